@@ -1,0 +1,127 @@
+//! MI addresses: who a user is.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use crate::inline::InlineText;
+use crate::name::{Domain, NameError, UserName};
+
+/// An MI address, `user@domain`, at most [`MAX_ADDRESS`] bytes in all.
+///
+/// ```text
+///   l a u r a @ b b . c o m
+///   └─ user ─┘ └─ domain ─┘      exactly one '@'
+/// ```
+///
+/// Equal when the users are equal to the byte and the domains are equal as [`Domain`]s. It keeps the form it
+/// was given, so that a request can be forwarded byte for byte.
+#[derive(Clone, Copy)]
+pub struct MiAddress {
+    text: InlineText<MAX_ADDRESS>,
+    /// Offset of the `@`.
+    at: u8,
+}
+
+impl MiAddress {
+    /// The address of `user` in `domain`.
+    ///
+    /// # Errors
+    /// [`AddressError::TooLong`].
+    pub fn new(user: &UserName, domain: &Domain) -> Result<Self, AddressError> {
+        let (user, domain) = (user.as_str(), domain.as_str());
+        let length = user.len() + 1 + domain.len();
+        if length > MAX_ADDRESS {
+            return Err(AddressError::TooLong { length });
+        }
+        Self::from_str(&format!("{user}@{domain}"))
+    }
+
+    /// The address as it was given.
+    pub fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
+    /// The part before the `@`.
+    pub fn user(&self) -> UserName {
+        UserName::checked(&self.as_str()[..usize::from(self.at)])
+    }
+
+    /// The part after the `@`.
+    pub fn domain(&self) -> Domain {
+        Domain::checked(&self.as_str()[usize::from(self.at) + 1..])
+    }
+}
+
+impl FromStr for MiAddress {
+    type Err = AddressError;
+
+    fn from_str(address: &str) -> Result<Self, AddressError> {
+        let (user, domain) = address.split_once('@').ok_or(AddressError::NoAt)?;
+        if let Some(second) = domain.find('@') {
+            return Err(AddressError::SecondAt { at: user.len() + 1 + second });
+        }
+        // The length comes before the parts, whose own limit would hide it.
+        let text = InlineText::new(address).ok_or(AddressError::TooLong { length: address.len() })?;
+        UserName::new(user).map_err(AddressError::User)?;
+        Domain::new(domain).map_err(AddressError::Domain)?;
+        Ok(Self { text, at: u8::try_from(user.len()).expect("shorter than the address") })
+    }
+}
+
+impl PartialEq for MiAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.user() == other.user() && self.domain() == other.domain()
+    }
+}
+
+impl Eq for MiAddress {}
+
+impl Hash for MiAddress {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.user().hash(state);
+        self.domain().hash(state);
+    }
+}
+
+impl fmt::Display for MiAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for MiAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// Why a text is no MI address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// There is no `@`.
+    #[error("an address is user@domain, and there is no '@'")]
+    NoAt,
+    /// There is more than one `@`.
+    #[error("an address is user@domain, and there is a second '@' at byte {at}")]
+    SecondAt {
+        /// The offset of the second one, in bytes.
+        at: usize,
+    },
+    /// The address is longer than [`MAX_ADDRESS`] bytes.
+    #[error("the address is {length} bytes long, {MAX_ADDRESS} are the most")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The part before the `@` is no user name.
+    #[error("the user name {0}")]
+    User(NameError),
+    /// The part after the `@` is no domain. Its offsets count from the first byte after the `@`.
+    #[error("the domain {0}")]
+    Domain(NameError),
+}
+
+/// The most bytes of an MI address, its `@` included.
+pub const MAX_ADDRESS: usize = 36;

@@ -1,0 +1,215 @@
+//! Bytes to values. Total: every sequence of bytes is one message or one error.
+
+use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
+use std::str;
+
+use crate::address::{AddressError, MiAddress};
+use crate::message::{
+    DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, RegisterCode, Registrant,
+};
+use crate::name::{NameError, UserName};
+
+impl Message {
+    /// Reads the one message that `datagram` is.
+    ///
+    /// Nothing is accepted that [`Message::encode`] would not write again the same way, with one exception
+    /// that deployed agents need: an `RL1` may carry an address after its names, which means nothing.
+    ///
+    /// # Errors
+    /// What is wrong, and at which byte.
+    pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
+        if datagram.len() > MAX_MESSAGE {
+            return Err(DecodeReason::TooLong { length: datagram.len() }.at(MAX_MESSAGE));
+        }
+        let Some((kind, body)) = datagram.split_first_chunk::<2>() else {
+            return Err(DecodeReason::UnknownKind.at(0));
+        };
+        let fields = Fields::new(body, kind.len());
+        match kind {
+            b"PR" => fields.registrant().map(Self::Register),
+            b"PD" => fields.registrant().map(Self::Deregister),
+            b"RR" => match body {
+                b"0" => Ok(Self::RegisterReply(RegisterCode::Registered)),
+                b"1" => Ok(Self::RegisterReply(RegisterCode::NoSuchUser)),
+                _ => Err(DecodeReason::UnknownCode.at(2)),
+            },
+            b"RD" => match body {
+                b"0" => Ok(Self::DeregisterReply(DeregisterCode::Deregistered)),
+                b"1" => Ok(Self::DeregisterReply(DeregisterCode::NoSuchUser)),
+                _ => Err(DecodeReason::UnknownCode.at(2)),
+            },
+            b"PL" => {
+                let mut fields = fields;
+                let locate = fields.locate()?;
+                fields.end()?;
+                Ok(Self::Locate(locate))
+            }
+            b"RL" => decode_locate_reply(body),
+            _ => Err(DecodeReason::UnknownKind.at(0)),
+        }
+    }
+}
+
+fn decode_locate_reply(body: &[u8]) -> Result<Message, DecodeError> {
+    let Some((code, names)) = body.split_first() else {
+        return Err(DecodeReason::UnknownCode.at(2));
+    };
+    let mut fields = Fields::new(names, 3);
+    let (locate, outcome) = match code {
+        b'0' => {
+            let locate = fields.locate()?;
+            let ip = fields.ip()?;
+            let port = NonZeroU16::new(fields.number()?).ok_or(DecodeReason::Port.at(fields.taken_at))?;
+            (locate, LocateOutcome::Found(MiSocketAddress { ip, port }))
+        }
+        b'1' => {
+            let locate = fields.locate()?;
+            if fields.rest.is_some() {
+                fields.ip()?;
+                fields.number()?;
+            }
+            (locate, LocateOutcome::Busy)
+        }
+        b'2' => (fields.locate()?, LocateOutcome::NoSuchUser),
+        b'3' => (fields.locate()?, LocateOutcome::Offline),
+        _ => return Err(DecodeReason::UnknownCode.at(2)),
+    };
+    fields.end()?;
+    Ok(Message::LocateReply { locate, outcome })
+}
+
+/// The fields of a message, taken one by one from between its colons.
+struct Fields<'a> {
+    /// What follows the last field taken; `None` once no colon followed it.
+    rest: Option<&'a [u8]>,
+    /// Offset of `rest` in the datagram.
+    rest_at: usize,
+    /// Offset of the last field taken.
+    taken_at: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn new(body: &'a [u8], at: usize) -> Self {
+        Self { rest: Some(body), rest_at: at, taken_at: at }
+    }
+
+    fn take(&mut self) -> Result<&'a str, DecodeError> {
+        let rest = self.rest.ok_or(DecodeReason::FieldMissing.at(self.rest_at))?;
+        self.taken_at = self.rest_at;
+        let field = match rest.iter().position(|&byte| byte == b':') {
+            Some(colon) => {
+                self.rest = Some(&rest[colon + 1..]);
+                self.rest_at += colon + 1;
+                &rest[..colon]
+            }
+            None => {
+                self.rest = None;
+                self.rest_at += rest.len();
+                rest
+            }
+        };
+        str::from_utf8(field).map_err(|error| DecodeReason::NotUtf8.at(self.taken_at + error.valid_up_to()))
+    }
+
+    fn address(&mut self) -> Result<MiAddress, DecodeError> {
+        let field = self.take()?;
+        field.parse().map_err(|error| DecodeReason::Address(error).at(self.taken_at))
+    }
+
+    fn locate(&mut self) -> Result<Locate, DecodeError> {
+        Ok(Locate { from: self.address()?, to: self.address()? })
+    }
+
+    /// `user@domain` or `user`, and nothing else.
+    fn registrant(mut self) -> Result<Registrant, DecodeError> {
+        let field = self.take()?;
+        let registrant = if field.contains('@') {
+            Registrant::Address(
+                field.parse().map_err(|error| DecodeReason::Address(error).at(self.taken_at))?,
+            )
+        } else {
+            Registrant::User(
+                UserName::new(field).map_err(|error| DecodeReason::User(error).at(self.taken_at))?,
+            )
+        };
+        self.end()?;
+        Ok(registrant)
+    }
+
+    fn ip(&mut self) -> Result<Ipv4Addr, DecodeError> {
+        let field = self.take()?;
+        field.parse().map_err(|_| DecodeReason::Ip.at(self.taken_at))
+    }
+
+    /// A decimal number of 16 bits, without sign or leading zeros.
+    fn number(&mut self) -> Result<u16, DecodeError> {
+        let field = self.take()?;
+        let canonical = field == "0" || !field.starts_with(['0', '+']);
+        field.parse().ok().filter(|_| canonical).ok_or(DecodeReason::Port.at(self.taken_at))
+    }
+
+    fn end(&self) -> Result<(), DecodeError> {
+        match self.rest {
+            // The colon before the rest is the first byte too many.
+            Some(_) => Err(DecodeReason::TooMuch.at(self.rest_at - 1)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a datagram is no PLUMI message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a PLUMI message: {reason} (at byte {at})")]
+#[non_exhaustive]
+pub struct DecodeError {
+    /// What is wrong.
+    pub reason: DecodeReason,
+    /// Offset in bytes of the field, or of the byte, that is wrong.
+    pub at: usize,
+}
+
+/// What is wrong with a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeReason {
+    /// More than [`MAX_MESSAGE`] bytes.
+    #[error("{length} bytes, {MAX_MESSAGE} are the most")]
+    TooLong {
+        /// Its length in bytes, as far as it was read.
+        length: usize,
+    },
+    /// It does not begin with `PR`, `RR`, `PD`, `RD`, `PL` or `RL`.
+    #[error("it begins with none of PR, RR, PD, RD, PL, RL")]
+    UnknownKind,
+    /// An answer without a code that its kind has, or with more than a code.
+    #[error("its code is not one that its kind has")]
+    UnknownCode,
+    /// It ends where another field has to follow.
+    #[error("a field is missing")]
+    FieldMissing,
+    /// It goes on after its last field.
+    #[error("something follows its last field")]
+    TooMuch,
+    /// A field is not UTF-8.
+    #[error("a byte that is not UTF-8")]
+    NotUtf8,
+    /// A field is no MI address.
+    #[error("{0}")]
+    Address(AddressError),
+    /// The bare form of a registration carries no user name.
+    #[error("the user name {0}")]
+    User(NameError),
+    /// A field is no IPv4 address.
+    #[error("no IPv4 address")]
+    Ip,
+    /// A field is no port, which is 1 to 65535 in decimal.
+    #[error("no port, which is 1 to 65535")]
+    Port,
+}
+
+impl DecodeReason {
+    fn at(self, at: usize) -> DecodeError {
+        DecodeError { reason: self, at }
+    }
+}

@@ -1,0 +1,46 @@
+//! The PLUMI protocol as values: MI addresses and the messages that agents and nodes exchange over UDP.
+//!
+//! This crate never opens a socket, reads a clock, allocates while it decodes or encodes, or keeps state
+//! between two messages. It turns the bytes of one datagram into a [`Message`] and a [`Message`] into bytes;
+//! what a message *means* is decided by the crates above it.
+//!
+//! ```
+//! use plumi_proto::{LocateOutcome, Message, MiAddress};
+//!
+//! let message = Message::decode(b"PLlaura@bb.com:joya@cc.com")?;
+//! let Message::Locate(locate) = message else { unreachable!() };
+//! assert_eq!(locate.to, "joya@cc.com".parse::<MiAddress>()?);
+//!
+//! let answer = Message::LocateReply { locate, outcome: LocateOutcome::Offline };
+//! assert_eq!(&*answer.encode(), b"RL3laura@bb.com:joya@cc.com");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The grammar, one datagram a message, no terminator:
+//!
+//! ```text
+//! message  = "PR" address | "PR" user                            register
+//!          | "RR" ("0" | "1")                                    registered | no such user
+//!          | "PD" address | "PD" user                            deregister
+//!          | "RD" ("0" | "1")                                    deregistered | no such user
+//!          | "PL" address ":" address                            where is the second? asks the first
+//!          | "RL0" address ":" address ":" ip ":" port           there
+//!          | "RL" ("1" | "2" | "3") address ":" address          busy | no such user or domain | offline
+//! address  = user "@" domain                                     at most 36 bytes
+//! ```
+
+mod address;
+mod decode;
+mod encode;
+mod inline;
+mod message;
+mod name;
+
+pub use address::{AddressError, MAX_ADDRESS, MiAddress};
+pub use decode::{DecodeError, DecodeReason};
+pub use encode::EncodedMessage;
+pub use message::{
+    DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, NODE_PORT, RegisterCode,
+    Registrant,
+};
+pub use name::{Domain, MAX_NAME, NameError, UserName};

@@ -1,0 +1,120 @@
+//! The messages and what they carry.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU16;
+
+use crate::address::MiAddress;
+use crate::name::UserName;
+
+/// One PLUMI message, which is one datagram of at most [`MAX_MESSAGE`] bytes.
+///
+/// ```text
+///   PR laura@bb.com                                           P…: a request
+///   RR 0                                                      R…: its answer
+///   PL laura@bb.com : joya@cc.com
+///   RL 0 laura@bb.com : joya@cc.com : 84.88.154.3 : 4456      (no blanks on the wire)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// `PR`, agent to its node: this user is online, at the address this datagram comes from.
+    Register(Registrant),
+    /// `RR`, node to agent: the answer to [`Message::Register`].
+    RegisterReply(RegisterCode),
+    /// `PD`, agent to its node: this user is offline.
+    Deregister(Registrant),
+    /// `RD`, node to agent: the answer to [`Message::Deregister`].
+    DeregisterReply(DeregisterCode),
+    /// `PL`, agent to its node, to the node of the other domain, to the other agent.
+    Locate(Locate),
+    /// `RL`, the same way back.
+    LocateReply {
+        /// The request that is answered.
+        locate: Locate,
+        /// Where the user is, or why that is not told.
+        outcome: LocateOutcome,
+    },
+}
+
+/// Who registers or deregisters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registrant {
+    /// The full form, `user@domain`.
+    Address(MiAddress),
+    /// The bare form that some deployed agents send: a user of the domain of the node that receives it.
+    User(UserName),
+}
+
+/// The question of a location request, by which its answer is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Locate {
+    /// Who asks.
+    pub from: MiAddress,
+    /// Who is looked for.
+    pub to: MiAddress,
+}
+
+/// The code of an `RR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegisterCode {
+    /// `0`: registered.
+    Registered,
+    /// `1`: not registered, the node has no such user.
+    NoSuchUser,
+}
+
+/// The code of an `RD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeregisterCode {
+    /// `0`: deregistered.
+    Deregistered,
+    /// `1`: not deregistered, the node has no such user.
+    NoSuchUser,
+}
+
+/// The code of an `RL`, with the address that code `0` carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocateOutcome {
+    /// `0`: talk to this TCP socket.
+    Found(MiSocketAddress),
+    /// `1`: the user is in a conversation.
+    Busy,
+    /// `2`: there is no such user, or no such domain.
+    NoSuchUser,
+    /// `3`: the user is offline.
+    Offline,
+}
+
+/// Where an agent listens for conversations: an IPv4 address and a TCP port that is not 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MiSocketAddress {
+    /// The address. `0.0.0.0` occurs on the wire: some agents do not know their own.
+    pub ip: Ipv4Addr,
+    /// The TCP port.
+    pub port: NonZeroU16,
+}
+
+impl MiSocketAddress {
+    /// `None` if the port is 0.
+    pub fn new(address: SocketAddrV4) -> Option<Self> {
+        Some(Self { ip: *address.ip(), port: NonZeroU16::new(address.port())? })
+    }
+}
+
+impl From<MiSocketAddress> for SocketAddrV4 {
+    fn from(address: MiSocketAddress) -> Self {
+        Self::new(address.ip, address.port.get())
+    }
+}
+
+impl fmt::Display for MiSocketAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.ip, self.port)
+    }
+}
+
+/// The most bytes of a message. The longest that can be written, an `RL0`, has 98.
+pub const MAX_MESSAGE: usize = 100;
+
+/// The UDP port on which nodes listen, and from which they talk to each other.
+pub const NODE_PORT: u16 = 3344;

@@ -1,0 +1,232 @@
+//! The two halves of an MI address, each checked when it is made.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use crate::address::MAX_ADDRESS;
+use crate::inline::InlineText;
+
+/// The name of a user within a domain: the part of an MI address before the `@`.
+///
+/// 1 to [`MAX_NAME`] bytes of printable ASCII (0x21–0x7E) but `:` and `@`, and of letters and digits of any
+/// script. Case matters.
+#[derive(Clone, Copy)]
+pub struct UserName(InlineText<MAX_NAME>);
+
+impl UserName {
+    /// Checks `name` and keeps it.
+    ///
+    /// # Errors
+    /// A [`NameError`] that says what is wrong, and at which byte.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        check_length(name)?;
+        match name.char_indices().find(|&(_, character)| !is_user_character(character)) {
+            Some((at, character)) => Err(NameError::Forbidden { character, at }),
+            None => Ok(Self::checked(name)),
+        }
+    }
+
+    /// A name that was checked before.
+    pub(crate) fn checked(name: &str) -> Self {
+        Self(InlineText::new(name).expect("the length was checked"))
+    }
+
+    /// The name as it was given.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for UserName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes() == other.0.as_bytes()
+    }
+}
+
+impl Eq for UserName {}
+
+impl Hash for UserName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Ord for UserName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.as_bytes().cmp(other.0.as_bytes())
+    }
+}
+
+impl PartialOrd for UserName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Borrow<str> for UserName {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl FromStr for UserName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// The domain of a node: the part of an MI address after the `@`.
+///
+/// A DNS name of at most [`MAX_NAME`] bytes (a longer one has no room for a user before it): ASCII letters,
+/// digits, `-`, `_` and `.`, labels of 1 to 63 bytes, perhaps a trailing dot. A single label and an IPv4
+/// literal are in use. Two domains are equal whatever their case and trailing dot; each keeps the form it was
+/// given, because that is the form in which it is sent on.
+#[derive(Clone, Copy)]
+pub struct Domain(InlineText<MAX_NAME>);
+
+impl Domain {
+    /// Checks `name` and keeps it.
+    ///
+    /// # Errors
+    /// A [`NameError`] that says what is wrong, and at which byte.
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        check_length(name)?;
+        if let Some((at, character)) = name.char_indices().find(|&(_, c)| !is_domain_character(c)) {
+            return Err(NameError::Forbidden { character, at });
+        }
+        let mut at = 0;
+        for label in name.strip_suffix('.').unwrap_or(name).split('.') {
+            if !(1..=MAX_LABEL).contains(&label.len()) {
+                return Err(NameError::Label { at });
+            }
+            at += label.len() + 1;
+        }
+        Ok(Self::checked(name))
+    }
+
+    /// A domain that was checked before.
+    pub(crate) fn checked(name: &str) -> Self {
+        Self(InlineText::new(name).expect("the length was checked"))
+    }
+
+    /// The domain as it was given.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// What two equal domains have in common but for the case of letters.
+    fn significant(&self) -> &[u8] {
+        let bytes = self.0.as_bytes();
+        bytes.strip_suffix(b".").unwrap_or(bytes)
+    }
+}
+
+impl PartialEq for Domain {
+    fn eq(&self, other: &Self) -> bool {
+        self.significant().eq_ignore_ascii_case(other.significant())
+    }
+}
+
+impl Eq for Domain {}
+
+impl Hash for Domain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let significant = self.significant();
+        let mut lower = [0; MAX_NAME];
+        let lower = &mut lower[..significant.len()];
+        lower.copy_from_slice(significant);
+        lower.make_ascii_lowercase();
+        lower.hash(state);
+    }
+}
+
+impl FromStr for Domain {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// Why a text is no user name, or no domain. Reads on from "the user name" or "the domain".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// Not one byte.
+    #[error("is empty")]
+    Empty,
+    /// More than [`MAX_NAME`] bytes.
+    #[error("is {length} bytes long, {MAX_NAME} are the most")]
+    TooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A character that may not stand in it.
+    #[error("has {character:?} at byte {at}, which may not stand there")]
+    Forbidden {
+        /// The character.
+        character: char,
+        /// Its offset in bytes.
+        at: usize,
+    },
+    /// Between two dots stand no bytes, or more than 63.
+    #[error("has a part at byte {at} that is not 1 to {MAX_LABEL} bytes long")]
+    Label {
+        /// The offset in bytes at which the label begins.
+        at: usize,
+    },
+}
+
+fn check_length(name: &str) -> Result<(), NameError> {
+    match name.len() {
+        0 => Err(NameError::Empty),
+        1..=MAX_NAME => Ok(()),
+        length => Err(NameError::TooLong { length }),
+    }
+}
+
+fn is_user_character(character: char) -> bool {
+    match character {
+        ':' | '@' => false,
+        '\x21'..='\x7e' => true,
+        _ => !character.is_ascii() && character.is_alphanumeric(),
+    }
+}
+
+fn is_domain_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.')
+}
+
+/// The most bytes of a user name or of a domain: what an MI address leaves beside one `@` and one byte.
+pub const MAX_NAME: usize = MAX_ADDRESS - 2;
+
+/// RFC 1035 §2.3.4. No domain of [`MAX_NAME`] bytes can break it; it stands for whoever raises that limit.
+const MAX_LABEL: usize = 63;

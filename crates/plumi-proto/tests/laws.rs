@@ -1,0 +1,95 @@
+//! What holds for every message and for every sequence of bytes.
+
+use std::net::Ipv4Addr;
+use std::num::NonZeroU16;
+
+use plumi_proto::{
+    DeregisterCode, Locate, LocateOutcome, MAX_ADDRESS, MAX_MESSAGE, Message, MiAddress, MiSocketAddress,
+    RegisterCode, Registrant, UserName,
+};
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn every_message_survives_the_wire(message in message()) {
+        let bytes = message.encode();
+        prop_assert!(bytes.len() <= MAX_MESSAGE);
+        prop_assert_eq!(Message::decode(&bytes), Ok(message));
+        // Equal addresses may differ in the case of their domains: the bytes must not.
+        prop_assert_eq!(&*Message::decode(&bytes).expect("a message").encode(), &*bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_one_message_or_one_error(bytes in proptest::collection::vec(any::<u8>(), 0..130)) {
+        assert_total(&bytes);
+    }
+
+    /// Cut off anywhere, or with any one byte changed, a message is read as what it now is or not at all.
+    #[test]
+    fn no_damage_is_overlooked(message in message(), damage in any::<u8>()) {
+        let bytes = message.encode();
+        for at in 0..bytes.len() {
+            assert_total(&bytes[..at]);
+            let mut damaged = bytes.to_vec();
+            damaged[at] ^= damage;
+            assert_total(&damaged);
+        }
+    }
+}
+
+fn assert_total(bytes: &[u8]) {
+    match Message::decode(bytes) {
+        Ok(message) => {
+            let again = message.encode();
+            // The one variant that is not written again: an RL1 with an address behind its names.
+            let busy = matches!(message, Message::LocateReply { outcome: LocateOutcome::Busy, .. });
+            assert!(
+                *again == *bytes || busy && bytes.starts_with(&again),
+                "{} was read as {message:?}",
+                bytes.escape_ascii()
+            );
+        }
+        Err(error) => assert!(error.at <= bytes.len(), "{error}: {}", bytes.escape_ascii()),
+    }
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        registrant().prop_map(Message::Register),
+        registrant().prop_map(Message::Deregister),
+        prop_oneof![Just(RegisterCode::Registered), Just(RegisterCode::NoSuchUser)]
+            .prop_map(Message::RegisterReply),
+        prop_oneof![Just(DeregisterCode::Deregistered), Just(DeregisterCode::NoSuchUser)]
+            .prop_map(Message::DeregisterReply),
+        locate().prop_map(Message::Locate),
+        (locate(), outcome()).prop_map(|(locate, outcome)| Message::LocateReply { locate, outcome }),
+    ]
+}
+
+fn registrant() -> impl Strategy<Value = Registrant> {
+    prop_oneof![
+        address().prop_map(Registrant::Address),
+        "[!-9;-?A-~é名]{1,11}".prop_map(|user| Registrant::User(UserName::new(&user).expect("a name"))),
+    ]
+}
+
+fn locate() -> impl Strategy<Value = Locate> {
+    (address(), address()).prop_map(|(from, to)| Locate { from, to })
+}
+
+fn address() -> impl Strategy<Value = MiAddress> {
+    ("[!-9;-?A-~é名]{1,20}", "[a-zA-Z0-9_-]{1,10}(\\.[a-z]{1,5}){0,2}\\.?")
+        .prop_map(|(user, domain)| format!("{user}@{domain}"))
+        .prop_filter("an address is limited", |address| address.len() <= MAX_ADDRESS)
+        .prop_map(|address| address.parse().expect("an address"))
+}
+
+fn outcome() -> impl Strategy<Value = LocateOutcome> {
+    prop_oneof![
+        (any::<Ipv4Addr>(), any::<NonZeroU16>())
+            .prop_map(|(ip, port)| LocateOutcome::Found(MiSocketAddress { ip, port })),
+        Just(LocateOutcome::Busy),
+        Just(LocateOutcome::NoSuchUser),
+        Just(LocateOutcome::Offline),
+    ]
+}

@@ -1,0 +1,209 @@
+//! The bytes of a real exchange, and of everything that is nearly a message.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use plumi_proto::{
+    AddressError, DecodeReason, DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress,
+    MiSocketAddress, NameError, RegisterCode, Registrant, UserName,
+};
+
+/// Every message of the captured exchange (protocol.md §8), with its length as the capture has it.
+#[test]
+fn captured_messages_decode_and_encode_to_the_same_bytes() {
+    let u1 = Registrant::Address(address("u1@PC-c"));
+    let u2 = Registrant::Address(address("u2@PC-d"));
+    let locate = locate("u1@PC-c", "u2@PC-d");
+    let found = found([10, 100, 100, 102], 43038);
+    let captured: [(&[u8], usize, Message); 8] = [
+        (b"PRu1@PC-c", 9, Message::Register(u1)),
+        (b"PRu2@PC-d", 9, Message::Register(u2)),
+        (b"RR0", 3, Message::RegisterReply(RegisterCode::Registered)),
+        (b"PLu1@PC-c:u2@PC-d", 17, Message::Locate(locate)),
+        (b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038", 39, Message::LocateReply { locate, outcome: found }),
+        (b"PDu1@PC-c", 9, Message::Deregister(u1)),
+        (b"PDu2@PC-d", 9, Message::Deregister(u2)),
+        (b"RD0", 3, Message::DeregisterReply(DeregisterCode::Deregistered)),
+    ];
+    for (bytes, length, message) in captured {
+        assert_eq!(bytes.len(), length);
+        assert_eq!(Message::decode(bytes), Ok(message));
+        assert_eq!(&*message.encode(), bytes);
+    }
+}
+
+#[test]
+fn every_code_has_its_digit() {
+    let locate = locate("laura@bb.com", "joya@cc.com");
+    let reply = |outcome| Message::LocateReply { locate, outcome };
+    for (bytes, message) in [
+        ("RR1", Message::RegisterReply(RegisterCode::NoSuchUser)),
+        ("RD1", Message::DeregisterReply(DeregisterCode::NoSuchUser)),
+        ("RL1laura@bb.com:joya@cc.com", reply(LocateOutcome::Busy)),
+        ("RL2laura@bb.com:joya@cc.com", reply(LocateOutcome::NoSuchUser)),
+        ("RL3laura@bb.com:joya@cc.com", reply(LocateOutcome::Offline)),
+        ("RL0laura@bb.com:joya@cc.com:0.0.0.0:1", reply(found([0, 0, 0, 0], 1))),
+    ] {
+        assert_eq!(Message::decode(bytes.as_bytes()), Ok(message));
+        assert_eq!(&*message.encode(), bytes.as_bytes());
+    }
+}
+
+#[test]
+fn a_bare_registration_keeps_its_form() {
+    let laura = Registrant::User(UserName::new("laura").expect("a name"));
+    assert_eq!(Message::decode(b"PRlaura"), Ok(Message::Register(laura)));
+    assert_eq!(&*Message::Deregister(laura).encode(), b"PDlaura");
+}
+
+#[test]
+fn an_address_behind_a_busy_code_means_nothing() {
+    let busy =
+        Message::LocateReply { locate: locate("laura@bb.com", "joya@cc.com"), outcome: LocateOutcome::Busy };
+    assert_eq!(Message::decode(b"RL1laura@bb.com:joya@cc.com:0.0.0.0:0"), Ok(busy));
+    assert_eq!(&*busy.encode(), b"RL1laura@bb.com:joya@cc.com");
+    for other in ["RL2", "RL3"] {
+        let datagram = format!("{other}laura@bb.com:joya@cc.com:127.0.0.1:4456");
+        assert_eq!(reason(datagram.as_bytes()), (DecodeReason::TooMuch, 27));
+    }
+}
+
+#[test]
+fn the_longest_messages_fit() {
+    let long = format!("{}@{}", "u".repeat(17), "d".repeat(18));
+    assert_eq!(long.len(), 36);
+    let longest = format!("RL0{long}:{long}:255.255.255.255:65535");
+    assert_eq!(longest.len(), 98);
+    let message = Message::decode(longest.as_bytes()).expect("a message");
+    assert_eq!(&*message.encode(), longest.as_bytes());
+}
+
+#[test]
+fn what_is_no_message_says_what_is_wrong_and_where() {
+    use DecodeReason as R;
+    let no_at = R::Address(AddressError::NoAt);
+    for (datagram, expected) in [
+        (&b""[..], (R::UnknownKind, 0)),
+        (b"P", (R::UnknownKind, 0)),
+        (b"pRlaura@bb.com", (R::UnknownKind, 0)),
+        (b"XX", (R::UnknownKind, 0)),
+        (b"PR", (R::User(NameError::Empty), 2)),
+        (b"PR@bb.com", (R::Address(AddressError::User(NameError::Empty)), 2)),
+        (b"PRlaura@", (R::Address(AddressError::Domain(NameError::Empty)), 2)),
+        (b"PRlaura@bb@com", (R::Address(AddressError::SecondAt { at: 8 }), 2)),
+        (b"PRlaura@bb.com\0", (R::Address(AddressError::Domain(forbidden('\0', 6))), 2)),
+        (b"PRlaura@bb.com\n", (R::Address(AddressError::Domain(forbidden('\n', 6))), 2)),
+        (b"PRla ura@bb.com", (R::Address(AddressError::User(forbidden(' ', 2))), 2)),
+        (b"PRlaura@bb.com:", (R::TooMuch, 14)),
+        (b"PRla\xffura", (R::NotUtf8, 4)),
+        (b"RR", (R::UnknownCode, 2)),
+        (b"RR2", (R::UnknownCode, 2)),
+        (b"RR00", (R::UnknownCode, 2)),
+        (b"RD9", (R::UnknownCode, 2)),
+        (b"PLlaura@bb.com", (R::FieldMissing, 14)),
+        (b"PL:", (no_at, 2)),
+        (b"PLlaura@bb.com:joya", (no_at, 15)),
+        (b"PLlaura@bb.com:joya@cc.com:", (R::TooMuch, 26)),
+        (b"RL", (R::UnknownCode, 2)),
+        (b"RL4laura@bb.com:joya@cc.com", (R::UnknownCode, 2)),
+        (b"RL00laura@bb.com", (R::FieldMissing, 16)),
+        (b"RL0laura@bb.com:joya@cc.com", (R::FieldMissing, 27)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4", (R::FieldMissing, 35)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3:4456", (R::Ip, 28)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.04:4456", (R::Ip, 28)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:0", (R::Port, 36)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:04456", (R::Port, 36)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:+446", (R::Port, 36)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:65536", (R::Port, 36)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:", (R::Port, 36)),
+        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:1:", (R::TooMuch, 37)),
+        (&[b'P'; 101], (R::TooLong { length: 101 }, 100)),
+    ] {
+        assert_eq!(reason(datagram), expected, "{}", datagram.escape_ascii());
+    }
+    let error = Message::decode(b"PLlaura@bb.com:joya").expect_err("no message").to_string();
+    assert_eq!(error, "not a PLUMI message: an address is user@domain, and there is no '@' (at byte 15)");
+}
+
+#[test]
+fn an_address_has_36_bytes_at_most() {
+    let longest = format!("{}@bb.com", "l".repeat(29));
+    assert_eq!(longest.parse::<MiAddress>().expect("36 bytes").as_str(), longest);
+    let too_long = format!("{}@bb.com", "l".repeat(30));
+    assert_eq!(too_long.parse::<MiAddress>(), Err(AddressError::TooLong { length: 37 }));
+    // Bytes count, not characters.
+    let accents = format!("{}@bb.com", "ü".repeat(15));
+    assert_eq!(accents.parse::<MiAddress>(), Err(AddressError::TooLong { length: 37 }));
+    let user = UserName::new(&"l".repeat(30)).expect("a name");
+    let domain = Domain::new("bb.com").expect("a domain");
+    assert_eq!(MiAddress::new(&user, &domain), Err(AddressError::TooLong { length: 37 }));
+    assert_eq!(address("laura@bb.com").user().as_str(), "laura");
+    assert_eq!(address("laura@bb.com").domain().as_str(), "bb.com");
+}
+
+#[test]
+fn user_names_are_printable_ascii_and_letters_of_any_script() {
+    for good in ["laura", "L", "!#$%&'*+/=?^_`{|}~.", "josé", "Ψυχή", "名前", "٣"] {
+        assert_eq!(UserName::new(good).expect("a name").as_str(), good);
+    }
+    for (bad, character, at) in [
+        ("la:ura", ':', 2),
+        ("@", '@', 0),
+        ("a b", ' ', 1),
+        ("é\u{301}", '\u{301}', 2),
+        ("a\u{202e}", '\u{202e}', 1),
+        ("a😀", '😀', 1),
+        ("a\u{7f}", '\u{7f}', 1),
+    ] {
+        assert_eq!(UserName::new(bad), Err(forbidden(character, at)), "{bad:?}");
+    }
+    assert_ne!(UserName::new("Laura"), UserName::new("laura"), "case matters");
+}
+
+#[test]
+fn domains_are_equal_whatever_their_case_and_trailing_dot() {
+    let domain = |name| Domain::new(name).expect("a domain");
+    assert_eq!(domain("bb.com"), domain("BB.Com."));
+    assert_ne!(domain("bb.com"), domain("bb.co"));
+    assert_eq!(domain("BB.Com.").as_str(), "BB.Com.", "it is sent on as it came");
+    let set = std::collections::HashSet::from([domain("PC-c")]);
+    assert!(set.contains(&domain("pc-C.")));
+    assert_eq!(address("laura@bb.com"), address("laura@BB.COM."));
+    assert_ne!(address("laura@bb.com"), address("Laura@bb.com"));
+
+    for good in ["localhost", "PC-c", "10.100.100.103", "a_b.cat", "xn--bcher-kva.example"] {
+        assert_eq!(domain(good).as_str(), good);
+    }
+    assert_eq!(Domain::new("bücher.example"), Err(forbidden('ü', 1)));
+    assert_eq!(Domain::new("a..b"), Err(NameError::Label { at: 2 }));
+    assert_eq!(Domain::new(".a"), Err(NameError::Label { at: 0 }));
+    assert_eq!(Domain::new("."), Err(NameError::Label { at: 0 }));
+    assert_eq!(Domain::new("a.."), Err(NameError::Label { at: 2 }));
+    assert_eq!(Domain::new(&"d".repeat(35)), Err(NameError::TooLong { length: 35 }));
+}
+
+#[test]
+fn a_socket_address_has_a_port() {
+    assert_eq!(MiSocketAddress::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)), None);
+}
+
+fn address(text: &str) -> MiAddress {
+    text.parse().expect("an address")
+}
+
+fn locate(from: &str, to: &str) -> Locate {
+    Locate { from: address(from), to: address(to) }
+}
+
+fn found(ip: [u8; 4], port: u16) -> LocateOutcome {
+    let socket = SocketAddrV4::new(ip.into(), port);
+    LocateOutcome::Found(MiSocketAddress::new(socket).expect("a port"))
+}
+
+fn forbidden(character: char, at: usize) -> NameError {
+    NameError::Forbidden { character, at }
+}
+
+fn reason(datagram: &[u8]) -> (DecodeReason, usize) {
+    let error = Message::decode(datagram).expect_err("no message");
+    (error.reason, error.at)
+}
