@@ -1,0 +1,176 @@
+//! Frames to bytes, and a stream of bytes to what a peer meant by it.
+
+use std::io;
+use std::ops::Range;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio_util::codec::{Decoder, Encoder};
+
+use crate::frame::{Frame, HEADER, Header, LINE, NICKNAME, Received, digit};
+use crate::text::MAX_TEXT;
+
+/// The codec of one connection, both ways.
+///
+/// A frame is encoded as one contiguous piece. Deployed programs read one segment as one frame, so whoever
+/// writes flushes after each (protocol.md §7 rows 10 and 11).
+///
+/// Of an incomplete frame at most 101 bytes wait for the rest; anything else in the buffer is handed out at
+/// once, and nothing is reserved because a peer announced it.
+///
+/// # Bytes that are no frame
+/// Before the first frame they are an error: whoever is there does not speak PMI. After it they are text that
+/// someone typed, and become [`Received::Unframed`], without an error, as far as they have come; decoding is
+/// in step again with the next read. Two kinds are known:
+///
+/// - *An illegal header*: everything in the buffer is one item.
+/// - *A long line* (protocol.md §7 row 13): a deployed program sends a line of *n* ≥ 100 characters as `L`, *n*
+///   in three digits and *n* − 1 bytes of it. That is also how a legal frame looks whose text begins with a
+///   digit, `L15` and `0 apples are re`, so the legal reading comes first: it holds while such a frame is
+///   incomplete, and when the frame ends with the buffer or where another header begins. Else the text after
+///   the four bytes is one item, up to the length announced if a header begins there, or to the end of the
+///   buffer.
+///
+/// Thus a legal stream gives the same frames however it is cut, and a long line is read as what it is when it
+/// comes in one read, as it is sent. One that the network cut may show its third digit, or a piece of its
+/// text as a line of its own; its text is not lost.
+#[derive(Clone, Debug, Default)]
+pub struct FrameCodec {
+    past_first_frame: bool,
+}
+
+impl FrameCodec {
+    /// A codec for a connection on which nothing has been received.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Encoder<&Frame> for FrameCodec {
+    type Error = FrameError;
+
+    /// Appends `frame`; never an error.
+    fn encode(&mut self, frame: &Frame, wire: &mut BytesMut) -> Result<(), FrameError> {
+        let (kind, text) = match frame {
+            Frame::Nickname(nickname) => (NICKNAME, nickname.as_str()),
+            Frame::Line(line) => (LINE, line.as_str()),
+        };
+        let length = u8::try_from(text.len()).expect("the length was checked");
+        wire.reserve(HEADER + text.len());
+        wire.put_slice(&[kind, b'0' + length / 10, b'0' + length % 10]);
+        wire.put_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Encoder<Frame> for FrameCodec {
+    type Error = FrameError;
+
+    /// Appends `frame`; never an error.
+    fn encode(&mut self, frame: Frame, wire: &mut BytesMut) -> Result<(), FrameError> {
+        self.encode(&frame, wire)
+    }
+}
+
+impl Decoder for FrameCodec {
+    type Item = Received;
+    type Error = FrameError;
+
+    /// The next item that `buffer` holds, or `None` if it holds at most the beginning of a frame.
+    ///
+    /// # Errors
+    /// [`FrameError::IllegalHeader`], before the first frame only.
+    fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
+        match Header::read(buffer) {
+            Header::Begun => Ok(None),
+            Header::Illegal if !self.past_first_frame => {
+                Err(FrameError::IllegalHeader { seen: seen(buffer) })
+            }
+            Header::Illegal => {
+                let all = 0..buffer.len();
+                Ok(Some(Received::Unframed(take(buffer, all))))
+            }
+            Header::Whole { length, .. } if buffer.len() < HEADER + length => Ok(None),
+            Header::Whole { kind, length } => {
+                if self.past_first_frame
+                    && let Some(text) = long_line(buffer, length)
+                {
+                    return Ok(Some(Received::Unframed(take(buffer, text))));
+                }
+                self.past_first_frame = true;
+                let text = take(buffer, HEADER..HEADER + length);
+                Ok(Some(if kind == NICKNAME { Received::Nickname(text) } else { Received::Line(text) }))
+            }
+        }
+    }
+
+    /// What is left at the end of the stream. The text of a frame that was begun is [`Received::Unframed`], so
+    /// that nothing that was typed is lost; of a mere header there is nothing to show.
+    ///
+    /// # Errors
+    /// As [`FrameCodec::decode`]; and [`FrameError::CutShort`], before the first frame only.
+    fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
+        if let Some(item) = self.decode(buffer)? {
+            return Ok(Some(item));
+        }
+        if !self.past_first_frame && !buffer.is_empty() {
+            return Err(FrameError::CutShort { seen: seen(buffer) });
+        }
+        let text = HEADER.min(buffer.len())..buffer.len();
+        Ok(Some(take(buffer, text)).filter(|text| !text.is_empty()).map(Received::Unframed))
+    }
+}
+
+/// Where the text lies if `buffer`, which has a frame with `length` bytes of text, begins with a long line
+/// instead.
+fn long_line(buffer: &[u8], length: usize) -> Option<Range<usize>> {
+    let [LINE, _, _, third @ b'0'..=b'9', ..] = *buffer else { return None };
+    let announced = length * 10 + digit(third);
+    if announced <= MAX_TEXT || may_begin(&buffer[HEADER + length..]) {
+        return None;
+    }
+    // Its sender reckons with a header of three bytes, so the last byte of the line is not sent.
+    let end = HEADER + announced;
+    let next_begins_there = buffer.get(end..).is_some_and(may_begin);
+    Some(HEADER + 1..if next_begins_there { end } else { buffer.len() })
+}
+
+/// Whether a frame may begin with `bytes`, which may be none.
+fn may_begin(bytes: &[u8]) -> bool {
+    Header::read(bytes) != Header::Illegal
+}
+
+/// Takes the bytes up to the end of `text` out of `buffer` and keeps `text`.
+fn take(buffer: &mut BytesMut, text: Range<usize>) -> Bytes {
+    // A slice would keep the whole read buffer alive as long as the item waits somewhere.
+    let taken = Bytes::copy_from_slice(&buffer[text.clone()]);
+    buffer.advance(text.end);
+    taken
+}
+
+fn seen(buffer: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(&buffer[..buffer.len().min(MAX_SEEN)])
+}
+
+/// Why a conversation cannot go on. Only IO fails after the first frame.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The first bytes begin no frame: the peer does not speak PMI.
+    #[error("the peer does not speak PMI, it began with \"{}\"", seen.escape_ascii())]
+    IllegalHeader {
+        /// The first bytes that came, at most 16.
+        seen: Bytes,
+    },
+    /// The stream ended within its first frame.
+    #[error("the connection ended within its first frame, after \"{}\"", seen.escape_ascii())]
+    CutShort {
+        /// The first bytes that came, at most 16.
+        seen: Bytes,
+    },
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Enough to recognise what a peer speaks instead, and short enough for one line of a log.
+const MAX_SEEN: usize = 16;

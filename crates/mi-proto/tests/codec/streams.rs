@@ -1,0 +1,89 @@
+//! The codec against streams of every kind, cut in every way.
+
+use mi_proto::{Frame, Line, Nickname, Received, split_line};
+use proptest::prelude::*;
+
+use crate::{Connection, encode, line, long_line, nickname, unframed};
+
+fn frames() -> impl Strategy<Value = Vec<Frame>> {
+    // Half of the texts look like headers themselves, or make their frame look like a long line.
+    let text = prop_oneof!["[0-9LN]{0,99}", "\\PC{0,24}"];
+    let line = text.clone().prop_map(|text| Frame::Line(Line::new(&text).expect("at most 99 bytes")));
+    let nickname = text.prop_filter_map("empty", |text| Nickname::new(&text).ok()).prop_map(Frame::Nickname);
+    prop::collection::vec(prop_oneof![9 => line, 1 => nickname], 0..40)
+}
+
+fn received(frames: &[Frame]) -> Vec<Received> {
+    let received = |frame: &Frame| match frame {
+        Frame::Nickname(text) => nickname(text.as_str()),
+        Frame::Line(text) => line(text.as_str()),
+    };
+    frames.iter().map(received).collect()
+}
+
+proptest! {
+    #[test]
+    fn legal_streams_give_the_same_frames_however_they_are_cut(
+        frames in frames(),
+        chunks in prop::collection::vec(1usize..200, 1..60),
+    ) {
+        let wire = encode(&frames);
+        let expected = received(&frames);
+        prop_assert_eq!(&Connection::default().read(&wire), &expected);
+
+        let mut dribbled = Connection::default();
+        let bytes = wire.chunks(1).flat_map(|byte| dribbled.read(byte));
+        prop_assert_eq!(&bytes.collect::<Vec<_>>(), &expected);
+
+        let mut cut = Connection::default();
+        let mut items = Vec::new();
+        let mut rest = &wire[..];
+        for length in chunks.iter().cycle() {
+            let (chunk, after) = rest.split_at((*length).min(rest.len()));
+            items.extend(cut.read(chunk));
+            rest = after;
+            if rest.is_empty() { break; }
+        }
+        prop_assert_eq!(items, expected);
+    }
+
+    #[test]
+    fn a_frame_is_a_header_and_its_text(frames in frames()) {
+        for frame in frames {
+            let (kind, text) = match &frame {
+                Frame::Nickname(nickname) => ('N', nickname.as_str()),
+                Frame::Line(line) => ('L', line.as_str()),
+            };
+            let expected = format!("{kind}{:02}{text}", text.len());
+            prop_assert_eq!(encode(&[frame]), expected);
+        }
+    }
+
+    #[test]
+    fn after_a_frame_any_bytes_are_items_and_little_is_held(
+        reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 1..10),
+    ) {
+        let mut connection = Connection::past_nickname();
+        for read in &reads {
+            for item in connection.read(read) {
+                prop_assert!(!matches!(&item, Received::Unframed(bytes) if bytes.is_empty()));
+            }
+        }
+        prop_assert!(connection.end().is_ok());
+    }
+
+    #[test]
+    fn a_long_line_in_one_read_is_one_item(text in "[a-km-z0-9 ][a-z0-9 ]{99,998}") {
+        // A letter L or N in capitals could begin a frame; that is the legal reading, and tested above.
+        let items = Connection::past_nickname().read(long_line(&text).as_bytes());
+        prop_assert_eq!(items, [unframed(&text[..text.len() - 1])]);
+    }
+
+    #[test]
+    fn what_is_split_and_sent_is_joined_again(text in "[^\0\r\n]{0,400}") {
+        let frames: Vec<_> = split_line(&text).unwrap().map(Frame::from).collect();
+        let items = Connection::default().read(&encode(&frames));
+        let joined: String = items.iter().map(|item| item.text().into_owned()).collect();
+        prop_assert_eq!(joined, text);
+    }
+}
