@@ -1,0 +1,80 @@
+//! One message sent or received, and its line.
+
+use std::fmt;
+use std::net::SocketAddrV4;
+
+use crate::event::{Direction, MAX_KEPT};
+use crate::printable::Printable;
+
+/// A PLUMI message that was sent or received.
+///
+/// Its `Display` is its line in the log, without a line end, and has no line end in it:
+///
+/// ```text
+///   E: 84.88.154.3:UDP:4500, PRmaria@bb.com, 14
+///   │  └ remote         │    └ message       └ its length in bytes
+///   └ direction         └ remote port
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub(crate) party: String,
+    pub(crate) direction: Direction,
+    pub(crate) remote: SocketAddrV4,
+    message: Vec<u8>,
+    pub(crate) length: usize,
+}
+
+impl Entry {
+    /// The entry of `message`, of any length, that `party` sent to `remote` or received from there.
+    pub fn new(party: &str, direction: Direction, remote: SocketAddrV4, message: &[u8]) -> Self {
+        let mut entry = Self {
+            party: party.to_owned(),
+            direction,
+            remote,
+            message: Vec::with_capacity(MAX_KEPT),
+            length: message.len(),
+        };
+        entry.keep(message);
+        entry
+    }
+
+    /// Who logs: the domain of a node or the address of an agent.
+    pub fn party(&self) -> &str {
+        &self.party
+    }
+
+    /// Whether the message was sent or received.
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Where it was sent, or came from.
+    pub fn remote(&self) -> SocketAddrV4 {
+        self.remote
+    }
+
+    /// The message; of one that is longer than [`MAX_KEPT`] bytes, the first of them.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// The length of the whole message, in bytes.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn keep(&mut self, message: &[u8]) {
+        self.message.clear();
+        self.message.extend_from_slice(&message[..message.len().min(MAX_KEPT)]);
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = self.direction.letter();
+        let (ip, port) = (self.remote.ip(), self.remote.port());
+        let message = Printable(&self.message);
+        let more = if self.length > self.message.len() { "..." } else { "" };
+        write!(f, "{direction}: {ip}:UDP:{port}, {message}{more}, {}", self.length)
+    }
+}

@@ -1,0 +1,78 @@
+//! From tracing to a sink.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Mutex, PoisonError};
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+use crate::entry::Entry;
+use crate::event::{Direction, TARGET};
+use crate::recorder::Recorder;
+
+/// The layer that gives every message to a [`Sink`], one at a time and before [`sent`](crate::sent) or
+/// [`received`](crate::received) returns.
+///
+/// It takes only events of [`TARGET`]. A filter for diagnostics belongs to the layer of diagnostics
+/// (`with_filter`): one for all layers that drops INFO would silence this layer as well.
+pub struct MessageLayer<K> {
+    only: Option<String>,
+    state: Mutex<State<K>>,
+}
+
+/// One entry serves for all messages, so that its memory is allocated once.
+struct State<K> {
+    entry: Entry,
+    sink: K,
+}
+
+impl<K: Sink> MessageLayer<K> {
+    /// A layer that gives the messages of every party in this process to `sink`.
+    pub fn new(sink: K) -> Self {
+        let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let entry = Entry::new("", Direction::Sent, nowhere, b"");
+        Self { only: None, state: Mutex::new(State { entry, sink }) }
+    }
+
+    /// Leaves out the messages of all parties but `party`, compared to the byte.
+    #[must_use]
+    pub fn only(self, party: impl Into<String>) -> Self {
+        Self { only: Some(party.into()), ..self }
+    }
+}
+
+impl<S: Subscriber, K: Sink> Layer<S> for MessageLayer<K> {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        // Before the lock: a sink may report in an event of its own, which comes by here.
+        if event.metadata().target() != TARGET {
+            return;
+        }
+        // A sink that panicked once is asked again: its log is worth more than the worry.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { entry, sink } = &mut *state;
+        let mut recorder = Recorder::new(entry);
+        event.record(&mut recorder);
+        if recorder.is_complete() && self.only.as_ref().is_none_or(|party| *party == entry.party) {
+            sink.write(entry);
+        }
+    }
+}
+
+impl<K> fmt::Debug for MessageLayer<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageLayer").field("only", &self.only).finish_non_exhaustive()
+    }
+}
+
+/// Where messages go: a log, or the screen of an administrator. Closures are sinks.
+pub trait Sink: Send + 'static {
+    /// Takes one message. A sender waits for it, and all others that log; it must not send messages itself.
+    fn write(&mut self, entry: &Entry);
+}
+
+impl<F: FnMut(&Entry) + Send + 'static> Sink for F {
+    fn write(&mut self, entry: &Entry) {
+        self(entry);
+    }
+}

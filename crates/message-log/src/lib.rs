@@ -1,0 +1,65 @@
+//! The message log: one line for every PLUMI message that an agent or a node sends or receives.
+//!
+//! This crate never opens a socket and knows nothing of what a message means. Whoever has a socket calls
+//! [`sent`] and [`received`]; a program that keeps a log adds a [`MessageLayer`] to its subscriber, and without
+//! one they do nothing. Diagnostics are another matter, with other targets, and pass by this layer.
+//!
+//! The layer and all that belongs to it come with the feature `layer`, which is on by default. The libraries that
+//! only log do without it.
+//!
+//! ```
+//! use message_log::{LineWriter, MessageLayer};
+//! use tracing_subscriber::layer::SubscriberExt;
+//!
+//! # let folder = tempfile::tempdir()?;
+//! let path = folder.path().join(message_log::node_log_name("bb.com"));
+//! let log = LineWriter::open(&path)?
+//!     .on_failure(|error, lost| tracing::warn!("message log: {error}; {lost} lines are lost"));
+//! let subscriber = tracing_subscriber::registry().with(MessageLayer::new(log));
+//! tracing::subscriber::with_default(subscriber, || {
+//!     message_log::received("bb.com", "84.88.154.3:4500".parse()?, b"PRmaria@bb.com");
+//!     message_log::sent("bb.com", "84.88.154.3:4500".parse()?, b"RR0");
+//! #   Ok::<(), std::net::AddrParseError>(())
+//! })?;
+//! assert_eq!(
+//!     std::fs::read_to_string(&path)?,
+//!     "R: 84.88.154.3:UDP:4500, PRmaria@bb.com, 14\nE: 84.88.154.3:UDP:4500, RR0, 3\n",
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The lines (protocol.md §6):
+//!
+//! ```text
+//! line      = ("E" | "R") ": " ip ":UDP:" port ", " message ", " length
+//!                                               sent | received; of the remote side
+//! message   = *(character | "\x" byte)          of at most 100 bytes
+//!           | *(character | "\x" byte) "..."    the first 100 bytes of a longer datagram
+//! character = printable, as it is               a backslash too
+//! byte      = 2 lower-case hexadecimal digits   of controls, invisible characters and what is not UTF-8
+//! length    = decimal                           of the whole datagram, in bytes
+//! ```
+
+#[cfg(feature = "layer")]
+mod entry;
+mod event;
+#[cfg(feature = "layer")]
+mod file;
+#[cfg(feature = "layer")]
+mod layer;
+#[cfg(feature = "layer")]
+mod line_writer;
+#[cfg(feature = "layer")]
+mod printable;
+#[cfg(feature = "layer")]
+mod recorder;
+
+#[cfg(feature = "layer")]
+pub use entry::Entry;
+pub use event::{Direction, MAX_KEPT, TARGET, received, sent};
+#[cfg(feature = "layer")]
+pub use file::{agent_log_name, node_log_name, open_log};
+#[cfg(feature = "layer")]
+pub use layer::{MessageLayer, Sink};
+#[cfg(feature = "layer")]
+pub use line_writer::{LineWriter, REPORT_INTERVAL};

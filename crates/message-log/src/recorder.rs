@@ -1,0 +1,72 @@
+//! From the event back to the entry.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use tracing::field::{Field, Visit};
+
+use crate::entry::Entry;
+use crate::event::Direction;
+
+/// Takes an event of [`TARGET`](crate::TARGET) into an entry, in place of what was in it.
+#[derive(Debug)]
+pub(crate) struct Recorder<'a> {
+    entry: &'a mut Entry,
+    recorded: usize,
+}
+
+impl<'a> Recorder<'a> {
+    pub(crate) fn new(entry: &'a mut Entry) -> Self {
+        Self { entry, recorded: 0 }
+    }
+
+    /// Whether every field was there. An event that someone else gave this target is no message.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.recorded == FIELDS
+    }
+
+    fn number(&mut self, field: &str, value: u64) -> Option<()> {
+        match field {
+            "ip" => self.entry.remote.set_ip(Ipv4Addr::from(u32::try_from(value).ok()?)),
+            "port" => self.entry.remote.set_port(u16::try_from(value).ok()?),
+            "length" => self.entry.length = usize::try_from(value).ok()?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+impl Visit for Recorder<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "party" {
+            self.entry.party.clear();
+            self.entry.party.push_str(value);
+            self.recorded += 1;
+        }
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        if field.name() == "sent" {
+            self.entry.direction = if value { Direction::Sent } else { Direction::Received };
+            self.recorded += 1;
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if self.number(field.name(), value).is_some() {
+            self.recorded += 1;
+        }
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        if field.name() == "message" {
+            self.entry.keep(value);
+            self.recorded += 1;
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+/// How many fields an event has.
+const FIELDS: usize = 6;

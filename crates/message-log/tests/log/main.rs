@@ -1,0 +1,55 @@
+//! The message log from the event to the bytes in the file.
+
+mod failures;
+mod files;
+mod layer;
+mod lines;
+
+use std::io;
+use std::net::SocketAddrV4;
+use std::sync::{Arc, Mutex};
+
+use message_log::{LineWriter, MessageLayer};
+use tracing::Dispatch;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// A log in memory that remembers each call of `write` by itself.
+#[derive(Clone, Default)]
+struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Writes {
+    fn each(&self) -> Vec<Vec<u8>> {
+        self.0.lock().expect("no writer panics").clone()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.each().concat()).expect("a log is UTF-8")
+    }
+}
+
+impl io::Write for Writes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no writer panics").push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A subscriber with nothing but a layer that writes lines to `writer`.
+fn subscriber(writer: impl io::Write + Send + 'static) -> Dispatch {
+    Dispatch::new(tracing_subscriber::registry().with(MessageLayer::new(LineWriter::new(writer))))
+}
+
+/// What `messages` leave in a log.
+fn log_of(messages: impl FnOnce()) -> String {
+    let writes = Writes::default();
+    tracing::dispatcher::with_default(&subscriber(writes.clone()), messages);
+    writes.text()
+}
+
+fn remote() -> SocketAddrV4 {
+    "84.88.154.3:4500".parse().expect("an address")
+}
