@@ -1,0 +1,143 @@
+//! The directory: which source decides, and which of its addresses is the node's.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::slice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plumi_proto::{Domain, NODE_PORT};
+use tokio::time;
+
+use crate::error::{DirectoryError, LookupError};
+use crate::hosts::HostsFile;
+use crate::name_servers::NameServers;
+
+/// Tells where the node of a domain is. Cheap to clone; the clones share everything.
+#[derive(Clone, Debug)]
+pub struct NodeDirectory {
+    sources: Arc<Sources>,
+}
+
+#[derive(Debug)]
+struct Sources {
+    peers: HashMap<Domain, SocketAddrV4>,
+    hosts: HostsFile,
+    name_servers: NameServers,
+    node_port: u16,
+}
+
+impl NodeDirectory {
+    /// A directory without peers that asks the system's name servers, until told otherwise.
+    pub fn builder() -> NodeDirectoryBuilder {
+        NodeDirectoryBuilder { peers: HashMap::new(), name_servers: Vec::new(), node_port: NODE_PORT }
+    }
+
+    /// Where the node of `domain` is. Of several addresses, the first that a node can have.
+    ///
+    /// Takes [`LOOKUP_DEADLINE`] at most, and may be dropped at any time. Must run within a tokio runtime with
+    /// IO and time, the same one for all clones.
+    ///
+    /// # Errors
+    /// Why there is none, or none that is known of.
+    pub async fn find(&self, domain: &Domain) -> Result<FoundNode, LookupError> {
+        let Sources { peers, hosts, name_servers, node_port } = &*self.sources;
+        if let Some(&address) = peers.get(domain) {
+            return Ok(FoundNode { address, valid_for: MAX_TTL });
+        }
+        if let Ok(literal) = domain.as_str().trim_end_matches('.').parse() {
+            return first_usable(slice::from_ref(&literal), *node_port, MAX_TTL);
+        }
+        if let Some(addresses) = hosts.addresses(domain) {
+            return first_usable(addresses, *node_port, MAX_TTL);
+        }
+        let records = time::timeout(LOOKUP_DEADLINE, name_servers.look_up(domain))
+            .await
+            .unwrap_or(Err(LookupError::NoAnswer))?;
+        first_usable(&records.addresses, *node_port, records.ttl)
+    }
+}
+
+fn first_usable(addresses: &[Ipv4Addr], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
+    match (addresses.iter().find(|&&ip| is_usable(ip)), addresses.first()) {
+        (Some(&ip), _) => Ok(FoundNode { address: SocketAddrV4::new(ip, port), valid_for: ttl.min(MAX_TTL) }),
+        (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
+        (None, None) => Err(LookupError::NotFound),
+    }
+}
+
+/// Whether a datagram to `ip` can reach one node and no more than one.
+fn is_usable(ip: Ipv4Addr) -> bool {
+    ip.octets()[0] != 0 && !ip.is_multicast() && !ip.is_broadcast()
+}
+
+/// What [`NodeDirectory::builder`] starts and [`build`](Self::build) ends.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NodeDirectoryBuilder {
+    peers: HashMap<Domain, SocketAddrV4>,
+    name_servers: Vec<SocketAddr>,
+    node_port: u16,
+}
+
+impl NodeDirectoryBuilder {
+    /// The node of `domain` is at `address`, whatever anything else says. One call for each peer; of two for
+    /// the same domain the later holds.
+    pub fn peer(mut self, domain: Domain, address: SocketAddrV4) -> Self {
+        self.peers.insert(domain, address);
+        self
+    }
+
+    /// Asks the DNS server at `address` (UDP, and TCP for a long answer) instead of the system's, without the
+    /// system's search list. With several calls, an earlier server goes before a later one: each gets a head
+    /// start of 300 ms, and the first to say yes or no is believed. Those after the seventh come too late.
+    pub fn name_server(mut self, address: SocketAddr) -> Self {
+        self.name_servers.push(address);
+        self
+    }
+
+    /// The UDP port of the nodes that are found by anything but [`peer`](Self::peer); [`NODE_PORT`] if not told.
+    pub fn node_port(mut self, port: u16) -> Self {
+        self.node_port = port;
+        self
+    }
+
+    /// Reads the system's hosts file and, unless a name server was given, its resolver configuration. What
+    /// they become later is not noticed.
+    ///
+    /// Without a usable resolver configuration there still is a directory: it warns now, and the look-ups that
+    /// need DNS end in [`LookupError::NoAnswer`].
+    ///
+    /// # Errors
+    /// A peer where no node can be, or a DNS client that cannot be set up.
+    pub fn build(self) -> Result<NodeDirectory, DirectoryError> {
+        let Self { peers, name_servers, node_port } = self;
+        if let Some((&domain, &address)) = peers.iter().find(|(_, at)| at.port() == 0 || !is_usable(*at.ip()))
+        {
+            return Err(DirectoryError::UnusablePeer { domain, address });
+        }
+        let name_servers = match &name_servers[..] {
+            [] => NameServers::of_system()?,
+            given => NameServers::given(given)?,
+        };
+        let sources = Sources { peers, hosts: HostsFile::read(), name_servers, node_port };
+        Ok(NodeDirectory { sources: Arc::new(sources) })
+    }
+}
+
+/// A node that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoundNode {
+    /// Its UDP socket.
+    pub address: SocketAddrV4,
+    /// How long the answer may be kept: the least TTL of the records that led to it, at most [`MAX_TTL`], and
+    /// [`MAX_TTL`] for what was not asked by DNS.
+    pub valid_for: Duration,
+}
+
+/// The longest that an answer holds, so that a node that moved is found again within a minute.
+pub const MAX_TTL: Duration = Duration::from_secs(60);
+
+/// The longest that a look-up takes, whatever the name servers do. It is less than what an agent waits for the
+/// answer to a location request: 5 tries, 1 s apart.
+pub const LOOKUP_DEADLINE: Duration = Duration::from_secs(2);

@@ -1,0 +1,38 @@
+//! Why there is no directory, or no node.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use plumi_proto::Domain;
+
+/// Why a domain has no node that can be reached. Reads on from "domain bb.com".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// No such name, or a name without an IPv4 address. Final: another try now gives the same.
+    #[error("not found")]
+    NotFound,
+    /// No name server said yes or no: silent until the deadline, refusing, failing, unreachable, or there is none.
+    #[error("cannot be resolved: the name servers give no answer")]
+    NoAnswer,
+    /// Of all its addresses, of which this is the first, none can be a node's: "this network" 0.0.0.0/8,
+    /// multicast 224.0.0.0/4 or broadcast 255.255.255.255 (RFC 1122 §3.2.1.3).
+    #[error("resolves to {0}, where no node can be")]
+    Unusable(Ipv4Addr),
+}
+
+/// Why a directory cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// A peer's port is 0, or its IP is one of those that [`LookupError::Unusable`] tells.
+    #[error("the node of domain {domain} cannot be at {address}")]
+    UnusablePeer {
+        /// The peer's domain.
+        domain: Domain,
+        /// The address given for it.
+        address: SocketAddrV4,
+    },
+    /// The DNS client cannot be set up.
+    #[error("the DNS client cannot be set up")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}

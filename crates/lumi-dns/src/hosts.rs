@@ -1,0 +1,107 @@
+//! The system's hosts file, hosts(5).
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use plumi_proto::{Domain, NameError};
+
+/// The names that the hosts file gives IPv4 addresses, and `localhost`.
+///
+/// ```text
+/// line = address name* ["#" comment]      an address of another kind, or a name that is no domain, is skipped
+/// ```
+#[derive(Debug)]
+pub(crate) struct HostsFile {
+    addresses: HashMap<Domain, Vec<Ipv4Addr>>,
+}
+
+impl HostsFile {
+    /// As the file is now. One that cannot be read is taken for an empty one.
+    pub(crate) fn read() -> Self {
+        let path = path();
+        let content = fs::read(&path).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the hosts file cannot be read, going without");
+            Vec::new()
+        });
+        Self::parse(&content)
+    }
+
+    fn parse(content: &[u8]) -> Self {
+        // A comment in an old encoding must not cost the names of the other lines.
+        let text = String::from_utf8_lossy(content);
+        let mut addresses = HashMap::<Domain, Vec<Ipv4Addr>>::new();
+        for line in text.trim_start_matches('\u{feff}').lines() {
+            let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+            let Some(Ok(address)) = words.next().map(str::parse) else { continue };
+            for name in words.filter_map(|word| word.parse().ok()) {
+                addresses.entry(name).or_default().push(address);
+            }
+        }
+        // RFC 6761 §6.3: no name server is asked for it.
+        let localhost: Result<_, NameError> = "localhost".parse();
+        addresses.entry(localhost.expect("it is a name")).or_insert_with(|| vec![Ipv4Addr::LOCALHOST]);
+        Self { addresses }
+    }
+
+    /// The addresses of `domain`, at least one, in the order of the file; `None` if it is not there.
+    pub(crate) fn addresses(&self, domain: &Domain) -> Option<&[Ipv4Addr]> {
+        self.addresses.get(domain).map(Vec::as_slice)
+    }
+}
+
+fn path() -> PathBuf {
+    if cfg!(windows) {
+        let root = env::var_os("SystemRoot").unwrap_or_else(|| r"C:\Windows".into());
+        Path::new(&root).join(r"System32\drivers\etc\hosts")
+    } else {
+        "/etc/hosts".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(content: &[u8], name: &str) -> Option<Vec<Ipv4Addr>> {
+        HostsFile::parse(content).addresses(&name.parse().unwrap()).map(<[_]>::to_vec)
+    }
+
+    #[test]
+    fn names_are_found_without_case_and_trailing_dot() {
+        let file = b"10.100.100.103 PC-c my_node.Example.ORG. # the lab\n";
+        for name in ["PC-c", "pc-C.", "MY_NODE.example.org"] {
+            assert_eq!(addresses(file, name), Some(vec![Ipv4Addr::new(10, 100, 100, 103)]), "{name}");
+        }
+        for name in ["the", "lab", "example.org"] {
+            assert_eq!(addresses(file, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_keeps_all_its_addresses_in_order() {
+        let file = b"10.0.0.2 bb.com\r\n\r\n10.0.0.1\tcc.com bb.com\r\n";
+        assert_eq!(
+            addresses(file, "bb.com"),
+            Some(vec![Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 1)])
+        );
+    }
+
+    #[test]
+    fn odd_lines_cost_no_other_line() {
+        let file =
+            b"\xef\xbb\xbf10.0.0.1 first\n# m\xe0quina\nfe80::1 six\nnonsense x\n10.0.0.2 b@d last\n10.0.0.3";
+        assert_eq!(addresses(file, "first"), Some(vec![Ipv4Addr::new(10, 0, 0, 1)]));
+        assert_eq!(addresses(file, "last"), Some(vec![Ipv4Addr::new(10, 0, 0, 2)]));
+        assert_eq!(addresses(file, "six"), None);
+        assert_eq!(addresses(file, "x"), None);
+    }
+
+    #[test]
+    fn localhost_is_there_and_can_be_replaced() {
+        assert_eq!(addresses(b"", "localhost"), Some(vec![Ipv4Addr::LOCALHOST]));
+        assert_eq!(addresses(b"::1 localhost", "localhost"), Some(vec![Ipv4Addr::LOCALHOST]));
+        assert_eq!(addresses(b"127.0.0.9 LocalHost", "localhost"), Some(vec![Ipv4Addr::new(127, 0, 0, 9)]));
+    }
+}

@@ -1,0 +1,37 @@
+//! Where is the node of a domain? One question, one answer: an IPv4 address and a port, or why not.
+//!
+//! This crate keeps no answer and repeats none: each [`NodeDirectory::find`] asks anew, for at most
+//! [`LOOKUP_DEADLINE`], and says how long its answer holds. Whoever asks often, or for strangers, caches.
+//! The library that speaks DNS does not show: none of its types is in this interface.
+//!
+//! The sources, in their order; the first that knows the domain decides:
+//!
+//! ```text
+//! 1  peers           domains whose node the builder was told
+//! 2  the domain      if it is an IPv4 literal, it answers itself
+//! 3  the hosts file  the system's, hosts(5), whichever name servers are asked; `localhost` is always in it
+//! 4  name servers    those the builder was told, or else the system's, resolv.conf(5) with its search list
+//! ```
+//!
+//! Two equal [`Domain`](plumi_proto::Domain)s have the same node: case and a trailing dot change nothing, so a
+//! single label is tried with the search list even when it ends with a dot.
+//!
+//! ```
+//! use lumi_dns::NodeDirectory;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = NodeDirectory::builder().peer("bb.com".parse()?, "10.0.0.2:3344".parse()?).build()?;
+//! assert_eq!(directory.find(&"BB.com.".parse()?).await?.address, "10.0.0.2:3344".parse()?);
+//! assert_eq!(directory.find(&"10.0.0.3".parse()?).await?.address, "10.0.0.3:3344".parse()?);
+//! # Ok(())
+//! # }
+//! ```
+
+mod directory;
+mod error;
+mod hosts;
+mod name_servers;
+
+pub use directory::{FoundNode, LOOKUP_DEADLINE, MAX_TTL, NodeDirectory, NodeDirectoryBuilder};
+pub use error::{DirectoryError, LookupError};

@@ -1,0 +1,239 @@
+//! The name servers: the one file that speaks to hickory.
+//!
+//! Which server is asked when, and which name of the search list, is decided here and not by hickory's pool: that
+//! one asks two servers at once and believes the faster "no", does not go on after a server that refuses, and
+//! after a time-out takes the next name's "no such name" for the answer.
+
+use std::iter;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{TokioResolver, system_conf};
+use plumi_proto::Domain;
+use tokio::time;
+
+use crate::error::{DirectoryError, LookupError};
+
+/// The name servers and the domains in which a short name is searched.
+#[derive(Debug)]
+pub(crate) struct NameServers {
+    /// A client for each server, the preferred first.
+    clients: Vec<TokioResolver>,
+    search: Vec<Name>,
+    /// A name with fewer dots than this is searched first, and taken as it stands last.
+    min_dots: usize,
+}
+
+/// The A records of a name.
+#[derive(Debug)]
+pub(crate) struct AddressRecords {
+    pub(crate) addresses: Vec<Ipv4Addr>,
+    /// The least of all the records on the way, aliases included.
+    pub(crate) ttl: Duration,
+}
+
+impl NameServers {
+    /// These, and no search list.
+    pub(crate) fn given(addresses: &[SocketAddr]) -> Result<Self, DirectoryError> {
+        let servers = addresses.iter().map(|address| {
+            let mut server = NameServerConfig::udp_and_tcp(address.ip());
+            for connection in &mut server.connections {
+                connection.port = address.port();
+            }
+            server
+        });
+        Self::new(servers.collect(), Vec::new(), 1)
+    }
+
+    /// Those of the system's resolver configuration, with its search list; none if that cannot be used.
+    pub(crate) fn of_system() -> Result<Self, DirectoryError> {
+        let (config, options) = system_conf::read_system_conf().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no name servers: the system's resolver configuration cannot be used");
+            (ResolverConfig::from_name_servers(Vec::new()), ResolverOpts::default())
+        });
+        let (domain, mut search, servers) = config.into_parts();
+        if search.is_empty() {
+            search.extend(domain);
+        }
+        Self::new(servers, search, options.ndots)
+    }
+
+    fn new(
+        servers: Vec<NameServerConfig>,
+        search: Vec<Name>,
+        min_dots: usize,
+    ) -> Result<Self, DirectoryError> {
+        let clients = servers.into_iter().map(client).collect::<Result<_, _>>();
+        Ok(Self { clients: clients.map_err(|error| DirectoryError::Client(error.into()))?, search, min_dots })
+    }
+
+    /// The A records of `domain`, or of the first name of the search list that has any.
+    ///
+    /// # Errors
+    /// `NotFound` only if each of the names was answered by "no". Sets no deadline.
+    pub(crate) async fn look_up(&self, domain: &Domain) -> Result<AddressRecords, LookupError> {
+        let mut failure = LookupError::NotFound;
+        for name in names(domain, &self.search, self.min_dots) {
+            match self.ask(&name).await {
+                Ok(records) => return Ok(records),
+                Err(LookupError::NotFound) => {}
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    /// What the first server to say yes or no says of `name`.
+    async fn ask(&self, name: &Name) -> Result<AddressRecords, LookupError> {
+        let mut answers: FuturesUnordered<_> = iter::zip(&self.clients, 0..)
+            .map(|(client, place)| async move {
+                time::sleep(HEAD_START * place).await;
+                ask(client, name).await
+            })
+            .collect();
+        while let Some(answer) = answers.next().await {
+            if !matches!(answer, Err(LookupError::NoAnswer)) {
+                return answer;
+            }
+        }
+        Err(LookupError::NoAnswer)
+    }
+}
+
+/// A client of one server. It sends its question up to six times, so that some may be lost.
+fn client(server: NameServerConfig) -> Result<TokioResolver, NetError> {
+    let config = ResolverConfig::from_name_servers(vec![server]);
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    options.timeout = TRY;
+    options.attempts = RETRIES;
+    options.cache_size = 0;
+    // Its own reading of that file loses all names at the first byte that is not UTF-8.
+    options.use_hosts_file = ResolveHosts::Never;
+    // A few A records fit in a plain answer, and servers that do not know EDNS are still about.
+    options.edns0 = false;
+    builder.build()
+}
+
+async fn ask(client: &TokioResolver, name: &Name) -> Result<AddressRecords, LookupError> {
+    let lookup = client.lookup(name.clone(), RecordType::A).await.map_err(|error| match error {
+        NetError::Dns(DnsError::NoRecordsFound(no))
+            if matches!(no.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
+        {
+            LookupError::NotFound
+        }
+        error => {
+            tracing::debug!(%name, %error, "a name server gives no answer");
+            LookupError::NoAnswer
+        }
+    })?;
+    let addresses: Vec<_> = lookup
+        .answers()
+        .iter()
+        .filter_map(|record| match record.data {
+            RData::A(a) => Some(a.0),
+            _ => None,
+        })
+        .collect();
+    match lookup.answers().iter().map(|record| record.ttl).min() {
+        Some(ttl) if !addresses.is_empty() => {
+            Ok(AddressRecords { addresses, ttl: Duration::from_secs(ttl.into()) })
+        }
+        _ => Err(LookupError::NotFound),
+    }
+}
+
+/// The names that `domain` may be short for, the likeliest first.
+fn names(domain: &Domain, search: &[Name], min_dots: usize) -> Vec<Name> {
+    let labels = domain.as_str().trim_end_matches('.').split('.').map(str::as_bytes);
+    let dots = labels.clone().count() - 1;
+    let name = Name::from_labels(labels).expect("a domain has labels of 1 to 63 bytes, and few");
+    // A name that is too long with a search domain after it is none.
+    let mut names: Vec<_> =
+        search.iter().filter_map(|domain| name.clone().append_domain(domain).ok()).collect();
+    let place = if dots < min_dots { names.len() } else { 0 };
+    names.insert(place, name);
+    names
+}
+
+/// How long a server is asked alone before the next one is asked as well: longer than a server at hand takes for
+/// a name that it must look for, short enough that the three of a resolv.conf(5) all get a second try.
+const HEAD_START: Duration = Duration::from_millis(300);
+
+/// How long one try waits. hickory repeats the datagram after 333 ms, unless the server was slow lately; the
+/// tries alone are then three.
+const TRY: Duration = Duration::from_millis(600);
+
+/// The tries after the first. With [`TRY`], all end before the deadline of a look-up.
+const RETRIES: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use integration_tests::dns_server::DnsServer;
+
+    use super::*;
+
+    async fn searching(domain: &str) -> (DnsServer, NameServers) {
+        let dns = DnsServer::start().await.unwrap();
+        let name_servers = NameServers::given(&[dns.address()]).unwrap();
+        (dns, NameServers { search: vec![Name::from_ascii(domain).unwrap()], ..name_servers })
+    }
+
+    #[tokio::test]
+    async fn a_short_name_is_found_in_a_search_domain_and_as_it_stands() {
+        let (dns, name_servers) = searching("lab.example").await;
+        let [there, here] = [[10, 0, 0, 2], [10, 0, 0, 3]].map(Ipv4Addr::from);
+        dns.set("PC-c", here);
+        assert_eq!(name_servers.look_up(&"PC-c".parse().unwrap()).await.unwrap().addresses, [here]);
+        dns.set("PC-c.lab.example", there);
+        assert_eq!(name_servers.look_up(&"PC-c".parse().unwrap()).await.unwrap().addresses, [there]);
+    }
+
+    #[tokio::test]
+    async fn silence_for_one_name_and_no_for_the_next_is_no_answer() {
+        let (dns, name_servers) = searching("lab.example").await;
+        dns.lose(6);
+        let answer = name_servers.look_up(&"bb.com".parse().unwrap()).await;
+        assert_eq!(answer.unwrap_err(), LookupError::NoAnswer);
+    }
+
+    fn names_of(domain: &str, search: &[&str], min_dots: usize) -> Vec<String> {
+        let search: Vec<_> = search.iter().map(|name| Name::from_ascii(name).unwrap()).collect();
+        let names = names(&domain.parse().unwrap(), &search, min_dots);
+        names.iter().map(Name::to_string).collect()
+    }
+
+    #[test]
+    fn a_single_label_is_searched_first() {
+        for domain in ["PC-c", "PC-c."] {
+            assert_eq!(
+                names_of(domain, &["lab.example", "example."], 1),
+                ["PC-c.lab.example.", "PC-c.example.", "PC-c."]
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_with_dots_enough_is_taken_as_it_stands_first() {
+        assert_eq!(names_of("bb.com", &["example"], 1), ["bb.com.", "bb.com.example."]);
+        assert_eq!(names_of("bb.com", &["example"], 2), ["bb.com.example.", "bb.com."]);
+    }
+
+    #[test]
+    fn without_a_search_list_there_is_one_name() {
+        assert_eq!(names_of("-odd_name-", &[], 1), ["\\-odd_name-."]);
+    }
+
+    #[test]
+    fn a_search_domain_that_makes_the_name_too_long_is_left_out() {
+        let long = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
+        assert_eq!(names_of("bb", &[&long], 1), ["bb."]);
+    }
+}
