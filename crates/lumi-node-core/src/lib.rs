@@ -1,0 +1,48 @@
+//! The LUMI node of one domain: who its users are, where each one is, and how to ask the node of another
+//! domain.
+//!
+//! The decisions are [`Node`], a state machine under `state/` that never touches a socket, a clock, a file or
+//! a name server: time comes in as an argument and effects come out as [`Output`] values. [`Server`] is the
+//! one task that carries them out over a UDP socket that its caller bound. [`RosterFile`] is `nodelumi.cfg`.
+//!
+//! ```no_run
+//! use lumi_dns::NodeDirectory;
+//! use lumi_node_core::{Node, NodeSettings, RosterFile, Server};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let (file, roster) = RosterFile::open("config/nodelumi.cfg")?;
+//! let socket = tokio::net::UdpSocket::bind("127.0.0.2:3344").await?;
+//! let node = Node::new(roster, "127.0.0.2:3344".parse()?, NodeSettings::default());
+//! let mut server = Server::new(socket, node, NodeDirectory::builder().build()?);
+//! let administrator = server.administrator(file);
+//! server.run(async { _ = tokio::signal::ctrl_c().await }).await?;
+//! # drop(administrator);
+//! # Ok(())
+//! # }
+//! ```
+
+mod io {
+    pub(crate) mod administrator;
+    mod durable;
+    pub(crate) mod roster_file;
+    pub(crate) mod server;
+}
+mod state {
+    pub(crate) mod admin;
+    pub(crate) mod dropped;
+    pub(crate) mod limiter;
+    pub(crate) mod lookups;
+    pub(crate) mod node;
+    mod pendings;
+    pub(crate) mod roster;
+}
+
+pub use io::administrator::{AdminError, Administrator};
+pub use io::roster_file::{RosterFile, RosterFileError};
+pub use io::server::{ServeError, Server};
+pub use state::admin::{AdminCommand, AdminRefusal, AdminReply, Presence, RosterChange, UserStatus};
+pub use state::dropped::{DropReason, Dropped};
+pub use state::limiter::RateLimit;
+pub use state::lookups::LookupId;
+pub use state::node::{Node, NodeSettings, Output};
+pub use state::roster::{Roster, RosterError, RosterReason};

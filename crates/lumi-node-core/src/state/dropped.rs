@@ -1,0 +1,54 @@
+//! What a node does not answer.
+
+use plumi_proto::DecodeError;
+
+/// Why a datagram is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// It is not exactly one message.
+    #[error(transparent)]
+    Malformed(DecodeError),
+    /// An `RR` or `RD`, which answer nothing that a node ever asks.
+    #[error("a node never asks for this answer")]
+    Unexpected,
+    /// An `RL` that answers no pending request, or comes from elsewhere than the request went.
+    #[error("it answers no request that is pending, or comes from elsewhere than the request went")]
+    Unasked,
+    /// A `PL` for another domain that does not come from an online user of this one.
+    #[error("it asks for another domain, and does not come from an online user of this one")]
+    Foreign,
+    /// A table has no room for the `PL`.
+    #[error("too many requests are under way")]
+    NoRoom,
+}
+
+/// How many datagrams a node dropped, for each reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Dropped {
+    /// [`DropReason::Malformed`].
+    pub malformed: u64,
+    /// [`DropReason::Unexpected`].
+    pub unexpected: u64,
+    /// [`DropReason::Unasked`].
+    pub unasked: u64,
+    /// [`DropReason::Foreign`].
+    pub foreign: u64,
+    /// [`DropReason::NoRoom`].
+    pub no_room: u64,
+    /// Kept out by [`Node::admit`](crate::Node::admit).
+    pub too_many: u64,
+}
+
+impl Dropped {
+    pub(super) fn count(&mut self, reason: &DropReason) {
+        *match reason {
+            DropReason::Malformed(_) => &mut self.malformed,
+            DropReason::Unexpected => &mut self.unexpected,
+            DropReason::Unasked => &mut self.unasked,
+            DropReason::Foreign => &mut self.foreign,
+            DropReason::NoRoom => &mut self.no_room,
+        } += 1;
+    }
+}

@@ -1,0 +1,128 @@
+//! Where the nodes of other domains are, as far as DNS has told, and who waits to hear (protocol.md §9).
+
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use lumi_dns::{FoundNode, LookupError};
+use plumi_proto::{Domain, Locate};
+
+/// Names one look-up, from [`Output::Resolve`](crate::Output::Resolve) to
+/// [`Node::handle_resolved`](crate::Node::handle_resolved).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LookupId(u64);
+
+/// The look-ups under way, one for each name, and the answers that are still good.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    by_domain: HashMap<Domain, Lookup>,
+    in_flight: HashMap<LookupId, Domain>,
+    started: u64,
+}
+
+#[derive(Debug)]
+enum Lookup {
+    InFlight {
+        waiting: Vec<Waiting>,
+    },
+    /// `None`: there is no node to be found there.
+    Known {
+        node: Option<SocketAddrV4>,
+        until: Instant,
+    },
+}
+
+/// A location request that cannot be sent on before its node is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) locate: Locate,
+    pub(super) asker: SocketAddrV4,
+}
+
+/// What became of a question.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The answer is known: a node, or that there is none.
+    Known(Option<SocketAddrV4>),
+    /// A look-up has to be started.
+    Start(LookupId),
+    /// A look-up is under way and will answer.
+    Waits,
+    /// There is no room.
+    Full,
+}
+
+impl Lookups {
+    /// Asks for the node that `waiting` has to be sent to.
+    pub(super) fn ask(&mut self, now: Instant, waiting: Waiting) -> Asked {
+        let domain = waiting.locate.to.domain();
+        match self.by_domain.get_mut(&domain) {
+            Some(Lookup::Known { node, until }) if *until > now => return Asked::Known(*node),
+            Some(Lookup::InFlight { waiting: all }) => {
+                if !all.contains(&waiting) {
+                    if all.len() >= MAX_WAITING {
+                        return Asked::Full;
+                    }
+                    all.push(waiting);
+                }
+                return Asked::Waits;
+            }
+            _ => {}
+        }
+        if self.in_flight.len() >= MAX_IN_FLIGHT || !self.has_room(now, &domain) {
+            return Asked::Full;
+        }
+        self.started += 1;
+        let id = LookupId(self.started);
+        self.in_flight.insert(id, domain);
+        self.by_domain.insert(domain, Lookup::InFlight { waiting: vec![waiting] });
+        Asked::Start(id)
+    }
+
+    /// Keeps the answer to a look-up. Returns the node, if there is one, and who waits for it.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        id: LookupId,
+        answer: &Result<FoundNode, LookupError>,
+    ) -> (Option<SocketAddrV4>, Vec<Waiting>) {
+        let Some(domain) = self.in_flight.remove(&id) else { return (None, Vec::new()) };
+        let (node, valid_for) = match answer {
+            Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
+            Err(_) => (None, FAILURE_LIFE),
+        };
+        match self.by_domain.insert(domain, Lookup::Known { node, until: now + valid_for }) {
+            Some(Lookup::InFlight { waiting }) => (node, waiting),
+            _ => (node, Vec::new()),
+        }
+    }
+
+    /// Whether `domain` can be kept. Makes room by forgetting what is out of date, else any one answer.
+    fn has_room(&mut self, now: Instant, domain: &Domain) -> bool {
+        if self.by_domain.len() < MAX_NAMES || self.by_domain.contains_key(domain) {
+            return true;
+        }
+        self.by_domain.retain(|_, lookup| !matches!(lookup, Lookup::Known { until, .. } if *until <= now));
+        if self.by_domain.len() >= MAX_NAMES {
+            let known = self.by_domain.iter().find(|(_, lookup)| matches!(lookup, Lookup::Known { .. }));
+            let Some(victim) = known.map(|(domain, _)| *domain) else { return false };
+            self.by_domain.remove(&victim);
+        }
+        true
+    }
+}
+
+/// Look-ups at a time: more would only wait in the name server's queue.
+const MAX_IN_FLIGHT: usize = 32;
+
+/// Requests that wait for one look-up, which takes 2 s at most.
+const MAX_WAITING: usize = 64;
+
+/// Domains whose answer is kept: 512 KiB or so.
+const MAX_NAMES: usize = 4_096;
+
+/// An answer is kept for its time to live, but not longer than this: a node that moves is found again.
+const MAX_LIFE: Duration = Duration::from_secs(60);
+
+/// A failure is kept this long, so that an agent's repetitions are one query (RFC 2308).
+const FAILURE_LIFE: Duration = Duration::from_secs(5);

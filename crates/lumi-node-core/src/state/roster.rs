@@ -1,0 +1,146 @@
+//! Who belongs to the domain, and the text of `nodelumi.cfg` that says so.
+//!
+//! ```text
+//! bb.com          the first line that is not blank: the domain
+//! laura           every other one: a user of it, by name alone
+//! pere
+//! ```
+//!
+//! Blank lines, blanks around a name, CRLF and a byte order mark are accepted, and stay where they are when
+//! the text is edited.
+
+use std::collections::HashSet;
+
+use plumi_proto::{AddressError, Domain, MiAddress, NameError, UserName};
+
+use super::admin::RosterChange;
+
+/// The domain of a node and the names of its users.
+#[derive(Clone, Debug)]
+pub struct Roster {
+    pub(super) domain: Domain,
+    pub(super) users: HashSet<UserName>,
+}
+
+impl Roster {
+    /// A domain without users.
+    pub fn new(domain: Domain) -> Self {
+        Self { domain, users: HashSet::new() }
+    }
+
+    /// Reads the text of a `nodelumi.cfg`.
+    ///
+    /// # Errors
+    /// The first line that cannot be accepted, and why: a roster is taken whole or not at all.
+    pub fn parse(text: &[u8]) -> Result<Self, RosterError> {
+        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let mut roster = None;
+        for (line, text) in (1..).zip(text.split(|&byte| byte == b'\n')) {
+            let fail = |reason| RosterError { line, reason };
+            let text = str::from_utf8(text).map_err(|_| fail(RosterReason::NotUtf8))?.trim();
+            if text.is_empty() {
+                continue;
+            }
+            match &mut roster {
+                None => {
+                    let domain = Domain::new(text).map_err(|error| fail(RosterReason::Domain(error)))?;
+                    roster = Some(Self::new(domain));
+                }
+                Some(roster) => roster.add(text).map_err(fail)?,
+            }
+        }
+        roster.ok_or(RosterError { line: 1, reason: RosterReason::NoDomain })
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// How many users belong to the domain.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Whether nobody belongs to the domain.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// Whether `user` belongs to the domain.
+    pub fn contains(&self, user: &UserName) -> bool {
+        self.users.contains(user)
+    }
+
+    fn add(&mut self, name: &str) -> Result<(), RosterReason> {
+        if name.contains('@') {
+            return Err(RosterReason::Address);
+        }
+        let user = UserName::new(name).map_err(RosterReason::User)?;
+        MiAddress::new(&user, &self.domain).map_err(RosterReason::TooLong)?;
+        if self.users.insert(user) { Ok(()) } else { Err(RosterReason::Duplicate) }
+    }
+}
+
+/// The text of a `nodelumi.cfg` with `change` made in it, all other lines as they were.
+pub(crate) fn edit(text: &str, change: &RosterChange) -> String {
+    match change {
+        RosterChange::Add(user) => {
+            let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+            let missing_end = if text.is_empty() || text.ends_with('\n') { "" } else { line_end };
+            format!("{text}{missing_end}{user}{line_end}")
+        }
+        RosterChange::Remove(user) => {
+            let mut domain_seen = false;
+            text.split_inclusive('\n')
+                .filter(|line| {
+                    let name = line.trim();
+                    // A user may be called what the domain is called.
+                    let stays = !domain_seen || name != user.as_str();
+                    domain_seen |= !name.trim_start_matches('\u{feff}').is_empty();
+                    stays
+                })
+                .collect()
+        }
+    }
+}
+
+/// Why a text is no roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {reason}")]
+#[non_exhaustive]
+pub struct RosterError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: RosterReason,
+}
+
+/// What is wrong with a line of a roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RosterReason {
+    /// There is no line but blank ones.
+    #[error("the domain is missing, it is the first line")]
+    NoDomain,
+    /// The first line is no domain.
+    #[error("the domain {0}")]
+    Domain(NameError),
+    /// A user is given by address.
+    #[error("a user is listed by name alone, without '@' and domain")]
+    Address,
+    /// A user is given by what is no user name.
+    #[error("the user name {0}")]
+    User(NameError),
+    /// With the domain, the user's address has no room in a message.
+    #[error("with the domain of the roster, {0}")]
+    TooLong(AddressError),
+    /// The user is listed before.
+    #[error("the user is listed twice")]
+    Duplicate,
+    /// The line is not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
