@@ -1,0 +1,192 @@
+//! How an agent is set up and started.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lumi_dns::{LookupError, NodeDirectory};
+use mi_proto::Nickname;
+use plumi_proto::{MiAddress, MiSocketAddress, RegisterCode};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::agent::{Agent, Inner};
+use crate::error::StartError;
+use crate::event::{Events, MAX_EVENTS};
+use crate::io::driver::{self, Driver};
+use crate::io::listener::{self, Reception};
+use crate::io::talk::Terms;
+use crate::state::client::{LumiAnswer, LumiClient, LumiRequest, RequestSchedule};
+
+/// Sets up an [`Agent`]; from [`Agent::builder`].
+#[derive(Clone, Debug)]
+pub struct AgentBuilder {
+    address: MiAddress,
+    nickname: Option<String>,
+    listen: SocketAddrV4,
+    node: Option<SocketAddrV4>,
+    directory: Option<NodeDirectory>,
+    advertise: Option<Ipv4Addr>,
+    bare_user: bool,
+    schedule: RequestSchedule,
+    pace: Duration,
+    conversations: NonZeroUsize,
+}
+
+impl AgentBuilder {
+    pub(crate) fn new(address: MiAddress) -> Self {
+        Self {
+            address,
+            nickname: None,
+            listen: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            node: None,
+            directory: None,
+            advertise: None,
+            bare_user: false,
+            schedule: RequestSchedule::default(),
+            pace: DEFAULT_PACE,
+            conversations: NonZeroUsize::MIN,
+        }
+    }
+
+    /// What the other side of a conversation sees, 1 to 99 bytes; by default the user's name. Deployed programs
+    /// stop at 20.
+    #[must_use]
+    pub fn nickname(mut self, nickname: impl Into<String>) -> Self {
+        self.nickname = Some(nickname.into());
+        self
+    }
+
+    /// Where to listen for conversations; by default on every address of this host, at any free TCP port.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddrV4) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// The node of the address's domain; by default it is looked up.
+    #[must_use]
+    pub fn node(mut self, node: SocketAddrV4) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// Where to look the node up; by default in the system's hosts file and name servers.
+    #[must_use]
+    pub fn directory(mut self, directory: NodeDirectory) -> Self {
+        self.directory = Some(directory);
+        self
+    }
+
+    /// The IP address to tell who asks; by default the one listened on, or if that is every address, this
+    /// host's on the route to the node.
+    #[must_use]
+    pub fn advertise(mut self, ip: Ipv4Addr) -> Self {
+        self.advertise = Some(ip);
+        self
+    }
+
+    /// Register without the domain (protocol.md §7, row 2), for a node that refuses the full form.
+    #[must_use]
+    pub fn bare_user(mut self, bare: bool) -> Self {
+        self.bare_user = bare;
+        self
+    }
+
+    /// How often and how far apart requests are sent; by default 5 times, 1000 ms apart, as the protocol has it.
+    #[must_use]
+    pub fn schedule(mut self, schedule: RequestSchedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// The least time between two frames; 20 ms by default. Deployed programs read one TCP segment as one frame
+    /// and lose, or die of, what follows in the same segment: less is only for peers known to read a stream.
+    #[must_use]
+    pub fn pace(mut self, pace: Duration) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// How many conversations there may be at a time; 1 by default. Who calls while there are as many, or asks
+    /// where the user is, is told that the user is busy.
+    #[must_use]
+    pub fn conversations(mut self, conversations: NonZeroUsize) -> Self {
+        self.conversations = conversations;
+        self
+    }
+
+    /// Finds the node, listens for conversations and registers. On an error nothing is left running.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(self) -> Result<(Agent, Events), StartError> {
+        let user = self.address.user();
+        let nickname = self.nickname.as_deref().unwrap_or(user.as_str());
+        let nickname = Nickname::new(nickname).map_err(StartError::Nickname)?;
+        let cannot_listen = |error| StartError::Listen { address: self.listen, error };
+        let listener = TcpListener::bind(self.listen).await.map_err(cannot_listen)?;
+        let port = listener.local_addr().map_err(cannot_listen)?.port();
+
+        let node = self.find_node().await?;
+        let unreachable = |error| StartError::Unreachable { node, error };
+        let socket = driver::connect(node).await.map_err(unreachable)?;
+        let route = socket.local_addr().map_err(unreachable)?;
+        let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
+        let ip = self.advertise.or(listening).unwrap_or(match route.ip() {
+            std::net::IpAddr::V4(ip) => ip,
+            std::net::IpAddr::V6(_) => unreachable!("an IPv4 socket has an IPv4 address"),
+        });
+        let listening = MiSocketAddress::new(SocketAddrV4::new(ip, port)).expect("a bound port is not 0");
+
+        let client = LumiClient::new(self.address, self.bare_user, node, listening, self.schedule);
+        let slots = Arc::new(Semaphore::new(self.conversations.get()));
+        let driver = Driver::start(socket, node, self.address, client, Arc::clone(&slots));
+        match driver.request(LumiRequest::Register, None).await {
+            Ok(LumiAnswer::Register(RegisterCode::Registered)) => {}
+            Ok(LumiAnswer::Register(RegisterCode::NoSuchUser)) => return Err(StartError::NoSuchUser),
+            _ => return Err(StartError::NoAnswer { node }),
+        }
+
+        let (closing, is_closing) = watch::channel(false);
+        let (events_sender, events) = mpsc::channel(MAX_EVENTS);
+        let terms = Terms { pace: self.pace, closing: is_closing };
+        let reception = Reception {
+            nickname: nickname.clone(),
+            terms: terms.clone(),
+            slots: Arc::clone(&slots),
+            events: events_sender,
+            driver: driver.clone(),
+        };
+        tokio::spawn(listener::listen(listener, reception));
+        let agent = Agent::new(Inner {
+            address: self.address,
+            nickname,
+            node,
+            listening,
+            driver,
+            slots,
+            conversations: self.conversations,
+            terms,
+            closing,
+        });
+        Ok((agent, Events(events)))
+    }
+
+    async fn find_node(&self) -> Result<SocketAddrV4, StartError> {
+        if let Some(node) = self.node {
+            return Ok(node);
+        }
+        let domain = self.address.domain();
+        let failed = |error| StartError::Domain { domain, error };
+        let directory = match &self.directory {
+            Some(directory) => directory.clone(),
+            None => NodeDirectory::builder().build().map_err(|_| failed(LookupError::NoAnswer))?,
+        };
+        Ok(directory.find(&domain).await.map_err(failed)?.address)
+    }
+}
+
+/// Ten times what was seen to be enough.
+const DEFAULT_PACE: Duration = Duration::from_millis(20);

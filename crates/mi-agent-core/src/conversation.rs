@@ -1,0 +1,103 @@
+//! A conversation, as the embedding program holds it.
+
+use std::net::SocketAddr;
+
+use mi_proto::{Line, split_line};
+use plumi_proto::MiAddress;
+use tokio::sync::mpsc;
+
+use crate::error::{ConnectionLost, SendError};
+use crate::safe_text::PeerText;
+
+/// A conversation with one other user.
+///
+/// It ends when either side ends it: this one by [`Conversation::hang_up`], or by dropping it.
+#[derive(Debug)]
+pub struct Conversation {
+    peer: Peer,
+    sender: LineSender,
+    receiver: LineReceiver,
+}
+
+/// Who is on the other side. Nothing of it is proved: PLUMI and PMI have no secret.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The nickname that the peer gave; `?` if it gave an empty one.
+    pub nickname: PeerText,
+    /// Who was called; for a caller, who asked for this user just before, if anybody did.
+    pub address: Option<MiAddress>,
+    /// The TCP address of the peer's end of the conversation.
+    pub remote: SocketAddr,
+}
+
+impl Conversation {
+    pub(crate) fn new(peer: Peer, sender: LineSender, receiver: LineReceiver) -> Self {
+        Self { peer, sender, receiver }
+    }
+
+    /// Who is on the other side.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Sends `text`, see [`LineSender::send`].
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send(&self, text: &str) -> Result<(), SendError> {
+        self.sender.send(text).await
+    }
+
+    /// The next line the peer said, see [`LineReceiver::next_line`].
+    ///
+    /// # Errors
+    /// [`ConnectionLost`].
+    pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConnectionLost> {
+        self.receiver.next_line().await
+    }
+
+    /// Ends the conversation: what was sent before still goes out. What the peer says until it has ended it
+    /// too can be read from what this returns; once that returns `None`, all is over.
+    pub fn hang_up(self) -> LineReceiver {
+        self.receiver
+    }
+
+    /// Both directions, to be used at the same time. Dropping the [`LineSender`] hangs up.
+    pub fn split(self) -> (Peer, LineSender, LineReceiver) {
+        (self.peer, self.sender, self.receiver)
+    }
+}
+
+/// What this side says.
+#[derive(Debug)]
+pub struct LineSender(pub(crate) mpsc::Sender<Line>);
+
+impl LineSender {
+    /// Hands `text` over to be sent as one line, a long one in several frames. Waits while too many are before
+    /// it: frames leave as fast as the peer reads, and with a pause between them (see
+    /// [`AgentBuilder::pace`](crate::AgentBuilder::pace)).
+    ///
+    /// # Errors
+    /// [`SendError::Ended`]; [`SendError::Text`] for a text with a line end or a NUL, of which nothing is sent.
+    pub async fn send(&self, text: &str) -> Result<(), SendError> {
+        for piece in split_line(text)? {
+            self.0.send(piece).await.map_err(|_| SendError::Ended)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the peer says.
+#[derive(Debug)]
+pub struct LineReceiver(pub(crate) mpsc::Receiver<Result<PeerText, ConnectionLost>>);
+
+impl LineReceiver {
+    /// The next line; `None` when the conversation has ended. A line of more than 99 bytes comes in several
+    /// pieces. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ConnectionLost`], once, if the connection broke; then `None`.
+    pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConnectionLost> {
+        self.0.recv().await.transpose()
+    }
+}

@@ -1,0 +1,40 @@
+//! What an agent tells the program that embeds it.
+
+use std::net::SocketAddr;
+
+use tokio::sync::mpsc;
+
+use crate::conversation::Conversation;
+use crate::safe_text::PeerText;
+
+/// Something that happened to an agent without its asking.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Somebody called, and the conversation has begun.
+    Incoming(Conversation),
+    /// Somebody called while the agent had as many conversations as it may, and was told so.
+    Refused {
+        /// The caller's nickname.
+        nickname: PeerText,
+        /// Where the call came from.
+        remote: SocketAddr,
+    },
+}
+
+/// The events of one agent, in their order.
+///
+/// They are bounded: while [`MAX_EVENTS`] wait to be read, callers are refused as if the agent were busy. The
+/// agent goes on working whether they are read or not.
+#[derive(Debug)]
+pub struct Events(pub(crate) mpsc::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` once the agent has ended. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        self.0.recv().await
+    }
+}
+
+/// Events that may wait to be read.
+pub const MAX_EVENTS: usize = 64;

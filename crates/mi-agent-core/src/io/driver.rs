@@ -1,0 +1,168 @@
+//! The task that owns an agent's UDP socket and drives its [`LumiClient`].
+
+use std::collections::HashMap;
+use std::future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroU8;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use plumi_proto::MiAddress;
+use tokio::net::UdpSocket;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time;
+use tracing::{debug, warn};
+
+use crate::state::client::{LumiAnswer, LumiClient, LumiOutput, LumiRequest, RequestId};
+
+/// The way to the driver's task. The task ends when the last of these is gone, or when the user has been
+/// deregistered; before it ends, it deregisters a user who is registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Driver(mpsc::Sender<Command>);
+
+enum Command {
+    Request(LumiRequest, Option<NonZeroU8>, oneshot::Sender<LumiAnswer>),
+    TakeAsker(oneshot::Sender<Option<MiAddress>>),
+}
+
+/// The driver's task has ended.
+#[derive(Debug)]
+pub(crate) struct Ended;
+
+impl Driver {
+    /// Starts the task. While `slots` has no permit left, the user is busy.
+    pub(crate) fn start(
+        socket: UdpSocket,
+        node: SocketAddrV4,
+        address: MiAddress,
+        client: LumiClient,
+        slots: Arc<Semaphore>,
+    ) -> Self {
+        let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+        let party = address.to_string();
+        let task = Task { socket, node, party, client, slots, waiting: HashMap::new() };
+        tokio::spawn(task.run(receiver));
+        Self(commands)
+    }
+
+    /// Carries out a request, and waits for how it ends.
+    pub(crate) async fn request(
+        &self,
+        request: LumiRequest,
+        attempts: Option<NonZeroU8>,
+    ) -> Result<LumiAnswer, Ended> {
+        let (sender, answer) = oneshot::channel();
+        self.0.send(Command::Request(request, attempts, sender)).await.map_err(|_| Ended)?;
+        answer.await.map_err(|_| Ended)
+    }
+
+    /// Who asked for the user just before, see [`LumiClient::take_asker`].
+    pub(crate) async fn take_asker(&self) -> Option<MiAddress> {
+        let (sender, asker) = oneshot::channel();
+        self.0.send(Command::TakeAsker(sender)).await.ok()?;
+        asker.await.ok()?
+    }
+}
+
+struct Task {
+    socket: UdpSocket,
+    node: SocketAddrV4,
+    party: String,
+    client: LumiClient,
+    slots: Arc<Semaphore>,
+    waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
+}
+
+impl Task {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut buffer = vec![0; usize::from(u16::MAX)];
+        let mut is_ending = false;
+        while !(is_ending && self.client.is_idle()) {
+            let timeout = self.client.poll_timeout();
+            let timeout = async move {
+                match timeout {
+                    Some(at) => time::sleep_until(at.into()).await,
+                    None => future::pending().await,
+                }
+            };
+            tokio::select! {
+                received = self.socket.recv_from(&mut buffer) => match received {
+                    Ok((length, SocketAddr::V4(from))) => self.receive(from, &buffer[..length]),
+                    Ok((_, SocketAddr::V6(_))) => {}
+                    Err(error) => self.receive_failed(&error).await,
+                },
+                command = commands.recv(), if !is_ending && self.client.has_room() => match command {
+                    Some(Command::Request(request, attempts, answer)) => {
+                        let id = self.client.request(now(), request, attempts);
+                        self.waiting.insert(id, answer);
+                        is_ending = request == LumiRequest::Deregister;
+                    }
+                    // Whoever asked may have gone.
+                    Some(Command::TakeAsker(answer)) => _ = answer.send(self.client.take_asker(now())),
+                    None => {
+                        is_ending = true;
+                        if self.client.is_registered() {
+                            self.client.request(now(), LumiRequest::Deregister, None);
+                        }
+                    }
+                },
+                () = timeout => self.client.handle_timeout(now()),
+            }
+            self.drain().await;
+        }
+    }
+
+    fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
+        message_log::received(&self.party, from, datagram);
+        self.client.set_busy(self.slots.available_permits() == 0);
+        self.client.handle_datagram(now(), from, datagram);
+    }
+
+    async fn receive_failed(&self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            // The node's port is closed, perhaps only now: one try is lost, the others stand.
+            return debug!(node = %self.node, "nobody listens at the node's address");
+        }
+        warn!(%error, "cannot receive");
+        time::sleep(ERROR_PAUSE).await;
+    }
+
+    async fn drain(&mut self) {
+        while let Some(output) = self.client.poll_output() {
+            match output {
+                LumiOutput::Transmit(message) => {
+                    let bytes = message.encode();
+                    message_log::sent(&self.party, self.node, &bytes);
+                    if let Err(error) = self.socket.send(&bytes).await {
+                        debug!(node = %self.node, %error, "cannot send");
+                    }
+                }
+                LumiOutput::Done(id, answer) => {
+                    if let Some(waiting) = self.waiting.remove(&id) {
+                        // Whoever asked may have gone.
+                        _ = waiting.send(answer);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A socket that talks to `node` and to nobody else.
+pub(crate) async fn connect(node: SocketAddrV4) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    socket.connect(node).await?;
+    Ok(socket)
+}
+
+/// The clock of the state machine: tokio's, which tests can hold.
+fn now() -> Instant {
+    time::Instant::now().into_std()
+}
+
+/// Commands that wait for the task; who has more waits to hand them over.
+const MAX_COMMANDS: usize = 16;
+
+/// After an error of the socket, so that one that lasts does not take all of a processor.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,204 @@
+//! The task of one conversation.
+
+use std::time::Duration;
+
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use mi_proto::{Frame, FrameError, Line, Received};
+use plumi_proto::MiAddress;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::time::{self, Instant};
+use tracing::debug;
+
+use super::connection::{Connection, LINGER, into_io, within};
+use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
+use crate::error::ConnectionLost;
+use crate::safe_text::PeerText;
+
+/// What every conversation of an agent needs beside its connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    /// At least this long passes between two frames.
+    pub(crate) pace: Duration,
+    /// Changes when the agent ends; its conversations then end too.
+    pub(crate) closing: watch::Receiver<bool>,
+}
+
+/// Starts the conversation on `connection`, on which nicknames have been exchanged. It holds `slot` for as long
+/// as it lasts.
+pub(crate) fn start(
+    connection: Connection,
+    nickname: PeerText,
+    address: Option<MiAddress>,
+    terms: Terms,
+    slot: OwnedSemaphorePermit,
+) -> Conversation {
+    let peer = Peer { nickname, address, remote: connection.remote };
+    let (sender, outgoing) = mpsc::channel(MAX_OUTGOING);
+    let (incoming, receiver) = mpsc::channel(MAX_INCOMING);
+    let (sink, stream) = connection.frames.split();
+    tokio::spawn(async move {
+        let (peer_ended, wait_for_peer) = oneshot::channel();
+        let (ended, wait_for_end) = oneshot::channel();
+        tokio::join!(
+            write(sink, outgoing, terms, wait_for_peer, ended),
+            read(stream, &incoming, peer_ended, wait_for_end),
+        );
+        // Before the last receiver hears that it is over: who hears it may call again at once.
+        drop(slot);
+        drop(incoming);
+    });
+    Conversation::new(peer, LineSender(sender), LineReceiver(receiver))
+}
+
+/// Sends what this side says, until it or the peer ends the conversation, and then a FIN.
+async fn write(
+    mut sink: impl Sink<Frame, Error = FrameError> + Unpin,
+    mut outgoing: mpsc::Receiver<Line>,
+    mut terms: Terms,
+    mut peer_ended: oneshot::Receiver<()>,
+    ended: oneshot::Sender<()>,
+) {
+    let mut next_frame = Instant::now() + terms.pace;
+    let mut is_ending = false;
+    loop {
+        let line = tokio::select! {
+            line = outgoing.recv() => line,
+            _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
+            _ = terms.closing.changed(), if !is_ending => { is_ending = true; outgoing.close(); continue }
+        };
+        // What was handed over before the end still goes out.
+        let Some(line) = line else { break };
+        time::sleep_until(next_frame).await;
+        let sent = within(WRITE_TIMEOUT, sink.send(Frame::Line(line))).await;
+        next_frame = Instant::now() + terms.pace;
+        if let Err(error) = sent.and_then(|sent| sent.map_err(into_io)) {
+            debug!(%error, "cannot send");
+            break;
+        }
+    }
+    // A connection that broke has nothing to close; reading tells how it broke.
+    _ = within(WRITE_TIMEOUT, sink.close()).await;
+    _ = ended.send(());
+}
+
+/// Receives what the peer says, until the peer ends the conversation or has had its time after our end.
+async fn read(
+    mut stream: impl Stream<Item = Result<Received, FrameError>> + Unpin,
+    incoming: &mpsc::Sender<Result<PeerText, ConnectionLost>>,
+    peer_ended: oneshot::Sender<()>,
+    ended: oneshot::Receiver<()>,
+) {
+    let received = async {
+        while let Some(received) = stream.next().await {
+            let line = match received {
+                Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.text())),
+                // A nickname is given once.
+                Ok(Received::Nickname(_)) => continue,
+                Err(error) => Err(ConnectionLost(into_io(error))),
+            };
+            let is_lost = line.is_err();
+            // Read on even if nobody listens: unread bytes would turn our FIN into RST.
+            _ = incoming.send(line).await;
+            if is_lost {
+                break;
+            }
+        }
+        _ = peer_ended.send(());
+    };
+    let given_up = async {
+        // An error: the writer is gone without having ended, which it never is.
+        _ = ended.await;
+        time::sleep(LINGER).await;
+    };
+    tokio::select! {
+        () = received => {}
+        () = given_up => debug!("the peer did not end the conversation"),
+    }
+}
+
+/// Frames handed over and not sent yet: 6 KiB.
+const MAX_OUTGOING: usize = 64;
+
+/// Lines received and not taken yet. When there are more, the peer has to wait.
+const MAX_INCOMING: usize = 64;
+
+/// A peer that reads nothing for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll};
+
+    use mi_proto::FrameCodec;
+    use tokio::io::AsyncWrite;
+    use tokio_util::codec::FramedWrite;
+
+    use super::*;
+
+    /// Keeps what is written: in which piece, and when.
+    #[derive(Clone)]
+    struct Recorder {
+        start: Instant,
+        writes: Arc<Mutex<Vec<Write>>>,
+    }
+
+    type Write = (Duration, Vec<u8>);
+
+    impl Recorder {
+        fn keep(&self, bytes: &[u8]) {
+            self.writes.lock().unwrap().push((self.start.elapsed(), bytes.to_vec()));
+        }
+    }
+
+    impl AsyncWrite for Recorder {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.keep(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.keep(b"FIN");
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Deployed programs read one segment as one frame, and lose what comes with it.
+    #[tokio::test(start_paused = true)]
+    async fn every_frame_is_one_write_and_has_its_time() {
+        let recorder = Recorder { start: Instant::now(), writes: Arc::default() };
+        let (lines, outgoing) = mpsc::channel(MAX_OUTGOING);
+        let (_closing, is_closing) = watch::channel(false);
+        let (_peer_ended, wait_for_peer) = oneshot::channel();
+        let (ended, wait_for_end) = oneshot::channel();
+        for text in ["one", "two", "three"] {
+            lines.send(Line::new(text).unwrap()).await.unwrap();
+        }
+        drop(lines);
+        let sink = FramedWrite::new(recorder.clone(), FrameCodec::new());
+        let terms = Terms { pace: Duration::from_millis(20), closing: is_closing };
+        write(sink, outgoing, terms, wait_for_peer, ended).await;
+        wait_for_end.await.unwrap();
+        let expected = [(20, "L03one"), (40, "L03two"), (60, "L05three"), (60, "FIN")]
+            .map(|(at, bytes)| (Duration::from_millis(at), bytes.as_bytes().to_vec()));
+        assert_eq!(*recorder.writes.lock().unwrap(), expected);
+    }
+
+    /// A peer that never closes has its time, and no more.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_close_is_waited_for_so_long() {
+        let start = Instant::now();
+        let (incoming, _lines) = mpsc::channel(MAX_INCOMING);
+        let (peer_ended, _wait_for_peer) = oneshot::channel();
+        let (ended, wait_for_end) = oneshot::channel();
+        ended.send(()).unwrap();
+        read(futures_util::stream::pending(), &incoming, peer_ended, wait_for_end).await;
+        assert_eq!(start.elapsed(), LINGER);
+    }
+}

@@ -1,0 +1,55 @@
+//! An MI agent to embed: it registers its user at the node of the user's domain, tells who asks where the user
+//! is, finds other users, and talks with them line by line.
+//!
+//! A driver task owns the sockets, so nothing depends on the embedding program to poll: requests are answered
+//! and retried, and what was sent is written, while the program does something else. The decisions of the LUMI
+//! side are [`LumiClient`], a state machine under `state/` that never touches a socket or a clock.
+//!
+//! A bot that answers every line with the same line:
+//!
+//! ```no_run
+#![doc = include_str!("../../../examples/echo-bot.rs")]
+//! ```
+//!
+//! Calling somebody:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mi_agent_core::Agent;
+//!
+//! let (agent, _events) = Agent::builder("laura@bb.com".parse()?).start().await?;
+//! let mut talk = agent.call(&"joya@cc.com".parse()?).await?;
+//! talk.send("hola").await?;
+//! while let Some(line) = talk.next_line().await? {
+//!     println!("<{}> {line}", talk.peer().nickname);
+//! }
+//! agent.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod agent;
+mod builder;
+mod conversation;
+mod error;
+mod event;
+mod safe_text;
+mod io {
+    pub(crate) mod connection;
+    pub(crate) mod driver;
+    pub(crate) mod listener;
+    pub(crate) mod talk;
+}
+mod state {
+    pub(crate) mod client;
+}
+
+pub use agent::Agent;
+pub use builder::AgentBuilder;
+pub use conversation::{Conversation, LineReceiver, LineSender, Peer};
+pub use error::{CallError, ConnectionLost, DeregisterError, LocateError, SendError, StartError};
+pub use event::{Event, Events, MAX_EVENTS};
+pub use safe_text::{PeerText, safe_text};
+pub use state::client::{
+    LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS, RequestId, RequestSchedule,
+};

@@ -1,0 +1,88 @@
+//! Text of strangers, made safe before a person sees it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fmt::Write;
+
+/// `text` with every character that a terminal would act on, or that cannot be seen, written as a visible
+/// escape: `\n`, `\x1b`, `\u{202e}`. Borrowed when there is none. The result is safe, so making it safe again
+/// changes nothing.
+///
+/// Use it for whatever came from the other side: nicknames, lines, addresses.
+///
+/// ```
+/// use mi_agent_core::safe_text;
+///
+/// assert_eq!(safe_text("hola, què tal?"), "hola, què tal?");
+/// assert_eq!(safe_text("\x1b[2Jgone\u{202e}"), r"\x1b[2Jgone\u{202e}");
+/// ```
+pub fn safe_text(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_safe) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_safe(character) {
+            safe.push(character);
+        } else if character.is_ascii_control() && !matches!(character, '\t' | '\n' | '\r') {
+            _ = write!(safe, "\\x{:02x}", u32::from(character));
+        } else {
+            safe.extend(character.escape_default());
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn is_safe(character: char) -> bool {
+    !character.is_control()
+        && !matches!(
+            character,
+            '\u{ad}'                                   // soft hyphen
+            | '\u{61c}' | '\u{180e}'                   // direction and vowel marks
+            | '\u{200b}'..='\u{200f}'                  // zero width, direction
+            | '\u{2028}'..='\u{202e}'                  // line ends, direction
+            | '\u{2060}'..='\u{206f}'                  // invisible operators, direction
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'     // zero width, annotation
+            | '\u{e0000}'..='\u{e007f}'                // tags
+        )
+}
+
+/// Text that came from the other side of a conversation. It is shown safe, as by [`safe_text`], and kept as it
+/// came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PeerText(String);
+
+impl PeerText {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text as it came, bytes that were not UTF-8 replaced by U+FFFD. Not for a terminal.
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PeerText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&safe_text(&self.0))
+    }
+}
+
+impl fmt::Debug for PeerText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl PartialEq<str> for PeerText {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for PeerText {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}

@@ -1,0 +1,30 @@
+//! A user who answers every line with the same line: `cargo run --example echo-bot -- echo@localhost`.
+use std::error::Error;
+
+use mi_agent_core::{Agent, Conversation, Event};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).ok_or("usage: echo-bot ADDRESS")?;
+    let (agent, mut events) = Agent::builder(address.parse()?).nickname("echo").start().await?;
+    println!("{} listens on {}; end it with Ctrl-C", agent.address(), agent.listening());
+    loop {
+        tokio::select! {
+            Some(event) = events.next() => if let Event::Incoming(talk) = event {
+                tokio::spawn(echo(talk));
+            },
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+    Ok(agent.shutdown().await?)
+}
+
+async fn echo(mut talk: Conversation) {
+    println!("{} calls", talk.peer().nickname);
+    while let Ok(Some(line)) = talk.next_line().await {
+        if talk.send(line.raw()).await.is_err() {
+            break;
+        }
+    }
+    println!("{} is gone", talk.peer().nickname);
+}
