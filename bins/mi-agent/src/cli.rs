@@ -1,0 +1,76 @@
+//! The command line.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+use mi_proto::Nickname;
+use plumi_proto::MiAddress;
+
+/// Talk with other users, line by line, directly from agent to agent.
+///
+/// The agent registers ADDRESS at the node of its domain, so that others can find and call you, and
+/// deregisters when it ends.
+#[derive(Debug, Parser)]
+#[command(version, after_help = HELP)]
+pub(crate) struct Cli {
+    /// Your own address, user@domain; asked for when it is missing and there is a terminal
+    pub(crate) address: Option<MiAddress>,
+
+    /// What others see of you [default: the user part of ADDRESS]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) nick: Option<Nickname>,
+
+    /// TCP port to listen on for conversations; 0 is any free one [default: 0]
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+
+    /// The node to talk to, instead of asking DNS for ADDRESS's domain
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) node: Option<SocketAddrV4>,
+
+    /// Ask this DNS server instead of the system's; may repeat
+    #[arg(long = "name-server", value_name = "IP:PORT")]
+    pub(crate) name_servers: Vec<SocketAddr>,
+
+    /// IP address to publish [default: the local address of the route to the node]
+    #[arg(long, value_name = "IP")]
+    pub(crate) advertise: Option<Ipv4Addr>,
+
+    /// Message log, - is stdout [default: mi-agent-ADDRESS.log in the working directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+
+    /// Register without the domain, for nodes that refuse the full address
+    #[arg(long)]
+    pub(crate) bare_user: bool,
+
+    /// Line mode without hints; chosen by itself when stdin or stdout is no terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+
+    /// More diagnostics on stderr; may repeat. RUST_LOG wins
+    #[arg(short, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Fewer diagnostics on stderr
+    #[arg(short, action = ArgAction::Count)]
+    pub(crate) quiet: u8,
+}
+
+const HELP: &str = "\
+Commands, once it runs:
+  /call ADDRESS    call somebody
+  /bye, /exit      end the conversation
+  /quit, EXIT      deregister and leave; so does the end of input
+  /help            show these
+  //text           say /text
+
+Exit codes:
+  0 ended well   1 other failure   2 misuse   3 no such user   4 user offline
+  5 domain not found   6 node does not answer   7 busy or refused
+
+Examples:
+  mi-agent laura@localhost
+  mi-agent laura@bb.com --port 3500 --nick Laura
+  mi-agent laura@bb.com --node 192.0.2.7:3344";

@@ -1,0 +1,64 @@
+//! What the user types.
+
+use std::io::{self, BufRead, Read};
+use std::thread;
+
+use tokio::sync::mpsc;
+
+/// The lines of stdin, read by a thread of its own: a read that blocks must not keep the program from ending.
+#[derive(Debug)]
+pub(crate) struct Input(mpsc::Receiver<String>);
+
+impl Input {
+    /// Starts to read.
+    pub(crate) fn start() -> Self {
+        let (sender, lines) = mpsc::channel(MAX_LINES);
+        thread::spawn(move || {
+            let mut stdin = io::stdin().lock();
+            while let Some(line) = read_line(&mut stdin) {
+                if sender.blocking_send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(lines)
+    }
+
+    /// The next line, without its end; `None` at the end of input. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        self.0.recv().await
+    }
+}
+
+/// A line of more than [`MAX_LINE`] bytes comes in pieces. What is not UTF-8 is replaced.
+fn read_line(input: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    // What cannot be read is the end, as what is not there.
+    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).ok()? == 0 {
+        return None;
+    }
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    Some(String::from_utf8_lossy(line).into_owned())
+}
+
+/// Lines read and not yet carried out.
+const MAX_LINES: usize = 16;
+
+/// Bytes of a line; nobody types as many, but somebody may pipe a file without line ends.
+const MAX_LINE: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_whatever_their_ends_and_bytes() {
+        let long = "x".repeat(64 * 1024 + 3);
+        let text = [b"hola\r\nbon dia\n\n\xff!\n".as_slice(), long.as_bytes()].concat();
+        let mut input = text.as_slice();
+        let lines: Vec<_> = std::iter::from_fn(|| read_line(&mut input)).collect();
+        assert_eq!(lines[..4], ["hola", "bon dia", "", "\u{fffd}!"]);
+        assert_eq!(lines[4..].iter().map(String::len).collect::<Vec<_>>(), [64 * 1024, 3]);
+    }
+}

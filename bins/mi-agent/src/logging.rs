@@ -1,0 +1,57 @@
+//! The message log to its file, diagnostics to stderr.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use message_log::{LineWriter, MessageLayer, TARGET};
+use plumi_proto::MiAddress;
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::cli::Cli;
+
+/// Starts both for this process.
+///
+/// # Errors
+/// A message log that cannot be opened; a RUST_LOG that is wrong.
+pub(crate) fn start(cli: &Cli, address: &MiAddress) -> anyhow::Result<()> {
+    let path = match &cli.log {
+        Some(path) => path.clone(),
+        None => PathBuf::from(message_log::agent_log_name(address.as_str())),
+    };
+    let log = if path == Path::new("-") { LineWriter::stdout() } else { LineWriter::open(&path) };
+    let log = log
+        .with_context(|| format!("cannot open the message log {}", path.display()))?
+        .on_failure(|error, lost| tracing::error!(%error, lost, "lines of the message log are lost"));
+    let messages = MessageLayer::new(log).with_filter(Targets::new().with_target(TARGET, Level::INFO));
+    let diagnostics = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        // It would panic when stderr is closed.
+        .log_internal_errors(false)
+        .with_filter(filter(cli)?);
+    tracing_subscriber::registry().with(diagnostics).with(messages).init();
+    Ok(())
+}
+
+/// RUST_LOG, or else what the flags say. PLUMI messages are in their own log, unless RUST_LOG names their target.
+fn filter(cli: &Cli) -> anyhow::Result<EnvFilter> {
+    let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
+    let level = match i16::from(cli.verbose) - i16::from(cli.quiet) {
+        ..=-2 => "off",
+        -1 => "error",
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        3.. => "trace",
+    };
+    // Of two directives for one target, the later holds.
+    EnvFilter::builder()
+        .parse(format!("{TARGET}=off,{}", given.as_deref().unwrap_or(level)))
+        .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
+}
