@@ -1,0 +1,53 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+use crate::keys::{Diagnostics, Keys};
+
+/// The node of a domain: registers its users and finds those of other domains.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Settings, TOML, with a key for every option below [default: config/lumi-node.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) keys: Keys,
+
+    /// More diagnostics on stderr: -v info, -vv debug, -vvv trace; RUST_LOG wins
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Fewer diagnostics on stderr: -q only errors, -qq none; RUST_LOG wins
+    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
+    quiet: u8,
+}
+
+impl Cli {
+    /// What was given of that which the settings file has a key for.
+    pub(crate) fn into_keys(self) -> Keys {
+        let diagnostics = match (self.verbose, self.quiet) {
+            (0, 0) => None,
+            (0, 1) => Some(Diagnostics::Error),
+            (0, _) => Some(Diagnostics::Off),
+            (1, _) => Some(Diagnostics::Info),
+            (2, _) => Some(Diagnostics::Debug),
+            _ => Some(Diagnostics::Trace),
+        };
+        Keys { diagnostics, ..self.keys }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lumi-node
+      serves the domain of config/nodelumi.cfg on port 3344
+  lumi-node --roster bb.cfg --listen 127.0.0.2:3344 --peer cc.com=127.0.0.3:3344
+      a node beside others on one host, that knows where another one is
+  echo 'register laura' | lumi-node --console
+      registers a user and goes on serving
+
+On a terminal it takes commands of the administrator: type help.";

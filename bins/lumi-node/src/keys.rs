@@ -1,0 +1,188 @@
+//! What can be set, by the command line or by the settings file, and its values.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lumi_node_core::RateLimit;
+use plumi_proto::Domain;
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+/// What the command line and the settings file can both say; in one type, so that no flag is without its key.
+#[derive(Debug, Default, clap::Args, serde::Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Keys {
+    /// The domain and its users [default: config/nodelumi.cfg]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roster: Option<PathBuf>,
+
+    /// The UDP address to serve on; port 0 asks the system for one [default: 0.0.0.0:3344]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) listen: Option<SocketAddrV4>,
+
+    /// Message log; `-` is stdout [default: nodelumi-DOMAIN.log in the working directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+
+    /// Ask this DNS server instead of the system's; may repeat, and takes the place of those in the settings
+    #[arg(long = "name-server", value_name = "IP:PORT")]
+    pub(crate) name_servers: Vec<SocketAddr>,
+
+    /// Where the node of DOMAIN is, instead of asking DNS; may repeat, and adds to those in the settings
+    #[arg(long = "peer", value_name = "DOMAIN=IP:PORT")]
+    #[serde(deserialize_with = "peers")]
+    pub(crate) peers: Vec<Peer>,
+
+    /// Datagrams a second to take from one IP address; twice as many at once [default: 500]
+    #[arg(long, value_name = "N|off")]
+    pub(crate) rate_limit: Option<RateLimiting>,
+
+    /// Read administrator commands from stdin even if it is no terminal
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    pub(crate) console: Option<bool>,
+
+    /// Set by `-v` and `-q`.
+    #[arg(skip)]
+    pub(crate) diagnostics: Option<Diagnostics>,
+}
+
+impl Keys {
+    /// Reads a settings file.
+    ///
+    /// # Errors
+    /// The line that is wrong, and why, on one line.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            let reason = error.message().replace('\n', ", ");
+            match error.span().and_then(|span| text.get(..span.start)) {
+                Some(before) => anyhow::anyhow!("line {}: {reason}", 1 + before.matches('\n').count()),
+                None => anyhow::anyhow!(reason),
+            }
+        })
+    }
+
+    /// These, and `others` where these say nothing.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self {
+            roster: self.roster.or(others.roster),
+            listen: self.listen.or(others.listen),
+            log: self.log.or(others.log),
+            name_servers: if self.name_servers.is_empty() { others.name_servers } else { self.name_servers },
+            // Of two for the same domain, the directory takes the later.
+            peers: [others.peers, self.peers].concat(),
+            rate_limit: self.rate_limit.or(others.rate_limit),
+            console: self.console.or(others.console),
+            diagnostics: self.diagnostics.or(others.diagnostics),
+        }
+    }
+}
+
+/// Where the node of a domain is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Peer {
+    pub(crate) domain: Domain,
+    pub(crate) address: SocketAddrV4,
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (domain, address) = text.split_once('=').ok_or("there is no `=` after the domain")?;
+        let address = address.parse().map_err(|_| format!("{address:?} is no IPv4 address with a port"))?;
+        Ok(Self { domain: PeerDomain::try_from(domain.to_owned())?.0, address })
+    }
+}
+
+#[derive(PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
+struct PeerDomain(Domain);
+
+impl TryFrom<String> for PeerDomain {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| format!("the domain {error}"))
+    }
+}
+
+fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Peer>, D::Error> {
+    let peers = HashMap::<PeerDomain, SocketAddrV4>::deserialize(deserializer)?;
+    Ok(peers.into_iter().map(|(PeerDomain(domain), address)| Peer { domain, address }).collect())
+}
+
+/// How many datagrams to take from one IP address: a number of them a second, or `off` for any number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RateLimiting(pub(crate) Option<RateLimit>);
+
+impl FromStr for RateLimiting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let per_second: NonZeroU32 =
+            text.parse().map_err(|_| "a rate limit is `off` or a number from 1 on")?;
+        Ok(Self(Some(RateLimit::new(per_second))))
+    }
+}
+
+impl<'de> Deserialize<'de> for RateLimiting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => text,
+            value => value.to_string(),
+        };
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Which diagnostics are shown: those of this level and the more serious ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Diagnostics {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_key_is_told_by_its_line_on_one_line() {
+        let reason = |text: &str| Keys::parse(text).unwrap_err().to_string();
+        assert!(
+            reason("\nrostr = 'x'").starts_with("line 2: unknown field `rostr`, expected one of `roster`")
+        );
+        assert_eq!(reason("rate-limit = 0"), "line 1: a rate limit is `off` or a number from 1 on");
+        assert_eq!(reason("rate-limit = 'on'"), "line 1: a rate limit is `off` or a number from 1 on");
+        assert_eq!(reason("listen = 'here'"), "line 1: invalid IPv4 socket address syntax");
+        assert!(reason("[peers]\n'a..b' = '127.0.0.1:1'").contains("line 2: the domain has a part"));
+        for text in ["roster", "roster =", "= 1", "[peers", "diagnostics = 'loud'", "console = 1", "\u{0}"] {
+            let reason = reason(text);
+            assert!(reason.starts_with("line 1: ") && !reason.contains('\n'), "{text:?}: {reason:?}");
+        }
+    }
+}

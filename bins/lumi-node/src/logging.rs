@@ -1,0 +1,53 @@
+//! Where events go: diagnostics to stderr, PLUMI messages to the message log.
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use message_log::{LineWriter, MessageLayer, TARGET};
+use plumi_proto::Domain;
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::keys::Diagnostics;
+use crate::settings::Settings;
+
+/// Starts both for the node of `domain`, for the rest of the process.
+///
+/// # Errors
+/// A message log that cannot be opened; a RUST_LOG that is wrong.
+pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<()> {
+    let diagnostics = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        // It would panic when stderr is closed.
+        .log_internal_errors(false)
+        .with_filter(filter(settings.diagnostics)?);
+    let path = match &settings.log {
+        Some(path) => path.clone(),
+        None => PathBuf::from(message_log::node_log_name(domain.as_str())),
+    };
+    let log = if path == Path::new("-") { LineWriter::stdout() } else { LineWriter::open(&path) };
+    let log = log
+        .with_context(|| format!("cannot open the message log {}", path.display()))?
+        .on_failure(|error, lost| tracing::error!(%error, lost, "lines of the message log are lost"));
+    let messages = MessageLayer::new(log).with_filter(Targets::new().with_target(TARGET, Level::INFO));
+    // The message log comes last: it emits diagnostics while it handles an event, and a layer that is yet to see
+    // that event would then be told to by the filter's verdict on the diagnostics.
+    tracing_subscriber::registry().with(diagnostics).with(messages).init();
+    tracing::info!(roster = %settings.roster.display(), message_log = %path.display(), "starting");
+    Ok(())
+}
+
+/// RUST_LOG, or else `level`. PLUMI messages are in their own log, unless RUST_LOG names their target.
+fn filter(level: Diagnostics) -> anyhow::Result<EnvFilter> {
+    let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
+    let directives = given.unwrap_or_else(|| level.to_string());
+    // Of two directives for one target, the later holds.
+    EnvFilter::builder()
+        .parse(format!("{TARGET}=off,{directives}"))
+        .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
+}

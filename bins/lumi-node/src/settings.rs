@@ -1,0 +1,122 @@
+//! What the node is to do: the command line wins over the settings file, which wins over the defaults.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use lumi_dns::{DirectoryError, NodeDirectory};
+use lumi_node_core::RateLimit;
+use plumi_proto::NODE_PORT;
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
+use tokio::net::UdpSocket;
+
+use crate::cli::Cli;
+use crate::keys::{Diagnostics, Keys, Peer, RateLimiting};
+
+/// What the node is to do.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) roster: PathBuf,
+    pub(crate) listen: SocketAddrV4,
+    /// `None` is the default for the domain.
+    pub(crate) log: Option<PathBuf>,
+    name_servers: Vec<SocketAddr>,
+    peers: Vec<Peer>,
+    pub(crate) rate_limit: RateLimiting,
+    pub(crate) console: bool,
+    pub(crate) diagnostics: Diagnostics,
+}
+
+impl Settings {
+    /// Reads the settings file, if there is one, and completes what the command line says.
+    ///
+    /// # Errors
+    /// A file that was asked for and cannot be read, or one that is wrong, and where.
+    pub(crate) fn load(mut cli: Cli) -> anyhow::Result<Self> {
+        let asked = cli.config.take();
+        let path = asked.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
+        let file = match fs::read_to_string(path) {
+            Ok(text) => {
+                Keys::parse(&text).with_context(|| format!("the settings {} are wrong", path.display()))?
+            }
+            Err(error) if asked.is_none() && error.kind() == io::ErrorKind::NotFound => Keys::default(),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the settings {}", path.display()));
+            }
+        };
+        Ok(cli.into_keys().or(file).into())
+    }
+
+    /// Where other nodes are.
+    ///
+    /// # Errors
+    /// Those of [`lumi_dns::NodeDirectoryBuilder::build`].
+    pub(crate) fn directory(&self) -> Result<NodeDirectory, DirectoryError> {
+        let builder = NodeDirectory::builder();
+        let builder =
+            self.peers.iter().fold(builder, |builder, peer| builder.peer(peer.domain, peer.address));
+        self.name_servers.iter().fold(builder, |builder, &server| builder.name_server(server)).build()
+    }
+
+    /// The address of `socket`, which was bound to [`Settings::listen`].
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(crate) fn local(&self, socket: &UdpSocket) -> io::Result<SocketAddrV4> {
+        Ok(SocketAddrV4::new(*self.listen.ip(), socket.local_addr()?.port()))
+    }
+}
+
+impl From<Keys> for Settings {
+    fn from(keys: Keys) -> Self {
+        Self {
+            roster: keys.roster.unwrap_or_else(|| DEFAULT_ROSTER.into()),
+            listen: keys.listen.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NODE_PORT)),
+            log: keys.log,
+            name_servers: keys.name_servers,
+            peers: keys.peers,
+            rate_limit: keys.rate_limit.unwrap_or(RateLimiting(Some(RateLimit::default()))),
+            console: keys.console.unwrap_or_else(has_terminal),
+            diagnostics: keys.diagnostics.unwrap_or(Diagnostics::Warn),
+        }
+    }
+}
+
+/// Whether somebody may be typing.
+fn has_terminal() -> bool {
+    // A job in the background that reads from its terminal is stopped, and the node would be with it.
+    let foreground = || tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp());
+    io::stdin().is_terminal() && foreground()
+}
+
+const DEFAULT_CONFIG: &str = "config/lumi-node.toml";
+
+const DEFAULT_ROSTER: &str = "config/nodelumi.cfg";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../../config/lumi-node.toml");
+
+    #[test]
+    fn the_sample_says_what_holds_without_it() {
+        assert_eq!(Settings::from(Keys::parse(SAMPLE).unwrap()), Keys::default().into());
+    }
+
+    #[test]
+    fn the_sample_names_every_key() {
+        let text = SAMPLE.lines().map(|line| match line.strip_prefix("# ") {
+            Some(key) if key.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')) => key,
+            _ => line,
+        });
+        let keys = Keys::parse(&text.collect::<Vec<_>>().join("\n")).unwrap();
+        // No `..`, so that a new key is missed here.
+        let Keys { roster, listen, log, name_servers, peers, rate_limit, console, diagnostics } = keys;
+        assert!(roster.is_some() && listen.is_some() && log.is_some() && rate_limit.is_some());
+        assert!(!name_servers.is_empty() && !peers.is_empty() && console.is_some() && diagnostics.is_some());
+    }
+}
