@@ -1,0 +1,254 @@
+//! Conversations over real TCP: between two of our agents, and with peers that write and read raw bytes.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use integration_tests::network::{ScriptedNode, TestNode, directory};
+use mi_agent_core::{Agent, CallError, Conversation, Event, Events, SendError};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::test]
+async fn two_agents_talk_both_ways_and_either_ends_it() {
+    let node = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let (laura, mut laura_events) =
+        node.agent("laura").nickname("La Laura").start().await.expect("registered");
+    let (pere, mut pere_events) = node.agent("pere").start().await.expect("registered");
+
+    let mut laura_talks = laura.call(&pere.address()).await.expect("a conversation");
+    let mut pere_talks = incoming(&mut pere_events).await;
+    assert_eq!(laura_talks.peer().nickname, "pere");
+    assert_eq!(laura_talks.peer().address, Some(pere.address()));
+    assert_eq!(pere_talks.peer().nickname, "La Laura");
+    assert_eq!(pere_talks.peer().address, Some(laura.address()));
+    laura_talks.send("hola").await.expect("sent");
+    pere_talks.send("").await.expect("sent");
+    assert_eq!(next(&mut pere_talks).await, "hola");
+    assert_eq!(next(&mut laura_talks).await, "");
+    let mut rest = laura_talks.hang_up();
+    assert_eq!(pere_talks.next_line().await.expect("no loss"), None);
+    assert_eq!(pere_talks.send("too late").await, Err(SendError::Ended));
+    assert_eq!(rest.next_line().await.expect("no loss"), None);
+
+    let mut pere_talks = pere.call(&laura.address()).await.expect("again, the other way round");
+    let laura_talks = incoming(&mut laura_events).await;
+    drop(laura_talks);
+    assert_eq!(pere_talks.next_line().await.expect("no loss"), None);
+}
+
+#[tokio::test]
+async fn a_long_line_travels_in_pieces() {
+    let node = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let (laura, _laura_events) = node.agent("laura").pace(Duration::ZERO).start().await.expect("registered");
+    let (pere, mut pere_events) = node.agent("pere").start().await.expect("registered");
+    let laura_talks = laura.call(&pere.address()).await.expect("a conversation");
+    let mut pere_talks = incoming(&mut pere_events).await;
+    let line = "això és llarg: ".repeat(40);
+    laura_talks.send(&line).await.expect("sent");
+    assert_eq!(
+        laura_talks.send("one\ntwo").await.expect_err("two lines").to_string(),
+        r"the line has '\n' at byte 3, which may not stand there"
+    );
+    drop(laura_talks);
+    let mut heard = String::new();
+    while let Some(piece) = pere_talks.next_line().await.expect("no loss") {
+        assert!(piece.raw().len() <= 99);
+        heard.push_str(piece.raw());
+    }
+    assert_eq!(heard, line, "and nothing of the two lines");
+}
+
+#[tokio::test]
+async fn what_was_sent_before_the_end_arrives() {
+    let node = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let (laura, _laura_events) = node.agent("laura").pace(Duration::ZERO).start().await.expect("registered");
+    let (pere, mut pere_events) = node.agent("pere").start().await.expect("registered");
+    let laura_talks = laura.call(&pere.address()).await.expect("a conversation");
+    let mut pere_talks = incoming(&mut pere_events).await;
+    let sending = async {
+        for n in 0..500 {
+            laura_talks.send(&format!("line {n}")).await.expect("sent");
+        }
+        laura.shutdown().await.expect("laura deregisters");
+    };
+    let hearing = async {
+        let mut lines = Vec::new();
+        while let Some(line) = pere_talks.next_line().await.expect("no loss") {
+            lines.push(line.raw().to_owned());
+        }
+        lines
+    };
+    let ((), lines) = tokio::join!(sending, hearing);
+    assert_eq!(lines, (0..500).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_caller_of_an_engaged_agent_is_told_so_and_let_go_in_order() {
+    let node = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let (laura, _laura_events) = node.agent("laura").start().await.expect("registered");
+    let (pere, mut pere_events) = node.agent("pere").start().await.expect("registered");
+    let _laura_talks = laura.call(&pere.address()).await.expect("a conversation");
+    let _pere_talks = incoming(&mut pere_events).await;
+
+    let mut third = RawPeer::connect(&pere).await;
+    third.write(b"N04joan").await;
+    let said = third.read_to_end().await;
+    assert!(said.starts_with(b"N04pereL"), "{}", said.escape_ascii());
+    assert!(said.ends_with(b"busy: in another conversation, please call again later"));
+    match pere_events.next().await {
+        Some(Event::Refused { nickname, .. }) => assert_eq!(nickname, "joan"),
+        event => panic!("{event:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_agent_may_have_several_conversations() {
+    let node = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let two = NonZeroUsize::new(2).expect("is not 0");
+    let (pere, mut pere_events) = node.agent("pere").conversations(two).start().await.expect("registered");
+    let (laura, _laura_events) = node.agent("laura").start().await.expect("registered");
+    let mut raw = RawPeer::connect(&pere).await;
+    raw.write(b"N04joan").await;
+    let mut first = incoming(&mut pere_events).await;
+    assert_eq!(first.peer().address, None, "nobody asked in the name of a caller who just came");
+    laura.call(&pere.address()).await.expect("there is room for one more");
+    raw.write(b"L04hola").await;
+    assert_eq!(next(&mut first).await, "hola");
+}
+
+#[tokio::test]
+async fn strangers_are_answered_and_closed_in_order() {
+    let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
+    let (pere, mut events) = node.agent("pere").start().await.expect("registered");
+    for greeting in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"L04hola", b"N9", b"N0xjoan", b""] {
+        let mut stranger = RawPeer::connect(&pere).await;
+        stranger.write(greeting).await;
+        stranger.shut_down().await;
+        assert_eq!(stranger.read_to_end().await, b"N04pere", "{}", greeting.escape_ascii());
+    }
+    let mut honest = RawPeer::connect(&pere).await;
+    honest.write(b"N04joan").await;
+    assert_eq!(incoming(&mut events).await.peer().nickname, "joan");
+}
+
+/// A peer of which nothing is read must still see FIN, not RST.
+#[tokio::test]
+async fn the_end_is_a_fin_even_when_nothing_was_read() {
+    let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
+    let (pere, mut events) = node.agent("pere").start().await.expect("registered");
+    let mut raw = RawPeer::connect(&pere).await;
+    raw.write(b"N04joan").await;
+    let talk = incoming(&mut events).await;
+    for _ in 0..1000 {
+        raw.write(b"L08bla bla ").await;
+    }
+    talk.send("adéu").await.expect("sent");
+    drop(talk);
+    assert_eq!(raw.read_to_end().await, "N04pereL05adéu".as_bytes());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_lost_and_not_ended() {
+    let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
+    let (pere, mut events) = node.agent("pere").start().await.expect("registered");
+    let mut raw = RawPeer::connect(&pere).await;
+    raw.write(b"N04joan").await;
+    let mut talk = incoming(&mut events).await;
+    raw.write(b"L04hola").await;
+    assert_eq!(next(&mut talk).await, "hola");
+    raw.reset();
+    let lost = talk.next_line().await.expect_err("RST");
+    assert!(lost.to_string().starts_with("connection lost: "), "{lost}");
+    assert_eq!(talk.next_line().await.expect("once"), None);
+}
+
+/// What a deployed program sends for a line of 150 characters, and bytes that are no text.
+#[tokio::test]
+async fn odd_bytes_are_shown_and_the_conversation_goes_on() {
+    let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
+    let (pere, mut events) = node.agent("pere").start().await.expect("registered");
+    let mut raw = RawPeer::connect(&pere).await;
+    raw.write(b"N03u\xff1").await;
+    let mut talk = incoming(&mut events).await;
+    assert_eq!(talk.peer().nickname, "u\u{fffd}1");
+    let long = "x".repeat(149);
+    raw.write(format!("L150{long}").as_bytes()).await;
+    assert_eq!(next(&mut talk).await, long);
+    raw.write(b"L03\x1b[m").await;
+    assert_eq!(talk.next_line().await.expect("no loss").expect("a line").to_string(), r"\x1b[m");
+    raw.write(b"what is this?").await;
+    assert_eq!(next(&mut talk).await, "what is this?");
+    raw.write(b"L04hola").await;
+    assert_eq!(next(&mut talk).await, "hola");
+}
+
+#[tokio::test]
+async fn whoever_does_not_take_the_call_is_named() {
+    // Nobody listens; somebody listens, and closes; somebody listens, and speaks something else.
+    for greeting in [None, Some(&b""[..]), Some(b"SSH-2.0-OpenSSH_9.9\r\n"), Some(b"L04hola")] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let at = listener.local_addr().expect("its address");
+        let answer = format!("RL0laura@bb.com:joya@cc.com:{at}");
+        let node = ScriptedNode::start(&[("PR", "RR0"), ("PL", &answer)]).await;
+        let (laura, _events) = Agent::builder("laura@bb.com".parse().expect("an address"))
+            .node(node.address)
+            .start()
+            .await
+            .expect("registered");
+        let callee = async {
+            let Some(greeting) = greeting else { return drop(listener) };
+            let (mut stream, _) = listener.accept().await.expect("a call");
+            let mut nickname = [0; 8];
+            stream.read_exact(&mut nickname).await.expect("a nickname");
+            assert_eq!(&nickname, b"N05laura");
+            stream.write_all(greeting).await.expect("sent");
+        };
+        let joya = "joya@cc.com".parse().expect("an address");
+        let ((), called) = tokio::join!(callee, laura.call(&joya));
+        let error = called.expect_err("no conversation");
+        assert!(matches!(error, CallError::NotAccepted { .. }));
+        assert_eq!(error.to_string(), "joya@cc.com does not accept the connection");
+    }
+}
+
+/// A peer that reads and writes bytes as it likes.
+struct RawPeer(TcpStream);
+
+impl RawPeer {
+    async fn connect(agent: &Agent) -> Self {
+        Self(TcpStream::connect(SocketAddr::V4(agent.listening().into())).await.expect("a connection"))
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.expect("written");
+    }
+
+    async fn shut_down(&mut self) {
+        self.0.shutdown().await.expect("shut down");
+    }
+
+    /// Everything up to the FIN. An RST is an error.
+    async fn read_to_end(mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).await.expect("FIN");
+        bytes
+    }
+
+    /// Closes the connection with RST.
+    fn reset(self) {
+        SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).expect("set");
+    }
+}
+
+async fn incoming(events: &mut Events) -> Conversation {
+    match events.next().await {
+        Some(Event::Incoming(talk)) => talk,
+        event => panic!("{event:?}"),
+    }
+}
+
+async fn next(talk: &mut Conversation) -> String {
+    talk.next_line().await.expect("no loss").expect("a line").raw().to_owned()
+}

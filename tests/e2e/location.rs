@@ -1,0 +1,261 @@
+//! Registration, location and deregistration over real sockets, and each way in which they fail.
+
+use std::net::Ipv4Addr;
+
+use integration_tests::dns_server::DnsServer;
+use integration_tests::network::{
+    ScriptedNode, TestNode, directory, local_address, quick_schedule, sockets_with_one_port,
+};
+use integration_tests::trace::Trace;
+use lumi_dns::{LookupError, NodeDirectory};
+use mi_agent_core::{Agent, CallError, DeregisterError, Event, LocateError, StartError};
+use plumi_proto::MiAddress;
+use tokio::net::UdpSocket;
+
+#[tokio::test]
+async fn a_user_whom_the_node_does_not_know_is_not_registered() {
+    let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
+    let error = node.agent("joan").start().await.expect_err("joan is no user");
+    assert!(matches!(error, StartError::NoSuchUser));
+    assert_eq!(error.to_string(), "no such user at its node");
+}
+
+#[tokio::test]
+async fn a_user_who_was_removed_meanwhile_is_not_deregistered() {
+    let node = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let (laura, _events) = node.agent("laura").start().await.expect("laura registers");
+    node.administrator.deregister("laura".parse().expect("a name")).await.expect("saved");
+    assert_eq!(node.roster(), "bb.com\npere\n");
+    let error = laura.shutdown().await.expect_err("the node answers RD1");
+    assert!(matches!(error, DeregisterError::NoSuchUser));
+    assert!(matches!(laura.shutdown().await, Err(DeregisterError::Ended)), "once is enough");
+}
+
+#[tokio::test]
+async fn every_reason_why_a_user_is_not_found_is_told() {
+    let dns = DnsServer::start().await.expect("a DNS server");
+    let (bb_socket, cc_socket) = sockets_with_one_port().await;
+    let (bb_address, cc_address) = (local_address(&bb_socket), local_address(&cc_socket));
+    dns.set("bb.com", *bb_address.ip());
+    dns.set("cc.com", *cc_address.ip());
+    let directory = NodeDirectory::builder()
+        .name_server(dns.address())
+        .node_port(bb_address.port())
+        .build()
+        .expect("a directory");
+    let bb = TestNode::start_on(bb_socket, "bb.com", &["laura", "pere"], directory.clone()).await;
+    let cc = TestNode::start_on(cc_socket, "cc.com", &["joya", "joan"], directory.clone()).await;
+    let (laura, _laura_events) = bb.agent("laura").start().await.expect("laura registers");
+    let (_joya, mut joya_events) = cc.agent("joya").start().await.expect("joya registers");
+    let (pere, _pere_events) = bb.agent("pere").start().await.expect("pere registers");
+
+    // RL2, for the user and for the domain; RL3; and both by way of the other node.
+    for (nobody, expected) in [
+        ("jordi@cc.com", "no such user or domain"),
+        ("joya@dd.com", "no such user or domain"),
+        ("jordi@bb.com", "no such user or domain"),
+        ("joan@cc.com", "user is offline"),
+    ] {
+        let error = laura.call(&address(nobody)).await.expect_err("nobody answers");
+        assert_eq!(error.to_string(), expected, "{nobody}");
+    }
+
+    // RL1, while joya is in a conversation, and then no more.
+    let talk = pere.call(&address("joya@cc.com")).await.expect("a conversation");
+    let Some(Event::Incoming(joya_talks)) = joya_events.next().await else { panic!("no call") };
+    assert_eq!(joya_talks.peer().address, Some(address("pere@bb.com")));
+    let error = laura.call(&address("joya@cc.com")).await.expect_err("joya is busy");
+    assert!(matches!(error, CallError::Locate(LocateError::Busy)));
+    let error = pere.call(&address("laura@bb.com")).await.expect_err("so is pere");
+    assert!(matches!(error, CallError::Engaged));
+    drop(joya_talks);
+    let mut rest = talk.hang_up();
+    while rest.next_line().await.expect("no loss").is_some() {}
+    laura.locate(&address("joya@cc.com")).await.expect("joya is free again");
+    assert!(matches!(laura.call(&laura.address()).await, Err(CallError::Yourself)));
+}
+
+#[tokio::test]
+async fn a_node_that_is_silent_is_asked_five_times() {
+    let trace = Trace::start();
+    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let node = local_address(&silent);
+    let error = Agent::builder(address("laura@bb.com"))
+        .node(node)
+        .schedule(quick_schedule())
+        .start()
+        .await
+        .expect_err("nobody answers");
+    assert_eq!(error.to_string(), format!("node {node} does not answer"));
+    assert_eq!(trace.messages("laura@bb.com"), ["E PRlaura@bb.com"; 5]);
+
+    // The same for a location and for the deregistration.
+    let bb = TestNode::start("bb.com", &["laura"], directory(&[("cc.com", node)])).await;
+    let (laura, _events) = bb.agent("laura").start().await.expect("laura registers");
+    let error = laura.call(&address("joya@cc.com")).await.expect_err("the node of cc.com is silent");
+    assert_eq!(error.to_string(), format!("node {} does not answer", bb.address));
+    let bb_address = bb.address;
+    bb.stop().await;
+    let error = laura.shutdown().await.expect_err("the node is gone");
+    assert_eq!(error.to_string(), format!("node {bb_address} does not answer"));
+    let sent = trace.messages("laura@bb.com");
+    assert_eq!(sent.iter().filter(|message| *message == "E PLlaura@bb.com:joya@cc.com").count(), 5);
+    assert_eq!(sent.iter().filter(|message| *message == "E PDlaura@bb.com").count(), 5);
+}
+
+#[tokio::test]
+async fn a_node_that_starts_late_is_still_found() {
+    let trace = Trace::start();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let address = local_address(&socket);
+    drop(socket);
+    let start = Agent::builder("laura@bb.com".parse().expect("an address"))
+        .node(address)
+        .schedule(quick_schedule())
+        .start();
+    let start = tokio::spawn(start);
+    while trace.messages("laura@bb.com").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The first try was refused by ICMP.
+    let socket = UdpSocket::bind(address).await.expect("the port is still free");
+    let _node = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
+    start.await.expect("no panic").expect("a later try succeeds");
+}
+
+#[tokio::test]
+async fn a_domain_without_a_node_is_told() {
+    let dns = DnsServer::start().await.expect("a DNS server");
+    dns.set("zero.com", Ipv4Addr::UNSPECIFIED);
+    let directory = NodeDirectory::builder().name_server(dns.address()).build().expect("a directory");
+    let start = |user: &str| Agent::builder(address(user)).directory(directory.clone()).start();
+    let error = start("laura@bb.com").await.expect_err("there is no such domain");
+    assert!(matches!(error, StartError::Domain { error: LookupError::NotFound, .. }));
+    assert_eq!(error.to_string(), "domain bb.com not found");
+    let error = start("laura@zero.com").await.expect_err("nobody can be there");
+    assert_eq!(error.to_string(), "domain zero.com resolves to 0.0.0.0, where no node can be");
+    dns.set_silent(true);
+    let error = start("laura@cc.com").await.expect_err("DNS is silent");
+    assert!(matches!(error, StartError::Domain { error: LookupError::NoAnswer, .. }));
+}
+
+/// A program that registered and died: four requests reach it, the fifth finds the user offline.
+#[tokio::test]
+async fn five_requests_without_an_answer_take_a_user_offline() {
+    let trace = Trace::start();
+    let bb = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let dead = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    dead.send_to(b"PRpere@bb.com", bb.address).await.expect("sent");
+    let mut buffer = [0; 100];
+    assert_eq!(dead.recv(&mut buffer).await.expect("an answer"), 3);
+
+    let (laura, _events) = bb.agent("laura").start().await.expect("laura registers");
+    let error = laura.locate(&address("pere@bb.com")).await.expect_err("pere is dead");
+    assert!(matches!(error, LocateError::Offline));
+    let to_pere = format!("E: {}:UDP:{}, PL", Ipv4Addr::LOCALHOST, local_address(&dead).port());
+    let forwarded = trace.lines("bb.com").iter().filter(|line| line.starts_with(&to_pere)).count();
+    assert_eq!(forwarded, 4);
+    let error = laura.locate(&address("pere@bb.com")).await.expect_err("pere is offline now");
+    assert!(matches!(error, LocateError::Offline));
+    let asked = trace.messages("laura@bb.com");
+    assert_eq!(asked.iter().filter(|message| *message == "E PLlaura@bb.com:pere@bb.com").count(), 6);
+}
+
+/// Deployed agents publish 0.0.0.0, and deployed nodes pass it on.
+#[tokio::test]
+async fn an_agent_that_does_not_know_its_address_can_be_called() {
+    let bb = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let (laura, _events) = bb.agent("laura").start().await.expect("laura registers");
+    let pere = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    pere.connect(bb.address).await.expect("a route");
+    pere.send(b"PRpere").await.expect("sent");
+    let answers = async {
+        let mut buffer = [0; 100];
+        loop {
+            let length = pere.recv(&mut buffer).await.expect("a question");
+            if buffer.starts_with(b"PL") {
+                let names = String::from_utf8_lossy(&buffer[2..length]).into_owned();
+                pere.send(format!("RL0{names}:0.0.0.0:4456").as_bytes()).await.expect("sent");
+            }
+        }
+    };
+    tokio::select! {
+        () = answers => {}
+        found = async { laura.locate(&address("pere@bb.com")).await } => {
+            assert_eq!(found.expect("pere is found").to_string(), "127.0.0.1:4456");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_can_be_is_not_called() {
+    for (ip, port) in
+        [("0.0.0.0", 1), ("224.0.0.1", 1), ("255.255.255.255", 1), ("0.1.2.3", 1), ("1.2.3.4", 0)]
+    {
+        let answer = format!("RL0laura@bb.com:joya@cc.com:{ip}:{port}");
+        let node = ScriptedNode::start(&[("PR", "RR0"), ("PL", &answer)]).await;
+        let (laura, _events) =
+            Agent::builder(address("laura@bb.com")).node(node.address).start().await.expect("registered");
+        let error = laura.call(&address("joya@cc.com")).await.expect_err("nobody can be there");
+        match error {
+            CallError::Locate(LocateError::Unusable(at)) => {
+                assert_eq!(at.to_string(), format!("{ip}:{port}"));
+            }
+            CallError::Locate(LocateError::Malformed(_)) => assert_eq!(port, 0, "{error}"),
+            error => panic!("{error}"),
+        }
+    }
+}
+
+/// `PRuser` is sent when it is configured, and never as a retry.
+#[tokio::test]
+async fn the_bare_form_is_sent_only_when_it_is_asked_for() {
+    let trace = Trace::start();
+    let refusing = ScriptedNode::start(&[("PR", "RR1")]).await;
+    let builder = Agent::builder(address("laura@bb.com")).node(refusing.address);
+    builder.clone().start().await.expect_err("refused");
+    assert_eq!(trace.messages("laura@bb.com"), ["E PRlaura@bb.com", "R RR1"]);
+
+    let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
+    let (laura, _events) = node.agent("laura").bare_user(true).start().await.expect("laura registers");
+    laura.shutdown().await.expect("laura deregisters");
+    assert_eq!(trace.messages("laura@bb.com")[2..], ["E PRlaura", "R RR0", "E PDlaura", "R RD0"]);
+}
+
+/// Dropped without a shutdown, an agent still deregisters.
+#[tokio::test]
+async fn an_agent_that_is_dropped_deregisters() {
+    let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
+    let (laura, mut events) = node.agent("laura").start().await.expect("laura registers");
+    assert!(node.administrator.list().await.expect("a list")[0].presence.is_some());
+    drop(laura);
+    assert!(events.next().await.is_none(), "the agent has ended");
+    while node.administrator.list().await.expect("a list")[0].presence.is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_of_the_node_waits_for_nobody() {
+    let dns = DnsServer::start().await.expect("a DNS server");
+    dns.set_silent(true);
+    let directory = NodeDirectory::builder().name_server(dns.address()).build().expect("a directory");
+    let node = TestNode::start("bb.com", &["laura", "pere"], directory).await;
+    let (laura, _events) = node.agent("laura").start().await.expect("laura registers");
+    let nowhere = tokio::spawn({
+        let laura = laura.clone();
+        async move { laura.locate(&address("joya@cc.com")).await }
+    });
+    while dns.queries() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // While DNS is silent, others are served.
+    let error = laura.locate(&address("pere@bb.com")).await.expect_err("pere is offline");
+    assert!(matches!(error, LocateError::Offline));
+    node.stop().await;
+    nowhere.await.expect("no panic").expect_err("the node is gone");
+}
+
+fn address(text: &str) -> MiAddress {
+    text.parse().expect("an address")
+}

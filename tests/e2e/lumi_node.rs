@@ -1,0 +1,70 @@
+//! `lumi-node` as its administrator, its users and its scripts meet it (commands.md).
+
+mod console;
+mod logs;
+mod settings;
+mod start;
+
+use std::net::{SocketAddrV4, UdpSocket};
+use std::path::Path;
+
+use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, write_roster};
+
+/// A user's agent, as far as a node can see it.
+struct User(UdpSocket);
+
+impl User {
+    fn of(node: &NodeProgram) -> Self {
+        Self::at("127.0.0.1", node)
+    }
+
+    fn at(ip: &str, node: &NodeProgram) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).expect("a socket");
+        socket.connect(node.address()).expect("a loopback address");
+        socket.set_read_timeout(Some(DEADLINE)).expect("is not 0");
+        Self(socket)
+    }
+
+    fn say(&self, message: &[u8]) {
+        self.0.send(message).expect("it is sent");
+    }
+
+    fn hear(&self) -> String {
+        receive(&self.0)
+    }
+
+    fn ask(&self, message: &str) -> String {
+        self.say(message.as_bytes());
+        self.hear()
+    }
+
+    fn address(&self) -> SocketAddrV4 {
+        self.0.local_addr().expect("it is bound").to_string().parse().expect("it is an IPv4 address")
+    }
+}
+
+fn receive(socket: &UdpSocket) -> String {
+    let mut buffer = [0; 100];
+    let length = socket.recv(&mut buffer).expect("a message comes");
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+fn folder_with(roster: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_roster(folder.path(), roster);
+    folder
+}
+
+/// How a node that cannot start ends, and what it says: one line on stderr and nothing else.
+fn failure(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let mut node = Program::start(NODE, folder, arguments);
+    let code = node.wait_exit();
+    assert_eq!(node.stdout(), [""; 0]);
+    let [line] = &node.stderr()[..] else { panic!("not one line: {:?}", node.stderr()) };
+    (code, line.strip_prefix("lumi-node: ").expect("it says who speaks").to_owned())
+}
+
+fn words<const N: usize>(line: &str) -> [String; N] {
+    let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+    words.try_into().unwrap_or_else(|words| panic!("not {N} words: {words:?}"))
+}

@@ -1,0 +1,78 @@
+//! The message log, and the diagnostics apart from it.
+
+use std::process::Command;
+
+use integration_tests::programs::{NODE, NodeProgram, Program, executable};
+
+use super::{User, folder_with};
+
+#[test]
+fn every_message_is_in_the_log() {
+    let node = NodeProgram::start("bb.com", &["laura"], &["-qq"]);
+    let laura = User::of(&node);
+    laura.say(b"\xff\n\x1b[2J");
+    laura.say(&[b'x'; 300]);
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    assert_eq!(laura.ask("PDlaura@bb.com"), "RD0");
+    let from = format!("127.0.0.1:UDP:{}", laura.address().port());
+    let expected = [
+        format!("R: {from}, \\xff\\x0a\\x1b[2J, 6"),
+        format!("R: {from}, {}..., 300", "x".repeat(100)),
+        format!("R: {from}, PRlaura@bb.com, 14"),
+        format!("E: {from}, RR0, 3"),
+        format!("R: {from}, PDlaura@bb.com, 14"),
+        format!("E: {from}, RD0, 3"),
+    ];
+    assert_eq!(node.log(), expected);
+    assert_eq!(node.stderr(), [""; 0]);
+}
+
+#[test]
+fn the_log_can_be_stdout_and_diagnostics_stay_apart() {
+    let mut node = NodeProgram::start("bb.com", &["laura"], &["--log", "-", "-vvv"]);
+    let laura = User::of(&node);
+    laura.say(b"rubbish");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    let from = format!("127.0.0.1:UDP:{}", laura.address().port());
+    for line in [
+        format!("R: {from}, rubbish, 7"),
+        format!("R: {from}, PRlaura@bb.com, 14"),
+        format!("E: {from}, RR0, 3"),
+    ] {
+        assert_eq!(node.wait_for(|_| true), line);
+    }
+    node.wait_for_diagnostic("dropped a datagram");
+    assert!(node.stderr().iter().all(|line| !line.contains("plumi::message")), "{:?}", node.stderr());
+    assert!(!node.folder().join("nodelumi-bb.com.log").exists());
+}
+
+#[test]
+fn rust_log_wins_and_does_not_touch_the_message_log() {
+    let folder = folder_with("bb.com\nlaura\n");
+    let start = |rust_log: &str, flag: &str| {
+        let mut command = Command::new(executable(NODE));
+        command.args(["--listen", "127.0.0.1:0", flag]).env("RUST_LOG", rust_log).current_dir(folder.path());
+        NodeProgram::ready(Program::start_command(&mut command), folder.path())
+    };
+    let quiet = start("off", "-vv");
+    let laura = User::of(&quiet);
+    laura.say(b"rubbish");
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    assert_eq!(quiet.log().len(), 3);
+    assert_eq!(quiet.stderr(), [""; 0]);
+    let loud = start("off,plumi::message=info", "-qq");
+    assert_eq!(User::of(&loud).ask("PRlaura"), "RR0");
+    loud.wait_for_diagnostic("plumi::message");
+    assert_eq!(loud.log().len(), 5);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_loses_lines_and_nothing_else() {
+    let node = NodeProgram::start("bb.com", &["laura"], &["--log", "/dev/full"]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    assert_eq!(laura.ask("PDlaura"), "RD0");
+    node.wait_for_diagnostic("lines of the message log are lost");
+    assert_eq!(node.stderr().len(), 1, "{:?}", node.stderr());
+}

@@ -1,0 +1,80 @@
+//! Command line, settings file and defaults.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
+
+use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, write_settings};
+
+use super::{User, failure, folder_with, receive};
+
+#[test]
+fn flags_win_over_settings_and_settings_over_defaults() {
+    let folder = folder_with("cc.com\n");
+    fs::write(folder.path().join("bb.cfg"), "bb.com\nlaura\n").unwrap();
+    let settings =
+        "roster = 'bb.cfg'\nlisten = '127.0.0.8:0'\nlog = 'bb.log'\nrate-limit = 5\nconsole = true\n";
+    write_settings(folder.path(), settings);
+    let as_set = || Program::start(NODE, folder.path(), &[]);
+    let mut node = NodeProgram::ready(as_set(), folder.path());
+    assert!(node.stdout()[0].starts_with("lumi-node: domain bb.com, listening on 127.0.0.8:"));
+    assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
+    node.type_line("exit");
+    assert_eq!(node.wait_exit(), 0);
+    let log = fs::read_to_string(folder.path().join("bb.log")).unwrap();
+    assert_eq!(log.lines().count(), 2);
+
+    let flags = ["--roster", "config/nodelumi.cfg", "--rate-limit", "off", "--log", "cc.log"];
+    let node = NodeProgram::start_in(folder.path(), &flags);
+    let user = User::of(&node);
+    assert_eq!(node.address().ip().octets(), [127, 0, 0, 1]);
+    for _ in 0..100 {
+        assert_eq!(user.ask("PRlaura"), "RR1");
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("cc.log")).unwrap().lines().count(), 200);
+
+    fs::write(folder.path().join("other.toml"), "roster = 'no.cfg'").unwrap();
+    let (code, reason) = failure(folder.path(), &["--config", "other.toml"]);
+    assert!(code == 1 && reason.starts_with("cannot read the roster no.cfg"), "{reason}");
+}
+
+#[test]
+fn one_address_may_send_so_much_and_no_more() {
+    let node = NodeProgram::start("bb.com", &["laura"], &["--rate-limit", "5"]);
+    let eager = User::of(&node);
+    for _ in 0..100 {
+        eager.say(b"PRlaura");
+    }
+    // Datagrams are taken in their order: with this answer the ones before have been, too.
+    assert_eq!(User::at("127.0.0.2", &node).ask("PRlaura@bb.com"), "RR0");
+    let taken = node.log().iter().filter(|line| line.starts_with("R: 127.0.0.1:")).count();
+    assert!((10..100).contains(&taken), "{taken} of 100 at once were taken");
+    node.wait_for_diagnostic("more datagrams than the rate limit allows");
+}
+
+#[test]
+fn other_nodes_are_where_peer_says() {
+    let cc = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let peer = format!("CC.com=127.0.0.1:{}", cc.local_addr().unwrap().port());
+    let folder = folder_with("bb.com\nlaura\n");
+    write_settings(folder.path(), "[peers]\n'cc.com' = '127.0.0.1:9'\n'dd.com' = '127.0.0.1:9'\n");
+    let node = NodeProgram::start_in(folder.path(), &["--peer", &peer]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    laura.say(b"PLlaura@bb.com:joya@cc.com");
+    cc.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_eq!(receive(&cc), "PLlaura@bb.com:joya@cc.com");
+    cc.send_to(b"RL3laura@bb.com:joya@cc.com", node.address()).unwrap();
+    assert_eq!(laura.hear(), "RL3laura@bb.com:joya@cc.com");
+}
+
+#[test]
+fn the_sample_settings_work_as_they_stand() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let node = NodeProgram::start_in(root, &["--log", log.path().to_str().unwrap()]);
+    assert!(node.stdout()[0].starts_with("lumi-node: domain localhost, "));
+    assert!(node.stdout()[0].ends_with(", 2 users"));
+    assert_eq!(User::of(&node).ask("PRjoya@localhost"), "RR0");
+    assert_eq!(node.stderr(), [""; 0]);
+}

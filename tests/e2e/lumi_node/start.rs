@@ -1,0 +1,113 @@
+//! How it starts and ends, and why it does not start.
+
+use std::net::UdpSocket;
+
+use integration_tests::programs::{NODE, NodeProgram, Program, Signal, write_settings};
+
+use super::{failure, folder_with};
+
+#[test]
+fn it_says_when_it_is_ready() {
+    let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let address = node.address();
+    assert_eq!(node.stdout(), [format!("lumi-node: domain bb.com, listening on {address}, 2 users")]);
+    let one = NodeProgram::start("localhost", &["laura"], &["--listen", "127.0.0.9:0"]);
+    assert!(one.stdout()[0].ends_with(", 1 users"), "scripts rely on the form: {:?}", one.stdout());
+    assert_eq!(one.address().ip().octets(), [127, 0, 0, 9]);
+    assert_eq!(one.stderr(), [""; 0]);
+}
+
+#[test]
+fn its_port_is_free_once_it_has_ended() {
+    for signal in [Signal::Interrupt, Signal::Terminate] {
+        let mut node = NodeProgram::start("bb.com", &["laura"], &[]);
+        node.signal(signal);
+        assert_eq!(node.wait_exit(), 0, "{signal:?}");
+        UdpSocket::bind(node.address()).unwrap();
+    }
+}
+
+#[test]
+fn a_port_in_use_is_told() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = folder_with("bb.com\n");
+    let reason = format!("cannot listen on {address}: address already in use");
+    assert_eq!(failure(folder.path(), &["--listen", &address]), (1, reason));
+}
+
+#[test]
+fn a_roster_that_cannot_be_taken_is_told_by_its_line() {
+    let folder = folder_with("bb.com\nlaura\n\njoya@cc.com\n");
+    let reason = "the roster config/nodelumi.cfg is wrong: line 4: a user is listed by name alone, without '@' and domain";
+    assert_eq!(failure(folder.path(), &[]), (1, reason.to_owned()));
+    let (code, reason) = failure(folder.path(), &["--roster", "no/such.cfg"]);
+    assert_eq!(code, 1);
+    assert!(
+        reason.starts_with("cannot read the roster no/such.cfg: no such file or directory; "),
+        "{reason}"
+    );
+    assert!(reason.contains("--roster") && reason.contains("the domain on the first line"), "{reason}");
+    let reason = "cannot read the roster config: is a directory";
+    assert_eq!(failure(folder.path(), &["--roster", "config"]), (1, reason.to_owned()));
+}
+
+#[test]
+fn settings_that_are_wrong_are_told_by_their_line() {
+    let folder = folder_with("bb.com\n");
+    write_settings(folder.path(), "listen = '127.0.0.1:0'\n\nport = 3344\n");
+    let (code, reason) = failure(folder.path(), &[]);
+    let expected =
+        "the settings config/lumi-node.toml are wrong: line 3: unknown field `port`, expected one of ";
+    assert!(code == 1 && reason.starts_with(expected), "{code}: {reason}");
+    let reason = "cannot read the settings other.toml: no such file or directory";
+    assert_eq!(failure(folder.path(), &["--config", "other.toml"]), (1, reason.to_owned()));
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_told() {
+    let folder = folder_with("bb.com\n");
+    let reason = "cannot open the message log no/such.log: no such file or directory";
+    assert_eq!(failure(folder.path(), &["--log", "no/such.log"]), (1, reason.to_owned()));
+}
+
+#[test]
+fn misuse_is_told_apart() {
+    let folder = folder_with("bb.com\n");
+    for arguments in [
+        &["--no-such-flag"][..],
+        &["serve"],
+        &["--listen", "localhost:3344"],
+        &["--listen", "[::1]:3344"],
+        &["--peer", "cc.com"],
+        &["--peer", "cc..com=127.0.0.1:3344"],
+        &["--peer", "cc.com=127.0.0.1"],
+        &["--name-server", "9.9.9.9"],
+        &["--rate-limit", "0"],
+        &["--rate-limit", "many"],
+        &["-v", "-q"],
+    ] {
+        let mut node = Program::start(NODE, folder.path(), arguments);
+        assert_eq!(node.wait_exit(), 2, "{arguments:?}");
+        assert!(node.stderr()[0].starts_with("error: "), "{:?}", node.stderr());
+        assert_eq!(node.stdout(), [""; 0], "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut version = Program::start(NODE, folder.path(), &["--version"]);
+    assert_eq!(
+        (version.wait_exit(), version.stdout()),
+        (0, vec![format!("lumi-node {}", env!("CARGO_PKG_VERSION"))])
+    );
+    let mut help = Program::start(NODE, folder.path(), &["--help"]);
+    assert_eq!(help.wait_exit(), 0);
+    let text = help.stdout().join("\n");
+    for flag in
+        "config roster listen log name-server peer rate-limit console verbose quiet version help".split(' ')
+    {
+        assert!(text.contains(&format!("--{flag}")), "{flag} is missing in:\n{text}");
+    }
+}

@@ -1,0 +1,7 @@
+//! Nodes, agents and programs together, over real sockets.
+
+mod conversation;
+mod exchange;
+mod location;
+mod lumi_node;
+mod mi_agent;

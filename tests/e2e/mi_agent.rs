@@ -1,0 +1,354 @@
+//! The program `mi-agent` as its user and as scripts meet it, beside a real `lumi-node`.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::process;
+
+use integration_tests::dns_server::DnsServer;
+use integration_tests::programs::{AGENT, AgentProgram, NodeProgram, Program, Signal};
+
+#[test]
+fn a_conversation_is_told_line_by_line() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let at = node.address();
+    let mut pere = AgentProgram::start("pere@bb.com", at, &["--nick", "En Pere"]);
+    let pere_listens = listening(&mut pere);
+    let mut laura = AgentProgram::start("laura@bb.com", at, &[]);
+    let laura_listens = listening(&mut laura);
+    laura.type_line("/call pere@bb.com");
+    laura.type_line("hola");
+    assert_eq!(pere.expect_line("<laura>"), "<laura> hola");
+    pere.type_line("hola, què tal?");
+    pere.type_line("//bye és per acabar");
+    laura.expect_line("<En Pere> /bye");
+    laura.type_line("/bye");
+    pere.expect_line("* conversation");
+    pere.type_line("EXIT");
+    assert_eq!(pere.wait_exit(), 0);
+    laura.expect_line("* conversation");
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+
+    assert_eq!(
+        laura.stdout(),
+        [
+            format!("* registered laura@bb.com at node {at}"),
+            format!("* listening for conversations on {laura_listens}"),
+            "* calling pere@bb.com".into(),
+            format!("* in conversation with En Pere (pere@bb.com) at {pere_listens}"),
+            "<En Pere> hola, què tal?".into(),
+            "<En Pere> /bye és per acabar".into(),
+            "* conversation with En Pere ended".into(),
+            "* deregistered laura@bb.com".into(),
+        ]
+    );
+    let told = pere.stdout();
+    assert_eq!(
+        told[..2],
+        [
+            format!("* registered pere@bb.com at node {at}"),
+            format!("* listening for conversations on {pere_listens}"),
+        ]
+    );
+    assert!(told[2].starts_with("* in conversation with laura (laura@bb.com) at 127.0.0.1:"), "{}", told[2]);
+    assert_eq!(told[3..], ["<laura> hola", "* conversation with laura ended", "* deregistered pere@bb.com",]);
+    assert_eq!(laura.stderr(), [""; 0]);
+
+    let remote = format!("{}:UDP:{}", at.ip(), at.port());
+    let answer = format!("RL0laura@bb.com:pere@bb.com:{pere_listens}");
+    assert_eq!(
+        laura.log(),
+        [
+            format!("E: {remote}, PRlaura@bb.com, 14"),
+            format!("R: {remote}, RR0, 3"),
+            format!("E: {remote}, PLlaura@bb.com:pere@bb.com, 26"),
+            format!("R: {remote}, {answer}, {}", answer.len()),
+            format!("E: {remote}, PDlaura@bb.com, 14"),
+            format!("R: {remote}, RD0, 3"),
+        ]
+    );
+    node.type_line("exit");
+    assert_eq!(node.wait_exit(), 0);
+}
+
+/// The whole with nothing but DNS to find nodes: port 3344, on loopback addresses that nobody else uses.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_domains_are_found_by_dns() {
+    let dns = DnsServer::start().await.expect("a DNS server");
+    let name_server = dns.address().to_string();
+    let start = |domain: &str, user: &str| {
+        let ip = unused_ip();
+        dns.set(domain, ip);
+        NodeProgram::start(
+            domain,
+            &[user],
+            &["--listen", &format!("{ip}:3344"), "--name-server", &name_server],
+        )
+    };
+    let _bb = start("bb.com", "laura");
+    let cc = start("cc.com", "joya");
+    let agent = |address: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = Program::start(AGENT, folder.path(), &["--name-server", &name_server, address]);
+        (program, folder)
+    };
+    let (mut joya, _joya_folder) = agent("joya@cc.com");
+    joya.expect_line("* listening");
+    let (mut laura, _laura_folder) = agent("laura@bb.com");
+    laura.type_line("/call joya@cc.com");
+    laura.type_line("hola");
+    laura.close_stdin();
+    assert_eq!(laura.wait_exit(), 0);
+    assert_eq!(joya.expect_line("<"), "<laura> hola");
+    joya.expect_line("* conversation with laura ended");
+    assert!(cc.log().iter().any(|line| line.contains(":UDP:3344, PLlaura@bb.com:joya@cc.com, 26")));
+
+    let (mut nobody, _folder) = agent("laura@dd.com");
+    assert_eq!(nobody.wait_exit(), 5);
+    assert_eq!(nobody.stdout(), ["! cannot register laura@dd.com: domain dd.com not found"]);
+}
+
+#[test]
+fn a_registration_that_fails_says_why_and_exits_with_its_code() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let mut joan = AgentProgram::start("joan@bb.com", node.address(), &[]);
+    assert_eq!(joan.wait_exit(), 3);
+    assert_eq!(joan.stdout(), ["! cannot register joan@bb.com: no such user at its node"]);
+
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let at = silent.local_addr().expect("its address");
+    let mut laura = AgentProgram::start("laura@bb.com", at, &[]);
+    assert_eq!(laura.wait_exit(), 6);
+    assert_eq!(laura.stdout(), [format!("! cannot register laura@bb.com: node {at} does not answer")]);
+    assert_eq!(laura.log().len(), 5, "five tries");
+
+    let taken = TcpListener::bind("0.0.0.0:0").expect("a socket");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &["--port", &port]);
+    assert_eq!(laura.wait_exit(), 1);
+    assert!(laura.stdout()[0].starts_with(&format!(
+        "! cannot register laura@bb.com: cannot listen for conversations on 0.0.0.0:{port}: "
+    )));
+}
+
+#[test]
+fn misuse_is_told_and_exits_with_2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let long = format!("{}@bb.com", "l".repeat(30));
+    for (arguments, told) in [
+        (&["laura"][..], "there is no '@'"),
+        (&["laura@bb@com"], "there is a second '@' at byte 8"),
+        (&[&long], "the address is 37 bytes long, 36 are the most"),
+        (&["@bb.com"], "the user name is empty"),
+        (&[], "ADDRESS is missing, and there is no terminal to ask for it"),
+        (&["laura@bb.com", "--port", "65536"], "65536"),
+        (&["laura@bb.com", "--node", "localhost"], "--node"),
+        (&["laura@bb.com", "--nick", ""], "--nick"),
+        (&["laura@bb.com", "--advertise", "::1"], "--advertise"),
+        (&["laura@bb.com", "--dance"], "--dance"),
+    ] {
+        let mut agent = Program::start(AGENT, folder.path(), arguments);
+        assert_eq!(agent.wait_exit(), 2, "{arguments:?}");
+        let diagnostics = agent.stderr().join("\n");
+        assert!(diagnostics.contains(told), "{arguments:?}: {diagnostics}");
+    }
+    assert!(folder.path().read_dir().expect("a folder").next().is_none(), "no log of what did not start");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &["--log", "missing/laura.log"]);
+    assert_eq!(laura.wait_exit(), 1);
+    let told = &laura.stderr()[0];
+    assert!(
+        told.starts_with("mi-agent: cannot open the message log missing/laura.log: No such file"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_call_that_fails_says_why_and_the_session_goes_on() {
+    let node =
+        NodeProgram::start("bb.com", &["laura", "pere", "joan", "maria"], &["--peer", "cc.com=127.0.0.1:1"]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    let mut maria = AgentProgram::start("maria@bb.com", node.address(), &[]);
+    for agent in [&mut laura, &mut pere, &mut maria] {
+        agent.expect_line("* listening");
+    }
+    maria.type_line("/call pere@bb.com");
+    pere.expect_line("* in conversation with maria");
+    for (typed, told) in [
+        ("/call pere@bb.com", "! cannot reach pere@bb.com: user is busy"),
+        ("/call jordi@bb.com", "! cannot reach jordi@bb.com: no such user or domain"),
+        ("/call joan@bb.com", "! cannot reach joan@bb.com: user is offline"),
+        ("/call joan@-.invalid", "! cannot reach joan@-.invalid: no such user or domain"),
+        ("/call laura@bb.com", "! cannot reach laura@bb.com: that is your own address"),
+        ("/call joan", "! cannot call joan: an address is user@domain, and there is no '@'"),
+        ("/call", "! /call needs an address, such as /call joya@cc.com"),
+        ("/bye", "! you are in no conversation"),
+        ("hola?", "! you are in no conversation, so nobody hears that; /call ADDRESS starts one"),
+        ("/dance", "! there is no command /dance; /help lists them, and //dance says it"),
+    ] {
+        laura.type_line(typed);
+        assert_eq!(laura.expect_line("!"), told);
+    }
+    laura.type_line("/call joya@cc.com");
+    let silent = format!("! cannot reach joya@cc.com: node {} does not answer", node.address());
+    assert_eq!(laura.expect_line("!"), silent);
+    maria.type_line("/call laura@bb.com");
+    assert_eq!(maria.expect_line("!"), "! you are in a conversation; /bye ends it");
+
+    // An agent that registered, was killed, and is still online for its node.
+    let dead = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let at = dead.local_addr().expect("its address");
+    drop(dead);
+    let raw = RawAgent::register("joan@bb.com", node.address());
+    laura.type_line("/call joan@bb.com");
+    raw.answer_one_question(&at.to_string());
+    assert_eq!(
+        laura.expect_line("!"),
+        "! cannot reach joan@bb.com: joan@bb.com does not accept the connection"
+    );
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+}
+
+#[test]
+fn signals_deregister() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    for signal in [Signal::Interrupt, Signal::Terminate] {
+        let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+        laura.type_line("/call pere@bb.com");
+        pere.expect_line("* in conversation");
+        laura.signal(signal);
+        assert_eq!(laura.wait_exit(), 0);
+        assert_eq!(
+            laura.stdout()[4..],
+            ["* conversation with pere ended", "* deregistered laura@bb.com"],
+            "{signal:?}"
+        );
+        pere.expect_line("* conversation with laura ended");
+        node.type_line("list");
+        assert!(node.expect_line("laura").contains("offline"));
+    }
+}
+
+#[test]
+fn a_deregistration_that_fails_says_why() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    laura.expect_line("* listening");
+    node.type_line("deregister laura");
+    node.expect_line("deregistered laura");
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 3);
+    assert_eq!(laura.stdout()[2], "! cannot deregister laura@bb.com: no such user at its node");
+
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    node.type_line("exit");
+    assert_eq!(node.wait_exit(), 0);
+    pere.signal(Signal::Terminate);
+    assert_eq!(pere.wait_exit(), 6);
+    let silent = format!("! cannot deregister pere@bb.com: node {} does not answer", node.address());
+    assert_eq!(pere.stdout()[2], silent);
+}
+
+/// What a pipe says is sent, all of it, before the end of input ends the session.
+#[test]
+fn a_script_is_said_to_its_end() {
+    let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    laura.type_line("/call pere@bb.com");
+    for n in 0..50 {
+        laura.type_line(&format!("line {n}"));
+    }
+    laura.close_stdin();
+    assert_eq!(laura.wait_exit(), 0);
+    pere.expect_line("* conversation with laura ended");
+    let said: Vec<_> = pere.stdout().into_iter().filter(|line| line.starts_with('<')).collect();
+    assert_eq!(said, (0..50).map(|n| format!("<laura> line {n}")).collect::<Vec<_>>());
+}
+
+/// A caller whom the node did not announce, and who tries to draw on the screen.
+#[test]
+fn a_stranger_reaches_the_screen_as_text() {
+    let node = NodeProgram::start("bb.com", &["pere"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    let at = listening(&mut pere);
+    let mut stranger = TcpStream::connect(at).expect("a connection");
+    stranger.write_all(b"N09\x1b[2J\xe2\x80\xaeab").expect("written");
+    let told = pere.expect_line("* in conversation");
+    assert!(told.starts_with(r"* in conversation with \x1b[2J\u{202e}ab (?) at 127.0.0.1:"), "{told}");
+    let mut greeting = [0; 7];
+    stranger.read_exact(&mut greeting).expect("a nickname");
+    assert_eq!(&greeting, b"N04pere");
+    stranger.write_all(b"L06\x07a\r\n* ").expect("written");
+    assert_eq!(pere.expect_line("<"), r"<\x1b[2J\u{202e}ab> \x07a\r\n* ");
+    drop(stranger);
+    pere.expect_line("* conversation with");
+}
+
+#[test]
+fn the_log_can_be_stdout_and_the_form_bare() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let arguments = ["--log", "-", "--bare-user", "--advertise", "192.0.2.1", "--plain"];
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &arguments);
+    laura.expect_line("* listening for conversations on 192.0.2.1:");
+    laura.close_stdin();
+    assert_eq!(laura.wait_exit(), 0);
+    let remote = format!("127.0.0.1:UDP:{}", node.address().port());
+    let logged: Vec<_> = laura.stdout().into_iter().filter(|line| line.contains(":UDP:")).collect();
+    assert_eq!(
+        logged,
+        [
+            format!("E: {remote}, PRlaura, 7"),
+            format!("R: {remote}, RR0, 3"),
+            format!("E: {remote}, PDlaura, 7"),
+            format!("R: {remote}, RD0, 3"),
+        ]
+    );
+}
+
+/// Waits until the agent is registered, and returns where it listens.
+fn listening(agent: &mut Program) -> SocketAddr {
+    let line = agent.expect_line("* listening for conversations on ");
+    line["* listening for conversations on ".len()..].parse().expect("an address")
+}
+
+/// An agent of raw datagrams.
+struct RawAgent(UdpSocket);
+
+impl RawAgent {
+    fn register(address: &str, node: SocketAddrV4) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(node).expect("a route");
+        socket.send(format!("PR{address}").as_bytes()).expect("sent");
+        let mut buffer = [0; 100];
+        let length = socket.recv(&mut buffer).expect("an answer");
+        assert_eq!(&buffer[..length], b"RR0");
+        Self(socket)
+    }
+
+    fn answer_one_question(&self, at: &str) {
+        let mut buffer = [0; 100];
+        let length = self.0.recv(&mut buffer).expect("a question");
+        let names = std::str::from_utf8(&buffer[2..length]).expect("text");
+        self.0.send(format!("RL0{names}:{at}").as_bytes()).expect("sent");
+    }
+}
+
+/// An address of this host's own on which nobody uses port 3344.
+fn unused_ip() -> Ipv4Addr {
+    let [.., high, low] = process::id().to_be_bytes();
+    (1..=254)
+        .map(|first| Ipv4Addr::new(127, first, high, low))
+        .find(|&ip| UdpSocket::bind((ip, 3344)).is_ok())
+        .expect("nobody uses port 3344 on all of 127.0.0.0/8; is a node running on 0.0.0.0:3344?")
+}

@@ -1,0 +1,188 @@
+//! The real programs, as processes of a test: typed at, read from, sent signals, waited for with a deadline.
+
+mod output;
+mod process;
+
+use std::fs;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+pub use output::DEADLINE;
+pub use process::{Program, Signal, executable};
+
+/// A `lumi-node`, in a folder of its own unless told otherwise.
+#[derive(Debug)]
+pub struct NodeProgram {
+    program: Program,
+    domain: String,
+    address: SocketAddrV4,
+    folder: PathBuf,
+    /// Removed last, once nothing runs in it.
+    _own_folder: Option<TempDir>,
+}
+
+impl NodeProgram {
+    /// Starts the node of `domain` and its `users`, with its console, and waits until it is ready. It listens on
+    /// a free port of 127.0.0.1 unless `arguments` say otherwise.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start(domain: &str, users: &[&str], arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("there can be temporary folders");
+        write_roster(folder.path(), &([&[domain], users].concat().join("\n") + "\n"));
+        let console: &[_] = if arguments.contains(&"--console") { &[] } else { &["--console"] };
+        let node = Self::start_in(folder.path(), &[arguments, console].concat());
+        Self { _own_folder: Some(folder), ..node }
+    }
+
+    /// Starts a node in `folder`, which has all that it needs, and waits until it is ready. It listens on a free
+    /// port of 127.0.0.1 unless `arguments` say otherwise.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start_in(folder: &Path, arguments: &[&str]) -> Self {
+        let listen: &[_] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let program = Program::start(NODE, folder, &[arguments, listen].concat());
+        Self::ready(program, folder)
+    }
+
+    /// Waits until `program`, a node that was started in `folder`, is ready.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    pub fn ready(mut program: Program, folder: &Path) -> Self {
+        let line = program.expect_line("lumi-node: domain ");
+        let mut parts = line["lumi-node: domain ".len()..].split(", ");
+        let domain = parts.next().expect("a split has a first part").to_owned();
+        let address = parts.next().and_then(|part| part.strip_prefix("listening on ")?.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self { program, domain, address, folder: folder.to_owned(), _own_folder: None }
+    }
+
+    /// The UDP address it listens on.
+    pub fn address(&self) -> SocketAddrV4 {
+        self.address
+    }
+
+    /// Its working directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The text of its roster, if that is where [`NodeProgram::start`] put it.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn roster(&self) -> String {
+        fs::read_to_string(self.folder.join(ROSTER)).expect("there is a roster")
+    }
+
+    /// The lines of its message log, if that is in its usual place.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn log(&self) -> Vec<String> {
+        log_lines(&self.folder.join(message_log::node_log_name(&self.domain)))
+    }
+}
+
+impl Deref for NodeProgram {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+impl DerefMut for NodeProgram {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.program
+    }
+}
+
+/// A `mi-agent` in a folder of its own.
+#[derive(Debug)]
+pub struct AgentProgram {
+    program: Program,
+    address: String,
+    folder: TempDir,
+}
+
+impl AgentProgram {
+    /// Starts the agent of `address`, which talks to the node at `node`. Does not wait.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start(address: &str, node: impl Into<SocketAddr>, arguments: &[&str]) -> Self {
+        let node = node.into().to_string();
+        let folder = tempfile::tempdir().expect("there can be temporary folders");
+        let arguments = [arguments, &["--node", &node, address]].concat();
+        let program = Program::start(AGENT, folder.path(), &arguments);
+        Self { program, address: address.to_owned(), folder }
+    }
+
+    /// Its working directory.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The lines of its message log, if that is in its usual place.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn log(&self) -> Vec<String> {
+        log_lines(&self.folder().join(message_log::agent_log_name(&self.address)))
+    }
+}
+
+impl Deref for AgentProgram {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+impl DerefMut for AgentProgram {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.program
+    }
+}
+
+/// Writes the roster `text` in `folder` where a node that is started there looks for it.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn write_roster(folder: &Path, text: &str) {
+    write_file(&folder.join(ROSTER), text);
+}
+
+/// Writes the settings `text` in `folder` where a node that is started there looks for them.
+///
+/// # Panics
+/// If they cannot be written.
+pub fn write_settings(folder: &Path, text: &str) {
+    write_file(&folder.join(SETTINGS), text);
+}
+
+fn write_file(path: &Path, text: &str) {
+    let folder = path.parent().expect("it is in a folder");
+    fs::create_dir_all(folder).and_then(|()| fs::write(path, text)).expect("the folder is the test's own");
+}
+
+fn log_lines(path: &Path) -> Vec<String> {
+    fs::read_to_string(path).expect("there is a message log").lines().map(str::to_owned).collect()
+}
+
+/// The package of the node's program.
+pub const NODE: &str = "lumi-node";
+
+/// The package of the agent's program.
+pub const AGENT: &str = "mi-agent";
+
+const ROSTER: &str = "config/nodelumi.cfg";
+
+const SETTINGS: &str = "config/lumi-node.toml";

@@ -1,0 +1,79 @@
+//! What a program has printed.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What a program has printed until now, and how to wait for more of it.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    captured: Mutex<Captured>,
+    changed: Condvar,
+}
+
+/// Whole lines, without their ends.
+#[derive(Debug, Default)]
+pub(super) struct Captured {
+    pub(super) stdout: Vec<String>,
+    pub(super) stderr: Vec<String>,
+    /// Streams that have not ended.
+    open: usize,
+}
+
+impl Output {
+    /// Captures `stream` where `lines` says, on a thread that ends with it.
+    pub(super) fn follow(
+        self: &Arc<Self>,
+        stream: impl Read + Send + 'static,
+        lines: fn(&mut Captured) -> &mut Vec<String>,
+    ) {
+        self.lock().open += 1;
+        let output = Arc::clone(self);
+        thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while stream.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                let text = String::from_utf8_lossy(&line);
+                lines(&mut output.lock()).push(text.trim_end_matches(['\r', '\n']).to_owned());
+                output.changed.notify_all();
+                line.clear();
+            }
+            output.lock().open -= 1;
+            output.changed.notify_all();
+        });
+    }
+
+    /// Waits until what was printed `is_enough`, no more can come, or [`DEADLINE`] is over; which one it is, the
+    /// caller sees.
+    pub(super) fn wait_until(&self, is_enough: impl Fn(&Captured) -> bool) -> MutexGuard<'_, Captured> {
+        let lacks = |captured: &mut Captured| !captured.is_complete() && !is_enough(captured);
+        let waited = self.changed.wait_timeout_while(self.lock(), DEADLINE, lacks);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Captured> {
+        // A test that fails while it looks at the output is not what another one shall tell about.
+        self.captured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Captured {
+    /// Whether the program has closed all its streams.
+    pub(super) fn is_complete(&self) -> bool {
+        self.open == 0
+    }
+}
+
+impl fmt::Display for Captured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = if self.is_complete() { "it has ended" } else { "it goes on" };
+        writeln!(f, "{end}, and this is what it printed:")?;
+        self.stdout.iter().try_for_each(|line| writeln!(f, "  stdout | {line}"))?;
+        self.stderr.iter().try_for_each(|line| writeln!(f, "  stderr | {line}"))
+    }
+}
+
+/// How long a test waits for a program: many times what a slow machine needs.
+pub const DEADLINE: Duration = Duration::from_secs(20);

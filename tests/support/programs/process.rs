@@ -1,0 +1,183 @@
+//! One program as a process.
+
+use std::env;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::process::{self, Pid};
+
+use super::output::{Captured, Output};
+
+/// A running program. Killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: Arc<Output>,
+    /// Lines of stdout that [`Program::wait_for`] is past.
+    read: usize,
+}
+
+impl Program {
+    /// Starts the program of `package`, built as this test is, with the working directory `folder` and without
+    /// RUST_LOG.
+    ///
+    /// # Panics
+    /// If it cannot be built or started.
+    pub fn start(package: &'static str, folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(executable(package));
+        Self::start_command(command.current_dir(folder).args(arguments).env_remove("RUST_LOG"))
+    }
+
+    /// Starts `command`, with its three streams in the hands of the test.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_command(command: &mut Command) -> Self {
+        let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = streams.spawn().expect("the program starts");
+        let output = Arc::new(Output::default());
+        output.follow(child.stdout.take().expect(PIPED), |captured| &mut captured.stdout);
+        output.follow(child.stderr.take().expect(PIPED), |captured| &mut captured.stderr);
+        Self { stdin: child.stdin.take(), child, output, read: 0 }
+    }
+
+    /// The next line on stdout that `is_it`; those before it are passed over.
+    ///
+    /// # Panics
+    /// If it has not come within [`DEADLINE`](super::DEADLINE), or the program ends without it.
+    pub fn wait_for(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        let next = |captured: &Captured| captured.stdout[self.read..].iter().position(|line| is_it(line));
+        let captured = self.output.wait_until(|captured| next(captured).is_some());
+        let at = next(&captured).unwrap_or_else(|| panic!("what was waited for did not come; {captured}"));
+        let line = captured.stdout[self.read + at].clone();
+        drop(captured);
+        self.read += at + 1;
+        line
+    }
+
+    /// Waits until stdout has a line that begins with `start`, and returns it whole; those before are passed over.
+    ///
+    /// # Panics
+    /// As [`Program::wait_for`].
+    pub fn expect_line(&mut self, start: &str) -> String {
+        self.wait_for(|line| line.starts_with(start))
+    }
+
+    /// The first line on stderr that has `part` in it, whether it came already or is yet to come.
+    ///
+    /// # Panics
+    /// As [`Program::wait_for`].
+    pub fn wait_for_diagnostic(&self, part: &str) -> String {
+        let find = |captured: &Captured| captured.stderr.iter().find(|line| line.contains(part)).cloned();
+        let captured = self.output.wait_until(|captured| find(captured).is_some());
+        find(&captured).unwrap_or_else(|| panic!("no diagnostic {part:?} came; {captured}"))
+    }
+
+    /// The lines it has printed on stdout until now.
+    pub fn stdout(&self) -> Vec<String> {
+        self.output.lock().stdout.clone()
+    }
+
+    /// The lines it has printed on stderr until now.
+    pub fn stderr(&self) -> Vec<String> {
+        self.output.lock().stderr.clone()
+    }
+
+    /// Types `line` and a line end.
+    ///
+    /// # Panics
+    /// If the program does not read it, or its stdin was closed.
+    pub fn type_line(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("stdin is open");
+        stdin.write_all(format!("{line}\n").as_bytes()).expect("the program reads");
+    }
+
+    /// Ends its input.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends it `signal`.
+    ///
+    /// # Panics
+    /// If it was waited for already.
+    pub fn signal(&self, signal: Signal) {
+        process::kill_process(Pid::from_child(&self.child), signal.into()).expect("the program is there");
+    }
+
+    /// Waits for its end, and returns its exit code.
+    ///
+    /// # Panics
+    /// If it has not ended within [`DEADLINE`](super::DEADLINE), or was ended by a signal.
+    pub fn wait_exit(&mut self) -> i32 {
+        // A process that ends closes its streams; std cannot wait for the end itself with a deadline.
+        let captured = self.output.wait_until(Captured::is_complete);
+        assert!(captured.is_complete(), "the program does not end; {captured}");
+        let status = self.child.wait().expect("it is a child of this process");
+        status.code().unwrap_or_else(|| panic!("the program ended by {status}; {captured}"))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // One that has ended is not there any more.
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// A signal that ends or holds a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT, as Ctrl-C sends it.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGSTOP: it runs no more until [`Signal::Continue`].
+    Stop,
+    /// SIGCONT.
+    Continue,
+}
+
+impl From<Signal> for process::Signal {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Interrupt => Self::INT,
+            Signal::Terminate => Self::TERM,
+            Signal::Stop => Self::STOP,
+            Signal::Continue => Self::CONT,
+        }
+    }
+}
+
+/// Where the program of `package` is, built in the target folder and the profile of this test. What cargo sets for a
+/// package's own tests, `CARGO_BIN_EXE_*`, does not reach other packages.
+pub fn executable(package: &'static str) -> PathBuf {
+    // <target>/<profile>/deps/<this test>
+    let this = env::current_exe().expect("a test is a file");
+    let folder = this.ancestors().nth(2).expect("cargo keeps tests in deps");
+    let target = folder.parent().expect("cargo keeps profiles in the target folder");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    // Once in a process, and by one test at a time: the others would stand at cargo's lock anyway.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !built.contains(&package) {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--package", package, "--bin", package, "--profile", profile]);
+        cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let status = cargo.status().expect("there is a cargo, it built this test");
+        assert!(status.success(), "{package} cannot be built");
+        built.push(package);
+    }
+    folder.join(package).with_extension(env::consts::EXE_EXTENSION)
+}
+
+const PIPED: &str = "it was set to be piped";
+
+/// The packages whose programs are built.
+static BUILT: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());

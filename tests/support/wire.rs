@@ -1,0 +1,178 @@
+//! A network in memory: the state machines of nodes and agents as they ship, a queue for the wire, a clock that
+//! moves when it is told to.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use lumi_dns::{FoundNode, LookupError, MAX_TTL};
+use lumi_node_core::{Node, NodeSettings, Output, Roster};
+use message_log::{Direction, Entry};
+use mi_agent_core::{LumiAnswer, LumiClient, LumiOutput, LumiRequest, RequestId, RequestSchedule};
+use plumi_proto::{Domain, MiAddress, MiSocketAddress};
+
+/// Nodes and agents at made-up addresses. Datagrams arrive in the order in which they were sent.
+#[derive(Debug)]
+pub struct Wire {
+    now: Instant,
+    nodes: BTreeMap<SocketAddrV4, Node>,
+    agents: BTreeMap<SocketAddrV4, (MiAddress, LumiClient)>,
+    domains: HashMap<Domain, SocketAddrV4>,
+    in_flight: VecDeque<(SocketAddrV4, SocketAddrV4, Vec<u8>)>,
+    answers: HashMap<(SocketAddrV4, RequestId), LumiAnswer>,
+    logs: HashMap<String, Vec<String>>,
+}
+
+impl Wire {
+    /// Nobody is on it.
+    pub fn new() -> Self {
+        Self {
+            now: tokio::time::Instant::now().into_std(),
+            nodes: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            domains: HashMap::new(),
+            in_flight: VecDeque::new(),
+            answers: HashMap::new(),
+            logs: HashMap::new(),
+        }
+    }
+
+    /// Adds a node with this roster, which DNS knows.
+    pub fn add_node(&mut self, at: &str, roster: &str) {
+        let at = socket(at);
+        let roster = Roster::parse(roster.as_bytes()).expect("a roster");
+        self.domains.insert(*roster.domain(), at);
+        self.nodes.insert(at, Node::new(roster, at, NodeSettings::default()));
+    }
+
+    /// Adds the agent of `address`, whose node must be there, and who listens for conversations at `listening`.
+    pub fn add_agent(&mut self, at: &str, address: &str, listening: &str) {
+        let address: MiAddress = address.parse().expect("an address");
+        let listening = MiSocketAddress::new(socket(listening)).expect("a port");
+        let node = self.domains[&address.domain()];
+        let client = LumiClient::new(address, false, node, listening, RequestSchedule::default());
+        self.agents.insert(socket(at), (address, client));
+    }
+
+    /// Takes the agent off the wire, as when its program was killed.
+    pub fn remove_agent(&mut self, at: &str) {
+        self.agents.remove(&socket(at));
+    }
+
+    /// The agent asks its node, and everything happens that follows from it at once.
+    pub fn request(&mut self, agent: &str, request: LumiRequest) -> RequestId {
+        let at = socket(agent);
+        let id = self.agents.get_mut(&at).expect("an agent").1.request(self.now, request, None);
+        self.settle();
+        id
+    }
+
+    /// How a request of an agent ended, if it has.
+    pub fn answer(&self, agent: &str, id: RequestId) -> Option<LumiAnswer> {
+        self.answers.get(&(socket(agent), id)).copied()
+    }
+
+    /// Lets time pass, in steps to whatever is due next.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let due_nodes = self.nodes.values().filter_map(Node::poll_timeout);
+            let due_agents = self.agents.values().filter_map(|(_, client)| client.poll_timeout());
+            let Some(due) = due_nodes.chain(due_agents).min().filter(|&due| due <= end) else { break };
+            self.now = self.now.max(due);
+            for node in self.nodes.values_mut() {
+                node.handle_timeout(self.now);
+            }
+            for (_, client) in self.agents.values_mut() {
+                client.handle_timeout(self.now);
+            }
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    /// The message log of a node, by its domain, or of an agent, by its address.
+    pub fn log(&self, party: &str) -> &[String] {
+        self.logs.get(party).map_or(&[], Vec::as_slice)
+    }
+
+    /// Carries out what nodes and agents want done, until nothing is left to do.
+    fn settle(&mut self) {
+        loop {
+            self.drain_nodes();
+            self.drain_agents();
+            let Some((from, to, bytes)) = self.in_flight.pop_front() else { break };
+            if let Some(node) = self.nodes.get_mut(&to) {
+                let party = node.domain().to_string();
+                write_line(&mut self.logs, &party, Direction::Received, from, &bytes);
+                // What is dropped changes nothing, which is what tests look at.
+                _ = node.handle_datagram(self.now, from, &bytes);
+            } else if let Some((address, client)) = self.agents.get_mut(&to) {
+                write_line(&mut self.logs, address.as_str(), Direction::Received, from, &bytes);
+                client.handle_datagram(self.now, from, &bytes);
+            }
+        }
+    }
+
+    fn drain_nodes(&mut self) {
+        for (&at, node) in &mut self.nodes {
+            while let Some(output) = node.poll_output() {
+                match output {
+                    Output::Transmit { to, message } => {
+                        let bytes = message.encode().to_vec();
+                        let party = node.domain().to_string();
+                        write_line(&mut self.logs, &party, Direction::Sent, to, &bytes);
+                        self.in_flight.push_back((at, to, bytes));
+                    }
+                    Output::Resolve { id, domain } => {
+                        let answer = match self.domains.get(&domain) {
+                            Some(&address) => Ok(FoundNode { address, valid_for: MAX_TTL }),
+                            None => Err(LookupError::NotFound),
+                        };
+                        node.handle_resolved(self.now, id, &answer);
+                    }
+                }
+            }
+        }
+    }
+
+    fn drain_agents(&mut self) {
+        for (&at, (address, client)) in &mut self.agents {
+            let node = self.domains[&address.domain()];
+            while let Some(output) = client.poll_output() {
+                match output {
+                    LumiOutput::Transmit(message) => {
+                        let bytes = message.encode().to_vec();
+                        write_line(&mut self.logs, address.as_str(), Direction::Sent, node, &bytes);
+                        self.in_flight.push_back((at, node, bytes));
+                    }
+                    LumiOutput::Done(id, answer) => {
+                        let before = self.answers.insert((at, id), answer);
+                        assert_eq!(before, None, "a request ends once");
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn write_line(
+    logs: &mut HashMap<String, Vec<String>>,
+    party: &str,
+    direction: Direction,
+    remote: SocketAddrV4,
+    message: &[u8],
+) {
+    let entry = Entry::new(party, direction, remote, message);
+    logs.entry(party.to_owned()).or_default().push(entry.to_string());
+}
+
+fn socket(text: &str) -> SocketAddrV4 {
+    text.parse().expect("a socket address")
+}
