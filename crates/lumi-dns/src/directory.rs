@@ -49,7 +49,7 @@ impl NodeDirectory {
             return first_usable(slice::from_ref(&literal), *node_port, MAX_TTL);
         }
         if let Some(addresses) = hosts.addresses(domain) {
-            return first_usable(addresses, *node_port, MAX_TTL);
+            return first_usable(&addresses, *node_port, MAX_TTL);
         }
         let records = time::timeout(LOOKUP_DEADLINE, name_servers.look_up(domain))
             .await
@@ -102,8 +102,8 @@ impl NodeDirectoryBuilder {
         self
     }
 
-    /// Reads the system's hosts file and, unless a name server was given, its resolver configuration. What
-    /// they become later is not noticed.
+    /// Reads the system's hosts file, and again whenever it has changed, and unless a name server was given, its
+    /// resolver configuration, once.
     ///
     /// Without a usable resolver configuration there still is a directory: it warns now, and the look-ups that
     /// need DNS end in [`LookupError::NoAnswer`].
@@ -120,7 +120,7 @@ impl NodeDirectoryBuilder {
             [] => NameServers::of_system()?,
             given => NameServers::given(given)?,
         };
-        let sources = Sources { peers, hosts: HostsFile::read(), name_servers, node_port };
+        let sources = Sources { peers, hosts: HostsFile::of_system(), name_servers, node_port };
         Ok(NodeDirectory { sources: Arc::new(sources) })
     }
 }

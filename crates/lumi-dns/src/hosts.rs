@@ -3,31 +3,76 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 use std::{env, fs};
 
 use plumi_proto::{Domain, NameError};
 
-/// The names that the hosts file gives IPv4 addresses, and `localhost`.
+/// The hosts file as it is now: it is read again when it has changed, so that a node that runs for months
+/// need not be restarted for a line in it.
+#[derive(Debug)]
+pub(crate) struct HostsFile {
+    path: PathBuf,
+    read: Mutex<Read>,
+}
+
+#[derive(Debug)]
+struct Read {
+    /// `None`: there was no file to be read.
+    modified: Option<SystemTime>,
+    hosts: Hosts,
+}
+
+impl HostsFile {
+    /// The system's.
+    pub(crate) fn of_system() -> Self {
+        Self::at(path())
+    }
+
+    fn at(path: PathBuf) -> Self {
+        let read = Mutex::new(Read::new(&path));
+        Self { path, read }
+    }
+
+    /// The addresses of `domain`, at least one, in the order of the file; `None` if it is not there.
+    pub(crate) fn addresses(&self, domain: &Domain) -> Option<Vec<Ipv4Addr>> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if modified(&self.path) != read.modified {
+            *read = Read::new(&self.path);
+        }
+        read.hosts.addresses.get(domain).cloned()
+    }
+}
+
+impl Read {
+    /// A file that cannot be read is taken for an empty one.
+    fn new(path: &Path) -> Self {
+        // Before the content: a change between the two is then noticed the next time.
+        let modified = modified(path);
+        let content = fs::read(path).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the hosts file cannot be read, going without");
+            Vec::new()
+        });
+        Self { modified, hosts: Hosts::parse(&content) }
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// The names that a hosts file gives IPv4 addresses, and `localhost`.
 ///
 /// ```text
 /// line = address name* ["#" comment]      an address of another kind, or a name that is no domain, is skipped
 /// ```
 #[derive(Debug)]
-pub(crate) struct HostsFile {
+struct Hosts {
     addresses: HashMap<Domain, Vec<Ipv4Addr>>,
 }
 
-impl HostsFile {
-    /// As the file is now. One that cannot be read is taken for an empty one.
-    pub(crate) fn read() -> Self {
-        let path = path();
-        let content = fs::read(&path).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "the hosts file cannot be read, going without");
-            Vec::new()
-        });
-        Self::parse(&content)
-    }
-
+impl Hosts {
     fn parse(content: &[u8]) -> Self {
         // A comment in an old encoding must not cost the names of the other lines.
         let text = String::from_utf8_lossy(content);
@@ -43,11 +88,6 @@ impl HostsFile {
         let localhost: Result<_, NameError> = "localhost".parse();
         addresses.entry(localhost.expect("it is a name")).or_insert_with(|| vec![Ipv4Addr::LOCALHOST]);
         Self { addresses }
-    }
-
-    /// The addresses of `domain`, at least one, in the order of the file; `None` if it is not there.
-    pub(crate) fn addresses(&self, domain: &Domain) -> Option<&[Ipv4Addr]> {
-        self.addresses.get(domain).map(Vec::as_slice)
     }
 }
 
@@ -65,7 +105,7 @@ mod tests {
     use super::*;
 
     fn addresses(content: &[u8], name: &str) -> Option<Vec<Ipv4Addr>> {
-        HostsFile::parse(content).addresses(&name.parse().unwrap()).map(<[_]>::to_vec)
+        Hosts::parse(content).addresses.get(&name.parse().unwrap()).cloned()
     }
 
     #[test]
@@ -96,6 +136,25 @@ mod tests {
         assert_eq!(addresses(file, "last"), Some(vec![Ipv4Addr::new(10, 0, 0, 2)]));
         assert_eq!(addresses(file, "six"), None);
         assert_eq!(addresses(file, "x"), None);
+    }
+
+    #[test]
+    fn a_change_of_the_file_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts");
+        let hosts = HostsFile::at(path.clone());
+        let addresses = |name: &str| hosts.addresses(&name.parse().unwrap());
+        assert_eq!(addresses("bb.com"), None);
+        for (second, ip) in [(1, [10, 0, 0, 2]), (2, [10, 0, 0, 3])] {
+            fs::write(&path, format!("{} bb.com", Ipv4Addr::from(ip))).unwrap();
+            // Clocks of file systems may tick slowly.
+            let modified = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+            fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+            assert_eq!(addresses("bb.com"), Some(vec![ip.into()]));
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(addresses("bb.com"), None);
+        assert_eq!(addresses("localhost"), Some(vec![Ipv4Addr::LOCALHOST]));
     }
 
     #[test]
