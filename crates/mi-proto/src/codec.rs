@@ -15,7 +15,7 @@ use crate::text::MAX_TEXT;
 /// writes flushes after each (protocol.md §7 rows 10 and 11).
 ///
 /// Of an incomplete frame at most 101 bytes wait for the rest; anything else in the buffer is handed out at
-/// once, and nothing is reserved because a peer announced it.
+/// once, and what is reserved for the next read does not depend on what a peer announced.
 ///
 /// # Bytes that are no frame
 /// Before the first frame they are an error: whoever is there does not speak PMI. After it they are text that
@@ -81,7 +81,7 @@ impl Decoder for FrameCodec {
     /// [`FrameError::IllegalHeader`], before the first frame only.
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
         match Header::read(buffer) {
-            Header::Begun => Ok(None),
+            Header::Begun => Ok(wait(buffer)),
             Header::Illegal if !self.past_first_frame => {
                 Err(FrameError::IllegalHeader { seen: seen(buffer) })
             }
@@ -89,7 +89,7 @@ impl Decoder for FrameCodec {
                 let all = 0..buffer.len();
                 Ok(Some(Received::Unframed(take(buffer, all))))
             }
-            Header::Whole { length, .. } if buffer.len() < HEADER + length => Ok(None),
+            Header::Whole { length, .. } if buffer.len() < HEADER + length => Ok(wait(buffer)),
             Header::Whole { kind, length } => {
                 if self.past_first_frame
                     && let Some(text) = long_line(buffer, length)
@@ -118,6 +118,13 @@ impl Decoder for FrameCodec {
         let text = HEADER.min(buffer.len())..buffer.len();
         Ok(Some(take(buffer, text)).filter(|text| !text.is_empty()).map(Received::Unframed))
     }
+}
+
+/// Nothing yet. Makes room, because a read takes what has come only as far as there is: a long line that the peer
+/// sent whole would be cut in two at the end of a buffer that is nearly full.
+fn wait(buffer: &mut BytesMut) -> Option<Received> {
+    buffer.reserve(READ);
+    None
 }
 
 /// Where the text lies if `buffer`, which has a frame with `length` bytes of text, begins with a long line
@@ -171,6 +178,9 @@ pub enum FrameError {
     #[error(transparent)]
     Io(#[from] io::Error),
 }
+
+/// Bytes that the next read can take: several times the longest line that a person types.
+const READ: usize = 8 * 1024;
 
 /// Enough to recognise what a peer speaks instead, and short enough for one line of a log.
 const MAX_SEEN: usize = 16;

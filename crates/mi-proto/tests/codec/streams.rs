@@ -1,7 +1,15 @@
 //! The codec against streams of every kind, cut in every way.
 
-use mi_proto::{Frame, Line, Nickname, Received, split_line};
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::StreamExt;
+use mi_proto::{Frame, FrameCodec, Line, Nickname, Received, split_line};
 use proptest::prelude::*;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::codec::FramedRead;
 
 use crate::{Connection, encode, line, long_line, nickname, unframed};
 
@@ -85,5 +93,38 @@ proptest! {
         let items = Connection::default().read(&encode(&frames));
         let joined: String = items.iter().map(|item| item.text().into_owned()).collect();
         prop_assert_eq!(joined, text);
+    }
+}
+
+/// A peer's segments, as a socket gives them: one at a time, and of each no more than the reader has room for.
+struct Segments(VecDeque<Vec<u8>>);
+
+impl AsyncRead for Segments {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(segment) = self.0.front_mut() {
+            let rest = segment.split_off(segment.len().min(buffer.remaining()));
+            buffer.put_slice(segment);
+            if rest.is_empty() { drop(self.0.pop_front()) } else { *segment = rest }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// However full the buffer of the reader is by then, a long line that comes whole is read whole.
+#[tokio::test]
+async fn a_long_line_is_not_cut_by_the_readers_own_buffer() {
+    let text = "x".repeat(150);
+    for more in 0..200 {
+        // 8,000 bytes and `more`, of 8,192 that a reader begins with.
+        let before = format!("N02u2L01a{}{}", "L02hi".repeat(1_598 + more / 5), "L00".repeat(more % 5));
+        let segments = [before, long_line(&text), "L03bye".to_owned()];
+        let stream = Segments(segments.map(String::into_bytes).into());
+        let items: Vec<_> = FramedRead::new(stream, FrameCodec::new()).collect().await;
+        let last: Vec<_> = items.into_iter().rev().take(2).map(|item| item.expect("no failure")).collect();
+        assert_eq!(last, [line("bye"), unframed(&text[1..])], "after {more} more bytes");
     }
 }
