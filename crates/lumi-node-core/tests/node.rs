@@ -279,6 +279,31 @@ fn an_answer_passes_once_and_only_from_where_the_question_went() {
     assert_eq!(node.try_receive(LAURA, answer), Err(DropReason::Unasked), "a duplicate");
 }
 
+/// A frozen agent that thaws, or one that left: its late answer would be the second one.
+#[test]
+fn an_answer_after_a_refusal_is_dropped() {
+    let question = "PLjoya@cc.com:laura@bb.com";
+    let answer = "RL1joya@cc.com:laura@bb.com";
+    let offline = [sent(OTHER_NODE, "RL3joya@cc.com:laura@bb.com")];
+
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    for _ in 0..4 {
+        node.receive(OTHER_NODE, question);
+    }
+    assert_eq!(node.receive(OTHER_NODE, question), offline);
+    assert_eq!(node.try_receive(LAURA, answer), Err(DropReason::Unasked));
+
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    node.receive(OTHER_NODE, question);
+    node.receive(STRANGER, question);
+    node.receive(LAURA, "PDlaura@bb.com");
+    assert_eq!(node.receive(OTHER_NODE, question), offline);
+    assert_eq!(node.receive(LAURA, answer), [sent(STRANGER, answer)], "who was not refused is answered");
+    assert_eq!(node.try_receive(LAURA, answer), Err(DropReason::Unasked));
+}
+
 #[test]
 fn an_agent_hears_one_answer_however_often_it_asked() {
     let mut node = TestNode::new();
@@ -323,9 +348,15 @@ fn pending_questions_are_bounded() {
         assert_eq!(node.receive(OTHER_NODE, &question), [sent(LAURA, &question)]);
         node.receive(LAURA, "PRlaura@bb.com");
     }
-    assert_eq!(node.try_receive(OTHER_NODE, "PLone@cc.com:laura@bb.com"), Err(DropReason::NoRoom));
+    for _ in 0..10 {
+        assert_eq!(node.try_receive(OTHER_NODE, "PLone@cc.com:laura@bb.com"), Err(DropReason::NoRoom));
+    }
+    assert_eq!(node.address_of("laura"), Some(address(LAURA)), "what was not sent on is no strike");
     node.receive(LAURA, "RL1u77@cc.com:laura@bb.com");
     node.receive(OTHER_NODE, "PLone@cc.com:laura@bb.com");
+    assert_eq!(node.try_receive(OTHER_NODE, "PLtwo@cc.com:laura@bb.com"), Err(DropReason::NoRoom));
+    node.pass(5.0);
+    node.receive(OTHER_NODE, "PLtwo@cc.com:laura@bb.com");
 }
 
 #[test]

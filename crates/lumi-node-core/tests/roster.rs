@@ -183,7 +183,6 @@ fn a_link_stays_a_link() {
     let link = folder.path().join("nodelumi.cfg");
     std::os::unix::fs::symlink(&config.path, &link).expect("a link");
     let (mut file, _) = RosterFile::open(&link).expect("a roster");
-    assert_eq!(file.path(), link);
     file.apply(&add("pere")).expect("it can be written");
     file.apply(&remove("laura")).expect("it can be written");
     assert_eq!(fs::read_link(&link).expect("still a link"), config.path);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::durable;
@@ -58,11 +58,6 @@ impl RosterFile {
             .and_then(|written| Stamp::of(&written))
             .map_err(|error| RosterFileError::Write { path: path(), error })?;
         Ok(())
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -6,13 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lumi_dns::{FoundNode, LookupError, NodeDirectory};
 use plumi_proto::Domain;
 use tokio::net::UdpSocket;
-use tokio::time;
-use tracing::{debug, warn};
+use tokio::{task, time};
+use tracing::{debug, info, warn};
 
 use super::administrator::{AdminEvent, Administration, Administrator};
 use super::roster_file::RosterFile;
@@ -27,7 +28,8 @@ pub struct Server {
     directory: NodeDirectory,
     lookups: FuturesUnordered<BoxFuture<'static, (LookupId, Result<FoundNode, LookupError>)>>,
     administration: Option<Administration>,
-    kept_out: KeptOut,
+    kept_out: Tally,
+    unsent: Tally,
     /// Last, because the ICMP error that a closed socket answers with ends some agents.
     socket: UdpSocket,
 }
@@ -49,7 +51,8 @@ impl Server {
             directory,
             lookups: FuturesUnordered::new(),
             administration: None,
-            kept_out: KeptOut::default(),
+            kept_out: Tally::default(),
+            unsent: Tally::default(),
             socket,
         }
     }
@@ -97,7 +100,20 @@ impl Server {
         if let Some(administration) = &mut self.administration {
             administration.finish(now(), &mut self.node).await;
         }
+        self.serve_the_rest(&mut buffer, local).await;
         Ok(())
+    }
+
+    /// Serves what has come before the end: who is not answered asks again, at a port that is closed then, and
+    /// the ICMP error that tells it so ends some agents.
+    async fn serve_the_rest(&mut self, buffer: &mut [u8], local: SocketAddrV4) {
+        // What has come is known only once the runtime has looked.
+        task::yield_now().await;
+        for _ in 0..MAX_REST {
+            let Some(Ok((length, from))) = self.socket.recv_from(buffer).now_or_never() else { break };
+            self.receive(now(), from, &buffer[..length]);
+            self.drain(local).await;
+        }
     }
 
     async fn next_event(&mut self, buffer: &mut [u8], shutdown: impl Future<Output = ()>) -> Event {
@@ -127,7 +143,10 @@ impl Server {
     fn receive(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
         let SocketAddr::V4(from) = from else { return };
         if !self.node.admit(now, *from.ip()) {
-            return self.kept_out.count(now, *from.ip());
+            if let Some(datagrams) = self.kept_out.add(now) {
+                warn!(datagrams, latest = %from.ip(), "more datagrams than the rate limit allows");
+            }
+            return;
         }
         message_log::received(self.node.domain().as_str(), from, datagram);
         if let Err(reason) = self.node.handle_datagram(now, from, datagram) {
@@ -143,8 +162,10 @@ impl Server {
                     let bytes = message.encode();
                     // First the log: who sees a reply can rely on its line.
                     message_log::sent(self.node.domain().as_str(), to, &bytes);
-                    if let Err(error) = self.socket.send_to(&bytes, SocketAddr::V4(to)).await {
-                        warn!(%to, %error, "cannot send");
+                    if let Err(error) = self.socket.send_to(&bytes, SocketAddr::V4(to)).await
+                        && let Some(datagrams) = self.unsent.add(now())
+                    {
+                        warn!(datagrams, latest = %to, %error, "cannot send");
                     }
                 }
                 Output::Resolve { id, domain } => {
@@ -163,7 +184,10 @@ async fn resolve(
     domain: &Domain,
     local: SocketAddrV4,
 ) -> Result<FoundNode, LookupError> {
-    let found = directory.find(domain).await.inspect_err(|error| debug!(%domain, %error, "no node"))?;
+    let found = directory.find(domain).await.inspect_err(|error| match error {
+        LookupError::NoAnswer => warn!("domain {domain} {error}"),
+        error => info!("domain {domain} {error}"),
+    })?;
     let ip = *found.address.ip();
     // A socket bound to every address of this host is reached by each of them.
     if local.ip().is_unspecified() && found.address.port() == local.port() && is_of_this_host(ip) {
@@ -182,20 +206,22 @@ fn now() -> Instant {
     time::Instant::now().into_std()
 }
 
-/// The datagrams that the rate limit kept out, summed up in one diagnostic line a second.
+/// Counts what strangers can make happen as often as they like, and says when to tell: once a second at most.
 #[derive(Debug, Default)]
-struct KeptOut {
+struct Tally {
     count: u64,
-    reported: Option<Instant>,
+    told: Option<Instant>,
 }
 
-impl KeptOut {
-    fn count(&mut self, now: Instant, source: Ipv4Addr) {
+impl Tally {
+    /// How many there were since it was told last, if it is time to tell.
+    fn add(&mut self, now: Instant) -> Option<u64> {
         self.count += 1;
-        if self.reported.is_none_or(|reported| now >= reported + REPORT_INTERVAL) {
-            warn!(datagrams = self.count, latest = %source, "more datagrams than the rate limit allows");
-            *self = Self { count: 0, reported: Some(now) };
+        if self.told.is_some_and(|told| now < told + TELL_INTERVAL) {
+            return None;
         }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.count))
     }
 }
 
@@ -214,4 +240,7 @@ pub enum ServeError {
 /// After an error of the socket, so that one that lasts does not take all of a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Datagrams served after the end: more than the queue of a socket holds by default.
+const MAX_REST: usize = 1_024;
+
+const TELL_INTERVAL: Duration = Duration::from_secs(1);

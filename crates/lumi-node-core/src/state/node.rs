@@ -165,8 +165,9 @@ impl Node {
             RosterChange::Remove(user) => {
                 self.roster.users.remove(&user);
                 self.online.remove(&user);
-                let domain = self.roster.domain;
-                self.pendings.forget(&user, |locate| locate.to.domain() == domain);
+                if let Ok(address) = MiAddress::new(&user, &self.roster.domain) {
+                    self.pendings.forget(&address);
+                }
             }
         }
     }
@@ -189,11 +190,6 @@ impl Node {
     /// The domain of this node.
     pub fn domain(&self) -> &Domain {
         &self.roster.domain
-    }
-
-    /// How many users belong to the domain.
-    pub fn user_count(&self) -> usize {
-        self.roster.len()
     }
 
     /// The UDP address of the user's agent, if the user is online.
@@ -247,21 +243,26 @@ impl Node {
     ) -> Result<(), DropReason> {
         let user = locate.to.user();
         if !self.roster.contains(&user) {
-            self.reply(asker, locate, LocateOutcome::NoSuchUser);
+            self.refuse(asker, locate, LocateOutcome::NoSuchUser);
             return Ok(());
         }
         let Some(binding) = self.online.get_mut(&user) else {
-            self.reply(asker, locate, LocateOutcome::Offline);
+            self.refuse(asker, locate, LocateOutcome::Offline);
             return Ok(());
         };
-        binding.strikes += 1;
-        if binding.strikes >= STRIKES {
+        let agent = binding.address;
+        if binding.strikes + 1 >= STRIKES {
             self.online.remove(&user);
-            self.reply(asker, locate, LocateOutcome::Offline);
+            self.refuse(asker, locate, LocateOutcome::Offline);
             return Ok(());
         }
-        let agent = binding.address;
-        self.forward(now, Waiting { locate, asker }, agent)
+        if !self.pendings.add(now, locate, asker, agent) {
+            // Not a strike: the agent never hears of it.
+            return Err(DropReason::NoRoom);
+        }
+        binding.strikes += 1;
+        self.transmit(agent, Message::Locate(locate));
+        Ok(())
     }
 
     fn locate_elsewhere(&mut self, now: Instant, waiting: Waiting) -> Result<(), DropReason> {
@@ -284,19 +285,14 @@ impl Node {
     ) -> Result<(), DropReason> {
         match node {
             // Another name of this very node: nobody is known here by it, and the message would come back.
-            Some(node) if node != self.local => self.forward(now, waiting, node),
-            _ => {
-                self.reply(waiting.asker, waiting.locate, LocateOutcome::NoSuchUser);
-                Ok(())
+            Some(node) if node != self.local => {
+                if !self.pendings.add(now, waiting.locate, waiting.asker, node) {
+                    return Err(DropReason::NoRoom);
+                }
+                self.transmit(node, Message::Locate(waiting.locate));
             }
+            _ => self.refuse(waiting.asker, waiting.locate, LocateOutcome::NoSuchUser),
         }
-    }
-
-    fn forward(&mut self, now: Instant, waiting: Waiting, to: SocketAddrV4) -> Result<(), DropReason> {
-        if !self.pendings.add(now, waiting.locate, waiting.asker, to) {
-            return Err(DropReason::NoRoom);
-        }
-        self.transmit(to, Message::Locate(waiting.locate));
         Ok(())
     }
 
@@ -350,6 +346,12 @@ impl Node {
         let mut users: Vec<_> = self.roster.users.iter().map(status).collect();
         users.sort_unstable_by_key(|status| status.user);
         users
+    }
+
+    /// Answers in the place of the one who was asked for. An answer that still comes from there is one too many.
+    fn refuse(&mut self, asker: SocketAddrV4, locate: Locate, outcome: LocateOutcome) {
+        self.pendings.cancel(&locate, asker);
+        self.reply(asker, locate, outcome);
     }
 
     fn reply(&mut self, to: SocketAddrV4, locate: Locate, outcome: LocateOutcome) {

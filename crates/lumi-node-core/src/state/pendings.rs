@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use plumi_proto::{Locate, UserName};
+use plumi_proto::{Locate, MiAddress};
 
 /// What is pending. One entry for each request and asker, however often that asker repeats it.
 #[derive(Debug, Default)]
@@ -36,6 +36,7 @@ impl Pendings {
         asker: SocketAddrV4,
         asked: SocketAddrV4,
     ) -> bool {
+        self.expire(now);
         self.added += 1;
         let pending = Pending { asker, asked, end: (now + PENDING_LIFE, self.added) };
         let entries = self.by_locate.entry(locate).or_default();
@@ -71,11 +72,18 @@ impl Pendings {
         Some(asker)
     }
 
-    /// Drops the requests for a user of this domain.
-    pub(super) fn forget(&mut self, user: &UserName, is_local: impl Fn(&Locate) -> bool) {
-        let concerns = |locate: &Locate| is_local(locate) && locate.to.user() == *user;
-        self.by_locate.retain(|locate, _| !concerns(locate));
-        self.by_end.retain(|_, locate| !concerns(locate));
+    /// Drops the request of `asker`, if it is pending: it has been answered otherwise.
+    pub(super) fn cancel(&mut self, locate: &Locate, asker: SocketAddrV4) {
+        let entries = self.by_locate.get(locate).map_or(&[][..], Vec::as_slice);
+        if let Some(entry) = entries.iter().find(|entry| entry.asker == asker) {
+            self.remove(entry.end);
+        }
+    }
+
+    /// Drops the requests for a user who is gone.
+    pub(super) fn forget(&mut self, user: &MiAddress) {
+        self.by_locate.retain(|locate, _| locate.to != *user);
+        self.by_end.retain(|_, locate| locate.to != *user);
     }
 
     /// Drops what nobody waits for any more.
