@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plumi_proto::{Domain, NODE_PORT};
-use tokio::time;
+use tokio::{task, time};
 
 use crate::error::{DirectoryError, LookupError};
 use crate::hosts::HostsFile;
@@ -41,20 +41,25 @@ impl NodeDirectory {
     /// # Errors
     /// Why there is none, or none that is known of.
     pub async fn find(&self, domain: &Domain) -> Result<FoundNode, LookupError> {
-        let Sources { peers, hosts, name_servers, node_port } = &*self.sources;
+        let Sources { peers, name_servers, node_port, .. } = &*self.sources;
         if let Some(&address) = peers.get(domain) {
             return Ok(FoundNode { address, valid_for: MAX_TTL });
         }
         if let Ok(literal) = domain.as_str().trim_end_matches('.').parse() {
             return first_usable(slice::from_ref(&literal), *node_port, MAX_TTL);
         }
-        if let Some(addresses) = hosts.addresses(domain) {
+        if let Some(addresses) = self.in_hosts_file(domain).await {
             return first_usable(&addresses, *node_port, MAX_TTL);
         }
         let records = time::timeout(LOOKUP_DEADLINE, name_servers.look_up(domain))
             .await
             .unwrap_or(Err(LookupError::NoAnswer))?;
         first_usable(&records.addresses, *node_port, records.ttl)
+    }
+    /// The disk may be slow, and whoever asks may have other things to do.
+    async fn in_hosts_file(&self, domain: &Domain) -> Option<Vec<Ipv4Addr>> {
+        let (sources, domain) = (Arc::clone(&self.sources), *domain);
+        task::spawn_blocking(move || sources.hosts.addresses(&domain)).await.ok()?
     }
 }
 

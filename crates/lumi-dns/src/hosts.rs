@@ -1,11 +1,11 @@
 //! The system's hosts file, hosts(5).
 
 use std::collections::HashMap;
+use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
-use std::{env, fs};
 
 use plumi_proto::{Domain, NameError};
 
@@ -27,7 +27,7 @@ struct Read {
 impl HostsFile {
     /// The system's.
     pub(crate) fn of_system() -> Self {
-        Self::at(path())
+        Self::at(PATH.into())
     }
 
     fn at(path: PathBuf) -> Self {
@@ -91,14 +91,7 @@ impl Hosts {
     }
 }
 
-fn path() -> PathBuf {
-    if cfg!(windows) {
-        let root = env::var_os("SystemRoot").unwrap_or_else(|| r"C:\Windows".into());
-        Path::new(&root).join(r"System32\drivers\etc\hosts")
-    } else {
-        "/etc/hosts".into()
-    }
-}
+const PATH: &str = "/etc/hosts";
 
 #[cfg(test)]
 mod tests {
