@@ -1,6 +1,5 @@
 //! The two halves of an MI address, each checked when it is made.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
@@ -49,7 +48,7 @@ impl Eq for UserName {}
 
 impl Hash for UserName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
+        self.0.as_bytes().hash(state);
     }
 }
 
@@ -62,12 +61,6 @@ impl Ord for UserName {
 impl PartialOrd for UserName {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-impl Borrow<str> for UserName {
-    fn borrow(&self) -> &str {
-        self.as_str()
     }
 }
 
