@@ -1,6 +1,7 @@
 //! The administrator's commands: one table for what is understood and what `help` says.
 
 use anyhow::{Context, bail, ensure};
+use message_log::is_visible;
 use plumi_proto::UserName;
 
 /// A command of the administrator.
@@ -57,7 +58,10 @@ fn user(name: &str) -> anyhow::Result<UserName> {
 
 /// What was typed, fit to be shown.
 fn brief(text: &str) -> String {
-    let shown: String = text.chars().take(MAX_SHOWN).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for character in text.chars().take(MAX_SHOWN) {
+        if is_visible(character) { shown.push(character) } else { shown.extend(character.escape_default()) }
+    }
     if text.chars().nth(MAX_SHOWN).is_some() { shown + "..." } else { shown }
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::printable::is_printable;
+use crate::visible::is_visible;
 
 /// The name of the log of the node of `domain`: `nodelumi-<domain>.log`.
 ///
@@ -32,7 +32,7 @@ pub fn open_log(path: impl AsRef<Path>) -> io::Result<File> {
 fn log_name(program: &str, party: &str) -> String {
     let mut name = program.to_owned();
     for character in party.chars() {
-        if is_printable(character) && !matches!(character, '/' | '\\' | '%') {
+        if is_visible(character) && !matches!(character, '/' | '\\' | '%') {
             name.push(character);
         } else {
             for byte in character.encode_utf8(&mut [0; 4]).bytes() {

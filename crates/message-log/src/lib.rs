@@ -53,6 +53,7 @@ mod line_writer;
 mod printable;
 #[cfg(feature = "layer")]
 mod recorder;
+mod visible;
 
 #[cfg(feature = "layer")]
 pub use entry::Entry;
@@ -63,3 +64,4 @@ pub use file::{agent_log_name, node_log_name, open_log};
 pub use layer::{MessageLayer, Sink};
 #[cfg(feature = "layer")]
 pub use line_writer::{LineWriter, REPORT_INTERVAL};
+pub use visible::is_visible;

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write;
 
+use message_log::is_visible;
+
 /// `text` with every character that a terminal would act on, or that cannot be seen, written as a visible
 /// escape: `\n`, `\x1b`, `\u{202e}`. Borrowed when there is none. The result is safe, so making it safe again
 /// changes nothing.
@@ -17,12 +19,12 @@ use std::fmt::Write;
 /// assert_eq!(safe_text("\x1b[2Jgone\u{202e}"), r"\x1b[2Jgone\u{202e}");
 /// ```
 pub fn safe_text(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_safe) {
+    if text.chars().all(is_visible) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if is_safe(character) {
+        if is_visible(character) {
             safe.push(character);
         } else if character.is_ascii_control() && !matches!(character, '\t' | '\n' | '\r') {
             _ = write!(safe, "\\x{:02x}", u32::from(character));
@@ -31,20 +33,6 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
-}
-
-fn is_safe(character: char) -> bool {
-    !character.is_control()
-        && !matches!(
-            character,
-            '\u{ad}'                                   // soft hyphen
-            | '\u{61c}' | '\u{180e}'                   // direction and vowel marks
-            | '\u{200b}'..='\u{200f}'                  // zero width, direction
-            | '\u{2028}'..='\u{202e}'                  // line ends, direction
-            | '\u{2060}'..='\u{206f}'                  // invisible operators, direction
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'     // zero width, annotation
-            | '\u{e0000}'..='\u{e007f}'                // tags
-        )
 }
 
 /// Text that came from the other side of a conversation. It is shown safe, as by [`safe_text`], and kept as it

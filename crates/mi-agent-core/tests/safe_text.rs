@@ -16,6 +16,7 @@ fn what_a_terminal_would_act_on_is_shown() {
         ("a\u{200b}b\u{feff}", r"a\u{200b}b\u{feff}"),
         ("\u{2028}", r"\u{2028}"),
         ("\u{e0041}", r"\u{e0041}"),
+        ("laura\u{3164}", r"laura\u{3164}"),
     ] {
         assert_eq!(safe_text(text), safe);
     }

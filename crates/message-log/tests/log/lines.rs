@@ -66,7 +66,7 @@ fn a_captured_session_is_logged_to_the_letter() {
 
 #[test]
 fn what_is_not_printable_is_escaped_byte_by_byte() {
-    let samples: [(&[u8], &str); 17] = [
+    let samples: [(&[u8], &str); 19] = [
         (b"", ""),
         (b" a, b: \"c\" ", " a, b: \"c\" "),
         (br"\ \x41", r"\ \x41"),
@@ -83,7 +83,9 @@ fn what_is_not_printable_is_escaped_byte_by_byte() {
         ("\u{2060}\u{2069}".as_bytes(), r"\xe2\x81\xa0\xe2\x81\xa9"),
         ("\u{feff}".as_bytes(), r"\xef\xbb\xbf"),
         ("\u{2010}\u{2027}\u{202f}".as_bytes(), "\u{2010}\u{2027}\u{202f}"),
-        ("\u{205f}\u{206a}".as_bytes(), "\u{205f}\u{206a}"),
+        ("\u{205f}\u{2070}".as_bytes(), "\u{205f}\u{2070}"),
+        ("\u{206a}\u{ad}\u{3164}".as_bytes(), r"\xe2\x81\xaa\xc2\xad\xe3\x85\xa4"),
+        ("\u{e0041}".as_bytes(), r"\xf3\xa0\x81\x81"),
     ];
     for (message, text) in samples {
         let line = Entry::new("bb.com", Direction::Received, remote(), message).to_string();
@@ -94,7 +96,7 @@ fn what_is_not_printable_is_escaped_byte_by_byte() {
 #[test]
 fn no_character_that_moves_or_hides_others_is_written() {
     let ranges = ['\0'..='\x1f', '\x7f'..='\u{9f}', '\u{61c}'..='\u{61c}', '\u{200b}'..='\u{200f}'];
-    let more = ['\u{2028}'..='\u{202e}', '\u{2060}'..='\u{2069}', '\u{feff}'..='\u{feff}'];
+    let more = ['\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}'];
     for character in ranges.into_iter().chain(more).flatten() {
         let message = character.to_string();
         let line = Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()).to_string();
