@@ -1,26 +1,29 @@
 //! The handle of a running agent.
 
+use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
-use std::num::{NonZeroU8, NonZeroUsize};
+use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mi_proto::Nickname;
 use plumi_proto::{DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress};
-use tokio::sync::{Semaphore, watch};
-use tokio::time;
+use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
 use crate::error::{CallError, DeregisterError, LocateError};
+use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER};
 use crate::io::driver::{Driver, Ended};
-use crate::io::talk::{self, Terms};
+use crate::io::talk::{self, MAX_OUTGOING, Terms};
+use crate::safe_text::PeerText;
 use crate::state::client::{LumiAnswer, LumiRequest};
 
 /// A registered user who can call and be called. Cheap to clone.
 ///
-/// It ends with [`Agent::shutdown`]. When the last clone is dropped instead, it deregisters in the background
-/// for as long as the runtime lives.
+/// It ends with [`Agent::shutdown`]. When the last clone is dropped instead, its conversations end, and it
+/// deregisters in the background for as long as the runtime lives.
 #[derive(Clone, Debug)]
 pub struct Agent(Arc<Inner>);
 
@@ -32,12 +35,11 @@ pub(crate) struct Inner {
     pub(crate) node: SocketAddrV4,
     pub(crate) listening: MiSocketAddress,
     pub(crate) driver: Driver,
-    /// One permit for each of the `conversations` there may be.
+    /// One permit for each conversation there may be.
     pub(crate) slots: Arc<Semaphore>,
-    pub(crate) conversations: NonZeroUsize,
-    pub(crate) terms: Terms,
-    /// Once it changes or is dropped, conversations end and nobody is let in.
-    pub(crate) closing: watch::Sender<bool>,
+    pub(crate) pace: Duration,
+    /// When it begins or is dropped, conversations end and nobody is let in.
+    pub(crate) closing: Closing,
 }
 
 impl Agent {
@@ -100,35 +102,50 @@ impl Agent {
         }
         let found = self.locate(to).await?;
         // Somebody may have called meanwhile.
-        let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|_| CallError::Engaged)?;
+        let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|error| match error {
+            TryAcquireError::NoPermits => CallError::Engaged,
+            TryAcquireError::Closed => CallError::Locate(LocateError::Ended),
+        })?;
+        // In a task of its own: if this call is given up, its connection still ends in order.
+        let (sender, called) = oneshot::channel();
         let remote = SocketAddr::V4(found.into());
-        let (connection, nickname) = Connection::call(remote, &self.0.nickname)
-            .await
-            .map_err(|error| CallError::NotAccepted { to: *to, error })?;
-        Ok(talk::start(connection, nickname, Some(*to), self.0.terms.clone(), slot))
+        tokio::spawn(dial(remote, self.0.nickname.clone(), self.terms(), sender));
+        match called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))) {
+            Ok((connection, nickname)) => {
+                Ok(talk::start(connection, nickname, Some(*to), self.terms(), slot))
+            }
+            Err(error) => Err(CallError::NotAccepted { to: *to, error }),
+        }
     }
 
-    /// Ends the conversations in order, then deregisters. Whatever it returns, the agent has ended.
+    /// Ends the conversations in order, after everything was sent, and deregisters. Whatever it returns, the agent
+    /// has ended.
     ///
     /// # Errors
     /// [`DeregisterError`]: the node may still have the user as online.
     pub async fn shutdown(&self) -> Result<(), DeregisterError> {
-        self.end(None).await
+        self.stop(false);
+        self.0.closing.ended(self.0.pace * MAX_OUTGOING + 2 * LINGER).await;
+        self.deregister(None).await
     }
 
-    /// [`Agent::shutdown`] in a hurry: asks the node at most `attempts` times.
+    /// [`Agent::shutdown`] in a hurry: does not send what is waiting to be sent, asks the node at most `attempts`
+    /// times, and gives conversations 1 s to end meanwhile.
     ///
     /// # Errors
     /// [`DeregisterError`].
     pub async fn shutdown_within(&self, attempts: NonZeroU8) -> Result<(), DeregisterError> {
-        self.end(Some(attempts)).await
+        self.stop(true);
+        let (deregistered, ()) = tokio::join!(self.deregister(Some(attempts)), self.0.closing.ended(HURRY));
+        deregistered
     }
 
-    async fn end(&self, attempts: Option<NonZeroU8>) -> Result<(), DeregisterError> {
-        self.0.closing.send_replace(true);
-        let conversations = u32::try_from(self.0.conversations.get()).unwrap_or(u32::MAX);
-        // A peer that neither reads nor closes must not keep the user registered.
-        _ = time::timeout(2 * LINGER, self.0.slots.acquire_many(conversations)).await;
+    fn stop(&self, hurried: bool) {
+        self.0.slots.close();
+        self.0.closing.begin(hurried);
+    }
+
+    async fn deregister(&self, attempts: Option<NonZeroU8>) -> Result<(), DeregisterError> {
         match self.0.driver.request(LumiRequest::Deregister, attempts).await {
             Ok(LumiAnswer::Deregister(DeregisterCode::Deregistered)) => Ok(()),
             Ok(LumiAnswer::Deregister(DeregisterCode::NoSuchUser)) => Err(DeregisterError::NoSuchUser),
@@ -136,4 +153,38 @@ impl Agent {
             Err(Ended) => Err(DeregisterError::Ended),
         }
     }
+
+    fn terms(&self) -> Terms {
+        Terms { pace: self.0.pace, closing: self.0.closing.watch() }
+    }
 }
+
+/// Connects to an agent and exchanges nicknames. A connection that nobody waits for any more is closed in order.
+async fn dial(
+    remote: SocketAddr,
+    nickname: Nickname,
+    mut terms: Terms,
+    called: oneshot::Sender<io::Result<(Connection, PeerText)>>,
+) {
+    let opened = tokio::select! {
+        opened = Connection::open(remote) => opened,
+        () = terms.closing.begun() => Err(io::Error::other("the agent ends")),
+    };
+    let mut connection = match opened {
+        Ok(connection) => connection,
+        Err(error) => return drop(called.send(Err(error))),
+    };
+    let unused = match connection.greet(&nickname, &mut terms.closing).await {
+        Ok(peer) => called.send(Ok((connection, peer))).err().and_then(Result::ok).map(|(unused, _)| unused),
+        Err(error) => {
+            _ = called.send(Err(error));
+            Some(connection)
+        }
+    };
+    if let Some(connection) = unused {
+        connection.close().await;
+    }
+}
+
+/// How long conversations have to end when the program was told to.
+const HURRY: Duration = Duration::from_secs(1);

@@ -9,11 +9,12 @@ use lumi_dns::{LookupError, NodeDirectory};
 use mi_proto::Nickname;
 use plumi_proto::{MiAddress, MiSocketAddress, RegisterCode};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
+use crate::io::closing::Closing;
 use crate::io::driver::{self, Driver};
 use crate::io::listener::{self, Reception};
 use crate::io::talk::Terms;
@@ -95,17 +96,19 @@ impl AgentBuilder {
     }
 
     /// How often and how far apart requests are sent; by default 5 times, 1000 ms apart, as the protocol has it.
+    /// More than a minute apart is a minute.
     #[must_use]
     pub fn schedule(mut self, schedule: RequestSchedule) -> Self {
-        self.schedule = schedule;
+        self.schedule = RequestSchedule { interval: schedule.interval.min(LONGEST), ..schedule };
         self
     }
 
     /// The least time between two frames; 20 ms by default. Deployed programs read one TCP segment as one frame
-    /// and lose, or die of, what follows in the same segment: less is only for peers known to read a stream.
+    /// and lose, or die of, what follows in the same segment: less is only for peers known to read a stream. More
+    /// than a minute is a minute.
     #[must_use]
     pub fn pace(mut self, pace: Duration) -> Self {
-        self.pace = pace;
+        self.pace = pace.min(LONGEST);
         self
     }
 
@@ -117,7 +120,8 @@ impl AgentBuilder {
         self
     }
 
-    /// Finds the node, listens for conversations and registers. On an error nothing is left running.
+    /// Finds the node, listens for conversations and registers. On an error nothing is left running; if this is
+    /// given up while the node has yet to answer, the user is deregistered in the background.
     ///
     /// # Errors
     /// [`StartError`].
@@ -131,17 +135,13 @@ impl AgentBuilder {
 
         let node = self.find_node().await?;
         let unreachable = |error| StartError::Unreachable { node, error };
-        let socket = driver::connect(node).await.map_err(unreachable)?;
-        let route = socket.local_addr().map_err(unreachable)?;
+        let (socket, route, node) = driver::connect(node).await.map_err(unreachable)?;
         let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
-        let ip = self.advertise.or(listening).unwrap_or(match route.ip() {
-            std::net::IpAddr::V4(ip) => ip,
-            std::net::IpAddr::V6(_) => unreachable!("an IPv4 socket has an IPv4 address"),
-        });
+        let ip = self.advertise.or(listening).unwrap_or(*route.ip());
         let listening = MiSocketAddress::new(SocketAddrV4::new(ip, port)).expect("a bound port is not 0");
 
         let client = LumiClient::new(self.address, self.bare_user, node, listening, self.schedule);
-        let slots = Arc::new(Semaphore::new(self.conversations.get()));
+        let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
         let driver = Driver::start(socket, node, self.address, client, Arc::clone(&slots));
         match driver.request(LumiRequest::Register, None).await {
             Ok(LumiAnswer::Register(RegisterCode::Registered)) => {}
@@ -149,28 +149,19 @@ impl AgentBuilder {
             _ => return Err(StartError::NoAnswer { node }),
         }
 
-        let (closing, is_closing) = watch::channel(false);
+        let closing = Closing::new();
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
-        let terms = Terms { pace: self.pace, closing: is_closing };
         let reception = Reception {
             nickname: nickname.clone(),
-            terms: terms.clone(),
+            terms: Terms { pace: self.pace, closing: closing.watch() },
             slots: Arc::clone(&slots),
             events: events_sender,
             driver: driver.clone(),
         };
         tokio::spawn(listener::listen(listener, reception));
-        let agent = Agent::new(Inner {
-            address: self.address,
-            nickname,
-            node,
-            listening,
-            driver,
-            slots,
-            conversations: self.conversations,
-            terms,
-            closing,
-        });
+        let pace = self.pace;
+        let address = self.address;
+        let agent = Agent::new(Inner { address, nickname, node, listening, driver, slots, pace, closing });
         Ok((agent, Events(events)))
     }
 
@@ -187,6 +178,9 @@ impl AgentBuilder {
         Ok(directory.find(&domain).await.map_err(failed)?.address)
     }
 }
+
+/// What [`AgentBuilder::schedule`] and [`AgentBuilder::pace`] take at most.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Ten times what was seen to be enough.
 const DEFAULT_PACE: Duration = Duration::from_millis(20);

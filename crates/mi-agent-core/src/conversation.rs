@@ -1,12 +1,13 @@
 //! A conversation, as the embedding program holds it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mi_proto::{Line, split_line};
 use plumi_proto::MiAddress;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use crate::error::{ConnectionLost, SendError};
+use crate::error::{ConversationError, SendError};
 use crate::safe_text::PeerText;
 
 /// A conversation with one other user.
@@ -51,8 +52,8 @@ impl Conversation {
     /// The next line the peer said, see [`LineReceiver::next_line`].
     ///
     /// # Errors
-    /// [`ConnectionLost`].
-    pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConnectionLost> {
+    /// [`ConversationError`].
+    pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
         self.receiver.next_line().await
     }
 
@@ -78,7 +79,8 @@ impl LineSender {
     /// [`AgentBuilder::pace`](crate::AgentBuilder::pace)).
     ///
     /// # Errors
-    /// [`SendError::Ended`]; [`SendError::Text`] for a text with a line end or a NUL, of which nothing is sent.
+    /// [`SendError::Text`] for a text with a line end or a NUL, of which nothing is sent; [`SendError::Ended`],
+    /// also when the conversation ended in the middle of a long line.
     pub async fn send(&self, text: &str) -> Result<(), SendError> {
         for piece in split_line(text)? {
             self.0.send(piece).await.map_err(|_| SendError::Ended)?;
@@ -89,15 +91,32 @@ impl LineSender {
 
 /// What the peer says.
 #[derive(Debug)]
-pub struct LineReceiver(pub(crate) mpsc::Receiver<Result<PeerText, ConnectionLost>>);
+pub struct LineReceiver {
+    lines: mpsc::Receiver<Result<PeerText, ConversationError>>,
+    /// The agent is busy until the end has been heard; `None` from then on.
+    slot: Option<Arc<OwnedSemaphorePermit>>,
+}
 
 impl LineReceiver {
+    pub(crate) fn new(
+        lines: mpsc::Receiver<Result<PeerText, ConversationError>>,
+        slot: Arc<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { lines, slot: Some(slot) }
+    }
+
     /// The next line; `None` when the conversation has ended. A line of more than 99 bytes comes in several
     /// pieces. Cancel safe.
     ///
+    /// The agent has room for another conversation once this returned `None`, or is dropped.
+    ///
     /// # Errors
-    /// [`ConnectionLost`], once, if the connection broke; then `None`.
-    pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConnectionLost> {
-        self.0.recv().await.transpose()
+    /// [`ConversationError`]: what went wrong; after that, `None`.
+    pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
+        let line = self.lines.recv().await.transpose();
+        if let Ok(None) = line {
+            self.slot = None;
+        }
+        line
     }
 }

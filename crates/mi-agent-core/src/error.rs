@@ -133,7 +133,14 @@ pub enum SendError {
     Text(#[from] TextError),
 }
 
-/// How a conversation ended that neither side ended.
+/// What went wrong with a conversation that had begun.
 #[derive(Debug, thiserror::Error)]
-#[error("connection lost: {0}")]
-pub struct ConnectionLost(#[from] pub io::Error);
+#[non_exhaustive]
+pub enum ConversationError {
+    /// The connection broke: neither side ended the conversation.
+    #[error("connection lost: {0}")]
+    Lost(#[source] io::Error),
+    /// The peer was gone before everything was sent.
+    #[error("the last {0} lines were not sent")]
+    Unsent(usize),
+}

@@ -24,8 +24,9 @@ pub enum Event {
 
 /// The events of one agent, in their order.
 ///
-/// They are bounded: while [`MAX_EVENTS`] wait to be read, callers are refused as if the agent were busy. The
-/// agent goes on working whether they are read or not.
+/// They are bounded: while [`MAX_EVENTS`] wait to be read, callers are refused as if the agent were busy. A caller
+/// who waits in an event that nobody reads keeps the agent busy, as any conversation does. A program that takes no
+/// calls drops its `Events`: then every caller is refused.
 #[derive(Debug)]
 pub struct Events(pub(crate) mpsc::Receiver<Event>);
 

@@ -11,13 +11,13 @@
 #![doc = include_str!("../../../examples/echo-bot.rs")]
 //! ```
 //!
-//! Calling somebody:
+//! Calling somebody, and taking no calls, for which the events are dropped:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use mi_agent_core::Agent;
 //!
-//! let (agent, _events) = Agent::builder("laura@bb.com".parse()?).start().await?;
+//! let (agent, _) = Agent::builder("laura@bb.com".parse()?).start().await?;
 //! let mut talk = agent.call(&"joya@cc.com".parse()?).await?;
 //! talk.send("hola").await?;
 //! while let Some(line) = talk.next_line().await? {
@@ -35,6 +35,7 @@ mod error;
 mod event;
 mod safe_text;
 mod io {
+    pub(crate) mod closing;
     pub(crate) mod connection;
     pub(crate) mod driver;
     pub(crate) mod listener;
@@ -47,7 +48,7 @@ mod state {
 pub use agent::Agent;
 pub use builder::AgentBuilder;
 pub use conversation::{Conversation, LineReceiver, LineSender, Peer};
-pub use error::{CallError, ConnectionLost, DeregisterError, LocateError, SendError, StartError};
+pub use error::{CallError, ConversationError, DeregisterError, LocateError, SendError, StartError};
 pub use event::{Event, Events, MAX_EVENTS};
 pub use safe_text::{PeerText, safe_text};
 pub use state::client::{

@@ -38,6 +38,16 @@ fn a_request_is_sent_five_times_a_second_apart_and_then_given_up() {
 }
 
 #[test]
+fn after_a_freeze_tries_are_as_far_apart_as_ever() {
+    let mut client = TestClient::new();
+    client.request(LumiRequest::Register, "PRlaura@bb.com");
+    client.pass_to(10.0);
+    assert_eq!(client.timeout(), [sends("PRlaura@bb.com")]);
+    assert_eq!(client.timeout(), []);
+    assert_eq!(client.client.poll_timeout(), Some(client.now() + Duration::from_secs(1)));
+}
+
+#[test]
 fn an_answer_ends_its_request_at_any_attempt() {
     let registered = LumiAnswer::Register(RegisterCode::Registered);
     for attempts in 1..=5 {
@@ -199,13 +209,17 @@ fn the_bare_form_is_sent_when_it_is_asked_for() {
 fn it_knows_whether_it_is_registered() {
     let mut client = TestClient::new();
     client.receive(NODE, "RR0");
-    assert!(!client.client.is_registered(), "nobody asked");
+    assert!(!client.client.may_be_registered(), "nobody asked");
+    client.request(LumiRequest::Register, "PRlaura@bb.com");
+    assert!(client.client.may_be_registered(), "the answer may be on its way");
+    client.receive(NODE, "RR1");
+    assert!(!client.client.may_be_registered());
     client.request(LumiRequest::Register, "PRlaura@bb.com");
     client.receive(NODE, "RR0");
-    assert!(client.client.is_registered());
+    assert!(client.client.may_be_registered());
     client.request(LumiRequest::Deregister, "PDlaura@bb.com");
     client.receive(NODE, "RD0");
-    assert!(!client.client.is_registered());
+    assert!(!client.client.may_be_registered());
 }
 
 #[test]

@@ -9,53 +9,90 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use mi_proto::{Frame, FrameCodec, FrameError, Nickname, Received};
+use mi_proto::{Frame, FrameCodec, FrameError, Line, Nickname, Received};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time;
 use tokio_util::codec::Framed;
 
+use super::closing::ClosingWatch;
 use crate::safe_text::PeerText;
 
 /// A connection of frames.
-pub(crate) struct Connection {
-    pub(crate) frames: Framed<TcpStream, FrameCodec>,
+pub(crate) struct Connection<S = TcpStream> {
+    pub(crate) frames: Framed<S, FrameCodec>,
     pub(crate) remote: SocketAddr,
 }
 
 impl Connection {
+    /// Connects to an agent.
+    pub(crate) async fn open(remote: SocketAddr) -> io::Result<Self> {
+        Self::new(within(CONNECT_TIMEOUT, TcpStream::connect(remote)).await??, remote)
+    }
+
     pub(crate) fn new(stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { frames: Framed::new(stream, FrameCodec::new()), remote })
     }
+}
 
-    /// Connects to an agent and exchanges nicknames with it, the caller's first.
-    pub(crate) async fn call(remote: SocketAddr, nickname: &Nickname) -> io::Result<(Self, PeerText)> {
-        let stream = within(CONNECT_TIMEOUT, TcpStream::connect(remote)).await??;
-        let mut connection = Self::new(stream, remote)?;
-        connection.send_nickname(nickname).await?;
-        match connection.receive_nickname().await {
-            Ok(peer) => Ok((connection, peer)),
-            Err(error) => {
-                connection.close().await;
-                Err(error)
-            }
-        }
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Greets an agent that was called: ours first.
+    ///
+    /// # Errors
+    /// No nickname came in time, or before this agent ended.
+    pub(crate) async fn greet(
+        &mut self,
+        nickname: &Nickname,
+        closing: &mut ClosingWatch,
+    ) -> io::Result<PeerText> {
+        self.send(Frame::Nickname(nickname.clone())).await?;
+        self.receive_nickname(closing).await
     }
 
-    /// Exchanges nicknames with an agent that called. Ours goes out whatever comes.
-    pub(crate) async fn answer(&mut self, nickname: &Nickname) -> io::Result<PeerText> {
-        let peer = self.receive_nickname().await;
-        self.send_nickname(nickname).await?;
+    /// Greets an agent that called: its nickname comes first. Ours goes out whatever comes.
+    ///
+    /// # Errors
+    /// As [`Connection::greet`].
+    pub(crate) async fn answer(
+        &mut self,
+        nickname: &Nickname,
+        closing: &mut ClosingWatch,
+    ) -> io::Result<PeerText> {
+        let peer = self.receive_nickname(closing).await;
+        self.send(Frame::Nickname(nickname.clone())).await?;
         peer
     }
 
-    async fn send_nickname(&mut self, nickname: &Nickname) -> io::Result<()> {
-        let sent = self.frames.send(Frame::Nickname(nickname.clone()));
-        within(GREETING_TIMEOUT, sent).await?.map_err(into_io)
+    /// Says a line, `pace` after our nickname.
+    pub(crate) async fn say(&mut self, line: Line, pace: Duration) -> io::Result<()> {
+        time::sleep(pace).await;
+        self.send(Frame::Line(line)).await
     }
 
-    async fn receive_nickname(&mut self) -> io::Result<PeerText> {
-        let received = within(GREETING_TIMEOUT, self.frames.next()).await?;
+    /// Ends the connection in order: FIN, then everything the peer still sends is read.
+    pub(crate) async fn close(self) {
+        // Below the frames, which give nothing more once something that is no frame has come.
+        let mut stream = self.frames.into_inner();
+        let closed = async {
+            stream.shutdown().await?;
+            let mut unread = [0; 1024];
+            while stream.read(&mut unread).await? > 0 {}
+            Ok::<_, io::Error>(())
+        };
+        // However it went, there is nothing left to do.
+        _ = time::timeout(LINGER, closed).await;
+    }
+
+    async fn send(&mut self, frame: Frame) -> io::Result<()> {
+        within(GREETING_TIMEOUT, self.frames.send(frame)).await?.map_err(into_io)
+    }
+
+    async fn receive_nickname(&mut self, closing: &mut ClosingWatch) -> io::Result<PeerText> {
+        let received = tokio::select! {
+            received = within(GREETING_TIMEOUT, self.frames.next()) => received?,
+            () = closing.begun() => return Err(io::Error::other("the agent ends")),
+        };
         match received.transpose().map_err(into_io)? {
             Some(nickname @ Received::Nickname(_)) => {
                 let text = nickname.text();
@@ -64,17 +101,6 @@ impl Connection {
             Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it began without a nickname")),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
-    }
-
-    /// Ends the connection in order: FIN, then everything the peer still sends is read.
-    pub(crate) async fn close(mut self) {
-        let closed = async {
-            SinkExt::<Frame>::close(&mut self.frames).await?;
-            while self.frames.next().await.is_some_and(|received| received.is_ok()) {}
-            Ok::<_, FrameError>(())
-        };
-        // However it went, there is nothing left to do.
-        _ = time::timeout(LINGER, closed).await;
     }
 }
 
@@ -98,3 +124,76 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long after our FIN the peer's is waited for.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::super::closing::Closing;
+    use super::*;
+
+    fn pair() -> (Connection<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        let remote = "127.0.0.1:4456".parse().unwrap();
+        (Connection { frames: Framed::new(ours, FrameCodec::new()), remote }, theirs)
+    }
+
+    #[tokio::test]
+    async fn the_kernel_does_not_gather_frames() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let connection = Connection::open(listener.local_addr().unwrap()).await.unwrap();
+        assert!(connection.frames.get_ref().nodelay().unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_keeps_its_distance_from_the_nickname() {
+        let (mut connection, mut peer) = pair();
+        let closing = Closing::new();
+        let mut watch = closing.watch();
+        let start = Instant::now();
+        let ours = async {
+            peer.write_all(b"N02u2").await.unwrap();
+            connection.answer(&Nickname::new("u1").unwrap(), &mut watch).await.unwrap();
+            connection.say(Line::new("busy").unwrap(), Duration::from_millis(20)).await.unwrap();
+        };
+        ours.await;
+        assert_eq!(start.elapsed(), Duration::from_millis(20));
+        let mut bytes = [0; 12];
+        peer.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"N02u1L04busy");
+    }
+
+    /// Silence, and an agent that ends: the caller sees a nickname all the same.
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_is_greeted_whatever_happens() {
+        for ends in [false, true] {
+            let (mut connection, mut peer) = pair();
+            let closing = Closing::new();
+            let mut watch = closing.watch();
+            if ends {
+                closing.begin(false);
+            }
+            connection.answer(&Nickname::new("u1").unwrap(), &mut watch).await.unwrap_err();
+            let mut bytes = [0; 5];
+            peer.read_exact(&mut bytes).await.unwrap();
+            assert_eq!(&bytes, b"N02u1");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_reads_what_is_no_frame_too() {
+        let (mut connection, mut peer) = pair();
+        let closing = Closing::new();
+        let mut watch = closing.watch();
+        peer.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        connection.answer(&Nickname::new("u1").unwrap(), &mut watch).await.unwrap_err();
+        let writes = async {
+            // More than fits on the way: it is taken only if it is read.
+            peer.write_all(&[b'x'; 4096]).await.unwrap();
+            peer.shutdown().await.unwrap();
+        };
+        tokio::join!(connection.close(), writes);
+    }
+}

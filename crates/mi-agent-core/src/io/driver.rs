@@ -102,7 +102,7 @@ impl Task {
                     Some(Command::TakeAsker(answer)) => _ = answer.send(self.client.take_asker(now())),
                     None => {
                         is_ending = true;
-                        if self.client.is_registered() {
+                        if self.client.may_be_registered() {
                             self.client.request(now(), LumiRequest::Deregister, None);
                         }
                     }
@@ -115,7 +115,8 @@ impl Task {
 
     fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
         message_log::received(&self.party, from, datagram);
-        self.client.set_busy(self.slots.available_permits() == 0);
+        // Closed slots: the agent ends, and has stopped to listen.
+        self.client.set_busy(self.slots.is_closed() || self.slots.available_permits() == 0);
         self.client.handle_datagram(now(), from, datagram);
     }
 
@@ -149,11 +150,15 @@ impl Task {
     }
 }
 
-/// A socket that talks to `node` and to nobody else.
-pub(crate) async fn connect(node: SocketAddrV4) -> io::Result<UdpSocket> {
+/// A socket that talks to `node` and to nobody else; its own address; and the node's as it sees it, which is another
+/// for 0.0.0.0.
+pub(crate) async fn connect(node: SocketAddrV4) -> io::Result<(UdpSocket, SocketAddrV4, SocketAddrV4)> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
     socket.connect(node).await?;
-    Ok(socket)
+    match (socket.local_addr()?, socket.peer_addr()?) {
+        (SocketAddr::V4(local), SocketAddr::V4(node)) => Ok((socket, local, node)),
+        _ => unreachable!("an IPv4 socket has IPv4 addresses"),
+    }
 }
 
 /// The clock of the state machine: tokio's, which tests can hold.

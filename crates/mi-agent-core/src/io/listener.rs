@@ -1,13 +1,14 @@
 //! Calls from others.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::SinkExt;
-use mi_proto::{Frame, Line, Nickname};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time;
+use futures_util::FutureExt;
+use mi_proto::{Line, Nickname};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, TryAcquireError, mpsc};
+use tokio::{task, time};
 use tracing::{debug, warn};
 
 use super::connection::Connection;
@@ -27,7 +28,7 @@ pub(crate) struct Reception {
     pub(crate) driver: Driver,
 }
 
-/// Accepts connections until the agent ends.
+/// Accepts connections until the agent ends. Those who had connected by then are let go in order.
 pub(crate) async fn listen(listener: TcpListener, reception: Reception) {
     let greetings = Arc::new(Semaphore::new(MAX_GREETINGS));
     let mut closing = reception.terms.closing.clone();
@@ -38,36 +39,51 @@ pub(crate) async fn listen(listener: TcpListener, reception: Reception) {
         };
         let (accepted, greeting) = tokio::select! {
             accepted = accepted => accepted,
-            _ = closing.changed() => return,
+            () = closing.begun() => break,
         };
-        match accepted.and_then(|(stream, remote)| Connection::new(stream, remote)) {
-            Ok(connection) => {
-                let reception = reception.clone();
-                tokio::spawn(async move {
-                    reception.receive(connection).await;
-                    drop(greeting);
-                });
-            }
+        match accepted {
+            Ok((stream, remote)) => reception.clone().spawn(stream, remote, greeting),
             Err(error) => {
                 warn!(%error, "cannot accept a call");
                 time::sleep(ERROR_PAUSE).await;
             }
         }
     }
+    // To close the listener resets whoever waits in its queue; who does is known once the runtime has looked.
+    task::yield_now().await;
+    while let Some(Ok((stream, remote))) = listener.accept().now_or_never() {
+        reception.clone().spawn(stream, remote, ());
+    }
 }
 
 impl Reception {
-    async fn receive(self, mut connection: Connection) {
+    /// Receives a call in a task of its own, which holds `permit` for as long as it lasts.
+    fn spawn(self, stream: TcpStream, remote: SocketAddr, permit: impl Send + 'static) {
+        match Connection::new(stream, remote) {
+            Ok(connection) => {
+                tokio::spawn(async move {
+                    self.receive(connection).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => debug!(%remote, %error, "a call that was gone at once"),
+        }
+    }
+
+    async fn receive(mut self, mut connection: Connection) {
         let remote = connection.remote;
-        let nickname = match connection.answer(&self.nickname).await {
+        let nickname = match connection.answer(&self.nickname, &mut self.terms.closing).await {
             Ok(nickname) => nickname,
             Err(error) => {
                 debug!(%remote, %error, "a call without a nickname");
                 return connection.close().await;
             }
         };
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return self.refuse(connection, nickname).await;
+        let slot = match Arc::clone(&self.slots).try_acquire_owned() {
+            Ok(slot) => slot,
+            Err(TryAcquireError::NoPermits) => return self.refuse(connection, nickname).await,
+            // The agent ends.
+            Err(TryAcquireError::Closed) => return connection.close().await,
         };
         let Ok(event) = self.events.try_reserve() else {
             drop(slot);
@@ -79,9 +95,7 @@ impl Reception {
 
     async fn refuse(&self, mut connection: Connection, nickname: PeerText) {
         let remote = connection.remote;
-        time::sleep(self.terms.pace).await;
-        let busy = Line::new(BUSY).expect("fits a frame");
-        if let Err(error) = connection.frames.send(Frame::Line(busy)).await {
+        if let Err(error) = connection.say(Line::new(BUSY).expect("fits a frame"), self.terms.pace).await {
             debug!(%remote, %error, "cannot say busy");
         }
         // Nobody need read it; then it is lost.

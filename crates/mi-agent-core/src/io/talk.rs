@@ -1,17 +1,19 @@
 //! The task of one conversation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use mi_proto::{Frame, FrameError, Line, Received};
 use plumi_proto::MiAddress;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{self, Instant};
 use tracing::debug;
 
+use super::closing::ClosingWatch;
 use super::connection::{Connection, LINGER, into_io, within};
 use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
-use crate::error::ConnectionLost;
+use crate::error::ConversationError;
 use crate::safe_text::PeerText;
 
 /// What every conversation of an agent needs beside its connection.
@@ -19,12 +21,12 @@ use crate::safe_text::PeerText;
 pub(crate) struct Terms {
     /// At least this long passes between two frames.
     pub(crate) pace: Duration,
-    /// Changes when the agent ends; its conversations then end too.
-    pub(crate) closing: watch::Receiver<bool>,
+    /// Conversations end with their agent.
+    pub(crate) closing: ClosingWatch,
 }
 
-/// Starts the conversation on `connection`, on which nicknames have been exchanged. It holds `slot` for as long
-/// as it lasts.
+/// Starts the conversation on `connection`, on which nicknames have been exchanged. It holds `slot` until the
+/// connection is closed and its end has been heard, or nobody is left to hear it.
 pub(crate) fn start(
     connection: Connection,
     nickname: PeerText,
@@ -33,58 +35,80 @@ pub(crate) fn start(
     slot: OwnedSemaphorePermit,
 ) -> Conversation {
     let peer = Peer { nickname, address, remote: connection.remote };
-    let (sender, outgoing) = mpsc::channel(MAX_OUTGOING);
+    let (sender, outgoing) = mpsc::channel(MAX_OUTGOING as usize);
     let (incoming, receiver) = mpsc::channel(MAX_INCOMING);
+    let slot = Arc::new(slot);
+    let receiver = LineReceiver::new(receiver, Arc::clone(&slot));
     let (sink, stream) = connection.frames.split();
+    // The end of the agent waits for both directions.
+    let closing = terms.closing.clone();
     tokio::spawn(async move {
         let (peer_ended, wait_for_peer) = oneshot::channel();
         let (ended, wait_for_end) = oneshot::channel();
-        tokio::join!(
+        let (unsent, ()) = tokio::join!(
             write(sink, outgoing, terms, wait_for_peer, ended),
             read(stream, &incoming, peer_ended, wait_for_end),
         );
-        // Before the last receiver hears that it is over: who hears it may call again at once.
+        drop(closing);
+        if unsent > 0 {
+            // If nobody listens any more, nobody wants to know.
+            _ = incoming.send(Err(ConversationError::Unsent(unsent))).await;
+        }
         drop(slot);
+        // Only now: who hears the end may call again at once.
         drop(incoming);
     });
-    Conversation::new(peer, LineSender(sender), LineReceiver(receiver))
+    Conversation::new(peer, LineSender(sender), receiver)
 }
 
-/// Sends what this side says, until it or the peer ends the conversation, and then a FIN.
+/// Sends what this side says, until it or the peer ends the conversation, and then a FIN. Returns how many frames
+/// did not leave.
 async fn write(
     mut sink: impl Sink<Frame, Error = FrameError> + Unpin,
     mut outgoing: mpsc::Receiver<Line>,
-    mut terms: Terms,
+    terms: Terms,
     mut peer_ended: oneshot::Receiver<()>,
     ended: oneshot::Sender<()>,
-) {
-    let mut next_frame = Instant::now() + terms.pace;
-    let mut is_ending = false;
-    loop {
-        let line = tokio::select! {
-            line = outgoing.recv() => line,
-            _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
-            _ = terms.closing.changed(), if !is_ending => { is_ending = true; outgoing.close(); continue }
-        };
-        // What was handed over before the end still goes out.
-        let Some(line) = line else { break };
-        time::sleep_until(next_frame).await;
-        let sent = within(WRITE_TIMEOUT, sink.send(Frame::Line(line))).await;
-        next_frame = Instant::now() + terms.pace;
-        if let Err(error) = sent.and_then(|sent| sent.map_err(into_io)) {
-            debug!(%error, "cannot send");
-            break;
+) -> usize {
+    let Terms { pace, mut closing } = terms;
+    let mut hurry = closing.clone();
+    let mut unsent = 0;
+    let send_all = async {
+        let mut next_frame = Instant::now() + pace;
+        let mut is_ending = false;
+        loop {
+            let line = tokio::select! {
+                line = outgoing.recv() => line,
+                _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
+                () = closing.begun(), if !is_ending => { is_ending = true; outgoing.close(); continue }
+            };
+            // What was handed over before the end still goes out.
+            let Some(line) = line else { break };
+            time::sleep_until(next_frame).await;
+            let sent = within(WRITE_TIMEOUT, sink.send(Frame::Line(line))).await;
+            next_frame = Instant::now() + pace;
+            if let Err(error) = sent.and_then(|sent| sent.map_err(into_io)) {
+                debug!(%error, "cannot send");
+                outgoing.close();
+                unsent = 1 + outgoing.len();
+                break;
+            }
         }
+    };
+    tokio::select! {
+        () = send_all => {}
+        () = hurry.hurried() => {}
     }
     // A connection that broke has nothing to close; reading tells how it broke.
     _ = within(WRITE_TIMEOUT, sink.close()).await;
     _ = ended.send(());
+    unsent
 }
 
 /// Receives what the peer says, until the peer ends the conversation or has had its time after our end.
 async fn read(
     mut stream: impl Stream<Item = Result<Received, FrameError>> + Unpin,
-    incoming: &mpsc::Sender<Result<PeerText, ConnectionLost>>,
+    incoming: &mpsc::Sender<Result<PeerText, ConversationError>>,
     peer_ended: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 ) {
@@ -94,7 +118,7 @@ async fn read(
                 Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.text())),
                 // A nickname is given once.
                 Ok(Received::Nickname(_)) => continue,
-                Err(error) => Err(ConnectionLost(into_io(error))),
+                Err(error) => Err(ConversationError::Lost(into_io(error))),
             };
             let is_lost = line.is_err();
             // Read on even if nobody listens: unread bytes would turn our FIN into RST.
@@ -117,7 +141,7 @@ async fn read(
 }
 
 /// Frames handed over and not sent yet: 6 KiB.
-const MAX_OUTGOING: usize = 64;
+pub(crate) const MAX_OUTGOING: u32 = 64;
 
 /// Lines received and not taken yet. When there are more, the peer has to wait.
 const MAX_INCOMING: usize = 64;
@@ -136,6 +160,7 @@ mod tests {
     use tokio::io::AsyncWrite;
     use tokio_util::codec::FramedWrite;
 
+    use super::super::closing::Closing;
     use super::*;
 
     /// Keeps what is written: in which piece, and when.
@@ -173,8 +198,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_frame_is_one_write_and_has_its_time() {
         let recorder = Recorder { start: Instant::now(), writes: Arc::default() };
-        let (lines, outgoing) = mpsc::channel(MAX_OUTGOING);
-        let (_closing, is_closing) = watch::channel(false);
+        let (lines, outgoing) = mpsc::channel(MAX_OUTGOING as usize);
+        let closing = Closing::new();
         let (_peer_ended, wait_for_peer) = oneshot::channel();
         let (ended, wait_for_end) = oneshot::channel();
         for text in ["one", "two", "three"] {
@@ -182,7 +207,7 @@ mod tests {
         }
         drop(lines);
         let sink = FramedWrite::new(recorder.clone(), FrameCodec::new());
-        let terms = Terms { pace: Duration::from_millis(20), closing: is_closing };
+        let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch() };
         write(sink, outgoing, terms, wait_for_peer, ended).await;
         wait_for_end.await.unwrap();
         let expected = [(20, "L03one"), (40, "L03two"), (60, "L05three"), (60, "FIN")]

@@ -148,9 +148,9 @@ impl LumiClient {
         self.requests.is_empty()
     }
 
-    /// Whether the node has the user as online, as far as it has said.
-    pub fn is_registered(&self) -> bool {
-        self.registered
+    /// Whether the node may have the user as online: it said so, or has not answered yet.
+    pub fn may_be_registered(&self) -> bool {
+        self.registered || self.requests.iter().any(|request| request.kind == LumiRequest::Register)
     }
 
     /// From now on, who asks where the user is hears that the user is in a conversation, or is not.
@@ -211,7 +211,8 @@ impl LumiClient {
                 return false;
             }
             request.attempts_left -= 1;
-            request.next_attempt += self.schedule.interval;
+            // Not counted from when it was due: after a freeze, tries must not follow on each other.
+            request.next_attempt = now + self.schedule.interval;
             kinds.push(request.kind);
             true
         });
