@@ -45,9 +45,15 @@ pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<()> 
 /// RUST_LOG, or else `level`. PLUMI messages are in their own log, unless RUST_LOG names their target.
 fn filter(level: Diagnostics) -> anyhow::Result<EnvFilter> {
     let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
-    let directives = given.unwrap_or_else(|| level.to_string());
+    let directives = given.unwrap_or_else(|| match level {
+        Diagnostics::Info | Diagnostics::Debug => format!("{level},{QUIET}"),
+        _ => level.to_string(),
+    });
     // Of two directives for one target, the later holds.
     EnvFilter::builder()
         .parse(format!("{TARGET}=off,{directives}"))
         .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
 }
+
+/// The library that speaks DNS says much that only its authors want to know.
+const QUIET: &str = "hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";

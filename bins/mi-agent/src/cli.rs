@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     pub(crate) port: Option<u16>,
 
     /// The node to talk to, instead of asking DNS for ADDRESS's domain
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = node)]
     pub(crate) node: Option<SocketAddrV4>,
 
     /// Ask this DNS server instead of the system's; may repeat
@@ -34,7 +34,7 @@ pub(crate) struct Cli {
     pub(crate) name_servers: Vec<SocketAddr>,
 
     /// IP address to publish [default: the local address of the route to the node]
-    #[arg(long, value_name = "IP")]
+    #[arg(long, value_name = "IP", value_parser = reachable)]
     pub(crate) advertise: Option<Ipv4Addr>,
 
     /// Message log, - is stdout [default: mi-agent-ADDRESS.log in the working directory]
@@ -50,12 +50,26 @@ pub(crate) struct Cli {
     pub(crate) plain: bool,
 
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
-    #[arg(short, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
     /// Fewer diagnostics on stderr
-    #[arg(short, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count)]
     pub(crate) quiet: u8,
+}
+
+fn node(text: &str) -> Result<SocketAddrV4, &'static str> {
+    let node: SocketAddrV4 =
+        text.parse().map_err(|_| "a node is given as IP:PORT, such as 127.0.0.2:3344")?;
+    if node.port() == 0 { Err("no node has port 0; they use 3344") } else { Ok(node) }
+}
+
+fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
+    let ip: Ipv4Addr = text.parse().map_err(|_| "it is no IPv4 address, such as 192.0.2.7")?;
+    if ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() {
+        return Err("nobody can be reached there");
+    }
+    Ok(ip)
 }
 
 const HELP: &str = "\
@@ -67,8 +81,8 @@ Commands, once it runs:
   //text           say /text
 
 Exit codes:
-  0 ended well   1 other failure   2 misuse   3 no such user   4 user offline
-  5 domain not found   6 node does not answer   7 busy or refused
+  0 ended well   1 other failure   2 misuse   3 no such user
+  5 domain not found   6 node does not answer
 
 Examples:
   mi-agent laura@localhost

@@ -46,12 +46,18 @@ fn filter(cli: &Cli) -> anyhow::Result<EnvFilter> {
         ..=-2 => "off",
         -1 => "error",
         0 => "warn",
-        1 => "info",
-        2 => "debug",
+        1 => QUIET_INFO,
+        2 => QUIET_DEBUG,
         3.. => "trace",
     };
+    let directives = given.as_deref().unwrap_or(level);
     // Of two directives for one target, the later holds.
     EnvFilter::builder()
-        .parse(format!("{TARGET}=off,{}", given.as_deref().unwrap_or(level)))
+        .parse(format!("{TARGET}=off,{directives}"))
         .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
 }
+
+/// The library that speaks DNS says much that only its authors want to know.
+const QUIET_INFO: &str = "info,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
+
+const QUIET_DEBUG: &str = "debug,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";

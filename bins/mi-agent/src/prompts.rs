@@ -21,7 +21,7 @@ pub(crate) fn ask_for_missing(
     let Some(address) = ask(input, output, "Your address (user@domain): ", None)? else { return Ok(false) };
     cli.address = Some(address);
     if cli.port.is_none() {
-        let Some(port) = ask(input, output, "Port for conversations [any]: ", Some(0))? else {
+        let Some(Port(port)) = ask(input, output, "Port for conversations [any]: ", Some(Port(0)))? else {
             return Ok(false);
         };
         cli.port = Some(port);
@@ -34,6 +34,18 @@ pub(crate) fn ask_for_missing(
         cli.nick = Some(nick);
     }
     Ok(true)
+}
+
+/// A port, whose errors are for people.
+#[derive(Clone)]
+struct Port(u16);
+
+impl FromStr for Port {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| "a port is a number from 1 to 65535, or 0 for any")
+    }
 }
 
 /// Asks until the answer is one; an empty one is `default`. `None`: the input ended.
@@ -108,7 +120,7 @@ mod tests {
         assert_eq!(cli.port, Some(3500));
         assert_eq!(cli.nick.unwrap().as_str(), "L");
         assert!(output.contains(r"! laura\x1b: an address is user@domain"), "{output}");
-        assert!(output.contains("! 70000: number too large"), "{output}");
+        assert!(output.contains("! 70000: a port is a number from 1 to 65535"), "{output}");
     }
 
     #[test]

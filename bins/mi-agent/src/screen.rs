@@ -1,46 +1,79 @@
 //! The lines that line mode prints. Scripts read them: each is one line, flushed.
 
-use std::fmt::{Arguments, Display};
-use std::io::{self, Write};
+use std::fmt::Arguments;
+use std::io;
+use std::time::Duration;
 
 use mi_agent_core::{PeerText, safe_text};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time;
 
-/// Prints lines.
+/// Prints lines, and waits for as long as nobody takes them: a terminal can be held, a pipe can be full.
 #[derive(Debug)]
-pub(crate) struct Screen<W>(pub(crate) W);
+pub(crate) struct Screen<W> {
+    output: W,
+    /// How long a line may take; `None` is for ever.
+    patience: Option<Duration>,
+}
 
-impl<W: Write> Screen<W> {
+impl<W: AsyncWrite + Unpin> Screen<W> {
+    pub(crate) fn new(output: W) -> Self {
+        Self { output, patience: None }
+    }
+
+    /// From now on, a line that nobody takes is an error instead of a reason to wait.
+    pub(crate) fn hurry(&mut self) {
+        self.patience = Some(PATIENCE);
+    }
+
     /// `* …`: something happened.
-    pub(crate) fn news(&mut self, text: Arguments<'_>) -> io::Result<()> {
-        self.line('*', text)
+    pub(crate) async fn news(&mut self, text: Arguments<'_>) -> io::Result<()> {
+        self.line(&format!("* {}", safe_text(&text.to_string()))).await
     }
 
     /// `! …`: something failed, and why.
-    pub(crate) fn failure(&mut self, text: Arguments<'_>) -> io::Result<()> {
-        self.line('!', text)
+    pub(crate) async fn failure(&mut self, text: Arguments<'_>) -> io::Result<()> {
+        self.line(&format!("! {}", safe_text(&text.to_string()))).await
     }
 
     /// `<nickname> …`: what the peer says.
-    pub(crate) fn said(&mut self, nickname: &PeerText, text: &PeerText) -> io::Result<()> {
-        writeln!(self.0, "<{nickname}> {text}")?;
-        self.0.flush()
+    pub(crate) async fn said(&mut self, nickname: &PeerText, text: &PeerText) -> io::Result<()> {
+        self.line(&format!("<{nickname}> {text}")).await
     }
 
-    /// Whatever is in `text`, it is one line and nothing that a terminal acts on.
-    fn line(&mut self, mark: char, text: impl Display) -> io::Result<()> {
-        writeln!(self.0, "{mark} {}", safe_text(&text.to_string()))?;
-        self.0.flush()
+    async fn line(&mut self, line: &str) -> io::Result<()> {
+        let line = format!("{line}\n");
+        let write = async {
+            self.output.write_all(line.as_bytes()).await?;
+            self.output.flush().await
+        };
+        match self.patience {
+            Some(patience) => time::timeout(patience, write).await?,
+            None => write.await,
+        }
     }
 }
+
+/// What a line may take when the program has been told to end.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_line_is_one_line() {
-        let mut screen = Screen(Vec::new());
-        screen.failure(format_args!("cannot reach {}: {}", "a\nb", "\x1b[31mred")).unwrap();
-        assert_eq!(screen.0, b"! cannot reach a\\nb: \\x1b[31mred\n");
+    #[tokio::test]
+    async fn a_line_is_one_line() {
+        let mut screen = Screen::new(Vec::new());
+        screen.failure(format_args!("cannot reach {}: {}", "a\nb", "\x1b[31mred")).await.unwrap();
+        assert_eq!(screen.output, b"! cannot reach a\\nb: \\x1b[31mred\n");
+    }
+
+    #[tokio::test]
+    async fn in_a_hurry_nobody_is_waited_for() {
+        let (output, _unread) = tokio::io::duplex(8);
+        let mut screen = Screen::new(output);
+        screen.hurry();
+        let error = screen.news(format_args!("more than eight bytes")).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

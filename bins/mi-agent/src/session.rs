@@ -1,17 +1,18 @@
 //! Line mode: from the registration to the deregistration.
 
 use std::future;
-use std::io::{self, Write};
+use std::io;
 use std::num::NonZeroU8;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use mi_agent_core::{
-    Agent, CallError, ConnectionLost, Conversation, DeregisterError, Event, Events, LineReceiver, LineSender,
-    Peer, PeerText, SendError,
+    Agent, CallError, Conversation, ConversationError, DeregisterError, Event, Events, LineReceiver,
+    LineSender, Peer, PeerText, SendError,
 };
 use plumi_proto::MiAddress;
+use tokio::io::AsyncWrite;
 
 use crate::command::{Command, CommandError, HELP};
 use crate::exit;
@@ -35,6 +36,8 @@ struct Talk {
     receiver: LineReceiver,
     /// `None` once this side has hung up.
     sender: Option<Arc<LineSender>>,
+    /// It has been told that the connection was lost; that says that it ended, too.
+    lost: bool,
 }
 
 /// Why the session ends.
@@ -44,78 +47,83 @@ enum Leaving {
     Signal,
 }
 
-impl<W: Write> Session<W> {
+impl<W: AsyncWrite + Unpin> Session<W> {
     pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>) -> Self {
         Self { agent, events, input, screen, calling: None, saying: None, talk: None }
     }
 
-    /// Runs until the user leaves, then deregisters. A second signal leaves at once.
+    /// Runs until the user leaves, then deregisters. Ctrl-C while that takes its time leaves at once.
     ///
     /// # Errors
     /// Nothing can be printed any more. The user has been deregistered all the same.
     pub(crate) async fn run(mut self, signals: &mut Signals, hints: bool) -> io::Result<ExitCode> {
         let agent = self.agent.clone();
-        let result = match self.converse(signals, hints).await {
+        let leaving = tokio::select! {
+            leaving = self.converse(hints) => leaving,
+            () = signals.next() => Ok(Leaving::Signal),
+        };
+        let left = match leaving {
             Ok(leaving) => tokio::select! {
-                result = self.leave(leaving) => result,
-                () = signals.next() => {
-                    self.screen.failure(format_args!("not deregistered, as you are in such a hurry"))?;
+                left = self.leave(leaving) => left,
+                () = signals.interrupted() => {
+                    self.screen.hurry();
+                    self.screen.failure(format_args!("left without being deregistered")).await?;
                     return Ok(ExitCode::from(exit::FAILURE));
                 }
             },
             Err(error) => Err(error),
         };
-        if result.is_err() {
+        if left.is_err() {
             // There is nobody left to tell how it went.
             _ = agent.shutdown_within(HURRIED_ATTEMPTS).await;
         }
-        result
+        left
     }
 
-    async fn converse(&mut self, signals: &mut Signals, hints: bool) -> io::Result<Leaving> {
+    async fn converse(&mut self, hints: bool) -> io::Result<Leaving> {
         let agent = &self.agent;
-        self.screen.news(format_args!("registered {} at node {}", agent.address(), agent.node()))?;
-        self.screen.news(format_args!("listening for conversations on {}", agent.listening()))?;
+        self.screen.news(format_args!("registered {} at node {}", agent.address(), agent.node())).await?;
+        self.screen.news(format_args!("listening for conversations on {}", agent.listening())).await?;
         if hints {
-            self.screen.news(format_args!("wait to be called, or type /call ADDRESS; /help says more"))?;
+            let hint = "type /call ADDRESS to call somebody, or wait to be called; /help says more";
+            self.screen.news(format_args!("{hint}")).await?;
         }
         loop {
             // What is typed waits for what was typed before: a script need not know how long a call takes.
             let is_hanging_up = self.talk.as_ref().is_some_and(|talk| talk.sender.is_none());
             let takes_input = self.calling.is_none() && self.saying.is_none() && !is_hanging_up;
             tokio::select! {
-                Some(event) = self.events.next() => self.event(event)?,
-                heard = heard(&mut self.talk) => self.heard(heard)?,
-                (to, called) = outcome(&mut self.calling) => self.called(to, called)?,
-                said = outcome(&mut self.saying) => self.said(said)?,
+                Some(event) = self.events.next() => self.event(event).await?,
+                heard = heard(&mut self.talk) => self.heard(heard).await?,
+                (to, called) = outcome(&mut self.calling) => self.called(to, called).await?,
+                said = outcome(&mut self.saying) => self.said(said).await?,
                 line = self.input.next(), if takes_input => match line {
-                    Some(line) => if self.typed(&line)? { return Ok(Leaving::Quit) },
+                    Some(line) => if self.typed(&line).await? { return Ok(Leaving::Quit) },
                     None => return Ok(Leaving::Quit),
                 },
-                () = signals.next() => return Ok(Leaving::Signal),
             }
         }
     }
 
     /// `true`: the user wants to leave.
-    fn typed(&mut self, line: &str) -> io::Result<bool> {
+    async fn typed(&mut self, line: &str) -> io::Result<bool> {
         match Command::parse(line) {
             Ok(Command::Quit) => return Ok(true),
             Ok(Command::Call(_)) if self.talk.is_some() => {
-                self.screen.failure(format_args!("you are in a conversation; /bye ends it"))?;
+                self.screen.failure(format_args!("you are in a conversation; /bye ends it")).await?;
             }
             Ok(Command::Call(to)) => {
-                self.screen.news(format_args!("calling {to}"))?;
+                self.screen.news(format_args!("calling {to}")).await?;
                 let agent = self.agent.clone();
                 self.calling = Some(Box::pin(async move { (to, agent.call(&to).await) }));
             }
             Ok(Command::Bye) => match &mut self.talk {
                 Some(talk) => talk.sender = None,
-                None => self.screen.failure(format_args!("you are in no conversation"))?,
+                None => self.screen.failure(format_args!("you are in no conversation")).await?,
             },
             Ok(Command::Help) => {
                 for (command, meaning) in HELP {
-                    self.screen.news(format_args!("{command:<16} {meaning}"))?;
+                    self.screen.news(format_args!("{command:<16} {meaning}")).await?;
                 }
             }
             Ok(Command::Say(text)) => match self.talk.as_ref().and_then(|talk| talk.sender.clone()) {
@@ -124,109 +132,143 @@ impl<W: Write> Session<W> {
                     self.saying = Some(Box::pin(async move { sender.send(&text).await }));
                 }
                 None if text.trim().is_empty() => {}
-                None => self.screen.failure(format_args!(
-                    "you are in no conversation, so nobody hears that; /call ADDRESS starts one"
-                ))?,
+                None => {
+                    self.screen
+                        .failure(format_args!(
+                            "you are in no conversation, so nobody hears that; /call ADDRESS starts one"
+                        ))
+                        .await?;
+                }
             },
             Err(CommandError::NoAddress) => {
-                self.screen.failure(format_args!("/call needs an address, such as /call joya@cc.com"))?;
+                self.screen
+                    .failure(format_args!("/call needs an address, such as /call joya@cc.com"))
+                    .await?;
             }
             Err(CommandError::Address(text, error)) => {
-                self.screen.failure(format_args!("cannot call {text}: {error}"))?;
+                self.screen.failure(format_args!("cannot call {text}: {error}")).await?;
             }
-            Err(CommandError::Unknown(text)) => self
-                .screen
-                .failure(format_args!("there is no command {text}; /help lists them, and /{text} says it"))?,
+            Err(CommandError::Unknown(text)) => {
+                self.screen
+                    .failure(format_args!(
+                        "there is no command {text}; /help lists them, and /{text} says it"
+                    ))
+                    .await?;
+            }
         }
         Ok(false)
     }
 
-    fn event(&mut self, event: Event) -> io::Result<()> {
+    async fn event(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Incoming(talk) => self.begin(talk),
-            Event::Refused { nickname, remote } => self.screen.news(format_args!(
-                "{nickname} at {remote} called, and was told that you are in a conversation"
-            )),
+            Event::Incoming(talk) => self.begin(talk).await,
+            Event::Refused { nickname, remote } => {
+                let news = format_args!("{nickname} at {remote} called, and was told that you are busy");
+                self.screen.news(news).await
+            }
             _ => Ok(()),
         }
     }
 
-    fn called(&mut self, to: MiAddress, called: Result<Conversation, CallError>) -> io::Result<()> {
+    async fn called(&mut self, to: MiAddress, called: Result<Conversation, CallError>) -> io::Result<()> {
         self.calling = None;
         match called {
-            Ok(talk) => self.begin(talk),
-            Err(error) => self.screen.failure(format_args!("cannot reach {to}: {error}")),
+            Ok(talk) => self.begin(talk).await,
+            Err(error) => self.screen.failure(format_args!("cannot reach {to}: {error}")).await,
         }
     }
 
-    fn begin(&mut self, talk: Conversation) -> io::Result<()> {
+    async fn begin(&mut self, talk: Conversation) -> io::Result<()> {
         let (peer, sender, receiver) = talk.split();
         let address = peer.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
-        self.screen
-            .news(format_args!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote))?;
-        self.talk = Some(Talk { peer, receiver, sender: Some(Arc::new(sender)) });
-        Ok(())
+        let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
+        // Before it is told, which a signal can interrupt.
+        self.talk = Some(Talk { peer, receiver, sender: Some(Arc::new(sender)), lost: false });
+        self.screen.news(format_args!("{news}")).await
     }
 
-    fn said(&mut self, said: Result<(), SendError>) -> io::Result<()> {
+    async fn said(&mut self, said: Result<(), SendError>) -> io::Result<()> {
         self.saying = None;
         match said {
             Ok(()) => Ok(()),
-            Err(error) => self.screen.failure(format_args!("not sent: {error}")),
+            // The end of the conversation is told by what is heard, and what was not sent with it.
+            Err(SendError::Ended) => Ok(()),
+            Err(error) => self.screen.failure(format_args!("not sent: {error}")).await,
         }
     }
 
-    fn heard(&mut self, heard: Heard) -> io::Result<()> {
-        let Some(talk) = &self.talk else { return Ok(()) };
+    async fn heard(&mut self, heard: Heard) -> io::Result<()> {
+        let Some(talk) = &mut self.talk else { return Ok(()) };
         let nickname = &talk.peer.nickname;
         match heard {
-            Ok(Some(line)) => self.screen.said(nickname, &line),
+            Ok(Some(line)) => self.screen.said(nickname, &line).await,
             Ok(None) => {
-                self.screen.news(format_args!("conversation with {nickname} ended"))?;
+                let lost = talk.lost;
+                let news = format!("conversation with {nickname} ended");
                 self.talk = None;
-                Ok(())
+                if lost { Ok(()) } else { self.screen.news(format_args!("{news}")).await }
             }
-            Err(error) => self.screen.failure(format_args!("conversation with {nickname}: {error}")),
+            Err(error) => {
+                talk.lost = matches!(error, ConversationError::Lost(_));
+                self.screen.failure(format_args!("conversation with {nickname}: {error}")).await
+            }
         }
     }
 
     async fn leave(&mut self, leaving: Leaving) -> io::Result<ExitCode> {
-        // What is being said is still sent; a call that has not come about never will.
-        if self.saying.is_some() {
-            let said = outcome(&mut self.saying).await;
-            self.said(said)?;
+        match leaving {
+            Leaving::Quit => {
+                // What is being said is still sent; a call that has not come about never will.
+                if self.saying.is_some() {
+                    let said = outcome(&mut self.saying).await;
+                    self.said(said).await?;
+                }
+                self.hang_up().await?;
+                let deregistered = self.agent.shutdown().await;
+                self.deregistered(deregistered).await
+            }
+            Leaving::Signal => {
+                self.screen.hurry();
+                self.saying = None;
+                let agent = self.agent.clone();
+                // At the same time: the node must not wait for a peer.
+                let (deregistered, hung_up) =
+                    tokio::join!(agent.shutdown_within(HURRIED_ATTEMPTS), self.hang_up());
+                hung_up?;
+                self.deregistered(deregistered).await
+            }
         }
+    }
+
+    /// Ends what there is, and tells what the peer still says.
+    async fn hang_up(&mut self) -> io::Result<()> {
         self.calling = None;
         if let Some(talk) = &mut self.talk {
             talk.sender = None;
         }
         while self.talk.is_some() {
             let heard = heard(&mut self.talk).await;
-            self.heard(heard)?;
+            self.heard(heard).await?;
         }
-        let deregistered = match leaving {
-            Leaving::Quit => self.agent.shutdown().await,
-            Leaving::Signal => self.agent.shutdown_within(HURRIED_ATTEMPTS).await,
-        };
-        self.deregistered(deregistered)
+        Ok(())
     }
 
-    fn deregistered(&mut self, deregistered: Result<(), DeregisterError>) -> io::Result<ExitCode> {
+    async fn deregistered(&mut self, deregistered: Result<(), DeregisterError>) -> io::Result<ExitCode> {
         let address = self.agent.address();
         match deregistered {
             Ok(()) => {
-                self.screen.news(format_args!("deregistered {address}"))?;
+                self.screen.news(format_args!("deregistered {address}")).await?;
                 Ok(ExitCode::from(exit::WELL))
             }
             Err(error) => {
-                self.screen.failure(format_args!("cannot deregister {address}: {error}"))?;
+                self.screen.failure(format_args!("cannot deregister {address}: {error}")).await?;
                 Ok(exit::of_deregistration(&error))
             }
         }
     }
 }
 
-type Heard = Result<Option<PeerText>, ConnectionLost>;
+type Heard = Result<Option<PeerText>, ConversationError>;
 
 /// What the peer says; never ready while there is none.
 async fn heard(talk: &mut Option<Talk>) -> Heard {

@@ -30,4 +30,10 @@ impl Signals {
             _ = self.hang_up.recv() => {}
         }
     }
+
+    /// The next SIGINT: somebody presses Ctrl-C. A terminal that closes may send SIGHUP twice, and means it once.
+    /// Cancel safe.
+    pub(crate) async fn interrupted(&mut self) {
+        self.interrupt.recv().await;
+    }
 }

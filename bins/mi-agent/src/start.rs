@@ -1,13 +1,18 @@
 //! From the command line to a running session.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU8;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use lumi_dns::NodeDirectory;
 use mi_agent_core::{Agent, AgentBuilder};
 use plumi_proto::MiAddress;
+use tokio::io::AsyncWrite;
+use tokio::time;
 
 use crate::cli::Cli;
 use crate::input::Input;
@@ -23,55 +28,70 @@ pub(crate) fn run(cli: &Cli, address: MiAddress, hints: bool) -> anyhow::Result<
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let mut signals = Signals::listen().context("cannot listen for signals")?;
-        let screen = Screen(io::stdout());
+        let screen = Screen::new(tokio::io::stdout());
         session(builder(cli, address)?, address, screen, hints, &mut signals)
             .await
             .context("cannot write to stdout")
-    })
+    });
+    // Not to wait for a line that nobody takes.
+    runtime.shutdown_background();
+    code
 }
 
-async fn session<W: Write>(
+async fn session<W: AsyncWrite + Unpin>(
     builder: AgentBuilder,
     address: MiAddress,
     mut screen: Screen<W>,
     hints: bool,
     signals: &mut Signals,
 ) -> io::Result<ExitCode> {
+    if hints {
+        screen.news(format_args!("registering {address}")).await?;
+    }
+    let mut start = pin!(builder.start());
     let started = tokio::select! {
-        started = builder.start() => started,
+        started = &mut start => started,
         () = signals.next() => {
-            screen.failure(format_args!("cannot register {address}: interrupted"))?;
+            screen.hurry();
+            // The node may have heard: whoever is online there has to be deregistered.
+            if let Ok(Ok((agent, _))) = time::timeout(LATE_ANSWER, start).await {
+                _ = agent.shutdown_within(NonZeroU8::MIN).await;
+            }
+            screen.failure(format_args!("cannot register {address}: interrupted")).await?;
             return Ok(ExitCode::from(exit::FAILURE));
         }
     };
     match started {
         Ok((agent, events)) => Session::new(agent, events, Input::start(), screen).run(signals, hints).await,
         Err(error) => {
-            screen.failure(format_args!("cannot register {address}: {error}"))?;
+            screen.failure(format_args!("cannot register {address}: {error}")).await?;
             Ok(exit::of_start(&error))
         }
     }
 }
 
 fn builder(cli: &Cli, address: MiAddress) -> anyhow::Result<AgentBuilder> {
-    let mut directory = NodeDirectory::builder();
-    for &name_server in &cli.name_servers {
-        directory = directory.name_server(name_server);
-    }
     let mut builder = Agent::builder(address)
         .listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, cli.port.unwrap_or(0)))
-        .directory(directory.build().context("cannot ask for domains")?)
         .bare_user(cli.bare_user);
     if let Some(nick) = &cli.nick {
         builder = builder.nickname(nick.as_str());
     }
-    if let Some(node) = cli.node {
-        builder = builder.node(node);
+    match cli.node {
+        Some(node) => builder = builder.node(node),
+        None => {
+            let servers = cli.name_servers.iter();
+            let directory = servers.fold(NodeDirectory::builder(), |all, &server| all.name_server(server));
+            builder = builder.directory(directory.build().context("cannot ask for domains")?);
+        }
     }
     if let Some(ip) = cli.advertise {
         builder = builder.advertise(ip);
     }
     Ok(builder)
 }
+
+/// How long the answer to a registration is waited for by a program that was told to end: two tries.
+const LATE_ANSWER: Duration = Duration::from_secs(2);
