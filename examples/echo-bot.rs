@@ -1,10 +1,21 @@
-//! A user who answers every line with the same line: `cargo run --example echo-bot -- echo@localhost`.
+//! A user who answers every line with the same line: `cargo run --example echo-bot -- laura@localhost`.
 use std::error::Error;
+use std::process::ExitCode;
 
 use mi_agent_core::{Agent, Conversation, Event};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo-bot: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).ok_or("usage: echo-bot ADDRESS")?;
     let (agent, mut events) = Agent::builder(address.parse()?).nickname("echo").start().await?;
     println!("{} listens on {}; end it with Ctrl-C", agent.address(), agent.listening());

@@ -1,11 +1,12 @@
 //! Conversations over real TCP: between two of our agents, and with peers that write and read raw bytes.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use integration_tests::network::{ScriptedNode, TestNode, directory};
-use mi_agent_core::{Agent, CallError, Conversation, Event, Events, SendError};
+use mi_agent_core::{Agent, CallError, Conversation, ConversationError, Event, Events, SendError};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -213,6 +214,116 @@ async fn whoever_does_not_take_the_call_is_named() {
     }
 }
 
+/// A call that is given up, by its program or because the agent ends, still ends in order: its callee has sent a
+/// nickname that nobody reads.
+#[tokio::test]
+async fn a_call_that_is_given_up_ends_in_order() {
+    for agent_ends in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let at = listener.local_addr().expect("its address");
+        let answer = format!("RL0laura@bb.com:joya@cc.com:{at}");
+        let node = ScriptedNode::start(&[("PR", "RR0"), ("PL", &answer), ("PD", "RD0")]).await;
+        let (laura, _) = Agent::builder("laura@bb.com".parse().expect("an address"))
+            .node(node.address)
+            .start()
+            .await
+            .expect("registered");
+        let calling = tokio::spawn({
+            let laura = laura.clone();
+            async move { laura.call(&"joya@cc.com".parse().expect("an address")).await }
+        });
+        let (stream, _) = listener.accept().await.expect("a call");
+        let mut callee = RawPeer(stream);
+        callee.read_exactly(b"N05laura").await;
+        let mut ending = None;
+        if agent_ends {
+            let laura = laura.clone();
+            ending = Some(tokio::spawn(async move { laura.shutdown().await }));
+            let error = calling.await.expect("no panic").expect_err("the agent ends");
+            assert!(matches!(error, CallError::NotAccepted { .. }));
+        } else {
+            calling.abort();
+            assert!(calling.await.expect_err("given up").is_cancelled());
+        }
+        callee.write(b"N04joya").await;
+        callee.write(b"L04hola").await;
+        assert_eq!(callee.read_to_end().await, b"");
+        if let Some(ending) = ending {
+            ending.await.expect("no panic").expect("laura deregisters");
+        }
+        if !agent_ends {
+            laura.locate(&"joya@cc.com".parse().expect("an address")).await.expect("laura goes on");
+        }
+    }
+}
+
+/// Whoever has connected when an agent ends is greeted and let go in order.
+#[tokio::test]
+async fn callers_in_the_queue_of_an_agent_that_ends_are_let_go_in_order() {
+    let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
+    let (pere, _events) = node.agent("pere").start().await.expect("registered");
+    // Connected by the kernel: the agent's tasks have no chance to run before the shutdown begins.
+    let at = SocketAddr::V4(pere.listening().into());
+    let callers: Vec<_> = (0..20)
+        .map(|n| {
+            let mut stream = std::net::TcpStream::connect(at).expect("a connection");
+            if n % 2 == 0 {
+                stream.write_all(b"N04joanL04hola").expect("written");
+            }
+            stream.set_nonblocking(true).expect("set");
+            RawPeer(TcpStream::from_std(stream).expect("within the runtime"))
+        })
+        .collect();
+    let seeing = async {
+        for caller in callers {
+            assert_eq!(caller.read_to_end().await, b"N04pere");
+        }
+    };
+    let (ended, ()) = tokio::join!(pere.shutdown(), seeing);
+    ended.expect("pere deregisters");
+}
+
+/// The slot is free again only when the end has been heard: no conversation takes the place of one that still has
+/// something to say.
+#[tokio::test]
+async fn the_next_caller_waits_until_the_last_one_was_heard() {
+    let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
+    let (pere, mut events) = node.agent("pere").start().await.expect("registered");
+    let mut first = RawPeer::connect(&pere).await;
+    first.write(b"N03oneL04holaL04ad\xc3\xa9").await;
+    let mut talk = incoming(&mut events).await;
+    first.shut_down().await;
+    assert_eq!(first.read_to_end().await, b"N04pere");
+    let mut second = RawPeer::connect(&pere).await;
+    second.write(b"N03two").await;
+    second.read_exactly(b"N04pereL").await;
+    assert!(matches!(events.next().await, Some(Event::Refused { .. })));
+    assert_eq!(next(&mut talk).await, "hola");
+    assert_eq!(next(&mut talk).await, "adé");
+    assert_eq!(talk.next_line().await.expect("no loss"), None);
+    let mut third = RawPeer::connect(&pere).await;
+    third.write(b"N05three").await;
+    assert_eq!(incoming(&mut events).await.peer().nickname, "three");
+}
+
+#[tokio::test]
+async fn what_was_not_sent_is_told() {
+    let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
+    let (pere, mut events) = node.agent("pere").start().await.expect("registered");
+    let mut raw = RawPeer::connect(&pere).await;
+    raw.write(b"N04joan").await;
+    let mut talk = incoming(&mut events).await;
+    for n in 0..40 {
+        talk.send(&format!("line {n}")).await.expect("handed over");
+    }
+    raw.read_exactly(b"N04pere").await;
+    // Closed for good: what comes then is refused.
+    drop(raw);
+    let error = talk.next_line().await.expect_err("much was not sent");
+    assert!(matches!(error, ConversationError::Unsent(1..)), "{error}");
+    assert_eq!(talk.next_line().await.expect("once"), None);
+}
+
 /// A peer that reads and writes bytes as it likes.
 struct RawPeer(TcpStream);
 
@@ -223,6 +334,12 @@ impl RawPeer {
 
     async fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.expect("written");
+    }
+
+    async fn read_exactly(&mut self, expected: &[u8]) {
+        let mut bytes = vec![0; expected.len()];
+        self.0.read_exact(&mut bytes).await.expect("they come");
+        assert_eq!(bytes, expected);
     }
 
     async fn shut_down(&mut self) {

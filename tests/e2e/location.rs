@@ -1,6 +1,6 @@
 //! Registration, location and deregistration over real sockets, and each way in which they fail.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use integration_tests::dns_server::DnsServer;
 use integration_tests::network::{
@@ -232,6 +232,86 @@ async fn an_agent_that_is_dropped_deregisters() {
     assert!(events.next().await.is_none(), "the agent has ended");
     while node.administrator.list().await.expect("a list")[0].presence.is_some() {
         tokio::task::yield_now().await;
+    }
+}
+
+/// Given up before the node has answered: it may have heard all the same.
+#[tokio::test]
+async fn a_start_that_is_given_up_deregisters() {
+    let trace = Trace::start();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let address = local_address(&socket);
+    let start = Agent::builder("laura@bb.com".parse().expect("an address")).node(address).start();
+    let start = tokio::spawn(start);
+    let mut buffer = [0; 100];
+    let (_, laura) = socket.recv_from(&mut buffer).await.expect("PR");
+    start.abort();
+    assert!(start.await.expect_err("given up").is_cancelled());
+    socket.send_to(b"RR0", laura).await.expect("sent");
+    let (length, _) = socket.recv_from(&mut buffer).await.expect("PD");
+    assert_eq!(&buffer[..length], b"PDlaura@bb.com");
+    socket.send_to(b"RD0", laura).await.expect("sent");
+    while trace.messages("laura@bb.com").len() < 4 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(trace.messages("laura@bb.com")[3], "R RD0");
+}
+
+/// Its port is closed, so nobody is sent there.
+#[tokio::test]
+async fn an_agent_that_ends_is_busy_until_it_has_deregistered() {
+    let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let start = Agent::builder(address("laura@bb.com")).node(local_address(&node)).start();
+    let mut buffer = [0; 100];
+    let serving = async {
+        let (_, laura) = node.recv_from(&mut buffer).await.expect("PR");
+        node.send_to(b"RR0", laura).await.expect("sent");
+        laura
+    };
+    let (started, at) = tokio::join!(start, serving);
+    let (laura, _events) = started.expect("registered");
+    let ending = tokio::spawn(async move { laura.shutdown().await });
+    let (length, _) = node.recv_from(&mut buffer).await.expect("PD");
+    assert_eq!(&buffer[..length], b"PDlaura@bb.com");
+    node.send_to(b"PLjoya@cc.com:laura@bb.com", at).await.expect("sent");
+    let (length, _) = node.recv_from(&mut buffer).await.expect("RL");
+    assert_eq!(&buffer[..length], b"RL1joya@cc.com:laura@bb.com");
+    node.send_to(b"RD0", at).await.expect("sent");
+    ending.await.expect("no panic").expect("deregistered");
+}
+
+/// A node on every address of its host is reached by each of them: a domain that leads to one is no other node.
+#[tokio::test]
+async fn another_name_of_a_node_on_every_address_is_no_domain() {
+    let trace = Trace::start();
+    let socket = UdpSocket::bind("0.0.0.0:0").await.expect("a socket");
+    let port = local_address(&socket).port();
+    let alias = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 77), port);
+    let node = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[("alias.com", alias)])).await;
+    // The node's address, as a person would copy it.
+    assert_eq!(node.address.ip(), &Ipv4Addr::UNSPECIFIED);
+    let (laura, _events) = node.agent("laura").start().await.expect("registered");
+    assert_eq!(laura.node().ip(), &Ipv4Addr::LOCALHOST);
+    let error = laura.locate(&address("laura@alias.com")).await.expect_err("that is this node");
+    assert!(matches!(error, LocateError::NoSuchUser));
+    let relayed = trace.messages("bb.com").iter().any(|message| message.starts_with("E PL"));
+    assert!(!relayed, "no message came back");
+}
+
+/// What has come before the end is served: who is not answered asks again, at a closed port.
+#[tokio::test]
+async fn a_node_that_ends_serves_what_has_come() {
+    let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
+    let agent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    for _ in 0..50 {
+        // Blocking calls: the node's task has no chance to run before it is told to end.
+        agent.send_to(b"PRlaura@bb.com", node.address).expect("sent");
+    }
+    node.stop().await;
+    agent.set_nonblocking(true).expect("set");
+    let mut buffer = [0; 100];
+    for _ in 0..50 {
+        assert_eq!(agent.recv(&mut buffer).expect("answered"), 3);
     }
 }
 

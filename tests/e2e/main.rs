@@ -5,3 +5,4 @@ mod exchange;
 mod location;
 mod lumi_node;
 mod mi_agent;
+mod readme;

@@ -36,10 +36,20 @@ impl Program {
     /// # Panics
     /// If it cannot be started.
     pub fn start_command(command: &mut Command) -> Self {
+        let mut program = Self::start_unread(command);
+        let stdout = program.child.stdout.take().expect(PIPED);
+        program.output.follow(stdout, |captured| &mut captured.stdout);
+        program
+    }
+
+    /// Starts `command`, whose stdout nobody reads.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_unread(command: &mut Command) -> Self {
         let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = streams.spawn().expect("the program starts");
         let output = Arc::new(Output::default());
-        output.follow(child.stdout.take().expect(PIPED), |captured| &mut captured.stdout);
         output.follow(child.stderr.take().expect(PIPED), |captured| &mut captured.stderr);
         Self { stdin: child.stdin.take(), child, output, read: 0 }
     }
@@ -136,6 +146,8 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP, as a terminal that closes sends it.
+    HangUp,
     /// SIGSTOP: it runs no more until [`Signal::Continue`].
     Stop,
     /// SIGCONT.
@@ -147,6 +159,7 @@ impl From<Signal> for process::Signal {
         match signal {
             Signal::Interrupt => Self::INT,
             Signal::Terminate => Self::TERM,
+            Signal::HangUp => Self::HUP,
             Signal::Stop => Self::STOP,
             Signal::Continue => Self::CONT,
         }
