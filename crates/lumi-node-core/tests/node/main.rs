@@ -1,0 +1,108 @@
+//! Each row of protocol.md §3, on the state machine with a made-up clock.
+
+mod administration;
+mod limits;
+mod location;
+mod proxy;
+mod registration;
+mod strikes;
+
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+use lumi_dns::{FoundNode, LookupError};
+use lumi_node_core::{
+    AdminCommand, AdminReply, DropReason, LookupId, Node, NodeSettings, Output, Roster, RosterChange,
+};
+use plumi_proto::Domain;
+
+/// The node of bb.com, whose users are laura and pere.
+struct TestNode {
+    node: Node,
+    now: Instant,
+}
+
+impl TestNode {
+    fn new() -> Self {
+        Self::with(NodeSettings::default())
+    }
+
+    fn with(settings: NodeSettings) -> Self {
+        let roster = Roster::parse(b"bb.com\nlaura\npere\n").expect("a roster");
+        let now = tokio::time::Instant::now().into_std();
+        Self { node: Node::new(roster, address(NODE), settings), now }
+    }
+
+    fn pass(&mut self, seconds: f64) {
+        self.now += Duration::from_secs_f64(seconds);
+    }
+
+    /// What the node does for a message that it must not drop.
+    fn receive(&mut self, from: &str, message: &str) -> Vec<Output> {
+        self.try_receive(from, message).unwrap_or_else(|reason| panic!("{message}: {reason}"))
+    }
+
+    fn try_receive(&mut self, from: &str, message: &str) -> Result<Vec<Output>, DropReason> {
+        let handled = self.node.handle_datagram(self.now, address(from), message.as_bytes());
+        let outputs = self.drain();
+        if handled.is_err() {
+            assert_eq!(outputs, [], "{message} was dropped");
+        }
+        handled.map(|()| outputs)
+    }
+
+    fn ask_elsewhere(&mut self, from: &str, question: &str, expected: &str) -> LookupId {
+        match self.receive(from, question)[..] {
+            [Output::Resolve { id, domain }] => {
+                assert_eq!(domain, expected.parse::<Domain>().expect("a domain"));
+                id
+            }
+            ref outputs => panic!("{question}: {outputs:?}"),
+        }
+    }
+
+    fn resolved(&mut self, id: LookupId, answer: Result<FoundNode, LookupError>) -> Vec<Output> {
+        self.node.handle_resolved(self.now, id, &answer);
+        self.drain()
+    }
+
+    fn admin(&mut self, command: AdminCommand) -> AdminReply {
+        self.node.handle_admin(self.now, command)
+    }
+
+    fn admin_save(&mut self, command: AdminCommand) -> RosterChange {
+        match self.admin(command) {
+            AdminReply::Save(change) => change,
+            reply => panic!("{reply:?}"),
+        }
+    }
+
+    fn address_of(&self, user: &str) -> Option<SocketAddrV4> {
+        self.node.address_of(&user.parse().expect("a name"))
+    }
+
+    fn drain(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.node.poll_output()).collect()
+    }
+}
+
+/// Messages are compared as bytes: that is what the other side gets.
+fn sent(to: &str, message: &str) -> Output {
+    let decoded = plumi_proto::Message::decode(message.as_bytes()).expect("a message");
+    assert_eq!(&*decoded.encode(), message.as_bytes());
+    Output::Transmit { to: address(to), message: decoded }
+}
+
+fn found(node: &str, seconds: u64) -> Result<FoundNode, LookupError> {
+    Ok(FoundNode { address: address(node), valid_for: Duration::from_secs(seconds) })
+}
+
+fn address(text: &str) -> SocketAddrV4 {
+    text.parse().expect("an address")
+}
+
+const NODE: &str = "127.0.0.2:3344";
+const OTHER_NODE: &str = "127.0.0.3:3344";
+const LAURA: &str = "127.0.0.1:4500";
+const PERE: &str = "127.0.0.1:4501";
+const STRANGER: &str = "127.0.0.9:4600";
