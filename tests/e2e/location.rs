@@ -161,6 +161,40 @@ async fn five_requests_without_an_answer_take_a_user_offline() {
     assert_eq!(asked.iter().filter(|message| *message == "E PLlaura@bb.com:pere@bb.com").count(), 6);
 }
 
+/// An answer, or another registration, shows that the agent lives: the count of strikes begins anew.
+#[tokio::test]
+async fn a_sign_of_life_clears_the_strikes() {
+    let bb = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
+    let connected = async || {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        socket.connect(bb.address).await.expect("a route");
+        socket
+    };
+    let (laura, pere) = (connected().await, connected().await);
+    tell(&pere, "PRpere@bb.com").await;
+    hear(&pere, "RR0").await;
+    let question = "PLlaura@bb.com:pere@bb.com";
+    for sign_of_life in ["RL1laura@bb.com:pere@bb.com", "PRpere@bb.com", "RL1nobody@cc.com:pere@bb.com"] {
+        for _ in 0..4 {
+            tell(&laura, question).await;
+            hear(&pere, question).await;
+        }
+        tell(&pere, sign_of_life).await;
+        match &sign_of_life[..2] {
+            "PR" => hear(&pere, "RR0").await,
+            _ if sign_of_life.contains("laura") => hear(&laura, sign_of_life).await,
+            // A stray: nobody hears it, but the node.
+            _ => {}
+        }
+    }
+    for _ in 0..4 {
+        tell(&laura, question).await;
+        hear(&pere, question).await;
+    }
+    tell(&laura, question).await;
+    hear(&laura, "RL3laura@bb.com:pere@bb.com").await;
+}
+
 /// Deployed agents publish 0.0.0.0, and deployed nodes pass it on.
 #[tokio::test]
 async fn an_agent_that_does_not_know_its_address_can_be_called() {
@@ -338,4 +372,14 @@ async fn a_shutdown_of_the_node_waits_for_nobody() {
 
 fn address(text: &str) -> MiAddress {
     text.parse().expect("an address")
+}
+
+async fn tell(socket: &UdpSocket, message: &str) {
+    socket.send(message.as_bytes()).await.expect("sent");
+}
+
+async fn hear(socket: &UdpSocket, expected: &str) {
+    let mut buffer = [0; 100];
+    let length = socket.recv(&mut buffer).await.expect("a message");
+    assert_eq!(String::from_utf8_lossy(&buffer[..length]), expected);
 }
