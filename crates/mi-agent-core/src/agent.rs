@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mi_proto::Nickname;
 use plumi_proto::{DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress};
-use tokio::sync::{Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
@@ -17,7 +17,6 @@ use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER};
 use crate::io::driver::{Driver, Ended};
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
-use crate::safe_text::PeerText;
 use crate::state::client::{LumiAnswer, LumiRequest};
 
 /// A registered user who can call and be called. Cheap to clone.
@@ -108,18 +107,15 @@ impl Agent {
         })?;
         // In a task of its own: if this call is given up, its connection still ends in order.
         let (sender, called) = oneshot::channel();
-        let remote = SocketAddr::V4(found.into());
-        tokio::spawn(dial(remote, self.0.nickname.clone(), self.terms(), sender));
+        tokio::spawn(dial(found, *to, self.0.nickname.clone(), self.terms(), slot, sender));
         match called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))) {
-            Ok((connection, nickname)) => {
-                Ok(talk::start(connection, nickname, Some(*to), self.terms(), slot))
-            }
+            Ok(talk) => Ok(talk),
             Err(error) => Err(CallError::NotAccepted { to: *to, error }),
         }
     }
 
     /// Ends the conversations in order, after everything was sent, and deregisters. Whatever it returns, the agent
-    /// has ended.
+    /// has ended. It can be given up and called again, and then tells the same outcome.
     ///
     /// # Errors
     /// [`DeregisterError`]: the node may still have the user as online.
@@ -159,30 +155,36 @@ impl Agent {
     }
 }
 
-/// Connects to an agent and exchanges nicknames. A connection that nobody waits for any more is closed in order.
+/// Begins a conversation with the agent at `found`. If nobody waits for it any more, it ends at once, in order.
 async fn dial(
-    remote: SocketAddr,
+    found: MiSocketAddress,
+    to: MiAddress,
     nickname: Nickname,
     mut terms: Terms,
-    called: oneshot::Sender<io::Result<(Connection, PeerText)>>,
+    slot: OwnedSemaphorePermit,
+    called: oneshot::Sender<io::Result<Conversation>>,
 ) {
     let opened = tokio::select! {
-        opened = Connection::open(remote) => opened,
+        opened = Connection::open(SocketAddr::V4(found.into())) => opened,
         () = terms.closing.begun() => Err(io::Error::other("the agent ends")),
     };
     let mut connection = match opened {
         Ok(connection) => connection,
         Err(error) => return drop(called.send(Err(error))),
     };
-    let unused = match connection.greet(&nickname, &mut terms.closing).await {
-        Ok(peer) => called.send(Ok((connection, peer))).err().and_then(Result::ok).map(|(unused, _)| unused),
+    match connection.greet(&nickname, &mut terms.closing).await {
+        Ok(peer) => drop(called.send(Ok(talk::start(connection, peer, Some(to), terms, slot)))),
         Err(error) => {
             _ = called.send(Err(error));
-            Some(connection)
+            connection.close().await;
         }
-    };
-    if let Some(connection) = unused {
-        connection.close().await;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The listener ends with this: from now on, nobody is told to call.
+        self.slots.close();
     }
 }
 

@@ -140,7 +140,7 @@ pub enum ConversationError {
     /// The connection broke: neither side ended the conversation.
     #[error("connection lost: {0}")]
     Lost(#[source] io::Error),
-    /// The peer was gone before everything was sent.
-    #[error("the last {0} lines were not sent")]
+    /// The peer was gone before everything was sent: so many frames, of which a long line takes several.
+    #[error("the peer was gone before everything was sent ({0} frames are left)")]
     Unsent(usize),
 }

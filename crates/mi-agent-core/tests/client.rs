@@ -201,6 +201,7 @@ fn who_asked_just_before_is_known_once() {
 fn the_bare_form_is_sent_when_it_is_asked_for() {
     let mut client = TestClient::with(true);
     client.request(LumiRequest::Register, "PRlaura");
+    client.receive(NODE, "RR0");
     client.request(LumiRequest::Deregister, "PDlaura");
     client.request(LumiRequest::Locate(address("joya@cc.com")), "PLlaura@bb.com:joya@cc.com");
 }
@@ -220,6 +221,19 @@ fn it_knows_whether_it_is_registered() {
     client.request(LumiRequest::Deregister, "PDlaura@bb.com");
     client.receive(NODE, "RD0");
     assert!(!client.client.may_be_registered());
+}
+
+#[test]
+fn a_deregistration_is_not_undone() {
+    let mut client = TestClient::new();
+    let register = client.request(LumiRequest::Register, "PRlaura@bb.com");
+    let deregister = client.client.request(client.now(), LumiRequest::Deregister, None);
+    assert_eq!(client.drain(), [LumiOutput::Done(register, LumiAnswer::None), sends("PDlaura@bb.com")]);
+    client.pass_to(1.0);
+    assert_eq!(client.timeout(), [sends("PDlaura@bb.com")]);
+    let deregistered = LumiAnswer::Deregister(DeregisterCode::Deregistered);
+    assert_eq!(client.receive(NODE, "RD0"), [LumiOutput::Done(deregister, deregistered)]);
+    assert!(client.client.is_idle());
 }
 
 #[test]

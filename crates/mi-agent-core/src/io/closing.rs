@@ -10,7 +10,7 @@ use tokio::time;
 #[derive(Debug)]
 pub(crate) struct Closing(watch::Sender<Phase>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Open,
     /// What was handed over is still sent.
@@ -29,9 +29,10 @@ impl Closing {
         ClosingWatch(self.0.subscribe())
     }
 
-    /// From now on, tasks end.
+    /// From now on, tasks end. Who was in a hurry stays so.
     pub(crate) fn begin(&self, hurried: bool) {
-        self.0.send_replace(if hurried { Phase::Hurried } else { Phase::Closing });
+        let begun = if hurried { Phase::Hurried } else { Phase::Closing };
+        self.0.send_if_modified(|phase| std::mem::replace(phase, begun.max(*phase)) < begun);
     }
 
     /// Waits until every task has ended, for `limit` at most.

@@ -5,7 +5,7 @@ use std::future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU8;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use plumi_proto::MiAddress;
@@ -19,7 +19,11 @@ use crate::state::client::{LumiAnswer, LumiClient, LumiOutput, LumiRequest, Requ
 /// The way to the driver's task. The task ends when the last of these is gone, or when the user has been
 /// deregistered; before it ends, it deregisters a user who is registered.
 #[derive(Clone, Debug)]
-pub(crate) struct Driver(mpsc::Sender<Command>);
+pub(crate) struct Driver {
+    commands: mpsc::Sender<Command>,
+    /// How the deregistration ended, for who asks for it once more.
+    deregistered: Arc<OnceLock<LumiAnswer>>,
+}
 
 enum Command {
     Request(LumiRequest, Option<NonZeroU8>, oneshot::Sender<LumiAnswer>),
@@ -41,9 +45,12 @@ impl Driver {
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let party = address.to_string();
-        let task = Task { socket, node, party, client, slots, waiting: HashMap::new() };
+        let deregistered = Arc::default();
+        let outcome = Arc::clone(&deregistered);
+        let task =
+            Task { socket, node, party, client, slots, waiting: HashMap::new(), deregistered: outcome };
         tokio::spawn(task.run(receiver));
-        Self(commands)
+        Self { commands, deregistered }
     }
 
     /// Carries out a request, and waits for how it ends.
@@ -53,14 +60,19 @@ impl Driver {
         attempts: Option<NonZeroU8>,
     ) -> Result<LumiAnswer, Ended> {
         let (sender, answer) = oneshot::channel();
-        self.0.send(Command::Request(request, attempts, sender)).await.map_err(|_| Ended)?;
-        answer.await.map_err(|_| Ended)
+        // A command that the task has not taken is dropped with it, and so is its sender.
+        _ = self.commands.send(Command::Request(request, attempts, sender)).await;
+        match (answer.await, self.deregistered.get()) {
+            (Ok(answer), _) => Ok(answer),
+            (Err(_), Some(&answer)) if request == LumiRequest::Deregister => Ok(answer),
+            (Err(_), _) => Err(Ended),
+        }
     }
 
     /// Who asked for the user just before, see [`LumiClient::take_asker`].
     pub(crate) async fn take_asker(&self) -> Option<MiAddress> {
         let (sender, asker) = oneshot::channel();
-        self.0.send(Command::TakeAsker(sender)).await.ok()?;
+        self.commands.send(Command::TakeAsker(sender)).await.ok()?;
         asker.await.ok()?
     }
 }
@@ -72,12 +84,13 @@ struct Task {
     client: LumiClient,
     slots: Arc<Semaphore>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
+    deregistered: Arc<OnceLock<LumiAnswer>>,
 }
 
 impl Task {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut buffer = vec![0; usize::from(u16::MAX)];
-        let mut is_ending = false;
+        let (mut is_ending, mut is_held) = (false, true);
         while !(is_ending && self.client.is_idle()) {
             let timeout = self.client.poll_timeout();
             let timeout = async move {
@@ -92,19 +105,22 @@ impl Task {
                     Ok((_, SocketAddr::V6(_))) => {}
                     Err(error) => self.receive_failed(&error).await,
                 },
-                command = commands.recv(), if !is_ending && self.client.has_room() => match command {
+                command = commands.recv(), if is_held && self.client.has_room() => match command {
+                    // Whoever deregisters once more, perhaps in more of a hurry, hears of it with the first.
+                    Some(Command::Request(request, ..)) if is_ending && request != LumiRequest::Deregister => {}
                     Some(Command::Request(request, attempts, answer)) => {
                         let id = self.client.request(now(), request, attempts);
                         self.waiting.insert(id, answer);
-                        is_ending = request == LumiRequest::Deregister;
+                        is_ending |= request == LumiRequest::Deregister;
                     }
                     // Whoever asked may have gone.
                     Some(Command::TakeAsker(answer)) => _ = answer.send(self.client.take_asker(now())),
                     None => {
-                        is_ending = true;
-                        if self.client.may_be_registered() {
+                        is_held = false;
+                        if !is_ending && self.client.may_be_registered() {
                             self.client.request(now(), LumiRequest::Deregister, None);
                         }
+                        is_ending = true;
                     }
                 },
                 () = timeout => self.client.handle_timeout(now()),
@@ -140,6 +156,10 @@ impl Task {
                     }
                 }
                 LumiOutput::Done(id, answer) => {
+                    if matches!(answer, LumiAnswer::Deregister(_)) {
+                        // The first outcome is the one that counts.
+                        _ = self.deregistered.set(answer);
+                    }
                     if let Some(waiting) = self.waiting.remove(&id) {
                         // Whoever asked may have gone.
                         _ = waiting.send(answer);

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use mi_proto::{Line, Nickname};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, TryAcquireError, mpsc};
-use tokio::{task, time};
+use tokio::time;
 use tracing::{debug, warn};
 
 use super::connection::Connection;
@@ -49,10 +48,13 @@ pub(crate) async fn listen(listener: TcpListener, reception: Reception) {
             }
         }
     }
-    // To close the listener resets whoever waits in its queue; who does is known once the runtime has looked.
-    task::yield_now().await;
-    while let Some(Ok((stream, remote))) = listener.accept().now_or_never() {
-        reception.clone().spawn(stream, remote, ());
+    // To close the listener resets whoever waits in its queue.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, remote)) = listener.accept() {
+        match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+            Ok(stream) => reception.clone().spawn(stream, remote, ()),
+            Err(error) => debug!(%remote, %error, "a call that was gone at once"),
+        }
     }
 }
 

@@ -68,7 +68,7 @@ async fn write(
     mut outgoing: mpsc::Receiver<Line>,
     terms: Terms,
     mut peer_ended: oneshot::Receiver<()>,
-    ended: oneshot::Sender<()>,
+    ended: oneshot::Sender<Duration>,
 ) -> usize {
     let Terms { pace, mut closing } = terms;
     let mut hurry = closing.clone();
@@ -95,13 +95,13 @@ async fn write(
             }
         }
     };
-    tokio::select! {
-        () = send_all => {}
-        () = hurry.hurried() => {}
-    }
-    // A connection that broke has nothing to close; reading tells how it broke.
-    _ = within(WRITE_TIMEOUT, sink.close()).await;
-    _ = ended.send(());
+    let linger = tokio::select! {
+        () = send_all => LINGER,
+        () = hurry.hurried() => HURRIED_LINGER,
+    };
+    // Everything was flushed. A connection that broke has nothing to close; reading tells how it broke.
+    _ = within(linger, sink.close()).await;
+    _ = ended.send(linger);
     unsent
 }
 
@@ -110,7 +110,7 @@ async fn read(
     mut stream: impl Stream<Item = Result<Received, FrameError>> + Unpin,
     incoming: &mpsc::Sender<Result<PeerText, ConversationError>>,
     peer_ended: oneshot::Sender<()>,
-    ended: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<Duration>,
 ) {
     let received = async {
         while let Some(received) = stream.next().await {
@@ -121,7 +121,7 @@ async fn read(
                 Err(error) => Err(ConversationError::Lost(into_io(error))),
             };
             let is_lost = line.is_err();
-            // Read on even if nobody listens: unread bytes would turn our FIN into RST.
+            // If nobody listens any more, what comes is read all the same: see below.
             _ = incoming.send(line).await;
             if is_lost {
                 break;
@@ -130,14 +130,19 @@ async fn read(
         _ = peer_ended.send(());
     };
     let given_up = async {
-        // An error: the writer is gone without having ended, which it never is.
-        _ = ended.await;
-        time::sleep(LINGER).await;
+        // The writer always tells.
+        let linger = ended.await.unwrap_or(LINGER);
+        time::sleep(linger).await;
+        linger
     };
-    tokio::select! {
-        () = received => {}
-        () = given_up => debug!("the peer did not end the conversation"),
-    }
+    let linger = tokio::select! {
+        () = received => return,
+        linger = given_up => linger,
+    };
+    debug!("the peer did not end the conversation, or nobody takes what it said");
+    // Unread bytes would turn our FIN into RST.
+    let drained = async { while stream.next().await.is_some_and(|received| received.is_ok()) {} };
+    _ = time::timeout(linger, drained).await;
 }
 
 /// Frames handed over and not sent yet: 6 KiB.
@@ -145,6 +150,9 @@ pub(crate) const MAX_OUTGOING: u32 = 64;
 
 /// Lines received and not taken yet. When there are more, the peer has to wait.
 const MAX_INCOMING: usize = 64;
+
+/// How long the peer's FIN is waited for by an agent in a hurry.
+const HURRIED_LINGER: Duration = Duration::from_millis(300);
 
 /// A peer that reads nothing for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -209,7 +217,7 @@ mod tests {
         let sink = FramedWrite::new(recorder.clone(), FrameCodec::new());
         let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch() };
         write(sink, outgoing, terms, wait_for_peer, ended).await;
-        wait_for_end.await.unwrap();
+        assert_eq!(wait_for_end.await.unwrap(), LINGER);
         let expected = [(20, "L03one"), (40, "L03two"), (60, "L05three"), (60, "FIN")]
             .map(|(at, bytes)| (Duration::from_millis(at), bytes.as_bytes().to_vec()));
         assert_eq!(*recorder.writes.lock().unwrap(), expected);
@@ -222,8 +230,8 @@ mod tests {
         let (incoming, _lines) = mpsc::channel(MAX_INCOMING);
         let (peer_ended, _wait_for_peer) = oneshot::channel();
         let (ended, wait_for_end) = oneshot::channel();
-        ended.send(()).unwrap();
+        ended.send(LINGER).unwrap();
         read(futures_util::stream::pending(), &incoming, peer_ended, wait_for_end).await;
-        assert_eq!(start.elapsed(), LINGER);
+        assert_eq!(start.elapsed(), 2 * LINGER);
     }
 }

@@ -124,7 +124,12 @@ impl LumiClient {
 
     /// Starts a request. Its first message is sent at once, at most `attempts` in all (by default as many as the
     /// schedule says).
+    ///
+    /// A deregistration ends the registrations under way, which would undo it.
     pub fn request(&mut self, now: Instant, kind: LumiRequest, attempts: Option<NonZeroU8>) -> RequestId {
+        if kind == LumiRequest::Deregister {
+            self.end_requests(|kind| *kind == LumiRequest::Register, LumiAnswer::None);
+        }
         self.requested += 1;
         let id = RequestId(self.requested);
         let attempts = attempts.unwrap_or(self.schedule.attempts).get();
