@@ -52,7 +52,8 @@ impl<W: AsyncWrite + Unpin> Session<W> {
         Self { agent, events, input, screen, calling: None, saying: None, talk: None }
     }
 
-    /// Runs until the user leaves, then deregisters. Ctrl-C while that takes its time leaves at once.
+    /// Runs until the user leaves, then deregisters. A signal while that takes its time hurries, and then Ctrl-C
+    /// leaves at once.
     ///
     /// # Errors
     /// Nothing can be printed any more. The user has been deregistered all the same.
@@ -63,21 +64,29 @@ impl<W: AsyncWrite + Unpin> Session<W> {
             () = signals.next() => Ok(Leaving::Signal),
         };
         let left = match leaving {
-            Ok(leaving) => tokio::select! {
-                left = self.leave(leaving) => left,
-                () = signals.interrupted() => {
-                    self.screen.hurry();
-                    self.screen.failure(format_args!("left without being deregistered")).await?;
-                    return Ok(ExitCode::from(exit::FAILURE));
-                }
+            Ok(Leaving::Quit) => tokio::select! {
+                left = self.leave(Leaving::Quit) => left,
+                () = signals.next() => self.leave_in_a_hurry(signals).await,
             },
+            Ok(Leaving::Signal) => self.leave_in_a_hurry(signals).await,
             Err(error) => Err(error),
         };
         if left.is_err() {
             // There is nobody left to tell how it went.
+            (self.talk, self.calling) = (None, None);
             _ = agent.shutdown_within(HURRIED_ATTEMPTS).await;
         }
         left
+    }
+
+    async fn leave_in_a_hurry(&mut self, signals: &mut Signals) -> io::Result<ExitCode> {
+        self.screen.hurry();
+        tokio::select! {
+            left = self.leave(Leaving::Signal) => return left,
+            () = signals.interrupted() => {}
+        }
+        self.screen.failure(format_args!("left without being deregistered")).await?;
+        Ok(ExitCode::from(exit::FAILURE))
     }
 
     async fn converse(&mut self, hints: bool) -> io::Result<Leaving> {
@@ -209,7 +218,7 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                 if lost { Ok(()) } else { self.screen.news(format_args!("{news}")).await }
             }
             Err(error) => {
-                talk.lost = matches!(error, ConversationError::Lost(_));
+                talk.lost |= matches!(error, ConversationError::Lost(_));
                 self.screen.failure(format_args!("conversation with {nickname}: {error}")).await
             }
         }
@@ -218,17 +227,11 @@ impl<W: AsyncWrite + Unpin> Session<W> {
     async fn leave(&mut self, leaving: Leaving) -> io::Result<ExitCode> {
         match leaving {
             Leaving::Quit => {
-                // What is being said is still sent; a call that has not come about never will.
-                if self.saying.is_some() {
-                    let said = outcome(&mut self.saying).await;
-                    self.said(said).await?;
-                }
                 self.hang_up().await?;
                 let deregistered = self.agent.shutdown().await;
                 self.deregistered(deregistered).await
             }
             Leaving::Signal => {
-                self.screen.hurry();
                 self.saying = None;
                 let agent = self.agent.clone();
                 // At the same time: the node must not wait for a peer.

@@ -48,7 +48,11 @@ async fn session<W: AsyncWrite + Unpin>(
     signals: &mut Signals,
 ) -> io::Result<ExitCode> {
     if hints {
-        screen.news(format_args!("registering {address}")).await?;
+        let news = format!("registering {address}");
+        tokio::select! {
+            told = async { screen.news(format_args!("{news}")).await } => told?,
+            () = signals.next() => return Ok(ExitCode::from(exit::FAILURE)),
+        }
     }
     let mut start = pin!(builder.start());
     let started = tokio::select! {
@@ -66,7 +70,11 @@ async fn session<W: AsyncWrite + Unpin>(
     match started {
         Ok((agent, events)) => Session::new(agent, events, Input::start(), screen).run(signals, hints).await,
         Err(error) => {
-            screen.failure(format_args!("cannot register {address}: {error}")).await?;
+            let failure = format!("cannot register {address}: {error}");
+            tokio::select! {
+                told = async { screen.failure(format_args!("{failure}")).await } => told?,
+                () = signals.next() => {}
+            }
             Ok(exit::of_start(&error))
         }
     }
