@@ -56,6 +56,7 @@ impl NodeDirectory {
             .unwrap_or(Err(LookupError::NoAnswer))?;
         first_usable(&records.addresses, *node_port, records.ttl)
     }
+
     /// The disk may be slow, and whoever asks may have other things to do.
     async fn in_hosts_file(&self, domain: &Domain) -> Option<Vec<Ipv4Addr>> {
         let (sources, domain) = (Arc::clone(&self.sources), *domain);

@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lumi_dns::{FoundNode, LookupError, NodeDirectory};
@@ -110,8 +109,11 @@ impl Server {
         // What has come is known only once the runtime has looked.
         task::yield_now().await;
         for _ in 0..MAX_REST {
-            let Some(Ok((length, from))) = self.socket.recv_from(buffer).now_or_never() else { break };
-            self.receive(now(), from, &buffer[..length]);
+            match self.socket.try_recv_from(buffer) {
+                Ok((length, from)) => self.receive(now(), from, &buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => debug!(%error, "cannot receive"),
+            }
             self.drain(local).await;
         }
     }
