@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use integration_tests::network::{ScriptedNode, TestNode, directory};
+use integration_tests::programs::DEADLINE;
 use mi_agent_core::{Agent, CallError, Conversation, ConversationError, Event, Events, SendError};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -349,7 +350,8 @@ impl RawPeer {
     /// Everything up to the FIN. An RST is an error.
     async fn read_to_end(mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.0.read_to_end(&mut bytes).await.expect("FIN");
+        let read = tokio::time::timeout(DEADLINE, self.0.read_to_end(&mut bytes)).await;
+        read.expect("an end").expect("FIN");
         bytes
     }
 

@@ -28,7 +28,8 @@ async fn a_user_who_was_removed_meanwhile_is_not_deregistered() {
     assert_eq!(node.roster(), "bb.com\npere\n");
     let error = laura.shutdown().await.expect_err("the node answers RD1");
     assert!(matches!(error, DeregisterError::NoSuchUser));
-    assert!(matches!(laura.shutdown().await, Err(DeregisterError::Ended)), "once is enough");
+    assert!(matches!(laura.shutdown().await, Err(DeregisterError::NoSuchUser)), "once is enough");
+    assert!(matches!(laura.locate(&laura.address()).await, Err(LocateError::Ended)));
 }
 
 #[tokio::test]
@@ -294,6 +295,12 @@ async fn a_start_that_is_given_up_deregisters() {
 /// Its port is closed, so nobody is sent there.
 #[tokio::test]
 async fn an_agent_that_ends_is_busy_until_it_has_deregistered() {
+    for is_dropped in [false, true] {
+        busy_until_deregistered(is_dropped).await;
+    }
+}
+
+async fn busy_until_deregistered(is_dropped: bool) {
     let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let start = Agent::builder(address("laura@bb.com")).node(local_address(&node)).start();
     let mut buffer = [0; 100];
@@ -304,14 +311,50 @@ async fn an_agent_that_ends_is_busy_until_it_has_deregistered() {
     };
     let (started, at) = tokio::join!(start, serving);
     let (laura, _events) = started.expect("registered");
-    let ending = tokio::spawn(async move { laura.shutdown().await });
+    let ending = (!is_dropped).then(|| {
+        let laura = laura.clone();
+        tokio::spawn(async move { laura.shutdown().await })
+    });
+    drop(laura);
     let (length, _) = node.recv_from(&mut buffer).await.expect("PD");
     assert_eq!(&buffer[..length], b"PDlaura@bb.com");
     node.send_to(b"PLjoya@cc.com:laura@bb.com", at).await.expect("sent");
     let (length, _) = node.recv_from(&mut buffer).await.expect("RL");
     assert_eq!(&buffer[..length], b"RL1joya@cc.com:laura@bb.com");
     node.send_to(b"RD0", at).await.expect("sent");
-    ending.await.expect("no panic").expect("deregistered");
+    if let Some(ending) = ending {
+        ending.await.expect("no panic").expect("deregistered");
+    }
+}
+
+/// A shutdown that was given up tells its outcome to the next one.
+#[tokio::test]
+async fn a_shutdown_can_be_repeated() {
+    let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let start = Agent::builder(address("laura@bb.com")).node(local_address(&node)).start();
+    let mut buffer = [0; 100];
+    let serving = async {
+        let (_, laura) = node.recv_from(&mut buffer).await.expect("PR");
+        node.send_to(b"RR0", laura).await.expect("sent");
+        laura
+    };
+    let (started, at) = tokio::join!(start, serving);
+    let (laura, _events) = started.expect("registered");
+    let first = tokio::spawn({
+        let laura = laura.clone();
+        async move { laura.shutdown().await }
+    });
+    node.recv_from(&mut buffer).await.expect("PD");
+    first.abort();
+    assert!(first.await.expect_err("given up").is_cancelled());
+    let second = tokio::spawn({
+        let laura = laura.clone();
+        async move { laura.shutdown().await }
+    });
+    node.recv_from(&mut buffer).await.expect("PD");
+    node.send_to(b"RD0", at).await.expect("sent");
+    second.await.expect("no panic").expect("deregistered");
+    laura.shutdown().await.expect("deregistered, as before");
 }
 
 /// A node on every address of its host is reached by each of them: a domain that leads to one is no other node.
@@ -337,14 +380,14 @@ async fn another_name_of_a_node_on_every_address_is_no_domain() {
 async fn a_node_that_ends_serves_what_has_come() {
     let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
     let agent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    for _ in 0..50 {
+    for _ in 0..200 {
         // Blocking calls: the node's task has no chance to run before it is told to end.
         agent.send_to(b"PRlaura@bb.com", node.address).expect("sent");
     }
     node.stop().await;
     agent.set_nonblocking(true).expect("set");
     let mut buffer = [0; 100];
-    for _ in 0..50 {
+    for _ in 0..200 {
         assert_eq!(agent.recv(&mut buffer).expect("answered"), 3);
     }
 }
