@@ -234,4 +234,22 @@ mod tests {
         read(futures_util::stream::pending(), &incoming, peer_ended, wait_for_end).await;
         assert_eq!(start.elapsed(), 2 * LINGER);
     }
+
+    /// Bytes that are left unread when a socket is closed turn its FIN into RST.
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_takes_is_read_to_the_end_all_the_same() {
+        let mut left = 3 * MAX_INCOMING;
+        let lines = futures_util::stream::poll_fn(|_| {
+            Poll::Ready(left.checked_sub(1).map(|fewer| {
+                left = fewer;
+                Ok(Received::Line("hola".into()))
+            }))
+        });
+        let (incoming, _untaken) = mpsc::channel(MAX_INCOMING);
+        let (peer_ended, _wait_for_peer) = oneshot::channel();
+        let (ended, wait_for_end) = oneshot::channel();
+        ended.send(LINGER).unwrap();
+        read(lines, &incoming, peer_ended, wait_for_end).await;
+        assert_eq!(left, 0);
+    }
 }
