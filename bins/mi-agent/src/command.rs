@@ -20,7 +20,7 @@ pub(crate) enum CommandError<'a> {
     Address(&'a str, AddressError),
     /// `/call` alone.
     NoAddress,
-    /// Another word with a slash.
+    /// Another word with a slash: in a conversation, something to say.
     Unknown(&'a str),
 }
 
@@ -42,7 +42,7 @@ impl<'a> Command<'a> {
             }
             ("bye" | "exit", "") => Ok(Self::Bye),
             ("quit", "") => Ok(Self::Quit),
-            ("help", _) => Ok(Self::Help),
+            ("help", "") => Ok(Self::Help),
             _ => Err(CommandError::Unknown(line)),
         }
     }
@@ -72,7 +72,6 @@ mod tests {
             ("/quit", Command::Quit),
             ("EXIT", Command::Quit),
             ("/help", Command::Help),
-            ("/help me", Command::Help),
             ("//bye", Command::Say("/bye")),
             ("///", Command::Say("//")),
             ("hola", Command::Say("hola")),
@@ -91,6 +90,8 @@ mod tests {
             ("/call joya", CommandError::Address("joya", AddressError::NoAt)),
             ("/bye bye", CommandError::Unknown("/bye bye")),
             ("/dance", CommandError::Unknown("/dance")),
+            ("/help me", CommandError::Unknown("/help me")),
+            ("/var/log is full", CommandError::Unknown("/var/log is full")),
             ("/", CommandError::Unknown("/")),
         ] {
             assert_eq!(Command::parse(line), Err(error), "{line:?}");

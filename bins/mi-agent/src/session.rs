@@ -135,20 +135,18 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                     self.screen.news(format_args!("{command:<16} {meaning}")).await?;
                 }
             }
-            Ok(Command::Say(text)) => match self.talk.as_ref().and_then(|talk| talk.sender.clone()) {
-                Some(sender) => {
-                    let text = text.to_owned();
-                    self.saying = Some(Box::pin(async move { sender.send(&text).await }));
-                }
-                None if text.trim().is_empty() => {}
-                None => {
-                    self.screen
-                        .failure(format_args!(
-                            "you are in no conversation, so nobody hears that; /call ADDRESS starts one"
-                        ))
-                        .await?;
-                }
-            },
+            // What is no command is said as it stands: a script must not lose a line that begins with a path.
+            Ok(Command::Say(text)) | Err(CommandError::Unknown(text)) if self.talk.is_some() => {
+                self.say(text);
+            }
+            Ok(Command::Say(text)) if text.trim().is_empty() => {}
+            Ok(Command::Say(_)) => {
+                self.screen
+                    .failure(format_args!(
+                        "you are in no conversation, so nobody hears that; /call ADDRESS starts one"
+                    ))
+                    .await?;
+            }
             Err(CommandError::NoAddress) => {
                 self.screen
                     .failure(format_args!("/call needs an address, such as /call joya@cc.com"))
@@ -158,14 +156,18 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                 self.screen.failure(format_args!("cannot call {text}: {error}")).await?;
             }
             Err(CommandError::Unknown(text)) => {
-                self.screen
-                    .failure(format_args!(
-                        "there is no command {text}; /help lists them, and /{text} says it"
-                    ))
-                    .await?;
+                self.screen.failure(format_args!("there is no command {text}; /help lists them")).await?;
             }
         }
         Ok(false)
+    }
+
+    fn say(&mut self, text: &str) {
+        let sender = self.talk.as_ref().and_then(|talk| talk.sender.clone());
+        if let Some(sender) = sender {
+            let text = text.to_owned();
+            self.saying = Some(Box::pin(async move { sender.send(&text).await }));
+        }
     }
 
     async fn event(&mut self, event: Event) -> io::Result<()> {
