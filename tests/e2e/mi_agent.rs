@@ -175,7 +175,7 @@ fn a_log_that_cannot_be_written_is_told() {
 fn a_call_that_fails_says_why_and_the_session_goes_on() {
     let node =
         NodeProgram::start("bb.com", &["laura", "pere", "joan", "maria"], &["--peer", "cc.com=127.0.0.1:1"]);
-    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &["-v"]);
     let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
     let mut maria = AgentProgram::start("maria@bb.com", node.address(), &[]);
     for agent in [&mut laura, &mut pere, &mut maria] {
@@ -215,6 +215,8 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
         laura.expect_line("!"),
         "! cannot reach joan@bb.com: joan@bb.com does not accept the connection"
     );
+    // Where it was tried, for who looks for the reason.
+    laura.wait_for_diagnostic(&format!("the call is not accepted to=joan@bb.com at={at}"));
     laura.type_line("/quit");
     assert_eq!(laura.wait_exit(), 0);
 }

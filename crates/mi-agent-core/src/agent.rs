@@ -9,6 +9,7 @@ use std::time::Duration;
 use mi_proto::Nickname;
 use plumi_proto::{DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tracing::info;
 
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
@@ -108,10 +109,10 @@ impl Agent {
         // In a task of its own: if this call is given up, its connection still ends in order.
         let (sender, called) = oneshot::channel();
         tokio::spawn(dial(found, *to, self.0.nickname.clone(), self.terms(), slot, sender));
-        match called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))) {
-            Ok(talk) => Ok(talk),
-            Err(error) => Err(CallError::NotAccepted { to: *to, error }),
-        }
+        called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))).map_err(|error| {
+            info!(%to, at = %found, %error, "the call is not accepted");
+            CallError::NotAccepted { to: *to, error }
+        })
     }
 
     /// Ends the conversations in order, after everything was sent, and deregisters. Whatever it returns, the agent
