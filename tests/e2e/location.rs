@@ -1,6 +1,6 @@
 //! Registration, location and deregistration over real sockets, and each way in which they fail.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use integration_tests::dns_server::DnsServer;
 use integration_tests::network::{
@@ -302,15 +302,8 @@ async fn an_agent_that_ends_is_busy_until_it_has_deregistered() {
 
 async fn busy_until_deregistered(is_dropped: bool) {
     let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    let start = Agent::builder(address("laura@bb.com")).node(local_address(&node)).start();
+    let (laura, at) = registered_at(&node).await;
     let mut buffer = [0; 100];
-    let serving = async {
-        let (_, laura) = node.recv_from(&mut buffer).await.expect("PR");
-        node.send_to(b"RR0", laura).await.expect("sent");
-        laura
-    };
-    let (started, at) = tokio::join!(start, serving);
-    let (laura, _events) = started.expect("registered");
     let ending = (!is_dropped).then(|| {
         let laura = laura.clone();
         tokio::spawn(async move { laura.shutdown().await })
@@ -331,15 +324,8 @@ async fn busy_until_deregistered(is_dropped: bool) {
 #[tokio::test]
 async fn a_shutdown_can_be_repeated() {
     let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    let start = Agent::builder(address("laura@bb.com")).node(local_address(&node)).start();
+    let (laura, at) = registered_at(&node).await;
     let mut buffer = [0; 100];
-    let serving = async {
-        let (_, laura) = node.recv_from(&mut buffer).await.expect("PR");
-        node.send_to(b"RR0", laura).await.expect("sent");
-        laura
-    };
-    let (started, at) = tokio::join!(start, serving);
-    let (laura, _events) = started.expect("registered");
     let first = tokio::spawn({
         let laura = laura.clone();
         async move { laura.shutdown().await }
@@ -415,6 +401,18 @@ async fn a_shutdown_of_the_node_waits_for_nobody() {
 
 fn address(text: &str) -> MiAddress {
     text.parse().expect("an address")
+}
+
+/// The agent of laura@bb.com, registered by a test that stands for its node, and where it is. It takes no calls.
+async fn registered_at(node: &UdpSocket) -> (Agent, SocketAddr) {
+    let start = Agent::builder(address("laura@bb.com")).node(local_address(node)).start();
+    let serving = async {
+        let (_, laura) = node.recv_from(&mut [0; 100]).await.expect("PR");
+        node.send_to(b"RR0", laura).await.expect("sent");
+        laura
+    };
+    let (started, at) = tokio::join!(start, serving);
+    (started.expect("registered").0, at)
 }
 
 async fn tell(socket: &UdpSocket, message: &str) {
