@@ -28,6 +28,7 @@ mod io {
     pub(crate) mod server;
 }
 mod state {
+    pub(crate) mod address_range;
     pub(crate) mod admin;
     pub(crate) mod dropped;
     pub(crate) mod limiter;
@@ -40,6 +41,7 @@ mod state {
 pub use io::administrator::{AdminError, Administrator};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::server::{ServeError, Server};
+pub use state::address_range::{AddressRange, AddressRangeError};
 pub use state::admin::{AdminCommand, AdminRefusal, AdminReply, Presence, RosterChange, UserStatus};
 pub use state::dropped::{DropReason, Dropped};
 pub use state::limiter::RateLimit;
