@@ -41,7 +41,10 @@ impl TestNode {
         std::fs::write(&path, text).expect("a roster is written");
         let (file, roster) = RosterFile::open(path).expect("a roster");
         let address = local_address(&socket);
-        let node = Node::new(roster, address, NodeSettings { rate_limit: None });
+        // Tests ask quickly, and by hand.
+        let settings =
+            NodeSettings { rate_limit: None, strike_interval: Duration::ZERO, ..NodeSettings::default() };
+        let node = Node::new(roster, address, settings);
         let mut server = Server::new(socket, node, directory);
         let administrator = server.administrator(file);
         let (stop, stopped) = oneshot::channel();

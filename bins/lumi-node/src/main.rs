@@ -44,7 +44,11 @@ async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::
     let socket = UdpSocket::bind(settings.listen).await.with_context(listen)?;
     let local = settings.local(&socket).with_context(listen)?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
-    let node = Node::new(roster, local, NodeSettings { rate_limit: settings.rate_limit.0 });
+    let node = Node::new(
+        roster,
+        local,
+        NodeSettings { rate_limit: settings.rate_limit.0, ..NodeSettings::default() },
+    );
     let mut server = Server::new(socket, node, directory);
     // It works as well for somebody who does not read this.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");

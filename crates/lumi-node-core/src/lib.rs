@@ -30,12 +30,14 @@ mod io {
 mod state {
     pub(crate) mod address_range;
     pub(crate) mod admin;
+    mod bindings;
     pub(crate) mod dropped;
     pub(crate) mod limiter;
     pub(crate) mod lookups;
     pub(crate) mod node;
     mod pendings;
     pub(crate) mod roster;
+    pub(crate) mod settings;
 }
 
 pub use io::administrator::{AdminError, Administrator};
@@ -46,5 +48,6 @@ pub use state::admin::{AdminCommand, AdminRefusal, AdminReply, Presence, RosterC
 pub use state::dropped::{DropReason, Dropped};
 pub use state::limiter::RateLimit;
 pub use state::lookups::LookupId;
-pub use state::node::{Node, NodeSettings, Output};
+pub use state::node::{Node, Output};
 pub use state::roster::{Roster, RosterError, RosterReason};
+pub use state::settings::{NodeSettings, Takeover};

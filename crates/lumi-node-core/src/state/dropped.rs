@@ -15,12 +15,16 @@ pub enum DropReason {
     /// An `RL` that answers no pending request, or comes from elsewhere than the request went.
     #[error("it answers no request that is pending, or comes from elsewhere than the request went")]
     Unasked,
-    /// A `PL` for another domain that does not come from an online user of this one.
+    /// A `PL` for another domain that does not come from an online user of this one, or whose asker was no
+    /// longer one when that domain had been looked up.
     #[error("it asks for another domain, and does not come from an online user of this one")]
     Foreign,
-    /// A table has no room for the `PL`.
+    /// A table has no room for the `PL`, or not for one more of this source.
     #[error("too many requests are under way")]
     NoRoom,
+    /// A `PR` or `PD` from the port of nodes; anything from port 0 or from this node's own address.
+    #[error("no agent or node can have sent this from there")]
+    Spoofed,
 }
 
 /// How many datagrams a node dropped, for each reason.
@@ -37,6 +41,8 @@ pub struct Dropped {
     pub foreign: u64,
     /// [`DropReason::NoRoom`].
     pub no_room: u64,
+    /// [`DropReason::Spoofed`].
+    pub spoofed: u64,
     /// Kept out by [`Node::admit`](crate::Node::admit).
     pub too_many: u64,
 }
@@ -49,6 +55,7 @@ impl Dropped {
             DropReason::Unasked => &mut self.unasked,
             DropReason::Foreign => &mut self.foreign,
             DropReason::NoRoom => &mut self.no_room,
+            DropReason::Spoofed => &mut self.spoofed,
         } += 1;
     }
 }

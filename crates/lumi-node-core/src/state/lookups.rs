@@ -5,7 +5,9 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, Locate};
+use plumi_proto::{Domain, MiAddress};
+
+use super::pendings::Request;
 
 /// Names one look-up, from [`Output::Resolve`](crate::Output::Resolve) to
 /// [`Node::handle_resolved`](crate::Node::handle_resolved).
@@ -23,20 +25,13 @@ pub(super) struct Lookups {
 #[derive(Debug)]
 enum Lookup {
     InFlight {
-        waiting: Vec<Waiting>,
+        waiting: Vec<Request>,
     },
     /// `None`: there is no node to be found there.
     Known {
         node: Option<SocketAddrV4>,
         until: Instant,
     },
-}
-
-/// A location request that cannot be sent on before its node is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Waiting {
-    pub(super) locate: Locate,
-    pub(super) asker: SocketAddrV4,
 }
 
 /// What became of a question.
@@ -53,17 +48,19 @@ pub(super) enum Asked {
 }
 
 impl Lookups {
-    /// Asks for the node that `waiting` has to be sent to.
-    pub(super) fn ask(&mut self, now: Instant, waiting: Waiting) -> Asked {
-        let domain = waiting.locate.to.domain();
+    /// Asks for the node that `request` has to be sent to.
+    pub(super) fn ask(&mut self, now: Instant, request: Request) -> Asked {
+        let domain = request.locate.to.domain();
         match self.by_domain.get_mut(&domain) {
             Some(Lookup::Known { node, until }) if *until > now => return Asked::Known(*node),
-            Some(Lookup::InFlight { waiting: all }) => {
-                if !all.contains(&waiting) {
-                    if all.len() >= MAX_WAITING {
-                        return Asked::Full;
-                    }
-                    all.push(waiting);
+            Some(Lookup::InFlight { waiting }) => {
+                waiting.retain(|other| other.ends_at() > now);
+                if let Some(repeated) = waiting.iter_mut().find(|other| other.is_repeated_by(&request)) {
+                    *repeated = request;
+                } else if waiting.len() < MAX_WAITING {
+                    waiting.push(request);
+                } else {
+                    return Asked::Full;
                 }
                 return Asked::Waits;
             }
@@ -75,26 +72,42 @@ impl Lookups {
         self.started += 1;
         let id = LookupId(self.started);
         self.in_flight.insert(id, domain);
-        self.by_domain.insert(domain, Lookup::InFlight { waiting: vec![waiting] });
+        self.by_domain.insert(domain, Lookup::InFlight { waiting: vec![request] });
         Asked::Start(id)
     }
 
-    /// Keeps the answer to a look-up. Returns the node, if there is one, and who waits for it.
+    /// Keeps the answer to a look-up. Returns the node, if there is one, and the requests that still wait for it.
     pub(super) fn answer(
         &mut self,
         now: Instant,
         id: LookupId,
         answer: &Result<FoundNode, LookupError>,
-    ) -> (Option<SocketAddrV4>, Vec<Waiting>) {
+    ) -> (Option<SocketAddrV4>, Vec<Request>) {
         let Some(domain) = self.in_flight.remove(&id) else { return (None, Vec::new()) };
         let (node, valid_for) = match answer {
             Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };
         match self.by_domain.insert(domain, Lookup::Known { node, until: now + valid_for }) {
-            Some(Lookup::InFlight { waiting }) => (node, waiting),
+            Some(Lookup::InFlight { mut waiting }) => {
+                waiting.retain(|request| request.ends_at() > now);
+                (node, waiting)
+            }
             _ => (node, Vec::new()),
         }
+    }
+
+    /// Drops the requests of a user who is gone.
+    pub(super) fn forget(&mut self, user: &MiAddress) {
+        for domain in self.in_flight.values() {
+            if let Some(Lookup::InFlight { waiting }) = self.by_domain.get_mut(domain) {
+                waiting.retain(|request| request.locate.from != *user);
+            }
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
     }
 
     /// Whether `domain` can be kept. Makes room by forgetting what is out of date, else any one answer.

@@ -1,21 +1,24 @@
 //! The decisions of a node (protocol.md §3).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
-    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode,
-    Registrant, UserName,
+    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT,
+    RegisterCode, Registrant, UserName,
 };
 
-use super::admin::{AdminCommand, AdminRefusal, AdminReply, Presence, RosterChange, UserStatus};
+use super::address_range::AddressRange;
+use super::admin::{AdminCommand, AdminRefusal, AdminReply, RosterChange, UserStatus};
+use super::bindings::Bindings;
 use super::dropped::{DropReason, Dropped};
-use super::limiter::{Limiter, RateLimit};
-use super::lookups::{Asked, LookupId, Lookups, Waiting};
-use super::pendings::Pendings;
+use super::limiter::Limiter;
+use super::lookups::{Asked, LookupId, Lookups};
+use super::pendings::{Pendings, Request, Share};
 use super::roster::Roster;
+use super::settings::{NodeSettings, Takeover};
 
 /// The node of a domain, without its socket.
 ///
@@ -25,36 +28,16 @@ use super::roster::Roster;
 #[derive(Debug)]
 pub struct Node {
     roster: Roster,
-    /// Who is online. Every user in it is in the roster.
-    online: HashMap<UserName, Binding>,
+    bindings: Bindings,
     pendings: Pendings,
     lookups: Lookups,
     limiter: Option<Limiter>,
+    exempt: Vec<AddressRange>,
+    allow: Vec<AddressRange>,
+    takeover: Takeover,
     local: SocketAddrV4,
     outputs: VecDeque<Output>,
     dropped: Dropped,
-}
-
-/// Where an online user is.
-#[derive(Debug)]
-struct Binding {
-    address: SocketAddrV4,
-    since: Instant,
-    /// Location requests since the user's agent was last heard.
-    strikes: u8,
-}
-
-/// What a node is set to.
-#[derive(Clone, Copy, Debug)]
-pub struct NodeSettings {
-    /// How many datagrams it takes from one address; `None` is any number.
-    pub rate_limit: Option<RateLimit>,
-}
-
-impl Default for NodeSettings {
-    fn default() -> Self {
-        Self { rate_limit: Some(RateLimit::default()) }
-    }
 }
 
 /// What a [`Node`] wants done.
@@ -81,10 +64,13 @@ impl Node {
     pub fn new(roster: Roster, local: SocketAddrV4, settings: NodeSettings) -> Self {
         Self {
             roster,
-            online: HashMap::new(),
+            bindings: Bindings::new(settings.strike_interval),
             pendings: Pendings::default(),
             lookups: Lookups::default(),
             limiter: settings.rate_limit.map(Limiter::new),
+            exempt: settings.exempt,
+            allow: settings.allow,
+            takeover: settings.takeover,
             local,
             outputs: VecDeque::new(),
             dropped: Dropped::default(),
@@ -94,7 +80,8 @@ impl Node {
     /// Whether the rate limit lets a datagram from `source` in. One that it keeps out goes no further: not to
     /// the message log, not to [`Node::handle_datagram`].
     pub fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        let admitted = self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
+        let admitted = is_in(&self.exempt, source)
+            || self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
         if !admitted {
             self.dropped.too_many += 1;
         }
@@ -104,35 +91,28 @@ impl Node {
     /// A datagram came.
     ///
     /// # Errors
-    /// Why it is dropped: nothing is sent for it, and nothing has changed but a count in [`Node::dropped`].
+    /// Why it is dropped: nothing is sent for it, and nothing has changed but a count in [`Node::dropped`] and, if
+    /// it is from the agent of a user, that the agent has been heard.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
         from: SocketAddrV4,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
-        let handled = match Message::decode(datagram) {
-            Ok(Message::Register(registrant)) => {
-                self.register(now, from, &registrant);
-                Ok(())
-            }
-            Ok(Message::Deregister(registrant)) => {
-                self.deregister(from, &registrant);
-                Ok(())
-            }
-            Ok(Message::Locate(locate)) => self.locate(now, from, locate),
-            Ok(Message::LocateReply { locate, outcome }) => self.locate_reply(now, from, locate, outcome),
-            Ok(Message::RegisterReply(_) | Message::DeregisterReply(_)) => Err(DropReason::Unexpected),
-            Err(error) => Err(DropReason::Malformed(error)),
-        };
-        handled.inspect_err(|reason| self.dropped.count(reason))
+        self.receive(now, from, datagram).inspect_err(|reason| self.dropped.count(reason))
     }
 
     /// A look-up that [`Output::Resolve`] asked for ended.
     pub fn handle_resolved(&mut self, now: Instant, id: LookupId, answer: &Result<FoundNode, LookupError>) {
         let (node, waiting) = self.lookups.answer(now, id, answer);
-        for waiting in waiting {
-            if let Err(reason) = self.forward_to_node(now, waiting, node) {
+        for request in waiting {
+            // Who asked may have gone meanwhile, or moved.
+            let forwarded = if self.is_online_at(&request.locate.from, request.asker) {
+                self.forward_to_node(now, request, node)
+            } else {
+                Err(DropReason::Foreign)
+            };
+            if let Err(reason) = forwarded {
                 self.dropped.count(&reason);
             }
         }
@@ -164,10 +144,7 @@ impl Node {
             }
             RosterChange::Remove(user) => {
                 self.roster.users.remove(&user);
-                self.online.remove(&user);
-                if let Ok(address) = MiAddress::new(&user, &self.roster.domain) {
-                    self.pendings.forget(&address);
-                }
+                self.cut_off(&user);
             }
         }
     }
@@ -194,7 +171,17 @@ impl Node {
 
     /// The UDP address of the user's agent, if the user is online.
     pub fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
-        self.online.get(user).map(|binding| binding.address)
+        self.bindings.address_of(user)
+    }
+
+    /// How many location requests were sent on and wait for their answer.
+    pub fn pending_count(&self) -> usize {
+        self.pendings.len()
+    }
+
+    /// How many look-ups [`Output::Resolve`] asked for that [`Node::handle_resolved`] has not been told of.
+    pub fn lookups_in_flight(&self) -> usize {
+        self.lookups.in_flight()
     }
 
     /// What was dropped so far.
@@ -202,74 +189,98 @@ impl Node {
         self.dropped
     }
 
-    fn register(&mut self, now: Instant, from: SocketAddrV4, registrant: &Registrant) {
-        let Some(user) = self.own_user(registrant) else {
-            return self.transmit(from, Message::RegisterReply(RegisterCode::NoSuchUser));
-        };
-        let binding = self.online.entry(user).or_insert(Binding { address: from, since: now, strikes: 0 });
-        if binding.address != from {
-            *binding = Binding { address: from, since: now, strikes: 0 };
+    fn receive(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) -> Result<(), DropReason> {
+        // To port 0 nothing can be sent; and what this node sends is for others.
+        if from.port() == 0 || from == self.local {
+            return Err(DropReason::Spoofed);
         }
-        binding.strikes = 0;
-        self.transmit(from, Message::RegisterReply(RegisterCode::Registered));
+        match Message::decode(datagram).map_err(DropReason::Malformed)? {
+            // From the port of nodes: one would be sent an answer that it never asked for, or be taken for an
+            // agent, so that two of them could be made to talk to each other without end.
+            Message::Register(_) | Message::Deregister(_) if from.port() == NODE_PORT => {
+                Err(DropReason::Spoofed)
+            }
+            Message::Register(registrant) => {
+                self.register(now, from, &registrant);
+                Ok(())
+            }
+            Message::Deregister(registrant) => {
+                self.deregister(from, &registrant);
+                Ok(())
+            }
+            Message::Locate(locate) => self.locate(now, from, locate),
+            Message::LocateReply { locate, outcome } => self.locate_reply(now, from, locate, outcome),
+            Message::RegisterReply(_) | Message::DeregisterReply(_) => Err(DropReason::Unexpected),
+        }
+    }
+
+    fn register(&mut self, now: Instant, from: SocketAddrV4, registrant: &Registrant) {
+        let user = self.own_user(registrant).filter(|user| self.may_register(user, from));
+        let code = match user {
+            Some(user) => {
+                self.bindings.bind(now, user, from);
+                RegisterCode::Registered
+            }
+            None => RegisterCode::NoSuchUser,
+        };
+        self.transmit(from, Message::RegisterReply(code));
+    }
+
+    fn may_register(&self, user: &UserName, from: SocketAddrV4) -> bool {
+        let is_allowed = self.allow.is_empty() || is_in(&self.allow, *from.ip());
+        let is_online_elsewhere = || self.address_of(user).is_some_and(|address| address != from);
+        is_allowed && !(self.takeover == Takeover::Deny && is_online_elsewhere())
     }
 
     fn deregister(&mut self, from: SocketAddrV4, registrant: &Registrant) {
         let code = match self.own_user(registrant) {
-            Some(user) => {
-                self.online.remove(&user);
-                DeregisterCode::Deregistered
-            }
-            None => DeregisterCode::NoSuchUser,
+            Some(user) if self.bindings.unbind(&user, from) => DeregisterCode::Deregistered,
+            _ => DeregisterCode::NoSuchUser,
         };
         self.transmit(from, Message::DeregisterReply(code));
     }
 
     fn locate(&mut self, now: Instant, from: SocketAddrV4, locate: Locate) -> Result<(), DropReason> {
+        if locate.from.domain() == self.roster.domain {
+            self.bindings.hear_question(now, &locate.from.user(), from);
+        }
+        let request = Request { locate, asker: from, asked_at: now };
         if locate.to.domain() == self.roster.domain {
-            self.locate_own_user(now, from, locate)
+            self.locate_own_user(now, request)
         } else if self.is_online_at(&locate.from, from) {
-            self.locate_elsewhere(now, Waiting { locate, asker: from })
+            self.locate_elsewhere(now, request)
         } else {
             Err(DropReason::Foreign)
         }
     }
 
-    fn locate_own_user(
-        &mut self,
-        now: Instant,
-        asker: SocketAddrV4,
-        locate: Locate,
-    ) -> Result<(), DropReason> {
-        let user = locate.to.user();
+    fn locate_own_user(&mut self, now: Instant, request: Request) -> Result<(), DropReason> {
+        let user = request.locate.to.user();
         if !self.roster.contains(&user) {
-            self.refuse(asker, locate, LocateOutcome::NoSuchUser);
+            self.refuse(&request, LocateOutcome::NoSuchUser);
             return Ok(());
         }
-        let Some(binding) = self.online.get_mut(&user) else {
-            self.refuse(asker, locate, LocateOutcome::Offline);
+        let Some(agent) = self.address_of(&user) else {
+            self.refuse(&request, LocateOutcome::Offline);
             return Ok(());
         };
-        let agent = binding.address;
-        if binding.strikes + 1 >= STRIKES {
-            self.online.remove(&user);
-            self.refuse(asker, locate, LocateOutcome::Offline);
-            return Ok(());
-        }
-        if !self.pendings.add(now, locate, asker, agent) {
-            // Not a strike: the agent never hears of it.
+        // First, because what the agent never hears of is no strike.
+        if !self.pendings.add(now, request, agent, self.share(&request)) {
             return Err(DropReason::NoRoom);
         }
-        binding.strikes += 1;
-        self.transmit(agent, Message::Locate(locate));
+        if self.bindings.strike(now, &user) {
+            self.refuse(&request, LocateOutcome::Offline);
+        } else {
+            self.transmit(agent, Message::Locate(request.locate));
+        }
         Ok(())
     }
 
-    fn locate_elsewhere(&mut self, now: Instant, waiting: Waiting) -> Result<(), DropReason> {
-        match self.lookups.ask(now, waiting) {
-            Asked::Known(node) => self.forward_to_node(now, waiting, node),
+    fn locate_elsewhere(&mut self, now: Instant, request: Request) -> Result<(), DropReason> {
+        match self.lookups.ask(now, request) {
+            Asked::Known(node) => self.forward_to_node(now, request, node),
             Asked::Start(id) => {
-                self.outputs.push_back(Output::Resolve { id, domain: waiting.locate.to.domain() });
+                self.outputs.push_back(Output::Resolve { id, domain: request.locate.to.domain() });
                 Ok(())
             }
             Asked::Waits => Ok(()),
@@ -280,18 +291,18 @@ impl Node {
     fn forward_to_node(
         &mut self,
         now: Instant,
-        waiting: Waiting,
+        request: Request,
         node: Option<SocketAddrV4>,
     ) -> Result<(), DropReason> {
         match node {
             // Another name of this very node: nobody is known here by it, and the message would come back.
             Some(node) if node != self.local => {
-                if !self.pendings.add(now, waiting.locate, waiting.asker, node) {
+                if !self.pendings.add(now, request, node, self.share(&request)) {
                     return Err(DropReason::NoRoom);
                 }
-                self.transmit(node, Message::Locate(waiting.locate));
+                self.transmit(node, Message::Locate(request.locate));
             }
-            _ => self.refuse(waiting.asker, waiting.locate, LocateOutcome::NoSuchUser),
+            _ => self.refuse(&request, LocateOutcome::NoSuchUser),
         }
         Ok(())
     }
@@ -304,11 +315,8 @@ impl Node {
         mut outcome: LocateOutcome,
     ) -> Result<(), DropReason> {
         let own_user = locate.to.domain() == self.roster.domain;
-        if own_user
-            && let Some(binding) = self.online.get_mut(&locate.to.user())
-            && binding.address == from
-        {
-            binding.strikes = 0;
+        if own_user {
+            self.bindings.hear_answer(now, &locate.to.user(), from);
         }
         let asker = self.pendings.take(now, &locate, from).ok_or(DropReason::Unasked)?;
         // Some agents do not know their own address. Their node does.
@@ -332,26 +340,35 @@ impl Node {
         self.roster.contains(&user).then_some(user)
     }
 
+    /// Takes a user who is no longer in the roster out of everything else.
+    fn cut_off(&mut self, user: &UserName) {
+        self.bindings.remove(user);
+        if let Ok(address) = MiAddress::new(user, &self.roster.domain) {
+            self.pendings.forget(&address);
+            self.lookups.forget(&address);
+        }
+    }
+
+    fn share(&self, request: &Request) -> Share {
+        if is_in(&self.exempt, *request.asker.ip()) { Share::All } else { Share::OfOne }
+    }
+
     fn is_online_at(&self, user: &MiAddress, address: SocketAddrV4) -> bool {
         user.domain() == self.roster.domain && self.address_of(&user.user()) == Some(address)
     }
 
     fn users(&self, now: Instant) -> Vec<UserStatus> {
-        let presence = |binding: &Binding| Presence {
-            address: binding.address,
-            online_for: now.saturating_duration_since(binding.since),
-        };
         let status =
-            |user: &UserName| UserStatus { user: *user, presence: self.online.get(user).map(presence) };
+            |user: &UserName| UserStatus { user: *user, presence: self.bindings.presence(now, user) };
         let mut users: Vec<_> = self.roster.users.iter().map(status).collect();
         users.sort_unstable_by_key(|status| status.user);
         users
     }
 
     /// Answers in the place of the one who was asked for. An answer that still comes from there is one too many.
-    fn refuse(&mut self, asker: SocketAddrV4, locate: Locate, outcome: LocateOutcome) {
-        self.pendings.cancel(&locate, asker);
-        self.reply(asker, locate, outcome);
+    fn refuse(&mut self, request: &Request, outcome: LocateOutcome) {
+        self.pendings.cancel(&request.locate, request.asker);
+        self.reply(request.asker, request.locate, outcome);
     }
 
     fn reply(&mut self, to: SocketAddrV4, locate: Locate, outcome: LocateOutcome) {
@@ -363,5 +380,6 @@ impl Node {
     }
 }
 
-/// The location request without any answer that takes a user for gone.
-const STRIKES: u8 = 5;
+fn is_in(ranges: &[AddressRange], address: Ipv4Addr) -> bool {
+    ranges.iter().any(|range| range.contains(address))
+}

@@ -1,10 +1,32 @@
 //! The location requests that were sent on and wait for their answer (protocol.md §9).
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use plumi_proto::{Locate, MiAddress};
+
+/// A location request that has to be sent on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) locate: Locate,
+    /// Where it came from, and its answer goes.
+    pub(super) asker: SocketAddrV4,
+    /// When it came.
+    pub(super) asked_at: Instant,
+}
+
+impl Request {
+    /// Whether both are the same question of the same asker: one of them is the repetition.
+    pub(super) fn is_repeated_by(&self, other: &Self) -> bool {
+        self.locate == other.locate && self.asker == other.asker
+    }
+
+    /// Until when it can be answered.
+    pub(super) fn ends_at(&self) -> Instant {
+        self.asked_at + REQUEST_LIFE
+    }
+}
 
 /// What is pending. One entry for each request and asker, however often that asker repeats it.
 #[derive(Debug, Default)]
@@ -12,13 +34,14 @@ pub(super) struct Pendings {
     /// The oldest first: answers come in the order of their requests.
     by_locate: HashMap<Locate, Vec<Pending>>,
     by_end: BTreeMap<End, Locate>,
+    /// How many each source has, which is never none.
+    by_source: HashMap<Ipv4Addr, usize>,
     added: u64,
 }
 
 #[derive(Debug)]
 struct Pending {
-    /// Where the request came from, and its answer goes.
-    asker: SocketAddrV4,
+    request: Request,
     /// Where the request went, and its answer has to come from.
     asked: SocketAddrV4,
     end: End,
@@ -27,34 +50,35 @@ struct Pending {
 /// When an entry ends, and a number that tells it from others that end then.
 type End = (Instant, u64);
 
+/// How many requests of one source can be pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Share {
+    /// No more than one source may have.
+    OfOne,
+    /// As many as there is room for.
+    All,
+}
+
 impl Pendings {
-    /// Notes a request that is about to be sent on. `false`: there is no room, do not send it.
-    pub(super) fn add(
-        &mut self,
-        now: Instant,
-        locate: Locate,
-        asker: SocketAddrV4,
-        asked: SocketAddrV4,
-    ) -> bool {
+    /// Notes a request that is about to be sent on to `asked`. `false`: there is no room, do not send it.
+    pub(super) fn add(&mut self, now: Instant, request: Request, asked: SocketAddrV4, share: Share) -> bool {
         self.expire(now);
         self.added += 1;
-        let pending = Pending { asker, asked, end: (now + PENDING_LIFE, self.added) };
-        let entries = self.by_locate.entry(locate).or_default();
-        let repeated = entries.iter_mut().find(|entry| entry.asker == asker);
-        if repeated.is_none() && self.by_end.len() >= MAX_PENDINGS {
-            if entries.is_empty() {
-                self.by_locate.remove(&locate);
-            }
+        let end = (request.ends_at(), self.added);
+        let pending = Pending { request, asked, end };
+        let entries = self.by_locate.get_mut(&request.locate);
+        let repeated =
+            entries.and_then(|all| all.iter_mut().find(|one| one.request.is_repeated_by(&request)));
+        if let Some(entry) = repeated {
+            self.by_end.remove(&entry.end);
+            *entry = pending;
+        } else if self.has_room(*request.asker.ip(), share) {
+            self.by_locate.entry(request.locate).or_default().push(pending);
+            *self.by_source.entry(*request.asker.ip()).or_default() += 1;
+        } else {
             return false;
         }
-        self.by_end.insert(pending.end, locate);
-        match repeated {
-            Some(entry) => {
-                self.by_end.remove(&entry.end);
-                *entry = pending;
-            }
-            None => entries.push(pending),
-        }
+        self.by_end.insert(end, request.locate);
         true
     }
 
@@ -67,7 +91,7 @@ impl Pendings {
     ) -> Option<SocketAddrV4> {
         self.expire(now);
         let entry = self.by_locate.get(locate)?.iter().find(|entry| entry.asked == answerer)?;
-        let (asker, end) = (entry.asker, entry.end);
+        let (asker, end) = (entry.request.asker, entry.end);
         self.remove(end);
         Some(asker)
     }
@@ -75,15 +99,19 @@ impl Pendings {
     /// Drops the request of `asker`, if it is pending: it has been answered otherwise.
     pub(super) fn cancel(&mut self, locate: &Locate, asker: SocketAddrV4) {
         let entries = self.by_locate.get(locate).map_or(&[][..], Vec::as_slice);
-        if let Some(entry) = entries.iter().find(|entry| entry.asker == asker) {
+        if let Some(entry) = entries.iter().find(|entry| entry.request.asker == asker) {
             self.remove(entry.end);
         }
     }
 
-    /// Drops the requests for a user who is gone.
+    /// Drops the requests of and for a user who is gone.
     pub(super) fn forget(&mut self, user: &MiAddress) {
-        self.by_locate.retain(|locate, _| locate.to != *user);
-        self.by_end.retain(|_, locate| locate.to != *user);
+        let gone = |locate: &Locate| locate.from == *user || locate.to == *user;
+        let ends: Vec<_> =
+            self.by_end.iter().filter(|(_, locate)| gone(locate)).map(|(end, _)| *end).collect();
+        for end in ends {
+            self.remove(end);
+        }
     }
 
     /// Drops what nobody waits for any more.
@@ -99,19 +127,37 @@ impl Pendings {
         self.by_end.first_key_value().map(|(end, _)| end.0)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_end.len()
+    }
+
+    fn has_room(&self, source: Ipv4Addr, share: Share) -> bool {
+        let of_source = || self.by_source.get(&source).copied().unwrap_or(0);
+        self.len() < MAX_PENDINGS && (share == Share::All || of_source() < MAX_OF_SOURCE)
+    }
+
     fn remove(&mut self, end: End) {
         let Some(locate) = self.by_end.remove(&end) else { return };
-        if let Some(entries) = self.by_locate.get_mut(&locate) {
-            entries.retain(|entry| entry.end != end);
-            if entries.is_empty() {
-                self.by_locate.remove(&locate);
+        let Some(entries) = self.by_locate.get_mut(&locate) else { return };
+        let Some(at) = entries.iter().position(|entry| entry.end == end) else { return };
+        let source = *entries.remove(at).request.asker.ip();
+        if entries.is_empty() {
+            self.by_locate.remove(&locate);
+        }
+        if let Some(count) = self.by_source.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_source.remove(&source);
             }
         }
     }
 }
 
 /// How long after its last repetition a request can be answered. Agents give up after 5 s.
-const PENDING_LIFE: Duration = Duration::from_secs(5);
+const REQUEST_LIFE: Duration = Duration::from_secs(5);
 
-/// Requests within [`PENDING_LIFE`] that have no answer yet: 1 MiB or so.
+/// Requests within [`REQUEST_LIFE`] that have no answer yet: 1 MiB or so.
 const MAX_PENDINGS: usize = 4_096;
+
+/// Those of one IPv4 address: an agent has one or two, and 64 sources are needed to take all the room.
+const MAX_OF_SOURCE: usize = 64;

@@ -25,7 +25,7 @@ fn one_source_may_send_so_much_and_no_more() {
         per_second: NonZeroU32::new(10).expect("is not 0"),
         burst: NonZeroU32::new(20).expect("is not 0"),
     };
-    let mut node = TestNode::with(NodeSettings { rate_limit: Some(limit) });
+    let mut node = TestNode::with(NodeSettings { rate_limit: Some(limit), ..NodeSettings::default() });
     let source = *address(LAURA).ip();
     let admitted =
         |node: &mut TestNode, tries: u32| (0..tries).filter(|_| node.node.admit(node.now, source)).count();
@@ -39,7 +39,7 @@ fn one_source_may_send_so_much_and_no_more() {
     node.pass(3600.0);
     assert_eq!(admitted(&mut node, 50), 20);
 
-    let mut unlimited = TestNode::with(NodeSettings { rate_limit: None });
+    let mut unlimited = TestNode::with(NodeSettings { rate_limit: None, ..NodeSettings::default() });
     assert_eq!(admitted(&mut unlimited, 100_000), 100_000);
 }
 

@@ -29,6 +29,7 @@ fn strikes_are_counted_whoever_asks() {
     node.receive(LAURA, "PRlaura@bb.com");
     for asker in 1..5 {
         node.receive(OTHER_NODE, &format!("PLu{asker}@cc.com:laura@bb.com"));
+        node.pass(1.0);
     }
     assert_eq!(
         node.receive(OTHER_NODE, "PLu5@cc.com:laura@bb.com"),
@@ -45,6 +46,7 @@ fn an_answer_or_a_registration_clears_the_strikes() {
         for round in 0..3 {
             for _ in 0..4 {
                 assert_eq!(node.receive(OTHER_NODE, question), [sent(LAURA, question)], "round {round}");
+                node.pass(1.0);
             }
             _ = node.try_receive(LAURA, sign_of_life);
         }
@@ -58,6 +60,7 @@ fn nobody_else_clears_the_strikes() {
     for _ in 0..4 {
         node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com");
         _ = node.try_receive(STRANGER, "RL1joya@cc.com:laura@bb.com");
+        node.pass(1.0);
     }
     assert_eq!(
         node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com"),

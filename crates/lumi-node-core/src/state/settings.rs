@@ -1,0 +1,47 @@
+//! What a node is set to.
+
+use std::time::Duration;
+
+use super::address_range::AddressRange;
+use super::limiter::RateLimit;
+
+/// What a node is set to (protocol.md §9).
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// How many datagrams it takes from one address; `None` is any number.
+    pub rate_limit: Option<RateLimit>,
+    /// The addresses that neither the rate limit nor the bound of pending requests for each source holds for.
+    pub exempt: Vec<AddressRange>,
+    /// From where users may register; empty is from anywhere.
+    pub allow: Vec<AddressRange>,
+    /// Who has a user's name when two addresses register it.
+    pub takeover: Takeover,
+    /// The least time between two strikes of a user, so that a quick succession of location requests is one;
+    /// zero makes each of them a strike.
+    pub strike_interval: Duration,
+}
+
+impl Default for NodeSettings {
+    /// The rate limit's default, nobody exempt, everybody allowed, the last one registered, and 500 ms: a live
+    /// agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
+    /// second is a strike.
+    fn default() -> Self {
+        Self {
+            rate_limit: Some(RateLimit::default()),
+            exempt: Vec::new(),
+            allow: Vec::new(),
+            takeover: Takeover::default(),
+            strike_interval: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Who has a user's name when it is registered from one address while it is online at another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Takeover {
+    /// The last one who registered, as the protocol says: the user has moved.
+    #[default]
+    Last,
+    /// The first one, for as long as that one is online: the other is told that there is no such user.
+    Deny,
+}
