@@ -29,34 +29,39 @@ impl Default for RateLimit {
     }
 }
 
-/// A token bucket for each source, kept as the one moment at which it will be full again.
+/// A token bucket for each source.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    /// What one datagram costs.
-    interval: Duration,
-    /// What a full bucket holds.
-    capacity: Duration,
-    full_at: HashMap<Ipv4Addr, Instant>,
+    limit: RateLimit,
+    buckets: HashMap<Ipv4Addr, Bucket>,
     last_sweep: Option<Instant>,
+}
+
+/// What a source may still send, in parts of a datagram: so small that each nanosecond adds a whole number of
+/// them, which is [`RateLimit::per_second`], and nothing is ever rounded.
+#[derive(Debug)]
+struct Bucket {
+    parts: u64,
+    filled_at: Instant,
 }
 
 impl Limiter {
     pub(super) fn new(limit: RateLimit) -> Self {
-        let interval = Duration::from_secs(1) / limit.per_second.get();
-        Self { interval, capacity: interval * limit.burst.get(), full_at: HashMap::new(), last_sweep: None }
+        Self { limit, buckets: HashMap::new(), last_sweep: None }
     }
 
     /// Whether a datagram from `source` is taken at `now`.
     pub(super) fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        if !self.full_at.contains_key(&source) && !self.has_room(now) {
+        if !self.buckets.contains_key(&source) && !self.has_room(now) {
             // With a table full of busy sources the newcomer is the likelier honest one.
             return true;
         }
-        let full_at = self.full_at.entry(source).or_insert(now);
-        let after = (*full_at).max(now) + self.interval;
-        let admitted = after - now <= self.capacity;
+        let full = Bucket { parts: capacity(self.limit), filled_at: now };
+        let bucket = self.buckets.entry(source).or_insert(full);
+        bucket.fill(now, self.limit);
+        let admitted = bucket.parts >= PARTS;
         if admitted {
-            *full_at = after;
+            bucket.parts -= PARTS;
         }
         admitted
     }
@@ -64,15 +69,36 @@ impl Limiter {
     /// Whether another source can be kept. Forgets those whose buckets are full, which says nothing of them.
     fn has_room(&mut self, now: Instant) -> bool {
         let due = self.last_sweep.is_none_or(|last| now >= last + SWEEP_INTERVAL);
-        if self.full_at.len() >= MAX_SOURCES && due {
+        if self.buckets.len() >= MAX_SOURCES && due {
             self.last_sweep = Some(now);
-            self.full_at.retain(|_, full_at| *full_at > now);
+            let limit = self.limit;
+            self.buckets.retain(|_, bucket| {
+                bucket.fill(now, limit);
+                bucket.parts < capacity(limit)
+            });
         }
-        self.full_at.len() < MAX_SOURCES
+        self.buckets.len() < MAX_SOURCES
     }
 }
 
-/// Sources kept at a time: 64 KiB or so, and more than a node sees within the seconds its buckets need to fill.
+impl Bucket {
+    fn fill(&mut self, now: Instant, limit: RateLimit) {
+        let passed = now.saturating_duration_since(self.filled_at).as_nanos();
+        let gained = u64::try_from(passed * u128::from(limit.per_second.get())).unwrap_or(u64::MAX);
+        self.parts = self.parts.saturating_add(gained).min(capacity(limit));
+        self.filled_at = self.filled_at.max(now);
+    }
+}
+
+/// What a full bucket holds.
+fn capacity(limit: RateLimit) -> u64 {
+    PARTS * u64::from(limit.burst.get())
+}
+
+/// The parts of a datagram: as many as a second has nanoseconds.
+const PARTS: u64 = 1_000_000_000;
+
+/// Sources kept at a time: 256 KiB or so, and more than a node sees within the seconds its buckets need to fill.
 const MAX_SOURCES: usize = 4_096;
 
 /// The table is swept this often at most, so that a flood from forged addresses does not pay for itself in
