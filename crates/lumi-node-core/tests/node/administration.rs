@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use lumi_node_core::{
-    AdminCommand, AdminRefusal, AdminReply, DropReason, Presence, RosterChange, UserStatus,
+    AdminCommand, AdminRefusal, AdminReply, DropReason, NodeSettings, Presence, RosterChange, UserStatus,
 };
 use plumi_proto::UserName;
 
-use crate::{LAURA, OTHER_NODE, STRANGER, TestNode, address, sent};
+use crate::{LAURA, NODE, OTHER_NODE, PERE, STRANGER, TestNode, address, found, sent};
 
 #[test]
 fn the_administrator_adds_removes_and_lists_users() {
@@ -55,8 +55,7 @@ fn a_user_who_is_removed_is_cut_off() {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");
     node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com");
-    let change = node.admin_save(AdminCommand::Deregister("laura".parse().expect("a name")));
-    node.node.handle_roster_saved(change);
+    node.remove("laura");
     assert_eq!(node.address_of("laura"), None);
     assert_eq!(
         node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"),
@@ -65,4 +64,53 @@ fn a_user_who_is_removed_is_cut_off() {
     );
     assert_eq!(node.node.poll_timeout(), None);
     assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR1")]);
+}
+
+/// Whatever the roster's way to write the domain, and however the question writes it.
+#[test]
+fn nothing_is_left_of_a_user_who_is_removed() {
+    for domain in ["bb.com", "BB.com."] {
+        let roster = format!("{domain}\nlaura\npere\n");
+        let mut node = TestNode::of(&roster, NODE, NodeSettings::default());
+        node.receive(LAURA, "PRlaura@bb.com");
+        node.receive(PERE, "PRpere@bb.com");
+        node.receive(OTHER_NODE, "PLjoya@cc.com:laura@Bb.com");
+        node.receive(LAURA, "PLlaura@bB.com:pere@bb.com");
+        node.receive(OTHER_NODE, "PLjoya@cc.com:pere@bb.com");
+        let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com.:joya@cc.com", "cc.com");
+        assert_eq!(node.receive(PERE, "PLpere@bb.com:joya@cc.com"), [], "it waits for the same look-up");
+        assert_eq!((node.node.pending_count(), node.node.lookups_in_flight()), (3, 1));
+
+        node.remove("laura");
+        assert_eq!(node.node.pending_count(), 1, "of pere");
+        for late in ["RL1joya@cc.com:laura@bb.com", "RL1joya@cc.com:laura@Bb.com"] {
+            assert_eq!(node.try_receive(LAURA, late), Err(DropReason::Unasked), "{domain}: to her");
+        }
+        assert_eq!(node.try_receive(PERE, "RL1laura@bb.com:pere@bb.com"), Err(DropReason::Unasked), "by her");
+        assert_eq!(node.try_receive(LAURA, "PLlaura@bb.com:joya@cc.com"), Err(DropReason::Foreign));
+        assert_eq!(node.address_of("laura"), None);
+
+        // A new user of the same name, at the same place, has asked nothing.
+        let change = node.admin_save(AdminCommand::Register("laura".parse().expect("a name")));
+        node.node.handle_roster_saved(change);
+        node.receive(LAURA, "PRlaura@bb.com");
+        let forwarded = [sent(OTHER_NODE, "PLpere@bb.com:joya@cc.com")];
+        assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)), forwarded, "others are not concerned");
+        assert_eq!(node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"), Err(DropReason::Unasked));
+        let answer = "RL1joya@cc.com:pere@bb.com";
+        assert_eq!(node.receive(PERE, answer), [sent(OTHER_NODE, answer)]);
+    }
+}
+
+#[test]
+fn a_user_who_is_removed_is_not_back_by_being_heard() {
+    let mut node = TestNode::new();
+    node.strike_laura_out();
+    node.remove("laura");
+    let change = node.admin_save(AdminCommand::Register("laura".parse().expect("a name")));
+    node.node.handle_roster_saved(change);
+    assert_eq!(node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"), Err(DropReason::Unasked));
+    assert_eq!(node.address_of("laura"), None);
+    // A change that was never asked for, of a user who cannot be: nothing happens.
+    node.node.handle_roster_saved(RosterChange::Remove("l".repeat(34).parse().expect("a name")));
 }

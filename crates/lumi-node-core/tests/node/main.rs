@@ -1,9 +1,10 @@
-//! Each row of protocol.md §3, on the state machine with a made-up clock.
+//! Each row of protocol.md §3 and §9, on the state machine with a made-up clock.
 
 mod administration;
 mod limits;
 mod location;
 mod proxy;
+mod ranges;
 mod registration;
 mod strikes;
 
@@ -28,9 +29,13 @@ impl TestNode {
     }
 
     fn with(settings: NodeSettings) -> Self {
-        let roster = Roster::parse(b"bb.com\nlaura\npere\n").expect("a roster");
+        Self::of("bb.com\nlaura\npere\n", NODE, settings)
+    }
+
+    fn of(roster: &str, at: &str, settings: NodeSettings) -> Self {
+        let roster = Roster::parse(roster.as_bytes()).expect("a roster");
         let now = tokio::time::Instant::now().into_std();
-        Self { node: Node::new(roster, address(NODE), settings), now }
+        Self { node: Node::new(roster, address(at), settings), now }
     }
 
     fn pass(&mut self, seconds: f64) {
@@ -66,6 +71,21 @@ impl TestNode {
         self.drain()
     }
 
+    /// Registers laura, and asks for her in vain until she is taken for gone.
+    fn strike_laura_out(&mut self) {
+        self.receive(LAURA, "PRlaura@bb.com");
+        for _ in 0..5 {
+            self.pass(1.0);
+            self.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com");
+        }
+        assert_eq!(self.address_of("laura"), None);
+    }
+
+    fn remove(&mut self, user: &str) {
+        let change = self.admin_save(AdminCommand::Deregister(user.parse().expect("a name")));
+        self.node.handle_roster_saved(change);
+    }
+
     fn admin(&mut self, command: AdminCommand) -> AdminReply {
         self.node.handle_admin(self.now, command)
     }
@@ -79,6 +99,14 @@ impl TestNode {
 
     fn address_of(&self, user: &str) -> Option<SocketAddrV4> {
         self.node.address_of(&user.parse().expect("a name"))
+    }
+
+    fn online_for(&self, user: &str) -> Option<Duration> {
+        let AdminReply::Users(users) = self.node.handle_admin(self.now, AdminCommand::List) else {
+            panic!("a list is answered by users")
+        };
+        let status = users.iter().find(|status| status.user.as_str() == user).expect("a user");
+        status.presence.map(|presence| presence.online_for)
     }
 
     fn drain(&mut self) -> Vec<Output> {
@@ -105,4 +133,6 @@ const NODE: &str = "127.0.0.2:3344";
 const OTHER_NODE: &str = "127.0.0.3:3344";
 const LAURA: &str = "127.0.0.1:4500";
 const PERE: &str = "127.0.0.1:4501";
+/// On the host of laura and pere, but neither of them.
+const OTHER_PORT: &str = "127.0.0.1:4502";
 const STRANGER: &str = "127.0.0.9:4600";

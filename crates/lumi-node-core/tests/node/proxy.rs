@@ -1,9 +1,11 @@
 //! The location of a user of another domain.
 
-use lumi_dns::LookupError;
-use lumi_node_core::DropReason;
+use std::time::Duration;
 
-use crate::{LAURA, NODE, OTHER_NODE, PERE, STRANGER, TestNode, found, sent};
+use lumi_dns::LookupError;
+use lumi_node_core::{DropReason, NodeSettings, Output};
+
+use crate::{LAURA, NODE, OTHER_NODE, PERE, STRANGER, TestNode, address, found, sent};
 
 #[test]
 fn a_location_in_another_domain_goes_through_its_node() {
@@ -72,7 +74,13 @@ fn lookups_are_bounded() {
     assert_eq!(node.try_receive(LAURA, one_more), Err(DropReason::NoRoom));
     node.resolved(lookups[0], Err(LookupError::NotFound));
     let lookup = node.ask_elsewhere(LAURA, one_more, "cc.com");
+    assert_eq!(node.node.lookups_in_flight(), 32);
     node.resolved(lookup, Err(LookupError::NotFound));
+    assert_eq!(
+        node.receive(LAURA, one_more),
+        [sent(LAURA, "RL2laura@bb.com:joya@cc.com")],
+        "known, no look-up"
+    );
     // Far more names than are kept: the node goes on, and asks again for what it forgot.
     for n in 0..10_000 {
         let lookup =
@@ -100,4 +108,134 @@ fn another_name_of_this_node_is_no_domain() {
     node.receive(LAURA, "PRlaura@bb.com");
     let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:pere@alias.com", "alias.com");
     assert_eq!(node.resolved(lookup, found(NODE, 60)), [sent(LAURA, "RL2laura@bb.com:pere@alias.com")]);
+}
+
+#[test]
+fn who_waits_for_a_lookup_is_bounded() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let question = |n: u32| format!("PLlaura@bb.com:u{n}@cc.com");
+    let lookup = node.ask_elsewhere(LAURA, &question(0), "cc.com");
+    for n in 1..64 {
+        assert_eq!(node.receive(LAURA, &question(n)), []);
+    }
+    assert_eq!(node.try_receive(LAURA, &question(64)), Err(DropReason::NoRoom));
+    assert_eq!(node.receive(LAURA, &question(63)), [], "a repetition needs no room");
+    assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)).len(), 64, "the most that one event causes");
+    assert_eq!(node.try_receive(LAURA, &question(64)), Err(DropReason::NoRoom), "her share is used up");
+}
+
+/// Nobody waits for longer than 5 s after asking last, whether it is DNS that is slow or the other node.
+#[test]
+fn a_question_ends_while_it_waits_for_a_lookup() {
+    let question = "PLlaura@bb.com:joya@cc.com";
+    for (since_first, since_last, is_sent_on) in
+        [(4.999, 4.999, true), (5.0, 5.0, false), (9.0, 4.0, true), (60.0, 59.0, false)]
+    {
+        for answer in [found(OTHER_NODE, 60), Err(LookupError::NoAnswer)] {
+            let mut node = TestNode::new();
+            node.receive(LAURA, "PRlaura@bb.com");
+            let lookup = node.ask_elsewhere(LAURA, question, "cc.com");
+            node.pass(since_first - since_last);
+            assert_eq!(node.receive(LAURA, question), []);
+            node.pass(since_last);
+            let outputs = node.resolved(lookup, answer);
+            assert_eq!(outputs.len(), usize::from(is_sent_on), "{since_last} s, {answer:?}: {outputs:?}");
+            assert_eq!(node.node.lookups_in_flight(), 0);
+            if is_sent_on && answer.is_ok() {
+                let asked_at = node.now - Duration::from_secs_f64(since_last);
+                let end = node.node.poll_timeout().expect("it is pending");
+                assert_eq!(end, asked_at + Duration::from_secs(5), "its time began when it was asked");
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_that_have_ended_make_room_for_others() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:u0@cc.com", "cc.com");
+    for n in 1..64 {
+        node.receive(LAURA, &format!("PLlaura@bb.com:u{n}@cc.com"));
+    }
+    node.pass(5.0);
+    assert_eq!(node.receive(LAURA, "PLlaura@bb.com:joya@cc.com"), []);
+    assert_eq!(
+        node.resolved(lookup, found(OTHER_NODE, 60)),
+        [sent(OTHER_NODE, "PLlaura@bb.com:joya@cc.com")]
+    );
+}
+
+/// Only for an online user, at that address, is anything sent to another domain: also when DNS took its time.
+#[test]
+fn who_has_gone_when_the_lookup_ends_is_not_asked_for() {
+    for (gone, event) in [
+        (true, (LAURA, "PDlaura@bb.com")),
+        (true, (STRANGER, "PRlaura@bb.com")),
+        (false, (LAURA, "PRlaura@bb.com")),
+        (false, (STRANGER, "PDlaura@bb.com")),
+    ] {
+        for answer in [found(OTHER_NODE, 60), Err(LookupError::NotFound), found(NODE, 60)] {
+            let mut node = TestNode::new();
+            node.receive(LAURA, "PRlaura@bb.com");
+            node.receive(PERE, "PRpere@bb.com");
+            let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@cc.com", "cc.com");
+            node.receive(PERE, "PLpere@bb.com:joya@cc.com");
+            node.receive(event.0, event.1);
+            let outputs = node.resolved(lookup, answer);
+            assert_eq!(outputs.len(), if gone { 1 } else { 2 }, "{event:?}, {answer:?}: {outputs:?}");
+            assert_eq!(node.node.dropped().foreign, u64::from(gone));
+        }
+    }
+}
+
+#[test]
+fn who_is_back_after_strikes_may_ask_elsewhere_at_once() {
+    let mut node = TestNode::new();
+    node.strike_laura_out();
+    let question = "PLlaura@bb.com:joya@cc.com";
+    assert_eq!(node.try_receive(STRANGER, question), Err(DropReason::Foreign));
+    let lookup = node.ask_elsewhere(LAURA, question, "cc.com");
+    assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)), [sent(OTHER_NODE, question)]);
+}
+
+/// Its answers are the last word: an earlier question is not answered a second time by the other node.
+#[test]
+fn a_domain_that_is_gone_when_it_is_looked_up_again_ends_what_is_pending_there() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let question = "PLlaura@bb.com:joya@cc.com";
+    let lookup = node.ask_elsewhere(LAURA, question, "cc.com");
+    assert_eq!(node.resolved(lookup, found(OTHER_NODE, 1)), [sent(OTHER_NODE, question)]);
+    node.pass(1.0);
+    let lookup = node.ask_elsewhere(LAURA, question, "cc.com");
+    let refused = [sent(LAURA, "RL2laura@bb.com:joya@cc.com")];
+    assert_eq!(node.resolved(lookup, Err(LookupError::NotFound)), refused);
+    let answer = "RL1laura@bb.com:joya@cc.com";
+    assert_eq!(node.try_receive(OTHER_NODE, answer), Err(DropReason::Unasked));
+}
+
+/// DNS says that the node of each domain is the other one: a question goes one way once, and is not passed on.
+#[test]
+fn two_nodes_that_are_sent_to_each_other_do_not_pass_a_question_on() {
+    let mut here = TestNode::new();
+    let mut there = TestNode::of("cc.com\njoya\n", OTHER_NODE, NodeSettings::default());
+    here.receive(LAURA, "PRlaura@bb.com");
+    there.receive(STRANGER, "PRjoya@cc.com");
+    for alias in ["cc.com", "CC.com.", "alias.com", "10.0.0.1"] {
+        let question = format!("PLlaura@bb.com:joya@{alias}");
+        let outputs = match here.receive(LAURA, &question)[..] {
+            [Output::Resolve { id, .. }] => here.resolved(id, found(OTHER_NODE, 60)),
+            ref outputs => outputs.to_vec(),
+        };
+        assert_eq!(outputs, [sent(OTHER_NODE, &question)]);
+        match there.try_receive(NODE, &question) {
+            Ok(outputs) => assert_eq!(outputs, [sent(STRANGER, &question)]),
+            Err(reason) => assert_eq!(reason, DropReason::Foreign),
+        }
+        assert_eq!(there.node.lookups_in_flight(), 0);
+    }
+    assert_eq!(there.node.dropped().foreign, 2, "the two that are no names of its domain");
+    assert_eq!(there.address_of("joya"), Some(address(STRANGER)));
 }

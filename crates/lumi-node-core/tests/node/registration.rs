@@ -1,6 +1,8 @@
 //! Who is registered, and where.
 
-use crate::{LAURA, PERE, STRANGER, TestNode, address, sent};
+use lumi_node_core::{DropReason, NodeSettings, Takeover};
+
+use crate::{LAURA, NODE, OTHER_NODE, OTHER_PORT, PERE, STRANGER, TestNode, address, sent};
 
 #[test]
 fn a_user_of_the_roster_is_registered() {
@@ -52,4 +54,127 @@ fn a_deregistration_can_be_repeated() {
     }
     assert_eq!(node.receive(LAURA, "PDjoan@bb.com"), [sent(LAURA, "RD1")]);
     assert_eq!(node.receive(LAURA, "PDlaura@cc.com"), [sent(LAURA, "RD1")]);
+}
+
+#[test]
+fn only_its_own_agent_takes_a_user_offline() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    for elsewhere in [STRANGER, PERE, OTHER_PORT] {
+        for form in ["PDlaura@bb.com", "PDlaura", "PDlaura@BB.com."] {
+            assert_eq!(node.receive(elsewhere, form), [sent(elsewhere, "RD1")], "{form} from {elsewhere}");
+            assert_eq!(node.address_of("laura"), Some(address(LAURA)));
+        }
+    }
+    let question = "PLjoya@cc.com:laura@bb.com";
+    assert_eq!(node.receive(OTHER_NODE, question), [sent(LAURA, question)]);
+    assert_eq!(node.receive(LAURA, "PDlaura@bb.com"), [sent(LAURA, "RD0")]);
+    assert_eq!(node.receive(STRANGER, "PDlaura@bb.com"), [sent(STRANGER, "RD0")], "she is offline already");
+}
+
+#[test]
+fn a_user_who_has_moved_is_not_taken_offline_from_before() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    node.receive(STRANGER, "PRlaura@bb.com");
+    assert_eq!(node.receive(LAURA, "PDlaura@bb.com"), [sent(LAURA, "RD1")]);
+    assert_eq!(node.address_of("laura"), Some(address(STRANGER)));
+    assert_eq!(node.receive(STRANGER, "PDlaura@bb.com"), [sent(STRANGER, "RD0")]);
+}
+
+/// How laura stands when she is registered once more.
+#[derive(Clone, Copy, Debug)]
+enum Stands {
+    Offline,
+    Online,
+    Struck,
+}
+
+#[test]
+fn takeover_says_who_has_a_name_that_is_registered_twice() {
+    use Stands::{Offline, Online, Struck};
+    for (takeover, stands, from, answer) in [
+        (Takeover::Last, Offline, STRANGER, "RR0"),
+        (Takeover::Last, Online, STRANGER, "RR0"),
+        (Takeover::Last, Online, LAURA, "RR0"),
+        (Takeover::Last, Struck, STRANGER, "RR0"),
+        (Takeover::Last, Struck, LAURA, "RR0"),
+        (Takeover::Deny, Offline, STRANGER, "RR0"),
+        (Takeover::Deny, Online, STRANGER, "RR1"),
+        (Takeover::Deny, Online, OTHER_PORT, "RR1"),
+        (Takeover::Deny, Online, LAURA, "RR0"),
+        (Takeover::Deny, Struck, STRANGER, "RR0"),
+        (Takeover::Deny, Struck, LAURA, "RR0"),
+    ] {
+        let row = format!("{takeover:?}, {stands:?}, {from}");
+        let mut node = TestNode::with(NodeSettings { takeover, ..NodeSettings::default() });
+        match stands {
+            Offline => {
+                node.receive(LAURA, "PRlaura@bb.com");
+                node.receive(LAURA, "PDlaura@bb.com");
+            }
+            Online => _ = node.receive(LAURA, "PRlaura@bb.com"),
+            Struck => node.strike_laura_out(),
+        }
+        assert_eq!(node.receive(from, "PRlaura@bb.com"), [sent(from, answer)], "{row}");
+        let online_at = if answer == "RR0" { from } else { LAURA };
+        assert_eq!(node.address_of("laura"), Some(address(online_at)), "{row}");
+        let question = "PLpere@bb.com:laura@bb.com";
+        assert_eq!(node.receive(PERE, question), [sent(online_at, question)], "{row}");
+    }
+}
+
+#[test]
+fn only_from_where_it_is_allowed_are_users_registered() {
+    let allow = ["127.0.0.1", "192.0.2.0/24"].map(|range| range.parse().expect("a range")).to_vec();
+    let mut node = TestNode::with(NodeSettings { allow, ..NodeSettings::default() });
+    for (from, answer) in [
+        (LAURA, "RR0"),
+        ("192.0.2.200:4500", "RR0"),
+        (STRANGER, "RR1"),
+        ("192.0.3.1:4500", "RR1"),
+        ("192.0.2.1:4500", "RR0"),
+    ] {
+        for form in ["PRlaura", "PRlaura@bb.com"] {
+            assert_eq!(node.receive(from, form), [sent(from, answer)], "{form} from {from}");
+        }
+    }
+    assert_eq!(node.address_of("laura"), Some(address("192.0.2.1:4500")), "a refused one changes nothing");
+    // Who is allowed may not be taken offline by who is not, but located.
+    assert_eq!(node.receive(STRANGER, "PDlaura"), [sent(STRANGER, "RD1")]);
+    let question = "PLjoya@cc.com:laura@bb.com";
+    assert_eq!(node.receive(STRANGER, question), [sent("192.0.2.1:4500", question)]);
+}
+
+#[test]
+fn no_agent_is_at_the_port_of_nodes_or_at_port_0() {
+    let everything = [
+        "PRlaura@bb.com",
+        "PDlaura@bb.com",
+        "PRlaura",
+        "PDlaura",
+        "PRnobody@bb.com",
+        "RR0",
+        "RD0",
+        "PLjoya@cc.com:laura@bb.com",
+        "PLjoya@cc.com:nobody@bb.com",
+        "PLlaura@bb.com:joya@cc.com",
+        "RL1joya@cc.com:laura@bb.com",
+        "",
+    ];
+    let registrations =
+        everything.iter().filter(|message| ["PR", "PD"].contains(&message.get(..2).unwrap_or("")));
+    let spoofed = everything.iter().map(|message| ("127.0.0.9:0", message));
+    let spoofed = spoofed.chain(everything.iter().map(|message| (NODE, message)));
+    let spoofed = spoofed.chain(registrations.map(|message| (OTHER_NODE, message)));
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let mut dropped = 0;
+    for (from, message) in spoofed {
+        assert_eq!(node.try_receive(from, message), Err(DropReason::Spoofed), "{message} from {from}");
+        dropped += 1;
+    }
+    assert_eq!((dropped, node.node.dropped().spoofed), (29, 29));
+    assert_eq!(node.address_of("laura"), Some(address(LAURA)));
+    assert_eq!(node.node.pending_count(), 0);
 }
