@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use lumi_dns::{FoundNode, LookupError, MAX_TTL};
 use lumi_node_core::{Node, NodeSettings, Output, Roster};
 use message_log::{Direction, Entry};
-use mi_agent_core::{LumiAnswer, LumiClient, LumiOutput, LumiRequest, RequestId, RequestSchedule};
+use mi_agent_core::{
+    ClientSettings, DEFAULT_REFRESH, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RegistrationChange,
+    RequestId, RequestSchedule,
+};
 use plumi_proto::{Domain, MiAddress, MiSocketAddress};
 
 /// Nodes and agents at made-up addresses. Datagrams arrive in the order in which they were sent.
@@ -20,6 +23,7 @@ pub struct Wire {
     domains: HashMap<Domain, SocketAddrV4>,
     in_flight: VecDeque<(SocketAddrV4, SocketAddrV4, Vec<u8>)>,
     answers: HashMap<(SocketAddrV4, RequestId), LumiAnswer>,
+    registrations: HashMap<SocketAddrV4, Vec<RegistrationChange>>,
     logs: HashMap<String, Vec<String>>,
 }
 
@@ -33,6 +37,7 @@ impl Wire {
             domains: HashMap::new(),
             in_flight: VecDeque::new(),
             answers: HashMap::new(),
+            registrations: HashMap::new(),
             logs: HashMap::new(),
         }
     }
@@ -50,7 +55,14 @@ impl Wire {
         let address: MiAddress = address.parse().expect("an address");
         let listening = MiSocketAddress::new(socket(listening)).expect("a port");
         let node = self.domains[&address.domain()];
-        let client = LumiClient::new(address, false, node, listening, RequestSchedule::default());
+        let client = LumiClient::new(ClientSettings {
+            address,
+            bare: false,
+            node,
+            listening,
+            schedule: RequestSchedule::default(),
+            refresh: Some(DEFAULT_REFRESH),
+        });
         self.agents.insert(socket(at), (address, client));
     }
 
@@ -70,6 +82,11 @@ impl Wire {
     /// How a request of an agent ended, if it has.
     pub fn answer(&self, agent: &str, id: RequestId) -> Option<LumiAnswer> {
         self.answers.get(&(socket(agent), id)).copied()
+    }
+
+    /// What an agent told of its registration, in order.
+    pub fn registrations(&self, agent: &str) -> &[RegistrationChange] {
+        self.registrations.get(&socket(agent)).map_or(&[], Vec::as_slice)
     }
 
     /// Lets time pass, in steps to whatever is due next.
@@ -149,6 +166,9 @@ impl Wire {
                     LumiOutput::Done(id, answer) => {
                         let before = self.answers.insert((at, id), answer);
                         assert_eq!(before, None, "a request ends once");
+                    }
+                    LumiOutput::Registration(change) => {
+                        self.registrations.entry(at).or_default().push(change);
                     }
                 }
             }

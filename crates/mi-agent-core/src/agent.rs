@@ -18,7 +18,7 @@ use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER};
 use crate::io::driver::{Driver, Ended};
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
-use crate::state::client::{LumiAnswer, LumiRequest};
+use crate::state::request::{LumiAnswer, LumiRequest};
 
 /// A registered user who can call and be called. Cheap to clone.
 ///

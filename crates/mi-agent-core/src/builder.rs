@@ -18,7 +18,9 @@ use crate::io::closing::Closing;
 use crate::io::driver::{self, Driver};
 use crate::io::listener::{self, Reception};
 use crate::io::talk::Terms;
-use crate::state::client::{LumiAnswer, LumiClient, LumiRequest, RequestSchedule};
+use crate::state::client::{ClientSettings, LumiClient};
+use crate::state::refresh::DEFAULT_REFRESH;
+use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 
 /// Sets up an [`Agent`]; from [`Agent::builder`].
 #[derive(Clone, Debug)]
@@ -31,6 +33,7 @@ pub struct AgentBuilder {
     advertise: Option<Ipv4Addr>,
     bare_user: bool,
     schedule: RequestSchedule,
+    refresh: Option<Duration>,
     pace: Duration,
     conversations: NonZeroUsize,
 }
@@ -46,6 +49,7 @@ impl AgentBuilder {
             advertise: None,
             bare_user: false,
             schedule: RequestSchedule::default(),
+            refresh: Some(DEFAULT_REFRESH),
             pace: DEFAULT_PACE,
             conversations: NonZeroUsize::MIN,
         }
@@ -103,6 +107,18 @@ impl AgentBuilder {
         self
     }
 
+    /// How often the registration is refreshed, by a `PR` that changes nothing while it holds; by default every
+    /// [`DEFAULT_REFRESH`]. A node that was started again knows nobody, so that is how long its users cannot be
+    /// found. It is refreshed at once when a request of this agent goes unanswered. Less than [`RETRY`] is
+    /// [`RETRY`], more than a day is a day; with `None` it is never refreshed.
+    ///
+    /// [`RETRY`]: crate::RETRY
+    #[must_use]
+    pub fn refresh(mut self, every: Option<Duration>) -> Self {
+        self.refresh = every;
+        self
+    }
+
     /// The least time between two frames; 20 ms by default. Deployed programs read one TCP segment as one frame
     /// and lose, or die of, what follows in the same segment: less is only for peers known to read a stream. More
     /// than a minute is a minute.
@@ -140,9 +156,18 @@ impl AgentBuilder {
         let ip = self.advertise.or(listening).unwrap_or(*route.ip());
         let listening = MiSocketAddress::new(SocketAddrV4::new(ip, port)).expect("a bound port is not 0");
 
-        let client = LumiClient::new(self.address, self.bare_user, node, listening, self.schedule);
+        let client = LumiClient::new(ClientSettings {
+            address: self.address,
+            bare: self.bare_user,
+            node,
+            listening,
+            schedule: self.schedule,
+            refresh: self.refresh,
+        });
+        let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
-        let driver = Driver::start(socket, node, self.address, client, Arc::clone(&slots));
+        let driver =
+            Driver::start(socket, node, self.address, client, Arc::clone(&slots), events_sender.clone());
         match driver.request(LumiRequest::Register, None).await {
             Ok(LumiAnswer::Register(RegisterCode::Registered)) => {}
             Ok(LumiAnswer::Register(RegisterCode::NoSuchUser)) => return Err(StartError::NoSuchUser),
@@ -150,7 +175,6 @@ impl AgentBuilder {
         }
 
         let closing = Closing::new();
-        let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let reception = Reception {
             nickname: nickname.clone(),
             terms: Terms { pace: self.pace, closing: closing.watch() },

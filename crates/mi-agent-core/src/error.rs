@@ -49,6 +49,21 @@ pub enum StartError {
     Nickname(TextError),
 }
 
+/// Why a user is registered no longer. Reads on from "registration lost: ".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefreshError {
+    /// `RR1`: the user was removed, or the node lets nobody take over from an agent that has registered since.
+    #[error("no such user at its node, or registered from elsewhere since")]
+    NoSuchUser,
+    /// The node was asked as often as the schedule says.
+    #[error("node {node} does not answer")]
+    NoAnswer {
+        /// The node.
+        node: SocketAddrV4,
+    },
+}
+
 /// Why a user could not be located. Reads on from "cannot reach joya@cc.com: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

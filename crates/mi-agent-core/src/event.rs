@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::sync::mpsc;
 
 use crate::conversation::Conversation;
+use crate::error::RefreshError;
 use crate::safe_text::PeerText;
 
 /// Something that happened to an agent without its asking.
@@ -20,6 +21,14 @@ pub enum Event {
         /// Where the call came from.
         remote: SocketAddr,
     },
+    /// The user is registered no longer, as far as the agent can tell, or for another reason than was told before:
+    /// others may not find the user. The agent goes on trying, every [`RETRY`](crate::RETRY); conversations go on.
+    RegistrationLost {
+        /// Why.
+        reason: RefreshError,
+    },
+    /// The user is registered again.
+    RegistrationRegained,
 }
 
 /// The events of one agent, in their order.

@@ -43,14 +43,18 @@ mod io {
 }
 mod state {
     pub(crate) mod client;
+    pub(crate) mod refresh;
+    pub(crate) mod request;
 }
 
 pub use agent::Agent;
 pub use builder::AgentBuilder;
 pub use conversation::{Conversation, LineReceiver, LineSender, Peer};
-pub use error::{CallError, ConversationError, DeregisterError, LocateError, SendError, StartError};
+pub use error::{
+    CallError, ConversationError, DeregisterError, LocateError, RefreshError, SendError, StartError,
+};
 pub use event::{Event, Events, MAX_EVENTS};
 pub use safe_text::{PeerText, safe_text};
-pub use state::client::{
-    LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS, RequestId, RequestSchedule,
-};
+pub use state::client::{ClientSettings, LumiClient, LumiOutput, MAX_REQUESTS};
+pub use state::refresh::{DEFAULT_REFRESH, LossReason, RETRY, RegistrationChange};
+pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};

@@ -12,9 +12,13 @@ use plumi_proto::MiAddress;
 use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use crate::state::client::{LumiAnswer, LumiClient, LumiOutput, LumiRequest, RequestId};
+use crate::error::RefreshError;
+use crate::event::Event;
+use crate::state::client::{LumiClient, LumiOutput};
+use crate::state::refresh::{LossReason, RegistrationChange};
+use crate::state::request::{LumiAnswer, LumiRequest, RequestId};
 
 /// The way to the driver's task. The task ends when the last of these is gone, or when the user has been
 /// deregistered; before it ends, it deregisters a user who is registered.
@@ -42,14 +46,23 @@ impl Driver {
         address: MiAddress,
         client: LumiClient,
         slots: Arc<Semaphore>,
+        events: mpsc::Sender<Event>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let party = address.to_string();
         let deregistered = Arc::default();
-        let outcome = Arc::clone(&deregistered);
-        let task =
-            Task { socket, node, party, client, slots, waiting: HashMap::new(), deregistered: outcome };
-        tokio::spawn(task.run(receiver));
+        let task = Task {
+            socket,
+            node,
+            party,
+            client,
+            slots,
+            waiting: HashMap::new(),
+            deregistered: Arc::clone(&deregistered),
+            loss: None,
+            told_loss: None,
+        };
+        tokio::spawn(task.run(receiver, events));
         Self { commands, deregistered }
     }
 
@@ -85,10 +98,14 @@ struct Task {
     slots: Arc<Semaphore>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     deregistered: Arc<OnceLock<LumiAnswer>>,
+    /// Why the user is registered no longer.
+    loss: Option<LossReason>,
+    /// What the program knows of it. While its events are full, changes take each other's place.
+    told_loss: Option<LossReason>,
 }
 
 impl Task {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>) {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         let (mut is_ending, mut is_held) = (false, true);
         while !(is_ending && self.client.is_idle()) {
@@ -123,9 +140,26 @@ impl Task {
                         is_ending = true;
                     }
                 },
+                room = events.reserve(), if self.loss != self.told_loss => {
+                    self.told_loss = self.loss;
+                    // A program that dropped its events does not want to know.
+                    if let Ok(room) = room {
+                        room.send(self.registration_event());
+                    }
+                }
                 () = timeout => self.client.handle_timeout(now()),
             }
             self.drain().await;
+        }
+    }
+
+    fn registration_event(&self) -> Event {
+        match self.loss {
+            Some(LossReason::NoSuchUser) => Event::RegistrationLost { reason: RefreshError::NoSuchUser },
+            Some(LossReason::NoAnswer) => {
+                Event::RegistrationLost { reason: RefreshError::NoAnswer { node: self.node } }
+            }
+            None => Event::RegistrationRegained,
         }
     }
 
@@ -164,6 +198,14 @@ impl Task {
                         // Whoever asked may have gone.
                         _ = waiting.send(answer);
                     }
+                }
+                LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
+                    warn!(node = %self.node, ?reason, "the registration is lost");
+                    self.loss = Some(reason);
+                }
+                LumiOutput::Registration(RegistrationChange::Regained) => {
+                    info!(node = %self.node, "registered again");
+                    self.loss = None;
                 }
             }
         }

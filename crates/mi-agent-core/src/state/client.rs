@@ -5,10 +5,10 @@ use std::net::SocketAddrV4;
 use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
-use plumi_proto::{
-    DecodeError, DeregisterCode, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode,
-    Registrant,
-};
+use plumi_proto::{Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode, Registrant};
+
+use super::refresh::{Refresh, RegistrationChange};
+use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
 
 /// An agent's LUMI client, without its socket.
 ///
@@ -24,6 +24,7 @@ pub struct LumiClient {
     schedule: RequestSchedule,
     busy: bool,
     registered: bool,
+    refresh: Refresh,
     requests: Vec<Request>,
     requested: u64,
     /// Who was last told where this agent listens, and when.
@@ -32,50 +33,22 @@ pub struct LumiClient {
     strays: u64,
 }
 
-/// How often a request is sent, and how far apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestSchedule {
-    /// How often it is sent in all.
-    pub attempts: NonZeroU8,
-    /// How long an answer is waited for before the request is sent again, and after it was sent last.
-    pub interval: Duration,
-}
-
-impl Default for RequestSchedule {
-    /// 5 times, 1000 ms apart.
-    fn default() -> Self {
-        Self { attempts: NonZeroU8::new(5).expect("is not 0"), interval: Duration::from_secs(1) }
-    }
-}
-
-/// What an agent asks its node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LumiRequest {
-    /// Register the agent's user.
-    Register,
-    /// Deregister the agent's user.
-    Deregister,
-    /// Where is this user?
-    Locate(MiAddress),
-}
-
-/// Names one request, from [`LumiClient::request`] to [`LumiOutput::Done`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct RequestId(u64);
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LumiAnswer {
-    /// To [`LumiRequest::Register`].
-    Register(RegisterCode),
-    /// To [`LumiRequest::Deregister`].
-    Deregister(DeregisterCode),
-    /// To [`LumiRequest::Locate`].
-    Locate(LocateOutcome),
-    /// It was answered, but what the answer carries is not well-formed.
-    Malformed(DecodeError),
-    /// It was not answered, as often as it was sent.
-    None,
+/// Who a [`LumiClient`] registers, where, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientSettings {
+    /// The user's address.
+    pub address: MiAddress,
+    /// Register as `PRuser`, without domain (protocol.md §7, row 2).
+    pub bare: bool,
+    /// The node of the user's domain.
+    pub node: SocketAddrV4,
+    /// Where the user listens for conversations.
+    pub listening: MiSocketAddress,
+    /// How requests are repeated.
+    pub schedule: RequestSchedule,
+    /// How often the registration is refreshed, from [`RETRY`](crate::RETRY) to a day; `None` is never. See
+    /// [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
+    pub refresh: Option<Duration>,
 }
 
 /// What a [`LumiClient`] wants done.
@@ -85,27 +58,16 @@ pub enum LumiOutput {
     Transmit(Message),
     /// This request has ended.
     Done(RequestId, LumiAnswer),
-}
-
-#[derive(Debug)]
-struct Request {
-    id: RequestId,
-    kind: LumiRequest,
-    attempts_left: u8,
-    next_attempt: Instant,
+    /// The user is registered no longer, or is again, without having asked.
+    Registration(RegistrationChange),
 }
 
 impl LumiClient {
-    /// The client of the user at `address`, whose node is at `node` and who listens for conversations at
-    /// `listening`. With `bare`, it registers as `PRuser`, without domain (protocol.md §7, row 2).
-    pub fn new(
-        address: MiAddress,
-        bare: bool,
-        node: SocketAddrV4,
-        listening: MiSocketAddress,
-        schedule: RequestSchedule,
-    ) -> Self {
+    /// A client that has not asked anything yet.
+    pub fn new(settings: ClientSettings) -> Self {
+        let ClientSettings { address, bare, node, listening, schedule, refresh } = settings;
         let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
+        let refresh = Refresh::new(Message::Register(registrant), schedule, refresh);
         Self {
             address,
             registrant,
@@ -114,6 +76,7 @@ impl LumiClient {
             schedule,
             busy: false,
             registered: false,
+            refresh,
             requests: Vec::new(),
             requested: 0,
             asked_by: None,
@@ -125,10 +88,16 @@ impl LumiClient {
     /// Starts a request. Its first message is sent at once, at most `attempts` in all (by default as many as the
     /// schedule says).
     ///
-    /// A deregistration ends the registrations under way, which would undo it.
+    /// Once a registration has succeeded, it is refreshed, until a deregistration is asked for. That also ends the
+    /// registrations under way, which would undo it.
     pub fn request(&mut self, now: Instant, kind: LumiRequest, attempts: Option<NonZeroU8>) -> RequestId {
-        if kind == LumiRequest::Deregister {
-            self.end_requests(|kind| *kind == LumiRequest::Register, LumiAnswer::None);
+        match kind {
+            LumiRequest::Register => self.refresh.yield_to_request(),
+            LumiRequest::Deregister => {
+                self.refresh.end();
+                self.end_requests(|kind| *kind == LumiRequest::Register, LumiAnswer::None);
+            }
+            LumiRequest::Locate(_) => {}
         }
         self.requested += 1;
         let id = RequestId(self.requested);
@@ -136,6 +105,7 @@ impl LumiClient {
         self.requests.push(Request {
             id,
             kind,
+            is_repeated: false,
             attempts_left: attempts - 1,
             next_attempt: now + self.schedule.interval,
         });
@@ -148,14 +118,14 @@ impl LumiClient {
         self.requests.len() < MAX_REQUESTS
     }
 
-    /// Whether no request is under way.
+    /// Whether no request is under way; a refresh is none.
     pub fn is_idle(&self) -> bool {
         self.requests.is_empty()
     }
 
     /// Whether the node may have the user as online: it said so, or has not answered yet.
     pub fn may_be_registered(&self) -> bool {
-        self.registered || self.requests.iter().any(|request| request.kind == LumiRequest::Register)
+        self.registered || self.refresh.is_asking() || self.is_registering()
     }
 
     /// From now on, who asks where the user is hears that the user is in a conversation, or is not.
@@ -174,11 +144,12 @@ impl LumiClient {
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
         let expected = from == self.node
             && match Message::decode(datagram) {
-                Ok(Message::RegisterReply(code)) => {
-                    self.end_requests(|kind| *kind == LumiRequest::Register, LumiAnswer::Register(code))
-                }
+                Ok(Message::RegisterReply(code)) => self.handle_registered(now, code),
                 Ok(Message::DeregisterReply(code)) => {
-                    self.end_requests(|kind| *kind == LumiRequest::Deregister, LumiAnswer::Deregister(code))
+                    let answer = LumiAnswer::Deregister(code);
+                    let ended = self.end_requests(|kind| *kind == LumiRequest::Deregister, answer);
+                    self.registered &= !ended;
+                    ended
                 }
                 Ok(Message::LocateReply { locate, outcome }) => {
                     let address = self.address;
@@ -206,21 +177,30 @@ impl LumiClient {
 
     /// The time that [`LumiClient::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.refresh.handle_timeout(now, &mut self.outputs);
         let mut kinds = Vec::new();
+        let mut is_doubtful = false;
         self.requests.retain_mut(|request| {
             if request.next_attempt > now {
                 return true;
             }
             if request.attempts_left == 0 {
                 self.outputs.push_back(LumiOutput::Done(request.id, LumiAnswer::None));
+                is_doubtful = true;
                 return false;
             }
+            // A node that has been started again does not look for others on behalf of a user it does not know.
+            is_doubtful |= matches!(request.kind, LumiRequest::Locate(_)) && !request.is_repeated;
+            request.is_repeated = true;
             request.attempts_left -= 1;
             // Not counted from when it was due: after a freeze, tries must not follow on each other.
             request.next_attempt = now + self.schedule.interval;
             kinds.push(request.kind);
             true
         });
+        if is_doubtful && !self.is_registering() {
+            self.refresh.doubt(now, &mut self.outputs);
+        }
         for kind in kinds {
             self.outputs.push_back(LumiOutput::Transmit(self.message(kind)));
         }
@@ -233,12 +213,32 @@ impl LumiClient {
 
     /// When [`LumiClient::handle_timeout`] is due, if ever.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.requests.iter().map(|request| request.next_attempt).min()
+        let requests = self.requests.iter().map(|request| request.next_attempt);
+        requests.chain(self.refresh.poll_timeout()).min()
     }
 
     /// How many datagrams were neither answers nor questions.
     pub fn strays(&self) -> u64 {
         self.strays
+    }
+
+    fn is_registering(&self) -> bool {
+        self.requests.iter().any(|request| request.kind == LumiRequest::Register)
+    }
+
+    /// What the user asked for comes first.
+    fn handle_registered(&mut self, now: Instant, code: RegisterCode) -> bool {
+        let answer = LumiAnswer::Register(code);
+        let expected = if self.end_requests(|kind| *kind == LumiRequest::Register, answer) {
+            self.refresh.decided(now, code, &mut self.outputs);
+            true
+        } else {
+            self.refresh.handle_answer(now, code, &mut self.outputs)
+        };
+        if expected {
+            self.registered = code == RegisterCode::Registered;
+        }
+        expected
     }
 
     /// Ends the requests that an answer is for. `false`: there is none.
@@ -252,13 +252,7 @@ impl LumiClient {
             }
             !ends
         });
-        let ended = self.requests.len() < before;
-        match answer {
-            LumiAnswer::Register(code) if ended => self.registered = code == RegisterCode::Registered,
-            LumiAnswer::Deregister(_) if ended => self.registered = false,
-            _ => {}
-        }
-        ended
+        self.requests.len() < before
     }
 
     fn tell_where(&mut self, now: Instant, locate: Locate) {

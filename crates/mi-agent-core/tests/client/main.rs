@@ -1,11 +1,14 @@
 //! Each row of protocol.md §4 that is about PLUMI, on the state machine with a made-up clock.
 
+mod refresh;
+
 use std::net::SocketAddrV4;
 use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use mi_agent_core::{
-    LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS, RequestId, RequestSchedule,
+    ClientSettings, DEFAULT_REFRESH, LossReason, LumiAnswer, LumiClient, LumiOutput, LumiRequest,
+    MAX_REQUESTS, RETRY, RegistrationChange, RequestId, RequestSchedule,
 };
 use plumi_proto::{
     DecodeReason, DeregisterCode, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode,
@@ -199,7 +202,7 @@ fn who_asked_just_before_is_known_once() {
 
 #[test]
 fn the_bare_form_is_sent_when_it_is_asked_for() {
-    let mut client = TestClient::with(true);
+    let mut client = TestClient::with(|settings| settings.bare = true);
     client.request(LumiRequest::Register, "PRlaura");
     client.receive(NODE, "RR0");
     client.request(LumiRequest::Deregister, "PDlaura");
@@ -322,14 +325,24 @@ struct TestClient {
 
 impl TestClient {
     fn new() -> Self {
-        Self::with(false)
+        Self::with(|_| {})
     }
 
-    fn with(bare: bool) -> Self {
-        let listening = MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port");
-        let schedule = RequestSchedule::default();
-        let client = LumiClient::new(address("laura@bb.com"), bare, socket(NODE), listening, schedule);
-        Self { client, start: tokio::time::Instant::now().into_std(), since: Duration::ZERO }
+    fn with(set: impl Fn(&mut ClientSettings)) -> Self {
+        let mut settings = ClientSettings {
+            address: address("laura@bb.com"),
+            bare: false,
+            node: socket(NODE),
+            listening: MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port"),
+            schedule: RequestSchedule::default(),
+            refresh: Some(DEFAULT_REFRESH),
+        };
+        set(&mut settings);
+        Self {
+            client: LumiClient::new(settings),
+            start: tokio::time::Instant::now().into_std(),
+            since: Duration::ZERO,
+        }
     }
 
     fn now(&self) -> Instant {
@@ -338,6 +351,14 @@ impl TestClient {
 
     fn pass_to(&mut self, seconds: f64) {
         self.since = Duration::from_secs_f64(seconds);
+    }
+
+    /// Lets all tries of what was just asked pass, unanswered.
+    fn give_up(&mut self) {
+        for _ in 0..5 {
+            self.since += Duration::from_secs(1);
+            self.timeout();
+        }
     }
 
     fn request(&mut self, kind: LumiRequest, expected: &str) -> RequestId {

@@ -1,0 +1,177 @@
+//! Keeping a registration: a node that starts again knows nobody until they register again.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use plumi_proto::{Message, RegisterCode};
+
+use super::client::LumiOutput;
+use super::request::RequestSchedule;
+
+/// The node has the user as online no longer, or does again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationChange {
+    /// The user cannot be found any more, as far as the agent can tell. It goes on trying, every [`RETRY`].
+    Lost(LossReason),
+    /// The user is registered again.
+    Regained,
+}
+
+/// Why a registration is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossReason {
+    /// `RR1`: the user was removed, or the node lets nobody take over from an agent that has registered since.
+    NoSuchUser,
+    /// The node was asked as often as the schedule says.
+    NoAnswer,
+}
+
+/// Registers a user who is registered once more, from time to time and when there is reason to doubt.
+///
+/// A `PR` changes nothing for a node that has the user as online, so it can be sent at any time. It is repeated as
+/// any request is; when that fails, the registration is lost, and one `PR` every [`RETRY`] tries to regain it.
+#[derive(Debug)]
+pub(super) struct Refresh {
+    /// The `PR` of this agent's user.
+    register: Message,
+    schedule: RequestSchedule,
+    every: Option<Duration>,
+    phase: Phase,
+    /// What was told last, if the registration has not been regained since.
+    lost: Option<LossReason>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The user is not registered, or does not want to be.
+    Off,
+    /// A request of the user's to register is under way, and decides.
+    Yielding,
+    /// The last `PR` was answered.
+    Resting { until: Instant },
+    /// The last `PR`, sent `since`, was not answered yet.
+    Asking { since: Instant, attempts_left: u8, next_attempt: Instant },
+}
+
+impl Refresh {
+    pub(super) fn new(register: Message, schedule: RequestSchedule, every: Option<Duration>) -> Self {
+        let every = every.map(|every| every.clamp(RETRY, LONGEST));
+        Self { register, schedule, every, phase: Phase::Off, lost: None }
+    }
+
+    /// The user asks to be registered: until that is decided, nothing is asked here.
+    pub(super) fn yield_to_request(&mut self) {
+        if !matches!(self.phase, Phase::Off) {
+            self.phase = Phase::Yielding;
+        }
+    }
+
+    /// A request of the user's to register was answered. Who is registered stays so from now on; who is refused is
+    /// not registered behind the user's back.
+    pub(super) fn decided(&mut self, now: Instant, code: RegisterCode, outputs: &mut VecDeque<LumiOutput>) {
+        match code {
+            RegisterCode::Registered => self.keep(now, outputs),
+            RegisterCode::NoSuchUser => self.end(),
+        }
+    }
+
+    /// The registration is not kept any longer.
+    pub(super) fn end(&mut self) {
+        self.phase = Phase::Off;
+    }
+
+    /// Something makes it doubtful that the user is registered: sends a `PR`, unless one has just been sent.
+    pub(super) fn doubt(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
+        match self.phase {
+            Phase::Off => {}
+            Phase::Asking { since, .. } if now.saturating_duration_since(since) < self.schedule.interval => {}
+            Phase::Yielding | Phase::Resting { .. } | Phase::Asking { .. } => self.ask(now, outputs),
+        }
+    }
+
+    /// An `RR` came that answers no request of the user's. `false`: it answers no `PR` sent here, either.
+    pub(super) fn handle_answer(
+        &mut self,
+        now: Instant,
+        code: RegisterCode,
+        outputs: &mut VecDeque<LumiOutput>,
+    ) -> bool {
+        let Phase::Asking { .. } = self.phase else { return false };
+        match code {
+            RegisterCode::Registered => self.keep(now, outputs),
+            RegisterCode::NoSuchUser => {
+                self.phase = Phase::Resting { until: now + RETRY };
+                self.lose(LossReason::NoSuchUser, outputs);
+            }
+        }
+        true
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
+        if self.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Asking { since, attempts_left: left @ 1.., next_attempt } => {
+                *left -= 1;
+                (*since, *next_attempt) = (now, now + self.schedule.interval);
+                outputs.push_back(LumiOutput::Transmit(self.register));
+            }
+            Phase::Asking { next_attempt, .. } if self.lost.is_none() => {
+                // An answer that comes late is still one.
+                *next_attempt = now + RETRY;
+                self.lose(LossReason::NoAnswer, outputs);
+            }
+            _ => self.ask(now, outputs),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Off | Phase::Yielding => None,
+            Phase::Resting { until } => Some(until),
+            Phase::Asking { next_attempt, .. } => Some(next_attempt),
+        }
+    }
+
+    /// Whether a `PR` is not answered yet.
+    pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Asking { .. })
+    }
+
+    fn keep(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
+        if let Some(every) = self.every {
+            self.phase = Phase::Resting { until: now + every };
+        }
+        if self.lost.take().is_some() {
+            outputs.push_back(LumiOutput::Registration(RegistrationChange::Regained));
+        }
+    }
+
+    fn ask(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
+        let (attempts, interval) = match self.lost {
+            None => (self.schedule.attempts.get(), self.schedule.interval),
+            Some(_) => (1, RETRY),
+        };
+        self.phase = Phase::Asking { since: now, attempts_left: attempts - 1, next_attempt: now + interval };
+        outputs.push_back(LumiOutput::Transmit(self.register));
+    }
+
+    fn lose(&mut self, reason: LossReason, outputs: &mut VecDeque<LumiOutput>) {
+        if self.lost != Some(reason) {
+            self.lost = Some(reason);
+            outputs.push_back(LumiOutput::Registration(RegistrationChange::Lost(reason)));
+        }
+    }
+}
+
+/// How often a registration is refreshed unless told otherwise: as long as a user can stay unfindable after the
+/// node was started again, against one datagram more for each user and minute.
+pub const DEFAULT_REFRESH: Duration = Duration::from_secs(60);
+
+/// How far apart the tries are to regain a registration that is lost, and the least time between two refreshes: what
+/// may go on for ever puts no load on a node, and a user is found again soon.
+pub const RETRY: Duration = Duration::from_secs(5);
+
+/// A day: what is refreshed less often is not.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,64 @@
+//! What an agent asks its node, and what becomes of it.
+
+use std::num::NonZeroU8;
+use std::time::{Duration, Instant};
+
+use plumi_proto::{DecodeError, DeregisterCode, LocateOutcome, MiAddress, RegisterCode};
+
+/// How often a request is sent, and how far apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestSchedule {
+    /// How often it is sent in all.
+    pub attempts: NonZeroU8,
+    /// How long an answer is waited for before the request is sent again, and after it was sent last.
+    pub interval: Duration,
+}
+
+impl Default for RequestSchedule {
+    /// 5 times, 1000 ms apart.
+    fn default() -> Self {
+        Self { attempts: NonZeroU8::new(5).expect("is not 0"), interval: Duration::from_secs(1) }
+    }
+}
+
+/// What an agent asks its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LumiRequest {
+    /// Register the agent's user.
+    Register,
+    /// Deregister the agent's user.
+    Deregister,
+    /// Where is this user?
+    Locate(MiAddress),
+}
+
+/// Names one request, from [`LumiClient::request`](crate::LumiClient::request) to
+/// [`LumiOutput::Done`](crate::LumiOutput::Done).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub(super) u64);
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LumiAnswer {
+    /// To [`LumiRequest::Register`].
+    Register(RegisterCode),
+    /// To [`LumiRequest::Deregister`].
+    Deregister(DeregisterCode),
+    /// To [`LumiRequest::Locate`].
+    Locate(LocateOutcome),
+    /// It was answered, but what the answer carries is not well-formed.
+    Malformed(DecodeError),
+    /// It was not answered, as often as it was sent.
+    None,
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) id: RequestId,
+    pub(super) kind: LumiRequest,
+    /// It has been sent more than once.
+    pub(super) is_repeated: bool,
+    pub(super) attempts_left: u8,
+    pub(super) next_attempt: Instant,
+}
