@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mi_proto::Nickname;
-use plumi_proto::{DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress};
+use plumi_proto::{DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress, RegisterCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::time;
 use tracing::info;
 
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
-use crate::error::{CallError, DeregisterError, LocateError};
+use crate::error::{CallError, DeregisterError, LocateError, StartError};
 use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER};
 use crate::io::driver::{Driver, Ended};
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
-use crate::state::request::{LumiAnswer, LumiRequest};
+use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 
 /// A registered user who can call and be called. Cheap to clone.
 ///
@@ -126,15 +127,40 @@ impl Agent {
         self.deregister(None).await
     }
 
-    /// [`Agent::shutdown`] in a hurry: does not send what is waiting to be sent, asks the node at most `attempts`
-    /// times, and gives conversations 1 s to end meanwhile.
+    /// [`Agent::shutdown`] in a hurry, for a program that was told to end: returns within `limit`, whatever the node
+    /// and the peers do. The node is asked at once, and once more after half of `limit`; conversations are ended
+    /// meanwhile, without what is waiting to be sent.
     ///
     /// # Errors
     /// [`DeregisterError`].
-    pub async fn shutdown_within(&self, attempts: NonZeroU8) -> Result<(), DeregisterError> {
+    pub async fn shutdown_within(&self, limit: Duration) -> Result<(), DeregisterError> {
         self.stop(true);
-        let (deregistered, ()) = tokio::join!(self.deregister(Some(attempts)), self.0.closing.ended(HURRY));
+        let schedule = RequestSchedule { attempts: HURRIED_ATTEMPTS, interval: limit / 2 };
+        let deregistered = async {
+            let deregistered = time::timeout(limit, self.deregister(Some(schedule))).await;
+            deregistered.unwrap_or(Err(DeregisterError::NoAnswer { node: self.0.node }))
+        };
+        let (deregistered, ()) = tokio::join!(deregistered, self.0.closing.ended(limit));
         deregistered
+    }
+
+    /// For an agent that is being started: registers, and then lets callers in by `open`.
+    pub(crate) async fn register(&self, open: oneshot::Sender<()>) -> Result<(), StartError> {
+        match self.0.driver.request(LumiRequest::Register, None).await {
+            Ok(LumiAnswer::Register(RegisterCode::Registered)) => {
+                // The task is there for as long as this agent is.
+                _ = open.send(());
+                Ok(())
+            }
+            Ok(LumiAnswer::Register(RegisterCode::NoSuchUser)) => Err(StartError::NoSuchUser),
+            _ => Err(StartError::NoAnswer { node: self.0.node }),
+        }
+    }
+
+    /// Lets those go in order who have called by now.
+    pub(crate) async fn let_callers_go(&self) {
+        self.stop(false);
+        self.0.closing.ended(2 * LINGER).await;
     }
 
     fn stop(&self, hurried: bool) {
@@ -142,8 +168,8 @@ impl Agent {
         self.0.closing.begin(hurried);
     }
 
-    async fn deregister(&self, attempts: Option<NonZeroU8>) -> Result<(), DeregisterError> {
-        match self.0.driver.request(LumiRequest::Deregister, attempts).await {
+    async fn deregister(&self, schedule: Option<RequestSchedule>) -> Result<(), DeregisterError> {
+        match self.0.driver.request(LumiRequest::Deregister, schedule).await {
             Ok(LumiAnswer::Deregister(DeregisterCode::Deregistered)) => Ok(()),
             Ok(LumiAnswer::Deregister(DeregisterCode::NoSuchUser)) => Err(DeregisterError::NoSuchUser),
             Ok(_) => Err(DeregisterError::NoAnswer { node: self.0.node }),
@@ -173,7 +199,8 @@ async fn dial(
         Ok(connection) => connection,
         Err(error) => return drop(called.send(Err(error))),
     };
-    match connection.greet(&nickname, &mut terms.closing).await {
+    let greeted = connection.greet(&nickname, terms.closing.ends()).await;
+    match greeted {
         Ok(peer) => drop(called.send(Ok(talk::start(connection, peer, Some(to), terms, slot)))),
         Err(error) => {
             _ = called.send(Err(error));
@@ -189,5 +216,5 @@ impl Drop for Inner {
     }
 }
 
-/// How long conversations have to end when the program was told to.
-const HURRY: Duration = Duration::from_secs(1);
+/// How often a node is asked to deregister by a program that was told to end.
+const HURRIED_ATTEMPTS: NonZeroU8 = NonZeroU8::new(2).expect("is not 0");

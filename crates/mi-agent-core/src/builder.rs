@@ -1,15 +1,17 @@
 //! How an agent is set up and started.
 
+use std::future;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lumi_dns::{LookupError, NodeDirectory};
 use mi_proto::Nickname;
-use plumi_proto::{MiAddress, MiSocketAddress, RegisterCode};
+use plumi_proto::{MiAddress, MiSocketAddress};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
@@ -20,7 +22,7 @@ use crate::io::listener::{self, Reception};
 use crate::io::talk::Terms;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::refresh::DEFAULT_REFRESH;
-use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
+use crate::state::request::RequestSchedule;
 
 /// Sets up an [`Agent`]; from [`Agent::builder`].
 #[derive(Clone, Debug)]
@@ -142,16 +144,50 @@ impl AgentBuilder {
     /// # Errors
     /// [`StartError`].
     pub async fn start(self) -> Result<(Agent, Events), StartError> {
+        self.start_unless(future::pending(), Duration::ZERO).await
+    }
+
+    /// [`AgentBuilder::start`], until `interrupted`: then, if the node may have heard already, the user is
+    /// deregistered by [`Agent::shutdown_within`] `limit`.
+    ///
+    /// # Errors
+    /// [`StartError`]; [`StartError::Interrupted`] if it was.
+    pub async fn start_unless(
+        self,
+        interrupted: impl Future<Output = ()>,
+        limit: Duration,
+    ) -> Result<(Agent, Events), StartError> {
+        let mut interrupted = pin!(interrupted);
+        let (agent, events, open) = tokio::select! {
+            agent = self.prepare() => agent?,
+            () = &mut interrupted => return Err(StartError::Interrupted),
+        };
+        let registered = tokio::select! {
+            registered = agent.register(open) => registered,
+            () = &mut interrupted => {
+                // The node may not know of anybody to deregister.
+                _ = agent.shutdown_within(limit).await;
+                return Err(StartError::Interrupted);
+            }
+        };
+        if registered.is_err() {
+            agent.let_callers_go().await;
+        }
+        registered.map(|()| (agent, events))
+    }
+
+    /// An agent that is not registered yet. Callers wait until it is, and are let go in order if it never is.
+    async fn prepare(self) -> Result<(Agent, Events, oneshot::Sender<()>), StartError> {
         let user = self.address.user();
         let nickname = self.nickname.as_deref().unwrap_or(user.as_str());
         let nickname = Nickname::new(nickname).map_err(StartError::Nickname)?;
-        let cannot_listen = |error| StartError::Listen { address: self.listen, error };
-        let listener = TcpListener::bind(self.listen).await.map_err(cannot_listen)?;
-        let port = listener.local_addr().map_err(cannot_listen)?.port();
-
         let node = self.find_node().await?;
         let unreachable = |error| StartError::Unreachable { node, error };
         let (socket, route, node) = driver::connect(node).await.map_err(unreachable)?;
+        let cannot_listen = |error| StartError::Listen { address: self.listen, error };
+        // From here to the task that answers who calls, nothing is waited for: to drop a listener resets callers.
+        let listener = TcpListener::bind(self.listen).await.map_err(cannot_listen)?;
+        let port = listener.local_addr().map_err(cannot_listen)?.port();
         let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
         let ip = self.advertise.or(listening).unwrap_or(*route.ip());
         let listening = MiSocketAddress::new(SocketAddrV4::new(ip, port)).expect("a bound port is not 0");
@@ -168,25 +204,16 @@ impl AgentBuilder {
         let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
         let driver =
             Driver::start(socket, node, self.address, client, Arc::clone(&slots), events_sender.clone());
-        match driver.request(LumiRequest::Register, None).await {
-            Ok(LumiAnswer::Register(RegisterCode::Registered)) => {}
-            Ok(LumiAnswer::Register(RegisterCode::NoSuchUser)) => return Err(StartError::NoSuchUser),
-            _ => return Err(StartError::NoAnswer { node }),
-        }
-
         let closing = Closing::new();
-        let reception = Reception {
-            nickname: nickname.clone(),
-            terms: Terms { pace: self.pace, closing: closing.watch() },
-            slots: Arc::clone(&slots),
-            events: events_sender,
-            driver: driver.clone(),
-        };
-        tokio::spawn(listener::listen(listener, reception));
+        let terms = Terms { pace: self.pace, closing: closing.watch() };
+        let reception =
+            Reception::new(nickname.clone(), terms, Arc::clone(&slots), events_sender, driver.clone());
+        let (open, opened) = oneshot::channel();
+        tokio::spawn(listener::listen(listener, reception, opened));
         let pace = self.pace;
         let address = self.address;
         let agent = Agent::new(Inner { address, nickname, node, listening, driver, slots, pace, closing });
-        Ok((agent, Events(events)))
+        Ok((agent, Events(events), open))
     }
 
     async fn find_node(&self) -> Result<SocketAddrV4, StartError> {

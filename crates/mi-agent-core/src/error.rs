@@ -47,6 +47,10 @@ pub enum StartError {
     /// The default nickname, the user's name, was replaced by one that cannot be sent.
     #[error("the nickname {0}")]
     Nickname(TextError),
+    /// It was given up before the node answered, see
+    /// [`AgentBuilder::start_unless`](crate::AgentBuilder::start_unless).
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Why a user is registered no longer. Reads on from "registration lost: ".
@@ -122,8 +126,8 @@ pub enum CallError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeregisterError {
-    /// `RD1`.
-    #[error("no such user at its node")]
+    /// `RD1`: the user was removed; or is registered from elsewhere since, and stays so.
+    #[error("no such user at its node, or registered from elsewhere since")]
     NoSuchUser,
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer")]

@@ -38,7 +38,9 @@ mod io {
     pub(crate) mod closing;
     pub(crate) mod connection;
     pub(crate) mod driver;
+    pub(crate) mod incoming;
     pub(crate) mod listener;
+    pub(crate) mod places;
     pub(crate) mod talk;
 }
 mod state {

@@ -52,6 +52,12 @@ impl ClosingWatch {
         _ = self.0.wait_for(|phase| *phase != Phase::Open).await;
     }
 
+    /// [`ClosingWatch::begun`], and the reason it is for whoever is let go.
+    pub(crate) async fn ends(&mut self) -> &'static str {
+        self.begun().await;
+        "the agent ends"
+    }
+
     /// Waits until the end is in a hurry, if it ever is. Cancel safe.
     pub(crate) async fn hurried(&mut self) {
         if self.0.wait_for(|phase| *phase == Phase::Hurried).await.is_err() {

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use mi_proto::{Frame, FrameCodec, FrameError, Line, Nickname, Received};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::time;
-use tokio_util::codec::Framed;
+use tokio_util::codec::{Framed, FramedParts};
 
-use super::closing::ClosingWatch;
+use super::incoming::Incoming;
 use crate::safe_text::PeerText;
 
 /// A connection of frames.
@@ -32,6 +33,12 @@ impl Connection {
 
     pub(crate) fn new(stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        // Or else a cable that is pulled would never be noticed by who only listens.
+        let socket = SockRef::from(&stream);
+        let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PROBE_INTERVAL);
+        socket.set_tcp_keepalive(&probes)?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
         Ok(Self { frames: Framed::new(stream, FrameCodec::new()), remote })
     }
 }
@@ -40,14 +47,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Greets an agent that was called: ours first.
     ///
     /// # Errors
-    /// No nickname came in time, or before this agent ended.
+    /// No nickname came in time, or before it was `given_up`, for the reason that it says.
     pub(crate) async fn greet(
         &mut self,
         nickname: &Nickname,
-        closing: &mut ClosingWatch,
+        given_up: impl Future<Output = &'static str>,
     ) -> io::Result<PeerText> {
         self.send(Frame::Nickname(nickname.clone())).await?;
-        self.receive_nickname(closing).await
+        self.receive_nickname(given_up).await
     }
 
     /// Greets an agent that called: its nickname comes first. Ours goes out whatever comes.
@@ -57,9 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) async fn answer(
         &mut self,
         nickname: &Nickname,
-        closing: &mut ClosingWatch,
+        given_up: impl Future<Output = &'static str>,
     ) -> io::Result<PeerText> {
-        let peer = self.receive_nickname(closing).await;
+        let peer = self.receive_nickname(given_up).await;
         self.send(Frame::Nickname(nickname.clone())).await?;
         peer
     }
@@ -68,6 +75,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) async fn say(&mut self, line: Line, pace: Duration) -> io::Result<()> {
         time::sleep(pace).await;
         self.send(Frame::Line(line)).await
+    }
+
+    /// Both directions, to be used at the same time.
+    pub(crate) fn split(self) -> (Framed<WriteHalf<S>, FrameCodec>, Incoming<ReadHalf<S>>) {
+        let parts = self.frames.into_parts();
+        let (reader, writer) = tokio::io::split(parts.io);
+        let mut outgoing = FramedParts::new::<Frame>(writer, parts.codec.clone());
+        outgoing.write_buf = parts.write_buf;
+        // What came with the nickname.
+        let mut incoming = FramedParts::new::<Frame>(reader, parts.codec);
+        incoming.read_buf = parts.read_buf;
+        (Framed::from_parts(outgoing), Incoming::new(Framed::from_parts(incoming)))
     }
 
     /// Ends the connection in order: FIN, then everything the peer still sends is read.
@@ -88,10 +107,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         within(GREETING_TIMEOUT, self.frames.send(frame)).await?.map_err(into_io)
     }
 
-    async fn receive_nickname(&mut self, closing: &mut ClosingWatch) -> io::Result<PeerText> {
+    async fn receive_nickname(
+        &mut self,
+        given_up: impl Future<Output = &'static str>,
+    ) -> io::Result<PeerText> {
         let received = tokio::select! {
+            // Who has given it is heard.
+            biased;
             received = within(GREETING_TIMEOUT, self.frames.next()) => received?,
-            () = closing.begun() => return Err(io::Error::other("the agent ends")),
+            reason = given_up => return Err(io::Error::other(reason)),
         };
         match received.transpose().map_err(into_io)? {
             Some(nickname @ Received::Nickname(_)) => {
@@ -122,16 +146,28 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A nickname is one small frame, sent at once.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A conversation in which nothing is said for so long is asked whether the other side is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// How far apart it is asked. With a [`USER_TIMEOUT`] that is over by then, the kernel takes the first question that
+/// is not answered for so long as the end.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What was sent and is not acknowledged for so long is lost, and the connection with it.
+#[cfg(target_os = "linux")]
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How long after our FIN the peer's is waited for.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
+
     use tokio::io::DuplexStream;
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
-    use super::super::closing::Closing;
     use super::*;
 
     fn pair() -> (Connection<DuplexStream>, DuplexStream) {
@@ -140,22 +176,31 @@ mod tests {
         (Connection { frames: Framed::new(ours, FrameCodec::new()), remote }, theirs)
     }
 
+    /// Frames are not gathered, and a peer that is gone is noticed, by the caller and by the callee.
     #[tokio::test]
-    async fn the_kernel_does_not_gather_frames() {
+    async fn the_kernel_is_told_what_a_conversation_needs() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let connection = Connection::open(listener.local_addr().unwrap()).await.unwrap();
-        assert!(connection.frames.get_ref().nodelay().unwrap());
+        let caller = Connection::open(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, remote) = listener.accept().await.unwrap();
+        let callee = Connection::new(stream, remote).unwrap();
+        for connection in [caller, callee] {
+            let socket = SockRef::from(connection.frames.get_ref());
+            assert!(socket.tcp_nodelay().unwrap());
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_INTERVAL);
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_keeps_its_distance_from_the_nickname() {
         let (mut connection, mut peer) = pair();
-        let closing = Closing::new();
-        let mut watch = closing.watch();
         let start = Instant::now();
         let ours = async {
             peer.write_all(b"N02u2").await.unwrap();
-            connection.answer(&Nickname::new("u1").unwrap(), &mut watch).await.unwrap();
+            connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
             connection.say(Line::new("busy").unwrap(), Duration::from_millis(20)).await.unwrap();
         };
         ours.await;
@@ -170,12 +215,15 @@ mod tests {
     async fn a_caller_is_greeted_whatever_happens() {
         for ends in [false, true] {
             let (mut connection, mut peer) = pair();
-            let closing = Closing::new();
-            let mut watch = closing.watch();
-            if ends {
-                closing.begin(false);
-            }
-            connection.answer(&Nickname::new("u1").unwrap(), &mut watch).await.unwrap_err();
+            let start = Instant::now();
+            let given_up = async {
+                if !ends {
+                    pending::<()>().await;
+                }
+                "the agent ends"
+            };
+            connection.answer(&Nickname::new("u1").unwrap(), given_up).await.unwrap_err();
+            assert_eq!(start.elapsed(), if ends { Duration::ZERO } else { GREETING_TIMEOUT });
             let mut bytes = [0; 5];
             peer.read_exact(&mut bytes).await.unwrap();
             assert_eq!(&bytes, b"N02u1");
@@ -185,10 +233,8 @@ mod tests {
     #[tokio::test]
     async fn the_end_reads_what_is_no_frame_too() {
         let (mut connection, mut peer) = pair();
-        let closing = Closing::new();
-        let mut watch = closing.watch();
         peer.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-        connection.answer(&Nickname::new("u1").unwrap(), &mut watch).await.unwrap_err();
+        connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap_err();
         let writes = async {
             // More than fits on the way: it is taken only if it is read.
             peer.write_all(&[b'x'; 4096]).await.unwrap();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::num::NonZeroU8;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -18,19 +17,21 @@ use crate::error::RefreshError;
 use crate::event::Event;
 use crate::state::client::{LumiClient, LumiOutput};
 use crate::state::refresh::{LossReason, RegistrationChange};
-use crate::state::request::{LumiAnswer, LumiRequest, RequestId};
+use crate::state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 
 /// The way to the driver's task. The task ends when the last of these is gone, or when the user has been
 /// deregistered; before it ends, it deregisters a user who is registered.
 #[derive(Clone, Debug)]
 pub(crate) struct Driver {
     commands: mpsc::Sender<Command>,
+    /// For what does not wait until there is room for another request: the end.
+    urgent: mpsc::Sender<Command>,
     /// How the deregistration ended, for who asks for it once more.
     deregistered: Arc<OnceLock<LumiAnswer>>,
 }
 
 enum Command {
-    Request(LumiRequest, Option<NonZeroU8>, oneshot::Sender<LumiAnswer>),
+    Request(LumiRequest, Option<RequestSchedule>, oneshot::Sender<LumiAnswer>),
     TakeAsker(oneshot::Sender<Option<MiAddress>>),
 }
 
@@ -49,6 +50,7 @@ impl Driver {
         events: mpsc::Sender<Event>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
+        let (urgent, urgent_receiver) = mpsc::channel(MAX_COMMANDS);
         let party = address.to_string();
         let deregistered = Arc::default();
         let task = Task {
@@ -62,19 +64,20 @@ impl Driver {
             loss: None,
             told_loss: None,
         };
-        tokio::spawn(task.run(receiver, events));
-        Self { commands, deregistered }
+        tokio::spawn(task.run(receiver, urgent_receiver, events));
+        Self { commands, urgent, deregistered }
     }
 
-    /// Carries out a request, and waits for how it ends.
+    /// Carries out a request, by a schedule of its own if there is one, and waits for how it ends.
     pub(crate) async fn request(
         &self,
         request: LumiRequest,
-        attempts: Option<NonZeroU8>,
+        schedule: Option<RequestSchedule>,
     ) -> Result<LumiAnswer, Ended> {
         let (sender, answer) = oneshot::channel();
+        let way = if request == LumiRequest::Deregister { &self.urgent } else { &self.commands };
         // A command that the task has not taken is dropped with it, and so is its sender.
-        _ = self.commands.send(Command::Request(request, attempts, sender)).await;
+        _ = way.send(Command::Request(request, schedule, sender)).await;
         match (answer.await, self.deregistered.get()) {
             (Ok(answer), _) => Ok(answer),
             (Err(_), Some(&answer)) if request == LumiRequest::Deregister => Ok(answer),
@@ -105,7 +108,12 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>, events: mpsc::Sender<Event>) {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut urgent: mpsc::Receiver<Command>,
+        events: mpsc::Sender<Event>,
+    ) {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         let (mut is_ending, mut is_held) = (false, true);
         while !(is_ending && self.client.is_idle()) {
@@ -122,11 +130,11 @@ impl Task {
                     Ok((_, SocketAddr::V6(_))) => {}
                     Err(error) => self.receive_failed(&error).await,
                 },
-                command = commands.recv(), if is_held && self.client.has_room() => match command {
+                command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {
                     // Whoever deregisters once more, perhaps in more of a hurry, hears of it with the first.
                     Some(Command::Request(request, ..)) if is_ending && request != LumiRequest::Deregister => {}
-                    Some(Command::Request(request, attempts, answer)) => {
-                        let id = self.client.request(now(), request, attempts);
+                    Some(Command::Request(request, schedule, answer)) => {
+                        let id = self.client.request(now(), request, schedule);
                         self.waiting.insert(id, answer);
                         is_ending |= request == LumiRequest::Deregister;
                     }
@@ -200,7 +208,7 @@ impl Task {
                     }
                 }
                 LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
-                    warn!(node = %self.node, ?reason, "the registration is lost");
+                    info!(node = %self.node, ?reason, "the registration is lost");
                     self.loss = Some(reason);
                 }
                 LumiOutput::Registration(RegistrationChange::Regained) => {
@@ -209,6 +217,19 @@ impl Task {
                 }
             }
         }
+    }
+}
+
+/// The next command; `None` when nobody can give any more. Cancel safe.
+async fn next(
+    commands: &mut mpsc::Receiver<Command>,
+    urgent: &mut mpsc::Receiver<Command>,
+    has_room: bool,
+) -> Option<Command> {
+    tokio::select! {
+        biased;
+        Some(command) = commands.recv(), if has_room => Some(command),
+        command = urgent.recv() => command,
     }
 }
 

@@ -1,17 +1,19 @@
 //! Calls from others.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mi_proto::{Line, Nickname};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, TryAcquireError, mpsc};
-use tokio::time;
+use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::{task, time};
 use tracing::{debug, warn};
 
 use super::connection::Connection;
 use super::driver::Driver;
+use super::places::{Place, Places};
 use super::talk::{self, Terms};
 use crate::event::Event;
 use crate::safe_text::PeerText;
@@ -19,73 +21,128 @@ use crate::safe_text::PeerText;
 /// What it takes to receive a call.
 #[derive(Clone)]
 pub(crate) struct Reception {
-    pub(crate) nickname: Nickname,
-    pub(crate) terms: Terms,
+    nickname: Nickname,
+    terms: Terms,
     /// One permit for each conversation the agent may have.
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) events: mpsc::Sender<Event>,
-    pub(crate) driver: Driver,
+    slots: Arc<Semaphore>,
+    events: mpsc::Sender<Event>,
+    driver: Driver,
+    /// For those who have not given a nickname yet.
+    waiting: Places,
+    /// For those who are on their way out.
+    leaving: Places,
 }
 
-/// Accepts connections until the agent ends. Those who had connected by then are let go in order.
-pub(crate) async fn listen(listener: TcpListener, reception: Reception) {
-    let greetings = Arc::new(Semaphore::new(MAX_GREETINGS));
+/// Accepts connections from when it is `opened` until the agent ends. Those who had connected by then are let go in
+/// order; until it is opened, they wait.
+pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: oneshot::Receiver<()>) {
     let mut closing = reception.terms.closing.clone();
-    loop {
-        let accepted = async {
-            let greeting = Arc::clone(&greetings).acquire_owned().await.expect("is never closed");
-            (listener.accept().await, greeting)
-        };
-        let (accepted, greeting) = tokio::select! {
-            accepted = accepted => accepted,
-            () = closing.begun() => break,
-        };
-        match accepted {
-            Ok((stream, remote)) => reception.clone().spawn(stream, remote, greeting),
-            Err(error) => {
-                warn!(%error, "cannot accept a call");
-                time::sleep(ERROR_PAUSE).await;
-            }
-        }
+    tokio::select! {
+        () = accept(&listener, &reception, opened) => {}
+        () = closing.begun() => {}
     }
     // To close the listener resets whoever waits in its queue.
     let Ok(listener) = listener.into_std() else { return };
-    while let Ok((stream, remote)) = listener.accept() {
-        match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-            Ok(stream) => reception.clone().spawn(stream, remote, ()),
-            Err(error) => debug!(%remote, %error, "a call that was gone at once"),
+    let mut failures = 0;
+    loop {
+        match listener.accept() {
+            Ok((stream, remote)) => {
+                match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                    Ok(stream) => reception.clone().spawn(stream, remote),
+                    Err(error) => debug!(%remote, %error, "a call that was gone at once"),
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if failures == MAX_FAILURES => {
+                warn!(%error, "cannot let go in order who has called");
+                break;
+            }
+            Err(error) => {
+                debug!(%error, "cannot accept a call");
+                failures += 1;
+                time::sleep(ERROR_PAUSE).await;
+            }
         }
+        task::yield_now().await;
+    }
+}
+
+/// Ends only if it is never `opened`.
+async fn accept(listener: &TcpListener, reception: &Reception, opened: oneshot::Receiver<()>) {
+    if opened.await.is_err() {
+        return;
+    }
+    let mut is_failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => {
+                is_failing = false;
+                reception.clone().spawn(stream, remote);
+            }
+            // They wait in the kernel's queue.
+            Err(error) => {
+                if !is_failing {
+                    warn!(%error, "cannot accept calls");
+                }
+                is_failing = true;
+                time::sleep(ERROR_PAUSE).await;
+            }
+        }
+        // Whoever is there is heard before somebody comes who may take the place.
+        task::yield_now().await;
     }
 }
 
 impl Reception {
-    /// Receives a call in a task of its own, which holds `permit` for as long as it lasts.
-    fn spawn(self, stream: TcpStream, remote: SocketAddr, permit: impl Send + 'static) {
+    pub(crate) fn new(
+        nickname: Nickname,
+        terms: Terms,
+        slots: Arc<Semaphore>,
+        events: mpsc::Sender<Event>,
+        driver: Driver,
+    ) -> Self {
+        let waiting = Places::new(MAX_WAITING, MAX_WAITING_OF_ONE_IP);
+        let leaving = Places::new(MAX_LEAVING, MAX_LEAVING);
+        Self { nickname, terms, slots, events, driver, waiting, leaving }
+    }
+
+    /// Receives a call in a task of its own.
+    fn spawn(self, stream: TcpStream, remote: SocketAddr) {
         match Connection::new(stream, remote) {
             Ok(connection) => {
-                tokio::spawn(async move {
-                    self.receive(connection).await;
-                    drop(permit);
-                });
+                let place = self.waiting.take(remote.ip());
+                tokio::spawn(self.receive(connection, place));
             }
             Err(error) => debug!(%remote, %error, "a call that was gone at once"),
         }
     }
 
-    async fn receive(mut self, mut connection: Connection) {
+    async fn receive(mut self, mut connection: Connection, mut place: Place) {
         let remote = connection.remote;
-        let nickname = match connection.answer(&self.nickname, &mut self.terms.closing).await {
+        let given_up = async {
+            tokio::select! {
+                reason = self.terms.closing.ends() => reason,
+                () = place.lost() => {
+                    // What has come by now is looked at once more.
+                    task::yield_now().await;
+                    "others call"
+                }
+            }
+        };
+        let answered = connection.answer(&self.nickname, given_up).await;
+        drop(place);
+        let nickname = match answered {
             Ok(nickname) => nickname,
             Err(error) => {
                 debug!(%remote, %error, "a call without a nickname");
-                return connection.close().await;
+                return self.let_go(connection).await;
             }
         };
         let slot = match Arc::clone(&self.slots).try_acquire_owned() {
             Ok(slot) => slot,
             Err(TryAcquireError::NoPermits) => return self.refuse(connection, nickname).await,
             // The agent ends.
-            Err(TryAcquireError::Closed) => return connection.close().await,
+            Err(TryAcquireError::Closed) => return self.let_go(connection).await,
         };
         let Ok(event) = self.events.try_reserve() else {
             drop(slot);
@@ -95,22 +152,54 @@ impl Reception {
         event.send(Event::Incoming(talk::start(connection, nickname, asker, self.terms.clone(), slot)));
     }
 
-    async fn refuse(&self, mut connection: Connection, nickname: PeerText) {
+    async fn refuse(&self, connection: Connection, nickname: PeerText) {
         let remote = connection.remote;
-        if let Err(error) = connection.say(Line::new(BUSY).expect("fits a frame"), self.terms.pace).await {
-            debug!(%remote, %error, "cannot say busy");
+        let say_busy = async |connection: &mut Connection| {
+            if let Err(error) = connection.say(Line::new(BUSY).expect("fits a frame"), self.terms.pace).await
+            {
+                debug!(%remote, %error, "cannot say busy");
+            }
+            // Nobody need read it; then it is lost.
+            _ = self.events.try_send(Event::Refused { nickname, remote });
+        };
+        self.leave(connection, say_busy).await;
+    }
+
+    async fn let_go(&self, connection: Connection) {
+        self.leave(connection, async |_| {}).await;
+    }
+
+    /// Ends a connection in order, after `last_words`. Of too many that take their time, the oldest is closed as it
+    /// is: with a FIN, as everything that came has been read.
+    async fn leave(&self, mut connection: Connection, last_words: impl AsyncFnOnce(&mut Connection)) {
+        let remote = connection.remote;
+        let mut place = self.leaving.take(remote.ip());
+        let left = async {
+            last_words(&mut connection).await;
+            connection.close().await;
+        };
+        tokio::select! {
+            biased;
+            () = left => {}
+            () = place.lost() => debug!(%remote, "a call that takes its time to end"),
         }
-        // Nobody need read it; then it is lost.
-        _ = self.events.try_send(Event::Refused { nickname, remote });
-        connection.close().await;
     }
 }
 
 /// What a caller is told while the user is in another conversation.
 const BUSY: &str = "busy: in another conversation, please call again later";
 
-/// Connections that have not given a nickname, or are being told "busy". The kernel queues the others.
-const MAX_GREETINGS: usize = 8;
+/// Connections that have not given a nickname: many more than there are at a time if all mean well.
+const MAX_WAITING: usize = 8;
+
+/// Those of them from one IP address, which may be that of a whole household.
+const MAX_WAITING_OF_ONE_IP: usize = 2;
+
+/// Connections that are being told "busy", or whose FIN is waited for: a small part of what a process may open.
+const MAX_LEAVING: usize = 64;
 
 /// After an error, such as too many open files, so that one that lasts does not take all of a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often that is waited for by an agent that ends: until those who are leaving have left.
+const MAX_FAILURES: u32 = 20;

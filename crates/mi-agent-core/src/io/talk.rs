@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use mi_proto::{Frame, FrameError, Line, Received};
 use plumi_proto::MiAddress;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{self, Instant};
 use tracing::debug;
@@ -27,8 +28,8 @@ pub(crate) struct Terms {
 
 /// Starts the conversation on `connection`, on which nicknames have been exchanged. It holds `slot` until the
 /// connection is closed and its end has been heard, or nobody is left to hear it.
-pub(crate) fn start(
-    connection: Connection,
+pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    connection: Connection<S>,
     nickname: PeerText,
     address: Option<MiAddress>,
     terms: Terms,
@@ -39,7 +40,7 @@ pub(crate) fn start(
     let (incoming, receiver) = mpsc::channel(MAX_INCOMING);
     let slot = Arc::new(slot);
     let receiver = LineReceiver::new(receiver, Arc::clone(&slot));
-    let (sink, stream) = connection.frames.split();
+    let (sink, stream) = connection.split();
     // The end of the agent waits for both directions.
     let closing = terms.closing.clone();
     tokio::spawn(async move {
@@ -113,21 +114,23 @@ async fn read(
     ended: oneshot::Receiver<Duration>,
 ) {
     let received = async {
+        let mut peer_ended = Some(peer_ended);
         while let Some(received) = stream.next().await {
             let line = match received {
+                // It is lost, but there may still be somebody who has to see a FIN.
+                _ if peer_ended.is_none() => continue,
                 Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.text())),
                 // A nickname is given once.
                 Ok(Received::Nickname(_)) => continue,
                 Err(error) => Err(ConversationError::Lost(into_io(error))),
             };
-            let is_lost = line.is_err();
+            if line.is_err() {
+                peer_ended.take().map(|peer_ended| peer_ended.send(()));
+            }
             // If nobody listens any more, what comes is read all the same: see below.
             _ = incoming.send(line).await;
-            if is_lost {
-                break;
-            }
         }
-        _ = peer_ended.send(());
+        peer_ended.map(|peer_ended| peer_ended.send(()));
     };
     let given_up = async {
         // The writer always tells.
@@ -151,8 +154,9 @@ pub(crate) const MAX_OUTGOING: u32 = 64;
 /// Lines received and not taken yet. When there are more, the peer has to wait.
 const MAX_INCOMING: usize = 64;
 
-/// How long the peer's FIN is waited for by an agent in a hurry.
-const HURRIED_LINGER: Duration = Duration::from_millis(300);
+/// [`LINGER`] in a hurry: for our FIN to leave, for the peer's, and for what comes until then that nobody takes. All
+/// three together are less than a program has that was told to end.
+const HURRIED_LINGER: Duration = Duration::from_millis(200);
 
 /// A peer that reads nothing for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
-use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use plumi_proto::{Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode, Registrant};
@@ -85,29 +84,40 @@ impl LumiClient {
         }
     }
 
-    /// Starts a request. Its first message is sent at once, at most `attempts` in all (by default as many as the
-    /// schedule says).
+    /// Starts a request. Its first message is sent at once, then it is repeated by `schedule`, or else by the one
+    /// of the settings.
     ///
     /// Once a registration has succeeded, it is refreshed, until a deregistration is asked for. That also ends the
-    /// registrations under way, which would undo it.
-    pub fn request(&mut self, now: Instant, kind: LumiRequest, attempts: Option<NonZeroU8>) -> RequestId {
+    /// registrations under way, which would undo it, and takes the place of a deregistration that was asked for
+    /// before: both end with what becomes of the new one.
+    pub fn request(
+        &mut self,
+        now: Instant,
+        kind: LumiRequest,
+        schedule: Option<RequestSchedule>,
+    ) -> RequestId {
+        let schedule = schedule.unwrap_or(self.schedule);
         match kind {
             LumiRequest::Register => self.refresh.yield_to_request(),
             LumiRequest::Deregister => {
                 self.refresh.end();
                 self.end_requests(|kind| *kind == LumiRequest::Register, LumiAnswer::None);
+                for before in self.requests.iter_mut().filter(|request| request.kind == kind) {
+                    before.attempts_left = 0;
+                    before.next_attempt = now + schedule.interval * u32::from(schedule.attempts.get());
+                }
             }
             LumiRequest::Locate(_) => {}
         }
         self.requested += 1;
         let id = RequestId(self.requested);
-        let attempts = attempts.unwrap_or(self.schedule.attempts).get();
         self.requests.push(Request {
             id,
             kind,
             is_repeated: false,
-            attempts_left: attempts - 1,
-            next_attempt: now + self.schedule.interval,
+            attempts_left: schedule.attempts.get() - 1,
+            interval: schedule.interval,
+            next_attempt: now + schedule.interval,
         });
         self.outputs.push_back(LumiOutput::Transmit(self.message(kind)));
         id
@@ -194,7 +204,7 @@ impl LumiClient {
             request.is_repeated = true;
             request.attempts_left -= 1;
             // Not counted from when it was due: after a freeze, tries must not follow on each other.
-            request.next_attempt = now + self.schedule.interval;
+            request.next_attempt = now + request.interval;
             kinds.push(request.kind);
             true
         });

@@ -60,5 +60,6 @@ pub(super) struct Request {
     /// It has been sent more than once.
     pub(super) is_repeated: bool,
     pub(super) attempts_left: u8,
+    pub(super) interval: Duration,
     pub(super) next_attempt: Instant,
 }

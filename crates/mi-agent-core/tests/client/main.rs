@@ -240,14 +240,45 @@ fn a_deregistration_is_not_undone() {
 }
 
 #[test]
-fn fewer_attempts_can_be_asked_for() {
+fn another_schedule_can_be_asked_for() {
     let mut client = TestClient::new();
-    let id = client.client.request(client.now(), LumiRequest::Deregister, NonZeroU8::new(2));
+    let id = client.client.request(client.now(), LumiRequest::Deregister, Some(hurried()));
     assert_eq!(client.drain(), [sends("PDlaura@bb.com")]);
-    client.pass_to(1.0);
+    client.pass_to(0.4);
     assert_eq!(client.timeout(), [sends("PDlaura@bb.com")]);
-    client.pass_to(2.0);
+    client.pass_to(0.8);
     assert_eq!(client.timeout(), [LumiOutput::Done(id, LumiAnswer::None)]);
+}
+
+/// Two tries are two, also for who was less in a hurry before.
+#[test]
+fn a_deregistration_takes_the_place_of_the_one_before() {
+    let deregistered = LumiAnswer::Deregister(DeregisterCode::Deregistered);
+    for (answer, told) in [(None, LumiAnswer::None), (Some("RD0"), deregistered)] {
+        let mut client = TestClient::new();
+        let first = client.request(LumiRequest::Deregister, "PDlaura@bb.com");
+        client.pass_to(0.9);
+        let second = client.client.request(client.now(), LumiRequest::Deregister, Some(hurried()));
+        assert_eq!(client.drain(), [sends("PDlaura@bb.com")]);
+        client.pass_to(1.3);
+        assert_eq!(client.timeout(), [sends("PDlaura@bb.com")]);
+        client.pass_to(1.69);
+        assert_eq!(client.timeout(), []);
+        let ended = match answer {
+            Some(answer) => client.receive(NODE, answer),
+            None => {
+                client.pass_to(1.7);
+                client.timeout()
+            }
+        };
+        assert_eq!(ended, [LumiOutput::Done(first, told), LumiOutput::Done(second, told)]);
+        assert!(client.client.is_idle());
+    }
+}
+
+fn hurried() -> RequestSchedule {
+    let attempts = NonZeroU8::new(2).expect("is not 0");
+    RequestSchedule { attempts, interval: Duration::from_millis(400) }
 }
 
 #[test]
