@@ -6,3 +6,4 @@ mod location;
 mod lumi_node;
 mod mi_agent;
 mod readme;
+mod registration;

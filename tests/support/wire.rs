@@ -50,6 +50,11 @@ impl Wire {
         self.nodes.insert(at, Node::new(roster, at, NodeSettings::default()));
     }
 
+    /// Takes the node at `at` off the wire, as when its program was ended. With [`Wire::add_node`] it starts again.
+    pub fn remove_node(&mut self, at: &str) {
+        self.nodes.remove(&socket(at));
+    }
+
     /// Adds the agent of `address`, whose node must be there, and who listens for conversations at `listening`.
     pub fn add_agent(&mut self, at: &str, address: &str, listening: &str) {
         let address: MiAddress = address.parse().expect("an address");

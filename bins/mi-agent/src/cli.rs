@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use mi_proto::Nickname;
@@ -37,6 +38,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "IP", value_parser = reachable)]
     pub(crate) advertise: Option<Ipv4Addr>,
 
+    /// How often to register again, which a restarted node needs; 5 s is the least [default: 60]
+    #[arg(long, value_name = "SECONDS|off", value_parser = refresh)]
+    pub(crate) refresh: Option<Refresh>,
+
     /// Message log, - is stdout [default: mi-agent-ADDRESS.log in the working directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
@@ -56,6 +61,21 @@ pub(crate) struct Cli {
     /// Fewer diagnostics on stderr
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) quiet: u8,
+}
+
+/// How often a registration is refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    Every(Duration),
+    Off,
+}
+
+fn refresh(text: &str) -> Result<Refresh, &'static str> {
+    match (text, text.parse()) {
+        ("off", _) => Ok(Refresh::Off),
+        (_, Ok(seconds @ 1..)) => Ok(Refresh::Every(Duration::from_secs(seconds))),
+        _ => Err("it is a number of seconds, 1 or more, or off"),
+    }
 }
 
 fn node(text: &str) -> Result<SocketAddrV4, &'static str> {

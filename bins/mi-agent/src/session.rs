@@ -2,7 +2,6 @@
 
 use std::future;
 use std::io;
-use std::num::NonZeroU8;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,12 +12,13 @@ use mi_agent_core::{
 };
 use plumi_proto::MiAddress;
 use tokio::io::AsyncWrite;
+use tokio::time;
 
 use crate::command::{Command, CommandError, HELP};
 use crate::exit;
 use crate::input::Input;
 use crate::screen::Screen;
-use crate::signals::Signals;
+use crate::signals::{HURRY, LAST_WORDS, Signals};
 
 /// A running agent and the user who types.
 pub(crate) struct Session<W> {
@@ -40,13 +40,6 @@ struct Talk {
     lost: bool,
 }
 
-/// Why the session ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaving {
-    Quit,
-    Signal,
-}
-
 impl<W: AsyncWrite + Unpin> Session<W> {
     pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>) -> Self {
         Self { agent, events, input, screen, calling: None, saying: None, talk: None }
@@ -59,37 +52,20 @@ impl<W: AsyncWrite + Unpin> Session<W> {
     /// Nothing can be printed any more. The user has been deregistered all the same.
     pub(crate) async fn run(mut self, signals: &mut Signals, hints: bool) -> io::Result<ExitCode> {
         let agent = self.agent.clone();
-        let leaving = tokio::select! {
-            leaving = self.converse(hints) => leaving,
-            () = signals.next() => Ok(Leaving::Signal),
-        };
-        let left = match leaving {
-            Ok(Leaving::Quit) => tokio::select! {
-                left = self.leave(Leaving::Quit) => left,
-                () = signals.next() => self.leave_in_a_hurry(signals).await,
-            },
-            Ok(Leaving::Signal) => self.leave_in_a_hurry(signals).await,
-            Err(error) => Err(error),
+        let left = tokio::select! {
+            left = async { self.converse(hints).await?; self.leave().await } => left,
+            () = signals.next() => return self.leave_in_a_hurry(signals).await,
         };
         if left.is_err() {
             // There is nobody left to tell how it went.
             (self.talk, self.calling) = (None, None);
-            _ = agent.shutdown_within(HURRIED_ATTEMPTS).await;
+            _ = agent.shutdown_within(HURRY).await;
         }
         left
     }
 
-    async fn leave_in_a_hurry(&mut self, signals: &mut Signals) -> io::Result<ExitCode> {
-        self.screen.hurry();
-        tokio::select! {
-            left = self.leave(Leaving::Signal) => return left,
-            () = signals.interrupted() => {}
-        }
-        self.screen.failure(format_args!("left without being deregistered")).await?;
-        Ok(ExitCode::from(exit::FAILURE))
-    }
-
-    async fn converse(&mut self, hints: bool) -> io::Result<Leaving> {
+    /// Until the user wants to leave.
+    async fn converse(&mut self, hints: bool) -> io::Result<()> {
         let agent = &self.agent;
         self.screen.news(format_args!("registered {} at node {}", agent.address(), agent.node())).await?;
         self.screen.news(format_args!("listening for conversations on {}", agent.listening())).await?;
@@ -107,8 +83,8 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                 (to, called) = outcome(&mut self.calling) => self.called(to, called).await?,
                 said = outcome(&mut self.saying) => self.said(said).await?,
                 line = self.input.next(), if takes_input => match line {
-                    Some(line) => if self.typed(&line).await? { return Ok(Leaving::Quit) },
-                    None => return Ok(Leaving::Quit),
+                    Some(line) => if self.typed(&line).await? { return Ok(()) },
+                    None => return Ok(()),
                 },
             }
         }
@@ -177,6 +153,13 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                 let news = format_args!("{nickname} at {remote} called, and was told that you are busy");
                 self.screen.news(news).await
             }
+            Event::RegistrationLost { reason } => {
+                self.screen.failure(format_args!("registration lost: {reason}")).await
+            }
+            Event::RegistrationRegained => {
+                let (address, node) = (self.agent.address(), self.agent.node());
+                self.screen.news(format_args!("registered {address} again at node {node}")).await
+            }
             _ => Ok(()),
         }
     }
@@ -226,23 +209,29 @@ impl<W: AsyncWrite + Unpin> Session<W> {
         }
     }
 
-    async fn leave(&mut self, leaving: Leaving) -> io::Result<ExitCode> {
-        match leaving {
-            Leaving::Quit => {
-                self.hang_up().await?;
-                let deregistered = self.agent.shutdown().await;
-                self.deregistered(deregistered).await
-            }
-            Leaving::Signal => {
-                self.saying = None;
-                let agent = self.agent.clone();
-                // At the same time: the node must not wait for a peer.
-                let (deregistered, hung_up) =
-                    tokio::join!(agent.shutdown_within(HURRIED_ATTEMPTS), self.hang_up());
-                hung_up?;
-                self.deregistered(deregistered).await
-            }
+    async fn leave(&mut self) -> io::Result<ExitCode> {
+        self.hang_up().await?;
+        let deregistered = self.agent.shutdown().await;
+        self.deregistered(deregistered).await
+    }
+
+    /// Within [`HURRY`] and [`LAST_WORDS`], whatever the node, the peer and the terminal do.
+    async fn leave_in_a_hurry(&mut self, signals: &mut Signals) -> io::Result<ExitCode> {
+        self.screen.hurry(HURRY + LAST_WORDS);
+        self.saying = None;
+        let agent = self.agent.clone();
+        let leaving = async {
+            // At the same time: the node must not wait for a peer.
+            let (deregistered, _) =
+                tokio::join!(agent.shutdown_within(HURRY), time::timeout(HURRY, self.hang_up()));
+            deregistered
+        };
+        tokio::select! {
+            deregistered = leaving => return self.deregistered(deregistered).await,
+            () = signals.interrupted() => {}
         }
+        self.screen.failure(format_args!("left without being deregistered")).await?;
+        Ok(ExitCode::from(exit::FAILURE))
     }
 
     /// Ends what there is, and tells what the peer still says.
@@ -290,6 +279,3 @@ async fn outcome<T>(begun: &mut Option<BoxFuture<'static, T>>) -> T {
         None => future::pending().await,
     }
 }
-
-/// How often a node is asked to deregister by a program that was told to end.
-const HURRIED_ATTEMPTS: NonZeroU8 = NonZeroU8::new(2).expect("is not 0");

@@ -1,39 +1,87 @@
 //! SIGINT, SIGTERM and SIGHUP: deregister and leave.
 
-use std::io;
+use std::time::Duration;
+use std::{future, io, process, thread};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time;
+
+use crate::exit;
 
 /// The signals that end the program.
 #[derive(Debug)]
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
+pub(crate) struct Signals(mpsc::Receiver<SignalKind>);
 
 impl Signals {
-    /// From now on they no longer kill the program.
+    /// From now on they no longer kill the program. After the first one, it has [`LAST_RESORT`] to end by itself.
+    ///
+    /// A thread of its own sees to that: to write to a stdout or a log that nobody takes may hold everything else.
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (sender, signals) = mpsc::channel(MAX_SIGNALS);
+        let guard = runtime.enter();
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        drop(guard);
+        thread::spawn(move || {
+            runtime.block_on(async {
+                let mut deadline = None;
+                loop {
+                    let caught = tokio::select! {
+                        _ = interrupt.recv() => SignalKind::interrupt(),
+                        _ = terminate.recv() => SignalKind::terminate(),
+                        _ = hang_up.recv() => SignalKind::hangup(),
+                        () = reached(deadline) => break,
+                    };
+                    deadline.get_or_insert(time::Instant::now() + LAST_RESORT);
+                    // Nobody presses Ctrl-C so often and means more by it.
+                    _ = sender.try_send(caught);
+                }
+            });
+            // Whoever could return to main is held.
+            process::exit(exit::FAILURE.into())
+        });
+        Ok(Self(signals))
     }
 
     /// The next one. Cancel safe.
     pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
+        self.caught().await;
     }
 
     /// The next SIGINT: somebody presses Ctrl-C. A terminal that closes may send SIGHUP twice, and means it once.
     /// Cancel safe.
     pub(crate) async fn interrupted(&mut self) {
-        self.interrupt.recv().await;
+        while self.caught().await != SignalKind::interrupt() {}
+    }
+
+    async fn caught(&mut self) -> SignalKind {
+        match self.0.recv().await {
+            Some(caught) => caught,
+            // The thread goes on for as long as the program.
+            None => future::pending().await,
+        }
     }
 }
+
+async fn reached(deadline: Option<time::Instant>) {
+    match deadline {
+        Some(deadline) => time::sleep_until(deadline).await,
+        None => future::pending().await,
+    }
+}
+
+/// Signals caught and not looked at yet.
+const MAX_SIGNALS: usize = 16;
+
+/// How long the node and the peers have when the program is told to end: it is gone within a second.
+pub(crate) const HURRY: Duration = Duration::from_millis(600);
+
+/// How much longer there is for what is printed then.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// When the program ends, even if it is held: after it should have ended by itself.
+const LAST_RESORT: Duration = Duration::from_millis(950);

@@ -2,23 +2,19 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::num::NonZeroU8;
-use std::pin::pin;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use lumi_dns::NodeDirectory;
-use mi_agent_core::{Agent, AgentBuilder};
+use mi_agent_core::{Agent, AgentBuilder, StartError};
 use plumi_proto::MiAddress;
 use tokio::io::AsyncWrite;
-use tokio::time;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Refresh};
 use crate::input::Input;
 use crate::screen::Screen;
 use crate::session::Session;
-use crate::signals::Signals;
+use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::{exit, logging};
 
 /// Registers the user and runs the session.
@@ -54,23 +50,13 @@ async fn session<W: AsyncWrite + Unpin>(
             () = signals.next() => return Ok(ExitCode::from(exit::FAILURE)),
         }
     }
-    let mut start = pin!(builder.start());
-    let started = tokio::select! {
-        started = &mut start => started,
-        () = signals.next() => {
-            screen.hurry();
-            // The node may have heard: whoever is online there has to be deregistered.
-            if let Ok(Ok((agent, _))) = time::timeout(LATE_ANSWER, start).await {
-                _ = agent.shutdown_within(NonZeroU8::MIN).await;
-            }
-            screen.failure(format_args!("cannot register {address}: interrupted")).await?;
-            return Ok(ExitCode::from(exit::FAILURE));
-        }
-    };
-    match started {
+    match builder.start_unless(signals.next(), HURRY).await {
         Ok((agent, events)) => Session::new(agent, events, Input::start(), screen).run(signals, hints).await,
         Err(error) => {
             let failure = format!("cannot register {address}: {error}");
+            if matches!(error, StartError::Interrupted) {
+                screen.hurry(LAST_WORDS);
+            }
             tokio::select! {
                 told = async { screen.failure(format_args!("{failure}")).await } => told?,
                 () = signals.next() => {}
@@ -95,11 +81,13 @@ fn builder(cli: &Cli, address: MiAddress) -> anyhow::Result<AgentBuilder> {
             builder = builder.directory(directory.build().context("cannot ask for domains")?);
         }
     }
+    match cli.refresh {
+        Some(Refresh::Every(interval)) => builder = builder.refresh(Some(interval)),
+        Some(Refresh::Off) => builder = builder.refresh(None),
+        None => {}
+    }
     if let Some(ip) = cli.advertise {
         builder = builder.advertise(ip);
     }
     Ok(builder)
 }
-
-/// How long the answer to a registration is waited for by a program that was told to end: two tries.
-const LATE_ANSWER: Duration = Duration::from_secs(2);

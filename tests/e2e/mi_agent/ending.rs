@@ -1,0 +1,263 @@
+//! How the program ends: by itself, by signals, and whatever holds it up.
+
+use std::time::Duration;
+
+use super::*;
+
+#[test]
+fn signals_deregister() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    for signal in [Signal::Interrupt, Signal::Terminate] {
+        let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+        laura.type_line("/call pere@bb.com");
+        pere.expect_line("* in conversation");
+        laura.expect_line("* in conversation");
+        laura.signal(signal);
+        assert_eq!(laura.wait_exit(), 0);
+        assert_eq!(
+            laura.stdout()[4..],
+            ["* conversation with pere ended", "* deregistered laura@bb.com"],
+            "{signal:?}"
+        );
+        pere.expect_line("* conversation with laura ended");
+        node.type_line("list");
+        assert!(node.expect_line("laura").contains("offline"));
+    }
+}
+
+/// A terminal that closes sends SIGHUP, perhaps twice, and takes nothing any more.
+#[test]
+fn a_terminal_that_closes_deregisters() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    laura.type_line("/call pere@bb.com");
+    pere.expect_line("* in conversation");
+    laura.expect_line("* in conversation");
+    laura.signal(Signal::HangUp);
+    laura.signal(Signal::HangUp);
+    laura.wait_exit();
+    pere.expect_line("* conversation with laura ended");
+    node.type_line("list");
+    assert!(node.expect_line("laura").contains("offline"));
+}
+
+/// What waits to be sent does not keep a program that was told to end, nor its node waiting.
+#[test]
+fn a_signal_does_not_wait_for_what_is_being_sent() {
+    let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    laura.type_line("/call pere@bb.com");
+    // 600 frames and more, which take 12 s.
+    laura.type_line(&"x".repeat(60_000));
+    pere.expect_line("<laura>");
+    laura.signal(Signal::Terminate);
+    assert_eq!(laura.wait_exit(), 0);
+    pere.expect_line("* conversation with laura ended");
+    let heard = pere.stdout().iter().filter(|line| line.starts_with('<')).count();
+    assert!(heard < 300, "{heard} frames were sent");
+}
+
+/// A node that has gone silent is told twice, and waited for no longer.
+#[test]
+fn a_silent_node_does_not_hold_the_agent() {
+    for signal in [Signal::Interrupt, Signal::Terminate] {
+        let node = SilentNode::start();
+        let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+        let (message, at) = node.receive();
+        assert_eq!(message, "PRlaura@bb.com");
+        node.send("RR0", at);
+        laura.expect_line("* listening");
+        laura.signal(signal);
+        assert_eq!(laura.wait_exit(), 6);
+        assert_eq!(node.rest(), ["PDlaura@bb.com"; 2]);
+        let silent = format!("! cannot deregister laura@bb.com: node {} does not answer", node.address());
+        assert_eq!(laura.stdout()[2], silent);
+    }
+}
+
+/// The node may have heard: whoever is online there has to be deregistered.
+#[test]
+fn an_interrupted_registration_leaves_nobody_online() {
+    for answers in [false, true] {
+        let node = SilentNode::start();
+        let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+        let (_, at) = node.receive();
+        laura.signal(Signal::Interrupt);
+        let (message, _) = std::iter::repeat_with(|| node.receive())
+            .find(|(message, _)| message.starts_with("PD"))
+            .expect("PD");
+        assert_eq!(message, "PDlaura@bb.com");
+        if answers {
+            node.send("RD0", at);
+        }
+        assert_eq!(laura.wait_exit(), 1);
+        assert_eq!(laura.stdout(), ["! cannot register laura@bb.com: interrupted"]);
+        let rest: &[&str] = if answers { &[] } else { &["PDlaura@bb.com"] };
+        assert_eq!(node.rest(), rest);
+    }
+}
+
+/// While the domain is looked up, there is nobody to tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_look_up() {
+    let dns = DnsServer::start().await.expect("a DNS server");
+    dns.set_silent(true);
+    let folder = tempfile::tempdir().expect("a folder");
+    let name_server = dns.address().to_string();
+    let mut laura = Program::start(AGENT, folder.path(), &["--name-server", &name_server, "laura@bb.com"]);
+    while dns.queries() == 0 {
+        tokio::task::yield_now().await;
+    }
+    laura.signal(Signal::Terminate);
+    assert_eq!(laura.wait_exit(), 1);
+    assert_eq!(laura.stdout(), ["! cannot register laura@bb.com: interrupted"]);
+}
+
+/// The message log is on a stdout that nobody reads, so everything waits there: it cannot even say goodbye.
+#[test]
+fn a_held_log_does_not_hold_the_program() {
+    let node = SilentNode::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = process::Command::new(executable(AGENT));
+    let at = node.address().to_string();
+    command.current_dir(folder.path()).args(["laura@bb.com", "--node", &at, "--log", "-"]);
+    let mut laura = Program::start_unread(&mut command);
+    let (_, agent) = node.receive();
+    node.send("RR0", agent);
+    let mut answered = 0;
+    loop {
+        node.send("PLjoya@cc.com:laura@bb.com", agent);
+        // Much longer than an answer takes.
+        match node.receive_within(Duration::from_secs(2)) {
+            Some(_) => answered += 1,
+            // Each answer is two lines of more than 60 bytes, and a pipe takes 64 KiB.
+            None if answered > 100 => break,
+            None => panic!("no more than {answered} answers"),
+        }
+        assert!(answered < 10_000, "the log is not held");
+    }
+    laura.signal(Signal::Terminate);
+    assert_eq!(laura.wait_exit(), 1);
+}
+
+/// Ctrl-S, or a pager: nobody reads what the program says. It goes on answering its node, can be ended, and ends its
+/// conversation in order all the same.
+#[test]
+fn a_held_screen_does_not_hold_the_agent() {
+    for quits_first in [false, true] {
+        let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = process::Command::new(executable(AGENT));
+        let at = node.address().to_string();
+        command.current_dir(folder.path()).args(["pere@bb.com", "--node", &at]);
+        let mut pere = Program::start_unread(&mut command);
+        let laura = RawAgent::register("laura@bb.com", node.address());
+        // Until pere is online.
+        let found = loop {
+            let answer = laura.ask("PLlaura@bb.com:pere@bb.com");
+            if let Some(found) = answer.strip_prefix("RL0laura@bb.com:pere@bb.com:") {
+                break found.to_owned();
+            }
+        };
+        let mut talk = TcpStream::connect(&*found).expect("a connection");
+        talk.write_all(b"N05laura").expect("written");
+        let mut nickname = [0; 7];
+        talk.read_exact(&mut nickname).expect("a nickname");
+        // As much as the pipe, the program and TCP take.
+        talk.set_nonblocking(true).expect("set");
+        let frame = [b"L99".as_slice(), &[b'x'; 99]].concat();
+        let (mut held, mut sent) = (0, 0);
+        while held < 50 {
+            match talk.write(&frame) {
+                Ok(length) => (held, sent) = (0, sent + length),
+                Err(_) => {
+                    // Held, or only slow: an answer of the program later, it is still the same.
+                    held += 1;
+                    assert_eq!(laura.ask("PLlaura@bb.com:pere@bb.com"), "RL1laura@bb.com:pere@bb.com");
+                }
+            }
+        }
+        assert!(sent > 64 * 1024, "{sent} bytes are held");
+        if quits_first {
+            pere.type_line("/quit");
+        }
+        pere.signal(Signal::Terminate);
+        talk.set_nonblocking(false).expect("set");
+        let mut rest = Vec::new();
+        talk.read_to_end(&mut rest).expect("FIN");
+        drop(talk);
+        pere.wait_exit();
+        node.type_line("list");
+        assert!(node.expect_line("pere").contains("offline"));
+    }
+}
+
+#[test]
+fn a_deregistration_that_fails_says_why() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    laura.expect_line("* listening");
+    node.type_line("deregister laura");
+    node.expect_line("deregistered laura");
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 3);
+    assert_eq!(
+        laura.stdout()[2],
+        "! cannot deregister laura@bb.com: no such user at its node, or registered from elsewhere since"
+    );
+
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    node.type_line("exit");
+    assert_eq!(node.wait_exit(), 0);
+    pere.signal(Signal::Terminate);
+    assert_eq!(pere.wait_exit(), 6);
+    let silent = format!("! cannot deregister pere@bb.com: node {} does not answer", node.address());
+    assert_eq!(pere.stdout()[2], silent);
+}
+
+/// Stands for a node, and says what the test says.
+struct SilentNode(UdpSocket);
+
+impl SilentNode {
+    fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        Self(socket)
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("its address")
+    }
+
+    fn send(&self, message: &str, to: SocketAddr) {
+        self.0.send_to(message.as_bytes(), to).expect("sent");
+    }
+
+    fn receive(&self) -> (String, SocketAddr) {
+        self.receive_within(DEADLINE).expect("a message")
+    }
+
+    fn receive_within(&self, limit: Duration) -> Option<(String, SocketAddr)> {
+        self.0.set_read_timeout(Some(limit)).expect("set");
+        let mut buffer = [0; 100];
+        let (length, from) = self.0.recv_from(&mut buffer).ok()?;
+        Some((String::from_utf8_lossy(&buffer[..length]).into_owned(), from))
+    }
+
+    /// What has come and was not received.
+    fn rest(&self) -> Vec<String> {
+        self.0.set_nonblocking(true).expect("set");
+        let mut buffer = [0; 100];
+        let next =
+            || self.0.recv(&mut buffer).ok().map(|length| String::from_utf8_lossy(&buffer[..length]).into());
+        let rest = std::iter::from_fn(next).collect();
+        self.0.set_nonblocking(false).expect("set");
+        rest
+    }
+}
