@@ -1,5 +1,6 @@
 //! Each row of protocol.md §4 that is about PLUMI, on the state machine with a made-up clock.
 
+mod orders;
 mod refresh;
 
 use std::net::SocketAddrV4;
