@@ -1,6 +1,8 @@
-//! What the tests of this workspace share: nodes, agents, a DNS server and a wire in memory.
+//! What the tests of this workspace share: nodes, agents, a DNS server, a wire in memory, and emulators
+//! of the programs that are deployed.
 
 pub mod dns_server;
+pub mod emulators;
 pub mod network;
 pub mod programs;
 pub mod trace;
