@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU8;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
 use crate::error::{CallError, DeregisterError, LocateError, StartError};
 use crate::io::closing::Closing;
-use crate::io::connection::{Connection, LINGER};
+use crate::io::connection::{Connection, LINGER, within};
 use crate::io::driver::{Driver, Ended};
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
@@ -191,9 +192,11 @@ async fn dial(
     slot: OwnedSemaphorePermit,
     called: oneshot::Sender<io::Result<Conversation>>,
 ) {
+    let mut opening = pin!(Connection::open(SocketAddr::V4(found.into())));
     let opened = tokio::select! {
-        opened = Connection::open(SocketAddr::V4(found.into())) => opened,
-        () = terms.closing.begun() => Err(io::Error::other("the agent ends")),
+        opened = &mut opening => opened,
+        // The callee may have the connection already, and one that ends without a nickname ends some programs.
+        () = terms.closing.begun() => within(LAST_CHANCE, opening).await.and_then(|opened| opened),
     };
     let mut connection = match opened {
         Ok(connection) => connection,
@@ -218,3 +221,7 @@ impl Drop for Inner {
 
 /// How often a node is asked to deregister by a program that was told to end.
 const HURRIED_ATTEMPTS: NonZeroU8 = NonZeroU8::new(2).expect("is not 0");
+
+/// How long a connection that is being opened when the agent ends is waited for. The kernel tells of one that is
+/// there at once.
+const LAST_CHANCE: Duration = Duration::from_millis(100);
