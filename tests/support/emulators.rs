@@ -12,6 +12,7 @@ mod pmi;
 mod request;
 mod s_agent;
 mod s_node;
+pub mod sockets;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -79,6 +80,9 @@ pub trait AgentEmulator: Emulator {
 
     /// From now on it is in a conversation, or is not.
     fn set_busy(&mut self, busy: bool);
+
+    /// Where its node is.
+    fn node(&self) -> SocketAddrV4;
 }
 
 /// A node. It finds other nodes in a table instead of DNS.

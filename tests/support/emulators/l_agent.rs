@@ -131,6 +131,10 @@ impl AgentEmulator for LAgent {
     fn set_busy(&mut self, busy: bool) {
         self.busy = busy;
     }
+
+    fn node(&self) -> SocketAddrV4 {
+        self.node
+    }
 }
 
 /// The schedule of protocol.md §4.

@@ -113,6 +113,10 @@ impl AgentEmulator for SAgent {
     fn set_busy(&mut self, busy: bool) {
         self.busy = busy;
     }
+
+    fn node(&self) -> SocketAddrV4 {
+        self.node
+    }
 }
 
 const TRIES: u32 = 10;
