@@ -361,13 +361,13 @@ impl RawPeer {
     }
 }
 
-async fn incoming(events: &mut Events) -> Conversation {
+pub(crate) async fn incoming(events: &mut Events) -> Conversation {
     match events.next().await {
         Some(Event::Incoming(talk)) => talk,
         event => panic!("{event:?}"),
     }
 }
 
-async fn next(talk: &mut Conversation) -> String {
+pub(crate) async fn next(talk: &mut Conversation) -> String {
     talk.next_line().await.expect("no loss").expect("a line").raw().to_owned()
 }

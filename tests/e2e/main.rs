@@ -1,6 +1,7 @@
 //! Nodes, agents and programs together, over real sockets.
 
 mod conversation;
+mod emulators;
 mod exchange;
 mod location;
 mod lumi_node;

@@ -1,0 +1,300 @@
+//! Our node beside nodes of L and S, each with agents of its own.
+
+use std::time::Duration;
+
+use integration_tests::emulators::Program::{L, S};
+use integration_tests::emulators::sockets::{EmulatedAgent, fence};
+use integration_tests::network::{TestNode, directory};
+
+use super::{BOTH, agent_at, converse, node_beside, peer};
+
+#[tokio::test]
+async fn users_of_two_domains_talk_both_ways() {
+    for theirs in BOTH {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let mut u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        let mut u2 = EmulatedAgent::start(S, "u2@aa", node.address).await;
+        let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
+        for ours in [&mut u1, &mut u2] {
+            converse(ours, &mut x1).await;
+            converse(&mut x1, ours).await;
+        }
+        for mut agent in [u1, u2, x1] {
+            agent.deregister().await;
+            agent.end().await;
+        }
+        assert_eq!(peer.all("R PL").len(), 4, "one question each: {}", *peer);
+        assert_eq!(peer.all("R RL0").len(), 4, "one answer each: {}", *peer);
+        peer.end().await;
+    }
+}
+
+#[tokio::test]
+async fn every_reason_why_a_user_is_not_found_crosses_the_border() {
+    for theirs in BOTH {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let mut u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        let mut u2 = EmulatedAgent::start(S, "u2@aa", node.address).await;
+        let mut u3 = EmulatedAgent::start(S, "u3@aa", node.address).await;
+        let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
+        let mut x2 = agent_at(theirs, "x2@bb", peer.address).await;
+        for (caller, domain) in [(&mut u1, "bb"), (&mut u2, "bb"), (&mut x1, "aa")] {
+            for (user, code) in [("nobody", "Code('2')"), ("off", "Code('3')")] {
+                assert_eq!(caller.fail_to_reach(&format!("{user}@{domain}")).await, code);
+            }
+            assert_eq!(caller.fail_to_reach("x@-.invalid").await, "Code('2')");
+        }
+        u3.talk_to("x1@bb").await;
+        x1.expect("begun u3").await;
+        for (caller, engaged) in [(&mut u1, "x1@bb"), (&mut u2, "x1@bb"), (&mut x2, "u3@aa")] {
+            assert_eq!(caller.fail_to_reach(engaged).await, "Code('1')", "{theirs:?}");
+        }
+        x1.hang_up().await;
+        u3.expect("closed").await;
+        fence(node.address, "aa").await;
+        for agent in [u1, u2, u3, x1, x2] {
+            agent.end().await;
+        }
+        peer.end().await;
+    }
+}
+
+/// L asks five times, a second apart. At the fifth question the callee is taken for gone; what it answers to the
+/// others then must not cross the border, where an idle L would make of it what ends its node.
+#[tokio::test]
+async fn who_does_not_answer_is_offline_for_the_other_domain_too() {
+    let at_theirs = async |theirs| {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let mut u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        let x1 = agent_at(theirs, "x1@bb", peer.address).await;
+        x1.freeze().await;
+        assert_eq!(u1.fail_to_reach("x1@bb").await, "Code('3')", "{theirs:?}");
+        x1.thaw().await;
+        x1.read_all().await;
+        // Their node passes all of it on, and ours none.
+        peer.fence().await;
+        fence(node.address, "aa").await;
+        assert_eq!(peer.all("R RL0").len(), 4);
+        u1.end().await;
+        x1.end().await;
+        peer.end().await;
+    };
+    let at_ours = async |callee_is| {
+        let peer = peer(L).await;
+        let node = node_beside(&peer).await;
+        let u1 = EmulatedAgent::start(callee_is, "u1@aa", node.address).await;
+        let mut x1 = agent_at(L, "x1@bb", peer.address).await;
+        u1.freeze().await;
+        assert_eq!(x1.fail_to_reach("u1@aa").await, "Code('3')", "{callee_is:?}");
+        u1.thaw().await;
+        u1.read_all().await;
+        fence(node.address, "aa").await;
+        assert_eq!(u1.all("R PL").len(), 4);
+        peer.fence().await;
+        assert_eq!(peer.all("R RL"), ["3x1@bb:u1@aa"]);
+        u1.end().await;
+        x1.end().await;
+        peer.end().await;
+    };
+    tokio::join!(at_theirs(L), at_theirs(S), at_ours(L), at_ours(S));
+}
+
+/// Two questions wait in it; it answers both, and our asker hears one.
+#[tokio::test]
+async fn a_node_that_is_slow_is_heard_once() {
+    let scenario = async |theirs| {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let mut u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
+        peer.freeze().await;
+        u1.call("x1@bb").await;
+        u1.expect("E PL").await;
+        u1.expect("E PL").await;
+        fence(node.address, "aa").await;
+        peer.thaw().await;
+        u1.expect("begun x1").await;
+        x1.expect("begun u1").await;
+        x1.read_all().await;
+        peer.fence().await;
+        fence(node.address, "aa").await;
+        u1.read_all().await;
+        assert_eq!((peer.all("R RL0").len(), u1.all("R RL0").len()), (2, 1), "{theirs:?}");
+        x1.hang_up().await;
+        u1.expect("closed").await;
+        u1.end().await;
+        x1.end().await;
+        peer.end().await;
+    };
+    tokio::join!(scenario(L), scenario(S));
+}
+
+/// S has given up after 2 s. What a node answers more than 5 s after the last question is dropped.
+#[tokio::test]
+async fn a_node_that_answers_too_late_is_not_heard() {
+    let scenario = async |theirs| {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let mut u1 = EmulatedAgent::start(S, "u1@aa", node.address).await;
+        let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
+        peer.freeze().await;
+        assert_eq!(u1.fail_to_reach("x1@bb").await, "NoAnswer");
+        tokio::time::sleep(PENDING_LIFE).await;
+        peer.thaw().await;
+        peer.fence().await;
+        x1.read_all().await;
+        peer.fence().await;
+        fence(node.address, "aa").await;
+        u1.read_all().await;
+        assert!(!x1.all("R PL").is_empty());
+        assert_eq!(u1.all("R "), ["RR0"], "{theirs:?}");
+        // Once it has registered again, who asked in vain ten times is reached.
+        x1.register().await;
+        x1.expect("registered").await;
+        converse(&mut u1, &mut x1).await;
+        u1.end().await;
+        x1.end().await;
+        peer.end().await;
+    };
+    tokio::join!(scenario(L), scenario(S));
+}
+
+/// The host of the other domain is there, but no node: ICMP errors come to ours, which serves on.
+#[tokio::test]
+async fn a_node_that_is_gone_gives_no_answer() {
+    let peer = peer(L).await;
+    let node = node_beside(&peer).await;
+    peer.end().await;
+    let mut u1 = EmulatedAgent::start(S, "u1@aa", node.address).await;
+    let mut u2 = EmulatedAgent::start(L, "u2@aa", node.address).await;
+    assert_eq!(u1.fail_to_reach("x1@bb").await, "NoAnswer");
+    assert_eq!(u1.all("S PL").len(), 10);
+    converse(&mut u1, &mut u2).await;
+    u1.end().await;
+    u2.end().await;
+}
+
+#[tokio::test]
+async fn what_another_node_sends_unasked_is_met_by_silence() {
+    for theirs in BOTH {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        for message in [
+            "",
+            "RR0",
+            "RR1",
+            "RD0",
+            "garbage",
+            "PLx1@bb",
+            "PLx@cc:y@dd",
+            "PLx1@bb:y@dd",
+            "RL0u1@aa:x1@bb:127.0.0.1:4000",
+            "RL2u1@aa:x1@bb",
+            "RL3x1@bb:u1@aa",
+            "RL00u1@aa:x1@bb:127.0.0.1:4000:127.0.0.1:4001",
+        ] {
+            peer.send(node.address, message.as_bytes()).await;
+        }
+        peer.fence().await;
+        fence(node.address, "aa").await;
+        peer.fence().await;
+        u1.read_all().await;
+        assert_eq!(peer.all("R "), ["PDnobody@bb", "PDnobody@bb"], "nothing but the fences");
+        assert_eq!(u1.all("R "), ["RR0"]);
+        u1.end().await;
+        peer.end().await;
+    }
+}
+
+/// The network, or the other node, delivers answers three times: each passes once.
+#[tokio::test]
+async fn answers_that_are_duplicated_cross_the_border_once() {
+    for theirs in BOTH {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let mut u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
+        x1.repeat(3).await;
+        u1.call("x1@bb").await;
+        u1.expect("begun x1").await;
+        x1.read_all().await;
+        peer.fence().await;
+        fence(node.address, "aa").await;
+        u1.read_all().await;
+        assert_eq!((peer.all("R RL0").len(), u1.all("R RL0").len()), (3, 1));
+        u1.hang_up().await;
+        x1.expect("closed").await;
+
+        x1.repeat(1).await;
+        u1.repeat(3).await;
+        x1.call("u1@aa").await;
+        x1.expect("begun u1").await;
+        u1.read_all().await;
+        fence(node.address, "aa").await;
+        peer.fence().await;
+        assert_eq!(peer.all("R RL0x1@bb:u1@aa").len(), 1, "{}", *peer);
+        x1.hang_up().await;
+        u1.expect("closed").await;
+        u1.end().await;
+        x1.end().await;
+        peer.end().await;
+    }
+}
+
+/// Their asker has been told that there is no such user; the answer that follows would end its node.
+#[tokio::test]
+async fn the_answer_of_a_removed_user_does_not_cross_the_border() {
+    for theirs in BOTH {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
+        u1.freeze().await;
+        x1.call("u1@aa").await;
+        x1.wait_for(|line| line.contains(" PL")).await;
+        peer.fence().await;
+        fence(node.address, "aa").await;
+        node.administrator.deregister("u1".parse().expect("a name")).await.expect("saved");
+        assert_eq!(x1.expect("failed Locate").await, r#"("u1@aa"): Code('2')"#);
+        u1.thaw().await;
+        u1.read_all().await;
+        fence(node.address, "aa").await;
+        peer.fence().await;
+        assert_eq!(peer.all("R RL"), ["2x1@bb:u1@aa"]);
+        u1.end().await;
+        x1.end().await;
+        peer.end().await;
+    }
+}
+
+/// A domain by another case, and a user with letters beyond ASCII: answered by the names that were asked for.
+#[tokio::test]
+async fn names_come_back_as_they_were_sent() {
+    let peer = peer(L).await;
+    let node = TestNode::start("PC-c", &["u1", "ñandú"], directory(&[("bb", peer.address)])).await;
+    for name in ["PC-c", "pc-C"] {
+        peer.add_peer(name, node.address).await;
+    }
+    let mut u1 = EmulatedAgent::start(L, "u1@PC-c", node.address).await;
+    let mut other = EmulatedAgent::start(L, "ñandú@pc-C", node.address).await;
+    let mut x1 = agent_at(L, "x1@bb", peer.address).await;
+    u1.talk_to("ñandú@PC-C").await;
+    assert_eq!(u1.all("R RL"), [format!("0u1@PC-c:ñandú@PC-C:{}", other.listening)]);
+    u1.hang_up().await;
+    other.expect("closed").await;
+    x1.talk_to("u1@pc-C").await;
+    assert_eq!(x1.all("R RL"), [format!("0x1@bb:u1@pc-C:{}", u1.listening)]);
+    x1.hang_up().await;
+    u1.expect("closed").await;
+    for agent in [u1, other, x1] {
+        agent.end().await;
+    }
+    peer.end().await;
+}
+
+/// protocol.md §9, and a little.
+const PENDING_LIFE: Duration = Duration::from_millis(5_050);
