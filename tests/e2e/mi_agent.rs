@@ -3,6 +3,7 @@
 mod ending;
 mod registration;
 
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::process;
@@ -172,6 +173,19 @@ fn a_log_that_cannot_be_written_is_told() {
         told.starts_with("mi-agent: cannot open the message log missing/laura.log: No such file"),
         "{told}"
     );
+}
+
+#[test]
+fn a_log_that_is_full_is_put_aside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("laura.log");
+    File::create(&log).and_then(|file| file.set_len(100 << 20)).expect("a file with nothing on the disk");
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let arguments = ["--log", log.to_str().expect("UTF-8")];
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &arguments);
+    laura.expect_line("* registered");
+    assert_eq!(fs::read_to_string(&log).expect("a log").lines().count(), 2);
+    assert!(fs::metadata(folder.path().join("laura.log.1")).expect("the full one").len() > 100 << 20);
 }
 
 #[test]

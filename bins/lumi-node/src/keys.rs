@@ -11,6 +11,8 @@ use lumi_node_core::RateLimit;
 use plumi_proto::Domain;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
+use crate::log_size::LogSize;
+
 /// What the command line and the settings file can both say; in one type, so that no flag is without its key.
 #[derive(Debug, Default, clap::Args, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -26,6 +28,11 @@ pub(crate) struct Keys {
     /// Message log; `-` is stdout [default: nodelumi-DOMAIN.log in the working directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
+
+    /// Largest size of the message log, in bytes or with K, M or G: a full one becomes FILE.1, that one FILE.2, up to
+    /// FILE.4 [default: 100M]
+    #[arg(long, value_name = "SIZE|off")]
+    pub(crate) log_max_size: Option<LogSize>,
 
     /// Ask this DNS server instead of the system's; may repeat, and takes the place of those in the settings
     #[arg(long = "name-server", value_name = "IP:PORT")]
@@ -70,6 +77,7 @@ impl Keys {
             roster: self.roster.or(others.roster),
             listen: self.listen.or(others.listen),
             log: self.log.or(others.log),
+            log_max_size: self.log_max_size.or(others.log_max_size),
             name_servers: if self.name_servers.is_empty() { others.name_servers } else { self.name_servers },
             // Of two for the same domain, the directory takes the later.
             peers: [others.peers, self.peers].concat(),

@@ -33,7 +33,8 @@ pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<()> 
     let log = if path == Path::new("-") { LineWriter::stdout() } else { LineWriter::open(&path) };
     let log = log
         .with_context(|| format!("cannot open the message log {}", path.display()))?
-        .on_failure(|error, lost| tracing::error!(%error, lost, "lines of the message log are lost"));
+        .max_size(settings.log_max_size.0)
+        .on_failure(|failure| tracing::error!("{failure}"));
     let messages = MessageLayer::new(log).with_filter(Targets::new().with_target(TARGET, Level::INFO));
     // The message log comes last: it emits diagnostics while it handles an event, and a layer that is yet to see
     // that event would then be told to by the filter's verdict on the diagnostics.

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod console;
 mod keys;
+mod log_size;
 mod logging;
 mod reason;
 mod settings;

@@ -15,6 +15,7 @@ use tokio::net::UdpSocket;
 
 use crate::cli::Cli;
 use crate::keys::{Diagnostics, Keys, Peer, RateLimiting};
+use crate::log_size::LogSize;
 
 /// What the node is to do.
 #[derive(Debug, PartialEq)]
@@ -23,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddrV4,
     /// `None` is the default for the domain.
     pub(crate) log: Option<PathBuf>,
+    pub(crate) log_max_size: LogSize,
     name_servers: Vec<SocketAddr>,
     peers: Vec<Peer>,
     pub(crate) rate_limit: RateLimiting,
@@ -76,6 +78,7 @@ impl From<Keys> for Settings {
             roster: keys.roster.unwrap_or_else(|| DEFAULT_ROSTER.into()),
             listen: keys.listen.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NODE_PORT)),
             log: keys.log,
+            log_max_size: keys.log_max_size.unwrap_or_default(),
             name_servers: keys.name_servers,
             peers: keys.peers,
             rate_limit: keys.rate_limit.unwrap_or(RateLimiting(Some(RateLimit::default()))),
@@ -115,8 +118,10 @@ mod tests {
         });
         let keys = Keys::parse(&text.collect::<Vec<_>>().join("\n")).unwrap();
         // No `..`, so that a new key is missed here.
-        let Keys { roster, listen, log, name_servers, peers, rate_limit, console, diagnostics } = keys;
+        let Keys { roster, listen, log, name_servers, peers, rate_limit, console, diagnostics, log_max_size } =
+            keys;
         assert!(roster.is_some() && listen.is_some() && log.is_some() && rate_limit.is_some());
+        assert!(log_max_size.is_some());
         assert!(!name_servers.is_empty() && !peers.is_empty() && console.is_some() && diagnostics.is_some());
     }
 }

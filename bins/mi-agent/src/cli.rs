@@ -42,7 +42,8 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SECONDS|off", value_parser = refresh)]
     pub(crate) refresh: Option<Refresh>,
 
-    /// Message log, - is stdout [default: mi-agent-ADDRESS.log in the working directory]
+    /// Message log, - is stdout; a full one, of 100 MiB, becomes FILE.1, that one FILE.2, up to FILE.4 [default:
+    /// mi-agent-ADDRESS.log in the working directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
 

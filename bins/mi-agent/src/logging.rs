@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use message_log::{LineWriter, MessageLayer, TARGET};
+use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer, TARGET};
 use plumi_proto::MiAddress;
 use tracing::Level;
 use tracing_subscriber::Layer;
@@ -27,7 +27,8 @@ pub(crate) fn start(cli: &Cli, address: &MiAddress) -> anyhow::Result<()> {
     let log = if path == Path::new("-") { LineWriter::stdout() } else { LineWriter::open(&path) };
     let log = log
         .with_context(|| format!("cannot open the message log {}", path.display()))?
-        .on_failure(|error, lost| tracing::error!(%error, lost, "lines of the message log are lost"));
+        .max_size(Some(DEFAULT_MAX_SIZE))
+        .on_failure(|failure| tracing::error!("{failure}"));
     let messages = MessageLayer::new(log).with_filter(Targets::new().with_target(TARGET, Level::INFO));
     let diagnostics = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)

@@ -14,7 +14,8 @@
 //! # let folder = tempfile::tempdir()?;
 //! let path = folder.path().join(message_log::node_log_name("bb.com"));
 //! let log = LineWriter::open(&path)?
-//!     .on_failure(|error, lost| tracing::warn!("message log: {error}; {lost} lines are lost"));
+//!     .max_size(Some(message_log::DEFAULT_MAX_SIZE))
+//!     .on_failure(|failure| tracing::warn!("{failure}"));
 //! let subscriber = tracing_subscriber::registry().with(MessageLayer::new(log));
 //! tracing::subscriber::with_default(subscriber, || {
 //!     message_log::received("bb.com", "84.88.154.3:4500".parse()?, b"PRmaria@bb.com");
@@ -53,6 +54,8 @@ mod line_writer;
 mod printable;
 #[cfg(feature = "layer")]
 mod recorder;
+#[cfg(feature = "layer")]
+mod rotation;
 mod visible;
 
 #[cfg(feature = "layer")]
@@ -63,5 +66,7 @@ pub use file::{agent_log_name, node_log_name, open_log};
 #[cfg(feature = "layer")]
 pub use layer::{MessageLayer, Sink};
 #[cfg(feature = "layer")]
-pub use line_writer::{LineWriter, REPORT_INTERVAL};
+pub use line_writer::{LineWriter, LogFailure, REPORT_INTERVAL};
+#[cfg(feature = "layer")]
+pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
 pub use visible::is_visible;

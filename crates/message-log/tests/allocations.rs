@@ -1,15 +1,22 @@
-//! Logging a message allocates nothing, but for the first of a party.
+//! Logging a message allocates nothing, but for the first of a party and for a new file.
 
 use std::io;
 use std::net::SocketAddrV4;
 
-use message_log::{LineWriter, MessageLayer, received, sent};
+use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer, Sink, received, sent};
 use tracing_subscriber::layer::SubscriberExt;
 
 #[test]
 fn messages_are_logged_without_allocating() {
-    let remote: SocketAddrV4 = "84.88.154.3:4500".parse().unwrap();
-    let layer = MessageLayer::new(LineWriter::new(io::sink())).only("laura@bb.com");
+    assert_eq!(allocations(LineWriter::new(io::sink())), 0);
+    let folder = tempfile::tempdir().unwrap();
+    let log = LineWriter::open(folder.path().join("log")).unwrap().max_size(Some(DEFAULT_MAX_SIZE));
+    assert_eq!(allocations(log), 0);
+}
+
+fn allocations(sink: impl Sink) -> u64 {
+    let remote = SocketAddrV4::new([84, 88, 154, 3].into(), 4500);
+    let layer = MessageLayer::new(sink).only("laura@bb.com");
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         sent("laura@bb.com", remote, b"PRlaura@bb.com");
         let allocations = allocation_counter::measure(|| {
@@ -19,6 +26,6 @@ fn messages_are_logged_without_allocating() {
                 received("laura@bb.com", remote, &[0xff; 2000]);
             }
         });
-        assert_eq!(allocations.count_total, 0);
-    });
+        allocations.count_total
+    })
 }

@@ -1,8 +1,10 @@
 //! The message log, and the diagnostics apart from it.
 
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::Command;
 
-use integration_tests::programs::{NODE, NodeProgram, Program, executable};
+use integration_tests::programs::{NODE, NodeProgram, Program, executable, write_settings};
 
 use super::{User, folder_with};
 
@@ -64,6 +66,50 @@ fn rust_log_wins_and_does_not_touch_the_message_log() {
     assert_eq!(User::of(&loud).ask("PRlaura"), "RR0");
     loud.wait_for_diagnostic("plumi::message");
     assert_eq!(loud.log().len(), 5);
+}
+
+#[test]
+fn a_log_that_is_full_is_put_aside_and_the_oldest_is_removed() {
+    let folder = folder_with("bb.com\nlaura\n");
+    write_settings(folder.path(), "log = 'bb.log'\nlog-max-size = '1K'\n");
+    let node = NodeProgram::start_in(folder.path(), &[]);
+    let laura = User::of(&node);
+    let from = format!("127.0.0.1:UDP:{}", laura.address().port());
+    // Not a whole number of files, and many more than are kept.
+    let mut expected = String::new();
+    for _ in 0..123 {
+        assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+        expected += &format!("R: {from}, PRlaura@bb.com, 14\nE: {from}, RR0, 3\n");
+    }
+    let files =
+        ["bb.log.4", "bb.log.3", "bb.log.2", "bb.log.1", "bb.log"].map(|name| read(folder.path(), name));
+    assert!(files.iter().all(|file| file.len() <= 1024 && file.ends_with('\n')), "{files:?}");
+    assert!(files[..4].iter().all(|file| file.len() > 900), "put aside when it is full, and not before");
+    assert!(expected.ends_with(&files.concat()), "{files:?}");
+    assert!(!folder.path().join("bb.log.5").exists());
+    assert_eq!(node.stderr(), [""; 0]);
+}
+
+#[test]
+fn a_log_is_put_aside_at_100_mebibytes_unless_that_is_off() {
+    let folder = folder_with("bb.com\nlaura\n");
+    let full = || File::create(folder.path().join("bb.log")).unwrap().set_len(100 << 20).unwrap();
+    full();
+    let node = NodeProgram::start_in(folder.path(), &["--log", "bb.log", "--log-max-size", "off"]);
+    assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
+    assert!(!folder.path().join("bb.log.1").exists());
+    drop(node);
+
+    full();
+    let node = NodeProgram::start_in(folder.path(), &["--log", "bb.log"]);
+    assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
+    assert_eq!(read(folder.path(), "bb.log").lines().count(), 2);
+    // What was there ended within a line.
+    assert_eq!(fs::metadata(folder.path().join("bb.log.1")).unwrap().len(), (100 << 20) + 1);
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).expect("there is such a file")
 }
 
 #[test]

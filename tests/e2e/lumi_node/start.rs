@@ -85,6 +85,8 @@ fn misuse_is_told_apart() {
         &["--name-server", "9.9.9.9"],
         &["--rate-limit", "0"],
         &["--rate-limit", "many"],
+        &["--log-max-size", "0"],
+        &["--log-max-size", "1MB"],
         &["-v", "-q"],
     ] {
         let mut node = Program::start(NODE, folder.path(), arguments);
@@ -106,7 +108,8 @@ fn help_and_version_are_asked_for() {
     assert_eq!(help.wait_exit(), 0);
     let text = help.stdout().join("\n");
     for flag in
-        "config roster listen log name-server peer rate-limit console verbose quiet version help".split(' ')
+        "config roster listen log log-max-size name-server peer rate-limit console verbose quiet version help"
+            .split(' ')
     {
         assert!(text.contains(&format!("--{flag}")), "{flag} is missing in:\n{text}");
     }

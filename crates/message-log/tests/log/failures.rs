@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::sync::mpsc;
 
-use message_log::{Direction, Entry, LineWriter, Sink};
+use message_log::{Direction, Entry, LineWriter, LogFailure, Sink};
 
 use crate::{Writes, remote};
 
@@ -32,12 +32,17 @@ fn write(messages: u8, turns: &[Result<usize, ErrorKind>]) -> (String, Vec<(Erro
     let written = disk.written.clone();
     let (report, reports) = mpsc::channel();
     let mut log = LineWriter::new(disk)
-        .on_failure(move |error, lost| report.send((error.kind(), lost)).expect("the test listens"));
+        .on_failure(move |failure| report.send(lost(&failure)).expect("the test listens"));
     for number in 0..messages {
         let message = format!("RR{number}");
         Sink::write(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()));
     }
     (written.text(), reports.try_iter().collect())
+}
+
+fn lost(failure: &LogFailure) -> (ErrorKind, u64) {
+    let LogFailure::Lost { error, lines } = failure else { panic!("{failure}") };
+    (error.kind(), *lines)
 }
 
 fn line(number: u8) -> String {
@@ -101,10 +106,11 @@ fn a_line_left_unfinished_by_another_process_stays_by_itself() {
 #[test]
 fn a_device_that_is_always_full_ends_nothing() {
     let (report, reports) = mpsc::channel();
-    let mut log =
-        LineWriter::open("/dev/full").unwrap().on_failure(move |error, _| report.send(error.kind()).unwrap());
+    let mut log = LineWriter::open("/dev/full")
+        .unwrap()
+        .on_failure(move |failure| report.send(lost(&failure)).unwrap());
     for _ in 0..1000 {
         Sink::write(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), b"RR0"));
     }
-    assert_eq!(reports.try_iter().collect::<Vec<_>>(), [ErrorKind::StorageFull]);
+    assert_eq!(reports.try_iter().collect::<Vec<_>>(), [(ErrorKind::StorageFull, 1)]);
 }

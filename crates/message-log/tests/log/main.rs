@@ -4,6 +4,7 @@ mod failures;
 mod files;
 mod layer;
 mod lines;
+mod rotation;
 
 use std::io;
 use std::net::SocketAddrV4;

@@ -1,0 +1,101 @@
+//! The value of `log-max-size`.
+
+use std::str::FromStr;
+
+use message_log::DEFAULT_MAX_SIZE;
+use serde::de::{Deserialize, Deserializer, Error as _};
+
+/// How large the file of the message log may become, in bytes; `None` is without limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogSize(pub(crate) Option<u64>);
+
+impl Default for LogSize {
+    fn default() -> Self {
+        Self(Some(DEFAULT_MAX_SIZE))
+    }
+}
+
+impl FromStr for LogSize {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let (number, unit) = match text.char_indices().last() {
+            Some((at, 'K')) => (&text[..at], 1 << 10),
+            Some((at, 'M')) => (&text[..at], 1 << 20),
+            Some((at, 'G')) => (&text[..at], 1 << 30),
+            _ => (text, 1),
+        };
+        // A number with a sign can be parsed, too.
+        let bytes = number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse::<u64>().ok());
+        let bytes = bytes.flatten().and_then(|number| number.checked_mul(unit)).filter(|&bytes| bytes > 0);
+        bytes
+            .map(|bytes| Self(Some(bytes)))
+            .ok_or("a size is `off` or a number from 1 on, perhaps with K, M or G")
+    }
+}
+
+impl<'de> Deserialize<'de> for LogSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => text,
+            value => value.to_string(),
+        };
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_bytes_or_powers_of_1024() {
+        let size = |text: &str| text.parse().map(|LogSize(bytes)| bytes);
+        for (text, bytes) in [
+            ("off", None),
+            ("1", Some(1)),
+            ("0100", Some(100)),
+            ("1K", Some(1024)),
+            ("100M", Some(104_857_600)),
+            ("2G", Some(2_147_483_648)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("17179869183G", Some(u64::MAX - (1 << 30) + 1)),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "0K",
+            "K",
+            "1k",
+            "1 M",
+            "1.5G",
+            "+1",
+            "-1",
+            "1MB",
+            "on",
+            "1€",
+            "18446744073709551616",
+            "17179869184G",
+        ] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!("100M".parse(), Ok(LogSize::default()), "as `--help` says");
+    }
+
+    #[test]
+    fn in_the_settings_it_is_a_number_or_a_text() {
+        let size =
+            |text: &str| toml::from_str::<toml::Table>(text).unwrap()["size"].clone().try_into::<LogSize>();
+        assert_eq!(size("size = 4096"), Ok(LogSize(Some(4096))));
+        assert_eq!(size("size = '4K'"), Ok(LogSize(Some(4096))));
+        assert_eq!(size("size = 'off'"), Ok(LogSize(None)));
+        for wrong in ["size = 0", "size = -1", "size = 1.5", "size = true", "size = ['1']"] {
+            assert!(size(wrong).unwrap_err().to_string().contains("a size is `off` or a number"), "{wrong}");
+        }
+    }
+}
