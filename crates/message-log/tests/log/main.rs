@@ -4,6 +4,7 @@ mod failures;
 mod files;
 mod layer;
 mod lines;
+mod payloads;
 mod rotation;
 
 use std::io;
