@@ -1,5 +1,7 @@
 //! The text of a line.
 
+use std::ops::RangeInclusive;
+
 use message_log::{Direction, Entry, MAX_KEPT, received, sent};
 use proptest::prelude::*;
 
@@ -95,14 +97,37 @@ fn what_is_not_printable_is_escaped_byte_by_byte() {
 
 #[test]
 fn no_character_that_moves_or_hides_others_is_written() {
-    let ranges = ['\0'..='\x1f', '\x7f'..='\u{9f}', '\u{61c}'..='\u{61c}', '\u{200b}'..='\u{200f}'];
-    let more = ['\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}', '\u{feff}'..='\u{feff}'];
-    for character in ranges.into_iter().chain(more).flatten() {
+    for character in UNSEEN.into_iter().flatten() {
         let message = character.to_string();
         let line = Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()).to_string();
         assert!(line.is_ascii() && line.contains(r", \x"), "{line:?}");
     }
 }
+
+/// The controls, what gives a direction, the separators of lines, and all that Unicode has programs ignore
+/// (`Default_Ignorable_Code_Point`) but U+FE00 to U+FE0F.
+const UNSEEN: [RangeInclusive<char>; 20] = [
+    '\0'..='\x1f',
+    '\x7f'..='\u{9f}',
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{13430}'..='\u{1343f}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0000}'..='\u{e0fff}',
+];
 
 #[test]
 fn of_a_datagram_that_is_too_long_the_beginning_is_logged_with_the_true_length() {
