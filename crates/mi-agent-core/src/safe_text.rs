@@ -10,7 +10,8 @@ use message_log::is_visible;
 /// escape: `\n`, `\x1b`, `\u{202e}`. Borrowed when there is none. The result is safe, so making it safe again
 /// changes nothing.
 ///
-/// Use it for whatever came from the other side: nicknames, lines, addresses.
+/// Use it for whatever came from the other side: nicknames, lines, addresses. Which characters those are,
+/// [`is_visible`] says; combining marks and the variants of emoji are let pass.
 ///
 /// ```
 /// use mi_agent_core::safe_text;

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use mi_agent_core::safe_text;
+use mi_proto::{Line, Received, split_line};
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 
 #[test]
 fn what_a_terminal_would_act_on_is_shown() {
@@ -29,15 +31,135 @@ fn what_a_person_reads_stays_as_it_is() {
     }
 }
 
-proptest! {
-    #[test]
-    fn safe_text_is_safe_and_stays_so(text in "(\\PC|[\u{0}-\u{9f}]|[\u{200b}-\u{202e}]|[\u{2066}-\u{2069}]){0,40}") {
+#[test]
+fn combining_marks_and_variants_stay_with_their_character() {
+    let flood = format!("e{}", "\u{301}\u{338}".repeat(49));
+    for text in ["❤\u{fe0f}", "1\u{fe0f}\u{20e3}", &flood] {
+        assert!(matches!(safe_text(text), Cow::Borrowed(safe) if safe == text), "{text}");
+    }
+    // A mark that is not to be seen is none of them.
+    assert_eq!(safe_text("a\u{34f}\u{e0100}"), r"a\u{34f}\u{e0100}");
+}
+
+#[test]
+fn every_character_is_itself_or_a_visible_escape() {
+    for character in '\0'..=char::MAX {
+        let text = character.to_string();
         let safe = safe_text(&text);
-        let acts = |c: char| {
-            c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
-        prop_assert_eq!(safe.chars().find(|&c| acts(c)), None);
-        prop_assert_eq!(&safe_text(&safe), &safe);
+        assert_eq!(safe == text, !acts_or_hides(character), "{character:?} is shown as {safe}");
+        assert!(safe == text || safe.bytes().all(|byte| byte.is_ascii_graphic()), "{safe:?}");
     }
 }
+
+#[test]
+fn of_a_million_lines_none_acts_or_hides_anything() {
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::XorShift);
+    let mut below = |limit: usize| usize::try_from(random.next_u32()).expect("32 bits fit") % limit;
+    let mut shown_as_they_are = 0;
+    for _ in 0..1_000_000 {
+        let mut line = Vec::new();
+        for _ in 0..below(8) {
+            let piece =
+                if below(3) == 0 { ODD[below(ODD.len())] } else { PLAIN[below(PLAIN.len())] }.as_bytes();
+            // Some are cut within a character.
+            let cut = if below(8) == 0 { below(piece.len()) } else { piece.len() };
+            line.extend_from_slice(&piece[..cut]);
+            if below(4) == 0 {
+                line.push(below(256).to_le_bytes()[0]);
+            }
+        }
+        let received = Received::Line(line.into());
+        let text = received.text();
+        let safe = safe_text(&text);
+        let wrong = safe.chars().find(|&character| acts_or_hides(character));
+        assert_eq!(wrong, None, "{text:?} is shown as {safe:?}");
+        assert!(matches!(safe_text(&safe), Cow::Borrowed(_)), "{safe:?} is not shown as it is");
+        shown_as_they_are += u32::from(matches!(safe, Cow::Borrowed(_)));
+    }
+    assert!((100_000..900_000).contains(&shown_as_they_are), "{shown_as_they_are} lines show too little");
+}
+
+proptest! {
+    #[test]
+    fn each_character_is_made_safe_by_itself_and_then_not_changed_again(text: String, odd in "[\0-\u{ff}]{0,9}") {
+        let text = text + &odd;
+        let safe = safe_text(&text);
+        let each: String = text.chars().map(|character| safe_text(&character.to_string()).into_owned()).collect();
+        prop_assert_eq!(&safe, &each);
+        prop_assert_eq!(safe.chars().find(|&character| acts_or_hides(character)), None);
+        prop_assert_eq!(&safe_text(&safe), &safe);
+    }
+
+    #[test]
+    fn a_line_of_any_text_is_sent_whole_in_pieces_of_99_bytes_or_not_at_all(
+        text in "([a-z]|[\u{80}-\u{7ff}]|[\u{800}-\u{ffff}]|[\u{10000}-\u{10ffff}]|\\PC){0,400}|[\0-\u{ff}]{0,8}",
+    ) {
+        let Ok(pieces) = split_line(&text) else {
+            prop_assert!(text.contains(['\0', '\r', '\n']));
+            return Ok(());
+        };
+        prop_assert!(!text.contains(['\0', '\r', '\n']));
+        let pieces: Vec<_> = pieces.collect();
+        // Pieces are `str`: what is cut between bytes of a character could not be one.
+        prop_assert!(pieces.iter().all(|piece| piece.as_str().len() <= 99));
+        prop_assert_eq!(pieces.iter().map(Line::as_str).collect::<String>(), text);
+    }
+}
+
+/// What a person must not be shown as it is. A list of its own, so that a gap in the other one is seen.
+fn acts_or_hides(character: char) -> bool {
+    matches!(
+        character,
+        // Controls: terminals act on them.
+        '\0'..='\x1f' | '\x7f'..='\u{9f}'
+        // Separators of lines and paragraphs; marks, embeddings, overrides and isolates of direction.
+        | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}'
+        // No width: joiners, spaces, fillers, byte order marks.
+        | '\u{ad}' | '\u{34f}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
+        | '\u{feff}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}'
+        // Tags, and variants but U+FE00 to U+FE0F.
+        | '\u{e0000}'..='\u{e0fff}' | '\u{180b}'..='\u{180f}'
+        // Formats of annotations, hieroglyphs, shorthand and music.
+        | '\u{fff0}'..='\u{fffb}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+    )
+}
+
+const PLAIN: [&str; 9] = [
+    "a",
+    "hola, què tal?",
+    "Ψυχή 名前",
+    "😀",
+    "❤\u{fe0f}",
+    "👩\u{200d}🚀",
+    "e\u{301}",
+    r"\x1b[2J",
+    r"\u{202e}",
+];
+
+const ODD: [&str; 24] = [
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "\n",
+    "\r",
+    "\t",
+    "\0",
+    "\x08",
+    "\x7f",
+    "\u{9b}31m",
+    "\u{85}",
+    "\u{202e}abc",
+    "\u{2066}abc\u{2069}",
+    "\u{200f}",
+    "\u{61c}",
+    "\u{2028}",
+    "\u{200b}",
+    "\u{feff}",
+    "\u{2060}",
+    "\u{ad}",
+    "\u{3164}",
+    "\u{34f}",
+    "\u{e0041}",
+    "\u{e0100}",
+    "\u{1d173}",
+];

@@ -80,7 +80,8 @@ impl fmt::Display for Line {
 
 /// Cuts a line of any length into pieces that fit a frame each, as long as they can be, between characters.
 ///
-/// Joined, the pieces are the line. An empty line is one empty piece.
+/// Joined, the pieces are the line. An empty line is one empty piece. A character is one of Unicode: a letter and the
+/// accent that combines with it, or an emoji of several parts, may come in two pieces.
 ///
 /// # Errors
 /// [`TextError::Forbidden`], before there is a first piece: a line is sent whole or not at all.
