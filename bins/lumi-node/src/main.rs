@@ -1,64 +1,7 @@
-//! `lumi-node`: the node of a domain as a program. What it decides is in `lumi-node-core`; here are its words.
+//! `lumi-node`, as its library has it.
 
-mod cli;
-mod commands;
-mod console;
-mod keys;
-mod log_size;
-mod logging;
-mod reason;
-mod settings;
-
-use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-
-use anyhow::Context;
-use clap::Parser;
-use lumi_node_core::{Node, NodeSettings, Roster, RosterFile, Server};
-use tokio::net::UdpSocket;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
-
-use crate::cli::Cli;
-use crate::settings::Settings;
 
 fn main() -> ExitCode {
-    let Err(error) = run(Cli::parse()) else { return ExitCode::SUCCESS };
-    // Without stderr there is nobody to tell.
-    _ = writeln!(io::stderr(), "lumi-node: {}", reason::in_one_line(&error));
-    ExitCode::FAILURE
-}
-
-#[tokio::main(flavor = "current_thread")]
-async fn run(cli: Cli) -> anyhow::Result<()> {
-    let settings = Settings::load(cli)?;
-    let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
-    logging::start(&settings, roster.domain())?;
-    serve(settings, file, roster).await
-}
-
-async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let directory = settings.directory()?;
-    let listen = || format!("cannot listen on {}", settings.listen);
-    let socket = UdpSocket::bind(settings.listen).await.with_context(listen)?;
-    let local = settings.local(&socket).with_context(listen)?;
-    let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
-    let node = Node::new(
-        roster,
-        local,
-        NodeSettings { rate_limit: settings.rate_limit.0, ..NodeSettings::default() },
-    );
-    let mut server = Server::new(socket, node, directory);
-    // It works as well for somebody who does not read this.
-    _ = writeln!(io::stdout(), "lumi-node: {ready}");
-    let exit = Arc::new(Notify::new());
-    if settings.console {
-        console::start(server.administrator(file), Arc::clone(&exit))?;
-    }
-    let shutdown = async {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = exit.notified() => {} }
-    };
-    Ok(server.run(shutdown).await?)
+    lumi_node::main()
 }
