@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::durable;
 use crate::state::admin::RosterChange;
-use crate::state::roster::{self, Roster, RosterError};
+use crate::state::roster::{Roster, RosterError};
 
 /// The roster's file, which is read once and rewritten at every change.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl RosterFile {
         let Some(text) = String::from_utf8(text).ok().filter(|_| stamp == self.seen) else {
             return Err(RosterFileError::Changed { path: path() });
         };
-        self.seen = durable::replace(&self.path, roster::edit(&text, change).as_bytes())
+        self.seen = durable::replace(&self.path, Roster::edit(&text, change).as_bytes())
             .and_then(|written| Stamp::of(&written))
             .map_err(|error| RosterFileError::Write { path: path(), error })?;
         Ok(())

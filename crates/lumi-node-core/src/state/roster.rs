@@ -72,6 +72,29 @@ impl Roster {
         self.users.contains(user)
     }
 
+    /// The text of a `nodelumi.cfg` with `change` made in it, all other lines as they were.
+    pub fn edit(text: &str, change: &RosterChange) -> String {
+        match change {
+            RosterChange::Add(user) => {
+                let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+                let missing_end = if text.is_empty() || text.ends_with('\n') { "" } else { line_end };
+                format!("{text}{missing_end}{user}{line_end}")
+            }
+            RosterChange::Remove(user) => {
+                let mut domain_seen = false;
+                text.split_inclusive('\n')
+                    .filter(|line| {
+                        let name = line.trim();
+                        // A user may be called what the domain is called.
+                        let stays = !domain_seen || name != user.as_str();
+                        domain_seen |= !name.trim_start_matches('\u{feff}').is_empty();
+                        stays
+                    })
+                    .collect()
+            }
+        }
+    }
+
     fn add(&mut self, name: &str) -> Result<(), RosterReason> {
         if name.contains('@') {
             return Err(RosterReason::Address);
@@ -79,29 +102,6 @@ impl Roster {
         let user = UserName::new(name).map_err(RosterReason::User)?;
         MiAddress::new(&user, &self.domain).map_err(RosterReason::TooLong)?;
         if self.users.insert(user) { Ok(()) } else { Err(RosterReason::Duplicate) }
-    }
-}
-
-/// The text of a `nodelumi.cfg` with `change` made in it, all other lines as they were.
-pub(crate) fn edit(text: &str, change: &RosterChange) -> String {
-    match change {
-        RosterChange::Add(user) => {
-            let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
-            let missing_end = if text.is_empty() || text.ends_with('\n') { "" } else { line_end };
-            format!("{text}{missing_end}{user}{line_end}")
-        }
-        RosterChange::Remove(user) => {
-            let mut domain_seen = false;
-            text.split_inclusive('\n')
-                .filter(|line| {
-                    let name = line.trim();
-                    // A user may be called what the domain is called.
-                    let stays = !domain_seen || name != user.as_str();
-                    domain_seen |= !name.trim_start_matches('\u{feff}').is_empty();
-                    stays
-                })
-                .collect()
-        }
     }
 }
 
