@@ -42,7 +42,8 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
 pub struct PeerText(String);
 
 impl PeerText {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// Text that came as `text`. Agents make it of what they receive; a program makes it to show its own.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
