@@ -3,6 +3,7 @@
 
 pub mod dns_server;
 pub mod emulators;
+pub mod fuzz_targets;
 pub mod network;
 pub mod programs;
 pub mod trace;

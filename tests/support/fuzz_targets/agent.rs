@@ -1,0 +1,329 @@
+//! An agent's LUMI client, and whatever can happen to it.
+
+use std::collections::HashMap;
+use std::iter;
+use std::net::SocketAddrV4;
+use std::num::NonZeroU8;
+use std::time::{Duration, Instant};
+
+use arbitrary::{Result, Unstructured};
+use mi_agent_core::{
+    ClientSettings, DEFAULT_REFRESH, LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS, RETRY,
+    RegistrationChange, RequestId, RequestSchedule,
+};
+use plumi_proto::{LocateOutcome, Message, MiAddress, MiSocketAddress};
+
+/// The first byte is settings, what follows are steps: requests, datagrams of the node and of strangers, time. Each
+/// request ends once and is sent as often as it may be, each question is answered once and nobody else is, and who has
+/// deregistered says nothing more.
+///
+/// # Panics
+/// If not.
+pub fn agent(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(mut run) = Run::begin(&mut input) else { return };
+    while !input.is_empty() && run.step(&mut input).is_ok() {
+        run.holds();
+    }
+    run.end();
+}
+
+struct Run {
+    client: LumiClient,
+    settings: ClientSettings,
+    now: Instant,
+    busy: bool,
+    /// Requests that have not ended, and how often each may still be sent.
+    open: HashMap<RequestId, (LumiRequest, u8)>,
+    /// Of registering and deregistering, the latter was asked for last, or nothing was.
+    wants_out: bool,
+    last_refresh: Option<Instant>,
+    lost: Option<RegistrationChange>,
+    /// Who was told last where the user listens, and when.
+    asker: Option<(MiAddress, Instant)>,
+    strays: u64,
+}
+
+impl Run {
+    fn begin(input: &mut Unstructured<'_>) -> Result<Self> {
+        let refresh = [None, Some(RETRY), Some(DEFAULT_REFRESH), Some(Duration::ZERO)];
+        let settings = ClientSettings {
+            address: LAURA.parse().expect("an address"),
+            bare: input.arbitrary()?,
+            node: socket(NODE),
+            listening: MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port"),
+            schedule: RequestSchedule::default(),
+            refresh: *input.choose(&refresh)?,
+        };
+        Ok(Self {
+            client: LumiClient::new(settings),
+            settings,
+            now: tokio::time::Instant::now().into_std(),
+            busy: false,
+            open: HashMap::new(),
+            wants_out: true,
+            last_refresh: None,
+            lost: None,
+            asker: None,
+            strays: 0,
+        })
+    }
+
+    fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match input.int_in_range(0..=9)? {
+            0 | 1 => {
+                let (kind, attempts) = (request(input)?, NonZeroU8::new(input.int_in_range(0..=7)?));
+                if self.client.has_room() {
+                    self.request(kind, attempts);
+                }
+            }
+            2..=4 => {
+                let datagram = message(input)?;
+                self.receive(NODE, datagram.as_bytes());
+            }
+            5 => {
+                let (from, length) = (*input.choose(&SOURCES)?, input.int_in_range(0..=127)?);
+                let datagram = input.bytes(length.min(input.len()))?;
+                self.receive(from, datagram);
+            }
+            6 => {
+                let (from, mut datagram) = (*input.choose(&SOURCES)?, message(input)?.into_bytes());
+                let at = input.int_in_range(0..=datagram.len() - 1)?;
+                datagram[at] ^= input.arbitrary::<u8>()?;
+                self.receive(from, &datagram);
+            }
+            7 => {
+                let (time, frozen) = (*input.choose(&TIMES)?, input.arbitrary()?);
+                self.pass(time, frozen);
+            }
+            8 => {
+                self.busy = input.arbitrary()?;
+                self.client.set_busy(self.busy);
+            }
+            _ => {
+                let asker = self.asker.take().filter(|(_, asked)| self.now - *asked <= ASKER_LIFE);
+                assert_eq!(self.client.take_asker(self.now), asker.map(|(asker, _)| asker));
+            }
+        }
+        assert_eq!(self.client.poll_output(), None, "an output without a cause");
+        Ok(())
+    }
+
+    fn holds(&self) {
+        assert_eq!(self.client.has_room(), self.open.len() < MAX_REQUESTS);
+        assert_eq!(self.client.is_idle(), self.open.is_empty());
+        assert_eq!(self.client.strays(), self.strays);
+        match self.client.poll_timeout() {
+            None => assert_eq!(self.open, HashMap::new(), "they would wait for ever"),
+            Some(_) => assert!(!self.open.is_empty() || !self.wants_out, "who is out has more to say"),
+        }
+    }
+
+    /// Nobody answers any more: all that is under way ends in its time.
+    fn end(&mut self) {
+        let left = self.open.values().map(|(_, left)| u32::from(*left)).max().unwrap_or(0);
+        self.pass(self.settings.schedule.interval * (left + 1), false);
+        assert_eq!(self.open, HashMap::new());
+    }
+
+    fn request(&mut self, kind: LumiRequest, attempts: Option<NonZeroU8>) {
+        let id = self.client.request(self.now, kind, attempts);
+        let mut outputs = self.drain();
+        assert_eq!(outputs.pop(), Some(LumiOutput::Transmit(self.message(kind))));
+        match kind {
+            LumiRequest::Register => self.wants_out = false,
+            LumiRequest::Deregister => self.wants_out = true,
+            LumiRequest::Locate(_) => {}
+        }
+        // It ends those that it would be undone by, and nothing else.
+        for output in outputs {
+            let LumiOutput::Done(ended, LumiAnswer::None) = output else { panic!("{output:?} for {kind:?}") };
+            let ended = self.open.remove(&ended).map(|(kind, _)| kind);
+            assert_eq!((kind, ended), (LumiRequest::Deregister, Some(LumiRequest::Register)));
+        }
+        let attempts = attempts.unwrap_or(self.settings.schedule.attempts).get();
+        assert_eq!(self.open.insert(id, (kind, attempts - 1)), None, "{id:?} names two requests");
+    }
+
+    fn receive(&mut self, from: &str, datagram: &[u8]) {
+        let due = self.client.poll_timeout();
+        self.client.handle_datagram(self.now, socket(from), datagram);
+        let outputs = self.drain();
+        let shown = format!("\"{}\" from {from}: {outputs:?}", datagram.escape_ascii());
+        let message = Message::decode(datagram);
+        let strays = self.client.strays() - self.strays;
+        self.strays += strays;
+        if from != NODE || strays != 0 {
+            assert!(strays == 1 && outputs.is_empty() && self.client.poll_timeout() == due, "{shown}");
+            return;
+        }
+        if let Ok(Message::Locate(locate)) = message {
+            assert_eq!(locate.to.user(), self.settings.address.user(), "{shown}");
+            let outcome = match self.busy {
+                true => LocateOutcome::Busy,
+                false => LocateOutcome::Found(self.settings.listening),
+            };
+            assert_eq!(outputs, [LumiOutput::Transmit(Message::LocateReply { locate, outcome })]);
+            self.asker = if self.busy { self.asker } else { Some((locate.from, self.now)) };
+            return;
+        }
+        for output in outputs {
+            match output {
+                LumiOutput::Transmit(_) => panic!("an answer to no question: {shown}"),
+                LumiOutput::Registration(change) => self.registration(change),
+                LumiOutput::Done(id, answer) => {
+                    let (kind, _) = self.open.remove(&id).unwrap_or_else(|| panic!("ended twice: {shown}"));
+                    assert_eq!(answer_of(datagram, &self.settings.address, kind), Some(answer), "{shown}");
+                }
+            }
+        }
+        // Nothing is left of what it answers.
+        for (kind, _) in self.open.values() {
+            assert_eq!(answer_of(datagram, &self.settings.address, *kind), None, "{shown}");
+        }
+    }
+
+    /// Time passes: in steps to whatever is due next or, for a program that was frozen, at once.
+    fn pass(&mut self, time: Duration, frozen: bool) {
+        let end = self.now + time;
+        while let Some(due) = self.client.poll_timeout().filter(|due| *due <= end) {
+            self.now = if frozen { end } else { due.max(self.now) };
+            self.timeout();
+        }
+        self.now = end;
+    }
+
+    fn timeout(&mut self) {
+        self.client.handle_timeout(self.now);
+        assert!(self.client.poll_timeout().is_none_or(|due| due > self.now), "a timeout that stays due");
+        let outputs = self.drain();
+        // At most one for each, however late it is.
+        let mut may_send: Vec<_> =
+            self.open.iter().filter(|(_, (_, left))| *left > 0).map(|(id, _)| *id).collect();
+        for output in outputs {
+            match output {
+                LumiOutput::Transmit(message) => {
+                    // Of those that are for the same, the one that may be sent most often.
+                    let of_message = |id: &&RequestId| self.message(self.open[*id].0) == message;
+                    let id = may_send.iter().filter(of_message).max_by_key(|id| self.open[*id].1).copied();
+                    if let Some(id) = id {
+                        may_send.retain(|other| *other != id);
+                        self.open.entry(id).and_modify(|(_, left)| *left -= 1);
+                    } else {
+                        self.refresh(message);
+                    }
+                }
+                LumiOutput::Done(id, answer) => {
+                    assert_eq!(answer, LumiAnswer::None);
+                    let (kind, left) = self.open.remove(&id).expect("ends once");
+                    // It may have been another one for the same that was sent as often as it may be.
+                    let mut same = self.open.values_mut().filter(|other| other.0 == kind && other.1 == 0);
+                    let exhausted = left == 0
+                        || same.next().is_some_and(|other| std::mem::replace(&mut other.1, left) == 0);
+                    assert!(exhausted, "{kind:?} is given up early");
+                }
+                LumiOutput::Registration(change) => self.registration(change),
+            }
+        }
+    }
+
+    /// A message that no request asks for: only a registration that is kept, and that not often.
+    fn refresh(&mut self, message: Message) {
+        assert_eq!(message, self.message(LumiRequest::Register), "sent too often, or not asked for");
+        assert!(!self.wants_out, "registered again");
+        let interval = self.settings.schedule.interval;
+        assert!(self.last_refresh.is_none_or(|last| self.now >= last + interval), "refreshed too often");
+        self.last_refresh = Some(self.now);
+    }
+
+    fn registration(&mut self, change: RegistrationChange) {
+        assert!(!self.wants_out, "{change:?} of who is out");
+        match change {
+            RegistrationChange::Lost(_) => assert_ne!(self.lost.replace(change), Some(change)),
+            RegistrationChange::Regained => assert!(self.lost.take().is_some(), "it was not lost"),
+        }
+    }
+
+    fn message(&self, kind: LumiRequest) -> Message {
+        let address = self.settings.address;
+        let text = match kind {
+            LumiRequest::Register if self.settings.bare => format!("PR{}", address.user()),
+            LumiRequest::Register => format!("PR{address}"),
+            LumiRequest::Deregister if self.settings.bare => format!("PD{}", address.user()),
+            LumiRequest::Deregister => format!("PD{address}"),
+            LumiRequest::Locate(to) => format!("PL{address}:{to}"),
+        };
+        Message::decode(text.as_bytes()).expect("a message")
+    }
+
+    fn drain(&mut self) -> Vec<LumiOutput> {
+        iter::from_fn(|| self.client.poll_output()).collect()
+    }
+}
+
+/// How `datagram` answers a request of the user at `address`, if it does.
+fn answer_of(datagram: &[u8], address: &MiAddress, kind: LumiRequest) -> Option<LumiAnswer> {
+    match (kind, Message::decode(datagram)) {
+        (LumiRequest::Register, Ok(Message::RegisterReply(code))) => Some(LumiAnswer::Register(code)),
+        (LumiRequest::Deregister, Ok(Message::DeregisterReply(code))) => Some(LumiAnswer::Deregister(code)),
+        (LumiRequest::Locate(to), Ok(Message::LocateReply { locate, outcome })) => {
+            (locate.from == *address && locate.to == to).then_some(LumiAnswer::Locate(outcome))
+        }
+        (LumiRequest::Locate(to), Err(error)) => {
+            let names = datagram.get(3..)?.strip_prefix(format!("{address}:{to}:").as_bytes());
+            names.filter(|_| datagram.starts_with(b"RL")).map(|_| LumiAnswer::Malformed(error))
+        }
+        _ => None,
+    }
+}
+
+fn request(input: &mut Unstructured<'_>) -> Result<LumiRequest> {
+    Ok(match input.int_in_range(0..=4)? {
+        0 => LumiRequest::Register,
+        1 => LumiRequest::Deregister,
+        _ => LumiRequest::Locate(input.choose(&ADDRESSES)?.parse().expect("an address")),
+    })
+}
+
+/// A datagram that is a message, or nearly one.
+fn message(input: &mut Unstructured<'_>) -> Result<String> {
+    let kind = *input.choose(&KINDS)?;
+    let (first, second) = (input.choose(&ADDRESSES)?, input.choose(&ADDRESSES)?);
+    Ok(match kind {
+        "RR0" | "RR1" | "RD0" | "RD1" => kind.to_owned(),
+        "RL0" => format!("RL0{first}:{second}:127.0.0.1:4456"),
+        "RL0 port" => format!("RL0{first}:{second}:127.0.0.1:0"),
+        "PR" => format!("PR{first}"),
+        _ => format!("{kind}{first}:{second}"),
+    })
+}
+
+fn socket(text: &str) -> SocketAddrV4 {
+    text.parse().expect("an address")
+}
+
+const LAURA: &str = "laura@bb.com";
+
+const NODE: &str = "127.0.0.2:3344";
+
+const SOURCES: [&str; 4] = [NODE, "127.0.0.2:3345", "127.0.0.9:3344", "127.0.0.1:0"];
+
+const ADDRESSES: [&str; 6] =
+    [LAURA, "joya@cc.com", "joya@CC.com.", "pere@bb.com", "laura@127.0.0.2", "Laura@bb.com"];
+
+const KINDS: [&str; 12] =
+    ["RR0", "PL", "RL0", "RL1", "RL2", "RL3", "RR1", "RD0", "RD1", "RL0 port", "PR", "PL"];
+
+const TIMES: [Duration; 8] = [
+    Duration::ZERO,
+    Duration::from_millis(1),
+    Duration::from_millis(999),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(31),
+    Duration::from_secs(60),
+    Duration::from_secs(1_000),
+];
+
+/// How long who asked last counts as the likely caller.
+const ASKER_LIFE: Duration = Duration::from_secs(30);

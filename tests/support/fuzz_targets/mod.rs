@@ -1,0 +1,38 @@
+//! The laws that fuzzing tries to break. Each body takes any bytes, and panics if a law does not hold.
+//!
+//! `crates/fuzz` runs them under libFuzzer; the test `corpora` runs them on every input that is kept there. An
+//! input of a byte format is that format; one of a sequence is read by [`arbitrary::Unstructured`], so that every
+//! sequence of bytes is one, and a changed byte a change of one step.
+
+mod agent;
+mod log_line;
+mod node;
+mod plumi;
+mod pmi;
+mod roster;
+mod safe_text;
+mod settings;
+
+pub use agent::agent;
+pub use log_line::log_line;
+pub use node::node;
+pub use plumi::plumi;
+pub use pmi::pmi;
+pub use roster::roster;
+pub use safe_text::safe_text;
+pub use settings::settings;
+
+/// The body of a target. Panics if a law does not hold for these bytes.
+pub type Body = fn(&[u8]);
+
+/// Every target, by the name of its corpus.
+pub const TARGETS: [(&str, Body); 8] = [
+    ("agent", agent),
+    ("log_line", log_line),
+    ("node", node),
+    ("plumi", plumi),
+    ("pmi", pmi),
+    ("roster", roster),
+    ("safe_text", safe_text),
+    ("settings", settings),
+];

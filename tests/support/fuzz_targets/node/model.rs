@@ -1,0 +1,463 @@
+//! What a node may do (protocol.md §3 and §9), told by what it is seen to do.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use lumi_dns::{FoundNode, LookupError};
+use lumi_node_core::{
+    AdminCommand, AdminReply, DropReason, LookupId, Node, NodeSettings, Output, Roster, RosterChange,
+    Takeover,
+};
+use plumi_proto::{
+    DeregisterCode, Domain, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT, RegisterCode,
+    Registrant, UserName,
+};
+
+/// A question and who asked it.
+type Asked = (Locate, SocketAddrV4);
+
+pub(super) struct Model {
+    local: SocketAddrV4,
+    domain: Domain,
+    settings: NodeSettings,
+    roster: BTreeSet<UserName>,
+    bindings: HashMap<UserName, Binding>,
+    /// Questions that were sent on: to whom, and until when they can be answered.
+    pendings: HashMap<Asked, (SocketAddrV4, Instant)>,
+    lookups: HashMap<LookupId, Lookup>,
+    /// What DNS said, and until when that may be relied on.
+    answers: HashMap<Domain, (Option<SocketAddrV4>, Instant)>,
+    /// Questions that came less answers that went out.
+    owed: HashMap<Asked, u64>,
+    dropped: u64,
+    kept_out: u64,
+}
+
+struct Binding {
+    address: SocketAddrV4,
+    /// `false`: taken offline by strikes.
+    online: bool,
+    strikes: u8,
+    last_strike: Option<Instant>,
+}
+
+/// One that is under way.
+struct Lookup {
+    domain: Domain,
+    /// Who waits for it, and since when.
+    waiting: HashMap<Asked, Instant>,
+}
+
+impl Model {
+    pub(super) fn new(local: SocketAddrV4, roster: &Roster, settings: NodeSettings) -> Self {
+        let domain = *roster.domain();
+        let names = ["laura", "pere", "x"].map(|name| name.parse().expect("a name"));
+        let roster: BTreeSet<UserName> = names.into_iter().filter(|name| roster.contains(name)).collect();
+        Self {
+            local,
+            domain,
+            settings,
+            roster,
+            bindings: HashMap::new(),
+            pendings: HashMap::new(),
+            lookups: HashMap::new(),
+            answers: HashMap::new(),
+            owed: HashMap::new(),
+            dropped: 0,
+            kept_out: 0,
+        }
+    }
+
+    /// What can be seen of the node is as it should be.
+    pub(super) fn holds(&self, now: Instant, node: &Node) {
+        let AdminReply::Users(users) = node.handle_admin(now, AdminCommand::List) else { panic!("no list") };
+        let listed: BTreeSet<_> = users.iter().map(|status| status.user).collect();
+        assert_eq!(listed, self.roster);
+        for status in &users {
+            assert_eq!(status.presence.map(|presence| presence.address), self.address_of(&status.user));
+        }
+        for user in self.roster.iter().chain(self.bindings.keys()) {
+            assert_eq!(node.address_of(user), self.address_of(user), "{user}");
+            assert!(self.roster.contains(user), "{user} is gone");
+        }
+        // Those that have ended may be left until the next timeout.
+        let live = self.pendings.values().filter(|(_, end)| *end > now).count();
+        assert!((live..=self.pendings.len()).contains(&node.pending_count()), "of {live} pending requests");
+        assert!(node.pending_count() <= MAX_PENDINGS);
+        assert_eq!(node.lookups_in_flight(), self.lookups.len());
+        assert!(self.lookups.len() <= MAX_LOOKUPS);
+        let dropped = node.dropped();
+        assert_eq!(dropped.too_many, self.kept_out);
+        let reasons = [dropped.malformed, dropped.unexpected, dropped.unasked, dropped.foreign];
+        let sum = reasons.iter().sum::<u64>() + dropped.no_room + dropped.spoofed;
+        assert_eq!(sum, self.dropped);
+    }
+
+    pub(super) fn time_passed(&mut self, now: Instant) {
+        self.pendings.retain(|_, (_, end)| *end > now);
+    }
+
+    pub(super) fn kept_out(&mut self, source: Ipv4Addr) {
+        assert!(self.settings.rate_limit.is_some() && !self.is_exempt(source), "{source} was kept out");
+        self.kept_out += 1;
+    }
+
+    /// A datagram came, and this is what the node said and did.
+    pub(super) fn received(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        datagram: &[u8],
+        handled: Result<(), DropReason>,
+        outputs: &[Output],
+    ) {
+        self.time_passed(now);
+        let shown = || format!("\"{}\" from {from}: {handled:?} {outputs:?}", datagram.escape_ascii());
+        assert!(outputs.len() <= 1, "{}", shown());
+        assert!(handled.is_ok() || outputs.is_empty(), "{}", shown());
+        self.dropped += u64::from(handled.is_err());
+        let sent = outputs.iter().find_map(|output| match output {
+            Output::Transmit { to, message } => Some((*to, *message)),
+            Output::Resolve { .. } => None,
+        });
+        if let Some((_, message)) = sent {
+            let (before, after) = (datagram.len(), message.encode().len());
+            assert!(after <= MAX_MESSAGE, "{}", shown());
+            let grows = if is_unspecified(datagram) { before + 8 } else { before * 112 / 100 };
+            assert!(after <= grows, "amplified: {}", shown());
+        }
+        let is_forged = from.port() == 0 || from == self.local;
+        match Message::decode(datagram) {
+            Ok(Message::Register(registrant)) if !is_forged && from.port() != NODE_PORT => {
+                let code = self.register(from, &registrant);
+                assert_eq!(sent, Some((from, Message::RegisterReply(code))), "{}", shown());
+            }
+            Ok(Message::Deregister(registrant)) if !is_forged && from.port() != NODE_PORT => {
+                let code = self.deregister(from, &registrant);
+                assert_eq!(sent, Some((from, Message::DeregisterReply(code))), "{}", shown());
+            }
+            Ok(Message::Locate(locate)) if !is_forged => self.locate(now, (locate, from), handled, outputs),
+            Ok(Message::LocateReply { locate, outcome }) if !is_forged => {
+                self.answer(now, from, locate, outcome, sent);
+                assert_eq!(handled.is_ok(), sent.is_some(), "{}", shown());
+            }
+            _ => assert!(handled.is_err(), "{}", shown()),
+        }
+    }
+
+    /// DNS answered, and this is what the node did.
+    pub(super) fn resolved(
+        &mut self,
+        now: Instant,
+        id: LookupId,
+        answer: &Result<FoundNode, LookupError>,
+        outputs: &[Output],
+        node: &Node,
+    ) {
+        self.time_passed(now);
+        let Some(mut lookup) = self.lookups.remove(&id) else {
+            assert_eq!(outputs, [], "a look-up is answered once");
+            return;
+        };
+        let (found, valid_for) = match answer {
+            Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
+            Err(_) => (None, FAILURE_LIFE),
+        };
+        // Whoever waits is served by this answer, however short it is valid.
+        self.answers.insert(lookup.domain, (found, now + valid_for));
+        for output in outputs {
+            let Output::Transmit { to, message } = *output else { panic!("{output:?} for an answer") };
+            let mut of_message = |locate: &Locate, to: Option<SocketAddrV4>| {
+                let asked = lookup.waiting.keys().find(|asked| {
+                    asked.0 == *locate
+                        && asked.0.to.as_str() == locate.to.as_str()
+                        && to.is_none_or(|to| asked.1 == to)
+                });
+                let asked = *asked.unwrap_or_else(|| panic!("{message:?} to {to:?}, who does not wait"));
+                (asked, lookup.waiting.remove(&asked).expect("it is there"))
+            };
+            match message {
+                Message::Locate(locate) => {
+                    let (asked, since) = of_message(&locate, None);
+                    self.sent_to_node(asked, since, to, found);
+                }
+                Message::LocateReply { locate, outcome: LocateOutcome::NoSuchUser } => {
+                    let (asked, _) = of_message(&locate, Some(to));
+                    assert!(found.is_none_or(|found| found == self.local), "{locate:?} is refused");
+                    self.refused(&asked);
+                }
+                _ => panic!("{message:?} for an answer"),
+            }
+        }
+        // The rest were given up, or found no room, or are asked for by nobody who may.
+        let dropped = node.dropped();
+        let sum = dropped.malformed + dropped.unexpected + dropped.unasked;
+        let sum = sum + dropped.foreign + dropped.no_room + dropped.spoofed;
+        let live = lookup.waiting.values().filter(|since| **since + REQUEST_LIFE > now).count() as u64;
+        assert_eq!(sum - self.dropped, live, "requests that waited are served or dropped");
+        self.dropped = sum;
+    }
+
+    pub(super) fn administrated(&self, command: AdminCommand, reply: &AdminReply) {
+        match (command, reply) {
+            (AdminCommand::Register(user), AdminReply::Save(RosterChange::Add(added))) => {
+                assert!(user == *added && !self.roster.contains(&user) && self.fits(&user));
+            }
+            (AdminCommand::Deregister(user), AdminReply::Save(RosterChange::Remove(removed))) => {
+                assert!(user == *removed && self.roster.contains(&user));
+            }
+            (AdminCommand::Register(user), AdminReply::Refused(_)) => {
+                assert!(self.roster.contains(&user) || !self.fits(&user));
+            }
+            (AdminCommand::Deregister(user), AdminReply::Refused(_)) => assert!(!self.roster.contains(&user)),
+            (AdminCommand::List, AdminReply::Users(_)) => {}
+            _ => panic!("{reply:?} to {command:?}"),
+        }
+    }
+
+    pub(super) fn roster_saved(&mut self, change: &RosterChange) {
+        match change {
+            RosterChange::Add(user) => _ = self.roster.insert(*user),
+            RosterChange::Remove(user) => {
+                self.roster.remove(user);
+                self.bindings.remove(user);
+                let is_of = |address: &MiAddress| address.domain() == self.domain && address.user() == *user;
+                self.pendings.retain(|(locate, _), _| !is_of(&locate.from) && !is_of(&locate.to));
+                for lookup in self.lookups.values_mut() {
+                    lookup.waiting.retain(|(locate, _), _| !is_of(&locate.from));
+                }
+            }
+        }
+    }
+
+    fn register(&mut self, from: SocketAddrV4, registrant: &Registrant) -> RegisterCode {
+        let allow = &self.settings.allow;
+        let allowed = allow.is_empty() || allow.iter().any(|range| range.contains(*from.ip()));
+        let Some(user) = self.own_user(registrant).filter(|_| allowed) else {
+            return RegisterCode::NoSuchUser;
+        };
+        let elsewhere = self.address_of(&user).is_some_and(|address| address != from);
+        if elsewhere && self.settings.takeover == Takeover::Deny {
+            return RegisterCode::NoSuchUser;
+        }
+        let last_strike = self.bindings.get(&user).filter(|binding| binding.address == from);
+        let last_strike = last_strike.and_then(|binding| binding.last_strike);
+        self.bindings.insert(user, Binding { address: from, online: true, strikes: 0, last_strike });
+        RegisterCode::Registered
+    }
+
+    fn deregister(&mut self, from: SocketAddrV4, registrant: &Registrant) -> DeregisterCode {
+        let Some(user) = self.own_user(registrant) else { return DeregisterCode::NoSuchUser };
+        if self.bindings.get(&user).is_some_and(|binding| binding.address == from) {
+            self.bindings.remove(&user);
+        }
+        match self.address_of(&user) {
+            Some(_) => DeregisterCode::NoSuchUser,
+            None => DeregisterCode::Deregistered,
+        }
+    }
+
+    fn locate(&mut self, now: Instant, asked: Asked, handled: Result<(), DropReason>, outputs: &[Output]) {
+        let (locate, from) = asked;
+        let user = locate.from.user();
+        if locate.from.domain() == self.domain && self.address_of(&user).is_none() {
+            self.hear(&user, from);
+        }
+        if handled.is_ok() {
+            *self.owed.entry(asked).or_default() += 1;
+        }
+        let may_pass_on = locate.from.domain() == self.domain && self.address_of(&user) == Some(from);
+        match (handled, outputs) {
+            (Err(DropReason::NoRoom), _) => assert!(!self.has_room(&asked), "there is room for {asked:?}"),
+            _ if locate.to.domain() == self.domain => self.locate_own(now, asked, handled, outputs),
+            (Err(DropReason::Foreign), _) => assert!(!may_pass_on, "{asked:?} was foreign"),
+            (Err(reason), _) => panic!("{reason} for {asked:?}"),
+            _ if !may_pass_on => panic!("{outputs:?} for a stranger's {asked:?}"),
+            (Ok(()), [Output::Resolve { id, domain }]) => {
+                assert_eq!(*domain, locate.to.domain());
+                assert!(
+                    self.lookups.values().all(|lookup| lookup.domain != *domain),
+                    "{domain} is asked for twice"
+                );
+                assert!(self.answers.get(domain).is_none_or(|(_, until)| *until <= now), "{domain} is known");
+                let lookup = Lookup { domain: *domain, waiting: HashMap::from([(asked, now)]) };
+                assert!(self.lookups.insert(*id, lookup).is_none(), "{id:?} is used twice");
+            }
+            (Ok(()), []) => {
+                let lookup = self.lookups.values_mut().find(|lookup| lookup.domain == locate.to.domain());
+                let waiting = &mut lookup.unwrap_or_else(|| panic!("{asked:?} waits for nothing")).waiting;
+                waiting.remove(&asked);
+                waiting.insert(asked, now);
+            }
+            (Ok(()), [Output::Transmit { to, message }]) => {
+                let known = self.answers.get(&locate.to.domain()).filter(|(_, until)| *until > now);
+                let (node, _) = *known.unwrap_or_else(|| panic!("{message:?} and DNS was not asked"));
+                if *message == Message::Locate(locate) {
+                    self.sent_to_node(asked, now, *to, node);
+                } else {
+                    assert!(node.is_none_or(|node| node == self.local), "{message:?}");
+                    let outcome = LocateOutcome::NoSuchUser;
+                    assert_eq!((*to, *message), (from, Message::LocateReply { locate, outcome }));
+                    self.refused(&asked);
+                }
+            }
+            _ => panic!("{outputs:?} for {asked:?}"),
+        }
+    }
+
+    /// A question for a user of this domain.
+    fn locate_own(
+        &mut self,
+        now: Instant,
+        asked: Asked,
+        handled: Result<(), DropReason>,
+        outputs: &[Output],
+    ) {
+        let (locate, from) = asked;
+        assert_eq!(handled, Ok(()), "{asked:?}");
+        let user = locate.to.user();
+        let interval = self.settings.strike_interval;
+        let outcome = match self.bindings.get_mut(&user).filter(|binding| binding.online) {
+            _ if !self.roster.contains(&user) => LocateOutcome::NoSuchUser,
+            None => LocateOutcome::Offline,
+            Some(binding) => {
+                if binding.last_strike.is_none_or(|last| now >= last + interval) {
+                    binding.strikes += 1;
+                    binding.last_strike = Some(now);
+                    binding.online = binding.strikes < STRIKES;
+                }
+                if binding.online {
+                    let to = binding.address;
+                    assert_ne!(to.port(), NODE_PORT, "from node to node for a user of this one");
+                    assert_eq!(outputs, [Output::Transmit { to, message: Message::Locate(locate) }]);
+                    self.pending(asked, now, to);
+                    return;
+                }
+                LocateOutcome::Offline
+            }
+        };
+        let message = Message::LocateReply { locate, outcome };
+        assert_eq!(outputs, [Output::Transmit { to: from, message }]);
+        self.refused(&asked);
+    }
+
+    /// An `RL` came: it went on to one who asked, or nowhere.
+    fn answer(
+        &mut self,
+        now: Instant,
+        from: SocketAddrV4,
+        locate: Locate,
+        outcome: LocateOutcome,
+        sent: Option<(SocketAddrV4, Message)>,
+    ) {
+        let own = locate.to.domain() == self.domain;
+        if own {
+            self.hear(&locate.to.user(), from);
+        }
+        let Some((to, message)) = sent else {
+            let unanswered = |((pending, _), (asked, end)): (&Asked, &(SocketAddrV4, Instant))| {
+                *pending == locate && *asked == from && *end > now
+            };
+            assert!(!self.pendings.iter().any(unanswered), "{locate:?} of {from} was asked for");
+            return;
+        };
+        let mut expected = outcome;
+        if let LocateOutcome::Found(address) = &mut expected
+            && own
+            && address.ip.is_unspecified()
+        {
+            address.ip = *from.ip();
+        }
+        assert_eq!(message, Message::LocateReply { locate, outcome: expected });
+        let pending = self.pendings.remove(&(locate, to));
+        assert!(pending.is_some_and(|(asked, _)| asked == from), "{message:?} of {from} to {to}");
+        self.owes_one_less(&(locate, to));
+    }
+
+    /// A question went to the node of another domain.
+    fn sent_to_node(&mut self, asked: Asked, since: Instant, to: SocketAddrV4, found: Option<SocketAddrV4>) {
+        assert_eq!(Some(to), found, "{asked:?} goes where DNS says");
+        assert_ne!(to, self.local, "{asked:?} comes back");
+        assert_ne!(asked.0.to.domain(), self.domain, "from node to node for a user of this one");
+        self.pending(asked, since, to);
+    }
+
+    fn pending(&mut self, asked: Asked, since: Instant, to: SocketAddrV4) {
+        self.pendings.insert(asked, (to, since + REQUEST_LIFE));
+        assert!(self.is_exempt(*asked.1.ip()) || self.of_source(*asked.1.ip()) <= MAX_OF_SOURCE);
+    }
+
+    /// The node answered in the place of whom was asked for.
+    fn refused(&mut self, asked: &Asked) {
+        self.pendings.remove(asked);
+        self.owes_one_less(asked);
+    }
+
+    fn owes_one_less(&mut self, asked: &Asked) {
+        let owed = self.owed.get_mut(asked).filter(|owed| **owed > 0);
+        *owed.unwrap_or_else(|| panic!("more answers than questions: {asked:?}")) -= 1;
+    }
+
+    /// Whether there is room for a question: pending, waiting for DNS, or a look-up of its own.
+    fn has_room(&self, asked: &Asked) -> bool {
+        let pendings = self.pendings.contains_key(asked)
+            || self.pendings.len() < MAX_PENDINGS
+                && (self.is_exempt(*asked.1.ip()) || self.of_source(*asked.1.ip()) < MAX_OF_SOURCE);
+        let domain = asked.0.to.domain();
+        let lookup = self.lookups.values().find(|lookup| lookup.domain == domain);
+        let lookups = domain == self.domain
+            || lookup.map_or(self.lookups.len() < MAX_LOOKUPS, |lookup| lookup.waiting.len() < MAX_WAITING);
+        pendings && lookups
+    }
+
+    fn of_source(&self, source: Ipv4Addr) -> usize {
+        self.pendings.keys().filter(|(_, asker)| *asker.ip() == source).count()
+    }
+
+    /// A sign of life.
+    fn hear(&mut self, user: &UserName, from: SocketAddrV4) {
+        if let Some(binding) = self.bindings.get_mut(user).filter(|binding| binding.address == from) {
+            (binding.online, binding.strikes) = (true, 0);
+        }
+    }
+
+    fn own_user(&self, registrant: &Registrant) -> Option<UserName> {
+        let user = match registrant {
+            Registrant::User(user) => *user,
+            Registrant::Address(address) if address.domain() == self.domain => address.user(),
+            Registrant::Address(_) => return None,
+        };
+        self.roster.contains(&user).then_some(user)
+    }
+
+    fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
+        self.bindings.get(user).filter(|binding| binding.online).map(|binding| binding.address)
+    }
+
+    fn is_exempt(&self, source: Ipv4Addr) -> bool {
+        self.settings.exempt.iter().any(|range| range.contains(source))
+    }
+
+    fn fits(&self, user: &UserName) -> bool {
+        MiAddress::new(user, &self.domain).is_ok()
+    }
+}
+
+/// Whether a datagram is an `RL0` of an agent that does not know its own address.
+fn is_unspecified(datagram: &[u8]) -> bool {
+    let Ok(Message::LocateReply { outcome: LocateOutcome::Found(address), .. }) = Message::decode(datagram)
+    else {
+        return false;
+    };
+    address.ip.is_unspecified()
+}
+
+const STRIKES: u8 = 5;
+const MAX_PENDINGS: usize = 4_096;
+const MAX_OF_SOURCE: usize = 64;
+const MAX_LOOKUPS: usize = 32;
+const MAX_WAITING: usize = 64;
+const REQUEST_LIFE: Duration = Duration::from_secs(5);
+const MAX_LIFE: Duration = Duration::from_secs(60);
+const FAILURE_LIFE: Duration = Duration::from_secs(5);

@@ -1,0 +1,47 @@
+//! Reading a PLUMI message.
+
+use plumi_proto::{LocateOutcome, MAX_ADDRESS, MAX_MESSAGE, Message, MiAddress, Registrant};
+
+/// Any datagram is one message or one error; what was read is written again, as it came.
+///
+/// # Panics
+/// If it is not.
+pub fn plumi(datagram: &[u8]) {
+    match Message::decode(datagram) {
+        Ok(message) => reads_back(datagram, &message),
+        Err(error) => {
+            assert!(error.at <= datagram.len().min(MAX_MESSAGE), "{error}");
+            assert!(!error.to_string().contains(char::is_control), "{error:?}");
+        }
+    }
+}
+
+fn reads_back(datagram: &[u8], message: &Message) {
+    let bytes = message.encode();
+    assert!(bytes.len() <= MAX_MESSAGE && bytes.len() <= datagram.len(), "{bytes:?}");
+    assert_eq!(Message::decode(&bytes), Ok(*message), "from {bytes:?}");
+    // The one form that is not written again: an RL1 with an address behind its names.
+    let busy = matches!(message, Message::LocateReply { outcome: LocateOutcome::Busy, .. });
+    assert!(*bytes == *datagram || busy && datagram.starts_with(&bytes), "{message:?}");
+    match message {
+        Message::Register(Registrant::Address(address))
+        | Message::Deregister(Registrant::Address(address)) => {
+            is_an_address(address);
+        }
+        Message::Locate(locate) | Message::LocateReply { locate, .. } => {
+            is_an_address(&locate.from);
+            is_an_address(&locate.to);
+        }
+        _ => {}
+    }
+}
+
+/// It is made of its parts.
+fn is_an_address(address: &MiAddress) {
+    assert!(address.as_str().len() <= MAX_ADDRESS);
+    let (user, domain) = (address.user(), address.domain());
+    assert_eq!(format!("{user}@{domain}"), address.as_str());
+    assert_eq!(MiAddress::new(&user, &domain), Ok(*address));
+    let other_case = domain.as_str().to_ascii_uppercase();
+    assert_eq!(other_case.parse(), Ok(domain), "a domain in other letters");
+}

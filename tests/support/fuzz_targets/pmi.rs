@@ -1,0 +1,172 @@
+//! The stream of a conversation, cut as a network cuts it.
+
+use arbitrary::Unstructured;
+use bytes::{Bytes, BytesMut};
+use mi_proto::{Frame, FrameCodec, FrameError, Line, MAX_FRAME, MAX_TEXT, Nickname, Received, split_line};
+use tokio_util::codec::{Decoder, Encoder};
+
+/// The first byte says how many lengths of pieces follow; the rest is a stream that is cut into pieces of these
+/// lengths, over and over. A legal stream gives the same frames however it is cut; of any other no text is lost,
+/// and little is held.
+///
+/// # Panics
+/// If it does not, or it is.
+pub fn pmi(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let Ok(lengths) = lengths(&mut input) else { return };
+    let stream = input.take_rest();
+    let pieces = cut(stream, &lengths);
+
+    let (items, error) = receive(&pieces);
+    match &error {
+        None => nothing_is_lost(stream, &items),
+        Some(FrameError::IllegalHeader { seen } | FrameError::CutShort { seen }) => {
+            assert_eq!(items, [], "an error after the first frame");
+            assert!(!seen.is_empty() && stream.starts_with(seen) && seen.len() <= MAX_SEEN, "{seen:?}");
+        }
+        Some(error) => panic!("{error} without any IO"),
+    }
+    let (frames, rest) = frames(stream);
+    if may_begin_a_frame(rest) {
+        for pieces in [pieces, vec![stream], stream.chunks(1).collect()] {
+            is_read_as(&frames, rest, &receive(&pieces));
+        }
+    }
+    frames.iter().for_each(is_written_again);
+    if let Ok(text) = str::from_utf8(stream) {
+        is_cut_between_characters(text);
+    }
+}
+
+fn lengths(input: &mut Unstructured<'_>) -> arbitrary::Result<Vec<usize>> {
+    let count = input.int_in_range(1..=MAX_LENGTHS)?;
+    (0..count).map(|_| input.int_in_range(1..=256)).collect()
+}
+
+fn cut<'a>(stream: &'a [u8], lengths: &[usize]) -> Vec<&'a [u8]> {
+    let mut rest = stream;
+    let pieces = lengths.iter().cycle().map_while(|&length| {
+        let (piece, after) = rest.split_at(length.min(rest.len()));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    });
+    pieces.collect()
+}
+
+/// What a connection gives for these reads, as tokio-util drives the codec.
+fn receive(reads: &[&[u8]]) -> (Vec<Received>, Option<FrameError>) {
+    let (mut codec, mut buffer, mut items) = (FrameCodec::new(), BytesMut::new(), Vec::new());
+    for read in reads {
+        buffer.extend_from_slice(read);
+        loop {
+            match codec.decode(&mut buffer) {
+                Ok(Some(item)) => items.push(item),
+                Ok(None) => break,
+                Err(error) => return (items, Some(error)),
+            }
+        }
+        assert!(buffer.len() < MAX_FRAME, "{} bytes are held", buffer.len());
+    }
+    loop {
+        match codec.decode_eof(&mut buffer) {
+            Ok(Some(item)) => items.push(item),
+            Ok(None) => break,
+            Err(error) => return (items, Some(error)),
+        }
+    }
+    assert!(buffer.is_empty(), "{} bytes are left at the end", buffer.len());
+    (items, None)
+}
+
+/// The whole frames that `stream` begins with, by the grammar alone, and what follows them.
+fn frames(mut stream: &[u8]) -> (Vec<Received>, &[u8]) {
+    let mut frames = Vec::new();
+    while let [kind @ (b'N' | b'L'), tens @ b'0'..=b'9', ones @ b'0'..=b'9', after @ ..] = stream
+        && let Some((text, rest)) = after.split_at_checked(usize::from((tens - b'0') * 10 + ones - b'0'))
+    {
+        let text = Bytes::copy_from_slice(text);
+        frames.push(if *kind == b'N' { Received::Nickname(text) } else { Received::Line(text) });
+        stream = rest;
+    }
+    (frames, stream)
+}
+
+fn may_begin_a_frame(bytes: &[u8]) -> bool {
+    let legal = |(at, byte): (usize, &u8)| if at == 0 { b"NL".contains(byte) } else { byte.is_ascii_digit() };
+    bytes.iter().take(3).enumerate().all(legal)
+}
+
+/// A stream of `frames` and the beginning of another one, `rest`.
+fn is_read_as(frames: &[Received], rest: &[u8], (items, error): &(Vec<Received>, Option<FrameError>)) {
+    let (whole, end) = items.split_at(items.len().min(frames.len()));
+    assert_eq!(whole, frames);
+    let text = rest.get(3..).unwrap_or_default();
+    if frames.is_empty() {
+        assert!(end.is_empty() && error.is_some() != rest.is_empty(), "{end:?} {error:?}");
+    } else if text.is_empty() {
+        assert_eq!(end, [], "of a mere header there is nothing to show");
+    } else {
+        assert_eq!(end, [Received::Unframed(Bytes::copy_from_slice(text))]);
+    }
+}
+
+/// The items are the stream but for headers.
+fn nothing_is_lost(stream: &[u8], items: &[Received]) {
+    let mut rest = stream;
+    for item in items {
+        let text: &[u8] = item.bytes();
+        let header: &[usize] = match item {
+            // Of an illegal header nothing is taken off; what was begun and a long line have one.
+            Received::Unframed(_) => &[0, 4, 3],
+            Received::Nickname(_) | Received::Line(_) => &[3],
+        };
+        assert!(!text.is_empty() || header == [3], "an item of nothing");
+        let after = |length: &usize| {
+            let (header, after) = rest.split_at_checked(*length)?;
+            let of_header = header
+                .split_first()
+                .is_none_or(|(kind, digits)| b"NL".contains(kind) && digits.iter().all(u8::is_ascii_digit));
+            after.strip_prefix(text).filter(|_| of_header)
+        };
+        rest = header.iter().find_map(after).unwrap_or_else(|| {
+            panic!("{item:?} does not come next in \"{}\"", rest.escape_ascii());
+        });
+    }
+    assert!(rest.len() <= 3 && may_begin_a_frame(rest), "\"{}\" is lost", rest.escape_ascii());
+}
+
+/// A frame whose text may be sent is what is sent for that text.
+fn is_written_again(frame: &Received) {
+    let Ok(text) = str::from_utf8(frame.bytes()) else { return };
+    let (kind, frame) = match frame {
+        Received::Nickname(_) => ('N', Nickname::new(text).map(Frame::from)),
+        Received::Line(_) => ('L', Line::new(text).map(Frame::from)),
+        Received::Unframed(_) => return,
+    };
+    let forbidden = text.contains(['\0', '\n', '\r']) || kind == 'N' && text.is_empty();
+    assert_eq!(frame.is_err(), forbidden, "{kind} {text:?}");
+    let Ok(frame) = frame else { return };
+    let mut wire = BytesMut::new();
+    FrameCodec::new().encode(frame, &mut wire).expect("never an error");
+    assert_eq!(wire, format!("{kind}{:02}{text}", text.len()));
+}
+
+fn is_cut_between_characters(text: &str) {
+    let Ok(pieces) = split_line(text) else {
+        assert!(text.contains(['\0', '\n', '\r']), "{text:?} is refused");
+        return;
+    };
+    let mut joined = String::new();
+    for piece in pieces {
+        let piece = piece.as_str();
+        assert!(piece.len() <= MAX_TEXT && !piece.is_empty() || text.is_empty(), "{piece:?}");
+        joined += piece;
+    }
+    assert_eq!(joined, text);
+}
+
+/// Lengths of pieces that an input can give.
+const MAX_LENGTHS: usize = 16;
+
+/// What an error shows of a stranger's first bytes.
+const MAX_SEEN: usize = 16;
