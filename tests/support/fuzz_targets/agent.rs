@@ -77,9 +77,13 @@ impl Run {
                     self.request(kind, attempts);
                 }
             }
-            2..=4 => {
+            2 | 3 => {
                 let datagram = message(input)?;
                 self.receive(NODE, datagram.as_bytes());
+            }
+            4 => {
+                let (from, datagram) = (*input.choose(&SOURCES)?, message(input)?);
+                self.receive(from, datagram.as_bytes());
             }
             5 => {
                 let (from, length) = (*input.choose(&SOURCES)?, input.int_in_range(0..=127)?);
