@@ -63,7 +63,8 @@ impl Keys {
     /// The line that is wrong, and why, on one line.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         toml::from_str(text).map_err(|error| {
-            let reason = error.message().replace('\n', ", ");
+            // A key that is not known is told as it stands in the file, where it may hold anything.
+            let reason = error.message().replace('\n', ", ").replace(char::is_control, "\u{fffd}");
             match error.span().and_then(|span| text.get(..span.start)) {
                 Some(before) => anyhow::anyhow!("line {}: {reason}", 1 + before.matches('\n').count()),
                 None => anyhow::anyhow!(reason),
@@ -188,6 +189,7 @@ mod tests {
         assert_eq!(reason("rate-limit = 'on'"), "line 1: a rate limit is `off` or a number from 1 on");
         assert_eq!(reason("listen = 'here'"), "line 1: invalid IPv4 socket address syntax");
         assert!(reason("[peers]\n'a..b' = '127.0.0.1:1'").contains("line 2: the domain has a part"));
+        assert!(reason("\"\\t\\u001b[2J\" = 1").contains("unknown field `\u{fffd}\u{fffd}[2J`"));
         for text in ["roster", "roster =", "= 1", "[peers", "diagnostics = 'loud'", "console = 1", "\u{0}"] {
             let reason = reason(text);
             assert!(reason.starts_with("line 1: ") && !reason.contains('\n'), "{text:?}: {reason:?}");
