@@ -33,8 +33,8 @@ struct Run {
     settings: ClientSettings,
     now: Instant,
     busy: bool,
-    /// Requests that have not ended, and how often each may still be sent.
-    open: HashMap<RequestId, (LumiRequest, u8)>,
+    /// Requests that have not ended.
+    open: HashMap<RequestId, Open>,
     /// Of registering and deregistering, the latter was asked for last, or nothing was.
     wants_out: bool,
     last_refresh: Option<Instant>,
@@ -42,6 +42,15 @@ struct Run {
     /// Who was told last where the user listens, and when.
     asker: Option<(MiAddress, Instant)>,
     strays: u64,
+}
+
+#[derive(Debug, PartialEq)]
+struct Open {
+    kind: LumiRequest,
+    /// How often it may still be sent.
+    left: u8,
+    /// When it is sent again, or given up.
+    next: Instant,
 }
 
 impl Run {
@@ -125,7 +134,7 @@ impl Run {
 
     /// Nobody answers any more: all that is under way ends in its time.
     fn end(&mut self) {
-        let left = self.open.values().map(|(_, left)| u32::from(*left)).max().unwrap_or(0);
+        let left = self.open.values().map(|open| u32::from(open.left)).max().unwrap_or(0);
         self.pass(self.settings.schedule.interval * (left + 1), false);
         assert_eq!(self.open, HashMap::new());
     }
@@ -142,11 +151,12 @@ impl Run {
         // It ends those that it would be undone by, and nothing else.
         for output in outputs {
             let LumiOutput::Done(ended, LumiAnswer::None) = output else { panic!("{output:?} for {kind:?}") };
-            let ended = self.open.remove(&ended).map(|(kind, _)| kind);
+            let ended = self.open.remove(&ended).map(|open| open.kind);
             assert_eq!((kind, ended), (LumiRequest::Deregister, Some(LumiRequest::Register)));
         }
         let attempts = attempts.unwrap_or(self.settings.schedule.attempts).get();
-        assert_eq!(self.open.insert(id, (kind, attempts - 1)), None, "{id:?} names two requests");
+        let open = Open { kind, left: attempts - 1, next: self.now + self.settings.schedule.interval };
+        assert_eq!(self.open.insert(id, open), None, "{id:?} names two requests");
     }
 
     fn receive(&mut self, from: &str, datagram: &[u8]) {
@@ -176,14 +186,18 @@ impl Run {
                 LumiOutput::Transmit(_) => panic!("an answer to no question: {shown}"),
                 LumiOutput::Registration(change) => self.registration(change),
                 LumiOutput::Done(id, answer) => {
-                    let (kind, _) = self.open.remove(&id).unwrap_or_else(|| panic!("ended twice: {shown}"));
-                    assert_eq!(answer_of(datagram, &self.settings.address, kind), Some(answer), "{shown}");
+                    let open = self.open.remove(&id).unwrap_or_else(|| panic!("ended twice: {shown}"));
+                    assert_eq!(
+                        answer_of(datagram, &self.settings.address, open.kind),
+                        Some(answer),
+                        "{shown}"
+                    );
                 }
             }
         }
         // Nothing is left of what it answers.
-        for (kind, _) in self.open.values() {
-            assert_eq!(answer_of(datagram, &self.settings.address, *kind), None, "{shown}");
+        for open in self.open.values() {
+            assert_eq!(answer_of(datagram, &self.settings.address, open.kind), None, "{shown}");
         }
     }
 
@@ -200,35 +214,34 @@ impl Run {
     fn timeout(&mut self) {
         self.client.handle_timeout(self.now);
         assert!(self.client.poll_timeout().is_none_or(|due| due > self.now), "a timeout that stays due");
-        let outputs = self.drain();
-        // At most one for each, however late it is.
-        let mut may_send: Vec<_> =
-            self.open.iter().filter(|(_, (_, left))| *left > 0).map(|(id, _)| *id).collect();
-        for output in outputs {
+        // However late it is, each request that is due is sent once, or ends.
+        let (mut due, mut given_up) = (Vec::new(), Vec::new());
+        for (id, open) in self.open.iter_mut().filter(|(_, open)| open.next <= self.now) {
+            if open.left == 0 {
+                given_up.push(*id);
+            } else {
+                open.left -= 1;
+                open.next = self.now + self.settings.schedule.interval;
+                due.push(open.kind);
+            }
+        }
+        let mut due: Vec<_> = due.into_iter().map(|kind| self.message(kind)).collect();
+        for output in self.drain() {
             match output {
-                LumiOutput::Transmit(message) => {
-                    // Of those that are for the same, the one that may be sent most often.
-                    let of_message = |id: &&RequestId| self.message(self.open[*id].0) == message;
-                    let id = may_send.iter().filter(of_message).max_by_key(|id| self.open[*id].1).copied();
-                    if let Some(id) = id {
-                        may_send.retain(|other| *other != id);
-                        self.open.entry(id).and_modify(|(_, left)| *left -= 1);
-                    } else {
-                        self.refresh(message);
-                    }
-                }
+                LumiOutput::Transmit(message) => match due.iter().position(|due| *due == message) {
+                    Some(at) => _ = due.swap_remove(at),
+                    None => self.refresh(message),
+                },
                 LumiOutput::Done(id, answer) => {
                     assert_eq!(answer, LumiAnswer::None);
-                    let (kind, left) = self.open.remove(&id).expect("ends once");
-                    // It may have been another one for the same that was sent as often as it may be.
-                    let mut same = self.open.values_mut().filter(|other| other.0 == kind && other.1 == 0);
-                    let exhausted = left == 0
-                        || same.next().is_some_and(|other| std::mem::replace(&mut other.1, left) == 0);
-                    assert!(exhausted, "{kind:?} is given up early");
+                    assert!(given_up.contains(&id), "{:?} is given up", self.open.get(&id));
+                    self.open.remove(&id).expect("it ends once");
                 }
                 LumiOutput::Registration(change) => self.registration(change),
             }
         }
+        assert_eq!(due, [], "not sent again");
+        assert!(given_up.iter().all(|id| !self.open.contains_key(id)), "not given up");
     }
 
     /// A message that no request asks for: only a registration that is kept, and that not often.

@@ -1,5 +1,7 @@
 //! The stream of a conversation, cut as a network cuts it.
 
+use std::collections::BTreeSet;
+
 use arbitrary::Unstructured;
 use bytes::{Bytes, BytesMut};
 use mi_proto::{Frame, FrameCodec, FrameError, Line, MAX_FRAME, MAX_TEXT, Nickname, Received, split_line};
@@ -112,27 +114,31 @@ fn is_read_as(frames: &[Received], rest: &[u8], (items, error): &(Vec<Received>,
 
 /// The items are the stream but for headers.
 fn nothing_is_lost(stream: &[u8], items: &[Received]) {
-    let mut rest = stream;
+    // What may be left after each item: "L11L" is "L" whose rest is to come, or "L" after a header.
+    let mut rests = BTreeSet::from([stream]);
     for item in items {
-        let text: &[u8] = item.bytes();
-        let header: &[usize] = match item {
-            // Of an illegal header nothing is taken off; what was begun and a long line have one.
+        let headers: &[usize] = match item {
+            // Of an illegal header nothing is taken off; a long line and what was begun have one.
             Received::Unframed(_) => &[0, 4, 3],
             Received::Nickname(_) | Received::Line(_) => &[3],
         };
-        assert!(!text.is_empty() || header == [3], "an item of nothing");
-        let after = |length: &usize| {
-            let (header, after) = rest.split_at_checked(*length)?;
-            let of_header = header
-                .split_first()
-                .is_none_or(|(kind, digits)| b"NL".contains(kind) && digits.iter().all(u8::is_ascii_digit));
-            after.strip_prefix(text).filter(|_| of_header)
-        };
-        rest = header.iter().find_map(after).unwrap_or_else(|| {
-            panic!("{item:?} does not come next in \"{}\"", rest.escape_ascii());
-        });
+        assert!(!item.bytes().is_empty() || headers == [3], "an item of nothing");
+        let after =
+            rests.iter().flat_map(|rest| headers.iter().filter_map(|length| after(rest, *length, item)));
+        let after = after.collect();
+        assert_ne!(after, BTreeSet::new(), "{item:?} does not come next in {rests:?}");
+        rests = after;
     }
-    assert!(rest.len() <= 3 && may_begin_a_frame(rest), "\"{}\" is lost", rest.escape_ascii());
+    let may_end = |rest: &&[u8]| rest.len() <= 3 && may_begin_a_frame(rest);
+    assert!(rests.iter().any(may_end), "{rests:?} is lost");
+}
+
+/// What follows a header of this length and the text of `item` in `stream`, if they come next.
+fn after<'a>(stream: &'a [u8], header: usize, item: &Received) -> Option<&'a [u8]> {
+    let (header, rest) = stream.split_at_checked(header)?;
+    let is_header =
+        |(kind, digits): (&u8, &[u8])| b"NL".contains(kind) && digits.iter().all(u8::is_ascii_digit);
+    rest.strip_prefix(&**item.bytes()).filter(|_| header.split_first().is_none_or(is_header))
 }
 
 /// A frame whose text may be sent is what is sent for that text.
