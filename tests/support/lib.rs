@@ -4,6 +4,7 @@
 pub mod dns_server;
 pub mod emulators;
 pub mod fuzz_targets;
+pub mod fault_proxy;
 pub mod network;
 pub mod programs;
 pub mod trace;

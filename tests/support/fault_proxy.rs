@@ -1,0 +1,22 @@
+//! Proxies that do to datagrams and streams what networks do to them, as they are told: on loopback, with bounded
+//! queues, and the same again for the same seed.
+//!
+//! A proxy stands between those who send to it, its clients, and one target: an agent and its node, a node and another
+//! node, an agent and another agent.
+
+mod faults;
+mod tcp;
+mod udp;
+
+pub use faults::{Arrival, Lateness, RandomFaults};
+pub use tcp::{MAX_CONNECTIONS, StreamFaults, TcpProxy};
+pub use udp::{MAX_CLIENTS, MAX_WAITING, UdpProxy};
+
+/// Which way something goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From a client to the target.
+    ToTarget,
+    /// From the target to a client.
+    ToClient,
+}
