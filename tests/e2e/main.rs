@@ -3,6 +3,7 @@
 mod conversation;
 mod emulators;
 mod exchange;
+mod faults;
 mod location;
 mod lumi_node;
 mod mi_agent;

@@ -7,5 +7,6 @@ pub mod fuzz_targets;
 pub mod fault_proxy;
 pub mod network;
 pub mod programs;
+pub mod raw_user;
 pub mod trace;
 pub mod wire;

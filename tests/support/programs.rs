@@ -72,6 +72,36 @@ impl NodeProgram {
         &self.folder
     }
 
+    /// What it answers to `list` at its console: a line for each user.
+    ///
+    /// # Panics
+    /// If it does not answer, or has no console.
+    pub fn list(&mut self) -> Vec<String> {
+        self.type_line("list");
+        // A command that is not one: its answer ends the table.
+        self.type_line("end-of-list");
+        self.expect_line("USER ");
+        let mut users = Vec::new();
+        loop {
+            let line = self.wait_for(|_| true);
+            if line.starts_with("! there is no command 'end-of-list'") {
+                return users;
+            }
+            users.push(line);
+        }
+    }
+
+    /// Whether `user` is online, as `list` says.
+    ///
+    /// # Panics
+    /// As [`NodeProgram::list`], and if it has no such user.
+    pub fn is_online(&mut self, user: &str) -> bool {
+        let users = self.list();
+        let mut words = users.iter().map(|line| line.split_whitespace());
+        let state = words.find_map(|mut words| (words.next() == Some(user)).then(|| words.next())?);
+        state.unwrap_or_else(|| panic!("there is no {user}: {users:?}")) == "online"
+    }
+
     /// The text of its roster, if that is where [`NodeProgram::start`] put it.
     ///
     /// # Panics
@@ -85,7 +115,15 @@ impl NodeProgram {
     /// # Panics
     /// If it cannot be read.
     pub fn log(&self) -> Vec<String> {
-        log_lines(&self.folder.join(message_log::node_log_name(&self.domain)))
+        lines(&self.log_text())
+    }
+
+    /// The text of its message log, if that is in its usual place.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn log_text(&self) -> String {
+        read_log(&self.folder.join(message_log::node_log_name(&self.domain)))
     }
 }
 
@@ -134,7 +172,15 @@ impl AgentProgram {
     /// # Panics
     /// If it cannot be read.
     pub fn log(&self) -> Vec<String> {
-        log_lines(&self.folder().join(message_log::agent_log_name(&self.address)))
+        lines(&self.log_text())
+    }
+
+    /// The text of its message log, if that is in its usual place.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn log_text(&self) -> String {
+        read_log(&self.folder().join(message_log::agent_log_name(&self.address)))
     }
 }
 
@@ -173,8 +219,12 @@ fn write_file(path: &Path, text: &str) {
     fs::create_dir_all(folder).and_then(|()| fs::write(path, text)).expect("the folder is the test's own");
 }
 
-fn log_lines(path: &Path) -> Vec<String> {
-    fs::read_to_string(path).expect("there is a message log").lines().map(str::to_owned).collect()
+fn read_log(path: &Path) -> String {
+    fs::read_to_string(path).expect("there is a message log")
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
 }
 
 /// The package of the node's program.

@@ -1,10 +1,10 @@
 //! One program as a process.
 
-use std::env;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{env, fs};
 
 use rustix::process::{self, Pid};
 
@@ -96,6 +96,37 @@ impl Program {
         self.output.lock().stderr.clone()
     }
 
+    /// Bytes of memory that it has in use, pages shared with others included.
+    ///
+    /// # Panics
+    /// If it is not there any more, or this is not Linux.
+    pub fn memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect(ON_LINUX);
+        let resident =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        resident.and_then(|kibibytes| kibibytes.parse::<usize>().ok()).expect("proc(5) says so") * 1024
+    }
+
+    /// How many files, sockets among them, it has open.
+    ///
+    /// # Panics
+    /// As [`Program::memory`].
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect(ON_LINUX).count()
+    }
+
+    /// From now on it can open files only while it has fewer than `limit`.
+    ///
+    /// # Panics
+    /// As [`Program::memory`].
+    pub fn limit_files(&self, limit: usize) {
+        let pid = Some(Pid::from_child(&self.child));
+        let old = process::getrlimit(process::Resource::Nofile);
+        let limit = process::Rlimit { current: u64::try_from(limit).ok(), ..old };
+        process::prlimit(pid, process::Resource::Nofile, limit)
+            .expect("it is a child, and the limit no higher");
+    }
+
     /// Types `line` and a line end.
     ///
     /// # Panics
@@ -118,6 +149,18 @@ impl Program {
         process::kill_process(Pid::from_child(&self.child), signal.into()).expect("the program is there");
     }
 
+    /// Kills it as a crash would, and waits until it is gone and all that it printed has been read.
+    ///
+    /// # Panics
+    /// If it has ended by itself before.
+    pub fn kill(&mut self) {
+        let ended = self.child.try_wait().expect(OURS);
+        assert_eq!(ended, None, "the program ended by itself; {}", self.output.lock());
+        self.child.kill().and_then(|()| self.child.wait()).expect(OURS);
+        let captured = self.output.wait_until(Captured::is_complete);
+        assert!(captured.is_complete(), "somebody holds the streams of a program that is gone; {captured}");
+    }
+
     /// Waits for its end, and returns its exit code.
     ///
     /// # Panics
@@ -126,7 +169,7 @@ impl Program {
         // A process that ends closes its streams; std cannot wait for the end itself with a deadline.
         let captured = self.output.wait_until(Captured::is_complete);
         assert!(captured.is_complete(), "the program does not end; {captured}");
-        let status = self.child.wait().expect("it is a child of this process");
+        let status = self.child.wait().expect(OURS);
         status.code().unwrap_or_else(|| panic!("the program ended by {status}; {captured}"))
     }
 }
@@ -189,6 +232,10 @@ pub fn executable(package: &'static str) -> PathBuf {
     }
     folder.join(package).with_extension(env::consts::EXE_EXTENSION)
 }
+
+const OURS: &str = "it is a child of this process";
+
+const ON_LINUX: &str = "a program that runs is in /proc";
 
 const PIPED: &str = "it was set to be piped";
 

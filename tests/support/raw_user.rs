@@ -1,0 +1,85 @@
+//! A user of raw datagrams.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+
+use crate::programs::DEADLINE;
+
+/// A user's agent, as far as a node can see it: a socket that says and hears what the test wants. It hears only
+/// what comes from its node.
+#[derive(Debug)]
+pub struct RawUser(UdpSocket);
+
+impl RawUser {
+    /// At a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// Without sockets.
+    pub fn new(node: impl Into<SocketAddr>) -> Self {
+        Self::at(Ipv4Addr::LOCALHOST, node)
+    }
+
+    /// At a free port of `ip`, one of this host's.
+    ///
+    /// # Panics
+    /// As [`RawUser::new`].
+    pub fn at(ip: Ipv4Addr, node: impl Into<SocketAddr>) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).expect("a socket");
+        socket.connect(node.into()).expect("there is a way to the node");
+        socket.set_read_timeout(Some(DEADLINE)).expect("it is not 0");
+        Self(socket)
+    }
+
+    /// Where it is.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn address(&self) -> SocketAddrV4 {
+        match self.0.local_addr().expect("it is bound") {
+            SocketAddr::V4(address) => address,
+            SocketAddr::V6(_) => unreachable!("it is bound to an IPv4 address"),
+        }
+    }
+
+    /// Sends a datagram. One that nobody takes is lost.
+    pub fn say(&self, datagram: impl AsRef<[u8]>) {
+        // The error is that of an earlier one: a port was closed. This one has not been sent then.
+        if self.0.send(datagram.as_ref()).is_err() {
+            _ = self.0.send(datagram.as_ref());
+        }
+    }
+
+    /// The next datagram.
+    ///
+    /// # Panics
+    /// If none comes within [`DEADLINE`].
+    pub fn hear(&self) -> String {
+        self.try_hear().expect("a message comes")
+    }
+
+    /// The next datagram; `None` once nobody listens where the node was, or if none comes within [`DEADLINE`].
+    pub fn try_hear(&self) -> Option<String> {
+        let mut buffer = [0; 200];
+        let length = self.0.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    }
+
+    /// The next datagram, if it has come already.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn heard(&self) -> Option<String> {
+        self.0.set_nonblocking(true).expect("a socket can be");
+        let heard = self.try_hear();
+        self.0.set_nonblocking(false).expect("as above");
+        heard
+    }
+
+    /// Sends a message and waits for the next datagram.
+    ///
+    /// # Panics
+    /// As [`RawUser::hear`].
+    pub fn ask(&self, message: &str) -> String {
+        self.say(message);
+        self.hear()
+    }
+}
