@@ -1,9 +1,14 @@
 //! What goes wrong around the programs, done to real processes on real sockets.
 
+mod agents;
 mod changes;
+mod descriptors;
 mod kills;
 mod load;
+mod name_servers;
+mod network;
 mod signals;
+mod strangers;
 
 use std::thread;
 

@@ -1,6 +1,6 @@
 //! A real DNS server on a loopback socket that does as it is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::{fmt, io};
@@ -85,6 +85,11 @@ impl DnsServer {
         self.lock().queries
     }
 
+    /// How many different names were asked for until now, answered or not.
+    pub fn names_asked(&self) -> usize {
+        self.lock().asked.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect(NO_PANIC)
     }
@@ -103,6 +108,7 @@ struct State {
     refusing: bool,
     to_lose: usize,
     queries: usize,
+    asked: HashSet<String>,
 }
 
 struct Addresses {
@@ -117,7 +123,10 @@ impl State {
             return Some((ResponseCode::FormErr, Vec::new()));
         };
         let wants_address = query.query_type() == RecordType::A;
-        self.queries += usize::from(wants_address);
+        if wants_address {
+            self.queries += 1;
+            self.asked.insert(asked(query.name()));
+        }
         if self.to_lose > 0 {
             self.to_lose -= 1;
             return None;

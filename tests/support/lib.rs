@@ -5,6 +5,7 @@ pub mod dns_server;
 pub mod emulators;
 pub mod fuzz_targets;
 pub mod fault_proxy;
+pub mod loads;
 pub mod network;
 pub mod programs;
 pub mod raw_user;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-pub use output::DEADLINE;
+pub use output::{DEADLINE, eventually};
 pub use process::{Program, Signal, executable};
 
 /// A `lumi-node`, in a folder of its own unless told otherwise.

@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// What a program has printed until now, and how to wait for more of it.
 #[derive(Debug, Default)]
 pub(super) struct Output {
@@ -74,6 +76,21 @@ impl fmt::Display for Captured {
         self.stderr.iter().try_for_each(|line| writeln!(f, "  stderr | {line}"))
     }
 }
+
+/// Waits until `is_so`: for what a program does without saying it.
+///
+/// # Panics
+/// If it is not so within [`DEADLINE`].
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < DEADLINE, "within {DEADLINE:?} it did not come to be that {what}");
+        thread::park_timeout(LOOK_AGAIN);
+    }
+}
+
+/// How long [`eventually`] lets others work before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How long a test waits for a program: many times what a slow machine needs.
 pub const DEADLINE: Duration = Duration::from_secs(20);

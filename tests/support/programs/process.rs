@@ -76,6 +76,20 @@ impl Program {
         self.wait_for(|line| line.starts_with(start))
     }
 
+    /// As [`Program::expect_line`], but `None` if the program ends without it.
+    ///
+    /// # Panics
+    /// If neither has come to be within [`DEADLINE`](super::DEADLINE).
+    pub fn try_expect_line(&mut self, start: &str) -> Option<String> {
+        let is_there =
+            |captured: &Captured| captured.stdout[self.read..].iter().any(|line| line.starts_with(start));
+        let captured = self.output.wait_until(is_there);
+        let has_come = is_there(&captured);
+        assert!(has_come || captured.is_complete(), "neither {start:?} nor the end came; {captured}");
+        drop(captured);
+        has_come.then(|| self.expect_line(start))
+    }
+
     /// The first line on stderr that has `part` in it, whether it came already or is yet to come.
     ///
     /// # Panics
@@ -107,6 +121,14 @@ impl Program {
         resident.and_then(|kibibytes| kibibytes.parse::<usize>().ok()).expect("proc(5) says so") * 1024
     }
 
+    /// Whether [`Signal::Stop`] has stopped it.
+    ///
+    /// # Panics
+    /// As [`Program::memory`].
+    pub fn is_stopped(&self) -> bool {
+        self.status("State:").starts_with('T')
+    }
+
     /// How many files, sockets among them, it has open.
     ///
     /// # Panics
@@ -125,6 +147,13 @@ impl Program {
         let limit = process::Rlimit { current: u64::try_from(limit).ok(), ..old };
         process::prlimit(pid, process::Resource::Nofile, limit)
             .expect("it is a child, and the limit no higher");
+    }
+
+    /// What proc(5) says of it.
+    fn status(&self, key: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect(ON_LINUX);
+        let value = status.lines().find_map(|line| line.strip_prefix(key));
+        value.unwrap_or_else(|| panic!("there is no {key} in:\n{status}")).trim().to_owned()
     }
 
     /// Types `line` and a line end.
