@@ -3,8 +3,8 @@
 
 pub mod dns_server;
 pub mod emulators;
-pub mod fuzz_targets;
 pub mod fault_proxy;
+pub mod fuzz_targets;
 pub mod loads;
 pub mod network;
 pub mod programs;

@@ -140,7 +140,8 @@ impl Run {
     }
 
     fn request(&mut self, kind: LumiRequest, attempts: Option<NonZeroU8>) {
-        let id = self.client.request(self.now, kind, attempts);
+        let schedule = attempts.map(|attempts| RequestSchedule { attempts, ..self.settings.schedule });
+        let id = self.client.request(self.now, kind, schedule);
         let mut outputs = self.drain();
         assert_eq!(outputs.pop(), Some(LumiOutput::Transmit(self.message(kind))));
         match kind {
