@@ -1,4 +1,4 @@
-//! A little network of nodes that DNS tells anything about, with agents, duplicates, losses and delays.
+//! A little network of nodes that DNS tells anything, with agents, duplicates, losses and delays.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -17,7 +17,7 @@ proptest! {
     #[test]
     fn a_question_makes_one_hop_and_has_one_answer(
         nodes in 2..6_usize,
-        aliases in proptest::collection::vec(0..12_usize, NAMES.len()),
+        aliases in proptest::collection::vec(0..12_usize, 5 * NAMES.len()),
         questions in proptest::collection::vec(question(), 1..40),
         seed in any::<u64>(),
     ) {
@@ -61,7 +61,7 @@ fn no_message_makes_two_nodes_talk_to_each_other() {
         "",
         "hello",
     ] {
-        let mut network = Network::new(2, &[0, 1, 2, 3, 0, 1, 0, 1], 0);
+        let mut network = Network::new(2, &[0, 1, 2, 3, 0, 1, 0, 1].repeat(2), 0);
         network.is_reliable = true;
         network.send(Duration::ZERO, node_address(1), node_address(0), message.as_bytes());
         network.run_for(Duration::from_secs(60));
@@ -97,7 +97,8 @@ struct Network {
     now: Instant,
     nodes: Vec<Node>,
     agents: Vec<SocketAddrV4>,
-    names: HashMap<Domain, usize>,
+    /// What DNS tells each node, which need not be the same.
+    names: Vec<HashMap<Domain, usize>>,
     events: BTreeMap<(Instant, u64), Event>,
     random: u64,
     is_reliable: bool,
@@ -115,19 +116,21 @@ enum Event {
 }
 
 impl Network {
-    /// Each node has the users u and v, who are online. `aliases` says to which node each of [`NAMES`] leads; a
-    /// number without a node is where it ought to lead.
+    /// Each node has the users u and v, who are online. `aliases` says, for one node after the other, to which node
+    /// each of [`NAMES`] leads; a number without a node is where it ought to lead.
     fn new(nodes: usize, aliases: &[usize], seed: u64) -> Self {
         let at = |n| node(&format!("n{n}.x\nu\nv\n"), node_address(n), NodeSettings::default());
-        let leads_to = |(n, name): (usize, &&str)| {
-            let to = if aliases[n] < nodes { aliases[n] } else { n };
-            (name.parse().expect("a domain"), to)
+        let names = |aliases: &[usize]| {
+            let leads_to = |(n, (name, &to)): (usize, (&&str, &usize))| {
+                (name.parse().expect("a domain"), if to < nodes { to } else { n })
+            };
+            NAMES.iter().zip(aliases).enumerate().map(leads_to).collect()
         };
         let mut network = Self {
             now: tokio::time::Instant::now().into_std(),
             nodes: (0..nodes).map(at).collect(),
             agents: (0..2 * nodes).map(agent_address).collect(),
-            names: NAMES.iter().enumerate().map(leads_to).collect(),
+            names: aliases.chunks(NAMES.len()).map(names).collect(),
             events: BTreeMap::new(),
             random: seed,
             is_reliable: false,
@@ -195,7 +198,7 @@ impl Network {
                     self.send(Duration::ZERO, node_address(n), to, &message.encode());
                 }
                 Output::Resolve { id, domain } => {
-                    let to = self.names.get(&domain).filter(|&&to| to < self.nodes.len()).copied();
+                    let to = self.names[n].get(&domain).filter(|&&to| to < self.nodes.len()).copied();
                     let valid_for = Duration::from_secs(self.random(10));
                     let answer = match (to, self.random(4)) {
                         (Some(to), 1..) => Ok(FoundNode { address: node_address(to), valid_for }),

@@ -90,11 +90,28 @@ fn an_agent_hears_one_answer_however_often_it_asked() {
     let question = "PLlaura@bb.com:pere@bb.com";
     for _ in 0..3 {
         assert_eq!(node.receive(LAURA, question), [sent(PERE, question)]);
+        assert_eq!(node.node.pending_count(), 1);
     }
     let answer = "RL1laura@bb.com:pere@bb.com";
     assert_eq!(node.receive(PERE, answer), [sent(LAURA, answer)]);
     assert_eq!(node.try_receive(PERE, answer), Err(DropReason::Unasked));
     assert_eq!(node.try_receive(PERE, answer), Err(DropReason::Unasked));
+    assert_eq!(node.node.pending_count(), 0);
+}
+
+/// An agent that got no answer, because it was lost on the way, asks again.
+#[test]
+fn a_question_that_was_answered_can_be_asked_again() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    for question in ["PLjoya@cc.com:laura@bb.com", "PLjoya@CC.com.:laura@BB.com"] {
+        let answer = question.replacen("PL", "RL1", 1);
+        for _ in 0..3 {
+            assert_eq!(node.receive(OTHER_NODE, question), [sent(LAURA, question)]);
+            assert_eq!(node.receive(LAURA, &answer), [sent(OTHER_NODE, &answer)]);
+            assert_eq!(node.try_receive(LAURA, &answer), Err(DropReason::Unasked));
+        }
+    }
 }
 
 #[test]
