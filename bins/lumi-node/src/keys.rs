@@ -6,10 +6,11 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
-use lumi_node_core::RateLimit;
+use lumi_node_core::{AddressRange, RateLimit, Takeover};
 use plumi_proto::Domain;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
 
 use crate::log_size::LogSize;
 
@@ -43,9 +44,31 @@ pub(crate) struct Keys {
     #[serde(deserialize_with = "peers")]
     pub(crate) peers: Vec<Peer>,
 
+    /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of those in
+    /// the settings [default: all]
+    #[arg(long, value_name = "CIDR")]
+    #[serde(deserialize_with = "ranges")]
+    pub(crate) allow: Vec<AddressRange>,
+
+    /// When an online user is registered from a second address: `last` moves the user there, `deny` refuses
+    /// [default: last]
+    #[arg(long, value_name = "last|deny", hide_possible_values = true)]
+    pub(crate) takeover: Option<TakeoverRule>,
+
     /// Datagrams a second to take from one IP address; twice as many at once [default: 500]
     #[arg(long, value_name = "N|off")]
     pub(crate) rate_limit: Option<RateLimiting>,
+
+    /// Addresses that neither the rate limit nor the limit of pending requests holds for; may repeat, and takes
+    /// the place of those in the settings
+    #[arg(long, value_name = "CIDR")]
+    #[serde(deserialize_with = "ranges")]
+    pub(crate) exempt: Vec<AddressRange>,
+
+    /// Milliseconds from one location request that counts to the next, towards the five that take a silent user
+    /// offline; 0 counts all [default: 500]
+    #[arg(long, value_name = "MS")]
+    pub(crate) strike_interval: Option<StrikeInterval>,
 
     /// Read administrator commands from stdin even if it is no terminal
     #[arg(long, num_args = 0, default_missing_value = "true")]
@@ -83,6 +106,10 @@ impl Keys {
             // Of two for the same domain, the directory takes the later.
             peers: [others.peers, self.peers].concat(),
             rate_limit: self.rate_limit.or(others.rate_limit),
+            exempt: if self.exempt.is_empty() { others.exempt } else { self.exempt },
+            allow: if self.allow.is_empty() { others.allow } else { self.allow },
+            takeover: self.takeover.or(others.takeover),
+            strike_interval: self.strike_interval.or(others.strike_interval),
             console: self.console.or(others.console),
             diagnostics: self.diagnostics.or(others.diagnostics),
         }
@@ -142,12 +169,81 @@ impl FromStr for RateLimiting {
 
 impl<'de> Deserialize<'de> for RateLimiting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => text,
-            value => value.to_string(),
-        };
-        text.parse().map_err(D::Error::custom)
+        text_or_number(deserializer)?.parse().map_err(D::Error::custom)
     }
+}
+
+/// What becomes of a user who is registered from one address while online at another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TakeoverRule {
+    Last,
+    Deny,
+}
+
+impl From<TakeoverRule> for Takeover {
+    fn from(rule: TakeoverRule) -> Self {
+        match rule {
+            TakeoverRule::Last => Self::Last,
+            TakeoverRule::Deny => Self::Deny,
+        }
+    }
+}
+
+/// The least time between two location requests that count as strikes, as a number of milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StrikeInterval(pub(crate) Duration);
+
+impl FromStr for StrikeInterval {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let milliseconds: u32 =
+            text.parse().map_err(|_| "a strike interval is a number of milliseconds from 0 on")?;
+        Ok(Self(Duration::from_millis(milliseconds.into())))
+    }
+}
+
+impl<'de> Deserialize<'de> for StrikeInterval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What the settings file gives where the command line has the same text.
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => text,
+        value => value.to_string(),
+    })
+}
+
+struct Range(AddressRange);
+
+impl<'de> Deserialize<'de> for Range {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(RangeVisitor)
+    }
+}
+
+/// Fails while the text is read, so that the line told is its own and not that of the list.
+struct RangeVisitor;
+
+impl Visitor<'_> for RangeVisitor {
+    type Value = Range;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a range of addresses in quotes")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Range, E> {
+        text.parse().map(Range).map_err(E::custom)
+    }
+}
+
+fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
+    let ranges = Vec::<Range>::deserialize(deserializer)?;
+    Ok(ranges.into_iter().map(|Range(range)| range).collect())
 }
 
 /// Which diagnostics are shown: those of this level and the more serious ones.
@@ -187,6 +283,27 @@ mod tests {
         );
         assert_eq!(reason("rate-limit = 0"), "line 1: a rate limit is `off` or a number from 1 on");
         assert_eq!(reason("rate-limit = 'on'"), "line 1: a rate limit is `off` or a number from 1 on");
+        let interval = "line 1: a strike interval is a number of milliseconds from 0 on";
+        for wrong in ["-1", "'fast'", "0.5", "4294967296", "[500]"] {
+            assert_eq!(reason(&format!("strike-interval = {wrong}")), interval);
+        }
+        assert_eq!(
+            reason("takeover = 'first'"),
+            "line 1: unknown variant `first`, expected `last` or `deny`"
+        );
+        for key in ["allow", "exempt"] {
+            assert_eq!(
+                reason(&format!("console = true\n{key} = [\n'10.0.0.0/8',\n'here']")),
+                "line 4: a range of addresses is an IPv4 address, alone or as in 192.0.2.0/24"
+            );
+            assert!(
+                reason(&format!("{key} = ['10.0.0.0/33']")).starts_with("line 1: after the '/' of a range")
+            );
+            let list = "line 1: invalid type: string \"10.0.0.0/8\", expected a sequence";
+            assert_eq!(reason(&format!("{key} = '10.0.0.0/8'")), list);
+            let quotes = "line 1: invalid type: integer `7`, expected a range of addresses in quotes";
+            assert_eq!(reason(&format!("{key} = [7]")), quotes);
+        }
         assert_eq!(reason("listen = 'here'"), "line 1: invalid IPv4 socket address syntax");
         assert!(reason("[peers]\n'a..b' = '127.0.0.1:1'").contains("line 2: the domain has a part"));
         assert!(reason("\"\\t\\u001b[2J\" = 1").contains("unknown field `\u{fffd}\u{fffd}[2J`"));

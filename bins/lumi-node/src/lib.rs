@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use lumi_node_core::{Node, NodeSettings, Roster, RosterFile, Server};
+use lumi_node_core::{Node, Roster, RosterFile, Server};
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -57,11 +57,7 @@ async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::
     let socket = UdpSocket::bind(settings.listen).await.with_context(listen)?;
     let local = settings.local(&socket).with_context(listen)?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
-    let node = Node::new(
-        roster,
-        local,
-        NodeSettings { rate_limit: settings.rate_limit.0, ..NodeSettings::default() },
-    );
+    let node = Node::new(roster, local, settings.node.clone());
     let mut server = Server::new(socket, node, directory);
     // It works as well for somebody who does not read this.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lumi_dns::{DirectoryError, NodeDirectory};
-use lumi_node_core::RateLimit;
+use lumi_node_core::NodeSettings;
 use plumi_proto::NODE_PORT;
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use tokio::net::UdpSocket;
 
 use crate::cli::Cli;
-use crate::keys::{Diagnostics, Keys, Peer, RateLimiting};
+use crate::keys::{Diagnostics, Keys, Peer, RateLimiting, StrikeInterval};
 use crate::log_size::LogSize;
 
 /// What the node is to do.
@@ -27,7 +27,8 @@ pub(crate) struct Settings {
     pub(crate) log_max_size: LogSize,
     name_servers: Vec<SocketAddr>,
     peers: Vec<Peer>,
-    pub(crate) rate_limit: RateLimiting,
+    /// What the node decides by.
+    pub(crate) node: NodeSettings,
     pub(crate) console: bool,
     pub(crate) diagnostics: Diagnostics,
 }
@@ -74,6 +75,7 @@ impl Settings {
 
 impl From<Keys> for Settings {
     fn from(keys: Keys) -> Self {
+        let defaults = NodeSettings::default();
         Self {
             roster: keys.roster.unwrap_or_else(|| DEFAULT_ROSTER.into()),
             listen: keys.listen.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NODE_PORT)),
@@ -81,7 +83,15 @@ impl From<Keys> for Settings {
             log_max_size: keys.log_max_size.unwrap_or_default(),
             name_servers: keys.name_servers,
             peers: keys.peers,
-            rate_limit: keys.rate_limit.unwrap_or(RateLimiting(Some(RateLimit::default()))),
+            node: NodeSettings {
+                rate_limit: keys.rate_limit.map_or(defaults.rate_limit, |RateLimiting(limit)| limit),
+                exempt: keys.exempt,
+                allow: keys.allow,
+                takeover: keys.takeover.map_or(defaults.takeover, Into::into),
+                strike_interval: keys
+                    .strike_interval
+                    .map_or(defaults.strike_interval, |StrikeInterval(least)| least),
+            },
             console: keys.console.unwrap_or_else(has_terminal),
             diagnostics: keys.diagnostics.unwrap_or(Diagnostics::Warn),
         }
@@ -118,10 +128,24 @@ mod tests {
         });
         let keys = Keys::parse(&text.collect::<Vec<_>>().join("\n")).unwrap();
         // No `..`, so that a new key is missed here.
-        let Keys { roster, listen, log, name_servers, peers, rate_limit, console, diagnostics, log_max_size } =
-            keys;
-        assert!(roster.is_some() && listen.is_some() && log.is_some() && rate_limit.is_some());
-        assert!(log_max_size.is_some());
-        assert!(!name_servers.is_empty() && !peers.is_empty() && console.is_some() && diagnostics.is_some());
+        let Keys {
+            roster,
+            listen,
+            log,
+            log_max_size,
+            name_servers,
+            peers,
+            allow,
+            takeover,
+            rate_limit,
+            exempt,
+            strike_interval,
+            console,
+            diagnostics,
+        } = keys;
+        assert!(roster.is_some() && listen.is_some() && log.is_some() && !name_servers.is_empty());
+        assert!(!peers.is_empty() && !allow.is_empty() && takeover.is_some() && rate_limit.is_some());
+        assert!(!exempt.is_empty() && strike_interval.is_some() && log_max_size.is_some());
+        assert!(console.is_some() && diagnostics.is_some());
     }
 }

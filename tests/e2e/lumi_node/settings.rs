@@ -78,3 +78,58 @@ fn the_sample_settings_work_as_they_stand() {
     assert_eq!(User::of(&node).ask("PRjoya@localhost"), "RR0");
     assert_eq!(node.stderr(), [""; 0]);
 }
+
+#[test]
+fn users_register_from_where_it_is_allowed_and_keep_their_names_if_told_to() {
+    let folder = folder_with("bb.com\nlaura\n");
+    write_settings(folder.path(), "allow = ['127.0.0.1', '127.0.1.0/24']\ntakeover = 'deny'\n");
+    let node = NodeProgram::start_in(folder.path(), &[]);
+    let laura = User::at("127.0.1.7", &node);
+    assert_eq!(User::at("127.0.0.2", &node).ask("PRlaura"), "RR1", "not allowed");
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    assert_eq!(User::of(&node).ask("PRlaura"), "RR1", "denied while she is online");
+    assert_eq!(User::of(&node).ask("PDlaura"), "RD1");
+    assert_eq!(laura.ask("PDlaura"), "RD0");
+    assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
+
+    let flags = ["--allow", "127.0.0.2", "--allow", "127.0.0.3/32", "--takeover", "last"];
+    let node = NodeProgram::start_in(folder.path(), &flags);
+    assert_eq!(User::of(&node).ask("PRlaura"), "RR1", "the flags take the place of what is set");
+    assert_eq!(User::at("127.0.0.2", &node).ask("PRlaura"), "RR0");
+    assert_eq!(User::at("127.0.0.3", &node).ask("PRlaura"), "RR0", "she has moved");
+}
+
+#[test]
+fn who_is_exempt_may_send_any_number() {
+    let folder = folder_with("bb.com\nlaura\n");
+    write_settings(folder.path(), "rate-limit = 1\nexempt = ['127.0.0.9']\n");
+    for flags in [&[][..], &["--exempt", "127.0.0.0/29", "--exempt", "127.0.0.9"]] {
+        let node = NodeProgram::start_in(folder.path(), flags);
+        let eager = User::at("127.0.0.9", &node);
+        for _ in 0..100 {
+            assert_eq!(eager.ask("PRlaura"), "RR0");
+        }
+    }
+}
+
+#[test]
+fn each_location_request_is_a_strike_if_told_to() {
+    let folder = folder_with("bb.com\nlaura\n");
+    write_settings(folder.path(), "strike-interval = 0\n");
+    for (flags, is_offline) in [(&[][..], true), (&["--strike-interval", "600000"], false)] {
+        let node = NodeProgram::start_in(folder.path(), flags);
+        let (laura, joya) = (User::of(&node), User::at("127.0.0.2", &node));
+        assert_eq!(laura.ask("PRlaura"), "RR0");
+        let question = "PLjoya@cc.com:laura@bb.com";
+        for _ in 0..4 {
+            joya.say(question.as_bytes());
+            assert_eq!(laura.hear(), question);
+        }
+        joya.say(question.as_bytes());
+        if is_offline {
+            assert_eq!(joya.hear(), "RL3joya@cc.com:laura@bb.com");
+        } else {
+            assert_eq!(laura.hear(), question);
+        }
+    }
+}

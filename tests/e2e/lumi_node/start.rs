@@ -60,6 +60,12 @@ fn settings_that_are_wrong_are_told_by_their_line() {
     let expected =
         "the settings config/lumi-node.toml are wrong: line 3: unknown field `port`, expected one of ";
     assert!(code == 1 && reason.starts_with(expected), "{code}: {reason}");
+    write_settings(
+        folder.path(),
+        "listen = '127.0.0.1:0'\nallow = [\n  '10.0.0.0/8',\n  '10.0.0.0/64',\n]\n",
+    );
+    let reason = "the settings config/lumi-node.toml are wrong: line 4: after the '/' of a range of addresses stands how many bits they share, 0 to 32";
+    assert_eq!(failure(folder.path(), &[]), (1, reason.to_owned()));
     let reason = "cannot read the settings other.toml: no such file or directory";
     assert_eq!(failure(folder.path(), &["--config", "other.toml"]), (1, reason.to_owned()));
 }
@@ -87,6 +93,11 @@ fn misuse_is_told_apart() {
         &["--rate-limit", "many"],
         &["--log-max-size", "0"],
         &["--log-max-size", "1MB"],
+        &["--allow", "bb.com"],
+        &["--exempt", "10.0.0.0/33"],
+        &["--takeover", "first"],
+        &["--strike-interval", "-1"],
+        &["--strike-interval", "soon"],
         &["-v", "-q"],
     ] {
         let mut node = Program::start(NODE, folder.path(), arguments);
@@ -108,8 +119,9 @@ fn help_and_version_are_asked_for() {
     assert_eq!(help.wait_exit(), 0);
     let text = help.stdout().join("\n");
     for flag in
-        "config roster listen log log-max-size name-server peer rate-limit console verbose quiet version help"
-            .split(' ')
+        "config roster listen log log-max-size name-server peer allow takeover rate-limit exempt strike-interval console \
+         verbose quiet version help"
+            .split_whitespace()
     {
         assert!(text.contains(&format!("--{flag}")), "{flag} is missing in:\n{text}");
     }

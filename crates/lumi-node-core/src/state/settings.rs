@@ -6,7 +6,7 @@ use super::address_range::AddressRange;
 use super::limiter::RateLimit;
 
 /// What a node is set to (protocol.md §9).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSettings {
     /// How many datagrams it takes from one address; `None` is any number.
     pub rate_limit: Option<RateLimit>,
