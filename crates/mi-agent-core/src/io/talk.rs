@@ -162,6 +162,9 @@ const HURRIED_LINGER: Duration = Duration::from_millis(200);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
+mod deployed_peers;
+
+#[cfg(test)]
 mod tests {
     use std::io;
     use std::pin::Pin;

@@ -1,0 +1,278 @@
+//! Conversations with a peer that takes what one `recv` returns for one frame, and ends on anything else, as deployed
+//! programs do (protocol.md §7, rows 10 to 12). In memory, by a clock that is held.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use mi_proto::{FrameCodec, Nickname};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time;
+use tokio_util::codec::Framed;
+
+use super::super::closing::Closing;
+use super::*;
+
+/// A TCP connection in memory.
+#[derive(Default)]
+struct Wire {
+    /// What we wrote and the peer has not received yet.
+    to_peer: Vec<u8>,
+    fin_to_peer: bool,
+    to_us: VecDeque<u8>,
+    fin_to_us: bool,
+    /// We closed with bytes unread, or bytes came after we had closed: the peer's next `recv` fails.
+    is_reset: bool,
+    is_closed: bool,
+    reader: Option<Waker>,
+}
+
+/// Our end of it.
+struct Ours(Arc<Mutex<Wire>>);
+
+impl Ours {
+    fn wire(&self) -> MutexGuard<'_, Wire> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl AsyncRead for Ours {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut wire = self.wire();
+        if wire.to_us.is_empty() && !wire.fin_to_us {
+            wire.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let length = wire.to_us.len().min(buffer.remaining());
+        wire.to_us.drain(..length).for_each(|byte| buffer.put_slice(&[byte]));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Ours {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut wire = self.wire();
+        assert!(!wire.fin_to_peer, "nothing is written after a FIN");
+        wire.to_peer.extend(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire().fin_to_peer = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let mut wire = self.wire();
+        wire.is_closed = true;
+        wire.fin_to_peer = true;
+        wire.is_reset |= !wire.to_us.is_empty();
+    }
+}
+
+/// A deployed program: receives every few milliseconds, says its lines, and keeps what it heard.
+struct Peer {
+    wire: Arc<Mutex<Wire>>,
+    /// What it sends, and how many of its rounds it waits after each.
+    says: VecDeque<(Vec<u8>, u32)>,
+    /// It ends the conversation once it has said everything, instead of waiting for us to.
+    ends_it: bool,
+}
+
+/// What it heard until the end: what is no frame for it, or how it died, is an error.
+type Heard = Result<Vec<String>, String>;
+
+impl Peer {
+    fn start(self) -> JoinHandle<Heard> {
+        tokio::spawn(self.run())
+    }
+
+    async fn run(mut self) -> Heard {
+        let mut heard = Vec::new();
+        let mut pause = 0;
+        loop {
+            time::sleep(ROUND).await;
+            if self.receive(&mut heard)? {
+                self.end();
+                return Ok(heard);
+            }
+            pause = match pause {
+                0 => match self.says.pop_front() {
+                    Some((frame, rounds)) => {
+                        self.send(&frame);
+                        rounds
+                    }
+                    None => {
+                        if self.ends_it {
+                            self.end();
+                        }
+                        0
+                    }
+                },
+                rounds => rounds - 1,
+            };
+        }
+    }
+
+    /// One `recv`. `true`: it was the end.
+    fn receive(&self, heard: &mut Vec<String>) -> Result<bool, String> {
+        let mut wire = self.wire.lock().unwrap();
+        let received = std::mem::take(&mut wire.to_peer);
+        match &received[..] {
+            _ if wire.is_reset => Err("it ends on RST".into()),
+            [] if wire.fin_to_peer && heard.is_empty() => {
+                Err("it ends as it was closed before a nickname".into())
+            }
+            [] => Ok(wire.fin_to_peer),
+            [b'N' | b'L', tens @ b'0'..=b'9', ones @ b'0'..=b'9', text @ ..]
+                if usize::from((tens - b'0') * 10 + ones - b'0') == text.len() =>
+            {
+                heard.push(String::from_utf8(text.into()).unwrap());
+                Ok(false)
+            }
+            other => Err(format!("it ends on {}", other.escape_ascii())),
+        }
+    }
+
+    fn send(&self, frame: &[u8]) {
+        let mut wire = self.wire.lock().unwrap();
+        wire.is_reset |= wire.is_closed;
+        wire.to_us.extend(frame);
+        if let Some(reader) = wire.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn end(&self) {
+        let mut wire = self.wire.lock().unwrap();
+        wire.fin_to_us = true;
+        if let Some(reader) = wire.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+/// A peer that says `lines` after its nickname, and our connection with it.
+fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Connection<Ours>) {
+    let wire = Arc::default();
+    // In bursts, and in all somewhat faster or slower than we: whoever ends it has said and heard everything.
+    let pauses = if ends_it { [0, 0, 7, 0, 3] } else { [0, 0, 2, 0, 1] };
+    let says = lines.iter().zip((0..5).cycle()).map(|(line, n)| (frame('L', line), pauses[n]));
+    let says = std::iter::once((frame('N', "u2"), 0)).chain(says).collect();
+    let peer = Peer { wire: Arc::clone(&wire), says, ends_it }.start();
+    let remote = "192.0.2.7:4456".parse().unwrap();
+    (peer, Connection { frames: Framed::new(Ours(wire), FrameCodec::new()), remote })
+}
+
+fn frame(kind: char, text: &str) -> Vec<u8> {
+    format!("{kind}{:02}{text}", text.len()).into_bytes()
+}
+
+fn lines(of: &str) -> Vec<String> {
+    (0..LINES).map(|n| format!("{of} {n}")).collect()
+}
+
+fn same(heard: &[String], said: &[String]) {
+    for (heard, said) in heard.iter().zip(said) {
+        assert_eq!(heard, said);
+    }
+    assert_eq!(heard.len(), said.len());
+}
+
+async fn converse(ends_it: bool) {
+    let (peer, mut connection) = connected(&lines("theirs"), ends_it);
+    let nickname = connection.greet(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
+    assert_eq!(nickname, "u2");
+    let closing = Closing::new();
+    let terms = Terms { pace: PACE, closing: closing.watch() };
+    let slots = Arc::new(Semaphore::new(1));
+    let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
+    let (_, sender, mut receiver) = start(connection, nickname, None, terms, slot).split();
+    let saying = tokio::spawn(async move {
+        for line in lines("ours") {
+            sender.send(&line).await.unwrap();
+        }
+        if ends_it {
+            // It hangs up when the peer does.
+            sender.0.closed().await;
+        }
+    });
+    let mut heard = Vec::new();
+    while let Some(line) = receiver.next_line().await.unwrap() {
+        heard.push(line.raw().to_owned());
+    }
+    saying.await.unwrap();
+    same(&heard, &lines("theirs"));
+    let heard = peer.await.unwrap().unwrap_or_else(|death| panic!("{death}"));
+    assert_eq!(heard[0], "u1");
+    same(&heard[1..], &lines("ours"));
+    assert_eq!(slots.available_permits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_lines_each_way_are_said_and_heard() {
+    converse(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_peer_may_end_it() {
+    converse(true).await;
+}
+
+/// The proof that this peer would notice: it ends if frames follow on each other at once.
+#[tokio::test(start_paused = true)]
+async fn such_a_peer_dies_of_two_frames_at_once() {
+    let (peer, connection) = connected(&[], false);
+    let closing = Closing::new();
+    let terms = Terms { pace: Duration::ZERO, closing: closing.watch() };
+    let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    let talk = start(connection, PeerText::new("u2"), None, terms, slot);
+    talk.send("one").await.unwrap();
+    talk.send("two").await.unwrap();
+    assert_eq!(peer.await.unwrap().unwrap_err(), "it ends on L03oneL03two");
+}
+
+/// An agent that ends, in order and in a hurry, with a peer that goes on talking: FIN, and then all is read.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_agent_is_no_reset() {
+    for hurried in [false, true] {
+        let (peer, mut connection) = connected(&lines("theirs")[..50], true);
+        let nickname = connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
+        let closing = Closing::new();
+        let terms = Terms { pace: PACE, closing: closing.watch() };
+        let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let talk = start(connection, nickname, None, terms, slot);
+        talk.send("ours").await.unwrap();
+        // Nobody takes what is heard.
+        time::sleep(2 * PACE).await;
+        closing.begin(hurried);
+        closing.ended(LINGER).await;
+        let heard = peer.await.unwrap().unwrap_or_else(|death| panic!("{death}"));
+        assert_eq!(heard, ["u1", "ours"]);
+    }
+}
+
+/// As many as make chance unlikely.
+const LINES: usize = 10_000;
+
+/// The pause between frames that agents keep by default.
+const PACE: Duration = Duration::from_millis(20);
+
+/// How long such a program takes for what it received before it receives again.
+const ROUND: Duration = Duration::from_millis(9);
