@@ -1,16 +1,19 @@
 //! Conversations over real TCP: between two of our agents, and with peers that write and read raw bytes.
 
+mod breaks;
+mod strangers;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use integration_tests::network::{ScriptedNode, TestNode, directory};
+use integration_tests::network::{ScriptedNode, TestNode, directory, local_address};
 use integration_tests::programs::DEADLINE;
 use mi_agent_core::{Agent, CallError, Conversation, ConversationError, Event, Events, SendError};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 #[tokio::test]
 async fn two_agents_talk_both_ways_and_either_ends_it() {

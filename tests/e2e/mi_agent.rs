@@ -5,7 +5,7 @@ mod registration;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::process;
 
 use integration_tests::dns_server::DnsServer;
@@ -273,6 +273,38 @@ fn a_stranger_reaches_the_screen_as_text() {
     assert_eq!(pere.expect_line("<"), r"<\x1b[2J\u{202e}ab> \x07a\r\n* ");
     drop(stranger);
     pere.expect_line("* conversation with");
+}
+
+/// With no file descriptor left for them, callers wait; none is reset, and the agent goes on.
+#[test]
+fn callers_wait_while_too_many_files_are_open() {
+    let node = NodeProgram::start("bb.com", &["pere"], &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = process::Command::new("sh");
+    let script = "ulimit -n 24 && exec \"$0\" pere@bb.com --node \"$1\"";
+    command.current_dir(folder.path()).args(["-c", script]);
+    command.arg(executable(AGENT)).arg(node.address().to_string());
+    let mut pere = Program::start_command(&mut command);
+    let at = listening(&mut pere);
+    let strangers: Vec<_> = (0..40).map(|_| TcpStream::connect(at).expect("a connection")).collect();
+    pere.wait_for_diagnostic("cannot accept calls");
+    let mut honest = TcpStream::connect(at).expect("a connection");
+    honest.write_all(b"N04joanL04hola").expect("written");
+    for stranger in &strangers {
+        stranger.shutdown(Shutdown::Write).expect("shut down");
+    }
+    for mut stranger in strangers {
+        stranger.set_read_timeout(Some(DEADLINE)).expect("set");
+        let mut heard = Vec::new();
+        stranger.read_to_end(&mut heard).expect("FIN");
+        assert_eq!(heard, b"N04pere");
+    }
+    assert_eq!(pere.expect_line("<"), "<joan> hola");
+    honest.read_exact(&mut [0; 7]).expect("a nickname");
+    drop(honest);
+    pere.expect_line("* conversation with joan ended");
+    pere.type_line("/quit");
+    assert_eq!(pere.wait_exit(), 0);
 }
 
 #[test]

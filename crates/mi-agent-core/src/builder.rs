@@ -10,7 +10,6 @@ use std::time::Duration;
 use lumi_dns::{LookupError, NodeDirectory};
 use mi_proto::Nickname;
 use plumi_proto::{MiAddress, MiSocketAddress};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::agent::{Agent, Inner};
@@ -186,7 +185,7 @@ impl AgentBuilder {
         let (socket, route, node) = driver::connect(node).await.map_err(unreachable)?;
         let cannot_listen = |error| StartError::Listen { address: self.listen, error };
         // From here to the task that answers who calls, nothing is waited for: to drop a listener resets callers.
-        let listener = TcpListener::bind(self.listen).await.map_err(cannot_listen)?;
+        let listener = listener::bind(self.listen).map_err(cannot_listen)?;
         let port = listener.local_addr().map_err(cannot_listen)?.port();
         let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
         let ip = self.advertise.or(listening).unwrap_or(*route.ip());

@@ -1,12 +1,12 @@
 //! Calls from others.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mi_proto::{Line, Nickname};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, warn};
@@ -33,12 +33,27 @@ pub(crate) struct Reception {
     leaving: Places,
 }
 
+/// A listener at `address`, for callers who need not be quick.
+pub(crate) fn bind(address: SocketAddrV4) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // To have the port again that an agent had before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::V4(address))?;
+    socket.listen(MAX_QUEUED)
+}
+
 /// Accepts connections from when it is `opened` until the agent ends. Those who had connected by then are let go in
 /// order; until it is opened, they wait.
 pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: oneshot::Receiver<()>) {
     let mut closing = reception.terms.closing.clone();
+    let accepting = async {
+        // If it never is, the agent ends.
+        if opened.await.is_ok() {
+            let_in(|| listener.accept(), |(stream, remote)| reception.clone().spawn(stream, remote)).await;
+        }
+    };
     tokio::select! {
-        () = accept(&listener, &reception, opened) => {}
+        () = accepting => {}
         () = closing.begun() => {}
     }
     // To close the listener resets whoever waits in its queue.
@@ -67,17 +82,17 @@ pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: 
     }
 }
 
-/// Ends only if it is never `opened`.
-async fn accept(listener: &TcpListener, reception: &Reception, opened: oneshot::Receiver<()>) {
-    if opened.await.is_err() {
-        return;
-    }
+/// Lets in whoever is `next`, for ever.
+async fn let_in<C, N: Future<Output = io::Result<C>>>(
+    mut next: impl FnMut() -> N,
+    mut receive: impl FnMut(C),
+) {
     let mut is_failing = false;
     loop {
-        match listener.accept().await {
-            Ok((stream, remote)) => {
+        match next().await {
+            Ok(caller) => {
                 is_failing = false;
-                reception.clone().spawn(stream, remote);
+                receive(caller);
             }
             // They wait in the kernel's queue.
             Err(error) => {
@@ -189,6 +204,9 @@ impl Reception {
 /// What a caller is told while the user is in another conversation.
 const BUSY: &str = "busy: in another conversation, please call again later";
 
+/// Connections that the kernel keeps until they are accepted. Who finds no room there connects a second later at best.
+const MAX_QUEUED: u32 = 1024;
+
 /// Connections that have not given a nickname: many more than there are at a time if all mean well.
 const MAX_WAITING: usize = 8;
 
@@ -203,3 +221,30 @@ const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often that is waited for by an agent that ends: until those who are leaving have left.
 const MAX_FAILURES: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Too many open files: no caller is lost, and the processor is not.
+    #[tokio::test(start_paused = true)]
+    async fn an_error_that_lasts_is_waited_out() {
+        let start = Instant::now();
+        let mut calls = 0;
+        let (accepted, mut callers) = mpsc::unbounded_channel();
+        let next = || {
+            calls += 1;
+            future::ready(if calls % 10 == 0 { Ok(calls) } else { Err(io::ErrorKind::QuotaExceeded.into()) })
+        };
+        let accepting = let_in(next, |caller| accepted.send(caller).unwrap());
+        tokio::select! {
+            () = accepting => unreachable!("it goes on for ever"),
+            () = async { for n in [10, 20, 30] { assert_eq!(callers.recv().await, Some(n)); } } => {}
+        }
+        assert!(start.elapsed() >= 27 * ERROR_PAUSE, "{:?}", start.elapsed());
+    }
+}

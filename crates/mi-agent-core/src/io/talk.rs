@@ -172,8 +172,9 @@ mod tests {
     use std::task::{Context, Poll};
 
     use mi_proto::FrameCodec;
-    use tokio::io::AsyncWrite;
-    use tokio_util::codec::FramedWrite;
+    use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+    use tokio::sync::Semaphore;
+    use tokio_util::codec::{Framed, FramedWrite};
 
     use super::super::closing::Closing;
     use super::*;
@@ -240,6 +241,31 @@ mod tests {
         ended.send(LINGER).unwrap();
         read(futures_util::stream::pending(), &incoming, peer_ended, wait_for_end).await;
         assert_eq!(start.elapsed(), 2 * LINGER);
+    }
+
+    /// What came of it is shown, the conversation is lost, and whoever is there sees a FIN for it, in time.
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
+        let (ours, mut peer) = tokio::io::duplex(1024);
+        let remote = "192.0.2.7:4456".parse().unwrap();
+        let connection = Connection { frames: Framed::new(ours, FrameCodec::new()), remote };
+        let closing = Closing::new();
+        let terms = Terms { pace: Duration::ZERO, closing: closing.watch() };
+        let slots = Arc::new(Semaphore::new(1));
+        let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
+        let mut talk = start(connection, PeerText::new("u2"), None, terms, slot);
+        peer.write_all(b"N02u2L04holaL99ad").await.unwrap();
+        assert_eq!(talk.next_line().await.unwrap().unwrap(), "hola");
+        assert_eq!(talk.next_line().await.unwrap().unwrap(), "ad");
+        let lost = talk.next_line().await.unwrap_err();
+        assert_eq!(lost.to_string(), "connection lost: the peer began a line and did not end it");
+        assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0, "FIN");
+        // It goes on all the same, and that is read.
+        for _ in 0..100 {
+            peer.write_all(&[b'x'; 99]).await.unwrap();
+        }
+        assert_eq!(talk.next_line().await.unwrap(), None);
+        assert_eq!(slots.available_permits(), 1);
     }
 
     /// Bytes that are left unread when a socket is closed turn its FIN into RST.
