@@ -30,11 +30,17 @@ impl Connection {
     fn try_read(&mut self, bytes: &[u8]) -> Result<Vec<Received>, FrameError> {
         self.buffer.extend_from_slice(bytes);
         let mut items = Vec::new();
-        while let Some(item) = self.codec.decode(&mut self.buffer)? {
+        loop {
+            let before = self.buffer.len();
+            let item = self.codec.decode(&mut self.buffer)?;
+            let after = self.buffer.len();
+            let Some(item) = item else {
+                assert!(after == before && after < MAX_FRAME, "of {before} bytes, {after} are held");
+                return Ok(items);
+            };
+            assert!(after < before, "an item of none of {before} bytes: {item:?}");
             items.push(item);
         }
-        assert!(self.buffer.len() < MAX_FRAME, "{} bytes are held", self.buffer.len());
-        Ok(items)
     }
 
     fn end(&mut self) -> Result<Option<Received>, FrameError> {

@@ -29,6 +29,58 @@ fn received(frames: &[Frame]) -> Vec<Received> {
     frames.iter().map(received).collect()
 }
 
+/// Bytes of any kind: rubbish, and what is a frame, a long line or a header, or nearly.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 1..120),
+        "[LN][0-9]{1,3}[LN0-9 ]{0,120}".prop_map(String::into_bytes),
+        frames().prop_map(|frames| encode(&frames).to_vec()),
+        "[a-z0-9LN ]{100,400}".prop_map(|text| long_line(&text).into_bytes()),
+    ]
+}
+
+/// What comes in one read after the nicknames, and what a user is shown of it.
+fn read() -> impl Strategy<Value = (Vec<u8>, Vec<Received>)> {
+    let illegal = (prop::sample::select(ILLEGAL), prop::collection::vec(any::<u8>(), 0..200));
+    prop_oneof![
+        frames().prop_map(|frames| (encode(&frames).to_vec(), received(&frames))),
+        "[a-z0-9 ]{100,999}"
+            .prop_map(|text| { (long_line(&text).into_bytes(), vec![unframed(&text[..text.len() - 1])]) }),
+        illegal.prop_map(|(header, more)| {
+            let all = [header, &more].concat();
+            (all.clone(), vec![Received::Unframed(all.into())])
+        }),
+    ]
+}
+
+/// What no frame begins with.
+const ILLEGAL: &[&[u8]] = &[
+    b"X", b"hola", b"\0", b"\xff", b"l05", b"n02u2", b" L02hi", b"\n", b"L:", b"Lx5", b"L5x", b"N1 ", b"N-1",
+    b"L+1a",
+];
+
+/// What is left of `stream` when `items` came out of it: between them, headers and nothing else are left out.
+fn rest_after<'a>(items: &[Received], stream: &'a [u8]) -> &'a [u8] {
+    items.iter().fold(stream, |rest, item| {
+        let text = item.bytes();
+        let header = match item {
+            Received::Nickname(_) => format!("N{:02}", text.len()),
+            Received::Line(_) => format!("L{:02}", text.len()),
+            Received::Unframed(_) if rest.starts_with(text) => String::new(),
+            Received::Unframed(_) => {
+                let header: String = rest.iter().take(4).copied().map(char::from).collect();
+                assert!(
+                    header.starts_with('L') && header[1..].parse().is_ok_and(|n: u16| n > 99),
+                    "{header:?}"
+                );
+                header
+            }
+        };
+        let after = rest.strip_prefix(header.as_bytes()).and_then(|rest| rest.strip_prefix(&text[..]));
+        after.unwrap_or_else(|| panic!("{item:?} out of {}", rest.escape_ascii()))
+    })
+}
+
 proptest! {
     #[test]
     fn legal_streams_give_the_same_frames_however_they_are_cut(
@@ -68,16 +120,36 @@ proptest! {
     }
 
     #[test]
-    fn after_a_frame_any_bytes_are_items_and_little_is_held(
-        reads in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..300), 1..10),
+    fn after_a_frame_any_bytes_are_items_and_nothing_that_was_typed_is_lost(
+        stream in prop::collection::vec(bytes(), 1..8).prop_map(|reads| reads.concat()),
+        chunks in prop::collection::vec(1usize..200, 1..60),
     ) {
-        let mut connection = Connection::past_nickname();
-        for read in &reads {
-            for item in connection.read(read) {
-                prop_assert!(!matches!(&item, Received::Unframed(bytes) if bytes.is_empty()));
+        for chunks in [&chunks[..], &[1], &[usize::MAX]] {
+            let mut connection = Connection::past_nickname();
+            let mut items = Vec::new();
+            let mut rest = &stream[..];
+            for length in chunks.iter().cycle() {
+                let (chunk, after) = rest.split_at((*length).min(rest.len()));
+                items.extend(connection.read(chunk));
+                rest = after;
+                if rest.is_empty() { break; }
             }
+            prop_assert!(items.iter().all(|item| !matches!(item, Received::Unframed(text) if text.is_empty())));
+            let held = rest_after(&items, &stream);
+            prop_assert_eq!(&connection.buffer[..], held);
+            // Of what is held, a header is not shown.
+            let text = held.get(3..).filter(|text| !text.is_empty());
+            prop_assert_eq!(connection.end().unwrap(), text.map(|text| Received::Unframed(text.to_vec().into())));
         }
-        prop_assert!(connection.end().is_ok());
+    }
+
+    #[test]
+    fn whatever_a_read_was_the_next_one_is_in_step(reads in prop::collection::vec(read(), 1..12)) {
+        let mut connection = Connection::past_nickname();
+        for (bytes, items) in reads {
+            prop_assert_eq!(connection.read(&bytes), items);
+            prop_assert!(connection.buffer.is_empty());
+        }
     }
 
     #[test]
@@ -94,6 +166,18 @@ proptest! {
         let joined: String = items.iter().map(|item| item.text().into_owned()).collect();
         prop_assert_eq!(joined, text);
     }
+}
+
+/// Whoever sends byte by byte, and announces much, makes the buffer no larger than whoever sends nothing.
+#[test]
+fn a_dribble_takes_no_more_memory_than_a_read() {
+    let mut connection = Connection::past_nickname();
+    let mut largest = 0;
+    for byte in "L99".bytes().chain([b'x'; 99]).cycle().take(1_000_000) {
+        connection.read(&[byte]);
+        largest = largest.max(connection.buffer.capacity());
+    }
+    assert!(largest <= 32 * 1024, "{largest} bytes");
 }
 
 /// A peer's segments, as a socket gives them: one at a time, and of each no more than the reader has room for.
