@@ -1,6 +1,8 @@
 //! `lumi-node` as its administrator, its users and its scripts meet it (commands.md).
 
 mod console;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod logs;
 mod settings;
 mod start;
