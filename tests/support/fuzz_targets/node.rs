@@ -112,7 +112,7 @@ impl Run {
 
     /// Many requests of many askers, for one user or for as many domains.
     fn burst(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        let (from, count) = (source(input)?, input.arbitrary::<u8>()?);
+        let (from, count) = (source(input)?, input.int_in_range(0..=MOST_AT_ONCE)?);
         let (asker, to) = (name(input)?, name(input)?);
         let kind = input.int_in_range(0..=2)?;
         for n in 0..count {
@@ -210,6 +210,9 @@ fn source(input: &mut Unstructured<'_>) -> Result<SocketAddrV4> {
 fn socket(text: &str) -> SocketAddrV4 {
     text.parse().expect("an address")
 }
+
+/// More requests than one source may have pending, than look-ups may be under way, or may be waited for.
+const MOST_AT_ONCE: usize = 80;
 
 const NODE: &str = "127.0.0.2:3344";
 
