@@ -1,5 +1,5 @@
-//! What the tests of this workspace share: nodes, agents, a DNS server, a wire in memory, and emulators
-//! of the programs that are deployed.
+//! What the tests of this workspace share: nodes, agents, a DNS server, a wire in memory, emulators of the
+//! programs that are deployed, and simulated worlds of all of them.
 
 pub mod dns_server;
 pub mod emulators;
@@ -9,5 +9,6 @@ pub mod loads;
 pub mod network;
 pub mod programs;
 pub mod raw_user;
+pub mod simulation;
 pub mod trace;
 pub mod wire;

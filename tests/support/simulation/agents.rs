@@ -1,0 +1,488 @@
+//! An agent: its program, ours or an emulator, and the host it runs on.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use message_log::Direction;
+use mi_agent_core::{
+    ClientSettings, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RequestId, RequestSchedule,
+};
+use plumi_proto::{LocateOutcome, MiAddress, MiSocketAddress, RegisterCode};
+
+use super::laws::{AgentLaws, Cause, Violation, ensure};
+use super::network::{Datagram, Sender};
+use super::nodes::Node;
+use super::scenario::{Program, UserPlan};
+use super::world::{Event, World};
+use crate::emulators::{AgentEmulator, Death, Effect, Failure, LAgent, Request, SAgent};
+
+/// An agent, its user and its host.
+#[derive(Debug)]
+pub(super) struct Agent {
+    plan: UserPlan,
+    node: SocketAddrV4,
+    /// It has to register as `PRuser`.
+    is_bare: bool,
+    process: Option<Process>,
+    /// What waits for it while it is frozen.
+    held: Option<Vec<Datagram>>,
+    /// How often it has been started.
+    life: u32,
+    at: SocketAddrV4,
+    /// What it publishes.
+    listening: SocketAddrV4,
+    /// Everything that a lookup of its user could truthfully give so far.
+    listened: BTreeSet<SocketAddrV4>,
+    timeout: Option<Duration>,
+    stage: Stage,
+    is_talking: bool,
+}
+
+/// The program, while it runs.
+#[derive(Debug)]
+enum Process {
+    Ours { client: Box<LumiClient>, laws: AgentLaws, requests: Vec<(RequestId, LumiRequest)> },
+    Emulated(Box<dyn AgentEmulator>),
+}
+
+/// What the user of an agent knows of its registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The program does not run.
+    Off,
+    /// It has not been registered yet.
+    Starting,
+    /// It was registered.
+    On,
+    /// Its user has asked to leave.
+    Leaving,
+}
+
+impl Agent {
+    pub(super) fn new(nodes: &[Node], plan: UserPlan) -> Self {
+        let home = &nodes[plan.home];
+        let nowhere = SocketAddrV4::new(plan.host, 0);
+        Self {
+            node: home.at(),
+            is_bare: home.program() == Program::S,
+            process: None,
+            held: None,
+            life: 0,
+            at: nowhere,
+            listening: nowhere,
+            listened: BTreeSet::new(),
+            timeout: None,
+            stage: Stage::Off,
+            is_talking: false,
+            plan,
+        }
+    }
+
+    pub(super) fn program(&self) -> Program {
+        self.plan.program
+    }
+
+    pub(super) fn address(&self) -> MiAddress {
+        self.plan.address
+    }
+
+    pub(super) fn home(&self) -> usize {
+        self.plan.home
+    }
+
+    pub(super) fn host(&self) -> Ipv4Addr {
+        self.plan.host
+    }
+
+    pub(super) fn at(&self) -> SocketAddrV4 {
+        self.at
+    }
+
+    pub(super) fn life(&self) -> u32 {
+        self.life
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.held.is_some()
+    }
+
+    pub(super) fn is_talking(&self) -> bool {
+        self.is_talking
+    }
+
+    /// Whether whoever was told `found` and dials it gets this agent.
+    pub(super) fn listens_at(&self, found: SocketAddrV4) -> bool {
+        self.is_running()
+            && found.port() == self.listening.port()
+            && (*found.ip() == self.plan.host || found.ip().is_unspecified())
+    }
+
+    /// Whether its user can ask for something now.
+    pub(super) fn may_ask(&self) -> bool {
+        !self.is_frozen()
+            && match &self.process {
+                None => false,
+                Some(Process::Ours { client, .. }) => client.has_room(),
+                Some(Process::Emulated(emulator)) => !emulator.is_waiting(),
+            }
+    }
+
+    /// Whether it asks for `to`, or to be registered, already.
+    pub(super) fn is_asking(&self, kind: LumiRequest) -> bool {
+        match &self.process {
+            Some(Process::Ours { requests, .. }) => requests.iter().any(|(_, other)| *other == kind),
+            Some(Process::Emulated(emulator)) => emulator.is_waiting(),
+            None => false,
+        }
+    }
+}
+
+impl World {
+    /// Starts the agent at new ports; it registers.
+    pub(super) fn start_agent(&mut self, number: usize) -> Result<(), Violation> {
+        let (port, listening) = (self.free_port(self.agents[number].plan.host), self.rng.u16(1_024..));
+        let agent = &mut self.agents[number];
+        let UserPlan { address, program, host, knows_no_address, refresh, .. } = agent.plan;
+        let published = if knows_no_address { Ipv4Addr::UNSPECIFIED } else { host };
+        agent.at = SocketAddrV4::new(host, port);
+        agent.listening = SocketAddrV4::new(published, listening);
+        // Its node may put its address in the place of 0.0.0.0.
+        agent.listened.extend([agent.listening, SocketAddrV4::new(host, listening)]);
+        let (name, node) = (address.as_str(), agent.node);
+        agent.process = Some(match program {
+            Program::Ours => {
+                let listening = MiSocketAddress::new(agent.listening).expect("a port");
+                let schedule = RequestSchedule::default();
+                let laws = AgentLaws::new(address, node, listening, schedule);
+                let (bare, refresh) = (agent.is_bare, Some(refresh));
+                let settings = ClientSettings { address, bare, node, listening, schedule, refresh };
+                Process::Ours { client: Box::new(LumiClient::new(settings)), laws, requests: Vec::new() }
+            }
+            Program::L => Process::Emulated(Box::new(LAgent::new(name, node, agent.listening))),
+            Program::S => Process::Emulated(Box::new(SAgent::new(name, node, agent.listening))),
+        });
+        agent.life += 1;
+        agent.stage = Stage::Starting;
+        agent.timeout = None;
+        self.sockets.insert(agent.at, Sender::Agent(number));
+        self.trace.note(self.now, format_args!("agent {name} starts at {}", agent.at));
+        self.ask(number, LumiRequest::Register)
+    }
+
+    /// The agent's process is gone.
+    pub(super) fn stop_agent(&mut self, number: usize) {
+        let agent = &mut self.agents[number];
+        if agent.process.take().is_some() {
+            self.sockets.remove(&agent.at);
+            self.trace.note(self.now, format_args!("agent {} is gone", agent.plan.address));
+        }
+        agent.held = None;
+        agent.stage = Stage::Off;
+        agent.is_talking = false;
+    }
+
+    /// The agent's process stands still, and its socket does not.
+    pub(super) fn freeze_agent(&mut self, number: usize) {
+        self.trace.note(self.now, format_args!("agent {} is frozen", self.agents[number].plan.address));
+        self.agents[number].held.get_or_insert_default();
+    }
+
+    pub(super) fn thaw_agent(&mut self, number: usize) -> Result<(), Violation> {
+        let now = self.now;
+        let agent = &mut self.agents[number];
+        let Some(held) = agent.held.take() else { return Ok(()) };
+        if let Some(Process::Ours { laws, .. }) = &mut agent.process {
+            laws.thawed(now);
+        }
+        self.trace.note(now, format_args!("agent {} thaws", agent.plan.address));
+        // Which of the two a process sees first is anybody's guess.
+        let is_time_first = self.rng.bool();
+        if is_time_first {
+            self.agents[number].timeout = Some(now);
+            self.agent_timeout(number)?;
+        }
+        for datagram in held {
+            self.agent_receives(number, datagram)?;
+        }
+        self.agents[number].timeout = Some(now);
+        self.agent_timeout(number)
+    }
+
+    /// The agent's user asks for something.
+    pub(super) fn ask(&mut self, number: usize, kind: LumiRequest) -> Result<(), Violation> {
+        let (now, instant) = (self.now, self.instant());
+        let agent = &mut self.agents[number];
+        match kind {
+            LumiRequest::Locate(_) => self.statistics.lookups += 1,
+            LumiRequest::Deregister => agent.stage = Stage::Leaving,
+            LumiRequest::Register => {}
+        }
+        match &mut agent.process {
+            None => Ok(()),
+            Some(Process::Ours { client, laws, requests }) => {
+                let id = client.request(instant, kind, None);
+                laws.asked(now, id, kind);
+                requests.push((id, kind));
+                self.our_agent_did(number, Cause::Asked, None)
+            }
+            Some(Process::Emulated(emulator)) => {
+                match kind {
+                    LumiRequest::Register => emulator.start(instant),
+                    LumiRequest::Deregister => emulator.deregister(instant),
+                    LumiRequest::Locate(to) => emulator.locate(instant, to.as_str()),
+                }
+                self.emulated_agent_did(number, None)
+            }
+        }
+    }
+
+    pub(super) fn agent_receives(&mut self, number: usize, datagram: Datagram) -> Result<(), Violation> {
+        let instant = self.instant();
+        let agent = &mut self.agents[number];
+        if let Some(held) = &mut agent.held {
+            if held.len() < MAX_HELD {
+                held.push(datagram);
+            }
+            return Ok(());
+        }
+        let Datagram { from, bytes, .. } = &datagram;
+        match &mut agent.process {
+            None => Ok(()),
+            Some(Process::Ours { client, .. }) => {
+                self.log.write(agent.plan.address.as_str(), Direction::Received, *from, bytes)?;
+                client.handle_datagram(instant, *from, bytes);
+                self.our_agent_did(number, Cause::Received(*from, bytes), Some(&datagram))
+            }
+            Some(Process::Emulated(emulator)) => {
+                emulator.datagram(instant, *from, bytes);
+                self.emulated_agent_did(number, Some(&datagram))
+            }
+        }
+    }
+
+    pub(super) fn agent_timeout(&mut self, number: usize) -> Result<(), Violation> {
+        let (now, instant) = (self.now, self.instant());
+        let agent = &mut self.agents[number];
+        if agent.timeout != Some(now) || agent.held.is_some() {
+            return Ok(());
+        }
+        agent.timeout = None;
+        match &mut agent.process {
+            None => Ok(()),
+            Some(Process::Ours { client, .. }) => {
+                client.handle_timeout(instant);
+                self.our_agent_did(number, Cause::Timeout, None)
+            }
+            Some(Process::Emulated(emulator)) => {
+                emulator.timeout(instant);
+                self.emulated_agent_did(number, None)
+            }
+        }
+    }
+
+    /// ICMP says that a port is closed, to which the agent sent something.
+    pub(super) fn agent_refused(&mut self, number: usize) -> Result<(), Violation> {
+        let agent = &mut self.agents[number];
+        self.statistics.fault("refused datagram to an agent");
+        match &mut agent.process {
+            // A lost try, of which the client is not told.
+            None | Some(Process::Ours { .. }) => Ok(()),
+            Some(Process::Emulated(emulator)) => {
+                emulator.icmp_refused();
+                self.emulated_agent_did(number, None)
+            }
+        }
+    }
+
+    /// The agent is in a conversation from now on, or is not.
+    pub(super) fn set_talking(&mut self, number: usize, is_talking: bool) {
+        let agent = &mut self.agents[number];
+        agent.is_talking = is_talking;
+        match &mut agent.process {
+            None => {}
+            Some(Process::Ours { client, .. }) => client.set_busy(is_talking),
+            Some(Process::Emulated(emulator)) => emulator.set_busy(is_talking),
+        }
+    }
+
+    /// Whether all requests of our agents have ended that should have.
+    pub(super) fn requests_are_in_time(&self) -> Result<(), Violation> {
+        for agent in self.agents.iter().filter(|agent| !agent.is_frozen()) {
+            if let Some(Process::Ours { laws, .. }) = &agent.process {
+                laws.are_in_time(self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn our_agent_did(
+        &mut self,
+        number: usize,
+        cause: Cause<'_>,
+        led: Option<&Datagram>,
+    ) -> Result<(), Violation> {
+        let now = self.now;
+        let agent = &mut self.agents[number];
+        let Some(Process::Ours { client, laws, .. }) = &mut agent.process else { return Ok(()) };
+        let outputs: Vec<_> = std::iter::from_fn(|| client.poll_output()).collect();
+        laws.did(now, cause, agent.is_talking, &outputs)?;
+        let (from, to, address) = (agent.at, agent.node, agent.plan.address);
+        for output in outputs {
+            match output {
+                LumiOutput::Transmit(message) => {
+                    let bytes = message.encode().to_vec();
+                    self.log.write(address.as_str(), Direction::Sent, to, &bytes)?;
+                    let (content, cause) = led.map(|led| (led.content, led.cause)).unwrap_or_default();
+                    self.send(Datagram { from, to, bytes, sender: Sender::Agent(number), content, cause });
+                }
+                LumiOutput::Done(id, answer) => self.request_ended(number, id, answer, led)?,
+                LumiOutput::Registration(change) => {
+                    self.trace.note(now, format_args!("agent {address}: {change:?}"));
+                }
+            }
+        }
+        let agent = &self.agents[number];
+        let Some(Process::Ours { client, .. }) = &agent.process else { return Ok(()) };
+        let due = client.poll_timeout().map(|instant| self.time_of(instant));
+        self.agent_is_due(number, due);
+        Ok(())
+    }
+
+    fn request_ended(
+        &mut self,
+        number: usize,
+        id: RequestId,
+        answer: LumiAnswer,
+        led: Option<&Datagram>,
+    ) -> Result<(), Violation> {
+        let agent = &mut self.agents[number];
+        let Some(Process::Ours { requests, .. }) = &mut agent.process else { return Ok(()) };
+        let Some(position) = requests.iter().position(|(other, _)| *other == id) else { return Ok(()) };
+        let (_, kind) = requests.swap_remove(position);
+        let (asked, outcome) = (request_name(kind), answer_name(answer));
+        *self.statistics.requests.entry(format!("{asked}: {outcome}")).or_default() += 1;
+        self.trace.note(self.now, format_args!("agent {}: {kind:?}: {answer:?}", agent.plan.address));
+        match (kind, answer) {
+            (LumiRequest::Register, LumiAnswer::Register(RegisterCode::Registered)) => {
+                agent.stage = if agent.stage == Stage::Leaving { Stage::Leaving } else { Stage::On };
+                Ok(())
+            }
+            (LumiRequest::Deregister, _) => {
+                self.stop_agent(number);
+                Ok(())
+            }
+            (LumiRequest::Locate(to), LumiAnswer::Locate(LocateOutcome::Found(found))) => {
+                let found = found.into();
+                let is_clean = led.is_some_and(|led| !led.content.attacker && !led.content.altered);
+                let callee = self.agents.iter().find(|agent| agent.plan.address == to);
+                ensure!(
+                    !is_clean || callee.is_some_and(|agent| agent.listened.contains(&found)),
+                    RightAddress,
+                    "{to} was found at {found}, where it never was"
+                );
+                self.found(number, to.as_str(), found)
+            }
+            (LumiRequest::Locate(to), answer) => self.not_found(number, to.as_str(), &format!("{answer:?}")),
+            (LumiRequest::Register, _) => Ok(()),
+        }
+    }
+
+    fn emulated_agent_did(&mut self, number: usize, led: Option<&Datagram>) -> Result<(), Violation> {
+        while let Some(Process::Emulated(emulator)) = &mut self.agents[number].process {
+            let Some(effect) = emulator.poll_output() else { break };
+            let agent = &mut self.agents[number];
+            match effect {
+                Effect::Send(to, bytes) => {
+                    let (from, sender) = (agent.at, Sender::Agent(number));
+                    let (content, cause) = led.map(|led| (led.content, led.cause)).unwrap_or_default();
+                    self.send(Datagram { from, to, bytes, sender, content, cause });
+                }
+                Effect::Registered => agent.stage = Stage::On,
+                Effect::Deregistered | Effect::Failed(Request::Deregister, _) => self.stop_agent(number),
+                Effect::Located { to, at } => self.found(number, &to, at)?,
+                Effect::Failed(Request::Locate(to), failure) => {
+                    self.not_found(number, &to, &failure_name(&failure))?;
+                }
+                Effect::Failed(Request::Register, _) | Effect::Odd(_) => {}
+                Effect::Died(death) => self.emulated_agent_dies(number, &death, led)?,
+            }
+        }
+        let due = match &self.agents[number].process {
+            Some(Process::Emulated(emulator)) => emulator.poll_timeout(),
+            _ => None,
+        };
+        let due = due.map(|instant| self.time_of(instant));
+        self.agent_is_due(number, due);
+        Ok(())
+    }
+
+    pub(super) fn emulated_agent_dies(
+        &mut self,
+        number: usize,
+        death: &Death,
+        led: Option<&Datagram>,
+    ) -> Result<(), Violation> {
+        self.emulator_died(Sender::Agent(number), death, led)?;
+        self.stop_agent(number);
+        self.restart_later(Sender::Agent(number));
+        Ok(())
+    }
+
+    fn agent_is_due(&mut self, number: usize, due: Option<Duration>) {
+        if due != self.agents[number].timeout {
+            self.agents[number].timeout = due;
+            if let Some(due) = due {
+                self.at(due, Event::Timeout(Sender::Agent(number)));
+            }
+        }
+    }
+
+    /// A UDP port that nobody has on this host, and that is no node's.
+    fn free_port(&mut self, host: Ipv4Addr) -> u16 {
+        loop {
+            let port = self.rng.u16(4_000..);
+            if !self.sockets.contains_key(&SocketAddrV4::new(host, port)) {
+                return port;
+            }
+        }
+    }
+}
+
+fn request_name(kind: LumiRequest) -> &'static str {
+    match kind {
+        LumiRequest::Register => "register",
+        LumiRequest::Deregister => "deregister",
+        LumiRequest::Locate(_) => "locate",
+    }
+}
+
+fn answer_name(answer: LumiAnswer) -> String {
+    match answer {
+        LumiAnswer::Register(code) => format!("{code:?}"),
+        LumiAnswer::Deregister(code) => format!("{code:?}"),
+        LumiAnswer::Locate(LocateOutcome::Found(_)) => "Found".to_owned(),
+        LumiAnswer::Locate(outcome) => format!("{outcome:?}"),
+        LumiAnswer::Malformed(_) => "Malformed".to_owned(),
+        LumiAnswer::None => "no answer".to_owned(),
+    }
+}
+
+fn failure_name(failure: &Failure) -> String {
+    match failure {
+        Failure::Code(code) => format!("code {code}"),
+        Failure::NoAnswer => "no answer".to_owned(),
+        Failure::Misread(_) => "misread".to_owned(),
+    }
+}
+
+/// Datagrams that the socket of a frozen process keeps: what 208 KiB hold of small ones.
+const MAX_HELD: usize = 256;

@@ -1,0 +1,205 @@
+//! The laws of an agent of ours, checked at whatever happens to it.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use mi_agent_core::{LumiAnswer, LumiOutput, LumiRequest, RegistrationChange, RequestId, RequestSchedule};
+use plumi_proto::{LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress};
+
+use super::{Violation, ensure};
+
+/// What is known of an agent from outside.
+#[derive(Debug)]
+pub(in crate::simulation) struct AgentLaws {
+    address: MiAddress,
+    node: SocketAddrV4,
+    listening: MiSocketAddress,
+    schedule: RequestSchedule,
+    running: Vec<Running>,
+    is_lost: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    id: RequestId,
+    kind: LumiRequest,
+    /// When it has to be over.
+    deadline: Duration,
+    sent: u8,
+    last_sent: Option<Duration>,
+}
+
+/// What happened to an agent.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::simulation) enum Cause<'a> {
+    /// Its user asked for something.
+    Asked,
+    /// A datagram came.
+    Received(SocketAddrV4, &'a [u8]),
+    /// Its time came.
+    Timeout,
+}
+
+impl AgentLaws {
+    /// The agent has just been started.
+    pub(in crate::simulation) fn new(
+        address: MiAddress,
+        node: SocketAddrV4,
+        listening: MiSocketAddress,
+        schedule: RequestSchedule,
+    ) -> Self {
+        Self { address, node, listening, schedule, running: Vec::new(), is_lost: false }
+    }
+
+    /// Its user asks for something.
+    pub(in crate::simulation) fn asked(&mut self, now: Duration, id: RequestId, kind: LumiRequest) {
+        let deadline = now + self.longest();
+        self.running.push(Running { id, kind, deadline, sent: 0, last_sent: None });
+    }
+
+    /// It was frozen until now, and no time passed for it.
+    pub(in crate::simulation) fn thawed(&mut self, now: Duration) {
+        let longest = self.longest();
+        for running in &mut self.running {
+            running.deadline = now + longest;
+        }
+    }
+
+    /// Something happened to it, and this is what it did.
+    pub(in crate::simulation) fn did(
+        &mut self,
+        now: Duration,
+        cause: Cause<'_>,
+        is_busy: bool,
+        outputs: &[LumiOutput],
+    ) -> Result<(), Violation> {
+        let received = match cause {
+            Cause::Received(from, bytes) if from == self.node => Message::decode(bytes).ok(),
+            Cause::Received(..) | Cause::Asked | Cause::Timeout => None,
+        };
+        for output in outputs {
+            match output {
+                LumiOutput::Transmit(message) => self.sent(now, message)?,
+                LumiOutput::Done(id, answer) => self.ended(now, *id, *answer, cause, received)?,
+                LumiOutput::Registration(change) => {
+                    let is_lost = matches!(change, RegistrationChange::Lost(_));
+                    ensure!(is_lost || self.is_lost, RequestsEnd, "regained what was not lost");
+                    self.is_lost = is_lost;
+                }
+            }
+        }
+        if let Cause::Received(from, bytes) = cause {
+            self.answers_questions(from, bytes, received, is_busy, outputs)?;
+        }
+        self.are_in_time(now)
+    }
+
+    /// Whether no request is older than it may be.
+    pub(in crate::simulation) fn are_in_time(&self, now: Duration) -> Result<(), Violation> {
+        for Running { id, kind, deadline, .. } in &self.running {
+            ensure!(now <= *deadline, RequestsEnd, "{id:?}, {kind:?} should have ended at {deadline:?}");
+        }
+        Ok(())
+    }
+
+    fn longest(&self) -> Duration {
+        self.schedule.interval * u32::from(self.schedule.attempts.get())
+    }
+
+    fn sent(&mut self, now: Duration, message: &Message) -> Result<(), Violation> {
+        let bytes = message.encode();
+        ensure!(bytes.len() <= MAX_MESSAGE, ShortMessages, "{bytes:?}");
+        let kind = match message {
+            Message::Locate(locate) => {
+                ensure!(locate.from == self.address, RightAnswer, "it asks as {}", locate.from);
+                LumiRequest::Locate(locate.to)
+            }
+            Message::Deregister(_) => LumiRequest::Deregister,
+            // A registration is refreshed, too.
+            _ => return Ok(()),
+        };
+        let Some(running) = self.running.iter_mut().find(|running| running.kind == kind) else {
+            ensure!(false, RequestsEnd, "{bytes:?} is sent, and nobody asked for it");
+            return Ok(());
+        };
+        running.sent += 1;
+        let passed = running.last_sent.replace(now).map(|last| now - last);
+        let attempts = self.schedule.attempts.get();
+        ensure!(running.sent <= attempts, RequestsEnd, "{bytes:?} is sent for the {}th time", running.sent);
+        ensure!(
+            passed.is_none_or(|passed| passed >= self.schedule.interval),
+            RequestsEnd,
+            "{bytes:?} is sent again after {passed:?}"
+        );
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        now: Duration,
+        id: RequestId,
+        answer: LumiAnswer,
+        cause: Cause<'_>,
+        received: Option<Message>,
+    ) -> Result<(), Violation> {
+        let Some(position) = self.running.iter().position(|running| running.id == id) else {
+            ensure!(false, RequestsEnd, "{id:?} ends, and is not under way");
+            return Ok(());
+        };
+        let Running { kind, deadline, .. } = self.running.swap_remove(position);
+        ensure!(now <= deadline, RequestsEnd, "{kind:?} ends at {now:?}, after {deadline:?}");
+        let is_right = match (answer, received) {
+            // A deregistration ends the registrations under way.
+            (LumiAnswer::None, _) => !matches!(cause, Cause::Received(..)),
+            (LumiAnswer::Register(code), Some(Message::RegisterReply(said))) => {
+                kind == LumiRequest::Register && code == said
+            }
+            (LumiAnswer::Deregister(code), Some(Message::DeregisterReply(said))) => {
+                kind == LumiRequest::Deregister && code == said
+            }
+            (LumiAnswer::Locate(outcome), Some(Message::LocateReply { locate, outcome: said })) => {
+                locate.from == self.address && kind == LumiRequest::Locate(locate.to) && outcome == said
+            }
+            (LumiAnswer::Malformed(_), None) => {
+                matches!(cause, Cause::Received(from, _) if from == self.node)
+                    && matches!(kind, LumiRequest::Locate(_))
+            }
+            _ => false,
+        };
+        ensure!(is_right, RightAnswer, "{kind:?} ended with {answer:?} at {cause:?}");
+        Ok(())
+    }
+
+    fn answers_questions(
+        &self,
+        from: SocketAddrV4,
+        bytes: &[u8],
+        received: Option<Message>,
+        is_busy: bool,
+        outputs: &[LumiOutput],
+    ) -> Result<(), Violation> {
+        let sent: Vec<_> = outputs
+            .iter()
+            .filter_map(|output| match output {
+                LumiOutput::Transmit(message) => Some(message.encode().to_vec()),
+                LumiOutput::Done(..) | LumiOutput::Registration(_) => None,
+            })
+            .collect();
+        let expected = match received {
+            Some(Message::Locate(locate)) if locate.to.user() == self.address.user() => {
+                let outcome =
+                    if is_busy { LocateOutcome::Busy } else { LocateOutcome::Found(self.listening) };
+                vec![Message::LocateReply { locate, outcome }.encode().to_vec()]
+            }
+            _ => Vec::new(),
+        };
+        ensure!(
+            sent == expected,
+            AgentsAnswer,
+            "to {} from {from}, it said {:?}",
+            bytes.escape_ascii(),
+            sent.iter().map(|bytes| bytes.escape_ascii().to_string()).collect::<Vec<_>>()
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,399 @@
+//! The laws of a node of ours, checked at each datagram and each answer of DNS.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use lumi_dns::{FoundNode, LookupError};
+use lumi_node_core::{DropReason, LookupId, Node, NodeSettings, Output, RosterChange};
+use plumi_proto::{
+    Domain, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress, NODE_PORT, UserName,
+};
+
+use super::limiter::Tokens;
+use super::lookups::LookUps;
+use super::registrations::{Registrations, Strike};
+use super::requests::Requests;
+use super::{Law, Violation, ensure};
+use crate::simulation::network::{Datagram, Taint};
+
+/// What is known of a node from outside.
+#[derive(Debug)]
+pub(in crate::simulation) struct NodeLaws {
+    start: Instant,
+    domain: Domain,
+    local: SocketAddrV4,
+    registrations: Registrations,
+    requests: Requests,
+    lookups: LookUps,
+    tokens: Tokens,
+}
+
+/// What a node did for a datagram.
+#[derive(Clone, Copy, Debug)]
+struct Step<'a> {
+    now: Duration,
+    from: SocketAddrV4,
+    handled: &'a Result<(), DropReason>,
+    outputs: &'a [Output],
+}
+
+impl NodeLaws {
+    /// The node has just been started, in a world that began at `start`.
+    pub(in crate::simulation) fn new(
+        start: Instant,
+        domain: Domain,
+        local: SocketAddrV4,
+        users: &[UserName],
+        settings: &NodeSettings,
+    ) -> Self {
+        Self {
+            start,
+            domain,
+            local,
+            registrations: Registrations::new(domain, users, settings),
+            requests: Requests::new(settings),
+            lookups: LookUps::default(),
+            tokens: Tokens::new(settings),
+        }
+    }
+
+    /// Where the user is online, by the rules.
+    pub(in crate::simulation) fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
+        self.registrations.address_of(user)
+    }
+
+    /// Who had a hand in the requests with these names that came to the node.
+    pub(in crate::simulation) fn cause(&self, locate: &Locate) -> Taint {
+        self.requests.cause(locate)
+    }
+
+    /// The rate limit let a datagram in, or kept it out.
+    pub(in crate::simulation) fn admitted(
+        &mut self,
+        now: Duration,
+        source: Ipv4Addr,
+        is_admitted: bool,
+    ) -> Result<(), Violation> {
+        let expected = self.tokens.take(now, source);
+        ensure!(
+            is_admitted == expected,
+            RateLimit,
+            "a datagram from {source}: let in is {is_admitted}, and should be {expected}"
+        );
+        Ok(())
+    }
+
+    /// The node handled a datagram.
+    pub(in crate::simulation) fn received(
+        &mut self,
+        now: Duration,
+        datagram: &Datagram,
+        handled: &Result<(), DropReason>,
+        outputs: &[Output],
+        node: &Node,
+    ) -> Result<(), Violation> {
+        let step = Step { now, from: datagram.from, handled, outputs };
+        ensure!(outputs.len() <= 1, NoAmplification, "{} outputs for one datagram", outputs.len());
+        step.is_not_amplified(datagram.bytes.len())?;
+        match Message::decode(&datagram.bytes) {
+            _ if step.from.port() == 0 || step.from == self.local => step.is_silent()?,
+            Err(_) => step.is_silent()?,
+            Ok(Message::Register(_) | Message::Deregister(_)) if step.from.port() == NODE_PORT => {
+                step.is_silent()?;
+            }
+            Ok(Message::RegisterReply(_) | Message::DeregisterReply(_)) => step.is_silent()?,
+            Ok(Message::Register(registrant)) => {
+                let code = self.registrations.register(&registrant, step.from);
+                step.sends(Law::OneOwner, step.from, Message::RegisterReply(code))?;
+            }
+            Ok(Message::Deregister(registrant)) => {
+                let code = self.registrations.deregister(&registrant, step.from);
+                step.sends(Law::NoForeignDeregistration, step.from, Message::DeregisterReply(code))?;
+            }
+            Ok(Message::Locate(locate)) => self.located(step, locate, datagram.cause)?,
+            Ok(Message::LocateReply { locate, outcome }) => self.answered(step, locate, outcome)?,
+        }
+        self.agrees(now, node)
+    }
+
+    /// DNS answered.
+    pub(in crate::simulation) fn resolved(
+        &mut self,
+        now: Duration,
+        id: LookupId,
+        answer: &Result<FoundNode, LookupError>,
+        outputs: &[Output],
+        node: &Node,
+    ) -> Result<(), Violation> {
+        let mut waiting = self.lookups.answered(now, id, answer);
+        for output in outputs {
+            let Output::Transmit { to, message } = output else {
+                ensure!(false, LookUps, "an answer of DNS led to {output:?}");
+                continue;
+            };
+            let (locate, is_question) = match message {
+                Message::Locate(locate) => (*locate, true),
+                Message::LocateReply { locate, .. } => (*locate, false),
+                _ => {
+                    ensure!(false, Silence, "an answer of DNS led to {message:?}");
+                    continue;
+                }
+            };
+            let waits =
+                |(names, asker): &(Locate, SocketAddrV4)| *names == locate && (is_question || asker == to);
+            let Some(position) = waiting.iter().position(waits) else {
+                ensure!(false, NoAmplification, "nobody waits for {message:?} to {to}");
+                continue;
+            };
+            let (_, asker) = waiting.remove(position);
+            let step = Step { now, from: asker, handled: &Ok(()), outputs: &[*output] };
+            self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address))?;
+        }
+        self.agrees(now, node)
+    }
+
+    /// The administrator changed the roster.
+    pub(in crate::simulation) fn changed(
+        &mut self,
+        now: Duration,
+        change: RosterChange,
+        node: &Node,
+    ) -> Result<(), Violation> {
+        match change {
+            RosterChange::Add(user) => self.registrations.add(user),
+            RosterChange::Remove(user) => {
+                self.registrations.remove(&user);
+                if let Ok(address) = MiAddress::new(&user, &self.domain) {
+                    self.requests.forget(&address);
+                }
+                let address = node.address_of(&user);
+                ensure!(
+                    address.is_none(),
+                    Administration,
+                    "{user} was removed, and is online at {address:?}"
+                );
+            }
+        }
+        self.agrees(now, node)
+    }
+
+    /// The time that the node named has come.
+    pub(in crate::simulation) fn timed_out(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
+        ensure!(!self.is_overdue(now, node), Bounds, "something is pending though its time is over");
+        self.agrees(now, node)
+    }
+
+    /// Whether the node says of itself what follows from what it was sent.
+    fn agrees(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
+        for user in self.registrations.users() {
+            let (address, expected) = (node.address_of(&user), self.registrations.address_of(&user));
+            ensure!(address == expected, OneOwner, "{user} is online at {address:?}, not at {expected:?}");
+        }
+        self.are_few(now, node)?;
+        let (lookups, expected) = (node.lookups_in_flight(), self.lookups.in_flight());
+        ensure!(lookups == expected, LookUps, "{lookups} look-ups are under way, {expected} should be");
+        Ok(())
+    }
+
+    /// Whether no more requests are pending than should be. One whose time came while the node was frozen may still
+    /// be there, until the node is told that it has come.
+    fn are_few(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
+        let (pending, most) = (node.pending_count(), self.requests.pending(now));
+        ensure!(
+            pending <= most || self.is_overdue(now, node),
+            Bounds,
+            "{pending} requests are pending, {most} at most should be"
+        );
+        Ok(())
+    }
+
+    fn is_overdue(&self, now: Duration, node: &Node) -> bool {
+        node.poll_timeout().is_some_and(|due| due <= self.start + now)
+    }
+
+    fn located(&mut self, step: Step<'_>, locate: Locate, cause: Taint) -> Result<(), Violation> {
+        let Step { now, from, .. } = step;
+        self.requests.came(now, locate, from, cause);
+        if locate.from.domain() == self.domain {
+            self.registrations.hear(&locate.from.user(), from, false);
+        }
+        if locate.to.domain() == self.domain {
+            self.located_here(step, locate)
+        } else {
+            self.located_elsewhere(step, locate)
+        }
+    }
+
+    fn located_here(&mut self, step: Step<'_>, locate: Locate) -> Result<(), Violation> {
+        let Step { now, from, .. } = step;
+        let user = locate.to.user();
+        let refusal = |outcome| Message::LocateReply { locate, outcome };
+        let agent = self.registrations.address_of(&user);
+        let Some(agent) = agent else {
+            let is_user = self.registrations.contains(&user);
+            let outcome = if is_user { LocateOutcome::Offline } else { LocateOutcome::NoSuchUser };
+            step.sends(Law::OneOwner, from, refusal(outcome))?;
+            return self.requests.answered(&locate, from);
+        };
+        if step.outputs.is_empty() {
+            return step.has_no_room(self.requests.is_full_for(now, from));
+        }
+        let strike = self.registrations.strike(now, &user);
+        self.registrations.count_strike(now, &user);
+        if strike == Strike::Last {
+            step.sends(Law::Strikes, from, refusal(LocateOutcome::Offline))?;
+            return self.requests.answered(&locate, from);
+        }
+        let [Output::Transmit { to, message: Message::Locate(_) }] = step.outputs else {
+            ensure!(false, Strikes, "{user} is online, and a question led to {:?}", step.outputs);
+            return Ok(());
+        };
+        ensure!(*to == agent, OneOwner, "a question for {user}, who is at {agent}, went to {to}");
+        step.sends(Law::OneOwner, agent, Message::Locate(locate))?;
+        self.requests.sent_on(now, locate, from, agent)
+    }
+
+    fn located_elsewhere(&mut self, step: Step<'_>, locate: Locate) -> Result<(), Violation> {
+        let Step { now, from, .. } = step;
+        let is_own = locate.from.domain() == self.domain
+            && self.registrations.address_of(&locate.from.user()) == Some(from);
+        if !is_own {
+            ensure!(step.outputs.is_empty(), NoOpenProxy, "for {from} it did {:?}", step.outputs);
+            return step.is_silent();
+        }
+        let domain = locate.to.domain();
+        match step.outputs {
+            [Output::Resolve { id, domain: asked }] => {
+                ensure!(*asked == domain, LookUps, "{asked} was looked up instead of {domain}");
+                self.lookups.started(now, *id, domain)?;
+                self.lookups.waits(locate, from);
+                Ok(())
+            }
+            [] if step.handled.is_ok() => {
+                ensure!(
+                    self.lookups.is_in_flight(&domain),
+                    RepliesPass,
+                    "a question for {domain} was forgotten"
+                );
+                self.lookups.waits(locate, from);
+                Ok(())
+            }
+            [] => {
+                let is_full = self.lookups.known(now, &domain).is_none() && self.lookups.is_full_for(&domain);
+                step.has_no_room(is_full || self.requests.is_full_for(now, from))
+            }
+            _ => {
+                let known = self.lookups.known(now, &domain);
+                let Some(node) = known else {
+                    ensure!(false, LookUps, "nothing is known of {domain}, and it did {:?}", step.outputs);
+                    return Ok(());
+                };
+                self.known_elsewhere(step, locate, node)
+            }
+        }
+    }
+
+    /// One thing was done for a request, when it was known that the node of its domain is `node`.
+    fn known_elsewhere(
+        &mut self,
+        step: Step<'_>,
+        locate: Locate,
+        node: Option<SocketAddrV4>,
+    ) -> Result<(), Violation> {
+        let from = step.from;
+        if let [Output::Transmit { to, .. }] = step.outputs {
+            ensure!(*to != self.local, OneHop, "the node asks itself for {}", locate.to);
+        }
+        match node {
+            Some(node) if node != self.local => {
+                step.sends(Law::LookUps, node, Message::Locate(locate))?;
+                ensure!(
+                    from.port() != NODE_PORT,
+                    OneHop,
+                    "what came from the node at {from} went on to {node}"
+                );
+                self.requests.sent_on(step.now, locate, from, node)
+            }
+            _ => {
+                let outcome = LocateOutcome::NoSuchUser;
+                step.sends(Law::LookUps, from, Message::LocateReply { locate, outcome })?;
+                self.requests.answered(&locate, from)
+            }
+        }
+    }
+
+    fn answered(&mut self, step: Step<'_>, locate: Locate, outcome: LocateOutcome) -> Result<(), Violation> {
+        let Step { now, from, .. } = step;
+        let is_own = locate.to.domain() == self.domain;
+        if is_own {
+            self.registrations.hear(&locate.to.user(), from, true);
+        }
+        let waiting = self.requests.waiting_for(now, &locate, from);
+        let Some(Output::Transmit { to, .. }) = step.outputs.first() else {
+            ensure!(waiting.is_empty(), RepliesPass, "an RL from {from} did not come to {waiting:?}");
+            return step.is_silent();
+        };
+        self.requests.answered(&locate, *to)?;
+        ensure!(
+            waiting.contains(to),
+            ReplyFromWhereAsked,
+            "an RL from {from} came to {to}, not to {waiting:?}"
+        );
+        let outcome = match outcome {
+            LocateOutcome::Found(MiSocketAddress { ip, port }) if is_own && ip.is_unspecified() => {
+                LocateOutcome::Found(MiSocketAddress { ip: *from.ip(), port })
+            }
+            outcome => outcome,
+        };
+        step.sends(Law::KnownAddress, *to, Message::LocateReply { locate, outcome })
+    }
+}
+
+impl Step<'_> {
+    /// It was dropped.
+    fn is_silent(self) -> Result<(), Violation> {
+        ensure!(self.outputs.is_empty(), Silence, "something from {} led to {:?}", self.from, self.outputs);
+        ensure!(self.handled.is_err(), Silence, "something from {} was not dropped", self.from);
+        Ok(())
+    }
+
+    /// It was dropped because a table is full.
+    fn has_no_room(self, is_full: bool) -> Result<(), Violation> {
+        let is_refused = matches!(self.handled, Err(DropReason::NoRoom));
+        ensure!(
+            is_refused && is_full,
+            RepliesPass,
+            "a request of {} was dropped: {:?}",
+            self.from,
+            self.handled
+        );
+        Ok(())
+    }
+
+    /// It led to this message alone, to the byte.
+    fn sends(self, law: Law, to: SocketAddrV4, message: Message) -> Result<(), Violation> {
+        let is_sent = match self.outputs {
+            [Output::Transmit { to: receiver, message: sent }] => {
+                *receiver == to && *sent.encode() == *message.encode()
+            }
+            _ => false,
+        };
+        if is_sent && self.handled.is_ok() {
+            return Ok(());
+        }
+        let Self { from, outputs, handled, .. } = self;
+        let what = format!("for {from}: {outputs:?} ({handled:?}) instead of {:?} to {to}", message.encode());
+        Err(Violation { law, what })
+    }
+
+    fn is_not_amplified(self, length: usize) -> Result<(), Violation> {
+        let Some(Output::Transmit { message, .. }) = self.outputs.first() else { return Ok(()) };
+        let sent = message.encode().len();
+        ensure!(sent <= MAX_MESSAGE, ShortMessages, "{sent} bytes: {message:?}");
+        let is_found = matches!(message, Message::LocateReply { outcome: LocateOutcome::Found(_), .. });
+        // An agent's address in the place of 0.0.0.0 may have 8 bytes more.
+        let most = if is_found { length + 8 } else { length * 112 / 100 };
+        ensure!(sent <= most, NoAmplification, "{sent} bytes for {length}: {message:?}");
+        Ok(())
+    }
+}

@@ -1,0 +1,329 @@
+//! A node: its program, ours or an emulator, and the host it runs on.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use lumi_dns::{FoundNode, LookupError};
+use lumi_node_core::{AdminCommand, AdminReply, LookupId, Node as OurNode, NodeSettings, Output, Roster};
+use message_log::Direction;
+use plumi_proto::{Domain, Message, UserName};
+
+use super::laws::{NodeLaws, Violation, ensure};
+use super::network::{Datagram, Sender, Taint};
+use super::scenario::{DomainPlan, Program, UserPlan};
+use super::world::{Event, World};
+use crate::emulators::{Effect, LNode, NodeEmulator, SNode};
+
+/// A node and its host.
+#[derive(Debug)]
+pub(super) struct Node {
+    plan: DomainPlan,
+    /// The users in its roster's file.
+    roster: Vec<UserName>,
+    process: Option<Process>,
+    /// What waits for it while it is frozen.
+    held: Option<Vec<Held>>,
+    /// How often it has been started.
+    life: u32,
+    timeout: Option<Duration>,
+}
+
+/// The program, while it runs.
+#[derive(Debug)]
+enum Process {
+    Ours(Box<OurNode>, Box<NodeLaws>),
+    Emulated(Box<dyn NodeEmulator>),
+}
+
+#[derive(Debug)]
+enum Held {
+    Datagram(Datagram),
+    Answer(LookupId, Result<FoundNode, LookupError>),
+}
+
+impl Node {
+    pub(super) fn new(plan: DomainPlan, users: &[UserPlan]) -> Self {
+        let of_domain = users.iter().map(|user| user.address).filter(|user| user.domain() == plan.domain);
+        let mut roster: Vec<_> = of_domain.map(|address| address.user()).collect();
+        roster.push(plan.ghost);
+        Self { plan, roster, process: None, held: None, life: 0, timeout: None }
+    }
+
+    pub(super) fn program(&self) -> Program {
+        self.plan.program
+    }
+
+    pub(super) fn domain(&self) -> Domain {
+        self.plan.domain
+    }
+
+    pub(super) fn at(&self) -> SocketAddrV4 {
+        self.plan.node
+    }
+
+    pub(super) fn settings(&self) -> &NodeSettings {
+        &self.plan.settings
+    }
+
+    pub(super) fn roster(&self) -> &[UserName] {
+        &self.roster
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Where the user is online, if the node is ours and runs.
+    pub(super) fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
+        match self.process.as_ref()? {
+            Process::Ours(node, _) => node.address_of(user),
+            Process::Emulated(node) => node.address_of(user.as_str()),
+        }
+    }
+}
+
+impl World {
+    pub(super) fn start_node(&mut self, number: usize) {
+        let peers: Vec<_> = self.nodes.iter().map(|node| (node.domain().to_string(), node.at())).collect();
+        let peers: Vec<_> = peers.iter().map(|(domain, at)| (domain.as_str(), *at)).collect();
+        let start = self.start();
+        let node = &mut self.nodes[number];
+        let (domain, at) = (node.plan.domain, node.plan.node);
+        let users: Vec<_> = node.roster.iter().map(UserName::as_str).collect();
+        // Its own domain is no peer's.
+        let others: Vec<_> = peers.iter().filter(|(_, peer)| *peer != at).copied().collect();
+        node.process = Some(match node.plan.program {
+            Program::Ours => {
+                let roster = Roster::parse(format!("{domain}\n{}\n", users.join("\n")).as_bytes());
+                let settings = &node.plan.settings;
+                let laws = NodeLaws::new(start, domain, at, &node.roster, settings);
+                let ours = OurNode::new(roster.expect("a roster"), at, settings.clone());
+                Process::Ours(Box::new(ours), Box::new(laws))
+            }
+            Program::L => Process::Emulated(Box::new(LNode::new(domain.as_str(), &users, &others))),
+            Program::S => Process::Emulated(Box::new(SNode::new(domain.as_str(), &users, &others))),
+        });
+        node.life += 1;
+        node.held = None;
+        node.timeout = None;
+        self.sockets.insert(at, Sender::Node(number));
+        self.trace.note(self.now, format_args!("node {domain} at {at} starts"));
+    }
+
+    /// The node's process is gone, and with it everything but the roster's file.
+    pub(super) fn stop_node(&mut self, number: usize) {
+        let node = &mut self.nodes[number];
+        node.process = None;
+        node.held = None;
+        self.sockets.remove(&node.plan.node);
+        self.trace.note(self.now, format_args!("node {} is gone", node.plan.domain));
+    }
+
+    /// The node's process stands still, and its socket does not.
+    pub(super) fn freeze_node(&mut self, number: usize) {
+        self.trace.note(self.now, format_args!("node {} is frozen", self.nodes[number].plan.domain));
+        self.nodes[number].held.get_or_insert_default();
+    }
+
+    pub(super) fn thaw_node(&mut self, number: usize) -> Result<(), Violation> {
+        let Some(held) = self.nodes[number].held.take() else { return Ok(()) };
+        self.trace.note(self.now, format_args!("node {} thaws", self.nodes[number].plan.domain));
+        let life = self.nodes[number].life;
+        for held in held {
+            match held {
+                Held::Datagram(datagram) => self.node_receives(number, datagram)?,
+                Held::Answer(id, answer) => self.resolved(number, life, id, answer)?,
+            }
+        }
+        self.nodes[number].timeout = Some(self.now);
+        self.node_timeout(number)
+    }
+
+    pub(super) fn node_receives(&mut self, number: usize, datagram: Datagram) -> Result<(), Violation> {
+        let (now, instant) = (self.now, self.instant());
+        let node = &mut self.nodes[number];
+        if let Some(held) = &mut node.held {
+            if held.len() < MAX_HELD {
+                held.push(Held::Datagram(datagram));
+            }
+            return Ok(());
+        }
+        let Datagram { from, bytes, .. } = &datagram;
+        match &mut node.process {
+            None => Ok(()),
+            Some(Process::Ours(ours, laws)) => {
+                let is_admitted = ours.admit(instant, *from.ip());
+                laws.admitted(now, *from.ip(), is_admitted)?;
+                if !is_admitted {
+                    self.statistics.fault("datagram over a rate limit");
+                    return Ok(());
+                }
+                self.log.write(node.plan.domain.as_str(), Direction::Received, *from, bytes)?;
+                let handled = ours.handle_datagram(instant, *from, bytes);
+                let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
+                laws.received(now, &datagram, &handled, &outputs, ours)?;
+                self.node_carries_out(number, outputs, Some(&datagram))
+            }
+            Some(Process::Emulated(emulator)) => {
+                emulator.datagram(instant, *from, bytes);
+                self.emulated_node_carries_out(number, Some(&datagram))
+            }
+        }
+    }
+
+    pub(super) fn resolved(
+        &mut self,
+        number: usize,
+        life: u32,
+        id: LookupId,
+        answer: Result<FoundNode, LookupError>,
+    ) -> Result<(), Violation> {
+        let (now, instant) = (self.now, self.instant());
+        let node = &mut self.nodes[number];
+        if node.life != life {
+            return Ok(());
+        }
+        if let Some(held) = &mut node.held {
+            held.push(Held::Answer(id, answer));
+            return Ok(());
+        }
+        let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
+        self.trace.note(now, format_args!("DNS tells {} {answer:?}", node.plan.domain));
+        ours.handle_resolved(instant, id, &answer);
+        let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
+        laws.resolved(now, id, &answer, &outputs, ours)?;
+        self.node_carries_out(number, outputs, None)
+    }
+
+    pub(super) fn node_timeout(&mut self, number: usize) -> Result<(), Violation> {
+        let (now, instant) = (self.now, self.instant());
+        let node = &mut self.nodes[number];
+        if node.timeout != Some(now) || node.held.is_some() {
+            return Ok(());
+        }
+        node.timeout = None;
+        match &mut node.process {
+            None => Ok(()),
+            Some(Process::Ours(ours, laws)) => {
+                ours.handle_timeout(instant);
+                let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
+                ensure!(outputs.is_empty(), NoAmplification, "time alone led to {outputs:?}");
+                laws.timed_out(now, ours)?;
+                self.node_carries_out(number, outputs, None)
+            }
+            Some(Process::Emulated(emulator)) => {
+                emulator.timeout(instant);
+                self.emulated_node_carries_out(number, None)
+            }
+        }
+    }
+
+    /// The administrator of a node of ours adds or removes a user.
+    pub(super) fn administrate(&mut self, number: usize, command: AdminCommand) -> Result<(), Violation> {
+        let (now, instant) = (self.now, self.instant());
+        let node = &mut self.nodes[number];
+        let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
+        let (user, is_added) = match command {
+            AdminCommand::Register(user) => (user, true),
+            AdminCommand::Deregister(user) => (user, false),
+            _ => return Ok(()),
+        };
+        let is_there = node.roster.contains(&user);
+        let AdminReply::Save(change) = ours.handle_admin(instant, command) else {
+            ensure!(is_there == is_added, Administration, "{command:?} was refused");
+            return Ok(());
+        };
+        ensure!(is_there != is_added, Administration, "{command:?} was not refused");
+        self.trace.note(now, format_args!("the administrator of {}: {change:?}", node.plan.domain));
+        node.roster.retain(|other| *other != user);
+        if is_added {
+            node.roster.push(user);
+        }
+        ours.handle_roster_saved(change);
+        laws.changed(now, change, ours)?;
+        let AdminReply::Users(users) = ours.handle_admin(instant, AdminCommand::List) else {
+            unreachable!("a list is answered by users")
+        };
+        for status in users {
+            let (user, address) = (status.user, status.presence.map(|presence| presence.address));
+            let is_right = node.roster.contains(&user) && address == laws.address_of(&user);
+            ensure!(is_right, Administration, "{user} is listed at {address:?}");
+        }
+        Ok(())
+    }
+
+    fn node_carries_out(
+        &mut self,
+        number: usize,
+        outputs: Vec<Output>,
+        led: Option<&Datagram>,
+    ) -> Result<(), Violation> {
+        let node = &self.nodes[number];
+        let (from, life, domain) = (node.plan.node, node.life, node.plan.domain);
+        for output in outputs {
+            match output {
+                Output::Transmit { to, message } => {
+                    let bytes = message.encode().to_vec();
+                    self.log.write(domain.as_str(), Direction::Sent, to, &bytes)?;
+                    let (content, cause) = match led {
+                        Some(led) => (led.content, led.cause),
+                        None => self.waited(number, &message),
+                    };
+                    self.send(Datagram { from, to, bytes, sender: Sender::Node(number), content, cause });
+                }
+                Output::Resolve { id, domain } => {
+                    let (takes, answer) = self.dns.ask(from, &domain);
+                    self.trace.note(self.now, format_args!("{from} looks up {domain}"));
+                    self.after(takes, Event::Resolved { node: number, life, id, answer });
+                }
+            }
+        }
+        let Some(Process::Ours(ours, _)) = &self.nodes[number].process else { return Ok(()) };
+        let due = ours.poll_timeout().map(|instant| self.time_of(instant));
+        if due != self.nodes[number].timeout {
+            self.nodes[number].timeout = due;
+            if let Some(due) = due {
+                self.at(due, Event::Timeout(Sender::Node(number)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who had a hand in a message that waited for DNS.
+    fn waited(&self, number: usize, message: &Message) -> (Taint, Taint) {
+        match (&self.nodes[number].process, message) {
+            (Some(Process::Ours(_, laws)), Message::Locate(locate)) => {
+                let cause = laws.cause(locate);
+                (cause, cause)
+            }
+            (Some(Process::Ours(_, laws)), Message::LocateReply { locate, .. }) => {
+                (Taint::default(), laws.cause(locate))
+            }
+            _ => Default::default(),
+        }
+    }
+
+    /// Emulated nodes have no timers.
+    fn emulated_node_carries_out(&mut self, number: usize, led: Option<&Datagram>) -> Result<(), Violation> {
+        let from = self.nodes[number].plan.node;
+        while let Some(Process::Emulated(emulator)) = &mut self.nodes[number].process {
+            match emulator.poll_output() {
+                None => break,
+                Some(Effect::Send(to, bytes)) => {
+                    let (content, cause) = led.map(|led| (led.content, led.cause)).unwrap_or_default();
+                    self.send(Datagram { from, to, bytes, sender: Sender::Node(number), content, cause });
+                }
+                Some(Effect::Died(death)) => {
+                    self.emulator_died(Sender::Node(number), &death, led)?;
+                    self.stop_node(number);
+                    self.restart_later(Sender::Node(number));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Datagrams that the socket of a frozen process keeps: what 208 KiB hold of small ones.
+const MAX_HELD: usize = 256;

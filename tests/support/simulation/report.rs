@@ -1,0 +1,127 @@
+//! What came out of one seed, and of many.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::laws::Law;
+
+/// What happened under one seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What was counted.
+    pub statistics: Statistics,
+    /// The law that was broken, if any.
+    pub failure: Option<Failure>,
+    /// A hash over everything that happened: the same seed has the same, traced or not.
+    pub trace_hash: u64,
+    /// What happened, a line each, if that was asked for.
+    pub trace: Vec<String>,
+}
+
+/// A law was broken.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Under this seed.
+    pub seed: u64,
+    /// At this time after the beginning.
+    pub at: Duration,
+    /// Which law.
+    pub law: Law,
+    /// How.
+    pub what: String,
+}
+
+impl Failure {
+    /// The command that shows how it came to it.
+    pub fn command(&self) -> String {
+        format!("cargo run --release -p integration-tests --bin simulate -- --seed {} --trace", self.seed)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, at, law, what } = self;
+        writeln!(f, "seed {seed}, after {:.6} s: {law} ({law:?})", at.as_secs_f64())?;
+        writeln!(f, "    {what}")?;
+        write!(f, "    {}", self.command())
+    }
+}
+
+/// What was counted under one seed, or under many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Seeds.
+    pub seeds: u64,
+    /// Things that happened.
+    pub events: u64,
+    /// Datagrams that programs sent.
+    pub datagrams: u64,
+    /// Questions of users where somebody is.
+    pub lookups: u64,
+    /// Those that ended with where that somebody is.
+    pub lookups_won: u64,
+    /// Of those, the ones after the network healed.
+    pub pairs_found: u64,
+    /// Lines that were said in conversations, all of them heard.
+    pub lines: u64,
+    /// What went wrong, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// How the requests of our agents ended.
+    pub requests: BTreeMap<String, u64>,
+    /// What ended emulators.
+    pub deaths: BTreeMap<String, u64>,
+}
+
+impl Statistics {
+    pub(super) fn fault(&mut self, kind: &'static str) {
+        *self.faults.entry(kind).or_default() += 1;
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.events += other.events;
+        self.datagrams += other.datagrams;
+        self.lookups += other.lookups;
+        self.lookups_won += other.lookups_won;
+        self.pairs_found += other.pairs_found;
+        self.lines += other.lines;
+        for (kind, count) in &other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        for (mine, others) in [(&mut self.requests, &other.requests), (&mut self.deaths, &other.deaths)] {
+            for (kind, count) in others {
+                *mine.entry(kind.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+impl fmt::Display for Statistics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seeds, events, datagrams, lookups, lookups_won, pairs_found, lines, .. } = self;
+        writeln!(f, "{seeds} seeds, {events} events, {datagrams} datagrams sent")?;
+        writeln!(
+            f,
+            "{lookups} lookups, {lookups_won} won, {pairs_found} of them after the network healed; {lines} lines said and heard"
+        )?;
+        table(f, "went wrong", self.faults.iter())?;
+        table(f, "requests of our agents", self.requests.iter())?;
+        table(f, "emulators ended by", self.deaths.iter())
+    }
+}
+
+fn table<K: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    rows: impl Iterator<Item = (K, impl fmt::Display)>,
+) -> fmt::Result {
+    writeln!(f, "{title}:")?;
+    for (kind, count) in rows {
+        writeln!(f, "{count:>12}  {kind}")?;
+    }
+    Ok(())
+}
