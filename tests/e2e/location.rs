@@ -1,5 +1,6 @@
 //! Registration, location and deregistration over real sockets, and each way in which they fail.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use integration_tests::dns_server::DnsServer;
@@ -10,7 +11,8 @@ use integration_tests::trace::Trace;
 use lumi_dns::{LookupError, NodeDirectory};
 use mi_agent_core::{Agent, CallError, DeregisterError, Event, LocateError, StartError};
 use plumi_proto::MiAddress;
-use tokio::net::UdpSocket;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, UdpSocket};
 
 #[tokio::test]
 async fn a_user_whom_the_node_does_not_know_is_not_registered() {
@@ -222,24 +224,56 @@ async fn an_agent_that_does_not_know_its_address_can_be_called() {
     }
 }
 
+/// A listener on every address of this host, which some of these would reach, is not connected to.
 #[tokio::test]
 async fn an_address_where_nobody_can_be_is_not_called() {
-    for (ip, port) in
-        [("0.0.0.0", 1), ("224.0.0.1", 1), ("255.255.255.255", 1), ("0.1.2.3", 1), ("1.2.3.4", 0)]
-    {
-        let answer = format!("RL0laura@bb.com:joya@cc.com:{ip}:{port}");
-        let node = ScriptedNode::start(&[("PR", "RR0"), ("PL", &answer)]).await;
-        let (laura, _events) =
-            Agent::builder(address("laura@bb.com")).node(node.address).start().await.expect("registered");
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").expect("a socket");
+    listener.set_nonblocking(true).expect("set");
+    let port = listener.local_addr().expect("its address").port();
+    let nowhere = "cannot be called";
+    for (ip, port, reason) in [
+        ("0.0.0.0", port, nowhere),
+        ("0.1.2.3", port, nowhere),
+        ("0.255.255.255", port, nowhere),
+        ("224.0.0.1", port, nowhere),
+        ("239.255.255.255", port, nowhere),
+        ("255.255.255.255", port, nowhere),
+        ("127.0.0.1", 0, "no port, which is 1 to 65535"),
+        ("0.0.0.0", 0, "no port, which is 1 to 65535"),
+    ] {
+        let (laura, _node) = laura_who_is_told(&format!("{ip}:{port}")).await;
         let error = laura.call(&address("joya@cc.com")).await.expect_err("nobody can be there");
+        assert!(error.to_string().contains(reason), "{ip}:{port}: {error}");
         match error {
             CallError::Locate(LocateError::Unusable(at)) => {
                 assert_eq!(at.to_string(), format!("{ip}:{port}"));
             }
-            CallError::Locate(LocateError::Malformed(_)) => assert_eq!(port, 0, "{error}"),
+            CallError::Locate(LocateError::Malformed(_)) => assert_eq!(port, 0),
             error => panic!("{error}"),
         }
+        let connected = listener.accept().expect_err("nobody connects");
+        assert_eq!(connected.kind(), ErrorKind::WouldBlock, "{ip}:{port}");
     }
+    // This host is somewhere.
+    let (laura, _node) = laura_who_is_told(&format!("127.0.0.77:{port}")).await;
+    let joya = address("joya@cc.com");
+    let calling = laura.call(&joya);
+    let answering = async {
+        let listener = TcpListener::from_std(listener).expect("within the runtime");
+        let (mut stream, _) = listener.accept().await.expect("a call");
+        stream.write_all(b"N04joya").await.expect("written");
+        stream
+    };
+    let (called, _stream) = tokio::join!(calling, answering);
+    called.expect("a conversation");
+}
+
+/// Her agent, and her node, which says that joya is `at`.
+async fn laura_who_is_told(at: &str) -> (Agent, ScriptedNode) {
+    let answer = format!("RL0laura@bb.com:joya@cc.com:{at}");
+    let node = ScriptedNode::start(&[("PR", "RR0"), ("PL", &answer)]).await;
+    let started = Agent::builder(address("laura@bb.com")).node(node.address).start().await;
+    (started.expect("registered").0, node)
 }
 
 /// `PRuser` is sent when it is configured, and never as a retry.

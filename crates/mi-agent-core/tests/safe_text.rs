@@ -24,6 +24,19 @@ fn what_a_terminal_would_act_on_is_shown() {
     }
 }
 
+/// Each of the 1,112,064 characters there are.
+#[test]
+fn no_character_acts_on_a_terminal() {
+    for character in '\0'..=char::MAX {
+        for shown in safe_text(character.encode_utf8(&mut [0; 4])).chars() {
+            let acts = shown.is_control()
+                || matches!(shown, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+                || matches!(shown, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+            assert!(!acts, "{character:?} is shown as {shown:?}");
+        }
+    }
+}
+
 #[test]
 fn what_a_person_reads_stays_as_it_is() {
     for text in ["", "hola, què tal?", "Ψυχή 名前 😀", r"a \x1b that was typed", "e\u{301}"] {
