@@ -142,35 +142,48 @@ async fn a_program_is_told_that_its_registration_is_lost_and_regained() {
 /// A program that does not read its events misses none that still matters, and holds nobody up.
 #[tokio::test]
 async fn what_is_told_late_is_what_holds() {
-    let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
-    let (laura, mut events) = node.agent("laura").pace(Duration::ZERO).start().await.expect("registered");
-    // One conversation, and as many refused as fit behind it.
-    let listening = SocketAddr::V4(laura.listening().into());
-    let mut talk = TcpStream::connect(listening).await.expect("a connection");
-    talk.write_all(b"N04joya").await.expect("written");
-    talk.read_exact(&mut [0; 8]).await.expect("a nickname");
-    for _ in 1..MAX_EVENTS {
-        let mut refused = TcpStream::connect(listening).await.expect("a connection");
-        refused.write_all(b"N04joan").await.expect("written");
-        refused.read_to_end(&mut Vec::new()).await.expect("FIN");
+    for is_regained in [false, true] {
+        let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
+        let (laura, mut events) = node.agent("laura").pace(Duration::ZERO).start().await.expect("registered");
+        // One conversation, and as many refused as fit behind it.
+        let listening = SocketAddr::V4(laura.listening().into());
+        let mut talk = TcpStream::connect(listening).await.expect("a connection");
+        talk.write_all(b"N04joya").await.expect("written");
+        talk.read_exact(&mut [0; 8]).await.expect("a nickname");
+        for _ in 1..MAX_EVENTS {
+            let mut refused = TcpStream::connect(listening).await.expect("a connection");
+            refused.write_all(b"N04joan").await.expect("written");
+            refused.read_to_end(&mut Vec::new()).await.expect("FIN");
+        }
+        let at = node.address;
+        let trace = Trace::start();
+        node.stop().await;
+        laura.locate(&laura.address()).await.expect_err("the node is gone");
+        let tried = |message: &String| message == "E PRlaura@bb.com";
+        // Five before it is lost, and one after.
+        until(async || trace.messages("laura@bb.com").iter().filter(|message| tried(message)).count() > 5)
+            .await;
+        let mut node = None;
+        if is_regained {
+            let socket = UdpSocket::bind(at).await.expect("the port is still free");
+            let started = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
+            until(async || online(&started).await == 1).await;
+            let busy =
+                laura.locate(&laura.address()).await.expect_err("all is well, but for the conversation");
+            assert!(matches!(busy, LocateError::Busy));
+            node = Some(started);
+        }
+        for _ in 0..MAX_EVENTS {
+            assert!(matches!(events.next().await, Some(Event::Incoming(_) | Event::Refused { .. })));
+        }
+        match node {
+            Some(_node) => {
+                laura.shutdown().await.expect("deregistered");
+                assert!(events.next().await.is_none(), "what was lost has been regained");
+            }
+            None => assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at }),
+        }
     }
-    let at = node.address;
-    let trace = Trace::start();
-    node.stop().await;
-    laura.locate(&laura.address()).await.expect_err("the node is gone");
-    let tried = |message: &String| message == "E PRlaura@bb.com";
-    // Five before it is lost, and one after.
-    until(async || trace.messages("laura@bb.com").iter().filter(|message| tried(message)).count() > 5).await;
-    let socket = UdpSocket::bind(at).await.expect("the port is still free");
-    let node = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
-    until(async || online(&node).await == 1).await;
-    let busy = laura.locate(&laura.address()).await.expect_err("all is well, but for the conversation");
-    assert!(matches!(busy, LocateError::Busy));
-    for _ in 0..MAX_EVENTS {
-        assert!(matches!(events.next().await, Some(Event::Incoming(_) | Event::Refused { .. })));
-    }
-    laura.shutdown().await.expect("deregistered");
-    assert!(events.next().await.is_none(), "what was lost has been regained");
 }
 
 /// A program that takes no calls keeps its registration all the same.

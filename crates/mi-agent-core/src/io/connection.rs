@@ -39,11 +39,16 @@ impl Connection {
         socket.set_tcp_keepalive(&probes)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-        Ok(Self { frames: Framed::new(stream, FrameCodec::new()), remote })
+        Ok(Self::over(stream, remote))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection whose stream needs nothing more.
+    pub(crate) fn over(stream: S, remote: SocketAddr) -> Self {
+        Self { frames: Framed::new(stream, FrameCodec::new()), remote }
+    }
+
     /// Greets an agent that was called: ours first.
     ///
     /// # Errors
@@ -173,7 +178,7 @@ mod tests {
     fn pair() -> (Connection<DuplexStream>, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(1024);
         let remote = "127.0.0.1:4456".parse().unwrap();
-        (Connection { frames: Framed::new(ours, FrameCodec::new()), remote }, theirs)
+        (Connection::over(ours, remote), theirs)
     }
 
     /// Frames are not gathered, and a peer that is gone is noticed, by the caller and by the callee.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mi_proto::{Line, Nickname};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::{task, time};
@@ -121,18 +122,23 @@ impl Reception {
         Self { nickname, terms, slots, events, driver, waiting, leaving }
     }
 
-    /// Receives a call in a task of its own.
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
         match Connection::new(stream, remote) {
-            Ok(connection) => {
-                let place = self.waiting.take(remote.ip());
-                tokio::spawn(self.receive(connection, place));
-            }
+            Ok(connection) => self.start(connection),
             Err(error) => debug!(%remote, %error, "a call that was gone at once"),
         }
     }
 
-    async fn receive(mut self, mut connection: Connection, mut place: Place) {
+    /// Receives a call in a task of its own.
+    fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, connection: Connection<S>) {
+        let place = self.waiting.take(connection.remote.ip());
+        tokio::spawn(self.receive(connection, place));
+    }
+
+    async fn receive<S>(mut self, mut connection: Connection<S>, mut place: Place)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let remote = connection.remote;
         let given_up = async {
             tokio::select! {
@@ -167,9 +173,9 @@ impl Reception {
         event.send(Event::Incoming(talk::start(connection, nickname, asker, self.terms.clone(), slot)));
     }
 
-    async fn refuse(&self, connection: Connection, nickname: PeerText) {
+    async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>, nickname: PeerText) {
         let remote = connection.remote;
-        let say_busy = async |connection: &mut Connection| {
+        let say_busy = async |connection: &mut Connection<S>| {
             if let Err(error) = connection.say(Line::new(BUSY).expect("fits a frame"), self.terms.pace).await
             {
                 debug!(%remote, %error, "cannot say busy");
@@ -180,13 +186,17 @@ impl Reception {
         self.leave(connection, say_busy).await;
     }
 
-    async fn let_go(&self, connection: Connection) {
+    async fn let_go<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>) {
         self.leave(connection, async |_| {}).await;
     }
 
     /// Ends a connection in order, after `last_words`. Of too many that take their time, the oldest is closed as it
     /// is: with a FIN, as everything that came has been read.
-    async fn leave(&self, mut connection: Connection, last_words: impl AsyncFnOnce(&mut Connection)) {
+    async fn leave<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut connection: Connection<S>,
+        last_words: impl AsyncFnOnce(&mut Connection<S>),
+    ) {
         let remote = connection.remote;
         let mut place = self.leaving.take(remote.ip());
         let left = async {
@@ -226,9 +236,107 @@ const MAX_FAILURES: u32 = 20;
 mod tests {
     use std::future;
 
+    use plumi_proto::MiSocketAddress;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::net::UdpSocket;
     use tokio::time::Instant;
 
+    use super::super::closing::Closing;
+    use super::super::driver;
     use super::*;
+    use crate::state::client::{ClientSettings, LumiClient};
+    use crate::state::request::RequestSchedule;
+
+    /// The reception of an agent whose node is silent.
+    async fn reception(events: mpsc::Sender<Event>) -> (Reception, Closing) {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let SocketAddr::V4(at) = silent.local_addr().unwrap() else { unreachable!() };
+        let (socket, _, node) = driver::connect(at).await.unwrap();
+        let client = LumiClient::new(ClientSettings {
+            address: "pere@bb.com".parse().unwrap(),
+            bare: false,
+            node,
+            listening: MiSocketAddress::new(at).unwrap(),
+            schedule: RequestSchedule::default(),
+            refresh: None,
+        });
+        let slots = Arc::new(Semaphore::new(1));
+        let address = "pere@bb.com".parse().unwrap();
+        let driver = Driver::start(socket, node, address, client, Arc::clone(&slots), events.clone());
+        let closing = Closing::new();
+        let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch() };
+        (Reception::new(Nickname::new("pere").unwrap(), terms, slots, events, driver), closing)
+    }
+
+    /// Calls from an address that ends so, and says this.
+    async fn call(reception: &Reception, ip: u8, says: &[u8]) -> DuplexStream {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(says).await.unwrap();
+        let remote = SocketAddr::from(([192, 0, 2, ip], 4456));
+        reception.clone().start(Connection::over(ours, remote));
+        task::yield_now().await;
+        theirs
+    }
+
+    async fn heard(mut caller: DuplexStream) -> Vec<u8> {
+        let mut heard = Vec::new();
+        caller.read_to_end(&mut heard).await.unwrap();
+        heard
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_who_says_nothing_makes_room_at_once() {
+        let (events, _events) = mpsc::channel(1);
+        let (reception, _closing) = reception(events).await;
+        for ips in [[1; 8], [1, 2, 3, 4, 5, 6, 7, 8]] {
+            let start = Instant::now();
+            let stays = if ips[1] == 1 { MAX_WAITING_OF_ONE_IP } else { MAX_WAITING };
+            let mut callers = Vec::new();
+            for n in 0..20 {
+                callers.push(call(&reception, ips[n % 8], b"N").await);
+            }
+            let patient = callers.split_off(20 - stays);
+            for caller in callers {
+                assert_eq!(heard(caller).await, b"N04pere");
+            }
+            assert_eq!(start.elapsed(), Duration::ZERO);
+            for caller in patient {
+                assert_eq!(heard(caller).await, b"N04pere");
+            }
+            assert!(start.elapsed() >= Duration::from_secs(5));
+        }
+    }
+
+    /// Its nickname has come, but not been looked at, when its place is wanted.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_given_a_nickname_is_heard() {
+        let (events, mut incoming) = mpsc::channel(1);
+        let (reception, _closing) = reception(events).await;
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(b"N04joan").await.unwrap();
+        let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
+        reception.clone().start(Connection::over(ours, remote));
+        let _others = [reception.waiting.take(remote.ip()), reception.waiting.take(remote.ip())];
+        assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
+    }
+
+    /// They are told that the user is busy, and do not close.
+    #[tokio::test(start_paused = true)]
+    async fn those_who_leave_are_few() {
+        let (events, _incoming) = mpsc::channel(1);
+        let (reception, _closing) = reception(events).await;
+        let _talk = call(&reception, 1, b"N04joan").await;
+        let mut callers = Vec::new();
+        for _ in 0..MAX_LEAVING + 10 {
+            callers.push(call(&reception, 1, b"N04joan").await);
+            time::sleep(Duration::from_millis(25)).await;
+        }
+        for (n, mut caller) in callers.into_iter().enumerate() {
+            let is_waited_for = caller.write_all(b"L04hola").await.is_ok();
+            assert_eq!(is_waited_for, n >= 10, "{n}");
+            assert!(heard(caller).await.ends_with(BUSY.as_bytes()));
+        }
+    }
 
     /// Too many open files: no caller is lost, and the processor is not.
     #[tokio::test(start_paused = true)]

@@ -174,7 +174,7 @@ mod tests {
     use mi_proto::FrameCodec;
     use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
     use tokio::sync::Semaphore;
-    use tokio_util::codec::{Framed, FramedWrite};
+    use tokio_util::codec::FramedWrite;
 
     use super::super::closing::Closing;
     use super::*;
@@ -248,7 +248,7 @@ mod tests {
     async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
         let (ours, mut peer) = tokio::io::duplex(1024);
         let remote = "192.0.2.7:4456".parse().unwrap();
-        let connection = Connection { frames: Framed::new(ours, FrameCodec::new()), remote };
+        let connection = Connection::over(ours, remote);
         let closing = Closing::new();
         let terms = Terms { pace: Duration::ZERO, closing: closing.watch() };
         let slots = Arc::new(Semaphore::new(1));

@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use mi_proto::{FrameCodec, Nickname};
+use mi_proto::Nickname;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time;
-use tokio_util::codec::Framed;
 
 use super::super::closing::Closing;
 use super::*;
@@ -177,7 +176,7 @@ fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Connection<
     let says = std::iter::once((frame('N', "u2"), 0)).chain(says).collect();
     let peer = Peer { wire: Arc::clone(&wire), says, ends_it }.start();
     let remote = "192.0.2.7:4456".parse().unwrap();
-    (peer, Connection { frames: Framed::new(Ours(wire), FrameCodec::new()), remote })
+    (peer, Connection::over(Ours(wire), remote))
 }
 
 fn frame(kind: char, text: &str) -> Vec<u8> {
