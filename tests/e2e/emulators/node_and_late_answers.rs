@@ -1,8 +1,11 @@
 //! Our node with agents of L and S that are slow, frozen or gone: no answer comes twice, late, or after another.
 
+use std::time::Duration;
+
 use integration_tests::emulators::Program::{L, S};
 use integration_tests::emulators::sockets::{EmulatedAgent, fence};
 use integration_tests::network::{TestNode, directory};
+use tokio::net::UdpSocket;
 
 use super::{BOTH, converse};
 
@@ -95,6 +98,36 @@ async fn the_quick_tries_of_s_get_one_answer() {
     }
 }
 
+/// L takes the first datagram of any kind for its answer, and what comes after that for a question: so neither what a
+/// stranger says nor what another user does may reach it.
+#[tokio::test]
+async fn only_who_was_asked_can_answer() {
+    let node = TestNode::start("bb", &["u1", "u2", "u3"], directory(&[])).await;
+    let mut caller = EmulatedAgent::start(L, "u1@bb", node.address).await;
+    let mut callee = EmulatedAgent::start(L, "u2@bb", node.address).await;
+    let other = EmulatedAgent::start(S, "u3@bb", node.address).await;
+    callee.freeze().await;
+    caller.call("u2@bb").await;
+    caller.expect("E PL").await;
+    fence(node.address, "bb").await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    for answer in ["RL0u1@bb:u2@bb:127.0.0.1:4000", "RL1u1@bb:u2@bb", "RL2u1@bb:u2@bb", "RL3u1@bb:u2@bb"] {
+        stranger.send_to(answer.as_bytes(), node.address).await.expect("sent");
+        other.send(answer).await;
+    }
+    other.read_all().await;
+    fence(node.address, "bb").await;
+    callee.thaw().await;
+    assert_eq!(caller.expect("located u2@bb at ").await, callee.listening.to_string());
+    callee.expect("begun u1").await;
+    caller.hang_up().await;
+    callee.expect("closed").await;
+    fence(node.address, "bb").await;
+    for agent in [caller, callee, other] {
+        agent.end().await;
+    }
+}
+
 #[tokio::test]
 async fn what_comes_after_the_callee_has_left_is_dropped() {
     let node = TestNode::start("bb", &["u1", "u2"], directory(&[])).await;
@@ -156,4 +189,4 @@ async fn an_answer_that_comes_when_nobody_waits_any_more_is_dropped() {
 }
 
 /// protocol.md §9, and a little.
-const PENDING_LIFE: std::time::Duration = std::time::Duration::from_millis(5_050);
+const PENDING_LIFE: Duration = Duration::from_millis(5_050);

@@ -409,7 +409,6 @@ impl Task {
     }
 
     async fn send(&mut self, message: &[u8]) {
-        self.transcript.sent(message);
         for _ in 0..self.copies {
             let sent = match self.program {
                 Program::L => self.udp.send(message).await,
@@ -423,6 +422,8 @@ impl Task {
                 _ => {}
             }
         }
+        // Only now: a test that reads it goes by that it is on its way.
+        self.transcript.sent(message);
     }
 
     async fn dial(&mut self, at: SocketAddrV4, pause: Duration) {

@@ -189,8 +189,8 @@ impl Task {
     }
 
     async fn send(&mut self, to: SocketAddrV4, message: &[u8]) {
-        self.transcript.sent(message);
-        // Nothing that is not on its way yet can be lost on loopback.
+        // Nothing is lost on loopback but what nobody listens for.
         _ = self.socket.send_to(message, to).await;
+        self.transcript.sent(message);
     }
 }
