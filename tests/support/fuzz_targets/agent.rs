@@ -49,6 +49,7 @@ struct Open {
     kind: LumiRequest,
     /// How often it may still be sent.
     left: u8,
+    interval: Duration,
     /// When it is sent again, or given up.
     next: Instant,
 }
@@ -81,9 +82,9 @@ impl Run {
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         match input.int_in_range(0..=9)? {
             0 | 1 => {
-                let (kind, attempts) = (request(input)?, NonZeroU8::new(input.int_in_range(0..=7)?));
+                let (kind, schedule) = (request(input)?, schedule(input)?);
                 if self.client.has_room() {
-                    self.request(kind, attempts);
+                    self.request(kind, schedule);
                 }
             }
             2 | 3 => {
@@ -134,14 +135,14 @@ impl Run {
 
     /// Nobody answers any more: all that is under way ends in its time.
     fn end(&mut self) {
-        let left = self.open.values().map(|open| u32::from(open.left)).max().unwrap_or(0);
-        self.pass(self.settings.schedule.interval * (left + 1), false);
+        let end = self.open.values().map(|open| open.next + open.interval * u32::from(open.left)).max();
+        self.pass(end.unwrap_or(self.now) - self.now, false);
         assert_eq!(self.open, HashMap::new());
     }
 
-    fn request(&mut self, kind: LumiRequest, attempts: Option<NonZeroU8>) {
-        let schedule = attempts.map(|attempts| RequestSchedule { attempts, ..self.settings.schedule });
+    fn request(&mut self, kind: LumiRequest, schedule: Option<RequestSchedule>) {
         let id = self.client.request(self.now, kind, schedule);
+        let RequestSchedule { attempts, interval } = schedule.unwrap_or(self.settings.schedule);
         let mut outputs = self.drain();
         assert_eq!(outputs.pop(), Some(LumiOutput::Transmit(self.message(kind))));
         match kind {
@@ -155,8 +156,13 @@ impl Run {
             let ended = self.open.remove(&ended).map(|open| open.kind);
             assert_eq!((kind, ended), (LumiRequest::Deregister, Some(LumiRequest::Register)));
         }
-        let attempts = attempts.unwrap_or(self.settings.schedule.attempts).get();
-        let open = Open { kind, left: attempts - 1, next: self.now + self.settings.schedule.interval };
+        if kind == LumiRequest::Deregister {
+            // It is sent in the place of those before, which end with it.
+            for open in self.open.values_mut().filter(|open| open.kind == kind) {
+                (open.left, open.next) = (0, self.now + interval * u32::from(attempts.get()));
+            }
+        }
+        let open = Open { kind, left: attempts.get() - 1, interval, next: self.now + interval };
         assert_eq!(self.open.insert(id, open), None, "{id:?} names two requests");
     }
 
@@ -222,7 +228,7 @@ impl Run {
                 given_up.push(*id);
             } else {
                 open.left -= 1;
-                open.next = self.now + self.settings.schedule.interval;
+                open.next = self.now + open.interval;
                 due.push(open.kind);
             }
         }
@@ -303,6 +309,12 @@ fn request(input: &mut Unstructured<'_>) -> Result<LumiRequest> {
     })
 }
 
+/// How a request is repeated; `None` is as it is set for all.
+fn schedule(input: &mut Unstructured<'_>) -> Result<Option<RequestSchedule>> {
+    let (attempts, interval) = (NonZeroU8::new(input.int_in_range(0..=7)?), *input.choose(&INTERVALS)?);
+    Ok(attempts.map(|attempts| RequestSchedule { attempts, interval }))
+}
+
 /// A datagram that is a message, or nearly one.
 fn message(input: &mut Unstructured<'_>) -> Result<String> {
     let kind = *input.choose(&KINDS)?;
@@ -342,6 +354,9 @@ const TIMES: [Duration; 8] = [
     Duration::from_secs(60),
     Duration::from_secs(1_000),
 ];
+
+const INTERVALS: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_millis(100), Duration::from_millis(300)];
 
 /// How long who asked last counts as the likely caller.
 const ASKER_LIFE: Duration = Duration::from_secs(30);
