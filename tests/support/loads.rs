@@ -1,19 +1,23 @@
-//! What strangers may send to a node, in any number.
+//! What strangers may send to a node, and how fast.
 
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::thread;
+use std::time::Duration;
 
 use fastrand::Rng;
+use tokio::time::Instant;
 
-/// Sends `datagram` from `ip` to `to`, `count` times, as fast as it goes. Returns where it came from.
-///
-/// # Panics
-/// If `ip` is not one of this host's.
-pub fn flood(ip: Ipv4Addr, to: SocketAddrV4, datagram: &[u8], count: usize) {
-    let socket = UdpSocket::bind((ip, 0)).expect("a socket");
-    socket.connect(to).expect("there is a way to the node");
-    for _ in 0..count {
-        // One that the kernel does not take is lost, as is one that the node's queue has no room for.
-        _ = socket.send(datagram);
+/// Calls `send` with 0, 1, 2 … so often a second, `count` times in all, or as often as it can.
+pub fn at_rate(per_second: usize, count: usize, mut send: impl FnMut(usize)) {
+    let start = Instant::now();
+    let mut sent = 0;
+    while sent < count {
+        let due = start.elapsed().as_micros() * per_second as u128 / 1_000_000;
+        let due = usize::try_from(due).unwrap_or(usize::MAX);
+        while sent < count.min(due) {
+            send(sent);
+            sent += 1;
+        }
+        thread::park_timeout(TICK);
     }
 }
 
@@ -99,3 +103,6 @@ const ODD: &[u8] = b":@.-_0123456789PRDLN \0\n\r\t\x1b\x7f\x80\xc3\xff";
 
 /// The most bytes of a UDP datagram over IPv4.
 const LARGEST: usize = 65_507;
+
+/// How long those who send at a rate do nothing.
+const TICK: Duration = Duration::from_millis(1);

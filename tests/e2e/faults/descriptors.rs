@@ -70,7 +70,7 @@ fn an_agent_that_can_take_no_call_waits_and_takes_it_later() {
     pere.limit_files(NONE);
     let mut caller = TcpStream::connect(at).expect("the kernel takes it");
     caller.write_all(b"N05laura").expect("written");
-    pere.wait_for_diagnostic("cannot accept a call");
+    pere.wait_for_diagnostic("Too many open files");
     // Meanwhile it says where it is.
     let laura = RawUser::new(node.address());
     assert_eq!(laura.ask("PLlaura@bb.com:pere@bb.com"), format!("RL0laura@bb.com:pere@bb.com:{at}"));

@@ -26,7 +26,7 @@ async fn of_five_tries_four_may_be_lost() {
                 ("PR" | "RR", 5) => assert!(matches!(outcome, Err(Unanswered::Registration)), "{outcome:?}"),
                 ("PL" | "RL", 5) => assert!(matches!(outcome, Err(Unanswered::Location)), "{outcome:?}"),
                 ("PD" | "RD", 5) => {
-                    assert!(matches!(outcome, Err(Unanswered::Deregistration)), "{outcome:?}")
+                    assert!(matches!(outcome, Err(Unanswered::Deregistration)), "{outcome:?}");
                 }
                 _ => assert!(outcome.is_ok(), "{message}: {outcome:?}"),
             }

@@ -114,7 +114,7 @@ fn ends_well(agent: &mut AgentProgram, user: &str, node: &mut NodeProgram) {
 }
 
 fn signal(round: u64) -> Signal {
-    if round % 2 == 0 { Signal::Terminate } else { Signal::Interrupt }
+    if round.is_multiple_of(2) { Signal::Terminate } else { Signal::Interrupt }
 }
 
 /// With [`AGENTS`], a hundred programs.
