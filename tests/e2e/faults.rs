@@ -3,6 +3,7 @@
 mod agents;
 mod changes;
 mod descriptors;
+mod frozen;
 mod kills;
 mod load;
 mod name_servers;
