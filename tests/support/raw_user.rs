@@ -1,6 +1,7 @@
 //! A user of raw datagrams.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::time::Duration;
 
 use crate::programs::DEADLINE;
 
@@ -61,6 +62,17 @@ impl RawUser {
         let mut buffer = [0; 200];
         let length = self.0.recv(&mut buffer).ok()?;
         Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    }
+
+    /// The next datagram; `None` if none comes within `time`, or once nobody listens where the node was.
+    ///
+    /// # Panics
+    /// If `time` is 0.
+    pub fn hear_within(&self, time: Duration) -> Option<String> {
+        self.0.set_read_timeout(Some(time)).expect("it is not 0");
+        let heard = self.try_hear();
+        self.0.set_read_timeout(Some(DEADLINE)).expect("it is not 0");
+        heard
     }
 
     /// The next datagram, if it has come already.

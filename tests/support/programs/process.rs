@@ -178,13 +178,20 @@ impl Program {
         process::kill_process(Pid::from_child(&self.child), signal.into()).expect("the program is there");
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect(OURS).is_some()
+    }
+
     /// Kills it as a crash would, and waits until it is gone and all that it printed has been read.
     ///
     /// # Panics
     /// If it has ended by itself before.
     pub fn kill(&mut self) {
-        let ended = self.child.try_wait().expect(OURS);
-        assert_eq!(ended, None, "the program ended by itself; {}", self.output.lock());
+        assert!(!self.has_ended(), "the program ended by itself; {}", self.output.lock());
         self.child.kill().and_then(|()| self.child.wait()).expect(OURS);
         let captured = self.output.wait_until(Captured::is_complete);
         assert!(captured.is_complete(), "somebody holds the streams of a program that is gone; {captured}");
@@ -241,9 +248,11 @@ impl From<Signal> for process::Signal {
 /// Where the program of `package` is, built in the target folder and the profile of this test. What cargo sets for a
 /// package's own tests, `CARGO_BIN_EXE_*`, does not reach other packages.
 pub fn executable(package: &'static str) -> PathBuf {
-    // <target>/<profile>/deps/<this test>
+    // <target>/<profile>/deps/<this test>, or <target>/<profile>/<this program>
     let this = env::current_exe().expect("a test is a file");
-    let folder = this.ancestors().nth(2).expect("cargo keeps tests in deps");
+    let folder = this.parent().expect("a file is in a folder");
+    let folder =
+        if folder.ends_with("deps") { folder.parent().expect("cargo keeps profiles so") } else { folder };
     let target = folder.parent().expect("cargo keeps profiles in the target folder");
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",

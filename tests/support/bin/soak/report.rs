@@ -1,0 +1,77 @@
+//! What is printed.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// The table, printed line by line as it comes about.
+pub(crate) struct Report {
+    scenario: &'static str,
+    is_broken: bool,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        line("SCENARIO", "FIGURE", "IS", "SHOULD BE", "");
+        Self { scenario: "", is_broken: false }
+    }
+
+    pub(crate) fn begin(&mut self, scenario: &'static str) {
+        self.scenario = scenario;
+    }
+
+    /// Whether a law was broken.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// What holds on any machine.
+    pub(crate) fn law(&mut self, figure: &str, is: impl Display, should_be: &str, holds: bool) {
+        self.is_broken |= !holds;
+        line(self.scenario, figure, is, should_be, if holds { "kept" } else { "BROKEN" });
+    }
+
+    /// What a machine may be too slow for.
+    pub(crate) fn figure(&mut self, figure: &str, is: impl Display, should_be: &str, holds: bool) {
+        line(self.scenario, figure, is, should_be, if holds { "kept" } else { "missed" });
+    }
+
+    /// What is to be seen beside another figure.
+    pub(crate) fn note(&mut self, figure: &str, is: impl Display) {
+        line(self.scenario, figure, is, "", "");
+    }
+}
+
+fn line(scenario: &str, figure: &str, is: impl Display, should_be: &str, verdict: &str) {
+    let is = is.to_string();
+    let line = format!("{scenario:<15} {figure:<52} {is:<22} {should_be:<16} {verdict}");
+    // Who does not read on does not hold it up.
+    _ = writeln!(io::stdout(), "{}", line.trim_end());
+}
+
+/// Latencies, to be told by how many are less.
+#[derive(Default)]
+pub(crate) struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    pub(crate) fn add(&mut self, latency: Duration) {
+        self.0.push(latency);
+    }
+
+    /// The least one that `percent` of them do not exceed.
+    pub(crate) fn percentile(&mut self, percent: usize) -> Duration {
+        self.0.sort_unstable();
+        let last = self.0.len().saturating_sub(1);
+        self.0.get(last * percent / 100).copied().unwrap_or_default()
+    }
+}
+
+/// Milliseconds, to two places.
+pub(crate) fn in_ms(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+/// KiB.
+pub(crate) fn in_kib(bytes: usize) -> String {
+    format!("{} KiB", bytes / 1024)
+}
