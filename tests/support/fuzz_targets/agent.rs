@@ -49,6 +49,7 @@ struct Open {
     kind: LumiRequest,
     /// How often it may still be sent.
     left: u8,
+    sent_again: bool,
     interval: Duration,
     /// When it is sent again, or given up.
     next: Instant,
@@ -162,7 +163,8 @@ impl Run {
                 (open.left, open.next) = (0, self.now + interval * u32::from(attempts.get()));
             }
         }
-        let open = Open { kind, left: attempts.get() - 1, interval, next: self.now + interval };
+        let open =
+            Open { kind, left: attempts.get() - 1, sent_again: false, interval, next: self.now + interval };
         assert_eq!(self.open.insert(id, open), None, "{id:?} names two requests");
     }
 
@@ -222,11 +224,14 @@ impl Run {
         self.client.handle_timeout(self.now);
         assert!(self.client.poll_timeout().is_none_or(|due| due > self.now), "a timeout that stays due");
         // However late it is, each request that is due is sent once, or ends.
-        let (mut due, mut given_up) = (Vec::new(), Vec::new());
+        let (mut due, mut given_up, mut doubtful) = (Vec::new(), Vec::new(), false);
         for (id, open) in self.open.iter_mut().filter(|(_, open)| open.next <= self.now) {
             if open.left == 0 {
                 given_up.push(*id);
+                doubtful = true;
             } else {
+                doubtful |= matches!(open.kind, LumiRequest::Locate(_)) && !open.sent_again;
+                open.sent_again = true;
                 open.left -= 1;
                 open.next = self.now + open.interval;
                 due.push(open.kind);
@@ -237,7 +242,7 @@ impl Run {
             match output {
                 LumiOutput::Transmit(message) => match due.iter().position(|due| *due == message) {
                     Some(at) => _ = due.swap_remove(at),
-                    None => self.refresh(message),
+                    None => self.refresh(message, doubtful),
                 },
                 LumiOutput::Done(id, answer) => {
                     assert_eq!(answer, LumiAnswer::None);
@@ -251,12 +256,14 @@ impl Run {
         assert!(given_up.iter().all(|id| !self.open.contains_key(id)), "not given up");
     }
 
-    /// A message that no request asks for: only a registration that is kept, and that not often.
-    fn refresh(&mut self, message: Message) {
+    /// A message that no request asks for: only a registration that is kept, and that not often, or because requests
+    /// that are not answered make it doubtful.
+    fn refresh(&mut self, message: Message, doubtful: bool) {
         assert_eq!(message, self.message(LumiRequest::Register), "sent too often, or not asked for");
         assert!(!self.wants_out, "registered again");
         let interval = self.settings.schedule.interval;
-        assert!(self.last_refresh.is_none_or(|last| self.now >= last + interval), "refreshed too often");
+        let last = self.last_refresh.filter(|last| self.now < *last + interval);
+        assert!(last.is_none_or(|last| doubtful && last < self.now), "refreshed too often");
         self.last_refresh = Some(self.now);
     }
 
