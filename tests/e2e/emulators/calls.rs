@@ -1,5 +1,6 @@
 //! Calls between our agent and agents of L and S that go another way than usual.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use integration_tests::emulators::Program::{L, S};
@@ -45,8 +46,11 @@ async fn of_five_who_call_at_once_one_talks_and_the_others_are_told() {
     let node = TestNode::start("bb", &USERS, directory(&[])).await;
     let (u1, mut events) = ours("u1@bb", node.address).start().await.expect("registered");
     let mut callers = Vec::new();
-    for (user, program) in [("u2", L), ("u3", S), ("u4", L), ("u5", S), ("u6", L)] {
-        callers.push(EmulatedAgent::start(program, &format!("{user}@bb"), node.address).await);
+    // Each at a host of its own: of many who come from one, some have to make room.
+    for (host, program) in (2..).zip([L, S, L, S, L]) {
+        let ip = Ipv4Addr::new(127, 0, 0, host);
+        let address = format!("u{host}@bb");
+        callers.push(EmulatedAgent::start_at(ip, ip, program, &address, node.address).await);
     }
     for caller in &callers {
         caller.dial(u1.listening().into()).await;

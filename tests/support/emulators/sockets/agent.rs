@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 use tokio::time;
@@ -109,6 +109,7 @@ impl EmulatedAgent {
         let local = local_address(&udp);
         let task = Task {
             program,
+            ip,
             nickname: address.split('@').next().unwrap_or_default().to_owned(),
             udp,
             listener,
@@ -266,6 +267,8 @@ impl DerefMut for EmulatedAgent {
 
 struct Task {
     program: Program,
+    /// Of its host; it calls from there.
+    ip: Ipv4Addr,
     nickname: String,
     udp: UdpSocket,
     listener: TcpListener,
@@ -427,7 +430,9 @@ impl Task {
     }
 
     async fn dial(&mut self, at: SocketAddrV4, pause: Duration) {
-        match TcpStream::connect(at).await {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(self.ip.into(), 0)).expect("a free port");
+        match socket.connect(at.into()).await {
             Ok(stream) => {
                 self.transcript.write("dialled".into());
                 time::sleep(pause).await;
