@@ -230,24 +230,22 @@ impl World {
     /// More than one source may send, or have pending.
     fn flood(&mut self) {
         let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
-        let user = self.attackers.user();
         let from = self.source(to);
-        let is_garbage = self.attackers.rng.bool();
+        let user = match self.attackers.rng.bool() {
+            true => self.silent_user(to),
+            false => self.attackers.user(),
+        };
+        let is_garbage = self.attackers.rng.u8(0..4) == 0;
         for number in 0..self.attackers.rng.u64(50..200) {
             let question = format!("PLx{number}@x.test:{user}").into_bytes();
             self.forge("flood", from, to, if is_garbage { b"x".to_vec() } else { question });
         }
     }
 
-    /// As many requests as a node can have pending, and more, from as many sources as that takes, for a user whose
-    /// agent never answers.
+    /// As many requests as a node can have pending, and more, from as many sources as that takes.
     fn deluge(&mut self) {
-        let Some(node) = self.nodes.iter().find(|node| node.program() == Program::Ours) else { return };
-        let (to, domain, ghost) = (node.at(), node.domain(), self.attackers.ghosts.clone());
-        let Some(user) = ghost.into_iter().find(|ghost| ghost.domain() == domain) else { return };
-        let silent = SocketAddrV4::new(Ipv4Addr::new(10, 9, 9, 9), 9);
-        let registers = self.forged(silent, to, format!("PR{user}").into_bytes());
-        self.after(Duration::ZERO, Event::Arrives(registers));
+        let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
+        let user = self.silent_user(to);
         for (source, number) in (0..SOURCES).flat_map(|source| (0..EACH).map(move |number| (source, number)))
         {
             self.statistics.fault("deluge");
@@ -255,6 +253,16 @@ impl World {
             let asks = self.forged(from, to, format!("PLx{number}@x.test:{user}").into_bytes());
             self.after(Duration::from_millis(u64::from(number)), Event::Arrives(asks));
         }
+    }
+
+    /// Registers, at this node, a user whose agent never answers.
+    fn silent_user(&mut self, node: SocketAddrV4) -> MiAddress {
+        let domain = self.nodes.iter().find(|other| other.at() == node).expect("a node").domain();
+        let mut ghosts = self.attackers.ghosts.iter().copied();
+        let user = ghosts.find(|ghost| ghost.domain() == domain).expect("each domain has one");
+        let registers = self.forged(SILENT, node, format!("PR{user}").into_bytes());
+        self.after(Duration::ZERO, Event::Arrives(registers));
+        user
     }
 
     /// A source address for something that goes to `to`.
@@ -286,6 +294,9 @@ const ATTACKERS: [u8; 3] = [192, 0, 2];
 
 /// Enough to know what is being asked at the moment.
 const MAX_OVERHEARD: usize = 32;
+
+/// A host that everybody reaches and where nothing runs.
+const SILENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 9, 9, 9), 9);
 
 /// Of a deluge: more requests in all than a node has room for, and fewer of each source than it may have.
 const SOURCES: u8 = 72;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lumi_node_core::{AdminCommand, Takeover};
 use mi_agent_core::LumiRequest;
+use plumi_proto::MiAddress;
 
 use super::agents::Stage;
 use super::laws::{Violation, ensure};
@@ -41,6 +42,7 @@ enum Phase {
 struct Looking {
     caller: usize,
     callee: usize,
+    to: MiAddress,
     deadline: Duration,
 }
 
@@ -102,7 +104,7 @@ impl World {
                 self.next_pair()?;
             }
             Phase::Pairing => match self.ending.looking {
-                Some(Looking { caller, callee, deadline }) if self.now >= deadline => {
+                Some(Looking { caller, callee, deadline, .. }) if self.now >= deadline => {
                     self.not_paired(caller, callee, "nothing came")?;
                 }
                 // Of a lookup before this one.
@@ -184,14 +186,25 @@ impl World {
             self.ending.phase = Phase::Over;
             return Ok(());
         };
+        let to = self.name_for(caller, callee);
         let deadline = self.now + FIND;
-        self.ending.looking = Some(Looking { caller, callee, deadline });
+        self.ending.looking = Some(Looking { caller, callee, to, deadline });
         self.at(deadline, Event::Ending);
-        let to = self.agents[callee].address();
         if !self.agents[caller].may_ask() {
             return self.not_paired(caller, callee, "it does not run");
         }
         self.ask(caller, LumiRequest::Locate(to))
+    }
+
+    /// The callee's address. Nodes of ours know their domain in capitals, too.
+    fn name_for(&mut self, caller: usize, callee: usize) -> MiAddress {
+        let address = self.agents[callee].address();
+        let nodes = [caller, callee].map(|number| self.agents[number].home());
+        if self.rng.bool() || !nodes.into_iter().all(|number| self.is_ours(Sender::Node(number))) {
+            return address;
+        }
+        let loud = format!("{}@{}", address.user(), address.domain().as_str().to_ascii_uppercase());
+        loud.parse().expect("as long as the address")
     }
 
     pub(super) fn pair_found(
@@ -201,7 +214,7 @@ impl World {
         found: SocketAddrV4,
     ) -> Result<(), Violation> {
         let Some(looking) = self.ending.looking else { return Ok(()) };
-        if (caller, to) != (looking.caller, self.agents[looking.callee].address().as_str()) {
+        if (caller, to) != (looking.caller, looking.to.as_str()) {
             return Ok(());
         }
         if !self.agents[looking.callee].listens_at(found) {
@@ -215,9 +228,7 @@ impl World {
 
     pub(super) fn pair_not_found(&mut self, caller: usize, to: &str, why: &str) -> Result<(), Violation> {
         match self.ending.looking {
-            Some(looking)
-                if caller == looking.caller && to == self.agents[looking.callee].address().as_str() =>
-            {
+            Some(looking) if caller == looking.caller && to == looking.to.as_str() => {
                 self.not_paired(caller, looking.callee, why)
             }
             _ => Ok(()),

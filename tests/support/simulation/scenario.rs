@@ -201,7 +201,7 @@ fn draw_weather(rng: &mut Rng) -> Weather {
 }
 
 fn draw_dangers(rng: &mut Rng, calm: bool) -> Dangers {
-    let deluge = rng.u8(0..200) == 0;
+    let deluge = rng.u8(0..100) == 0;
     let mut is_drawn = |percent: u8| !calm && rng.u8(0..100) < percent;
     Dangers {
         crashes: is_drawn(50),

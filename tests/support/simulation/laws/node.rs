@@ -146,6 +146,8 @@ impl NodeLaws {
                 continue;
             };
             let (_, asker) = waiting.remove(position);
+            let is_there = self.is_own_user_at(&locate.from, asker);
+            ensure!(is_there, NoOpenProxy, "{asker} is gone, and its question led to {message:?}");
             let step = Step { now, from: asker, handled: &Ok(()), outputs: &[*output] };
             self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address))?;
         }
@@ -211,6 +213,10 @@ impl NodeLaws {
         node.poll_timeout().is_some_and(|due| due <= self.start + now)
     }
 
+    fn is_own_user_at(&self, user: &MiAddress, address: SocketAddrV4) -> bool {
+        user.domain() == self.domain && self.registrations.address_of(&user.user()) == Some(address)
+    }
+
     fn located(&mut self, step: Step<'_>, locate: Locate, cause: Taint) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
         self.requests.came(now, locate, from, cause);
@@ -255,9 +261,7 @@ impl NodeLaws {
 
     fn located_elsewhere(&mut self, step: Step<'_>, locate: Locate) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
-        let is_own = locate.from.domain() == self.domain
-            && self.registrations.address_of(&locate.from.user()) == Some(from);
-        if !is_own {
+        if !self.is_own_user_at(&locate.from, from) {
             ensure!(step.outputs.is_empty(), NoOpenProxy, "for {from} it did {:?}", step.outputs);
             return step.is_silent();
         }
