@@ -58,6 +58,16 @@ mod recorder;
 mod rotation;
 mod visible;
 
+#[cfg(all(feature = "layer", feature = "planted-bugs"))]
+pub mod planted;
+#[cfg(all(feature = "layer", not(feature = "planted-bugs")))]
+mod planted {
+    /// Nobody has put a bug in.
+    pub(crate) const fn has(_bug: &str) -> bool {
+        false
+    }
+}
+
 #[cfg(feature = "layer")]
 pub use entry::Entry;
 pub use event::{Direction, MAX_KEPT, TARGET, received, sent};

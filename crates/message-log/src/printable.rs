@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use crate::planted;
 use crate::visible::is_visible;
 
 /// Bytes as text: printable characters as they are, every byte of anything else as `\xNN`.
@@ -12,7 +13,8 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for character in chunk.valid().chars() {
-                if is_visible(character) {
+                let is_let_pass = character == '\n' && planted::has("a line end stands in the log");
+                if is_visible(character) || is_let_pass {
                     f.write_char(character)?;
                 } else {
                     write_escaped(f, character.encode_utf8(&mut [0; 4]).as_bytes())?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::address::MAX_ADDRESS;
 use crate::inline::InlineText;
+use crate::planted;
 
 /// The name of a user within a domain: the part of an MI address before the `@`.
 ///
@@ -132,6 +133,9 @@ impl Domain {
 
 impl PartialEq for Domain {
     fn eq(&self, other: &Self) -> bool {
+        if planted::has("domains are compared with case") {
+            return self.significant() == other.significant();
+        }
         self.significant().eq_ignore_ascii_case(other.significant())
     }
 }

@@ -8,6 +8,7 @@ use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{Domain, MiAddress};
 
 use super::pendings::Request;
+use crate::planted;
 
 /// Names one look-up, from [`Output::Resolve`](crate::Output::Resolve) to
 /// [`Node::handle_resolved`](crate::Node::handle_resolved).
@@ -53,7 +54,7 @@ impl Lookups {
         let domain = request.locate.to.domain();
         match self.by_domain.get_mut(&domain) {
             Some(Lookup::Known { node, until }) if *until > now => return Asked::Known(*node),
-            Some(Lookup::InFlight { waiting }) => {
+            Some(Lookup::InFlight { waiting }) if !planted::has("a name is looked up twice at a time") => {
                 waiting.retain(|other| other.ends_at() > now);
                 if let Some(repeated) = waiting.iter_mut().find(|other| other.is_repeated_by(&request)) {
                     *repeated = request;
@@ -66,7 +67,8 @@ impl Lookups {
             }
             _ => {}
         }
-        if self.in_flight.len() >= MAX_IN_FLIGHT || !self.has_room(now, &domain) {
+        let has_slot = self.in_flight.len() < MAX_IN_FLIGHT || planted::has("look-ups have no bound");
+        if !has_slot || !self.has_room(now, &domain) {
             return Asked::Full;
         }
         self.started += 1;
@@ -85,6 +87,10 @@ impl Lookups {
     ) -> (Option<SocketAddrV4>, Vec<Request>) {
         let Some(domain) = self.in_flight.remove(&id) else { return (None, Vec::new()) };
         let (node, valid_for) = match answer {
+            Ok(found) if planted::has("what DNS said is kept too long") => {
+                (Some(found.address), found.valid_for)
+            }
+            Err(_) if planted::has("failures of DNS are forgotten") => (None, Duration::ZERO),
             Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };

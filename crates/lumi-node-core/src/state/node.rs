@@ -19,6 +19,7 @@ use super::lookups::{Asked, LookupId, Lookups};
 use super::pendings::{Pendings, Request, Share};
 use super::roster::Roster;
 use super::settings::{NodeSettings, Takeover};
+use crate::planted;
 
 /// The node of a domain, without its socket.
 ///
@@ -80,7 +81,8 @@ impl Node {
     /// Whether the rate limit lets a datagram from `source` in. One that it keeps out goes no further: not to
     /// the message log, not to [`Node::handle_datagram`].
     pub fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        let admitted = is_in(&self.exempt, source)
+        let admitted = planted::has("there is no rate limit")
+            || is_in(&self.exempt, source)
             || self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
         if !admitted {
             self.dropped.too_many += 1;
@@ -107,7 +109,8 @@ impl Node {
         let (node, waiting) = self.lookups.answer(now, id, answer);
         for request in waiting {
             // Who asked may have gone meanwhile, or moved.
-            let forwarded = if self.is_online_at(&request.locate.from, request.asker) {
+            let is_there = self.is_online_at(&request.locate.from, request.asker);
+            let forwarded = if is_there || planted::has("a question outlives its asker") {
                 self.forward_to_node(now, request, node)
             } else {
                 Err(DropReason::Foreign)
@@ -197,7 +200,9 @@ impl Node {
         match Message::decode(datagram).map_err(DropReason::Malformed)? {
             // From the port of nodes: one would be sent an answer that it never asked for, or be taken for an
             // agent, so that two of them could be made to talk to each other without end.
-            Message::Register(_) | Message::Deregister(_) if from.port() == NODE_PORT => {
+            Message::Register(_) | Message::Deregister(_)
+                if from.port() == NODE_PORT && !planted::has("a PR from the port of nodes is answered") =>
+            {
                 Err(DropReason::Spoofed)
             }
             Message::Register(registrant) => {
@@ -210,6 +215,10 @@ impl Node {
             }
             Message::Locate(locate) => self.locate(now, from, locate),
             Message::LocateReply { locate, outcome } => self.locate_reply(now, from, locate, outcome),
+            Message::RegisterReply(code) if planted::has("an RR is answered by an RR") => {
+                self.transmit(from, Message::RegisterReply(code));
+                Ok(())
+            }
             Message::RegisterReply(_) | Message::DeregisterReply(_) => Err(DropReason::Unexpected),
         }
     }
@@ -227,9 +236,11 @@ impl Node {
     }
 
     fn may_register(&self, user: &UserName, from: SocketAddrV4) -> bool {
-        let is_allowed = self.allow.is_empty() || is_in(&self.allow, *from.ip());
+        let is_allowed =
+            self.allow.is_empty() || is_in(&self.allow, *from.ip()) || planted::has("anybody may register");
         let is_online_elsewhere = || self.address_of(user).is_some_and(|address| address != from);
-        is_allowed && !(self.takeover == Takeover::Deny && is_online_elsewhere())
+        let is_held = self.takeover == Takeover::Deny && is_online_elsewhere();
+        is_allowed && (!is_held || planted::has("takeover is not denied"))
     }
 
     fn deregister(&mut self, from: SocketAddrV4, registrant: &Registrant) {
@@ -245,9 +256,10 @@ impl Node {
             self.bindings.hear_question(now, &locate.from.user(), from);
         }
         let request = Request { locate, asker: from, asked_at: now };
-        if locate.to.domain() == self.roster.domain {
+        let is_own = locate.to.domain() == self.roster.domain;
+        if is_own && !planted::has("own users are asked for by DNS") {
             self.locate_own_user(now, request)
-        } else if self.is_online_at(&locate.from, from) {
+        } else if self.is_online_at(&locate.from, from) || planted::has("a PL is proxied for anybody") {
             self.locate_elsewhere(now, request)
         } else {
             Err(DropReason::Foreign)
@@ -296,7 +308,7 @@ impl Node {
     ) -> Result<(), DropReason> {
         match node {
             // Another name of this very node: nobody is known here by it, and the message would come back.
-            Some(node) if node != self.local => {
+            Some(node) if node != self.local || planted::has("a node asks itself") => {
                 if !self.pendings.add(now, request, node, self.share(&request)) {
                     return Err(DropReason::NoRoom);
                 }
@@ -323,6 +335,7 @@ impl Node {
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
             && ip.is_unspecified()
             && own_user
+            && !planted::has("0.0.0.0 is handed on")
         {
             *ip = *from.ip();
         }
@@ -335,6 +348,7 @@ impl Node {
         let user = match registrant {
             Registrant::User(user) => *user,
             Registrant::Address(address) if address.domain() == self.roster.domain => address.user(),
+            Registrant::Address(address) if planted::has("the domain of a PR is not read") => address.user(),
             Registrant::Address(_) => return None,
         };
         self.roster.contains(&user).then_some(user)
@@ -342,7 +356,9 @@ impl Node {
 
     /// Takes a user who is no longer in the roster out of everything else.
     fn cut_off(&mut self, user: &UserName) {
-        self.bindings.remove(user);
+        if !planted::has("a removed user stays online") {
+            self.bindings.remove(user);
+        }
         if let Ok(address) = MiAddress::new(user, &self.roster.domain) {
             self.pendings.forget(&address);
             self.lookups.forget(&address);
@@ -367,11 +383,16 @@ impl Node {
 
     /// Answers in the place of the one who was asked for. An answer that still comes from there is one too many.
     fn refuse(&mut self, request: &Request, outcome: LocateOutcome) {
-        self.pendings.cancel(&request.locate, request.asker);
+        if !planted::has("a refusal leaves the request pending") {
+            self.pendings.cancel(&request.locate, request.asker);
+        }
         self.reply(request.asker, request.locate, outcome);
     }
 
     fn reply(&mut self, to: SocketAddrV4, locate: Locate, outcome: LocateOutcome) {
+        if planted::has("an RL is sent twice") {
+            self.transmit(to, Message::LocateReply { locate, outcome });
+        }
         self.transmit(to, Message::LocateReply { locate, outcome });
     }
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{Locate, MiAddress};
 
+use crate::planted;
+
 /// A location request that has to be sent on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
@@ -90,9 +92,12 @@ impl Pendings {
         answerer: SocketAddrV4,
     ) -> Option<SocketAddrV4> {
         self.expire(now);
-        let entry = self.by_locate.get(locate)?.iter().find(|entry| entry.asked == answerer)?;
+        let asked = |entry: &&Pending| entry.asked == answerer || planted::has("an RL passes from anywhere");
+        let entry = self.by_locate.get(locate)?.iter().find(asked)?;
         let (asker, end) = (entry.request.asker, entry.end);
-        self.remove(end);
+        if !planted::has("an RL leaves its request pending") {
+            self.remove(end);
+        }
         Some(asker)
     }
 
@@ -107,6 +112,7 @@ impl Pendings {
     /// Drops the requests of and for a user who is gone.
     pub(super) fn forget(&mut self, user: &MiAddress) {
         let gone = |locate: &Locate| locate.from == *user || locate.to == *user;
+        let gone = |locate: &Locate| gone(locate) && !planted::has("removal leaves requests pending");
         let ends: Vec<_> =
             self.by_end.iter().filter(|(_, locate)| gone(locate)).map(|(end, _)| *end).collect();
         for end in ends {
@@ -118,6 +124,7 @@ impl Pendings {
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((&end, _)) = self.by_end.first_key_value()
             && end.0 <= now
+            && !planted::has("requests are pending for ever")
         {
             self.remove(end);
         }
@@ -133,7 +140,9 @@ impl Pendings {
 
     fn has_room(&self, source: Ipv4Addr, share: Share) -> bool {
         let of_source = || self.by_source.get(&source).copied().unwrap_or(0);
-        self.len() < MAX_PENDINGS && (share == Share::All || of_source() < MAX_OF_SOURCE)
+        let is_bounded = self.len() < MAX_PENDINGS || planted::has("all requests have no bound");
+        let share = if planted::has("the requests of a source have no bound") { Share::All } else { share };
+        is_bounded && (share == Share::All || of_source() < MAX_OF_SOURCE)
     }
 
     fn remove(&mut self, end: End) {

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use plumi_proto::{AddressError, Domain, MiAddress, NameError, UserName};
 
 use super::admin::RosterChange;
+use crate::planted;
 
 /// The domain of a node and the names of its users.
 #[derive(Clone, Debug)]
@@ -86,7 +87,8 @@ impl Roster {
                     .filter(|line| {
                         let name = line.trim();
                         // A user may be called what the domain is called.
-                        let stays = !domain_seen || name != user.as_str();
+                        let is_lost = name.is_empty() && planted::has("an edit of the roster drops a line");
+                        let stays = !domain_seen || (name != user.as_str() && !is_lost);
                         domain_seen |= !name.trim_start_matches('\u{feff}').is_empty();
                         stays
                     })

@@ -7,6 +7,7 @@ use plumi_proto::{Message, RegisterCode};
 
 use super::client::LumiOutput;
 use super::request::RequestSchedule;
+use crate::planted;
 
 /// The node has the user as online no longer, or does again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +141,9 @@ impl Refresh {
     }
 
     fn keep(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
-        if let Some(every) = self.every {
+        if let Some(every) = self.every
+            && !planted::has("a registration is not refreshed")
+        {
             self.phase = Phase::Resting { until: now + every };
         }
         if self.lost.take().is_some() {
@@ -160,6 +163,9 @@ impl Refresh {
     fn lose(&mut self, reason: LossReason, outputs: &mut VecDeque<LumiOutput>) {
         if self.lost != Some(reason) {
             self.lost = Some(reason);
+            if planted::has("a lost registration stays lost") {
+                self.phase = Phase::Off;
+            }
             outputs.push_back(LumiOutput::Registration(RegistrationChange::Lost(reason)));
         }
     }
