@@ -147,7 +147,7 @@ impl Administration {
                         Ok(AdminReply::Save(change))
                     }
                     Ok(Err(error)) => Err(AdminError::NotSaved(error)),
-                    Err(panicked) => Err(AdminError::NotSaved(RosterFileError::Lost(panicked.to_string()))),
+                    Err(_) => Err(AdminError::NotSaved(RosterFileError::Lost)),
                 });
             }
         }

@@ -1,83 +1,83 @@
 //! `nodelumi.cfg` on the disk.
 
-use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
-use super::durable;
+use super::durable::{self, Outcome};
 use crate::state::admin::RosterChange;
 use crate::state::roster::{Roster, RosterError};
 
-/// The roster's file, which is read once and rewritten at every change.
+/// The roster's file, which is read once, or again when that is asked for, and rewritten at every change.
 #[derive(Debug)]
 pub struct RosterFile {
     path: PathBuf,
     /// The file as it was last read or written.
-    seen: Stamp,
+    seen: Digest,
 }
 
 impl RosterFile {
-    /// Reads the roster at `path`.
+    /// Reads the roster at `path`. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// [`RosterFileError::Read`], [`RosterFileError::Wrong`].
     pub fn open(path: impl Into<PathBuf>) -> Result<(Self, Roster), RosterFileError> {
         let path = path.into();
-        let read = || {
-            // The stamp first: a change between the two is then noticed when the file is changed next.
-            let seen = Stamp::of(&fs::metadata(&path)?)?;
-            Ok((fs::read(&path)?, seen))
-        };
-        match read() {
-            Ok((text, seen)) => match Roster::parse(&text) {
-                Ok(roster) => Ok((Self { path, seen }, roster)),
+        match durable::read(&path) {
+            Ok(text) => match Roster::parse(&text) {
+                Ok(roster) => Ok((Self { path, seen: Digest::of(&text) }, roster)),
                 Err(error) => Err(RosterFileError::Wrong { path, error }),
             },
             Err(error) => Err(RosterFileError::Read { path, error }),
         }
     }
 
+    /// Reads it again. What is returned is to take this one's place if its roster does.
+    ///
+    /// # Errors
+    /// As [`RosterFile::open`].
+    pub fn reopen(&self) -> Result<(Self, Roster), RosterFileError> {
+        Self::open(&self.path)
+    }
+
     /// Makes `change` in the file. It is on the disk when this returns, or the file is as it was. Blocks for as
     /// long as the disk takes.
     ///
     /// # Errors
-    /// [`RosterFileError::Changed`] if somebody else changed the file meanwhile, which is then left alone;
-    /// [`RosterFileError::Read`], [`RosterFileError::Write`].
+    /// [`RosterFileError::Changed`] if somebody else changed the file meanwhile, which is then left as they left
+    /// it; [`RosterFileError::Read`], [`RosterFileError::Write`].
     pub fn apply(&mut self, change: &RosterChange) -> Result<(), RosterFileError> {
         let path = || self.path.clone();
-        let cannot_read = |error| RosterFileError::Read { path: path(), error };
-        let text = fs::read(&self.path).map_err(cannot_read)?;
-        // The stamp last: a change between the two must not be written over.
-        let stamp = fs::metadata(&self.path).and_then(|found| Stamp::of(&found)).map_err(cannot_read)?;
+        let old = durable::read(&self.path).map_err(|error| RosterFileError::Read { path: path(), error })?;
         // It was UTF-8 when it was seen.
-        let Some(text) = String::from_utf8(text).ok().filter(|_| stamp == self.seen) else {
+        let Some(text) = str::from_utf8(&old).ok().filter(|_| Digest::of(&old) == self.seen) else {
             return Err(RosterFileError::Changed { path: path() });
         };
-        self.seen = durable::replace(&self.path, Roster::edit(&text, change).as_bytes())
-            .and_then(|written| Stamp::of(&written))
-            .map_err(|error| RosterFileError::Write { path: path(), error })?;
-        Ok(())
+        let new = Roster::edit(text, change);
+        match durable::replace(&self.path, &old, new.as_bytes()) {
+            Ok(Outcome::Replaced) => {
+                self.seen = Digest::of(new.as_bytes());
+                Ok(())
+            }
+            Ok(Outcome::Changed) => Err(RosterFileError::Changed { path: path() }),
+            Err(error) => Err(RosterFileError::Write { path: path(), error }),
+        }
     }
 }
 
-/// By what a file is known to be the one that was seen.
+/// By what a text is known to be the one that was seen, without keeping it: a time would not tell two changes
+/// within one tick of the file system's clock apart.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
-    length: u64,
-    modified: SystemTime,
-    #[cfg(unix)]
-    inode: u64,
+struct Digest {
+    length: usize,
+    hash: u64,
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> io::Result<Self> {
-        Ok(Self {
-            length: metadata.len(),
-            modified: metadata.modified()?,
-            #[cfg(unix)]
-            inode: std::os::unix::fs::MetadataExt::ino(metadata),
-        })
+impl Digest {
+    fn of(text: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(text);
+        Self { length: text.len(), hash: hasher.finish() }
     }
 }
 
@@ -114,14 +114,14 @@ pub enum RosterFileError {
     },
     /// Somebody else changed it since the node read or wrote it; it is as they left it.
     #[error(
-        "the roster {} was changed by somebody else; restart the node to take that change over",
+        "the roster {} was changed by somebody else; 'reload' takes that change over",
         path.display()
     )]
     Changed {
         /// Which file.
         path: PathBuf,
     },
-    /// The thread that was changing it ended early; what it left is to be looked at.
-    #[error("changing the roster failed: {0}")]
-    Lost(String),
+    /// The thread that worked on it could not be started, or ended early; the file is whole all the same.
+    #[error("the roster cannot be worked on: there is no thread for it")]
+    Lost,
 }
