@@ -4,6 +4,7 @@ mod console;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod logs;
+mod reload;
 mod settings;
 mod start;
 

@@ -50,4 +50,4 @@ Examples:
   echo 'register laura' | lumi-node --console
       registers a user and goes on serving
 
-On a terminal it takes commands of the administrator: type help.";
+On a terminal it takes commands of the administrator: type help. SIGHUP reads the roster again.";

@@ -10,6 +10,7 @@ pub(crate) enum Command {
     Register(UserName),
     Deregister(UserName),
     List,
+    Reload,
     Help,
     Exit,
 }
@@ -78,7 +79,7 @@ enum Takes {
     Nothing(Command),
 }
 
-const TABLE: [Entry; 5] = [
+const TABLE: [Entry; 6] = [
     Entry {
         word: "register",
         alias: Some("alta"),
@@ -96,6 +97,12 @@ const TABLE: [Entry; 5] = [
         alias: Some("llistar"),
         takes: Takes::Nothing(Command::List),
         does: "the users: state, address, since when",
+    },
+    Entry {
+        word: "reload",
+        alias: None,
+        takes: Takes::Nothing(Command::Reload),
+        does: "takes over what was changed in the roster's file by hand",
     },
     Entry { word: "help", alias: None, takes: Takes::Nothing(Command::Help), does: "these lines" },
     Entry { word: "exit", alias: None, takes: Takes::Nothing(Command::Exit), does: "ends the node" },

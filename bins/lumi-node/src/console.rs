@@ -108,6 +108,10 @@ impl Node {
                 format!("deregistered {user}")
             }
             Command::List => table(&self.runtime.block_on(administrator.list()).context("cannot list")?),
+            Command::Reload => {
+                let users = self.runtime.block_on(administrator.reload()).context("cannot reload")?;
+                format!("reloaded, {users} users")
+            }
             Command::Help => commands::help(),
             Command::Exit => return Ok(Answer::Exit),
         }))

@@ -10,6 +10,7 @@ mod log_size;
 mod logging;
 mod reason;
 mod settings;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -19,12 +20,13 @@ use anyhow::Context;
 use clap::Parser;
 use lumi_node_core::{Node, Roster, RosterFile, Server};
 use tokio::net::UdpSocket;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime;
 use tokio::sync::Notify;
 
 use crate::cli::Cli;
 use crate::keys::Keys;
 use crate::settings::Settings;
+use crate::signals::Signals;
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {
@@ -42,16 +44,19 @@ pub fn check_settings(text: &str) -> anyhow::Result<()> {
     Keys::parse(text).map(drop)
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run(cli: Cli) -> anyhow::Result<()> {
+fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = Settings::load(cli)?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     logging::start(&settings, roster.domain())?;
-    serve(settings, file, roster).await
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(settings, file, roster));
+    // A disk that hangs, with a hosts file on it, is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let signals = Signals::listen()?;
     let directory = settings.directory()?;
     let listen = || format!("cannot listen on {}", settings.listen);
     let socket = UdpSocket::bind(settings.listen).await.with_context(listen)?;
@@ -61,12 +66,13 @@ async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::
     let mut server = Server::new(socket, node, directory);
     // It works as well for somebody who does not read this.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");
+    let administrator = server.administrator(file);
     let exit = Arc::new(Notify::new());
     if settings.console {
-        console::start(server.administrator(file), Arc::clone(&exit))?;
+        console::start(administrator.clone(), Arc::clone(&exit))?;
     }
     let shutdown = async {
-        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = exit.notified() => {} }
+        tokio::select! { () = signals.end(administrator) => {}, () = exit.notified() => {} }
     };
     Ok(server.run(shutdown).await?)
 }

@@ -26,6 +26,8 @@ mod io {
     mod durable;
     pub(crate) mod roster_file;
     pub(crate) mod server;
+    #[cfg(test)]
+    mod told;
 }
 mod state {
     pub(crate) mod address_range;
@@ -54,7 +56,9 @@ pub use io::administrator::{AdminError, Administrator};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::server::{ServeError, Server};
 pub use state::address_range::{AddressRange, AddressRangeError};
-pub use state::admin::{AdminCommand, AdminRefusal, AdminReply, Presence, RosterChange, UserStatus};
+pub use state::admin::{
+    AdminCommand, AdminRefusal, AdminReply, Presence, ReloadRefusal, RosterChange, UserStatus,
+};
 pub use state::dropped::{DropReason, Dropped};
 pub use state::limiter::RateLimit;
 pub use state::lookups::LookupId;

@@ -36,7 +36,15 @@ impl Program {
     /// # Panics
     /// If it cannot be started.
     pub fn start_command(command: &mut Command) -> Self {
-        let mut program = Self::start_unread(command);
+        Self::start_with_stdin(command, Stdio::piped())
+    }
+
+    /// Starts `command`, which has `stdin`, and its other two streams in the hands of the test.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn start_with_stdin(command: &mut Command, stdin: impl Into<Stdio>) -> Self {
+        let mut program = Self::spawn(command.stdin(stdin));
         let stdout = program.child.stdout.take().expect(PIPED);
         program.output.follow(stdout, |captured| &mut captured.stdout);
         program
@@ -47,8 +55,12 @@ impl Program {
     /// # Panics
     /// If it cannot be started.
     pub fn start_unread(command: &mut Command) -> Self {
-        let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = streams.spawn().expect("the program starts");
+        Self::spawn(command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let output = Arc::new(Output::default());
         output.follow(child.stderr.take().expect(PIPED), |captured| &mut captured.stderr);
         Self { stdin: child.stdin.take(), child, output, read: 0 }

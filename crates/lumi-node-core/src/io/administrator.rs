@@ -1,16 +1,19 @@
 //! The administrator's way into a running node, from both of its ends.
 
 use std::future;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use plumi_proto::UserName;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{self, JoinError, JoinHandle};
+use tokio::time;
+use tracing::warn;
 
 use super::roster_file::{RosterFile, RosterFileError};
-use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, RosterChange, UserStatus};
+use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
 use crate::state::node::Node;
+use crate::state::roster::Roster;
 
 /// Asks a running [`Server`](crate::Server) to change or to list the users of its domain. Commands are carried
 /// out one after the other.
@@ -48,9 +51,27 @@ impl Administrator {
         }
     }
 
+    /// Reads the roster's file again, and takes it over: who is in it no longer is cut off, who is new is offline,
+    /// and everybody else stays where they are. Returns how many users there are. When this returns an error, the
+    /// users are as they were.
+    ///
+    /// # Errors
+    /// [`AdminError::NotRead`], [`AdminError::NotTaken`], [`AdminError::NodeGone`].
+    pub async fn reload(&self) -> Result<usize, AdminError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(AdminRequest::Reload(answer), answered).await
+    }
+
     async fn ask(&self, command: AdminCommand) -> Result<AdminReply, AdminError> {
         let (answer, answered) = oneshot::channel();
-        let request = AdminRequest { command, answer };
+        self.send(AdminRequest::Command(command, answer), answered).await
+    }
+
+    async fn send<T>(
+        &self,
+        request: AdminRequest,
+        answered: oneshot::Receiver<Result<T, AdminError>>,
+    ) -> Result<T, AdminError> {
         self.requests.send(request).await.map_err(|_| AdminError::NodeGone)?;
         answered.await.map_err(|_| AdminError::NodeGone)?
     }
@@ -66,101 +87,151 @@ pub enum AdminError {
     /// The change could not be saved, so it was not made.
     #[error("nothing has changed")]
     NotSaved(#[source] RosterFileError),
+    /// The roster cannot be read again, or is wrong. The users are as they were.
+    #[error("nothing has changed")]
+    NotRead(#[source] RosterFileError),
+    /// The roster that was read again cannot take the place of the old one.
+    #[error(transparent)]
+    NotTaken(#[from] ReloadRefusal),
     /// The node has ended.
     #[error("the node has ended")]
     NodeGone,
 }
 
-/// A command on its way to the server.
+/// What is asked of the server, and where its answer goes.
 #[derive(Debug)]
-pub(super) struct AdminRequest {
-    command: AdminCommand,
-    answer: oneshot::Sender<Result<AdminReply, AdminError>>,
+pub(super) enum AdminRequest {
+    Command(AdminCommand, Answer<AdminReply>),
+    Reload(Answer<usize>),
 }
 
-impl AdminRequest {
-    fn reply(self, reply: Result<AdminReply, AdminError>) {
-        // Who asked may have gone; the change stands all the same.
-        _ = self.answer.send(reply);
-    }
-}
+type Answer<T> = oneshot::Sender<Result<T, AdminError>>;
 
-/// The server's end: one command at a time, each change on the disk before it holds and is confirmed.
+/// The server's end: one request at a time, each change on the disk before it holds and is confirmed.
 #[derive(Debug)]
 pub(super) struct Administration {
     requests: mpsc::Receiver<AdminRequest>,
-    /// Locked by the one task that saves.
+    /// Locked by the thread of `work`, and else by nobody.
     file: Arc<Mutex<RosterFile>>,
-    saving: Option<Saving>,
+    work: Option<Work>,
 }
 
-/// A change on its way to the disk, which may take long: it has a thread of its own.
+/// What a thread of its own does with the file, because the disk may take long.
 #[derive(Debug)]
-struct Saving {
-    change: RosterChange,
-    request: AdminRequest,
-    task: JoinHandle<Result<(), RosterFileError>>,
+enum Work {
+    Save(RosterChange, Answer<AdminReply>, Done<()>),
+    Read(Answer<usize>, Done<(RosterFile, Roster)>),
 }
+
+type Done<T> = oneshot::Receiver<Result<T, RosterFileError>>;
 
 /// What the server has to pass on to [`Administration::handle`].
 pub(super) enum AdminEvent {
     Asked(AdminRequest),
-    Saved(Result<Result<(), RosterFileError>, JoinError>),
+    Saved(Result<(), RosterFileError>),
+    Read(Result<(RosterFile, Roster), RosterFileError>),
 }
 
 impl Administration {
     pub(super) fn new(file: RosterFile) -> (Self, Administrator) {
         let (sender, requests) = mpsc::channel(MAX_REQUESTS);
-        let administration = Self { requests, file: Arc::new(Mutex::new(file)), saving: None };
+        let administration = Self { requests, file: Arc::new(Mutex::new(file)), work: None };
         (administration, Administrator { requests: sender })
     }
 
     /// Cancel safe. Never ready once every [`Administrator`] is gone.
     pub(super) async fn next_event(&mut self) -> AdminEvent {
-        if let Some(saving) = &mut self.saving {
-            return AdminEvent::Saved((&mut saving.task).await);
-        }
-        match self.requests.recv().await {
-            Some(request) => AdminEvent::Asked(request),
-            None => future::pending().await,
+        match &mut self.work {
+            Some(Work::Save(.., done)) => AdminEvent::Saved(done.await.unwrap_or(Err(RosterFileError::Lost))),
+            Some(Work::Read(_, done)) => AdminEvent::Read(done.await.unwrap_or(Err(RosterFileError::Lost))),
+            None => match self.requests.recv().await {
+                Some(request) => AdminEvent::Asked(request),
+                None => future::pending().await,
+            },
         }
     }
 
     pub(super) fn handle(&mut self, now: Instant, node: &mut Node, event: AdminEvent) {
+        // Who asked may have gone; what is answered holds all the same.
         match event {
-            AdminEvent::Asked(request) => match node.handle_admin(now, request.command) {
-                AdminReply::Save(change) => {
-                    let file = Arc::clone(&self.file);
-                    let task = task::spawn_blocking(move || {
-                        file.lock().unwrap_or_else(PoisonError::into_inner).apply(&change)
-                    });
-                    self.saving = Some(Saving { change, request, task });
-                }
-                AdminReply::Refused(refusal) => request.reply(Err(refusal.into())),
-                reply @ AdminReply::Users(_) => request.reply(Ok(reply)),
-            },
-            AdminEvent::Saved(saved) => {
-                let Some(Saving { change, request, .. }) = self.saving.take() else { return };
-                request.reply(match saved {
-                    Ok(Ok(())) => {
-                        node.handle_roster_saved(change);
-                        Ok(AdminReply::Save(change))
+            AdminEvent::Asked(AdminRequest::Command(command, answer)) => {
+                match node.handle_admin(now, command) {
+                    AdminReply::Save(change) => {
+                        let done = self.start(move |file| file.apply(&change));
+                        self.work = Some(Work::Save(change, answer, done));
                     }
-                    Ok(Err(error)) => Err(AdminError::NotSaved(error)),
-                    Err(_) => Err(AdminError::NotSaved(RosterFileError::Lost)),
-                });
+                    AdminReply::Refused(refusal) => _ = answer.send(Err(refusal.into())),
+                    reply @ AdminReply::Users(_) => _ = answer.send(Ok(reply)),
+                }
+            }
+            AdminEvent::Asked(AdminRequest::Reload(answer)) => {
+                let done = self.start(|file| file.reopen());
+                self.work = Some(Work::Read(answer, done));
+            }
+            AdminEvent::Saved(saved) => {
+                let Some(Work::Save(change, answer, _)) = self.work.take() else { return };
+                if saved.is_ok() {
+                    node.handle_roster_saved(change);
+                }
+                let reply = saved.map(|()| AdminReply::Save(change)).map_err(AdminError::NotSaved);
+                _ = answer.send(reply);
+            }
+            AdminEvent::Read(read) => {
+                let Some(Work::Read(answer, _)) = self.work.take() else { return };
+                _ = answer.send(read.map_err(AdminError::NotRead).and_then(|(file, roster)| {
+                    let users = roster.len();
+                    node.handle_roster_reloaded(roster)?;
+                    *lock(&self.file) = file;
+                    Ok(users)
+                }));
             }
         }
     }
 
-    /// Waits for the change that is being saved, if any.
+    /// Waits for the change that is being saved, if any, but not for ever.
     pub(super) async fn finish(&mut self, now: Instant, node: &mut Node) {
-        if self.saving.is_some() {
-            let event = self.next_event().await;
-            self.handle(now, node, event);
+        if !matches!(self.work, Some(Work::Save(..))) {
+            return;
         }
+        match time::timeout(SAVE_PATIENCE, self.next_event()).await {
+            Ok(event) => self.handle(now, node, event),
+            Err(_) => warn!(
+                waited = ?SAVE_PATIENCE,
+                "ending while the roster is being saved: its file is whole, with the last change or without"
+            ),
+        }
+    }
+
+    /// Does `work` on a thread that the end of the process does not wait for, unlike one of the runtime's.
+    fn start<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut RosterFile) -> Result<T, RosterFileError> + Send + 'static,
+    ) -> Done<T> {
+        let (sender, done) = oneshot::channel();
+        let file = Arc::clone(&self.file);
+        let work = move || {
+            let result = work(&mut lock(&file));
+            // The node may have ended.
+            _ = sender.send(result);
+        };
+        if let Err(error) = thread::Builder::new().name("roster".into()).spawn(work) {
+            // Its end of the channel is gone with it.
+            warn!(%error, "cannot start a thread");
+        }
+        done
     }
 }
 
-/// Commands that wait for the node; who has more waits to hand them over.
+fn lock(file: &Mutex<RosterFile>) -> MutexGuard<'_, RosterFile> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Requests that wait for the node; who has more waits to hand them over.
 const MAX_REQUESTS: usize = 16;
+
+/// How long the end of a node waits for the roster to be saved: many times what a disk takes that works, and less
+/// than what kills a service that does not end.
+const SAVE_PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,8 @@ impl Server {
         administrator
     }
 
-    /// Serves until `shutdown` is ready. A change of the roster that is being saved then is finished first.
+    /// Serves until `shutdown` is ready. A change of the roster that is being saved then is finished first,
+    /// if the disk takes no longer than 5 s.
     /// No error that a datagram or its sender can cause ends it.
     ///
     /// # Errors

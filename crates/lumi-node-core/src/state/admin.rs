@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use plumi_proto::{AddressError, UserName};
+use plumi_proto::{AddressError, Domain, UserName};
 
 /// An administrator's command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,20 @@ pub enum AdminRefusal {
     /// With the domain, the user's address has no room in a message.
     #[error("with the domain of this node, {0}")]
     TooLong(AddressError),
+}
+
+/// Why a roster that was read again is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadRefusal {
+    /// It is the roster of another domain, which takes another node.
+    #[error("the roster names the domain {found} now, and this is the node of {served}; restart it for that")]
+    OtherDomain {
+        /// The domain of this node.
+        served: Domain,
+        /// The domain of the roster.
+        found: Domain,
+    },
 }
 
 /// A user of the domain.

@@ -66,6 +66,17 @@ impl Bindings {
         self.by_user.remove(user);
     }
 
+    /// Those who do not stay belong to the domain no longer.
+    pub(super) fn retain(&mut self, stays: impl Fn(&UserName) -> bool) {
+        self.by_user.retain(|user, _| stays(user));
+    }
+
+    /// The addresses of all users who are online.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddrV4> {
+        let online = self.by_user.values().filter(|binding| binding.online_since.is_some());
+        online.map(|binding| binding.address)
+    }
+
     /// An answer that names the user came: if it is from the user's agent, that is alive and the user online.
     pub(super) fn hear_answer(&mut self, now: Instant, user: &UserName, from: SocketAddrV4) {
         if let Some(binding) = self.by_user.get_mut(user)

@@ -103,11 +103,11 @@ impl Lookups {
         }
     }
 
-    /// Drops the requests of a user who is gone.
-    pub(super) fn forget(&mut self, user: &MiAddress) {
+    /// Drops the requests of users who are gone.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
         for domain in self.in_flight.values() {
             if let Some(Lookup::InFlight { waiting }) = self.by_domain.get_mut(domain) {
-                waiting.retain(|request| request.locate.from != *user);
+                waiting.retain(|request| !is_gone(&request.locate.from));
             }
         }
     }

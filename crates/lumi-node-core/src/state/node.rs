@@ -1,6 +1,7 @@
 //! The decisions of a node (protocol.md §3).
 
 use std::collections::VecDeque;
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ use plumi_proto::{
 };
 
 use super::address_range::AddressRange;
-use super::admin::{AdminCommand, AdminRefusal, AdminReply, RosterChange, UserStatus};
+use super::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
 use super::bindings::Bindings;
 use super::dropped::{DropReason, Dropped};
 use super::limiter::Limiter;
@@ -147,9 +148,27 @@ impl Node {
             }
             RosterChange::Remove(user) => {
                 self.roster.users.remove(&user);
-                self.cut_off(&user);
+                if !planted::has("a removed user stays online") {
+                    self.bindings.remove(&user);
+                }
+                self.forget_requests(|other| *other == user);
             }
         }
+    }
+
+    /// The roster was read again, and holds from now on: who is in it no longer is cut off, everybody else stays
+    /// where they are. Looks at the users who are online and at the requests under way, not at all of the roster.
+    ///
+    /// # Errors
+    /// [`ReloadRefusal`]; nothing has changed then.
+    pub fn handle_roster_reloaded(&mut self, roster: Roster) -> Result<(), ReloadRefusal> {
+        if roster.domain != self.roster.domain {
+            return Err(ReloadRefusal::OtherDomain { served: self.roster.domain, found: roster.domain });
+        }
+        let old = mem::replace(&mut self.roster, roster);
+        self.bindings.retain(|user| self.roster.contains(user));
+        self.forget_requests(|user| old.contains(user));
+        Ok(())
     }
 
     /// The time that [`Node::poll_timeout`] named has come.
@@ -185,6 +204,11 @@ impl Node {
     /// How many look-ups [`Output::Resolve`] asked for that [`Node::handle_resolved`] has not been told of.
     pub fn lookups_in_flight(&self) -> usize {
         self.lookups.in_flight()
+    }
+
+    /// The UDP addresses of all users who are online, in no order.
+    pub fn online_addresses(&self) -> impl Iterator<Item = SocketAddrV4> {
+        self.bindings.addresses()
     }
 
     /// What was dropped so far.
@@ -354,15 +378,15 @@ impl Node {
         self.roster.contains(&user).then_some(user)
     }
 
-    /// Takes a user who is no longer in the roster out of everything else.
-    fn cut_off(&mut self, user: &UserName) {
-        if !planted::has("a removed user stays online") {
-            self.bindings.remove(user);
-        }
-        if let Ok(address) = MiAddress::new(user, &self.roster.domain) {
-            self.pendings.forget(&address);
-            self.lookups.forget(&address);
-        }
+    /// Drops the requests of and for those who were users and are in the roster no longer.
+    fn forget_requests(&mut self, was_user: impl Fn(&UserName) -> bool) {
+        let Self { roster, pendings, lookups, .. } = self;
+        let is_gone = |address: &MiAddress| {
+            let user = address.user();
+            address.domain() == roster.domain && was_user(&user) && !roster.contains(&user)
+        };
+        pendings.forget(is_gone);
+        lookups.forget(is_gone);
     }
 
     fn share(&self, request: &Request) -> Share {

@@ -109,12 +109,12 @@ impl Pendings {
         }
     }
 
-    /// Drops the requests of and for a user who is gone.
-    pub(super) fn forget(&mut self, user: &MiAddress) {
-        let gone = |locate: &Locate| locate.from == *user || locate.to == *user;
-        let gone = |locate: &Locate| gone(locate) && !planted::has("removal leaves requests pending");
+    /// Drops the requests of and for users who are gone.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
+        let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
+        let has_gone = |locate: &Locate| has_gone(locate) && !planted::has("removal leaves requests pending");
         let ends: Vec<_> =
-            self.by_end.iter().filter(|(_, locate)| gone(locate)).map(|(end, _)| *end).collect();
+            self.by_end.iter().filter(|(_, locate)| has_gone(locate)).map(|(end, _)| *end).collect();
         for end in ends {
             self.remove(end);
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lumi_node_core::{
-    AdminCommand, AdminRefusal, AdminReply, DropReason, NodeSettings, Presence, RosterChange, UserStatus,
+    AdminCommand, AdminRefusal, AdminReply, DropReason, NodeSettings, Presence, ReloadRefusal, Roster,
+    RosterChange, UserStatus,
 };
 use plumi_proto::UserName;
 
@@ -113,4 +114,73 @@ fn a_user_who_is_removed_is_not_back_by_being_heard() {
     assert_eq!(node.address_of("laura"), None);
     // A change that was never asked for, of a user who cannot be: nothing happens.
     node.node.handle_roster_saved(RosterChange::Remove("l".repeat(34).parse().expect("a name")));
+}
+
+#[test]
+fn a_roster_that_is_reloaded_cuts_off_who_is_in_it_no_longer_and_nobody_else() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    node.receive(PERE, "PRpere@bb.com");
+    node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com");
+    node.receive(OTHER_NODE, "PLjoya@cc.com:pere@bb.com");
+    node.pass(1.0);
+
+    let roster = Roster::parse(b"BB.com\njoan\npere\n").expect("a roster");
+    assert_eq!(node.node.handle_roster_reloaded(roster), Ok(()));
+    assert_eq!(node.drain(), [], "nobody is told");
+    assert_eq!((node.address_of("laura"), node.address_of("pere")), (None, Some(address(PERE))));
+    assert_eq!(node.node.online_addresses().collect::<Vec<_>>(), [address(PERE)]);
+    assert_eq!(
+        node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"),
+        Err(DropReason::Unasked),
+        "a late answer is nobody's"
+    );
+    let answer = "RL1joya@cc.com:pere@bb.com";
+    assert_eq!(node.receive(PERE, answer), [sent(OTHER_NODE, answer)], "who stays can still answer");
+    let AdminReply::Users(users) = node.admin(AdminCommand::List) else { panic!("no list") };
+    let presences: Vec<_> = users.iter().map(|status| (status.user.as_str(), status.presence)).collect();
+    let online = Presence { address: address(PERE), online_for: Duration::from_secs(1) };
+    assert_eq!(presences, [("joan", None), ("pere", Some(online))]);
+    assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR1")]);
+    assert_eq!(node.receive(LAURA, "PRjoan@bb.com"), [sent(LAURA, "RR0")]);
+}
+
+/// Even if the user is back with the next roster, or was offline already.
+#[test]
+fn a_roster_that_is_reloaded_leaves_no_request_of_who_is_gone() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    node.receive(PERE, "PRpere@bb.com");
+    node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com");
+    node.receive(LAURA, "PLlaura@bb.com:pere@bb.com");
+    // Of nobody, who has never been a user.
+    node.receive(STRANGER, "PLnobody@bb.com:pere@bb.com");
+    let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@cc.com", "cc.com");
+    node.receive(LAURA, "PDlaura@bb.com");
+    assert_eq!(node.node.pending_count(), 3);
+    for roster in ["bb.com\npere\n", "bb.com\npere\nlaura\n"] {
+        let roster = Roster::parse(roster.as_bytes()).expect("a roster");
+        assert_eq!(node.node.handle_roster_reloaded(roster), Ok(()));
+        assert_eq!(node.node.pending_count(), 1);
+    }
+    node.receive(LAURA, "PRlaura@bb.com");
+    assert_eq!(node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"), Err(DropReason::Unasked));
+    assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)), []);
+    let answer = "RL1nobody@bb.com:pere@bb.com";
+    assert_eq!(node.receive(PERE, answer), [sent(STRANGER, answer)]);
+}
+
+#[test]
+fn the_roster_of_another_domain_is_not_taken() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let roster = Roster::parse(b"cc.com\njoan\n").expect("a roster");
+    let refusal = node.node.handle_roster_reloaded(roster).expect_err("another domain");
+    assert!(matches!(refusal, ReloadRefusal::OtherDomain { .. }));
+    assert_eq!(
+        refusal.to_string(),
+        "the roster names the domain cc.com now, and this is the node of bb.com; restart it for that"
+    );
+    assert_eq!(node.address_of("laura"), Some(address(LAURA)));
+    assert_eq!(node.receive(STRANGER, "PRjoan@cc.com"), [sent(STRANGER, "RR1")]);
 }

@@ -1,0 +1,103 @@
+//! What an administrator is answered when the disk is no help. The rest is in `tests/e2e`.
+
+use std::fs;
+
+use tokio::time::Instant as TokioInstant;
+
+use super::*;
+use crate::io::told::Told;
+use crate::state::settings::NodeSettings;
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_does_not_hold_the_end_for_ever() {
+    let told = Told::start();
+    let mut domain = Domain::new();
+    let hangs = domain.save();
+    let begun = TokioInstant::now();
+    domain.administration.finish(begun.into_std(), &mut domain.node).await;
+    assert_eq!(begun.elapsed(), SAVE_PATIENCE);
+    assert_eq!(told.lines("ending while the roster is being saved").len(), 1);
+    drop(hangs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_is_slow_is_waited_for() {
+    let mut domain = Domain::new();
+    let saving = domain.save();
+    tokio::spawn(async move {
+        time::sleep(SAVE_PATIENCE / 2).await;
+        saving.disk.send(Ok(())).expect("it is waited for");
+        assert!(matches!(saving.answered.await, Ok(Ok(AdminReply::Save(_)))));
+    });
+    let begun = TokioInstant::now();
+    domain.administration.finish(begun.into_std(), &mut domain.node).await;
+    assert_eq!(begun.elapsed(), SAVE_PATIENCE / 2);
+    assert_eq!(domain.users(), ["joan", "laura"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_does_not_wait_for_what_is_only_read() {
+    let mut domain = Domain::new();
+    let (_disk, done) = oneshot::channel();
+    let (answer, answered) = oneshot::channel();
+    domain.administration.work = Some(Work::Read(answer, done));
+    let begun = TokioInstant::now();
+    domain.administration.finish(begun.into_std(), &mut domain.node).await;
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drop(domain);
+    assert!(answered.await.is_err(), "who asked is told that the node has ended");
+}
+
+#[tokio::test]
+async fn a_thread_that_ends_early_has_changed_nothing() {
+    let mut domain = Domain::new();
+    let Saving { disk, answered } = domain.save();
+    drop(disk);
+    let event = domain.administration.next_event().await;
+    domain.administration.handle(domain.now, &mut domain.node, event);
+    let answer = answered.await.expect("an answer");
+    assert!(matches!(answer, Err(AdminError::NotSaved(RosterFileError::Lost))), "{answer:?}");
+    assert_eq!(domain.users(), ["laura"]);
+    assert!(domain.administration.work.is_none(), "the next one can be carried out");
+}
+
+/// The domain bb.com, with the user laura.
+struct Domain {
+    node: Node,
+    administration: Administration,
+    now: Instant,
+    _folder: tempfile::TempDir,
+}
+
+/// The user joan on the way to a disk that the test plays.
+struct Saving {
+    disk: oneshot::Sender<Result<(), RosterFileError>>,
+    answered: oneshot::Receiver<Result<AdminReply, AdminError>>,
+}
+
+impl Domain {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("nodelumi.cfg");
+        fs::write(&path, "bb.com\nlaura\n").expect("it is ours");
+        let (file, roster) = RosterFile::open(path).expect("a roster");
+        let node = Node::new(roster, "127.0.0.1:3344".parse().expect("an address"), NodeSettings::default());
+        let (administration, _) = Administration::new(file);
+        Self { node, administration, now: TokioInstant::now().into_std(), _folder: folder }
+    }
+
+    fn save(&mut self) -> Saving {
+        let (disk, done) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let change = RosterChange::Add("joan".parse().expect("a name"));
+        self.administration.work = Some(Work::Save(change, answer, done));
+        Saving { disk, answered }
+    }
+
+    fn users(&self) -> Vec<String> {
+        match self.node.handle_admin(self.now, AdminCommand::List) {
+            AdminReply::Users(users) => users.iter().map(|status| status.user.to_string()).collect(),
+            reply => panic!("{reply:?}"),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The diagnostics of a test.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use tracing::subscriber::DefaultGuard;
+
+/// What is told on this thread, from [`Told::start`] until it is dropped.
+pub(super) struct Told {
+    text: Text,
+    _guard: DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Text(Arc<Mutex<Vec<u8>>>);
+
+impl Told {
+    pub(super) fn start() -> Self {
+        let text = Text::default();
+        let writer = text.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
+        Self { text, _guard: tracing::subscriber::set_default(subscriber.finish()) }
+    }
+
+    /// The lines that say `what`.
+    pub(super) fn lines(&self, what: &str) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.text.0.lock().unwrap()).into_owned();
+        text.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
+    }
+}
+
+impl Write for Text {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
