@@ -9,3 +9,4 @@ mod lumi_node;
 mod mi_agent;
 mod readme;
 mod registration;
+mod several_addresses;

@@ -25,7 +25,11 @@ mod io {
     pub(crate) mod administrator;
     mod durable;
     pub(crate) mod roster_file;
+    mod routes;
     pub(crate) mod server;
+    mod socket;
+    mod tally;
+    mod task;
     #[cfg(test)]
     mod told;
 }

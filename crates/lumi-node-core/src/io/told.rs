@@ -27,6 +27,15 @@ impl Told {
         let text = String::from_utf8_lossy(&self.text.0.lock().unwrap()).into_owned();
         text.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
     }
+
+    /// The number behind `name` in each line that says `what`.
+    pub(super) fn counts(&self, what: &str, name: &str) -> Vec<u64> {
+        let number = |line: &String| line.split(name).nth(1)?.split(' ').next()?.parse().ok();
+        self.lines(what)
+            .iter()
+            .map(|line| number(line).unwrap_or_else(|| panic!("no {name} in {line}")))
+            .collect()
+    }
 }
 
 impl Write for Text {

@@ -1,0 +1,261 @@
+//! The one task of a node.
+
+use std::future::{self, Future};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket as StdUdpSocket};
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lumi_dns::{FoundNode, LookupError, NodeDirectory};
+use plumi_proto::Domain;
+use tokio::time;
+use tracing::{debug, info, warn};
+
+use super::administrator::{AdminEvent, Administration};
+use super::routes::Routes;
+use super::socket::{BUFFER, DatagramSocket, Received};
+use super::tally::Tally;
+use crate::state::lookups::LookupId;
+use crate::state::node::{Node, Output};
+
+/// A node at work.
+pub(super) struct Task<S> {
+    node: Node,
+    directory: NodeDirectory,
+    lookups: FuturesUnordered<BoxFuture<'static, (LookupId, Result<FoundNode, LookupError>)>>,
+    administration: Option<Administration>,
+    local: SocketAddrV4,
+    routes: Routes,
+    kept_out: Tally,
+    unreceived: Tally,
+    unsent: Tally,
+    /// Whether the last that was received is an error.
+    is_failing: bool,
+    /// Nothing is received until then.
+    rests_until: Option<Instant>,
+    /// Last, because the ICMP error that a closed socket answers with ends some agents.
+    socket: S,
+}
+
+/// What happened.
+enum Event {
+    Received(io::Result<Received>),
+    Resolved(LookupId, Result<FoundNode, LookupError>),
+    Admin(AdminEvent),
+    Timeout,
+    Shutdown,
+}
+
+impl<S: DatagramSocket> Task<S> {
+    /// Of `node`, on `socket`, which is bound to `local`.
+    pub(super) fn new(
+        socket: S,
+        local: SocketAddrV4,
+        node: Node,
+        directory: NodeDirectory,
+        administration: Option<Administration>,
+    ) -> Self {
+        Self {
+            node,
+            directory,
+            lookups: FuturesUnordered::new(),
+            administration,
+            local,
+            routes: Routes::default(),
+            kept_out: Tally::default(),
+            unreceived: Tally::default(),
+            unsent: Tally::default(),
+            is_failing: false,
+            rests_until: None,
+            socket,
+        }
+    }
+
+    /// Serves until `shutdown` is ready, and then what has come before.
+    pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
+        let mut shutdown = pin!(shutdown);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let event = self.next_event(&mut buffer, shutdown.as_mut()).await;
+            let now = now();
+            match event {
+                Event::Received(Ok(received)) => self.serve(now, &received, &buffer),
+                Event::Received(Err(error)) => self.fail_to_receive(now, &error),
+                Event::Resolved(id, answer) => self.node.handle_resolved(now, id, &answer),
+                Event::Admin(event) => {
+                    if let Some(administration) = &mut self.administration {
+                        administration.handle(now, &mut self.node, event);
+                    }
+                }
+                Event::Timeout => self.node.handle_timeout(now),
+                Event::Shutdown => break,
+            }
+            self.drain();
+        }
+        if let Some(administration) = &mut self.administration {
+            administration.finish(now(), &mut self.node).await;
+        }
+        self.serve_the_rest(&mut buffer);
+    }
+
+    /// Serves what has come before the end: who is not answered asks again, at a port that is closed then, and
+    /// the ICMP error that tells it so ends some agents.
+    fn serve_the_rest(&mut self, buffer: &mut [u8]) {
+        let (mut served, mut errors) = (0, 0);
+        while served < MAX_REST && errors < MAX_REST_ERRORS {
+            match self.socket.try_receive(buffer) {
+                Ok(received) => {
+                    served += received.datagrams(buffer).count();
+                    self.serve(now(), &received, buffer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    errors += 1;
+                    debug!(%error, "cannot receive");
+                }
+            }
+        }
+    }
+
+    /// What is ready, in no fixed order: nothing that always is, such as datagrams in a flood, holds the others up.
+    /// Cancel safe.
+    async fn next_event(&mut self, buffer: &mut [u8], shutdown: impl Future<Output = ()>) -> Event {
+        let Self { socket, lookups, administration, rests_until, .. } = self;
+        let timeout = self.node.poll_timeout();
+        let received = async {
+            if let Some(until) = *rests_until {
+                time::sleep_until(until.into()).await;
+            }
+            socket.receive(buffer).await
+        };
+        let timeout = async {
+            match timeout {
+                Some(at) => time::sleep_until(at.into()).await,
+                None => future::pending().await,
+            }
+        };
+        let admin_event = async {
+            match administration {
+                Some(administration) => administration.next_event().await,
+                None => future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown => Event::Shutdown,
+            received = received => Event::Received(received),
+            Some((id, answer)) = lookups.next() => Event::Resolved(id, answer),
+            event = admin_event => Event::Admin(event),
+            () = timeout => Event::Timeout,
+        }
+    }
+
+    fn serve(&mut self, now: Instant, received: &Received, buffer: &[u8]) {
+        (self.is_failing, self.rests_until) = (false, None);
+        for datagram in received.datagrams(buffer) {
+            self.receive(now, received, datagram);
+            self.drain();
+        }
+    }
+
+    fn receive(&mut self, now: Instant, &Received { from, to, .. }: &Received, datagram: &[u8]) {
+        if !self.node.admit(now, *from.ip()) {
+            if let Some(datagrams) = self.kept_out.add(now) {
+                warn!(datagrams, latest = %from.ip(), "more datagrams than the rate limit allows");
+            }
+            return;
+        }
+        message_log::received(self.node.domain().as_str(), from, datagram);
+        match self.node.handle_datagram(now, from, datagram) {
+            Ok(()) => self.note_route(from, to),
+            Err(reason) => debug!(%from, %reason, "dropped a datagram"),
+        }
+    }
+
+    fn note_route(&mut self, from: SocketAddrV4, to: Option<Ipv4Addr>) {
+        let Some(to) = to else { return };
+        self.routes.note(from, to);
+        if self.routes.is_full() {
+            self.routes.forget(self.node.online_addresses());
+        }
+    }
+
+    fn fail_to_receive(&mut self, now: Instant, error: &io::Error) {
+        if let Some(errors) = self.unreceived.add(now) {
+            warn!(errors, latest = %error, "cannot receive");
+        }
+        // One can be a stranger's doing, and the next datagram is there; more of them may last.
+        self.rests_until = self.is_failing.then(|| now + ERROR_PAUSE);
+        self.is_failing = true;
+    }
+
+    /// Carries out what the node wants done.
+    fn drain(&mut self) {
+        while let Some(output) = self.node.poll_output() {
+            match output {
+                Output::Transmit { to, message } => {
+                    let bytes = message.encode();
+                    // First the log: who sees a reply can rely on its line.
+                    message_log::sent(self.node.domain().as_str(), to, &bytes);
+                    self.send(to, &bytes);
+                }
+                Output::Resolve { id, domain } => {
+                    let (directory, local) = (self.directory.clone(), self.local);
+                    let lookup = async move { (id, resolve(&directory, &domain, local).await) };
+                    self.lookups.push(Box::pin(lookup));
+                }
+            }
+        }
+    }
+
+    /// Sends now or never. What there is no room for is lost as on the way, and asked for again; to wait for room
+    /// would hold everybody up for as long as the network does.
+    fn send(&mut self, to: SocketAddrV4, bytes: &[u8]) {
+        if let Err(error) = self.socket.send(to, self.routes.source_for(to), bytes)
+            && let Some(datagrams) = self.unsent.add(now())
+        {
+            warn!(datagrams, latest = %to, %error, "cannot send");
+        }
+    }
+}
+
+/// Finds the node of `domain`, unless it is the one at `local`.
+async fn resolve(
+    directory: &NodeDirectory,
+    domain: &Domain,
+    local: SocketAddrV4,
+) -> Result<FoundNode, LookupError> {
+    let found = directory.find(domain).await.inspect_err(|error| match error {
+        LookupError::NoAnswer => warn!("domain {domain} {error}"),
+        error => info!("domain {domain} {error}"),
+    })?;
+    let ip = *found.address.ip();
+    // A socket bound to every address of this host is reached by each of them.
+    if local.ip().is_unspecified() && found.address.port() == local.port() && is_of_this_host(ip) {
+        debug!(%domain, %ip, "this node goes by that domain too");
+        return Err(LookupError::Unusable(ip));
+    }
+    Ok(found)
+}
+
+fn is_of_this_host(ip: Ipv4Addr) -> bool {
+    StdUdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// The clock of the state machine: tokio's, which tests can hold.
+fn now() -> Instant {
+    time::Instant::now().into_std()
+}
+
+/// From the second error of receiving in a row on, so that one that lasts does not take all of a processor.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// Datagrams served after the end: more than the kernel keeps in what a node's socket asks it for.
+const MAX_REST: usize = 4_096;
+
+/// Errors of receiving after which nothing more is served at the end.
+const MAX_REST_ERRORS: usize = 100;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,372 @@
+//! The task over a socket that does as the test says, and under a clock that stands still while anything happens.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use rustix::io::Errno;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{self, JoinHandle};
+use tokio::time::Instant as TokioInstant;
+
+use super::*;
+use crate::io::administrator::Administrator;
+use crate::io::roster_file::RosterFile;
+use crate::io::told::Told;
+use crate::state::settings::NodeSettings;
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_receiving_neither_end_it_nor_spin() {
+    for error in ERRORS {
+        let mut host = Host::start();
+        let begun = TokioInstant::now();
+        for _ in 0..1_000 {
+            host.fails(error);
+        }
+        host.hears(LAURA, FIRST, "PRlaura");
+        assert_eq!(
+            host.administrator.list().await.expect("a list").len(),
+            2,
+            "it serves while it cannot receive"
+        );
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"), "{error}");
+        // A thousand of them take their time, but no more than that.
+        let (pause, millis) = (999 * ERROR_PAUSE, Duration::from_millis(999));
+        assert!((pause..=pause + millis).contains(&begun.elapsed()), "{error}: {:?}", begun.elapsed());
+        host.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_with_each_datagram_holds_nobody_up() {
+    let mut host = Host::start();
+    let begun = TokioInstant::now();
+    for error in ERRORS.iter().cycle().take(1_000) {
+        host.fails(*error);
+        host.hears(LAURA, FIRST, "PRlaura");
+        assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_is_lost_and_nothing_else() {
+    let mut host = Host::start();
+    let begun = TokioInstant::now();
+    for error in ERRORS {
+        host.refuses.lock().unwrap().extend([error; 100]);
+        for _ in 0..100 {
+            host.hears(LAURA, FIRST, "PRlaura");
+        }
+        host.hears(LAURA, FIRST, "PDlaura");
+        assert_eq!(host.says().await, said(LAURA, FIRST, "RD0"), "{error}");
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_told_once_a_second_each_way() {
+    let told = Told::start();
+    let mut host = Host::start();
+    for _ in 0..500 {
+        host.fails(Errno::NOBUFS);
+    }
+    host.refuses.lock().unwrap().extend([Errno::PERM; 500]);
+    for _ in 0..501 {
+        host.hears(LAURA, FIRST, "PRlaura");
+    }
+    assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
+    let received = told.counts("cannot receive", "errors=");
+    // Of five seconds; what came since then is told with the next.
+    assert!((5..=6).contains(&received.len()) && received.iter().sum::<u64>() > 400, "{received:?}");
+    assert_eq!(told.counts("cannot send", "datagrams="), [1], "all of them within one second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_leaves_from_where_its_receiver_was_heard() {
+    let mut host = Host::start();
+    host.hears(LAURA, FIRST, "PRlaura@bb.com");
+    assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
+    host.hears(PERE, SECOND, "PRpere@bb.com");
+    assert_eq!(host.says().await, said(PERE, SECOND, "RR0"));
+    // To the agent from where it registered, and back from where it was asked.
+    host.hears(LAURA, FIRST, "PLlaura@bb.com:pere@bb.com");
+    assert_eq!(host.says().await, said(PERE, SECOND, "PLlaura@bb.com:pere@bb.com"));
+    host.hears(PERE, SECOND, "RL1laura@bb.com:pere@bb.com");
+    assert_eq!(host.says().await, said(LAURA, FIRST, "RL1laura@bb.com:pere@bb.com"));
+    // A node that asks is answered from where it asked; one that is asked hears from where the kernel likes.
+    host.hears(CC, SECOND, "PLjoya@cc.com:nobody@bb.com");
+    assert_eq!(host.says().await, said(CC, SECOND, "RL2joya@cc.com:nobody@bb.com"));
+    host.hears(LAURA, FIRST, "PLlaura@bb.com:joana@dd.com");
+    assert_eq!(host.says().await, Said { source: None, ..said(DD, FIRST, "PLlaura@bb.com:joana@dd.com") });
+    host.hears(DD, SECOND, "RL3laura@bb.com:joana@dd.com");
+    assert_eq!(host.says().await, said(LAURA, FIRST, "RL3laura@bb.com:joana@dd.com"));
+    // What is dropped, and what anybody can make up, moves nobody.
+    host.hears(LAURA, SECOND, "rubbish");
+    host.hears(LAURA, SECOND, "RR0");
+    host.hears(PERE, SECOND, "PLpere@bb.com:laura@bb.com");
+    assert_eq!(host.says().await, said(LAURA, FIRST, "PLpere@bb.com:laura@bb.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_number_of_strangers_does_not_make_it_forget_its_users() {
+    let mut host = Host::start();
+    host.hears(LAURA, SECOND, "PRlaura@bb.com");
+    assert_eq!(host.says().await, said(LAURA, SECOND, "RR0"));
+    for stranger in 0..50_000_u32 {
+        let stranger = format!("{}:4500", Ipv4Addr::from(0x0a00_0000 + stranger));
+        host.hears(&stranger, FIRST, "PRnobody@bb.com");
+    }
+    for _ in 0..50_000 {
+        assert_eq!(host.says().await.text, "RR1");
+    }
+    host.hears(CC, FIRST, "PLjoya@cc.com:laura@bb.com");
+    assert_eq!(host.says().await, said(LAURA, SECOND, "PLjoya@cc.com:laura@bb.com"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn datagrams_that_come_together_are_served_one_by_one() {
+    let mut host = Host::start();
+    host.hears_together(LAURA, FIRST, "PRlauraPRpere.PRpere", 7);
+    for answer in ["RR0", "RR1", "RR0"] {
+        assert_eq!(host.says().await, said(LAURA, FIRST, answer));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_datagram_of_those_that_come_together_counts() {
+    let settings = NodeSettings {
+        rate_limit: Some(crate::RateLimit::new(10.try_into().expect("not 0"))),
+        ..NodeSettings::default()
+    };
+    let mut host = Host::start_with(settings);
+    host.hears_together(LAURA, FIRST, &"PRlaura".repeat(1_000), 7);
+    host.hears(PERE, FIRST, "PDpere");
+    let mut answers = 0;
+    while host.says().await != said(PERE, FIRST, "RD0") {
+        answers += 1;
+    }
+    assert_eq!(answers, 20, "twice as many as in a second");
+}
+
+/// A socket at which there is always another datagram: everything else has its turn all the same.
+#[tokio::test(start_paused = true)]
+async fn a_flood_starves_nobody() {
+    let mut host = Host::start();
+    host.hears(LAURA, FIRST, "PRlaura");
+    assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
+    host.flood.send(Flood::Rubbish).expect("the socket is there");
+    for _ in 0..10 {
+        assert_eq!(host.administrator.list().await.expect("a list").len(), 2);
+        // It waits for a look-up.
+        host.hears(LAURA, FIRST, "PLlaura@bb.com:joana@dd.com");
+        assert_eq!(host.says().await.text, "PLlaura@bb.com:joana@dd.com");
+        time::advance(Duration::from_secs(61)).await;
+    }
+    host.administrator.register("joan".parse().expect("a name")).await.expect("it is saved");
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_come_before_the_end_is_served() {
+    let host = Host::start();
+    for _ in 0..100 {
+        host.hears(LAURA, FIRST, "PRlaura");
+    }
+    host.fails(Errno::NOBUFS);
+    host.hears(LAURA, FIRST, "PDlaura");
+    let mut said_last = None;
+    let Host { stop, task, mut said, .. } = host;
+    stop.send(()).expect("it runs");
+    task.await.expect("no panic");
+    while let Some(said) = said.recv().await {
+        said_last = Some(said.text);
+    }
+    assert_eq!(said_last.as_deref(), Some("RD0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_errors_nor_a_flood_put_off_the_end() {
+    for flood in [Flood::Rubbish, Flood::Errors] {
+        let host = Host::start();
+        host.flood.send(flood).expect("the socket is there");
+        host.stop().await;
+    }
+}
+
+/// The node of bb.com, whose users are laura and pere, on a host with several addresses.
+struct Host {
+    arrivals: mpsc::UnboundedSender<Arrival>,
+    flood: watch::Sender<Flood>,
+    refuses: Arc<Mutex<VecDeque<Errno>>>,
+    said: mpsc::UnboundedReceiver<Said>,
+    administrator: Administrator,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+type Arrival = Result<(Received, Vec<u8>), Errno>;
+
+/// What was sent.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    to: SocketAddrV4,
+    source: Option<Ipv4Addr>,
+    text: String,
+}
+
+fn said(to: &str, source: &str, text: &str) -> Said {
+    let source = Some(source.parse().expect("an address"));
+    Said { to: to.parse().expect("an address"), source, text: text.to_owned() }
+}
+
+impl Host {
+    fn start() -> Self {
+        Self::start_with(NodeSettings { rate_limit: None, ..NodeSettings::default() })
+    }
+
+    fn start_with(settings: NodeSettings) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("nodelumi.cfg");
+        fs::write(&path, "bb.com\nlaura\npere\n").expect("it is ours");
+        let (file, roster) = RosterFile::open(path).expect("a roster");
+        let local = "0.0.0.0:3344".parse().expect("an address");
+        let directory = NodeDirectory::builder()
+            .peer("dd.com".parse().expect("a domain"), DD.parse().expect("an address"))
+            .build()
+            .expect("a directory");
+        let (administration, administrator) = Administration::new(file);
+        let (arrivals, script) = mpsc::unbounded_channel();
+        let (flood, floods) = watch::channel(Flood::None);
+        let (sent, said) = mpsc::unbounded_channel();
+        let refuses = Arc::<Mutex<_>>::default();
+        let socket = Scripted { script, floods, flooded: 0, sent, refuses: Arc::clone(&refuses) };
+        let node = Node::new(roster, local, settings);
+        let task = Task::new(socket, local, node, directory, Some(administration));
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(task.run(async { _ = stopped.await }));
+        Self { arrivals, flood, refuses, said, administrator, stop, task, _folder: folder }
+    }
+
+    fn hears(&self, from: &str, to: &str, text: &str) {
+        self.hears_together(from, to, text, text.len());
+    }
+
+    fn hears_together(&self, from: &str, to: &str, text: &str, stride: usize) {
+        let (from, to) = (from.parse().expect("an address"), to.parse().expect("an address"));
+        let received = Received { from, to: Some(to), length: text.len(), stride };
+        assert!(self.arrivals.send(Ok((received, text.into()))).is_ok(), "the task has ended");
+    }
+
+    fn fails(&self, error: Errno) {
+        assert!(self.arrivals.send(Err(error)).is_ok(), "the task has ended");
+    }
+
+    async fn says(&mut self) -> Said {
+        self.said.recv().await.expect("the task goes on")
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).expect("it runs");
+        self.task.await.expect("no panic");
+    }
+}
+
+/// What there is always more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flood {
+    None,
+    Rubbish,
+    Errors,
+}
+
+/// A socket whose datagrams and errors the test makes up.
+struct Scripted {
+    script: mpsc::UnboundedReceiver<Arrival>,
+    floods: watch::Receiver<Flood>,
+    flooded: u64,
+    sent: mpsc::UnboundedSender<Said>,
+    refuses: Arc<Mutex<VecDeque<Errno>>>,
+}
+
+impl Scripted {
+    fn next_of_flood(&mut self) -> Arrival {
+        self.flooded += 1;
+        assert!(self.flooded < 1_000_000, "the flood has taken everything");
+        if *self.floods.borrow() == Flood::Errors {
+            return Err(Errno::NOBUFS);
+        }
+        let received =
+            Received { from: "10.0.0.1:4500".parse().expect("an address"), to: None, length: 7, stride: 7 };
+        Ok((received, b"rubbish".to_vec()))
+    }
+
+    fn hand_over(arrival: Arrival, buffer: &mut [u8]) -> io::Result<Received> {
+        let (received, datagrams) = arrival?;
+        buffer[..datagrams.len()].copy_from_slice(&datagrams);
+        Ok(received)
+    }
+}
+
+impl DatagramSocket for Scripted {
+    async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        // As a socket of the runtime, it lets others have their turn now and then.
+        task::consume_budget().await;
+        let arrival = match self.script.try_recv() {
+            Ok(arrival) => arrival,
+            Err(_) if *self.floods.borrow() != Flood::None => self.next_of_flood(),
+            Err(_) => tokio::select! {
+                Some(arrival) = self.script.recv() => arrival,
+                Ok(()) = self.floods.changed() => self.next_of_flood(),
+                else => future::pending().await,
+            },
+        };
+        Self::hand_over(arrival, buffer)
+    }
+
+    fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        let arrival = match self.script.try_recv() {
+            Ok(arrival) => arrival,
+            Err(_) if *self.floods.borrow() != Flood::None => self.next_of_flood(),
+            Err(_) => Err(Errno::WOULDBLOCK),
+        };
+        Self::hand_over(arrival, buffer)
+    }
+
+    fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()> {
+        if let Some(error) = self.refuses.lock().unwrap().pop_front() {
+            return Err(error.into());
+        }
+        let text = String::from_utf8_lossy(datagram).into_owned();
+        // The test may have heard enough.
+        _ = self.sent.send(Said { to, source, text });
+        Ok(())
+    }
+}
+
+/// What a stranger, a route or a firewall can make a socket say, and what says nothing.
+const ERRORS: [Errno; 11] = [
+    Errno::CONNREFUSED,
+    Errno::HOSTUNREACH,
+    Errno::NETUNREACH,
+    Errno::MSGSIZE,
+    Errno::NOBUFS,
+    Errno::NOMEM,
+    Errno::PERM,
+    Errno::ACCESS,
+    Errno::INVAL,
+    Errno::INTR,
+    Errno::AGAIN,
+];
+
+const LAURA: &str = "127.0.0.9:4500";
+const PERE: &str = "127.0.0.10:4500";
+const CC: &str = "127.0.0.3:3344";
+const DD: &str = "198.51.100.4:3344";
+
+/// Addresses of the host.
+const FIRST: &str = "127.0.0.5";
+const SECOND: &str = "127.0.0.6";
