@@ -1,13 +1,16 @@
 //! How long an agent takes to end, by a clock that is held: nothing that ends it comes from a socket.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::pin;
+use std::thread;
 use std::time::Duration;
 
 use mi_agent_core::{Agent, AgentBuilder, DeregisterError, Event, Events, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::runtime;
 use tokio::time::{self, Instant};
 
 const LIMIT: Duration = Duration::from_millis(600);
@@ -101,6 +104,31 @@ async fn a_start_that_is_interrupted_ends_in_time() {
         assert_eq!(receive(&node).await, expected);
     }
     assert!(node.try_recv(&mut [0; 100]).is_err());
+}
+
+/// Whoever has called by then has been let go in order when a start returns that it failed: the runtime may end with it.
+#[test]
+fn a_start_that_fails_leaves_nobody_behind() {
+    let node = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let SocketAddr::V4(node_at) = node.local_addr().expect("its address") else { panic!("not IPv4") };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let SocketAddr::V4(at) = free.local_addr().expect("its address") else { panic!("not IPv4") };
+    drop(free);
+    let calling = thread::spawn(move || {
+        let (_, laura) = node.recv_from(&mut [0; 100]).expect("PR");
+        let mut caller = std::net::TcpStream::connect(at).expect("a connection");
+        caller.write_all(b"N04joanL04hola").expect("written");
+        node.send_to(b"RR1", laura).expect("sent");
+        let mut heard = Vec::new();
+        caller.read_to_end(&mut heard).expect("FIN");
+        heard
+    });
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let start = Agent::builder("laura@bb.com".parse().expect("an address")).node(node_at).listen(at).start();
+    let error = runtime.block_on(start).expect_err("no such user");
+    runtime.shutdown_background();
+    assert!(matches!(error, StartError::NoSuchUser));
+    assert_eq!(calling.join().expect("no panic"), b"N05laura");
 }
 
 /// Many requests wait for their answers; the end does not wait for theirs.
