@@ -111,8 +111,8 @@ impl Pendings {
 
     /// Drops the requests of and for users who are gone.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
+        let is_gone = |user| is_gone(user) && !planted::has("removal leaves requests pending");
         let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
-        let has_gone = |locate: &Locate| has_gone(locate) && !planted::has("removal leaves requests pending");
         let ends: Vec<_> =
             self.by_end.iter().filter(|(_, locate)| has_gone(locate)).map(|(end, _)| *end).collect();
         for end in ends {
