@@ -2,6 +2,7 @@
 
 mod model;
 
+use std::collections::BTreeSet;
 use std::iter;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU32;
@@ -42,16 +43,16 @@ struct Run {
 impl Run {
     fn begin(input: &mut Unstructured<'_>) -> Result<Self> {
         let settings = settings(input)?;
-        let roster = Roster::parse(ROSTER.as_bytes()).expect("a roster");
+        let roster = Roster::parse(ROSTERS[0].as_bytes()).expect("a roster");
         let local = socket(NODE);
-        let model = Model::new(local, &roster, settings.clone());
+        let model = Model::new(local, *roster.domain(), names(ROSTERS[0]), settings.clone());
         let node = Node::new(roster, local, settings);
         let now = tokio::time::Instant::now().into_std();
         Ok(Self { node, model, now, lookups: Vec::new(), saving: None })
     }
 
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        match input.int_in_range(0..=12)? {
+        match input.int_in_range(0..=13)? {
             0..=3 => {
                 let (from, datagram) = (source(input)?, message(input)?);
                 self.receive(from, datagram.as_bytes());
@@ -88,12 +89,13 @@ impl Run {
             }
             10 => self.resolve(input)?,
             11 => self.administrate(input)?,
-            _ => {
+            12 => {
                 if let Some(change) = self.saving.take() {
                     self.node.handle_roster_saved(change);
                     self.model.roster_saved(&change);
                 }
             }
+            _ => self.reload(input.choose(&ROSTERS)?),
         }
         assert_eq!(self.node.poll_output(), None, "an output without a cause");
         Ok(())
@@ -160,6 +162,16 @@ impl Run {
         Ok(())
     }
 
+    /// The administrator has edited the roster.
+    fn reload(&mut self, text: &str) {
+        // Changes are made one after the other.
+        if self.saving.is_none() {
+            let roster = Roster::parse(text.as_bytes()).expect("a roster");
+            let reloaded = self.node.handle_roster_reloaded(roster.clone());
+            self.model.roster_reloaded(&roster, &names(text), reloaded.is_ok());
+        }
+    }
+
     fn drain(&mut self) -> Vec<Output> {
         let outputs: Vec<_> = iter::from_fn(|| self.node.poll_output()).collect();
         self.lookups.extend(outputs.iter().filter_map(|output| match output {
@@ -168,6 +180,11 @@ impl Run {
         }));
         outputs
     }
+}
+
+/// The users in the text of a roster.
+fn names(roster: &str) -> BTreeSet<UserName> {
+    roster.lines().skip(1).map(|name| name.parse().expect("a name")).collect()
 }
 
 fn settings(input: &mut Unstructured<'_>) -> Result<NodeSettings> {
@@ -216,7 +233,9 @@ const MOST_AT_ONCE: usize = 80;
 
 const NODE: &str = "127.0.0.2:3344";
 
-const ROSTER: &str = "bb.com\nlaura\npere\nx\n";
+/// The first one, and what it may be replaced by.
+const ROSTERS: [&str; 4] =
+    ["bb.com\nlaura\npere\nx\n", "BB.com.\nlaura\njoan\n", "bb.com\n", "cc.com\nlaura\npere\nx\n"];
 
 /// Some of them are not in the roster, or not at first.
 const USERS: [&str; 6] = ["laura", "pere", "x", "joan", "Laura", "uuuuuuuuuuuuuuuuuuuuuuuuuu"];

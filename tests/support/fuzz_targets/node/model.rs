@@ -17,6 +17,7 @@ use plumi_proto::{
 /// A question and who asked it.
 type Asked = (Locate, SocketAddrV4);
 
+/// What is known of a node by what it was told and what it did.
 pub(super) struct Model {
     local: SocketAddrV4,
     domain: Domain,
@@ -50,10 +51,12 @@ struct Lookup {
 }
 
 impl Model {
-    pub(super) fn new(local: SocketAddrV4, roster: &Roster, settings: NodeSettings) -> Self {
-        let domain = *roster.domain();
-        let names = ["laura", "pere", "x"].map(|name| name.parse().expect("a name"));
-        let roster: BTreeSet<UserName> = names.into_iter().filter(|name| roster.contains(name)).collect();
+    pub(super) fn new(
+        local: SocketAddrV4,
+        domain: Domain,
+        roster: BTreeSet<UserName>,
+        settings: NodeSettings,
+    ) -> Self {
         Self {
             local,
             domain,
@@ -228,6 +231,18 @@ impl Model {
                     lookup.waiting.retain(|(locate, _), _| !is_of(&locate.from));
                 }
             }
+        }
+    }
+
+    /// Another roster, with these users, was read.
+    pub(super) fn roster_reloaded(&mut self, roster: &Roster, users: &BTreeSet<UserName>, is_taken: bool) {
+        assert_eq!(is_taken, *roster.domain() == self.domain);
+        if is_taken {
+            let removed: Vec<_> = self.roster.difference(users).copied().collect();
+            for user in removed {
+                self.roster_saved(&RosterChange::Remove(user));
+            }
+            self.roster.clone_from(users);
         }
     }
 
