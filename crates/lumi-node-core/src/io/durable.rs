@@ -4,7 +4,8 @@
 //! ```text
 //! nodelumi.cfg         the file
 //! .nodelumi.cfg.new    the new one while it is written, and then the old one until it is known to be that. A
-//!                      process that is killed may leave it behind; the next change removes it
+//!                      process that is killed may leave it behind; the next change removes it. (Killed within the
+//!                      microseconds of that look, with an edit of somebody else in it, it loses that edit.)
 //! ```
 
 use std::ffi::OsString;
@@ -41,7 +42,8 @@ pub(super) enum Outcome {
 }
 
 /// Replaces the file at `path`, which is `old`, by `new`, with its mode and, as far as this process may, its owner
-/// and group. When this returns an error, the old one is as it was.
+/// and group. When this returns an error, the old one is as it was; only a disk that fails at the very end can leave
+/// the new one there.
 pub(super) fn replace(path: &Path, old: &[u8], new: &[u8]) -> io::Result<Outcome> {
     replace_by(exchange, path, old, new)
 }
@@ -55,6 +57,11 @@ fn replace_by(exchange: Exchange, path: &Path, old: &[u8], new: &[u8]) -> io::Re
     let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
     // Before anything changes: a folder can be writable and not readable.
     let folder = File::open(folder)?;
+    // Held until the end. Not every file system has locks.
+    if flock(&folder, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        let busy = "another process is changing a file in that folder; try again";
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, busy));
+    }
     let successor = Successor::write(path, new)?;
     // Writing may have taken long.
     if !is(path, old) {
@@ -98,11 +105,6 @@ impl Successor {
         name.push(path.file_name().ok_or(io::ErrorKind::IsADirectory)?);
         name.push(".new");
         let place = path.with_file_name(name);
-        if let Ok(left) = open(&place, OFlags::NOFOLLOW)
-            && flock(left, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
-        {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is changing it"));
-        }
         match fs::remove_file(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -110,8 +112,6 @@ impl Successor {
         // Made anew or not at all: a link that is put there meanwhile is not followed.
         let file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&place)?;
         let mut successor = Self { path: place, file, stays: false };
-        // Tells it from what was left behind. Not every file system has locks.
-        _ = flock(&successor.file, FlockOperation::NonBlockingLockExclusive);
         successor.file.write_all(contents)?;
         successor.resemble(&fs::metadata(path)?)?;
         successor.file.sync_all()?;
@@ -321,11 +321,13 @@ mod tests {
     #[test]
     fn two_processes_do_not_write_the_same_file() {
         let file = Config::new();
-        let other = File::create_new(file.successor()).unwrap();
+        File::create_new(file.successor()).unwrap();
+        let other = File::open(file.path.parent().unwrap()).unwrap();
         flock(&other, FlockOperation::NonBlockingLockExclusive).unwrap();
         let error = replace(&file.path, b"old", b"new").unwrap_err();
-        assert_eq!(error.to_string(), "another process is changing it");
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
         assert_eq!(file.text(), "old");
+        assert!(file.successor().exists(), "it belongs to the other process");
         drop(other);
         assert_eq!(replace(&file.path, b"old", b"new").unwrap(), Outcome::Replaced, "it was left behind");
         file.assert_alone();
