@@ -111,7 +111,7 @@ impl Pendings {
 
     /// Drops the requests of and for users who are gone.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
-        let is_gone = |user| is_gone(user) && !planted::has("removal leaves requests pending");
+        let is_gone = |user: &MiAddress| is_gone(user) && !planted::has("removal leaves requests pending");
         let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
         let ends: Vec<_> =
             self.by_end.iter().filter(|(_, locate)| has_gone(locate)).map(|(end, _)| *end).collect();
