@@ -88,7 +88,8 @@ impl Driver {
     /// Who asked for the user just before, see [`LumiClient::take_asker`].
     pub(crate) async fn take_asker(&self) -> Option<MiAddress> {
         let (sender, asker) = oneshot::channel();
-        self.commands.send(Command::TakeAsker(sender)).await.ok()?;
+        // A caller does not wait for requests of this agent.
+        self.urgent.send(Command::TakeAsker(sender)).await.ok()?;
         asker.await.ok()?
     }
 }
