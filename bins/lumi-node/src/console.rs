@@ -118,6 +118,7 @@ impl Node {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "people read the time of day; nothing is decided by it")]
 fn table(users: &[UserStatus]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(["USER", "STATE", "ADDRESS", "SINCE"]);
