@@ -233,7 +233,7 @@ async fn resolve(
     let ip = *found.address.ip();
     // A socket bound to every address of this host is reached by each of them.
     if local.ip().is_unspecified() && found.address.port() == local.port() && is_of_this_host(ip) {
-        debug!(%domain, %ip, "this node goes by that domain too");
+        info!(%domain, %ip, "this node goes by that domain too");
         return Err(LookupError::Unusable(ip));
     }
     Ok(found)
