@@ -365,12 +365,17 @@ impl RawPeer {
 }
 
 pub(crate) async fn incoming(events: &mut Events) -> Conversation {
-    match events.next().await {
+    match soon(events.next()).await {
         Some(Event::Incoming(talk)) => talk,
         event => panic!("{event:?}"),
     }
 }
 
 pub(crate) async fn next(talk: &mut Conversation) -> String {
-    talk.next_line().await.expect("no loss").expect("a line").raw().to_owned()
+    soon(talk.next_line()).await.expect("no loss").expect("a line").raw().to_owned()
+}
+
+/// What has to happen, but is not waited for without end.
+pub(crate) async fn soon<T>(happening: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, happening).await.expect("what has to happen does")
 }

@@ -16,6 +16,31 @@ use integration_tests::emulators::sockets::{EmulatedAgent, EmulatedNode};
 use integration_tests::network::{TestNode, directory, quick_schedule};
 use mi_agent_core::{Agent, AgentBuilder};
 use plumi_proto::MiAddress;
+use tokio::task::JoinSet;
+
+/// They wait for what takes seconds, so they do it together.
+#[tokio::test]
+async fn scenarios_in_which_somebody_waits() {
+    let mut scenarios = JoinSet::new();
+    scenarios.spawn(node_and_late_answers::an_agent_that_does_not_answer_is_offline_at_the_fifth_question());
+    scenarios.spawn(node_and_late_answers::an_agent_that_answers_after_the_second_question_is_reached_once());
+    scenarios.spawn(node_and_late_answers::the_quick_tries_of_s_get_one_answer());
+    scenarios.spawn(node_and_late_answers::only_who_was_asked_can_answer());
+    scenarios.spawn(node_and_late_answers::what_comes_after_the_callee_has_left_is_dropped());
+    scenarios.spawn(node_and_late_answers::what_comes_after_the_callee_was_removed_is_dropped());
+    scenarios.spawn(node_and_late_answers::an_answer_that_comes_when_nobody_waits_any_more_is_dropped());
+    scenarios.spawn(node_and_nodes::who_does_not_answer_is_offline_for_the_other_domain_too());
+    scenarios.spawn(node_and_nodes::a_node_that_is_slow_is_heard_once());
+    scenarios.spawn(node_and_nodes::a_node_that_answers_too_late_is_not_heard());
+    scenarios.spawn(node_and_nodes::a_node_that_is_gone_gives_no_answer());
+    scenarios.spawn(node_and_nodes::the_answer_of_a_removed_user_does_not_cross_the_border());
+    scenarios.spawn(agent_and_nodes::a_node_that_stands_still_is_told_and_lives_when_it_goes_on());
+    scenarios.spawn(agent_and_nodes::a_registration_is_refreshed_and_nobody_minds());
+    scenarios.spawn(conversations::three_hundred_lines_each_way_arrive());
+    while let Some(ended) = scenarios.join_next().await {
+        ended.expect("no assertion fails");
+    }
+}
 
 const BOTH: [Program; 2] = [Program::L, Program::S];
 

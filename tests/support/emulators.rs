@@ -95,6 +95,9 @@ pub trait NodeEmulator: Emulator {
 
     /// Its administrator removes a user.
     fn remove_user(&mut self, user: &str);
+
+    /// Its program is started again: everybody is offline.
+    fn restart(&mut self);
 }
 
 /// What an emulator does.

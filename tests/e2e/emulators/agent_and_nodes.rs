@@ -1,13 +1,13 @@
 //! Our agent at nodes of L and S.
 
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use integration_tests::emulators::Program::{L, S};
 use integration_tests::emulators::sockets::EmulatedAgent;
-use mi_agent_core::{DeregisterError, LocateError, StartError};
+use mi_agent_core::{DeregisterError, LocateError, RETRY, StartError};
 
 use super::{BOTH, agent_at, mi, ours, peer};
+use crate::conversation::{incoming, next, soon};
 
 #[tokio::test]
 async fn it_registers_locates_is_located_and_leaves() {
@@ -21,7 +21,7 @@ async fn it_registers_locates_is_located_and_leaves() {
         x2.call("x1@bb").await;
         assert_eq!(x2.expect("located x1@bb at ").await, agent.listening().to_string());
         x2.expect("begun x1").await;
-        agent.shutdown().await.expect("deregistered");
+        soon(agent.shutdown()).await.expect("deregistered");
         x2.expect("closed").await;
         assert_eq!(node.address_of("x1").await, None);
         let name = if theirs == S { "x1" } else { "x1@bb" };
@@ -71,7 +71,7 @@ async fn every_reason_why_a_user_is_not_found_is_told() {
         assert_eq!(told, [format!("x1@bb:x2@bb{added}")]);
         x2.hang_up().await;
         x3.expect("closed").await;
-        agent.shutdown().await.expect("deregistered");
+        soon(agent.shutdown()).await.expect("deregistered");
         x2.end().await;
         x3.end().await;
         node.end().await;
@@ -86,22 +86,21 @@ async fn an_agent_that_does_not_know_where_it_is_is_not_dialled() {
             ours("x1@bb", node.address).bare_user(theirs == S).start().await.expect("registered");
         let (here, nowhere) = (Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED);
         let x2 = EmulatedAgent::start_at(here, nowhere, theirs, "x2@bb", node.address).await;
-        let error = agent.call(&mi("x2@bb")).await.expect_err("nowhere");
+        let error = soon(agent.call(&mi("x2@bb"))).await.expect_err("nowhere");
         let port = x2.listening.port();
         assert_eq!(
             error.to_string(),
             format!("the user's agent gave 0.0.0.0:{port} as its address, which cannot be called")
         );
         assert_eq!(x2.all("accepted"), [""; 0]);
-        agent.shutdown().await.expect("deregistered");
+        soon(agent.shutdown()).await.expect("deregistered");
         x2.end().await;
         node.end().await;
     }
 }
 
 /// It is asked five times, and bears that it then reads them all at once.
-#[tokio::test]
-async fn a_node_that_stands_still_is_told_and_lives_when_it_goes_on() {
+pub(super) async fn a_node_that_stands_still_is_told_and_lives_when_it_goes_on() {
     for theirs in BOTH {
         let node = peer(theirs).await;
         let bare = theirs == S;
@@ -113,7 +112,7 @@ async fn a_node_that_stands_still_is_told_and_lives_when_it_goes_on() {
         let error = registered.expect_err("nobody answers");
         assert!(matches!(error, StartError::NoAnswer { .. }), "{error}");
         assert!(matches!(located, Err(LocateError::NoAnswer { .. })));
-        let error = agent.shutdown().await.expect_err("nobody answers");
+        let error = soon(agent.shutdown()).await.expect_err("nobody answers");
         assert!(matches!(error, DeregisterError::NoAnswer { .. }), "{error}");
         node.thaw().await;
         node.fence().await;
@@ -166,7 +165,7 @@ async fn strays_from_the_node_are_met_by_silence_and_a_question_by_an_answer() {
         let (found, ()) = tokio::join!(agent.locate(&to), x2_answers);
         assert_eq!(found.expect("located").to_string(), x2.listening.to_string());
         node.fence().await;
-        agent.shutdown().await.expect("deregistered");
+        soon(agent.shutdown()).await.expect("deregistered");
         node.fence().await;
         assert_eq!(node.all("R RL0").iter().filter(|answer| answer.starts_with("x4@bb")).count(), 1);
         x2.end().await;
@@ -186,8 +185,8 @@ async fn two_who_look_for_each_other_at_once_find_each_other() {
         let (found_x2, found_x1) = tokio::join!(x1.locate(&to_x2), x2.locate(&to_x1));
         assert_eq!(found_x2.expect("located"), x2.listening());
         assert_eq!(found_x1.expect("located"), x1.listening());
-        x1.shutdown().await.expect("deregistered");
-        x2.shutdown().await.expect("deregistered");
+        soon(x1.shutdown()).await.expect("deregistered");
+        soon(x2.shutdown()).await.expect("deregistered");
         node.end().await;
     }
 }
@@ -211,7 +210,40 @@ async fn an_agent_that_is_dropped_leaves_its_node_in_order() {
         node.expect("R PD").await;
         node.fence().await;
         assert_eq!(node.address_of("x1").await, None);
-        tokio::time::timeout(Duration::from_secs(20), calling).await.expect("ended").expect_err("given up");
+        soon(calling).await.expect_err("given up");
         node.end().await;
     }
+}
+
+/// In a conversation too: no node minds, and one that was started again knows its user soon.
+pub(super) async fn a_registration_is_refreshed_and_nobody_minds() {
+    let scenario = async |theirs| {
+        let mut node = peer(theirs).await;
+        // As often as can be.
+        let agent = ours("x1@bb", node.address).bare_user(theirs == S).refresh(Some(RETRY));
+        let (agent, mut events) = agent.start().await.expect("registered");
+        let mut x2 = agent_at(theirs, "x2@bb", node.address).await;
+        x2.talk_to("x1@bb").await;
+        let mut talk = incoming(&mut events).await;
+        node.restart().await;
+        node.expect("R PRx1").await;
+        node.expect("R PRx1").await;
+        node.fence().await;
+        assert_eq!(node.address_of("x2").await, None);
+        x2.say("hola").await;
+        assert_eq!(next(&mut talk).await, "hola");
+        x2.hang_up().await;
+        assert_eq!(soon(talk.next_line()).await.expect("no loss"), None);
+
+        x2.register().await;
+        x2.expect("registered").await;
+        x2.talk_to("x1@bb").await;
+        x2.hang_up().await;
+        soon(agent.shutdown()).await.expect("deregistered");
+        node.fence().await;
+        assert_eq!(node.address_of("x1").await, None);
+        x2.end().await;
+        node.end().await;
+    };
+    tokio::join!(scenario(L), scenario(S));
 }

@@ -9,7 +9,7 @@ use integration_tests::network::{TestNode, directory};
 use mi_agent_core::{CallError, ConversationError, Event, LocateError, SendError};
 
 use super::{BOTH, mi, ours};
-use crate::conversation::{incoming, next};
+use crate::conversation::{incoming, next, soon};
 
 const USERS: [&str; 6] = ["u1", "u2", "u3", "u4", "u5", "u6"];
 
@@ -29,7 +29,7 @@ async fn who_calls_an_engaged_agent_is_told_and_goes_back_to_its_menu() {
             assert_eq!(caller.expect("begun ").await, engaged.address().user().as_str());
             assert!(caller.expect("heard ").await.starts_with("busy: "));
             caller.expect("closed").await;
-            match events.next().await {
+            match soon(events.next()).await {
                 Some(Event::Refused { nickname, .. }) => assert_eq!(nickname, "u3"),
                 event => panic!("{event:?}"),
             }
@@ -46,10 +46,10 @@ async fn of_five_who_call_at_once_one_talks_and_the_others_are_told() {
     let node = TestNode::start("bb", &USERS, directory(&[])).await;
     let (u1, mut events) = ours("u1@bb", node.address).start().await.expect("registered");
     let mut callers = Vec::new();
-    // Each at a host of its own: of many who come from one, some have to make room.
-    for (host, program) in (2..).zip([L, S, L, S, L]) {
-        let ip = Ipv4Addr::new(127, 0, 0, host);
-        let address = format!("u{host}@bb");
+    for (n, program) in [(2, L), (3, S), (4, L), (5, S), (6, L)] {
+        // Each at home: of one address, few may have yet to give their nickname.
+        let ip = Ipv4Addr::new(127, 0, 0, n);
+        let address = format!("u{n}@bb");
         callers.push(EmulatedAgent::start_at(ip, ip, program, &address, node.address).await);
     }
     for caller in &callers {
@@ -58,7 +58,7 @@ async fn of_five_who_call_at_once_one_talks_and_the_others_are_told() {
     let mut talk = None;
     let mut refused = 0;
     while talk.is_none() || refused < 4 {
-        match events.next().await {
+        match soon(events.next()).await {
             Some(Event::Incoming(begun)) => assert!(talk.replace(begun).is_none(), "one"),
             Some(Event::Refused { .. }) => refused += 1,
             event => panic!("{event:?}"),
@@ -76,7 +76,7 @@ async fn of_five_who_call_at_once_one_talks_and_the_others_are_told() {
             caller.expect("closed").await;
         }
     }
-    u1.shutdown().await.expect("deregistered");
+    soon(u1.shutdown()).await.expect("deregistered");
     for mut caller in callers {
         if caller.address == lucky {
             caller.expect("closed").await;
@@ -116,22 +116,22 @@ async fn a_conversation_that_breaks_is_lost_for_ours_alone() {
         let (u1, _events) = ours("u1@bb", node.address).start().await.expect("registered");
         let mut u2 = EmulatedAgent::start(program, "u2@bb", node.address).await;
         for _ in 0..3 {
-            let mut talk = u1.call(&mi("u2@bb")).await.expect("a conversation");
+            let mut talk = soon(u1.call(&mi("u2@bb"))).await.expect("a conversation");
             u2.expect("begun ").await;
             u2.say("hola").await;
             assert_eq!(next(&mut talk).await, "hola");
             u2.reset().await;
-            let lost = talk.next_line().await.expect_err("RST");
+            let lost = soon(talk.next_line()).await.expect_err("RST");
             assert!(lost.to_string().starts_with("connection lost: "), "{lost}");
-            assert_eq!(talk.next_line().await.expect("once"), None);
+            assert_eq!(soon(talk.next_line()).await.expect("once"), None);
             assert_eq!(talk.send("hola?").await, Err(SendError::Ended));
         }
-        let mut talk = u1.call(&mi("u2@bb")).await.expect("a conversation");
+        let mut talk = soon(u1.call(&mi("u2@bb"))).await.expect("a conversation");
         u2.expect("begun ").await;
         drop(u2);
-        assert_eq!(talk.next_line().await.expect("FIN"), None);
+        assert_eq!(soon(talk.next_line()).await.expect("FIN"), None);
         let mut u3 = EmulatedAgent::start(program, "u3@bb", node.address).await;
-        let talk = u1.call(&mi("u3@bb")).await.expect("it goes on");
+        let talk = soon(u1.call(&mi("u3@bb"))).await.expect("it goes on");
         u3.expect("begun ").await;
         drop(talk);
         u3.expect("closed").await;
@@ -146,7 +146,7 @@ async fn who_ends_it_in_the_middle_of_what_ours_says_is_called_again() {
         let node = TestNode::start("bb", &USERS, directory(&[])).await;
         let (u1, _events) = ours("u1@bb", node.address).start().await.expect("registered");
         let mut u2 = EmulatedAgent::start(program, "u2@bb", node.address).await;
-        let mut talk = u1.call(&mi("u2@bb")).await.expect("a conversation");
+        let mut talk = soon(u1.call(&mi("u2@bb"))).await.expect("a conversation");
         for n in 0..30 {
             talk.send(&format!("line {n}")).await.expect("handed over");
         }
@@ -154,12 +154,12 @@ async fn who_ends_it_in_the_middle_of_what_ours_says_is_called_again() {
         u2.hang_up().await;
         u2.expect("closed").await;
         // What was written goes nowhere, and what was not is told.
-        match talk.next_line().await {
+        match soon(talk.next_line()).await {
             Ok(None) | Err(ConversationError::Unsent(_) | ConversationError::Lost(_)) => {}
             other => panic!("{other:?}"),
         }
         drop(talk);
-        let talk = u1.call(&mi("u2@bb")).await.expect("again");
+        let talk = soon(u1.call(&mi("u2@bb"))).await.expect("again");
         u2.expect("begun ").await;
         drop(talk);
         u2.expect("closed").await;
@@ -214,7 +214,7 @@ async fn a_call_that_is_given_up_is_met_by_a_nickname_and_an_orderly_end() {
         u2.thaw().await;
         assert_eq!(u2.expect("begun ").await, "u1");
         u2.expect("closed").await;
-        assert!(!matches!(calling.await, Ok(Ok(_))), "it was given up");
+        assert!(!matches!(soon(calling).await, Ok(Ok(_))), "it was given up");
         match ending {
             Some(ending) => ending.await.expect("no panic").expect("deregistered"),
             None => {
@@ -243,7 +243,7 @@ async fn a_caller_of_an_agent_that_leaves_is_greeted_and_let_go() {
         let mut u2 = EmulatedAgent::start(program, "u2@bb", node.address).await;
         u2.dial_slowly(u1.listening().into(), Duration::from_millis(500)).await;
         u2.expect("dialled").await;
-        u1.shutdown().await.expect("deregistered");
+        soon(u1.shutdown()).await.expect("deregistered");
         assert_eq!(u2.expect("begun ").await, "u1");
         u2.expect("closed").await;
         u2.end().await;
@@ -258,13 +258,13 @@ async fn an_agent_that_leaves_in_a_conversation_leaves_the_other_at_its_menu() {
         let node = TestNode::start("bb", &USERS, directory(&[])).await;
         let (u1, _events) = ours("u1@bb", node.address).start().await.expect("registered");
         let mut u2 = EmulatedAgent::start(program, "u2@bb", node.address).await;
-        let talk = u1.call(&mi("u2@bb")).await.expect("a conversation");
+        let talk = soon(u1.call(&mi("u2@bb"))).await.expect("a conversation");
         let lines: Vec<_> = (0..20).map(|n| format!("line {n}")).collect();
         for line in &lines {
             talk.send(line).await.expect("handed over");
             u2.say("and back").await;
         }
-        u1.shutdown().await.expect("deregistered");
+        soon(u1.shutdown()).await.expect("deregistered");
         u2.expect("closed").await;
         assert_eq!(u2.heard(), lines);
         u2.end().await;
@@ -288,8 +288,8 @@ async fn an_agent_may_leave_at_any_step_of_a_call() {
             for _ in 0..steps {
                 tokio::task::yield_now().await;
             }
-            u1.shutdown().await.expect("deregistered");
-            let called = calling.await.expect("no panic");
+            soon(u1.shutdown()).await.expect("deregistered");
+            let called = soon(calling).await.expect("no panic");
             u2.read_all().await;
             let calls = u2.all("accepted").len();
             while u2.all("closed").len() < calls {

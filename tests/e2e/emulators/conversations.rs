@@ -6,7 +6,7 @@ use integration_tests::network::{TestNode, directory};
 use mi_agent_core::{Agent, Conversation, Events};
 
 use super::{BOTH, ours};
-use crate::conversation::{incoming, next};
+use crate::conversation::{incoming, next, soon};
 
 /// Our agent of u1 and an emulated one of u2, at our node.
 struct Pair {
@@ -40,7 +40,7 @@ impl Pair {
     }
 
     async fn end(self) {
-        self.agent.shutdown().await.expect("deregistered");
+        soon(self.agent.shutdown()).await.expect("deregistered");
         self.emulator.end().await;
         self.node.stop().await;
     }
@@ -62,7 +62,7 @@ async fn exchange(program: Program, count: usize, ours_calls: bool, ours_ends: b
     let hearing = async {
         let mut heard = Vec::new();
         while heard.len() < count {
-            heard.push(receiver.next_line().await.expect("no loss").expect("a line").raw().to_owned());
+            heard.push(soon(receiver.next_line()).await.expect("no loss").expect("a line").raw().to_owned());
         }
         (heard, receiver)
     };
@@ -80,16 +80,15 @@ async fn exchange(program: Program, count: usize, ours_calls: bool, ours_ends: b
     if ours_ends {
         drop(sender);
         pair.emulator.expect("closed").await;
-        assert_eq!(receiver.next_line().await.expect("no loss"), None);
+        assert_eq!(soon(receiver.next_line()).await.expect("no loss"), None);
     } else {
         pair.emulator.hang_up().await;
-        assert_eq!(receiver.next_line().await.expect("no loss"), None);
+        assert_eq!(soon(receiver.next_line()).await.expect("no loss"), None);
     }
     pair.end().await;
 }
 
-#[tokio::test]
-async fn three_hundred_lines_each_way_arrive() {
+pub(super) async fn three_hundred_lines_each_way_arrive() {
     tokio::join!(
         exchange(L, 300, true, true),
         exchange(L, 300, false, false),
@@ -168,7 +167,7 @@ async fn lines_of_more_than_99_characters_from_an_l_are_shown_and_the_rest_in_st
         talk.send("and back").await.expect("sent");
         assert_eq!(pair.emulator.expect("heard ").await, "and back");
         pair.emulator.hang_up().await;
-        assert_eq!(talk.next_line().await.expect("no loss"), None);
+        assert_eq!(soon(talk.next_line()).await.expect("no loss"), None);
         pair.end().await;
     }
 }
@@ -198,7 +197,7 @@ async fn frames_of_theirs_are_put_together_however_they_come() {
         assert_eq!(next(&mut talk).await, "");
         assert_eq!(next(&mut talk).await, "fin");
         pair.emulator.hang_up().await;
-        assert_eq!(talk.next_line().await.expect("no loss"), None);
+        assert_eq!(soon(talk.next_line()).await.expect("no loss"), None);
         pair.end().await;
     }
 }
@@ -213,8 +212,8 @@ async fn both_may_end_it_at_once() {
             pair.emulator.say("adéu").await;
             pair.emulator.hang_up().await;
             let mut rest = talk.hang_up();
-            assert_eq!(rest.next_line().await.expect("no loss").expect("a line"), "adéu");
-            assert_eq!(rest.next_line().await.expect("no loss"), None);
+            assert_eq!(soon(rest.next_line()).await.expect("no loss").expect("a line"), "adéu");
+            assert_eq!(soon(rest.next_line()).await.expect("no loss"), None);
             pair.emulator.expect("closed").await;
         }
         pair.end().await;

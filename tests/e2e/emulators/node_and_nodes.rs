@@ -63,8 +63,7 @@ async fn every_reason_why_a_user_is_not_found_crosses_the_border() {
 
 /// L asks five times, a second apart. At the fifth question the callee is taken for gone; what it answers to the
 /// others then must not cross the border, where an idle L would make of it what ends its node.
-#[tokio::test]
-async fn who_does_not_answer_is_offline_for_the_other_domain_too() {
+pub(super) async fn who_does_not_answer_is_offline_for_the_other_domain_too() {
     let at_theirs = async |theirs| {
         let peer = peer(theirs).await;
         let node = node_beside(&peer).await;
@@ -103,8 +102,7 @@ async fn who_does_not_answer_is_offline_for_the_other_domain_too() {
 }
 
 /// Two questions wait in it; it answers both, and our asker hears one.
-#[tokio::test]
-async fn a_node_that_is_slow_is_heard_once() {
+pub(super) async fn a_node_that_is_slow_is_heard_once() {
     let scenario = async |theirs| {
         let peer = peer(theirs).await;
         let node = node_beside(&peer).await;
@@ -133,8 +131,7 @@ async fn a_node_that_is_slow_is_heard_once() {
 }
 
 /// S has given up after 2 s. What a node answers more than 5 s after the last question is dropped.
-#[tokio::test]
-async fn a_node_that_answers_too_late_is_not_heard() {
+pub(super) async fn a_node_that_answers_too_late_is_not_heard() {
     let scenario = async |theirs| {
         let peer = peer(theirs).await;
         let node = node_beside(&peer).await;
@@ -163,8 +160,7 @@ async fn a_node_that_answers_too_late_is_not_heard() {
 }
 
 /// The host of the other domain is there, but no node: ICMP errors come to ours, which serves on.
-#[tokio::test]
-async fn a_node_that_is_gone_gives_no_answer() {
+pub(super) async fn a_node_that_is_gone_gives_no_answer() {
     let peer = peer(L).await;
     let node = node_beside(&peer).await;
     peer.end().await;
@@ -246,8 +242,7 @@ async fn answers_that_are_duplicated_cross_the_border_once() {
 }
 
 /// Their asker has been told that there is no such user; the answer that follows would end its node.
-#[tokio::test]
-async fn the_answer_of_a_removed_user_does_not_cross_the_border() {
+pub(super) async fn the_answer_of_a_removed_user_does_not_cross_the_border() {
     for theirs in BOTH {
         let peer = peer(theirs).await;
         let node = node_beside(&peer).await;

@@ -1,5 +1,8 @@
 //! The real programs beside emulators of L and S, as their users see it.
 
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
 use integration_tests::emulators::Program::{L, S};
 use integration_tests::emulators::sockets::{EmulatedAgent, EmulatedNode, fence};
 use integration_tests::programs::{AgentProgram, NodeProgram, Signal};
@@ -10,6 +13,11 @@ fn agent(address: &str, node: &EmulatedNode, arguments: &[&str]) -> AgentProgram
     let mut agent = AgentProgram::start(address, node.address, arguments);
     agent.expect_line("* listening");
     agent
+}
+
+fn listening(agent: &mut AgentProgram) -> SocketAddrV4 {
+    let line = agent.expect_line("* listening");
+    line.rsplit(' ').next().and_then(|at| at.parse().ok()).expect("an address")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,11 +116,32 @@ async fn a_signal_while_a_conversation_begins_leaves_the_other_at_its_menu() {
         x2.expect("closed").await;
 
         let mut x1 = AgentProgram::start("x1@bb", node.address, arguments);
-        let line = x1.expect_line("* listening");
-        let at = line.rsplit(' ').next().and_then(|at| at.parse().ok()).expect("an address");
-        x2.dial_slowly(at, std::time::Duration::from_millis(300)).await;
+        let at = listening(&mut x1);
+        x2.dial_slowly(at, Duration::from_millis(300)).await;
         x2.expect("dialled").await;
         x1.signal(Signal::Terminate);
+        x2.expect("begun x1").await;
+        x2.expect("closed").await;
+        assert_eq!(x1.wait_exit(), 0);
+        x2.end().await;
+        node.end().await;
+    }
+}
+
+/// The caller has connected, and given its nickname, to a program that did not run, and is told to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_in_the_queue_of_a_program_that_ends_is_greeted_and_let_go() {
+    for theirs in BOTH {
+        let node = peer(theirs).await;
+        let arguments: &[_] = if theirs == S { &["--bare-user"] } else { &[] };
+        let mut x1 = AgentProgram::start("x1@bb", node.address, arguments);
+        let at = listening(&mut x1);
+        let mut x2 = agent_at(theirs, "x2@bb", node.address).await;
+        x1.signal(Signal::Stop);
+        x2.dial(at).await;
+        x2.expect("dialled").await;
+        x1.signal(Signal::Terminate);
+        x1.signal(Signal::Continue);
         x2.expect("begun x1").await;
         x2.expect("closed").await;
         assert_eq!(x1.wait_exit(), 0);
@@ -231,6 +260,32 @@ async fn the_rate_limit_bears_a_house_full_of_s_agents() {
     for agent in agents {
         agent.assert_alive();
         assert_eq!(agent.all("S P").len(), 5, "each was answered at the first try");
+    }
+}
+
+/// S asks each 200 ms and gives up after 2 s. A callee who takes more than half of that is asked more than five times
+/// meanwhile, and reached all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_slow_is_not_taken_for_gone_by_the_quick_tries_of_s() {
+    for callee_is in BOTH {
+        let node = NodeProgram::start("bb", &["u1", "u2"], &[]);
+        let mut caller = EmulatedAgent::start(S, "u1@bb", node.address()).await;
+        let mut callee = EmulatedAgent::start(callee_is, "u2@bb", node.address()).await;
+        callee.freeze().await;
+        caller.call("u2@bb").await;
+        for _ in 0..6 {
+            caller.expect("S PL").await;
+        }
+        fence(node.address(), "bb").await;
+        callee.thaw().await;
+        caller.expect("begun u2").await;
+        callee.expect("begun u1").await;
+        callee.read_all().await;
+        fence(node.address(), "bb").await;
+        caller.hang_up().await;
+        callee.expect("closed").await;
+        caller.assert_alive();
+        callee.end().await;
     }
 }
 

@@ -54,6 +54,10 @@ impl Domain {
         self.users.remove(user);
     }
 
+    pub(super) fn forget_all(&mut self) {
+        self.users.values_mut().for_each(|presence| *presence = None);
+    }
+
     /// The user is online at `address`, or offline. `false`: there is no such user.
     pub(super) fn set(&mut self, user: &str, address: Option<SocketAddrV4>) -> bool {
         let Some(presence) = self.users.get_mut(user) else { return false };

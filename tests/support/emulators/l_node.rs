@@ -88,6 +88,10 @@ impl NodeEmulator for LNode {
     fn remove_user(&mut self, user: &str) {
         self.domain.remove_user(user);
     }
+
+    fn restart(&mut self) {
+        self.domain.forget_all();
+    }
 }
 
 /// protocol.md §2.

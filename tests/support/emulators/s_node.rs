@@ -87,6 +87,10 @@ impl NodeEmulator for SNode {
     fn remove_user(&mut self, user: &str) {
         self.domain.remove_user(user);
     }
+
+    fn restart(&mut self) {
+        self.domain.forget_all();
+    }
 }
 
 #[cfg(test)]

@@ -267,7 +267,6 @@ impl DerefMut for EmulatedAgent {
 
 struct Task {
     program: Program,
-    /// Of its host; it calls from there.
     ip: Ipv4Addr,
     nickname: String,
     udp: UdpSocket,
@@ -431,7 +430,7 @@ impl Task {
 
     async fn dial(&mut self, at: SocketAddrV4, pause: Duration) {
         let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind(SocketAddr::new(self.ip.into(), 0)).expect("a free port");
+        socket.bind(SocketAddrV4::new(self.ip, 0).into()).expect("a loopback address");
         match socket.connect(at.into()).await {
             Ok(stream) => {
                 self.transcript.write("dialled".into());

@@ -27,6 +27,7 @@ pub struct EmulatedNode {
 enum Command {
     AddPeer(String, SocketAddrV4),
     RemoveUser(String),
+    Restart,
     AddressOf(String, oneshot::Sender<Option<SocketAddrV4>>),
     Freeze(bool),
     Send(SocketAddrV4, Vec<u8>),
@@ -60,6 +61,11 @@ impl EmulatedNode {
     /// Its administrator removes a user.
     pub async fn remove_user(&self, user: &str) {
         self.command(Command::RemoveUser(user.to_owned())).await;
+    }
+
+    /// Its program is started again, so quickly that nobody sees its port closed: everybody is offline.
+    pub async fn restart(&self) {
+        self.command(Command::Restart).await;
     }
 
     /// Where a user is online, if so.
@@ -156,6 +162,7 @@ impl Task {
         match command {
             Command::AddPeer(domain, node) => self.node.add_peer(&domain, node),
             Command::RemoveUser(user) => self.node.remove_user(&user),
+            Command::Restart => self.node.restart(),
             // Whoever asked may have gone.
             Command::AddressOf(user, answer) => _ = answer.send(self.node.address_of(&user)),
             Command::Freeze(is_frozen) => self.is_frozen = is_frozen,
