@@ -36,7 +36,7 @@ struct Find {
 use Finder::{FuzzTarget, Simulation};
 
 /// Every bug, and how it is found.
-const BUGS: [(&str, Finder); 46] = [
+const BUGS: [(&str, Finder); 47] = [
     // Who is online.
     ("a foreign PD counts", Simulation),
     ("takeover is not denied", Simulation),
@@ -48,6 +48,7 @@ const BUGS: [(&str, Finder); 46] = [
     ("signs of life clear no strikes", Simulation),
     ("a struck user never comes back", Simulation),
     ("a removed user stays online", Simulation),
+    ("a reload cuts nobody off", Simulation),
     // Which answers pass.
     ("an RL passes from anywhere", Simulation),
     ("an RL leaves its request pending", Simulation),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use message_log::Direction;
@@ -219,6 +220,24 @@ impl World {
 
     /// The agent's user asks for something.
     pub(super) fn ask(&mut self, number: usize, kind: LumiRequest) -> Result<(), Violation> {
+        self.ask_by(number, kind, None)
+    }
+
+    /// The agent's user, who has asked to leave, is in a hurry.
+    pub(super) fn hurry(&mut self, number: usize) -> Result<(), Violation> {
+        let schedule = RequestSchedule {
+            attempts: NonZeroU8::new(2).expect("is not 0"),
+            interval: Duration::from_millis(300),
+        };
+        self.ask_by(number, LumiRequest::Deregister, Some(schedule))
+    }
+
+    fn ask_by(
+        &mut self,
+        number: usize,
+        kind: LumiRequest,
+        schedule: Option<RequestSchedule>,
+    ) -> Result<(), Violation> {
         let (now, instant) = (self.now, self.instant());
         let agent = &mut self.agents[number];
         match kind {
@@ -229,8 +248,8 @@ impl World {
         match &mut agent.process {
             None => Ok(()),
             Some(Process::Ours { client, laws, requests }) => {
-                let id = client.request(instant, kind, None);
-                laws.asked(now, id, kind);
+                let id = client.request(instant, kind, schedule);
+                laws.asked(now, id, kind, schedule);
                 requests.push((id, kind));
                 self.our_agent_did(number, Cause::Asked, None)
             }
@@ -312,6 +331,11 @@ impl World {
             Some(Process::Ours { client, .. }) => client.set_busy(is_talking),
             Some(Process::Emulated(emulator)) => emulator.set_busy(is_talking),
         }
+    }
+
+    /// Whether the agent has told its user that it is not registered, and not that it is again.
+    pub(super) fn is_lost(&self, number: usize) -> bool {
+        matches!(&self.agents[number].process, Some(Process::Ours { laws, .. }) if laws.is_lost())
     }
 
     /// Whether all requests of our agents have ended that should have.

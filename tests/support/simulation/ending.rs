@@ -144,7 +144,11 @@ impl World {
 
     fn agents_are_back(&mut self) -> Result<(), Violation> {
         self.requests_are_in_time()?;
-        for agent in self.agents.iter().filter(|agent| agent.program() == Program::Ours) {
+        for (number, agent) in self.agents.iter().enumerate() {
+            if agent.program() != Program::Ours {
+                continue;
+            }
+            ensure!(!self.is_lost(number), AgentsComeBack, "{} says that it is lost", agent.address());
             let node = &self.nodes[agent.home()];
             // Of an emulator it is told by the lookups.
             if node.program() != Program::Ours {

@@ -186,6 +186,12 @@ impl World {
         let (user, home) = (agent.address().user(), agent.home());
         self.statistics.fault("roster changed");
         let is_there = self.nodes[home].roster().contains(&user);
+        if self.rng.u8(0..3) == 0 {
+            let mut users = self.nodes[home].roster().to_vec();
+            users.retain(|other| *other != user && self.rng.u8(0..4) > 0);
+            users.extend((!is_there).then_some(user));
+            return self.reload(home, users);
+        }
         let command = match self.rng.u8(0..4) {
             // Now and then one that has to be refused.
             0 => AdminCommand::Register(user),

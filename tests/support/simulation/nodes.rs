@@ -94,10 +94,10 @@ impl World {
         let others: Vec<_> = peers.iter().filter(|(_, peer)| *peer != at).copied().collect();
         node.process = Some(match node.plan.program {
             Program::Ours => {
-                let roster = Roster::parse(format!("{domain}\n{}\n", users.join("\n")).as_bytes());
+                let roster = roster_of(domain, &node.roster);
                 let settings = &node.plan.settings;
                 let laws = NodeLaws::new(start, domain, at, &node.roster, settings);
-                let ours = OurNode::new(roster.expect("a roster"), at, settings.clone());
+                let ours = OurNode::new(roster, at, settings.clone());
                 Process::Ours(Box::new(ours), Box::new(laws))
             }
             Program::L => Process::Emulated(Box::new(LNode::new(domain.as_str(), &users, &others))),
@@ -156,10 +156,14 @@ impl World {
                 laws.admitted(now, *from.ip(), is_admitted)?;
                 if !is_admitted {
                     self.statistics.fault("datagram over a rate limit");
+                    self.trace.note(now, format_args!("{} keeps it out", node.plan.domain));
                     return Ok(());
                 }
                 self.log.write(node.plan.domain.as_str(), Direction::Received, *from, bytes)?;
                 let handled = ours.handle_datagram(instant, *from, bytes);
+                if let Err(reason) = &handled {
+                    self.trace.note(now, format_args!("{} drops it: {reason}", node.plan.domain));
+                }
                 let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
                 laws.received(now, &datagram, &handled, &outputs, ours)?;
                 self.node_carries_out(number, outputs, Some(&datagram))
@@ -252,6 +256,29 @@ impl World {
         Ok(())
     }
 
+    /// Somebody has edited the file of the roster, and the administrator has the node of ours read it again.
+    pub(super) fn reload(&mut self, number: usize, users: Vec<UserName>) -> Result<(), Violation> {
+        let now = self.now;
+        let node = &mut self.nodes[number];
+        if node.plan.program != Program::Ours {
+            return Ok(());
+        }
+        node.roster = users;
+        let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
+        self.trace.note(now, format_args!("node {} reads {:?}", node.plan.domain, node.roster));
+        let roster = roster_of(node.plan.domain, &node.roster);
+        let taken = ours.handle_roster_reloaded(roster);
+        ensure!(taken.is_ok(), Administration, "{taken:?}");
+        laws.reloaded(now, &node.roster, ours)?;
+        let other = roster_of("other.test".parse().expect("a domain"), &[]);
+        ensure!(
+            ours.handle_roster_reloaded(other).is_err(),
+            Administration,
+            "it took another domain's roster"
+        );
+        laws.reloaded(now, &node.roster, ours)
+    }
+
     fn node_carries_out(
         &mut self,
         number: usize,
@@ -323,6 +350,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+fn roster_of(domain: Domain, users: &[UserName]) -> Roster {
+    let users: String = users.iter().map(|user| format!("{user}\n")).collect();
+    Roster::parse(format!("{domain}\n{users}").as_bytes()).expect("a roster")
 }
 
 /// Datagrams that the socket of a frozen process keeps: what 208 KiB hold of small ones.

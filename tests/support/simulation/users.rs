@@ -7,6 +7,7 @@ use plumi_proto::MiAddress;
 
 use super::agents::Stage;
 use super::laws::Violation;
+use super::scenario::Program;
 use super::world::{Event, World};
 
 impl World {
@@ -23,6 +24,9 @@ impl World {
             }
             Stage::On if self.ending.wants_quiet() => Ok(()),
             Stage::On if agent.may_ask() => self.user_is_free(number),
+            Stage::Leaving if agent.program() == Program::Ours && agent.may_ask() && self.rng.bool() => {
+                self.hurry(number)
+            }
             Stage::Off | Stage::Starting | Stage::On | Stage::Leaving => Ok(()),
         }
     }

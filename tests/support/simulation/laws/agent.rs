@@ -23,9 +23,11 @@ pub(in crate::simulation) struct AgentLaws {
 struct Running {
     id: RequestId,
     kind: LumiRequest,
+    schedule: RequestSchedule,
     /// When it has to be over.
     deadline: Duration,
-    sent: u8,
+    /// How often it may still be sent.
+    may_be_sent: u8,
     last_sent: Option<Duration>,
 }
 
@@ -51,17 +53,35 @@ impl AgentLaws {
         Self { address, node, listening, schedule, running: Vec::new(), is_lost: false }
     }
 
-    /// Its user asks for something.
-    pub(in crate::simulation) fn asked(&mut self, now: Duration, id: RequestId, kind: LumiRequest) {
-        let deadline = now + self.longest();
-        self.running.push(Running { id, kind, deadline, sent: 0, last_sent: None });
+    /// Its user asks for something, perhaps by another schedule than the agent's.
+    pub(in crate::simulation) fn asked(
+        &mut self,
+        now: Duration,
+        id: RequestId,
+        kind: LumiRequest,
+        schedule: Option<RequestSchedule>,
+    ) {
+        let schedule = schedule.unwrap_or(self.schedule);
+        let deadline = now + longest(schedule);
+        if kind == LumiRequest::Deregister {
+            // It takes the place of those before, which end with it.
+            for before in self.running.iter_mut().filter(|before| before.kind == kind) {
+                (before.deadline, before.may_be_sent) = (deadline, 0);
+            }
+        }
+        let may_be_sent = schedule.attempts.get();
+        self.running.push(Running { id, kind, schedule, deadline, may_be_sent, last_sent: None });
+    }
+
+    /// Whether it has told its user that it is not registered, and not that it is again.
+    pub(in crate::simulation) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// It was frozen until now, and no time passed for it.
     pub(in crate::simulation) fn thawed(&mut self, now: Duration) {
-        let longest = self.longest();
         for running in &mut self.running {
-            running.deadline = now + longest;
+            running.deadline = now + longest(running.schedule);
         }
     }
 
@@ -102,10 +122,6 @@ impl AgentLaws {
         Ok(())
     }
 
-    fn longest(&self) -> Duration {
-        self.schedule.interval * u32::from(self.schedule.attempts.get())
-    }
-
     fn sent(&mut self, now: Duration, message: &Message) -> Result<(), Violation> {
         let bytes = message.encode();
         ensure!(bytes.len() <= MAX_MESSAGE, ShortMessages, "{bytes:?}");
@@ -118,16 +134,16 @@ impl AgentLaws {
             // A registration is refreshed, too.
             _ => return Ok(()),
         };
-        let Some(running) = self.running.iter_mut().find(|running| running.kind == kind) else {
+        let running = self.running.iter_mut().filter(|running| running.kind == kind);
+        let Some(running) = running.max_by_key(|running| running.may_be_sent) else {
             ensure!(false, RequestsEnd, "{bytes:?} is sent, and nobody asked for it");
             return Ok(());
         };
-        running.sent += 1;
+        ensure!(running.may_be_sent > 0, RequestsEnd, "{bytes:?} is sent once too often");
+        running.may_be_sent -= 1;
         let passed = running.last_sent.replace(now).map(|last| now - last);
-        let attempts = self.schedule.attempts.get();
-        ensure!(running.sent <= attempts, RequestsEnd, "{bytes:?} is sent for the {}th time", running.sent);
         ensure!(
-            passed.is_none_or(|passed| passed >= self.schedule.interval),
+            passed.is_none_or(|passed| passed >= running.schedule.interval),
             RequestsEnd,
             "{bytes:?} is sent again after {passed:?}"
         );
@@ -202,4 +218,9 @@ impl AgentLaws {
         );
         Ok(())
     }
+}
+
+/// How long a request takes at most.
+fn longest(schedule: RequestSchedule) -> Duration {
+    schedule.interval * u32::from(schedule.attempts.get())
 }

@@ -154,6 +154,25 @@ impl NodeLaws {
         self.agrees(now, node)
     }
 
+    /// The roster was read again, and these are the users now.
+    pub(in crate::simulation) fn reloaded(
+        &mut self,
+        now: Duration,
+        users: &[UserName],
+        node: &Node,
+    ) -> Result<(), Violation> {
+        let gone: Vec<_> = self.registrations.users().filter(|user| !users.contains(user)).collect();
+        for user in gone {
+            self.removed(user, node)?;
+        }
+        for user in users {
+            if !self.registrations.contains(user) {
+                self.registrations.add(*user);
+            }
+        }
+        self.agrees(now, node)
+    }
+
     /// The administrator changed the roster.
     pub(in crate::simulation) fn changed(
         &mut self,
@@ -163,20 +182,19 @@ impl NodeLaws {
     ) -> Result<(), Violation> {
         match change {
             RosterChange::Add(user) => self.registrations.add(user),
-            RosterChange::Remove(user) => {
-                self.registrations.remove(&user);
-                if let Ok(address) = MiAddress::new(&user, &self.domain) {
-                    self.requests.forget(&address);
-                }
-                let address = node.address_of(&user);
-                ensure!(
-                    address.is_none(),
-                    Administration,
-                    "{user} was removed, and is online at {address:?}"
-                );
-            }
+            RosterChange::Remove(user) => self.removed(user, node)?,
         }
         self.agrees(now, node)
+    }
+
+    fn removed(&mut self, user: UserName, node: &Node) -> Result<(), Violation> {
+        self.registrations.remove(&user);
+        if let Ok(address) = MiAddress::new(&user, &self.domain) {
+            self.requests.forget(&address);
+        }
+        let address = node.address_of(&user);
+        ensure!(address.is_none(), Administration, "{user} was removed, and is online at {address:?}");
+        Ok(())
     }
 
     /// The time that the node named has come.
@@ -219,7 +237,10 @@ impl NodeLaws {
 
     fn located(&mut self, step: Step<'_>, locate: Locate, cause: Taint) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
-        self.requests.came(now, locate, from, cause);
+        // One that is dropped prolongs nothing, and is owed nothing.
+        if step.handled.is_ok() {
+            self.requests.came(now, locate, from, cause);
+        }
         if locate.from.domain() == self.domain {
             self.registrations.hear(&locate.from.user(), from, false);
         }
