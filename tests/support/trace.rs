@@ -1,9 +1,10 @@
 //! The message log of a test.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use message_log::{Entry, MessageLayer};
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Every PLUMI message that nodes and agents on this thread send or receive, from [`Trace::start`] until it is
@@ -17,6 +18,7 @@ pub struct Trace {
 impl Trace {
     /// Starts to collect.
     pub fn start() -> Self {
+        LazyLock::force(&SECOND);
         let entries = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&entries);
         let layer = MessageLayer::new(move |entry: &Entry| {
@@ -43,3 +45,7 @@ impl Trace {
         entries.iter().filter(|entry| entry.party() == party).map(show).collect()
     }
 }
+
+/// A second subscriber besides that of the first [`Trace`]. While there is one alone, tracing asks that of the thread
+/// on which an event first happens in its place: if that thread has none, nobody is told of the event ever after.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
