@@ -1,7 +1,7 @@
 //! An administrator who changes the roster all the time, and what is to be found of it in the end.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fastrand::Rng;
 use integration_tests::programs::NodeProgram;
@@ -95,7 +95,8 @@ fn is_confirmation(line: &str) -> bool {
 }
 
 /// The files beside the roster in the folder of a node: temporary ones.
-pub(super) fn beside_the_roster(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn beside_the_roster(folder: &Path) -> Vec<String> {
     let files = fs::read_dir(folder.join("config")).expect("a folder");
-    files.map(|file| file.expect("a file").path()).filter(|file| !file.ends_with("nodelumi.cfg")).collect()
+    let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != "nodelumi.cfg").collect()
 }

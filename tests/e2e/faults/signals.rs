@@ -27,7 +27,7 @@ fn a_node_told_to_end_under_load_leaves_everything_whole() {
             load.assert_logged(&node);
             assert!(node.log_text().ends_with('\n'), "the log ends within a line");
             changes.saved(&node, node.folder());
-            assert!(beside_the_roster(node.folder()).is_empty());
+            assert_eq!(beside_the_roster(node.folder()), [""; 0]);
         }
     });
 }
