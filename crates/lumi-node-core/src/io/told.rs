@@ -1,8 +1,9 @@
 //! The diagnostics of a test.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 
 /// What is told on this thread, from [`Told::start`] until it is dropped.
@@ -16,6 +17,7 @@ struct Text(Arc<Mutex<Vec<u8>>>);
 
 impl Told {
     pub(super) fn start() -> Self {
+        LazyLock::force(&OTHERS);
         let text = Text::default();
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone());
@@ -45,5 +47,28 @@ impl Write for Text {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// While a process has one subscriber only, tracing asks the first thread that comes to an event whether anybody wants
+/// it, and remembers the answer for all: a thread without a subscriber would silence the others.
+static OTHERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
+
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_to_a_thread_that_nobody_listens_to() {
+        fn tell() {
+            tracing::warn!("heard");
+        }
+        let told = Told::start();
+        thread::spawn(tell).join().unwrap();
+        assert_eq!(told.lines("heard").len(), 0, "it is told elsewhere");
+        tell();
+        assert_eq!(told.lines("heard").len(), 1);
     }
 }
