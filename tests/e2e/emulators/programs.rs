@@ -259,8 +259,9 @@ async fn the_rate_limit_bears_a_house_full_of_s_agents() {
     }
     for agent in agents {
         agent.assert_alive();
-        assert_eq!(agent.all("S P").len(), 5, "each was answered at the first try");
     }
+    // It would say that it keeps somebody out.
+    assert_eq!(node.stderr(), [""; 0]);
 }
 
 /// S asks each 200 ms and gives up after 2 s. A callee who takes more than half of that is asked more than five times
