@@ -122,6 +122,14 @@ impl Program {
         self.output.lock().stderr.clone()
     }
 
+    /// Its process.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     /// Bytes of memory that it has in use, pages shared with others included.
     ///
     /// # Panics
