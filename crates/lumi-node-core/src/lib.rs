@@ -23,6 +23,7 @@
 
 mod io {
     pub(crate) mod administrator;
+    mod datagrams;
     mod durable;
     pub(crate) mod roster_file;
     mod routes;

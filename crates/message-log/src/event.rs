@@ -1,5 +1,6 @@
 //! The event, as tracing carries it.
 
+use std::mem;
 use std::net::SocketAddrV4;
 
 use tracing::Level;
@@ -10,15 +11,58 @@ use tracing::Level;
 /// is the whole datagram, whatever its length. The line is written when this returns, so it is called before
 /// the datagram leaves: no one sees a reply that the log lacks.
 pub fn sent(party: &str, remote: SocketAddrV4, message: &[u8]) {
-    emit(Direction::Sent, party, remote, message);
+    emit(Direction::Sent, party, remote, message, false);
 }
 
 /// Says that `party` received `message` from `remote`. As [`sent`].
 pub fn received(party: &str, remote: SocketAddrV4, message: &[u8]) {
-    emit(Direction::Received, party, remote, message);
+    emit(Direction::Received, party, remote, message, false);
 }
 
-fn emit(direction: Direction, party: &str, remote: SocketAddrV4, message: &[u8]) {
+/// Messages of one party whose lines are written together, in the order in which they were told: a party that
+/// handles many at once pays for one call of the system.
+///
+/// Lines wait for [`Batch::write`], which comes before any of what was sent leaves. They may be written sooner, and
+/// are when the batch is dropped.
+#[derive(Debug)]
+pub struct Batch {
+    party: String,
+    has_lines: bool,
+}
+
+impl Batch {
+    /// For the messages of `party`, see [`sent`].
+    pub fn new(party: impl Into<String>) -> Self {
+        Self { party: party.into(), has_lines: false }
+    }
+
+    /// As [`sent`], but that the line may wait.
+    pub fn sent(&mut self, remote: SocketAddrV4, message: &[u8]) {
+        self.has_lines = true;
+        emit(Direction::Sent, &self.party, remote, message, true);
+    }
+
+    /// As [`received`], but that the line may wait.
+    pub fn received(&mut self, remote: SocketAddrV4, message: &[u8]) {
+        self.has_lines = true;
+        emit(Direction::Received, &self.party, remote, message, true);
+    }
+
+    /// Writes the lines that wait. They are written when this returns.
+    pub fn write(&mut self) {
+        if mem::take(&mut self.has_lines) {
+            tracing::event!(target: TARGET, Level::INFO, party = self.party, write = true);
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
+fn emit(direction: Direction, party: &str, remote: SocketAddrV4, message: &[u8], waits: bool) {
     // All of it is values that tracing hands on as they are: nothing is formatted, nothing allocated.
     tracing::event!(
         target: TARGET,
@@ -29,6 +73,7 @@ fn emit(direction: Direction, party: &str, remote: SocketAddrV4, message: &[u8])
         port = remote.port(),
         message = &message[..message.len().min(MAX_KEPT)],
         length = message.len(),
+        waits,
     );
 }
 

@@ -12,7 +12,7 @@ use crate::event::{Direction, TARGET};
 use crate::recorder::Recorder;
 
 /// The layer that gives every message to a [`Sink`], one at a time and before [`sent`](crate::sent) or
-/// [`received`](crate::received) returns.
+/// [`received`](crate::received) returns; those of a [`Batch`](crate::Batch) are written at its end.
 ///
 /// It takes only events of [`TARGET`]. A filter for diagnostics belongs to the layer of diagnostics
 /// (`with_filter`): one for all layers that drops INFO would silence this layer as well.
@@ -53,8 +53,14 @@ impl<S: Subscriber, K: Sink> Layer<S> for MessageLayer<K> {
         let State { entry, sink } = &mut *state;
         let mut recorder = Recorder::new(entry);
         event.record(&mut recorder);
-        if recorder.is_complete() && self.only.as_ref().is_none_or(|party| *party == entry.party) {
-            sink.write(entry);
+        let (is_message, waits, writes) = (recorder.is_complete(), recorder.waits(), recorder.writes());
+        if is_message && self.only.as_ref().is_none_or(|party| *party == entry.party) {
+            sink.take(entry);
+            if !waits {
+                sink.write();
+            }
+        } else if writes {
+            sink.write();
         }
     }
 }
@@ -68,11 +74,15 @@ impl<K> fmt::Debug for MessageLayer<K> {
 /// Where messages go: a log, or the screen of an administrator. Closures are sinks.
 pub trait Sink: Send + 'static {
     /// Takes one message. A sender waits for it, and all others that log; it must not send messages itself.
-    fn write(&mut self, entry: &Entry);
+    fn take(&mut self, entry: &Entry);
+
+    /// Puts what it has taken where it belongs, if it keeps anything back. Called after every message but those of a
+    /// [`Batch`](crate::Batch), and at the end of that.
+    fn write(&mut self) {}
 }
 
 impl<F: FnMut(&Entry) + Send + 'static> Sink for F {
-    fn write(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &Entry) {
         self(entry);
     }
 }

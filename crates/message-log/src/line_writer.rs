@@ -14,14 +14,15 @@ use crate::file::open_log;
 use crate::layer::Sink;
 use crate::rotation::Rotation;
 
-/// Writes the line of each message, with a line end, in one call of `write` and with no buffer of its own.
+/// Writes the line of each message, with a line end. Lines that are told together are written in one call of
+/// `write`, and any other one in a call of its own; nothing stays in a buffer.
 ///
-/// A write that fails (a full disk, say) loses its line and nothing else: it is counted, the next line is
-/// tried again, and begins on a line of its own even if a part of the lost one was written.
+/// A write that fails (a full disk, say) loses its lines and nothing else: they are counted, the next ones are
+/// tried again, and begin on a line of their own even if a part of a lost one was written.
 pub struct LineWriter<W> {
     log: Log<W>,
-    /// The line that is being written; kept for its memory.
-    line: Vec<u8>,
+    /// Lines that are yet to be written.
+    lines: Vec<u8>,
     /// `None` if what is written to cannot be put aside.
     rotation: Option<Rotation<W>>,
     lost: u64,
@@ -36,7 +37,7 @@ impl<W: Write> LineWriter<W> {
     pub fn new(writer: W) -> Self {
         Self {
             log: Log { writer, torn: false, size: 0 },
-            line: Vec::with_capacity(MAX_LINE),
+            lines: Vec::with_capacity(MAX_WAITING + MAX_LINE),
             rotation: None,
             lost: 0,
             reported: None,
@@ -53,25 +54,57 @@ impl<W: Write> LineWriter<W> {
         Self { on_failure: Box::new(report), ..self }
     }
 
-    fn write_line(&mut self, now: impl Fn() -> Instant) -> io::Result<()> {
-        // In the file that the line was torn in.
-        if self.log.torn {
-            self.log.write(b"\n")?;
-        }
-        if let Some(rotation) = &mut self.rotation
-            && rotation.is_due(self.log.size, self.line.len())
-        {
-            match rotation.rotate(&self.log.writer, now()) {
-                Ok(Some(writer)) => self.log = Log { writer, torn: false, size: 0 },
-                Ok(None) => {}
-                Err(error) => (self.on_failure)(LogFailure::Grows { error }),
+    /// A line was added to those that wait, at `start`. Writes those before it if it has no room in their file.
+    fn added(&mut self, start: usize, now: impl Fn() -> Instant) {
+        let length = self.lines.len() - start;
+        if self.is_full(start, length) {
+            self.write_lines(start, &now);
+            // Not if they could not be written.
+            if self.is_full(0, length) {
+                self.put_aside(now());
             }
         }
-        self.log.write(&self.line)
+        if self.lines.len() >= MAX_WAITING {
+            self.write_lines(self.lines.len(), now);
+        }
     }
 
-    fn lose(&mut self, error: io::Error, now: Instant) {
-        self.lost += 1;
+    /// Whether the file has no room for `length` bytes after `waiting` others.
+    fn is_full(&self, waiting: usize, length: usize) -> bool {
+        let size = self.log.size.saturating_add(waiting as u64);
+        self.rotation.as_ref().is_some_and(|rotation| rotation.is_due(size, length))
+    }
+
+    /// Writes the first `length` bytes of the lines that wait, which are whole lines.
+    fn write_lines(&mut self, length: usize, now: impl Fn() -> Instant) {
+        if length == 0 {
+            return;
+        }
+        let mut written = 0;
+        if let Err(error) =
+            self.log.end_torn_line().and_then(|()| self.log.write(&self.lines[..length], &mut written))
+        {
+            let lost = self.lines[written..length].iter().filter(|&&byte| byte == b'\n').count();
+            self.lose(lost as u64, error, now());
+        }
+        self.lines.drain(..length);
+    }
+
+    fn put_aside(&mut self, now: Instant) {
+        let Some(rotation) = &mut self.rotation else { return };
+        // In the file that the line was torn in. It is lost, and was told; if this fails as well, so does the next.
+        if self.log.end_torn_line().is_err() {
+            return;
+        }
+        match rotation.rotate(&self.log.writer, now) {
+            Ok(Some(writer)) => self.log = Log { writer, torn: false, size: 0 },
+            Ok(None) => {}
+            Err(error) => (self.on_failure)(LogFailure::Grows { error }),
+        }
+    }
+
+    fn lose(&mut self, lines: u64, error: io::Error, now: Instant) {
+        self.lost += lines;
         if self.reported.is_none_or(|reported| now.duration_since(reported) >= REPORT_INTERVAL) {
             self.reported = Some(now);
             (self.on_failure)(LogFailure::Lost { error, lines: self.lost });
@@ -124,12 +157,14 @@ impl LineWriter<File> {
 }
 
 impl<W: Write + Send + 'static> Sink for LineWriter<W> {
-    fn write(&mut self, entry: &Entry) {
-        self.line.clear();
-        writeln!(self.line, "{entry}").expect("a Vec takes everything");
-        if let Err(error) = self.write_line(now) {
-            self.lose(error, now());
-        }
+    fn take(&mut self, entry: &Entry) {
+        let start = self.lines.len();
+        writeln!(self.lines, "{entry}").expect("a Vec takes everything");
+        self.added(start, now);
+    }
+
+    fn write(&mut self) {
+        self.write_lines(self.lines.len(), now);
     }
 }
 
@@ -153,14 +188,21 @@ struct Log<W> {
 }
 
 impl<W: Write> Log<W> {
-    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    /// What follows begins on a line of its own.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        if self.torn { self.write(b"\n", &mut 0) } else { Ok(()) }
+    }
+
+    /// Writes `bytes`, and adds to `written` how many of them are written.
+    fn write(&mut self, mut bytes: &[u8], written: &mut usize) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.writer.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    let (done, rest) = bytes.split_at(written);
+                Ok(count) => {
+                    let (done, rest) = bytes.split_at(count);
                     self.torn = !done.ends_with(b"\n");
-                    self.size += written as u64;
+                    self.size += count as u64;
+                    *written += count;
                     bytes = rest;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -224,6 +266,10 @@ fn now() -> Instant {
 /// How long a [`LineWriter`] that has reported a failure is silent about more of them.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// Lines of so many bytes wait no longer: hundreds of them, so that one more call of the system costs each next to
+/// nothing.
+const MAX_WAITING: usize = 32 * 1024;
+
 /// The most bytes of a line: each of a message's may become four, and all else fits 64.
 const MAX_LINE: usize = 4 * MAX_KEPT + 64;
 
@@ -245,7 +291,7 @@ mod tests {
         let start = now();
         let seconds = [0, 1, 59, 60, 61, 119, 120, 500, 501];
         for second in seconds {
-            log.lose(io::ErrorKind::StorageFull.into(), start + Duration::from_secs(second));
+            log.lose(1, io::ErrorKind::StorageFull.into(), start + Duration::from_secs(second));
         }
         assert_eq!(reports.try_iter().collect::<Vec<_>>(), [1, 4, 7, 8]);
     }
@@ -264,8 +310,7 @@ mod tests {
         });
         let start = now();
         let mut write = |second| {
-            log.line = format!("at {second:03}\n").into_bytes();
-            log.write_line(|| start + Duration::from_secs(second)).unwrap();
+            write_line(&mut log, &format!("at {second:03}\n"), start + Duration::from_secs(second));
             reports.try_iter().count()
         };
         let reported = [0, 1, 2, 60, 61, 120].map(&mut write);
@@ -286,8 +331,7 @@ mod tests {
         let start = now();
         let mut write = |second, begin| {
             log.rotation.as_mut().unwrap().begin = begin;
-            log.line = format!("at {second:03}\n").into_bytes();
-            log.write_line(|| start + Duration::from_secs(second)).unwrap();
+            write_line(&mut log, &format!("at {second:03}\n"), start + Duration::from_secs(second));
         };
         for second in 0..3 {
             write(second, |_, _| Err(io::ErrorKind::QuotaExceeded.into()));
@@ -296,5 +340,12 @@ mod tests {
         let read = |name| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!([read("log.1"), read("log")], ["at 000\nat 001\nat 002\n", "at 061\n"]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    fn write_line<W: Write>(log: &mut LineWriter<W>, line: &str, now: Instant) {
+        let start = log.lines.len();
+        log.lines.extend_from_slice(line.as_bytes());
+        log.added(start, || now);
+        log.write_lines(log.lines.len(), || now);
     }
 }

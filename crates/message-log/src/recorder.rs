@@ -13,16 +13,28 @@ use crate::event::Direction;
 pub(crate) struct Recorder<'a> {
     entry: &'a mut Entry,
     recorded: usize,
+    waits: bool,
+    writes: bool,
 }
 
 impl<'a> Recorder<'a> {
     pub(crate) fn new(entry: &'a mut Entry) -> Self {
-        Self { entry, recorded: 0 }
+        Self { entry, recorded: 0, waits: false, writes: false }
     }
 
     /// Whether every field was there. An event that someone else gave this target is no message.
     pub(crate) fn is_complete(&self) -> bool {
         self.recorded == FIELDS
+    }
+
+    /// Whether the line need not be written yet.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Whether the event is no message, but says that what waits is to be written.
+    pub(crate) fn writes(&self) -> bool {
+        self.writes
     }
 
     fn number(&mut self, field: &str, value: u64) -> Option<()> {
@@ -46,9 +58,17 @@ impl Visit for Recorder<'_> {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        if field.name() == "sent" {
-            self.entry.direction = if value { Direction::Sent } else { Direction::Received };
-            self.recorded += 1;
+        match field.name() {
+            "sent" => {
+                self.entry.direction = if value { Direction::Sent } else { Direction::Received };
+                self.recorded += 1;
+            }
+            "waits" => {
+                self.waits = value;
+                self.recorded += 1;
+            }
+            "write" => self.writes = value,
+            _ => {}
         }
     }
 
@@ -69,4 +89,4 @@ impl Visit for Recorder<'_> {
 }
 
 /// How many fields an event has.
-const FIELDS: usize = 6;
+const FIELDS: usize = 7;

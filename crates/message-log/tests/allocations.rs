@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddrV4;
 
-use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer, Sink, received, sent};
+use message_log::{Batch, DEFAULT_MAX_SIZE, LineWriter, MessageLayer, Sink, received, sent};
 use tracing_subscriber::layer::SubscriberExt;
 
 #[test]
@@ -19,12 +19,19 @@ fn allocations(sink: impl Sink) -> u64 {
     let layer = MessageLayer::new(sink).only("laura@bb.com");
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         sent("laura@bb.com", remote, b"PRlaura@bb.com");
+        let mut batch = Batch::new("laura@bb.com");
         let allocations = allocation_counter::measure(|| {
             for _ in 0..100 {
                 sent("laura@bb.com", remote, b"PRlaura@bb.com");
                 received("laura@bb.com", remote, b"RR0");
                 received("laura@bb.com", remote, &[0xff; 2000]);
             }
+            // More than are written at once.
+            for _ in 0..1000 {
+                batch.received(remote, b"PRlaura@bb.com");
+                batch.sent(remote, b"RR0");
+            }
+            batch.write();
         });
         allocations.count_total
     })

@@ -2,24 +2,26 @@
 //! the one that is asked for. The one file that names quinn-udp.
 
 use std::future::Future;
-use std::io::{self, IoSliceMut};
-use std::iter;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::datagrams::{BUFFERS, Datagrams, Received};
+
 /// What a node needs of a socket. There is [`NodeSocket`], and in tests one that fails as it is told to.
 pub(super) trait DatagramSocket {
-    /// Waits for datagrams. Cancel safe.
-    fn receive(&mut self, buffer: &mut [u8]) -> impl Future<Output = io::Result<Received>> + Send;
+    /// Waits for datagrams, and takes as many as have come and have room. Cancel safe.
+    fn receive(&mut self, datagrams: &mut Datagrams) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Receives datagrams that have come already.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are none.
-    fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
+    fn try_receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()>;
 
     /// Sends a datagram to `to`, from the address `source` of this host or from the one that the kernel chooses.
     /// Never waits.
@@ -29,35 +31,14 @@ pub(super) trait DatagramSocket {
     fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()>;
 }
 
-/// What lies in the buffer: one datagram, or several of the same sender, which some kernels and network cards hand
-/// over together.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Received {
-    pub(super) from: SocketAddrV4,
-    /// Which address of this host it was sent to, if that is not the only one that the socket is bound to.
-    pub(super) to: Option<Ipv4Addr>,
-    /// Of all together.
-    pub(super) length: usize,
-    /// Of each but the last, which may be shorter.
-    pub(super) stride: usize,
-}
-
-impl Received {
-    /// One by one, at least one.
-    pub(super) fn datagrams<'b>(&self, buffer: &'b [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b> {
-        let stride = self.stride.max(1);
-        // There is a first one even if it is empty.
-        let (first, others) = buffer[..self.length].split_at(self.length.min(stride));
-        iter::once(first).chain(others.chunks(stride))
-    }
-}
-
 /// The socket of a node.
 #[derive(Debug)]
 pub(super) struct NodeSocket {
     socket: UdpSocket,
     options: UdpSocketState,
     is_wildcard: bool,
+    /// Of what was received last; kept because making it anew costs more than filling it.
+    metadata: [RecvMeta; BUFFERS],
 }
 
 impl NodeSocket {
@@ -65,52 +46,69 @@ impl NodeSocket {
     pub(super) fn new(socket: UdpSocket, local: SocketAddrV4) -> io::Result<Self> {
         // Forbids fragments, too, without harm: nothing a node sends has more than 100 bytes.
         let options = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // Congestion marks, which quinn-udp asks for, are of no use here, and the kernel would write them with each
+        // datagram.
+        SockRef::from(&socket).set_recv_tos_v4(false)?;
         if options.recv_buffer_size(UdpSockRef::from(&socket))? < RECEIVE_BUFFER {
             // The kernel gives as much of it as the system's settings let it.
             options.set_recv_buffer_size(UdpSockRef::from(&socket), RECEIVE_BUFFER)?;
         }
-        Ok(Self { socket, options, is_wildcard: local.ip().is_unspecified() })
+        let metadata = [RecvMeta::default(); BUFFERS];
+        Ok(Self { socket, options, is_wildcard: local.ip().is_unspecified(), metadata })
     }
 
-    fn receive_now(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let mut metadata = [RecvMeta::default()];
-        self.options.recv(UdpSockRef::from(&self.socket), &mut [IoSliceMut::new(buffer)], &mut metadata)?;
-        let [RecvMeta { addr, len, stride, dst_ip, .. }] = metadata;
-        let SocketAddr::V4(from) = addr else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
-        let to = match dst_ip {
-            Some(IpAddr::V4(ip)) if self.is_wildcard => Some(ip),
-            _ => None,
-        };
-        Ok(Received { from, to, length: len, stride })
-    }
-
-    fn send_from(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, contents: &[u8]) -> io::Result<()> {
-        let src_ip = source.map(IpAddr::V4);
-        let datagram =
-            Transmit { destination: SocketAddr::V4(to), ecn: None, contents, segment_size: None, src_ip };
-        // Of the kernel and not of tokio, which would first have to hear that there is room again.
+    fn send_from(&self, to: SocketAddrV4, source: Ipv4Addr, contents: &[u8]) -> io::Result<()> {
+        let (destination, src_ip) = (SocketAddr::V4(to), Some(IpAddr::V4(source)));
+        let datagram = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
         self.options.try_send(UdpSockRef::from(&self.socket), &datagram)
+    }
+
+    /// From the address that the kernel chooses, for which it needs to be told less.
+    fn send_plainly(&self, to: SocketAddrV4, datagram: &[u8]) -> io::Result<()> {
+        // Of the kernel and not of tokio, which would first have to hear that there is room again.
+        SockRef::from(&self.socket).send_to(datagram, &to.into()).map(drop)
     }
 }
 
 impl DatagramSocket for NodeSocket {
-    async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        self.socket.async_io(Interest::READABLE, || self.receive_now(buffer)).await
+    async fn receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
+        let Self { socket, options, is_wildcard, metadata } = self;
+        let receive = || receive(options, UdpSockRef::from(&*socket), *is_wildcard, metadata, datagrams);
+        socket.async_io(Interest::READABLE, receive).await
     }
 
-    fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        self.receive_now(buffer)
+    fn try_receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
+        let socket = UdpSockRef::from(&self.socket);
+        receive(&self.options, socket, self.is_wildcard, &mut self.metadata, datagrams)
     }
 
     fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()> {
+        let Some(source) = source else { return self.send_plainly(to, datagram) };
         match self.send_from(to, source, datagram) {
             // Nothing can be sent from it: a broadcast address, or one that this host has no more.
-            Err(error) if source.is_some() && is_about_addresses(&error) => {
-                self.send_from(to, None, datagram)
-            }
+            Err(error) if is_about_addresses(&error) => self.send_plainly(to, datagram),
             sent => sent,
         }
     }
+}
+
+fn receive(
+    options: &UdpSocketState,
+    socket: UdpSockRef<'_>,
+    is_wildcard: bool,
+    metadata: &mut [RecvMeta],
+    datagrams: &mut Datagrams,
+) -> io::Result<()> {
+    let received = options.recv(socket, &mut datagrams.slices(), metadata)?;
+    for RecvMeta { addr, len, stride, dst_ip, .. } in &metadata[..received] {
+        let SocketAddr::V4(from) = *addr else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
+        let to = match *dst_ip {
+            Some(IpAddr::V4(ip)) if is_wildcard => Some(ip),
+            _ => None,
+        };
+        datagrams.add(Received { from, to, length: *len, stride: *stride });
+    }
+    Ok(())
 }
 
 /// Whether it is the addresses that do not go together.
@@ -119,10 +117,6 @@ fn is_about_addresses(error: &io::Error) -> bool {
 
     matches!(error.kind(), AddrNotAvailable | InvalidInput | NetworkUnreachable)
 }
-
-/// What a buffer to receive in has to hold: the longest datagram, and more than several come to together. With one
-/// byte less, the log would not tell the true length of one that is too long.
-pub(super) const BUFFER: usize = 65_535;
 
 /// What the kernel is asked to keep for the node while that is at something else: 1,000 datagrams or more, each with
 /// what the kernel needs for itself, which is 10 ms of 100,000 a second.
@@ -149,15 +143,16 @@ mod tests {
             src_ip: None,
         };
         options.try_send(UdpSockRef::from(&sender), &together).unwrap();
-        let mut buffer = vec![0; BUFFER];
+        let mut datagrams = Datagrams::new();
         let mut seen = Vec::new();
         // One receive or several, as the kernel likes.
         while seen.len() < 3 {
-            let received =
-                timeout(DEADLINE, node.receive(&mut buffer)).await.expect("there is more").unwrap();
-            assert_eq!(SocketAddr::V4(received.from), sender.local_addr().unwrap());
-            assert_eq!(received.to, Some(*at.ip()));
-            seen.extend(received.datagrams(&buffer).map(|datagram| datagram.escape_ascii().to_string()));
+            timeout(DEADLINE, node.receive(&mut datagrams)).await.expect("there is more").unwrap();
+            for (received, datagram) in datagrams.iter() {
+                assert_eq!(SocketAddr::V4(received.from), sender.local_addr().unwrap());
+                assert_eq!(received.to, Some(*at.ip()));
+                seen.push(datagram.escape_ascii().to_string());
+            }
         }
         assert_eq!(seen, ["PRlaura", "PRpere.", ".PRjoan"]);
     }
@@ -166,31 +161,36 @@ mod tests {
     async fn a_datagram_is_one_and_whole_whatever_its_length() {
         let (mut node, at) = node_socket("127.0.0.5").await;
         let sender = std::net::UdpSocket::bind("127.0.0.9:0").unwrap();
-        let mut buffer = vec![0; BUFFER];
+        let mut datagrams = Datagrams::new();
         for length in [0, 1, 100, 101, 1_473, 65_507] {
             sender.send_to(&vec![b'x'; length], at).unwrap();
-            let received = timeout(DEADLINE, node.receive(&mut buffer)).await.expect("it comes").unwrap();
-            let lengths: Vec<_> = received.datagrams(&buffer).map(<[u8]>::len).collect();
-            assert_eq!(lengths, [length]);
-            assert_eq!(received.to, None, "there is only one address it can have come to");
+            timeout(DEADLINE, node.receive(&mut datagrams)).await.expect("it comes").unwrap();
+            let seen: Vec<_> =
+                datagrams.iter().map(|(received, datagram)| (received.to, datagram.len())).collect();
+            assert_eq!(seen, [(None, length)], "there is only one address it can have come to");
         }
-        assert_eq!(node.try_receive(&mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(node.try_receive(&mut datagrams).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
-    #[test]
-    fn a_buffer_is_split_at_its_strides() {
-        let split = |length, stride| {
-            let from = "127.0.0.9:1".parse().unwrap();
-            let received = Received { from, to: None, length, stride };
-            received.datagrams(&[0; 100]).map(<[u8]>::len).collect::<Vec<_>>()
-        };
-        assert_eq!(split(0, 0), [0]);
-        assert_eq!(split(0, 5), [0]);
-        assert_eq!(split(5, 5), [5]);
-        assert_eq!(split(3, 5), [3]);
-        assert_eq!(split(10, 5), [5, 5]);
-        assert_eq!(split(11, 5), [5, 5, 1]);
-        assert_eq!(split(2, 0), [1, 1], "a stride that no kernel tells ends as well");
+    #[tokio::test]
+    async fn those_that_wait_are_received_together_and_in_order() {
+        let (mut node, at) = node_socket("127.0.0.5").await;
+        let senders = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.9:0").unwrap());
+        for (sender, number) in senders.iter().cycle().zip(0..40_u8) {
+            sender.send_to(&[number], at).unwrap();
+        }
+        let ports = senders.map(|sender| sender.local_addr().unwrap().port());
+        let mut datagrams = Datagrams::new();
+        let mut seen = Vec::new();
+        for count in [BUFFERS, 40 - BUFFERS] {
+            timeout(DEADLINE, node.receive(&mut datagrams)).await.expect("there is more").unwrap();
+            seen.extend(datagrams.iter().map(|(received, datagram)| (received.from.port(), datagram[0])));
+            assert_eq!(datagrams.iter().count(), count);
+        }
+        let expected: Vec<_> = ports.into_iter().cycle().zip(0..40).collect();
+        assert_eq!(seen, expected);
+        assert_eq!(node.try_receive(&mut datagrams).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(datagrams.iter().count(), 0);
     }
 
     #[tokio::test]

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lumi_dns::{FoundNode, LookupError, NodeDirectory};
-use plumi_proto::Domain;
+use message_log::Batch;
+use plumi_proto::{Domain, EncodedMessage};
 use tokio::time;
 use tracing::{debug, info, warn};
 
 use super::administrator::{AdminEvent, Administration};
+use super::datagrams::{Datagrams, Received};
 use super::routes::Routes;
-use super::socket::{BUFFER, DatagramSocket, Received};
+use super::socket::DatagramSocket;
 use super::tally::Tally;
 use crate::state::lookups::LookupId;
 use crate::state::node::{Node, Output};
@@ -27,6 +29,9 @@ pub(super) struct Task<S> {
     lookups: FuturesUnordered<BoxFuture<'static, (LookupId, Result<FoundNode, LookupError>)>>,
     administration: Option<Administration>,
     local: SocketAddrV4,
+    log: Batch,
+    /// What is to be sent once its lines are in the log.
+    outbox: Vec<(SocketAddrV4, EncodedMessage)>,
     routes: Routes,
     kept_out: Tally,
     unreceived: Tally,
@@ -41,7 +46,7 @@ pub(super) struct Task<S> {
 
 /// What happened.
 enum Event {
-    Received(io::Result<Received>),
+    Received(io::Result<()>),
     Resolved(LookupId, Result<FoundNode, LookupError>),
     Admin(AdminEvent),
     Timeout,
@@ -58,11 +63,13 @@ impl<S: DatagramSocket> Task<S> {
         administration: Option<Administration>,
     ) -> Self {
         Self {
+            log: Batch::new(node.domain().as_str()),
             node,
             directory,
             lookups: FuturesUnordered::new(),
             administration,
             local,
+            outbox: Vec::with_capacity(MAX_OUTBOX),
             routes: Routes::default(),
             kept_out: Tally::default(),
             unreceived: Tally::default(),
@@ -76,12 +83,12 @@ impl<S: DatagramSocket> Task<S> {
     /// Serves until `shutdown` is ready, and then what has come before.
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
-        let mut buffer = vec![0; BUFFER];
+        let mut datagrams = Datagrams::new();
         loop {
-            let event = self.next_event(&mut buffer, shutdown.as_mut()).await;
+            let event = self.next_event(&mut datagrams, shutdown.as_mut()).await;
             let now = now();
             match event {
-                Event::Received(Ok(received)) => self.serve(now, &received, &buffer),
+                Event::Received(Ok(())) => self.serve(now, &datagrams),
                 Event::Received(Err(error)) => self.fail_to_receive(now, &error),
                 Event::Resolved(id, answer) => self.node.handle_resolved(now, id, &answer),
                 Event::Admin(event) => {
@@ -92,23 +99,24 @@ impl<S: DatagramSocket> Task<S> {
                 Event::Timeout => self.node.handle_timeout(now),
                 Event::Shutdown => break,
             }
-            self.drain();
+            self.take_down();
+            self.send();
         }
         if let Some(administration) = &mut self.administration {
             administration.finish(now(), &mut self.node).await;
         }
-        self.serve_the_rest(&mut buffer);
+        self.serve_the_rest(&mut datagrams);
     }
 
     /// Serves what has come before the end: who is not answered asks again, at a port that is closed then, and
     /// the ICMP error that tells it so ends some agents.
-    fn serve_the_rest(&mut self, buffer: &mut [u8]) {
+    fn serve_the_rest(&mut self, datagrams: &mut Datagrams) {
         let (mut served, mut errors) = (0, 0);
         while served < MAX_REST && errors < MAX_REST_ERRORS {
-            match self.socket.try_receive(buffer) {
-                Ok(received) => {
-                    served += received.datagrams(buffer).count();
-                    self.serve(now(), &received, buffer);
+            match self.socket.try_receive(datagrams) {
+                Ok(()) => {
+                    served += datagrams.iter().count();
+                    self.serve(now(), datagrams);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
@@ -121,14 +129,14 @@ impl<S: DatagramSocket> Task<S> {
 
     /// What is ready, in no fixed order: nothing that always is, such as datagrams in a flood, holds the others up.
     /// Cancel safe.
-    async fn next_event(&mut self, buffer: &mut [u8], shutdown: impl Future<Output = ()>) -> Event {
+    async fn next_event(&mut self, datagrams: &mut Datagrams, shutdown: impl Future<Output = ()>) -> Event {
         let Self { socket, lookups, administration, rests_until, .. } = self;
         let timeout = self.node.poll_timeout();
         let received = async {
             if let Some(until) = *rests_until {
                 time::sleep_until(until.into()).await;
             }
-            socket.receive(buffer).await
+            socket.receive(datagrams).await
         };
         let timeout = async {
             match timeout {
@@ -151,22 +159,26 @@ impl<S: DatagramSocket> Task<S> {
         }
     }
 
-    fn serve(&mut self, now: Instant, received: &Received, buffer: &[u8]) {
+    fn serve(&mut self, now: Instant, datagrams: &Datagrams) {
         (self.is_failing, self.rests_until) = (false, None);
-        for datagram in received.datagrams(buffer) {
+        for (received, datagram) in datagrams.iter() {
             self.receive(now, received, datagram);
-            self.drain();
+            self.take_down();
+            if self.outbox.len() >= MAX_OUTBOX {
+                self.send();
+            }
         }
+        self.send();
     }
 
-    fn receive(&mut self, now: Instant, &Received { from, to, .. }: &Received, datagram: &[u8]) {
+    fn receive(&mut self, now: Instant, Received { from, to, .. }: Received, datagram: &[u8]) {
         if !self.node.admit(now, *from.ip()) {
             if let Some(datagrams) = self.kept_out.add(now) {
                 warn!(datagrams, latest = %from.ip(), "more datagrams than the rate limit allows");
             }
             return;
         }
-        message_log::received(self.node.domain().as_str(), from, datagram);
+        self.log.received(from, datagram);
         match self.node.handle_datagram(now, from, datagram) {
             Ok(()) => self.note_route(from, to),
             Err(reason) => debug!(%from, %reason, "dropped a datagram"),
@@ -190,15 +202,14 @@ impl<S: DatagramSocket> Task<S> {
         self.is_failing = true;
     }
 
-    /// Carries out what the node wants done.
-    fn drain(&mut self) {
+    /// Takes down what the node wants sent, and starts what it wants to be found.
+    fn take_down(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Transmit { to, message } => {
                     let bytes = message.encode();
-                    // First the log: who sees a reply can rely on its line.
-                    message_log::sent(self.node.domain().as_str(), to, &bytes);
-                    self.send(to, &bytes);
+                    self.log.sent(to, &bytes);
+                    self.outbox.push((to, bytes));
                 }
                 Output::Resolve { id, domain } => {
                     let (directory, local) = (self.directory.clone(), self.local);
@@ -209,13 +220,17 @@ impl<S: DatagramSocket> Task<S> {
         }
     }
 
-    /// Sends now or never. What there is no room for is lost as on the way, and asked for again; to wait for room
-    /// would hold everybody up for as long as the network does.
-    fn send(&mut self, to: SocketAddrV4, bytes: &[u8]) {
-        if let Err(error) = self.socket.send(to, self.routes.source_for(to), bytes)
-            && let Some(datagrams) = self.unsent.add(now())
-        {
-            warn!(datagrams, latest = %to, %error, "cannot send");
+    /// Sends what was taken down, now or never. What there is no room for is lost as on the way, and asked for again;
+    /// to wait for room would hold everybody up for as long as the network does.
+    fn send(&mut self) {
+        // First the log: who sees a reply can rely on its line.
+        self.log.write();
+        for (to, bytes) in self.outbox.drain(..) {
+            if let Err(error) = self.socket.send(to, self.routes.source_for(to), &bytes)
+                && let Some(datagrams) = self.unsent.add(now())
+            {
+                warn!(datagrams, latest = %to, %error, "cannot send");
+            }
         }
     }
 }
@@ -247,6 +262,10 @@ fn is_of_this_host(ip: Ipv4Addr) -> bool {
 fn now() -> Instant {
     time::Instant::now().into_std()
 }
+
+/// Messages that wait for their lines to be written. They wait as well for those that came with what they answer,
+/// which takes a microsecond each.
+const MAX_OUTBOX: usize = 64;
 
 /// From the second error of receiving in a row on, so that one that lasts does not take all of a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use message_log::{Direction, Entry, LineWriter, LogFailure, Sink};
 
-use crate::{Writes, remote};
+use crate::{Writes, remote, write_alone};
 
 /// A disk that takes what `turns` say of each write, and then everything.
 struct Disk {
@@ -28,14 +28,23 @@ impl io::Write for Disk {
 
 /// Writes `RR0`, `RR1` … to a disk; gives what is on it then, and what was reported.
 fn write(messages: u8, turns: &[Result<usize, ErrorKind>]) -> (String, Vec<(ErrorKind, u64)>) {
+    write_together(&[1].repeat(messages.into()), turns)
+}
+
+/// As [`write`], so many messages together at a time.
+fn write_together(batches: &[u8], turns: &[Result<usize, ErrorKind>]) -> (String, Vec<(ErrorKind, u64)>) {
     let disk = Disk { turns: turns.iter().copied().collect(), written: Writes::default() };
     let written = disk.written.clone();
     let (report, reports) = mpsc::channel();
     let mut log = LineWriter::new(disk)
         .on_failure(move |failure| report.send(lost(&failure)).expect("the test listens"));
-    for number in 0..messages {
-        let message = format!("RR{number}");
-        Sink::write(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()));
+    let mut numbers = 0..;
+    for &batch in batches {
+        for number in numbers.by_ref().take(batch.into()) {
+            let message = format!("RR{number}");
+            log.take(&Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()));
+        }
+        log.write();
     }
     (written.text(), reports.try_iter().collect())
 }
@@ -81,6 +90,20 @@ fn after_a_part_of_a_line_the_next_one_begins_on_its_own() {
 }
 
 #[test]
+fn lines_that_are_lost_together_are_counted_one_by_one() {
+    let (length, full) = (line(0).len(), Err(ErrorKind::StorageFull));
+    for (room, whole, lost) in [(0, 0, 3), (length - 1, 0, 3), (length, 1, 2), (2 * length + 1, 2, 1)] {
+        let part = &line(whole)[..room - usize::from(whole) * length];
+        let part = if part.is_empty() { String::new() } else { format!("{part}\n") };
+        let turns = if room == 0 { vec![full] } else { vec![Ok(room), full] };
+        let (log, reports) = write_together(&[3, 1], &turns);
+        let before: String = (0..whole).map(line).collect();
+        assert_eq!(log, before + &part + &line(3), "{room} bytes");
+        assert_eq!(reports, [(ErrorKind::StorageFull, lost)], "{room} bytes");
+    }
+}
+
+#[test]
 fn a_writer_that_takes_nothing_is_a_failure() {
     let (log, reports) = write(2, &[Ok(0)]);
     assert_eq!(log, line(1));
@@ -96,7 +119,7 @@ fn a_line_left_unfinished_by_another_process_stays_by_itself() {
         let mut log = LineWriter::open(&path).unwrap();
         for number in 0..2 {
             let message = format!("RR{number}");
-            Sink::write(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()));
+            write_alone(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()));
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{before}{between}{}{}", line(0), line(1)));
     }
@@ -110,7 +133,7 @@ fn a_device_that_is_always_full_ends_nothing() {
         .unwrap()
         .on_failure(move |failure| report.send(lost(&failure)).unwrap());
     for _ in 0..1000 {
-        Sink::write(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), b"RR0"));
+        write_alone(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), b"RR0"));
     }
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [(ErrorKind::StorageFull, 1)]);
 }

@@ -1,5 +1,6 @@
 //! The message log from the event to the bytes in the file.
 
+mod batches;
 mod failures;
 mod files;
 mod layer;
@@ -11,7 +12,7 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex};
 
-use message_log::{LineWriter, MessageLayer};
+use message_log::{Entry, LineWriter, MessageLayer, Sink};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -54,4 +55,10 @@ fn log_of(messages: impl FnOnce()) -> String {
 
 fn remote() -> SocketAddrV4 {
     "84.88.154.3:4500".parse().expect("an address")
+}
+
+/// Writes the line of one message, as a message that is told alone.
+fn write_alone(log: &mut impl Sink, entry: &Entry) {
+    log.take(entry);
+    log.write();
 }

@@ -11,14 +11,18 @@ use std::sync::mpsc;
 use message_log::{DEFAULT_MAX_SIZE, Direction, Entry, KEPT, LineWriter, LogFailure, Sink};
 use proptest::prelude::*;
 
-use crate::remote;
+use crate::{remote, write_alone};
 
 /// Logs a message of `length` bytes, the `number`th one, and gives its line.
 fn log(writer: &mut LineWriter<File>, number: usize, length: usize) -> String {
-    let message = format!("{number:03}{}", "x".repeat(length));
-    let entry = Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes());
-    Sink::write(writer, &entry);
+    let entry = entry(number, length);
+    write_alone(writer, &entry);
     format!("{entry}\n")
+}
+
+fn entry(number: usize, length: usize) -> Entry {
+    let message = format!("{number:03}{}", "x".repeat(length));
+    Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes())
 }
 
 fn open(path: &Path, max_size: u64) -> LineWriter<File> {
@@ -213,7 +217,7 @@ proptest! {
     #[test]
     fn every_line_is_in_one_file_until_it_goes_with_the_oldest(
         runs in prop::collection::vec(
-            (prop::option::of(1u64..600), prop::collection::vec(0usize..150, 0..30)),
+            (prop::option::of(1u64..600), prop::collection::vec((0usize..150, any::<bool>()), 0..30)),
             1..5,
         ),
     ) {
@@ -223,13 +227,19 @@ proptest! {
         let mut number = 0;
         for (max_size, lengths) in runs {
             let mut writer = LineWriter::open(&path).unwrap().max_size(max_size);
-            for length in lengths {
-                let line = log(&mut writer, number, length);
+            for (length, is_last_of_batch) in lengths {
+                let entry = entry(number, length);
+                let line = format!("{entry}\n");
+                writer.take(&entry);
+                if is_last_of_batch {
+                    writer.write();
+                }
                 number += 1;
                 let current = expected.last_mut().unwrap();
                 let full = max_size.is_some_and(|max| (current.len() + line.len()) as u64 > max);
                 if full && !current.is_empty() { expected.push(line) } else { current.push_str(&line) }
             }
+            writer.write();
         }
         let first = expected.len().saturating_sub(1 + usize::try_from(KEPT).unwrap());
         prop_assert_eq!(files(&path), &expected[first..]);

@@ -243,7 +243,7 @@ impl Host {
         let (flood, floods) = watch::channel(Flood::None);
         let (sent, said) = mpsc::unbounded_channel();
         let refuses = Arc::<Mutex<_>>::default();
-        let socket = Scripted { script, floods, flooded: 0, sent, refuses: Arc::clone(&refuses) };
+        let socket = Scripted { script, next: None, floods, flooded: 0, sent, refuses: Arc::clone(&refuses) };
         let node = Node::new(roster, local, settings);
         let task = Task::new(socket, local, node, directory, Some(administration));
         let (stop, stopped) = oneshot::channel();
@@ -286,6 +286,8 @@ enum Flood {
 /// A socket whose datagrams and errors the test makes up.
 struct Scripted {
     script: mpsc::UnboundedReceiver<Arrival>,
+    /// What was looked at and left.
+    next: Option<Arrival>,
     floods: watch::Receiver<Flood>,
     flooded: u64,
     sent: mpsc::UnboundedSender<Said>,
@@ -304,36 +306,57 @@ impl Scripted {
         Ok((received, b"rubbish".to_vec()))
     }
 
-    fn hand_over(arrival: Arrival, buffer: &mut [u8]) -> io::Result<Received> {
-        let (received, datagrams) = arrival?;
-        buffer[..datagrams.len()].copy_from_slice(&datagrams);
-        Ok(received)
+    /// One or an error, and those that have come after it.
+    fn hand_over(&mut self, arrival: Arrival, datagrams: &mut Datagrams) -> io::Result<()> {
+        let mut next = Some(arrival?);
+        let mut received = Vec::new();
+        for slice in &mut datagrams.slices() {
+            let Some((arrived, text)) = next.take().or_else(|| self.next_datagram()) else { break };
+            slice[..text.len()].copy_from_slice(&text);
+            received.push(arrived);
+        }
+        received.into_iter().for_each(|received| datagrams.add(received));
+        Ok(())
+    }
+
+    /// One that is there, and before which there is no error.
+    fn next_datagram(&mut self) -> Option<(Received, Vec<u8>)> {
+        match self.next.take().or_else(|| self.script.try_recv().ok())? {
+            Ok(arrived) => Some(arrived),
+            error => {
+                self.next = Some(error);
+                None
+            }
+        }
+    }
+
+    fn arrived(&mut self) -> Option<Arrival> {
+        if let Some(arrival) = self.next.take().or_else(|| self.script.try_recv().ok()) {
+            return Some(arrival);
+        }
+        let is_flooded = *self.floods.borrow() != Flood::None;
+        is_flooded.then(|| self.next_of_flood())
     }
 }
 
 impl DatagramSocket for Scripted {
-    async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+    async fn receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
         // As a socket of the runtime, it lets others have their turn now and then.
         task::consume_budget().await;
-        let arrival = match self.script.try_recv() {
-            Ok(arrival) => arrival,
-            Err(_) if *self.floods.borrow() != Flood::None => self.next_of_flood(),
-            Err(_) => tokio::select! {
+        let arrival = match self.arrived() {
+            Some(arrival) => arrival,
+            None => tokio::select! {
                 Some(arrival) = self.script.recv() => arrival,
                 Ok(()) = self.floods.changed() => self.next_of_flood(),
                 else => future::pending().await,
             },
         };
-        Self::hand_over(arrival, buffer)
+        self.hand_over(arrival, datagrams)
     }
 
-    fn try_receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        let arrival = match self.script.try_recv() {
-            Ok(arrival) => arrival,
-            Err(_) if *self.floods.borrow() != Flood::None => self.next_of_flood(),
-            Err(_) => Err(Errno::WOULDBLOCK),
-        };
-        Self::hand_over(arrival, buffer)
+    fn try_receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
+        let arrival = self.arrived().unwrap_or(Err(Errno::WOULDBLOCK));
+        self.hand_over(arrival, datagrams)
     }
 
     fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()> {
