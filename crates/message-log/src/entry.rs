@@ -1,10 +1,10 @@
 //! One message sent or received, and its line.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::SocketAddrV4;
 
 use crate::event::{Direction, MAX_KEPT};
-use crate::printable::Printable;
+use crate::printable::write_printable;
 
 /// A PLUMI message that was sent or received.
 ///
@@ -69,12 +69,29 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// Its line, without a line end.
+    pub(crate) fn write_line(&self, line: &mut impl Write) -> fmt::Result {
+        let mut number = itoa::Buffer::new();
+        line.write_char(self.direction.letter())?;
+        line.write_str(": ")?;
+        let [first, others @ ..] = self.remote.ip().octets();
+        line.write_str(number.format(first))?;
+        for octet in others {
+            line.write_char('.')?;
+            line.write_str(number.format(octet))?;
+        }
+        line.write_str(":UDP:")?;
+        line.write_str(number.format(self.remote.port()))?;
+        line.write_str(", ")?;
+        write_printable(&self.message, line)?;
+        line.write_str(if self.length > self.message.len() { "..., " } else { ", " })?;
+        line.write_str(number.format(self.length))
+    }
+}
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = self.direction.letter();
-        let (ip, port) = (self.remote.ip(), self.remote.port());
-        let message = Printable(&self.message);
-        let more = if self.length > self.message.len() { "..." } else { "" };
-        write!(f, "{direction}: {ip}:UDP:{port}, {message}{more}, {}", self.length)
+        self.write_line(f)
     }
 }

@@ -22,7 +22,7 @@ use crate::rotation::Rotation;
 pub struct LineWriter<W> {
     log: Log<W>,
     /// Lines that are yet to be written.
-    lines: Vec<u8>,
+    lines: String,
     /// `None` if what is written to cannot be put aside.
     rotation: Option<Rotation<W>>,
     lost: u64,
@@ -37,7 +37,7 @@ impl<W: Write> LineWriter<W> {
     pub fn new(writer: W) -> Self {
         Self {
             log: Log { writer, torn: false, size: 0 },
-            lines: Vec::with_capacity(MAX_WAITING + MAX_LINE),
+            lines: String::with_capacity(MAX_WAITING + MAX_LINE),
             rotation: None,
             lost: 0,
             reported: None,
@@ -81,10 +81,12 @@ impl<W: Write> LineWriter<W> {
             return;
         }
         let mut written = 0;
-        if let Err(error) =
-            self.log.end_torn_line().and_then(|()| self.log.write(&self.lines[..length], &mut written))
+        if let Err(error) = self
+            .log
+            .end_torn_line()
+            .and_then(|()| self.log.write(&self.lines.as_bytes()[..length], &mut written))
         {
-            let lost = self.lines[written..length].iter().filter(|&&byte| byte == b'\n').count();
+            let lost = self.lines.as_bytes()[written..length].iter().filter(|&&byte| byte == b'\n').count();
             self.lose(lost as u64, error, now());
         }
         self.lines.drain(..length);
@@ -159,7 +161,8 @@ impl LineWriter<File> {
 impl<W: Write + Send + 'static> Sink for LineWriter<W> {
     fn take(&mut self, entry: &Entry) {
         let start = self.lines.len();
-        writeln!(self.lines, "{entry}").expect("a Vec takes everything");
+        entry.write_line(&mut self.lines).expect("a String takes everything");
+        self.lines.push('\n');
         self.added(start, now);
     }
 
@@ -344,7 +347,7 @@ mod tests {
 
     fn write_line<W: Write>(log: &mut LineWriter<W>, line: &str, now: Instant) {
         let start = log.lines.len();
-        log.lines.extend_from_slice(line.as_bytes());
+        log.lines.push_str(line);
         log.added(start, || now);
         log.write_lines(log.lines.len(), || now);
     }

@@ -5,27 +5,33 @@ use std::fmt::{self, Write};
 use crate::planted;
 use crate::visible::is_visible;
 
-/// Bytes as text: printable characters as they are, every byte of anything else as `\xNN`.
-#[derive(Debug)]
-pub(crate) struct Printable<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                let is_let_pass = character == '\n' && planted::has("a line end stands in the log");
-                if is_visible(character) || is_let_pass {
-                    f.write_char(character)?;
-                } else {
-                    write_escaped(f, character.encode_utf8(&mut [0; 4]).as_bytes())?;
-                }
-            }
-            write_escaped(f, chunk.invalid())?;
+/// Writes bytes as text: printable characters as they are, every byte of anything else as `\xNN`.
+pub(crate) fn write_printable(bytes: &[u8], line: &mut impl Write) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        let text = chunk.valid();
+        // Nearly always all of it, and looked at without the tables that other scripts need.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            line.write_str(text)?;
+        } else {
+            write_visible(text, line)?;
         }
-        Ok(())
+        write_escaped(chunk.invalid(), line)?;
     }
+    Ok(())
 }
 
-fn write_escaped(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+fn write_visible(text: &str, line: &mut impl Write) -> fmt::Result {
+    for character in text.chars() {
+        let is_let_pass = character == '\n' && planted::has("a line end stands in the log");
+        if is_visible(character) || is_let_pass {
+            line.write_char(character)?;
+        } else {
+            write_escaped(character.encode_utf8(&mut [0; 4]).as_bytes(), line)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_escaped(bytes: &[u8], line: &mut impl Write) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(line, "\\x{byte:02x}"))
 }

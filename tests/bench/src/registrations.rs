@@ -38,8 +38,20 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     let [bare, logged, million, unlogged] =
         [bare, logged, million, unlogged].map(|rates| median(rates.of_rounds));
     report.ratio("PR -> RR0, 100 users, log on : bare UDP echo", logged, bare, "/s", Target::AtLeast(0.8));
-    report.ratio("PR -> RR0, log on, 1,000,000 users : 100 users", million, logged, "/s", Target::AtLeast(0.95));
-    report.ratio("PR -> RR0, 100 users, log off : bare UDP echo", unlogged, bare, "/s", Target::AtLeast(0.95));
+    report.ratio(
+        "PR -> RR0, log on, 1,000,000 users : 100 users",
+        million,
+        logged,
+        "/s",
+        Target::AtLeast(0.95),
+    );
+    report.ratio(
+        "PR -> RR0, 100 users, log off : bare UDP echo",
+        unlogged,
+        bare,
+        "/s",
+        Target::AtLeast(0.95),
+    );
     Ok(())
 }
 
