@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use message_log::{LineWriter, MessageLayer, TARGET};
 use plumi_proto::Domain;
-use tracing::Level;
-use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -35,7 +34,7 @@ pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<()> 
         .with_context(|| format!("cannot open the message log {}", path.display()))?
         .max_size(settings.log_max_size.0)
         .on_failure(|failure| tracing::error!("{failure}"));
-    let messages = MessageLayer::new(log).with_filter(Targets::new().with_target(TARGET, Level::INFO));
+    let messages = MessageLayer::new(log).with_filter(filter_fn(message_log::is_message));
     // The message log comes last: it emits diagnostics while it handles an event, and a layer that is yet to see
     // that event would then be told to by the filter's verdict on the diagnostics.
     tracing_subscriber::registry().with(diagnostics).with(messages).init();

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer, TARGET};
 use plumi_proto::MiAddress;
-use tracing::Level;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{EnvFilter, Targets};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -29,7 +28,7 @@ pub(crate) fn start(cli: &Cli, address: &MiAddress) -> anyhow::Result<()> {
         .with_context(|| format!("cannot open the message log {}", path.display()))?
         .max_size(Some(DEFAULT_MAX_SIZE))
         .on_failure(|failure| tracing::error!("{failure}"));
-    let messages = MessageLayer::new(log).with_filter(Targets::new().with_target(TARGET, Level::INFO));
+    let messages = MessageLayer::new(log).with_filter(filter_fn(message_log::is_message));
     let diagnostics = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())

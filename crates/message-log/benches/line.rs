@@ -7,9 +7,9 @@ use std::io;
 use std::net::SocketAddrV4;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use message_log::{Batch, LineWriter, MessageLayer, TARGET, received, sent};
+use message_log::{Batch, LineWriter, MessageLayer, received, sent};
 use tracing::{Dispatch, Level};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 fn lines(criterion: &mut Criterion) {
@@ -20,8 +20,8 @@ fn lines(criterion: &mut Criterion) {
     let diagnostics = tracing_subscriber::registry::Registry::default().with(
         tracing_subscriber::layer::Identity::new().with_filter(Targets::new().with_default(Level::WARN)),
     );
-    let messages = MessageLayer::new(LineWriter::new(io::sink()))
-        .with_filter(Targets::new().with_target(TARGET, Level::INFO));
+    let messages =
+        MessageLayer::new(LineWriter::new(io::sink())).with_filter(filter_fn(message_log::is_message));
     tracing::dispatcher::with_default(&Dispatch::new(diagnostics.with(messages)), || {
         group.bench_function("alone", |bencher| {
             bencher.iter(|| {

@@ -3,7 +3,7 @@
 use std::mem;
 use std::net::SocketAddrV4;
 
-use tracing::Level;
+use tracing::{Level, Metadata};
 
 /// Says that `party` sends `message` to `remote`.
 ///
@@ -75,6 +75,11 @@ fn emit(direction: Direction, party: &str, remote: SocketAddrV4, message: &[u8],
         length = message.len(),
         waits,
     );
+}
+
+/// Whether an event is of this crate: what the filter of a layer of messages lets pass.
+pub fn is_message(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == TARGET
 }
 
 /// Which way a message went.

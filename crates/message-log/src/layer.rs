@@ -8,14 +8,15 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use crate::entry::Entry;
-use crate::event::{Direction, TARGET};
+use crate::event::{Direction, is_message};
 use crate::recorder::Recorder;
 
 /// The layer that gives every message to a [`Sink`], one at a time and before [`sent`](crate::sent) or
 /// [`received`](crate::received) returns; those of a [`Batch`](crate::Batch) are written at its end.
 ///
-/// It takes only events of [`TARGET`]. A filter for diagnostics belongs to the layer of diagnostics
-/// (`with_filter`): one for all layers that drops INFO would silence this layer as well.
+/// It takes only events of [`TARGET`](crate::TARGET), and its own filter is `filter_fn(is_message)`, without which every
+/// other event would be made for it. A filter for diagnostics belongs to the layer of diagnostics (`with_filter`): one
+/// for all layers that drops INFO would silence this layer as well.
 pub struct MessageLayer<K> {
     only: Option<String>,
     state: Mutex<State<K>>,
@@ -45,7 +46,7 @@ impl<K: Sink> MessageLayer<K> {
 impl<S: Subscriber, K: Sink> Layer<S> for MessageLayer<K> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         // Before the lock: a sink may report in an event of its own, which comes by here.
-        if event.metadata().target() != TARGET {
+        if !is_message(event.metadata()) {
             return;
         }
         // A sink that panicked once is asked again: its log is worth more than the worry.

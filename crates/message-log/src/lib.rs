@@ -70,7 +70,7 @@ mod planted {
 
 #[cfg(feature = "layer")]
 pub use entry::Entry;
-pub use event::{Batch, Direction, MAX_KEPT, TARGET, received, sent};
+pub use event::{Batch, Direction, MAX_KEPT, TARGET, is_message, received, sent};
 #[cfg(feature = "layer")]
 pub use file::{agent_log_name, node_log_name, open_log};
 #[cfg(feature = "layer")]

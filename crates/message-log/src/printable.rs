@@ -7,14 +7,17 @@ use crate::visible::is_visible;
 
 /// Writes bytes as text: printable characters as they are, every byte of anything else as `\xNN`.
 pub(crate) fn write_printable(bytes: &[u8], line: &mut impl Write) -> fmt::Result {
+    // What nearly every message is. Looking at all of it, whatever comes first, takes several bytes at a time.
+    let is_ascii = bytes.iter().fold(true, |is, byte| is & matches!(byte, b' '..=b'~'));
+    match str::from_utf8(bytes) {
+        Ok(text) if is_ascii => line.write_str(text),
+        _ => write_any(bytes, line),
+    }
+}
+
+fn write_any(bytes: &[u8], line: &mut impl Write) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
-        let text = chunk.valid();
-        // Nearly always all of it, and looked at without the tables that other scripts need.
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            line.write_str(text)?;
-        } else {
-            write_visible(text, line)?;
-        }
+        write_visible(chunk.valid(), line)?;
         write_escaped(chunk.invalid(), line)?;
     }
     Ok(())
