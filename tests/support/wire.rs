@@ -140,7 +140,7 @@ impl Wire {
         for (&at, node) in &mut self.nodes {
             while let Some(output) = node.poll_output() {
                 match output {
-                    Output::Transmit { to, message } => {
+                    Output::Transmit { to, message, .. } => {
                         let bytes = message.encode().to_vec();
                         let party = node.domain().to_string();
                         write_line(&mut self.logs, &party, Direction::Sent, to, &bytes);

@@ -26,7 +26,6 @@ mod io {
     mod datagrams;
     mod durable;
     pub(crate) mod roster_file;
-    mod routes;
     pub(crate) mod server;
     mod socket;
     mod tally;
@@ -37,14 +36,16 @@ mod io {
 mod state {
     pub(crate) mod address_range;
     pub(crate) mod admin;
-    mod bindings;
     pub(crate) mod dropped;
     pub(crate) mod limiter;
     pub(crate) mod lookups;
+    mod name_table;
     pub(crate) mod node;
+    pub(crate) mod party;
     mod pendings;
     pub(crate) mod roster;
     pub(crate) mod settings;
+    mod users;
 }
 
 #[cfg(feature = "planted-bugs")]
@@ -68,5 +69,6 @@ pub use state::dropped::{DropReason, Dropped};
 pub use state::limiter::RateLimit;
 pub use state::lookups::LookupId;
 pub use state::node::{Node, Output};
+pub use state::party::Party;
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};

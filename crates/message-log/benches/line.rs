@@ -1,7 +1,5 @@
 //! What a message costs in the log, from the event to the bytes that are handed to the system.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::hint::black_box;
 use std::io;
 use std::net::SocketAddrV4;

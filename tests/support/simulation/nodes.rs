@@ -289,7 +289,7 @@ impl World {
         let (from, life, domain) = (node.plan.node, node.life, node.plan.domain);
         for output in outputs {
             match output {
-                Output::Transmit { to, message } => {
+                Output::Transmit { to, message, .. } => {
                     let bytes = message.encode().to_vec();
                     self.log.write(domain.as_str(), Direction::Sent, to, &bytes)?;
                     let (content, cause) = match led {

@@ -46,7 +46,11 @@ impl Administrator {
     /// [`AdminError::NodeGone`].
     pub async fn list(&self) -> Result<Vec<UserStatus>, AdminError> {
         match self.ask(AdminCommand::List).await? {
-            AdminReply::Users(users) => Ok(users),
+            AdminReply::Users(mut users) => {
+                // Here and not in the node's task, which would serve nobody meanwhile.
+                users.sort_unstable_by_key(|status| status.user);
+                Ok(users)
+            }
             reply => unreachable!("a list is answered by users, not by {reply:?}"),
         }
     }

@@ -16,11 +16,11 @@ use tracing::{debug, info, warn};
 
 use super::administrator::{AdminEvent, Administration};
 use super::datagrams::{Datagrams, Received};
-use super::routes::Routes;
 use super::socket::DatagramSocket;
 use super::tally::Tally;
 use crate::state::lookups::LookupId;
 use crate::state::node::{Node, Output};
+use crate::state::party::Party;
 
 /// A node at work.
 pub(super) struct Task<S> {
@@ -31,8 +31,7 @@ pub(super) struct Task<S> {
     local: SocketAddrV4,
     log: Batch,
     /// What is to be sent once its lines are in the log.
-    outbox: Vec<(SocketAddrV4, EncodedMessage)>,
-    routes: Routes,
+    outbox: Vec<(SocketAddrV4, Option<Ipv4Addr>, EncodedMessage)>,
     kept_out: Tally,
     unreceived: Tally,
     unsent: Tally,
@@ -70,7 +69,6 @@ impl<S: DatagramSocket> Task<S> {
             administration,
             local,
             outbox: Vec::with_capacity(MAX_OUTBOX),
-            routes: Routes::default(),
             kept_out: Tally::default(),
             unreceived: Tally::default(),
             unsent: Tally::default(),
@@ -179,17 +177,9 @@ impl<S: DatagramSocket> Task<S> {
             return;
         }
         self.log.received(from, datagram);
-        match self.node.handle_datagram(now, from, datagram) {
-            Ok(()) => self.note_route(from, to),
-            Err(reason) => debug!(%from, %reason, "dropped a datagram"),
-        }
-    }
-
-    fn note_route(&mut self, from: SocketAddrV4, to: Option<Ipv4Addr>) {
-        let Some(to) = to else { return };
-        self.routes.note(from, to);
-        if self.routes.is_full() {
-            self.routes.forget(self.node.online_addresses());
+        let party = Party { address: from, heard_at: to };
+        if let Err(reason) = self.node.handle_datagram(now, party, datagram) {
+            debug!(%from, %reason, "dropped a datagram");
         }
     }
 
@@ -206,10 +196,10 @@ impl<S: DatagramSocket> Task<S> {
     fn take_down(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
-                Output::Transmit { to, message } => {
+                Output::Transmit { to, source, message } => {
                     let bytes = message.encode();
                     self.log.sent(to, &bytes);
-                    self.outbox.push((to, bytes));
+                    self.outbox.push((to, source, bytes));
                 }
                 Output::Resolve { id, domain } => {
                     let (directory, local) = (self.directory.clone(), self.local);
@@ -225,8 +215,8 @@ impl<S: DatagramSocket> Task<S> {
     fn send(&mut self) {
         // First the log: who sees a reply can rely on its line.
         self.log.write();
-        for (to, bytes) in self.outbox.drain(..) {
-            if let Err(error) = self.socket.send(to, self.routes.source_for(to), &bytes)
+        for (to, source, bytes) in self.outbox.drain(..) {
+            if let Err(error) = self.socket.send(to, source, &bytes)
                 && let Some(datagrams) = self.unsent.add(now())
             {
                 warn!(datagrams, latest = %to, %error, "cannot send");

@@ -24,7 +24,7 @@ pub enum AdminReply {
     Save(RosterChange),
     /// The command cannot be carried out.
     Refused(AdminRefusal),
-    /// The users of the domain, by name.
+    /// The users of the domain, in no order.
     Users(Vec<UserStatus>),
 }
 

@@ -1,7 +1,6 @@
 //! The decisions of a node (protocol.md §3).
 
 use std::collections::VecDeque;
-use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
@@ -12,14 +11,15 @@ use plumi_proto::{
 };
 
 use super::address_range::AddressRange;
-use super::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
-use super::bindings::Bindings;
+use super::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange};
 use super::dropped::{DropReason, Dropped};
 use super::limiter::Limiter;
 use super::lookups::{Asked, LookupId, Lookups};
+use super::party::Party;
 use super::pendings::{Pendings, Request, Share};
 use super::roster::Roster;
 use super::settings::{NodeSettings, Takeover};
+use super::users::Users;
 use crate::planted;
 
 /// The node of a domain, without its socket.
@@ -29,8 +29,8 @@ use crate::planted;
 /// [`Node::handle_timeout`] is next due.
 #[derive(Debug)]
 pub struct Node {
-    roster: Roster,
-    bindings: Bindings,
+    domain: Domain,
+    users: Users,
     pendings: Pendings,
     lookups: Lookups,
     limiter: Option<Limiter>,
@@ -49,6 +49,9 @@ pub enum Output {
     Transmit {
         /// To whom.
         to: SocketAddrV4,
+        /// From which address of this host: where that one was heard, see [`Party::heard_at`]. `None` leaves it to
+        /// the kernel.
+        source: Option<Ipv4Addr>,
         /// What.
         message: Message,
     },
@@ -65,8 +68,8 @@ impl Node {
     /// The node of the roster's domain, on the UDP address `local`.
     pub fn new(roster: Roster, local: SocketAddrV4, settings: NodeSettings) -> Self {
         Self {
-            roster,
-            bindings: Bindings::new(settings.strike_interval),
+            domain: roster.domain,
+            users: Users::new(roster.users, settings.strike_interval),
             pendings: Pendings::default(),
             lookups: Lookups::default(),
             limiter: settings.rate_limit.map(Limiter::new),
@@ -99,10 +102,10 @@ impl Node {
     pub fn handle_datagram(
         &mut self,
         now: Instant,
-        from: SocketAddrV4,
+        from: impl Into<Party>,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
-        self.receive(now, from, datagram).inspect_err(|reason| self.dropped.count(reason))
+        self.receive(now, from.into(), datagram).inspect_err(|reason| self.dropped.count(reason))
     }
 
     /// A look-up that [`Output::Resolve`] asked for ended.
@@ -110,7 +113,7 @@ impl Node {
         let (node, waiting) = self.lookups.answer(now, id, answer);
         for request in waiting {
             // Who asked may have gone meanwhile, or moved.
-            let is_there = self.is_online_at(&request.locate.from, request.asker);
+            let is_there = self.is_online_at(&request.locate.from, request.asker.address);
             let forwarded = if is_there || planted::has("a question outlives its asker") {
                 self.forward_to_node(now, request, node)
             } else {
@@ -125,18 +128,18 @@ impl Node {
     /// The administrator asks. Changes nothing: [`AdminReply::Save`] says what to save first.
     pub fn handle_admin(&self, now: Instant, command: AdminCommand) -> AdminReply {
         match command {
-            AdminCommand::Register(user) if self.roster.contains(&user) => {
+            AdminCommand::Register(user) if self.users.contains(&user) => {
                 AdminReply::Refused(AdminRefusal::AlreadyUser(user))
             }
-            AdminCommand::Register(user) => match MiAddress::new(&user, &self.roster.domain) {
+            AdminCommand::Register(user) => match MiAddress::new(&user, &self.domain) {
                 Ok(_) => AdminReply::Save(RosterChange::Add(user)),
                 Err(error) => AdminReply::Refused(AdminRefusal::TooLong(error)),
             },
-            AdminCommand::Deregister(user) if self.roster.contains(&user) => {
+            AdminCommand::Deregister(user) if self.users.contains(&user) => {
                 AdminReply::Save(RosterChange::Remove(user))
             }
             AdminCommand::Deregister(user) => AdminReply::Refused(AdminRefusal::NoSuchUser(user)),
-            AdminCommand::List => AdminReply::Users(self.users(now)),
+            AdminCommand::List => AdminReply::Users(self.users.statuses(now).collect()),
         }
     }
 
@@ -144,12 +147,11 @@ impl Node {
     pub fn handle_roster_saved(&mut self, change: RosterChange) {
         match change {
             RosterChange::Add(user) => {
-                self.roster.users.insert(user);
+                self.users.add(user);
             }
             RosterChange::Remove(user) => {
-                self.roster.users.remove(&user);
                 if !planted::has("a removed user stays online") {
-                    self.bindings.remove(&user);
+                    self.users.remove(&user);
                 }
                 self.forget_requests(|other| *other == user);
             }
@@ -162,11 +164,10 @@ impl Node {
     /// # Errors
     /// [`ReloadRefusal`]; nothing has changed then.
     pub fn handle_roster_reloaded(&mut self, roster: Roster) -> Result<(), ReloadRefusal> {
-        if roster.domain != self.roster.domain {
-            return Err(ReloadRefusal::OtherDomain { served: self.roster.domain, found: roster.domain });
+        if roster.domain != self.domain {
+            return Err(ReloadRefusal::OtherDomain { served: self.domain, found: roster.domain });
         }
-        let old = mem::replace(&mut self.roster, roster);
-        self.bindings.retain(|user| self.roster.contains(user) || planted::has("a reload cuts nobody off"));
+        let old = self.users.replace(roster.users);
         self.forget_requests(|user| old.contains(user));
         Ok(())
     }
@@ -188,12 +189,12 @@ impl Node {
 
     /// The domain of this node.
     pub fn domain(&self) -> &Domain {
-        &self.roster.domain
+        &self.domain
     }
 
     /// The UDP address of the user's agent, if the user is online.
     pub fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
-        self.bindings.address_of(user)
+        self.users.party(user).map(|party| party.address)
     }
 
     /// How many location requests were sent on and wait for their answer.
@@ -206,26 +207,23 @@ impl Node {
         self.lookups.in_flight()
     }
 
-    /// The UDP addresses of all users who are online, in no order.
-    pub fn online_addresses(&self) -> impl Iterator<Item = SocketAddrV4> {
-        self.bindings.addresses()
-    }
-
     /// What was dropped so far.
     pub fn dropped(&self) -> Dropped {
         self.dropped
     }
 
-    fn receive(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) -> Result<(), DropReason> {
+    fn receive(&mut self, now: Instant, from: Party, datagram: &[u8]) -> Result<(), DropReason> {
         // To port 0 nothing can be sent; and what this node sends is for others.
-        if from.port() == 0 || from == self.local {
+        let Party { address, .. } = from;
+        if address.port() == 0 || address == self.local {
             return Err(DropReason::Spoofed);
         }
         match Message::decode(datagram).map_err(DropReason::Malformed)? {
             // From the port of nodes: one would be sent an answer that it never asked for, or be taken for an
             // agent, so that two of them could be made to talk to each other without end.
             Message::Register(_) | Message::Deregister(_)
-                if from.port() == NODE_PORT && !planted::has("a PR from the port of nodes is answered") =>
+                if address.port() == NODE_PORT
+                    && !planted::has("a PR from the port of nodes is answered") =>
             {
                 Err(DropReason::Spoofed)
             }
@@ -247,43 +245,40 @@ impl Node {
         }
     }
 
-    fn register(&mut self, now: Instant, from: SocketAddrV4, registrant: &Registrant) {
-        let user = self.own_user(registrant).filter(|user| self.may_register(user, from));
+    fn register(&mut self, now: Instant, from: Party, registrant: &Registrant) {
+        let user = self.own_user(registrant).filter(|_| self.may_register_from(*from.address.ip()));
+        let is_held = self.takeover == Takeover::Deny && !planted::has("takeover is not denied");
+        let may_register =
+            |online: Option<SocketAddrV4>| !is_held || online.is_none_or(|address| address == from.address);
         let code = match user {
-            Some(user) => {
-                self.bindings.bind(now, user, from);
-                RegisterCode::Registered
-            }
-            None => RegisterCode::NoSuchUser,
+            Some(user) if self.users.bind(now, &user, from, may_register) => RegisterCode::Registered,
+            _ => RegisterCode::NoSuchUser,
         };
         self.transmit(from, Message::RegisterReply(code));
     }
 
-    fn may_register(&self, user: &UserName, from: SocketAddrV4) -> bool {
-        let is_allowed =
-            self.allow.is_empty() || is_in(&self.allow, *from.ip()) || planted::has("anybody may register");
-        let is_online_elsewhere = || self.address_of(user).is_some_and(|address| address != from);
-        let is_held = self.takeover == Takeover::Deny && is_online_elsewhere();
-        is_allowed && (!is_held || planted::has("takeover is not denied"))
+    fn may_register_from(&self, ip: Ipv4Addr) -> bool {
+        self.allow.is_empty() || is_in(&self.allow, ip) || planted::has("anybody may register")
     }
 
-    fn deregister(&mut self, from: SocketAddrV4, registrant: &Registrant) {
+    fn deregister(&mut self, from: Party, registrant: &Registrant) {
         let code = match self.own_user(registrant) {
-            Some(user) if self.bindings.unbind(&user, from) => DeregisterCode::Deregistered,
+            Some(user) if self.users.unbind(&user, from.address) => DeregisterCode::Deregistered,
             _ => DeregisterCode::NoSuchUser,
         };
         self.transmit(from, Message::DeregisterReply(code));
     }
 
-    fn locate(&mut self, now: Instant, from: SocketAddrV4, locate: Locate) -> Result<(), DropReason> {
-        if locate.from.domain() == self.roster.domain {
-            self.bindings.hear_question(now, &locate.from.user(), from);
+    fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {
+        if locate.from.domain() == self.domain {
+            self.users.hear_question(now, &locate.from.user(), from.address);
         }
         let request = Request { locate, asker: from, asked_at: now };
-        let is_own = locate.to.domain() == self.roster.domain;
+        let is_own = locate.to.domain() == self.domain;
         if is_own && !planted::has("own users are asked for by DNS") {
             self.locate_own_user(now, request)
-        } else if self.is_online_at(&locate.from, from) || planted::has("a PL is proxied for anybody") {
+        } else if self.is_online_at(&locate.from, from.address) || planted::has("a PL is proxied for anybody")
+        {
             self.locate_elsewhere(now, request)
         } else {
             Err(DropReason::Foreign)
@@ -292,19 +287,19 @@ impl Node {
 
     fn locate_own_user(&mut self, now: Instant, request: Request) -> Result<(), DropReason> {
         let user = request.locate.to.user();
-        if !self.roster.contains(&user) {
+        if !self.users.contains(&user) {
             self.refuse(&request, LocateOutcome::NoSuchUser);
             return Ok(());
         }
-        let Some(agent) = self.address_of(&user) else {
+        let Some(agent) = self.users.party(&user) else {
             self.refuse(&request, LocateOutcome::Offline);
             return Ok(());
         };
         // First, because what the agent never hears of is no strike.
-        if !self.pendings.add(now, request, agent, self.share(&request)) {
+        if !self.pendings.add(now, request, agent.address, self.share(&request)) {
             return Err(DropReason::NoRoom);
         }
-        if self.bindings.strike(now, &user) {
+        if self.users.strike(now, &user) {
             self.refuse(&request, LocateOutcome::Offline);
         } else {
             self.transmit(agent, Message::Locate(request.locate));
@@ -336,7 +331,7 @@ impl Node {
                 if !self.pendings.add(now, request, node, self.share(&request)) {
                     return Err(DropReason::NoRoom);
                 }
-                self.transmit(node, Message::Locate(request.locate));
+                self.transmit(node.into(), Message::Locate(request.locate));
             }
             _ => self.refuse(&request, LocateOutcome::NoSuchUser),
         }
@@ -346,82 +341,76 @@ impl Node {
     fn locate_reply(
         &mut self,
         now: Instant,
-        from: SocketAddrV4,
+        from: Party,
         locate: Locate,
         mut outcome: LocateOutcome,
     ) -> Result<(), DropReason> {
-        let own_user = locate.to.domain() == self.roster.domain;
+        let own_user = locate.to.domain() == self.domain;
         if own_user {
-            self.bindings.hear_answer(now, &locate.to.user(), from);
+            self.users.hear_answer(now, &locate.to.user(), from.address);
         }
-        let asker = self.pendings.take(now, &locate, from).ok_or(DropReason::Unasked)?;
+        let asker = self.pendings.take(now, &locate, from.address).ok_or(DropReason::Unasked)?;
         // Some agents do not know their own address. Their node does.
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
             && ip.is_unspecified()
             && own_user
             && !planted::has("0.0.0.0 is handed on")
         {
-            *ip = *from.ip();
+            *ip = *from.address.ip();
         }
         self.reply(asker, locate, outcome);
         Ok(())
     }
 
-    /// The user of the roster whom a registration or deregistration means.
+    /// The user of this domain whom a registration or deregistration means, if there is such a user.
     fn own_user(&self, registrant: &Registrant) -> Option<UserName> {
-        let user = match registrant {
-            Registrant::User(user) => *user,
-            Registrant::Address(address) if address.domain() == self.roster.domain => address.user(),
-            Registrant::Address(address) if planted::has("the domain of a PR is not read") => address.user(),
-            Registrant::Address(_) => return None,
-        };
-        self.roster.contains(&user).then_some(user)
+        match registrant {
+            Registrant::User(user) => Some(*user),
+            Registrant::Address(address) if address.domain() == self.domain => Some(address.user()),
+            Registrant::Address(address) if planted::has("the domain of a PR is not read") => {
+                Some(address.user())
+            }
+            Registrant::Address(_) => None,
+        }
     }
 
     /// Drops the requests of and for those who were users and are in the roster no longer.
     fn forget_requests(&mut self, was_user: impl Fn(&UserName) -> bool) {
-        let Self { roster, pendings, lookups, .. } = self;
+        let Self { domain, users, pendings, lookups, .. } = self;
         let is_gone = |address: &MiAddress| {
             let user = address.user();
-            address.domain() == roster.domain && was_user(&user) && !roster.contains(&user)
+            address.domain() == *domain && was_user(&user) && !users.contains(&user)
         };
         pendings.forget(is_gone);
         lookups.forget(is_gone);
     }
 
     fn share(&self, request: &Request) -> Share {
-        if is_in(&self.exempt, *request.asker.ip()) { Share::All } else { Share::OfOne }
+        if is_in(&self.exempt, *request.asker.address.ip()) { Share::All } else { Share::OfOne }
     }
 
     fn is_online_at(&self, user: &MiAddress, address: SocketAddrV4) -> bool {
-        user.domain() == self.roster.domain && self.address_of(&user.user()) == Some(address)
-    }
-
-    fn users(&self, now: Instant) -> Vec<UserStatus> {
-        let status =
-            |user: &UserName| UserStatus { user: *user, presence: self.bindings.presence(now, user) };
-        let mut users: Vec<_> = self.roster.users.iter().map(status).collect();
-        users.sort_unstable_by_key(|status| status.user);
-        users
+        user.domain() == self.domain && self.address_of(&user.user()) == Some(address)
     }
 
     /// Answers in the place of the one who was asked for. An answer that still comes from there is one too many.
     fn refuse(&mut self, request: &Request, outcome: LocateOutcome) {
         if !planted::has("a refusal leaves the request pending") {
-            self.pendings.cancel(&request.locate, request.asker);
+            self.pendings.cancel(&request.locate, request.asker.address);
         }
         self.reply(request.asker, request.locate, outcome);
     }
 
-    fn reply(&mut self, to: SocketAddrV4, locate: Locate, outcome: LocateOutcome) {
+    fn reply(&mut self, to: Party, locate: Locate, outcome: LocateOutcome) {
         if planted::has("an RL is sent twice") {
             self.transmit(to, Message::LocateReply { locate, outcome });
         }
         self.transmit(to, Message::LocateReply { locate, outcome });
     }
 
-    fn transmit(&mut self, to: SocketAddrV4, message: Message) {
-        self.outputs.push_back(Output::Transmit { to, message });
+    fn transmit(&mut self, to: Party, message: Message) {
+        let Party { address, heard_at } = to;
+        self.outputs.push_back(Output::Transmit { to: address, source: heard_at, message });
     }
 }
 

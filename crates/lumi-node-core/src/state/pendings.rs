@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{Locate, MiAddress};
 
+use super::party::Party;
 use crate::planted;
 
 /// A location request that has to be sent on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) locate: Locate,
-    /// Where it came from, and its answer goes.
-    pub(super) asker: SocketAddrV4,
+    /// Who it came from, and its answer goes to.
+    pub(super) asker: Party,
     /// When it came.
     pub(super) asked_at: Instant,
 }
@@ -21,7 +22,7 @@ pub(super) struct Request {
 impl Request {
     /// Whether both are the same question of the same asker: one of them is the repetition.
     pub(super) fn is_repeated_by(&self, other: &Self) -> bool {
-        self.locate == other.locate && self.asker == other.asker
+        self.locate == other.locate && self.asker.address == other.asker.address
     }
 
     /// Until when it can be answered.
@@ -74,9 +75,9 @@ impl Pendings {
         if let Some(entry) = repeated {
             self.by_end.remove(&entry.end);
             *entry = pending;
-        } else if self.has_room(*request.asker.ip(), share) {
+        } else if self.has_room(*request.asker.address.ip(), share) {
             self.by_locate.entry(request.locate).or_default().push(pending);
-            *self.by_source.entry(*request.asker.ip()).or_default() += 1;
+            *self.by_source.entry(*request.asker.address.ip()).or_default() += 1;
         } else {
             return false;
         }
@@ -85,12 +86,7 @@ impl Pendings {
     }
 
     /// Takes the oldest request that an answer from `answerer` answers, and returns who asked.
-    pub(super) fn take(
-        &mut self,
-        now: Instant,
-        locate: &Locate,
-        answerer: SocketAddrV4,
-    ) -> Option<SocketAddrV4> {
+    pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: SocketAddrV4) -> Option<Party> {
         self.expire(now);
         let asked = |entry: &&Pending| entry.asked == answerer || planted::has("an RL passes from anywhere");
         let entry = self.by_locate.get(locate)?.iter().find(asked)?;
@@ -104,7 +100,7 @@ impl Pendings {
     /// Drops the request of `asker`, if it is pending: it has been answered otherwise.
     pub(super) fn cancel(&mut self, locate: &Locate, asker: SocketAddrV4) {
         let entries = self.by_locate.get(locate).map_or(&[][..], Vec::as_slice);
-        if let Some(entry) = entries.iter().find(|entry| entry.request.asker == asker) {
+        if let Some(entry) = entries.iter().find(|entry| entry.request.asker.address == asker) {
             self.remove(entry.end);
         }
     }
@@ -149,7 +145,7 @@ impl Pendings {
         let Some(locate) = self.by_end.remove(&end) else { return };
         let Some(entries) = self.by_locate.get_mut(&locate) else { return };
         let Some(at) = entries.iter().position(|entry| entry.end == end) else { return };
-        let source = *entries.remove(at).request.asker.ip();
+        let source = *entries.remove(at).request.asker.address.ip();
         if entries.is_empty() {
             self.by_locate.remove(&locate);
         }

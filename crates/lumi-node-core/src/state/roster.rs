@@ -9,24 +9,28 @@
 //! Blank lines, blanks around a name, CRLF and a byte order mark are accepted, and stay where they are when
 //! the text is edited.
 
-use std::collections::HashSet;
-
 use plumi_proto::{AddressError, Domain, MiAddress, NameError, UserName};
 
 use super::admin::RosterChange;
+use super::name_table::NameTable;
+use super::users::User;
 use crate::planted;
 
 /// The domain of a node and the names of its users.
 #[derive(Clone, Debug)]
 pub struct Roster {
     pub(super) domain: Domain,
-    pub(super) users: HashSet<UserName>,
+    pub(super) users: NameTable<User>,
 }
 
 impl Roster {
     /// A domain without users.
     pub fn new(domain: Domain) -> Self {
-        Self { domain, users: HashSet::new() }
+        Self::with_capacity(domain, 0)
+    }
+
+    fn with_capacity(domain: Domain, users: usize) -> Self {
+        Self { domain, users: NameTable::with_capacity(users) }
     }
 
     /// Reads the text of a `nodelumi.cfg`.
@@ -35,6 +39,7 @@ impl Roster {
     /// The first line that cannot be accepted, and why: a roster is taken whole or not at all.
     pub fn parse(text: &[u8]) -> Result<Self, RosterError> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        let lines = text.iter().filter(|&&byte| byte == b'\n').count();
         let mut roster = None;
         for (line, text) in (1..).zip(text.split(|&byte| byte == b'\n')) {
             let fail = |reason| RosterError { line, reason };
@@ -45,7 +50,7 @@ impl Roster {
             match &mut roster {
                 None => {
                     let domain = Domain::new(text).map_err(|error| fail(RosterReason::Domain(error)))?;
-                    roster = Some(Self::new(domain));
+                    roster = Some(Self::with_capacity(domain, lines));
                 }
                 Some(roster) => roster.add(text).map_err(fail)?,
             }
@@ -65,7 +70,7 @@ impl Roster {
 
     /// Whether nobody belongs to the domain.
     pub fn is_empty(&self) -> bool {
-        self.users.is_empty()
+        self.len() == 0
     }
 
     /// Whether `user` belongs to the domain.
@@ -103,7 +108,7 @@ impl Roster {
         }
         let user = UserName::new(name).map_err(RosterReason::User)?;
         MiAddress::new(&user, &self.domain).map_err(RosterReason::TooLong)?;
-        if self.users.insert(user) { Ok(()) } else { Err(RosterReason::Duplicate) }
+        if self.users.insert(User::offline(user)) { Ok(()) } else { Err(RosterReason::Duplicate) }
     }
 }
 

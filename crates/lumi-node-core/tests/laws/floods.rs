@@ -21,7 +21,7 @@ fn a_hundred_thousand_foreign_deregistrations_change_nothing() {
         };
         node.handle_datagram(now, from, bytes.as_bytes()).expect("answered");
         let message = Message::decode(b"RD1").expect("a message");
-        assert_eq!(drain(&mut node), [Output::Transmit { to: from, message }]);
+        assert_eq!(drain(&mut node), [Output::Transmit { to: from, source: None, message }]);
     }
     assert_eq!(node.handle_admin(now, AdminCommand::List), before);
 }
@@ -60,7 +60,7 @@ fn of_a_million_forged_answers_none_passes_and_all_the_true_ones_do() {
         let bytes = &right_names[n as usize];
         node.handle_datagram(now, agent(n % USERS), bytes).expect("it was asked for");
         let message = Message::decode(bytes).expect("a message");
-        assert_eq!(drain(&mut node), [Output::Transmit { to: asker(n), message }]);
+        assert_eq!(drain(&mut node), [Output::Transmit { to: asker(n), source: None, message }]);
     }
     assert_eq!(node.pending_count(), 0);
     assert_eq!(node.dropped().unasked, 1_000_000);

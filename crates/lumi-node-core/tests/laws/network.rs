@@ -193,7 +193,7 @@ impl Network {
     fn carry_out(&mut self, n: usize) {
         for output in drain(&mut self.nodes[n]) {
             match output {
-                Output::Transmit { to, message } => {
+                Output::Transmit { to, message, .. } => {
                     self.check(n, to, &message);
                     self.send(Duration::ZERO, node_address(n), to, &message.encode());
                 }

@@ -150,7 +150,9 @@ impl World {
         let outputs = drain(&mut self.node);
         assert!(outputs.is_empty() || handled.is_ok(), "{handled:?}: {outputs:?}");
         match (&expected, &outputs[..]) {
-            (&Expected::Message(to, message), [sent]) => assert_eq!(*sent, Output::Transmit { to, message }),
+            (&Expected::Message(to, message), [sent]) => {
+                assert_eq!(*sent, Output::Transmit { to, source: None, message })
+            }
             (Expected::Proxied, [] | [_]) | (Expected::Nothing | Expected::PassedOn, []) => {}
             (Expected::PassedOn, [Output::Transmit { message: Message::LocateReply { .. }, .. }]) => {}
             (expected, outputs) => panic!("{expected:?} of {}: {outputs:?}", bytes.escape_ascii()),
@@ -165,7 +167,7 @@ impl World {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Transmit { to, message } => {
+            Output::Transmit { to, message, .. } => {
                 self.datagrams_out += 1;
                 assert!(self.datagrams_out <= self.datagrams_in, "{message:?} is one too many");
                 if let Message::LocateReply { locate, .. } = message {

@@ -87,7 +87,14 @@ impl TestNode {
     }
 
     fn admin(&mut self, command: AdminCommand) -> AdminReply {
-        self.node.handle_admin(self.now, command)
+        match self.node.handle_admin(self.now, command) {
+            AdminReply::Users(mut users) => {
+                // They come in no order.
+                users.sort_unstable_by_key(|status| status.user);
+                AdminReply::Users(users)
+            }
+            reply => reply,
+        }
     }
 
     fn admin_save(&mut self, command: AdminCommand) -> RosterChange {
@@ -118,7 +125,7 @@ impl TestNode {
 fn sent(to: &str, message: &str) -> Output {
     let decoded = plumi_proto::Message::decode(message.as_bytes()).expect("a message");
     assert_eq!(&*decoded.encode(), message.as_bytes());
-    Output::Transmit { to: address(to), message: decoded }
+    Output::Transmit { to: address(to), source: None, message: decoded }
 }
 
 fn found(node: &str, seconds: u64) -> Result<FoundNode, LookupError> {

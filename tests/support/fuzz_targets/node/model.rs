@@ -121,7 +121,7 @@ impl Model {
         assert!(handled.is_ok() || outputs.is_empty(), "{}", shown());
         self.dropped += u64::from(handled.is_err());
         let sent = outputs.iter().find_map(|output| match output {
-            Output::Transmit { to, message } => Some((*to, *message)),
+            Output::Transmit { to, message, .. } => Some((*to, *message)),
             Output::Resolve { .. } => None,
         });
         if let Some((_, message)) = sent {
@@ -170,7 +170,7 @@ impl Model {
         // Whoever waits is served by this answer, however short it is valid.
         self.answers.insert(lookup.domain, (found, now + valid_for));
         for output in outputs {
-            let Output::Transmit { to, message } = *output else { panic!("{output:?} for an answer") };
+            let Output::Transmit { to, message, .. } = *output else { panic!("{output:?} for an answer") };
             let mut of_message = |locate: &Locate, to: Option<SocketAddrV4>| {
                 let asked = lookup.waiting.keys().find(|asked| {
                     asked.0 == *locate
@@ -305,7 +305,7 @@ impl Model {
                 waiting.remove(&asked);
                 waiting.insert(asked, now);
             }
-            (Ok(()), [Output::Transmit { to, message }]) => {
+            (Ok(()), [Output::Transmit { to, message, .. }]) => {
                 let known = self.answers.get(&locate.to.domain()).filter(|(_, until)| *until > now);
                 let (node, _) = *known.unwrap_or_else(|| panic!("{message:?} and DNS was not asked"));
                 if *message == Message::Locate(locate) {
@@ -345,7 +345,10 @@ impl Model {
                 if binding.online {
                     let to = binding.address;
                     assert_ne!(to.port(), NODE_PORT, "from node to node for a user of this one");
-                    assert_eq!(outputs, [Output::Transmit { to, message: Message::Locate(locate) }]);
+                    assert_eq!(
+                        outputs,
+                        [Output::Transmit { to, source: None, message: Message::Locate(locate) }]
+                    );
                     self.pending(asked, now, to);
                     return;
                 }
@@ -353,7 +356,7 @@ impl Model {
             }
         };
         let message = Message::LocateReply { locate, outcome };
-        assert_eq!(outputs, [Output::Transmit { to: from, message }]);
+        assert_eq!(outputs, [Output::Transmit { to: from, source: None, message }]);
         self.refused(&asked);
     }
 

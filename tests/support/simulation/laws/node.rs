@@ -127,7 +127,7 @@ impl NodeLaws {
     ) -> Result<(), Violation> {
         let mut waiting = self.lookups.answered(now, id, answer);
         for output in outputs {
-            let Output::Transmit { to, message } = output else {
+            let Output::Transmit { to, message, .. } = output else {
                 ensure!(false, LookUps, "an answer of DNS led to {output:?}");
                 continue;
             };
@@ -271,7 +271,7 @@ impl NodeLaws {
             step.sends(Law::Strikes, from, refusal(LocateOutcome::Offline))?;
             return self.requests.answered(&locate, from);
         }
-        let [Output::Transmit { to, message: Message::Locate(_) }] = step.outputs else {
+        let [Output::Transmit { to, message: Message::Locate(_), .. }] = step.outputs else {
             ensure!(false, Strikes, "{user} is online, and a question led to {:?}", step.outputs);
             return Ok(());
         };
@@ -398,7 +398,7 @@ impl Step<'_> {
     /// It led to this message alone, to the byte.
     fn sends(self, law: Law, to: SocketAddrV4, message: Message) -> Result<(), Violation> {
         let is_sent = match self.outputs {
-            [Output::Transmit { to: receiver, message: sent }] => {
+            [Output::Transmit { to: receiver, message: sent, .. }] => {
                 *receiver == to && *sent.encode() == *message.encode()
             }
             _ => false,

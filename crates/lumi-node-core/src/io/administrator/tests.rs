@@ -96,7 +96,10 @@ impl Domain {
 
     fn users(&self) -> Vec<String> {
         match self.node.handle_admin(self.now, AdminCommand::List) {
-            AdminReply::Users(users) => users.iter().map(|status| status.user.to_string()).collect(),
+            AdminReply::Users(mut users) => {
+                users.sort_unstable_by_key(|status| status.user);
+                users.iter().map(|status| status.user.to_string()).collect()
+            }
             reply => panic!("{reply:?}"),
         }
     }

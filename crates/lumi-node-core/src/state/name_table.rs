@@ -1,0 +1,185 @@
+//! Entries found by the name of a user.
+
+use std::hash::BuildHasher;
+use std::mem;
+
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
+use plumi_proto::UserName;
+
+/// A set of entries, each with a name of its own, made for a million of them of which any may be asked for next.
+///
+/// Who asks waits for the memory more than for anything else, so there are few places to look at: a table of numbers,
+/// small enough to be in the processor's caches for the most part, and the entry.
+///
+/// ```text
+///   hash of the name ─▶ number of the entry ─▶ the entry
+///                       a 32-bit number        in chunks, which never move
+/// ```
+#[derive(Clone, Debug)]
+pub(super) struct NameTable<T> {
+    numbers: HashTable<u32>,
+    chunks: Vec<Vec<T>>,
+    hashes: DefaultHashBuilder,
+}
+
+/// What can be found by name.
+pub(super) trait Named {
+    /// Its name, which never changes.
+    fn name(&self) -> &UserName;
+}
+
+impl<T: Named> NameTable<T> {
+    /// An empty one, with room for so many names.
+    pub(super) fn with_capacity(names: usize) -> Self {
+        let names = names.min(MAX_NAMES);
+        Self {
+            numbers: HashTable::with_capacity(names),
+            chunks: Vec::with_capacity(names.div_ceil(CHUNK)),
+            hashes: DefaultHashBuilder::default(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(super) fn contains(&self, name: &UserName) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(super) fn get(&self, name: &UserName) -> Option<&T> {
+        self.number(name).map(|number| entry(&self.chunks, number))
+    }
+
+    pub(super) fn get_mut(&mut self, name: &UserName) -> Option<&mut T> {
+        let (chunk, place) = place(self.number(name)?);
+        Some(&mut self.chunks[chunk][place])
+    }
+
+    /// Whether there is room for it, and none of its name was there.
+    pub(super) fn insert(&mut self, new: T) -> bool {
+        let Self { numbers, chunks, hashes } = self;
+        let Some(number) = u32::try_from(numbers.len()).ok().filter(|_| numbers.len() < MAX_NAMES) else {
+            return false;
+        };
+        let vacant = numbers.entry(
+            hashes.hash_one(new.name()),
+            |&number| entry(chunks, number).name() == new.name(),
+            |&number| hashes.hash_one(entry(chunks, number).name()),
+        );
+        let hash_table::Entry::Vacant(vacant) = vacant else { return false };
+        vacant.insert(number);
+        if place(number).0 == chunks.len() {
+            chunks.push(Vec::with_capacity(CHUNK));
+        }
+        chunks[place(number).0].push(new);
+        true
+    }
+
+    /// Takes the entry of that name out, if there is one.
+    pub(super) fn remove(&mut self, name: &UserName) -> Option<T> {
+        let number = self.number(name)?;
+        let Self { numbers, chunks, hashes } = self;
+        numbers.find_entry(hashes.hash_one(name), |&other| other == number).ok()?.remove();
+        let last = chunks.last_mut()?.pop()?;
+        if chunks.last().is_some_and(Vec::is_empty) {
+            chunks.pop();
+        }
+        let last_number = u32::try_from(numbers.len()).ok()?;
+        if last_number == number {
+            return Some(last);
+        }
+        // It takes the place of the one that goes.
+        *numbers.find_mut(hashes.hash_one(last.name()), |&number| number == last_number)? = number;
+        let (chunk, place) = place(number);
+        Some(mem::replace(&mut chunks[chunk][place], last))
+    }
+
+    /// All of them, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
+    fn number(&self, name: &UserName) -> Option<u32> {
+        let is_it = |&number: &u32| entry(&self.chunks, number).name() == name;
+        self.numbers.find(self.hashes.hash_one(name), is_it).copied()
+    }
+}
+
+fn entry<T>(chunks: &[Vec<T>], number: u32) -> &T {
+    let (chunk, place) = place(number);
+    &chunks[chunk][place]
+}
+
+/// The chunk of an entry, and its place there.
+fn place(number: u32) -> (usize, usize) {
+    let number = number as usize;
+    (number / CHUNK, number % CHUNK)
+}
+
+/// Entries that are allocated at once: what is not used of a chunk is little, and a table that grows moves nothing but
+/// numbers.
+const CHUNK: usize = 1024;
+
+/// The most names of a table. A gigabyte's worth of entries is more than a node is for.
+const MAX_NAMES: usize = 1 << 28;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    struct Numbered(UserName, u32);
+
+    impl Named for Numbered {
+        fn name(&self) -> &UserName {
+            &self.0
+        }
+    }
+
+    proptest! {
+        /// Few names, so that they are there and removed again; and those of whole chunks before them.
+        #[test]
+        fn it_is_a_map(
+            others in 0..2 * CHUNK + 5,
+            steps in prop::collection::vec((any::<bool>(), 0..60_usize), 0..300),
+        ) {
+            let mut table = NameTable::with_capacity(3);
+            let mut map = HashMap::new();
+            for other in 0..others {
+                let entry = Numbered(name(&format!("other{other}")), u32::MAX);
+                prop_assert!(table.insert(entry.clone()));
+                map.insert(entry.0, entry);
+            }
+            for (step, (is_added, number)) in (0..).zip(steps) {
+                // At both ends of a chunk, too.
+                let name = match number {
+                    0..30 => name(&number.to_string()),
+                    number => name(&format!("other{}", (number - 30) * CHUNK / 15 + number % 2)),
+                };
+                if is_added {
+                    let entry = Numbered(name, step);
+                    prop_assert_eq!(table.insert(entry.clone()), !map.contains_key(&name));
+                    map.entry(name).or_insert(entry);
+                } else {
+                    prop_assert_eq!(table.remove(&name), map.remove(&name));
+                }
+                prop_assert_eq!(table.get(&name), map.get(&name));
+                prop_assert_eq!(table.get_mut(&name), map.get_mut(&name));
+                prop_assert_eq!(table.len(), map.len());
+            }
+            let kept: HashMap<_, _> = table.iter().map(|entry| (entry.0, entry.clone())).collect();
+            prop_assert_eq!(table.iter().count(), table.len());
+            prop_assert_eq!(&kept, &map);
+            prop_assert!(map.iter().all(|(name, entry)| table.get(name) == Some(entry)));
+        }
+    }
+
+    fn name(name: &str) -> UserName {
+        name.parse().expect("a name")
+    }
+}

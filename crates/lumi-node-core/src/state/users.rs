@@ -1,0 +1,202 @@
+//! Who belongs to the domain, who of them is online, and where (protocol.md §3).
+
+use std::collections::HashMap;
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use plumi_proto::UserName;
+
+use super::admin::{Presence, UserStatus};
+use super::name_table::{NameTable, Named};
+use super::party::Party;
+use crate::planted;
+
+/// The users of a domain, each with the address that it registered from.
+#[derive(Debug)]
+pub(super) struct Users {
+    all: NameTable<User>,
+    /// Of those who have any.
+    strikes: HashMap<UserName, Strikes>,
+    strike_interval: Duration,
+}
+
+/// One line of the processor's cache, whatever is asked of it.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(super) struct User {
+    name: UserName,
+    /// Where the user registered, and has not deregistered.
+    address: Option<SocketAddrV4>,
+    /// At which address of this host, if that is known; else 0.0.0.0, which takes less room than an option.
+    heard_at: Ipv4Addr,
+    /// `None`, although there is an address: taken offline by strikes. The agent may be slow and not gone.
+    online_since: Option<Instant>,
+}
+
+/// Location requests since the user's agent was last heard.
+#[derive(Debug)]
+struct Strikes {
+    count: u8,
+    last: Instant,
+}
+
+impl Users {
+    pub(super) fn new(all: NameTable<User>, strike_interval: Duration) -> Self {
+        Self { all, strikes: HashMap::new(), strike_interval }
+    }
+
+    pub(super) fn contains(&self, user: &UserName) -> bool {
+        self.all.contains(user)
+    }
+
+    /// Where all of them are, in no order.
+    pub(super) fn statuses(&self, now: Instant) -> impl Iterator<Item = UserStatus> {
+        self.all.iter().map(move |user| UserStatus { user: user.name, presence: user.presence(now) })
+    }
+
+    /// Where a user is online.
+    pub(super) fn party(&self, user: &UserName) -> Option<Party> {
+        self.all.get(user)?.party()
+    }
+
+    /// The user is online where `party` is from now on, if the domain has such a user and `may_register` from there,
+    /// which is told the address at which the user is online already.
+    pub(super) fn bind(
+        &mut self,
+        now: Instant,
+        name: &UserName,
+        party: Party,
+        may_register: impl FnOnce(Option<SocketAddrV4>) -> bool,
+    ) -> bool {
+        let Some(user) = self.all.get_mut(name) else { return false };
+        if !may_register(user.party().map(|party| party.address)) {
+            return false;
+        }
+        user.heard_at = party.heard_at.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        if user.address == Some(party.address) {
+            hear(&mut self.strikes, now, user);
+        } else {
+            (user.address, user.online_since) = (Some(party.address), Some(now));
+            self.strikes.remove(name);
+        }
+        true
+    }
+
+    /// The user is offline from now on, if that is asked for from where the user is online. Returns whether the
+    /// domain has such a user, who is offline now.
+    pub(super) fn unbind(&mut self, name: &UserName, from: SocketAddrV4) -> bool {
+        let Some(user) = self.all.get_mut(name) else { return false };
+        if user.address == Some(from) || planted::has("a foreign PD counts") {
+            (user.address, user.online_since) = (None, None);
+            self.strikes.remove(name);
+        }
+        user.party().is_none()
+    }
+
+    /// The user belongs to the domain from now on.
+    pub(super) fn add(&mut self, user: UserName) {
+        self.all.insert(User::offline(user));
+    }
+
+    /// The user belongs to the domain no longer.
+    pub(super) fn remove(&mut self, user: &UserName) {
+        self.all.remove(user);
+        self.strikes.remove(user);
+    }
+
+    /// `all` belong to the domain from now on. Who did before stays where they are. Returns all who did.
+    pub(super) fn replace(&mut self, all: NameTable<User>) -> NameTable<User> {
+        let old = mem::replace(&mut self.all, all);
+        for user in old.iter().filter(|user| user.address.is_some()) {
+            match self.all.get_mut(&user.name) {
+                Some(new) => *new = user.clone(),
+                None if planted::has("a reload cuts nobody off") => _ = self.all.insert(user.clone()),
+                None => _ = self.strikes.remove(&user.name),
+            }
+        }
+        old
+    }
+
+    /// An answer that names the user came: if it is from the user's agent, that is alive and the user online.
+    pub(super) fn hear_answer(&mut self, now: Instant, name: &UserName, from: SocketAddrV4) {
+        if let Some(user) = self.all.get_mut(name)
+            && user.address == Some(from)
+        {
+            hear(&mut self.strikes, now, user);
+        }
+    }
+
+    /// A question in the user's name came: the same, but for the strikes of a user who is online. An agent that
+    /// asks and does not answer cannot be called.
+    pub(super) fn hear_question(&mut self, now: Instant, name: &UserName, from: SocketAddrV4) {
+        if self.party(name).is_none() {
+            self.hear_answer(now, name, from);
+        }
+    }
+
+    /// Notes a location request for a user who is online. Returns whether it takes the user offline.
+    pub(super) fn strike(&mut self, now: Instant, name: &UserName) -> bool {
+        let before = self.strikes.get(name);
+        let since_last = before.map(|strikes| now.saturating_duration_since(strikes.last));
+        if since_last.is_some_and(|passed| passed < self.strike_interval)
+            && !planted::has("every PL is a strike")
+        {
+            return false;
+        }
+        let count = 1 + before.map_or(0, |strikes| strikes.count);
+        self.strikes.insert(*name, Strikes { count, last: now });
+        let is_gone = count >= STRIKES;
+        if is_gone && let Some(user) = self.all.get_mut(name) {
+            user.online_since = None;
+        }
+        is_gone
+    }
+}
+
+impl User {
+    /// One who is not online.
+    pub(super) fn offline(name: UserName) -> Self {
+        Self { name, address: None, heard_at: Ipv4Addr::UNSPECIFIED, online_since: None }
+    }
+
+    /// Where the user is online.
+    fn party(&self) -> Option<Party> {
+        let heard_at = Some(self.heard_at).filter(|at| !at.is_unspecified());
+        self.address.filter(|_| self.online_since.is_some()).map(|address| Party { address, heard_at })
+    }
+
+    fn presence(&self, now: Instant) -> Option<Presence> {
+        let online_for = now.saturating_duration_since(self.online_since?);
+        Some(Presence { address: self.address?, online_for })
+    }
+}
+
+impl Named for User {
+    fn name(&self) -> &UserName {
+        &self.name
+    }
+}
+
+/// The agent of `user` is alive.
+fn hear(strikes: &mut HashMap<UserName, Strikes>, now: Instant, user: &mut User) {
+    if !planted::has("signs of life clear no strikes") {
+        strikes.remove(&user.name);
+    }
+    if !planted::has("a struck user never comes back") {
+        user.online_since.get_or_insert(now);
+    }
+}
+
+/// The location request without any answer that takes a user for gone.
+const STRIKES: u8 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_a_user_is_in_one_line_of_the_cache() {
+        assert_eq!((size_of::<User>(), align_of::<User>()), (64, 64));
+    }
+}
