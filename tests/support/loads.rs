@@ -1,5 +1,6 @@
-//! What strangers may send to a node, and how fast.
+//! What strangers may send to a node, and how fast; how long answers take.
 
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +19,38 @@ pub fn at_rate(per_second: usize, count: usize, mut send: impl FnMut(usize)) {
             sent += 1;
         }
         thread::park_timeout(TICK);
+    }
+}
+
+/// Sends `datagram` from a new port of `from` to the node at `to` so often a second, `count` times in all. Hears no
+/// answers. Returns how often a second it was.
+///
+/// # Panics
+/// Without sockets.
+pub fn flood(from: Ipv4Addr, to: SocketAddrV4, datagram: &[u8], per_second: usize, count: usize) -> f64 {
+    let socket = UdpSocket::bind((from, 0)).expect("a socket");
+    socket.connect(to).expect("there is a way to the node");
+    let start = Instant::now();
+    // What the kernel does not take is lost, as is what the node's queue has no room for.
+    at_rate(per_second, count, |_| drop(socket.send(datagram)));
+    count as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Latencies, to be told by how many are less.
+#[derive(Clone, Debug, Default)]
+pub struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// Adds another one.
+    pub fn add(&mut self, latency: Duration) {
+        self.0.push(latency);
+    }
+
+    /// The least one that `percent` of them do not exceed; 100 is the longest.
+    pub fn percentile(&mut self, percent: usize) -> Duration {
+        self.0.sort_unstable();
+        let last = self.0.len().saturating_sub(1);
+        self.0.get(last * percent / 100).copied().unwrap_or_default()
     }
 }
 

@@ -1,9 +1,11 @@
 //! One program as a process.
 
-use std::io::Write;
+use std::fs::DirEntry;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use std::{env, fs};
 
 use rustix::process::{self, Pid};
@@ -135,10 +137,31 @@ impl Program {
     /// # Panics
     /// If it is not there any more, or this is not Linux.
     pub fn memory(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect(ON_LINUX);
-        let resident =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        resident.and_then(|kibibytes| kibibytes.parse::<usize>().ok()).expect("proc(5) says so") * 1024
+        let resident = self.status("VmRSS:");
+        let kibibytes = resident.strip_suffix(" kB").and_then(|kibibytes| kibibytes.parse::<usize>().ok());
+        kibibytes.expect("proc(5) says so") * 1024
+    }
+
+    /// How many threads it has.
+    ///
+    /// # Panics
+    /// As [`Program::memory`].
+    pub fn threads(&self) -> usize {
+        self.status("Threads:").parse().expect("proc(5) says so")
+    }
+
+    /// How long its threads that have not ended were on a processor.
+    ///
+    /// # Panics
+    /// As [`Program::memory`].
+    pub fn processor_time(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect(ON_LINUX);
+        let of_task = |task: io::Result<DirEntry>| {
+            // In nanoseconds, other than the ticks of `stat`; one that ends meanwhile does not count.
+            let times = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            times.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+        };
+        tasks.filter_map(of_task).sum()
     }
 
     /// Whether [`Signal::Stop`] has stopped it.

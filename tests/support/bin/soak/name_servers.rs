@@ -3,14 +3,14 @@
 use std::thread;
 
 use integration_tests::dns_server::DnsServer;
-use integration_tests::loads::at_rate;
+use integration_tests::loads::{Latencies, at_rate};
 use integration_tests::programs::NodeProgram;
 use integration_tests::raw_user::RawUser;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::Options;
-use crate::report::{Latencies, Report, in_ms};
+use crate::report::{Report, in_ms};
 
 /// A user asks for a thousand new names a second, which a name server swallows. What others wait, before and meanwhile.
 pub(crate) fn silent(_: &Options, report: &mut Report) {

@@ -49,23 +49,6 @@ fn line(scenario: &str, figure: &str, is: impl Display, should_be: &str, verdict
     _ = writeln!(io::stdout(), "{}", line.trim_end());
 }
 
-/// Latencies, to be told by how many are less.
-#[derive(Default)]
-pub(crate) struct Latencies(Vec<Duration>);
-
-impl Latencies {
-    pub(crate) fn add(&mut self, latency: Duration) {
-        self.0.push(latency);
-    }
-
-    /// The least one that `percent` of them do not exceed.
-    pub(crate) fn percentile(&mut self, percent: usize) -> Duration {
-        self.0.sort_unstable();
-        let last = self.0.len().saturating_sub(1);
-        self.0.get(last * percent / 100).copied().unwrap_or_default()
-    }
-}
-
 /// Milliseconds, to two places.
 pub(crate) fn in_ms(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1000.0)

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::iter;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;
 
-use integration_tests::loads::{NearMisses, at_rate};
+use integration_tests::loads::{self, NearMisses, at_rate};
 use integration_tests::programs::NodeProgram;
 use integration_tests::raw_user::RawUser;
 use plumi_proto::Message;
@@ -127,11 +127,7 @@ pub(crate) fn flood(_: &Options, report: &mut Report) {
     let memory = node.memory();
     let start = Instant::now();
     let flooding = thread::spawn(move || {
-        let socket = UdpSocket::bind((FLOODER, 0)).expect("a socket");
-        socket.connect(address).expect("there is a way to the node");
-        // What the kernel does not take is lost, as is what the node's queue has no room for.
-        at_rate(FLOOD_RATE, FLOOD_RATE * FLOOD_SECONDS, |_| drop(socket.send(b"PRlaura@bb.com")));
-        FLOOD_RATE as f64 * FLOOD_SECONDS as f64 / start.elapsed().as_secs_f64()
+        loads::flood(FLOODER, address, b"PRlaura@bb.com", FLOOD_RATE, FLOOD_RATE * FLOOD_SECONDS)
     });
     let honest = RawUser::at(HONEST, address);
     let (mut first, mut later) = (0, 0);
