@@ -2,11 +2,12 @@
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddrV4, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::net::{self, MMsgHdr, SendAncillaryBuffer, SendFlags};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
+use tokio::time::Instant;
 
 /// Which of the two cores.
 #[derive(Clone, Copy)]
@@ -25,6 +26,13 @@ pub(crate) fn keep_this_thread_on(core: Core) -> io::Result<()> {
 /// Keeps the main thread of a process on a core.
 pub(crate) fn keep_process_on(process: Pid, core: Core) -> io::Result<()> {
     keep(Some(process), core)
+}
+
+/// Lets the thread that calls this run on any core, as those that it starts do then.
+pub(crate) fn let_this_thread_run_anywhere() -> io::Result<()> {
+    let mut set = CpuSet::new();
+    (0..CpuSet::MAX_CPU).for_each(|core| set.set(core));
+    Ok(sched_setaffinity(None, &set)?)
 }
 
 fn keep(process: Option<Pid>, core: Core) -> io::Result<()> {
@@ -55,12 +63,25 @@ impl Requests {
         Self { bytes: bytes.collect(), length }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    /// How many there are before the first one comes again.
+    pub(crate) fn count(&self) -> usize {
+        self.bytes.len() / self.length
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.bytes.chunks(self.length).cycle()
     }
 }
 
-/// Keeps `in_flight` requests under way to the server at `at` for so long. Returns the answers per second.
+/// A socket of a load on the server at `at`, where it is the only one it hears.
+pub(crate) fn socket_to(at: SocketAddrV4) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(at)?;
+    Ok(socket)
+}
+
+/// Keeps `in_flight` requests under way from a new socket to the server at `at` for so long. Returns the answers per
+/// second.
 ///
 /// # Errors
 /// Those of the socket; a server that answers nothing.
@@ -70,20 +91,48 @@ pub(crate) fn answers_per_second(
     in_flight: usize,
     time: Duration,
 ) -> anyhow::Result<f64> {
+    Ok(keep_in_flight(&socket_to(at)?, requests, in_flight, |_, passed| passed < time)?.per_second())
+}
+
+/// What came of a load.
+pub(crate) struct Exchanged {
+    /// How many answers came.
+    pub(crate) answers: usize,
+    /// How many did not.
+    pub(crate) lost: usize,
+    time: Duration,
+}
+
+impl Exchanged {
+    /// Answers.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.answers as f64 / self.time.as_secs_f64()
+    }
+}
+
+/// Keeps `in_flight` requests under way on a connected socket while `goes_on` says so of the requests that are done
+/// and the time that has passed.
+///
+/// # Errors
+/// Those of the socket; a server that answers nothing.
+pub(crate) fn keep_in_flight(
+    socket: &UdpSocket,
+    requests: &Requests,
+    in_flight: usize,
+    goes_on: impl Fn(usize, Duration) -> bool,
+) -> anyhow::Result<Exchanged> {
     keep_this_thread_on(Core::Load)?;
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
-    socket.connect(at)?;
     socket.set_nonblocking(true)?;
     let mut requests = requests.iter();
-    let (mut answers, mut under_way, mut lost) = (0_u32, 0, 0_u32);
+    let (mut answers, mut under_way, mut lost) = (0, 0, 0);
     let start = Instant::now();
     let mut heard = start;
     let mut now = start;
     let mut buffer = [0; 2048];
-    while now - start < time {
+    while goes_on(answers + lost, now - start) {
         // Several at once, so that this side costs less than the other.
         if under_way + REFILL <= in_flight {
-            send(&socket, (&mut requests).take(in_flight - under_way))?;
+            send(socket, (&mut requests).take(in_flight - under_way))?;
             under_way = in_flight;
         }
         while under_way + REFILL > in_flight {
@@ -96,7 +145,7 @@ pub(crate) fn answers_per_second(
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     now = Instant::now();
                     if now - heard > PATIENCE {
-                        lost += u32::try_from(under_way)?;
+                        lost += under_way;
                         (under_way, heard) = (0, now);
                         anyhow::ensure!(answers > 0 && lost < answers, "the server does not answer");
                     }
@@ -106,7 +155,7 @@ pub(crate) fn answers_per_second(
         }
         now = Instant::now();
     }
-    Ok(f64::from(answers) / (now - start).as_secs_f64())
+    Ok(Exchanged { answers, lost, time: now - start })
 }
 
 fn send<'r>(socket: &UdpSocket, datagrams: impl Iterator<Item = &'r [u8]>) -> io::Result<()> {

@@ -1,20 +1,37 @@
 //! What a node and an agent cost: each figure beside its limit, which is measured in the same run on the same machine.
 //!
 //! ```text
-//! cargo run --release -p bench -- [--only FIGURES] [--rounds N]
+//! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS]
 //! ```
+//!
+//! A figure and its limit are measured in turn, several rounds of each, and the medians are printed. The programs are
+//! the real ones, as processes with their message logs on real files, unless it says otherwise. The load has one core
+//! of two, what is measured the other, so that neither takes the other's time.
+//!
+//! - `registrations`: `PR`s are kept in flight from one socket and the `RR0`s are counted, beside a server that does
+//!   nothing but receive and answer.
+//! - `locations`: a user's `PL` goes through two nodes to an agent, a bare socket that answers at once, and the `RL0`
+//!   comes back; beside three round trips to a server that does nothing, which are as many hops. Then many at once.
+//! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the file; its
+//!   memory is that over a node without users. Then its administrator changes the roster again and again, and it is
+//!   measured how long the answers to somebody else take, from when they were due to be asked for.
 //!
 //! It prints, and people judge: nothing here fails because a machine is slow.
 
+mod domain;
 mod echo;
 mod load;
+mod locations;
+mod machine;
 mod registrations;
 mod report;
+mod roster;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
 
 use crate::report::Report;
 
@@ -25,24 +42,28 @@ struct Options {
     #[arg(long, default_value = "5", value_name = "N")]
     rounds: NonZeroUsize,
     /// How long each measurement takes, in milliseconds
-    #[arg(long, default_value_t = 1000, value_name = "MS")]
-    millis: u64,
+    #[arg(long, default_value = "1000", value_name = "MS")]
+    millis: NonZeroU64,
     /// Nothing but this; may repeat
-    #[arg(long, value_name = "FIGURES")]
+    #[arg(long, value_name = "FIGURES", value_parser = PossibleValuesParser::new(FIGURES.iter().map(|(name, _)| *name)))]
     only: Vec<String>,
 }
 
 impl Options {
+    /// How long each measurement takes.
     fn each(&self) -> Duration {
-        Duration::from_millis(self.millis)
+        Duration::from_millis(self.millis.get())
     }
 }
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let mut report = Report::new();
+    let conditions = format!("medians of {} rounds of {} ms", options.rounds, options.millis);
+    let mut report = Report::new(&format!("{}; {conditions}", machine::describe()));
     for (name, measure) in FIGURES {
         if options.only.is_empty() || options.only.iter().any(|only| only == name) {
+            // A load has kept it where it was.
+            load::let_this_thread_run_anywhere()?;
             measure(&options, &mut report)?;
         }
     }
@@ -51,4 +72,8 @@ fn main() -> anyhow::Result<()> {
 
 type Measure = fn(&Options, &mut Report) -> anyhow::Result<()>;
 
-const FIGURES: [(&str, Measure); 1] = [("registrations", registrations::measure)];
+const FIGURES: &[(&str, Measure)] = &[
+    ("registrations", registrations::measure),
+    ("locations", locations::measure),
+    ("roster", roster::measure),
+];

@@ -6,43 +6,66 @@ use std::io::{self, Write};
 /// What is printed.
 pub(crate) struct Report;
 
-/// What a ratio should be.
+/// What a figure, or its ratio to its limit, should be.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     AtLeast(f64),
     AtMost(f64),
 }
 
+impl Target {
+    fn verdict(self, value: f64) -> &'static str {
+        let reached = match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        };
+        if reached { "reached" } else { "missed" }
+    }
+
+    fn text(self, unit: &str) -> String {
+        let text = match self {
+            Self::AtLeast(least) => format!(">= {least} {unit}"),
+            Self::AtMost(most) => format!("<= {most} {unit}"),
+        };
+        text.trim_end().to_owned()
+    }
+}
+
 impl Report {
-    pub(crate) fn new() -> Self {
+    /// Prints what the figures come from, and the head of the table.
+    pub(crate) fn new(conditions: &str) -> Self {
+        print(&format!("{conditions}\n"));
         line("FIGURE", "IS", "LIMIT", "RATIO", "TARGET", "");
         Self
     }
 
-    /// A figure beside its limit, each with its unit.
+    /// A figure beside its limit, each with its unit; the target is that of the ratio.
     pub(crate) fn ratio(&mut self, figure: &str, is: f64, limit: f64, unit: &str, target: Target) {
         let ratio = is / limit;
-        let (target, reached) = match target {
-            Target::AtLeast(least) => (format!(">= {least}"), ratio >= least),
-            Target::AtMost(most) => (format!("<= {most}"), ratio <= most),
-        };
-        let verdict = if reached { "reached" } else { "missed" };
-        line(figure, with_unit(is, unit), with_unit(limit, unit), format!("{ratio:.2}"), target, verdict);
+        let (is, limit) = (with_unit(is, unit), with_unit(limit, unit));
+        line(figure, is, limit, format!("{ratio:.2}"), target.text(""), target.verdict(ratio));
+    }
+
+    /// A figure beside another one that says what there is at best, each with its unit; the target is the figure's own.
+    pub(crate) fn beside(&mut self, figure: &str, is: f64, best: f64, unit: &str, target: Target) {
+        let verdict = target.verdict(is);
+        let ratio = format!("{:.2}", is / best);
+        line(figure, with_unit(is, unit), with_unit(best, unit), ratio, target.text(unit), verdict);
     }
 
     /// A figure with a target of its own.
     pub(crate) fn figure(&mut self, figure: &str, is: f64, unit: &str, target: Target) {
-        let (target, reached) = match target {
-            Target::AtLeast(least) => (format!(">= {least} {unit}"), is >= least),
-            Target::AtMost(most) => (format!("<= {most} {unit}"), is <= most),
-        };
-        let verdict = if reached { "reached" } else { "missed" };
-        line(figure, with_unit(is, unit), "", "", target, verdict);
+        line(figure, with_unit(is, unit), "", "", target.text(unit), target.verdict(is));
     }
 
     /// What is only to be seen.
     pub(crate) fn note(&mut self, figure: &str, is: f64, unit: &str) {
         line(figure, with_unit(is, unit), "", "", "", "");
+    }
+
+    /// What is only to be seen beside its limit.
+    pub(crate) fn note_beside(&mut self, figure: &str, is: f64, limit: f64, unit: &str) {
+        line(figure, with_unit(is, unit), with_unit(limit, unit), format!("{:.2}", is / limit), "", "");
     }
 }
 
@@ -50,14 +73,29 @@ impl Report {
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
-    values.get(low).zip(values.get(high)).map_or(f64::NAN, |(low, high)| (low + high) / 2.0)
+    values.get(low).zip(values.get(high)).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
 }
 
+/// Such as `0.0123 ms`, `12.34 KiB`, `7`, `187,512 /s`.
 fn with_unit(value: f64, unit: &str) -> String {
-    match value {
-        large if large >= 1000.0 => format!("{large:.0} {unit}"),
-        value => format!("{value:.2} {unit}"),
+    let number = match value.abs() {
+        large if large >= 1000.0 || large.fract() == 0.0 => with_commas(&format!("{value:.0}")),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    };
+    format!("{number} {unit}").trim_end().to_owned()
+}
+
+/// A whole number, its thousands apart.
+fn with_commas(digits: &str) -> String {
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) && !text.ends_with('-') {
+            text.push(',');
+        }
+        text.push(digit);
     }
+    text
 }
 
 fn line(
@@ -68,7 +106,11 @@ fn line(
     target: impl Display,
     verdict: &str,
 ) {
-    let line = format!("{figure:<58} {is:>14} {limit:>14} {ratio:>6}  {target:<16} {verdict}");
+    let line = format!("{figure:<60} {is:>14} {limit:>14} {ratio:>7}  {target:<14} {verdict}");
+    print(line.trim_end());
+}
+
+fn print(line: &str) {
     // Who does not read on does not hold it up.
-    _ = writeln!(io::stdout(), "{}", line.trim_end());
+    _ = writeln!(io::stdout(), "{line}");
 }
