@@ -1,7 +1,7 @@
 //! What a node and an agent cost: each figure beside its limit, which is measured in the same run on the same machine.
 //!
 //! ```text
-//! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS]
+//! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS] [--flood-minutes N] [--plot FILE]
 //! ```
 //!
 //! A figure and its limit are measured in turn, several rounds of each, and the medians are printed. The programs are
@@ -15,19 +15,30 @@
 //! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the file; its
 //!   memory is that over a node without users. Then its administrator changes the roster again and again, and it is
 //!   measured how long the answers to somebody else take, from when they were due to be asked for.
+//! - `flood`: a thousand agents register once a second each, from a thousand addresses and with each request sent but
+//!   once, while another address sends 100,000 datagrams a second, beside the same without those. The node has the rate
+//!   limit that it has by itself.
+//! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how long they
+//!   were on a processor is what the scheduler counted.
+//! - `users`: as `registrations` with the log on, for a hundred users, a thousand and so on to a million; `--plot` draws
+//!   them.
 //!
 //! It prints, and people judge: nothing here fails because a machine is slow.
 
 mod domain;
 mod echo;
+mod flood;
+mod idle;
 mod load;
 mod locations;
 mod machine;
 mod registrations;
 mod report;
 mod roster;
+mod users;
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -44,12 +55,23 @@ struct Options {
     /// How long each measurement takes, in milliseconds
     #[arg(long, default_value = "1000", value_name = "MS")]
     millis: NonZeroU64,
+    /// How long the flood takes, in minutes, instead of some seconds
+    #[arg(long, value_name = "N")]
+    flood_minutes: Option<NonZeroUsize>,
+    /// Draw what `users` finds in this file, an SVG
+    #[arg(long, value_name = "FILE", value_parser = users::svg_file)]
+    plot: Option<PathBuf>,
     /// Nothing but this; may repeat
     #[arg(long, value_name = "FIGURES", value_parser = PossibleValuesParser::new(FIGURES.iter().map(|(name, _)| *name)))]
     only: Vec<String>,
 }
 
 impl Options {
+    /// Whether these figures are to be measured.
+    fn wants(&self, figures: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == figures)
+    }
+
     /// How long each measurement takes.
     fn each(&self) -> Duration {
         Duration::from_millis(self.millis.get())
@@ -58,10 +80,14 @@ impl Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    anyhow::ensure!(
+        options.plot.is_none() || options.wants("users"),
+        "--plot draws `users`, which --only leaves out"
+    );
     let conditions = format!("medians of {} rounds of {} ms", options.rounds, options.millis);
-    let mut report = Report::new(&format!("{}; {conditions}", machine::describe()));
+    let mut report = Report::new(machine::describe(), &conditions);
     for (name, measure) in FIGURES {
-        if options.only.is_empty() || options.only.iter().any(|only| only == name) {
+        if options.wants(name) {
             // A load has kept it where it was.
             load::let_this_thread_run_anywhere()?;
             measure(&options, &mut report)?;
@@ -75,5 +101,8 @@ type Measure = fn(&Options, &mut Report) -> anyhow::Result<()>;
 const FIGURES: &[(&str, Measure)] = &[
     ("registrations", registrations::measure),
     ("locations", locations::measure),
+    ("flood", flood::measure),
     ("roster", roster::measure),
+    ("idle", idle::measure),
+    ("users", users::measure),
 ];

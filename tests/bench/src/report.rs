@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 /// What is printed.
-pub(crate) struct Report;
+pub(crate) struct Report {
+    machine: String,
+}
 
 /// What a figure, or its ratio to its limit, should be.
 #[derive(Clone, Copy)]
@@ -33,23 +35,27 @@ impl Target {
 
 impl Report {
     /// Prints what the figures come from, and the head of the table.
-    pub(crate) fn new(conditions: &str) -> Self {
-        print(&format!("{conditions}\n"));
+    pub(crate) fn new(machine: String, conditions: &str) -> Self {
+        print(&format!("{machine}; {conditions}\n"));
         line("FIGURE", "IS", "LIMIT", "RATIO", "TARGET", "");
-        Self
+        Self { machine }
+    }
+
+    /// What the figures come from.
+    pub(crate) fn machine(&self) -> &str {
+        &self.machine
     }
 
     /// A figure beside its limit, each with its unit; the target is that of the ratio.
     pub(crate) fn ratio(&mut self, figure: &str, is: f64, limit: f64, unit: &str, target: Target) {
         let ratio = is / limit;
         let (is, limit) = (with_unit(is, unit), with_unit(limit, unit));
-        line(figure, is, limit, format!("{ratio:.2}"), target.text(""), target.verdict(ratio));
+        line(figure, is, limit, ratio_text(ratio), target.text(""), target.verdict(ratio));
     }
 
     /// A figure beside another one that says what there is at best, each with its unit; the target is the figure's own.
     pub(crate) fn beside(&mut self, figure: &str, is: f64, best: f64, unit: &str, target: Target) {
-        let verdict = target.verdict(is);
-        let ratio = format!("{:.2}", is / best);
+        let (verdict, ratio) = (target.verdict(is), ratio_text(is / best));
         line(figure, with_unit(is, unit), with_unit(best, unit), ratio, target.text(unit), verdict);
     }
 
@@ -65,7 +71,7 @@ impl Report {
 
     /// What is only to be seen beside its limit.
     pub(crate) fn note_beside(&mut self, figure: &str, is: f64, limit: f64, unit: &str) {
-        line(figure, with_unit(is, unit), with_unit(limit, unit), format!("{:.2}", is / limit), "", "");
+        line(figure, with_unit(is, unit), with_unit(limit, unit), ratio_text(is / limit), "", "");
     }
 }
 
@@ -76,18 +82,24 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.get(low).zip(values.get(high)).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
 }
 
+fn ratio_text(ratio: f64) -> String {
+    // Of nothing there is no ratio.
+    if ratio.is_finite() { format!("{ratio:.2}") } else { String::new() }
+}
+
 /// Such as `0.0123 ms`, `12.34 KiB`, `7`, `187,512 /s`.
 fn with_unit(value: f64, unit: &str) -> String {
     let number = match value.abs() {
-        large if large >= 1000.0 || large.fract() == 0.0 => with_commas(&format!("{value:.0}")),
+        large if large >= 1000.0 || large.fract() == 0.0 => with_commas(value),
         1.0.. => format!("{value:.2}"),
         _ => format!("{value:.4}"),
     };
     format!("{number} {unit}").trim_end().to_owned()
 }
 
-/// A whole number, its thousands apart.
-fn with_commas(digits: &str) -> String {
+/// Rounded, its thousands apart.
+pub(crate) fn with_commas(value: f64) -> String {
+    let digits = format!("{value:.0}");
     let mut text = String::new();
     for (at, digit) in digits.char_indices() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) && !text.ends_with('-') {

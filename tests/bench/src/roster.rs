@@ -15,7 +15,7 @@ use crate::Options;
 use crate::domain::{self, DOMAIN, NO_LIMIT, ROSTER};
 use crate::load;
 use crate::registrations::IN_FLIGHT;
-use crate::report::{Report, Target, median};
+use crate::report::{Report, Target, median, with_commas};
 
 pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     // Whatever starts one first has it built.
@@ -43,11 +43,8 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     report.figure("  memory over no users, for each", median(memory), "bytes", Target::AtMost(128.0));
     let mut node = node.context("there is a round")?;
     let registered = register_all(&node)?;
-    report.note(
-        &format!("  the same after {registered} registrations"),
-        per_user(&node, &of_nobody),
-        "bytes",
-    );
+    let name = format!("  the same after {} registrations", with_commas(registered as f64));
+    report.note(&name, per_user(&node, &of_nobody), "bytes");
     changes(&mut node, report)
 }
 
