@@ -1,5 +1,6 @@
 //! A load: requests in flight, as many as are told, and the answers counted.
 
+use std::fs;
 use std::io::{self, IoSlice};
 use std::net::{SocketAddrV4, UdpSocket};
 use std::time::Duration;
@@ -23,9 +24,15 @@ pub(crate) fn keep_this_thread_on(core: Core) -> io::Result<()> {
     keep(None, core)
 }
 
-/// Keeps the main thread of a process on a core.
+/// Keeps the threads that a process has, and those that they start, on a core.
 pub(crate) fn keep_process_on(process: Pid, core: Core) -> io::Result<()> {
-    keep(Some(process), core)
+    for task in fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()))? {
+        let task = task?.file_name();
+        let thread = task.to_str().and_then(|id| Pid::from_raw(id.parse().ok()?));
+        // One that cannot be told would stand for this one.
+        keep(Some(thread.ok_or(io::ErrorKind::InvalidData)?), core)?;
+    }
+    Ok(())
 }
 
 /// Lets the thread that calls this run on any core, as those that it starts do then.
@@ -35,13 +42,14 @@ pub(crate) fn let_this_thread_run_anywhere() -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-fn keep(process: Option<Pid>, core: Core) -> io::Result<()> {
+/// Keeps a thread on a core; the one that calls this, if none is told.
+fn keep(thread: Option<Pid>, core: Core) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(match core {
         Core::Load => 0,
         Core::Server => 1,
     });
-    Ok(sched_setaffinity(process, &set)?)
+    Ok(sched_setaffinity(thread, &set)?)
 }
 
 /// Datagrams to be sent in turn, all of the same length.

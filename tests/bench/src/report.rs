@@ -126,3 +126,35 @@ fn print(line: &str) {
     // Who does not read on does not hold it up.
     _ = writeln!(io::stdout(), "{line}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_short_and_have_their_units() {
+        assert_eq!(with_unit(187_512.4, "/s"), "187,512 /s");
+        assert_eq!(with_unit(1_000_000.0, ""), "1,000,000");
+        assert_eq!(with_unit(99.984, "%"), "99.98 %");
+        assert_eq!(with_unit(0.012_34, "ms"), "0.0123 ms");
+        assert_eq!(with_unit(7.0, ""), "7");
+        assert_eq!(ratio_text(1.0 / 0.0), "");
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![9.0, 1.0, 2.0, 4.0]), 3.0);
+        assert!(median(Vec::new()).is_nan());
+    }
+
+    #[test]
+    fn a_target_is_reached_at_its_bound() {
+        assert_eq!(Target::AtLeast(0.8).verdict(0.8), "reached");
+        assert_eq!(Target::AtLeast(0.8).verdict(0.79), "missed");
+        assert_eq!(Target::AtMost(1.3).verdict(1.3), "reached");
+        assert_eq!(Target::AtMost(1.3).verdict(1.31), "missed");
+        assert_eq!(Target::AtMost(12.0).text("MiB"), "<= 12 MiB");
+        assert_eq!(Target::AtLeast(0.8).text(""), ">= 0.8");
+    }
+}

@@ -50,6 +50,7 @@ fn plot(file: &Path, machine: &str, points: &[(usize, f64)], bare: f64) -> anyho
     let picture = picture.titled(machine, ("sans-serif", 13))?;
     let mut chart = ChartBuilder::on(&picture)
         .margin(16)
+        .margin_right(48)
         .x_label_area_size(48)
         .y_label_area_size(80)
         .build_cartesian_2d((first..last).log_scale(), 0.0..highest * HEADROOM)?;
