@@ -40,6 +40,7 @@ mod io {
     pub(crate) mod driver;
     pub(crate) mod incoming;
     pub(crate) mod listener;
+    pub(crate) mod outgoing;
     pub(crate) mod places;
     pub(crate) mod talk;
 }

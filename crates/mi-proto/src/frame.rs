@@ -58,6 +58,13 @@ impl Received {
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.bytes())
     }
+
+    /// [`Received::text`], to be kept: without a copy, if it is UTF-8.
+    pub fn into_text(self) -> String {
+        let (Self::Nickname(bytes) | Self::Line(bytes) | Self::Unframed(bytes)) = self;
+        String::from_utf8(bytes.into())
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
 }
 
 /// What the first bytes of a buffer say.

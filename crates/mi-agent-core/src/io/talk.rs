@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use mi_proto::{Frame, FrameError, Line, Received};
 use plumi_proto::MiAddress;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::closing::ClosingWatch;
 use super::connection::{Connection, LINGER, into_io, within};
+use super::outgoing::Outgoing;
 use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
 use crate::error::ConversationError;
 use crate::safe_text::PeerText;
@@ -65,7 +66,7 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 /// Sends what this side says, until it or the peer ends the conversation, and then a FIN. Returns how many frames
 /// did not leave.
 async fn write(
-    mut sink: impl Sink<Frame, Error = FrameError> + Unpin,
+    mut sink: Outgoing<impl AsyncWrite + Unpin>,
     mut outgoing: mpsc::Receiver<Line>,
     terms: Terms,
     mut peer_ended: oneshot::Receiver<()>,
@@ -75,24 +76,36 @@ async fn write(
     let mut hurry = closing.clone();
     let mut unsent = 0;
     let send_all = async {
-        let mut next_frame = Instant::now() + pace;
+        // The timer knows whole milliseconds: it would wait for the next one even if there is no pause.
+        let after_pause = || (!pace.is_zero()).then(|| Instant::now() + pace);
+        let mut next_frame = after_pause();
+        // With one, it is seen between two frames that the other side has ended.
+        let most = if pace.is_zero() { MAX_OUTGOING as usize } else { 1 };
+        let mut lines = Vec::with_capacity(most);
         let mut is_ending = false;
         loop {
-            let line = tokio::select! {
-                line = outgoing.recv() => line,
+            let count = tokio::select! {
+                count = outgoing.recv_many(&mut lines, most) => count,
                 _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
                 () = closing.begun(), if !is_ending => { is_ending = true; outgoing.close(); continue }
             };
             // What was handed over before the end still goes out.
-            let Some(line) = line else { break };
-            time::sleep_until(next_frame).await;
-            let sent = within(WRITE_TIMEOUT, sink.send(Frame::Line(line))).await;
-            next_frame = Instant::now() + pace;
-            if let Err(error) = sent.and_then(|sent| sent.map_err(into_io)) {
-                debug!(%error, "cannot send");
-                outgoing.close();
-                unsent = 1 + outgoing.len();
+            if count == 0 {
                 break;
+            }
+            let mut taken = lines.drain(..);
+            while let Some(line) = taken.next() {
+                if let Some(next_frame) = next_frame {
+                    time::sleep_until(next_frame).await;
+                }
+                let sent = within(WRITE_TIMEOUT, sink.send(&Frame::Line(line))).await;
+                next_frame = after_pause();
+                if let Err(error) = sent.and_then(|sent| sent) {
+                    debug!(%error, "cannot send");
+                    outgoing.close();
+                    unsent = 1 + taken.len() + outgoing.len();
+                    return;
+                }
             }
         }
     };
@@ -119,7 +132,7 @@ async fn read(
             let line = match received {
                 // It is lost, but there may still be somebody who has to see a FIN.
                 _ if peer_ended.is_none() => continue,
-                Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.text())),
+                Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.into_text())),
                 // A nickname is given once.
                 Ok(Received::Nickname(_)) => continue,
                 Err(error) => Err(ConversationError::Lost(into_io(error))),
@@ -148,7 +161,7 @@ async fn read(
     _ = time::timeout(linger, drained).await;
 }
 
-/// Frames handed over and not sent yet: 6 KiB.
+/// Frames handed over and not taken to be sent: 6 KiB. Without a pause as many are taken at once, else one by one.
 pub(crate) const MAX_OUTGOING: u32 = 64;
 
 /// Lines received and not taken yet. When there are more, the peer has to wait.
@@ -171,10 +184,8 @@ mod tests {
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll};
 
-    use mi_proto::FrameCodec;
     use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
     use tokio::sync::Semaphore;
-    use tokio_util::codec::FramedWrite;
 
     use super::super::closing::Closing;
     use super::*;
@@ -213,6 +224,16 @@ mod tests {
     /// Deployed programs read one segment as one frame, and lose what comes with it.
     #[tokio::test(start_paused = true)]
     async fn every_frame_is_one_write_and_has_its_time() {
+        let frames = ["L03one", "L03two", "L05three", "FIN"];
+        for (pace, times) in [(20, [20, 40, 60, 60]), (0, [0; 4])] {
+            let expected = times.map(Duration::from_millis).into_iter().zip(frames.map(Into::into));
+            let expected: Vec<Write> = expected.collect();
+            assert_eq!(writes(Duration::from_millis(pace)).await, expected);
+        }
+    }
+
+    /// What three lines become that are handed over at once.
+    async fn writes(pace: Duration) -> Vec<Write> {
         let recorder = Recorder { start: Instant::now(), writes: Arc::default() };
         let (lines, outgoing) = mpsc::channel(MAX_OUTGOING as usize);
         let closing = Closing::new();
@@ -222,13 +243,11 @@ mod tests {
             lines.send(Line::new(text).unwrap()).await.unwrap();
         }
         drop(lines);
-        let sink = FramedWrite::new(recorder.clone(), FrameCodec::new());
-        let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch() };
+        let sink = Outgoing::new(recorder.clone(), Default::default());
+        let terms = Terms { pace, closing: closing.watch() };
         write(sink, outgoing, terms, wait_for_peer, ended).await;
         assert_eq!(wait_for_end.await.unwrap(), LINGER);
-        let expected = [(20, "L03one"), (40, "L03two"), (60, "L05three"), (60, "FIN")]
-            .map(|(at, bytes)| (Duration::from_millis(at), bytes.as_bytes().to_vec()));
-        assert_eq!(*recorder.writes.lock().unwrap(), expected);
+        std::mem::take(&mut *recorder.writes.lock().unwrap())
     }
 
     /// A peer that never closes has its time, and no more.

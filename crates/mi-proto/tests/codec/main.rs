@@ -105,6 +105,7 @@ fn an_empty_line_is_a_frame() {
 fn bytes_that_are_not_utf_8_are_shown_as_best_they_can_be() {
     let items = Connection::past_nickname().read(b"L04a\xffb\xc3");
     assert_eq!(items[0].text(), "a\u{fffd}b\u{fffd}");
+    assert_eq!(items[0].clone().into_text(), items[0].text());
     assert_eq!(&items[0].bytes()[..], b"a\xffb\xc3");
 }
 

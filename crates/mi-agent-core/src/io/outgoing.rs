@@ -1,0 +1,73 @@
+//! What this side sends in a conversation, frame by frame.
+
+use std::io;
+
+use mi_proto::{Frame, FrameCodec};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_util::bytes::{Buf, BytesMut};
+use tokio_util::codec::Encoder;
+
+use super::connection::into_io;
+
+/// Sends frames, each by one write of its own: deployed programs read one TCP segment as one frame (protocol.md §7
+/// rows 10 and 11).
+pub(crate) struct Outgoing<W> {
+    writer: W,
+    codec: FrameCodec,
+    /// Nothing, or what is left of a frame whose writing was given up.
+    unwritten: BytesMut,
+}
+
+impl<W: AsyncWrite + Unpin> Outgoing<W> {
+    /// Sends by `writer`, after what is `unwritten`.
+    pub(crate) fn new(writer: W, unwritten: BytesMut) -> Self {
+        Self { writer, codec: FrameCodec::new(), unwritten }
+    }
+
+    /// Sends `frame`. If that is given up, what is left of it leaves before anything else.
+    pub(crate) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        self.codec.encode(frame, &mut self.unwritten).map_err(into_io)?;
+        self.flush().await
+    }
+
+    /// Sends FIN.
+    pub(crate) async fn close(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.writer.shutdown().await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        while !self.unwritten.is_empty() {
+            // By hand: what tokio has for a buffer gathers pieces, which takes the kernel longer, and here is one.
+            match self.writer.write(&self.unwritten).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => self.unwritten.advance(written),
+            }
+        }
+        self.writer.flush().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mi_proto::Line;
+    use tokio::io::AsyncReadExt;
+    use tokio::time;
+
+    use super::*;
+
+    /// The peer read nothing for too long. What it has seen the beginning of, it sees the end of.
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_was_given_up_leaves_before_the_end() {
+        let (ours, mut peer) = tokio::io::duplex(4);
+        let mut outgoing = Outgoing::new(ours, BytesMut::new());
+        let frame = Frame::Line(Line::new("hola").unwrap());
+        time::timeout(time::Duration::from_secs(1), outgoing.send(&frame)).await.unwrap_err();
+        let (closed, seen) = tokio::join!(outgoing.close(), async {
+            let mut seen = Vec::new();
+            peer.read_to_end(&mut seen).await.map(|_| seen)
+        });
+        closed.unwrap();
+        assert_eq!(seen.unwrap(), b"L04hola");
+    }
+}
