@@ -44,12 +44,22 @@ impl MiAddress {
 
     /// The part before the `@`.
     pub fn user(&self) -> UserName {
-        UserName::checked(&self.as_str()[..usize::from(self.at)])
+        UserName::checked(self.parts().0)
     }
 
     /// The part after the `@`.
     pub fn domain(&self) -> Domain {
-        Domain::checked(&self.as_str()[usize::from(self.at) + 1..])
+        Domain::checked(self.parts().1)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// The bytes before and after the `@`.
+    fn parts(&self) -> (&[u8], &[u8]) {
+        let (user, rest) = self.as_bytes().split_at(usize::from(self.at));
+        (user, &rest[1..])
     }
 }
 
@@ -57,21 +67,25 @@ impl FromStr for MiAddress {
     type Err = AddressError;
 
     fn from_str(address: &str) -> Result<Self, AddressError> {
-        let (user, domain) = address.split_once('@').ok_or(AddressError::NoAt)?;
-        if let Some(second) = domain.find('@') {
-            return Err(AddressError::SecondAt { at: user.len() + 1 + second });
+        let mut ats = address.bytes().enumerate().filter(|&(_, byte)| byte == b'@').map(|(at, _)| at);
+        let at = ats.next().ok_or(AddressError::NoAt)?;
+        if let Some(second) = ats.next() {
+            return Err(AddressError::SecondAt { at: second });
         }
+        let (user, domain) = (&address[..at], &address[at + 1..]);
         // The length comes before the parts, whose own limit would hide it.
-        let text = InlineText::new(address).ok_or(AddressError::TooLong { length: address.len() })?;
-        UserName::new(user).map_err(AddressError::User)?;
-        Domain::new(domain).map_err(AddressError::Domain)?;
+        let text =
+            InlineText::new(address.as_bytes()).ok_or(AddressError::TooLong { length: address.len() })?;
+        UserName::check(user).map_err(AddressError::User)?;
+        Domain::check(domain).map_err(AddressError::Domain)?;
         Ok(Self { text, at: u8::try_from(user.len()).expect("shorter than the address") })
     }
 }
 
 impl PartialEq for MiAddress {
     fn eq(&self, other: &Self) -> bool {
-        self.user() == other.user() && self.domain() == other.domain()
+        let ((user, domain), (other_user, other_domain)) = (self.parts(), other.parts());
+        user == other_user && Domain::are_equal(domain, other_domain)
     }
 }
 

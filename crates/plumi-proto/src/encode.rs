@@ -1,7 +1,6 @@
 //! Values to bytes.
 
 use std::fmt;
-use std::io::Write;
 use std::ops::Deref;
 
 use crate::message::{DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, RegisterCode, Registrant};
@@ -12,31 +11,36 @@ impl Message {
         let mut out = EncodedMessage { length: 0, bytes: [0; MAX_MESSAGE] };
         match self {
             Self::Register(registrant) => {
-                out.put("PR");
-                out.put(registrant.as_str());
+                out.put(b"PR");
+                out.put(registrant.as_bytes());
             }
-            Self::RegisterReply(RegisterCode::Registered) => out.put("RR0"),
-            Self::RegisterReply(RegisterCode::NoSuchUser) => out.put("RR1"),
+            Self::RegisterReply(RegisterCode::Registered) => out.put(b"RR0"),
+            Self::RegisterReply(RegisterCode::NoSuchUser) => out.put(b"RR1"),
             Self::Deregister(registrant) => {
-                out.put("PD");
-                out.put(registrant.as_str());
+                out.put(b"PD");
+                out.put(registrant.as_bytes());
             }
-            Self::DeregisterReply(DeregisterCode::Deregistered) => out.put("RD0"),
-            Self::DeregisterReply(DeregisterCode::NoSuchUser) => out.put("RD1"),
+            Self::DeregisterReply(DeregisterCode::Deregistered) => out.put(b"RD0"),
+            Self::DeregisterReply(DeregisterCode::NoSuchUser) => out.put(b"RD1"),
             Self::Locate(locate) => {
-                out.put("PL");
+                out.put(b"PL");
                 out.put_locate(locate);
             }
             Self::LocateReply { locate, outcome } => {
                 out.put(match outcome {
-                    LocateOutcome::Found(_) => "RL0",
-                    LocateOutcome::Busy => "RL1",
-                    LocateOutcome::NoSuchUser => "RL2",
-                    LocateOutcome::Offline => "RL3",
+                    LocateOutcome::Found(_) => b"RL0",
+                    LocateOutcome::Busy => b"RL1",
+                    LocateOutcome::NoSuchUser => b"RL2",
+                    LocateOutcome::Offline => b"RL3",
                 });
                 out.put_locate(locate);
                 if let LocateOutcome::Found(address) = outcome {
-                    out.put_fmt(format_args!(":{}:{}", address.ip, address.port));
+                    for (number, octet) in (0..).zip(address.ip.octets()) {
+                        out.put(if number == 0 { b":" } else { b"." });
+                        out.put_number(octet.into());
+                    }
+                    out.put(b":");
+                    out.put_number(address.port.get());
                 }
             }
         }
@@ -45,17 +49,20 @@ impl Message {
 }
 
 impl Registrant {
-    fn as_str(&self) -> &str {
+    fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Address(address) => address.as_str(),
-            Self::User(user) => user.as_str(),
+            Self::Address(address) => address.as_bytes(),
+            Self::User(user) => user.as_bytes(),
         }
     }
 }
 
 impl fmt::Display for Registrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::User(user) => user.fmt(f),
+        }
     }
 }
 
@@ -67,20 +74,26 @@ pub struct EncodedMessage {
 }
 
 impl EncodedMessage {
-    fn put(&mut self, text: &str) {
-        self.put_fmt(format_args!("{text}"));
+    /// Names are limited so that every message fits.
+    fn put(&mut self, text: &[u8]) {
+        let end = self.length + text.len();
+        self.bytes[self.length..end].copy_from_slice(text);
+        self.length = end;
     }
 
     fn put_locate(&mut self, locate: &Locate) {
-        self.put(locate.from.as_str());
-        self.put(":");
-        self.put(locate.to.as_str());
+        self.put(locate.from.as_bytes());
+        self.put(b":");
+        self.put(locate.to.as_bytes());
     }
 
-    fn put_fmt(&mut self, text: fmt::Arguments<'_>) {
-        let mut room = &mut self.bytes[self.length..];
-        room.write_fmt(text).expect("names are limited so that every message fits");
-        self.length = MAX_MESSAGE - room.len();
+    /// In decimal, without leading zeros.
+    fn put_number(&mut self, number: u16) {
+        for power in [10_000, 1000, 100, 10, 1] {
+            if number >= power || power == 1 {
+                self.put(&[b'0' + (number / power % 10) as u8]);
+            }
+        }
     }
 }
 

@@ -10,10 +10,10 @@ pub(crate) struct InlineText<const N: usize> {
 }
 
 impl<const N: usize> InlineText<N> {
-    /// `None` if `text` is longer than `N` bytes.
-    pub(crate) fn new(text: &str) -> Option<Self> {
+    /// Keeps `text`, the bytes of a `str`; `None` if there are more than `N`.
+    pub(crate) fn new(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; N];
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
         Some(Self { length: u8::try_from(text.len()).ok()?, bytes })
     }
 
@@ -21,6 +21,7 @@ impl<const N: usize> InlineText<N> {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// Looks at every byte: what need not be a `str` is quicker as bytes.
     pub(crate) fn as_str(&self) -> &str {
         str::from_utf8(self.as_bytes()).expect("copied from a str")
     }

@@ -21,16 +21,29 @@ impl UserName {
     /// # Errors
     /// A [`NameError`] that says what is wrong, and at which byte.
     pub fn new(name: &str) -> Result<Self, NameError> {
+        Self::check(name)?;
+        Ok(Self::checked(name.as_bytes()))
+    }
+
+    /// [`UserName::new`], where nothing is to be kept.
+    pub(crate) fn check(name: &str) -> Result<(), NameError> {
         check_length(name)?;
+        if all(name, |byte| byte.is_ascii() && is_user_character(char::from(byte))) {
+            return Ok(());
+        }
         match name.char_indices().find(|&(_, character)| !is_user_character(character)) {
             Some((at, character)) => Err(NameError::Forbidden { character, at }),
-            None => Ok(Self::checked(name)),
+            None => Ok(()),
         }
     }
 
-    /// A name that was checked before.
-    pub(crate) fn checked(name: &str) -> Self {
+    /// The bytes of a name that was checked before.
+    pub(crate) fn checked(name: &[u8]) -> Self {
         Self(InlineText::new(name).expect("the length was checked"))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     /// The name as it was given.
@@ -100,22 +113,30 @@ impl Domain {
     /// # Errors
     /// A [`NameError`] that says what is wrong, and at which byte.
     pub fn new(name: &str) -> Result<Self, NameError> {
+        Self::check(name)?;
+        Ok(Self::checked(name.as_bytes()))
+    }
+
+    /// [`Domain::new`], where nothing is to be kept.
+    pub(crate) fn check(name: &str) -> Result<(), NameError> {
         check_length(name)?;
-        if let Some((at, character)) = name.char_indices().find(|&(_, c)| !is_domain_character(c)) {
+        if !all(name, |byte| is_domain_character(char::from(byte)))
+            && let Some((at, character)) = name.char_indices().find(|&(_, c)| !is_domain_character(c))
+        {
             return Err(NameError::Forbidden { character, at });
         }
         let mut at = 0;
-        for label in name.strip_suffix('.').unwrap_or(name).split('.') {
+        for label in significant(name.as_bytes()).split(|&byte| byte == b'.') {
             if !(1..=MAX_LABEL).contains(&label.len()) {
                 return Err(NameError::Label { at });
             }
             at += label.len() + 1;
         }
-        Ok(Self::checked(name))
+        Ok(())
     }
 
-    /// A domain that was checked before.
-    pub(crate) fn checked(name: &str) -> Self {
+    /// The bytes of a domain that was checked before.
+    pub(crate) fn checked(name: &[u8]) -> Self {
         Self(InlineText::new(name).expect("the length was checked"))
     }
 
@@ -124,19 +145,18 @@ impl Domain {
         self.0.as_str()
     }
 
-    /// What two equal domains have in common but for the case of letters.
-    fn significant(&self) -> &[u8] {
-        let bytes = self.0.as_bytes();
-        bytes.strip_suffix(b".").unwrap_or(bytes)
+    /// Whether the domains are equal whose bytes these are.
+    pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
+        if planted::has("domains are compared with case") {
+            return significant(one) == significant(other);
+        }
+        significant(one).eq_ignore_ascii_case(significant(other))
     }
 }
 
 impl PartialEq for Domain {
     fn eq(&self, other: &Self) -> bool {
-        if planted::has("domains are compared with case") {
-            return self.significant() == other.significant();
-        }
-        self.significant().eq_ignore_ascii_case(other.significant())
+        Self::are_equal(self.0.as_bytes(), other.0.as_bytes())
     }
 }
 
@@ -144,7 +164,7 @@ impl Eq for Domain {}
 
 impl Hash for Domain {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let significant = self.significant();
+        let significant = significant(self.0.as_bytes());
         let mut lower = [0; MAX_NAME];
         let lower = &mut lower[..significant.len()];
         lower.copy_from_slice(significant);
@@ -208,6 +228,16 @@ fn check_length(name: &str) -> Result<(), NameError> {
         1..=MAX_NAME => Ok(()),
         length => Err(NameError::TooLong { length }),
     }
+}
+
+/// Whether all bytes are such. Looks at each of them, whatever they are: many at a time, where the processor can.
+fn all(name: &str, is_such: impl Fn(u8) -> bool) -> bool {
+    name.bytes().fold(true, |all, byte| all & is_such(byte))
+}
+
+/// What two equal domains have in common but for the case of letters.
+fn significant(domain: &[u8]) -> &[u8] {
+    domain.strip_suffix(b".").unwrap_or(domain)
 }
 
 fn is_user_character(character: char) -> bool {
