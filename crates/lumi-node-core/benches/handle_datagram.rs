@@ -1,0 +1,86 @@
+//! What a node costs without its socket and its log: a datagram in, and what it says is to be sent.
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::iter;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Instant;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use lumi_node_core::{Node, NodeSettings, Roster};
+
+fn handle_datagram(criterion: &mut Criterion) {
+    for users in [100, 1_000_000] {
+        let mut node = node(users);
+        let mut group = criterion.benchmark_group(format!("{users} users"));
+        let mut bench = |name: &str, of_user: &dyn Fn(&str) -> Vec<Datagram>| {
+            let mut exchanges = exchanges(users, of_user);
+            group.bench_function(name, |bencher| bencher.iter(|| node.handle(exchanges.next())));
+        };
+        bench("PR of a stranger", &|user| vec![(AGENT, format!("PRx{user}@bb.com"))]);
+        bench("PL of a user who is offline", &|user| vec![locate(user)]);
+        // From here on they are online.
+        bench("PR of a user", &|user| vec![(AGENT, format!("PR{user}@bb.com"))]);
+        bench("PL of a user who is online, and its RL", &|user| {
+            vec![locate(user), (AGENT, format!("RL0joya@cc.com:{user}@bb.com:127.0.0.1:4456"))]
+        });
+    }
+}
+
+/// From whom, and what.
+type Datagram = (SocketAddrV4, String);
+
+/// A node, and a clock that stands still: nothing is a strike but the first question, and nothing is forgotten.
+struct StillNode {
+    node: Node,
+    now: Instant,
+}
+
+impl StillNode {
+    fn handle(&mut self, datagrams: Option<&[Datagram]>) {
+        for (from, datagram) in datagrams.into_iter().flatten() {
+            self.node.handle_datagram(self.now, *from, datagram.as_bytes()).expect("nothing is dropped");
+            iter::from_fn(|| self.node.poll_output()).for_each(|output| _ = black_box(output));
+        }
+    }
+}
+
+fn node(users: usize) -> StillNode {
+    let mut roster = "bb.com\n".to_owned();
+    (0..users).for_each(|number| writeln!(roster, "{}", user(number)).expect("a String takes everything"));
+    let roster = Roster::parse(roster.as_bytes()).expect("a roster");
+    let node = Node::new(roster, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3344), NodeSettings::default());
+    StillNode { node, now: tokio::time::Instant::now().into_std() }
+}
+
+fn user(number: usize) -> String {
+    format!("u{number:07}")
+}
+
+fn locate(user: &str) -> Datagram {
+    (ASKER, format!("PLjoya@cc.com:{user}@bb.com"))
+}
+
+/// The exchanges of some users, in no order, over and over.
+fn exchanges<'e>(
+    users: usize,
+    of_user: &dyn Fn(&str) -> Vec<Datagram>,
+) -> impl Iterator<Item = &'e [Datagram]> {
+    let some = (0..users.min(SOME)).map(|number| of_user(&user(number * STRIDE % users)));
+    Vec::leak(some.collect::<Vec<_>>()).iter().map(Vec::as_slice).cycle()
+}
+
+/// The agent of every user.
+const AGENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 40_000);
+
+/// The node of who asks.
+const ASKER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_000);
+
+/// Users that do anything: too many for a cache.
+const SOME: usize = 200_000;
+
+/// Prime to every number of users, so that each is met once.
+const STRIDE: usize = 7_654_321;
+
+criterion_group!(benches, handle_datagram);
+criterion_main!(benches);

@@ -1,0 +1,46 @@
+//! What it costs to read and to write frames: one by one, and as many as wait.
+
+use std::hint::black_box;
+
+use bytes::BytesMut;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mi_proto::{Frame, FrameCodec, Line};
+use tokio_util::codec::{Decoder, Encoder};
+
+fn frames(criterion: &mut Criterion) {
+    let text = "x".repeat(50);
+    let frame = Frame::Line(Line::new(&text).expect("a line"));
+    for count in [1, 64] {
+        let mut group = criterion.benchmark_group(format!("{count} at a time"));
+        group.throughput(Throughput::Elements(count));
+        group.bench_function("encode", |bencher| {
+            let mut codec = FrameCodec::new();
+            let mut wire = BytesMut::new();
+            bencher.iter(|| {
+                wire.clear();
+                for _ in 0..count {
+                    codec.encode(black_box(&frame), &mut wire).expect("any frame can be written");
+                }
+                wire.len()
+            });
+        });
+        let mut wire = BytesMut::new();
+        for _ in 0..count {
+            FrameCodec::new().encode(&frame, &mut wire).expect("any frame can be written");
+        }
+        group.bench_function("decode", |bencher| {
+            let mut codec = FrameCodec::new();
+            let read = |wire: BytesMut| {
+                let mut wire = wire;
+                while let Some(received) = codec.decode(&mut wire).expect("frames") {
+                    black_box(received);
+                }
+                wire
+            };
+            bencher.iter_batched(|| wire.clone(), read, BatchSize::SmallInput);
+        });
+    }
+}
+
+criterion_group!(benches, frames);
+criterion_main!(benches);
