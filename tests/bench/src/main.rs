@@ -18,6 +18,8 @@
 //! - `flood`: a thousand agents register once a second each, from a thousand addresses and with each request sent but
 //!   once, while another address sends 100,000 datagrams a second, beside the same without those. The node has the rate
 //!   limit that it has by itself.
+//! - `lines`: lines of 50 bytes from agent to agent, both of the library and without pacing, beside the same writes on a
+//!   bare TCP connection.
 //! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how long they
 //!   were on a processor is what the scheduler counted.
 //! - `users`: as `registrations` with the log on, for a hundred users, a thousand and so on to a million; `--plot` draws
@@ -29,6 +31,7 @@ mod domain;
 mod echo;
 mod flood;
 mod idle;
+mod lines;
 mod load;
 mod locations;
 mod machine;
@@ -103,6 +106,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("locations", locations::measure),
     ("flood", flood::measure),
     ("roster", roster::measure),
+    ("lines", lines::measure),
     ("idle", idle::measure),
     ("users", users::measure),
 ];
