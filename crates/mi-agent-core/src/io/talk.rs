@@ -224,12 +224,17 @@ mod tests {
     /// Deployed programs read one segment as one frame, and lose what comes with it.
     #[tokio::test(start_paused = true)]
     async fn every_frame_is_one_write_and_has_its_time() {
-        let frames = ["L03one", "L03two", "L05three", "FIN"];
-        for (pace, times) in [(20, [20, 40, 60, 60]), (0, [0; 4])] {
-            let expected = times.map(Duration::from_millis).into_iter().zip(frames.map(Into::into));
-            let expected: Vec<Write> = expected.collect();
-            assert_eq!(writes(Duration::from_millis(pace)).await, expected);
-        }
+        let expected = [(20, "L03one"), (40, "L03two"), (60, "L05three"), (60, "FIN")]
+            .map(|(at, bytes)| (Duration::from_millis(at), bytes.as_bytes().to_vec()));
+        assert_eq!(writes(Duration::from_millis(20)).await, expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_pause_every_frame_is_one_write_and_none_waits() {
+        // Timers know whole milliseconds: now, even one that has passed would wait for the next.
+        time::advance(Duration::from_micros(500)).await;
+        let expected = ["L03one", "L03two", "L05three", "FIN"].map(|bytes| (Duration::ZERO, bytes.into()));
+        assert_eq!(writes(Duration::ZERO).await, expected);
     }
 
     /// What three lines become that are handed over at once.
