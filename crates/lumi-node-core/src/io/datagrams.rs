@@ -1,7 +1,7 @@
 //! What was received at once.
 
 use std::array;
-use std::io::IoSliceMut;
+use std::io::{self, IoSliceMut};
 use std::iter;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -39,6 +39,22 @@ impl Datagrams {
         array::from_fn(|_| {
             IoSliceMut::new(&mut buffers.next().expect("there are as many as slices")[..BUFFER])
         })
+    }
+
+    /// Has `receive` fill one buffer after the other, until that fails or all are full. Those that were there are gone.
+    ///
+    /// # Errors
+    /// What `receive` failed with at last.
+    pub(super) fn fill(&mut self, receive: impl Fn(&mut [u8]) -> io::Result<Received>) -> io::Result<()> {
+        self.received.clear();
+        for buffer in self.buffers.chunks_exact_mut(SPACING) {
+            self.received.push(receive(&mut buffer[..BUFFER])?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.received.is_empty()
     }
 
     /// What was put into the next buffer.

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use socket2::SockRef;
+use rustix::net::{self, RecvFlags, SendFlags, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -35,8 +35,17 @@ pub(super) trait DatagramSocket {
 #[derive(Debug)]
 pub(super) struct NodeSocket {
     socket: UdpSocket,
+    /// If it is bound to all addresses of this host.
+    wildcard: Option<Wildcard>,
+    /// What came after datagrams that were to be served first.
+    failed: Option<io::Error>,
+}
+
+/// What it takes to know at which address a datagram came, and to send from there. It is not for nothing, so a socket
+/// that is bound to one address does without.
+#[derive(Debug)]
+struct Wildcard {
     options: UdpSocketState,
-    is_wildcard: bool,
     /// Of what was received last; kept because making it anew costs more than filling it.
     metadata: [RecvMeta; BUFFERS],
 }
@@ -44,70 +53,109 @@ pub(super) struct NodeSocket {
 impl NodeSocket {
     /// Prepares `socket`, which is bound to `local`.
     pub(super) fn new(socket: UdpSocket, local: SocketAddrV4) -> io::Result<Self> {
-        // Forbids fragments, too, without harm: nothing a node sends has more than 100 bytes.
-        let options = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        // Congestion marks, which quinn-udp asks for, are of no use here, and the kernel would write them with each
-        // datagram.
-        SockRef::from(&socket).set_recv_tos_v4(false)?;
-        if options.recv_buffer_size(UdpSockRef::from(&socket))? < RECEIVE_BUFFER {
+        if sockopt::socket_recv_buffer_size(&socket)? < RECEIVE_BUFFER {
             // The kernel gives as much of it as the system's settings let it.
-            options.set_recv_buffer_size(UdpSockRef::from(&socket), RECEIVE_BUFFER)?;
+            sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
         }
-        let metadata = [RecvMeta::default(); BUFFERS];
-        Ok(Self { socket, options, is_wildcard: local.ip().is_unspecified(), metadata })
-    }
-
-    fn send_from(&self, to: SocketAddrV4, source: Ipv4Addr, contents: &[u8]) -> io::Result<()> {
-        let (destination, src_ip) = (SocketAddr::V4(to), Some(IpAddr::V4(source)));
-        let datagram = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
-        self.options.try_send(UdpSockRef::from(&self.socket), &datagram)
-    }
-
-    /// From the address that the kernel chooses, for which it needs to be told less.
-    fn send_plainly(&self, to: SocketAddrV4, datagram: &[u8]) -> io::Result<()> {
-        // Of the kernel and not of tokio, which would first have to hear that there is room again.
-        SockRef::from(&self.socket).send_to(datagram, &to.into()).map(drop)
+        let wildcard = if local.ip().is_unspecified() { Some(Wildcard::new(&socket)?) } else { None };
+        Ok(Self { socket, wildcard, failed: None })
     }
 }
 
 impl DatagramSocket for NodeSocket {
     async fn receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
-        let Self { socket, options, is_wildcard, metadata } = self;
-        let receive = || receive(options, UdpSockRef::from(&*socket), *is_wildcard, metadata, datagrams);
-        socket.async_io(Interest::READABLE, receive).await
+        let Self { socket, wildcard, failed } = self;
+        socket.async_io(Interest::READABLE, || receive(socket, wildcard, failed, datagrams)).await
     }
 
     fn try_receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
-        let socket = UdpSockRef::from(&self.socket);
-        receive(&self.options, socket, self.is_wildcard, &mut self.metadata, datagrams)
+        receive(&self.socket, &mut self.wildcard, &mut self.failed, datagrams)
     }
 
     fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()> {
-        let Some(source) = source else { return self.send_plainly(to, datagram) };
-        match self.send_from(to, source, datagram) {
+        let socket = &self.socket;
+        let sent = match (&self.wildcard, source) {
+            (Some(wildcard), Some(source)) => wildcard.send(socket, to, source, datagram),
+            _ => return send_plainly(socket, to, datagram),
+        };
+        match sent {
             // Nothing can be sent from it: a broadcast address, or one that this host has no more.
-            Err(error) if is_about_addresses(&error) => self.send_plainly(to, datagram),
+            Err(error) if is_about_addresses(&error) => send_plainly(socket, to, datagram),
             sent => sent,
         }
     }
 }
 
+impl Wildcard {
+    fn new(socket: &UdpSocket) -> io::Result<Self> {
+        // Forbids fragments, too, without harm: nothing a node sends has more than 100 bytes.
+        let options = UdpSocketState::new(UdpSockRef::from(socket))?;
+        // Congestion marks, which quinn-udp asks for, are of no use here, and the kernel would write them with each
+        // datagram.
+        sockopt::set_ip_recvtos(socket, false)?;
+        Ok(Self { options, metadata: [RecvMeta::default(); BUFFERS] })
+    }
+
+    fn receive(&mut self, socket: &UdpSocket, datagrams: &mut Datagrams) -> io::Result<()> {
+        let received = self.options.recv(socket.into(), &mut datagrams.slices(), &mut self.metadata)?;
+        for RecvMeta { addr, len, stride, dst_ip, .. } in &self.metadata[..received] {
+            let to = match *dst_ip {
+                Some(IpAddr::V4(ip)) => Some(ip),
+                _ => None,
+            };
+            let SocketAddr::V4(from) = *addr else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
+            datagrams.add(Received { from, to, length: *len, stride: *stride });
+        }
+        Ok(())
+    }
+
+    fn send(
+        &self,
+        socket: &UdpSocket,
+        to: SocketAddrV4,
+        source: Ipv4Addr,
+        contents: &[u8],
+    ) -> io::Result<()> {
+        let (destination, src_ip) = (SocketAddr::V4(to), Some(IpAddr::V4(source)));
+        let datagram = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
+        self.options.try_send(socket.into(), &datagram)
+    }
+}
+
+/// Receives what has come. Of a socket that is bound to one address it takes one datagram a call, which costs no more
+/// than many: what there is to say of each costs as much as the call.
 fn receive(
-    options: &UdpSocketState,
-    socket: UdpSockRef<'_>,
-    is_wildcard: bool,
-    metadata: &mut [RecvMeta],
+    socket: &UdpSocket,
+    wildcard: &mut Option<Wildcard>,
+    failed: &mut Option<io::Error>,
     datagrams: &mut Datagrams,
 ) -> io::Result<()> {
-    let received = options.recv(socket, &mut datagrams.slices(), metadata)?;
-    for RecvMeta { addr, len, stride, dst_ip, .. } in &metadata[..received] {
-        let SocketAddr::V4(from) = *addr else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
-        let to = match *dst_ip {
-            Some(IpAddr::V4(ip)) if is_wildcard => Some(ip),
-            _ => None,
-        };
-        datagrams.add(Received { from, to, length: *len, stride: *stride });
+    if let Some(error) = failed.take() {
+        return Err(error);
     }
+    if let Some(wildcard) = wildcard {
+        return wildcard.receive(socket, datagrams);
+    }
+    let received = datagrams.fill(|buffer| {
+        // Of the kernel and not of tokio, which first has to hear that there is any.
+        let (length, _, from) = net::recvfrom(socket, buffer, RecvFlags::empty())?;
+        let from = from.and_then(|from| from.try_into().ok()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Received { from, to: None, length, stride: length })
+    });
+    match received {
+        Err(error) if datagrams.is_empty() => Err(error),
+        Err(error) => {
+            *failed = Some(error).filter(|error| error.kind() != io::ErrorKind::WouldBlock);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// From the address that the kernel chooses, for which it needs to be told less.
+fn send_plainly(socket: &UdpSocket, to: SocketAddrV4, datagram: &[u8]) -> io::Result<()> {
+    // Of the kernel and not of tokio, which would first have to hear that there is room again.
+    net::sendto(socket, datagram, SendFlags::empty(), &to)?;
     Ok(())
 }
 
@@ -174,7 +222,13 @@ mod tests {
 
     #[tokio::test]
     async fn those_that_wait_are_received_together_and_in_order() {
-        let (mut node, at) = node_socket("127.0.0.5").await;
+        for ip in ["127.0.0.5", "0.0.0.0"] {
+            receive_those_that_wait(ip).await;
+        }
+    }
+
+    async fn receive_those_that_wait(ip: &str) {
+        let (mut node, at) = node_socket(ip).await;
         let senders = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.9:0").unwrap());
         for (sender, number) in senders.iter().cycle().zip(0..40_u8) {
             sender.send_to(&[number], at).unwrap();
@@ -233,8 +287,9 @@ mod tests {
     async fn the_kernel_keeps_more_than_by_default() {
         let plain = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let (node, _) = node_socket("127.0.0.1").await;
-        let size = |socket| node.options.recv_buffer_size(UdpSockRef::from(socket)).unwrap();
-        assert!(size(&node.socket) > size(&plain), "{} is no more", size(&node.socket));
+        let size = |socket: &UdpSocket| sockopt::socket_recv_buffer_size(socket).unwrap();
+        let (ours, plain) = (size(&node.socket), size(&plain));
+        assert!(ours > plain, "{ours} is no more than {plain}");
     }
 
     async fn node_socket(ip: &str) -> (NodeSocket, SocketAddrV4) {

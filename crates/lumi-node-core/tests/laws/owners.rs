@@ -151,7 +151,7 @@ impl World {
         assert!(outputs.is_empty() || handled.is_ok(), "{handled:?}: {outputs:?}");
         match (&expected, &outputs[..]) {
             (&Expected::Message(to, message), [sent]) => {
-                assert_eq!(*sent, Output::Transmit { to, source: None, message })
+                assert_eq!(*sent, Output::Transmit { to, source: None, message });
             }
             (Expected::Proxied, [] | [_]) | (Expected::Nothing | Expected::PassedOn, []) => {}
             (Expected::PassedOn, [Output::Transmit { message: Message::LocateReply { .. }, .. }]) => {}
