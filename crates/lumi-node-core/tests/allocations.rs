@@ -36,12 +36,13 @@ fn a_known_user_is_registered_without_allocating() {
 
 /// Starts the node of bb.com, and says where it can be reached.
 async fn serve(listen: &str) -> SocketAddr {
-    let socket = UdpSocket::bind(listen).await.unwrap();
-    let SocketAddr::V4(local) = socket.local_addr().unwrap() else { panic!("IPv4 was bound") };
-    let roster = Roster::parse(b"bb.com\nlaura\npere\n").unwrap();
-    let settings = NodeSettings { rate_limit: Some(RateLimit::new(NonZeroU32::MAX)), ..NodeSettings::default() };
+    let socket = UdpSocket::bind(listen).await.expect("there is a free port");
+    let Ok(SocketAddr::V4(local)) = socket.local_addr() else { panic!("IPv4 was bound") };
+    let roster = Roster::parse(b"bb.com\nlaura\npere\n").expect("a roster");
+    let settings =
+        NodeSettings { rate_limit: Some(RateLimit::new(NonZeroU32::MAX)), ..NodeSettings::default() };
     let node = Node::new(roster, local, settings);
-    let directory = NodeDirectory::builder().build().unwrap();
+    let directory = NodeDirectory::builder().build().expect("a directory");
     tokio::spawn(Server::new(socket, node, directory).run(future::pending()));
     ([127, 0, 0, 1], local.port()).into()
 }
@@ -51,11 +52,11 @@ fn register(runtime: &Runtime, agent: &UdpSocket, rounds: usize) {
     runtime.block_on(async {
         for _ in 0..rounds {
             for name in ["PRlaura@bb.com", "PRpere@BB.com", "PRlaura"].iter().cycle().take(TOGETHER) {
-                agent.send(name.as_bytes()).await.unwrap();
+                agent.send(name.as_bytes()).await.expect("there is a node");
             }
             let mut answer = [0; 100];
             for _ in 0..TOGETHER {
-                let length = agent.recv(&mut answer).await.unwrap();
+                let length = agent.recv(&mut answer).await.expect("there is a node");
                 assert_eq!(&answer[..length], b"RR0");
             }
         }

@@ -52,18 +52,17 @@ impl Limiter {
 
     /// Whether a datagram from `source` is taken at `now`.
     pub(super) fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        if !self.buckets.contains_key(&source) && !self.has_room(now) {
-            // With a table full of busy sources the newcomer is the likelier honest one.
-            return true;
+        if let Some(bucket) = self.buckets.get_mut(&source) {
+            bucket.fill(now, self.limit);
+            return bucket.take();
         }
-        let full = Bucket { parts: capacity(self.limit), filled_at: now };
-        let bucket = self.buckets.entry(source).or_insert(full);
-        bucket.fill(now, self.limit);
-        let admitted = bucket.parts >= PARTS;
-        if admitted {
-            bucket.parts -= PARTS;
+        // With a table full of busy sources the newcomer is the likelier honest one.
+        if self.has_room(now) {
+            let mut bucket = Bucket { parts: capacity(self.limit), filled_at: now };
+            bucket.take();
+            self.buckets.insert(source, bucket);
         }
-        admitted
+        true
     }
 
     /// Whether another source can be kept. Forgets those whose buckets are full, which says nothing of them.
@@ -82,6 +81,15 @@ impl Limiter {
 }
 
 impl Bucket {
+    /// Whether there is enough for a datagram, which is gone then.
+    fn take(&mut self) -> bool {
+        let is_enough = self.parts >= PARTS;
+        if is_enough {
+            self.parts -= PARTS;
+        }
+        is_enough
+    }
+
     fn fill(&mut self, now: Instant, limit: RateLimit) {
         let passed = now.saturating_duration_since(self.filled_at).as_nanos();
         let gained = u64::try_from(passed * u128::from(limit.per_second.get())).unwrap_or(u64::MAX);
