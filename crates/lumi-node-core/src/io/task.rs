@@ -159,6 +159,7 @@ impl<S: DatagramSocket> Task<S> {
 
     fn serve(&mut self, now: Instant, datagrams: &Datagrams) {
         (self.is_failing, self.rests_until) = (false, None);
+        self.node.expect(datagrams.iter().map(|(_, datagram)| datagram));
         for (received, datagram) in datagrams.iter() {
             self.receive(now, received, datagram);
             self.take_down();

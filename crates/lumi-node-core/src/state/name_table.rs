@@ -1,6 +1,7 @@
 //! Entries found by the name of a user.
 
 use std::hash::BuildHasher;
+use std::hint;
 use std::mem;
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
@@ -95,6 +96,22 @@ impl<T: Named> NameTable<T> {
         Some(mem::replace(&mut chunks[chunk][place], last))
     }
 
+    /// Has the memory fetch the entries of these names, so that they need not be waited for one after the other when
+    /// they are asked for. Names beyond the first [`FETCHED`] are left out. `look` has to look at an entry.
+    pub(super) fn fetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>, look: impl Fn(&T) -> bool) {
+        // Step by step for all of them: while the processor waits for one it goes on to the next.
+        let (mut hashes, mut numbers) = ([0; FETCHED], [None; FETCHED]);
+        for (hash, name) in hashes.iter_mut().zip(names) {
+            *hash = self.hashes.hash_one(name);
+        }
+        for (number, hash) in numbers.iter_mut().zip(hashes).filter(|(_, hash)| *hash != 0) {
+            // The first that may be it; nearly always it is.
+            *number = self.numbers.find(hash, |_| true).copied();
+        }
+        let looks = numbers.iter().flatten().filter(|&&number| look(entry(&self.chunks, number)));
+        hint::black_box(looks.count());
+    }
+
     /// All of them, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
@@ -117,6 +134,9 @@ fn place(number: u32) -> (usize, usize) {
     (number / CHUNK, number % CHUNK)
 }
 
+/// Names whose entries are fetched together.
+pub(super) const FETCHED: usize = 32;
+
 /// Entries that are allocated at once: what is not used of a chunk is little, and a table that grows moves nothing but
 /// numbers.
 const CHUNK: usize = 1024;
@@ -126,6 +146,7 @@ const MAX_NAMES: usize = 1 << 28;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::HashMap;
 
     use proptest::prelude::*;
@@ -177,6 +198,30 @@ mod tests {
             prop_assert_eq!(&kept, &map);
             prop_assert!(map.iter().all(|(name, entry)| table.get(name) == Some(entry)));
         }
+    }
+
+    /// Or else it would fetch what nobody asks for.
+    #[test]
+    fn what_is_fetched_is_what_will_be_asked_for() {
+        let mut table = NameTable::with_capacity(0);
+        let names: Vec<_> = (0..5_000).map(|number| name(&format!("user{number}"))).collect();
+        table.fetch([&b"user0"[..]].into_iter(), |_: &Numbered| panic!("there is nothing to look at"));
+        names.iter().for_each(|name| assert!(table.insert(Numbered(*name, 1))));
+        let mut found = 0;
+        for name in &names {
+            let seen = Cell::new(None);
+            table
+                .fetch([name.as_str().as_bytes()].into_iter(), |entry| seen.replace(Some(entry.0)).is_none());
+            found += usize::from(seen.get() == Some(*name));
+        }
+        assert!(found > names.len() * 9 / 10, "{found} of {}", names.len());
+        let seen = Cell::new(0);
+        let all = names.iter().map(|name| name.as_str().as_bytes());
+        table.fetch(all, |_| {
+            seen.set(seen.get() + 1);
+            true
+        });
+        assert_eq!(seen.get(), FETCHED);
     }
 
     fn name(name: &str) -> UserName {

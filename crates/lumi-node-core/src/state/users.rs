@@ -50,6 +50,11 @@ impl Users {
         self.all.contains(user)
     }
 
+    /// See [`NameTable::fetch`].
+    pub(super) fn fetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>) {
+        self.all.fetch(names, |user| user.address.is_some());
+    }
+
     /// Where all of them are, in no order.
     pub(super) fn statuses(&self, now: Instant) -> impl Iterator<Item = UserStatus> {
         self.all.iter().map(move |user| UserStatus { user: user.name, presence: user.presence(now) })
