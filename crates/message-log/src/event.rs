@@ -23,7 +23,7 @@ pub fn received(party: &str, remote: SocketAddrV4, message: &[u8]) {
 /// handles many at once pays for one call of the system.
 ///
 /// Lines wait for [`Batch::write`], which comes before any of what was sent leaves. They may be written sooner, and
-/// are when the batch is dropped.
+/// are when the batch is dropped. All of it is for the subscriber that is the current one then.
 #[derive(Debug)]
 pub struct Batch {
     party: String,
@@ -101,7 +101,9 @@ impl Direction {
     }
 }
 
-/// The target of the events of this crate, whose level is INFO.
+/// The target of the events of this crate, whose level is INFO. Those that carry a message have the fields `party`, `sent`,
+/// `ip`, `port`, `message`, `length` and `waits`, which says that the line may wait; the one that ends the wait has
+/// `party` and `write`.
 pub const TARGET: &str = "plumi::message";
 
 /// The most bytes of a datagram that an entry keeps: a longer one is no PLUMI message.

@@ -54,8 +54,8 @@ impl<S: Subscriber, K: Sink> Layer<S> for MessageLayer<K> {
         let State { entry, sink } = &mut *state;
         let mut recorder = Recorder::new(entry);
         event.record(&mut recorder);
-        let (is_message, waits, writes) = (recorder.is_complete(), recorder.waits(), recorder.writes());
-        if is_message && self.only.as_ref().is_none_or(|party| *party == entry.party) {
+        let (is_complete, waits, writes) = (recorder.is_complete(), recorder.waits(), recorder.writes());
+        if is_complete && self.only.as_ref().is_none_or(|party| *party == entry.party) {
             sink.take(entry);
             if !waits {
                 sink.write();

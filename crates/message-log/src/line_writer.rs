@@ -14,8 +14,8 @@ use crate::file::open_log;
 use crate::layer::Sink;
 use crate::rotation::Rotation;
 
-/// Writes the line of each message, with a line end. Lines that are told together are written in one call of
-/// `write`, and any other one in a call of its own; nothing stays in a buffer.
+/// Writes the line of each message, with a line end. The lines of a [`Batch`](crate::Batch) are written in one call of
+/// `write`, and any other one in a call of its own; nothing is kept beyond that.
 ///
 /// A write that fails (a full disk, say) loses its lines and nothing else: they are counted, the next ones are
 /// tried again, and begin on a line of their own even if a part of a lost one was written.
@@ -69,9 +69,9 @@ impl<W: Write> LineWriter<W> {
         }
     }
 
-    /// Whether the file has no room for `length` bytes after `waiting` others.
+    /// Whether the file has no room for `length` bytes after `waiting` others, and the end of a torn line.
     fn is_full(&self, waiting: usize, length: usize) -> bool {
-        let size = self.log.size.saturating_add(waiting as u64);
+        let size = self.log.size.saturating_add(waiting as u64 + u64::from(self.log.torn));
         self.rotation.as_ref().is_some_and(|rotation| rotation.is_due(size, length))
     }
 
@@ -81,15 +81,14 @@ impl<W: Write> LineWriter<W> {
             return;
         }
         let mut written = 0;
-        if let Err(error) = self
-            .log
-            .end_torn_line()
-            .and_then(|()| self.log.write(&self.lines.as_bytes()[..length], &mut written))
-        {
-            let lost = self.lines.as_bytes()[written..length].iter().filter(|&&byte| byte == b'\n').count();
+        let lines = &self.lines.as_bytes()[..length];
+        let result = self.log.end_torn_line().and_then(|()| self.log.write(lines, &mut written));
+        let lost = lines[written..].iter().filter(|&&byte| byte == b'\n').count();
+        self.lines.drain(..length);
+        // Last, because the program does with it what it likes.
+        if let Err(error) = result {
             self.lose(lost as u64, error, now());
         }
-        self.lines.drain(..length);
     }
 
     fn put_aside(&mut self, now: Instant) {
@@ -148,7 +147,7 @@ impl LineWriter<File> {
         self
     }
 
-    /// A log on stdout. It has no part in the buffer of [`std::io::stdout`]: a line is out at once.
+    /// A log on stdout. It has no part in the buffer of [`std::io::stdout`]: what is written is out at once.
     ///
     /// # Errors
     /// Those of the operating system.

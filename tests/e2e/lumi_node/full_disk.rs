@@ -66,7 +66,7 @@ fn serve_on(mut node: NodeProgram, fill: impl FnOnce(&NodeProgram), free: impl F
     for _ in 0..1000 {
         assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
     }
-    node.wait_for_diagnostic("lines of the message log are lost, 1 so far");
+    node.wait_for_diagnostic("lines of the message log are lost, ");
     assert_eq!(node.stderr().len(), 1, "{:?}", node.stderr());
     for (command, user) in [("register", "pere"), ("deregister", "laura"), ("register", "joan")] {
         node.type_line(&format!("{command} {user}"));

@@ -138,7 +138,7 @@ fn receive(
     }
     let received = datagrams.fill(|buffer| {
         // Of the kernel and not of tokio, which first has to hear that there is any.
-        let (length, _, from) = net::recvfrom(socket, buffer, RecvFlags::empty())?;
+        let (length, _, from) = net::recvfrom(socket, buffer, RecvFlags::DONTWAIT)?;
         let from = from.and_then(|from| from.try_into().ok()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Received { from, to: None, length, stride: length })
     });
@@ -155,7 +155,7 @@ fn receive(
 /// From the address that the kernel chooses, for which it needs to be told less.
 fn send_plainly(socket: &UdpSocket, to: SocketAddrV4, datagram: &[u8]) -> io::Result<()> {
     // Of the kernel and not of tokio, which would first have to hear that there is room again.
-    net::sendto(socket, datagram, SendFlags::empty(), &to)?;
+    net::sendto(socket, datagram, SendFlags::DONTWAIT, &to)?;
     Ok(())
 }
 

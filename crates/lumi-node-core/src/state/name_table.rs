@@ -141,8 +141,8 @@ pub(super) const FETCHED: usize = 32;
 /// numbers.
 const CHUNK: usize = 1024;
 
-/// The most names of a table. A gigabyte's worth of entries is more than a node is for.
-const MAX_NAMES: usize = 1 << 28;
+/// The most names of a table: numbers tell no more apart, and no memory holds as many.
+const MAX_NAMES: usize = u32::MAX as usize;
 
 #[cfg(test)]
 mod tests {

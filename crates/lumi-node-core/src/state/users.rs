@@ -16,7 +16,7 @@ use crate::planted;
 #[derive(Debug)]
 pub(super) struct Users {
     all: NameTable<User>,
-    /// Of those who have any.
+    /// Of those who had any lately.
     strikes: HashMap<UserName, Strikes>,
     strike_interval: Duration,
 }
@@ -80,7 +80,7 @@ impl Users {
         }
         user.heard_at = party.heard_at.unwrap_or(Ipv4Addr::UNSPECIFIED);
         if user.address == Some(party.address) {
-            hear(&mut self.strikes, now, user);
+            hear(&mut self.strikes, self.strike_interval, now, user);
         } else {
             (user.address, user.online_since) = (Some(party.address), Some(now));
             self.strikes.remove(name);
@@ -128,7 +128,7 @@ impl Users {
         if let Some(user) = self.all.get_mut(name)
             && user.address == Some(from)
         {
-            hear(&mut self.strikes, now, user);
+            hear(&mut self.strikes, self.strike_interval, now, user);
         }
     }
 
@@ -183,10 +183,17 @@ impl Named for User {
     }
 }
 
-/// The agent of `user` is alive.
-fn hear(strikes: &mut HashMap<UserName, Strikes>, now: Instant, user: &mut User) {
-    if !planted::has("signs of life clear no strikes") {
-        strikes.remove(&user.name);
+/// The agent of `user` is alive: it has no strikes, but the last one keeps the next one off for as long as it would have.
+fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Instant, user: &mut User) {
+    // Most have none, and looking for them costs as much as looking for the user.
+    if !strikes.is_empty()
+        && !planted::has("signs of life clear no strikes")
+        && let Some(of_user) = strikes.get_mut(&user.name)
+    {
+        of_user.count = 0;
+        if now.saturating_duration_since(of_user.last) >= interval {
+            strikes.remove(&user.name);
+        }
     }
     if !planted::has("a struck user never comes back") {
         user.online_since.get_or_insert(now);

@@ -169,6 +169,18 @@ fn a_roster_that_is_reloaded_leaves_no_request_of_who_is_gone() {
     assert_eq!(node.receive(PERE, answer), [sent(STRANGER, answer)]);
 }
 
+/// How long a user's name may be depends on it, and the node would not start with one that is too long.
+#[test]
+fn a_domain_that_is_spelled_otherwise_holds_as_it_is_spelled() {
+    let mut node = TestNode::new();
+    let name: UserName = "l".repeat(29).parse().expect("a name");
+    assert_eq!(node.admin_save(AdminCommand::Register(name)), RosterChange::Add(name));
+    let roster = Roster::parse(b"bb.com.\nlaura\n").expect("a roster");
+    assert_eq!(node.node.handle_roster_reloaded(roster), Ok(()));
+    let reply = node.admin(AdminCommand::Register(name));
+    assert!(matches!(reply, AdminReply::Refused(AdminRefusal::TooLong(_))), "{reply:?}");
+}
+
 #[test]
 fn the_roster_of_another_domain_is_not_taken() {
     let mut node = TestNode::new();

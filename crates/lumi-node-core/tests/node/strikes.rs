@@ -96,6 +96,23 @@ fn a_quick_succession_is_one_strike() {
     assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(OTHER_NODE, OFFLINE)]);
 }
 
+/// A sign of life between two of them makes them no more than one.
+#[test]
+fn who_was_heard_is_struck_no_sooner_than_others() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let alive = "RL1joya@cc.com:laura@bb.com";
+    assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(LAURA, QUESTION)]);
+    assert_eq!(node.receive(LAURA, alive), [sent(OTHER_NODE, alive)]);
+    // The first is none, and the last of the others would be the fifth.
+    for (seconds, strike) in [(0.0, 0), (0.5, 1), (0.5, 2), (0.5, 3), (0.5, 4)] {
+        node.pass(seconds);
+        assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(LAURA, QUESTION)], "strike {strike}");
+    }
+    node.pass(0.5);
+    assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(OTHER_NODE, OFFLINE)]);
+}
+
 #[test]
 fn an_interval_of_zero_makes_each_request_a_strike() {
     let settings = NodeSettings { strike_interval: Duration::ZERO, ..NodeSettings::default() };

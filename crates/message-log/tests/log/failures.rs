@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc;
 
 use message_log::{Direction, Entry, LineWriter, LogFailure, Sink};
@@ -136,4 +137,21 @@ fn a_device_that_is_always_full_ends_nothing() {
         write_alone(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), b"RR0"));
     }
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), [(ErrorKind::StorageFull, 1)]);
+}
+
+#[test]
+fn a_report_that_panics_repeats_no_line() {
+    let disk = Disk {
+        turns: VecDeque::from([Ok(line(0).len() + 5), Err(ErrorKind::StorageFull)]),
+        written: Writes::default(),
+    };
+    let written = disk.written.clone();
+    let mut log = LineWriter::new(disk).on_failure(|failure| panic!("{failure}"));
+    for number in 0..3 {
+        let message = format!("RR{number}");
+        log.take(&Entry::new("bb.com", Direction::Sent, remote(), message.as_bytes()));
+    }
+    assert!(panic::catch_unwind(AssertUnwindSafe(|| log.write())).is_err());
+    write_alone(&mut log, &Entry::new("bb.com", Direction::Sent, remote(), b"RR3"));
+    assert_eq!(written.text(), format!("{}{}\n{}", line(0), &line(1)[..5], line(3)));
 }

@@ -26,6 +26,8 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
 
     /// Sends `frame`. If that is given up, what is left of it leaves before anything else.
     pub(crate) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        // What was given up before, by itself.
+        self.flush().await?;
         self.codec.encode(frame, &mut self.unwritten).map_err(into_io)?;
         self.flush().await
     }

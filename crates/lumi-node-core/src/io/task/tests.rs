@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use rustix::io::Errno;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{self, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
 use super::*;
