@@ -1,7 +1,9 @@
 //! A load: requests in flight, as many as are told, and the answers counted.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, IoSlice};
+use std::iter;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ fn keep(thread: Option<Pid>, core: Core) -> io::Result<()> {
 pub(crate) struct Requests {
     bytes: Vec<u8>,
     length: usize,
+    /// Where the next one begins.
+    at: Cell<usize>,
 }
 
 impl Requests {
@@ -68,7 +72,7 @@ impl Requests {
             assert_eq!(datagram.len(), length);
             datagram.into_bytes()
         });
-        Self { bytes: bytes.collect(), length }
+        Self { bytes: bytes.collect(), length, at: Cell::new(0) }
     }
 
     /// How many there are before the first one comes again.
@@ -76,8 +80,13 @@ impl Requests {
         self.bytes.len() / self.length
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.chunks(self.length).cycle()
+    /// The next one; after the last one comes the first one again. Whoever asks goes on where the one before stopped,
+    /// so that another round is not about the same few again.
+    pub(crate) fn next(&self) -> &[u8] {
+        let start = self.at.get();
+        let end = start + self.length;
+        self.at.set(if end < self.bytes.len() { end } else { 0 });
+        &self.bytes[start..end]
     }
 }
 
@@ -88,20 +97,6 @@ pub(crate) fn socket_to(at: SocketAddrV4) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// Keeps `in_flight` requests under way from a new socket to the server at `at` for so long. Returns the answers per
-/// second.
-///
-/// # Errors
-/// Those of the socket; a server that answers nothing.
-pub(crate) fn answers_per_second(
-    requests: &Requests,
-    at: SocketAddrV4,
-    in_flight: usize,
-    time: Duration,
-) -> anyhow::Result<f64> {
-    Ok(keep_in_flight(&socket_to(at)?, requests, in_flight, |_, passed| passed < time)?.per_second())
-}
-
 /// What came of a load.
 pub(crate) struct Exchanged {
     /// How many answers came.
@@ -109,12 +104,19 @@ pub(crate) struct Exchanged {
     /// How many did not.
     pub(crate) lost: usize,
     time: Duration,
+    idle: Duration,
 }
 
 impl Exchanged {
     /// Answers.
     pub(crate) fn per_second(&self) -> f64 {
         self.answers as f64 / self.time.as_secs_f64()
+    }
+
+    /// How much of the time the load looked for answers in vain: with next to none, it was the load that was measured
+    /// and not the server.
+    pub(crate) fn idle_percent(&self) -> f64 {
+        100.0 * self.idle.as_secs_f64() / self.time.as_secs_f64()
     }
 }
 
@@ -131,39 +133,42 @@ pub(crate) fn keep_in_flight(
 ) -> anyhow::Result<Exchanged> {
     keep_this_thread_on(Core::Load)?;
     socket.set_nonblocking(true)?;
-    let mut requests = requests.iter();
     let (mut answers, mut under_way, mut lost) = (0, 0, 0);
     let start = Instant::now();
     let mut heard = start;
     let mut now = start;
+    let mut idle = Duration::ZERO;
     let mut buffer = [0; 2048];
     while goes_on(answers + lost, now - start) {
         // Several at once, so that this side costs less than the other.
         if under_way + REFILL <= in_flight {
-            send(socket, (&mut requests).take(in_flight - under_way))?;
+            send(socket, iter::repeat_with(|| requests.next()).take(in_flight - under_way))?;
             under_way = in_flight;
         }
+        now = Instant::now();
         while under_way + REFILL > in_flight {
-            match socket.recv(&mut buffer) {
+            let received = socket.recv(&mut buffer);
+            let looked = Instant::now();
+            match received {
                 Ok(_) => {
                     answers += 1;
                     under_way -= 1;
-                    heard = now;
+                    heard = looked;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    now = Instant::now();
-                    if now - heard > PATIENCE {
+                    idle += looked - now;
+                    if looked - heard > PATIENCE {
                         lost += under_way;
-                        (under_way, heard) = (0, now);
+                        (under_way, heard) = (0, looked);
                         anyhow::ensure!(answers > 0 && lost < answers, "the server does not answer");
                     }
                 }
                 Err(error) => return Err(error.into()),
             }
+            now = looked;
         }
-        now = Instant::now();
     }
-    Ok(Exchanged { answers, lost, time: now - start })
+    Ok(Exchanged { answers, lost, time: now - start, idle })
 }
 
 fn send<'r>(socket: &UdpSocket, datagrams: impl Iterator<Item = &'r [u8]>) -> io::Result<()> {
@@ -180,3 +185,17 @@ const REFILL: usize = 16;
 
 /// What was not answered for so long is lost.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_go_on_where_they_stopped() {
+        let requests = Requests::new(["one", "two", "six"].map(String::from));
+        let next = |count| -> Vec<_> { iter::repeat_with(|| requests.next()).take(count).collect() };
+        assert_eq!(requests.count(), 3);
+        assert_eq!(next(2), [b"one", b"two"]);
+        assert_eq!(next(3), [b"six", b"one", b"two"]);
+    }
+}

@@ -37,7 +37,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     load::keep_this_thread_on(Core::Load)?;
 
     let requests = Requests::new(users.iter().map(|user| format!("PL{ASKER}:{user}@{DOMAIN}")));
-    let example = answer(requests.iter().next().context("there are users")?);
+    let example = answer(requests.next());
     let bare = waiting(load::socket_to(echo::start(example)?)?)?;
     let asker = waiting(load::socket_to(near.address())?)?;
     ensure!(ask(&asker, format!("PR{ASKER}").as_bytes())? == b"RR0", "the asker cannot register");
@@ -94,15 +94,14 @@ fn latencies(
 ) -> anyhow::Result<Latencies> {
     let mut latencies = Latencies::default();
     let start = Instant::now();
-    for request in requests.iter() {
+    loop {
         let asked = Instant::now();
         if asked - start > time {
-            break;
+            return Ok(latencies);
         }
-        exchange(request)?;
+        exchange(requests.next())?;
         latencies.add(asked.elapsed());
     }
-    Ok(latencies)
 }
 
 /// Registers all users from one socket, in a thread that answers whoever is sent to any of them. What an agent does

@@ -5,23 +5,27 @@
 //! ```
 //!
 //! A figure and its limit are measured in turn, several rounds of each, and the medians are printed. The programs are
-//! the real ones, as processes with their message logs on real files, unless it says otherwise. The load has one core
-//! of two, what is measured the other, so that neither takes the other's time.
+//! the real ones, as processes with their message logs on real files, and the load has one core of two, what is measured
+//! the other, so that neither takes the other's time; both unless it says otherwise.
 //!
 //! - `registrations`: `PR`s are kept in flight from one socket and the `RR0`s are counted, beside a server that does
-//!   nothing but receive and answer.
+//!   nothing but receive and answer. Whether the load was the limit is seen by how long it looked for answers in vain.
+//!   With the log off, the node is no process: it is the library in this one, which has no subscriber to its events.
 //! - `locations`: a user's `PL` goes through two nodes to an agent, a bare socket that answers at once, and the `RL0`
-//!   comes back; beside three round trips to a server that does nothing, which are as many hops. Then many at once.
+//!   comes back; beside three round trips to a server that does nothing, which are as many hops. Then many at once. Each
+//!   hop ends on the other core, so the load shares its core with one node, and the agent has that of the other.
 //! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the file; its
 //!   memory is that over a node without users. Then its administrator changes the roster again and again, and it is
-//!   measured how long the answers to somebody else take, from when they were due to be asked for.
+//!   measured how long the answers to somebody else take, from when they were due to be asked for; and the same while
+//!   the roster is read again. The node is not kept on a core.
 //! - `flood`: a thousand agents register once a second each, from a thousand addresses and with each request sent but
 //!   once, while another address sends 100,000 datagrams a second, beside the same without those. The node has the rate
 //!   limit that it has by itself.
 //! - `lines`: lines of 50 bytes from agent to agent, both of the library and without pacing, beside the same writes on a
 //!   bare TCP connection.
 //! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how long they
-//!   were on a processor is what the scheduler counted.
+//!   were on a processor is what the scheduler counted. It ends before the agent's first refresh, which is due after
+//!   60 s, and nothing is kept on a core.
 //! - `users`: as `registrations` with the log on, for a hundred users, a thousand and so on to a million; `--plot` draws
 //!   them.
 //!

@@ -5,12 +5,12 @@ use std::sync::mpsc;
 use std::{future, thread};
 
 use lumi_dns::NodeDirectory;
-use lumi_node_core::{Node, NodeSettings, Roster, Server};
+use lumi_node_core::{Node, NodeSettings, RateLimit, Roster, Server};
 use tokio::net::UdpSocket;
 use tokio::runtime;
 
 use crate::domain::{self, NO_LIMIT, NodeOfMany};
-use crate::load::{self, Core, Requests};
+use crate::load::{self, Core, Exchanged, Requests};
 use crate::report::{Report, Target, median};
 use crate::{Options, echo};
 
@@ -26,23 +26,15 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
             rates.measure(options)?;
         }
     }
-    let [bare, logged, million, unlogged] =
-        [bare, logged, million, unlogged].map(|rates| median(rates.of_rounds));
-    report.ratio("PR -> RR0, 100 users, log on : bare UDP echo", logged, bare, "/s", Target::AtLeast(0.8));
-    report.ratio(
-        "PR -> RR0, log on, 1,000,000 users : 100 users",
-        million,
-        logged,
-        "/s",
-        Target::AtLeast(0.95),
-    );
-    report.ratio(
-        "PR -> RR0, 100 users, log off : bare UDP echo",
-        unlogged,
-        bare,
-        "/s",
-        Target::AtLeast(0.95),
-    );
+    let mut ratio = |figure: &str, is: &Rates<'_>, limit: &Rates<'_>, least| {
+        report.ratio(figure, is.per_second(), limit.per_second(), "/s", Target::AtLeast(least));
+        let idle = "  of its time the load looked in vain";
+        report.note_beside(idle, is.idle_percent(), limit.idle_percent(), "%");
+        report.note_beside("  requests without an answer", is.lost() as f64, limit.lost() as f64, "");
+    };
+    ratio("PR -> RR0, 100 users, log on : bare UDP echo", &logged, &bare, 0.8);
+    ratio("PR -> RR0, log on, 1,000,000 users : 100 users", &million, &logged, 0.95);
+    ratio("PR -> RR0, 100 users, log off : bare UDP echo", &unlogged, &bare, 0.95);
     Ok(())
 }
 
@@ -57,25 +49,40 @@ pub(crate) fn node(users: usize) -> anyhow::Result<NodeOfMany> {
 pub(crate) struct Rates<'r> {
     requests: &'r Requests,
     at: SocketAddrV4,
-    /// Answers per second.
-    pub(crate) of_rounds: Vec<f64>,
+    rounds: Vec<Exchanged>,
 }
 
 impl<'r> Rates<'r> {
     /// Of the server at `at`, which is asked these.
     pub(crate) fn of(requests: &'r Requests, at: SocketAddrV4) -> Self {
-        Self { requests, at, of_rounds: Vec::new() }
+        Self { requests, at, rounds: Vec::new() }
     }
 
-    /// Measures another round.
+    /// Measures another round, from a new socket.
     pub(crate) fn measure(&mut self, options: &Options) -> anyhow::Result<()> {
-        let rate = load::answers_per_second(self.requests, self.at, IN_FLIGHT, options.each())?;
-        self.of_rounds.push(rate);
+        let goes_on = |_, passed| passed < options.each();
+        let socket = load::socket_to(self.at)?;
+        self.rounds.push(load::keep_in_flight(&socket, self.requests, IN_FLIGHT, goes_on)?);
         Ok(())
+    }
+
+    /// Answers.
+    pub(crate) fn per_second(&self) -> f64 {
+        median(self.rounds.iter().map(Exchanged::per_second).collect())
+    }
+
+    /// As [`Exchanged::idle_percent`].
+    fn idle_percent(&self) -> f64 {
+        median(self.rounds.iter().map(Exchanged::idle_percent).collect())
+    }
+
+    /// How many requests were not answered, of all rounds.
+    pub(crate) fn lost(&self) -> usize {
+        self.rounds.iter().map(|exchanged| exchanged.lost).sum()
     }
 }
 
-/// A node in this process, to which no message log listens.
+/// A node in this process, to which no message log listens; its limit is that of [`node`].
 fn server_without_log(users: usize) -> anyhow::Result<SocketAddrV4> {
     let roster = Roster::parse(domain::roster(users).as_bytes())?;
     let (tell, told) = mpsc::channel();
@@ -85,7 +92,8 @@ fn server_without_log(users: usize) -> anyhow::Result<SocketAddrV4> {
         runtime.block_on(async {
             let socket = UdpSocket::bind("127.0.0.1:0").await?;
             let SocketAddr::V4(at) = socket.local_addr()? else { anyhow::bail!("IPv4 was bound") };
-            let node = Node::new(roster, at, NodeSettings { rate_limit: None, ..NodeSettings::default() });
+            let rate_limit = Some(RateLimit::new(NO_LIMIT[1].parse()?));
+            let node = Node::new(roster, at, NodeSettings { rate_limit, ..NodeSettings::default() });
             tell.send(at)?;
             Server::new(socket, node, NodeDirectory::builder().build()?).run(future::pending()).await?;
             anyhow::Ok(())

@@ -62,7 +62,7 @@ fn register_all(node: &NodeProgram) -> anyhow::Result<usize> {
     Ok(exchanged.answers)
 }
 
-/// The administrator makes changes, and somebody else registers meanwhile.
+/// The administrator makes changes, then has the roster read again, and somebody else registers meanwhile.
 ///
 /// Nobody is kept on a core here: the node saves the roster on a thread of its own, and the system decides which core
 /// that takes.
@@ -74,19 +74,33 @@ fn changes(node: &mut NodeProgram, report: &mut Report) -> anyhow::Result<()> {
         for number in 0..CHANGES {
             let (does, did) =
                 if number % 2 == 0 { ("register", "registered") } else { ("deregister", "deregistered") };
-            let start = Instant::now();
-            node.type_line(&format!("{does} new"));
-            node.expect_line(&format!("{did} new"));
-            took.push(in_ms(start.elapsed()));
+            took.push(command(node, &format!("{does} new"), &format!("{did} new")));
         }
     })?;
-    let [p99, p99_at_rest] = [&mut meanwhile, &mut at_rest].map(|all| in_ms(all.percentile(99)));
-    let [longest, longest_at_rest] = [&mut meanwhile, &mut at_rest].map(|all| in_ms(all.percentile(100)));
+    let mut reloads = Vec::new();
+    let mut while_reloaded = while_probed(at, || {
+        reloads.extend((0..RELOADS).map(|_| command(node, "reload", "reloaded, ")));
+    })?;
+    let all = [&mut meanwhile, &mut while_reloaded, &mut at_rest];
+    let [[p99, longest], [p99_reloaded, longest_reloaded], [p99_at_rest, longest_at_rest]] =
+        all.map(|latencies| [99, 100].map(|percent| in_ms(latencies.percentile(percent))));
     let name = "  PR -> RR0 while the roster is changed, p99 : at rest";
     report.beside(name, p99, p99_at_rest, "ms", Target::AtMost(5.0));
     report.note_beside("  the longest of the same", longest, longest_at_rest, "ms");
     report.note(&format!("  a change itself, of {CHANGES} one after the other"), median(took), "ms");
+    let name = "  PR -> RR0 while the roster is reloaded unchanged, p99";
+    report.note_beside(name, p99_reloaded, p99_at_rest, "ms");
+    report.note_beside("  the longest of the same", longest_reloaded, longest_at_rest, "ms");
+    report.note(&format!("  a reload itself, of {RELOADS} one after the other"), median(reloads), "ms");
     Ok(())
+}
+
+/// How long the node takes until it answers what is typed, in milliseconds.
+fn command(node: &mut NodeProgram, line: &str, answer: &str) -> f64 {
+    let start = Instant::now();
+    node.type_line(line);
+    node.expect_line(answer);
+    in_ms(start.elapsed())
 }
 
 /// Does `work`, and registers a user again and again meanwhile. Returns how long the answers took.
@@ -134,6 +148,8 @@ const USERS: usize = 1_000_000;
 
 /// An even number, so that the roster is as before.
 const CHANGES: usize = 40;
+
+const RELOADS: usize = 5;
 
 /// How long it is measured what answers take when nothing is changed.
 const REST: Duration = Duration::from_secs(2);

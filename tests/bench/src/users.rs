@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use crate::domain;
 use crate::registrations::{self, Rates};
-use crate::report::{Report, median, with_commas};
+use crate::report::{Report, with_commas};
 use crate::{Options, echo};
 
 pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
@@ -19,13 +19,16 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
         bare.measure(options)?;
         of_nodes.iter_mut().try_for_each(|rates| rates.measure(options))?;
     }
-    let bare = median(bare.of_rounds);
-    let points = USERS.into_iter().zip(of_nodes.into_iter().map(|rates| median(rates.of_rounds)));
+    let lost = of_nodes.iter().map(Rates::lost).sum::<usize>();
+    let lost_bare = bare.lost();
+    let bare = bare.per_second();
+    let points = USERS.into_iter().zip(of_nodes.iter().map(Rates::per_second));
     let points: Vec<_> = points.collect();
     for &(users, rate) in &points {
         let users = with_commas(users as f64);
         report.note_beside(&format!("PR -> RR0, log on, {users} users : bare UDP echo"), rate, bare, "/s");
     }
+    report.note_beside("  requests without an answer, of all", lost as f64, lost_bare as f64, "");
     match &options.plot {
         Some(file) => plot(file, report.machine(), &points, bare),
         None => Ok(()),
