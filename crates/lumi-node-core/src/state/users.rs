@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use plumi_proto::UserName;
 
 use super::admin::{Presence, UserStatus};
-use super::name_table::{NameTable, Named};
+use super::name_table::{FETCHED, NameTable, Named};
 use super::party::Party;
 use crate::planted;
 
@@ -113,13 +113,19 @@ impl Users {
     /// `all` belong to the domain from now on. Who did before stays where they are. Returns all who did.
     pub(super) fn replace(&mut self, all: NameTable<User>) -> NameTable<User> {
         let old = mem::replace(&mut self.all, all);
-        for user in old.iter().filter(|user| user.address.is_some()) {
-            match self.all.get_mut(&user.name) {
-                Some(new) => *new = user.clone(),
-                None if planted::has("a reload cuts nobody off") => _ = self.all.insert(user.clone()),
-                None => _ = self.strikes.remove(&user.name),
+        let mut registered = old.iter().filter(|user| user.address.is_some()).peekable();
+        while registered.peek().is_some() {
+            let some: Vec<_> = registered.by_ref().take(FETCHED).collect();
+            self.fetch(some.iter().map(|user| user.name.as_str().as_bytes()));
+            for user in some {
+                match self.all.get_mut(&user.name) {
+                    Some(new) => *new = user.clone(),
+                    None if planted::has("a reload cuts nobody off") => _ = self.all.insert(user.clone()),
+                    None => _ = self.strikes.remove(&user.name),
+                }
             }
         }
+        drop(registered);
         old
     }
 
