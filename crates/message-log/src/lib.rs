@@ -3,6 +3,7 @@
 //! This crate never opens a socket and knows nothing of what a message means. Whoever has a socket calls
 //! [`sent`] and [`received`]; a program that keeps a log adds a [`MessageLayer`] to its subscriber, and without
 //! one they do nothing. Diagnostics are another matter, with other targets, and pass by this layer.
+//! Whoever handles many messages at once tells them in a [`Batch`], whose lines are written together.
 //!
 //! The layer and all that belongs to it come with the feature `layer`, which is on by default. The libraries that
 //! only log do without it.
