@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, Args, Parser};
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
 
@@ -18,6 +18,17 @@ pub(crate) struct Cli {
     /// Your own address, user@domain; asked for when it is missing and there is a terminal
     pub(crate) address: Option<MiAddress>,
 
+    #[command(flatten)]
+    pub(crate) options: AgentOptions,
+
+    /// Line mode without hints; chosen by itself when stdin or stdout is no terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// How an agent runs, whatever it is used for.
+#[derive(Debug, Args)]
+pub(crate) struct AgentOptions {
     /// What others see of you [default: the user part of ADDRESS]
     #[arg(long, value_name = "NAME")]
     pub(crate) nick: Option<Nickname>,
@@ -50,10 +61,6 @@ pub(crate) struct Cli {
     /// Register without the domain, for nodes that refuse the full address
     #[arg(long)]
     pub(crate) bare_user: bool,
-
-    /// Line mode without hints; chosen by itself when stdin or stdout is no terminal
-    #[arg(long)]
-    pub(crate) plain: bool,
 
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count)]

@@ -12,14 +12,14 @@ use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::Cli;
+use crate::cli::AgentOptions;
 
 /// Starts both for this process.
 ///
 /// # Errors
 /// A message log that cannot be opened; a RUST_LOG that is wrong.
-pub(crate) fn start(cli: &Cli, address: &MiAddress) -> anyhow::Result<()> {
-    let path = match &cli.log {
+pub(crate) fn start(options: &AgentOptions, address: &MiAddress) -> anyhow::Result<()> {
+    let path = match &options.log {
         Some(path) => path.clone(),
         None => PathBuf::from(message_log::agent_log_name(address.as_str())),
     };
@@ -34,15 +34,15 @@ pub(crate) fn start(cli: &Cli, address: &MiAddress) -> anyhow::Result<()> {
         .with_ansi(io::stderr().is_terminal())
         // It would panic when stderr is closed.
         .log_internal_errors(false)
-        .with_filter(filter(cli)?);
+        .with_filter(filter(options)?);
     tracing_subscriber::registry().with(diagnostics).with(messages).init();
     Ok(())
 }
 
 /// RUST_LOG, or else what the flags say. PLUMI messages are in their own log, unless RUST_LOG names their target.
-fn filter(cli: &Cli) -> anyhow::Result<EnvFilter> {
+fn filter(options: &AgentOptions) -> anyhow::Result<EnvFilter> {
     let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
-    let level = match i16::from(cli.verbose) - i16::from(cli.quiet) {
+    let level = match i16::from(options.verbose) - i16::from(options.quiet) {
         ..=-2 => "off",
         -1 => "error",
         0 => "warn",

@@ -3,11 +3,14 @@
 mod cli;
 mod command;
 mod exit;
-mod input;
+mod line {
+    pub(crate) mod input;
+    pub(crate) mod run;
+    pub(crate) mod screen;
+    pub(crate) mod session;
+}
 mod logging;
 mod prompts;
-mod screen;
-mod session;
 mod signals;
 mod start;
 
@@ -33,7 +36,11 @@ fn main() -> ExitCode {
         let missing = "ADDRESS is missing, and there is no terminal to ask for it";
         Cli::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
     };
-    start::run(&cli, address, on_terminal && !cli.plain).unwrap_or_else(|error| fail(&error))
+    let hints = on_terminal && !cli.plain;
+    let ended = start::run(&cli.options, address, async |builder, signals| {
+        line::run::run(builder, signals, address, hints).await
+    });
+    ended.unwrap_or_else(|error| fail(&error))
 }
 
 /// The error and its causes, in one line.

@@ -20,18 +20,18 @@ pub(crate) fn ask_for_missing(
     }
     let Some(address) = ask(input, output, "Your address (user@domain): ", None)? else { return Ok(false) };
     cli.address = Some(address);
-    if cli.port.is_none() {
+    if cli.options.port.is_none() {
         let Some(Port(port)) = ask(input, output, "Port for conversations [any]: ", Some(Port(0)))? else {
             return Ok(false);
         };
-        cli.port = Some(port);
+        cli.options.port = Some(port);
     }
-    if cli.nick.is_none() {
+    if cli.options.nick.is_none() {
         let user = address.user();
         let question = format!("Nickname [{user}]: ");
         let default = user.as_str().parse().ok();
         let Some(nick) = ask(input, output, &question, default)? else { return Ok(false) };
-        cli.nick = Some(nick);
+        cli.options.nick = Some(nick);
     }
     Ok(true)
 }
@@ -100,8 +100,8 @@ mod tests {
         let (complete, cli, output) = asked(&[], "laura@bb.com\n3500\nLaura B.\n");
         assert!(complete);
         assert_eq!(cli.address.unwrap().as_str(), "laura@bb.com");
-        assert_eq!(cli.port, Some(3500));
-        assert_eq!(cli.nick.unwrap().as_str(), "Laura B.");
+        assert_eq!(cli.options.port, Some(3500));
+        assert_eq!(cli.options.nick.unwrap().as_str(), "Laura B.");
         assert_eq!(output, "Your address (user@domain): Port for conversations [any]: Nickname [laura]: ");
     }
 
@@ -109,7 +109,7 @@ mod tests {
     fn an_empty_answer_is_the_default_if_there_is_one() {
         let (complete, cli, output) = asked(&[], "\nlaura@bb.com\n\n\n");
         assert!(complete);
-        assert_eq!((cli.port, cli.nick.unwrap().as_str()), (Some(0), "laura"));
+        assert_eq!((cli.options.port, cli.options.nick.unwrap().as_str()), (Some(0), "laura"));
         assert!(output.contains("! : an address is user@domain, and there is no '@'\n"), "{output}");
     }
 
@@ -117,8 +117,8 @@ mod tests {
     fn what_is_wrong_is_said_and_asked_again() {
         let (complete, cli, output) = asked(&["--nick", "L"], "laura\x1b\nlaura@bb.com\n70000\n3500\n");
         assert!(complete);
-        assert_eq!(cli.port, Some(3500));
-        assert_eq!(cli.nick.unwrap().as_str(), "L");
+        assert_eq!(cli.options.port, Some(3500));
+        assert_eq!(cli.options.nick.unwrap().as_str(), "L");
         assert!(output.contains(r"! laura\x1b: an address is user@domain"), "{output}");
         assert!(output.contains("! 70000: a port is a number from 1 to 65535"), "{output}");
     }
@@ -127,7 +127,7 @@ mod tests {
     fn nothing_is_asked_when_there_is_an_address() {
         let (complete, cli, output) = asked(&["laura@bb.com"], "");
         assert!(complete);
-        assert_eq!((cli.port, cli.nick, output.as_str()), (None, None, ""));
+        assert_eq!((cli.options.port, cli.options.nick, output.as_str()), (None, None, ""));
     }
 
     #[test]

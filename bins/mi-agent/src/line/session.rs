@@ -14,10 +14,10 @@ use plumi_proto::MiAddress;
 use tokio::io::AsyncWrite;
 use tokio::time;
 
+use super::input::Input;
+use super::screen::Screen;
 use crate::command::{Command, CommandError, HELP};
 use crate::exit;
-use crate::input::Input;
-use crate::screen::Screen;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 
 /// A running agent and the user who types.
