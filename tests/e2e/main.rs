@@ -10,3 +10,4 @@ mod mi_agent;
 mod readme;
 mod registration;
 mod several_addresses;
+mod terminal;

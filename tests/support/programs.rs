@@ -2,6 +2,7 @@
 
 mod output;
 mod process;
+mod terminal;
 
 use std::fs;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 pub use output::{DEADLINE, eventually};
 pub use process::{Program, Signal, executable};
+pub use terminal::{Key, Screen, Terminal, Wheel};
 
 /// A `lumi-node`, in a folder of its own unless told otherwise.
 #[derive(Debug)]
@@ -195,6 +197,50 @@ impl Deref for AgentProgram {
 impl DerefMut for AgentProgram {
     fn deref_mut(&mut self) -> &mut Program {
         &mut self.program
+    }
+}
+
+/// A `mi-agent` in a folder of its own, at a terminal of its own.
+#[derive(Debug)]
+pub struct AgentTerminal {
+    terminal: Terminal,
+    address: String,
+    folder: TempDir,
+}
+
+impl AgentTerminal {
+    /// Starts the agent of `address`, which talks to the node at `node`, at a terminal of `size`: rows and columns.
+    /// Does not wait.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start(address: &str, node: impl Into<SocketAddr>, arguments: &[&str], size: (u16, u16)) -> Self {
+        let node = node.into().to_string();
+        let folder = tempfile::tempdir().expect("there can be temporary folders");
+        let arguments = [arguments, &["--node", &node, address]].concat();
+        let terminal = Terminal::start(AGENT, folder.path(), &arguments, size);
+        Self { terminal, address: address.to_owned(), folder }
+    }
+
+    /// Its working directory, in which its settings and data are too.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The lines of its message log, if that is in its usual place.
+    ///
+    /// # Panics
+    /// If it cannot be read.
+    pub fn log(&self) -> Vec<String> {
+        lines(&read_log(&self.folder().join(message_log::agent_log_name(&self.address))))
+    }
+}
+
+impl Deref for AgentTerminal {
+    type Target = Terminal;
+
+    fn deref(&self) -> &Terminal {
+        &self.terminal
     }
 }
 
