@@ -7,6 +7,7 @@ pub mod fault_proxy;
 pub mod fuzz_targets;
 pub mod loads;
 pub mod network;
+pub mod picture;
 pub mod programs;
 pub mod raw_user;
 pub mod simulation;

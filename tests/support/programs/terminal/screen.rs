@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::window::Heard;
+use super::window::{Heard, Shown};
 
 /// What is on the screen of a terminal at one moment, and what it has told its user until then. Rows and columns
 /// are counted from 0.
@@ -13,6 +13,16 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// What is on a screen of `size`, rows and columns, once `printed` is.
+    ///
+    /// # Panics
+    /// If a side is 0.
+    pub fn of(size: (u16, u16), printed: &str) -> Self {
+        let mut shown = Shown::new(size);
+        shown.print(printed.as_bytes());
+        shown.screen()
+    }
+
     /// Every row, without the spaces at its end.
     pub fn rows(&self) -> Vec<String> {
         let (_, columns) = self.size();
