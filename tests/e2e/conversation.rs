@@ -1,6 +1,7 @@
 //! Conversations over real TCP: between two of our agents, and with peers that write and read raw bytes.
 
 mod breaks;
+mod several;
 mod strangers;
 
 use std::io::Write;

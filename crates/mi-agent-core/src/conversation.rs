@@ -1,7 +1,9 @@
 //! A conversation, as the embedding program holds it.
 
+use std::future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use mi_proto::{Line, split_line};
 use plumi_proto::MiAddress;
@@ -82,10 +84,20 @@ impl LineSender {
     /// [`SendError::Text`] for a text with a line end or a NUL, of which nothing is sent; [`SendError::Ended`],
     /// also when the conversation ended in the middle of a long line.
     pub async fn send(&self, text: &str) -> Result<(), SendError> {
-        for piece in split_line(text)? {
+        self.send_pieces(split_line(text)?).await
+    }
+
+    /// [`LineSender::send`], of a line that has been cut.
+    pub(crate) async fn send_pieces(&self, pieces: impl IntoIterator<Item = Line>) -> Result<(), SendError> {
+        for piece in pieces {
             self.0.send(piece).await.map_err(|_| SendError::Ended)?;
         }
         Ok(())
+    }
+
+    /// Waits until nothing more can be sent. Cancel safe.
+    pub(crate) async fn ended(&self) {
+        self.0.closed().await;
     }
 }
 
@@ -113,10 +125,17 @@ impl LineReceiver {
     /// # Errors
     /// [`ConversationError`]: what went wrong; after that, `None`.
     pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
-        let line = self.lines.recv().await.transpose();
+        future::poll_fn(|cx| self.poll_line(cx)).await
+    }
+
+    pub(crate) fn poll_line(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<PeerText>, ConversationError>> {
+        let line = ready!(self.lines.poll_recv(cx)).transpose();
         if let Ok(None) = line {
             self.slot = None;
         }
-        line
+        Poll::Ready(line)
     }
 }

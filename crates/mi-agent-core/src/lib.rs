@@ -27,10 +27,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A program with a screen has more to do than to wait for one conversation: [`Conversations`] holds several.
 
 mod agent;
 mod builder;
 mod conversation;
+mod conversations;
 mod error;
 mod event;
 mod safe_text;
@@ -63,6 +66,7 @@ mod planted {
 pub use agent::Agent;
 pub use builder::AgentBuilder;
 pub use conversation::{Conversation, LineReceiver, LineSender, Peer};
+pub use conversations::{ConversationId, Conversations, Heard, MAX_WAITING_LINES, SayError};
 pub use error::{
     CallError, ConversationError, DeregisterError, LocateError, RefreshError, SendError, StartError,
 };

@@ -1,0 +1,278 @@
+//! Several conversations at once, for a program that must not wait for any of them.
+
+use std::fmt;
+use std::future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use mi_proto::{Line, TextError, split_line};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::JoinHandle;
+
+use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
+use crate::error::ConversationError;
+use crate::safe_text::PeerText;
+
+/// Conversations side by side: what all of their peers say comes one by one from [`Conversations::next`], and what
+/// is said to them is queued, so that a peer who reads slowly, or not at all, holds nobody up but itself.
+///
+/// What is queued is sent whether or not [`Conversations::next`] is called. What comes waits until it is: a peer of
+/// whom too much waits has to wait, too, as in [`Conversation`]. Dropping this hangs all of them up.
+///
+/// An agent that is shut down sends what was handed over to its conversations, not what is queued here. To have
+/// everything sent, hang up and hear the ends first.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use mi_agent_core::{Agent, Conversations, Event, Heard};
+///
+/// let three = std::num::NonZeroUsize::new(3).ok_or("0")?;
+/// let (agent, mut events) = Agent::builder("laura@bb.com".parse()?).conversations(three).start().await?;
+/// let mut talks = Conversations::new();
+/// loop {
+///     tokio::select! {
+///         Some(event) = events.next() => if let Event::Incoming(talk) = event {
+///             println!("{} calls", talk.peer().nickname);
+///             let id = talks.add(talk);
+///             talks.say(id, "hola")?;
+///         },
+///         (id, heard) = talks.next() => match heard {
+///             Heard::Line(line) => println!("{id} <{}> {line}", talks.peer(id).ok_or("ended")?.nickname),
+///             Heard::Trouble(error) => println!("{id} {error}"),
+///             Heard::Ended { unsaid } => println!("{id} ended, and {unsaid} lines were not sent"),
+///             _ => {}
+///         },
+///         _ = tokio::signal::ctrl_c() => break,
+///     }
+/// }
+/// // Everything that was said still goes out.
+/// for id in talks.ids().collect::<Vec<_>>() {
+///     talks.hang_up(id);
+/// }
+/// while !talks.is_empty() {
+///     talks.next().await;
+/// }
+/// agent.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct Conversations {
+    /// In the order in which they began, and so of their ids.
+    talks: Vec<Talk>,
+    begun: u64,
+    /// Whose turn it is to be heard.
+    turn: usize,
+}
+
+/// Names one conversation of a [`Conversations`]: 1, 2, 3 and so on; a number is never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConversationId(u64);
+
+/// What [`Conversations::next`] gives of one conversation.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Heard {
+    /// The peer said this. A line of more than 99 bytes comes in several pieces.
+    Line(PeerText),
+    /// This went wrong. The end follows.
+    Trouble(ConversationError),
+    /// The conversation has ended: its id names nothing any more, and the agent has room for another one.
+    Ended {
+        /// How many lines were queued and never handed over, or not whole. What was handed over and did not leave is
+        /// told before, by [`ConversationError::Unsent`].
+        unsaid: usize,
+    },
+}
+
+#[derive(Debug)]
+struct Talk {
+    id: ConversationId,
+    peer: Peer,
+    receiver: LineReceiver,
+    has_ended: bool,
+    /// `None` once this side has hung up.
+    queue: Option<mpsc::Sender<Vec<Line>>>,
+    /// Lines in the queue, and the one that is being handed over.
+    waiting: Arc<AtomicUsize>,
+    /// Gives how many lines it could not hand over.
+    speaker: JoinHandle<usize>,
+}
+
+impl Conversations {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From now on, what the peer of `talk` says comes from [`Conversations::next`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn add(&mut self, talk: Conversation) -> ConversationId {
+        self.begun += 1;
+        let id = ConversationId(self.begun);
+        let (peer, sender, receiver) = talk.split();
+        let (queue, lines) = mpsc::channel(MAX_WAITING_LINES);
+        let waiting = Arc::default();
+        let speaker = tokio::spawn(speak(sender, lines, Arc::clone(&waiting)));
+        self.talks.push(Talk { id, peer, receiver, has_ended: false, queue: Some(queue), waiting, speaker });
+        id
+    }
+
+    /// Who is on the other side, until the end has been heard.
+    pub fn peer(&self, id: ConversationId) -> Option<&Peer> {
+        self.talk(id).map(|talk| &talk.peer)
+    }
+
+    /// Those whose end has not been heard, in the order in which they began.
+    pub fn ids(&self) -> impl Iterator<Item = ConversationId> {
+        self.talks.iter().map(|talk| talk.id)
+    }
+
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.talks.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.talks.is_empty()
+    }
+
+    /// Says `text` as one line, a long one in several frames, without waiting: it is queued, and leaves as fast as
+    /// the peer reads and the agent's pace allows.
+    ///
+    /// # Errors
+    /// [`SayError`]; nothing of the text is sent.
+    pub fn say(&mut self, id: ConversationId, text: &str) -> Result<(), SayError> {
+        let line = split_line(text)?.collect();
+        let talk = self.talk(id).ok_or(SayError::Ended)?;
+        let queue = talk.queue.as_ref().ok_or(SayError::Ended)?;
+        // The one that is being handed over is in the queue no longer, but waits.
+        if talk.waiting() >= MAX_WAITING_LINES && !queue.is_closed() {
+            return Err(SayError::Full);
+        }
+        talk.waiting.fetch_add(1, Ordering::Relaxed);
+        queue.try_send(line).map_err(|error| {
+            talk.waiting.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(_) => SayError::Full,
+                TrySendError::Closed(_) => SayError::Ended,
+            }
+        })
+    }
+
+    /// How many lines are queued and have not been handed over to the conversation yet, at most
+    /// [`MAX_WAITING_LINES`].
+    pub fn waiting(&self, id: ConversationId) -> usize {
+        self.talk(id).map_or(0, Talk::waiting)
+    }
+
+    /// Ends a conversation: what was said before still goes out, and what the peer says until it has ended it too is
+    /// still heard. `false`: there is none, or it was hung up before.
+    pub fn hang_up(&mut self, id: ConversationId) -> bool {
+        let talk = self.talks.iter_mut().find(|talk| talk.id == id);
+        talk.is_some_and(|talk| talk.queue.take().is_some())
+    }
+
+    /// What is heard next, of whichever conversation: each of them has its turn. While there is none, this waits for
+    /// ever. Cancel safe.
+    pub async fn next(&mut self) -> (ConversationId, Heard) {
+        future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(ConversationId, Heard)> {
+        for _ in 0..self.talks.len() {
+            let at = self.turn % self.talks.len();
+            self.turn = at + 1;
+            let talk = &mut self.talks[at];
+            let Poll::Ready(heard) = talk.poll(cx) else { continue };
+            let id = talk.id;
+            if let Heard::Ended { .. } = heard {
+                self.talks.remove(at);
+                self.turn = at;
+            }
+            return Poll::Ready((id, heard));
+        }
+        Poll::Pending
+    }
+
+    fn talk(&self, id: ConversationId) -> Option<&Talk> {
+        self.talks.iter().find(|talk| talk.id == id)
+    }
+}
+
+impl fmt::Display for ConversationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Talk {
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        if !self.has_ended {
+            match ready!(self.receiver.poll_line(cx)) {
+                Ok(Some(line)) => return Poll::Ready(Heard::Line(line)),
+                Err(error) => return Poll::Ready(Heard::Trouble(error)),
+                Ok(None) => self.has_ended = true,
+            }
+        }
+        // It ends with the conversation, and only then knows. Nobody ends it but a runtime that ends itself.
+        let unsaid = ready!(Pin::new(&mut self.speaker).poll(cx)).unwrap_or_else(|_| self.waiting());
+        Poll::Ready(Heard::Ended { unsaid })
+    }
+}
+
+/// Hands the lines of a queue over to a conversation, until this side hangs up or the conversation ends. Returns how
+/// many could not be.
+async fn speak(sender: LineSender, mut lines: mpsc::Receiver<Vec<Line>>, waiting: Arc<AtomicUsize>) -> usize {
+    let mut unsaid = 0;
+    loop {
+        let line = tokio::select! {
+            biased;
+            () = sender.ended() => break,
+            line = lines.recv() => line,
+        };
+        let Some(line) = line else { return 0 };
+        if sender.send_pieces(line).await.is_err() {
+            unsaid = 1;
+            break;
+        }
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+    lines.close();
+    while lines.recv().await.is_some() {
+        unsaid += 1;
+    }
+    unsaid
+}
+
+/// Why a line was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SayError {
+    /// The line has a byte that no frame may carry.
+    #[error("the line {0}")]
+    Text(#[from] TextError),
+    /// [`MAX_WAITING_LINES`] lines wait.
+    #[error("too many lines wait to be sent")]
+    Full,
+    /// The conversation has ended, or this side has hung up.
+    #[error("the conversation has ended")]
+    Ended,
+}
+
+/// Lines of one conversation that may wait, however long each of them is: many screens, and soon noticed by a person;
+/// a program that has more to say waits for room.
+pub const MAX_WAITING_LINES: usize = 256;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Conversations over streams in memory, by a clock that is held.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::Semaphore;
+use tokio::task;
+use tokio::time::timeout;
+
+use super::*;
+use crate::io::closing::Closing;
+use crate::io::connection::Connection;
+use crate::io::talk::{self, Terms};
+
+/// Conversations, and the agent that they belong to.
+struct Desk {
+    talks: Conversations,
+    closing: Closing,
+    slots: Arc<Semaphore>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let slots = Arc::new(Semaphore::new(MOST));
+        Self { talks: Conversations::new(), closing: Closing::new(), slots }
+    }
+
+    /// One more, and the peer's end of it.
+    fn begin(&mut self, nickname: &str) -> (ConversationId, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(256);
+        let connection = Connection::over(ours, "192.0.2.7:4456".parse().unwrap());
+        let terms = Terms { pace: Duration::ZERO, closing: self.closing.watch() };
+        let slot = Arc::clone(&self.slots).try_acquire_owned().unwrap();
+        let talk = talk::start(connection, PeerText::new(nickname), None, terms, slot);
+        (self.talks.add(talk), theirs)
+    }
+
+    /// What is heard next, shown.
+    async fn heard(&mut self) -> String {
+        let (id, heard) = self.talks.next().await;
+        match heard {
+            Heard::Line(line) => format!("{id}: {line}"),
+            Heard::Trouble(error) => format!("{id}: {error}"),
+            Heard::Ended { unsaid } => format!("{id} ended, {unsaid} unsaid"),
+        }
+    }
+}
+
+/// Frames that say so many lines.
+fn frames(lines: usize) -> String {
+    (0..lines).map(|n| format!("L03{n:03}")).collect()
+}
+
+async fn read_to_end(peer: &mut DuplexStream) -> String {
+    let mut read = String::new();
+    peer.read_to_string(&mut read).await.unwrap();
+    read
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_has_its_turn_and_its_number() {
+    let mut desk = Desk::new();
+    let (one, mut chatty) = desk.begin("u1");
+    let (two, mut quiet) = desk.begin("u2");
+    assert_eq!((one.to_string(), two.to_string()), ("1".into(), "2".into()));
+    chatty.write_all(frames(20).as_bytes()).await.unwrap();
+    quiet.write_all(b"L04hola").await.unwrap();
+    task::yield_now().await;
+    let heard = [desk.heard().await, desk.heard().await, desk.heard().await];
+    assert_eq!(heard, ["1: 000", "2: hola", "1: 001"]);
+
+    drop(quiet);
+    while desk.heard().await != "2 ended, 0 unsaid" {}
+    assert!(desk.talks.peer(two).is_none());
+    assert_eq!(desk.talks.say(two, "hola"), Err(SayError::Ended));
+    let (three, _peer) = desk.begin("u3");
+    assert_eq!(desk.talks.ids().collect::<Vec<_>>(), [one, three]);
+    assert_eq!((desk.talks.len(), three.to_string()), (2, "3".into()));
+    assert_eq!(desk.talks.peer(three).unwrap().nickname, "u3");
+}
+
+#[tokio::test(start_paused = true)]
+async fn saying_never_waits_and_what_waits_has_a_bound() {
+    let mut desk = Desk::new();
+    let (slow, mut peer) = desk.begin("u1");
+    let (other, mut listens) = desk.begin("u2");
+    let error = desk.talks.say(slow, "a\nb").unwrap_err();
+    assert_eq!(error.to_string(), r"the line has '\n' at byte 1, which may not stand there");
+    assert_eq!(desk.talks.waiting(slow), 0);
+    // Its task runs only when this one waits.
+    for n in 0..MAX_WAITING_LINES {
+        desk.talks.say(slow, &format!("{n:03}")).unwrap();
+    }
+    assert_eq!(desk.talks.say(slow, "too much"), Err(SayError::Full));
+    assert_eq!(desk.talks.waiting(slow), MAX_WAITING_LINES);
+    // Nobody calls `next`.
+    desk.talks.say(other, "hola").unwrap();
+    let mut line = [0; 7];
+    listens.read_exact(&mut line).await.unwrap();
+    assert_eq!(&line, b"L04hola");
+    let waits = desk.talks.waiting(slow);
+    assert!((1..MAX_WAITING_LINES).contains(&waits), "the conversation took some, but not all: {waits}");
+
+    let mut said = [0; 6 * MAX_WAITING_LINES];
+    peer.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said[..], frames(MAX_WAITING_LINES).as_bytes());
+    assert_eq!(desk.talks.waiting(slow), 0);
+    desk.talks.say(slow, "").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_before_the_end_goes_out_and_the_end_makes_room() {
+    let mut desk = Desk::new();
+    let (id, mut peer) = desk.begin("u1");
+    for n in 0..MAX_WAITING_LINES {
+        desk.talks.say(id, &format!("{n:03}")).unwrap();
+    }
+    assert!(desk.talks.hang_up(id));
+    assert!(!desk.talks.hang_up(id));
+    assert_eq!(desk.talks.say(id, "more"), Err(SayError::Ended));
+    assert_eq!(read_to_end(&mut peer).await, frames(MAX_WAITING_LINES));
+    peer.write_all(b"L05adeu!").await.unwrap();
+    assert_eq!(desk.heard().await, "1: adeu!");
+    drop(peer);
+    // The connection is gone by now, but nobody has heard so.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(desk.slots.available_permits(), MOST - 1);
+    assert_eq!(desk.heard().await, "1 ended, 0 unsaid");
+    assert_eq!(desk.slots.available_permits(), MOST);
+    assert!(desk.talks.is_empty());
+    timeout(Duration::from_secs(60), desk.talks.next()).await.expect_err("there is nobody to hear");
+}
+
+/// A line is sent, left in the conversation, or left in the queue; and each is counted once.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_said_is_counted() {
+    for agent_ends in [false, true] {
+        let mut desk = Desk::new();
+        let (id, mut peer) = desk.begin("u1");
+        for n in 0..MAX_WAITING_LINES {
+            desk.talks.say(id, &format!("{n:03}")).unwrap();
+        }
+        let mut first = [0; 6];
+        peer.read_exact(&mut first).await.unwrap();
+        if agent_ends {
+            desk.closing.begin(false);
+            let sent = read_to_end(&mut peer).await.len() / 6 + 1;
+            drop(peer);
+            assert_eq!(desk.heard().await, format!("1 ended, {} unsaid", MAX_WAITING_LINES - sent));
+            assert!((64..200).contains(&sent), "what was handed over is sent: {sent}");
+            timeout(Duration::from_secs(1), desk.closing.ended(Duration::MAX)).await.expect("all has ended");
+        } else {
+            drop(peer);
+            let (_, unsent) = desk.talks.next().await;
+            let Heard::Trouble(ConversationError::Unsent(unsent)) = unsent else { panic!("{unsent:?}") };
+            let (_, ended) = desk.talks.next().await;
+            let Heard::Ended { unsaid } = ended else { panic!("{ended:?}") };
+            // What fits on the way has left.
+            let sent = MAX_WAITING_LINES - unsent - unsaid;
+            assert!((1..=1 + 256 / 6).contains(&sent) && unsaid > 0, "{sent} sent, {unsaid} unsaid");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_whom_nobody_hears_has_to_wait() {
+    let mut desk = Desk::new();
+    let (_, mut peer) = desk.begin("u1");
+    let said = frames(500);
+    let mut saying = Box::pin(peer.write_all(said.as_bytes()));
+    timeout(Duration::from_secs(60), &mut saying).await.expect_err("too much to be kept");
+    let hearing = async {
+        for n in 0..500 {
+            assert_eq!(desk.heard().await, format!("1: {n:03}"));
+        }
+    };
+    let (said, ()) = tokio::join!(saying, hearing);
+    said.unwrap();
+    assert!(desk.talks.next().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_hangs_all_up() {
+    let mut desk = Desk::new();
+    let (one, mut first) = desk.begin("u1");
+    let (_, mut second) = desk.begin("u2");
+    desk.talks.say(one, "adeu").unwrap();
+    drop(desk.talks);
+    assert_eq!(read_to_end(&mut first).await, "L04adeu");
+    assert_eq!(read_to_end(&mut second).await, "");
+}
+
+/// Conversations that the agent may have.
+const MOST: usize = 3;
