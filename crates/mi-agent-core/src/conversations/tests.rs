@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::Semaphore;
 use tokio::task;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::io::closing::Closing;
@@ -36,9 +36,13 @@ impl Desk {
         (self.talks.add(talk), theirs)
     }
 
+    async fn next(&mut self) -> (ConversationId, Heard) {
+        timeout(Duration::from_secs(60), self.talks.next()).await.expect("there is something to hear")
+    }
+
     /// What is heard next, shown.
     async fn heard(&mut self) -> String {
-        let (id, heard) = self.talks.next().await;
+        let (id, heard) = self.next().await;
         match heard {
             Heard::Line(line) => format!("{id}: {line}"),
             Heard::Trouble(error) => format!("{id}: {error}"),
@@ -124,7 +128,7 @@ async fn what_was_said_before_the_end_goes_out_and_the_end_makes_room() {
     assert_eq!(desk.heard().await, "1: adeu!");
     drop(peer);
     // The connection is gone by now, but nobody has heard so.
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    sleep(Duration::from_secs(10)).await;
     assert_eq!(desk.slots.available_permits(), MOST - 1);
     assert_eq!(desk.heard().await, "1 ended, 0 unsaid");
     assert_eq!(desk.slots.available_permits(), MOST);
@@ -143,6 +147,8 @@ async fn what_was_not_said_is_counted() {
         }
         let mut first = [0; 6];
         peer.read_exact(&mut first).await.unwrap();
+        // By then, the next line waits for room in the conversation.
+        sleep(Duration::from_secs(1)).await;
         if agent_ends {
             desk.closing.begin(false);
             let sent = read_to_end(&mut peer).await.len() / 6 + 1;
@@ -152,9 +158,9 @@ async fn what_was_not_said_is_counted() {
             timeout(Duration::from_secs(1), desk.closing.ended(Duration::MAX)).await.expect("all has ended");
         } else {
             drop(peer);
-            let (_, unsent) = desk.talks.next().await;
+            let (_, unsent) = desk.next().await;
             let Heard::Trouble(ConversationError::Unsent(unsent)) = unsent else { panic!("{unsent:?}") };
-            let (_, ended) = desk.talks.next().await;
+            let (_, ended) = desk.next().await;
             let Heard::Ended { unsaid } = ended else { panic!("{ended:?}") };
             // What fits on the way has left.
             let sent = MAX_WAITING_LINES - unsent - unsaid;
