@@ -11,3 +11,4 @@ mod readme;
 mod registration;
 mod several_addresses;
 mod terminal;
+mod traffic;

@@ -21,6 +21,7 @@ use crate::io::connection::{Connection, LINGER, within};
 use crate::io::driver::{Driver, Ended};
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
+use crate::traffic::WeakTap;
 
 /// A registered user who can call and be called. Cheap to clone.
 ///
@@ -28,6 +29,15 @@ use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 /// deregisters in the background for as long as the runtime lives.
 #[derive(Clone, Debug)]
 pub struct Agent(Arc<Inner>);
+
+/// How many PLUMI messages an agent has sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounts {
+    /// `E`: to its node. What is repeated counts again.
+    pub sent: u64,
+    /// `R`: everything that came, even what is dropped.
+    pub received: u64,
+}
 
 /// What the clones share.
 #[derive(Debug)]
@@ -42,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) pace: Duration,
     /// When it begins or is dropped, conversations end and nobody is let in.
     pub(crate) closing: Closing,
+    /// An agent that has ended has no traffic, whoever still holds it.
+    pub(crate) tap: Option<WeakTap>,
 }
 
 impl Agent {
@@ -67,6 +79,11 @@ impl Agent {
     /// Where others are told to connect for a conversation.
     pub fn listening(&self) -> MiSocketAddress {
         self.0.listening
+    }
+
+    /// How many PLUMI messages there were so far: the lines of its message log.
+    pub fn messages(&self) -> MessageCounts {
+        self.0.driver.messages()
     }
 
     /// Asks where a user is, without calling.
@@ -179,7 +196,8 @@ impl Agent {
     }
 
     fn terms(&self) -> Terms {
-        Terms { pace: self.0.pace, closing: self.0.closing.watch() }
+        let tap = self.0.tap.as_ref().and_then(WeakTap::upgrade);
+        Terms { pace: self.0.pace, closing: self.0.closing.watch(), tap }
     }
 }
 
@@ -192,7 +210,7 @@ async fn dial(
     slot: OwnedSemaphorePermit,
     called: oneshot::Sender<io::Result<Conversation>>,
 ) {
-    let mut opening = pin!(Connection::open(SocketAddr::V4(found.into())));
+    let mut opening = pin!(Connection::open(SocketAddr::V4(found.into()), terms.tap.clone()));
     let opened = tokio::select! {
         opened = &mut opening => opened,
         // The callee may have the connection already, and one that ends without a nickname ends some programs.

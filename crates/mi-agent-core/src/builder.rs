@@ -16,12 +16,14 @@ use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
 use crate::io::closing::Closing;
-use crate::io::driver::{self, Driver};
+use crate::io::driver::Driver;
 use crate::io::listener::{self, Reception};
+use crate::io::node_socket::NodeSocket;
 use crate::io::talk::Terms;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::refresh::DEFAULT_REFRESH;
 use crate::state::request::RequestSchedule;
+use crate::traffic::TrafficTap;
 
 /// Sets up an [`Agent`]; from [`Agent::builder`].
 #[derive(Clone, Debug)]
@@ -37,6 +39,7 @@ pub struct AgentBuilder {
     refresh: Option<Duration>,
     pace: Duration,
     conversations: NonZeroUsize,
+    tap: Option<TrafficTap>,
 }
 
 impl AgentBuilder {
@@ -53,6 +56,7 @@ impl AgentBuilder {
             refresh: Some(DEFAULT_REFRESH),
             pace: DEFAULT_PACE,
             conversations: NonZeroUsize::MIN,
+            tap: None,
         }
     }
 
@@ -137,6 +141,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Where to tell of every PLUMI datagram and PMI frame that is sent or received, from the first `PR` on, also of a
+    /// registration that fails; by default nowhere. See [`traffic`](crate::traffic()).
+    #[must_use]
+    pub fn traffic(mut self, tap: TrafficTap) -> Self {
+        self.tap = Some(tap);
+        self
+    }
+
     /// Finds the node, listens for conversations and registers. On an error nothing is left running; if this is
     /// given up while the node has yet to answer, the user is deregistered in the background.
     ///
@@ -182,7 +194,9 @@ impl AgentBuilder {
         let nickname = Nickname::new(nickname).map_err(StartError::Nickname)?;
         let node = self.find_node().await?;
         let unreachable = |error| StartError::Unreachable { node, error };
-        let (socket, route, node) = driver::connect(node).await.map_err(unreachable)?;
+        let tap = self.tap;
+        let socket = NodeSocket::connect(node, self.address, tap.clone()).await.map_err(unreachable)?;
+        let (route, node) = (socket.local(), socket.node());
         let cannot_listen = |error| StartError::Listen { address: self.listen, error };
         // From here to the task that answers who calls, nothing is waited for: to drop a listener resets callers.
         let listener = listener::bind(self.listen).map_err(cannot_listen)?;
@@ -201,17 +215,19 @@ impl AgentBuilder {
         });
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
-        let driver =
-            Driver::start(socket, node, self.address, client, Arc::clone(&slots), events_sender.clone());
+        let driver = Driver::start(socket, client, Arc::clone(&slots), events_sender.clone());
         let closing = Closing::new();
-        let terms = Terms { pace: self.pace, closing: closing.watch() };
+        let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
+        let terms = Terms { pace: self.pace, closing: closing.watch(), tap };
         let reception =
             Reception::new(nickname.clone(), terms, Arc::clone(&slots), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
         tokio::spawn(listener::listen(listener, reception, opened));
         let pace = self.pace;
         let address = self.address;
-        let agent = Agent::new(Inner { address, nickname, node, listening, driver, slots, pace, closing });
+        let tap = weak_tap;
+        let agent =
+            Agent::new(Inner { address, nickname, node, listening, driver, slots, pace, closing, tap });
         Ok((agent, Events(events), open))
     }
 

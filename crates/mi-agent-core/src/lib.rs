@@ -29,6 +29,7 @@
 //! ```
 //!
 //! A program with a screen has more to do than to wait for one conversation: [`Conversations`] holds several.
+//! [`traffic()`] shows every datagram and frame that passes, from the first on.
 
 mod agent;
 mod builder;
@@ -37,15 +38,18 @@ mod conversations;
 mod error;
 mod event;
 mod safe_text;
+mod traffic;
 mod io {
     pub(crate) mod closing;
     pub(crate) mod connection;
     pub(crate) mod driver;
     pub(crate) mod incoming;
     pub(crate) mod listener;
+    pub(crate) mod node_socket;
     pub(crate) mod outgoing;
     pub(crate) mod places;
     pub(crate) mod talk;
+    pub(crate) mod tapped;
 }
 mod state {
     pub(crate) mod client;
@@ -63,7 +67,7 @@ mod planted {
     }
 }
 
-pub use agent::Agent;
+pub use agent::{Agent, MessageCounts};
 pub use builder::AgentBuilder;
 pub use conversation::{Conversation, LineReceiver, LineSender, Peer};
 pub use conversations::{ConversationId, Conversations, Heard, MAX_WAITING_LINES, SayError};
@@ -71,7 +75,9 @@ pub use error::{
     CallError, ConversationError, DeregisterError, LocateError, RefreshError, SendError, StartError,
 };
 pub use event::{Event, Events, MAX_EVENTS};
+pub use message_log::Direction;
 pub use safe_text::{PeerText, safe_text};
 pub use state::client::{ClientSettings, LumiClient, LumiOutput, MAX_REQUESTS};
 pub use state::refresh::{DEFAULT_REFRESH, LossReason, RETRY, RegistrationChange};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
+pub use traffic::{Content, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};

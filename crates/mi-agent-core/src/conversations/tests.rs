@@ -29,8 +29,8 @@ impl Desk {
     /// One more, and the peer's end of it.
     fn begin(&mut self, nickname: &str) -> (ConversationId, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(256);
-        let connection = Connection::over(ours, "192.0.2.7:4456".parse().unwrap());
-        let terms = Terms { pace: Duration::ZERO, closing: self.closing.watch() };
+        let connection = Connection::over(ours, "192.0.2.7:4456".parse().unwrap(), None);
+        let terms = Terms { pace: Duration::ZERO, closing: self.closing.watch(), tap: None };
         let slot = Arc::clone(&self.slots).try_acquire_owned().unwrap();
         let talk = talk::start(connection, PeerText::new(nickname), None, terms, slot);
         (self.talks.add(talk), theirs)

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use mi_proto::{Frame, FrameCodec, FrameError, Line, Nickname, Received};
+use mi_proto::{Frame, FrameError, Line, Nickname, Received};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -21,21 +21,23 @@ use tokio_util::codec::{Framed, FramedParts};
 
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
+use super::tapped::TappedCodec;
 use crate::safe_text::PeerText;
+use crate::traffic::TrafficTap;
 
 /// A connection of frames.
 pub(crate) struct Connection<S = TcpStream> {
-    pub(crate) frames: Framed<S, FrameCodec>,
+    pub(crate) frames: Framed<S, TappedCodec>,
     pub(crate) remote: SocketAddr,
 }
 
 impl Connection {
     /// Connects to an agent.
-    pub(crate) async fn open(remote: SocketAddr) -> io::Result<Self> {
-        Self::new(within(CONNECT_TIMEOUT, TcpStream::connect(remote)).await??, remote)
+    pub(crate) async fn open(remote: SocketAddr, tap: Option<TrafficTap>) -> io::Result<Self> {
+        Self::new(within(CONNECT_TIMEOUT, TcpStream::connect(remote)).await??, remote, tap)
     }
 
-    pub(crate) fn new(stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream, remote: SocketAddr, tap: Option<TrafficTap>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         // Or else a cable that is pulled would never be noticed by who only listens.
         let socket = SockRef::from(&stream);
@@ -43,14 +45,14 @@ impl Connection {
         socket.set_tcp_keepalive(&probes)?;
         #[cfg(target_os = "linux")]
         socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-        Ok(Self::over(stream, remote))
+        Ok(Self::over(stream, remote, tap))
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A connection whose stream needs nothing more.
-    pub(crate) fn over(stream: S, remote: SocketAddr) -> Self {
-        Self { frames: Framed::new(stream, FrameCodec::new()), remote }
+    pub(crate) fn over(stream: S, remote: SocketAddr, tap: Option<TrafficTap>) -> Self {
+        Self { frames: Framed::new(stream, TappedCodec::new(remote, tap)), remote }
     }
 
     /// Greets an agent that was called: ours first.
@@ -90,18 +92,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) fn split(self) -> (Outgoing<WriteHalf<S>>, Incoming<ReadHalf<S>>) {
         let parts = self.frames.into_parts();
         let (reader, writer) = tokio::io::split(parts.io);
+        let outgoing = Outgoing::new(writer, parts.codec.clone(), parts.write_buf);
         // What came with the nickname.
         let mut incoming = FramedParts::new::<Frame>(reader, parts.codec);
         incoming.read_buf = parts.read_buf;
-        (Outgoing::new(writer, parts.write_buf), Incoming::new(Framed::from_parts(incoming)))
+        (outgoing, Incoming::new(Framed::from_parts(incoming)))
     }
 
     /// Ends the connection in order: FIN, then everything the peer still sends is read.
     pub(crate) async fn close(self) {
-        // Below the frames, which give nothing more once something that is no frame has come.
-        let mut stream = self.frames.into_inner();
+        let mut frames = self.frames;
         let closed = async {
-            stream.shutdown().await?;
+            frames.get_mut().shutdown().await?;
+            while frames.next().await.is_some_and(|received| received.is_ok()) {}
+            // Below the frames, which give nothing more once something that is no frame has come.
+            let mut stream = frames.into_inner();
             let mut unread = [0; 1024];
             while stream.read(&mut unread).await? > 0 {}
             Ok::<_, io::Error>(())
@@ -185,16 +190,16 @@ mod tests {
     fn pair() -> (Connection<DuplexStream>, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(1024);
         let remote = "127.0.0.1:4456".parse().unwrap();
-        (Connection::over(ours, remote), theirs)
+        (Connection::over(ours, remote, None), theirs)
     }
 
     /// Frames are not gathered, and a peer that is gone is noticed, by the caller and by the callee.
     #[tokio::test]
     async fn the_kernel_is_told_what_a_conversation_needs() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let caller = Connection::open(listener.local_addr().unwrap()).await.unwrap();
+        let caller = Connection::open(listener.local_addr().unwrap(), None).await.unwrap();
         let (stream, remote) = listener.accept().await.unwrap();
-        let callee = Connection::new(stream, remote).unwrap();
+        let callee = Connection::new(stream, remote, None).unwrap();
         for connection in [caller, callee] {
             let socket = SockRef::from(connection.frames.get_ref());
             assert!(socket.tcp_nodelay().unwrap());

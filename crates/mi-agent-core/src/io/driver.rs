@@ -1,18 +1,19 @@
-//! The task that owns an agent's UDP socket and drives its [`LumiClient`].
+//! The task that owns an agent's way to its node and drives its [`LumiClient`].
 
 use std::collections::HashMap;
 use std::future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use plumi_proto::MiAddress;
-use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time;
 use tracing::{debug, info, warn};
 
+use super::node_socket::{Counts, NodeSocket};
+use crate::agent::MessageCounts;
 use crate::error::RefreshError;
 use crate::event::Event;
 use crate::state::client::{LumiClient, LumiOutput};
@@ -28,6 +29,7 @@ pub(crate) struct Driver {
     urgent: mpsc::Sender<Command>,
     /// How the deregistration ended, for who asks for it once more.
     deregistered: Arc<OnceLock<LumiAnswer>>,
+    counts: Arc<Counts>,
 }
 
 enum Command {
@@ -42,21 +44,17 @@ pub(crate) struct Ended;
 impl Driver {
     /// Starts the task. While `slots` has no permit left, the user is busy.
     pub(crate) fn start(
-        socket: UdpSocket,
-        node: SocketAddrV4,
-        address: MiAddress,
+        socket: NodeSocket,
         client: LumiClient,
         slots: Arc<Semaphore>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let (urgent, urgent_receiver) = mpsc::channel(MAX_COMMANDS);
-        let party = address.to_string();
         let deregistered = Arc::default();
+        let counts = socket.counts();
         let task = Task {
             socket,
-            node,
-            party,
             client,
             slots,
             waiting: HashMap::new(),
@@ -65,7 +63,12 @@ impl Driver {
             told_loss: None,
         };
         tokio::spawn(task.run(receiver, urgent_receiver, events));
-        Self { commands, urgent, deregistered }
+        Self { commands, urgent, deregistered, counts }
+    }
+
+    /// How many messages have passed.
+    pub(crate) fn messages(&self) -> MessageCounts {
+        self.counts.now()
     }
 
     /// Carries out a request, by a schedule of its own if there is one, and waits for how it ends.
@@ -95,9 +98,7 @@ impl Driver {
 }
 
 struct Task {
-    socket: UdpSocket,
-    node: SocketAddrV4,
-    party: String,
+    socket: NodeSocket,
     client: LumiClient,
     slots: Arc<Semaphore>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
@@ -126,9 +127,8 @@ impl Task {
                 }
             };
             tokio::select! {
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, SocketAddr::V4(from))) => self.receive(from, &buffer[..length]),
-                    Ok((_, SocketAddr::V6(_))) => {}
+                received = self.socket.receive(&mut buffer) => match received {
+                    Ok((length, from)) => self.receive(from, &buffer[..length]),
                     Err(error) => self.receive_failed(&error).await,
                 },
                 command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {
@@ -166,14 +166,13 @@ impl Task {
         match self.loss {
             Some(LossReason::NoSuchUser) => Event::RegistrationLost { reason: RefreshError::NoSuchUser },
             Some(LossReason::NoAnswer) => {
-                Event::RegistrationLost { reason: RefreshError::NoAnswer { node: self.node } }
+                Event::RegistrationLost { reason: RefreshError::NoAnswer { node: self.socket.node() } }
             }
             None => Event::RegistrationRegained,
         }
     }
 
     fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
-        message_log::received(&self.party, from, datagram);
         // Closed slots: the agent ends, and has stopped to listen.
         self.client.set_busy(self.slots.is_closed() || self.slots.available_permits() == 0);
         self.client.handle_datagram(now(), from, datagram);
@@ -182,7 +181,7 @@ impl Task {
     async fn receive_failed(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::ConnectionRefused {
             // The node's port is closed, perhaps only now: one try is lost, the others stand.
-            return debug!(node = %self.node, "nobody listens at the node's address");
+            return debug!(node = %self.socket.node(), "nobody listens at the node's address");
         }
         warn!(%error, "cannot receive");
         time::sleep(ERROR_PAUSE).await;
@@ -192,10 +191,8 @@ impl Task {
         while let Some(output) = self.client.poll_output() {
             match output {
                 LumiOutput::Transmit(message) => {
-                    let bytes = message.encode();
-                    message_log::sent(&self.party, self.node, &bytes);
-                    if let Err(error) = self.socket.send(&bytes).await {
-                        debug!(node = %self.node, %error, "cannot send");
+                    if let Err(error) = self.socket.send(&message.encode()).await {
+                        debug!(node = %self.socket.node(), %error, "cannot send");
                     }
                 }
                 LumiOutput::Done(id, answer) => {
@@ -209,11 +206,11 @@ impl Task {
                     }
                 }
                 LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
-                    info!(node = %self.node, ?reason, "the registration is lost");
+                    info!(node = %self.socket.node(), ?reason, "the registration is lost");
                     self.loss = Some(reason);
                 }
                 LumiOutput::Registration(RegistrationChange::Regained) => {
-                    info!(node = %self.node, "registered again");
+                    info!(node = %self.socket.node(), "registered again");
                     self.loss = None;
                 }
             }
@@ -231,17 +228,6 @@ async fn next(
         biased;
         Some(command) = commands.recv(), if has_room => Some(command),
         command = urgent.recv() => command,
-    }
-}
-
-/// A socket that talks to `node` and to nobody else; its own address; and the node's as it sees it, which is another
-/// for 0.0.0.0.
-pub(crate) async fn connect(node: SocketAddrV4) -> io::Result<(UdpSocket, SocketAddrV4, SocketAddrV4)> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-    socket.connect(node).await?;
-    match (socket.local_addr()?, socket.peer_addr()?) {
-        (SocketAddr::V4(local), SocketAddr::V4(node)) => Ok((socket, local, node)),
-        _ => unreachable!("an IPv4 socket has IPv4 addresses"),
     }
 }
 

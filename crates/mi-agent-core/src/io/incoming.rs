@@ -6,22 +6,24 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
-use mi_proto::{FrameCodec, FrameError, Received};
+use mi_proto::{FrameError, Received};
 use tokio::io::AsyncRead;
 use tokio::time::{self, Sleep};
 use tokio_util::codec::{Decoder, Framed};
 
+use super::tapped::TappedCodec;
+
 /// The frames of a peer. One that has begun must be whole within [`FRAME_TIMEOUT`]: else what came of it is given,
 /// and then an error.
 pub(crate) struct Incoming<R> {
-    frames: Framed<R, FrameCodec>,
+    frames: Framed<R, TappedCodec>,
     /// For the frame that has begun.
     deadline: Option<Pin<Box<Sleep>>>,
     is_late: bool,
 }
 
 impl<R> Incoming<R> {
-    pub(crate) fn new(frames: Framed<R, FrameCodec>) -> Self {
+    pub(crate) fn new(frames: Framed<R, TappedCodec>) -> Self {
         Self { frames, deadline: None, is_late: false }
     }
 }
@@ -72,7 +74,8 @@ mod tests {
     async fn received(pieces: &[&[u8]], apart: Duration) -> (Vec<Received>, Option<(FrameError, Duration)>) {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         let start = Instant::now();
-        let mut incoming = Incoming::new(Framed::new(ours, FrameCodec::new()));
+        let codec = TappedCodec::new(([127, 0, 0, 1], 4456).into(), None);
+        let mut incoming = Incoming::new(Framed::new(ours, codec));
         let writing = async move {
             for piece in pieces {
                 theirs.write_all(piece).await.unwrap();

@@ -123,7 +123,7 @@ impl Reception {
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
-        match Connection::new(stream, remote) {
+        match Connection::new(stream, remote, self.terms.tap.clone()) {
             Ok(connection) => self.start(connection),
             Err(error) => debug!(%remote, %error, "a call that was gone at once"),
         }
@@ -242,7 +242,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::closing::Closing;
-    use super::super::driver;
+    use super::super::node_socket::NodeSocket;
     use super::*;
     use crate::state::client::{ClientSettings, LumiClient};
     use crate::state::request::RequestSchedule;
@@ -251,9 +251,11 @@ mod tests {
     async fn reception(events: mpsc::Sender<Event>) -> (Reception, Closing) {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(at) = silent.local_addr().unwrap() else { unreachable!() };
-        let (socket, _, node) = driver::connect(at).await.unwrap();
+        let address = "pere@bb.com".parse().unwrap();
+        let socket = NodeSocket::connect(at, address, None).await.unwrap();
+        let node = socket.node();
         let client = LumiClient::new(ClientSettings {
-            address: "pere@bb.com".parse().unwrap(),
+            address,
             bare: false,
             node,
             listening: MiSocketAddress::new(at).unwrap(),
@@ -261,10 +263,9 @@ mod tests {
             refresh: None,
         });
         let slots = Arc::new(Semaphore::new(1));
-        let address = "pere@bb.com".parse().unwrap();
-        let driver = Driver::start(socket, node, address, client, Arc::clone(&slots), events.clone());
+        let driver = Driver::start(socket, client, Arc::clone(&slots), events.clone());
         let closing = Closing::new();
-        let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch() };
+        let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch(), tap: None };
         (Reception::new(Nickname::new("pere").unwrap(), terms, slots, events, driver), closing)
     }
 
@@ -273,7 +274,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(says).await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, ip], 4456));
-        reception.clone().start(Connection::over(ours, remote));
+        reception.clone().start(Connection::over(ours, remote, None));
         task::yield_now().await;
         theirs
     }
@@ -315,7 +316,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
-        reception.clone().start(Connection::over(ours, remote));
+        reception.clone().start(Connection::over(ours, remote, None));
         let _others = [reception.waiting.take(remote.ip()), reception.waiting.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }

@@ -2,26 +2,27 @@
 
 use std::io;
 
-use mi_proto::{Frame, FrameCodec};
+use mi_proto::Frame;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::Encoder;
 
 use super::connection::into_io;
+use super::tapped::TappedCodec;
 
 /// Sends frames, each by one write of its own: deployed programs read one TCP segment as one frame (protocol.md §7
 /// rows 10 and 11).
 pub(crate) struct Outgoing<W> {
     writer: W,
-    codec: FrameCodec,
+    codec: TappedCodec,
     /// Nothing, or what is left of a frame whose writing was given up.
     unwritten: BytesMut,
 }
 
 impl<W: AsyncWrite + Unpin> Outgoing<W> {
     /// Sends by `writer`, after what is `unwritten`.
-    pub(crate) fn new(writer: W, unwritten: BytesMut) -> Self {
-        Self { writer, codec: FrameCodec::new(), unwritten }
+    pub(crate) fn new(writer: W, codec: TappedCodec, unwritten: BytesMut) -> Self {
+        Self { writer, codec, unwritten }
     }
 
     /// Sends `frame`. If that is given up, what is left of it leaves before anything else.
@@ -62,7 +63,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_frame_that_was_given_up_leaves_before_the_end() {
         let (ours, mut peer) = tokio::io::duplex(4);
-        let mut outgoing = Outgoing::new(ours, BytesMut::new());
+        let mut outgoing =
+            Outgoing::new(ours, TappedCodec::new(([127, 0, 0, 1], 4456).into(), None), BytesMut::new());
         let frame = Frame::Line(Line::new("hola").unwrap());
         time::timeout(time::Duration::from_secs(1), outgoing.send(&frame)).await.unwrap_err();
         let (closed, seen) = tokio::join!(outgoing.close(), async {

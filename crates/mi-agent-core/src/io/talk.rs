@@ -17,6 +17,7 @@ use super::outgoing::Outgoing;
 use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
 use crate::error::ConversationError;
 use crate::safe_text::PeerText;
+use crate::traffic::TrafficTap;
 
 /// What every conversation of an agent needs beside its connection.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub(crate) struct Terms {
     pub(crate) pace: Duration,
     /// Conversations end with their agent.
     pub(crate) closing: ClosingWatch,
+    /// For what passes on their connections.
+    pub(crate) tap: Option<TrafficTap>,
 }
 
 /// Starts the conversation on `connection`, on which nicknames have been exchanged. It holds `slot` until the
@@ -72,7 +75,7 @@ async fn write(
     mut peer_ended: oneshot::Receiver<()>,
     ended: oneshot::Sender<Duration>,
 ) -> usize {
-    let Terms { pace, mut closing } = terms;
+    let Terms { pace, mut closing, .. } = terms;
     let mut hurry = closing.clone();
     let mut unsent = 0;
     let send_all = async {
@@ -180,6 +183,7 @@ mod deployed_peers;
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
     use std::pin::Pin;
     use std::sync::{Arc, Mutex};
     use std::task::{Context, Poll};
@@ -188,6 +192,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::super::closing::Closing;
+    use super::super::tapped::TappedCodec;
     use super::*;
 
     /// Keeps what is written: in which piece, and when.
@@ -248,8 +253,8 @@ mod tests {
             lines.send(Line::new(text).unwrap()).await.unwrap();
         }
         drop(lines);
-        let sink = Outgoing::new(recorder.clone(), Default::default());
-        let terms = Terms { pace, closing: closing.watch() };
+        let sink = Outgoing::new(recorder.clone(), TappedCodec::new(REMOTE, None), Default::default());
+        let terms = Terms { pace, closing: closing.watch(), tap: None };
         write(sink, outgoing, terms, wait_for_peer, ended).await;
         assert_eq!(wait_for_end.await.unwrap(), LINGER);
         std::mem::take(&mut *recorder.writes.lock().unwrap())
@@ -271,10 +276,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
         let (ours, mut peer) = tokio::io::duplex(1024);
-        let remote = "192.0.2.7:4456".parse().unwrap();
-        let connection = Connection::over(ours, remote);
+        let connection = Connection::over(ours, REMOTE, None);
         let closing = Closing::new();
-        let terms = Terms { pace: Duration::ZERO, closing: closing.watch() };
+        let terms = Terms { pace: Duration::ZERO, closing: closing.watch(), tap: None };
         let slots = Arc::new(Semaphore::new(1));
         let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
         let mut talk = start(connection, PeerText::new("u2"), None, terms, slot);
@@ -309,4 +313,6 @@ mod tests {
         read(lines, &incoming, peer_ended, wait_for_end).await;
         assert_eq!(left, 0);
     }
+
+    const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 4456);
 }

@@ -179,7 +179,7 @@ fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Connection<
     let says = std::iter::once((frame('N', "u2"), 0)).chain(says).collect();
     let peer = Peer { wire: Arc::clone(&wire), says, ends_it }.start();
     let remote = "192.0.2.7:4456".parse().unwrap();
-    (peer, Connection::over(Ours(wire), remote))
+    (peer, Connection::over(Ours(wire), remote, None))
 }
 
 fn frame(kind: char, text: &str) -> Vec<u8> {
@@ -202,7 +202,7 @@ async fn converse(ends_it: bool) {
     let nickname = connection.greet(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
     assert_eq!(nickname, "u2");
     let closing = Closing::new();
-    let terms = Terms { pace: PACE, closing: closing.watch() };
+    let terms = Terms { pace: PACE, closing: closing.watch(), tap: None };
     let slots = Arc::new(Semaphore::new(1));
     let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
     let (_, sender, mut receiver) = start(connection, nickname, None, terms, slot).split();
@@ -244,7 +244,7 @@ async fn the_peer_may_end_it() {
 async fn such_a_peer_dies_of_two_frames_at_once() {
     let (peer, connection) = connected(&[], false);
     let closing = Closing::new();
-    let terms = Terms { pace: Duration::ZERO, closing: closing.watch() };
+    let terms = Terms { pace: Duration::ZERO, closing: closing.watch(), tap: None };
     let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     let talk = start(connection, PeerText::new("u2"), None, terms, slot);
     talk.send("one").await.unwrap();
@@ -259,7 +259,7 @@ async fn the_end_of_an_agent_is_no_reset() {
         let (peer, mut connection) = connected(&lines("theirs")[..50], true);
         let nickname = connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
         let closing = Closing::new();
-        let terms = Terms { pace: PACE, closing: closing.watch() };
+        let terms = Terms { pace: PACE, closing: closing.watch(), tap: None };
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let talk = start(connection, nickname, None, terms, slot);
         talk.send("ours").await.unwrap();

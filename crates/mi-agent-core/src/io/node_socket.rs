@@ -1,0 +1,96 @@
+//! The way to the node: a UDP socket of which everything that passes is logged, counted and told to the tap.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use message_log::Direction;
+use plumi_proto::MiAddress;
+use tokio::net::UdpSocket;
+
+use crate::agent::MessageCounts;
+use crate::traffic::TrafficTap;
+
+/// A socket that talks to one node and to nobody else.
+#[derive(Debug)]
+pub(crate) struct NodeSocket {
+    socket: UdpSocket,
+    local: SocketAddrV4,
+    node: SocketAddrV4,
+    party: String,
+    counts: Arc<Counts>,
+    tap: Option<TrafficTap>,
+}
+
+/// How many messages have passed, for who does not have the socket.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl NodeSocket {
+    /// The way of the agent of `party` to `node`.
+    pub(crate) async fn connect(
+        node: SocketAddrV4,
+        party: MiAddress,
+        tap: Option<TrafficTap>,
+    ) -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        socket.connect(node).await?;
+        match (socket.local_addr()?, socket.peer_addr()?) {
+            (SocketAddr::V4(local), SocketAddr::V4(node)) => {
+                let party = party.to_string();
+                Ok(Self { socket, local, node, party, counts: Arc::default(), tap })
+            }
+            _ => unreachable!("an IPv4 socket has IPv4 addresses"),
+        }
+    }
+
+    /// This end of it.
+    pub(crate) fn local(&self) -> SocketAddrV4 {
+        self.local
+    }
+
+    /// The node's address as the socket sees it, which is another for 0.0.0.0.
+    pub(crate) fn node(&self) -> SocketAddrV4 {
+        self.node
+    }
+
+    pub(crate) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Sends a message. It is logged before it leaves.
+    pub(crate) async fn send(&self, message: &[u8]) -> io::Result<()> {
+        message_log::sent(&self.party, self.node, message);
+        self.counts.sent.fetch_add(1, Ordering::Relaxed);
+        if let Some(tap) = &self.tap {
+            tap.plumi(Direction::Sent, self.node, message);
+        }
+        self.socket.send(message).await.map(drop)
+    }
+
+    /// Receives the next datagram into `buffer`, and tells its length and from whom it is. Cancel safe.
+    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4)> {
+        loop {
+            let (length, SocketAddr::V4(from)) = self.socket.recv_from(buffer).await? else { continue };
+            message_log::received(&self.party, from, &buffer[..length]);
+            self.counts.received.fetch_add(1, Ordering::Relaxed);
+            if let Some(tap) = &self.tap {
+                tap.plumi(Direction::Received, from, &buffer[..length]);
+            }
+            return Ok((length, from));
+        }
+    }
+}
+
+impl Counts {
+    pub(crate) fn now(&self) -> MessageCounts {
+        MessageCounts {
+            sent: self.sent.load(Ordering::Relaxed),
+            received: self.received.load(Ordering::Relaxed),
+        }
+    }
+}
