@@ -9,7 +9,9 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStr
 use std::process;
 
 use integration_tests::dns_server::DnsServer;
-use integration_tests::programs::{AGENT, AgentProgram, DEADLINE, NodeProgram, Program, Signal, executable};
+use integration_tests::programs::{
+    AGENT, AgentProgram, DEADLINE, NodeProgram, Program, Signal, at_home, executable,
+};
 
 #[test]
 fn a_conversation_is_told_line_by_line() {
@@ -282,7 +284,7 @@ fn callers_wait_while_too_many_files_are_open() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = process::Command::new("sh");
     let script = "ulimit -n 24 && exec \"$0\" pere@bb.com --node \"$1\"";
-    command.current_dir(folder.path()).args(["-c", script]);
+    at_home(&mut command, folder.path()).args(["-c", script]);
     command.arg(executable(AGENT)).arg(node.address().to_string());
     let mut pere = Program::start_command(&mut command);
     let at = listening(&mut pere);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub use output::{DEADLINE, eventually};
-pub use process::{Program, Signal, executable};
+pub use process::{CONFIG, DATA, Program, Signal, at_home, executable};
 pub use terminal::{Key, Screen, Terminal, Wheel};
 
 /// A `lumi-node`, in a folder of its own unless told otherwise.
@@ -258,6 +258,14 @@ pub fn write_roster(folder: &Path, text: &str) {
 /// If they cannot be written.
 pub fn write_settings(folder: &Path, text: &str) {
     write_file(&folder.join(SETTINGS), text);
+}
+
+/// Writes the settings `text` of the user whose agents are started in `folder`.
+///
+/// # Panics
+/// If they cannot be written.
+pub fn write_agent_settings(folder: &Path, text: &str) {
+    write_file(&folder.join(CONFIG).join("mi-agent/config.toml"), text);
 }
 
 fn write_file(path: &Path, text: &str) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use integration_tests::programs::{
-    AGENT, AgentProgram, DEADLINE, NODE, NodeProgram, Program, executable, write_roster,
+    AGENT, AgentProgram, DEADLINE, NODE, NodeProgram, Program, at_home, executable, write_roster,
 };
 use integration_tests::raw_user::RawUser;
 
@@ -30,7 +30,7 @@ fn starts_or_says_why(package: &'static str, folder: &Path, arguments: &[&str], 
     for files in FEWEST..MANY {
         let mut shell = Command::new("sh");
         shell.arg("-c").arg(format!("ulimit -n {files} && exec \"$0\" \"$@\"")).arg(executable(package));
-        let mut program = Program::start_command(shell.args(arguments).current_dir(folder));
+        let mut program = Program::start_command(at_home(&mut shell, folder).args(arguments));
         if program.try_expect_line(ready).is_some() {
             assert!(files > FEWEST, "this shows nothing");
             return;

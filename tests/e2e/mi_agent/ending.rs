@@ -126,7 +126,7 @@ fn a_held_log_does_not_hold_the_program() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = process::Command::new(executable(AGENT));
     let at = node.address().to_string();
-    command.current_dir(folder.path()).args(["laura@bb.com", "--node", &at, "--log", "-"]);
+    at_home(&mut command, folder.path()).args(["laura@bb.com", "--node", &at, "--log", "-"]);
     let mut laura = Program::start_unread(&mut command);
     let (_, agent) = node.receive();
     node.send("RR0", agent);
@@ -155,7 +155,7 @@ fn a_held_screen_does_not_hold_the_agent() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = process::Command::new(executable(AGENT));
         let at = node.address().to_string();
-        command.current_dir(folder.path()).args(["pere@bb.com", "--node", &at]);
+        at_home(&mut command, folder.path()).args(["pere@bb.com", "--node", &at]);
         let mut pere = Program::start_unread(&mut command);
         let laura = RawAgent::register("laura@bb.com", node.address());
         // Until pere is online.

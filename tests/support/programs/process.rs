@@ -23,14 +23,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts the program of `package`, built as this test is, with the working directory `folder` and without
-    /// RUST_LOG.
+    /// Starts the program of `package`, built as this test is, [`at_home`] in `folder`.
     ///
     /// # Panics
     /// If it cannot be built or started.
     pub fn start(package: &'static str, folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(executable(package));
-        Self::start_command(command.current_dir(folder).args(arguments).env_remove("RUST_LOG"))
+        Self::start_command(at_home(&mut command, folder).args(arguments))
     }
 
     /// Starts `command`, with its three streams in the hands of the test.
@@ -288,6 +287,13 @@ impl From<Signal> for process::Signal {
     }
 }
 
+/// Gives `command` the working directory `folder`, folders in it for its user's settings ([`CONFIG`]) and data
+/// ([`DATA`]), and no RUST_LOG: nothing of whoever runs the test reaches it, and nothing of the test gets out.
+pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    let command = command.current_dir(folder).env_remove("RUST_LOG");
+    command.env("XDG_CONFIG_HOME", folder.join(CONFIG)).env("XDG_DATA_HOME", folder.join(DATA))
+}
+
 /// Where the program of `package` is, built in the target folder and the profile of this test. What cargo sets for a
 /// package's own tests, `CARGO_BIN_EXE_*`, does not reach other packages.
 pub fn executable(package: &'static str) -> PathBuf {
@@ -313,6 +319,12 @@ pub fn executable(package: &'static str) -> PathBuf {
     }
     folder.join(package).with_extension(env::consts::EXE_EXTENSION)
 }
+
+/// In the folder of a program, the settings of its user.
+pub const CONFIG: &str = ".config";
+
+/// In the folder of a program, the data of its user.
+pub const DATA: &str = ".local/share";
 
 const OURS: &str = "it is a child of this process";
 
