@@ -2,10 +2,12 @@
 
 mod ending;
 mod registration;
+mod settings;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::process;
 
 use integration_tests::dns_server::DnsServer;

@@ -1,29 +1,67 @@
 //! The command line.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use mi_agent_core::DEFAULT_REFRESH;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
 
 /// Talk with other users, line by line, directly from agent to agent.
 ///
 /// The agent registers ADDRESS at the node of its domain, so that others can find and call you, and
-/// deregisters when it ends.
+/// deregisters when it ends. What is not given is taken from the settings, of which `mi-agent config` tells.
 #[derive(Debug, Parser)]
-#[command(version, after_help = HELP)]
+#[command(version, after_help = HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
-    /// Your own address, user@domain; asked for when it is missing and there is a terminal
+    #[command(subcommand)]
+    pub(crate) errand: Option<Errand>,
+
+    /// Your own address, user@domain; asked for when it is neither given nor set and there is a terminal. With
+    /// another one than is set, the nickname, port, node and published IP that are set do not hold, nor bare-user
     pub(crate) address: Option<MiAddress>,
 
     #[command(flatten)]
     pub(crate) options: AgentOptions,
 
+    #[command(flatten)]
+    pub(crate) chat: ChatOptions,
+}
+
+/// What to do instead of a chat.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Errand {
+    /// Tell about the settings
+    #[command(subcommand)]
+    Config(ConfigErrand),
+}
+
+/// What to tell about the settings.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum ConfigErrand {
+    /// Print where the settings file is, or would be
+    Path,
+    /// Print what holds without flags, as a settings file
+    Show,
+}
+
+/// How a chat is.
+#[derive(Debug, Args)]
+pub(crate) struct ChatOptions {
     /// Line mode without hints; chosen by itself when stdin or stdout is no terminal
     #[arg(long)]
     pub(crate) plain: bool,
+
+    /// Keep nothing of what is said on the disk
+    #[arg(long)]
+    pub(crate) no_history: bool,
+
+    /// Never ring the terminal's bell
+    #[arg(long)]
+    pub(crate) no_bell: bool,
 }
 
 /// How an agent runs, whatever it is used for.
@@ -62,12 +100,16 @@ pub(crate) struct AgentOptions {
     #[arg(long)]
     pub(crate) bare_user: bool,
 
+    /// How many conversations there may be at a time, up to 16 [default: 1]
+    #[arg(long, value_name = "N", value_parser = conversations)]
+    pub(crate) conversations: Option<u8>,
+
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
-    #[arg(short, long, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
     pub(crate) verbose: u8,
 
     /// Fewer diagnostics on stderr
-    #[arg(short, long, action = ArgAction::Count)]
+    #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
     pub(crate) quiet: u8,
 }
 
@@ -78,7 +120,22 @@ pub(crate) enum Refresh {
     Off,
 }
 
-fn refresh(text: &str) -> Result<Refresh, &'static str> {
+impl Default for Refresh {
+    fn default() -> Self {
+        Self::Every(DEFAULT_REFRESH)
+    }
+}
+
+impl fmt::Display for Refresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Every(interval) => interval.as_secs().fmt(f),
+            Self::Off => f.write_str("off"),
+        }
+    }
+}
+
+pub(crate) fn refresh(text: &str) -> Result<Refresh, &'static str> {
     match (text, text.parse()) {
         ("off", _) => Ok(Refresh::Off),
         (_, Ok(seconds @ 1..)) => Ok(Refresh::Every(Duration::from_secs(seconds))),
@@ -86,19 +143,30 @@ fn refresh(text: &str) -> Result<Refresh, &'static str> {
     }
 }
 
-fn node(text: &str) -> Result<SocketAddrV4, &'static str> {
+pub(crate) fn node(text: &str) -> Result<SocketAddrV4, &'static str> {
     let node: SocketAddrV4 =
         text.parse().map_err(|_| "a node is given as IP:PORT, such as 127.0.0.2:3344")?;
     if node.port() == 0 { Err("no node has port 0; they use 3344") } else { Ok(node) }
 }
 
-fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
+pub(crate) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
     let ip: Ipv4Addr = text.parse().map_err(|_| "it is no IPv4 address, such as 192.0.2.7")?;
     if ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() {
         return Err("nobody can be reached there");
     }
     Ok(ip)
 }
+
+pub(crate) fn conversations(text: &str) -> Result<u8, String> {
+    let within = text.parse().ok().filter(|most| (1..=MAX_CONVERSATIONS).contains(most));
+    within.ok_or_else(|| format!("it is a number from 1 to {MAX_CONVERSATIONS}"))
+}
+
+/// Where options that every program has stand in the help, before clap's own.
+const AFTER_OTHERS: usize = 900;
+
+/// More nobody follows.
+const MAX_CONVERSATIONS: u8 = 16;
 
 const HELP: &str = "\
 Commands, once it runs:

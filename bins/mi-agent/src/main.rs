@@ -1,7 +1,9 @@
 //! The agent at a terminal or in a pipe.
 
+mod chat;
 mod cli;
 mod command;
+mod config;
 mod exit;
 mod line {
     pub(crate) mod input;
@@ -11,41 +13,31 @@ mod line {
 }
 mod logging;
 mod prompts;
+mod settings;
 mod signals;
 mod start;
+mod toml_text;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::Parser;
+use mi_agent_core::safe_text;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Errand};
 
 fn main() -> ExitCode {
-    let mut cli = Cli::parse();
-    let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if on_terminal {
-        match prompts::ask_for_missing(&mut cli, &mut io::stdin().lock(), &mut io::stdout()) {
-            Ok(true) => {}
-            Ok(false) => return ExitCode::from(exit::FAILURE),
-            Err(error) => return fail(&error.into()),
-        }
-    }
-    let Some(address) = cli.address else {
-        let missing = "ADDRESS is missing, and there is no terminal to ask for it";
-        Cli::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
+    let cli = Cli::parse();
+    let ended = match cli.errand {
+        Some(Errand::Config(errand)) => config::run(errand),
+        None => chat::run(cli),
     };
-    let hints = on_terminal && !cli.plain;
-    let ended = start::run(&cli.options, address, async |builder, signals| {
-        line::run::run(builder, signals, address, hints).await
-    });
     ended.unwrap_or_else(|error| fail(&error))
 }
 
 /// The error and its causes, in one line.
 fn fail(error: &anyhow::Error) -> ExitCode {
     // If stderr is gone, the exit code still tells.
-    _ = writeln!(io::stderr(), "mi-agent: {error:#}");
+    _ = writeln!(io::stderr(), "mi-agent: {}", safe_text(&format!("{error:#}")));
     ExitCode::from(exit::FAILURE)
 }
