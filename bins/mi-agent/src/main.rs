@@ -2,6 +2,8 @@
 
 mod chat;
 mod cli;
+#[expect(dead_code, reason = "line mode keeps nothing")]
+mod clock;
 mod command;
 mod config;
 mod exit;
@@ -16,6 +18,15 @@ mod prompts;
 mod settings;
 mod signals;
 mod start;
+#[expect(dead_code, reason = "line mode keeps nothing")]
+mod store {
+    pub(crate) mod contacts;
+    mod file;
+    pub(crate) mod folder;
+    pub(crate) mod history;
+    mod json;
+    pub(crate) mod rules;
+}
 mod toml_text;
 
 use std::io::{self, Write};

@@ -1,0 +1,204 @@
+//! Who was called and who called, most recent first, in `contacts.json`: a list with an object for each.
+//!
+//! ```text
+//! {"address":"joya@cc.com","nickname":"Joya","way":"called","at":"2026-11-25T15:40:00Z"}
+//! ```
+
+use std::io;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use mi_agent_core::safe_text;
+use plumi_proto::MiAddress;
+use serde::{Deserialize, Serialize};
+
+use super::file;
+use super::folder::DataFolder;
+use super::json::{as_text, in_a_line};
+
+/// Who was called and who called.
+#[derive(Debug)]
+pub(crate) struct Contacts {
+    /// Most recent first.
+    contacts: Vec<Contact>,
+    path: PathBuf,
+    /// A file is there that could be neither read nor put aside.
+    is_in_the_way: bool,
+}
+
+impl Contacts {
+    /// The contacts in `folder`; none if there is no file. If it cannot be read, there are none either, the file is
+    /// put aside as `contacts.json.bad` (a number follows, if there is one), and the text says why.
+    pub(crate) fn load(folder: &DataFolder) -> (Self, Option<String>) {
+        let path = folder.file("contacts.json");
+        let read = file::read(&path, MAX_FILE).and_then(|text| {
+            text.map_or(Ok(Vec::new()), |text| Ok(serde_json::from_slice::<Vec<Contact>>(&text)?))
+        });
+        match read {
+            Ok(mut contacts) => {
+                contacts.truncate(MAX_CONTACTS);
+                (Self { contacts, path, is_in_the_way: false }, None)
+            }
+            Err(error) => {
+                let aside = file::put_aside(&path);
+                let is_in_the_way = aside.is_err();
+                let becomes = match aside {
+                    Ok(()) => "it is put aside".to_owned(),
+                    Err(error) => format!("it cannot be put aside: {error}"),
+                };
+                // What stands in the file is told as it stands there, where it may be anything.
+                let reason = error.to_string();
+                let reason = safe_text(&reason);
+                let why = format!("cannot read the contacts {}: {reason}; {becomes}", path.display());
+                (Self { contacts: Vec::new(), path, is_in_the_way }, Some(why))
+            }
+        }
+    }
+
+    /// The user and `address` were in a conversation that began `at` that time. Without a `nickname`, the last one
+    /// stays. Of more than [`MAX_CONTACTS`], the oldest goes.
+    pub(crate) fn met(&mut self, address: MiAddress, nickname: Option<&str>, way: Way, at: Timestamp) {
+        let known = self.contacts.iter().position(|contact| contact.address == address);
+        let known = known.map(|index| self.contacts.remove(index));
+        let nickname = nickname.map(str::to_owned).or_else(|| known?.nickname);
+        self.contacts.insert(0, Contact { address, nickname, way, at });
+        self.contacts.truncate(MAX_CONTACTS);
+    }
+
+    /// All of them, most recent first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Contact> {
+        self.contacts.iter()
+    }
+
+    /// Writes them to the disk.
+    ///
+    /// # Errors
+    /// Those of the operating system, and an old file that could be neither read nor put aside; the old one is as it
+    /// was then.
+    pub(crate) fn save(&self) -> io::Result<()> {
+        if self.is_in_the_way {
+            return Err(io::Error::other("the contacts that could not be read are still there"));
+        }
+        let contacts = self.contacts.iter().map(in_a_line).collect::<io::Result<Vec<_>>>()?;
+        file::replace(&self.path, format!("[\n{}\n]\n", contacts.join(",\n")).as_bytes())
+    }
+}
+
+/// Somebody whom the user was in a conversation with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Contact {
+    #[serde(with = "as_text")]
+    pub(crate) address: MiAddress,
+    /// As it came; to be shown only as [`safe_text`].
+    pub(crate) nickname: Option<String>,
+    /// Of the last time.
+    pub(crate) way: Way,
+    /// When that was.
+    #[serde(with = "as_text")]
+    pub(crate) at: Timestamp,
+}
+
+/// Who began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Way {
+    Called,
+    CalledBy,
+}
+
+/// More than anybody looks through.
+pub(crate) const MAX_CONTACTS: usize = 500;
+
+/// The most bytes of a file, several times what [`MAX_CONTACTS`] need.
+const MAX_FILE: u64 = 2 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, DataFolder) {
+        let data = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open_in(data.path(), &"laura@bb.com".parse().unwrap()).unwrap();
+        (data, folder)
+    }
+
+    fn at(second: usize) -> Timestamp {
+        Timestamp::from_second(1_795_621_200 + i64::try_from(second).unwrap()).unwrap()
+    }
+
+    fn address(text: &str) -> MiAddress {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_most_recent_is_first_and_all_are_there_again() {
+        let (_data, folder) = folder();
+        let (mut contacts, why) = Contacts::load(&folder);
+        assert_eq!((contacts.iter().count(), why), (0, None));
+        contacts.met(address("joya@cc.com"), Some("Joya"), Way::Called, at(0));
+        contacts.met(address("pere@bb.com"), None, Way::CalledBy, at(1));
+        contacts.met(address("joya@CC.com"), None, Way::CalledBy, at(2));
+        contacts.met(address("pere@bb.com"), Some("\u{1b}[2J"), Way::Called, at(1));
+        contacts.save().unwrap();
+        assert_eq!(
+            fs::read_to_string(folder.file("contacts.json")).unwrap(),
+            "[\n{\"address\":\"pere@bb.com\",\"nickname\":\"\\u001b[2J\",\"way\":\"called\",\"at\":\"2026-11-25T15:40:01Z\"},\n\
+            {\"address\":\"joya@CC.com\",\"nickname\":\"Joya\",\"way\":\"called-by\",\"at\":\"2026-11-25T15:40:02Z\"}\n]\n"
+        );
+        let (again, why) = Contacts::load(&folder);
+        assert_eq!((&again.contacts, why), (&contacts.contacts, None));
+    }
+
+    #[test]
+    fn the_oldest_goes_and_the_largest_file_is_read() {
+        let (_data, folder) = folder();
+        let (mut contacts, _) = Contacts::load(&folder);
+        for number in 0..=MAX_CONTACTS {
+            let longest = format!("{number:027}@cc.com.x");
+            contacts.met(address(&longest), Some(&"\u{1}".repeat(99)), Way::CalledBy, at(number));
+        }
+        assert_eq!(contacts.iter().count(), MAX_CONTACTS);
+        assert!(contacts.iter().all(|contact| contact.at > at(0)));
+        contacts.save().unwrap();
+        let (again, why) = Contacts::load(&folder);
+        assert_eq!((again.contacts, why), (contacts.contacts, None));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_kept_aside() {
+        let (_data, folder) = folder();
+        let path = folder.file("contacts.json");
+        for (text, aside) in [
+            ("[{}]", "contacts.json.bad"),
+            ("[", "contacts.json.bad.2"),
+            ("", "contacts.json.bad.3"),
+            (r#"[{"way":"\u001b[2J"}]"#, "contacts.json.bad.4"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let (mut contacts, why) = Contacts::load(&folder);
+            let why = why.unwrap();
+            assert!(why.starts_with(&format!("cannot read the contacts {}: ", path.display())), "{why}");
+            assert!(why.ends_with("; it is put aside") && !why.contains(char::is_control), "{why:?}");
+            assert_eq!(fs::read_to_string(folder.file(aside)).unwrap(), text);
+            contacts.met(address("joya@cc.com"), None, Way::Called, at(0));
+            contacts.save().unwrap();
+            assert_eq!(Contacts::load(&folder).0.iter().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_in_the_way_is_not_written_over() {
+        let (_data, folder) = folder();
+        for number in 1..=10 {
+            let suffix = if number > 1 { format!(".{number}") } else { String::new() };
+            fs::write(folder.file(&format!("contacts.json.bad{suffix}")), "").unwrap();
+        }
+        fs::write(folder.file("contacts.json"), "precious").unwrap();
+        let (contacts, why) = Contacts::load(&folder);
+        assert!(why.unwrap().ends_with("it cannot be put aside: 10 of them are put aside already"));
+        contacts.save().unwrap_err();
+        assert_eq!(fs::read_to_string(folder.file("contacts.json")).unwrap(), "precious");
+    }
+}

@@ -1,0 +1,157 @@
+//! Files that are read whole, and written so that a crash leaves the old one or the new one.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// Reads the file at `path`, which may have `max` bytes. `None`: there is none.
+///
+/// # Errors
+/// Those of the operating system, and of [`open`]; a file that is larger.
+pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
+    let file = match open(path, OpenOptions::new().read(true)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut contents = Vec::new();
+    file.take(max + 1).read_to_end(&mut contents)?;
+    if contents.len() as u64 > max {
+        return Err(too_large(max));
+    }
+    Ok(Some(contents))
+}
+
+/// Why a file of more than `max` bytes is neither read nor written.
+pub(super) fn too_large(max: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {max} bytes"))
+}
+
+/// Opens the file at `path` as `options` say; one that is made then is the user's alone.
+///
+/// # Errors
+/// Those of the operating system; a symbolic link, which may lead anywhere; what is no file, and may never end.
+pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    // Not to wait for the other end of a FIFO.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).expect("flags of open(2) fit in an int");
+    let file = options.mode(OWNER_ONLY).custom_flags(flags).open(path).map_err(|error| {
+        match error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+            true => io::Error::other("it is a symbolic link"),
+            false => error,
+        }
+    })?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Writes the file at `path` anew, whole and durably, for the user alone.
+///
+/// # Errors
+/// Those of the operating system; the old one is as it was, unless the disk fails at the very end.
+pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
+    // Its mode is 600. It is removed if it does not get its place.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(contents)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Gives the file at `path` another name, `NAME.bad` or one like it that is free, so that nothing takes its place.
+///
+/// # Errors
+/// Those of the operating system; [`MAX_ASIDE`] of them are there.
+pub(super) fn put_aside(path: &Path) -> io::Result<()> {
+    for number in 1..=MAX_ASIDE {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".bad");
+        if number > 1 {
+            aside.push(format!(".{number}"));
+        }
+        match fs::symlink_metadata(&aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return fs::rename(path, aside),
+            there => _ = there?,
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{MAX_ASIDE} of them are put aside already")))
+}
+
+/// Who made them bad again and again shall look at them.
+const MAX_ASIDE: u32 = 10;
+
+/// For the user to read and write.
+const OWNER_ONLY: u32 = 0o600;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_is_the_users_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert_eq!(read(&path, 3).unwrap(), None);
+        for contents in [b"one", b"two"] {
+            replace(&path, contents).unwrap();
+            assert_eq!(read(&path, 3).unwrap().unwrap(), contents);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        }
+        assert_eq!(read(&path, 2).unwrap_err().to_string(), "it is larger than 2 bytes");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn links_and_what_is_no_file_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, fifo] = ["file", "link", "fifo"].map(|name| folder.path().join(name));
+        fs::write(&file, "x").unwrap();
+        symlink(&file, &link).unwrap();
+        assert_eq!(read(&link, 9).unwrap_err().to_string(), "it is a symbolic link");
+        let mut appends = OpenOptions::new();
+        assert!(open(&link, appends.append(true).create(true)).is_err());
+        symlink(folder.path().join("missing"), folder.path().join("dangling")).unwrap();
+        assert!(open(&folder.path().join("dangling"), appends.append(true).create(true)).is_err());
+        assert!(!folder.path().join("missing").exists());
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for other in [&fifo, folder.path()] {
+            assert_eq!(read(other, 9).unwrap_err().to_string(), "it is not a regular file");
+        }
+        // A link is replaced and not followed.
+        replace(&link, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "x");
+        assert_eq!(read(&link, 9).unwrap().unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_stays_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("is a folder");
+        fs::create_dir_all(path.join("with something in it")).unwrap();
+        replace(&path, b"new").unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_that_was_put_aside_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for number in 1..=MAX_ASIDE {
+            fs::write(&path, number.to_string()).unwrap();
+            put_aside(&path).unwrap();
+        }
+        fs::write(&path, "one more").unwrap();
+        assert_eq!(put_aside(&path).unwrap_err().to_string(), "10 of them are put aside already");
+        let texts = ["file.bad", "file.bad.2", "file.bad.10", "file"]
+            .map(|name| fs::read_to_string(folder.path().join(name)).unwrap());
+        assert_eq!(texts, ["1", "2", "10", "one more"]);
+    }
+}

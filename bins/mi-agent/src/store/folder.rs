@@ -1,0 +1,149 @@
+//! The folder of a user: `mi-agent/ADDRESS` in the user's data, which nobody else can look into.
+//!
+//! ```text
+//! contacts.json        who was called and who called
+//! rules.toml           who may call
+//! history/             what was said, a file for each peer
+//! ```
+
+use std::fmt::Write;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use etcetera::base_strategy::Xdg;
+use plumi_proto::MiAddress;
+
+/// The folder of a user, which is there.
+#[derive(Clone, Debug)]
+pub(crate) struct DataFolder(PathBuf);
+
+impl DataFolder {
+    /// The folder of the user with the address `own`; made if it is not there.
+    ///
+    /// # Errors
+    /// Nobody knows where the user's data are; those of the operating system.
+    pub(crate) fn open(own: &MiAddress) -> io::Result<Self> {
+        let folders = Xdg::new()
+            .map_err(|_| io::Error::new(io::ErrorKind::NotFound, "cannot tell where data are; set HOME"))?;
+        Self::open_in(&folders.data_dir(), own)
+    }
+
+    /// [`DataFolder::open`] with the user's data in `data`.
+    pub(super) fn open_in(data: &Path, own: &MiAddress) -> io::Result<Self> {
+        let folder = data.join("mi-agent").join(safe_name(own));
+        make(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// Where the file or folder `name` in it is, or would be.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+/// Makes `folder` and those that it is in, for nobody but the user, unless they are there.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The name of a file or folder for `address`: equal for equal addresses and for no others, of ASCII letters, digits
+/// and `.`, `_`, `@`, `-` alone, the first of them no dot. Other bytes, in UTF-8, are `%XX`.
+///
+/// It is the address, with the domain in lower case and without a trailing dot, unless the user has odd characters.
+pub(crate) fn safe_name(address: &MiAddress) -> String {
+    let (user, domain) = (address.user(), address.domain());
+    let domain = domain.as_str().strip_suffix('.').unwrap_or(domain.as_str()).to_ascii_lowercase();
+    let mut name = String::new();
+    for (at, byte) in format!("{user}@{domain}").bytes().enumerate() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'-') || byte == b'.' && at > 0 {
+            name.push(byte.into());
+        } else {
+            // A String takes whatever is written.
+            _ = write!(name, "%{byte:02X}");
+        }
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn name(address: &str) -> String {
+        safe_name(&address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_name_is_safe_and_still_the_address() {
+        for (address, expected) in [
+            ("laura@bb.com", "laura@bb.com"),
+            ("Laura@BB.com.", "Laura@bb.com"),
+            ("u-1_x@PC-c", "u-1_x@pc-c"),
+            (".x@bb.com", "%2Ex@bb.com"),
+            ("..@bb.com", "%2E.@bb.com"),
+            ("../x@bb.com", "%2E.%2Fx@bb.com"),
+            ("a%2Fb@bb.com", "a%252Fb@bb.com"),
+            ("~*?$'\"@bb.com", "%7E%2A%3F%24%27%22@bb.com"),
+            ("núria@bb.com", "n%C3%BAria@bb.com"),
+        ] {
+            assert_eq!(name(address), expected);
+        }
+        let longest = format!("{}@b", "é".repeat(17));
+        assert_eq!(
+            name(&longest).len(),
+            17 * 6 + 2,
+            "and with what follows it fits a file name of 255 bytes"
+        );
+    }
+
+    #[test]
+    fn names_are_equal_as_addresses_are() {
+        let addresses = [
+            "a@b",
+            "A@b",
+            "a@B",
+            "a@B.",
+            "a@b.c",
+            ".a@b",
+            "%2Ea@b",
+            "%a@b",
+            "/a@b",
+            "%2Fa@b",
+            "%2fa@b",
+            "é@b",
+            "É@b",
+            "e\u{301}@b",
+            "a.b@c",
+            "a@b.jsonl",
+            "a@b-c",
+            "%C3%A9@b",
+            "a/b@c",
+            "a\\b@c",
+        ];
+        for one in addresses.iter().filter_map(|one| one.parse::<MiAddress>().ok()) {
+            for other in addresses.iter().filter_map(|other| other.parse::<MiAddress>().ok()) {
+                assert_eq!(safe_name(&one) == safe_name(&other), one == other, "{one} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_folder_is_made_for_its_user_alone() {
+        let data = tempfile::tempdir().unwrap();
+        let laura = "laura@bb.com".parse().unwrap();
+        for _ in 0..2 {
+            let folder = DataFolder::open_in(data.path(), &laura).unwrap();
+            let path = data.path().join("mi-agent/laura@bb.com");
+            assert_eq!(folder.file("x"), path.join("x"));
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
+        }
+        fs::write(data.path().join("mi-agent/joya@cc.com"), "").unwrap();
+        DataFolder::open_in(data.path(), &"joya@cc.com".parse().unwrap()).unwrap_err();
+    }
+}

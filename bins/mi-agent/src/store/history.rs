@@ -1,0 +1,312 @@
+//! What was said, in `history/`: for each peer a file `ADDRESS.jsonl`, an object a line, appended.
+//!
+//! ```text
+//! {"at":"2026-11-25T15:40:00Z","way":"sent","nick":"Laura","text":"hola"}
+//! {"at":"2026-11-25T15:40:07Z","way":"received","nick":"Joya","text":"hola, què tal?"}
+//! ```
+//!
+//! `at` is when, in UTC; `way` is `sent` or `received`; `nick` is the nickname of whoever said it; `text` is what was
+//! said, as it was said: whoever shows it makes it safe. A name that is no plain file name is escaped, as
+//! [`safe_name`] says. Before a file becomes larger than [`MAX_FILE`] it is put aside as `ADDRESS.jsonl.1`, and what
+//! that was is gone. A crash may leave half a line at the end; it stays a line of its own, and is skipped.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use plumi_proto::MiAddress;
+use serde::{Deserialize, Serialize};
+
+use super::file;
+use super::folder::{self, DataFolder, safe_name};
+use super::json::{as_text, in_a_line};
+
+/// What was said to all peers of a user and by them.
+#[derive(Debug)]
+pub(crate) struct History {
+    folder: PathBuf,
+}
+
+impl History {
+    /// What was said, of the user whose `folder` it is.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(crate) fn open(folder: &DataFolder) -> io::Result<Self> {
+        let folder = folder.file("history");
+        folder::make(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// Writes down what was said in a conversation with `peer`, in one write.
+    ///
+    /// # Errors
+    /// Those of the operating system; an entry that no file has room for.
+    pub(crate) fn append(&mut self, peer: &MiAddress, entry: &Entry) -> io::Result<()> {
+        let path = self.path(peer);
+        let line = in_a_line(entry)? + "\n";
+        if line.len() as u64 > MAX_FILE {
+            return Err(file::too_large(MAX_FILE));
+        }
+        let (mut file, mut length) = for_appending(&path)?;
+        // One more for the end of a line that has none.
+        if length + 1 + line.len() as u64 > MAX_FILE {
+            fs::rename(&path, old(&path))?;
+            (file, length) = for_appending(&path)?;
+        }
+        let mut last = [b'\n'];
+        if length > 0 {
+            file.read_exact_at(&mut last, length - 1)?;
+        }
+        let line = if last == [b'\n'] { line } else { format!("\n{line}") };
+        file.write_all(line.as_bytes())
+    }
+
+    /// The last `n` entries of conversations with `peer`, or as many as are in the last [`MAX_LOOK`] of a file and of
+    /// the one that was put aside before; oldest first.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(crate) fn last(&self, peer: &MiAddress, n: usize) -> io::Result<Vec<Entry>> {
+        let path = self.path(peer);
+        let mut entries = Vec::new();
+        for path in [&path, &old(&path)] {
+            match file::open(path, OpenOptions::new().read(true)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => collect_from_end(&file?, n, &mut entries)?,
+            }
+        }
+        entries.reverse();
+        Ok(entries)
+    }
+
+    fn path(&self, peer: &MiAddress) -> PathBuf {
+        self.folder.join(safe_name(peer) + ".jsonl")
+    }
+}
+
+/// Something that was said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    #[serde(with = "as_text")]
+    pub(crate) at: Timestamp,
+    pub(crate) way: Way,
+    /// Of whoever said it, as it came; to be shown only as [`mi_agent_core::safe_text`], like the text.
+    pub(crate) nick: String,
+    pub(crate) text: String,
+}
+
+/// Whether the user said something or heard it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Way {
+    Sent,
+    Received,
+}
+
+/// The file at `path`, made if it is not there, and its length.
+fn for_appending(path: &Path) -> io::Result<(File, u64)> {
+    let file = file::open(path, OpenOptions::new().read(true).append(true).create(true))?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+/// What the file at `path` is put aside as.
+fn old(path: &Path) -> PathBuf {
+    let mut old = path.as_os_str().to_owned();
+    old.push(".1");
+    old.into()
+}
+
+/// Adds entries of `file`, the last one first, until there are `n`. Lines that are none are skipped.
+fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut start = length;
+    // What is known from `start` on of a line that begins before.
+    let mut rest = Vec::new();
+    while entries.len() < n && start > 0 && length - start < MAX_LOOK {
+        let mut block = vec![0; BLOCK.min(usize::try_from(start).unwrap_or(BLOCK))];
+        start -= block.len() as u64;
+        file.read_exact_at(&mut block, start)?;
+        block.append(&mut rest);
+        let whole = if start == 0 {
+            0
+        } else {
+            block.iter().position(|&byte| byte == b'\n').map_or(block.len(), |end| end + 1)
+        };
+        let lines = block[whole..].rsplit(|&byte| byte == b'\n');
+        let found = lines.filter_map(|line| serde_json::from_slice(line).ok());
+        entries.extend(found.take(n - entries.len()));
+        block.truncate(whole);
+        rest = block;
+    }
+    Ok(())
+}
+
+/// The most bytes of a file: years of talking every day.
+pub(crate) const MAX_FILE: u64 = 10 << 20;
+
+/// How many bytes from the end of a file are looked at: thousands of entries, in no time.
+pub(crate) const MAX_LOOK: u64 = 1 << 20;
+
+/// The bytes that are read at once: hundreds of entries, more than a screen shows.
+const BLOCK: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    struct Talks {
+        history: History,
+        joya: MiAddress,
+        folder: PathBuf,
+        _data: tempfile::TempDir,
+    }
+
+    impl Talks {
+        fn new() -> Self {
+            let data = tempfile::tempdir().unwrap();
+            let folder = DataFolder::open_in(data.path(), &"laura@bb.com".parse().unwrap()).unwrap();
+            let history = History::open(&folder).unwrap();
+            Self {
+                history,
+                joya: "joya@cc.com".parse().unwrap(),
+                folder: folder.file("history"),
+                _data: data,
+            }
+        }
+
+        fn append(&mut self, text: &str) {
+            self.history.append(&self.joya, &entry(text)).unwrap();
+        }
+
+        fn last(&self, n: usize) -> Vec<String> {
+            let entries = self.history.last(&self.joya, n).unwrap();
+            entries.into_iter().map(|entry| entry.text).collect()
+        }
+
+        fn path(&self) -> PathBuf {
+            self.folder.join("joya@cc.com.jsonl")
+        }
+
+        fn add_raw(&self, bytes: &[u8]) {
+            let mut file = OpenOptions::new().append(true).create(true).open(self.path()).unwrap();
+            file.write_all(bytes).unwrap();
+        }
+    }
+
+    fn entry(text: &str) -> Entry {
+        Entry {
+            at: "2026-11-25T15:40:00Z".parse().unwrap(),
+            way: Way::Sent,
+            nick: "Laura".into(),
+            text: text.into(),
+        }
+    }
+
+    #[test]
+    fn lines_are_as_described_and_the_users_alone() {
+        let mut talks = Talks::new();
+        talks.append("hola");
+        let heard = Entry { way: Way::Received, nick: "\u{1b}Joya".into(), ..entry("a\nb\u{202e}\"") };
+        talks.history.append(&"joya@CC.com.".parse().unwrap(), &heard).unwrap();
+        assert_eq!(
+            fs::read_to_string(talks.path()).unwrap(),
+            "{\"at\":\"2026-11-25T15:40:00Z\",\"way\":\"sent\",\"nick\":\"Laura\",\"text\":\"hola\"}\n\
+            {\"at\":\"2026-11-25T15:40:00Z\",\"way\":\"received\",\"nick\":\"\\u001bJoya\",\"text\":\"a\\nb\\u202e\\\"\"}\n"
+        );
+        assert_eq!(fs::metadata(talks.path()).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(fs::metadata(&talks.folder).unwrap().permissions().mode() & 0o7777, 0o700);
+        assert_eq!(talks.history.last(&talks.joya, 9).unwrap(), [entry("hola"), heard]);
+        assert_eq!(talks.history.last(&"pere@cc.com".parse().unwrap(), 9).unwrap(), []);
+    }
+
+    #[test]
+    fn the_last_ones_are_found_across_blocks() {
+        let mut talks = Talks::new();
+        // Of many lengths, so that blocks end anywhere in a line, and several blocks long, and one of some blocks.
+        let mut texts: Vec<_> = (0..2_000).map(|n| format!("{n} {}", "ò".repeat(n % 61))).collect();
+        texts[1_990] = "x".repeat(3 * BLOCK);
+        for text in &texts {
+            talks.append(text);
+        }
+        assert!(fs::metadata(talks.path()).unwrap().len() > 5 * BLOCK as u64);
+        for n in [0, 1, 2, 9, 10, 11, 500, 1_999, 2_000, 3_000] {
+            assert_eq!(talks.last(n), texts[texts.len().saturating_sub(n)..], "{n}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_none_are_skipped_and_half_a_line_is_ended() {
+        let mut talks = Talks::new();
+        talks.append("one");
+        talks
+            .add_raw(b"\n\xff\xfe\n{\"at\":\"now\"}\n{\"at\":\"2026-11-25T15:40:00Z\",\"way\":\"sent\",\"ni");
+        assert_eq!(talks.last(9), ["one"]);
+        talks.append("two");
+        assert_eq!(talks.last(9), ["one", "two"]);
+        // A whole line that only has no end.
+        let whole = in_a_line(&entry("three")).unwrap();
+        talks.add_raw(whole.as_bytes());
+        assert_eq!(talks.last(9), ["one", "two", "three"]);
+        talks.append("four");
+        assert_eq!(talks.last(9), ["one", "two", "three", "four"]);
+        assert_eq!(talks.last(2), ["three", "four"]);
+    }
+
+    #[test]
+    fn a_full_file_is_put_aside_and_still_read() {
+        let mut talks = Talks::new();
+        let full = |talks: &Talks| fs::metadata(talks.path()).unwrap().len();
+        let text = "x".repeat(1 << 20);
+        for n in 0..9 {
+            talks.append(&format!("{n}{text}"));
+        }
+        talks.append("last");
+        let length = full(&talks);
+        // To the byte; the line takes what is around the text, too.
+        let around = in_a_line(&entry("")).unwrap().len() as u64 + 1;
+        talks.append(&"y".repeat(usize::try_from(MAX_FILE - length - around - 1).unwrap()));
+        assert_eq!(full(&talks), MAX_FILE - 1);
+        assert!(!old(&talks.path()).exists());
+        talks.append("new");
+        assert_eq!(full(&talks), around + 3);
+        assert_eq!(fs::metadata(old(&talks.path())).unwrap().len(), MAX_FILE - 1);
+        talks.append("newer");
+        let last = talks.last(3);
+        assert_eq!(last.iter().map(|text| &text[..3]).collect::<Vec<_>>(), ["yyy", "new", "new"]);
+        for _ in 0..11 {
+            talks.append(&text);
+        }
+        assert_eq!(fs::read_dir(&talks.folder).unwrap().count(), 2, "one old one is kept");
+        assert!(full(&talks) <= MAX_FILE);
+    }
+
+    /// Nor is an entry written that would be the whole file.
+    #[test]
+    fn no_more_is_read_than_needed() {
+        let mut talks = Talks::new();
+        talks.append("far away");
+        talks.add_raw(&vec![b'x'; 9 << 20]);
+        talks.append("near");
+        assert_eq!(talks.last(9), ["near"], "what is further than that from the end is not looked for");
+        let error = talks.history.append(&talks.joya, &entry(&"x".repeat(10 << 20))).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 10485760 bytes");
+        assert_eq!(talks.last(9), ["near"]);
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let mut talks = Talks::new();
+        let elsewhere = talks.folder.join("elsewhere");
+        fs::write(&elsewhere, "").unwrap();
+        symlink(&elsewhere, talks.path()).unwrap();
+        talks.history.append(&talks.joya, &entry("hola")).unwrap_err();
+        talks.history.last(&talks.joya, 1).unwrap_err();
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "");
+    }
+}

@@ -1,0 +1,84 @@
+//! JSON as the files have it: one value a line, and nothing in it that a terminal would act on.
+
+use std::io::{self, Write};
+
+use message_log::is_visible;
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
+
+/// `value` in JSON, on one line. What cannot be seen is escaped, so that a file can be shown as it stands.
+///
+/// # Errors
+/// Those of `value`.
+pub(super) fn in_a_line(value: &impl Serialize) -> io::Result<String> {
+    let mut line = Vec::new();
+    value.serialize(&mut Serializer::with_formatter(&mut line, Visible))?;
+    Ok(String::from_utf8(line).expect("JSON is UTF-8"))
+}
+
+/// Escapes more than JSON asks for.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        for part in fragment.split_inclusive(|character| !is_visible(character)) {
+            let end = part.char_indices().next_back().filter(|&(_, character)| !is_visible(character));
+            writer.write_all(end.map_or(part, |(at, _)| &part[..at]).as_bytes())?;
+            if let Some((_, character)) = end {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Values that are in the file as the text that people know.
+pub(super) mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::ser::Serializer;
+
+    pub(in crate::store) fn serialize<S: Serializer>(
+        value: &impl Display,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(in crate::store) fn deserialize<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: FromStr<Err: Display>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_seen_and_is_read_as_it_was() {
+        for text in [
+            "",
+            "hola, què tal? 👋",
+            "\"a\\b\"",
+            "a\nb\r\t\0\u{7f}",
+            "\u{1b}[2J\u{9b}x",
+            "\u{202e}",
+            "a\u{e0001}b\u{200d}",
+        ] {
+            let line = in_a_line(&text).unwrap();
+            assert!(line.chars().all(is_visible), "{line:?}");
+            assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+        }
+        assert_eq!(in_a_line(&"\u{1b}[2J\u{202e}a").unwrap(), r#""\u001b[2J\u202ea""#);
+        assert_eq!(in_a_line(&"\u{e0001}").unwrap(), r#""\udb40\udc01""#);
+    }
+}

@@ -1,0 +1,228 @@
+//! Who may call, in `rules.toml`, which can be edited by hand while no agent of the user runs.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use plumi_proto::MiAddress;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+use super::file;
+use super::folder::DataFolder;
+use crate::toml_text::{self, quoted};
+
+/// Who may call.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// They may not.
+    pub(crate) blocked: HashSet<MiAddress>,
+    /// If there are any, nobody else may; if there is an empty set, nobody.
+    pub(crate) allow_only: Option<HashSet<MiAddress>>,
+    path: PathBuf,
+    /// The file as it was read or written last.
+    known: Option<Vec<u8>>,
+}
+
+impl Rules {
+    /// The rules in `folder`; without a file everybody may call.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is wrong and where: whoever is blocked there must not be let in.
+    pub(crate) fn load(folder: &DataFolder) -> anyhow::Result<Self> {
+        let path = folder.file("rules.toml");
+        let unread = || format!("cannot read the rules {}", path.display());
+        let known = file::read(&path, MAX_FILE).with_context(unread)?;
+        let text = str::from_utf8(known.as_deref().unwrap_or_default()).with_context(unread)?;
+        let Keys { blocked, allow_only } =
+            toml_text::parse(text).with_context(|| format!("the rules {} are wrong", path.display()))?;
+        let set = |addresses: Vec<Address>| addresses.into_iter().map(|Address(address)| address).collect();
+        Ok(Self { blocked: set(blocked), allow_only: allow_only.map(set), path, known })
+    }
+
+    /// Writes them to the disk.
+    ///
+    /// # Errors
+    /// Those of the operating system; a file that was changed by somebody else since, which stays as it is; more
+    /// addresses than can be read again.
+    pub(crate) fn save(&mut self) -> io::Result<()> {
+        if file::read(&self.path, MAX_FILE)? != self.known {
+            let name = self.path.display();
+            return Err(io::Error::other(format!(
+                "{name} was changed meanwhile; start again to take that over"
+            )));
+        }
+        let mut text = format!("{COMMENT}blocked = {}\n", list(&self.blocked));
+        match &self.allow_only {
+            Some(allowed) => text += &format!("{ALLOW_ONLY}allow-only = {}\n", list(allowed)),
+            None => text += &format!("{ALLOW_ONLY}# allow-only = []\n"),
+        }
+        if text.len() as u64 > MAX_FILE {
+            return Err(file::too_large(MAX_FILE));
+        }
+        file::replace(&self.path, text.as_bytes())?;
+        self.known = Some(text.into_bytes());
+        Ok(())
+    }
+}
+
+/// What the file says, key by key.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Keys {
+    #[serde(default)]
+    blocked: Vec<Address>,
+    allow_only: Option<Vec<Address>>,
+}
+
+struct Address(MiAddress);
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(AddressVisitor)
+    }
+}
+
+/// Fails while the text is read, so that the line told is its own and not that of the list.
+struct AddressVisitor;
+
+impl Visitor<'_> for AddressVisitor {
+    type Value = Address;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address in quotes")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Address, E> {
+        text.parse().map(Address).map_err(E::custom)
+    }
+}
+
+/// `addresses` in TOML, one a line, in the order of their texts.
+fn list(addresses: &HashSet<MiAddress>) -> String {
+    let mut texts: Vec<_> = addresses.iter().map(|address| quoted(address.as_str())).collect();
+    texts.sort_unstable();
+    if texts.is_empty() { "[]".into() } else { format!("[\n    {},\n]", texts.join(",\n    ")) }
+}
+
+const COMMENT: &str = "# Who may call. It can be edited while mi-agent does not run.\n\n\
+    # Who calls from here is told that you are busy.\n";
+
+const ALLOW_ONLY: &str = "\n# If it is set, whoever is not in it is told the same.\n";
+
+/// The most bytes of a file: thousands of addresses.
+const MAX_FILE: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, DataFolder, PathBuf) {
+        let data = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open_in(data.path(), &"laura@bb.com".parse().unwrap()).unwrap();
+        let path = folder.file("rules.toml");
+        (data, folder, path)
+    }
+
+    fn set(addresses: &[&str]) -> HashSet<MiAddress> {
+        addresses.iter().map(|address| address.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn rules_are_there_again() {
+        let (_data, folder, path) = folder();
+        let mut rules = Rules::load(&folder).unwrap();
+        assert!(rules.blocked.is_empty() && rules.allow_only.is_none());
+        rules.save().unwrap();
+        for (blocked, allow_only) in [
+            (&["joya@cc.com", "\"\\@x"][..], None),
+            (&["núria@bb.com"], Some(&[][..])),
+            (&[], Some(&["joya@cc.com", "pere@bb.com"][..])),
+        ] {
+            rules.blocked = set(blocked);
+            rules.allow_only = allow_only.map(set);
+            rules.save().unwrap();
+            let again = Rules::load(&folder).unwrap();
+            assert_eq!((&again.blocked, &again.allow_only), (&rules.blocked, &rules.allow_only));
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        }
+        rules.blocked = set(&["joya@cc.com", "Aina@cc.com"]);
+        rules.allow_only = None;
+        rules.save().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\nblocked = [\n    \"Aina@cc.com\",\n    \"joya@cc.com\",\n]\n"), "{text}");
+        assert!(text.ends_with("\n# allow-only = []\n"), "{text}");
+    }
+
+    #[test]
+    fn who_is_blocked_is_so_however_the_address_is_written() {
+        let (_data, folder, path) = folder();
+        fs::write(&path, "blocked = ['joya@CC.com.', 'joya@cc.com']\n").unwrap();
+        let rules = Rules::load(&folder).unwrap();
+        assert_eq!(rules.blocked.len(), 1);
+        assert!(rules.blocked.contains(&"joya@cc.com".parse().unwrap()) && rules.allow_only.is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_an_error_and_stays() {
+        let (_data, folder, path) = folder();
+        let wrong = format!("the rules {} are wrong: ", path.display());
+        for (text, told) in [
+            (
+                "blocked = ['joya@cc.com',\n'joya']",
+                "line 2, blocked: an address is user@domain, and there is no '@'",
+            ),
+            ("block = []", "line 1: unknown field `block`, expected `blocked` or `allow-only`"),
+            (
+                "blocked = 'joya@cc.com'",
+                "line 1, blocked: invalid type: string \"joya@cc.com\", expected a sequence",
+            ),
+            ("\nallow-only = true", "line 2, allow-only: invalid type: boolean `true`, expected a sequence"),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(format!("{:#}", Rules::load(&folder).unwrap_err()), format!("{wrong}{told}"));
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let reason = || format!("{:#}", Rules::load(&folder).unwrap_err());
+        let unread = format!("cannot read the rules {}: ", path.display());
+        for contents in [b"\xff".to_vec(), vec![b'#'; (1 << 20) + 1]] {
+            fs::write(&path, contents).unwrap();
+            assert!(reason().starts_with(&unread), "{}", reason());
+        }
+        fs::remove_file(&path).unwrap();
+        symlink("/dev/null", &path).unwrap();
+        assert_eq!(reason(), format!("{unread}it is a symbolic link"));
+    }
+
+    #[test]
+    fn what_was_edited_meanwhile_is_not_written_over() {
+        let (_data, folder, path) = folder();
+        let mut rules = Rules::load(&folder).unwrap();
+        fs::write(&path, "blocked = ['joya@cc.com']").unwrap();
+        rules.blocked = set(&["pere@bb.com"]);
+        let error = rules.save().unwrap_err().to_string();
+        assert!(
+            error.ends_with("rules.toml was changed meanwhile; start again to take that over"),
+            "{error}"
+        );
+        let mut rules = Rules::load(&folder).unwrap();
+        assert_eq!(rules.blocked, set(&["joya@cc.com"]));
+        rules.save().unwrap();
+        fs::remove_file(&path).unwrap();
+        rules.save().unwrap_err();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn no_more_is_written_than_can_be_read() {
+        let (_data, folder, path) = folder();
+        let mut rules = Rules::load(&folder).unwrap();
+        rules.blocked = (0..30_000).map(|n| format!("{n:028}@cc.com").parse().unwrap()).collect();
+        assert_eq!(rules.save().unwrap_err().to_string(), "it is larger than 1048576 bytes");
+        assert!(!path.exists());
+    }
+}
