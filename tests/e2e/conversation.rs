@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use integration_tests::network::{ScriptedNode, TestNode, directory, local_address};
 use integration_tests::programs::DEADLINE;
-use mi_agent_core::{Agent, CallError, Conversation, ConversationError, Event, Events, SendError};
+use mi_agent_core::{Agent, CallError, Conversation, ConversationError, Event, Events, Refusal, SendError};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -104,7 +104,9 @@ async fn a_caller_of_an_engaged_agent_is_told_so_and_let_go_in_order() {
     assert!(said.starts_with(b"N04pereL"), "{}", said.escape_ascii());
     assert!(said.ends_with(b"busy: in another conversation, please call again later"));
     match pere_events.next().await {
-        Some(Event::Refused { nickname, .. }) => assert_eq!(nickname, "joan"),
+        Some(Event::Refused { nickname, address: None, reason: Refusal::Busy, .. }) => {
+            assert_eq!(nickname, "joan");
+        }
         event => panic!("{event:?}"),
     }
 }
@@ -366,9 +368,19 @@ impl RawPeer {
 }
 
 pub(crate) async fn incoming(events: &mut Events) -> Conversation {
-    match soon(events.next()).await {
+    match called(events).await {
         Some(Event::Incoming(talk)) => talk,
         event => panic!("{event:?}"),
+    }
+}
+
+/// The next event, but those of who asked and was told busy.
+pub(crate) async fn called(events: &mut Events) -> Option<Event> {
+    loop {
+        match soon(events.next()).await {
+            Some(Event::Missed { reason: Refusal::Busy, .. }) => {}
+            event => return event,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Nodes, agents and programs together, over real sockets.
 
+mod admission;
 mod conversation;
 mod emulators;
 mod exchange;

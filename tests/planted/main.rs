@@ -36,7 +36,7 @@ struct Find {
 use Finder::{FuzzTarget, Simulation};
 
 /// Every bug, and how it is found.
-const BUGS: [(&str, Finder); 47] = [
+const BUGS: [(&str, Finder); 48] = [
     // Who is online.
     ("a foreign PD counts", Simulation),
     ("takeover is not denied", Simulation),
@@ -77,6 +77,7 @@ const BUGS: [(&str, Finder); 47] = [
     ("the names of an RL are not compared", Simulation),
     ("a PL that comes while it asks is swallowed", Simulation),
     ("a busy agent says where it is", Simulation),
+    ("a blocked user is told where", Simulation),
     ("an answered request goes on", Simulation),
     ("a request is repeated for ever", Simulation),
     ("tries follow on each other", Simulation),

@@ -9,6 +9,7 @@ mod config;
 mod exit;
 mod line {
     pub(crate) mod input;
+    pub(crate) mod refusals;
     pub(crate) mod run;
     pub(crate) mod screen;
     pub(crate) mod session;

@@ -20,6 +20,7 @@ use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER, within};
 use crate::io::driver::{Driver, Ended};
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
+use crate::state::admission::Admission;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 use crate::traffic::WeakTap;
 
@@ -84,6 +85,11 @@ impl Agent {
     /// How many PLUMI messages there were so far: the lines of its message log.
     pub fn messages(&self) -> MessageCounts {
         self.0.driver.messages()
+    }
+
+    /// Who may call from the next question on. Conversations that have begun go on.
+    pub fn set_admission(&self, admission: Admission) {
+        self.0.driver.set_admission(admission);
     }
 
     /// Asks where a user is, without calling.

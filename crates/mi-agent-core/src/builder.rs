@@ -20,6 +20,7 @@ use crate::io::driver::Driver;
 use crate::io::listener::{self, Reception};
 use crate::io::node_socket::NodeSocket;
 use crate::io::talk::Terms;
+use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::refresh::DEFAULT_REFRESH;
 use crate::state::request::RequestSchedule;
@@ -40,6 +41,7 @@ pub struct AgentBuilder {
     pace: Duration,
     conversations: NonZeroUsize,
     tap: Option<TrafficTap>,
+    admission: Admission,
 }
 
 impl AgentBuilder {
@@ -57,6 +59,7 @@ impl AgentBuilder {
             pace: DEFAULT_PACE,
             conversations: NonZeroUsize::MIN,
             tap: None,
+            admission: Admission::default(),
         }
     }
 
@@ -141,6 +144,13 @@ impl AgentBuilder {
         self
     }
 
+    /// Who may call; by default everybody. [`Agent::set_admission`] changes it.
+    #[must_use]
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
+    }
+
     /// Where to tell of every PLUMI datagram and PMI frame that is sent or received, from the first `PR` on, also of a
     /// registration that fails; by default nowhere. See [`traffic`](crate::traffic()).
     #[must_use]
@@ -205,7 +215,7 @@ impl AgentBuilder {
         let ip = self.advertise.or(listening).unwrap_or(*route.ip());
         let listening = MiSocketAddress::new(SocketAddrV4::new(ip, port)).expect("a bound port is not 0");
 
-        let client = LumiClient::new(ClientSettings {
+        let mut client = LumiClient::new(ClientSettings {
             address: self.address,
             bare: self.bare_user,
             node,
@@ -213,6 +223,7 @@ impl AgentBuilder {
             schedule: self.schedule,
             refresh: self.refresh,
         });
+        client.set_admission(self.admission);
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
         let driver = Driver::start(socket, client, Arc::clone(&slots), events_sender.clone());

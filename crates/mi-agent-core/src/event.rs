@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use plumi_proto::MiAddress;
 use tokio::sync::mpsc;
 
 use crate::conversation::Conversation;
 use crate::error::RefreshError;
 use crate::safe_text::PeerText;
+use crate::state::admission::Refusal;
 
 /// Something that happened to an agent without its asking.
 #[derive(Debug)]
@@ -14,12 +16,25 @@ use crate::safe_text::PeerText;
 pub enum Event {
     /// Somebody called, and the conversation has begun.
     Incoming(Conversation),
-    /// Somebody called while the agent had as many conversations as it may, and was told so.
+    /// Somebody called and was told that the user is busy: the agent had as many conversations as it may, or the caller
+    /// may not call. Of one whose address is known, [`Event::Missed`] may have come before.
     Refused {
         /// The caller's nickname.
         nickname: PeerText,
         /// Where the call came from.
         remote: SocketAddr,
+        /// Who asked for the user just before, if anybody did.
+        address: Option<MiAddress>,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Somebody asked where the user is and was told that the user is busy; most do not call then. Told once a minute for
+    /// each asker and reason, and of 32 in all.
+    Missed {
+        /// Who asked.
+        from: MiAddress,
+        /// Why.
+        reason: Refusal,
     },
     /// The user is registered no longer, as far as the agent can tell, or for another reason than was told before:
     /// others may not find the user. The agent goes on trying, every [`RETRY`](crate::RETRY); conversations go on.

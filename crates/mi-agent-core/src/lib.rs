@@ -28,8 +28,33 @@
 //! # }
 //! ```
 //!
-//! A program with a screen has more to do than to wait for one conversation: [`Conversations`] holds several.
-//! [`traffic()`] shows every datagram and frame that passes, from the first on.
+//! A program with a screen has more to do than to wait for one conversation. [`Conversations`] holds several, and queues
+//! what is said; [`Admission`] is who may call; [`traffic()`] shows every datagram and frame that passes, from the first
+//! on; [`Agent::messages`] counts the datagrams.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mi_agent_core::{Admission, Agent, Conversations, traffic};
+//!
+//! let mut admission = Admission::default();
+//! admission.block("joan@dd.com".parse()?)?;
+//! let (tap, mut traffic) = traffic();
+//! let builder = Agent::builder("laura@bb.com".parse()?).admission(admission.clone()).traffic(tap);
+//! let (agent, _) = builder.conversations(2.try_into()?).start().await?;
+//! let mut talks = Conversations::new();
+//! for address in ["joya@cc.com", "pere@cc.com"] {
+//!     let id = talks.add(agent.call(&address.parse()?).await?);
+//!     talks.say(id, "hola")?;
+//! }
+//! admission.unblock(&"joan@dd.com".parse()?);
+//! agent.set_admission(admission);
+//! agent.shutdown().await?;
+//! while let Some(passed) = traffic.next().await {
+//!     println!("{} {}", passed.direction.letter(), passed.content.bytes().escape_ascii());
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod agent;
 mod builder;
@@ -52,6 +77,8 @@ mod io {
     pub(crate) mod tapped;
 }
 mod state {
+    pub(crate) mod admission;
+    pub(crate) mod askers;
     pub(crate) mod client;
     pub(crate) mod refresh;
     pub(crate) mod request;
@@ -77,6 +104,7 @@ pub use error::{
 pub use event::{Event, Events, MAX_EVENTS};
 pub use message_log::Direction;
 pub use safe_text::{PeerText, safe_text};
+pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
 pub use state::client::{ClientSettings, LumiClient, LumiOutput, MAX_REQUESTS};
 pub use state::refresh::{DEFAULT_REFRESH, LossReason, RETRY, RegistrationChange};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};

@@ -9,7 +9,7 @@ use integration_tests::network::{TestNode, directory};
 use mi_agent_core::{CallError, ConversationError, Event, LocateError, SendError};
 
 use super::{BOTH, mi, ours};
-use crate::conversation::{incoming, next, soon};
+use crate::conversation::{called, incoming, next, soon};
 
 const USERS: [&str; 6] = ["u1", "u2", "u3", "u4", "u5", "u6"];
 
@@ -29,7 +29,7 @@ async fn who_calls_an_engaged_agent_is_told_and_goes_back_to_its_menu() {
             assert_eq!(caller.expect("begun ").await, engaged.address().user().as_str());
             assert!(caller.expect("heard ").await.starts_with("busy: "));
             caller.expect("closed").await;
-            match soon(events.next()).await {
+            match called(events).await {
                 Some(Event::Refused { nickname, .. }) => assert_eq!(nickname, "u3"),
                 event => panic!("{event:?}"),
             }
@@ -58,7 +58,7 @@ async fn of_five_who_call_at_once_one_talks_and_the_others_are_told() {
     let mut talk = None;
     let mut refused = 0;
     while talk.is_none() || refused < 4 {
-        match soon(events.next()).await {
+        match called(&mut events).await {
             Some(Event::Incoming(begun)) => assert!(talk.replace(begun).is_none(), "one"),
             Some(Event::Refused { .. }) => refused += 1,
             event => panic!("{event:?}"),

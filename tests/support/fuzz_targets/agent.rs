@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Result, Unstructured};
 use mi_agent_core::{
-    ClientSettings, DEFAULT_REFRESH, LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS, RETRY,
-    RegistrationChange, RequestId, RequestSchedule,
+    Admission, ClientSettings, DEFAULT_REFRESH, LumiAnswer, LumiClient, LumiOutput, LumiRequest,
+    MAX_REQUESTS, RETRY, Refusal, RegistrationChange, RequestId, RequestSchedule,
 };
 use plumi_proto::{LocateOutcome, Message, MiAddress, MiSocketAddress};
 
@@ -39,8 +39,14 @@ struct Run {
     wants_out: bool,
     last_refresh: Option<Instant>,
     lost: Option<RegistrationChange>,
+    /// Who may not call.
+    blocked: Option<MiAddress>,
     /// Who was told last where the user listens, and when.
     asker: Option<(MiAddress, Instant)>,
+    /// Who may not call and asked last, and when.
+    refused: Option<(MiAddress, Instant)>,
+    /// Of which refusals the user was told, and when.
+    missed: HashMap<(MiAddress, Refusal), Instant>,
     strays: u64,
 }
 
@@ -75,7 +81,10 @@ impl Run {
             wants_out: true,
             last_refresh: None,
             lost: None,
+            blocked: None,
             asker: None,
+            refused: None,
+            missed: HashMap::new(),
             strays: 0,
         })
     }
@@ -112,11 +121,20 @@ impl Run {
                 self.pass(time, frozen);
             }
             8 => {
-                self.busy = input.arbitrary()?;
+                let byte: u8 = input.arbitrary()?;
+                self.busy = byte & 1 == 1;
                 self.client.set_busy(self.busy);
+                let blocked = usize::from(byte >> 1) % 8;
+                let blocked = blocked.checked_sub(1).and_then(|number| ADDRESSES.get(number));
+                self.blocked = blocked.map(|address| address.parse().expect("an address"));
+                let mut admission = Admission::default();
+                self.blocked.map(|address| admission.block(address).expect("one of many"));
+                self.client.set_admission(admission);
             }
             _ => {
-                let asker = self.asker.take().filter(|(_, asked)| self.now - *asked <= ASKER_LIFE);
+                let is_fresh = |(_, asked): &(MiAddress, Instant)| self.now - *asked <= ASKER_LIFE;
+                let asker = self.asker.take().filter(is_fresh);
+                let asker = asker.or_else(|| self.refused.take().filter(is_fresh));
                 assert_eq!(self.client.take_asker(self.now), asker.map(|(asker, _)| asker));
             }
         }
@@ -182,17 +200,22 @@ impl Run {
         }
         if let Ok(Message::Locate(locate)) = message {
             assert_eq!(locate.to.user(), self.settings.address.user(), "{shown}");
-            let outcome = match self.busy {
-                true => LocateOutcome::Busy,
-                false => LocateOutcome::Found(self.settings.listening),
+            let refusal = match self.blocked {
+                Some(blocked) if blocked == locate.from => Some(Refusal::Blocked),
+                _ => self.busy.then_some(Refusal::Busy),
             };
-            assert_eq!(outputs, [LumiOutput::Transmit(Message::LocateReply { locate, outcome })]);
-            self.asker = if self.busy { self.asker } else { Some((locate.from, self.now)) };
+            let outcome =
+                refusal.map_or(LocateOutcome::Found(self.settings.listening), |_| LocateOutcome::Busy);
+            let mut expected = vec![LumiOutput::Transmit(Message::LocateReply { locate, outcome })];
+            expected.extend(self.asked(locate.from, refusal));
+            assert_eq!(outputs, expected, "{shown}");
             return;
         }
         for output in outputs {
             match output {
-                LumiOutput::Transmit(_) => panic!("an answer to no question: {shown}"),
+                LumiOutput::Transmit(_) | LumiOutput::Missed { .. } => {
+                    panic!("an answer to no question: {shown}")
+                }
                 LumiOutput::Registration(change) => self.registration(change),
                 LumiOutput::Done(id, answer) => {
                     let open = self.open.remove(&id).unwrap_or_else(|| panic!("ended twice: {shown}"));
@@ -208,6 +231,27 @@ impl Run {
         for open in self.open.values() {
             assert_eq!(answer_of(datagram, &self.settings.address, open.kind), None, "{shown}");
         }
+    }
+
+    /// What the user is told of who asked, and may not have been told where.
+    fn asked(&mut self, from: MiAddress, refusal: Option<Refusal>) -> Option<LumiOutput> {
+        let is_other = |asked: &(MiAddress, Instant)| asked.0 != from;
+        match refusal {
+            None => {
+                self.asker = Some((from, self.now));
+                self.refused = self.refused.filter(is_other);
+            }
+            Some(Refusal::Busy) => {}
+            Some(_) => {
+                self.asker = self.asker.filter(is_other);
+                self.refused = Some((from, self.now));
+            }
+        }
+        let (reason, now) = (refusal?, self.now);
+        self.missed.retain(|_, told| now - *told < MISSED_EVERY);
+        let is_news = !self.missed.contains_key(&(from, reason));
+        self.missed.entry((from, reason)).or_insert(now);
+        is_news.then_some(LumiOutput::Missed { from, reason })
     }
 
     /// Time passes: in steps to whatever is due next or, for a program that was frozen, at once.
@@ -250,6 +294,7 @@ impl Run {
                     self.open.remove(&id).expect("it ends once");
                 }
                 LumiOutput::Registration(change) => self.registration(change),
+                LumiOutput::Missed { .. } => panic!("nobody asked"),
             }
         }
         assert_eq!(due, [], "not sent again");
@@ -367,3 +412,6 @@ const INTERVALS: [Duration; 3] =
 
 /// How long who asked last counts as the likely caller.
 const ASKER_LIFE: Duration = Duration::from_secs(30);
+
+/// How long a refusal that the user was told of is no news.
+const MISSED_EVERY: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use message_log::Direction;
 use mi_agent_core::{
-    ClientSettings, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RequestId, RequestSchedule,
+    Admission, ClientSettings, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RequestId, RequestSchedule,
 };
 use plumi_proto::{LocateOutcome, MiAddress, MiSocketAddress, RegisterCode};
 
@@ -333,6 +333,18 @@ impl World {
         }
     }
 
+    /// The agent's user blocks these, and nobody else.
+    pub(super) fn block(&mut self, number: usize, blocked: Vec<MiAddress>) {
+        if let Some(Process::Ours { client, laws, .. }) = &mut self.agents[number].process {
+            let mut admission = Admission::default();
+            for address in &blocked {
+                admission.block(*address).expect("they are few");
+            }
+            client.set_admission(admission);
+            laws.blocks(blocked);
+        }
+    }
+
     /// Whether the agent has told its user that it is not registered, and not that it is again.
     pub(super) fn is_lost(&self, number: usize) -> bool {
         matches!(&self.agents[number].process, Some(Process::Ours { laws, .. }) if laws.is_lost())
@@ -369,6 +381,9 @@ impl World {
                     self.send(Datagram { from, to, bytes, sender: Sender::Agent(number), content, cause });
                 }
                 LumiOutput::Done(id, answer) => self.request_ended(number, id, answer, led)?,
+                LumiOutput::Missed { from, reason } => {
+                    self.trace.note(now, format_args!("agent {address}: {from} was refused: {reason}"));
+                }
                 LumiOutput::Registration(change) => {
                     self.trace.note(now, format_args!("agent {address}: {change:?}"));
                 }

@@ -79,6 +79,7 @@ impl World {
                 }
                 for number in 0..self.agents.len() {
                     self.thaw_agent(number)?;
+                    self.block(number, Vec::new());
                 }
                 self.after(LATEST, Event::Ending);
             }

@@ -41,6 +41,15 @@ impl World {
                 }
                 self.ask(number, LumiRequest::Locate(to))
             }
+            85..88 => {
+                let blocked = self.whom();
+                self.block(number, vec![blocked]);
+                Ok(())
+            }
+            88..90 => {
+                self.block(number, Vec::new());
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -15,6 +15,7 @@ use tokio::io::AsyncWrite;
 use tokio::time;
 
 use super::input::Input;
+use super::refusals::Refusals;
 use super::screen::Screen;
 use crate::command::{Command, CommandError, HELP};
 use crate::exit;
@@ -29,6 +30,7 @@ pub(crate) struct Session<W> {
     calling: Option<BoxFuture<'static, (MiAddress, Result<Conversation, CallError>)>>,
     saying: Option<BoxFuture<'static, Result<(), SendError>>>,
     talk: Option<Talk>,
+    refusals: Refusals,
 }
 
 struct Talk {
@@ -42,7 +44,8 @@ struct Talk {
 
 impl<W: AsyncWrite + Unpin> Session<W> {
     pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>) -> Self {
-        Self { agent, events, input, screen, calling: None, saying: None, talk: None }
+        let refusals = Refusals::default();
+        Self { agent, events, input, screen, calling: None, saying: None, talk: None, refusals }
     }
 
     /// Runs until the user leaves, then deregisters. A signal while that takes its time hurries, and then Ctrl-C
@@ -149,9 +152,13 @@ impl<W: AsyncWrite + Unpin> Session<W> {
     async fn event(&mut self, event: Event) -> io::Result<()> {
         match event {
             Event::Incoming(talk) => self.begin(talk).await,
-            Event::Refused { nickname, remote } => {
-                let news = format_args!("{nickname} at {remote} called, and was told that you are busy");
-                self.screen.news(news).await
+            Event::Refused { nickname, remote, address, reason } => {
+                let news = self.refusals.called(&nickname, remote, address, reason);
+                self.news(news).await
+            }
+            Event::Missed { from, reason } => {
+                let news = self.refusals.asked(from, reason);
+                self.news(news).await
             }
             Event::RegistrationLost { reason } => {
                 self.screen.failure(format_args!("registration lost: {reason}")).await
@@ -161,6 +168,13 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                 self.screen.news(format_args!("registered {address} again at node {node}")).await
             }
             _ => Ok(()),
+        }
+    }
+
+    async fn news(&mut self, news: Option<String>) -> io::Result<()> {
+        match news {
+            Some(news) => self.screen.news(format_args!("{news}")).await,
+            None => Ok(()),
         }
     }
 

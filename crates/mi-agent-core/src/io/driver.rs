@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use plumi_proto::MiAddress;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
 
@@ -16,6 +16,7 @@ use super::node_socket::{Counts, NodeSocket};
 use crate::agent::MessageCounts;
 use crate::error::RefreshError;
 use crate::event::Event;
+use crate::state::admission::{Admission, Refusal};
 use crate::state::client::{LumiClient, LumiOutput};
 use crate::state::refresh::{LossReason, RegistrationChange};
 use crate::state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
@@ -30,11 +31,21 @@ pub(crate) struct Driver {
     /// How the deregistration ended, for who asks for it once more.
     deregistered: Arc<OnceLock<LumiAnswer>>,
     counts: Arc<Counts>,
+    admission: watch::Sender<Admission>,
 }
 
 enum Command {
     Request(LumiRequest, Option<RequestSchedule>, oneshot::Sender<LumiAnswer>),
-    TakeAsker(oneshot::Sender<Option<MiAddress>>),
+    TakeCaller(oneshot::Sender<Caller>),
+}
+
+/// What is known of who calls.
+#[derive(Debug, Default)]
+pub(crate) struct Caller {
+    /// Who asked for the user just before, see [`LumiClient::take_asker`].
+    pub(crate) address: Option<MiAddress>,
+    /// Why it may not call, if so.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 /// The driver's task has ended.
@@ -53,17 +64,20 @@ impl Driver {
         let (urgent, urgent_receiver) = mpsc::channel(MAX_COMMANDS);
         let deregistered = Arc::default();
         let counts = socket.counts();
+        // The client has what holds at the beginning.
+        let (admission, new_admission) = watch::channel(Admission::default());
         let task = Task {
             socket,
             client,
             slots,
+            admission: new_admission,
             waiting: HashMap::new(),
             deregistered: Arc::clone(&deregistered),
             loss: None,
             told_loss: None,
         };
         tokio::spawn(task.run(receiver, urgent_receiver, events));
-        Self { commands, urgent, deregistered, counts }
+        Self { commands, urgent, deregistered, counts, admission }
     }
 
     /// How many messages have passed.
@@ -88,12 +102,17 @@ impl Driver {
         }
     }
 
-    /// Who asked for the user just before, see [`LumiClient::take_asker`].
-    pub(crate) async fn take_asker(&self) -> Option<MiAddress> {
-        let (sender, asker) = oneshot::channel();
-        // A caller does not wait for requests of this agent.
-        self.urgent.send(Command::TakeAsker(sender)).await.ok()?;
-        asker.await.ok()?
+    /// Who calls now, most likely, and whether it may. An agent that has ended knows nothing.
+    pub(crate) async fn take_caller(&self) -> Caller {
+        let (sender, caller) = oneshot::channel();
+        // A caller does not wait for requests of this agent. If the task has ended, so has the sender.
+        _ = self.urgent.send(Command::TakeCaller(sender)).await;
+        caller.await.unwrap_or_default()
+    }
+
+    /// Who may call from the next question on.
+    pub(crate) fn set_admission(&self, admission: Admission) {
+        self.admission.send_replace(admission);
     }
 }
 
@@ -101,6 +120,8 @@ struct Task {
     socket: NodeSocket,
     client: LumiClient,
     slots: Arc<Semaphore>,
+    /// Who may call, once that has changed.
+    admission: watch::Receiver<Admission>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     deregistered: Arc<OnceLock<LumiAnswer>>,
     /// Why the user is registered no longer.
@@ -140,7 +161,7 @@ impl Task {
                         is_ending |= request == LumiRequest::Deregister;
                     }
                     // Whoever asked may have gone.
-                    Some(Command::TakeAsker(answer)) => _ = answer.send(self.client.take_asker(now())),
+                    Some(Command::TakeCaller(answer)) => _ = answer.send(self.take_caller()),
                     None => {
                         is_held = false;
                         if !is_ending && self.client.may_be_registered() {
@@ -158,7 +179,7 @@ impl Task {
                 }
                 () = timeout => self.client.handle_timeout(now()),
             }
-            self.drain().await;
+            self.drain(&events).await;
         }
     }
 
@@ -173,9 +194,22 @@ impl Task {
     }
 
     fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
+        self.take_admission();
         // Closed slots: the agent ends, and has stopped to listen.
         self.client.set_busy(self.slots.is_closed() || self.slots.available_permits() == 0);
         self.client.handle_datagram(now(), from, datagram);
+    }
+
+    fn take_caller(&mut self) -> Caller {
+        self.take_admission();
+        let address = self.client.take_asker(now());
+        Caller { address, refusal: self.client.refusal(address.as_ref()) }
+    }
+
+    fn take_admission(&mut self) {
+        if self.admission.has_changed().unwrap_or(false) {
+            self.client.set_admission(self.admission.borrow_and_update().clone());
+        }
     }
 
     async fn receive_failed(&self, error: &io::Error) {
@@ -187,7 +221,7 @@ impl Task {
         time::sleep(ERROR_PAUSE).await;
     }
 
-    async fn drain(&mut self) {
+    async fn drain(&mut self, events: &mpsc::Sender<Event>) {
         while let Some(output) = self.client.poll_output() {
             match output {
                 LumiOutput::Transmit(message) => {
@@ -204,6 +238,10 @@ impl Task {
                         // Whoever asked may have gone.
                         _ = waiting.send(answer);
                     }
+                }
+                LumiOutput::Missed { from, reason } => {
+                    // Nobody need read it; then it is lost.
+                    _ = events.try_send(Event::Missed { from, reason });
                 }
                 LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
                     info!(node = %self.socket.node(), ?reason, "the registration is lost");

@@ -13,11 +13,11 @@ use tokio::{task, time};
 use tracing::{debug, warn};
 
 use super::connection::Connection;
-use super::driver::Driver;
+use super::driver::{Caller, Driver};
 use super::places::{Place, Places};
 use super::talk::{self, Terms};
 use crate::event::Event;
-use crate::safe_text::PeerText;
+use crate::state::admission::Refusal;
 
 /// What it takes to receive a call.
 #[derive(Clone)]
@@ -159,21 +159,30 @@ impl Reception {
                 return self.let_go(connection).await;
             }
         };
+        let Caller { address, refusal } = self.driver.take_caller().await;
         let slot = match Arc::clone(&self.slots).try_acquire_owned() {
-            Ok(slot) => slot,
-            Err(TryAcquireError::NoPermits) => return self.refuse(connection, nickname).await,
             // The agent ends.
             Err(TryAcquireError::Closed) => return self.let_go(connection).await,
+            slot => slot.map_err(|_| Refusal::Busy),
         };
-        let Ok(event) = self.events.try_reserve() else {
-            drop(slot);
-            return self.refuse(connection, nickname).await;
-        };
-        let asker = self.driver.take_asker().await;
-        event.send(Event::Incoming(talk::start(connection, nickname, asker, self.terms.clone(), slot)));
+        let admitted = refusal.map_or(slot, Err).and_then(|slot| {
+            let event = self.events.try_reserve().map_err(|_| Refusal::Busy)?;
+            Ok((slot, event))
+        });
+        match admitted {
+            Ok((slot, event)) => {
+                let talk = talk::start(connection, nickname, address, self.terms.clone(), slot);
+                event.send(Event::Incoming(talk));
+            }
+            Err(reason) => {
+                let remote = connection.remote;
+                self.refuse(connection, Event::Refused { nickname, remote, address, reason }).await;
+            }
+        }
     }
 
-    async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>, nickname: PeerText) {
+    /// Says busy, whatever the reason: a caller who may not call need not know.
+    async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>, refused: Event) {
         let remote = connection.remote;
         let say_busy = async |connection: &mut Connection<S>| {
             if let Err(error) = connection.say(Line::new(BUSY).expect("fits a frame"), self.terms.pace).await
@@ -181,7 +190,7 @@ impl Reception {
                 debug!(%remote, %error, "cannot say busy");
             }
             // Nobody need read it; then it is lost.
-            _ = self.events.try_send(Event::Refused { nickname, remote });
+            _ = self.events.try_send(refused);
         };
         self.leave(connection, say_busy).await;
     }

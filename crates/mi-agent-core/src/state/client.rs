@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode, Registrant};
 
+use super::admission::{Admission, Refusal};
+use super::askers::Askers;
 use super::refresh::{Refresh, RegistrationChange};
 use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
 use crate::planted;
@@ -23,12 +25,12 @@ pub struct LumiClient {
     listening: MiSocketAddress,
     schedule: RequestSchedule,
     busy: bool,
+    admission: Admission,
     registered: bool,
     refresh: Refresh,
     requests: Vec<Request>,
     requested: u64,
-    /// Who was last told where this agent listens, and when.
-    asked_by: Option<(MiAddress, Instant)>,
+    askers: Askers,
     outputs: VecDeque<LumiOutput>,
     strays: u64,
 }
@@ -60,6 +62,14 @@ pub enum LumiOutput {
     Done(RequestId, LumiAnswer),
     /// The user is registered no longer, or is again, without having asked.
     Registration(RegistrationChange),
+    /// Somebody asked where the user is, and is told that the user is busy. Once a minute for each asker and reason, and
+    /// of so many askers that they do not fill the events of an agent.
+    Missed {
+        /// Who asked.
+        from: MiAddress,
+        /// Why it is told so.
+        reason: Refusal,
+    },
 }
 
 impl LumiClient {
@@ -76,11 +86,12 @@ impl LumiClient {
             listening,
             schedule,
             busy: false,
+            admission: Admission::default(),
             registered: false,
             refresh,
             requests: Vec::new(),
             requested: 0,
-            asked_by: None,
+            askers: Askers::default(),
             outputs: VecDeque::new(),
             strays: 0,
         }
@@ -145,10 +156,20 @@ impl LumiClient {
         self.busy = busy;
     }
 
-    /// Who asked for the user just before, once: the caller of the conversation that begins now, most likely.
+    /// From now on, these may call: others hear that the user is busy.
+    pub fn set_admission(&mut self, admission: Admission) {
+        self.admission = admission;
+    }
+
+    /// Why `caller` may not call, if so.
+    pub fn refusal(&self, caller: Option<&MiAddress>) -> Option<Refusal> {
+        self.admission.refusal(caller)
+    }
+
+    /// Who asked for the user just before, once: the caller of the conversation that begins now, most likely. Somebody
+    /// who may not call is one only if nobody else is.
     pub fn take_asker(&mut self, now: Instant) -> Option<MiAddress> {
-        let (asker, asked) = self.asked_by.take()?;
-        (now.saturating_duration_since(asked) <= ASKER_LIFE).then_some(asker)
+        self.askers.take(now)
     }
 
     /// A datagram came. What is neither the answer to a request under way nor a question for this user is
@@ -274,13 +295,23 @@ impl LumiClient {
     }
 
     fn tell_where(&mut self, now: Instant, locate: Locate) {
-        let outcome = if self.busy && !planted::has("a busy agent says where it is") {
-            LocateOutcome::Busy
-        } else {
-            self.asked_by = Some((locate.from, now));
-            LocateOutcome::Found(self.listening)
+        let from = locate.from;
+        let admission =
+            self.admission.refusal(Some(&from)).filter(|_| !planted::has("a blocked user is told where"));
+        let is_busy = self.busy && !planted::has("a busy agent says where it is");
+        let refusal = admission.or(is_busy.then_some(Refusal::Busy));
+        let outcome = match refusal {
+            Some(_) => LocateOutcome::Busy,
+            None => LocateOutcome::Found(self.listening),
         };
         self.outputs.push_back(LumiOutput::Transmit(Message::LocateReply { locate, outcome }));
+        match refusal {
+            None => self.askers.told(now, from),
+            Some(reason) if self.askers.refused(now, from, reason) => {
+                self.outputs.push_back(LumiOutput::Missed { from, reason });
+            }
+            Some(_) => {}
+        }
     }
 
     fn message(&self, kind: LumiRequest) -> Message {
@@ -302,6 +333,3 @@ fn is_answer_for(datagram: &[u8], address: MiAddress, kind: &LumiRequest) -> boo
 
 /// Requests under way at a time: more than a person starts within the 5 s that one takes.
 pub const MAX_REQUESTS: usize = 16;
-
-/// A caller dials as soon as it is told where: a conversation that begins later than this is somebody else's.
-const ASKER_LIFE: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
 //! Each row of protocol.md §4 that is about PLUMI, on the state machine with a made-up clock.
 
+mod admission;
 mod orders;
 mod refresh;
 
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use mi_agent_core::{
     ClientSettings, DEFAULT_REFRESH, LossReason, LumiAnswer, LumiClient, LumiOutput, LumiRequest,
-    MAX_REQUESTS, RETRY, RegistrationChange, RequestId, RequestSchedule,
+    MAX_REQUESTS, RETRY, Refusal, RegistrationChange, RequestId, RequestSchedule,
 };
 use plumi_proto::{
     DecodeReason, DeregisterCode, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode,
@@ -165,7 +166,8 @@ fn a_question_is_answered_by_where_the_user_listens_or_by_busy() {
     let free = [sends("RL0joya@cc.com:laura@bb.com:127.0.0.1:3500")];
     assert_eq!(client.receive(NODE, question), free);
     client.client.set_busy(true);
-    assert_eq!(client.receive(NODE, question), [sends("RL1joya@cc.com:laura@bb.com")]);
+    let missed = LumiOutput::Missed { from: address("joya@cc.com"), reason: Refusal::Busy };
+    assert_eq!(client.receive(NODE, question), [sends("RL1joya@cc.com:laura@bb.com"), missed]);
     client.client.set_busy(false);
     assert_eq!(client.receive(NODE, question), free);
     // While an answer is waited for, too.

@@ -243,7 +243,7 @@ proptest! {
                     match output {
                         LumiOutput::Transmit(_) => sent.push(client.since),
                         LumiOutput::Registration(change) => tell(&mut is_lost, change)?,
-                        LumiOutput::Done(..) => prop_assert!(false, "nobody asked"),
+                        LumiOutput::Done(..) | LumiOutput::Missed { .. } => prop_assert!(false, "nobody asked"),
                     }
                 }
                 prop_assert!(client.client.poll_timeout().expect("it is kept") > client.now());

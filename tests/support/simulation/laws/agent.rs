@@ -1,9 +1,12 @@
 //! The laws of an agent of ours, checked at whatever happens to it.
 
+use std::collections::HashMap;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use mi_agent_core::{LumiAnswer, LumiOutput, LumiRequest, RegistrationChange, RequestId, RequestSchedule};
+use mi_agent_core::{
+    LumiAnswer, LumiOutput, LumiRequest, Refusal, RegistrationChange, RequestId, RequestSchedule,
+};
 use plumi_proto::{LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress};
 
 use super::{Violation, ensure};
@@ -17,6 +20,9 @@ pub(in crate::simulation) struct AgentLaws {
     schedule: RequestSchedule,
     running: Vec<Running>,
     is_lost: bool,
+    blocked: Vec<MiAddress>,
+    /// Of which refusals it told its user, and when last.
+    missed: HashMap<(MiAddress, Refusal), Duration>,
 }
 
 #[derive(Debug)]
@@ -50,7 +56,21 @@ impl AgentLaws {
         listening: MiSocketAddress,
         schedule: RequestSchedule,
     ) -> Self {
-        Self { address, node, listening, schedule, running: Vec::new(), is_lost: false }
+        Self {
+            address,
+            node,
+            listening,
+            schedule,
+            running: Vec::new(),
+            is_lost: false,
+            blocked: Vec::new(),
+            missed: HashMap::new(),
+        }
+    }
+
+    /// Its user blocks these, and nobody else, from now on.
+    pub(in crate::simulation) fn blocks(&mut self, blocked: Vec<MiAddress>) {
+        self.blocked = blocked;
     }
 
     /// Its user asks for something, perhaps by another schedule than the agent's.
@@ -105,6 +125,21 @@ impl AgentLaws {
                     let is_lost = matches!(change, RegistrationChange::Lost(_));
                     ensure!(is_lost || self.is_lost, RequestsEnd, "regained what was not lost");
                     self.is_lost = is_lost;
+                }
+                LumiOutput::Missed { from, reason } => {
+                    let is_theirs = matches!(received, Some(Message::Locate(locate)) if locate.from == *from);
+                    ensure!(is_theirs, Refusals, "told that {from} asked at {cause:?}");
+                    ensure!(
+                        self.refusal(from, is_busy) == Some(*reason),
+                        Refusals,
+                        "told that {from} was refused: {reason}"
+                    );
+                    let last = self.missed.insert((*from, *reason), now);
+                    ensure!(
+                        last.is_none_or(|last| now - last >= MISSED_EVERY),
+                        Refusals,
+                        "told twice that {from} was refused: {reason}"
+                    );
                 }
             }
         }
@@ -186,6 +221,11 @@ impl AgentLaws {
         Ok(())
     }
 
+    fn refusal(&self, asker: &MiAddress, is_busy: bool) -> Option<Refusal> {
+        let is_blocked = self.blocked.contains(asker);
+        is_blocked.then_some(Refusal::Blocked).or(is_busy.then_some(Refusal::Busy))
+    }
+
     fn answers_questions(
         &self,
         from: SocketAddrV4,
@@ -198,13 +238,21 @@ impl AgentLaws {
             .iter()
             .filter_map(|output| match output {
                 LumiOutput::Transmit(message) => Some(message.encode().to_vec()),
-                LumiOutput::Done(..) | LumiOutput::Registration(_) => None,
+                LumiOutput::Done(..) | LumiOutput::Registration(_) | LumiOutput::Missed { .. } => None,
             })
             .collect();
         let expected = match received {
             Some(Message::Locate(locate)) if locate.to.user() == self.address.user() => {
-                let outcome =
-                    if is_busy { LocateOutcome::Busy } else { LocateOutcome::Found(self.listening) };
+                let refusal = self.refusal(&locate.from, is_busy);
+                let is_told = sent.first().is_some_and(|answer| answer.starts_with(b"RL0"));
+                ensure!(
+                    !is_told || !matches!(refusal, Some(Refusal::Blocked)),
+                    Refusals,
+                    "{} is blocked, and told where",
+                    locate.from
+                );
+                let found = LocateOutcome::Found(self.listening);
+                let outcome = refusal.map_or(found, |_| LocateOutcome::Busy);
                 vec![Message::LocateReply { locate, outcome }.encode().to_vec()]
             }
             _ => Vec::new(),
@@ -219,6 +267,9 @@ impl AgentLaws {
         Ok(())
     }
 }
+
+/// How long nobody is told of a refusal again.
+const MISSED_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a request takes at most.
 fn longest(schedule: RequestSchedule) -> Duration {

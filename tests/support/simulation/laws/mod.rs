@@ -56,8 +56,10 @@ pub enum Law {
     RequestsEnd,
     /// An answer is believed only if it comes from the node and names what was asked.
     RightAnswer,
-    /// An agent tells every asker where it is, or that it is busy.
+    /// An agent tells every asker where it is, or that it is busy, as it says to whom its user blocks.
     AgentsAnswer,
+    /// Who is blocked is never told where an agent is, and its user hears of a refusal, once a minute.
+    Refusals,
     /// A lookup that nobody interfered with gives the address of who was looked for.
     RightAddress,
     /// Nothing that our programs send ends an emulator.
@@ -97,6 +99,7 @@ impl fmt::Display for Law {
             Self::RequestsEnd => "requests end once and in their time",
             Self::RightAnswer => "an answer is believed only if it is one",
             Self::AgentsAnswer => "agents answer who asks",
+            Self::Refusals => "who is blocked is told nothing, and its user of it",
             Self::RightAddress => "a lookup gives the right address",
             Self::NoDeathByUs => "nothing we send ends an emulator",
             Self::NoLineLost => "what was said is heard",

@@ -1,0 +1,176 @@
+//! Who may call.
+
+use std::collections::HashSet;
+
+use plumi_proto::MiAddress;
+
+/// Who may call a user: everybody, unless it is said otherwise.
+///
+/// Who may not is told what everybody is told while the user is in a conversation: busy. A caller is known by the
+/// address that asked for the user just before, which nobody proves: a block keeps out who does not hide.
+///
+/// ```
+/// use mi_agent_core::{Admission, Refusal};
+/// use plumi_proto::MiAddress;
+///
+/// let (laura, joya): (MiAddress, MiAddress) = ("laura@bb.com".parse()?, "joya@cc.com".parse()?);
+/// let mut admission = Admission::default();
+/// assert_eq!(admission.refusal(Some(&joya)), None);
+/// admission.block(joya)?;
+/// assert_eq!(admission.refusal(Some(&joya)), Some(Refusal::Blocked));
+/// admission.unblock(&joya);
+/// admission.allow_only([laura])?;
+/// assert_eq!(admission.refusal(Some(&laura)), None);
+/// assert_eq!(admission.refusal(Some(&joya)), Some(Refusal::NotAllowed));
+/// assert_eq!(admission.refusal(None), Some(Refusal::NotAllowed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    blocked: HashSet<MiAddress>,
+    /// `None` is everybody.
+    allowed: Option<HashSet<MiAddress>>,
+}
+
+/// Why a caller is told that the user is busy. Reads on from "joya@cc.com was refused: ".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The user has as many conversations as there may be.
+    #[error("you are busy")]
+    Busy,
+    /// The user has blocked the caller.
+    #[error("blocked")]
+    Blocked,
+    /// Only some may call, and the caller is none of them, or not known.
+    #[error("not among those who may call")]
+    NotAllowed,
+}
+
+impl Admission {
+    /// From now on, `address` may not call, even if it is among those who are allowed to. `false`: it is blocked
+    /// already.
+    ///
+    /// # Errors
+    /// [`AdmissionFull`]; it is not blocked.
+    pub fn block(&mut self, address: MiAddress) -> Result<bool, AdmissionFull> {
+        if self.blocked.len() >= MAX_ADMISSION_ENTRIES && !self.blocked.contains(&address) {
+            return Err(AdmissionFull);
+        }
+        Ok(self.blocked.insert(address))
+    }
+
+    /// From now on, `address` may call again. `false`: it is not blocked.
+    pub fn unblock(&mut self, address: &MiAddress) -> bool {
+        self.blocked.remove(address)
+    }
+
+    /// From now on, only `addresses` may call, in the place of those who were allowed before; of none, nobody may.
+    ///
+    /// # Errors
+    /// [`AdmissionFull`]; nothing has changed.
+    pub fn allow_only(
+        &mut self,
+        addresses: impl IntoIterator<Item = MiAddress>,
+    ) -> Result<(), AdmissionFull> {
+        let mut allowed = HashSet::new();
+        for address in addresses {
+            allowed.insert(address);
+            if allowed.len() > MAX_ADMISSION_ENTRIES {
+                return Err(AdmissionFull);
+            }
+        }
+        self.allowed = Some(allowed);
+        Ok(())
+    }
+
+    /// From now on, everybody may call who is not blocked.
+    pub fn allow_everybody(&mut self) {
+        self.allowed = None;
+    }
+
+    /// Who is blocked, in the order of their texts.
+    pub fn blocked(&self) -> impl Iterator<Item = MiAddress> {
+        sorted(&self.blocked)
+    }
+
+    /// Who alone may call, in the order of their texts; `None` is everybody.
+    pub fn allowed(&self) -> Option<impl Iterator<Item = MiAddress>> {
+        self.allowed.as_ref().map(sorted)
+    }
+
+    /// Why `caller` may not call; `None`: it may. A caller who is not known may, unless only some may.
+    pub fn refusal(&self, caller: Option<&MiAddress>) -> Option<Refusal> {
+        let is_in = |addresses: &HashSet<MiAddress>| caller.is_some_and(|caller| addresses.contains(caller));
+        if is_in(&self.blocked) {
+            Some(Refusal::Blocked)
+        } else if self.allowed.as_ref().is_some_and(|allowed| !is_in(allowed)) {
+            Some(Refusal::NotAllowed)
+        } else {
+            None
+        }
+    }
+}
+
+fn sorted(addresses: &HashSet<MiAddress>) -> impl Iterator<Item = MiAddress> + use<> {
+    let mut addresses: Vec<_> = addresses.iter().copied().collect();
+    addresses.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    addresses.into_iter()
+}
+
+/// There are [`MAX_ADMISSION_ENTRIES`] addresses already, and one more does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no more than {MAX_ADMISSION_ENTRIES} addresses can be blocked or allowed")]
+pub struct AdmissionFull;
+
+/// Addresses that may be blocked, and those that may be allowed: more than a person keeps in order, and still nothing
+/// to copy.
+pub const MAX_ADMISSION_ENTRIES: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(number: usize) -> MiAddress {
+        format!("u{number}@bb.com").parse().unwrap()
+    }
+
+    #[test]
+    fn a_block_holds_whoever_is_allowed() {
+        let mut admission = Admission::default();
+        let joya = "joya@cc.com".parse().unwrap();
+        assert_eq!(admission.block(joya), Ok(true));
+        assert_eq!(admission.block("joya@CC.com.".parse().unwrap()), Ok(false), "the same domain");
+        admission.allow_only([joya, address(1)]).unwrap();
+        assert_eq!(admission.refusal(Some(&"joya@Cc.com".parse().unwrap())), Some(Refusal::Blocked));
+        assert_eq!(admission.refusal(Some(&"Joya@cc.com".parse().unwrap())), Some(Refusal::NotAllowed));
+        assert_eq!(admission.refusal(Some(&address(1))), None);
+        admission.allow_everybody();
+        assert_eq!(admission.refusal(Some(&joya)), Some(Refusal::Blocked));
+        assert_eq!(admission.refusal(None), None);
+        assert!(admission.unblock(&joya));
+        assert!(!admission.unblock(&joya));
+        assert_eq!(admission, Admission::default());
+        admission.allow_only([]).unwrap();
+        assert_eq!(admission.refusal(Some(&joya)), Some(Refusal::NotAllowed));
+    }
+
+    #[test]
+    fn lists_are_in_order_and_have_a_bound() {
+        let mut admission = Admission::default();
+        assert!(admission.allowed().is_none());
+        for number in (0..MAX_ADMISSION_ENTRIES).rev() {
+            assert_eq!(admission.block(address(number)), Ok(true));
+        }
+        let full = admission.block(address(MAX_ADMISSION_ENTRIES)).unwrap_err();
+        assert_eq!(full.to_string(), "no more than 1000 addresses can be blocked or allowed");
+        assert_eq!(admission.block(address(7)), Ok(false));
+        let blocked: Vec<_> = admission.blocked().map(|address| address.to_string()).collect();
+        assert!(blocked.is_sorted() && blocked.len() == MAX_ADMISSION_ENTRIES);
+
+        admission.allow_only([address(2), address(1), address(2)]).unwrap();
+        admission.allow_only((0..=MAX_ADMISSION_ENTRIES).map(address)).unwrap_err();
+        assert!(admission.allowed().unwrap().eq([address(1), address(2)]));
+        admission.allow_only((0..MAX_ADMISSION_ENTRIES).map(address)).unwrap();
+    }
+}
