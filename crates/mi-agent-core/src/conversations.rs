@@ -72,6 +72,13 @@ pub struct Conversations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversationId(u64);
 
+/// For programs that are told the number: it may name no conversation.
+impl From<u64> for ConversationId {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What [`Conversations::next`] gives of one conversation.
 #[derive(Debug)]
 #[non_exhaustive]
