@@ -16,7 +16,7 @@ use rustix::process::{self, Pid};
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use vt100::{MouseProtocolEncoding, MouseProtocolMode};
 
-use super::process::{Signal, executable};
+use super::process::{Signal, at_home, executable};
 use window::{Shown, Window};
 
 pub use key::{Key, Wheel};
@@ -62,10 +62,9 @@ impl Terminal {
         let settings = settings(&line);
         let mut shell = Command::new("sh");
         shell.args(["-c", SESSION, "sh"]).arg(command.get_program()).args(command.get_args());
-        shell.current_dir(folder);
+        at_home(&mut shell, folder);
         shell.env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
-        shell.env("XDG_CONFIG_HOME", folder).env("XDG_DATA_HOME", folder);
-        for name in ["NO_COLOR", "COLORTERM", "RUST_LOG", "LC_ALL", "LINES", "COLUMNS"] {
+        for name in ["NO_COLOR", "COLORTERM", "LC_ALL", "LINES", "COLUMNS"] {
             shell.env_remove(name);
         }
         for (name, value) in command.get_envs() {
