@@ -1,19 +1,30 @@
-//! A chat: asked for what is missing, and then in line mode.
+//! A chat: asked for what is missing, and then on the full screen or in line mode.
 
-use std::io::{self, IsTerminal};
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use jiff::tz::TimeZone;
+use plumi_proto::MiAddress;
 
 use crate::cli::Cli;
-use crate::settings::Settings;
-use crate::{exit, line, prompts, start};
+use crate::full::app::Setup;
+use crate::full::run::Chat;
+use crate::full::theme::Theme;
+use crate::logging::Diagnostics;
+use crate::settings::{self, Settings};
+use crate::signals::Ending;
+use crate::store::kept::Kept;
+use crate::{exit, full, line, prompts, start};
 
 /// Chats as `cli` and the settings say, to the end.
 ///
 /// # Errors
-/// Settings that cannot be read or are wrong, and those of [`start::run`].
+/// Settings or rules that cannot be read or are wrong, and those of [`start::run`].
 pub(crate) fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = Settings::load()?;
     settings.complete(&mut cli.address, &mut cli.options);
@@ -26,8 +37,48 @@ pub(crate) fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         let missing = "ADDRESS is missing, and there is no terminal to ask for it";
         Cli::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
     };
+    let can_draw = env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
+    if on_terminal && can_draw && !chat.plain {
+        return on_full_screen(&cli, address, chat);
+    }
     let hints = on_terminal && !chat.plain;
-    start::run(&cli.options, address, async |builder, signals| {
-        line::run::run(builder, signals, address, hints).await
+    let kept = Kept::open(&address, false)?;
+    start::run(&cli.options, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
+        line::run::run(builder, signals, address, kept, hints).await
     })
+}
+
+fn on_full_screen(cli: &Cli, own: MiAddress, chat: settings::Chat) -> anyhow::Result<ExitCode> {
+    if cli.options.log.as_deref() == Some(Path::new("-")) {
+        bail!("the message log cannot be on the screen; --log FILE, or --plain for line mode");
+    }
+    let Kept { admission, contacts, keeper, troubles } = Kept::open(&own, chat.history)?;
+    let nickname = match &cli.options.nick {
+        Some(nickname) => nickname.to_string(),
+        None => own.user().to_string(),
+    };
+    let setup = Setup {
+        own,
+        nickname,
+        conversations: cli.options.conversations(),
+        keeps_history: chat.history,
+        rings_bell: chat.bell,
+        zone: TimeZone::system(),
+        contacts,
+        admission,
+    };
+    let no_color = env::var("NO_COLOR").ok();
+    let theme = Theme::new(no_color.as_deref());
+    let (diagnostics, told) = Diagnostics::beside_a_screen();
+    let mut last_words = Vec::new();
+    let ended =
+        start::run(&cli.options, own, diagnostics, Ending::of_a_screen(), async |builder, signals| {
+            let chat = Chat { setup, keeper, takes_mouse: chat.mouse, theme, troubles, diagnostics: told };
+            full::run::run(builder, signals, chat, &mut last_words).await
+        });
+    for line in last_words {
+        // If the terminal is gone, the exit code still tells.
+        _ = writeln!(io::stdout(), "{line}");
+    }
+    ended
 }

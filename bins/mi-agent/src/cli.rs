@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use mi_agent_core::DEFAULT_REFRESH;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
+
+use crate::settings::DEFAULT_CONVERSATIONS;
 
 /// Talk with other users, line by line, directly from agent to agent.
 ///
@@ -111,6 +114,14 @@ pub(crate) struct AgentOptions {
     /// Fewer diagnostics on stderr
     #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
     pub(crate) quiet: u8,
+}
+
+impl AgentOptions {
+    /// How many conversations there may be.
+    pub(crate) fn conversations(&self) -> NonZeroUsize {
+        let conversations = self.conversations.unwrap_or(DEFAULT_CONVERSATIONS);
+        NonZeroUsize::new(conversations.into()).unwrap_or(NonZeroUsize::MIN)
+    }
 }
 
 /// How often a registration is refreshed.

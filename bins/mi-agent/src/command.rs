@@ -1,12 +1,22 @@
-//! What a typed line means.
+//! What a typed line means: one table of commands, for reading them, for help and for completion.
 
+use std::fmt;
+
+use mi_agent_core::safe_text;
 use plumi_proto::{AddressError, MiAddress};
 
+use crate::admission::AdmissionCommand;
+
 /// A line, understood.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
-    Call(MiAddress),
+    /// `None`: whoever is in view.
+    Call(Option<MiAddress>),
     Bye,
+    Contacts,
+    Admission(AdmissionCommand),
+    Protocol,
+    Close,
     Quit,
     Help,
     /// To be sent.
@@ -16,16 +26,23 @@ pub(crate) enum Command<'a> {
 /// Why a line is none of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CommandError<'a> {
-    /// `/call` with something else than an address.
-    Address(&'a str, AddressError),
-    /// `/call` alone.
-    NoAddress,
-    /// Another word with a slash: in a conversation, something to say.
+    /// Something else than an address where there has to be one.
+    Address { verb: &'static str, text: &'a str, error: AddressError },
+    /// Nothing where there has to be an address.
+    NoAddress(&'static str),
+    /// Another word with a slash: in a conversation of line mode, something to say.
     Unknown(&'a str),
 }
 
+/// Where the user types: not every command makes sense everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Line,
+    Full,
+}
+
 impl<'a> Command<'a> {
-    pub(crate) fn parse(line: &'a str) -> Result<Self, CommandError<'a>> {
+    pub(crate) fn parse(line: &'a str, mode: Mode) -> Result<Self, CommandError<'a>> {
         if line == "EXIT" {
             return Ok(Self::Quit);
         }
@@ -34,13 +51,33 @@ impl<'a> Command<'a> {
             return Ok(Self::Say(rest));
         }
         let (word, argument) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
-        let argument = argument.trim();
-        match (word, argument) {
-            ("call", "") => Err(CommandError::NoAddress),
-            ("call", address) => {
-                address.parse().map(Self::Call).map_err(|error| CommandError::Address(address, error))
+        let Some(known) = in_mode(mode).find(|known| known.names.contains(&word)) else {
+            return Err(CommandError::Unknown(line));
+        };
+        let address = |verb, text: &'a str| {
+            text.parse::<MiAddress>().map_err(|error| CommandError::Address { verb, text, error })
+        };
+        match (known.names[0], argument.trim()) {
+            ("call", "") if mode == Mode::Line => Err(CommandError::NoAddress("call")),
+            ("call", "") => Ok(Self::Call(None)),
+            ("call", to) => address("call", to).map(Some).map(Self::Call),
+            ("block" | "allow-only", "") => Ok(Self::Admission(AdmissionCommand::Ask)),
+            ("block", whom) => {
+                address("block", whom).map(|whom| Self::Admission(AdmissionCommand::Block(whom)))
             }
-            ("bye" | "exit", "") => Ok(Self::Bye),
+            ("unblock", "") => Err(CommandError::NoAddress("unblock")),
+            ("unblock", whom) => {
+                address("unblock", whom).map(|whom| Self::Admission(AdmissionCommand::Unblock(whom)))
+            }
+            ("allow-only", "off") => Ok(Self::Admission(AdmissionCommand::AllowEverybody)),
+            ("allow-only", these) => {
+                let these = these.split_whitespace().map(|one| address("allow", one));
+                these.collect::<Result<_, _>>().map(AdmissionCommand::AllowOnly).map(Self::Admission)
+            }
+            ("bye", "") => Ok(Self::Bye),
+            ("contacts", "") => Ok(Self::Contacts),
+            ("protocol", "") => Ok(Self::Protocol),
+            ("close", "") => Ok(Self::Close),
             ("quit", "") => Ok(Self::Quit),
             ("help", "") => Ok(Self::Help),
             _ => Err(CommandError::Unknown(line)),
@@ -48,30 +85,121 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The commands, for `/help`.
-pub(crate) const HELP: [(&str, &str); 5] = [
-    ("/call ADDRESS", "call somebody"),
-    ("/bye, /exit", "end the conversation"),
-    ("/quit, EXIT", "deregister and leave"),
-    ("/help", "show this"),
-    ("//text", "say /text; in a conversation every other line is said as it stands"),
+impl fmt::Display for CommandError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { verb, text, error } => write!(f, "cannot {verb} {}: {error}", safe_text(text)),
+            Self::NoAddress(word) => write!(f, "/{word} needs an address, such as /{word} joya@cc.com"),
+            Self::Unknown(line) => write!(f, "there is no command {}; /help lists them", safe_text(line)),
+        }
+    }
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// Without the slash, the usual one first.
+    names: &'static [&'static str],
+    /// What comes behind the name, as help shows it; empty if nothing does.
+    argument: &'static str,
+    /// What it does.
+    pub(crate) meaning: &'static str,
+    full_only: bool,
+}
+
+impl Known {
+    /// Whether a name of it begins with `word`.
+    pub(crate) fn begins_with(&self, word: &str) -> bool {
+        self.names.iter().any(|name| name.starts_with(word))
+    }
+
+    /// How it is typed.
+    pub(crate) fn usage(&self) -> String {
+        let names: Vec<_> = self.names.iter().map(|name| format!("/{name}")).collect();
+        let usage = format!("{} {}", names.join(", "), self.argument);
+        usage.trim_end().to_owned()
+    }
+}
+
+/// The commands of `mode`, in the order of help.
+pub(crate) fn in_mode(mode: Mode) -> impl Iterator<Item = &'static Known> {
+    COMMANDS.iter().filter(move |known| mode == Mode::Full || !known.full_only)
+}
+
+/// What help says beside the commands.
+pub(crate) const ALSO: [(&str, &str); 2] =
+    [("EXIT", "as /quit"), ("//text", "say /text; other lines are said as they stand")];
+
+/// What `line` may become by completion, if it has the beginning of a command or of an address: whole lines, commands
+/// in the order of help, addresses in that of `addresses`.
+pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
+    let Some(rest) = line.strip_prefix('/').filter(|rest| !rest.starts_with('/')) else { return Vec::new() };
+    let Some((word, argument)) = rest.split_once(' ') else {
+        let names = COMMANDS.iter().flat_map(|known| known.names.iter().map(move |name| (known, name)));
+        let begun = names.filter(|(_, name)| name.starts_with(rest));
+        let space = |known: &Known| if known.argument.is_empty() { "" } else { " " };
+        return begun.map(|(known, name)| format!("/{name}{}", space(known))).collect();
+    };
+    let takes_address = |known: &&Known| known.names.contains(&word) && known.argument.contains("ADDRESS");
+    if !COMMANDS.iter().any(|known| takes_address(&known)) {
+        return Vec::new();
+    }
+    // Of several addresses, the last.
+    let begun = argument.rsplit(' ').next().unwrap_or(argument);
+    let before = &line[..line.len() - begun.len()];
+    let begins = |address: &&MiAddress| address.as_str().starts_with(begun);
+    addresses.iter().filter(begins).map(|address| format!("{before}{address}")).collect()
+}
+
+const COMMANDS: [Known; 10] = [
+    known(&["call"], "ADDRESS", "call somebody"),
+    known(&["bye", "exit"], "", "end the conversation"),
+    full(&["contacts"], "", "who was called and who called; Enter calls one"),
+    known(&["block"], "ADDRESS", "take no calls of somebody, who is told you are busy"),
+    known(&["unblock"], "ADDRESS", "take them again"),
+    known(&["allow-only"], "ADDRESS…", "take calls of these alone; off: of everybody"),
+    full(&["protocol"], "", "show or hide every message as it passes"),
+    full(&["close"], "", "close this tab, after /bye"),
+    known(&["help"], "", "show this"),
+    known(&["quit"], "", "deregister and leave"),
 ];
+
+const fn known(names: &'static [&'static str], argument: &'static str, meaning: &'static str) -> Known {
+    Known { names, argument, meaning, full_only: false }
+}
+
+const fn full(names: &'static [&'static str], argument: &'static str, meaning: &'static str) -> Known {
+    Known { names, argument, meaning, full_only: true }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn joya() -> MiAddress {
+        "joya@cc.com".parse().unwrap()
+    }
+
     #[test]
     fn commands_are_understood() {
-        let joya = "joya@cc.com".parse().unwrap();
+        let pere = "pere@bb.com".parse().unwrap();
         for (line, command) in [
-            ("/call joya@cc.com", Command::Call(joya)),
-            ("/call   joya@cc.com ", Command::Call(joya)),
+            ("/call joya@cc.com", Command::Call(Some(joya()))),
+            ("/call   joya@cc.com ", Command::Call(Some(joya()))),
             ("/bye", Command::Bye),
             ("/exit", Command::Bye),
             ("/quit", Command::Quit),
             ("EXIT", Command::Quit),
             ("/help", Command::Help),
+            ("/block joya@cc.com", Command::Admission(AdmissionCommand::Block(joya()))),
+            ("/block", Command::Admission(AdmissionCommand::Ask)),
+            ("/unblock joya@cc.com", Command::Admission(AdmissionCommand::Unblock(joya()))),
+            ("/allow-only", Command::Admission(AdmissionCommand::Ask)),
+            ("/allow-only off", Command::Admission(AdmissionCommand::AllowEverybody)),
+            (
+                "/allow-only joya@cc.com  pere@bb.com",
+                Command::Admission(AdmissionCommand::AllowOnly(vec![joya(), pere])),
+            ),
             ("//bye", Command::Say("/bye")),
             ("///", Command::Say("//")),
             ("hola", Command::Say("hola")),
@@ -79,22 +207,80 @@ mod tests {
             ("exit", Command::Say("exit")),
             ("", Command::Say("")),
         ] {
-            assert_eq!(Command::parse(line), Ok(command), "{line:?}");
+            assert_eq!(Command::parse(line, Mode::Line), Ok(command.clone()), "{line:?}");
+            assert_eq!(Command::parse(line, Mode::Full), Ok(command), "{line:?}");
+        }
+        for (line, command) in [
+            ("/call", Command::Call(None)),
+            ("/contacts", Command::Contacts),
+            ("/protocol", Command::Protocol),
+            ("/close", Command::Close),
+        ] {
+            assert_eq!(Command::parse(line, Mode::Full), Ok(command), "{line:?}");
         }
     }
 
     #[test]
     fn what_is_none_says_why() {
+        let no_at = |verb| CommandError::Address { verb, text: "joya", error: AddressError::NoAt };
         for (line, error) in [
-            ("/call", CommandError::NoAddress),
-            ("/call joya", CommandError::Address("joya", AddressError::NoAt)),
+            ("/call", CommandError::NoAddress("call")),
+            ("/call joya", no_at("call")),
+            ("/block joya", no_at("block")),
+            ("/unblock", CommandError::NoAddress("unblock")),
+            ("/allow-only joya@cc.com joya", no_at("allow")),
             ("/bye bye", CommandError::Unknown("/bye bye")),
             ("/dance", CommandError::Unknown("/dance")),
             ("/help me", CommandError::Unknown("/help me")),
             ("/var/log is full", CommandError::Unknown("/var/log is full")),
             ("/", CommandError::Unknown("/")),
+            // Without a screen there is nothing to show them on.
+            ("/contacts", CommandError::Unknown("/contacts")),
         ] {
-            assert_eq!(Command::parse(line), Err(error), "{line:?}");
+            assert_eq!(Command::parse(line, Mode::Line), Err(error), "{line:?}");
+        }
+        let error = Command::parse("/call jo\x1bya", Mode::Full).unwrap_err().to_string();
+        assert!(error.starts_with(r"cannot call jo\x1bya: "), "{error}");
+    }
+
+    /// Help and completion show what can be typed, and only that.
+    #[test]
+    fn the_table_is_what_is_understood() {
+        for known in in_mode(Mode::Full) {
+            for name in known.names {
+                let argument = if known.argument.is_empty() { "" } else { " joya@cc.com" };
+                let line = format!("/{name}{argument}");
+                let command = Command::parse(&line, Mode::Full);
+                assert!(!matches!(command, Err(_) | Ok(Command::Say(_))), "{line}: {command:?}");
+                let begun = &line[..3];
+                let completed = completions(begun, &[]);
+                assert!(
+                    completed.iter().any(|whole| whole.trim_end() == format!("/{name}")),
+                    "{completed:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn commands_and_addresses_are_completed() {
+        let known = [joya(), "joan@bb.com".parse().unwrap(), "pere@bb.com".parse().unwrap()];
+        for (line, completed) in [
+            ("/c", &["/call ", "/contacts", "/close"][..]),
+            ("/call", &["/call "]),
+            ("/call jo", &["/call joya@cc.com", "/call joan@bb.com"]),
+            ("/call joya@cc.com", &["/call joya@cc.com"]),
+            (
+                "/allow-only pere@bb.com jo",
+                &["/allow-only pere@bb.com joya@cc.com", "/allow-only pere@bb.com joan@bb.com"],
+            ),
+            ("/bye jo", &[]),
+            ("/dance jo", &[]),
+            ("jo", &[]),
+            ("//c", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(completions(line, &known), completed, "{line:?}");
         }
     }
 }

@@ -1,12 +1,27 @@
-//! The agent at a terminal or in a pipe.
+//! The agent on a screen, in a pipe and in scripts.
 
+mod admission;
 mod chat;
 mod cli;
-#[expect(dead_code, reason = "line mode keeps nothing")]
 mod clock;
 mod command;
 mod config;
 mod exit;
+mod full {
+    pub(crate) mod app;
+    mod editor;
+    mod job_control;
+    mod keys;
+    mod pane;
+    mod protocol;
+    pub(crate) mod run;
+    mod tab;
+    pub(crate) mod terminal;
+    #[cfg(test)]
+    mod testing;
+    pub(crate) mod theme;
+    mod view;
+}
 mod line {
     pub(crate) mod input;
     pub(crate) mod refusals;
@@ -19,13 +34,14 @@ mod prompts;
 mod settings;
 mod signals;
 mod start;
-#[expect(dead_code, reason = "line mode keeps nothing")]
 mod store {
     pub(crate) mod contacts;
     mod file;
     pub(crate) mod folder;
     pub(crate) mod history;
     mod json;
+    pub(crate) mod keeper;
+    pub(crate) mod kept;
     pub(crate) mod rules;
 }
 mod toml_text;

@@ -1,39 +1,70 @@
-//! SIGINT, SIGTERM and SIGHUP: deregister and leave.
+//! Signals that end the program: deregister and leave.
 
+use std::task::Poll;
 use std::time::Duration;
 use std::{future, io, process, thread};
 
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time;
 
 use crate::exit;
+use crate::full::terminal;
 
 /// The signals that end the program.
 #[derive(Debug)]
 pub(crate) struct Signals(mpsc::Receiver<SignalKind>);
 
+/// How a program is ended from outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ending {
+    signals: &'static [SignalKind],
+    /// The last that is done if the program does not end by itself.
+    at_last: fn(),
+}
+
+impl Ending {
+    /// Of a program that reads and prints lines.
+    pub(crate) const fn of_lines() -> Self {
+        const SIGNALS: &[SignalKind] =
+            &[SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        Self { signals: SIGNALS, at_last: || {} }
+    }
+
+    /// Of a program that has to give the terminal back: by whatever else would kill it and can be caught.
+    pub(crate) const fn of_a_screen() -> Self {
+        const SIGNALS: &[SignalKind] = &[
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::quit(),
+            SignalKind::alarm(),
+            SignalKind::user_defined1(),
+            SignalKind::user_defined2(),
+        ];
+        Self { signals: SIGNALS, at_last: terminal::restore }
+    }
+}
+
 impl Signals {
-    /// From now on they no longer kill the program. After the first one, it has [`LAST_RESORT`] to end by itself.
+    /// From now on the signals of `ending` no longer kill the program. After the first one, it has [`LAST_RESORT`] to
+    /// end by itself.
     ///
     /// A thread of its own sees to that: to write to a stdout or a log that nobody takes may hold everything else.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(ending: Ending) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, signals) = mpsc::channel(MAX_SIGNALS);
         let guard = runtime.enter();
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
+        let listen = |&kind| Ok((kind, signal(kind)?));
+        let mut listening = ending.signals.iter().map(listen).collect::<io::Result<Vec<_>>>()?;
         drop(guard);
         thread::spawn(move || {
             runtime.block_on(async {
                 let mut deadline = None;
                 loop {
                     let caught = tokio::select! {
-                        _ = interrupt.recv() => SignalKind::interrupt(),
-                        _ = terminate.recv() => SignalKind::terminate(),
-                        _ = hang_up.recv() => SignalKind::hangup(),
+                        caught = any(&mut listening) => caught,
                         () = reached(deadline) => break,
                     };
                     deadline.get_or_insert(time::Instant::now() + LAST_RESORT);
@@ -41,6 +72,7 @@ impl Signals {
                     _ = sender.try_send(caught);
                 }
             });
+            (ending.at_last)();
             // Whoever could return to main is held.
             process::exit(exit::FAILURE.into())
         });
@@ -65,6 +97,19 @@ impl Signals {
             None => future::pending().await,
         }
     }
+}
+
+/// The next of them. Cancel safe.
+async fn any(listening: &mut [(SignalKind, Signal)]) -> SignalKind {
+    future::poll_fn(|cx| {
+        for (kind, signal) in listening.iter_mut() {
+            if signal.poll_recv(cx).is_ready() {
+                return Poll::Ready(*kind);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn reached(deadline: Option<time::Instant>) {

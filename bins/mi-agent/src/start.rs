@@ -10,22 +10,27 @@ use mi_agent_core::{Agent, AgentBuilder};
 use plumi_proto::MiAddress;
 
 use crate::cli::{AgentOptions, Refresh};
-use crate::logging;
-use crate::signals::Signals;
+use crate::logging::{self, Diagnostics};
+use crate::signals::{Ending, Signals};
 
 /// Sets everything up that an agent needs, and lets `use_agent` start and use it.
+///
+/// # Errors
+/// Logs that cannot be started; what the agent needs and the system does not have.
 pub(crate) fn run(
     options: &AgentOptions,
     address: MiAddress,
+    diagnostics: Diagnostics,
+    ending: Ending,
     use_agent: impl AsyncFnOnce(AgentBuilder, &mut Signals) -> io::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
-    logging::start(options, &address)?;
+    logging::start(options, &address, diagnostics)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let code = runtime.block_on(async {
-        let mut signals = Signals::listen().context("cannot listen for signals")?;
+        let mut signals = Signals::listen(ending).context("cannot listen for signals")?;
         use_agent(builder(options, address)?, &mut signals).await.context("cannot write to stdout")
     });
     // Not to wait for a line that nobody takes.

@@ -12,6 +12,7 @@ use super::screen::Screen;
 use super::session::Session;
 use crate::exit;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
+use crate::store::kept::Kept;
 
 /// Registers the user and runs the session.
 ///
@@ -21,6 +22,7 @@ pub(crate) async fn run(
     builder: AgentBuilder,
     signals: &mut Signals,
     address: MiAddress,
+    kept: Kept,
     hints: bool,
 ) -> io::Result<ExitCode> {
     let mut screen = Screen::new(stdout());
@@ -31,8 +33,14 @@ pub(crate) async fn run(
             () = signals.next() => return Ok(ExitCode::from(exit::FAILURE)),
         }
     }
+    for trouble in &kept.troubles {
+        screen.failure(format_args!("{trouble}")).await?;
+    }
+    let builder = builder.admission(kept.admission.clone());
     match builder.start_unless(signals.next(), HURRY).await {
-        Ok((agent, events)) => Session::new(agent, events, Input::start(), screen).run(signals, hints).await,
+        Ok((agent, events)) => {
+            Session::new(agent, events, Input::start(), screen, kept).run(signals, hints).await
+        }
         Err(error) => {
             let failure = format!("cannot register {address}: {error}");
             if matches!(error, StartError::Interrupted) {

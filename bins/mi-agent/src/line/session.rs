@@ -17,9 +17,12 @@ use tokio::time;
 use super::input::Input;
 use super::refusals::Refusals;
 use super::screen::Screen;
-use crate::command::{Command, CommandError, HELP};
+use crate::admission::AdmissionCommand;
+use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::exit;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
+use crate::store::keeper::Told;
+use crate::store::kept::Kept;
 
 /// A running agent and the user who types.
 pub(crate) struct Session<W> {
@@ -31,6 +34,7 @@ pub(crate) struct Session<W> {
     saying: Option<BoxFuture<'static, Result<(), SendError>>>,
     talk: Option<Talk>,
     refusals: Refusals,
+    kept: Kept,
 }
 
 struct Talk {
@@ -43,9 +47,9 @@ struct Talk {
 }
 
 impl<W: AsyncWrite + Unpin> Session<W> {
-    pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>) -> Self {
+    pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>, kept: Kept) -> Self {
         let refusals = Refusals::default();
-        Self { agent, events, input, screen, calling: None, saying: None, talk: None, refusals }
+        Self { agent, events, input, screen, calling: None, saying: None, talk: None, refusals, kept }
     }
 
     /// Runs until the user leaves, then deregisters. A signal while that takes its time hurries, and then Ctrl-C
@@ -85,6 +89,9 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                 heard = heard(&mut self.talk) => self.heard(heard).await?,
                 (to, called) = outcome(&mut self.calling) => self.called(to, called).await?,
                 said = outcome(&mut self.saying) => self.said(said).await?,
+                told = self.kept.keeper.told() => if let Told::Trouble(trouble) = told {
+                    self.screen.failure(format_args!("{trouble}")).await?;
+                },
                 line = self.input.next(), if takes_input => match line {
                     Some(line) => if self.typed(&line).await? { return Ok(()) },
                     None => return Ok(()),
@@ -95,12 +102,12 @@ impl<W: AsyncWrite + Unpin> Session<W> {
 
     /// `true`: the user wants to leave.
     async fn typed(&mut self, line: &str) -> io::Result<bool> {
-        match Command::parse(line) {
+        match Command::parse(line, Mode::Line) {
             Ok(Command::Quit) => return Ok(true),
             Ok(Command::Call(_)) if self.talk.is_some() => {
                 self.screen.failure(format_args!("you are in a conversation; /bye ends it")).await?;
             }
-            Ok(Command::Call(to)) => {
+            Ok(Command::Call(Some(to))) => {
                 self.screen.news(format_args!("calling {to}")).await?;
                 let agent = self.agent.clone();
                 self.calling = Some(Box::pin(async move { (to, agent.call(&to).await) }));
@@ -110,10 +117,13 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                 None => self.screen.failure(format_args!("you are in no conversation")).await?,
             },
             Ok(Command::Help) => {
-                for (command, meaning) in HELP {
-                    self.screen.news(format_args!("{command:<16} {meaning}")).await?;
+                let commands = in_mode(Mode::Line).map(|known| (known.usage(), known.meaning));
+                let also = ALSO.iter().map(|(typed, meaning)| ((*typed).to_owned(), *meaning));
+                for (typed, meaning) in commands.chain(also) {
+                    self.screen.news(format_args!("{typed:<20} {meaning}")).await?;
                 }
             }
+            Ok(Command::Admission(command)) => self.admit(command).await?,
             // What is no command is said as it stands: a script must not lose a line that begins with a path.
             Ok(Command::Say(text)) | Err(CommandError::Unknown(text)) if self.talk.is_some() => {
                 self.say(text);
@@ -126,19 +136,29 @@ impl<W: AsyncWrite + Unpin> Session<W> {
                     ))
                     .await?;
             }
-            Err(CommandError::NoAddress) => {
-                self.screen
-                    .failure(format_args!("/call needs an address, such as /call joya@cc.com"))
-                    .await?;
-            }
-            Err(CommandError::Address(text, error)) => {
-                self.screen.failure(format_args!("cannot call {text}: {error}")).await?;
-            }
-            Err(CommandError::Unknown(text)) => {
-                self.screen.failure(format_args!("there is no command {text}; /help lists them")).await?;
-            }
+            // On a screen they are more; they are never read here.
+            Ok(Command::Call(None) | Command::Contacts | Command::Protocol | Command::Close) => {}
+            Err(error) => self.screen.failure(format_args!("{error}")).await?,
         }
         Ok(false)
+    }
+
+    /// Changes whose calls are taken, and keeps that.
+    async fn admit(&mut self, command: AdmissionCommand) -> io::Result<()> {
+        let Kept { admission, keeper, .. } = &mut self.kept;
+        let before = admission.clone();
+        match command.carry_out(admission) {
+            Ok(words) => {
+                if *admission != before {
+                    self.agent.set_admission(admission.clone());
+                    if let Err(trouble) = keeper.save_admission(admission.clone()) {
+                        self.screen.failure(format_args!("{trouble}")).await?;
+                    }
+                }
+                self.screen.news(format_args!("{words}")).await
+            }
+            Err(error) => self.screen.failure(format_args!("{error}")).await,
+        }
     }
 
     fn say(&mut self, text: &str) {

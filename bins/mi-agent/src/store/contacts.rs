@@ -16,12 +16,12 @@ use super::file;
 use super::folder::DataFolder;
 use super::json::{as_text, in_a_line};
 
-/// Who was called and who called.
-#[derive(Debug)]
+/// Who was called and who called. By default nobody, and nobody knows where to keep them.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Contacts {
     /// Most recent first.
     contacts: Vec<Contact>,
-    path: PathBuf,
+    path: Option<PathBuf>,
     /// A file is there that could be neither read nor put aside.
     is_in_the_way: bool,
 }
@@ -37,7 +37,7 @@ impl Contacts {
         match read {
             Ok(mut contacts) => {
                 contacts.truncate(MAX_CONTACTS);
-                (Self { contacts, path, is_in_the_way: false }, None)
+                (Self { contacts, path: Some(path), is_in_the_way: false }, None)
             }
             Err(error) => {
                 let aside = file::put_aside(&path);
@@ -50,7 +50,7 @@ impl Contacts {
                 let reason = error.to_string();
                 let reason = safe_text(&reason);
                 let why = format!("cannot read the contacts {}: {reason}; {becomes}", path.display());
-                (Self { contacts: Vec::new(), path, is_in_the_way }, Some(why))
+                (Self { contacts: Vec::new(), path: Some(path), is_in_the_way }, Some(why))
             }
         }
     }
@@ -79,8 +79,9 @@ impl Contacts {
         if self.is_in_the_way {
             return Err(io::Error::other("the contacts that could not be read are still there"));
         }
+        let path = self.path.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let contacts = self.contacts.iter().map(in_a_line).collect::<io::Result<Vec<_>>>()?;
-        file::replace(&self.path, format!("[\n{}\n]\n", contacts.join(",\n")).as_bytes())
+        file::replace(path, format!("[\n{}\n]\n", contacts.join(",\n")).as_bytes())
     }
 }
 
@@ -120,7 +121,8 @@ mod tests {
 
     fn folder() -> (tempfile::TempDir, DataFolder) {
         let data = tempfile::tempdir().unwrap();
-        let folder = DataFolder::open_in(data.path(), &"laura@bb.com".parse().unwrap()).unwrap();
+        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        super::super::folder::make(&folder.file("")).unwrap();
         (data, folder)
     }
 

@@ -8,6 +8,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::folder;
+
 /// Reads the file at `path`, which may have `max` bytes. `None`: there is none.
 ///
 /// # Errors
@@ -50,12 +52,13 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes the file at `path` anew, whole and durably, for the user alone.
+/// Writes the file at `path` anew, whole and durably, for the user alone; its folder too, if there is none.
 ///
 /// # Errors
 /// Those of the operating system; the old one is as it was, unless the disk fails at the very end.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
+    folder::make(folder)?;
     // Its mode is 600. It is removed if it does not get its place.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(contents)?;

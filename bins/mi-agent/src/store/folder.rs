@@ -16,26 +16,19 @@ use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use plumi_proto::MiAddress;
 
-/// The folder of a user, which is there.
+/// The folder of a user. It is made when the first file is written into it.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFolder(PathBuf);
 
 impl DataFolder {
-    /// The folder of the user with the address `own`; made if it is not there.
-    ///
-    /// # Errors
-    /// Nobody knows where the user's data are; those of the operating system.
-    pub(crate) fn open(own: &MiAddress) -> io::Result<Self> {
-        let folders = Xdg::new()
-            .map_err(|_| io::Error::new(io::ErrorKind::NotFound, "cannot tell where data are; set HOME"))?;
-        Self::open_in(&folders.data_dir(), own)
+    /// The folder of the user with the address `own`. `None`: nobody knows where the user's data are.
+    pub(crate) fn of(own: &MiAddress) -> Option<Self> {
+        Xdg::new().ok().map(|folders| Self::in_data(&folders.data_dir(), own))
     }
 
-    /// [`DataFolder::open`] with the user's data in `data`.
-    pub(super) fn open_in(data: &Path, own: &MiAddress) -> io::Result<Self> {
-        let folder = data.join("mi-agent").join(safe_name(own));
-        make(&folder)?;
-        Ok(Self(folder))
+    /// [`DataFolder::of`] with the user's data in `data`.
+    pub(super) fn in_data(data: &Path, own: &MiAddress) -> Self {
+        Self(data.join("mi-agent").join(safe_name(own)))
     }
 
     /// Where the file or folder `name` in it is, or would be.
@@ -136,14 +129,15 @@ mod tests {
     #[test]
     fn the_folder_is_made_for_its_user_alone() {
         let data = tempfile::tempdir().unwrap();
-        let laura = "laura@bb.com".parse().unwrap();
+        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        let path = data.path().join("mi-agent/laura@bb.com");
+        assert_eq!(folder.file("x"), path.join("x"));
+        assert!(!path.exists(), "there is nothing to be kept yet");
         for _ in 0..2 {
-            let folder = DataFolder::open_in(data.path(), &laura).unwrap();
-            let path = data.path().join("mi-agent/laura@bb.com");
-            assert_eq!(folder.file("x"), path.join("x"));
+            make(&path).unwrap();
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o700);
         }
         fs::write(data.path().join("mi-agent/joya@cc.com"), "").unwrap();
-        DataFolder::open_in(data.path(), &"joya@cc.com".parse().unwrap()).unwrap_err();
+        make(&data.path().join("mi-agent/joya@cc.com")).unwrap_err();
     }
 }

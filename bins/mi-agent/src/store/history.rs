@@ -31,13 +31,8 @@ pub(crate) struct History {
 
 impl History {
     /// What was said, of the user whose `folder` it is.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub(crate) fn open(folder: &DataFolder) -> io::Result<Self> {
-        let folder = folder.file("history");
-        folder::make(&folder)?;
-        Ok(Self { folder })
+    pub(crate) fn of(folder: &DataFolder) -> Self {
+        Self { folder: folder.file("history") }
     }
 
     /// Writes down what was said in a conversation with `peer`, in one write.
@@ -50,6 +45,7 @@ impl History {
         if line.len() as u64 > MAX_FILE {
             return Err(file::too_large(MAX_FILE));
         }
+        folder::make(&self.folder)?;
         let (mut file, mut length) = for_appending(&path)?;
         // One more for the end of a line that has none.
         if length + 1 + line.len() as u64 > MAX_FILE {
@@ -170,8 +166,9 @@ mod tests {
     impl Talks {
         fn new() -> Self {
             let data = tempfile::tempdir().unwrap();
-            let folder = DataFolder::open_in(data.path(), &"laura@bb.com".parse().unwrap()).unwrap();
-            let history = History::open(&folder).unwrap();
+            let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+            let history = History::of(&folder);
+            folder::make(&folder.file("history")).unwrap();
             Self {
                 history,
                 joya: "joya@cc.com".parse().unwrap(),

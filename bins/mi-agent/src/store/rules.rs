@@ -1,11 +1,11 @@
 //! Who may call, in `rules.toml`, which can be edited by hand while no agent of the user runs.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use mi_agent_core::Admission;
 use plumi_proto::MiAddress;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
@@ -13,53 +13,51 @@ use super::file;
 use super::folder::DataFolder;
 use crate::toml_text::{self, quoted};
 
-/// Who may call.
+/// Where it is kept who may call.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// They may not.
-    pub(crate) blocked: HashSet<MiAddress>,
-    /// If there are any, nobody else may; if there is an empty set, nobody.
-    pub(crate) allow_only: Option<HashSet<MiAddress>>,
     path: PathBuf,
     /// The file as it was read or written last.
     known: Option<Vec<u8>>,
 }
 
 impl Rules {
-    /// The rules in `folder`; without a file everybody may call.
+    /// The rules in `folder`, and what they say; without a file everybody may call.
     ///
     /// # Errors
     /// A file that cannot be read, or that is wrong and where: whoever is blocked there must not be let in.
-    pub(crate) fn load(folder: &DataFolder) -> anyhow::Result<Self> {
+    pub(crate) fn load(folder: &DataFolder) -> anyhow::Result<(Self, Admission)> {
         let path = folder.file("rules.toml");
         let unread = || format!("cannot read the rules {}", path.display());
         let known = file::read(&path, MAX_FILE).with_context(unread)?;
         let text = str::from_utf8(known.as_deref().unwrap_or_default()).with_context(unread)?;
-        let Keys { blocked, allow_only } =
-            toml_text::parse(text).with_context(|| format!("the rules {} are wrong", path.display()))?;
-        let set = |addresses: Vec<Address>| addresses.into_iter().map(|Address(address)| address).collect();
-        Ok(Self { blocked: set(blocked), allow_only: allow_only.map(set), path, known })
+        let wrong = || format!("the rules {} are wrong", path.display());
+        let Keys { blocked, allow_only } = toml_text::parse(text).with_context(wrong)?;
+        let mut admission = Admission::default();
+        for Address(address) in blocked {
+            admission.block(address).with_context(wrong)?;
+        }
+        if let Some(allowed) = allow_only {
+            admission.allow_only(allowed.into_iter().map(|Address(address)| address)).with_context(wrong)?;
+        }
+        Ok((Self { path, known }, admission))
     }
 
-    /// Writes them to the disk.
+    /// Writes to the disk who may call.
     ///
     /// # Errors
-    /// Those of the operating system; a file that was changed by somebody else since, which stays as it is; more
-    /// addresses than can be read again.
-    pub(crate) fn save(&mut self) -> io::Result<()> {
+    /// Those of the operating system; a file that was changed by somebody else since, which stays as it is.
+    pub(crate) fn save(&mut self, admission: &Admission) -> io::Result<()> {
         if file::read(&self.path, MAX_FILE)? != self.known {
             let name = self.path.display();
             return Err(io::Error::other(format!(
                 "{name} was changed meanwhile; start again to take that over"
             )));
         }
-        let mut text = format!("{COMMENT}blocked = {}\n", list(&self.blocked));
-        match &self.allow_only {
+        let mut text = format!("{COMMENT}blocked = {}\n", list(admission.blocked()));
+        match admission.allowed() {
             Some(allowed) => text += &format!("{ALLOW_ONLY}allow-only = {}\n", list(allowed)),
             None => text += &format!("{ALLOW_ONLY}# allow-only = []\n"),
-        }
-        if text.len() as u64 > MAX_FILE {
-            return Err(file::too_large(MAX_FILE));
         }
         file::replace(&self.path, text.as_bytes())?;
         self.known = Some(text.into_bytes());
@@ -100,8 +98,8 @@ impl Visitor<'_> for AddressVisitor {
 }
 
 /// `addresses` in TOML, one a line, in the order of their texts.
-fn list(addresses: &HashSet<MiAddress>) -> String {
-    let mut texts: Vec<_> = addresses.iter().map(|address| quoted(address.as_str())).collect();
+fn list(addresses: impl Iterator<Item = MiAddress>) -> String {
+    let mut texts: Vec<_> = addresses.map(|address| quoted(address.as_str())).collect();
     texts.sort_unstable();
     if texts.is_empty() { "[]".into() } else { format!("[\n    {},\n]", texts.join(",\n    ")) }
 }
@@ -111,7 +109,7 @@ const COMMENT: &str = "# Who may call. It can be edited while mi-agent does not 
 
 const ALLOW_ONLY: &str = "\n# If it is set, whoever is not in it is told the same.\n";
 
-/// The most bytes of a file: thousands of addresses.
+/// The most bytes of a file: many times what an [`Admission`] has room for.
 const MAX_FILE: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -123,36 +121,38 @@ mod tests {
 
     fn folder() -> (tempfile::TempDir, DataFolder, PathBuf) {
         let data = tempfile::tempdir().unwrap();
-        let folder = DataFolder::open_in(data.path(), &"laura@bb.com".parse().unwrap()).unwrap();
+        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
         let path = folder.file("rules.toml");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         (data, folder, path)
     }
 
-    fn set(addresses: &[&str]) -> HashSet<MiAddress> {
-        addresses.iter().map(|address| address.parse().unwrap()).collect()
+    fn admission(blocked: &[&str], allowed: Option<&[&str]>) -> Admission {
+        let mut admission = Admission::default();
+        blocked.iter().for_each(|whom| _ = admission.block(whom.parse().unwrap()).unwrap());
+        if let Some(allowed) = allowed {
+            admission.allow_only(allowed.iter().map(|whom| whom.parse().unwrap())).unwrap();
+        }
+        admission
     }
 
     #[test]
     fn rules_are_there_again() {
         let (_data, folder, path) = folder();
-        let mut rules = Rules::load(&folder).unwrap();
-        assert!(rules.blocked.is_empty() && rules.allow_only.is_none());
-        rules.save().unwrap();
-        for (blocked, allow_only) in [
-            (&["joya@cc.com", "\"\\@x"][..], None),
+        let (mut rules, none) = Rules::load(&folder).unwrap();
+        assert_eq!(none, Admission::default());
+        for (blocked, allowed) in [
+            (&[][..], None),
+            (&["joya@cc.com", "\"\\@x"], None),
             (&["núria@bb.com"], Some(&[][..])),
             (&[], Some(&["joya@cc.com", "pere@bb.com"][..])),
         ] {
-            rules.blocked = set(blocked);
-            rules.allow_only = allow_only.map(set);
-            rules.save().unwrap();
-            let again = Rules::load(&folder).unwrap();
-            assert_eq!((&again.blocked, &again.allow_only), (&rules.blocked, &rules.allow_only));
+            let admission = admission(blocked, allowed);
+            rules.save(&admission).unwrap();
+            assert_eq!(Rules::load(&folder).unwrap().1, admission);
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         }
-        rules.blocked = set(&["joya@cc.com", "Aina@cc.com"]);
-        rules.allow_only = None;
-        rules.save().unwrap();
+        rules.save(&admission(&["joya@cc.com", "Aina@cc.com"], None)).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("\nblocked = [\n    \"Aina@cc.com\",\n    \"joya@cc.com\",\n]\n"), "{text}");
         assert!(text.ends_with("\n# allow-only = []\n"), "{text}");
@@ -162,9 +162,7 @@ mod tests {
     fn who_is_blocked_is_so_however_the_address_is_written() {
         let (_data, folder, path) = folder();
         fs::write(&path, "blocked = ['joya@CC.com.', 'joya@cc.com']\n").unwrap();
-        let rules = Rules::load(&folder).unwrap();
-        assert_eq!(rules.blocked.len(), 1);
-        assert!(rules.blocked.contains(&"joya@cc.com".parse().unwrap()) && rules.allow_only.is_none());
+        assert_eq!(Rules::load(&folder).unwrap().1, admission(&["joya@cc.com"], None));
     }
 
     #[test]
@@ -201,28 +199,18 @@ mod tests {
     #[test]
     fn what_was_edited_meanwhile_is_not_written_over() {
         let (_data, folder, path) = folder();
-        let mut rules = Rules::load(&folder).unwrap();
+        let (mut rules, _) = Rules::load(&folder).unwrap();
         fs::write(&path, "blocked = ['joya@cc.com']").unwrap();
-        rules.blocked = set(&["pere@bb.com"]);
-        let error = rules.save().unwrap_err().to_string();
+        let error = rules.save(&admission(&["pere@bb.com"], None)).unwrap_err().to_string();
         assert!(
             error.ends_with("rules.toml was changed meanwhile; start again to take that over"),
             "{error}"
         );
-        let mut rules = Rules::load(&folder).unwrap();
-        assert_eq!(rules.blocked, set(&["joya@cc.com"]));
-        rules.save().unwrap();
+        let (mut rules, joya) = Rules::load(&folder).unwrap();
+        assert_eq!(joya, admission(&["joya@cc.com"], None));
+        rules.save(&joya).unwrap();
         fs::remove_file(&path).unwrap();
-        rules.save().unwrap_err();
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn no_more_is_written_than_can_be_read() {
-        let (_data, folder, path) = folder();
-        let mut rules = Rules::load(&folder).unwrap();
-        rules.blocked = (0..30_000).map(|n| format!("{n:028}@cc.com").parse().unwrap()).collect();
-        assert_eq!(rules.save().unwrap_err().to_string(), "it is larger than 1048576 bytes");
+        rules.save(&joya).unwrap_err();
         assert!(!path.exists());
     }
 }

@@ -1,0 +1,245 @@
+//! What happened without the user's doing.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use mi_agent_core::{
+    ConversationError, ConversationId, Heard, Passed, Peer, PeerText, Refusal, SayError, safe_text,
+};
+use plumi_proto::{MiAddress, MiSocketAddress};
+
+use super::{App, Effect, Overlay, Registration};
+use crate::full::pane::{Entry, Kind};
+use crate::full::tab::{About, Tab, Talk};
+use crate::store::contacts::Way;
+use crate::store::history;
+
+impl App {
+    /// The agent begins to register.
+    pub(crate) fn registering(&mut self, now: Timestamp) {
+        let own = self.own;
+        self.tabs[0].news(now, &format!("registering {own}"));
+    }
+
+    /// The user is registered for the first time.
+    pub(crate) fn registered(
+        &mut self,
+        now: Timestamp,
+        node: std::net::SocketAddrV4,
+        listening: MiSocketAddress,
+    ) {
+        self.registration = Registration::Registered { node };
+        let own = self.own;
+        let agent = &mut self.tabs[0];
+        agent.news(now, &format!("registered {own} at node {node}"));
+        agent.news(now, &format!("listening for conversations on {listening}"));
+        for hint in FIRST_HINTS {
+            agent.news(now, hint);
+        }
+    }
+
+    /// Others may not find the user any more.
+    pub(crate) fn registration_lost(&mut self, now: Timestamp, reason: &str) {
+        self.registration = Registration::Lost(safe_text(reason).into_owned());
+        self.tell(0, |tab| tab.failure(now, &format!("registration lost: {reason}")));
+    }
+
+    /// They do again.
+    pub(crate) fn registration_regained(&mut self, now: Timestamp, node: std::net::SocketAddrV4) {
+        self.registration = Registration::Registered { node };
+        let own = self.own;
+        self.tell(0, |tab| tab.news(now, &format!("registered {own} again at node {node}")));
+    }
+
+    /// The agent ends.
+    pub(crate) fn leaving(&mut self) {
+        self.registration = Registration::Leaving;
+    }
+
+    /// A conversation has begun.
+    pub(crate) fn begun(&mut self, now: Timestamp, id: ConversationId, peer: Peer, way: Way) {
+        let about = match peer.address {
+            Some(address) => About::Contact(address),
+            None => About::Stranger(peer.nickname.to_string()),
+        };
+        let calling = |tab: &Tab| tab.about == about && matches!(tab.talk, Talk::Calling);
+        let at = match way {
+            Way::Called => self.tabs.iter().position(calling),
+            Way::CalledBy => None,
+        };
+        let at = at.unwrap_or_else(|| self.tab_about(&about));
+        let address = peer.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
+        let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
+        if let Some(address) = peer.address {
+            self.contacts.met(address, Some(peer.nickname.raw()), way, now);
+            self.effects.push_back(Effect::SaveContacts(self.contacts.clone()));
+        }
+        self.tabs[at].talk = Talk::Open { id, peer, waiting: 0, is_ending: false, is_lost: false };
+        if way == Way::CalledBy {
+            // Who types is not disturbed, and who waits need not look for the tab.
+            if self.current == 0 && self.tab().editor.is_empty() && self.overlay.is_none() {
+                self.show(at);
+            }
+            self.ring(now);
+        }
+        self.tell(at, |tab| tab.news(now, &news));
+    }
+
+    /// There is no conversation with who was called, and whether there is such a user at all.
+    pub(crate) fn not_reached(&mut self, now: Timestamp, to: MiAddress, reason: &str, exists: bool) {
+        let calling = |tab: &Tab| tab.address() == Some(to) && matches!(tab.talk, Talk::Calling);
+        if let Some(at) = self.tabs.iter().position(calling) {
+            self.tabs[at].talk = Talk::None;
+            if exists {
+                self.contacts.met(to, None, Way::Called, now);
+                self.effects.push_back(Effect::SaveContacts(self.contacts.clone()));
+            }
+            self.tell(at, |tab| tab.failure(now, &format!("cannot reach {to}: {reason}")));
+        }
+    }
+
+    /// The peer said something, or the conversation is over.
+    pub(crate) fn heard(&mut self, now: Timestamp, id: ConversationId, heard: Heard) {
+        let Some(at) = self.tab_of(id) else { return };
+        let Talk::Open { peer, is_lost, .. } = &mut self.tabs[at].talk else { return };
+        let nickname = peer.nickname.clone();
+        match heard {
+            Heard::Line(text) => {
+                self.remember(at, now, history::Way::Received, &nickname, text.raw());
+                let entry = Entry { at: now, kind: Kind::Peer(nickname.to_string()), text: text.to_string() };
+                self.tell(at, |tab| tab.pane.push(entry));
+                self.ring(now);
+            }
+            Heard::Trouble(error) => {
+                *is_lost |= matches!(error, ConversationError::Lost(_));
+                self.tell(at, |tab| tab.failure(now, &format!("conversation with {nickname}: {error}")));
+            }
+            Heard::Ended { unsaid } => {
+                let was_lost = *is_lost;
+                self.tabs[at].talk = Talk::None;
+                if matches!(&self.overlay, Some(Overlay::Paste { id: of, .. }) if *of == id) {
+                    self.overlay = None;
+                }
+                if unsaid > 0 {
+                    self.tell(at, |tab| tab.failure(now, &format!("{unsaid} lines were not sent")));
+                }
+                let hint = if self.tabs[at].address().is_some() {
+                    "; /call calls again, /close closes the tab"
+                } else {
+                    "; /close closes the tab"
+                };
+                let ended = if was_lost { "the conversation is over" } else { "ended" };
+                let news = if was_lost {
+                    format!("{ended}{hint}")
+                } else {
+                    format!("conversation with {nickname} {ended}{hint}")
+                };
+                self.tell(at, |tab| tab.news(now, &news));
+            }
+            _ => {}
+        }
+    }
+
+    /// What the user said is on its way.
+    pub(crate) fn said(&mut self, now: Timestamp, id: ConversationId, text: &str) {
+        let Some(at) = self.tab_of(id) else { return };
+        let nickname = PeerText::new(self.nickname.clone());
+        self.remember(at, now, history::Way::Sent, &nickname, text);
+        let (kind, text) = (Kind::Own(self.nickname.clone()), safe_text(text).into_owned());
+        self.tabs[at].pane.push(Entry { at: now, kind, text });
+    }
+
+    /// It is not, and why.
+    pub(crate) fn not_said(&mut self, now: Timestamp, id: ConversationId, text: &str, error: &SayError) {
+        let Some(at) = self.tab_of(id) else { return };
+        self.tabs[at].failure(now, &format!("not sent, {error}: {text}"));
+    }
+
+    /// So many lines are yet to be sent.
+    pub(crate) fn set_waiting(&mut self, id: ConversationId, count: usize) {
+        if let Some(at) = self.tab_of(id)
+            && let Talk::Open { waiting, .. } = &mut self.tabs[at].talk
+        {
+            *waiting = count;
+        }
+    }
+
+    /// Somebody called and was turned away.
+    pub(crate) fn refused(
+        &mut self,
+        now: Timestamp,
+        nickname: &PeerText,
+        address: Option<MiAddress>,
+        remote: SocketAddr,
+        reason: Refusal,
+    ) {
+        let address = address.map_or_else(|| "?".to_owned(), |address| address.to_string());
+        let news = format!("{nickname} ({address}) at {remote} called and was refused: {reason}");
+        self.tell(0, |tab| tab.news(now, &news));
+    }
+
+    /// Somebody asked where the user is, and was told busy.
+    pub(crate) fn missed(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
+        self.tell(0, |tab| tab.news(now, &format!("{from} wanted to call and was refused: {reason}")));
+    }
+
+    /// A message passed.
+    pub(crate) fn passed(&mut self, now: Timestamp, passed: &Passed) {
+        self.protocol.passed(now, passed);
+    }
+
+    /// What was said in earlier conversations, the oldest first.
+    pub(crate) fn recalled(&mut self, peer: MiAddress, entries: Vec<history::Entry>) {
+        let Some(at) = self.tabs.iter().rposition(|tab| tab.address() == Some(peer)) else { return };
+        let earlier = entries.into_iter().map(|entry| Entry {
+            at: entry.at,
+            kind: Kind::Earlier(safe_text(&entry.nick).into_owned()),
+            text: safe_text(&entry.text).into_owned(),
+        });
+        self.tabs[at].pane.prepend(earlier);
+    }
+
+    /// Something that is not about a conversation went wrong.
+    pub(crate) fn trouble(&mut self, now: Timestamp, text: &str) {
+        self.tell(0, |tab| tab.failure(now, text));
+    }
+
+    /// Something comes to a tab, where it is unread unless the tab is in view.
+    fn tell(&mut self, at: usize, tell: impl FnOnce(&mut Tab)) {
+        let is_in_view = at == self.current;
+        let tab = &mut self.tabs[at];
+        tell(tab);
+        if !is_in_view {
+            tab.unread += 1;
+        }
+    }
+
+    fn tab_of(&self, id: ConversationId) -> Option<usize> {
+        self.tabs.iter().position(|tab| tab.id() == Some(id))
+    }
+
+    fn remember(&mut self, at: usize, now: Timestamp, way: history::Way, nick: &PeerText, text: &str) {
+        if let (Some(peer), true) = (self.tabs[at].address(), self.keeps_history) {
+            let entry = history::Entry { at: now, way, nick: nick.raw().into(), text: text.into() };
+            self.effects.push_back(Effect::Remember { peer, entry });
+        }
+    }
+
+    fn ring(&mut self, now: Timestamp) {
+        let rang = self.rung.is_some_and(|rung| now.duration_since(rung) < BELL_PAUSE);
+        if self.rings_bell && !self.is_focused && !rang {
+            self.rung = Some(now);
+            self.effects.push_back(Effect::Bell);
+        }
+    }
+}
+
+/// What a new user needs to know.
+const FIRST_HINTS: [&str; 3] = [
+    "type /call and an address, such as /call joya@cc.com, to call somebody",
+    "or wait to be called: calls are taken by themselves, and get a tab of their own",
+    "F1 commands and keys · F2 the protocol · F3 contacts · /quit leaves",
+];
+
+/// Between two bells: more are no use to anybody.
+const BELL_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);

@@ -1,0 +1,174 @@
+//! Keys, the wheel and what is pasted.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
+use jiff::Timestamp;
+
+use super::{App, Effect, Overlay};
+use crate::full::tab::Talk;
+
+impl App {
+    /// A key was pressed.
+    pub(crate) fn key(&mut self, now: Timestamp, key: KeyEvent) {
+        if key.kind == KeyEventKind::Release {
+            return;
+        }
+        if self.overlay.is_some() && self.overlay_key(now, key) {
+            return;
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
+        match key.code {
+            KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
+            KeyCode::F(2) => self.protocol.is_open = !self.protocol.is_open,
+            KeyCode::F(3) => self.overlay = Some(Overlay::Contacts(0)),
+            KeyCode::Enter => self.enter(now),
+            KeyCode::Tab => self.complete(false),
+            KeyCode::BackTab => self.complete(true),
+            KeyCode::Up => self.editor().earlier(),
+            KeyCode::Down => self.editor().later(),
+            KeyCode::PageUp if alt => self.protocol.pane.scroll(self.protocol.pane.page()),
+            KeyCode::PageDown if alt => self.protocol.pane.scroll(-self.protocol.pane.page()),
+            KeyCode::PageUp => self.scroll_page(1),
+            KeyCode::PageDown => self.scroll_page(-1),
+            KeyCode::Home if control => self.tab_mut().pane.go_to_start(),
+            KeyCode::End if control => self.tab_mut().pane.go_to_end(),
+            KeyCode::Esc => {
+                self.tab_mut().pane.go_to_end();
+                self.protocol.pane.go_to_end();
+            }
+            KeyCode::Char('n') if control => self.show((self.current + 1) % self.tabs.len()),
+            KeyCode::Char('p') if control => {
+                self.show((self.current + self.tabs.len() - 1) % self.tabs.len());
+            }
+            KeyCode::Char(digit @ '1'..='9') if alt => {
+                let at = digit as usize - '1' as usize;
+                if at < self.tabs.len() {
+                    self.show(at);
+                }
+            }
+            // As a shell does it.
+            KeyCode::Char('c') if control && !self.tab().editor.is_empty() => self.editor().clear(),
+            KeyCode::Char('c') if control => self.effects.push_back(Effect::Quit { in_a_hurry: true }),
+            KeyCode::Char('d') if control && self.tab().editor.is_empty() => {
+                self.effects.push_back(Effect::Quit { in_a_hurry: false });
+            }
+            KeyCode::Char('d') if control => {
+                self.editor().key(KeyEvent::new(KeyCode::Delete, KeyModifiers::NONE));
+            }
+            KeyCode::Char('l') if control => self.effects.push_back(Effect::Redraw),
+            KeyCode::Char('z') if control => self.effects.push_back(Effect::Suspend),
+            _ => {
+                self.editor().key(key);
+            }
+        }
+    }
+
+    /// The wheel was turned.
+    pub(crate) fn mouse(&mut self, event: MouseEvent) {
+        let up = match event.kind {
+            MouseEventKind::ScrollUp => 1,
+            MouseEventKind::ScrollDown => -1,
+            _ => return,
+        };
+        match &mut self.overlay {
+            Some(Overlay::Help(row)) => *row = row.saturating_add_signed(-up),
+            Some(Overlay::Contacts(chosen)) => {
+                let last = self.contacts.iter().count().saturating_sub(1);
+                *chosen = chosen.saturating_add_signed(isize::from(-up)).min(last);
+            }
+            Some(Overlay::Paste { .. }) => {}
+            None if self.protocol_top.is_some_and(|top| event.row >= top) => {
+                self.protocol.pane.scroll(isize::from(up) * WHEEL);
+            }
+            None => self.tab_mut().pane.scroll(isize::from(up) * WHEEL),
+        }
+    }
+
+    /// Something was pasted: a line goes to where the cursor is, of several it is asked first.
+    pub(crate) fn paste(&mut self, now: Timestamp, text: &str) {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let lines: Vec<_> = text.trim_end_matches('\n').split('\n').map(str::to_owned).collect();
+        if let [line] = &lines[..] {
+            self.overlay = None;
+            return self.editor().insert(line);
+        }
+        match self.tab().talk {
+            Talk::Open { id, is_ending: false, .. } if lines.len() <= MAX_PASTED => {
+                self.overlay = Some(Overlay::Paste { id, lines });
+            }
+            Talk::Open { .. } => {
+                let count = lines.len();
+                let reason = format!("{count} lines were pasted and not sent: {MAX_PASTED} are the most");
+                self.tab_mut().failure(now, &reason);
+            }
+            _ => {
+                let reason =
+                    "several lines were pasted, but you are in no conversation; /call ADDRESS starts one";
+                self.tab_mut().failure(now, reason);
+            }
+        }
+    }
+
+    /// The terminal got the focus, or lost it.
+    pub(crate) fn focus(&mut self, is_focused: bool) {
+        self.is_focused = is_focused;
+    }
+
+    fn scroll_page(&mut self, up: isize) {
+        let pane = &mut self.tab_mut().pane;
+        pane.scroll(up * pane.page());
+    }
+
+    /// `false`: the key is none for what lies over the rest.
+    fn overlay_key(&mut self, now: Timestamp, key: KeyEvent) -> bool {
+        let Some(overlay) = &mut self.overlay else { return false };
+        let contacts = self.contacts.iter().count();
+        match (overlay, key.code) {
+            (Overlay::Paste { id, lines }, KeyCode::Enter) => {
+                let (id, lines) = (*id, std::mem::take(lines));
+                self.effects.extend(lines.into_iter().map(|text| Effect::Say { id, text }));
+                self.overlay = None;
+            }
+            (Overlay::Paste { .. }, KeyCode::Esc) => {
+                self.overlay = None;
+                self.tab_mut().news(now, "what was pasted was not sent");
+            }
+            // It is answered before anything else.
+            (Overlay::Paste { .. }, _) => {}
+            (_, KeyCode::Esc) => self.overlay = None,
+            (Overlay::Help(_), KeyCode::F(1) | KeyCode::Enter) => self.overlay = None,
+            (Overlay::Contacts(_), KeyCode::F(3)) => self.overlay = None,
+            (Overlay::Help(row), KeyCode::Up) => *row = row.saturating_sub(1),
+            (Overlay::Help(row), KeyCode::Down) => *row = row.saturating_add(1),
+            (Overlay::Help(row), KeyCode::PageUp) => *row = row.saturating_sub(HELP_PAGE),
+            (Overlay::Help(row), KeyCode::PageDown) => *row = row.saturating_add(HELP_PAGE),
+            (Overlay::Contacts(chosen), KeyCode::Up) => *chosen = chosen.saturating_sub(1),
+            (Overlay::Contacts(chosen), KeyCode::Down) => {
+                *chosen = (*chosen + 1).min(contacts.saturating_sub(1));
+            }
+            (Overlay::Contacts(chosen), KeyCode::Enter) => {
+                let chosen = *chosen;
+                self.overlay = None;
+                let to = self.contacts.iter().nth(chosen).map(|contact| contact.address);
+                if let Some(Err(reason)) = to.map(|to| self.call(now, to)) {
+                    self.tab_mut().failure(now, &reason);
+                }
+            }
+            // Whoever types goes on with it.
+            _ => {
+                self.overlay = None;
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Rows that a step of the wheel moves.
+const WHEEL: isize = 3;
+
+/// Rows of help that a page moves.
+const HELP_PAGE: u16 = 8;
+
+/// Lines that may be pasted at once: fewer than may wait to be sent in a conversation.
+const MAX_PASTED: usize = 200;

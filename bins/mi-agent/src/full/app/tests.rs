@@ -1,0 +1,399 @@
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::ToSpan;
+use mi_agent_core::{ConversationError, Heard, Peer, PeerText, Refusal};
+
+use plumi_proto::MiSocketAddress;
+
+use super::*;
+use crate::full::pane::Kind;
+use crate::full::tab::Talk;
+use crate::full::testing::{id, now, peer, setup, stranger};
+use crate::store::contacts::Way;
+
+/// A registered user, at a screen.
+struct User {
+    app: App,
+    now: Timestamp,
+}
+
+impl User {
+    fn new(conversations: usize) -> Self {
+        let mut app = App::new(Setup { conversations: conversations.try_into().unwrap(), ..setup() });
+        app.registering(now());
+        app.registered(now(), "127.0.0.2:3344".parse().unwrap(), listening());
+        Self { app, now: now() }
+    }
+
+    fn press(&mut self, code: KeyCode) -> &mut Self {
+        self.press_with(code, KeyModifiers::NONE)
+    }
+
+    fn press_with(&mut self, code: KeyCode, modifiers: KeyModifiers) -> &mut Self {
+        self.app.key(self.now, KeyEvent::new(code, modifiers));
+        self
+    }
+
+    fn types(&mut self, text: &str) -> &mut Self {
+        text.chars().for_each(|character| _ = self.press(KeyCode::Char(character)));
+        self
+    }
+
+    fn enters(&mut self, line: &str) -> &mut Self {
+        self.types(line).press(KeyCode::Enter)
+    }
+
+    fn calls(&mut self, number: u64, address: &str) -> &mut Self {
+        self.enters(&format!("/call {address}"));
+        self.app.begun(self.now, id(number), peer(address), Way::Called);
+        self
+    }
+
+    fn is_called(&mut self, number: u64, peer: Peer) -> &mut Self {
+        self.app.begun(self.now, id(number), peer, Way::CalledBy);
+        self
+    }
+
+    fn hears(&mut self, number: u64, text: &str) -> &mut Self {
+        self.app.heard(self.now, id(number), Heard::Line(PeerText::new(text)));
+        self
+    }
+
+    fn effects(&mut self) -> Vec<Effect> {
+        std::iter::from_fn(|| self.app.poll_effect()).collect()
+    }
+
+    /// Effects but for what is kept.
+    fn acts(&mut self) -> Vec<Effect> {
+        let kept = |effect: &Effect| {
+            matches!(effect, Effect::SaveContacts(_) | Effect::Recall(_) | Effect::Remember { .. })
+        };
+        self.effects().into_iter().filter(|effect| !kept(effect)).collect()
+    }
+
+    fn last(&self) -> &str {
+        &self.app.tab().pane.entries().last().expect("something was said").text
+    }
+}
+
+fn listening() -> MiSocketAddress {
+    MiSocketAddress::new("127.0.0.1:3500".parse().unwrap()).unwrap()
+}
+
+fn address(text: &str) -> MiAddress {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_call_has_a_tab_of_its_own() {
+    let mut user = User::new(1);
+    user.enters("/call joya@cc.com");
+    assert_eq!(user.acts(), [Effect::Call(address("joya@cc.com"))]);
+    assert_eq!((user.app.current, user.app.tab().title().as_str()), (1, "joya@cc.com"));
+    user.enters("hola");
+    assert_eq!(user.last(), "not yet: the call has not been answered");
+    assert_eq!(user.app.tab().editor.line(), "hola", "it is not lost");
+    user.app.begun(user.now, id(1), peer("joya@cc.com"), Way::Called);
+    assert!(user.last().starts_with("in conversation with joya (joya@cc.com) at "), "{}", user.last());
+    user.press(KeyCode::Enter);
+    assert_eq!(user.acts(), [Effect::Say { id: id(1), text: "hola".into() }]);
+    assert!(user.app.tab().editor.is_empty());
+    user.app.said(user.now, id(1), "hola");
+    assert_eq!(user.last(), "hola");
+    user.hears(1, "bon dia");
+    assert_eq!(user.last(), "bon dia");
+    user.enters("/bye");
+    assert_eq!(user.acts(), [Effect::HangUp(id(1))]);
+    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 0 });
+    assert_eq!(user.last(), "conversation with joya ended; /call calls again, /close closes the tab");
+    user.enters("/call");
+    assert_eq!(user.acts(), [Effect::Call(address("joya@cc.com"))]);
+    assert_eq!(user.app.tabs.len(), 2, "in the same tab");
+}
+
+#[test]
+fn a_call_that_fails_says_why_and_can_be_given_up() {
+    let mut user = User::new(1);
+    user.enters("/call joya@cc.com");
+    user.app.not_reached(user.now, address("joya@cc.com"), "user is offline", true);
+    assert_eq!(user.last(), "cannot reach joya@cc.com: user is offline");
+    assert_eq!(user.app.contacts().count(), 1);
+    user.enters("/call nobody@cc.com");
+    user.app.not_reached(user.now, address("nobody@cc.com"), "no such user or domain", false);
+    assert_eq!(user.app.contacts().count(), 1, "there is no nobody");
+    user.enters("/call joya@cc.com").acts();
+    user.enters("/bye");
+    assert_eq!(user.acts(), [Effect::GiveUp(address("joya@cc.com"))]);
+    user.app.not_reached(user.now, address("joya@cc.com"), "user is offline", true);
+    assert_eq!(user.last(), "the call was given up");
+}
+
+#[test]
+fn there_are_as_many_conversations_as_may_be() {
+    let mut user = User::new(2);
+    user.calls(1, "joya@cc.com").calls(2, "pere@bb.com").acts();
+    user.enters("/call joan@cc.com");
+    assert_eq!(user.acts(), []);
+    assert_eq!(user.last(), "you are in 2 conversations, as many as may be; /bye ends one");
+    user.press_with(KeyCode::Char('c'), KeyModifiers::CONTROL).enters("/call laura@bb.com");
+    assert_eq!(user.last(), "cannot reach laura@bb.com: that is your own address");
+    // Whoever is there is shown, and not called twice.
+    user.press_with(KeyCode::Char('c'), KeyModifiers::CONTROL).enters("/call joya@cc.com");
+    assert_eq!((user.acts(), user.app.current), (vec![], 1));
+}
+
+#[test]
+fn who_types_is_not_disturbed() {
+    let mut user = User::new(3);
+    user.is_called(1, peer("joya@cc.com"));
+    assert_eq!(user.app.current, 1, "who only waits sees who calls");
+    user.types("bon d").is_called(2, peer("pere@bb.com")).hears(2, "ei!").hears(1, "hola");
+    assert_eq!((user.app.current, user.app.tab().editor.line()), (1, "bon d"));
+    assert_eq!((user.app.tabs[1].unread, user.app.tabs[2].unread), (0, 2), "the call and the line");
+    user.press_with(KeyCode::Char('n'), KeyModifiers::CONTROL);
+    assert_eq!((user.app.current, user.app.tab().unread, user.app.tab().editor.line()), (2, 0, ""));
+    user.press_with(KeyCode::Char('2'), KeyModifiers::ALT);
+    assert_eq!((user.app.current, user.app.tab().editor.line()), (1, "bon d"));
+    // At the first tab too, if something is being typed.
+    let mut user = User::new(3);
+    user.types("/ca").is_called(1, peer("joya@cc.com"));
+    assert_eq!((user.app.current, user.app.tabs[1].unread), (0, 1));
+}
+
+#[test]
+fn what_is_read_stays_in_view_until_something_is_said() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com");
+    (0..30).for_each(|n| _ = user.hears(1, &n.to_string()));
+    user.app.tab_mut().pane.visible(40, 5);
+    user.press(KeyCode::PageUp).hears(1, "one more");
+    assert_eq!(user.app.tab().pane.unseen(), 1);
+    user.enters("hola");
+    assert!(user.app.tab().pane.is_at_end());
+}
+
+#[test]
+fn the_end_tells_what_was_lost() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com");
+    let lost = ConversationError::Lost(std::io::ErrorKind::ConnectionReset.into());
+    user.app.heard(user.now, id(1), Heard::Trouble(lost));
+    assert_eq!(user.last(), "conversation with joya: connection lost: connection reset");
+    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 3 });
+    let texts: Vec<_> =
+        user.app.tab().pane.entries().rev().take(2).map(|entry| entry.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        ["the conversation is over; /call calls again, /close closes the tab", "3 lines were not sent"]
+    );
+    user.enters("hola");
+    assert_eq!(user.last(), "the conversation has ended, so nobody hears that; /call calls again");
+    user.press_with(KeyCode::Char('u'), KeyModifiers::CONTROL).enters("/close");
+    assert_eq!((user.app.current, user.app.tabs.len()), (0, 1));
+    user.enters("/close");
+    assert_eq!(user.last(), "this tab stays; /quit leaves");
+}
+
+#[test]
+fn callers_without_an_address_have_tabs_too() {
+    let mut user = User::new(2);
+    user.is_called(1, stranger("qui sap\u{202e}"));
+    assert_eq!(user.app.tab().title(), r"? qui sap\u{202e}");
+    user.enters("/call");
+    assert_eq!(user.last(), "/call needs an address, such as /call joya@cc.com");
+    assert_eq!(user.app.contacts().count(), 0);
+    assert!(!user.effects().iter().any(|effect| matches!(effect, Effect::Recall(_))));
+}
+
+#[test]
+fn several_pasted_lines_are_asked_about() {
+    let mut user = User::new(1);
+    user.app.paste(user.now, "one\ntwo");
+    assert_eq!(user.app.overlay, None);
+    assert!(user.last().starts_with("several lines were pasted, but you are in no conversation"));
+    user.calls(1, "joya@cc.com").acts();
+    user.types("before ");
+    user.app.paste(user.now, "pasted\n");
+    assert_eq!(user.acts(), [], "one line is only typed");
+    assert_eq!(user.app.tab().editor.line(), "before pasted");
+    for (answer, said) in [(KeyCode::Esc, 0), (KeyCode::Char('x'), 0), (KeyCode::Enter, 3)] {
+        user.app.paste(user.now, "one\r\n\ntwo\n");
+        assert!(
+            matches!(&user.app.overlay, Some(Overlay::Paste { lines, .. }) if lines == &["one", "", "two"])
+        );
+        user.press(answer);
+        assert_eq!(user.acts().len(), said, "{answer:?}");
+        assert_eq!(user.app.tab().editor.line(), "before pasted");
+        if answer == KeyCode::Char('x') {
+            assert!(user.app.overlay.is_some(), "it is answered first");
+        }
+    }
+    user.app.paste(user.now, &"line\n".repeat(201));
+    assert_eq!(user.last(), "201 lines were pasted and not sent: 200 are the most");
+    // The question goes with the conversation.
+    user.app.paste(user.now, "one\ntwo");
+    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 0 });
+    assert_eq!(user.app.overlay, None);
+}
+
+#[test]
+fn a_contact_is_called_with_two_keys() {
+    let mut user = User::new(1);
+    for (number, who) in [(1, "pere@bb.com"), (2, "joya@cc.com")] {
+        user.calls(number, who);
+        user.app.heard(user.now, id(number), Heard::Ended { unsaid: 0 });
+        user.now += 1.minute();
+    }
+    user.acts();
+    user.press(KeyCode::F(3)).press(KeyCode::Enter);
+    assert_eq!(user.acts(), [Effect::Call(address("joya@cc.com"))], "the most recent first");
+    user.enters("/bye").acts();
+    user.press(KeyCode::F(3)).press(KeyCode::Down).press(KeyCode::Down).press(KeyCode::Enter);
+    assert_eq!(user.acts(), [Effect::Call(address("pere@bb.com"))]);
+    let contacts: Vec<_> = user.app.contacts().map(|contact| contact.address.to_string()).collect();
+    assert_eq!(contacts, ["joya@cc.com", "pere@bb.com"]);
+}
+
+#[test]
+fn tab_completes_addresses_that_are_known() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com");
+    user.types("/unb").press(KeyCode::Tab).types("j").press(KeyCode::Tab);
+    assert_eq!(user.app.tab().editor.line(), "/unblock joya@cc.com");
+    user.press_with(KeyCode::Char('u'), KeyModifiers::CONTROL).enters("/block lluis@cc.com");
+    user.types("/unblock l").press(KeyCode::Tab);
+    assert_eq!(user.app.tab().editor.line(), "/unblock lluis@cc.com");
+}
+
+#[test]
+fn who_is_blocked_is_told_and_kept() {
+    let mut user = User::new(1);
+    user.enters("/block joya@cc.com");
+    let mut blocked = Admission::default();
+    blocked.block(address("joya@cc.com")).unwrap();
+    assert_eq!(user.acts(), [Effect::SetAdmission(blocked)]);
+    user.enters("/block");
+    assert_eq!(user.last(), "blocked: joya@cc.com; calls are taken of everybody else");
+    user.enters("/block joya@cc.com");
+    assert_eq!(user.acts(), [], "nothing changes");
+    user.enters("/unblock joya@cc.com");
+    assert_eq!(user.acts(), [Effect::SetAdmission(Admission::default())]);
+    user.enters("/allow-only pere@bb.com joya@cc.com");
+    assert_eq!(user.last(), "blocked: nobody; calls are taken of joya@cc.com, pere@bb.com only");
+    assert_eq!(user.acts().len(), 1);
+    user.enters("/allow-only off");
+    assert_eq!(user.acts(), [Effect::SetAdmission(Admission::default())]);
+    user.app.missed(user.now, address("joya@cc.com"), Refusal::Blocked);
+    assert!(user.last().starts_with("joya@cc.com wanted to call and was refused: "), "{}", user.last());
+}
+
+#[test]
+fn the_bell_rings_for_who_looks_elsewhere() {
+    let mut user = User::new(2);
+    user.calls(1, "joya@cc.com").hears(1, "hola");
+    assert!(!user.effects().contains(&Effect::Bell), "the terminal has the focus");
+    user.app.focus(false);
+    user.hears(1, "hola").hears(1, "que hi ets?");
+    assert_eq!(user.acts(), [Effect::Bell], "once");
+    user.now += 1.second();
+    user.is_called(2, peer("pere@bb.com"));
+    assert_eq!(user.acts(), [Effect::Bell]);
+    user.app.rings_bell = false;
+    user.now += 1.minute();
+    user.hears(1, "hola");
+    assert_eq!(user.acts(), []);
+}
+
+#[test]
+fn what_is_said_is_kept_as_it_was_said() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com");
+    assert!(user.effects().contains(&Effect::Recall(address("joya@cc.com"))));
+    user.hears(1, "\x1bhola");
+    user.app.said(user.now, id(1), "bon\tdia");
+    let kept: Vec<_> = user
+        .effects()
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Remember { peer, entry } => Some((peer.to_string(), entry.nick, entry.text)),
+            _ => None,
+        })
+        .collect();
+    let joya = || String::from("joya@cc.com");
+    assert_eq!(
+        kept,
+        [(joya(), "joya".into(), "\x1bhola".into()), (joya(), "Laura".into(), "bon\tdia".into())]
+    );
+    assert_eq!(user.last(), r"bon\tdia");
+    user.app.keeps_history = false;
+    user.hears(1, "hola");
+    assert_eq!(user.effects(), []);
+}
+
+#[test]
+fn earlier_conversations_come_before_this_one() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com").hears(1, "hola");
+    let earlier = history::Entry {
+        at: user.now - 24.hours(),
+        way: history::Way::Received,
+        nick: "jo\x07ya".into(),
+        text: "fins demà\x1b".into(),
+    };
+    user.app.recalled(address("joya@cc.com"), vec![earlier]);
+    let first = user.app.tab().pane.entries().next().unwrap();
+    assert_eq!((&first.kind, first.text.as_str()), (&Kind::Earlier(r"jo\x07ya".into()), r"fins demà\x1b"));
+}
+
+#[test]
+fn leaving_is_meant() {
+    let (c, d) = (KeyCode::Char('c'), KeyCode::Char('d'));
+    let mut user = User::new(1);
+    user.types("hola").press_with(c, KeyModifiers::CONTROL);
+    assert_eq!(user.acts(), []);
+    assert_eq!(user.app.tab().editor.line(), "");
+    user.press(KeyCode::Up);
+    assert_eq!(user.app.tab().editor.line(), "hola", "it is not lost");
+    user.press(KeyCode::Home).press_with(d, KeyModifiers::CONTROL);
+    assert_eq!(user.acts(), []);
+    assert_eq!(user.app.tab().editor.line(), "ola");
+    user.press_with(c, KeyModifiers::CONTROL).press_with(c, KeyModifiers::CONTROL);
+    assert_eq!(user.acts(), [Effect::Quit { in_a_hurry: true }]);
+    for leaves in ["/quit", "EXIT"] {
+        user.enters(leaves);
+        assert_eq!(user.acts(), [Effect::Quit { in_a_hurry: false }]);
+    }
+    user.press_with(d, KeyModifiers::CONTROL);
+    assert_eq!(user.acts(), [Effect::Quit { in_a_hurry: false }]);
+}
+
+#[test]
+fn nothing_is_called_before_the_user_is_registered() {
+    let mut user = User { app: App::new(setup()), now: now() };
+    user.enters("/call joya@cc.com");
+    assert_eq!(user.acts(), []);
+    assert_eq!(user.last(), "not yet: you are not registered");
+}
+
+#[test]
+fn tabs_are_bounded() {
+    let mut user = User::new(1);
+    for n in 0..2 * MAX_TABS as u64 {
+        user.calls(n + 1, &format!("u{n}@cc.com"));
+        user.app.heard(user.now, id(n + 1), Heard::Ended { unsaid: 0 });
+    }
+    assert_eq!(user.app.tabs.len(), MAX_TABS);
+    assert_eq!(user.app.tabs[0].about, About::Agent);
+    assert_eq!(user.app.tab().title(), format!("u{}@cc.com", 2 * MAX_TABS - 1));
+    assert!(user.app.tabs.iter().all(|tab| matches!(tab.talk, Talk::None)));
+}
+
+#[test]
+fn a_loss_of_the_registration_is_told_where_it_is_seen() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com");
+    user.app.registration_lost(user.now, "node 127.0.0.2:3344 does not answer");
+    assert_eq!(user.app.registration, Registration::Lost("node 127.0.0.2:3344 does not answer".into()));
+    assert_eq!(user.app.tabs[0].unread, 1);
+    user.app.registration_regained(user.now, "127.0.0.2:3344".parse().unwrap());
+    assert_eq!(user.app.registration, Registration::Registered { node: "127.0.0.2:3344".parse().unwrap() });
+}

@@ -1,0 +1,140 @@
+//! What the user typed.
+
+use jiff::Timestamp;
+use plumi_proto::MiAddress;
+
+use super::{App, Effect, Overlay, Registration};
+use crate::command::{Command, CommandError, Mode, completions};
+use crate::full::tab::{About, Tab, Talk};
+
+impl App {
+    /// The line in view is carried out. One that cannot be stays where it is.
+    pub(super) fn enter(&mut self, now: Timestamp) {
+        let line = self.editor().line().to_owned();
+        let done = match Command::parse(&line, Mode::Full) {
+            Ok(command) => self.carry_out(now, command),
+            Err(CommandError::Unknown(line)) => {
+                Err(format!("there is no command {line}; /help lists them, and //… says what begins with /"))
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match done {
+            // A command may have opened another tab: the line is taken from where it was.
+            Ok(at) => drop(self.tabs.get_mut(at).map(|tab| tab.editor.take())),
+            Err(reason) => self.tab_mut().failure(now, &reason),
+        }
+    }
+
+    /// Carries a command out. Returns in which tab it was typed, as that may have moved.
+    fn carry_out(&mut self, now: Timestamp, command: Command<'_>) -> Result<usize, String> {
+        let mut typed_in = self.current;
+        match command {
+            Command::Say(text) if text.trim().is_empty() => {}
+            Command::Say(text) => self.say(text)?,
+            Command::Call(to) => {
+                let to = to.or_else(|| self.tab().address());
+                let to = to.ok_or_else(|| CommandError::NoAddress("call").to_string())?;
+                self.call(now, to)?;
+            }
+            Command::Bye => self.bye(now)?,
+            Command::Close if self.current == 0 => return Err("this tab stays; /quit leaves".into()),
+            Command::Close if !self.tab().is_idle() => return Err("/bye ends the conversation first".into()),
+            Command::Close => {
+                self.close(self.current);
+                // What was typed is gone with it.
+                typed_in = usize::MAX;
+            }
+            Command::Contacts => self.overlay = Some(Overlay::Contacts(0)),
+            Command::Help => self.overlay = Some(Overlay::Help(0)),
+            Command::Protocol => self.protocol.is_open = !self.protocol.is_open,
+            Command::Quit => self.effects.push_back(Effect::Quit { in_a_hurry: false }),
+            Command::Admission(command) => {
+                let mut admission = self.admission.clone();
+                let words = command.carry_out(&mut admission).map_err(|error| error.to_string())?;
+                if admission != self.admission {
+                    self.admission = admission.clone();
+                    self.effects.push_back(Effect::SetAdmission(admission));
+                }
+                self.tab_mut().news(now, &words);
+            }
+        }
+        Ok(typed_in)
+    }
+
+    fn say(&mut self, text: &str) -> Result<(), String> {
+        match (&self.tab().talk, &self.tab().about) {
+            (Talk::Open { id, is_ending: false, .. }, _) => {
+                let (id, text) = (*id, text.to_owned());
+                self.effects.push_back(Effect::Say { id, text });
+                self.tab_mut().pane.go_to_end();
+                Ok(())
+            }
+            (Talk::Open { .. }, _) => Err("the conversation is ending".into()),
+            (Talk::Calling, _) => Err("not yet: the call has not been answered".into()),
+            (Talk::None, About::Contact(_)) => {
+                Err("the conversation has ended, so nobody hears that; /call calls again".into())
+            }
+            (Talk::None, _) => {
+                Err("you are in no conversation, so nobody hears that; /call ADDRESS starts one".into())
+            }
+        }
+    }
+
+    /// Calls somebody, in a tab that comes into view.
+    pub(super) fn call(&mut self, now: Timestamp, to: MiAddress) -> Result<(), String> {
+        if to == self.own {
+            return Err(format!("cannot reach {to}: that is your own address"));
+        }
+        if self.registration == Registration::Registering {
+            return Err("not yet: you are not registered".into());
+        }
+        let is_with = |tab: &Tab| tab.address() == Some(to) && !tab.is_idle();
+        if let Some(at) = self.tabs.iter().position(is_with) {
+            self.show(at);
+            return Ok(());
+        }
+        if self.engaged() >= self.conversations {
+            return Err(match self.conversations {
+                1 => "you are in a conversation; /bye ends it".to_owned(),
+                most => format!("you are in {most} conversations, as many as may be; /bye ends one"),
+            });
+        }
+        let at = self.tab_about(&About::Contact(to));
+        self.show(at);
+        let tab = self.tab_mut();
+        tab.talk = Talk::Calling;
+        tab.news(now, &format!("calling {to}"));
+        self.effects.push_back(Effect::Call(to));
+        Ok(())
+    }
+
+    fn bye(&mut self, now: Timestamp) -> Result<(), String> {
+        let about = self.tab().about.clone();
+        let tab = &mut self.tabs[self.current];
+        match (&mut tab.talk, about) {
+            (Talk::Open { id, is_ending, .. }, _) => {
+                *is_ending = true;
+                self.effects.push_back(Effect::HangUp(*id));
+                Ok(())
+            }
+            (Talk::Calling, About::Contact(to)) => {
+                tab.talk = Talk::None;
+                tab.news(now, "the call was given up");
+                self.effects.push_back(Effect::GiveUp(to));
+                Ok(())
+            }
+            _ => Err("you are in no conversation".into()),
+        }
+    }
+
+    /// Tab completes what is being typed.
+    pub(super) fn complete(&mut self, back: bool) {
+        let mut addresses: Vec<_> = self.contacts.iter().map(|contact| contact.address).collect();
+        for blocked in self.admission.blocked() {
+            if !addresses.contains(&blocked) {
+                addresses.push(blocked);
+            }
+        }
+        self.editor().complete(back, |line| completions(line, &addresses));
+    }
+}

@@ -1,0 +1,385 @@
+//! What was said in one tab, and which part of it is in view.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use mi_agent_core::Direction;
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Wrap};
+
+use super::theme::Theme;
+
+/// Something that happened, or that somebody said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) at: Timestamp,
+    pub(crate) kind: Kind,
+    /// Safe to show.
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `*`
+    News,
+    /// `!`
+    Failure,
+    /// By this user, under this nickname.
+    Own(String),
+    /// By the peer, under this nickname. Safe to show.
+    Peer(String),
+    /// By whom, in an earlier conversation.
+    Earlier(String),
+    /// A message of a protocol.
+    Passed(Direction),
+}
+
+/// Entries, the newest at the bottom, and a place in them. While the place is not the end, new entries do not move
+/// what is in view.
+#[derive(Debug)]
+pub(crate) struct Pane {
+    entries: VecDeque<Kept>,
+    /// The number of the next entry.
+    next: u64,
+    place: Place,
+    /// Entries from this number on came while the end was out of view.
+    unseen: u64,
+    /// Of the view, when it was last drawn: columns for text, and rows.
+    size: (u16, u16),
+}
+
+#[derive(Debug)]
+struct Kept {
+    entry: Entry,
+    /// How many rows it takes at a width.
+    rows: Cell<Option<(u16, usize)>>,
+}
+
+/// Which row is the last in view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    End,
+    /// That of the entry of this number, above so many of its rows.
+    Above {
+        number: u64,
+        hidden: usize,
+    },
+}
+
+/// An entry in view.
+pub(crate) struct Visible<'a> {
+    pub(crate) entry: &'a Entry,
+    /// Where its first row in view is, from the top of the view.
+    pub(crate) top: u16,
+    /// How many of its rows are above the view.
+    pub(crate) above: u16,
+    /// How many are in view.
+    pub(crate) rows: u16,
+}
+
+impl Default for Pane {
+    fn default() -> Self {
+        let entries = VecDeque::new();
+        Self { entries, next: FIRST_NUMBER, place: Place::End, unseen: FIRST_NUMBER, size: (0, 0) }
+    }
+}
+
+impl Pane {
+    /// Adds `entry` at the bottom. Of more than [`MAX_ENTRIES`] the oldest goes.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        if self.entries.len() == MAX_ENTRIES {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(Kept { entry, rows: Cell::new(None) });
+        self.next += 1;
+        if self.place == Place::End {
+            self.unseen = self.next;
+        }
+    }
+
+    /// Adds what is older than everything, the oldest first, as far as there is room.
+    pub(crate) fn prepend(&mut self, entries: impl DoubleEndedIterator<Item = Entry>) {
+        for entry in entries.rev().take(MAX_ENTRIES - self.entries.len()) {
+            self.entries.push_front(Kept { entry, rows: Cell::new(None) });
+        }
+    }
+
+    /// How many entries came while the end was out of view, and have not been in view since.
+    pub(crate) fn unseen(&self) -> usize {
+        usize::try_from(self.next - self.unseen).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.place == Place::End
+    }
+
+    pub(crate) fn go_to_end(&mut self) {
+        self.place = Place::End;
+        self.unseen = self.next;
+    }
+
+    pub(crate) fn go_to_start(&mut self) {
+        self.scroll(isize::MAX);
+    }
+
+    /// Moves the view up by so many rows, down if they are negative.
+    pub(crate) fn scroll(&mut self, up: isize) {
+        let below = self.rows_below();
+        let most = self.rows_of_all().saturating_sub(usize::from(self.size.1));
+        let below = below.saturating_add_signed(up).min(most);
+        if below == 0 {
+            return self.go_to_end();
+        }
+        let mut hidden = below;
+        for (at, kept) in self.entries.iter().enumerate().rev() {
+            let rows = self.rows_of(kept);
+            if hidden < rows {
+                self.place = Place::Above { number: self.first() + at as u64, hidden };
+                break;
+            }
+            hidden -= rows;
+        }
+        self.see();
+    }
+
+    /// Rows that [`Pane::scroll`] moves by a page: one stays in view.
+    pub(crate) fn page(&self) -> isize {
+        isize::try_from(self.size.1.saturating_sub(1).max(1)).unwrap_or(1)
+    }
+
+    /// What is in view of `width` columns and `height` rows.
+    pub(crate) fn visible(&mut self, width: u16, height: u16) -> Vec<Visible<'_>> {
+        self.size = (width, height);
+        // The oldest may have gone, and other widths have other heights: the place is one that there is.
+        self.scroll(0);
+        let mut hidden = self.rows_below();
+        let mut free = usize::from(height).min(self.rows_of_all() - hidden);
+        let mut visible = Vec::new();
+        for kept in self.entries.iter().rev() {
+            let rows = self.rows_of(kept);
+            let shown = rows.saturating_sub(hidden);
+            hidden = hidden.saturating_sub(rows);
+            if shown == 0 {
+                continue;
+            }
+            let above = shown.saturating_sub(free);
+            free -= shown - above;
+            visible.push(Visible {
+                entry: &kept.entry,
+                top: small(free),
+                above: small(above),
+                rows: small(shown - above),
+            });
+            if free == 0 {
+                break;
+            }
+        }
+        visible
+    }
+
+    #[cfg(test)]
+    pub(crate) fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().map(|kept| &kept.entry)
+    }
+
+    fn first(&self) -> u64 {
+        self.next - self.entries.len() as u64
+    }
+
+    /// What is in view has been seen.
+    fn see(&mut self) {
+        if let Place::Above { number, .. } = self.place {
+            self.unseen = self.unseen.max(number + 1);
+        }
+    }
+
+    fn rows_below(&self) -> usize {
+        let Place::Above { number, hidden } = self.place else { return 0 };
+        let Some(at) = number.checked_sub(self.first()) else { return self.rows_of_all() };
+        let at = usize::try_from(at).unwrap_or(usize::MAX).min(self.entries.len());
+        let after = self.entries.iter().skip(at + 1).map(|kept| self.rows_of(kept)).sum::<usize>();
+        let own = self.entries.get(at).map_or(0, |kept| self.rows_of(kept));
+        after + hidden.min(own.saturating_sub(1))
+    }
+
+    fn rows_of_all(&self) -> usize {
+        self.entries.iter().map(|kept| self.rows_of(kept)).sum()
+    }
+
+    fn rows_of(&self, kept: &Kept) -> usize {
+        let width = self.size.0;
+        match kept.rows.get() {
+            Some((of, rows)) if of == width => rows,
+            _ => {
+                let rows = paragraph(&kept.entry, &Theme::PLAIN).line_count(width).max(1);
+                kept.rows.set(Some((width, rows)));
+                rows
+            }
+        }
+    }
+}
+
+/// The text of an entry, wrapped by what it is wide.
+pub(crate) fn paragraph(entry: &Entry, theme: &Theme) -> Paragraph<'static> {
+    let style = match entry.kind {
+        Kind::News => theme.news,
+        Kind::Failure => theme.failure,
+        Kind::Earlier(_) => theme.faint,
+        Kind::Own(_) | Kind::Peer(_) => theme.text,
+        Kind::Passed(Direction::Sent) => theme.sent,
+        Kind::Passed(Direction::Received) => theme.received,
+    };
+    // Only of a message there is a second line: what it says in words.
+    let rest = |at| if at == 0 { style } else { theme.faint };
+    let lines = entry.text.split('\n').enumerate().map(|(at, line)| Line::styled(line.to_owned(), rest(at)));
+    Paragraph::new(lines.collect::<Vec<_>>()).wrap(Wrap { trim: false })
+}
+
+fn small(rows: usize) -> u16 {
+    u16::try_from(rows).unwrap_or(u16::MAX)
+}
+
+/// The number of the first entry: there is room for those that are put before it.
+const FIRST_NUMBER: u64 = 1 << 32;
+
+/// Entries kept in memory, of each tab: a day of much talk. What is older is in the history.
+pub(crate) const MAX_ENTRIES: usize = 5_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pane(texts: &[&str]) -> Pane {
+        let mut pane = Pane::default();
+        texts.iter().for_each(|text| pane.push(said(text)));
+        pane
+    }
+
+    fn said(text: &str) -> Entry {
+        Entry { at: Timestamp::UNIX_EPOCH, kind: Kind::Peer("joya".into()), text: text.into() }
+    }
+
+    /// The texts in view, from the top, with where they are, rows above the view and rows in it.
+    fn view(pane: &mut Pane, width: u16, height: u16) -> Vec<(String, u16, u16, u16)> {
+        let mut seen: Vec<_> = pane
+            .visible(width, height)
+            .into_iter()
+            .map(|visible| (visible.entry.text.clone(), visible.top, visible.above, visible.rows))
+            .collect();
+        seen.reverse();
+        seen
+    }
+
+    fn texts(pane: &mut Pane, height: u16) -> Vec<String> {
+        view(pane, 10, height).into_iter().map(|(text, ..)| text).collect()
+    }
+
+    #[test]
+    fn few_entries_begin_at_the_top() {
+        let mut pane = pane(&["one", "two"]);
+        assert_eq!(view(&mut pane, 10, 5), [("one".into(), 0, 0, 1), ("two".into(), 1, 0, 1)]);
+    }
+
+    #[test]
+    fn long_texts_take_rows_by_what_they_are_wide() {
+        // Ten columns each: letters, letters with accents that combine, wide letters.
+        for text in ["abcdefghij", "a\u{301}bcdefghij", "你好你好你", "👍👍👍👍👍"] {
+            assert_eq!(view(&mut pane(&[text]), 10, 5), [(text.into(), 0, 0, 1)], "{text}");
+            let longer = format!("{text}x");
+            assert_eq!(view(&mut pane(&[&longer]), 10, 5), [(longer.clone(), 0, 0, 2)], "{longer}");
+        }
+        assert_eq!(view(&mut pane(&[""]), 10, 5), [(String::new(), 0, 0, 1)]);
+    }
+
+    #[test]
+    fn the_end_is_in_view_unless_one_has_scrolled() {
+        let mut pane = pane(&["1", "2", "3", "4", "5"]);
+        assert_eq!(texts(&mut pane, 3), ["3", "4", "5"]);
+        pane.push(said("6"));
+        assert_eq!(texts(&mut pane, 3), ["4", "5", "6"]);
+        assert_eq!(pane.unseen(), 0);
+        pane.scroll(2);
+        assert_eq!(texts(&mut pane, 3), ["2", "3", "4"]);
+        pane.push(said("7"));
+        pane.push(said("8"));
+        assert_eq!(texts(&mut pane, 3), ["2", "3", "4"], "what is read stays where it is");
+        assert_eq!(pane.unseen(), 2);
+        pane.scroll(-3);
+        assert_eq!(texts(&mut pane, 3), ["5", "6", "7"]);
+        assert_eq!(pane.unseen(), 1);
+        pane.scroll(-1);
+        assert!(pane.is_at_end());
+        assert_eq!((texts(&mut pane, 3), pane.unseen()), (vec!["6".into(), "7".into(), "8".into()], 0));
+    }
+
+    #[test]
+    fn the_view_does_not_leave_what_there_is() {
+        let mut pane = pane(&["1", "2", "3", "4", "5"]);
+        assert_eq!(texts(&mut pane, 3), ["3", "4", "5"]);
+        pane.go_to_start();
+        assert_eq!(texts(&mut pane, 3), ["1", "2", "3"]);
+        pane.scroll(1);
+        assert_eq!(texts(&mut pane, 3), ["1", "2", "3"]);
+        pane.scroll(isize::MIN);
+        assert!(pane.is_at_end());
+        // All of it fits.
+        assert_eq!(texts(&mut pane, 9).len(), 5);
+        pane.scroll(1);
+        assert!(pane.is_at_end());
+    }
+
+    #[test]
+    fn rows_of_a_long_entry_are_cut_above_and_below() {
+        let mut pane = pane(&["aaaaaaaaaabbbbbbbbbbcccccccccc", "dddddddddd"]);
+        assert_eq!(view(&mut pane, 10, 2)[0], ("aaaaaaaaaabbbbbbbbbbcccccccccc".into(), 0, 2, 1));
+        pane.scroll(1);
+        assert_eq!(view(&mut pane, 10, 2), [("aaaaaaaaaabbbbbbbbbbcccccccccc".into(), 0, 1, 2)]);
+        pane.scroll(1);
+        assert_eq!(view(&mut pane, 10, 2), [("aaaaaaaaaabbbbbbbbbbcccccccccc".into(), 0, 0, 2)]);
+    }
+
+    #[test]
+    fn another_width_keeps_the_place() {
+        let lines: Vec<_> = (0..50).map(|n| format!("line {n:02} of fifty")).collect();
+        let mut pane = Pane::default();
+        lines.iter().for_each(|line| pane.push(said(line)));
+        assert_eq!(view(&mut pane, 20, 5)[4].0, lines[49]);
+        pane.scroll(20);
+        assert_eq!(view(&mut pane, 20, 5)[4].0, lines[29]);
+        // Two rows each.
+        assert_eq!(view(&mut pane, 10, 5)[2].0, lines[29]);
+        assert_eq!(view(&mut pane, 20, 5)[4].0, lines[29]);
+        assert_eq!(pane.unseen(), 0);
+    }
+
+    #[test]
+    fn what_is_older_comes_before_and_moves_nothing() {
+        let mut pane = pane(&["4", "5", "6"]);
+        pane.prepend(["1", "2", "3"].into_iter().map(said));
+        assert_eq!(texts(&mut pane, 9), ["1", "2", "3", "4", "5", "6"]);
+        assert_eq!(texts(&mut pane, 2), ["5", "6"]);
+        pane.scroll(2);
+        assert_eq!(texts(&mut pane, 2), ["3", "4"]);
+        pane.prepend([said("0")].into_iter());
+        assert_eq!(texts(&mut pane, 2), ["3", "4"]);
+    }
+
+    #[test]
+    fn the_oldest_go_and_a_place_among_them_is_the_start() {
+        let mut pane = pane(&["first"]);
+        for n in 1..MAX_ENTRIES {
+            pane.push(said(&n.to_string()));
+        }
+        assert_eq!(texts(&mut pane, 1), [(MAX_ENTRIES - 1).to_string()]);
+        pane.go_to_start();
+        assert_eq!(texts(&mut pane, 1), ["first"]);
+        pane.push(said("one more"));
+        assert_eq!(texts(&mut pane, 1), ["1"]);
+        assert_eq!(pane.entries().count(), MAX_ENTRIES);
+    }
+}

@@ -1,0 +1,161 @@
+//! The protocol window: every message as it passes, as it is and in words.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use mi_agent_core::{Content, Direction, Passed, safe_text};
+use plumi_proto::{DeregisterCode, LocateOutcome, Message, RegisterCode};
+
+use super::pane::{Entry, Kind, Pane};
+
+/// What passed, and whether it is shown.
+#[derive(Debug, Default)]
+pub(crate) struct Protocol {
+    pub(crate) is_open: bool,
+    pub(crate) pane: Pane,
+    missed: u64,
+}
+
+impl Protocol {
+    /// Something passed.
+    pub(crate) fn passed(&mut self, at: Timestamp, passed: &Passed) {
+        let (letter, arrow) = match passed.direction {
+            Direction::Sent => ('E', '→'),
+            Direction::Received => ('R', '←'),
+        };
+        let (transport, words) = match &passed.content {
+            Content::Plumi(datagram) => ("UDP", of_plumi(datagram)),
+            Content::Pmi(bytes) => ("TCP", of_pmi(bytes)),
+            _ => return,
+        };
+        let (remote, bytes) = (passed.remote, passed.content.bytes());
+        let (raw, length) = (raw(bytes), bytes.len());
+        let text = format!("{letter} {arrow} {remote} {transport} {length} bytes  {raw}\n  {words}");
+        self.pane.push(Entry { at, kind: Kind::Passed(passed.direction), text });
+    }
+
+    /// So many in all passed that are not shown.
+    pub(crate) fn missed(&mut self, at: Timestamp, count: u64) {
+        let more = count.saturating_sub(self.missed);
+        if more > 0 {
+            self.missed = count;
+            let text = format!("{more} messages passed too fast to be shown");
+            self.pane.push(Entry { at, kind: Kind::Failure, text });
+        }
+    }
+}
+
+/// What a PLUMI message says.
+fn of_plumi(datagram: &[u8]) -> String {
+    let message = match Message::decode(datagram) {
+        Ok(message) => message,
+        Err(error) => return format!("no PLUMI message: {}", safe_text(&error.to_string())),
+    };
+    let words = match message {
+        Message::Register(user) => format!("register {user}"),
+        Message::RegisterReply(RegisterCode::Registered) => "registered".into(),
+        Message::RegisterReply(RegisterCode::NoSuchUser) => "not registered, no such user".into(),
+        Message::Deregister(user) => format!("deregister {user}"),
+        Message::DeregisterReply(DeregisterCode::Deregistered) => "deregistered".into(),
+        Message::DeregisterReply(DeregisterCode::NoSuchUser) => "not deregistered, no such user".into(),
+        Message::Locate(locate) => format!("{} asks where {} is", locate.from, locate.to),
+        Message::LocateReply { locate, outcome } => {
+            let to = locate.to;
+            match outcome {
+                LocateOutcome::Found(at) => format!("{to} is at TCP {at}"),
+                LocateOutcome::Busy => format!("{to} is busy, in a conversation"),
+                LocateOutcome::NoSuchUser => format!("there is no user or domain {to}"),
+                LocateOutcome::Offline => format!("{to} is offline"),
+            }
+        }
+    };
+    safe_text(&words).into_owned()
+}
+
+/// What a PMI frame says.
+fn of_pmi(bytes: &[u8]) -> String {
+    match bytes {
+        [b'N', b'0'..=b'9', b'0'..=b'9', text @ ..] => format!("nickname {}", raw(text)),
+        [b'L', b'0'..=b'9', b'0'..=b'9', text @ ..] => format!("says {}", raw(text)),
+        _ => "no frame, taken as text".into(),
+    }
+}
+
+/// The bytes as they can be shown: those that are no text as `\xNN`.
+fn raw(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&safe_text(chunk.valid()));
+        chunk.invalid().iter().for_each(|byte| write!(text, "\\x{byte:02x}").expect("a String takes all"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(direction: Direction, content: Content) -> String {
+        let mut protocol = Protocol::default();
+        let remote = "127.0.0.2:3344".parse().unwrap();
+        protocol.passed(Timestamp::UNIX_EPOCH, &Passed { direction, remote, content });
+        protocol.pane.entries().map(|entry| entry.text.clone()).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn plumi_is_told_in_words() {
+        for (message, words) in [
+            ("PRu1@PC-c", "register u1@PC-c"),
+            ("PRu1", "register u1"),
+            ("RR0", "registered"),
+            ("RR1", "not registered, no such user"),
+            ("PDu1@PC-c", "deregister u1@PC-c"),
+            ("RD0", "deregistered"),
+            ("RD1", "not deregistered, no such user"),
+            ("PLu1@PC-c:u2@PC-d", "u1@PC-c asks where u2@PC-d is"),
+            ("RL0u1@PC-c:u2@PC-d:10.100.100.102:43038", "u2@PC-d is at TCP 10.100.100.102:43038"),
+            ("RL1u1@PC-c:u2@PC-d", "u2@PC-d is busy, in a conversation"),
+            ("RL2u1@PC-c:u2@PC-d", "there is no user or domain u2@PC-d"),
+            ("RL3u1@PC-c:u2@PC-d", "u2@PC-d is offline"),
+        ] {
+            let length = message.len();
+            assert_eq!(
+                shown(Direction::Sent, Content::Plumi(message.as_bytes().into())),
+                format!("E → 127.0.0.2:3344 UDP {length} bytes  {message}\n  {words}")
+            );
+        }
+        let garbage = shown(Direction::Received, Content::Plumi(b"\x1b[2J\xff"[..].into()));
+        assert!(
+            garbage.starts_with("R ← 127.0.0.2:3344 UDP 5 bytes  \\x1b[2J\\xff\n  no PLUMI message: "),
+            "{garbage}"
+        );
+    }
+
+    #[test]
+    fn pmi_is_told_in_words() {
+        for (frame, raw, words) in [
+            (&b"N02u1"[..], "N02u1", "nickname u1"),
+            ("L06qu\u{e8}!".as_bytes(), "L06qu\u{e8}!", "says qu\u{e8}!"),
+            (b"\x07L150", r"\x07L150", "no frame, taken as text"),
+        ] {
+            let length = frame.len();
+            assert_eq!(
+                shown(Direction::Received, Content::Pmi(frame.into())),
+                format!("R ← 127.0.0.2:3344 TCP {length} bytes  {raw}\n  {words}")
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_missed_is_told_once() {
+        let mut protocol = Protocol::default();
+        for count in [0, 3, 3, 5] {
+            protocol.missed(Timestamp::UNIX_EPOCH, count);
+        }
+        let told: Vec<_> = protocol.pane.entries().map(|entry| entry.text.as_str()).collect();
+        assert_eq!(
+            told,
+            ["3 messages passed too fast to be shown", "2 messages passed too fast to be shown"]
+        );
+    }
+}

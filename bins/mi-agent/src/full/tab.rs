@@ -1,0 +1,89 @@
+//! A tab: what goes on with one peer, or beside all of them.
+
+use jiff::Timestamp;
+use mi_agent_core::{ConversationId, Peer, safe_text};
+use plumi_proto::MiAddress;
+
+use super::editor::Editor;
+use super::pane::{Entry, Kind, Pane};
+
+/// One tab.
+#[derive(Debug)]
+pub(crate) struct Tab {
+    pub(crate) about: About,
+    pub(crate) talk: Talk,
+    pub(crate) pane: Pane,
+    /// What is being typed here.
+    pub(crate) editor: Editor,
+    /// Lines and news that came while another tab was in view.
+    pub(crate) unread: usize,
+}
+
+/// Whom a tab is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The agent itself.
+    Agent,
+    Contact(MiAddress),
+    /// A caller for whom no address is known, by the nickname. Safe to show.
+    Stranger(String),
+}
+
+/// Where a conversation stands.
+#[derive(Clone, Debug)]
+pub(crate) enum Talk {
+    None,
+    Calling,
+    Open {
+        id: ConversationId,
+        peer: Peer,
+        /// Lines that are yet to be sent.
+        waiting: usize,
+        /// This side has hung up.
+        is_ending: bool,
+        /// It has been told that the connection was lost; that says that it ended, too.
+        is_lost: bool,
+    },
+}
+
+impl Tab {
+    pub(crate) fn new(about: About) -> Self {
+        Self { about, talk: Talk::None, pane: Pane::default(), editor: Editor::default(), unread: 0 }
+    }
+
+    /// Safe to show.
+    pub(crate) fn title(&self) -> String {
+        match &self.about {
+            About::Agent => "mi-agent".into(),
+            About::Contact(address) => safe_text(address.as_str()).into_owned(),
+            About::Stranger(nickname) => format!("? {nickname}"),
+        }
+    }
+
+    pub(crate) fn address(&self) -> Option<MiAddress> {
+        match self.about {
+            About::Contact(address) => Some(address),
+            About::Agent | About::Stranger(_) => None,
+        }
+    }
+
+    /// The conversation that is open, or about to end.
+    pub(crate) fn id(&self) -> Option<ConversationId> {
+        match self.talk {
+            Talk::Open { id, .. } => Some(id),
+            Talk::None | Talk::Calling => None,
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.talk, Talk::None)
+    }
+
+    pub(crate) fn news(&mut self, at: Timestamp, text: &str) {
+        self.pane.push(Entry { at, kind: Kind::News, text: safe_text(text).into_owned() });
+    }
+
+    pub(crate) fn failure(&mut self, at: Timestamp, text: &str) {
+        self.pane.push(Entry { at, kind: Kind::Failure, text: safe_text(text).into_owned() });
+    }
+}

@@ -1,0 +1,46 @@
+//! What tests of the screen share.
+
+use std::num::NonZeroUsize;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use mi_agent_core::{Admission, ConversationId, Peer, PeerText};
+
+use super::app::Setup;
+use crate::store::contacts::Contacts;
+
+/// A moment: 25 November 2026, 15:42 in UTC.
+pub(crate) fn now() -> Timestamp {
+    "2026-11-25T15:42:00Z".parse().unwrap()
+}
+
+/// Laura, who has met nobody.
+pub(crate) fn setup() -> Setup {
+    Setup {
+        own: "laura@bb.com".parse().unwrap(),
+        nickname: "Laura".into(),
+        conversations: NonZeroUsize::MIN,
+        keeps_history: true,
+        rings_bell: true,
+        zone: TimeZone::UTC,
+        contacts: Contacts::default(),
+        admission: Admission::default(),
+    }
+}
+
+/// The user at `address`, whose nickname is the same.
+pub(crate) fn peer(address: &str) -> Peer {
+    let address: plumi_proto::MiAddress = address.parse().unwrap();
+    let nickname = PeerText::new(address.user().as_str());
+    Peer { nickname, address: Some(address), remote: "127.0.0.1:4456".parse().unwrap() }
+}
+
+/// Somebody who gives only a nickname.
+pub(crate) fn stranger(nickname: &str) -> Peer {
+    Peer { nickname: PeerText::new(nickname), address: None, remote: "127.0.0.1:4457".parse().unwrap() }
+}
+
+/// A conversation's number, as they are given.
+pub(crate) fn id(number: u64) -> ConversationId {
+    ConversationId::from(number)
+}

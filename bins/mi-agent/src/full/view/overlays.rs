@@ -1,0 +1,121 @@
+//! What lies over the rest: help, contacts, the question before several lines are sent.
+
+use jiff::Timestamp;
+use mi_agent_core::safe_text;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Rect};
+use ratatui::text::{Line, Text};
+use ratatui::widgets::{Block, Clear, List, ListState, Paragraph, Wrap};
+
+use super::{cut, time};
+use crate::command::{ALSO, Mode, in_mode};
+use crate::full::app::{App, Overlay};
+use crate::full::keys::KEYS;
+use crate::full::theme::Theme;
+use crate::store::contacts::{Contact, Way};
+
+/// Draws it over `area`, if there is one.
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: &Theme, now: Timestamp) {
+    match app.overlay.clone() {
+        Some(Overlay::Help(row)) => {
+            let row = draw_help(frame, area, row, theme);
+            app.overlay = Some(Overlay::Help(row));
+        }
+        Some(Overlay::Contacts(chosen)) => draw_contacts(frame, area, app, chosen, theme, now),
+        Some(Overlay::Paste { lines, .. }) => draw_paste(frame, area, &lines, theme),
+        None => {}
+    }
+}
+
+/// Returns from which row on it is shown: no further than there is something to show.
+fn draw_help(frame: &mut Frame<'_>, area: Rect, row: u16, theme: &Theme) -> u16 {
+    let inside = over(frame, area, (84, area.height), " help · Esc closes, ↑ ↓ scroll ", theme);
+    let mut text = Text::default();
+    let mut rows = |title: &str, rows: &mut dyn Iterator<Item = (String, &str)>| {
+        text.push_line(Line::styled(title.to_owned(), theme.own));
+        for (left, right) in rows {
+            if inside.width < SIDE_BY_SIDE {
+                text.push_line(Line::styled(format!("  {left}"), theme.own));
+                text.push_line(Line::styled(format!("    {right}"), theme.text));
+            } else {
+                text.push_line(Line::styled(format!("  {left:<23} {right}"), theme.text));
+            }
+        }
+    };
+    let also = ALSO.iter().map(|(left, right)| ((*left).to_owned(), *right));
+    rows("Commands", &mut in_mode(Mode::Full).map(|known| (known.usage(), known.meaning)).chain(also));
+    rows("Keys", &mut KEYS.iter().map(|(left, right)| ((*left).to_owned(), *right)));
+    rows("What you see", &mut WHAT_YOU_SEE.iter().map(|(left, right)| ((*left).to_owned(), *right)));
+    let help = Paragraph::new(text).wrap(Wrap { trim: false });
+    let count = u16::try_from(help.line_count(inside.width)).unwrap_or(u16::MAX);
+    let row = row.min(count.saturating_sub(inside.height));
+    frame.render_widget(help.scroll((row, 0)), inside);
+    row
+}
+
+fn draw_contacts(frame: &mut Frame<'_>, area: Rect, app: &App, chosen: usize, theme: &Theme, now: Timestamp) {
+    let rows: Vec<_> = app.contacts().map(|contact| contact_row(contact, app, now)).collect();
+    let height = u16::try_from(rows.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
+    let inside = over(frame, area, (70, height), " contacts · Enter calls, Esc closes ", theme);
+    if rows.is_empty() {
+        let nobody = "nobody yet: /call ADDRESS calls somebody";
+        return frame.render_widget(Paragraph::new(nobody).wrap(Wrap { trim: true }), inside);
+    }
+    let rows = rows.into_iter().map(|row| cut(&row, usize::from(inside.width)));
+    let list = List::new(rows).highlight_style(theme.chosen);
+    frame.render_stateful_widget(list, inside, &mut ListState::default().with_selected(Some(chosen)));
+}
+
+fn contact_row(contact: &Contact, app: &App, now: Timestamp) -> String {
+    let way = match contact.way {
+        Way::Called => "called",
+        Way::CalledBy => "called you",
+    };
+    let at = time(contact.at, now, &app.zone);
+    let address = safe_text(contact.address.as_str());
+    match &contact.nickname {
+        Some(nickname) => format!("{address}  {way} {at}  {}", safe_text(nickname)),
+        None => format!("{address}  {way} {at}"),
+    }
+}
+
+fn draw_paste(frame: &mut Frame<'_>, area: Rect, lines: &[String], theme: &Theme) {
+    let count = lines.len();
+    let height = u16::try_from(count).unwrap_or(u16::MAX).saturating_add(3);
+    let inside = over(frame, area, (70, height), &format!(" {count} lines were pasted "), theme);
+    let question = "Enter sends them all, Esc sends none:";
+    let mut text = Text::from(Line::styled(question, theme.own));
+    let room = usize::from(inside.height).saturating_sub(1);
+    for line in lines.iter().take(room) {
+        text.push_line(Line::styled(cut(&safe_text(line), usize::from(inside.width)), theme.text));
+    }
+    if count > room {
+        let more = count - room.saturating_sub(1);
+        text.lines.pop();
+        text.push_line(Line::styled(format!("… and {more} more"), theme.faint));
+    }
+    frame.render_widget(Paragraph::new(text), inside);
+}
+
+/// A frame in the middle, of so many columns and rows at most. Returns what is inside.
+fn over(frame: &mut Frame<'_>, area: Rect, (width, height): (u16, u16), title: &str, theme: &Theme) -> Rect {
+    let over =
+        area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height.min(area.height)));
+    let title = cut(title, usize::from(over.width.saturating_sub(2)));
+    let block = Block::bordered().title(title).border_style(theme.faint);
+    let inside = block.inner(over);
+    frame.render_widget(Clear, over);
+    frame.render_widget(block, over);
+    inside
+}
+
+/// Columns that help needs to say what something is and what it does in one row.
+const SIDE_BY_SIDE: u16 = 70;
+
+/// What stands on the screen and is not plain.
+const WHAT_YOU_SEE: [(&str, &str); 4] = [
+    ("* !", "news, a failure and its reason"),
+    ("(2) behind a tab", "so many lines came that you have not seen"),
+    ("unverified", "PLUMI and PMI prove nobody's address or nickname"),
+    ("E 4 R 4", "PLUMI messages sent and received, as in the message log"),
+];

@@ -1,0 +1,125 @@
+//! What is so: the user, the conversation; and the line that is typed.
+
+use mi_proto::split_line;
+use ratatui::Frame;
+use ratatui::layout::{Alignment, Constraint, Layout, Position, Rect};
+use ratatui::text::Line;
+use unicode_width::UnicodeWidthStr;
+
+use super::{bar, cut, first_that_fits, span};
+use crate::command::{Command, Mode, in_mode};
+use crate::full::app::{App, Registration};
+use crate::full::tab::{About, Talk};
+use crate::full::theme::Theme;
+
+/// Two rows: who one is, and with whom one talks, or what Tab offers.
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+    let [own, talk] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
+    let style = if matches!(app.registration, Registration::Lost(_)) { theme.chosen } else { theme.bar };
+    bar(frame, own, Line::raw(first_that_fits(&own_variants(app), own.width)), style);
+    if let Some(line) = offered(app, talk.width, theme) {
+        return frame.render_widget(line, talk);
+    }
+    bar(frame, talk, Line::raw(first_that_fits(&talk_variants(app), talk.width)), theme.bar);
+}
+
+/// The line that is typed, and in how many frames it will travel, if in several.
+pub(super) fn draw_input(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+    let counter =
+        frames(app.tab().editor.line()).map_or_else(String::new, |count| format!(" {count} frames"));
+    let counted = u16::try_from(counter.width()).unwrap_or(0);
+    let [prompt, line, count] =
+        Layout::horizontal([Constraint::Length(2), Constraint::Min(1), Constraint::Length(counted)])
+            .areas(area);
+    frame.render_widget(Line::styled("> ", theme.own), prompt);
+    let (text, cursor) = app.tab().editor.visible(line.width);
+    frame.render_widget(Line::styled(text, theme.text), line);
+    frame.render_widget(Line::styled(counter, theme.faint).alignment(Alignment::Right), count);
+    if app.overlay.is_none() {
+        frame.set_cursor_position(Position { x: line.x + cursor, y: line.y });
+    }
+}
+
+/// `None`: it is no line to be said, or fits one frame.
+fn frames(line: &str) -> Option<usize> {
+    let Ok(Command::Say(text)) = Command::parse(line, Mode::Full) else { return None };
+    split_line(text).ok().map(Iterator::count).filter(|count| *count > 1)
+}
+
+fn own_variants(app: &App) -> [String; 4] {
+    let (own, nickname) = (app.own, &app.nickname);
+    let counts = format!("E {} R {}", app.messages.sent, app.messages.received);
+    let (long, short) = match &app.registration {
+        Registration::Registering => ("registering …".into(), "registering …"),
+        Registration::Registered { node } => (format!("registered at node {node}"), "registered"),
+        Registration::Lost(reason) => (format!("NOT registered: {reason}"), "NOT registered"),
+        Registration::Leaving => ("deregistering …".into(), "deregistering …"),
+    };
+    [
+        format!(" {own} as {nickname} · {long} · {counts}"),
+        format!(" {own} · {long} · {counts}"),
+        format!(" {own} · {short} · {counts}"),
+        format!(" {short} · {own}"),
+    ]
+}
+
+fn talk_variants(app: &App) -> Vec<String> {
+    match &app.tab().talk {
+        Talk::Open { peer, waiting, is_ending, .. } => {
+            let state = if *is_ending { "ending" } else { "in conversation" };
+            let (nickname, remote) = (&peer.nickname, peer.remote);
+            let address =
+                peer.address.map_or_else(|| "address unknown".into(), |address| address.to_string());
+            let waiting = if *waiting > 0 { format!(" · {waiting} lines wait") } else { String::new() };
+            vec![
+                format!(" {state}{waiting} with {nickname} ({address}), both unverified, at {remote}"),
+                format!(" {nickname} ({address}), unverified, {remote}{waiting}"),
+                format!(" {nickname}, unverified, {remote}{waiting}"),
+                format!(" unverified: {nickname}{waiting}"),
+            ]
+        }
+        Talk::Calling => {
+            vec![format!(" calling {} … /bye gives up", app.tab().title()), " calling … /bye gives up".into()]
+        }
+        Talk::None => match app.tab().about {
+            About::Contact(address) => vec![
+                format!(" in no conversation · /call calls {address}, /close closes the tab"),
+                format!(" /call calls {address}"),
+                " /call calls again".into(),
+            ],
+            About::Stranger(_) => {
+                vec![" in no conversation · /close closes the tab".into(), " /close".into()]
+            }
+            About::Agent => vec![
+                " in no conversation here · /call ADDRESS calls somebody, F1 helps".into(),
+                " /call ADDRESS calls · F1 helps".into(),
+            ],
+        },
+    }
+}
+
+/// What Tab offers, or what the command that is typed does.
+fn offered(app: &App, width: u16, theme: &Theme) -> Option<Line<'static>> {
+    let editor = &app.tab().editor;
+    if let Some(completion) = editor.completion() {
+        let mut line = Line::default();
+        // The chosen one is in view, whatever comes before it.
+        let first = completion.chosen.saturating_sub(2);
+        for (at, offered) in completion.lines.iter().enumerate().skip(first) {
+            let word = offered.trim_end().rsplit(' ').next().unwrap_or_default().to_owned();
+            let style = if at == completion.chosen { theme.chosen } else { theme.faint };
+            line.push_span(span(format!(" {word} "), style));
+        }
+        return Some(line);
+    }
+    let rest = editor.line().strip_prefix('/').filter(|rest| !rest.starts_with('/'))?;
+    let word = rest.split(' ').next().unwrap_or_default();
+    let known: Vec<_> = in_mode(Mode::Full).filter(|known| known.begins_with(word)).collect();
+    let text = match &known[..] {
+        [] => format!("there is no command /{word}; F1 lists them"),
+        [one] => format!("{} – {}", one.usage(), one.meaning),
+        several => several.iter().map(|one| one.usage()).collect::<Vec<_>>().join("  "),
+    };
+    let safe = mi_agent_core::safe_text(&text);
+    Some(Line::styled(cut(&format!(" {safe}"), usize::from(width)), theme.faint))
+}

@@ -1,0 +1,57 @@
+//! The bar of tabs.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+use unicode_width::UnicodeWidthStr;
+
+use super::{bar, cut, span};
+use crate::full::app::App;
+use crate::full::tab::Tab;
+use crate::full::theme::Theme;
+
+/// As many tabs as there is room for, the one in view among them.
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
+    let width = usize::from(area.width);
+    let labels: Vec<_> = app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, width)).collect();
+    let mut first = 0;
+    while first < app.current && columns(&labels[first..=app.current]) + 2 > width {
+        first += 1;
+    }
+    let mut line = Line::default();
+    if first > 0 {
+        line.push_span(span("‹", theme.bar));
+    }
+    let mut left = width.saturating_sub(line.width());
+    for (at, text) in labels.iter().enumerate().skip(first) {
+        let is_last = at + 1 == labels.len();
+        if text.width() + usize::from(!is_last) > left {
+            let unread: usize = app.tabs[at..].iter().map(|tab| tab.unread).sum();
+            let more = if unread > 0 { format!("›({unread})") } else { "›".into() };
+            line.push_span(span(cut(&more, left), theme.bar));
+            break;
+        }
+        left -= text.width();
+        let style = match () {
+            () if at == app.current => theme.text.patch(theme.own),
+            () if app.tabs[at].unread > 0 => theme.chosen,
+            () => theme.bar,
+        };
+        line.push_span(span(text.as_str(), style));
+    }
+    bar(frame, area, line, theme.bar);
+}
+
+fn label(at: usize, tab: &Tab, width: usize) -> String {
+    let number = at + 1;
+    let unread = if tab.unread > 0 { format!(" ({})", tab.unread) } else { String::new() };
+    let title = cut(&tab.title(), width.saturating_sub(14).clamp(6, MAX_TITLE));
+    format!(" {number} {title}{unread} ")
+}
+
+fn columns(labels: &[String]) -> usize {
+    labels.iter().map(|label| label.width()).sum()
+}
+
+/// Columns of a title: all of an address.
+const MAX_TITLE: usize = 36;

@@ -1,0 +1,573 @@
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
+use jiff::ToSpan;
+use mi_agent_core::{Content, Direction, Heard, MessageCounts, Passed, PeerText};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::layout::Position;
+use ratatui::style::Color;
+
+use super::*;
+use crate::full::app::{Overlay, Setup};
+use crate::full::testing::{id, now, peer, setup, stranger};
+use crate::store::contacts::Way;
+
+/// A user who looks at a screen.
+struct Screen {
+    app: App,
+    terminal: Terminal<TestBackend>,
+}
+
+impl Screen {
+    fn new(width: u16, height: u16) -> Self {
+        let mut app = App::new(Setup { conversations: 3.try_into().unwrap(), ..setup() });
+        app.registering(now());
+        let listening = plumi_proto::MiSocketAddress::new("127.0.0.1:3500".parse().unwrap()).unwrap();
+        app.registered(now(), "127.0.0.2:3344".parse().unwrap(), listening);
+        Self { app, terminal: Terminal::new(TestBackend::new(width, height)).unwrap() }
+    }
+
+    /// In conversation with Joya.
+    fn talking(width: u16, height: u16) -> Self {
+        let mut screen = Self::new(width, height);
+        screen.types("/call joya@cc.com\n");
+        screen.app.begun(now(), id(1), peer("joya@cc.com"), Way::Called);
+        screen.app.messages = MessageCounts { sent: 2, received: 2 };
+        screen
+    }
+
+    fn types(&mut self, text: &str) {
+        for character in text.chars() {
+            self.press(if character == '\n' { KeyCode::Enter } else { KeyCode::Char(character) });
+        }
+    }
+
+    fn press(&mut self, code: KeyCode) {
+        self.app.key(now(), KeyEvent::new(code, KeyModifiers::NONE));
+    }
+
+    fn hears(&mut self, text: &str) {
+        self.app.heard(now(), id(1), Heard::Line(PeerText::new(text)));
+    }
+
+    fn draw(&mut self) {
+        let app = &mut self.app;
+        self.terminal.draw(|frame| draw(frame, app, &Theme::COLOURED, now())).unwrap();
+    }
+
+    /// What there is to read, row by row.
+    fn picture(&mut self) -> String {
+        self.draw();
+        let buffer = self.terminal.backend().buffer();
+        let mut rows = Vec::new();
+        for y in 0..buffer.area.height {
+            let (mut row, mut x) = (String::new(), 0);
+            while x < buffer.area.width {
+                let symbol = buffer[(x, y)].symbol();
+                row.push_str(symbol);
+                x += u16::try_from(symbol.width().max(1)).unwrap();
+            }
+            rows.push(row.trim_end().to_owned());
+        }
+        rows.join("\n")
+    }
+
+    /// Where the cursor is.
+    fn cursor(&mut self) -> Position {
+        self.draw();
+        self.terminal.backend().cursor_position()
+    }
+}
+
+#[track_caller]
+fn assert_picture(screen: &mut Screen, expected: &str) {
+    let picture = screen.picture();
+    let expected = expected.trim_matches('\n');
+    assert!(picture == expected, "it looks so:\n{picture}\n\nand not so:\n{expected}");
+}
+
+#[test]
+fn the_first_screen_says_what_to_do() {
+    let mut screen = Screen::new(80, 12);
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent
+15:42            * registered laura@bb.com at node 127.0.0.2:3344
+15:42            * listening for conversations on 127.0.0.1:3500
+15:42            * type /call and an address, such as /call joya@cc.com, to call
+                   somebody
+15:42            * or wait to be called: calls are taken by themselves, and get
+                   a tab of their own
+15:42            * F1 commands and keys · F2 the protocol · F3 contacts · /quit
+                   leaves
+ laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 0 R 0
+ in no conversation here · /call ADDRESS calls somebody, F1 helps
+>
+"#,
+    );
+    assert_eq!(screen.cursor(), Position::new(2, 11));
+}
+
+#[test]
+fn a_conversation_is_wrapped_by_what_it_is_wide() {
+    let mut screen = Screen::talking(40, 12);
+    screen.hears("què tal? això és una línia més llarga que la finestra");
+    screen.hears("你好你好你好你好你好你好你好");
+    screen.app.said(now(), id(1), "e\u{301}e\u{301}e\u{301} 👍👍 ❤\u{fe0f}");
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42       * in conversation with joya
+              (joya@cc.com) at
+              127.0.0.1:4456
+15:42    joya què tal? això és una línia
+              més llarga que la finestra
+15:42    joya 你好你好你好你好你好你好你
+              好
+15:42   Laura ééé 👍👍 ❤️
+ laura@bb.com · registered · E 2 R 2
+ joya, unverified, 127.0.0.1:4456
+>
+"#,
+    );
+}
+
+#[test]
+fn who_has_scrolled_up_is_told_what_is_new() {
+    let mut screen = Screen::talking(60, 10);
+    (1..=9).for_each(|n| screen.hears(&format!("line {n}")));
+    screen.draw();
+    screen.press(KeyCode::PageUp);
+    screen.types("bon di");
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42         * in conversation with joya (joya@cc.com) at
+                127.0.0.1:4456
+15:42      joya line 1
+15:42      joya line 2
+15:42      joya line 3
+15:42      joya line 4                    ↓ Esc: to the end
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ joya (joya@cc.com), unverified, 127.0.0.1:4456
+> bon di
+"#,
+    );
+    screen.hears("line 10");
+    screen.hears("line 11");
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42         * in conversation with joya (joya@cc.com) at
+                127.0.0.1:4456
+15:42      joya line 1
+15:42      joya line 2
+15:42      joya line 3
+15:42      joya line 4                  ↓ 2 new lines · Esc
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ joya (joya@cc.com), unverified, 127.0.0.1:4456
+> bon di
+"#,
+    );
+    assert_eq!(screen.cursor(), Position::new(8, 9));
+    let wheel = |kind| MouseEvent { kind, column: 5, row: 3, modifiers: KeyModifiers::NONE };
+    screen.app.mouse(wheel(MouseEventKind::ScrollUp));
+    assert!(screen.picture().contains(" line 1\n"), "{}", screen.picture());
+    (0..4).for_each(|_| screen.app.mouse(wheel(MouseEventKind::ScrollDown)));
+    assert!(screen.picture().contains(" line 11\n"), "{}", screen.picture());
+    assert!(!screen.picture().contains('↓'), "{}", screen.picture());
+}
+
+#[test]
+fn a_line_of_several_frames_is_counted() {
+    let mut screen = Screen::talking(60, 8);
+    screen.types(&"0123456789".repeat(9));
+    screen.types("012345678");
+    assert!(!screen.picture().contains("frames"));
+    screen.types("9");
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42         * calling joya@cc.com
+15:42         * in conversation with joya (joya@cc.com) at
+                127.0.0.1:4456
+
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ joya (joya@cc.com), unverified, 127.0.0.1:4456
+> 234567890123456789012345678901234567890123456789  2 frames
+"#,
+    );
+    // A command is not sent.
+    screen.app.key(now(), KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    screen.types(&format!("/block {}", "x".repeat(200)));
+    assert!(!screen.picture().contains("frames"));
+}
+
+#[test]
+fn what_is_typed_is_helped_along() {
+    let mut screen = Screen::talking(60, 8);
+    screen.types("/");
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42         * calling joya@cc.com
+15:42         * in conversation with joya (joya@cc.com) at
+                127.0.0.1:4456
+
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ /call ADDRESS  /bye, /exit  /contacts  /block ADDRESS  /un…
+> /
+"#,
+    );
+    screen.types("c");
+    screen.press(KeyCode::Tab);
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42         * calling joya@cc.com
+15:42         * in conversation with joya (joya@cc.com) at
+                127.0.0.1:4456
+
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ /call  /contacts  /close
+> /call
+"#,
+    );
+    screen.press(KeyCode::BackTab);
+    screen.press(KeyCode::BackTab);
+    screen.types(" j");
+    screen.app.key(now(), KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    screen.types("/call j");
+    screen.press(KeyCode::Tab);
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42         * calling joya@cc.com
+15:42         * in conversation with joya (joya@cc.com) at
+                127.0.0.1:4456
+
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ /call ADDRESS – call somebody
+> /call joya@cc.com
+"#,
+    );
+}
+
+#[test]
+fn several_pasted_lines_are_shown_before_they_are_sent() {
+    let mut screen = Screen::talking(60, 12);
+    screen.app.paste(now(), "fn main() {\n\tprintln!(\"hola\");\n}\n");
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42         * calling joya@cc.com
+┌ 3 lines were pasted ─────────────────────────────────────┐
+│Enter sends them all, Esc sends none:                     │
+│fn main() {                                               │
+│\tprintln!("hola");                                       │
+│}                                                         │
+└──────────────────────────────────────────────────────────┘
+
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ joya (joya@cc.com), unverified, 127.0.0.1:4456
+>
+"#,
+    );
+    screen.app.paste(now(), &"line\n".repeat(40));
+    assert!(screen.picture().contains("and 36 more"), "{}", screen.picture());
+}
+
+#[test]
+fn tabs_count_what_was_not_read() {
+    let mut screen = Screen::talking(60, 8);
+    screen.app.begun(now(), id(2), peer("pere@bb.com"), Way::CalledBy);
+    screen.app.begun(now(), id(3), stranger("qui sap"), Way::CalledBy);
+    screen.app.heard(now(), id(2), Heard::Line(PeerText::new("ei")));
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com  3 pere@bb.com (2) ›(1)
+15:42         * calling joya@cc.com
+15:42         * in conversation with joya (joya@cc.com) at
+                127.0.0.1:4456
+
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
+ joya (joya@cc.com), unverified, 127.0.0.1:4456
+>
+"#,
+    );
+    let mut narrow = Screen { terminal: Terminal::new(TestBackend::new(40, 8)).unwrap(), ..screen };
+    assert!(narrow.picture().starts_with(" 1 mi-agent  2 joya@cc.com ›(3)\n"), "{}", narrow.picture());
+    narrow.app.key(now(), KeyEvent::new(KeyCode::Char('4'), KeyModifiers::ALT));
+    assert!(narrow.picture().starts_with("‹ 3 pere@bb.com (2)  4 ? qui sap\n"), "{}", narrow.picture());
+}
+
+#[test]
+fn contacts_are_listed() {
+    let mut screen = Screen::new(60, 12);
+    screen.press(KeyCode::F(3));
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent
+15:42         * listening for conversations on
+                127.0.0.1:3500
+15:42         * type /call and an address, such as /call
+┌ contacts · Enter calls, Esc closes ──────────────────────┐
+│nobody yet: /call ADDRESS calls somebody                  │
+└──────────────────────────────────────────────────────────┘
+15:42         * F1 commands and keys · F2 the protocol · F3
+                contacts · /quit leaves
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 0 R 0
+ /call ADDRESS calls · F1 helps
+>
+"#,
+    );
+    screen.press(KeyCode::Esc);
+    screen.app.begun(now() - 48.hours(), id(1), peer("pere@bb.com"), Way::CalledBy);
+    screen.app.begun(now(), id(2), peer("joya@cc.com"), Way::Called);
+    screen.press(KeyCode::F(3));
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 pere@bb.com  3 joya@cc.com (1)
+11-23         * in conversation with pere (pere@bb.com) at
+                127.0.0.1:4456
+┌ contacts · Enter calls, Esc closes ──────────────────────┐
+│joya@cc.com  called 15:42  joya                           │
+│pere@bb.com  called you 11-23  pere                       │
+└──────────────────────────────────────────────────────────┘
+
+
+ laura@bb.com · registered at node 127.0.0.2:3344 · E 0 R 0
+ pere (pere@bb.com), unverified, 127.0.0.1:4456
+>
+"#,
+    );
+}
+
+#[test]
+fn the_bars_say_how_things_are() {
+    let mut screen = Screen::talking(80, 8);
+    let bars = |screen: &mut Screen| {
+        let picture = screen.picture();
+        let rows: Vec<_> = picture.lines().collect();
+        rows[rows.len() - 3..rows.len() - 1]
+            .iter()
+            .map(|row| (*row).trim_end().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        bars(&mut screen),
+        [
+            " laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2",
+            " in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456"
+        ]
+    );
+    screen.app.set_waiting(id(1), 12);
+    screen.app.registration_lost(now(), "node 127.0.0.2:3344 does not answer");
+    assert_eq!(
+        bars(&mut screen),
+        [
+            " laura@bb.com · NOT registered: node 127.0.0.2:3344 does not answer · E 2 R 2",
+            " joya (joya@cc.com), unverified, 127.0.0.1:4456 · 12 lines wait"
+        ]
+    );
+    let mut narrow = Screen { terminal: Terminal::new(TestBackend::new(40, 10)).unwrap(), ..screen };
+    assert_eq!(
+        bars(&mut narrow),
+        [" laura@bb.com · NOT registered · E 2 R 2", " unverified: joya · 12 lines wait"]
+    );
+    narrow.app.heard(now(), id(1), Heard::Ended { unsaid: 0 });
+    assert_eq!(bars(&mut narrow)[1], " /call calls joya@cc.com");
+    narrow.types("/call\n");
+    assert_eq!(bars(&mut narrow)[1], " calling joya@cc.com … /bye gives up");
+    narrow.app.leaving();
+    assert_eq!(bars(&mut narrow)[0], " deregistering … · laura@bb.com");
+}
+
+#[test]
+fn the_protocol_is_shown_as_it_passes() {
+    let mut screen = Screen::talking(80, 14);
+    screen.press(KeyCode::F(2));
+    assert!(screen.picture().contains("nothing has passed yet"));
+    for (direction, remote, content) in [
+        (Direction::Sent, "127.0.0.2:3344", Content::Plumi(b"PLlaura@bb.com:joya@cc.com"[..].into())),
+        (
+            Direction::Received,
+            "127.0.0.2:3344",
+            Content::Plumi(b"RL0laura@bb.com:joya@cc.com:127.0.0.1:4456"[..].into()),
+        ),
+        (Direction::Sent, "127.0.0.1:4456", Content::Pmi(b"N05Laura"[..].into())),
+    ] {
+        let remote = remote.parse().unwrap();
+        screen.app.passed(now(), &Passed { direction, remote, content });
+    }
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42            * calling joya@cc.com
+15:42            * in conversation with joya (joya@cc.com) at 127.0.0.1:4456
+
+
+ protocol: E sent, R received · F2 closes ──────────────────────────────────────
+15:42:00 R ← 127.0.0.2:3344 UDP 42 bytes
+         RL0laura@bb.com:joya@cc.com:127.0.0.1:4456
+           joya@cc.com is at TCP 127.0.0.1:4456
+15:42:00 E → 127.0.0.1:4456 TCP 8 bytes  N05Laura
+           nickname Laura
+ laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
+ in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
+>
+"#,
+    );
+    screen.press(KeyCode::F(2));
+    assert!(!screen.picture().contains("protocol"));
+}
+
+#[test]
+fn help_lists_commands_and_keys() {
+    let mut screen = Screen::talking(90, 40);
+    screen.types("/help\n");
+    assert_picture(
+        &mut screen,
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:┌ help · Esc closes, ↑ ↓ scroll ───────────────────────────────────────────────────┐
+15:│Commands                                                                          │
+   │  /call ADDRESS           call somebody                                           │
+   │  /bye, /exit             end the conversation                                    │
+   │  /contacts               who was called and who called; Enter calls one          │
+   │  /block ADDRESS          take no calls of somebody, who is told you are busy     │
+   │  /unblock ADDRESS        take them again                                         │
+   │  /allow-only ADDRESS…    take calls of these alone; off: of everybody            │
+   │  /protocol               show or hide every message as it passes                 │
+   │  /close                  close this tab, after /bye                              │
+   │  /help                   show this                                               │
+   │  /quit                   deregister and leave                                    │
+   │  EXIT                    as /quit                                                │
+   │  //text                  say /text; other lines are said as they stand           │
+   │Keys                                                                              │
+   │  F1 · F2 · F3            help · protocol · contacts                              │
+   │  Enter                   sends the line, or carries the command out              │
+   │  Tab, Shift-Tab          complete a command or an address                        │
+   │  ↑ ↓                     lines typed before                                      │
+   │  PageUp, PageDown, wheel scroll; with Alt, the protocol                          │
+   │  Ctrl-Home, Ctrl-End     to the first line, to the last                          │
+   │  Esc                     closes what lies above, or goes to the last line        │
+   │  Ctrl-N, Ctrl-P, Alt-1 … the next tab, the one before, that of a number          │
+   │  Ctrl-← →, Alt-B Alt-F   by words                                                │
+   │  Ctrl-A, Ctrl-E          to the beginning of the line, to its end                │
+   │  Ctrl-W, Alt-D           delete the word before, the word behind                 │
+   │  Ctrl-U, Ctrl-K, Ctrl-Y  delete to the beginning, to the end; put it back        │
+   │  Ctrl-L, Ctrl-Z          draw all of it again, suspend                           │
+   │  Ctrl-C                  clears the line; if it is empty, leaves at once         │
+   │  Ctrl-D                  leaves, if the line is empty                            │
+   │What you see                                                                      │
+   │  * !                     news, a failure and its reason                          │
+   │  (2) behind a tab        so many lines came that you have not seen               │
+   │  unverified              PLUMI and PMI prove nobody's address or nickname        │
+   │  E 4 R 4                 PLUMI messages sent and received, as in the message log │
+   └──────────────────────────────────────────────────────────────────────────────────┘
+ laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
+ in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
+>
+"#,
+    );
+    let mut small = Screen { terminal: Terminal::new(TestBackend::new(40, 10)).unwrap(), ..screen };
+    (0..100).for_each(|_| small.press(KeyCode::PageDown));
+    assert!(small.picture().contains("message log"), "its end is reached\n{}", small.picture());
+    (0..100).for_each(|_| small.press(KeyCode::PageUp));
+    assert!(small.picture().contains("/call ADDRESS"), "{}", small.picture());
+}
+
+#[test]
+fn any_size_will_do() {
+    for width in (0..=45).chain([80, 200]) {
+        for height in (0..=12).chain([50]) {
+            let mut screen = Screen::talking(width, height);
+            screen.hears(&"què tal? 你好 ".repeat(20));
+            screen.app.protocol.is_open = height % 2 == 0;
+            screen.types("bon dia 你好");
+            let lines = vec!["one".into(), "two".into()];
+            for overlay in [
+                None,
+                Some(Overlay::Help(3)),
+                Some(Overlay::Contacts(0)),
+                Some(Overlay::Paste { id: id(1), lines }),
+            ] {
+                screen.app.overlay = overlay;
+                screen.draw();
+                screen.app.key(now(), KeyEvent::new(KeyCode::PageUp, KeyModifiers::NONE));
+            }
+        }
+    }
+    assert_picture(
+        &mut Screen::talking(40, 10),
+        r#"
+ 1 mi-agent  2 joya@cc.com
+15:42       * calling joya@cc.com
+15:42       * in conversation with joya
+              (joya@cc.com) at
+              127.0.0.1:4456
+
+
+ laura@bb.com · registered · E 2 R 2
+ joya, unverified, 127.0.0.1:4456
+>
+"#,
+    );
+}
+
+/// Nothing of what strangers say or are called moves anything.
+#[test]
+fn strangers_cannot_draw() {
+    let hostile = "\x1b[2J\x07a\u{202e}b\u{2066}\r\n\t\u{200b}";
+    let mut screen = Screen::new(60, 20);
+    screen.app.begun(now(), id(1), stranger(hostile), Way::CalledBy);
+    screen.hears(hostile);
+    screen.app.said(now(), id(1), hostile);
+    screen.app.trouble(now(), hostile);
+    screen.app.registration_lost(now(), hostile);
+    screen.app.passed(
+        now(),
+        &Passed {
+            direction: Direction::Received,
+            remote: "127.0.0.1:1".parse().unwrap(),
+            content: Content::Plumi(hostile.as_bytes().into()),
+        },
+    );
+    screen.press(KeyCode::F(2));
+    for overlay in [None, Some(Overlay::Paste { id: id(1), lines: vec![hostile.into()] })] {
+        screen.app.overlay = overlay;
+        let picture = screen.picture();
+        let odd =
+            |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{200b}' | '\u{202e}' | '\u{2066}'));
+        assert!(!picture.contains(odd), "{picture:?}");
+        assert!(picture.contains(r"\x1b[2J"), "{picture}");
+    }
+}
+
+/// With NO_COLOR nothing has a colour, and what stands out still does.
+#[test]
+fn without_colours_things_still_stand_out() {
+    let mut screen = Screen::talking(60, 8);
+    screen.hears("hola");
+    for (no_color, coloured) in [(None, true), (Some(""), true), (Some("1"), false)] {
+        let (app, theme) = (&mut screen.app, Theme::new(no_color));
+        screen.terminal.draw(|frame| draw(frame, app, &theme, now())).unwrap();
+        let cells = screen.terminal.backend().buffer().content();
+        assert_eq!(cells.iter().any(|cell| cell.fg != Color::Reset), coloured, "{no_color:?}");
+        assert!(cells.iter().all(|cell| cell.bg == Color::Reset), "the terminal's own, dark or light");
+        assert!(cells.iter().any(|cell| cell.modifier.contains(ratatui::style::Modifier::BOLD)));
+    }
+}

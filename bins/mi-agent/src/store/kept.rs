@@ -1,0 +1,40 @@
+//! What is kept of a user, as a program starts with it.
+
+use mi_agent_core::Admission;
+use plumi_proto::MiAddress;
+
+use super::contacts::Contacts;
+use super::folder::DataFolder;
+use super::history::History;
+use super::keeper::Keeper;
+use super::rules::Rules;
+
+/// What was kept, and who keeps more.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) admission: Admission,
+    pub(crate) contacts: Contacts,
+    pub(crate) keeper: Keeper,
+    /// What could not be read.
+    pub(crate) troubles: Vec<String>,
+}
+
+impl Kept {
+    /// Of the user at `own`; what is said, only `with_history`. Nothing is made on the disk until there is something
+    /// to be kept.
+    ///
+    /// # Errors
+    /// Who may call cannot be read: whoever is blocked must not be let in.
+    pub(crate) fn open(own: &MiAddress, with_history: bool) -> anyhow::Result<Self> {
+        let Some(folder) = DataFolder::of(own) else {
+            let trouble = "nobody knows where data are, so nothing is kept; set HOME".into();
+            let keeper = Keeper::start(None, None);
+            let (admission, contacts) = Default::default();
+            return Ok(Self { admission, contacts, keeper, troubles: vec![trouble] });
+        };
+        let (rules, admission) = Rules::load(&folder)?;
+        let (contacts, trouble) = Contacts::load(&folder);
+        let keeper = Keeper::start(Some(rules), with_history.then(|| History::of(&folder)));
+        Ok(Self { admission, contacts, keeper, troubles: trouble.into_iter().collect() })
+    }
+}
