@@ -2,6 +2,7 @@
 
 mod ending;
 mod registration;
+mod screen;
 mod settings;
 
 use std::fs::{self, File};

@@ -9,6 +9,7 @@ mod config;
 mod exit;
 mod full {
     pub(crate) mod app;
+    mod backend;
     mod editor;
     mod job_control;
     mod keys;

@@ -162,7 +162,7 @@ impl Running {
             }
             self.draw()?;
             tokio::select! {
-                event = next_key(&mut self.keys) => self.typed(event),
+                event = next_key(&mut self.keys) => self.typed(event)?,
                 written = self.screen.write(), if self.screen.has_to_write() => {
                     written?;
                     // Nothing else has happened.
@@ -271,20 +271,22 @@ impl Running {
         Ok(())
     }
 
-    fn typed(&mut self, event: Option<io::Result<TerminalEvent>>) {
+    fn typed(&mut self, event: Option<io::Result<TerminalEvent>>) -> io::Result<()> {
         match event {
             Some(Ok(TerminalEvent::Key(key))) => self.app.key(now(), key),
             Some(Ok(TerminalEvent::Paste(text))) => self.app.paste(now(), &text),
             Some(Ok(TerminalEvent::Mouse(event))) => self.app.mouse(event),
             Some(Ok(TerminalEvent::FocusGained)) => self.app.focus(true),
             Some(Ok(TerminalEvent::FocusLost)) => self.app.focus(false),
-            Some(Ok(TerminalEvent::Resize(..))) => {}
+            // Even to the size that it had: what was cut off meanwhile is gone.
+            Some(Ok(TerminalEvent::Resize(..))) => self.screen.clear()?,
             // The terminal is gone: as the end of input.
             Some(Err(_)) | None => {
                 self.keys = None;
                 self.leave();
             }
         }
+        Ok(())
     }
 
     fn came_of(&mut self, outcome: Outcome) -> Option<Left> {

@@ -16,13 +16,14 @@ use crossterm::event::{
 };
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, queue};
-use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 use tokio::io::{AsyncWriteExt, Stdout};
 
+use super::backend::Unasking;
+
 /// The whole terminal.
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<Drawn>>,
+    terminal: Terminal<Unasking<Drawn>>,
     drawn: Drawn,
     stdout: Stdout,
     /// What is being written, and how much of it has been.
@@ -44,7 +45,7 @@ impl Screen {
     /// Those of the operating system.
     pub(crate) fn enter(takes_mouse: bool) -> io::Result<Self> {
         let drawn = Drawn::default();
-        let terminal = Terminal::new(CrosstermBackend::new(drawn.clone()))?;
+        let terminal = Terminal::new(Unasking::new(drawn.clone()))?;
         let stdout = tokio::io::stdout();
         let mut screen =
             Self { terminal, drawn, stdout, writing: Vec::new(), written: 0, is_flushed: true, takes_mouse };

@@ -1,0 +1,410 @@
+//! The full screen, at a real terminal: what people type, see and are left with.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use integration_tests::programs::{AgentTerminal, DATA, Key, Screen, Terminal, Wheel, eventually};
+use vt100::Color;
+
+use super::*;
+
+/// A node with these users, and a way to start their agents.
+struct Town {
+    node: NodeProgram,
+}
+
+impl Town {
+    fn new() -> Self {
+        Self { node: NodeProgram::start("bb.com", &["laura", "joya", "pere"], &[]) }
+    }
+
+    fn at_terminal(&self, user: &str, arguments: &[&str]) -> AgentTerminal {
+        self.at_terminal_of(user, arguments, (24, 90))
+    }
+
+    fn at_terminal_of(&self, user: &str, arguments: &[&str], size: (u16, u16)) -> AgentTerminal {
+        let agent = AgentTerminal::start(&format!("{user}@bb.com"), self.node.address(), arguments, size);
+        agent.wait_for(|screen| screen.text().contains("registered"));
+        // From now on the program is told of what it has asked for.
+        agent.wait_for(Screen::reports_focus);
+        agent
+    }
+
+    fn in_lines(&self, user: &str) -> AgentProgram {
+        let mut agent = AgentProgram::start(&format!("{user}@bb.com"), self.node.address(), &[]);
+        agent.expect_line("* listening");
+        agent
+    }
+}
+
+/// Laura at a terminal calls Joya.
+fn talking(town: &Town, arguments: &[&str]) -> (AgentTerminal, AgentProgram) {
+    let mut joya = town.in_lines("joya");
+    let laura = town.at_terminal("laura", arguments);
+    laura.type_line("/call joya@bb.com");
+    joya.expect_line("* in conversation with laura");
+    laura.expect_text("in conversation with joya");
+    (laura, joya)
+}
+
+#[test]
+fn two_people_talk_with_what_the_screen_tells_them() {
+    let town = Town::new();
+    let joya = town.at_terminal("joya", &[]);
+    let laura = town.at_terminal("laura", &["--nick", "Laura B."]);
+    laura.expect_text("type /call and an address");
+    laura.type_line("/call joya@bb.com");
+    laura.expect_text(" 2 joya@bb.com ");
+    joya.expect_text("in conversation with Laura B. (laura@bb.com)");
+    joya.type_line("què tal? 你好 👍");
+    laura.expect_text("joya què tal? 你好 👍");
+    // What is being typed is not disturbed by what comes.
+    laura.type_text("b\u{e9}, i t");
+    laura.expect_text("> bé, i t");
+    joya.type_line("on ets?");
+    let screen = laura.expect_text("joya on ets?");
+    assert_eq!(screen.cursor(), Some((23, 9)), "{screen}");
+    laura.type_text("u?\r");
+    joya.expect_text("Laura B. bé, i tu?");
+    laura.expect_text("both unverified");
+    laura.type_line("/bye");
+    joya.expect_text("conversation with Laura B. ended");
+    for agent in [&laura, &joya] {
+        agent.type_line("/quit");
+        assert_eq!(agent.wait_exit(), 0);
+        assert_eq!(agent.left_behind(), [""; 0]);
+    }
+    // What was there before is there again, and how it ended.
+    assert_eq!(laura.screen().rows()[0], "* deregistered laura@bb.com");
+}
+
+#[test]
+fn a_window_of_any_size_will_do() {
+    let town = Town::new();
+    let (laura, mut joya) = talking(&town, &[]);
+    joya.type_line(&"una línia molt llarga, ".repeat(4));
+    laura.expect_text("una línia");
+    laura.press(Key::F(2));
+    laura.expect_text("protocol: E sent");
+    for size in [(10, 40), (3, 10), (1, 1), (50, 200), (24, 90)] {
+        laura.resize(size);
+    }
+    laura.press(Key::F(2));
+    laura.wait_for(|screen| screen.text().contains("llarga") && !screen.text().contains("protocol: E"));
+    laura.resize((10, 40));
+    let screen = laura.wait_for(|screen| {
+        screen.row_containing("laura@bb.com · registered · E 2 R 2").is_some()
+            && screen.row_containing("joya, unverified, 127.0.0.1").is_some()
+    });
+    assert_eq!(screen.rows()[9], ">", "{screen}");
+    laura.type_line("encara hi soc");
+    joya.expect_line("<laura> encara hi soc");
+}
+
+#[test]
+fn several_pasted_lines_are_sent_when_that_is_meant() {
+    let town = Town::new();
+    let (laura, mut joya) = talking(&town, &[]);
+    laura.paste("one line, not sent yet");
+    laura.expect_text("> one line, not sent yet");
+    laura.press(Key::Enter);
+    joya.expect_line("<laura> one line, not sent yet");
+    laura.paste("first\nsecond\nthird\n");
+    laura.expect_text("3 lines were pasted");
+    laura.press(Key::Esc);
+    laura.expect_text("what was pasted was not sent");
+    laura.paste("uno\ndos\ntres\n");
+    laura.expect_text("3 lines were pasted");
+    laura.press(Key::Enter);
+    joya.expect_line("<laura> uno");
+    joya.expect_line("<laura> dos");
+    joya.expect_line("<laura> tres");
+    assert!(!joya.stdout().iter().any(|line| line.contains("first")), "{:?}", joya.stdout());
+}
+
+#[test]
+fn the_bell_rings_for_who_looks_elsewhere() {
+    let town = Town::new();
+    for (arguments, bells) in [(&[][..], 1), (&["--no-bell"], 0)] {
+        let (laura, mut joya) = talking(&town, arguments);
+        joya.type_line("you look");
+        laura.expect_text("joya you look");
+        assert_eq!(laura.screen().bells(), 0);
+        laura.focus(false);
+        // Typed after the focus was lost, so the program knows by then.
+        laura.type_line("ara miro una altra cosa");
+        joya.expect_line("<laura> ara miro");
+        joya.type_line("you do not");
+        laura.wait_for(|screen| screen.text().contains("joya you do not") && screen.bells() >= bells);
+        assert_eq!(laura.screen().bells(), bells);
+    }
+}
+
+#[test]
+fn signals_give_the_terminal_back_and_deregister() {
+    let mut town = Town::new();
+    for signal in ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM"] {
+        let (laura, mut joya) = talking(&town, &[]);
+        let pid = laura.pid().as_raw_nonzero().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+        assert!(sent.expect("there is a kill").success());
+        assert_eq!(laura.wait_exit(), 0, "{signal}");
+        assert_eq!(laura.left_behind(), [""; 0], "{signal}");
+        joya.expect_line("* conversation with laura ended");
+        assert!(!town.node.is_online("laura"), "{signal}");
+    }
+}
+
+/// Ctrl-C and Ctrl-D, as shells have them.
+#[test]
+fn keys_leave_when_nothing_is_typed() {
+    let mut town = Town::new();
+    for key in ['c', 'd'] {
+        let laura = town.at_terminal("laura", &[]);
+        laura.type_text("x");
+        laura.expect_text("> x");
+        laura.press(Key::Ctrl('c'));
+        laura.wait_for(|screen| screen.rows()[23] == ">");
+        laura.press(Key::Ctrl(key));
+        assert_eq!(laura.wait_exit(), 0);
+        assert_eq!(laura.left_behind(), [""; 0]);
+        assert!(!town.node.is_online("laura"));
+    }
+}
+
+/// A shell with job control: what it prints while the program is stopped is on its own screen.
+#[test]
+fn a_shell_can_stop_it_and_let_it_go_on() {
+    let town = Town::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = town.node.address().to_string();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "set -m; \"$@\"; echo it stopped; read -r go; fg; echo \"it ended with $?\"", "sh"]);
+    shell.arg(executable(AGENT)).args(["laura@bb.com", "--node", &at]);
+    let terminal = Terminal::start_command(&shell, folder.path(), (24, 90));
+    terminal.expect_text("type /call and an address");
+    terminal.press(Key::Ctrl('z'));
+    let screen = terminal.expect_text("it stopped");
+    assert!(!screen.cells().alternate_screen() && !screen.reports_focus(), "{screen}");
+    terminal.type_line("");
+    terminal.expect_text("type /call and an address");
+    terminal.type_line("/quit");
+    terminal.expect_text("it ended with 0");
+}
+
+#[test]
+fn without_a_shell_it_is_not_stopped() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    laura.press(Key::Ctrl('z'));
+    laura.expect_text("there is no shell to go on from");
+}
+
+#[test]
+fn the_protocol_is_shown_as_it_passed() {
+    let town = Town::new();
+    let (laura, _joya) = talking(&town, &[]);
+    laura.resize((40, 110));
+    laura.press(Key::F(2));
+    laura.type_line("hola");
+    let screen = laura.expect_text("says hola");
+    let text = screen.text();
+    for shown in [
+        "UDP 14 bytes  PRlaura@bb.com",
+        "register laura@bb.com",
+        "UDP 3 bytes  RR0",
+        "UDP 26 bytes  PLlaura@bb.com:joya@bb.com",
+        "laura@bb.com asks where joya@bb.com is",
+        "RL0laura@bb.com:joya@bb.com:127.0.0.1:",
+        "TCP 8 bytes  N05laura",
+        "TCP 7 bytes  N04joya",
+        "TCP 7 bytes  L04hola",
+    ] {
+        assert!(text.contains(shown), "{shown}\n{screen}");
+    }
+    let rows: Vec<_> = text.lines().filter(|row| row.contains("UDP") || row.contains("TCP ")).collect();
+    assert!(rows[0].contains("E →") && rows[1].contains("R ←"), "{screen}");
+}
+
+#[test]
+fn the_wheel_scrolls_and_new_lines_are_counted() {
+    let town = Town::new();
+    let (laura, mut joya) = talking(&town, &[]);
+    (0..40).for_each(|n| joya.type_line(&format!("line {n}")));
+    laura.expect_text("line 39");
+    laura.wheel(Wheel::Up, 5, 5);
+    laura.expect_text("Esc: to the end");
+    joya.type_line("one more");
+    laura.expect_text("1 new line · Esc");
+    laura.press(Key::Esc);
+    laura.wait_for(|screen| screen.text().contains("one more") && !screen.text().contains("new line"));
+}
+
+#[test]
+fn what_was_said_is_there_the_next_time() {
+    let town = Town::new();
+    let (laura, mut joya) = talking(&town, &[]);
+    laura.type_line("fins demà");
+    joya.expect_line("<laura> fins demà");
+    joya.type_line("adeu");
+    laura.expect_text("joya adeu");
+    let folder = laura.folder().join(DATA).join("mi-agent/laura@bb.com");
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+    let history = folder.join("history/joya@bb.com.jsonl");
+    for file in [&history, &folder.join("contacts.json")] {
+        assert_eq!(fs::metadata(file).expect("it is kept").permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(fs::read_to_string(&history).expect("it is kept").lines().count(), 2);
+    // The same folder, by two keys.
+    let mut again = Command::new(executable(AGENT));
+    again.args(["laura@bb.com", "--node", &town.node.address().to_string()]);
+    let again = Terminal::start_command(&again, laura.folder(), (24, 90));
+    again.expect_text("type /call and an address");
+    again.press(Key::F(3));
+    again.expect_text("joya@bb.com  called");
+    again.press(Key::Enter);
+    let screen = again.wait_for(|screen| {
+        screen.text().contains("fins demà") && screen.text().contains("in conversation with joya")
+    });
+    let [earlier, now] = ["fins demà", "in conversation with"].map(|text| screen.position_of(text));
+    assert!(earlier < now, "{screen}");
+}
+
+#[test]
+fn without_history_nothing_is_kept_of_what_is_said() {
+    let town = Town::new();
+    let (laura, mut joya) = talking(&town, &["--no-history"]);
+    laura.type_line("a secret");
+    joya.expect_line("<laura> a secret");
+    laura.type_line("/quit");
+    laura.wait_exit();
+    assert!(!laura.folder().join(DATA).join("mi-agent/laura@bb.com/history").exists());
+}
+
+#[test]
+fn who_is_blocked_is_told_busy_and_the_user_who_called() {
+    let town = Town::new();
+    let mut joya = town.in_lines("joya");
+    let laura = town.at_terminal("laura", &[]);
+    laura.type_line("/block joya@bb.com");
+    laura.expect_text("joya@bb.com is blocked");
+    joya.type_line("/call laura@bb.com");
+    joya.expect_line("! cannot reach laura@bb.com: user is busy");
+    laura.expect_text("joya@bb.com wanted to call and was refused: blocked");
+    laura.type_line("/unblock joya@bb.com");
+    laura.expect_text("joya@bb.com is blocked no longer");
+    joya.type_line("/call laura@bb.com");
+    joya.expect_line("* in conversation with laura");
+    // And the next time, in line mode as well.
+    joya.type_line("/bye");
+    joya.expect_line("* conversation with laura ended");
+    joya.type_line("/block laura@bb.com");
+    joya.expect_line("* laura@bb.com is blocked");
+    let rules = joya.folder().join(DATA).join("mi-agent/joya@bb.com/rules.toml");
+    eventually("the rule is kept", || {
+        fs::read_to_string(&rules).is_ok_and(|text| text.contains("laura@bb.com"))
+    });
+    laura.type_line("/call joya@bb.com");
+    laura.expect_text("cannot reach joya@bb.com: user is busy");
+    joya.expect_line("* laura@bb.com was refused: blocked");
+}
+
+#[test]
+fn as_many_talk_as_may_and_others_are_told_busy() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &["--conversations", "2"]);
+    let (mut joya, mut pere) = (town.in_lines("joya"), town.in_lines("pere"));
+    for (caller, name) in [(&mut joya, "joya"), (&mut pere, "pere")] {
+        caller.type_line("/call laura@bb.com");
+        caller.expect_line("* in conversation with laura");
+        caller.type_line(&format!("soc {name}"));
+    }
+    // The second one has a tab that is not in view.
+    laura.wait_for(|screen| {
+        screen.text().contains("soc joya") && screen.rows()[0].contains("pere@bb.com (2)")
+    });
+    laura.press(Key::Ctrl('n'));
+    laura.expect_text("soc pere");
+    laura.press(Key::Alt('2'));
+    laura.type_line("hola joya");
+    joya.expect_line("<laura> hola joya");
+    laura.type_line("/call laura2@bb.com");
+    laura.expect_text("you are in 2 conversations, as many as may be");
+}
+
+#[test]
+fn a_registration_that_fails_ends_the_screen_with_its_reason() {
+    let town = Town::new();
+    let nobody = AgentTerminal::start("nobody@bb.com", town.node.address(), &[], (24, 90));
+    assert_eq!(nobody.wait_exit(), 3);
+    assert_eq!(nobody.left_behind(), [""; 0]);
+    nobody.expect_text("! cannot register nobody@bb.com: no such user at its node");
+}
+
+#[test]
+fn strangers_cannot_draw_on_it() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    let mut joya =
+        AgentProgram::start("joya@bb.com", town.node.address(), &["--nick", "\x1b[31mjo\u{202e}ya"]);
+    joya.expect_line("* listening");
+    joya.type_line("/call laura@bb.com");
+    joya.type_line("\x1b[2J\x1b[1;1Hgone \x07");
+    let screen = laura.expect_text(r"\x1b[2J\x1b[1;1Hgone \x07");
+    assert!(screen.row_containing(r"\x1b[31mjo\u{202e}ya").is_some(), "{screen}");
+    assert_eq!(screen.bells(), 0);
+}
+
+#[test]
+fn without_colours_there_are_none() {
+    let town = Town::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = town.node.address().to_string();
+    for (no_color, has_colours) in [("", true), ("1", false)] {
+        let mut command = Command::new(executable(AGENT));
+        command.args(["laura@bb.com", "--node", &at]).env("NO_COLOR", no_color);
+        let laura = Terminal::start_command(&command, folder.path(), (24, 90));
+        let screen = laura.expect_text("type /call and an address");
+        let colour = |row, column| screen.cells().cell(row, column).map(vt100::Cell::fgcolor);
+        let is_coloured = (0..24)
+            .any(|row| (0..90).any(|column| !matches!(colour(row, column), None | Some(Color::Default))));
+        assert_eq!(is_coloured, has_colours, "{no_color:?}\n{screen}");
+    }
+}
+
+#[test]
+fn a_terminal_that_cannot_draw_has_lines() {
+    let town = Town::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = town.node.address().to_string();
+    let mut command = Command::new(executable(AGENT));
+    command.args(["laura@bb.com", "--node", &at]).env("TERM", "dumb");
+    let laura = Terminal::start_command(&command, folder.path(), (24, 90));
+    let screen = laura.expect_text("* type /call ADDRESS to call somebody");
+    assert!(!screen.cells().alternate_screen());
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+}
+
+#[test]
+fn the_message_log_is_not_for_the_screen() {
+    let town = Town::new();
+    let laura = AgentTerminal::start("laura@bb.com", town.node.address(), &["--log", "-"], (24, 90));
+    assert_eq!(laura.wait_exit(), 1);
+    laura.expect_text("the message log cannot be on the screen");
+}
+
+/// Diagnostics come to the screen that they would spoil.
+#[test]
+fn diagnostics_are_shown_where_they_can_be_read() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &["-vv"]);
+    laura.type_line("/call nobody@bb.com");
+    laura.expect_text("cannot reach nobody@bb.com: no such user or domain");
+    drop(town);
+    laura.press(Key::Alt('1'));
+    laura.type_line("/call joya@bb.com");
+    laura.press(Key::Alt('1'));
+    laura.expect_text("nobody listens at the node's address");
+}
