@@ -219,6 +219,12 @@ impl fmt::Display for ConversationId {
     }
 }
 
+impl From<ConversationId> for u64 {
+    fn from(id: ConversationId) -> Self {
+        id.0
+    }
+}
+
 impl Talk {
     fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
