@@ -6,11 +6,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use mi_agent_core::DEFAULT_REFRESH;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
 
+use crate::headless::listen::ListenArgs;
+use crate::headless::send::SendArgs;
 use crate::settings::DEFAULT_CONVERSATIONS;
 
 /// Talk with other users, line by line, directly from agent to agent.
@@ -37,6 +40,8 @@ pub(crate) struct Cli {
 /// What to do instead of a chat.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Errand {
+    Send(SendArgs),
+    Listen(ListenArgs),
     /// Tell about the settings
     #[command(subcommand)]
     Config(ConfigErrand),
@@ -65,6 +70,15 @@ pub(crate) struct ChatOptions {
     /// Never ring the terminal's bell
     #[arg(long)]
     pub(crate) no_bell: bool,
+}
+
+/// Tells what is wrong with the arguments of `errand`, and ends the program.
+pub(crate) fn misuse(errand: &str, reason: &str) -> ! {
+    let mut command = Cli::command();
+    // Or else the usage would not be that of the errand.
+    command.build();
+    let errand = command.find_subcommand_mut(errand).expect("it is one of them");
+    errand.error(ErrorKind::ValueValidation, reason).exit()
 }
 
 /// How an agent runs, whatever it is used for.
@@ -177,7 +191,7 @@ pub(crate) fn conversations(text: &str) -> Result<u8, String> {
 const AFTER_OTHERS: usize = 900;
 
 /// More nobody follows.
-const MAX_CONVERSATIONS: u8 = 16;
+pub(crate) const MAX_CONVERSATIONS: u8 = 16;
 
 const HELP: &str = "\
 Commands, once it runs:
@@ -188,10 +202,12 @@ Commands, once it runs:
   //text           say /text
 
 Exit codes:
-  0 ended well   1 other failure   2 misuse   3 no such user
-  5 domain not found   6 node does not answer
+  0 ended well   1 other failure   2 misuse   3 no such user   4 user offline (send)
+  5 domain not found   6 node does not answer   7 busy or refused (send)
 
 Examples:
   mi-agent laura@localhost
   mi-agent laura@bb.com --port 3500 --nick Laura
-  mi-agent laura@bb.com --node 192.0.2.7:3344";
+  mi-agent laura@bb.com --node 192.0.2.7:3344
+  mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'
+  mi-agent listen --from bot@bb.com --json";

@@ -7,6 +7,14 @@ mod clock;
 mod command;
 mod config;
 mod exit;
+mod headless {
+    pub(crate) mod commands;
+    pub(crate) mod listen;
+    pub(crate) mod progress;
+    pub(crate) mod report;
+    pub(crate) mod send;
+    pub(crate) mod session;
+}
 mod full {
     pub(crate) mod app;
     mod backend;
@@ -58,6 +66,8 @@ use crate::cli::{Cli, Errand};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.errand {
+        Some(Errand::Send(errand)) => headless::send::run(errand),
+        Some(Errand::Listen(errand)) => headless::listen::run(errand),
         Some(Errand::Config(errand)) => config::run(errand),
         None => chat::run(cli),
     };

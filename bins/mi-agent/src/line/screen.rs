@@ -41,7 +41,8 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
         self.line(&format!("<{nickname}> {text}")).await
     }
 
-    async fn line(&mut self, line: &str) -> io::Result<()> {
+    /// A line that is safe as it is, without its end.
+    pub(crate) async fn line(&mut self, line: &str) -> io::Result<()> {
         let line = format!("{line}\n");
         let write = async {
             self.output.write_all(line.as_bytes()).await?;

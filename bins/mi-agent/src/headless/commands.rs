@@ -1,0 +1,276 @@
+//! What a program tells `mi-agent listen --json` to do: a JSON object a line (docs/events.md).
+
+use std::io::{self, BufRead, Read};
+use std::thread;
+
+use mi_agent_core::safe_text;
+use plumi_proto::MiAddress;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
+use serde_json::error::Category;
+use tokio::sync::mpsc;
+
+/// The lines of stdin, read by a thread of its own: a read that blocks must not keep the program from ending.
+#[derive(Debug)]
+pub(crate) struct Commands(mpsc::Receiver<Given>);
+
+/// A line that has something in it, and which one it is, from 1.
+pub(crate) type Given = (u64, Result<Order, NoCommand>);
+
+/// A command, and how its answer is to be marked.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Order {
+    pub(crate) command: Command,
+    pub(crate) reference: Option<Reference>,
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Command {
+    Call(MiAddress),
+    Say { text: String, to: u64 },
+    Bye(u64),
+    Quit,
+}
+
+/// What a command is called by its giver. The event that answers it says the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "ref is a string or a number")]
+pub(crate) enum Reference {
+    Number(Number),
+    Text(String),
+}
+
+/// Why a line is no command.
+#[derive(Debug, PartialEq)]
+pub(crate) struct NoCommand {
+    pub(crate) reason: String,
+    /// Its mark, if that could be read.
+    pub(crate) reference: Option<Reference>,
+}
+
+impl Commands {
+    /// Starts to read.
+    pub(crate) fn start() -> Self {
+        let (sender, commands) = mpsc::channel(MAX_COMMANDS);
+        thread::spawn(move || {
+            let mut stdin = io::stdin().lock();
+            let mut number = 0;
+            while let Some(line) = read_line(&mut stdin) {
+                number += 1;
+                if line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
+                    continue;
+                }
+                if sender.blocking_send((number, line.and_then(|line| parse(&line)))).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(commands)
+    }
+
+    /// The next one; `None` at the end of input. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Given> {
+        self.0.recv().await
+    }
+}
+
+/// The next line, with its end; one that is too long is passed over whole.
+fn read_line(input: &mut impl BufRead) -> Option<Result<Vec<u8>, NoCommand>> {
+    let mut line = Vec::new();
+    // What cannot be read is the end, as what is not there.
+    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).ok()? == 0 {
+        return None;
+    }
+    if line.ends_with(b"\n") || (line.len() as u64) < MAX_LINE {
+        return Some(Ok(line));
+    }
+    loop {
+        line.clear();
+        match input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
+            Ok(1..) if !line.ends_with(b"\n") => {}
+            _ => break,
+        }
+    }
+    Some(Err(NoCommand { reason: format!("a line has {MAX_LINE} bytes at most"), reference: None }))
+}
+
+fn parse(line: &[u8]) -> Result<Order, NoCommand> {
+    // Or else an array of the right length would be one, too.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        let reason = r#"a command is a JSON object, such as {"call":"joya@cc.com"}"#.into();
+        return Err(NoCommand { reason, reference: None });
+    }
+    let fields: Fields = serde_json::from_slice(line).map_err(|error| NoCommand {
+        reason: reason(&error),
+        reference: serde_json::from_slice(line)
+            .ok()
+            .and_then(|Marked { reference }| checked(reference).ok()?),
+    })?;
+    let reference = checked(fields.reference).map_err(|reason| NoCommand { reason, reference: None })?;
+    let command = match (fields.call, fields.say, fields.to, fields.bye, fields.quit) {
+        (Some(address), None, None, None, None) => match address.parse() {
+            Ok(address) => Ok(Command::Call(address)),
+            Err(error) => Err(format!("call is no address: {error}")),
+        },
+        (None, Some(text), Some(to), None, None) => Ok(Command::Say { text, to }),
+        (None, Some(_), None, None, None) => Err("say needs to, the number of a conversation".into()),
+        (None, None, None, Some(conversation), None) => Ok(Command::Bye(conversation)),
+        (None, None, None, None, Some(true)) => Ok(Command::Quit),
+        (None, None, None, None, Some(false)) => Err("quit is true or not there".into()),
+        _ => Err("a command has one of call, say with to, bye, quit".into()),
+    };
+    match command {
+        Ok(command) => Ok(Order { command, reference }),
+        Err(reason) => Err(NoCommand { reason, reference }),
+    }
+}
+
+/// Every field that a command may have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    call: Option<String>,
+    say: Option<String>,
+    to: Option<u64>,
+    bye: Option<u64>,
+    quit: Option<bool>,
+    #[serde(rename = "ref")]
+    reference: Option<Reference>,
+}
+
+/// Of a command that is none, what its answer needs.
+#[derive(Deserialize)]
+struct Marked {
+    #[serde(rename = "ref")]
+    reference: Option<Reference>,
+}
+
+/// It is told as it came, so nothing may hide in it.
+fn checked(reference: Option<Reference>) -> Result<Option<Reference>, String> {
+    match &reference {
+        Some(Reference::Text(text)) if text.len() > MAX_REFERENCE => {
+            Err(format!("ref has {MAX_REFERENCE} bytes at most"))
+        }
+        Some(Reference::Text(text)) if safe_text(text) != *text => {
+            Err("ref has a character that cannot be seen".into())
+        }
+        _ => Ok(reference),
+    }
+}
+
+/// What serde_json says, but of which line it is: that is always the first.
+fn reason(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let words = words.rsplit_once(" at line ").map_or(&*words, |(words, _)| words);
+    match error.classify() {
+        Category::Data => words.to_owned(),
+        _ => format!("it is no JSON: {words}, at byte {}", error.column()),
+    }
+}
+
+/// Commands read and not yet carried out.
+const MAX_COMMANDS: usize = 16;
+
+/// Bytes of a line, its end included: a text of so many takes a conversation 12 s to send.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// Bytes of a mark: more than the longest of the usual unique ids.
+const MAX_REFERENCE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str) -> (String, Option<Reference>) {
+        match parse(line.as_bytes()) {
+            Ok(order) => panic!("{line}: {order:?}"),
+            Err(NoCommand { reason, reference }) => (reason, reference),
+        }
+    }
+
+    #[test]
+    fn commands_are_understood() {
+        let joya = "joya@cc.com".parse().unwrap();
+        let mark = |text: &str| Some(Reference::Text(text.to_owned()));
+        for (line, command, reference) in [
+            (r#"{"call":"joya@cc.com"}"#, Command::Call(joya), None),
+            (r#" { "ref" : "à" , "call" : "joya@cc.com" } "#, Command::Call(joya), mark("à")),
+            (r#"{"say":"","to":1}"#, Command::Say { text: String::new(), to: 1 }, None),
+            (
+                r#"{"to":18446744073709551615,"say":"a\n\u001b\ud83d\ude00","ref":-1.5}"#,
+                Command::Say { text: "a\n\x1b😀".into(), to: u64::MAX },
+                Some(Reference::Number(Number::from_f64(-1.5).unwrap())),
+            ),
+            (r#"{"bye":2,"ref":null}"#, Command::Bye(2), None),
+            (r#"{"quit":true,"ref":7}"#, Command::Quit, Some(Reference::Number(7.into()))),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Ok(Order { command, reference }), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_document_are_commands() {
+        let document = include_str!("../../../../docs/events.md");
+        let is_command = |line: &&str| line.starts_with('{') && !line.starts_with(r#"{"at":"#);
+        let lines: Vec<_> =
+            document.lines().filter_map(|line| line.strip_prefix("    ")).filter(is_command).collect();
+        assert_eq!(lines.len(), 4);
+        for line in lines {
+            parse(line.as_bytes()).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_none_says_why() {
+        for (line, reason) in [
+            ("hola", "a command is a JSON object, such as"),
+            (r#"["joya@cc.com",null,null,null,null,null]"#, "a command is a JSON object"),
+            ("{", "it is no JSON: EOF while parsing an object, at byte 1"),
+            (r#"{"call":"joya@cc.com"} {"quit":true}"#, "it is no JSON: trailing characters, at byte 24"),
+            (
+                r#"{"dance":1}"#,
+                "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `ref`",
+            ),
+            (r#"{"bye":1,"bye":2}"#, "duplicate field `bye`"),
+            (r#"{"bye":"1"}"#, r#"invalid type: string "1", expected u64"#),
+            (r#"{"bye":-1}"#, "invalid value: integer `-1`, expected u64"),
+            (r#"{"call":"joya"}"#, "call is no address: an address is user@domain, and there is no '@'"),
+            (r#"{"say":"hola"}"#, "say needs to, the number of a conversation"),
+            (r#"{"quit":false}"#, "quit is true or not there"),
+            ("{}", "a command has one of"),
+            (r#"{"to":1}"#, "a command has one of"),
+            (r#"{"bye":1,"quit":true}"#, "a command has one of"),
+            (r#"{"bye":1,"ref":"a\u202e"}"#, "ref has a character that cannot be seen"),
+            (r#"{"bye":1,"ref":[1]}"#, "ref is a string or a number"),
+        ] {
+            assert!(told(line).0.starts_with(reason), "{line}: {}", told(line).0);
+        }
+        let long = format!(r#"{{"bye":1,"ref":"{}"}}"#, "x".repeat(65));
+        assert_eq!(told(&long), ("ref has 64 bytes at most".into(), None));
+        assert!(parse(b"{\"say\":\"\xff\",\"to\":1}").is_err());
+        let deep = format!(r#"{{"bye":{}"#, "[".repeat(60_000));
+        assert!(told(&deep).0.starts_with("invalid type"), "{}", told(&deep).0);
+    }
+
+    #[test]
+    fn its_mark_is_told_if_there_is_one() {
+        for line in [r#"{"dance":1,"ref":"a"}"#, r#"{"ref":"a","call":"joya"}"#, r#"{"bye":{},"ref":"a"}"#] {
+            assert_eq!(told(line).1, Some(Reference::Text("a".into())), "{line}");
+        }
+        assert_eq!(told(r#"{"dance":1,"ref":"\u001b"}"#).1, None);
+        assert_eq!(told(r#"{"ref":"a""#).1, None);
+    }
+
+    #[test]
+    fn lines_are_read_one_by_one_and_long_ones_passed_over() {
+        let most = usize::try_from(MAX_LINE).unwrap();
+        let input =
+            format!("a\n\n{}\n{}\nb\n{}", "x".repeat(most - 1), "y".repeat(3 * most), "z".repeat(most));
+        let mut input = input.as_bytes();
+        let lengths: Vec<_> = std::iter::from_fn(|| read_line(&mut input))
+            .map(|line| line.map(|line| line.len()).ok())
+            .collect();
+        assert_eq!(lengths, [Some(2), Some(1), Some(most), None, Some(2), None]);
+    }
+}

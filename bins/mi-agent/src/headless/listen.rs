@@ -1,0 +1,101 @@
+//! `mi-agent listen`: takes calls and tells what happens, for programs.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use mi_agent_core::StartError;
+use plumi_proto::MiAddress;
+use tokio::io::{Stdout, stdout};
+
+use super::report::{Report, Shown};
+use super::session::Session;
+use crate::cli::AgentOptions;
+use crate::line::screen::Screen;
+use crate::logging::Diagnostics;
+use crate::settings::Settings;
+use crate::signals::{Ending, HURRY, LAST_WORDS};
+use crate::store::kept::Kept;
+use crate::{cli, clock, exit, start};
+
+/// Take calls and print what happens, one event a line, until SIGINT or SIGTERM
+///
+/// With --json each event is a JSON object, and commands are taken from stdin as JSON objects: to call, to say, to
+/// end a conversation, to quit. docs/events.md has them all.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct ListenArgs {
+    /// Your own address, user@domain: one that no other agent uses meanwhile
+    #[arg(long, value_name = "ADDRESS")]
+    from: MiAddress,
+
+    /// Print JSON, and take commands as JSON from stdin
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    options: AgentOptions,
+}
+
+/// Takes calls until it is told to end.
+///
+/// # Errors
+/// As [`start::run`].
+pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
+    let ListenArgs { from, json, mut options } = args;
+    Settings::load()?.complete(&mut Some(from), &mut options);
+    if json && options.log.as_deref() == Some(Path::new("-")) {
+        cli::misuse("listen", "--log - would be among the JSON on stdout");
+    }
+    let conversations = options.conversations();
+    let Kept { admission, .. } = Kept::open(&from, false)?;
+    let mut output = Output { screen: Screen::new(stdout()), json, several: conversations.get() > 1 };
+    let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
+    start::run(&options, from, diagnostics, ending, async |builder, signals| {
+        let builder = builder.conversations(conversations).admission(admission);
+        match builder.start_unless(signals.next(), HURRY).await {
+            Ok((agent, events)) => Session::new(agent, events, output).run(signals).await,
+            Err(error) => {
+                if matches!(error, StartError::Interrupted) {
+                    output.screen.hurry(LAST_WORDS);
+                }
+                let failed = Report::NotRegistered { address: Shown::new(from), reason: Shown::new(&error) };
+                tokio::select! {
+                    told = async { output.tell(&failed).await } => told?,
+                    () = signals.next() => {}
+                }
+                Ok(exit::of_start(&error))
+            }
+        }
+    })
+}
+
+/// Where reports go.
+pub(crate) struct Output {
+    pub(crate) screen: Screen<Stdout>,
+    pub(crate) json: bool,
+    /// There may be several conversations at a time.
+    several: bool,
+}
+
+impl Output {
+    /// Waits for as long as nobody takes it: nothing else is done meanwhile, so nothing more comes to be told.
+    pub(crate) async fn tell(&mut self, report: &Report) -> io::Result<()> {
+        let line = if self.json { Some(report.json(clock::now())) } else { report.words(self.several) };
+        match line {
+            Some(line) => self.screen.line(&line).await,
+            None => Ok(()),
+        }
+    }
+}
+
+const HELP: &str = "\
+Exit codes:
+  0 ended well   1 other failure   2 misuse   3 no such user
+  5 domain not found   6 node does not answer
+
+Examples:
+  mi-agent listen --from alarms@bb.com | tee -a alarms.txt
+  mi-agent listen --from bot@bb.com --json --conversations 8
+      prints {\"event\":\"begun\",\"conversation\":1,...}, takes {\"say\":\"hola\",\"to\":1}";

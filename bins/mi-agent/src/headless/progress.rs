@@ -1,0 +1,112 @@
+//! How much of what there is to say has been sent.
+
+use std::collections::VecDeque;
+
+/// Counts lines that were handed over to be sent, frame by frame: what is left is told in frames, and people count
+/// lines.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    lines: usize,
+    /// Of how many frames the last lines were, the last one last.
+    frames: VecDeque<usize>,
+    /// Of the line that is being handed over.
+    begun: Option<usize>,
+    skipped: usize,
+}
+
+impl Progress {
+    /// A line is to be handed over.
+    pub(crate) fn begin(&mut self) {
+        self.begun = Some(0);
+    }
+
+    /// One more frame of it was.
+    pub(crate) fn handed_over(&mut self) {
+        if let Some(frames) = &mut self.begun {
+            *frames += 1;
+        }
+    }
+
+    /// The whole of it was.
+    pub(crate) fn end(&mut self) {
+        if let Some(frames) = self.begun.take() {
+            self.lines += 1;
+            self.frames.push_back(frames);
+            if self.frames.len() > MAX_FRAMES {
+                self.frames.pop_front();
+            }
+        }
+    }
+
+    /// A line cannot be sent, and is left out. Returns which one it is, from 1.
+    pub(crate) fn skip(&mut self) -> usize {
+        self.skipped += 1;
+        self.lines + self.skipped
+    }
+
+    /// How many were left out.
+    pub(crate) fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Of the lines so far, how many were sent whole and how many not, if the last `unsent` frames were not.
+    pub(crate) fn sent_and_not(&self, unsent: usize) -> (usize, usize) {
+        let begun = self.begun.map_or(0, |_| 1);
+        let mut left = unsent.saturating_sub(self.begun.unwrap_or(0));
+        let mut lines = 0;
+        for frames in self.frames.iter().rev() {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(*frames);
+            lines += 1;
+        }
+        (self.lines - lines, lines + begun + self.skipped)
+    }
+}
+
+/// Lines of which it is known of how many frames they were: more than the frames that a conversation holds, and each
+/// line is one at least.
+const MAX_FRAMES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_that_are_left_are_counted_as_lines() {
+        let mut progress = Progress::default();
+        for frames in [1, 3, 1] {
+            progress.begin();
+            (0..frames).for_each(|_| progress.handed_over());
+            progress.end();
+        }
+        for (unsent, counted) in
+            [(0, (3, 0)), (1, (2, 1)), (2, (1, 2)), (4, (1, 2)), (5, (0, 3)), (9, (0, 3))]
+        {
+            assert_eq!(progress.sent_and_not(unsent), counted, "{unsent}");
+        }
+        // Two frames of another one, of which nobody heard the third.
+        progress.begin();
+        progress.handed_over();
+        progress.handed_over();
+        for (unsent, counted) in [(0, (3, 1)), (2, (3, 1)), (3, (2, 2)), (7, (0, 4))] {
+            assert_eq!(progress.sent_and_not(unsent), counted, "{unsent}");
+        }
+        progress.end();
+        assert_eq!(progress.skip(), 5);
+        assert_eq!(progress.sent_and_not(0), (4, 1));
+    }
+
+    #[test]
+    fn a_long_input_takes_no_memory() {
+        let mut progress = Progress::default();
+        for _ in 0..100_000 {
+            progress.begin();
+            progress.handed_over();
+            progress.end();
+        }
+        assert!(progress.frames.len() <= MAX_FRAMES);
+        assert_eq!(progress.sent_and_not(64), (99_936, 64));
+    }
+}

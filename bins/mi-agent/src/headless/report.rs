@@ -1,0 +1,379 @@
+//! What happens, as `mi-agent listen` tells it: a line of words, or a JSON object (docs/events.md).
+
+use std::fmt::Display;
+
+use jiff::Timestamp;
+use mi_agent_core::safe_text;
+use serde::Serialize;
+
+use super::commands::Reference;
+
+/// Something that happened. Programs rely on the names and what they stand for: new ones may come, none may change.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Report {
+    Registered {
+        address: Shown,
+        node: Shown,
+        listening: Shown,
+    },
+    NotRegistered {
+        address: Shown,
+        reason: Shown,
+    },
+    Begun {
+        conversation: u64,
+        way: Way,
+        nickname: Shown,
+        address: Option<Shown>,
+        remote: Shown,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    Line {
+        conversation: u64,
+        nickname: Shown,
+        text: Shown,
+    },
+    Trouble {
+        conversation: u64,
+        nickname: Shown,
+        reason: Shown,
+    },
+    Ended {
+        conversation: u64,
+        nickname: Shown,
+        /// Neither side ended it.
+        lost: bool,
+        /// Lines that were said and not sent.
+        unsaid: usize,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    Refused {
+        nickname: Shown,
+        address: Option<Shown>,
+        remote: Shown,
+        kind: &'static str,
+        reason: Shown,
+        /// The news of line mode, if it has not told of the caller.
+        #[serde(skip)]
+        news: Option<Shown>,
+    },
+    Missed {
+        address: Shown,
+        kind: &'static str,
+        reason: Shown,
+        /// As above.
+        #[serde(skip)]
+        news: Option<Shown>,
+    },
+    RegistrationLost {
+        reason: Shown,
+    },
+    RegistrationRegained {
+        address: Shown,
+        node: Shown,
+    },
+    Said {
+        conversation: u64,
+        /// Lines that wait to be sent, this one among them.
+        waiting: usize,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    Failed {
+        command: &'static str,
+        /// Of a call: who was called.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<Shown>,
+        /// Of another command.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        conversation: Option<u64>,
+        /// A word for the reason.
+        kind: &'static str,
+        reason: Shown,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    Error {
+        /// Of stdin, from 1.
+        line: u64,
+        reason: Shown,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    Deregistered {
+        address: Shown,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    NotDeregistered {
+        address: Shown,
+        reason: Shown,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+}
+
+/// Who called.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Way {
+    Incoming,
+    Outgoing,
+}
+
+/// Text that is safe to show: all that a report has of strangers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Shown(String);
+
+impl Shown {
+    pub(crate) fn new(text: impl Display) -> Self {
+        Self(safe_text(&text.to_string()).into_owned())
+    }
+}
+
+impl Report {
+    /// One JSON object in one line, without its end.
+    pub(crate) fn json(&self, at: Timestamp) -> String {
+        #[derive(Serialize)]
+        struct Dated<'a> {
+            at: String,
+            #[serde(flatten)]
+            report: &'a Report,
+        }
+        let dated = Dated { at: format!("{at:.3}"), report: self };
+        serde_json::to_string(&dated).expect("nothing in it can fail")
+    }
+
+    /// The words of line mode, where it has any. With `several` conversations at a time, each line of one begins with
+    /// its number.
+    pub(crate) fn words(&self, several: bool) -> Option<String> {
+        let number = |conversation: &u64| if several { format!("{conversation} ") } else { String::new() };
+        Some(match self {
+            Self::Registered { address: Shown(address), node: Shown(node), listening: Shown(listening) } => {
+                format!("* registered {address} at node {node}\n* listening for conversations on {listening}")
+            }
+            Self::NotRegistered { address: Shown(address), reason: Shown(reason) } => {
+                format!("! cannot register {address}: {reason}")
+            }
+            Self::Begun {
+                conversation, nickname: Shown(nickname), address, remote: Shown(remote), ..
+            } => {
+                let number = number(conversation);
+                let address = address.as_ref().map_or("?", |Shown(address)| address);
+                format!("* in conversation {number}with {nickname} ({address}) at {remote}")
+            }
+            Self::Line { conversation, nickname: Shown(nickname), text: Shown(text) } => {
+                format!("<{}{nickname}> {text}", number(conversation))
+            }
+            Self::Trouble { conversation, nickname: Shown(nickname), reason: Shown(reason) } => {
+                format!("! conversation {}with {nickname}: {reason}", number(conversation))
+            }
+            // That it was lost has been told, and says that it ended, too.
+            Self::Ended { lost: true, .. } => return None,
+            Self::Ended { conversation, nickname: Shown(nickname), .. } => {
+                format!("* conversation {}with {nickname} ended", number(conversation))
+            }
+            Self::Refused { news, .. } | Self::Missed { news, .. } => {
+                let Shown(news) = news.as_ref()?;
+                format!("* {news}")
+            }
+            Self::RegistrationLost { reason: Shown(reason) } => format!("! registration lost: {reason}"),
+            Self::RegistrationRegained { address: Shown(address), node: Shown(node) } => {
+                format!("* registered {address} again at node {node}")
+            }
+            Self::Deregistered { address: Shown(address), .. } => format!("* deregistered {address}"),
+            Self::NotDeregistered { address: Shown(address), reason: Shown(reason), .. } => {
+                format!("! cannot deregister {address}: {reason}")
+            }
+            // Those answer commands, which are taken as JSON only.
+            Self::Said { .. } | Self::Failed { .. } | Self::Error { .. } => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../../docs/events.md");
+
+    fn shown(text: &str) -> Shown {
+        Shown::new(text)
+    }
+
+    fn mark(text: &str) -> Option<Reference> {
+        Some(Reference::Text(text.into()))
+    }
+
+    fn number(number: u64) -> Option<Reference> {
+        Some(Reference::Number(number.into()))
+    }
+
+    /// The examples of the document, in its order.
+    fn examples() -> Vec<Report> {
+        let (address, node) = (shown("bot@bb.com"), shown("192.0.2.7:3344"));
+        let (joya, pere) = (shown("joya"), shown("pere"));
+        let no_answer = shown("node 192.0.2.7:3344 does not answer");
+        vec![
+            Report::Registered {
+                address: address.clone(),
+                node: node.clone(),
+                listening: shown("192.0.2.9:40112"),
+            },
+            Report::NotRegistered { address: address.clone(), reason: no_answer.clone() },
+            Report::Begun {
+                conversation: 1,
+                way: Way::Incoming,
+                nickname: joya.clone(),
+                address: Some(shown("joya@cc.com")),
+                remote: shown("198.51.100.3:4456"),
+                reference: None,
+            },
+            Report::Begun {
+                conversation: 2,
+                way: Way::Outgoing,
+                nickname: pere.clone(),
+                address: Some(shown("pere@bb.com")),
+                remote: shown("192.0.2.21:51002"),
+                reference: mark("pere-1"),
+            },
+            Report::Line { conversation: 1, nickname: joya.clone(), text: shown("hola, què tal?") },
+            Report::Trouble {
+                conversation: 2,
+                nickname: pere.clone(),
+                reason: shown("connection lost: Connection reset by peer (os error 104)"),
+            },
+            Report::Ended { conversation: 1, nickname: joya, lost: false, unsaid: 0, reference: number(17) },
+            Report::Ended { conversation: 2, nickname: pere, lost: true, unsaid: 3, reference: None },
+            Report::Refused {
+                nickname: shown("maria"),
+                address: None,
+                remote: shown("203.0.113.5:39214"),
+                kind: "busy",
+                reason: shown("you are busy"),
+                news: Some(shown("maria at 203.0.113.5:39214 called, and was told that you are busy")),
+            },
+            Report::Missed {
+                address: shown("anna@cc.com"),
+                kind: "blocked",
+                reason: shown("blocked"),
+                news: None,
+            },
+            Report::RegistrationLost { reason: no_answer.clone() },
+            Report::RegistrationRegained { address: address.clone(), node },
+            Report::Said { conversation: 1, waiting: 1, reference: number(16) },
+            Report::Failed {
+                command: "call",
+                address: Some(shown("maria@bb.com")),
+                conversation: None,
+                kind: "busy",
+                reason: shown("user is busy"),
+                reference: mark("maria-1"),
+            },
+            Report::Failed {
+                command: "say",
+                address: None,
+                conversation: Some(2),
+                kind: "no-conversation",
+                reason: shown("there is no such conversation, or it is ending"),
+                reference: None,
+            },
+            Report::Error {
+                line: 4,
+                reason: shown(
+                    "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `ref`",
+                ),
+                reference: number(18),
+            },
+            Report::Deregistered { address: address.clone(), reference: None },
+            Report::NotDeregistered { address, reason: no_answer, reference: mark("bye") },
+        ]
+    }
+
+    #[test]
+    fn the_examples_of_the_document_are_what_is_printed() {
+        let lines = DOCUMENT
+            .lines()
+            .filter_map(|line| line.strip_prefix("    "))
+            .filter(|line| line.starts_with(r#"{"at":"#));
+        let mut examples = examples().into_iter();
+        for line in lines {
+            let value: Value = serde_json::from_str(line).unwrap();
+            let at = value["at"].as_str().unwrap().parse().unwrap();
+            assert_eq!(examples.next().unwrap().json(at), line);
+        }
+        assert!(examples.next().is_none(), "the document has them all");
+    }
+
+    #[test]
+    fn the_document_has_every_event_and_field_and_no_other() {
+        let mut fields = BTreeMap::<String, BTreeSet<String>>::new();
+        for example in examples() {
+            let value: Value = serde_json::from_str(&example.json(Timestamp::UNIX_EPOCH)).unwrap();
+            let keys = value.as_object().unwrap().keys();
+            let known = fields.entry(value["event"].as_str().unwrap().to_owned()).or_default();
+            known.extend(keys.filter(|key| !matches!(key.as_str(), "at" | "event")).cloned());
+        }
+        // Both are on what an example can leave out.
+        fields.get_mut("deregistered").unwrap().insert("ref".into());
+        let mut documented = BTreeMap::new();
+        let events = DOCUMENT.split("\n## ").find(|part| part.starts_with("Events")).unwrap();
+        for section in events.split("\n### `").skip(1) {
+            let (name, text) = section.split_once('`').unwrap();
+            // Of kinds there is a table, too.
+            let table = text.split("\n| kind |").next().unwrap();
+            let fields = table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0));
+            documented.insert(name.to_owned(), fields.map(str::to_owned).collect());
+        }
+        assert_eq!(documented, fields);
+    }
+
+    /// Whatever strangers send, and whatever becomes of it on the way to who reads it.
+    #[test]
+    fn text_of_strangers_is_safe_in_both_forms() {
+        let hostile: String =
+            ('\0'..='\u{ff}').chain('\u{2000}'..='\u{2070}').chain(['"', '\\', '\u{feff}']).collect();
+        let line = || Report::Line { conversation: 1, nickname: shown(&hostile), text: shown(&hostile) };
+        let json = line().json(Timestamp::UNIX_EPOCH);
+        for told in [json.clone(), line().words(true).unwrap()] {
+            assert!(told.chars().all(message_log::is_visible), "{told}");
+        }
+        let value: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(value["text"].as_str().unwrap(), safe_text(&hostile));
+        assert!(value["text"].as_str().unwrap().chars().all(message_log::is_visible));
+    }
+
+    #[test]
+    fn with_several_conversations_each_has_its_number() {
+        let words =
+            |several| examples().iter().filter_map(|report| report.words(several)).collect::<Vec<_>>();
+        assert_eq!(
+            words(false)[2..7],
+            [
+                "* in conversation with joya (joya@cc.com) at 198.51.100.3:4456",
+                "* in conversation with pere (pere@bb.com) at 192.0.2.21:51002",
+                "<joya> hola, què tal?",
+                "! conversation with pere: connection lost: Connection reset by peer (os error 104)",
+                "* conversation with joya ended",
+            ]
+        );
+        assert_eq!(
+            words(true)[2..7],
+            [
+                "* in conversation 1 with joya (joya@cc.com) at 198.51.100.3:4456",
+                "* in conversation 2 with pere (pere@bb.com) at 192.0.2.21:51002",
+                "<1 joya> hola, què tal?",
+                "! conversation 2 with pere: connection lost: Connection reset by peer (os error 104)",
+                "* conversation 1 with joya ended",
+            ]
+        );
+    }
+}

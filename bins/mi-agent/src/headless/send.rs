@@ -1,0 +1,345 @@
+//! `mi-agent send`: says something to one user, and is gone.
+
+use std::io::{self, IsTerminal, Write};
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+use std::vec;
+
+use clap::Args;
+use mi_agent_core::{Agent, AgentBuilder, ConversationError, LineReceiver, LineSender, PeerText, StartError};
+use mi_proto::split_line;
+use plumi_proto::MiAddress;
+use tokio::io::{Stderr, Stdout, stderr, stdout};
+use tokio::time;
+
+use super::progress::Progress;
+use crate::cli::AgentOptions;
+use crate::line::input::Input;
+use crate::line::screen::Screen;
+use crate::logging::Diagnostics;
+use crate::settings::Settings;
+use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
+use crate::{cli, exit, start};
+
+/// Say something to somebody, for scripts: register, call, send, end, deregister
+///
+/// What TO answers meanwhile is printed, and nothing else, unless something fails.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct SendArgs {
+    /// Your own address, user@domain: one that no other agent uses meanwhile
+    #[arg(long, value_name = "ADDRESS")]
+    from: MiAddress,
+
+    /// Who is to hear it, user@domain
+    to: MiAddress,
+
+    /// What to say, several lines one by one [default, or if it is -: what stdin says, line by line]
+    text: Option<String>,
+
+    #[command(flatten)]
+    options: AgentOptions,
+}
+
+/// Carries the errand out. If there is nothing to say, nobody is called, and that is no failure: what a check has
+/// to say can be piped, and only then somebody hears of it.
+///
+/// # Errors
+/// As [`start::run`].
+pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
+    let SendArgs { from, to, text, mut options } = args;
+    Settings::load()?.complete(&mut Some(from), &mut options);
+    if to == from {
+        cli::misuse("send", "TO is your own address");
+    }
+    let source = match text.filter(|text| text != "-") {
+        Some(text) => {
+            let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+            for (line, number) in lines.iter().zip(1..) {
+                if let Err(error) = split_line(line) {
+                    cli::misuse("send", &format!("TEXT cannot be sent: line {number} {error}"));
+                }
+            }
+            Source::Text(lines.into_iter())
+        }
+        None => {
+            if io::stdin().is_terminal() {
+                // If stderr is gone, nobody needs the hint.
+                _ = writeln!(io::stderr(), "mi-agent: type what to send; Ctrl-D ends it");
+            }
+            Source::Stdin(Input::start())
+        }
+    };
+    let delivery = Delivery {
+        from,
+        to,
+        source,
+        stage: Stage::Preparing,
+        progress: Progress::default(),
+        answers: Screen::new(stdout()),
+        complaints: Screen::new(stderr()),
+    };
+    let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
+    start::run(&options, from, diagnostics, ending, async |builder, signals| {
+        delivery.run(builder, signals).await
+    })
+}
+
+/// What is to be said, line by line.
+enum Source {
+    Text(vec::IntoIter<String>),
+    Stdin(Input),
+}
+
+impl Source {
+    /// The next line. Cancel safe.
+    async fn next(&mut self) -> Option<String> {
+        match self {
+            Self::Text(lines) => lines.next(),
+            Self::Stdin(input) => input.next().await,
+        }
+    }
+}
+
+struct Delivery {
+    from: MiAddress,
+    to: MiAddress,
+    source: Source,
+    stage: Stage,
+    progress: Progress,
+    answers: Screen<Stdout>,
+    complaints: Screen<Stderr>,
+}
+
+/// How far it has come, for who interrupts it.
+enum Stage {
+    Preparing,
+    Calling,
+    Talking,
+}
+
+/// Why not everything was sent, and what the program exits with.
+struct Failure {
+    text: String,
+    code: ExitCode,
+}
+
+/// How a conversation ended.
+#[derive(Default)]
+struct End {
+    lost: Option<String>,
+    /// Frames that did not leave.
+    unsent: usize,
+    /// What the peer said last.
+    last_words: Option<PeerText>,
+    /// Why its answers could not be printed. To send matters more, and goes on.
+    printed: Option<io::Error>,
+}
+
+impl Delivery {
+    /// # Errors
+    /// Answers cannot be printed. Everything else went well.
+    async fn run(mut self, builder: AgentBuilder, signals: &mut Signals) -> io::Result<ExitCode> {
+        // It may be long in coming, and nobody need be busy until then.
+        let first = tokio::select! {
+            first = self.source.next() => first,
+            () = signals.next() => {
+                let interrupted = self.interrupted();
+                return Ok(self.fail(interrupted, signals).await);
+            }
+        };
+        let Some(first) = first else { return Ok(ExitCode::from(exit::WELL)) };
+        self.stage = Stage::Calling;
+        // Without a use for the events, who calls meanwhile is told that the user is busy.
+        let (agent, _) = match builder.start_unless(signals.next(), HURRY).await {
+            Ok(started) => started,
+            Err(error) => {
+                if matches!(error, StartError::Interrupted) {
+                    self.complaints.hurry(LAST_WORDS);
+                }
+                let text = format!("cannot register {}: {error}", self.from);
+                return Ok(self.fail(Failure { text, code: exit::of_start(&error) }, signals).await);
+            }
+        };
+        let delivered = tokio::select! {
+            delivered = self.deliver(&agent, first) => Some(delivered),
+            () = signals.next() => None,
+        };
+        let Some(delivered) = delivered else {
+            let interrupted = self.interrupted();
+            self.complaints.hurry(HURRY + LAST_WORDS);
+            let deregistered = agent.shutdown_within(HURRY).await;
+            let code = self.fail(interrupted, signals).await;
+            if let Err(error) = deregistered {
+                self.complain(format!("cannot deregister {}: {error}", self.from), signals).await;
+            }
+            return Ok(code);
+        };
+        let (failed, printed) = match delivered {
+            Ok(printed) => (None, printed),
+            Err(failure) => (Some(self.fail(failure, signals).await), None),
+        };
+        let deregistered = tokio::select! {
+            deregistered = agent.shutdown() => deregistered,
+            () = signals.next() => agent.shutdown_within(HURRY).await,
+        };
+        let code = match deregistered {
+            Ok(()) => failed,
+            Err(error) => {
+                self.complain(format!("cannot deregister {}: {error}", self.from), signals).await;
+                failed.or(Some(exit::of_deregistration(&error)))
+            }
+        };
+        match (code, printed) {
+            (Some(code), _) => Ok(code),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(ExitCode::from(exit::WELL)),
+        }
+    }
+
+    /// Calls, says `first` and what comes after it, and ends the conversation. Returns why answers could not be
+    /// printed.
+    async fn deliver(&mut self, agent: &Agent, first: String) -> Result<Option<io::Error>, Failure> {
+        let talk = match agent.call(&self.to).await {
+            Ok(talk) => talk,
+            Err(error) => {
+                let text = format!("cannot reach {}: {error}", self.to);
+                return Err(Failure { text, code: exit::of_call(&error) });
+            }
+        };
+        self.stage = Stage::Talking;
+        let (peer, sender, receiver) = talk.split();
+        let mut hearing = pin!(hear(receiver, &peer.nickname, &mut self.answers));
+        tokio::select! {
+            end = &mut hearing => return Err(ended_at_once(&self.to, &end)),
+            () = time::sleep(SETTLE) => {}
+        }
+        let saying = say_all(first, &mut self.source, &sender, &mut self.progress, &mut self.complaints);
+        // Both at the same time: who says much need not hear it all first.
+        let (is_at_end, end) = tokio::select! {
+            biased;
+            is_at_end = saying => (is_at_end, None),
+            end = &mut hearing => (false, Some(end)),
+        };
+        drop(sender);
+        let end = match end {
+            Some(end) => end,
+            None => hearing.await,
+        };
+        let reason = match &end.lost {
+            Some(reason) => reason,
+            None if !is_at_end || end.unsent > 0 => "the other side ended the conversation",
+            None if self.progress.skipped() > 0 => "what no line may have in it was left out",
+            None => return Ok(end.printed),
+        };
+        let (sent, left) = self.progress.sent_and_not(end.unsent);
+        let (left, rest) = match &self.source {
+            Source::Text(lines) => (left + lines.len(), ""),
+            Source::Stdin(_) if is_at_end => (left, ""),
+            Source::Stdin(_) => (left, " and the rest of stdin"),
+        };
+        let text =
+            format!("sending to {} failed: {reason}; lines sent: {sent}, not sent: {left}{rest}", self.to);
+        Err(Failure { text, code: ExitCode::from(exit::FAILURE) })
+    }
+
+    fn interrupted(&self) -> Failure {
+        let text = match self.stage {
+            Stage::Preparing => format!("cannot register {}: interrupted", self.from),
+            Stage::Calling => format!("cannot reach {}: interrupted", self.to),
+            Stage::Talking => format!("sending to {} failed: interrupted", self.to),
+        };
+        Failure { text, code: ExitCode::from(exit::FAILURE) }
+    }
+
+    async fn fail(&mut self, failure: Failure, signals: &mut Signals) -> ExitCode {
+        self.complain(failure.text, signals).await;
+        failure.code
+    }
+
+    async fn complain(&mut self, text: String, signals: &mut Signals) {
+        tokio::select! {
+            // If stderr is gone, the exit code still tells.
+            _ = async { self.complaints.failure(format_args!("{text}")).await } => {}
+            () = signals.next() => {}
+        }
+    }
+}
+
+/// Who became busy after it was located takes the call, says so and ends it.
+fn ended_at_once(to: &MiAddress, end: &End) -> Failure {
+    if let Some(reason) = &end.lost {
+        let text = format!("cannot reach {to}: {reason}");
+        return Failure { text, code: ExitCode::from(exit::FAILURE) };
+    }
+    let words =
+        end.last_words.as_ref().map_or_else(String::new, |words| format!(", with the words: {words}"));
+    let text = format!("cannot reach {to}: the call was ended at once{words}");
+    Failure { text, code: ExitCode::from(exit::BUSY) }
+}
+
+/// Hands over `first` and what comes after it. `false`: the conversation has ended before that.
+async fn say_all(
+    first: String,
+    source: &mut Source,
+    sender: &LineSender,
+    progress: &mut Progress,
+    complaints: &mut Screen<Stderr>,
+) -> bool {
+    let mut next = Some(first);
+    while let Some(line) = next {
+        match split_line(&line) {
+            Ok(pieces) => {
+                progress.begin();
+                for piece in pieces {
+                    if sender.send(piece.as_str()).await.is_err() {
+                        return false;
+                    }
+                    progress.handed_over();
+                }
+                progress.end();
+            }
+            Err(error) => {
+                let number = progress.skip();
+                // If stderr is gone, the exit code still tells.
+                _ = complaints.failure(format_args!("not sent: line {number} {error}")).await;
+            }
+        }
+        next = source.next().await;
+    }
+    true
+}
+
+/// Prints what the peer says until the conversation has ended.
+async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut Screen<Stdout>) -> End {
+    let mut end = End::default();
+    loop {
+        match receiver.next_line().await {
+            Ok(Some(line)) => {
+                if end.printed.is_none() {
+                    end.printed = answers.said(nickname, &line).await.err();
+                }
+                end.last_words = Some(line);
+            }
+            Ok(None) => return end,
+            Err(ConversationError::Unsent(frames)) => end.unsent = frames,
+            Err(error) => end.lost = Some(error.to_string()),
+        }
+    }
+}
+
+/// How long a conversation has to last before it is one. An agent that became busy after it was located says so 20 ms
+/// after its nickname, and ends; this is that and a way around the world.
+const SETTLE: Duration = Duration::from_millis(250);
+
+const HELP: &str = "\
+Without anything to say nobody is called, and nothing is printed. A TEXT that begins with - goes after --.
+
+Exit codes:
+  0 sent, or nothing to send   1 other failure, also when not everything was sent   2 misuse
+  3 no such user   4 user offline   5 domain not found   6 node does not answer   7 busy or refused
+
+Examples:
+  mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'
+  df -h / | mi-agent send --from backup@bb.com joya@cc.com";
