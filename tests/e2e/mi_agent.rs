@@ -1,8 +1,10 @@
 //! The program `mi-agent` as its user and as scripts meet it, beside a real `lumi-node`.
 
 mod ending;
+mod listen;
 mod registration;
 mod screen;
+mod send;
 mod settings;
 
 use std::fs::{self, File};

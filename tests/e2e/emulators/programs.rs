@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use integration_tests::emulators::Program::{L, S};
 use integration_tests::emulators::sockets::{EmulatedAgent, EmulatedNode, fence};
-use integration_tests::programs::{AgentProgram, NodeProgram, Signal};
+use integration_tests::programs::{AGENT, AgentProgram, NodeProgram, Program, Signal};
 
 use super::{BOTH, agent_at, converse, peer};
 
@@ -54,6 +54,49 @@ async fn a_session_at_a_node_of_l_or_s_is_told_line_by_line() {
         assert_eq!(x1.expect_line("* dereg"), "* deregistered x1@bb");
         assert_eq!(node.address_of("x1").await, None);
         x2.end().await;
+        node.end().await;
+    }
+}
+
+/// With a text of many lines, and with the answer of an agent of theirs, busy or gone. It is all one to them whether a
+/// person or a script calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_send_to_agents_of_l_and_s() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for theirs in BOTH {
+        let node = peer(theirs).await;
+        let at = node.address.to_string();
+        let bare: &[_] = if theirs == S { &["--bare-user"] } else { &[] };
+        let send = |to: &str, text: &str| {
+            let arguments = [&["send", "--from", "x1@bb", "--node", &at, to, text], bare].concat();
+            Program::start(AGENT, folder.path(), &arguments)
+        };
+        let mut x2 = agent_at(theirs, "x2@bb", node.address).await;
+        let lines: Vec<_> = (0..60).map(|n| format!("line {n}")).collect();
+        let mut x1 = send("x2@bb", &lines.join("\n"));
+        x2.expect("begun x1").await;
+        x2.say("Hola!").await;
+        x2.expect("closed").await;
+        assert_eq!(x2.heard(), lines);
+        assert_eq!(x1.wait_exit(), 0);
+        assert_eq!((x1.stdout(), x1.stderr()), (vec!["<x2> Hola!".to_owned()], vec![]));
+        assert_eq!(node.address_of("x1").await, None);
+
+        let mut x3 = agent_at(theirs, "x3@bb", node.address).await;
+        x3.talk_to("x2@bb").await;
+        for (to, told, code) in [
+            ("x2@bb", "user is busy", 7),
+            ("off@bb", "user is offline", 4),
+            ("nobody@bb", "no such user or domain", 3),
+        ] {
+            let mut x1 = send(to, "hola");
+            assert_eq!(x1.wait_exit(), code);
+            assert_eq!(x1.stderr(), [format!("! cannot reach {to}: {told}")]);
+        }
+        x3.hang_up().await;
+        x2.expect("closed").await;
+        x2.end().await;
+        x3.end().await;
         node.end().await;
     }
 }

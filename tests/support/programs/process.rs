@@ -46,17 +46,25 @@ impl Program {
     /// If it cannot be started.
     pub fn start_with_stdin(command: &mut Command, stdin: impl Into<Stdio>) -> Self {
         let mut program = Self::spawn(command.stdin(stdin));
-        let stdout = program.child.stdout.take().expect(PIPED);
-        program.output.follow(stdout, |captured| &mut captured.stdout);
+        program.read_stdout();
         program
     }
 
-    /// Starts `command`, whose stdout nobody reads.
+    /// Starts `command`, whose stdout nobody reads, until [`Program::read_stdout`].
     ///
     /// # Panics
     /// If it cannot be started.
     pub fn start_unread(command: &mut Command) -> Self {
         Self::spawn(command.stdin(Stdio::piped()))
+    }
+
+    /// From now on, stdout is read.
+    ///
+    /// # Panics
+    /// If it is already.
+    pub fn read_stdout(&mut self) {
+        let stdout = self.child.stdout.take().expect(PIPED);
+        self.output.follow(stdout, |captured| &mut captured.stdout);
     }
 
     fn spawn(command: &mut Command) -> Self {

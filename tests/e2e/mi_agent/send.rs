@@ -1,0 +1,222 @@
+//! `mi-agent send`, as scripts use it.
+
+mod failures;
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// One run of `mi-agent send`, in a folder of its own.
+struct Errand {
+    program: Program,
+    folder: TempDir,
+}
+
+impl Errand {
+    /// Sends from laura@bb.com, who is registered at `node`.
+    fn start(node: impl Into<SocketAddr>, arguments: &[&str]) -> Self {
+        Self::start_with_stdin(node, arguments, Stdio::piped())
+    }
+
+    fn start_with_stdin(node: impl Into<SocketAddr>, arguments: &[&str], stdin: impl Into<Stdio>) -> Self {
+        let node = node.into().to_string();
+        let all = [&["send", "--from", "laura@bb.com", "--node", &node], arguments].concat();
+        Self::start_as_it_is(&all, stdin)
+    }
+
+    fn start_as_it_is(arguments: &[&str], stdin: impl Into<Stdio>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = Program::start_with_stdin(&mut command(folder.path(), arguments), stdin);
+        Self { program, folder }
+    }
+
+    /// Waits for its end, and returns its exit code and what it complained about.
+    fn end(mut self) -> (i32, Vec<String>) {
+        let code = self.program.wait_exit();
+        (code, self.program.stderr())
+    }
+
+    fn assert_silent_success(mut self) {
+        assert_eq!(self.program.wait_exit(), 0, "{:?}", self.program.stderr());
+        assert_eq!((self.program.stdout(), self.program.stderr()), (Vec::new(), Vec::new()));
+    }
+}
+
+/// The agent's program at home in `folder`.
+pub(super) fn command(folder: &Path, arguments: &[&str]) -> process::Command {
+    let mut command = process::Command::new(executable(AGENT));
+    command.current_dir(folder).args(arguments).env_remove("RUST_LOG");
+    command.env("XDG_CONFIG_HOME", folder).env("XDG_DATA_HOME", folder);
+    command
+}
+
+/// A node of bb.com with laura, pere and joan, and pere's agent.
+fn node_and_pere() -> (NodeProgram, AgentProgram) {
+    let node = NodeProgram::start("bb.com", &["laura", "pere", "joan"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    (node, pere)
+}
+
+/// What pere's agent has heard from laura, once that conversation has ended.
+fn heard(pere: &mut AgentProgram) -> Vec<String> {
+    pere.expect_line("* conversation with laura ended");
+    let said = |line: String| line.strip_prefix("<laura> ").map(str::to_owned);
+    pere.stdout().into_iter().filter_map(said).collect()
+}
+
+#[test]
+fn a_text_is_said_and_the_user_gone() {
+    let (mut node, mut pere) = node_and_pere();
+    let mut laura = Errand::start(node.address(), &["pere@bb.com", "la còpia està feta"]);
+    assert_eq!(laura.program.wait_exit(), 0);
+    let log = fs::read_to_string(laura.folder.path().join("mi-agent-laura@bb.com.log")).expect("a log");
+    laura.assert_silent_success();
+    assert_eq!(heard(&mut pere), ["la còpia està feta"]);
+    let messages: Vec<_> = log.lines().map(|line| line.split(", ").nth(1).expect("a message")).collect();
+    let answer = format!("RL0laura@bb.com:pere@bb.com:{}", pere.stdout()[1].rsplit(' ').next().unwrap());
+    let expected = ["PRlaura@bb.com", "RR0", "PLlaura@bb.com:pere@bb.com", &answer, "PDlaura@bb.com", "RD0"];
+    assert_eq!(messages, expected);
+    assert!(!node.is_online("laura"));
+}
+
+#[test]
+fn a_text_of_several_lines_is_said_line_by_line_and_a_long_one_whole() {
+    let (node, mut pere) = node_and_pere();
+    let long = "això és llarg, ".repeat(20);
+    let text = format!("/bye\n\nuna ratlla\r\n{long}\n");
+    Errand::start(node.address(), &["--nick", "laura", "pere@bb.com", &text]).assert_silent_success();
+    let heard = heard(&mut pere);
+    assert_eq!(heard[..3], ["/bye", "", "una ratlla"]);
+    assert_eq!(heard[3..].concat(), long);
+    assert_eq!(heard.len(), 3 + long.len().div_ceil(99));
+}
+
+#[test]
+fn stdin_is_said_as_it_comes_and_answers_are_printed() {
+    let (node, mut pere) = node_and_pere();
+    for arguments in [&["pere@bb.com"][..], &["pere@bb.com", "-"]] {
+        let mut laura = Errand::start(node.address(), arguments);
+        laura.program.type_line("primera");
+        assert_eq!(pere.expect_line("<"), "<laura> primera");
+        pere.type_line("ja \x1b[2J ho veig");
+        assert_eq!(laura.program.expect_line("<"), r"<pere> ja \x1b[2J ho veig");
+        laura.program.type_line("segona");
+        assert_eq!(pere.expect_line("<"), "<laura> segona");
+        laura.program.close_stdin();
+        assert_eq!(laura.program.wait_exit(), 0);
+        assert_eq!(laura.program.stdout().len(), 1);
+        assert_eq!(laura.program.stderr(), [""; 0]);
+        pere.expect_line("* conversation with laura ended");
+    }
+}
+
+/// Two hundred lines take four seconds: everything that was piped is said before the end.
+#[test]
+fn what_was_piped_is_said_to_its_end() {
+    let (node, mut pere) = node_and_pere();
+    let mut laura = Errand::start(node.address(), &["pere@bb.com"]);
+    for n in 0..200 {
+        laura.program.type_line(&format!("line {n}"));
+    }
+    laura.program.close_stdin();
+    laura.assert_silent_success();
+    assert_eq!(heard(&mut pere), (0..200).map(|n| format!("line {n}")).collect::<Vec<_>>());
+}
+
+/// A check that has nothing to tell disturbs nobody.
+#[test]
+fn without_anything_to_say_nobody_is_called() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    Errand::start(node.address(), &["nobody@bb.com", ""]).assert_silent_success();
+    Errand::start_with_stdin(node.address(), &["nobody@bb.com"], Stdio::null()).assert_silent_success();
+    assert_eq!(node.log(), [""; 0], "nobody was registered");
+}
+
+/// Who sends is called: the caller is told that the user is busy, and the errand goes on.
+#[test]
+fn who_calls_meanwhile_is_told_that_the_user_is_busy() {
+    let (node, mut pere) = node_and_pere();
+    let mut joan = AgentProgram::start("joan@bb.com", node.address(), &[]);
+    joan.expect_line("* listening");
+    let mut laura = Errand::start(node.address(), &["pere@bb.com"]);
+    laura.program.type_line("hola");
+    pere.expect_line("<laura> hola");
+    joan.type_line("/call laura@bb.com");
+    assert_eq!(joan.expect_line("!"), "! cannot reach laura@bb.com: user is busy");
+    laura.program.type_line("adéu");
+    laura.program.close_stdin();
+    laura.assert_silent_success();
+    assert_eq!(heard(&mut pere), ["hola", "adéu"]);
+}
+
+#[test]
+fn a_long_input_is_not_held_in_memory() {
+    let (mut node, mut pere) = node_and_pere();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("input");
+    // 100,000 lines, 50 MB.
+    let line = "x".repeat(499) + "\n";
+    fs::write(&path, line.repeat(100_000)).expect("written");
+    let input = File::open(&path).expect("it was written");
+    let mut laura = Errand::start_with_stdin(node.address(), &["pere@bb.com"], input);
+    for _ in 0..100 {
+        pere.expect_line("<laura> xxx");
+    }
+    let memory = laura.program.memory();
+    assert!(memory < 30_000_000, "{memory} bytes");
+    laura.program.signal(Signal::Terminate);
+    assert_eq!(laura.program.wait_exit(), 1);
+    assert_eq!(laura.program.stderr(), ["! sending to pere@bb.com failed: interrupted"]);
+    assert!(!node.is_online("laura"));
+}
+
+/// Nobody takes what the peer says: that keeps neither what is said from being sent nor a signal from ending it.
+#[test]
+fn a_held_stdout_holds_neither_the_errand_nor_its_end() {
+    let (mut node, _) = node_and_pere();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = node.address().to_string();
+    let arguments = ["send", "--from", "laura@bb.com", "--node", &at, "joan@bb.com"];
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let joan = RawAgent::register("joan@bb.com", node.address());
+    let mut laura = Program::start_unread(&mut command(folder.path(), &arguments));
+    laura.type_line("primera");
+    joan.answer_one_question(&listener.local_addr().expect("bound").to_string());
+    let (mut talk, _) = listener.accept().expect("a call");
+    talk.set_read_timeout(Some(DEADLINE)).expect("set");
+    talk.write_all(b"N04joan").expect("written");
+    let mut begin = [0; 18];
+    talk.read_exact(&mut begin).expect("a nickname and a line");
+    assert_eq!(&begin, b"N05lauraL07primera");
+    // As much as the pipe, the program and TCP take.
+    talk.set_nonblocking(true).expect("set");
+    let frame = [b"L99".as_slice(), &[b'x'; 99]].concat();
+    let (mut held, mut sent) = (0, 0);
+    while held < 50 {
+        match talk.write(&frame) {
+            Ok(length) => (held, sent) = (0, sent + length),
+            Err(_) => {
+                held += 1;
+                // Held, or only slow: an answer of the program later, it is still the same.
+                assert_eq!(joan.ask("PLjoan@bb.com:laura@bb.com"), "RL1joan@bb.com:laura@bb.com");
+            }
+        }
+    }
+    assert!(sent > 64 * 1024, "{sent} bytes are held");
+    talk.set_nonblocking(false).expect("set");
+    laura.type_line("segona");
+    let mut line = [0; 9];
+    talk.read_exact(&mut line).expect("a line");
+    assert_eq!(&line, b"L06segona");
+    laura.signal(Signal::Terminate);
+    let mut rest = Vec::new();
+    talk.read_to_end(&mut rest).expect("FIN");
+    drop(talk);
+    laura.wait_exit();
+    assert!(!node.is_online("laura"));
+}
