@@ -196,3 +196,36 @@ const BELL: u8 = 0x07;
 static RESTORE_ON_PANIC: Once = Once::new();
 
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::Command;
+
+    use integration_tests::programs::Terminal;
+
+    use super::*;
+
+    /// This test runs itself at a terminal.
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        if env::var_os(AT_A_TERMINAL).is_some() {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let mut screen = Screen::enter(true).unwrap();
+                screen.write().await.unwrap();
+                panic!("on purpose");
+            });
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut itself = Command::new(env::current_exe().unwrap());
+        itself.args(["--exact", "full::terminal::tests::a_panic_gives_the_terminal_back", "--nocapture"]);
+        itself.env(AT_A_TERMINAL, "1").env("RUST_BACKTRACE", "0");
+        let terminal = Terminal::start_command(&itself, folder.path(), (24, 80));
+        assert_eq!(terminal.left_behind(), [""; 0]);
+        terminal.expect_text("on purpose");
+        assert!(terminal.raw_output().contains("\x1b[?1049h"), "it was taken");
+    }
+
+    const AT_A_TERMINAL: &str = "MI_AGENT_TEST_AT_A_TERMINAL";
+}
