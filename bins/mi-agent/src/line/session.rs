@@ -58,6 +58,14 @@ impl<W: AsyncWrite + Unpin> Session<W> {
     /// # Errors
     /// Nothing can be printed any more. The user has been deregistered all the same.
     pub(crate) async fn run(mut self, signals: &mut Signals, hints: bool) -> io::Result<ExitCode> {
+        let left = self.until_left(signals, hints).await;
+        if self.kept.keeper.finish(LAST_WORDS).is_err() {
+            tracing::warn!("the disk takes too long: who may call is not kept");
+        }
+        left
+    }
+
+    async fn until_left(&mut self, signals: &mut Signals, hints: bool) -> io::Result<ExitCode> {
         let agent = self.agent.clone();
         let left = tokio::select! {
             left = async { self.converse(hints).await?; self.leave().await } => left,

@@ -165,3 +165,65 @@ const MAX_TOLD: usize = 64;
 
 /// Lines shown when a conversation begins.
 const RECALLED: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::folder::DataFolder;
+    use super::super::history::Way;
+    use super::*;
+
+    fn entry(text: &str) -> Entry {
+        let at = "2026-11-25T15:42:00Z".parse().unwrap();
+        Entry { at, way: Way::Sent, nick: "Laura".into(), text: text.into() }
+    }
+
+    fn keeper(data: &tempfile::TempDir) -> (Keeper, MiAddress) {
+        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        let (rules, _) = Rules::load(&folder).unwrap();
+        (Keeper::start(Some(rules), Some(History::of(&folder))), "joya@cc.com".parse().unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_given_first_is_kept_first_and_all_of_it_before_the_end() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut keeper, joya) = keeper(&data);
+        for n in 0..30 {
+            keeper.remember(joya, entry(&n.to_string())).unwrap();
+        }
+        keeper.recall(joya).unwrap();
+        let Told::Recalled(peer, entries) = keeper.told().await else { panic!("it can be read") };
+        let texts: Vec<_> = entries.iter().map(|entry| entry.text.as_str()).collect();
+        assert_eq!((peer, texts.len(), texts[0], texts[19]), (joya, RECALLED, "10", "29"));
+        let mut admission = Admission::default();
+        admission.block(joya).unwrap();
+        keeper.save_admission(admission).unwrap();
+        keeper.finish(Duration::from_secs(20)).unwrap();
+        let rules = fs::read_to_string(data.path().join("mi-agent/laura@bb.com/rules.toml")).unwrap();
+        assert!(rules.contains("\"joya@cc.com\""), "{rules}");
+    }
+
+    /// A disk that stays full is told of once, and of again after it was well.
+    #[tokio::test]
+    async fn trouble_is_told_once() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut keeper, joya) = keeper(&data);
+        let history = data.path().join("mi-agent/laura@bb.com/history");
+        fs::create_dir_all(history.parent().unwrap()).unwrap();
+        // Where a folder should be.
+        fs::write(&history, "").unwrap();
+        keeper.remember(joya, entry("one")).unwrap();
+        keeper.remember(joya, entry("two")).unwrap();
+        let Told::Trouble(trouble) = keeper.told().await else { panic!("nothing can be read") };
+        assert!(trouble.starts_with("cannot keep or read what is said: "), "{trouble}");
+        keeper.recall(joya).unwrap();
+        let Told::Trouble(trouble) = keeper.told().await else { panic!("nothing can be read") };
+        assert!(trouble.starts_with("cannot keep or read what was said: "), "{trouble}");
+        fs::remove_file(&history).unwrap();
+        keeper.remember(joya, entry("three")).unwrap();
+        keeper.recall(joya).unwrap();
+        let Told::Recalled(_, entries) = keeper.told().await else { panic!("it is well again") };
+        assert_eq!(entries, [entry("three")]);
+    }
+}
