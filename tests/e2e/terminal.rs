@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use integration_tests::programs::{
-    AGENT, AgentTerminal, Key, NODE, NodeProgram, Signal, Terminal, Wheel, eventually, executable,
-    write_roster,
+    AGENT, AgentTerminal, CONFIG, DATA, Key, NODE, NodeProgram, Signal, Terminal, Wheel, eventually,
+    executable, write_roster,
 };
 use tempfile::TempDir;
 use vt100::Color;
@@ -193,8 +193,8 @@ fn a_program_finds_its_settings_in_its_folder() {
     let folder = TempDir::new().unwrap();
     let mut command = Command::new("sh");
     let script = "echo $LANG $GIVEN; \
-                  test $XDG_CONFIG_HOME = $(pwd) && test $XDG_DATA_HOME = $(pwd)";
-    command.args(["-c", script]).env("GIVEN", "given");
+                  test $XDG_CONFIG_HOME = $(pwd)/$1 && test $XDG_DATA_HOME = $(pwd)/$2";
+    command.args(["-c", script, "sh", CONFIG, DATA]).env("GIVEN", "given");
     let terminal = Terminal::start_command(&command, folder.path(), SIZE);
     assert_eq!(terminal.wait_exit(), 0);
     assert_eq!(terminal.screen().text(), "C.UTF-8 given");

@@ -5,6 +5,7 @@ mod happened;
 mod keys;
 mod typed;
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::num::NonZeroUsize;
@@ -196,8 +197,20 @@ impl App {
 
     fn close(&mut self, at: usize) {
         self.tabs.remove(at);
-        if self.current >= at {
-            self.show(self.current.saturating_sub(1));
+        match self.current.cmp(&at) {
+            Ordering::Less => {}
+            Ordering::Equal => self.show(at - 1),
+            Ordering::Greater => self.current -= 1,
+        }
+    }
+
+    /// Closes the tabs of calls that came to nothing, but for the one in view.
+    fn close_untalked(&mut self) {
+        for at in (1..self.tabs.len()).rev() {
+            let tab = &self.tabs[at];
+            if at != self.current && tab.is_idle() && !tab.has_talked && tab.editor.is_empty() {
+                self.close(at);
+            }
         }
     }
 }

@@ -91,6 +91,9 @@ pub(crate) async fn run(
     Ok(match left? {
         Left::NotStarted(error) => {
             last_words.push(format!("! cannot register {own}: {error}"));
+            if matches!(error, StartError::NoAnswer { .. } | StartError::Domain { .. }) {
+                last_words.push("* mi-agent --node IP:PORT ADDRESS asks another node".into());
+            }
             exit::of_start(&error)
         }
         Left::Deregistered(Ok(())) => {

@@ -13,6 +13,8 @@ pub(crate) struct Tab {
     pub(crate) about: About,
     pub(crate) talk: Talk,
     pub(crate) pane: Pane,
+    /// There was a conversation.
+    pub(crate) has_talked: bool,
     /// What is being typed here.
     pub(crate) editor: Editor,
     /// Lines and news that came while another tab was in view.
@@ -48,7 +50,14 @@ pub(crate) enum Talk {
 
 impl Tab {
     pub(crate) fn new(about: About) -> Self {
-        Self { about, talk: Talk::None, pane: Pane::default(), editor: Editor::default(), unread: 0 }
+        Self {
+            about,
+            talk: Talk::None,
+            pane: Pane::default(),
+            has_talked: false,
+            editor: Editor::default(),
+            unread: 0,
+        }
     }
 
     /// Safe to show.

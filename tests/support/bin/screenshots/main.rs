@@ -9,6 +9,7 @@
 //! does. Ports and times differ from run to run, and nothing else.
 
 mod camera;
+mod full_screen;
 mod line_mode;
 
 use std::io::{self, Write};
@@ -43,5 +44,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 1] =
-    [Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation }];
+const SCENES: [Scene; 4] = [
+    Scene { name: "first", size: (12, 90), theme: Theme::DARK, play: full_screen::first },
+    Scene { name: "chat", size: (24, 100), theme: Theme::DARK, play: full_screen::chat },
+    Scene { name: "tabs", size: (16, 90), theme: Theme::LIGHT, play: full_screen::tabs },
+    Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
+];

@@ -74,11 +74,19 @@ impl App {
             self.contacts.met(address, Some(peer.nickname.raw()), way, now);
             self.effects.push_back(Effect::SaveContacts(self.contacts.clone()));
         }
+        let caller = peer.nickname.clone();
         self.tabs[at].talk = Talk::Open { id, peer, waiting: 0, is_ending: false, is_lost: false };
+        self.tabs[at].has_talked = true;
         if way == Way::CalledBy {
             // Who types is not disturbed, and who waits need not look for the tab.
             if self.current == 0 && self.tab().editor.is_empty() && self.overlay.is_none() {
                 self.show(at);
+            }
+            if self.current != at {
+                let number = at + 1;
+                let shows =
+                    if number <= 9 { format!("Alt-{number} shows it") } else { "Ctrl-N looks for it".into() };
+                self.tab_mut().news(now, &format!("{caller} ({address}) calls, in tab {number}; {shows}"));
             }
             self.ring(now);
         }
@@ -236,9 +244,9 @@ impl App {
 
 /// What a new user needs to know.
 const FIRST_HINTS: [&str; 3] = [
-    "type /call and an address, such as /call joya@cc.com, to call somebody",
-    "or wait to be called: calls are taken by themselves, and get a tab of their own",
     "F1 commands and keys · F2 the protocol · F3 contacts · /quit leaves",
+    "calls are taken by themselves, each in a tab of its own; Ctrl-N shows the next tab",
+    "type /call and an address, such as /call joya@cc.com, to call somebody",
 ];
 
 /// Between two bells: more are no use to anybody.

@@ -90,11 +90,11 @@ fn a_call_has_a_tab_of_its_own() {
     assert_eq!(user.acts(), [Effect::Call(address("joya@cc.com"))]);
     assert_eq!((user.app.current, user.app.tab().title().as_str()), (1, "joya@cc.com"));
     user.enters("hola");
-    assert_eq!(user.last(), "not yet: the call has not been answered");
-    assert_eq!(user.app.tab().editor.line(), "hola", "it is not lost");
+    assert_eq!(user.last(), "the call has not been answered (↑ brings the line back)");
+    assert_eq!(user.app.tab().editor.line(), "", "what is typed next is a line of its own");
     user.app.begun(user.now, id(1), peer("joya@cc.com"), Way::Called);
     assert!(user.last().starts_with("in conversation with joya (joya@cc.com) at "), "{}", user.last());
-    user.press(KeyCode::Enter);
+    user.press(KeyCode::Up).press(KeyCode::Enter);
     assert_eq!(user.acts(), [Effect::Say { id: id(1), text: "hola".into() }]);
     assert!(user.app.tab().editor.is_empty());
     user.app.said(user.now, id(1), "hola");
@@ -134,10 +134,10 @@ fn there_are_as_many_conversations_as_may_be() {
     user.enters("/call joan@cc.com");
     assert_eq!(user.acts(), []);
     assert_eq!(user.last(), "you are in 2 conversations, as many as may be; /bye ends one");
-    user.press_with(KeyCode::Char('c'), KeyModifiers::CONTROL).enters("/call laura@bb.com");
+    user.enters("/call laura@bb.com");
     assert_eq!(user.last(), "cannot reach laura@bb.com: that is your own address");
     // Whoever is there is shown, and not called twice.
-    user.press_with(KeyCode::Char('c'), KeyModifiers::CONTROL).enters("/call joya@cc.com");
+    user.enters("/call joya@cc.com");
     assert_eq!((user.acts(), user.app.current), (vec![], 1));
 }
 
@@ -186,8 +186,11 @@ fn the_end_tells_what_was_lost() {
         ["the conversation is over; /call calls again, /close closes the tab", "3 lines were not sent"]
     );
     user.enters("hola");
-    assert_eq!(user.last(), "the conversation has ended, so nobody hears that; /call calls again");
-    user.press_with(KeyCode::Char('u'), KeyModifiers::CONTROL).enters("/close");
+    assert_eq!(
+        user.last(),
+        "the conversation has ended, so nobody hears that; /call calls again (↑ brings the line back)"
+    );
+    user.enters("/close");
     assert_eq!((user.app.current, user.app.tabs.len()), (0, 1));
     user.enters("/close");
     assert_eq!(user.last(), "this tab stays; /quit leaves");
@@ -396,4 +399,27 @@ fn a_loss_of_the_registration_is_told_where_it_is_seen() {
     assert_eq!(user.app.tabs[0].unread, 1);
     user.app.registration_regained(user.now, "127.0.0.2:3344".parse().unwrap());
     assert_eq!(user.app.registration, Registration::Registered { node: "127.0.0.2:3344".parse().unwrap() });
+}
+
+#[test]
+fn who_calls_while_another_tab_is_in_view_is_told_of_there() {
+    let mut user = User::new(3);
+    user.types("bon d").is_called(1, peer("joya@cc.com"));
+    assert_eq!(user.last(), "joya (joya@cc.com) calls, in tab 2; Alt-2 shows it");
+    assert_eq!(user.app.tab().editor.line(), "bon d");
+}
+
+#[test]
+fn calls_that_came_to_nothing_leave_one_tab_at_most() {
+    let mut user = User::new(1);
+    for who in ["u1@cc.com", "u2@cc.com", "u3@cc.com"] {
+        user.enters(&format!("/call {who}"));
+        user.app.not_reached(user.now, address(who), "user is offline", true);
+        assert_eq!((user.app.tabs.len(), user.app.current), (2, 1), "{who}");
+        assert_eq!(user.app.tab().title(), who);
+    }
+    user.calls(1, "joya@cc.com");
+    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 0 });
+    user.enters("/call u1@cc.com");
+    assert_eq!(user.app.tabs.len(), 3, "what was said stays");
 }

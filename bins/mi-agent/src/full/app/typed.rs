@@ -8,9 +8,10 @@ use crate::command::{Command, CommandError, Mode, completions};
 use crate::full::tab::{About, Tab, Talk};
 
 impl App {
-    /// The line in view is carried out. One that cannot be stays where it is.
+    /// The line in view is carried out, and can be recalled, whatever came of it: what is typed next is a line of its
+    /// own.
     pub(super) fn enter(&mut self, now: Timestamp) {
-        let line = self.editor().line().to_owned();
+        let line = self.editor().take();
         let done = match Command::parse(&line, Mode::Full) {
             Ok(command) => self.carry_out(now, command),
             Err(CommandError::Unknown(line)) => {
@@ -18,16 +19,12 @@ impl App {
             }
             Err(error) => Err(error.to_string()),
         };
-        match done {
-            // A command may have opened another tab: the line is taken from where it was.
-            Ok(at) => drop(self.tabs.get_mut(at).map(|tab| tab.editor.take())),
-            Err(reason) => self.tab_mut().failure(now, &reason),
+        if let Err(reason) = done {
+            self.tab_mut().failure(now, &reason);
         }
     }
 
-    /// Carries a command out. Returns in which tab it was typed, as that may have moved.
-    fn carry_out(&mut self, now: Timestamp, command: Command<'_>) -> Result<usize, String> {
-        let mut typed_in = self.current;
+    fn carry_out(&mut self, now: Timestamp, command: Command<'_>) -> Result<(), String> {
         match command {
             Command::Say(text) if text.trim().is_empty() => {}
             Command::Say(text) => self.say(text)?,
@@ -39,11 +36,7 @@ impl App {
             Command::Bye => self.bye(now)?,
             Command::Close if self.current == 0 => return Err("this tab stays; /quit leaves".into()),
             Command::Close if !self.tab().is_idle() => return Err("/bye ends the conversation first".into()),
-            Command::Close => {
-                self.close(self.current);
-                // What was typed is gone with it.
-                typed_in = usize::MAX;
-            }
+            Command::Close => self.close(self.current),
             Command::Contacts => self.overlay = Some(Overlay::Contacts(0)),
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Protocol => self.protocol.is_open = !self.protocol.is_open,
@@ -58,7 +51,7 @@ impl App {
                 self.tab_mut().news(now, &words);
             }
         }
-        Ok(typed_in)
+        Ok(())
     }
 
     fn say(&mut self, text: &str) -> Result<(), String> {
@@ -69,14 +62,14 @@ impl App {
                 self.tab_mut().pane.go_to_end();
                 Ok(())
             }
-            (Talk::Open { .. }, _) => Err("the conversation is ending".into()),
-            (Talk::Calling, _) => Err("not yet: the call has not been answered".into()),
+            (Talk::Open { .. }, _) => Err(unheard("the conversation is ending")),
+            (Talk::Calling, _) => Err(unheard("the call has not been answered")),
             (Talk::None, About::Contact(_)) => {
-                Err("the conversation has ended, so nobody hears that; /call calls again".into())
+                Err(unheard("the conversation has ended, so nobody hears that; /call calls again"))
             }
-            (Talk::None, _) => {
-                Err("you are in no conversation, so nobody hears that; /call ADDRESS starts one".into())
-            }
+            (Talk::None, _) => Err(unheard(
+                "you are in no conversation here, so nobody hears that; /call ADDRESS starts one",
+            )),
         }
     }
 
@@ -101,6 +94,7 @@ impl App {
         }
         let at = self.tab_about(&About::Contact(to));
         self.show(at);
+        self.close_untalked();
         let tab = self.tab_mut();
         tab.talk = Talk::Calling;
         tab.news(now, &format!("calling {to}"));
@@ -137,4 +131,9 @@ impl App {
         }
         self.editor().complete(back, |line| completions(line, &addresses));
     }
+}
+
+/// A text that was not said is not lost either.
+fn unheard(reason: &str) -> String {
+    format!("{reason} (↑ brings the line back)")
 }

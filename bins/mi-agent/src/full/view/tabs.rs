@@ -15,19 +15,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) 
     let width = usize::from(area.width);
     let labels: Vec<_> = app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, width)).collect();
     let mut first = 0;
-    while first < app.current && columns(&labels[first..=app.current]) + 2 > width {
+    while first < app.current && columns(&labels[first..=app.current]) + ROOM_FOR_MORE > width {
         first += 1;
     }
     let mut line = Line::default();
     if first > 0 {
-        line.push_span(span("‹", theme.bar));
+        line.push_span(span(format!("‹{}", unread(&app.tabs[..first])), theme.bar));
     }
     let mut left = width.saturating_sub(line.width());
     for (at, text) in labels.iter().enumerate().skip(first) {
         let is_last = at + 1 == labels.len();
         if text.width() + usize::from(!is_last) > left {
-            let unread: usize = app.tabs[at..].iter().map(|tab| tab.unread).sum();
-            let more = if unread > 0 { format!("›({unread})") } else { "›".into() };
+            let more = format!("›{}", unread(&app.tabs[at..]));
             line.push_span(span(cut(&more, left), theme.bar));
             break;
         }
@@ -49,9 +48,18 @@ fn label(at: usize, tab: &Tab, width: usize) -> String {
     format!(" {number} {title}{unread} ")
 }
 
+/// What was not read in tabs that have no room.
+fn unread(hidden: &[Tab]) -> String {
+    let unread: usize = hidden.iter().map(|tab| tab.unread).sum();
+    if unread > 0 { format!("({unread})") } else { String::new() }
+}
+
 fn columns(labels: &[String]) -> usize {
     labels.iter().map(|label| label.width()).sum()
 }
 
 /// Columns of a title: all of an address.
 const MAX_TITLE: usize = 36;
+
+/// Columns that tell on either side of tabs that have no room.
+const ROOM_FOR_MORE: usize = 6;

@@ -94,12 +94,12 @@ fn the_first_screen_says_what_to_do() {
  1 mi-agent
 15:42            * registered laura@bb.com at node 127.0.0.2:3344
 15:42            * listening for conversations on 127.0.0.1:3500
-15:42            * type /call and an address, such as /call joya@cc.com, to call
-                   somebody
-15:42            * or wait to be called: calls are taken by themselves, and get
-                   a tab of their own
 15:42            * F1 commands and keys · F2 the protocol · F3 contacts · /quit
                    leaves
+15:42            * calls are taken by themselves, each in a tab of its own;
+                   Ctrl-N shows the next tab
+15:42            * type /call and an address, such as /call joya@cc.com, to call
+                   somebody
  laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 0 R 0
  in no conversation here · /call ADDRESS calls somebody, F1 helps
 >
@@ -295,10 +295,10 @@ fn tabs_count_what_was_not_read() {
         &mut screen,
         r#"
  1 mi-agent  2 joya@cc.com  3 pere@bb.com (2) ›(1)
-15:42         * calling joya@cc.com
-15:42         * in conversation with joya (joya@cc.com) at
                 127.0.0.1:4456
-
+15:42         * pere (pere@bb.com) calls, in tab 3; Alt-3
+                shows it
+15:42         * qui sap (?) calls, in tab 4; Alt-4 shows it
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
  joya (joya@cc.com), unverified, 127.0.0.1:4456
 >
@@ -320,12 +320,12 @@ fn contacts_are_listed() {
  1 mi-agent
 15:42         * listening for conversations on
                 127.0.0.1:3500
-15:42         * type /call and an address, such as /call
+15:42         * F1 commands and keys · F2 the protocol · F3
 ┌ contacts · Enter calls, Esc closes ──────────────────────┐
 │nobody yet: /call ADDRESS calls somebody                  │
 └──────────────────────────────────────────────────────────┘
-15:42         * F1 commands and keys · F2 the protocol · F3
-                contacts · /quit leaves
+15:42         * type /call and an address, such as /call
+                joya@cc.com, to call somebody
  laura@bb.com · registered at node 127.0.0.2:3344 · E 0 R 0
  /call ADDRESS calls · F1 helps
 >
