@@ -194,12 +194,17 @@ const AFTER_OTHERS: usize = 900;
 pub(crate) const MAX_CONVERSATIONS: u8 = 16;
 
 const HELP: &str = "\
+On a terminal it takes the whole screen: F1 lists commands and keys, F2 shows the protocol, F3 contacts.
+
 Commands, once it runs:
-  /call ADDRESS    call somebody
-  /bye, /exit      end the conversation
-  /quit, EXIT      deregister and leave; so does the end of input
-  /help            show these
-  //text           say /text
+  /call ADDRESS             call somebody
+  /bye, /exit               end the conversation
+  /block, /unblock ADDRESS  take no calls of somebody, or take them again
+  /allow-only ADDRESS…|off  take calls of these alone, or of everybody
+  /contacts, /protocol, /close   on the screen only
+  /quit, EXIT               deregister and leave; so does the end of input
+  /help                     show these
+  //text                    say /text
 
 Exit codes:
   0 ended well   1 other failure   2 misuse   3 no such user   4 user offline (send)
