@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use integration_tests::programs::{AgentTerminal, DATA, Key, Screen, Terminal, Wheel, eventually};
+use integration_tests::programs::{AgentTerminal, DATA, Key, Screen, Terminal, Wheel, at_home, eventually};
 use vt100::Color;
 
 use super::*;
@@ -407,4 +407,35 @@ fn diagnostics_are_shown_where_they_can_be_read() {
     laura.type_line("/call joya@bb.com");
     laura.press(Key::Alt('1'));
     laura.expect_text("nobody listens at the node's address");
+}
+
+/// A window that hangs, or a connection to it: nobody takes what is drawn. The node is answered all the same, and the
+/// program ends when it is told to.
+#[test]
+fn a_terminal_that_takes_nothing_holds_nobody_up() {
+    let mut town = Town::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (line, program_side) = pty_process::blocking::open().expect("there are terminals");
+    line.resize(pty_process::Size::new(24, 90)).expect("it is a terminal");
+    let mut command = Command::new(executable(AGENT));
+    at_home(&mut command, folder.path()).env("TERM", "xterm-256color");
+    command.args(["laura@bb.com", "--node", &town.node.address().to_string()]);
+    let mut laura = pty_process::blocking::Command::from(command).spawn(program_side).expect("it starts");
+    let mut joya = town.in_lines("joya");
+    eventually("laura is registered", || town.node.is_online("laura"));
+    joya.type_line("/call laura@bb.com");
+    joya.expect_line("* in conversation with laura");
+    // Many times what a terminal takes without being read; each is drawn.
+    for n in 0..80 {
+        joya.type_line(&format!("{n} {}", "x".repeat(90)));
+    }
+    let mut pere = town.in_lines("pere");
+    for _ in 0..8 {
+        pere.type_line("/call laura@bb.com");
+        pere.expect_line("! cannot reach laura@bb.com: user is busy");
+    }
+    Command::new("kill").arg(laura.id().to_string()).status().expect("there is a kill");
+    eventually("it is gone", || laura.try_wait().expect("it is a child").is_some());
+    assert!(!town.node.is_online("laura"));
+    drop(line);
 }

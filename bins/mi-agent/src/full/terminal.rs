@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
@@ -17,6 +18,7 @@ use crossterm::event::{
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, queue};
 use ratatui::{Frame, Terminal};
+use rustix::fs::OFlags;
 use tokio::io::{AsyncWriteExt, Stdout};
 
 use super::backend::Unasking;
@@ -156,8 +158,9 @@ pub(crate) fn restore() {
     }
     // If the terminal is gone, there is nothing to give back.
     _ = disable_raw_mode();
-    // Not by stdout, which somebody may be holding.
-    if let Ok(mut terminal) = File::options().write(true).open("/dev/tty") {
+    // Not by stdout, which somebody may be holding; nor waiting for a terminal that takes nothing.
+    let at_once = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open(2) fit in an int");
+    if let Ok(mut terminal) = File::options().write(true).custom_flags(at_once).open("/dev/tty") {
         _ = queue_leave(&mut terminal);
     }
 }

@@ -78,8 +78,10 @@ impl App {
         if to == self.own {
             return Err(format!("cannot reach {to}: that is your own address"));
         }
-        if self.registration == Registration::Registering {
-            return Err("not yet: you are not registered".into());
+        match self.registration {
+            Registration::Registering => return Err("not yet: you are not registered".into()),
+            Registration::Leaving => return Err("you are leaving".into()),
+            Registration::Registered { .. } | Registration::Lost(_) => {}
         }
         let is_with = |tab: &Tab| tab.address() == Some(to) && !tab.is_idle();
         if let Some(at) = self.tabs.iter().position(is_with) {
