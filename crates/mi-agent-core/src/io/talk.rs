@@ -88,9 +88,11 @@ async fn write(
         let mut is_ending = false;
         loop {
             let count = tokio::select! {
-                count = outgoing.recv_many(&mut lines, most) => count,
+                // Nothing more is taken over once it ends, however much is being said.
+                biased;
                 _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
                 () = closing.begun(), if !is_ending => { is_ending = true; outgoing.close(); continue }
+                count = outgoing.recv_many(&mut lines, most) => count,
             };
             // What was handed over before the end still goes out.
             if count == 0 {
