@@ -2,9 +2,14 @@
 
 use jiff::Timestamp;
 
-/// Now, in whole seconds.
+/// Now.
 #[expect(clippy::disallowed_methods, reason = "it is shown to people and decides nothing")]
 pub(crate) fn now() -> Timestamp {
-    let now = Timestamp::now();
+    Timestamp::now()
+}
+
+/// Now, in whole seconds: for what is kept and for people.
+pub(crate) fn this_second() -> Timestamp {
+    let now = now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

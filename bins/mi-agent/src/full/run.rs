@@ -21,7 +21,7 @@ use super::job_control::{Asked, JobControl};
 use super::terminal::Screen;
 use super::theme::Theme;
 use super::view;
-use crate::clock::now;
+use crate::clock::this_second as now;
 use crate::exit;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::contacts::Way;
