@@ -5,7 +5,7 @@ mod document;
 use std::thread;
 use std::time::Duration;
 
-use integration_tests::programs::eventually;
+use integration_tests::programs::{DATA, eventually};
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tempfile::TempDir;
@@ -464,4 +464,24 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
         assert_eq!(texts, (1..=sent).map(|number| format!("{number:0>99}")).collect::<Vec<_>>());
         writer.join().expect("no panic");
     }
+}
+
+/// Who was blocked in a chat is blocked here as well.
+#[test]
+fn who_is_blocked_is_missed() {
+    let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join(DATA).join("mi-agent/bot@bb.com/rules.toml");
+    fs::create_dir_all(rules.parent().expect("it is in a folder")).expect("the folder is the test's own");
+    fs::write(&rules, "blocked = ['laura@bb.com']").expect("the folder is the test's own");
+    let at = node.address().to_string();
+    let arguments = ["listen", "--from", "bot@bb.com", "--node", &at, "--json"];
+    let program = Program::start_command(&mut command(folder.path(), &arguments));
+    let mut bot = Listener { program, _folder: folder };
+    bot.expect("registered");
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    laura.type_line("/call bot@bb.com");
+    laura.expect_line("! cannot reach bot@bb.com: user is busy");
+    let missed = bot.expect("missed");
+    assert_eq!((&missed["address"], &missed["kind"]), (&json!("laura@bb.com"), &json!("blocked")));
 }

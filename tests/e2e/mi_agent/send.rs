@@ -49,8 +49,7 @@ impl Errand {
 /// The agent's program at home in `folder`.
 pub(super) fn command(folder: &Path, arguments: &[&str]) -> process::Command {
     let mut command = process::Command::new(executable(AGENT));
-    command.current_dir(folder).args(arguments).env_remove("RUST_LOG");
-    command.env("XDG_CONFIG_HOME", folder).env("XDG_DATA_HOME", folder);
+    at_home(&mut command, folder).args(arguments);
     command
 }
 
