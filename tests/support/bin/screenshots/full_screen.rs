@@ -1,78 +1,94 @@
-//! The full screen, for who chats.
+//! The full screen, as a user has it at a terminal.
 
-use integration_tests::programs::{AgentTerminal, Key, NodeProgram, Screen};
+use integration_tests::programs::{AgentTerminal, Key, NodeProgram};
 
 use crate::camera::Camera;
 
-/// What a new user sees.
+/// What somebody sees who has just started.
 pub(crate) fn first(camera: &mut Camera<'_>) {
-    let node = node();
-    let laura = agent(camera, &node, "laura", &[]);
-    camera.shoot("screen", &laura.screen());
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let laura = start("laura@bb.com", &node, &[], camera);
+    camera.shoot("laura", &laura.expect_text("F1 commands and keys"));
 }
 
-/// Laura calls Joya, and looks at the protocol.
-pub(crate) fn chat(camera: &mut Camera<'_>) {
-    let node = node();
-    let (laura, joya) = talking(camera, &node);
-    camera.shoot("conversation", &laura.screen());
-    laura.press(Key::F(2));
-    laura.expect_text("says ");
-    camera.shoot("protocol", &laura.screen());
-    laura.press(Key::F(2));
+/// All that F1 says, as far as there is room.
+pub(crate) fn help(camera: &mut Camera<'_>) {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let laura = start("laura@bb.com", &node, &[], camera);
     laura.press(Key::F(1));
-    laura.expect_text(" help ");
-    camera.shoot("help", &laura.screen());
-    drop(joya);
+    camera.shoot("laura", &laura.expect_text("What you see"));
 }
 
-/// Several conversations, and who was talked with.
+/// Laura calls Joya, and they talk.
+pub(crate) fn chat(camera: &mut Camera<'_>) {
+    let node = NodeProgram::start("bb.com", &["laura", "joya"], &[]);
+    let joya = start("joya@bb.com", &node, &["--nick", "Joya"], camera);
+    let laura = start("laura@bb.com", &node, &["--nick", "Laura"], camera);
+    laura.type_line("/call joya@bb.com");
+    laura.expect_text("in conversation with Joya");
+    joya.expect_text("in conversation with Laura");
+    say(&laura, &joya, "hola, com va la pràctica?");
+    say(&joya, &laura, "bé! el node ja respon 👋");
+    say(&laura, &joya, "quedem demà? m'han dit que el 日本 de la plaça és bo, i a prop de la facultat");
+    say(&joya, &laura, "perfecte, a les dues");
+    laura.type_text("porto els apunts");
+    camera.shoot("laura", &laura.expect_text("> porto els apunts"));
+}
+
+/// What passes while a call is made.
+pub(crate) fn protocol(camera: &mut Camera<'_>) {
+    let node = NodeProgram::start("bb.com", &["laura", "joya"], &[]);
+    let joya = start("joya@bb.com", &node, &[], camera);
+    let laura = start("laura@bb.com", &node, &[], camera);
+    laura.press(Key::F(2));
+    laura.type_line("/call joya@bb.com");
+    laura.expect_text("in conversation with joya");
+    say(&laura, &joya, "hola");
+    camera.shoot("laura", &laura.expect_text("04hola"));
+}
+
+/// Three conversations at once, one of them scrolled back; and whom Laura knows by then.
 pub(crate) fn tabs(camera: &mut Camera<'_>) {
-    let node = node();
-    let laura = agent(camera, &node, "laura", &["--conversations", "3"]);
-    let callers = ["joya", "pere", "anna"].map(|user| {
-        let caller = agent(camera, &node, user, &[]);
-        caller.type_line("/call laura@bb.com");
-        caller.expect_text("in conversation with laura");
-        caller.type_line("hola Laura! tens un moment?");
-        laura.wait_for(|screen| screen.rows()[0].contains(user));
-        caller
-    });
-    callers[2].type_line("és per la pràctica de dijous");
-    laura.wait_for(|screen| screen.rows()[0].contains("anna@bb.com (3)"));
-    laura.type_text("un moment, que");
-    laura.expect_text("> un moment, que");
-    camera.shoot("unread", &laura.screen());
+    let node = NodeProgram::start("bb.com", &["laura", "joya", "pere", "marta"], &[]);
+    let laura = start("laura@bb.com", &node, &["--conversations", "3"], camera);
+    let joya = start("joya@bb.com", &node, &[], camera);
+    laura.type_line("/call joya@bb.com");
+    laura.expect_text("in conversation with joya");
+    joya.expect_text("in conversation with laura");
+    for number in 1..=30 {
+        say(&joya, &laura, &format!("exercici {number}: fet"));
+    }
+    laura.press(Key::PageUp);
+    laura.expect_text("exercici 10: fet");
+    let mut others = Vec::new();
+    for (tab, address, text) in
+        [(3, "pere@bb.com", "laura, hi ets?"), (4, "marta@bb.com", "et truco després")]
+    {
+        let other = start(address, &node, &[], camera);
+        other.type_line("/call laura@bb.com");
+        other.expect_text("in conversation with laura");
+        other.type_line(text);
+        laura.expect_text(&format!(" {tab} {address} ("));
+        others.push(other);
+    }
+    joya.type_line("i ara, el protocol");
+    laura.expect_text("3 new lines");
+    camera.shoot("laura", &laura.screen());
     laura.press(Key::F(3));
-    laura.expect_text(" contacts ");
-    camera.shoot("contacts", &laura.screen());
+    camera.shoot("contacts", &laura.expect_text("Enter calls"));
 }
 
-fn node() -> NodeProgram {
-    NodeProgram::start("bb.com", &["laura", "joya", "pere", "anna"], &[])
-}
-
-/// The agent of `user`, registered, at a terminal of the scene's size.
-fn agent(camera: &Camera<'_>, node: &NodeProgram, user: &str, arguments: &[&str]) -> AgentTerminal {
-    let agent = AgentTerminal::start(&format!("{user}@bb.com"), node.address(), arguments, camera.size());
-    agent.wait_for(|screen| screen.text().contains("registered") && Screen::reports_focus(screen));
+/// An agent that is registered.
+fn start(address: &str, node: &NodeProgram, options: &[&str], camera: &Camera<'_>) -> AgentTerminal {
+    let agent = AgentTerminal::start(address, node.address(), options, camera.size());
+    agent.expect_text("listening for conversations on");
     agent
 }
 
-/// Laura and Joya, who have said something to each other.
-fn talking(camera: &Camera<'_>, node: &NodeProgram) -> (AgentTerminal, AgentTerminal) {
-    let joya = agent(camera, node, "joya", &["--nick", "Joya"]);
-    let laura = agent(camera, node, "laura", &["--nick", "Laura"]);
-    laura.type_line("/call joya@bb.com");
-    joya.expect_text("Laura (laura@bb.com)");
-    laura.wait_for(|screen| screen.text().contains("Joya"));
-    laura.type_line("hola, com va la pràctica?");
-    joya.expect_text("com va la");
-    joya.type_line("bé! el node ja respon 👋");
-    laura.expect_text("ja respon");
-    laura.type_line("quedem a les 5, davant del 日本?");
-    joya.expect_text("davant");
-    joya.type_line("sí, fins ara");
-    laura.expect_text("fins ara");
-    (laura, joya)
+/// `from` says `text`, and `to` sees it.
+fn say(from: &AgentTerminal, to: &AgentTerminal, text: &str) {
+    from.type_line(text);
+    // A longer one is wrapped.
+    let start: String = text.chars().take(20).collect();
+    to.expect_text(&start);
 }

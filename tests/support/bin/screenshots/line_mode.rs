@@ -27,5 +27,4 @@ pub(crate) fn conversation(camera: &mut Camera<'_>) {
         agent.expect_text(&format!("* conversation with {other} ended"));
     }
     camera.shoot("laura", &laura.screen());
-    camera.shoot("joya", &joya.screen());
 }

@@ -44,9 +44,11 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 4] = [
-    Scene { name: "first", size: (12, 90), theme: Theme::DARK, play: full_screen::first },
-    Scene { name: "chat", size: (24, 100), theme: Theme::DARK, play: full_screen::chat },
-    Scene { name: "tabs", size: (16, 90), theme: Theme::LIGHT, play: full_screen::tabs },
+const SCENES: [Scene; 6] = [
+    Scene { name: "first", size: (24, 80), theme: Theme::DARK, play: full_screen::first },
+    Scene { name: "help", size: (40, 84), theme: Theme::DARK, play: full_screen::help },
+    Scene { name: "chat", size: (24, 80), theme: Theme::DARK, play: full_screen::chat },
+    Scene { name: "protocol", size: (24, 100), theme: Theme::DARK, play: full_screen::protocol },
+    Scene { name: "tabs", size: (24, 80), theme: Theme::LIGHT, play: full_screen::tabs },
     Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
 ];
