@@ -60,8 +60,12 @@ impl Terminal {
         let line = File::from(OwnedFd::from(line));
         tcsetwinsize(&line, in_cells(size)).expect(A_TERMINAL);
         let settings = settings(&line);
-        let mut shell = Command::new("sh");
-        shell.args(["-c", SESSION, "sh"]).arg(command.get_program()).args(command.get_args());
+        // Who runs the tests in the background may have them ignore Ctrl-C; at a terminal nobody does.
+        let mut shell = Command::new("env");
+        shell
+            .args(["--default-signal=INT,QUIT", "sh", "-c", SESSION, "sh"])
+            .arg(command.get_program())
+            .args(command.get_args());
         at_home(&mut shell, folder);
         shell.env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
         for name in ["NO_COLOR", "COLORTERM", "LC_ALL", "LINES", "COLUMNS"] {
