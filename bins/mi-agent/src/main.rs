@@ -7,52 +7,15 @@ mod clock;
 mod command;
 mod config;
 mod exit;
-mod headless {
-    pub(crate) mod commands;
-    pub(crate) mod listen;
-    pub(crate) mod progress;
-    pub(crate) mod report;
-    pub(crate) mod send;
-    pub(crate) mod session;
-}
-mod full {
-    pub(crate) mod app;
-    mod backend;
-    mod editor;
-    mod job_control;
-    mod keys;
-    mod pane;
-    mod protocol;
-    pub(crate) mod run;
-    mod tab;
-    pub(crate) mod terminal;
-    #[cfg(test)]
-    mod testing;
-    pub(crate) mod theme;
-    mod view;
-}
-mod line {
-    pub(crate) mod input;
-    pub(crate) mod refusals;
-    pub(crate) mod run;
-    pub(crate) mod screen;
-    pub(crate) mod session;
-}
+mod full;
+mod headless;
+mod line;
 mod logging;
 mod prompts;
 mod settings;
 mod signals;
 mod start;
-mod store {
-    pub(crate) mod contacts;
-    mod file;
-    pub(crate) mod folder;
-    pub(crate) mod history;
-    mod json;
-    pub(crate) mod keeper;
-    pub(crate) mod kept;
-    pub(crate) mod rules;
-}
+mod store;
 mod toml_text;
 
 use std::io::{self, Write};
