@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::keys::{Diagnostics, Keys};
 
 /// The node of a domain: registers its users and finds those of other domains.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) errand: Option<Errand>,
+
     /// Settings, TOML, with a key for every option below [default: config/lumi-node.toml if it is there]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -26,6 +30,16 @@ pub(crate) struct Cli {
     quiet: u8,
 }
 
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Errand {
+    /// Print a script that lets SHELL complete what is typed
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
 impl Cli {
     /// What was given of that which the settings file has a key for.
     pub(crate) fn into_keys(self) -> Keys {
@@ -39,6 +53,13 @@ impl Cli {
         };
         Keys { diagnostics, ..self.keys }
     }
+}
+
+/// A script that lets `shell` complete what is typed.
+pub(crate) fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    script
 }
 
 const EXAMPLES: &str = "\

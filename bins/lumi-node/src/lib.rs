@@ -23,14 +23,19 @@ use tokio::net::UdpSocket;
 use tokio::runtime;
 use tokio::sync::Notify;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Errand};
 use crate::keys::Keys;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {
-    let Err(error) = run(Cli::parse()) else { return ExitCode::SUCCESS };
+    let mut cli = Cli::parse();
+    let ended = match cli.errand.take() {
+        Some(Errand::Completions { shell }) => print(&cli::completions(shell)),
+        None => run(cli),
+    };
+    let Err(error) = ended else { return ExitCode::SUCCESS };
     // Without stderr there is nobody to tell.
     _ = writeln!(io::stderr(), "lumi-node: {}", reason::in_one_line(&error));
     ExitCode::FAILURE
@@ -42,6 +47,11 @@ pub fn main() -> ExitCode {
 /// The line that is wrong, and why, on one line.
 pub fn check_settings(text: &str) -> anyhow::Result<()> {
     Keys::parse(text).map(drop)
+}
+
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {

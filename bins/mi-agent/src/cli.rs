@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use mi_agent_core::DEFAULT_REFRESH;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
@@ -45,6 +46,11 @@ pub(crate) enum Errand {
     /// Tell about the settings
     #[command(subcommand)]
     Config(ConfigErrand),
+    /// Print a script that lets SHELL complete what is typed
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
 }
 
 /// What to tell about the settings.
@@ -70,6 +76,13 @@ pub(crate) struct ChatOptions {
     /// Never ring the terminal's bell
     #[arg(long)]
     pub(crate) no_bell: bool,
+}
+
+/// A script that lets `shell` complete what is typed.
+pub(crate) fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
+    script
 }
 
 /// Tells what is wrong with the arguments of `errand`, and ends the program.

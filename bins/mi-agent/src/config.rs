@@ -1,16 +1,13 @@
 //! `mi-agent config`: where the settings are, and what holds.
 
 use std::fmt::{self, Display, Write as _};
-use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use mi_agent_core::safe_text;
 
 use crate::cli::{ConfigErrand, Refresh};
-use crate::exit;
 use crate::settings::{self, Settings};
 use crate::toml_text::quoted;
 
@@ -24,9 +21,7 @@ pub(crate) fn run(errand: ConfigErrand) -> anyhow::Result<ExitCode> {
         ConfigErrand::Path => [path.as_os_str().as_bytes(), b"\n"].concat(),
         ConfigErrand::Show => shown(&path, Settings::read(&path)?.as_ref()).into_bytes(),
     };
-    let mut stdout = io::stdout();
-    stdout.write_all(&text).and_then(|()| stdout.flush()).context("cannot write to stdout")?;
-    Ok(ExitCode::from(exit::WELL))
+    crate::print(&text)
 }
 
 /// What holds with the `settings` that were read at `path`, or without any, as a settings file.

@@ -21,6 +21,7 @@ mod toml_text;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 use mi_agent_core::safe_text;
 
@@ -32,9 +33,17 @@ fn main() -> ExitCode {
         Some(Errand::Send(errand)) => headless::send::run(errand),
         Some(Errand::Listen(errand)) => headless::listen::run(errand),
         Some(Errand::Config(errand)) => config::run(errand),
+        Some(Errand::Completions { shell }) => print(&cli::completions(shell)),
         None => chat::run(cli),
     };
     ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Prints `text`, all that was asked for.
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout();
+    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")?;
+    Ok(ExitCode::from(exit::WELL))
 }
 
 /// The error and its causes, in one line.
