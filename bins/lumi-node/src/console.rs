@@ -109,7 +109,7 @@ impl Node {
             }
             Command::List => table(&self.runtime.block_on(administrator.list()).context("cannot list")?),
             Command::Reload => {
-                let users = self.runtime.block_on(administrator.reload()).context("cannot reload")?;
+                let users = self.runtime.block_on(administrator.reload(None)).context("cannot reload")?;
                 format!("reloaded, {users} users")
             }
             Command::Help => commands::help(),

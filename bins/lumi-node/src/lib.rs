@@ -84,5 +84,5 @@ async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::
     let shutdown = async {
         tokio::select! { () = signals.end(administrator) => {}, () = exit.notified() => {} }
     };
-    Ok(server.run(shutdown).await?)
+    Ok(Box::pin(server.run(shutdown)).await?)
 }

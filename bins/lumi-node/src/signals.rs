@@ -48,7 +48,7 @@ async fn terminal_lost(mut hang_up: Signal, has_terminal: bool, administrator: A
         if has_terminal && !io::stdin().is_terminal() {
             return;
         }
-        match administrator.reload().await {
+        match administrator.reload(None).await {
             Ok(users) => tracing::info!(users, "reloaded the roster"),
             Err(error) => tracing::error!("cannot reload: {}", reason::in_one_line(&error.into())),
         }

@@ -38,13 +38,16 @@ mod state {
     pub(crate) mod admin;
     pub(crate) mod dropped;
     pub(crate) mod limiter;
+    pub(crate) mod location_times;
     pub(crate) mod lookups;
+    pub(crate) mod message_counts;
     mod name_table;
     pub(crate) mod node;
     pub(crate) mod party;
     mod pendings;
     pub(crate) mod roster;
     pub(crate) mod settings;
+    pub(crate) mod status;
     mod users;
 }
 
@@ -58,17 +61,20 @@ mod planted {
     }
 }
 
-pub use io::administrator::{AdminError, Administrator};
+pub use io::administrator::{AdminError, Administrator, ServerSettings};
 pub use io::roster_file::{RosterFile, RosterFileError};
-pub use io::server::{ServeError, Server};
+pub use io::server::{ServeError, Server, ServerStatus};
 pub use state::address_range::{AddressRange, AddressRangeError};
 pub use state::admin::{
     AdminCommand, AdminRefusal, AdminReply, Presence, ReloadRefusal, RosterChange, UserStatus,
 };
 pub use state::dropped::{DropReason, Dropped};
 pub use state::limiter::RateLimit;
-pub use state::lookups::LookupId;
+pub use state::location_times::{LocationTimes, Locations};
+pub use state::lookups::{LookupId, LookupStatus};
+pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::{Node, Output};
 pub use state::party::Party;
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};
+pub use state::status::NodeStatus;

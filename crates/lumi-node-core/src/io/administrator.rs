@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lumi_dns::NodeDirectory;
 use plumi_proto::UserName;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 use tracing::warn;
 
 use super::roster_file::{RosterFile, RosterFileError};
+use super::server::ServerStatus;
 use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
 use crate::state::node::Node;
 use crate::state::roster::Roster;
+use crate::state::settings::NodeSettings;
 
-/// Asks a running [`Server`](crate::Server) to change or to list the users of its domain. Commands are carried
+/// Asks a running [`Server`](crate::Server) how it is, and to change or to list the users of its domain. Commands are carried
 /// out one after the other.
 #[derive(Clone, Debug)]
 pub struct Administrator {
@@ -56,14 +59,23 @@ impl Administrator {
     }
 
     /// Reads the roster's file again, and takes it over: who is in it no longer is cut off, who is new is offline,
-    /// and everybody else stays where they are. Returns how many users there are. When this returns an error, the
-    /// users are as they were.
+    /// and everybody else stays where they are. With it `settings` hold, if there are any. Returns how many users
+    /// there are. When this returns an error, everything is as it was.
     ///
     /// # Errors
     /// [`AdminError::NotRead`], [`AdminError::NotTaken`], [`AdminError::NodeGone`].
-    pub async fn reload(&self) -> Result<usize, AdminError> {
+    pub async fn reload(&self, settings: Option<ServerSettings>) -> Result<usize, AdminError> {
         let (answer, answered) = oneshot::channel();
-        self.send(AdminRequest::Reload(answer), answered).await
+        self.send(AdminRequest::Reload(settings, answer), answered).await
+    }
+
+    /// How the server is, and what has happened since it began to serve. An answer shows that its task is at work.
+    ///
+    /// # Errors
+    /// [`AdminError::NodeGone`].
+    pub async fn status(&self) -> Result<ServerStatus, AdminError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(AdminRequest::Status(answer), answered).await
     }
 
     async fn ask(&self, command: AdminCommand) -> Result<AdminReply, AdminError> {
@@ -79,6 +91,15 @@ impl Administrator {
         self.requests.send(request).await.map_err(|_| AdminError::NodeGone)?;
         answered.await.map_err(|_| AdminError::NodeGone)?
     }
+}
+
+/// What can be set while a server serves.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// What its node is set to.
+    pub node: NodeSettings,
+    /// Where other nodes are found. What the one before has said is forgotten.
+    pub directory: NodeDirectory,
 }
 
 /// Why an administrator's command was not carried out.
@@ -106,10 +127,11 @@ pub enum AdminError {
 #[derive(Debug)]
 pub(super) enum AdminRequest {
     Command(AdminCommand, Answer<AdminReply>),
-    Reload(Answer<usize>),
+    Reload(Option<ServerSettings>, Answer<usize>),
+    Status(Answer<ServerStatus>),
 }
 
-type Answer<T> = oneshot::Sender<Result<T, AdminError>>;
+pub(super) type Answer<T> = oneshot::Sender<Result<T, AdminError>>;
 
 /// The server's end: one request at a time, each change on the disk before it holds and is confirmed.
 #[derive(Debug)]
@@ -124,7 +146,7 @@ pub(super) struct Administration {
 #[derive(Debug)]
 enum Work {
     Save(RosterChange, Answer<AdminReply>, Done<()>),
-    Read(Answer<usize>, Done<(RosterFile, Roster)>),
+    Read(Option<ServerSettings>, Answer<usize>, Done<(RosterFile, Roster)>),
 }
 
 type Done<T> = oneshot::Receiver<Result<T, RosterFileError>>;
@@ -134,6 +156,15 @@ pub(super) enum AdminEvent {
     Asked(AdminRequest),
     Saved(Result<(), RosterFileError>),
     Read(Result<(RosterFile, Roster), RosterFileError>),
+}
+
+/// What the server has to do for [`Administration::handle`].
+#[derive(Debug)]
+pub(super) enum AdminOutput {
+    /// Answer how it is.
+    Tell(Answer<ServerStatus>),
+    /// Serve by these settings from now on.
+    Set(ServerSettings),
 }
 
 impl Administration {
@@ -147,7 +178,7 @@ impl Administration {
     pub(super) async fn next_event(&mut self) -> AdminEvent {
         match &mut self.work {
             Some(Work::Save(.., done)) => AdminEvent::Saved(done.await.unwrap_or(Err(RosterFileError::Lost))),
-            Some(Work::Read(_, done)) => AdminEvent::Read(done.await.unwrap_or(Err(RosterFileError::Lost))),
+            Some(Work::Read(.., done)) => AdminEvent::Read(done.await.unwrap_or(Err(RosterFileError::Lost))),
             None => match self.requests.recv().await {
                 Some(request) => AdminEvent::Asked(request),
                 None => future::pending().await,
@@ -155,7 +186,9 @@ impl Administration {
         }
     }
 
-    pub(super) fn handle(&mut self, now: Instant, node: &mut Node, event: AdminEvent) {
+    /// Carries out what `event` says, and returns what only the server can do.
+    #[must_use]
+    pub(super) fn handle(&mut self, now: Instant, node: &mut Node, event: AdminEvent) -> Option<AdminOutput> {
         // Who asked may have gone; what is answered holds all the same.
         match event {
             AdminEvent::Asked(AdminRequest::Command(command, answer)) => {
@@ -168,12 +201,13 @@ impl Administration {
                     reply @ AdminReply::Users(_) => _ = answer.send(Ok(reply)),
                 }
             }
-            AdminEvent::Asked(AdminRequest::Reload(answer)) => {
+            AdminEvent::Asked(AdminRequest::Reload(settings, answer)) => {
                 let done = self.start(|file| file.reopen());
-                self.work = Some(Work::Read(answer, done));
+                self.work = Some(Work::Read(settings, answer, done));
             }
+            AdminEvent::Asked(AdminRequest::Status(answer)) => return Some(AdminOutput::Tell(answer)),
             AdminEvent::Saved(saved) => {
-                let Some(Work::Save(change, answer, _)) = self.work.take() else { return };
+                let Some(Work::Save(change, answer, _)) = self.work.take() else { return None };
                 if saved.is_ok() {
                     node.handle_roster_saved(change);
                 }
@@ -181,15 +215,19 @@ impl Administration {
                 _ = answer.send(reply);
             }
             AdminEvent::Read(read) => {
-                let Some(Work::Read(answer, _)) = self.work.take() else { return };
-                _ = answer.send(read.map_err(AdminError::NotRead).and_then(|(file, roster)| {
+                let Some(Work::Read(settings, answer, _)) = self.work.take() else { return None };
+                let taken = read.map_err(AdminError::NotRead).and_then(|(file, roster)| {
                     let users = roster.len();
                     node.handle_roster_reloaded(roster)?;
                     *lock(&self.file) = file;
                     Ok(users)
-                }));
+                });
+                let settings = settings.filter(|_| taken.is_ok());
+                _ = answer.send(taken);
+                return settings.map(AdminOutput::Set);
             }
         }
+        None
     }
 
     /// Waits for the change that is being saved, if any, but not for ever.
@@ -198,7 +236,7 @@ impl Administration {
             return;
         }
         match time::timeout(SAVE_PATIENCE, self.next_event()).await {
-            Ok(event) => self.handle(now, node, event),
+            Ok(event) => _ = self.handle(now, node, event),
             Err(_) => warn!(
                 waited = ?SAVE_PATIENCE,
                 "ending while the roster is being saved: its file is whole, with the last change or without"

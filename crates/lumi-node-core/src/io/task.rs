@@ -15,8 +15,9 @@ use plumi_proto::{Domain, EncodedMessage};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
-use super::administrator::{AdminEvent, Administration};
+use super::administrator::{AdminEvent, AdminOutput, Administration};
 use super::datagrams::{Datagrams, Received};
+use super::server::ServerStatus;
 use super::socket::DatagramSocket;
 use super::tally::Tally;
 use crate::state::lookups::LookupId;
@@ -30,6 +31,7 @@ pub(super) struct Task<S> {
     lookups: FuturesUnordered<BoxFuture<'static, (LookupId, Result<FoundNode, LookupError>)>>,
     administration: Option<Administration>,
     local: SocketAddrV4,
+    started: Instant,
     log: Batch,
     /// What is to be sent once its lines are in the log.
     outbox: Vec<(SocketAddrV4, Option<Ipv4Addr>, EncodedMessage)>,
@@ -71,6 +73,7 @@ impl<S: DatagramSocket> Task<S> {
             lookups: FuturesUnordered::new(),
             administration,
             local,
+            started: now(),
             outbox: Vec::with_capacity(MAX_OUTBOX),
             kept_out: Tally::default(),
             is_flooded: false,
@@ -101,7 +104,8 @@ impl<S: DatagramSocket> Task<S> {
                 Event::Resolved(id, answer) => self.node.handle_resolved(now, id, &answer),
                 Event::Admin(event) => {
                     if let Some(administration) = &mut self.administration {
-                        administration.handle(now, &mut self.node, event);
+                        let output = administration.handle(now, &mut self.node, event);
+                        self.administer(now, output);
                     }
                 }
                 Event::Timeout => self.node.handle_timeout(now),
@@ -164,6 +168,28 @@ impl<S: DatagramSocket> Task<S> {
             Some((id, answer)) = lookups.next() => Event::Resolved(id, answer),
             event = admin_event => Event::Admin(event),
             () = timeout => Event::Timeout,
+        }
+    }
+
+    fn administer(&mut self, now: Instant, output: Option<AdminOutput>) {
+        match output {
+            // Who asked may have gone.
+            Some(AdminOutput::Tell(answer)) => _ = answer.send(Ok(self.status(now))),
+            Some(AdminOutput::Set(settings)) => {
+                self.node.handle_settings(settings.node);
+                self.directory = settings.directory;
+            }
+            None => {}
+        }
+    }
+
+    fn status(&self, now: Instant) -> ServerStatus {
+        ServerStatus {
+            node: self.node.status(),
+            local: self.local,
+            uptime: now.saturating_duration_since(self.started),
+            unreceived: self.unreceived.total(),
+            unsent: self.unsent.total(),
         }
     }
 

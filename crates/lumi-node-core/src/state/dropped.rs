@@ -48,6 +48,21 @@ pub struct Dropped {
 }
 
 impl Dropped {
+    /// Every reason by its name, a word or two with a `-` between them, with how many there were.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let Self { malformed, unexpected, unasked, foreign, no_room, spoofed, too_many } = *self;
+        [
+            ("malformed", malformed),
+            ("unexpected", unexpected),
+            ("unasked", unasked),
+            ("foreign", foreign),
+            ("no-room", no_room),
+            ("spoofed", spoofed),
+            ("too-many", too_many),
+        ]
+        .into_iter()
+    }
+
     pub(super) fn count(&mut self, reason: &DropReason) {
         *match reason {
             DropReason::Malformed(_) => &mut self.malformed,

@@ -12,7 +12,7 @@ use crate::planted;
 
 /// Names one look-up, from [`Output::Resolve`](crate::Output::Resolve) to
 /// [`Node::handle_resolved`](crate::Node::handle_resolved).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LookupId(u64);
 
 /// The look-ups under way, one for each name, and the answers that are still good.
@@ -20,7 +20,32 @@ pub struct LookupId(u64);
 pub(super) struct Lookups {
     by_domain: HashMap<Domain, Lookup>,
     in_flight: HashMap<LookupId, Domain>,
-    started: u64,
+    /// Of those that are in [`LookupStatus`], all but the sizes of the tables.
+    counts: LookupStatus,
+    /// Answers to the look-ups up to this one are not kept.
+    outdated: LookupId,
+}
+
+/// What DNS was asked for, and what it said. That includes peers and the hosts file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LookupStatus {
+    /// How many look-ups are under way.
+    pub in_flight: usize,
+    /// How many domains the answer is kept for; some may be out of date.
+    pub kept: usize,
+    /// How many look-ups were started.
+    pub started: u64,
+    /// How many requests were answered by what was kept.
+    pub from_kept: u64,
+    /// How many look-ups have found a node.
+    pub found: u64,
+    /// [`LookupError::NotFound`].
+    pub not_found: u64,
+    /// [`LookupError::NoAnswer`].
+    pub no_answer: u64,
+    /// [`LookupError::Unusable`], this node itself included.
+    pub unusable: u64,
 }
 
 #[derive(Debug)]
@@ -53,11 +78,14 @@ impl Lookups {
     pub(super) fn ask(&mut self, now: Instant, request: Request) -> Asked {
         let domain = request.locate.to.domain();
         match self.by_domain.get_mut(&domain) {
-            Some(Lookup::Known { node, until }) if *until > now => return Asked::Known(*node),
+            Some(Lookup::Known { node, until }) if *until > now => {
+                self.counts.from_kept += 1;
+                return Asked::Known(*node);
+            }
             Some(Lookup::InFlight { waiting }) if !planted::has("a name is looked up twice at a time") => {
                 waiting.retain(|other| other.ends_at() > now);
                 if let Some(repeated) = waiting.iter_mut().find(|other| other.is_repeated_by(&request)) {
-                    *repeated = request;
+                    *repeated = request.repeating(repeated);
                 } else if waiting.len() < MAX_WAITING {
                     waiting.push(request);
                 } else {
@@ -71,8 +99,8 @@ impl Lookups {
         if !has_slot || !self.has_room(now, &domain) {
             return Asked::Full;
         }
-        self.started += 1;
-        let id = LookupId(self.started);
+        self.counts.started += 1;
+        let id = LookupId(self.counts.started);
         self.in_flight.insert(id, domain);
         self.by_domain.insert(domain, Lookup::InFlight { waiting: vec![request] });
         Asked::Start(id)
@@ -86,6 +114,12 @@ impl Lookups {
         answer: &Result<FoundNode, LookupError>,
     ) -> (Option<SocketAddrV4>, Vec<Request>) {
         let Some(domain) = self.in_flight.remove(&id) else { return (None, Vec::new()) };
+        *match answer {
+            Ok(_) => &mut self.counts.found,
+            Err(LookupError::NoAnswer) => &mut self.counts.no_answer,
+            Err(LookupError::Unusable(_)) => &mut self.counts.unusable,
+            Err(_) => &mut self.counts.not_found,
+        } += 1;
         let (node, valid_for) = match answer {
             Ok(found) if planted::has("what DNS said is kept too long") => {
                 (Some(found.address), found.valid_for)
@@ -94,6 +128,7 @@ impl Lookups {
             Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };
+        let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };
         match self.by_domain.insert(domain, Lookup::Known { node, until: now + valid_for }) {
             Some(Lookup::InFlight { mut waiting }) => {
                 waiting.retain(|request| request.ends_at() > now);
@@ -110,6 +145,17 @@ impl Lookups {
                 waiting.retain(|request| !is_gone(&request.locate.from));
             }
         }
+    }
+
+    /// Nodes may be elsewhere from now on: what is known is forgotten, and what is under way is not kept.
+    pub(super) fn forget_answers(&mut self) {
+        self.by_domain.retain(|_, lookup| matches!(lookup, Lookup::InFlight { .. }));
+        self.outdated = LookupId(self.counts.started);
+    }
+
+    pub(super) fn status(&self) -> LookupStatus {
+        let in_flight = self.in_flight();
+        LookupStatus { in_flight, kept: self.by_domain.len() - in_flight, ..self.counts }
     }
 
     pub(super) fn in_flight(&self) -> usize {

@@ -14,11 +14,14 @@ use super::address_range::AddressRange;
 use super::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange};
 use super::dropped::{DropReason, Dropped};
 use super::limiter::Limiter;
+use super::location_times::Locations;
 use super::lookups::{Asked, LookupId, Lookups};
+use super::message_counts::MessageCounts;
 use super::party::Party;
 use super::pendings::{Pendings, Request, Share};
 use super::roster::Roster;
 use super::settings::{NodeSettings, Takeover};
+use super::status::NodeStatus;
 use super::users::Users;
 use crate::planted;
 
@@ -39,7 +42,10 @@ pub struct Node {
     takeover: Takeover,
     local: SocketAddrV4,
     outputs: VecDeque<Output>,
+    received: MessageCounts,
+    sent: MessageCounts,
     dropped: Dropped,
+    locations: Locations,
 }
 
 /// What a [`Node`] wants done.
@@ -78,7 +84,10 @@ impl Node {
             takeover: settings.takeover,
             local,
             outputs: VecDeque::new(),
+            received: MessageCounts::default(),
+            sent: MessageCounts::default(),
             dropped: Dropped::default(),
+            locations: Locations::default(),
         }
     }
 
@@ -184,6 +193,19 @@ impl Node {
         Ok(())
     }
 
+    /// The node is set to `settings` from now on, and the directory of nodes is another one, so that what it said is
+    /// asked anew. Who is online stays so, wherever from users may register now. With the same rate limit as before,
+    /// sources have what they have left.
+    pub fn handle_settings(&mut self, settings: NodeSettings) {
+        let NodeSettings { rate_limit, exempt, allow, takeover, strike_interval } = settings;
+        if self.limiter.as_ref().map(Limiter::limit) != rate_limit {
+            self.limiter = rate_limit.map(Limiter::new);
+        }
+        (self.exempt, self.allow, self.takeover) = (exempt, allow, takeover);
+        self.users.set_strike_interval(strike_interval);
+        self.lookups.forget_answers();
+    }
+
     /// The time that [`Node::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.pendings.expire(now);
@@ -224,13 +246,31 @@ impl Node {
         self.dropped
     }
 
+    /// How it is, and what has happened so far.
+    pub fn status(&self) -> NodeStatus {
+        NodeStatus {
+            domain: self.domain,
+            users: self.users.len(),
+            online: self.users.online(),
+            pendings: self.pendings.len(),
+            unanswered: self.pendings.expired(),
+            received: self.received,
+            sent: self.sent,
+            dropped: self.dropped,
+            locations: self.locations,
+            lookups: self.lookups.status(),
+        }
+    }
+
     fn receive(&mut self, now: Instant, from: Party, datagram: &[u8]) -> Result<(), DropReason> {
         // To port 0 nothing can be sent; and what this node sends is for others.
         let Party { address, .. } = from;
         if address.port() == 0 || address == self.local {
             return Err(DropReason::Spoofed);
         }
-        match Message::decode(datagram).map_err(DropReason::Malformed)? {
+        let message = Message::decode(datagram).map_err(DropReason::Malformed)?;
+        self.received.count(&message);
+        match message {
             // From the port of nodes: one would be sent an answer that it never asked for, or be taken for an
             // agent, so that two of them could be made to talk to each other without end.
             Message::Register(_) | Message::Deregister(_)
@@ -285,7 +325,7 @@ impl Node {
         if locate.from.domain() == self.domain {
             self.users.hear_question(now, &locate.from.user(), from.address);
         }
-        let request = Request { locate, asker: from, asked_at: now };
+        let request = Request::new(now, locate, from);
         let is_own = locate.to.domain() == self.domain;
         if is_own && !planted::has("own users are asked for by DNS") {
             self.locate_own_user(now, request)
@@ -300,11 +340,11 @@ impl Node {
     fn locate_own_user(&mut self, now: Instant, request: Request) -> Result<(), DropReason> {
         let user = request.locate.to.user();
         if !self.users.contains(&user) {
-            self.refuse(&request, LocateOutcome::NoSuchUser);
+            self.refuse(now, &request, LocateOutcome::NoSuchUser);
             return Ok(());
         }
         let Some(agent) = self.users.party(&user) else {
-            self.refuse(&request, LocateOutcome::Offline);
+            self.refuse(now, &request, LocateOutcome::Offline);
             return Ok(());
         };
         // First, because what the agent never hears of is no strike.
@@ -312,7 +352,7 @@ impl Node {
             return Err(DropReason::NoRoom);
         }
         if self.users.strike(now, &user) {
-            self.refuse(&request, LocateOutcome::Offline);
+            self.refuse(now, &request, LocateOutcome::Offline);
         } else {
             self.transmit(agent, Message::Locate(request.locate));
         }
@@ -345,7 +385,7 @@ impl Node {
                 }
                 self.transmit(node.into(), Message::Locate(request.locate));
             }
-            _ => self.refuse(&request, LocateOutcome::NoSuchUser),
+            _ => self.refuse(now, &request, LocateOutcome::NoSuchUser),
         }
         Ok(())
     }
@@ -361,7 +401,7 @@ impl Node {
         if own_user {
             self.users.hear_answer(now, &locate.to.user(), from.address);
         }
-        let asker = self.pendings.take(now, &locate, from.address).ok_or(DropReason::Unasked)?;
+        let request = self.pendings.take(now, &locate, from.address).ok_or(DropReason::Unasked)?;
         // Some agents do not know their own address. Their node does.
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
             && ip.is_unspecified()
@@ -370,7 +410,8 @@ impl Node {
         {
             *ip = *from.address.ip();
         }
-        self.reply(asker, locate, outcome);
+        // Byte for byte, and names may be spelled in several ways.
+        self.reply(now, &Request { locate, ..request }, outcome);
         Ok(())
     }
 
@@ -406,21 +447,27 @@ impl Node {
     }
 
     /// Answers in the place of the one who was asked for. An answer that still comes from there is one too many.
-    fn refuse(&mut self, request: &Request, outcome: LocateOutcome) {
-        if !planted::has("a refusal leaves the request pending") {
-            self.pendings.cancel(&request.locate, request.asker.address);
-        }
-        self.reply(request.asker, request.locate, outcome);
+    fn refuse(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
+        let repeated = if planted::has("a refusal leaves the request pending") {
+            None
+        } else {
+            self.pendings.cancel(request)
+        };
+        // Spelled as it was asked now, which may be another way.
+        self.reply(now, &repeated.map_or(*request, |earlier| request.repeating(&earlier)), outcome);
     }
 
-    fn reply(&mut self, to: Party, locate: Locate, outcome: LocateOutcome) {
+    fn reply(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
+        let Request { locate, asker, first_asked_at, .. } = *request;
+        self.locations.add(&outcome, now.saturating_duration_since(first_asked_at));
         if planted::has("an RL is sent twice") {
-            self.transmit(to, Message::LocateReply { locate, outcome });
+            self.transmit(asker, Message::LocateReply { locate, outcome });
         }
-        self.transmit(to, Message::LocateReply { locate, outcome });
+        self.transmit(asker, Message::LocateReply { locate, outcome });
     }
 
     fn transmit(&mut self, to: Party, message: Message) {
+        self.sent.count(&message);
         let Party { address, heard_at } = to;
         self.outputs.push_back(Output::Transmit { to: address, source: heard_at, message });
     }

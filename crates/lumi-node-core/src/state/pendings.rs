@@ -17,12 +17,24 @@ pub(super) struct Request {
     pub(super) asker: Party,
     /// When it came.
     pub(super) asked_at: Instant,
+    /// When it came for the first time; it may be repeated while it is under way.
+    pub(super) first_asked_at: Instant,
 }
 
 impl Request {
+    /// One that comes now.
+    pub(super) fn new(now: Instant, locate: Locate, asker: Party) -> Self {
+        Self { locate, asker, asked_at: now, first_asked_at: now }
+    }
+
     /// Whether both are the same question of the same asker: one of them is the repetition.
     pub(super) fn is_repeated_by(&self, other: &Self) -> bool {
         self.locate == other.locate && self.asker.address == other.asker.address
+    }
+
+    /// This one, as the repetition of `earlier`.
+    pub(super) fn repeating(self, earlier: &Self) -> Self {
+        Self { first_asked_at: earlier.first_asked_at, ..self }
     }
 
     /// Until when it can be answered.
@@ -40,6 +52,7 @@ pub(super) struct Pendings {
     /// How many each source has, which is never none.
     by_source: HashMap<Ipv4Addr, usize>,
     added: u64,
+    expired: u64,
 }
 
 #[derive(Debug)]
@@ -74,7 +87,7 @@ impl Pendings {
             entries.and_then(|all| all.iter_mut().find(|one| one.request.is_repeated_by(&request)));
         if let Some(entry) = repeated {
             self.by_end.remove(&entry.end);
-            *entry = pending;
+            *entry = Pending { request: request.repeating(&entry.request), ..pending };
         } else if self.has_room(*request.asker.address.ip(), share) {
             self.by_locate.entry(request.locate).or_default().push(pending);
             *self.by_source.entry(*request.asker.address.ip()).or_default() += 1;
@@ -85,24 +98,25 @@ impl Pendings {
         true
     }
 
-    /// Takes the oldest request that an answer from `answerer` answers, and returns who asked.
-    pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: SocketAddrV4) -> Option<Party> {
+    /// Takes the oldest request that an answer from `answerer` answers.
+    pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: SocketAddrV4) -> Option<Request> {
         self.expire(now);
         let asked = |entry: &&Pending| entry.asked == answerer || planted::has("an RL passes from anywhere");
         let entry = self.by_locate.get(locate)?.iter().find(asked)?;
-        let (asker, end) = (entry.request.asker, entry.end);
+        let (request, end) = (entry.request, entry.end);
         if !planted::has("an RL leaves its request pending") {
             self.remove(end);
         }
-        Some(asker)
+        Some(request)
     }
 
-    /// Drops the request of `asker`, if it is pending: it has been answered otherwise.
-    pub(super) fn cancel(&mut self, locate: &Locate, asker: SocketAddrV4) {
-        let entries = self.by_locate.get(locate).map_or(&[][..], Vec::as_slice);
-        if let Some(entry) = entries.iter().find(|entry| entry.request.asker.address == asker) {
-            self.remove(entry.end);
-        }
+    /// Drops the request that `repeated` repeats, if it is pending: it is answered otherwise. Returns it.
+    pub(super) fn cancel(&mut self, repeated: &Request) -> Option<Request> {
+        let entries = self.by_locate.get(&repeated.locate)?;
+        let entry = entries.iter().find(|entry| entry.request.is_repeated_by(repeated))?;
+        let (request, end) = (entry.request, entry.end);
+        self.remove(end);
+        Some(request)
     }
 
     /// Drops the requests of and for users who are gone.
@@ -122,6 +136,7 @@ impl Pendings {
             && end.0 <= now
             && !planted::has("requests are pending for ever")
         {
+            self.expired += 1;
             self.remove(end);
         }
     }
@@ -132,6 +147,11 @@ impl Pendings {
 
     pub(super) fn len(&self) -> usize {
         self.by_end.len()
+    }
+
+    /// How many have ended without an answer.
+    pub(super) fn expired(&self) -> u64 {
+        self.expired
     }
 
     fn has_room(&self, source: Ipv4Addr, share: Share) -> bool {

@@ -19,6 +19,8 @@ pub(super) struct Users {
     /// Of those who had any lately.
     strikes: HashMap<UserName, Strikes>,
     strike_interval: Duration,
+    /// How many are online.
+    online: usize,
 }
 
 /// One line of the processor's cache, whatever is asked of it.
@@ -43,7 +45,22 @@ struct Strikes {
 
 impl Users {
     pub(super) fn new(all: NameTable<User>, strike_interval: Duration) -> Self {
-        Self { all, strikes: HashMap::new(), strike_interval }
+        Self { all, strikes: HashMap::new(), strike_interval, online: 0 }
+    }
+
+    /// How many belong to the domain.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// How many of them are online.
+    pub(super) fn online(&self) -> usize {
+        self.online
+    }
+
+    /// From now on, this is the least time between two strikes of a user.
+    pub(super) fn set_strike_interval(&mut self, least: Duration) {
+        self.strike_interval = least;
     }
 
     pub(super) fn contains(&self, user: &UserName) -> bool {
@@ -75,7 +92,8 @@ impl Users {
         may_register: impl FnOnce(Option<SocketAddrV4>) -> bool,
     ) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
-        if !may_register(user.party().map(|party| party.address)) {
+        let before = user.party().map(|party| party.address);
+        if !may_register(before) {
             return false;
         }
         user.heard_at = party.heard_at.unwrap_or(Ipv4Addr::UNSPECIFIED);
@@ -85,6 +103,7 @@ impl Users {
             (user.address, user.online_since) = (Some(party.address), Some(now));
             self.strikes.remove(name);
         }
+        self.online += usize::from(before.is_none() && user.online_since.is_some());
         true
     }
 
@@ -93,6 +112,7 @@ impl Users {
     pub(super) fn unbind(&mut self, name: &UserName, from: SocketAddrV4) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         if user.address == Some(from) || planted::has("a foreign PD counts") {
+            self.online -= usize::from(user.online_since.is_some());
             (user.address, user.online_since) = (None, None);
             self.strikes.remove(name);
         }
@@ -106,7 +126,8 @@ impl Users {
 
     /// The user belongs to the domain no longer.
     pub(super) fn remove(&mut self, user: &UserName) {
-        self.all.remove(user);
+        let removed = self.all.remove(user);
+        self.online -= usize::from(removed.is_some_and(|user| user.online_since.is_some()));
         self.strikes.remove(user);
     }
 
@@ -120,8 +141,11 @@ impl Users {
             for user in some {
                 match self.all.get_mut(&user.name) {
                     Some(new) => *new = user.clone(),
-                    None if planted::has("a reload cuts nobody off") => _ = self.all.insert(user.clone()),
-                    None => _ = self.strikes.remove(&user.name),
+                    None if !planted::has("a reload cuts nobody off") => {
+                        self.online -= usize::from(user.online_since.is_some());
+                        self.strikes.remove(&user.name);
+                    }
+                    None => _ = self.all.insert(user.clone()),
                 }
             }
         }
@@ -134,7 +158,9 @@ impl Users {
         if let Some(user) = self.all.get_mut(name)
             && user.address == Some(from)
         {
+            let was_offline = user.online_since.is_none();
             hear(&mut self.strikes, self.strike_interval, now, user);
+            self.online += usize::from(was_offline && user.online_since.is_some());
         }
     }
 
@@ -159,7 +185,7 @@ impl Users {
         self.strikes.insert(*name, Strikes { count, last: now });
         let is_gone = count >= STRIKES;
         if is_gone && let Some(user) = self.all.get_mut(name) {
-            user.online_since = None;
+            self.online -= usize::from(user.online_since.take().is_some());
         }
         is_gone
     }

@@ -6,6 +6,7 @@ mod location;
 mod proxy;
 mod ranges;
 mod registration;
+mod status;
 mod strikes;
 
 use std::net::SocketAddrV4;

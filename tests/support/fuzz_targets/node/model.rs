@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{
-    AdminCommand, AdminReply, DropReason, LookupId, Node, NodeSettings, Output, Roster, RosterChange,
-    Takeover,
+    AdminCommand, AdminReply, DropReason, LocationTimes, Locations, LookupId, MessageKind, Node,
+    NodeSettings, Output, Roster, RosterChange, Takeover,
 };
 use plumi_proto::{
     DeregisterCode, Domain, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT, RegisterCode,
@@ -84,6 +84,15 @@ impl Model {
             assert_eq!(node.address_of(user), self.address_of(user), "{user}");
             assert!(self.roster.contains(user), "{user} is gone");
         }
+        let status = node.status();
+        let online = users.iter().filter(|status| status.presence.is_some()).count();
+        assert_eq!((status.users, status.online), (users.len(), online));
+        let answers: u64 = ANSWERS.iter().map(|&kind| status.sent.of(kind)).sum();
+        let Locations { found, busy, no_such_user, offline, .. } = status.locations;
+        assert_eq!(
+            answers,
+            [found, busy, no_such_user, offline].iter().map(LocationTimes::count).sum::<u64>()
+        );
         // Those that have ended may be left until the next timeout.
         let live = self.pendings.values().filter(|(_, end)| *end > now).count();
         assert!((live..=self.pendings.len()).contains(&node.pending_count()), "of {live} pending requests");
@@ -471,6 +480,8 @@ fn is_unspecified(datagram: &[u8]) -> bool {
     address.ip.is_unspecified()
 }
 
+const ANSWERS: [MessageKind; 4] =
+    [MessageKind::Found, MessageKind::Busy, MessageKind::NoSuchUser, MessageKind::Offline];
 const STRIKES: u8 = 5;
 const MAX_PENDINGS: usize = 4_096;
 const MAX_OF_SOURCE: usize = 64;

@@ -40,7 +40,7 @@ async fn the_end_does_not_wait_for_what_is_only_read() {
     let mut domain = Domain::new();
     let (_disk, done) = oneshot::channel();
     let (answer, answered) = oneshot::channel();
-    domain.administration.work = Some(Work::Read(answer, done));
+    domain.administration.work = Some(Work::Read(None, answer, done));
     let begun = TokioInstant::now();
     domain.administration.finish(begun.into_std(), &mut domain.node).await;
     assert_eq!(begun.elapsed(), Duration::ZERO);
@@ -54,7 +54,7 @@ async fn a_thread_that_ends_early_has_changed_nothing() {
     let Saving { disk, answered } = domain.save();
     drop(disk);
     let event = domain.administration.next_event().await;
-    domain.administration.handle(domain.now, &mut domain.node, event);
+    _ = domain.administration.handle(domain.now, &mut domain.node, event);
     let answer = answered.await.expect("an answer");
     assert!(matches!(answer, Err(AdminError::NotSaved(RosterFileError::Lost))), "{answer:?}");
     assert_eq!(domain.users(), ["laura"]);

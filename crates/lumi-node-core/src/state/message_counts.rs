@@ -1,0 +1,120 @@
+//! How many messages of each kind.
+
+use plumi_proto::{DeregisterCode, LocateOutcome, Message, RegisterCode};
+
+/// What messages are counted by: their two letters, and of an answer its code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageKind {
+    /// `PR`.
+    Register,
+    /// `RR0`.
+    Registered,
+    /// `RR1`.
+    NotRegistered,
+    /// `PD`.
+    Deregister,
+    /// `RD0`.
+    Deregistered,
+    /// `RD1`.
+    NotDeregistered,
+    /// `PL`.
+    Locate,
+    /// `RL0`.
+    Found,
+    /// `RL1`.
+    Busy,
+    /// `RL2`.
+    NoSuchUser,
+    /// `RL3`.
+    Offline,
+}
+
+impl MessageKind {
+    /// All of them, in the order of protocol.md §2.
+    pub const ALL: [Self; 11] = [
+        Self::Register,
+        Self::Registered,
+        Self::NotRegistered,
+        Self::Deregister,
+        Self::Deregistered,
+        Self::NotDeregistered,
+        Self::Locate,
+        Self::Found,
+        Self::Busy,
+        Self::NoSuchUser,
+        Self::Offline,
+    ];
+
+    /// That of `message`.
+    pub fn of(message: &Message) -> Self {
+        match message {
+            Message::Register(_) => Self::Register,
+            Message::RegisterReply(RegisterCode::Registered) => Self::Registered,
+            Message::RegisterReply(RegisterCode::NoSuchUser) => Self::NotRegistered,
+            Message::Deregister(_) => Self::Deregister,
+            Message::DeregisterReply(DeregisterCode::Deregistered) => Self::Deregistered,
+            Message::DeregisterReply(DeregisterCode::NoSuchUser) => Self::NotDeregistered,
+            Message::Locate(_) => Self::Locate,
+            Message::LocateReply { outcome: LocateOutcome::Found(_), .. } => Self::Found,
+            Message::LocateReply { outcome: LocateOutcome::Busy, .. } => Self::Busy,
+            Message::LocateReply { outcome: LocateOutcome::NoSuchUser, .. } => Self::NoSuchUser,
+            Message::LocateReply { outcome: LocateOutcome::Offline, .. } => Self::Offline,
+        }
+    }
+
+    /// As a message of this kind begins: `PR`, `RR0`, …
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Register => "PR",
+            Self::Registered => "RR0",
+            Self::NotRegistered => "RR1",
+            Self::Deregister => "PD",
+            Self::Deregistered => "RD0",
+            Self::NotDeregistered => "RD1",
+            Self::Locate => "PL",
+            Self::Found => "RL0",
+            Self::Busy => "RL1",
+            Self::NoSuchUser => "RL2",
+            Self::Offline => "RL3",
+        }
+    }
+}
+
+/// How many messages there were, of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounts([u64; MessageKind::ALL.len()]);
+
+impl MessageCounts {
+    /// Those of one kind.
+    pub fn of(&self, kind: MessageKind) -> u64 {
+        self.0[kind as usize]
+    }
+
+    /// Every kind, with how many there were.
+    pub fn iter(&self) -> impl Iterator<Item = (MessageKind, u64)> + '_ {
+        MessageKind::ALL.into_iter().map(|kind| (kind, self.of(kind)))
+    }
+
+    pub(super) fn count(&mut self, message: &Message) {
+        self.0[MessageKind::of(message) as usize] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_place_of_its_own_and_is_named_as_its_messages_begin() {
+        let mut counts = MessageCounts::default();
+        let texts = ["PRlaura", "RR0", "RR1", "PDlaura", "RD0", "RD1", "PLa@b:c@d"].map(str::to_owned);
+        let replies = ["RL0a@b:c@d:10.0.0.1:1", "RL1a@b:c@d", "RL2a@b:c@d", "RL3a@b:c@d"].map(str::to_owned);
+        for (text, kind) in texts.iter().chain(&replies).zip(MessageKind::ALL) {
+            let message = Message::decode(text.as_bytes()).unwrap();
+            counts.count(&message);
+            assert!(MessageKind::of(&message) == kind && text.starts_with(kind.name()), "{text}: {kind:?}");
+        }
+        assert_eq!(counts.iter().map(|(_, count)| count).collect::<Vec<_>>(), [1; MessageKind::ALL.len()]);
+    }
+}
