@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
@@ -19,7 +19,7 @@ use crate::recorder::Recorder;
 /// for all layers that drops INFO would silence this layer as well.
 pub struct MessageLayer<K> {
     only: Option<String>,
-    state: Mutex<State<K>>,
+    state: Arc<Mutex<State<K>>>,
 }
 
 /// One entry serves for all messages, so that its memory is allocated once.
@@ -33,13 +33,18 @@ impl<K: Sink> MessageLayer<K> {
     pub fn new(sink: K) -> Self {
         let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         let entry = Entry::new("", Direction::Sent, nowhere, b"");
-        Self { only: None, state: Mutex::new(State { entry, sink }) }
+        Self { only: None, state: Arc::new(Mutex::new(State { entry, sink })) }
     }
 
     /// Leaves out the messages of all parties but `party`, compared to the byte.
     #[must_use]
     pub fn only(self, party: impl Into<String>) -> Self {
         Self { only: Some(party.into()), ..self }
+    }
+
+    /// The way to its sink once the layer is part of a subscriber.
+    pub fn handle(&self) -> SinkHandle<K> {
+        SinkHandle { state: Arc::clone(&self.state) }
     }
 }
 
@@ -49,8 +54,7 @@ impl<S: Subscriber, K: Sink> Layer<S> for MessageLayer<K> {
         if !is_message(event.metadata()) {
             return;
         }
-        // A sink that panicked once is asked again: its log is worth more than the worry.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let State { entry, sink } = &mut *state;
         let mut recorder = Recorder::new(entry);
         event.record(&mut recorder);
@@ -70,6 +74,37 @@ impl<K> fmt::Debug for MessageLayer<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageLayer").field("only", &self.only).finish_non_exhaustive()
     }
+}
+
+/// The way to the sink of a [`MessageLayer`] that is part of a subscriber; a clone leads to the same sink.
+pub struct SinkHandle<K> {
+    state: Arc<Mutex<State<K>>>,
+}
+
+impl<K: Sink> SinkHandle<K> {
+    /// Gives the sink to `act`, between two messages or two of a [`Batch`](crate::Batch). All who log wait meanwhile,
+    /// so it is as short as a write is. Like a sink, it may emit diagnostics; it sends no messages itself and uses no
+    /// handle of this sink, for it would wait for itself.
+    pub fn with<T>(&self, act: impl FnOnce(&mut K) -> T) -> T {
+        act(&mut lock(&self.state).sink)
+    }
+}
+
+impl<K> Clone for SinkHandle<K> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state) }
+    }
+}
+
+impl<K> fmt::Debug for SinkHandle<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkHandle").finish_non_exhaustive()
+    }
+}
+
+/// A sink that panicked once is asked again: its log is worth more than the worry.
+fn lock<K>(state: &Mutex<State<K>>) -> MutexGuard<'_, State<K>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where messages go: a log, or the screen of an administrator. Closures are sinks.

@@ -75,7 +75,7 @@ pub use event::{Batch, Direction, MAX_KEPT, TARGET, is_message, received, sent};
 #[cfg(feature = "layer")]
 pub use file::{agent_log_name, node_log_name, open_log};
 #[cfg(feature = "layer")]
-pub use layer::{MessageLayer, Sink};
+pub use layer::{MessageLayer, Sink, SinkHandle};
 #[cfg(feature = "layer")]
 pub use line_writer::{LineWriter, LogFailure, REPORT_INTERVAL};
 #[cfg(feature = "layer")]

@@ -1,18 +1,18 @@
 //! The sink that writes lines.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::entry::Entry;
 use crate::event::MAX_KEPT;
 use crate::file::open_log;
 use crate::layer::Sink;
-use crate::rotation::Rotation;
+use crate::rotation::{Rotation, begin_anew};
 
 /// Writes the line of each message, with a line end. The lines of a [`Batch`](crate::Batch) are written in one call of
 /// `write`, and any other one in a call of its own; nothing is kept beyond that.
@@ -25,6 +25,8 @@ pub struct LineWriter<W> {
     lines: String,
     /// `None` if what is written to cannot be put aside.
     rotation: Option<Rotation<W>>,
+    /// Where it can be opened again; `None` if it cannot be put aside either.
+    path: Option<PathBuf>,
     lost: u64,
     reported: Option<Instant>,
     on_failure: Box<OnFailure>,
@@ -39,6 +41,7 @@ impl<W: Write> LineWriter<W> {
             log: Log { writer, torn: false, size: 0 },
             lines: String::with_capacity(MAX_WAITING + MAX_LINE),
             rotation: None,
+            path: None,
             lost: 0,
             reported: None,
             on_failure: Box::new(|_| {}),
@@ -52,6 +55,11 @@ impl<W: Write> LineWriter<W> {
     #[must_use]
     pub fn on_failure(self, report: impl FnMut(LogFailure) + Send + 'static) -> Self {
         Self { on_failure: Box::new(report), ..self }
+    }
+
+    /// How many lines were lost so far.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// A line was added to those that wait, at `start`. Writes those before it if it has no room in their file.
@@ -128,8 +136,43 @@ impl LineWriter<File> {
             opened.log.torn = ends_within_a_line(path).unwrap_or(false);
             opened.log.size = found.len();
             opened.rotation = Rotation::of(path)?;
+            opened.path = opened.rotation.is_some().then(|| path.to_owned());
         }
         Ok(opened)
+    }
+
+    /// Opens the path of [`LineWriter::open`] again, for a log whose file somebody has renamed or taken away: lines that
+    /// wait are still written to the old file, all later ones to what is there now. If there is nothing, a file is
+    /// created that the same people may read; if there is the old file still, nothing changes.
+    ///
+    /// `false` for what has no file of its own to open: stdout, a pipe, a device. Lines go there as before.
+    ///
+    /// # Errors
+    /// Those of the operating system; and there must be no pipe or device now. Lines go to the old file as before.
+    pub fn reopen(&mut self) -> io::Result<bool> {
+        let Some(path) = self.path.clone() else { return Ok(false) };
+        self.write_lines(self.lines.len(), now);
+        // A line that was torn in the old file was told as lost; nobody writes there any more.
+        _ = self.log.end_torn_line();
+        let mut opened = self.open_again(&path)?;
+        opened.set_max_size(self.rotation.as_ref().and_then(Rotation::max_size));
+        self.log = opened.log;
+        self.rotation = opened.rotation;
+        Ok(true)
+    }
+
+    fn open_again(&self, path: &Path) -> io::Result<Self> {
+        let no_file = || io::Error::other("there is no regular file now");
+        match fs::metadata(path) {
+            // To open a pipe that nobody reads would take until somebody does.
+            Ok(found) if !found.is_file() => return Err(no_file()),
+            Ok(_) => {}
+            // Somebody else may be faster, or it is a link to what is not there yet; any other failure comes again below.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(begin_anew(path, &self.log.writer)),
+            Err(error) => return Err(error),
+        }
+        let opened = Self::open(path)?;
+        if opened.path.is_some() { Ok(opened) } else { Err(no_file()) }
     }
 
     /// Before a line that would make the file larger than `max_size` bytes, puts it aside as `<name>.1` and begins
@@ -141,10 +184,15 @@ impl LineWriter<File> {
     /// again after a minute.
     #[must_use]
     pub fn max_size(mut self, max_size: Option<u64>) -> Self {
+        self.set_max_size(max_size);
+        self
+    }
+
+    /// As [`LineWriter::max_size`], for a log that is in use. It holds from the next line on.
+    pub fn set_max_size(&mut self, max_size: Option<u64>) {
         if let Some(rotation) = &mut self.rotation {
             rotation.set_max_size(max_size);
         }
-        self
     }
 
     /// A log on stdout. It has no part in the buffer of [`std::io::stdout`]: what is written is out at once.
@@ -277,7 +325,6 @@ const MAX_LINE: usize = 4 * MAX_KEPT + 64;
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::sync::mpsc;
 
     use super::*;

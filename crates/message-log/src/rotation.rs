@@ -38,6 +38,10 @@ impl Rotation<File> {
 }
 
 impl<W> Rotation<W> {
+    pub(crate) fn max_size(&self) -> Option<u64> {
+        self.max_size
+    }
+
     pub(crate) fn set_max_size(&mut self, max_size: Option<u64>) {
         self.max_size = max_size;
     }
@@ -105,7 +109,7 @@ fn behind_links(path: &Path) -> io::Result<Option<PathBuf>> {
 }
 
 /// Who could not read the log so far cannot read the new one either.
-fn begin_anew(path: &Path, current: &File) -> io::Result<File> {
+pub(crate) fn begin_anew(path: &Path, current: &File) -> io::Result<File> {
     let permissions = current.metadata()?.permissions();
     let mut options = File::options();
     options.append(true).create_new(true);

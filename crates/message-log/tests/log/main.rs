@@ -6,6 +6,7 @@ mod files;
 mod layer;
 mod lines;
 mod payloads;
+mod reopened;
 mod rotation;
 
 use std::io;
