@@ -3,6 +3,8 @@
 mod console;
 #[cfg(target_os = "linux")]
 mod full_disk;
+#[cfg(target_os = "linux")]
+mod journal;
 mod logs;
 mod reload;
 mod settings;

@@ -21,11 +21,11 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) keys: Keys,
 
-    /// More diagnostics on stderr: -v info, -vv debug, -vvv trace; RUST_LOG wins
+    /// More diagnostics: -v info, -vv debug, -vvv trace; RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
 
-    /// Fewer diagnostics on stderr: -q only errors, -qq none; RUST_LOG wins
+    /// Fewer diagnostics: -q only errors, -qq none; RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
     quiet: u8,
 }

@@ -77,6 +77,11 @@ pub(crate) struct Keys {
     /// Set by `-v` and `-q`.
     #[arg(skip)]
     pub(crate) diagnostics: Option<Diagnostics>,
+
+    /// How diagnostics are written: `text` or `json`, one line each, on stderr; `journald` with their fields
+    /// [default: journald if stderr is the journal, else text]
+    #[arg(long, value_name = "text|json|journald", hide_possible_values = true)]
+    pub(crate) diagnostics_format: Option<DiagnosticsFormat>,
 }
 
 impl Keys {
@@ -112,6 +117,7 @@ impl Keys {
             strike_interval: self.strike_interval.or(others.strike_interval),
             console: self.console.or(others.console),
             diagnostics: self.diagnostics.or(others.diagnostics),
+            diagnostics_format: self.diagnostics_format.or(others.diagnostics_format),
         }
     }
 }
@@ -271,6 +277,18 @@ impl fmt::Display for Diagnostics {
     }
 }
 
+/// How diagnostics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DiagnosticsFormat {
+    /// A line for each, on stderr.
+    Text,
+    /// An object for each, on a line on stderr.
+    Json,
+    /// To the journal of this host, with their fields and how serious they are.
+    Journald,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +308,10 @@ mod tests {
         assert_eq!(
             reason("takeover = 'first'"),
             "line 1: unknown variant `first`, expected `last` or `deny`"
+        );
+        assert_eq!(
+            reason("diagnostics-format = 'xml'"),
+            "line 1: unknown variant `xml`, expected one of `text`, `json`, `journald`"
         );
         for key in ["allow", "exempt"] {
             assert_eq!(

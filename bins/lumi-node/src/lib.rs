@@ -5,6 +5,8 @@
 mod cli;
 mod commands;
 mod console;
+mod diagnostics;
+mod escaped;
 mod keys;
 mod log_size;
 mod logging;

@@ -1,7 +1,6 @@
-//! Where events go: diagnostics to stderr, PLUMI messages to the message log.
+//! Where events go: diagnostics as the settings say, PLUMI messages to the message log.
 
 use std::env;
-use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,20 +10,17 @@ use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::diagnostics;
 use crate::keys::Diagnostics;
 use crate::settings::Settings;
 
 /// Starts both for the node of `domain`, for the rest of the process.
 ///
 /// # Errors
-/// A message log that cannot be opened; a RUST_LOG that is wrong.
+/// A message log that cannot be opened; a RUST_LOG that is wrong; a journal that is asked for and not there.
 pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<()> {
-    let diagnostics = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        // It would panic when stderr is closed.
-        .log_internal_errors(false)
-        .with_filter(filter(settings.diagnostics)?);
+    let filter = filter(settings.diagnostics)?;
+    let diagnostics = diagnostics::layer(settings.diagnostics_format)?.with_filter(filter);
     let path = match &settings.log {
         Some(path) => path.clone(),
         None => PathBuf::from(message_log::node_log_name(domain.as_str())),

@@ -14,7 +14,7 @@ use rustix::termios::tcgetpgrp;
 use tokio::net::UdpSocket;
 
 use crate::cli::Cli;
-use crate::keys::{Diagnostics, Keys, Peer, RateLimiting, StrikeInterval};
+use crate::keys::{Diagnostics, DiagnosticsFormat, Keys, Peer, RateLimiting, StrikeInterval};
 use crate::log_size::LogSize;
 
 /// What the node is to do.
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     pub(crate) console: bool,
     pub(crate) diagnostics: Diagnostics,
+    /// `None` is what suits stderr.
+    pub(crate) diagnostics_format: Option<DiagnosticsFormat>,
 }
 
 impl Settings {
@@ -94,6 +96,7 @@ impl From<Keys> for Settings {
             },
             console: keys.console.unwrap_or_else(has_terminal),
             diagnostics: keys.diagnostics.unwrap_or(Diagnostics::Warn),
+            diagnostics_format: keys.diagnostics_format,
         }
     }
 }
@@ -142,10 +145,11 @@ mod tests {
             strike_interval,
             console,
             diagnostics,
+            diagnostics_format,
         } = keys;
         assert!(roster.is_some() && listen.is_some() && log.is_some() && !name_servers.is_empty());
         assert!(!peers.is_empty() && !allow.is_empty() && takeover.is_some() && rate_limit.is_some());
         assert!(!exempt.is_empty() && strike_interval.is_some() && log_max_size.is_some());
-        assert!(console.is_some() && diagnostics.is_some());
+        assert!(console.is_some() && diagnostics.is_some() && diagnostics_format.is_some());
     }
 }

@@ -1,10 +1,13 @@
 //! The message log, and the diagnostics apart from it.
 
 use std::fs::{self, File};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 
 use integration_tests::programs::{NODE, NodeProgram, Program, executable, write_settings};
+use message_log::is_visible;
+use serde_json::Value;
 
 use super::{User, folder_with};
 
@@ -66,6 +69,46 @@ fn rust_log_wins_and_does_not_touch_the_message_log() {
     assert_eq!(User::of(&loud).ask("PRlaura"), "RR0");
     loud.wait_for_diagnostic("plumi::message");
     assert_eq!(loud.log().len(), 5);
+}
+
+#[test]
+fn diagnostics_can_be_json() {
+    let folder = folder_with("bb.com\nlaura\n");
+    write_settings(folder.path(), "diagnostics-format = 'json'\n");
+    // It says nothing, and the resolver much about that.
+    let name_server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let asks = name_server.local_addr().unwrap().to_string();
+    let node = NodeProgram::start_in(folder.path(), &["-vvv", "--name-server", &asks]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    laura.say(b"rubbish\n\x1b[2J\xff");
+    laura.say(b"PLlaura@bb.com:joya@cc.com");
+    let dropped = node.wait_for_diagnostic("dropped a datagram");
+    node.wait_for_diagnostic("hickory");
+    let dropped: Value = serde_json::from_str(&dropped).unwrap();
+    assert_eq!(dropped["level"], "DEBUG");
+    assert_eq!(dropped["fields"]["from"], laura.address().to_string());
+    let reason = dropped["fields"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("not a PLUMI message: "), "{reason}");
+    for line in node.stderr() {
+        let object: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let keys = ["timestamp", "level", "target", "fields"];
+        assert!(keys.iter().all(|&key| object.get(key).is_some()), "{line}");
+    }
+    assert_eq!(node.log().len(), 4);
+}
+
+#[test]
+fn what_strangers_send_is_shown_in_diagnostics_but_does_nothing_there() {
+    for format in ["text", "json"] {
+        let node = NodeProgram::start("bb.com", &["laura"], &["-vv", "--diagnostics-format", format]);
+        let stranger = User::of(&node);
+        // Blank Braille, which looks like nothing and is told as the character that may not stand there.
+        stranger.say("PRla\u{2800}ura".as_bytes());
+        let told = node.wait_for_diagnostic("dropped a datagram");
+        assert!(told.contains("{2800}"), "{told}");
+        assert!(node.stderr().iter().all(|line| line.chars().all(is_visible)), "{:?}", node.stderr());
+    }
 }
 
 #[test]

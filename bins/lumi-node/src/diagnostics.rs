@@ -1,0 +1,94 @@
+//! How diagnostics are written, and where.
+
+use std::env;
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::Context;
+use tracing::Subscriber;
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::escaped::Escaped;
+use crate::keys::DiagnosticsFormat;
+
+/// The layer that writes diagnostics: all that it is told, one event a line.
+///
+/// # Errors
+/// The journal was asked for, and there is none.
+pub(crate) fn layer<S>(format: Option<DiagnosticsFormat>) -> anyhow::Result<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    Ok(match format {
+        Some(DiagnosticsFormat::Text) => text(),
+        Some(DiagnosticsFormat::Json) => json(),
+        Some(DiagnosticsFormat::Journald) => journald().context(NO_JOURNAL)?,
+        None if stderr_is_the_journal() => journald().unwrap_or_else(|_| text()),
+        None => text(),
+    })
+}
+
+fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
+    let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // It would panic when stderr is closed.
+    Escaped::new(layer.log_internal_errors(false)).boxed()
+}
+
+fn json<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
+    let layer = fmt::layer().json().with_writer(io::stderr);
+    Escaped::new(layer.log_internal_errors(false)).boxed()
+}
+
+fn journald<S: Subscriber + for<'span> LookupSpan<'span>>() -> io::Result<Box<dyn Layer<S> + Send + Sync>> {
+    let layer = tracing_journald::layer()?
+        .with_syslog_identifier(env!("CARGO_PKG_NAME").to_owned())
+        // As they are called there, so that `journalctl -p` shows what is asked for.
+        .with_priority_mappings(PriorityMappings {
+            info: Priority::Informational,
+            debug: Priority::Debug,
+            trace: Priority::Debug,
+            ..PriorityMappings::new()
+        });
+    // Of the other fields, journalctl shows none unless it is asked to.
+    Ok(Escaped::new(layer).message_is_whole().boxed())
+}
+
+/// Whether what goes to stderr gets into the journal anyway: the service manager says which file it gave for that, and
+/// stderr may have been redirected since (systemd.exec(5), JOURNAL_STREAM).
+fn stderr_is_the_journal() -> bool {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
+    let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| File::from(stderr).metadata());
+    stderr.is_ok_and(|stderr| is_stream(&stream, &stderr))
+}
+
+/// Whether `stream`, as in `8:12345`, names the device and the inode of `file`.
+fn is_stream(stream: &str, file: &Metadata) -> bool {
+    stream
+        .split_once(':')
+        .is_some_and(|(device, inode)| device.parse() == Ok(file.dev()) && inode.parse() == Ok(file.ino()))
+}
+
+const NO_JOURNAL: &str = "there is no journal to write diagnostics to; \
+    set diagnostics-format to text or json, or do not set it: cannot reach /run/systemd/journal/socket";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_told_by_its_device_and_inode() {
+        let file = File::open("/dev/null").unwrap().metadata().unwrap();
+        let (device, inode) = (file.dev(), file.ino());
+        assert!(is_stream(&format!("{device}:{inode}"), &file));
+        let others = [format!("{device}:{}", inode + 1), format!("{}:{inode}", device + 1)];
+        let wrong = [format!("{device}"), format!("{device}:{inode}:"), format!("{device}:"), String::new()];
+        for stream in others.iter().chain(&wrong) {
+            assert!(!is_stream(stream, &file), "{stream}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Diagnostics as a person can see them: no text in them acts on a terminal, hides, or looks like another line.
+
+use std::fmt::{self, Write};
+
+use message_log::is_visible;
+use tracing::field::{Field, Value, Visit, display};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Tells a layer of every event and span with their texts [`escaped`], whoever made them: libraries of others tell of
+/// names and errors that come from the network.
+///
+/// Each is made anew, as tracing's macros make them: there is no other way to have a formatter see another text.
+pub(crate) struct Escaped<L> {
+    layer: L,
+    message_is_whole: bool,
+}
+
+impl<L> Escaped<L> {
+    pub(crate) fn new(layer: L) -> Self {
+        Self { layer, message_is_whole: false }
+    }
+
+    /// From now on, the message of an event tells its other fields, too, for those who see nothing else of it.
+    pub(crate) fn message_is_whole(self) -> Self {
+        Self { message_is_whole: true, ..self }
+    }
+}
+
+impl<S, L> Layer<S> for Escaped<L>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    L: Layer<S>,
+{
+    fn on_new_span(&self, span: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let texts = Texts::of(span.metadata(), |visitor| span.record(visitor));
+        let values = texts.values();
+        let values = span.metadata().fields().value_set_all(&values);
+        // What its parent is, the subscriber knows by now.
+        self.layer.on_new_span(&Attributes::new(span.metadata(), &values), id, context);
+    }
+
+    fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
+        let Some(metadata) = context.metadata(id) else { return };
+        let texts = Texts::of(metadata, |visitor| record.record(visitor));
+        let values = texts.values();
+        let values = metadata.fields().value_set_all(&values);
+        self.layer.on_record(id, &Record::new(&values), context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        let mut texts = Texts::of(metadata, |visitor| event.record(visitor));
+        if self.message_is_whole {
+            texts.make_message_whole(metadata);
+        }
+        let values = texts.values();
+        let values = metadata.fields().value_set_all(&values);
+        let event = if event.is_contextual() {
+            Event::new(metadata, &values)
+        } else {
+            Event::new_child_of(event.parent().cloned(), metadata, &values)
+        };
+        self.layer.on_event(&event, context);
+    }
+}
+
+/// `text` with every character that cannot be seen, or that a terminal would act on, as a visible escape: `\n`,
+/// `\u{1b}`.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_visible(character) { shown.push(character) } else { shown.extend(character.escape_default()) }
+    }
+    shown
+}
+
+/// The values of an event or a span, escaped.
+struct Texts {
+    /// In the order of its fields.
+    values: Vec<Option<Box<dyn Value>>>,
+    /// What it says, field by field.
+    line: String,
+}
+
+impl Texts {
+    fn of(metadata: &Metadata<'_>, record: impl FnOnce(&mut Self)) -> Self {
+        let values = metadata.fields().iter().map(|_| None).collect();
+        let mut texts = Self { values, line: String::new() };
+        record(&mut texts);
+        texts
+    }
+
+    fn values(&self) -> Vec<Option<&dyn Value>> {
+        self.values.iter().map(Option::as_deref).collect()
+    }
+
+    fn make_message_whole(&mut self, metadata: &Metadata<'_>) {
+        if let Some(message) = metadata.fields().field(MESSAGE) {
+            self.values[message.index()] = Some(Box::new(display(self.line.clone())));
+        }
+    }
+
+    fn set(&mut self, field: &Field, value: impl Value + 'static, shown: impl fmt::Display) {
+        let name = field.name();
+        // Where an event of the crate log comes from, which every format tells in its own way.
+        if !name.starts_with("log.") {
+            let space = if self.line.is_empty() { "" } else { " " };
+            _ = if name == MESSAGE {
+                write!(self.line, "{space}{shown}")
+            } else {
+                write!(self.line, "{space}{name}={shown}")
+            };
+        }
+        if let Some(slot) = self.values.get_mut(field.index()) {
+            *slot = Some(Box::new(value));
+        }
+    }
+}
+
+impl Visit for Texts {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value, value);
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.set(field, value, value);
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.set(field, value, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let text = escaped(value);
+        self.set(field, text.clone(), text);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = escaped(&format!("{value:?}"));
+        self.set(field, display(text.clone()), text);
+    }
+}
+
+/// The field that tracing gives the text of an event.
+const MESSAGE: &str = "message";
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::fmt;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Written {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Text that ends its line, and then clears the screen, rings, and turns around.
+    const HOSTILE: &str = "a\r\n\u{1b}[2J\u{7}\u{9b}\u{202e}b\u{2028}";
+
+    const SHOWN: &str = r"a\r\n\u{1b}[2J\u{7}\u{9b}\u{202e}b\u{2028}";
+
+    fn tell() {
+        let span = tracing::info_span!("asking", name = HOSTILE, later = tracing::field::Empty);
+        span.record("later", HOSTILE);
+        let _entered = span.enter();
+        tracing::info!(count = 3_u64, is_good = true, shown = %HOSTILE, text = HOSTILE, "said {HOSTILE}");
+        tracing::info!(parent: None, "alone");
+    }
+
+    #[test]
+    fn the_text_of_an_event_and_its_spans_is_one_line_that_hides_nothing() {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = fmt::layer().without_time().with_ansi(false).with_writer(move || writer.clone());
+        with_default(tracing_subscriber::registry().with(Escaped::new(layer)), tell);
+        let text = written.text();
+        let quoted = format!("{SHOWN:?}");
+        assert_eq!(
+            text.lines().map(|line| line.split_once(": ").unwrap()).map(|(_, said)| said).collect::<Vec<_>>(),
+            [
+                format!(
+                    "lumi_node::escaped::tests: said {SHOWN} count=3 is_good=true shown={SHOWN} text={quoted}"
+                ),
+                "alone".to_owned(),
+            ],
+            "{text}"
+        );
+        assert!(text.contains(&format!("asking{{name={quoted} later={quoted}}}")), "{text}");
+        assert!(text.chars().all(|character| is_visible(character) || character == '\n'));
+    }
+
+    #[test]
+    fn a_message_can_tell_all_that_the_event_does() {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = fmt::layer().json().without_time().with_writer(move || writer.clone());
+        let layer = Escaped::new(layer).message_is_whole();
+        with_default(tracing_subscriber::registry().with(layer), tell);
+        let text = written.text();
+        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let said = format!("said {SHOWN} count=3 is_good=true shown={SHOWN} text={SHOWN}");
+        assert_eq!(line["fields"]["message"], said);
+        assert_eq!((&line["fields"]["count"], &line["fields"]["text"]), (&3.into(), &SHOWN.into()));
+        assert_eq!(line["span"]["later"], SHOWN);
+    }
+}
