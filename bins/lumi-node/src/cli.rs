@@ -71,4 +71,5 @@ Examples:
   echo 'register laura' | lumi-node --console
       registers a user and goes on serving
 
-On a terminal it takes commands of the administrator: type help. SIGHUP reads the roster again.";
+On a terminal it takes commands of the administrator: type help. SIGHUP reads the roster again
+and reopens the message log.";

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 
 use crate::cli::{Cli, Errand};
 use crate::keys::Keys;
+use crate::logging::Logs;
 use crate::settings::Settings;
 use crate::signals::Signals;
 
@@ -59,15 +60,15 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
 fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = Settings::load(cli)?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
-    logging::start(&settings, roster.domain())?;
+    let logs = logging::start(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(settings, file, roster));
+    let served = runtime.block_on(serve(settings, file, roster, logs));
     // A disk that hangs, with a hosts file on it, is not waited for.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::Result<()> {
+async fn serve(settings: Settings, file: RosterFile, roster: Roster, logs: Logs) -> anyhow::Result<()> {
     let signals = Signals::listen()?;
     let directory = settings.directory()?;
     let listen = || format!("cannot listen on {}", settings.listen);
@@ -84,7 +85,7 @@ async fn serve(settings: Settings, file: RosterFile, roster: Roster) -> anyhow::
         console::start(administrator.clone(), Arc::clone(&exit))?;
     }
     let shutdown = async {
-        tokio::select! { () = signals.end(administrator) => {}, () = exit.notified() => {} }
+        tokio::select! { () = signals.end(administrator, logs) => {}, () = exit.notified() => {} }
     };
     Ok(Box::pin(server.run(shutdown)).await?)
 }

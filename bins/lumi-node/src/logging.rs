@@ -1,55 +1,187 @@
 //! Where events go: diagnostics as the settings say, PLUMI messages to the message log.
 
 use std::env;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use message_log::{LineWriter, MessageLayer, TARGET};
+use message_log::{LineWriter, MessageLayer, SinkHandle, TARGET};
 use plumi_proto::Domain;
+use tracing::Subscriber;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::diagnostics;
+use crate::escaped::escaped;
 use crate::keys::Diagnostics;
+use crate::log_size::LogSize;
 use crate::settings::Settings;
 
 /// Starts both for the node of `domain`, for the rest of the process.
 ///
 /// # Errors
 /// A message log that cannot be opened; a RUST_LOG that is wrong; a journal that is asked for and not there.
-pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<()> {
-    let filter = filter(settings.diagnostics)?;
+pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<Logs> {
+    let rust_log = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
+    let (subscriber, logs) = prepare(settings, domain, rust_log)?;
+    subscriber.init();
+    tracing::info!(roster = %settings.roster.display(), message_log = %logs.name, "starting");
+    Ok(logs)
+}
+
+/// The logs of a node that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Logs {
+    messages: SinkHandle<LineWriter<File>>,
+    /// The path of the message log, fit to be shown.
+    name: String,
+    filter: reload::Handle<EnvFilter, Registry>,
+    rust_log: Option<String>,
+}
+
+impl Logs {
+    /// Opens the file of the message log again, after somebody has renamed it; says what came of it.
+    ///
+    /// # Errors
+    /// There is no such file and none can be created. The log goes on in the file that it had.
+    pub(crate) fn reopen(&self) -> anyhow::Result<String> {
+        let Self { name, .. } = self;
+        let reopened = self.messages.with(LineWriter::reopen).with_context(|| {
+            format!("cannot reopen the message log {name}, it goes on in the file that it had")
+        })?;
+        Ok(match (reopened, &**name) {
+            (true, _) => format!("reopened the message log {name}"),
+            (false, STDOUT) => "the message log is on stdout, and has no file to reopen".to_owned(),
+            (false, _) => format!("the message log {name} has no file of its own to reopen"),
+        })
+    }
+
+    /// From now on, these settings hold. RUST_LOG wins over `diagnostics`, as at the start.
+    ///
+    /// # Errors
+    /// None that [`start`] would not have had.
+    #[cfg_attr(not(test), expect(dead_code, reason = "settings are read at the start alone so far"))]
+    pub(crate) fn set(&self, diagnostics: Diagnostics, log_max_size: LogSize) -> anyhow::Result<()> {
+        self.filter.reload(filter(diagnostics, self.rust_log.as_deref())?)?;
+        self.messages.with(|log| log.set_max_size(log_max_size.0));
+        Ok(())
+    }
+
+    /// How many lines of the message log were lost since the start.
+    pub(crate) fn lost_lines(&self) -> u64 {
+        self.messages.with(|log| log.lost())
+    }
+}
+
+fn prepare(
+    settings: &Settings,
+    domain: &Domain,
+    rust_log: Option<String>,
+) -> anyhow::Result<(impl Subscriber + Send + Sync + use<>, Logs)> {
+    let (filter, handle) = reload::Layer::new(filter(settings.diagnostics, rust_log.as_deref())?);
     let diagnostics = diagnostics::layer(settings.diagnostics_format)?.with_filter(filter);
     let path = match &settings.log {
         Some(path) => path.clone(),
         None => PathBuf::from(message_log::node_log_name(domain.as_str())),
     };
-    let log = if path == Path::new("-") { LineWriter::stdout() } else { LineWriter::open(&path) };
+    let name = escaped(&path.to_string_lossy());
+    let log = if path == Path::new(STDOUT) { LineWriter::stdout() } else { LineWriter::open(&path) };
     let log = log
-        .with_context(|| format!("cannot open the message log {}", path.display()))?
+        .with_context(|| format!("cannot open the message log {name}"))?
         .max_size(settings.log_max_size.0)
         .on_failure(|failure| tracing::error!("{failure}"));
-    let messages = MessageLayer::new(log).with_filter(filter_fn(message_log::is_message));
+    let messages = MessageLayer::new(log);
+    let logs = Logs { messages: messages.handle(), name, filter: handle, rust_log };
     // The message log comes last: it emits diagnostics while it handles an event, and a layer that is yet to see
     // that event would then be told to by the filter's verdict on the diagnostics.
-    tracing_subscriber::registry().with(diagnostics).with(messages).init();
-    tracing::info!(roster = %settings.roster.display(), message_log = %path.display(), "starting");
-    Ok(())
+    let messages = messages.with_filter(filter_fn(message_log::is_message));
+    Ok((tracing_subscriber::registry().with(diagnostics).with(messages), logs))
 }
 
 /// RUST_LOG, or else `level`. PLUMI messages are in their own log, unless RUST_LOG names their target.
-fn filter(level: Diagnostics) -> anyhow::Result<EnvFilter> {
-    let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
-    let directives = given.unwrap_or_else(|| match level {
-        Diagnostics::Info | Diagnostics::Debug => format!("{level},{QUIET}"),
-        _ => level.to_string(),
-    });
+fn filter(level: Diagnostics, rust_log: Option<&str>) -> anyhow::Result<EnvFilter> {
+    let directives = rust_log.map_or_else(
+        || match level {
+            Diagnostics::Info | Diagnostics::Debug => format!("{level},{QUIET}"),
+            _ => level.to_string(),
+        },
+        str::to_owned,
+    );
     // Of two directives for one target, the later holds.
     EnvFilter::builder()
         .parse(format!("{TARGET}=off,{directives}"))
         .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
 }
 
+/// What stands for stdout where a path is expected.
+const STDOUT: &str = "-";
+
 /// The library that speaks DNS says much that only its authors want to know.
 const QUIET: &str = "hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tracing::{Level, enabled};
+
+    use super::*;
+    use crate::keys::Keys;
+
+    fn logs_at(path: &Path, rust_log: Option<&str>) -> (impl Subscriber + Send + Sync + use<>, Logs) {
+        let keys = Keys { log: Some(path.to_owned()), ..Keys::default() };
+        prepare(&keys.into(), &"bb.com".parse().unwrap(), rust_log.map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn what_is_set_later_holds_and_rust_log_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let levels = || [enabled!(Level::WARN), enabled!(Level::INFO), enabled!(Level::DEBUG)];
+        for (rust_log, before, after) in [
+            (None, [true, false, false], [true, true, false]),
+            (Some("debug"), [true, true, true], [true, true, true]),
+            (Some("off"), [false, false, false], [false, false, false]),
+        ] {
+            let (subscriber, logs) = logs_at(&path, rust_log);
+            tracing::subscriber::with_default(subscriber, || {
+                assert_eq!(levels(), before, "{rust_log:?}");
+                logs.set(Diagnostics::Info, LogSize(Some(1))).unwrap();
+                assert_eq!(levels(), after, "{rust_log:?}");
+                for number in 0..2 {
+                    message_log::sent(
+                        "bb.com",
+                        "127.0.0.1:1".parse().unwrap(),
+                        format!("RR{number}").as_bytes(),
+                    );
+                }
+                logs.set(Diagnostics::Off, LogSize(None)).unwrap();
+                assert_eq!(levels(), if rust_log.is_some() { before } else { [false; 3] }, "{rust_log:?}");
+            });
+            assert_eq!(fs::read_to_string(&path).unwrap(), "E: 127.0.0.1:UDP:1, RR1, 3\n");
+        }
+    }
+
+    #[test]
+    fn reopening_says_which_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bb\n.log");
+        let shown = folder.path().join(r"bb\n.log");
+        let (_, logs) = logs_at(&path, None);
+        assert_eq!(logs.reopen().unwrap(), format!("reopened the message log {}", shown.display()));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(
+            logs.reopen().unwrap_err().to_string(),
+            format!("cannot reopen the message log {}, it goes on in the file that it had", shown.display())
+        );
+        let (_, logs) = logs_at(Path::new("-"), None);
+        assert_eq!(logs.reopen().unwrap(), "the message log is on stdout, and has no file to reopen");
+        let (_, logs) = logs_at(Path::new("/dev/null"), None);
+        assert_eq!(logs.reopen().unwrap(), "the message log /dev/null has no file of its own to reopen");
+        assert_eq!(logs.lost_lines(), 0);
+    }
+}

@@ -5,7 +5,9 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
 
-use integration_tests::programs::{NODE, NodeProgram, Program, executable, write_settings};
+use integration_tests::programs::{
+    NODE, NodeProgram, Program, Signal, eventually, executable, write_settings,
+};
 use message_log::is_visible;
 use serde_json::Value;
 
@@ -109,6 +111,71 @@ fn what_strangers_send_is_shown_in_diagnostics_but_does_nothing_there() {
         assert!(told.contains("{2800}"), "{told}");
         assert!(node.stderr().iter().all(|line| line.chars().all(is_visible)), "{:?}", node.stderr());
     }
+}
+
+#[test]
+fn after_a_hang_up_messages_go_to_a_new_file_and_the_renamed_one_has_all_before() {
+    let folder = folder_with("bb.com\nlaura\n");
+    let node = NodeProgram::start_in(folder.path(), &["--log", "bb.log", "-v"]);
+    let laura = User::of(&node);
+    let from = format!("127.0.0.1:UDP:{}", laura.address().port());
+    let both = format!("R: {from}, PRlaura@bb.com, 14\nE: {from}, RR0, 3\n");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    fs::rename(folder.path().join("bb.log"), folder.path().join("old.log")).unwrap();
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    assert_eq!(read(folder.path(), "old.log"), both.repeat(2));
+
+    node.signal(Signal::HangUp);
+    let told = node.wait_for_diagnostic("reopened");
+    assert!(told.ends_with("reopened the message log bb.log lost_lines=0"), "{told}");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    assert_eq!(
+        (read(folder.path(), "old.log"), read(folder.path(), "bb.log")),
+        (both.repeat(2), both.clone())
+    );
+
+    // What cannot be opened leaves the one that is open.
+    fs::rename(folder.path().join("bb.log"), folder.path().join("older.log")).unwrap();
+    fs::create_dir(folder.path().join("bb.log")).unwrap();
+    node.signal(Signal::HangUp);
+    let told = node.wait_for_diagnostic("cannot reopen");
+    let reason = "the message log bb.log, it goes on in the file that it had: there is no regular file now";
+    assert!(told.ends_with(reason), "{told}");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    assert_eq!(read(folder.path(), "older.log"), both.repeat(2));
+}
+
+#[test]
+fn a_hang_up_leaves_a_log_on_stdout_where_it_is() {
+    let mut node = NodeProgram::start("bb.com", &["laura"], &["--log", "-", "-v"]);
+    node.signal(Signal::HangUp);
+    node.wait_for_diagnostic("the message log is on stdout, and has no file to reopen");
+    assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
+    node.expect_line("E: 127.0.0.1:UDP:");
+}
+
+#[test]
+fn a_node_that_is_asked_again_and_again_loses_no_line() {
+    let folder = folder_with("bb.com\nlaura\n");
+    let node = NodeProgram::start_in(folder.path(), &["--log", "bb.log"]);
+    let laura = User::of(&node);
+    let from = format!("127.0.0.1:UDP:{}", laura.address().port());
+    let both = format!("R: {from}, PRlaura@bb.com, 14\nE: {from}, RR0, 3\n");
+    let log = folder.path().join("bb.log");
+    let old: Vec<_> = (0..20).map(|number| folder.path().join(format!("old-{number}"))).collect();
+    let mut told = 0;
+    for old in &old {
+        fs::rename(&log, old).unwrap();
+        node.signal(Signal::HangUp);
+        eventually("there is a new log", || {
+            assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+            told += 1;
+            log.exists()
+        });
+    }
+    let text: String = old.iter().chain([&log]).map(|path| fs::read_to_string(path).unwrap()).collect();
+    assert_eq!(text, both.repeat(told));
+    assert_eq!(node.stderr(), [""; 0]);
 }
 
 #[test]
