@@ -1,12 +1,14 @@
 //! `lumi-node` as its administrator, its users and its scripts meet it (commands.md).
 
 mod console;
+mod control;
 #[cfg(target_os = "linux")]
 mod full_disk;
 #[cfg(target_os = "linux")]
 mod journal;
 mod logs;
 mod reload;
+mod service;
 mod settings;
 mod start;
 

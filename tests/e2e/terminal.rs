@@ -255,10 +255,49 @@ fn ctrl_c_deregisters_and_leaves() {
     assert_eq!(laura.left_behind(), [""; 0]);
 }
 
-/// With no `--console`: a terminal is enough.
 #[test]
-fn an_administrator_has_the_console_at_a_terminal() {
-    let folder = TempDir::new().unwrap();
+fn lines_of_the_console_are_edited_completed_and_had_again() {
+    let (_folder, node) = node_at_a_terminal();
+    node.type_line("regsiter pere");
+    node.expect_text("! there is no command 'regsiter'; type help");
+    node.press(Key::Up);
+    node.type_text("x");
+    node.press(Key::Backspace);
+    node.press(Key::Home);
+    (0..3).for_each(|_| node.press(Key::Right));
+    (0..2).for_each(|_| node.press(Key::Delete));
+    node.type_text("is");
+    node.press(Key::Enter);
+    node.expect_text("registered pere");
+    node.type_text("/stat");
+    node.press(Key::Tab);
+    node.press(Key::Enter);
+    node.expect_text("users      2, 0 online");
+    node.press(Key::Ctrl('c'));
+    assert_eq!(node.wait_exit(), 0);
+    assert_eq!(node.left_behind(), [""; 0]);
+}
+
+#[test]
+fn the_console_leaves_the_terminal_as_it_was_however_the_node_ends() {
+    for signal in [Signal::Terminate, Signal::Interrupt] {
+        let (_folder, node) = node_at_a_terminal();
+        node.type_text("regist");
+        node.expect_text("lumi-node> regist");
+        node.signal(signal);
+        assert_eq!(node.wait_exit(), 0);
+        assert_eq!(node.left_behind(), [""; 0], "{signal:?}");
+    }
+    let (_folder, node) = node_at_a_terminal();
+    node.press(Key::Ctrl('d'));
+    node.expect_text("no more commands; the node goes on, Ctrl-C ends it");
+    node.press(Key::Ctrl('c'));
+    assert_eq!(node.wait_exit(), 0);
+    assert_eq!(node.left_behind(), [""; 0]);
+}
+
+fn node_at_a_terminal() -> (TempDir, Terminal) {
+    let folder = TempDir::new().expect("there can be temporary folders");
     write_roster(folder.path(), "bb.com\nlaura\n");
     let node = Terminal::start_command(
         Command::new(executable(NODE)).args(["--listen", "127.0.0.1:0"]),
@@ -266,6 +305,14 @@ fn an_administrator_has_the_console_at_a_terminal() {
         SIZE,
     );
     node.expect_text("lumi-node: domain bb.com, listening on 127.0.0.1:");
+    node.expect_text("lumi-node> ");
+    (folder, node)
+}
+
+/// With no `--console`: a terminal is enough.
+#[test]
+fn an_administrator_has_the_console_at_a_terminal() {
+    let (_folder, node) = node_at_a_terminal();
     node.type_line("register pere");
     node.expect_text("registered pere");
     node.type_line("exit");

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::control::ctl::CtlArgs;
 use crate::keys::{Diagnostics, Keys};
 
 /// The node of a domain: registers its users and finds those of other domains.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -31,8 +32,9 @@ pub(crate) struct Cli {
 }
 
 /// What to do instead of serving.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Errand {
+    Ctl(CtlArgs),
     /// Print a script that lets SHELL complete what is typed
     Completions {
         /// For which shell
@@ -42,7 +44,7 @@ pub(crate) enum Errand {
 
 impl Cli {
     /// What was given of that which the settings file has a key for.
-    pub(crate) fn into_keys(self) -> Keys {
+    pub(crate) fn keys(&self) -> Keys {
         let diagnostics = match (self.verbose, self.quiet) {
             (0, 0) => None,
             (0, 1) => Some(Diagnostics::Error),
@@ -51,7 +53,7 @@ impl Cli {
             (2, _) => Some(Diagnostics::Debug),
             _ => Some(Diagnostics::Trace),
         };
-        Keys { diagnostics, ..self.keys }
+        Keys { diagnostics, ..self.keys.clone() }
     }
 }
 
@@ -71,5 +73,5 @@ Examples:
   echo 'register laura' | lumi-node --console
       registers a user and goes on serving
 
-On a terminal it takes commands of the administrator: type help. SIGHUP reads the roster again
-and reopens the message log.";
+On a terminal it takes commands of the administrator: type help. Elsewhere, `lumi-node ctl` gives them to it. SIGHUP
+reads roster and settings again, and begins the message log anew.";

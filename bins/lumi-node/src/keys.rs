@@ -1,6 +1,7 @@
 //! What can be set, by the command line or by the settings file, and its values.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
@@ -15,7 +16,7 @@ use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
 use crate::log_size::LogSize;
 
 /// What the command line and the settings file can both say; in one type, so that no flag is without its key.
-#[derive(Debug, Default, clap::Args, serde::Deserialize)]
+#[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Keys {
     /// The domain and its users [default: config/nodelumi.cfg]
@@ -70,6 +71,11 @@ pub(crate) struct Keys {
     #[arg(long, value_name = "MS")]
     pub(crate) strike_interval: Option<StrikeInterval>,
 
+    /// The Unix socket that `lumi-node ctl` talks to this node by; `off` for none [default: ctl.sock in
+    /// $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "PATH|off")]
+    pub(crate) control_socket: Option<ControlPath>,
+
     /// Read administrator commands from stdin even if it is no terminal
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub(crate) console: Option<bool>,
@@ -115,10 +121,33 @@ impl Keys {
             allow: if self.allow.is_empty() { others.allow } else { self.allow },
             takeover: self.takeover.or(others.takeover),
             strike_interval: self.strike_interval.or(others.strike_interval),
+            control_socket: self.control_socket.or(others.control_socket),
             console: self.console.or(others.console),
             diagnostics: self.diagnostics.or(others.diagnostics),
             diagnostics_format: self.diagnostics_format.or(others.diagnostics_format),
         }
+    }
+}
+
+/// Where the control socket is, or that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(from = "PathBuf")]
+pub(crate) enum ControlPath {
+    Off,
+    At(PathBuf),
+}
+
+impl From<PathBuf> for ControlPath {
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "off" { Self::Off } else { Self::At(path) }
+    }
+}
+
+impl FromStr for ControlPath {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(PathBuf::from(text).into())
     }
 }
 

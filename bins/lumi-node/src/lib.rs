@@ -2,40 +2,54 @@
 //!
 //! It is a library so that its settings can be tested without a process for each text.
 
+mod administration;
 mod cli;
-mod commands;
+mod command;
 mod console;
+mod control;
 mod diagnostics;
 mod escaped;
 mod keys;
 mod log_size;
 mod logging;
+mod operator;
 mod reason;
+mod reload;
+mod report;
+mod service;
 mod settings;
 mod signals;
 
 use std::io::{self, Write};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Parser;
 use lumi_node_core::{Node, Roster, RosterFile, Server};
 use tokio::net::UdpSocket;
 use tokio::runtime;
 use tokio::sync::Notify;
 
+use crate::administration::Administration;
 use crate::cli::{Cli, Errand};
+use crate::console::Console;
+use crate::control::socket::ControlSocket;
 use crate::keys::Keys;
 use crate::logging::Logs;
+use crate::operator::Operator;
+use crate::reload::Reloader;
+use crate::service::Service;
 use crate::settings::Settings;
-use crate::signals::Signals;
+use crate::signals::{EndSignals, HangUps};
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {
     let mut cli = Cli::parse();
     let ended = match cli.errand.take() {
         Some(Errand::Completions { shell }) => print(&cli::completions(shell)),
+        Some(Errand::Ctl(args)) => control::ctl::run(&args),
         None => run(cli),
     };
     let Err(error) = ended else { return ExitCode::SUCCESS };
@@ -58,34 +72,66 @@ fn print(text: &[u8]) -> anyhow::Result<()> {
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
-    let settings = Settings::load(cli)?;
+    let settings = Settings::load(&cli)?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     let logs = logging::start(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(settings, file, roster, logs));
+    let served = runtime.block_on(serve(cli, settings, logs, file, roster));
     // A disk that hangs, with a hosts file on it, is not waited for.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(settings: Settings, file: RosterFile, roster: Roster, logs: Logs) -> anyhow::Result<()> {
-    let signals = Signals::listen()?;
+async fn serve(
+    cli: Cli,
+    settings: Settings,
+    logs: Logs,
+    file: RosterFile,
+    roster: Roster,
+) -> anyhow::Result<()> {
+    let (end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
     let directory = settings.directory()?;
-    let listen = || format!("cannot listen on {}", settings.listen);
-    let socket = UdpSocket::bind(settings.listen).await.with_context(listen)?;
-    let local = settings.local(&socket).with_context(listen)?;
+    let (socket, local) = listen(&settings).await?;
+    let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
     let node = Node::new(roster, local, settings.node.clone());
     let mut server = Server::new(socket, node, directory);
+    let exit = Arc::new(Notify::new());
+    let (service, has_console) = (Service, settings.console);
+    let operator = Operator {
+        administrator: server.administrator(file),
+        reloader: Arc::new(Reloader::new(cli, settings, logs.clone(), service)),
+        logs,
+    };
+    let administration =
+        Administration { operator: operator.clone(), control, service, hang_ups, exit: Arc::clone(&exit) };
+    let runtime = administration.start()?;
     // It works as well for somebody who does not read this.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");
-    let administrator = server.administrator(file);
-    let exit = Arc::new(Notify::new());
-    if settings.console {
-        console::start(administrator.clone(), Arc::clone(&exit))?;
-    }
+    service.ready();
+    let console = has_console.then(|| Console::start(operator, runtime, Arc::clone(&exit))).transpose()?;
     let shutdown = async {
-        tokio::select! { () = signals.end(administrator, logs) => {}, () = exit.notified() => {} }
+        tokio::select! { () = end_signals.come() => {}, () = exit.notified() => {} }
+        service.stopping();
     };
-    Ok(Box::pin(server.run(shutdown)).await?)
+    let served = Box::pin(server.run(shutdown)).await;
+    drop((console, control_socket));
+    Ok(served?)
+}
+
+/// The node's socket, and the address that it is at: the one that the service manager passes, or else its own.
+async fn listen(settings: &Settings) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
+    if let Some(passed) = service::passed_socket()? {
+        let socket = UdpSocket::from_std(passed)?;
+        return match socket.local_addr()? {
+            SocketAddr::V4(local) => Ok((socket, local)),
+            SocketAddr::V6(local) => {
+                bail!("the socket that was passed is at {local}: a node is at an IPv4 address")
+            }
+        };
+    }
+    let failed = || format!("cannot listen on {}", settings.listen);
+    let socket = UdpSocket::bind(settings.listen).await.with_context(failed)?;
+    let local = settings.local(&socket).with_context(failed)?;
+    Ok((socket, local))
 }

@@ -63,7 +63,6 @@ impl Logs {
     ///
     /// # Errors
     /// None that [`start`] would not have had.
-    #[cfg_attr(not(test), expect(dead_code, reason = "settings are read at the start alone so far"))]
     pub(crate) fn set(&self, diagnostics: Diagnostics, log_max_size: LogSize) -> anyhow::Result<()> {
         self.filter.reload(filter(diagnostics, self.rust_log.as_deref())?)?;
         self.messages.with(|log| log.set_max_size(log_max_size.0));
@@ -119,8 +118,8 @@ fn filter(level: Diagnostics, rust_log: Option<&str>) -> anyhow::Result<EnvFilte
 /// What stands for stdout where a path is expected.
 const STDOUT: &str = "-";
 
-/// The library that speaks DNS says much that only its authors want to know.
-const QUIET: &str = "hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
+/// The libraries that speak DNS and edit lines say much that only their authors want to know.
+const QUIET: &str = "hickory_net=warn,hickory_proto=warn,hickory_resolver=warn,rustyline=warn";
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ use rustix::termios::tcgetpgrp;
 use tokio::net::UdpSocket;
 
 use crate::cli::Cli;
-use crate::keys::{Diagnostics, DiagnosticsFormat, Keys, Peer, RateLimiting, StrikeInterval};
+use crate::keys::{ControlPath, Diagnostics, DiagnosticsFormat, Keys, Peer, RateLimiting, StrikeInterval};
 use crate::log_size::LogSize;
 
 /// What the node is to do.
@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     peers: Vec<Peer>,
     /// What the node decides by.
     pub(crate) node: NodeSettings,
+    pub(crate) control_socket: Option<ControlPath>,
     pub(crate) console: bool,
     pub(crate) diagnostics: Diagnostics,
     /// `None` is what suits stderr.
@@ -40,19 +41,21 @@ impl Settings {
     ///
     /// # Errors
     /// A file that was asked for and cannot be read, or one that is wrong, and where.
-    pub(crate) fn load(mut cli: Cli) -> anyhow::Result<Self> {
-        let asked = cli.config.take();
-        let path = asked.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
-        let file = match fs::read_to_string(path) {
-            Ok(text) => {
-                Keys::parse(&text).with_context(|| format!("the settings {} are wrong", path.display()))?
-            }
-            Err(error) if asked.is_none() && error.kind() == io::ErrorKind::NotFound => Keys::default(),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read the settings {}", path.display()));
-            }
-        };
-        Ok(cli.into_keys().or(file).into())
+    pub(crate) fn load(cli: &Cli) -> anyhow::Result<Self> {
+        Ok(cli.keys().or(read(cli.config.as_deref())?).into())
+    }
+
+    /// What is `new` and takes a restart.
+    pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("roster", self.roster != new.roster),
+            ("listen", self.listen != new.listen),
+            ("log", self.log != new.log),
+            ("control-socket", self.control_socket != new.control_socket),
+            ("console", self.console != new.console),
+            ("diagnostics-format", self.diagnostics_format != new.diagnostics_format),
+        ];
+        keys.into_iter().filter(|(_, is_new)| *is_new).map(|(key, _)| key).collect()
     }
 
     /// Where other nodes are.
@@ -75,6 +78,29 @@ impl Settings {
     }
 }
 
+/// What the settings file says about the control socket: the one at `config`, or one that happens to be there.
+///
+/// # Errors
+/// That at `config` cannot be read, or is wrong.
+pub(crate) fn control_socket(config: Option<&Path>) -> anyhow::Result<Option<ControlPath>> {
+    match read(config) {
+        Ok(keys) => Ok(keys.control_socket),
+        Err(error) if config.is_some() => Err(error),
+        // Nobody named it, and it is the node that has to say what is wrong with it.
+        Err(_) => Ok(None),
+    }
+}
+
+/// Reads the settings file `asked` for, or the one that need not be there.
+fn read(asked: Option<&Path>) -> anyhow::Result<Keys> {
+    let path = asked.unwrap_or(Path::new(DEFAULT_CONFIG));
+    match fs::read_to_string(path) {
+        Ok(text) => Keys::parse(&text).with_context(|| format!("the settings {} are wrong", path.display())),
+        Err(error) if asked.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Keys::default()),
+        Err(error) => Err(error).with_context(|| format!("cannot read the settings {}", path.display())),
+    }
+}
+
 impl From<Keys> for Settings {
     fn from(keys: Keys) -> Self {
         let defaults = NodeSettings::default();
@@ -94,6 +120,7 @@ impl From<Keys> for Settings {
                     .strike_interval
                     .map_or(defaults.strike_interval, |StrikeInterval(least)| least),
             },
+            control_socket: keys.control_socket,
             console: keys.console.unwrap_or_else(has_terminal),
             diagnostics: keys.diagnostics.unwrap_or(Diagnostics::Warn),
             diagnostics_format: keys.diagnostics_format,
@@ -143,6 +170,7 @@ mod tests {
             rate_limit,
             exempt,
             strike_interval,
+            control_socket,
             console,
             diagnostics,
             diagnostics_format,
@@ -150,6 +178,7 @@ mod tests {
         assert!(roster.is_some() && listen.is_some() && log.is_some() && !name_servers.is_empty());
         assert!(!peers.is_empty() && !allow.is_empty() && takeover.is_some() && rate_limit.is_some());
         assert!(!exempt.is_empty() && strike_interval.is_some() && log_max_size.is_some());
+        assert!(control_socket.is_some());
         assert!(console.is_some() && diagnostics.is_some() && diagnostics_format.is_some());
     }
 }

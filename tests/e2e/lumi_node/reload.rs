@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
-use integration_tests::programs::{NODE, NodeProgram, Program, Signal, executable, write_roster};
+use integration_tests::programs::{NODE, NodeProgram, Program, Signal, at_home, executable, write_roster};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
@@ -42,7 +42,7 @@ fn what_stands_in_the_way_of_a_change_can_be_taken_over() {
         ("register joan", "! cannot register joan: joan belongs to the domain already"),
         ("deregister laura", "deregistered laura"),
         ("reload", "reloaded, 2 users"),
-        ("reload now", "! reload stands alone"),
+        ("reload now", "! 'now' is one word too many"),
     ] {
         node.type_line(line);
         assert_eq!(node.wait_for(|_| true), answer, "{line}");
@@ -107,8 +107,8 @@ fn a_hang_up_reloads_and_its_result_is_told() {
     assert_eq!(pere.ask("PRpere"), "RR1");
     write_roster(folder.path(), "bb.com\nlaura\npere\n");
     node.signal(Signal::HangUp);
-    let told = node.wait_for_diagnostic("reloaded the roster");
-    assert!(told.ends_with("users=2"), "{told}");
+    let told = node.wait_for_diagnostic("reloaded");
+    assert!(told.ends_with("reloaded, 2 users"), "{told}");
     assert_eq!(pere.ask("PRpere"), "RR0");
 }
 
@@ -136,10 +136,10 @@ fn a_hang_up_of_its_terminal_ends_it() {
     let terminal =
         OpenOptions::new().read(true).write(true).custom_flags(no_controlling_terminal).open(name).unwrap();
     let mut command = Command::new(executable(NODE));
-    command.args(["-v", "--listen", "127.0.0.1:0"]).current_dir(folder.path()).env_remove("RUST_LOG");
+    at_home(&mut command, folder.path()).args(["-v", "--listen", "127.0.0.1:0"]);
     let mut node = NodeProgram::ready(Program::start_with_stdin(&mut command, terminal), folder.path());
     node.signal(Signal::HangUp);
-    node.wait_for_diagnostic("reloaded the roster");
+    node.wait_for_diagnostic("reloaded, 1 users");
     drop((window, command));
     node.signal(Signal::HangUp);
     assert_eq!(node.wait_exit(), 0);

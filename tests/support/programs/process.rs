@@ -296,9 +296,12 @@ impl From<Signal> for process::Signal {
 }
 
 /// Gives `command` the working directory `folder`, folders in it for its user's settings ([`CONFIG`]) and data
-/// ([`DATA`]), and no RUST_LOG: nothing of whoever runs the test reaches it, and nothing of the test gets out.
+/// ([`DATA`]), no RUST_LOG and no folder for sockets: nothing of whoever runs the test reaches it, and nothing of the test gets out.
 pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
-    let command = command.current_dir(folder).env_remove("RUST_LOG");
+    let command = command.current_dir(folder);
+    for of_whoever_runs_the_test in ["RUST_LOG", "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
+        command.env_remove(of_whoever_runs_the_test);
+    }
     command.env("XDG_CONFIG_HOME", folder.join(CONFIG)).env("XDG_DATA_HOME", folder.join(DATA))
 }
 

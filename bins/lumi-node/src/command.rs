@@ -1,0 +1,223 @@
+//! The administrator's commands: one table for the console, `lumi-node ctl` and what `help` says.
+
+use anyhow::anyhow;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser, Subcommand};
+use message_log::is_visible;
+use plumi_proto::UserName;
+use serde::{Deserialize, Serialize};
+
+/// What an administrator asks of a running node.
+#[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Command {
+    /// The user belongs to the domain from now on, offline
+    #[command(visible_alias = "alta")]
+    Register {
+        /// By name alone, without the domain
+        #[arg(value_parser = user)]
+        #[serde(with = "name")]
+        user: UserName,
+    },
+    /// The user belongs to it no longer; one who is online is cut off
+    #[command(visible_alias = "baixa")]
+    Deregister {
+        /// By name alone, without the domain
+        #[arg(value_parser = user)]
+        #[serde(with = "name")]
+        user: UserName,
+    },
+    /// The users: state, address, since when
+    #[command(visible_alias = "llistar")]
+    List {
+        /// As JSON
+        #[arg(long)]
+        #[serde(default)]
+        json: bool,
+        /// Only those whose name matches: `*` is any characters, `?` is one
+        pattern: Option<String>,
+    },
+    /// How the node is, and what has happened since it started
+    Status {
+        /// As JSON
+        #[arg(long)]
+        #[serde(default)]
+        json: bool,
+    },
+    /// Takes over what was changed in the roster and the settings
+    Reload,
+    /// The message log
+    #[command(subcommand)]
+    Log(LogCommand),
+}
+
+/// What to do with the message log.
+#[derive(Clone, Copy, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogCommand {
+    /// Begins its file anew, after it was put aside
+    Reopen,
+}
+
+/// What can be typed at the console.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub(crate) enum Typed {
+    #[command(flatten)]
+    Command(Command),
+    /// These lines
+    Help,
+    /// Ends the node
+    Exit,
+}
+
+/// A line of the console.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true, disable_help_subcommand = true)]
+struct Line {
+    #[command(subcommand)]
+    typed: Typed,
+}
+
+/// What `line` of the console asks for; nothing, if it is blank.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub(crate) fn parse(line: &str) -> anyhow::Result<Option<Typed>> {
+    let mut words = line.split_whitespace();
+    let Some(first) = words.next() else { return Ok(None) };
+    let first = first.strip_prefix('/').unwrap_or(first);
+    match Line::try_parse_from(std::iter::once(first).chain(words)) {
+        Ok(line) => Ok(Some(line.typed)),
+        Err(error) => Err(anyhow!("{}", reason(&error))),
+    }
+}
+
+/// The words that a line of the console can begin with.
+pub(crate) fn words() -> Vec<String> {
+    Line::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+/// What `help` answers: a line for each command.
+pub(crate) fn help() -> String {
+    let mut lines = Vec::new();
+    for command in Line::command().get_subcommands() {
+        if command.has_subcommands() {
+            lines.extend(
+                command.get_subcommands().map(|inner| help_line(&format!("{} ", command.get_name()), inner)),
+            );
+        } else {
+            lines.push(help_line("", command));
+        }
+    }
+    lines.join("\n")
+}
+
+fn help_line(before: &str, command: &clap::Command) -> String {
+    let mut usage = format!("{before}{}", command.get_name());
+    for argument in command.get_arguments() {
+        let name = argument.get_id();
+        usage += &match (argument.get_long(), argument.is_required_set()) {
+            (Some(long), _) => format!(" [--{long}]"),
+            (None, true) => format!(" <{name}>"),
+            (None, false) => format!(" [{name}]"),
+        };
+    }
+    let alias = command.get_visible_aliases().next().map(|alias| format!("({alias})")).unwrap_or_default();
+    let about = command.get_about().map(StyledStr::to_string).unwrap_or_default();
+    format!("{usage:<27}{alias:<12}{about}")
+}
+
+/// What is wrong, in one line of what can be seen.
+fn reason(error: &clap::Error) -> String {
+    let given = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => brief(text),
+        _ => String::new(),
+    };
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            format!("there is no command '{}'; type help", given(ContextKind::InvalidSubcommand))
+        }
+        ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::Strings(missing)) => format!("{} is missing; type help", missing.join(" ")),
+            _ => "something is missing; type help".into(),
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            "the rest of the command is missing; type help".into()
+        }
+        ErrorKind::UnknownArgument => format!("'{}' is one word too many", given(ContextKind::InvalidArg)),
+        ErrorKind::ValueValidation => {
+            let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            format!("{}: {source}", given(ContextKind::InvalidValue))
+        }
+        _ => brief(&error.to_string()),
+    }
+}
+
+/// What was typed, fit to be shown.
+fn brief(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars().take(MAX_SHOWN) {
+        if is_visible(character) { shown.push(character) } else { shown.extend(character.escape_default()) }
+    }
+    if text.chars().nth(MAX_SHOWN).is_some() { shown + "..." } else { shown }
+}
+
+fn user(name: &str) -> Result<UserName, String> {
+    if name.contains('@') {
+        return Err("give the name of the user alone, without '@' and domain".into());
+    }
+    name.parse().map_err(|error| format!("the user name {error}"))
+}
+
+/// A user's name is a text.
+mod name {
+    use plumi_proto::UserName;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(user: &UserName, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(user)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserName, D::Error> {
+        super::user(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// The most characters of what was typed that an answer repeats: a user name has no more.
+const MAX_SHOWN: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_one_that_clap_accepts() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_is_the_same_after_its_way_through_the_socket() {
+        let lines = ["register laura", "baixa pere", "list", "list --json l*", "status", "status --json"];
+        for line in lines.into_iter().chain(["reload", "log reopen"]) {
+            let Some(Typed::Command(command)) = parse(line).unwrap() else { panic!("{line}") };
+            let text = serde_json::to_string(&command).unwrap();
+            assert_eq!(serde_json::from_str::<Command>(&text).unwrap(), command, "{text}");
+        }
+        assert_eq!(
+            serde_json::to_string(&parse_one("register laura")).unwrap(),
+            r#"{"register":{"user":"laura"}}"#
+        );
+        for wrong in [r#"{"register":{"user":"a@b"}}"#, r#"{"register":{"user":""}}"#, r#""exit""#, "{}"] {
+            assert!(serde_json::from_str::<Command>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    fn parse_one(line: &str) -> Command {
+        match parse(line) {
+            Ok(Some(Typed::Command(command))) => command,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+}

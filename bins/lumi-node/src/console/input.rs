@@ -1,0 +1,113 @@
+//! Where the lines of the console come from: a terminal, at which they are edited, or anything else.
+
+use std::io::{self, BufRead, Read, StdinLock};
+
+use rustyline::completion::Completer;
+use rustyline::config::Config;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::MemHistory;
+use rustyline::validate::Validator;
+use rustyline::{Context, Editor, Helper};
+
+use crate::command;
+
+/// Lines, one after the other.
+pub(super) enum Input {
+    Terminal(Box<Editor<Words, MemHistory>>),
+    Stdin(StdinLock<'static>),
+}
+
+/// What came.
+pub(super) enum Line {
+    Typed(String),
+    /// Ctrl-C.
+    Interrupt,
+    End,
+}
+
+impl Input {
+    /// Lines that are edited at the terminal that stdin and stdout are, with a history of [`MAX_HISTORY`] and the names
+    /// of commands completed by Tab.
+    pub(super) fn terminal() -> io::Result<Self> {
+        let config = Config::builder()
+            .max_history_size(MAX_HISTORY)
+            .map_err(into_io)?
+            .auto_add_history(true)
+            // Who leaves in the midst of it leaves it on.
+            .bracketed_paste(false)
+            .build();
+        let history = MemHistory::with_config(&config);
+        let mut editor = Editor::with_history(config, history).map_err(into_io)?;
+        editor.set_helper(Some(Words(command::words())));
+        Ok(Self::Terminal(Box::new(editor)))
+    }
+
+    /// Lines as they come.
+    pub(super) fn stdin() -> Self {
+        Self::Stdin(io::stdin().lock())
+    }
+
+    /// The next line; of a long one that is not edited, the first [`MAX_LINE`] bytes.
+    pub(super) fn next(&mut self) -> io::Result<Line> {
+        match self {
+            Self::Terminal(editor) => match editor.readline(PROMPT) {
+                Ok(line) => Ok(Line::Typed(line)),
+                Err(ReadlineError::Interrupted) => Ok(Line::Interrupt),
+                Err(ReadlineError::Eof) => Ok(Line::End),
+                Err(error) => Err(into_io(error)),
+            },
+            Self::Stdin(input) => {
+                let mut line = Vec::new();
+                input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+                if line.is_empty() {
+                    return Ok(Line::End);
+                }
+                if !line.ends_with(b"\n") {
+                    input.skip_until(b'\n')?;
+                }
+                Ok(Line::Typed(String::from_utf8_lossy(&line).into_owned()))
+            }
+        }
+    }
+}
+
+/// Completes the first word of a line.
+pub(super) struct Words(Vec<String>);
+
+impl Completer for Words {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        let typed = line.get(..at).unwrap_or_default();
+        let word = typed.trim_start().trim_start_matches('/');
+        let matching = self.0.iter().filter(|known| known.starts_with(word)).map(|known| format!("{known} "));
+        Ok((typed.len() - word.len(), matching.collect()))
+    }
+}
+
+impl Hinter for Words {
+    type Hint = String;
+}
+
+impl Highlighter for Words {}
+
+impl Validator for Words {}
+
+impl Helper for Words {}
+
+fn into_io(error: ReadlineError) -> io::Error {
+    match error {
+        ReadlineError::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}
+
+const PROMPT: &str = "lumi-node> ";
+
+/// The most lines that are kept to be typed again.
+const MAX_HISTORY: usize = 100;
+
+/// The most bytes of a line that are looked at: many times what a command needs.
+const MAX_LINE: u64 = 1024;

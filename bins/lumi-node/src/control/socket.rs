@@ -1,0 +1,114 @@
+//! Where the control socket is, and that only the node's owner reaches it.
+
+use std::env;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rustix::fs::Mode;
+use rustix::process::umask;
+
+use super::{OF_SERVICE, OF_USER};
+use crate::keys::ControlPath;
+
+/// Where a node puts its socket that was told nothing: in the folder that systemd made for the service
+/// (`RuntimeDirectory=`), or else that of the user who is logged in.
+fn of_node() -> Option<PathBuf> {
+    // Of several, the first one.
+    let of_service = env::var_os("RUNTIME_DIRECTORY")
+        .and_then(|folders| env::split_paths(&folders).next())
+        .map(|folder| folder.join("ctl.sock"));
+    of_service.or_else(of_user)
+}
+
+fn of_user() -> Option<PathBuf> {
+    let folder = env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty())?;
+    Some(Path::new(&folder).join(OF_USER))
+}
+
+/// Where to look for a node that nothing is known of.
+pub(super) fn of_any_node() -> PathBuf {
+    let of_user = of_user().filter(|path| path.exists());
+    of_user.unwrap_or_else(|| OF_SERVICE.into())
+}
+
+/// The socket of a node, which is taken away when this is dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    path: PathBuf,
+    /// Device and number of the file, by which it is known to be this node's still.
+    file: (u64, u64),
+}
+
+impl ControlSocket {
+    /// Makes the socket that `asked` says, or the one of a node that is told nothing; there may be none. `None` as
+    /// well, with a warning, if that cannot be had and was not asked for.
+    ///
+    /// Must run before there are threads that make files.
+    ///
+    /// # Errors
+    /// One that was asked for cannot be had, and why.
+    pub(crate) fn bind(asked: Option<&ControlPath>) -> anyhow::Result<Option<(Self, UnixListener)>> {
+        match asked {
+            Some(ControlPath::Off) => Ok(None),
+            Some(ControlPath::At(path)) => Self::bind_at(path).map(Some),
+            None => {
+                let Some(path) = of_node() else { return Ok(None) };
+                Ok(Self::bind_at(&path)
+                    .inspect_err(|error| {
+                        tracing::warn!(
+                            "{}; this node is not reached by `lumi-node ctl`",
+                            crate::reason::in_one_line(error)
+                        );
+                    })
+                    .ok())
+            }
+        }
+    }
+
+    fn bind_at(path: &Path) -> anyhow::Result<(Self, UnixListener)> {
+        let failed = || format!("cannot listen on the control socket {}", path.display());
+        remove_stale(path).with_context(failed)?;
+        // What is made from here on is its owner's alone from the first moment.
+        let before = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let listener = bound.with_context(failed)?;
+        listener.set_nonblocking(true).with_context(failed)?;
+        let file = file_at(path).with_context(failed)?;
+        Ok((Self { path: path.to_owned(), file }, listener))
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        // Another node's by now, perhaps.
+        if file_at(&self.path).is_ok_and(|file| file == self.file) {
+            _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn file_at(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
+}
+
+/// Removes a socket that nobody listens on any more: what a node leaves that was killed.
+fn remove_stale(path: &Path) -> anyhow::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+        Ok(found) if !found.file_type().is_socket() => {
+            bail!("something else is there, which is left as it is; name another place with --control-socket")
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => bail!("another node listens there; name another place with --control-socket"),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,226 @@
+//! Users and the state of the node, for people and for programs.
+
+use std::fmt::Write;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use jiff::{SpanRound, Timestamp, Unit, Zoned};
+use lumi_node_core::{LocationTimes, MessageCounts, ServerStatus, UserStatus};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use unicode_width::UnicodeWidthStr;
+
+/// The users as a table, whose columns are aligned as they are seen.
+pub(crate) fn table(users: &[UserStatus]) -> String {
+    let now = now();
+    let row = |UserStatus { user, presence }: &UserStatus| match presence {
+        Some(presence) => {
+            let since = now.saturating_sub(presence.online_for).strftime("%Y-%m-%d %H:%M:%S");
+            [user.to_string(), "online".into(), presence.address.to_string(), since.to_string()]
+        }
+        None => [user.as_str(), "offline", "-", "-"].map(String::from),
+    };
+    let rows = || std::iter::once(HEADER.map(String::from)).chain(users.iter().map(row));
+    // Twice, because of a million users it takes less time than memory to keep.
+    let widths = rows().fold([0; HEADER.len()], |widths: [usize; HEADER.len()], row| {
+        std::array::from_fn(|column| widths[column].max(row[column].width()))
+    });
+    let mut text = String::new();
+    for row in rows() {
+        let start = text.len();
+        for (cell, width) in row.iter().zip(widths) {
+            text += cell;
+            text.extend(std::iter::repeat_n(' ', width - cell.width() + GAP));
+        }
+        text.truncate(start + text[start..].trim_end().len());
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The users as a JSON array, one to a line.
+pub(crate) fn users_json(users: &[UserStatus]) -> String {
+    let now = now().timestamp();
+    let mut text = String::from("[");
+    for (number, UserStatus { user, presence }) in users.iter().enumerate() {
+        let row = Row {
+            user: user.as_str(),
+            online: presence.is_some(),
+            address: presence.map(|presence| presence.address),
+            since: presence.map(|presence| whole_seconds(now - presence.online_for).to_string()),
+        };
+        let row = serde_json::to_string(&row).unwrap_or_default();
+        _ = write!(text, "{}\n  {row}", if number > 0 { "," } else { "" });
+    }
+    text + "\n]"
+}
+
+/// A user, to a program.
+#[derive(Serialize)]
+struct Row<'a> {
+    user: &'a str,
+    online: bool,
+    /// `null` is nowhere.
+    address: Option<SocketAddrV4>,
+    since: Option<String>,
+}
+
+/// What the program knows of itself beside its server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Process {
+    /// Lines of the message log that could not be written.
+    pub(crate) lines_lost: u64,
+}
+
+/// How the node is, line by line.
+pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
+    let ServerStatus { node, local, uptime, unreceived, unsent, .. } = status;
+    let lookups = node.lookups;
+    let counts = |counts: &MessageCounts| {
+        listed(
+            counts
+                .iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(kind, count)| format!("{} {count}", kind.name())),
+        )
+    };
+    let dropped = node.dropped.iter().filter(|(_, count)| *count > 0);
+    let locations = locations(status).into_iter().filter_map(|(outcome, times)| {
+        average(&times).map(|average| format!("{outcome} {} ({average:.1?} on average)", times.count()))
+    });
+    let since = now().saturating_sub(*uptime).strftime("%Y-%m-%d %H:%M:%S");
+    let lines = [
+        ("domain", node.domain.to_string()),
+        ("address", local.to_string()),
+        ("up", format!("{}, since {since}", in_words(*uptime))),
+        ("program", format!("lumi-node {VERSION}, process {}", std::process::id())),
+        ("users", format!("{}, {} online", node.users, node.online)),
+        ("received", counts(&node.received)),
+        ("sent", counts(&node.sent)),
+        ("dropped", listed(dropped.map(|(reason, count)| format!("{reason} {count}")))),
+        ("locations", listed(locations)),
+        ("pending", format!("{} wait for an answer, {} had none", node.pendings, node.unanswered)),
+        (
+            "DNS",
+            format!(
+                "{} found, {} not found, {} without an answer, {} unusable; {} under way; {} kept, which answered {}",
+                lookups.found,
+                lookups.not_found,
+                lookups.no_answer,
+                lookups.unusable,
+                lookups.in_flight,
+                lookups.kept,
+                lookups.from_kept
+            ),
+        ),
+        (
+            "errors",
+            format!("{unreceived} of receiving, {unsent} of sending, {} log lines lost", process.lines_lost),
+        ),
+    ];
+    lines.map(|(name, value)| format!("{name:<11}{value}")).join("\n")
+}
+
+/// The same as one JSON object.
+pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
+    let ServerStatus { node, local, uptime, unreceived, unsent, .. } = status;
+    let lookups = node.lookups;
+    let counts = |counts: &MessageCounts| -> Map<String, Value> {
+        counts.iter().map(|(kind, count)| (kind.name().to_owned(), count.into())).collect()
+    };
+    let dropped: Map<String, Value> =
+        node.dropped.iter().map(|(reason, count)| (reason.to_owned(), count.into())).collect();
+    let locations: Map<String, Value> = locations(status)
+        .into_iter()
+        .map(|(outcome, times)| {
+            (outcome.to_owned(), json!({ "count": times.count(), "seconds": times.sum().as_secs_f64() }))
+        })
+        .collect();
+    let status = json!({
+        "domain": node.domain.to_string(),
+        "address": local.to_string(),
+        "since": whole_seconds(now().timestamp() - *uptime).to_string(),
+        "uptime-seconds": uptime.as_secs(),
+        "version": VERSION,
+        "process": std::process::id(),
+        "users": node.users,
+        "online": node.online,
+        "received": counts(&node.received),
+        "sent": counts(&node.sent),
+        "dropped": dropped,
+        "locations": locations,
+        "pending": node.pendings,
+        "unanswered": node.unanswered,
+        "dns": {
+            "found": lookups.found,
+            "not-found": lookups.not_found,
+            "no-answer": lookups.no_answer,
+            "unusable": lookups.unusable,
+            "in-flight": lookups.in_flight,
+            "kept": lookups.kept,
+            "answered-by-kept": lookups.from_kept,
+        },
+        "unreceived": unreceived,
+        "unsent": unsent,
+        "log-lines-lost": process.lines_lost,
+    });
+    format!("{status:#}")
+}
+
+fn listed(items: impl Iterator<Item = String>) -> String {
+    let items: Vec<_> = items.collect();
+    if items.is_empty() { "none".into() } else { items.join(", ") }
+}
+
+fn locations(status: &ServerStatus) -> [(&'static str, LocationTimes); 4] {
+    let locations = status.node.locations;
+    [
+        ("found", locations.found),
+        ("busy", locations.busy),
+        ("no-such-user", locations.no_such_user),
+        ("offline", locations.offline),
+    ]
+}
+
+fn average(times: &LocationTimes) -> Option<Duration> {
+    // Those that do not fit have taken 136 years in all.
+    times.sum().checked_div(u32::try_from(times.count()).unwrap_or(u32::MAX))
+}
+
+/// `3h 2m 5s`.
+fn in_words(time: Duration) -> String {
+    let round = SpanRound::new().largest(Unit::Day).smallest(Unit::Second).days_are_24_hours();
+    let span = jiff::Span::try_from(time).and_then(|span| span.round(round));
+    span.map(|span| format!("{span:#}")).unwrap_or_else(|_| format!("{} s", time.as_secs()))
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[expect(clippy::disallowed_methods, reason = "people read the time of day; nothing is decided by it")]
+fn now() -> Zoned {
+    Zoned::now()
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const HEADER: [&str; 4] = ["USER", "STATE", "ADDRESS", "SINCE"];
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_as_they_are_seen() {
+        let user = |name: &str| UserStatus { user: name.parse().unwrap(), presence: None };
+        let expected =
+            "USER    STATE    ADDRESS  SINCE\n漢字    offline  -        -\nlaura9  offline  -        -";
+        assert_eq!(table(&[user("漢字"), user("laura9")]), expected);
+        assert_eq!(table(&[]), "USER  STATE  ADDRESS  SINCE");
+    }
+}
