@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lumi_node_core::{Roster, RosterChange, RosterError, RosterFile, RosterFileError, RosterReason};
-use plumi_proto::{AddressError, NameError, UserName};
+use plumi_proto::{AddressError, Domain, NameError, UserName};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -120,6 +120,48 @@ fn a_refusal_is_told_in_words() {
     for (text, words) in samples {
         assert_eq!(Roster::parse(text).expect_err("no roster").to_string(), words);
     }
+}
+
+#[test]
+fn every_line_that_is_wrong_can_be_told() {
+    let name: Domain = "bb.com".parse().unwrap();
+    let samples: [(&[u8], Option<Domain>, &[&str]); 6] = [
+        (b"bb.com\nlaura\n", Some(name), &[]),
+        (b"\n \n", None, &["line 1: the domain is missing, it is the first line"]),
+        (
+            b"\nbb.com\njoya@cc.com\nlaura\n\nla ura\nlaura\npere\n",
+            Some(name),
+            &[
+                "line 3: a user is listed by name alone, without '@' and domain",
+                "line 6: the user name has ' ' at byte 2, which may not stand there",
+                "line 7: the user is listed twice",
+            ],
+        ),
+        (
+            b"bb com\nlaura\nlaura\n",
+            None,
+            &[
+                "line 1: the domain has ' ' at byte 2, which may not stand there",
+                "line 3: the user is listed twice",
+            ],
+        ),
+        // What comes next is a user all the same.
+        (b"\xff\nlaura\nlaura\n", None, &["line 1: it is not UTF-8", "line 3: the user is listed twice"]),
+        // Beside a domain that is not known, every name has room.
+        (
+            b"b:b\nlllllllllllllllllllllllllllllllll\n",
+            None,
+            &["line 1: the domain has ':' at byte 1, which may not stand there"],
+        ),
+    ];
+    for (text, domain, words) in samples {
+        let (found, errors) = Roster::errors(text);
+        assert_eq!(errors.iter().map(RosterError::to_string).collect::<Vec<_>>(), words);
+        assert_eq!(found, domain);
+        let config = Config::new(text);
+        assert_eq!(RosterFile::errors(&config.path).expect("it is there"), (found, errors));
+    }
+    assert!(matches!(RosterFile::errors("no/such.cfg"), Err(RosterFileError::Read { .. })));
 }
 
 #[test]
@@ -395,6 +437,8 @@ fn assert_gained(before: &str, after: &str, user: &str) {
 }
 
 fn assert_line_exists(text: &[u8]) {
+    let first = Roster::parse(text).err();
+    assert_eq!(first, Roster::errors(text).1.first().copied(), "{}", text.escape_ascii());
     if let Err(RosterError { line, .. }) = Roster::parse(text) {
         let lines = text.split(|&byte| byte == b'\n').count();
         assert!((1..=lines).contains(&line), "{}: line {line}", text.escape_ascii());

@@ -4,6 +4,8 @@ use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::path::PathBuf;
 
+use plumi_proto::Domain;
+
 use super::durable::{self, Outcome};
 use crate::state::admin::RosterChange;
 use crate::state::roster::{Roster, RosterError};
@@ -28,6 +30,19 @@ impl RosterFile {
                 Ok(roster) => Ok((Self { path, seen: Digest::of(&text) }, roster)),
                 Err(error) => Err(RosterFileError::Wrong { path, error }),
             },
+            Err(error) => Err(RosterFileError::Read { path, error }),
+        }
+    }
+
+    /// Reads the roster at `path` and tells what is wrong with it, as [`Roster::errors`]. Blocks for as long as the
+    /// disk takes.
+    ///
+    /// # Errors
+    /// [`RosterFileError::Read`].
+    pub fn errors(path: impl Into<PathBuf>) -> Result<(Option<Domain>, Vec<RosterError>), RosterFileError> {
+        let path = path.into();
+        match durable::read(&path) {
+            Ok(text) => Ok(Roster::errors(&text)),
             Err(error) => Err(RosterFileError::Read { path, error }),
         }
     }

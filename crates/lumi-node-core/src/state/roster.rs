@@ -9,6 +9,8 @@
 //! Blank lines, blanks around a name, CRLF and a byte order mark are accepted, and stay where they are when
 //! the text is edited.
 
+use std::ops::ControlFlow;
+
 use plumi_proto::{AddressError, Domain, MiAddress, NameError, UserName};
 
 use super::admin::RosterChange;
@@ -38,24 +40,62 @@ impl Roster {
     /// # Errors
     /// The first line that cannot be accepted, and why: a roster is taken whole or not at all.
     pub fn parse(text: &[u8]) -> Result<Self, RosterError> {
+        let mut first = None;
+        let roster = Self::read(text, |error, _| {
+            first = Some(error);
+            ControlFlow::Break(())
+        });
+        match first {
+            Some(error) => Err(error),
+            None => roster.ok_or(NO_DOMAIN),
+        }
+    }
+
+    /// Every line of the text of a `nodelumi.cfg` that cannot be accepted, and why, in their order: none, if
+    /// [`Roster::parse`] takes it. With them comes the domain, if that is right.
+    ///
+    /// If it is wrong, whether the users have room beside it is not known, and not told.
+    pub fn errors(text: &[u8]) -> (Option<Domain>, Vec<RosterError>) {
+        let mut errors = Vec::new();
+        let mut domain_is_right = true;
+        let roster = Self::read(text, |error, is_domain| {
+            domain_is_right &= !is_domain;
+            errors.push(error);
+            ControlFlow::Continue(())
+        });
+        if roster.is_none() {
+            errors.push(NO_DOMAIN);
+        }
+        (roster.filter(|_| domain_is_right).map(|roster| roster.domain), errors)
+    }
+
+    /// What can be accepted of `text`; `None` if all of it is blank. Tells `wrong` of each line that cannot, and
+    /// whether that is the domain's, and ends where it says so.
+    fn read(text: &[u8], mut wrong: impl FnMut(RosterError, bool) -> ControlFlow<()>) -> Option<Self> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let lines = text.iter().filter(|&&byte| byte == b'\n').count();
         let mut roster = None;
         for (line, text) in (1..).zip(text.split(|&byte| byte == b'\n')) {
-            let fail = |reason| RosterError { line, reason };
-            let text = str::from_utf8(text).map_err(|_| fail(RosterReason::NotUtf8))?.trim();
-            if text.is_empty() {
+            let name = str::from_utf8(text).map(str::trim).map_err(|_| RosterReason::NotUtf8);
+            if name == Ok("") {
                 continue;
             }
-            match &mut roster {
+            let is_domain = roster.is_none();
+            let read = match &mut roster {
+                Some(roster) => name.and_then(|name| Self::add(roster, name)),
                 None => {
-                    let domain = Domain::new(text).map_err(|error| fail(RosterReason::Domain(error)))?;
-                    roster = Some(Self::with_capacity(domain, lines));
+                    let domain = name.and_then(|name| Domain::new(name).map_err(RosterReason::Domain));
+                    roster = Some(Self::with_capacity(domain.unwrap_or_else(|_| shortest()), lines));
+                    domain.map(drop)
                 }
-                Some(roster) => roster.add(text).map_err(fail)?,
+            };
+            if let Err(reason) = read
+                && wrong(RosterError { line, reason }, is_domain).is_break()
+            {
+                break;
             }
         }
-        roster.ok_or(RosterError { line: 1, reason: RosterReason::NoDomain })
+        roster
     }
 
     /// The domain.
@@ -149,5 +189,12 @@ pub enum RosterReason {
     #[error("it is not UTF-8")]
     NotUtf8,
 }
+
+/// Takes the place of a domain that is wrong, so that the users can be read: every name has room beside it.
+fn shortest() -> Domain {
+    Domain::new("x").expect("it is a name")
+}
+
+const NO_DOMAIN: RosterError = RosterError { line: 1, reason: RosterReason::NoDomain };
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
