@@ -1,5 +1,6 @@
 //! `lumi-node` as its administrator, its users and its scripts meet it (commands.md).
 
+mod check;
 mod console;
 mod control;
 #[cfg(target_os = "linux")]

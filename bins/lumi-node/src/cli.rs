@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use plumi_proto::Domain;
 
 use crate::control::ctl::CtlArgs;
 use crate::keys::{Diagnostics, Keys};
@@ -34,6 +35,8 @@ pub(crate) struct Cli {
 /// What to do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Errand {
+    /// Tell whether a node would start here and be found, and what to do if not
+    Check(CheckArgs),
     Ctl(CtlArgs),
     /// Print a script that lets SHELL complete what is typed
     Completions {
@@ -42,18 +45,50 @@ pub(crate) enum Errand {
     },
 }
 
+/// What to check.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = CHECK_HELP)]
+pub(crate) struct CheckArgs {
+    /// Settings, TOML [default: config/lumi-node.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The domain and its users [default: what the settings say, or else config/nodelumi.cfg]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) roster: Option<PathBuf>,
+
+    /// Check, too, that the node of DOMAIN is found and answers; may repeat
+    #[arg(long = "peer-domain", value_name = "DOMAIN")]
+    pub(crate) peer_domains: Vec<Domain>,
+
+    /// Show on stderr what is sent and what comes: -v info, -vv debug, -vvv trace; RUST_LOG wins
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+impl CheckArgs {
+    /// Which diagnostics are shown.
+    pub(crate) fn diagnostics(&self) -> Diagnostics {
+        more_or_less(self.verbose, 0).unwrap_or(Diagnostics::Warn)
+    }
+}
+
 impl Cli {
     /// What was given of that which the settings file has a key for.
     pub(crate) fn keys(&self) -> Keys {
-        let diagnostics = match (self.verbose, self.quiet) {
-            (0, 0) => None,
-            (0, 1) => Some(Diagnostics::Error),
-            (0, _) => Some(Diagnostics::Off),
-            (1, _) => Some(Diagnostics::Info),
-            (2, _) => Some(Diagnostics::Debug),
-            _ => Some(Diagnostics::Trace),
-        };
-        Keys { diagnostics, ..self.keys.clone() }
+        Keys { diagnostics: more_or_less(self.verbose, self.quiet), ..self.keys.clone() }
+    }
+}
+
+/// What so many `-v` and `-q` ask for.
+fn more_or_less(verbose: u8, quiet: u8) -> Option<Diagnostics> {
+    match (verbose, quiet) {
+        (0, 0) => None,
+        (0, 1) => Some(Diagnostics::Error),
+        (0, _) => Some(Diagnostics::Off),
+        (1, _) => Some(Diagnostics::Info),
+        (2, _) => Some(Diagnostics::Debug),
+        _ => Some(Diagnostics::Trace),
     }
 }
 
@@ -63,6 +98,16 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
     script
 }
+
+const CHECK_HELP: &str = "\
+Each line begins with one of
+  ok     this is as it has to be
+  FAIL   it is not: the line says why and, after the semicolon, what to do
+  skip   this can be checked only when something else has been put right
+
+The exit code is 0 if no line says FAIL, 1 if one does, 2 if the options are wrong.
+Nothing is changed, and a node may be running. Run it as the user whom the node
+runs as, in the same folder; what that node is told by flags is not known here.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -96,13 +96,9 @@ impl Keys {
     /// # Errors
     /// The line that is wrong, and why, on one line.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        toml::from_str(text).map_err(|error| {
-            // A key that is not known is told as it stands in the file, where it may hold anything.
-            let reason = error.message().replace('\n', ", ").replace(char::is_control, "\u{fffd}");
-            match error.span().and_then(|span| text.get(..span.start)) {
-                Some(before) => anyhow::anyhow!("line {}: {reason}", 1 + before.matches('\n').count()),
-                None => anyhow::anyhow!(reason),
-            }
+        toml::from_str(text).map_err(|error| match place_and_reason(text, &error) {
+            (Some(line), reason) => anyhow::anyhow!("line {line}: {reason}"),
+            (None, reason) => anyhow::anyhow!(reason),
         })
     }
 
@@ -149,6 +145,14 @@ impl FromStr for ControlPath {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(PathBuf::from(text).into())
     }
+}
+
+/// The line of `text` that an `error` in it is about, and what is wrong there, on one line.
+pub(crate) fn place_and_reason(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
+    // A key that is not known is told as it stands in the file, where it may hold anything.
+    let reason = error.message().replace('\n', ", ").replace(char::is_control, "\u{fffd}");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    (before.map(|before| 1 + before.matches('\n').count()), reason)
 }
 
 /// Where the node of a domain is.

@@ -3,6 +3,7 @@
 //! It is a library so that its settings can be tested without a process for each text.
 
 mod administration;
+mod check;
 mod cli;
 mod command;
 mod console;
@@ -48,14 +49,16 @@ use crate::signals::{EndSignals, HangUps};
 pub fn main() -> ExitCode {
     let mut cli = Cli::parse();
     let ended = match cli.errand.take() {
-        Some(Errand::Completions { shell }) => print(&cli::completions(shell)),
-        Some(Errand::Ctl(args)) => control::ctl::run(&args),
-        None => run(cli),
+        Some(Errand::Check(args)) => check::run(args),
+        Some(Errand::Completions { shell }) => print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS),
+        Some(Errand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
+        None => run(cli).map(|()| ExitCode::SUCCESS),
     };
-    let Err(error) = ended else { return ExitCode::SUCCESS };
-    // Without stderr there is nobody to tell.
-    _ = writeln!(io::stderr(), "lumi-node: {}", reason::in_one_line(&error));
-    ExitCode::FAILURE
+    ended.unwrap_or_else(|error| {
+        // Without stderr there is nobody to tell.
+        _ = writeln!(io::stderr(), "lumi-node: {}", reason::in_one_line(&error));
+        ExitCode::FAILURE
+    })
 }
 
 /// Reads the text of a settings file as the program does.
@@ -64,6 +67,11 @@ pub fn main() -> ExitCode {
 /// The line that is wrong, and why, on one line.
 pub fn check_settings(text: &str) -> anyhow::Result<()> {
     Keys::parse(text).map(drop)
+}
+
+/// Reads the text of a settings file as `lumi-node check` does: every error, as [`check_settings`] tells the first one.
+pub fn settings_errors(text: &str) -> Vec<String> {
+    check::settings_errors(text)
 }
 
 fn print(text: &[u8]) -> anyhow::Result<()> {

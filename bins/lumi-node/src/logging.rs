@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::diagnostics;
 use crate::escaped::escaped;
-use crate::keys::Diagnostics;
+use crate::keys::{Diagnostics, DiagnosticsFormat};
 use crate::log_size::LogSize;
 use crate::settings::Settings;
 
@@ -25,8 +25,7 @@ use crate::settings::Settings;
 /// # Errors
 /// A message log that cannot be opened; a RUST_LOG that is wrong; a journal that is asked for and not there.
 pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<Logs> {
-    let rust_log = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
-    let (subscriber, logs) = prepare(settings, domain, rust_log)?;
+    let (subscriber, logs) = prepare(settings, domain, rust_log())?;
     subscriber.init();
     tracing::info!(roster = %settings.roster.display(), message_log = %logs.name, "starting");
     Ok(logs)
@@ -98,6 +97,21 @@ fn prepare(
     // that event would then be told to by the filter's verdict on the diagnostics.
     let messages = messages.with_filter(filter_fn(message_log::is_message));
     Ok((tracing_subscriber::registry().with(diagnostics).with(messages), logs))
+}
+
+/// Starts diagnostics alone, as text on stderr, for the rest of the process.
+///
+/// # Errors
+/// A RUST_LOG that is wrong.
+pub(crate) fn start_diagnostics(level: Diagnostics) -> anyhow::Result<()> {
+    let diagnostics = diagnostics::layer(Some(DiagnosticsFormat::Text))?;
+    let diagnostics = diagnostics.with_filter(filter(level, rust_log().as_deref())?);
+    tracing_subscriber::registry().with(diagnostics).init();
+    Ok(())
+}
+
+fn rust_log() -> Option<String> {
+    env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty())
 }
 
 /// RUST_LOG, or else `level`. PLUMI messages are in their own log, unless RUST_LOG names their target.

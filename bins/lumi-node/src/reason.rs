@@ -18,7 +18,8 @@ pub(crate) fn of_no_roster(error: RosterFileError) -> anyhow::Error {
     if missing { anyhow::anyhow!("{}; {HOW_TO_GIVE_A_ROSTER}", in_one_line(&error)) } else { error }
 }
 
-fn in_words(error: &(dyn Error + 'static)) -> String {
+/// What failed, without its cause.
+pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
     let text = error.to_string();
     // Those of the operating system come as "Address already in use (os error 98)".
     match error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
@@ -27,5 +28,6 @@ fn in_words(error: &(dyn Error + 'static)) -> String {
     }
 }
 
-const HOW_TO_GIVE_A_ROSTER: &str =
+/// What to do when there is no roster.
+pub(crate) const HOW_TO_GIVE_A_ROSTER: &str =
     "name another with --roster, or write it: the domain on the first line, then a user name on each line";

@@ -135,7 +135,8 @@ fn has_terminal() -> bool {
     io::stdin().is_terminal() && foreground()
 }
 
-const DEFAULT_CONFIG: &str = "config/lumi-node.toml";
+/// The settings file, unless another one is named; it need not be there.
+pub(crate) const DEFAULT_CONFIG: &str = "config/lumi-node.toml";
 
 const DEFAULT_ROSTER: &str = "config/nodelumi.cfg";
 

@@ -19,9 +19,11 @@ pub fn roster(text: &[u8]) {
                 "{error}"
             );
             assert!(!error.to_string().contains(char::is_control), "{error:?}");
+            assert_eq!(Roster::errors(text).1.first(), Some(&error));
             return;
         }
     };
+    assert_eq!(Roster::errors(text), (Some(*roster.domain()), Vec::new()));
     let text = str::from_utf8(text).expect("a roster is UTF-8");
     let users = users(&roster);
     assert_eq!(users.len(), roster.len());

@@ -1,0 +1,152 @@
+//! `lumi-node check`: whether a node would start here and be found, one line for each thing that has to be so.
+//!
+//! ```text
+//! line = "ok   " what ": " how it is
+//!      | "FAIL " what ": " what is wrong "; " what to do about it
+//!      | "skip " what ": " what has to be put right first       counts as what failed before does
+//! ```
+//!
+//! Nothing is changed: no file is written or made, and what is sent to nodes changes nothing there.
+
+mod ask;
+mod files;
+mod finding;
+mod network;
+mod settings;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use lumi_node_core::{RosterError, RosterFile, RosterReason};
+use plumi_proto::Domain;
+use tokio::runtime;
+
+use crate::cli::CheckArgs;
+use crate::settings::Settings;
+use crate::{logging, reason};
+use finding::Finding;
+use settings::{Doubt, SettingsFile};
+
+pub(crate) use settings::errors as settings_errors;
+
+/// Checks all that `args` name, as far as each thing can be after what failed before it.
+///
+/// # Errors
+/// RUST_LOG is wrong, or nothing can be printed.
+pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    logging::start_diagnostics(args.diagnostics())?;
+    let mut report = Report { all_well: true };
+    let SettingsFile { mut keys, doubt } = settings::check(args.config.as_deref(), &mut report)?;
+    let roster_is_known = args.roster.is_some() || !doubt.is_about(&["roster"]);
+    keys.roster = args.roster.or(keys.roster);
+    let settings = Settings::from(keys);
+    let domain = if roster_is_known {
+        roster(&settings.roster, &mut report)?
+    } else {
+        report.add(&Finding::skipped("roster", "not checked until the settings are right"))?;
+        None
+    };
+    log(&settings, &doubt, domain, &mut report)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let checked =
+        runtime.block_on(network::check(&settings, &doubt, domain, &args.peer_domains, &mut report));
+    // A disk that hangs, with a hosts file on it, is not waited for.
+    runtime.shutdown_background();
+    checked?;
+    Ok(if report.all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints what was found, as it is found: a name server or a node may be waited for.
+struct Report {
+    all_well: bool,
+}
+
+impl Report {
+    fn add(&mut self, finding: &Finding) -> anyhow::Result<()> {
+        self.all_well &= finding.is_well();
+        let mut stdout = io::stdout();
+        writeln!(stdout, "{finding}").and_then(|()| stdout.flush()).context("cannot write to stdout")
+    }
+
+    /// One line for each of the `errors` in a file, up to [`MAX_ERRORS`].
+    fn add_all(&mut self, file: &str, errors: impl ExactSizeIterator<Item = Finding>) -> anyhow::Result<()> {
+        let more = errors.len().saturating_sub(MAX_ERRORS);
+        for error in errors.take(MAX_ERRORS) {
+            self.add(&error)?;
+        }
+        if more > 0 {
+            let remedy = "correct those above first";
+            self.add(&Finding::wrong(file, format!("\u{2026} and {more} more lines are wrong"), remedy))?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks that the roster can be read and rewritten, and returns its domain, if that is right.
+fn roster(path: &Path, report: &mut Report) -> anyhow::Result<Option<Domain>> {
+    let subject = format!("roster {}", path.display());
+    let (domain, errors) = match RosterFile::errors(path) {
+        Ok(read) => read,
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            let cause = error.root_cause();
+            let is_forbidden = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+            let remedy = if cause.downcast_ref().is_some_and(is_forbidden) {
+                files::let_read(path)
+            } else {
+                reason::HOW_TO_GIVE_A_ROSTER.to_owned()
+            };
+            report.add(&Finding::wrong(subject, reason::in_words(cause), remedy))?;
+            return Ok(None);
+        }
+    };
+    if errors.is_empty() {
+        let (_, roster) = RosterFile::open(path)?;
+        let found = format!("domain {}, {} users", roster.domain(), roster.len());
+        report.add(&Finding::well(&subject, found))?;
+    }
+    let in_line = |error: RosterError| {
+        let RosterError { line, reason, .. } = error;
+        Finding::wrong(format!("{subject}, line {line}"), reason, remedy(reason))
+    };
+    report.add_all(&subject, errors.into_iter().map(in_line))?;
+    report.add(&files::may_be_replaced(path))?;
+    Ok(domain)
+}
+
+/// What to do about a line of a roster that is wrong for that `reason`.
+fn remedy(reason: RosterReason) -> &'static str {
+    match reason {
+        RosterReason::NoDomain => "write it there, such as bb.com, and below it a user name on each line",
+        RosterReason::Domain(_) => "write the domain there, such as bb.com, and nothing else",
+        RosterReason::Address => "write laura instead of laura@bb.com",
+        RosterReason::Duplicate => "remove that line",
+        RosterReason::TooLong(_) => "give the user a shorter name",
+        RosterReason::NotUtf8 => "save the file as UTF-8",
+        _ => "correct the name: letters, digits and marks but ':' and '@', without blanks",
+    }
+}
+
+/// Checks that a message can be logged.
+fn log(
+    settings: &Settings,
+    doubt: &Doubt,
+    domain: Option<Domain>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let named = settings.log.clone().filter(|_| !doubt.is_about(&["log"]));
+    let default = || {
+        let domain = domain.filter(|_| !doubt.is_about(&["log"]))?;
+        Some(PathBuf::from(message_log::node_log_name(domain.as_str())))
+    };
+    report.add(&match named.or_else(default) {
+        Some(path) if path == Path::new("-") => Finding::well("message log", "goes to stdout"),
+        Some(path) => files::may_be_appended_to(&path),
+        None => Finding::skipped("message log", "not checked until the settings and the roster are right"),
+    })
+}
+
+/// The most errors that are told of one file: more of them have one cause, such as a file of another kind.
+const MAX_ERRORS: usize = 20;

@@ -1,0 +1,161 @@
+//! Whether a LUMI node is at an address, and whether it is that of a domain.
+//!
+//! Deployed nodes end on whatever is not well formed (protocol.md §7, 6). What is more, they forward a `PL` for another
+//! domain from anybody: to themselves, again and again, if that domain leads to their host; or to another node, whose
+//! `RL` for a user whom they do not know ends them. So a node is asked in three steps, each of which is safe after the
+//! one before. All are about a user whom nobody has, and change nothing:
+//!
+//! ```text
+//! PD user@domain                    every node answers RD1, whatever its domain; nothing else does
+//! PL user@domain:user@no.invalid    a node that forwards for anybody answers RL2, as there is no such domain: it is
+//!                                   asked no more. Ours drops it.
+//! PL user@domain:user@domain        the node of the domain answers RL2. Ours drops it if it is that of another one.
+//! ```
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use plumi_proto::{
+    DeregisterCode, Domain, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, Registrant, UserName,
+};
+use tokio::net::UdpSocket;
+use tokio::time::{self, Instant};
+
+/// Who is at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The node of the domain.
+    OfDomain,
+    /// A node that is not that of the domain.
+    OfAnother,
+    /// A node of another program, which cannot be asked of which domain it is without harm.
+    OfAnyDomain,
+    /// Nobody answers.
+    Silence,
+    /// The host says that nobody listens there.
+    Refusal,
+}
+
+/// Asks who is at `address`, and whether it is the node of `domain`.
+///
+/// # Errors
+/// Those of the operating system: there is no way to that address.
+pub(super) async fn ask(address: SocketAddrV4, domain: Domain) -> io::Result<Answer> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+    // Of others, it hears nothing.
+    socket.connect(address).await?;
+    let nobody = nobody_at(domain);
+    let here = Locate { from: nobody, to: nobody };
+    let nowhere = Locate { from: nobody, to: nobody_at(expect_name(NO_DOMAIN)) };
+    let refused = |locate| Message::LocateReply { locate, outcome: LocateOutcome::NoSuchUser };
+
+    let question = Message::Deregister(Registrant::Address(nobody));
+    let answer = Message::DeregisterReply(DeregisterCode::NoSuchUser);
+    match exchange(&socket, &question, &answer, TRIES).await? {
+        Outcome::Answered => {}
+        Outcome::Silent => return Ok(Answer::Silence),
+        Outcome::Refused => return Ok(Answer::Refusal),
+    }
+    // It is ours that is waited for in vain, so that fewer tries must do.
+    let foreign = exchange(&socket, &Message::Locate(nowhere), &refused(nowhere), FOREIGN_TRIES).await?;
+    if foreign == Outcome::Answered {
+        return Ok(Answer::OfAnyDomain);
+    }
+    Ok(match exchange(&socket, &Message::Locate(here), &refused(here), TRIES).await? {
+        Outcome::Answered => Answer::OfDomain,
+        Outcome::Silent | Outcome::Refused => Answer::OfAnother,
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered,
+    Silent,
+    Refused,
+}
+
+/// Sends `question` up to `tries` times, until `answer` comes.
+async fn exchange(
+    socket: &UdpSocket,
+    question: &Message,
+    answer: &Message,
+    tries: u32,
+) -> io::Result<Outcome> {
+    let node = socket.peer_addr()?;
+    let question = question.encode();
+    let mut outcome = Outcome::Silent;
+    for _ in 0..tries {
+        let deadline = Instant::now() + PAUSE;
+        tracing::info!(%node, message = %question.escape_ascii(), "sent");
+        // A failure, of this try or of one before, is a try that was lost.
+        let sent = socket.send(&question).await.map(|_| false);
+        match time::timeout_at(deadline, hear(socket, answer)).await.unwrap_or(sent) {
+            Ok(true) => return Ok(Outcome::Answered),
+            Ok(false) => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => outcome = Outcome::Refused,
+            Err(error) => tracing::info!(%node, %error, "the try is lost"),
+        }
+        time::sleep_until(deadline).await;
+    }
+    Ok(outcome)
+}
+
+/// Waits for `answer`, and passes over whatever else comes.
+async fn hear(socket: &UdpSocket, answer: &Message) -> io::Result<bool> {
+    // One byte more shows that there were too many.
+    let mut buffer = [0; MAX_MESSAGE + 1];
+    loop {
+        let length = socket.recv(&mut buffer).await?;
+        let message = &buffer[..length];
+        tracing::info!(message = %message.escape_ascii(), "received");
+        if Message::decode(message).as_ref() == Ok(answer) {
+            return Ok(true);
+        }
+    }
+}
+
+/// A user of `domain` whom nobody has.
+fn nobody_at(domain: Domain) -> MiAddress {
+    let address = |name| MiAddress::new(&expect_user(name), &domain);
+    address(NOBODY).or_else(|_| address(SHORT_NOBODY)).expect("a user of one byte has room beside any domain")
+}
+
+fn expect_user(name: &str) -> UserName {
+    UserName::new(name).expect("it is a name")
+}
+
+fn expect_name(name: &str) -> Domain {
+    Domain::new(name).expect("it is a name")
+}
+
+/// Says in message logs where the questions come from, and is no name that is given to a person.
+const NOBODY: &str = "lumi-node-check";
+
+/// Takes its place in a domain of which the name is too long for it.
+const SHORT_NOBODY: &str = "_";
+
+/// A domain that nobody can have (RFC 6761 §6.4); the dot keeps search lists out.
+const NO_DOMAIN: &str = "no.invalid.";
+
+/// How often a question is sent: one or two datagrams may be lost. An agent takes five, which is long to wait for.
+const TRIES: u32 = 3;
+
+/// Enough for a node that has answered just before, and has to ask its name server.
+const FOREIGN_TRIES: u32 = 2;
+
+/// From one try to the next, as agents leave it (protocol.md §4).
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_has_room_in_every_domain() {
+        let long = "a".repeat(plumi_proto::MAX_NAME);
+        for (domain, address) in [("bb.com", "lumi-node-check@bb.com"), (&long, &format!("_@{long}"))] {
+            assert_eq!(nobody_at(domain.parse().unwrap()).as_str(), address);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Whether who runs this may do with the files what a node does with them. Nothing is opened or made, so that
+//! nothing is left behind and a node that runs meanwhile is not in the way.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::process::geteuid;
+
+use super::finding::Finding;
+use crate::reason;
+
+/// Whether the roster at `path`, which is there, can be rewritten when the administrator changes it.
+pub(super) fn may_be_replaced(path: &Path) -> Finding {
+    // A new file is written beside it and takes its place; through a link, beside the file that it names.
+    let folder = fs::canonicalize(path).map_or_else(|_| folder_of(path), |path| folder_of(&path));
+    let may = may_access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
+    let subject = format!("roster's folder {}", folder.display());
+    judge(subject, may, "changes of the roster can be saved", &folder)
+}
+
+/// Whether the message log at `path`, which may not be there yet, can be appended to.
+pub(super) fn may_be_appended_to(path: &Path) -> Finding {
+    let subject = format!("message log {}", path.display());
+    let folder = folder_of(path);
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            Finding::wrong(subject, "it is a folder", "name a file with --log or the key log")
+        }
+        Ok(_) => judge(subject, may_access(path, Access::WRITE_OK), "it can be written to", path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let may = may_access(&folder, Access::WRITE_OK | Access::EXEC_OK);
+            judge(subject, may, "it can be made", &folder)
+        }
+        Err(error) => judge(subject, Err(error), "", path),
+    }
+}
+
+/// What to do about a file that this user may not read.
+pub(super) fn let_read(path: &Path) -> String {
+    let user = user();
+    format!(
+        "{user} tried: run this as the user whom the node runs as, or let that user read {}",
+        path.display()
+    )
+}
+
+/// What it is to be `may`, to write at `place`.
+fn judge(subject: String, may: io::Result<()>, well: &str, place: &Path) -> Finding {
+    let user = user();
+    let place = place.display();
+    match may {
+        Ok(()) => Finding::well(subject, format!("{well}, by {user}")),
+        Err(error) => {
+            let remedy = match error.kind() {
+                io::ErrorKind::NotFound => format!("make the folder {place}"),
+                io::ErrorKind::PermissionDenied => format!(
+                    "run this as the user whom the node runs as; if it is this one, let it write to {place} (chown, \
+                     chmod), or name another place in the settings"
+                ),
+                _ => "name another place in the settings".to_owned(),
+            };
+            Finding::wrong(subject, format!("{} (tried as {user})", reason::in_words(&error)), remedy)
+        }
+    }
+}
+
+fn may_access(path: &Path, access: Access) -> io::Result<()> {
+    // By the user that files are opened as, who need not be the one who started this.
+    Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Who runs this, by name if there is one.
+fn user() -> String {
+    let id = geteuid().as_raw().to_string();
+    let users = fs::read(USERS).unwrap_or_default();
+    let users = String::from_utf8_lossy(&users);
+    // passwd(5): name, password, number and more, with colons between.
+    let name = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        fields.next().filter(|_| fields.nth(1) == Some(&id))
+    });
+    name.map_or_else(|| format!("user {id}"), |name| format!("user {name}"))
+}
+
+const USERS: &str = "/etc/passwd";

@@ -1,0 +1,81 @@
+//! What was found, and the one place where it is put into a line.
+
+use std::fmt::{self, Display, Write};
+
+use message_log::is_visible;
+
+/// What was found when one thing was checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    verdict: Verdict,
+    subject: String,
+    text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Well,
+    Wrong,
+    Skipped,
+}
+
+impl Finding {
+    /// It is as it has to be: how it is.
+    pub(super) fn well(subject: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Well, subject: subject.into(), text: found.into() }
+    }
+
+    /// It is not: why, and what to do about it.
+    pub(super) fn wrong(subject: impl Into<String>, reason: impl Display, remedy: impl Display) -> Self {
+        Self { verdict: Verdict::Wrong, subject: subject.into(), text: format!("{reason}; {remedy}") }
+    }
+
+    /// It cannot be checked: what has to be put right first. Something else was [`wrong`](Self::wrong) before.
+    pub(super) fn skipped(subject: impl Into<String>, first: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Skipped, subject: subject.into(), text: first.into() }
+    }
+
+    /// Whether a node can run as far as this goes.
+    pub(super) fn is_well(&self) -> bool {
+        self.verdict != Verdict::Wrong
+    }
+}
+
+impl Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Well => "ok  ",
+            Verdict::Wrong => "FAIL",
+            Verdict::Skipped => "skip",
+        };
+        write!(f, "{verdict} ")?;
+        // Names of files and keys of settings may hold anything.
+        let mut write = |text: &str| {
+            text.chars().try_for_each(|character| {
+                if is_visible(character) {
+                    f.write_char(character)
+                } else {
+                    write!(f, "{}", character.escape_default())
+                }
+            })
+        };
+        write(&self.subject)?;
+        write(": ")?;
+        write(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_begins_with_the_verdict_and_what_cannot_be_seen_is_escaped() {
+        let line = |finding: Finding| (finding.is_well(), finding.to_string());
+        assert_eq!(line(Finding::well("port", "free")), (true, "ok   port: free".to_owned()));
+        assert_eq!(line(Finding::skipped("log", "a domain")), (true, "skip log: a domain".to_owned()));
+        let odd = Finding::wrong("roster \x1b[2J\n", "it is\r\u{202e} gone", "buy\u{9b} another — és fàcil");
+        let expected = r"FAIL roster \u{1b}[2J\n: it is\r\u{202e} gone; buy\u{9b} another — és fàcil";
+        assert_eq!(line(odd), (false, expected.to_owned()));
+    }
+}

@@ -1,0 +1,251 @@
+//! Whether a node here is found by others, and finds them.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
+
+use lumi_dns::{LookupError, NodeDirectory};
+use plumi_proto::{Domain, NODE_PORT};
+
+use super::Report;
+use super::ask::{Answer, ask};
+use super::finding::Finding;
+use super::settings::Doubt;
+use crate::reason;
+use crate::settings::Settings;
+
+/// Checks the domain, the port and the nodes of `peers`.
+///
+/// # Errors
+/// Those of `report`.
+pub(super) async fn check(
+    settings: &Settings,
+    doubt: &Doubt,
+    domain: Option<Domain>,
+    peers: &[Domain],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let directory = if doubt.is_about(&["name-servers", "peers"]) {
+        None
+    } else {
+        match settings.directory() {
+            Ok(directory) => Some(directory),
+            Err(error) => {
+                let remedy = "correct the key peers of the settings";
+                report.add(&Finding::wrong("peers", reason::in_one_line(&error.into()), remedy))?;
+                None
+            }
+        }
+    };
+    let listen = Some(settings.listen).filter(|_| !doubt.is_about(&["listen"]));
+    report.add(&match (domain, &directory) {
+        (Some(name), Some(directory)) => resolves_to_here(name, directory, listen).await,
+        (Some(name), None) => Finding::skipped(format!("domain {name}"), NO_DIRECTORY),
+        (None, _) => Finding::skipped("domain", "not checked until the roster is right"),
+    })?;
+    report.add(&match listen {
+        Some(listen) => is_free_or_ours(listen, domain).await,
+        None => Finding::skipped("port", "not checked until the settings are right"),
+    })?;
+    for &peer in peers {
+        report.add(&match &directory {
+            Some(directory) => answers(peer, directory).await,
+            None => Finding::skipped(format!("peer {peer}"), NO_DIRECTORY),
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether who asks where the node of `domain` is comes here, where it listens on `listen`, if that is known.
+async fn resolves_to_here(
+    domain: Domain,
+    directory: &NodeDirectory,
+    listen: Option<SocketAddrV4>,
+) -> Finding {
+    let subject = format!("domain {domain}");
+    let found = match directory.find(&domain).await {
+        Ok(found) => *found.address.ip(),
+        Err(error) => {
+            let remedy = match error {
+                LookupError::NotFound => format!(
+                    "give {domain} an A record with the address of this host{}, or a line in the hosts file of every \
+                     host that asks",
+                    own_address(ANYWHERE).map(|own| format!(", {own}")).unwrap_or_default()
+                ),
+                LookupError::Unusable(_) => {
+                    format!("correct the A record of {domain}, or its line in the hosts file of this host")
+                }
+                _ => REACH_NAME_SERVERS.to_owned(),
+            };
+            return Finding::wrong(subject, error, remedy);
+        }
+    };
+    match is_of_this_host(found) {
+        Ok(true) => {}
+        Ok(false) => {
+            let (is, forward) = match own_address(found) {
+                Some(own) => (format!(", which is at {own}"), format!("to {own}")),
+                None => (String::new(), "to this host".to_owned()),
+            };
+            let reason = format!("it resolves to {found}, which is no address of this host{is}");
+            let remedy = format!(
+                "correct the A record of {domain} or run the node on that host; if {found} is a router before this \
+                 host (NAT), have it forward UDP port {NODE_PORT} {forward}"
+            );
+            return Finding::wrong(subject, reason, remedy);
+        }
+        Err(error) => {
+            let reason = format!(
+                "whether {found} is an address of this host cannot be told: {}",
+                reason::in_words(&error)
+            );
+            return Finding::wrong(subject, reason, "look whether this host can open sockets");
+        }
+    }
+    match listen {
+        Some(listen) if !listen.ip().is_unspecified() && *listen.ip() != found => Finding::wrong(
+            subject,
+            format!("it resolves to {found}, and the node listens on {listen} alone"),
+            format!(
+                "set listen to {found}:{NODE_PORT}, or to 0.0.0.0:{NODE_PORT}, or correct the A record of {domain}"
+            ),
+        ),
+        _ if found.is_loopback() => Finding::well(
+            subject,
+            format!("resolves to {found}: programs on this host find it there, and no others"),
+        ),
+        _ => Finding::well(subject, format!("resolves to {found}, an address of this host")),
+    }
+}
+
+/// Whether a node can have the port, or the one of `domain` has it.
+async fn is_free_or_ours(listen: SocketAddrV4, domain: Option<Domain>) -> Finding {
+    let subject = format!("port {listen}");
+    // Nodes find each other by DNS, which does not tell a port.
+    let note = match listen.port() {
+        NODE_PORT => String::new(),
+        0 => ": any other one at each start, and other nodes and agents have to be told which".to_owned(),
+        _ => format!(", but other nodes and agents use {NODE_PORT} unless they are told this one"),
+    };
+    let Err(error) = UdpSocket::bind(listen) else {
+        return Finding::well(subject, format!("free{note}"));
+    };
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => return of_holder(subject, listen, domain, &note).await,
+        io::ErrorKind::AddrNotAvailable => {
+            format!(
+                "this host has no such address: set listen to one that it has, or to 0.0.0.0:{}",
+                listen.port()
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("set listen to port {NODE_PORT}, or run the node as a user who may use this one")
+        }
+        _ => "set listen to another address or port".to_owned(),
+    };
+    Finding::wrong(subject, reason::in_words(&error), remedy)
+}
+
+/// Whether the port that somebody has is that of the node of `domain`.
+async fn of_holder(subject: String, listen: SocketAddrV4, domain: Option<Domain>, note: &str) -> Finding {
+    let Some(domain) = domain else {
+        return Finding::skipped(
+            subject,
+            "in use; whether by this domain's node is not checked until the roster is right",
+        );
+    };
+    // It is not an address to send to.
+    let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *listen.ip() };
+    let port = listen.port();
+    let who = format!(
+        "ss -ulpn 'sport = :{port}' tells which program that is: end it, or set listen to another address of this host"
+    );
+    let reason = match ask(SocketAddrV4::new(ip, port), domain).await {
+        Ok(Answer::OfDomain) => {
+            return Finding::well(subject, format!("in use by the node of {domain}, which answers{note}"));
+        }
+        Ok(Answer::OfAnother) => format!("it is in use by a node that is not that of {domain}"),
+        Ok(Answer::OfAnyDomain) => "it is in use by a node of another program".to_owned(),
+        Ok(Answer::Silence | Answer::Refusal) => {
+            format!("it is in use, and no node answers at {ip}:{port}")
+        }
+        Err(error) => format!("it is in use, and cannot be asked by whom: {}", reason::in_words(&error)),
+    };
+    Finding::wrong(subject, reason, who)
+}
+
+/// Whether the node of `peer` is found and answers.
+async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
+    let subject = format!("peer {peer}");
+    let in_settings = format!("name its node in the settings, under [peers]: \"{peer}\" = \"IP:PORT\"");
+    let found = match directory.find(&peer).await {
+        Ok(found) => found.address,
+        Err(error) => {
+            let remedy = match error {
+                LookupError::NotFound => {
+                    format!("look at the spelling; have who runs it give it an A record, or {in_settings}")
+                }
+                LookupError::Unusable(_) => {
+                    format!("have who runs it correct its A record, or {in_settings}")
+                }
+                _ => format!("{REACH_NAME_SERVERS}; or {in_settings}"),
+            };
+            return Finding::wrong(subject, error, remedy);
+        }
+    };
+    let ip = found.ip();
+    let record =
+        format!("if {ip} is not the address of its host, have its A record corrected, or {in_settings}");
+    let (reason, remedy) = match ask(found, peer).await {
+        Ok(Answer::OfDomain) => {
+            return Finding::well(subject, format!("its node answers at {found}"));
+        }
+        Ok(Answer::OfAnyDomain) => {
+            let found = format!(
+                "a node answers at {found}; it is another program, and not asked of which domain it is"
+            );
+            return Finding::well(subject, found);
+        }
+        Ok(Answer::OfAnother) => (format!("at {found} there is the node of another domain"), record),
+        Ok(Answer::Refusal) => {
+            (format!("no program listens at {found}"), format!("have who runs it start it; {record}"))
+        }
+        Ok(Answer::Silence) => (
+            format!("no node answers at {found}"),
+            format!(
+                "see that it runs, and that firewalls here and there let UDP port {} through both ways; {record}",
+                found.port()
+            ),
+        ),
+        Err(error) => (
+            format!("{found} cannot be reached: {}", reason::in_words(&error)),
+            format!("look at the network of this host; {record}"),
+        ),
+    };
+    Finding::wrong(subject, reason, remedy)
+}
+
+fn is_of_this_host(ip: Ipv4Addr) -> io::Result<bool> {
+    match UdpSocket::bind((ip, 0)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The address of this host that others far away, as `towards` is, may know it by. Nothing is sent.
+fn own_address(towards: Ipv4Addr) -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((towards, NODE_PORT)).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V4(own) if !own.is_loopback() => Some(own),
+        _ => None,
+    }
+}
+
+/// An address that is nobody's (RFC 5737), and to which the way is that of most others.
+const ANYWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+const NO_DIRECTORY: &str = "not checked until the settings are right about peers and name servers";
+
+const REACH_NAME_SERVERS: &str =
+    "look at the network of this host, and at /etc/resolv.conf or the key name-servers of the settings";

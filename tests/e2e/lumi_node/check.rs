@@ -1,0 +1,467 @@
+//! `lumi-node check`: each line, well and not, and the exit code.
+
+use std::fs::{self, DirEntry, Permissions};
+use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use integration_tests::dns_server::DnsServer;
+use integration_tests::emulators::Program::{L, S};
+use integration_tests::emulators::sockets::EmulatedNode;
+use integration_tests::programs::{NODE, NodeProgram, Program, at_home, executable, write_settings};
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+use super::folder_with;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_runs_and_finds_others_is_well() {
+    let lab = Lab::new("bb.com\nlaura\npere\n").await;
+    lab.dns.set("bb.com", [127, 0, 0, 1].into());
+    let (bb, cc) = (lab.node(), NodeProgram::start("cc.com", &["joya"], &[]));
+    let peers = format!("[peers]\n'cc.com' = '{}'\n'dd.com' = '127.0.0.1:9'\n", cc.address());
+    lab.set(&format!("listen = '{}'\n{peers}", bb.address()));
+    let bystander = NodeProgram::start("bb.com", &["laura"], &[]);
+    let (files, roster) = (lab.files(), fs::read_to_string(lab.path().join("config/nodelumi.cfg")).unwrap());
+    let folder = lab.path().join("config").canonicalize().unwrap();
+    let user = user();
+    assert_eq!(
+        lab.check(&["--peer-domain", "cc.com", "--peer-domain", "dd.com"]),
+        (
+            1,
+            vec![
+                "ok   settings config/lumi-node.toml: every key is right".to_owned(),
+                "ok   roster config/nodelumi.cfg: domain bb.com, 2 users".to_owned(),
+                format!("ok   roster's folder {}: changes of the roster can be saved, by {user}", folder.display()),
+                format!("ok   message log nodelumi-bb.com.log: it can be written to, by {user}"),
+                "ok   domain bb.com: resolves to 127.0.0.1: programs on this host find it there, and no others".to_owned(),
+                format!(
+                    "ok   port {}: in use by the node of bb.com, which answers, but other nodes and agents use 3344 \
+                     unless they are told this one",
+                    bb.address()
+                ),
+                format!("ok   peer cc.com: its node answers at {}", cc.address()),
+                "FAIL peer dd.com: no program listens at 127.0.0.1:9; have who runs it start it; if 127.0.0.1 is \
+                 not the address of its host, have its A record corrected, or name its node in the settings, under \
+                 [peers]: \"dd.com\" = \"IP:PORT\""
+                    .to_owned(),
+            ]
+        )
+    );
+    let (code, lines) = lab.check(&["--peer-domain", "cc.com"]);
+    assert_eq!((code, lines.len()), (0, 7), "{lines:?}");
+    assert_eq!(lab.files(), files, "nothing is left behind");
+    assert_eq!(fs::read_to_string(lab.path().join("config/nodelumi.cfg")).unwrap(), roster);
+    assert_eq!(bystander.log(), [""; 0], "nobody else is asked");
+    assert!(cc.log().len() <= 20, "a few messages, each of them small: {:?}", cc.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_not_there_yet_is_well() {
+    let lab = Lab::new("bb.com\n").await;
+    lab.dns.set("bb.com", [127, 0, 0, 8].into());
+    lab.set("listen = '127.0.0.8:0'\nlog = '-'\n");
+    let (code, lines) = lab.check(&[]);
+    assert_eq!(code, 0, "{lines:?}");
+    assert_eq!(lines[3], "ok   message log: goes to stdout");
+    let port = "ok   port 127.0.0.8:0: free: any other one at each start, and other nodes and agents have to be \
+                told which";
+    assert_eq!(lines[5..], [port]);
+    assert_eq!(lab.files(), ["config", "lumi-node.toml", "nodelumi.cfg"]);
+
+    // Without a settings file, the defaults hold; here the port is another one's, or free.
+    fs::remove_file(lab.path().join("config/lumi-node.toml")).unwrap();
+    let (_, lines) = lab.check(&[]);
+    let none = "ok   settings config/lumi-node.toml: there is no such file, so the defaults hold";
+    assert_eq!(lines[0], none);
+    assert_eq!(lines[3], format!("ok   message log nodelumi-bb.com.log: it can be made, by {}", user()));
+    assert!(
+        lines[5].starts_with("ok   port 0.0.0.0:3344: ") || lines[5].starts_with("FAIL port"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn every_wrong_line_is_told_and_the_rest_is_checked_all_the_same() {
+    let folder = folder_with("bb.com\nlaura\n\njoya@cc.com\nlaura\n");
+    let settings = "name-servers = ['here']\nport = 3344\nlisten = '127.0.0.1'\nlog = 'x.log'\n";
+    write_settings(folder.path(), settings);
+    let (code, lines) = check(folder.path(), &["--peer-domain", "cc.com"]);
+    assert_eq!(code, 1);
+    let starts = [
+        "FAIL settings config/lumi-node.toml, line 1, name-servers: invalid socket address syntax; correct that",
+        "FAIL settings config/lumi-node.toml, line 2, port: unknown field `port`, expected one of `roster`, ",
+        "FAIL settings config/lumi-node.toml, line 3, listen: invalid IPv4 socket address syntax; correct that",
+        "FAIL roster config/nodelumi.cfg, line 4: a user is listed by name alone, without '@' and domain; write ",
+        "FAIL roster config/nodelumi.cfg, line 5: the user is listed twice; remove that line",
+        "ok   roster's folder ",
+        "ok   message log x.log: it can be made, by ",
+        "skip domain bb.com: not checked until the settings are right about peers and name servers",
+        "skip port: not checked until the settings are right",
+        "skip peer cc.com: not checked until the settings are right about peers and name servers",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{lines:?}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+}
+
+#[test]
+fn files_that_are_missing_or_no_such_files_are_told() {
+    let folder = folder_with("");
+    let arguments = ["--config", "no\x1b.toml", "--roster", "no.cfg"];
+    assert_eq!(
+        check(folder.path(), &arguments),
+        (
+            1,
+            [
+                r"FAIL settings no\u{1b}.toml: no such file or directory; name another file with --config",
+                "FAIL roster no.cfg: no such file or directory; name another with --roster, or write it: the domain on \
+                 the first line, then a user name on each line",
+                "skip message log: not checked until the settings and the roster are right",
+                "skip domain: not checked until the roster is right",
+                "skip port: not checked until the settings are right",
+            ]
+            .map(str::to_owned)
+            .into()
+        )
+    );
+    write_settings(folder.path(), "listen = \nroster = 'x.cfg'\n");
+    let (code, lines) = check(folder.path(), &[]);
+    assert_eq!(code, 1);
+    assert!(lines[0].starts_with("FAIL settings config/lumi-node.toml, line 1: "), "{lines:?}");
+    assert!(lines.contains(&"skip roster: not checked until the settings are right".to_owned()), "{lines:?}");
+
+    // The flag wins, as it does for a node.
+    let (_, lines) = check(folder.path(), &["--roster", "config/nodelumi.cfg"]);
+    let missing = "FAIL roster config/nodelumi.cfg, line 1: the domain is missing, it is the first line; write it \
+                   there, such as bb.com, and below it a user name on each line";
+    assert!(lines.contains(&missing.to_owned()), "{lines:?}");
+
+    write_settings(folder.path(), "log = 'no/such.log'\nlisten = '127.0.0.1:0'\n");
+    let log = format!(
+        "FAIL message log no/such.log: no such file or directory (tried as {}); make the folder no",
+        user()
+    );
+    assert!(check(folder.path(), &[]).1.contains(&log));
+}
+
+#[test]
+fn of_very_many_errors_the_first_are_told() {
+    let folder = folder_with(&("bb.com\n".to_owned() + &"no user\n".repeat(1_000)));
+    write_settings(folder.path(), "listen = '127.0.0.1:0'\npeers = { 'bb.com' = '127.0.0.1:1' }\n");
+    let (code, lines) = check(folder.path(), &[]);
+    let failed: Vec<_> = lines.iter().filter(|line| line.starts_with("FAIL ")).collect();
+    assert_eq!((code, failed.len()), (1, 21));
+    let more = "FAIL roster config/nodelumi.cfg: … and 980 more lines are wrong; correct those above first";
+    assert_eq!(failed[20], more);
+}
+
+/// As a user who may not; the superuser may everything, and is nobody for a while.
+#[test]
+fn who_may_not_write_or_read_is_told() {
+    let folder = folder_with("bb.com\n");
+    let (root, config) = (folder.path(), folder.path().join("config"));
+    let settings = "listen = '127.0.0.1:0'\n[peers]\n'bb.com' = '127.0.0.1:1'\n";
+    write_settings(root, settings);
+    let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    set(root, 0o555);
+    set(&config, 0o555);
+    let check = || {
+        let mut command = Command::new(executable(NODE));
+        at_home(&mut command, root).arg("check");
+        if geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        result(Program::start_command(&mut command))
+    };
+    let (code, lines) = check();
+    assert_eq!(code, 1);
+    let at = config.canonicalize().unwrap();
+    let start = format!("FAIL roster's folder {}: permission denied (tried as user ", at.display());
+    let end = |place: &str| {
+        format!("let it write to {place} (chown, chmod), or name another place in the settings")
+    };
+    assert!(lines[2].starts_with(&start) && lines[2].ends_with(&end(&at.display().to_string())), "{lines:?}");
+    let start = "FAIL message log nodelumi-bb.com.log: permission denied (tried as user ";
+    assert!(lines[3].starts_with(start) && lines[3].ends_with(&end(".")), "{lines:?}");
+    assert!(lines[4..].iter().all(|line| line.starts_with("ok ")), "{lines:?}");
+
+    set(&config.join("nodelumi.cfg"), 0o000);
+    set(&config.join("lumi-node.toml"), 0o000);
+    let (code, lines) = check();
+    assert_eq!(code, 1);
+    for (line, file) in lines.iter().zip(["settings config/lumi-node.toml", "skip roster"]) {
+        assert!(line.contains(file), "{lines:?}");
+    }
+    assert!(
+        lines[0].contains(": permission denied; user ") && lines[0].contains(" tried: run this as "),
+        "{lines:?}"
+    );
+    set(&config.join("lumi-node.toml"), 0o444);
+    let (_, lines) = check();
+    let start = "FAIL roster config/nodelumi.cfg: permission denied; user ";
+    assert!(lines[1].starts_with(start) && lines[1].contains(" tried: run this as "), "{lines:?}");
+    // So that it can be removed.
+    set(root, 0o755);
+    set(&config, 0o755);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_does_not_lead_here_is_told() {
+    let lab = Lab::new("bb.com\n").await;
+    lab.set("listen = '127.0.0.1:0'\n");
+    let line = |checked: (i32, Vec<String>)| {
+        assert_eq!(checked.0, 1);
+        assert!(checked.1[5].starts_with("ok   port"), "what comes after is checked: {:?}", checked.1);
+        checked.1[4].clone()
+    };
+    let missing = line(lab.check(&[]));
+    let start = "FAIL domain bb.com: not found; give bb.com an A record with the address of this host";
+    assert!(missing.starts_with(start), "{missing}");
+
+    lab.dns.set("bb.com", [198, 51, 100, 7].into());
+    let elsewhere = line(lab.check(&[]));
+    let start = "FAIL domain bb.com: it resolves to 198.51.100.7, which is no address of this host";
+    assert!(elsewhere.starts_with(start), "{elsewhere}");
+    for part in ["; correct the A record of bb.com or ", "have it forward UDP port 3344 to "] {
+        assert!(elsewhere.contains(part), "{elsewhere}");
+    }
+
+    lab.dns.set("bb.com", [127, 0, 0, 8].into());
+    assert_eq!(
+        line(lab.check(&[])),
+        "FAIL domain bb.com: it resolves to 127.0.0.8, and the node listens on 127.0.0.1:0 alone; set listen to \
+         127.0.0.8:3344, or to 0.0.0.0:3344, or correct the A record of bb.com"
+    );
+    lab.dns.set("bb.com", [224, 0, 0, 1].into());
+    assert_eq!(
+        line(lab.check(&[])),
+        "FAIL domain bb.com: resolves to 224.0.0.1, where no node can be; correct the A record of bb.com, or its line \
+         in the hosts file of this host"
+    );
+    lab.dns.set_silent(true);
+    assert_eq!(
+        line(lab.check(&[])),
+        "FAIL domain bb.com: cannot be resolved: the name servers give no answer; look at the network of this host, \
+         and at /etc/resolv.conf or the key name-servers of the settings"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_not_to_be_had_is_told() {
+    let lab = Lab::new("bb.com\n").await;
+    lab.dns.set("bb.com", [127, 0, 0, 1].into());
+    let line = |listen: &str| {
+        lab.set(&format!("listen = '{listen}'\n"));
+        let (code, lines) = lab.check(&[]);
+        assert_eq!(code, 1, "{lines:?}");
+        lines[5].clone()
+    };
+    let program = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = program.local_addr().unwrap();
+    let who = |port: u16| {
+        format!(
+            "; ss -ulpn 'sport = :{port}' tells which program that is: end it, or set listen to another address of this host"
+        )
+    };
+    let silent =
+        format!("FAIL port {address}: it is in use, and no node answers at {address}{}", who(address.port()));
+    assert_eq!(line(&address.to_string()), silent);
+    // All addresses of this host, of which one is in use.
+    let silent = line(&format!("0.0.0.0:{}", address.port()));
+    assert!(silent.contains(&format!(": it is in use, and no node answers at {address}; ")), "{silent}");
+
+    // What answers is no node for that.
+    let echo = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = echo.local_addr().unwrap();
+    let echoing = tokio::spawn(async move {
+        let mut buffer = [0; 100];
+        while let Ok((length, from)) = echo.recv_from(&mut buffer).await {
+            echo.send_to(&buffer[..length], from).await.unwrap();
+        }
+    });
+    let echoed = line(&at.to_string());
+    assert!(echoed.contains(": it is in use, and no node answers at "), "{echoed}");
+    echoing.abort();
+
+    let other = NodeProgram::start("cc.com", &["joya"], &[]);
+    let expected = format!(
+        "FAIL port {0}: it is in use by a node that is not that of bb.com{1}",
+        other.address(),
+        who(other.address().port())
+    );
+    assert_eq!(line(&other.address().to_string()), expected);
+    let foreign = "198.51.100.7:3344";
+    assert_eq!(
+        line(foreign),
+        "FAIL port 198.51.100.7:3344: cannot assign requested address; this host has no such address: set listen to \
+         one that it has, or to 0.0.0.0:3344"
+    );
+
+    fs::write(lab.path().join("config/nodelumi.cfg"), "b b\n").unwrap();
+    lab.set(&format!("listen = '{address}'\n"));
+    let unknown = "in use; whether by this domain's node is not checked until the roster is right";
+    assert!(lab.check(&[]).1.contains(&format!("skip port {address}: {unknown}")));
+}
+
+/// Those of another domain would forward a `PL` to themselves for ever, or end on its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn deployed_nodes_are_told_from_ours_and_live() {
+    let lab = Lab::new("bb.com\nlaura\n").await;
+    lab.dns.set("bb.com", [127, 0, 0, 1].into());
+    for (program, domain) in [(L, "bb.com"), (S, "bb.com"), (L, "cc.com"), (S, "cc.com")] {
+        let node = EmulatedNode::start(program, domain, &["laura"]).await;
+        let real = NodeProgram::start("bb.com", &["laura"], &[]);
+        if domain == "cc.com" {
+            node.add_peer("bb.com", real.address()).await;
+            node.add_peer("dd.com", node.address).await;
+        }
+        let at = node.address;
+        lab.set(&format!("listen = '{at}'\n[peers]\n'cc.com' = '{at}'\n'dd.com' = '{at}'\n"));
+        let (code, lines) = lab.check(&["--peer-domain", "cc.com", "--peer-domain", "dd.com"]);
+        assert_eq!(code, 1);
+        let foreign = format!("FAIL port {at}: it is in use by a node of another program; ss -ulpn ");
+        assert!(lines[5].starts_with(&foreign), "{lines:?}");
+        for (line, peer) in lines[6..].iter().zip(["cc.com", "dd.com"]) {
+            let answers = "it is another program, and not asked of which domain it is";
+            assert_eq!(*line, format!("ok   peer {peer}: a node answers at {at}; {answers}"));
+        }
+        assert_eq!(real.log(), [""; 0], "nothing is forwarded");
+        node.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_not_found_or_does_not_answer_is_told() {
+    let lab = Lab::new("bb.com\n").await;
+    lab.dns.set("bb.com", [127, 0, 0, 1].into());
+    lab.dns.set("ff.com", [0, 0, 0, 0].into());
+    let (other, program) = (NodeProgram::start("cc.com", &[], &[]), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (at, silent) = (other.address(), program.local_addr().unwrap());
+    lab.set(&format!("listen = '127.0.0.1:0'\n[peers]\n'dd.com' = '{at}'\n'ee.com' = '{silent}'\n"));
+    let peers = [
+        "--peer-domain",
+        "nn.com",
+        "--peer-domain",
+        "ff.com",
+        "--peer-domain",
+        "dd.com",
+        "--peer-domain",
+        "ee.com",
+    ];
+    let (code, lines) = lab.check(&peers);
+    assert_eq!(code, 1);
+    let named = |peer| format!("name its node in the settings, under [peers]: \"{peer}\" = \"IP:PORT\"");
+    let record = |peer| {
+        format!(
+            "if 127.0.0.1 is not the address of its host, have its A record corrected, or {}",
+            named(peer)
+        )
+    };
+    let expected = [
+        format!(
+            "FAIL peer nn.com: not found; look at the spelling; have who runs it give it an A record, or {}",
+            named("nn.com")
+        ),
+        format!(
+            "FAIL peer ff.com: resolves to 0.0.0.0, where no node can be; have who runs it correct its A record, or {}",
+            named("ff.com")
+        ),
+        format!("FAIL peer dd.com: at {at} there is the node of another domain; {}", record("dd.com")),
+        format!(
+            "FAIL peer ee.com: no node answers at {silent}; see that it runs, and that firewalls here and there let UDP \
+             port {} through both ways; {}",
+            silent.port(),
+            record("ee.com")
+        ),
+    ];
+    assert_eq!(lines[6..], expected);
+
+    lab.dns.set_refusing(true);
+    let (_, lines) = lab.check(&["--peer-domain", "nn.com"]);
+    let start = "FAIL peer nn.com: cannot be resolved: the name servers give no answer; look at the network of this host";
+    assert!(lines[6].starts_with(start), "{lines:?}");
+}
+
+#[test]
+fn what_is_sent_is_shown_if_asked_for() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let settings = format!("listen = '{0}'\n[peers]\n'bb.com' = '{0}'\n", node.address());
+    write_settings(node.folder(), &settings);
+    let mut check = Program::start(NODE, node.folder(), &["check", "-v"]);
+    assert_eq!(check.wait_exit(), 0, "{:?}", check.stdout());
+    for message in ["PDlumi-node-check@bb.com", "RD1", "RL2lumi-node-check@bb.com:lumi-node-check@bb.com"] {
+        assert!(check.stderr().iter().any(|line| line.ends_with(message)), "{:?}", check.stderr());
+    }
+}
+
+#[test]
+fn misuse_is_no_failure_of_a_check() {
+    let folder = folder_with("bb.com\n");
+    for arguments in [&["check", "--peer-domain", "a..b"][..], &["check", "bb.com"], &["-v", "check"]] {
+        let mut check = Program::start(NODE, folder.path(), arguments);
+        assert_eq!(check.wait_exit(), 2, "{arguments:?}");
+        assert_eq!(check.stdout(), [""; 0]);
+    }
+}
+
+/// A folder in which a node can be started, and what its name server knows.
+struct Lab {
+    folder: TempDir,
+    dns: DnsServer,
+}
+
+impl Lab {
+    async fn new(roster: &str) -> Self {
+        Self { folder: folder_with(roster), dns: DnsServer::start().await.expect("a DNS server") }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sets these `settings`, beside the name server.
+    fn set(&self, settings: &str) {
+        write_settings(self.path(), &format!("name-servers = ['{}']\n{settings}", self.dns.address()));
+    }
+
+    fn node(&self) -> NodeProgram {
+        NodeProgram::start_in(self.path(), &[])
+    }
+
+    fn check(&self, arguments: &[&str]) -> (i32, Vec<String>) {
+        check(self.path(), arguments)
+    }
+
+    /// The names of what is in it, and in its folder `config`.
+    fn files(&self) -> Vec<String> {
+        let folders = [self.path().to_owned(), self.path().join("config")];
+        let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("it is there"));
+        let name = |entry: DirEntry| entry.file_name().to_string_lossy().into_owned();
+        let mut names: Vec<_> = entries.map(|entry| name(entry.expect("it can be read"))).collect();
+        names.sort();
+        names
+    }
+}
+
+fn check(folder: &Path, arguments: &[&str]) -> (i32, Vec<String>) {
+    result(Program::start(NODE, folder, &[&["check"], arguments].concat()))
+}
+
+fn result(mut program: Program) -> (i32, Vec<String>) {
+    let code = program.wait_exit();
+    assert_eq!(program.stderr(), [""; 0]);
+    (code, program.stdout())
+}
+
+/// Who runs this, as the check calls them.
+fn user() -> String {
+    let name = Command::new("id").arg("-un").output().expect("POSIX has it").stdout;
+    format!("user {}", String::from_utf8_lossy(&name).trim())
+}
+
+/// On many systems, the user who owns nothing.
+const NOBODY: u32 = 65534;
