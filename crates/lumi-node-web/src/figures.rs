@@ -1,0 +1,114 @@
+//! How the node is, asked no oftener than it has time for.
+
+use std::fmt;
+use std::time::Duration;
+
+use lumi_node_core::{AdminError, Administrator, ServerStatus};
+use tokio::sync::Mutex;
+use tokio::time::{self, Instant};
+
+/// What the node and its program have to tell. Whoever asks soon after another one is told the same, so that no number
+/// of requests takes the node's time from its users.
+pub(crate) struct Figures {
+    administrator: Administrator,
+    /// Locked while the node is asked, so that it is asked once at a time.
+    last: Mutex<Option<(Instant, ServerStatus)>>,
+    pub(crate) log_lines_lost: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
+}
+
+impl Figures {
+    pub(crate) fn new(administrator: Administrator) -> Self {
+        Self { administrator, last: Mutex::default(), log_lines_lost: None }
+    }
+
+    /// How the node is now, or was less than [`FRESH`] ago.
+    ///
+    /// # Errors
+    /// [`Unknown`].
+    pub(crate) async fn status(&self) -> Result<ServerStatus, Unknown> {
+        let status = async {
+            let mut last = self.last.lock().await;
+            if let Some((asked, status)) = *last
+                && asked.elapsed() < FRESH
+            {
+                return Ok(status);
+            }
+            let asked = Instant::now();
+            let status = self.administrator.status().await?;
+            *last = Some((asked, status));
+            Ok(status)
+        };
+        time::timeout(NODE_PATIENCE, status).await.unwrap_or(Err(Unknown::NoAnswer))
+    }
+}
+
+impl fmt::Debug for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Figures").field("administrator", &self.administrator).finish_non_exhaustive()
+    }
+}
+
+/// Why it is not known how the node is.
+#[derive(Debug)]
+pub(crate) enum Unknown {
+    /// It does not answer within [`NODE_PATIENCE`].
+    NoAnswer,
+    /// It has ended.
+    Gone(AdminError),
+}
+
+impl From<AdminError> for Unknown {
+    fn from(error: AdminError) -> Self {
+        Self::Gone(error)
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAnswer => write!(f, "the node has not answered for {} s", NODE_PATIENCE.as_secs()),
+            Self::Gone(error) => error.fmt(f),
+        }
+    }
+}
+
+/// How long what the node has said is told to others: it is asked ten times a second at most, which costs it nothing
+/// beside its messages, and nobody looks oftener.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// How long the node may take to say how it is; it does so after a change of the roster that is being saved. Less than
+/// the 10 s that Prometheus waits, so that the reason is told.
+const NODE_PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, future};
+
+    use lumi_dns::NodeDirectory;
+    use lumi_node_core::{Node, NodeSettings, RosterFile, Server};
+    use tokio::net::UdpSocket;
+    use tokio::task;
+
+    use super::*;
+
+    /// Nothing is received, so that the clock can be the test's.
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_soon_after_another_one_is_told_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nodelumi.cfg");
+        fs::write(&path, "bb.com\nlaura\n").unwrap();
+        let (file, roster) = RosterFile::open(&path).unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let node = Node::new(roster, "127.0.0.1:3344".parse().unwrap(), NodeSettings::default());
+        let mut server = Server::new(socket, node, NodeDirectory::builder().build().unwrap());
+        let figures = Figures::new(server.administrator(file));
+        task::spawn(server.run(future::pending()));
+
+        let first = figures.status().await.unwrap();
+        time::advance(FRESH - Duration::from_millis(1)).await;
+        let (second, third) = tokio::join!(figures.status(), figures.status());
+        assert_eq!((second.unwrap(), third.unwrap()), (first, first));
+        time::advance(Duration::from_millis(1)).await;
+        assert_eq!(figures.status().await.unwrap().uptime, first.uptime + FRESH);
+    }
+}

@@ -1,0 +1,156 @@
+//! The listener and its connections. Whoever can reach it can open them, so all that they take has a bound.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use lumi_node_core::Administrator;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{self, AbortHandle, JoinSet};
+use tokio::time;
+use tracing::{debug, warn};
+
+use crate::figures::Figures;
+use crate::pages;
+use crate::patient_stream::PatientStream;
+
+/// Shows a node over HTTP. It takes `GET` and `HEAD`, changes nothing, and keeps nothing of who asks.
+#[derive(Debug)]
+pub struct WebServer {
+    listener: TcpListener,
+    figures: Figures,
+}
+
+impl WebServer {
+    /// Will show on `listener` the node that `administrator` reaches.
+    pub fn new(listener: TcpListener, administrator: Administrator) -> Self {
+        Self { listener, figures: Figures::new(administrator) }
+    }
+
+    /// Adds to the metrics how many lines of the message log were lost since the start, as `lost` says whenever it is
+    /// asked, which is after the node has answered. It holds up all who ask while it waits for something.
+    #[must_use]
+    pub fn log_lines_lost(mut self, lost: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.figures.log_lines_lost = Some(Box::new(lost));
+        self
+    }
+
+    /// Serves until `shutdown` is ready; connections end with it. No error that a stranger can cause ends it.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let router = pages::router(self.figures);
+        let listener = self.listener;
+        let mut connections = Connections::default();
+        let mut is_failing = false;
+        let serving = async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, remote)) => {
+                        is_failing = false;
+                        connections.open(serve(stream, remote, router.clone()));
+                    }
+                    // They wait in the kernel's queue.
+                    Err(error) => {
+                        if !is_failing {
+                            warn!(%error, "cannot accept connections of the web");
+                        }
+                        is_failing = true;
+                        time::sleep(ERROR_PAUSE).await;
+                    }
+                }
+                // Whoever is there is answered before somebody comes who may take the place.
+                task::yield_now().await;
+            }
+        };
+        tokio::select! { () = shutdown => {}, () = serving => {} }
+    }
+}
+
+/// Those that are open. One more than [`MAX_CONNECTIONS`] takes the place of the oldest: an answer takes milliseconds,
+/// so that is somebody who does not ask, or does not read.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    oldest_first: VecDeque<AbortHandle>,
+}
+
+impl Connections {
+    fn open(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        while self.tasks.try_join_next().is_some() {}
+        self.oldest_first.retain(|connection| !connection.is_finished());
+        if self.oldest_first.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            oldest.abort();
+        }
+        self.oldest_first.push_back(self.tasks.spawn(connection));
+    }
+}
+
+/// Answers what is asked on one connection, until one side has enough.
+async fn serve(stream: TcpStream, remote: SocketAddr, router: Router) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD);
+    let stream = TokioIo::new(PatientStream::new(stream));
+    let served: Result<(), hyper::Error> =
+        http.serve_connection(stream, TowerToHyperService::new(router)).await;
+    if let Err(error) = served {
+        debug!(%remote, error = &error as &dyn Error, "a connection of the web has failed");
+    }
+}
+
+/// Connections at a time: some scrapers and some people, and a megabyte or two if each is at its bounds.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long the head of a request may take, from when it is waited for: also how long a connection is kept on which
+/// nothing more is asked.
+const HEAD_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of the head of a request: hyper takes no less than 8 KiB, and browsers send some hundreds. A body is not read.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// Headers of a request: browsers send twenty.
+const MAX_HEADERS: usize = 64;
+
+/// After an error, such as too many open files, so that one that lasts does not take all of a processor.
+const ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_connection_too_many_takes_the_place_of_the_oldest() {
+        let mut connections = Connections::default();
+        for _ in 0..MAX_CONNECTIONS + 2 {
+            connections.open(future::pending());
+        }
+        task::yield_now().await;
+        for _ in 0..2 {
+            let ended = connections.tasks.try_join_next().expect("one has ended");
+            assert!(ended.unwrap_err().is_cancelled());
+        }
+        assert_eq!(connections.tasks.len(), MAX_CONNECTIONS);
+        assert!(connections.tasks.try_join_next().is_none());
+        // Who has ended is in nobody's way.
+        connections.oldest_first[5].abort();
+        assert!(connections.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
+        connections.open(future::pending());
+        assert_eq!(
+            (connections.tasks.len(), connections.oldest_first.len()),
+            (MAX_CONNECTIONS, MAX_CONNECTIONS)
+        );
+        task::yield_now().await;
+        assert!(connections.tasks.try_join_next().is_none());
+    }
+}
