@@ -12,6 +12,7 @@ mod reload;
 mod service;
 mod settings;
 mod start;
+mod web;
 
 use std::net::{SocketAddrV4, UdpSocket};
 use std::path::Path;

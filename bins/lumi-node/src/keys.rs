@@ -76,6 +76,11 @@ pub(crate) struct Keys {
     #[arg(long, value_name = "PATH|off")]
     pub(crate) control_socket: Option<ControlPath>,
 
+    /// Show how the node is at this TCP address over HTTP, unencrypted and to read only: metrics for Prometheus at
+    /// /metrics [default: nowhere]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) web: Option<SocketAddr>,
+
     /// Read administrator commands from stdin even if it is no terminal
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub(crate) console: Option<bool>,
@@ -118,6 +123,7 @@ impl Keys {
             takeover: self.takeover.or(others.takeover),
             strike_interval: self.strike_interval.or(others.strike_interval),
             control_socket: self.control_socket.or(others.control_socket),
+            web: self.web.or(others.web),
             console: self.console.or(others.console),
             diagnostics: self.diagnostics.or(others.diagnostics),
             diagnostics_format: self.diagnostics_format.or(others.diagnostics_format),

@@ -20,6 +20,7 @@ mod report;
 mod service;
 mod settings;
 mod signals;
+mod web;
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, SocketAddrV4};
@@ -101,6 +102,7 @@ async fn serve(
     let directory = settings.directory()?;
     let (socket, local) = listen(&settings).await?;
     let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
+    let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
     let node = Node::new(roster, local, settings.node.clone());
     let mut server = Server::new(socket, node, directory);
@@ -116,6 +118,10 @@ async fn serve(
     let runtime = administration.start()?;
     // It works as well for somebody who does not read this.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");
+    if let Some(listener) = web {
+        let logs = operator.logs.clone();
+        web::start(listener, operator.administrator.clone(), move || logs.lost_lines())?;
+    }
     service.ready();
     let console = has_console.then(|| Console::start(operator, runtime, Arc::clone(&exit))).transpose()?;
     let shutdown = async {

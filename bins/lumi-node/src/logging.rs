@@ -20,7 +20,7 @@ use crate::keys::{Diagnostics, DiagnosticsFormat};
 use crate::log_size::LogSize;
 use crate::settings::Settings;
 
-/// Starts both for the node of `domain`, for the rest of the process.
+/// Starts both for the node of `domain`, for the rest of the process. Returns the way to the message log.
 ///
 /// # Errors
 /// A message log that cannot be opened; a RUST_LOG that is wrong; a journal that is asked for and not there.

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     /// What the node decides by.
     pub(crate) node: NodeSettings,
     pub(crate) control_socket: Option<ControlPath>,
+    /// `None` is nowhere.
+    pub(crate) web: Option<SocketAddr>,
     pub(crate) console: bool,
     pub(crate) diagnostics: Diagnostics,
     /// `None` is what suits stderr.
@@ -52,6 +54,7 @@ impl Settings {
             ("listen", self.listen != new.listen),
             ("log", self.log != new.log),
             ("control-socket", self.control_socket != new.control_socket),
+            ("web", self.web != new.web),
             ("console", self.console != new.console),
             ("diagnostics-format", self.diagnostics_format != new.diagnostics_format),
         ];
@@ -121,6 +124,7 @@ impl From<Keys> for Settings {
                     .map_or(defaults.strike_interval, |StrikeInterval(least)| least),
             },
             control_socket: keys.control_socket,
+            web: keys.web,
             console: keys.console.unwrap_or_else(has_terminal),
             diagnostics: keys.diagnostics.unwrap_or(Diagnostics::Warn),
             diagnostics_format: keys.diagnostics_format,
@@ -172,6 +176,7 @@ mod tests {
             exempt,
             strike_interval,
             control_socket,
+            web,
             console,
             diagnostics,
             diagnostics_format,
@@ -179,7 +184,7 @@ mod tests {
         assert!(roster.is_some() && listen.is_some() && log.is_some() && !name_servers.is_empty());
         assert!(!peers.is_empty() && !allow.is_empty() && takeover.is_some() && rate_limit.is_some());
         assert!(!exempt.is_empty() && strike_interval.is_some() && log_max_size.is_some());
-        assert!(control_socket.is_some());
+        assert!(control_socket.is_some() && web.is_some());
         assert!(console.is_some() && diagnostics.is_some() && diagnostics_format.is_some());
     }
 }

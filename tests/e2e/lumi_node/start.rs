@@ -98,6 +98,8 @@ fn misuse_is_told_apart() {
         &["--takeover", "first"],
         &["--strike-interval", "-1"],
         &["--strike-interval", "soon"],
+        &["--web", "8344"],
+        &["--web", "localhost:8344"],
         &["-v", "-q"],
     ] {
         let mut node = Program::start(NODE, folder.path(), arguments);
@@ -119,7 +121,7 @@ fn help_and_version_are_asked_for() {
     assert_eq!(help.wait_exit(), 0);
     let text = help.stdout().join("\n");
     for flag in
-        "config roster listen log log-max-size name-server peer allow takeover rate-limit exempt strike-interval console \
+        "config roster listen log log-max-size name-server peer allow takeover rate-limit exempt strike-interval web console \
          verbose quiet version help"
             .split_whitespace()
     {

@@ -1,0 +1,56 @@
+//! What is shown of the node over HTTP.
+
+use std::net::{SocketAddr, TcpListener};
+use std::{future, io, thread};
+
+use anyhow::Context;
+use lumi_node_core::Administrator;
+use lumi_node_web::WebServer;
+use tokio::runtime;
+
+/// A listener at `address`.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.with_context(|| format!("cannot show the node at http://{address}"))
+}
+
+/// Shows on `listener`, until the process ends, the node that `administrator` reaches, and how many lines of its message
+/// log are `lost`.
+///
+/// It has a thread of its own: who is looked at is not held up by who looks.
+///
+/// # Errors
+/// There can be no more threads.
+pub(crate) fn start(
+    listener: TcpListener,
+    administrator: Administrator,
+    lost: impl Fn() -> u64 + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr()?;
+    let work = move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let shown = runtime.and_then(|runtime| runtime.block_on(show(listener, administrator, lost)));
+        if let Err(error) = shown {
+            tracing::error!(%error, "the node is not shown at http://{address}");
+        }
+    };
+    thread::Builder::new().name("web".into()).spawn(work).context("cannot start a thread for the web")?;
+    tracing::info!("shown at http://{address}");
+    Ok(())
+}
+
+async fn show(
+    listener: TcpListener,
+    administrator: Administrator,
+    lost: impl Fn() -> u64 + Send + Sync + 'static,
+) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    WebServer::new(listener, administrator).log_lines_lost(lost).run(future::pending()).await;
+    Ok(())
+}
