@@ -1,6 +1,6 @@
 //! `lumi-node`: the node of a domain as a program. What it decides is in `lumi-node-core`; here are its words.
 //!
-//! It is a library so that its settings can be tested without a process for each text.
+//! It is a library so that its settings can be tested without a process for each text, and its man page be made.
 
 mod administration;
 mod check;
@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use clap::Parser;
+use clap::{Command, CommandFactory, Parser};
 use lumi_node_core::{Node, Roster, RosterFile, Server};
 use tokio::net::UdpSocket;
 use tokio::runtime;
@@ -73,6 +73,11 @@ pub fn check_settings(text: &str) -> anyhow::Result<()> {
 /// Reads the text of a settings file as `lumi-node check` does: every error, as [`check_settings`] tells the first one.
 pub fn settings_errors(text: &str) -> Vec<String> {
     check::settings_errors(text)
+}
+
+/// The command line, for those who describe it.
+pub fn command() -> Command {
+    Cli::command()
 }
 
 fn print(text: &[u8]) -> anyhow::Result<()> {

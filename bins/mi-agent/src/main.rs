@@ -1,54 +1,7 @@
-//! The agent on a screen, in a pipe and in scripts.
+//! `mi-agent`, as its library has it.
 
-mod admission;
-mod chat;
-mod cli;
-mod clock;
-mod command;
-mod config;
-mod exit;
-mod full;
-mod headless;
-mod line;
-mod logging;
-mod prompts;
-mod settings;
-mod signals;
-mod start;
-mod store;
-mod toml_text;
-
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
-use clap::Parser;
-use mi_agent_core::safe_text;
-
-use crate::cli::{Cli, Errand};
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let ended = match cli.errand {
-        Some(Errand::Send(errand)) => headless::send::run(errand),
-        Some(Errand::Listen(errand)) => headless::listen::run(errand),
-        Some(Errand::Config(errand)) => config::run(errand),
-        Some(Errand::Completions { shell }) => print(&cli::completions(shell)),
-        None => chat::run(cli),
-    };
-    ended.unwrap_or_else(|error| fail(&error))
-}
-
-/// Prints `text`, all that was asked for.
-fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    let mut stdout = io::stdout();
-    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")?;
-    Ok(ExitCode::from(exit::WELL))
-}
-
-/// The error and its causes, in one line.
-fn fail(error: &anyhow::Error) -> ExitCode {
-    // If stderr is gone, the exit code still tells.
-    _ = writeln!(io::stderr(), "mi-agent: {}", safe_text(&format!("{error:#}")));
-    ExitCode::from(exit::FAILURE)
+    mi_agent::main()
 }

@@ -1,0 +1,63 @@
+//! What clap knows of a program, as parts of a page.
+
+use std::io;
+
+use clap::Command;
+use clap_mangen::Man;
+
+use crate::roff;
+
+/// How `command` is used: a line for each way.
+pub(crate) fn synopsis(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let ways = usage.trim_start_matches("Usage:").lines().map(|way| roff::text(way.trim()));
+    ways.map(|way| way + "\n").collect::<Vec<_>>().join(".br\n")
+}
+
+/// What `command` is for.
+pub(crate) fn description(command: &Command) -> io::Result<String> {
+    body(command, |man, text| man.render_description_section(text))
+}
+
+/// The options of `command`, each with what it does.
+pub(crate) fn options(command: &Command) -> io::Result<String> {
+    body(command, |man, text| man.render_options_section(text))
+}
+
+/// What `command` does instead, if it is told to: a part for each errand, and for those of errands.
+pub(crate) fn errands(command: &Command) -> io::Result<String> {
+    let mut text = String::new();
+    for errand in command.get_subcommands().filter(|errand| !errand.is_hide_set()) {
+        text += &format!(".SS {}\n", roff::text(errand.get_bin_name().unwrap_or(errand.get_name())));
+        // Every one of them has --help.
+        let errand = &errand.clone().mut_arg("help", |help| help.hide(true));
+        text += &[synopsis(errand), ".PP\n".to_owned(), description(errand)?, options(errand)?].concat();
+        text += &errands(errand)?;
+    }
+    Ok(text)
+}
+
+/// A section without its title, and without what each one that clap_mangen renders begins with: the page has that.
+fn body(
+    command: &Command,
+    render: impl FnOnce(&Man, &mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<String> {
+    let mut text = Vec::new();
+    render(&Man::new(command.clone()), &mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let lines =
+        text.lines().filter(|line| ![".ie ", ".el ", ".SH "].iter().any(|start| line.starts_with(start)));
+    Ok(lines.flat_map(|line| [in_bold(line), "\n".to_owned()]).collect())
+}
+
+/// What stands between backquotes in bold.
+fn in_bold(line: &str) -> String {
+    let parts = line.split('`').enumerate();
+    let marked = |(nth, part): (usize, &str)| match nth {
+        0 => part.to_owned(),
+        _ if nth % 2 == 1 => format!("\\fB{part}"),
+        _ => format!("\\fR{part}"),
+    };
+    let end = if line.matches('`').count() % 2 == 1 { "\\fR" } else { "" };
+    parts.map(marked).collect::<String>() + end
+}
