@@ -18,11 +18,12 @@ use crate::state::node::Node;
 use crate::state::roster::Roster;
 use crate::state::settings::NodeSettings;
 
-/// Asks a running [`Server`](crate::Server) how it is, and to change or to list the users of its domain. Commands are carried
-/// out one after the other.
+/// Asks a running [`Server`](crate::Server) how it is, and to change or to list the users of its domain. Commands are
+/// carried out one after the other.
 #[derive(Clone, Debug)]
 pub struct Administrator {
     requests: mpsc::Sender<AdminRequest>,
+    status_requests: mpsc::Sender<oneshot::Sender<ServerStatus>>,
 }
 
 impl Administrator {
@@ -69,13 +70,15 @@ impl Administrator {
         self.send(AdminRequest::Reload(settings, answer), answered).await
     }
 
-    /// How the server is, and what has happened since it began to serve. An answer shows that its task is at work.
+    /// How the server is, and what has happened since it began to serve. It is answered at once, also while a change
+    /// is being saved, so that an answer shows that the server's task is at work, and none that it is not.
     ///
     /// # Errors
     /// [`AdminError::NodeGone`].
     pub async fn status(&self) -> Result<ServerStatus, AdminError> {
         let (answer, answered) = oneshot::channel();
-        self.send(AdminRequest::Status(answer), answered).await
+        self.status_requests.send(answer).await.map_err(|_| AdminError::NodeGone)?;
+        answered.await.map_err(|_| AdminError::NodeGone)
     }
 
     async fn ask(&self, command: AdminCommand) -> Result<AdminReply, AdminError> {
@@ -128,15 +131,15 @@ pub enum AdminError {
 pub(super) enum AdminRequest {
     Command(AdminCommand, Answer<AdminReply>),
     Reload(Option<ServerSettings>, Answer<usize>),
-    Status(Answer<ServerStatus>),
 }
 
-pub(super) type Answer<T> = oneshot::Sender<Result<T, AdminError>>;
+type Answer<T> = oneshot::Sender<Result<T, AdminError>>;
 
 /// The server's end: one request at a time, each change on the disk before it holds and is confirmed.
 #[derive(Debug)]
 pub(super) struct Administration {
     requests: mpsc::Receiver<AdminRequest>,
+    status_requests: mpsc::Receiver<oneshot::Sender<ServerStatus>>,
     /// Locked by the thread of `work`, and else by nobody.
     file: Arc<Mutex<RosterFile>>,
     work: Option<Work>,
@@ -154,6 +157,7 @@ type Done<T> = oneshot::Receiver<Result<T, RosterFileError>>;
 /// What the server has to pass on to [`Administration::handle`].
 pub(super) enum AdminEvent {
     Asked(AdminRequest),
+    AskedHow(oneshot::Sender<ServerStatus>),
     Saved(Result<(), RosterFileError>),
     Read(Result<(RosterFile, Roster), RosterFileError>),
 }
@@ -162,7 +166,7 @@ pub(super) enum AdminEvent {
 #[derive(Debug)]
 pub(super) enum AdminOutput {
     /// Answer how it is.
-    Tell(Answer<ServerStatus>),
+    Tell(oneshot::Sender<ServerStatus>),
     /// Serve by these settings from now on.
     Set(ServerSettings),
 }
@@ -170,19 +174,32 @@ pub(super) enum AdminOutput {
 impl Administration {
     pub(super) fn new(file: RosterFile) -> (Self, Administrator) {
         let (sender, requests) = mpsc::channel(MAX_REQUESTS);
-        let administration = Self { requests, file: Arc::new(Mutex::new(file)), work: None };
-        (administration, Administrator { requests: sender })
+        let (status_sender, status_requests) = mpsc::channel(MAX_REQUESTS);
+        let file = Arc::new(Mutex::new(file));
+        let administration = Self { requests, status_requests, file, work: None };
+        (administration, Administrator { requests: sender, status_requests: status_sender })
     }
 
     /// Cancel safe. Never ready once every [`Administrator`] is gone.
     pub(super) async fn next_event(&mut self) -> AdminEvent {
-        match &mut self.work {
-            Some(Work::Save(.., done)) => AdminEvent::Saved(done.await.unwrap_or(Err(RosterFileError::Lost))),
-            Some(Work::Read(.., done)) => AdminEvent::Read(done.await.unwrap_or(Err(RosterFileError::Lost))),
-            None => match self.requests.recv().await {
-                Some(request) => AdminEvent::Asked(request),
-                None => future::pending().await,
-            },
+        let Self { requests, status_requests, work, .. } = self;
+        let next = async {
+            match work {
+                Some(Work::Save(.., done)) => {
+                    AdminEvent::Saved(done.await.unwrap_or(Err(RosterFileError::Lost)))
+                }
+                Some(Work::Read(.., done)) => {
+                    AdminEvent::Read(done.await.unwrap_or(Err(RosterFileError::Lost)))
+                }
+                None => match requests.recv().await {
+                    Some(request) => AdminEvent::Asked(request),
+                    None => future::pending().await,
+                },
+            }
+        };
+        tokio::select! {
+            event = next => event,
+            Some(answer) = status_requests.recv() => AdminEvent::AskedHow(answer),
         }
     }
 
@@ -205,7 +222,7 @@ impl Administration {
                 let done = self.start(|file| file.reopen());
                 self.work = Some(Work::Read(settings, answer, done));
             }
-            AdminEvent::Asked(AdminRequest::Status(answer)) => return Some(AdminOutput::Tell(answer)),
+            AdminEvent::AskedHow(answer) => return Some(AdminOutput::Tell(answer)),
             AdminEvent::Saved(saved) => {
                 let Some(Work::Save(change, answer, _)) = self.work.take() else { return None };
                 if saved.is_ok() {
@@ -232,11 +249,15 @@ impl Administration {
 
     /// Waits for the change that is being saved, if any, but not for ever.
     pub(super) async fn finish(&mut self, now: Instant, node: &mut Node) {
-        if !matches!(self.work, Some(Work::Save(..))) {
-            return;
-        }
-        match time::timeout(SAVE_PATIENCE, self.next_event()).await {
-            Ok(event) => _ = self.handle(now, node, event),
+        let finished = async {
+            while matches!(self.work, Some(Work::Save(..))) {
+                let event = self.next_event().await;
+                // Nobody is told any more how the server is.
+                _ = self.handle(now, node, event);
+            }
+        };
+        match time::timeout(SAVE_PATIENCE, finished).await {
+            Ok(()) => {}
             Err(_) => warn!(
                 waited = ?SAVE_PATIENCE,
                 "ending while the roster is being saved: its file is whole, with the last change or without"

@@ -174,7 +174,7 @@ impl<S: DatagramSocket> Task<S> {
     fn administer(&mut self, now: Instant, output: Option<AdminOutput>) {
         match output {
             // Who asked may have gone.
-            Some(AdminOutput::Tell(answer)) => _ = answer.send(Ok(self.status(now))),
+            Some(AdminOutput::Tell(answer)) => _ = answer.send(self.status(now)),
             Some(AdminOutput::Set(settings)) => {
                 self.node.handle_settings(settings.node);
                 self.directory = settings.directory;
@@ -278,7 +278,8 @@ async fn resolve(
     })?;
     let ip = *found.address.ip();
     // A socket bound to every address of this host is reached by each of them.
-    if local.ip().is_unspecified() && found.address.port() == local.port() && is_of_this_host(ip) {
+    let is_reached = local.ip().is_unspecified() && found.address.port() == local.port();
+    if found.address == local || (is_reached && is_of_this_host(ip)) {
         info!(%domain, %ip, "this node goes by that domain too");
         return Err(LookupError::Unusable(ip));
     }

@@ -20,6 +20,7 @@ pub struct LookupId(u64);
 pub(super) struct Lookups {
     by_domain: HashMap<Domain, Lookup>,
     in_flight: HashMap<LookupId, Domain>,
+    started: u64,
     /// Of those that are in [`LookupStatus`], all but the sizes of the tables.
     counts: LookupStatus,
     /// Answers to the look-ups up to this one are not kept.
@@ -34,8 +35,6 @@ pub struct LookupStatus {
     pub in_flight: usize,
     /// How many domains the answer is kept for; some may be out of date.
     pub kept: usize,
-    /// How many look-ups were started.
-    pub started: u64,
     /// How many requests were answered by what was kept.
     pub from_kept: u64,
     /// How many look-ups have found a node.
@@ -99,8 +98,8 @@ impl Lookups {
         if !has_slot || !self.has_room(now, &domain) {
             return Asked::Full;
         }
-        self.counts.started += 1;
-        let id = LookupId(self.counts.started);
+        self.started += 1;
+        let id = LookupId(self.started);
         self.in_flight.insert(id, domain);
         self.by_domain.insert(domain, Lookup::InFlight { waiting: vec![request] });
         Asked::Start(id)
@@ -150,7 +149,7 @@ impl Lookups {
     /// Nodes may be elsewhere from now on: what is known is forgotten, and what is under way is not kept.
     pub(super) fn forget_answers(&mut self) {
         self.by_domain.retain(|_, lookup| matches!(lookup, Lookup::InFlight { .. }));
-        self.outdated = LookupId(self.counts.started);
+        self.outdated = LookupId(self.started);
     }
 
     pub(super) fn status(&self) -> LookupStatus {

@@ -61,10 +61,34 @@ async fn a_thread_that_ends_early_has_changed_nothing() {
     assert!(domain.administration.work.is_none(), "the next one can be carried out");
 }
 
+/// A watchdog asks, and a disk that is slow is no reason to end a node that serves.
+#[tokio::test(start_paused = true)]
+async fn how_the_server_is_can_be_told_while_a_change_is_being_saved() {
+    let mut domain = Domain::new();
+    let saving = domain.save();
+    let administrator = domain.administrator.clone();
+    let asking = tokio::spawn(async move { administrator.status().await });
+    let event = domain.administration.next_event().await;
+    let output = domain.administration.handle(domain.now, &mut domain.node, event);
+    assert!(matches!(output, Some(AdminOutput::Tell(_))), "{output:?}");
+    drop(output);
+    assert!(matches!(asking.await, Ok(Err(AdminError::NodeGone))), "nobody has told it here");
+
+    // At the end as well, and the save is waited for all the same.
+    let administrator = domain.administrator.clone();
+    tokio::spawn(async move {
+        _ = administrator.status().await;
+        saving.disk.send(Ok(())).expect("it is waited for");
+    });
+    domain.administration.finish(domain.now, &mut domain.node).await;
+    assert_eq!(domain.users(), ["joan", "laura"]);
+}
+
 /// The domain bb.com, with the user laura.
 struct Domain {
     node: Node,
     administration: Administration,
+    administrator: Administrator,
     now: Instant,
     _folder: tempfile::TempDir,
 }
@@ -82,8 +106,8 @@ impl Domain {
         fs::write(&path, "bb.com\nlaura\n").expect("it is ours");
         let (file, roster) = RosterFile::open(path).expect("a roster");
         let node = Node::new(roster, "127.0.0.1:3344".parse().expect("an address"), NodeSettings::default());
-        let (administration, _) = Administration::new(file);
-        Self { node, administration, now: TokioInstant::now().into_std(), _folder: folder }
+        let (administration, administrator) = Administration::new(file);
+        Self { node, administration, administrator, now: TokioInstant::now().into_std(), _folder: folder }
     }
 
     fn save(&mut self) -> Saving {
