@@ -273,9 +273,33 @@ fn lines_of_the_console_are_edited_completed_and_had_again() {
     node.press(Key::Tab);
     node.press(Key::Enter);
     node.expect_text("users      2, 0 online");
+    node.type_text("deregister pere");
+    node.press(Key::Ctrl('c'));
+    // What is pasted is several lines at once.
+    node.type_text("\rregister joan\rlist\r");
+    node.expect_text("pere   offline");
+    node.expect_text("joan   offline");
     node.press(Key::Ctrl('c'));
     assert_eq!(node.wait_exit(), 0);
     assert_eq!(node.left_behind(), [""; 0]);
+}
+
+/// Diagnostics come when they come.
+#[test]
+fn what_is_typed_at_the_console_stays_whole_below_diagnostics() {
+    let (folder, node) = node_at_a_terminal();
+    node.type_text("regist");
+    node.expect_text("lumi-node> regist");
+    write_roster(folder.path(), "bb.com\n@\n");
+    node.signal(Signal::HangUp);
+    node.expect_text("cannot reload: nothing has");
+    node.wait_for(|screen| {
+        let rows = screen.rows();
+        rows.iter().rfind(|row| !row.is_empty()).is_some_and(|row| row == "lumi-node> regist")
+    });
+    node.press(Key::Ctrl('c'));
+    node.press(Key::Ctrl('c'));
+    assert_eq!(node.wait_exit(), 0);
 }
 
 #[test]
@@ -290,7 +314,7 @@ fn the_console_leaves_the_terminal_as_it_was_however_the_node_ends() {
     }
     let (_folder, node) = node_at_a_terminal();
     node.press(Key::Ctrl('d'));
-    node.expect_text("no more commands; the node goes on, Ctrl-C ends it");
+    node.expect_text("no more commands here, but by `lumi-node ctl`; the node goes on, Ctrl-C ends it");
     node.press(Key::Ctrl('c'));
     assert_eq!(node.wait_exit(), 0);
     assert_eq!(node.left_behind(), [""; 0]);

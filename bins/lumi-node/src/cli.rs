@@ -106,8 +106,10 @@ Each line begins with one of
   skip   this can be checked only when something else has been put right
 
 The exit code is 0 if no line says FAIL, 1 if one does, 2 if the options are wrong.
-Nothing is changed, and a node may be running. Run it as the user whom the node
-runs as, in the same folder; what that node is told by flags is not known here.";
+Nothing is changed, and a node may be running; where systemd holds the port for one
+that does not run, being asked starts it. Run it as the user whom the node runs as, in
+the same folder; what that node is told by flags is not known here. Behind NAT the
+domain leads to the router, and its line stays FAIL: it says what to forward there.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -118,5 +120,6 @@ Examples:
   echo 'register laura' | lumi-node --console
       registers a user and goes on serving
 
-On a terminal it takes commands of the administrator: type help. Elsewhere, `lumi-node ctl` gives them to it. SIGHUP
-reads roster and settings again, and begins the message log anew.";
+On a terminal it takes commands of the administrator: type help. From elsewhere,
+`lumi-node ctl` gives them to it. SIGHUP reads roster and settings again, and begins
+the message log in a new file.";

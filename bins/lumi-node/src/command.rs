@@ -4,15 +4,16 @@ use anyhow::anyhow;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
-use message_log::is_visible;
 use plumi_proto::UserName;
 use serde::{Deserialize, Serialize};
 
+use crate::escaped::escaped;
+
 /// What an administrator asks of a running node.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Command {
-    /// The user belongs to the domain from now on, offline
+    /// A user more, offline so far
     #[command(visible_alias = "alta")]
     Register {
         /// By name alone, without the domain
@@ -20,7 +21,7 @@ pub(crate) enum Command {
         #[serde(with = "name")]
         user: UserName,
     },
-    /// The user belongs to it no longer; one who is online is cut off
+    /// A user less, cut off if online
     #[command(visible_alias = "baixa")]
     Deregister {
         /// By name alone, without the domain
@@ -38,25 +39,32 @@ pub(crate) enum Command {
         /// Only those whose name matches: `*` is any characters, `?` is one
         pattern: Option<String>,
     },
-    /// How the node is, and what has happened since it started
+    /// How the node is, and what it has done
     Status {
         /// As JSON
         #[arg(long)]
         #[serde(default)]
         json: bool,
     },
-    /// Takes over what was changed in the roster and the settings
-    Reload,
+    /// Takes over changed roster and settings
+    Reload {},
     /// The message log
     #[command(subcommand)]
     Log(LogCommand),
+}
+
+impl Command {
+    /// Whether it may leave the node other than it was.
+    pub(crate) fn changes_something(&self) -> bool {
+        !matches!(self, Self::List { .. } | Self::Status { .. })
+    }
 }
 
 /// What to do with the message log.
 #[derive(Clone, Copy, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LogCommand {
-    /// Begins its file anew, after it was put aside
+    /// Begins the message log in a new file
     Reopen,
 }
 
@@ -87,10 +95,16 @@ pub(crate) fn parse(line: &str) -> anyhow::Result<Option<Typed>> {
     let mut words = line.split_whitespace();
     let Some(first) = words.next() else { return Ok(None) };
     let first = first.strip_prefix('/').unwrap_or(first);
-    match Line::try_parse_from(std::iter::once(first).chain(words)) {
+    match Line::try_parse_from(std::iter::once(first).chain(words.map(unquoted))) {
         Ok(line) => Ok(Some(line.typed)),
         Err(error) => Err(anyhow!("{}", reason(&error))),
     }
+}
+
+/// `word` as a shell would have it, for those who quote patterns as they do there.
+fn unquoted(word: &str) -> &str {
+    let quoted = |quote| word.strip_prefix(quote)?.strip_suffix(quote);
+    quoted('\'').or_else(|| quoted('"')).unwrap_or(word)
 }
 
 /// The words that a line of the console can begin with.
@@ -125,7 +139,7 @@ fn help_line(before: &str, command: &clap::Command) -> String {
     }
     let alias = command.get_visible_aliases().next().map(|alias| format!("({alias})")).unwrap_or_default();
     let about = command.get_about().map(StyledStr::to_string).unwrap_or_default();
-    format!("{usage:<27}{alias:<12}{about}")
+    format!("{usage:<26}{alias:<11}{about}")
 }
 
 /// What is wrong, in one line of what can be seen.
@@ -156,10 +170,7 @@ fn reason(error: &clap::Error) -> String {
 
 /// What was typed, fit to be shown.
 fn brief(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars().take(MAX_SHOWN) {
-        if is_visible(character) { shown.push(character) } else { shown.extend(character.escape_default()) }
-    }
+    let shown = escaped(&text.chars().take(MAX_SHOWN).collect::<String>());
     if text.chars().nth(MAX_SHOWN).is_some() { shown + "..." } else { shown }
 }
 
@@ -200,7 +211,7 @@ mod tests {
     #[test]
     fn a_command_is_the_same_after_its_way_through_the_socket() {
         let lines = ["register laura", "baixa pere", "list", "list --json l*", "status", "status --json"];
-        for line in lines.into_iter().chain(["reload", "log reopen"]) {
+        for line in lines.into_iter().chain(["reload", "log reopen", "list 'l*'"]) {
             let Some(Typed::Command(command)) = parse(line).unwrap() else { panic!("{line}") };
             let text = serde_json::to_string(&command).unwrap();
             assert_eq!(serde_json::from_str::<Command>(&text).unwrap(), command, "{text}");
@@ -209,7 +220,13 @@ mod tests {
             serde_json::to_string(&parse_one("register laura")).unwrap(),
             r#"{"register":{"user":"laura"}}"#
         );
-        for wrong in [r#"{"register":{"user":"a@b"}}"#, r#"{"register":{"user":""}}"#, r#""exit""#, "{}"] {
+        for wrong in [
+            r#"{"register":{"user":"a@b"}}"#,
+            r#"{"register":{"user":""}}"#,
+            r#""exit""#,
+            "{}",
+            r#"{"list":{"jsn":true}}"#,
+        ] {
             assert!(serde_json::from_str::<Command>(wrong).is_err(), "{wrong}");
         }
     }

@@ -4,6 +4,7 @@ mod input;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Context;
@@ -20,6 +21,8 @@ use input::{Input, Line};
 #[derive(Debug)]
 pub(crate) struct Console {
     found: Option<Termios>,
+    /// No further line is to be read: it would change the terminal once more.
+    is_over: Arc<AtomicBool>,
 }
 
 impl Console {
@@ -32,18 +35,21 @@ impl Console {
     /// There can be no more threads.
     pub(crate) fn start(operator: Operator, runtime: Handle, exit: Arc<Notify>) -> anyhow::Result<Self> {
         let found = tcgetattr(io::stdin()).ok();
-        let console = move || match converse(&operator, &runtime) {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let console = move || match converse(&operator, &runtime, &over) {
             Ok(Ended::ByExit) => exit.notify_one(),
             Ok(Ended::ByInput) => {}
             Err(error) => tracing::warn!(%error, "no more commands: stdin cannot be read"),
         };
         thread::Builder::new().name("console".into()).spawn(console).context("cannot start the console")?;
-        Ok(Self { found })
+        Ok(Self { found, is_over })
     }
 }
 
 impl Drop for Console {
     fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
         if let Some(found) = &self.found {
             // It may be gone.
             _ = tcsetattr(io::stdin(), OptionalActions::Now, found);
@@ -56,13 +62,13 @@ enum Ended {
     ByInput,
 }
 
-fn converse(operator: &Operator, runtime: &Handle) -> io::Result<Ended> {
+fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::Result<Ended> {
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut input = if terminal { Input::terminal()? } else { Input::stdin() };
     if terminal {
         show("type help for the commands\n");
     }
-    loop {
+    while !is_over.load(Ordering::Relaxed) {
         let line = match input.next()? {
             Line::Typed(line) => line,
             Line::Interrupt => return Ok(Ended::ByExit),
@@ -81,7 +87,7 @@ fn converse(operator: &Operator, runtime: &Handle) -> io::Result<Ended> {
         }
     }
     if terminal {
-        show("no more commands; the node goes on, Ctrl-C ends it\n");
+        show("no more commands here, but by `lumi-node ctl`; the node goes on, Ctrl-C ends it\n");
     }
     Ok(Ended::ByInput)
 }

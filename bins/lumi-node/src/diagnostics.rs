@@ -2,9 +2,10 @@
 
 use std::env;
 use std::fs::{File, Metadata};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use tracing::Subscriber;
@@ -34,10 +35,42 @@ where
 }
 
 fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
-    let layer = fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let layer = fmt::layer().with_writer(|| Stderr).with_ansi(io::stderr().is_terminal());
     // It would panic when stderr is closed.
     Escaped::new(layer.log_internal_errors(false)).boxed()
 }
+
+/// From now on, text diagnostics that would go to a terminal are shown by `print`: a line is edited there, which is to
+/// be below them and whole.
+pub(crate) fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
+    if io::stderr().is_terminal() {
+        *printer() = Some(Box::new(print));
+    }
+}
+
+/// Where text diagnostics go.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match &mut *printer() {
+            Some(print) => print(String::from_utf8_lossy(line).into_owned()).map(|()| line.len()),
+            None => io::stderr().write(line),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Print = dyn FnMut(String) -> io::Result<()> + Send;
+
+fn printer() -> MutexGuard<'static, Option<Box<Print>>> {
+    PRINTER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static PRINTER: Mutex<Option<Box<Print>>> = Mutex::new(None);
 
 fn json<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer().json().with_writer(io::stderr);

@@ -48,7 +48,7 @@ pub(crate) struct Keys {
     /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of those in
     /// the settings [default: all]
     #[arg(long, value_name = "CIDR")]
-    #[serde(deserialize_with = "ranges")]
+    #[serde(deserialize_with = "allowed")]
     pub(crate) allow: Vec<AddressRange>,
 
     /// When an online user is registered from a second address: `last` moves the user there, `deny` refuses
@@ -131,6 +131,16 @@ impl Keys {
     }
 }
 
+/// What libraries say, and what it means to who writes settings.
+const PLAINER: [(&str, &str); 3] = [
+    ("invalid IPv4 socket address syntax", "an IPv4 address and a port look like 192.0.2.7:3344"),
+    ("invalid socket address syntax", "an IP address and a port look like 192.0.2.53:53"),
+    (
+        "invalid type: map, expected IPv4 socket address",
+        "a domain with a dot stands in quotes, as in \"cc.com\" = \"192.0.2.3:3344\"",
+    ),
+];
+
 /// Where the control socket is, or that there is none.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(from = "PathBuf")]
@@ -156,7 +166,10 @@ impl FromStr for ControlPath {
 /// The line of `text` that an `error` in it is about, and what is wrong there, on one line.
 pub(crate) fn place_and_reason(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
     // A key that is not known is told as it stands in the file, where it may hold anything.
-    let reason = error.message().replace('\n', ", ").replace(char::is_control, "\u{fffd}");
+    let mut reason = error.message().replace('\n', ", ").replace(char::is_control, "\u{fffd}");
+    for (words, plainer) in PLAINER {
+        reason = reason.replace(words, plainer);
+    }
     let before = error.span().and_then(|span| text.get(..span.start));
     (before.map(|before| 1 + before.matches('\n').count()), reason)
 }
@@ -291,6 +304,15 @@ fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange
     Ok(ranges.into_iter().map(|Range(range)| range).collect())
 }
 
+fn allowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
+    let ranges = ranges(deserializer)?;
+    // Whoever writes that means nobody.
+    if ranges.is_empty() {
+        return Err(D::Error::custom("an empty list lets nobody register; take allow out to let everybody"));
+    }
+    Ok(ranges)
+}
+
 /// Which diagnostics are shown: those of this level and the more serious ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -365,7 +387,13 @@ mod tests {
             let quotes = "line 1: invalid type: integer `7`, expected a range of addresses in quotes";
             assert_eq!(reason(&format!("{key} = [7]")), quotes);
         }
-        assert_eq!(reason("listen = 'here'"), "line 1: invalid IPv4 socket address syntax");
+        assert!(reason("allow = []").starts_with("line 1: an empty list lets nobody register"));
+        Keys::parse("exempt = []").unwrap();
+        let address = "line 1: an IPv4 address and a port look like 192.0.2.7:3344";
+        assert_eq!(reason("listen = 'here'"), address);
+        assert!(
+            reason("[peers]\ncc.com = '192.0.2.3:3344'").contains("a domain with a dot stands in quotes")
+        );
         assert!(reason("[peers]\n'a..b' = '127.0.0.1:1'").contains("line 2: the domain has a part"));
         assert!(reason("\"\\t\\u001b[2J\" = 1").contains("unknown field `\u{fffd}\u{fffd}[2J`"));
         for text in ["roster", "roster =", "= 1", "[peers", "diagnostics = 'loud'", "console = 1", "\u{0}"] {

@@ -23,7 +23,7 @@ mod signals;
 mod web;
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -38,6 +38,7 @@ use crate::administration::Administration;
 use crate::cli::{Cli, Errand};
 use crate::console::Console;
 use crate::control::socket::ControlSocket;
+use crate::escaped::escaped;
 use crate::keys::Keys;
 use crate::logging::Logs;
 use crate::operator::Operator;
@@ -57,7 +58,7 @@ pub fn main() -> ExitCode {
     };
     ended.unwrap_or_else(|error| {
         // Without stderr there is nobody to tell.
-        _ = writeln!(io::stderr(), "lumi-node: {}", reason::in_one_line(&error));
+        _ = writeln!(io::stderr(), "lumi-node: {}", escaped(&reason::in_one_line(&error)));
         ExitCode::FAILURE
     })
 }
@@ -105,7 +106,9 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let (end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
     let directory = settings.directory()?;
-    let (socket, local) = listen(&settings).await?;
+    let passed = service::passed_socket()?;
+    let is_passed = passed.is_some();
+    let (socket, local) = listen(&settings, passed).await?;
     let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
@@ -115,7 +118,7 @@ async fn serve(
     let (service, has_console) = (Service, settings.console);
     let operator = Operator {
         administrator: server.administrator(file),
-        reloader: Arc::new(Reloader::new(cli, settings, logs.clone(), service)),
+        reloader: Arc::new(Reloader::new(cli, settings, is_passed, logs.clone(), service)),
         logs,
     };
     let administration =
@@ -123,6 +126,7 @@ async fn serve(
     let runtime = administration.start()?;
     // It works as well for somebody who does not read this.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");
+    tracing::info!("{ready}");
     if let Some(listener) = web {
         let logs = operator.logs.clone();
         web::start(listener, operator.administrator.clone(), move || logs.lost_lines())?;
@@ -131,6 +135,7 @@ async fn serve(
     let console = has_console.then(|| Console::start(operator, runtime, Arc::clone(&exit))).transpose()?;
     let shutdown = async {
         tokio::select! { () = end_signals.come() => {}, () = exit.notified() => {} }
+        tracing::info!("ending");
         service.stopping();
     };
     let served = Box::pin(server.run(shutdown)).await;
@@ -138,9 +143,12 @@ async fn serve(
     Ok(served?)
 }
 
-/// The node's socket, and the address that it is at: the one that the service manager passes, or else its own.
-async fn listen(settings: &Settings) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
-    if let Some(passed) = service::passed_socket()? {
+/// The node's socket, and the address that it is at: the one that was passed, or else its own.
+async fn listen(
+    settings: &Settings,
+    passed: Option<StdUdpSocket>,
+) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
+    if let Some(passed) = passed {
         let socket = UdpSocket::from_std(passed)?;
         return match socket.local_addr()? {
             SocketAddr::V4(local) => Ok((socket, local)),

@@ -1,10 +1,11 @@
 //! Where events go: diagnostics as the settings say, PLUMI messages to the message log.
 
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use message_log::{LineWriter, MessageLayer, SinkHandle, TARGET};
 use plumi_proto::Domain;
 use tracing::Subscriber;
@@ -86,6 +87,9 @@ fn prepare(
         None => PathBuf::from(message_log::node_log_name(domain.as_str())),
     };
     let name = escaped(&path.to_string_lossy());
+    if is_same_file(&path, &settings.roster) {
+        bail!("cannot open the message log {name}: {IS_ROSTER}");
+    }
     let log = if path == Path::new(STDOUT) { LineWriter::stdout() } else { LineWriter::open(&path) };
     let log = log
         .with_context(|| format!("cannot open the message log {name}"))?
@@ -110,6 +114,12 @@ pub(crate) fn start_diagnostics(level: Diagnostics) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether both are there, and one and the same.
+pub(crate) fn is_same_file(path: &Path, other: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    file(path).is_some_and(|found| file(other) == Some(found))
+}
+
 fn rust_log() -> Option<String> {
     env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty())
 }
@@ -129,6 +139,9 @@ fn filter(level: Diagnostics, rust_log: Option<&str>) -> anyhow::Result<EnvFilte
         .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
 }
 
+/// Why a file is no message log.
+pub(crate) const IS_ROSTER: &str = "that is the roster, which its lines would destroy";
+
 /// What stands for stdout where a path is expected.
 const STDOUT: &str = "-";
 
@@ -137,8 +150,6 @@ const QUIET: &str = "hickory_net=warn,hickory_proto=warn,hickory_resolver=warn,r
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use tracing::{Level, enabled};
 
     use super::*;

@@ -9,6 +9,7 @@ use wildmatch::WildMatch;
 
 use crate::command::{Command, LogCommand};
 use crate::logging::Logs;
+use crate::reason;
 use crate::reload::Reloader;
 use crate::report::{self, Process};
 
@@ -26,6 +27,18 @@ impl Operator {
     /// # Errors
     /// Why it is not carried out.
     pub(crate) async fn carry_out(&self, command: Command) -> anyhow::Result<String> {
+        let changes_something = command.changes_something();
+        let carried_out = self.try_to(command).await;
+        // So that it can be known afterwards.
+        match &carried_out {
+            Ok(said) if changes_something => tracing::info!("{said}"),
+            Err(error) => tracing::info!("refused: {}", reason::in_one_line(error)),
+            Ok(_) => {}
+        }
+        carried_out
+    }
+
+    async fn try_to(&self, command: Command) -> anyhow::Result<String> {
         let administrator = &self.administrator;
         Ok(match command {
             Command::Register { user } => {
@@ -38,21 +51,26 @@ impl Operator {
             }
             Command::List { json, pattern } => {
                 let mut users = administrator.list().await.context("cannot list")?;
-                if let Some(pattern) = pattern {
-                    let pattern = WildMatch::new(&pattern);
-                    users.retain(|status| pattern.matches(status.user.as_str()));
-                }
-                // Of a million users it takes seconds.
-                let render = if json { report::users_json } else { report::table };
-                task::spawn_blocking(move || render(&users)).await?
+                let listed = move || {
+                    if let Some(pattern) = pattern {
+                        let pattern = WildMatch::new(&pattern);
+                        users.retain(|status| pattern.matches(status.user.as_str()));
+                    }
+                    if json { report::users_json(&users) } else { report::table(&users) }
+                };
+                // Of a million users it takes a second.
+                task::spawn_blocking(listed).await?
             }
             Command::Status { json } => {
                 let status = administrator.status().await.context("cannot tell")?;
                 let process = Process { lines_lost: self.logs.lost_lines() };
                 if json { report::status_json(&status, process) } else { report::status(&status, process) }
             }
-            Command::Reload => self.reloader.reload(administrator).await?,
-            Command::Log(LogCommand::Reopen) => self.logs.reopen()?,
+            Command::Reload {} => self.reloader.reload(administrator).await?,
+            Command::Log(LogCommand::Reopen) => {
+                let logs = self.logs.clone();
+                task::spawn_blocking(move || logs.reopen()).await??
+            }
         })
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Reloader {
     cli: Arc<Cli>,
     /// What the node was started with.
     started: Settings,
+    /// `listen` tells nothing to a node whose socket is passed to it.
+    is_passed: bool,
     logs: Logs,
     service: Service,
     /// One reload at a time.
@@ -26,9 +28,9 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Of a node that was started with `cli`, which gave it the settings `started`.
-    pub(crate) fn new(cli: Cli, started: Settings, logs: Logs, service: Service) -> Self {
-        Self { cli: Arc::new(cli), started, logs, service, turn: Mutex::new(()) }
+    /// Of a node that was started with `cli`, which gave it the settings `started`; whether its socket `is_passed`.
+    pub(crate) fn new(cli: Cli, started: Settings, is_passed: bool, logs: Logs, service: Service) -> Self {
+        Self { cli: Arc::new(cli), started, is_passed, logs, service, turn: Mutex::new(()) }
     }
 
     /// Reads them again, for the node of `administrator`, and returns what to say about it.
@@ -48,12 +50,13 @@ impl Reloader {
         let unchanged = "nothing has changed";
         let cli = Arc::clone(&self.cli);
         // The disk may be slow, and the watchdog is not to wait for it.
-        let settings = task::spawn_blocking(move || Settings::load(&cli)).await?.context(unchanged)?;
-        let directory = settings.directory().context(unchanged)?;
+        let load = move || Settings::load(&cli).and_then(|settings| Ok((settings.directory()?, settings)));
+        let (directory, settings) = task::spawn_blocking(load).await?.context(unchanged)?;
         let node = settings.node.clone();
         let users = administrator.reload(Some(ServerSettings { node, directory })).await?;
         self.logs.set(settings.diagnostics, settings.log_max_size)?;
-        let waiting = self.started.changed_at_restart(&settings);
+        let mut waiting = self.started.changed_at_restart(&settings);
+        waiting.retain(|&key| key != "listen" || !self.is_passed);
         let mut said = format!("reloaded, {users} users");
         if !waiting.is_empty() {
             said += &format!("; the node has to be restarted for the new {}", waiting.join(", "));

@@ -87,7 +87,9 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
     };
     let dropped = node.dropped.iter().filter(|(_, count)| *count > 0);
     let locations = locations(status).into_iter().filter_map(|(outcome, times)| {
-        average(&times).map(|average| format!("{outcome} {} ({average:.1?} on average)", times.count()))
+        average(&times).map(|average| {
+            format!("{outcome} {} ({:.1} ms on average)", times.count(), average.as_secs_f64() * 1e3)
+        })
     });
     let since = now().saturating_sub(*uptime).strftime("%Y-%m-%d %H:%M:%S");
     let lines = [

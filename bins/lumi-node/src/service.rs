@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use listenfd::ListenFd;
 use lumi_node_core::Administrator;
 use sd_notify::NotifyState;
-use tokio::time;
+use tokio::time::{self, MissedTickBehavior};
 
 /// Tells the service manager how the node is; nobody, if there is none.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,7 @@ impl Service {
     pub(crate) async fn watch(self, administrator: Administrator) {
         let Some(patience) = sd_notify::watchdog_enabled() else { return };
         let mut ticks = time::interval((patience / 2).max(MIN_INTERVAL));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             match time::timeout(patience, administrator.status()).await {

@@ -57,10 +57,10 @@ impl HangUps {
             if self.had_terminal && !io::stdin().is_terminal() {
                 return;
             }
-            for command in [Command::Log(LogCommand::Reopen), Command::Reload] {
-                match operator.carry_out(command).await {
-                    Ok(said) => tracing::info!("{said}"),
-                    Err(error) => tracing::error!("{}", reason::in_one_line(&error)),
+            for command in [Command::Log(LogCommand::Reopen), Command::Reload {}] {
+                // There is nobody else to tell.
+                if let Err(error) = operator.carry_out(command).await {
+                    tracing::error!("{}", reason::in_one_line(&error));
                 }
             }
         }

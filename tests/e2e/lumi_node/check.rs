@@ -91,9 +91,9 @@ fn every_wrong_line_is_told_and_the_rest_is_checked_all_the_same() {
     let (code, lines) = check(folder.path(), &["--peer-domain", "cc.com"]);
     assert_eq!(code, 1);
     let starts = [
-        "FAIL settings config/lumi-node.toml, line 1, name-servers: invalid socket address syntax; correct that",
+        "FAIL settings config/lumi-node.toml, line 1, name-servers: an IP address and a port look ",
         "FAIL settings config/lumi-node.toml, line 2, port: unknown field `port`, expected one of `roster`, ",
-        "FAIL settings config/lumi-node.toml, line 3, listen: invalid IPv4 socket address syntax; correct that",
+        "FAIL settings config/lumi-node.toml, line 3, listen: an IPv4 address and a port look ",
         "FAIL roster config/nodelumi.cfg, line 4: a user is listed by name alone, without '@' and domain; write ",
         "FAIL roster config/nodelumi.cfg, line 5: the user is listed twice; remove that line",
         "ok   roster's folder ",
@@ -106,6 +106,56 @@ fn every_wrong_line_is_told_and_the_rest_is_checked_all_the_same() {
     for (line, start) in lines.iter().zip(starts) {
         assert!(line.starts_with(start), "{line}");
     }
+}
+
+#[test]
+fn what_else_a_node_is_set_to_is_checked() {
+    let folder = folder_with("localhost\nlaura\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    fs::write(folder.path().join("precious"), "").unwrap();
+    let settings = |log: &str, control: &str, web: &str| {
+        let text =
+            format!("listen = '127.0.0.1:0'\nlog = '{log}'\ncontrol-socket = '{control}'\nweb = '{web}'\n");
+        write_settings(folder.path(), &text);
+        let (code, lines) = check(folder.path(), &[]);
+        let about =
+            |line: &&String| ["message log", "control", "web"].iter().any(|what| line[5..].starts_with(what));
+        (code, lines.iter().filter(about).cloned().collect::<Vec<_>>())
+    };
+    let (code, lines) = settings("x.log", "ctl.sock", "127.0.0.1:0");
+    assert_eq!(code, 0, "{lines:?}");
+    assert!(lines[1].starts_with("ok   control socket ctl.sock: it can be made, by "), "{lines:?}");
+    assert_eq!(lines[2], "ok   web 127.0.0.1:0: free");
+
+    let (code, lines) = settings("config/nodelumi.cfg", "precious", &format!("127.0.0.1:{port}"));
+    assert_eq!(code, 1);
+    assert_eq!(
+        lines,
+        [
+            "FAIL message log config/nodelumi.cfg: that is the roster, which its lines would destroy; name another file \
+             with the key log"
+                .to_owned(),
+            "FAIL control socket precious: something else is there; name another place with the key control-socket, or \
+             take away what is there"
+                .to_owned(),
+            format!(
+                "FAIL web 127.0.0.1:{port}: address already in use; ss -tlpn 'sport = :{port}' tells which program has \
+                 it: end it, or set web to another address"
+            ),
+        ]
+    );
+    // As the node says itself.
+    let (code, reason) = super::failure(folder.path(), &["--listen", "127.0.0.1:0"]);
+    let expected =
+        "cannot open the message log config/nodelumi.cfg: that is the roster, which its lines would destroy";
+    assert_eq!((code, &*reason), (1, expected));
+    assert_eq!(fs::read_to_string(folder.path().join("config/nodelumi.cfg")).unwrap(), "localhost\nlaura\n");
+
+    let (_, lines) = settings("", "nowhere/ctl.sock", "192.0.2.1:80");
+    assert!(lines[0].starts_with("FAIL message log : it has no name; "), "{lines:?}");
+    assert!(lines[1].ends_with("; make the folder nowhere"), "{lines:?}");
+    assert!(lines[2].contains("this host has no such address: set web to one that it has"), "{lines:?}");
 }
 
 #[test]
@@ -264,7 +314,7 @@ async fn a_port_that_is_not_to_be_had_is_told() {
     let address = program.local_addr().unwrap();
     let who = |port: u16| {
         format!(
-            "; ss -ulpn 'sport = :{port}' tells which program that is: end it, or set listen to another address of this host"
+            "; ss -ulpn 'sport = :{port}' tells which program that is: end it, or set listen to another address of this host; if it is systemd, that waits to start the node: journalctl -u lumi-node tells why it has ended"
         )
     };
     let silent =

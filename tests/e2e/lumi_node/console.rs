@@ -42,9 +42,9 @@ fn commands_have_other_names_and_may_begin_with_a_slash() {
         ("/list\r", "pere   offline"),
         ("baixa laura", "deregistered laura"),
         ("/deregister pere", "deregistered pere"),
-        ("/help", "register <user>            (alta)      "),
-        ("help", "list [--json] [pattern]    (llistar)   "),
-        ("help", "log reopen                             "),
+        ("/help", "register <user>           (alta)     "),
+        ("help", "list [--json] [pattern]   (llistar)  "),
+        ("help", "log reopen                           "),
     ] {
         node.type_line(if line.is_empty() { "\n  \nlist" } else { line });
         node.expect_line(answer);

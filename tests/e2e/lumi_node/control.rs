@@ -1,6 +1,6 @@
 //! `lumi-node ctl`, and the socket that it talks by.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -216,7 +216,7 @@ fn other_users_are_refused_even_if_the_mode_lets_them_in() {
     let as_nobody = |mode| {
         fs::set_permissions(node.folder(), Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(node.folder().join(SOCKET), Permissions::from_mode(mode)).unwrap();
-        let script = "exec 3<>/dev/null; exec setpriv --reuid 65534 --clear-groups \"$@\"";
+        let script = "exec setpriv --reuid 65534 --clear-groups \"$@\"";
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh"]).arg(executable(NODE)).args(["ctl", "--socket", SOCKET, "list"]);
         command.current_dir(node.folder()).output().unwrap()
@@ -357,6 +357,67 @@ fn a_node_that_does_not_answer_is_told_from_one_that_refuses() {
     assert_eq!(answer("refused 2\nno"), "lumi-node: no\n");
 }
 
+/// One whose owner has stopped it, say.
+#[test]
+fn a_node_that_accepts_nobody_holds_up_neither_ctl_nor_another_node() {
+    let folder = folder_with("bb.com\n");
+    let path = folder.path().join(SOCKET);
+    let _listener = UnixListener::bind(&path).unwrap();
+    // Until the queue is full.
+    let mut waiting = Vec::new();
+    loop {
+        let socket = rustix::net::socket_with(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::STREAM,
+            rustix::net::SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        match rustix::net::connect(&socket, &rustix::net::SocketAddrUnix::new(&path).unwrap()) {
+            Ok(()) => waiting.push(socket),
+            Err(error) => break assert_eq!(error, rustix::io::Errno::AGAIN),
+        }
+        assert!(waiting.len() < 100_000, "the kernel has a limit for that");
+    }
+    let (code, stdout, stderr) = run(folder.path(), &["ctl", "--socket", SOCKET, "list"]);
+    let expected = "lumi-node: the node at ctl.sock does not accept connections\n";
+    assert_eq!((code, &*stdout, &*stderr), (1, "", expected));
+    let another = ["--listen", "127.0.0.1:0", "--control-socket", SOCKET];
+    assert!(failure(folder.path(), &another).1.contains("another node listens there"));
+}
+
+#[test]
+fn what_something_else_says_there_does_not_reach_the_terminal_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+    let answer = |answer: &'static str| {
+        let (listener, arguments) = (listener.try_clone().unwrap(), ["ctl", "--socket", SOCKET, "list"]);
+        let node = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_to_string(&mut String::new()).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let said = run(folder.path(), &arguments);
+        node.join().unwrap();
+        said
+    };
+    assert_eq!(answer("done 7\na\u{1b}[2J\nb"), (0, "a\\u{1b}[2J\nb\n".into(), String::new()));
+    assert_eq!(answer("refused 5\n\u{1b}[2Jx"), (1, String::new(), "lumi-node: \\u{1b}[2Jx\n".into()));
+}
+
+#[test]
+fn a_socket_that_a_killed_node_left_does_not_hide_the_one_of_another_place() {
+    let (user, service) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let node = start("bb.com", &["laura"], &[]);
+    std::os::unix::fs::symlink(node.folder().join(SOCKET), user.path().join("lumi-node.sock")).unwrap();
+    drop(UnixListener::bind(service.path().join("ctl.sock")).unwrap());
+    let mut command = Command::new(executable(NODE));
+    let command = at_home(&mut command, node.folder()).args(["ctl", "list", "--json"]);
+    let command = command.env("RUNTIME_DIRECTORY", service.path()).env("XDG_RUNTIME_DIR", user.path());
+    let output = command.output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("laura"), "{output:?}");
+}
+
 #[test]
 fn a_log_that_was_put_aside_is_begun_anew() {
     let node = start("bb.com", &["laura"], &[]);
@@ -369,7 +430,6 @@ fn a_log_that_was_put_aside_is_begun_anew() {
     laura.ask("PDlaura@bb.com");
     let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
     assert_eq!((lines(&old), node.log().len()), (4, 2));
-    drop(File::open(old).unwrap());
 }
 
 /// A node with a control socket.

@@ -43,6 +43,8 @@ fn the_journal_is_chosen_where_stderr_goes_there_anyway() {
     let node = journal.node(folder.path(), same, &["-v"]);
     let started = journal.entry("starting");
     assert_eq!((started.field("PRIORITY"), started.field("F_ROSTER")), ("6", "config/nodelumi.cfg"));
+    journal.entry("no control socket");
+    journal.entry("domain bb.com, listening on ");
     assert_eq!(node.stderr(), [""; 0]);
     // Redirected since, said otherwise, or with no journal that listens.
     let other = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/1)";

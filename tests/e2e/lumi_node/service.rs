@@ -24,7 +24,6 @@ fn the_service_manager_is_told_when_the_node_serves_reloads_and_ends() {
     let manager = Manager::in_folder(folder.path());
     let mut node = manager.start(folder.path(), &[]);
     assert_eq!(manager.hear(), "READY=1\n");
-    write_settings(folder.path(), "rate-limit = 'off'\n");
     for (settings, told) in
         [("rate-limit = 'off'\n", "reloaded, 1 users"), ("rate-limit = 0\n", "cannot reload")]
     {

@@ -22,18 +22,23 @@ pub(super) fn may_be_replaced(path: &Path) -> Finding {
 /// Whether the message log at `path`, which may not be there yet, can be appended to.
 pub(super) fn may_be_appended_to(path: &Path) -> Finding {
     let subject = format!("message log {}", path.display());
-    let folder = folder_of(path);
+    if path.as_os_str().is_empty() {
+        return Finding::wrong(subject, "it has no name", "name a file with the key log, or take that out");
+    }
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => {
             Finding::wrong(subject, "it is a folder", "name a file with --log or the key log")
         }
         Ok(_) => judge(subject, may_access(path, Access::WRITE_OK), "it can be written to", path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let may = may_access(&folder, Access::WRITE_OK | Access::EXEC_OK);
-            judge(subject, may, "it can be made", &folder)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => may_be_made(subject, path),
         Err(error) => judge(subject, Err(error), "", path),
     }
+}
+
+/// Whether what is to be at `path`, and is not there, can be made.
+pub(super) fn may_be_made(subject: String, path: &Path) -> Finding {
+    let folder = folder_of(path);
+    judge(subject, may_access(&folder, Access::WRITE_OK | Access::EXEC_OK), "it can be made", &folder)
 }
 
 /// What to do about a file that this user may not read.

@@ -1,8 +1,8 @@
 //! What was found, and the one place where it is put into a line.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
-use message_log::is_visible;
+use crate::escaped::escaped;
 
 /// What was found when one thing was checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,20 +48,8 @@ impl Display for Finding {
             Verdict::Wrong => "FAIL",
             Verdict::Skipped => "skip",
         };
-        write!(f, "{verdict} ")?;
         // Names of files and keys of settings may hold anything.
-        let mut write = |text: &str| {
-            text.chars().try_for_each(|character| {
-                if is_visible(character) {
-                    f.write_char(character)
-                } else {
-                    write!(f, "{}", character.escape_default())
-                }
-            })
-        };
-        write(&self.subject)?;
-        write(": ")?;
-        write(&self.text)
+        write!(f, "{verdict} {}: {}", escaped(&self.subject), escaped(&self.text))
     }
 }
 

@@ -13,7 +13,7 @@ use super::settings::Doubt;
 use crate::reason;
 use crate::settings::Settings;
 
-/// Checks the domain, the port and the nodes of `peers`.
+/// Checks the domain, the port and the nodes of `peers`. Returns whether the node has its port already.
 ///
 /// # Errors
 /// Those of `report`.
@@ -23,7 +23,7 @@ pub(super) async fn check(
     domain: Option<Domain>,
     peers: &[Domain],
     report: &mut Report,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let directory = if doubt.is_about(&["name-servers", "peers"]) {
         None
     } else {
@@ -42,17 +42,19 @@ pub(super) async fn check(
         (Some(name), None) => Finding::skipped(format!("domain {name}"), NO_DIRECTORY),
         (None, _) => Finding::skipped("domain", "not checked until the roster is right"),
     })?;
-    report.add(&match listen {
+    let port = match listen {
         Some(listen) => is_free_or_ours(listen, domain).await,
         None => Finding::skipped("port", "not checked until the settings are right"),
-    })?;
+    };
+    let node_runs = port.is_well() && listen.is_some_and(|listen| UdpSocket::bind(listen).is_err());
+    report.add(&port)?;
     for &peer in peers {
         report.add(&match &directory {
             Some(directory) => answers(peer, directory).await,
             None => Finding::skipped(format!("peer {peer}"), NO_DIRECTORY),
         })?;
     }
-    Ok(())
+    Ok(node_runs)
 }
 
 /// Whether who asks where the node of `domain` is comes here, where it listens on `listen`, if that is known.
@@ -157,7 +159,8 @@ async fn of_holder(subject: String, listen: SocketAddrV4, domain: Option<Domain>
     let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *listen.ip() };
     let port = listen.port();
     let who = format!(
-        "ss -ulpn 'sport = :{port}' tells which program that is: end it, or set listen to another address of this host"
+        "ss -ulpn 'sport = :{port}' tells which program that is: end it, or set listen to another address of this host; if \
+         it is systemd, that waits to start the node: journalctl -u lumi-node tells why it has ended"
     );
     let reason = match ask(SocketAddrV4::new(ip, port), domain).await {
         Ok(Answer::OfDomain) => {

@@ -3,15 +3,18 @@
 use std::io::{self, BufRead, Read, StdinLock};
 
 use rustyline::completion::Completer;
-use rustyline::config::Config;
+use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
-use rustyline::{Context, Editor, Helper};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Context, Editor, Event, EventContext, EventHandler, ExternalPrinter,
+    Helper, KeyEvent, Movement, RepeatCount,
+};
 
-use crate::command;
+use crate::{command, diagnostics};
 
 /// Lines, one after the other.
 pub(super) enum Input {
@@ -22,7 +25,7 @@ pub(super) enum Input {
 /// What came.
 pub(super) enum Line {
     Typed(String),
-    /// Ctrl-C.
+    /// Ctrl-C, on an empty line.
     Interrupt,
     End,
 }
@@ -35,11 +38,16 @@ impl Input {
             .max_history_size(MAX_HISTORY)
             .map_err(into_io)?
             .auto_add_history(true)
+            .completion_type(CompletionType::List)
             // Who leaves in the midst of it leaves it on.
             .bracketed_paste(false)
             .build();
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history).map_err(into_io)?;
+        editor.bind_sequence(KeyEvent::ctrl('C'), EventHandler::Conditional(Box::new(Interrupt)));
+        if let Ok(mut printer) = editor.create_external_printer() {
+            diagnostics::print_by(move |text| printer.print(text).map_err(into_io));
+        }
         editor.set_helper(Some(Words(command::words())));
         Ok(Self::Terminal(Box::new(editor)))
     }
@@ -82,8 +90,21 @@ impl Completer for Words {
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = line.get(..at).unwrap_or_default();
         let word = typed.trim_start().trim_start_matches('/');
+        if word.is_empty() {
+            return Ok((at, Vec::new()));
+        }
         let matching = self.0.iter().filter(|known| known.starts_with(word)).map(|known| format!("{known} "));
         Ok((typed.len() - word.len(), matching.collect()))
+    }
+}
+
+/// Ctrl-C takes back what is typed; on an empty line it ends the node.
+struct Interrupt;
+
+impl ConditionalEventHandler for Interrupt {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let is_empty = context.line().is_empty();
+        Some(if is_empty { Cmd::Interrupt } else { Cmd::Kill(Movement::WholeLine) })
     }
 }
 

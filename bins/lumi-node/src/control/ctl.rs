@@ -6,12 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::{MAX_ANSWER, socket};
 use crate::command::Command;
+use crate::escaped::escaped;
 use crate::keys::ControlPath;
-use crate::settings;
+use crate::{reason, settings};
 
 /// Ask a running node, or have it change something
 #[derive(Clone, Debug, clap::Args)]
@@ -35,39 +36,59 @@ pub(crate) struct CtlArgs {
 /// # Errors
 /// It is refused, or no node answers, and why.
 pub(crate) fn run(args: &CtlArgs) -> anyhow::Result<()> {
-    let path = match &args.socket {
-        Some(path) => path.clone(),
-        None => match settings::control_socket(args.config.as_deref())? {
-            Some(ControlPath::At(path)) => path,
-            Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
-            None => socket::of_any_node(),
-        },
-    };
-    let text = ask(&path, &args.command)?;
+    let text = ask(&places(args)?, &args.command)?;
     let mut stdout = io::stdout();
-    stdout.write_all(&text).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()).or_else(
-        |error| {
-            // Whoever reads has seen enough.
-            if error.kind() == ErrorKind::BrokenPipe {
-                Ok(())
-            } else {
-                Err(error).context("cannot write to stdout")
-            }
-        },
-    )
+    // Whatever it is that listens there.
+    let shown = text.split('\n').map(|line| escaped(line) + "\n").collect::<String>();
+    stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).or_else(|error| {
+        // Whoever reads has seen enough.
+        if error.kind() == ErrorKind::BrokenPipe {
+            Ok(())
+        } else {
+            Err(error).context("cannot write to stdout")
+        }
+    })
 }
 
-/// What the node at `path` answers to `command`.
-///
-/// # Errors
-/// As [`run`].
-pub(crate) fn ask(path: &Path, command: &Command) -> anyhow::Result<Vec<u8>> {
-    let stream = UnixStream::connect(path).map_err(|error| no_node(path, error))?;
-    let failed =
-        || format!("the node at {} has not answered: whether it was done cannot be told", path.display());
-    let answer = exchange(&stream, command).with_context(failed)?;
-    let Answer { is_done, text } = answer;
-    if is_done { Ok(text) } else { bail!("{}", String::from_utf8_lossy(&text)) }
+/// Where the node may be.
+fn places(args: &CtlArgs) -> anyhow::Result<Vec<PathBuf>> {
+    if let Some(path) = &args.socket {
+        return Ok(vec![path.clone()]);
+    }
+    match settings::control_socket(args.config.as_deref())? {
+        Some(ControlPath::At(path)) => Ok(vec![path]),
+        Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
+        None => Ok(socket::of_any_node()),
+    }
+}
+
+/// What the node at the first of `places` where one is answers to `command`.
+fn ask(places: &[PathBuf], command: &Command) -> anyhow::Result<String> {
+    let mut failures = Vec::new();
+    for path in places {
+        match socket::connect(path) {
+            Ok(stream) => return ask_at(path, &stream, command),
+            // One that was killed leaves its socket.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                failures.push(format!("{}: {}", path.display(), reason::in_one_line(&error.into())));
+            }
+            Err(error) => return Err(no_node(path, error)),
+        }
+    }
+    bail!("no node answers at {}; is it running? --socket names another place", failures.join(", nor at "))
+}
+
+fn ask_at(path: &Path, stream: &UnixStream, command: &Command) -> anyhow::Result<String> {
+    let answer = exchange(stream, command).map_err(|error| match error.downcast_ref::<io::Error>() {
+        Some(late) if late.kind() == ErrorKind::WouldBlock => anyhow!("no answer within {PATIENCE:?}"),
+        _ => error,
+    });
+    let Answer { is_done, text } = answer.with_context(|| {
+        let unknown = if command.changes_something() { ": whether it was done cannot be told" } else { "" };
+        format!("the node at {} has not answered{unknown}", path.display())
+    })?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if is_done { Ok(text) } else { bail!(text) }
 }
 
 struct Answer {
@@ -101,12 +122,14 @@ fn exchange(mut stream: &UnixStream, command: &Command) -> anyhow::Result<Answer
 /// What to do about a node that is not there.
 fn no_node(path: &Path, error: io::Error) -> anyhow::Error {
     let hint = match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => "is it running? --socket names another place",
         ErrorKind::PermissionDenied => "ask as the user whose node it is, or as root",
+        ErrorKind::WouldBlock => {
+            return anyhow!("the node at {} does not accept connections", path.display());
+        }
         _ => "--socket names another place",
     };
-    let reason = crate::reason::in_one_line(&error.into());
-    anyhow::anyhow!("no node answers at {}: {reason}; {hint}", path.display())
+    let reason = reason::in_one_line(&error.into());
+    anyhow!("no node answers at {}: {reason}; {hint}", path.display())
 }
 
 /// How long the node may take: longer than its disk and all that it does at once.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rustix::fs::Mode;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::umask;
 
 use super::{OF_SERVICE, OF_USER};
@@ -17,11 +18,13 @@ use crate::keys::ControlPath;
 /// Where a node puts its socket that was told nothing: in the folder that systemd made for the service
 /// (`RuntimeDirectory=`), or else that of the user who is logged in.
 fn of_node() -> Option<PathBuf> {
+    of_runtime_directory().or_else(of_user)
+}
+
+fn of_runtime_directory() -> Option<PathBuf> {
+    let folders = env::var_os("RUNTIME_DIRECTORY")?;
     // Of several, the first one.
-    let of_service = env::var_os("RUNTIME_DIRECTORY")
-        .and_then(|folders| env::split_paths(&folders).next())
-        .map(|folder| folder.join("ctl.sock"));
-    of_service.or_else(of_user)
+    env::split_paths(&folders).next().map(|folder| folder.join("ctl.sock"))
 }
 
 fn of_user() -> Option<PathBuf> {
@@ -29,10 +32,25 @@ fn of_user() -> Option<PathBuf> {
     Some(Path::new(&folder).join(OF_USER))
 }
 
-/// Where to look for a node that nothing is known of.
-pub(super) fn of_any_node() -> PathBuf {
-    let of_user = of_user().filter(|path| path.exists());
-    of_user.unwrap_or_else(|| OF_SERVICE.into())
+/// Where to look for a node that nothing is known of, the likeliest place first.
+pub(super) fn of_any_node() -> Vec<PathBuf> {
+    let mut places: Vec<_> = of_runtime_directory().into_iter().chain(of_user()).collect();
+    places.push(OF_SERVICE.into());
+    places
+}
+
+/// Connects to the socket at `path`. Does not wait: a node that does not accept connections while many wait is taken for
+/// one that does not answer.
+///
+/// # Errors
+/// Those of the operating system; [`ErrorKind::WouldBlock`] if it does not answer.
+pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 /// The socket of a node, which is taken away when this is dropped.
@@ -56,7 +74,10 @@ impl ControlSocket {
             Some(ControlPath::Off) => Ok(None),
             Some(ControlPath::At(path)) => Self::bind_at(path).map(Some),
             None => {
-                let Some(path) = of_node() else { return Ok(None) };
+                let Some(path) = of_node() else {
+                    tracing::info!("{NO_FOLDER}; this node is not reached by `lumi-node ctl`");
+                    return Ok(None);
+                };
                 Ok(Self::bind_at(&path)
                     .inspect_err(|error| {
                         tracing::warn!(
@@ -106,9 +127,15 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
         }
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
-        Ok(_) => bail!("another node listens there; name another place with --control-socket"),
+    match connect(path) {
+        Ok(_) => bail!(TAKEN),
+        // It is there, and has much to do or none to do it.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => bail!(TAKEN),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
         Err(error) => Err(error.into()),
     }
 }
+
+const NO_FOLDER: &str = "no control socket: neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set, and --control-socket is not given";
+
+const TAKEN: &str = "another node listens there; name another place with --control-socket";

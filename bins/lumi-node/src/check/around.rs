@@ -1,0 +1,82 @@
+//! What else a node that is set to it has to have before it starts: its control socket, the address where it is shown, a
+//! journal.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use tracing_subscriber::Registry;
+
+use super::Report;
+use super::files;
+use super::finding::Finding;
+use super::settings::Doubt;
+use crate::keys::{ControlPath, DiagnosticsFormat};
+use crate::settings::Settings;
+use crate::{diagnostics, reason};
+
+/// Checks those that the settings ask for; `node_runs` is whether the node has its port already.
+///
+/// # Errors
+/// Those of `report`.
+pub(super) fn check(
+    settings: &Settings,
+    doubt: &Doubt,
+    node_runs: bool,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if let Some(ControlPath::At(path)) = &settings.control_socket
+        && !doubt.is_about(&["control-socket"])
+    {
+        report.add(&control_socket(path))?;
+    }
+    if let Some(address) = settings.web
+        && !doubt.is_about(&["web"])
+    {
+        report.add(&web(address, node_runs))?;
+    }
+    if settings.diagnostics_format == Some(DiagnosticsFormat::Journald)
+        && !doubt.is_about(&["diagnostics-format"])
+    {
+        report.add(&match diagnostics::layer::<Registry>(settings.diagnostics_format) {
+            Ok(_) => Finding::well("journal", "it can be written to"),
+            Err(error) => {
+                let remedy = "set diagnostics-format to text or json, or take it out";
+                Finding::wrong("journal", reason::in_words(error.root_cause()), remedy)
+            }
+        })?;
+    }
+    Ok(())
+}
+
+fn control_socket(path: &Path) -> Finding {
+    let subject = format!("control socket {}", path.display());
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => Finding::well(subject, "that of a node is there"),
+        Ok(_) => {
+            let remedy = "name another place with the key control-socket, or take away what is there";
+            Finding::wrong(subject, "something else is there", remedy)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => files::may_be_made(subject, path),
+        Err(error) => Finding::wrong(subject, reason::in_words(&error), "name another place"),
+    }
+}
+
+fn web(address: SocketAddr, node_runs: bool) -> Finding {
+    let subject = format!("web {address}");
+    let Err(error) = TcpListener::bind(address) else { return Finding::well(subject, "free") };
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse if node_runs => {
+            return Finding::well(subject, "in use, and so is the node's port");
+        }
+        ErrorKind::AddrInUse => format!(
+            "ss -tlpn 'sport = :{}' tells which program has it: end it, or set web to another address",
+            address.port()
+        ),
+        ErrorKind::AddrNotAvailable => "this host has no such address: set web to one that it has".to_owned(),
+        _ => "set web to another address".to_owned(),
+    };
+    Finding::wrong(subject, reason::in_words(&error), remedy)
+}
