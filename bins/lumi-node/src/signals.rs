@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
+use lumi_node_core::AdminError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::command::{Command, LogCommand};
@@ -58,11 +59,18 @@ impl HangUps {
                 return;
             }
             for command in [Command::Log(LogCommand::Reopen), Command::Reload {}] {
-                // There is nobody else to tell.
-                if let Err(error) = operator.carry_out(command).await {
-                    tracing::error!("{}", reason::in_one_line(&error));
+                match operator.carry_out(command).await {
+                    Ok(_) => {}
+                    Err(error) if has_ended(&error) => return,
+                    // There is nobody else to tell.
+                    Err(error) => tracing::error!("{}", reason::in_one_line(&error)),
                 }
             }
         }
     }
+}
+
+/// Whether it is the end of the node that stood in the way, which is no failure.
+fn has_ended(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(AdminError::NodeGone)))
 }
