@@ -35,6 +35,7 @@ mod encode;
 mod inline;
 mod message;
 mod name;
+mod words;
 
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
@@ -54,3 +55,4 @@ pub use message::{
     Registrant,
 };
 pub use name::{Domain, MAX_NAME, NameError, UserName};
+pub use words::InWords;

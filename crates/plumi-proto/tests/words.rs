@@ -1,0 +1,23 @@
+//! What messages say, for people.
+
+use plumi_proto::Message;
+
+#[test]
+fn each_message_is_told_in_words() {
+    for (message, words) in [
+        ("PRu1@PC-c", "register u1@PC-c"),
+        ("PRu1", "register u1"),
+        ("RR0", "registered"),
+        ("RR1", "not registered, no such user"),
+        ("PDu1@PC-c", "deregister u1@PC-c"),
+        ("RD0", "deregistered"),
+        ("RD1", "not deregistered, no such user"),
+        ("PLu1@PC-c:u2@PC-d", "u1@PC-c asks where u2@PC-d is"),
+        ("RL0u1@PC-c:u2@PC-d:10.100.100.102:43038", "u2@PC-d is at TCP 10.100.100.102:43038"),
+        ("RL1u1@PC-c:u2@PC-d", "u2@PC-d is busy, in a conversation"),
+        ("RL2u1@PC-c:u2@PC-d", "there is no user or domain u2@PC-d"),
+        ("RL3u1@PC-c:u2@PC-d", "u2@PC-d is offline"),
+    ] {
+        assert_eq!(Message::decode(message.as_bytes()).unwrap().in_words().to_string(), words);
+    }
+}
