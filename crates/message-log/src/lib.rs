@@ -52,6 +52,8 @@ mod layer;
 #[cfg(feature = "layer")]
 mod line_writer;
 #[cfg(feature = "layer")]
+mod parse;
+#[cfg(feature = "layer")]
 mod printable;
 #[cfg(feature = "layer")]
 mod recorder;
@@ -78,6 +80,10 @@ pub use file::{agent_log_name, node_log_name, open_log};
 pub use layer::{MessageLayer, Sink, SinkHandle};
 #[cfg(feature = "layer")]
 pub use line_writer::{LineWriter, LogFailure, REPORT_INTERVAL};
+#[cfg(feature = "layer")]
+pub use parse::ParseError;
+#[cfg(feature = "layer")]
+pub use printable::{Printable, printable};
 #[cfg(feature = "layer")]
 pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
 pub use visible::is_visible;

@@ -5,6 +5,22 @@ use std::fmt::{self, Write};
 use crate::planted;
 use crate::visible::is_visible;
 
+/// `message` as it stands in the log, as a `Display`: printable characters as they are, every byte of anything else as
+/// `\xNN`.
+pub fn printable(message: &[u8]) -> Printable<'_> {
+    Printable(message)
+}
+
+/// Bytes as they stand in the log, see [`printable`].
+#[derive(Clone, Copy, Debug)]
+pub struct Printable<'a>(&'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_printable(self.0, f)
+    }
+}
+
 /// Writes bytes as text: printable characters as they are, every byte of anything else as `\xNN`.
 pub(crate) fn write_printable(bytes: &[u8], line: &mut impl Write) -> fmt::Result {
     // What nearly every message is. Looking at all of it, whatever comes first, takes several bytes at a time.

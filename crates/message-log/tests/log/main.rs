@@ -5,6 +5,7 @@ mod failures;
 mod files;
 mod layer;
 mod lines;
+mod parsed;
 mod payloads;
 mod reopened;
 mod rotation;
