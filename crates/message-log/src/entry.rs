@@ -15,7 +15,7 @@ use crate::printable::write_printable;
 ///   │  └ remote         │    └ message       └ its length in bytes
 ///   └ direction         └ remote port
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Entry {
     pub(crate) party: String,
     pub(crate) direction: Direction,
@@ -87,6 +87,22 @@ impl Entry {
         write_printable(&self.message, line)?;
         line.write_str(if self.length > self.message.len() { "..., " } else { ", " })?;
         line.write_str(number.format(self.length))
+    }
+}
+
+impl Clone for Entry {
+    fn clone(&self) -> Self {
+        let mut entry = Self::new(&self.party, self.direction, self.remote, &self.message);
+        entry.length = self.length;
+        entry
+    }
+
+    /// In the memory that it has.
+    fn clone_from(&mut self, other: &Self) {
+        let Self { party, direction, remote, message, length } = self;
+        party.clone_from(&other.party);
+        (*direction, *remote, *length) = (other.direction, other.remote, other.length);
+        message.clone_from(&other.message);
     }
 }
 

@@ -1,0 +1,118 @@
+//! What a ladder consists of.
+
+use std::net::SocketAddrV4;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use plumi_proto::MiAddress;
+use serde::{Serialize, Serializer};
+
+/// Which party; no other party of a ladder ever has the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct PartyId(pub(crate) u32);
+
+impl PartyId {
+    /// As a number.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// An agent or a node: a column of the ladder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Party {
+    /// Which one.
+    pub id: PartyId,
+    /// What it is.
+    pub role: Role,
+    /// Who it says it is, escaped; its address if it has not said. There can be several parties of one name.
+    pub name: String,
+    /// Its socket; `None` for the one whose log it is, and for [`Role::Others`].
+    pub address: Option<SocketAddrV4>,
+}
+
+/// What a party is, by what it sends and is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// An agent, or a stranger.
+    Agent,
+    /// All those together that have no column of their own, of which there are only so many.
+    Others,
+    /// The one whose log it is.
+    This,
+    /// Another node.
+    Node,
+}
+
+/// One message from a party to another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Arrow {
+    /// Counts messages, from 1.
+    pub number: u64,
+    /// When it passed, if that is known; as JSON, in milliseconds since 1970 in UTC.
+    #[serde(serialize_with = "milliseconds")]
+    pub at: Option<SystemTime>,
+    /// Who sent it.
+    pub from: PartyId,
+    /// Who was sent it.
+    pub to: PartyId,
+    /// The other side's socket, whichever way the message went.
+    pub remote: SocketAddrV4,
+    /// Whether the one whose log it is sent it.
+    pub sent: bool,
+    /// Its letters and its code, `PR` or `RL0`; [`MALFORMED`] if it is no PLUMI message.
+    pub kind: String,
+    /// The message as the log has it: escaped, and of a long one the beginning.
+    pub message: String,
+    /// The length of all of it, in bytes.
+    pub length: usize,
+    /// What it says, or why it is no message; escaped.
+    pub words: String,
+    /// The addresses of the users whom it is about.
+    #[serde(serialize_with = "addresses")]
+    pub users: Vec<MiAddress>,
+    /// What can be seen by it, in words; escaped.
+    pub note: Option<String>,
+}
+
+impl Arrow {
+    /// Whether it is about `user`: a name alone, or an address, whose domain may be in any case.
+    pub fn concerns(&self, user: &str) -> bool {
+        if user.contains('@') {
+            user.parse::<MiAddress>().is_ok_and(|address| self.users.contains(&address))
+        } else {
+            self.users.iter().any(|address| address.user().as_str() == user)
+        }
+    }
+}
+
+/// What has become another with a message, in the order in which it is to be taken over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// There is this party, or it has another name or role than before.
+    Party(Party),
+    /// This party is there no more; no arrow that is kept has it.
+    Gone(PartyId),
+    /// This has passed.
+    Arrow(Arrow),
+    /// So many messages have passed that nobody can be told of any more.
+    Missed(u64),
+}
+
+fn milliseconds<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    match since.and_then(|since| u64::try_from(since.as_millis()).ok()) {
+        Some(milliseconds) => serializer.serialize_some(&milliseconds),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn addresses<S: Serializer>(users: &[MiAddress], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(users.iter().map(|user| crate::text::shown(user.as_str())))
+}
+
+/// The kind of what is no PLUMI message.
+pub const MALFORMED: &str = "?";

@@ -1,0 +1,188 @@
+//! What can be seen by a message beside those before it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+
+use plumi_proto::{Domain, Locate, LocateOutcome, Message, MiAddress, Registrant};
+
+use crate::ladder::address;
+
+/// What is remembered of the messages before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes {
+    asked: VecDeque<Asked>,
+    silent: VecDeque<Silent>,
+    /// For so many messages, an answer may be to a request that was not seen.
+    unsure: usize,
+}
+
+/// What a message tells, and whom it is about.
+#[derive(Debug)]
+pub(crate) struct Noted {
+    pub(crate) text: Option<String>,
+    pub(crate) users: Vec<MiAddress>,
+}
+
+/// A request, and its repetitions until it was answered.
+#[derive(Clone, Debug)]
+struct Asked {
+    remote: SocketAddrV4,
+    sent: bool,
+    request: Request,
+    times: u32,
+    answers: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Request {
+    Register(Registrant),
+    Deregister(Registrant),
+    Locate(Locate),
+}
+
+/// An agent that was asked and has not been heard since.
+#[derive(Clone, Debug)]
+struct Silent {
+    remote: SocketAddrV4,
+    user: MiAddress,
+    times: u32,
+}
+
+impl Notes {
+    /// Some messages were not seen.
+    pub(crate) fn unsure(&mut self) {
+        self.unsure = MAX_ASKED;
+    }
+
+    /// Takes a message to or from `remote`, seen in the domain `own`.
+    pub(crate) fn take(
+        &mut self,
+        sent: bool,
+        remote: SocketAddrV4,
+        message: &Message,
+        own: Option<&Domain>,
+        with_agent: bool,
+    ) -> Noted {
+        self.unsure = self.unsure.saturating_sub(1);
+        if !sent {
+            self.silent.retain(|silent| silent.remote != remote);
+        }
+        let registrant = |registrant| address(registrant, own).into_iter().collect();
+        match *message {
+            Message::Register(who) => {
+                let users: Vec<_> = registrant(who);
+                // Whoever was asked for there is elsewhere now.
+                self.silent.retain(|silent| !users.contains(&silent.user));
+                Noted { text: again(self.ask(sent, remote, Request::Register(who))), users }
+            }
+            Message::Deregister(who) => Noted {
+                text: again(self.ask(sent, remote, Request::Deregister(who))),
+                users: registrant(who),
+            },
+            Message::RegisterReply(_) | Message::DeregisterReply(_) => {
+                let registers = matches!(message, Message::RegisterReply(_));
+                let (text, request) = self.answer(sent, remote, |request| match request {
+                    Request::Register(_) => registers,
+                    Request::Deregister(_) => !registers,
+                    Request::Locate(_) => false,
+                });
+                let users = match request {
+                    Some(Request::Register(who) | Request::Deregister(who)) => registrant(who),
+                    _ => Vec::new(),
+                };
+                Noted { text, users }
+            }
+            Message::Locate(locate) => {
+                let times = self.ask(sent, remote, Request::Locate(locate));
+                let times = if sent && with_agent { self.keeps_silent(remote, locate.to) } else { times };
+                Noted { text: again(times), users: users(locate) }
+            }
+            Message::LocateReply { locate, outcome } => {
+                let (text, _) = self.answer(sent, remote, |request| *request == Request::Locate(locate));
+                let taken_offline =
+                    if sent && outcome == LocateOutcome::Offline { self.given_up(locate.to) } else { None };
+                Noted { text: taken_offline.or(text), users: users(locate) }
+            }
+        }
+    }
+
+    /// Something is asked; says for the how many-th time without an answer.
+    fn ask(&mut self, sent: bool, remote: SocketAddrV4, request: Request) -> u32 {
+        let same = |asked: &Asked| (asked.remote, asked.sent, asked.request) == (remote, sent, request);
+        let mut times = 1;
+        if let Some(at) = self.asked.iter().rposition(same)
+            && let Some(before) = self.asked.remove(at)
+            && before.answers == 0
+        {
+            times += before.times;
+        }
+        if self.asked.len() == MAX_ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(Asked { remote, sent, request, times, answers: 0 });
+        times
+    }
+
+    /// Something is answered: the request, and whether there is anything to tell.
+    fn answer(
+        &mut self,
+        sent: bool,
+        remote: SocketAddrV4,
+        is_it: impl Fn(&Request) -> bool,
+    ) -> (Option<String>, Option<Request>) {
+        let fits = |asked: &&mut Asked| asked.remote == remote && asked.sent != sent && is_it(&asked.request);
+        let mut fitting: Vec<_> = self.asked.iter_mut().filter(fits).collect();
+        let waiting = fitting.iter().position(|asked| asked.answers < asked.times);
+        let at = waiting.or(fitting.len().checked_sub(1));
+        let Some(asked) = at.map(|at| &mut *fitting[at]) else {
+            let text = (self.unsure == 0).then(|| "answers nothing that was asked".to_owned());
+            return (text, None);
+        };
+        asked.answers += 1;
+        let text = (asked.answers > asked.times).then(|| "was answered before".to_owned());
+        (text, Some(asked.request))
+    }
+
+    /// The agent of `user` at `remote` is asked; says for the how many-th time since it was heard.
+    fn keeps_silent(&mut self, remote: SocketAddrV4, user: MiAddress) -> u32 {
+        let same = |silent: &&mut Silent| silent.remote == remote && silent.user == user;
+        if let Some(silent) = self.silent.iter_mut().find(same) {
+            silent.times += 1;
+            return silent.times;
+        }
+        if self.silent.len() == MAX_SILENT {
+            self.silent.pop_front();
+        }
+        self.silent.push_back(Silent { remote, user, times: 1 });
+        1
+    }
+
+    /// `user` is said to be offline; tells it if that is because the agent is silent.
+    fn given_up(&mut self, user: MiAddress) -> Option<String> {
+        let at = self.silent.iter().position(|silent| silent.user == user)?;
+        let silent = self.silent.remove(at)?;
+        let times = silent.times;
+        Some(format!("taken offline: its agent, asked {times} times, was not heard"))
+    }
+}
+
+fn users(locate: Locate) -> Vec<MiAddress> {
+    if locate.from == locate.to { vec![locate.from] } else { vec![locate.from, locate.to] }
+}
+
+fn again(times: u32) -> Option<String> {
+    let ending = match (times % 10, times % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    (times > 1).then(|| format!("no answer yet, {times}{ending} time"))
+}
+
+/// The most requests that are remembered: those that wait, and their answers repeated.
+const MAX_ASKED: usize = 512;
+
+/// The most silent agents that are remembered.
+const MAX_SILENT: usize = 64;
