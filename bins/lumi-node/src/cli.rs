@@ -8,6 +8,7 @@ use plumi_proto::Domain;
 
 use crate::control::ctl::CtlArgs;
 use crate::keys::{Diagnostics, Keys};
+use crate::watch::WatchArgs;
 
 /// The node of a domain: registers its users and finds those of other domains.
 #[derive(Clone, Debug, Parser)]
@@ -38,6 +39,7 @@ pub(crate) enum Errand {
     /// Tell whether a node would start here and be found, and what to do if not
     Check(CheckArgs),
     Ctl(CtlArgs),
+    Watch(WatchArgs),
     /// Print a script that lets SHELL complete what is typed
     Completions {
         /// For which shell

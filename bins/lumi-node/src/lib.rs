@@ -20,6 +20,7 @@ mod report;
 mod service;
 mod settings;
 mod signals;
+mod watch;
 mod web;
 
 use std::io::{self, Write};
@@ -54,6 +55,7 @@ pub fn main() -> ExitCode {
         Some(Errand::Check(args)) => check::run(args),
         Some(Errand::Completions { shell }) => print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS),
         Some(Errand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Errand::Watch(args)) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         None => run(cli).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

@@ -4,9 +4,11 @@ use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use message_log::{LineWriter, MessageLayer, SinkHandle, TARGET};
+use message_ladder::Watch;
+use message_log::{Entry, LineWriter, MessageLayer, Sink, SinkHandle, TARGET};
 use plumi_proto::Domain;
 use tracing::Subscriber;
 use tracing_subscriber::Registry;
@@ -35,7 +37,8 @@ pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<Logs
 /// The logs of a node that runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Logs {
-    messages: SinkHandle<LineWriter<File>>,
+    messages: SinkHandle<Messages>,
+    watch: Watch,
     /// The path of the message log, fit to be shown.
     name: String,
     filter: reload::Handle<EnvFilter, Registry>,
@@ -49,7 +52,7 @@ impl Logs {
     /// There is no such file and none can be created. The log goes on in the file that it had.
     pub(crate) fn reopen(&self) -> anyhow::Result<String> {
         let Self { name, .. } = self;
-        let reopened = self.messages.with(LineWriter::reopen).with_context(|| {
+        let reopened = self.messages.with(|messages| messages.log.reopen()).with_context(|| {
             format!("cannot reopen the message log {name}, it goes on in the file that it had")
         })?;
         Ok(match (reopened, &**name) {
@@ -65,13 +68,36 @@ impl Logs {
     /// None that [`start`] would not have had.
     pub(crate) fn set(&self, diagnostics: Diagnostics, log_max_size: LogSize) -> anyhow::Result<()> {
         self.filter.reload(filter(diagnostics, self.rust_log.as_deref())?)?;
-        self.messages.with(|log| log.set_max_size(log_max_size.0));
+        self.messages.with(|messages| messages.log.set_max_size(log_max_size.0));
         Ok(())
     }
 
     /// How many lines of the message log were lost since the start.
     pub(crate) fn lost_lines(&self) -> u64 {
-        self.messages.with(|log| log.lost())
+        self.messages.with(|messages| messages.log.lost())
+    }
+
+    /// The messages that have just passed, and those that do.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+/// Where messages go: to the log, and to whoever watches. One sink, so that each message is taken from its event once.
+struct Messages {
+    log: LineWriter<File>,
+    watch: Watch,
+}
+
+impl Sink for Messages {
+    fn take(&mut self, entry: &Entry) {
+        self.log.take(entry);
+        self.watch.take(entry);
+    }
+
+    fn write(&mut self) {
+        self.log.write();
+        self.watch.write();
     }
 }
 
@@ -95,8 +121,9 @@ fn prepare(
         .with_context(|| format!("cannot open the message log {name}"))?
         .max_size(settings.log_max_size.0)
         .on_failure(|failure| tracing::error!("{failure}"));
-    let messages = MessageLayer::new(log);
-    let logs = Logs { messages: messages.handle(), name, filter: handle, rust_log };
+    let watch = Watch::new(domain.as_str(), WATCHED, now);
+    let messages = MessageLayer::new(Messages { log, watch: watch.clone() });
+    let logs = Logs { messages: messages.handle(), watch, name, filter: handle, rust_log };
     // The message log comes last: it emits diagnostics while it handles an event, and a layer that is yet to see
     // that event would then be told to by the filter's verdict on the diagnostics.
     let messages = messages.with_filter(filter_fn(message_log::is_message));
@@ -138,6 +165,14 @@ fn filter(level: Diagnostics, rust_log: Option<&str>) -> anyhow::Result<EnvFilte
         .parse(format!("{TARGET}=off,{directives}"))
         .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
 }
+
+#[expect(clippy::disallowed_methods, reason = "people read when a message passed; nothing is decided by it")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// How many messages are kept for whoever begins to watch: more than a screen shows, a quarter of a megabyte at most.
+const WATCHED: usize = 500;
 
 /// Why a file is no message log.
 pub(crate) const IS_ROSTER: &str = "that is the roster, which its lines would destroy";

@@ -11,6 +11,9 @@ use serde::{Serialize, Serializer};
 pub struct PartyId(pub(crate) u32);
 
 impl PartyId {
+    /// The one whose log it is.
+    pub const THIS: Self = Self(0);
+
     /// As a number.
     pub fn number(self) -> u32 {
         self.0

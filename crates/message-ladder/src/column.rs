@@ -58,7 +58,7 @@ struct Column {
 impl Columns {
     /// Those of a ladder without arrows.
     pub(crate) fn new(owner: String) -> Self {
-        let this = Party { id: PartyId(0), role: Role::This, name: owner, address: None };
+        let this = Party { id: PartyId::THIS, role: Role::This, name: owner, address: None };
         Self { columns: vec![Column::new(this)], next: 1 }
     }
 

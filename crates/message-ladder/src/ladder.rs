@@ -66,7 +66,7 @@ impl Ladder {
         };
         let hint = decoded.as_ref().map_or(Hint::default(), |message| self.owner.hint(sent, message));
         let other = self.columns.of(remote, hint, &mut changes);
-        let (from, to) = if sent { (PartyId(0), other) } else { (other, PartyId(0)) };
+        let (from, to) = if sent { (PartyId::THIS, other) } else { (other, PartyId::THIS) };
         let (kind, words, users, note) = match &decoded {
             Ok(message) => {
                 let to_agent = self.columns.party(other).is_some_and(|party| party.role != Role::Node);

@@ -130,6 +130,11 @@ pub struct News {
 }
 
 impl Entries {
+    /// Whose messages they are.
+    pub fn owner(&self) -> &str {
+        &self.shared.owner
+    }
+
     /// The next ones, [`MAX_NEWS`] at most; waits until there are some. Cancel safe.
     pub async fn next(&mut self) -> News {
         loop {

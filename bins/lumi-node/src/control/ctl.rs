@@ -3,16 +3,14 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{MAX_ANSWER, socket};
+use super::{MAX_ANSWER, connect};
 use crate::command::Command;
 use crate::escaped::escaped;
-use crate::keys::ControlPath;
-use crate::{reason, settings};
 
 /// Ask a running node, or have it change something
 #[derive(Clone, Debug, clap::Args)]
@@ -36,7 +34,7 @@ pub(crate) struct CtlArgs {
 /// # Errors
 /// It is refused, or no node answers, and why.
 pub(crate) fn run(args: &CtlArgs) -> anyhow::Result<()> {
-    let text = ask(&places(args)?, &args.command)?;
+    let text = ask(args)?;
     let mut stdout = io::stdout();
     // Whatever it is that listens there.
     let shown = text.split('\n').map(|line| escaped(line) + "\n").collect::<String>();
@@ -50,36 +48,11 @@ pub(crate) fn run(args: &CtlArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Where the node may be.
-fn places(args: &CtlArgs) -> anyhow::Result<Vec<PathBuf>> {
-    if let Some(path) = &args.socket {
-        return Ok(vec![path.clone()]);
-    }
-    match settings::control_socket(args.config.as_deref())? {
-        Some(ControlPath::At(path)) => Ok(vec![path]),
-        Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
-        None => Ok(socket::of_any_node()),
-    }
-}
-
-/// What the node at the first of `places` where one is answers to `command`.
-fn ask(places: &[PathBuf], command: &Command) -> anyhow::Result<String> {
-    let mut failures = Vec::new();
-    for path in places {
-        match socket::connect(path) {
-            Ok(stream) => return ask_at(path, &stream, command),
-            // One that was killed leaves its socket.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                failures.push(format!("{}: {}", path.display(), reason::in_one_line(&error.into())));
-            }
-            Err(error) => return Err(no_node(path, error)),
-        }
-    }
-    bail!("no node answers at {}; is it running? --socket names another place", failures.join(", nor at "))
-}
-
-fn ask_at(path: &Path, stream: &UnixStream, command: &Command) -> anyhow::Result<String> {
-    let answer = exchange(stream, command).map_err(|error| match error.downcast_ref::<io::Error>() {
+/// What the node answers.
+fn ask(args: &CtlArgs) -> anyhow::Result<String> {
+    let command = &args.command;
+    let (path, stream) = connect(args.socket.as_deref(), args.config.as_deref())?;
+    let answer = exchange(&stream, command).map_err(|error| match error.downcast_ref::<io::Error>() {
         Some(late) if late.kind() == ErrorKind::WouldBlock => anyhow!("no answer within {PATIENCE:?}"),
         _ => error,
     });
@@ -117,19 +90,6 @@ fn exchange(mut stream: &UnixStream, command: &Command) -> anyhow::Result<Answer
         "refused" => Ok(Answer { is_done: false, text }),
         _ => bail!("it is no node that is there"),
     }
-}
-
-/// What to do about a node that is not there.
-fn no_node(path: &Path, error: io::Error) -> anyhow::Error {
-    let hint = match error.kind() {
-        ErrorKind::PermissionDenied => "ask as the user whose node it is, or as root",
-        ErrorKind::WouldBlock => {
-            return anyhow!("the node at {} does not accept connections", path.display());
-        }
-        _ => "--socket names another place",
-    };
-    let reason = reason::in_one_line(&error.into());
-    anyhow!("no node answers at {}: {reason}; {hint}", path.display())
 }
 
 /// How long the node may take: longer than its disk and all that it does at once.

@@ -8,10 +8,11 @@ use anyhow::{Context, anyhow, bail, ensure};
 use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 
 use super::MAX_REQUEST;
+use super::stream::{self, Watching};
 use crate::command::Command;
 use crate::operator::Operator;
 use crate::reason;
@@ -23,19 +24,19 @@ use crate::reason;
 pub(crate) async fn serve(listener: StdUnixListener, operator: Operator) -> anyhow::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let watchers = Arc::new(Semaphore::new(MAX_WATCHERS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await?;
         match listener.accept().await {
             Ok((stream, _)) => {
-                let operator = operator.clone();
+                let (operator, watchers) = (operator.clone(), Arc::clone(&watchers));
                 tokio::spawn(async move {
-                    if let Err(error) = answer(stream, &operator).await {
+                    if let Err(error) = answer(stream, &operator, place, &watchers).await {
                         tracing::info!(
                             "a request at the control socket is given up: {}",
                             reason::in_one_line(&error)
                         );
                     }
-                    drop(place);
                 });
             }
             Err(error) => {
@@ -46,18 +47,25 @@ pub(crate) async fn serve(listener: StdUnixListener, operator: Operator) -> anyh
     }
 }
 
-async fn answer(mut stream: UnixStream, operator: &Operator) -> anyhow::Result<()> {
-    let asker = stream.peer_cred().context("cannot tell who asks")?.uid();
-    let asked = time::timeout(REQUEST_TIME, request(&mut stream)).await;
-    let carried_out = match asked.unwrap_or_else(|_| bail!("no request within {REQUEST_TIME:?}")) {
-        // The mode of the socket keeps others out; but a mode can be changed.
-        Ok(_) if asker != geteuid().as_raw() && asker != 0 => {
-            Err(anyhow!("user {asker} is neither the owner of this node nor root"))
-        }
-        Ok(command) => operator.carry_out(command).await,
+async fn answer(
+    mut stream: UnixStream,
+    operator: &Operator,
+    place: OwnedSemaphorePermit,
+    watchers: &Arc<Semaphore>,
+) -> anyhow::Result<()> {
+    let answer = match asked(&mut stream).await {
+        Ok(Request::Command(command)) => operator.carry_out(command).await,
+        Ok(Request::Watching(Watching::Watch {})) => match Arc::clone(watchers).try_acquire_owned() {
+            Ok(_watcher) => {
+                // Those who give commands do not wait for those who watch.
+                drop(place);
+                return stream::serve(stream, operator.logs.watch().entries()).await;
+            }
+            Err(_) => Err(anyhow!("{MAX_WATCHERS} watch already, no more can")),
+        },
         Err(error) => Err(error),
     };
-    let (word, text) = match carried_out {
+    let (word, text) = match answer {
         Ok(text) => ("done", text),
         Err(error) => ("refused", reason::in_one_line(&error)),
     };
@@ -73,12 +81,35 @@ async fn answer(mut stream: UnixStream, operator: &Operator) -> anyhow::Result<(
         .context("the answer cannot be given")
 }
 
-async fn request(stream: &mut UnixStream) -> anyhow::Result<Command> {
+/// What can be asked.
+enum Request {
+    Command(Command),
+    Watching(Watching),
+}
+
+/// What is asked, by somebody who may.
+async fn asked(stream: &mut UnixStream) -> anyhow::Result<Request> {
+    let asker = stream.peer_cred().context("cannot tell who asks")?.uid();
+    let asked = time::timeout(REQUEST_TIME, request(stream)).await;
+    let request = asked.unwrap_or_else(|_| bail!("no request within {REQUEST_TIME:?}"))?;
+    // The mode of the socket keeps others out; but a mode can be changed.
+    let may_ask = asker == geteuid().as_raw() || asker == 0;
+    ensure!(may_ask, "user {asker} is neither the owner of this node nor root");
+    Ok(request)
+}
+
+async fn request(stream: &mut UnixStream) -> anyhow::Result<Request> {
     let mut line = Vec::new();
     BufReader::new(stream).take(MAX_REQUEST).read_until(b'\n', &mut line).await?;
     ensure!(line.ends_with(b"\n"), "the request is cut off, or has more than {MAX_REQUEST} bytes");
-    serde_json::from_slice(&line).context("the request is not understood")
+    if let Ok(watching) = serde_json::from_slice(&line) {
+        return Ok(Request::Watching(watching));
+    }
+    serde_json::from_slice(&line).map(Request::Command).context("the request is not understood")
 }
+
+/// Those who watch at a time, beside the requests: a class with their teacher, each with a page and a terminal.
+const MAX_WATCHERS: usize = 64;
 
 /// Requests at a time; others wait in the queue of the socket.
 const MAX_CONNECTIONS: usize = 8;

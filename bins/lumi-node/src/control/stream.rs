@@ -1,0 +1,134 @@
+//! What passes at the node, told to one who watches: both ends.
+
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use message_ladder::{Entries, Kept, News};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::time;
+
+/// The request for a stream.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Watching {
+    /// Of the messages.
+    Watch {},
+}
+
+/// A line of the stream.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Told {
+    /// Whose messages they are.
+    Owner { owner: String },
+    /// One of them, as its line in the message log.
+    Message { number: u64, at: u64, line: String },
+    /// Before the next one, so many have passed that are not told.
+    Missed { missed: u64 },
+}
+
+impl Told {
+    fn message(kept: &Kept) -> Self {
+        let since = kept.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        Self::Message { number: kept.number, at, line: kept.entry.to_string() }
+    }
+}
+
+/// When that was, as it is told.
+pub(crate) fn moment(at: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(at))
+}
+
+/// Tells `entries` through `stream` until whoever is there hangs up.
+///
+/// # Errors
+/// What is told is not read for [`READ_TIME`], or cannot be told any more.
+pub(super) async fn serve(mut stream: UnixStream, mut entries: Entries) -> anyhow::Result<()> {
+    let (mut reader, mut writer) = stream.split();
+    let owner = Told::Owner { owner: entries.owner().to_owned() };
+    let mut text = format!("{HEAD}\n{}\n", serde_json::to_string(&owner)?);
+    loop {
+        time::timeout(READ_TIME, writer.write_all(text.as_bytes()))
+            .await
+            .context("what passes is not read by one who watches")?
+            .context("cannot tell what passes")?;
+        text.clear();
+        let News { missed, entries } = tokio::select! {
+            // Nothing is to come from there but the end.
+            _ = reader.read_u8() => return Ok(()),
+            news = entries.next() => news,
+        };
+        let missed = (missed > 0).then_some(Told::Missed { missed });
+        for told in missed.into_iter().chain(entries.iter().map(Told::message)) {
+            text += &serde_json::to_string(&told)?;
+            text.push('\n');
+        }
+    }
+}
+
+/// The stream of a node, at its other end.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    reader: BufReader<UnixStream>,
+    line: Vec<u8>,
+}
+
+impl Stream {
+    /// Asks the node at `path`, to which `socket` is connected, for it.
+    ///
+    /// # Errors
+    /// It refuses, or is none.
+    pub(crate) async fn open(path: &Path, socket: StdUnixStream) -> anyhow::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let mut socket = UnixStream::from_std(socket)?;
+        let request = serde_json::to_string(&Watching::Watch {})? + "\n";
+        let failed = || format!("the node at {} does not let itself be watched", path.display());
+        socket.write_all(request.as_bytes()).await.with_context(failed)?;
+        let mut stream = Self { reader: BufReader::new(socket), line: Vec::new() };
+        let head =
+            time::timeout(READ_TIME, stream.line()).await.with_context(failed)?.with_context(failed)?;
+        match head.as_deref() {
+            Some(HEAD) => Ok(stream),
+            Some(refused) if refused.starts_with("refused ") => {
+                let reason = stream.line().await?.unwrap_or_default();
+                bail!("{}", crate::escaped::escaped(&reason));
+            }
+            _ => bail!("it is no node that is at {}", path.display()),
+        }
+    }
+
+    /// What it tells next; `None` once it has ended. Cancel safe.
+    ///
+    /// # Errors
+    /// The connection is lost, or what is told is not understood.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Told>> {
+        let Some(line) = self.line().await? else { return Ok(None) };
+        serde_json::from_str(&line).map(Some).context("what the node tells is not understood")
+    }
+
+    async fn line(&mut self) -> anyhow::Result<Option<String>> {
+        // What was read of a line stays there if this is dropped.
+        let room = MAX_LINE.saturating_sub(self.line.len() as u64);
+        (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await?;
+        if self.line.pop() != Some(b'\n') {
+            return Ok(None);
+        }
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        self.line.clear();
+        Ok(Some(line))
+    }
+}
+
+/// What the answer begins with.
+const HEAD: &str = "stream";
+
+/// How long one who watches may take to read what there is; who is stopped by Ctrl-Z for longer has to begin anew.
+const READ_TIME: Duration = Duration::from_secs(30);
+
+/// The most bytes of a line: some times what the longest message needs, escaped twice.
+const MAX_LINE: u64 = 4096;

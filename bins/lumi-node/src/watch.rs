@@ -1,0 +1,94 @@
+//! `lumi-node watch`: who sends which message to whom, as a ladder: of a node that runs, or of a message log.
+
+mod diagram;
+mod screen;
+mod source;
+mod text;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::runtime;
+
+use self::source::Source;
+use crate::signals::EndSignals;
+
+/// Show who sends which message to whom, as a ladder, while the node runs or from a message log
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct WatchArgs {
+    /// The node's control socket [default: that of the settings, $XDG_RUNTIME_DIR/lumi-node.sock or
+    /// /run/lumi-node/ctl.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// The node's settings, of which `control-socket` counts [default: config/lumi-node.toml if it is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
+    config: Option<PathBuf>,
+
+    /// A message log, of a node or an agent, instead of a node that runs; `-` is stdin
+    #[arg(long, value_name = "LOG", conflicts_with_all = ["socket", "config"])]
+    file: Option<PathBuf>,
+
+    /// Only what is about USER: a name, or an address user@domain
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+
+    /// Lines of text, one for each message, instead of the screen
+    #[arg(long)]
+    text: bool,
+
+    /// A sequence diagram for Mermaid; of a node that runs, at the end (Ctrl-C)
+    #[arg(long, conflicts_with = "text")]
+    mermaid: bool,
+}
+
+/// Shows what `args` say, until it ends or the user ends it.
+///
+/// # Errors
+/// No node answers, the log cannot be read or nothing in it is one, and why.
+pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let watched = runtime.block_on(watch(args));
+    // What waits for stdin is not waited for.
+    runtime.shutdown_background();
+    watched
+}
+
+async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
+    let signals = EndSignals::listen().context("cannot listen to signals")?;
+    let source = Source::open(args).await?;
+    let user = args.user.as_deref();
+    if args.mermaid {
+        return diagram::run(source, user, signals).await;
+    }
+    // Keys come from stdin.
+    let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if args.text || !has_terminal {
+        text::run(source, user, signals).await
+    } else {
+        Box::pin(screen::run(source, user, signals)).await
+    }
+}
+
+/// The time of day here: `12:34:56.789`; nothing, if it is not known.
+fn time_of_day(at: Option<SystemTime>, zone: &TimeZone) -> String {
+    let at = at.and_then(|at| Timestamp::try_from(at).ok());
+    at.map(|at| at.to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string()).unwrap_or_default()
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lumi-node watch
+      the messages of the node that runs here, as they pass
+  lumi-node watch --user laura --text
+      those about laura, line by line
+  lumi-node watch --file nodelumi-bb.com.log --mermaid > ladder.mmd
+      a message log as a diagram, to paste into a report
+
+Without a terminal it prints as with --text. Exit status: 0 it has ended or was ended, 1 no node is there or nothing
+could be read, 2 misuse.";

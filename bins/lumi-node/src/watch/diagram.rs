@@ -1,0 +1,61 @@
+//! `lumi-node watch --mermaid`: a sequence diagram of what was seen.
+
+use std::io::{self, ErrorKind, Write};
+use std::pin::pin;
+
+use anyhow::Context;
+use message_ladder::{Ladder, mermaid};
+
+use super::source::{Lines, Seen, Source, say};
+use crate::signals::EndSignals;
+
+/// Prints the diagram of what `source` has about `user`, or of all, when that ends or a signal comes.
+///
+/// # Errors
+/// It cannot be read, or not be printed.
+pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSignals) -> anyhow::Result<()> {
+    let mut signals = pin!(signals.come());
+    let mut ladder = Ladder::new(&source.owner, MAX_ARROWS);
+    let mut lines = Lines::default();
+    let mut count: u64 = 0;
+    if source.is_live {
+        say("the diagram is printed at the end: Ctrl-C ends it");
+    }
+    let ended = loop {
+        let seen = tokio::select! {
+            biased;
+            () = &mut signals => break Ok(()),
+            seen = source.next() => seen,
+        };
+        match seen {
+            Ok(Seen::Message { number, at, entry }) => {
+                lines.read();
+                count += 1;
+                number.into_iter().for_each(|number| ladder.skip_to(number));
+                ladder.push(at, &entry);
+            }
+            Ok(Seen::Missed(count)) => say(&format!("{count} messages passed too fast to be seen")),
+            Ok(Seen::Wrong { line, reason }) => lines.wrong(line, &reason),
+            Ok(Seen::End(reason)) => {
+                if source.is_live {
+                    say(&reason);
+                }
+                break lines.end();
+            }
+            // What was seen is not lost with it.
+            Err(error) => break Err(error),
+        }
+    };
+    if count > MAX_ARROWS as u64 {
+        say(&format!("of {count} messages, the diagram has the last {MAX_ARROWS}"));
+    }
+    let mut stdout = io::stdout();
+    let diagram = mermaid(&ladder, user);
+    match stdout.write_all(diagram.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+        _ => ended,
+    }
+}
+
+/// The most messages of a diagram: far more than Mermaid draws, and some ten megabytes.
+const MAX_ARROWS: usize = 20_000;

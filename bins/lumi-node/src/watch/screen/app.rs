@@ -1,0 +1,187 @@
+//! The state of the screen: keys and messages come in. It draws nothing and waits for nothing.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use jiff::tz::TimeZone;
+use message_ladder::{Arrow, Ladder};
+
+use crate::reason;
+use crate::watch::source::{Lines, Seen};
+
+/// What is to be seen, and how.
+pub(super) struct App {
+    pub(super) ladder: Ladder,
+    pub(super) zone: TimeZone,
+    pub(super) user: Option<String>,
+    /// The user that is being typed.
+    pub(super) typing: Option<String>,
+    /// The number of the arrow that is chosen; `None` is always the last one.
+    pub(super) chosen: Option<u64>,
+    /// No arrow behind this one is shown, while it is paused.
+    pub(super) paused_at: Option<u64>,
+    pub(super) has_details: bool,
+    pub(super) has_help: bool,
+    /// Of the columns, so much is out of sight on the left.
+    pub(super) left: usize,
+    /// How many arrows fit, as they were drawn last.
+    pub(super) height: usize,
+    pub(super) missed: u64,
+    pub(super) wrong: u64,
+    pub(super) ended: Option<String>,
+    lines: Lines,
+    last: u64,
+    is_left: bool,
+}
+
+impl App {
+    /// Nothing has been seen yet of the messages of `owner`.
+    pub(super) fn new(owner: &str, user: Option<&str>) -> Self {
+        Self {
+            ladder: Ladder::new(owner, MAX_ARROWS),
+            zone: TimeZone::system(),
+            user: user.map(str::to_owned),
+            typing: None,
+            chosen: None,
+            paused_at: None,
+            has_details: false,
+            has_help: false,
+            left: 0,
+            height: 1,
+            missed: 0,
+            wrong: 0,
+            ended: None,
+            lines: Lines::default(),
+            last: 0,
+            is_left: false,
+        }
+    }
+
+    /// What came of the source.
+    pub(super) fn seen(&mut self, seen: anyhow::Result<Seen>) {
+        match seen {
+            Ok(Seen::Message { number, at, entry }) => {
+                self.lines.read();
+                number.into_iter().for_each(|number| self.ladder.skip_to(number));
+                self.ladder.push(at, &entry);
+                self.last = self.ladder.arrows().next_back().map_or(0, |arrow| arrow.number);
+            }
+            Ok(Seen::Missed(count)) => self.missed += count,
+            Ok(Seen::Wrong { .. }) => {
+                self.lines.wrong_unseen();
+                self.wrong += 1;
+            }
+            Ok(Seen::End(reason)) => self.ended = Some(reason),
+            Err(error) => self.ended = Some(reason::in_one_line(&error)),
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// The user has left.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left
+    }
+
+    pub(super) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The arrows that are shown, the oldest first.
+    pub(super) fn arrows(&self) -> Vec<&Arrow> {
+        let is_shown = |arrow: &&Arrow| {
+            self.paused_at.is_none_or(|last| arrow.number <= last)
+                && self.user.as_deref().is_none_or(|user| arrow.concerns(user))
+        };
+        self.ladder.arrows().filter(is_shown).collect()
+    }
+
+    /// Which of the arrows is the chosen one: the one itself, or that beside it if it is not shown any more.
+    pub(super) fn chosen_of(&self, arrows: &[&Arrow]) -> Option<usize> {
+        let last = arrows.len().checked_sub(1)?;
+        let Some(chosen) = self.chosen else { return Some(last) };
+        Some(arrows.partition_point(|arrow| arrow.number < chosen).min(last))
+    }
+
+    /// How many have come since it was paused.
+    pub(super) fn waiting(&self) -> u64 {
+        self.paused_at.map_or(0, |at| self.last - at)
+    }
+
+    /// A key was pressed.
+    pub(super) fn key(&mut self, key: KeyEvent) {
+        if key.kind == KeyEventKind::Release {
+            return;
+        }
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            if matches!(key.code, KeyCode::Char('c' | 'd')) {
+                self.is_left = true;
+            }
+            return;
+        }
+        if self.typing.is_some() {
+            return self.type_key(key.code);
+        }
+        let page = i64::try_from(self.height).unwrap_or(1).max(1);
+        match key.code {
+            KeyCode::Char('q') => self.is_left = true,
+            KeyCode::Esc if self.has_help => self.has_help = false,
+            KeyCode::Esc if self.has_details => self.has_details = false,
+            KeyCode::Esc => self.is_left = true,
+            KeyCode::Char('?') => self.has_help = !self.has_help,
+            KeyCode::Enter => self.has_details = !self.has_details,
+            KeyCode::Char('/' | 'u') => self.typing = Some(self.user.clone().unwrap_or_default()),
+            KeyCode::Char('p') => {
+                self.paused_at = if self.paused_at.is_some() { None } else { Some(self.last) };
+            }
+            KeyCode::Up => self.go(-1),
+            KeyCode::Down => self.go(1),
+            KeyCode::PageUp => self.go(-page),
+            KeyCode::PageDown => self.go(page),
+            KeyCode::Home => self.chosen = self.arrows().first().map(|arrow| arrow.number),
+            KeyCode::End => self.chosen = None,
+            KeyCode::Left => self.left = self.left.saturating_sub(STEP),
+            KeyCode::Right => self.left += STEP,
+            _ => {}
+        }
+    }
+
+    /// Text was pasted.
+    pub(super) fn paste(&mut self, text: &str) {
+        text.chars().for_each(|character| self.type_character(character));
+    }
+
+    fn type_key(&mut self, key: KeyCode) {
+        match key {
+            KeyCode::Char(character) => self.type_character(character),
+            KeyCode::Backspace => _ = self.typing.as_mut().and_then(String::pop),
+            KeyCode::Esc => self.typing = None,
+            KeyCode::Enter => self.user = self.typing.take().filter(|user| !user.is_empty()),
+            _ => {}
+        }
+    }
+
+    fn type_character(&mut self, character: char) {
+        if let Some(typing) = &mut self.typing
+            && typing.len() + character.len_utf8() <= plumi_proto::MAX_ADDRESS
+            && message_log::is_visible(character)
+        {
+            typing.push(character);
+        }
+    }
+
+    /// Another one is chosen, so many behind the one that is; beyond the last one, it is always the last.
+    fn go(&mut self, by: i64) {
+        let arrows = self.arrows();
+        let Some(at) = self.chosen_of(&arrows) else { return };
+        let to = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(by).max(0);
+        let to = usize::try_from(to).unwrap_or(0);
+        self.chosen = arrows.get(to).filter(|_| to + 1 < arrows.len()).map(|arrow| arrow.number);
+    }
+}
+
+/// How many arrows are kept: hours of a class, and some ten megabytes.
+const MAX_ARROWS: usize = 20_000;
+
+/// How far the columns move at a key: about one of them.
+const STEP: usize = 12;

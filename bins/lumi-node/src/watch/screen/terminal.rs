@@ -1,0 +1,169 @@
+//! The terminal: taken over at the start, given back at the end, however that comes.
+//!
+//! What is drawn goes through memory to a stdout that is never waited for: a terminal that takes nothing must keep nobody
+//! from ending the program.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::{cursor, queue};
+use ratatui::{Frame, Terminal};
+use rustix::fs::OFlags;
+use tokio::io::{AsyncWriteExt, Stdout};
+
+use super::backend::Unasking;
+
+/// The whole terminal.
+pub(super) struct Screen {
+    terminal: Terminal<Unasking<Drawn>>,
+    drawn: Drawn,
+    stdout: Stdout,
+    /// What is being written, and how much of it has been.
+    writing: Vec<u8>,
+    written: usize,
+    is_flushed: bool,
+}
+
+/// What was drawn and is yet to be written.
+#[derive(Clone, Debug, Default)]
+struct Drawn(Arc<Mutex<Vec<u8>>>);
+
+impl Screen {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(super) fn enter() -> io::Result<Self> {
+        let drawn = Drawn::default();
+        let terminal = Terminal::new(Unasking::new(drawn.clone()))?;
+        let stdout = tokio::io::stdout();
+        let mut screen = Self { terminal, drawn, stdout, writing: Vec::new(), written: 0, is_flushed: true };
+        RESTORE_ON_PANIC.call_once(|| {
+            let hook = panic::take_hook();
+            panic::set_hook(Box::new(move |panic| {
+                restore();
+                hook(panic);
+            }));
+        });
+        screen.take_over()?;
+        Ok(screen)
+    }
+
+    /// Draws, if all that was drawn before has been written. `false`: it has not.
+    ///
+    /// # Errors
+    /// The size of the terminal cannot be had.
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<bool> {
+        if self.has_to_write() {
+            return Ok(false);
+        }
+        self.terminal.draw(draw)?;
+        Ok(true)
+    }
+
+    /// The next draw draws everything.
+    ///
+    /// # Errors
+    /// The size of the terminal cannot be had.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
+    pub(super) fn has_to_write(&self) -> bool {
+        !self.is_flushed || !self.drawn.lock().is_empty()
+    }
+
+    /// Writes what was drawn. Cancel safe.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(super) async fn write(&mut self) -> io::Result<()> {
+        loop {
+            if self.written == self.writing.len() {
+                self.writing = mem::take(&mut *self.drawn.lock());
+                self.written = 0;
+                if self.writing.is_empty() {
+                    break;
+                }
+            }
+            self.is_flushed = false;
+            self.written += self.stdout.write(&self.writing[self.written..]).await?;
+        }
+        self.stdout.flush().await?;
+        self.is_flushed = true;
+        Ok(())
+    }
+
+    /// Gives the terminal back.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub(super) async fn leave(&mut self) -> io::Result<()> {
+        queue_leave(&mut self.drawn)?;
+        self.write().await?;
+        disable_raw_mode()?;
+        IS_TAKEN.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn take_over(&mut self) -> io::Result<()> {
+        // Whoever had it may have left it as it was set up for them.
+        _ = disable_raw_mode();
+        enable_raw_mode()?;
+        IS_TAKEN.store(true, Ordering::Relaxed);
+        queue!(self.drawn, EnterAlternateScreen, EnableBracketedPaste)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back at once, if it is taken: for a panic, and for an end that cannot wait.
+pub(super) fn restore() {
+    if !IS_TAKEN.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    // If the terminal is gone, there is nothing to give back.
+    _ = disable_raw_mode();
+    // Not by stdout, which somebody may be holding; nor waiting for a terminal that takes nothing.
+    let at_once = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open(2) fit in an int");
+    if let Ok(mut terminal) = File::options().write(true).custom_flags(at_once).open("/dev/tty") {
+        _ = queue_leave(&mut terminal);
+    }
+}
+
+/// In the opposite order.
+fn queue_leave(output: &mut impl Write) -> io::Result<()> {
+    queue!(output, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show)
+}
+
+impl Drawn {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Drawn {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+static RESTORE_ON_PANIC: Once = Once::new();
+
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,204 @@
+//! Draws an [`App`]. It decides where things are and how they look, and nothing else.
+
+use message_ladder::{Arrow, Look, PartyId, Picture};
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
+
+use super::app::App;
+use crate::watch::time_of_day;
+
+/// Styles by what they are for: of the terminal's sixteen colours those that can be read on dark and on light. Nothing is
+/// told by colour alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Theme {
+    is_coloured: bool,
+}
+
+impl Theme {
+    pub(super) fn new(no_color: bool) -> Self {
+        Self { is_coloured: !no_color }
+    }
+
+    fn style(self, look: Look) -> Style {
+        let style = match look {
+            Look::Plain | Look::Sent | Look::Received => Style::new(),
+            Look::Faint => Style::new().add_modifier(Modifier::DIM),
+            Look::Name | Look::Malformed | Look::Note => Style::new().add_modifier(Modifier::BOLD),
+        };
+        let colour = match look {
+            Look::Sent => Color::Green,
+            Look::Received => Color::Cyan,
+            Look::Malformed => Color::Red,
+            Look::Note => Color::Yellow,
+            Look::Plain | Look::Faint | Look::Name => return style,
+        };
+        if self.is_coloured { style.fg(colour) } else { style }
+    }
+}
+
+/// Draws all of it.
+pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
+    let details = if app.has_details { (frame.area().height / 2).min(DETAILS) } else { 0 };
+    // Where there is not room for all, the arrows and the bar come first.
+    let header = if frame.area().height >= 6 { 2 } else { 0 };
+    let [top, middle, lower, bar] = Layout::vertical([
+        Constraint::Length(header),
+        Constraint::Min(1),
+        Constraint::Length(details),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    let width = usize::from(frame.area().width);
+    let picture = Picture::new(&app.ladder, app.user.as_deref(), width).scrolled(app.left);
+    app.left = picture.left();
+    app.height = middle.height.into();
+    for (line, y) in picture.header().iter().zip(top.y..top.bottom()) {
+        frame.render_widget(line_of(line, *theme), Rect::new(top.x, y, top.width, 1));
+    }
+    let arrows = app.arrows();
+    let chosen = app.chosen_of(&arrows);
+    draw_arrows(frame, middle, app, &arrows, &picture, *theme);
+    if let Some(arrow) = chosen.map(|chosen| arrows[chosen])
+        && details > 0
+    {
+        draw_details(frame, lower, app, arrow);
+    }
+    draw_bar(frame, bar, app, (chosen, arrows.len()), &picture);
+    if app.has_help {
+        draw_help(frame);
+    }
+}
+
+fn draw_arrows(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    app: &App,
+    arrows: &[&Arrow],
+    picture: &Picture,
+    theme: Theme,
+) {
+    let Some(chosen) = app.chosen_of(arrows) else {
+        let text = match (&app.user, app.ended.is_some()) {
+            (Some(_), _) => "nothing about this user has passed yet",
+            (None, false) => "nothing has passed yet",
+            (None, true) => "nothing has passed",
+        };
+        return frame.render_widget(Line::raw(text), area);
+    };
+    let height = usize::from(area.height);
+    // The chosen one is in the middle, as far as there are others on both sides of it.
+    let last_top = arrows.len().saturating_sub(height);
+    let top = if app.chosen.is_none() { last_top } else { chosen.saturating_sub(height / 2).min(last_top) };
+    for ((at, arrow), y) in arrows.iter().enumerate().skip(top).zip(area.y..area.bottom()) {
+        let line = picture.line(arrow, &time_of_day(arrow.at, &app.zone));
+        let is_chosen = at == chosen && (app.chosen.is_some() || app.has_details);
+        let style = if is_chosen { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
+        let row = Rect::new(area.x, y, area.width, 1);
+        frame.render_widget(line_of(&line, theme).style(style), row);
+    }
+}
+
+/// All about one message.
+fn draw_details(frame: &mut Frame<'_>, area: Rect, app: &App, arrow: &Arrow) {
+    let party = |id: PartyId| {
+        let Some(party) = app.ladder.party(id) else { return "?".to_owned() };
+        let other = arrow.remote.to_string();
+        match party.address {
+            _ if id == PartyId::THIS => format!("{} (this one)", party.name),
+            Some(_) if party.name == other => other,
+            _ => format!("{} at {other}", party.name),
+        }
+    };
+    let time = time_of_day(arrow.at, &app.zone);
+    let mut lines = vec![
+        Line::raw(arrow.words.clone()).style(Modifier::BOLD),
+        Line::raw(format!("from     {}", party(arrow.from))),
+        Line::raw(format!("to       {}", party(arrow.to))),
+        Line::raw(format!("message  {}", arrow.message)),
+        Line::raw(format!("length   {} bytes", arrow.length)),
+    ];
+    if let Some(note) = &arrow.note {
+        lines.insert(1, Line::raw(format!("note     {note}")));
+    }
+    let title = format!(" message {} · {} · {time} ", arrow.number, arrow.kind);
+    let block = Block::bordered().title(title.replace("·  ", ""));
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
+}
+
+fn draw_bar(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    app: &App,
+    (chosen, count): (Option<usize>, usize),
+    picture: &Picture,
+) {
+    let style = Style::new().add_modifier(Modifier::REVERSED);
+    if let Some(typing) = &app.typing {
+        let text = format!(" only about user: {typing}▏ Enter takes it, empty is all, Esc leaves it");
+        return frame.render_widget(Line::raw(text).style(style), area);
+    }
+    let mut parts = Vec::new();
+    if let Some(ended) = &app.ended {
+        parts.push(ended.clone());
+    }
+    if app.paused_at.is_some() {
+        parts.push(format!("paused, {} more", app.waiting()));
+    }
+    parts.push(match (chosen, app.chosen) {
+        (Some(chosen), Some(_)) => format!("{} of {count}", chosen + 1),
+        _ => format!("{count} messages"),
+    });
+    if let Some(user) = &app.user {
+        parts.push(format!("about {}", crate::escaped::escaped(user)));
+    }
+    if app.missed > 0 {
+        parts.push(format!("{} missed", app.missed));
+    }
+    if app.wrong > 0 {
+        parts.push(format!("{} lines are none of a log", app.wrong));
+    }
+    match (picture.left() > 0, picture.has_more()) {
+        (true, true) => parts.push("◀ more columns ▶".into()),
+        (true, false) => parts.push("◀ more columns".into()),
+        (false, true) => parts.push("more columns ▶".into()),
+        (false, false) => {}
+    }
+    parts.push("? help  q quit".into());
+    frame.render_widget(Line::raw(format!(" {}", parts.join(" · "))).style(style), area);
+}
+
+fn draw_help(frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let height = u16::try_from(KEYS.len() + 2).unwrap_or(u16::MAX).min(area.height);
+    let width = HELP_WIDTH.min(area.width);
+    let place = Rect::new((area.width - width) / 2, (area.height - height) / 2, width, height);
+    let lines = KEYS.map(|(keys, what)| Line::raw(format!("{keys:<16} {what}")));
+    frame.render_widget(Clear, place);
+    let block = Block::bordered().title(" keys ");
+    frame.render_widget(Paragraph::new(lines.to_vec()).block(block), place);
+}
+
+fn line_of(line: &message_ladder::Line, theme: Theme) -> Line<'static> {
+    line.spans.iter().map(|span| Span::styled(span.text.clone(), theme.style(span.look))).collect()
+}
+
+/// What keys do; `app.rs` does it.
+const KEYS: [(&str, &str); 9] = [
+    ("↑ ↓ PgUp PgDn", "choose a message"),
+    ("Home, End", "the first one; the last one, and those to come"),
+    ("← →", "other columns"),
+    ("Enter", "all about the chosen message, or no more"),
+    ("/ or u", "only what is about a user"),
+    ("p", "pause, go on"),
+    ("?", "these lines"),
+    ("q, Ctrl-C", "leave"),
+    ("Esc", "close what lies above, or leave"),
+];
+
+const HELP_WIDTH: u16 = 66;
+
+/// The most lines of all about one message.
+const DETAILS: u16 = 10;

@@ -1,0 +1,223 @@
+//! Where the messages come from: a node that runs, or a message log.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use message_log::Entry;
+use tokio::fs::File;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
+
+use super::WatchArgs;
+use crate::control;
+use crate::control::stream::{Stream, Told, moment};
+use crate::escaped::escaped;
+
+/// Messages, one after the other.
+pub(super) struct Source {
+    /// Whose messages they are: the domain of a node, the address of an agent, or else something to call it.
+    pub(super) owner: String,
+    /// More may come at any time: it is no file that is read to its end.
+    pub(super) is_live: bool,
+    from: From,
+}
+
+enum From {
+    Node(Stream),
+    Log(Log),
+}
+
+struct Log {
+    /// Fit to be shown.
+    name: String,
+    reader: Box<dyn AsyncBufRead + Unpin>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+/// What comes.
+#[derive(Debug)]
+pub(super) enum Seen {
+    Message {
+        /// As the node counts them.
+        number: Option<u64>,
+        at: Option<SystemTime>,
+        entry: Entry,
+    },
+    /// Before the next message, so many have passed that are not to be seen.
+    Missed(u64),
+    /// A line of a file that is none of a log, and why.
+    Wrong { line: u64, reason: String },
+    /// That was all, and why.
+    End(String),
+}
+
+impl Source {
+    /// What `args` name.
+    ///
+    /// # Errors
+    /// It cannot be reached or opened.
+    pub(super) async fn open(args: &WatchArgs) -> anyhow::Result<Self> {
+        if let Some(path) = &args.file {
+            return Self::of_log(path).await;
+        }
+        let (path, socket) = control::connect(args.socket.as_deref(), args.config.as_deref())?;
+        let mut stream = Stream::open(&path, socket).await?;
+        match stream.next().await? {
+            Some(Told::Owner { owner }) => Ok(Self { owner, is_live: true, from: From::Node(stream) }),
+            _ => bail!("the node at {} does not say who it is", path.display()),
+        }
+    }
+
+    async fn of_log(path: &Path) -> anyhow::Result<Self> {
+        let is_stdin = path == Path::new("-");
+        let name = if is_stdin { "stdin".into() } else { escaped(&path.to_string_lossy()) };
+        let reader: Box<dyn AsyncBufRead + Unpin> = if is_stdin {
+            Box::new(BufReader::new(tokio::io::stdin()))
+        } else {
+            let file = File::open(path).await.with_context(|| format!("cannot read the log {name}"))?;
+            Box::new(BufReader::new(file))
+        };
+        let owner = path.file_name().and_then(|file| owner(file.to_str()?)).unwrap_or_else(|| name.clone());
+        let log = Log { name, reader, line: Vec::new(), number: 0 };
+        Ok(Self { owner, is_live: is_stdin, from: From::Log(log) })
+    }
+
+    /// What comes next. Cancel safe.
+    ///
+    /// # Errors
+    /// The connection is lost, or the file cannot be read on.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Seen> {
+        let owner = &self.owner;
+        match &mut self.from {
+            From::Log(log) => log.next(owner).await,
+            From::Node(stream) => match stream.next().await? {
+                Some(Told::Message { number, at, line }) => {
+                    let entry =
+                        Entry::parse(owner, &line).context("what the node tells is not understood")?;
+                    Ok(Seen::Message { number: Some(number), at: moment(at), entry })
+                }
+                Some(Told::Missed { missed }) => Ok(Seen::Missed(missed)),
+                Some(Told::Owner { .. }) => bail!("what the node tells is not understood"),
+                None => Ok(Seen::End("the node has ended, or has given this watcher up".into())),
+            },
+        }
+    }
+}
+
+impl Log {
+    async fn next(&mut self, owner: &str) -> anyhow::Result<Seen> {
+        let failed = || format!("cannot read the log {} on", self.name);
+        // What was read of a line stays there if this is dropped.
+        let room = MAX_LINE.saturating_sub(self.line.len() as u64);
+        (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await.with_context(failed)?;
+        if self.line.is_empty() {
+            return Ok(Seen::End(format!("the end of {}", self.name)));
+        }
+        self.number += 1;
+        let line = std::mem::take(&mut self.line);
+        let is_too_long = line.len() as u64 == MAX_LINE && !line.ends_with(b"\n");
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let read = match str::from_utf8(line) {
+            _ if is_too_long => Err(format!("it has more than {MAX_LINE} bytes")),
+            Ok(line) => Entry::parse(owner, line).map_err(|error| error.to_string()),
+            Err(_) => Err("it is not UTF-8".into()),
+        };
+        Ok(match read {
+            Ok(entry) => Seen::Message { number: None, at: None, entry },
+            Err(reason) => Seen::Wrong { line: self.number, reason },
+        })
+    }
+}
+
+/// How many lines of a file were read, and told on stderr: of the first that are none of a log each one, of the others
+/// how many there are.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    read: u64,
+    wrong: u64,
+    untold: u64,
+}
+
+impl Lines {
+    pub(super) fn read(&mut self) {
+        self.read += 1;
+    }
+
+    pub(super) fn wrong(&mut self, line: u64, reason: &str) {
+        self.wrong += 1;
+        if self.wrong <= MAX_TOLD {
+            say(&format!("line {line} is none of a message log: {reason}"));
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// As [`Lines::wrong`], where it is told elsewhere.
+    pub(super) fn wrong_unseen(&mut self) {
+        self.wrong += 1;
+        self.untold += 1;
+    }
+
+    /// That was all.
+    ///
+    /// # Errors
+    /// There were lines, and none of them was one of a log.
+    pub(super) fn end(&self) -> anyhow::Result<()> {
+        let Self { read, wrong, untold } = *self;
+        if untold > 0 {
+            say(&format!("{wrong} lines in all are none of a message log"));
+        }
+        if wrong > 0 && read == 0 {
+            bail!("nothing of it is a message log");
+        }
+        Ok(())
+    }
+}
+
+/// Tells those who look at what is beside the output.
+pub(super) fn say(text: &str) {
+    // Without stderr there is nobody to tell.
+    _ = writeln!(io::stderr(), "lumi-node: {text}");
+}
+
+/// Whose log it is that has this name.
+fn owner(name: &str) -> Option<String> {
+    let escaped = ["nodelumi-", "mi-agent-"].iter().find_map(|program| name.strip_prefix(program))?;
+    let escaped = &escaped[..escaped.rfind(".log")?];
+    let mut owner = Vec::new();
+    let mut rest = escaped.as_bytes();
+    while let Some((&first, others)) = rest.split_first() {
+        let digits = others.first_chunk::<2>().filter(|_| first == b'%');
+        let byte = digits.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+        owner.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &others[2..] } else { others };
+    }
+    String::from_utf8(owner).ok()
+}
+
+/// The most lines that are told one by one: whoever gave another file sees it by then.
+const MAX_TOLD: u64 = 20;
+
+/// The most bytes of a line that are read together: some times as many as the longest line of a log has.
+const MAX_LINE: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_known_by_its_name() {
+        for owned in ["bb.com", "PC-c", "a/b%c", "laura@bb.com"] {
+            assert_eq!(owner(&message_log::node_log_name(owned)).as_deref(), Some(owned));
+            assert_eq!(owner(&message_log::agent_log_name(owned)).as_deref(), Some(owned));
+        }
+        // One that was put aside.
+        assert_eq!(owner("nodelumi-bb.com.log.1").as_deref(), Some("bb.com"));
+        for other in ["bb.com.log", "nodelumi-bb.com", "-"] {
+            assert_eq!(owner(other), None);
+        }
+    }
+}
