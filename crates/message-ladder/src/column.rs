@@ -58,8 +58,17 @@ struct Column {
 impl Columns {
     /// Those of a ladder without arrows.
     pub(crate) fn new(owner: String) -> Self {
-        let this = Party { id: PartyId::THIS, role: Role::This, name: owner, address: None };
+        let name = if owner.is_empty() { UNKNOWN.to_owned() } else { owner };
+        let this = Party { id: PartyId::THIS, role: Role::This, name, address: None };
         Self { columns: vec![Column::new(this)], next: 1 }
+    }
+
+    /// The one whose log it is has another name.
+    pub(crate) fn name_this(&mut self, name: String, changes: &mut Vec<Change>) {
+        if let Some(this) = self.columns.first_mut() {
+            this.party.name = name;
+            changes.push(Change::Party(this.party.clone()));
+        }
     }
 
     /// The party at `remote`, of which an arrow is to come that tells `hint`.
@@ -195,3 +204,6 @@ pub(crate) const MAX_STRANGERS: usize = 8;
 const MAX_NAMES: usize = 3;
 
 const OTHERS: &str = "others";
+
+/// Whose log it is, as long as nothing tells.
+const UNKNOWN: &str = "?";

@@ -34,7 +34,8 @@ struct Owner {
 
 impl Ladder {
     /// The ladder of the node of the domain `owner`, or of the agent of the address `owner`, which keeps the last
-    /// `capacity` arrows, one at least. Of another `owner`, sockets on the port of nodes are nodes.
+    /// `capacity` arrows, one at least. Whose log it is that has another `owner`, or none, the first registration in it
+    /// tells; until then, sockets on the port of nodes are nodes.
     pub fn new(owner: &str, capacity: usize) -> Self {
         let agent = owner.parse::<MiAddress>();
         let is_agent = agent.is_ok();
@@ -64,6 +65,11 @@ impl Ladder {
         } else {
             Err(format!("not a PLUMI message: {} bytes, {MAX_MESSAGE} are the most", entry.length()))
         };
+        if let Ok(Message::Register(who) | Message::Deregister(who)) = &decoded
+            && self.owner.domain.is_none()
+        {
+            self.learn_owner(sent, *who, &mut changes);
+        }
         let hint = decoded.as_ref().map_or(Hint::default(), |message| self.owner.hint(sent, message));
         let other = self.columns.of(remote, hint, &mut changes);
         let (from, to) = if sent { (PartyId::THIS, other) } else { (other, PartyId::THIS) };
@@ -94,6 +100,14 @@ impl Ladder {
         changes.push(Change::Arrow(arrow.clone()));
         self.arrows.push_back(arrow);
         changes
+    }
+
+    /// Who asks to be registered there, or asks for it, tells whose log it is.
+    fn learn_owner(&mut self, sent: bool, who: Registrant, changes: &mut Vec<Change>) {
+        let Registrant::Address(address) = who else { return };
+        let domain = address.domain();
+        self.owner = Owner { domain: Some(domain), is_agent: sent };
+        self.columns.name_this(shown(if sent { address.as_str() } else { domain.as_str() }), changes);
     }
 
     /// The next entry has this number; those between were not seen.

@@ -16,7 +16,7 @@ use crate::escaped::escaped;
 
 /// Messages, one after the other.
 pub(super) struct Source {
-    /// Whose messages they are: the domain of a node, the address of an agent, or else something to call it.
+    /// Whose messages they are: the domain of a node, the address of an agent; empty if it is not known.
     pub(super) owner: String,
     /// More may come at any time: it is no file that is read to its end.
     pub(super) is_live: bool,
@@ -79,7 +79,7 @@ impl Source {
             let file = File::open(path).await.with_context(|| format!("cannot read the log {name}"))?;
             Box::new(BufReader::new(file))
         };
-        let owner = path.file_name().and_then(|file| owner(file.to_str()?)).unwrap_or_else(|| name.clone());
+        let owner = path.file_name().and_then(|file| owner(file.to_str()?)).unwrap_or_default();
         let log = Log { name, reader, line: Vec::new(), number: 0 };
         Ok(Self { owner, is_live: is_stdin, from: From::Log(log) })
     }

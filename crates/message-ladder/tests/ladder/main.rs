@@ -1,9 +1,16 @@
 //! What a ladder makes of messages.
 
+mod bounds;
 mod captured;
+mod hostile;
+mod notes;
+mod parties;
+mod watch;
 
-use message_ladder::{Change, Ladder, Picture};
-use message_log::Entry;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use message_ladder::{Arrow, Change, Ladder, Picture};
+use message_log::{Direction, Entry};
 
 /// The ladder of the node or the agent `owner` that wrote these lines.
 fn ladder_of(owner: &str, lines: &str) -> Ladder {
@@ -18,8 +25,31 @@ fn ladder_of(owner: &str, lines: &str) -> Ladder {
 /// All of it as text, `width` columns wide.
 fn drawn(ladder: &Ladder, user: Option<&str>, width: usize) -> String {
     let picture = Picture::new(ladder, user, width);
-    let header = picture.header().into_iter();
     let arrows = ladder.arrows().filter(|arrow| user.is_none_or(|user| arrow.concerns(user)));
-    let lines = header.chain(arrows.map(|arrow| picture.line(arrow, "")));
+    let lines = picture.header().into_iter().chain(arrows.map(|arrow| picture.line(arrow, "")));
     lines.map(|line| line.text() + "\n").collect()
+}
+
+fn received(port: u16, message: &[u8]) -> Entry {
+    Entry::new("bb.com", Direction::Received, at(port), message)
+}
+
+fn sent(port: u16, message: &[u8]) -> Entry {
+    Entry::new("bb.com", Direction::Sent, at(port), message)
+}
+
+fn at(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port)
+}
+
+/// What comes of it.
+fn pushed(ladder: &mut Ladder, entry: &Entry) -> Arrow {
+    match ladder.push(None, entry).pop() {
+        Some(Change::Arrow(arrow)) => arrow,
+        other => panic!("no arrow, but {other:?}"),
+    }
+}
+
+fn names(ladder: &Ladder) -> Vec<&str> {
+    ladder.parties().map(|party| party.name.as_str()).collect()
 }

@@ -1,0 +1,96 @@
+//! That strangers make nothing grow, and hide nobody.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use message_ladder::{Change, Ladder, Role};
+use message_log::{Direction, Entry};
+
+use crate::{names, pushed, received, sent};
+
+fn from(stranger: u32, message: &[u8]) -> Entry {
+    let [_, a, b, c] = stranger.to_be_bytes();
+    Entry::new("bb.com", Direction::Received, SocketAddrV4::new(Ipv4Addr::new(11, a, b, c), 9), message)
+}
+
+#[test]
+fn strangers_with_thousands_of_sockets_share_a_column() {
+    let mut ladder = Ladder::new("bb.com", 200);
+    let kinds: [&[u8]; 4] = [b"rubbish", b"PRnobody@bb.com", b"PLx@cc.com:y@dd.com", b"RL3x@bb.com:y@dd.com"];
+    for stranger in 0..5000 {
+        pushed(&mut ladder, &from(stranger, kinds[stranger as usize % 4]));
+    }
+    assert_eq!(ladder.arrows().len(), 200);
+    // Eight of them, all the others, and this node.
+    assert_eq!(ladder.parties().count(), 10, "{:?}", names(&ladder));
+    // One whom the node knows has a column all the same.
+    pushed(&mut ladder, &received(1, b"PRlaura@bb.com"));
+    pushed(&mut ladder, &sent(1, b"RR0"));
+    let asks = pushed(&mut ladder, &received(1, b"PLlaura@bb.com:joya@cc.com"));
+    assert_eq!(ladder.party(asks.from).unwrap().name, "laura@bb.com");
+    // When they are gone, so is what they had.
+    for _ in 0..200 {
+        pushed(&mut ladder, &received(1, b"PLlaura@bb.com:joya@cc.com"));
+    }
+    assert!(ladder.parties().all(|party| party.role != Role::Others));
+}
+
+#[test]
+fn the_columns_of_those_who_are_known_are_bounded_too() {
+    let mut ladder = Ladder::new("bb.com", 1000);
+    for port in 1..300 {
+        pushed(&mut ladder, &received(port, format!("PRu{port}@bb.com").as_bytes()));
+        pushed(&mut ladder, &sent(port, b"RR0"));
+        let count = ladder.parties().count();
+        assert!(count <= 65, "{count}");
+    }
+    for round in 0..3 {
+        let asks = pushed(&mut ladder, &received(250, b"PRu250@bb.com"));
+        assert_eq!(ladder.party(asks.from).unwrap().role, Role::Others, "{round}: the others are still seen");
+        for _ in 0..10 {
+            pushed(&mut ladder, &received(250, b"PRu250@bb.com"));
+        }
+    }
+}
+
+#[test]
+fn changes_tell_all_that_becomes_of_the_columns() {
+    let mut ladder = Ladder::new("bb.com", 20);
+    let mut parties = std::collections::BTreeMap::new();
+    let this = ladder.parties().next().unwrap().clone();
+    parties.insert(this.id, this);
+    for step in 0..3000_u32 {
+        let entry = match step % 7 {
+            0 | 1 => from(step / 90, b"rubbish"),
+            2 => from(step, b"PRlaura@bb.com"),
+            3 => sent(u16::try_from(step % 97).unwrap(), b"RR0"),
+            4 => received(u16::try_from(step % 97).unwrap(), b"PRlaura@bb.com"),
+            5 => sent(3344, format!("PLlaura@bb.com:joya@d{}.com", step % 11).as_bytes()),
+            _ => received(1, b"PLlaura@bb.com:pere@bb.com"),
+        };
+        for change in ladder.push(None, &entry) {
+            match change {
+                Change::Party(party) => _ = parties.insert(party.id, party),
+                Change::Gone(id) => assert!(parties.remove(&id).is_some()),
+                Change::Arrow(arrow) => {
+                    assert!(parties.contains_key(&arrow.from) && parties.contains_key(&arrow.to));
+                }
+                Change::Missed(_) => panic!("nothing was missed"),
+            }
+        }
+        let mut known: Vec<_> = ladder.parties().cloned().collect();
+        known.sort_by_key(|party| party.id);
+        assert_eq!(known, parties.values().cloned().collect::<Vec<_>>(), "{step}");
+        for arrow in ladder.arrows() {
+            assert!(parties.contains_key(&arrow.from) && parties.contains_key(&arrow.to), "{step}");
+        }
+    }
+}
+
+#[test]
+fn one_socket_has_only_so_many_names() {
+    let mut ladder = Ladder::new("bb.com", 100);
+    for number in 0..50 {
+        pushed(&mut ladder, &received(1, format!("PRu{number}@bb.com").as_bytes()));
+    }
+    assert_eq!(names(&ladder), ["u0@bb.com, u1@bb.com, u2@bb.com, …", "bb.com"]);
+}
