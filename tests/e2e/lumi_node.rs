@@ -12,6 +12,7 @@ mod reload;
 mod service;
 mod settings;
 mod start;
+mod watch;
 mod web;
 
 use std::net::{SocketAddrV4, UdpSocket};

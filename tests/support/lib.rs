@@ -1,6 +1,7 @@
 //! What the tests of this workspace share: nodes, agents, a DNS server, a wire in memory, emulators of the
 //! programs that are deployed, and simulated worlds of all of them.
 
+pub mod captured;
 pub mod dns_server;
 pub mod emulators;
 pub mod fault_proxy;

@@ -61,7 +61,7 @@ async fn answer(
                 drop(place);
                 return stream::serve(stream, operator.logs.watch().entries()).await;
             }
-            Err(_) => Err(anyhow!("{MAX_WATCHERS} watch already, no more can")),
+            Err(_) => Err(anyhow!("{MAX_WATCHERS} watch already, no more can be served")),
         },
         Err(error) => Err(error),
     };

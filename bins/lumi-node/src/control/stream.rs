@@ -11,6 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time;
 
+use crate::escaped::escaped;
+
 /// The request for a stream.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -95,8 +97,13 @@ impl Stream {
         match head.as_deref() {
             Some(HEAD) => Ok(stream),
             Some(refused) if refused.starts_with("refused ") => {
-                let reason = stream.line().await?.unwrap_or_default();
-                bail!("{}", crate::escaped::escaped(&reason));
+                let mut reason = Vec::new();
+                let mut rest = stream.reader.take(MAX_LINE);
+                time::timeout(READ_TIME, rest.read_to_end(&mut reason))
+                    .await
+                    .with_context(failed)?
+                    .with_context(failed)?;
+                bail!("{}", escaped(&String::from_utf8_lossy(&reason)));
             }
             _ => bail!("it is no node that is at {}", path.display()),
         }

@@ -10,6 +10,7 @@
 
 mod camera;
 mod full_screen;
+mod ladder;
 mod line_mode;
 
 use std::io::{self, Write};
@@ -44,11 +45,12 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 6] = [
+const SCENES: [Scene; 7] = [
     Scene { name: "first", size: (24, 80), theme: Theme::DARK, play: full_screen::first },
     Scene { name: "help", size: (40, 84), theme: Theme::DARK, play: full_screen::help },
     Scene { name: "chat", size: (24, 80), theme: Theme::DARK, play: full_screen::chat },
     Scene { name: "protocol", size: (24, 100), theme: Theme::DARK, play: full_screen::protocol },
     Scene { name: "tabs", size: (24, 80), theme: Theme::LIGHT, play: full_screen::tabs },
     Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
+    Scene { name: "ladder", size: (20, 136), theme: Theme::DARK, play: ladder::captured },
 ];

@@ -1,1 +1,195 @@
+use std::env;
+use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use integration_tests::captured::LOG_OF_PC_C;
+use jiff::tz::TimeZone;
+use message_log::{Direction, Entry};
+use ratatui::backend::TestBackend;
+
+use super::*;
+
+/// One who looks at a ladder.
+struct Viewer {
+    app: App,
+    terminal: ratatui::Terminal<TestBackend>,
+}
+
+impl Viewer {
+    fn new(width: u16, height: u16) -> Self {
+        let mut app = App::new("PC-c", None);
+        app.zone = TimeZone::UTC;
+        Self { app, terminal: ratatui::Terminal::new(TestBackend::new(width, height)).unwrap() }
+    }
+
+    /// Of the captured exchange.
+    fn of_captured(width: u16, height: u16) -> Self {
+        let mut viewer = Self::new(width, height);
+        for line in LOG_OF_PC_C.lines() {
+            viewer.sees(Entry::parse("PC-c", line).unwrap());
+        }
+        viewer
+    }
+
+    fn sees(&mut self, entry: Entry) {
+        let at = Some(UNIX_EPOCH + Duration::from_millis(1_795_624_920_123));
+        self.app.seen(Ok(Seen::Message { number: None, at, entry }));
+    }
+
+    fn press(&mut self, code: KeyCode) {
+        // Keys depend on what was drawn.
+        self.rows();
+        self.app.key(KeyEvent::new(code, KeyModifiers::NONE));
+    }
+
+    fn types(&mut self, text: &str) {
+        text.chars().for_each(|character| self.press(KeyCode::Char(character)));
+    }
+
+    fn rows(&mut self) -> Vec<String> {
+        let app = &mut self.app;
+        self.terminal.draw(|frame| view::draw(frame, app, &Theme::new(false))).unwrap();
+        let buffer = self.terminal.backend().buffer();
+        let width = usize::from(buffer.area.width);
+        let row = |cells: &[ratatui::buffer::Cell]| {
+            cells.iter().map(ratatui::buffer::Cell::symbol).collect::<String>()
+        };
+        buffer.content.chunks(width).map(|cells| row(cells).trim_end().to_owned()).collect()
+    }
+
+    fn bar(&mut self) -> String {
+        self.rows().pop().unwrap()
+    }
+}
+
+#[test]
+fn a_message_is_chosen_by_keys_and_kept_while_others_come() {
+    let mut viewer = Viewer::of_captured(150, 7);
+    let expected = " 8 messages · ? help  q quit";
+    assert_eq!(viewer.bar(), expected);
+    for (key, bar) in [
+        (KeyCode::Up, " 7 of 8"),
+        (KeyCode::PageUp, " 3 of 8"),
+        (KeyCode::PageUp, " 1 of 8"),
+        (KeyCode::Up, " 1 of 8"),
+        (KeyCode::PageDown, " 5 of 8"),
+        (KeyCode::Home, " 1 of 8"),
+        (KeyCode::Down, " 2 of 8"),
+        (KeyCode::End, " 8 messages"),
+        (KeyCode::Up, " 7 of 8"),
+        (KeyCode::Down, " 8 messages"),
+        (KeyCode::Home, " 1 of 8"),
+    ] {
+        viewer.press(key);
+        let shown = viewer.bar();
+        assert!(shown.starts_with(&format!("{bar} · ")), "{key:?}: {shown}");
+    }
+    viewer.sees(Entry::parse("PC-c", LOG_OF_PC_C.lines().next().unwrap()).unwrap());
+    assert!(viewer.bar().starts_with(" 1 of 9 · "));
+    assert!(viewer.rows()[2].starts_with("16:42:00.123 "));
+}
+
+#[test]
+fn a_filter_is_typed_and_can_be_left() {
+    let mut viewer = Viewer::of_captured(150, 20);
+    viewer.types("/u2");
+    assert!(viewer.bar().starts_with(" only about user: u2"));
+    // Keys that mean something else are typed.
+    viewer.types("q?p\u{202e}");
+    assert!(viewer.bar().contains("u2q?p▏"), "what is not seen is not typed");
+    viewer.press(KeyCode::Esc);
+    assert_eq!(viewer.bar(), " 8 messages · ? help  q quit");
+    viewer.types("uu2");
+    viewer.press(KeyCode::Enter);
+    assert_eq!(viewer.bar(), " 4 messages · about u2 · ? help  q quit");
+    viewer.types("/");
+    (0..2).for_each(|_| viewer.press(KeyCode::Backspace));
+    viewer.app.paste("nobody at all");
+    viewer.press(KeyCode::Enter);
+    assert!(viewer.rows().iter().any(|row| row == "nothing about this user has passed yet"));
+    assert!(!viewer.app.is_left());
+    viewer.types("q");
+    assert!(viewer.app.is_left());
+}
+
+#[test]
+fn what_comes_while_it_is_paused_is_counted() {
+    let mut viewer = Viewer::of_captured(150, 20);
+    viewer.types("p");
+    for _ in 0..3 {
+        viewer.sees(Entry::new("PC-c", Direction::Sent, "1.2.3.4:5".parse().unwrap(), b"RR0"));
+    }
+    assert_eq!(viewer.bar(), " paused, 3 more · 8 messages · ? help  q quit");
+    viewer.types("p");
+    assert_eq!(viewer.bar(), " 11 messages · ? help  q quit");
+    viewer.app.seen(Ok(Seen::Missed(7)));
+    viewer.app.seen(Ok(Seen::Wrong { line: 3, reason: "it is not UTF-8".into() }));
+    viewer.app.seen(Ok(Seen::End("the end of it".into())));
+    let bar = " 11 messages · 7 missed · 1 line is none of a log · the end of it · ? help  q quit";
+    assert_eq!(viewer.bar(), bar);
+}
+
+#[test]
+fn there_is_room_for_something_whatever_the_size() {
+    for (width, height) in [1, 2, 3, 9, 13, 14, 15, 30, 60, 90]
+        .into_iter()
+        .flat_map(|width| (1..14).map(move |height| (width, height)))
+    {
+        let mut viewer = Viewer::of_captured(width, height);
+        for keys in ["", "?", "?\r", "u", "\u{1b}", "p"] {
+            for key in keys.chars() {
+                viewer.press(match key {
+                    '\r' => KeyCode::Enter,
+                    '\u{1b}' => KeyCode::Esc,
+                    key => KeyCode::Char(key),
+                });
+            }
+            assert_eq!(viewer.rows().len(), usize::from(height));
+        }
+        (0..30).for_each(|_| viewer.press(KeyCode::Right));
+        viewer.press(KeyCode::PageUp);
+        viewer.rows();
+    }
+}
+
+#[test]
+fn all_about_a_message_is_shown() {
+    let mut viewer = Viewer::of_captured(100, 24);
+    viewer.sees(Entry::new("PC-c", Direction::Received, "1.2.3.4:5".parse().unwrap(), b"\x1b[2J"));
+    viewer.press(KeyCode::Enter);
+    let rows = viewer.rows().join("\n");
+    for text in [
+        "message 9 · ? · ",
+        "not a PLUMI message: it begins with none of PR, RR, PD, RD, PL, RL (at byte 0)",
+        "from     1.2.3.4:5",
+        "to       PC-c (this one)",
+        r"message  \x1b[2J",
+        "length   4 bytes",
+    ] {
+        assert!(rows.contains(text), "{text}\n{rows}");
+    }
+}
+
+/// This test runs itself at a terminal.
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    if env::var_os(AT_A_TERMINAL).is_some() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut screen = Screen::enter().unwrap();
+            screen.write().await.unwrap();
+            panic!("on purpose");
+        });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut itself = Command::new(env::current_exe().unwrap());
+    itself.args(["--exact", "watch::screen::tests::a_panic_gives_the_terminal_back", "--nocapture"]);
+    itself.env(AT_A_TERMINAL, "1").env("RUST_BACKTRACE", "0");
+    let terminal = integration_tests::programs::Terminal::start_command(&itself, folder.path(), (24, 80));
+    assert_eq!(terminal.left_behind(), [""; 0]);
+    terminal.expect_text("on purpose");
+    assert!(terminal.raw_output().contains("\x1b[?1049h"), "it was taken");
+}
+
+const AT_A_TERMINAL: &str = "LUMI_NODE_TEST_AT_A_TERMINAL";

@@ -140,10 +140,8 @@ fn draw_bar(
         let text = format!(" only about user: {typing}▏ Enter takes it, empty is all, Esc leaves it");
         return frame.render_widget(Line::raw(text).style(style), area);
     }
+    // Where there is not room for all, what comes first is seen.
     let mut parts = Vec::new();
-    if let Some(ended) = &app.ended {
-        parts.push(ended.clone());
-    }
     if app.paused_at.is_some() {
         parts.push(format!("paused, {} more", app.waiting()));
     }
@@ -154,17 +152,22 @@ fn draw_bar(
     if let Some(user) = &app.user {
         parts.push(format!("about {}", crate::escaped::escaped(user)));
     }
-    if app.missed > 0 {
-        parts.push(format!("{} missed", app.missed));
-    }
-    if app.wrong > 0 {
-        parts.push(format!("{} lines are none of a log", app.wrong));
-    }
     match (picture.left() > 0, picture.has_more()) {
         (true, true) => parts.push("◀ more columns ▶".into()),
         (true, false) => parts.push("◀ more columns".into()),
         (false, true) => parts.push("more columns ▶".into()),
         (false, false) => {}
+    }
+    if app.missed > 0 {
+        parts.push(format!("{} missed", app.missed));
+    }
+    match app.wrong {
+        0 => {}
+        1 => parts.push("1 line is none of a log".into()),
+        wrong => parts.push(format!("{wrong} lines are none of a log")),
+    }
+    if let Some(ended) = &app.ended {
+        parts.push(ended.clone());
     }
     parts.push("? help  q quit".into());
     frame.render_widget(Line::raw(format!(" {}", parts.join(" · "))).style(style), area);
