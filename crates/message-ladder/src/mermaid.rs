@@ -54,7 +54,7 @@ fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_alphanumeric()
-            || matches!(character, ' ' | '@' | ':' | '.' | ',' | '-' | '_' | '?' | '…')
+            || matches!(character, ' ' | '@' | ':' | '.' | ',' | '-' | '_' | '?' | '(' | ')' | '…')
         {
             escaped.push(character);
         } else {

@@ -57,7 +57,8 @@ impl Watch {
         Self { shared: Arc::new(shared) }
     }
 
-    /// One who sees what is kept, and then what passes: each message once.
+    /// One who sees what is kept, and then what passes: each message once. At first, its ladder has the one whose
+    /// messages they are and nobody else.
     pub fn subscribe(&self) -> Watcher {
         let ladder = Ladder::new(&self.shared.owner, self.shared.capacity);
         Watcher { entries: self.entries(), ladder }

@@ -7,7 +7,7 @@ use crate::remote;
 
 fn round_trip(message: &[u8]) -> Entry {
     let entry = Entry::new("bb.com", Direction::Sent, remote(), message);
-    let read = Entry::parse("bb.com", &entry.to_string()).unwrap();
+    let read = Entry::parse("bb.com", &entry.to_string()).expect("it is a line of a log");
     assert_eq!(read.to_string(), entry.to_string());
     assert_eq!((read.length(), read.direction(), read.remote()), (message.len(), Direction::Sent, remote()));
     read

@@ -39,7 +39,7 @@ fn the_captured_exchange_is_drawn() {
     terminal.press(Key::Down);
     terminal.press(Key::Enter);
     let screen = terminal.expect_text(" message 4 · PL ");
-    for text in ["from     PC-c (this one)", "to       PC-d at 10.100.100.104:3344", "length   17 bytes"] {
+    for text in ["from     PC-c, this node", "to       PC-d at 10.100.100.104:3344", "length   17 bytes"] {
         assert!(screen.position_of(text).is_some(), "{text}\n{screen}");
     }
     terminal.press(Key::Esc);

@@ -15,5 +15,5 @@ pub(crate) fn captured(camera: &mut Camera<'_>) {
     (0..2).for_each(|_| ladder.press(Key::Up));
     ladder.expect_text("6 of 8");
     ladder.press(Key::Enter);
-    camera.shoot("captured", &ladder.expect_text(" message 6 "));
+    camera.shoot("PC-c", &ladder.expect_text(" message 6 "));
 }

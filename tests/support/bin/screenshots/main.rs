@@ -52,5 +52,5 @@ const SCENES: [Scene; 7] = [
     Scene { name: "protocol", size: (24, 100), theme: Theme::DARK, play: full_screen::protocol },
     Scene { name: "tabs", size: (24, 80), theme: Theme::LIGHT, play: full_screen::tabs },
     Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
-    Scene { name: "ladder", size: (20, 136), theme: Theme::DARK, play: ladder::captured },
+    Scene { name: "ladder", size: (18, 136), theme: Theme::DARK, play: ladder::captured },
 ];

@@ -163,7 +163,7 @@ fn all_about_a_message_is_shown() {
         "message 9 · ? · ",
         "not a PLUMI message: it begins with none of PR, RR, PD, RD, PL, RL (at byte 0)",
         "from     1.2.3.4:5",
-        "to       PC-c (this one)",
+        "to       PC-c, this node",
         r"message  \x1b[2J",
         "length   4 bytes",
     ] {

@@ -41,13 +41,17 @@ impl Theme {
 
 /// Draws all of it.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
-    let details = if app.has_details { (frame.area().height / 2).min(DETAILS) } else { 0 };
+    let details = details(app);
+    let height = details.as_ref().map_or(0, |details| {
+        let height = details.line_count(frame.area().width.saturating_sub(2));
+        u16::try_from(height).unwrap_or(u16::MAX).min(frame.area().height / 2)
+    });
     // Where there is not room for all, the arrows and the bar come first.
     let header = if frame.area().height >= 6 { 2 } else { 0 };
     let [top, middle, lower, bar] = Layout::vertical([
         Constraint::Length(header),
         Constraint::Min(1),
-        Constraint::Length(details),
+        Constraint::Length(height),
         Constraint::Length(1),
     ])
     .areas(frame.area());
@@ -61,10 +65,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     let arrows = app.arrows();
     let chosen = app.chosen_of(&arrows);
     draw_arrows(frame, middle, app, &arrows, &picture, *theme);
-    if let Some(arrow) = chosen.map(|chosen| arrows[chosen])
-        && details > 0
-    {
-        draw_details(frame, lower, app, arrow);
+    if let Some(details) = details {
+        frame.render_widget(details, lower);
     }
     draw_bar(frame, bar, app, (chosen, arrows.len()), &picture);
     if app.has_help {
@@ -101,13 +103,16 @@ fn draw_arrows(
     }
 }
 
-/// All about one message.
-fn draw_details(frame: &mut Frame<'_>, area: Rect, app: &App, arrow: &Arrow) {
+/// All about the chosen message, if that is to be seen.
+fn details(app: &App) -> Option<Paragraph<'static>> {
+    let arrows = app.arrows();
+    let arrow = arrows[app.chosen_of(&arrows).filter(|_| app.has_details)?];
+    let this = if app.ladder.is_of_agent() { "this agent" } else { "this node" };
     let party = |id: PartyId| {
         let Some(party) = app.ladder.party(id) else { return "?".to_owned() };
         let other = arrow.remote.to_string();
         match party.address {
-            _ if id == PartyId::THIS => format!("{} (this one)", party.name),
+            _ if id == PartyId::THIS => format!("{}, {this}", party.name),
             Some(_) if party.name == other => other,
             _ => format!("{} at {other}", party.name),
         }
@@ -125,7 +130,7 @@ fn draw_details(frame: &mut Frame<'_>, area: Rect, app: &App, arrow: &Arrow) {
     }
     let title = format!(" message {} · {} · {time} ", arrow.number, arrow.kind);
     let block = Block::bordered().title(title.replace("·  ", ""));
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
+    Some(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block))
 }
 
 fn draw_bar(
@@ -202,6 +207,3 @@ const KEYS: [(&str, &str); 9] = [
 ];
 
 const HELP_WIDTH: u16 = 66;
-
-/// The most lines of all about one message.
-const DETAILS: u16 = 10;
