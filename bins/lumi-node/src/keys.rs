@@ -71,8 +71,8 @@ pub(crate) struct Keys {
     #[arg(long, value_name = "MS")]
     pub(crate) strike_interval: Option<StrikeInterval>,
 
-    /// The Unix socket that `lumi-node ctl` talks to this node by; `off` for none [default: ctl.sock in
-    /// $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR]
+    /// The Unix socket that `lumi-node ctl` and `lumi-node watch` talk to this node by; `off` for none [default:
+    /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR]
     #[arg(long, value_name = "PATH|off")]
     pub(crate) control_socket: Option<ControlPath>,
 

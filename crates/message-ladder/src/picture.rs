@@ -312,3 +312,27 @@ const NARROW_HEAD: usize = 16;
 
 /// What is kept free beside the columns, if that is not more than half: the beginning of a message.
 const LEAST_SAID: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_wide_character_all_is_seen_or_nothing() {
+        let mut cells = Cells::blank(6);
+        cells.write(0, "東a京b", Look::Name);
+        let seen = |left, width| cells.seen(left, width).map(|(text, _)| text).collect::<String>();
+        for (left, width, expected) in [
+            (0, 6, "東a京b"),
+            (1, 4, " a京"),
+            (0, 4, "東a "),
+            (2, 2, "a "),
+            (4, 2, " b"),
+            (3, 2, "京"),
+            (0, 1, " "),
+            (7, 9, ""),
+        ] {
+            assert_eq!(seen(left, width), expected, "{width} from {left}");
+        }
+    }
+}

@@ -20,7 +20,8 @@ pub fn log_line(data: &[u8]) {
     let direction = if sent { Direction::Sent } else { Direction::Received };
     let remote = SocketAddrV4::new(Ipv4Addr::from(ip), port);
     let message = input.take_rest();
-    let line = Entry::new("bb.com", direction, remote, message).to_string();
+    let entry = Entry::new("bb.com", direction, remote, message);
+    let line = entry.to_string();
 
     assert!(line.chars().all(is_visible), "{line:?}");
     let kept = &message[..message.len().min(MAX_KEPT)];
@@ -30,7 +31,9 @@ pub fn log_line(data: &[u8]) {
     // What looks like an escape and is none cannot be told from one.
     if !kept.windows(2).any(|two| two == br"\x") {
         assert_eq!(unescape(body).as_deref(), Some(kept), "{line:?}");
+        assert_eq!(Entry::parse("bb.com", &line).as_ref(), Ok(&entry), "{line:?}");
     }
+    assert_eq!(Entry::parse("bb.com", &line).map(|entry| entry.to_string()).as_ref(), Ok(&line));
 
     let party = String::from_utf8_lossy(message);
     for name in [node_log_name(&party), agent_log_name(&party)] {

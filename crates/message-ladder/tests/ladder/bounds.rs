@@ -35,6 +35,18 @@ fn strangers_with_thousands_of_sockets_share_a_column() {
 }
 
 #[test]
+fn strangers_take_the_place_of_nobody_who_is_known() {
+    let mut ladder = Ladder::new("bb.com", 20);
+    pushed(&mut ladder, &received(1, b"PRlaura@bb.com"));
+    let laura = pushed(&mut ladder, &sent(1, b"RR0")).to;
+    for stranger in 0..100 {
+        pushed(&mut ladder, &from(stranger, b"rubbish"));
+    }
+    assert_eq!(pushed(&mut ladder, &received(1, b"PDlaura")).from, laura);
+    assert_eq!(ladder.party(laura).unwrap().name, "laura@bb.com");
+}
+
+#[test]
 fn the_columns_of_those_who_are_known_are_bounded_too() {
     let mut ladder = Ladder::new("bb.com", 1000);
     for port in 1..300 {
