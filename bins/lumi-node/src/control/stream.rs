@@ -139,3 +139,50 @@ const READ_TIME: Duration = Duration::from_secs(30);
 
 /// The most bytes of a line: some times what the longest message needs, escaped twice.
 const MAX_LINE: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use message_ladder::Watch;
+    use message_log::{Direction, Entry, Sink};
+
+    use super::*;
+
+    /// The messages of a node, more than a socket takes.
+    fn watch() -> Watch {
+        let mut watch = Watch::new("bb.com", 20_000, || UNIX_EPOCH);
+        let entry = Entry::new("bb.com", Direction::Sent, "127.0.0.1:1".parse().unwrap(), b"RR0");
+        (0..20_000).for_each(|_| watch.take(&entry));
+        watch
+    }
+
+    /// Time passes at once where nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn one_who_does_not_read_is_given_up() {
+        let (stream, mut other) = UnixStream::pair().unwrap();
+        let begin = time::Instant::now();
+        let ended = serve(stream, watch().entries()).await.unwrap_err();
+        assert_eq!(ended.to_string(), "what passes is not read by one who watches");
+        let waited = begin.elapsed();
+        assert!((READ_TIME..READ_TIME * 2).contains(&waited), "{waited:?}");
+        let mut told = String::new();
+        other.read_to_string(&mut told).await.unwrap();
+        assert!(
+            told.starts_with("stream\n{\"owner\":\"bb.com\"}\n{\"number\":1,\"at\":0,\"line\":\"E: "),
+            "{told}"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_who_hangs_up_is_told_nothing_more() {
+        for has_read_all in [false, true] {
+            let (stream, mut other) = UnixStream::pair().unwrap();
+            let watch = if has_read_all { Watch::new("bb.com", 1, || UNIX_EPOCH) } else { watch() };
+            let serving = tokio::spawn(serve(stream, watch.entries()));
+            let mut head = [0; HEAD.len()];
+            other.read_exact(&mut head).await.unwrap();
+            drop(other);
+            let ended = time::timeout(READ_TIME / 2, serving).await.expect("it ends at once").unwrap();
+            assert!(ended.is_ok() || !has_read_all, "{ended:?}");
+        }
+    }
+}

@@ -20,10 +20,10 @@ pub(super) struct Source {
     pub(super) owner: String,
     /// More may come at any time: it is no file that is read to its end.
     pub(super) is_live: bool,
-    from: From,
+    from: Origin,
 }
 
-enum From {
+enum Origin {
     Node(Stream),
     Log(Log),
 }
@@ -65,7 +65,7 @@ impl Source {
         let (path, socket) = control::connect(args.socket.as_deref(), args.config.as_deref())?;
         let mut stream = Stream::open(&path, socket).await?;
         match stream.next().await? {
-            Some(Told::Owner { owner }) => Ok(Self { owner, is_live: true, from: From::Node(stream) }),
+            Some(Told::Owner { owner }) => Ok(Self { owner, is_live: true, from: Origin::Node(stream) }),
             _ => bail!("the node at {} does not say who it is", path.display()),
         }
     }
@@ -81,7 +81,7 @@ impl Source {
         };
         let owner = path.file_name().and_then(|file| owner(file.to_str()?)).unwrap_or_default();
         let log = Log { name, reader, line: Vec::new(), number: 0 };
-        Ok(Self { owner, is_live: is_stdin, from: From::Log(log) })
+        Ok(Self { owner, is_live: is_stdin, from: Origin::Log(log) })
     }
 
     /// What comes next. Cancel safe.
@@ -91,8 +91,8 @@ impl Source {
     pub(super) async fn next(&mut self) -> anyhow::Result<Seen> {
         let owner = &self.owner;
         match &mut self.from {
-            From::Log(log) => log.next(owner).await,
-            From::Node(stream) => match stream.next().await? {
+            Origin::Log(log) => log.next(owner).await,
+            Origin::Node(stream) => match stream.next().await? {
                 Some(Told::Message { number, at, line }) => {
                     let entry =
                         Entry::parse(owner, &line).context("what the node tells is not understood")?;
