@@ -126,7 +126,8 @@ impl Picture {
         [names, addresses].map(|cells| self.line_of(&cells, "", &[]))
     }
 
-    /// The line of `arrow`, which passed at `time`.
+    /// The line of `arrow`, which passed at `time`: its message, its length, what it says and what can be seen by it,
+    /// which comes first if there is not room for all.
     pub fn line(&self, arrow: &Arrow, time: &str) -> Line {
         let look = match (&*arrow.kind, arrow.sent) {
             (MALFORMED, _) => Look::Malformed,
@@ -146,6 +147,11 @@ impl Picture {
         if let Some(note) = &arrow.note {
             said.push(("·", Look::Note));
             said.push((note, Look::Note));
+            // What cannot be seen by the arrow itself is not what is cut off.
+            let wanted: usize = said.iter().map(|(text, _)| text.width() + 2).sum();
+            if self.times_width() + self.seen_width() + wanted > self.width {
+                said.rotate_right(2);
+            }
         }
         self.line_of(&cells, time, &said)
     }

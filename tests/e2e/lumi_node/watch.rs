@@ -50,14 +50,15 @@ fn a_log_is_read_from_stdin_and_says_itself_whose_it_is() {
 #[test]
 fn lines_that_are_none_of_a_log_are_told_and_the_others_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let wrong = format!("hola\n{LOG_OF_PC_C}E: 1.2.3.4:UDP:5, RR0, 4\n\n");
+    let long = "x".repeat(10_000);
+    let wrong = format!("{long}\n{LOG_OF_PC_C}E: 1.2.3.4:UDP:5, RR0, 4\n\n");
     fs::write(folder.path().join("nodelumi-PC-c.log"), wrong).unwrap();
     let (code, text, told) = watch(folder.path(), &["--file", "nodelumi-PC-c.log", "--text"]);
     assert_eq!((code, text.lines().count()), (0, 10), "{text}");
     assert_eq!(
         told,
         "\
-lumi-node: line 1 is none of a message log: it begins with neither \"E: \" nor \"R: \"
+lumi-node: line 1 is none of a message log: it has more than 4096 bytes
 lumi-node: line 10 is none of a message log: the message is not 4 bytes long, as its end says
 lumi-node: line 11 is none of a message log: it begins with neither \"E: \" nor \"R: \"
 "

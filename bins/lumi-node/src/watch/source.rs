@@ -1,6 +1,7 @@
 //! Where the messages come from: a node that runs, or a message log.
 
 use std::io::{self, Write};
+use std::mem;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -34,6 +35,8 @@ struct Log {
     reader: Box<dyn AsyncBufRead + Unpin>,
     line: Vec<u8>,
     number: u64,
+    /// What comes up to the next line end is the rest of a line that was too long.
+    is_rest: bool,
 }
 
 /// What comes.
@@ -80,7 +83,7 @@ impl Source {
             Box::new(BufReader::new(file))
         };
         let owner = path.file_name().and_then(|file| owner(file.to_str()?)).unwrap_or_default();
-        let log = Log { name, reader, line: Vec::new(), number: 0 };
+        let log = Log { name, reader, line: Vec::new(), number: 0, is_rest: false };
         Ok(Self { owner, is_live: is_stdin, from: Origin::Log(log) })
     }
 
@@ -109,15 +112,20 @@ impl Source {
 impl Log {
     async fn next(&mut self, owner: &str) -> anyhow::Result<Seen> {
         let failed = || format!("cannot read the log {} on", self.name);
-        // What was read of a line stays there if this is dropped.
-        let room = MAX_LINE.saturating_sub(self.line.len() as u64);
-        (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await.with_context(failed)?;
-        if self.line.is_empty() {
-            return Ok(Seen::End(format!("the end of {}", self.name)));
-        }
+        let (line, is_too_long) = loop {
+            // What was read of a line stays there if this is dropped.
+            let room = MAX_LINE.saturating_sub(self.line.len() as u64);
+            (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await.with_context(failed)?;
+            if self.line.is_empty() {
+                return Ok(Seen::End(format!("the end of {}", self.name)));
+            }
+            let line = mem::take(&mut self.line);
+            let is_cut_off = line.len() as u64 == MAX_LINE && !line.ends_with(b"\n");
+            if !mem::replace(&mut self.is_rest, is_cut_off) {
+                break (line, is_cut_off);
+            }
+        };
         self.number += 1;
-        let line = std::mem::take(&mut self.line);
-        let is_too_long = line.len() as u64 == MAX_LINE && !line.ends_with(b"\n");
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let read = match str::from_utf8(line) {

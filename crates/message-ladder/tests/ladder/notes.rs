@@ -2,7 +2,7 @@
 
 use message_ladder::{Change, Ladder};
 
-use crate::{pushed, received, sent};
+use crate::{drawn, pushed, received, sent};
 
 const PL: &[u8] = b"PLlaura@bb.com:pere@bb.com";
 
@@ -42,6 +42,17 @@ fn an_agent_that_was_heard_is_counted_anew() {
         let other = sent(2, b"PLmarta@bb.com:pere@bb.com");
         assert_eq!(note(&mut ladder, &other), "", "{}", heard.escape_ascii());
     }
+}
+
+#[test]
+fn a_note_stands_behind_the_words_or_where_it_is_seen() {
+    let mut ladder = Ladder::new("bb.com", 100);
+    (0..2).for_each(|_| drop(pushed(&mut ladder, &received(1, PL))));
+    let wide = drawn(&ladder, None, 200);
+    let words = "PLlaura@bb.com:pere@bb.com  26 B  laura@bb.com asks where pere@bb.com is";
+    assert!(wide.ends_with(&format!("│      {words}  ·  no answer yet, 2nd time\n")), "{wide}");
+    let narrow = drawn(&ladder, None, 80);
+    assert!(narrow.contains("│      ·  no answer yet, 2nd time  PLlaura@bb.com"), "{narrow}");
 }
 
 #[test]
