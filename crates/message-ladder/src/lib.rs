@@ -24,15 +24,15 @@
 
 mod arrow;
 mod column;
+mod diagram;
 mod ladder;
-mod mermaid;
 mod notes;
 mod picture;
 mod text;
 mod watch;
 
 pub use arrow::{Arrow, Change, MALFORMED, Party, PartyId, Role};
+pub use diagram::mermaid;
 pub use ladder::Ladder;
-pub use mermaid::mermaid;
 pub use picture::{Line, Look, Picture, Span};
 pub use watch::{Entries, Kept, MAX_NEWS, News, Watch, Watcher};

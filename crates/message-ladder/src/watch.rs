@@ -14,7 +14,8 @@ use crate::ladder::Ladder;
 /// Keeps the last messages as they are, and lets any number of watchers see them and those that follow.
 ///
 /// It is a [`Sink`]. A clone keeps and shows the same messages. What a message costs is a copy of it: whoever watches
-/// makes a ladder of them in their own time.
+/// makes a ladder of them in their own time. One who waits is woken by each message, or each batch of them, which a node
+/// under load pays for: take what there is, and pause for some milliseconds before you wait again.
 #[derive(Clone)]
 pub struct Watch {
     shared: Arc<Shared>,
