@@ -1,7 +1,9 @@
 //! What passes at a node, as a ladder.
 
+use std::net::UdpSocket;
+
 use integration_tests::captured::write_log_of_pc_c;
-use integration_tests::programs::{Key, NODE, Terminal};
+use integration_tests::programs::{Key, NODE, NodeProgram, Terminal};
 
 use crate::camera::Camera;
 
@@ -16,4 +18,27 @@ pub(crate) fn captured(camera: &mut Camera<'_>) {
     ladder.expect_text("6 of 8");
     ladder.press(Key::Enter);
     camera.shoot("PC-c", &ladder.expect_text(" message 6 "));
+}
+
+/// Pere's agent answers nothing, and is taken offline while somebody watches.
+pub(crate) fn strikes(camera: &mut Camera<'_>) {
+    let arguments = ["--control-socket", "ctl.sock", "--strike-interval", "0"];
+    let node = NodeProgram::start("bb.com", &["laura", "pere"], &arguments);
+    let arguments = ["watch", "--socket", "ctl.sock"];
+    let ladder = Terminal::start(NODE, node.folder(), &arguments, camera.size());
+    ladder.expect_text("nothing has passed yet");
+    let user = || {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(node.address()).expect("a loopback address");
+        socket
+    };
+    let (laura, pere) = (user(), user());
+    let say = |user: &UdpSocket, message: &str| {
+        user.send(message.as_bytes()).expect("it is sent");
+        ladder.expect_text(message);
+    };
+    say(&laura, "PRlaura@bb.com");
+    say(&pere, "PRpere@bb.com");
+    (0..5).for_each(|_| say(&laura, "PLlaura@bb.com:pere@bb.com"));
+    camera.shoot("bb.com", &ladder.expect_text("taken offline"));
 }

@@ -45,7 +45,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 7] = [
+const SCENES: [Scene; 8] = [
     Scene { name: "first", size: (24, 80), theme: Theme::DARK, play: full_screen::first },
     Scene { name: "help", size: (40, 84), theme: Theme::DARK, play: full_screen::help },
     Scene { name: "chat", size: (24, 80), theme: Theme::DARK, play: full_screen::chat },
@@ -53,4 +53,5 @@ const SCENES: [Scene; 7] = [
     Scene { name: "tabs", size: (24, 80), theme: Theme::LIGHT, play: full_screen::tabs },
     Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
     Scene { name: "ladder", size: (18, 136), theme: Theme::DARK, play: ladder::captured },
+    Scene { name: "strikes", size: (18, 120), theme: Theme::LIGHT, play: ladder::strikes },
 ];
