@@ -182,6 +182,10 @@ fn one_who_does_not_read_holds_nobody_up_and_learns_what_was_missed() {
     let node = start(&["laura"]);
     let laura = User::of(&node);
     let mut stream = connect(&node);
+    let mut stopped = start_watch(&node, &["--text"]);
+    laura.ask("PRlaura@bb.com");
+    stopped.expect_line_with("registered");
+    stopped.0.signal(Signal::Stop);
     for number in 0..5000 {
         laura.ask(if number % 2 == 0 { "PRlaura@bb.com" } else { "PDlaura@bb.com" });
     }
@@ -199,7 +203,13 @@ fn one_who_does_not_read_holds_nobody_up_and_learns_what_was_missed() {
             break;
         }
     }
-    assert!(missed > 0 && last == 10_001, "{missed} of {last}");
+    assert!(missed > 0 && last == 10_003, "{missed} of {last}");
+    stopped.0.signal(Signal::Continue);
+    stopped.expect_line_with("the-end");
+    let lines = stopped.0.stdout();
+    let missed = lines.iter().find_map(|line| line.strip_suffix(" messages passed too fast to be shown)"));
+    let missed = missed.and_then(|line| line.strip_prefix('(')).map(str::parse::<usize>);
+    assert!(matches!(missed, Some(Ok(1..10_000))), "{missed:?}");
 }
 
 /// A watch of a node, as a process.
