@@ -1,0 +1,778 @@
+-- Shows the protocols PLUMI (UDP, port 3344) and PMI (TCP) in Wireshark, as docs/protocol.md describes them.
+--
+-- What is one message, its fields and what is wrong with it: PLUMI and PMI, each with its own half of this file. Which
+-- answer belongs to which question, which conversation to which location: remembered from packet to packet, on the first
+-- pass only, since Wireshark dissects a packet again whenever it is looked at.
+--
+-- For Lua 5.2 (Wireshark 4.0) to 5.4 (Wireshark 4.4). README.md beside it says how to install it and what to filter by.
+
+local plumi = Proto("plumi", "PLUMI, who is where")
+local pmi = Proto("pmi", "PMI, a conversation")
+local pmi_end = Proto("pmi_end", "PMI, the end of a conversation")
+
+local NODE_PORT = 3344
+local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME, MAX_LABEL = 100, 36, 34, 63
+-- The schedule of a request, and how long a node waits for an answer. What comes later is another request.
+local REQUEST_SECONDS = 5
+local HEADER, MAX_TEXT = 3, 99
+
+-- Text of strangers ---------------------------------------------------------------------------------------------------
+
+-- Ranges that nobody sees, or that move what is beside them: `is_visible` of message-log.
+local INVISIBLE = {
+    { 0x00, 0x1f }, { 0x7f, 0x9f }, { 0xad, 0xad }, { 0x34f, 0x34f }, { 0x61c, 0x61c }, { 0x115f, 0x1160 },
+    { 0x17b4, 0x17b5 }, { 0x180b, 0x180f }, { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
+    { 0x2800, 0x2800 }, { 0x3164, 0x3164 }, { 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff0, 0xfffb },
+    { 0x13430, 0x1343f }, { 0x1bca0, 0x1bca3 }, { 0x1d173, 0x1d17a }, { 0xe0000, 0xe0fff },
+}
+
+-- Ranges outside of ASCII without a letter or a digit in them. Not all such characters: a table of all scripts would be
+-- longer than this file, so a name with an odd symbol in it may pass here that a node drops.
+local NO_LETTERS = {
+    { 0x80, 0xa9 }, { 0xab, 0xb1 }, { 0xb4, 0xb4 }, { 0xb6, 0xb8 }, { 0xbb, 0xbb }, { 0xbf, 0xbf }, { 0xd7, 0xd7 },
+    { 0xf7, 0xf7 }, { 0x300, 0x344 }, { 0x346, 0x362 }, { 0x61c, 0x61c }, { 0x2000, 0x206f }, { 0x20a0, 0x20ff },
+    { 0x2190, 0x245f }, { 0x2500, 0x2775 }, { 0x2794, 0x2bff }, { 0x3000, 0x3004 }, { 0xd800, 0xf8ff },
+    { 0xfe00, 0xfe6f }, { 0xfeff, 0xfeff }, { 0xfff0, 0xffff }, { 0x1f200, 0x1faff }, { 0xe0000, 0x10ffff },
+}
+
+local function is_within(ranges, code)
+    for _, range in ipairs(ranges) do
+        if code >= range[1] and code <= range[2] then return true end
+    end
+    return false
+end
+
+-- The character of UTF-8 at `at`, and its length in bytes; nil if there is none.
+local function character_at(bytes, at)
+    local first = bytes:byte(at)
+    if first < 0x80 then return first, 1 end
+    local length = first >= 0xf0 and 4 or first >= 0xe0 and 3 or 2
+    if first < 0xc2 or first > 0xf4 or at + length - 1 > #bytes then return nil end
+    local code = first - ({ 0, 0xc0, 0xe0, 0xf0 })[length]
+    for next = at + 1, at + length - 1 do
+        local byte = bytes:byte(next)
+        if byte < 0x80 or byte > 0xbf then return nil end
+        code = code * 64 + byte - 0x80
+    end
+    if code < ({ 0, 0x80, 0x800, 0x10000 })[length] or code > 0x10ffff or (code >= 0xd800 and code <= 0xdfff) then
+        return nil
+    end
+    return code, length
+end
+
+-- How many bytes of `bytes` are UTF-8, from the first one on.
+local function valid_up_to(bytes)
+    local at = 1
+    while at <= #bytes do
+        local _, length = character_at(bytes, at)
+        if not length then return at - 1 end
+        at = at + length
+    end
+    return #bytes
+end
+
+-- `bytes` as text in which everything is seen: `\xNN` for bytes that are no text, `\u{…}` for characters.
+local function safe(bytes)
+    local out, at = {}, 1
+    while at <= #bytes do
+        local code, length = character_at(bytes, at)
+        if not code or (code < 0x80 and is_within(INVISIBLE, code)) then
+            out[#out + 1] = string.format("\\x%02x", bytes:byte(at))
+        elseif is_within(INVISIBLE, code) then
+            out[#out + 1] = string.format("\\u{%x}", code)
+        else
+            out[#out + 1] = bytes:sub(at, at + length - 1)
+        end
+        at = at + (length or 1)
+    end
+    return table.concat(out)
+end
+
+-- PLUMI: bytes to values, or to what is wrong and where, in the words of plumi-proto -----------------------------------
+
+local function fail(reason, at)
+    error({ reason = reason, at = at }, 0)
+end
+
+local function quoted(code)
+    local known = { [0] = "\\0", [9] = "\\t", [10] = "\\n", [13] = "\\r", [39] = "\\'", [92] = "\\\\" }
+    if known[code] then return "'" .. known[code] .. "'" end
+    if code > 0x20 and code < 0x7f or code == 0x20 then return "'" .. string.char(code) .. "'" end
+    return string.format("'\\u{%x}'", code)
+end
+
+local function is_user_character(code)
+    if code < 0x80 then return code > 0x20 and code < 0x7f and code ~= 0x3a and code ~= 0x40 end
+    return not is_within(NO_LETTERS, code)
+end
+
+local function is_domain_character(code)
+    return code < 0x80 and string.char(code):find("[%w._-]") ~= nil
+end
+
+-- What is wrong with a name of UTF-8, or nil.
+local function name_error(name, is_allowed)
+    if #name == 0 then return "is empty" end
+    if #name > MAX_NAME then return string.format("is %d bytes long, %d are the most", #name, MAX_NAME) end
+    local at = 1
+    while at <= #name do
+        local code, length = character_at(name, at)
+        if not is_allowed(code) then
+            return string.format("has %s at byte %d, which may not stand there", quoted(code), at - 1)
+        end
+        at = at + length
+    end
+end
+
+local function domain_error(domain)
+    local wrong = name_error(domain, is_domain_character)
+    if wrong then return wrong end
+    local at = 0
+    for label in (domain:gsub("%.$", "") .. "."):gmatch("([^.]*)%.") do
+        if #label < 1 or #label > MAX_LABEL then
+            return string.format("has a part at byte %d that is not 1 to %d bytes long", at, MAX_LABEL)
+        end
+        at = at + #label + 1
+    end
+end
+
+local function check_address(address, at)
+    local first = address:find("@", 1, true)
+    if not first then fail("an address is user@domain, and there is no '@'", at) end
+    local second = address:find("@", first + 1, true)
+    if second then
+        fail(string.format("an address is user@domain, and there is a second '@' at byte %d", second - 1), at)
+    end
+    if #address > MAX_ADDRESS then
+        fail(string.format("the address is %d bytes long, %d are the most", #address, MAX_ADDRESS), at)
+    end
+    local wrong = name_error(address:sub(1, first - 1), is_user_character)
+    if wrong then fail("the user name " .. wrong, at) end
+    wrong = domain_error(address:sub(first + 1))
+    if wrong then fail("the domain " .. wrong, at) end
+end
+
+-- The fields between the colons of `bytes`, from byte `at` on. Each is { text, at = its offset }.
+local function fields_of(bytes, at)
+    local fields = { rest = at }
+
+    function fields.take()
+        if not fields.rest then fail("a field is missing", #bytes) end
+        local start = fields.rest
+        local colon = bytes:find(":", start + 1, true)
+        local text = bytes:sub(start + 1, (colon or #bytes + 1) - 1)
+        fields.rest = colon
+        local valid = valid_up_to(text)
+        if valid < #text then fail("a byte that is not UTF-8", start + valid) end
+        return { text = text, at = start }
+    end
+
+    function fields.address()
+        local field = fields.take()
+        check_address(field.text, field.at)
+        return field
+    end
+
+    function fields.ip()
+        local field = fields.take()
+        local parts = { field.text:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$") }
+        if #parts ~= 4 then fail("no IPv4 address", field.at) end
+        for _, part in ipairs(parts) do
+            if tonumber(part) > 255 or (#part > 1 and part:sub(1, 1) == "0") then fail("no IPv4 address", field.at) end
+        end
+        return field
+    end
+
+    function fields.number(least)
+        local field = fields.take()
+        local number = field.text:find("^%d+$") and tonumber(field.text)
+        local has_zeros = #field.text > 1 and field.text:sub(1, 1) == "0"
+        if not number or has_zeros or number > 65535 or number < least then
+            fail("no port, which is 1 to 65535", field.at)
+        end
+        field.number = number
+        return field
+    end
+
+    function fields.finish()
+        if fields.rest then fail("something follows its last field", fields.rest - 1) end
+    end
+
+    return fields
+end
+
+local function decode_all(bytes)
+    if #bytes > MAX_MESSAGE then
+        fail(string.format("%d bytes, %d are the most", #bytes, MAX_MESSAGE), MAX_MESSAGE)
+    end
+    local kind = bytes:sub(1, 2)
+    local message = { kind = kind }
+    if kind == "PR" or kind == "PD" then
+        local fields = fields_of(bytes, 2)
+        message.registrant = fields.take()
+        if message.registrant.text:find("@", 1, true) then
+            check_address(message.registrant.text, 2)
+        else
+            local wrong = name_error(message.registrant.text, is_user_character)
+            if wrong then fail("the user name " .. wrong, 2) end
+            message.is_bare = true
+        end
+        fields.finish()
+    elseif kind == "RR" or kind == "RD" then
+        message.code = bytes:match("^..([01])$") or fail("its code is not one that its kind has", 2)
+    elseif kind == "PL" or kind == "RL" then
+        local fields = fields_of(bytes, 2)
+        if kind == "RL" then
+            message.code = bytes:match("^..([0-3])") or fail("its code is not one that its kind has", 2)
+            fields.rest = 3
+        end
+        message.from, message.to = fields.address(), fields.address()
+        if message.code == "0" or (message.code == "1" and fields.rest) then
+            message.ip = fields.ip()
+            message.port = fields.number(message.code == "0" and 1 or 0)
+        end
+        fields.finish()
+    else
+        fail("it begins with none of PR, RR, PD, RD, PL, RL", 0)
+    end
+    return message
+end
+
+-- The message that `bytes` are, or nil and what is wrong with them.
+local function decode(bytes)
+    local is_message, result = pcall(decode_all, bytes)
+    if is_message then return result end
+    if type(result) ~= "table" then error(result, 0) end
+    return nil, string.format("%s (at byte %d)", result.reason, result.at)
+end
+
+-- Names as they are compared: domains without regard to case and to a trailing dot.
+local function comparable(address)
+    local user, domain = address:match("^(.*@)(.*)$")
+    return user .. domain:lower():gsub("%.$", "")
+end
+
+-- What is remembered from packet to packet ----------------------------------------------------------------------------
+
+local requests      -- the last request of a kind from here to there, by all of these
+local messages      -- by frame number: what is known of a PLUMI message beside its bytes
+local locations     -- how many there were
+local last_location -- of these two names
+local announced     -- by TCP endpoint: the RL0s that told it
+local streams       -- PMI conversations, by their two endpoints
+local ports         -- TCP ports that are PMI for now, and whose they were
+local tcp_ports = DissectorTable.get("tcp.port")
+
+local function forget()
+    for port, before in pairs(ports or {}) do
+        tcp_ports:remove(port, pmi)
+        if before.dissector then tcp_ports:add(port, before.dissector) end
+    end
+    requests, messages, locations, last_location = {}, {}, 0, {}
+    announced, streams, ports = {}, {}, {}
+end
+forget()
+plumi.init = forget
+
+local function source(pinfo) return tostring(pinfo.src) .. ":" .. pinfo.src_port end
+local function destination(pinfo) return tostring(pinfo.dst) .. ":" .. pinfo.dst_port end
+
+-- From now on the TCP port belongs to PMI where it was announced, and to whom it belonged before elsewhere.
+local function announce(endpoint, port, message)
+    announced[endpoint] = announced[endpoint] or {}
+    table.insert(announced[endpoint], message)
+    if not ports[port] then
+        ports[port] = { dissector = tcp_ports:get_dissector(port) }
+        tcp_ports:add(port, pmi)
+    end
+end
+
+-- A request that is sent again belongs to the first one; so does its answer.
+local function remember_request(message, pinfo, text)
+    local from, to = source(pinfo), destination(pinfo)
+    local key = message.kind .. (message.names or "") .. " " .. from .. " " .. to
+    local request = requests[key]
+    local is_again = request and request.text == text and #request.answers == 0
+        and pinfo.rel_ts - request.last <= REQUEST_SECONDS
+    if not is_again then
+        request = { first = pinfo.number, time = pinfo.rel_ts, text = text, to = to, sent = {}, answers = {}, about = message.about }
+        requests[key] = request
+    end
+    table.insert(request.sent, pinfo.number)
+    request.last = pinfo.rel_ts
+    local known = { request = request, is_again = is_again }
+    if message.kind == "PL" then
+        if not is_again then
+            -- Whoever it was sent to sends it on: the next hop of the same location.
+            local location = last_location[message.names]
+            for hop, earlier in ipairs(location and location.hops or {}) do
+                if earlier.to == from and pinfo.rel_ts - earlier.last <= REQUEST_SECONDS then request.hop = hop + 1 end
+            end
+            if not request.hop then
+                locations = locations + 1
+                location = { number = locations, hops = {} }
+                last_location[message.names] = location
+                request.hop = 1
+            end
+            request.location = location
+            location.hops[request.hop] = request
+        end
+        local before = request.location.hops[request.hop - 1]
+        known.previous = before and before.sent[#before.sent]
+    end
+    return known
+end
+
+local function remember_answer(message, pinfo)
+    local kind = message.kind:gsub("^R", "P")
+    local request = requests[kind .. (message.names or "") .. " " .. destination(pinfo) .. " " .. source(pinfo)]
+    if not request then return {} end
+    table.insert(request.answers, pinfo.number)
+    local known = { request = request, time = pinfo.rel_ts - request.time }
+    known.is_stray = #request.answers > #request.sent
+    if request.location then
+        local beyond = request.location.hops[request.hop + 1]
+        known.previous = beyond and beyond.answers[#beyond.answers]
+    end
+    if message.code == "0" and message.kind == "RL" then
+        local ip = message.ip.text
+        -- Who does not know its own address is reached at the one that it sends from.
+        if ip == "0.0.0.0" and pinfo.src_port ~= NODE_PORT then ip = tostring(pinfo.src) end
+        known.told_to, known.from, known.to = tostring(pinfo.dst), message.from.text, message.to.text
+        known.number = pinfo.number
+        announce(ip .. ":" .. message.port.number, message.port.number, known)
+    end
+    return known
+end
+
+local function remember(message, pinfo, text)
+    if message.from then message.names = comparable(message.from.text) .. " " .. comparable(message.to.text) end
+    local known = message.kind:sub(1, 1) == "P" and remember_request(message, pinfo, text) or remember_answer(message, pinfo)
+    messages[pinfo.number] = known
+    local previous = known.previous and messages[known.previous]
+    if previous and not previous.next then previous.next = pinfo.number end
+end
+
+-- PLUMI: what is shown ------------------------------------------------------------------------------------------------
+
+local f = {
+    type = ProtoField.string("plumi.type", "Type"),
+    code = ProtoField.uint8("plumi.code", "Code", base.DEC),
+    address = ProtoField.string("plumi.address", "Address"),
+    user = ProtoField.string("plumi.user", "User alone"),
+    from = ProtoField.string("plumi.from", "Who asks"),
+    to = ProtoField.string("plumi.to", "Who is looked for"),
+    ip = ProtoField.ipv4("plumi.ip", "IP address"),
+    port = ProtoField.uint16("plumi.port", "TCP port", base.DEC),
+    text = ProtoField.string("plumi.text", "Text"),
+    about = ProtoField.string("plumi.about", "About"),
+    request_in = ProtoField.framenum("plumi.request_in", "Answers frame", base.NONE, frametype.REQUEST),
+    response_in = ProtoField.framenum("plumi.response_in", "Answered in frame", base.NONE, frametype.RESPONSE),
+    response_time = ProtoField.relative_time("plumi.response_time", "Time since the request"),
+    repeats = ProtoField.framenum("plumi.repeats", "Sent again, first in frame"),
+    location = ProtoField.uint32("plumi.location", "Location", base.DEC),
+    hop = ProtoField.uint32("plumi.hop", "Hop", base.DEC),
+    previous = ProtoField.framenum("plumi.previous_hop", "Came in frame"),
+    next = ProtoField.framenum("plumi.next_hop", "Sent on in frame"),
+    conversation = ProtoField.framenum("plumi.conversation_in", "Leads to the conversation in frame"),
+}
+local x = {
+    malformed = ProtoExpert.new("plumi.malformed", "Not a PLUMI message", expert.group.MALFORMED, expert.severity.ERROR),
+    bare = ProtoExpert.new("plumi.bare_user", "A user without a domain: an older form, which means a user of the node's own domain (protocol.md §7, row 1)", expert.group.PROTOCOL, expert.severity.NOTE),
+    busy = ProtoExpert.new("plumi.busy_address", "An address behind the names of an RL1: an older form, which means nothing (protocol.md §7, row 4)", expert.group.PROTOCOL, expert.severity.NOTE),
+    unknown = ProtoExpert.new("plumi.own_address_unknown", "The agent does not know its own address: its node puts the one in its place that the agent registered from (protocol.md §7, row 5)", expert.group.PROTOCOL, expert.severity.NOTE),
+    nowhere = ProtoExpert.new("plumi.nowhere", "Nobody can be called at this address (protocol.md §4)", expert.group.PROTOCOL, expert.severity.WARN),
+    no_request = ProtoExpert.new("plumi.no_request", "Answers nothing that was captured: a stray, or the capture began later", expert.group.SEQUENCE, expert.severity.NOTE),
+    stray = ProtoExpert.new("plumi.stray", "More answers than requests: whoever gets this one drops it, or ends (protocol.md §7, row 7)", expert.group.SEQUENCE, expert.severity.WARN),
+    no_answer = ProtoExpert.new("plumi.no_answer", "No answer to this was captured", expert.group.SEQUENCE, expert.severity.NOTE),
+    cut = ProtoExpert.new("plumi.cut", "Not captured whole", expert.group.UNDECODED, expert.severity.NOTE),
+}
+plumi.fields = f
+plumi.experts = x
+
+local icmp_type = Field.new("icmp.type")
+
+local KINDS = {
+    PR = "register", RR = "answer to PR", PD = "deregister", RD = "answer to PD", PL = "locate", RL = "answer to PL",
+}
+local CODES = {
+    RR = { ["0"] = "registered", ["1"] = "no such user" },
+    RD = { ["0"] = "deregistered", ["1"] = "no such user" },
+    RL = { ["0"] = "found", ["1"] = "busy", ["2"] = "no such user or domain", ["3"] = "offline" },
+}
+
+-- The message as a sentence. `who` is whom an RR or RD is about, as far as is known.
+local function sentence(message, who, known)
+    local kind, code = message.kind, message.code
+    local passed_on = known.previous and " (sent on)" or ""
+    local again = known.is_again and ", again" or ""
+    if kind == "PR" then return who .. " registers" .. again end
+    if kind == "PD" then return who .. " deregisters" .. again end
+    if kind == "RR" or kind == "RD" then
+        local done = kind == "RR" and "registered" or "deregistered"
+        return who .. (code == "0" and " is " .. done or " is not " .. done .. ": no such user")
+    end
+    local from, to = safe(message.from.text), safe(message.to.text)
+    if kind == "PL" then return from .. " asks where " .. to .. " is" .. again .. passed_on end
+    local outcome = ({
+        ["0"] = function() return to .. " is at " .. message.ip.text .. ", TCP port " .. message.port.number end,
+        ["1"] = function() return to .. " is busy, in a conversation" end,
+        ["2"] = function() return to .. " is not to be found: no such user or domain" end,
+        ["3"] = function() return to .. " is offline" end,
+    })[code]
+    return outcome() .. passed_on
+end
+
+-- No address of one host (protocol.md §4).
+local function is_nowhere(ip)
+    local first = tonumber(ip:match("^%d+"))
+    return first == 0 or (first >= 224 and first <= 239) or ip == "255.255.255.255"
+end
+
+local function add_seconds(tree, field, seconds)
+    local nanoseconds = math.floor(seconds * 1e9 + 0.5)
+    local whole = math.floor(nanoseconds / 1e9)
+    tree:add(field, NSTime.new(whole, nanoseconds - whole * 1000000000)):set_generated()
+end
+
+local function add_known(tree, message, known, about, is_visited)
+    local function generated(field, value)
+        if value then tree:add(field, value):set_generated() end
+    end
+    local request = known.request
+    if request and known.time then
+        generated(f.request_in, request.first)
+        add_seconds(tree, f.response_time, known.time)
+        if known.is_stray then tree:add_proto_expert_info(x.stray) end
+    elseif request then
+        if known.is_again then generated(f.repeats, request.first) end
+        generated(f.response_in, request.answers[1])
+        if is_visited and not request.answers[1] then tree:add_proto_expert_info(x.no_answer) end
+    elseif message.kind:sub(1, 1) == "R" then
+        tree:add_proto_expert_info(x.no_request)
+    end
+    if request and request.location then
+        generated(f.location, request.location.number)
+        generated(f.hop, request.hop)
+        generated(f.previous, known.previous)
+        generated(f.next, known.next)
+        generated(f.conversation, known.conversation)
+    end
+    for _, who in ipairs(about) do tree:add(f.about, safe(who)):set_generated() end
+end
+
+function plumi.dissector(tvb, pinfo, tree)
+    pinfo.cols.protocol = "PLUMI"
+    local bytes = tvb:len() > 0 and tvb:raw() or ""
+    local root = tree:add(plumi, tvb())
+    if tvb:len() < tvb:reported_len() then
+        root:add_proto_expert_info(x.cut)
+        return tvb:len()
+    end
+    local message, wrong = decode(bytes)
+    if not message then
+        pinfo.cols.info = "not a PLUMI message: " .. wrong
+        root:append_text(": " .. wrong)
+        if KINDS[bytes:sub(1, 2)] then root:add(f.type, tvb(0, 2), bytes:sub(1, 2)) end
+        if #bytes > 0 then root:add(f.text, tvb(), safe(bytes)) end
+        root:add_proto_expert_info(x.malformed, "Not a PLUMI message: " .. wrong)
+        return tvb:len()
+    end
+
+    -- What an ICMP error quotes is not sent once more.
+    local is_quoted = icmp_type() ~= nil
+    if not pinfo.visited and not is_quoted then
+        message.about = message.registrant and { message.registrant.text }
+        remember(message, pinfo, bytes)
+    end
+    local known = not is_quoted and messages[pinfo.number] or {}
+    local about = message.registrant and { message.registrant.text }
+        or message.from and { message.from.text, message.to.text }
+        or known.request and known.request.about or {}
+    local who = about[1] and safe(about[1]) or "the user"
+
+    local info = sentence(message, who, known)
+    pinfo.cols.info = info
+    root:append_text(", " .. info)
+    root:add(f.type, tvb(0, 2), message.kind):append_text(" (" .. KINDS[message.kind] .. ")")
+    if message.code then
+        root:add(f.code, tvb(2, 1), tonumber(message.code)):append_text(" (" .. CODES[message.kind][message.code] .. ")")
+    end
+    local function add(field, part, value)
+        if part then return root:add(field, tvb(part.at, #part.text), value or safe(part.text)) end
+    end
+    local bare = add(message.is_bare and f.user or f.address, message.registrant)
+    if message.is_bare then bare:add_proto_expert_info(x.bare) end
+    add(f.from, message.from)
+    add(f.to, message.to)
+    local ip = add(f.ip, message.ip, message.ip and Address.ip(message.ip.text))
+    add(f.port, message.port, message.port and message.port.number)
+    if message.code == "1" and ip then
+        ip:add_proto_expert_info(x.busy)
+    elseif ip and message.ip.text == "0.0.0.0" and pinfo.src_port ~= NODE_PORT then
+        ip:add_proto_expert_info(x.unknown)
+    elseif ip and is_nowhere(message.ip.text) then
+        ip:add_proto_expert_info(x.nowhere)
+    end
+    root:add(f.text, tvb(), safe(bytes))
+    add_known(root, message, known, about, pinfo.visited)
+    return tvb:len()
+end
+
+DissectorTable.get("udp.port"):add(NODE_PORT, plumi)
+
+-- PMI: a stream of frames ---------------------------------------------------------------------------------------------
+
+local g = {
+    type = ProtoField.string("pmi.type", "Type"),
+    length = ProtoField.uint8("pmi.length", "Length", base.DEC),
+    nickname = ProtoField.string("pmi.nickname", "Nickname"),
+    line = ProtoField.string("pmi.line", "Line"),
+    unframed = ProtoField.string("pmi.unframed", "Text without a frame"),
+    speaker = ProtoField.string("pmi.speaker", "Speaker"),
+    caller = ProtoField.string("pmi.caller", "Caller"),
+    callee = ProtoField.string("pmi.callee", "Callee"),
+    announced_in = ProtoField.framenum("pmi.announced_in", "Located in frame", base.NONE, frametype.REQUEST),
+}
+local y = {
+    malformed = ProtoExpert.new("pmi.malformed", "Not PMI: a conversation begins with a frame N or L and two digits", expert.group.MALFORMED, expert.severity.ERROR),
+    unframed = ProtoExpert.new("pmi.illegal_header", "No frame begins like this: taken for text, to the end of the segment (protocol.md §5)", expert.group.PROTOCOL, expert.severity.WARN),
+    long = ProtoExpert.new("pmi.long_line", "A line of 100 characters or more with three digits, as a deployed agent sends it, without its last byte (protocol.md §7, row 13)", expert.group.PROTOCOL, expert.severity.NOTE),
+    no_nickname = ProtoExpert.new("pmi.no_nickname", "The first frame of a side has to be its nickname", expert.group.PROTOCOL, expert.severity.WARN),
+    again = ProtoExpert.new("pmi.nickname_again", "A nickname is sent once", expert.group.PROTOCOL, expert.severity.WARN),
+    empty = ProtoExpert.new("pmi.nickname_empty", "A nickname has 1 to 99 bytes", expert.group.PROTOCOL, expert.severity.WARN),
+    forbidden = ProtoExpert.new("pmi.forbidden", "NUL and line ends may not stand in a frame", expert.group.PROTOCOL, expert.severity.WARN),
+    not_utf8 = ProtoExpert.new("pmi.not_utf8", "Bytes that are not UTF-8", expert.group.PROTOCOL, expert.severity.NOTE),
+    split = ProtoExpert.new("pmi.split", "This frame came in several segments, which ends a deployed agent (protocol.md §7, row 11)", expert.group.PROTOCOL, expert.severity.NOTE),
+    coalesced = ProtoExpert.new("pmi.coalesced", "Several frames came in one segment, of which a deployed agent sees the first (protocol.md §7, row 10)", expert.group.PROTOCOL, expert.severity.NOTE),
+    reset = ProtoExpert.new("pmi.reset", "Reset, not ended: the conversation is lost (protocol.md §5)", expert.group.SEQUENCE, expert.severity.WARN),
+}
+pmi.fields = g
+pmi.experts = y
+
+local function stream_key(pinfo)
+    local one, other = source(pinfo), destination(pinfo)
+    return one < other and one .. " " .. other or other .. " " .. one
+end
+
+-- The RL0 that told `caller`, or somebody, where `endpoint` is: the last one before frame `number`.
+local function announcement(endpoint, caller, number)
+    local best
+    for _, known in ipairs(announced[endpoint] or {}) do
+        local is_theirs = known.told_to == caller
+        if known.number < number and (is_theirs or not best or best.told_to ~= caller) then best = known end
+    end
+    return best
+end
+
+-- The conversation that this packet belongs to, if its port was announced or it is known from before.
+local function known_stream(pinfo)
+    local key = stream_key(pinfo)
+    if streams[key] then return streams[key] end
+    local stream
+    local to_callee = announcement(destination(pinfo), tostring(pinfo.src), pinfo.number)
+    local to_caller = announcement(source(pinfo), tostring(pinfo.dst), pinfo.number)
+    if to_callee then
+        stream = { callee = destination(pinfo), announcement = to_callee }
+    elseif to_caller then
+        stream = { callee = source(pinfo), announcement = to_caller }
+    else
+        return nil
+    end
+    stream.announcement.conversation = pinfo.number
+    stream.sides = {}
+    streams[key] = stream
+    return stream
+end
+
+local function side_of(stream, pinfo)
+    local is_callee = source(pinfo) == stream.callee
+    local key = is_callee and "callee" or "caller"
+    stream.sides[key] = stream.sides[key] or { nicknames = {}, name = "the " .. key, key = key, split = {} }
+    return stream.sides[key]
+end
+
+-- What a side is called at frame `number`.
+local function name_of(side, number)
+    local name = side.name
+    for _, nickname in ipairs(side.nicknames) do
+        if nickname.number <= number then name = nickname.text end
+    end
+    return name
+end
+
+-- What the bytes from `at` on begin with: "begun", "illegal", or the type of a frame and the length of its text.
+local function header_at(bytes, at)
+    local header = bytes:sub(at + 1, at + HEADER)
+    local kind, length = header:match("^([NL])(%d%d)$")
+    if kind then return kind, tonumber(length) end
+    if #header < HEADER and (header == "" or header:find("^[NL]%d?$")) then return "begun" end
+    return "illegal"
+end
+
+-- Where a line of three digits ends that looks like a frame with `length` bytes of text; nil if it is that frame. As
+-- mi-proto reads it.
+local function long_line_end(bytes, at, kind, length)
+    local third = bytes:match("^%d", at + HEADER + 1)
+    local announces = third and length * 10 + tonumber(third) or 0
+    if kind ~= "L" or announces <= MAX_TEXT or header_at(bytes, at + HEADER + length) ~= "illegal" then return nil end
+    local stop = at + HEADER + announces
+    return stop <= #bytes and header_at(bytes, stop) ~= "illegal" and stop or #bytes
+end
+
+local function add_text(tree, field, range, bytes)
+    local item = tree:add(field, range, safe(bytes))
+    if bytes:find("[\0\r\n]") then item:add_proto_expert_info(y.forbidden) end
+    if valid_up_to(bytes) < #bytes then item:add_proto_expert_info(y.not_utf8) end
+    return item
+end
+
+local function add_nickname(tree, tvb, pinfo, side, at, text)
+    local name = safe(text)
+    if not pinfo.visited then table.insert(side.nicknames, { number = pinfo.number, at = at, text = name }) end
+    local first = side.nicknames[1]
+    local item
+    if #text > 0 then
+        item = add_text(tree, g.nickname, tvb(at + HEADER, #text), text)
+    else
+        item = tree:add(g.nickname, "")
+        item:add_proto_expert_info(y.empty)
+    end
+    if first.number ~= pinfo.number or first.at ~= at then
+        item:add_proto_expert_info(y.again)
+        return name .. " is the new nickname of " .. side.key
+    end
+    return side.key == "caller" and name .. " calls" or name .. " takes the call"
+end
+
+-- The frames of what has come, as items of `tree`; their sentences. What has only begun is asked for again with the rest.
+local function dissect_frames(tvb, pinfo, tree, stream, side)
+    local bytes, at, said = tvb:raw(), 0, {}
+    local call = string.format("%d %d %d", pinfo.number, tvb:len(), tvb:offset())
+    local is_split = side.begun
+    if pinfo.visited then is_split = side.split[call] else side.split[call] = is_split end
+    side.begun = nil
+    local is_past_first = side.first and (side.first < pinfo.number or side.first == pinfo.number and side.first_call ~= call)
+    while at < #bytes do
+        local kind, length = header_at(bytes, at)
+        local needs = kind == "begun" and DESEGMENT_ONE_MORE_SEGMENT or length and at + HEADER + length - #bytes or 0
+        if needs > 0 and pinfo.can_desegment > 0 then
+            pinfo.desegment_offset, pinfo.desegment_len = at, needs
+            if not pinfo.visited then side.begun = true end
+            break
+        end
+        local stop = length and at + HEADER + length or #bytes
+        local long = length and is_past_first and needs <= 0 and long_line_end(bytes, at, kind, length)
+        if needs > 0 then kind, stop = "illegal", #bytes end
+        local item = tree:add(pmi, tvb(at, (long or stop) - at))
+        if kind ~= "illegal" and not is_past_first and not pinfo.visited then
+            side.first, side.first_call = pinfo.number, call
+        end
+        local sentence
+        if kind == "illegal" or long then
+            local from = long and at + HEADER + 1 or at
+            stop = long or stop
+            local text = bytes:sub(from + 1, stop)
+            local shown = from < stop and add_text(item, g.unframed, tvb(from, stop - from), text) or item
+            shown:add_proto_expert_info(long and y.long or is_past_first and y.unframed or y.malformed)
+            sentence = is_past_first and name_of(side, pinfo.number) .. " says: " .. safe(text) or "not PMI: " .. safe(text:sub(1, 16))
+        else
+            local text = bytes:sub(at + HEADER + 1, stop)
+            item:add(g.type, tvb(at, 1), kind):append_text(kind == "N" and " (nickname)" or " (line)")
+            item:add(g.length, tvb(at + 1, 2), length)
+            if kind == "N" then
+                sentence = add_nickname(item, tvb, pinfo, side, at, text)
+            else
+                if length > 0 then
+                    add_text(item, g.line, tvb(at + HEADER, length), text)
+                else
+                    item:add(g.line, "")
+                end
+                sentence = name_of(side, pinfo.number) .. " says: " .. safe(text)
+                if not is_past_first then item:add_proto_expert_info(y.no_nickname) end
+            end
+            is_past_first = true
+        end
+        if is_split and at == 0 then item:add_proto_expert_info(y.split) end
+        if at > 0 then item:add_proto_expert_info(y.coalesced) end
+        item:append_text(", " .. sentence)
+        item:add(g.speaker, name_of(side, pinfo.number)):set_generated()
+        local told = stream.announcement
+        if told then
+            item:add(g.caller, safe(told.from)):set_generated()
+            item:add(g.callee, safe(told.to)):set_generated()
+            item:add(g.announced_in, told.number):set_generated()
+        end
+        said[#said + 1] = sentence
+        at = stop
+    end
+    return said
+end
+
+local function dissect_stream(tvb, pinfo, tree, stream)
+    pinfo.cols.protocol = "PMI"
+    local said = dissect_frames(tvb, pinfo, tree, stream, side_of(stream, pinfo))
+    if #said > 0 then
+        pinfo.cols.info = table.concat(said, "; ")
+        -- What else comes in the same packet is told behind it.
+        pinfo.cols.info:fence()
+    end
+    return tvb:len()
+end
+
+-- Called where a port was announced, and for conversations that were recognised.
+function pmi.dissector(tvb, pinfo, tree)
+    local stream = known_stream(pinfo)
+    if stream then return dissect_stream(tvb, pinfo, tree, stream) end
+    local before = ports[pinfo.dst_port] or ports[pinfo.src_port]
+    if before and before.dissector then return before.dissector:call(tvb, pinfo, tree) end
+    return 0
+end
+
+-- Whoever speaks first is the caller, and says a nickname: that frame, and nothing behind it but more frames.
+local function begins_conversation(bytes)
+    local kind, length = header_at(bytes, 0)
+    if kind ~= "N" or length == 0 then return false end
+    local text = bytes:sub(HEADER + 1, HEADER + length)
+    return not text:find("[\0-\31\127]") and header_at(bytes, HEADER + length) ~= "illegal"
+end
+
+pmi:register_heuristic("tcp", function(tvb, pinfo, tree)
+    local stream = known_stream(pinfo)
+    if not stream then
+        if not begins_conversation(tvb:raw()) then return false end
+        stream = { callee = destination(pinfo), sides = {} }
+        streams[stream_key(pinfo)] = stream
+    end
+    pinfo.conversation = pmi
+    dissect_stream(tvb, pinfo, tree, stream)
+    return true
+end)
+
+-- FIN and RST carry no frame, and TCP tells nobody of them: looked for when all is dissected.
+local fin, rst, tcp_length = Field.new("tcp.flags.fin"), Field.new("tcp.flags.reset"), Field.new("tcp.len")
+
+function pmi_end.dissector(tvb, pinfo, tree)
+    local is_reset = rst() and rst().value
+    if not is_reset and not (fin() and fin().value) then return end
+    if icmp_type() then return end
+    local stream = streams[stream_key(pinfo)]
+    if not stream then return end
+    local side = side_of(stream, pinfo)
+    local who = name_of(side, pinfo.number)
+    if not pinfo.visited then
+        side.ended = side.ended or pinfo.number
+        stream.ended = stream.ended or pinfo.number
+    end
+    local told
+    if is_reset then
+        told = who .. " resets the connection: the conversation is lost"
+    else
+        told = who .. (stream.ended == side.ended and " ends the conversation" or " ends it, too")
+    end
+    local item = tree:add(pmi):append_text(", " .. told)
+    if is_reset then item:add_proto_expert_info(y.reset) end
+    pinfo.cols.protocol = "PMI"
+    if tcp_length().value > 0 then pinfo.cols.info:append("; " .. told) else pinfo.cols.info = told end
+end
+register_postdissector(pmi_end)
