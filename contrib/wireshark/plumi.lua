@@ -8,7 +8,7 @@
 
 local plumi = Proto("plumi", "PLUMI, who is where")
 local pmi = Proto("pmi", "PMI, a conversation")
-local pmi_end = Proto("pmi_end", "PMI, the end of a conversation")
+local beside = Proto("plumi_beside", "PLUMI and PMI, what packets without text say")
 
 local NODE_PORT = 3344
 local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME, MAX_LABEL = 100, 36, 34, 63
@@ -260,32 +260,30 @@ local locations     -- how many there were
 local last_location -- of these two names
 local announced     -- by TCP endpoint: the RL0s that told it
 local streams       -- PMI conversations, by their two endpoints
-local ports         -- TCP ports that are PMI for now, and whose they were
-local tcp_ports = DissectorTable.get("tcp.port")
+local hosts         -- addresses that were seen, in order
 
 local function forget()
-    for port, before in pairs(ports or {}) do
-        tcp_ports:remove(port, pmi)
-        if before.dissector then tcp_ports:add(port, before.dissector) end
-    end
     requests, messages, locations, last_location = {}, {}, 0, {}
-    announced, streams, ports = {}, {}, {}
+    announced, streams, hosts = {}, {}, {}
 end
 forget()
 plumi.init = forget
 
-local function source(pinfo) return tostring(pinfo.src) .. ":" .. pinfo.src_port end
-local function destination(pinfo) return tostring(pinfo.dst) .. ":" .. pinfo.dst_port end
-
--- From now on the TCP port belongs to PMI where it was announced, and to whom it belonged before elsewhere.
-local function announce(endpoint, port, message)
-    announced[endpoint] = announced[endpoint] or {}
-    table.insert(announced[endpoint], message)
-    if not ports[port] then
-        ports[port] = { dissector = tcp_ports:get_dissector(port) }
-        tcp_ports:add(port, pmi)
+-- A number for an address. As text it is a name once Wireshark has resolved it, and several may have the same.
+local function host(address)
+    local low, high = 1, #hosts + 1
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        if hosts[middle].address < address then low = middle + 1 else high = middle end
     end
+    if not hosts[low] or hosts[low].address ~= address then
+        table.insert(hosts, low, { address = address, number = #hosts + 1 })
+    end
+    return hosts[low].number
 end
+
+local function source(pinfo) return host(pinfo.src) .. ":" .. pinfo.src_port end
+local function destination(pinfo) return host(pinfo.dst) .. ":" .. pinfo.dst_port end
 
 -- A request that is sent again belongs to the first one; so does its answer.
 local function remember_request(message, pinfo, text)
@@ -301,12 +299,22 @@ local function remember_request(message, pinfo, text)
     table.insert(request.sent, pinfo.number)
     request.last = pinfo.rel_ts
     local known = { request = request, is_again = is_again }
+    function known.forget()
+        table.remove(request.sent)
+        if #request.sent == 0 then requests[key] = nil end
+    end
     if message.kind == "PL" then
         if not is_again then
             -- Whoever it was sent to sends it on: the next hop of the same location.
             local location = last_location[message.names]
-            for hop, earlier in ipairs(location and location.hops or {}) do
-                if earlier.to == from and pinfo.rel_ts - earlier.last <= REQUEST_SECONDS then request.hop = hop + 1 end
+            local hops = location and location.hops or {}
+            for hop, earlier in ipairs(hops) do
+                -- A node of several addresses may send on from another one.
+                local is_node = pinfo.src_port == NODE_PORT and hop == #hops and #earlier.answers == 0
+                if (earlier.to == from or is_node) and pinfo.rel_ts - earlier.last <= REQUEST_SECONDS then
+                    request.hop = hop + 1
+                    break
+                end
             end
             if not request.hop then
                 locations = locations + 1
@@ -323,24 +331,32 @@ local function remember_request(message, pinfo, text)
     return known
 end
 
+-- Who does not know its own address is reached at the one that it sends from.
+local function announce(message, pinfo, known)
+    local is_own = message.ip.text == "0.0.0.0" and pinfo.src_port ~= NODE_PORT
+    known.endpoint = host(is_own and pinfo.src or Address.ip(message.ip.text)) .. ":" .. message.port.number
+    known.number, known.told_to = pinfo.number, host(pinfo.dst)
+    known.from, known.to = message.from.text, message.to.text
+    announced[known.endpoint] = announced[known.endpoint] or {}
+    table.insert(announced[known.endpoint], known)
+end
+
 local function remember_answer(message, pinfo)
+    local known = {}
+    if message.code == "0" and message.port then announce(message, pinfo, known) end
     local kind = message.kind:gsub("^R", "P")
     local request = requests[kind .. (message.names or "") .. " " .. destination(pinfo) .. " " .. source(pinfo)]
-    if not request then return {} end
+    function known.forget()
+        if request then table.remove(request.answers) end
+        if known.number then table.remove(announced[known.endpoint]) end
+    end
+    if not request then return known end
     table.insert(request.answers, pinfo.number)
-    local known = { request = request, time = pinfo.rel_ts - request.time }
+    known.request, known.time = request, pinfo.rel_ts - request.time
     known.is_stray = #request.answers > #request.sent
     if request.location then
         local beyond = request.location.hops[request.hop + 1]
         known.previous = beyond and beyond.answers[#beyond.answers]
-    end
-    if message.code == "0" and message.kind == "RL" then
-        local ip = message.ip.text
-        -- Who does not know its own address is reached at the one that it sends from.
-        if ip == "0.0.0.0" and pinfo.src_port ~= NODE_PORT then ip = tostring(pinfo.src) end
-        known.told_to, known.from, known.to = tostring(pinfo.dst), message.from.text, message.to.text
-        known.number = pinfo.number
-        announce(ip .. ":" .. message.port.number, message.port.number, known)
     end
     return known
 end
@@ -348,6 +364,7 @@ end
 local function remember(message, pinfo, text)
     if message.from then message.names = comparable(message.from.text) .. " " .. comparable(message.to.text) end
     local known = message.kind:sub(1, 1) == "P" and remember_request(message, pinfo, text) or remember_answer(message, pinfo)
+    known.sender = host(pinfo.src)
     messages[pinfo.number] = known
     local previous = known.previous and messages[known.previous]
     if previous and not previous.next then previous.next = pinfo.number end
@@ -461,9 +478,16 @@ local function add_known(tree, message, known, about, is_visited)
     for _, who in ipairs(about) do tree:add(f.about, safe(who)):set_generated() end
 end
 
+local function not_a_message(pinfo, root, wrong)
+    pinfo.cols.protocol = "PLUMI"
+    pinfo.cols.info = "not a PLUMI message: " .. wrong
+    root:append_text(", not a message: " .. wrong)
+    root:add_proto_expert_info(x.malformed, "Not a PLUMI message: " .. wrong)
+end
+
 function plumi.dissector(tvb, pinfo, tree)
     pinfo.cols.protocol = "PLUMI"
-    local bytes = tvb:len() > 0 and tvb:raw() or ""
+    local bytes = tvb:raw()
     local root = tree:add(plumi, tvb())
     if tvb:len() < tvb:reported_len() then
         root:add_proto_expert_info(x.cut)
@@ -471,11 +495,9 @@ function plumi.dissector(tvb, pinfo, tree)
     end
     local message, wrong = decode(bytes)
     if not message then
-        pinfo.cols.info = "not a PLUMI message: " .. wrong
-        root:append_text(": " .. wrong)
+        not_a_message(pinfo, root, wrong)
         if KINDS[bytes:sub(1, 2)] then root:add(f.type, tvb(0, 2), bytes:sub(1, 2)) end
-        if #bytes > 0 then root:add(f.text, tvb(), safe(bytes)) end
-        root:add_proto_expert_info(x.malformed, "Not a PLUMI message: " .. wrong)
+        root:add(f.text, tvb(), safe(bytes))
         return tvb:len()
     end
 
@@ -570,8 +592,8 @@ local function known_stream(pinfo)
     local key = stream_key(pinfo)
     if streams[key] then return streams[key] end
     local stream
-    local to_callee = announcement(destination(pinfo), tostring(pinfo.src), pinfo.number)
-    local to_caller = announcement(source(pinfo), tostring(pinfo.dst), pinfo.number)
+    local to_callee = announcement(destination(pinfo), host(pinfo.src), pinfo.number)
+    local to_caller = announcement(source(pinfo), host(pinfo.dst), pinfo.number)
     if to_callee then
         stream = { callee = destination(pinfo), announcement = to_callee }
     elseif to_caller then
@@ -579,7 +601,7 @@ local function known_stream(pinfo)
     else
         return nil
     end
-    stream.announcement.conversation = pinfo.number
+    stream.announcement.conversation = stream.announcement.conversation or pinfo.number
     stream.sides = {}
     streams[key] = stream
     return stream
@@ -588,7 +610,7 @@ end
 local function side_of(stream, pinfo)
     local is_callee = source(pinfo) == stream.callee
     local key = is_callee and "callee" or "caller"
-    stream.sides[key] = stream.sides[key] or { nicknames = {}, name = "the " .. key, key = key, split = {} }
+    stream.sides[key] = stream.sides[key] or { nicknames = {}, name = "the " .. key, key = key }
     return stream.sides[key]
 end
 
@@ -646,19 +668,14 @@ local function add_nickname(tree, tvb, pinfo, side, at, text)
 end
 
 -- The frames of what has come, as items of `tree`; their sentences. What has only begun is asked for again with the rest.
-local function dissect_frames(tvb, pinfo, tree, stream, side)
+local function dissect_frames(tvb, pinfo, tree, stream, side, call)
     local bytes, at, said = tvb:raw(), 0, {}
-    local call = string.format("%d %d %d", pinfo.number, tvb:len(), tvb:offset())
-    local is_split = side.begun
-    if pinfo.visited then is_split = side.split[call] else side.split[call] = is_split end
-    side.begun = nil
     local is_past_first = side.first and (side.first < pinfo.number or side.first == pinfo.number and side.first_call ~= call)
     while at < #bytes do
         local kind, length = header_at(bytes, at)
         local needs = kind == "begun" and DESEGMENT_ONE_MORE_SEGMENT or length and at + HEADER + length - #bytes or 0
         if needs > 0 and pinfo.can_desegment > 0 then
             pinfo.desegment_offset, pinfo.desegment_len = at, needs
-            if not pinfo.visited then side.begun = true end
             break
         end
         local stop = length and at + HEADER + length or #bytes
@@ -693,7 +710,7 @@ local function dissect_frames(tvb, pinfo, tree, stream, side)
             end
             is_past_first = true
         end
-        if is_split and at == 0 then item:add_proto_expert_info(y.split) end
+        if call == 0 and at == 0 then item:add_proto_expert_info(y.split) end
         if at > 0 then item:add_proto_expert_info(y.coalesced) end
         item:append_text(", " .. sentence)
         item:add(g.speaker, name_of(side, pinfo.number)):set_generated()
@@ -709,25 +726,31 @@ local function dissect_frames(tvb, pinfo, tree, stream, side)
     return said
 end
 
+local shown = {}
+
 local function dissect_stream(tvb, pinfo, tree, stream)
     pinfo.cols.protocol = "PMI"
-    local said = dissect_frames(tvb, pinfo, tree, stream, side_of(stream, pinfo))
-    if #said > 0 then
-        pinfo.cols.info = table.concat(said, "; ")
-        -- What else comes in the same packet is told behind it.
-        pinfo.cols.info:fence()
-    end
+    -- Which part of the packet this is: 0 is what was put together of several, else where it begins.
+    local call = tvb:offset()
+    local said = dissect_frames(tvb, pinfo, tree, stream, side_of(stream, pinfo), call)
+    if #said == 0 then return tvb:len() end
+    -- The end of one frame and all of another may come in one packet: two calls, of which the second adds to the first.
+    if shown.number ~= pinfo.number or shown.call == call then shown = { number = pinfo.number, call = call } end
+    pinfo.cols.info = (shown.call == call and "" or "; ") .. table.concat(said, "; ")
+    pinfo.cols.info:fence()
     return tvb:len()
 end
 
--- Called where a port was announced, and for conversations that were recognised.
+-- Called for conversations that were announced or recognised, and where somebody chose "Decode As".
 function pmi.dissector(tvb, pinfo, tree)
     local stream = known_stream(pinfo)
-    if stream then return dissect_stream(tvb, pinfo, tree, stream) end
-    local before = ports[pinfo.dst_port] or ports[pinfo.src_port]
-    if before and before.dissector then return before.dissector:call(tvb, pinfo, tree) end
-    return 0
+    if not stream then
+        stream = { callee = destination(pinfo), sides = {} }
+        streams[stream_key(pinfo)] = stream
+    end
+    return dissect_stream(tvb, pinfo, tree, stream)
 end
+DissectorTable.get("tcp.port"):add_for_decode_as(pmi)
 
 -- Whoever speaks first is the caller, and says a nickname: that frame, and nothing behind it but more frames.
 local function begins_conversation(bytes)
@@ -738,26 +761,33 @@ local function begins_conversation(bytes)
 end
 
 pmi:register_heuristic("tcp", function(tvb, pinfo, tree)
-    local stream = known_stream(pinfo)
-    if not stream then
-        if not begins_conversation(tvb:raw()) then return false end
-        stream = { callee = destination(pinfo), sides = {} }
-        streams[stream_key(pinfo)] = stream
-    end
+    if not known_stream(pinfo) and not begins_conversation(tvb:raw()) then return false end
     pinfo.conversation = pmi
-    dissect_stream(tvb, pinfo, tree, stream)
+    pmi.dissector(tvb, pinfo, tree)
     return true
 end)
 
--- FIN and RST carry no frame, and TCP tells nobody of them: looked for when all is dissected.
-local fin, rst, tcp_length = Field.new("tcp.flags.fin"), Field.new("tcp.flags.reset"), Field.new("tcp.len")
+-- Packets of which TCP and UDP tell nobody, because they carry nothing: looked for when all is dissected -----------------
 
-function pmi_end.dissector(tvb, pinfo, tree)
-    local is_reset = rst() and rst().value
-    if not is_reset and not (fin() and fin().value) then return end
-    if icmp_type() then return end
-    local stream = streams[stream_key(pinfo)]
-    if not stream then return end
+local TCP, UDP = 2, 3 -- Pinfo.port_type
+-- The most that stands before an IP header: Ethernet with two tags. What an ICMP error quotes stands farther back.
+local MAX_LINK_HEADER = 22
+
+-- Where in the frame the TCP or UDP header begins, and how long its IP packet is without the IP header; nil if that is not
+-- found. Fields would tell, but on the first pass there are none.
+local function transport_header(frame, pinfo, protocol)
+    local function two_bytes(number) return string.char(math.floor(number / 256), number % 256) end
+    local ports = two_bytes(pinfo.src_port) .. two_bytes(pinfo.dst_port)
+    for start = 1, MAX_LINK_HEADER + 1 do
+        local version, _, high, low, _, _, _, _, _, carries = frame:byte(start, start + 9)
+        if carries == protocol and version >= 0x45 and version <= 0x4f then
+            local header = start + version % 16 * 4
+            if frame:sub(header, header + 3) == ports then return header, high * 256 + low - version % 16 * 4 end
+        end
+    end
+end
+
+local function dissect_end(pinfo, tree, stream, is_reset, is_alone)
     local side = side_of(stream, pinfo)
     local who = name_of(side, pinfo.number)
     if not pinfo.visited then
@@ -773,6 +803,45 @@ function pmi_end.dissector(tvb, pinfo, tree)
     local item = tree:add(pmi):append_text(", " .. told)
     if is_reset then item:add_proto_expert_info(y.reset) end
     pinfo.cols.protocol = "PMI"
-    if tcp_length().value > 0 then pinfo.cols.info:append("; " .. told) else pinfo.cols.info = told end
+    if is_alone then pinfo.cols.info = told else pinfo.cols.info:append("; " .. told) end
 end
-register_postdissector(pmi_end)
+
+local function beside_tcp(frame, pinfo, tree)
+    -- From the first packet on to where an RL0 told, whatever else has that port.
+    local stream = known_stream(pinfo)
+    if not stream then return end
+    if not pinfo.visited then pinfo.conversation = pmi end
+    local header, length = transport_header(frame, pinfo, 6)
+    if not header or header + 13 > #frame then return end
+    local flags = frame:byte(header + 13)
+    local is_end, is_reset = flags % 2 == 1, math.floor(flags / 4) % 2 == 1
+    if is_end or is_reset then
+        dissect_end(pinfo, tree, stream, is_reset, length <= math.floor(frame:byte(header + 12) / 16) * 4)
+    end
+end
+
+local function beside_udp(frame, pinfo, tree)
+    local known = messages[pinfo.number]
+    if known then
+        -- What an ICMP error quotes was not sent once more.
+        if known.sender ~= host(pinfo.src) then
+            known.forget()
+            messages[pinfo.number] = nil
+        end
+        return
+    end
+    local _, length = transport_header(frame, pinfo, 17)
+    if length == 8 then
+        local _, wrong = decode("")
+        not_a_message(pinfo, tree:add(plumi), wrong)
+    end
+end
+
+function beside.dissector(tvb, pinfo, tree)
+    if pinfo.port_type == TCP and (next(announced) or next(streams)) then
+        beside_tcp(tvb:raw(), pinfo, tree)
+    elseif pinfo.port_type == UDP and (pinfo.src_port == NODE_PORT or pinfo.dst_port == NODE_PORT) then
+        beside_udp(tvb:raw(), pinfo, tree)
+    end
+end
+register_postdissector(beside)
