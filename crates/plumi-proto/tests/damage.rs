@@ -1,45 +1,16 @@
 //! Reading is total, and what is read is written again as the same bytes: tried on everything that is nearly a
 //! message.
 
+#[path = "samples/messages.rs"]
+mod messages;
+
 use std::net::SocketAddrV4;
 
 use plumi_proto::{DecodeReason, LocateOutcome, MAX_MESSAGE, Message};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-/// Every kind, code and form, the shortest and the longest ones, and each that is not written as it was read.
-const MESSAGES: [&[u8]; 30] = [
-    b"PRlaura@bb.com",
-    b"PRlaura",
-    b"PRl",
-    b"PRLAURA@BB.com.",
-    b"PR!#$%&'*+/=?^_`{|}~.[@_",
-    b"PRuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu",
-    b"PRl@uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu",
-    "PRñandú@10.100.100.103".as_bytes(),
-    "PR名前٣@a_b-c.cat".as_bytes(),
-    b"RR0",
-    b"RR1",
-    b"PDlaura@bb.com",
-    b"PDlaura",
-    b"RD0",
-    b"RD1",
-    b"PLu1@PC-c:u2@PC-d",
-    b"PLa@b:a@b",
-    b"PLlaura@BB.COM.:joya@cc.com",
-    b"PLuuuuuuuuuuuuuuuuuu@ddddddddddddddddd:uuuuuuuuuuuuuuuuu@dddddddddddddddddd",
-    "PLpère@bb.com:Ψυχή@cc.com".as_bytes(),
-    b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038",
-    b"RL0a@b:c@d:0.0.0.0:1",
-    b"RL0uuuuuuuuuuuuuuuuuu@ddddddddddddddddd:uuuuuuuuuuuuuuuuu@dddddddddddddddddd:255.255.255.255:65535",
-    b"RL1laura@bb.com:joya@cc.com",
-    b"RL1laura@bb.com:joya@cc.com:84.88.154.3:4456",
-    b"RL1a@b:c@d:0.0.0.0:0",
-    b"RL2laura@bb.com:joya@cc.com",
-    b"RL2a@b:c@d.",
-    b"RL3laura@bb.com:joya@cc.com",
-    b"RL3l@10.100.100.103:j@PC-d",
-];
+use messages::MESSAGES;
 
 #[test]
 fn every_beginning_of_a_message_is_a_message_or_an_error() {

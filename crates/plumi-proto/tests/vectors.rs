@@ -1,11 +1,16 @@
 //! The bytes of a real exchange, and of everything that is nearly a message.
 
+#[path = "samples/no_messages.rs"]
+mod no_messages;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use plumi_proto::{
     AddressError, DecodeReason, DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress,
     MiSocketAddress, NameError, RegisterCode, Registrant, UserName,
 };
+
+use no_messages::{NO_MESSAGES, forbidden};
 
 /// Every message of the captured exchange (protocol.md §8), with its length as the capture has it.
 #[test]
@@ -79,45 +84,7 @@ fn the_longest_messages_fit() {
 
 #[test]
 fn what_is_no_message_says_what_is_wrong_and_where() {
-    use DecodeReason as R;
-    let no_at = R::Address(AddressError::NoAt);
-    for (datagram, expected) in [
-        (&b""[..], (R::UnknownKind, 0)),
-        (b"P", (R::UnknownKind, 0)),
-        (b"pRlaura@bb.com", (R::UnknownKind, 0)),
-        (b"XX", (R::UnknownKind, 0)),
-        (b"PR", (R::User(NameError::Empty), 2)),
-        (b"PR@bb.com", (R::Address(AddressError::User(NameError::Empty)), 2)),
-        (b"PRlaura@", (R::Address(AddressError::Domain(NameError::Empty)), 2)),
-        (b"PRlaura@bb@com", (R::Address(AddressError::SecondAt { at: 8 }), 2)),
-        (b"PRlaura@bb.com\0", (R::Address(AddressError::Domain(forbidden('\0', 6))), 2)),
-        (b"PRlaura@bb.com\n", (R::Address(AddressError::Domain(forbidden('\n', 6))), 2)),
-        (b"PRla ura@bb.com", (R::Address(AddressError::User(forbidden(' ', 2))), 2)),
-        (b"PRlaura@bb.com:", (R::TooMuch, 14)),
-        (b"PRla\xffura", (R::NotUtf8, 4)),
-        (b"RR", (R::UnknownCode, 2)),
-        (b"RR2", (R::UnknownCode, 2)),
-        (b"RR00", (R::UnknownCode, 2)),
-        (b"RD9", (R::UnknownCode, 2)),
-        (b"PLlaura@bb.com", (R::FieldMissing, 14)),
-        (b"PL:", (no_at, 2)),
-        (b"PLlaura@bb.com:joya", (no_at, 15)),
-        (b"PLlaura@bb.com:joya@cc.com:", (R::TooMuch, 26)),
-        (b"RL", (R::UnknownCode, 2)),
-        (b"RL4laura@bb.com:joya@cc.com", (R::UnknownCode, 2)),
-        (b"RL00laura@bb.com", (R::FieldMissing, 16)),
-        (b"RL0laura@bb.com:joya@cc.com", (R::FieldMissing, 27)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4", (R::FieldMissing, 35)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3:4456", (R::Ip, 28)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.04:4456", (R::Ip, 28)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:0", (R::Port, 36)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:04456", (R::Port, 36)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:+446", (R::Port, 36)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:65536", (R::Port, 36)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:", (R::Port, 36)),
-        (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:1:", (R::TooMuch, 37)),
-        (&[b'P'; 101], (R::TooLong { length: 101 }, 100)),
-    ] {
+    for &(datagram, expected) in NO_MESSAGES {
         assert_eq!(reason(datagram), expected, "{}", datagram.escape_ascii());
     }
     let error = Message::decode(b"PLlaura@bb.com:joya").expect_err("no message").to_string();
@@ -197,10 +164,6 @@ fn locate(from: &str, to: &str) -> Locate {
 fn found(ip: [u8; 4], port: u16) -> LocateOutcome {
     let socket = SocketAddrV4::new(ip.into(), port);
     LocateOutcome::Found(MiSocketAddress::new(socket).expect("a port"))
-}
-
-fn forbidden(character: char, at: usize) -> NameError {
-    NameError::Forbidden { character, at }
 }
 
 fn reason(datagram: &[u8]) -> (DecodeReason, usize) {
