@@ -282,8 +282,10 @@ local function host(address)
     return hosts[low].number
 end
 
-local function source(pinfo) return host(pinfo.src) .. ":" .. pinfo.src_port end
-local function destination(pinfo) return host(pinfo.dst) .. ":" .. pinfo.dst_port end
+-- A number may be an integer or not, which Lua 5.4 writes in two ways.
+local function endpoint(address, port) return string.format("%d:%d", host(address), port) end
+local function source(pinfo) return endpoint(pinfo.src, pinfo.src_port) end
+local function destination(pinfo) return endpoint(pinfo.dst, pinfo.dst_port) end
 
 -- A request that is sent again belongs to the first one; so does its answer.
 local function remember_request(message, pinfo, text)
@@ -334,7 +336,7 @@ end
 -- Who does not know its own address is reached at the one that it sends from.
 local function announce(message, pinfo, known)
     local is_own = message.ip.text == "0.0.0.0" and pinfo.src_port ~= NODE_PORT
-    known.endpoint = host(is_own and pinfo.src or Address.ip(message.ip.text)) .. ":" .. message.port.number
+    known.endpoint = endpoint(is_own and pinfo.src or Address.ip(message.ip.text), message.port.number)
     known.number, known.told_to = pinfo.number, host(pinfo.dst)
     known.from, known.to = message.from.text, message.to.text
     announced[known.endpoint] = announced[known.endpoint] or {}
@@ -473,8 +475,8 @@ local function add_known(tree, message, known, about, is_visited)
         generated(f.hop, request.hop)
         generated(f.previous, known.previous)
         generated(f.next, known.next)
-        generated(f.conversation, known.conversation)
     end
+    generated(f.conversation, known.conversation)
     for _, who in ipairs(about) do tree:add(f.about, safe(who)):set_generated() end
 end
 
@@ -577,10 +579,10 @@ local function stream_key(pinfo)
     return one < other and one .. " " .. other or other .. " " .. one
 end
 
--- The RL0 that told `caller`, or somebody, where `endpoint` is: the last one before frame `number`.
-local function announcement(endpoint, caller, number)
+-- The RL0 that told `caller`, or somebody, of the endpoint `callee`: the last one before frame `number`.
+local function announcement(callee, caller, number)
     local best
-    for _, known in ipairs(announced[endpoint] or {}) do
+    for _, known in ipairs(announced[callee] or {}) do
         local is_theirs = known.told_to == caller
         if known.number < number and (is_theirs or not best or best.told_to ~= caller) then best = known end
     end
@@ -650,7 +652,7 @@ local function add_text(tree, field, range, bytes)
 end
 
 local function add_nickname(tree, tvb, pinfo, side, at, text)
-    local name = safe(text)
+    local name = #text > 0 and safe(text) or side.name
     if not pinfo.visited then table.insert(side.nicknames, { number = pinfo.number, at = at, text = name }) end
     local first = side.nicknames[1]
     local item
