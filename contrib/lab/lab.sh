@@ -16,7 +16,7 @@ usage: lab.sh COMMAND                      as root: sudo contrib/lab/lab.sh up
   kill HOST             end its programs at once, as a crash does
   start HOST            start the node of PC-c or PC-d again
 
-  u1  10.100.100.101    for the agent u1@PC-c        PC-c  10.100.100.103    node of the domain PC-c, user u1
+  u1  10.100.100.101    for the agent u1@PC-c        PC-c  10.100.100.103    node of the domain PC-c, users u1 and u3
   u2  10.100.100.102    for the agent u2@PC-d        PC-d  10.100.100.104    node of the domain PC-d, user u2
 
 Each host has a folder of its own in /run/lumi-lab, in which its programs run and write their logs. Programs run as the user who
@@ -28,7 +28,7 @@ END
 lab=/run/lumi-lab
 hosts=(u1 u2 PC-c PC-d)
 declare -A address=([u1]=10.100.100.101 [u2]=10.100.100.102 [PC-c]=10.100.100.103 [PC-d]=10.100.100.104)
-declare -A user_of=([PC-c]=u1 [PC-d]=u2)
+declare -A users_of=([PC-c]=$'u1\nu3' [PC-d]=u2)
 # Seconds for a node to become ready, and for programs to end before they are killed.
 patience=10
 
@@ -100,7 +100,7 @@ make_host() {
     echo "nameserver 127.0.0.1" >"/etc/netns/$space/resolv.conf"
     echo "127.0.0.1 localhost" >"/etc/netns/$space/hosts"
     for other in "${hosts[@]}"; do echo "${address[$other]} $other" >>"/etc/netns/$space/hosts"; done
-    [ -z "${user_of[$host]:-}" ] || printf '%s\n' "$host" "${user_of[$host]}" >"$lab/$host/nodelumi.cfg"
+    [ -z "${users_of[$host]:-}" ] || printf '%s\n' "$host" "${users_of[$host]}" >"$lab/$host/nodelumi.cfg"
     if [ -n "${SUDO_UID:-}" ]; then chown -R "$SUDO_UID:$SUDO_GID" "$lab/$host"; fi
 }
 
@@ -136,7 +136,7 @@ up() {
     ip -n "$(space net)" link set lab0 up
     for host in "${hosts[@]}"; do make_host "$host"; done
     introduce
-    for host in "${!user_of[@]}"; do start_node "$host"; done
+    for host in "${!users_of[@]}"; do start_node "$host"; done
     trap - EXIT INT TERM
     echo "the lab is up, its logs are in $lab"
 }
@@ -243,7 +243,7 @@ case "$command" in
         wait_until_ended "$1"
         ;;
     start)
-        [ -n "${user_of[$1]:-}" ] || fail "nodes are on: ${!user_of[*]}"
+        [ -n "${users_of[$1]:-}" ] || fail "nodes are on: ${!users_of[*]}"
         start_node "$1"
         ;;
 esac

@@ -12,7 +12,7 @@ local beside = Proto("plumi_beside", "PLUMI and PMI, what packets without text s
 
 local NODE_PORT = 3344
 local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME, MAX_LABEL = 100, 36, 34, 63
--- The schedule of a request, and how long a node waits for an answer. What comes later is another request.
+-- How long a request is sent again, and how long a node waits for an answer. What comes later is another request.
 local REQUEST_SECONDS = 5
 local HEADER, MAX_TEXT = 3, 99
 
@@ -293,7 +293,7 @@ local function remember_request(message, pinfo, text)
     local key = message.kind .. (message.names or "") .. " " .. from .. " " .. to
     local request = requests[key]
     local is_again = request and request.text == text and #request.answers == 0
-        and pinfo.rel_ts - request.last <= REQUEST_SECONDS
+        and pinfo.rel_ts - request.time < REQUEST_SECONDS
     if not is_again then
         request = { first = pinfo.number, time = pinfo.rel_ts, text = text, to = to, sent = {}, answers = {}, about = message.about }
         requests[key] = request
