@@ -14,7 +14,8 @@ local NODE_PORT = 3344
 local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME, MAX_LABEL = 100, 36, 34, 63
 -- How long a request is sent again, and how long a node waits for an answer. What comes later is another request.
 local REQUEST_SECONDS = 5
-local HEADER, MAX_TEXT = 3, 99
+-- Of a frame; and of what begins no frame, enough to recognise it.
+local HEADER, MAX_TEXT, MAX_SEEN = 3, 99, 16
 
 -- Text of strangers ---------------------------------------------------------------------------------------------------
 
@@ -295,7 +296,8 @@ local function remember_request(message, pinfo, text)
     local is_again = request and request.text == text and #request.answers == 0
         and pinfo.rel_ts - request.time < REQUEST_SECONDS
     if not is_again then
-        request = { first = pinfo.number, time = pinfo.rel_ts, text = text, to = to, sent = {}, answers = {}, about = message.about }
+        request = { first = pinfo.number, time = pinfo.rel_ts, text = text, to = to, about = message.about }
+        request.sent, request.answers = {}, {}
         requests[key] = request
     end
     table.insert(request.sent, pinfo.number)
@@ -365,7 +367,8 @@ end
 
 local function remember(message, pinfo, text)
     if message.from then message.names = comparable(message.from.text) .. " " .. comparable(message.to.text) end
-    local known = message.kind:sub(1, 1) == "P" and remember_request(message, pinfo, text) or remember_answer(message, pinfo)
+    local is_request = message.kind:sub(1, 1) == "P"
+    local known = is_request and remember_request(message, pinfo, text) or remember_answer(message, pinfo)
     known.sender = host(pinfo.src)
     messages[pinfo.number] = known
     local previous = known.previous and messages[known.previous]
@@ -374,7 +377,7 @@ end
 
 -- PLUMI: what is shown ------------------------------------------------------------------------------------------------
 
-local f = {
+local plumi_field = {
     type = ProtoField.string("plumi.type", "Type"),
     code = ProtoField.uint8("plumi.code", "Code", base.DEC),
     address = ProtoField.string("plumi.address", "Address"),
@@ -395,19 +398,33 @@ local f = {
     next = ProtoField.framenum("plumi.next_hop", "Sent on in frame"),
     conversation = ProtoField.framenum("plumi.conversation_in", "Leads to the conversation in frame"),
 }
-local x = {
-    malformed = ProtoExpert.new("plumi.malformed", "Not a PLUMI message", expert.group.MALFORMED, expert.severity.ERROR),
-    bare = ProtoExpert.new("plumi.bare_user", "A user without a domain: an older form, which means a user of the node's own domain (protocol.md §7, row 1)", expert.group.PROTOCOL, expert.severity.NOTE),
-    busy = ProtoExpert.new("plumi.busy_address", "An address behind the names of an RL1: an older form, which means nothing (protocol.md §7, row 4)", expert.group.PROTOCOL, expert.severity.NOTE),
-    unknown = ProtoExpert.new("plumi.own_address_unknown", "The agent does not know its own address: its node puts the one in its place that the agent registered from (protocol.md §7, row 5)", expert.group.PROTOCOL, expert.severity.NOTE),
-    nowhere = ProtoExpert.new("plumi.nowhere", "Nobody can be called at this address (protocol.md §4)", expert.group.PROTOCOL, expert.severity.WARN),
-    no_request = ProtoExpert.new("plumi.no_request", "Answers nothing that was captured: a stray, or the capture began later", expert.group.SEQUENCE, expert.severity.NOTE),
-    stray = ProtoExpert.new("plumi.stray", "More answers than requests: whoever gets this one drops it, or ends (protocol.md §7, row 7)", expert.group.SEQUENCE, expert.severity.WARN),
-    no_answer = ProtoExpert.new("plumi.no_answer", "No answer to this was captured", expert.group.SEQUENCE, expert.severity.NOTE),
-    cut = ProtoExpert.new("plumi.cut", "Not captured whole", expert.group.UNDECODED, expert.severity.NOTE),
+
+-- What is flagged: its name, in which group Wireshark lists it, how severe it is, and what it says.
+local function flag(name, group, severity, text)
+    return ProtoExpert.new(name, text, expert.group[group], expert.severity[severity])
+end
+
+local plumi_flag = {
+    malformed = flag("plumi.malformed", "MALFORMED", "ERROR", "Not a PLUMI message"),
+    bare = flag("plumi.bare_user", "PROTOCOL", "NOTE",
+        "A user without a domain: an older form, which means a user of the node's own domain (protocol.md §7, "
+            .. "row 1)"),
+    busy = flag("plumi.busy_address", "PROTOCOL", "NOTE",
+        "An address behind the names of an RL1: an older form, which means nothing (protocol.md §7, row 4)"),
+    unknown = flag("plumi.own_address_unknown", "PROTOCOL", "NOTE",
+        "The agent does not know its own address: its node puts the one in its place that the agent "
+            .. "registered from (protocol.md §7, row 5)"),
+    nowhere = flag("plumi.nowhere", "PROTOCOL", "WARN",
+        "Nobody can be called at this address (protocol.md §4)"),
+    no_request = flag("plumi.no_request", "SEQUENCE", "NOTE",
+        "Answers nothing that was captured: a stray, or the capture began later"),
+    stray = flag("plumi.stray", "SEQUENCE", "WARN",
+        "More answers than requests: whoever gets this one drops it, or ends (protocol.md §7, row 7)"),
+    no_answer = flag("plumi.no_answer", "SEQUENCE", "NOTE", "No answer to this was captured"),
+    cut = flag("plumi.cut", "UNDECODED", "NOTE", "Not captured whole"),
 }
-plumi.fields = f
-plumi.experts = x
+plumi.fields = plumi_field
+plumi.experts = plumi_flag
 
 local icmp_type = Field.new("icmp.type")
 
@@ -460,31 +477,31 @@ local function add_known(tree, message, known, about, is_visited)
     end
     local request = known.request
     if request and known.time then
-        generated(f.request_in, request.first)
-        add_seconds(tree, f.response_time, known.time)
-        if known.is_stray then tree:add_proto_expert_info(x.stray) end
+        generated(plumi_field.request_in, request.first)
+        add_seconds(tree, plumi_field.response_time, known.time)
+        if known.is_stray then tree:add_proto_expert_info(plumi_flag.stray) end
     elseif request then
-        if known.is_again then generated(f.repeats, request.first) end
-        generated(f.response_in, request.answers[1])
-        if is_visited and not request.answers[1] then tree:add_proto_expert_info(x.no_answer) end
+        if known.is_again then generated(plumi_field.repeats, request.first) end
+        generated(plumi_field.response_in, request.answers[1])
+        if is_visited and not request.answers[1] then tree:add_proto_expert_info(plumi_flag.no_answer) end
     elseif message.kind:sub(1, 1) == "R" then
-        tree:add_proto_expert_info(x.no_request)
+        tree:add_proto_expert_info(plumi_flag.no_request)
     end
     if request and request.location then
-        generated(f.location, request.location.number)
-        generated(f.hop, request.hop)
-        generated(f.previous, known.previous)
-        generated(f.next, known.next)
+        generated(plumi_field.location, request.location.number)
+        generated(plumi_field.hop, request.hop)
+        generated(plumi_field.previous, known.previous)
+        generated(plumi_field.next, known.next)
     end
-    generated(f.conversation, known.conversation)
-    for _, who in ipairs(about) do tree:add(f.about, safe(who)):set_generated() end
+    generated(plumi_field.conversation, known.conversation)
+    for _, who in ipairs(about) do tree:add(plumi_field.about, safe(who)):set_generated() end
 end
 
 local function not_a_message(pinfo, root, wrong)
     pinfo.cols.protocol = "PLUMI"
     pinfo.cols.info = "not a PLUMI message: " .. wrong
     root:append_text(", not a message: " .. wrong)
-    root:add_proto_expert_info(x.malformed, "Not a PLUMI message: " .. wrong)
+    root:add_proto_expert_info(plumi_flag.malformed, "Not a PLUMI message: " .. wrong)
 end
 
 function plumi.dissector(tvb, pinfo, tree)
@@ -492,14 +509,14 @@ function plumi.dissector(tvb, pinfo, tree)
     local bytes = tvb:raw()
     local root = tree:add(plumi, tvb())
     if tvb:len() < tvb:reported_len() then
-        root:add_proto_expert_info(x.cut)
+        root:add_proto_expert_info(plumi_flag.cut)
         return tvb:len()
     end
     local message, wrong = decode(bytes)
     if not message then
         not_a_message(pinfo, root, wrong)
-        if KINDS[bytes:sub(1, 2)] then root:add(f.type, tvb(0, 2), bytes:sub(1, 2)) end
-        root:add(f.text, tvb(), safe(bytes))
+        if KINDS[bytes:sub(1, 2)] then root:add(plumi_field.type, tvb(0, 2), bytes:sub(1, 2)) end
+        root:add(plumi_field.text, tvb(), safe(bytes))
         return tvb:len()
     end
 
@@ -518,27 +535,28 @@ function plumi.dissector(tvb, pinfo, tree)
     local info = sentence(message, who, known)
     pinfo.cols.info = info
     root:append_text(", " .. info)
-    root:add(f.type, tvb(0, 2), message.kind):append_text(" (" .. KINDS[message.kind] .. ")")
+    root:add(plumi_field.type, tvb(0, 2), message.kind):append_text(" (" .. KINDS[message.kind] .. ")")
     if message.code then
-        root:add(f.code, tvb(2, 1), tonumber(message.code)):append_text(" (" .. CODES[message.kind][message.code] .. ")")
+        local code = root:add(plumi_field.code, tvb(2, 1), tonumber(message.code))
+        code:append_text(" (" .. CODES[message.kind][message.code] .. ")")
     end
     local function add(field, part, value)
         if part then return root:add(field, tvb(part.at, #part.text), value or safe(part.text)) end
     end
-    local bare = add(message.is_bare and f.user or f.address, message.registrant)
-    if message.is_bare then bare:add_proto_expert_info(x.bare) end
-    add(f.from, message.from)
-    add(f.to, message.to)
-    local ip = add(f.ip, message.ip, message.ip and Address.ip(message.ip.text))
-    add(f.port, message.port, message.port and message.port.number)
+    local bare = add(message.is_bare and plumi_field.user or plumi_field.address, message.registrant)
+    if message.is_bare then bare:add_proto_expert_info(plumi_flag.bare) end
+    add(plumi_field.from, message.from)
+    add(plumi_field.to, message.to)
+    local ip = add(plumi_field.ip, message.ip, message.ip and Address.ip(message.ip.text))
+    add(plumi_field.port, message.port, message.port and message.port.number)
     if message.code == "1" and ip then
-        ip:add_proto_expert_info(x.busy)
+        ip:add_proto_expert_info(plumi_flag.busy)
     elseif ip and message.ip.text == "0.0.0.0" and pinfo.src_port ~= NODE_PORT then
-        ip:add_proto_expert_info(x.unknown)
+        ip:add_proto_expert_info(plumi_flag.unknown)
     elseif ip and is_nowhere(message.ip.text) then
-        ip:add_proto_expert_info(x.nowhere)
+        ip:add_proto_expert_info(plumi_flag.nowhere)
     end
-    root:add(f.text, tvb(), safe(bytes))
+    root:add(plumi_field.text, tvb(), safe(bytes))
     add_known(root, message, known, about, pinfo.visited)
     return tvb:len()
 end
@@ -547,7 +565,7 @@ DissectorTable.get("udp.port"):add(NODE_PORT, plumi)
 
 -- PMI: a stream of frames ---------------------------------------------------------------------------------------------
 
-local g = {
+local pmi_field = {
     type = ProtoField.string("pmi.type", "Type"),
     length = ProtoField.uint8("pmi.length", "Length", base.DEC),
     nickname = ProtoField.string("pmi.nickname", "Nickname"),
@@ -558,21 +576,29 @@ local g = {
     callee = ProtoField.string("pmi.callee", "Callee"),
     announced_in = ProtoField.framenum("pmi.announced_in", "Located in frame", base.NONE, frametype.REQUEST),
 }
-local y = {
-    malformed = ProtoExpert.new("pmi.malformed", "Not PMI: a conversation begins with a frame N or L and two digits", expert.group.MALFORMED, expert.severity.ERROR),
-    unframed = ProtoExpert.new("pmi.illegal_header", "No frame begins like this: taken for text, to the end of the segment (protocol.md §5)", expert.group.PROTOCOL, expert.severity.WARN),
-    long = ProtoExpert.new("pmi.long_line", "A line of 100 characters or more with three digits, as a deployed agent sends it, without its last byte (protocol.md §7, row 13)", expert.group.PROTOCOL, expert.severity.NOTE),
-    no_nickname = ProtoExpert.new("pmi.no_nickname", "The first frame of a side has to be its nickname", expert.group.PROTOCOL, expert.severity.WARN),
-    again = ProtoExpert.new("pmi.nickname_again", "A nickname is sent once", expert.group.PROTOCOL, expert.severity.WARN),
-    empty = ProtoExpert.new("pmi.nickname_empty", "A nickname has 1 to 99 bytes", expert.group.PROTOCOL, expert.severity.WARN),
-    forbidden = ProtoExpert.new("pmi.forbidden", "NUL and line ends may not stand in a frame", expert.group.PROTOCOL, expert.severity.WARN),
-    not_utf8 = ProtoExpert.new("pmi.not_utf8", "Bytes that are not UTF-8", expert.group.PROTOCOL, expert.severity.NOTE),
-    split = ProtoExpert.new("pmi.split", "This frame came in several segments, which ends a deployed agent (protocol.md §7, row 11)", expert.group.PROTOCOL, expert.severity.NOTE),
-    coalesced = ProtoExpert.new("pmi.coalesced", "Several frames came in one segment, of which a deployed agent sees the first (protocol.md §7, row 10)", expert.group.PROTOCOL, expert.severity.NOTE),
-    reset = ProtoExpert.new("pmi.reset", "Reset, not ended: the conversation is lost (protocol.md §5)", expert.group.SEQUENCE, expert.severity.WARN),
+local pmi_flag = {
+    malformed = flag("pmi.malformed", "MALFORMED", "ERROR",
+        "Not PMI: a conversation begins with a frame N or L and two digits"),
+    unframed = flag("pmi.illegal_header", "PROTOCOL", "WARN",
+        "No frame begins like this: taken for text, to the end of the segment (protocol.md §5)"),
+    long = flag("pmi.long_line", "PROTOCOL", "NOTE",
+        "A line of 100 characters or more with three digits, as a deployed agent sends it, without its last "
+            .. "byte (protocol.md §7, row 13)"),
+    no_nickname = flag("pmi.no_nickname", "PROTOCOL", "WARN",
+        "The first frame of a side has to be its nickname"),
+    again = flag("pmi.nickname_again", "PROTOCOL", "WARN", "A nickname is sent once"),
+    empty = flag("pmi.nickname_empty", "PROTOCOL", "WARN", "A nickname has 1 to 99 bytes"),
+    forbidden = flag("pmi.forbidden", "PROTOCOL", "WARN", "NUL and line ends may not stand in a frame"),
+    not_utf8 = flag("pmi.not_utf8", "PROTOCOL", "NOTE", "Bytes that are not UTF-8"),
+    split = flag("pmi.split", "PROTOCOL", "NOTE",
+        "This frame came in several segments, which ends a deployed agent (protocol.md §7, row 11)"),
+    coalesced = flag("pmi.coalesced", "PROTOCOL", "NOTE",
+        "Several frames came in one segment, of which a deployed agent sees the first (protocol.md §7, row 10)"),
+    reset = flag("pmi.reset", "SEQUENCE", "WARN",
+        "Reset, not ended: the conversation is lost (protocol.md §5)"),
 }
-pmi.fields = g
-pmi.experts = y
+pmi.fields = pmi_field
+pmi.experts = pmi_flag
 
 local function stream_key(pinfo)
     local one, other = source(pinfo), destination(pinfo)
@@ -646,8 +672,8 @@ end
 
 local function add_text(tree, field, range, bytes)
     local item = tree:add(field, range, safe(bytes))
-    if bytes:find("[\0\r\n]") then item:add_proto_expert_info(y.forbidden) end
-    if valid_up_to(bytes) < #bytes then item:add_proto_expert_info(y.not_utf8) end
+    if bytes:find("[\0\r\n]") then item:add_proto_expert_info(pmi_flag.forbidden) end
+    if valid_up_to(bytes) < #bytes then item:add_proto_expert_info(pmi_flag.not_utf8) end
     return item
 end
 
@@ -657,71 +683,86 @@ local function add_nickname(tree, tvb, pinfo, side, at, text)
     local first = side.nicknames[1]
     local item
     if #text > 0 then
-        item = add_text(tree, g.nickname, tvb(at + HEADER, #text), text)
+        item = add_text(tree, pmi_field.nickname, tvb(at + HEADER, #text), text)
     else
-        item = tree:add(g.nickname, "")
-        item:add_proto_expert_info(y.empty)
+        item = tree:add(pmi_field.nickname, "")
+        item:add_proto_expert_info(pmi_flag.empty)
     end
     if first.number ~= pinfo.number or first.at ~= at then
-        item:add_proto_expert_info(y.again)
+        item:add_proto_expert_info(pmi_flag.again)
         return name .. " is the new nickname of " .. side.key
     end
     return side.key == "caller" and name .. " calls" or name .. " takes the call"
 end
 
+-- What is no frame, the bytes from `from` to `stop`. Returns its sentence.
+local function add_unframed(item, tvb, bytes, from, stop, flag, who)
+    local text = bytes:sub(from + 1, stop)
+    local shown = from < stop and add_text(item, pmi_field.unframed, tvb(from, stop - from), text) or item
+    shown:add_proto_expert_info(flag)
+    if flag == pmi_flag.malformed then return "not PMI: " .. safe(text:sub(1, MAX_SEEN)) end
+    return who .. " says: " .. safe(text)
+end
+
+-- A frame of this kind, with so many bytes of text. Returns its sentence.
+local function add_frame(item, tvb, pinfo, side, at, kind, length, is_first)
+    local text = tvb:raw(at, HEADER + length):sub(HEADER + 1)
+    item:add(pmi_field.type, tvb(at, 1), kind):append_text(kind == "N" and " (nickname)" or " (line)")
+    item:add(pmi_field.length, tvb(at + 1, 2), length)
+    if kind == "N" then return add_nickname(item, tvb, pinfo, side, at, text) end
+    if length > 0 then
+        add_text(item, pmi_field.line, tvb(at + HEADER, length), text)
+    else
+        item:add(pmi_field.line, "")
+    end
+    if is_first then item:add_proto_expert_info(pmi_flag.no_nickname) end
+    return name_of(side, pinfo.number) .. " says: " .. safe(text)
+end
+
+local function add_conversation(item, stream, speaker)
+    item:add(pmi_field.speaker, speaker):set_generated()
+    local told = stream.announcement
+    if not told then return end
+    item:add(pmi_field.caller, safe(told.from)):set_generated()
+    item:add(pmi_field.callee, safe(told.to)):set_generated()
+    item:add(pmi_field.announced_in, told.number):set_generated()
+end
+
 -- The frames of what has come, as items of `tree`; their sentences. What has only begun is asked for again with the rest.
+-- `call` is which part of the packet this is.
 local function dissect_frames(tvb, pinfo, tree, stream, side, call)
     local bytes, at, said = tvb:raw(), 0, {}
-    local is_past_first = side.first and (side.first < pinfo.number or side.first == pinfo.number and side.first_call ~= call)
+    local first = side.first
+    local is_past_first = first and (first.number < pinfo.number or first.number == pinfo.number and first.call ~= call)
     while at < #bytes do
         local kind, length = header_at(bytes, at)
         local needs = kind == "begun" and DESEGMENT_ONE_MORE_SEGMENT or length and at + HEADER + length - #bytes or 0
-        if needs > 0 and pinfo.can_desegment > 0 then
-            pinfo.desegment_offset, pinfo.desegment_len = at, needs
-            break
-        end
-        local stop = length and at + HEADER + length or #bytes
-        local long = length and is_past_first and needs <= 0 and long_line_end(bytes, at, kind, length)
-        if needs > 0 then kind, stop = "illegal", #bytes end
-        local item = tree:add(pmi, tvb(at, (long or stop) - at))
-        if kind ~= "illegal" and not is_past_first and not pinfo.visited then
-            side.first, side.first_call = pinfo.number, call
-        end
-        local sentence
-        if kind == "illegal" or long then
-            local from = long and at + HEADER + 1 or at
-            stop = long or stop
-            local text = bytes:sub(from + 1, stop)
-            local shown = from < stop and add_text(item, g.unframed, tvb(from, stop - from), text) or item
-            shown:add_proto_expert_info(long and y.long or is_past_first and y.unframed or y.malformed)
-            sentence = is_past_first and name_of(side, pinfo.number) .. " says: " .. safe(text) or "not PMI: " .. safe(text:sub(1, 16))
-        else
-            local text = bytes:sub(at + HEADER + 1, stop)
-            item:add(g.type, tvb(at, 1), kind):append_text(kind == "N" and " (nickname)" or " (line)")
-            item:add(g.length, tvb(at + 1, 2), length)
-            if kind == "N" then
-                sentence = add_nickname(item, tvb, pinfo, side, at, text)
-            else
-                if length > 0 then
-                    add_text(item, g.line, tvb(at + HEADER, length), text)
-                else
-                    item:add(g.line, "")
-                end
-                sentence = name_of(side, pinfo.number) .. " says: " .. safe(text)
-                if not is_past_first then item:add_proto_expert_info(y.no_nickname) end
+        if needs > 0 then
+            if pinfo.can_desegment > 0 then
+                pinfo.desegment_offset, pinfo.desegment_len = at, needs
+                break
             end
+            -- Nobody puts segments together.
+            kind = "illegal"
+        end
+        local long = kind ~= "illegal" and is_past_first and long_line_end(bytes, at, kind, length)
+        local stop = long or kind ~= "illegal" and at + HEADER + length or #bytes
+        local item = tree:add(pmi, tvb(at, stop - at))
+        local sentence
+        if long then
+            sentence = add_unframed(item, tvb, bytes, at + HEADER + 1, stop, pmi_flag.long, name_of(side, pinfo.number))
+        elseif kind == "illegal" then
+            local flag = is_past_first and pmi_flag.unframed or pmi_flag.malformed
+            sentence = add_unframed(item, tvb, bytes, at, stop, flag, name_of(side, pinfo.number))
+        else
+            if not is_past_first and not pinfo.visited then side.first = { number = pinfo.number, call = call } end
+            sentence = add_frame(item, tvb, pinfo, side, at, kind, length, not is_past_first)
             is_past_first = true
         end
-        if call == 0 and at == 0 then item:add_proto_expert_info(y.split) end
-        if at > 0 then item:add_proto_expert_info(y.coalesced) end
         item:append_text(", " .. sentence)
-        item:add(g.speaker, name_of(side, pinfo.number)):set_generated()
-        local told = stream.announcement
-        if told then
-            item:add(g.caller, safe(told.from)):set_generated()
-            item:add(g.callee, safe(told.to)):set_generated()
-            item:add(g.announced_in, told.number):set_generated()
-        end
+        if call == 0 and at == 0 then item:add_proto_expert_info(pmi_flag.split) end
+        if at > 0 then item:add_proto_expert_info(pmi_flag.coalesced) end
+        add_conversation(item, stream, name_of(side, pinfo.number))
         said[#said + 1] = sentence
         at = stop
     end
@@ -769,13 +810,13 @@ pmi:register_heuristic("tcp", function(tvb, pinfo, tree)
     return true
 end)
 
--- Packets of which TCP and UDP tell nobody, because they carry nothing: looked for when all is dissected -----------------
+-- Packets of which TCP and UDP tell nobody, because they carry nothing: looked for when all is dissected ----------
 
 local TCP, UDP = 2, 3 -- Pinfo.port_type
 -- The most that stands before an IP header: Ethernet with two tags. What an ICMP error quotes stands farther back.
 local MAX_LINK_HEADER = 22
 
--- Where in the frame the TCP or UDP header begins, and how long its IP packet is without the IP header; nil if that is not
+-- Where in the frame the TCP or UDP header begins, and how long its IP packet is without the IP header; nil if it is not
 -- found. Fields would tell, but on the first pass there are none.
 local function transport_header(frame, pinfo, protocol)
     local function two_bytes(number) return string.char(math.floor(number / 256), number % 256) end
@@ -803,7 +844,7 @@ local function dissect_end(pinfo, tree, stream, is_reset, is_alone)
         told = who .. (stream.ended == side.ended and " ends the conversation" or " ends it, too")
     end
     local item = tree:add(pmi):append_text(", " .. told)
-    if is_reset then item:add_proto_expert_info(y.reset) end
+    if is_reset then item:add_proto_expert_info(pmi_flag.reset) end
     pinfo.cols.protocol = "PMI"
     if is_alone then pinfo.cols.info = told else pinfo.cols.info:append("; " .. told) end
 end

@@ -1,8 +1,9 @@
 //! Conversations: frames in whatever pieces TCP brings them, and what is no frame.
 
 use bytes::BytesMut;
-use mi_proto::{Frame, FrameCodec, Line, Nickname};
-use tokio_util::codec::Encoder;
+use fastrand::Rng;
+use mi_proto::{Frame, FrameCodec, Line, Nickname, Received};
+use tokio_util::codec::{Decoder, Encoder};
 
 use crate::capture::{Capture, Connection, Side};
 use crate::tshark::{Packet, Tshark};
@@ -160,6 +161,61 @@ fn what_is_no_frame_is_shown_and_explained() {
         let first =
             flags.first().map(|&(severity, text)| (severity, &text[..flag.map_or(0, |flag| flag.1.len())]));
         assert_eq!(first, flag, "{shown}");
+    }
+}
+
+/// Segments of frames, long lines and rubbish: Wireshark makes of each what the codec makes of it in one read.
+#[test]
+fn segments_are_read_as_the_codec_reads_them() {
+    let Some(tshark) = Tshark::find() else { return };
+    let mut random = Rng::with_seed(1);
+    let (mut capture, mut talk) = announced();
+    talk.say(&mut capture, Side::Caller, b"N05Laura");
+    let mut expected = Vec::new();
+    while expected.len() < 1000 {
+        let segment: String = (0..random.u32(1..4)).map(|_| piece(&mut random)).collect();
+        let mut codec = FrameCodec::new();
+        let mut wire = BytesMut::from("N05Laura");
+        wire.extend_from_slice(segment.as_bytes());
+        assert_eq!(codec.decode(&mut wire).unwrap(), Some(Received::Nickname("Laura".into())));
+        let mut items = [const { Vec::new() }; 3];
+        while let Some(item) = codec.decode(&mut wire).unwrap() {
+            let kind = match item {
+                Received::Nickname(_) => 0,
+                Received::Line(_) => 1,
+                Received::Unframed(_) => 2,
+            };
+            items[kind].push(item.into_text());
+        }
+        // Of one that ends within a frame, Wireshark would wait for the rest.
+        if wire.is_empty() {
+            let number = talk.say(&mut capture, Side::Caller, segment.as_bytes());
+            expected.push((number, segment, items.map(|items| items.join("|"))));
+        }
+    }
+    assert!(expected.iter().filter(|(.., items)| !items[2].is_empty()).count() > 300);
+    let fields = ["pmi.nickname", "pmi.line", "pmi.unframed"];
+    let packets = tshark.read(&capture, &fields);
+    for (number, segment, items) in expected {
+        assert_eq!(fields.map(|field| &packets[number as usize - 1][field]), items, "{segment}");
+    }
+}
+
+/// A frame with a line, a long line as a deployed program sends it, or neither.
+fn piece(random: &mut Rng) -> String {
+    let length = random.usize(0..100);
+    // Half of the texts look like headers themselves, or make their frame look like a long line.
+    let alphabet = if random.bool() { "0123456789LN" } else { "abc L" };
+    let mut text = |length| -> String {
+        (0..length).filter_map(|_| random.choice(alphabet.bytes()).map(char::from)).collect()
+    };
+    match length % 4 {
+        0 => {
+            let text = text(length * 8 + 100);
+            format!("L{}{}", text.len(), &text[1..])
+        }
+        1 => format!("X{}", text(length)),
+        _ => format!("L{length:02}{}", text(length)),
     }
 }
 

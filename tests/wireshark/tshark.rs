@@ -105,7 +105,7 @@ fn severity(number: &str) -> &'static str {
 
 /// The names of all expert flags of the dissector.
 pub(crate) fn flag_names() -> Vec<&'static str> {
-    let made = include_str!("../../contrib/wireshark/plumi.lua").split("ProtoExpert.new(\"").skip(1);
+    let made = include_str!("../../contrib/wireshark/plumi.lua").split("= flag(\"").skip(1);
     let names: Vec<_> = made.filter_map(|rest| rest.split('"').next()).collect();
     assert!(names.contains(&"plumi.malformed") && names.contains(&"pmi.malformed"), "{names:?}");
     names
