@@ -50,8 +50,8 @@ local function character_at(bytes, at)
     local length = first >= 0xf0 and 4 or first >= 0xe0 and 3 or 2
     if first < 0xc2 or first > 0xf4 or at + length - 1 > #bytes then return nil end
     local code = first - ({ 0, 0xc0, 0xe0, 0xf0 })[length]
-    for next = at + 1, at + length - 1 do
-        local byte = bytes:byte(next)
+    for place = at + 1, at + length - 1 do
+        local byte = bytes:byte(place)
         if byte < 0x80 or byte > 0xbf then return nil end
         code = code * 64 + byte - 0x80
     end
@@ -262,10 +262,11 @@ local last_location -- of these two names
 local announced     -- by TCP endpoint: the RL0s that told it
 local streams       -- PMI conversations, by their two endpoints
 local hosts         -- addresses that were seen, in order
+local shown         -- the part of a packet that was told of last
 
 local function forget()
     requests, messages, locations, last_location = {}, {}, 0, {}
-    announced, streams, hosts = {}, {}, {}
+    announced, streams, hosts, shown = {}, {}, {}, {}
 end
 forget()
 plumi.init = forget
@@ -768,8 +769,6 @@ local function dissect_frames(tvb, pinfo, tree, stream, side, call)
     end
     return said
 end
-
-local shown = {}
 
 local function dissect_stream(tvb, pinfo, tree, stream)
     pinfo.cols.protocol = "PMI"
