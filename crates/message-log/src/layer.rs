@@ -10,6 +10,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use crate::entry::Entry;
 use crate::event::{Direction, is_message};
 use crate::recorder::Recorder;
+use crate::sink::Sink;
 
 /// The layer that gives every message to a [`Sink`], one at a time and before [`sent`](crate::sent) or
 /// [`received`](crate::received) returns; those of a [`Batch`](crate::Batch) are written at its end.
@@ -105,20 +106,4 @@ impl<K> fmt::Debug for SinkHandle<K> {
 /// A sink that panicked once is asked again: its log is worth more than the worry.
 fn lock<K>(state: &Mutex<State<K>>) -> MutexGuard<'_, State<K>> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Where messages go: a log, or the screen of an administrator. Closures are sinks.
-pub trait Sink: Send + 'static {
-    /// Takes one message. A sender waits for it, and all others that log; it must not send messages itself.
-    fn take(&mut self, entry: &Entry);
-
-    /// Puts what it has taken where it belongs, if it keeps anything back. Called after every message but those of a
-    /// [`Batch`](crate::Batch), and at the end of that.
-    fn write(&mut self) {}
-}
-
-impl<F: FnMut(&Entry) + Send + 'static> Sink for F {
-    fn take(&mut self, entry: &Entry) {
-        self(entry);
-    }
 }

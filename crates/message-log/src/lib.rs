@@ -42,7 +42,7 @@
 //! length    = decimal                           of the whole datagram, in bytes
 //! ```
 
-#[cfg(feature = "layer")]
+#[cfg(feature = "entries")]
 mod entry;
 mod event;
 #[cfg(feature = "layer")]
@@ -51,19 +51,21 @@ mod file;
 mod layer;
 #[cfg(feature = "layer")]
 mod line_writer;
-#[cfg(feature = "layer")]
+#[cfg(feature = "entries")]
 mod parse;
-#[cfg(feature = "layer")]
+#[cfg(feature = "entries")]
 mod printable;
 #[cfg(feature = "layer")]
 mod recorder;
 #[cfg(feature = "layer")]
 mod rotation;
+#[cfg(feature = "entries")]
+mod sink;
 mod visible;
 
-#[cfg(all(feature = "layer", feature = "planted-bugs"))]
+#[cfg(all(feature = "entries", feature = "planted-bugs"))]
 pub mod planted;
-#[cfg(all(feature = "layer", not(feature = "planted-bugs")))]
+#[cfg(all(feature = "entries", not(feature = "planted-bugs")))]
 mod planted {
     /// Nobody has put a bug in.
     pub(crate) const fn has(_bug: &str) -> bool {
@@ -71,19 +73,21 @@ mod planted {
     }
 }
 
-#[cfg(feature = "layer")]
+#[cfg(feature = "entries")]
 pub use entry::Entry;
 pub use event::{Batch, Direction, MAX_KEPT, TARGET, is_message, received, sent};
 #[cfg(feature = "layer")]
 pub use file::{agent_log_name, node_log_name, open_log};
 #[cfg(feature = "layer")]
-pub use layer::{MessageLayer, Sink, SinkHandle};
+pub use layer::{MessageLayer, SinkHandle};
 #[cfg(feature = "layer")]
 pub use line_writer::{LineWriter, LogFailure, REPORT_INTERVAL};
-#[cfg(feature = "layer")]
+#[cfg(feature = "entries")]
 pub use parse::ParseError;
-#[cfg(feature = "layer")]
+#[cfg(feature = "entries")]
 pub use printable::{Printable, printable};
 #[cfg(feature = "layer")]
 pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
+#[cfg(feature = "entries")]
+pub use sink::Sink;
 pub use visible::is_visible;

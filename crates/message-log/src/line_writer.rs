@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crate::entry::Entry;
 use crate::event::MAX_KEPT;
 use crate::file::open_log;
-use crate::layer::Sink;
 use crate::rotation::{Rotation, begin_anew};
+use crate::sink::Sink;
 
 /// Writes the line of each message, with a line end. The lines of a [`Batch`](crate::Batch) are written in one call of
 /// `write`, and any other one in a call of its own; nothing is kept beyond that.
