@@ -76,8 +76,8 @@ pub(crate) struct Keys {
     #[arg(long, value_name = "PATH|off")]
     pub(crate) control_socket: Option<ControlPath>,
 
-    /// Show how the node is at this TCP address over HTTP, unencrypted and to read only: metrics for Prometheus at
-    /// /metrics [default: nowhere]
+    /// Show the node at this TCP address over HTTP, unencrypted and to read only: users and messages on a page at /,
+    /// metrics for Prometheus at /metrics [default: nowhere]
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) web: Option<SocketAddr>,
 

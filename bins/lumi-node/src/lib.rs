@@ -131,7 +131,8 @@ async fn serve(
     tracing::info!("{ready}");
     if let Some(listener) = web {
         let logs = operator.logs.clone();
-        web::start(listener, operator.administrator.clone(), move || logs.lost_lines())?;
+        let watch = logs.watch().clone();
+        web::start(listener, operator.administrator.clone(), watch, move || logs.lost_lines())?;
     }
     service.ready();
     let console = has_console.then(|| Console::start(operator, runtime, Arc::clone(&exit))).transpose()?;

@@ -6,6 +6,7 @@ use std::{future, io, thread};
 use anyhow::Context;
 use lumi_node_core::Administrator;
 use lumi_node_web::WebServer;
+use message_ladder::Watch;
 use tokio::runtime;
 
 /// A listener at `address`.
@@ -20,8 +21,8 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("cannot show the node at http://{address}"))
 }
 
-/// Shows on `listener`, until the process ends, the node that `administrator` reaches, and how many lines of its message
-/// log are `lost`.
+/// Shows on `listener`, until the process ends, the node that `administrator` reaches, the messages that `watch` sees, and
+/// how many lines of its message log are `lost`.
 ///
 /// It has a thread of its own: who is looked at is not held up by who looks.
 ///
@@ -30,27 +31,34 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 pub(crate) fn start(
     listener: TcpListener,
     administrator: Administrator,
+    watch: Watch,
     lost: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let work = move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let shown = runtime.and_then(|runtime| runtime.block_on(show(listener, administrator, lost)));
+        let shown = runtime.and_then(|runtime| runtime.block_on(show(listener, administrator, watch, lost)));
         if let Err(error) = shown {
             tracing::error!(%error, "the node is not shown at http://{address}");
         }
     };
     thread::Builder::new().name("web".into()).spawn(work).context("cannot start a thread for the web")?;
     tracing::info!("shown at http://{address}");
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches http://{address} sees who looks for whom: it is for a network that you trust"
+        );
+    }
     Ok(())
 }
 
 async fn show(
     listener: TcpListener,
     administrator: Administrator,
+    watch: Watch,
     lost: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    WebServer::new(listener, administrator).log_lines_lost(lost).run(future::pending()).await;
+    WebServer::new(listener, administrator, watch).log_lines_lost(lost).run(future::pending()).await;
     Ok(())
 }

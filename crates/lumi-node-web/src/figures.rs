@@ -1,11 +1,14 @@
 //! How the node is, asked no oftener than it has time for.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lumi_node_core::{AdminError, Administrator, ServerStatus};
 use tokio::sync::Mutex;
 use tokio::time::{self, Instant};
+
+use crate::users::Users;
 
 /// What the node and its program have to tell. Whoever asks soon after another one is told the same, so that no number
 /// of requests takes the node's time from its users.
@@ -13,12 +16,13 @@ pub(crate) struct Figures {
     administrator: Administrator,
     /// Locked while the node is asked, so that it is asked once at a time.
     last: Mutex<Option<(Instant, ServerStatus)>>,
+    users: Mutex<Option<Listed>>,
     pub(crate) log_lines_lost: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
 }
 
 impl Figures {
     pub(crate) fn new(administrator: Administrator) -> Self {
-        Self { administrator, last: Mutex::default(), log_lines_lost: None }
+        Self { administrator, last: Mutex::default(), users: Mutex::default(), log_lines_lost: None }
     }
 
     /// How the node is now, or was less than [`FRESH`] ago.
@@ -40,6 +44,37 @@ impl Figures {
         };
         time::timeout(NODE_PATIENCE, status).await.unwrap_or(Err(Unknown::NoAnswer))
     }
+
+    /// The users now, or as they were when the node was asked last: [`USERS_FRESH`] ago at most, and in a domain of many
+    /// users [`USERS_SHARE`] times as long ago as it takes to tell them.
+    ///
+    /// # Errors
+    /// [`Unknown`].
+    pub(crate) async fn users(&self) -> Result<Arc<Users>, Unknown> {
+        let users = async {
+            let mut last = self.users.lock().await;
+            let asked = Instant::now();
+            if let Some(Listed { users, until }) = &*last
+                && asked < *until
+            {
+                return Ok(Arc::clone(users));
+            }
+            let list = self.administrator.list().await?;
+            let took = asked.elapsed();
+            let users = Arc::new(Users::new(&list, Instant::now()));
+            let until = asked + USERS_FRESH.max(took * USERS_SHARE);
+            *last = Some(Listed { users: Arc::clone(&users), until });
+            Ok(users)
+        };
+        time::timeout(NODE_PATIENCE, users).await.unwrap_or(Err(Unknown::NoAnswer))
+    }
+}
+
+/// The users as the node has told them.
+struct Listed {
+    users: Arc<Users>,
+    /// Until then it is not asked again.
+    until: Instant,
 }
 
 impl fmt::Debug for Figures {
@@ -76,6 +111,13 @@ impl fmt::Display for Unknown {
 /// beside its messages, and nobody looks oftener.
 const FRESH: Duration = Duration::from_millis(100);
 
+/// How long the list of users is told to others. Somebody who watches sees a user come within this and a second.
+const USERS_FRESH: Duration = Duration::from_millis(900);
+
+/// The node serves nobody while it goes through its users: a millisecond for ten thousand of them. It does so for a
+/// two-hundredth of its time at most, however many there are.
+const USERS_SHARE: u32 = 200;
+
 /// How long the node may take to say how it is; it does so after a change of the roster that is being saved. Less than
 /// the 10 s that Prometheus waits, so that the reason is told.
 const NODE_PATIENCE: Duration = Duration::from_secs(5);
@@ -110,5 +152,11 @@ mod tests {
         assert_eq!((second.unwrap(), third.unwrap()), (first, first));
         time::advance(Duration::from_millis(1)).await;
         assert_eq!(figures.status().await.unwrap().uptime, first.uptime + FRESH);
+
+        let first = figures.users().await.unwrap();
+        time::advance(USERS_FRESH - Duration::from_millis(1)).await;
+        assert!(Arc::ptr_eq(&figures.users().await.unwrap(), &first));
+        time::advance(Duration::from_millis(1)).await;
+        assert!(!Arc::ptr_eq(&figures.users().await.unwrap(), &first));
     }
 }

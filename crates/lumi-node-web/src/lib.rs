@@ -1,14 +1,18 @@
-//! What a LUMI node shows over HTTP, to read and not to change: its figures at `/metrics`, in the text format of
-//! Prometheus.
+//! What a LUMI node shows over HTTP, to read and not to change: at `/` a page with its users, its messages as a ladder,
+//! and how many they are; at `/metrics` its figures, in the text format of Prometheus.
 //!
-//! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks an [`Administrator`], which
-//! works as well from another thread and another runtime than the node's. There is no secret and no encryption:
-//! whoever reaches the listener reads it.
+//! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks an [`Administrator`] and looks
+//! at a [`Watch`], which work as well from another thread and another runtime than the node's. There is no secret and no
+//! encryption: whoever reaches the listener reads it, and sees who looks for whom.
+//!
+//! The page is what is in `src/page`, as it stands there. Whatever it shows of strangers is escaped by this crate and
+//! the ladder's, and put into the page as text.
 //!
 //! ```no_run
 //! use lumi_dns::NodeDirectory;
 //! use lumi_node_core::{Node, NodeSettings, RosterFile, Server};
 //! use lumi_node_web::WebServer;
+//! use message_ladder::Watch;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let (file, roster) = RosterFile::open("config/nodelumi.cfg")?;
@@ -16,7 +20,9 @@
 //! let node = Node::new(roster, "127.0.0.2:3344".parse()?, NodeSettings::default());
 //! let mut server = Server::new(socket, node, NodeDirectory::builder().build()?);
 //! let listener = tokio::net::TcpListener::bind("127.0.0.2:8344").await?;
-//! let web = WebServer::new(listener, server.administrator(file));
+//! // Sees nothing unless it is a sink of a `message_log::MessageLayer`.
+//! let watch = Watch::new("bb.com", 500, std::time::SystemTime::now);
+//! let web = WebServer::new(listener, server.administrator(file), watch);
 //! tokio::spawn(web.run(std::future::pending()));
 //! server.run(async { _ = tokio::signal::ctrl_c().await }).await?;
 //! # Ok(())
@@ -24,11 +30,16 @@
 //! ```
 //!
 //! [`Administrator`]: lumi_node_core::Administrator
+//! [`Watch`]: message_ladder::Watch
 
+mod events;
 mod figures;
+mod host;
 mod metrics;
 mod pages;
 mod patient_stream;
 mod server;
+mod users;
+mod viewers;
 
 pub use server::WebServer;

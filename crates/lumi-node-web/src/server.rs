@@ -6,11 +6,12 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use lumi_node_core::Administrator;
+use message_ladder::Watch;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{self, AbortHandle, JoinSet};
 use tokio::time;
@@ -19,18 +20,20 @@ use tracing::{debug, warn};
 use crate::figures::Figures;
 use crate::pages;
 use crate::patient_stream::PatientStream;
+use crate::viewers::Connection;
 
 /// Shows a node over HTTP. It takes `GET` and `HEAD`, changes nothing, and keeps nothing of who asks.
 #[derive(Debug)]
 pub struct WebServer {
     listener: TcpListener,
     figures: Figures,
+    watch: Watch,
 }
 
 impl WebServer {
-    /// Will show on `listener` the node that `administrator` reaches.
-    pub fn new(listener: TcpListener, administrator: Administrator) -> Self {
-        Self { listener, figures: Figures::new(administrator) }
+    /// Will show on `listener` the node that `administrator` reaches, and of its messages those that `watch` sees.
+    pub fn new(listener: TcpListener, administrator: Administrator, watch: Watch) -> Self {
+        Self { listener, figures: Figures::new(administrator), watch }
     }
 
     /// Adds to the metrics how many lines of the message log were lost since the start, as `lost` says whenever it is
@@ -43,7 +46,7 @@ impl WebServer {
 
     /// Serves until `shutdown` is ready; connections end with it. No error that a stranger can cause ends it.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let router = pages::router(self.figures);
+        let router = pages::router(self.figures, self.watch);
         let listener = self.listener;
         let mut connections = Connections::default();
         let mut is_failing = false;
@@ -52,7 +55,9 @@ impl WebServer {
                 match listener.accept().await {
                     Ok((stream, remote)) => {
                         is_failing = false;
-                        connections.open(serve(stream, remote, router.clone()));
+                        let connection = Connection::default();
+                        let router = router.clone().layer(Extension(connection.clone()));
+                        connections.open(connection, serve(stream, remote, router));
                     }
                     // They wait in the kernel's queue.
                     Err(error) => {
@@ -71,24 +76,26 @@ impl WebServer {
     }
 }
 
-/// Those that are open. One more than [`MAX_CONNECTIONS`] takes the place of the oldest: an answer takes milliseconds,
-/// so that is somebody who does not ask, or does not read.
+/// Those that are open. Beside those through which somebody watches, one more than [`MAX_CONNECTIONS`] takes the place of
+/// the oldest: an answer takes milliseconds, so that is somebody who does not ask, or does not read.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
-    oldest_first: VecDeque<AbortHandle>,
+    oldest_first: VecDeque<(Connection, AbortHandle)>,
 }
 
 impl Connections {
-    fn open(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+    fn open(&mut self, connection: Connection, serving: impl Future<Output = ()> + Send + 'static) {
         while self.tasks.try_join_next().is_some() {}
-        self.oldest_first.retain(|connection| !connection.is_finished());
-        if self.oldest_first.len() >= MAX_CONNECTIONS
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            oldest.abort();
+        self.oldest_first.retain(|(_, serving)| !serving.is_finished());
+        let others = self.oldest_first.iter().filter(|(connection, _)| !connection.is_watched()).count();
+        for _ in MAX_CONNECTIONS..=others {
+            let oldest = self.oldest_first.iter().position(|(connection, _)| !connection.is_watched());
+            if let Some((_, serving)) = oldest.and_then(|at| self.oldest_first.remove(at)) {
+                serving.abort();
+            }
         }
-        self.oldest_first.push_back(self.tasks.spawn(connection));
+        self.oldest_first.push_back((connection, self.tasks.spawn(serving)));
     }
 }
 
@@ -107,7 +114,8 @@ async fn serve(stream: TcpStream, remote: SocketAddr, router: Router) {
     }
 }
 
-/// Connections at a time: some scrapers and some people, and a megabyte or two if each is at its bounds.
+/// Connections at a time, beside those who watch: some scrapers and some people, and a megabyte or two if each is at
+/// its bounds.
 const MAX_CONNECTIONS: usize = 64;
 
 /// How long the head of a request may take, from when it is waited for: also how long a connection is kept on which
@@ -128,12 +136,13 @@ mod tests {
     use std::future;
 
     use super::*;
+    use crate::viewers::Viewers;
 
     #[tokio::test]
     async fn one_connection_too_many_takes_the_place_of_the_oldest() {
         let mut connections = Connections::default();
         for _ in 0..MAX_CONNECTIONS + 2 {
-            connections.open(future::pending());
+            connections.open(Connection::default(), future::pending());
         }
         task::yield_now().await;
         for _ in 0..2 {
@@ -143,14 +152,37 @@ mod tests {
         assert_eq!(connections.tasks.len(), MAX_CONNECTIONS);
         assert!(connections.tasks.try_join_next().is_none());
         // Who has ended is in nobody's way.
-        connections.oldest_first[5].abort();
+        connections.oldest_first[5].1.abort();
         assert!(connections.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
-        connections.open(future::pending());
+        connections.open(Connection::default(), future::pending());
         assert_eq!(
             (connections.tasks.len(), connections.oldest_first.len()),
             (MAX_CONNECTIONS, MAX_CONNECTIONS)
         );
         task::yield_now().await;
         assert!(connections.tasks.try_join_next().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_watches_gives_way_to_nobody() {
+        let mut connections = Connections::default();
+        let watched = Connection::default();
+        let viewer = Viewers::new().admit(&watched);
+        connections.open(watched.clone(), future::pending());
+        for _ in 0..MAX_CONNECTIONS + 1 {
+            connections.open(Connection::default(), future::pending());
+        }
+        task::yield_now().await;
+        assert!(connections.tasks.try_join_next().expect("one has ended").is_err());
+        assert_eq!(connections.tasks.len(), MAX_CONNECTIONS + 1);
+        assert!(!connections.oldest_first[0].1.is_finished());
+        drop(viewer);
+        // One like the others again, of which there are too many: it and another one give way.
+        connections.open(Connection::default(), future::pending());
+        task::yield_now().await;
+        for _ in 0..2 {
+            assert!(connections.tasks.try_join_next().expect("one has ended").is_err());
+        }
+        assert_eq!(connections.tasks.len(), MAX_CONNECTIONS);
     }
 }

@@ -5,11 +5,14 @@ use std::future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use lumi_dns::NodeDirectory;
 use lumi_node_core::{Administrator, Node, NodeSettings, RosterFile, Server};
 use lumi_node_web::WebServer;
+use message_ladder::Watch;
+use message_log::{Direction, Entry, Sink};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -62,10 +65,7 @@ async fn every_other_request_is_answered_in_words() {
     let web = show(administrator, |web| web).await;
     let change = "there is nothing to change here: use GET or HEAD\n";
     let nothing = "there is nothing here, look at /\n";
-    let index = "This is lumi-node.\n\n/metrics   how it is, for Prometheus\n";
     for (request, status, body) in [
-        ("GET / HTTP/1.1", "200 OK", index),
-        ("HEAD / HTTP/1.1", "200 OK", ""),
         ("GET /metrics/ HTTP/1.1", "404 Not Found", nothing),
         ("GET /../../etc/passwd HTTP/1.1", "404 Not Found", nothing),
         ("HEAD /users HTTP/1.1", "404 Not Found", ""),
@@ -76,7 +76,7 @@ async fn every_other_request_is_answered_in_words() {
         ("CONNECT bb.com:3344 HTTP/1.1", "405 Method Not Allowed", change),
         ("PRlaura", "400 Bad Request", ""),
     ] {
-        let answer = ask(web, &format!("{request}\r\nHost: web\r\nConnection: close\r\n\r\n")).await;
+        let answer = ask(web, &format!("{request}\r\nHost: [::1]:8344\r\nConnection: close\r\n\r\n")).await;
         assert_eq!((answer.status(), answer.body()), (&*format!("HTTP/1.1 {status}"), body), "{request}");
         if status.starts_with("400") {
             continue;
@@ -84,6 +84,7 @@ async fn every_other_request_is_answered_in_words() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{request}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{request}");
         assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"), "{request}");
+        assert_eq!(answer.header("content-security-policy"), Some(OWN_ONLY), "{request}");
         assert_eq!(answer.header("set-cookie"), None);
         let allowed = status.starts_with("405").then_some("GET, HEAD");
         assert_eq!(answer.header("allow"), allowed, "{request}");
@@ -98,7 +99,7 @@ async fn a_connection_serves_more_than_one_request() {
     let (server, administrator, _folder) = node().await;
     task::spawn(server.run(future::pending()));
     let web = show(administrator, |web| web).await;
-    let request = "GET / HTTP/1.1\r\nHost: web\r\n\r\n";
+    let request = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     let last = "GET /metrics HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n";
     let answers = ask(web, &format!("{request}{request}{last}")).await;
     assert_eq!(answers.0.matches("HTTP/1.1 200 OK").count(), 3);
@@ -134,9 +135,9 @@ async fn its_end_is_the_end_of_connections() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (end, ended) = oneshot::channel::<()>();
-    let web = task::spawn(WebServer::new(listener, administrator).run(async { _ = ended.await }));
+    let web = task::spawn(WebServer::new(listener, administrator, watch()).run(async { _ = ended.await }));
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.unwrap();
     let mut some = [0; 15];
     idle.read_exact(&mut some).await.unwrap();
     assert_eq!(&some, b"HTTP/1.1 200 OK");
@@ -144,6 +145,236 @@ async fn its_end_is_the_end_of_connections() {
     web.await.unwrap();
     _ = time::timeout(DEADLINE, idle.read_to_end(&mut Vec::new())).await.unwrap();
     TcpStream::connect(address).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn the_page_is_whole_and_has_nothing_from_elsewhere() {
+    let (server, administrator, _folder) = node().await;
+    task::spawn(server.run(future::pending()));
+    let web = show(administrator, |web| web).await;
+    let mut seen = vec!["/".to_owned()];
+    let mut at = 0;
+    while let Some(path) = seen.get(at).cloned() {
+        let answer = get(web, &path).await;
+        assert_eq!(answer.status(), "HTTP/1.1 200 OK", "{path}");
+        for (header, value) in [
+            ("content-security-policy", OWN_ONLY),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.header(header), Some(value), "{path}");
+        }
+        let kind = match path.rsplit_once('.') {
+            Some((_, "js")) => "text/javascript",
+            Some((_, "css")) => "text/css",
+            _ => "text/html",
+        };
+        assert_eq!(answer.header("content-type"), Some(&*format!("{kind}; charset=utf-8")), "{path}");
+        for text in [
+            "http://",
+            "https://",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            " style=",
+            "onclick",
+        ] {
+            // But for the name of what is drawn.
+            let found = answer.body().replace("http://www.w3.org/2000/svg", "").contains(text);
+            assert!(!found, "{text} is in {path}");
+        }
+        let mut parts = answer.body().split('"');
+        parts.next();
+        let named = parts
+            .filter(|part| !part.contains(' '))
+            .filter(|part| part.ends_with(".js") || part.ends_with(".css"));
+        for name in named {
+            let path = format!("/{}", name.trim_start_matches("./"));
+            if !seen.contains(&path) {
+                seen.push(path);
+            }
+        }
+        at += 1;
+    }
+    assert_eq!(seen.len(), 8, "{seen:?}");
+}
+
+/// Pages of others can have their name lead here, and are then read by whoever has them open.
+#[tokio::test]
+async fn who_comes_by_a_name_sees_figures_only() {
+    let (server, administrator, _folder) = node().await;
+    task::spawn(server.run(future::pending()));
+    let web = show(administrator, |web| web).await;
+    let reason = "this page is shown to those who come by an IP address or localhost, not by another name\n";
+    for (host, path, status) in [
+        ("Host: evil.example\r\n", "/", "421 Misdirected Request"),
+        ("Host: evil.example:8344\r\n", "/events", "421 Misdirected Request"),
+        ("Host: evil.example\r\n", "/page.js", "421 Misdirected Request"),
+        ("", "/events", "421 Misdirected Request"),
+        ("Host: \r\n", "/events", "421 Misdirected Request"),
+        ("Host: localhost:8344\r\n", "/", "200 OK"),
+        ("Host: 10.0.0.1\r\n", "/", "200 OK"),
+        ("Host: node.bb.com\r\n", "/metrics", "200 OK"),
+    ] {
+        let answer = ask(web, &format!("GET {path} HTTP/1.1\r\n{host}Connection: close\r\n\r\n")).await;
+        assert_eq!(answer.status(), format!("HTTP/1.1 {status}"), "{host}{path}");
+        assert_eq!(answer.body() == reason, status.starts_with("421"), "{host}{path}");
+    }
+}
+
+#[tokio::test]
+async fn who_watches_is_told_what_passes_and_who_there_is() {
+    let (server, administrator, _folder) = node().await;
+    task::spawn(server.run(future::pending()));
+    let mut passing = watch();
+    pass(&mut passing, "PRlaura");
+    let web = show_with(administrator.clone(), passing.clone()).await;
+    let mut viewer = Viewer::come(web).await;
+    assert_eq!(viewer.head.status(), "HTTP/1.1 200 OK");
+    assert_eq!(viewer.head.header("content-type"), Some("text/event-stream"));
+    let snapshot = viewer.next("snapshot").await;
+    assert_eq!(snapshot["arrows"][0]["message"], "PRlaura");
+    assert_eq!(viewer.next("status").await["domain"], "bb.com");
+    assert_eq!(viewer.next("users").await["users"], 2);
+    pass(&mut passing, "PDlaura");
+    assert_eq!(viewer.next("ladder").await[0]["arrow"]["message"], "PDlaura");
+    administrator.register("joan".parse().unwrap()).await.unwrap();
+    assert_eq!(viewer.next("users").await["users"], 3);
+    // Whoever comes again has everything again, and once.
+    let mut again = Viewer::come(web).await;
+    let snapshot = again.next("snapshot").await;
+    let messages: Vec<_> =
+        snapshot["arrows"].as_array().unwrap().iter().map(|arrow| &arrow["message"]).collect();
+    assert_eq!(messages, ["PRlaura", "PDlaura"]);
+}
+
+#[tokio::test]
+async fn there_are_so_many_places_and_no_crowd_takes_one_away() {
+    let (server, administrator, _folder) = node().await;
+    task::spawn(server.run(future::pending()));
+    let mut passing = watch();
+    let web = show_with(administrator, passing.clone()).await;
+    let mut viewers = Vec::new();
+    for _ in 0..32 {
+        viewers.push(Viewer::come(web).await);
+    }
+    let refused = get(web, "/events").await;
+    assert_eq!(refused.status(), "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(refused.body(), "32 watch this node already, and no more can: try again later\n");
+    // More than there are places for others.
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(TcpStream::connect(web).await.unwrap());
+    }
+    assert!(get(web, "/metrics").await.body().contains("lumi_node_users 2"));
+    pass(&mut passing, "PRlaura");
+    for viewer in &mut viewers {
+        let changes = viewer.next("ladder").await;
+        assert!(changes.as_array().unwrap().iter().any(|change| change["arrow"]["message"] == "PRlaura"));
+    }
+    // One who goes leaves a place, as soon as that is noticed.
+    viewers.pop();
+    let come = async { while !Viewer::come(web).await.head.status().starts_with("HTTP/1.1 200") {} };
+    time::timeout(DEADLINE, come).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_watches_and_does_not_read_is_not_waited_for() {
+    let (server, administrator, _folder) = node().await;
+    task::spawn(server.run(future::pending()));
+    // A snapshot larger than what networks hold, and the same again with each request.
+    let mut passing = Watch::new("bb.com", 500, || UNIX_EPOCH);
+    for _ in 0..500 {
+        pass(&mut passing, &"\u{1}".repeat(1000));
+    }
+    let web = show_with(administrator, passing.clone()).await;
+    let mut idle = Vec::new();
+    for _ in 0..32 {
+        idle.push(Viewer::come(web).await);
+    }
+    let mut flood = time::interval(Duration::from_millis(50));
+    let dropped = async {
+        // While all of them are told much, the first one who can watch again has the place of one who does not read.
+        loop {
+            flood.tick().await;
+            (0..64).for_each(|_| pass(&mut passing, &"\u{1}".repeat(1000)));
+            if get_head(web, "/events").await.starts_with("HTTP/1.1 200") {
+                return;
+            }
+        }
+    };
+    time::timeout(3 * DEADLINE, dropped).await.expect("one is dropped");
+    drop(idle);
+}
+
+/// One who watches, through a connection that stays.
+struct Viewer {
+    stream: TcpStream,
+    head: Answer,
+    text: String,
+}
+
+impl Viewer {
+    async fn come(web: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(web).await.expect("it listens");
+        let request = format!("GET /events HTTP/1.1\r\nHost: {web}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("it is taken");
+        let mut viewer = Self { stream, head: Answer(String::new()), text: String::new() };
+        while !viewer.text.contains("\r\n\r\n") {
+            viewer.read().await;
+        }
+        let (head, text) = viewer.text.split_once("\r\n\r\n").expect("it is there");
+        (viewer.head, viewer.text) = (Answer(format!("{head}\r\n\r\n")), text.to_owned());
+        viewer
+    }
+
+    /// The data of the next event of this `name`; others are passed over.
+    async fn next(&mut self, name: &str) -> Value {
+        let start = format!("event: {name}\ndata: ");
+        loop {
+            if let Some((_, event)) = self.text.split_once(&start)
+                && let Some((data, rest)) = event.split_once("\n\n")
+            {
+                // The chunks of HTTP end where events do, but may begin within one that is long.
+                let data: String = data.split("\r\n").step_by(2).collect();
+                let data = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"));
+                self.text = rest.to_owned();
+                return data;
+            }
+            self.read().await;
+        }
+    }
+
+    async fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        let read = time::timeout(DEADLINE, self.stream.read(&mut buffer)).await.expect("something comes");
+        let length = read.expect("the connection holds");
+        assert!(length > 0, "it has ended: {}", self.text);
+        self.text += std::str::from_utf8(&buffer[..length]).expect("it is ASCII here");
+    }
+}
+
+/// The first line of the answer, of which no more is read.
+async fn get_head(web: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(web).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {web}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("it is taken");
+    let mut head = [0; 12];
+    _ = time::timeout(DEADLINE, stream.read_exact(&mut head)).await.expect("there is an answer");
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+fn watch() -> Watch {
+    Watch::new("bb.com", 500, || UNIX_EPOCH)
+}
+
+fn pass(watch: &mut Watch, message: &str) {
+    let remote = "10.0.0.1:4000".parse().expect("it is an address");
+    watch.take(&Entry::new("bb.com", Direction::Received, remote, message.as_bytes()));
+    watch.write();
 }
 
 /// A node of bb.com that is yet to be served, and whose roster nobody else has.
@@ -163,16 +394,24 @@ async fn node() -> (Server, Administrator, TempDir) {
     (server, administrator, folder)
 }
 
-/// Where the node is shown that `administrator` reaches.
+/// Where the node is shown that `administrator` reaches, and the messages that `watch` sees.
+async fn show_with(administrator: Administrator, watch: Watch) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+    let address = listener.local_addr().expect("it is bound");
+    task::spawn(WebServer::new(listener, administrator, watch).run(future::pending()));
+    address
+}
+
+/// As [`show_with`], without messages, but with more that the program tells.
 async fn show(administrator: Administrator, with: impl FnOnce(WebServer) -> WebServer) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
     let address = listener.local_addr().expect("it is bound");
-    task::spawn(with(WebServer::new(listener, administrator)).run(future::pending()));
+    task::spawn(with(WebServer::new(listener, administrator, watch())).run(future::pending()));
     address
 }
 
 async fn get(web: SocketAddr, path: &str) -> Answer {
-    ask(web, &format!("GET {path} HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n")).await
+    ask(web, &format!("GET {path} HTTP/1.1\r\nHost: {web}\r\nConnection: close\r\n\r\n")).await
 }
 
 async fn ask(web: SocketAddr, request: &str) -> Answer {
@@ -219,3 +458,5 @@ impl Answer {
 
 /// Many times what a slow machine needs.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+const OWN_ONLY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

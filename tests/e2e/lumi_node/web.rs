@@ -228,7 +228,7 @@ fn hostile_clients_hold_up_neither_users_nor_others() {
     let post = "POST /metrics HTTP/1.1\r\nHost: web\r\nContent-Length: 1000000000\r\n\r\n";
     let answer = ask(web, post.as_bytes()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-    let chunked = "GET / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n";
+    let chunked = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n";
     let answer = ask(web, chunked.as_bytes()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     _ = ask(web, &[0xff; 10_000]);
@@ -272,6 +272,12 @@ fn it_listens_where_it_is_told_or_does_not_start() {
     let web = web_of(&node);
     assert_eq!(web.ip(), Ipv4Addr::new(127, 0, 0, 9));
     assert_eq!(scrape(web).of("lumi_node_users"), 0.0);
+    assert!(
+        !node.stderr().iter().any(|line| line.contains("who looks for whom")),
+        "loopback is nobody else's"
+    );
+    let node = NodeProgram::start_in(folder.path(), &["--web", "0.0.0.0:0"]);
+    node.wait_for_diagnostic("sees who looks for whom: it is for a network that you trust");
     write_settings(folder.path(), "diagnostics = 'info'\n");
     let node = NodeProgram::start_in(folder.path(), &[]);
     node.wait_for_diagnostic("starting");
@@ -321,7 +327,7 @@ impl Expected {
 }
 
 /// Where `node`, which was started with [`ARGUMENTS`], is to be looked at.
-fn web_of(node: &NodeProgram) -> SocketAddr {
+pub(super) fn web_of(node: &NodeProgram) -> SocketAddr {
     let told = node.wait_for_diagnostic("shown at http://");
     told.rsplit_once("http://").and_then(|(_, address)| address.parse().ok()).expect("an address")
 }
@@ -370,6 +376,6 @@ fn ip_of_this_process() -> Ipv4Addr {
 }
 
 /// Looked at at a free port, which is told.
-const ARGUMENTS: [&str; 3] = ["-v", "--web", "127.0.0.1:0"];
+pub(super) const ARGUMENTS: [&str; 3] = ["-v", "--web", "127.0.0.1:0"];
 
 const DOCUMENT: &str = include_str!("../../../docs/metrics.md");

@@ -1,0 +1,53 @@
+// The columns of the ladder, and the arrows between them.
+
+import { drawn } from "./dom.js";
+
+/** The parties that the arrows are between, as columns from left to right: agents, this node, other nodes. */
+export function columnsOf(parties, arrows) {
+  const used = new Set(arrows.flatMap(({ from, to }) => [from, to]));
+  const columns = [...parties.values()].filter(({ id }) => used.has(id));
+  return columns.sort((one, other) => ORDER.indexOf(one.role) - ORDER.indexOf(other.role) || one.id - other.id);
+}
+
+/** How wide each of so many columns is in `box`, in pixels: beside a text if there is room, above it if not. */
+export function widthOf(columns, box) {
+  const isNarrow = box.clientWidth < TIME + TEXT + columns * LEAST;
+  box.classList.toggle("narrow", isNarrow);
+  const room = isNarrow ? box.clientWidth : (box.clientWidth - TIME) * SHARE;
+  return Math.floor(Math.min(Math.max(room / Math.max(columns, 1), LEAST), MOST));
+}
+
+/** The lines of all columns, and the arrow between two of them. */
+export function arrowOf({ from, to, kind }, columns, width) {
+  const middle = (id) => (columns.findIndex((column) => column.id === id) + 0.5) * width;
+  const lines = columns.map(({ id, role }) => {
+    const x = middle(id);
+    return drawn("line", { class: `life ${role}`, x1: x, x2: x, y1: "0", y2: "100%" });
+  });
+  const [start, end] = [middle(from), middle(to)];
+  const side = Math.sign(end - start) || 1;
+  // A point cannot be said in percent, so it has a drawing of its own.
+  const point = drawn("svg", { x: end - side * 2, y: `${HEIGHT}%`, overflow: "visible" }, [
+    drawn("path", { class: "point", d: `M0 0L${-9 * side} -5V5z` }),
+  ]);
+  const line = drawn("line", { class: "arrow", x1: start + side * 2, x2: end - side * 8, y1: `${HEIGHT}%`, y2: `${HEIGHT}%` });
+  const label = drawn("text", { class: "label", x: (start + end) / 2, y: `${HEIGHT}%`, dy: "-6", "text-anchor": "middle" });
+  label.textContent = kind;
+  return drawn("svg", { "aria-hidden": "true" }, [...lines, line, point, label]);
+}
+
+const ORDER = ["agent", "others", "this", "node"];
+
+/** Where in a row the arrow is, in percent from above. */
+const HEIGHT = 62;
+
+/** Pixels of a column. */
+const LEAST = 84;
+const MOST = 170;
+
+/** What the columns have of the room beside the time. */
+const SHARE = 0.5;
+
+/** Pixels that the time takes, and the text at least. */
+const TIME = 112;
+const TEXT = 272;
