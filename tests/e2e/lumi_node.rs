@@ -8,6 +8,7 @@ mod full_disk;
 #[cfg(target_os = "linux")]
 mod journal;
 mod logs;
+mod page;
 mod reload;
 mod service;
 mod settings;

@@ -1,9 +1,11 @@
 //! What the tests of this workspace share: nodes, agents, a DNS server, a wire in memory, emulators of the
 //! programs that are deployed, and simulated worlds of all of them.
 
+pub mod browser;
 pub mod captured;
 pub mod dns_server;
 pub mod emulators;
+pub mod exchange;
 pub mod fault_proxy;
 pub mod fuzz_targets;
 pub mod loads;

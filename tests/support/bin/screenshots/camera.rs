@@ -18,7 +18,7 @@ pub(crate) struct Scene {
 /// Takes the pictures of a scene.
 pub(crate) struct Camera<'a> {
     scene: &'a Scene,
-    pictures: Vec<(String, String)>,
+    pictures: Vec<(String, Vec<u8>)>,
 }
 
 impl<'a> Camera<'a> {
@@ -27,7 +27,7 @@ impl<'a> Camera<'a> {
         let mut camera = Self { scene, pictures: Vec::new() };
         (scene.play)(&mut camera);
         fs::create_dir_all(folder)?;
-        let write = |(name, picture): (String, String)| {
+        let write = |(name, picture): (String, Vec<u8>)| {
             let path = folder.join(name);
             fs::write(&path, picture).map(|()| path)
         };
@@ -42,7 +42,11 @@ impl<'a> Camera<'a> {
     /// Takes a picture of `screen`: of `what` in this scene, which also names the window if the program does not.
     pub(crate) fn shoot(&mut self, what: &str, screen: &Screen) {
         let title = if screen.title().is_empty() { what } else { screen.title() };
-        let name = format!("{}-{what}.svg", self.scene.name);
-        self.pictures.push((name, svg(screen, title, &self.scene.theme)));
+        self.keep(what, "svg", svg(screen, title, &self.scene.theme).into_bytes());
+    }
+
+    /// Keeps a picture that was taken otherwise: of `what`, in the `format` that ends its name.
+    pub(crate) fn keep(&mut self, what: &str, format: &str, picture: Vec<u8>) {
+        self.pictures.push((format!("{}-{what}.{format}", self.scene.name), picture));
     }
 }

@@ -5,13 +5,14 @@
 //! ```
 //!
 //! Each scene is played by real nodes and agents, at terminals of the tests, and says when a picture is taken: an SVG in
-//! the folder, named after the scene and what is in the picture. A scene that does not go as it should fails as a test
-//! does. Ports and times differ from run to run, and nothing else.
+//! the folder, or of a page in a browser a PNG, named after the scene and what is in the picture. A scene that does not
+//! go as it should fails as a test does. Ports and times differ from run to run, and nothing else.
 
 mod camera;
 mod full_screen;
 mod ladder;
 mod line_mode;
+mod page;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -45,7 +46,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 8] = [
+const SCENES: [Scene; 9] = [
     Scene { name: "first", size: (24, 80), theme: Theme::DARK, play: full_screen::first },
     Scene { name: "help", size: (40, 84), theme: Theme::DARK, play: full_screen::help },
     Scene { name: "chat", size: (24, 80), theme: Theme::DARK, play: full_screen::chat },
@@ -54,4 +55,6 @@ const SCENES: [Scene; 8] = [
     Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
     Scene { name: "ladder", size: (18, 136), theme: Theme::DARK, play: ladder::captured },
     Scene { name: "strikes", size: (18, 120), theme: Theme::LIGHT, play: ladder::strikes },
+    // It has no terminal, but views of its own.
+    Scene { name: "page", size: (0, 0), theme: Theme::LIGHT, play: page::page },
 ];

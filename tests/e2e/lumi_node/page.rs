@@ -1,0 +1,304 @@
+//! The page of a node, in a browser that nobody sees.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use integration_tests::browser::{Browser, View};
+use integration_tests::exchange::Exchange;
+use integration_tests::programs::{NodeProgram, eventually};
+use message_log::printable;
+use serde_json::{Value, json};
+
+use super::web::{ARGUMENTS, web_of};
+use super::{User, folder_with};
+
+#[test]
+fn the_captured_exchange_is_drawn_as_it_was() {
+    let Some(mut browser) = browser() else { return };
+    let exchange = Exchange::at("127.0.0.1:0", "127.0.0.1:0").unwrap();
+    let peer = exchange.peer();
+    let arguments = [&ARGUMENTS[..], &["--peer", &peer]].concat();
+    let node = NodeProgram::start("PC-c", &["joya", "laura", "u1"], &arguments);
+    open(&mut browser, web_of(&node));
+    browser.wait_until("document.title === 'PC-c – lumi-node'");
+    browser.wait_until("document.querySelector('#how-many').textContent === '0 of 3 online'");
+    exchange.play(node.address());
+    wait_for_rows(&mut browser, 8);
+
+    let found = "RL0u1@PC-c:u2@PC-d:10.100.100.102:43038 39 B u2@PC-d is at TCP 10.100.100.102:43038";
+    let asks = "PLu1@PC-c:u2@PC-d 17 B u1@PC-c asks where u2@PC-d is";
+    let expected = [
+        ("u1@PC-c", "PC-c", "PRu1@PC-c 9 B register u1@PC-c"),
+        ("PC-c", "u1@PC-c", "RR0 3 B registered"),
+        ("u1@PC-c", "PC-c", asks),
+        ("PC-c", "PC-d", asks),
+        ("PC-d", "PC-c", found),
+        ("PC-c", "u1@PC-c", found),
+        ("u1@PC-c", "PC-c", "PDu1@PC-c 9 B deregister u1@PC-c"),
+        ("PC-c", "u1@PC-c", "RD0 3 B deregistered"),
+    ];
+    // In words, and as it is drawn: between the columns that have these names above them.
+    assert_eq!(browser.evaluate(IN_WORDS), json!(expected));
+    assert_eq!(browser.evaluate(AS_DRAWN), json!(expected.map(|(from, to, _)| (from, to))));
+    let columns = browser.evaluate(&texts_of("#columns .role, #columns .name"));
+    assert_eq!(columns, json!(["agent", "u1@PC-c", "this node", "PC-c", "node", "PC-d"]));
+    let kinds = browser.evaluate("[...document.querySelectorAll('.row')].map((row) => row.classList[1])");
+    assert_eq!(kinds, json!(["asks", "done", "asks", "asks", "done", "done", "asks", "done"]));
+
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    browser.wait_until("document.querySelector('#how-many').textContent === '1 of 3 online'");
+    let users = browser.evaluate(&texts_of("#users th, #users .state, #users .address"));
+    let address = laura.address().to_string();
+    assert_eq!(users, json!(["laura", "online", address, "joya", "offline", "", "u1", "offline", ""]));
+    let ghost = User::of(&node);
+    assert_eq!(ghost.ask("PRghost"), "RR1");
+    wait_for_rows(&mut browser, 12);
+    assert_eq!(browser.evaluate("[...document.querySelectorAll('.row')].at(-1).classList[1]"), "refused");
+
+    by_keyboard(&mut browser);
+    standing_still(&mut browser, &laura);
+    browser.evaluate("document.querySelector('#counters').open = true");
+    let counted = "document.querySelector('#kinds tr')?.textContent === 'PR40'";
+    browser.wait_until(counted);
+    browser.wait_until("document.querySelector('.received .line').getAttribute('d').includes('L')");
+    for size in [(1280, 800), (360, 740)] {
+        browser.view(View { size, is_dark: true });
+        browser.wait_until("document.documentElement.scrollWidth <= innerWidth");
+    }
+    assert_eq!(browser.troubles(), json!([]));
+}
+
+/// All that there is can be reached and chosen without a mouse.
+fn by_keyboard(browser: &mut Browser) {
+    let focus = "document.activeElement.id || document.activeElement.textContent";
+    let mut stops = Vec::new();
+    for _ in 0..9 {
+        browser.press("Tab");
+        stops.push(browser.evaluate(focus));
+    }
+    let expected =
+        ["Go to the messages", "about", "pause", "rows", "named", "laura", "joya", "u1", "All counters"];
+    assert_eq!(json!(stops), json!(expected));
+
+    browser.evaluate("document.querySelector('#rows').focus()");
+    let chosen =
+        "document.getElementById(document.querySelector('#rows').getAttribute('aria-activedescendant'))";
+    let words = format!("{chosen}?.querySelector('.words').textContent");
+    for (key, expected) in [
+        ("Home", json!("register u1@PC-c")),
+        ("ArrowDown", json!("registered")),
+        ("ArrowUp", json!("register u1@PC-c")),
+        ("ArrowUp", json!("register u1@PC-c")),
+        ("End", json!("not registered, no such user")),
+        ("ArrowDown", json!("not registered, no such user")),
+        ("Escape", json!(null)),
+        ("ArrowUp", json!("not registered, no such user")),
+        ("Home", json!("register u1@PC-c")),
+    ] {
+        browser.press(key);
+        assert_eq!(browser.evaluate(&words), expected, "{key}");
+    }
+    for _ in 0..4 {
+        browser.press("ArrowDown");
+    }
+    assert_eq!(browser.evaluate(&format!("{chosen}.getAttribute('aria-selected')")), "true");
+    let facts = browser.evaluate(&texts_of("#facts dd"));
+    let facts: Vec<_> =
+        facts.as_array().expect("a list").iter().map(|fact| fact.as_str().expect("text")).collect();
+    let [
+        "RL0u1@PC-c:u2@PC-d:10.100.100.102:43038",
+        "u2@PC-d is at TCP 10.100.100.102:43038",
+        from,
+        to,
+        at,
+        length,
+    ] = facts[..]
+    else {
+        panic!("{facts:?}")
+    };
+    assert!(from.starts_with("node PC-d, 127.0.0.1:") && to == "this node PC-c", "{from} {to}");
+    assert!(at.ends_with(", as number 5") && length == "39 bytes", "{at} {length}");
+
+    // The user whose button is pressed, and nobody else.
+    browser.evaluate("document.querySelector('#users button').focus()");
+    browser.press("Enter");
+    wait_for_rows(browser, 2);
+    assert_eq!(browser.evaluate("document.querySelector('#about').value"), "laura@PC-c");
+    assert_eq!(browser.evaluate("document.querySelector('#count').textContent"), "2 of 12 messages");
+    browser.evaluate("document.querySelector('#about').select()");
+    browser.type_text("ghost");
+    wait_for_rows(browser, 2);
+    browser.evaluate("document.querySelector('#about').select()");
+    browser.type_text("nobody");
+    wait_for_rows(browser, 0);
+    assert_eq!(
+        browser.evaluate("document.querySelector('#none').textContent"),
+        "No message here is about that user."
+    );
+    browser.evaluate("document.querySelector('#about').select()");
+    browser.type_text(" ");
+    wait_for_rows(browser, 12);
+}
+
+/// What is paused does not move, and has all of it afterwards.
+fn standing_still(browser: &mut Browser, laura: &User) {
+    browser.evaluate("document.querySelector('#pause').focus()");
+    browser.press("Enter");
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    browser.wait_until("document.querySelector('#pause').textContent === 'Go on (2 new)'");
+    wait_for_rows(browser, 12);
+    browser.press("Enter");
+    wait_for_rows(browser, 14);
+    assert_eq!(browser.evaluate("document.querySelector('#pause').textContent"), "Pause");
+}
+
+#[test]
+fn whatever_strangers_say_stays_text() {
+    let Some(mut browser) = browser() else { return };
+    let user = "<img/src=x/onerror=alert(1)>";
+    let arguments = [&ARGUMENTS[..], &["--rate-limit", "off"]].concat();
+    let node = NodeProgram::start("PC-c", &["laura", user], &arguments);
+    open(&mut browser, web_of(&node));
+    browser.wait_until("document.querySelector('#how-many').textContent === '0 of 2 online'");
+    let stranger = User::of(&node);
+    assert_eq!(stranger.ask(&format!("PR{user}")), "RR0");
+    let mut random = fastrand::Rng::with_seed(7);
+    let messages: Vec<Vec<u8>> = [
+        "<img src=x onerror=alert(1)>",
+        "PL<script>alert(1)</script>",
+        "</ol></script><script>troubles.push('ran')</script><b style=\"color:red\">",
+        "PR\u{202e}moc.bb@arual\u{2066}",
+        "javascript:alert(1)",
+        "&lt;b&gt;&amp;\u{0}\u{1b}[2J",
+    ]
+    .into_iter()
+    .map(|text| text.as_bytes().to_vec())
+    .chain((0..20).map(|_| std::iter::repeat_with(|| random.u8(..)).take(100).collect()))
+    .collect();
+    for message in &messages {
+        stranger.say(message);
+    }
+    wait_for_rows(&mut browser, 2 + messages.len());
+    let shown = browser.evaluate(&texts_of(".row .message"));
+    let expected: Vec<_> = [format!("PR{user}"), "RR0".to_owned()]
+        .into_iter()
+        .chain(messages.iter().map(|message| printable(message).to_string()))
+        .collect();
+    assert_eq!(shown, json!(expected));
+    // It is the name of a column, of a row's parties and of a user by now, and about the chosen message.
+    browser.wait_until("document.querySelector('#how-many').textContent === '1 of 2 online'");
+    browser.evaluate("document.querySelector('#rows').focus()");
+    browser.press("Home");
+    let places = "[...document.querySelectorAll('#columns .name, .from, #users th, #facts .message')]";
+    let places = browser
+        .evaluate(&format!("{places}.filter(({{ textContent }}) => textContent.includes('{user}')).length"));
+    assert_eq!(places, 1 + (1 + messages.len()) + 1 + 1);
+
+    let foreign = "document.querySelectorAll('img, b, script:not([src=\"page.js\"]), [onerror], [style*=color]').length";
+    assert_eq!(browser.evaluate(foreign), 0);
+    assert_eq!(browser.troubles(), json!([]));
+
+    // Far more than anybody can look at.
+    let mut last = String::new();
+    for number in 0..3000 {
+        last.clear();
+        write!(last, "flood {number} <i>").unwrap();
+        stranger.say(last.as_bytes());
+    }
+    browser.wait_until("document.querySelectorAll('.row').length === 500");
+    // A datagram of a flood may be lost before the node has it.
+    eventually("the end of the flood is seen", || {
+        stranger.say(b"the end");
+        browser.evaluate("[...document.querySelectorAll('.row')].at(-1).textContent.includes('the end')")
+            == true
+    });
+    assert_eq!(browser.evaluate("document.querySelectorAll('.row').length"), 500);
+    assert_eq!(browser.troubles(), json!([]));
+}
+
+#[test]
+fn a_node_that_is_lost_is_found_again() {
+    let Some(mut browser) = browser() else { return };
+    let folder = folder_with("PC-c\nu1\n");
+    let mut node = NodeProgram::start_in(folder.path(), &ARGUMENTS);
+    let web = web_of(&node);
+    assert_eq!(User::of(&node).ask("PRu1"), "RR0");
+    open(&mut browser, web);
+    wait_for_rows(&mut browser, 2);
+    node.kill();
+    wait_for_state(&mut browser, "lost", "connection lost, trying again");
+    // What it has shown can still be looked at.
+    wait_for_rows(&mut browser, 2);
+
+    let address = web.to_string();
+    let node = NodeProgram::start_in(folder.path(), &["-v", "--web", &address]);
+    wait_for_state(&mut browser, "live", "live");
+    // It is the ladder of the new node, of which nothing is known yet.
+    wait_for_rows(&mut browser, 0);
+    assert_eq!(User::of(&node).ask("PRghost"), "RR1");
+    wait_for_rows(&mut browser, 2);
+    assert_eq!(browser.evaluate(&texts_of(".row .message")), json!(["PRghost", "RR1"]));
+
+    browser.open("about:blank");
+    let mut others = Vec::new();
+    eventually("all other places are taken", || {
+        let mut other = TcpStream::connect(web).unwrap();
+        other.write_all(format!("GET /events HTTP/1.1\r\nHost: {web}\r\n\r\n").as_bytes()).unwrap();
+        let mut head = [0; 12];
+        io::Read::read_exact(&mut other, &mut head).unwrap();
+        let is_in = head == *b"HTTP/1.1 200";
+        others.push(other);
+        !is_in
+    });
+    open(&mut browser, web);
+    wait_for_state(&mut browser, "lost", "32 watch this node already, and no more can: try again later\n");
+    drop(others);
+    wait_for_state(&mut browser, "live", "live");
+    wait_for_rows(&mut browser, 2);
+    assert_eq!(browser.troubles(), json!([]));
+}
+
+/// `None`, and said past what captures the output of tests, where there is no browser: nobody shall take it for proved.
+fn browser() -> Option<Browser> {
+    let told = |reason| _ = writeln!(io::stderr(), "SKIPPED, no page is looked at: {reason}");
+    Browser::start().map_err(told).ok()
+}
+
+fn open(browser: &mut Browser, web: SocketAddr) {
+    browser.view(View { size: (1280, 800), is_dark: false });
+    browser.open(&format!("http://{web}/"));
+}
+
+fn wait_for_rows(browser: &mut Browser, count: usize) {
+    browser.wait_until(&format!("document.querySelectorAll('.row').length === {count}"));
+}
+
+fn wait_for_state(browser: &mut Browser, state: &str, words: &str) {
+    let words = Value::from(words);
+    let place = "document.querySelector('#connection')";
+    browser.wait_until(&format!("{place}.dataset.state === '{state}' && {place}.textContent === {words}"));
+}
+
+fn texts_of(selector: &str) -> String {
+    format!("[...document.querySelectorAll('{selector}')].map(({{ textContent }}) => textContent)")
+}
+
+/// Of each message: who it is from and to, and all that is said of it.
+const IN_WORDS: &str = "[...document.querySelectorAll('.row')].map((row) => {
+    const [from, to, message, size, words] = ['from', 'to', 'message', 'size', 'words']
+        .map((name) => row.querySelector(`.${name}`).textContent);
+    return [from, to, `${message}${size} ${words}`];
+})";
+
+/// Of each arrow: what stands above its beginning and above its end, at which its point is.
+const AS_DRAWN: &str = "[...document.querySelectorAll('.row')].map((row) => {
+    const arrow = row.querySelector('.arrow').getBoundingClientRect();
+    const point = row.querySelector('.point').getBoundingClientRect();
+    const isToTheRight = point.right > arrow.right;
+    const above = (x) => [...document.querySelectorAll('.column')]
+        .map((column) => [Math.abs(column.getBoundingClientRect().left + column.offsetWidth / 2 - x), column])
+        .sort(([one], [other]) => one - other)[0][1].querySelector('.name').textContent;
+    return isToTheRight ? [above(arrow.left), above(point.right)] : [above(arrow.right), above(point.left)];
+})";
