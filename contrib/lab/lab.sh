@@ -73,7 +73,7 @@ on_host() {
 start_node() {
     local host=$1 deadline
     [ -z "$(ip netns pids "$(space "$host")")" ] || fail "something runs on $host already"
-    (on_host "$host" setsid lumi-node --roster nodelumi.cfg --control-socket ctl.sock </dev/null >"$lab/$host.out" 2>"$lab/$host.err" &)
+    (on_host "$host" setsid lumi-node --roster nodelumi.cfg --control-socket ctl.sock --web 127.0.0.1:8344 </dev/null >"$lab/$host.out" 2>"$lab/$host.err" &)
     deadline=$((SECONDS + patience))
     until grep -q '^lumi-node: domain' "$lab/$host.out" 2>/dev/null; do
         if [ $SECONDS -ge $deadline ] || grep -q '^lumi-node: ' "$lab/$host.err" 2>/dev/null; then
