@@ -433,8 +433,8 @@ local KINDS = {
     PR = "register", RR = "answer to PR", PD = "deregister", RD = "answer to PD", PL = "locate", RL = "answer to PL",
 }
 local CODES = {
-    RR = { ["0"] = "registered", ["1"] = "no such user" },
-    RD = { ["0"] = "deregistered", ["1"] = "no such user" },
+    RR = { ["0"] = "registered", ["1"] = "no such user, or not from there" },
+    RD = { ["0"] = "deregistered", ["1"] = "no such user, or not from there" },
     RL = { ["0"] = "found", ["1"] = "busy", ["2"] = "no such user or domain", ["3"] = "offline" },
 }
 
@@ -447,7 +447,7 @@ local function sentence(message, who, known)
     if kind == "PD" then return who .. " deregisters" .. again end
     if kind == "RR" or kind == "RD" then
         local done = kind == "RR" and "registered" or "deregistered"
-        return who .. (code == "0" and " is " .. done or " is not " .. done .. ": no such user")
+        return who .. (code == "0" and " is " .. done or " is not " .. done .. ": no such user, or not from there")
     end
     local from, to = safe(message.from.text), safe(message.to.text)
     if kind == "PL" then return from .. " asks where " .. to .. " is" .. again .. passed_on end

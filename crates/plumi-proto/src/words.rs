@@ -23,11 +23,13 @@ impl fmt::Display for InWords<'_> {
         match self.0 {
             Message::Register(user) => write!(f, "register {user}"),
             Message::RegisterReply(RegisterCode::Registered) => f.write_str("registered"),
-            Message::RegisterReply(RegisterCode::NoSuchUser) => f.write_str("not registered, no such user"),
+            Message::RegisterReply(RegisterCode::NoSuchUser) => {
+                f.write_str("not registered: no such user, or not from there")
+            }
             Message::Deregister(user) => write!(f, "deregister {user}"),
             Message::DeregisterReply(DeregisterCode::Deregistered) => f.write_str("deregistered"),
             Message::DeregisterReply(DeregisterCode::NoSuchUser) => {
-                f.write_str("not deregistered, no such user")
+                f.write_str("not deregistered: no such user, or not from there")
             }
             Message::Locate(locate) => write!(f, "{} asks where {} is", locate.from, locate.to),
             Message::LocateReply { locate, outcome } => {

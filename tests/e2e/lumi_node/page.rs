@@ -91,10 +91,10 @@ fn by_keyboard(browser: &mut Browser) {
         ("ArrowDown", json!("registered")),
         ("ArrowUp", json!("register u1@PC-c")),
         ("ArrowUp", json!("register u1@PC-c")),
-        ("End", json!("not registered, no such user")),
-        ("ArrowDown", json!("not registered, no such user")),
+        ("End", json!("not registered: no such user, or not from there")),
+        ("ArrowDown", json!("not registered: no such user, or not from there")),
         ("Escape", json!(null)),
-        ("ArrowUp", json!("not registered, no such user")),
+        ("ArrowUp", json!("not registered: no such user, or not from there")),
         ("Home", json!("register u1@PC-c")),
     ] {
         browser.press(key);
