@@ -9,7 +9,8 @@ use crate::visible::is_visible;
 impl Entry {
     /// Reads a line of the log of `party`, without its line end.
     ///
-    /// The entry has that very line again. A message in which `\xNN` stood as text looks in the log as one with that
+    /// The entry has that very line again, but that `S`, which some programs write for what they sent, is `E`
+    /// (protocol.md §7, 14). A message in which `\xNN` stood as text looks in the log as one with that
     /// byte; by their lengths the two are told apart, but for a message that has both, in which the bytes are taken to
     /// come first.
     ///
@@ -38,7 +39,7 @@ impl Entry {
     }
 }
 
-/// Why a line is none of a message log.
+/// Why a line is no line of a message log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
@@ -63,7 +64,8 @@ pub enum ParseError {
 }
 
 fn direction(line: &str) -> Option<(Direction, &str)> {
-    let sent = line.strip_prefix("E: ").map(|rest| (Direction::Sent, rest));
+    let sent = line.strip_prefix("E: ").or_else(|| line.strip_prefix("S: "));
+    let sent = sent.map(|rest| (Direction::Sent, rest));
     sent.or_else(|| line.strip_prefix("R: ").map(|rest| (Direction::Received, rest)))
 }
 

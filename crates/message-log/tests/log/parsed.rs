@@ -41,7 +41,7 @@ fn a_line_is_read_back_as_its_entry() {
 fn what_is_wrong_with_a_line_is_told() {
     for (line, error) in [
         ("", ParseError::Direction),
-        ("S: 1.2.3.4:UDP:5, RR0, 3", ParseError::Direction),
+        ("X: 1.2.3.4:UDP:5, RR0, 3", ParseError::Direction),
         ("E:1.2.3.4:UDP:5, RR0, 3", ParseError::Direction),
         ("E: 1.2.3:UDP:5, RR0, 3", ParseError::Address),
         ("E: 1.2.3.4:TCP:5, RR0, 3", ParseError::Address),
@@ -90,4 +90,11 @@ proptest! {
             prop_assert_eq!(entry.to_string(), text);
         }
     }
+}
+
+#[test]
+fn a_log_of_a_program_that_writes_s_for_sent_is_read_too() {
+    let line = "10.100.100.104:UDP:3344, PLu1@PC-c:u2@PC-d, 17";
+    let [ours, theirs] = ["E", "S"].map(|letter| Entry::parse("PC-c", &format!("{letter}: {line}")));
+    assert_eq!(ours.unwrap(), theirs.unwrap());
 }
