@@ -2,11 +2,13 @@
 
 use message_log::printable;
 use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// `text` fit to be shown: as the log would have it.
+/// `text` fit to be shown: as the log would have it, and with nothing before it that a mark at its start could be put on.
 pub(crate) fn shown(text: &str) -> String {
-    printable(text.as_bytes()).to_string()
+    let text = printable(text.as_bytes()).to_string();
+    let is_mark = text.chars().next().is_some_and(|first| first.width() == Some(0));
+    if is_mark { format!("\u{25cc}{text}") } else { text }
 }
 
 /// The beginning of `text` that fits `width` columns of a terminal, with a sign if there is more.
