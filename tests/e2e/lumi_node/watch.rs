@@ -58,9 +58,9 @@ fn lines_that_are_none_of_a_log_are_told_and_the_others_shown() {
     assert_eq!(
         told,
         "\
-lumi-node: line 1 is none of a message log: it has more than 4096 bytes
-lumi-node: line 10 is none of a message log: the message is not 4 bytes long, as its end says
-lumi-node: line 11 is none of a message log: it begins with neither \"E: \" nor \"R: \"
+lumi-node: line 1 is no line of a message log: it has more than 4096 bytes
+lumi-node: line 10 is no line of a message log: the message is not 4 bytes long, as its end says
+lumi-node: line 11 is no line of a message log: it begins with neither \"E: \" nor \"R: \"
 "
     );
 
@@ -68,10 +68,13 @@ lumi-node: line 11 is none of a message log: it begins with neither \"E: \" nor 
     let (code, text, told) = watch(folder.path(), &["--file", "other", "--text"]);
     assert_eq!((code, &*text), (1, ""));
     let told: Vec<_> = told.lines().collect();
-    assert_eq!((told.len(), told[0]), (22, "lumi-node: line 1 is none of a message log: it is not UTF-8"));
+    assert_eq!((told.len(), told[0]), (22, "lumi-node: line 1 is no line of a message log: it is not UTF-8"));
     assert_eq!(
         told[20..],
-        ["lumi-node: 30 lines in all are none of a message log", "lumi-node: nothing of it is a message log"]
+        [
+            "lumi-node: 30 lines in all are no lines of a message log",
+            "lumi-node: nothing of it is a message log"
+        ]
     );
 
     let (code, _, told) = watch(folder.path(), &["--file", "missing"]);

@@ -50,7 +50,7 @@ pub(super) enum Seen {
     },
     /// Before the next message, so many have passed that are not to be seen.
     Missed(u64),
-    /// A line of a file that is none of a log, and why.
+    /// A line of a file that is no line of a log, and why.
     Wrong { line: u64, reason: String },
     /// That was all, and why.
     End(String),
@@ -111,7 +111,7 @@ impl Source {
 
 impl Log {
     async fn next(&mut self, owner: &str) -> anyhow::Result<Seen> {
-        let failed = || format!("cannot read the log {} on", self.name);
+        let failed = || format!("cannot read on in the log {}", self.name);
         let (line, is_too_long) = loop {
             // What was read of a line stays there if this is dropped.
             let room = MAX_LINE.saturating_sub(self.line.len() as u64);
@@ -140,7 +140,7 @@ impl Log {
     }
 }
 
-/// How many lines of a file were read, and told on stderr: of the first that are none of a log each one, of the others
+/// How many lines of a file were read, and told on stderr: of the first that are no lines of a log each one, of the others
 /// how many there are.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -157,7 +157,7 @@ impl Lines {
     pub(super) fn wrong(&mut self, line: u64, reason: &str) {
         self.wrong += 1;
         if self.wrong <= MAX_TOLD {
-            say(&format!("line {line} is none of a message log: {reason}"));
+            say(&format!("line {line} is no line of a message log: {reason}"));
         } else {
             self.untold += 1;
         }
@@ -176,7 +176,7 @@ impl Lines {
     pub(super) fn end(&self) -> anyhow::Result<()> {
         let Self { read, wrong, untold } = *self;
         if untold > 0 {
-            say(&format!("{wrong} lines in all are none of a message log"));
+            say(&format!("{wrong} lines in all are no lines of a message log"));
         }
         if wrong > 0 && read == 0 {
             bail!("nothing of it is a message log");

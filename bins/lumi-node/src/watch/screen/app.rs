@@ -1,5 +1,7 @@
 //! The state of the screen: keys and messages come in. It draws nothing and waits for nothing.
 
+use std::ops::Range;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use jiff::tz::TimeZone;
 use message_ladder::{Arrow, Ladder};
@@ -28,6 +30,8 @@ pub(super) struct App {
     pub(super) wrong: u64,
     pub(super) ended: Option<String>,
     lines: Lines,
+    /// So many messages have come.
+    count: u64,
     last: u64,
     is_left: bool,
 }
@@ -50,6 +54,7 @@ impl App {
             wrong: 0,
             ended: None,
             lines: Lines::default(),
+            count: 0,
             last: 0,
             is_left: false,
         }
@@ -60,6 +65,7 @@ impl App {
         match seen {
             Ok(Seen::Message { number, at, entry }) => {
                 self.lines.read();
+                self.count += 1;
                 number.into_iter().for_each(|number| self.ladder.skip_to(number));
                 self.ladder.push(at, &entry);
                 self.last = self.ladder.arrows().next_back().map_or(0, |arrow| arrow.number);
@@ -103,6 +109,23 @@ impl App {
         Some(arrows.partition_point(|arrow| arrow.number < chosen).min(last))
     }
 
+    /// Which of the arrows there is room for: the chosen one is in the middle, as far as there are others on both sides.
+    pub(super) fn in_view(&self) -> Range<usize> {
+        let arrows = self.arrows();
+        let last_top = arrows.len().saturating_sub(self.height);
+        let top = match self.chosen_of(&arrows) {
+            Some(chosen) if self.chosen.is_some() => chosen.saturating_sub(self.height / 2).min(last_top),
+            _ => last_top,
+        };
+        top..arrows.len().min(top + self.height)
+    }
+
+    /// How many have been seen and are not kept any more.
+    pub(super) fn forgotten(&self) -> Option<u64> {
+        let kept = self.ladder.arrows().count();
+        self.count.checked_sub(u64::try_from(kept).ok()?).filter(|&forgotten| forgotten > 0)
+    }
+
     /// How many have come since it was paused.
     pub(super) fn waiting(&self) -> u64 {
         self.paused_at.map_or(0, |at| self.last - at)
@@ -127,6 +150,7 @@ impl App {
             KeyCode::Char('q') => self.is_left = true,
             KeyCode::Esc if self.has_help => self.has_help = false,
             KeyCode::Esc if self.has_details => self.has_details = false,
+            KeyCode::Esc if self.user.is_some() => self.user = None,
             KeyCode::Esc => self.is_left = true,
             KeyCode::Char('?') => self.has_help = !self.has_help,
             KeyCode::Enter => self.has_details = !self.has_details,

@@ -63,6 +63,30 @@ impl Viewer {
     }
 }
 
+/// However many there are, those who have a part in what is to be seen have the room.
+#[test]
+fn of_many_agents_those_whose_messages_are_in_view_have_columns() {
+    let mut viewer = Viewer::new(80, 8);
+    for number in 0..40 {
+        let remote = format!("10.0.0.{number}:4500").parse().unwrap();
+        let message = format!("PRu{number:02}@PC-c");
+        viewer.sees(Entry::new("PC-c", Direction::Received, remote, message.as_bytes()));
+        viewer.sees(Entry::new("PC-c", Direction::Sent, remote, b"RR0"));
+    }
+    let last = viewer.rows();
+    assert!(last[0].contains("u39@PC-c") && !last[0].contains("u30@PC-c"), "{last:?}");
+    let arrow = last[6].trim_end();
+    assert!(arrow.contains("◀──") && arrow.contains("RR0"), "{last:?}");
+    viewer.press(KeyCode::Home);
+    assert!(viewer.rows()[0].contains("u00@PC-c"));
+    viewer.press(KeyCode::Char('u'));
+    viewer.types("u20");
+    viewer.press(KeyCode::Enter);
+    assert!(viewer.rows()[0].contains("u20@PC-c") && viewer.bar().contains("about u20"));
+    viewer.press(KeyCode::Esc);
+    assert!(!viewer.bar().contains("about u20") && !viewer.app.is_left(), "the filter goes first");
+}
+
 #[test]
 fn a_message_is_chosen_by_keys_and_kept_while_others_come() {
     let mut viewer = Viewer::of_captured(150, 7);
@@ -126,7 +150,7 @@ fn what_comes_while_it_is_paused_is_counted() {
     viewer.app.seen(Ok(Seen::Missed(7)));
     viewer.app.seen(Ok(Seen::Wrong { line: 3, reason: "it is not UTF-8".into() }));
     viewer.app.seen(Ok(Seen::End("the end of it".into())));
-    let bar = " 11 messages · 7 missed · 1 line is none of a log · the end of it · ? help  q quit";
+    let bar = " 11 messages · 7 missed · 1 line is no line of a log · the end of it · ? help  q quit";
     assert_eq!(viewer.bar(), bar);
 }
 

@@ -1,5 +1,7 @@
 //! Draws an [`App`]. It decides where things are and how they look, and nothing else.
 
+use std::ops::Range;
+
 use message_ladder::{Arrow, Look, PartyId, Picture};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -56,15 +58,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     ])
     .areas(frame.area());
     let width = usize::from(frame.area().width);
-    let picture = Picture::new(&app.ladder, app.user.as_deref(), width).scrolled(app.left);
-    app.left = picture.left();
     app.height = middle.height.into();
+    let seen = app.in_view();
+    // Who has no part in what is to be seen takes no room.
+    let picture =
+        Picture::of(&app.ladder, app.arrows()[seen.clone()].iter().copied(), width).scrolled(app.left);
+    app.left = picture.left();
     for (line, y) in picture.header().iter().zip(top.y..top.bottom()) {
         frame.render_widget(line_of(line, *theme), Rect::new(top.x, y, top.width, 1));
     }
     let arrows = app.arrows();
     let chosen = app.chosen_of(&arrows);
-    draw_arrows(frame, middle, app, &arrows, &picture, *theme);
+    draw_arrows(frame, middle, app, (&arrows, seen), &picture, *theme);
     if let Some(details) = details {
         frame.render_widget(details, lower);
     }
@@ -78,7 +83,7 @@ fn draw_arrows(
     frame: &mut Frame<'_>,
     area: Rect,
     app: &App,
-    arrows: &[&Arrow],
+    (arrows, seen): (&[&Arrow], Range<usize>),
     picture: &Picture,
     theme: Theme,
 ) {
@@ -90,11 +95,8 @@ fn draw_arrows(
         };
         return frame.render_widget(Line::raw(text), area);
     };
-    let height = usize::from(area.height);
-    // The chosen one is in the middle, as far as there are others on both sides of it.
-    let last_top = arrows.len().saturating_sub(height);
-    let top = if app.chosen.is_none() { last_top } else { chosen.saturating_sub(height / 2).min(last_top) };
-    for ((at, arrow), y) in arrows.iter().enumerate().skip(top).zip(area.y..area.bottom()) {
+    for (at, y) in seen.zip(area.y..area.bottom()) {
+        let arrow = arrows[at];
         let line = picture.line(arrow, &time_of_day(arrow.at, &app.zone));
         let is_chosen = at == chosen && (app.chosen.is_some() || app.has_details);
         let style = if is_chosen { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
@@ -154,6 +156,9 @@ fn draw_bar(
         (Some(chosen), Some(_)) => format!("{} of {count}", chosen + 1),
         _ => format!("{count} messages"),
     });
+    if let Some(forgotten) = app.forgotten() {
+        parts.push(format!("{forgotten} before them forgotten"));
+    }
     if let Some(user) = &app.user {
         parts.push(format!("about {}", crate::escaped::escaped(user)));
     }
@@ -168,8 +173,8 @@ fn draw_bar(
     }
     match app.wrong {
         0 => {}
-        1 => parts.push("1 line is none of a log".into()),
-        wrong => parts.push(format!("{wrong} lines are none of a log")),
+        1 => parts.push("1 line is no line of a log".into()),
+        wrong => parts.push(format!("{wrong} lines are no lines of a log")),
     }
     if let Some(ended) = &app.ended {
         parts.push(ended.clone());
@@ -194,7 +199,7 @@ fn line_of(line: &message_ladder::Line, theme: Theme) -> Line<'static> {
 }
 
 /// What keys do; `app.rs` does it.
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 10] = [
     ("↑ ↓ PgUp PgDn", "choose a message"),
     ("Home, End", "the first one; the last one, and those to come"),
     ("← →", "other columns"),
@@ -203,7 +208,8 @@ const KEYS: [(&str, &str); 9] = [
     ("p", "pause, go on"),
     ("?", "these lines"),
     ("q, Ctrl-C", "leave"),
-    ("Esc", "close what lies above, or leave"),
+    ("Esc", "close these lines, the details, the filter; or leave"),
+    ("green, cyan", "the node sent it, the node received it; yellow: a note"),
 ];
 
 const HELP_WIDTH: u16 = 66;
