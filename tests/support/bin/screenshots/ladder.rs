@@ -1,6 +1,7 @@
 //! What passes at a node, as a ladder.
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use integration_tests::captured::write_log_of_pc_c;
 use integration_tests::programs::{Key, NODE, NodeProgram, Terminal};
@@ -22,7 +23,7 @@ pub(crate) fn captured(camera: &mut Camera<'_>) {
 
 /// Pere's agent answers nothing, and is taken offline while somebody watches.
 pub(crate) fn strikes(camera: &mut Camera<'_>) {
-    let arguments = ["--control-socket", "ctl.sock", "--strike-interval", "0"];
+    let arguments = ["--control-socket", "ctl.sock"];
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &arguments);
     let arguments = ["watch", "--socket", "ctl.sock"];
     let ladder = Terminal::start(NODE, node.folder(), &arguments, camera.size());
@@ -30,6 +31,7 @@ pub(crate) fn strikes(camera: &mut Camera<'_>) {
     let user = || {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.connect(node.address()).expect("a loopback address");
+        socket.set_read_timeout(Some(RETRY)).expect("is not 0");
         socket
     };
     let (laura, pere) = (user(), user());
@@ -39,6 +41,16 @@ pub(crate) fn strikes(camera: &mut Camera<'_>) {
     };
     say(&laura, "PRlaura@bb.com");
     say(&pere, "PRpere@bb.com");
-    (0..5).for_each(|_| say(&laura, "PLlaura@bb.com:pere@bb.com"));
+    laura.recv(&mut [0; 100]).expect("she is told that she is registered");
+    // As agents do: a second apart, for as long as there is no answer.
+    for _ in 0..5 {
+        laura.send(b"PLlaura@bb.com:pere@bb.com").expect("it is sent");
+        if laura.recv(&mut [0; 100]).is_ok() {
+            break;
+        }
+    }
     camera.shoot("bb.com", &ladder.expect_text("taken offline"));
 }
+
+/// From one try of an agent to the next (protocol.md §4).
+const RETRY: Duration = Duration::from_secs(1);
