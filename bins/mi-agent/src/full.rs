@@ -1,15 +1,12 @@
 //! The full screen: a state, a view that draws it, and the loop between them and the world.
 
 pub(crate) mod app;
-mod backend;
 mod editor;
-mod job_control;
 mod keys;
 mod pane;
 mod protocol;
 pub(crate) mod run;
 mod tab;
-pub(crate) mod terminal;
 #[cfg(test)]
 mod testing;
 pub(crate) mod theme;

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::time;
 
 use crate::exit;
-use crate::full::terminal;
 
 /// The signals that end the program.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ impl Ending {
             SignalKind::user_defined1(),
             SignalKind::user_defined2(),
         ];
-        Self { signals: SIGNALS, at_last: terminal::restore }
+        Self { signals: SIGNALS, at_last: full_screen::restore }
     }
 }
 

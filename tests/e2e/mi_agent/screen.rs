@@ -178,10 +178,8 @@ fn a_shell_can_stop_it_and_let_it_go_on() {
     let town = Town::new();
     let folder = tempfile::tempdir().expect("a folder");
     let at = town.node.address().to_string();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "set -m; \"$@\"; echo it stopped; read -r go; fg; echo \"it ended with $?\"", "sh"]);
-    shell.arg(executable(AGENT)).args(["laura@bb.com", "--node", &at]);
-    let terminal = Terminal::start_command(&shell, folder.path(), (24, 90));
+    let arguments = ["laura@bb.com", "--node", &at];
+    let terminal = Terminal::start_in_shell(AGENT, folder.path(), &arguments, (24, 90));
     terminal.expect_text("type /call and an address");
     terminal.press(Key::Ctrl('z'));
     let screen = terminal.expect_text("it stopped");

@@ -47,6 +47,22 @@ impl Terminal {
         Self::start_command(Command::new(executable(package)).args(arguments), folder, size)
     }
 
+    /// As [`Terminal::start`], but from a shell with job control. When the program is suspended, the shell says `it stopped`
+    /// and lets it go on at the next line; at its end, `it ended with` and its exit code.
+    ///
+    /// # Panics
+    /// As [`Terminal::start`].
+    pub fn start_in_shell(
+        package: &'static str,
+        folder: &Path,
+        arguments: &[&str],
+        size: (u16, u16),
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", JOB_CONTROL, "sh"]).arg(executable(package)).args(arguments);
+        Self::start_command(&shell, folder, size)
+    }
+
     /// Starts `command`, of which only the program, the arguments and the environment count, with the working
     /// directory `folder`, at a terminal of `size`: rows and columns.
     ///
@@ -261,6 +277,9 @@ fn in_cells((rows, columns): (u16, u16)) -> Winsize {
 fn settings(line: &File) -> String {
     format!("{:?}", tcgetattr(line).expect(A_TERMINAL))
 }
+
+/// A shell that suspends a program, lets it go on, and tells how it ended.
+const JOB_CONTROL: &str = r#"set -m; "$@"; echo it stopped; read -r go; fg; echo "it ended with $?""#;
 
 const A_TERMINAL: &str = "the terminal is there for as long as this is";
 

@@ -1,8 +1,6 @@
 //! The ladder on the whole screen: a state, a view that draws it, and the loop between them and the world.
 
 mod app;
-mod backend;
-mod terminal;
 mod view;
 
 use std::env;
@@ -11,11 +9,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crossterm::event::{Event, EventStream};
+use full_screen::{Asked, JobControl, Reports, Screen};
 use futures_util::{FutureExt, StreamExt};
 use tokio::time;
 
 use self::app::App;
-use self::terminal::Screen;
 use self::view::Theme;
 use super::source::{Seen, Source};
 use crate::signals::EndSignals;
@@ -29,7 +27,8 @@ pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSign
     let mut app = App::new(&source.owner, user);
     let mut signals = pin!(signals.come());
     let mut keys = EventStream::new();
-    let mut screen = Screen::enter().context("cannot use the terminal")?;
+    let mut job_control = JobControl::listen().context("cannot listen to signals")?;
+    let mut screen = Screen::enter(Reports::default()).context("cannot use the terminal")?;
     let mut has_changed = true;
     while !app.is_left() {
         if has_changed && screen.draw(|frame| view::draw(frame, &mut app, &theme))? {
@@ -46,12 +45,24 @@ pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSign
                 // The terminal is gone.
                 Some(Err(_)) | None => break,
             },
+            asked = job_control.next() => match asked {
+                Asked::ToStop => app.suspend(),
+                Asked::ToGoOn => screen.resume()?,
+            },
             written = screen.write(), if screen.has_to_write() => {
                 written.context("the terminal is lost")?;
                 // Nothing else has happened.
                 continue;
             }
             seen = source.next(), if !app.has_ended() => take(&mut app, &mut source, seen),
+        }
+        if app.take_suspended() {
+            tokio::select! {
+                () = &mut signals => break,
+                suspended = job_control.suspend(&mut screen) => {
+                    suspended.context("the terminal is lost")?;
+                }
+            }
         }
         has_changed = true;
     }

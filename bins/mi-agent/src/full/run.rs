@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use crossterm::event::{Event as TerminalEvent, EventStream};
+use full_screen::{Asked, JobControl, Reports, Screen};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -17,8 +18,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
 use super::app::{App, Effect, Setup};
-use super::job_control::{Asked, JobControl};
-use super::terminal::Screen;
 use super::theme::Theme;
 use super::view;
 use crate::clock::this_second as now;
@@ -57,7 +56,7 @@ pub(crate) async fn run(
     let mut running = Running {
         app: App::new(setup),
         theme,
-        screen: Screen::enter(takes_mouse)?,
+        screen: Screen::enter(Reports { mouse: takes_mouse, focus: true })?,
         keys: Some(EventStream::new()),
         job_control: JobControl::listen()?,
         phase: Phase::Starting(Box::pin(start)),
@@ -411,13 +410,9 @@ impl Running {
 
     /// Gives the terminal to the shell until that lets the program go on.
     async fn suspend(&mut self) -> io::Result<()> {
-        if !self.job_control.has_shell() {
+        if !self.job_control.suspend(&mut self.screen).await? {
             self.app.trouble(now(), "there is no shell to go on from, so the program is not suspended");
-            return Ok(());
         }
-        self.screen.leave().await?;
-        self.job_control.stop().await?;
-        self.screen.resume()?;
         self.has_changed = true;
         Ok(())
     }

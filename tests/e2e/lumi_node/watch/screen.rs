@@ -121,6 +121,22 @@ fn the_terminal_is_given_back_at_a_signal() {
 }
 
 #[test]
+fn a_shell_can_stop_it_and_let_it_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_log_of_pc_c(folder.path());
+    let arguments = ["watch", "--file", "nodelumi-PC-c.log"];
+    let terminal = Terminal::start_in_shell(NODE, folder.path(), &arguments, (24, 90));
+    terminal.expect_text("8 messages");
+    terminal.press(Key::Ctrl('z'));
+    let screen = terminal.expect_text("it stopped");
+    assert!(!screen.cells().alternate_screen(), "{screen}");
+    terminal.type_line("");
+    terminal.expect_text("8 messages");
+    terminal.type_text("q");
+    terminal.expect_text("it ended with 0");
+}
+
+#[test]
 fn colours_can_be_done_without() {
     let has_colours = |screen: &Screen| {
         let (rows, columns) = screen.size();

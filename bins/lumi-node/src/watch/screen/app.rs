@@ -1,5 +1,6 @@
 //! The state of the screen: keys and messages come in. It draws nothing and waits for nothing.
 
+use std::mem;
 use std::ops::Range;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -34,6 +35,7 @@ pub(super) struct App {
     count: u64,
     last: u64,
     is_left: bool,
+    is_suspended: bool,
 }
 
 impl App {
@@ -57,6 +59,7 @@ impl App {
             count: 0,
             last: 0,
             is_left: false,
+            is_suspended: false,
         }
     }
 
@@ -87,6 +90,16 @@ impl App {
     /// The user has left.
     pub(super) fn is_left(&self) -> bool {
         self.is_left
+    }
+
+    /// The shell is to have the terminal.
+    pub(super) fn suspend(&mut self) {
+        self.is_suspended = true;
+    }
+
+    /// Whether the shell is to have the terminal now.
+    pub(super) fn take_suspended(&mut self) -> bool {
+        mem::take(&mut self.is_suspended)
     }
 
     pub(super) fn lines(&self) -> &Lines {
@@ -137,8 +150,10 @@ impl App {
             return;
         }
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            if matches!(key.code, KeyCode::Char('c' | 'd')) {
-                self.is_left = true;
+            match key.code {
+                KeyCode::Char('c' | 'd') => self.is_left = true,
+                KeyCode::Char('z') => self.suspend(),
+                _ => {}
             }
             return;
         }

@@ -1,5 +1,3 @@
-use std::env;
-use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -194,26 +192,3 @@ fn all_about_a_message_is_shown() {
         assert!(rows.contains(text), "{text}\n{rows}");
     }
 }
-
-/// This test runs itself at a terminal.
-#[test]
-fn a_panic_gives_the_terminal_back() {
-    if env::var_os(AT_A_TERMINAL).is_some() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let mut screen = Screen::enter().unwrap();
-            screen.write().await.unwrap();
-            panic!("on purpose");
-        });
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mut itself = Command::new(env::current_exe().unwrap());
-    itself.args(["--exact", "watch::screen::tests::a_panic_gives_the_terminal_back", "--nocapture"]);
-    itself.env(AT_A_TERMINAL, "1").env("RUST_BACKTRACE", "0");
-    let terminal = integration_tests::programs::Terminal::start_command(&itself, folder.path(), (24, 80));
-    assert_eq!(terminal.left_behind(), [""; 0]);
-    terminal.expect_text("on purpose");
-    assert!(terminal.raw_output().contains("\x1b[?1049h"), "it was taken");
-}
-
-const AT_A_TERMINAL: &str = "LUMI_NODE_TEST_AT_A_TERMINAL";

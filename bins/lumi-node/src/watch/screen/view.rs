@@ -199,7 +199,7 @@ fn line_of(line: &message_ladder::Line, theme: Theme) -> Line<'static> {
 }
 
 /// What keys do; `app.rs` does it.
-const KEYS: [(&str, &str); 10] = [
+const KEYS: [(&str, &str); 11] = [
     ("↑ ↓ PgUp PgDn", "choose a message"),
     ("Home, End", "the first one; the last one, and those to come"),
     ("← →", "other columns"),
@@ -208,6 +208,7 @@ const KEYS: [(&str, &str); 10] = [
     ("p", "pause, go on"),
     ("?", "these lines"),
     ("q, Ctrl-C", "leave"),
+    ("Ctrl-Z", "suspend, until the shell's fg"),
     ("Esc", "close these lines, the details, the filter; or leave"),
     ("green, cyan", "the node sent it, the node received it; yellow: a note"),
 ];

@@ -1,7 +1,7 @@
 //! The terminal: taken over at the start, given back at the end, however that comes.
 //!
-//! What is drawn goes through memory to a stdout that is never waited for: a terminal that takes nothing must keep nobody
-//! from ending the program.
+//! What is drawn goes through memory to a stdout that is never waited for: a terminal that takes nothing must not keep
+//! the program from whatever else it has to do, nor from its end.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,17 +11,21 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
+    EnableMouseCapture,
+};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, queue};
 use ratatui::{Frame, Terminal};
 use rustix::fs::OFlags;
 use tokio::io::{AsyncWriteExt, Stdout};
 
-use super::backend::Unasking;
+use crate::backend::Unasking;
 
-/// The whole terminal.
-pub(super) struct Screen {
+/// The whole terminal. Dropped, it is given back without being waited for.
+#[derive(Debug)]
+pub struct Screen {
     terminal: Terminal<Unasking<Drawn>>,
     drawn: Drawn,
     stdout: Stdout,
@@ -29,6 +33,16 @@ pub(super) struct Screen {
     writing: Vec<u8>,
     written: usize,
     is_flushed: bool,
+    reports: Reports,
+}
+
+/// What the terminal reports besides keys and pasted text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reports {
+    /// The mouse. Without, the terminal keeps it for itself, for text to be marked with.
+    pub mouse: bool,
+    /// That the user looks at another window, or at this one again.
+    pub focus: bool,
 }
 
 /// What was drawn and is yet to be written.
@@ -36,15 +50,17 @@ pub(super) struct Screen {
 struct Drawn(Arc<Mutex<Vec<u8>>>);
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Takes the terminal of stdout over, and with it the panics of the program: before one is told, the terminal is given
+    /// back. What is to be seen of it is still to be written.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub(super) fn enter() -> io::Result<Self> {
+    pub fn enter(reports: Reports) -> io::Result<Self> {
         let drawn = Drawn::default();
         let terminal = Terminal::new(Unasking::new(drawn.clone()))?;
         let stdout = tokio::io::stdout();
-        let mut screen = Self { terminal, drawn, stdout, writing: Vec::new(), written: 0, is_flushed: true };
+        let mut screen =
+            Self { terminal, drawn, stdout, writing: Vec::new(), written: 0, is_flushed: true, reports };
         RESTORE_ON_PANIC.call_once(|| {
             let hook = panic::take_hook();
             panic::set_hook(Box::new(move |panic| {
@@ -60,7 +76,7 @@ impl Screen {
     ///
     /// # Errors
     /// The size of the terminal cannot be had.
-    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<bool> {
+    pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<bool> {
         if self.has_to_write() {
             return Ok(false);
         }
@@ -72,11 +88,17 @@ impl Screen {
     ///
     /// # Errors
     /// The size of the terminal cannot be had.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
+    pub fn clear(&mut self) -> io::Result<()> {
         self.terminal.clear()
     }
 
-    pub(super) fn has_to_write(&self) -> bool {
+    /// Rings the terminal's bell, with what is drawn next.
+    pub fn ring(&mut self) {
+        self.drawn.lock().push(BELL);
+    }
+
+    /// Whether something of what was drawn is yet to be written: [`Screen::write`] is to be called.
+    pub fn has_to_write(&self) -> bool {
         !self.is_flushed || !self.drawn.lock().is_empty()
     }
 
@@ -84,7 +106,7 @@ impl Screen {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub(super) async fn write(&mut self) -> io::Result<()> {
+    pub async fn write(&mut self) -> io::Result<()> {
         loop {
             if self.written == self.writing.len() {
                 self.writing = mem::take(&mut *self.drawn.lock());
@@ -101,11 +123,11 @@ impl Screen {
         Ok(())
     }
 
-    /// Gives the terminal back.
+    /// Gives the terminal back, until [`Screen::resume`].
     ///
     /// # Errors
     /// The terminal is gone.
-    pub(super) async fn leave(&mut self) -> io::Result<()> {
+    pub async fn leave(&mut self) -> io::Result<()> {
         queue_leave(&mut self.drawn)?;
         self.write().await?;
         disable_raw_mode()?;
@@ -113,12 +135,28 @@ impl Screen {
         Ok(())
     }
 
+    /// Takes the terminal again, whoever had it meanwhile.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn resume(&mut self) -> io::Result<()> {
+        self.take_over()?;
+        self.clear()
+    }
+
     fn take_over(&mut self) -> io::Result<()> {
         // Whoever had it may have left it as it was set up for them.
         _ = disable_raw_mode();
         enable_raw_mode()?;
         IS_TAKEN.store(true, Ordering::Relaxed);
-        queue!(self.drawn, EnterAlternateScreen, EnableBracketedPaste)
+        queue!(self.drawn, EnterAlternateScreen, EnableBracketedPaste)?;
+        if self.reports.focus {
+            queue!(self.drawn, EnableFocusChange)?;
+        }
+        if self.reports.mouse {
+            queue!(self.drawn, EnableMouseCapture)?;
+        }
+        Ok(())
     }
 }
 
@@ -129,7 +167,7 @@ impl Drop for Screen {
 }
 
 /// Gives the terminal back at once, if it is taken: for a panic, and for an end that cannot wait.
-pub(super) fn restore() {
+pub fn restore() {
     if !IS_TAKEN.swap(false, Ordering::Relaxed) {
         return;
     }
@@ -144,7 +182,14 @@ pub(super) fn restore() {
 
 /// In the opposite order.
 fn queue_leave(output: &mut impl Write) -> io::Result<()> {
-    queue!(output, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show)
+    queue!(
+        output,
+        DisableMouseCapture,
+        DisableFocusChange,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    )
 }
 
 impl Drawn {
@@ -164,6 +209,41 @@ impl Write for Drawn {
     }
 }
 
+const BELL: u8 = 0x07;
+
 static RESTORE_ON_PANIC: Once = Once::new();
 
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::process::Command;
+
+    use integration_tests::programs::Terminal;
+
+    use super::*;
+
+    /// This test runs itself at a terminal.
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        if env::var_os(AT_A_TERMINAL).is_some() {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let mut screen = Screen::enter(Reports::default()).unwrap();
+                screen.write().await.unwrap();
+                panic!("on purpose");
+            });
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut itself = Command::new(env::current_exe().unwrap());
+        itself.args(["--exact", "screen::tests::a_panic_gives_the_terminal_back", "--nocapture"]);
+        itself.env(AT_A_TERMINAL, "1").env("RUST_BACKTRACE", "0");
+        let terminal = Terminal::start_command(&itself, folder.path(), (24, 80));
+        assert_eq!(terminal.left_behind(), [""; 0]);
+        terminal.expect_text("on purpose");
+        assert!(terminal.raw_output().contains("\x1b[?1049h"), "it was taken");
+    }
+
+    const AT_A_TERMINAL: &str = "FULL_SCREEN_TEST_AT_A_TERMINAL";
+}

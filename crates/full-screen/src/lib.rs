@@ -1,0 +1,27 @@
+//! The whole terminal for a program that draws on it with ratatui: taken over, drawn on without being waited for,
+//! suspended as a shell has it, given back however the program ends.
+//!
+//! Neither a terminal that takes nothing, nor a shell that stops the program, nor a panic may hold the program or leave
+//! the terminal as nobody can use it. What is drawn, and which keys do what, is the program's business: keys are read
+//! with crossterm's `EventStream`.
+//!
+//! ```no_run
+//! use full_screen::{JobControl, Reports, Screen};
+//!
+//! # async fn run() -> std::io::Result<()> {
+//! let mut job_control = JobControl::listen()?;
+//! let mut screen = Screen::enter(Reports::default())?;
+//! screen.draw(|frame| frame.render_widget("hola", frame.area()))?;
+//! screen.write().await?;
+//! job_control.suspend(&mut screen).await?;
+//! screen.leave().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backend;
+mod job_control;
+mod screen;
+
+pub use job_control::{Asked, JobControl};
+pub use screen::{Reports, Screen, restore};
