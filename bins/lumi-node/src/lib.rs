@@ -106,7 +106,7 @@ async fn serve(
     file: RosterFile,
     roster: Roster,
 ) -> anyhow::Result<()> {
-    let (end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
+    let (mut end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
     let directory = settings.directory()?;
     let passed = service::passed_socket()?;
     let is_passed = passed.is_some();

@@ -25,8 +25,8 @@ impl EndSignals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Ready when one of them has come.
-    pub(crate) async fn come(mut self) {
+    /// Ready when one of them has come. Cancel safe.
+    pub(crate) async fn come(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

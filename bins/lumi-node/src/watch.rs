@@ -5,13 +5,14 @@ mod screen;
 mod source;
 mod text;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::io::AsyncWriteExt;
 use tokio::runtime;
 
 use self::source::Source;
@@ -72,6 +73,23 @@ async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
         text::run(source, user, signals).await
     } else {
         Box::pin(screen::run(source, user, signals)).await
+    }
+}
+
+/// Prints `text` on stdout. `false`: a signal came meanwhile, or whoever reads has seen enough.
+///
+/// # Errors
+/// It cannot be written.
+async fn print(text: &[u8], signals: &mut EndSignals) -> anyhow::Result<bool> {
+    let mut stdout = tokio::io::stdout();
+    let written = tokio::select! {
+        // Whoever does not read must not keep the user from ending it.
+        () = signals.come() => return Ok(false),
+        written = async { stdout.write_all(text).await?; stdout.flush().await } => written,
+    };
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).context("cannot write to stdout"),
     }
 }
 

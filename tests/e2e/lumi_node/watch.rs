@@ -9,7 +9,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use integration_tests::captured::{LOG_OF_PC_C, LOG_OF_PC_D, write_log_of_pc_c};
-use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, Signal, at_home, executable};
+use integration_tests::programs::{
+    DEADLINE, NODE, NodeProgram, Program, Signal, at_home, eventually, executable,
+};
+use rustix::io::ioctl_fionread;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 
 use super::User;
@@ -174,7 +178,7 @@ fn the_stream_is_made_for_programs_and_others_have_their_place() {
     assert_eq!((code, &*told), (1, "lumi-node: 64 watch already, no more can be served\n"));
     // Where one has gone, there is room for another.
     streams.pop();
-    integration_tests::programs::eventually("there is room", || try_connect(&node).is_ok());
+    eventually("there is room", || try_connect(&node).is_ok());
     // It is no command.
     let (code, _, _) = run(node.folder(), &["ctl", "--socket", SOCKET, "watch"]);
     assert_eq!(code, 2);
@@ -214,6 +218,26 @@ fn one_who_does_not_read_holds_nobody_up_and_learns_what_was_missed() {
     let missed = missed.and_then(|line| line.strip_prefix('(')).map(str::parse::<usize>);
     assert!(matches!(missed, Some(Ok(1..10_000))), "{missed:?}");
 }
+
+#[test]
+fn a_pipe_that_nobody_reads_keeps_nobody_from_ending_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("long.log"), LOG_OF_PC_C.repeat(1000)).expect("it is written");
+    for how in ["--text", "--mermaid"] {
+        let mut command = Command::new(executable(NODE));
+        at_home(&mut command, folder.path()).args(["watch", "--file", "long.log", how]);
+        let mut watching = command.stdout(Stdio::piped()).spawn().expect("it starts");
+        let pipe = watching.stdout.take().expect("it is piped");
+        let is_full = || ioctl_fionread(&pipe).expect("it is a pipe") >= PIPE;
+        eventually("the pipe is full", is_full);
+        kill_process(Pid::from_child(&watching), Signal::Interrupt.into()).expect("it is there");
+        eventually("it has ended", || watching.try_wait().expect("it is a child").is_some());
+        assert!(watching.wait().expect("it has ended").success(), "{how}");
+    }
+}
+
+/// The bytes of a pipe that is as good as full: the kernel counts pages, of which the last may have room (pipe(7)).
+const PIPE: u64 = 15 * 4096;
 
 /// A watch of a node, as a process.
 struct Watching(Program);

@@ -1,11 +1,8 @@
 //! `lumi-node watch --mermaid`: a sequence diagram of what was seen.
 
-use std::io::{self, ErrorKind, Write};
-use std::pin::pin;
-
-use anyhow::Context;
 use message_ladder::{Ladder, mermaid};
 
+use super::print;
 use super::source::{Lines, Seen, Source, say};
 use crate::signals::EndSignals;
 
@@ -13,8 +10,11 @@ use crate::signals::EndSignals;
 ///
 /// # Errors
 /// It cannot be read, or not be printed.
-pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSignals) -> anyhow::Result<()> {
-    let mut signals = pin!(signals.come());
+pub(super) async fn run(
+    mut source: Source,
+    user: Option<&str>,
+    mut signals: EndSignals,
+) -> anyhow::Result<()> {
     let mut ladder = Ladder::new(&source.owner, MAX_ARROWS);
     let mut lines = Lines::default();
     let mut count: u64 = 0;
@@ -24,7 +24,7 @@ pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSign
     let ended = loop {
         let seen = tokio::select! {
             biased;
-            () = &mut signals => break Ok(()),
+            () = signals.come() => break Ok(()),
             seen = source.next() => seen,
         };
         match seen {
@@ -49,12 +49,8 @@ pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSign
     if count > MAX_ARROWS as u64 {
         say(&format!("of {count} messages, the diagram has the last {MAX_ARROWS}"));
     }
-    let mut stdout = io::stdout();
-    let diagram = mermaid(&ladder, user);
-    match stdout.write_all(diagram.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
-        _ => ended,
-    }
+    print(mermaid(&ladder, user).as_bytes(), &mut signals).await?;
+    ended
 }
 
 /// The most messages of a diagram: far more than Mermaid draws, and some ten megabytes.

@@ -4,7 +4,6 @@ mod app;
 mod view;
 
 use std::env;
-use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,10 +21,13 @@ use crate::signals::EndSignals;
 ///
 /// # Errors
 /// The terminal cannot be used, or is lost; there was nothing to read.
-pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSignals) -> anyhow::Result<()> {
+pub(super) async fn run(
+    mut source: Source,
+    user: Option<&str>,
+    mut signals: EndSignals,
+) -> anyhow::Result<()> {
     let theme = Theme::new(env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()));
     let mut app = App::new(&source.owner, user);
-    let mut signals = pin!(signals.come());
     let mut keys = EventStream::new();
     let mut job_control = JobControl::listen().context("cannot listen to signals")?;
     let mut screen = Screen::enter(Reports::default()).context("cannot use the terminal")?;
@@ -35,7 +37,7 @@ pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSign
             has_changed = false;
         }
         tokio::select! {
-            () = &mut signals => break,
+            () = signals.come() => break,
             key = keys.next() => match key {
                 Some(Ok(Event::Key(key))) => app.key(key),
                 Some(Ok(Event::Paste(text))) => app.paste(&text),
@@ -58,7 +60,7 @@ pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSign
         }
         if app.take_suspended() {
             tokio::select! {
-                () = &mut signals => break,
+                () = signals.come() => break,
                 suspended = job_control.suspend(&mut screen) => {
                     suspended.context("the terminal is lost")?;
                 }

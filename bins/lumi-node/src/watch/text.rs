@@ -1,31 +1,32 @@
 //! `lumi-node watch --text`: a line for each message.
 
 use std::env;
-use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::pin::pin;
+use std::io::{self, IsTerminal};
 
-use anyhow::Context;
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
 use message_ladder::{Arrow, Change, Ladder, Line, Look, Picture};
 use rustix::termios::tcgetwinsize;
 
 use super::source::{Lines, Seen, Source, say};
-use super::time_of_day;
+use super::{print, time_of_day};
 use crate::signals::EndSignals;
 
 /// Prints what `source` has about `user`, or all of it, until that ends or a signal comes.
 ///
 /// # Errors
 /// It cannot be read, or not be printed.
-pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSignals) -> anyhow::Result<()> {
-    let mut signals = pin!(signals.come());
+pub(super) async fn run(
+    mut source: Source,
+    user: Option<&str>,
+    mut signals: EndSignals,
+) -> anyhow::Result<()> {
     let mut ladder = Ladder::new(&source.owner, TOGETHER);
     let mut printer = Printer::new(user);
     let mut lines = Lines::default();
     loop {
         let (seen, is_end) = tokio::select! {
-            () = &mut signals => return Ok(()),
+            () = signals.come() => return Ok(()),
             seen = together(&mut source) => seen,
         };
         let mut arrows = Vec::new();
@@ -46,10 +47,9 @@ pub(super) async fn run(mut source: Source, user: Option<&str>, signals: EndSign
                 Seen::End(_) => {}
             }
         }
-        match printer.print(&ladder, &arrows, &missed) {
-            // Whoever reads has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            printed => printed.context("cannot write to stdout")?,
+        let text = printer.text(&ladder, &arrows, &missed);
+        if !print(text.as_bytes(), &mut signals).await? {
+            return Ok(());
         }
         match is_end {
             Some(Ok(())) => return lines.end(),
@@ -97,13 +97,15 @@ impl<'a> Printer<'a> {
         Self { user, zone: TimeZone::system(), is_coloured, picture: None }
     }
 
-    fn print(&mut self, ladder: &Ladder, arrows: &[Arrow], missed: &[(usize, u64)]) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
+    /// The lines of `arrows`, and of what was `missed` before one.
+    fn text(&mut self, ladder: &Ladder, arrows: &[Arrow], missed: &[(usize, u64)]) -> String {
+        let missed_line = |count| format!("({count} messages passed too fast to be shown)\n");
+        let mut text = String::new();
         let mut missed = missed.iter().peekable();
         let picture = Picture::new(ladder, self.user, width());
         for (at, arrow) in arrows.iter().enumerate() {
             while let Some((_, count)) = missed.next_if(|(before, _)| *before <= at) {
-                writeln!(stdout, "({count} messages passed too fast to be shown)")?;
+                text += &missed_line(count);
             }
             if self.user.is_some_and(|user| !arrow.concerns(user)) {
                 continue;
@@ -111,27 +113,25 @@ impl<'a> Printer<'a> {
             if self.picture.as_ref() != Some(&picture) {
                 let is_first = self.picture.replace(picture.clone()).is_none();
                 if !is_first {
-                    writeln!(stdout)?;
+                    text.push('\n');
                 }
-                for line in picture.header() {
-                    writeln!(stdout, "{}", self.styled(&line))?;
-                }
+                picture.header().iter().for_each(|line| text += &self.styled(line));
             }
-            let line = picture.line(arrow, &time_of_day(arrow.at, &self.zone));
-            writeln!(stdout, "{}", self.styled(&line))?;
-            stdout.flush()?;
+            text += &self.styled(&picture.line(arrow, &time_of_day(arrow.at, &self.zone)));
         }
-        for (_, count) in missed {
-            writeln!(stdout, "({count} messages passed too fast to be shown)")?;
-        }
-        stdout.flush()
+        missed.for_each(|(_, count)| text += &missed_line(count));
+        text
     }
 
+    /// With its line end.
     fn styled(&self, line: &Line) -> String {
         if !self.is_coloured {
-            return line.text();
+            return line.text() + "\n";
         }
-        line.spans.iter().map(|span| format!("\x1b[{}m{}\x1b[m", code(span.look), span.text)).collect()
+        let spans = line.spans.iter();
+        let text: String =
+            spans.map(|span| format!("\x1b[{}m{}\x1b[m", code(span.look), span.text)).collect();
+        text + "\n"
     }
 }
 
