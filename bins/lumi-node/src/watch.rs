@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use plumi_proto::{MiAddress, UserName};
 use tokio::io::AsyncWriteExt;
 use tokio::runtime;
 
@@ -36,7 +37,7 @@ pub(crate) struct WatchArgs {
     file: Option<PathBuf>,
 
     /// Only what is about USER: a name, or an address user@domain
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", value_parser = user)]
     user: Option<String>,
 
     /// Lines of text, one for each message, instead of the screen
@@ -74,6 +75,16 @@ async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     } else {
         Box::pin(screen::run(source, user, signals)).await
     }
+}
+
+/// Whoever could be the user of a message.
+fn user(text: &str) -> Result<String, String> {
+    let wrong = if text.contains('@') {
+        text.parse::<MiAddress>().err().map(|error| error.to_string())
+    } else {
+        text.parse::<UserName>().err().map(|error| format!("the user name {error}"))
+    };
+    wrong.map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 /// Prints `text` on stdout. `false`: a signal came meanwhile, or whoever reads has seen enough.

@@ -239,6 +239,21 @@ fn a_pipe_that_nobody_reads_keeps_nobody_from_ending_it() {
 /// The bytes of a pipe that is as good as full: the kernel counts pages, of which the last may have room (pipe(7)).
 const PIPE: u64 = 15 * 4096;
 
+#[test]
+fn a_user_who_cannot_be_is_no_filter() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (user, why) in [
+        ("", "the user name is empty"),
+        ("la:ura", "the user name has ':' at byte 2"),
+        ("laura@", "the domain is empty"),
+        ("laura@bb@com", "there is a second '@'"),
+    ] {
+        let (code, stdout, stderr) = watch(folder.path(), &["--file", "none.log", "--text", "--user", user]);
+        assert_eq!((code, &*stdout), (2, ""));
+        assert!(stderr.contains(why), "{stderr}");
+    }
+}
+
 /// A watch of a node, as a process.
 struct Watching(Program);
 
