@@ -12,15 +12,15 @@ use crate::watch::source::{Lines, Seen};
 
 /// What is to be seen, and how.
 pub(super) struct App {
-    pub(super) ladder: Ladder,
+    live: Kept,
+    /// What was there when it was paused, which stays to be seen whatever comes.
+    paused: Option<Kept>,
     pub(super) zone: TimeZone,
     pub(super) user: Option<String>,
     /// The user that is being typed.
     pub(super) typing: Option<String>,
     /// The number of the arrow that is chosen; `None` is always the last one.
     pub(super) chosen: Option<u64>,
-    /// No arrow behind this one is shown, while it is paused.
-    pub(super) paused_at: Option<u64>,
     pub(super) has_details: bool,
     pub(super) has_help: bool,
     /// Of the columns, so much is out of sight on the left.
@@ -31,23 +31,27 @@ pub(super) struct App {
     pub(super) wrong: u64,
     pub(super) ended: Option<String>,
     lines: Lines,
-    /// So many messages have come.
-    count: u64,
-    last: u64,
     is_left: bool,
     is_suspended: bool,
+}
+
+/// The last messages, and how many have come in all.
+#[derive(Clone)]
+struct Kept {
+    ladder: Ladder,
+    count: u64,
 }
 
 impl App {
     /// Nothing has been seen yet of the messages of `owner`.
     pub(super) fn new(owner: &str, user: Option<&str>) -> Self {
         Self {
-            ladder: Ladder::new(owner, MAX_ARROWS),
+            live: Kept { ladder: Ladder::new(owner, MAX_ARROWS), count: 0 },
+            paused: None,
             zone: TimeZone::system(),
             user: user.map(str::to_owned),
             typing: None,
             chosen: None,
-            paused_at: None,
             has_details: false,
             has_help: false,
             left: 0,
@@ -56,8 +60,6 @@ impl App {
             wrong: 0,
             ended: None,
             lines: Lines::default(),
-            count: 0,
-            last: 0,
             is_left: false,
             is_suspended: false,
         }
@@ -68,10 +70,10 @@ impl App {
         match seen {
             Ok(Seen::Message { number, at, entry }) => {
                 self.lines.read();
-                self.count += 1;
-                number.into_iter().for_each(|number| self.ladder.skip_to(number));
-                self.ladder.push(at, &entry);
-                self.last = self.ladder.arrows().next_back().map_or(0, |arrow| arrow.number);
+                let Kept { ladder, count } = &mut self.live;
+                *count += 1;
+                number.into_iter().for_each(|number| ladder.skip_to(number));
+                ladder.push(at, &entry);
             }
             Ok(Seen::Missed(count)) => self.missed += count,
             Ok(Seen::Wrong { .. }) => {
@@ -106,13 +108,19 @@ impl App {
         &self.lines
     }
 
+    fn shown(&self) -> &Kept {
+        self.paused.as_ref().unwrap_or(&self.live)
+    }
+
+    /// The ladder that is shown.
+    pub(super) fn ladder(&self) -> &Ladder {
+        &self.shown().ladder
+    }
+
     /// The arrows that are shown, the oldest first.
     pub(super) fn arrows(&self) -> Vec<&Arrow> {
-        let is_shown = |arrow: &&Arrow| {
-            self.paused_at.is_none_or(|last| arrow.number <= last)
-                && self.user.as_deref().is_none_or(|user| arrow.concerns(user))
-        };
-        self.ladder.arrows().filter(is_shown).collect()
+        let is_shown = |arrow: &&Arrow| self.user.as_deref().is_none_or(|user| arrow.concerns(user));
+        self.ladder().arrows().filter(is_shown).collect()
     }
 
     /// Which of the arrows is the chosen one: the one itself, or that beside it if it is not shown any more.
@@ -135,13 +143,14 @@ impl App {
 
     /// How many have been seen and are not kept any more.
     pub(super) fn forgotten(&self) -> Option<u64> {
-        let kept = self.ladder.arrows().count();
-        self.count.checked_sub(u64::try_from(kept).ok()?).filter(|&forgotten| forgotten > 0)
+        let Kept { ladder, count } = self.shown();
+        let kept = u64::try_from(ladder.arrows().len()).ok()?;
+        count.checked_sub(kept).filter(|&forgotten| forgotten > 0)
     }
 
-    /// How many have come since it was paused.
-    pub(super) fn waiting(&self) -> u64 {
-        self.paused_at.map_or(0, |at| self.last - at)
+    /// How many have come since it was paused; `None`: it is not.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        self.paused.as_ref().map(|paused| self.live.count - paused.count)
     }
 
     /// A key was pressed.
@@ -171,7 +180,7 @@ impl App {
             KeyCode::Enter => self.has_details = !self.has_details,
             KeyCode::Char('/' | 'u') => self.typing = Some(self.user.clone().unwrap_or_default()),
             KeyCode::Char('p') => {
-                self.paused_at = if self.paused_at.is_some() { None } else { Some(self.last) };
+                self.paused = if self.paused.is_some() { None } else { Some(self.live.clone()) };
             }
             KeyCode::Up => self.go(-1),
             KeyCode::Down => self.go(1),

@@ -152,6 +152,22 @@ fn what_comes_while_it_is_paused_is_counted() {
     assert_eq!(viewer.bar(), bar);
 }
 
+/// What one has stopped to look at is not pushed out by a flood.
+#[test]
+fn what_is_shown_while_it_is_paused_stays() {
+    let mut viewer = Viewer::of_captured(150, 20);
+    let before = viewer.rows();
+    viewer.types("p");
+    for _ in 0..20_005 {
+        viewer.sees(Entry::new("PC-c", Direction::Received, "1.2.3.4:5".parse().unwrap(), b"PRu9@PC-c"));
+    }
+    let rows = viewer.rows();
+    assert_eq!(rows[..19], before[..19]);
+    assert_eq!(viewer.bar(), " paused, 20005 more · 8 messages · ? help  q quit");
+    viewer.types("p");
+    assert_eq!(viewer.bar(), " 20000 messages · 13 before them forgotten · ? help  q quit");
+}
+
 #[test]
 fn there_is_room_for_something_whatever_the_size() {
     for (width, height) in [1, 2, 3, 9, 13, 14, 15, 30, 60, 90]

@@ -62,7 +62,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     let seen = app.in_view();
     // Who has no part in what is to be seen takes no room.
     let picture =
-        Picture::of(&app.ladder, app.arrows()[seen.clone()].iter().copied(), width).scrolled(app.left);
+        Picture::of(app.ladder(), app.arrows()[seen.clone()].iter().copied(), width).scrolled(app.left);
     app.left = picture.left();
     for (line, y) in picture.header().iter().zip(top.y..top.bottom()) {
         frame.render_widget(line_of(line, *theme), Rect::new(top.x, y, top.width, 1));
@@ -109,9 +109,9 @@ fn draw_arrows(
 fn details(app: &App) -> Option<Paragraph<'static>> {
     let arrows = app.arrows();
     let arrow = arrows[app.chosen_of(&arrows).filter(|_| app.has_details)?];
-    let this = if app.ladder.is_of_agent() { "this agent" } else { "this node" };
+    let this = if app.ladder().is_of_agent() { "this agent" } else { "this node" };
     let party = |id: PartyId| {
-        let Some(party) = app.ladder.party(id) else { return "?".to_owned() };
+        let Some(party) = app.ladder().party(id) else { return "?".to_owned() };
         let other = arrow.remote.to_string();
         match party.address {
             _ if id == PartyId::THIS => format!("{}, {this}", party.name),
@@ -149,8 +149,8 @@ fn draw_bar(
     }
     // Where there is not room for all, what comes first is seen.
     let mut parts = Vec::new();
-    if app.paused_at.is_some() {
-        parts.push(format!("paused, {} more", app.waiting()));
+    if let Some(waiting) = app.waiting() {
+        parts.push(format!("paused, {waiting} more"));
     }
     parts.push(match (chosen, app.chosen) {
         (Some(chosen), Some(_)) => format!("{} of {count}", chosen + 1),
