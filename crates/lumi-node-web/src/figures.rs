@@ -45,24 +45,23 @@ impl Figures {
         time::timeout(NODE_PATIENCE, status).await.unwrap_or(Err(Unknown::NoAnswer))
     }
 
-    /// The users now, or as they were when the node was asked last: [`USERS_FRESH`] ago at most, and in a domain of many
-    /// users [`USERS_SHARE`] times as long ago as it takes to tell them.
+    /// The users now, or as they were when the node told them last: [`USERS_FRESH`] ago at most, and in a domain of many
+    /// users [`USERS_FRESH_EACH`] for each of them.
     ///
     /// # Errors
     /// [`Unknown`].
     pub(crate) async fn users(&self) -> Result<Arc<Users>, Unknown> {
         let users = async {
             let mut last = self.users.lock().await;
-            let asked = Instant::now();
             if let Some(Listed { users, until }) = &*last
-                && asked < *until
+                && Instant::now() < *until
             {
                 return Ok(Arc::clone(users));
             }
             let list = self.administrator.list().await?;
-            let took = asked.elapsed();
-            let users = Arc::new(Users::new(&list, Instant::now()));
-            let until = asked + USERS_FRESH.max(took * USERS_SHARE);
+            let now = Instant::now();
+            let users = Arc::new(Users::new(&list, now));
+            let until = now + fresh_for(list.len());
             *last = Some(Listed { users: Arc::clone(&users), until });
             Ok(users)
         };
@@ -111,12 +110,18 @@ impl fmt::Display for Unknown {
 /// beside its messages, and nobody looks oftener.
 const FRESH: Duration = Duration::from_millis(100);
 
+/// How long a list of so many users is told to others.
+fn fresh_for(users: usize) -> Duration {
+    USERS_FRESH.max(USERS_FRESH_EACH * u32::try_from(users).unwrap_or(u32::MAX))
+}
+
 /// How long the list of users is told to others. Somebody who watches sees a user come within this and a second.
 const USERS_FRESH: Duration = Duration::from_millis(900);
 
-/// The node serves nobody while it goes through its users: a millisecond for ten thousand of them. It does so for a
-/// two-hundredth of its time at most, however many there are.
-const USERS_SHARE: u32 = 200;
+/// As [`USERS_FRESH`], for each user, where that is longer: with forty-five thousand of them and more. The node serves
+/// nobody while it goes through its users, of whom ten thousand take it a millisecond; so it does for a two-hundredth of
+/// its time, however many there are.
+const USERS_FRESH_EACH: Duration = Duration::from_micros(20);
 
 /// How long the node may take to say how it is; it does so after a change of the roster that is being saved. Less than
 /// the 10 s that Prometheus waits, so that the reason is told.
@@ -158,5 +163,13 @@ mod tests {
         assert!(Arc::ptr_eq(&figures.users().await.unwrap(), &first));
         time::advance(Duration::from_millis(1)).await;
         assert!(!Arc::ptr_eq(&figures.users().await.unwrap(), &first));
+    }
+
+    /// However long the node takes to answer: it may be saving its roster.
+    #[test]
+    fn only_many_users_are_asked_for_less_often() {
+        for (users, expected) in [(0, 900), (4, 900), (45_000, 900), (50_000, 1000), (1_000_000, 20_000)] {
+            assert_eq!(fresh_for(users), Duration::from_millis(expected), "{users}");
+        }
     }
 }
