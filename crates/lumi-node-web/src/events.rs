@@ -5,13 +5,14 @@
 //! event: ladder     [{"party":{…}} | {"gone":3} | {"arrow":{…}} | {"missed":8}, …]
 //! event: status     {"domain":"bb.com","address":…}        once a second
 //! event: users      {"users":3,"online":1,"shown":[…]}     when it has become another
-//! event: trouble    "the node has not answered for 5 s"    instead of the two before
+//! event: trouble    "the node has not answered for 5 s"    instead of one of the two before
 //! ```
 //!
 //! There is no id: whoever comes again has a snapshot again, in which nothing is twice.
 
 use std::convert::Infallible;
 use std::fmt::Write;
+use std::mem;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub(crate) fn events<G: Send + 'static>(
         stream::unfold(messages, |mut messages| async { Some((Ok(messages.next().await), messages)) });
     let mut every = time::interval(INTERVAL);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let state = State { figures, every, users: None };
+    let state = State { figures, every, is_status_told: false, users: None };
     let state = stream::unfold(state, |mut state| async { Some((Ok(state.next().await), state)) });
     // Neither waits for the other one: a node that saves its roster says nothing of itself, and serves.
     stream::select(Box::pin(messages), Box::pin(state))
@@ -82,24 +83,45 @@ impl<G> Messages<G> {
 struct State {
     figures: Arc<Figures>,
     every: Interval,
+    /// Users are next.
+    is_status_told: bool,
     /// As they were told last.
     users: Option<Arc<Users>>,
 }
 
 impl State {
     async fn next(&mut self) -> String {
-        self.every.tick().await;
-        self.news().await.unwrap_or_else(|unknown| event("trouble", &unknown.to_string()))
+        loop {
+            // Each is told as soon as it is known: whoever hears nothing for some time takes the connection for lost.
+            let news = if mem::take(&mut self.is_status_told) {
+                self.users().await
+            } else {
+                self.every.tick().await;
+                self.status().await.map(Some)
+            };
+            match news {
+                Ok(Some(news)) => return news,
+                Ok(None) => {}
+                Err(unknown) => return event("trouble", &unknown.to_string()),
+            }
+        }
     }
 
-    async fn news(&mut self) -> Result<String, Unknown> {
-        let mut news = event("status", &StatusJson::new(&self.figures.status().await?));
+    async fn status(&mut self) -> Result<String, Unknown> {
+        let status = self.figures.status().await?;
+        self.is_status_told = true;
+        Ok(event("status", &StatusJson::new(&status)))
+    }
+
+    /// `None`: they are as they were told last.
+    async fn users(&mut self) -> Result<Option<String>, Unknown> {
         let users = self.figures.users().await?;
-        if self.users.as_ref().is_none_or(|told| !told.is_as(&users)) {
-            news += &event_of("users", &users.to_json(Instant::now()));
-            self.users = Some(users);
+        if self.users.as_ref().is_some_and(|told| told.is_as(&users)) {
+            return Ok(None);
         }
-        Ok(news)
+        let news = event_of("users", &users.to_json(Instant::now()));
+        self.users = Some(users);
+        Ok(Some(news))
     }
 }
 

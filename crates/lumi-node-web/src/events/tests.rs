@@ -104,19 +104,25 @@ async fn how_the_node_is_comes_each_second_and_users_when_they_are_others() {
     let figures = Arc::new(Figures::new(administrator.clone()));
     let task = task::spawn(server.run(future::pending()));
 
-    let mut state = State { figures, every: time::interval(INTERVAL), users: None };
+    let mut state = State { figures, every: time::interval(INTERVAL), is_status_told: false, users: None };
     let start = Instant::now();
     let first = state.next().await;
-    let [status, users] = [0, 1].map(|at| data_of(first.split("\n\n").nth(at).unwrap()));
+    assert!(first.starts_with("event: status\n"), "{first}");
+    let status = data_of(&first);
     assert_eq!(
         (&status["domain"], &status["users"], &status["online"]),
         (&"bb.com".into(), &1.into(), &0.into())
     );
     assert_eq!((&status["received"]["PR"], &status["dropped"]["too-many"]), (&0.into(), &0.into()));
+    let users = state.next().await;
+    assert!(users.starts_with("event: users\n"), "{users}");
+    let users = data_of(&users);
     assert_eq!(users, serde_json::json!({ "users": 1, "online": 0, "shown": [{ "user": "laura" }] }));
-    let second = state.next().await;
-    assert!(second.starts_with("event: status\n") && !second.contains("event: users"), "{second}");
-    assert_eq!(start.elapsed(), INTERVAL);
+    for seconds in [1, 2] {
+        let news = state.next().await;
+        assert!(news.starts_with("event: status\n"), "{news}");
+        assert_eq!(start.elapsed(), seconds * INTERVAL);
+    }
 
     task.abort();
     _ = task.await;
