@@ -99,13 +99,14 @@ async fn with_common_headers(mut response: Response) -> Response {
 }
 
 /// The page: the path, what it is, its text.
-const PAGE: [(&str, &str, &str); 8] = [
+const PAGE: [(&str, &str, &str); 9] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page.js", JAVASCRIPT, include_str!("page/page.js")),
     ("/dom.js", JAVASCRIPT, include_str!("page/dom.js")),
     ("/ladder.js", JAVASCRIPT, include_str!("page/ladder.js")),
     ("/lanes.js", JAVASCRIPT, include_str!("page/lanes.js")),
+    ("/rows.js", JAVASCRIPT, include_str!("page/rows.js")),
     ("/users.js", JAVASCRIPT, include_str!("page/users.js")),
     ("/plots.js", JAVASCRIPT, include_str!("page/plots.js")),
 ];

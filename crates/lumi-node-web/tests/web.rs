@@ -199,7 +199,7 @@ async fn the_page_is_whole_and_has_nothing_from_elsewhere() {
         }
         at += 1;
     }
-    assert_eq!(seen.len(), 8, "{seen:?}");
+    assert_eq!(seen.len(), 9, "{seen:?}");
 }
 
 /// Pages of others can have their name lead here, and are then read by whoever has them open.

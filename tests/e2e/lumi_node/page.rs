@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use integration_tests::browser::{Browser, View};
 use integration_tests::exchange::Exchange;
-use integration_tests::programs::{NodeProgram, eventually};
+use integration_tests::programs::{NodeProgram, Signal, eventually};
 use message_log::printable;
 use serde_json::{Value, json};
 
@@ -155,6 +155,66 @@ fn standing_still(browser: &mut Browser, laura: &User) {
 }
 
 #[test]
+fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
+    let Some(mut browser) = browser() else { return };
+    let users: Vec<_> = (0..600).map(|number| format!("u{number:03}")).collect();
+    let mut users: Vec<_> = users.iter().map(String::as_str).collect();
+    users.extend(["ana", "joana"]);
+    let arguments = [&ARGUMENTS[..], &["--rate-limit", "off"]].concat();
+    let node = NodeProgram::start("PC-c", &users, &arguments);
+    let (ana, joana) = (User::of(&node), User::of(&node));
+    ana.ask("PRana");
+    joana.ask("PRjoana");
+    open(&mut browser, web_of(&node));
+    wait_for_rows(&mut browser, 4);
+
+    // Whose name contains hers is somebody else.
+    browser.evaluate("[...document.querySelectorAll('#users button')].find(({ textContent }) => textContent === 'ana').click()");
+    browser.wait_until("document.querySelector('#count').textContent === '2 of 4 messages'");
+    assert_eq!(browser.evaluate(&texts_of(".row .message")), json!(["PRana", "RR0"]));
+    browser.evaluate("document.querySelector('#about').focus(); document.querySelector('#about').select()");
+    browser.type_text(" ");
+    wait_for_rows(&mut browser, 4);
+
+    for _ in 0..20 {
+        ana.ask("PRana");
+    }
+    wait_for_rows(&mut browser, 44);
+    browser.wait_until(AT_THE_END);
+    browser.evaluate("document.querySelectorAll('.row')[40].click()");
+    let place = "document.querySelectorAll('.row')[40].getBoundingClientRect().top";
+    let before = browser.evaluate(place);
+    for _ in 0..20 {
+        ana.ask("PRana");
+    }
+    wait_for_rows(&mut browser, 84);
+    assert_eq!(browser.evaluate(place), before);
+    browser.wait_until("!document.querySelector('#newest').hidden");
+    browser.evaluate("document.querySelector('#newest').click()");
+    browser.wait_until(&format!("{AT_THE_END} && document.querySelector('#newest').hidden"));
+    assert_eq!(browser.evaluate("document.querySelector('[aria-selected=true]')"), json!(null));
+    // So it is for who goes there by hand.
+    browser.evaluate("document.querySelectorAll('.row')[80].click()");
+    ana.ask("PRana");
+    wait_for_rows(&mut browser, 86);
+    browser.evaluate("document.querySelector('#ladder').scrollTop = 1e6");
+    browser.wait_until("document.querySelector('#newest').hidden");
+    ana.ask("PRana");
+    wait_for_rows(&mut browser, 88);
+    browser.wait_until(AT_THE_END);
+
+    // Of whom there are too many to be shown, nothing is said that is not so.
+    let others = "document.querySelector('#others').textContent";
+    let more = "102 more users are not shown: lumi-node ctl list finds them.";
+    assert_eq!(browser.evaluate(others), more);
+    browser.evaluate("document.querySelector('#named').focus()");
+    browser.type_text("u599");
+    browser.wait_until("document.querySelectorAll('#users tr').length === 0");
+    assert_eq!(browser.evaluate(others), format!("Nobody who is shown is named so. {more}"));
+    assert_eq!(browser.troubles(), json!([]));
+}
+
+#[test]
 fn whatever_strangers_say_stays_text() {
     let Some(mut browser) = browser() else { return };
     let user = "<img/src=x/onerror=alert(1)>";
@@ -207,7 +267,22 @@ fn whatever_strangers_say_stays_text() {
         write!(last, "flood {number} <i>").unwrap();
         stranger.say(last.as_bytes());
     }
-    browser.wait_until("document.querySelectorAll('.row').length === 500");
+    browser.wait_until(
+        "document.querySelectorAll('.row').length === 500 && document.querySelector('.gap') !== null",
+    );
+    // Who looks for somebody learns, too, that not all has been seen.
+    browser.evaluate("document.querySelector('#about').focus()");
+    browser.type_text("nobody");
+    wait_for_rows(&mut browser, 0);
+    let gaps = browser.evaluate(&texts_of(".gap"));
+    let gaps = gaps.as_array().expect("a list");
+    assert!(
+        gaps.len() == 1 && gaps[0].as_str().is_some_and(|gap| gap.contains(" passed too fast")),
+        "{gaps:?}"
+    );
+    browser.evaluate("document.querySelector('#about').select()");
+    browser.type_text(" ");
+    wait_for_rows(&mut browser, 500);
     // A datagram of a flood may be lost before the node has it.
     eventually("the end of the flood is seen", || {
         stranger.say(b"the end");
@@ -227,6 +302,12 @@ fn a_node_that_is_lost_is_found_again() {
     assert_eq!(User::of(&node).ask("PRu1"), "RR0");
     open(&mut browser, web);
     wait_for_rows(&mut browser, 2);
+    // One that says nothing is lost, too.
+    node.signal(Signal::Stop);
+    wait_for_state(&mut browser, "lost", "connection lost, trying again");
+    node.signal(Signal::Continue);
+    wait_for_state(&mut browser, "live", "live");
+    browser.evaluate("document.querySelector('#pause').click()");
     node.kill();
     wait_for_state(&mut browser, "lost", "connection lost, trying again");
     // What it has shown can still be looked at.
@@ -235,11 +316,19 @@ fn a_node_that_is_lost_is_found_again() {
     let address = web.to_string();
     let node = NodeProgram::start_in(folder.path(), &["-v", "--web", &address]);
     wait_for_state(&mut browser, "live", "live");
-    // It is the ladder of the new node, of which nothing is known yet.
-    wait_for_rows(&mut browser, 0);
-    assert_eq!(User::of(&node).ask("PRghost"), "RR1");
+    // So it can as long as it is paused.
+    let joan = User::of(&node);
+    assert_eq!(joan.ask("PRjoan"), "RR1");
+    browser.wait_until("document.querySelector('#pause').textContent === 'Go on (2 new)'");
+    assert_eq!(browser.evaluate(&texts_of(".row .message")), json!(["PRu1", "RR0"]));
+    // It is the ladder of the new node.
+    browser.evaluate("document.querySelector('#pause').click()");
+    browser.wait_until("document.querySelector('.row .message').textContent === 'PRjoan'");
     wait_for_rows(&mut browser, 2);
-    assert_eq!(browser.evaluate(&texts_of(".row .message")), json!(["PRghost", "RR1"]));
+    assert_eq!(User::of(&node).ask("PRghost"), "RR1");
+    wait_for_rows(&mut browser, 4);
+    let messages = browser.evaluate(&texts_of(".row .message"));
+    assert_eq!(messages, json!(["PRjoan", "RR1", "PRghost", "RR1"]));
 
     browser.open("about:blank");
     let mut others = Vec::new();
@@ -256,7 +345,7 @@ fn a_node_that_is_lost_is_found_again() {
     wait_for_state(&mut browser, "lost", "32 watch this node already, and no more can: try again later\n");
     drop(others);
     wait_for_state(&mut browser, "live", "live");
-    wait_for_rows(&mut browser, 2);
+    wait_for_rows(&mut browser, 4);
     assert_eq!(browser.troubles(), json!([]));
 }
 
@@ -284,6 +373,9 @@ fn wait_for_state(browser: &mut Browser, state: &str, words: &str) {
 fn texts_of(selector: &str) -> String {
     format!("[...document.querySelectorAll('{selector}')].map(({{ textContent }}) => textContent)")
 }
+
+/// The newest message is in view.
+const AT_THE_END: &str = "(({ scrollTop, clientHeight, scrollHeight }) => scrollTop + clientHeight > scrollHeight - 2)(document.querySelector('#ladder'))";
 
 /// Of each message: who it is from and to, and all that is said of it.
 const IN_WORDS: &str = "[...document.querySelectorAll('.row')].map((row) => {

@@ -20,6 +20,11 @@ export function drawn(tag, attributes, children = []) {
   return made;
 }
 
+/** Changed only when it is another text: it may be read out then, and who marks it keeps the mark. */
+export function say(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 /** When that was, in milliseconds since 1970: the time, and the date unless it is today. */
 export function moment(at, withMilliseconds = false) {
   const date = new Date(at);

@@ -1,24 +1,41 @@
 // The ladder: who sent which message to whom, in the order in which the node saw them. Each message is an item of a
 // list that says it in words, beside the arrow that shows it.
 
-import { byId, counted, element, moment } from "./dom.js";
-import { arrowOf, columnsOf, widthOf } from "./lanes.js";
+import { byId, counted, element, say } from "./dom.js";
+import { columnsOf, widthOf } from "./lanes.js";
+import { factsOf, gap, header, missedBefore, rowOf } from "./rows.js";
 
 export class Ladder {
   #parties = new Map();
   #arrows = [];
-  /** What stands still while it is paused. */
+  /** What stands still while it is paused, and the number of the last message that does. */
   #held;
-  #filter = "";
-  /** What the rows that are there were drawn for. */
-  #drawnFor = "";
+  #filter = filterOf("");
+  /** The columns and their width that the rows were drawn for, and when that was. */
+  #columns = "";
+  #width = 0;
+  #drawnAt = 0;
+  /** By number; and up to which number there are rows. */
   #rows = new Map();
+  #gaps = new Map();
+  #last = 0;
   #chosen;
+  /** What comes is scrolled to. */
+  #follows = true;
+  #isAtEnd = true;
   #waits = false;
+  #later;
 
   constructor() {
     byId("about").addEventListener("input", ({ target }) => this.#look(target.value));
     byId("pause").addEventListener("click", () => this.#pause());
+    byId("newest").addEventListener("click", () => {
+      this.#choose(undefined);
+      byId("ladder").scrollTop = byId("ladder").scrollHeight;
+    });
+    byId("ladder").addEventListener("scroll", () => {
+      if (isAtEnd() !== this.#isAtEnd) this.#follow(isAtEnd());
+    });
     const rows = byId("rows");
     rows.addEventListener("keydown", (event) => this.#press(event));
     rows.addEventListener("click", ({ target }) => {
@@ -28,13 +45,18 @@ export class Ladder {
     new ResizeObserver(() => this.#draw()).observe(byId("messages"));
   }
 
-  /** Whatever was there before is out of date. */
+  /** Whatever was there before is out of date. What is paused is looked at, and stays. */
   begin({ parties, arrows }) {
     this.#parties = new Map(parties.map((party) => [party.id, party]));
-    this.#arrows = arrows;
-    this.#drawnFor = "";
-    if (this.#held) this.#pause();
-    this.#choose(undefined);
+    this.#arrows = [];
+    arrows.forEach((arrow) => this.#add(arrow));
+    if (this.#held) {
+      // A node that was started again counts from 1 again.
+      if ((arrows.at(-1)?.number ?? 0) < this.#held.last) this.#held.last = 0;
+    } else {
+      this.#columns = "";
+      this.#choose(undefined);
+    }
     this.#draw();
   }
 
@@ -42,10 +64,16 @@ export class Ladder {
     for (const { party, gone, arrow } of changes) {
       if (party) this.#parties.set(party.id, party);
       if (gone !== undefined) this.#parties.delete(gone);
-      if (arrow) this.#arrows.push(arrow);
+      if (arrow) this.#add(arrow);
     }
     this.#arrows.splice(0, this.#arrows.length - MAX_ARROWS);
     this.#draw();
+  }
+
+  #add(arrow) {
+    const last = this.#arrows.at(-1);
+    const missed = last ? arrow.number - last.number - 1 : 0;
+    this.#arrows.push({ ...arrow, missed });
   }
 
   /** Shows only what is about `user`. */
@@ -55,12 +83,20 @@ export class Ladder {
   }
 
   #look(user) {
-    this.#filter = user.trim().toLowerCase();
+    this.#filter = filterOf(user.trim());
+    this.#columns = "";
     this.#draw();
   }
 
   #pause() {
-    this.#held = this.#held ? undefined : { parties: new Map(this.#parties), arrows: [...this.#arrows] };
+    if (this.#held) {
+      // It may be another node by now, which has used the same numbers for other messages.
+      this.#columns = "";
+      this.#held = undefined;
+    } else {
+      const last = this.#arrows.at(-1)?.number ?? 0;
+      this.#held = { parties: new Map(this.#parties), arrows: [...this.#arrows], last };
+    }
     this.#draw();
   }
 
@@ -75,56 +111,91 @@ export class Ladder {
   }
 
   #drawNow() {
-    const { parties, arrows } = this.#held ?? { parties: this.#parties, arrows: this.#arrows };
-    const shown = arrows.filter(({ users }) => !this.#filter || users.some((user) => user.toLowerCase().includes(this.#filter)));
+    const { parties, arrows, last } = this.#held ?? { parties: this.#parties, arrows: this.#arrows, last: Infinity };
+    const shown = arrows.filter(this.#filter.takes);
     const box = byId("ladder");
-    const isAtEnd = box.scrollTop + box.clientHeight >= box.scrollHeight - NEAR;
     const columns = columnsOf(parties, shown);
     const width = widthOf(columns.length, box);
-    const drawnFor = JSON.stringify([this.#filter, width, columns]);
-    if (drawnFor !== this.#drawnFor) {
-      this.#drawnFor = drawnFor;
-      this.#rows.clear();
-      byId("rows").replaceChildren();
-      box.style.setProperty("--lanes", `${columns.length * width}px`);
-      byId("columns").replaceChildren(element("span", "time", ""), element("div", "lanes", columns.map(header)));
-      for (const head of byId("columns").querySelectorAll(".column")) head.style.width = `${width}px`;
+    const drawnFor = JSON.stringify(columns);
+    if (drawnFor !== this.#columns || width !== this.#width) {
+      const rest = this.#drawnAt + PAUSE - Date.now();
+      if (drawnFor !== this.#columns && this.#columns && rest > 0) {
+        this.#later ??= setTimeout(() => {
+          this.#later = undefined;
+          this.#draw();
+        }, rest);
+        return;
+      }
+      this.#begin(columns, width);
+      [this.#columns, this.#width, this.#drawnAt] = [drawnFor, width, Date.now()];
     }
-    this.#drawRows(shown, columns, width);
+    this.#drawRows(arrows, columns, width);
     box.style.setProperty("--head", `${byId("columns").offsetHeight}px`);
-    byId("none").hidden = shown.length > 0;
     byId("columns").hidden = shown.length === 0;
-    byId("none").textContent = this.#filter && arrows.length ? "No message here is about that user." : "No message has passed yet.";
+    const why = this.#filter.isOfAll || arrows.length === 0 ? "No message has passed yet." : "No message here is about that user.";
+    say(byId("none"), shown.length ? "" : why);
     const all = counted(arrows.length, "message", "messages");
-    byId("count").textContent = this.#filter ? `${shown.length} of ${all}` : all;
-    const last = this.#held?.arrows.at(-1)?.number ?? 0;
-    const news = this.#held ? this.#arrows.filter(({ number }) => number > last).length : 0;
+    byId("count").textContent = this.#filter.isOfAll ? all : `${shown.length} of ${all}`;
+    const news = this.#arrows.filter(({ number }) => number > last).length;
     byId("pause").textContent = !this.#held ? "Pause" : news ? `Go on (${news} new)` : "Go on";
     this.#mark();
-    if (isAtEnd && this.#chosen === undefined) box.scrollTop = box.scrollHeight;
+    if (this.#follows) box.scrollTop = box.scrollHeight;
+    this.#follow(this.#follows);
   }
 
-  /** Takes away what is not shown any more, and adds what is new. */
-  #drawRows(shown, columns, width) {
-    const first = shown[0]?.number ?? Infinity;
-    for (const [number, row] of this.#rows) {
-      if (number >= first) break;
-      row.previousSibling?.remove();
-      row.remove();
-      this.#rows.delete(number);
+  /** No rows, for these columns. */
+  #begin(columns, width) {
+    const box = byId("ladder");
+    this.#rows.clear();
+    this.#gaps.clear();
+    this.#last = 0;
+    byId("rows").replaceChildren();
+    box.style.setProperty("--lanes", `${columns.length * width}px`);
+    box.style.setProperty("--column", `${width}px`);
+    box.style.setProperty("--before", columns.findIndex(({ role }) => role === "this"));
+    byId("columns").replaceChildren(element("span", "time", ""), element("div", "lanes", columns.map(header)));
+    for (const head of byId("columns").querySelectorAll(".column")) head.style.width = `${width}px`;
+  }
+
+  /** Takes away what is not kept any more, and adds what is new. */
+  #drawRows(arrows, columns, width) {
+    const first = arrows[0]?.number ?? Infinity;
+    for (const items of [this.#rows, this.#gaps]) {
+      for (const [number, item] of items) {
+        if (number >= first) break;
+        item.remove();
+        items.delete(number);
+      }
     }
-    let before = [...this.#rows.keys()].at(-1);
-    const isNew = before !== undefined;
-    for (const arrow of shown) {
-      if (before !== undefined && arrow.number <= before) continue;
-      const missed = before === undefined || this.#filter ? 0 : arrow.number - before - 1;
-      if (missed > 0) byId("rows").append(gap(missed));
+    const isNew = this.#last > 0;
+    for (const arrow of arrows) {
+      if (arrow.number <= this.#last) continue;
+      this.#last = arrow.number;
+      if (arrow.missed > 0) this.#tellMissed(arrow);
+      if (!this.#filter.takes(arrow)) continue;
       const row = rowOf(arrow, columns, width);
       if (isNew) row.classList.add("new");
       this.#rows.set(arrow.number, row);
       byId("rows").append(row);
-      before = arrow.number;
     }
+  }
+
+  /** Whomever the messages before `arrow` were about. */
+  #tellMissed({ number, missed }) {
+    let item = byId("rows").lastElementChild;
+    if (!item?.classList.contains("gap")) {
+      item = gap();
+      this.#gaps.set(number, item);
+      byId("rows").append(item);
+    }
+    missedBefore(item, missed);
+  }
+
+  /** Whether what comes is to be scrolled to. */
+  #follow(follows) {
+    this.#follows = follows;
+    this.#isAtEnd = isAtEnd();
+    byId("newest").hidden = follows || this.#isAtEnd;
   }
 
   #press(event) {
@@ -147,23 +218,13 @@ export class Ladder {
     this.#mark();
     const row = this.#rows.get(number);
     row?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    // It stays in view, whatever comes.
+    this.#follow(!row || row === byId("rows").lastElementChild);
     const arrow = (this.#held?.arrows ?? this.#arrows).find((arrow) => arrow.number === number);
     byId("hint").hidden = arrow !== undefined;
     byId("facts").hidden = arrow === undefined;
     if (!arrow) return;
-    const party = (id) => {
-      const { role, name, address } = (this.#held?.parties ?? this.#parties).get(id) ?? UNKNOWN;
-      return `${ROLES[role]} ${name}${address && address !== name ? `, ${address}` : ""}`;
-    };
-    const facts = [
-      ["Message", arrow.message, "message"],
-      ["It says", arrow.words],
-      ["From", party(arrow.from)],
-      ["To", party(arrow.to)],
-      ["Passed", `${arrow.at === null ? "at an unknown time" : moment(arrow.at, true)}, as number ${arrow.number}`],
-      ["Length", counted(arrow.length, "byte", "bytes")],
-      ["Note", arrow.note],
-    ].filter(([, text]) => text);
+    const facts = factsOf(arrow, this.#held?.parties ?? this.#parties);
     byId("facts").replaceChildren(...facts.flatMap(([term, text, className]) => [element("dt", "", term), element("dd", className, text)]));
   }
 
@@ -177,69 +238,31 @@ export class Ladder {
   }
 }
 
-function header({ role, name, address }) {
-  const where = element("span", "address");
-  if (address && address !== name) {
-    // If it has no room in a line, the port is in the next one.
-    const [ip, port] = address.split(":");
-    where.append(ip, element("wbr", ""), `:${port}`);
-  }
-  const made = element("div", `column ${role}`, [
-    element("span", "role", ROLES[role]),
-    element("span", "name", name),
-    where,
-  ]);
-  made.title = [ROLES[role], name, address].filter(Boolean).join(" ");
-  return made;
+/** What is about a user who is named so, or about the very user of an address. */
+function filterOf(user) {
+  if (user === "") return { isOfAll: true, takes: () => true };
+  const part = user.toLowerCase();
+  const is = user.includes("@") ? (other) => comparable(other) === comparable(user) : (other) => other.toLowerCase().includes(part);
+  return { isOfAll: false, takes: ({ users }) => users.some(is) };
 }
 
-function rowOf(arrow, columns, width) {
-  const name = (id) => columns.find((column) => column.id === id)?.name ?? UNKNOWN.name;
-  const parties = element("span", "unseen", [
-    element("span", "from", name(arrow.from)),
-    " to ",
-    element("span", "to", name(arrow.to)),
-    ": ",
-  ]);
-  const said = element("div", "said", [
-    // The arrow shows it to those who see it.
-    parties,
-    element("p", "words", arrow.words),
-    element("code", "message", arrow.message),
-    element("span", "size", ` ${arrow.length} B`),
-    ...(arrow.note ? [element("p", "note", arrow.note)] : []),
-  ]);
-  const time = element("span", "time", arrow.at === null ? "" : moment(arrow.at, true));
-  const lanes = element("div", "lanes", [arrowOf(arrow, columns, width)]);
-  const row = element("li", `row ${kindOf(arrow.kind)}`, [time, lanes, said]);
-  row.id = `message-${arrow.number}`;
-  row.dataset.number = arrow.number;
-  row.setAttribute("role", "option");
-  row.setAttribute("aria-selected", "false");
-  return row;
+/** An address, of which the domain may be in any case. */
+function comparable(address) {
+  const at = address.indexOf("@");
+  return address.slice(0, at) + address.slice(at).toLowerCase();
 }
 
-function gap(missed) {
-  const made = element("li", "gap", `${counted(missed, "message", "messages")} passed too fast to be shown`);
-  made.setAttribute("role", "option");
-  made.setAttribute("aria-disabled", "true");
-  return made;
+/** Whether whoever looks is where the newest message is. */
+function isAtEnd() {
+  const { scrollTop, clientHeight, scrollHeight } = byId("ladder");
+  return scrollTop + clientHeight >= scrollHeight - NEAR;
 }
-
-/** Whether it asks, is an answer that is no refusal, or what else it is. */
-function kindOf(kind) {
-  if (kind === "?") return "malformed";
-  if (!kind.startsWith("R")) return "asks";
-  return kind.endsWith("0") ? "done" : "refused";
-}
-
-const ROLES = { agent: "agent", others: "others", this: "this node", node: "node" };
-
-/** A party that is not known, which does not happen. */
-const UNKNOWN = { role: "agent", name: "?", address: null };
 
 /** The most messages that are shown, as many as a node keeps. */
 const MAX_ARROWS = 500;
+
+/** Milliseconds from one time that columns come or go to the next: all rows are drawn again then. */
+const PAUSE = 1000;
 
 /** Pixels from the end at which somebody still follows. */
 const NEAR = 60;

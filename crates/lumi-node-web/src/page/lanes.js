@@ -17,13 +17,9 @@ export function widthOf(columns, box) {
   return Math.floor(Math.min(Math.max(room / Math.max(columns, 1), LEAST), MOST));
 }
 
-/** The lines of all columns, and the arrow between two of them. */
+/** The arrow between two of the columns, whose lines are in the style of the page. */
 export function arrowOf({ from, to, kind }, columns, width) {
   const middle = (id) => (columns.findIndex((column) => column.id === id) + 0.5) * width;
-  const lines = columns.map(({ id, role }) => {
-    const x = middle(id);
-    return drawn("line", { class: `life ${role}`, x1: x, x2: x, y1: "0", y2: "100%" });
-  });
   const [start, end] = [middle(from), middle(to)];
   const side = Math.sign(end - start) || 1;
   // A point cannot be said in percent, so it has a drawing of its own.
@@ -33,7 +29,7 @@ export function arrowOf({ from, to, kind }, columns, width) {
   const line = drawn("line", { class: "arrow", x1: start + side * 2, x2: end - side * 8, y1: `${HEIGHT}%`, y2: `${HEIGHT}%` });
   const label = drawn("text", { class: "label", x: (start + end) / 2, y: `${HEIGHT}%`, dy: "-6", "text-anchor": "middle" });
   label.textContent = kind;
-  return drawn("svg", { "aria-hidden": "true" }, [...lines, line, point, label]);
+  return drawn("svg", { "aria-hidden": "true" }, [line, point, label]);
 }
 
 const ORDER = ["agent", "others", "this", "node"];

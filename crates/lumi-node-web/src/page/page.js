@@ -1,6 +1,6 @@
 // The page: what the node tells, as it comes, and whether it still does.
 
-import { byId, element, moment } from "./dom.js";
+import { byId, element, moment, say } from "./dom.js";
 import { Ladder } from "./ladder.js";
 import { Plots } from "./plots.js";
 import { Users } from "./users.js";
@@ -33,17 +33,17 @@ function connect() {
       take(JSON.parse(event.data));
     });
   on("snapshot", (snapshot) => {
-    say("live", "live");
+    report("live", "live");
     plots.clear();
     ladder.begin(snapshot);
   });
   on("ladder", (changes) => ladder.change(changes));
   on("status", (status) => {
-    say("live", "live");
+    report("live", "live");
     show(status);
   });
   on("users", (told) => users.show(told));
-  on("trouble", (words) => say("trouble", words));
+  on("trouble", (words) => report("trouble", words));
   source.onerror = () => {
     lost("connection lost, trying again");
     // Else it comes again by itself.
@@ -61,6 +61,7 @@ async function refused() {
   source = undefined;
   try {
     const stop = new AbortController();
+    setTimeout(() => stop.abort(), SILENCE);
     const answer = await fetch("events", { signal: stop.signal });
     if (answer.ok) stop.abort();
     else lost(await answer.text());
@@ -71,15 +72,12 @@ async function refused() {
 }
 
 function lost(words) {
-  say("lost", words);
+  report("lost", words);
 }
 
-/** Changed only when it is another, because it is read out then. */
-function say(state, words) {
-  const place = byId("connection");
-  if (place.dataset.state === state && place.textContent === words) return;
-  place.dataset.state = state;
-  place.textContent = words;
+function report(state, words) {
+  byId("connection").dataset.state = state;
+  say(byId("connection"), words);
 }
 
 function show(status) {
@@ -104,7 +102,7 @@ function count({ received, sent, dropped }) {
   byId("reasons").replaceChildren(...Object.entries(dropped).map(([reason, times]) => row(reason, times)));
 }
 
-/** Milliseconds after which a node that tells how it is once a second is gone. */
+/** Milliseconds after which a node is gone that tells each second how it is, or after five that it does not know. */
 const SILENCE = 8000;
 
 /** Milliseconds until it is asked again. */

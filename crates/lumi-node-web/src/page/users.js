@@ -1,10 +1,12 @@
 // The users of the domain.
 
-import { byId, counted, element, moment } from "./dom.js";
+import { byId, counted, element, moment, say } from "./dom.js";
 
 export class Users {
   #domain = "";
   #told = { users: 0, online: 0, shown: [] };
+  /** By the user's name. */
+  #rows = new Map();
 
   /** `choose` is told the address of a user whose messages somebody wants to see. */
   constructor(choose) {
@@ -32,33 +34,53 @@ export class Users {
     const { users, online, shown } = this.#told;
     const named = byId("named").value.trim().toLowerCase();
     const found = shown.filter(({ user }) => user.toLowerCase().includes(named));
-    // Who was at one of them stays there.
-    const at = document.activeElement?.closest("#users button")?.dataset.user;
-    byId("users").replaceChildren(...found.map(row));
-    if (at !== undefined) [...byId("users").querySelectorAll("button")].find(({ dataset }) => dataset.user === at)?.focus();
+    this.#drawRows(found);
     byId("how-many").textContent = `${online.toLocaleString("en")} of ${users.toLocaleString("en")} online`;
     const more = users - shown.length;
     const others = [];
-    if (named && found.length === 0) others.push("Nobody here is named so.");
-    if (more > 0) others.push(`${counted(more, "more user is", "more users are")} not shown.`);
-    byId("others").textContent = others.join(" ");
+    if (named && found.length === 0) others.push(more > 0 ? "Nobody who is shown is named so." : "Nobody here is named so.");
+    if (more > 0) others.push(`${counted(more, "more user is", "more users are")} not shown: lumi-node ctl list finds them.`);
+    say(byId("others"), others.join(" "));
+  }
+
+  /** Leaves rows where they are as far as it can, with whoever is at one of them. */
+  #drawRows(found) {
+    const rows = new Map(found.map((told) => [told.user, this.#rows.get(told.user) ?? new Row(told.user)]));
+    for (const [user, { line }] of this.#rows) if (!rows.has(user)) line.remove();
+    this.#rows = rows;
+    const focused = document.activeElement;
+    let next = byId("users").firstChild;
+    for (const told of found) {
+      const row = rows.get(told.user);
+      row.show(told);
+      if (row.line === next) next = next.nextSibling;
+      else byId("users").insertBefore(row.line, next);
+    }
+    // Who has moved has lost it.
+    if (focused.isConnected) focused.focus({ preventScroll: true });
   }
 }
 
-function row({ user, address, since }) {
-  const button = element("button", "name", user);
-  button.type = "button";
-  button.title = `Only messages about ${user}`;
-  button.dataset.user = user;
-  const head = element("th", "", [button]);
-  head.scope = "row";
-  return element("tr", address ? "online" : "offline", [
-    head,
-    element("td", "", [
-      element("span", "state", address ? "online" : "offline"),
-      " ",
-      element("span", "address", address ?? ""),
-    ]),
-    element("td", "", since === undefined ? "" : moment(since)),
-  ]);
+class Row {
+  #state = element("span", "state");
+  #address = element("span", "address");
+  #since = element("td", "");
+
+  constructor(user) {
+    const button = element("button", "name", user);
+    button.type = "button";
+    button.title = `Only messages about ${user}`;
+    button.dataset.user = user;
+    const head = element("th", "", [button]);
+    head.scope = "row";
+    this.line = element("tr", "", [head, element("td", "", [this.#state, " ", this.#address]), this.#since]);
+  }
+
+  show({ address, since }) {
+    const state = address ? "online" : "offline";
+    this.line.className = state;
+    say(this.#state, state);
+    say(this.#address, address ?? "");
+    say(this.#since, since === undefined ? "" : moment(since));
+  }
 }
