@@ -9,11 +9,13 @@ use crate::command::{Command, LogCommand};
 use crate::operator::Operator;
 use crate::reason;
 
-/// The signals that end the node, heard from [`EndSignals::listen`] on.
+/// The signals that end the node, or one who watches it, heard from [`EndSignals::listen`] on.
 #[derive(Debug)]
 pub(crate) struct EndSignals {
     interrupt: Signal,
     terminate: Signal,
+    /// Of one who watches.
+    hang_up: Option<Signal>,
 }
 
 impl EndSignals {
@@ -22,7 +24,16 @@ impl EndSignals {
     /// # Errors
     /// Those of the operating system.
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())?, hang_up: None })
+    }
+
+    /// With SIGHUP too, at which a terminal is to be given back as well. Must run within a runtime.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(crate) fn listen_at_a_terminal() -> io::Result<Self> {
+        Ok(Self { hang_up: Some(signal(SignalKind::hangup())?), ..Self::listen()? })
     }
 
     /// Ready when one of them has come. Cancel safe.
@@ -30,8 +41,13 @@ impl EndSignals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(()) = next(&mut self.hang_up) => {}
         }
     }
+}
+
+async fn next(signal: &mut Option<Signal>) -> Option<()> {
+    signal.as_mut()?.recv().await
 }
 
 /// SIGHUP, heard from [`HangUps::listen`] on.

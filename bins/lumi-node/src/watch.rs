@@ -5,8 +5,9 @@ mod screen;
 mod source;
 mod text;
 
+use std::env;
 use std::io::{self, ErrorKind, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -62,19 +63,28 @@ pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<()> {
 }
 
 async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
-    let signals = EndSignals::listen().context("cannot listen to signals")?;
-    let source = Source::open(args).await?;
+    let mut signals = EndSignals::listen_at_a_terminal().context("cannot listen to signals")?;
+    // A pipe that nobody writes to opens never, and a node that is stopped says nothing.
+    let source = tokio::select! {
+        () = signals.come() => return Ok(()),
+        source = Source::open(args) => source?,
+    };
     let user = args.user.as_deref();
     if args.mermaid {
         return diagram::run(source, user, signals).await;
     }
     // Keys come from stdin.
-    let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if args.text || !has_terminal {
+    let has_keys = io::stdin().is_terminal() && args.file.as_deref() != Some(Path::new("-"));
+    if args.text || !has_keys || !can_draw() {
         text::run(source, user, signals).await
     } else {
         Box::pin(screen::run(source, user, signals)).await
     }
+}
+
+/// Whether stdout is a terminal, and one on which more can be drawn than lines of text.
+fn can_draw() -> bool {
+    io::stdout().is_terminal() && env::var_os("TERM").is_some_and(|terminal| terminal != "dumb")
 }
 
 /// Whoever could be the user of a message.

@@ -96,7 +96,7 @@ impl Ladder {
             users,
             note: note.map(|note| shown(&note)),
         };
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         changes.push(Change::Arrow(arrow.clone()));
         self.arrows.push_back(arrow);
         changes

@@ -12,6 +12,7 @@ use integration_tests::captured::{LOG_OF_PC_C, LOG_OF_PC_D, write_log_of_pc_c};
 use integration_tests::programs::{
     DEADLINE, NODE, NodeProgram, Program, Signal, at_home, eventually, executable,
 };
+use rustix::fs::{CWD, FileType, mknodat};
 use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
@@ -217,6 +218,29 @@ fn one_who_does_not_read_holds_nobody_up_and_learns_what_was_missed() {
     let missed = lines.iter().find_map(|line| line.strip_suffix(" messages passed too fast to be shown)"));
     let missed = missed.and_then(|line| line.strip_prefix('(')).map(str::parse::<usize>);
     assert!(matches!(missed, Some(Ok(1..10_000))), "{missed:?}");
+}
+
+#[test]
+fn what_comes_by_a_pipe_is_shown_as_it_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, 0o600.into(), 0).expect("it is made");
+    let start = || {
+        let mut command = Command::new(executable(NODE));
+        at_home(&mut command, folder.path()).args(["watch", "--file", "pipe"]);
+        Watching(Program::start_command(&mut command))
+    };
+    let mut watching = start();
+    let mut writer = fs::File::options().write(true).open(&pipe).expect("somebody reads");
+    writer.write_all(b"R: 10.0.0.1:UDP:4500, PRlaura@bb.com, 14\n").expect("it is written");
+    watching.expect_line_with("register laura@bb.com");
+    drop(writer);
+    assert_eq!(watching.0.wait_exit(), 0);
+    // One to which nobody writes keeps nobody from ending it.
+    let mut watching = start();
+    eventually("it is there", || watching.0.catches(Signal::Interrupt));
+    watching.0.signal(Signal::Interrupt);
+    assert_eq!(watching.0.wait_exit(), 0);
 }
 
 #[test]

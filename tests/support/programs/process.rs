@@ -179,6 +179,16 @@ impl Program {
         self.status("State:").starts_with('T')
     }
 
+    /// Whether it does something of its own at `signal`.
+    ///
+    /// # Panics
+    /// As [`Program::memory`].
+    pub fn catches(&self, signal: Signal) -> bool {
+        let caught = u64::from_str_radix(&self.status("SigCgt:"), 16).expect("proc(5) says so");
+        let number = process::Signal::from(signal).as_raw();
+        caught >> (number - 1) & 1 == 1
+    }
+
     /// How many files, sockets among them, it has open.
     ///
     /// # Panics

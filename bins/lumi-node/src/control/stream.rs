@@ -128,10 +128,21 @@ impl Stream {
         serde_json::from_str(&line).map(Some).context("what the node tells is not understood")
     }
 
+    /// As [`Stream::next`], of the line that comes at once.
+    ///
+    /// # Errors
+    /// Those of [`Stream::next`]; nothing comes.
+    pub(crate) async fn first(&mut self) -> anyhow::Result<Option<Told>> {
+        time::timeout(READ_TIME, self.next()).await.context("the node tells nothing")?
+    }
+
     async fn line(&mut self) -> anyhow::Result<Option<String>> {
         // What was read of a line stays there if this is dropped.
         let room = MAX_LINE.saturating_sub(self.line.len() as u64);
         (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await?;
+        if self.line.len() as u64 == MAX_LINE && !self.line.ends_with(b"\n") {
+            bail!("a line has more than {MAX_LINE} bytes");
+        }
         if self.line.pop() != Some(b'\n') {
             return Ok(None);
         }

@@ -71,7 +71,7 @@ pub(super) async fn run(
     // What nobody takes is lost.
     _ = time::timeout(LAST_WORDS, screen.leave()).await;
     drop(screen);
-    app.lines().end()
+    app.end()
 }
 
 /// What came, and what else there is: it is drawn together.

@@ -67,24 +67,26 @@ impl Source {
         }
         let (path, socket) = control::connect(args.socket.as_deref(), args.config.as_deref())?;
         let mut stream = Stream::open(&path, socket).await?;
-        match stream.next().await? {
+        match stream.first().await? {
             Some(Told::Owner { owner }) => Ok(Self { owner, is_live: true, from: Origin::Node(stream) }),
-            _ => bail!("the node at {} does not say who it is", path.display()),
+            _ => bail!("the node at {} does not say whose messages they are", path.display()),
         }
     }
 
     async fn of_log(path: &Path) -> anyhow::Result<Self> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "stdin".into() } else { escaped(&path.to_string_lossy()) };
-        let reader: Box<dyn AsyncBufRead + Unpin> = if is_stdin {
-            Box::new(BufReader::new(tokio::io::stdin()))
+        let (reader, is_live): (Box<dyn AsyncBufRead + Unpin>, _) = if is_stdin {
+            (Box::new(BufReader::new(tokio::io::stdin())), true)
         } else {
-            let file = File::open(path).await.with_context(|| format!("cannot read the log {name}"))?;
-            Box::new(BufReader::new(file))
+            let failed = || format!("cannot read the log {name}");
+            let file = File::open(path).await.with_context(failed)?;
+            let is_file = file.metadata().await.with_context(failed)?.is_file();
+            (Box::new(BufReader::new(file)), !is_file)
         };
         let owner = path.file_name().and_then(|file| owner(file.to_str()?)).unwrap_or_default();
         let log = Log { name, reader, line: Vec::new(), number: 0, is_rest: false };
-        Ok(Self { owner, is_live: is_stdin, from: Origin::Log(log) })
+        Ok(Self { owner, is_live, from: Origin::Log(log) })
     }
 
     /// What comes next. Cancel safe.

@@ -1,7 +1,7 @@
 //! `lumi-node watch --text`: a line for each message.
 
 use std::env;
-use std::io::{self, IsTerminal};
+use std::io;
 
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use message_ladder::{Arrow, Change, Ladder, Line, Look, Picture};
 use rustix::termios::tcgetwinsize;
 
 use super::source::{Lines, Seen, Source, say};
-use super::{print, time_of_day};
+use super::{can_draw, print, time_of_day};
 use crate::signals::EndSignals;
 
 /// Prints what `source` has about `user`, or all of it, until that ends or a signal comes.
@@ -93,7 +93,7 @@ struct Printer<'a> {
 impl<'a> Printer<'a> {
     fn new(user: Option<&'a str>) -> Self {
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let is_coloured = io::stdout().is_terminal() && !no_color;
+        let is_coloured = can_draw() && !no_color;
         Self { user, zone: TimeZone::system(), is_coloured, picture: None }
     }
 

@@ -112,7 +112,7 @@ fn what_passes_is_followed_filtered_and_paused() {
 
 #[test]
 fn the_terminal_is_given_back_at_a_signal() {
-    for signal in [Signal::Terminate, Signal::Interrupt] {
+    for signal in [Signal::Terminate, Signal::Interrupt, Signal::HangUp] {
         let (terminal, _folder) = captured((24, 80));
         terminal.expect_text("8 messages");
         terminal.signal(signal);
@@ -134,6 +134,38 @@ fn a_shell_can_stop_it_and_let_it_go_on() {
     terminal.expect_text("8 messages");
     terminal.type_text("q");
     terminal.expect_text("it ended with 0");
+}
+
+#[test]
+fn what_cannot_be_read_is_told_when_it_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let terminal = Terminal::start(NODE, folder.path(), &["watch", "--file", "."], (10, 90));
+    terminal.expect_text("directory");
+    terminal.type_text("q");
+    assert_eq!(terminal.wait_exit(), 1);
+    terminal.expect_text("lumi-node: cannot read on in the log .: ");
+}
+
+/// What is typed there is a log, and no keys; and not everything that shows text can be drawn on.
+#[test]
+fn lines_are_printed_where_there_are_no_keys_or_nothing_can_be_drawn() {
+    for (file, term) in [("-", "xterm"), ("nodelumi-PC-c.log", "dumb")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        write_log_of_pc_c(folder.path());
+        let mut command = Command::new(executable(NODE));
+        command.args(["watch", "--file", file]).env("TERM", term);
+        let terminal = Terminal::start_command(&command, folder.path(), (24, 100));
+        if file == "-" {
+            terminal.type_line("R: 10.100.100.101:UDP:51189, PDu1@PC-c, 9");
+        }
+        terminal.expect_text("deregister u1@PC-c");
+        if file == "-" {
+            terminal.press(Key::Ctrl('c'));
+        }
+        ends_well(&terminal);
+        assert!(!terminal.raw_output().contains("\x1b[?1049h"), "{term}");
+        assert_eq!(terminal.raw_output().contains("\x1b[1m"), term != "dumb");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use message_ladder::{Arrow, Ladder};
 
 use crate::reason;
 use crate::watch::source::{Lines, Seen};
+use crate::watch::user;
 
 /// What is to be seen, and how.
 pub(super) struct App {
@@ -30,6 +31,9 @@ pub(super) struct App {
     pub(super) missed: u64,
     pub(super) wrong: u64,
     pub(super) ended: Option<String>,
+    /// Why what is typed is no user.
+    pub(super) wrong_user: Option<String>,
+    failure: Option<anyhow::Error>,
     lines: Lines,
     is_left: bool,
     is_suspended: bool,
@@ -59,6 +63,8 @@ impl App {
             missed: 0,
             wrong: 0,
             ended: None,
+            wrong_user: None,
+            failure: None,
             lines: Lines::default(),
             is_left: false,
             is_suspended: false,
@@ -75,13 +81,16 @@ impl App {
                 number.into_iter().for_each(|number| ladder.skip_to(number));
                 ladder.push(at, &entry);
             }
-            Ok(Seen::Missed(count)) => self.missed += count,
+            Ok(Seen::Missed(count)) => self.missed = self.missed.saturating_add(count),
             Ok(Seen::Wrong { .. }) => {
                 self.lines.wrong_unseen();
                 self.wrong += 1;
             }
             Ok(Seen::End(reason)) => self.ended = Some(reason),
-            Err(error) => self.ended = Some(reason::in_one_line(&error)),
+            Err(error) => {
+                self.ended = Some(reason::in_one_line(&error));
+                self.failure = Some(error);
+            }
         }
     }
 
@@ -104,8 +113,12 @@ impl App {
         mem::take(&mut self.is_suspended)
     }
 
-    pub(super) fn lines(&self) -> &Lines {
-        &self.lines
+    /// That was all.
+    ///
+    /// # Errors
+    /// It could not be read, or nothing of it was a log.
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        self.failure.map_or_else(|| self.lines.end(), Err)
     }
 
     fn shown(&self) -> &Kept {
@@ -196,6 +209,7 @@ impl App {
 
     /// Text was pasted.
     pub(super) fn paste(&mut self, text: &str) {
+        self.wrong_user = None;
         text.chars().for_each(|character| self.type_character(character));
     }
 
@@ -204,9 +218,17 @@ impl App {
             KeyCode::Char(character) => self.type_character(character),
             KeyCode::Backspace => _ = self.typing.as_mut().and_then(String::pop),
             KeyCode::Esc => self.typing = None,
-            KeyCode::Enter => self.user = self.typing.take().filter(|user| !user.is_empty()),
+            KeyCode::Enter => {
+                let typed = self.typing.as_deref().unwrap_or_default();
+                if let Some(wrong) = user(typed).err().filter(|_| !typed.is_empty()) {
+                    self.wrong_user = Some(wrong);
+                    return;
+                }
+                self.user = self.typing.take().filter(|user| !user.is_empty());
+            }
             _ => {}
         }
+        self.wrong_user = None;
     }
 
     fn type_character(&mut self, character: char) {

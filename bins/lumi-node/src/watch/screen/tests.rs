@@ -83,6 +83,16 @@ fn of_many_agents_those_whose_messages_are_in_view_have_columns() {
     assert!(viewer.rows()[0].contains("u20@PC-c") && viewer.bar().contains("about u20"));
     viewer.press(KeyCode::Esc);
     assert!(!viewer.bar().contains("about u20") && !viewer.app.is_left(), "the filter goes first");
+    // One who cannot be is no filter.
+    viewer.press(KeyCode::Char('u'));
+    viewer.types("u:");
+    viewer.press(KeyCode::Enter);
+    assert_eq!(
+        viewer.bar(),
+        " only about user: u:▏ the user name has ':' at byte 1, which may not stand there"
+    );
+    viewer.press(KeyCode::Backspace);
+    assert_eq!(viewer.bar(), " only about user: u▏ Enter takes it, empty is all, Esc leaves it");
 }
 
 #[test]
@@ -127,7 +137,7 @@ fn a_filter_is_typed_and_can_be_left() {
     assert_eq!(viewer.bar(), " 4 messages · about u2 · ? help  q quit");
     viewer.types("/");
     (0..2).for_each(|_| viewer.press(KeyCode::Backspace));
-    viewer.app.paste("nobody at all");
+    viewer.app.paste("nobody\n");
     viewer.press(KeyCode::Enter);
     assert!(viewer.rows().iter().any(|row| row == "nothing about this user has passed yet"));
     assert!(!viewer.app.is_left());

@@ -144,7 +144,8 @@ fn draw_bar(
 ) {
     let style = Style::new().add_modifier(Modifier::REVERSED);
     if let Some(typing) = &app.typing {
-        let text = format!(" only about user: {typing}▏ Enter takes it, empty is all, Esc leaves it");
+        let hint = app.wrong_user.as_deref().unwrap_or("Enter takes it, empty is all, Esc leaves it");
+        let text = format!(" only about user: {typing}▏ {hint}");
         return frame.render_widget(Line::raw(text).style(style), area);
     }
     // Where there is not room for all, what comes first is seen.
