@@ -1,5 +1,6 @@
 //! The parties of a ladder, of which there are only so many.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddrV4;
 
 use plumi_proto::{Domain, MiAddress, NODE_PORT};
@@ -39,7 +40,9 @@ impl Hint {
 /// The parties, the one whose log it is first.
 #[derive(Clone, Debug)]
 pub(crate) struct Columns {
-    columns: Vec<Column>,
+    columns: BTreeMap<PartyId, Column>,
+    by_address: HashMap<SocketAddrV4, PartyId>,
+    others: Option<PartyId>,
     next: u32,
 }
 
@@ -60,12 +63,13 @@ impl Columns {
     pub(crate) fn new(owner: String) -> Self {
         let name = if owner.is_empty() { UNKNOWN.to_owned() } else { owner };
         let this = Party { id: PartyId::THIS, role: Role::This, name, address: None };
-        Self { columns: vec![Column::new(this)], next: 1 }
+        let columns = BTreeMap::from([(PartyId::THIS, Column::new(this))]);
+        Self { columns, by_address: HashMap::new(), others: None, next: 1 }
     }
 
     /// The one whose log it is has another name.
     pub(crate) fn name_this(&mut self, name: String, changes: &mut Vec<Change>) {
-        if let Some(this) = self.columns.first_mut() {
+        if let Some(this) = self.columns.get_mut(&PartyId::THIS) {
             this.party.name = name;
             changes.push(Change::Party(this.party.clone()));
         }
@@ -73,74 +77,82 @@ impl Columns {
 
     /// The party at `remote`, of which an arrow is to come that tells `hint`.
     pub(crate) fn of(&mut self, remote: SocketAddrV4, hint: Hint, changes: &mut Vec<Change>) -> PartyId {
-        let known = self.columns.iter().position(|column| column.party.address == Some(remote));
-        let (at, is_new) = match known {
-            Some(at) => (at, false),
-            None if self.has_room(hint.is_proven, changes) => (self.add(Role::Agent, Some(remote)), true),
-            None => match self.columns.iter().position(|column| column.party.role == Role::Others) {
-                Some(at) => (at, false),
-                None => (self.add(Role::Others, None), true),
-            },
+        let known = self.by_address.get(&remote).copied();
+        let id = match known {
+            Some(id) => id,
+            None if self.has_room(hint.is_proven, changes) => self.add(Role::Agent, Some(remote)),
+            None => self.others.unwrap_or_else(|| self.add(Role::Others, None)),
         };
-        let column = &mut self.columns[at];
+        let column = self.columns.get_mut(&id).expect("it is known, or was added just now");
+        let is_new = column.arrows == 0 && known.is_none();
         column.arrows += 1;
         let has_changed = column.party.address.is_some() && column.learn(hint);
         if is_new || has_changed {
             changes.push(Change::Party(column.party.clone()));
         }
-        column.party.id
+        id
     }
 
     /// An arrow is kept no longer.
     pub(crate) fn release(&mut self, arrow: &Arrow, changes: &mut Vec<Change>) {
         let other = if arrow.sent { arrow.to } else { arrow.from };
-        let Some(at) = self.columns.iter().position(|column| column.party.id == other) else { return };
-        let column = &mut self.columns[at];
+        let Some(column) = self.columns.get_mut(&other) else { return };
         column.arrows -= 1;
-        if column.arrows == 0 && column.party.role == Role::Others {
-            self.remove(at, changes);
+        let is_idle = column.arrows == 0;
+        if is_idle && (column.party.role == Role::Others || self.columns.len() > MAX_IDLE) {
+            self.remove(other, changes);
         }
     }
 
     pub(crate) fn parties(&self) -> impl Iterator<Item = &Party> {
-        self.columns.iter().map(|column| &column.party)
+        self.columns.values().map(|column| &column.party)
     }
 
     pub(crate) fn party(&self, id: PartyId) -> Option<&Party> {
-        self.parties().find(|party| party.id == id)
+        self.columns.get(&id).map(|column| &column.party)
     }
 
     /// The users whom the party is known to be of.
     pub(crate) fn users(&self, id: PartyId) -> Vec<MiAddress> {
-        let column = self.columns.iter().find(|column| column.party.id == id);
-        column.map(|column| column.users.clone()).unwrap_or_default()
+        self.columns.get(&id).map(|column| column.users.clone()).unwrap_or_default()
     }
 
-    /// Whether there can be one more, if necessary after another one has gone. Strangers take no room from the others.
+    /// Whether there can be one more, if necessary after another one has gone. Strangers take no room from the others, who
+    /// have as much as arrows that are kept need.
     fn has_room(&mut self, is_proven: bool, changes: &mut Vec<Change>) -> bool {
-        let strangers = self.columns[1..].iter().filter(|column| !column.is_proven).count();
-        if self.columns.len() < MAX_PARTIES && (is_proven || strangers < MAX_STRANGERS) {
+        let mut strangers =
+            self.columns.values().filter(|column| !column.is_proven && column.party.id != PartyId::THIS);
+        if is_proven || strangers.clone().count() < MAX_STRANGERS {
             return true;
         }
-        // The first is there for ever.
-        let idle = |column: &Column| column.arrows == 0 && (is_proven || !column.is_proven);
-        let Some(at) = self.columns[1..].iter().position(idle) else { return false };
-        self.remove(at + 1, changes);
-        true
+        let idle = strangers.find(|column| column.arrows == 0).map(|column| column.party.id);
+        if let Some(idle) = idle {
+            self.remove(idle, changes);
+        }
+        idle.is_some()
     }
 
-    fn add(&mut self, role: Role, address: Option<SocketAddrV4>) -> usize {
+    fn add(&mut self, role: Role, address: Option<SocketAddrV4>) -> PartyId {
         let id = PartyId(self.next);
         self.next = self.next.wrapping_add(1).max(1);
         let is_node = address.is_some_and(|address| address.port() == NODE_PORT);
         let name = address.map_or_else(|| OTHERS.to_owned(), |address| address.to_string());
+        match address {
+            Some(address) => _ = self.by_address.insert(address, id),
+            None => self.others = Some(id),
+        }
         let role = if is_node { Role::Node } else { role };
-        self.columns.push(Column::new(Party { id, role, name, address }));
-        self.columns.len() - 1
+        self.columns.insert(id, Column::new(Party { id, role, name, address }));
+        id
     }
 
-    fn remove(&mut self, at: usize, changes: &mut Vec<Change>) {
-        changes.push(Change::Gone(self.columns.remove(at).party.id));
+    fn remove(&mut self, id: PartyId, changes: &mut Vec<Change>) {
+        let Some(column) = self.columns.remove(&id) else { return };
+        match column.party.address {
+            Some(address) => _ = self.by_address.remove(&address),
+            None => self.others = None,
+        }
+        changes.push(Change::Gone(id));
     }
 }
 
@@ -193,8 +205,8 @@ impl Column {
     }
 }
 
-/// The most columns: many more than can be looked at together, few enough to be gone through for each message.
-pub(crate) const MAX_PARTIES: usize = 64;
+/// Beyond so many columns, none is kept that no arrow has. The others are no more than the arrows.
+const MAX_IDLE: usize = 64;
 
 /// The most columns of those whom the one whose log it is has not answered: enough for who has just begun, too few to
 /// hide the others among them.

@@ -46,20 +46,20 @@ fn strangers_take_the_place_of_nobody_who_is_known() {
     assert_eq!(ladder.party(laura).unwrap().name, "laura@bb.com");
 }
 
+/// However many there are: none of whom something is kept is one of the others, and of the rest only some are remembered.
 #[test]
-fn the_columns_of_those_who_are_known_are_bounded_too() {
-    let mut ladder = Ladder::new("bb.com", 1000);
-    for port in 1..300 {
-        pushed(&mut ladder, &received(port, format!("PRu{port}@bb.com").as_bytes()));
-        pushed(&mut ladder, &sent(port, b"RR0"));
-        let count = ladder.parties().count();
-        assert!(count <= 65, "{count}");
-    }
-    for round in 0..3 {
-        let asks = pushed(&mut ladder, &received(250, b"PRu250@bb.com"));
-        assert_eq!(ladder.party(asks.from).unwrap().role, Role::Others, "{round}: the others are still seen");
-        for _ in 0..10 {
-            pushed(&mut ladder, &received(250, b"PRu250@bb.com"));
+fn those_who_are_known_have_columns_as_long_as_their_messages_are_kept() {
+    for (kept, most) in [(1000, 301), (200, 102), (20, 65)] {
+        let mut ladder = Ladder::new("bb.com", kept);
+        for port in 1..=300 {
+            pushed(&mut ladder, &received(port, format!("PRu{port}@bb.com").as_bytes()));
+            pushed(&mut ladder, &sent(port, b"RR0"));
+            let count = ladder.parties().count();
+            assert!(count <= most, "{count}");
+        }
+        for arrow in ladder.arrows() {
+            let other = ladder.party(if arrow.sent { arrow.to } else { arrow.from }).unwrap();
+            assert_eq!(other.name, format!("u{}@bb.com", arrow.remote.port()));
         }
     }
 }
