@@ -211,6 +211,16 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     browser.type_text("u599");
     browser.wait_until("document.querySelectorAll('#users tr').length === 0");
     assert_eq!(browser.evaluate(others), format!("Nobody who is shown is named so. {more}"));
+
+    // So many that nobody could look at their columns: those of the newest are there, and one for all others.
+    for number in 0..40 {
+        assert_eq!(User::of(&node).ask(&format!("PRu{number:03}")), "RR0");
+    }
+    wait_for_rows(&mut browser, 168);
+    browser.wait_until("document.querySelectorAll('.column.agent').length === 31");
+    let drawn = browser.evaluate(AS_DRAWN);
+    assert_eq!((&drawn[0], &drawn[167]), (&json!(["others", "PC-c"]), &json!(["PC-c", "u039@PC-c"])));
+    assert_eq!(browser.evaluate("document.querySelector('.row .from').textContent"), "ana@PC-c");
     assert_eq!(browser.troubles(), json!([]));
 }
 

@@ -129,7 +129,7 @@ export class Ladder {
       this.#begin(columns, width);
       [this.#columns, this.#width, this.#drawnAt] = [drawnFor, width, Date.now()];
     }
-    this.#drawRows(arrows, columns, width);
+    this.#drawRows(arrows, parties, columns, width);
     box.style.setProperty("--head", `${byId("columns").offsetHeight}px`);
     byId("columns").hidden = shown.length === 0;
     const why = this.#filter.isOfAll || arrows.length === 0 ? "No message has passed yet." : "No message here is about that user.";
@@ -158,7 +158,7 @@ export class Ladder {
   }
 
   /** Takes away what is not kept any more, and adds what is new. */
-  #drawRows(arrows, columns, width) {
+  #drawRows(arrows, parties, columns, width) {
     const first = arrows[0]?.number ?? Infinity;
     for (const items of [this.#rows, this.#gaps]) {
       for (const [number, item] of items) {
@@ -173,7 +173,7 @@ export class Ladder {
       this.#last = arrow.number;
       if (arrow.missed > 0) this.#tellMissed(arrow);
       if (!this.#filter.takes(arrow)) continue;
-      const row = rowOf(arrow, columns, width);
+      const row = rowOf(arrow, parties, columns, width);
       if (isNew) row.classList.add("new");
       this.#rows.set(arrow.number, row);
       byId("rows").append(row);

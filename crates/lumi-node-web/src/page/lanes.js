@@ -2,10 +2,16 @@
 
 import { drawn } from "./dom.js";
 
-/** The parties that the arrows are between, as columns from left to right: agents, this node, other nodes. */
+/**
+ * The parties that the arrows are between, as columns from left to right: agents, this node, other nodes. Of very many,
+ * those that the newest are between, and one for all others.
+ */
 export function columnsOf(parties, arrows) {
-  const used = new Set(arrows.flatMap(({ from, to }) => [from, to]));
+  const used = new Set();
+  for (let at = arrows.length - 1; at >= 0 && used.size < MAX_COLUMNS; at -= 1) used.add(arrows[at].from).add(arrows[at].to);
   const columns = [...parties.values()].filter(({ id }) => used.has(id));
+  const isWithout = ({ from, to }) => !used.has(from) || !used.has(to);
+  if (!columns.some(({ role }) => role === "others") && arrows.some(isWithout)) columns.push(OTHERS);
   return columns.sort((one, other) => ORDER.indexOf(one.role) - ORDER.indexOf(other.role) || one.id - other.id);
 }
 
@@ -19,7 +25,9 @@ export function widthOf(columns, box) {
 
 /** The arrow between two of the columns, whose lines are in the style of the page. */
 export function arrowOf({ from, to, kind }, columns, width) {
-  const middle = (id) => (columns.findIndex((column) => column.id === id) + 0.5) * width;
+  const others = columns.findIndex(({ role }) => role === "others");
+  const place = (id) => columns.findIndex((column) => column.id === id);
+  const middle = (id) => ((place(id) < 0 ? others : place(id)) + 0.5) * width;
   const [start, end] = [middle(from), middle(to)];
   const side = Math.sign(end - start) || 1;
   // A point cannot be said in percent, so it has a drawing of its own.
@@ -31,6 +39,11 @@ export function arrowOf({ from, to, kind }, columns, width) {
   label.textContent = kind;
   return drawn("svg", { "aria-hidden": "true" }, [line, point, label]);
 }
+
+/** Those who have no column of their own. */
+const OTHERS = { id: "others", role: "others", name: "others", address: null };
+
+const MAX_COLUMNS = 32;
 
 const ORDER = ["agent", "others", "this", "node"];
 

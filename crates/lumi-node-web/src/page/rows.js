@@ -21,9 +21,9 @@ export function header({ role, name, address }) {
 }
 
 /** A message: its arrow between `columns`, and what it says. */
-export function rowOf(arrow, columns, width) {
-  const name = (id) => columns.find((column) => column.id === id)?.name ?? UNKNOWN.name;
-  const parties = element("span", "unseen", [
+export function rowOf(arrow, parties, columns, width) {
+  const name = (id) => (parties.get(id) ?? UNKNOWN).name;
+  const between = element("span", "unseen", [
     element("span", "from", name(arrow.from)),
     " to ",
     element("span", "to", name(arrow.to)),
@@ -31,7 +31,7 @@ export function rowOf(arrow, columns, width) {
   ]);
   const said = element("div", "said", [
     // The arrow shows it to those who see it.
-    parties,
+    between,
     element("p", "words", arrow.words),
     element("code", "message", arrow.message),
     element("span", "size", ` ${arrow.length} B`),
