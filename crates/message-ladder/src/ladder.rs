@@ -35,7 +35,7 @@ struct Owner {
 impl Ladder {
     /// The ladder of the node of the domain `owner`, or of the agent of the address `owner`, which keeps the last
     /// `capacity` arrows, one at least. Whose log it is that has another `owner`, or none, the first registration in it
-    /// tells; until then, sockets on the port of nodes are nodes.
+    /// that succeeds tells; until then, sockets on the port of nodes are nodes.
     pub fn new(owner: &str, capacity: usize) -> Self {
         let agent = owner.parse::<MiAddress>();
         let is_agent = agent.is_ok();
@@ -65,12 +65,20 @@ impl Ladder {
         } else {
             Err(format!("not a PLUMI message: {} bytes, {MAX_MESSAGE} are the most", entry.length()))
         };
-        if let Ok(Message::Register(who) | Message::Deregister(who)) = &decoded
-            && self.owner.domain.is_none()
-        {
-            self.learn_owner(sent, *who, &mut changes);
+        if self.next == 1 && decoded.as_ref().is_ok_and(is_answer) {
+            // It begins in the middle: what was put aside, or the end of a file.
+            self.notes.unsure();
         }
-        let hint = decoded.as_ref().map_or(Hint::default(), |message| self.owner.hint(sent, message));
+        let granted = decoded.as_ref().ok().and_then(|message| self.notes.granted(sent, remote, message));
+        let told = granted.filter(|_| self.owner.domain.is_none());
+        if let Some(address) = told {
+            self.learn_owner(!sent, address, &mut changes);
+        }
+        let mut hint = decoded.as_ref().map_or(Hint::default(), |message| self.owner.hint(sent, message));
+        if !self.owner.is_agent {
+            // Who it is was not known when it asked.
+            hint.user = hint.user.or(told);
+        }
         let other = self.columns.of(remote, hint, &mut changes);
         let (from, to) = if sent { (PartyId::THIS, other) } else { (other, PartyId::THIS) };
         let (kind, words, users, note) = match &decoded {
@@ -102,12 +110,12 @@ impl Ladder {
         changes
     }
 
-    /// Who asks to be registered there, or asks for it, tells whose log it is.
-    fn learn_owner(&mut self, sent: bool, who: Registrant, changes: &mut Vec<Change>) {
-        let Registrant::Address(address) = who else { return };
+    /// Who is registered there, or by it if it has `asked` for that, tells whose log it is. What a stranger asks for and is
+    /// refused does not.
+    fn learn_owner(&mut self, asked: bool, address: MiAddress, changes: &mut Vec<Change>) {
         let domain = address.domain();
-        self.owner = Owner { domain: Some(domain), is_agent: sent };
-        self.columns.name_this(shown(if sent { address.as_str() } else { domain.as_str() }), changes);
+        self.owner = Owner { domain: Some(domain), is_agent: asked };
+        self.columns.name_this(shown(if asked { address.as_str() } else { domain.as_str() }), changes);
     }
 
     /// The next entry has this number; those between were not seen.
@@ -167,6 +175,10 @@ impl Owner {
             Message::LocateReply { locate, .. } => Hint::of(locate.to, own),
         }
     }
+}
+
+fn is_answer(message: &Message) -> bool {
+    matches!(message, Message::RegisterReply(_) | Message::DeregisterReply(_) | Message::LocateReply { .. })
 }
 
 /// Who that is at a node of `own`.

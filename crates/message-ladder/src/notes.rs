@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
-use plumi_proto::{Domain, Locate, LocateOutcome, Message, MiAddress, Registrant};
+use plumi_proto::{
+    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, RegisterCode, Registrant,
+};
 
 use crate::ladder::address;
 
@@ -52,6 +54,22 @@ impl Notes {
     /// Some messages were not seen.
     pub(crate) fn unsure(&mut self) {
         self.unsure = MAX_ASKED;
+    }
+
+    /// Whom `message` registers or deregisters, if that address was asked for.
+    pub(crate) fn granted(&self, sent: bool, remote: SocketAddrV4, message: &Message) -> Option<MiAddress> {
+        let is_it = |asked: &&Asked| asked.remote == remote && asked.sent != sent;
+        self.asked.iter().filter(is_it).find_map(|asked| match (message, asked.request) {
+            (
+                Message::RegisterReply(RegisterCode::Registered),
+                Request::Register(Registrant::Address(address)),
+            )
+            | (
+                Message::DeregisterReply(DeregisterCode::Deregistered),
+                Request::Deregister(Registrant::Address(address)),
+            ) => Some(address),
+            _ => None,
+        })
     }
 
     /// Takes a message to or from `remote`, seen in the domain `own`.

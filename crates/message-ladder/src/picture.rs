@@ -71,12 +71,13 @@ impl Picture {
     /// a terminal wide.
     pub fn new(ladder: &Ladder, user: Option<&str>, width: usize) -> Self {
         let shown = |arrow: &&Arrow| user.is_none_or(|user| arrow.concerns(user));
-        Self::of(ladder, ladder.arrows().filter(shown), width)
+        let parties = ladder.arrows().filter(shown).flat_map(|arrow| [arrow.from, arrow.to]);
+        Self::of(ladder, parties, width)
     }
 
-    /// Of the parties of `ladder` that one of `arrows` has, and of the one whose log it is.
-    pub fn of<'a>(ladder: &Ladder, arrows: impl Iterator<Item = &'a Arrow>, width: usize) -> Self {
-        let mut used: Vec<_> = arrows.flat_map(|arrow| [arrow.from, arrow.to]).collect();
+    /// Of those `parties` of `ladder`, and of the one whose log it is.
+    pub fn of(ladder: &Ladder, parties: impl IntoIterator<Item = PartyId>, width: usize) -> Self {
+        let mut used: Vec<_> = parties.into_iter().collect();
         used.sort_unstable();
         used.dedup();
         let has_times = ladder.arrows().any(|arrow| arrow.at.is_some());

@@ -220,6 +220,31 @@ fn one_who_does_not_read_holds_nobody_up_and_learns_what_was_missed() {
     assert!(matches!(missed, Some(Ok(1..10_000))), "{missed:?}");
 }
 
+/// Each of very many agents has a column, where it has a part in something.
+#[test]
+fn of_many_agents_each_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let users = (0..300).map(|number| {
+        format!(
+            "R: 10.0.0.1:UDP:{port}, PRu{number:03}@bb.com, 13\nE: 10.0.0.1:UDP:{port}, RR0, 3\n",
+            port = 4000 + number
+        )
+    });
+    fs::write(folder.path().join("nodelumi-bb.com.log"), users.collect::<String>()).expect("it is written");
+    for user in ["u000", "u123@bb.com", "u299"] {
+        for how in ["--text", "--mermaid"] {
+            let shown = done(folder.path(), &["--file", "nodelumi-bb.com.log", how, "--user", user]);
+            let lines = shown.lines().count();
+            assert!(shown.contains(&user[..4]) && !shown.contains("others") && lines <= 5, "{shown}");
+        }
+    }
+    let text = done(folder.path(), &["--file", "nodelumi-bb.com.log", "--text"]);
+    let longest = text.lines().map(str::len).max();
+    assert!(!text.contains("others") && longest < Some(1000), "{longest:?}");
+    // Not for each of them, as they come.
+    assert!(text.lines().filter(|line| line.contains("this node")).count() < 30, "{text}");
+}
+
 #[test]
 fn what_comes_by_a_pipe_is_shown_as_it_comes() {
     let folder = tempfile::tempdir().expect("a folder");

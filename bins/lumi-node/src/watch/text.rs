@@ -1,11 +1,12 @@
 //! `lumi-node watch --text`: a line for each message.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::env;
 use std::io;
 
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
-use message_ladder::{Arrow, Change, Ladder, Line, Look, Picture};
+use message_ladder::{Arrow, Change, Ladder, Line, Look, PartyId, Picture};
 use rustix::termios::tcgetwinsize;
 
 use super::source::{Lines, Seen, Source, say};
@@ -86,15 +87,25 @@ struct Printer<'a> {
     user: Option<&'a str>,
     zone: TimeZone,
     is_coloured: bool,
-    /// That of the header above.
+    /// That of the header above, and whom it has.
     picture: Option<Picture>,
+    columns: BTreeSet<PartyId>,
+    /// Between whom the last messages were, the oldest first.
+    recent: VecDeque<[PartyId; 2]>,
 }
 
 impl<'a> Printer<'a> {
     fn new(user: Option<&'a str>) -> Self {
         let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_coloured = can_draw() && !no_color;
-        Self { user, zone: TimeZone::system(), is_coloured, picture: None }
+        Self {
+            user,
+            zone: TimeZone::system(),
+            is_coloured,
+            picture: None,
+            columns: BTreeSet::new(),
+            recent: VecDeque::new(),
+        }
     }
 
     /// The lines of `arrows`, and of what was `missed` before one.
@@ -102,7 +113,8 @@ impl<'a> Printer<'a> {
         let missed_line = |count| format!("({count} messages passed too fast to be shown)\n");
         let mut text = String::new();
         let mut missed = missed.iter().peekable();
-        let picture = Picture::new(ladder, self.user, width());
+        let mut picture = Picture::of(ladder, self.columns.iter().copied(), width());
+        let between = |arrow: &Arrow| [arrow.from, arrow.to];
         for (at, arrow) in arrows.iter().enumerate() {
             while let Some((_, count)) = missed.next_if(|(before, _)| *before <= at) {
                 text += &missed_line(count);
@@ -110,6 +122,17 @@ impl<'a> Printer<'a> {
             if self.user.is_some_and(|user| !arrow.concerns(user)) {
                 continue;
             }
+            if between(arrow).iter().any(|party| !self.columns.contains(party)) {
+                // And of those who come soon, so that not each has a header of its own.
+                let is_shown = |arrow: &&Arrow| self.user.is_none_or(|user| arrow.concerns(user));
+                let soon = arrows[at..].iter().filter(is_shown).take(NEAR).map(between);
+                self.columns = self.recent.iter().copied().chain(soon).flatten().collect();
+                picture = Picture::of(ladder, self.columns.iter().copied(), width());
+            }
+            if self.recent.len() == NEAR {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(between(arrow));
             if self.picture.as_ref() != Some(&picture) {
                 let is_first = self.picture.replace(picture.clone()).is_none();
                 if !is_first {
@@ -156,6 +179,9 @@ fn width() -> usize {
     }
 }
 
-/// The most messages that have their columns in common: those that are there when one begins to watch, and a screen or
-/// two of a file.
+/// The most messages that are taken together: those that are there when one begins to watch.
 const TOGETHER: usize = 500;
+
+/// How many messages, before one for whom there is no column and from it on, those have columns who are in them: about
+/// a screen.
+const NEAR: usize = 24;

@@ -9,7 +9,13 @@ use crate::at;
 
 /// Bytes, texts, and messages with any names in them.
 fn message() -> impl Strategy<Value = Vec<u8>> {
-    let name = prop_oneof!["[!-~]{1,8}", "\\PC{1,6}", Just("end".to_owned()), Just("\u{3164}".to_owned())];
+    let name = prop_oneof![
+        "[!-~]{1,8}",
+        "\\PC{1,6}",
+        Just("end".to_owned()),
+        Just("p0->>p1".to_owned()),
+        Just("\u{3164}".to_owned())
+    ];
     let address = (name, "[a-z]{1,4}").prop_map(|(user, domain)| format!("{user}@{domain}.com"));
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..150),
@@ -40,7 +46,7 @@ fn is_safe(text: &str) -> bool {
 fn is_diagram(diagram: &str) -> bool {
     let id = |text: &str| text.strip_prefix('p').is_some_and(|id| id.parse::<u32>().is_ok());
     let is_text = |text: &str| {
-        let mut rest = text.replace("<br/>", " ").replace("->>", "");
+        let mut rest = text.replace("<br/>", " ");
         while let Some((before, entity)) = rest.split_once('#') {
             let Some((number, after)) = entity.split_once(';') else { return false };
             if number.parse::<u32>().is_err() {

@@ -71,6 +71,7 @@ fn answers_are_matched_to_requests() {
     let ladder = &mut ladder;
     let nothing = "answers nothing that was asked";
     for (expected, entry) in [
+        ("", received(2, b"PDlaura@bb.com")),
         (nothing, sent(1, b"RR0")),
         ("", received(1, b"PRlaura@bb.com")),
         (nothing, sent(2, b"RR0")),
@@ -101,6 +102,10 @@ fn nothing_is_said_of_answers_to_what_was_not_seen() {
     ladder.skip_to(1000);
     let arrow = pushed(&mut ladder, &sent(1, b"RR0"));
     assert_eq!((arrow.number, arrow.note), (1000, None));
+    // As a log begins that was put aside.
+    let mut ladder = Ladder::new("bb.com", 100);
+    assert_eq!(note(&mut ladder, &sent(1, b"RR0")), "");
+    assert_eq!(note(&mut ladder, &sent(2, b"RL3laura@bb.com:pere@bb.com")), "");
 }
 
 #[test]

@@ -64,11 +64,20 @@ this agent  10.100.100.104:3344
 
 #[test]
 fn whose_log_it_is_a_registration_tells() {
-    let of_node =
-        "R: 10.0.0.2:UDP:1, PRlaura@bb.com, 14\nE: 10.0.0.9:UDP:5000, PLlaura@bb.com:joya@cc.com, 26";
-    assert_eq!(names(&ladder_of("", of_node)), ["laura@bb.com", "bb.com", "cc.com"]);
-    let of_agent = "R: 10.0.0.9:UDP:5000, RR0, 3\nE: 10.0.0.9:UDP:5000, PRlaura@bb.com, 14";
-    assert_eq!(names(&ladder_of("", of_agent)), ["laura@bb.com", "bb.com"]);
+    // What a stranger asks for tells nothing.
+    let of_node = "\
+R: 10.6.6.6:UDP:6, PRlaura@evil.org, 16
+E: 10.6.6.6:UDP:6, RR1, 3
+R: 10.0.0.2:UDP:1, PRlaura@bb.com, 14
+E: 10.0.0.2:UDP:1, RR0, 3
+E: 10.0.0.9:UDP:5000, PLlaura@bb.com:joya@cc.com, 26";
+    assert_eq!(names(&ladder_of("", of_node)), ["10.6.6.6:6", "laura@bb.com", "bb.com", "cc.com"]);
+    for (request, answer) in [("PR", "RR0"), ("PD", "RD0")] {
+        let of_agent = format!(
+            "R: 10.0.0.9:UDP:5000, RR0, 3\nE: 10.0.0.9:UDP:5000, {request}laura@bb.com, 14\nR: 10.0.0.9:UDP:5000, {answer}, 3"
+        );
+        assert_eq!(names(&ladder_of("", &of_agent)), ["laura@bb.com", "bb.com"]);
+    }
     assert_eq!(names(&ladder_of("", "R: 10.0.0.2:UDP:1, RR0, 3")), ["10.0.0.2:1", "?"]);
 }
 

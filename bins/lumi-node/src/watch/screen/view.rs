@@ -61,8 +61,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     app.height = middle.height.into();
     let seen = app.in_view();
     // Who has no part in what is to be seen takes no room.
-    let picture =
-        Picture::of(app.ladder(), app.arrows()[seen.clone()].iter().copied(), width).scrolled(app.left);
+    let parties =
+        app.arrows()[seen.clone()].iter().flat_map(|arrow| [arrow.from, arrow.to]).collect::<Vec<_>>();
+    let picture = Picture::of(app.ladder(), parties, width).scrolled(app.left);
     app.left = picture.left();
     for (line, y) in picture.header().iter().zip(top.y..top.bottom()) {
         frame.render_widget(line_of(line, *theme), Rect::new(top.x, y, top.width, 1));
