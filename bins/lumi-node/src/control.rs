@@ -11,8 +11,9 @@
 //!                                                          or of some that passed too fast {"missed":3}
 //! ```
 //!
-//! A connection is one request and its answer, after which the node closes it; or a stream, until one side closes it. It
-//! begins with the last messages; `line` is that of the message log, `at` is in milliseconds since 1970 in UTC.
+//! A connection is one request and its answer, after which the node closes it; or a stream, until one side closes it,
+//! be it for what it sends alone: whoever watches keeps that open. It begins with the last messages; `line` is that of the
+//! message log, `at` is in milliseconds since 1970 in UTC.
 
 pub(crate) mod ctl;
 pub(crate) mod server;

@@ -49,16 +49,20 @@ pub(crate) fn moment(at: u64) -> Option<SystemTime> {
 /// Tells `entries` through `stream` until whoever is there hangs up.
 ///
 /// # Errors
-/// What is told is not read for [`READ_TIME`], or cannot be told any more.
+/// Nothing of what is told is read for [`READ_TIME`], or it cannot be told any more.
 pub(super) async fn serve(mut stream: UnixStream, mut entries: Entries) -> anyhow::Result<()> {
     let (mut reader, mut writer) = stream.split();
     let owner = Told::Owner { owner: entries.owner().to_owned() };
     let mut text = format!("{HEAD}\n{}\n", serde_json::to_string(&owner)?);
     loop {
-        time::timeout(READ_TIME, writer.write_all(text.as_bytes()))
-            .await
-            .context("what passes is not read by one who watches")?
-            .context("cannot tell what passes")?;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let written = time::timeout(READ_TIME, writer.write(rest))
+                .await
+                .context("what passes is not read by one who watches")?
+                .context("cannot tell what passes")?;
+            rest = &rest[written..];
+        }
         text.clear();
         // Nothing is to come from there but the end.
         let news = tokio::select! {
@@ -155,7 +159,7 @@ impl Stream {
 /// What the answer begins with.
 const HEAD: &str = "stream";
 
-/// How long one who watches may take to read what there is; who is stopped by Ctrl-Z for longer has to begin anew.
+/// How long one who watches may read nothing of what there is; who is stopped by Ctrl-Z for longer has to begin anew.
 const READ_TIME: Duration = Duration::from_secs(30);
 
 /// How often messages are taken from where they pass before there is a pause: all that are kept, after one.
