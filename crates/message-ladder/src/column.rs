@@ -1,6 +1,6 @@
 //! The parties of a ladder, of which there are only so many.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddrV4;
 
 use plumi_proto::{Domain, MiAddress, NODE_PORT};
@@ -43,6 +43,8 @@ pub(crate) struct Columns {
     columns: BTreeMap<PartyId, Column>,
     by_address: HashMap<SocketAddrV4, PartyId>,
     others: Option<PartyId>,
+    /// Those that are not proven, of which there are only so many.
+    strangers: BTreeSet<PartyId>,
     next: u32,
 }
 
@@ -64,7 +66,7 @@ impl Columns {
         let name = if owner.is_empty() { UNKNOWN.to_owned() } else { owner };
         let this = Party { id: PartyId::THIS, role: Role::This, name, address: None };
         let columns = BTreeMap::from([(PartyId::THIS, Column::new(this))]);
-        Self { columns, by_address: HashMap::new(), others: None, next: 1 }
+        Self { columns, by_address: HashMap::new(), others: None, strangers: BTreeSet::new(), next: 1 }
     }
 
     /// The one whose log it is has another name.
@@ -87,6 +89,9 @@ impl Columns {
         let is_new = column.arrows == 0 && known.is_none();
         column.arrows += 1;
         let has_changed = column.party.address.is_some() && column.learn(hint);
+        if column.is_proven {
+            self.strangers.remove(&id);
+        }
         if is_new || has_changed {
             changes.push(Change::Party(column.party.clone()));
         }
@@ -120,12 +125,11 @@ impl Columns {
     /// Whether there can be one more, if necessary after another one has gone. Strangers take no room from the others, who
     /// have as much as arrows that are kept need.
     fn has_room(&mut self, is_proven: bool, changes: &mut Vec<Change>) -> bool {
-        let mut strangers =
-            self.columns.values().filter(|column| !column.is_proven && column.party.id != PartyId::THIS);
-        if is_proven || strangers.clone().count() < MAX_STRANGERS {
+        if is_proven || self.strangers.len() < MAX_STRANGERS {
             return true;
         }
-        let idle = strangers.find(|column| column.arrows == 0).map(|column| column.party.id);
+        let is_idle = |id: &&PartyId| self.columns.get(id).is_some_and(|column| column.arrows == 0);
+        let idle = self.strangers.iter().find(is_idle).copied();
         if let Some(idle) = idle {
             self.remove(idle, changes);
         }
@@ -142,12 +146,14 @@ impl Columns {
             None => self.others = Some(id),
         }
         let role = if is_node { Role::Node } else { role };
+        self.strangers.insert(id);
         self.columns.insert(id, Column::new(Party { id, role, name, address }));
         id
     }
 
     fn remove(&mut self, id: PartyId, changes: &mut Vec<Change>) {
         let Some(column) = self.columns.remove(&id) else { return };
+        self.strangers.remove(&id);
         match column.party.address {
             Some(address) => _ = self.by_address.remove(&address),
             None => self.others = None,
