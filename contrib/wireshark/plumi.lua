@@ -619,8 +619,9 @@ end
 -- The conversation that this packet belongs to, if its port was announced or it is known from before.
 local function known_stream(pinfo)
     local key = stream_key(pinfo)
-    if streams[key] then return streams[key] end
-    local stream
+    local stream = streams[key]
+    -- Whatever was there before was no conversation when it passed, and is none when it is looked at again.
+    if stream then return pinfo.number >= stream.since and stream or nil end
     local to_callee = announcement(destination(pinfo), host(pinfo.src), pinfo.number)
     local to_caller = announcement(source(pinfo), host(pinfo.dst), pinfo.number)
     if to_callee then
@@ -632,6 +633,7 @@ local function known_stream(pinfo)
     end
     stream.announcement.conversation = stream.announcement.conversation or pinfo.number
     stream.sides = {}
+    stream.since = pinfo.number
     streams[key] = stream
     return stream
 end
@@ -681,7 +683,8 @@ end
 local function add_nickname(tree, tvb, pinfo, side, at, text)
     local name = #text > 0 and safe(text) or side.name
     if not pinfo.visited then table.insert(side.nicknames, { number = pinfo.number, at = at, text = name }) end
-    local first = side.nicknames[1]
+    -- What Wireshark brings in other pieces when it looks again may have been no nickname before.
+    local first = side.nicknames[1] or { number = pinfo.number, at = at }
     local item
     if #text > 0 then
         item = add_text(tree, pmi_field.nickname, tvb(at + HEADER, #text), text)
@@ -784,14 +787,17 @@ local function dissect_stream(tvb, pinfo, tree, stream)
 end
 
 -- Called for conversations that were announced or recognised, and where somebody chose "Decode As".
-function pmi.dissector(tvb, pinfo, tree)
+local function dissect_pmi(tvb, pinfo, tree)
     local stream = known_stream(pinfo)
     if not stream then
-        stream = { callee = destination(pinfo), sides = {} }
-        streams[stream_key(pinfo)] = stream
+        local key = stream_key(pinfo)
+        if streams[key] then return 0 end
+        stream = { callee = destination(pinfo), sides = {}, since = pinfo.number }
+        streams[key] = stream
     end
     return dissect_stream(tvb, pinfo, tree, stream)
 end
+pmi.dissector = dissect_pmi
 DissectorTable.get("tcp.port"):add_for_decode_as(pmi)
 
 -- Whoever speaks first is the caller, and says a nickname: that frame, and nothing behind it but more frames.
@@ -805,7 +811,8 @@ end
 pmi:register_heuristic("tcp", function(tvb, pinfo, tree)
     if not known_stream(pinfo) and not begins_conversation(tvb:raw()) then return false end
     pinfo.conversation = pmi
-    pmi.dissector(tvb, pinfo, tree)
+    -- Called by way of Wireshark, it could not ask for the rest of a frame.
+    dissect_pmi(tvb, pinfo, tree)
     return true
 end)
 

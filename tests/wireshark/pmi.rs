@@ -76,6 +76,23 @@ fn frames_are_whole_however_they_are_cut() {
     }
 }
 
+/// It begins with the first packet that says so, whatever was there before and whenever one looks.
+#[test]
+fn what_nothing_announced_is_recognised_in_pieces_and_from_there_on() {
+    let Some(tshark) = Tshark::find() else { return };
+    let mut capture = Capture::new();
+    let mut talk = Connection::open(&mut capture, CALLER, "10.0.0.9:4456");
+    talk.say(&mut capture, Side::Callee, b"N00");
+    for piece in [&b"N05La"[..], b"ura", b"L02hi"] {
+        talk.say(&mut capture, Side::Caller, piece);
+    }
+    talk.say(&mut capture, Side::Callee, b"N04Joya");
+    let packets = tshark.read(&capture, &["pmi.nickname"]);
+    let told = packets.iter().filter(|packet| &packet["_ws.col.Protocol"] == "PMI");
+    let told: Vec<_> = told.map(Packet::info).collect();
+    assert_eq!(told, ["Laura calls", "Laura says: hi", "Joya takes the call"]);
+}
+
 #[test]
 fn a_port_is_pmi_where_it_was_announced_and_nowhere_else() {
     let Some(tshark) = Tshark::find() else { return };
