@@ -2,6 +2,8 @@
 # Four hosts on one network, all of them on this machine, each in a network namespace of its own: two agents' hosts and two
 # nodes, as in the exchange of docs/protocol.md §8. docs/lab.md is the lesson that goes with it.
 set -euo pipefail
+# Programs run as another user than who makes their files.
+umask 022
 
 usage() {
     cat <<'END'
@@ -20,8 +22,8 @@ usage: lab.sh COMMAND                      as root: sudo contrib/lab/lab.sh up
   u2  10.100.100.102    for the agent u2@PC-d        PC-d  10.100.100.104    node of the domain PC-d, user u2
 
 Each host has a folder of its own in /run/lumi-lab, in which its programs run and write their logs. Programs run as the user who
-called sudo, those on net as root, which may capture. lumi-node and mi-agent are taken from $LUMI_LAB_BIN, else from target/ of
-this repository (release before debug), else from $PATH. Nothing on this network reaches this machine or the Internet.
+called sudo, those on net as root, which may capture. lumi-node and mi-agent are taken from $LUMI_LAB_BIN (sudo LUMI_LAB_BIN=...
+lab.sh up), else from target/ of this repository (release before debug), else from the $PATH of root. Nothing on this network reaches this machine or the Internet.
 END
 }
 
@@ -53,7 +55,7 @@ programs() {
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
     for place in "${LUMI_LAB_BIN:-}" "$root/target/release" "$root/target/debug"; do
         if [ -n "$place" ] && [ -x "$place/lumi-node" ] && [ -x "$place/mi-agent" ]; then
-            echo "$place"
+            (cd "$place" && pwd)
             return
         fi
     done
@@ -73,6 +75,8 @@ on_host() {
 start_node() {
     local host=$1 deadline
     [ -z "$(ip netns pids "$(space "$host")")" ] || fail "something runs on $host already"
+    # What an earlier start has said is not said of this one.
+    rm -f "$lab/$host.out" "$lab/$host.err"
     (on_host "$host" setsid lumi-node --roster nodelumi.cfg --control-socket ctl.sock --web 127.0.0.1:8344 </dev/null >"$lab/$host.out" 2>"$lab/$host.err" &)
     deadline=$((SECONDS + patience))
     until grep -q '^lumi-node: domain' "$lab/$host.out" 2>/dev/null; do
@@ -176,6 +180,8 @@ end() {
 
 take_away() {
     local host
+    # Nobody is to leave half of it.
+    trap '' INT TERM HUP
     # Agents first: they deregister at nodes that are still there.
     end u1 u2
     end PC-c PC-d net
