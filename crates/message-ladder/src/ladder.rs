@@ -69,8 +69,8 @@ impl Ladder {
             // It begins in the middle: what was put aside, or the end of a file.
             self.notes.unsure();
         }
-        let granted = decoded.as_ref().ok().and_then(|message| self.notes.granted(sent, remote, message));
-        let told = granted.filter(|_| self.owner.domain.is_none());
+        let unowned = decoded.as_ref().ok().filter(|_| self.owner.domain.is_none());
+        let told = unowned.and_then(|message| self.notes.granted(sent, remote, message));
         if let Some(address) = told {
             self.learn_owner(!sent, address, &mut changes);
         }
