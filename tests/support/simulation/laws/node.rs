@@ -1,4 +1,4 @@
-//! The laws of a node of ours, checked at each datagram and each answer of DNS.
+//! The laws of a node of ours, checked after each datagram and each answer of DNS.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::requests::Requests;
 use super::{Law, Violation, ensure};
 use crate::simulation::network::{Datagram, Taint};
 
-/// What is known of a node from outside.
+/// The state of a node as an observer can derive it.
 #[derive(Debug)]
 pub(in crate::simulation) struct NodeLaws {
     start: Instant,
@@ -28,7 +28,7 @@ pub(in crate::simulation) struct NodeLaws {
     tokens: Tokens,
 }
 
-/// What a node did for a datagram.
+/// The reaction of a node to one datagram.
 #[derive(Clone, Copy, Debug)]
 struct Step<'a> {
     now: Duration,
@@ -38,7 +38,7 @@ struct Step<'a> {
 }
 
 impl NodeLaws {
-    /// The node has just been started, in a world that began at `start`.
+    /// The laws of a node that has just been started, in a world that began at `start`.
     pub(in crate::simulation) fn new(
         start: Instant,
         domain: Domain,
@@ -57,17 +57,17 @@ impl NodeLaws {
         }
     }
 
-    /// Where the user is online, by the rules.
+    /// The address at which the user is online, by the rules.
     pub(in crate::simulation) fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
         self.registrations.address_of(user)
     }
 
-    /// Who had a hand in the requests with these names that came to the node.
+    /// The taint of the requests with these names that came to the node.
     pub(in crate::simulation) fn cause(&self, locate: &Locate) -> Taint {
         self.requests.cause(locate)
     }
 
-    /// The rate limit let a datagram in, or kept it out.
+    /// Checks whether the rate limit had to admit a datagram.
     pub(in crate::simulation) fn admitted(
         &mut self,
         now: Duration,
@@ -83,7 +83,7 @@ impl NodeLaws {
         Ok(())
     }
 
-    /// The node handled a datagram.
+    /// Checks what the node did for a datagram.
     pub(in crate::simulation) fn received(
         &mut self,
         now: Duration,
@@ -116,7 +116,7 @@ impl NodeLaws {
         self.agrees(now, node)
     }
 
-    /// DNS answered.
+    /// Checks what the node did when DNS answered.
     pub(in crate::simulation) fn resolved(
         &mut self,
         now: Duration,
@@ -141,20 +141,23 @@ impl NodeLaws {
             };
             let waits =
                 |(names, asker): &(Locate, SocketAddrV4)| *names == locate && (is_question || asker == to);
-            let Some(position) = waiting.iter().position(waits) else {
+            // An agent that crashed and asked again from another port waits twice. The node drops the first
+            // request and forwards the second, because only that one comes from where the user is online.
+            let is_there = |(names, asker): &(Locate, SocketAddrV4)| self.is_own_user_at(&names.from, *asker);
+            let there = waiting.iter().position(|waiter| waits(waiter) && is_there(waiter));
+            let Some(position) = there.or_else(|| waiting.iter().position(waits)) else {
                 ensure!(false, NoAmplification, "nobody waits for {message:?} to {to}");
                 continue;
             };
             let (_, asker) = waiting.remove(position);
-            let is_there = self.is_own_user_at(&locate.from, asker);
-            ensure!(is_there, NoOpenProxy, "{asker} is gone, and its question led to {message:?}");
+            ensure!(there.is_some(), NoOpenProxy, "{asker} is gone, and its question led to {message:?}");
             let step = Step { now, from: asker, handled: &Ok(()), outputs: &[*output] };
             self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address))?;
         }
         self.agrees(now, node)
     }
 
-    /// The roster was read again, and these are the users now.
+    /// Checks the node after it reloaded a roster with these users.
     pub(in crate::simulation) fn reloaded(
         &mut self,
         now: Duration,
@@ -173,7 +176,7 @@ impl NodeLaws {
         self.agrees(now, node)
     }
 
-    /// The administrator changed the roster.
+    /// Checks the node after the administrator changed the roster.
     pub(in crate::simulation) fn changed(
         &mut self,
         now: Duration,
@@ -197,13 +200,13 @@ impl NodeLaws {
         Ok(())
     }
 
-    /// The time that the node named has come.
+    /// Checks the node after its timeout.
     pub(in crate::simulation) fn timed_out(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
         ensure!(!self.is_overdue(now, node), Bounds, "something is pending though its time is over");
         self.agrees(now, node)
     }
 
-    /// Whether the node says of itself what follows from what it was sent.
+    /// Whether the node's own state follows from the datagrams it was sent.
     fn agrees(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
         for user in self.registrations.users() {
             let (address, expected) = (node.address_of(&user), self.registrations.address_of(&user));
@@ -215,8 +218,8 @@ impl NodeLaws {
         Ok(())
     }
 
-    /// Whether no more requests are pending than should be. One whose time came while the node was frozen may still
-    /// be there, until the node is told that it has come.
+    /// Whether no more requests are pending than should be. A request that expired while the node was frozen
+    /// may stay until the node's next timeout.
     fn are_few(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
         let (pending, most) = (node.pending_count(), self.requests.pending(now));
         ensure!(
@@ -237,7 +240,7 @@ impl NodeLaws {
 
     fn located(&mut self, step: Step<'_>, locate: Locate, cause: Taint) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
-        // One that is dropped prolongs nothing, and is owed nothing.
+        // A dropped request prolongs nothing and is owed no answer.
         if step.handled.is_ok() {
             self.requests.came(now, locate, from, cause);
         }
@@ -318,7 +321,7 @@ impl NodeLaws {
         }
     }
 
-    /// One thing was done for a request, when it was known that the node of its domain is `node`.
+    /// Checks what was done for a request once the node of its domain was known to be `node`.
     fn known_elsewhere(
         &mut self,
         step: Step<'_>,
@@ -375,14 +378,14 @@ impl NodeLaws {
 }
 
 impl Step<'_> {
-    /// It was dropped.
+    /// The datagram was dropped.
     fn is_silent(self) -> Result<(), Violation> {
         ensure!(self.outputs.is_empty(), Silence, "something from {} led to {:?}", self.from, self.outputs);
         ensure!(self.handled.is_err(), Silence, "something from {} was not dropped", self.from);
         Ok(())
     }
 
-    /// It was dropped because a table is full.
+    /// The datagram was dropped because a table is full.
     fn has_no_room(self, is_full: bool) -> Result<(), Violation> {
         let is_refused = matches!(self.handled, Err(DropReason::NoRoom));
         ensure!(
@@ -395,7 +398,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// It led to this message alone, to the byte.
+    /// The datagram led to exactly this message, byte for byte.
     fn sends(self, law: Law, to: SocketAddrV4, message: Message) -> Result<(), Violation> {
         let is_sent = match self.outputs {
             [Output::Transmit { to: receiver, message: sent, .. }] => {
@@ -416,7 +419,7 @@ impl Step<'_> {
         let sent = message.encode().len();
         ensure!(sent <= MAX_MESSAGE, ShortMessages, "{sent} bytes: {message:?}");
         let is_found = matches!(message, Message::LocateReply { outcome: LocateOutcome::Found(_), .. });
-        // An agent's address in the place of 0.0.0.0 may have 8 bytes more.
+        // An address that replaces 0.0.0.0 may be 8 bytes longer.
         let most = if is_found { length + 8 } else { length * 112 / 100 };
         ensure!(sent <= most, NoAmplification, "{sent} bytes for {length}: {message:?}");
         Ok(())
