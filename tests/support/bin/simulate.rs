@@ -1,11 +1,12 @@
-//! Lets simulated worlds run, many seeds or one, and says what came out of them.
+//! Runs simulated worlds, one seed or many, and prints the results.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
-use integration_tests::simulation::{Report, run_seed, run_seeds};
+use integration_tests::simulation::{Report, run_seed_within, run_seeds_within};
 
 /// Simulate nodes, agents and strangers on a network that fails, and check the laws that must hold.
 #[derive(Debug, Parser)]
@@ -25,14 +26,18 @@ struct Options {
     /// How many seeds to run at a time; as many as there are processors unless told
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// How long one seed may take; a seed that takes longer is reported as a failure
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    seed_timeout: u64,
 }
 
 fn main() -> io::Result<ExitCode> {
     let options = Options::parse();
     let mut out = io::stdout().lock();
+    let limit = Duration::from_secs(options.seed_timeout);
     let report = match options.seed {
         Some(seed) => {
-            let outcome = run_seed(seed, options.trace);
+            let outcome = run_seed_within(limit, seed, options.trace);
             for line in outcome.trace {
                 writeln!(out, "{line}")?;
             }
@@ -42,7 +47,8 @@ fn main() -> io::Result<ExitCode> {
             let threads =
                 options.threads.or(thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
             let started = tokio::time::Instant::now();
-            let report = run_seeds(options.from..options.from.saturating_add(options.seeds), threads);
+            let seeds = options.from..options.from.saturating_add(options.seeds);
+            let report = run_seeds_within(limit, seeds, threads);
             let seconds = started.elapsed().as_secs_f64().max(f64::EPSILON);
             let events = u32::try_from(report.statistics.events).map_or(f64::INFINITY, f64::from);
             writeln!(out, "{seconds:.1} s, {:.0} events/s on {threads} threads", events / seconds)?;
@@ -53,7 +59,7 @@ fn main() -> io::Result<ExitCode> {
     for failure in &report.failures {
         writeln!(out, "\n{failure}")?;
     }
-    // A world in which nobody ever finds anybody proves nothing.
+    // Worlds in which no lookup succeeds prove nothing.
     let proves_something = report.statistics.lookups_won > 0;
     if report.failures.is_empty() && !proves_something {
         writeln!(out, "no lookup was won")?;

@@ -1,4 +1,4 @@
-//! What breaks while there is chaos, and is mended after a while.
+//! The faults of the chaos phase. Each is repaired after a while.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use lumi_node_core::AdminCommand;
 use plumi_proto::Domain;
 
 use super::dns::Mood;
-use super::laws::{Law, Violation};
+use super::laws::{Law, Violation, ensure};
 use super::network::{Datagram, Sender};
 use super::scenario::Program;
 use super::world::{Event, World};
 use crate::emulators::Death;
 
-/// How something that broke is mended.
+/// The repair of a fault.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Remedy {
-    /// The process is started again.
+    /// Starts the process again.
     Start(Sender),
-    /// The process goes on.
+    /// Lets the process go on.
     Thaw(Sender),
-    /// These hosts reach each other again.
+    /// Lets these hosts reach each other again.
     Join(Ipv4Addr, Ipv4Addr),
-    /// DNS tells the truth about this domain again.
+    /// Lets DNS answer truthfully about this domain again.
     Calm(Domain),
 }
 
@@ -67,13 +67,13 @@ impl World {
         Ok(())
     }
 
-    /// Somebody notices that a program has ended, and starts it again.
+    /// Schedules the restart of a program that has ended, as if somebody noticed.
     pub(super) fn restart_later(&mut self, who: Sender) {
         let after = self.milliseconds(500..5_000);
         self.after(after, Event::Mended(Remedy::Start(who)));
     }
 
-    /// An emulator has ended. A law is broken if that was the doing of a program of ours alone.
+    /// Records what ended an emulator. A law is broken if only a program of ours caused it.
     pub(super) fn emulator_died(
         &mut self,
         who: Sender,
@@ -88,7 +88,7 @@ impl World {
         let cause = match led {
             None => "a port that was closed",
             Some(led) if led.sender == Sender::Attacker => "an attacker",
-            Some(led) if led.cause.attacker => "what an attacker made others send",
+            Some(led) if led.cause.attacker => MADE_BY_ATTACKER,
             Some(led) if led.cause.altered => "a damaged datagram",
             Some(led) if led.cause.copied => "a doubled datagram",
             Some(led) if self.is_ours(led.sender) => "us",
@@ -101,6 +101,24 @@ impl World {
             let what = format!("{program:?} {kind} {who:?}: {death}");
             return Err(Violation { law: Law::NoDeathByUs, what });
         }
+        Ok(())
+    }
+
+    /// Records that an emulated node sent a datagram to its own address, which counts as its end.
+    ///
+    /// The deployed program would pass the datagram on to itself forever, and so would each copy that the
+    /// network makes. This takes a datagram whose forged source is the node's own address, and only attackers
+    /// forge sources.
+    pub(super) fn emulated_node_talks_to_itself(&mut self, number: usize) -> Result<(), Violation> {
+        let program = self.nodes[number].program();
+        let can_forge = self.dangers.attackers && self.dangers.spoofers;
+        ensure!(
+            can_forge,
+            NoDeathByUs,
+            "{program:?} node {number} talks to itself, though nobody forges sources here"
+        );
+        *self.statistics.deaths.entry(format!("{program:?} node: {MADE_BY_ATTACKER}")).or_default() += 1;
+        self.trace.note(self.now, format_args!("node {number} talks to itself, which ends it"));
         Ok(())
     }
 
@@ -193,7 +211,7 @@ impl World {
             return self.reload(home, users);
         }
         let command = match self.rng.u8(0..4) {
-            // Now and then one that has to be refused.
+            // Some of these have to be refused.
             0 => AdminCommand::Register(user),
             _ if is_there => AdminCommand::Deregister(user),
             _ => AdminCommand::Register(user),
@@ -201,3 +219,6 @@ impl World {
         self.administrate(home, command)
     }
 }
+
+/// The cause of an emulator's end if an attacker set off the datagram but did not write it.
+const MADE_BY_ATTACKER: &str = "what an attacker made others send";

@@ -1,15 +1,16 @@
-//! A world in one thread, in virtual time, from one seed: nodes and agents as they ship, emulators of the programs that
-//! are deployed, strangers, and a network that does to datagrams what networks do.
+//! A world from one seed, in one thread and in virtual time: nodes and agents as they ship, emulators of the
+//! deployed programs, attackers, and a network with faults.
 //!
-//! A seed draws everything: who there is and what they run, what gets lost, doubled, late and damaged, what DNS says,
-//! what crashes and freezes, what administrators and users do. After every event the laws of [`Law`] are checked. In the
-//! end the network heals, and every live pair of users has to find each other. The same seed has the same trace.
+//! A seed draws everything: the parties and their programs, lost, duplicated, late and damaged datagrams, the
+//! answers of DNS, crashes and freezes, and the actions of administrators and users. After every event, the
+//! laws of [`Law`] are checked. In the end the network heals, and every live pair of users has to find each
+//! other. The same seed has the same trace.
 //!
-//! Nothing here sleeps or opens a socket: a minute of the world takes milliseconds. Its clock only moves forward to what
-//! happens next; the programs are state machines that are told the time.
+//! The simulation does not sleep and opens no socket, so a minute of the world takes milliseconds. Its clock
+//! jumps to the next event, and the programs are state machines that take the time as an argument.
 //!
-//! Out of reach are the tables of 4,096: a node forgets any one name when it knows more, and which one that is differs
-//! from run to run.
+//! The tables of 4,096 names are out of reach: a node that knows more names forgets an arbitrary one, which
+//! differs from run to run.
 
 mod agents;
 mod attackers;
@@ -30,4 +31,4 @@ mod world;
 
 pub use laws::Law;
 pub use report::{Failure, Outcome, Statistics};
-pub use runner::{Report, run_seed, run_seeds};
+pub use runner::{Report, run_seed, run_seed_within, run_seeds, run_seeds_within};

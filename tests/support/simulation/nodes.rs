@@ -1,4 +1,4 @@
-//! A node: its program, ours or an emulator, and the host it runs on.
+//! A node: its program (ours or an emulator) and its host.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::emulators::{Effect, LNode, NodeEmulator, SNode};
 #[derive(Debug)]
 pub(super) struct Node {
     plan: DomainPlan,
-    /// The users in its roster's file.
+    /// The users in its roster file.
     roster: Vec<UserName>,
     process: Option<Process>,
-    /// What waits for it while it is frozen.
+    /// Datagrams and answers that wait while the process is frozen.
     held: Option<Vec<Held>>,
-    /// How often it has been started.
+    /// The number of times it has been started.
     life: u32,
     timeout: Option<Duration>,
 }
 
-/// The program, while it runs.
+/// A running program.
 #[derive(Debug)]
 enum Process {
     Ours(Box<OurNode>, Box<NodeLaws>),
@@ -73,7 +73,7 @@ impl Node {
         self.process.is_some()
     }
 
-    /// Where the user is online, if the node is ours and runs.
+    /// The address at which the user is online, if the node runs.
     pub(super) fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
         match self.process.as_ref()? {
             Process::Ours(node, _) => node.address_of(user),
@@ -90,7 +90,7 @@ impl World {
         let node = &mut self.nodes[number];
         let (domain, at) = (node.plan.domain, node.plan.node);
         let users: Vec<_> = node.roster.iter().map(UserName::as_str).collect();
-        // Its own domain is no peer's.
+        // A node is not its own peer.
         let others: Vec<_> = peers.iter().filter(|(_, peer)| *peer != at).copied().collect();
         node.process = Some(match node.plan.program {
             Program::Ours => {
@@ -110,7 +110,7 @@ impl World {
         self.trace.note(self.now, format_args!("node {domain} at {at} starts"));
     }
 
-    /// The node's process is gone, and with it everything but the roster's file.
+    /// Ends the node's process. Only the roster file is kept.
     pub(super) fn stop_node(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         node.process = None;
@@ -119,7 +119,7 @@ impl World {
         self.trace.note(self.now, format_args!("node {} is gone", node.plan.domain));
     }
 
-    /// The node's process stands still, and its socket does not.
+    /// Stops the node's process. Its socket still receives.
     pub(super) fn freeze_node(&mut self, number: usize) {
         self.trace.note(self.now, format_args!("node {} is frozen", self.nodes[number].plan.domain));
         self.nodes[number].held.get_or_insert_default();
@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// The administrator of a node of ours adds or removes a user.
+    /// Has the administrator of a node of ours add or remove a user.
     pub(super) fn administrate(&mut self, number: usize, command: AdminCommand) -> Result<(), Violation> {
         let (now, instant) = (self.now, self.instant());
         let node = &mut self.nodes[number];
@@ -256,7 +256,7 @@ impl World {
         Ok(())
     }
 
-    /// Somebody has edited the file of the roster, and the administrator has the node of ours read it again.
+    /// Replaces the roster file and has the administrator of a node of ours reload it.
     pub(super) fn reload(&mut self, number: usize, users: Vec<UserName>) -> Result<(), Violation> {
         let now = self.now;
         let node = &mut self.nodes[number];
@@ -316,7 +316,7 @@ impl World {
         Ok(())
     }
 
-    /// Who had a hand in a message that waited for DNS.
+    /// The taints of a message that waited for DNS.
     fn waited(&self, number: usize, message: &Message) -> (Taint, Taint) {
         match (&self.nodes[number].process, message) {
             (Some(Process::Ours(_, laws)), Message::Locate(locate)) => {
@@ -330,12 +330,17 @@ impl World {
         }
     }
 
-    /// Emulated nodes have no timers.
+    /// Carries out the effects of an emulated node, which has no timers.
     fn emulated_node_carries_out(&mut self, number: usize, led: Option<&Datagram>) -> Result<(), Violation> {
         let from = self.nodes[number].plan.node;
         while let Some(Process::Emulated(emulator)) = &mut self.nodes[number].process {
             match emulator.poll_output() {
                 None => break,
+                Some(Effect::Send(to, _)) if to == from => {
+                    self.emulated_node_talks_to_itself(number)?;
+                    self.stop_node(number);
+                    self.restart_later(Sender::Node(number));
+                }
                 Some(Effect::Send(to, bytes)) => {
                     let (content, cause) = led.map(|led| (led.content, led.cause)).unwrap_or_default();
                     self.send(Datagram { from, to, bytes, sender: Sender::Node(number), content, cause });
@@ -357,5 +362,5 @@ fn roster_of(domain: Domain, users: &[UserName]) -> Roster {
     Roster::parse(format!("{domain}\n{users}").as_bytes()).expect("a roster")
 }
 
-/// Datagrams that the socket of a frozen process keeps: what 208 KiB hold of small ones.
+/// Datagrams that the socket of a frozen process keeps: 208 KiB of small ones.
 const MAX_HELD: usize = 256;

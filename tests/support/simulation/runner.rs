@@ -1,4 +1,4 @@
-//! One seed, or many at a time.
+//! Runs one seed, or many at a time.
 
 use std::any::Any;
 use std::ops::Range;
@@ -6,25 +6,31 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::laws::Law;
 use super::report::{Failure, Outcome, Statistics};
 use super::trace::Trace;
 use super::world::World;
 
-/// What came out of many seeds.
+/// The result of many seeds.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// All of them together, up to those that ran when the first failed.
+    /// The sum over all seeds. No seed is started once one has failed.
     pub statistics: Statistics,
-    /// What failed, the lowest seed first; no more than one for each thread.
+    /// The failures, lowest seed first, at most one per thread.
     pub failures: Vec<Failure>,
 }
 
-/// Lets the world of `seed` run to its end, or until a law is broken. Keeps what happened if `is_traced`.
+/// Runs the world of `seed` to its end or until a law is broken. Keeps the trace if `is_traced`.
 pub fn run_seed(seed: u64, is_traced: bool) -> Outcome {
+    run_seed_within(Duration::MAX, seed, is_traced)
+}
+
+/// Like [`run_seed`], but a world that takes longer than `limit` breaks [`Law::SeedTimeout`].
+pub fn run_seed_within(limit: Duration, seed: u64, is_traced: bool) -> Outcome {
     let mut world = World::new(seed, is_traced);
-    let ended = panic::catch_unwind(AssertUnwindSafe(|| world.run()));
+    let ended = panic::catch_unwind(AssertUnwindSafe(|| world.run(limit)));
     let broken = match ended {
         Ok(Ok(())) => None,
         Ok(Err(violation)) => Some((violation.law, violation.what)),
@@ -36,8 +42,13 @@ pub fn run_seed(seed: u64, is_traced: bool) -> Outcome {
     Outcome { seed, statistics: world.statistics.clone(), failure, trace_hash, trace }
 }
 
-/// Lets the worlds of `seeds` run on so many threads. None is begun after one has failed.
+/// Runs the worlds of `seeds` on `threads` threads. No world is started once one has failed.
 pub fn run_seeds(seeds: Range<u64>, threads: usize) -> Report {
+    run_seeds_within(Duration::MAX, seeds, threads)
+}
+
+/// Like [`run_seeds`], but a world that takes longer than `limit` breaks [`Law::SeedTimeout`].
+pub fn run_seeds_within(limit: Duration, seeds: Range<u64>, threads: usize) -> Report {
     let next = AtomicU64::new(seeds.start);
     let report = Mutex::new(Report::default());
     let lock = || report.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +61,7 @@ pub fn run_seeds(seeds: Range<u64>, threads: usize) -> Report {
                     if !seeds.contains(&seed) {
                         break;
                     }
-                    let outcome = run_seed(seed, false);
+                    let outcome = run_seed_within(limit, seed, false);
                     statistics.add(&outcome.statistics);
                     lock().failures.extend(outcome.failure);
                 }

@@ -1,4 +1,4 @@
-//! The world of one seed: everybody in it, the time, and what happens next.
+//! The world of one seed: its parties, its clock and its event queue.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -22,19 +22,21 @@ use super::report::Statistics;
 use super::scenario::{Dangers, Program, Scenario};
 use super::trace::Trace;
 
-/// Everybody and everything, at one moment. Times count from the beginning.
+/// The state of the world at one moment. Times count from the beginning.
 #[derive(Debug)]
 pub(super) struct World {
     start: Instant,
     pub(super) now: Duration,
-    /// How much has happened at this very time.
+    /// The number of events so far at this very time.
     at_once: u32,
     pub(super) rng: Rng,
     queue: BTreeMap<(Duration, u64), Event>,
     queued: u64,
+    /// Datagrams in `queue`: sent but not delivered yet.
+    in_flight: usize,
     pub(super) nodes: Vec<Node>,
     pub(super) agents: Vec<Agent>,
-    /// Who is bound to a UDP address.
+    /// The party that is bound to each UDP address.
     pub(super) sockets: BTreeMap<SocketAddrV4, Sender>,
     pub(super) network: Network,
     pub(super) dns: Dns,
@@ -46,33 +48,33 @@ pub(super) struct World {
     pub(super) statistics: Statistics,
 }
 
-/// What happens at a certain time.
+/// An event at a certain time.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A datagram is there.
+    /// A datagram arrives.
     Arrives(Datagram),
-    /// ICMP tells who is bound to this address that a port is closed.
+    /// ICMP reports a closed port to the party at this address.
     Refused(SocketAddrV4),
-    /// The time that a node or an agent named has come.
+    /// The timeout of a node or an agent is due.
     Timeout(Sender),
-    /// DNS answers this node in this of its lives.
+    /// DNS answers this node. The answer is lost if the node was restarted meanwhile.
     Resolved { node: usize, life: u32, id: LookupId, answer: Result<FoundNode, LookupError> },
     /// The user of this agent does something.
     User(usize),
-    /// A conversation of these agents, in these of their lives, ends.
+    /// A conversation between these agents ends, unless one of them was restarted meanwhile.
     HangUp([(usize, u32); 2]),
     /// Something breaks.
     Fault,
-    /// Something that broke is mended.
+    /// A fault is repaired.
     Mended(Remedy),
-    /// Strangers do something.
+    /// Attackers act.
     Attack,
-    /// The network heals, and what follows from that.
+    /// The network heals, or the next phase of the ending begins.
     Ending,
 }
 
 impl World {
-    /// The world that `seed` draws, in which nothing has happened.
+    /// Draws the world of `seed`, in which nothing has happened yet.
     pub(super) fn new(seed: u64, is_traced: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let scenario = Scenario::draw(&mut rng);
@@ -94,6 +96,7 @@ impl World {
             at_once: 0,
             queue: BTreeMap::new(),
             queued: 0,
+            in_flight: 0,
             nodes,
             agents,
             sockets: BTreeMap::new(),
@@ -124,15 +127,24 @@ impl World {
         self.after(chaos, Event::Ending);
     }
 
-    /// Lets everything happen, up to the end or the first law that is broken.
-    pub(super) fn run(&mut self) -> Result<(), Violation> {
+    /// Runs the world to its end or until a law is broken.
+    ///
+    /// A run of more than `limit`, in real time, breaks [`Law::SeedTimeout`](super::laws::Law::SeedTimeout).
+    /// The clock is read between two events.
+    pub(super) fn run(&mut self, limit: Duration) -> Result<(), Violation> {
+        let begun = tokio::time::Instant::now();
         while let Some(((at, _), event)) = self.queue.pop_first() {
             self.at_once = if at == self.now { self.at_once + 1 } else { 0 };
             ensure!(self.at_once < MAX_AT_ONCE, Bounds, "there is no end to what happens at once");
+            ensure!(self.in_flight <= MAX_IN_FLIGHT, InFlight, "{} datagrams are in flight", self.in_flight);
+            ensure!(begun.elapsed() <= limit, SeedTimeout, "it has taken more than {limit:?}");
             self.now = at;
             self.statistics.events += 1;
             match event {
-                Event::Arrives(datagram) => self.arrives(datagram)?,
+                Event::Arrives(datagram) => {
+                    self.in_flight -= 1;
+                    self.arrives(datagram)?;
+                }
                 Event::Refused(address) => self.refused(address)?,
                 Event::Timeout(Sender::Node(number)) => self.node_timeout(number)?,
                 Event::Timeout(Sender::Agent(number)) => self.agent_timeout(number)?,
@@ -152,17 +164,17 @@ impl World {
         Ok(())
     }
 
-    /// The beginning, as programs see it.
+    /// The beginning of the world, on the clock of the programs.
     pub(super) fn start(&self) -> Instant {
         self.start
     }
 
-    /// The time as programs see it.
+    /// The current time, on the clock of the programs.
     pub(super) fn instant(&self) -> Instant {
         self.start + self.now
     }
 
-    /// A time that a program named, which may be over.
+    /// Converts a time that a program named. A time in the past becomes the present.
     pub(super) fn time_of(&self, instant: Instant) -> Duration {
         (instant - self.start).max(self.now)
     }
@@ -173,6 +185,7 @@ impl World {
 
     pub(super) fn at(&mut self, time: Duration, event: Event) {
         self.queued += 1;
+        self.in_flight += usize::from(matches!(event, Event::Arrives(_)));
         self.queue.insert((time, self.queued), event);
     }
 
@@ -180,7 +193,7 @@ impl World {
         Duration::from_millis(self.rng.u64(range))
     }
 
-    /// Puts a datagram on the wire.
+    /// Sends a datagram over the network.
     pub(super) fn send(&mut self, mut datagram: Datagram) {
         datagram.content.attacker |= self.is_misled(&datagram);
         self.trace.passes(self.now, &datagram, false);
@@ -191,7 +204,7 @@ impl World {
         }
     }
 
-    /// Whether what `sender` sends is sent by a program of ours.
+    /// Whether `sender` runs a program of ours.
     pub(super) fn is_ours(&self, sender: Sender) -> bool {
         match sender {
             Sender::Node(number) => self.nodes[number].program() == Program::Ours,
@@ -200,8 +213,8 @@ impl World {
         }
     }
 
-    /// Whether a question goes to an agent that never registered as who is asked for: somebody else did so under its
-    /// address, and some agents answer all the same.
+    /// Whether a `PL` goes to an agent that is not the user it asks for. An attacker registered that user
+    /// from the agent's address, and some agents answer all the same.
     fn is_misled(&self, datagram: &Datagram) -> bool {
         let Ok(Message::Locate(locate)) = Message::decode(&datagram.bytes) else { return false };
         match self.sockets.get(&datagram.to) {
@@ -234,11 +247,49 @@ impl World {
     fn refused(&mut self, address: SocketAddrV4) -> Result<(), Violation> {
         match self.sockets.get(&address) {
             Some(&Sender::Agent(number)) => self.agent_refused(number),
-            // No error of the socket that others can cause changes anything for a node.
+            // A node ignores every socket error that a remote party can cause.
             Some(Sender::Node(_) | Sender::Attacker) | None => Ok(()),
         }
     }
 }
 
-/// More than one moment ever has, unless a program wants its time to come again and again.
+/// More events than any moment has, unless a program keeps setting its timeout to the present.
 const MAX_AT_ONCE: u32 = 10_000;
+
+/// More datagrams than are ever in flight in a world that ends. A deluge sends 4,320 at once.
+const MAX_IN_FLIGHT: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulation::laws::Law;
+    use crate::simulation::network::Taint;
+
+    #[test]
+    fn more_datagrams_in_flight_than_the_bound_break_a_law() {
+        let in_time = Duration::MAX;
+        assert!(world_with_in_flight(MAX_IN_FLIGHT).run(in_time).is_ok());
+        let broken = world_with_in_flight(MAX_IN_FLIGHT + 1).run(in_time).expect_err("they are too many");
+        assert_eq!(broken.law, Law::InFlight);
+    }
+
+    /// A new world with `count` datagrams in flight. They go to an address where no program runs.
+    fn world_with_in_flight(count: usize) -> World {
+        let mut world = World::new(0, false);
+        let nowhere = "10.9.9.9:9".parse().expect("an address");
+        for microsecond in (0..).take(count) {
+            world.at(
+                Duration::from_micros(microsecond),
+                Event::Arrives(Datagram {
+                    from: nowhere,
+                    to: nowhere,
+                    bytes: Vec::new(),
+                    sender: Sender::Attacker,
+                    content: Taint::default(),
+                    cause: Taint::default(),
+                }),
+            );
+        }
+        world
+    }
+}

@@ -1,6 +1,6 @@
-//! What must hold after every event, whatever the network and its strangers do (protocol.md §9).
+//! The laws that must hold after every event, whatever the network and attackers do (protocol.md §9).
 //!
-//! Each law is checked from outside: by what a program received and sent, and by what it says of itself.
+//! Each law is checked from outside: by what a program received and sent, and by what it reports of itself.
 
 mod agent;
 mod limiter;
@@ -19,58 +19,64 @@ pub(super) use node::NodeLaws;
 pub enum Law {
     /// No program of ours panics.
     NoPanic,
-    /// A user is online where it registered, if the rules let it, and nowhere else.
+    /// A user is online where it registered, if the rules allow that, and nowhere else.
     OneOwner,
-    /// Only the address that a user is online at takes the user offline.
+    /// Only the address at which a user is online can take the user offline.
     NoForeignDeregistration,
-    /// Five questions without an answer, each some time after the one before, take a user offline, and any sign of
+    /// Five requests without an answer, each some time after the one before, take a user offline. Any sign of
     /// life brings the user back.
     Strikes,
-    /// For every pair of names and asker, no more `RL`s go out than `PL`s came in, and each while the `PL` lives.
+    /// For each pair of names and each asker, no more `RL`s go out than `PL`s came in, and each while the
+    /// `PL` lives.
     OneReplyPerRequest,
-    /// An `RL` passes only from where the `PL` was sent to.
+    /// An `RL` passes only if it comes from where the `PL` was sent.
     ReplyFromWhereAsked,
-    /// An `RL` that answers a question that is pending comes back to its asker.
+    /// An `RL` that answers a pending request comes back to its asker.
     RepliesPass,
-    /// A `PL` goes to another node only for a user of this one, who is online where it comes from.
+    /// A `PL` goes to another node only for a user of this node who is online where the `PL` comes from.
     NoOpenProxy,
-    /// A `PL` goes from one node to another at most once, and never to the node that sends it.
+    /// A `PL` goes from node to node at most once, and never back to the node that sends it.
     OneHop,
-    /// What is not to be answered is not, and changes nothing.
+    /// A message that must not be answered is not answered, and changes nothing.
     Silence,
-    /// One datagram for one, and not much longer.
+    /// One datagram leads to at most one, which is not much longer.
     NoAmplification,
-    /// No message has more than 100 bytes.
+    /// No message is longer than 100 bytes.
     ShortMessages,
-    /// Tables have their bounds.
+    /// Tables stay within their bounds.
     Bounds,
-    /// A name is looked up once at a time; what was found and what failed are remembered, and not for too long.
+    /// The world of a seed ends within the time that its runner allows.
+    SeedTimeout,
+    /// The number of datagrams in flight has a bound, so no datagram leads to more and more of them.
+    InFlight,
+    /// A name is looked up once at a time. Results and failures are remembered, but not too long.
     LookUps,
-    /// A source is let in as often as the rate limit says, no more and no less.
+    /// A source is admitted as often as the rate limit says, no more and no less.
     RateLimit,
-    /// An agent's address is never handed on as 0.0.0.0.
+    /// An agent's address is never passed on as 0.0.0.0.
     KnownAddress,
-    /// One line in the log for every message.
+    /// The log has one line for each message.
     OneLinePerMessage,
-    /// Requests end once and in their time, and are sent as often as they may be.
+    /// Requests end once and in time, and are repeated no more often than allowed.
     RequestsEnd,
-    /// An answer is believed only if it comes from the node and names what was asked.
+    /// An answer is accepted only if it comes from the node and names what was asked.
     RightAnswer,
-    /// An agent tells every asker where it is, or that it is busy, as it says to whom its user blocks.
+    /// An agent answers every asker: with its address, or that it is busy. A blocked asker always hears that
+    /// it is busy.
     AgentsAnswer,
-    /// Who is blocked is never told where an agent is, and its user hears of a refusal, once a minute.
+    /// A blocked asker never learns where an agent is. The agent's user learns of the refusal, once a minute.
     Refusals,
-    /// A lookup that nobody interfered with gives the address of who was looked for.
+    /// A lookup without interference gives the address of the user that was looked for.
     RightAddress,
     /// Nothing that our programs send ends an emulator.
     NoDeathByUs,
-    /// In a conversation, what was said is heard, whole and in order.
+    /// In a conversation, every line is heard, whole and in order.
     NoLineLost,
-    /// Once the network has healed, agents of ours are registered again by themselves.
+    /// Once the network has healed, agents of ours register again automatically.
     AgentsComeBack,
-    /// Once the network has healed, every live pair finds each other within 6 s.
+    /// Once the network has healed, the agents of every live pair find each other within 6 s.
     PairsFindEachOther,
-    /// An administrator's changes of the roster hold.
+    /// An administrator's changes to the roster take effect.
     Administration,
 }
 
@@ -92,6 +98,8 @@ impl fmt::Display for Law {
             Self::NoAmplification => "one datagram for one",
             Self::ShortMessages => "no message has more than 100 bytes",
             Self::Bounds => "tables have their bounds",
+            Self::SeedTimeout => "a seed ends in its time",
+            Self::InFlight => "what is in flight has its bound",
             Self::LookUps => "look-ups are one at a time and remembered",
             Self::RateLimit => "the rate limit is kept, and is fair",
             Self::KnownAddress => "0.0.0.0 is never handed on",
@@ -110,7 +118,7 @@ impl fmt::Display for Law {
     }
 }
 
-/// A law that was broken, and how.
+/// A broken law and its details.
 #[derive(Debug)]
 pub(super) struct Violation {
     pub(super) law: Law,
