@@ -1,12 +1,14 @@
 //! Nodes and agents on real loopback sockets, in the process of the test.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lumi_dns::NodeDirectory;
 use lumi_node_core::{Administrator, Node, NodeSettings, RosterFile, Server};
 use mi_agent_core::{Agent, AgentBuilder, RequestSchedule};
-use plumi_proto::Domain;
+use plumi_proto::{Domain, NODE_PORT};
 use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
@@ -125,6 +127,18 @@ pub async fn sockets_with_one_port() -> (UdpSocket, UdpSocket) {
     panic!("no port is free on both 127.0.0.2 and 127.0.0.3");
 }
 
+/// A loopback address that no other test uses, at which UDP port 3344 is free. DNS leads to nodes at that port.
+///
+/// `None` if no address has it free, because a program of this host is bound to that port at all addresses.
+pub fn ip_with_free_node_port() -> Option<Ipv4Addr> {
+    let next_ip = || {
+        let number = process::id().wrapping_mul(IPS_OF_A_PROCESS) + NEXT_IP.fetch_add(1, Ordering::Relaxed);
+        Ipv4Addr::from(FIRST_IP.to_bits() + number % IPS)
+    };
+    let is_free = |ip: &Ipv4Addr| std::net::UdpSocket::bind((*ip, NODE_PORT)).is_ok();
+    std::iter::repeat_with(next_ip).take(100).find(is_free)
+}
+
 /// The address of a bound IPv4 socket.
 pub fn local_address(socket: &UdpSocket) -> SocketAddrV4 {
     match socket.local_addr().expect("a bound socket") {
@@ -141,3 +155,13 @@ pub fn directory(nodes: &[(&str, SocketAddrV4)]) -> NodeDirectory {
     }
     builder.build().expect("a directory")
 }
+
+/// 127.64.0.0/10: far from the addresses that people choose for nodes on their own host.
+const FIRST_IP: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 0);
+const IPS: u32 = 1 << 22;
+
+/// How far apart the addresses of two test processes begin.
+const IPS_OF_A_PROCESS: u32 = 16;
+
+/// How many of its addresses this process has tried.
+static NEXT_IP: AtomicU32 = AtomicU32::new(0);

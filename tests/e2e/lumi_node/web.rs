@@ -5,10 +5,10 @@ mod exposition;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process;
 use std::time::Duration;
 
 use integration_tests::dns_server::DnsServer;
+use integration_tests::network::ip_with_free_node_port;
 use integration_tests::programs::{DEADLINE, NodeProgram, Signal, eventually, write_settings};
 use tokio::time::Instant;
 
@@ -17,6 +17,11 @@ use super::{User, failure, folder_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_figure_moves_as_messages_pass() {
+    let Some(elsewhere_ip) = ip_with_free_node_port() else {
+        // Written past the capture of test output, so that nobody takes this for proved.
+        _ = writeln!(io::stderr(), "SKIPPED, a program of this host uses port 3344 at every address");
+        return;
+    };
     let dns = DnsServer::start().await.expect("a DNS server");
     let cc = NodeProgram::start("cc.com", &["pere", "quim"], &[]);
     let peer = format!("cc.com={}", cc.address());
@@ -62,7 +67,7 @@ async fn every_figure_moves_as_messages_pass() {
         stranger.say(datagram.as_bytes());
     }
     stranger.say(b"PLeve@dd.com:pere@cc.com");
-    let from_port_of_nodes = UdpSocket::bind((ip_of_this_process(), 3344)).expect("it is nobody else's");
+    let from_port_of_nodes = UdpSocket::bind((elsewhere_ip, 3344)).expect("it is nobody else's");
     from_port_of_nodes.send_to(b"PRlaura", node.address()).unwrap();
     expected.dropped([("malformed", 2), ("unexpected", 4), ("unasked", 1), ("foreign", 1), ("spoofed", 1)]);
     expected.received([("RR0", 1), ("RR1", 1), ("RD0", 1), ("RD1", 1), ("RL0", 1), ("PL", 1), ("PR", 1)]);
@@ -92,7 +97,7 @@ async fn every_figure_moves_as_messages_pass() {
     expected.add("location_duration_seconds_count{outcome=\"no-such-user\"}", 1);
     expected.add("lookups_kept", 1);
     // Not from an address of which others are pending.
-    let elsewhere = User::at(&ip_of_this_process().to_string(), &node);
+    let elsewhere = User::at(&elsewhere_ip.to_string(), &node);
     for number in 0..65 {
         elsewhere.say(format!("PLjoya{number}@dd.com:laura@bb.com").as_bytes());
     }
@@ -190,8 +195,7 @@ fn hostile_clients_hold_up_neither_users_nor_others() {
     let files = node.open_files();
     let laura = User::of(&node);
     let mut slow = connect(web);
-    let since = Instant::now();
-    // Nobody says a whole request on one of these.
+    // None of these ever sends a whole request.
     let crowd: Vec<_> = (0..300)
         .map(|number| {
             let mut stream = connect(web);
@@ -202,16 +206,14 @@ fn hostile_clients_hold_up_neither_users_nor_others() {
         })
         .collect();
     assert_eq!(scrape(web).of("lumi_node_users_online"), 1.0, "who asks is answered");
-    let open = node.open_files() - files;
-    assert!(open < 80, "{open} connections are open: the oldest have given way");
-    assert!(is_gone(&mut slow, b"").is_some(), "the first one");
+    eventually("the oldest connections have given way", || node.open_files() - files < 80);
+    eventually("the first one has", || is_gone(&mut slow, b"").is_some());
     drop(crowd);
 
     // One byte after the other, but for ever.
     let mut slow = connect(web);
     slow.write_all(b"GET / HTTP/1.1\r\nX-Slow: ").unwrap();
     eventually("who does not come to an end is not heard", || is_gone(&mut slow, b"x").is_some());
-    assert!(since.elapsed() < DEADLINE);
 
     let long = "x".repeat(100_000);
     let many = "X-Many: 1\r\n".repeat(1000);
@@ -367,12 +369,6 @@ fn is_gone(stream: &mut TcpStream, more: &[u8]) -> Option<()> {
         Ok(_) => None,
         Err(error) => (!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)).then_some(()),
     }
-}
-
-/// An address of loopback that tests of other processes do not use.
-fn ip_of_this_process() -> Ipv4Addr {
-    let [_, high, middle, low] = process::id().to_be_bytes();
-    Ipv4Addr::new(127, 64 | high, middle, low)
 }
 
 /// Looked at at a free port, which is told.
