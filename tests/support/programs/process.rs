@@ -4,13 +4,14 @@ use std::fs::DirEntry;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use std::{env, fs};
 
 use rustix::process::{self, Pid};
 
 use super::output::{Captured, Output};
+use super::{AGENT, NODE};
 
 /// A running program. Killed when dropped.
 #[derive(Debug)]
@@ -328,16 +329,15 @@ pub fn executable(package: &'static str) -> PathBuf {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    // Once in a process, and by one test at a time: the others would stand at cargo's lock anyway.
-    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if !built.contains(&package) {
+    BUILT.call_once(|| {
+        // Both at once, as the scripts in .ci do: cargo chooses the features of dependencies for all packages that
+        // it builds together, so it would build most of them again for each program alone.
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--package", package, "--bin", package, "--profile", profile]);
+        cargo.args(["build", "--quiet", "--package", NODE, "--package", AGENT, "--profile", profile]);
         cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
         let status = cargo.status().expect("there is a cargo, it built this test");
-        assert!(status.success(), "{package} cannot be built");
-        built.push(package);
-    }
+        assert!(status.success(), "the programs cannot be built");
+    });
     folder.join(package).with_extension(env::consts::EXE_EXTENSION)
 }
 
@@ -353,5 +353,5 @@ const ON_LINUX: &str = "a program that runs is in /proc";
 
 const PIPED: &str = "it was set to be piped";
 
-/// The packages whose programs are built.
-static BUILT: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+/// Completed once the programs are built. Tests that need them earlier wait.
+static BUILT: Once = Once::new();
