@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub use output::{DEADLINE, eventually};
-pub use process::{CONFIG, DATA, Program, Signal, at_home, executable};
+pub use process::{CONFIG, DATA, Program, Signal, at_home, executable, executable_for_everybody};
 pub use terminal::{Key, Screen, Terminal, Wheel};
 
 /// A `lumi-node`, in a folder of its own unless told otherwise.

@@ -10,7 +10,9 @@ use std::process::Command;
 use integration_tests::dns_server::DnsServer;
 use integration_tests::emulators::Program::{L, S};
 use integration_tests::emulators::sockets::EmulatedNode;
-use integration_tests::programs::{NODE, NodeProgram, Program, at_home, executable, write_settings};
+use integration_tests::programs::{
+    NODE, NodeProgram, Program, at_home, executable_for_everybody, write_settings,
+};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
@@ -209,7 +211,7 @@ fn of_very_many_errors_the_first_are_told() {
     assert_eq!(failed[20], more);
 }
 
-/// As a user who may not; the superuser may everything, and is nobody for a while.
+/// The check runs as a user without permissions. Root may do everything, so it runs it as nobody.
 #[test]
 fn who_may_not_write_or_read_is_told() {
     let folder = folder_with("bb.com\n");
@@ -217,10 +219,11 @@ fn who_may_not_write_or_read_is_told() {
     let settings = "listen = '127.0.0.1:0'\n[peers]\n'bb.com' = '127.0.0.1:1'\n";
     write_settings(root, settings);
     let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let node = executable_for_everybody(NODE, root);
     set(root, 0o555);
     set(&config, 0o555);
     let check = || {
-        let mut command = Command::new(executable(NODE));
+        let mut command = Command::new(&node);
         at_home(&mut command, root).arg("check");
         if geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);

@@ -90,7 +90,8 @@ impl Program {
         line
     }
 
-    /// Waits until stdout has a line that begins with `start`, and returns it whole; those before are passed over.
+    /// Waits until stdout has a line that begins with `start`, and returns it whole; those before are passed
+    /// over.
     ///
     /// # Panics
     /// As [`Program::wait_for`].
@@ -306,8 +307,9 @@ impl From<Signal> for process::Signal {
     }
 }
 
-/// Gives `command` the working directory `folder`, folders in it for its user's settings ([`CONFIG`]) and data
-/// ([`DATA`]), no RUST_LOG and no folder for sockets: nothing of whoever runs the test reaches it, and nothing of the test gets out.
+/// Gives `command` the working directory `folder`, folders in it for its user's settings ([`CONFIG`]) and
+/// data ([`DATA`]), no RUST_LOG and no folder for sockets: nothing of whoever runs the test reaches it, and
+/// nothing of the test gets out.
 pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     let command = command.current_dir(folder);
     for of_whoever_runs_the_test in ["RUST_LOG", "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
@@ -316,8 +318,8 @@ pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     command.env("XDG_CONFIG_HOME", folder.join(CONFIG)).env("XDG_DATA_HOME", folder.join(DATA))
 }
 
-/// Where the program of `package` is, built in the target folder and the profile of this test. What cargo sets for a
-/// package's own tests, `CARGO_BIN_EXE_*`, does not reach other packages.
+/// Where the program of `package` is, built in the target folder and the profile of this test. What cargo
+/// sets for a package's own tests, `CARGO_BIN_EXE_*`, does not reach other packages.
 pub fn executable(package: &'static str) -> PathBuf {
     // <target>/<profile>/deps/<this test>, or <target>/<profile>/<this program>
     let this = env::current_exe().expect("a test is a file");
@@ -330,8 +332,8 @@ pub fn executable(package: &'static str) -> PathBuf {
         Some(profile) => profile,
     };
     BUILT.call_once(|| {
-        // Both at once, as the scripts in .ci do: cargo chooses the features of dependencies for all packages that
-        // it builds together, so it would build most of them again for each program alone.
+        // Both at once, as the scripts in .ci do: cargo chooses the features of dependencies for all packages
+        // that it builds together, so it would build most of them again for each program alone.
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--package", NODE, "--package", AGENT, "--profile", profile]);
         cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -339,6 +341,20 @@ pub fn executable(package: &'static str) -> PathBuf {
         assert!(status.success(), "the programs cannot be built");
     });
     folder.join(package).with_extension(env::consts::EXE_EXTENSION)
+}
+
+/// A copy of the program of `package` in `folder`, which every user may run. Another user cannot start the
+/// program where cargo built it, if the checkout is below a folder that only its owner may enter.
+///
+/// # Panics
+/// If it cannot be built or copied.
+pub fn executable_for_everybody(package: &'static str, folder: &Path) -> PathBuf {
+    let copy = folder.join(package);
+    // Another process writes it. A test on another thread that starts a program just then would inherit a
+    // file open for writing, and the kernel starts no such file.
+    let status = Command::new("install").args(["-m", "755"]).arg(executable(package)).arg(&copy).status();
+    assert!(status.expect("coreutils has it").success(), "{package} cannot be copied");
+    copy
 }
 
 /// In the folder of a program, the settings of its user.
