@@ -129,3 +129,7 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// When the program ends, even if it is held: after it should have ended by itself.
 const LAST_RESORT: Duration = Duration::from_millis(950);
+
+// The program leaves in order before it is ended, and is gone within a second.
+const _: () = assert!(HURRY.as_millis() + LAST_WORDS.as_millis() < LAST_RESORT.as_millis());
+const _: () = assert!(LAST_RESORT.as_millis() < 1_000);

@@ -222,24 +222,24 @@ fn a_deregistration_that_fails_says_why() {
     assert_eq!(pere.stdout()[2], silent);
 }
 
-/// Stands for a node, and says what the test says.
-struct SilentNode(UdpSocket);
+/// A socket in the place of a node. It says only what the test has it say.
+pub(super) struct SilentNode(UdpSocket);
 
 impl SilentNode {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         Self(socket)
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.0.local_addr().expect("its address")
     }
 
-    fn send(&self, message: &str, to: SocketAddr) {
+    pub(super) fn send(&self, message: &str, to: SocketAddr) {
         self.0.send_to(message.as_bytes(), to).expect("sent");
     }
 
-    fn receive(&self) -> (String, SocketAddr) {
+    pub(super) fn receive(&self) -> (String, SocketAddr) {
         self.receive_within(DEADLINE).expect("a message")
     }
 
@@ -250,8 +250,8 @@ impl SilentNode {
         Some((String::from_utf8_lossy(&buffer[..length]).into_owned(), from))
     }
 
-    /// What has come and was not received.
-    fn rest(&self) -> Vec<String> {
+    /// The messages that have come and were not received yet.
+    pub(super) fn rest(&self) -> Vec<String> {
         self.0.set_nonblocking(true).expect("set");
         let mut buffer = [0; 100];
         let next =
