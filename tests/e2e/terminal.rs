@@ -1,4 +1,5 @@
-//! Programs at terminals of their own: first that a terminal of the tests is one, then what people meet there.
+//! Programs at terminals of their own: first that a terminal of the tests is one, then what people meet
+//! there.
 
 use std::path::Path;
 use std::process::Command;
@@ -260,6 +261,7 @@ fn lines_of_the_console_are_edited_completed_and_had_again() {
     let (_folder, node) = node_at_a_terminal();
     node.type_line("regsiter pere");
     node.expect_text("! there is no command 'regsiter'; type help");
+    wait_for_prompt(&node);
     node.press(Key::Up);
     node.type_text("x");
     node.press(Key::Backspace);
@@ -269,16 +271,19 @@ fn lines_of_the_console_are_edited_completed_and_had_again() {
     node.type_text("is");
     node.press(Key::Enter);
     node.expect_text("registered pere");
+    wait_for_prompt(&node);
     node.type_text("/stat");
     node.press(Key::Tab);
     node.press(Key::Enter);
     node.expect_text("users      2, 0 online");
+    wait_for_prompt(&node);
     node.type_text("deregister pere");
     node.press(Key::Ctrl('c'));
     // What is pasted is several lines at once.
     node.type_text("\rregister joan\rlist\r");
     node.expect_text("pere   offline");
     node.expect_text("joan   offline");
+    wait_for_prompt(&node);
     node.press(Key::Ctrl('c'));
     assert_eq!(node.wait_exit(), 0);
     assert_eq!(node.left_behind(), [""; 0]);
@@ -318,6 +323,14 @@ fn the_console_leaves_the_terminal_as_it_was_however_the_node_ends() {
     node.press(Key::Ctrl('c'));
     assert_eq!(node.wait_exit(), 0);
     assert_eq!(node.left_behind(), [""; 0]);
+}
+
+/// Waits until the console reads keys. Before that, the terminal itself turns Ctrl-C into a signal, which
+/// ends the node.
+fn wait_for_prompt(node: &Terminal) {
+    node.wait_for(|screen| {
+        screen.rows().iter().rfind(|row| !row.is_empty()).is_some_and(|row| row.trim_end() == "lumi-node>")
+    });
 }
 
 fn node_at_a_terminal() -> (TempDir, Terminal) {
