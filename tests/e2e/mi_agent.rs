@@ -1,4 +1,4 @@
-//! The program `mi-agent` as its user and as scripts meet it, beside a real `lumi-node`.
+//! The program `mi-agent` as users and scripts see it, with a real `lumi-node`.
 
 mod ending;
 mod listen;
@@ -85,13 +85,13 @@ fn a_conversation_is_told_line_by_line() {
     assert_eq!(node.wait_exit(), 0);
 }
 
-/// Nodes find each other by DNS alone, so they are at port 3344 of two loopback addresses.
+/// The nodes find each other by DNS alone, so they are at port 3344 of two loopback addresses.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_domains_are_found_by_dns() {
     let dns = DnsServer::start().await.expect("a DNS server");
     let name_server = dns.address().to_string();
     let (Some(bb_ip), Some(cc_ip)) = (ip_with_free_node_port(), ip_with_free_node_port()) else {
-        // Written past the capture of test output, so that nobody takes this for proved.
+        // The test harness does not capture this, so nobody takes a skipped test for a passed one.
         _ = writeln!(std::io::stderr(), "SKIPPED, a program of this host uses port 3344 at every address");
         return;
     };
@@ -230,7 +230,7 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
     maria.type_line("/call laura@bb.com");
     assert_eq!(maria.expect_line("!"), "! you are in a conversation; /bye ends it");
 
-    // An agent that registered, was killed, and is still online for its node.
+    // This agent was killed, but its node still considers it online.
     let dead = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let at = dead.local_addr().expect("its address");
     drop(dead);
@@ -241,13 +241,13 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
         laura.expect_line("!"),
         "! cannot reach joan@bb.com: joan@bb.com does not accept the connection"
     );
-    // Where it was tried, for who looks for the reason.
+    // The diagnostic names the address that was tried.
     laura.wait_for_diagnostic(&format!("the call is not accepted to=joan@bb.com at={at}"));
     laura.type_line("/quit");
     assert_eq!(laura.wait_exit(), 0);
 }
 
-/// What a pipe says is sent, all of it, before the end of input ends the session.
+/// All input from a pipe is sent before the end of input ends the session.
 #[test]
 fn a_script_is_said_to_its_end() {
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
@@ -265,7 +265,7 @@ fn a_script_is_said_to_its_end() {
     assert_eq!(said, (0..50).map(|n| format!("<laura> line {n}")).collect::<Vec<_>>());
 }
 
-/// A caller whom the node did not announce, and who tries to draw on the screen.
+/// The node did not announce this caller, who also tries to control the terminal.
 #[test]
 fn a_stranger_reaches_the_screen_as_text() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
@@ -284,7 +284,7 @@ fn a_stranger_reaches_the_screen_as_text() {
     pere.expect_line("* conversation with");
 }
 
-/// With no file descriptor left for them, callers wait; none is reset, and the agent goes on.
+/// Without a free file descriptor, callers wait. None is reset, and the agent goes on.
 #[test]
 fn callers_wait_while_too_many_files_are_open() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
@@ -343,7 +343,7 @@ fn listening(agent: &mut Program) -> SocketAddr {
     line["* listening for conversations on ".len()..].parse().expect("an address")
 }
 
-/// An agent of raw datagrams.
+/// An agent that sends raw datagrams.
 struct RawAgent(UdpSocket);
 
 impl RawAgent {
@@ -358,7 +358,7 @@ impl RawAgent {
         Self(socket)
     }
 
-    /// Sends a question and waits for its answer.
+    /// Sends a request and waits for the answer.
     fn ask(&self, question: &str) -> String {
         self.0.send(question.as_bytes()).expect("sent");
         let mut buffer = [0; 100];

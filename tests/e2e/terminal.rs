@@ -1,5 +1,4 @@
-//! Programs at terminals of their own: first that a terminal of the tests is one, then what people meet
-//! there.
+//! Programs at terminals of their own. The first tests show that these are real terminals.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,11 +14,11 @@ const SIZE: (u16, u16) = (24, 80);
 
 /// Runs `script` in a shell at a terminal.
 fn shell(script: &str) -> Terminal {
-    // It reads and writes no file.
+    // The script reads and writes no file.
     Terminal::start_command(Command::new("sh").args(["-c", script]), Path::new("/"), SIZE)
 }
 
-/// Runs `cat` so that it shows what keys send, once `modes` are set.
+/// Sets the terminal `modes` and runs `cat`, which shows what keys send.
 fn keyboard(modes: &str) -> Terminal {
     let terminal = shell(&format!("stty raw -echo; printf '{modes}ready '; exec cat -v"));
     terminal.expect_text("ready");
@@ -81,7 +80,7 @@ fn whatever_a_program_leaves_behind_is_told() {
         ("stty raw", "settings of the line"),
         ("stty -echo", "settings of the line"),
         ("stty intr x", "settings of the line"),
-        // Neither of the two ends says good-bye.
+        // Neither end says good-bye.
         ("stty raw; kill -KILL $$", "settings of the line"),
         ("printf '\\033[?1049h\\033[3'; kill -KILL $$", "the alternate screen"),
     ] {
@@ -279,7 +278,7 @@ fn lines_of_the_console_are_edited_completed_and_had_again() {
     wait_for_prompt(&node);
     node.type_text("deregister pere");
     node.press(Key::Ctrl('c'));
-    // What is pasted is several lines at once.
+    // A paste brings several lines at once.
     node.type_text("\rregister joan\rlist\r");
     node.expect_text("pere   offline");
     node.expect_text("joan   offline");
@@ -289,7 +288,7 @@ fn lines_of_the_console_are_edited_completed_and_had_again() {
     assert_eq!(node.left_behind(), [""; 0]);
 }
 
-/// Diagnostics come when they come.
+/// Diagnostics can come at any time.
 #[test]
 fn what_is_typed_at_the_console_stays_whole_below_diagnostics() {
     let (folder, node) = node_at_a_terminal();
@@ -346,7 +345,7 @@ fn node_at_a_terminal() -> (TempDir, Terminal) {
     (folder, node)
 }
 
-/// With no `--console`: a terminal is enough.
+/// The console needs no `--console` at a terminal.
 #[test]
 fn an_administrator_has_the_console_at_a_terminal() {
     let (_folder, node) = node_at_a_terminal();

@@ -1,4 +1,4 @@
-//! Nodes and agents on real loopback sockets, in the process of the test.
+//! Nodes and agents on real loopback sockets, inside the test process.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process;
@@ -17,11 +17,11 @@ use tokio::task::JoinHandle;
 /// A node that serves until it is dropped.
 #[derive(Debug)]
 pub struct TestNode {
-    /// Its domain.
+    /// The domain of the node.
     pub domain: Domain,
-    /// Where it listens.
+    /// The UDP address on which it listens.
     pub address: SocketAddrV4,
-    /// Its administrator.
+    /// The administrator's handle.
     pub administrator: Administrator,
     folder: TempDir,
     stop: oneshot::Sender<()>,
@@ -29,13 +29,13 @@ pub struct TestNode {
 }
 
 impl TestNode {
-    /// Starts the node of `domain` on a free port of 127.0.0.1. It finds other nodes in `directory`.
+    /// Starts the node of `domain` on a free port of 127.0.0.1. `directory` locates other nodes.
     pub async fn start(domain: &str, users: &[&str], directory: NodeDirectory) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
         Self::start_on(socket, domain, users, directory).await
     }
 
-    /// Starts it on this socket.
+    /// Starts the node of `domain` on this socket.
     pub async fn start_on(socket: UdpSocket, domain: &str, users: &[&str], directory: NodeDirectory) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("nodelumi.cfg");
@@ -43,7 +43,7 @@ impl TestNode {
         std::fs::write(&path, text).expect("a roster is written");
         let (file, roster) = RosterFile::open(path).expect("a roster");
         let address = local_address(&socket);
-        // Tests ask quickly, and by hand.
+        // Tests send requests faster than any user.
         let settings =
             NodeSettings { rate_limit: None, strike_interval: Duration::ZERO, ..NodeSettings::default() };
         let node = Node::new(roster, address, settings);
@@ -56,34 +56,34 @@ impl TestNode {
         Self { domain: domain.parse().expect("a domain"), address, administrator, folder, stop, task }
     }
 
-    /// The text of its roster's file.
+    /// The text of its roster file.
     pub fn roster(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("nodelumi.cfg")).expect("a roster")
     }
 
-    /// The agent of one of its users, which repeats its requests every 100 ms so that tests need not wait.
+    /// An agent of one of its users. It repeats requests every 100 ms, so tests need not wait long.
     pub fn agent(&self, user: &str) -> AgentBuilder {
         let address = format!("{user}@{}", self.domain);
         Agent::builder(address.parse().expect("an address")).node(self.address).schedule(quick_schedule())
     }
 
-    /// Ends it in order.
+    /// Shuts the node down in order.
     pub async fn stop(self) {
         _ = self.stop.send(());
         self.task.await.expect("the node ended well");
     }
 }
 
-/// Stands for a node: answers what begins with one text by another, and nothing else.
+/// A stand-in for a node, with a fixed answer to each message that begins with a given text.
 #[derive(Debug)]
 pub struct ScriptedNode {
-    /// Where it listens.
+    /// The UDP address on which it listens.
     pub address: SocketAddrV4,
     task: JoinHandle<()>,
 }
 
 impl ScriptedNode {
-    /// Starts on a free port of 127.0.0.1.
+    /// Starts it on a free port of 127.0.0.1.
     pub async fn start(answers: &[(&str, &str)]) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let address = local_address(&socket);
@@ -110,12 +110,13 @@ impl Drop for ScriptedNode {
     }
 }
 
-/// The schedule of the protocol, ten times as fast.
+/// The request schedule of the protocol, ten times as fast.
 pub fn quick_schedule() -> RequestSchedule {
     RequestSchedule { interval: Duration::from_millis(100), ..RequestSchedule::default() }
 }
 
-/// Two sockets on different loopback addresses with one port, as nodes that find each other by DNS need.
+/// Binds two sockets to the same port of different loopback addresses. Nodes that find each other by DNS need
+/// this.
 pub async fn sockets_with_one_port() -> (UdpSocket, UdpSocket) {
     for _ in 0..100 {
         let first = UdpSocket::bind("127.0.0.2:0").await.expect("a socket");
@@ -127,9 +128,11 @@ pub async fn sockets_with_one_port() -> (UdpSocket, UdpSocket) {
     panic!("no port is free on both 127.0.0.2 and 127.0.0.3");
 }
 
-/// A loopback address that no other test uses, at which UDP port 3344 is free. DNS leads to nodes at that port.
+/// Finds a loopback address that no other test uses and whose UDP port 3344 is free.
 ///
-/// `None` if no address has it free, because a program of this host is bound to that port at all addresses.
+/// Nodes that are found by DNS are at that port.
+///
+/// Returns `None` if a program of this host is bound to that port at all addresses.
 pub fn ip_with_free_node_port() -> Option<Ipv4Addr> {
     let next_ip = || {
         let number = process::id().wrapping_mul(IPS_OF_A_PROCESS) + NEXT_IP.fetch_add(1, Ordering::Relaxed);
@@ -147,7 +150,7 @@ pub fn local_address(socket: &UdpSocket) -> SocketAddrV4 {
     }
 }
 
-/// A directory that knows these nodes and asks nobody.
+/// A directory that knows these nodes and asks no name server.
 pub fn directory(nodes: &[(&str, SocketAddrV4)]) -> NodeDirectory {
     let mut builder = NodeDirectory::builder();
     for &(domain, address) in nodes {
@@ -156,12 +159,12 @@ pub fn directory(nodes: &[(&str, SocketAddrV4)]) -> NodeDirectory {
     builder.build().expect("a directory")
 }
 
-/// 127.64.0.0/10: far from the addresses that people choose for nodes on their own host.
+/// The first address of 127.64.0.0/10, far from the ones that people choose for nodes on their own host.
 const FIRST_IP: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 0);
 const IPS: u32 = 1 << 22;
 
-/// How far apart the addresses of two test processes begin.
+/// The distance between the first addresses of two test processes.
 const IPS_OF_A_PROCESS: u32 = 16;
 
-/// How many of its addresses this process has tried.
+/// The number of addresses that this process has tried.
 static NEXT_IP: AtomicU32 = AtomicU32::new(0);

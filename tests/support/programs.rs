@@ -1,4 +1,4 @@
-//! The real programs, as processes of a test: typed at, read from, sent signals, waited for with a deadline.
+//! The real programs as child processes of a test: input, output, signals, and waiting with a deadline.
 
 mod output;
 mod process;
@@ -15,20 +15,20 @@ pub use output::{DEADLINE, eventually};
 pub use process::{CONFIG, DATA, Program, Signal, at_home, executable, executable_for_everybody};
 pub use terminal::{Key, Screen, Terminal, Wheel};
 
-/// A `lumi-node`, in a folder of its own unless told otherwise.
+/// A running `lumi-node`, by default in a folder of its own.
 #[derive(Debug)]
 pub struct NodeProgram {
     program: Program,
     domain: String,
     address: SocketAddrV4,
     folder: PathBuf,
-    /// Removed last, once nothing runs in it.
+    /// The folder is removed last, when nothing runs in it any more.
     _own_folder: Option<TempDir>,
 }
 
 impl NodeProgram {
-    /// Starts the node of `domain` and its `users`, with its console, and waits until it is ready. It listens on
-    /// a free port of 127.0.0.1 unless `arguments` say otherwise.
+    /// Starts the node of `domain` and its `users`, with a console, and waits until it is ready. The node
+    /// listens on a free port of 127.0.0.1 unless `arguments` say otherwise.
     ///
     /// # Panics
     /// If it does not start.
@@ -40,8 +40,8 @@ impl NodeProgram {
         Self { _own_folder: Some(folder), ..node }
     }
 
-    /// Starts a node in `folder`, which has all that it needs, and waits until it is ready. It listens on a free
-    /// port of 127.0.0.1 unless `arguments` say otherwise.
+    /// Starts a node in `folder`, which has its roster, and waits until it is ready. The node listens on a
+    /// free port of 127.0.0.1 unless `arguments` say otherwise.
     ///
     /// # Panics
     /// If it does not start.
@@ -64,7 +64,7 @@ impl NodeProgram {
         Self { program, domain, address, folder: folder.to_owned(), _own_folder: None }
     }
 
-    /// The UDP address it listens on.
+    /// The UDP address on which it listens.
     pub fn address(&self) -> SocketAddrV4 {
         self.address
     }
@@ -74,13 +74,13 @@ impl NodeProgram {
         &self.folder
     }
 
-    /// What it answers to `list` at its console: a line for each user.
+    /// Types `list` at its console and returns the answer, one line for each user.
     ///
     /// # Panics
     /// If it does not answer, or has no console.
     pub fn list(&mut self) -> Vec<String> {
         self.type_line("list");
-        // A command that is not one: its answer ends the table.
+        // The answer to an unknown command marks the end of the table.
         self.type_line("end-of-list");
         self.expect_line("USER ");
         let mut users = Vec::new();
@@ -93,10 +93,10 @@ impl NodeProgram {
         }
     }
 
-    /// Whether `user` is online, as `list` says.
+    /// Whether `list` reports `user` as online.
     ///
     /// # Panics
-    /// As [`NodeProgram::list`], and if it has no such user.
+    /// Like [`NodeProgram::list`], and if there is no such user.
     pub fn is_online(&mut self, user: &str) -> bool {
         let users = self.list();
         let mut words = users.iter().map(|line| line.split_whitespace());
@@ -104,7 +104,7 @@ impl NodeProgram {
         state.unwrap_or_else(|| panic!("there is no {user}: {users:?}")) == "online"
     }
 
-    /// The text of its roster, if that is where [`NodeProgram::start`] put it.
+    /// The text of its roster, at the place where [`NodeProgram::start`] puts it.
     ///
     /// # Panics
     /// If it cannot be read.
@@ -112,7 +112,7 @@ impl NodeProgram {
         fs::read_to_string(self.folder.join(ROSTER)).expect("there is a roster")
     }
 
-    /// The lines of its message log, if that is in its usual place.
+    /// The lines of its message log, at the default place.
     ///
     /// # Panics
     /// If it cannot be read.
@@ -120,7 +120,7 @@ impl NodeProgram {
         lines(&self.log_text())
     }
 
-    /// The text of its message log, if that is in its usual place.
+    /// The text of its message log, at the default place.
     ///
     /// # Panics
     /// If it cannot be read.
@@ -143,7 +143,7 @@ impl DerefMut for NodeProgram {
     }
 }
 
-/// A `mi-agent` in a folder of its own.
+/// A running `mi-agent` in a folder of its own.
 #[derive(Debug)]
 pub struct AgentProgram {
     program: Program,
@@ -152,7 +152,7 @@ pub struct AgentProgram {
 }
 
 impl AgentProgram {
-    /// Starts the agent of `address`, which talks to the node at `node`. Does not wait.
+    /// Starts the agent of `address`, which talks to the node at `node`, without waiting for anything.
     ///
     /// # Panics
     /// If it does not start.
@@ -169,7 +169,7 @@ impl AgentProgram {
         self.folder.path()
     }
 
-    /// The lines of its message log, if that is in its usual place.
+    /// The lines of its message log, at the default place.
     ///
     /// # Panics
     /// If it cannot be read.
@@ -177,7 +177,7 @@ impl AgentProgram {
         lines(&self.log_text())
     }
 
-    /// The text of its message log, if that is in its usual place.
+    /// The text of its message log, at the default place.
     ///
     /// # Panics
     /// If it cannot be read.
@@ -200,7 +200,7 @@ impl DerefMut for AgentProgram {
     }
 }
 
-/// A `mi-agent` in a folder of its own, at a terminal of its own.
+/// A running `mi-agent` in a folder of its own, at a terminal of its own.
 #[derive(Debug)]
 pub struct AgentTerminal {
     terminal: Terminal,
@@ -209,8 +209,8 @@ pub struct AgentTerminal {
 }
 
 impl AgentTerminal {
-    /// Starts the agent of `address`, which talks to the node at `node`, at a terminal of `size`: rows and columns.
-    /// Does not wait.
+    /// Starts the agent of `address`, which talks to the node at `node`, at a terminal of `size` (rows,
+    /// columns), without waiting for anything.
     ///
     /// # Panics
     /// If it does not start.
@@ -222,12 +222,12 @@ impl AgentTerminal {
         Self { terminal, address: address.to_owned(), folder }
     }
 
-    /// Its working directory, in which its settings and data are too.
+    /// Its working directory, which also has its settings and data.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The lines of its message log, if that is in its usual place.
+    /// The lines of its message log, at the default place.
     ///
     /// # Panics
     /// If it cannot be read.
@@ -244,7 +244,7 @@ impl Deref for AgentTerminal {
     }
 }
 
-/// Writes the roster `text` in `folder` where a node that is started there looks for it.
+/// Writes the roster `text` to the place below `folder` where a node started there looks for it.
 ///
 /// # Panics
 /// If it cannot be written.
@@ -252,7 +252,7 @@ pub fn write_roster(folder: &Path, text: &str) {
     write_file(&folder.join(ROSTER), text);
 }
 
-/// Writes the settings `text` in `folder` where a node that is started there looks for them.
+/// Writes the settings `text` to the place below `folder` where a node started there looks for them.
 ///
 /// # Panics
 /// If they cannot be written.
@@ -260,7 +260,7 @@ pub fn write_settings(folder: &Path, text: &str) {
     write_file(&folder.join(SETTINGS), text);
 }
 
-/// Writes the settings `text` of the user whose agents are started in `folder`.
+/// Writes the settings `text` for agents that are started in `folder`.
 ///
 /// # Panics
 /// If they cannot be written.

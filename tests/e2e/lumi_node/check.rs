@@ -1,4 +1,4 @@
-//! `lumi-node check`: each line, well and not, and the exit code.
+//! `lumi-node check`: each line when all is well and when not, and the exit code.
 
 use std::fs::{self, DirEntry, Permissions};
 use std::net::UdpSocket;
@@ -73,7 +73,7 @@ async fn a_node_that_is_not_there_yet_is_well() {
     assert_eq!(lines[5..], [port]);
     assert_eq!(lab.files(), ["config", "lumi-node.toml", "nodelumi.cfg"]);
 
-    // Without a settings file, the defaults hold; here the port is another one's, or free.
+    // Without a settings file, the defaults hold. Whether their port is free depends on this host.
     fs::remove_file(lab.path().join("config/lumi-node.toml")).unwrap();
     let (_, lines) = lab.check(&[]);
     let none = "ok   settings config/lumi-node.toml: there is no such file, so the defaults hold";
@@ -147,7 +147,7 @@ fn what_else_a_node_is_set_to_is_checked() {
             ),
         ]
     );
-    // As the node says itself.
+    // The node itself gives the same reason.
     let (code, reason) = super::failure(folder.path(), &["--listen", "127.0.0.1:0"]);
     let expected =
         "cannot open the message log config/nodelumi.cfg: that is the roster, which its lines would destroy";
@@ -186,7 +186,7 @@ fn files_that_are_missing_or_no_such_files_are_told() {
     assert!(lines[0].starts_with("FAIL settings config/lumi-node.toml, line 1: "), "{lines:?}");
     assert!(lines.contains(&"skip roster: not checked until the settings are right".to_owned()), "{lines:?}");
 
-    // The flag wins, as it does for a node.
+    // The flag takes precedence, as it does for a node.
     let (_, lines) = check(folder.path(), &["--roster", "config/nodelumi.cfg"]);
     let missing = "FAIL roster config/nodelumi.cfg, line 1: the domain is missing, it is the first line; write it \
                    there, such as bb.com, and below it a user name on each line";
@@ -211,7 +211,7 @@ fn of_very_many_errors_the_first_are_told() {
     assert_eq!(failed[20], more);
 }
 
-/// The check runs as a user without permissions. Root may do everything, so it runs it as nobody.
+/// The check runs as a user without permissions. Root has all of them, so the test runs it as nobody then.
 #[test]
 fn who_may_not_write_or_read_is_told() {
     let folder = folder_with("bb.com\n");
@@ -257,7 +257,7 @@ fn who_may_not_write_or_read_is_told() {
     let (_, lines) = check();
     let start = "FAIL roster config/nodelumi.cfg: permission denied; user ";
     assert!(lines[1].starts_with(start) && lines[1].contains(" tried: run this as "), "{lines:?}");
-    // So that it can be removed.
+    // Without this, the folder could not be removed.
     set(root, 0o755);
     set(&config, 0o755);
 }
@@ -323,11 +323,11 @@ async fn a_port_that_is_not_to_be_had_is_told() {
     let silent =
         format!("FAIL port {address}: it is in use, and no node answers at {address}{}", who(address.port()));
     assert_eq!(line(&address.to_string()), silent);
-    // All addresses of this host, of which one is in use.
+    // This is all addresses of this host, and the port of one is in use.
     let silent = line(&format!("0.0.0.0:{}", address.port()));
     assert!(silent.contains(&format!(": it is in use, and no node answers at {address}; ")), "{silent}");
 
-    // What answers is no node for that.
+    // A program that answers need not be a node.
     let echo = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = echo.local_addr().unwrap();
     let echoing = tokio::spawn(async move {
@@ -360,7 +360,7 @@ async fn a_port_that_is_not_to_be_had_is_told() {
     assert!(lab.check(&[]).1.contains(&format!("skip port {address}: {unknown}")));
 }
 
-/// Those of another domain would forward a `PL` to themselves for ever, or end on its answer.
+/// A deployed node of another domain would forward a `PL` to itself forever, or end because of the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn deployed_nodes_are_told_from_ours_and_live() {
     let lab = Lab::new("bb.com\nlaura\n").await;
@@ -461,7 +461,7 @@ fn misuse_is_no_failure_of_a_check() {
     }
 }
 
-/// A folder in which a node can be started, and what its name server knows.
+/// A folder in which a node can be started, and its name server.
 struct Lab {
     folder: TempDir,
     dns: DnsServer,
@@ -476,7 +476,7 @@ impl Lab {
         self.folder.path()
     }
 
-    /// Sets these `settings`, beside the name server.
+    /// Writes these `settings`, and the name server's address.
     fn set(&self, settings: &str) {
         write_settings(self.path(), &format!("name-servers = ['{}']\n{settings}", self.dns.address()));
     }
@@ -489,7 +489,7 @@ impl Lab {
         check(self.path(), arguments)
     }
 
-    /// The names of what is in it, and in its folder `config`.
+    /// The names of the files in it and in its folder `config`.
     fn files(&self) -> Vec<String> {
         let folders = [self.path().to_owned(), self.path().join("config")];
         let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("it is there"));
@@ -510,11 +510,11 @@ fn result(mut program: Program) -> (i32, Vec<String>) {
     (code, program.stdout())
 }
 
-/// Who runs this, as the check calls them.
+/// The user who runs this test, in the words of the check.
 fn user() -> String {
     let name = Command::new("id").arg("-un").output().expect("POSIX has it").stdout;
     format!("user {}", String::from_utf8_lossy(&name).trim())
 }
 
-/// On many systems, the user who owns nothing.
+/// The user `nobody` of many systems, who owns nothing.
 const NOBODY: u32 = 65534;

@@ -1,4 +1,4 @@
-//! `lumi-node ctl`, and the socket that it talks by.
+//! `lumi-node ctl` and the control socket.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -148,7 +148,7 @@ fn a_reload_takes_over_the_settings_too() {
         "allow = ['192.0.2.0/24']\nrate-limit = 1\nlisten = '127.0.0.1:1'\n[peers]\n'cc.com' = '127.0.0.9:1'\n",
     );
     let said = done(&node, &["reload"]);
-    // The command line has said already what it listens on, and how many datagrams it takes.
+    // The command line has set the address and the rate limit already.
     assert_eq!(said, "reloaded, 2 users\n");
     assert_eq!(laura.ask("PRpere"), "RR1", "not from here");
     assert!(done(&node, &["list", "laura"]).contains("online"), "she stays where she is");
@@ -267,7 +267,7 @@ fn a_socket_that_a_killed_node_left_is_taken_and_nothing_else_is() {
     );
 }
 
-/// The one that is not asked for is a convenience.
+/// The default control socket is only a convenience.
 #[test]
 fn of_two_nodes_of_one_user_the_second_warns_and_serves() {
     let runtime = tempfile::tempdir().unwrap();
@@ -292,7 +292,7 @@ fn of_two_nodes_of_one_user_the_second_warns_and_serves() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(ctl(of_cc.path(), &["ctl", "status"]).starts_with("domain     bb.com\n"));
-    // The settings say where else.
+    // The settings name another socket.
     write_settings(of_bb.path(), "control-socket = 'other.sock'\n");
     assert_eq!(ctl(of_bb.path(), &["ctl", "status"]), "");
     drop(first);
@@ -314,7 +314,7 @@ fn what_is_no_request_is_refused_and_who_is_stuck_holds_nobody() {
         (&too_long, "the request is cut off, or has more than 4096 bytes"),
     ] {
         let mut stream = UnixStream::connect(&path).unwrap();
-        // It may hang up before it has all of it.
+        // The node may hang up before it has read everything.
         _ = stream.write_all(request.as_bytes());
         _ = stream.shutdown(std::net::Shutdown::Write);
         let mut answer = String::new();
@@ -357,13 +357,13 @@ fn a_node_that_does_not_answer_is_told_from_one_that_refuses() {
     assert_eq!(answer("refused 2\nno"), "lumi-node: no\n");
 }
 
-/// One whose owner has stopped it, say.
+/// For example, its owner has stopped it.
 #[test]
 fn a_node_that_accepts_nobody_holds_up_neither_ctl_nor_another_node() {
     let folder = folder_with("bb.com\n");
     let path = folder.path().join(SOCKET);
     let _listener = UnixListener::bind(&path).unwrap();
-    // Until the queue is full.
+    // Connect until the queue is full.
     let mut waiting = Vec::new();
     loop {
         let socket = rustix::net::socket_with(
@@ -437,7 +437,7 @@ fn start(domain: &str, users: &[&str], arguments: &[&str]) -> NodeProgram {
     NodeProgram::start(domain, users, &[arguments, &["--control-socket", SOCKET]].concat())
 }
 
-/// What the node of `folder` says to `arguments`, which it carries out.
+/// The output of `ctl` with `arguments`, which succeeds.
 fn done(node: &NodeProgram, arguments: &[&str]) -> String {
     let (code, stdout, stderr) = ctl(node, arguments);
     assert_eq!((code, &*stderr), (0, ""), "{arguments:?}");
@@ -448,7 +448,7 @@ fn ctl(node: &NodeProgram, arguments: &[&str]) -> (i32, String, String) {
     run(node.folder(), &[&["ctl", "--socket", SOCKET], arguments].concat())
 }
 
-/// Exit code, stdout and stderr.
+/// Runs the program, and returns exit code, stdout and stderr.
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(executable(NODE));
     let output = at_home(&mut command, folder).args(arguments).output().expect("it starts");

@@ -1,4 +1,4 @@
-//! The node as a service manager runs it: what it is told, and the socket that it passes.
+//! The node under a service manager: notifications, and the socket that is passed.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -84,7 +84,7 @@ fn what_is_passed_and_is_no_socket_for_a_node_is_told() {
     }
 }
 
-/// While one process ends and the next begins, what comes waits in the socket that neither of them closes.
+/// Between the end of one process and the start of the next, datagrams wait in the socket, which stays open.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -102,7 +102,7 @@ async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
         starting.join_all().await.into_iter().collect::<Result<_, _>>().expect("all register");
 
     let is_over = Arc::new(AtomicBool::new(false));
-    // These hear of an ICMP error (port unreachable) by an error of the socket.
+    // An ICMP error (port unreachable) reaches these as a socket error.
     let witnesses: Vec<_> = (0..WITNESSES)
         .map(|_| {
             let (user, is_over) = (User::of(&node), Arc::clone(&is_over));
@@ -137,7 +137,7 @@ async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
     }
     is_over.store(true, Ordering::Relaxed);
     for counts in asking.join_all().await {
-        // A lost request would be repeated, after much longer than a restart takes.
+        // A lost request would be repeated, but only after much longer than a restart takes.
         assert_eq!(counts.sent, counts.received, "a request was lost");
         assert!(counts.sent > u64::from(RESTARTS), "{counts:?}");
     }
@@ -146,12 +146,12 @@ async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
     assert!(asked.iter().all(|&asked| asked > RESTARTS), "{asked:?}");
 }
 
-/// Requests are repeated, but not while an answer may still come from a slow machine.
+/// A schedule that repeats no request while its answer may still come, even from a busy machine.
 fn once() -> RequestSchedule {
     RequestSchedule { interval: DEADLINE / 2, ..RequestSchedule::default() }
 }
 
-/// Stands for the service manager, which holds the sockets of services.
+/// A stand-in for the service manager.
 struct Manager(UnixDatagram);
 
 impl Manager {
@@ -168,7 +168,7 @@ impl Manager {
         NodeProgram::ready(Program::start_command(command), folder)
     }
 
-    /// What it is told next.
+    /// Waits for the next notification.
     fn hear(&self) -> String {
         let mut told = [0; 1024];
         let length = self.0.recv(&mut told).expect("it is told");
@@ -176,15 +176,15 @@ impl Manager {
     }
 }
 
-/// Starts a node that is passed `socket`.
+/// Starts a node and passes it `socket`.
 fn start_with(socket: &UdpSocket, folder: &Path) -> NodeProgram {
     let passed = OwnedFd::from(socket.try_clone().expect("a descriptor"));
     let program = Program::start_with_stdin(&mut passing(folder), passed);
     NodeProgram::ready(program, folder)
 }
 
-/// A node that takes what is its stdin as the socket that is passed to it: as the first descriptor behind stderr, with
-/// its process named (sd_listen_fds(3)).
+/// A node whose stdin becomes the socket that is passed to it: the first descriptor after stderr, with
+/// LISTEN_PID set (sd_listen_fds(3)).
 fn passing(folder: &Path) -> Command {
     let mut command = Command::new("sh");
     let script = "exec 3<&0 </dev/null && LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"";

@@ -1,4 +1,4 @@
-//! A node that is looked at over HTTP (docs/metrics.md).
+//! The HTTP interface of a node (docs/metrics.md).
 
 mod exposition;
 
@@ -18,7 +18,7 @@ use super::{User, failure, folder_with};
 #[tokio::test(flavor = "multi_thread")]
 async fn every_figure_moves_as_messages_pass() {
     let Some(elsewhere_ip) = ip_with_free_node_port() else {
-        // Written past the capture of test output, so that nobody takes this for proved.
+        // The test harness does not capture this, so nobody takes a skipped test for a passed one.
         _ = writeln!(io::stderr(), "SKIPPED, a program of this host uses port 3344 at every address");
         return;
     };
@@ -73,7 +73,7 @@ async fn every_figure_moves_as_messages_pass() {
     expected.received([("RR0", 1), ("RR1", 1), ("RD0", 1), ("RD1", 1), ("RL0", 1), ("PL", 1), ("PR", 1)]);
     expected.come(web);
 
-    // Nothing can be sent there from an address of loopback.
+    // Nothing can be sent there from a loopback address.
     dns.set("away.com", Ipv4Addr::new(192, 0, 2, 1));
     dns.set("zero.com", Ipv4Addr::UNSPECIFIED);
     laura.say(b"PLlaura@bb.com:joya@away.com");
@@ -96,7 +96,7 @@ async fn every_figure_moves_as_messages_pass() {
     expected.add("lookups_total{result=\"no-answer\"}", 1);
     expected.add("location_duration_seconds_count{outcome=\"no-such-user\"}", 1);
     expected.add("lookups_kept", 1);
-    // Not from an address of which others are pending.
+    // These come from an address that has no other pending requests.
     let elsewhere = User::at(&elsewhere_ip.to_string(), &node);
     for number in 0..65 {
         elsewhere.say(format!("PLjoya{number}@dd.com:laura@bb.com").as_bytes());
@@ -104,7 +104,7 @@ async fn every_figure_moves_as_messages_pass() {
     expected.received([("PL", 65)]);
     expected.sent([("PL", 64)]);
     expected.dropped([("no-room", 1)]);
-    // That to away.com is one of them.
+    // The request to away.com is one of them.
     expected.add("locations_unanswered_total", 65);
     expected.come(web);
 
@@ -113,7 +113,7 @@ async fn every_figure_moves_as_messages_pass() {
     }
     let kept_out = || scrape(web).of("lumi_node_datagrams_dropped_total{reason=\"too-many\"}");
     eventually("some are kept out", || kept_out() > 0.0);
-    // For a while each: the next one, if that was over before it was looked at.
+    // Each lasts only a while, so start another one if it was over before the scrape.
     let mut number = 0;
     eventually("a look-up is under way", || {
         number += 1;
@@ -179,7 +179,7 @@ fn every_figure_is_documented_and_no_other() {
         .collect();
     assert_eq!(names.len(), documented.len(), "one is documented twice");
     assert_eq!(told.into_keys().collect::<BTreeSet<_>>(), names);
-    // What tells nodes apart is the node's own.
+    // These labels tell nodes apart.
     let info = format!("lumi_node_domain_info{{domain=\"bb.com\",address=\"{}\"}}", node.address());
     assert_eq!(scrape(web).of(&info), 1.0);
     assert_eq!(
@@ -199,7 +199,7 @@ fn hostile_clients_hold_up_neither_users_nor_others() {
     let crowd: Vec<_> = (0..300)
         .map(|number| {
             let mut stream = connect(web);
-            // It may have had to give way already.
+            // The connection may have had to give way already.
             _ = stream.write_all(&b"GET /metrics HTTP/1.1\r\nHost: web\r\nX-Slow: "[..number % 40]);
             assert_eq!(laura.ask("PRlaura"), "RR0");
             stream
@@ -210,7 +210,7 @@ fn hostile_clients_hold_up_neither_users_nor_others() {
     eventually("the first one has", || is_gone(&mut slow, b"").is_some());
     drop(crowd);
 
-    // One byte after the other, but for ever.
+    // This one sends byte after byte forever.
     let mut slow = connect(web);
     slow.write_all(b"GET / HTTP/1.1\r\nX-Slow: ").unwrap();
     eventually("who does not come to an end is not heard", || is_gone(&mut slow, b"x").is_some());
@@ -223,7 +223,7 @@ fn hostile_clients_hold_up_neither_users_nor_others() {
         format!("GET / HTTP/1.1\r\nHost: web\r\n{many}\r\n"),
         format!("{long}\r\n\r\n"),
     ] {
-        // Its end can be faster than the answer.
+        // The connection can end before the answer comes.
         let answer = ask(web, head.as_bytes()).unwrap_or_default();
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
@@ -256,7 +256,7 @@ fn who_never_reads_is_not_waited_for() {
             break error;
         }
     };
-    // The node ends it; if it did not, this side would see its own time-out.
+    // The node ends the connection. If it did not, this side would report its own time-out.
     assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
     assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
 }
@@ -286,7 +286,7 @@ fn it_listens_where_it_is_told_or_does_not_start() {
     assert!(!node.stderr().iter().any(|line| line.contains("http://")), "off unless it is given");
 }
 
-/// What a test waits for among the figures, without `lumi_node_`.
+/// The samples that a test waits for, by their names without `lumi_node_`.
 #[derive(Default)]
 struct Expected(BTreeMap<String, f64>);
 
@@ -313,7 +313,7 @@ impl Expected {
         });
     }
 
-    /// Waits until one scrape tells all of them, to the last message.
+    /// Waits until one scrape has all of these values.
     fn come(&self, web: SocketAddr) {
         let start = Instant::now();
         loop {
@@ -328,7 +328,7 @@ impl Expected {
     }
 }
 
-/// Where `node`, which was started with [`ARGUMENTS`], is to be looked at.
+/// The HTTP address of `node`, which was started with [`ARGUMENTS`].
 pub(super) fn web_of(node: &NodeProgram) -> SocketAddr {
     let told = node.wait_for_diagnostic("shown at http://");
     told.rsplit_once("http://").and_then(|(_, address)| address.parse().ok()).expect("an address")
@@ -343,7 +343,7 @@ fn scrape(web: SocketAddr) -> Exposition {
     Exposition::parse(body)
 }
 
-/// What comes until the connection ends.
+/// Sends `request` and reads until the connection ends.
 fn ask(web: SocketAddr, request: &[u8]) -> io::Result<String> {
     let mut stream = connect(web);
     stream.write_all(request)?;
@@ -358,7 +358,7 @@ fn connect(web: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Says `more`, and whether the other side has ended the connection by then or a moment later.
+/// Sends `more`, and returns whether the other side has ended the connection by then or a moment later.
 fn is_gone(stream: &mut TcpStream, more: &[u8]) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_millis(100))).expect("it is not 0");
     if stream.write_all(more).is_err() {
@@ -371,7 +371,7 @@ fn is_gone(stream: &mut TcpStream, more: &[u8]) -> Option<()> {
     }
 }
 
-/// Looked at at a free port, which is told.
+/// Serves HTTP on a free port, which a diagnostic names.
 pub(super) const ARGUMENTS: [&str; 3] = ["-v", "--web", "127.0.0.1:0"];
 
 const DOCUMENT: &str = include_str!("../../../docs/metrics.md");

@@ -1,4 +1,4 @@
-//! `mi-agent listen`, as programs use it.
+//! `mi-agent listen` as programs use it.
 
 mod document;
 
@@ -15,14 +15,14 @@ use super::send::command;
 
 use super::*;
 
-/// A `mi-agent listen`, in a folder of its own.
+/// A running `mi-agent listen` in a folder of its own.
 struct Listener {
     program: Program,
     _folder: TempDir,
 }
 
 impl Listener {
-    /// One whose events and commands are JSON.
+    /// Starts one with JSON events and commands.
     fn start(address: &str, node: impl Into<SocketAddr>, arguments: &[&str]) -> Self {
         Self::start_plain(address, node, &[arguments, &["--json"]].concat())
     }
@@ -35,18 +35,18 @@ impl Listener {
         Self { program, _folder: folder }
     }
 
-    /// Gives a command.
+    /// Writes a command to its stdin.
     fn give(&mut self, command: &Value) {
         self.program.type_line(&command.to_string());
     }
 
-    /// The next event of this name; those before it are passed over.
+    /// Waits for the next event of this name, and skips the events before it.
     fn expect(&mut self, event: &str) -> Value {
         let is_it = |line: &str| parsed(line)["event"] == event;
         parsed(&self.program.wait_for(is_it))
     }
 
-    /// The next event, whichever it is.
+    /// Waits for the next event.
     fn next(&mut self) -> Value {
         parsed(&self.program.wait_for(|_| true))
     }
@@ -58,7 +58,7 @@ impl Listener {
     }
 }
 
-/// What every line has to be: one JSON object with a name and a time, and nothing in it that a terminal acts on.
+/// Parses a line: one JSON object with a name and a time, and without control characters.
 fn parsed(line: &str) -> Value {
     assert!(line.chars().all(message_log::is_visible), "{line:?}");
     let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -69,7 +69,7 @@ fn parsed(line: &str) -> Value {
     event
 }
 
-/// `event` without the time and the address of the other side, which nobody knows before.
+/// `event` without the time and the remote address, which differ from run to run.
 fn without_chance(mut event: Value) -> Value {
     let fields = event.as_object_mut().expect("an object");
     fields.remove("at");
@@ -122,7 +122,7 @@ fn a_conversation_is_told_both_ways() {
         json!({"event": "ended", "conversation": 1, "nickname": "bot", "lost": false, "unsaid": 0, "ref": 1.5})
     );
     assert_eq!(bot.expect("ended")["conversation"], 1);
-    // Without stdin it goes on.
+    // The program goes on without stdin.
     bot.program.close_stdin();
     laura.give(&json!({"call": "bot@bb.com"}));
     assert_eq!(laura.expect("begun")["conversation"], 2);
@@ -164,7 +164,7 @@ fn several_conversations_go_on_side_by_side() {
     assert_eq!(pere.expect_line("<bot>"), "<bot> a tu");
     assert_eq!(joan.expect_line("<bot>"), "<bot> i a tu");
 
-    // There is no room for a third one, whoever begins it.
+    // There is no slot for a third conversation, whichever side begins it.
     let mut laura = AgentProgram::start("laura@bb.com", at, &[]);
     laura.type_line("/call bot@bb.com");
     assert_eq!(laura.expect_line("!"), "! cannot reach bot@bb.com: user is busy");
@@ -179,7 +179,7 @@ fn several_conversations_go_on_side_by_side() {
     bot.give(&json!({"bye": 1}));
     assert_eq!(bot.expect("ended")["conversation"], 1);
     joan.expect_line("* conversation with bot ended");
-    // A third one, now that there is room, while the second goes on.
+    // Now there is a slot for a third conversation, while the second goes on.
     bot.give(&json!({"call": "laura@bb.com"}));
     assert_eq!(bot.expect("begun")["conversation"], 3);
     pere.type_line("/quit");
@@ -242,7 +242,7 @@ fn what_cannot_be_done_is_told_and_it_goes_on() {
     laura.give(&json!({"say": "two\nlines", "to": 1, "ref": "t"}));
     let failed = laura.next();
     assert_eq!((&failed["kind"], &failed["ref"]), (&json!("text"), &json!("t")), "{failed}");
-    // Each is five frames, of 20 ms each: more lines than may wait, long before they are sent.
+    // Each line is five frames of 20 ms, so more lines wait than may, long before they are sent.
     let long = "x".repeat(450);
     for _ in 0..300 {
         laura.give(&json!({"say": long, "to": 1}));
@@ -257,7 +257,8 @@ fn what_cannot_be_done_is_told_and_it_goes_on() {
     laura.quit();
 }
 
-/// A caller whom the node did not announce, who tries to draw on the screen, and who is gone without an end.
+/// The node did not announce this caller, who tries to control the terminal and leaves without an orderly
+/// end.
 #[test]
 fn a_stranger_is_told_as_text() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
@@ -335,7 +336,7 @@ fn misuse_exits_with_2() {
     }
 }
 
-/// What is typed means nothing then.
+/// Input has no meaning without `--json`.
 #[test]
 fn without_json_it_prints_the_lines_of_line_mode() {
     let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
@@ -375,8 +376,8 @@ fn without_json_it_prints_the_lines_of_line_mode() {
     }
 }
 
-/// A signal ends the program whatever it is doing. Its user and its conversations end in order, and lines that wait to
-/// be sent are dropped.
+/// A signal ends the program whatever it is doing. Its user and its conversations end in order, and lines
+/// that wait to be sent are dropped.
 #[test]
 fn a_signal_ends_it_and_its_conversations() {
     let mut node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
@@ -389,7 +390,7 @@ fn a_signal_ends_it_and_its_conversations() {
         let mut bot = Listener::start("bot@bb.com", node.address(), &[]);
         bot.give(&json!({"call": "laura@bb.com"}));
         bot.expect("begun");
-        // 200 frames, which take 4 s.
+        // These are 200 frames, which take 4 s.
         bot.give(&json!({"say": "x".repeat(19_800), "to": 1}));
         bot.expect("said");
         laura.expect_line("<bot> x");
@@ -406,7 +407,7 @@ fn a_signal_ends_it_and_its_conversations() {
     }
 }
 
-/// An agent that is told to end sends a silent node two `PD`s, which take 600 ms, instead of five in 5 s.
+/// After a signal, the agent sends a silent node two `PD`s within 600 ms, instead of five within 5 s.
 #[test]
 fn a_signal_does_not_wait_for_a_silent_node() {
     for signal in [Signal::Interrupt, Signal::Terminate] {
@@ -421,8 +422,8 @@ fn a_signal_does_not_wait_for_a_silent_node() {
     }
 }
 
-/// A program that does not read holds the one who talks to it, and nothing more: what it had been told is in order
-/// when it reads again, and a signal need not wait for it.
+/// A program that does not read its events slows down only the peer. When it reads again, all events are
+/// there in order, and a signal does not wait for it.
 #[test]
 fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
     for ends in [false, true] {
@@ -442,7 +443,8 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
         talk.write_all(b"N05laura").expect("written");
         talk.read_exact(&mut [0; 6]).expect("a nickname");
         talk.set_nonblocking(true).expect("set");
-        // Until nothing more fits into the pipe, the program and TCP. Frames are written whole, or their rest later.
+        // Write until nothing more fits into the pipe, the program and TCP. The rest of a partial frame is
+        // written later.
         let (mut sent, mut held, mut rest) = (0, 0, Vec::new());
         while held < 50 {
             if rest.is_empty() {
@@ -453,7 +455,7 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
                 Ok(length) => (held, rest) = (0, rest.split_off(length)),
                 Err(_) => {
                     held += 1;
-                    // Held, or only slow: an answer of the program later, it is still the same.
+                    // The program may only be slow, so it gets the time of one more answer.
                     assert_eq!(laura.ask("PLlaura@bb.com:bot@bb.com"), "RL1laura@bb.com:bot@bb.com");
                 }
             }
@@ -482,7 +484,7 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
     }
 }
 
-/// Who was blocked in a chat is blocked here as well.
+/// A user who was blocked in a chat is blocked here, too.
 #[test]
 fn who_is_blocked_is_missed() {
     let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);

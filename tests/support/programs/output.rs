@@ -1,4 +1,4 @@
-//! What a program has printed.
+//! The captured output of a program.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a program has printed until now, and how to wait for more of it.
+/// The output of a program so far, with a way to wait for more.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     captured: Mutex<Captured>,
     changed: Condvar,
 }
 
-/// Whole lines, without their ends.
+/// Whole lines without line ends.
 #[derive(Debug, Default)]
 pub(super) struct Captured {
     pub(super) stdout: Vec<String>,
     pub(super) stderr: Vec<String>,
-    /// Streams that have not ended.
+    /// The number of streams that have not ended.
     open: usize,
 }
 
 impl Output {
-    /// Captures `stream` where `lines` says, on a thread that ends with it.
+    /// Captures `stream` in the vector that `lines` selects, on a thread that ends with the stream.
     pub(super) fn follow(
         self: &Arc<Self>,
         stream: impl Read + Send + 'static,
@@ -47,8 +47,8 @@ impl Output {
         });
     }
 
-    /// Waits until what was printed `is_enough`, no more can come, or [`DEADLINE`] is over; which one it is, the
-    /// caller sees.
+    /// Waits until the output `is_enough`, no more can come, or [`DEADLINE`] is over. The caller has to check
+    /// which.
     pub(super) fn wait_until(&self, is_enough: impl Fn(&Captured) -> bool) -> MutexGuard<'_, Captured> {
         let lacks = |captured: &mut Captured| !captured.is_complete() && !is_enough(captured);
         let waited = self.changed.wait_timeout_while(self.lock(), DEADLINE, lacks);
@@ -56,7 +56,7 @@ impl Output {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Captured> {
-        // A test that fails while it looks at the output is not what another one shall tell about.
+        // A test that panicked while it held the lock reports its own failure.
         self.captured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,10 +77,10 @@ impl fmt::Display for Captured {
     }
 }
 
-/// Waits until `is_so`: for what a program does without saying it.
+/// Polls until `is_so` holds, for effects that a program does not announce.
 ///
 /// # Panics
-/// If it is not so within [`DEADLINE`].
+/// If it does not hold within [`DEADLINE`].
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
@@ -89,10 +89,10 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// How long [`eventually`] lets others work before it looks again.
+/// The time between two looks of [`eventually`].
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long a test waits for something that has to happen: many times what a busy machine needs.
+/// The time that a test waits for something that has to happen: many times what a busy machine needs.
 ///
-/// Only a test that fails waits that long. No test may expect anything to take less.
+/// Only a failing test waits that long. No test may expect something to take less.
 pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! One program as a process.
+//! A program as a child process.
 
 use std::fs::DirEntry;
 use std::io::{self, Write};
@@ -13,18 +13,18 @@ use rustix::process::{self, Pid};
 use super::output::{Captured, Output};
 use super::{AGENT, NODE};
 
-/// A running program. Killed when dropped.
+/// A running program, which is killed when dropped.
 #[derive(Debug)]
 pub struct Program {
     child: Child,
     stdin: Option<ChildStdin>,
     output: Arc<Output>,
-    /// Lines of stdout that [`Program::wait_for`] is past.
+    /// The number of stdout lines that [`Program::wait_for`] has passed.
     read: usize,
 }
 
 impl Program {
-    /// Starts the program of `package`, built as this test is, [`at_home`] in `folder`.
+    /// Starts the program of `package`, built with the profile of this test, [`at_home`] in `folder`.
     ///
     /// # Panics
     /// If it cannot be built or started.
@@ -33,7 +33,7 @@ impl Program {
         Self::start_command(at_home(&mut command, folder).args(arguments))
     }
 
-    /// Starts `command`, with its three streams in the hands of the test.
+    /// Starts `command`. The test has its three streams.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -41,7 +41,7 @@ impl Program {
         Self::start_with_stdin(command, Stdio::piped())
     }
 
-    /// Starts `command`, which has `stdin`, and its other two streams in the hands of the test.
+    /// Starts `command` with this `stdin`. The test has its other two streams.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -51,7 +51,7 @@ impl Program {
         program
     }
 
-    /// Starts `command`, whose stdout nobody reads, until [`Program::read_stdout`].
+    /// Starts `command` without reading its stdout until [`Program::read_stdout`].
     ///
     /// # Panics
     /// If it cannot be started.
@@ -59,10 +59,10 @@ impl Program {
         Self::spawn(command.stdin(Stdio::piped()))
     }
 
-    /// From now on, stdout is read.
+    /// Starts to read stdout.
     ///
     /// # Panics
-    /// If it is already.
+    /// If stdout is read already.
     pub fn read_stdout(&mut self) {
         let stdout = self.child.stdout.take().expect(PIPED);
         self.output.follow(stdout, |captured| &mut captured.stdout);
@@ -76,10 +76,10 @@ impl Program {
         Self { stdin: child.stdin.take(), child, output, read: 0 }
     }
 
-    /// The next line on stdout that `is_it`; those before it are passed over.
+    /// Waits for the next line on stdout for which `is_it` holds, and skips the lines before it.
     ///
     /// # Panics
-    /// If it has not come within [`DEADLINE`](super::DEADLINE), or the program ends without it.
+    /// If the line has not come within [`DEADLINE`](super::DEADLINE), or the program ends without it.
     pub fn wait_for(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         let next = |captured: &Captured| captured.stdout[self.read..].iter().position(|line| is_it(line));
         let captured = self.output.wait_until(|captured| next(captured).is_some());
@@ -90,19 +90,18 @@ impl Program {
         line
     }
 
-    /// Waits until stdout has a line that begins with `start`, and returns it whole; those before are passed
-    /// over.
+    /// Waits for the next line on stdout that begins with `start`, and skips the lines before it.
     ///
     /// # Panics
-    /// As [`Program::wait_for`].
+    /// Like [`Program::wait_for`].
     pub fn expect_line(&mut self, start: &str) -> String {
         self.wait_for(|line| line.starts_with(start))
     }
 
-    /// As [`Program::expect_line`], but `None` if the program ends without it.
+    /// Like [`Program::expect_line`], but returns `None` if the program ends without the line.
     ///
     /// # Panics
-    /// If neither has come to be within [`DEADLINE`](super::DEADLINE).
+    /// If neither happens within [`DEADLINE`](super::DEADLINE).
     pub fn try_expect_line(&mut self, start: &str) -> Option<String> {
         let is_there =
             |captured: &Captured| captured.stdout[self.read..].iter().any(|line| line.starts_with(start));
@@ -113,27 +112,27 @@ impl Program {
         has_come.then(|| self.expect_line(start))
     }
 
-    /// The first line on stderr that has `part` in it, whether it came already or is yet to come.
+    /// Waits for the first line on stderr that contains `part`. It may have come already.
     ///
     /// # Panics
-    /// As [`Program::wait_for`].
+    /// Like [`Program::wait_for`].
     pub fn wait_for_diagnostic(&self, part: &str) -> String {
         let find = |captured: &Captured| captured.stderr.iter().find(|line| line.contains(part)).cloned();
         let captured = self.output.wait_until(|captured| find(captured).is_some());
         find(&captured).unwrap_or_else(|| panic!("no diagnostic {part:?} came; {captured}"))
     }
 
-    /// The lines it has printed on stdout until now.
+    /// The lines that it has printed on stdout so far.
     pub fn stdout(&self) -> Vec<String> {
         self.output.lock().stdout.clone()
     }
 
-    /// The lines it has printed on stderr until now.
+    /// The lines that it has printed on stderr so far.
     pub fn stderr(&self) -> Vec<String> {
         self.output.lock().stderr.clone()
     }
 
-    /// Its process.
+    /// The process number.
     ///
     /// # Panics
     /// Never.
@@ -141,32 +140,32 @@ impl Program {
         Pid::from_child(&self.child)
     }
 
-    /// Bytes of memory that it has in use, pages shared with others included.
+    /// The resident memory in bytes, including pages shared with other processes.
     ///
     /// # Panics
-    /// If it is not there any more, or this is not Linux.
+    /// If the program has ended, or this is not Linux.
     pub fn memory(&self) -> usize {
         let resident = self.status("VmRSS:");
         let kibibytes = resident.strip_suffix(" kB").and_then(|kibibytes| kibibytes.parse::<usize>().ok());
         kibibytes.expect("proc(5) says so") * 1024
     }
 
-    /// How many threads it has.
+    /// The number of its threads.
     ///
     /// # Panics
-    /// As [`Program::memory`].
+    /// Like [`Program::memory`].
     pub fn threads(&self) -> usize {
         self.status("Threads:").parse().expect("proc(5) says so")
     }
 
-    /// How long its threads that have not ended were on a processor.
+    /// The processor time of its threads, without those that have ended.
     ///
     /// # Panics
-    /// As [`Program::memory`].
+    /// Like [`Program::memory`].
     pub fn processor_time(&self) -> Duration {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect(ON_LINUX);
         let of_task = |task: io::Result<DirEntry>| {
-            // In nanoseconds, other than the ticks of `stat`; one that ends meanwhile does not count.
+            // This is in nanoseconds, while `stat` counts ticks. A thread that ends meanwhile does not count.
             let times = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
             times.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
         };
@@ -176,33 +175,33 @@ impl Program {
     /// Whether [`Signal::Stop`] has stopped it.
     ///
     /// # Panics
-    /// As [`Program::memory`].
+    /// Like [`Program::memory`].
     pub fn is_stopped(&self) -> bool {
         self.status("State:").starts_with('T')
     }
 
-    /// Whether it does something of its own at `signal`.
+    /// Whether it has a handler for `signal`.
     ///
     /// # Panics
-    /// As [`Program::memory`].
+    /// Like [`Program::memory`].
     pub fn catches(&self, signal: Signal) -> bool {
         let caught = u64::from_str_radix(&self.status("SigCgt:"), 16).expect("proc(5) says so");
         let number = process::Signal::from(signal).as_raw();
         caught >> (number - 1) & 1 == 1
     }
 
-    /// How many files, sockets among them, it has open.
+    /// The number of open files, including sockets.
     ///
     /// # Panics
-    /// As [`Program::memory`].
+    /// Like [`Program::memory`].
     pub fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect(ON_LINUX).count()
     }
 
-    /// From now on it can open files only while it has fewer than `limit`.
+    /// Limits the number of files that it may have open from now on.
     ///
     /// # Panics
-    /// As [`Program::memory`].
+    /// Like [`Program::memory`].
     pub fn limit_files(&self, limit: usize) {
         let pid = Some(Pid::from_child(&self.child));
         let old = process::getrlimit(process::Resource::Nofile);
@@ -211,36 +210,36 @@ impl Program {
             .expect("it is a child, and the limit no higher");
     }
 
-    /// What proc(5) says of it.
+    /// Returns a field of its /proc/PID/status, proc(5).
     fn status(&self, key: &str) -> String {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect(ON_LINUX);
         let value = status.lines().find_map(|line| line.strip_prefix(key));
         value.unwrap_or_else(|| panic!("there is no {key} in:\n{status}")).trim().to_owned()
     }
 
-    /// Types `line` and a line end.
+    /// Writes `line` and a line end to its stdin.
     ///
     /// # Panics
-    /// If the program does not read it, or its stdin was closed.
+    /// If the program does not read, or its stdin was closed.
     pub fn type_line(&mut self, line: &str) {
         let stdin = self.stdin.as_mut().expect("stdin is open");
         stdin.write_all(format!("{line}\n").as_bytes()).expect("the program reads");
     }
 
-    /// Ends its input.
+    /// Closes its stdin.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Sends it `signal`.
+    /// Sends the program `signal`.
     ///
     /// # Panics
-    /// If it was waited for already.
+    /// If the program has been waited for already.
     pub fn signal(&self, signal: Signal) {
         process::kill_process(Pid::from_child(&self.child), signal.into()).expect("the program is there");
     }
 
-    /// Whether it has ended.
+    /// Whether the program has ended.
     ///
     /// # Panics
     /// Never.
@@ -248,10 +247,10 @@ impl Program {
         self.child.try_wait().expect(OURS).is_some()
     }
 
-    /// Kills it as a crash would, and waits until it is gone and all that it printed has been read.
+    /// Kills the program, and waits until all its output has been read.
     ///
     /// # Panics
-    /// If it has ended by itself before.
+    /// If the program had ended before.
     pub fn kill(&mut self) {
         assert!(!self.has_ended(), "the program ended by itself; {}", self.output.lock());
         self.child.kill().and_then(|()| self.child.wait()).expect(OURS);
@@ -259,12 +258,12 @@ impl Program {
         assert!(captured.is_complete(), "somebody holds the streams of a program that is gone; {captured}");
     }
 
-    /// Waits for its end, and returns its exit code.
+    /// Waits for the end of the program and returns the exit code.
     ///
     /// # Panics
-    /// If it has not ended within [`DEADLINE`](super::DEADLINE), or was ended by a signal.
+    /// If the program has not ended within [`DEADLINE`](super::DEADLINE), or a signal ended it.
     pub fn wait_exit(&mut self) -> i32 {
-        // A process that ends closes its streams; std cannot wait for the end itself with a deadline.
+        // std has no way to wait for a process with a deadline, but a process that ends closes its streams.
         let captured = self.output.wait_until(Captured::is_complete);
         assert!(captured.is_complete(), "the program does not end; {captured}");
         let status = self.child.wait().expect(OURS);
@@ -274,22 +273,22 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // One that has ended is not there any more.
+        // These fail if the program has ended.
         _ = self.child.kill();
         _ = self.child.wait();
     }
 }
 
-/// A signal that ends or holds a program.
+/// A signal that ends, stops or continues a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGINT, as Ctrl-C sends it.
+    /// SIGINT, which Ctrl-C sends.
     Interrupt,
     /// SIGTERM.
     Terminate,
-    /// SIGHUP, as a terminal that closes sends it.
+    /// SIGHUP, which a terminal sends when it closes.
     HangUp,
-    /// SIGSTOP: it runs no more until [`Signal::Continue`].
+    /// SIGSTOP. The program does not run until [`Signal::Continue`].
     Stop,
     /// SIGCONT.
     Continue,
@@ -307,9 +306,10 @@ impl From<Signal> for process::Signal {
     }
 }
 
-/// Gives `command` the working directory `folder`, folders in it for its user's settings ([`CONFIG`]) and
-/// data ([`DATA`]), no RUST_LOG and no folder for sockets: nothing of whoever runs the test reaches it, and
-/// nothing of the test gets out.
+/// Isolates `command` from the user who runs the test.
+///
+/// The working directory is `folder`. The folders for settings ([`CONFIG`]) and data ([`DATA`]) are in it.
+/// There is no RUST_LOG and no folder for sockets.
 pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     let command = command.current_dir(folder);
     for of_whoever_runs_the_test in ["RUST_LOG", "XDG_RUNTIME_DIR", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
@@ -318,10 +318,12 @@ pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     command.env("XDG_CONFIG_HOME", folder.join(CONFIG)).env("XDG_DATA_HOME", folder.join(DATA))
 }
 
-/// Where the program of `package` is, built in the target folder and the profile of this test. What cargo
-/// sets for a package's own tests, `CARGO_BIN_EXE_*`, does not reach other packages.
+/// The path of the program of `package`, which is built in the target folder and with the profile of this
+/// test.
+///
+/// Cargo sets `CARGO_BIN_EXE_*` only for the tests of the program's own package.
 pub fn executable(package: &'static str) -> PathBuf {
-    // <target>/<profile>/deps/<this test>, or <target>/<profile>/<this program>
+    // This is <target>/<profile>/deps/<this test>, or <target>/<profile>/<this program>.
     let this = env::current_exe().expect("a test is a file");
     let folder = this.parent().expect("a file is in a folder");
     let folder =
@@ -332,8 +334,9 @@ pub fn executable(package: &'static str) -> PathBuf {
         Some(profile) => profile,
     };
     BUILT.call_once(|| {
-        // Both at once, as the scripts in .ci do: cargo chooses the features of dependencies for all packages
-        // that it builds together, so it would build most of them again for each program alone.
+        // Both are built with one command, as in the scripts of .ci. Cargo unifies the features of
+        // dependencies over the packages of a command, so it would compile most of them again for each
+        // program alone.
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--package", NODE, "--package", AGENT, "--profile", profile]);
         cargo.arg("--target-dir").arg(target).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -343,24 +346,26 @@ pub fn executable(package: &'static str) -> PathBuf {
     folder.join(package).with_extension(env::consts::EXE_EXTENSION)
 }
 
-/// A copy of the program of `package` in `folder`, which every user may run. Another user cannot start the
-/// program where cargo built it, if the checkout is below a folder that only its owner may enter.
+/// Copies the program of `package` to `folder`, and returns the path. Every user may run the copy.
+///
+/// Another user cannot run the program where cargo built it if the checkout is below a folder that only its
+/// owner may enter.
 ///
 /// # Panics
 /// If it cannot be built or copied.
 pub fn executable_for_everybody(package: &'static str, folder: &Path) -> PathBuf {
     let copy = folder.join(package);
-    // Another process writes it. A test on another thread that starts a program just then would inherit a
-    // file open for writing, and the kernel starts no such file.
+    // Another process writes the copy. If this one did, a program that another thread starts meanwhile would
+    // inherit the file open for writing, and the kernel does not execute such a file.
     let status = Command::new("install").args(["-m", "755"]).arg(executable(package)).arg(&copy).status();
     assert!(status.expect("coreutils has it").success(), "{package} cannot be copied");
     copy
 }
 
-/// In the folder of a program, the settings of its user.
+/// The folder for settings, in the folder of a program.
 pub const CONFIG: &str = ".config";
 
-/// In the folder of a program, the data of its user.
+/// The folder for data, in the folder of a program.
 pub const DATA: &str = ".local/share";
 
 const OURS: &str = "it is a child of this process";
@@ -369,5 +374,5 @@ const ON_LINUX: &str = "a program that runs is in /proc";
 
 const PIPED: &str = "it was set to be piped";
 
-/// Completed once the programs are built. Tests that need them earlier wait.
+/// Set when the programs are built. Tests that need them earlier wait.
 static BUILT: Once = Once::new();

@@ -1,4 +1,4 @@
-//! Every way in which nothing, or not everything, is sent: what is said about it, and the exit code.
+//! Every reason why nothing, or not everything, is sent, with its message and exit code.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
         assert_eq!(Errand::start(node.address(), &[to, "hola"]).end(), (code, told));
     }
 
-    // An agent that registered, was killed, and is still online for its node.
+    // This agent was killed, but its node still considers it online.
     let dead = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let at = dead.local_addr().expect("its address");
     drop(dead);
@@ -103,7 +103,7 @@ fn a_deregistration_that_fails_is_told() {
     assert_eq!(laura.end(), (3, vec![told.to_owned()]));
 }
 
-/// Between the answer of its agent and the call, the user has begun another conversation.
+/// The callee begins another conversation after its agent answered and before the call.
 #[test]
 fn who_became_busy_is_told_and_nothing_is_sent() {
     let (node, _) = node_and_pere();
@@ -123,7 +123,7 @@ fn who_became_busy_is_told_and_nothing_is_sent() {
     assert!(laura.program.stderr()[0].starts_with("! cannot reach joan@bb.com: connection lost: "));
 }
 
-/// A busy agent of ours, which was asked before it was.
+/// Our agent was not busy yet when it was asked, but is when it is called.
 #[test]
 fn an_agent_that_became_busy_says_so() {
     let (node, mut pere) = node_and_pere();
@@ -158,7 +158,7 @@ fn a_peer_that_ends_first_leaves_lines_unsent() {
     });
     let (sent, left) = numbers.unwrap_or_else(|| panic!("{told}"));
     assert_eq!(sent + left, 200, "{told}");
-    // What is on its way cannot be known: but none of it for longer than it takes to say that the peer is gone.
+    // Frames in flight are not counted, but only until the peer's end is noticed.
     assert!((2..50).contains(&sent), "{told}");
 
     let (laura, mut talk) = called(&node, &["joan@bb.com"]);
@@ -198,8 +198,8 @@ fn a_line_that_cannot_be_sent_is_told_and_the_others_are_sent() {
     assert_eq!(heard(&mut pere), ["one", "four"]);
 }
 
-/// A signal ends the program and its registration, whatever it waits for. It sends a silent node two `PD`s, which take
-/// 600 ms, instead of five in 5 s.
+/// A signal ends the program and its registration, whatever it waits for. A silent node gets two `PD`s within
+/// 600 ms, instead of five within 5 s.
 #[test]
 fn a_signal_ends_it_wherever_it_is() {
     let (mut node, mut pere) = node_and_pere();
@@ -243,7 +243,7 @@ fn a_signal_ends_it_wherever_it_is() {
     }
 }
 
-/// An answer that cannot be printed is told, after everything was sent.
+/// If answers cannot be printed, the program still sends everything and then reports the error.
 #[test]
 fn a_stdout_that_takes_nothing_is_told() {
     let (mut node, _) = node_and_pere();
@@ -267,8 +267,8 @@ fn a_stdout_that_takes_nothing_is_told() {
     assert!(!node.is_online("laura"));
 }
 
-/// Starts an errand to joan, whose agent takes the call and has exchanged nicknames. Without a text, "hola" is
-/// typed.
+/// Starts a `send` to joan, whose agent accepts the call and exchanges nicknames. Without a text in
+/// `arguments`, it types "hola".
 fn called(node: &NodeProgram, arguments: &[&str]) -> (Errand, TcpStream) {
     called_by(node, || Errand::start(node.address(), arguments), arguments)
 }
@@ -290,7 +290,7 @@ fn called_by(node: &NodeProgram, start: impl FnOnce() -> Errand, arguments: &[&s
     (laura, talk)
 }
 
-/// Ends a connection by RST.
+/// Resets a connection.
 fn reset(talk: TcpStream) {
     SockRef::from(&talk).set_linger(Some(Duration::ZERO)).expect("set");
     drop(talk);
