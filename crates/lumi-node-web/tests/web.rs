@@ -306,7 +306,7 @@ async fn who_watches_and_does_not_read_is_not_waited_for() {
             }
         }
     };
-    time::timeout(3 * DEADLINE, dropped).await.expect("one is dropped");
+    time::timeout(DEADLINE, dropped).await.expect("one is dropped");
     drop(idle);
 }
 
@@ -456,7 +456,7 @@ impl Answer {
     }
 }
 
-/// Many times what a slow machine needs.
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Many times what a busy machine needs.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 const OWN_ONLY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
