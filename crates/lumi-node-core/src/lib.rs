@@ -63,7 +63,7 @@ mod planted {
 
 pub use io::administrator::{AdminError, Administrator, ServerSettings};
 pub use io::roster_file::{RosterFile, RosterFileError};
-pub use io::server::{ServeError, Server, ServerStatus};
+pub use io::server::{ServeError, Server};
 pub use state::address_range::{AddressRange, AddressRangeError};
 pub use state::admin::{
     AdminCommand, AdminRefusal, AdminReply, Presence, ReloadRefusal, RosterChange, UserStatus,
@@ -77,4 +77,4 @@ pub use state::node::{Node, Output};
 pub use state::party::Party;
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};
-pub use state::status::NodeStatus;
+pub use state::status::{NodeStatus, ServerStatus};

@@ -12,11 +12,11 @@ use tokio::time;
 use tracing::warn;
 
 use super::roster_file::{RosterFile, RosterFileError};
-use super::server::ServerStatus;
 use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
 use crate::state::node::Node;
 use crate::state::roster::Roster;
 use crate::state::settings::NodeSettings;
+use crate::state::status::ServerStatus;
 
 /// Asks a running [`Server`](crate::Server) how it is, and to change or to list the users of its domain. Commands are
 /// carried out one after the other.

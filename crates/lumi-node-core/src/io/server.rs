@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use lumi_dns::NodeDirectory;
 use tokio::net::UdpSocket;
@@ -13,7 +12,6 @@ use super::roster_file::RosterFile;
 use super::socket::NodeSocket;
 use super::task::Task;
 use crate::state::node::Node;
-use crate::state::status::NodeStatus;
 
 /// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which never waits for a name server
 /// or a disk.
@@ -53,22 +51,6 @@ impl Server {
         Task::new(socket, local, self.node, self.directory, self.administration).run(shutdown).await;
         Ok(())
     }
-}
-
-/// How a [`Server`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ServerStatus {
-    /// Its node.
-    pub node: NodeStatus,
-    /// The address that it serves on.
-    pub local: SocketAddrV4,
-    /// How long it has been serving.
-    pub uptime: Duration,
-    /// How often it could not receive: errors of the socket, which strangers can cause.
-    pub unreceived: u64,
-    /// How many messages it could not send; they count as sent, and their lines are in the message log.
-    pub unsent: u64,
 }
 
 /// Why a node cannot be served.

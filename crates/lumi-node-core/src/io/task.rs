@@ -17,12 +17,12 @@ use tracing::{debug, info, warn};
 
 use super::administrator::{AdminEvent, AdminOutput, Administration};
 use super::datagrams::{Datagrams, Received};
-use super::server::ServerStatus;
 use super::socket::DatagramSocket;
 use super::tally::Tally;
 use crate::state::lookups::LookupId;
 use crate::state::node::{Node, Output};
 use crate::state::party::Party;
+use crate::state::status::ServerStatus;
 
 /// A node at work.
 pub(super) struct Task<S> {

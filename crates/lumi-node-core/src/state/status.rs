@@ -1,5 +1,8 @@
 //! How a node is.
 
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
 use plumi_proto::Domain;
 
 use super::dropped::Dropped;
@@ -32,4 +35,20 @@ pub struct NodeStatus {
     pub locations: Locations,
     /// What DNS was asked.
     pub lookups: LookupStatus,
+}
+
+/// How a [`Server`](crate::Server) is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerStatus {
+    /// Its node.
+    pub node: NodeStatus,
+    /// The address that it serves on.
+    pub local: SocketAddrV4,
+    /// How long it has been serving.
+    pub uptime: Duration,
+    /// How often it could not receive: errors of the socket, which strangers can cause.
+    pub unreceived: u64,
+    /// How many messages it could not send; they count as sent, and their lines are in the message log.
+    pub unsent: u64,
 }
