@@ -19,6 +19,7 @@ use crate::error::{CallError, DeregisterError, LocateError, StartError};
 use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER, within};
 use crate::io::driver::{Driver, Ended};
+use crate::io::node_socket::MessageCounts;
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
 use crate::state::admission::Admission;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
@@ -30,15 +31,6 @@ use crate::traffic::WeakTap;
 /// deregisters in the background for as long as the runtime lives.
 #[derive(Clone, Debug)]
 pub struct Agent(Arc<Inner>);
-
-/// How many PLUMI messages an agent has sent and received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MessageCounts {
-    /// `E`: to its node. What is repeated counts again.
-    pub sent: u64,
-    /// `R`: everything that came, even what is dropped.
-    pub received: u64,
-}
 
 /// What the clones share.
 #[derive(Debug)]

@@ -94,7 +94,7 @@ mod planted {
     }
 }
 
-pub use agent::{Agent, MessageCounts};
+pub use agent::Agent;
 pub use builder::AgentBuilder;
 pub use conversation::{Conversation, LineReceiver, LineSender, Peer};
 pub use conversations::{ConversationId, Conversations, Heard, MAX_WAITING_LINES, SayError};
@@ -102,6 +102,7 @@ pub use error::{
     CallError, ConversationError, DeregisterError, LocateError, RefreshError, SendError, StartError,
 };
 pub use event::{Event, Events, MAX_EVENTS};
+pub use io::node_socket::MessageCounts;
 pub use message_log::Direction;
 pub use safe_text::{PeerText, safe_text};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};

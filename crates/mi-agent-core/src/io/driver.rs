@@ -12,8 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
 
-use super::node_socket::{Counts, NodeSocket};
-use crate::agent::MessageCounts;
+use super::node_socket::{Counts, MessageCounts, NodeSocket};
 use crate::error::RefreshError;
 use crate::event::Event;
 use crate::state::admission::{Admission, Refusal};

@@ -9,7 +9,6 @@ use message_log::Direction;
 use plumi_proto::MiAddress;
 use tokio::net::UdpSocket;
 
-use crate::agent::MessageCounts;
 use crate::traffic::TrafficTap;
 
 /// A socket that talks to one node and to nobody else.
@@ -21,6 +20,15 @@ pub(crate) struct NodeSocket {
     party: String,
     counts: Arc<Counts>,
     tap: Option<TrafficTap>,
+}
+
+/// How many PLUMI messages an agent has sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageCounts {
+    /// `E`: to its node. What is repeated counts again.
+    pub sent: u64,
+    /// `R`: everything that came, even what is dropped.
+    pub received: u64,
 }
 
 /// How many messages have passed, for who does not have the socket.
