@@ -80,6 +80,7 @@ mod state {
     pub(crate) mod admission;
     pub(crate) mod askers;
     pub(crate) mod client;
+    pub(crate) mod output;
     pub(crate) mod refresh;
     pub(crate) mod request;
 }
@@ -106,7 +107,8 @@ pub use io::node_socket::MessageCounts;
 pub use message_log::Direction;
 pub use safe_text::{PeerText, safe_text};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
-pub use state::client::{ClientSettings, LumiClient, LumiOutput, MAX_REQUESTS};
-pub use state::refresh::{DEFAULT_REFRESH, LossReason, RETRY, RegistrationChange};
+pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS};
+pub use state::output::{LossReason, LumiOutput, RegistrationChange};
+pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 pub use traffic::{Content, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};

@@ -16,8 +16,8 @@ use super::node_socket::{Counts, MessageCounts, NodeSocket};
 use crate::error::RefreshError;
 use crate::event::Event;
 use crate::state::admission::{Admission, Refusal};
-use crate::state::client::{LumiClient, LumiOutput};
-use crate::state::refresh::{LossReason, RegistrationChange};
+use crate::state::client::LumiClient;
+use crate::state::output::{LossReason, LumiOutput, RegistrationChange};
 use crate::state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 
 /// The way to the driver's task. The task ends when the last of these is gone, or when the user has been

@@ -8,7 +8,8 @@ use plumi_proto::{Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, Re
 
 use super::admission::{Admission, Refusal};
 use super::askers::Askers;
-use super::refresh::{Refresh, RegistrationChange};
+use super::output::LumiOutput;
+use super::refresh::Refresh;
 use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
 use crate::planted;
 
@@ -51,25 +52,6 @@ pub struct ClientSettings {
     /// How often the registration is refreshed, from [`RETRY`](crate::RETRY) to a day; `None` is never. See
     /// [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
     pub refresh: Option<Duration>,
-}
-
-/// What a [`LumiClient`] wants done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LumiOutput {
-    /// Send this to the node.
-    Transmit(Message),
-    /// This request has ended.
-    Done(RequestId, LumiAnswer),
-    /// The user is registered no longer, or is again, without having asked.
-    Registration(RegistrationChange),
-    /// Somebody asked where the user is, and is told that the user is busy. Once a minute for each asker and reason, and
-    /// of so many askers that they do not fill the events of an agent.
-    Missed {
-        /// Who asked.
-        from: MiAddress,
-        /// Why it is told so.
-        reason: Refusal,
-    },
 }
 
 impl LumiClient {

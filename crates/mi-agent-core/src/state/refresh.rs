@@ -5,27 +5,9 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{Message, RegisterCode};
 
-use super::client::LumiOutput;
+use super::output::{LossReason, LumiOutput, RegistrationChange};
 use super::request::RequestSchedule;
 use crate::planted;
-
-/// The node has the user as online no longer, or does again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistrationChange {
-    /// The user cannot be found any more, as far as the agent can tell. It goes on trying, every [`RETRY`].
-    Lost(LossReason),
-    /// The user is registered again.
-    Regained,
-}
-
-/// Why a registration is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LossReason {
-    /// `RR1`: the user was removed, or the node lets nobody take over from an agent that has registered since.
-    NoSuchUser,
-    /// The node was asked as often as the schedule says.
-    NoAnswer,
-}
 
 /// Registers a user who is registered once more, from time to time and when there is reason to doubt.
 ///
