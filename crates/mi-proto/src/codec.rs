@@ -183,6 +183,16 @@ pub enum FrameError {
     Io(#[from] io::Error),
 }
 
+impl From<FrameError> for io::Error {
+    /// The error of the connection itself, or `InvalidData` for bytes that are not PMI.
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Io(error) => error,
+            error => Self::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+}
+
 /// Bytes that the next read can take: several times the longest line that a person types.
 const READ: usize = 8 * 1024;
 

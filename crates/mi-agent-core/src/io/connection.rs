@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use mi_proto::{Frame, FrameError, Line, Nickname, Received};
+use mi_proto::{Frame, Line, Nickname, Received};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -116,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn send(&mut self, frame: Frame) -> io::Result<()> {
-        within(GREETING_TIMEOUT, self.frames.send(frame)).await?.map_err(into_io)
+        Ok(within(GREETING_TIMEOUT, self.frames.send(frame)).await??)
     }
 
     async fn receive_nickname(
@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             received = within(GREETING_TIMEOUT, self.frames.next()) => received?,
             reason = given_up => return Err(io::Error::other(reason)),
         };
-        match received.transpose().map_err(into_io)? {
+        match received.transpose()? {
             Some(nickname @ Received::Nickname(_)) => {
                 let text = nickname.text();
                 Ok(PeerText::new(if text.is_empty() { "?".into() } else { text }))
@@ -148,13 +148,6 @@ pub(crate) async fn within<T>(limit: Duration, operation: impl Future<Output = T
         return Ok(done);
     }
     time::timeout(limit, operation).await.map_err(|_| io::ErrorKind::TimedOut.into())
-}
-
-pub(crate) fn into_io(error: FrameError) -> io::Error {
-    match error {
-        FrameError::Io(error) => error,
-        error => io::Error::new(io::ErrorKind::InvalidData, error),
-    }
 }
 
 /// The callee's host answers within a round trip, if it is there.

@@ -7,7 +7,6 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::Encoder;
 
-use super::connection::into_io;
 use super::tapped::TappedCodec;
 
 /// Sends frames, each by one write of its own: deployed programs read one TCP segment as one frame (protocol.md §7
@@ -29,7 +28,7 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
     pub(crate) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
         // What was given up before, by itself.
         self.flush().await?;
-        self.codec.encode(frame, &mut self.unwritten).map_err(into_io)?;
+        self.codec.encode(frame, &mut self.unwritten)?;
         self.flush().await
     }
 

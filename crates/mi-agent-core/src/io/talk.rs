@@ -12,7 +12,7 @@ use tokio::time::{self, Instant};
 use tracing::debug;
 
 use super::closing::ClosingWatch;
-use super::connection::{Connection, LINGER, into_io, within};
+use super::connection::{Connection, LINGER, within};
 use super::outgoing::Outgoing;
 use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
 use crate::error::ConversationError;
@@ -140,7 +140,7 @@ async fn read(
                 Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.into_text())),
                 // A nickname is given once.
                 Ok(Received::Nickname(_)) => continue,
-                Err(error) => Err(ConversationError::Lost(into_io(error))),
+                Err(error) => Err(ConversationError::Lost(error.into())),
             };
             if line.is_err() {
                 peer_ended.take().map(|peer_ended| peer_ended.send(()));
