@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use message_log::{Direction, Entry, printable};
-use plumi_proto::{Domain, LocateOutcome, MAX_MESSAGE, Message, MiAddress, RegisterCode, Registrant};
+use plumi_proto::{Domain, LocateOutcome, MAX_MESSAGE, Message, MiAddress, RegisterCode};
 
 use crate::arrow::{Arrow, Change, MALFORMED, Party, PartyId, Role};
 use crate::column::{Columns, Hint};
-use crate::notes::Notes;
+use crate::notes::{Notes, address};
 use crate::text::shown;
 
 /// Who sent which message to whom: the last arrows, and the parties that they are between.
@@ -179,14 +179,6 @@ impl Owner {
 
 fn is_answer(message: &Message) -> bool {
     matches!(message, Message::RegisterReply(_) | Message::DeregisterReply(_) | Message::LocateReply { .. })
-}
-
-/// Who that is at a node of `own`.
-pub(crate) fn address(registrant: Registrant, own: Option<&Domain>) -> Option<MiAddress> {
-    match registrant {
-        Registrant::Address(address) => Some(address),
-        Registrant::User(user) => MiAddress::new(&user, own?).ok(),
-    }
 }
 
 /// The letters of a message, and its code.

@@ -7,8 +7,6 @@ use plumi_proto::{
     DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, RegisterCode, Registrant,
 };
 
-use crate::ladder::address;
-
 /// What is remembered of the messages before.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
@@ -181,6 +179,14 @@ impl Notes {
         let silent = self.silent.remove(at)?;
         let times = silent.times;
         Some(format!("taken offline: its agent, asked {times} times, was not heard"))
+    }
+}
+
+/// Who that is at a node of `own`.
+pub(crate) fn address(registrant: Registrant, own: Option<&Domain>) -> Option<MiAddress> {
+    match registrant {
+        Registrant::Address(address) => Some(address),
+        Registrant::User(user) => MiAddress::new(&user, own?).ok(),
     }
 }
 
