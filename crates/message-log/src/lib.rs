@@ -46,6 +46,8 @@
 mod entry;
 mod event;
 #[cfg(feature = "layer")]
+mod failure;
+#[cfg(feature = "layer")]
 mod file;
 #[cfg(feature = "layer")]
 mod layer;
@@ -77,11 +79,13 @@ mod planted {
 pub use entry::Entry;
 pub use event::{Batch, Direction, MAX_KEPT, TARGET, is_message, received, sent};
 #[cfg(feature = "layer")]
+pub use failure::{LogFailure, REPORT_INTERVAL};
+#[cfg(feature = "layer")]
 pub use file::{agent_log_name, node_log_name, open_log};
 #[cfg(feature = "layer")]
 pub use layer::{MessageLayer, SinkHandle};
 #[cfg(feature = "layer")]
-pub use line_writer::{LineWriter, LogFailure, REPORT_INTERVAL};
+pub use line_writer::LineWriter;
 #[cfg(feature = "entries")]
 pub use parse::ParseError;
 #[cfg(feature = "entries")]

@@ -6,10 +6,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::entry::Entry;
 use crate::event::MAX_KEPT;
+use crate::failure::{LogFailure, REPORT_INTERVAL};
 use crate::file::open_log;
 use crate::rotation::{Rotation, begin_anew};
 use crate::sink::Sink;
@@ -263,37 +264,6 @@ impl<W: Write> Log<W> {
     }
 }
 
-/// What went wrong with a log; its `Display` says it in one line.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum LogFailure {
-    /// A line could not be written.
-    Lost {
-        /// Why not.
-        error: io::Error,
-        /// How many lines were lost so far.
-        lines: u64,
-    },
-    /// The file has reached its size and could not be put aside. Lines go on into it.
-    Grows {
-        /// Why not.
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for LogFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lost { error, lines } => {
-                write!(f, "lines of the message log are lost, {lines} so far: {error}")
-            }
-            Self::Grows { error } => {
-                write!(f, "the message log grows beyond its size, as it cannot be put aside: {error}")
-            }
-        }
-    }
-}
-
 fn ends_within_a_line(path: &Path) -> io::Result<bool> {
     let mut log = File::open(path)?;
     if log.metadata()?.len() == 0 {
@@ -313,9 +283,6 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// How long a [`LineWriter`] that has reported a failure is silent about more of them.
-pub const REPORT_INTERVAL: Duration = Duration::from_secs(60);
-
 /// Lines of so many bytes wait no longer: hundreds of them, so that one more call of the system costs each next to
 /// nothing.
 const MAX_WAITING: usize = 32 * 1024;
@@ -326,6 +293,7 @@ const MAX_LINE: usize = 4 * MAX_KEPT + 64;
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use super::*;
     use crate::rotation::KEPT;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::line_writer::REPORT_INTERVAL;
+use crate::failure::REPORT_INTERVAL;
 
 /// Puts the file of a log aside when it is full, and begins another one in its place.
 ///
