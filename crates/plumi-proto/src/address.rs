@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use crate::inline::InlineText;
-use crate::name::{Domain, NameError, UserName};
+use crate::name::{Domain, MAX_ADDRESS, NameError, UserName};
 
 /// An MI address, `user@domain`, at most [`MAX_ADDRESS`] bytes in all.
 ///
@@ -136,6 +136,3 @@ pub enum AddressError {
     #[error("the domain {0}")]
     Domain(NameError),
 }
-
-/// The most bytes of an MI address, its `@` included.
-pub const MAX_ADDRESS: usize = 36;

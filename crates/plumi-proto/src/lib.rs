@@ -47,12 +47,12 @@ mod planted {
     }
 }
 
-pub use address::{AddressError, MAX_ADDRESS, MiAddress};
+pub use address::{AddressError, MiAddress};
 pub use decode::{DecodeError, DecodeReason};
 pub use encode::EncodedMessage;
 pub use message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, NODE_PORT, RegisterCode,
     Registrant,
 };
-pub use name::{Domain, MAX_NAME, NameError, UserName};
+pub use name::{Domain, MAX_ADDRESS, MAX_NAME, NameError, UserName};
 pub use words::InWords;

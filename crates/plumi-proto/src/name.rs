@@ -4,7 +4,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use crate::address::MAX_ADDRESS;
 use crate::inline::InlineText;
 use crate::planted;
 
@@ -251,6 +250,9 @@ fn is_user_character(character: char) -> bool {
 fn is_domain_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.')
 }
+
+/// The most bytes of an MI address, its `@` included.
+pub const MAX_ADDRESS: usize = 36;
 
 /// The most bytes of a user name or of a domain: what an MI address leaves beside one `@` and one byte.
 pub const MAX_NAME: usize = MAX_ADDRESS - 2;
