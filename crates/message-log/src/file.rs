@@ -12,13 +12,29 @@ use crate::visible::is_visible;
 /// A name is always that of a file in the working directory, and another one for another domain: `/`, `\`, `%`
 /// and characters that are not printable stand in it as `%NN`, byte by byte.
 pub fn node_log_name(domain: &str) -> String {
-    log_name("nodelumi-", domain)
+    log_name(NODE, domain)
 }
 
 /// The name of the log of the agent of `address`: `mi-agent-<user>@<domain>.log`, escaped as
 /// [`node_log_name`] is.
 pub fn agent_log_name(address: &str) -> String {
-    log_name("mi-agent-", address)
+    log_name(AGENT, address)
+}
+
+/// The party whose log has this name, or `None` for another name. Reads what [`node_log_name`] and
+/// [`agent_log_name`] write, also with the number of a file that was put aside at the end.
+pub fn log_owner(name: &str) -> Option<String> {
+    let escaped = [NODE, AGENT].iter().find_map(|program| name.strip_prefix(program))?;
+    let escaped = &escaped[..escaped.rfind(".log")?];
+    let mut owner = Vec::new();
+    let mut rest = escaped.as_bytes();
+    while let Some((&first, others)) = rest.split_first() {
+        let digits = others.first_chunk::<2>().filter(|_| first == b'%');
+        let byte = digits.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+        owner.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &others[2..] } else { others };
+    }
+    String::from_utf8(owner).ok()
 }
 
 /// Opens the log at `path` to append to it, and creates it if there is none.
@@ -42,3 +58,9 @@ fn log_name(program: &str, party: &str) -> String {
     }
     name + ".log"
 }
+
+/// The beginning of the name of a node's log.
+const NODE: &str = "nodelumi-";
+
+/// The beginning of the name of an agent's log.
+const AGENT: &str = "mi-agent-";

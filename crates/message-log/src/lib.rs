@@ -81,7 +81,7 @@ pub use event::{Batch, Direction, MAX_KEPT, TARGET, is_message, received, sent};
 #[cfg(feature = "layer")]
 pub use failure::{LogFailure, REPORT_INTERVAL};
 #[cfg(feature = "layer")]
-pub use file::{agent_log_name, node_log_name, open_log};
+pub use file::{agent_log_name, log_owner, node_log_name, open_log};
 #[cfg(feature = "layer")]
 pub use layer::{MessageLayer, SinkHandle};
 #[cfg(feature = "layer")]

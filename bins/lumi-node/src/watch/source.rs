@@ -84,7 +84,8 @@ impl Source {
             let is_file = file.metadata().await.with_context(failed)?.is_file();
             (Box::new(BufReader::new(file)), !is_file)
         };
-        let owner = path.file_name().and_then(|file| owner(file.to_str()?)).unwrap_or_default();
+        let owner =
+            path.file_name().and_then(|file| message_log::log_owner(file.to_str()?)).unwrap_or_default();
         let log = Log { name, reader, line: Vec::new(), number: 0, is_rest: false };
         Ok(Self { owner, is_live, from: Origin::Log(log) })
     }
@@ -193,41 +194,8 @@ pub(super) fn say(text: &str) {
     _ = writeln!(io::stderr(), "lumi-node: {text}");
 }
 
-/// Whose log it is that has this name.
-fn owner(name: &str) -> Option<String> {
-    let escaped = ["nodelumi-", "mi-agent-"].iter().find_map(|program| name.strip_prefix(program))?;
-    let escaped = &escaped[..escaped.rfind(".log")?];
-    let mut owner = Vec::new();
-    let mut rest = escaped.as_bytes();
-    while let Some((&first, others)) = rest.split_first() {
-        let digits = others.first_chunk::<2>().filter(|_| first == b'%');
-        let byte = digits.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
-        owner.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &others[2..] } else { others };
-    }
-    String::from_utf8(owner).ok()
-}
-
 /// The most lines that are told one by one: whoever gave another file sees it by then.
 const MAX_TOLD: u64 = 20;
 
 /// The most bytes of a line that are read together: some times as many as the longest line of a log has.
 const MAX_LINE: u64 = 4096;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_is_known_by_its_name() {
-        for owned in ["bb.com", "PC-c", "a/b%c", "laura@bb.com"] {
-            assert_eq!(owner(&message_log::node_log_name(owned)).as_deref(), Some(owned));
-            assert_eq!(owner(&message_log::agent_log_name(owned)).as_deref(), Some(owned));
-        }
-        // One that was put aside.
-        assert_eq!(owner("nodelumi-bb.com.log.1").as_deref(), Some("bb.com"));
-        for other in ["bb.com.log", "nodelumi-bb.com", "-"] {
-            assert_eq!(owner(other), None);
-        }
-    }
-}

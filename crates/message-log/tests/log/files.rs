@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Component, Path};
 
-use message_log::{agent_log_name, node_log_name, open_log};
+use message_log::{agent_log_name, log_owner, node_log_name, open_log};
 use proptest::prelude::*;
 
 #[test]
@@ -44,5 +44,18 @@ proptest! {
         prop_assert_eq!(components, [Component::Normal(name.as_ref())]);
         prop_assert!(!name.contains(['\0', '\\']));
         prop_assert_eq!(name == agent_log_name(&other), one == other);
+    }
+}
+
+#[test]
+fn a_log_is_known_by_its_name() {
+    for owned in ["bb.com", "PC-c", "a/b%c", "laura@bb.com"] {
+        assert_eq!(log_owner(&node_log_name(owned)).as_deref(), Some(owned));
+        assert_eq!(log_owner(&agent_log_name(owned)).as_deref(), Some(owned));
+    }
+    // One that was put aside.
+    assert_eq!(log_owner("nodelumi-bb.com.log.1").as_deref(), Some("bb.com"));
+    for other in ["bb.com.log", "nodelumi-bb.com", "-"] {
+        assert_eq!(log_owner(other), None);
     }
 }
