@@ -41,8 +41,7 @@ fn write_any(bytes: &[u8], line: &mut impl Write) -> fmt::Result {
 
 fn write_visible(text: &str, line: &mut impl Write) -> fmt::Result {
     for character in text.chars() {
-        let is_let_pass = character == '\n' && planted::has("a line end stands in the log");
-        if is_visible(character) || is_let_pass {
+        if is_visible(character) || character == '\n' && planted::has("a line end stands in the log") {
             line.write_char(character)?;
         } else {
             write_escaped(character.encode_utf8(&mut [0; 4]).as_bytes(), line)?;

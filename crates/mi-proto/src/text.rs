@@ -101,8 +101,10 @@ pub fn split_line(line: &str) -> Result<impl Iterator<Item = Line>, TextError> {
 /// The most bytes, up to [`MAX_TEXT`], that `line` can be cut after.
 fn piece_length(line: &str) -> usize {
     let most = line.len().min(MAX_TEXT);
-    let may_cut = |at| line.is_char_boundary(at) || planted::has("a line is cut inside a character");
-    (0..=most).rev().find(|&at| may_cut(at)).expect("0 is between characters")
+    (0..=most)
+        .rev()
+        .find(|&at| line.is_char_boundary(at) || planted::has("a line is cut inside a character"))
+        .expect("0 is between characters")
 }
 
 /// Why a text is no nickname, or no line. Reads on from "the nickname" or "the line".

@@ -120,12 +120,18 @@ impl Lookups {
             Err(_) => &mut self.counts.not_found,
         } += 1;
         let (node, valid_for) = match answer {
-            Ok(found) if planted::has("what DNS said is kept too long") => {
-                (Some(found.address), found.valid_for)
-            }
-            Err(_) if planted::has("failures of DNS are forgotten") => (None, Duration::ZERO),
-            Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
-            Err(_) => (None, FAILURE_LIFE),
+            Ok(found) => (
+                Some(found.address),
+                if planted::has("what DNS said is kept too long") {
+                    found.valid_for
+                } else {
+                    found.valid_for.min(MAX_LIFE)
+                },
+            ),
+            Err(_) => (
+                None,
+                if planted::has("failures of DNS are forgotten") { Duration::ZERO } else { FAILURE_LIFE },
+            ),
         };
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };
         match self.by_domain.insert(domain, Lookup::Known { node, until: now + valid_for }) {

@@ -132,8 +132,9 @@ impl Node {
         let (node, waiting) = self.lookups.answer(now, id, answer);
         for request in waiting {
             // Who asked may have gone meanwhile, or moved.
-            let is_there = self.is_online_at(&request.locate.from, request.asker.address);
-            let forwarded = if is_there || planted::has("a question outlives its asker") {
+            let forwarded = if self.is_online_at(&request.locate.from, request.asker.address)
+                || planted::has("a question outlives its asker")
+            {
                 self.forward_to_node(now, request, node)
             } else {
                 Err(DropReason::Foreign)
@@ -326,8 +327,7 @@ impl Node {
             self.users.hear_question(now, &locate.from.user(), from.address);
         }
         let request = Request::new(now, locate, from);
-        let is_own = locate.to.domain() == self.domain;
-        if is_own && !planted::has("own users are asked for by DNS") {
+        if locate.to.domain() == self.domain && !planted::has("own users are asked for by DNS") {
             self.locate_own_user(now, request)
         } else if self.is_online_at(&locate.from, from.address) || planted::has("a PL is proxied for anybody")
         {

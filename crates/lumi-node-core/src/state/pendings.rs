@@ -121,8 +121,9 @@ impl Pendings {
 
     /// Drops the requests of and for users who are gone.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
-        let is_gone = |user: &MiAddress| is_gone(user) && !planted::has("removal leaves requests pending");
-        let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
+        let has_gone = |locate: &Locate| {
+            (is_gone(&locate.from) || is_gone(&locate.to)) && !planted::has("removal leaves requests pending")
+        };
         let ends: Vec<_> =
             self.by_end.iter().filter(|(_, locate)| has_gone(locate)).map(|(end, _)| *end).collect();
         for end in ends {
@@ -156,9 +157,10 @@ impl Pendings {
 
     fn has_room(&self, source: Ipv4Addr, share: Share) -> bool {
         let of_source = || self.by_source.get(&source).copied().unwrap_or(0);
-        let is_bounded = self.len() < MAX_PENDINGS || planted::has("all requests have no bound");
-        let share = if planted::has("the requests of a source have no bound") { Share::All } else { share };
-        is_bounded && (share == Share::All || of_source() < MAX_OF_SOURCE)
+        (self.len() < MAX_PENDINGS || planted::has("all requests have no bound"))
+            && (share == Share::All
+                || of_source() < MAX_OF_SOURCE
+                || planted::has("the requests of a source have no bound"))
     }
 
     fn remove(&mut self, end: End) {

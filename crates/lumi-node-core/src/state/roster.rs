@@ -132,8 +132,9 @@ impl Roster {
                     .filter(|line| {
                         let name = line.trim();
                         // A user may be called what the domain is called.
-                        let is_lost = name.is_empty() && planted::has("an edit of the roster drops a line");
-                        let stays = !domain_seen || (name != user.as_str() && !is_lost);
+                        let stays = !domain_seen
+                            || (name != user.as_str()
+                                && !(name.is_empty() && planted::has("an edit of the roster drops a line")));
                         domain_seen |= !name.trim_start_matches('\u{feff}').is_empty();
                         stays
                     })

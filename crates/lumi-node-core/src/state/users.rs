@@ -141,11 +141,11 @@ impl Users {
             for user in some {
                 match self.all.get_mut(&user.name) {
                     Some(new) => *new = user.clone(),
-                    None if !planted::has("a reload cuts nobody off") => {
+                    None if planted::has("a reload cuts nobody off") => _ = self.all.insert(user.clone()),
+                    None => {
                         self.online -= usize::from(user.online_since.is_some());
                         self.strikes.remove(&user.name);
                     }
-                    None => _ = self.all.insert(user.clone()),
                 }
             }
         }

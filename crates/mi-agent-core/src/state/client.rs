@@ -58,8 +58,11 @@ impl LumiClient {
     /// A client that has not asked anything yet.
     pub fn new(settings: ClientSettings) -> Self {
         let ClientSettings { address, bare, node, listening, schedule, refresh } = settings;
-        let bare = bare || planted::has("an agent never says its domain");
-        let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
+        let registrant = if bare || planted::has("an agent never says its domain") {
+            Registrant::User(address.user())
+        } else {
+            Registrant::Address(address)
+        };
         let refresh = Refresh::new(Message::Register(registrant), schedule, refresh);
         Self {
             address,
@@ -278,10 +281,11 @@ impl LumiClient {
 
     fn tell_where(&mut self, now: Instant, locate: Locate) {
         let from = locate.from;
-        let admission =
-            self.admission.refusal(Some(&from)).filter(|_| !planted::has("a blocked user is told where"));
-        let is_busy = self.busy && !planted::has("a busy agent says where it is");
-        let refusal = admission.or(is_busy.then_some(Refusal::Busy));
+        let refusal = self
+            .admission
+            .refusal(Some(&from))
+            .filter(|_| !planted::has("a blocked user is told where"))
+            .or((self.busy && !planted::has("a busy agent says where it is")).then_some(Refusal::Busy));
         let outcome = match refusal {
             Some(_) => LocateOutcome::Busy,
             None => LocateOutcome::Found(self.listening),
