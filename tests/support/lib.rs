@@ -11,6 +11,7 @@ pub mod fuzz_targets;
 pub mod loads;
 pub mod network;
 pub mod picture;
+pub mod planted;
 pub mod programs;
 pub mod raw_user;
 pub mod simulation;

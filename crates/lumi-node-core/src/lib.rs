@@ -51,16 +51,6 @@ mod state {
     mod users;
 }
 
-#[cfg(feature = "planted-bugs")]
-pub mod planted;
-#[cfg(not(feature = "planted-bugs"))]
-mod planted {
-    /// Nobody has put a bug in.
-    pub(crate) const fn has(_bug: &str) -> bool {
-        false
-    }
-}
-
 pub use io::administrator::{AdminError, Administrator, ServerSettings};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::server::{ServeError, Server};

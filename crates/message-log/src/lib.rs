@@ -65,16 +65,6 @@ mod rotation;
 mod sink;
 mod visible;
 
-#[cfg(all(feature = "entries", feature = "planted-bugs"))]
-pub mod planted;
-#[cfg(all(feature = "entries", not(feature = "planted-bugs")))]
-mod planted {
-    /// Nobody has put a bug in.
-    pub(crate) const fn has(_bug: &str) -> bool {
-        false
-    }
-}
-
 #[cfg(feature = "entries")]
 pub use entry::Entry;
 pub use event::{Batch, Direction, MAX_KEPT, TARGET, is_message, received, sent};

@@ -85,16 +85,6 @@ mod state {
     pub(crate) mod request;
 }
 
-#[cfg(feature = "planted-bugs")]
-pub mod planted;
-#[cfg(not(feature = "planted-bugs"))]
-mod planted {
-    /// Nobody has put a bug in.
-    pub(crate) const fn has(_bug: &str) -> bool {
-        false
-    }
-}
-
 pub use agent::Agent;
 pub use builder::AgentBuilder;
 pub use conversation::{Conversation, LineReceiver, LineSender, Peer};

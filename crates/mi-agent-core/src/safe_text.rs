@@ -6,8 +6,6 @@ use std::fmt::Write;
 
 use message_log::is_visible;
 
-use crate::planted;
-
 /// `text` with every character that a terminal would act on, or that cannot be seen, written as a visible
 /// escape: `\n`, `\x1b`, `\u{202e}`. Borrowed when there is none. The result is safe, so making it safe again
 /// changes nothing.
@@ -27,7 +25,7 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
     }
     let mut safe = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if is_visible(character) || character == '\x1b' && planted::has("safe text lets ESC pass") {
+        if is_visible(character) {
             safe.push(character);
         } else if character.is_ascii_control() && !matches!(character, '\t' | '\n' | '\r') {
             _ = write!(safe, "\\x{:02x}", u32::from(character));

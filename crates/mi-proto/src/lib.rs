@@ -36,16 +36,6 @@ mod codec;
 mod frame;
 mod text;
 
-#[cfg(feature = "planted-bugs")]
-pub mod planted;
-#[cfg(not(feature = "planted-bugs"))]
-mod planted {
-    /// Nobody has put a bug in.
-    pub(crate) const fn has(_bug: &str) -> bool {
-        false
-    }
-}
-
 pub use codec::{FrameCodec, FrameError};
 pub use frame::{Frame, MAX_FRAME, Received};
 pub use text::{Line, MAX_TEXT, Nickname, TextError, split_line};

@@ -4,8 +4,6 @@ use std::fmt;
 use std::iter;
 use std::str::FromStr;
 
-use crate::planted;
-
 /// The name by which a user is shown in a conversation: 1 to [`MAX_TEXT`] bytes without NUL and line ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Nickname(Box<str>);
@@ -93,7 +91,7 @@ pub fn split_line(line: &str) -> Result<impl Iterator<Item = Line>, TextError> {
     Ok(iter::from_fn(move || {
         let line = rest?;
         let (piece, after) = line.split_at(piece_length(line));
-        rest = Some(after).filter(|after| !after.is_empty() && !planted::has("a long line loses its end"));
+        rest = Some(after).filter(|after| !after.is_empty());
         Some(Line(piece.into()))
     }))
 }
@@ -101,10 +99,7 @@ pub fn split_line(line: &str) -> Result<impl Iterator<Item = Line>, TextError> {
 /// The most bytes, up to [`MAX_TEXT`], that `line` can be cut after.
 fn piece_length(line: &str) -> usize {
     let most = line.len().min(MAX_TEXT);
-    (0..=most)
-        .rev()
-        .find(|&at| line.is_char_boundary(at) || planted::has("a line is cut inside a character"))
-        .expect("0 is between characters")
+    (0..=most).rev().find(|&at| line.is_char_boundary(at)).expect("0 is between characters")
 }
 
 /// Why a text is no nickname, or no line. Reads on from "the nickname" or "the line".

@@ -9,7 +9,6 @@ use crate::message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, RegisterCode, Registrant,
 };
 use crate::name::{NameError, UserName};
-use crate::planted;
 
 impl Message {
     /// Reads the one message that `datagram` is.
@@ -125,7 +124,7 @@ impl<'a> Fields<'a> {
     /// `user@domain` or `user`, and nothing else.
     fn registrant(mut self) -> Result<Registrant, DecodeError> {
         let field = self.take()?;
-        let registrant = if field.contains('@') || planted::has("a PR without a domain is refused") {
+        let registrant = if field.contains('@') {
             Registrant::Address(
                 field.parse().map_err(|error| DecodeReason::Address(error).at(self.taken_at))?,
             )

@@ -37,16 +37,6 @@ mod message;
 mod name;
 mod words;
 
-#[cfg(feature = "planted-bugs")]
-pub mod planted;
-#[cfg(not(feature = "planted-bugs"))]
-mod planted {
-    /// Nobody has put a bug in.
-    pub(crate) const fn has(_bug: &str) -> bool {
-        false
-    }
-}
-
 pub use address::{AddressError, MiAddress};
 pub use decode::{DecodeError, DecodeReason};
 pub use encode::EncodedMessage;

@@ -5,7 +5,6 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use crate::inline::InlineText;
-use crate::planted;
 
 /// The name of a user within a domain: the part of an MI address before the `@`.
 ///
@@ -146,9 +145,6 @@ impl Domain {
 
     /// Whether the domains are equal whose bytes these are.
     pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
-        if planted::has("domains are compared with case") {
-            return significant(one) == significant(other);
-        }
         significant(one).eq_ignore_ascii_case(significant(other))
     }
 }

@@ -8,7 +8,6 @@ use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{Domain, MiAddress};
 
 use super::pendings::Request;
-use crate::planted;
 
 /// Names one look-up, from [`Output::Resolve`](crate::Output::Resolve) to
 /// [`Node::handle_resolved`](crate::Node::handle_resolved).
@@ -81,7 +80,7 @@ impl Lookups {
                 self.counts.from_kept += 1;
                 return Asked::Known(*node);
             }
-            Some(Lookup::InFlight { waiting }) if !planted::has("a name is looked up twice at a time") => {
+            Some(Lookup::InFlight { waiting }) => {
                 waiting.retain(|other| other.ends_at() > now);
                 if let Some(repeated) = waiting.iter_mut().find(|other| other.is_repeated_by(&request)) {
                     *repeated = request.repeating(repeated);
@@ -94,7 +93,7 @@ impl Lookups {
             }
             _ => {}
         }
-        let has_slot = self.in_flight.len() < MAX_IN_FLIGHT || planted::has("look-ups have no bound");
+        let has_slot = self.in_flight.len() < MAX_IN_FLIGHT;
         if !has_slot || !self.has_room(now, &domain) {
             return Asked::Full;
         }
@@ -120,18 +119,8 @@ impl Lookups {
             Err(_) => &mut self.counts.not_found,
         } += 1;
         let (node, valid_for) = match answer {
-            Ok(found) => (
-                Some(found.address),
-                if planted::has("what DNS said is kept too long") {
-                    found.valid_for
-                } else {
-                    found.valid_for.min(MAX_LIFE)
-                },
-            ),
-            Err(_) => (
-                None,
-                if planted::has("failures of DNS are forgotten") { Duration::ZERO } else { FAILURE_LIFE },
-            ),
+            Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
+            Err(_) => (None, FAILURE_LIFE),
         };
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };
         match self.by_domain.insert(domain, Lookup::Known { node, until: now + valid_for }) {

@@ -23,7 +23,6 @@ use super::roster::Roster;
 use super::settings::{NodeSettings, Takeover};
 use super::status::NodeStatus;
 use super::users::Users;
-use crate::planted;
 
 /// The node of a domain, without its socket.
 ///
@@ -94,8 +93,7 @@ impl Node {
     /// Whether the rate limit lets a datagram from `source` in. One that it keeps out goes no further: not to
     /// the message log, not to [`Node::handle_datagram`].
     pub fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        let admitted = planted::has("there is no rate limit")
-            || is_in(&self.exempt, source)
+        let admitted = is_in(&self.exempt, source)
             || self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
         if !admitted {
             self.dropped.too_many += 1;
@@ -132,9 +130,7 @@ impl Node {
         let (node, waiting) = self.lookups.answer(now, id, answer);
         for request in waiting {
             // Who asked may have gone meanwhile, or moved.
-            let forwarded = if self.is_online_at(&request.locate.from, request.asker.address)
-                || planted::has("a question outlives its asker")
-            {
+            let forwarded = if self.is_online_at(&request.locate.from, request.asker.address) {
                 self.forward_to_node(now, request, node)
             } else {
                 Err(DropReason::Foreign)
@@ -170,9 +166,7 @@ impl Node {
                 self.users.add(user);
             }
             RosterChange::Remove(user) => {
-                if !planted::has("a removed user stays online") {
-                    self.users.remove(&user);
-                }
+                self.users.remove(&user);
                 self.forget_requests(|other| *other == user);
             }
         }
@@ -274,10 +268,7 @@ impl Node {
         match message {
             // From the port of nodes: one would be sent an answer that it never asked for, or be taken for an
             // agent, so that two of them could be made to talk to each other without end.
-            Message::Register(_) | Message::Deregister(_)
-                if address.port() == NODE_PORT
-                    && !planted::has("a PR from the port of nodes is answered") =>
-            {
+            Message::Register(_) | Message::Deregister(_) if address.port() == NODE_PORT => {
                 Err(DropReason::Spoofed)
             }
             Message::Register(registrant) => {
@@ -290,17 +281,13 @@ impl Node {
             }
             Message::Locate(locate) => self.locate(now, from, locate),
             Message::LocateReply { locate, outcome } => self.locate_reply(now, from, locate, outcome),
-            Message::RegisterReply(code) if planted::has("an RR is answered by an RR") => {
-                self.transmit(from, Message::RegisterReply(code));
-                Ok(())
-            }
             Message::RegisterReply(_) | Message::DeregisterReply(_) => Err(DropReason::Unexpected),
         }
     }
 
     fn register(&mut self, now: Instant, from: Party, registrant: &Registrant) {
         let user = self.own_user(registrant).filter(|_| self.may_register_from(*from.address.ip()));
-        let is_held = self.takeover == Takeover::Deny && !planted::has("takeover is not denied");
+        let is_held = self.takeover == Takeover::Deny;
         let may_register =
             |online: Option<SocketAddrV4>| !is_held || online.is_none_or(|address| address == from.address);
         let code = match user {
@@ -311,7 +298,7 @@ impl Node {
     }
 
     fn may_register_from(&self, ip: Ipv4Addr) -> bool {
-        self.allow.is_empty() || is_in(&self.allow, ip) || planted::has("anybody may register")
+        self.allow.is_empty() || is_in(&self.allow, ip)
     }
 
     fn deregister(&mut self, from: Party, registrant: &Registrant) {
@@ -327,10 +314,9 @@ impl Node {
             self.users.hear_question(now, &locate.from.user(), from.address);
         }
         let request = Request::new(now, locate, from);
-        if locate.to.domain() == self.domain && !planted::has("own users are asked for by DNS") {
+        if locate.to.domain() == self.domain {
             self.locate_own_user(now, request)
-        } else if self.is_online_at(&locate.from, from.address) || planted::has("a PL is proxied for anybody")
-        {
+        } else if self.is_online_at(&locate.from, from.address) {
             self.locate_elsewhere(now, request)
         } else {
             Err(DropReason::Foreign)
@@ -379,7 +365,7 @@ impl Node {
     ) -> Result<(), DropReason> {
         match node {
             // Another name of this very node: nobody is known here by it, and the message would come back.
-            Some(node) if node != self.local || planted::has("a node asks itself") => {
+            Some(node) if node != self.local => {
                 if !self.pendings.add(now, request, node, self.share(&request)) {
                     return Err(DropReason::NoRoom);
                 }
@@ -406,7 +392,6 @@ impl Node {
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
             && ip.is_unspecified()
             && own_user
-            && !planted::has("0.0.0.0 is handed on")
         {
             *ip = *from.address.ip();
         }
@@ -420,9 +405,6 @@ impl Node {
         match registrant {
             Registrant::User(user) => Some(*user),
             Registrant::Address(address) if address.domain() == self.domain => Some(address.user()),
-            Registrant::Address(address) if planted::has("the domain of a PR is not read") => {
-                Some(address.user())
-            }
             Registrant::Address(_) => None,
         }
     }
@@ -448,11 +430,7 @@ impl Node {
 
     /// Answers in the place of the one who was asked for. An answer that still comes from there is one too many.
     fn refuse(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
-        let repeated = if planted::has("a refusal leaves the request pending") {
-            None
-        } else {
-            self.pendings.cancel(request)
-        };
+        let repeated = self.pendings.cancel(request);
         // Spelled as it was asked now, which may be another way.
         self.reply(now, &repeated.map_or(*request, |earlier| request.repeating(&earlier)), outcome);
     }
@@ -460,9 +438,6 @@ impl Node {
     fn reply(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
         let Request { locate, asker, first_asked_at, .. } = *request;
         self.locations.add(&outcome, now.saturating_duration_since(first_asked_at));
-        if planted::has("an RL is sent twice") {
-            self.transmit(asker, Message::LocateReply { locate, outcome });
-        }
         self.transmit(asker, Message::LocateReply { locate, outcome });
     }
 

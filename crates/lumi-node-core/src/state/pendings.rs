@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use plumi_proto::{Locate, MiAddress};
 
 use super::party::Party;
-use crate::planted;
 
 /// A location request that has to be sent on.
 #[derive(Clone, Copy, Debug)]
@@ -101,12 +100,10 @@ impl Pendings {
     /// Takes the oldest request that an answer from `answerer` answers.
     pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: SocketAddrV4) -> Option<Request> {
         self.expire(now);
-        let asked = |entry: &&Pending| entry.asked == answerer || planted::has("an RL passes from anywhere");
+        let asked = |entry: &&Pending| entry.asked == answerer;
         let entry = self.by_locate.get(locate)?.iter().find(asked)?;
         let (request, end) = (entry.request, entry.end);
-        if !planted::has("an RL leaves its request pending") {
-            self.remove(end);
-        }
+        self.remove(end);
         Some(request)
     }
 
@@ -121,9 +118,7 @@ impl Pendings {
 
     /// Drops the requests of and for users who are gone.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
-        let has_gone = |locate: &Locate| {
-            (is_gone(&locate.from) || is_gone(&locate.to)) && !planted::has("removal leaves requests pending")
-        };
+        let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
         let ends: Vec<_> =
             self.by_end.iter().filter(|(_, locate)| has_gone(locate)).map(|(end, _)| *end).collect();
         for end in ends {
@@ -135,7 +130,6 @@ impl Pendings {
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((&end, _)) = self.by_end.first_key_value()
             && end.0 <= now
-            && !planted::has("requests are pending for ever")
         {
             self.expired += 1;
             self.remove(end);
@@ -157,10 +151,7 @@ impl Pendings {
 
     fn has_room(&self, source: Ipv4Addr, share: Share) -> bool {
         let of_source = || self.by_source.get(&source).copied().unwrap_or(0);
-        (self.len() < MAX_PENDINGS || planted::has("all requests have no bound"))
-            && (share == Share::All
-                || of_source() < MAX_OF_SOURCE
-                || planted::has("the requests of a source have no bound"))
+        self.len() < MAX_PENDINGS && (share == Share::All || of_source() < MAX_OF_SOURCE)
     }
 
     fn remove(&mut self, end: End) {

@@ -16,7 +16,6 @@ use plumi_proto::{AddressError, Domain, MiAddress, NameError, UserName};
 use super::admin::RosterChange;
 use super::name_table::NameTable;
 use super::users::User;
-use crate::planted;
 
 /// The domain of a node and the names of its users.
 #[derive(Clone, Debug)]
@@ -132,9 +131,7 @@ impl Roster {
                     .filter(|line| {
                         let name = line.trim();
                         // A user may be called what the domain is called.
-                        let stays = !domain_seen
-                            || (name != user.as_str()
-                                && !(name.is_empty() && planted::has("an edit of the roster drops a line")));
+                        let stays = !domain_seen || name != user.as_str();
                         domain_seen |= !name.trim_start_matches('\u{feff}').is_empty();
                         stays
                     })

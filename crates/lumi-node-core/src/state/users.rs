@@ -10,7 +10,6 @@ use plumi_proto::UserName;
 use super::admin::{Presence, UserStatus};
 use super::name_table::{FETCHED, NameTable, Named};
 use super::party::Party;
-use crate::planted;
 
 /// The users of a domain, each with the address that it registered from.
 #[derive(Debug)]
@@ -111,7 +110,7 @@ impl Users {
     /// domain has such a user, who is offline now.
     pub(super) fn unbind(&mut self, name: &UserName, from: SocketAddrV4) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
-        if user.address == Some(from) || planted::has("a foreign PD counts") {
+        if user.address == Some(from) {
             self.online -= usize::from(user.online_since.is_some());
             (user.address, user.online_since) = (None, None);
             self.strikes.remove(name);
@@ -141,7 +140,6 @@ impl Users {
             for user in some {
                 match self.all.get_mut(&user.name) {
                     Some(new) => *new = user.clone(),
-                    None if planted::has("a reload cuts nobody off") => _ = self.all.insert(user.clone()),
                     None => {
                         self.online -= usize::from(user.online_since.is_some());
                         self.strikes.remove(&user.name);
@@ -176,9 +174,7 @@ impl Users {
     pub(super) fn strike(&mut self, now: Instant, name: &UserName) -> bool {
         let before = self.strikes.get(name);
         let since_last = before.map(|strikes| now.saturating_duration_since(strikes.last));
-        if since_last.is_some_and(|passed| passed < self.strike_interval)
-            && !planted::has("every PL is a strike")
-        {
+        if since_last.is_some_and(|passed| passed < self.strike_interval) {
             return false;
         }
         let count = 1 + before.map_or(0, |strikes| strikes.count);
@@ -219,7 +215,6 @@ impl Named for User {
 fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Instant, user: &mut User) {
     // Most have none, and looking for them costs as much as looking for the user.
     if !strikes.is_empty()
-        && !planted::has("signs of life clear no strikes")
         && let Some(of_user) = strikes.get_mut(&user.name)
     {
         of_user.count = 0;
@@ -227,9 +222,7 @@ fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Insta
             strikes.remove(&user.name);
         }
     }
-    if !planted::has("a struck user never comes back") {
-        user.online_since.get_or_insert(now);
-    }
+    user.online_since.get_or_insert(now);
 }
 
 /// The location request without any answer that takes a user for gone.

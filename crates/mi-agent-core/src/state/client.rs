@@ -11,7 +11,6 @@ use super::askers::Askers;
 use super::output::LumiOutput;
 use super::refresh::Refresh;
 use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
-use crate::planted;
 
 /// An agent's LUMI client, without its socket.
 ///
@@ -58,11 +57,7 @@ impl LumiClient {
     /// A client that has not asked anything yet.
     pub fn new(settings: ClientSettings) -> Self {
         let ClientSettings { address, bare, node, listening, schedule, refresh } = settings;
-        let registrant = if bare || planted::has("an agent never says its domain") {
-            Registrant::User(address.user())
-        } else {
-            Registrant::Address(address)
-        };
+        let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
         let refresh = Refresh::new(Message::Register(registrant), schedule, refresh);
         Self {
             address,
@@ -160,7 +155,7 @@ impl LumiClient {
     /// A datagram came. What is neither the answer to a request under way nor a question for this user is
     /// dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
-        let expected = (from == self.node || planted::has("any sender is believed"))
+        let expected = from == self.node
             && match Message::decode(datagram) {
                 Ok(Message::RegisterReply(code)) => self.handle_registered(now, code),
                 Ok(Message::DeregisterReply(code)) => {
@@ -173,16 +168,11 @@ impl LumiClient {
                     let address = self.address;
                     let answered = |kind: &LumiRequest| {
                         locate.from == address && *kind == LumiRequest::Locate(locate.to)
-                            || planted::has("the names of an RL are not compared")
-                                && matches!(kind, LumiRequest::Locate(_))
                     };
                     self.end_requests(answered, LumiAnswer::Locate(outcome))
                 }
                 // The node knows its user by whichever name of its domain the asker used.
                 Ok(Message::Locate(locate)) if locate.to.user() == self.address.user() => {
-                    if !self.is_idle() && planted::has("a PL that comes while it asks is swallowed") {
-                        return;
-                    }
                     self.tell_where(now, locate);
                     true
                 }
@@ -215,10 +205,9 @@ impl LumiClient {
             // A node that has been started again does not look for others on behalf of a user it does not know.
             is_doubtful |= matches!(request.kind, LumiRequest::Locate(_)) && !request.is_repeated;
             request.is_repeated = true;
-            request.attempts_left -= u8::from(!planted::has("a request is repeated for ever"));
+            request.attempts_left -= 1;
             // Not counted from when it was due: after a freeze, tries must not follow on each other.
-            let due = if planted::has("tries follow on each other") { request.next_attempt } else { now };
-            request.next_attempt = due + request.interval;
+            request.next_attempt = now + request.interval;
             kinds.push(request.kind);
             true
         });
@@ -274,18 +263,14 @@ impl LumiClient {
             if ends {
                 outputs.push_back(LumiOutput::Done(request.id, answer));
             }
-            !ends || planted::has("an answered request goes on")
+            !ends
         });
         self.requests.len() < before
     }
 
     fn tell_where(&mut self, now: Instant, locate: Locate) {
         let from = locate.from;
-        let refusal = self
-            .admission
-            .refusal(Some(&from))
-            .filter(|_| !planted::has("a blocked user is told where"))
-            .or((self.busy && !planted::has("a busy agent says where it is")).then_some(Refusal::Busy));
+        let refusal = self.admission.refusal(Some(&from)).or(self.busy.then_some(Refusal::Busy));
         let outcome = match refusal {
             Some(_) => LocateOutcome::Busy,
             None => LocateOutcome::Found(self.listening),

@@ -7,7 +7,6 @@ use plumi_proto::{Message, RegisterCode};
 
 use super::output::{LossReason, LumiOutput, RegistrationChange};
 use super::request::RequestSchedule;
-use crate::planted;
 
 /// Registers a user who is registered once more, from time to time and when there is reason to doubt.
 ///
@@ -123,9 +122,7 @@ impl Refresh {
     }
 
     fn keep(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
-        if let Some(every) = self.every
-            && !planted::has("a registration is not refreshed")
-        {
+        if let Some(every) = self.every {
             self.phase = Phase::Resting { until: now + every };
         }
         if self.lost.take().is_some() {
@@ -145,9 +142,6 @@ impl Refresh {
     fn lose(&mut self, reason: LossReason, outputs: &mut VecDeque<LumiOutput>) {
         if self.lost != Some(reason) {
             self.lost = Some(reason);
-            if planted::has("a lost registration stays lost") {
-                self.phase = Phase::Off;
-            }
             outputs.push_back(LumiOutput::Registration(RegistrationChange::Lost(reason)));
         }
     }
