@@ -1,4 +1,4 @@
-//! MI addresses: who a user is.
+//! MI addresses, which identify users.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -7,24 +7,24 @@ use std::str::FromStr;
 use crate::inline::InlineText;
 use crate::name::{Domain, MAX_ADDRESS, NameError, UserName};
 
-/// An MI address, `user@domain`, at most [`MAX_ADDRESS`] bytes in all.
+/// An MI address, `user@domain`, of at most [`MAX_ADDRESS`] bytes.
 ///
 /// ```text
 ///   l a u r a @ b b . c o m
 ///   └─ user ─┘ └─ domain ─┘      exactly one '@'
 /// ```
 ///
-/// Equal when the users are equal to the byte and the domains are equal as [`Domain`]s. It keeps the form it
-/// was given, so that a request can be forwarded byte for byte.
+/// Two addresses are equal if the users are equal to the byte and the domains are equal as [`Domain`]s. An
+/// address keeps the form in which it was given, so that a request can be forwarded byte for byte.
 #[derive(Clone, Copy)]
 pub struct MiAddress {
     text: InlineText<MAX_ADDRESS>,
-    /// Offset of the `@`.
+    /// The offset of the `@`.
     at: u8,
 }
 
 impl MiAddress {
-    /// The address of `user` in `domain`.
+    /// Returns the address of `user` in `domain`.
     ///
     /// # Errors
     /// [`AddressError::TooLong`].
@@ -37,17 +37,17 @@ impl MiAddress {
         Self::from_str(&format!("{user}@{domain}"))
     }
 
-    /// The address as it was given.
+    /// Returns the address as it was given.
     pub fn as_str(&self) -> &str {
         self.text.as_str()
     }
 
-    /// The part before the `@`.
+    /// Returns the part before the `@`.
     pub fn user(&self) -> UserName {
         UserName::checked(self.parts().0)
     }
 
-    /// The part after the `@`.
+    /// Returns the part after the `@`.
     pub fn domain(&self) -> Domain {
         Domain::checked(self.parts().1)
     }
@@ -56,7 +56,7 @@ impl MiAddress {
         self.text.as_bytes()
     }
 
-    /// The bytes before and after the `@`.
+    /// Returns the bytes before and after the `@`.
     fn parts(&self) -> (&[u8], &[u8]) {
         let (user, rest) = self.as_bytes().split_at(usize::from(self.at));
         (user, &rest[1..])
@@ -73,7 +73,7 @@ impl FromStr for MiAddress {
             return Err(AddressError::SecondAt { at: second });
         }
         let (user, domain) = (&address[..at], &address[at + 1..]);
-        // The length comes before the parts, whose own limit would hide it.
+        // Check the whole length first: the limit of the parts would hide it.
         let text =
             InlineText::new(address.as_bytes()).ok_or(AddressError::TooLong { length: address.len() })?;
         UserName::check(user).map_err(AddressError::User)?;
@@ -110,7 +110,7 @@ impl fmt::Debug for MiAddress {
     }
 }
 
-/// Why a text is no MI address.
+/// The reason why a text is not an MI address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
@@ -129,10 +129,10 @@ pub enum AddressError {
         /// Its length in bytes.
         length: usize,
     },
-    /// The part before the `@` is no user name.
+    /// The part before the `@` is not a user name.
     #[error("the user name {0}")]
     User(NameError),
-    /// The part after the `@` is no domain. Its offsets count from the first byte after the `@`.
+    /// The part after the `@` is not a domain. Offsets count from the first byte after the `@`.
     #[error("the domain {0}")]
     Domain(NameError),
 }

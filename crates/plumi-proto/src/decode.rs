@@ -11,13 +11,13 @@ use crate::message::{
 use crate::name::{NameError, UserName};
 
 impl Message {
-    /// Reads the one message that `datagram` is.
+    /// Decodes a datagram, which is one message.
     ///
-    /// Nothing is accepted that [`Message::encode`] would not write again the same way, with one exception
-    /// that deployed agents need: an `RL1` may carry an address after its names, which means nothing.
+    /// Only bytes that [`Message::encode`] would write are accepted, with one exception that deployed agents
+    /// need: an `RL1` may have an address after its names, which is ignored.
     ///
     /// # Errors
-    /// What is wrong, and at which byte.
+    /// The reason, and the byte.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
         if datagram.len() > MAX_MESSAGE {
             return Err(DecodeReason::TooLong { length: datagram.len() }.at(MAX_MESSAGE));
@@ -79,13 +79,13 @@ fn decode_locate_reply(body: &[u8]) -> Result<Message, DecodeError> {
     Ok(Message::LocateReply { locate, outcome })
 }
 
-/// The fields of a message, taken one by one from between its colons.
+/// The fields of a message, which colons separate, taken one by one.
 struct Fields<'a> {
-    /// What follows the last field taken; `None` once no colon followed it.
+    /// The bytes after the last field taken, or `None` if no colon followed it.
     rest: Option<&'a [u8]>,
-    /// Offset of `rest` in the datagram.
+    /// The offset of `rest` in the datagram.
     rest_at: usize,
-    /// Offset of the last field taken.
+    /// The offset of the last field taken.
     taken_at: usize,
 }
 
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
         Ok(Locate { from: self.address()?, to: self.address()? })
     }
 
-    /// `user@domain` or `user`, and nothing else.
+    /// Takes `user@domain` or `user`, as the only field.
     fn registrant(mut self) -> Result<Registrant, DecodeError> {
         let field = self.take()?;
         let registrant = if field.contains('@') {
@@ -142,7 +142,7 @@ impl<'a> Fields<'a> {
         field.parse().map_err(|_| DecodeReason::Ip.at(self.taken_at))
     }
 
-    /// A decimal number of 16 bits, without sign or leading zeros.
+    /// Takes a decimal number of 16 bits, without sign or leading zeros.
     fn number(&mut self) -> Result<u16, DecodeError> {
         let field = self.take()?;
         let canonical = field == "0" || !field.starts_with(['0', '+']);
@@ -151,41 +151,41 @@ impl<'a> Fields<'a> {
 
     fn end(&self) -> Result<(), DecodeError> {
         match self.rest {
-            // The colon before the rest is the first byte too many.
+            // The colon before the rest is the first byte that is too many.
             Some(_) => Err(DecodeReason::TooMuch.at(self.rest_at - 1)),
             None => Ok(()),
         }
     }
 }
 
-/// Why a datagram is no PLUMI message.
+/// The reason why a datagram is not a PLUMI message, and the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a PLUMI message: {reason} (at byte {at})")]
 #[non_exhaustive]
 pub struct DecodeError {
-    /// What is wrong.
+    /// The reason.
     pub reason: DecodeReason,
-    /// Offset in bytes of the field, or of the byte, that is wrong.
+    /// The offset in bytes of the field, or of the byte, that is wrong.
     pub at: usize,
 }
 
-/// What is wrong with a datagram.
+/// The reason why a datagram is not a PLUMI message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeReason {
-    /// More than [`MAX_MESSAGE`] bytes.
+    /// It has more than [`MAX_MESSAGE`] bytes.
     #[error("{length} bytes, {MAX_MESSAGE} are the most")]
     TooLong {
-        /// Its length in bytes, as far as it was read.
+        /// Its length in bytes, as far as it was received.
         length: usize,
     },
     /// It does not begin with `PR`, `RR`, `PD`, `RD`, `PL` or `RL`.
     #[error("it begins with none of PR, RR, PD, RD, PL, RL")]
     UnknownKind,
-    /// An answer without a code that its kind has, or with more than a code.
+    /// An answer has no code of its kind, or more than a code.
     #[error("its code is not one that its kind has")]
     UnknownCode,
-    /// It ends where another field has to follow.
+    /// It ends where another field must follow.
     #[error("a field is missing")]
     FieldMissing,
     /// It goes on after its last field.
@@ -194,16 +194,16 @@ pub enum DecodeReason {
     /// A field is not UTF-8.
     #[error("a byte that is not UTF-8")]
     NotUtf8,
-    /// A field is no MI address.
+    /// A field is not an MI address.
     #[error("{0}")]
     Address(AddressError),
-    /// The bare form of a registration carries no user name.
+    /// The short form of a registration does not hold a user name.
     #[error("the user name {0}")]
     User(NameError),
-    /// A field is no IPv4 address.
+    /// A field is not an IPv4 address.
     #[error("no IPv4 address")]
     Ip,
-    /// A field is no port, which is 1 to 65535 in decimal.
+    /// A field is not a port, which is 1 to 65535 in decimal.
     #[error("no port, which is 1 to 65535")]
     Port,
 }

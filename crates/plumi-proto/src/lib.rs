@@ -1,8 +1,8 @@
 //! The PLUMI protocol as values: MI addresses and the messages that agents and nodes exchange over UDP.
 //!
 //! This crate never opens a socket, reads a clock, allocates while it decodes or encodes, or keeps state
-//! between two messages. It turns the bytes of one datagram into a [`Message`] and a [`Message`] into bytes;
-//! what a message *means* is decided by the crates above it.
+//! between messages. It turns the bytes of a datagram into a [`Message`] and a [`Message`] into bytes. The
+//! crates above it decide what a message *means*.
 //!
 //! ```
 //! use plumi_proto::{LocateOutcome, Message, MiAddress};
@@ -16,7 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The grammar, one datagram a message, no terminator:
+//! The grammar. Each message is one datagram, without a terminator:
 //!
 //! ```text
 //! message  = "PR" address | "PR" user                            register

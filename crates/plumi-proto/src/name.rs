@@ -1,4 +1,4 @@
-//! The two halves of an MI address, each checked when it is made.
+//! The two parts of an MI address, each checked when it is made.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,8 +8,8 @@ use crate::inline::InlineText;
 
 /// The name of a user within a domain: the part of an MI address before the `@`.
 ///
-/// 1 to [`MAX_NAME`] bytes of printable ASCII (0x21–0x7E) but `:` and `@`, and of letters and digits of any
-/// script. Case matters.
+/// 1 to [`MAX_NAME`] bytes of printable ASCII (0x21–0x7E) except `:` and `@`, and of letters and digits of
+/// any script. Case matters.
 #[derive(Clone, Copy)]
 pub struct UserName(InlineText<MAX_NAME>);
 
@@ -23,7 +23,7 @@ impl UserName {
         Ok(Self::checked(name.as_bytes()))
     }
 
-    /// [`UserName::new`], where nothing is to be kept.
+    /// Checks `name` like [`UserName::new`], without keeping it.
     pub(crate) fn check(name: &str) -> Result<(), NameError> {
         check_length(name)?;
         if all(name, |byte| byte.is_ascii() && is_user_character(char::from(byte))) {
@@ -35,7 +35,7 @@ impl UserName {
         }
     }
 
-    /// The bytes of a name that was checked before.
+    /// Keeps the bytes of a name that has been checked.
     pub(crate) fn checked(name: &[u8]) -> Self {
         Self(InlineText::new(name).expect("the length was checked"))
     }
@@ -44,7 +44,7 @@ impl UserName {
         self.0.as_bytes()
     }
 
-    /// The name as it was given.
+    /// Returns the name as it was given.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -98,10 +98,10 @@ impl fmt::Debug for UserName {
 
 /// The domain of a node: the part of an MI address after the `@`.
 ///
-/// A DNS name of at most [`MAX_NAME`] bytes (a longer one has no room for a user before it): ASCII letters,
-/// digits, `-`, `_` and `.`, labels of 1 to 63 bytes, perhaps a trailing dot. A single label and an IPv4
-/// literal are in use. Two domains are equal whatever their case and trailing dot; each keeps the form it was
-/// given, because that is the form in which it is sent on.
+/// A DNS name of at most [`MAX_NAME`] bytes (a longer one leaves no room for a user before it): ASCII
+/// letters, digits, `-`, `_` and `.`, labels of 1 to 63 bytes, optionally a trailing dot. A single label and
+/// an IPv4 literal are in use. Case and a trailing dot do not matter for equality. A domain keeps the form in
+/// which it was given, because it is forwarded in that form.
 #[derive(Clone, Copy)]
 pub struct Domain(InlineText<MAX_NAME>);
 
@@ -115,7 +115,7 @@ impl Domain {
         Ok(Self::checked(name.as_bytes()))
     }
 
-    /// [`Domain::new`], where nothing is to be kept.
+    /// Checks `name` like [`Domain::new`], without keeping it.
     pub(crate) fn check(name: &str) -> Result<(), NameError> {
         check_length(name)?;
         if !all(name, |byte| is_domain_character(char::from(byte)))
@@ -133,17 +133,17 @@ impl Domain {
         Ok(())
     }
 
-    /// The bytes of a domain that was checked before.
+    /// Keeps the bytes of a domain that has been checked.
     pub(crate) fn checked(name: &[u8]) -> Self {
         Self(InlineText::new(name).expect("the length was checked"))
     }
 
-    /// The domain as it was given.
+    /// Returns the domain as it was given.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Whether the domains are equal whose bytes these are.
+    /// Returns whether the domains with these bytes are equal.
     pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
         significant(one).eq_ignore_ascii_case(significant(other))
     }
@@ -188,20 +188,21 @@ impl fmt::Debug for Domain {
     }
 }
 
-/// Why a text is no user name, or no domain. Reads on from "the user name" or "the domain".
+/// The reason why a text is not a user name, or not a domain. Its `Display` continues "the user name" or "the
+/// domain".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// Not one byte.
+    /// It is empty.
     #[error("is empty")]
     Empty,
-    /// More than [`MAX_NAME`] bytes.
+    /// It has more than [`MAX_NAME`] bytes.
     #[error("is {length} bytes long, {MAX_NAME} are the most")]
     TooLong {
         /// Its length in bytes.
         length: usize,
     },
-    /// A character that may not stand in it.
+    /// It has a character that is not allowed.
     #[error("has {character:?} at byte {at}, which may not stand there")]
     Forbidden {
         /// The character.
@@ -209,7 +210,7 @@ pub enum NameError {
         /// Its offset in bytes.
         at: usize,
     },
-    /// Between two dots stand no bytes, or more than 63.
+    /// A label is empty, or has more than 63 bytes.
     #[error("has a part at byte {at} that is not 1 to {MAX_LABEL} bytes long")]
     Label {
         /// The offset in bytes at which the label begins.
@@ -225,12 +226,12 @@ fn check_length(name: &str) -> Result<(), NameError> {
     }
 }
 
-/// Whether all bytes are such. Looks at each of them, whatever they are: many at a time, where the processor can.
+/// Returns whether all bytes are such. Without an early return, the processor checks many bytes at a time.
 fn all(name: &str, is_such: impl Fn(u8) -> bool) -> bool {
     name.bytes().fold(true, |all, byte| all & is_such(byte))
 }
 
-/// What two equal domains have in common but for the case of letters.
+/// Returns the part of a domain that equal domains share, except for the case of letters.
 fn significant(domain: &[u8]) -> &[u8] {
     domain.strip_suffix(b".").unwrap_or(domain)
 }
@@ -247,11 +248,11 @@ fn is_domain_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.')
 }
 
-/// The most bytes of an MI address, its `@` included.
+/// The greatest length of an MI address in bytes, with its `@`.
 pub const MAX_ADDRESS: usize = 36;
 
-/// The most bytes of a user name or of a domain: what an MI address leaves beside one `@` and one byte.
+/// The greatest length of a user name or a domain in bytes: an MI address without its `@` and one byte.
 pub const MAX_NAME: usize = MAX_ADDRESS - 2;
 
-/// RFC 1035 §2.3.4. No domain of [`MAX_NAME`] bytes can break it; it stands for whoever raises that limit.
+/// The greatest length of a label (RFC 1035 §2.3.4). It takes effect only if [`MAX_NAME`] grows beyond it.
 const MAX_LABEL: usize = 63;
