@@ -1,4 +1,4 @@
-//! Frames to bytes, and a stream of bytes to what a peer meant by it.
+//! Frames to bytes, and a stream of bytes to frames.
 
 use std::io;
 use std::ops::Range;
@@ -9,37 +9,37 @@ use tokio_util::codec::{Decoder, Encoder};
 use crate::frame::{Frame, HEADER, Header, LINE, NICKNAME, Received, digit};
 use crate::text::MAX_TEXT;
 
-/// The codec of one connection, both ways.
+/// The codec of one connection, in both directions.
 ///
-/// A frame is encoded as one contiguous piece. Deployed programs read one segment as one frame, so whoever
-/// writes flushes after each (protocol.md §7 rows 10 and 11).
+/// A frame is encoded as one contiguous piece. Deployed programs read one segment as one frame, so the writer
+/// must flush after each frame (protocol.md §7 rows 10 and 11).
 ///
-/// Of an incomplete frame at most 101 bytes wait for the rest; anything else in the buffer is handed out at
-/// once, and what is reserved for the next read does not depend on what a peer announced.
+/// At most 101 bytes of an incomplete frame wait for the rest. Anything else in the buffer is returned at
+/// once. The room reserved for the next read does not depend on the length that a peer announced.
 ///
-/// # Bytes that are no frame
-/// Before the first frame they are an error: whoever is there does not speak PMI. After it they are text that
-/// someone typed, and become [`Received::Unframed`], without an error, as far as they have come; decoding is
-/// in step again with the next read. Two kinds are known:
+/// # Bytes that are not a frame
+/// Before the first frame they are an error: the peer does not speak PMI. After it they are text that
+/// somebody typed, and become [`Received::Unframed`], without an error, as far as they have come. Decoding is
+/// in step again with the next read. There are two kinds:
 ///
 /// - *An illegal header*: everything in the buffer is one item.
 /// - *A long line* (protocol.md §7 row 13): a deployed program sends a line of *n* ≥ 100 characters as `L`, *n*
-///   in three digits and *n* − 1 bytes of it. That is also how a legal frame looks whose text begins with a
-///   digit, `L15` and `0 apples are re`, so the legal reading comes first: it holds while such a frame is
-///   incomplete, and when the frame ends with the buffer or where another header begins. Else the text after
+///   in three digits and *n* − 1 bytes of the line. A legal frame whose text begins with a digit looks the same:
+///   `L15` and `0 apples are re`. The legal reading therefore comes first: it applies while such a frame is
+///   incomplete, and when the frame ends with the buffer or where another header begins. Otherwise the text after
 ///   the four bytes is one item, up to the length announced if a header begins there, or to the end of the
 ///   buffer.
 ///
-/// Thus a legal stream gives the same frames however it is cut, and a long line is read as what it is when it
-/// comes in one read, as it is sent. One that the network cut may show its third digit, or a piece of its
-/// text as a line of its own; its text is not lost.
+/// A legal stream therefore gives the same frames however it is cut, and a long line is recognized if it
+/// comes in one read, as it is sent. A long line that the network cut may show its third digit, or a piece of
+/// its text as a separate line, but no text is lost.
 #[derive(Clone, Debug, Default)]
 pub struct FrameCodec {
     past_first_frame: bool,
 }
 
 impl FrameCodec {
-    /// A codec for a connection on which nothing has been received.
+    /// Creates a codec for a connection on which nothing has been received.
     pub fn new() -> Self {
         Self::default()
     }
@@ -75,10 +75,10 @@ impl Decoder for FrameCodec {
     type Item = Received;
     type Error = FrameError;
 
-    /// The next item that `buffer` holds, or `None` if it holds at most the beginning of a frame.
+    /// Takes the next item out of `buffer`, or returns `None` if it holds at most the beginning of a frame.
     ///
     /// # Errors
-    /// [`FrameError::IllegalHeader`], before the first frame only.
+    /// [`FrameError::IllegalHeader`], only before the first frame.
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
         match Header::read(buffer) {
             Header::Begun => Ok(wait(buffer)),
@@ -103,11 +103,11 @@ impl Decoder for FrameCodec {
         }
     }
 
-    /// What is left at the end of the stream. The text of a frame that was begun is [`Received::Unframed`], so
-    /// that nothing that was typed is lost; of a mere header there is nothing to show.
+    /// Takes the next item at the end of the stream. The text of an incomplete frame is
+    /// [`Received::Unframed`], so that no typed text is lost. A header without text gives nothing.
     ///
     /// # Errors
-    /// As [`FrameCodec::decode`]; and [`FrameError::CutShort`], before the first frame only.
+    /// As [`FrameCodec::decode`], and [`FrameError::CutShort`], only before the first frame.
     fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
         if let Some(item) = self.decode(buffer)? {
             return Ok(Some(item));
@@ -120,35 +120,35 @@ impl Decoder for FrameCodec {
     }
 }
 
-/// Nothing yet. Makes room, because a read takes what has come only as far as there is: a long line that the peer
-/// sent whole would be cut in two at the end of a buffer that is nearly full.
+/// Returns nothing yet, and makes room for the next read. A read is limited by the room in the buffer, so a
+/// nearly full buffer would cut a long line in two that the peer sent whole.
 fn wait(buffer: &mut BytesMut) -> Option<Received> {
     buffer.reserve(READ);
     None
 }
 
-/// Where the text lies if `buffer`, which has a frame with `length` bytes of text, begins with a long line
-/// instead.
+/// Returns the place of the text if `buffer`, which holds a frame with `length` bytes of text, begins with a
+/// long line instead.
 fn long_line(buffer: &[u8], length: usize) -> Option<Range<usize>> {
     let [LINE, _, _, third @ b'0'..=b'9', ..] = *buffer else { return None };
     let announced = length * 10 + digit(third);
     if announced <= MAX_TEXT || may_begin(&buffer[HEADER + length..]) {
         return None;
     }
-    // Its sender reckons with a header of three bytes, so the last byte of the line is not sent.
+    // Its sender allows for a header of three bytes, so the last byte of the line is not sent.
     let end = HEADER + announced;
     let next_begins_there = buffer.get(end..).is_some_and(may_begin);
     Some(HEADER + 1..if next_begins_there { end } else { buffer.len() })
 }
 
-/// Whether a frame may begin with `bytes`, which may be none.
+/// Returns whether a frame may begin with `bytes`, which may be empty.
 fn may_begin(bytes: &[u8]) -> bool {
     Header::read(bytes) != Header::Illegal
 }
 
-/// Takes the bytes up to the end of `text` out of `buffer` and keeps `text`.
+/// Takes the bytes up to the end of `text` out of `buffer`, and returns those of `text`.
 fn take(buffer: &mut BytesMut, text: Range<usize>) -> Bytes {
-    // A slice would keep the whole read buffer alive as long as the item waits somewhere.
+    // A slice would keep the whole read buffer alive while the item waits.
     let taken = Bytes::copy_from_slice(&buffer[text.clone()]);
     buffer.advance(text.end);
     taken
@@ -158,20 +158,20 @@ fn seen(buffer: &[u8]) -> Bytes {
     Bytes::copy_from_slice(&buffer[..buffer.len().min(MAX_SEEN)])
 }
 
-/// Why a conversation cannot go on. Only IO fails after the first frame.
+/// The reason why a conversation cannot go on. After the first frame, only IO fails.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
-    /// The first bytes begin no frame: the peer does not speak PMI.
+    /// The first bytes do not begin a frame: the peer does not speak PMI.
     #[error("the peer does not speak PMI, it began with \"{}\"", seen.escape_ascii())]
     IllegalHeader {
-        /// The first bytes that came, at most 16.
+        /// The first bytes received, at most 16.
         seen: Bytes,
     },
     /// The stream ended within its first frame.
     #[error("the connection ended within its first frame, after \"{}\"", seen.escape_ascii())]
     CutShort {
-        /// The first bytes that came, at most 16.
+        /// The first bytes received, at most 16.
         seen: Bytes,
     },
     /// The connection failed.
@@ -189,8 +189,8 @@ impl From<FrameError> for io::Error {
     }
 }
 
-/// Bytes that the next read can take: several times the longest line that a person types.
+/// The room for the next read in bytes: several times the longest line that a person types.
 const READ: usize = 8 * 1024;
 
-/// Enough to recognise what a peer speaks instead, and short enough for one line of a log.
+/// Enough bytes to recognize another protocol, and few enough for one line of a log.
 const MAX_SEEN: usize = 16;

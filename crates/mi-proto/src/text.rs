@@ -1,4 +1,4 @@
-//! The texts that frames carry, each checked when it is made.
+//! The texts in frames, each checked when it is made.
 
 use std::fmt;
 use std::iter;
@@ -12,7 +12,7 @@ impl Nickname {
     /// Checks `nickname` and keeps it.
     ///
     /// # Errors
-    /// A [`TextError`] that says what is wrong.
+    /// A [`TextError`] with the reason.
     pub fn new(nickname: &str) -> Result<Self, TextError> {
         if nickname.is_empty() {
             return Err(TextError::Empty);
@@ -22,7 +22,7 @@ impl Nickname {
         Ok(Self(nickname.into()))
     }
 
-    /// The nickname as it was given.
+    /// Returns the nickname as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -42,23 +42,23 @@ impl fmt::Display for Nickname {
     }
 }
 
-/// A line of a conversation, or a piece of one, that fits a frame: 0 to [`MAX_TEXT`] bytes without NUL and
+/// A line of a conversation, or a piece of a line, that fits a frame: 0 to [`MAX_TEXT`] bytes without NUL and
 /// line ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Line(Box<str>);
 
 impl Line {
-    /// Checks `line` and keeps it. [`split_line`] is for a line of any length.
+    /// Checks `line` and keeps it. For a line of any length, see [`split_line`].
     ///
     /// # Errors
-    /// A [`TextError`] that says what is wrong.
+    /// A [`TextError`] with the reason.
     pub fn new(line: &str) -> Result<Self, TextError> {
         check_length(line)?;
         check_bytes(line)?;
         Ok(Self(line.into()))
     }
 
-    /// The line as it was given.
+    /// Returns the line as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -78,13 +78,13 @@ impl fmt::Display for Line {
     }
 }
 
-/// Cuts a line of any length into pieces that fit a frame each, as long as they can be, between characters.
+/// Cuts a line of any length into pieces that each fit a frame, as long as possible, between characters.
 ///
-/// Joined, the pieces are the line. An empty line is one empty piece. A character is one of Unicode: a letter and the
-/// accent that combines with it, or an emoji of several parts, may come in two pieces.
+/// The pieces joined are the line. An empty line is one empty piece. A character is a Unicode scalar value: a
+/// letter and its combining accent, or an emoji of several parts, may come in two pieces.
 ///
 /// # Errors
-/// [`TextError::Forbidden`], before there is a first piece: a line is sent whole or not at all.
+/// [`TextError::Forbidden`], before the first piece: a line is sent whole or not at all.
 pub fn split_line(line: &str) -> Result<impl Iterator<Item = Line>, TextError> {
     check_bytes(line)?;
     let mut rest = Some(line);
@@ -96,28 +96,29 @@ pub fn split_line(line: &str) -> Result<impl Iterator<Item = Line>, TextError> {
     }))
 }
 
-/// The most bytes, up to [`MAX_TEXT`], that `line` can be cut after.
+/// Returns the greatest length, up to [`MAX_TEXT`], at which `line` can be cut.
 fn piece_length(line: &str) -> usize {
     let most = line.len().min(MAX_TEXT);
     (0..=most).rev().find(|&at| line.is_char_boundary(at)).expect("0 is between characters")
 }
 
-/// Why a text is no nickname, or no line. Reads on from "the nickname" or "the line".
+/// The reason why a text is not a nickname, or not a line. Its `Display` continues "the nickname" or "the
+/// line".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
-    /// Not one byte, where there has to be one.
+    /// The text is empty, but must not be.
     #[error("is empty")]
     Empty,
-    /// More bytes than fit a frame.
+    /// The text does not fit a frame.
     #[error("is {length} bytes long, {limit} are the most")]
     TooLong {
         /// Its length in bytes.
         length: usize,
-        /// The most bytes that it may have.
+        /// The greatest length that is allowed.
         limit: usize,
     },
-    /// A byte that may not stand in a frame: NUL or a line end.
+    /// The text has a byte that is not allowed in a frame: NUL or a line end.
     #[error("has {:?} at byte {at}, which may not stand there", char::from(*byte))]
     Forbidden {
         /// The byte.
@@ -136,7 +137,7 @@ fn check_length(text: &str) -> Result<(), TextError> {
 
 fn check_bytes(text: &str) -> Result<(), TextError> {
     let is_forbidden = |byte| matches!(byte, 0 | b'\n' | b'\r');
-    // All of them, whatever they are: a processor does that for many bytes at a time.
+    // Without an early return, the processor checks many bytes at a time.
     if !text.bytes().fold(false, |any, byte| any | is_forbidden(byte)) {
         return Ok(());
     }
@@ -146,5 +147,5 @@ fn check_bytes(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// The most bytes of text in a frame: what two digits can count.
+/// The greatest length of a frame's text in bytes: the largest number of two digits.
 pub const MAX_TEXT: usize = 99;
