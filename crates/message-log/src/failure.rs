@@ -4,20 +4,20 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// What went wrong with a log; its `Display` says it in one line.
+/// A failure of a log. Its `Display` is one line.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LogFailure {
     /// A line could not be written.
     Lost {
-        /// Why not.
+        /// The reason.
         error: io::Error,
-        /// How many lines were lost so far.
+        /// The number of lines lost so far.
         lines: u64,
     },
-    /// The file has reached its size and could not be put aside. Lines go on into it.
+    /// The file has reached its size and could not be put aside. Lines are still written to it.
     Grows {
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
 }
@@ -35,5 +35,5 @@ impl fmt::Display for LogFailure {
     }
 }
 
-/// How long a [`LineWriter`](crate::LineWriter) that has reported a failure is silent about more of them.
+/// The time after a reported failure in which a [`LineWriter`](crate::LineWriter) reports no more of them.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(60);

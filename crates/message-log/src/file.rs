@@ -1,4 +1,4 @@
-//! The files that logs are kept in.
+//! The files of logs, and their names.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -7,22 +7,22 @@ use std::path::Path;
 
 use crate::visible::is_visible;
 
-/// The name of the log of the node of `domain`: `nodelumi-<domain>.log`.
+/// Returns the name of the log of the node of `domain`: `nodelumi-<domain>.log`.
 ///
-/// A name is always that of a file in the working directory, and another one for another domain: `/`, `\`, `%`
-/// and characters that are not printable stand in it as `%NN`, byte by byte.
+/// The name is always a file name without a folder, and differs for every domain: `/`, `\`, `%` and
+/// characters that are not printable are written as `%NN`, byte by byte.
 pub fn node_log_name(domain: &str) -> String {
     log_name(NODE, domain)
 }
 
-/// The name of the log of the agent of `address`: `mi-agent-<user>@<domain>.log`, escaped as
-/// [`node_log_name`] is.
+/// Returns the name of the log of the agent of `address`: `mi-agent-<user>@<domain>.log`, escaped like
+/// [`node_log_name`].
 pub fn agent_log_name(address: &str) -> String {
     log_name(AGENT, address)
 }
 
-/// The party whose log has this name, or `None` for another name. Reads what [`node_log_name`] and
-/// [`agent_log_name`] write, also with the number of a file that was put aside at the end.
+/// Returns the party whose log has this name, or `None` if it is not the name of a log. Reads the names of
+/// [`node_log_name`] and [`agent_log_name`], also of files that were put aside and end in a number.
 pub fn log_owner(name: &str) -> Option<String> {
     let escaped = [NODE, AGENT].iter().find_map(|program| name.strip_prefix(program))?;
     let escaped = &escaped[..escaped.rfind(".log")?];
@@ -37,7 +37,7 @@ pub fn log_owner(name: &str) -> Option<String> {
     String::from_utf8(owner).ok()
 }
 
-/// Opens the log at `path` to append to it, and creates it if there is none.
+/// Opens the log at `path` for appending, and creates it if it does not exist.
 ///
 /// # Errors
 /// Those of the operating system.

@@ -1,12 +1,12 @@
 //! The message log: one line for every PLUMI message that an agent or a node sends or receives.
 //!
-//! This crate never opens a socket and knows nothing of what a message means. Whoever has a socket calls
-//! [`sent`] and [`received`]; a program that keeps a log adds a [`MessageLayer`] to its subscriber, and without
-//! one they do nothing. Diagnostics are another matter, with other targets, and pass by this layer.
-//! Whoever handles many messages at once tells them in a [`Batch`], whose lines are written together.
+//! This crate never opens a socket, and does not know what a message means. The owner of a socket calls
+//! [`sent`] and [`received`]. A program that keeps a log adds a [`MessageLayer`] to its subscriber; without
+//! one, these calls do nothing. Diagnostics have other targets, which this layer ignores. A caller that
+//! handles many messages at once logs them in a [`Batch`], whose lines are written together.
 //!
-//! The layer and all that belongs to it come with the feature `layer`, which is on by default. The libraries that
-//! only log do without it.
+//! The layer and everything that belongs to it are behind the feature `layer`, which is on by default.
+//! Libraries that only log do without it.
 //!
 //! ```
 //! use message_log::{LineWriter, MessageLayer};
@@ -34,11 +34,11 @@
 //!
 //! ```text
 //! line      = ("E" | "R") ": " ip ":UDP:" port ", " message ", " length
-//!                                               sent | received; of the remote side
-//! message   = *(character | "\x" byte)          of at most 100 bytes
+//!                                               sent | received; address of the remote side
+//! message   = *(character | "\x" byte)          at most 100 bytes
 //!           | *(character | "\x" byte) "..."    the first 100 bytes of a longer datagram
-//! character = printable, as it is               a backslash too
-//! byte      = 2 lower-case hexadecimal digits   of controls, invisible characters and what is not UTF-8
+//! character = printable, as it is               also a backslash
+//! byte      = 2 lower-case hexadecimal digits   of controls, invisible characters and bytes that are not UTF-8
 //! length    = decimal                           of the whole datagram, in bytes
 //! ```
 

@@ -15,18 +15,18 @@ use crate::file::open_log;
 use crate::rotation::{Rotation, begin_anew};
 use crate::sink::Sink;
 
-/// Writes the line of each message, with a line end. The lines of a [`Batch`](crate::Batch) are written in one call of
-/// `write`, and any other one in a call of its own; nothing is kept beyond that.
+/// Writes the line of each message, with a line end. The lines of a [`Batch`](crate::Batch) are written in
+/// one call of `write`, and any other line in its own call. Nothing is buffered beyond that.
 ///
-/// A write that fails (a full disk, say) loses its lines and nothing else: they are counted, the next ones are
-/// tried again, and begin on a line of their own even if a part of a lost one was written.
+/// A write that fails, on a full disk for example, loses only its own lines, which are counted. The next
+/// write is tried again, and starts a new line even if part of a lost line was written.
 pub struct LineWriter<W> {
     log: Log<W>,
-    /// Lines that are yet to be written.
+    /// Lines that have not been written yet.
     lines: String,
-    /// `None` if what is written to cannot be put aside.
+    /// `None` if the log is not a file that can be put aside.
     rotation: Option<Rotation<W>>,
-    /// Where it can be opened again; `None` if it cannot be put aside either.
+    /// The path at which the log can be reopened; `None` if it cannot be put aside either.
     path: Option<PathBuf>,
     lost: u64,
     reported: Option<Instant>,
@@ -36,7 +36,7 @@ pub struct LineWriter<W> {
 type OnFailure = dyn FnMut(LogFailure) + Send;
 
 impl<W: Write> LineWriter<W> {
-    /// Writes to `writer`, which is at the start of a line and does not buffer.
+    /// Creates a log on `writer`, which is at the start of a line and does not buffer.
     pub fn new(writer: W) -> Self {
         Self {
             log: Log { writer, torn: false, size: 0 },
@@ -49,26 +49,27 @@ impl<W: Write> LineWriter<W> {
         }
     }
 
-    /// Has `report` called when a line is lost, and when a file that is full cannot be put aside: each at the first
-    /// time, and then at most once in [`REPORT_INTERVAL`].
+    /// Sets `report` to be called when a line is lost, and when a full file cannot be put aside: for each of
+    /// these the first time, and then at most once in [`REPORT_INTERVAL`].
     ///
-    /// It may emit diagnostics, but sends no messages itself.
+    /// `report` may emit diagnostics, but must not send messages.
     #[must_use]
     pub fn on_failure(self, report: impl FnMut(LogFailure) + Send + 'static) -> Self {
         Self { on_failure: Box::new(report), ..self }
     }
 
-    /// How many lines were lost so far.
+    /// Returns the number of lines lost so far.
     pub fn lost(&self) -> u64 {
         self.lost
     }
 
-    /// A line was added to those that wait, at `start`. Writes those before it if it has no room in their file.
+    /// Handles a line that was added to the waiting ones, at `start`. Writes those before it if the file has
+    /// no room for it.
     fn added(&mut self, start: usize, now: impl Fn() -> Instant) {
         let length = self.lines.len() - start;
         if self.is_full(start, length) {
             self.write_lines(start, &now);
-            // Not if they could not be written.
+            // The file is still full, unless the lines could not be written.
             if self.is_full(0, length) {
                 self.put_aside(now());
             }
@@ -78,13 +79,14 @@ impl<W: Write> LineWriter<W> {
         }
     }
 
-    /// Whether the file has no room for `length` bytes after `waiting` others, and the end of a torn line.
+    /// Returns whether the file has no room for `length` bytes after `waiting` others and the end of a torn
+    /// line.
     fn is_full(&self, waiting: usize, length: usize) -> bool {
         let size = self.log.size.saturating_add(waiting as u64 + u64::from(self.log.torn));
         self.rotation.as_ref().is_some_and(|rotation| rotation.is_due(size, length))
     }
 
-    /// Writes the first `length` bytes of the lines that wait, which are whole lines.
+    /// Writes the first `length` bytes of the waiting lines, which are whole lines.
     fn write_lines(&mut self, length: usize, now: impl Fn() -> Instant) {
         if length == 0 {
             return;
@@ -94,7 +96,7 @@ impl<W: Write> LineWriter<W> {
         let result = self.log.end_torn_line().and_then(|()| self.log.write(lines, &mut written));
         let lost = lines[written..].iter().filter(|&&byte| byte == b'\n').count();
         self.lines.drain(..length);
-        // Last, because the program does with it what it likes.
+        // Last, because this calls the program.
         if let Err(error) = result {
             self.lose(lost as u64, error, now());
         }
@@ -102,7 +104,8 @@ impl<W: Write> LineWriter<W> {
 
     fn put_aside(&mut self, now: Instant) {
         let Some(rotation) = &mut self.rotation else { return };
-        // In the file that the line was torn in. It is lost, and was told; if this fails as well, so does the next.
+        // A torn line is ended in its own file. It was reported as lost. If this fails, so does the next
+        // write.
         if self.log.end_torn_line().is_err() {
             return;
         }
@@ -123,8 +126,8 @@ impl<W: Write> LineWriter<W> {
 }
 
 impl LineWriter<File> {
-    /// Opens the log at `path` to append to it, and creates it if there is none. If a line was left unfinished
-    /// there, by a disk that was full until the end, the first line begins on a line of its own.
+    /// Opens the log at `path` for appending, and creates it if it does not exist. If the file ends within a
+    /// line, because the disk was full, the first line starts a new one.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -133,7 +136,7 @@ impl LineWriter<File> {
         let mut opened = Self::new(open_log(path)?);
         let found = opened.log.writer.metadata()?;
         if found.is_file() {
-            // Whoever may not read what is in the log can still add to it.
+            // A program that may not read the log can still append to it.
             opened.log.torn = ends_within_a_line(path).unwrap_or(false);
             opened.log.size = found.len();
             opened.rotation = Rotation::of(path)?;
@@ -142,18 +145,18 @@ impl LineWriter<File> {
         Ok(opened)
     }
 
-    /// Opens the path of [`LineWriter::open`] again, for a log whose file somebody has renamed or taken away: lines that
-    /// wait are still written to the old file, all later ones to what is there now. If there is nothing, a file is
-    /// created that the same people may read; if there is the old file still, nothing changes.
+    /// Reopens the path of [`LineWriter::open`], for a log whose file was renamed or removed. Waiting lines
+    /// are still written to the old file, and later ones to the file that is there now. A missing file is
+    /// created with the permissions of the old one. If the old file is still there, nothing changes.
     ///
-    /// `false` for what has no file of its own to open: stdout, a pipe, a device. Lines go there as before.
+    /// Returns `false` if the log has no file to reopen: stdout, a pipe, a device. It stays in use.
     ///
     /// # Errors
-    /// Those of the operating system; and there must be no pipe or device now. Lines go to the old file as before.
+    /// Errors of the operating system, and a pipe or device at the path. The old file stays in use.
     pub fn reopen(&mut self) -> io::Result<bool> {
         let Some(path) = self.path.clone() else { return Ok(false) };
         self.write_lines(self.lines.len(), now);
-        // A line that was torn in the old file was told as lost; nobody writes there any more.
+        // A line that was torn in the old file was reported as lost, and nobody writes there any more.
         _ = self.log.end_torn_line();
         let mut opened = self.open_again(&path)?;
         opened.set_max_size(self.rotation.as_ref().and_then(Rotation::max_size));
@@ -165,10 +168,11 @@ impl LineWriter<File> {
     fn open_again(&self, path: &Path) -> io::Result<Self> {
         let no_file = || io::Error::other("there is no regular file now");
         match fs::metadata(path) {
-            // To open a pipe that nobody reads would take until somebody does.
+            // Opening a pipe would wait until somebody reads it.
             Ok(found) if !found.is_file() => return Err(no_file()),
             Ok(_) => {}
-            // Somebody else may be faster, or it is a link to what is not there yet; any other failure comes again below.
+            // This fails if another program is faster, or if the path is a link to a missing file; any other
+            // failure comes again below.
             Err(error) if error.kind() == io::ErrorKind::NotFound => drop(begin_anew(path, &self.log.writer)),
             Err(error) => return Err(error),
         }
@@ -176,12 +180,12 @@ impl LineWriter<File> {
         if opened.path.is_some() { Ok(opened) } else { Err(no_file()) }
     }
 
-    /// Before a line that would make the file larger than `max_size` bytes, puts it aside as `<name>.1` and begins
-    /// another one. What was `.1` before becomes `.2`, and so on; of the old files the last [`KEPT`](crate::KEPT)
-    /// stay, and older ones are removed. `None`, as without it, lets the file grow.
+    /// Sets the size in bytes at which the file is put aside as `<name>.1` and a new one begins. The previous
+    /// `.1` becomes `.2`, and so on. The last [`KEPT`](crate::KEPT) old files stay, and older ones are
+    /// removed. `None`, the default, lets the file grow.
     ///
-    /// Only a regular file is put aside: not stdout, even if it is one, and no device or pipe. A line that is longer
-    /// than `max_size` is in a file alone. While a file cannot be put aside it grows; that is reported, and tried
+    /// Only a regular file is put aside: not stdout, even if it is one, and no device or pipe. A line longer
+    /// than `max_size` gets its own file. A file that cannot be put aside grows; that is reported, and tried
     /// again after a minute.
     #[must_use]
     pub fn max_size(mut self, max_size: Option<u64>) -> Self {
@@ -189,14 +193,14 @@ impl LineWriter<File> {
         self
     }
 
-    /// As [`LineWriter::max_size`], for a log that is in use. It holds from the next line on.
+    /// Sets [`LineWriter::max_size`] of a log that is in use, from the next line on.
     pub fn set_max_size(&mut self, max_size: Option<u64>) {
         if let Some(rotation) = &mut self.rotation {
             rotation.set_max_size(max_size);
         }
     }
 
-    /// A log on stdout. It has no part in the buffer of [`std::io::stdout`]: what is written is out at once.
+    /// Opens a log on stdout. It bypasses the buffer of [`std::io::stdout`], so lines appear at once.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -229,22 +233,22 @@ impl<W> fmt::Debug for LineWriter<W> {
     }
 }
 
-/// What lines are written to.
+/// The writer, and what is known about its end.
 struct Log<W> {
     writer: W,
-    /// What was written last is no line end.
+    /// Whether the last byte written is not a line end.
     torn: bool,
-    /// In bytes, with what was there before.
+    /// The size in bytes, including what was there at the start.
     size: u64,
 }
 
 impl<W: Write> Log<W> {
-    /// What follows begins on a line of its own.
+    /// Ends a torn line, so that the next bytes start a new one.
     fn end_torn_line(&mut self) -> io::Result<()> {
         if self.torn { self.write(b"\n", &mut 0) } else { Ok(()) }
     }
 
-    /// Writes `bytes`, and adds to `written` how many of them are written.
+    /// Writes `bytes`, and adds the number of bytes written to `written`.
     fn write(&mut self, mut bytes: &[u8], written: &mut usize) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.writer.write(bytes) {
@@ -283,11 +287,11 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Lines of so many bytes wait no longer: hundreds of them, so that one more call of the system costs each next to
-/// nothing.
+/// The size in bytes at which waiting lines are written: hundreds of lines, so the system call costs each
+/// next to nothing.
 const MAX_WAITING: usize = 32 * 1024;
 
-/// The most bytes of a line: each of a message's may become four, and all else fits 64.
+/// The longest line in bytes: each byte of a message can become four, and the rest fits 64.
 const MAX_LINE: usize = 4 * MAX_KEPT + 64;
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
-//! What of a message can stand in a line as it is.
+//! The text of a message in a line of the log.
 
 use std::fmt::{self, Write};
 
 use crate::visible::is_visible;
 
-/// `message` as it stands in the log, as a `Display`: printable characters as they are, every byte of anything else as
-/// `\xNN`.
+/// Returns a `Display` of `message` as it is written to the log: printable characters as they are, every
+/// other byte as `\xNN`.
 pub fn printable(message: &[u8]) -> Printable<'_> {
     Printable(message)
 }
 
-/// Bytes as they stand in the log, see [`printable`].
+/// Bytes as they are written to the log, see [`printable`].
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a>(&'a [u8]);
 
@@ -20,9 +20,10 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Writes bytes as text: printable characters as they are, every byte of anything else as `\xNN`.
+/// Writes bytes as text: printable characters as they are, every other byte as `\xNN`.
 pub(crate) fn write_printable(bytes: &[u8], line: &mut impl Write) -> fmt::Result {
-    // What nearly every message is. Looking at all of it, whatever comes first, takes several bytes at a time.
+    // Nearly every message is printable ASCII. Without an early return, the check takes several bytes at a
+    // time.
     let is_ascii = bytes.iter().fold(true, |is, byte| is & matches!(byte, b' '..=b'~'));
     match str::from_utf8(bytes) {
         Ok(text) if is_ascii => line.write_str(text),
