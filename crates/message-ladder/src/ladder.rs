@@ -11,9 +11,9 @@ use crate::column::{Columns, Hint};
 use crate::notes::{Notes, address};
 use crate::text::shown;
 
-/// Who sent which message to whom: the last arrows, and the parties that they are between.
+/// The latest messages as arrows, and the parties between which they went.
 ///
-/// Strangers cannot make it grow: besides the arrows, the parties are bounded, and what is known of requests is.
+/// The arrows, the parties and the remembered requests are bounded, so no remote host can make it grow.
 #[derive(Clone, Debug)]
 pub struct Ladder {
     owner: Owner,
@@ -24,18 +24,18 @@ pub struct Ladder {
     next: u64,
 }
 
-/// Whose log it is.
+/// The party whose log it is.
 #[derive(Clone, Debug)]
 struct Owner {
-    /// The domain of a node; of an agent, that of its user. `None` if it is not known.
+    /// The domain of the node, or of the agent's user. `None` if it is not known.
     domain: Option<Domain>,
     is_agent: bool,
 }
 
 impl Ladder {
-    /// The ladder of the node of the domain `owner`, or of the agent of the address `owner`, which keeps the last
-    /// `capacity` arrows, one at least. Whose log it is that has another `owner`, or none, the first registration in it
-    /// that succeeds tells; until then, sockets on the port of nodes are nodes.
+    /// Creates the ladder of the node of the domain `owner`, or of the agent of the address `owner`. It keeps
+    /// the last `capacity` arrows, but at least one. If `owner` is neither, the first registration that
+    /// succeeds shows whose log it is; until then, sockets on the port of nodes count as nodes.
     pub fn new(owner: &str, capacity: usize) -> Self {
         let agent = owner.parse::<MiAddress>();
         let is_agent = agent.is_ok();
@@ -50,7 +50,7 @@ impl Ladder {
         }
     }
 
-    /// Takes the next entry, which passed at `at`, and says what has become another by it; its arrow is the last change.
+    /// Adds the next entry, which passed at `at`. Returns the changes; the last one is the entry's arrow.
     pub fn push(&mut self, at: Option<SystemTime>, entry: &Entry) -> Vec<Change> {
         let mut changes = Vec::new();
         while self.arrows.len() >= self.capacity {
@@ -66,7 +66,7 @@ impl Ladder {
             Err(format!("not a PLUMI message: {} bytes, {MAX_MESSAGE} are the most", entry.length()))
         };
         if self.next == 1 && decoded.as_ref().is_ok_and(is_answer) {
-            // It begins in the middle: what was put aside, or the end of a file.
+            // The log begins in the middle: it is a file that was put aside, or the end of one.
             self.notes.unsure();
         }
         let unowned = decoded.as_ref().ok().filter(|_| self.owner.domain.is_none());
@@ -76,7 +76,7 @@ impl Ladder {
         }
         let mut hint = decoded.as_ref().map_or(Hint::default(), |message| self.owner.hint(sent, message));
         if !self.owner.is_agent {
-            // Who it is was not known when it asked.
+            // When it asked, it was not known who it was.
             hint.user = hint.user.or(told);
         }
         let other = self.columns.of(remote, hint, &mut changes);
@@ -110,15 +110,15 @@ impl Ladder {
         changes
     }
 
-    /// Who is registered there, or by it if it has `asked` for that, tells whose log it is. What a stranger asks for and is
-    /// refused does not.
+    /// Takes the owner of the log from a registration that succeeded: one that the owner `asked` for, or one
+    /// at the owner. A registration that was refused shows nothing.
     fn learn_owner(&mut self, asked: bool, address: MiAddress, changes: &mut Vec<Change>) {
         let domain = address.domain();
         self.owner = Owner { domain: Some(domain), is_agent: asked };
         self.columns.name_this(shown(if asked { address.as_str() } else { domain.as_str() }), changes);
     }
 
-    /// The next entry has this number; those between were not seen.
+    /// Sets the number of the next entry. The entries between were not seen.
     pub fn skip_to(&mut self, number: u64) {
         if number != self.next {
             self.next = number;
@@ -126,8 +126,8 @@ impl Ladder {
         }
     }
 
-    /// The parties as the columns that they are: agents in the order in which they were seen, the one whose log it is,
-    /// other nodes. An agent whose log it is stands first.
+    /// Returns the parties in the order of their columns: agents in the order in which they were seen, the
+    /// owner of the log, other nodes. If the owner is an agent, it comes first.
     pub fn parties(&self) -> impl Iterator<Item = &Party> {
         let mut parties: Vec<_> = self.columns.parties().collect();
         let is_agent = self.owner.is_agent;
@@ -136,28 +136,28 @@ impl Ladder {
         parties.into_iter()
     }
 
-    /// A party that is there.
+    /// Returns a party, if it is still there.
     pub fn party(&self, id: PartyId) -> Option<&Party> {
         self.columns.party(id)
     }
 
-    /// The arrows that are kept, the oldest first.
+    /// Returns the arrows that are kept, the oldest first.
     pub fn arrows(&self) -> impl DoubleEndedIterator<Item = &Arrow> + ExactSizeIterator {
         self.arrows.iter()
     }
 
-    /// Whether it is the log of an agent.
+    /// Returns whether it is the log of an agent.
     pub fn is_of_agent(&self) -> bool {
         self.owner.is_agent
     }
 }
 
 impl Owner {
-    /// What `message` tells of the other side.
+    /// Returns what `message` shows about the other side.
     fn hint(&self, sent: bool, message: &Message) -> Hint {
         let Some(own) = self.domain else { return Hint { is_proven: sent, ..Hint::default() } };
         if self.is_agent {
-            // It talks to no one else.
+            // An agent talks only to its node.
             return Hint::node(own).proven(true);
         }
         match *message {
@@ -181,7 +181,7 @@ fn is_answer(message: &Message) -> bool {
     matches!(message, Message::RegisterReply(_) | Message::DeregisterReply(_) | Message::LocateReply { .. })
 }
 
-/// The letters of a message, and its code.
+/// Returns the letters of a message, with its code.
 fn kind(message: &[u8]) -> String {
     let letters = if message.starts_with(b"R") { 3 } else { 2 };
     String::from_utf8_lossy(&message[..message.len().min(letters)]).into_owned()

@@ -1,4 +1,4 @@
-//! What can be seen by a message beside those before it.
+//! Notes on a message that follow from the messages before it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -7,23 +7,23 @@ use plumi_proto::{
     DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, RegisterCode, Registrant,
 };
 
-/// What is remembered of the messages before.
+/// The memory of earlier messages.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
     asked: VecDeque<Asked>,
     silent: VecDeque<Silent>,
-    /// For so many messages, an answer may be to a request that was not seen.
+    /// The number of next messages that may answer a request that was not seen.
     unsure: usize,
 }
 
-/// What a message tells, and whom it is about.
+/// A note on a message, and the users that the message is about.
 #[derive(Debug)]
 pub(crate) struct Noted {
     pub(crate) text: Option<String>,
     pub(crate) users: Vec<MiAddress>,
 }
 
-/// A request, and its repetitions until it was answered.
+/// A request, with its repetitions and answers.
 #[derive(Clone, Debug)]
 struct Asked {
     remote: SocketAddrV4,
@@ -40,7 +40,7 @@ enum Request {
     Locate(Locate),
 }
 
-/// An agent that was asked and has not been heard since.
+/// An agent that was asked and has been silent since.
 #[derive(Clone, Debug)]
 struct Silent {
     remote: SocketAddrV4,
@@ -49,12 +49,12 @@ struct Silent {
 }
 
 impl Notes {
-    /// Some messages were not seen.
+    /// Notes that some messages were not seen.
     pub(crate) fn unsure(&mut self) {
         self.unsure = MAX_ASKED;
     }
 
-    /// Whom `message` registers or deregisters, if that address was asked for.
+    /// Returns the address that `message` registers or deregisters, if it was asked for by address.
     pub(crate) fn granted(&self, sent: bool, remote: SocketAddrV4, message: &Message) -> Option<MiAddress> {
         let is_it = |asked: &&Asked| asked.remote == remote && asked.sent != sent;
         self.asked.iter().filter(is_it).find_map(|asked| match (message, asked.request) {
@@ -70,7 +70,7 @@ impl Notes {
         })
     }
 
-    /// Takes a message to or from `remote`, seen in the domain `own`.
+    /// Takes the next message to or from `remote`, seen in the domain `own`.
     pub(crate) fn take(
         &mut self,
         sent: bool,
@@ -87,7 +87,7 @@ impl Notes {
         match *message {
             Message::Register(who) => {
                 let users: Vec<_> = registrant(who);
-                // Whoever was asked for there is elsewhere now.
+                // A user who registers again is not silent any more.
                 self.silent.retain(|silent| !users.contains(&silent.user));
                 Noted { text: again(self.ask(sent, remote, Request::Register(who))), users }
             }
@@ -122,7 +122,7 @@ impl Notes {
         }
     }
 
-    /// Something is asked; says for the how many-th time without an answer.
+    /// Remembers a request. Returns how often it was sent without an answer.
     fn ask(&mut self, sent: bool, remote: SocketAddrV4, request: Request) -> u32 {
         let same = |asked: &Asked| (asked.remote, asked.sent, asked.request) == (remote, sent, request);
         let mut times = 1;
@@ -139,7 +139,7 @@ impl Notes {
         times
     }
 
-    /// Something is answered: the request, and whether there is anything to tell.
+    /// Counts an answer. Returns a note, if there is one, and the request that it answers.
     fn answer(
         &mut self,
         sent: bool,
@@ -159,7 +159,8 @@ impl Notes {
         (text, Some(asked.request))
     }
 
-    /// The agent of `user` at `remote` is asked; says for the how many-th time since it was heard.
+    /// Counts a question to the agent of `user` at `remote`. Returns how often it was asked since it was last
+    /// heard.
     fn keeps_silent(&mut self, remote: SocketAddrV4, user: MiAddress) -> u32 {
         let same = |silent: &&mut Silent| silent.remote == remote && silent.user == user;
         if let Some(silent) = self.silent.iter_mut().find(same) {
@@ -173,7 +174,7 @@ impl Notes {
         1
     }
 
-    /// `user` is said to be offline; tells it if that is because the agent is silent.
+    /// Handles an answer that `user` is offline. Returns a note if the reason is that the agent was silent.
     fn given_up(&mut self, user: MiAddress) -> Option<String> {
         let at = self.silent.iter().position(|silent| silent.user == user)?;
         let silent = self.silent.remove(at)?;
@@ -182,7 +183,7 @@ impl Notes {
     }
 }
 
-/// Who that is at a node of `own`.
+/// Returns the address of a registrant at the node of `own`.
 pub(crate) fn address(registrant: Registrant, own: Option<&Domain>) -> Option<MiAddress> {
     match registrant {
         Registrant::Address(address) => Some(address),
@@ -205,8 +206,8 @@ fn again(times: u32) -> Option<String> {
     (times > 1).then(|| format!("no answer yet, {times}{ending} time"))
 }
 
-/// The most requests that are remembered: those that wait, and their answers repeated.
+/// The limit of remembered requests, waiting and answered.
 const MAX_ASKED: usize = 512;
 
-/// The most silent agents that are remembered.
+/// The limit of remembered silent agents.
 const MAX_SILENT: usize = 64;
