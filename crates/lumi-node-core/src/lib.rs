@@ -1,9 +1,10 @@
-//! The LUMI node of one domain: who its users are, where each one is, and how to ask the node of another
-//! domain.
+//! The LUMI node of a domain: it knows the users of the domain and where each one is online, and asks the
+//! nodes of other domains.
 //!
-//! The decisions are [`Node`], a state machine under `state/` that never touches a socket, a clock, a file or
-//! a name server: time comes in as an argument and effects come out as [`Output`] values. [`Server`] is the
-//! one task that carries them out over a UDP socket that its caller bound. [`RosterFile`] is `nodelumi.cfg`.
+//! The decisions are in [`Node`], a state machine under `state/` that never touches a socket, a clock, a file
+//! or a name server: time is passed in as an argument, and effects are returned as [`Output`] values.
+//! [`Server`] is the task that carries them out on a UDP socket that its caller bound. [`RosterFile`] is
+//! `nodelumi.cfg`.
 //!
 //! ```no_run
 //! use lumi_dns::NodeDirectory;

@@ -1,4 +1,4 @@
-//! The administrator's way into a running node, from both of its ends.
+//! The administrator's handle, and the server's end of it.
 
 use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,8 +18,8 @@ use crate::state::roster::Roster;
 use crate::state::settings::NodeSettings;
 use crate::state::status::ServerStatus;
 
-/// Asks a running [`Server`](crate::Server) how it is, and to change or to list the users of its domain. Commands are
-/// carried out one after the other.
+/// Reads the status of a running [`Server`](crate::Server), and lists and changes the users of its domain.
+/// Commands are carried out one after the other.
 #[derive(Clone, Debug)]
 pub struct Administrator {
     requests: mpsc::Sender<AdminRequest>,
@@ -27,7 +27,7 @@ pub struct Administrator {
 }
 
 impl Administrator {
-    /// The user belongs to the domain from now on, offline. When this returns `Ok`, it is in the roster's file.
+    /// Adds a user to the domain, offline. When this returns `Ok`, the change is in the roster's file.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -35,8 +35,8 @@ impl Administrator {
         self.ask(AdminCommand::Register(user)).await.map(drop)
     }
 
-    /// The user belongs to the domain no longer, and is cut off if online. When this returns `Ok`, it is in
-    /// the roster's file.
+    /// Removes a user from the domain, and disconnects the user if online. When this returns `Ok`, the change
+    /// is in the roster's file.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -44,14 +44,14 @@ impl Administrator {
         self.ask(AdminCommand::Deregister(user)).await.map(drop)
     }
 
-    /// The users of the domain, by name.
+    /// Returns the users of the domain, sorted by name.
     ///
     /// # Errors
     /// [`AdminError::NodeGone`].
     pub async fn list(&self) -> Result<Vec<UserStatus>, AdminError> {
         match self.ask(AdminCommand::List).await? {
             AdminReply::Users(mut users) => {
-                // Here and not in the node's task, which would serve nobody meanwhile.
+                // Not in the node's task, which would serve nobody meanwhile.
                 users.sort_unstable_by_key(|status| status.user);
                 Ok(users)
             }
@@ -59,9 +59,9 @@ impl Administrator {
         }
     }
 
-    /// Reads the roster's file again, and takes it over: who is in it no longer is cut off, who is new is offline,
-    /// and everybody else stays where they are. With it `settings` hold, if there are any. Returns how many users
-    /// there are. When this returns an error, everything is as it was.
+    /// Reloads the roster's file, and applies `settings` if there are any. Users who are not in the file any
+    /// more are disconnected, new users are offline, and nobody else is affected. Returns the number of
+    /// users. When this returns an error, nothing has changed.
     ///
     /// # Errors
     /// [`AdminError::NotRead`], [`AdminError::NotTaken`], [`AdminError::NodeGone`].
@@ -70,8 +70,8 @@ impl Administrator {
         self.send(AdminRequest::Reload(settings, answer), answered).await
     }
 
-    /// How the server is, and what has happened since it began to serve. It is answered at once, also while a change
-    /// is being saved, so that an answer shows that the server's task is at work, and none that it is not.
+    /// Returns a snapshot of the server. The server answers at once, even while a change is being saved. An
+    /// answer therefore shows that the server's task is running, and a missing answer that it is not.
     ///
     /// # Errors
     /// [`AdminError::NodeGone`].
@@ -96,29 +96,29 @@ impl Administrator {
     }
 }
 
-/// What can be set while a server serves.
+/// The settings that can change while a server runs.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// What its node is set to.
+    /// The settings of its node.
     pub node: NodeSettings,
-    /// Where other nodes are found. What the one before has said is forgotten.
+    /// The directory in which other nodes are found. The answers of the previous one are forgotten.
     pub directory: NodeDirectory,
 }
 
-/// Why an administrator's command was not carried out.
+/// The reason why an administrator's command was not carried out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
-    /// The node refuses it.
+    /// The node rejects it.
     #[error(transparent)]
     Refused(#[from] AdminRefusal),
     /// The change could not be saved, so it was not made.
     #[error("nothing has changed")]
     NotSaved(#[source] RosterFileError),
-    /// The roster cannot be read again, or is wrong. The users are as they were.
+    /// The roster's file cannot be read, or has an error. The users are as they were.
     #[error("nothing has changed")]
     NotRead(#[source] RosterFileError),
-    /// The roster that was read again cannot take the place of the old one.
+    /// The roster in the file cannot replace the old one.
     #[error(transparent)]
     NotTaken(#[from] ReloadRefusal),
     /// The node has ended.
@@ -126,7 +126,7 @@ pub enum AdminError {
     NodeGone,
 }
 
-/// What is asked of the server, and where its answer goes.
+/// A request to the server, with the channel for its answer.
 #[derive(Debug)]
 pub(super) enum AdminRequest {
     Command(AdminCommand, Answer<AdminReply>),
@@ -140,12 +140,12 @@ type Answer<T> = oneshot::Sender<Result<T, AdminError>>;
 pub(super) struct Administration {
     requests: mpsc::Receiver<AdminRequest>,
     status_requests: mpsc::Receiver<oneshot::Sender<ServerStatus>>,
-    /// Locked by the thread of `work`, and else by nobody.
+    /// Only the worker thread locks this.
     file: Arc<Mutex<RosterFile>>,
     work: Option<Work>,
 }
 
-/// What a thread of its own does with the file, because the disk may take long.
+/// The work of the worker thread, which waits for the disk.
 #[derive(Debug)]
 enum Work {
     Save(RosterChange, Answer<AdminReply>, Done<()>),
@@ -154,7 +154,7 @@ enum Work {
 
 type Done<T> = oneshot::Receiver<Result<T, RosterFileError>>;
 
-/// What the server has to pass on to [`Administration::handle`].
+/// An event to pass to [`Administration::handle`].
 pub(super) enum AdminEvent {
     Asked(AdminRequest),
     AskedHow(oneshot::Sender<ServerStatus>),
@@ -162,12 +162,12 @@ pub(super) enum AdminEvent {
     Read(Result<(RosterFile, Roster), RosterFileError>),
 }
 
-/// What the server has to do for [`Administration::handle`].
+/// An effect that [`Administration::handle`] asks of the server.
 #[derive(Debug)]
 pub(super) enum AdminOutput {
-    /// Answer how it is.
+    /// Answer with the server's status.
     Tell(oneshot::Sender<ServerStatus>),
-    /// Serve by these settings from now on.
+    /// Apply these settings.
     Set(ServerSettings),
 }
 
@@ -203,10 +203,10 @@ impl Administration {
         }
     }
 
-    /// Carries out what `event` says, and returns what only the server can do.
+    /// Handles `event`, and returns the effect that only the server can carry out.
     #[must_use]
     pub(super) fn handle(&mut self, now: Instant, node: &mut Node, event: AdminEvent) -> Option<AdminOutput> {
-        // Who asked may have gone; what is answered holds all the same.
+        // The administrator may have gone, but the change is made all the same.
         match event {
             AdminEvent::Asked(AdminRequest::Command(command, answer)) => {
                 match node.handle_admin(now, command) {
@@ -247,12 +247,12 @@ impl Administration {
         None
     }
 
-    /// Waits for the change that is being saved, if any, but not for ever.
+    /// Waits for the change that is being saved, if any, for [`SAVE_PATIENCE`] at most.
     pub(super) async fn finish(&mut self, now: Instant, node: &mut Node) {
         let finished = async {
             while matches!(self.work, Some(Work::Save(..))) {
                 let event = self.next_event().await;
-                // Nobody is told any more how the server is.
+                // Requests for the status are not answered any more.
                 _ = self.handle(now, node, event);
             }
         };
@@ -265,7 +265,8 @@ impl Administration {
         }
     }
 
-    /// Does `work` on a thread that the end of the process does not wait for, unlike one of the runtime's.
+    /// Does `work` on its own thread. Unlike a thread of the runtime, it does not hold up the end of the
+    /// process.
     fn start<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut RosterFile) -> Result<T, RosterFileError> + Send + 'static,
@@ -274,11 +275,11 @@ impl Administration {
         let file = Arc::clone(&self.file);
         let work = move || {
             let result = work(&mut lock(&file));
-            // The node may have ended.
+            // The server may have ended.
             _ = sender.send(result);
         };
         if let Err(error) = thread::Builder::new().name("roster".into()).spawn(work) {
-            // Its end of the channel is gone with it.
+            // The sender is dropped, which the server sees.
             warn!(%error, "cannot start a thread");
         }
         done
@@ -289,11 +290,11 @@ fn lock(file: &Mutex<RosterFile>) -> MutexGuard<'_, RosterFile> {
     file.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Requests that wait for the node; who has more waits to hand them over.
+/// The limit of requests that wait for the server. Beyond it, the administrator waits.
 const MAX_REQUESTS: usize = 16;
 
-/// How long the end of a node waits for the roster to be saved: many times what a disk takes that works, and less
-/// than what kills a service that does not end.
+/// The time that the end of a server waits for the roster to be saved: many times what a working disk takes,
+/// and less than the time after which a service manager kills a service.
 const SAVE_PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A node that serves.
+//! A running node.
 
 use std::future::Future;
 use std::io;
@@ -24,21 +24,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Will serve `node` on `socket`, and find other nodes in `directory`. If the socket is bound to 0.0.0.0, what
-    /// is sent to somebody leaves from the address of this host at which that one was heard.
+    /// Creates a server of `node` on `socket` that finds other nodes in `directory`. If the socket is bound
+    /// to
+    /// 0.0.0.0, messages leave from the address of this host to which their receiver last sent.
     pub fn new(socket: UdpSocket, node: Node, directory: NodeDirectory) -> Self {
         Self { socket, node, directory, administration: None }
     }
 
-    /// Lets an administrator in, whose changes go to `roster`. A second call takes the first one's place.
+    /// Creates an administrator, whose changes go to `roster`. A second call replaces the first
+    /// administrator.
     pub fn administrator(&mut self, roster: RosterFile) -> Administrator {
         let (administration, administrator) = Administration::new(roster);
         self.administration = Some(administration);
         administrator
     }
 
-    /// Serves until `shutdown` is ready. A change of the roster that is being saved then is finished first, if the
-    /// disk takes no longer than 5 s. No error that a datagram or its sender can cause ends it.
+    /// Serves until `shutdown` is ready. A change of the roster that is being saved then is finished first,
+    /// if the disk takes no longer than 5 s. No datagram and no sender can end the server.
     ///
     /// # Errors
     /// [`ServeError`], before anything is served.
@@ -53,17 +55,17 @@ impl Server {
     }
 }
 
-/// Why a node cannot be served.
+/// The reason why a node cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// The socket's own address cannot be read.
     #[error("cannot read the address of the node's socket")]
     LocalAddress(#[source] io::Error),
-    /// The socket is not an IPv4 one, and PLUMI has no other addresses.
+    /// The socket is not an IPv4 socket, and PLUMI has no other addresses.
     #[error("the node's socket is not an IPv4 socket")]
     NotIpv4,
-    /// The socket cannot be set to tell where its datagrams were sent to.
+    /// The socket cannot be set to report the addresses to which its datagrams were sent.
     #[error("cannot set the options of the node's socket")]
     Options(#[source] io::Error),
 }

@@ -1,4 +1,4 @@
-//! The one task of a node.
+//! The task of a server.
 
 use std::future::{self, Future};
 use std::io;
@@ -24,7 +24,7 @@ use crate::state::node::{Node, Output};
 use crate::state::party::Party;
 use crate::state::status::ServerStatus;
 
-/// A node at work.
+/// A running node.
 pub(super) struct Task<S> {
     node: Node,
     directory: NodeDirectory,
@@ -33,22 +33,22 @@ pub(super) struct Task<S> {
     local: SocketAddrV4,
     started: Instant,
     log: Batch,
-    /// What is to be sent once its lines are in the log.
+    /// Messages to be sent once their lines are in the log.
     outbox: Vec<(SocketAddrV4, Option<Ipv4Addr>, EncodedMessage)>,
     kept_out: Tally,
-    /// Something of what came last was kept out.
+    /// Whether the rate limit rejected any of the latest datagrams.
     is_flooded: bool,
     unreceived: Tally,
     unsent: Tally,
-    /// Whether the last that was received is an error.
+    /// Whether the last receive failed.
     is_failing: bool,
-    /// Nothing is received until then.
+    /// The time until which nothing is received.
     rests_until: Option<Instant>,
-    /// Last, because the ICMP error that a closed socket answers with ends some agents.
+    /// Dropped last: a closed socket answers with an ICMP error, which ends some agents.
     socket: S,
 }
 
-/// What happened.
+/// An event of the task.
 enum Event {
     Received(io::Result<()>),
     Resolved(LookupId, Result<FoundNode, LookupError>),
@@ -58,7 +58,7 @@ enum Event {
 }
 
 impl<S: DatagramSocket> Task<S> {
-    /// Of `node`, on `socket`, which is bound to `local`.
+    /// Creates the task of `node` on `socket`, which is bound to `local`.
     pub(super) fn new(
         socket: S,
         local: SocketAddrV4,
@@ -85,7 +85,7 @@ impl<S: DatagramSocket> Task<S> {
         }
     }
 
-    /// Serves until `shutdown` is ready, and then what has come before.
+    /// Serves until `shutdown` is ready, and then serves the datagrams that came before.
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut datagrams = Datagrams::new();
@@ -95,7 +95,7 @@ impl<S: DatagramSocket> Task<S> {
             match event {
                 Event::Received(Ok(())) => {
                     self.serve(now, &datagrams);
-                    // What the runtime thinks is one datagram may be many, and it has other tasks.
+                    // The runtime has other tasks, and does not know that one receive can be many datagrams.
                     for _ in datagrams.iter().skip(1) {
                         task::consume_budget().await;
                     }
@@ -120,8 +120,8 @@ impl<S: DatagramSocket> Task<S> {
         self.serve_the_rest(&mut datagrams);
     }
 
-    /// Serves what has come before the end: who is not answered asks again, at a port that is closed then, and
-    /// the ICMP error that tells it so ends some agents.
+    /// Serves the datagrams that came before the end. An agent without an answer would ask again, the port
+    /// would be closed by then, and the ICMP error ends some agents.
     fn serve_the_rest(&mut self, datagrams: &mut Datagrams) {
         let (mut served, mut errors) = (0, 0);
         while served < MAX_REST && errors < MAX_REST_ERRORS {
@@ -139,8 +139,8 @@ impl<S: DatagramSocket> Task<S> {
         }
     }
 
-    /// What is ready, in no fixed order: nothing that always is, such as datagrams in a flood, holds the others up.
-    /// Cancel safe.
+    /// Waits for the next event. Events have no fixed order, so that one that is always ready, such as a
+    /// flood of datagrams, does not hold up the others. Cancel safe.
     async fn next_event(&mut self, datagrams: &mut Datagrams, shutdown: impl Future<Output = ()>) -> Event {
         let Self { socket, lookups, administration, rests_until, .. } = self;
         let timeout = self.node.poll_timeout();
@@ -173,7 +173,7 @@ impl<S: DatagramSocket> Task<S> {
 
     fn administer(&mut self, now: Instant, output: Option<AdminOutput>) {
         match output {
-            // Who asked may have gone.
+            // The administrator may have gone.
             Some(AdminOutput::Tell(answer)) => _ = answer.send(self.status(now)),
             Some(AdminOutput::Set(settings)) => {
                 self.node.handle_settings(settings.node);
@@ -195,7 +195,7 @@ impl<S: DatagramSocket> Task<S> {
 
     fn serve(&mut self, now: Instant, datagrams: &Datagrams) {
         (self.is_failing, self.rests_until) = (false, None);
-        // Not in a flood: what is kept out is to cost nothing more than that.
+        // Not in a flood: a datagram that the rate limit rejects must not cost more.
         if !mem::take(&mut self.is_flooded) {
             self.node.expect(datagrams.iter().map(|(_, datagram)| datagram));
         }
@@ -228,12 +228,12 @@ impl<S: DatagramSocket> Task<S> {
         if let Some(errors) = self.unreceived.add(now) {
             warn!(errors, latest = %error, "cannot receive");
         }
-        // One can be a stranger's doing, and the next datagram is there; more of them may last.
+        // A remote host can cause one error while the next datagram is waiting. Several in a row may last.
         self.rests_until = self.is_failing.then(|| now + ERROR_PAUSE);
         self.is_failing = true;
     }
 
-    /// Takes down what the node wants sent, and starts what it wants to be found.
+    /// Drains the node's outputs: queues messages and starts DNS look-ups.
     fn take_down(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
@@ -251,10 +251,10 @@ impl<S: DatagramSocket> Task<S> {
         }
     }
 
-    /// Sends what was taken down, now or never. What there is no room for is lost as on the way, and asked for again;
-    /// to wait for room would hold everybody up for as long as the network does.
+    /// Sends the queued messages without waiting. A message for which the socket has no room is lost, as it
+    /// could be in the network, and the agent asks again. Waiting for room would hold up everybody.
     fn send(&mut self) {
-        // First the log: who sees a reply can rely on its line.
+        // The log first: whoever sees a reply can rely on its line.
         self.log.write();
         for (to, source, bytes) in self.outbox.drain(..) {
             if let Err(error) = self.socket.send(to, source, &bytes)
@@ -266,7 +266,7 @@ impl<S: DatagramSocket> Task<S> {
     }
 }
 
-/// Finds the node of `domain`, unless it is the one at `local`.
+/// Finds the node of `domain`, which must not be the one at `local`.
 async fn resolve(
     directory: &NodeDirectory,
     domain: &Domain,
@@ -277,7 +277,7 @@ async fn resolve(
         error => info!("domain {domain} {error}"),
     })?;
     let ip = *found.address.ip();
-    // A socket bound to every address of this host is reached by each of them.
+    // A socket that is bound to 0.0.0.0 is reached at every address of this host.
     let is_reached = local.ip().is_unspecified() && found.address.port() == local.port();
     if found.address == local || (is_reached && is_of_this_host(ip)) {
         info!(%domain, %ip, "this node goes by that domain too");
@@ -290,22 +290,22 @@ fn is_of_this_host(ip: Ipv4Addr) -> bool {
     StdUdpSocket::bind((ip, 0)).is_ok()
 }
 
-/// The clock of the state machine: tokio's, which tests can hold.
+/// Reads the clock of the state machine: tokio's, which tests can pause.
 fn now() -> Instant {
     time::Instant::now().into_std()
 }
 
-/// Messages that wait for their lines to be written. They wait as well for those that came with what they answer,
-/// which takes a microsecond each.
+/// The limit of messages that wait for their lines to be written. They also wait while the datagrams that
+/// came together with theirs are handled, which takes a microsecond each.
 const MAX_OUTBOX: usize = 64;
 
-/// From the second error of receiving in a row on, so that one that lasts does not take all of a processor.
+/// The pause from the second failed receive in a row on, so that a lasting error does not use up a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// Datagrams served after the end: more than the kernel keeps in what a node's socket asks it for.
+/// The limit of datagrams served after the end: more than the kernel buffers for a node's socket.
 const MAX_REST: usize = 4_096;
 
-/// Errors of receiving after which nothing more is served at the end.
+/// The number of failed receives after which nothing more is served at the end.
 const MAX_REST_ERRORS: usize = 100;
 
 #[cfg(test)]

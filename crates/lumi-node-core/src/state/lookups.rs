@@ -1,4 +1,4 @@
-//! Where the nodes of other domains are, as far as DNS has told, and who waits to hear (protocol.md §9).
+//! Look-ups of other domains' nodes, their answers, and the requests that wait for them (protocol.md §9).
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
@@ -9,34 +9,34 @@ use plumi_proto::{Domain, MiAddress};
 
 use super::pendings::Request;
 
-/// Names one look-up, from [`Output::Resolve`](crate::Output::Resolve) to
+/// Identifies a look-up from [`Output::Resolve`](crate::Output::Resolve) to
 /// [`Node::handle_resolved`](crate::Node::handle_resolved).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LookupId(u64);
 
-/// The look-ups under way, one for each name, and the answers that are still good.
+/// The look-ups under way, one for each domain, and the answers that are still valid.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
     by_domain: HashMap<Domain, Lookup>,
     in_flight: HashMap<LookupId, Domain>,
     started: u64,
-    /// Of those that are in [`LookupStatus`], all but the sizes of the tables.
+    /// The counts of [`LookupStatus`]; the sizes of the tables in it are not kept here.
     counts: LookupStatus,
-    /// Answers to the look-ups up to this one are not kept.
+    /// Answers to look-ups up to this one are not kept.
     outdated: LookupId,
 }
 
-/// What DNS was asked for, and what it said. That includes peers and the hosts file.
+/// Counts of look-ups and their results. They include peers and the hosts file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LookupStatus {
-    /// How many look-ups are under way.
+    /// The number of look-ups under way.
     pub in_flight: usize,
-    /// How many domains the answer is kept for; some may be out of date.
+    /// The number of domains whose answer is kept. Some may have expired.
     pub kept: usize,
-    /// How many requests were answered by what was kept.
+    /// The number of requests that a kept answer served.
     pub from_kept: u64,
-    /// How many look-ups have found a node.
+    /// The number of look-ups that found a node.
     pub found: u64,
     /// [`LookupError::NotFound`].
     pub not_found: u64,
@@ -51,17 +51,17 @@ enum Lookup {
     InFlight {
         waiting: Vec<Request>,
     },
-    /// `None`: there is no node to be found there.
+    /// `None`: the domain has no node.
     Known {
         node: Option<SocketAddrV4>,
         until: Instant,
     },
 }
 
-/// What became of a question.
+/// The result of [`Lookups::ask`].
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// The answer is known: a node, or that there is none.
+    /// The answer is known: a node, or none.
     Known(Option<SocketAddrV4>),
     /// A look-up has to be started.
     Start(LookupId),
@@ -72,7 +72,7 @@ pub(super) enum Asked {
 }
 
 impl Lookups {
-    /// Asks for the node that `request` has to be sent to.
+    /// Asks for the node to which `request` has to be forwarded.
     pub(super) fn ask(&mut self, now: Instant, request: Request) -> Asked {
         let domain = request.locate.to.domain();
         match self.by_domain.get_mut(&domain) {
@@ -104,7 +104,8 @@ impl Lookups {
         Asked::Start(id)
     }
 
-    /// Keeps the answer to a look-up. Returns the node, if there is one, and the requests that still wait for it.
+    /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still wait
+    /// for it.
     pub(super) fn answer(
         &mut self,
         now: Instant,
@@ -141,7 +142,7 @@ impl Lookups {
         }
     }
 
-    /// Nodes may be elsewhere from now on: what is known is forgotten, and what is under way is not kept.
+    /// Forgets all answers, because nodes may have moved. Answers to look-ups under way are not kept either.
     pub(super) fn forget_answers(&mut self) {
         self.by_domain.retain(|_, lookup| matches!(lookup, Lookup::InFlight { .. }));
         self.outdated = LookupId(self.started);
@@ -156,7 +157,8 @@ impl Lookups {
         self.in_flight.len()
     }
 
-    /// Whether `domain` can be kept. Makes room by forgetting what is out of date, else any one answer.
+    /// Returns whether `domain` can be kept. Makes room by forgetting expired answers or, if there are none,
+    /// any one answer.
     fn has_room(&mut self, now: Instant, domain: &Domain) -> bool {
         if self.by_domain.len() < MAX_NAMES || self.by_domain.contains_key(domain) {
             return true;
@@ -171,17 +173,17 @@ impl Lookups {
     }
 }
 
-/// Look-ups at a time: more would only wait in the name server's queue.
+/// The limit of look-ups at a time: more would only wait in the name server's queue.
 const MAX_IN_FLIGHT: usize = 32;
 
-/// Requests that wait for one look-up, which takes 2 s at most.
+/// The limit of requests that wait for one look-up, which takes 2 s at most.
 const MAX_WAITING: usize = 64;
 
-/// Domains whose answer is kept: 512 KiB or so.
+/// The limit of domains whose answer is kept: about 512 KiB.
 const MAX_NAMES: usize = 4_096;
 
-/// An answer is kept for its time to live, but not longer than this: a node that moves is found again.
+/// The longest time that an answer is kept, whatever its time to live: a node that moves is found again.
 const MAX_LIFE: Duration = Duration::from_secs(60);
 
-/// A failure is kept this long, so that an agent's repetitions are one query (RFC 2308).
+/// The time that a failure is kept, so that an agent's repetitions cause only one query (RFC 2308).
 const FAILURE_LIFE: Duration = Duration::from_secs(5);

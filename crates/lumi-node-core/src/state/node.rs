@@ -26,8 +26,8 @@ use super::users::Users;
 
 /// The node of a domain, without its socket.
 ///
-/// Tell it what happened with a `handle_*` method, then carry out every [`Output`] until
-/// [`Node::poll_output`] returns `None`, after each one of them. [`Node::poll_timeout`] says when
+/// Report what happened with a `handle_*` method. After each of these calls, carry out every [`Output`] until
+/// [`Node::poll_output`] returns `None`. [`Node::poll_timeout`] returns the time at which
 /// [`Node::handle_timeout`] is next due.
 #[derive(Debug)]
 pub struct Node {
@@ -47,30 +47,30 @@ pub struct Node {
     locations: Locations,
 }
 
-/// What a [`Node`] wants done.
+/// An effect that a [`Node`] asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this message.
     Transmit {
-        /// To whom.
+        /// The receiver.
         to: SocketAddrV4,
-        /// From which address of this host: where that one was heard, see [`Party::heard_at`]. `None` leaves it to
-        /// the kernel.
+        /// The address of this host to send from: the one that the receiver sent to, see [`Party::heard_at`].
+        /// `None` leaves the choice to the kernel.
         source: Option<Ipv4Addr>,
-        /// What.
+        /// The message.
         message: Message,
     },
-    /// Find the node of this domain, and tell [`Node::handle_resolved`].
+    /// Find the node of this domain, and pass the result to [`Node::handle_resolved`].
     Resolve {
-        /// Names the look-up.
+        /// Identifies the look-up.
         id: LookupId,
-        /// Of which domain.
+        /// The domain.
         domain: Domain,
     },
 }
 
 impl Node {
-    /// The node of the roster's domain, on the UDP address `local`.
+    /// Creates the node of the roster's domain, on the UDP address `local`.
     pub fn new(roster: Roster, local: SocketAddrV4, settings: NodeSettings) -> Self {
         Self {
             domain: roster.domain,
@@ -90,8 +90,8 @@ impl Node {
         }
     }
 
-    /// Whether the rate limit lets a datagram from `source` in. One that it keeps out goes no further: not to
-    /// the message log, not to [`Node::handle_datagram`].
+    /// Returns whether the rate limit admits a datagram from `source`. A datagram that is not admitted goes
+    /// neither to the message log nor to [`Node::handle_datagram`].
     pub fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
         let admitted = is_in(&self.exempt, source)
             || self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
@@ -101,11 +101,11 @@ impl Node {
         admitted
     }
 
-    /// A datagram came.
+    /// Handles a datagram.
     ///
     /// # Errors
-    /// Why it is dropped: nothing is sent for it, and nothing has changed but a count in [`Node::dropped`] and, if
-    /// it is from the agent of a user, that the agent has been heard.
+    /// The reason why it is dropped. Nothing is sent for it. Nothing has changed except a count in
+    /// [`Node::dropped`] and, if it is from the agent of a user, the fact that the agent has been heard.
     pub fn handle_datagram(
         &mut self,
         now: Instant,
@@ -115,8 +115,9 @@ impl Node {
         self.receive(now, from.into(), datagram).inspect_err(|reason| self.dropped.count(reason))
     }
 
-    /// These datagrams come next. Changes nothing and need not be called, but with very many users most of what a
-    /// registration takes is to wait for the memory, and here that is waited for all of them at a time.
+    /// These datagrams come next. Changes nothing and need not be called, but with very many users most of
+    /// what a registration takes is to wait for the memory, and here that is waited for all of them at a
+    /// time.
     pub fn expect<'d>(&self, datagrams: impl Iterator<Item = &'d [u8]>) {
         let names = datagrams.filter_map(|datagram| match datagram {
             [b'P', b'R' | b'D', registrant @ ..] => registrant.split(|&byte| byte == b'@').next(),
@@ -125,11 +126,11 @@ impl Node {
         self.users.fetch(names);
     }
 
-    /// A look-up that [`Output::Resolve`] asked for ended.
+    /// Handles the result of a look-up that [`Output::Resolve`] asked for.
     pub fn handle_resolved(&mut self, now: Instant, id: LookupId, answer: &Result<FoundNode, LookupError>) {
         let (node, waiting) = self.lookups.answer(now, id, answer);
         for request in waiting {
-            // Who asked may have gone meanwhile, or moved.
+            // The asker may have gone offline or moved since.
             let forwarded = if self.is_online_at(&request.locate.from, request.asker.address) {
                 self.forward_to_node(now, request, node)
             } else {
@@ -141,7 +142,8 @@ impl Node {
         }
     }
 
-    /// The administrator asks. Changes nothing: [`AdminReply::Save`] says what to save first.
+    /// Handles a command of the administrator. Changes nothing: [`AdminReply::Save`] holds the change to save
+    /// first.
     pub fn handle_admin(&self, now: Instant, command: AdminCommand) -> AdminReply {
         match command {
             AdminCommand::Register(user) if self.users.contains(&user) => {
@@ -159,7 +161,7 @@ impl Node {
         }
     }
 
-    /// A change of the roster is saved, and holds from now on.
+    /// Applies a change of the roster that has been saved.
     pub fn handle_roster_saved(&mut self, change: RosterChange) {
         match change {
             RosterChange::Add(user) => {
@@ -172,25 +174,25 @@ impl Node {
         }
     }
 
-    /// The roster was read again, and holds from now on: who is in it no longer is cut off, everybody else stays
-    /// where they are. Goes through all of the old roster, which is some milliseconds for a million users.
+    /// Replaces the roster. Users who are not in the new one are disconnected; nobody else is affected. This
+    /// goes through the whole old roster, which takes some milliseconds for a million users.
     ///
     /// # Errors
-    /// [`ReloadRefusal`]; nothing has changed then.
+    /// [`ReloadRefusal`]; then nothing has changed.
     pub fn handle_roster_reloaded(&mut self, roster: Roster) -> Result<(), ReloadRefusal> {
         if roster.domain != self.domain {
             return Err(ReloadRefusal::OtherDomain { served: self.domain, found: roster.domain });
         }
-        // It may be spelled otherwise, and then its users may be called otherwise.
+        // Equal domains may be spelled differently, and so may the users in them.
         self.domain = roster.domain;
         let old = self.users.replace(roster.users);
         self.forget_requests(|user| old.contains(user));
         Ok(())
     }
 
-    /// The node is set to `settings` from now on, and the directory of nodes is another one, so that what it said is
-    /// asked anew. Who is online stays so, wherever from users may register now. With the same rate limit as before,
-    /// sources have what they have left.
+    /// Applies `settings`, and forgets what the directory of nodes has answered, because the directory has
+    /// changed too. Users who are online stay online, even if they may not register from their address any
+    /// more. If the rate limit is the same as before, each source keeps what is left of its share.
     pub fn handle_settings(&mut self, settings: NodeSettings) {
         let NodeSettings { rate_limit, exempt, allow, takeover, strike_interval } = settings;
         if self.limiter.as_ref().map(Limiter::limit) != rate_limit {
@@ -201,47 +203,47 @@ impl Node {
         self.lookups.forget_answers();
     }
 
-    /// The time that [`Node::poll_timeout`] named has come.
+    /// Handles the time that [`Node::poll_timeout`] returned.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.pendings.expire(now);
     }
 
-    /// What to do next; `None` when everything is done.
+    /// Returns the next effect to carry out, or `None` when there is nothing left to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When [`Node::handle_timeout`] is due, if ever.
+    /// Returns the time at which [`Node::handle_timeout`] is due, if there is one.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.pendings.next_deadline()
     }
 
-    /// The domain of this node.
+    /// Returns the domain of this node.
     pub fn domain(&self) -> &Domain {
         &self.domain
     }
 
-    /// The UDP address of the user's agent, if the user is online.
+    /// Returns the UDP address of the user's agent, if the user is online.
     pub fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
         self.users.party(user).map(|party| party.address)
     }
 
-    /// How many location requests were sent on and wait for their answer.
+    /// Returns the number of location requests that were forwarded and have no answer yet.
     pub fn pending_count(&self) -> usize {
         self.pendings.len()
     }
 
-    /// How many look-ups [`Output::Resolve`] asked for that [`Node::handle_resolved`] has not been told of.
+    /// Returns the number of look-ups that [`Output::Resolve`] asked for and whose result has not come yet.
     pub fn lookups_in_flight(&self) -> usize {
         self.lookups.in_flight()
     }
 
-    /// What was dropped so far.
+    /// Returns the counts of dropped datagrams.
     pub fn dropped(&self) -> Dropped {
         self.dropped
     }
 
-    /// How it is, and what has happened so far.
+    /// Returns a snapshot of the node and its counters.
     pub fn status(&self) -> NodeStatus {
         NodeStatus {
             domain: self.domain,
@@ -258,7 +260,7 @@ impl Node {
     }
 
     fn receive(&mut self, now: Instant, from: Party, datagram: &[u8]) -> Result<(), DropReason> {
-        // To port 0 nothing can be sent; and what this node sends is for others.
+        // Nothing can be sent to port 0, and this node never sends to itself.
         let Party { address, .. } = from;
         if address.port() == 0 || address == self.local {
             return Err(DropReason::Spoofed);
@@ -266,8 +268,8 @@ impl Node {
         let message = Message::decode(datagram).map_err(DropReason::Malformed)?;
         self.received.count(&message);
         match message {
-            // From the port of nodes: one would be sent an answer that it never asked for, or be taken for an
-            // agent, so that two of them could be made to talk to each other without end.
+            // A forged source port could make this node answer another node that never asked, or take it for
+            // an agent. Two nodes could then be made to talk to each other without end.
             Message::Register(_) | Message::Deregister(_) if address.port() == NODE_PORT => {
                 Err(DropReason::Spoofed)
             }
@@ -333,7 +335,7 @@ impl Node {
             self.refuse(now, &request, LocateOutcome::Offline);
             return Ok(());
         };
-        // First, because what the agent never hears of is no strike.
+        // First, because a request that never reaches the agent is not a strike.
         if !self.pendings.add(now, request, agent.address, self.share(&request)) {
             return Err(DropReason::NoRoom);
         }
@@ -364,7 +366,8 @@ impl Node {
         node: Option<SocketAddrV4>,
     ) -> Result<(), DropReason> {
         match node {
-            // Another name of this very node: nobody is known here by it, and the message would come back.
+            // The guard keeps out another name of this very node: it has no users by that name, and the
+            // message would come back.
             Some(node) if node != self.local => {
                 if !self.pendings.add(now, request, node, self.share(&request)) {
                     return Err(DropReason::NoRoom);
@@ -388,19 +391,19 @@ impl Node {
             self.users.hear_answer(now, &locate.to.user(), from.address);
         }
         let request = self.pendings.take(now, &locate, from.address).ok_or(DropReason::Unasked)?;
-        // Some agents do not know their own address. Their node does.
+        // Some agents do not know their own address, but their node does.
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
             && ip.is_unspecified()
             && own_user
         {
             *ip = *from.address.ip();
         }
-        // Byte for byte, and names may be spelled in several ways.
+        // With the names as they came, byte for byte: they can be spelled in several ways.
         self.reply(now, &Request { locate, ..request }, outcome);
         Ok(())
     }
 
-    /// The user of this domain whom a registration or deregistration means, if there is such a user.
+    /// Returns the user name of a registration or deregistration, if it belongs to this domain.
     fn own_user(&self, registrant: &Registrant) -> Option<UserName> {
         match registrant {
             Registrant::User(user) => Some(*user),
@@ -409,7 +412,7 @@ impl Node {
         }
     }
 
-    /// Drops the requests of and for those who were users and are in the roster no longer.
+    /// Drops pending requests from or for users who have left the roster.
     fn forget_requests(&mut self, was_user: impl Fn(&UserName) -> bool) {
         let Self { domain, users, pendings, lookups, .. } = self;
         let is_gone = |address: &MiAddress| {
@@ -428,10 +431,10 @@ impl Node {
         user.domain() == self.domain && self.address_of(&user.user()) == Some(address)
     }
 
-    /// Answers in the place of the one who was asked for. An answer that still comes from there is one too many.
+    /// Answers a request in place of the other side. If that side still answers, its answer is dropped.
     fn refuse(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
         let repeated = self.pendings.cancel(request);
-        // Spelled as it was asked now, which may be another way.
+        // With the names of the latest repetition, which can be spelled differently.
         self.reply(now, &repeated.map_or(*request, |earlier| request.repeating(&earlier)), outcome);
     }
 

@@ -1,4 +1,4 @@
-//! The location requests that were sent on and wait for their answer (protocol.md §9).
+//! Location requests that were forwarded and wait for their answer (protocol.md §9).
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,47 +8,47 @@ use plumi_proto::{Locate, MiAddress};
 
 use super::party::Party;
 
-/// A location request that has to be sent on.
+/// A location request to be forwarded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) locate: Locate,
-    /// Who it came from, and its answer goes to.
+    /// The sender, to whom the answer goes.
     pub(super) asker: Party,
-    /// When it came.
+    /// The time at which it came.
     pub(super) asked_at: Instant,
-    /// When it came for the first time; it may be repeated while it is under way.
+    /// The time at which it came first. It may be repeated while it is under way.
     pub(super) first_asked_at: Instant,
 }
 
 impl Request {
-    /// One that comes now.
+    /// Creates a request that comes now.
     pub(super) fn new(now: Instant, locate: Locate, asker: Party) -> Self {
         Self { locate, asker, asked_at: now, first_asked_at: now }
     }
 
-    /// Whether both are the same question of the same asker: one of them is the repetition.
+    /// Returns whether both are the same question of the same asker, so that one repeats the other.
     pub(super) fn is_repeated_by(&self, other: &Self) -> bool {
         self.locate == other.locate && self.asker.address == other.asker.address
     }
 
-    /// This one, as the repetition of `earlier`.
+    /// Returns this request as a repetition of `earlier`.
     pub(super) fn repeating(self, earlier: &Self) -> Self {
         Self { first_asked_at: earlier.first_asked_at, ..self }
     }
 
-    /// Until when it can be answered.
+    /// Returns the time until which it can be answered.
     pub(super) fn ends_at(&self) -> Instant {
         self.asked_at + REQUEST_LIFE
     }
 }
 
-/// What is pending. One entry for each request and asker, however often that asker repeats it.
+/// The pending requests: one entry for each request and asker, however often the asker repeats it.
 #[derive(Debug, Default)]
 pub(super) struct Pendings {
-    /// The oldest first: answers come in the order of their requests.
+    /// The oldest first, because answers come in the order of their requests.
     by_locate: HashMap<Locate, Vec<Pending>>,
     by_end: BTreeMap<End, Locate>,
-    /// How many each source has, which is never none.
+    /// The number of requests of each source, never 0.
     by_source: HashMap<Ipv4Addr, usize>,
     added: u64,
     expired: u64,
@@ -57,25 +57,26 @@ pub(super) struct Pendings {
 #[derive(Debug)]
 struct Pending {
     request: Request,
-    /// Where the request went, and its answer has to come from.
+    /// The receiver of the request, from whom the answer has to come.
     asked: SocketAddrV4,
     end: End,
 }
 
-/// When an entry ends, and a number that tells it from others that end then.
+/// The time at which an entry ends, and a number that distinguishes entries that end at the same time.
 type End = (Instant, u64);
 
-/// How many requests of one source can be pending.
+/// The limit of pending requests of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Share {
-    /// No more than one source may have.
+    /// The share of one source.
     OfOne,
-    /// As many as there is room for.
+    /// All the room there is.
     All,
 }
 
 impl Pendings {
-    /// Notes a request that is about to be sent on to `asked`. `false`: there is no room, do not send it.
+    /// Adds a request that is about to be forwarded to `asked`. Returns `false` if there is no room: then it
+    /// must not be sent.
     pub(super) fn add(&mut self, now: Instant, request: Request, asked: SocketAddrV4, share: Share) -> bool {
         self.expire(now);
         self.added += 1;
@@ -107,7 +108,8 @@ impl Pendings {
         Some(request)
     }
 
-    /// Drops the request that `repeated` repeats, if it is pending: it is answered otherwise. Returns it.
+    /// Drops the request that `repeated` repeats, because it is answered in another way. Returns it if it was
+    /// pending.
     pub(super) fn cancel(&mut self, repeated: &Request) -> Option<Request> {
         let entries = self.by_locate.get(&repeated.locate)?;
         let entry = entries.iter().find(|entry| entry.request.is_repeated_by(repeated))?;
@@ -116,7 +118,7 @@ impl Pendings {
         Some(request)
     }
 
-    /// Drops the requests of and for users who are gone.
+    /// Drops the requests from and for users who are gone.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
         let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
         let ends: Vec<_> =
@@ -126,7 +128,7 @@ impl Pendings {
         }
     }
 
-    /// Drops what nobody waits for any more.
+    /// Drops the requests that nobody waits for any more.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((&end, _)) = self.by_end.first_key_value()
             && end.0 <= now
@@ -144,7 +146,7 @@ impl Pendings {
         self.by_end.len()
     }
 
-    /// How many have ended without an answer.
+    /// Returns the number of requests that have ended without an answer.
     pub(super) fn expired(&self) -> u64 {
         self.expired
     }
@@ -171,11 +173,11 @@ impl Pendings {
     }
 }
 
-/// How long after its last repetition a request can be answered. Agents give up after 5 s.
+/// The time after its last repetition in which a request can be answered. Agents give up after 5 s.
 const REQUEST_LIFE: Duration = Duration::from_secs(5);
 
-/// Requests within [`REQUEST_LIFE`] that have no answer yet: 1 MiB or so.
+/// The limit of pending requests: about 1 MiB.
 const MAX_PENDINGS: usize = 4_096;
 
-/// Those of one IPv4 address: an agent has one or two, and 64 sources are needed to take all the room.
+/// The limit for one IPv4 address. An agent has one or two, and it takes 64 sources to use up all the room.
 const MAX_OF_SOURCE: usize = 64;

@@ -1,13 +1,13 @@
-//! Who belongs to the domain, and the text of `nodelumi.cfg` that says so.
+//! The roster of a domain, and its text, `nodelumi.cfg`.
 //!
 //! ```text
 //! bb.com          the first line that is not blank: the domain
-//! laura           every other one: a user of it, by name alone
+//! laura           every other line: the name of a user, without the domain
 //! pere
 //! ```
 //!
-//! Blank lines, blanks around a name, CRLF and a byte order mark are accepted, and stay where they are when
-//! the text is edited.
+//! Blank lines, blanks around a name, CRLF and a byte order mark are accepted, and are kept when the text is
+//! edited.
 
 use std::ops::ControlFlow;
 
@@ -25,7 +25,7 @@ pub struct Roster {
 }
 
 impl Roster {
-    /// A domain without users.
+    /// Creates the roster of a domain without users.
     pub fn new(domain: Domain) -> Self {
         Self::with_capacity(domain, 0)
     }
@@ -37,7 +37,7 @@ impl Roster {
     /// Reads the text of a `nodelumi.cfg`.
     ///
     /// # Errors
-    /// The first line that cannot be accepted, and why: a roster is taken whole or not at all.
+    /// The first line that cannot be accepted, and the reason. A roster is accepted whole or not at all.
     pub fn parse(text: &[u8]) -> Result<Self, RosterError> {
         let mut first = None;
         let roster = Self::read(text, |error, _| {
@@ -50,10 +50,10 @@ impl Roster {
         }
     }
 
-    /// Every line of the text of a `nodelumi.cfg` that cannot be accepted, and why, in their order: none, if
-    /// [`Roster::parse`] takes it. With them comes the domain, if that is right.
+    /// Returns every line of a `nodelumi.cfg` that cannot be accepted, with the reason, in order: none if
+    /// [`Roster::parse`] accepts the text. Also returns the domain, if it is valid.
     ///
-    /// If it is wrong, whether the users have room beside it is not known, and not told.
+    /// If the domain is not valid, names that are too long beside it are not reported.
     pub fn errors(text: &[u8]) -> (Option<Domain>, Vec<RosterError>) {
         let mut errors = Vec::new();
         let mut domain_is_right = true;
@@ -68,8 +68,8 @@ impl Roster {
         (roster.filter(|_| domain_is_right).map(|roster| roster.domain), errors)
     }
 
-    /// What can be accepted of `text`; `None` if all of it is blank. Tells `wrong` of each line that cannot, and
-    /// whether that is the domain's, and ends where it says so.
+    /// Returns the acceptable part of `text`, or `None` if all of it is blank. Calls `wrong` with each other
+    /// line and whether it is the domain's, and ends if that returns `Break`.
     fn read(text: &[u8], mut wrong: impl FnMut(RosterError, bool) -> ControlFlow<()>) -> Option<Self> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let lines = text.iter().filter(|&&byte| byte == b'\n').count();
@@ -97,27 +97,27 @@ impl Roster {
         roster
     }
 
-    /// The domain.
+    /// Returns the domain.
     pub fn domain(&self) -> &Domain {
         &self.domain
     }
 
-    /// How many users belong to the domain.
+    /// Returns the number of users in the domain.
     pub fn len(&self) -> usize {
         self.users.len()
     }
 
-    /// Whether nobody belongs to the domain.
+    /// Returns whether the domain has no users.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether `user` belongs to the domain.
+    /// Returns whether `user` belongs to the domain.
     pub fn contains(&self, user: &UserName) -> bool {
         self.users.contains(user)
     }
 
-    /// The text of a `nodelumi.cfg` with `change` made in it, all other lines as they were.
+    /// Makes `change` in the text of a `nodelumi.cfg`. All other lines stay as they were.
     pub fn edit(text: &str, change: &RosterChange) -> String {
         match change {
             RosterChange::Add(user) => {
@@ -130,7 +130,7 @@ impl Roster {
                 text.split_inclusive('\n')
                     .filter(|line| {
                         let name = line.trim();
-                        // A user may be called what the domain is called.
+                        // The name of a user can be that of the domain.
                         let stays = !domain_seen || name != user.as_str();
                         domain_seen |= !name.trim_start_matches('\u{feff}').is_empty();
                         stays
@@ -150,37 +150,37 @@ impl Roster {
     }
 }
 
-/// Why a text is no roster.
+/// The reason why a text is not a roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 #[non_exhaustive]
 pub struct RosterError {
     /// The line, counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: RosterReason,
 }
 
-/// What is wrong with a line of a roster.
+/// The reason why a line of a roster cannot be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RosterReason {
-    /// There is no line but blank ones.
+    /// All lines are blank.
     #[error("the domain is missing, it is the first line")]
     NoDomain,
-    /// The first line is no domain.
+    /// The first line is not a domain.
     #[error("the domain {0}")]
     Domain(NameError),
-    /// A user is given by address.
+    /// A user is listed by address.
     #[error("a user is listed by name alone, without '@' and domain")]
     Address,
-    /// A user is given by what is no user name.
+    /// A line is not a user name.
     #[error("the user name {0}")]
     User(NameError),
-    /// With the domain, the user's address has no room in a message.
+    /// With the domain, the user's address is too long for a message.
     #[error("with the domain of the roster, {0}")]
     TooLong(AddressError),
-    /// The user is listed before.
+    /// The user is already listed.
     #[error("the user is listed twice")]
     Duplicate,
     /// The line is not UTF-8.
@@ -188,7 +188,7 @@ pub enum RosterReason {
     NotUtf8,
 }
 
-/// Takes the place of a domain that is wrong, so that the users can be read: every name has room beside it.
+/// Returns a stand-in for an invalid domain, so that the users can be read: every name fits beside it.
 fn shortest() -> Domain {
     Domain::new("x").expect("it is a name")
 }

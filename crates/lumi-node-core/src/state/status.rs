@@ -1,4 +1,4 @@
-//! How a node is.
+//! Snapshots of a node and of the server around it.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -10,45 +10,45 @@ use super::location_times::Locations;
 use super::lookups::LookupStatus;
 use super::message_counts::MessageCounts;
 
-/// How a node is, and what has happened since it was made. What counts up begins at 0 and wraps never.
+/// A snapshot of a node and its counters. Counters start at 0 when the node is made, and never wrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeStatus {
-    /// The domain.
+    /// The node's domain.
     pub domain: Domain,
-    /// How many users belong to it.
+    /// The number of users in the domain.
     pub users: usize,
-    /// How many of them are online.
+    /// The number of users who are online.
     pub online: usize,
-    /// How many location requests were sent on and wait for their answer.
+    /// The number of location requests that were forwarded and have no answer yet.
     pub pendings: usize,
-    /// How many were sent on, and no answer came in time.
+    /// The number of forwarded requests that got no answer in time.
     pub unanswered: u64,
-    /// What was received that is a message, whatever became of it, but for what can only be forged: from port 0, or
-    /// from this node's own address.
+    /// Messages received, including those that were then dropped. A message that can only be forged is not
+    /// counted: one from port 0 or from this node's own address.
     pub received: MessageCounts,
-    /// What was sent.
+    /// Messages sent.
     pub sent: MessageCounts,
-    /// What was dropped, of that which was received and of what is no message.
+    /// Datagrams dropped: messages, and datagrams that are not messages.
     pub dropped: Dropped,
-    /// How long locations took.
+    /// The time that locations took.
     pub locations: Locations,
-    /// What DNS was asked.
+    /// DNS look-ups and their results.
     pub lookups: LookupStatus,
 }
 
-/// How a [`Server`](crate::Server) is.
+/// A snapshot of a [`Server`](crate::Server) and its counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStatus {
-    /// Its node.
+    /// The status of its node.
     pub node: NodeStatus,
-    /// The address that it serves on.
+    /// The address on which it listens.
     pub local: SocketAddrV4,
-    /// How long it has been serving.
+    /// The time since it began to serve.
     pub uptime: Duration,
-    /// How often it could not receive: errors of the socket, which strangers can cause.
+    /// Failed receives: socket errors, some of which any remote host can cause.
     pub unreceived: u64,
-    /// How many messages it could not send; they count as sent, and their lines are in the message log.
+    /// Messages that could not be sent. They are also counted as sent, and are in the message log.
     pub unsent: u64,
 }

@@ -1,4 +1,4 @@
-//! Who belongs to the domain, who of them is online, and where (protocol.md §3).
+//! The users of the domain, and where each of them is online (protocol.md §3).
 
 use std::collections::HashMap;
 use std::mem;
@@ -15,23 +15,25 @@ use super::party::Party;
 #[derive(Debug)]
 pub(super) struct Users {
     all: NameTable<User>,
-    /// Of those who had any lately.
+    /// The strikes of users who had any lately.
     strikes: HashMap<UserName, Strikes>,
     strike_interval: Duration,
-    /// How many are online.
+    /// The number of users who are online.
     online: usize,
 }
 
-/// One line of the processor's cache, whatever is asked of it.
+/// Fits one 64-byte cache line, so looking up a user costs one cache miss.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(super) struct User {
     name: UserName,
-    /// Where the user registered, and has not deregistered.
+    /// The address from which the user registered, until the user deregisters.
     address: Option<SocketAddrV4>,
-    /// At which address of this host, if that is known; else 0.0.0.0, which takes less room than an option.
+    /// The address of this host at which the user registered. 0.0.0.0 if it is not known, which takes less
+    /// room than an `Option`.
     heard_at: Ipv4Addr,
-    /// `None`, although there is an address: taken offline by strikes. The agent may be slow and not gone.
+    /// `None` although there is an address: strikes took the user offline. The agent may be slow rather than
+    /// gone.
     online_since: Option<Instant>,
 }
 
@@ -47,17 +49,17 @@ impl Users {
         Self { all, strikes: HashMap::new(), strike_interval, online: 0 }
     }
 
-    /// How many belong to the domain.
+    /// Returns the number of users in the domain.
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// How many of them are online.
+    /// Returns the number of users who are online.
     pub(super) fn online(&self) -> usize {
         self.online
     }
 
-    /// From now on, this is the least time between two strikes of a user.
+    /// Sets the shortest time between two strikes of a user.
     pub(super) fn set_strike_interval(&mut self, least: Duration) {
         self.strike_interval = least;
     }
@@ -71,18 +73,19 @@ impl Users {
         self.all.fetch(names, |user| user.address.is_some());
     }
 
-    /// Where all of them are, in no order.
+    /// Returns every user and where the user is online, in no order.
     pub(super) fn statuses(&self, now: Instant) -> impl Iterator<Item = UserStatus> {
         self.all.iter().map(move |user| UserStatus { user: user.name, presence: user.presence(now) })
     }
 
-    /// Where a user is online.
+    /// Returns where a user is online.
     pub(super) fn party(&self, user: &UserName) -> Option<Party> {
         self.all.get(user)?.party()
     }
 
-    /// The user is online where `party` is from now on, if the domain has such a user and `may_register` from there,
-    /// which is told the address at which the user is online already.
+    /// Registers the user as online at `party`. Returns whether that is done: the domain must have such a
+    /// user, and `may_register` must allow it, which receives the address at which the user is online
+    /// already.
     pub(super) fn bind(
         &mut self,
         now: Instant,
@@ -106,8 +109,8 @@ impl Users {
         true
     }
 
-    /// The user is offline from now on, if that is asked for from where the user is online. Returns whether the
-    /// domain has such a user, who is offline now.
+    /// Takes the user offline, if the request comes from the address at which the user is online. Returns
+    /// whether the domain has such a user and the user is now offline.
     pub(super) fn unbind(&mut self, name: &UserName, from: SocketAddrV4) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         if user.address == Some(from) {
@@ -118,19 +121,20 @@ impl Users {
         user.party().is_none()
     }
 
-    /// The user belongs to the domain from now on.
+    /// Adds a user to the domain, offline.
     pub(super) fn add(&mut self, user: UserName) {
         self.all.insert(User::offline(user));
     }
 
-    /// The user belongs to the domain no longer.
+    /// Removes a user from the domain.
     pub(super) fn remove(&mut self, user: &UserName) {
         let removed = self.all.remove(user);
         self.online -= usize::from(removed.is_some_and(|user| user.online_since.is_some()));
         self.strikes.remove(user);
     }
 
-    /// `all` belong to the domain from now on. Who did before stays where they are. Returns all who did.
+    /// Replaces the users of the domain by `all`, and returns the old ones. Users who are in both stay
+    /// online.
     pub(super) fn replace(&mut self, all: NameTable<User>) -> NameTable<User> {
         let old = mem::replace(&mut self.all, all);
         let mut registered = old.iter().filter(|user| user.address.is_some()).peekable();
@@ -151,7 +155,8 @@ impl Users {
         old
     }
 
-    /// An answer that names the user came: if it is from the user's agent, that is alive and the user online.
+    /// Handles an answer that names the user. If it comes from the user's agent, the agent is alive and the
+    /// user online.
     pub(super) fn hear_answer(&mut self, now: Instant, name: &UserName, from: SocketAddrV4) {
         if let Some(user) = self.all.get_mut(name)
             && user.address == Some(from)
@@ -162,15 +167,15 @@ impl Users {
         }
     }
 
-    /// A question in the user's name came: the same, but for the strikes of a user who is online. An agent that
-    /// asks and does not answer cannot be called.
+    /// Handles a question in the user's name: the same as an answer, but it does not clear the strikes of a
+    /// user who is online. An agent that asks but does not answer cannot be called.
     pub(super) fn hear_question(&mut self, now: Instant, name: &UserName, from: SocketAddrV4) {
         if self.party(name).is_none() {
             self.hear_answer(now, name, from);
         }
     }
 
-    /// Notes a location request for a user who is online. Returns whether it takes the user offline.
+    /// Counts a location request for a user who is online. Returns whether it takes the user offline.
     pub(super) fn strike(&mut self, now: Instant, name: &UserName) -> bool {
         let before = self.strikes.get(name);
         let since_last = before.map(|strikes| now.saturating_duration_since(strikes.last));
@@ -188,12 +193,12 @@ impl Users {
 }
 
 impl User {
-    /// One who is not online.
+    /// Creates a user who is not online.
     pub(super) fn offline(name: UserName) -> Self {
         Self { name, address: None, heard_at: Ipv4Addr::UNSPECIFIED, online_since: None }
     }
 
-    /// Where the user is online.
+    /// Returns where the user is online.
     fn party(&self) -> Option<Party> {
         let heard_at = Some(self.heard_at).filter(|at| !at.is_unspecified());
         self.address.filter(|_| self.online_since.is_some()).map(|address| Party { address, heard_at })
@@ -211,9 +216,10 @@ impl Named for User {
     }
 }
 
-/// The agent of `user` is alive: it has no strikes, but the last one keeps the next one off for as long as it would have.
+/// Notes that the agent of `user` is alive. Its strikes are cleared, but the last one still delays the next
+/// for the rest of the interval.
 fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Instant, user: &mut User) {
-    // Most have none, and looking for them costs as much as looking for the user.
+    // Usually nobody has any, and looking for strikes costs as much as looking for the user.
     if !strikes.is_empty()
         && let Some(of_user) = strikes.get_mut(&user.name)
     {
@@ -225,7 +231,7 @@ fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Insta
     user.online_since.get_or_insert(now);
 }
 
-/// The location request without any answer that takes a user for gone.
+/// The number of location requests without any answer after which a user counts as gone.
 const STRIKES: u8 = 5;
 
 #[cfg(test)]
