@@ -27,12 +27,12 @@ use crate::traffic::WeakTap;
 
 /// A registered user who can call and be called. Cheap to clone.
 ///
-/// It ends with [`Agent::shutdown`]. When the last clone is dropped instead, its conversations end, and it
-/// deregisters in the background for as long as the runtime lives.
+/// End it with [`Agent::shutdown`]. If the last clone is dropped instead, its conversations end and it
+/// deregisters in the background, while the runtime lives.
 #[derive(Clone, Debug)]
 pub struct Agent(Arc<Inner>);
 
-/// What the clones share.
+/// The state that the clones share.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) address: MiAddress,
@@ -40,12 +40,12 @@ pub(crate) struct Inner {
     pub(crate) node: SocketAddrV4,
     pub(crate) listening: MiSocketAddress,
     pub(crate) driver: Driver,
-    /// One permit for each conversation there may be.
+    /// One permit for each conversation that the agent may have.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) pace: Duration,
-    /// When it begins or is dropped, conversations end and nobody is let in.
+    /// When the shutdown begins or this is dropped, conversations end and no calls are accepted.
     pub(crate) closing: Closing,
-    /// An agent that has ended has no traffic, whoever still holds it.
+    /// Weak, because the traffic ends with the agent's tasks, even while handles are left.
     pub(crate) tap: Option<WeakTap>,
 }
 
@@ -59,32 +59,32 @@ impl Agent {
         Self(Arc::new(inner))
     }
 
-    /// The user's address.
+    /// Returns the user's address.
     pub fn address(&self) -> MiAddress {
         self.0.address
     }
 
-    /// The node that the user is registered at.
+    /// Returns the node at which the user is registered.
     pub fn node(&self) -> SocketAddrV4 {
         self.0.node
     }
 
-    /// Where others are told to connect for a conversation.
+    /// Returns the address at which others connect for a conversation.
     pub fn listening(&self) -> MiSocketAddress {
         self.0.listening
     }
 
-    /// How many PLUMI messages there were so far: the lines of its message log.
+    /// Returns the number of PLUMI messages so far: the lines of its message log.
     pub fn messages(&self) -> MessageCounts {
         self.0.driver.messages()
     }
 
-    /// Who may call from the next question on. Conversations that have begun go on.
+    /// Sets who may call from the next question on. Conversations that have begun go on.
     pub fn set_admission(&self, admission: Admission) {
         self.0.driver.set_admission(admission);
     }
 
-    /// Asks where a user is, without calling.
+    /// Locates a user without calling.
     ///
     /// # Errors
     /// [`LocateError`].
@@ -118,12 +118,12 @@ impl Agent {
             return Err(CallError::Engaged);
         }
         let found = self.locate(to).await?;
-        // Somebody may have called meanwhile.
+        // Another user may have called meanwhile.
         let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|error| match error {
             TryAcquireError::NoPermits => CallError::Engaged,
             TryAcquireError::Closed => CallError::Locate(LocateError::Ended),
         })?;
-        // In a task of its own: if this call is given up, its connection still ends in order.
+        // In its own task: if this call is cancelled, its connection still ends in order.
         let (sender, called) = oneshot::channel();
         tokio::spawn(dial(found, *to, self.0.nickname.clone(), self.terms(), slot, sender));
         called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))).map_err(|error| {
@@ -132,8 +132,8 @@ impl Agent {
         })
     }
 
-    /// Ends the conversations in order, after everything was sent, and deregisters. Whatever it returns, the agent
-    /// has ended. It can be given up and called again, and then tells the same outcome.
+    /// Ends the conversations in order, after everything was sent, and deregisters. The agent has ended even
+    /// if this returns an error. It can be cancelled and called again, and then returns the same result.
     ///
     /// # Errors
     /// [`DeregisterError`]: the node may still have the user as online.
@@ -143,9 +143,9 @@ impl Agent {
         self.deregister(None).await
     }
 
-    /// [`Agent::shutdown`] in a hurry, for a program that was told to end: returns within `limit`, whatever the node
-    /// and the peers do. The node is asked at once, and once more after half of `limit`; conversations are ended
-    /// meanwhile, without what is waiting to be sent.
+    /// [`Agent::shutdown`] in a hurry, for a program that has to end: returns within `limit`, whatever the
+    /// node and the peers do. The node is asked at once, and again after half of `limit`. Conversations end
+    /// meanwhile; lines that wait to be sent are dropped.
     ///
     /// # Errors
     /// [`DeregisterError`].
@@ -160,11 +160,11 @@ impl Agent {
         deregistered
     }
 
-    /// For an agent that is being started: registers, and then lets callers in by `open`.
+    /// Registers an agent that is being started, and then sends `open`, which lets callers in.
     pub(crate) async fn register(&self, open: oneshot::Sender<()>) -> Result<(), StartError> {
         match self.0.driver.request(LumiRequest::Register, None).await {
             Ok(LumiAnswer::Register(RegisterCode::Registered)) => {
-                // The task is there for as long as this agent is.
+                // The receiving task lives as long as this agent.
                 _ = open.send(());
                 Ok(())
             }
@@ -173,7 +173,7 @@ impl Agent {
         }
     }
 
-    /// Lets those go in order who have called by now.
+    /// Ends the connections of those who have called by now, in order.
     pub(crate) async fn let_callers_go(&self) {
         self.stop(false);
         self.0.closing.ended(2 * LINGER).await;
@@ -199,7 +199,8 @@ impl Agent {
     }
 }
 
-/// Begins a conversation with the agent at `found`. If nobody waits for it any more, it ends at once, in order.
+/// Begins a conversation with the agent at `found`. If nobody waits for it any more, it ends at once and in
+/// order.
 async fn dial(
     found: MiSocketAddress,
     to: MiAddress,
@@ -211,7 +212,8 @@ async fn dial(
     let mut opening = pin!(Connection::open(SocketAddr::V4(found.into()), terms.tap.clone()));
     let opened = tokio::select! {
         opened = &mut opening => opened,
-        // The callee may have the connection already, and one that ends without a nickname ends some programs.
+        // The callee may already have the connection, and some programs end if a connection closes without a
+        // nickname.
         () = terms.closing.begun() => within(LAST_CHANCE, opening).await.and_then(|opened| opened),
     };
     let mut connection = match opened {
@@ -230,14 +232,13 @@ async fn dial(
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The listener ends with this: from now on, nobody is told to call.
+        // The listener ends with this. From now on, the user is busy for everybody who asks.
         self.slots.close();
     }
 }
 
-/// How often a node is asked to deregister by a program that was told to end.
+/// The number of attempts to deregister in a hurry.
 const HURRIED_ATTEMPTS: NonZeroU8 = NonZeroU8::new(2).expect("is not 0");
 
-/// How long a connection that is being opened when the agent ends is waited for. The kernel tells of one that is
-/// there at once.
+/// The time that a connection has to open once the agent ends. The kernel reports an open one at once.
 const LAST_CHANCE: Duration = Duration::from_millis(100);

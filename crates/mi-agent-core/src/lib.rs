@@ -1,9 +1,9 @@
-//! An MI agent to embed: it registers its user at the node of the user's domain, tells who asks where the user
-//! is, finds other users, and talks with them line by line.
+//! An embeddable MI agent: it registers its user at the node of the user's domain, answers those who ask
+//! where the user is, finds other users, and talks with them line by line.
 //!
 //! A driver task owns the sockets, so nothing depends on the embedding program to poll: requests are answered
-//! and retried, and what was sent is written, while the program does something else. The decisions of the LUMI
-//! side are [`LumiClient`], a state machine under `state/` that never touches a socket or a clock.
+//! and retried, and lines are sent, while the program does something else. The decisions of the LUMI side are
+//! in [`LumiClient`], a state machine under `state/` that never touches a socket or a clock.
 //!
 //! A bot that answers every line with the same line:
 //!
@@ -11,7 +11,7 @@
 #![doc = include_str!("../../../examples/echo-bot.rs")]
 //! ```
 //!
-//! Calling somebody, and taking no calls, for which the events are dropped:
+//! A caller that drops its events, so it accepts no calls:
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,9 +28,9 @@
 //! # }
 //! ```
 //!
-//! A program with a screen has more to do than to wait for one conversation. [`Conversations`] holds several, and queues
-//! what is said; [`Admission`] is who may call; [`traffic()`] shows every datagram and frame that passes, from the first
-//! on; [`Agent::messages`] counts the datagrams.
+//! A program with a screen cannot wait for a single conversation. [`Conversations`] holds several of them and queues
+//! lines; [`Admission`] decides who may call; [`traffic()`] shows every datagram and frame from the first one on;
+//! [`Agent::messages`] counts the datagrams.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,4 +1,4 @@
-//! Text of strangers, made safe before a person sees it.
+//! Text of peers, escaped before a person sees it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,12 +6,11 @@ use std::fmt::Write;
 
 use message_log::is_visible;
 
-/// `text` with every character that a terminal would act on, or that cannot be seen, written as a visible
-/// escape: `\n`, `\x1b`, `\u{202e}`. Borrowed when there is none. The result is safe, so making it safe again
-/// changes nothing.
+/// Escapes every character of `text` that a terminal would act on or that is invisible: `\n`, `\x1b`,
+/// `\u{202e}`. Returns `text` itself if there is none. Escaping the result again changes nothing.
 ///
-/// Use it for whatever came from the other side: nicknames, lines, addresses. Which characters those are,
-/// [`is_visible`] says; combining marks and the variants of emoji are let pass.
+/// Use it for everything that a peer sent: nicknames, lines, addresses. [`is_visible`] decides which
+/// characters are escaped. Combining marks and variants of emoji are not.
 ///
 /// ```
 /// use mi_agent_core::safe_text;
@@ -36,18 +35,19 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Text that came from the other side of a conversation. It is shown safe, as by [`safe_text`], and kept as it
-/// came.
+/// Text from the other side of a conversation. It is kept as it came, and its `Display` escapes it like
+/// [`safe_text`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerText(String);
 
 impl PeerText {
-    /// Text that came as `text`. Agents make it of what they receive; a program makes it to show its own.
+    /// Wraps `text`. Agents wrap what they receive; a program can wrap its own text to show it in the same
+    /// way.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text as it came, bytes that were not UTF-8 replaced by U+FFFD. Not for a terminal.
+    /// Returns the text as it came, with U+FFFD for bytes that were not UTF-8. Do not print it to a terminal.
     pub fn raw(&self) -> &str {
         &self.0
     }

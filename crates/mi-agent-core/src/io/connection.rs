@@ -1,8 +1,8 @@
-//! A TCP connection that carries frames, until its conversation begins: greeting and orderly end.
+//! A TCP connection that carries frames, before its conversation begins: the greeting and an orderly end.
 //!
-//! Deployed programs read one TCP segment as one frame, end when a connection closes before they saw a
-//! nickname, and end on RST (protocol.md §7). So: one write a frame, no delay by the kernel, our nickname before
-//! any close, and no close before everything that came was read.
+//! Deployed programs read one TCP segment as one frame. They end when a connection closes before they saw a
+//! nickname, and when they receive an RST (protocol.md §7). Therefore each frame is one write, the kernel
+//! does not delay it, our nickname precedes any close, and everything received is read before the close.
 
 use std::future;
 use std::io;
@@ -25,7 +25,7 @@ use super::tapped::TappedCodec;
 use crate::safe_text::PeerText;
 use crate::traffic::TrafficTap;
 
-/// A connection of frames.
+/// A connection that carries frames.
 pub(crate) struct Connection<S = TcpStream> {
     pub(crate) frames: Framed<S, TappedCodec>,
     pub(crate) remote: SocketAddr,
@@ -39,7 +39,7 @@ impl Connection {
 
     pub(crate) fn new(stream: TcpStream, remote: SocketAddr, tap: Option<TrafficTap>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        // Or else a cable that is pulled would never be noticed by who only listens.
+        // Without keepalive, an idle receiver never notices a pulled cable.
         let socket = SockRef::from(&stream);
         let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PROBE_INTERVAL);
         socket.set_tcp_keepalive(&probes)?;
@@ -50,15 +50,15 @@ impl Connection {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// A connection whose stream needs nothing more.
+    /// Wraps a stream that needs no socket options.
     pub(crate) fn over(stream: S, remote: SocketAddr, tap: Option<TrafficTap>) -> Self {
         Self { frames: Framed::new(stream, TappedCodec::new(remote, tap)), remote }
     }
 
-    /// Greets an agent that was called: ours first.
+    /// Greets an agent that we called: our nickname goes first.
     ///
     /// # Errors
-    /// No nickname came in time, or before it was `given_up`, for the reason that it says.
+    /// No nickname came in time, or before `given_up` returned its reason.
     pub(crate) async fn greet(
         &mut self,
         nickname: &Nickname,
@@ -68,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.receive_nickname(given_up).await
     }
 
-    /// Greets an agent that called: its nickname comes first. Ours goes out whatever comes.
+    /// Greets an agent that called us: its nickname comes first. Ours is sent whatever comes.
     ///
     /// # Errors
     /// As [`Connection::greet`].
@@ -82,36 +82,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         peer
     }
 
-    /// Says a line, `pace` after our nickname.
+    /// Sends a line, `pace` after our nickname.
     pub(crate) async fn say(&mut self, line: Line, pace: Duration) -> io::Result<()> {
         time::sleep(pace).await;
         self.send(Frame::Line(line)).await
     }
 
-    /// Both directions, to be used at the same time.
+    /// Splits the connection into its two directions, which can be used at the same time.
     pub(crate) fn split(self) -> (Outgoing<WriteHalf<S>>, Incoming<ReadHalf<S>>) {
         let parts = self.frames.into_parts();
         let (reader, writer) = tokio::io::split(parts.io);
         let outgoing = Outgoing::new(writer, parts.codec.clone(), parts.write_buf);
-        // What came with the nickname.
+        // It may have come together with the nickname.
         let mut incoming = FramedParts::new::<Frame>(reader, parts.codec);
         incoming.read_buf = parts.read_buf;
         (outgoing, Incoming::new(Framed::from_parts(incoming)))
     }
 
-    /// Ends the connection in order: FIN, then everything the peer still sends is read.
+    /// Ends the connection in order: sends FIN, then reads everything that the peer still sends.
     pub(crate) async fn close(self) {
         let mut frames = self.frames;
         let closed = async {
             frames.get_mut().shutdown().await?;
             while frames.next().await.is_some_and(|received| received.is_ok()) {}
-            // Below the frames, which give nothing more once something that is no frame has come.
+            // Without the codec, which stops at the first bytes that are not a frame.
             let mut stream = frames.into_inner();
             let mut unread = [0; 1024];
             while stream.read(&mut unread).await? > 0 {}
             Ok::<_, io::Error>(())
         };
-        // However it went, there is nothing left to do.
+        // There is nothing left to do, even after an error.
         _ = time::timeout(LINGER, closed).await;
     }
 
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         given_up: impl Future<Output = &'static str>,
     ) -> io::Result<PeerText> {
         let received = tokio::select! {
-            // Who has given it is heard.
+            // A nickname that has come is accepted even if the time is up.
             biased;
             received = within(GREETING_TIMEOUT, self.frames.next()) => received?,
             reason = given_up => return Err(io::Error::other(reason)),
@@ -140,34 +140,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Waits for `operation`, but not for ever.
+/// Waits for `operation`, for `limit` at most.
 pub(crate) async fn within<T>(limit: Duration, operation: impl Future<Output = T>) -> io::Result<T> {
     let mut operation = pin!(operation);
-    // Most are done at once, and need no clock.
+    // Most operations finish at once and need no timer.
     if let Poll::Ready(done) = future::poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx))).await {
         return Ok(done);
     }
     time::timeout(limit, operation).await.map_err(|_| io::ErrorKind::TimedOut.into())
 }
 
-/// The callee's host answers within a round trip, if it is there.
+/// The limit for connecting: a host that is up answers within a round trip.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A nickname is one small frame, sent at once.
+/// The limit for each half of the greeting: a nickname is one small frame, sent at once.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A conversation in which nothing is said for so long is asked whether the other side is still there.
+/// The silence after which the kernel probes whether the peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// How far apart it is asked. With a [`USER_TIMEOUT`] that is over by then, the kernel takes the first question that
-/// is not answered for so long as the end.
+/// The interval between probes. As [`USER_TIMEOUT`] has passed by then, the kernel ends the connection at the
+/// first probe that has no answer for this long.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What was sent and is not acknowledged for so long is lost, and the connection with it.
+/// The time without an acknowledgement after which the kernel ends the connection.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long after our FIN the peer's is waited for.
+/// The time that the peer has for its FIN after ours.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
         (Connection::over(ours, remote, None), theirs)
     }
 
-    /// Frames are not gathered, and a peer that is gone is noticed, by the caller and by the callee.
+    /// The kernel does not join frames, and both sides notice a peer that is gone.
     #[tokio::test]
     async fn the_kernel_is_told_what_a_conversation_needs() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(&bytes, b"N02u1L04busy");
     }
 
-    /// Silence, and an agent that ends: the caller sees a nickname all the same.
+    /// The caller sees a nickname even if it is silent or the agent ends.
     #[tokio::test(start_paused = true)]
     async fn a_caller_is_greeted_whatever_happens() {
         for ends in [false, true] {
@@ -246,7 +246,7 @@ mod tests {
         peer.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap_err();
         let writes = async {
-            // More than fits on the way: it is taken only if it is read.
+            // More than the stream buffers, so the write ends only if it is read.
             peer.write_all(&[b'x'; 4096]).await.unwrap();
             peer.shutdown().await.unwrap();
         };

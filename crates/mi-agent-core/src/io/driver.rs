@@ -1,4 +1,4 @@
-//! The task that owns an agent's way to its node and drives its [`LumiClient`].
+//! The task that owns an agent's link to its node and drives its [`LumiClient`].
 
 use std::collections::HashMap;
 use std::future;
@@ -20,14 +20,14 @@ use crate::state::client::LumiClient;
 use crate::state::output::{LossReason, LumiOutput, RegistrationChange};
 use crate::state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 
-/// The way to the driver's task. The task ends when the last of these is gone, or when the user has been
-/// deregistered; before it ends, it deregisters a user who is registered.
+/// A handle of the driver's task. The task ends when the last handle is dropped, or when the user has been
+/// deregistered. Before it ends, it deregisters a user who is registered.
 #[derive(Clone, Debug)]
 pub(crate) struct Driver {
     commands: mpsc::Sender<Command>,
-    /// For what does not wait until there is room for another request: the end.
+    /// For commands that must not wait until there is room for another request.
     urgent: mpsc::Sender<Command>,
-    /// How the deregistration ended, for who asks for it once more.
+    /// The result of the deregistration, for a caller who asks again.
     deregistered: Arc<OnceLock<LumiAnswer>>,
     counts: Arc<Counts>,
     admission: watch::Sender<Admission>,
@@ -38,12 +38,12 @@ enum Command {
     TakeCaller(oneshot::Sender<Caller>),
 }
 
-/// What is known of who calls.
+/// What is known of a caller.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
-    /// Who asked for the user just before, see [`LumiClient::take_asker`].
+    /// The user who asked for this one just before, see [`LumiClient::take_asker`].
     pub(crate) address: Option<MiAddress>,
-    /// Why it may not call, if so.
+    /// The reason why the caller may not call, if there is one.
     pub(crate) refusal: Option<Refusal>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Caller {
 pub(crate) struct Ended;
 
 impl Driver {
-    /// Starts the task. While `slots` has no permit left, the user is busy.
+    /// Starts the task. The user is busy while `slots` has no permit left.
     pub(crate) fn start(
         socket: NodeSocket,
         client: LumiClient,
@@ -63,7 +63,7 @@ impl Driver {
         let (urgent, urgent_receiver) = mpsc::channel(MAX_COMMANDS);
         let deregistered = Arc::default();
         let counts = socket.counts();
-        // The client has what holds at the beginning.
+        // The client already has the first admission.
         let (admission, new_admission) = watch::channel(Admission::default());
         let task = Task {
             socket,
@@ -79,12 +79,12 @@ impl Driver {
         Self { commands, urgent, deregistered, counts, admission }
     }
 
-    /// How many messages have passed.
+    /// Returns the number of messages sent and received.
     pub(crate) fn messages(&self) -> MessageCounts {
         self.counts.now()
     }
 
-    /// Carries out a request, by a schedule of its own if there is one, and waits for how it ends.
+    /// Carries out a request, on its own schedule if it has one, and waits for its result.
     pub(crate) async fn request(
         &self,
         request: LumiRequest,
@@ -92,7 +92,7 @@ impl Driver {
     ) -> Result<LumiAnswer, Ended> {
         let (sender, answer) = oneshot::channel();
         let way = if request == LumiRequest::Deregister { &self.urgent } else { &self.commands };
-        // A command that the task has not taken is dropped with it, and so is its sender.
+        // If the task ends first, it drops the command and the sender in it.
         _ = way.send(Command::Request(request, schedule, sender)).await;
         match (answer.await, self.deregistered.get()) {
             (Ok(answer), _) => Ok(answer),
@@ -101,15 +101,15 @@ impl Driver {
         }
     }
 
-    /// Who calls now, most likely, and whether it may. An agent that has ended knows nothing.
+    /// Returns the user who most likely calls now, and whether that user may. Unknown if the task has ended.
     pub(crate) async fn take_caller(&self) -> Caller {
         let (sender, caller) = oneshot::channel();
-        // A caller does not wait for requests of this agent. If the task has ended, so has the sender.
+        // A caller does not wait for this agent's requests. If the task has ended, the sender is dropped.
         _ = self.urgent.send(Command::TakeCaller(sender)).await;
         caller.await.unwrap_or_default()
     }
 
-    /// Who may call from the next question on.
+    /// Sets who may call from the next question on.
     pub(crate) fn set_admission(&self, admission: Admission) {
         self.admission.send_replace(admission);
     }
@@ -119,13 +119,13 @@ struct Task {
     socket: NodeSocket,
     client: LumiClient,
     slots: Arc<Semaphore>,
-    /// Who may call, once that has changed.
+    /// The admission, once it has changed.
     admission: watch::Receiver<Admission>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     deregistered: Arc<OnceLock<LumiAnswer>>,
-    /// Why the user is registered no longer.
+    /// The reason why the registration is lost.
     loss: Option<LossReason>,
-    /// What the program knows of it. While its events are full, changes take each other's place.
+    /// The loss that the program knows about. While its events are full, only the latest change is kept.
     told_loss: Option<LossReason>,
 }
 
@@ -152,14 +152,14 @@ impl Task {
                     Err(error) => self.receive_failed(&error).await,
                 },
                 command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {
-                    // Whoever deregisters once more, perhaps in more of a hurry, hears of it with the first.
+                    // A second deregistration, perhaps a hurried one, ends with the first.
                     Some(Command::Request(request, ..)) if is_ending && request != LumiRequest::Deregister => {}
                     Some(Command::Request(request, schedule, answer)) => {
                         let id = self.client.request(now(), request, schedule);
                         self.waiting.insert(id, answer);
                         is_ending |= request == LumiRequest::Deregister;
                     }
-                    // Whoever asked may have gone.
+                    // The caller may have gone.
                     Some(Command::TakeCaller(answer)) => _ = answer.send(self.take_caller()),
                     None => {
                         is_held = false;
@@ -171,7 +171,7 @@ impl Task {
                 },
                 room = events.reserve(), if self.loss != self.told_loss => {
                     self.told_loss = self.loss;
-                    // A program that dropped its events does not want to know.
+                    // An error: the program dropped its events, so it does not want to know.
                     if let Ok(room) = room {
                         room.send(self.registration_event());
                     }
@@ -194,7 +194,7 @@ impl Task {
 
     fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
         self.take_admission();
-        // Closed slots: the agent ends, and has stopped to listen.
+        // Closed slots: the agent is ending and does not listen any more.
         self.client.set_busy(self.slots.is_closed() || self.slots.available_permits() == 0);
         self.client.handle_datagram(now(), from, datagram);
     }
@@ -213,7 +213,7 @@ impl Task {
 
     async fn receive_failed(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::ConnectionRefused {
-            // The node's port is closed, perhaps only now: one try is lost, the others stand.
+            // The node's port is closed, perhaps only for now. One attempt is lost, and the others follow.
             return debug!(node = %self.socket.node(), "nobody listens at the node's address");
         }
         warn!(%error, "cannot receive");
@@ -230,16 +230,16 @@ impl Task {
                 }
                 LumiOutput::Done(id, answer) => {
                     if matches!(answer, LumiAnswer::Deregister(_)) {
-                        // The first outcome is the one that counts.
+                        // The first result counts.
                         _ = self.deregistered.set(answer);
                     }
                     if let Some(waiting) = self.waiting.remove(&id) {
-                        // Whoever asked may have gone.
+                        // The caller may have gone.
                         _ = waiting.send(answer);
                     }
                 }
                 LumiOutput::Missed { from, reason } => {
-                    // Nobody need read it; then it is lost.
+                    // Dropped if nobody reads the events.
                     _ = events.try_send(Event::Missed { from, reason });
                 }
                 LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
@@ -255,7 +255,7 @@ impl Task {
     }
 }
 
-/// The next command; `None` when nobody can give any more. Cancel safe.
+/// Returns the next command, or `None` when every handle is gone. Cancel safe.
 async fn next(
     commands: &mut mpsc::Receiver<Command>,
     urgent: &mut mpsc::Receiver<Command>,
@@ -268,13 +268,13 @@ async fn next(
     }
 }
 
-/// The clock of the state machine: tokio's, which tests can hold.
+/// Reads the clock of the state machine: tokio's, which tests can pause.
 fn now() -> Instant {
     time::Instant::now().into_std()
 }
 
-/// Commands that wait for the task; who has more waits to hand them over.
+/// The limit of commands that wait for the task. Beyond it, callers wait.
 const MAX_COMMANDS: usize = 16;
 
-/// After an error of the socket, so that one that lasts does not take all of a processor.
+/// The pause after a socket error, so that a lasting error does not use up a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);

@@ -1,4 +1,4 @@
-//! The way to the node: a UDP socket of which everything that passes is logged, counted and told to the tap.
+//! The link to the node: a UDP socket that logs and counts every message and reports it to the tap.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -11,7 +11,7 @@ use tokio::net::UdpSocket;
 
 use crate::traffic::TrafficTap;
 
-/// A socket that talks to one node and to nobody else.
+/// A socket that exchanges messages with one node only.
 #[derive(Debug)]
 pub(crate) struct NodeSocket {
     socket: UdpSocket,
@@ -22,16 +22,16 @@ pub(crate) struct NodeSocket {
     tap: Option<TrafficTap>,
 }
 
-/// How many PLUMI messages an agent has sent and received.
+/// The number of PLUMI messages that an agent has sent and received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MessageCounts {
-    /// `E`: to its node. What is repeated counts again.
+    /// `E`: messages to its node. A repeated message counts again.
     pub sent: u64,
-    /// `R`: everything that came, even what is dropped.
+    /// `R`: everything that was received, even if it was dropped.
     pub received: u64,
 }
 
-/// How many messages have passed, for who does not have the socket.
+/// The counters of a socket, shared with its driver's handles.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     sent: AtomicU64,
@@ -39,7 +39,7 @@ pub(crate) struct Counts {
 }
 
 impl NodeSocket {
-    /// The way of the agent of `party` to `node`.
+    /// Connects the agent of `party` to `node`.
     pub(crate) async fn connect(
         node: SocketAddrV4,
         party: MiAddress,
@@ -56,12 +56,12 @@ impl NodeSocket {
         }
     }
 
-    /// This end of it.
+    /// Returns the local address.
     pub(crate) fn local(&self) -> SocketAddrV4 {
         self.local
     }
 
-    /// The node's address as the socket sees it, which is another for 0.0.0.0.
+    /// Returns the node's address as the socket sees it, which differs for 0.0.0.0.
     pub(crate) fn node(&self) -> SocketAddrV4 {
         self.node
     }
@@ -80,7 +80,7 @@ impl NodeSocket {
         self.socket.send(message).await.map(drop)
     }
 
-    /// Receives the next datagram into `buffer`, and tells its length and from whom it is. Cancel safe.
+    /// Receives the next datagram into `buffer` and returns its length and sender. Cancel safe.
     pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4)> {
         loop {
             let (length, SocketAddr::V4(from)) = self.socket.recv_from(buffer).await? else { continue };

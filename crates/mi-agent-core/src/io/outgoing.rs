@@ -1,4 +1,4 @@
-//! What this side sends in a conversation, frame by frame.
+//! The sending half of a conversation.
 
 use std::io;
 
@@ -9,24 +9,24 @@ use tokio_util::codec::Encoder;
 
 use super::tapped::TappedCodec;
 
-/// Sends frames, each by one write of its own: deployed programs read one TCP segment as one frame (protocol.md §7
+/// Sends each frame in its own write: deployed programs read one TCP segment as one frame (protocol.md §7
 /// rows 10 and 11).
 pub(crate) struct Outgoing<W> {
     writer: W,
     codec: TappedCodec,
-    /// Nothing, or what is left of a frame whose writing was given up.
+    /// The rest of a frame whose writing was given up, if any.
     unwritten: BytesMut,
 }
 
 impl<W: AsyncWrite + Unpin> Outgoing<W> {
-    /// Sends by `writer`, after what is `unwritten`.
+    /// Creates a sender on `writer` that first sends `unwritten`.
     pub(crate) fn new(writer: W, codec: TappedCodec, unwritten: BytesMut) -> Self {
         Self { writer, codec, unwritten }
     }
 
-    /// Sends `frame`. If that is given up, what is left of it leaves before anything else.
+    /// Sends `frame`. If this is cancelled, the rest of the frame is sent before anything else.
     pub(crate) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
-        // What was given up before, by itself.
+        // The rest of an earlier frame gets its own write.
         self.flush().await?;
         self.codec.encode(frame, &mut self.unwritten)?;
         self.flush().await
@@ -40,7 +40,7 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
 
     async fn flush(&mut self) -> io::Result<()> {
         while !self.unwritten.is_empty() {
-            // By hand: what tokio has for a buffer gathers pieces, which takes the kernel longer, and here is one.
+            // Not `write_buf`: its vectored write costs the kernel more, and there is only one piece.
             match self.writer.write(&self.unwritten).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 written => self.unwritten.advance(written),
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// The peer read nothing for too long. What it has seen the beginning of, it sees the end of.
+    /// The peer read nothing for too long, and has seen the beginning of a frame. It also sees the rest.
     #[tokio::test(start_paused = true)]
     async fn a_frame_that_was_given_up_leaves_before_the_end() {
         let (ours, mut peer) = tokio::io::duplex(4);

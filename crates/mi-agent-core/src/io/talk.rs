@@ -19,19 +19,20 @@ use crate::error::ConversationError;
 use crate::safe_text::PeerText;
 use crate::traffic::TrafficTap;
 
-/// What every conversation of an agent needs beside its connection.
+/// The options that all conversations of an agent share.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    /// At least this long passes between two frames.
+    /// The shortest time between two frames.
     pub(crate) pace: Duration,
-    /// Conversations end with their agent.
+    /// Ends the conversations with their agent.
     pub(crate) closing: ClosingWatch,
-    /// For what passes on their connections.
+    /// Receives every frame that passes.
     pub(crate) tap: Option<TrafficTap>,
 }
 
 /// Starts the conversation on `connection`, on which nicknames have been exchanged. It holds `slot` until the
-/// connection is closed and its end has been heard, or nobody is left to hear it.
+/// connection is closed and the program has taken the end of the conversation, or has dropped the
+/// conversation.
 pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     connection: Connection<S>,
     nickname: PeerText,
@@ -45,7 +46,7 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let slot = Arc::new(slot);
     let receiver = LineReceiver::new(receiver, Arc::clone(&slot));
     let (sink, stream) = connection.split();
-    // The end of the agent waits for both directions.
+    // The shutdown of the agent waits for both directions.
     let closing = terms.closing.clone();
     tokio::spawn(async move {
         let (peer_ended, wait_for_peer) = oneshot::channel();
@@ -56,18 +57,18 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         );
         drop(closing);
         if unsent > 0 {
-            // If nobody listens any more, nobody wants to know.
+            // An error: the program dropped the conversation, so it does not want to know.
             _ = incoming.send(Err(ConversationError::Unsent(unsent))).await;
         }
         drop(slot);
-        // Only now: who hears the end may call again at once.
+        // Only after the slot is free: a program that sees the end may call again at once.
         drop(incoming);
     });
     Conversation::new(peer, LineSender(sender), receiver)
 }
 
-/// Sends what this side says, until it or the peer ends the conversation, and then a FIN. Returns how many frames
-/// did not leave.
+/// Sends this side's lines until either side ends the conversation, and then a FIN. Returns the number of
+/// frames that were not sent.
 async fn write(
     mut sink: Outgoing<impl AsyncWrite + Unpin>,
     mut outgoing: mpsc::Receiver<Line>,
@@ -79,22 +80,22 @@ async fn write(
     let mut hurry = closing.clone();
     let mut unsent = 0;
     let send_all = async {
-        // The timer knows whole milliseconds: it would wait for the next one even if there is no pause.
+        // The timer counts whole milliseconds, so even a pause of zero would wait for the next one.
         let after_pause = || (!pace.is_zero()).then(|| Instant::now() + pace);
         let mut next_frame = after_pause();
-        // With one, it is seen between two frames that the other side has ended.
+        // With a pause, take one line at a time, to notice between two frames that the peer has ended.
         let most = if pace.is_zero() { MAX_OUTGOING as usize } else { 1 };
         let mut lines = Vec::with_capacity(most);
         let mut is_ending = false;
         loop {
             let count = tokio::select! {
-                // Nothing more is taken over once it ends, however much is being said.
+                // First: once the conversation ends, no more lines are accepted, however many are waiting.
                 biased;
                 _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
                 () = closing.begun(), if !is_ending => { is_ending = true; outgoing.close(); continue }
                 count = outgoing.recv_many(&mut lines, most) => count,
             };
-            // What was handed over before the end still goes out.
+            // Lines that were accepted before the end are still sent.
             if count == 0 {
                 break;
             }
@@ -118,13 +119,13 @@ async fn write(
         () = send_all => LINGER,
         () = hurry.hurried() => HURRIED_LINGER,
     };
-    // Everything was flushed. A connection that broke has nothing to close; reading tells how it broke.
+    // Everything was flushed. A broken connection has nothing to close, and the reader reports how it broke.
     _ = within(linger, sink.close()).await;
     _ = ended.send(linger);
     unsent
 }
 
-/// Receives what the peer says, until the peer ends the conversation or has had its time after our end.
+/// Receives the peer's lines, until the peer ends the conversation or its time after our FIN is up.
 async fn read(
     mut stream: impl Stream<Item = Result<Received, FrameError>> + Unpin,
     incoming: &mpsc::Sender<Result<PeerText, ConversationError>>,
@@ -135,23 +136,23 @@ async fn read(
         let mut peer_ended = Some(peer_ended);
         while let Some(received) = stream.next().await {
             let line = match received {
-                // It is lost, but there may still be somebody who has to see a FIN.
+                // The conversation is lost, but the peer may still be there and has to see a FIN.
                 _ if peer_ended.is_none() => continue,
                 Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.into_text())),
-                // A nickname is given once.
+                // Only the first nickname counts.
                 Ok(Received::Nickname(_)) => continue,
                 Err(error) => Err(ConversationError::Lost(error.into())),
             };
             if line.is_err() {
                 peer_ended.take().map(|peer_ended| peer_ended.send(()));
             }
-            // If nobody listens any more, what comes is read all the same: see below.
+            // If the program dropped the conversation, go on reading anyway: see below.
             _ = incoming.send(line).await;
         }
         peer_ended.map(|peer_ended| peer_ended.send(()));
     };
     let given_up = async {
-        // The writer always tells.
+        // The writer always sends this.
         let linger = ended.await.unwrap_or(LINGER);
         time::sleep(linger).await;
         linger
@@ -166,17 +167,18 @@ async fn read(
     _ = time::timeout(linger, drained).await;
 }
 
-/// Frames handed over and not taken to be sent: 6 KiB. Without a pause as many are taken at once, else one by one.
+/// The limit of lines that wait to be sent: 6 KiB. Without a pause that many are taken at once, otherwise
+/// one.
 pub(crate) const MAX_OUTGOING: u32 = 64;
 
-/// Lines received and not taken yet. When there are more, the peer has to wait.
+/// The limit of received lines that the program has not taken. Beyond it, the peer has to wait.
 const MAX_INCOMING: usize = 64;
 
-/// [`LINGER`] in a hurry: for our FIN to leave, for the peer's, and for what comes until then that nobody takes. All
-/// three together are less than a program has that was told to end.
+/// [`LINGER`] in a hurry. It is spent up to three times: on our FIN, on the peer's FIN, and on draining what
+/// nobody takes. Together that is less than the time a program has when it is told to end.
 const HURRIED_LINGER: Duration = Duration::from_millis(200);
 
-/// A peer that reads nothing for so long is gone.
+/// The time after which a peer that reads nothing counts as gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -197,7 +199,7 @@ mod tests {
     use super::super::tapped::TappedCodec;
     use super::*;
 
-    /// Keeps what is written: in which piece, and when.
+    /// Records each write and its time.
     #[derive(Clone)]
     struct Recorder {
         start: Instant,
@@ -228,7 +230,7 @@ mod tests {
         }
     }
 
-    /// Deployed programs read one segment as one frame, and lose what comes with it.
+    /// Deployed programs read one segment as one frame, and lose the rest of the segment.
     #[tokio::test(start_paused = true)]
     async fn every_frame_is_one_write_and_has_its_time() {
         let expected = [(20, "L03one"), (40, "L03two"), (60, "L05three"), (60, "FIN")]
@@ -238,13 +240,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_pause_every_frame_is_one_write_and_none_waits() {
-        // Timers know whole milliseconds: now, even one that has passed would wait for the next.
+        // Timers count whole milliseconds: between two, even a timer that is due would wait for the next.
         time::advance(Duration::from_micros(500)).await;
         let expected = ["L03one", "L03two", "L05three", "FIN"].map(|bytes| (Duration::ZERO, bytes.into()));
         assert_eq!(writes(Duration::ZERO).await, expected);
     }
 
-    /// What three lines become that are handed over at once.
+    /// Returns the writes for three lines that were sent at once.
     async fn writes(pace: Duration) -> Vec<Write> {
         let recorder = Recorder { start: Instant::now(), writes: Arc::default() };
         let (lines, outgoing) = mpsc::channel(MAX_OUTGOING as usize);
@@ -262,7 +264,7 @@ mod tests {
         std::mem::take(&mut *recorder.writes.lock().unwrap())
     }
 
-    /// A peer that never closes has its time, and no more.
+    /// A peer that never closes gets its time and no more.
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_close_is_waited_for_so_long() {
         let start = Instant::now();
@@ -274,7 +276,7 @@ mod tests {
         assert_eq!(start.elapsed(), 2 * LINGER);
     }
 
-    /// What came of it is shown, the conversation is lost, and whoever is there sees a FIN for it, in time.
+    /// The part that came is shown, the conversation is lost, and the peer sees a FIN in time.
     #[tokio::test(start_paused = true)]
     async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
         let (ours, mut peer) = tokio::io::duplex(1024);
@@ -290,7 +292,7 @@ mod tests {
         let lost = talk.next_line().await.unwrap_err();
         assert_eq!(lost.to_string(), "connection lost: the peer began a line and did not end it");
         assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0, "FIN");
-        // It goes on all the same, and that is read.
+        // The peer goes on sending, and that is read.
         for _ in 0..100 {
             peer.write_all(&[b'x'; 99]).await.unwrap();
         }
@@ -298,7 +300,7 @@ mod tests {
         assert_eq!(slots.available_permits(), 1);
     }
 
-    /// Bytes that are left unread when a socket is closed turn its FIN into RST.
+    /// Unread bytes turn the FIN of a socket that is closed into an RST.
     #[tokio::test(start_paused = true)]
     async fn what_nobody_takes_is_read_to_the_end_all_the_same() {
         let mut left = 3 * MAX_INCOMING;

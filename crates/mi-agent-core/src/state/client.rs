@@ -1,4 +1,4 @@
-//! The agent's side of PLUMI (protocol.md §4): its requests to its node, and its answers to it.
+//! The agent's side of PLUMI (protocol.md §4): requests to its node, and answers to the node's questions.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -14,9 +14,9 @@ use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedul
 
 /// An agent's LUMI client, without its socket.
 ///
-/// Tell it what happened with [`LumiClient::request`] or a `handle_*` method, then carry out every
-/// [`LumiOutput`] until [`LumiClient::poll_output`] returns `None`, after each one of them.
-/// [`LumiClient::poll_timeout`] says when [`LumiClient::handle_timeout`] is next due.
+/// Report what happened with [`LumiClient::request`] or a `handle_*` method. After each of these calls, carry
+/// out every [`LumiOutput`] until [`LumiClient::poll_output`] returns `None`. [`LumiClient::poll_timeout`]
+/// returns the time at which [`LumiClient::handle_timeout`] is next due.
 #[derive(Debug)]
 pub struct LumiClient {
     address: MiAddress,
@@ -35,26 +35,26 @@ pub struct LumiClient {
     strays: u64,
 }
 
-/// Who a [`LumiClient`] registers, where, and how.
+/// The user that a [`LumiClient`] registers, the node, and the schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientSettings {
     /// The user's address.
     pub address: MiAddress,
-    /// Register as `PRuser`, without domain (protocol.md §7, row 2).
+    /// Whether to register as `PRuser`, without a domain (protocol.md §7, row 2).
     pub bare: bool,
     /// The node of the user's domain.
     pub node: SocketAddrV4,
-    /// Where the user listens for conversations.
+    /// The address on which the user listens for conversations.
     pub listening: MiSocketAddress,
-    /// How requests are repeated.
+    /// The schedule on which requests are repeated.
     pub schedule: RequestSchedule,
-    /// How often the registration is refreshed, from [`RETRY`](crate::RETRY) to a day; `None` is never. See
-    /// [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
+    /// The interval between refreshes of the registration, from [`RETRY`](crate::RETRY) to a day. `None`
+    /// means never. See [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
     pub refresh: Option<Duration>,
 }
 
 impl LumiClient {
-    /// A client that has not asked anything yet.
+    /// Creates a client that has not asked anything yet.
     pub fn new(settings: ClientSettings) -> Self {
         let ClientSettings { address, bare, node, listening, schedule, refresh } = settings;
         let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
@@ -77,12 +77,12 @@ impl LumiClient {
         }
     }
 
-    /// Starts a request. Its first message is sent at once, then it is repeated by `schedule`, or else by the one
-    /// of the settings.
+    /// Starts a request. Its first message is sent at once and then repeated on `schedule`, or on the
+    /// schedule of the settings if there is none.
     ///
-    /// Once a registration has succeeded, it is refreshed, until a deregistration is asked for. That also ends the
-    /// registrations under way, which would undo it, and takes the place of a deregistration that was asked for
-    /// before: both end with what becomes of the new one.
+    /// A registration that has succeeded is refreshed until a deregistration is requested. A deregistration
+    /// also ends the registrations under way, which would undo it. It replaces an earlier deregistration:
+    /// both end with the result of the new one.
     pub fn request(
         &mut self,
         now: Instant,
@@ -116,44 +116,44 @@ impl LumiClient {
         id
     }
 
-    /// Whether another request may be started: [`MAX_REQUESTS`] may be under way.
+    /// Returns whether another request may be started: [`MAX_REQUESTS`] may be under way.
     pub fn has_room(&self) -> bool {
         self.requests.len() < MAX_REQUESTS
     }
 
-    /// Whether no request is under way; a refresh is none.
+    /// Returns whether no request is under way. A refresh does not count.
     pub fn is_idle(&self) -> bool {
         self.requests.is_empty()
     }
 
-    /// Whether the node may have the user as online: it said so, or has not answered yet.
+    /// Returns whether the node may have the user as online: it said so, or has not answered yet.
     pub fn may_be_registered(&self) -> bool {
         self.registered || self.refresh.is_asking() || self.is_registering()
     }
 
-    /// From now on, who asks where the user is hears that the user is in a conversation, or is not.
+    /// Sets whether callers who ask for the user are told that the user is in a conversation.
     pub fn set_busy(&mut self, busy: bool) {
         self.busy = busy;
     }
 
-    /// From now on, these may call: others hear that the user is busy.
+    /// Sets who may call. Everybody else is told that the user is busy.
     pub fn set_admission(&mut self, admission: Admission) {
         self.admission = admission;
     }
 
-    /// Why `caller` may not call, if so.
+    /// Returns the reason why `caller` may not call, if there is one.
     pub fn refusal(&self, caller: Option<&MiAddress>) -> Option<Refusal> {
         self.admission.refusal(caller)
     }
 
-    /// Who asked for the user just before, once: the caller of the conversation that begins now, most likely. Somebody
-    /// who may not call is one only if nobody else is.
+    /// Takes the user who asked for this one just before: most likely the caller of the conversation that
+    /// begins now. Each is returned once. A user who may not call is returned only if there is nobody else.
     pub fn take_asker(&mut self, now: Instant) -> Option<MiAddress> {
         self.askers.take(now)
     }
 
-    /// A datagram came. What is neither the answer to a request under way nor a question for this user is
-    /// dropped and counted.
+    /// Handles a datagram. One that is neither the answer to a request under way nor a question for this user
+    /// is dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
         let expected = from == self.node
             && match Message::decode(datagram) {
@@ -171,7 +171,7 @@ impl LumiClient {
                     };
                     self.end_requests(answered, LumiAnswer::Locate(outcome))
                 }
-                // The node knows its user by whichever name of its domain the asker used.
+                // A domain may have several names, and the asker may use any of them.
                 Ok(Message::Locate(locate)) if locate.to.user() == self.address.user() => {
                     self.tell_where(now, locate);
                     true
@@ -188,7 +188,7 @@ impl LumiClient {
         }
     }
 
-    /// The time that [`LumiClient::poll_timeout`] named has come.
+    /// Handles the time that [`LumiClient::poll_timeout`] returned.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.refresh.handle_timeout(now, &mut self.outputs);
         let mut kinds = Vec::new();
@@ -202,11 +202,12 @@ impl LumiClient {
                 is_doubtful = true;
                 return false;
             }
-            // A node that has been started again does not look for others on behalf of a user it does not know.
+            // A node that has restarted does not locate anybody for a user that it no longer has as online.
             is_doubtful |= matches!(request.kind, LumiRequest::Locate(_)) && !request.is_repeated;
             request.is_repeated = true;
             request.attempts_left -= 1;
-            // Not counted from when it was due: after a freeze, tries must not follow on each other.
+            // The interval begins now, not when the attempt was due: after a freeze, attempts must keep their
+            // distance.
             request.next_attempt = now + request.interval;
             kinds.push(request.kind);
             true
@@ -219,18 +220,18 @@ impl LumiClient {
         }
     }
 
-    /// What to do next; `None` when everything is done.
+    /// Returns the next effect to carry out, or `None` when there is nothing left to do.
     pub fn poll_output(&mut self) -> Option<LumiOutput> {
         self.outputs.pop_front()
     }
 
-    /// When [`LumiClient::handle_timeout`] is due, if ever.
+    /// Returns the time at which [`LumiClient::handle_timeout`] is due, if there is one.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let requests = self.requests.iter().map(|request| request.next_attempt);
         requests.chain(self.refresh.poll_timeout()).min()
     }
 
-    /// How many datagrams were neither answers nor questions.
+    /// Returns the number of datagrams that were neither answers nor questions.
     pub fn strays(&self) -> u64 {
         self.strays
     }
@@ -239,7 +240,7 @@ impl LumiClient {
         self.requests.iter().any(|request| request.kind == LumiRequest::Register)
     }
 
-    /// What the user asked for comes first.
+    /// Handles an `RR`. It answers the user's own request first, and only then a refresh.
     fn handle_registered(&mut self, now: Instant, code: RegisterCode) -> bool {
         let answer = LumiAnswer::Register(code);
         let expected = if self.end_requests(|kind| *kind == LumiRequest::Register, answer) {
@@ -254,7 +255,7 @@ impl LumiClient {
         expected
     }
 
-    /// Ends the requests that an answer is for. `false`: there is none.
+    /// Ends the requests that `answer` answers. Returns whether there were any.
     fn end_requests(&mut self, answered: impl Fn(&LumiRequest) -> bool, answer: LumiAnswer) -> bool {
         let before = self.requests.len();
         let outputs = &mut self.outputs;
@@ -294,13 +295,13 @@ impl LumiClient {
     }
 }
 
-/// Whether a datagram that does not decode is the answer to `kind` all the same: an `RL` with the right names
-/// and, say, port 0. Whoever asked had better hear that than nothing.
+/// Returns whether a datagram that does not decode still answers `kind`: an `RL` with the right names and,
+/// say, port 0. The caller learns more from that than from no answer.
 fn is_answer_for(datagram: &[u8], address: MiAddress, kind: &LumiRequest) -> bool {
     let LumiRequest::Locate(to) = kind else { return false };
     let names = format!("{address}:{to}:");
     datagram.starts_with(b"RL") && datagram.get(3..).is_some_and(|rest| rest.starts_with(names.as_bytes()))
 }
 
-/// Requests under way at a time: more than a person starts within the 5 s that one takes.
+/// The limit of requests under way: more than a person starts within the 5 s that a request takes.
 pub const MAX_REQUESTS: usize = 16;

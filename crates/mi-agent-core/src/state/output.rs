@@ -5,39 +5,41 @@ use plumi_proto::{Message, MiAddress};
 use super::admission::Refusal;
 use super::request::{LumiAnswer, RequestId};
 
-/// What a [`LumiClient`](crate::LumiClient) wants done.
+/// An effect that a [`LumiClient`](crate::LumiClient) asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LumiOutput {
-    /// Send this to the node.
+    /// Send this message to the node.
     Transmit(Message),
     /// This request has ended.
     Done(RequestId, LumiAnswer),
-    /// The user is registered no longer, or is again, without having asked.
+    /// The registration was lost or regained without a request of the user.
     Registration(RegistrationChange),
-    /// Somebody asked where the user is, and is told that the user is busy. Once a minute for each asker and reason, and
-    /// of so many askers that they do not fill the events of an agent.
+    /// A user asked for this one and was told "busy". Reported once a minute for each asker and reason, and
+    /// for so few askers that they do not fill the events of an agent.
     Missed {
-        /// Who asked.
+        /// The user who asked.
         from: MiAddress,
-        /// Why it is told so.
+        /// The reason for the answer.
         reason: Refusal,
     },
 }
 
-/// The node has the user as online no longer, or does again.
+/// A change of what the node knows about the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistrationChange {
-    /// The user cannot be found any more, as far as the agent can tell. It goes on trying, every [`RETRY`](crate::RETRY).
+    /// As far as the agent can tell, nobody can find the user any more. The agent tries again every
+    /// [`RETRY`](crate::RETRY).
     Lost(LossReason),
     /// The user is registered again.
     Regained,
 }
 
-/// Why a registration is lost.
+/// The reason why a registration is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossReason {
-    /// `RR1`: the user was removed, or the node lets nobody take over from an agent that has registered since.
+    /// `RR1`: the user was removed, or another agent has registered since and the node does not allow
+    /// takeovers.
     NoSuchUser,
-    /// The node was asked as often as the schedule says.
+    /// The node did not answer any attempt of the schedule.
     NoAnswer,
 }

@@ -1,4 +1,4 @@
-//! Keeping a registration: a node that starts again knows nobody until they register again.
+//! Refreshing a registration: a node that restarts has no user online until each registers again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,18 +8,19 @@ use plumi_proto::{Message, RegisterCode};
 use super::output::{LossReason, LumiOutput, RegistrationChange};
 use super::request::RequestSchedule;
 
-/// Registers a user who is registered once more, from time to time and when there is reason to doubt.
+/// Registers a registered user again, at an interval and whenever the registration is in doubt.
 ///
-/// A `PR` changes nothing for a node that has the user as online, so it can be sent at any time. It is repeated as
-/// any request is; when that fails, the registration is lost, and one `PR` every [`RETRY`] tries to regain it.
+/// A `PR` changes nothing for a node that has the user as online, so it can be sent at any time. It is
+/// repeated like any request. When all attempts fail, the registration is lost, and one `PR` every [`RETRY`]
+/// tries to regain it.
 #[derive(Debug)]
 pub(super) struct Refresh {
-    /// The `PR` of this agent's user.
+    /// The `PR` of this user.
     register: Message,
     schedule: RequestSchedule,
     every: Option<Duration>,
     phase: Phase,
-    /// What was told last, if the registration has not been regained since.
+    /// The loss that was reported last, unless the registration has been regained since.
     lost: Option<LossReason>,
 }
 
@@ -27,11 +28,11 @@ pub(super) struct Refresh {
 enum Phase {
     /// The user is not registered, or does not want to be.
     Off,
-    /// A request of the user's to register is under way, and decides.
+    /// The user's own request to register is under way, and decides.
     Yielding,
     /// The last `PR` was answered.
     Resting { until: Instant },
-    /// The last `PR`, sent `since`, was not answered yet.
+    /// The last `PR`, sent at `since`, has no answer yet.
     Asking { since: Instant, attempts_left: u8, next_attempt: Instant },
 }
 
@@ -41,15 +42,15 @@ impl Refresh {
         Self { register, schedule, every, phase: Phase::Off, lost: None }
     }
 
-    /// The user asks to be registered: until that is decided, nothing is asked here.
+    /// Stops asking until the user's own request to register is decided.
     pub(super) fn yield_to_request(&mut self) {
         if !matches!(self.phase, Phase::Off) {
             self.phase = Phase::Yielding;
         }
     }
 
-    /// A request of the user's to register was answered. Who is registered stays so from now on; who is refused is
-    /// not registered behind the user's back.
+    /// Handles the answer to the user's own request to register. A registration that succeeded is kept from
+    /// now on. After a refusal, nothing is registered behind the user's back.
     pub(super) fn decided(&mut self, now: Instant, code: RegisterCode, outputs: &mut VecDeque<LumiOutput>) {
         match code {
             RegisterCode::Registered => self.keep(now, outputs),
@@ -57,12 +58,12 @@ impl Refresh {
         }
     }
 
-    /// The registration is not kept any longer.
+    /// Stops refreshing the registration.
     pub(super) fn end(&mut self) {
         self.phase = Phase::Off;
     }
 
-    /// Something makes it doubtful that the user is registered: sends a `PR`, unless one has just been sent.
+    /// Handles a doubt that the user is registered: sends a `PR`, unless one has just been sent.
     pub(super) fn doubt(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
         match self.phase {
             Phase::Off => {}
@@ -71,7 +72,8 @@ impl Refresh {
         }
     }
 
-    /// An `RR` came that answers no request of the user's. `false`: it answers no `PR` sent here, either.
+    /// Handles an `RR` that answers no request of the user. Returns whether it answers a `PR` that was sent
+    /// here.
     pub(super) fn handle_answer(
         &mut self,
         now: Instant,
@@ -100,7 +102,7 @@ impl Refresh {
                 outputs.push_back(LumiOutput::Transmit(self.register));
             }
             Phase::Asking { next_attempt, .. } if self.lost.is_none() => {
-                // An answer that comes late is still one.
+                // A late answer still counts.
                 *next_attempt = now + RETRY;
                 self.lose(LossReason::NoAnswer, outputs);
             }
@@ -116,7 +118,7 @@ impl Refresh {
         }
     }
 
-    /// Whether a `PR` is not answered yet.
+    /// Returns whether a `PR` has no answer yet.
     pub(super) fn is_asking(&self) -> bool {
         matches!(self.phase, Phase::Asking { .. })
     }
@@ -147,13 +149,13 @@ impl Refresh {
     }
 }
 
-/// How often a registration is refreshed unless told otherwise: as long as a user can stay unfindable after the
-/// node was started again, against one datagram more for each user and minute.
+/// The default interval between refreshes. It is also how long a user can stay unfindable after the node
+/// restarts; the cost is one datagram a minute for each user.
 pub const DEFAULT_REFRESH: Duration = Duration::from_secs(60);
 
-/// How far apart the tries are to regain a registration that is lost, and the least time between two refreshes: what
-/// may go on for ever puts no load on a node, and a user is found again soon.
+/// The interval between attempts to regain a lost registration, and the shortest interval between refreshes.
+/// Attempts may go on without end, so they must not load a node; yet a user should be found again soon.
 pub const RETRY: Duration = Duration::from_secs(5);
 
-/// A day: what is refreshed less often is not.
+/// The longest interval between refreshes: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
