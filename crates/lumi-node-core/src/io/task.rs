@@ -94,13 +94,18 @@ impl<S: DatagramSocket> Task<S> {
             let now = now();
             match event {
                 Event::Received(Ok(())) => {
+                    // It drains the outputs of each datagram.
                     self.serve(now, &datagrams);
                     // The runtime has other tasks, and does not know that one receive can be many datagrams.
                     for _ in datagrams.iter().skip(1) {
                         task::consume_budget().await;
                     }
+                    continue;
                 }
-                Event::Received(Err(error)) => self.fail_to_receive(now, &error),
+                Event::Received(Err(error)) => {
+                    self.fail_to_receive(now, &error);
+                    continue;
+                }
                 Event::Resolved(id, answer) => self.node.handle_resolved(now, id, &answer),
                 Event::Admin(event) => {
                     if let Some(administration) = &mut self.administration {
