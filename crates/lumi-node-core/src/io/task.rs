@@ -116,7 +116,7 @@ impl<S: DatagramSocket> Task<S> {
                 Event::Timeout => self.node.handle_timeout(now),
                 Event::Shutdown => break,
             }
-            self.take_down();
+            self.drain_outputs();
             self.send();
         }
         if let Some(administration) = &mut self.administration {
@@ -206,7 +206,7 @@ impl<S: DatagramSocket> Task<S> {
         }
         for (received, datagram) in datagrams.iter() {
             self.receive(now, received, datagram);
-            self.take_down();
+            self.drain_outputs();
             if self.outbox.len() >= MAX_OUTBOX {
                 self.send();
             }
@@ -239,7 +239,7 @@ impl<S: DatagramSocket> Task<S> {
     }
 
     /// Drains the node's outputs: queues messages and starts DNS look-ups.
-    fn take_down(&mut self) {
+    fn drain_outputs(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Transmit { to, source, message } => {
