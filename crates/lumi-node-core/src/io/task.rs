@@ -202,7 +202,7 @@ impl<S: DatagramSocket> Task<S> {
         (self.is_failing, self.rests_until) = (false, None);
         // Not in a flood: a datagram that the rate limit rejects must not cost more.
         if !mem::take(&mut self.is_flooded) {
-            self.node.expect(datagrams.iter().map(|(_, datagram)| datagram));
+            self.node.prefetch(datagrams.iter().map(|(_, datagram)| datagram));
         }
         for (received, datagram) in datagrams.iter() {
             self.receive(now, received, datagram);

@@ -115,10 +115,10 @@ impl Node {
         self.receive(now, from.into(), datagram).inspect_err(|reason| self.dropped.count(reason))
     }
 
-    /// These datagrams come next. Changes nothing and need not be called, but with very many users most of
-    /// what a registration takes is to wait for the memory, and here that is waited for all of them at a
-    /// time.
-    pub fn expect<'d>(&self, datagrams: impl Iterator<Item = &'d [u8]>) {
+    /// Fetches from memory what `datagrams`, which come next, will need. Changes nothing and is optional. With
+    /// very many users, a registration spends most of its time waiting for memory, and this waits for all of
+    /// them at once.
+    pub fn prefetch<'d>(&self, datagrams: impl Iterator<Item = &'d [u8]>) {
         let names = datagrams.filter_map(|datagram| match datagram {
             [b'P', b'R' | b'D', registrant @ ..] => registrant.split(|&byte| byte == b'@').next(),
             _ => None,
