@@ -26,10 +26,10 @@ mod io {
     pub(crate) mod administrator;
     mod datagrams;
     mod durable;
+    mod rate_limited_counter;
     pub(crate) mod roster_file;
     pub(crate) mod server;
     mod socket;
-    mod tally;
     mod task;
     #[cfg(test)]
     mod told;

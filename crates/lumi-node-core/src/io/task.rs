@@ -17,8 +17,8 @@ use tracing::{debug, info, warn};
 
 use super::administrator::{AdminEvent, AdminOutput, Administration};
 use super::datagrams::{Datagrams, Received};
+use super::rate_limited_counter::RateLimitedCounter;
 use super::socket::DatagramSocket;
-use super::tally::Tally;
 use crate::state::lookups::LookupId;
 use crate::state::node::{Node, Output};
 use crate::state::party::Party;
@@ -35,11 +35,11 @@ pub(super) struct Task<S> {
     log: Batch,
     /// Messages to be sent once their lines are in the log.
     outbox: Vec<(SocketAddrV4, Option<Ipv4Addr>, EncodedMessage)>,
-    kept_out: Tally,
+    kept_out: RateLimitedCounter,
     /// Whether the rate limit rejected any of the latest datagrams.
     is_flooded: bool,
-    unreceived: Tally,
-    unsent: Tally,
+    unreceived: RateLimitedCounter,
+    unsent: RateLimitedCounter,
     /// Whether the last receive failed.
     is_failing: bool,
     /// The time until which nothing is received.
@@ -75,10 +75,10 @@ impl<S: DatagramSocket> Task<S> {
             local,
             started: now(),
             outbox: Vec::with_capacity(MAX_OUTBOX),
-            kept_out: Tally::default(),
+            kept_out: RateLimitedCounter::default(),
             is_flooded: false,
-            unreceived: Tally::default(),
-            unsent: Tally::default(),
+            unreceived: RateLimitedCounter::default(),
+            unsent: RateLimitedCounter::default(),
             is_failing: false,
             rests_until: None,
             socket,
