@@ -32,7 +32,9 @@ mod io {
     mod socket;
     mod task;
     #[cfg(test)]
-    mod told;
+    mod tests {
+        pub(super) mod diagnostics;
+    }
 }
 mod state {
     pub(crate) mod address_range;

@@ -5,18 +5,18 @@ use std::fs;
 use tokio::time::Instant as TokioInstant;
 
 use super::*;
-use crate::io::told::Told;
+use crate::io::tests::diagnostics::Diagnostics;
 use crate::state::settings::NodeSettings;
 
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_hangs_does_not_hold_the_end_for_ever() {
-    let told = Told::start();
+    let diagnostics = Diagnostics::record();
     let mut domain = Domain::new();
     let hangs = domain.save();
     let begun = TokioInstant::now();
     domain.administration.finish(begun.into_std(), &mut domain.node).await;
     assert_eq!(begun.elapsed(), SAVE_PATIENCE);
-    assert_eq!(told.lines("ending while the roster is being saved").len(), 1);
+    assert_eq!(diagnostics.lines("ending while the roster is being saved").len(), 1);
     drop(hangs);
 }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant as TokioInstant;
 use super::*;
 use crate::io::administrator::Administrator;
 use crate::io::roster_file::RosterFile;
-use crate::io::told::Told;
+use crate::io::tests::diagnostics::Diagnostics;
 use crate::state::settings::NodeSettings;
 
 #[tokio::test(start_paused = true)]
@@ -68,7 +68,7 @@ async fn what_cannot_be_sent_is_lost_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn errors_are_told_once_a_second_each_way() {
-    let told = Told::start();
+    let diagnostics = Diagnostics::record();
     let mut host = Host::start();
     for _ in 0..500 {
         host.fails(Errno::NOBUFS);
@@ -78,10 +78,10 @@ async fn errors_are_told_once_a_second_each_way() {
         host.hears(LAURA, FIRST, "PRlaura");
     }
     assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
-    let received = told.counts("cannot receive", "errors=");
+    let received = diagnostics.counts("cannot receive", "errors=");
     // Of five seconds; what came since then is told with the next.
     assert!((5..=6).contains(&received.len()) && received.iter().sum::<u64>() > 400, "{received:?}");
-    assert_eq!(told.counts("cannot send", "datagrams="), [1], "all of them within one second");
+    assert_eq!(diagnostics.counts("cannot send", "datagrams="), [1], "all of them within one second");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 
-/// What is told on this thread, from [`Told::start`] until it is dropped.
-pub(super) struct Told {
+/// A recording of the diagnostics of this thread, from [`Diagnostics::record`] until it is dropped.
+pub(in crate::io) struct Diagnostics {
     text: Text,
     _guard: DefaultGuard,
 }
@@ -15,8 +15,9 @@ pub(super) struct Told {
 #[derive(Clone, Default)]
 struct Text(Arc<Mutex<Vec<u8>>>);
 
-impl Told {
-    pub(super) fn start() -> Self {
+impl Diagnostics {
+    /// Begins to record.
+    pub(in crate::io) fn record() -> Self {
         LazyLock::force(&OTHERS);
         let text = Text::default();
         let writer = text.clone();
@@ -24,14 +25,14 @@ impl Told {
         Self { text, _guard: tracing::subscriber::set_default(subscriber.finish()) }
     }
 
-    /// The lines that say `what`.
-    pub(super) fn lines(&self, what: &str) -> Vec<String> {
+    /// Returns the lines that contain `what`.
+    pub(in crate::io) fn lines(&self, what: &str) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.text.0.lock().unwrap()).into_owned();
         text.lines().filter(|line| line.contains(what)).map(str::to_owned).collect()
     }
 
-    /// The number behind `name` in each line that says `what`.
-    pub(super) fn counts(&self, what: &str, name: &str) -> Vec<u64> {
+    /// Returns the number after `name` in each line that contains `what`.
+    pub(in crate::io) fn counts(&self, what: &str, name: &str) -> Vec<u64> {
         let number = |line: &String| line.split(name).nth(1)?.split(' ').next()?.parse().ok();
         self.lines(what)
             .iter()
@@ -50,8 +51,9 @@ impl Write for Text {
     }
 }
 
-/// While a process has one subscriber only, tracing asks the first thread that comes to an event whether anybody wants
-/// it, and remembers the answer for all: a thread without a subscriber would silence the others.
+/// Subscribers that exist, but never receive an event. While a process has a single subscriber, tracing asks the
+/// first thread that reaches an event whether it is wanted, and remembers the answer for all threads: a thread
+/// without a subscriber would silence the others.
 static OTHERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
 
@@ -61,14 +63,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_lost_to_a_thread_that_nobody_listens_to() {
-        fn tell() {
+    fn a_thread_without_a_subscriber_silences_no_other() {
+        fn warn() {
             tracing::warn!("heard");
         }
-        let told = Told::start();
-        thread::spawn(tell).join().unwrap();
-        assert_eq!(told.lines("heard").len(), 0, "it is told elsewhere");
-        tell();
-        assert_eq!(told.lines("heard").len(), 1);
+        let diagnostics = Diagnostics::record();
+        thread::spawn(warn).join().unwrap();
+        assert_eq!(diagnostics.lines("heard").len(), 0, "from another thread");
+        warn();
+        assert_eq!(diagnostics.lines("heard").len(), 1);
     }
 }
