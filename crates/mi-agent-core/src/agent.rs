@@ -19,7 +19,7 @@ use crate::error::{CallError, DeregisterError, LocateError, StartError};
 use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER, within};
 use crate::io::driver::{Driver, Ended};
-use crate::io::node_socket::MessageCounts;
+use crate::io::node_link::MessageCounts;
 use crate::io::talk::{self, MAX_OUTGOING, Terms};
 use crate::state::admission::Admission;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};

@@ -18,7 +18,7 @@ use crate::event::{Events, MAX_EVENTS};
 use crate::io::closing::Closing;
 use crate::io::driver::Driver;
 use crate::io::listener::{self, Reception};
-use crate::io::node_socket::NodeSocket;
+use crate::io::node_link::NodeLink;
 use crate::io::talk::Terms;
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
@@ -205,8 +205,8 @@ impl AgentBuilder {
         let node = self.find_node().await?;
         let unreachable = |error| StartError::Unreachable { node, error };
         let tap = self.tap;
-        let socket = NodeSocket::connect(node, self.address, tap.clone()).await.map_err(unreachable)?;
-        let (route, node) = (socket.local(), socket.node());
+        let link = NodeLink::connect(node, self.address, tap.clone()).await.map_err(unreachable)?;
+        let (route, node) = (link.local(), link.node());
         let cannot_listen = |error| StartError::Listen { address: self.listen, error };
         // From here to the task that answers who calls, nothing is waited for: to drop a listener resets callers.
         let listener = listener::bind(self.listen).map_err(cannot_listen)?;
@@ -226,7 +226,7 @@ impl AgentBuilder {
         client.set_admission(self.admission);
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
-        let driver = Driver::start(socket, client, Arc::clone(&slots), events_sender.clone());
+        let driver = Driver::start(link, client, Arc::clone(&slots), events_sender.clone());
         let closing = Closing::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
         let terms = Terms { pace: self.pace, closing: closing.watch(), tap };

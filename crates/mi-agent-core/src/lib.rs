@@ -70,7 +70,7 @@ mod io {
     pub(crate) mod driver;
     pub(crate) mod incoming;
     pub(crate) mod listener;
-    pub(crate) mod node_socket;
+    pub(crate) mod node_link;
     pub(crate) mod outgoing;
     pub(crate) mod places;
     pub(crate) mod talk;
@@ -93,7 +93,7 @@ pub use error::{
     CallError, ConversationError, DeregisterError, LocateError, RefreshError, SendError, StartError,
 };
 pub use event::{Event, Events, MAX_EVENTS};
-pub use io::node_socket::MessageCounts;
+pub use io::node_link::MessageCounts;
 pub use message_log::Direction;
 pub use safe_text::{PeerText, safe_text};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
 
-use super::node_socket::{Counts, MessageCounts, NodeSocket};
+use super::node_link::{Counts, MessageCounts, NodeLink};
 use crate::error::RefreshError;
 use crate::event::Event;
 use crate::state::admission::{Admission, Refusal};
@@ -54,7 +54,7 @@ pub(crate) struct Ended;
 impl Driver {
     /// Starts the task. The user is busy while `slots` has no permit left.
     pub(crate) fn start(
-        socket: NodeSocket,
+        link: NodeLink,
         client: LumiClient,
         slots: Arc<Semaphore>,
         events: mpsc::Sender<Event>,
@@ -62,11 +62,11 @@ impl Driver {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let (urgent, urgent_receiver) = mpsc::channel(MAX_COMMANDS);
         let deregistered = Arc::default();
-        let counts = socket.counts();
+        let counts = link.counts();
         // The client already has the first admission.
         let (admission, new_admission) = watch::channel(Admission::default());
         let task = Task {
-            socket,
+            link,
             client,
             slots,
             admission: new_admission,
@@ -116,7 +116,7 @@ impl Driver {
 }
 
 struct Task {
-    socket: NodeSocket,
+    link: NodeLink,
     client: LumiClient,
     slots: Arc<Semaphore>,
     /// The admission, once it has changed.
@@ -147,7 +147,7 @@ impl Task {
                 }
             };
             tokio::select! {
-                received = self.socket.receive(&mut buffer) => match received {
+                received = self.link.receive(&mut buffer) => match received {
                     Ok((length, from)) => self.receive(from, &buffer[..length]),
                     Err(error) => self.receive_failed(&error).await,
                 },
@@ -186,7 +186,7 @@ impl Task {
         match self.loss {
             Some(LossReason::NoSuchUser) => Event::RegistrationLost { reason: RefreshError::NoSuchUser },
             Some(LossReason::NoAnswer) => {
-                Event::RegistrationLost { reason: RefreshError::NoAnswer { node: self.socket.node() } }
+                Event::RegistrationLost { reason: RefreshError::NoAnswer { node: self.link.node() } }
             }
             None => Event::RegistrationRegained,
         }
@@ -214,7 +214,7 @@ impl Task {
     async fn receive_failed(&self, error: &io::Error) {
         if error.kind() == io::ErrorKind::ConnectionRefused {
             // The node's port is closed, perhaps only for now. One attempt is lost, and the others follow.
-            return debug!(node = %self.socket.node(), "nobody listens at the node's address");
+            return debug!(node = %self.link.node(), "nobody listens at the node's address");
         }
         warn!(%error, "cannot receive");
         time::sleep(ERROR_PAUSE).await;
@@ -224,8 +224,8 @@ impl Task {
         while let Some(output) = self.client.poll_output() {
             match output {
                 LumiOutput::Transmit(message) => {
-                    if let Err(error) = self.socket.send(&message.encode()).await {
-                        debug!(node = %self.socket.node(), %error, "cannot send");
+                    if let Err(error) = self.link.send(&message.encode()).await {
+                        debug!(node = %self.link.node(), %error, "cannot send");
                     }
                 }
                 LumiOutput::Done(id, answer) => {
@@ -243,11 +243,11 @@ impl Task {
                     _ = events.try_send(Event::Missed { from, reason });
                 }
                 LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
-                    info!(node = %self.socket.node(), ?reason, "the registration is lost");
+                    info!(node = %self.link.node(), ?reason, "the registration is lost");
                     self.loss = Some(reason);
                 }
                 LumiOutput::Registration(RegistrationChange::Regained) => {
-                    info!(node = %self.socket.node(), "registered again");
+                    info!(node = %self.link.node(), "registered again");
                     self.loss = None;
                 }
             }

@@ -251,7 +251,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::super::closing::Closing;
-    use super::super::node_socket::NodeSocket;
+    use super::super::node_link::NodeLink;
     use super::*;
     use crate::state::client::{ClientSettings, LumiClient};
     use crate::state::request::RequestSchedule;
@@ -261,8 +261,8 @@ mod tests {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(at) = silent.local_addr().unwrap() else { unreachable!() };
         let address = "pere@bb.com".parse().unwrap();
-        let socket = NodeSocket::connect(at, address, None).await.unwrap();
-        let node = socket.node();
+        let link = NodeLink::connect(at, address, None).await.unwrap();
+        let node = link.node();
         let client = LumiClient::new(ClientSettings {
             address,
             bare: false,
@@ -272,7 +272,7 @@ mod tests {
             refresh: None,
         });
         let slots = Arc::new(Semaphore::new(1));
-        let driver = Driver::start(socket, client, Arc::clone(&slots), events.clone());
+        let driver = Driver::start(link, client, Arc::clone(&slots), events.clone());
         let closing = Closing::new();
         let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch(), tap: None };
         (Reception::new(Nickname::new("pere").unwrap(), terms, slots, events, driver), closing)

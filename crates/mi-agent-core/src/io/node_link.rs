@@ -11,9 +11,9 @@ use tokio::net::UdpSocket;
 
 use crate::traffic::TrafficTap;
 
-/// A socket that exchanges messages with one node only.
+/// The link of an agent to its node, and to nobody else.
 #[derive(Debug)]
-pub(crate) struct NodeSocket {
+pub(crate) struct NodeLink {
     socket: UdpSocket,
     local: SocketAddrV4,
     node: SocketAddrV4,
@@ -38,7 +38,7 @@ pub(crate) struct Counts {
     received: AtomicU64,
 }
 
-impl NodeSocket {
+impl NodeLink {
     /// Connects the agent of `party` to `node`.
     pub(crate) async fn connect(
         node: SocketAddrV4,
