@@ -67,12 +67,12 @@ mod traffic;
 mod io {
     pub(crate) mod closing;
     pub(crate) mod connection;
+    pub(crate) mod connection_slots;
     pub(crate) mod driver;
     pub(crate) mod incoming;
     pub(crate) mod listener;
     pub(crate) mod node_link;
     pub(crate) mod outgoing;
-    pub(crate) mod places;
     pub(crate) mod talk;
     pub(crate) mod tapped;
 }

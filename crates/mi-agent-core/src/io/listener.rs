@@ -13,8 +13,8 @@ use tokio::{task, time};
 use tracing::{debug, warn};
 
 use super::connection::Connection;
+use super::connection_slots::{ConnectionSlot, ConnectionSlots};
 use super::driver::{Caller, Driver};
-use super::places::{Place, Places};
 use super::talk::{self, Terms};
 use crate::event::Event;
 use crate::state::admission::Refusal;
@@ -29,9 +29,9 @@ pub(crate) struct Reception {
     events: mpsc::Sender<Event>,
     driver: Driver,
     /// For those who have not given a nickname yet.
-    waiting: Places,
+    waiting: ConnectionSlots,
     /// For those who are on their way out.
-    leaving: Places,
+    leaving: ConnectionSlots,
 }
 
 /// A listener at `address`, for callers who need not be quick.
@@ -117,8 +117,8 @@ impl Reception {
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
-        let waiting = Places::new(MAX_WAITING, MAX_WAITING_OF_ONE_IP);
-        let leaving = Places::new(MAX_LEAVING, MAX_LEAVING);
+        let waiting = ConnectionSlots::new(MAX_WAITING, MAX_WAITING_OF_ONE_IP);
+        let leaving = ConnectionSlots::new(MAX_LEAVING, MAX_LEAVING);
         Self { nickname, terms, slots, events, driver, waiting, leaving }
     }
 
@@ -131,11 +131,11 @@ impl Reception {
 
     /// Receives a call in a task of its own.
     fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, connection: Connection<S>) {
-        let place = self.waiting.take(connection.remote.ip());
-        tokio::spawn(self.receive(connection, place));
+        let slot = self.waiting.take(connection.remote.ip());
+        tokio::spawn(self.receive(connection, slot));
     }
 
-    async fn receive<S>(mut self, mut connection: Connection<S>, mut place: Place)
+    async fn receive<S>(mut self, mut connection: Connection<S>, mut connection_slot: ConnectionSlot)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -143,7 +143,7 @@ impl Reception {
         let given_up = async {
             tokio::select! {
                 reason = self.terms.closing.ends() => reason,
-                () = place.lost() => {
+                () = connection_slot.lost() => {
                     // What has come by now is looked at once more.
                     task::yield_now().await;
                     "others call"
@@ -151,7 +151,7 @@ impl Reception {
             }
         };
         let answered = connection.answer(&self.nickname, given_up).await;
-        drop(place);
+        drop(connection_slot);
         let nickname = match answered {
             Ok(nickname) => nickname,
             Err(error) => {
@@ -207,7 +207,7 @@ impl Reception {
         last_words: impl AsyncFnOnce(&mut Connection<S>),
     ) {
         let remote = connection.remote;
-        let mut place = self.leaving.take(remote.ip());
+        let mut slot = self.leaving.take(remote.ip());
         let left = async {
             last_words(&mut connection).await;
             connection.close().await;
@@ -215,7 +215,7 @@ impl Reception {
         tokio::select! {
             biased;
             () = left => {}
-            () = place.lost() => debug!(%remote, "a call that takes its time to end"),
+            () = slot.lost() => debug!(%remote, "a call that takes its time to end"),
         }
     }
 }
