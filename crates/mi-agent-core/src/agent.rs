@@ -20,7 +20,7 @@ use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER, within};
 use crate::io::driver::{Driver, Ended};
 use crate::io::node_link::MessageCounts;
-use crate::io::talk::{self, MAX_OUTGOING, Terms};
+use crate::io::talk::{self, ConversationOptions, MAX_OUTGOING};
 use crate::state::admission::Admission;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 use crate::traffic::WeakTap;
@@ -125,7 +125,7 @@ impl Agent {
         })?;
         // In its own task: if this call is cancelled, its connection still ends in order.
         let (sender, called) = oneshot::channel();
-        tokio::spawn(dial(found, *to, self.0.nickname.clone(), self.terms(), slot, sender));
+        tokio::spawn(dial(found, *to, self.0.nickname.clone(), self.options(), slot, sender));
         called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))).map_err(|error| {
             info!(%to, at = %found, %error, "the call is not accepted");
             CallError::NotAccepted { to: *to, error }
@@ -193,9 +193,9 @@ impl Agent {
         }
     }
 
-    fn terms(&self) -> Terms {
+    fn options(&self) -> ConversationOptions {
         let tap = self.0.tap.as_ref().and_then(WeakTap::upgrade);
-        Terms { pace: self.0.pace, closing: self.0.closing.watch(), tap }
+        ConversationOptions { pace: self.0.pace, closing: self.0.closing.watch(), tap }
     }
 }
 
@@ -205,24 +205,24 @@ async fn dial(
     found: MiSocketAddress,
     to: MiAddress,
     nickname: Nickname,
-    mut terms: Terms,
+    mut options: ConversationOptions,
     slot: OwnedSemaphorePermit,
     called: oneshot::Sender<io::Result<Conversation>>,
 ) {
-    let mut opening = pin!(Connection::open(SocketAddr::V4(found.into()), terms.tap.clone()));
+    let mut opening = pin!(Connection::open(SocketAddr::V4(found.into()), options.tap.clone()));
     let opened = tokio::select! {
         opened = &mut opening => opened,
         // The callee may already have the connection, and some programs end if a connection closes without a
         // nickname.
-        () = terms.closing.begun() => within(LAST_CHANCE, opening).await.and_then(|opened| opened),
+        () = options.closing.begun() => within(LAST_CHANCE, opening).await.and_then(|opened| opened),
     };
     let mut connection = match opened {
         Ok(connection) => connection,
         Err(error) => return drop(called.send(Err(error))),
     };
-    let greeted = connection.greet(&nickname, terms.closing.ends()).await;
+    let greeted = connection.greet(&nickname, options.closing.ends()).await;
     match greeted {
-        Ok(peer) => drop(called.send(Ok(talk::start(connection, peer, Some(to), terms, slot)))),
+        Ok(peer) => drop(called.send(Ok(talk::start(connection, peer, Some(to), options, slot)))),
         Err(error) => {
             _ = called.send(Err(error));
             connection.close().await;

@@ -19,7 +19,7 @@ use crate::io::closing::Closing;
 use crate::io::driver::Driver;
 use crate::io::listener::{self, Reception};
 use crate::io::node_link::NodeLink;
-use crate::io::talk::Terms;
+use crate::io::talk::ConversationOptions;
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::refresh::DEFAULT_REFRESH;
@@ -229,9 +229,9 @@ impl AgentBuilder {
         let driver = Driver::start(link, client, Arc::clone(&slots), events_sender.clone());
         let closing = Closing::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
-        let terms = Terms { pace: self.pace, closing: closing.watch(), tap };
+        let options = ConversationOptions { pace: self.pace, closing: closing.watch(), tap };
         let reception =
-            Reception::new(nickname.clone(), terms, Arc::clone(&slots), events_sender, driver.clone());
+            Reception::new(nickname.clone(), options, Arc::clone(&slots), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
         tokio::spawn(listener::listen(listener, reception, opened));
         let pace = self.pace;

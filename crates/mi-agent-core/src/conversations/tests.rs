@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::io::closing::Closing;
 use crate::io::connection::Connection;
-use crate::io::talk::{self, Terms};
+use crate::io::talk::{self, ConversationOptions};
 
 /// Conversations, and the agent that they belong to.
 struct Desk {
@@ -30,9 +30,9 @@ impl Desk {
     fn begin(&mut self, nickname: &str) -> (ConversationId, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(256);
         let connection = Connection::over(ours, "192.0.2.7:4456".parse().unwrap(), None);
-        let terms = Terms { pace: Duration::ZERO, closing: self.closing.watch(), tap: None };
+        let options = ConversationOptions { pace: Duration::ZERO, closing: self.closing.watch(), tap: None };
         let slot = Arc::clone(&self.slots).try_acquire_owned().unwrap();
-        let talk = talk::start(connection, PeerText::new(nickname), None, terms, slot);
+        let talk = talk::start(connection, PeerText::new(nickname), None, options, slot);
         (self.talks.add(talk), theirs)
     }
 

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::connection::Connection;
 use super::connection_slots::{ConnectionSlot, ConnectionSlots};
 use super::driver::{Caller, Driver};
-use super::talk::{self, Terms};
+use super::talk::{self, ConversationOptions};
 use crate::event::Event;
 use crate::state::admission::Refusal;
 
@@ -23,7 +23,7 @@ use crate::state::admission::Refusal;
 #[derive(Clone)]
 pub(crate) struct Reception {
     nickname: Nickname,
-    terms: Terms,
+    options: ConversationOptions,
     /// One permit for each conversation the agent may have.
     slots: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
@@ -46,7 +46,7 @@ pub(crate) fn bind(address: SocketAddrV4) -> io::Result<TcpListener> {
 /// Accepts connections from when it is `opened` until the agent ends. Those who had connected by then are let go in
 /// order; until it is opened, they wait.
 pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: oneshot::Receiver<()>) {
-    let mut closing = reception.terms.closing.clone();
+    let mut closing = reception.options.closing.clone();
     let accepting = async {
         // If it never is, the agent ends.
         if opened.await.is_ok() {
@@ -112,18 +112,18 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
 impl Reception {
     pub(crate) fn new(
         nickname: Nickname,
-        terms: Terms,
+        options: ConversationOptions,
         slots: Arc<Semaphore>,
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
         let waiting = ConnectionSlots::new(MAX_WAITING, MAX_WAITING_OF_ONE_IP);
         let leaving = ConnectionSlots::new(MAX_LEAVING, MAX_LEAVING);
-        Self { nickname, terms, slots, events, driver, waiting, leaving }
+        Self { nickname, options, slots, events, driver, waiting, leaving }
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
-        match Connection::new(stream, remote, self.terms.tap.clone()) {
+        match Connection::new(stream, remote, self.options.tap.clone()) {
             Ok(connection) => self.start(connection),
             Err(error) => debug!(%remote, %error, "a call that was gone at once"),
         }
@@ -142,7 +142,7 @@ impl Reception {
         let remote = connection.remote;
         let given_up = async {
             tokio::select! {
-                reason = self.terms.closing.ends() => reason,
+                reason = self.options.closing.ends() => reason,
                 () = connection_slot.lost() => {
                     // What has come by now is looked at once more.
                     task::yield_now().await;
@@ -171,7 +171,7 @@ impl Reception {
         });
         match admitted {
             Ok((slot, event)) => {
-                let talk = talk::start(connection, nickname, address, self.terms.clone(), slot);
+                let talk = talk::start(connection, nickname, address, self.options.clone(), slot);
                 event.send(Event::Incoming(talk));
             }
             Err(reason) => {
@@ -185,7 +185,8 @@ impl Reception {
     async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>, refused: Event) {
         let remote = connection.remote;
         let say_busy = async |connection: &mut Connection<S>| {
-            if let Err(error) = connection.say(Line::new(BUSY).expect("fits a frame"), self.terms.pace).await
+            if let Err(error) =
+                connection.say(Line::new(BUSY).expect("fits a frame"), self.options.pace).await
             {
                 debug!(%remote, %error, "cannot say busy");
             }
@@ -274,8 +275,9 @@ mod tests {
         let slots = Arc::new(Semaphore::new(1));
         let driver = Driver::start(link, client, Arc::clone(&slots), events.clone());
         let closing = Closing::new();
-        let terms = Terms { pace: Duration::from_millis(20), closing: closing.watch(), tap: None };
-        (Reception::new(Nickname::new("pere").unwrap(), terms, slots, events, driver), closing)
+        let options =
+            ConversationOptions { pace: Duration::from_millis(20), closing: closing.watch(), tap: None };
+        (Reception::new(Nickname::new("pere").unwrap(), options, slots, events, driver), closing)
     }
 
     /// Calls from an address that ends so, and says this.

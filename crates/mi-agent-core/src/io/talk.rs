@@ -21,7 +21,7 @@ use crate::traffic::TrafficTap;
 
 /// The options that all conversations of an agent share.
 #[derive(Clone, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct ConversationOptions {
     /// The shortest time between two frames.
     pub(crate) pace: Duration,
     /// Ends the conversations with their agent.
@@ -37,7 +37,7 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     connection: Connection<S>,
     nickname: PeerText,
     address: Option<MiAddress>,
-    terms: Terms,
+    options: ConversationOptions,
     slot: OwnedSemaphorePermit,
 ) -> Conversation {
     let peer = Peer { nickname, address, remote: connection.remote };
@@ -47,12 +47,12 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let receiver = LineReceiver::new(receiver, Arc::clone(&slot));
     let (sink, stream) = connection.split();
     // The shutdown of the agent waits for both directions.
-    let closing = terms.closing.clone();
+    let closing = options.closing.clone();
     tokio::spawn(async move {
         let (peer_ended, wait_for_peer) = oneshot::channel();
         let (ended, wait_for_end) = oneshot::channel();
         let (unsent, ()) = tokio::join!(
-            write(sink, outgoing, terms, wait_for_peer, ended),
+            write(sink, outgoing, options, wait_for_peer, ended),
             read(stream, &incoming, peer_ended, wait_for_end),
         );
         drop(closing);
@@ -72,11 +72,11 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 async fn write(
     mut sink: Outgoing<impl AsyncWrite + Unpin>,
     mut outgoing: mpsc::Receiver<Line>,
-    terms: Terms,
+    options: ConversationOptions,
     mut peer_ended: oneshot::Receiver<()>,
     ended: oneshot::Sender<Duration>,
 ) -> usize {
-    let Terms { pace, mut closing, .. } = terms;
+    let ConversationOptions { pace, mut closing, .. } = options;
     let mut hurry = closing.clone();
     let mut unsent = 0;
     let send_all = async {
@@ -258,8 +258,8 @@ mod tests {
         }
         drop(lines);
         let sink = Outgoing::new(recorder.clone(), TappedCodec::new(REMOTE, None), Default::default());
-        let terms = Terms { pace, closing: closing.watch(), tap: None };
-        write(sink, outgoing, terms, wait_for_peer, ended).await;
+        let options = ConversationOptions { pace, closing: closing.watch(), tap: None };
+        write(sink, outgoing, options, wait_for_peer, ended).await;
         assert_eq!(wait_for_end.await.unwrap(), LINGER);
         std::mem::take(&mut *recorder.writes.lock().unwrap())
     }
@@ -282,10 +282,10 @@ mod tests {
         let (ours, mut peer) = tokio::io::duplex(1024);
         let connection = Connection::over(ours, REMOTE, None);
         let closing = Closing::new();
-        let terms = Terms { pace: Duration::ZERO, closing: closing.watch(), tap: None };
+        let options = ConversationOptions { pace: Duration::ZERO, closing: closing.watch(), tap: None };
         let slots = Arc::new(Semaphore::new(1));
         let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
-        let mut talk = start(connection, PeerText::new("u2"), None, terms, slot);
+        let mut talk = start(connection, PeerText::new("u2"), None, options, slot);
         peer.write_all(b"N02u2L04holaL99ad").await.unwrap();
         assert_eq!(talk.next_line().await.unwrap().unwrap(), "hola");
         assert_eq!(talk.next_line().await.unwrap().unwrap(), "ad");

@@ -202,10 +202,10 @@ async fn converse(ends_it: bool) {
     let nickname = connection.greet(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
     assert_eq!(nickname, "u2");
     let closing = Closing::new();
-    let terms = Terms { pace: PACE, closing: closing.watch(), tap: None };
+    let options = ConversationOptions { pace: PACE, closing: closing.watch(), tap: None };
     let slots = Arc::new(Semaphore::new(1));
     let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
-    let (_, sender, mut receiver) = start(connection, nickname, None, terms, slot).split();
+    let (_, sender, mut receiver) = start(connection, nickname, None, options, slot).split();
     let saying = tokio::spawn(async move {
         for line in lines("ours") {
             if sender.send(&line).await.is_err() {
@@ -244,9 +244,9 @@ async fn the_peer_may_end_it() {
 async fn such_a_peer_dies_of_two_frames_at_once() {
     let (peer, connection) = connected(&[], false);
     let closing = Closing::new();
-    let terms = Terms { pace: Duration::ZERO, closing: closing.watch(), tap: None };
+    let options = ConversationOptions { pace: Duration::ZERO, closing: closing.watch(), tap: None };
     let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    let talk = start(connection, PeerText::new("u2"), None, terms, slot);
+    let talk = start(connection, PeerText::new("u2"), None, options, slot);
     talk.send("one").await.unwrap();
     talk.send("two").await.unwrap();
     assert_eq!(peer.await.unwrap().unwrap_err(), "it ends on L03oneL03two");
@@ -259,9 +259,9 @@ async fn the_end_of_an_agent_is_no_reset() {
         let (peer, mut connection) = connected(&lines("theirs")[..50], true);
         let nickname = connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
         let closing = Closing::new();
-        let terms = Terms { pace: PACE, closing: closing.watch(), tap: None };
+        let options = ConversationOptions { pace: PACE, closing: closing.watch(), tap: None };
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let talk = start(connection, nickname, None, terms, slot);
+        let talk = start(connection, nickname, None, options, slot);
         talk.send("ours").await.unwrap();
         // Nobody takes what is heard.
         time::sleep(2 * PACE).await;
