@@ -16,10 +16,10 @@ use tracing::info;
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
 use crate::error::{CallError, DeregisterError, LocateError, StartError};
-use crate::io::closing::Closing;
 use crate::io::connection::{Connection, LINGER, within};
 use crate::io::driver::{Driver, Ended};
 use crate::io::node_link::MessageCounts;
+use crate::io::shutdown::Shutdown;
 use crate::io::talk::{self, ConversationOptions, MAX_OUTGOING};
 use crate::state::admission::Admission;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
@@ -44,7 +44,7 @@ pub(crate) struct Inner {
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) pace: Duration,
     /// When the shutdown begins or this is dropped, conversations end and no calls are accepted.
-    pub(crate) closing: Closing,
+    pub(crate) shutdown: Shutdown,
     /// Weak, because the traffic ends with the agent's tasks, even while handles are left.
     pub(crate) tap: Option<WeakTap>,
 }
@@ -139,7 +139,7 @@ impl Agent {
     /// [`DeregisterError`]: the node may still have the user as online.
     pub async fn shutdown(&self) -> Result<(), DeregisterError> {
         self.stop(false);
-        self.0.closing.ended(self.0.pace * MAX_OUTGOING + 2 * LINGER).await;
+        self.0.shutdown.ended(self.0.pace * MAX_OUTGOING + 2 * LINGER).await;
         self.deregister(None).await
     }
 
@@ -156,7 +156,7 @@ impl Agent {
             let deregistered = time::timeout(limit, self.deregister(Some(schedule))).await;
             deregistered.unwrap_or(Err(DeregisterError::NoAnswer { node: self.0.node }))
         };
-        let (deregistered, ()) = tokio::join!(deregistered, self.0.closing.ended(limit));
+        let (deregistered, ()) = tokio::join!(deregistered, self.0.shutdown.ended(limit));
         deregistered
     }
 
@@ -176,12 +176,12 @@ impl Agent {
     /// Ends the connections of those who have called by now, in order.
     pub(crate) async fn let_callers_go(&self) {
         self.stop(false);
-        self.0.closing.ended(2 * LINGER).await;
+        self.0.shutdown.ended(2 * LINGER).await;
     }
 
     fn stop(&self, hurried: bool) {
         self.0.slots.close();
-        self.0.closing.begin(hurried);
+        self.0.shutdown.begin(hurried);
     }
 
     async fn deregister(&self, schedule: Option<RequestSchedule>) -> Result<(), DeregisterError> {
@@ -195,7 +195,7 @@ impl Agent {
 
     fn options(&self) -> ConversationOptions {
         let tap = self.0.tap.as_ref().and_then(WeakTap::upgrade);
-        ConversationOptions { pace: self.0.pace, closing: self.0.closing.watch(), tap }
+        ConversationOptions { pace: self.0.pace, shutdown: self.0.shutdown.watch(), tap }
     }
 }
 
@@ -214,13 +214,13 @@ async fn dial(
         opened = &mut opening => opened,
         // The callee may already have the connection, and some programs end if a connection closes without a
         // nickname.
-        () = options.closing.begun() => within(LAST_CHANCE, opening).await.and_then(|opened| opened),
+        () = options.shutdown.begun() => within(LAST_CHANCE, opening).await.and_then(|opened| opened),
     };
     let mut connection = match opened {
         Ok(connection) => connection,
         Err(error) => return drop(called.send(Err(error))),
     };
-    let greeted = connection.greet(&nickname, options.closing.ends()).await;
+    let greeted = connection.greet(&nickname, options.shutdown.ends()).await;
     match greeted {
         Ok(peer) => drop(called.send(Ok(talk::start(connection, peer, Some(to), options, slot)))),
         Err(error) => {

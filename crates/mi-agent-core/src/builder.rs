@@ -15,10 +15,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
-use crate::io::closing::Closing;
 use crate::io::driver::Driver;
 use crate::io::listener::{self, Reception};
 use crate::io::node_link::NodeLink;
+use crate::io::shutdown::Shutdown;
 use crate::io::talk::ConversationOptions;
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
@@ -227,9 +227,9 @@ impl AgentBuilder {
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
         let driver = Driver::start(link, client, Arc::clone(&slots), events_sender.clone());
-        let closing = Closing::new();
+        let shutdown = Shutdown::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
-        let options = ConversationOptions { pace: self.pace, closing: closing.watch(), tap };
+        let options = ConversationOptions { pace: self.pace, shutdown: shutdown.watch(), tap };
         let reception =
             Reception::new(nickname.clone(), options, Arc::clone(&slots), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
@@ -238,7 +238,7 @@ impl AgentBuilder {
         let address = self.address;
         let tap = weak_tap;
         let agent =
-            Agent::new(Inner { address, nickname, node, listening, driver, slots, pace, closing, tap });
+            Agent::new(Inner { address, nickname, node, listening, driver, slots, pace, shutdown, tap });
         Ok((agent, Events(events), open))
     }
 

@@ -65,7 +65,6 @@ mod event;
 mod safe_text;
 mod traffic;
 mod io {
-    pub(crate) mod closing;
     pub(crate) mod connection;
     pub(crate) mod connection_slots;
     pub(crate) mod driver;
@@ -73,6 +72,7 @@ mod io {
     pub(crate) mod listener;
     pub(crate) mod node_link;
     pub(crate) mod outgoing;
+    pub(crate) mod shutdown;
     pub(crate) mod talk;
     pub(crate) mod tapped;
 }

@@ -9,28 +9,29 @@ use tokio::task;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::io::closing::Closing;
 use crate::io::connection::Connection;
+use crate::io::shutdown::Shutdown;
 use crate::io::talk::{self, ConversationOptions};
 
 /// Conversations, and the agent that they belong to.
 struct Desk {
     talks: Conversations,
-    closing: Closing,
+    shutdown: Shutdown,
     slots: Arc<Semaphore>,
 }
 
 impl Desk {
     fn new() -> Self {
         let slots = Arc::new(Semaphore::new(MOST));
-        Self { talks: Conversations::new(), closing: Closing::new(), slots }
+        Self { talks: Conversations::new(), shutdown: Shutdown::new(), slots }
     }
 
     /// One more, and the peer's end of it.
     fn begin(&mut self, nickname: &str) -> (ConversationId, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(256);
         let connection = Connection::over(ours, "192.0.2.7:4456".parse().unwrap(), None);
-        let options = ConversationOptions { pace: Duration::ZERO, closing: self.closing.watch(), tap: None };
+        let options =
+            ConversationOptions { pace: Duration::ZERO, shutdown: self.shutdown.watch(), tap: None };
         let slot = Arc::clone(&self.slots).try_acquire_owned().unwrap();
         let talk = talk::start(connection, PeerText::new(nickname), None, options, slot);
         (self.talks.add(talk), theirs)
@@ -150,12 +151,12 @@ async fn what_was_not_said_is_counted() {
         // By then, the next line waits for room in the conversation.
         sleep(Duration::from_secs(1)).await;
         if agent_ends {
-            desk.closing.begin(false);
+            desk.shutdown.begin(false);
             let sent = read_to_end(&mut peer).await.len() / 6 + 1;
             drop(peer);
             assert_eq!(desk.heard().await, format!("1 ended, {} unsaid", MAX_WAITING_LINES - sent));
             assert!((64..200).contains(&sent), "what was handed over is sent: {sent}");
-            timeout(Duration::from_secs(1), desk.closing.ended(Duration::MAX)).await.expect("all has ended");
+            timeout(Duration::from_secs(1), desk.shutdown.ended(Duration::MAX)).await.expect("all has ended");
         } else {
             drop(peer);
             let (_, unsent) = desk.next().await;

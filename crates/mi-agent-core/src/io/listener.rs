@@ -46,7 +46,7 @@ pub(crate) fn bind(address: SocketAddrV4) -> io::Result<TcpListener> {
 /// Accepts connections from when it is `opened` until the agent ends. Those who had connected by then are let go in
 /// order; until it is opened, they wait.
 pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: oneshot::Receiver<()>) {
-    let mut closing = reception.options.closing.clone();
+    let mut shutdown = reception.options.shutdown.clone();
     let accepting = async {
         // If it never is, the agent ends.
         if opened.await.is_ok() {
@@ -55,7 +55,7 @@ pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: 
     };
     tokio::select! {
         () = accepting => {}
-        () = closing.begun() => {}
+        () = shutdown.begun() => {}
     }
     // To close the listener resets whoever waits in its queue.
     let Ok(listener) = listener.into_std() else { return };
@@ -142,7 +142,7 @@ impl Reception {
         let remote = connection.remote;
         let given_up = async {
             tokio::select! {
-                reason = self.options.closing.ends() => reason,
+                reason = self.options.shutdown.ends() => reason,
                 () = connection_slot.lost() => {
                     // What has come by now is looked at once more.
                     task::yield_now().await;
@@ -251,14 +251,14 @@ mod tests {
     use tokio::net::UdpSocket;
     use tokio::time::Instant;
 
-    use super::super::closing::Closing;
     use super::super::node_link::NodeLink;
+    use super::super::shutdown::Shutdown;
     use super::*;
     use crate::state::client::{ClientSettings, LumiClient};
     use crate::state::request::RequestSchedule;
 
     /// The reception of an agent whose node is silent.
-    async fn reception(events: mpsc::Sender<Event>) -> (Reception, Closing) {
+    async fn reception(events: mpsc::Sender<Event>) -> (Reception, Shutdown) {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(at) = silent.local_addr().unwrap() else { unreachable!() };
         let address = "pere@bb.com".parse().unwrap();
@@ -274,10 +274,10 @@ mod tests {
         });
         let slots = Arc::new(Semaphore::new(1));
         let driver = Driver::start(link, client, Arc::clone(&slots), events.clone());
-        let closing = Closing::new();
+        let shutdown = Shutdown::new();
         let options =
-            ConversationOptions { pace: Duration::from_millis(20), closing: closing.watch(), tap: None };
-        (Reception::new(Nickname::new("pere").unwrap(), options, slots, events, driver), closing)
+            ConversationOptions { pace: Duration::from_millis(20), shutdown: shutdown.watch(), tap: None };
+        (Reception::new(Nickname::new("pere").unwrap(), options, slots, events, driver), shutdown)
     }
 
     /// Calls from an address that ends so, and says this.

@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{self, Instant};
 use tracing::debug;
 
-use super::closing::ClosingWatch;
 use super::connection::{Connection, LINGER, within};
 use super::outgoing::Outgoing;
+use super::shutdown::ShutdownWatch;
 use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
 use crate::error::ConversationError;
 use crate::safe_text::PeerText;
@@ -25,7 +25,7 @@ pub(crate) struct ConversationOptions {
     /// The shortest time between two frames.
     pub(crate) pace: Duration,
     /// Ends the conversations with their agent.
-    pub(crate) closing: ClosingWatch,
+    pub(crate) shutdown: ShutdownWatch,
     /// Receives every frame that passes.
     pub(crate) tap: Option<TrafficTap>,
 }
@@ -47,7 +47,7 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let receiver = LineReceiver::new(receiver, Arc::clone(&slot));
     let (sink, stream) = connection.split();
     // The shutdown of the agent waits for both directions.
-    let closing = options.closing.clone();
+    let shutdown = options.shutdown.clone();
     tokio::spawn(async move {
         let (peer_ended, wait_for_peer) = oneshot::channel();
         let (ended, wait_for_end) = oneshot::channel();
@@ -55,7 +55,7 @@ pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
             write(sink, outgoing, options, wait_for_peer, ended),
             read(stream, &incoming, peer_ended, wait_for_end),
         );
-        drop(closing);
+        drop(shutdown);
         if unsent > 0 {
             // An error: the program dropped the conversation, so it does not want to know.
             _ = incoming.send(Err(ConversationError::Unsent(unsent))).await;
@@ -76,8 +76,8 @@ async fn write(
     mut peer_ended: oneshot::Receiver<()>,
     ended: oneshot::Sender<Duration>,
 ) -> usize {
-    let ConversationOptions { pace, mut closing, .. } = options;
-    let mut hurry = closing.clone();
+    let ConversationOptions { pace, mut shutdown, .. } = options;
+    let mut hurry = shutdown.clone();
     let mut unsent = 0;
     let send_all = async {
         // The timer counts whole milliseconds, so even a pause of zero would wait for the next one.
@@ -92,7 +92,7 @@ async fn write(
                 // First: once the conversation ends, no more lines are accepted, however many are waiting.
                 biased;
                 _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
-                () = closing.begun(), if !is_ending => { is_ending = true; outgoing.close(); continue }
+                () = shutdown.begun(), if !is_ending => { is_ending = true; outgoing.close(); continue }
                 count = outgoing.recv_many(&mut lines, most) => count,
             };
             // Lines that were accepted before the end are still sent.
@@ -195,7 +195,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
     use tokio::sync::Semaphore;
 
-    use super::super::closing::Closing;
+    use super::super::shutdown::Shutdown;
     use super::super::tapped::TappedCodec;
     use super::*;
 
@@ -250,7 +250,7 @@ mod tests {
     async fn writes(pace: Duration) -> Vec<Write> {
         let recorder = Recorder { start: Instant::now(), writes: Arc::default() };
         let (lines, outgoing) = mpsc::channel(MAX_OUTGOING as usize);
-        let closing = Closing::new();
+        let shutdown = Shutdown::new();
         let (_peer_ended, wait_for_peer) = oneshot::channel();
         let (ended, wait_for_end) = oneshot::channel();
         for text in ["one", "two", "three"] {
@@ -258,7 +258,7 @@ mod tests {
         }
         drop(lines);
         let sink = Outgoing::new(recorder.clone(), TappedCodec::new(REMOTE, None), Default::default());
-        let options = ConversationOptions { pace, closing: closing.watch(), tap: None };
+        let options = ConversationOptions { pace, shutdown: shutdown.watch(), tap: None };
         write(sink, outgoing, options, wait_for_peer, ended).await;
         assert_eq!(wait_for_end.await.unwrap(), LINGER);
         std::mem::take(&mut *recorder.writes.lock().unwrap())
@@ -281,8 +281,8 @@ mod tests {
     async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
         let (ours, mut peer) = tokio::io::duplex(1024);
         let connection = Connection::over(ours, REMOTE, None);
-        let closing = Closing::new();
-        let options = ConversationOptions { pace: Duration::ZERO, closing: closing.watch(), tap: None };
+        let shutdown = Shutdown::new();
+        let options = ConversationOptions { pace: Duration::ZERO, shutdown: shutdown.watch(), tap: None };
         let slots = Arc::new(Semaphore::new(1));
         let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
         let mut talk = start(connection, PeerText::new("u2"), None, options, slot);

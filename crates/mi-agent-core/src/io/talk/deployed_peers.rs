@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use super::super::closing::Closing;
+use super::super::shutdown::Shutdown;
 use super::*;
 
 /// A TCP connection in memory.
@@ -201,8 +201,8 @@ async fn converse(ends_it: bool) {
     let (peer, mut connection) = connected(&lines("theirs"), ends_it);
     let nickname = connection.greet(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
     assert_eq!(nickname, "u2");
-    let closing = Closing::new();
-    let options = ConversationOptions { pace: PACE, closing: closing.watch(), tap: None };
+    let shutdown = Shutdown::new();
+    let options = ConversationOptions { pace: PACE, shutdown: shutdown.watch(), tap: None };
     let slots = Arc::new(Semaphore::new(1));
     let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
     let (_, sender, mut receiver) = start(connection, nickname, None, options, slot).split();
@@ -243,8 +243,8 @@ async fn the_peer_may_end_it() {
 #[tokio::test(start_paused = true)]
 async fn such_a_peer_dies_of_two_frames_at_once() {
     let (peer, connection) = connected(&[], false);
-    let closing = Closing::new();
-    let options = ConversationOptions { pace: Duration::ZERO, closing: closing.watch(), tap: None };
+    let shutdown = Shutdown::new();
+    let options = ConversationOptions { pace: Duration::ZERO, shutdown: shutdown.watch(), tap: None };
     let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
     let talk = start(connection, PeerText::new("u2"), None, options, slot);
     talk.send("one").await.unwrap();
@@ -258,15 +258,15 @@ async fn the_end_of_an_agent_is_no_reset() {
     for hurried in [false, true] {
         let (peer, mut connection) = connected(&lines("theirs")[..50], true);
         let nickname = connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
-        let closing = Closing::new();
-        let options = ConversationOptions { pace: PACE, closing: closing.watch(), tap: None };
+        let shutdown = Shutdown::new();
+        let options = ConversationOptions { pace: PACE, shutdown: shutdown.watch(), tap: None };
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let talk = start(connection, nickname, None, options, slot);
         talk.send("ours").await.unwrap();
         // Nobody takes what is heard.
         time::sleep(2 * PACE).await;
-        closing.begin(hurried);
-        closing.ended(LINGER).await;
+        shutdown.begin(hurried);
+        shutdown.ended(LINGER).await;
         let heard = peer.await.unwrap().unwrap_or_else(|death| panic!("{death}"));
         assert_eq!(heard, ["u1", "ours"]);
     }

@@ -1,4 +1,4 @@
-//! The end of an agent, as its tasks see it.
+//! The shutdown of an agent, as its tasks see it.
 
 use std::future;
 use std::time::Duration;
@@ -6,59 +6,59 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time;
 
-/// Ends the tasks of an agent, and waits for them.
+/// Ends the tasks of an agent, and waits until they have ended.
 #[derive(Debug)]
-pub(crate) struct Closing(watch::Sender<Phase>);
+pub(crate) struct Shutdown(watch::Sender<Phase>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Open,
-    /// What was handed over is still sent.
-    Closing,
-    /// It is not.
+    /// Lines that were accepted are still sent.
+    Orderly,
+    /// Lines that were accepted are dropped.
     Hurried,
 }
 
-impl Closing {
+impl Shutdown {
     pub(crate) fn new() -> Self {
         Self(watch::Sender::new(Phase::Open))
     }
 
-    /// For a task that the end concerns, and that the end waits for.
-    pub(crate) fn watch(&self) -> ClosingWatch {
-        ClosingWatch(self.0.subscribe())
+    /// Returns a view for a task. The shutdown waits until the task drops it.
+    pub(crate) fn watch(&self) -> ShutdownWatch {
+        ShutdownWatch(self.0.subscribe())
     }
 
-    /// From now on, tasks end. Who was in a hurry stays so.
+    /// Begins the shutdown. A hurried one stays hurried.
     pub(crate) fn begin(&self, hurried: bool) {
-        let begun = if hurried { Phase::Hurried } else { Phase::Closing };
+        let begun = if hurried { Phase::Hurried } else { Phase::Orderly };
         self.0.send_if_modified(|phase| std::mem::replace(phase, begun.max(*phase)) < begun);
     }
 
     /// Waits until every task has ended, for `limit` at most.
     pub(crate) async fn ended(&self, limit: Duration) {
-        // Whatever has not ended by then is held up by a peer.
+        // A task that has not ended by then is held up by a peer.
         _ = time::timeout(limit, self.0.closed()).await;
     }
 }
 
-/// A task's view of the end. The end waits until it is dropped.
+/// A task's view of the shutdown, which waits until this is dropped.
 #[derive(Clone, Debug)]
-pub(crate) struct ClosingWatch(watch::Receiver<Phase>);
+pub(crate) struct ShutdownWatch(watch::Receiver<Phase>);
 
-impl ClosingWatch {
-    /// Waits for the beginning of the end: a shutdown, or that nobody holds the agent any more. Cancel safe.
+impl ShutdownWatch {
+    /// Waits until the shutdown begins or the last handle of the agent is dropped. Cancel safe.
     pub(crate) async fn begun(&mut self) {
         _ = self.0.wait_for(|phase| *phase != Phase::Open).await;
     }
 
-    /// [`ClosingWatch::begun`], and the reason it is for whoever is let go.
+    /// Waits like [`ShutdownWatch::begun`], and returns the reason that is logged for a caller.
     pub(crate) async fn ends(&mut self) -> &'static str {
         self.begun().await;
         "the agent ends"
     }
 
-    /// Waits until the end is in a hurry, if it ever is. Cancel safe.
+    /// Waits until the shutdown is hurried, if it ever is. Cancel safe.
     pub(crate) async fn hurried(&mut self) {
         if self.0.wait_for(|phase| *phase == Phase::Hurried).await.is_err() {
             future::pending::<()>().await;
