@@ -16,7 +16,7 @@ use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
 use crate::io::driver::Driver;
-use crate::io::listener::{self, Reception};
+use crate::io::listener::{self, Acceptor};
 use crate::io::node_link::NodeLink;
 use crate::io::shutdown::Shutdown;
 use crate::io::talk::ConversationOptions;
@@ -230,10 +230,10 @@ impl AgentBuilder {
         let shutdown = Shutdown::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
         let options = ConversationOptions { pace: self.pace, shutdown: shutdown.watch(), tap };
-        let reception =
-            Reception::new(nickname.clone(), options, Arc::clone(&slots), events_sender, driver.clone());
+        let acceptor =
+            Acceptor::new(nickname.clone(), options, Arc::clone(&slots), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
-        tokio::spawn(listener::listen(listener, reception, opened));
+        tokio::spawn(listener::listen(listener, acceptor, opened));
         let pace = self.pace;
         let address = self.address;
         let tap = weak_tap;

@@ -21,7 +21,7 @@ use crate::state::admission::Refusal;
 
 /// What it takes to receive a call.
 #[derive(Clone)]
-pub(crate) struct Reception {
+pub(crate) struct Acceptor {
     nickname: Nickname,
     options: ConversationOptions,
     /// One permit for each conversation the agent may have.
@@ -45,12 +45,12 @@ pub(crate) fn bind(address: SocketAddrV4) -> io::Result<TcpListener> {
 
 /// Accepts connections from when it is `opened` until the agent ends. Those who had connected by then are let go in
 /// order; until it is opened, they wait.
-pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: oneshot::Receiver<()>) {
-    let mut shutdown = reception.options.shutdown.clone();
+pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: oneshot::Receiver<()>) {
+    let mut shutdown = acceptor.options.shutdown.clone();
     let accepting = async {
         // If it never is, the agent ends.
         if opened.await.is_ok() {
-            let_in(|| listener.accept(), |(stream, remote)| reception.clone().spawn(stream, remote)).await;
+            let_in(|| listener.accept(), |(stream, remote)| acceptor.clone().spawn(stream, remote)).await;
         }
     };
     tokio::select! {
@@ -64,7 +64,7 @@ pub(crate) async fn listen(listener: TcpListener, reception: Reception, opened: 
         match listener.accept() {
             Ok((stream, remote)) => {
                 match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                    Ok(stream) => reception.clone().spawn(stream, remote),
+                    Ok(stream) => acceptor.clone().spawn(stream, remote),
                     Err(error) => debug!(%remote, %error, "a call that was gone at once"),
                 }
             }
@@ -109,7 +109,7 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
     }
 }
 
-impl Reception {
+impl Acceptor {
     pub(crate) fn new(
         nickname: Nickname,
         options: ConversationOptions,
@@ -257,8 +257,8 @@ mod tests {
     use crate::state::client::{ClientSettings, LumiClient};
     use crate::state::request::RequestSchedule;
 
-    /// The reception of an agent whose node is silent.
-    async fn reception(events: mpsc::Sender<Event>) -> (Reception, Shutdown) {
+    /// The acceptor of an agent whose node is silent.
+    async fn acceptor(events: mpsc::Sender<Event>) -> (Acceptor, Shutdown) {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(at) = silent.local_addr().unwrap() else { unreachable!() };
         let address = "pere@bb.com".parse().unwrap();
@@ -277,15 +277,15 @@ mod tests {
         let shutdown = Shutdown::new();
         let options =
             ConversationOptions { pace: Duration::from_millis(20), shutdown: shutdown.watch(), tap: None };
-        (Reception::new(Nickname::new("pere").unwrap(), options, slots, events, driver), shutdown)
+        (Acceptor::new(Nickname::new("pere").unwrap(), options, slots, events, driver), shutdown)
     }
 
     /// Calls from an address that ends so, and says this.
-    async fn call(reception: &Reception, ip: u8, says: &[u8]) -> DuplexStream {
+    async fn call(acceptor: &Acceptor, ip: u8, says: &[u8]) -> DuplexStream {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(says).await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, ip], 4456));
-        reception.clone().start(Connection::over(ours, remote, None));
+        acceptor.clone().start(Connection::over(ours, remote, None));
         task::yield_now().await;
         theirs
     }
@@ -299,13 +299,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_oldest_who_says_nothing_makes_room_at_once() {
         let (events, _events) = mpsc::channel(1);
-        let (reception, _closing) = reception(events).await;
+        let (acceptor, _closing) = acceptor(events).await;
         for ips in [[1; 8], [1, 2, 3, 4, 5, 6, 7, 8]] {
             let start = Instant::now();
             let stays = if ips[1] == 1 { MAX_WAITING_OF_ONE_IP } else { MAX_WAITING };
             let mut callers = Vec::new();
             for n in 0..20 {
-                callers.push(call(&reception, ips[n % 8], b"N").await);
+                callers.push(call(&acceptor, ips[n % 8], b"N").await);
             }
             let patient = callers.split_off(20 - stays);
             for caller in callers {
@@ -323,12 +323,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_given_a_nickname_is_heard() {
         let (events, mut incoming) = mpsc::channel(1);
-        let (reception, _closing) = reception(events).await;
+        let (acceptor, _closing) = acceptor(events).await;
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
-        reception.clone().start(Connection::over(ours, remote, None));
-        let _others = [reception.waiting.take(remote.ip()), reception.waiting.take(remote.ip())];
+        acceptor.clone().start(Connection::over(ours, remote, None));
+        let _others = [acceptor.waiting.take(remote.ip()), acceptor.waiting.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }
 
@@ -336,11 +336,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn those_who_leave_are_few() {
         let (events, _incoming) = mpsc::channel(1);
-        let (reception, _closing) = reception(events).await;
-        let _talk = call(&reception, 1, b"N04joan").await;
+        let (acceptor, _closing) = acceptor(events).await;
+        let _talk = call(&acceptor, 1, b"N04joan").await;
         let mut callers = Vec::new();
         for _ in 0..MAX_LEAVING + 10 {
-            callers.push(call(&reception, 1, b"N04joan").await);
+            callers.push(call(&acceptor, 1, b"N04joan").await);
             time::sleep(Duration::from_millis(25)).await;
         }
         for (n, mut caller) in callers.into_iter().enumerate() {
