@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use super::super::shutdown::Shutdown;
-use super::*;
+use super::super::*;
+use crate::io::shutdown::Shutdown;
 
 /// A TCP connection in memory.
 #[derive(Default)]
