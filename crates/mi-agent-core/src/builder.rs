@@ -1,4 +1,4 @@
-//! How an agent is set up and started.
+//! Setting up and starting an agent.
 
 use std::future;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -26,7 +26,7 @@ use crate::state::refresh::DEFAULT_REFRESH;
 use crate::state::request::RequestSchedule;
 use crate::traffic::TrafficTap;
 
-/// Sets up an [`Agent`]; from [`Agent::builder`].
+/// Sets up an [`Agent`]. [`Agent::builder`] creates it.
 #[derive(Clone, Debug)]
 pub struct AgentBuilder {
     address: MiAddress,
@@ -63,62 +63,67 @@ impl AgentBuilder {
         }
     }
 
-    /// What the other side of a conversation sees, 1 to 99 bytes; by default the user's name. Deployed programs
-    /// stop at 20.
+    /// Sets the nickname that peers see, 1 to 99 bytes. The default is the user's name. Deployed programs
+    /// accept only
+    /// 20.
     #[must_use]
     pub fn nickname(mut self, nickname: impl Into<String>) -> Self {
         self.nickname = Some(nickname.into());
         self
     }
 
-    /// Where to listen for conversations; by default on every address of this host, at any free TCP port.
+    /// Sets the address on which to listen for conversations. The default is every address of this host and
+    /// any free TCP port.
     #[must_use]
     pub fn listen(mut self, address: SocketAddrV4) -> Self {
         self.listen = address;
         self
     }
 
-    /// The node of the address's domain; by default it is looked up.
+    /// Sets the node of the address's domain. By default it is looked up.
     #[must_use]
     pub fn node(mut self, node: SocketAddrV4) -> Self {
         self.node = Some(node);
         self
     }
 
-    /// Where to look the node up; by default in the system's hosts file and name servers.
+    /// Sets the directory in which to look up the node. The default is the system's hosts file and name
+    /// servers.
     #[must_use]
     pub fn directory(mut self, directory: NodeDirectory) -> Self {
         self.directory = Some(directory);
         self
     }
 
-    /// The IP address to tell who asks; by default the one listened on, or if that is every address, this
-    /// host's on the route to the node.
+    /// Sets the IP address for users who locate this one. The default is the address on which the agent
+    /// listens or, if that is every address, this host's address on the route to the node.
     #[must_use]
     pub fn advertise(mut self, ip: Ipv4Addr) -> Self {
         self.advertise = Some(ip);
         self
     }
 
-    /// Register without the domain (protocol.md §7, row 2), for a node that refuses the full form.
+    /// Sets whether to register without the domain (protocol.md §7, row 2), for a node that refuses the full
+    /// form.
     #[must_use]
     pub fn bare_user(mut self, bare: bool) -> Self {
         self.bare_user = bare;
         self
     }
 
-    /// How often and how far apart requests are sent; by default 5 times, 1000 ms apart, as the protocol has it.
-    /// More than a minute apart is a minute.
+    /// Sets the number of attempts of a request and their interval. The default is the protocol's: 5
+    /// attempts, 1000 ms apart. An interval of more than a minute becomes a minute.
     #[must_use]
     pub fn schedule(mut self, schedule: RequestSchedule) -> Self {
         self.schedule = RequestSchedule { interval: schedule.interval.min(LONGEST), ..schedule };
         self
     }
 
-    /// How often the registration is refreshed, by a `PR` that changes nothing while it holds; by default every
-    /// [`DEFAULT_REFRESH`]. A node that was started again knows nobody, so that is how long its users cannot be
-    /// found. It is refreshed at once when a request of this agent goes unanswered. Less than [`RETRY`] is
-    /// [`RETRY`], more than a day is a day; with `None` it is never refreshed.
+    /// Sets the interval at which the registration is refreshed, by a `PR` that changes nothing while the
+    /// registration holds. The default is [`DEFAULT_REFRESH`]. A node that restarts has nobody online, so
+    /// this is how long its users cannot be found. If a request of this agent goes unanswered, the
+    /// registration is refreshed at once. Less than [`RETRY`] becomes [`RETRY`], and more than a day becomes
+    /// a day. With `None` it is never refreshed.
     ///
     /// [`RETRY`]: crate::RETRY
     #[must_use]
@@ -127,40 +132,40 @@ impl AgentBuilder {
         self
     }
 
-    /// The least time between two frames; 20 ms by default. Deployed programs read one TCP segment as one frame
-    /// and lose, or die of, what follows in the same segment: less is only for peers known to read a stream. More
-    /// than a minute is a minute.
+    /// Sets the shortest time between two frames. The default is 20 ms. Deployed programs read one TCP
+    /// segment as one frame, and lose what follows in the same segment or crash on it. Use less only for
+    /// peers that are known to read a stream. More than a minute becomes a minute.
     #[must_use]
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace.min(LONGEST);
         self
     }
 
-    /// How many conversations there may be at a time; 1 by default. Who calls while there are as many, or asks
-    /// where the user is, is told that the user is busy.
+    /// Sets the limit of conversations at a time. The default is 1. When it is reached, the user is busy for
+    /// everybody who calls or asks.
     #[must_use]
     pub fn conversations(mut self, conversations: NonZeroUsize) -> Self {
         self.conversations = conversations;
         self
     }
 
-    /// Who may call; by default everybody. [`Agent::set_admission`] changes it.
+    /// Sets who may call. The default is everybody. [`Agent::set_admission`] changes it.
     #[must_use]
     pub fn admission(mut self, admission: Admission) -> Self {
         self.admission = admission;
         self
     }
 
-    /// Where to tell of every PLUMI datagram and PMI frame that is sent or received, from the first `PR` on, also of a
-    /// registration that fails; by default nowhere. See [`traffic`](crate::traffic()).
+    /// Sets a tap that receives every PLUMI datagram and PMI frame that is sent or received, from the first
+    /// `PR` on, even if the registration fails. By default there is none. See [`traffic`](crate::traffic()).
     #[must_use]
     pub fn traffic(mut self, tap: TrafficTap) -> Self {
         self.tap = Some(tap);
         self
     }
 
-    /// Finds the node, listens for conversations and registers. On an error nothing is left running; if this is
-    /// given up while the node has yet to answer, the user is deregistered in the background.
+    /// Finds the node, listens for conversations and registers. After an error nothing is left running. If
+    /// this is cancelled before the node has answered, the user is deregistered in the background.
     ///
     /// # Errors
     /// [`StartError`].
@@ -168,11 +173,11 @@ impl AgentBuilder {
         self.start_unless(future::pending(), Duration::ZERO).await
     }
 
-    /// [`AgentBuilder::start`], until `interrupted`: then, if the node may have heard already, the user is
-    /// deregistered by [`Agent::shutdown_within`] `limit`.
+    /// [`AgentBuilder::start`], until `interrupted` is ready. Then, if the node may have received the
+    /// registration, the user is deregistered by [`Agent::shutdown_within`] `limit`.
     ///
     /// # Errors
-    /// [`StartError`]; [`StartError::Interrupted`] if it was.
+    /// [`StartError`], which is [`StartError::Interrupted`] in that case.
     pub async fn start_unless(
         self,
         interrupted: impl Future<Output = ()>,
@@ -186,7 +191,7 @@ impl AgentBuilder {
         let registered = tokio::select! {
             registered = agent.register(open) => registered,
             () = &mut interrupted => {
-                // The node may not know of anybody to deregister.
+                // An error is no surprise: the user may not be registered.
                 _ = agent.shutdown_within(limit).await;
                 return Err(StartError::Interrupted);
             }
@@ -197,7 +202,8 @@ impl AgentBuilder {
         registered.map(|()| (agent, events))
     }
 
-    /// An agent that is not registered yet. Callers wait until it is, and are let go in order if it never is.
+    /// Creates an agent that is not registered yet. Callers wait until it is; if it never is, they are
+    /// disconnected in order.
     async fn prepare(self) -> Result<(Agent, Events, oneshot::Sender<()>), StartError> {
         let user = self.address.user();
         let nickname = self.nickname.as_deref().unwrap_or(user.as_str());
@@ -208,7 +214,7 @@ impl AgentBuilder {
         let link = NodeLink::connect(node, self.address, tap.clone()).await.map_err(unreachable)?;
         let (route, node) = (link.local(), link.node());
         let cannot_listen = |error| StartError::Listen { address: self.listen, error };
-        // From here to the task that answers who calls, nothing is waited for: to drop a listener resets callers.
+        // No await from here to the task that answers callers: a listener that is dropped resets them.
         let listener = listener::bind(self.listen).map_err(cannot_listen)?;
         let port = listener.local_addr().map_err(cannot_listen)?.port();
         let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
@@ -256,8 +262,8 @@ impl AgentBuilder {
     }
 }
 
-/// What [`AgentBuilder::schedule`] and [`AgentBuilder::pace`] take at most.
+/// The longest time that [`AgentBuilder::schedule`] and [`AgentBuilder::pace`] accept.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Ten times what was seen to be enough.
+/// Ten times the pace that was seen to be enough.
 const DEFAULT_PACE: Duration = Duration::from_millis(20);

@@ -1,5 +1,5 @@
-//! A small pool of slots for callers who have not identified themselves. When it is full, the oldest caller loses its
-//! slot.
+//! A small pool of slots for callers who have not identified themselves. When it is full, the oldest caller
+//! loses its slot.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 /// A bounded number of slots.
 ///
-/// An attacker who wants to keep others out has to connect again and again. A caller who means well identifies itself
-/// at once and then needs no slot. That is why the oldest connection loses its slot.
+/// An attacker who wants to keep others out has to connect again and again. A caller who means well
+/// identifies itself at once and then needs no slot. That is why the oldest connection loses its slot.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionSlots {
     most: usize,
@@ -31,8 +31,8 @@ impl ConnectionSlots {
         Self { most, most_of_one_ip, taken: Arc::default() }
     }
 
-    /// Takes a slot for a connection from `ip`. If that address has as many as it may, its oldest connection loses its
-    /// slot; otherwise, if all are taken, the oldest connection of all does.
+    /// Takes a slot for a connection from `ip`. If that address has as many as it may, its oldest connection
+    /// loses its slot; otherwise, if all are taken, the oldest connection of all does.
     pub(crate) fn take(&self, ip: IpAddr) -> ConnectionSlot {
         let mut taken = self.taken();
         let of_ip: Vec<_> = (0..taken.slots.len()).filter(|&at| taken.slots[at].1 == ip).collect();

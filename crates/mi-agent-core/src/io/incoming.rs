@@ -13,8 +13,8 @@ use tokio_util::codec::{Decoder, Framed};
 
 use super::tapped::TappedCodec;
 
-/// The frames of a peer. One that has begun must be whole within [`FRAME_TIMEOUT`]: else what came of it is given,
-/// and then an error.
+/// The frames of a peer. One that has begun must be whole within [`FRAME_TIMEOUT`]: else what came of it is
+/// given, and then an error.
 pub(crate) struct Incoming<R> {
     frames: Framed<R, TappedCodec>,
     /// For the frame that has begun.
@@ -109,7 +109,8 @@ mod tests {
             assert_eq!(error.to_string(), "the peer began a line and did not end it");
             assert_eq!(at, Duration::from_secs(1) + FRAME_TIMEOUT);
         }
-        // Byte by byte: each frame within its time, and silence after them; then each byte in time, the frame not.
+        // Byte by byte: each frame within its time, and silence after them; then each byte in time, the frame
+        // not.
         let bytes: Vec<_> = b"N02u1L04hola".chunks(1).collect();
         let (heard, failed) = received(&bytes, Duration::from_millis(1400)).await;
         assert_eq!(heard, [nickname.clone(), line]);

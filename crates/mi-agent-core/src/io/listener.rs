@@ -1,4 +1,4 @@
-//! Calls from others.
+//! Incoming calls.
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -19,36 +19,36 @@ use super::talk::{self, ConversationOptions};
 use crate::event::Event;
 use crate::state::admission::Refusal;
 
-/// What it takes to receive a call.
+/// Accepts or refuses incoming calls.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     nickname: Nickname,
     options: ConversationOptions,
-    /// One permit for each conversation the agent may have.
+    /// One permit for each conversation that the agent may have.
     slots: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
     driver: Driver,
-    /// For those who have not given a nickname yet.
+    /// The slots of callers who have not sent a nickname yet.
     waiting: ConnectionSlots,
-    /// For those who are on their way out.
+    /// The slots of connections that are being ended.
     leaving: ConnectionSlots,
 }
 
-/// A listener at `address`, for callers who need not be quick.
+/// Binds a listener to `address`, with a long queue of callers.
 pub(crate) fn bind(address: SocketAddrV4) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
-    // To have the port again that an agent had before.
+    // Allows the port that an earlier agent had.
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::V4(address))?;
     socket.listen(MAX_QUEUED)
 }
 
-/// Accepts connections from when it is `opened` until the agent ends. Those who had connected by then are let go in
-/// order; until it is opened, they wait.
+/// Accepts connections once it is `opened`, until the agent ends. Until then callers wait. Those who have
+/// connected when the agent ends are disconnected in order.
 pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: oneshot::Receiver<()>) {
     let mut shutdown = acceptor.options.shutdown.clone();
     let accepting = async {
-        // If it never is, the agent ends.
+        // An error: it is never opened, and the agent ends.
         if opened.await.is_ok() {
             let_in(|| listener.accept(), |(stream, remote)| acceptor.clone().spawn(stream, remote)).await;
         }
@@ -57,7 +57,7 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
         () = accepting => {}
         () = shutdown.begun() => {}
     }
-    // To close the listener resets whoever waits in its queue.
+    // Closing the listener would reset the callers in its queue.
     let Ok(listener) = listener.into_std() else { return };
     let mut failures = 0;
     loop {
@@ -83,7 +83,7 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
     }
 }
 
-/// Lets in whoever is `next`, for ever.
+/// Passes every caller that `next` returns to `receive`, without end.
 async fn let_in<C, N: Future<Output = io::Result<C>>>(
     mut next: impl FnMut() -> N,
     mut receive: impl FnMut(C),
@@ -95,7 +95,7 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
                 is_failing = false;
                 receive(caller);
             }
-            // They wait in the kernel's queue.
+            // Callers wait in the kernel's queue.
             Err(error) => {
                 if !is_failing {
                     warn!(%error, "cannot accept calls");
@@ -104,7 +104,7 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
                 time::sleep(ERROR_PAUSE).await;
             }
         }
-        // Whoever is there is heard before somebody comes who may take the place.
+        // A caller who is there is heard before the next one, who may take the slot.
         task::yield_now().await;
     }
 }
@@ -129,7 +129,7 @@ impl Acceptor {
         }
     }
 
-    /// Receives a call in a task of its own.
+    /// Handles a call in its own task.
     fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, connection: Connection<S>) {
         let slot = self.waiting.take(connection.remote.ip());
         tokio::spawn(self.receive(connection, slot));
@@ -144,7 +144,7 @@ impl Acceptor {
             tokio::select! {
                 reason = self.options.shutdown.ends() => reason,
                 () = connection_slot.lost() => {
-                    // What has come by now is looked at once more.
+                    // The nickname may have come by now, so look once more.
                     task::yield_now().await;
                     "others call"
                 }
@@ -161,7 +161,7 @@ impl Acceptor {
         };
         let Caller { address, refusal } = self.driver.take_caller().await;
         let slot = match Arc::clone(&self.slots).try_acquire_owned() {
-            // The agent ends.
+            // The agent is ending.
             Err(TryAcquireError::Closed) => return self.let_go(connection).await,
             slot => slot.map_err(|_| Refusal::Busy),
         };
@@ -181,7 +181,7 @@ impl Acceptor {
         }
     }
 
-    /// Says busy, whatever the reason: a caller who may not call need not know.
+    /// Sends "busy" whatever the reason, which a caller who may not call need not know.
     async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>, refused: Event) {
         let remote = connection.remote;
         let say_busy = async |connection: &mut Connection<S>| {
@@ -190,7 +190,7 @@ impl Acceptor {
             {
                 debug!(%remote, %error, "cannot say busy");
             }
-            // Nobody need read it; then it is lost.
+            // Dropped if nobody reads the events.
             _ = self.events.try_send(refused);
         };
         self.leave(connection, say_busy).await;
@@ -200,8 +200,8 @@ impl Acceptor {
         self.leave(connection, async |_| {}).await;
     }
 
-    /// Ends a connection in order, after `last_words`. Of too many that take their time, the oldest is closed as it
-    /// is: with a FIN, as everything that came has been read.
+    /// Ends a connection in order, after `last_words`. If too many take their time, the oldest is closed as
+    /// it is: with a FIN, because everything received has been read.
     async fn leave<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut connection: Connection<S>,
@@ -221,25 +221,26 @@ impl Acceptor {
     }
 }
 
-/// What a caller is told while the user is in another conversation.
+/// The line for a caller while the user is in another conversation.
 const BUSY: &str = "busy: in another conversation, please call again later";
 
-/// Connections that the kernel keeps until they are accepted. Who finds no room there connects a second later at best.
+/// The limit of connections that the kernel queues. Beyond it, a caller connects a second later at best.
 const MAX_QUEUED: u32 = 1024;
 
-/// Connections that have not given a nickname: many more than there are at a time if all mean well.
+/// The limit of connections without a nickname: many more than callers who mean well need at a time.
 const MAX_WAITING: usize = 8;
 
-/// Those of them from one IP address, which may be that of a whole household.
+/// The limit for one IP address, which a whole household may share.
 const MAX_WAITING_OF_ONE_IP: usize = 2;
 
-/// Connections that are being told "busy", or whose FIN is waited for: a small part of what a process may open.
+/// The limit of connections that are being ended: a small part of the files that a process may open.
 const MAX_LEAVING: usize = 64;
 
-/// After an error, such as too many open files, so that one that lasts does not take all of a processor.
+/// The pause after an error such as too many open files, so that a lasting error does not use up a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often that is waited for by an agent that ends: until those who are leaving have left.
+/// The number of these pauses before an agent that ends gives up: until connections that are ending have
+/// ended.
 const MAX_FAILURES: u32 = 20;
 
 #[cfg(test)]
@@ -280,7 +281,7 @@ mod tests {
         (Acceptor::new(Nickname::new("pere").unwrap(), options, slots, events, driver), shutdown)
     }
 
-    /// Calls from an address that ends so, and says this.
+    /// Calls from the address that ends in `ip`, and sends `says`.
     async fn call(acceptor: &Acceptor, ip: u8, says: &[u8]) -> DuplexStream {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(says).await.unwrap();
@@ -299,7 +300,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_oldest_who_says_nothing_makes_room_at_once() {
         let (events, _events) = mpsc::channel(1);
-        let (acceptor, _closing) = acceptor(events).await;
+        let (acceptor, _shutdown) = acceptor(events).await;
         for ips in [[1; 8], [1, 2, 3, 4, 5, 6, 7, 8]] {
             let start = Instant::now();
             let stays = if ips[1] == 1 { MAX_WAITING_OF_ONE_IP } else { MAX_WAITING };
@@ -319,11 +320,11 @@ mod tests {
         }
     }
 
-    /// Its nickname has come, but not been looked at, when its place is wanted.
+    /// The nickname has come, but has not been read, when another caller takes the slot.
     #[tokio::test(start_paused = true)]
     async fn who_has_given_a_nickname_is_heard() {
         let (events, mut incoming) = mpsc::channel(1);
-        let (acceptor, _closing) = acceptor(events).await;
+        let (acceptor, _shutdown) = acceptor(events).await;
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
@@ -332,11 +333,11 @@ mod tests {
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }
 
-    /// They are told that the user is busy, and do not close.
+    /// They receive "busy" and do not close the connection.
     #[tokio::test(start_paused = true)]
     async fn those_who_leave_are_few() {
         let (events, _incoming) = mpsc::channel(1);
-        let (acceptor, _closing) = acceptor(events).await;
+        let (acceptor, _shutdown) = acceptor(events).await;
         let _talk = call(&acceptor, 1, b"N04joan").await;
         let mut callers = Vec::new();
         for _ in 0..MAX_LEAVING + 10 {
@@ -350,7 +351,7 @@ mod tests {
         }
     }
 
-    /// Too many open files: no caller is lost, and the processor is not.
+    /// Too many open files: no caller is lost, and the processor is not used up.
     #[tokio::test(start_paused = true)]
     async fn an_error_that_lasts_is_waited_out() {
         let start = Instant::now();

@@ -23,8 +23,8 @@ impl TappedCodec {
         Self { frames: FrameCodec::new(), tap, remote }
     }
 
-    /// Tells of what `decode` takes out of `buffer`. The text of an item is the end of what is taken for it, so that
-    /// nothing has to be kept but the beginning.
+    /// Tells of what `decode` takes out of `buffer`. The text of an item is the end of what is taken for it,
+    /// so that nothing has to be kept but the beginning.
     fn decode_by(
         &mut self,
         buffer: &mut BytesMut,

@@ -15,7 +15,7 @@ use crate::io::tapped::TappedCodec;
 
 mod deployed_peers;
 
-/// Records each write and its time.
+/// A stream that records each write and its time.
 #[derive(Clone)]
 struct Recorder {
     start: Instant,

@@ -1,5 +1,5 @@
-//! Conversations with a peer that takes what one `recv` returns for one frame, and ends on anything else, as deployed
-//! programs do (protocol.md §7, rows 10 to 12). In memory, by a clock that is held.
+//! Conversations with a peer that takes each `recv` for one frame and ends on anything else, as deployed
+//! programs do (protocol.md §7, rows 10 to 12). They run in memory, on a paused clock.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -21,7 +21,7 @@ use crate::io::shutdown::Shutdown;
 /// A TCP connection in memory.
 #[derive(Default)]
 struct Wire {
-    /// What we wrote and the peer has not received yet.
+    /// Bytes that we wrote and that the peer has not received yet.
     to_peer: Vec<u8>,
     fin_to_peer: bool,
     to_us: VecDeque<u8>,
@@ -32,7 +32,7 @@ struct Wire {
     reader: Option<Waker>,
 }
 
-/// Our end of it.
+/// Our end of the connection.
 struct Ours(Arc<Mutex<Wire>>);
 
 impl Ours {
@@ -85,16 +85,17 @@ impl Drop for Ours {
     }
 }
 
-/// A deployed program: receives every few milliseconds, says its lines, and keeps what it heard.
+/// A deployed program, which receives every few milliseconds, sends its lines, and keeps what it receives.
 struct Peer {
     wire: Arc<Mutex<Wire>>,
-    /// What it sends, and how many of its rounds it waits after each.
+    /// The frames that it sends, and the number of rounds that it waits after each.
     says: VecDeque<(Vec<u8>, u32)>,
-    /// It ends the conversation once it has said everything, instead of waiting for us to.
+    /// Whether it ends the conversation after its last frame, instead of waiting until we do.
     ends_it: bool,
 }
 
-/// What it heard until the end: what is no frame for it, or how it died, is an error.
+/// The texts that it received until the end. Bytes that are not one frame, and anything else that ends it,
+/// are an error.
 type Heard = Result<Vec<String>, String>;
 
 impl Peer {
@@ -132,7 +133,7 @@ impl Peer {
         }
     }
 
-    /// One `recv`. `true`: it was the end.
+    /// Does one `recv`. Returns whether it was the end.
     fn receive(&self, heard: &mut Vec<String>) -> Result<bool, String> {
         let mut wire = self.wire.lock().unwrap();
         let received = std::mem::take(&mut wire.to_peer);
@@ -170,10 +171,11 @@ impl Peer {
     }
 }
 
-/// A peer that says `lines` after its nickname, and our connection with it.
+/// Starts a peer that sends `lines` after its nickname, and returns our connection with it.
 fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Connection<Ours>) {
     let wire = Arc::default();
-    // In bursts, and in all somewhat faster or slower than we: whoever ends it has said and heard everything.
+    // In bursts, and overall a little faster or slower than we, so that the side that ends has sent and
+    // received everything.
     let pauses = if ends_it { [0, 0, 7, 0, 3] } else { [0, 0, 2, 0, 1] };
     let says = lines.iter().zip((0..5).cycle()).map(|(line, n)| (frame('L', line), pauses[n]));
     let says = std::iter::once((frame('N', "u2"), 0)).chain(says).collect();
@@ -213,7 +215,7 @@ async fn converse(ends_it: bool) {
             }
         }
         if ends_it {
-            // It hangs up when the peer does.
+            // Hang up when the peer does.
             sender.0.closed().await;
         }
     });
@@ -239,7 +241,7 @@ async fn the_peer_may_end_it() {
     converse(true).await;
 }
 
-/// The proof that this peer would notice: it ends if frames follow on each other at once.
+/// Proves that this peer would notice: it ends if frames follow each other without a pause.
 #[tokio::test(start_paused = true)]
 async fn such_a_peer_dies_of_two_frames_at_once() {
     let (peer, connection) = connected(&[], false);
@@ -252,7 +254,8 @@ async fn such_a_peer_dies_of_two_frames_at_once() {
     assert_eq!(peer.await.unwrap().unwrap_err(), "it ends on L03oneL03two");
 }
 
-/// An agent that ends, in order and in a hurry, with a peer that goes on talking: FIN, and then all is read.
+/// An agent that ends, in order or in a hurry, sends FIN and reads everything from a peer that goes on
+/// talking.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_an_agent_is_no_reset() {
     for hurried in [false, true] {
@@ -263,7 +266,7 @@ async fn the_end_of_an_agent_is_no_reset() {
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let talk = start(connection, nickname, None, options, slot);
         talk.send("ours").await.unwrap();
-        // Nobody takes what is heard.
+        // Nobody takes the received lines.
         time::sleep(2 * PACE).await;
         shutdown.begin(hurried);
         shutdown.ended(LINGER).await;
@@ -272,11 +275,11 @@ async fn the_end_of_an_agent_is_no_reset() {
     }
 }
 
-/// As many as make chance unlikely.
+/// Enough lines to make chance unlikely.
 const LINES: usize = 10_000;
 
-/// The pause between frames that agents keep by default.
+/// The agents' default pause between frames.
 const PACE: Duration = Duration::from_millis(20);
 
-/// How long such a program takes for what it received before it receives again.
+/// The time that such a program needs before it receives again.
 const ROUND: Duration = Duration::from_millis(9);
