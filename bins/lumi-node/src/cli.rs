@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use plumi_proto::Domain;
 
-use crate::control::ctl::CtlArgs;
+use crate::admin::control::ctl::CtlArgs;
 use crate::keys::{Diagnostics, Keys};
 use crate::watch::WatchArgs;
 

@@ -2,21 +2,15 @@
 //!
 //! It is a library so that its settings can be tested without a process for each text, and its man page be made.
 
-mod administration;
+mod admin;
 mod check;
 mod cli;
-mod command;
-mod console;
-mod control;
 mod diagnostics;
 mod escaped;
 mod keys;
 mod log_size;
 mod logging;
-mod operator;
 mod reason;
-mod reload;
-mod report;
 mod service;
 mod settings;
 mod signals;
@@ -35,15 +29,15 @@ use tokio::net::UdpSocket;
 use tokio::runtime;
 use tokio::sync::Notify;
 
-use crate::administration::Administration;
+use crate::admin::console::Console;
+use crate::admin::control::socket::ControlSocket;
+use crate::admin::operator::Operator;
+use crate::admin::reload::Reloader;
+use crate::admin::thread::Administration;
 use crate::cli::{Cli, Errand};
-use crate::console::Console;
-use crate::control::socket::ControlSocket;
 use crate::escaped::escaped;
 use crate::keys::Keys;
 use crate::logging::Logs;
-use crate::operator::Operator;
-use crate::reload::Reloader;
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::signals::{EndSignals, HangUps};
@@ -54,7 +48,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.errand.take() {
         Some(Errand::Check(args)) => check::run(args),
         Some(Errand::Completions { shell }) => print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS),
-        Some(Errand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Errand::Ctl(args)) => admin::control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Errand::Watch(args)) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         None => run(cli).map(|()| ExitCode::SUCCESS),
     };

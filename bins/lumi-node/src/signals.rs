@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal};
 use lumi_node_core::AdminError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::command::{Command, LogCommand};
-use crate::operator::Operator;
+use crate::admin::command::{Command, LogCommand};
+use crate::admin::operator::Operator;
 use crate::reason;
 
 /// The signals that end the node, or one who watches it, heard from [`EndSignals::listen`] on.

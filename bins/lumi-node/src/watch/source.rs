@@ -11,8 +11,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::WatchArgs;
-use crate::control;
-use crate::control::stream::{Stream, Told, moment};
+use crate::admin::control;
+use crate::admin::control::stream::{Stream, Told, moment};
 use crate::escaped::escaped;
 
 /// Messages, one after the other.

@@ -12,8 +12,8 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::command::{self, Typed};
-use crate::operator::Operator;
+use super::command::{self, Typed};
+use super::operator::Operator;
 use crate::reason;
 use input::{Input, Line};
 

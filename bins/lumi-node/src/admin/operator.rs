@@ -7,11 +7,11 @@ use lumi_node_core::Administrator;
 use tokio::task;
 use wildmatch::WildMatch;
 
-use crate::command::{Command, LogCommand};
+use super::command::{Command, LogCommand};
+use super::reload::Reloader;
+use super::report::{self, Process};
 use crate::logging::Logs;
 use crate::reason;
-use crate::reload::Reloader;
-use crate::report::{self, Process};
 
 /// What the administrator's commands are carried out on. Cheap to clone.
 #[derive(Clone, Debug)]

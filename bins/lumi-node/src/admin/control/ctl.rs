@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 
 use super::{MAX_ANSWER, connect};
-use crate::command::Command;
+use crate::admin::command::Command;
 use crate::escaped::escaped;
 
 /// Ask a running node, or have it change something

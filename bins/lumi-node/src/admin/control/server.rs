@@ -13,8 +13,8 @@ use tokio::time;
 
 use super::MAX_REQUEST;
 use super::stream::{self, Watching};
-use crate::command::Command;
-use crate::operator::Operator;
+use crate::admin::command::Command;
+use crate::admin::operator::Operator;
 use crate::reason;
 
 /// Carries out what comes through `listener`, until the runtime ends.

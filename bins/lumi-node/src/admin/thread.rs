@@ -10,8 +10,8 @@ use anyhow::Context;
 use tokio::runtime::{self, Handle};
 use tokio::sync::Notify;
 
-use crate::control;
-use crate::operator::Operator;
+use super::control;
+use super::operator::Operator;
 use crate::reason;
 use crate::service::Service;
 use crate::signals::HangUps;

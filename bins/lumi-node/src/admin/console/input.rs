@@ -14,7 +14,8 @@ use rustyline::{
     Helper, KeyEvent, Movement, RepeatCount,
 };
 
-use crate::{command, diagnostics};
+use crate::admin::command;
+use crate::diagnostics;
 
 /// Lines, one after the other.
 pub(super) enum Input {
