@@ -1,0 +1,105 @@
+//! A node at work: from its settings to its end.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use lumi_node_core::{Node, Roster, RosterFile, Server};
+use tokio::net::UdpSocket;
+use tokio::runtime;
+use tokio::sync::Notify;
+
+use crate::admin::console::Console;
+use crate::admin::control::socket::ControlSocket;
+use crate::admin::operator::Operator;
+use crate::admin::reload::Reloader;
+use crate::admin::thread::Administration;
+use crate::cli::Cli;
+use crate::logging::{self, Logs};
+use crate::service::{self, Service};
+use crate::settings::Settings;
+use crate::signals::{EndSignals, HangUps};
+use crate::{reason, web};
+
+/// Serves as `cli` and the settings file say, until a signal or an administrator ends the node.
+///
+/// # Errors
+/// Settings, roster, a log or a socket that cannot be used, and why.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = Settings::load(&cli)?;
+    let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
+    let logs = logging::start(&settings, roster.domain())?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(cli, settings, logs, file, roster));
+    // A disk that hangs, with a hosts file on it, is not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(
+    cli: Cli,
+    settings: Settings,
+    logs: Logs,
+    file: RosterFile,
+    roster: Roster,
+) -> anyhow::Result<()> {
+    let (mut end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
+    let directory = settings.directory()?;
+    let passed = service::passed_socket()?;
+    let is_passed = passed.is_some();
+    let (socket, local) = listen(&settings, passed).await?;
+    let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
+    let web = settings.web.map(web::bind).transpose()?;
+    let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
+    let node = Node::new(roster, local, settings.node.clone());
+    let mut server = Server::new(socket, node, directory);
+    let exit = Arc::new(Notify::new());
+    let (service, has_console) = (Service, settings.console);
+    let operator = Operator {
+        administrator: server.administrator(file),
+        reloader: Arc::new(Reloader::new(cli, settings, is_passed, logs.clone(), service)),
+        logs,
+    };
+    let administration =
+        Administration { operator: operator.clone(), control, service, hang_ups, exit: Arc::clone(&exit) };
+    let runtime = administration.start()?;
+    // It works as well for somebody who does not read this.
+    _ = writeln!(io::stdout(), "lumi-node: {ready}");
+    tracing::info!("{ready}");
+    if let Some(listener) = web {
+        let logs = operator.logs.clone();
+        let watch = logs.watch().clone();
+        web::start(listener, operator.administrator.clone(), watch, move || logs.lost_lines())?;
+    }
+    service.ready();
+    let console = has_console.then(|| Console::start(operator, runtime, Arc::clone(&exit))).transpose()?;
+    let shutdown = async {
+        tokio::select! { () = end_signals.come() => {}, () = exit.notified() => {} }
+        tracing::info!("ending");
+        service.stopping();
+    };
+    let served = Box::pin(server.run(shutdown)).await;
+    drop((console, control_socket));
+    Ok(served?)
+}
+
+/// The node's socket, and the address that it is at: the one that was passed, or else its own.
+async fn listen(
+    settings: &Settings,
+    passed: Option<StdUdpSocket>,
+) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
+    if let Some(passed) = passed {
+        let socket = UdpSocket::from_std(passed)?;
+        return match socket.local_addr()? {
+            SocketAddr::V4(local) => Ok((socket, local)),
+            SocketAddr::V6(local) => {
+                bail!("the socket that was passed is at {local}: a node is at an IPv4 address")
+            }
+        };
+    }
+    let failed = || format!("cannot listen on {}", settings.listen);
+    let socket = UdpSocket::bind(settings.listen).await.with_context(failed)?;
+    let local = settings.local(&socket).with_context(failed)?;
+    Ok((socket, local))
+}
