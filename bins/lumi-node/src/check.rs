@@ -26,7 +26,7 @@ use plumi_proto::Domain;
 use tokio::runtime;
 
 use crate::cli::CheckArgs;
-use crate::settings::Settings;
+use crate::options::settings::Settings;
 use crate::{logging, reason};
 use finding::Finding;
 use settings::{Doubt, SettingsFile};

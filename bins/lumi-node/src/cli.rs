@@ -7,7 +7,8 @@ use clap_complete::Shell;
 use plumi_proto::Domain;
 
 use crate::admin::control::ctl::CtlArgs;
-use crate::keys::{Diagnostics, Keys};
+use crate::options::keys::Keys;
+use crate::options::values::Diagnostics;
 use crate::watch::WatchArgs;
 
 /// The node of a domain: registers its users and finds those of other domains.

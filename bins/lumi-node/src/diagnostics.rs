@@ -15,7 +15,7 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::escaped::Escaped;
-use crate::keys::DiagnosticsFormat;
+use crate::options::values::DiagnosticsFormat;
 
 /// The layer that writes diagnostics: all that it is told, one event a line.
 ///

@@ -7,13 +7,11 @@ mod check;
 mod cli;
 mod diagnostics;
 mod escaped;
-mod keys;
-mod log_size;
 mod logging;
+mod options;
 mod reason;
 mod serve;
 mod service;
-mod settings;
 mod signals;
 mod watch;
 mod web;
@@ -27,7 +25,7 @@ use clap::{Command, CommandFactory, Parser};
 use crate::admin::control;
 use crate::cli::{Cli, Errand};
 use crate::escaped::escaped;
-use crate::keys::Keys;
+use crate::options::keys::Keys;
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {

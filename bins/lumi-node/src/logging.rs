@@ -19,9 +19,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::diagnostics;
 use crate::escaped::escaped;
-use crate::keys::{Diagnostics, DiagnosticsFormat};
-use crate::log_size::LogSize;
-use crate::settings::Settings;
+use crate::options::log_size::LogSize;
+use crate::options::settings::Settings;
+use crate::options::values::{Diagnostics, DiagnosticsFormat};
 
 /// Starts both for the node of `domain`, for the rest of the process. Returns the way to the message log.
 ///
@@ -188,7 +188,7 @@ mod tests {
     use tracing::{Level, enabled};
 
     use super::*;
-    use crate::keys::Keys;
+    use crate::options::keys::Keys;
 
     fn logs_at(path: &Path, rust_log: Option<&str>) -> (impl Subscriber + Send + Sync + use<>, Logs) {
         let keys = Keys { log: Some(path.to_owned()), ..Keys::default() };

@@ -17,8 +17,8 @@ use crate::admin::reload::Reloader;
 use crate::admin::thread::Administration;
 use crate::cli::Cli;
 use crate::logging::{self, Logs};
+use crate::options::settings::Settings;
 use crate::service::{self, Service};
-use crate::settings::Settings;
 use crate::signals::{EndSignals, HangUps};
 use crate::{reason, web};
 

@@ -26,8 +26,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 
-use crate::keys::ControlPath;
-use crate::{reason, settings};
+use crate::options::settings;
+use crate::options::values::ControlPath;
+use crate::reason;
 
 /// Connects to the node: at `socket`, or where the settings at `config` say, or at the first place where nodes usually
 /// are and one is.

@@ -9,8 +9,8 @@ use tokio::task;
 
 use crate::cli::Cli;
 use crate::logging::Logs;
+use crate::options::settings::Settings;
 use crate::service::Service;
-use crate::settings::Settings;
 
 /// Reads settings and roster again: all of it holds from then on, or nothing has changed.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use super::Report;
 use super::files;
 use super::finding::Finding;
 use super::settings::Doubt;
-use crate::keys::{ControlPath, DiagnosticsFormat};
-use crate::settings::Settings;
+use crate::options::settings::Settings;
+use crate::options::values::{ControlPath, DiagnosticsFormat};
 use crate::{diagnostics, reason};
 
 /// Checks those that the settings ask for; `node_runs` is whether the node has its port already.

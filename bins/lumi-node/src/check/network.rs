@@ -10,8 +10,8 @@ use super::Report;
 use super::ask::{Answer, ask};
 use super::finding::Finding;
 use super::settings::Doubt;
+use crate::options::settings::Settings;
 use crate::reason;
-use crate::settings::Settings;
 
 /// Checks the domain, the port and the nodes of `peers`. Returns whether the node has its port already.
 ///

@@ -11,9 +11,9 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Report;
 use super::files::let_read;
 use super::finding::Finding;
-use crate::keys::{Keys, place_and_reason};
+use crate::options::keys::{Keys, place_and_reason};
+use crate::options::settings::DEFAULT_CONFIG;
 use crate::reason;
-use crate::settings::DEFAULT_CONFIG;
 
 /// What a settings file says.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::umask;
 
 use super::{OF_SERVICE, OF_USER};
-use crate::keys::ControlPath;
+use crate::options::values::ControlPath;
 
 /// Where a node puts its socket that was told nothing: in the folder that systemd made for the service
 /// (`RuntimeDirectory=`), or else that of the user who is logged in.

@@ -13,9 +13,10 @@ use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use tokio::net::UdpSocket;
 
+use super::keys::Keys;
+use super::log_size::LogSize;
+use super::values::{ControlPath, Diagnostics, DiagnosticsFormat, Peer, RateLimiting, StrikeInterval};
 use crate::cli::Cli;
-use crate::keys::{ControlPath, Diagnostics, DiagnosticsFormat, Keys, Peer, RateLimiting, StrikeInterval};
-use crate::log_size::LogSize;
 
 /// What the node is to do.
 #[derive(Debug, PartialEq)]
@@ -148,7 +149,7 @@ const DEFAULT_ROSTER: &str = "config/nodelumi.cfg";
 mod tests {
     use super::*;
 
-    const SAMPLE: &str = include_str!("../../../config/lumi-node.toml");
+    const SAMPLE: &str = include_str!("../../../../config/lumi-node.toml");
 
     #[test]
     fn the_sample_says_what_holds_without_it() {

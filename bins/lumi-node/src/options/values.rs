@@ -1,0 +1,212 @@
+//! The values that the command line and the settings file can set.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddrV4;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lumi_node_core::{AddressRange, RateLimit, Takeover};
+use plumi_proto::Domain;
+use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
+
+/// Where the control socket is, or that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(from = "PathBuf")]
+pub(crate) enum ControlPath {
+    Off,
+    At(PathBuf),
+}
+
+impl From<PathBuf> for ControlPath {
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "off" { Self::Off } else { Self::At(path) }
+    }
+}
+
+impl FromStr for ControlPath {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(PathBuf::from(text).into())
+    }
+}
+
+/// Where the node of a domain is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Peer {
+    pub(crate) domain: Domain,
+    pub(crate) address: SocketAddrV4,
+}
+
+impl FromStr for Peer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (domain, address) = text.split_once('=').ok_or("there is no `=` after the domain")?;
+        let address = address.parse().map_err(|_| format!("{address:?} is no IPv4 address with a port"))?;
+        Ok(Self { domain: PeerDomain::try_from(domain.to_owned())?.0, address })
+    }
+}
+
+#[derive(PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
+struct PeerDomain(Domain);
+
+impl TryFrom<String> for PeerDomain {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| format!("the domain {error}"))
+    }
+}
+
+pub(super) fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Peer>, D::Error> {
+    let peers = HashMap::<PeerDomain, SocketAddrV4>::deserialize(deserializer)?;
+    Ok(peers.into_iter().map(|(PeerDomain(domain), address)| Peer { domain, address }).collect())
+}
+
+/// How many datagrams to take from one IP address: a number of them a second, or `off` for any number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RateLimiting(pub(crate) Option<RateLimit>);
+
+impl FromStr for RateLimiting {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let per_second: NonZeroU32 =
+            text.parse().map_err(|_| "a rate limit is `off` or a number from 1 on")?;
+        Ok(Self(Some(RateLimit::new(per_second))))
+    }
+}
+
+impl<'de> Deserialize<'de> for RateLimiting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What becomes of a user who is registered from one address while online at another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TakeoverRule {
+    Last,
+    Deny,
+}
+
+impl From<TakeoverRule> for Takeover {
+    fn from(rule: TakeoverRule) -> Self {
+        match rule {
+            TakeoverRule::Last => Self::Last,
+            TakeoverRule::Deny => Self::Deny,
+        }
+    }
+}
+
+/// The least time between two location requests that count as strikes, as a number of milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StrikeInterval(pub(crate) Duration);
+
+impl FromStr for StrikeInterval {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let milliseconds: u32 =
+            text.parse().map_err(|_| "a strike interval is a number of milliseconds from 0 on")?;
+        Ok(Self(Duration::from_millis(milliseconds.into())))
+    }
+}
+
+impl<'de> Deserialize<'de> for StrikeInterval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What the settings file gives where the command line has the same text.
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => text,
+        value => value.to_string(),
+    })
+}
+
+struct Range(AddressRange);
+
+impl<'de> Deserialize<'de> for Range {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(RangeVisitor)
+    }
+}
+
+/// Fails while the text is read, so that the line told is its own and not that of the list.
+struct RangeVisitor;
+
+impl Visitor<'_> for RangeVisitor {
+    type Value = Range;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a range of addresses in quotes")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Range, E> {
+        text.parse().map(Range).map_err(E::custom)
+    }
+}
+
+pub(super) fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
+    let ranges = Vec::<Range>::deserialize(deserializer)?;
+    Ok(ranges.into_iter().map(|Range(range)| range).collect())
+}
+
+pub(super) fn allowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
+    let ranges = ranges(deserializer)?;
+    // Whoever writes that means nobody.
+    if ranges.is_empty() {
+        return Err(D::Error::custom("an empty list lets nobody register; take allow out to let everybody"));
+    }
+    Ok(ranges)
+}
+
+/// Which diagnostics are shown: those of this level and the more serious ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Diagnostics {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        })
+    }
+}
+
+/// How diagnostics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DiagnosticsFormat {
+    /// A line for each, on stderr.
+    Text,
+    /// An object for each, on a line on stderr.
+    Json,
+    /// To the journal of this host, with their fields and how serious they are.
+    Journald,
+}
