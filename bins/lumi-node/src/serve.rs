@@ -14,12 +14,12 @@ use crate::admin::console::Console;
 use crate::admin::control::socket::ControlSocket;
 use crate::admin::operator::Operator;
 use crate::admin::reload::Reloader;
-use crate::admin::thread::Administration;
+use crate::admin::thread::{Administration, HangUps};
 use crate::cli::Cli;
 use crate::logging::{self, Logs};
 use crate::options::settings::Settings;
 use crate::service::{self, Service};
-use crate::signals::{EndSignals, HangUps};
+use crate::signals::EndSignals;
 use crate::{reason, web};
 
 /// Serves as `cli` and the settings file say, until a signal or an administrator ends the node.

@@ -1,13 +1,8 @@
-//! What the system tells the node: SIGINT and SIGTERM to end, SIGHUP to read roster and settings again.
+//! The signals that end the program.
 
-use std::io::{self, IsTerminal};
+use std::io;
 
-use lumi_node_core::AdminError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-
-use crate::admin::command::{Command, LogCommand};
-use crate::admin::operator::Operator;
-use crate::reason;
 
 /// The signals that end the node, or one who watches it, heard from [`EndSignals::listen`] on.
 #[derive(Debug)]
@@ -48,45 +43,4 @@ impl EndSignals {
 
 async fn next(signal: &mut Option<Signal>) -> Option<()> {
     signal.as_mut()?.recv().await
-}
-
-/// SIGHUP, heard from [`HangUps::listen`] on.
-#[derive(Debug)]
-pub(crate) struct HangUps {
-    signal: Signal,
-    had_terminal: bool,
-}
-
-impl HangUps {
-    /// Must run within a runtime.
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { signal: signal(SignalKind::hangup())?, had_terminal: io::stdin().is_terminal() })
-    }
-
-    /// Has `operator` reload and begin the message log anew at each of them. Ready when one says that the terminal is
-    /// lost: a window was closed, and the node ends with it.
-    pub(crate) async fn heed(mut self, operator: &Operator) {
-        loop {
-            self.signal.recv().await;
-            if self.had_terminal && !io::stdin().is_terminal() {
-                return;
-            }
-            for command in [Command::Log(LogCommand::Reopen), Command::Reload {}] {
-                match operator.carry_out(command).await {
-                    Ok(_) => {}
-                    Err(error) if has_ended(&error) => return,
-                    // There is nobody else to tell.
-                    Err(error) => tracing::error!("{}", reason::in_one_line(&error)),
-                }
-            }
-        }
-    }
-}
-
-/// Whether it is the end of the node that stood in the way, which is no failure.
-fn has_ended(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(AdminError::NodeGone)))
 }

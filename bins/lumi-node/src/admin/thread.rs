@@ -2,19 +2,22 @@
 //! its own, so that a disk that is slow or a list of a million users keeps nobody from the node.
 
 use std::future;
+use std::io::{self, IsTerminal};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::Context;
+use lumi_node_core::AdminError;
 use tokio::runtime::{self, Handle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
+use super::command::{Command, LogCommand};
 use super::control;
 use super::operator::Operator;
 use crate::reason;
 use crate::service::Service;
-use crate::signals::HangUps;
 
 /// What is to go on.
 pub(crate) struct Administration {
@@ -56,4 +59,45 @@ impl Administration {
         exit.notify_one();
         future::pending::<()>().await;
     }
+}
+
+/// SIGHUP, heard from [`HangUps::listen`] on.
+#[derive(Debug)]
+pub(crate) struct HangUps {
+    signal: Signal,
+    had_terminal: bool,
+}
+
+impl HangUps {
+    /// Must run within a runtime.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self { signal: signal(SignalKind::hangup())?, had_terminal: io::stdin().is_terminal() })
+    }
+
+    /// Has `operator` reload and begin the message log anew at each of them. Ready when one says that the terminal is
+    /// lost: a window was closed, and the node ends with it.
+    pub(crate) async fn heed(mut self, operator: &Operator) {
+        loop {
+            self.signal.recv().await;
+            if self.had_terminal && !io::stdin().is_terminal() {
+                return;
+            }
+            for command in [Command::Log(LogCommand::Reopen), Command::Reload {}] {
+                match operator.carry_out(command).await {
+                    Ok(_) => {}
+                    Err(error) if has_ended(&error) => return,
+                    // There is nobody else to tell.
+                    Err(error) => tracing::error!("{}", reason::in_one_line(&error)),
+                }
+            }
+        }
+    }
+}
+
+/// Whether it is the end of the node that stood in the way, which is no failure.
+fn has_ended(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(AdminError::NodeGone)))
 }
