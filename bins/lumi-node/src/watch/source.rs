@@ -11,7 +11,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::WatchArgs;
-use crate::admin::control;
+use crate::admin::control::client;
 use crate::admin::control::stream::{Stream, Told, moment};
 use crate::escaped::escaped;
 
@@ -65,7 +65,7 @@ impl Source {
         if let Some(path) = &args.file {
             return Self::of_log(path).await;
         }
-        let (path, socket) = control::connect(args.socket.as_deref(), args.config.as_deref())?;
+        let (path, socket) = client::connect(args.socket.as_deref(), args.config.as_deref())?;
         let mut stream = Stream::open(&path, socket).await?;
         match stream.first().await? {
             Some(Told::Owner { owner }) => Ok(Self { owner, is_live: true, from: Origin::Node(stream) }),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 
-use super::{MAX_ANSWER, connect};
+use super::MAX_ANSWER;
+use super::client::connect;
 use crate::admin::command::Command;
 use crate::escaped::escaped;
 

@@ -12,7 +12,6 @@ use rustix::fs::Mode;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::umask;
 
-use super::{OF_SERVICE, OF_USER};
 use crate::options::values::ControlPath;
 
 /// Where a node puts its socket that was told nothing: in the folder that systemd made for the service
@@ -139,3 +138,9 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
 const NO_FOLDER: &str = "no control socket: neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set, and --control-socket is not given";
 
 const TAKEN: &str = "another node listens there; name another place with --control-socket";
+
+/// `lumi-node.sock` in `XDG_RUNTIME_DIR`.
+const OF_USER: &str = "lumi-node.sock";
+
+/// Where the socket of the packaged service is.
+const OF_SERVICE: &str = "/run/lumi-node/ctl.sock";
