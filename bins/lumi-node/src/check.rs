@@ -26,6 +26,7 @@ use plumi_proto::Domain;
 use tokio::runtime;
 
 use crate::cli::CheckArgs;
+use crate::logging::messages::{IS_ROSTER, is_same_file};
 use crate::options::settings::Settings;
 use crate::{logging, reason};
 use finding::Finding;
@@ -149,9 +150,9 @@ fn log(
     };
     report.add(&match named.or_else(default) {
         Some(path) if path == Path::new("-") => Finding::well("message log", "goes to stdout"),
-        Some(path) if logging::is_same_file(&path, &settings.roster) => Finding::wrong(
+        Some(path) if is_same_file(&path, &settings.roster) => Finding::wrong(
             format!("message log {}", path.display()),
-            logging::IS_ROSTER,
+            IS_ROSTER,
             "name another file with the key log",
         ),
         Some(path) => files::may_be_appended_to(&path),

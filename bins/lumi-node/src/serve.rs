@@ -68,9 +68,9 @@ async fn serve(
     _ = writeln!(io::stdout(), "lumi-node: {ready}");
     tracing::info!("{ready}");
     if let Some(listener) = web {
-        let logs = operator.logs.clone();
-        let watch = logs.watch().clone();
-        web::start(listener, operator.administrator.clone(), watch, move || logs.lost_lines())?;
+        let messages = operator.logs.messages.clone();
+        let watch = messages.watch().clone();
+        web::start(listener, operator.administrator.clone(), watch, move || messages.lost_lines())?;
     }
     service.ready();
     let console = has_console.then(|| Console::start(operator, runtime, Arc::clone(&exit))).transpose()?;

@@ -63,13 +63,13 @@ impl Operator {
             }
             Command::Status { json } => {
                 let status = administrator.status().await.context("cannot tell")?;
-                let process = Process { lines_lost: self.logs.lost_lines() };
+                let process = Process { lines_lost: self.logs.messages.lost_lines() };
                 if json { report::status_json(&status, process) } else { report::status(&status, process) }
             }
             Command::Reload {} => self.reloader.reload(administrator).await?,
             Command::Log(LogCommand::Reopen) => {
-                let logs = self.logs.clone();
-                task::spawn_blocking(move || logs.reopen()).await??
+                let messages = self.logs.messages.clone();
+                task::spawn_blocking(move || messages.reopen()).await??
             }
         })
     }

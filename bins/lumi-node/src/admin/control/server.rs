@@ -59,7 +59,7 @@ async fn answer(
             Ok(_watcher) => {
                 // Those who give commands do not wait for those who watch.
                 drop(place);
-                return stream::serve(stream, operator.logs.watch().entries()).await;
+                return stream::serve(stream, operator.logs.messages.watch().entries()).await;
             }
             Err(_) => Err(anyhow!("{MAX_WATCHERS} watch already, no more can be served")),
         },

@@ -1,0 +1,127 @@
+//! The message log of a node: its file, and the last messages for those who watch.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use message_ladder::Watch;
+use message_log::{Entry, LineWriter, MessageLayer, Sink, SinkHandle};
+use plumi_proto::Domain;
+
+use crate::escaped::escaped;
+use crate::options::log_size::LogSize;
+use crate::options::settings::Settings;
+
+/// The message log of a node that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageLog {
+    sink: SinkHandle<Messages>,
+    watch: Watch,
+    /// Its path, fit to be shown.
+    name: String,
+}
+
+impl MessageLog {
+    /// Opens the message log of the node of `domain`, and returns the layer that writes it.
+    ///
+    /// # Errors
+    /// It cannot be opened, or would destroy the roster.
+    pub(super) fn open(
+        settings: &Settings,
+        domain: &Domain,
+    ) -> anyhow::Result<(MessageLayer<Messages>, Self)> {
+        let path = match &settings.log {
+            Some(path) => path.clone(),
+            None => PathBuf::from(message_log::node_log_name(domain.as_str())),
+        };
+        let name = escaped(&path.to_string_lossy());
+        if is_same_file(&path, &settings.roster) {
+            bail!("cannot open the message log {name}: {IS_ROSTER}");
+        }
+        let log = if path == Path::new(STDOUT) { LineWriter::stdout() } else { LineWriter::open(&path) };
+        let log = log
+            .with_context(|| format!("cannot open the message log {name}"))?
+            .max_size(settings.log_max_size.0)
+            .on_failure(|failure| tracing::error!("{failure}"));
+        let watch = Watch::new(domain.as_str(), WATCHED, now);
+        let layer = MessageLayer::new(Messages { log, watch: watch.clone() });
+        let log = Self { sink: layer.handle(), watch, name };
+        Ok((layer, log))
+    }
+
+    /// Its path, fit to be shown.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Opens its file again, after somebody has renamed it; says what came of it.
+    ///
+    /// # Errors
+    /// There is no such file and none can be created. The log goes on in the file that it had.
+    pub(crate) fn reopen(&self) -> anyhow::Result<String> {
+        let Self { name, .. } = self;
+        let reopened = self.sink.with(|messages| messages.log.reopen()).with_context(|| {
+            format!("cannot reopen the message log {name}, it goes on in the file that it had")
+        })?;
+        Ok(match (reopened, &**name) {
+            (true, _) => format!("reopened the message log {name}"),
+            (false, STDOUT) => "the message log is on stdout, and has no file to reopen".to_owned(),
+            (false, _) => format!("the message log {name} has no file of its own to reopen"),
+        })
+    }
+
+    /// From now on, its file may become this large.
+    pub(super) fn set_max_size(&self, max_size: LogSize) {
+        self.sink.with(|messages| messages.log.set_max_size(max_size.0));
+    }
+
+    /// How many of its lines were lost since the start.
+    pub(crate) fn lost_lines(&self) -> u64 {
+        self.sink.with(|messages| messages.log.lost())
+    }
+
+    /// The messages that have just passed, and those that do.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+/// Where messages go: to the log, and to whoever watches. One sink, so that each message is taken from its event once.
+pub(super) struct Messages {
+    log: LineWriter<File>,
+    watch: Watch,
+}
+
+impl Sink for Messages {
+    fn take(&mut self, entry: &Entry) {
+        self.log.take(entry);
+        self.watch.take(entry);
+    }
+
+    fn write(&mut self) {
+        self.log.write();
+        self.watch.write();
+    }
+}
+
+/// Whether both are there, and one and the same.
+pub(crate) fn is_same_file(path: &Path, other: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    file(path).is_some_and(|found| file(other) == Some(found))
+}
+
+#[expect(clippy::disallowed_methods, reason = "people read when a message passed; nothing is decided by it")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// How many messages are kept for whoever begins to watch: more than a screen shows, a quarter of a megabyte at most.
+const WATCHED: usize = 500;
+
+/// Why a file is no message log.
+pub(crate) const IS_ROSTER: &str = "that is the roster, which its lines would destroy";
+
+/// What stands for stdout where a path is expected.
+const STDOUT: &str = "-";
