@@ -5,13 +5,14 @@ use std::path::Path;
 use std::{fs, io};
 
 use serde::Deserialize;
+use settings_text::Mistake;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::Report;
 use super::files::let_read;
 use super::finding::Finding;
-use crate::options::keys::{Keys, place_and_reason};
+use crate::options::keys::{Keys, mistake};
 use crate::options::settings::DEFAULT_CONFIG;
 use crate::reason;
 
@@ -73,7 +74,7 @@ pub(super) fn check(asked: Option<&Path>, report: &mut Report) -> anyhow::Result
     if errors.is_empty() {
         report.add(&Finding::well(&subject, "every key is right"))?;
     }
-    let in_line = |SettingsError { line, key, reason }| {
+    let in_line = |Mistake { line, key, reason }| {
         let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
         let key = key.map(|key| format!(", {key}")).unwrap_or_default();
         Finding::wrong(format!("{subject}{line}{key}"), reason, "correct that, or take it out")
@@ -84,33 +85,23 @@ pub(super) fn check(asked: Option<&Path>, report: &mut Report) -> anyhow::Result
 
 /// Every error in the text of a settings file, each as a node tells the first one, in the order of their lines.
 pub(crate) fn errors(text: &str) -> Vec<String> {
-    let in_words = |SettingsError { line, reason, .. }| match line {
-        Some(line) => format!("line {line}: {reason}"),
-        None => reason,
-    };
-    Read::new(text).errors.into_iter().map(in_words).collect()
+    let without_key = |mistake| Mistake { key: None, ..mistake }.to_string();
+    Read::new(text).errors.into_iter().map(without_key).collect()
 }
 
 #[derive(Debug)]
 struct Read {
     keys: Keys,
     doubt: Doubt,
-    errors: Vec<SettingsError>,
-}
-
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct SettingsError {
-    line: Option<usize>,
-    key: Option<String>,
-    reason: String,
+    errors: Vec<Mistake>,
 }
 
 impl Read {
     fn new(text: &str) -> Self {
         let (document, syntax) = DeTable::parse_recoverable(text);
-        let error = |key: Option<&str>, error: &toml::de::Error| {
-            let (line, reason) = place_and_reason(text, error);
-            SettingsError { line, key: key.map(str::to_owned), reason }
+        let error = |key: Option<&str>, error: &toml::de::Error| Mistake {
+            key: key.map(str::to_owned),
+            ..mistake(text, error)
         };
         let mut errors: Vec<_> = syntax.iter().map(|wrong| error(None, wrong)).collect();
         if !errors.is_empty() {

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use lumi_node_core::AddressRange;
+use settings_text::Mistake;
 
 use super::log_size::LogSize;
 use super::values::{
@@ -97,10 +98,7 @@ impl Keys {
     /// # Errors
     /// The line that is wrong, and why, on one line.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
-        toml::from_str(text).map_err(|error| match place_and_reason(text, &error) {
-            (Some(line), reason) => anyhow::anyhow!("line {line}: {reason}"),
-            (None, reason) => anyhow::anyhow!(reason),
-        })
+        toml::from_str(text).map_err(|error| mistake(text, &error).into())
     }
 
     /// These, and `others` where these say nothing.
@@ -137,15 +135,15 @@ const PLAINER: [(&str, &str); 3] = [
     ),
 ];
 
-/// The line of `text` that an `error` in it is about, and what is wrong there, on one line.
-pub(crate) fn place_and_reason(text: &str, error: &toml::de::Error) -> (Option<usize>, String) {
-    // A key that is not known is told as it stands in the file, where it may hold anything.
-    let mut reason = error.message().replace('\n', ", ").replace(char::is_control, "\u{fffd}");
+/// The mistake in `text` that `error` is about, in plain words.
+pub(crate) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
+    let mut mistake = Mistake::new(text, error);
+    // An unknown key is repeated as it stands in the file, where it may hold anything.
+    mistake.reason = mistake.reason.replace(char::is_control, "\u{fffd}");
     for (words, plainer) in PLAINER {
-        reason = reason.replace(words, plainer);
+        mistake.reason = mistake.reason.replace(words, plainer);
     }
-    let before = error.span().and_then(|span| text.get(..span.start));
-    (before.map(|before| 1 + before.matches('\n').count()), reason)
+    mistake
 }
 
 #[cfg(test)]

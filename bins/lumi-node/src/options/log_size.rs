@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use message_log::DEFAULT_MAX_SIZE;
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer};
+use settings_text::text_or_number;
 
 /// How large the file of the message log may become, in bytes; `None` is without limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +35,7 @@ impl FromStr for LogSize {
 
 impl<'de> Deserialize<'de> for LogSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => text,
-            value => value.to_string(),
-        };
-        text.parse().map_err(D::Error::custom)
+        text_or_number(deserializer)
     }
 }
 

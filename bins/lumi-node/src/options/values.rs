@@ -12,6 +12,7 @@ use std::time::Duration;
 use lumi_node_core::{AddressRange, RateLimit, Takeover};
 use plumi_proto::Domain;
 use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
+use settings_text::text_or_number;
 
 /// Where the control socket is, or that there is none.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
@@ -88,7 +89,7 @@ impl FromStr for RateLimiting {
 
 impl<'de> Deserialize<'de> for RateLimiting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_number(deserializer)?.parse().map_err(D::Error::custom)
+        text_or_number(deserializer)
     }
 }
 
@@ -125,16 +126,8 @@ impl FromStr for StrikeInterval {
 
 impl<'de> Deserialize<'de> for StrikeInterval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        text_or_number(deserializer)?.parse().map_err(D::Error::custom)
+        text_or_number(deserializer)
     }
-}
-
-/// What the settings file gives where the command line has the same text.
-fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match toml::Value::deserialize(deserializer)? {
-        toml::Value::String(text) => text,
-        value => value.to_string(),
-    })
 }
 
 struct Range(AddressRange);
