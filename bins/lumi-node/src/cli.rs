@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use diagnostics::Level;
 use plumi_proto::Domain;
 
 use crate::admin::control::ctl::CtlArgs;
 use crate::options::keys::Keys;
-use crate::options::values::Diagnostics;
 use crate::watch::WatchArgs;
 
 /// The node of a domain: registers its users and finds those of other domains.
@@ -71,27 +71,15 @@ pub(crate) struct CheckArgs {
 
 impl CheckArgs {
     /// Which diagnostics are shown.
-    pub(crate) fn diagnostics(&self) -> Diagnostics {
-        more_or_less(self.verbose, 0).unwrap_or(Diagnostics::Warn)
+    pub(crate) fn diagnostics(&self) -> Level {
+        Level::from_flags(self.verbose, 0).unwrap_or_default()
     }
 }
 
 impl Cli {
     /// What was given of that which the settings file has a key for.
     pub(crate) fn keys(&self) -> Keys {
-        Keys { diagnostics: more_or_less(self.verbose, self.quiet), ..self.keys.clone() }
-    }
-}
-
-/// What so many `-v` and `-q` ask for.
-fn more_or_less(verbose: u8, quiet: u8) -> Option<Diagnostics> {
-    match (verbose, quiet) {
-        (0, 0) => None,
-        (0, 1) => Some(Diagnostics::Error),
-        (0, _) => Some(Diagnostics::Off),
-        (1, _) => Some(Diagnostics::Info),
-        (2, _) => Some(Diagnostics::Debug),
-        _ => Some(Diagnostics::Trace),
+        Keys { diagnostics: Level::from_flags(self.verbose, self.quiet), ..self.keys.clone() }
     }
 }
 

@@ -5,8 +5,6 @@
 mod admin;
 mod check;
 mod cli;
-mod diagnostics;
-mod escaped;
 mod logging;
 mod options;
 mod reason;
@@ -21,10 +19,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Command, CommandFactory, Parser};
+use diagnostics::escaped;
 
 use crate::admin::control;
 use crate::cli::{Cli, Errand};
-use crate::escaped::escaped;
 use crate::options::keys::Keys;
 
 /// Runs the program, with the arguments of this process, to its end.

@@ -2,10 +2,8 @@
 
 pub(crate) mod messages;
 
-use std::env;
-
 use anyhow::Context;
-use message_log::TARGET;
+use diagnostics::{Level, filter, rust_log};
 use plumi_proto::Domain;
 use tracing::Subscriber;
 use tracing_subscriber::Registry;
@@ -15,10 +13,8 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::messages::MessageLog;
-use crate::diagnostics;
 use crate::options::log_size::LogSize;
 use crate::options::settings::Settings;
-use crate::options::values::{Diagnostics, DiagnosticsFormat};
 
 /// Starts both for the node of `domain`, for the rest of the process. Returns the way to the message log.
 ///
@@ -44,7 +40,7 @@ impl Logs {
     ///
     /// # Errors
     /// None that [`start`] would not have had.
-    pub(crate) fn set(&self, diagnostics: Diagnostics, log_max_size: LogSize) -> anyhow::Result<()> {
+    pub(crate) fn set(&self, diagnostics: Level, log_max_size: LogSize) -> anyhow::Result<()> {
         self.filter.reload(filter(diagnostics, self.rust_log.as_deref())?)?;
         self.messages.set_max_size(log_max_size);
         Ok(())
@@ -57,7 +53,8 @@ fn prepare(
     rust_log: Option<String>,
 ) -> anyhow::Result<(impl Subscriber + Send + Sync + use<>, Logs)> {
     let (filter, handle) = reload::Layer::new(filter(settings.diagnostics, rust_log.as_deref())?);
-    let diagnostics = diagnostics::layer(settings.diagnostics_format)?.with_filter(filter);
+    let diagnostics =
+        diagnostics::layer(settings.diagnostics_format, PROGRAM).context(NO_JOURNAL)?.with_filter(filter);
     let (messages, log) = MessageLog::open(settings, domain)?;
     let logs = Logs { messages: log, filter: handle, rust_log };
     // The message log comes last: it emits diagnostics while it handles an event, and a layer that is yet to see
@@ -70,41 +67,24 @@ fn prepare(
 ///
 /// # Errors
 /// A RUST_LOG that is wrong.
-pub(crate) fn start_diagnostics(level: Diagnostics) -> anyhow::Result<()> {
-    let diagnostics = diagnostics::layer(Some(DiagnosticsFormat::Text))?;
-    let diagnostics = diagnostics.with_filter(filter(level, rust_log().as_deref())?);
+pub(crate) fn start_diagnostics(level: Level) -> anyhow::Result<()> {
+    let diagnostics = diagnostics::text().with_filter(filter(level, rust_log().as_deref())?);
     tracing_subscriber::registry().with(diagnostics).init();
     Ok(())
 }
 
-fn rust_log() -> Option<String> {
-    env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty())
-}
+/// The name of this program in the journal.
+pub(crate) const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
-/// RUST_LOG, or else `level`. PLUMI messages are in their own log, unless RUST_LOG names their target.
-fn filter(level: Diagnostics, rust_log: Option<&str>) -> anyhow::Result<EnvFilter> {
-    let directives = rust_log.map_or_else(
-        || match level {
-            Diagnostics::Info | Diagnostics::Debug => format!("{level},{QUIET}"),
-            _ => level.to_string(),
-        },
-        str::to_owned,
-    );
-    // Of two directives for one target, the later holds.
-    EnvFilter::builder()
-        .parse(format!("{TARGET}=off,{directives}"))
-        .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
-}
-
-/// The libraries that speak DNS and edit lines say much that only their authors want to know.
-const QUIET: &str = "hickory_net=warn,hickory_proto=warn,hickory_resolver=warn,rustyline=warn";
+const NO_JOURNAL: &str = "there is no journal to write diagnostics to; \
+    set diagnostics-format to text or json, or do not set it: cannot reach /run/systemd/journal/socket";
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    use tracing::{Level, enabled};
+    use tracing::{Level as EventLevel, enabled};
 
     use super::*;
     use crate::options::keys::Keys;
@@ -118,7 +98,7 @@ mod tests {
     fn what_is_set_later_holds_and_rust_log_wins() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let levels = || [enabled!(Level::WARN), enabled!(Level::INFO), enabled!(Level::DEBUG)];
+        let levels = || [enabled!(EventLevel::WARN), enabled!(EventLevel::INFO), enabled!(EventLevel::DEBUG)];
         for (rust_log, before, after) in [
             (None, [true, false, false], [true, true, false]),
             (Some("debug"), [true, true, true], [true, true, true]),
@@ -127,7 +107,7 @@ mod tests {
             let (subscriber, logs) = logs_at(&path, rust_log);
             tracing::subscriber::with_default(subscriber, || {
                 assert_eq!(levels(), before, "{rust_log:?}");
-                logs.set(Diagnostics::Info, LogSize(Some(1))).unwrap();
+                logs.set(Level::Info, LogSize(Some(1))).unwrap();
                 assert_eq!(levels(), after, "{rust_log:?}");
                 for number in 0..2 {
                     message_log::sent(
@@ -136,7 +116,7 @@ mod tests {
                         format!("RR{number}").as_bytes(),
                     );
                 }
-                logs.set(Diagnostics::Off, LogSize(None)).unwrap();
+                logs.set(Level::Off, LogSize(None)).unwrap();
                 assert_eq!(levels(), if rust_log.is_some() { before } else { [false; 3] }, "{rust_log:?}");
             });
             assert_eq!(fs::read_to_string(&path).unwrap(), "E: 127.0.0.1:UDP:1, RR1, 3\n");

@@ -4,10 +4,9 @@ use anyhow::anyhow;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
+use diagnostics::escaped;
 use plumi_proto::UserName;
 use serde::{Deserialize, Serialize};
-
-use crate::escaped::escaped;
 
 /// What an administrator asks of a running node.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]

@@ -7,15 +7,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use diagnostics::Format;
 use tracing_subscriber::Registry;
 
 use super::Report;
 use super::files;
 use super::finding::Finding;
 use super::settings::Doubt;
+use crate::logging::PROGRAM;
 use crate::options::settings::Settings;
-use crate::options::values::{ControlPath, DiagnosticsFormat};
-use crate::{diagnostics, reason};
+use crate::options::values::ControlPath;
+use crate::reason;
 
 /// Checks those that the settings ask for; `node_runs` is whether the node has its port already.
 ///
@@ -37,14 +39,12 @@ pub(super) fn check(
     {
         report.add(&web(address, node_runs))?;
     }
-    if settings.diagnostics_format == Some(DiagnosticsFormat::Journald)
-        && !doubt.is_about(&["diagnostics-format"])
-    {
-        report.add(&match diagnostics::layer::<Registry>(settings.diagnostics_format) {
+    if settings.diagnostics_format == Some(Format::Journald) && !doubt.is_about(&["diagnostics-format"]) {
+        report.add(&match diagnostics::layer::<Registry>(settings.diagnostics_format, PROGRAM) {
             Ok(_) => Finding::well("journal", "it can be written to"),
             Err(error) => {
                 let remedy = "set diagnostics-format to text or json, or take it out";
-                Finding::wrong("journal", reason::in_words(error.root_cause()), remedy)
+                Finding::wrong("journal", reason::in_words(&error), remedy)
             }
         })?;
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::escaped::escaped;
+use diagnostics::escaped;
 
 /// What was found when one thing was checked.
 #[derive(Debug, PartialEq, Eq)]

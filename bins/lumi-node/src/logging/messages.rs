@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
+use diagnostics::escaped;
 use message_ladder::Watch;
 use message_log::{Entry, LineWriter, MessageLayer, Sink, SinkHandle};
 use plumi_proto::Domain;
 
-use crate::escaped::escaped;
 use crate::options::log_size::LogSize;
 use crate::options::settings::Settings;
 

@@ -3,14 +3,12 @@
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
+use diagnostics::{Format, Level};
 use lumi_node_core::AddressRange;
 use settings_text::Mistake;
 
 use super::log_size::LogSize;
-use super::values::{
-    ControlPath, Diagnostics, DiagnosticsFormat, Peer, RateLimiting, StrikeInterval, TakeoverRule, allowed,
-    peers, ranges,
-};
+use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, TakeoverRule, allowed, peers, ranges};
 
 /// What the command line and the settings file can both say; in one type, so that no flag is without its key.
 #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
@@ -84,12 +82,12 @@ pub(crate) struct Keys {
 
     /// Set by `-v` and `-q`.
     #[arg(skip)]
-    pub(crate) diagnostics: Option<Diagnostics>,
+    pub(crate) diagnostics: Option<Level>,
 
     /// How diagnostics are written: `text` or `json`, one line each, on stderr; `journald` with their fields
     /// [default: journald if stderr is the journal, else text]
     #[arg(long, value_name = "text|json|journald", hide_possible_values = true)]
-    pub(crate) diagnostics_format: Option<DiagnosticsFormat>,
+    pub(crate) diagnostics_format: Option<Format>,
 }
 
 impl Keys {

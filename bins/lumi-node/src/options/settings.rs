@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use diagnostics::{Format, Level};
 use lumi_dns::{DirectoryError, NodeDirectory};
 use lumi_node_core::NodeSettings;
 use plumi_proto::NODE_PORT;
@@ -15,7 +16,7 @@ use tokio::net::UdpSocket;
 
 use super::keys::Keys;
 use super::log_size::LogSize;
-use super::values::{ControlPath, Diagnostics, DiagnosticsFormat, Peer, RateLimiting, StrikeInterval};
+use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval};
 use crate::cli::Cli;
 
 /// What the node is to do.
@@ -34,9 +35,9 @@ pub(crate) struct Settings {
     /// `None` is nowhere.
     pub(crate) web: Option<SocketAddr>,
     pub(crate) console: bool,
-    pub(crate) diagnostics: Diagnostics,
+    pub(crate) diagnostics: Level,
     /// `None` is what suits stderr.
-    pub(crate) diagnostics_format: Option<DiagnosticsFormat>,
+    pub(crate) diagnostics_format: Option<Format>,
 }
 
 impl Settings {
@@ -127,7 +128,7 @@ impl From<Keys> for Settings {
             control_socket: keys.control_socket,
             web: keys.web,
             console: keys.console.unwrap_or_else(has_terminal),
-            diagnostics: keys.diagnostics.unwrap_or(Diagnostics::Warn),
+            diagnostics: keys.diagnostics.unwrap_or_default(),
             diagnostics_format: keys.diagnostics_format,
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
+use diagnostics::escaped;
 use message_log::Entry;
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -13,7 +14,6 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 use super::WatchArgs;
 use crate::admin::control::client;
 use crate::admin::control::stream::{Stream, Told, moment};
-use crate::escaped::escaped;
 
 /// Messages, one after the other.
 pub(super) struct Source {

@@ -15,7 +15,6 @@ use rustyline::{
 };
 
 use crate::admin::command;
-use crate::diagnostics;
 
 /// Lines, one after the other.
 pub(super) enum Input {

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use diagnostics::escaped;
 
 use super::MAX_ANSWER;
 use super::client::connect;
 use crate::admin::command::Command;
-use crate::escaped::escaped;
 
 /// Ask a running node, or have it change something
 #[derive(Clone, Debug, clap::Args)]

@@ -5,13 +5,12 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use diagnostics::escaped;
 use message_ladder::{Entries, Kept, News};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time;
-
-use crate::escaped::escaped;
 
 /// The request for a stream.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -162,7 +162,7 @@ fn draw_bar(
         parts.push(format!("{forgotten} before them forgotten"));
     }
     if let Some(user) = &app.user {
-        parts.push(format!("about {}", crate::escaped::escaped(user)));
+        parts.push(format!("about {}", diagnostics::escaped(user)));
     }
     match (picture.left() > 0, picture.has_more()) {
         (true, true) => parts.push("◀ more columns ▶".into()),

@@ -1,4 +1,4 @@
-//! How diagnostics are written, and where.
+//! The formats of diagnostics, and where each is written.
 
 use std::env;
 use std::fs::{File, Metadata};
@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::Context;
 use tracing::Subscriber;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt;
@@ -15,26 +14,39 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::escaped::Escaped;
-use crate::options::values::DiagnosticsFormat;
 
-/// The layer that writes diagnostics: all that it is told, one event a line.
+/// How diagnostics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A line for each, on stderr.
+    Text,
+    /// An object for each, on a line on stderr.
+    Json,
+    /// To the journal of this host, with their fields and how serious they are.
+    Journald,
+}
+
+/// The layer that writes diagnostics in `format`, or without one as suits stderr: to the journal if stderr goes there
+/// anyway, and otherwise as text. Each event is one line; the journal has them under the name of the `program`.
 ///
 /// # Errors
-/// The journal was asked for, and there is none.
-pub(crate) fn layer<S>(format: Option<DiagnosticsFormat>) -> anyhow::Result<Box<dyn Layer<S> + Send + Sync>>
+/// The journal was asked for and cannot be reached.
+pub fn layer<S>(format: Option<Format>, program: &str) -> io::Result<Box<dyn Layer<S> + Send + Sync>>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     Ok(match format {
-        Some(DiagnosticsFormat::Text) => text(),
-        Some(DiagnosticsFormat::Json) => json(),
-        Some(DiagnosticsFormat::Journald) => journald().context(NO_JOURNAL)?,
-        None if stderr_is_the_journal() => journald().unwrap_or_else(|_| text()),
+        Some(Format::Text) => text(),
+        Some(Format::Json) => json(),
+        Some(Format::Journald) => journald(program)?,
+        None if stderr_is_the_journal() => journald(program).unwrap_or_else(|_| text()),
         None => text(),
     })
 }
 
-fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
+/// The layer that writes diagnostics as text on stderr, one line for each event.
+pub fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer().with_writer(|| Stderr).with_ansi(io::stderr().is_terminal());
     // It would panic when stderr is closed.
     Escaped::new(layer.log_internal_errors(false)).boxed()
@@ -42,7 +54,7 @@ fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Se
 
 /// From now on, text diagnostics that would go to a terminal are shown by `print`: a line is edited there, which is to
 /// be below them and whole.
-pub(crate) fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
+pub fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
     if io::stderr().is_terminal() {
         *printer() = Some(Box::new(print));
     }
@@ -77,9 +89,12 @@ fn json<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Se
     Escaped::new(layer.log_internal_errors(false)).boxed()
 }
 
-fn journald<S: Subscriber + for<'span> LookupSpan<'span>>() -> io::Result<Box<dyn Layer<S> + Send + Sync>> {
+fn journald<S>(program: &str) -> io::Result<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let layer = tracing_journald::layer()?
-        .with_syslog_identifier(env!("CARGO_PKG_NAME").to_owned())
+        .with_syslog_identifier(program.to_owned())
         // As they are called there, so that `journalctl -p` shows what is asked for.
         .with_priority_mappings(PriorityMappings {
             info: Priority::Informational,
@@ -105,9 +120,6 @@ fn is_stream(stream: &str, file: &Metadata) -> bool {
         .split_once(':')
         .is_some_and(|(device, inode)| device.parse() == Ok(file.dev()) && inode.parse() == Ok(file.ino()))
 }
-
-const NO_JOURNAL: &str = "there is no journal to write diagnostics to; \
-    set diagnostics-format to text or json, or do not set it: cannot reach /run/systemd/journal/socket";
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Diagnostics as a person can see them: no text in them acts on a terminal, hides, or looks like another line.
+//! Escapes for diagnostics: no text in them acts on a terminal, hides, or looks like another line.
 
 use std::fmt::{self, Write};
 
@@ -9,22 +9,24 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Tells a layer of every event and span with their texts [`escaped`], whoever made them: libraries of others tell of
-/// names and errors that come from the network.
+/// A layer that passes every event and span to another one with their texts [`escaped`].
 ///
-/// Each is made anew, as tracing's macros make them: there is no other way to have a formatter see another text.
-pub(crate) struct Escaped<L> {
+/// This includes the events of third-party libraries, which contain names and errors that come from the network.
+/// Each event is made anew, as tracing's macros make it: there is no other way to have a formatter see another text.
+#[derive(Debug)]
+pub struct Escaped<L> {
     layer: L,
     message_is_whole: bool,
 }
 
 impl<L> Escaped<L> {
-    pub(crate) fn new(layer: L) -> Self {
+    /// Escapes the texts of events and spans before `layer` sees them.
+    pub fn new(layer: L) -> Self {
         Self { layer, message_is_whole: false }
     }
 
-    /// From now on, the message of an event tells its other fields, too, for those who see nothing else of it.
-    pub(crate) fn message_is_whole(self) -> Self {
+    /// Adds the other fields of an event to its message, for readers who see nothing else of it.
+    pub fn message_is_whole(self) -> Self {
         Self { message_is_whole: true, ..self }
     }
 }
@@ -38,7 +40,7 @@ where
         let texts = Texts::of(span.metadata(), |visitor| span.record(visitor));
         let values = texts.values();
         let values = span.metadata().fields().value_set_all(&values);
-        // What its parent is, the subscriber knows by now.
+        // The subscriber knows its parent by now.
         self.layer.on_new_span(&Attributes::new(span.metadata(), &values), id, context);
     }
 
@@ -67,9 +69,8 @@ where
     }
 }
 
-/// `text` with every character that cannot be seen, or that a terminal would act on, as a visible escape: `\n`,
-/// `\u{1b}`.
-pub(crate) fn escaped(text: &str) -> String {
+/// Replaces every character that cannot be seen, or that a terminal would act on, by a visible escape: `\n`, `\u{1b}`.
+pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         if is_visible(character) { shown.push(character) } else { shown.extend(character.escape_default()) }
@@ -81,7 +82,7 @@ pub(crate) fn escaped(text: &str) -> String {
 struct Texts {
     /// In the order of its fields.
     values: Vec<Option<Box<dyn Value>>>,
-    /// What it says, field by field.
+    /// The message and the other fields, in one line.
     line: String,
 }
 
@@ -105,7 +106,7 @@ impl Texts {
 
     fn set(&mut self, field: &Field, value: impl Value + 'static, shown: impl fmt::Display) {
         let name = field.name();
-        // Where an event of the crate log comes from, which every format tells in its own way.
+        // Every format has its own way to show where an event of the crate log comes from.
         if !name.starts_with("log.") {
             let space = if self.line.is_empty() { "" } else { " " };
             _ = if name == MESSAGE {
@@ -156,7 +157,7 @@ impl Visit for Texts {
     }
 }
 
-/// The field that tracing gives the text of an event.
+/// The field in which tracing puts the text of an event.
 const MESSAGE: &str = "message";
 
 #[cfg(test)]
@@ -189,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Text that ends its line, and then clears the screen, rings, and turns around.
+    /// Text that ends its line, clears the screen, rings the bell and reverses its direction.
     const HOSTILE: &str = "a\r\n\u{1b}[2J\u{7}\u{9b}\u{202e}b\u{2028}";
 
     const SHOWN: &str = r"a\r\n\u{1b}[2J\u{7}\u{9b}\u{202e}b\u{2028}";
@@ -214,7 +215,7 @@ mod tests {
             text.lines().map(|line| line.split_once(": ").unwrap()).map(|(_, said)| said).collect::<Vec<_>>(),
             [
                 format!(
-                    "lumi_node::escaped::tests: said {SHOWN} count=3 is_good=true shown={SHOWN} text={quoted}"
+                    "diagnostics::escaped::tests: said {SHOWN} count=3 is_good=true shown={SHOWN} text={quoted}"
                 ),
                 "alone".to_owned(),
             ],

@@ -1,0 +1,69 @@
+//! How serious a diagnostic must be to be shown.
+
+use std::fmt;
+
+/// Which diagnostics are shown: those of this level and the more serious ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// None.
+    Off,
+    /// Only errors.
+    Error,
+    /// Errors and warnings, unless something else is asked for.
+    #[default]
+    Warn,
+    /// What the program does, too.
+    Info,
+    /// Every step, too.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Level {
+    /// The level that so many `-v` and `-q` ask for; `None` if they ask for nothing.
+    pub fn from_flags(verbose: u8, quiet: u8) -> Option<Self> {
+        match i16::from(verbose) - i16::from(quiet) {
+            ..=-2 => Some(Self::Off),
+            -1 => Some(Self::Error),
+            0 => None,
+            1 => Some(Self::Info),
+            2 => Some(Self::Debug),
+            3.. => Some(Self::Trace),
+        }
+    }
+}
+
+/// Its name in settings, and in RUST_LOG.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_raise_and_lower_the_level() {
+        let level = |verbose, quiet| Level::from_flags(verbose, quiet).unwrap_or_default();
+        assert_eq!(
+            [0, 1, 2, u8::MAX].map(|quiet| level(0, quiet)),
+            [Level::Warn, Level::Error, Level::Off, Level::Off]
+        );
+        assert_eq!(
+            [1, 2, 3, u8::MAX].map(|verbose| level(verbose, 0)),
+            [Level::Info, Level::Debug, Level::Trace, Level::Trace]
+        );
+        assert_eq!((Level::from_flags(0, 0), Level::from_flags(2, 2)), (None, None));
+    }
+}

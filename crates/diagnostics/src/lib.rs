@@ -1,0 +1,26 @@
+//! The diagnostics of the two programs: which ones are shown, in which format, and never with text that hides.
+//!
+//! This crate is a part of the programs `lumi-node` and `mi-agent`, and of no use to a library: libraries emit events
+//! and know no subscriber. It knows nothing of settings files, nodes or agents. PLUMI messages are not diagnostics;
+//! they go to the log of the crate `message-log`, and [`filter`] keeps them out of here.
+//!
+//! ```
+//! use diagnostics::{Level, filter, text};
+//! use tracing_subscriber::layer::{Layer, SubscriberExt};
+//!
+//! let level = Level::from_flags(1, 0).unwrap_or_default();
+//! let layer = text().with_filter(filter(level, Some("off,lumi_dns=debug"))?);
+//! let subscriber = tracing_subscriber::registry().with(layer);
+//! # drop(subscriber);
+//! # Ok::<(), diagnostics::FilterError>(())
+//! ```
+
+mod escaped;
+mod filter;
+mod format;
+mod level;
+
+pub use escaped::{Escaped, escaped};
+pub use filter::{FilterError, filter, rust_log};
+pub use format::{Format, layer, print_by, text};
+pub use level::Level;
