@@ -23,7 +23,14 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) keys: Keys,
+    pub(crate) options: Options,
+}
+
+/// Everything that the settings file has a key for.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    keys: Keys,
 
     /// More diagnostics: -v info, -vv debug, -vvv trace; RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count)]
@@ -76,10 +83,9 @@ impl CheckArgs {
     }
 }
 
-impl Cli {
-    /// What was given of that which the settings file has a key for.
-    pub(crate) fn keys(&self) -> Keys {
-        Keys { diagnostics: Level::from_flags(self.verbose, self.quiet), ..self.keys.clone() }
+impl From<Options> for Keys {
+    fn from(options: Options) -> Self {
+        Self { diagnostics: Level::from_flags(options.verbose, options.quiet), ..options.keys }
     }
 }
 

@@ -27,13 +27,13 @@ use crate::options::keys::Keys;
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {
-    let mut cli = Cli::parse();
-    let ended = match cli.errand.take() {
+    let Cli { errand, config, options } = Cli::parse();
+    let ended = match errand {
         Some(Errand::Check(args)) => check::run(args),
         Some(Errand::Completions { shell }) => print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS),
         Some(Errand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Errand::Watch(args)) => watch::run(&args).map(|()| ExitCode::SUCCESS),
-        None => serve::run(cli).map(|()| ExitCode::SUCCESS),
+        None => serve::run(config, options.into()).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
         // Without stderr there is nobody to tell.

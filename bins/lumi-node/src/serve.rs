@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -15,40 +16,47 @@ use crate::admin::control::socket::ControlSocket;
 use crate::admin::operator::Operator;
 use crate::admin::reload::Reloader;
 use crate::admin::thread::{Administration, HangUps};
-use crate::cli::Cli;
 use crate::logging::{self, Logs};
+use crate::options::keys::Keys;
 use crate::options::settings::Settings;
 use crate::service::{self, Service};
 use crate::signals::EndSignals;
 use crate::{reason, web};
 
-/// Serves as `cli` and the settings file say, until a signal or an administrator ends the node.
+/// Serves as `keys` and the settings file say, until a signal or an administrator ends the node.
 ///
 /// # Errors
 /// Settings, roster, a log or a socket that cannot be used, and why.
-pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
-    let settings = Settings::load(&cli)?;
+pub(crate) fn run(config: Option<PathBuf>, keys: Keys) -> anyhow::Result<()> {
+    let settings = Settings::load(config.as_deref(), keys.clone())?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     let logs = logging::start(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(cli, settings, logs, file, roster));
+    let served = runtime.block_on(serve(config, keys, settings, logs, file, roster));
     // A disk that hangs, with a hosts file on it, is not waited for.
     runtime.shutdown_background();
     served
 }
 
 async fn serve(
-    cli: Cli,
-    settings: Settings,
+    config: Option<PathBuf>,
+    mut keys: Keys,
+    mut settings: Settings,
     logs: Logs,
     file: RosterFile,
     roster: Roster,
 ) -> anyhow::Result<()> {
     let (mut end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
     let directory = settings.directory()?;
-    let passed = service::passed_socket()?;
-    let is_passed = passed.is_some();
-    let (socket, local) = listen(&settings, passed).await?;
+    let (socket, local) = match service::passed_socket()? {
+        Some(passed) => {
+            let (socket, local) = serve_on(passed)?;
+            // It wins over every `listen`, the one of a reload included.
+            (keys.listen, settings.listen) = (Some(local), local);
+            (socket, local)
+        }
+        None => listen(&settings).await?,
+    };
     let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
@@ -58,7 +66,7 @@ async fn serve(
     let (service, has_console) = (Service, settings.console);
     let operator = Operator {
         administrator: server.administrator(file),
-        reloader: Arc::new(Reloader::new(cli, settings, is_passed, logs.clone(), service)),
+        reloader: Arc::new(Reloader::new(config, keys, settings, logs.clone(), service)),
         logs,
     };
     let administration =
@@ -84,20 +92,19 @@ async fn serve(
     Ok(served?)
 }
 
-/// The node's socket, and the address that it is at: the one that was passed, or else its own.
-async fn listen(
-    settings: &Settings,
-    passed: Option<StdUdpSocket>,
-) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
-    if let Some(passed) = passed {
-        let socket = UdpSocket::from_std(passed)?;
-        return match socket.local_addr()? {
-            SocketAddr::V4(local) => Ok((socket, local)),
-            SocketAddr::V6(local) => {
-                bail!("the socket that was passed is at {local}: a node is at an IPv4 address")
-            }
-        };
+/// The socket that the service manager passed, and its address.
+fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
+    let socket = UdpSocket::from_std(passed)?;
+    match socket.local_addr()? {
+        SocketAddr::V4(local) => Ok((socket, local)),
+        SocketAddr::V6(local) => {
+            bail!("the socket that was passed is at {local}: a node is at an IPv4 address")
+        }
     }
+}
+
+/// A socket of its own for the node, and its address.
+async fn listen(settings: &Settings) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
     let failed = || format!("cannot listen on {}", settings.listen);
     let socket = UdpSocket::bind(settings.listen).await.with_context(failed)?;
     let local = settings.local(&socket).with_context(failed)?;

@@ -1,26 +1,26 @@
 //! Settings and roster are read again while the node serves.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use lumi_node_core::{Administrator, ServerSettings};
 use tokio::sync::Mutex;
 use tokio::task;
 
-use crate::cli::Cli;
 use crate::logging::Logs;
+use crate::options::keys::Keys;
 use crate::options::settings::Settings;
 use crate::service::Service;
 
 /// Reads settings and roster again: all of it holds from then on, or nothing has changed.
 #[derive(Debug)]
 pub(crate) struct Reloader {
-    /// The command line, which wins over the settings file as often as that is read.
-    cli: Arc<Cli>,
-    /// What the node was started with.
+    /// The settings file, if one was named.
+    config: Option<PathBuf>,
+    /// The keys of the command line, which win over the file whenever it is read.
+    keys: Keys,
+    /// The settings that the node was started with.
     started: Settings,
-    /// `listen` tells nothing to a node whose socket is passed to it.
-    is_passed: bool,
     logs: Logs,
     service: Service,
     /// One reload at a time.
@@ -28,9 +28,15 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Of a node that was started with `cli`, which gave it the settings `started`; whether its socket `is_passed`.
-    pub(crate) fn new(cli: Cli, started: Settings, is_passed: bool, logs: Logs, service: Service) -> Self {
-        Self { cli: Arc::new(cli), started, is_passed, logs, service, turn: Mutex::new(()) }
+    /// Reloads what a node was `started` with: the settings that `config` and `keys` gave it.
+    pub(crate) fn new(
+        config: Option<PathBuf>,
+        keys: Keys,
+        started: Settings,
+        logs: Logs,
+        service: Service,
+    ) -> Self {
+        Self { config, keys, started, logs, service, turn: Mutex::new(()) }
     }
 
     /// Reads them again, for the node of `administrator`, and returns what to say about it.
@@ -48,15 +54,17 @@ impl Reloader {
 
     async fn try_reload(&self, administrator: &Administrator) -> anyhow::Result<String> {
         let unchanged = "nothing has changed";
-        let cli = Arc::clone(&self.cli);
+        let (config, keys) = (self.config.clone(), self.keys.clone());
         // The disk may be slow, and the watchdog is not to wait for it.
-        let load = move || Settings::load(&cli).and_then(|settings| Ok((settings.directory()?, settings)));
+        let load = move || {
+            let settings = Settings::load(config.as_deref(), keys)?;
+            Ok::<_, anyhow::Error>((settings.directory()?, settings))
+        };
         let (directory, settings) = task::spawn_blocking(load).await?.context(unchanged)?;
         let node = settings.node.clone();
         let users = administrator.reload(Some(ServerSettings { node, directory })).await?;
         self.logs.set(settings.diagnostics, settings.log_max_size)?;
-        let mut waiting = self.started.changed_at_restart(&settings);
-        waiting.retain(|&key| key != "listen" || !self.is_passed);
+        let waiting = self.started.changed_at_restart(&settings);
         let mut said = format!("reloaded, {users} users");
         if !waiting.is_empty() {
             said += &format!("; the node has to be restarted for the new {}", waiting.join(", "));

@@ -17,7 +17,6 @@ use tokio::net::UdpSocket;
 use super::keys::Keys;
 use super::log_size::LogSize;
 use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval};
-use crate::cli::Cli;
 
 /// What the node is to do.
 #[derive(Debug, PartialEq)]
@@ -41,12 +40,12 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings file, if there is one, and completes what the command line says.
+    /// Reads the settings file at `config`, or the default one if it is there, and lets `keys` win over it.
     ///
     /// # Errors
     /// A file that was asked for and cannot be read, or one that is wrong, and where.
-    pub(crate) fn load(cli: &Cli) -> anyhow::Result<Self> {
-        Ok(cli.keys().or(read(cli.config.as_deref())?).into())
+    pub(crate) fn load(config: Option<&Path>, keys: Keys) -> anyhow::Result<Self> {
+        Ok(keys.or(read(config)?).into())
     }
 
     /// What is `new` and takes a restart.
