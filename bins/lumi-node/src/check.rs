@@ -41,10 +41,11 @@ pub(crate) use settings::errors as settings_errors;
 pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     logging::start_diagnostics(args.diagnostics())?;
     let mut report = Report { all_well: true };
-    let SettingsFile { mut keys, doubt } = settings::check(args.config.as_deref(), &mut report)?;
+    let SettingsFile { mut settings, doubt } = settings::check(args.config.as_deref(), &mut report)?;
     let roster_is_known = args.roster.is_some() || !doubt.is_about(&["roster"]);
-    keys.roster = args.roster.or(keys.roster);
-    let settings = Settings::from(keys);
+    if let Some(roster) = args.roster {
+        settings.roster = roster;
+    }
     let domain = if roster_is_known {
         roster(&settings.roster, &mut report)?
     } else {

@@ -8,7 +8,7 @@ use diagnostics::Level;
 use plumi_proto::Domain;
 
 use crate::admin::control::ctl::CtlArgs;
-use crate::options::keys::Keys;
+use crate::options::given::GivenOptions;
 use crate::watch::WatchArgs;
 
 /// The node of a domain: registers its users and finds those of other domains.
@@ -23,22 +23,7 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
 
     #[command(flatten)]
-    pub(crate) options: Options,
-}
-
-/// Everything that the settings file has a key for.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Options {
-    #[command(flatten)]
-    keys: Keys,
-
-    /// More diagnostics: -v info, -vv debug, -vvv trace; RUST_LOG wins
-    #[arg(short, long, action = ArgAction::Count)]
-    verbose: u8,
-
-    /// Fewer diagnostics: -q only errors, -qq none; RUST_LOG wins
-    #[arg(short, long, action = ArgAction::Count, conflicts_with = "verbose")]
-    quiet: u8,
+    pub(crate) given: GivenOptions,
 }
 
 /// What to do instead of serving.
@@ -80,12 +65,6 @@ impl CheckArgs {
     /// Which diagnostics are shown.
     pub(crate) fn diagnostics(&self) -> Level {
         Level::from_flags(self.verbose, 0).unwrap_or_default()
-    }
-}
-
-impl From<Options> for Keys {
-    fn from(options: Options) -> Self {
-        Self { diagnostics: Level::from_flags(options.verbose, options.quiet), ..options.keys }
     }
 }
 

@@ -23,17 +23,17 @@ use diagnostics::escaped;
 
 use crate::admin::control;
 use crate::cli::{Cli, Errand};
-use crate::options::keys::Keys;
+use crate::options::settings::Settings;
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {
-    let Cli { errand, config, options } = Cli::parse();
+    let Cli { errand, config, given } = Cli::parse();
     let ended = match errand {
         Some(Errand::Check(args)) => check::run(args),
         Some(Errand::Completions { shell }) => print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS),
         Some(Errand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Errand::Watch(args)) => watch::run(&args).map(|()| ExitCode::SUCCESS),
-        None => serve::run(config, options.into()).map(|()| ExitCode::SUCCESS),
+        None => serve::run(config, given).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
         // Without stderr there is nobody to tell.
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// The line that is wrong, and why, on one line.
 pub fn check_settings(text: &str) -> anyhow::Result<()> {
-    Keys::parse(text).map(drop)
+    Settings::parse(text).map(drop)
 }
 
 /// Reads the text of a settings file as `lumi-node check` does: every error, as [`check_settings`] tells the first one.

@@ -87,11 +87,10 @@ mod tests {
     use tracing::{Level as EventLevel, enabled};
 
     use super::*;
-    use crate::options::keys::Keys;
 
     fn logs_at(path: &Path, rust_log: Option<&str>) -> (impl Subscriber + Send + Sync + use<>, Logs) {
-        let keys = Keys { log: Some(path.to_owned()), ..Keys::default() };
-        prepare(&keys.into(), &"bb.com".parse().unwrap(), rust_log.map(str::to_owned)).unwrap()
+        let settings = Settings { log: Some(path.to_owned()), ..Settings::default() };
+        prepare(&settings, &"bb.com".parse().unwrap(), rust_log.map(str::to_owned)).unwrap()
     }
 
     #[test]

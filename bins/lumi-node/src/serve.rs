@@ -17,22 +17,22 @@ use crate::admin::operator::Operator;
 use crate::admin::reload::Reloader;
 use crate::admin::thread::{Administration, HangUps};
 use crate::logging::{self, Logs};
-use crate::options::keys::Keys;
+use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::service::{self, Service};
 use crate::signals::EndSignals;
 use crate::{reason, web};
 
-/// Serves as `keys` and the settings file say, until a signal or an administrator ends the node.
+/// Serves as the options `given` and the settings file say, until a signal or an administrator ends the node.
 ///
 /// # Errors
 /// Settings, roster, a log or a socket that cannot be used, and why.
-pub(crate) fn run(config: Option<PathBuf>, keys: Keys) -> anyhow::Result<()> {
-    let settings = Settings::load(config.as_deref(), keys.clone())?;
+pub(crate) fn run(config: Option<PathBuf>, given: GivenOptions) -> anyhow::Result<()> {
+    let settings = Settings::load(config.as_deref(), &given)?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     let logs = logging::start(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, keys, settings, logs, file, roster));
+    let served = runtime.block_on(serve(config, given, settings, logs, file, roster));
     // A disk that hangs, with a hosts file on it, is not waited for.
     runtime.shutdown_background();
     served
@@ -40,7 +40,7 @@ pub(crate) fn run(config: Option<PathBuf>, keys: Keys) -> anyhow::Result<()> {
 
 async fn serve(
     config: Option<PathBuf>,
-    mut keys: Keys,
+    mut given: GivenOptions,
     mut settings: Settings,
     logs: Logs,
     file: RosterFile,
@@ -52,21 +52,22 @@ async fn serve(
         Some(passed) => {
             let (socket, local) = serve_on(passed)?;
             // It wins over every `listen`, the one of a reload included.
-            (keys.listen, settings.listen) = (Some(local), local);
+            given.set_passed(local);
+            settings.listen = local;
             (socket, local)
         }
-        None => listen(&settings).await?,
+        None => listen(settings.listen).await?,
     };
     let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
-    let node = Node::new(roster, local, settings.node.clone());
+    let node = Node::new(roster, local, settings.node());
     let mut server = Server::new(socket, node, directory);
     let exit = Arc::new(Notify::new());
     let (service, has_console) = (Service, settings.console);
     let operator = Operator {
         administrator: server.administrator(file),
-        reloader: Arc::new(Reloader::new(config, keys, settings, logs.clone(), service)),
+        reloader: Arc::new(Reloader::new(config, given, settings, logs.clone(), service)),
         logs,
     };
     let administration =
@@ -103,10 +104,10 @@ fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
     }
 }
 
-/// A socket of its own for the node, and its address.
-async fn listen(settings: &Settings) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
-    let failed = || format!("cannot listen on {}", settings.listen);
-    let socket = UdpSocket::bind(settings.listen).await.with_context(failed)?;
-    let local = settings.local(&socket).with_context(failed)?;
-    Ok((socket, local))
+/// A socket at the address `asked` for, and its address: the system chooses a port if that is 0.
+async fn listen(asked: SocketAddrV4) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
+    let failed = || format!("cannot listen on {asked}");
+    let socket = UdpSocket::bind(asked).await.with_context(failed)?;
+    let port = socket.local_addr().with_context(failed)?.port();
+    Ok((socket, SocketAddrV4::new(*asked.ip(), port)))
 }

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::task;
 
 use crate::logging::Logs;
-use crate::options::keys::Keys;
+use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::service::Service;
 
@@ -17,8 +17,8 @@ use crate::service::Service;
 pub(crate) struct Reloader {
     /// The settings file, if one was named.
     config: Option<PathBuf>,
-    /// The keys of the command line, which win over the file whenever it is read.
-    keys: Keys,
+    /// The options of the command line, which win over the file whenever it is read.
+    given: GivenOptions,
     /// The settings that the node was started with.
     started: Settings,
     logs: Logs,
@@ -28,15 +28,15 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads what a node was `started` with: the settings that `config` and `keys` gave it.
+    /// Reloads what a node was `started` with: the settings that `config` and `given` gave it.
     pub(crate) fn new(
         config: Option<PathBuf>,
-        keys: Keys,
+        given: GivenOptions,
         started: Settings,
         logs: Logs,
         service: Service,
     ) -> Self {
-        Self { config, keys, started, logs, service, turn: Mutex::new(()) }
+        Self { config, given, started, logs, service, turn: Mutex::new(()) }
     }
 
     /// Reads them again, for the node of `administrator`, and returns what to say about it.
@@ -54,14 +54,14 @@ impl Reloader {
 
     async fn try_reload(&self, administrator: &Administrator) -> anyhow::Result<String> {
         let unchanged = "nothing has changed";
-        let (config, keys) = (self.config.clone(), self.keys.clone());
+        let (config, given) = (self.config.clone(), self.given.clone());
         // The disk may be slow, and the watchdog is not to wait for it.
         let load = move || {
-            let settings = Settings::load(config.as_deref(), keys)?;
+            let settings = Settings::load(config.as_deref(), &given)?;
             Ok::<_, anyhow::Error>((settings.directory()?, settings))
         };
         let (directory, settings) = task::spawn_blocking(load).await?.context(unchanged)?;
-        let node = settings.node.clone();
+        let node = settings.node();
         let users = administrator.reload(Some(ServerSettings { node, directory })).await?;
         self.logs.set(settings.diagnostics, settings.log_max_size)?;
         let waiting = self.started.changed_at_restart(&settings);

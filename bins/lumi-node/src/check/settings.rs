@@ -12,15 +12,15 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::Report;
 use super::files::let_read;
 use super::finding::Finding;
-use crate::options::keys::{Keys, mistake};
-use crate::options::settings::DEFAULT_CONFIG;
+use crate::options::load::DEFAULT_CONFIG;
+use crate::options::settings::{Settings, mistake};
 use crate::reason;
 
 /// What a settings file says.
 #[derive(Debug)]
 pub(super) struct SettingsFile {
     /// What is right in it.
-    pub(super) keys: Keys,
+    pub(super) settings: Settings,
     /// What the other part may have been about.
     pub(super) doubt: Doubt,
 }
@@ -59,7 +59,7 @@ pub(super) fn check(asked: Option<&Path>, report: &mut Report) -> anyhow::Result
         Ok(text) => text,
         Err(error) if asked.is_none() && error.kind() == io::ErrorKind::NotFound => {
             report.add(&Finding::well(subject, "there is no such file, so the defaults hold"))?;
-            return Ok(SettingsFile { keys: Keys::default(), doubt: Doubt::none() });
+            return Ok(SettingsFile { settings: Settings::default(), doubt: Doubt::none() });
         }
         Err(error) => {
             let remedy = match error.kind() {
@@ -67,10 +67,10 @@ pub(super) fn check(asked: Option<&Path>, report: &mut Report) -> anyhow::Result
                 _ => "name another file with --config".to_owned(),
             };
             report.add(&Finding::wrong(subject, reason::in_words(&error), remedy))?;
-            return Ok(SettingsFile { keys: Keys::default(), doubt: Doubt::All });
+            return Ok(SettingsFile { settings: Settings::default(), doubt: Doubt::All });
         }
     };
-    let Read { keys, doubt, errors } = Read::new(&text);
+    let Read { settings, doubt, errors } = Read::new(&text);
     if errors.is_empty() {
         report.add(&Finding::well(&subject, "every key is right"))?;
     }
@@ -80,7 +80,7 @@ pub(super) fn check(asked: Option<&Path>, report: &mut Report) -> anyhow::Result
         Finding::wrong(format!("{subject}{line}{key}"), reason, "correct that, or take it out")
     };
     report.add_all(&subject, errors.into_iter().map(in_line))?;
-    Ok(SettingsFile { keys, doubt })
+    Ok(SettingsFile { settings, doubt })
 }
 
 /// Every error in the text of a settings file, each as a node tells the first one, in the order of their lines.
@@ -91,7 +91,7 @@ pub(crate) fn errors(text: &str) -> Vec<String> {
 
 #[derive(Debug)]
 struct Read {
-    keys: Keys,
+    settings: Settings,
     doubt: Doubt,
     errors: Vec<Mistake>,
 }
@@ -110,29 +110,30 @@ impl Read {
                 errors.retain(|error| error.line.is_some());
             }
             // What is read after such an error may be part of something else.
-            return Self { keys: Keys::default(), doubt: Doubt::All, errors };
+            return Self { settings: Settings::default(), doubt: Doubt::All, errors };
         }
         let span = document.span();
         let table = document.into_inner();
-        let keys_of = |table| Keys::deserialize(Deserializer::from(Spanned::new(span.clone(), table)));
+        let settings_of =
+            |table| Settings::deserialize(Deserializer::from(Spanned::new(span.clone(), table)));
         let mut wrong = BTreeSet::new();
         for (key, value) in &table {
             for part in parts(value) {
-                if let Err(found) = keys_of(DeTable::from_iter([(key.clone(), part)])) {
+                if let Err(found) = settings_of(DeTable::from_iter([(key.clone(), part)])) {
                     errors.push(error(Some(key.get_ref()), &found));
                     wrong.insert(key.get_ref().to_string());
                 }
             }
         }
         let right = table.into_iter().filter(|(key, _)| !wrong.contains(&**key.get_ref()));
-        let keys = keys_of(right.collect()).unwrap_or_else(|found| {
+        let settings = settings_of(right.collect()).unwrap_or_else(|found| {
             errors.push(error(None, &found));
-            Keys::default()
+            Settings::default()
         });
         errors.sort();
         // A list where none may be is wrong once, not once for each of its parts.
         errors.dedup();
-        Self { keys, doubt: Doubt::Some(wrong), errors }
+        Self { settings, doubt: Doubt::Some(wrong), errors }
     }
 }
 
@@ -179,8 +180,8 @@ mod tests {
                 (13, "peers")
             ]
         );
-        assert_eq!(read.keys.log.as_deref(), Some(Path::new("x.log")));
-        assert_eq!(read.keys.name_servers.len(), 2, "they are read whole");
+        assert_eq!(read.settings.log.as_deref(), Some(Path::new("x.log")));
+        assert_eq!(read.settings.name_servers.len(), 2, "they are read whole");
         for key in ["listen", "port", "allow", "rate-limit", "peers"] {
             assert!(read.doubt.is_about(&["console", key]), "{key}");
         }
@@ -191,7 +192,7 @@ mod tests {
     fn what_is_no_toml_says_nothing_of_any_key() {
         let read = Read::new("log = 'x.log'\nlisten = \n[peers\n");
         assert_eq!(read.doubt, Doubt::All);
-        assert!(read.doubt.is_about(&["roster"]) && read.keys.log.is_none());
+        assert!(read.doubt.is_about(&["roster"]) && read.settings.log.is_none());
         let lines: BTreeSet<_> = read.errors.iter().map(|error| error.line).collect();
         assert_eq!(lines, [Some(2), Some(3)].into());
     }
@@ -217,7 +218,7 @@ mod tests {
             "=",
         ] {
             let errors = errors(text);
-            match Keys::parse(text) {
+            match Settings::parse(text) {
                 Ok(_) => assert_eq!(errors, [""; 0], "{text:?}"),
                 Err(error) => {
                     assert!(errors.contains(&error.to_string()), "{text:?}: {error} and {errors:?}");

@@ -1,65 +1,155 @@
-//! What the node is to do: the command line wins over the settings file, which wins over the defaults.
+//! The table of everything that can be set.
+//!
+//! A new setting is an entry of the table below, its use, and its lines in `config/lumi-node.toml`. Help, completions and
+//! man page, the key in the settings file, the errors about it and what a reload says follow from the entry. A setting
+//! that the node decides by also goes into [`Settings::node`].
 
-use std::fs;
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
+use clap::ArgAction;
 use diagnostics::{Format, Level};
 use lumi_dns::{DirectoryError, NodeDirectory};
-use lumi_node_core::NodeSettings;
+use lumi_node_core::{AddressRange, NodeSettings};
 use plumi_proto::NODE_PORT;
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
-use tokio::net::UdpSocket;
+use settings_text::Mistake;
 
-use super::keys::Keys;
 use super::log_size::LogSize;
-use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval};
+use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, TakeoverRule, allowed, peers, ranges};
 
-/// What the node is to do.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Settings {
-    pub(crate) roster: PathBuf,
-    pub(crate) listen: SocketAddrV4,
-    /// `None` is the default for the domain.
-    pub(crate) log: Option<PathBuf>,
-    pub(crate) log_max_size: LogSize,
-    name_servers: Vec<SocketAddr>,
-    peers: Vec<Peer>,
-    /// What the node decides by.
-    pub(crate) node: NodeSettings,
-    pub(crate) control_socket: Option<ControlPath>,
-    /// `None` is nowhere.
-    pub(crate) web: Option<SocketAddr>,
-    pub(crate) console: bool,
-    pub(crate) diagnostics: Level,
-    /// `None` is what suits stderr.
-    pub(crate) diagnostics_format: Option<Format>,
+/// Makes [`Settings`] of the table. Each entry is an option of the command line and a key of the settings file: its help
+/// and attributes, `name: type = default`, and whether a change takes effect at a `Reload` or needs a `Restart`.
+macro_rules! settings {
+    ($($(#[$attribute:meta])* $key:ident: $type:ty = $default:expr, $effect:ident;)*) => {
+        /// The settings in effect: the command line wins over the settings file, which wins over the defaults.
+        #[derive(Clone, Debug, PartialEq, clap::Args, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub(crate) struct Settings {
+            $($(#[$attribute])* pub(crate) $key: $type,)*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        impl Settings {
+            /// The keys whose values in `new` take effect only after a restart.
+            pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<String> {
+                let keys = [$((stringify!($key), Effect::$effect, self.$key != new.$key)),*];
+                let changed = keys.iter().filter(|(_, effect, is_new)| *is_new && *effect == Effect::Restart);
+                changed.map(|(key, ..)| key.replace('_', "-")).collect()
+            }
+        }
+    };
+}
+
+/// When a change of a setting takes effect.
+#[derive(PartialEq)]
+enum Effect {
+    Reload,
+    Restart,
+}
+
+settings! {
+    /// The domain and its users [default: config/nodelumi.cfg]
+    #[arg(long, value_name = "FILE")]
+    roster: PathBuf = DEFAULT_ROSTER.into(), Restart;
+
+    /// The UDP address to serve on; port 0 asks the system for one [default: 0.0.0.0:3344]
+    #[arg(long, value_name = "IP:PORT")]
+    listen: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NODE_PORT), Restart;
+
+    /// Message log; `-` is stdout [default: nodelumi-DOMAIN.log in the working directory]
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf> = None, Restart;
+
+    /// Largest size of the message log, in bytes or with K, M or G: a full one becomes FILE.1, that one FILE.2, up to
+    /// FILE.4 [default: 100M]
+    #[arg(long, value_name = "SIZE|off")]
+    log_max_size: LogSize = LogSize::default(), Reload;
+
+    /// Ask this DNS server instead of the system's; may repeat, and takes the place of those in the settings
+    #[arg(long = "name-server", value_name = "IP:PORT")]
+    name_servers: Vec<SocketAddr> = Vec::new(), Reload;
+
+    /// Where the node of DOMAIN is, instead of asking DNS; may repeat, and adds to those in the settings
+    #[arg(long = "peer", value_name = "DOMAIN=IP:PORT")]
+    #[serde(deserialize_with = "peers")]
+    peers: Vec<Peer> = Vec::new(), Reload;
+
+    /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of those in
+    /// the settings [default: all]
+    #[arg(long, value_name = "CIDR")]
+    #[serde(deserialize_with = "allowed")]
+    allow: Vec<AddressRange> = Vec::new(), Reload;
+
+    /// When an online user is registered from a second address: `last` moves the user there, `deny` refuses
+    /// [default: last]
+    #[arg(long, value_name = "last|deny", hide_possible_values = true)]
+    takeover: TakeoverRule = TakeoverRule::Last, Reload;
+
+    /// Datagrams a second to take from one IP address; twice as many at once [default: 500]
+    #[arg(long, value_name = "N|off")]
+    rate_limit: RateLimiting = RateLimiting::default(), Reload;
+
+    /// Addresses that neither the rate limit nor the limit of pending requests holds for; may repeat, and takes
+    /// the place of those in the settings
+    #[arg(long, value_name = "CIDR")]
+    #[serde(deserialize_with = "ranges")]
+    exempt: Vec<AddressRange> = Vec::new(), Reload;
+
+    /// Milliseconds from one location request that counts to the next, towards the five that take a silent user
+    /// offline; 0 counts all [default: 500]
+    #[arg(long, value_name = "MS")]
+    strike_interval: StrikeInterval = StrikeInterval::default(), Reload;
+
+    /// The Unix socket that `lumi-node ctl` and `lumi-node watch` talk to this node by; `off` for none [default:
+    /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "PATH|off")]
+    control_socket: Option<ControlPath> = None, Restart;
+
+    /// Show the node at this TCP address over HTTP, unencrypted and to read only: users and messages on a page at /,
+    /// metrics for Prometheus at /metrics [default: nowhere]
+    #[arg(long, value_name = "IP:PORT")]
+    web: Option<SocketAddr> = None, Restart;
+
+    /// Read administrator commands from stdin even if it is no terminal
+    #[arg(long, num_args = 0, default_missing_value = "true", action = ArgAction::Set)]
+    console: bool = has_terminal(), Restart;
+
+    /// Set by `-v` and `-q`.
+    #[arg(skip)]
+    diagnostics: Level = Level::default(), Reload;
+
+    /// How diagnostics are written: `text` or `json`, one line each, on stderr; `journald` with their fields
+    /// [default: journald if stderr is the journal, else text]
+    #[arg(long, value_name = "text|json|journald", hide_possible_values = true)]
+    diagnostics_format: Option<Format> = None, Restart;
 }
 
 impl Settings {
-    /// Reads the settings file at `config`, or the default one if it is there, and lets `keys` win over it.
+    /// Reads the text of a settings file.
     ///
     /// # Errors
-    /// A file that was asked for and cannot be read, or one that is wrong, and where.
-    pub(crate) fn load(config: Option<&Path>, keys: Keys) -> anyhow::Result<Self> {
-        Ok(keys.or(read(config)?).into())
+    /// The line that is wrong, and why, on one line.
+    pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
+        toml::from_str(text).map_err(|error| mistake(text, &error).into())
     }
 
-    /// What is `new` and takes a restart.
-    pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<&'static str> {
-        let keys = [
-            ("roster", self.roster != new.roster),
-            ("listen", self.listen != new.listen),
-            ("log", self.log != new.log),
-            ("control-socket", self.control_socket != new.control_socket),
-            ("web", self.web != new.web),
-            ("console", self.console != new.console),
-            ("diagnostics-format", self.diagnostics_format != new.diagnostics_format),
-        ];
-        keys.into_iter().filter(|(_, is_new)| *is_new).map(|(key, _)| key).collect()
+    /// The settings that the node decides by.
+    pub(crate) fn node(&self) -> NodeSettings {
+        NodeSettings {
+            rate_limit: self.rate_limit.0,
+            exempt: self.exempt.clone(),
+            allow: self.allow.clone(),
+            takeover: self.takeover.into(),
+            strike_interval: self.strike_interval.0,
+        }
     }
 
     /// Where other nodes are.
@@ -72,65 +162,6 @@ impl Settings {
             self.peers.iter().fold(builder, |builder, peer| builder.peer(peer.domain, peer.address));
         self.name_servers.iter().fold(builder, |builder, &server| builder.name_server(server)).build()
     }
-
-    /// The address of `socket`, which was bound to [`Settings::listen`].
-    ///
-    /// # Errors
-    /// Those of the operating system.
-    pub(crate) fn local(&self, socket: &UdpSocket) -> io::Result<SocketAddrV4> {
-        Ok(SocketAddrV4::new(*self.listen.ip(), socket.local_addr()?.port()))
-    }
-}
-
-/// What the settings file says about the control socket: the one at `config`, or one that happens to be there.
-///
-/// # Errors
-/// That at `config` cannot be read, or is wrong.
-pub(crate) fn control_socket(config: Option<&Path>) -> anyhow::Result<Option<ControlPath>> {
-    match read(config) {
-        Ok(keys) => Ok(keys.control_socket),
-        Err(error) if config.is_some() => Err(error),
-        // Nobody named it, and it is the node that has to say what is wrong with it.
-        Err(_) => Ok(None),
-    }
-}
-
-/// Reads the settings file `asked` for, or the one that need not be there.
-fn read(asked: Option<&Path>) -> anyhow::Result<Keys> {
-    let path = asked.unwrap_or(Path::new(DEFAULT_CONFIG));
-    match fs::read_to_string(path) {
-        Ok(text) => Keys::parse(&text).with_context(|| format!("the settings {} are wrong", path.display())),
-        Err(error) if asked.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Keys::default()),
-        Err(error) => Err(error).with_context(|| format!("cannot read the settings {}", path.display())),
-    }
-}
-
-impl From<Keys> for Settings {
-    fn from(keys: Keys) -> Self {
-        let defaults = NodeSettings::default();
-        Self {
-            roster: keys.roster.unwrap_or_else(|| DEFAULT_ROSTER.into()),
-            listen: keys.listen.unwrap_or(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NODE_PORT)),
-            log: keys.log,
-            log_max_size: keys.log_max_size.unwrap_or_default(),
-            name_servers: keys.name_servers,
-            peers: keys.peers,
-            node: NodeSettings {
-                rate_limit: keys.rate_limit.map_or(defaults.rate_limit, |RateLimiting(limit)| limit),
-                exempt: keys.exempt,
-                allow: keys.allow,
-                takeover: keys.takeover.map_or(defaults.takeover, Into::into),
-                strike_interval: keys
-                    .strike_interval
-                    .map_or(defaults.strike_interval, |StrikeInterval(least)| least),
-            },
-            control_socket: keys.control_socket,
-            web: keys.web,
-            console: keys.console.unwrap_or_else(has_terminal),
-            diagnostics: keys.diagnostics.unwrap_or_default(),
-            diagnostics_format: keys.diagnostics_format,
-        }
-    }
 }
 
 /// Whether somebody may be typing.
@@ -140,20 +171,88 @@ fn has_terminal() -> bool {
     io::stdin().is_terminal() && foreground()
 }
 
-/// The settings file, unless another one is named; it need not be there.
-pub(crate) const DEFAULT_CONFIG: &str = "config/lumi-node.toml";
+/// The mistake in `text` that `error` is about, in plain words.
+pub(crate) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
+    let mut mistake = Mistake::new(text, error);
+    // An unknown key is repeated as it stands in the file, where it may hold anything.
+    mistake.reason = mistake.reason.replace(char::is_control, "\u{fffd}");
+    for (words, plainer) in PLAINER {
+        mistake.reason = mistake.reason.replace(words, plainer);
+    }
+    mistake
+}
+
+/// What libraries say, and what it means to who writes settings.
+const PLAINER: [(&str, &str); 3] = [
+    ("invalid IPv4 socket address syntax", "an IPv4 address and a port look like 192.0.2.7:3344"),
+    ("invalid socket address syntax", "an IP address and a port look like 192.0.2.53:53"),
+    (
+        "invalid type: map, expected IPv4 socket address",
+        "a domain with a dot stands in quotes, as in \"cc.com\" = \"192.0.2.3:3344\"",
+    ),
+];
 
 const DEFAULT_ROSTER: &str = "config/nodelumi.cfg";
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn a_wrong_key_is_told_by_its_line_on_one_line() {
+        let reason = |text: &str| Settings::parse(text).unwrap_err().to_string();
+        assert!(
+            reason("\nrostr = 'x'").starts_with("line 2: unknown field `rostr`, expected one of `roster`")
+        );
+        assert_eq!(reason("rate-limit = 0"), "line 1: a rate limit is `off` or a number from 1 on");
+        assert_eq!(reason("rate-limit = 'on'"), "line 1: a rate limit is `off` or a number from 1 on");
+        let interval = "line 1: a strike interval is a number of milliseconds from 0 on";
+        for wrong in ["-1", "'fast'", "0.5", "4294967296", "[500]"] {
+            assert_eq!(reason(&format!("strike-interval = {wrong}")), interval);
+        }
+        assert_eq!(
+            reason("takeover = 'first'"),
+            "line 1: unknown variant `first`, expected `last` or `deny`"
+        );
+        assert_eq!(
+            reason("diagnostics-format = 'xml'"),
+            "line 1: unknown variant `xml`, expected one of `text`, `json`, `journald`"
+        );
+        for key in ["allow", "exempt"] {
+            assert_eq!(
+                reason(&format!("console = true\n{key} = [\n'10.0.0.0/8',\n'here']")),
+                "line 4: a range of addresses is an IPv4 address, alone or as in 192.0.2.0/24"
+            );
+            assert!(
+                reason(&format!("{key} = ['10.0.0.0/33']")).starts_with("line 1: after the '/' of a range")
+            );
+            let list = "line 1: invalid type: string \"10.0.0.0/8\", expected a sequence";
+            assert_eq!(reason(&format!("{key} = '10.0.0.0/8'")), list);
+            let quotes = "line 1: invalid type: integer `7`, expected a range of addresses in quotes";
+            assert_eq!(reason(&format!("{key} = [7]")), quotes);
+        }
+        assert!(reason("allow = []").starts_with("line 1: an empty list lets nobody register"));
+        Settings::parse("exempt = []").unwrap();
+        let address = "line 1: an IPv4 address and a port look like 192.0.2.7:3344";
+        assert_eq!(reason("listen = 'here'"), address);
+        assert!(
+            reason("[peers]\ncc.com = '192.0.2.3:3344'").contains("a domain with a dot stands in quotes")
+        );
+        assert!(reason("[peers]\n'a..b' = '127.0.0.1:1'").contains("line 2: the domain has a part"));
+        assert!(reason("\"\\t\\u001b[2J\" = 1").contains("unknown field `\u{fffd}\u{fffd}[2J`"));
+        for text in ["roster", "roster =", "= 1", "[peers", "diagnostics = 'loud'", "console = 1", "\u{0}"] {
+            let reason = reason(text);
+            assert!(reason.starts_with("line 1: ") && !reason.contains('\n'), "{text:?}: {reason:?}");
+        }
+    }
 
     const SAMPLE: &str = include_str!("../../../../config/lumi-node.toml");
 
     #[test]
     fn the_sample_says_what_holds_without_it() {
-        assert_eq!(Settings::from(Keys::parse(SAMPLE).unwrap()), Keys::default().into());
+        assert_eq!(Settings::parse(SAMPLE).unwrap(), Settings::default());
     }
 
     #[test]
@@ -162,30 +261,18 @@ mod tests {
             Some(key) if key.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')) => key,
             _ => line,
         });
-        let keys = Keys::parse(&text.collect::<Vec<_>>().join("\n")).unwrap();
-        // No `..`, so that a new key is missed here.
-        let Keys {
-            roster,
-            listen,
-            log,
-            log_max_size,
-            name_servers,
-            peers,
-            allow,
-            takeover,
-            rate_limit,
-            exempt,
-            strike_interval,
-            control_socket,
-            web,
-            console,
-            diagnostics,
-            diagnostics_format,
-        } = keys;
-        assert!(roster.is_some() && listen.is_some() && log.is_some() && !name_servers.is_empty());
-        assert!(!peers.is_empty() && !allow.is_empty() && takeover.is_some() && rate_limit.is_some());
-        assert!(!exempt.is_empty() && strike_interval.is_some() && log_max_size.is_some());
-        assert!(control_socket.is_some() && web.is_some());
-        assert!(console.is_some() && diagnostics.is_some() && diagnostics_format.is_some());
+        let text = text.collect::<Vec<_>>().join("\n");
+        Settings::parse(&text).unwrap();
+        let named: toml::Table = toml::from_str(&text).unwrap();
+        // The error about an unknown key lists those that there are.
+        let reason = Settings::parse("no-such-key = 1").unwrap_err().to_string();
+        let keys: BTreeSet<_> = reason.split('`').skip(3).step_by(2).collect();
+        assert_eq!(named.keys().map(String::as_str).collect::<BTreeSet<_>>(), keys);
+        assert!(keys.len() > 10, "{reason}");
+    }
+
+    #[test]
+    fn a_node_decides_by_the_defaults_of_its_library() {
+        assert_eq!(Settings::default().node(), NodeSettings::default());
     }
 }

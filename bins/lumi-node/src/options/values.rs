@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use lumi_node_core::{AddressRange, RateLimit, Takeover};
+use lumi_node_core::{AddressRange, NodeSettings, RateLimit, Takeover};
 use plumi_proto::Domain;
 use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
 use settings_text::text_or_number;
@@ -74,6 +74,12 @@ pub(super) fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pe
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RateLimiting(pub(crate) Option<RateLimit>);
 
+impl Default for RateLimiting {
+    fn default() -> Self {
+        Self(NodeSettings::default().rate_limit)
+    }
+}
+
 impl FromStr for RateLimiting {
     type Err = &'static str;
 
@@ -113,6 +119,12 @@ impl From<TakeoverRule> for Takeover {
 /// The least time between two location requests that count as strikes, as a number of milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StrikeInterval(pub(crate) Duration);
+
+impl Default for StrikeInterval {
+    fn default() -> Self {
+        Self(NodeSettings::default().strike_interval)
+    }
+}
 
 impl FromStr for StrikeInterval {
     type Err = &'static str;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 
 use super::socket;
-use crate::options::settings;
+use crate::options::load;
 use crate::options::values::ControlPath;
 use crate::reason;
 
@@ -35,7 +35,7 @@ fn places(socket: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Vec<Pa
     if let Some(path) = socket {
         return Ok(vec![path.to_owned()]);
     }
-    match settings::control_socket(config)? {
+    match load::control_socket(config)? {
         Some(ControlPath::At(path)) => Ok(vec![path]),
         Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
         None => Ok(socket::of_any_node()),
