@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, Parser};
 use clap_complete::Shell;
 use diagnostics::Level;
 use plumi_proto::Domain;
@@ -16,7 +16,7 @@ use crate::watch::WatchArgs;
 #[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) errand: Option<Errand>,
+    pub(crate) subcommand: Option<Subcommand>,
 
     /// Settings, TOML, with a key for every option below [default: config/lumi-node.toml if it is there]
     #[arg(long, value_name = "FILE")]
@@ -27,8 +27,8 @@ pub(crate) struct Cli {
 }
 
 /// What to do instead of serving.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Errand {
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
     /// Tell whether a node would start here and be found, and what to do if not
     Check(CheckArgs),
     Ctl(CtlArgs),

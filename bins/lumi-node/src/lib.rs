@@ -22,17 +22,19 @@ use clap::{Command, CommandFactory, Parser};
 use diagnostics::escaped;
 
 use crate::admin::control;
-use crate::cli::{Cli, Errand};
+use crate::cli::{Cli, Subcommand};
 use crate::options::settings::Settings;
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {
-    let Cli { errand, config, given } = Cli::parse();
-    let ended = match errand {
-        Some(Errand::Check(args)) => check::run(args),
-        Some(Errand::Completions { shell }) => print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS),
-        Some(Errand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
-        Some(Errand::Watch(args)) => watch::run(&args).map(|()| ExitCode::SUCCESS),
+    let Cli { subcommand, config, given } = Cli::parse();
+    let ended = match subcommand {
+        Some(Subcommand::Check(args)) => check::run(args),
+        Some(Subcommand::Completions { shell }) => {
+            print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS)
+        }
+        Some(Subcommand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
+        Some(Subcommand::Watch(args)) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         None => serve::run(config, given).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {

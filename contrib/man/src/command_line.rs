@@ -24,15 +24,16 @@ pub(crate) fn options(command: &Command) -> io::Result<String> {
     body(command, |man, text| man.render_options_section(text))
 }
 
-/// What `command` does instead, if it is told to: a part for each errand, and for those of errands.
-pub(crate) fn errands(command: &Command) -> io::Result<String> {
+/// A section for each subcommand of `command`, and for theirs.
+pub(crate) fn subcommands(command: &Command) -> io::Result<String> {
     let mut text = String::new();
-    for errand in command.get_subcommands().filter(|errand| !errand.is_hide_set()) {
-        text += &format!(".SS {}\n", roff::text(errand.get_bin_name().unwrap_or(errand.get_name())));
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        text += &format!(".SS {}\n", roff::text(subcommand.get_bin_name().unwrap_or(subcommand.get_name())));
         // Every one of them has --help.
-        let errand = &errand.clone().mut_arg("help", |help| help.hide(true));
-        text += &[synopsis(errand), ".PP\n".to_owned(), description(errand)?, options(errand)?].concat();
-        text += &errands(errand)?;
+        let subcommand = &subcommand.clone().mut_arg("help", |help| help.hide(true));
+        text += &[synopsis(subcommand), ".PP\n".to_owned(), description(subcommand)?, options(subcommand)?]
+            .concat();
+        text += &subcommands(subcommand)?;
     }
     Ok(text)
 }

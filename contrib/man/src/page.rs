@@ -22,7 +22,7 @@ pub(crate) fn all() -> io::Result<[(&'static str, String); 4]> {
 }
 
 fn of_program(page: &str, command: Command) -> io::Result<String> {
-    // Its errands are told in the page; `help` is nothing of its own.
+    // The page describes the subcommands; `help` is none of them.
     let mut command = command.disable_help_subcommand(true);
     command.build();
     Ok(page
@@ -30,7 +30,7 @@ fn of_program(page: &str, command: Command) -> io::Result<String> {
         .replace("@SYNOPSIS@\n", &command_line::synopsis(&command))
         .replace("@DESCRIPTION@\n", &command_line::description(&command)?)
         .replace("@OPTIONS@\n", &command_line::options(&command)?)
-        .replace("@ERRANDS@\n", &command_line::errands(&command)?)
+        .replace("@ERRANDS@\n", &command_line::subcommands(&command)?)
         .replace("@NOTES@\n", &notes::sections(&command)))
 }
 
@@ -61,18 +61,22 @@ mod tests {
         pages.into_iter().find(|(of, _)| *of == name).map(|(_, text)| text).unwrap()
     }
 
-    /// Every long option of `command` and of its errands, and the names of these.
+    /// Every long option of `command` and of its subcommands, and the names of these.
     fn words(command: &Command) -> Vec<String> {
         let options = command.get_arguments().filter(|argument| !argument.is_hide_set());
         let options = options.filter_map(|option| Some(format!("--{}", option.get_long()?)));
-        let errands = command.get_subcommands().filter(|errand| !errand.is_hide_set());
+        let subcommands = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
         options
-            .chain(errands.flat_map(|errand| [vec![errand.get_name().to_owned()], words(errand)].concat()))
+            .chain(
+                subcommands.flat_map(|subcommand| {
+                    [vec![subcommand.get_name().to_owned()], words(subcommand)].concat()
+                }),
+            )
             .collect()
     }
 
     #[test]
-    fn pages_of_programs_have_every_option_and_errand() {
+    fn pages_of_programs_have_every_option_and_subcommand() {
         for (name, command) in [("lumi-node.8", lumi_node::command()), ("mi-agent.1", mi_agent::command())] {
             let page = page(name).replace("\\-", "-");
             for word in words(&command) {
