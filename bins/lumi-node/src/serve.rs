@@ -15,7 +15,7 @@ use crate::admin::console::Console;
 use crate::admin::control::socket::ControlSocket;
 use crate::admin::operator::Operator;
 use crate::admin::reload::Reloader;
-use crate::admin::thread::{Administration, HangUps};
+use crate::admin::thread::{AdminThread, HangUps};
 use crate::logging::{self, Logs};
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
@@ -70,9 +70,9 @@ async fn serve(
         reloader: Arc::new(Reloader::new(config, given, settings, logs.clone(), service)),
         logs,
     };
-    let administration =
-        Administration { operator: operator.clone(), control, service, hang_ups, exit: Arc::clone(&exit) };
-    let runtime = administration.start()?;
+    let admin_thread =
+        AdminThread { operator: operator.clone(), control, service, hang_ups, exit: Arc::clone(&exit) };
+    let runtime = admin_thread.start()?;
     // It works as well for somebody who does not read this.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");
     tracing::info!("{ready}");

@@ -20,7 +20,7 @@ use crate::reason;
 use crate::service::Service;
 
 /// What is to go on.
-pub(crate) struct Administration {
+pub(crate) struct AdminThread {
     pub(crate) operator: Operator,
     pub(crate) control: Option<UnixListener>,
     pub(crate) service: Service,
@@ -29,7 +29,7 @@ pub(crate) struct Administration {
     pub(crate) exit: Arc<Notify>,
 }
 
-impl Administration {
+impl AdminThread {
     /// Starts all of it, and returns the runtime that it runs in, which lasts as long as the process.
     ///
     /// # Errors
