@@ -9,8 +9,8 @@
 //! Nothing is changed: no file is written or made, and what is sent to nodes changes nothing there. Where systemd holds
 //! the port for a node that does not run, that starts it.
 
-mod around;
 mod ask;
+mod endpoints;
 mod files;
 mod finding;
 mod network;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         runtime.block_on(network::check(&settings, &doubt, domain, &args.peer_domains, &mut report));
     // A disk that hangs, with a hosts file on it, is not waited for.
     runtime.shutdown_background();
-    around::check(&settings, &doubt, checked?, &mut report)?;
+    endpoints::check(&settings, &doubt, checked?, &mut report)?;
     Ok(if report.all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
