@@ -69,7 +69,7 @@ pub(crate) enum LogCommand {
 
 /// What can be typed at the console.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
-pub(crate) enum Typed {
+pub(crate) enum ConsoleCommand {
     #[command(flatten)]
     Command(Command),
     /// These lines
@@ -81,21 +81,21 @@ pub(crate) enum Typed {
 /// A line of the console.
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true, disable_help_flag = true, disable_help_subcommand = true)]
-struct Line {
+struct ConsoleLine {
     #[command(subcommand)]
-    typed: Typed,
+    command: ConsoleCommand,
 }
 
 /// What `line` of the console asks for; nothing, if it is blank.
 ///
 /// # Errors
 /// What is wrong with it, in one line.
-pub(crate) fn parse(line: &str) -> anyhow::Result<Option<Typed>> {
+pub(crate) fn parse(line: &str) -> anyhow::Result<Option<ConsoleCommand>> {
     let mut words = line.split_whitespace();
     let Some(first) = words.next() else { return Ok(None) };
     let first = first.strip_prefix('/').unwrap_or(first);
-    match Line::try_parse_from(std::iter::once(first).chain(words.map(unquoted))) {
-        Ok(line) => Ok(Some(line.typed)),
+    match ConsoleLine::try_parse_from(std::iter::once(first).chain(words.map(unquoted))) {
+        Ok(line) => Ok(Some(line.command)),
         Err(error) => Err(anyhow!("{}", reason(&error))),
     }
 }
@@ -108,13 +108,13 @@ fn unquoted(word: &str) -> &str {
 
 /// The words that a line of the console can begin with.
 pub(crate) fn words() -> Vec<String> {
-    Line::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    ConsoleLine::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// What `help` answers: a line for each command.
 pub(crate) fn help() -> String {
     let mut lines = Vec::new();
-    for command in Line::command().get_subcommands() {
+    for command in ConsoleLine::command().get_subcommands() {
         if command.has_subcommands() {
             lines.extend(
                 command.get_subcommands().map(|inner| help_line(&format!("{} ", command.get_name()), inner)),
@@ -204,14 +204,14 @@ mod tests {
 
     #[test]
     fn the_table_is_one_that_clap_accepts() {
-        Line::command().debug_assert();
+        ConsoleLine::command().debug_assert();
     }
 
     #[test]
     fn a_command_is_the_same_after_its_way_through_the_socket() {
         let lines = ["register laura", "baixa pere", "list", "list --json l*", "status", "status --json"];
         for line in lines.into_iter().chain(["reload", "log reopen", "list 'l*'"]) {
-            let Some(Typed::Command(command)) = parse(line).unwrap() else { panic!("{line}") };
+            let Some(ConsoleCommand::Command(command)) = parse(line).unwrap() else { panic!("{line}") };
             let text = serde_json::to_string(&command).unwrap();
             assert_eq!(serde_json::from_str::<Command>(&text).unwrap(), command, "{text}");
         }
@@ -232,7 +232,7 @@ mod tests {
 
     fn parse_one(line: &str) -> Command {
         match parse(line) {
-            Ok(Some(Typed::Command(command))) => command,
+            Ok(Some(ConsoleCommand::Command(command))) => command,
             other => panic!("{line}: {other:?}"),
         }
     }

@@ -12,7 +12,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use super::command::{self, Typed};
+use super::command::{self, ConsoleCommand};
 use super::operator::Operator;
 use crate::reason;
 use input::{Input, Line};
@@ -38,8 +38,8 @@ impl Console {
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
         let console = move || match converse(&operator, &runtime, &over) {
-            Ok(Ended::ByExit) => exit.notify_one(),
-            Ok(Ended::ByInput) => {}
+            Ok(ConsoleEnd::ByExit) => exit.notify_one(),
+            Ok(ConsoleEnd::ByInput) => {}
             Err(error) => tracing::warn!(%error, "no more commands: stdin cannot be read"),
         };
         thread::Builder::new().name("console".into()).spawn(console).context("cannot start the console")?;
@@ -57,12 +57,12 @@ impl Drop for Console {
     }
 }
 
-enum Ended {
+enum ConsoleEnd {
     ByExit,
     ByInput,
 }
 
-fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::Result<Ended> {
+fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::Result<ConsoleEnd> {
     let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let mut input = if terminal { Input::terminal()? } else { Input::stdin() };
     if terminal {
@@ -71,13 +71,13 @@ fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::
     while !is_over.load(Ordering::Relaxed) {
         let line = match input.next()? {
             Line::Typed(line) => line,
-            Line::Interrupt => return Ok(Ended::ByExit),
+            Line::Interrupt => return Ok(ConsoleEnd::ByExit),
             Line::End => break,
         };
         let answered = match command::parse(&line) {
-            Ok(Some(Typed::Command(command))) => runtime.block_on(operator.carry_out(command)),
-            Ok(Some(Typed::Help)) => Ok(command::help()),
-            Ok(Some(Typed::Exit)) => return Ok(Ended::ByExit),
+            Ok(Some(ConsoleCommand::Command(command))) => runtime.block_on(operator.carry_out(command)),
+            Ok(Some(ConsoleCommand::Help)) => Ok(command::help()),
+            Ok(Some(ConsoleCommand::Exit)) => return Ok(ConsoleEnd::ByExit),
             Ok(None) => continue,
             Err(error) => Err(error),
         };
@@ -89,7 +89,7 @@ fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::
     if terminal {
         show("no more commands here, but by `lumi-node ctl`; the node goes on, Ctrl-C ends it\n");
     }
-    Ok(Ended::ByInput)
+    Ok(ConsoleEnd::ByInput)
 }
 
 fn show(text: &str) {
