@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::WatchArgs;
 use crate::admin::control::client;
-use crate::admin::control::stream::{Stream, Told, moment};
+use crate::admin::control::stream::{Stream, StreamLine, moment};
 
 /// Messages, one after the other.
 pub(super) struct Source {
@@ -68,7 +68,9 @@ impl Source {
         let (path, socket) = client::connect(args.socket.as_deref(), args.config.as_deref())?;
         let mut stream = Stream::open(&path, socket).await?;
         match stream.first().await? {
-            Some(Told::Owner { owner }) => Ok(Self { owner, is_live: true, from: Origin::Node(stream) }),
+            Some(StreamLine::Owner { owner }) => {
+                Ok(Self { owner, is_live: true, from: Origin::Node(stream) })
+            }
             _ => bail!("the node at {} does not say whose messages they are", path.display()),
         }
     }
@@ -99,13 +101,13 @@ impl Source {
         match &mut self.from {
             Origin::Log(log) => log.next(owner).await,
             Origin::Node(stream) => match stream.next().await? {
-                Some(Told::Message { number, at, line }) => {
+                Some(StreamLine::Message { number, at, line }) => {
                     let entry =
                         Entry::parse(owner, &line).context("what the node tells is not understood")?;
                     Ok(Seen::Message { number: Some(number), at: moment(at), entry })
                 }
-                Some(Told::Missed { missed }) => Ok(Seen::Missed(missed)),
-                Some(Told::Owner { .. }) => bail!("what the node tells is not understood"),
+                Some(StreamLine::Missed { missed }) => Ok(Seen::Missed(missed)),
+                Some(StreamLine::Owner { .. }) => bail!("what the node tells is not understood"),
                 None => Ok(Seen::End("the node has ended, or has given this watcher up".into())),
             },
         }

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time;
 
 use super::MAX_REQUEST;
-use super::stream::{self, Watching};
+use super::stream::{self, WatchRequest};
 use crate::admin::command::Command;
 use crate::admin::operator::Operator;
 use crate::reason;
@@ -55,7 +55,7 @@ async fn answer(
 ) -> anyhow::Result<()> {
     let answer = match asked(&mut stream).await {
         Ok(Request::Command(command)) => operator.carry_out(command).await,
-        Ok(Request::Watching(Watching::Watch {})) => match Arc::clone(watchers).try_acquire_owned() {
+        Ok(Request::Watch(WatchRequest::Watch {})) => match Arc::clone(watchers).try_acquire_owned() {
             Ok(_watcher) => {
                 // Those who give commands do not wait for those who watch.
                 drop(place);
@@ -84,7 +84,7 @@ async fn answer(
 /// What can be asked.
 enum Request {
     Command(Command),
-    Watching(Watching),
+    Watch(WatchRequest),
 }
 
 /// What is asked, by somebody who may.
@@ -102,8 +102,8 @@ async fn request(stream: &mut UnixStream) -> anyhow::Result<Request> {
     let mut line = Vec::new();
     BufReader::new(stream).take(MAX_REQUEST).read_until(b'\n', &mut line).await?;
     ensure!(line.ends_with(b"\n"), "the request is cut off, or has more than {MAX_REQUEST} bytes");
-    if let Ok(watching) = serde_json::from_slice(&line) {
-        return Ok(Request::Watching(watching));
+    if let Ok(watch) = serde_json::from_slice(&line) {
+        return Ok(Request::Watch(watch));
     }
     serde_json::from_slice(&line).map(Request::Command).context("the request is not understood")
 }

@@ -15,7 +15,7 @@ use tokio::time;
 /// The request for a stream.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum Watching {
+pub(crate) enum WatchRequest {
     /// Of the messages.
     Watch {},
 }
@@ -23,7 +23,7 @@ pub(crate) enum Watching {
 /// A line of the stream.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Told {
+pub(crate) enum StreamLine {
     /// Whose messages they are.
     Owner { owner: String },
     /// One of them, as its line in the message log.
@@ -32,7 +32,7 @@ pub(crate) enum Told {
     Missed { missed: u64 },
 }
 
-impl Told {
+impl StreamLine {
     fn message(kept: &Kept) -> Self {
         let since = kept.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
@@ -51,7 +51,7 @@ pub(crate) fn moment(at: u64) -> Option<SystemTime> {
 /// Nothing of what is told is read for [`READ_TIME`], or it cannot be told any more.
 pub(super) async fn serve(mut stream: UnixStream, mut entries: Entries) -> anyhow::Result<()> {
     let (mut reader, mut writer) = stream.split();
-    let owner = Told::Owner { owner: entries.owner().to_owned() };
+    let owner = StreamLine::Owner { owner: entries.owner().to_owned() };
     let mut text = format!("{HEAD}\n{}\n", serde_json::to_string(&owner)?);
     loop {
         let mut rest = text.as_bytes();
@@ -78,8 +78,8 @@ pub(super) async fn serve(mut stream: UnixStream, mut entries: Entries) -> anyho
 }
 
 fn tell(news: &News, text: &mut String) -> anyhow::Result<()> {
-    let missed = (news.missed > 0).then_some(Told::Missed { missed: news.missed });
-    for told in missed.into_iter().chain(news.entries.iter().map(Told::message)) {
+    let missed = (news.missed > 0).then_some(StreamLine::Missed { missed: news.missed });
+    for told in missed.into_iter().chain(news.entries.iter().map(StreamLine::message)) {
         *text += &serde_json::to_string(&told)?;
         text.push('\n');
     }
@@ -101,7 +101,7 @@ impl Stream {
     pub(crate) async fn open(path: &Path, socket: StdUnixStream) -> anyhow::Result<Self> {
         socket.set_nonblocking(true)?;
         let mut socket = UnixStream::from_std(socket)?;
-        let request = serde_json::to_string(&Watching::Watch {})? + "\n";
+        let request = serde_json::to_string(&WatchRequest::Watch {})? + "\n";
         let failed = || format!("the node at {} does not let itself be watched", path.display());
         socket.write_all(request.as_bytes()).await.with_context(failed)?;
         let mut stream = Self { reader: BufReader::new(socket), line: Vec::new() };
@@ -126,7 +126,7 @@ impl Stream {
     ///
     /// # Errors
     /// The connection is lost, or what is told is not understood.
-    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Told>> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Option<StreamLine>> {
         let Some(line) = self.line().await? else { return Ok(None) };
         serde_json::from_str(&line).map(Some).context("what the node tells is not understood")
     }
@@ -135,7 +135,7 @@ impl Stream {
     ///
     /// # Errors
     /// Those of [`Stream::next`]; nothing comes.
-    pub(crate) async fn first(&mut self) -> anyhow::Result<Option<Told>> {
+    pub(crate) async fn first(&mut self) -> anyhow::Result<Option<StreamLine>> {
         time::timeout(READ_TIME, self.next()).await.context("the node tells nothing")?
     }
 
