@@ -3,7 +3,7 @@
 use message_ladder::{Ladder, mermaid};
 
 use super::print;
-use super::source::{Lines, Seen, Source, say};
+use super::source::{LineCounts, Source, SourceEvent, say};
 use crate::signals::EndSignals;
 
 /// Prints the diagram of what `source` has about `user`, or of all, when that ends or a signal comes.
@@ -16,7 +16,7 @@ pub(super) async fn run(
     mut signals: EndSignals,
 ) -> anyhow::Result<()> {
     let mut ladder = Ladder::new(&source.owner, MAX_ARROWS);
-    let mut lines = Lines::default();
+    let mut lines = LineCounts::default();
     let mut count: u64 = 0;
     if source.is_live {
         say("the diagram is printed at the end: Ctrl-C ends it");
@@ -28,15 +28,15 @@ pub(super) async fn run(
             seen = source.next() => seen,
         };
         match seen {
-            Ok(Seen::Message { number, at, entry }) => {
+            Ok(SourceEvent::Message { number, at, entry }) => {
                 lines.read();
                 count += 1;
                 number.into_iter().for_each(|number| ladder.skip_to(number));
                 ladder.push(at, &entry);
             }
-            Ok(Seen::Missed(count)) => say(&format!("{count} messages passed too fast to be seen")),
-            Ok(Seen::Wrong { line, reason }) => lines.wrong(line, &reason),
-            Ok(Seen::End(reason)) => {
+            Ok(SourceEvent::Missed(count)) => say(&format!("{count} messages passed too fast to be seen")),
+            Ok(SourceEvent::Wrong { line, reason }) => lines.wrong(line, &reason),
+            Ok(SourceEvent::End(reason)) => {
                 if source.is_live {
                     say(&reason);
                 }

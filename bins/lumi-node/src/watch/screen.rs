@@ -14,7 +14,7 @@ use tokio::time;
 
 use self::app::App;
 use self::view::Theme;
-use super::source::{Seen, Source};
+use super::source::{Source, SourceEvent};
 use crate::signals::EndSignals;
 
 /// Shows what `source` has about `user`, or all of it, until the user leaves or a signal comes.
@@ -75,14 +75,14 @@ pub(super) async fn run(
 }
 
 /// What came, and what else there is: it is drawn together.
-fn take(app: &mut App, source: &mut Source, seen: anyhow::Result<Seen>) {
-    app.seen(seen);
+fn take(app: &mut App, source: &mut Source, seen: anyhow::Result<SourceEvent>) {
+    app.handle(seen);
     for _ in 0..TOGETHER {
         if app.has_ended() {
             return;
         }
         let Some(seen) = source.next().now_or_never() else { return };
-        app.seen(seen);
+        app.handle(seen);
     }
 }
 

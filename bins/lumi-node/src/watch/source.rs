@@ -41,7 +41,7 @@ struct Log {
 
 /// What comes.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(super) enum SourceEvent {
     Message {
         /// As the node counts them.
         number: Option<u64>,
@@ -96,7 +96,7 @@ impl Source {
     ///
     /// # Errors
     /// The connection is lost, or the file cannot be read on.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Seen> {
+    pub(super) async fn next(&mut self) -> anyhow::Result<SourceEvent> {
         let owner = &self.owner;
         match &mut self.from {
             Origin::Log(log) => log.next(owner).await,
@@ -104,25 +104,25 @@ impl Source {
                 Some(StreamLine::Message { number, at, line }) => {
                     let entry =
                         Entry::parse(owner, &line).context("what the node tells is not understood")?;
-                    Ok(Seen::Message { number: Some(number), at: moment(at), entry })
+                    Ok(SourceEvent::Message { number: Some(number), at: moment(at), entry })
                 }
-                Some(StreamLine::Missed { missed }) => Ok(Seen::Missed(missed)),
+                Some(StreamLine::Missed { missed }) => Ok(SourceEvent::Missed(missed)),
                 Some(StreamLine::Owner { .. }) => bail!("what the node tells is not understood"),
-                None => Ok(Seen::End("the node has ended, or has given this watcher up".into())),
+                None => Ok(SourceEvent::End("the node has ended, or has given this watcher up".into())),
             },
         }
     }
 }
 
 impl Log {
-    async fn next(&mut self, owner: &str) -> anyhow::Result<Seen> {
+    async fn next(&mut self, owner: &str) -> anyhow::Result<SourceEvent> {
         let failed = || format!("cannot read on in the log {}", self.name);
         let (line, is_too_long) = loop {
             // What was read of a line stays there if this is dropped.
             let room = MAX_LINE.saturating_sub(self.line.len() as u64);
             (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await.with_context(failed)?;
             if self.line.is_empty() {
-                return Ok(Seen::End(format!("the end of {}", self.name)));
+                return Ok(SourceEvent::End(format!("the end of {}", self.name)));
             }
             let line = mem::take(&mut self.line);
             let is_cut_off = line.len() as u64 == MAX_LINE && !line.ends_with(b"\n");
@@ -139,8 +139,8 @@ impl Log {
             Err(_) => Err("it is not UTF-8".into()),
         };
         Ok(match read {
-            Ok(entry) => Seen::Message { number: None, at: None, entry },
-            Err(reason) => Seen::Wrong { line: self.number, reason },
+            Ok(entry) => SourceEvent::Message { number: None, at: None, entry },
+            Err(reason) => SourceEvent::Wrong { line: self.number, reason },
         })
     }
 }
@@ -148,13 +148,13 @@ impl Log {
 /// How many lines of a file were read, and told on stderr: of the first that are no lines of a log each one, of the others
 /// how many there are.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct LineCounts {
     read: u64,
     wrong: u64,
     untold: u64,
 }
 
-impl Lines {
+impl LineCounts {
     pub(super) fn read(&mut self) {
         self.read += 1;
     }
@@ -168,7 +168,7 @@ impl Lines {
         }
     }
 
-    /// As [`Lines::wrong`], where it is told elsewhere.
+    /// As [`LineCounts::wrong`], where it is told elsewhere.
     pub(super) fn wrong_unseen(&mut self) {
         self.wrong += 1;
         self.untold += 1;

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use message_ladder::{Arrow, Change, Ladder, Line, Look, PartyId, Picture};
 use rustix::termios::tcgetwinsize;
 
-use super::source::{Lines, Seen, Source, say};
+use super::source::{LineCounts, Source, SourceEvent, say};
 use super::{can_draw, print, time_of_day};
 use crate::signals::EndSignals;
 
@@ -24,7 +24,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let mut ladder = Ladder::new(&source.owner, TOGETHER);
     let mut printer = Printer::new(user);
-    let mut lines = Lines::default();
+    let mut lines = LineCounts::default();
     loop {
         let (seen, is_end) = tokio::select! {
             () = signals.come() => return Ok(()),
@@ -34,7 +34,7 @@ pub(super) async fn run(
         let mut missed = Vec::new();
         for seen in seen {
             match seen {
-                Seen::Message { number, at, entry } => {
+                SourceEvent::Message { number, at, entry } => {
                     lines.read();
                     number.into_iter().for_each(|number| ladder.skip_to(number));
                     arrows.extend(ladder.push(at, &entry).into_iter().filter_map(|change| match change {
@@ -42,10 +42,10 @@ pub(super) async fn run(
                         _ => None,
                     }));
                 }
-                Seen::Missed(count) => missed.push((arrows.len(), count)),
-                Seen::Wrong { line, reason } => lines.wrong(line, &reason),
-                Seen::End(reason) if source.is_live => say(&reason),
-                Seen::End(_) => {}
+                SourceEvent::Missed(count) => missed.push((arrows.len(), count)),
+                SourceEvent::Wrong { line, reason } => lines.wrong(line, &reason),
+                SourceEvent::End(reason) if source.is_live => say(&reason),
+                SourceEvent::End(_) => {}
             }
         }
         let text = printer.text(&ladder, &arrows, &missed);
@@ -61,7 +61,7 @@ pub(super) async fn run(
 }
 
 /// What there is, [`TOGETHER`] at most; of a file, as much if there is as much. Whether that was all, and how it ended.
-async fn together(source: &mut Source) -> (Vec<Seen>, Option<anyhow::Result<()>>) {
+async fn together(source: &mut Source) -> (Vec<SourceEvent>, Option<anyhow::Result<()>>) {
     let mut all = Vec::new();
     while all.len() < TOGETHER {
         // Of what comes as it likes, the rest is not waited for.
@@ -72,8 +72,8 @@ async fn together(source: &mut Source) -> (Vec<Seen>, Option<anyhow::Result<()>>
             next
         };
         match next {
-            Ok(Seen::End(reason)) => {
-                all.push(Seen::End(reason));
+            Ok(SourceEvent::End(reason)) => {
+                all.push(SourceEvent::End(reason));
                 return (all, Some(Ok(())));
             }
             Ok(seen) => all.push(seen),

@@ -8,14 +8,14 @@ use jiff::tz::TimeZone;
 use message_ladder::{Arrow, Ladder};
 
 use crate::reason;
-use crate::watch::source::{Lines, Seen};
+use crate::watch::source::{LineCounts, SourceEvent};
 use crate::watch::user;
 
 /// What is to be seen, and how.
 pub(super) struct App {
-    live: Kept,
+    live: MessageHistory,
     /// What was there when it was paused, which stays to be seen whatever comes.
-    paused: Option<Kept>,
+    paused: Option<MessageHistory>,
     pub(super) zone: TimeZone,
     pub(super) user: Option<String>,
     /// The user that is being typed.
@@ -34,14 +34,14 @@ pub(super) struct App {
     /// Why what is typed is no user.
     pub(super) wrong_user: Option<String>,
     failure: Option<anyhow::Error>,
-    lines: Lines,
+    lines: LineCounts,
     is_left: bool,
     is_suspended: bool,
 }
 
 /// The last messages, and how many have come in all.
 #[derive(Clone)]
-struct Kept {
+struct MessageHistory {
     ladder: Ladder,
     count: u64,
 }
@@ -50,7 +50,7 @@ impl App {
     /// Nothing has been seen yet of the messages of `owner`.
     pub(super) fn new(owner: &str, user: Option<&str>) -> Self {
         Self {
-            live: Kept { ladder: Ladder::new(owner, MAX_ARROWS), count: 0 },
+            live: MessageHistory { ladder: Ladder::new(owner, MAX_ARROWS), count: 0 },
             paused: None,
             zone: TimeZone::system(),
             user: user.map(str::to_owned),
@@ -65,28 +65,28 @@ impl App {
             ended: None,
             wrong_user: None,
             failure: None,
-            lines: Lines::default(),
+            lines: LineCounts::default(),
             is_left: false,
             is_suspended: false,
         }
     }
 
     /// What came of the source.
-    pub(super) fn seen(&mut self, seen: anyhow::Result<Seen>) {
-        match seen {
-            Ok(Seen::Message { number, at, entry }) => {
+    pub(super) fn handle(&mut self, event: anyhow::Result<SourceEvent>) {
+        match event {
+            Ok(SourceEvent::Message { number, at, entry }) => {
                 self.lines.read();
-                let Kept { ladder, count } = &mut self.live;
+                let MessageHistory { ladder, count } = &mut self.live;
                 *count += 1;
                 number.into_iter().for_each(|number| ladder.skip_to(number));
                 ladder.push(at, &entry);
             }
-            Ok(Seen::Missed(count)) => self.missed = self.missed.saturating_add(count),
-            Ok(Seen::Wrong { .. }) => {
+            Ok(SourceEvent::Missed(count)) => self.missed = self.missed.saturating_add(count),
+            Ok(SourceEvent::Wrong { .. }) => {
                 self.lines.wrong_unseen();
                 self.wrong += 1;
             }
-            Ok(Seen::End(reason)) => self.ended = Some(reason),
+            Ok(SourceEvent::End(reason)) => self.ended = Some(reason),
             Err(error) => {
                 self.ended = Some(reason::in_one_line(&error));
                 self.failure = Some(error);
@@ -121,7 +121,7 @@ impl App {
         self.failure.map_or_else(|| self.lines.end(), Err)
     }
 
-    fn shown(&self) -> &Kept {
+    fn shown(&self) -> &MessageHistory {
         self.paused.as_ref().unwrap_or(&self.live)
     }
 
@@ -156,7 +156,7 @@ impl App {
 
     /// How many have been seen and are not kept any more.
     pub(super) fn forgotten(&self) -> Option<u64> {
-        let Kept { ladder, count } = self.shown();
+        let MessageHistory { ladder, count } = self.shown();
         let kept = u64::try_from(ladder.arrows().len()).ok()?;
         count.checked_sub(kept).filter(|&forgotten| forgotten > 0)
     }

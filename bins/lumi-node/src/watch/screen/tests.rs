@@ -32,7 +32,7 @@ impl Viewer {
 
     fn sees(&mut self, entry: Entry) {
         let at = Some(UNIX_EPOCH + Duration::from_millis(1_795_624_920_123));
-        self.app.seen(Ok(Seen::Message { number: None, at, entry }));
+        self.app.handle(Ok(SourceEvent::Message { number: None, at, entry }));
     }
 
     fn press(&mut self, code: KeyCode) {
@@ -155,9 +155,9 @@ fn what_comes_while_it_is_paused_is_counted() {
     assert_eq!(viewer.bar(), " paused, 3 more · 8 messages · ? help  q quit");
     viewer.types("p");
     assert_eq!(viewer.bar(), " 11 messages · ? help  q quit");
-    viewer.app.seen(Ok(Seen::Missed(7)));
-    viewer.app.seen(Ok(Seen::Wrong { line: 3, reason: "it is not UTF-8".into() }));
-    viewer.app.seen(Ok(Seen::End("the end of it".into())));
+    viewer.app.handle(Ok(SourceEvent::Missed(7)));
+    viewer.app.handle(Ok(SourceEvent::Wrong { line: 3, reason: "it is not UTF-8".into() }));
+    viewer.app.handle(Ok(SourceEvent::End("the end of it".into())));
     let bar = " 11 messages · 7 missed · 1 line is no line of a log · the end of it · ? help  q quit";
     assert_eq!(viewer.bar(), bar);
 }
