@@ -18,20 +18,15 @@ use tokio::io::AsyncWriteExt;
 use tokio::runtime;
 
 use self::source::Source;
+use crate::admin::control::client::NodeArgs;
 use crate::signals::EndSignals;
 
 /// Show who sends which message to whom, as a ladder, while the node runs or from a message log
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct WatchArgs {
-    /// The node's control socket [default: that of the settings, $XDG_RUNTIME_DIR/lumi-node.sock or
-    /// /run/lumi-node/ctl.sock]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-
-    /// The node's settings, of which `control-socket` counts [default: config/lumi-node.toml if it is there]
-    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeArgs,
 
     /// A message log, of a node or an agent, instead of a node that runs; `-` is stdin
     #[arg(long, value_name = "LOG", conflicts_with_all = ["socket", "config"])]

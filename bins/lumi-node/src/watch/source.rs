@@ -12,7 +12,6 @@ use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::WatchArgs;
-use crate::admin::control::client;
 use crate::admin::control::stream::{Stream, StreamLine, moment};
 
 /// Messages, one after the other.
@@ -65,7 +64,7 @@ impl Source {
         if let Some(path) = &args.file {
             return Self::of_log(path).await;
         }
-        let (path, socket) = client::connect(args.socket.as_deref(), args.config.as_deref())?;
+        let (path, socket) = args.node.connect()?;
         let mut stream = Stream::open(&path, socket).await?;
         match stream.first().await? {
             Some(StreamLine::Owner { owner }) => {

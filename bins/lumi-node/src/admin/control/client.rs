@@ -11,34 +11,52 @@ use crate::options::load;
 use crate::options::values::ControlPath;
 use crate::reason;
 
-/// Connects to the node: at `socket`, or where the settings at `config` say, or at the first place where nodes usually
-/// are and one is.
-///
-/// # Errors
-/// The settings are wrong, or say that there is no socket; no node answers, and what to do about it.
-pub(crate) fn connect(socket: Option<&Path>, config: Option<&Path>) -> anyhow::Result<(PathBuf, UnixStream)> {
-    let mut failures = Vec::new();
-    for path in places(socket, config)? {
-        match socket::connect(&path) {
-            Ok(stream) => return Ok((path, stream)),
-            // One that was killed leaves its socket.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                failures.push(format!("{}: {}", path.display(), reason::in_one_line(&error.into())));
-            }
-            Err(error) => return Err(no_node(&path, error)),
-        }
-    }
-    bail!("no node answers at {}; is it running? --socket names another place", failures.join(", nor at "))
+/// Where a running node is.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct NodeArgs {
+    /// The node's control socket [default: that of the settings, $XDG_RUNTIME_DIR/lumi-node.sock or
+    /// /run/lumi-node/ctl.sock]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// The node's settings, of which `control-socket` counts [default: config/lumi-node.toml if it is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
+    config: Option<PathBuf>,
 }
 
-fn places(socket: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
-    if let Some(path) = socket {
-        return Ok(vec![path.to_owned()]);
+impl NodeArgs {
+    /// Connects to the node: at the socket given, or where the settings say, or at the first of the usual places where
+    /// one answers.
+    ///
+    /// # Errors
+    /// The settings are wrong, or say that there is no socket; no node answers, and what to do about it.
+    pub(crate) fn connect(&self) -> anyhow::Result<(PathBuf, UnixStream)> {
+        let mut failures = Vec::new();
+        for path in self.places()? {
+            match socket::connect(&path) {
+                Ok(stream) => return Ok((path, stream)),
+                // A node that was killed leaves its socket behind.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                    failures.push(format!("{}: {}", path.display(), reason::in_one_line(&error.into())));
+                }
+                Err(error) => return Err(no_node(&path, error)),
+            }
+        }
+        bail!(
+            "no node answers at {}; is it running? --socket names another place",
+            failures.join(", nor at ")
+        )
     }
-    match load::control_socket(config)? {
-        Some(ControlPath::At(path)) => Ok(vec![path]),
-        Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
-        None => Ok(socket::of_any_node()),
+
+    fn places(&self) -> anyhow::Result<Vec<PathBuf>> {
+        if let Some(path) = &self.socket {
+            return Ok(vec![path.to_owned()]);
+        }
+        match load::control_socket(self.config.as_deref())? {
+            Some(ControlPath::At(path)) => Ok(vec![path]),
+            Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
+            None => Ok(socket::of_any_node()),
+        }
     }
 }
 

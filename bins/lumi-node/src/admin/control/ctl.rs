@@ -3,28 +3,21 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use diagnostics::escaped;
 
 use super::MAX_ANSWER;
-use super::client::connect;
+use super::client::NodeArgs;
 use crate::admin::command::Command;
 
 /// Ask a running node, or have it change something
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CtlArgs {
-    /// The node's control socket [default: that of the settings, $XDG_RUNTIME_DIR/lumi-node.sock or
-    /// /run/lumi-node/ctl.sock]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
-
-    /// The node's settings, of which `control-socket` counts [default: config/lumi-node.toml if it is there]
-    #[arg(long, value_name = "FILE", conflicts_with = "socket")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeArgs,
 
     #[command(subcommand)]
     command: Command,
@@ -52,7 +45,7 @@ pub(crate) fn run(args: &CtlArgs) -> anyhow::Result<()> {
 /// What the node answers.
 fn ask(args: &CtlArgs) -> anyhow::Result<String> {
     let command = &args.command;
-    let (path, stream) = connect(args.socket.as_deref(), args.config.as_deref())?;
+    let (path, stream) = args.node.connect()?;
     let answer = exchange(&stream, command).map_err(|error| match error.downcast_ref::<io::Error>() {
         Some(late) if late.kind() == ErrorKind::WouldBlock => anyhow!("no answer within {PATIENCE:?}"),
         _ => error,
