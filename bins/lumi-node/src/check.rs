@@ -16,11 +16,10 @@ mod finding;
 mod network;
 mod settings;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use lumi_node_core::{RosterError, RosterFile, RosterReason};
 use plumi_proto::Domain;
 use tokio::runtime;
@@ -29,7 +28,7 @@ use crate::cli::CheckArgs;
 use crate::logging::messages::{IS_ROSTER, is_same_file};
 use crate::options::settings::Settings;
 use crate::{logging, reason};
-use finding::Finding;
+use finding::{Finding, Report};
 use settings::{Doubt, SettingsFile};
 
 pub(crate) use settings::errors as settings_errors;
@@ -40,7 +39,7 @@ pub(crate) use settings::errors as settings_errors;
 /// RUST_LOG is wrong, or nothing can be printed.
 pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     logging::start_diagnostics(args.diagnostics())?;
-    let mut report = Report { all_well: true };
+    let mut report = Report::new();
     let SettingsFile { mut settings, doubt } = settings::check(args.config.as_deref(), &mut report)?;
     let roster_is_known = args.roster.is_some() || !doubt.is_about(&["roster"]);
     if let Some(roster) = args.roster {
@@ -59,37 +58,7 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     // A disk that hangs, with a hosts file on it, is not waited for.
     runtime.shutdown_background();
     endpoints::check(&settings, &doubt, checked?, &mut report)?;
-    Ok(if report.all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Prints what was found, as it is found: a name server or a node may be waited for.
-struct Report {
-    all_well: bool,
-}
-
-impl Report {
-    fn add(&mut self, finding: &Finding) -> anyhow::Result<()> {
-        self.all_well &= finding.is_well();
-        let mut stdout = io::stdout();
-        let written = writeln!(stdout, "{finding}").and_then(|()| stdout.flush());
-        // Whoever reads has seen enough; the exit code is for all of it.
-        written
-            .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
-            .context("cannot write to stdout")
-    }
-
-    /// One line for each of the `errors` in a file, up to [`MAX_ERRORS`].
-    fn add_all(&mut self, file: &str, errors: impl ExactSizeIterator<Item = Finding>) -> anyhow::Result<()> {
-        let more = errors.len().saturating_sub(MAX_ERRORS);
-        for error in errors.take(MAX_ERRORS) {
-            self.add(&error)?;
-        }
-        if more > 0 {
-            let remedy = "correct those above first";
-            self.add(&Finding::wrong(file, format!("\u{2026} and {more} more lines are wrong"), remedy))?;
-        }
-        Ok(())
-    }
+    Ok(if report.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Checks that the roster can be read and rewritten, and returns its domain, if that is right.
@@ -160,6 +129,3 @@ fn log(
         None => Finding::skipped("message log", "not checked until the settings and the roster are right"),
     })
 }
-
-/// The most errors that are told of one file: more of them have one cause, such as a file of another kind.
-const MAX_ERRORS: usize = 20;

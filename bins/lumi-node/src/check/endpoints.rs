@@ -10,9 +10,8 @@ use std::path::Path;
 use diagnostics::Format;
 use tracing_subscriber::Registry;
 
-use super::Report;
 use super::files;
-use super::finding::Finding;
+use super::finding::{Finding, Report};
 use super::settings::Doubt;
 use crate::logging::PROGRAM;
 use crate::options::settings::Settings;

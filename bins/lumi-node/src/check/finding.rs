@@ -1,7 +1,9 @@
 //! What was found, and the one place where it is put into a line.
 
 use std::fmt::{self, Display};
+use std::io::{self, Write};
 
+use anyhow::Context;
 use diagnostics::escaped;
 
 /// What was found when one thing was checked.
@@ -52,6 +54,60 @@ impl Display for Finding {
         write!(f, "{verdict} {}: {}", escaped(&self.subject), escaped(&self.text))
     }
 }
+
+/// Prints what was found, as it is found: a name server or a node may be waited for.
+pub(super) struct Report {
+    all_well: bool,
+}
+
+impl Report {
+    /// A report without findings.
+    pub(super) fn new() -> Self {
+        Self { all_well: true }
+    }
+
+    /// Whether no finding was [`wrong`](Finding::wrong).
+    pub(super) fn all_well(&self) -> bool {
+        self.all_well
+    }
+
+    /// Prints `finding`.
+    ///
+    /// # Errors
+    /// Stdout cannot be written to.
+    pub(super) fn add(&mut self, finding: &Finding) -> anyhow::Result<()> {
+        self.all_well &= finding.is_well();
+        let mut stdout = io::stdout();
+        let written = writeln!(stdout, "{finding}").and_then(|()| stdout.flush());
+        // Whoever reads has seen enough; the exit code is for all of it.
+        written
+            .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+            .context("cannot write to stdout")
+    }
+
+    /// Prints a line for each of the `errors` in a file, up to [`MAX_ERRORS`].
+    ///
+    /// # Errors
+    /// Those of [`Report::add`].
+    pub(super) fn add_all(
+        &mut self,
+        file: &str,
+        errors: impl ExactSizeIterator<Item = Finding>,
+    ) -> anyhow::Result<()> {
+        let more = errors.len().saturating_sub(MAX_ERRORS);
+        for error in errors.take(MAX_ERRORS) {
+            self.add(&error)?;
+        }
+        if more > 0 {
+            let remedy = "correct those above first";
+            self.add(&Finding::wrong(file, format!("\u{2026} and {more} more lines are wrong"), remedy))?;
+        }
+        Ok(())
+    }
+}
+
+/// The most errors that are told of one file: more of them have one cause, such as a file of another kind.
+const MAX_ERRORS: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -6,9 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use lumi_dns::{LookupError, NodeDirectory};
 use plumi_proto::{Domain, NODE_PORT};
 
-use super::Report;
 use super::ask::{Answer, ask};
-use super::finding::Finding;
+use super::finding::{Finding, Report};
 use super::settings::Doubt;
 use crate::options::settings::Settings;
 use crate::reason;

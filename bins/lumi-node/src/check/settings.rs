@@ -9,9 +9,8 @@ use settings_text::Mistake;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
-use super::Report;
 use super::files::let_read;
-use super::finding::Finding;
+use super::finding::{Finding, Report};
 use crate::options::load::DEFAULT_CONFIG;
 use crate::options::settings::{Settings, mistake};
 use crate::reason;
