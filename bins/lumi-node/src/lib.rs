@@ -11,6 +11,7 @@ mod reason;
 mod serve;
 mod service;
 mod signals;
+mod stdout;
 mod watch;
 mod web;
 

@@ -1,10 +1,10 @@
 //! What was found, and the one place where it is put into a line.
 
 use std::fmt::{self, Display};
-use std::io::{self, Write};
 
-use anyhow::Context;
 use diagnostics::escaped;
+
+use crate::stdout;
 
 /// What was found when one thing was checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,12 +77,8 @@ impl Report {
     /// Stdout cannot be written to.
     pub(super) fn add(&mut self, finding: &Finding) -> anyhow::Result<()> {
         self.all_well &= finding.is_well();
-        let mut stdout = io::stdout();
-        let written = writeln!(stdout, "{finding}").and_then(|()| stdout.flush());
-        // Whoever reads has seen enough; the exit code is for all of it.
-        written
-            .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
-            .context("cannot write to stdout")
+        // Without a reader, the exit code still stands for all findings.
+        stdout::print(&format!("{finding}\n"))
     }
 
     /// Prints a line for each of the `errors` in a file, up to [`MAX_ERRORS`].

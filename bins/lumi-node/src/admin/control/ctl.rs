@@ -11,6 +11,7 @@ use diagnostics::escaped;
 use super::MAX_ANSWER;
 use super::client::NodeArgs;
 use crate::admin::command::Command;
+use crate::stdout;
 
 /// Ask a running node, or have it change something
 #[derive(Clone, Debug, clap::Args)]
@@ -29,17 +30,8 @@ pub(crate) struct CtlArgs {
 /// It is refused, or no node answers, and why.
 pub(crate) fn run(args: &CtlArgs) -> anyhow::Result<()> {
     let text = ask(args)?;
-    let mut stdout = io::stdout();
-    // Whatever it is that listens there.
-    let shown = text.split('\n').map(|line| escaped(line) + "\n").collect::<String>();
-    stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).or_else(|error| {
-        // Whoever reads has seen enough.
-        if error.kind() == ErrorKind::BrokenPipe {
-            Ok(())
-        } else {
-            Err(error).context("cannot write to stdout")
-        }
-    })
+    // It need not be a node that listens there.
+    stdout::print(&text.split('\n').map(|line| escaped(line) + "\n").collect::<String>())
 }
 
 /// What the node answers.
