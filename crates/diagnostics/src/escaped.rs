@@ -80,7 +80,7 @@ pub fn escaped(text: &str) -> String {
 
 /// The values of an event or a span, escaped.
 struct Texts {
-    /// In the order of its fields.
+    /// The values in the order of the fields.
     values: Vec<Option<Box<dyn Value>>>,
     /// The message and the other fields, in one line.
     line: String,

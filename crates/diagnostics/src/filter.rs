@@ -1,4 +1,4 @@
-//! RUST_LOG, and what is shown without it.
+//! The filter from RUST_LOG or, without that, from a level.
 
 use std::env;
 
@@ -35,7 +35,7 @@ pub fn filter(level: Level, rust_log: Option<&str>) -> Result<EnvFilter, FilterE
 #[error("{} is wrong", EnvFilter::DEFAULT_ENV)]
 pub struct FilterError(#[source] ParseError);
 
-/// The libraries that speak DNS and edit lines log much that only their authors want to know.
+/// The libraries for DNS and line editing log much that matters only to their authors.
 const QUIET: &str = "hickory_net=warn,hickory_proto=warn,hickory_resolver=warn,rustyline=warn";
 
 #[cfg(test)]
@@ -46,7 +46,8 @@ mod tests {
 
     use super::*;
 
-    /// Which of four events pass: one of this module, a library's, a serious one of a library, a PLUMI message.
+    /// Whether four events pass: one of this module, one of a library, a serious one of a library, a PLUMI
+    /// message.
     fn passed(level: Level, rust_log: Option<&str>) -> [bool; 4] {
         let subscriber = tracing_subscriber::registry().with(filter(level, rust_log).unwrap());
         with_default(subscriber, || {

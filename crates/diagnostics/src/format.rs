@@ -15,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::escaped::Escaped;
 
-/// How diagnostics are written.
+/// A format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
@@ -48,19 +48,19 @@ where
 /// The layer that writes diagnostics as text on stderr, one line for each event.
 pub fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer().with_writer(|| Stderr).with_ansi(io::stderr().is_terminal());
-    // It would panic when stderr is closed.
+    // Without this, it panics when stderr is closed.
     Escaped::new(layer.log_internal_errors(false)).boxed()
 }
 
-/// From now on, text diagnostics that would go to a terminal are shown by `print`: a line is edited there, which is to
-/// be below them and whole.
+/// Shows text diagnostics with `print` from now on, if they would go to a terminal. A line editor uses this
+/// to keep its line whole and below them.
 pub fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
     if io::stderr().is_terminal() {
         *printer() = Some(Box::new(print));
     }
 }
 
-/// Where text diagnostics go.
+/// The destination of text diagnostics: stderr, or the printer if one is set.
 struct Stderr;
 
 impl Write for Stderr {
@@ -95,19 +95,19 @@ where
 {
     let layer = tracing_journald::layer()?
         .with_syslog_identifier(program.to_owned())
-        // As they are called there, so that `journalctl -p` shows what is asked for.
+        // The journal's own names, so that `journalctl -p` selects what people expect.
         .with_priority_mappings(PriorityMappings {
             info: Priority::Informational,
             debug: Priority::Debug,
             trace: Priority::Debug,
             ..PriorityMappings::new()
         });
-    // Of the other fields, journalctl shows none unless it is asked to.
+    // By default, journalctl shows no other field.
     Ok(Escaped::new(layer).message_is_whole().boxed())
 }
 
-/// Whether what goes to stderr gets into the journal anyway: the service manager says which file it gave for that, and
-/// stderr may have been redirected since (systemd.exec(5), JOURNAL_STREAM).
+/// Whether stderr goes to the journal anyway. The service manager names the file that it gave as stderr,
+/// which may have been redirected since (systemd.exec(5), JOURNAL_STREAM).
 fn stderr_is_the_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| File::from(stderr).metadata());

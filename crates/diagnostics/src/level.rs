@@ -1,28 +1,28 @@
-//! How serious a diagnostic must be to be shown.
+//! The levels of diagnostics.
 
 use std::fmt;
 
-/// Which diagnostics are shown: those of this level and the more serious ones.
+/// The least serious diagnostics that are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
-    /// None.
+    /// No diagnostics.
     Off,
     /// Only errors.
     Error,
-    /// Errors and warnings, unless something else is asked for.
+    /// Errors and warnings; the default.
     #[default]
     Warn,
-    /// What the program does, too.
+    /// Also what the program does.
     Info,
-    /// Every step, too.
+    /// Also every step.
     Debug,
     /// Everything.
     Trace,
 }
 
 impl Level {
-    /// The level that so many `-v` and `-q` ask for; `None` if they ask for nothing.
+    /// The level for this many `-v` and `-q`; `None` if they have no effect.
     pub fn from_flags(verbose: u8, quiet: u8) -> Option<Self> {
         match i16::from(verbose) - i16::from(quiet) {
             ..=-2 => Some(Self::Off),
@@ -35,7 +35,7 @@ impl Level {
     }
 }
 
-/// Its name in settings, and in RUST_LOG.
+/// The name of the level in settings and in RUST_LOG.
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
