@@ -1,4 +1,4 @@
-//! `lumi-node check`: whether a node would start here and be found, one line for each thing that has to be so.
+//! `lumi-node check`: whether a node would start here and be found, one line for each requirement.
 //!
 //! ```text
 //! line = "ok   " what ": " how it is
@@ -6,8 +6,8 @@
 //!      | "skip " what ": " what has to be put right first       counts as what failed before does
 //! ```
 //!
-//! Nothing is changed: no file is written or made, and what is sent to nodes changes nothing there. Where systemd holds
-//! the port for a node that does not run, that starts it.
+//! Nothing is changed: no file is written or made, and the messages to nodes change nothing there. Where
+//! systemd holds the port of a node that does not run, a message to it starts the node.
 
 mod ask;
 mod endpoints;
@@ -33,10 +33,10 @@ use settings::{Doubt, SettingsFile};
 
 pub(crate) use settings::errors as settings_errors;
 
-/// Checks all that `args` name, as far as each thing can be after what failed before it.
+/// Checks everything that `args` name, as far as earlier failures allow.
 ///
 /// # Errors
-/// RUST_LOG is wrong, or nothing can be printed.
+/// RUST_LOG is wrong, or stdout cannot be written to.
 pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     logging::start_diagnostics(args.diagnostics())?;
     let mut report = Report::new();
@@ -55,13 +55,13 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let checked =
         runtime.block_on(network::check(&settings, &doubt, domain, &args.peer_domains, &mut report));
-    // A disk that hangs, with a hosts file on it, is not waited for.
+    // A disk that hangs, with a hosts file on it, must not delay the end.
     runtime.shutdown_background();
     endpoints::check(&settings, &doubt, checked?, &mut report)?;
     Ok(if report.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Checks that the roster can be read and rewritten, and returns its domain, if that is right.
+/// Checks that the roster can be read and rewritten. Returns its domain if that is right.
 fn roster(path: &Path, report: &mut Report) -> anyhow::Result<Option<Domain>> {
     let subject = format!("roster {}", path.display());
     let (domain, errors) = match RosterFile::errors(path) {
@@ -93,7 +93,7 @@ fn roster(path: &Path, report: &mut Report) -> anyhow::Result<Option<Domain>> {
     Ok(domain)
 }
 
-/// What to do about a line of a roster that is wrong for that `reason`.
+/// The remedy for a line of a roster that is wrong for this `reason`.
 fn remedy(reason: RosterReason) -> &'static str {
     match reason {
         RosterReason::NoDomain => "write it there, such as bb.com, and below it a user name on each line",
@@ -106,7 +106,7 @@ fn remedy(reason: RosterReason) -> &'static str {
     }
 }
 
-/// Checks that a message can be logged.
+/// Checks that messages can be logged.
 fn log(
     settings: &Settings,
     doubt: &Doubt,

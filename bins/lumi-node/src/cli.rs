@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     pub(crate) given: GivenOptions,
 }
 
-/// What to do instead of serving.
+/// The subcommands. Without one, the program serves.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     /// Tell whether a node would start here and be found, and what to do if not
@@ -62,13 +62,13 @@ pub(crate) struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// Which diagnostics are shown.
+    /// Returns the level of diagnostics.
     pub(crate) fn diagnostics(&self) -> Level {
         Level::from_flags(self.verbose, 0).unwrap_or_default()
     }
 }
 
-/// A script that lets `shell` complete what is typed.
+/// Returns a script that lets `shell` complete command lines.
 pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);

@@ -1,6 +1,8 @@
-//! `lumi-node`: the node of a domain as a program. What it decides is in `lumi-node-core`; here are its words.
+//! `lumi-node`: the node of a domain as a program. `lumi-node-core` makes the decisions; this crate talks to
+//! people.
 //!
-//! It is a library so that its settings can be tested without a process for each text, and its man page be made.
+//! It is a library so that tests can check settings without a process for each text, and so that its man page
+//! can be generated.
 
 mod admin;
 mod check;
@@ -26,7 +28,7 @@ use crate::admin::control;
 use crate::cli::{Cli, Subcommand};
 use crate::options::settings::Settings;
 
-/// Runs the program, with the arguments of this process, to its end.
+/// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     let Cli { subcommand, config, given } = Cli::parse();
     let ended = match subcommand {
@@ -39,7 +41,7 @@ pub fn main() -> ExitCode {
         None => serve::run(config, given).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
-        // Without stderr there is nobody to tell.
+        // Without stderr, nobody can read the error.
         _ = writeln!(io::stderr(), "lumi-node: {}", escaped(&reason::in_one_line(&error)));
         ExitCode::FAILURE
     })
@@ -48,17 +50,18 @@ pub fn main() -> ExitCode {
 /// Reads the text of a settings file as the program does.
 ///
 /// # Errors
-/// The line that is wrong, and why, on one line.
+/// The first wrong line, and why it is wrong, on one line.
 pub fn check_settings(text: &str) -> anyhow::Result<()> {
     Settings::parse(text).map(drop)
 }
 
-/// Reads the text of a settings file as `lumi-node check` does: every error, as [`check_settings`] tells the first one.
+/// Reads the text of a settings file as `lumi-node check` does. Returns every error, in the words of
+/// [`check_settings`].
 pub fn settings_errors(text: &str) -> Vec<String> {
     check::settings_errors(text)
 }
 
-/// The command line, for those who describe it.
+/// The command line, for documentation.
 pub fn command() -> Command {
     Cli::command()
 }

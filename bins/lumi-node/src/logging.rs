@@ -1,4 +1,4 @@
-//! Where events go: diagnostics as the settings say, PLUMI messages to the message log.
+//! Starts the logs: diagnostics in the format of the settings, and the message log for PLUMI messages.
 
 pub(crate) mod messages;
 
@@ -16,10 +16,10 @@ use self::messages::MessageLog;
 use crate::options::log_size::LogSize;
 use crate::options::settings::Settings;
 
-/// Starts both for the node of `domain`, for the rest of the process. Returns the way to the message log.
+/// Starts both logs for the node of `domain`, for the rest of the process. Returns a handle to them.
 ///
 /// # Errors
-/// A message log that cannot be opened; a RUST_LOG that is wrong; a journal that is asked for and not there.
+/// The message log cannot be opened, RUST_LOG is wrong, or the journal was asked for and does not exist.
 pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<Logs> {
     let (subscriber, logs) = prepare(settings, domain, rust_log())?;
     subscriber.init();
@@ -27,7 +27,7 @@ pub(crate) fn start(settings: &Settings, domain: &Domain) -> anyhow::Result<Logs
     Ok(logs)
 }
 
-/// The logs of a node that runs.
+/// The logs of a running node.
 #[derive(Clone, Debug)]
 pub(crate) struct Logs {
     pub(crate) messages: MessageLog,
@@ -36,7 +36,7 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// From now on, these settings hold. RUST_LOG wins over `diagnostics`, as at the start.
+    /// Applies new settings. RUST_LOG wins over `diagnostics`, as at the start.
     ///
     /// # Errors
     /// None that [`start`] would not have had.
@@ -57,16 +57,16 @@ fn prepare(
         diagnostics::layer(settings.diagnostics_format, PROGRAM).context(NO_JOURNAL)?.with_filter(filter);
     let (messages, log) = MessageLog::open(settings, domain)?;
     let logs = Logs { messages: log, filter: handle, rust_log };
-    // The message log comes last: it emits diagnostics while it handles an event, and a layer that is yet to see
-    // that event would then be told to by the filter's verdict on the diagnostics.
+    // The message log comes last. It emits diagnostics while it handles an event. A layer that had not seen
+    // that event yet would then use the filter's verdict on the diagnostics for it.
     let messages = messages.with_filter(filter_fn(message_log::is_message));
     Ok((tracing_subscriber::registry().with(diagnostics).with(messages), logs))
 }
 
-/// Starts diagnostics alone, as text on stderr, for the rest of the process.
+/// Starts only diagnostics, as text on stderr, for the rest of the process.
 ///
 /// # Errors
-/// A RUST_LOG that is wrong.
+/// RUST_LOG is wrong.
 pub(crate) fn start_diagnostics(level: Level) -> anyhow::Result<()> {
     let diagnostics = diagnostics::text().with_filter(filter(level, rust_log().as_deref())?);
     tracing_subscriber::registry().with(diagnostics).init();

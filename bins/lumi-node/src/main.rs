@@ -1,4 +1,4 @@
-//! `lumi-node`, as its library has it.
+//! Runs `lumi-node`; everything is in its library.
 
 use std::process::ExitCode;
 

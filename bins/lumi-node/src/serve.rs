@@ -1,4 +1,4 @@
-//! A node at work: from its settings to its end.
+//! The life of a node, from its settings to its end.
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
@@ -23,17 +23,17 @@ use crate::service::{self, Service};
 use crate::signals::EndSignals;
 use crate::{reason, web};
 
-/// Serves as the options `given` and the settings file say, until a signal or an administrator ends the node.
+/// Serves with the settings file and the options `given`, until a signal or an administrator ends the node.
 ///
 /// # Errors
-/// Settings, roster, a log or a socket that cannot be used, and why.
+/// Settings, roster, a log or a socket cannot be used.
 pub(crate) fn run(config: Option<PathBuf>, given: GivenOptions) -> anyhow::Result<()> {
     let settings = Settings::load(config.as_deref(), &given)?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     let logs = logging::start(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(serve(config, given, settings, logs, file, roster));
-    // A disk that hangs, with a hosts file on it, is not waited for.
+    // A disk that hangs, with a hosts file on it, must not delay the end.
     runtime.shutdown_background();
     served
 }
@@ -51,7 +51,7 @@ async fn serve(
     let (socket, local) = match service::passed_socket()? {
         Some(passed) => {
             let (socket, local) = serve_on(passed)?;
-            // It wins over every `listen`, the one of a reload included.
+            // This address wins over every `listen`, including that of a reload.
             given.set_passed(local);
             settings.listen = local;
             (socket, local)
@@ -73,7 +73,7 @@ async fn serve(
     let admin_thread =
         AdminThread { operator: operator.clone(), control, service, hang_ups, exit: Arc::clone(&exit) };
     let runtime = admin_thread.start()?;
-    // It works as well for somebody who does not read this.
+    // The node also works if nobody reads this line.
     _ = writeln!(io::stdout(), "lumi-node: {ready}");
     tracing::info!("{ready}");
     if let Some(listener) = web {
@@ -93,7 +93,7 @@ async fn serve(
     Ok(served?)
 }
 
-/// The socket that the service manager passed, and its address.
+/// Returns the passed socket and its address.
 fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
     let socket = UdpSocket::from_std(passed)?;
     match socket.local_addr()? {
@@ -104,7 +104,7 @@ fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
     }
 }
 
-/// A socket at the address `asked` for, and its address: the system chooses a port if that is 0.
+/// Binds a socket to the address `asked` for. Returns it with its address, since the system replaces port 0.
 async fn listen(asked: SocketAddrV4) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
     let failed = || format!("cannot listen on {asked}");
     let socket = UdpSocket::bind(asked).await.with_context(failed)?;

@@ -1,4 +1,4 @@
-//! The node as a service of systemd: the socket that is passed to it, and what is told about it (sd_notify(3)).
+//! The node as a service of systemd: the socket that it passes, and notifications (sd_notify(3)).
 
 use std::io;
 use std::net::UdpSocket;
@@ -10,17 +10,17 @@ use lumi_node_core::Administrator;
 use sd_notify::NotifyState;
 use tokio::time::{self, MissedTickBehavior};
 
-/// Tells the service manager how the node is; nobody, if there is none.
+/// Notifies the service manager, if there is one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Service;
 
 impl Service {
-    /// The node serves.
+    /// Reports that the node serves.
     pub(crate) fn ready(self) {
         tell(&[NotifyState::Ready]);
     }
 
-    /// It reads settings and roster again, until [`Service::ready`].
+    /// Reports a reload, which ends with [`Service::ready`].
     pub(crate) fn reloading(self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -28,13 +28,13 @@ impl Service {
         }
     }
 
-    /// It ends.
+    /// Reports that the node ends.
     pub(crate) fn stopping(self) {
         tell(&[NotifyState::Stopping]);
     }
 
-    /// Says every now and then that the node's task is at work, if the service manager wants to hear it; a node that
-    /// does not answer within that time is restarted. Does not end while the node is there.
+    /// Reports regularly that the node's task works, if the service manager has a watchdog, which restarts a
+    /// node that does not report in time. Returns when the node has ended.
     pub(crate) async fn watch(self, administrator: Administrator) {
         let Some(patience) = sd_notify::watchdog_enabled() else { return };
         let mut ticks = time::interval((patience / 2).max(MIN_INTERVAL));
@@ -43,7 +43,7 @@ impl Service {
             ticks.tick().await;
             match time::timeout(patience, administrator.status()).await {
                 Ok(Ok(_)) => tell(&[NotifyState::Watchdog]),
-                // It has ended.
+                // The node has ended.
                 Ok(Err(_)) => return,
                 Err(_) => tracing::error!(waited = ?patience, "the node's task does not answer"),
             }
@@ -57,11 +57,11 @@ fn tell(states: &[NotifyState<'_>]) {
     }
 }
 
-/// The UDP socket that the service manager holds for the node, if it passed one (sd_listen_fds(3)): what comes while no
-/// node runs waits in it.
+/// The UDP socket that the service manager passed, if there is one (sd_listen_fds(3)). Datagrams wait in it
+/// while no node runs.
 ///
 /// # Errors
-/// What was passed is no UDP socket, or not the only one.
+/// The passed socket is not for UDP, or there are several.
 pub(crate) fn passed_socket() -> anyhow::Result<Option<UdpSocket>> {
     let mut passed = ListenFd::from_env();
     match passed.len() {
@@ -75,5 +75,5 @@ pub(crate) fn passed_socket() -> anyhow::Result<Option<UdpSocket>> {
     Ok(Some(socket))
 }
 
-/// How often the service manager is told at most.
+/// The minimum time between two reports to the watchdog.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);

@@ -4,17 +4,17 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end the node, or one who watches it, heard from [`EndSignals::listen`] on.
+/// The signals that end a node or a watcher, since [`EndSignals::listen`].
 #[derive(Debug)]
 pub(crate) struct EndSignals {
     interrupt: Signal,
     terminate: Signal,
-    /// Of one who watches.
+    /// Only watchers listen to SIGHUP.
     hang_up: Option<Signal>,
 }
 
 impl EndSignals {
-    /// Must run within a runtime.
+    /// Begins to listen to SIGINT and SIGTERM. Must run within a runtime.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -23,7 +23,7 @@ impl EndSignals {
         Ok(Self { interrupt, terminate: signal(SignalKind::terminate())?, hang_up: None })
     }
 
-    /// With SIGHUP too, at which a terminal is to be given back as well. Must run within a runtime.
+    /// Also listens to SIGHUP, at which a program must restore the terminal. Must run within a runtime.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -31,7 +31,7 @@ impl EndSignals {
         Ok(Self { hang_up: Some(signal(SignalKind::hangup())?), ..Self::listen()? })
     }
 
-    /// Ready when one of them has come. Cancel safe.
+    /// Waits for one of the signals. Cancel safe.
     pub(crate) async fn come(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -1,4 +1,4 @@
-//! `lumi-node watch`: who sends which message to whom, as a ladder: of a node that runs, or of a message log.
+//! `lumi-node watch`: draws the messages of a running node or a message log as a ladder.
 
 mod diagram;
 mod screen;
@@ -45,21 +45,21 @@ pub(crate) struct WatchArgs {
     mermaid: bool,
 }
 
-/// Shows what `args` say, until it ends or the user ends it.
+/// Shows the messages that `args` select, until they end or the user quits.
 ///
 /// # Errors
-/// No node answers, the log cannot be read or nothing in it is one, and why.
+/// No node answers, the log cannot be read, or it contains no message.
 pub(crate) fn run(args: &WatchArgs) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let watched = runtime.block_on(watch(args));
-    // What waits for stdin is not waited for.
+    // A pending read of stdin must not delay the end.
     runtime.shutdown_background();
     watched
 }
 
 async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     let mut signals = EndSignals::listen_at_a_terminal().context("cannot listen to signals")?;
-    // A pipe that nobody writes to opens never, and a node that is stopped says nothing.
+    // Opening a pipe without a writer blocks, and a stopped node does not answer.
     let source = tokio::select! {
         () = signals.come() => return Ok(()),
         source = Source::open(args) => source?,
@@ -68,7 +68,7 @@ async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     if args.mermaid {
         return diagram::run(source, user, signals).await;
     }
-    // Keys come from stdin.
+    // The screen reads keys from stdin.
     let has_keys = io::stdin().is_terminal() && args.file.as_deref() != Some(Path::new("-"));
     if args.text || !has_keys || !can_draw() {
         text::run(source, user, signals).await
@@ -77,12 +77,12 @@ async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Whether stdout is a terminal, and one on which more can be drawn than lines of text.
+/// Whether stdout is a terminal that can show more than lines of text.
 fn can_draw() -> bool {
     io::stdout().is_terminal() && env::var_os("TERM").is_some_and(|terminal| terminal != "dumb")
 }
 
-/// Whoever could be the user of a message.
+/// Checks that `text` can be the user of a message.
 fn user(text: &str) -> Result<String, String> {
     let wrong = if text.contains('@') {
         text.parse::<MiAddress>().err().map(|error| error.to_string())
@@ -92,14 +92,14 @@ fn user(text: &str) -> Result<String, String> {
     wrong.map_or_else(|| Ok(text.to_owned()), Err)
 }
 
-/// Prints `text` on stdout. `false`: a signal came meanwhile, or whoever reads has seen enough.
+/// Prints `text` on stdout. Returns `false` if a signal came meanwhile, or if the reader has closed the pipe.
 ///
 /// # Errors
-/// It cannot be written.
+/// Stdout cannot be written to.
 async fn print(text: &[u8], signals: &mut EndSignals) -> anyhow::Result<bool> {
     let mut stdout = tokio::io::stdout();
     let written = tokio::select! {
-        // Whoever does not read must not keep the user from ending it.
+        // A slow reader must not keep the user from ending the program.
         () = signals.come() => return Ok(false),
         written = async { stdout.write_all(text).await?; stdout.flush().await } => written,
     };
@@ -109,7 +109,7 @@ async fn print(text: &[u8], signals: &mut EndSignals) -> anyhow::Result<bool> {
     }
 }
 
-/// The time of day here: `12:34:56.789`; nothing, if it is not known.
+/// Formats the local time of day as `12:34:56.789`; empty if the time is not known.
 fn time_of_day(at: Option<SystemTime>, zone: &TimeZone) -> String {
     let at = at.and_then(|at| Timestamp::try_from(at).ok());
     at.map(|at| at.to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string()).unwrap_or_default()

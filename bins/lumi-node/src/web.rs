@@ -1,4 +1,4 @@
-//! What is shown of the node over HTTP.
+//! Serves a page and metrics of the node over HTTP.
 
 use std::net::{SocketAddr, TcpListener};
 use std::{future, io, thread};
@@ -9,7 +9,7 @@ use lumi_node_web::WebServer;
 use message_ladder::Watch;
 use tokio::runtime;
 
-/// A listener at `address`.
+/// Listens at `address`.
 ///
 /// # Errors
 /// Those of the operating system.
@@ -21,13 +21,13 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("cannot show the node at http://{address}"))
 }
 
-/// Shows on `listener`, until the process ends, the node that `administrator` reaches, the messages that `watch` sees, and
-/// how many lines of its message log are `lost`.
+/// Serves on `listener`, until the process ends: the node of `administrator`, the messages of `watch`, and
+/// the number of `lost` lines of its message log.
 ///
-/// It has a thread of its own: who is looked at is not held up by who looks.
+/// It has a thread of its own, so that visitors never block the node.
 ///
 /// # Errors
-/// There can be no more threads.
+/// The system starts no more threads.
 pub(crate) fn start(
     listener: TcpListener,
     administrator: Administrator,

@@ -1,4 +1,4 @@
-//! The administrator's commands: one table for the console, `lumi-node ctl` and what `help` says.
+//! The administrator's commands: one table for the console, `lumi-node ctl` and the text of `help`.
 
 use anyhow::anyhow;
 use clap::builder::StyledStr;
@@ -8,7 +8,7 @@ use diagnostics::escaped;
 use plumi_proto::UserName;
 use serde::{Deserialize, Serialize};
 
-/// What an administrator asks of a running node.
+/// A command of an administrator to a running node.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Command {
@@ -53,7 +53,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it may leave the node other than it was.
+    /// Whether the command may change the state of the node.
     pub(crate) fn changes_something(&self) -> bool {
         !matches!(self, Self::List { .. } | Self::Status { .. })
     }
@@ -67,7 +67,7 @@ pub(crate) enum LogCommand {
     Reopen,
 }
 
-/// What can be typed at the console.
+/// A command that can be typed at the console.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub(crate) enum ConsoleCommand {
     #[command(flatten)]
@@ -86,10 +86,10 @@ struct ConsoleLine {
     command: ConsoleCommand,
 }
 
-/// What `line` of the console asks for; nothing, if it is blank.
+/// Parses a `line` of the console; `None` if it is blank.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
+/// The mistake in it, on one line.
 pub(crate) fn parse(line: &str) -> anyhow::Result<Option<ConsoleCommand>> {
     let mut words = line.split_whitespace();
     let Some(first) = words.next() else { return Ok(None) };
@@ -100,18 +100,18 @@ pub(crate) fn parse(line: &str) -> anyhow::Result<Option<ConsoleCommand>> {
     }
 }
 
-/// `word` as a shell would have it, for those who quote patterns as they do there.
+/// Removes the quotes around a `word`, for people who quote patterns as they do in a shell.
 fn unquoted(word: &str) -> &str {
     let quoted = |quote| word.strip_prefix(quote)?.strip_suffix(quote);
     quoted('\'').or_else(|| quoted('"')).unwrap_or(word)
 }
 
-/// The words that a line of the console can begin with.
+/// The first words of all commands.
 pub(crate) fn words() -> Vec<String> {
     ConsoleLine::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
-/// What `help` answers: a line for each command.
+/// The answer to `help`: a line for each command.
 pub(crate) fn help() -> String {
     let mut lines = Vec::new();
     for command in ConsoleLine::command().get_subcommands() {
@@ -141,7 +141,7 @@ fn help_line(before: &str, command: &clap::Command) -> String {
     format!("{usage:<26}{alias:<11}{about}")
 }
 
-/// What is wrong, in one line of what can be seen.
+/// Describes the mistake on one line, without invisible characters.
 fn reason(error: &clap::Error) -> String {
     let given = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => brief(text),
@@ -167,7 +167,7 @@ fn reason(error: &clap::Error) -> String {
     }
 }
 
-/// What was typed, fit to be shown.
+/// Shortens and escapes typed text, so that it can be shown.
 fn brief(text: &str) -> String {
     let shown = escaped(&text.chars().take(MAX_SHOWN).collect::<String>());
     if text.chars().nth(MAX_SHOWN).is_some() { shown + "..." } else { shown }
@@ -180,7 +180,7 @@ fn user(name: &str) -> Result<UserName, String> {
     name.parse().map_err(|error| format!("the user name {error}"))
 }
 
-/// A user's name is a text.
+/// Serializes the name of a user as text.
 mod name {
     use plumi_proto::UserName;
     use serde::de::{Deserialize, Deserializer, Error};
@@ -195,7 +195,7 @@ mod name {
     }
 }
 
-/// The most characters of what was typed that an answer repeats: a user name has no more.
+/// The maximum number of typed characters that an answer repeats: no user name is longer.
 const MAX_SHOWN: usize = 40;
 
 #[cfg(test)]

@@ -17,22 +17,23 @@ use super::operator::Operator;
 use crate::reason;
 use input::{Input, Line};
 
-/// The console, until the program ends: then a terminal is as it was found, though a line may be being edited.
+/// The console. When it is dropped, the terminal is as it was found, even in the middle of editing a line.
 #[derive(Debug)]
 pub(crate) struct Console {
     found: Option<Termios>,
-    /// No further line is to be read: it would change the terminal once more.
+    /// Set when no further line may be read, because that would change the terminal once more.
     is_over: Arc<AtomicBool>,
 }
 
 impl Console {
-    /// Reads commands for `operator` until the end of input; `exit` and Ctrl-C notify `exit`. They are carried out in
-    /// `runtime`.
+    /// Reads commands for `operator` until the end of input and executes them in `runtime`. `exit` and Ctrl-C
+    /// notify `exit`.
     ///
-    /// It has a thread of its own: a terminal that nobody types at, or that is held by Ctrl-S, does not hold the node.
+    /// It has a thread of its own, so that an idle terminal, or one stopped by Ctrl-S, does not block the
+    /// node.
     ///
     /// # Errors
-    /// There can be no more threads.
+    /// The system starts no more threads.
     pub(crate) fn start(operator: Operator, runtime: Handle, exit: Arc<Notify>) -> anyhow::Result<Self> {
         let found = tcgetattr(io::stdin()).ok();
         let is_over = Arc::new(AtomicBool::new(false));
@@ -51,7 +52,7 @@ impl Drop for Console {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         if let Some(found) = &self.found {
-            // It may be gone.
+            // The terminal may be gone.
             _ = tcsetattr(io::stdin(), OptionalActions::Now, found);
         }
     }
@@ -93,7 +94,7 @@ fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::
 }
 
 fn show(text: &str) {
-    // Commands are carried out even if nobody reads the answers any more.
+    // Commands are executed even if nobody reads the answers.
     let mut output = io::stdout();
     _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }

@@ -1,4 +1,4 @@
-//! The way into a running node from a shell: `lumi-node ctl` over a Unix socket.
+//! The control socket: `lumi-node ctl` and `lumi-node watch` reach a running node through this Unix socket.
 //!
 //! ```text
 //! request = JSON of a Command, "\n"                        {"register":{"user":"laura"}}
@@ -11,9 +11,10 @@
 //!                                                          or of some that passed too fast {"missed":3}
 //! ```
 //!
-//! A connection is one request and its answer, after which the node closes it; or a stream, until one side closes it,
-//! be it for what it sends alone: whoever watches keeps that open. It begins with the last messages; `line` is that of the
-//! message log, `at` is in milliseconds since 1970 in UTC.
+//! A connection carries one request and its answer, and then the node closes it. Or it carries a stream,
+//! until one side closes it. To close only the sending side ends the stream too, so a watcher keeps that side
+//! open. A stream begins with the last messages. `line` is the line of the message log, `at` is the time in
+//! milliseconds since 1970 in UTC.
 
 pub(crate) mod client;
 pub(crate) mod ctl;
@@ -21,8 +22,8 @@ pub(crate) mod server;
 pub(crate) mod socket;
 pub(crate) mod stream;
 
-/// The most bytes of a request: many times what a command needs.
+/// The maximum size of a request in bytes: many times what a command needs.
 const MAX_REQUEST: u64 = 4096;
 
-/// The most bytes of an answer that is read: a list of some million users.
+/// The maximum size of an answer in bytes: enough for a list of some million users.
 const MAX_ANSWER: u64 = 1 << 30;

@@ -1,4 +1,5 @@
-//! Carries out what an administrator asks, however it comes: by the console, the control socket or a signal.
+//! Executes the commands of an administrator, whether they come from the console, the control socket or a
+//! signal.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::report::{self, Process};
 use crate::logging::Logs;
 use crate::reason;
 
-/// What the administrator's commands are carried out on. Cheap to clone.
+/// The parts of the node that commands act on. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Operator {
     pub(crate) administrator: Administrator,
@@ -22,14 +23,14 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Carries `command` out, and returns what to say about it.
+    /// Executes `command` and returns the answer.
     ///
     /// # Errors
-    /// Why it is not carried out.
+    /// The command is refused.
     pub(crate) async fn carry_out(&self, command: Command) -> anyhow::Result<String> {
         let changes_something = command.changes_something();
         let carried_out = self.try_to(command).await;
-        // So that it can be known afterwards.
+        // The log keeps a record of every change.
         match &carried_out {
             Ok(said) if changes_something => tracing::info!("{said}"),
             Err(error) => tracing::info!("refused: {}", reason::in_one_line(error)),
@@ -58,7 +59,7 @@ impl Operator {
                     }
                     if json { report::users_json(&users) } else { report::table(&users) }
                 };
-                // Of a million users it takes a second.
+                // A list of a million users takes a second.
                 task::spawn_blocking(listed).await?
             }
             Command::Status { json } => {

@@ -1,4 +1,4 @@
-//! Settings and roster are read again while the node serves.
+//! Reloads roster and settings while the node serves.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::service::Service;
 
-/// Reads settings and roster again: all of it holds from then on, or nothing has changed.
+/// Reloads roster and settings. Either all of it takes effect, or nothing changes.
 #[derive(Debug)]
 pub(crate) struct Reloader {
     /// The settings file, if one was named.
@@ -23,12 +23,12 @@ pub(crate) struct Reloader {
     started: Settings,
     logs: Logs,
     service: Service,
-    /// One reload at a time.
+    /// Allows one reload at a time.
     turn: Mutex<()>,
 }
 
 impl Reloader {
-    /// Reloads what a node was `started` with: the settings that `config` and `given` gave it.
+    /// A reloader for a node that was `started` with the settings from `config` and `given`.
     pub(crate) fn new(
         config: Option<PathBuf>,
         given: GivenOptions,
@@ -39,15 +39,15 @@ impl Reloader {
         Self { config, given, started, logs, service, turn: Mutex::new(()) }
     }
 
-    /// Reads them again, for the node of `administrator`, and returns what to say about it.
+    /// Reloads both for the node of `administrator`, and returns the answer.
     ///
     /// # Errors
-    /// What is wrong with them; everything is as it was then.
+    /// Roster or settings are wrong, and nothing has changed.
     pub(crate) async fn reload(&self, administrator: &Administrator) -> anyhow::Result<String> {
         let _turn = self.turn.lock().await;
         self.service.reloading();
         let reloaded = self.try_reload(administrator).await.context("cannot reload");
-        // As well if it is as before.
+        // The node is ready again even if the reload failed.
         self.service.ready();
         reloaded
     }
@@ -55,7 +55,7 @@ impl Reloader {
     async fn try_reload(&self, administrator: &Administrator) -> anyhow::Result<String> {
         let unchanged = "nothing has changed";
         let (config, given) = (self.config.clone(), self.given.clone());
-        // The disk may be slow, and the watchdog is not to wait for it.
+        // The disk may be slow, and the watchdog must not wait for it.
         let load = move || {
             let settings = Settings::load(config.as_deref(), &given)?;
             Ok::<_, anyhow::Error>((settings.directory()?, settings))

@@ -1,4 +1,4 @@
-//! Users and the state of the node, for people and for programs.
+//! Reports of users and of the node's state, for people and for programs.
 
 use std::fmt::Write;
 use std::net::SocketAddrV4;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr;
 
-/// The users as a table, whose columns are aligned as they are seen.
+/// Formats users as a table, with columns aligned by their width on the screen.
 pub(crate) fn table(users: &[UserStatus]) -> String {
     let now = now();
     let row = |UserStatus { user, presence }: &UserStatus| match presence {
@@ -21,7 +21,7 @@ pub(crate) fn table(users: &[UserStatus]) -> String {
         None => [user.as_str(), "offline", "-", "-"].map(String::from),
     };
     let rows = || std::iter::once(HEADER.map(String::from)).chain(users.iter().map(row));
-    // Twice, because of a million users it takes less time than memory to keep.
+    // Every row is made twice: for a million users, time is cheaper than memory.
     let widths = rows().fold([0; HEADER.len()], |widths: [usize; HEADER.len()], row| {
         std::array::from_fn(|column| widths[column].max(row[column].width()))
     });
@@ -39,7 +39,7 @@ pub(crate) fn table(users: &[UserStatus]) -> String {
     text
 }
 
-/// The users as a JSON array, one to a line.
+/// Formats users as a JSON array, one user to a line.
 pub(crate) fn users_json(users: &[UserStatus]) -> String {
     let now = now().timestamp();
     let mut text = String::from("[");
@@ -56,24 +56,24 @@ pub(crate) fn users_json(users: &[UserStatus]) -> String {
     text + "\n]"
 }
 
-/// A user, to a program.
+/// A user in JSON.
 #[derive(Serialize)]
 struct Row<'a> {
     user: &'a str,
     online: bool,
-    /// `null` is nowhere.
+    /// `null` if the user is offline.
     address: Option<SocketAddrV4>,
     since: Option<String>,
 }
 
-/// What the program knows of itself beside its server.
+/// Figures of the program that its server does not have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
-    /// Lines of the message log that could not be written.
+    /// The number of lines of the message log that could not be written.
     pub(crate) lines_lost: u64,
 }
 
-/// How the node is, line by line.
+/// Formats the node's state, one line for each figure.
 pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
     let ServerStatus { node, local, uptime, unreceived, unsent, .. } = status;
     let lookups = node.lookups;
@@ -124,7 +124,7 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
     lines.map(|(name, value)| format!("{name:<11}{value}")).join("\n")
 }
 
-/// The same as one JSON object.
+/// Formats the node's state as one JSON object.
 pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
     let ServerStatus { node, local, uptime, unreceived, unsent, .. } = status;
     let lookups = node.lookups;
@@ -186,11 +186,11 @@ fn locations(status: &ServerStatus) -> [(&'static str, LocationTimes); 4] {
 }
 
 fn average(times: &LocationTimes) -> Option<Duration> {
-    // Those that do not fit have taken 136 years in all.
+    // A count that does not fit would take 136 years to reach.
     times.sum().checked_div(u32::try_from(times.count()).unwrap_or(u32::MAX))
 }
 
-/// `3h 2m 5s`.
+/// Formats a duration as `3h 2m 5s`.
 fn in_words(time: Duration) -> String {
     let round = SpanRound::new().largest(Unit::Day).smallest(Unit::Second).days_are_24_hours();
     let span = jiff::Span::try_from(time).and_then(|span| span.round(round));
@@ -210,7 +210,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const HEADER: [&str; 4] = ["USER", "STATE", "ADDRESS", "SINCE"];
 
-/// Blanks between two columns.
+/// The number of blanks between two columns.
 const GAP: usize = 2;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! All that goes on beside the node's task: the control socket, reloads, the watchdog. It has a thread and a runtime of
-//! its own, so that a disk that is slow or a list of a million users keeps nobody from the node.
+//! The thread for everything beside the node's task: control socket, reloads, watchdog. It has its own
+//! runtime, so that a slow disk or a list of a million users never blocks the node.
 
 use std::future;
 use std::io::{self, IsTerminal};
@@ -19,7 +19,7 @@ use super::operator::Operator;
 use crate::reason;
 use crate::service::Service;
 
-/// What is to go on.
+/// The parts that run in the thread.
 pub(crate) struct AdminThread {
     pub(crate) operator: Operator,
     pub(crate) control: Option<UnixListener>,
@@ -30,10 +30,10 @@ pub(crate) struct AdminThread {
 }
 
 impl AdminThread {
-    /// Starts all of it, and returns the runtime that it runs in, which lasts as long as the process.
+    /// Starts the thread, and returns its runtime, which lasts as long as the process.
     ///
     /// # Errors
-    /// There can be no more threads.
+    /// The system starts no more threads.
     pub(crate) fn start(self) -> anyhow::Result<Handle> {
         let failed = "cannot start the administration";
         let runtime = runtime::Builder::new_current_thread().enable_all().build().context(failed)?;
@@ -61,7 +61,7 @@ impl AdminThread {
     }
 }
 
-/// SIGHUP, heard from [`HangUps::listen`] on.
+/// The SIGHUP signals since [`HangUps::listen`].
 #[derive(Debug)]
 pub(crate) struct HangUps {
     signal: Signal,
@@ -69,7 +69,7 @@ pub(crate) struct HangUps {
 }
 
 impl HangUps {
-    /// Must run within a runtime.
+    /// Begins to listen. Must run within a runtime.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -77,8 +77,8 @@ impl HangUps {
         Ok(Self { signal: signal(SignalKind::hangup())?, had_terminal: io::stdin().is_terminal() })
     }
 
-    /// Has `operator` reload and begin the message log anew at each of them. Ready when one says that the terminal is
-    /// lost: a window was closed, and the node ends with it.
+    /// Has `operator` reload and begin a new message log at each signal. Returns when the terminal is lost:
+    /// somebody closed the window, and the node ends with it.
     pub(crate) async fn heed(mut self, operator: &Operator) {
         loop {
             self.signal.recv().await;
@@ -89,7 +89,7 @@ impl HangUps {
                 match operator.carry_out(command).await {
                     Ok(_) => {}
                     Err(error) if has_ended(&error) => return,
-                    // There is nobody else to tell.
+                    // Nobody else receives this error.
                     Err(error) => tracing::error!("{}", reason::in_one_line(&error)),
                 }
             }
@@ -97,7 +97,7 @@ impl HangUps {
     }
 }
 
-/// Whether it is the end of the node that stood in the way, which is no failure.
+/// Whether the command failed because the node has ended, which is not an error.
 fn has_ended(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| matches!(cause.downcast_ref(), Some(AdminError::NodeGone)))
 }

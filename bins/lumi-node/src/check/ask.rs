@@ -1,9 +1,10 @@
-//! Whether a LUMI node is at an address, and whether it is that of a domain.
+//! Finds out whether a LUMI node is at an address, and whether it is that of a domain.
 //!
-//! Deployed nodes end on whatever is not well formed (protocol.md §7, 6). What is more, they forward a `PL` for another
-//! domain from anybody: to themselves, again and again, if that domain leads to their host; or to another node, whose
-//! `RL` for a user whom they do not know ends them. So a node is asked in three steps, each of which is safe after the
-//! one before. All are about a user whom nobody has, and change nothing:
+//! Deployed nodes crash on malformed messages (protocol.md §7, 6). They also forward a `PL` for another
+//! domain from any sender. If that domain leads to their own host, they forward it to themselves again and
+//! again. If it leads to another node, the `RL` of that node for an unknown user crashes them. So a node is
+//! asked in three steps, each of which is safe after the one before. All three are about a user that does not
+//! exist, and change nothing:
 //!
 //! ```text
 //! PD user@domain                    every node answers RD1, whatever its domain; nothing else does
@@ -22,28 +23,28 @@ use plumi_proto::{
 use tokio::net::UdpSocket;
 use tokio::time::{self, Instant};
 
-/// Who is at an address.
+/// The kind of node at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The node of the domain.
     OfDomain,
-    /// A node that is not that of the domain.
+    /// The node of another domain.
     OfAnother,
-    /// A node of another program, which cannot be asked of which domain it is without harm.
+    /// A node of another program. Asking for its domain could harm it.
     OfAnyDomain,
-    /// Nobody answers.
+    /// There is no answer.
     Silence,
-    /// The host says that nobody listens there.
+    /// The host reports that no program listens there.
     Refusal,
 }
 
-/// Asks who is at `address`, and whether it is the node of `domain`.
+/// Finds out what is at `address`, and whether it is the node of `domain`.
 ///
 /// # Errors
-/// Those of the operating system: there is no way to that address.
+/// Those of the operating system: there is no route to that address.
 pub(super) async fn ask(address: SocketAddrV4, domain: Domain) -> io::Result<Answer> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-    // Of others, it hears nothing.
+    // A connected socket receives nothing from other addresses.
     socket.connect(address).await?;
     let nobody = nobody_at(domain);
     let here = Locate { from: nobody, to: nobody };
@@ -57,7 +58,7 @@ pub(super) async fn ask(address: SocketAddrV4, domain: Domain) -> io::Result<Ans
         Outcome::Silent => return Ok(Answer::Silence),
         Outcome::Refused => return Ok(Answer::Refusal),
     }
-    // It is ours that is waited for in vain, so that fewer tries must do.
+    // One of our nodes never answers this, so it gets fewer tries.
     let foreign = exchange(&socket, &Message::Locate(nowhere), &refused(nowhere), FOREIGN_TRIES).await?;
     if foreign == Outcome::Answered {
         return Ok(Answer::OfAnyDomain);
@@ -88,7 +89,7 @@ async fn exchange(
     for _ in 0..tries {
         let deadline = Instant::now() + PAUSE;
         tracing::info!(%node, message = %question.escape_ascii(), "sent");
-        // A failure, of this try or of one before, is a try that was lost.
+        // An error, of this try or the one before, counts as a lost try.
         let sent = socket.send(&question).await.map(|_| false);
         match time::timeout_at(deadline, hear(socket, answer)).await.unwrap_or(sent) {
             Ok(true) => return Ok(Outcome::Answered),
@@ -101,9 +102,9 @@ async fn exchange(
     Ok(outcome)
 }
 
-/// Waits for `answer`, and passes over whatever else comes.
+/// Waits for `answer`, and skips all other messages.
 async fn hear(socket: &UdpSocket, answer: &Message) -> io::Result<bool> {
-    // One byte more shows that there were too many.
+    // A message that fills the extra byte is too long.
     let mut buffer = [0; MAX_MESSAGE + 1];
     loop {
         let length = socket.recv(&mut buffer).await?;
@@ -115,7 +116,7 @@ async fn hear(socket: &UdpSocket, answer: &Message) -> io::Result<bool> {
     }
 }
 
-/// A user of `domain` whom nobody has.
+/// The address of a user of `domain` that does not exist.
 fn nobody_at(domain: Domain) -> MiAddress {
     let address = |name| MiAddress::new(&expect_user(name), &domain);
     address(NOBODY).or_else(|_| address(SHORT_NOBODY)).expect("a user of one byte has room beside any domain")
@@ -129,22 +130,22 @@ fn expect_name(name: &str) -> Domain {
     Domain::new(name).expect("it is a name")
 }
 
-/// Says in message logs where the questions come from, and is no name that is given to a person.
+/// This name shows in message logs where the questions come from. No person has it.
 const NOBODY: &str = "lumi-node-check";
 
-/// Takes its place in a domain of which the name is too long for it.
+/// The name for a domain that is too long for the other one.
 const SHORT_NOBODY: &str = "_";
 
-/// A domain that nobody can have (RFC 6761 §6.4); the dot keeps search lists out.
+/// A domain that cannot exist (RFC 6761 §6.4). The dot keeps search lists out.
 const NO_DOMAIN: &str = "no.invalid.";
 
-/// How often a question is sent: one or two datagrams may be lost. An agent takes five, which is long to wait for.
+/// The number of tries: one or two datagrams may be lost. Agents try five times, which takes long.
 const TRIES: u32 = 3;
 
-/// Enough for a node that has answered just before, and has to ask its name server.
+/// Enough for a node that has just answered, and has to ask its name server.
 const FOREIGN_TRIES: u32 = 2;
 
-/// From one try to the next, as agents leave it (protocol.md §4).
+/// The time between two tries, as agents leave it (protocol.md §4).
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

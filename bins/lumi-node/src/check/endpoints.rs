@@ -1,5 +1,4 @@
-//! What else a node that is set to it has to have before it starts: its control socket, the address where it is shown, a
-//! journal.
+//! Checks the other endpoints that the settings ask for: control socket, web address, journal.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,7 +17,7 @@ use crate::options::settings::Settings;
 use crate::options::values::ControlPath;
 use crate::reason;
 
-/// Checks those that the settings ask for; `node_runs` is whether the node has its port already.
+/// Checks the endpoints in the settings. `node_runs` says whether a node has the UDP port already.
 ///
 /// # Errors
 /// Those of `report`.

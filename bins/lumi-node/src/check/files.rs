@@ -1,5 +1,5 @@
-//! Whether who runs this may do with the files what a node does with them. Nothing is opened or made, so that
-//! nothing is left behind and a node that runs meanwhile is not in the way.
+//! Checks whether this user may use the files as a node does. Nothing is opened or made, so the check leaves
+//! nothing behind and does not disturb a running node.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -10,16 +10,17 @@ use rustix::process::geteuid;
 use super::finding::Finding;
 use crate::reason;
 
-/// Whether the roster at `path`, which is there, can be rewritten when the administrator changes it.
+/// Checks that the existing roster at `path` can be rewritten when the administrator changes it.
 pub(super) fn may_be_replaced(path: &Path) -> Finding {
-    // A new file is written beside it and takes its place; through a link, beside the file that it names.
+    // The node writes a new file beside it and renames that. If the path is a link, it does so beside the
+    // target.
     let folder = fs::canonicalize(path).map_or_else(|_| folder_of(path), |path| folder_of(&path));
     let may = may_access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
     let subject = format!("roster's folder {}", folder.display());
     judge(subject, may, "changes of the roster can be saved", &folder)
 }
 
-/// Whether the message log at `path`, which may not be there yet, can be appended to.
+/// Checks that the message log at `path`, which need not exist, can be appended to.
 pub(super) fn may_be_appended_to(path: &Path) -> Finding {
     let subject = format!("message log {}", path.display());
     if path.as_os_str().is_empty() {
@@ -35,13 +36,13 @@ pub(super) fn may_be_appended_to(path: &Path) -> Finding {
     }
 }
 
-/// Whether what is to be at `path`, and is not there, can be made.
+/// Checks that a missing file can be made at `path`.
 pub(super) fn may_be_made(subject: String, path: &Path) -> Finding {
     let folder = folder_of(path);
     judge(subject, may_access(&folder, Access::WRITE_OK | Access::EXEC_OK), "it can be made", &folder)
 }
 
-/// What to do about a file that this user may not read.
+/// The remedy for a file that this user may not read.
 pub(super) fn let_read(path: &Path) -> String {
     let user = user();
     format!(
@@ -50,7 +51,7 @@ pub(super) fn let_read(path: &Path) -> String {
     )
 }
 
-/// What it is to be `may`, to write at `place`.
+/// Turns the result of an access check at `place` into a finding.
 fn judge(subject: String, may: io::Result<()>, well: &str, place: &Path) -> Finding {
     let user = user();
     let place = place.display();
@@ -71,7 +72,7 @@ fn judge(subject: String, may: io::Result<()>, well: &str, place: &Path) -> Find
 }
 
 fn may_access(path: &Path, access: Access) -> io::Result<()> {
-    // By the user that files are opened as, who need not be the one who started this.
+    // Checks the effective user, which opens the files, and not the real one.
     Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
 }
 
@@ -82,12 +83,12 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// Who runs this, by name if there is one.
+/// The user that runs this, by name if there is one.
 fn user() -> String {
     let id = geteuid().as_raw().to_string();
     let users = fs::read(USERS).unwrap_or_default();
     let users = String::from_utf8_lossy(&users);
-    // passwd(5): name, password, number and more, with colons between.
+    // The fields are name, password, number and more, separated by colons (passwd(5)).
     let name = users.lines().find_map(|line| {
         let mut fields = line.split(':');
         fields.next().filter(|_| fields.nth(1) == Some(&id))

@@ -1,4 +1,4 @@
-//! What was found, and the one place where it is put into a line.
+//! Findings and the report that prints them, one line each.
 
 use std::fmt::{self, Display};
 
@@ -6,7 +6,7 @@ use diagnostics::escaped;
 
 use crate::stdout;
 
-/// What was found when one thing was checked.
+/// The result of one check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     verdict: Verdict,
@@ -22,22 +22,23 @@ enum Verdict {
 }
 
 impl Finding {
-    /// It is as it has to be: how it is.
+    /// The requirement is met; `found` describes how.
     pub(super) fn well(subject: impl Into<String>, found: impl Into<String>) -> Self {
         Self { verdict: Verdict::Well, subject: subject.into(), text: found.into() }
     }
 
-    /// It is not: why, and what to do about it.
+    /// The requirement is not met: the reason, and what to do about it.
     pub(super) fn wrong(subject: impl Into<String>, reason: impl Display, remedy: impl Display) -> Self {
         Self { verdict: Verdict::Wrong, subject: subject.into(), text: format!("{reason}; {remedy}") }
     }
 
-    /// It cannot be checked: what has to be put right first. Something else was [`wrong`](Self::wrong) before.
+    /// The check has to wait until something else has been put right, which was [`wrong`](Self::wrong)
+    /// before.
     pub(super) fn skipped(subject: impl Into<String>, first: impl Into<String>) -> Self {
         Self { verdict: Verdict::Skipped, subject: subject.into(), text: first.into() }
     }
 
-    /// Whether a node can run as far as this goes.
+    /// Whether a node can run as far as this finding goes.
     pub(super) fn is_well(&self) -> bool {
         self.verdict != Verdict::Wrong
     }
@@ -50,12 +51,12 @@ impl Display for Finding {
             Verdict::Wrong => "FAIL",
             Verdict::Skipped => "skip",
         };
-        // Names of files and keys of settings may hold anything.
+        // Names of files and keys of settings may contain any character.
         write!(f, "{verdict} {}: {}", escaped(&self.subject), escaped(&self.text))
     }
 }
 
-/// Prints what was found, as it is found: a name server or a node may be waited for.
+/// Prints findings as they come, because a check may wait for a name server or a node.
 pub(super) struct Report {
     all_well: bool,
 }
@@ -102,7 +103,7 @@ impl Report {
     }
 }
 
-/// The most errors that are told of one file: more of them have one cause, such as a file of another kind.
+/// The maximum number of errors for one file. More of them have one cause, such as a file of another kind.
 const MAX_ERRORS: usize = 20;
 
 #[cfg(test)]

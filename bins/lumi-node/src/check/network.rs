@@ -1,4 +1,4 @@
-//! Whether a node here is found by others, and finds them.
+//! Checks whether others find the node here, and whether it finds them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
@@ -12,7 +12,7 @@ use super::settings::Doubt;
 use crate::options::settings::Settings;
 use crate::reason;
 
-/// Checks the domain, the port and the nodes of `peers`. Returns whether the node has its port already.
+/// Checks the domain, the port and the nodes of `peers`. Returns whether a node has the port already.
 ///
 /// # Errors
 /// Those of `report`.
@@ -56,7 +56,7 @@ pub(super) async fn check(
     Ok(node_runs)
 }
 
-/// Whether who asks where the node of `domain` is comes here, where it listens on `listen`, if that is known.
+/// Checks that `domain` leads to this host, and to the address `listen` if that is known.
 async fn resolves_to_here(
     domain: Domain,
     directory: &NodeDirectory,
@@ -118,10 +118,10 @@ async fn resolves_to_here(
     }
 }
 
-/// Whether a node can have the port, or the one of `domain` has it.
+/// Checks that the port is free, or belongs to the node of `domain`.
 async fn is_free_or_ours(listen: SocketAddrV4, domain: Option<Domain>) -> Finding {
     let subject = format!("port {listen}");
-    // Nodes find each other by DNS, which does not tell a port.
+    // Nodes find each other by DNS, which knows no ports.
     let note = match listen.port() {
         NODE_PORT => String::new(),
         0 => ": any other one at each start, and other nodes and agents have to be told which".to_owned(),
@@ -146,7 +146,7 @@ async fn is_free_or_ours(listen: SocketAddrV4, domain: Option<Domain>) -> Findin
     Finding::wrong(subject, reason::in_words(&error), remedy)
 }
 
-/// Whether the port that somebody has is that of the node of `domain`.
+/// Checks that the port in use belongs to the node of `domain`.
 async fn of_holder(subject: String, listen: SocketAddrV4, domain: Option<Domain>, note: &str) -> Finding {
     let Some(domain) = domain else {
         return Finding::skipped(
@@ -154,7 +154,7 @@ async fn of_holder(subject: String, listen: SocketAddrV4, domain: Option<Domain>
             "in use; whether by this domain's node is not checked until the roster is right",
         );
     };
-    // It is not an address to send to.
+    // The unspecified address cannot be sent to.
     let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *listen.ip() };
     let port = listen.port();
     let who = format!(
@@ -175,7 +175,7 @@ async fn of_holder(subject: String, listen: SocketAddrV4, domain: Option<Domain>
     Finding::wrong(subject, reason, who)
 }
 
-/// Whether the node of `peer` is found and answers.
+/// Checks that the node of `peer` is found and answers.
 async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
     let subject = format!("peer {peer}");
     let in_settings = format!("name its node in the settings, under [peers]: \"{peer}\" = \"IP:PORT\"");
@@ -234,7 +234,7 @@ fn is_of_this_host(ip: Ipv4Addr) -> io::Result<bool> {
     }
 }
 
-/// The address of this host that others far away, as `towards` is, may know it by. Nothing is sent.
+/// The address of this host on the route `towards` another one. Nothing is sent.
 fn own_address(towards: Ipv4Addr) -> Option<Ipv4Addr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((towards, NODE_PORT)).ok()?;
@@ -244,7 +244,7 @@ fn own_address(towards: Ipv4Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// An address that is nobody's (RFC 5737), and to which the way is that of most others.
+/// An address that belongs to nobody (RFC 5737). The route to it is that to most others.
 const ANYWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 const NO_DIRECTORY: &str = "not checked until the settings are right about peers and name servers";

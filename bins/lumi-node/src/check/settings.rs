@@ -1,4 +1,4 @@
-//! Every error of a settings file, and what holds all the same.
+//! Finds every error of a settings file, and the settings that are right in spite of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,21 +15,21 @@ use crate::options::load::DEFAULT_CONFIG;
 use crate::options::settings::{Settings, mistake};
 use crate::reason;
 
-/// What a settings file says.
+/// The contents of a settings file.
 #[derive(Debug)]
 pub(super) struct SettingsFile {
-    /// What is right in it.
+    /// The settings that are right in it.
     pub(super) settings: Settings,
-    /// What the other part may have been about.
+    /// The settings that the other part may have been about.
     pub(super) doubt: Doubt,
 }
 
-/// Which settings nobody can know, because they are wrong in the file.
+/// The settings that are unknown, because they are wrong in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// These, by their keys.
+    /// These keys.
     Some(BTreeSet<String>),
-    /// Any: the file cannot be read as settings.
+    /// Any key: the file cannot be read as settings.
     All,
 }
 
@@ -47,7 +47,7 @@ impl Doubt {
     }
 }
 
-/// Checks the settings file that was `asked` for, or else the default one if it is there.
+/// Checks the settings file that was `asked` for, or the default one if it exists.
 ///
 /// # Errors
 /// Those of `report`.
@@ -82,7 +82,8 @@ pub(super) fn check(asked: Option<&Path>, report: &mut Report) -> anyhow::Result
     Ok(SettingsFile { settings, doubt })
 }
 
-/// Every error in the text of a settings file, each as a node tells the first one, in the order of their lines.
+/// Every error in the text of a settings file, in the order of their lines. A node words the first error the
+/// same way.
 pub(crate) fn errors(text: &str) -> Vec<String> {
     let without_key = |mistake| Mistake { key: None, ..mistake }.to_string();
     Read::new(text).errors.into_iter().map(without_key).collect()
@@ -104,11 +105,11 @@ impl Read {
         };
         let mut errors: Vec<_> = syntax.iter().map(|wrong| error(None, wrong)).collect();
         if !errors.is_empty() {
-            // One without a place follows from another.
+            // An error without a place follows from another one.
             if errors.iter().any(|error| error.line.is_some()) {
                 errors.retain(|error| error.line.is_some());
             }
-            // What is read after such an error may be part of something else.
+            // The text after such an error may have been meant otherwise.
             return Self { settings: Settings::default(), doubt: Doubt::All, errors };
         }
         let span = document.span();
@@ -130,13 +131,14 @@ impl Read {
             Settings::default()
         });
         errors.sort();
-        // A list where none may be is wrong once, not once for each of its parts.
+        // A list in the wrong place is one error, not one for each of its parts.
         errors.dedup();
         Self { settings, doubt: Doubt::Some(wrong), errors }
     }
 }
 
-/// `value` in parts that are right or wrong each by itself: reading it whole ends at the first error.
+/// Splits `value` into parts that are right or wrong on their own. Reading it whole would end at the first
+/// error.
 fn parts<'t>(value: &Spanned<DeValue<'t>>) -> Vec<Spanned<DeValue<'t>>> {
     let spanned = |part| Spanned::new(value.span(), part);
     let parts: Vec<_> = match value.get_ref() {
@@ -196,7 +198,7 @@ mod tests {
         assert_eq!(lines, [Some(2), Some(3)].into());
     }
 
-    /// It is the first error that a node tells when it does not start.
+    /// A node that does not start reports the first error.
     #[test]
     fn a_text_is_wrong_here_if_and_only_if_a_node_refuses_it() {
         for text in [

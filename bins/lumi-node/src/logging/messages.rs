@@ -1,4 +1,4 @@
-//! The message log of a node: its file, and the last messages for those who watch.
+//! The message log of a node: its file, and the last messages for watchers.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -14,12 +14,12 @@ use plumi_proto::Domain;
 use crate::options::log_size::LogSize;
 use crate::options::settings::Settings;
 
-/// The message log of a node that runs.
+/// The message log of a running node.
 #[derive(Clone, Debug)]
 pub(crate) struct MessageLog {
     sink: SinkHandle<Messages>,
     watch: Watch,
-    /// Its path, fit to be shown.
+    /// The escaped path of its file.
     name: String,
 }
 
@@ -27,7 +27,7 @@ impl MessageLog {
     /// Opens the message log of the node of `domain`, and returns the layer that writes it.
     ///
     /// # Errors
-    /// It cannot be opened, or would destroy the roster.
+    /// The file cannot be opened, or is the roster.
     pub(super) fn open(
         settings: &Settings,
         domain: &Domain,
@@ -51,15 +51,15 @@ impl MessageLog {
         Ok((layer, log))
     }
 
-    /// Its path, fit to be shown.
+    /// The escaped path of its file.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Opens its file again, after somebody has renamed it; says what came of it.
+    /// Reopens the file, after somebody has renamed it. Returns what to say about it.
     ///
     /// # Errors
-    /// There is no such file and none can be created. The log goes on in the file that it had.
+    /// There is no such file and none can be created. The log goes on in the old file.
     pub(crate) fn reopen(&self) -> anyhow::Result<String> {
         let Self { name, .. } = self;
         let reopened = self.sink.with(|messages| messages.log.reopen()).with_context(|| {
@@ -72,23 +72,24 @@ impl MessageLog {
         })
     }
 
-    /// From now on, its file may become this large.
+    /// Changes the maximum size of its file.
     pub(super) fn set_max_size(&self, max_size: LogSize) {
         self.sink.with(|messages| messages.log.set_max_size(max_size.0));
     }
 
-    /// How many of its lines were lost since the start.
+    /// The number of lines lost since the start.
     pub(crate) fn lost_lines(&self) -> u64 {
         self.sink.with(|messages| messages.log.lost())
     }
 
-    /// The messages that have just passed, and those that do.
+    /// The messages that have just passed, and the coming ones.
     pub(crate) fn watch(&self) -> &Watch {
         &self.watch
     }
 }
 
-/// Where messages go: to the log, and to whoever watches. One sink, so that each message is taken from its event once.
+/// Receives messages for the log and the watchers. There is one sink, so that each message is taken from its
+/// event once.
 pub(super) struct Messages {
     log: LineWriter<File>,
     watch: Watch,
@@ -106,7 +107,7 @@ impl Sink for Messages {
     }
 }
 
-/// Whether both are there, and one and the same.
+/// Whether both paths exist and name the same file.
 pub(crate) fn is_same_file(path: &Path, other: &Path) -> bool {
     let file = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
     file(path).is_some_and(|found| file(other) == Some(found))
@@ -117,11 +118,11 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// How many messages are kept for whoever begins to watch: more than a screen shows, a quarter of a megabyte at most.
+/// The number of messages for new watchers: more than a screen shows, and a quarter of a megabyte at most.
 const WATCHED: usize = 500;
 
-/// Why a file is no message log.
+/// The reason why the roster cannot be the message log.
 pub(crate) const IS_ROSTER: &str = "that is the roster, which its lines would destroy";
 
-/// What stands for stdout where a path is expected.
+/// Stands for stdout in place of a path.
 const STDOUT: &str = "-";

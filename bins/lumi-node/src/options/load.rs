@@ -11,10 +11,11 @@ use super::settings::Settings;
 use super::values::ControlPath;
 
 impl Settings {
-    /// Reads the settings file at `config`, or the default one if it is there, and writes the options `given` over it.
+    /// Reads the settings file at `config`, or the default one if it exists, and writes the options `given`
+    /// over it.
     ///
     /// # Errors
-    /// A file that was asked for and cannot be read, or one that is wrong, and where.
+    /// A file that was asked for cannot be read, or a file is wrong.
     pub(crate) fn load(config: Option<&Path>, given: &GivenOptions) -> anyhow::Result<Self> {
         let mut settings = read(config)?;
         given.write_over(&mut settings)?;
@@ -22,20 +23,20 @@ impl Settings {
     }
 }
 
-/// What the settings file says about the control socket: the one at `config`, or one that happens to be there.
+/// The control socket in the settings file at `config`, or in the default one.
 ///
 /// # Errors
-/// That at `config` cannot be read, or is wrong.
+/// The file at `config` cannot be read, or is wrong.
 pub(crate) fn control_socket(config: Option<&Path>) -> anyhow::Result<Option<ControlPath>> {
     match read(config) {
         Ok(settings) => Ok(settings.control_socket),
         Err(error) if config.is_some() => Err(error),
-        // Nobody named it, and it is the node that has to say what is wrong with it.
+        // Nobody asked for this file, and the node itself reports what is wrong with it.
         Err(_) => Ok(None),
     }
 }
 
-/// Reads the settings file `asked` for, or the one that need not be there.
+/// Reads the settings file that was `asked` for, or the default one if it exists.
 fn read(asked: Option<&Path>) -> anyhow::Result<Settings> {
     let path = asked.unwrap_or(Path::new(DEFAULT_CONFIG));
     match fs::read_to_string(path) {
@@ -47,7 +48,7 @@ fn read(asked: Option<&Path>) -> anyhow::Result<Settings> {
     }
 }
 
-/// The settings file, unless another one is named; it need not be there.
+/// The default settings file, which need not exist.
 pub(crate) const DEFAULT_CONFIG: &str = "config/lumi-node.toml";
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use message_log::DEFAULT_MAX_SIZE;
 use serde::de::{Deserialize, Deserializer};
 use settings_text::text_or_number;
 
-/// How large the file of the message log may become, in bytes; `None` is without limit.
+/// The maximum size of the message log's file in bytes; `None` is unlimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogSize(pub(crate) Option<u64>);
 
@@ -25,7 +25,7 @@ impl FromStr for LogSize {
         }
         let with_unit = |&(letter, unit)| Some((text.strip_suffix(letter)?, unit));
         let (number, unit) = UNITS.iter().find_map(with_unit).unwrap_or((text, 1));
-        // Parsing alone lets a sign pass.
+        // Parsing alone would accept a sign.
         let digits = Some(number).filter(|number| !number.starts_with('+'));
         let bytes = digits.and_then(|digits| digits.parse::<u64>().ok()?.checked_mul(unit));
         let size = bytes.filter(|&bytes| bytes > 0).map(|bytes| Self(Some(bytes)));

@@ -136,7 +136,7 @@ impl Settings {
     /// Reads the text of a settings file.
     ///
     /// # Errors
-    /// The line that is wrong, and why, on one line.
+    /// The first wrong line, and why it is wrong, on one line.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         toml::from_str(text).map_err(|error| mistake(text, &error).into())
     }
@@ -152,7 +152,7 @@ impl Settings {
         }
     }
 
-    /// Where other nodes are.
+    /// Returns the resolver for the nodes of other domains.
     ///
     /// # Errors
     /// Those of [`lumi_dns::NodeDirectoryBuilder::build`].
@@ -164,17 +164,17 @@ impl Settings {
     }
 }
 
-/// Whether somebody may be typing.
+/// Whether somebody may type commands.
 fn has_terminal() -> bool {
-    // A job in the background that reads from its terminal is stopped, and the node would be with it.
+    // The shell stops a background job that reads from its terminal, which would stop the node.
     let foreground = || tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp());
     io::stdin().is_terminal() && foreground()
 }
 
-/// The mistake in `text` that `error` is about, in plain words.
+/// Describes the mistake in `text` that `error` is about, in plain words.
 pub(crate) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
     let mut mistake = Mistake::new(text, error);
-    // An unknown key is repeated as it stands in the file, where it may hold anything.
+    // The reason quotes an unknown key from the file, which may contain any character.
     mistake.reason = mistake.reason.replace(char::is_control, "\u{fffd}");
     for (words, plainer) in PLAINER {
         mistake.reason = mistake.reason.replace(words, plainer);
@@ -182,7 +182,7 @@ pub(crate) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
     mistake
 }
 
-/// What libraries say, and what it means to who writes settings.
+/// Plainer words for what libraries say about settings.
 const PLAINER: [(&str, &str); 3] = [
     ("invalid IPv4 socket address syntax", "an IPv4 address and a port look like 192.0.2.7:3344"),
     ("invalid socket address syntax", "an IP address and a port look like 192.0.2.53:53"),
@@ -264,7 +264,7 @@ mod tests {
         let text = text.collect::<Vec<_>>().join("\n");
         Settings::parse(&text).unwrap();
         let named: toml::Table = toml::from_str(&text).unwrap();
-        // The error about an unknown key lists those that there are.
+        // The error about an unknown key lists all keys.
         let reason = Settings::parse("no-such-key = 1").unwrap_err().to_string();
         let keys: BTreeSet<_> = reason.split('`').skip(3).step_by(2).collect();
         assert_eq!(named.keys().map(String::as_str).collect::<BTreeSet<_>>(), keys);

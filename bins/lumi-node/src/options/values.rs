@@ -1,4 +1,4 @@
-//! The values that the command line and the settings file can set.
+//! The types of the values in the table of settings.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use plumi_proto::Domain;
 use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
 use settings_text::text_or_number;
 
-/// Where the control socket is, or that there is none.
+/// The path of the control socket, or `Off`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(from = "PathBuf")]
 pub(crate) enum ControlPath {
@@ -36,7 +36,7 @@ impl FromStr for ControlPath {
     }
 }
 
-/// Where the node of a domain is.
+/// The address of a domain's node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Peer {
     pub(crate) domain: Domain,
@@ -70,7 +70,7 @@ pub(super) fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pe
     Ok(peers.into_iter().map(|(PeerDomain(domain), address)| Peer { domain, address }).collect())
 }
 
-/// How many datagrams to take from one IP address: a number of them a second, or `off` for any number.
+/// The number of datagrams a second to take from one IP address, or `off` for any number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RateLimiting(pub(crate) Option<RateLimit>);
 
@@ -99,7 +99,7 @@ impl<'de> Deserialize<'de> for RateLimiting {
     }
 }
 
-/// What becomes of a user who is registered from one address while online at another.
+/// The rule for a user who is registered from one address while online at another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TakeoverRule {
@@ -116,7 +116,7 @@ impl From<TakeoverRule> for Takeover {
     }
 }
 
-/// The least time between two location requests that count as strikes, as a number of milliseconds.
+/// The minimum time between two location requests that count as strikes, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StrikeInterval(pub(crate) Duration);
 
@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for Range {
     }
 }
 
-/// Fails while the text is read, so that the line told is its own and not that of the list.
+/// Parses while the text is read, so that an error has its own line and not that of the list.
 struct RangeVisitor;
 
 impl Visitor<'_> for RangeVisitor {
@@ -172,7 +172,7 @@ pub(super) fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<A
 
 pub(super) fn allowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
     let ranges = ranges(deserializer)?;
-    // Whoever writes that means nobody.
+    // An empty list would mean nobody.
     if ranges.is_empty() {
         return Err(D::Error::custom("an empty list lets nobody register; take allow out to let everybody"));
     }

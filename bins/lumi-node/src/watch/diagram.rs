@@ -1,4 +1,4 @@
-//! `lumi-node watch --mermaid`: a sequence diagram of what was seen.
+//! `lumi-node watch --mermaid`: prints the messages as a sequence diagram.
 
 use message_ladder::{Ladder, mermaid};
 
@@ -6,10 +6,10 @@ use super::print;
 use super::source::{LineCounts, Source, SourceEvent, say};
 use crate::signals::EndSignals;
 
-/// Prints the diagram of what `source` has about `user`, or of all, when that ends or a signal comes.
+/// Prints a diagram of the messages about `user`, or of all, when `source` ends or a signal comes.
 ///
 /// # Errors
-/// It cannot be read, or not be printed.
+/// The source cannot be read, or stdout cannot be written to.
 pub(super) async fn run(
     mut source: Source,
     user: Option<&str>,
@@ -42,7 +42,7 @@ pub(super) async fn run(
                 }
                 break lines.end();
             }
-            // What was seen is not lost with it.
+            // The messages read so far are printed in spite of the error.
             Err(error) => break Err(error),
         }
     };
@@ -53,5 +53,5 @@ pub(super) async fn run(
     ended
 }
 
-/// The most messages of a diagram: far more than Mermaid draws, and some ten megabytes.
+/// The maximum number of messages in a diagram: far more than Mermaid draws, and some ten megabytes.
 const MAX_ARROWS: usize = 20_000;

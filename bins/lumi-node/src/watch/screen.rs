@@ -1,4 +1,4 @@
-//! The ladder on the whole screen: a state, a view that draws it, and the loop between them and the world.
+//! The ladder on the whole screen: a state, a view that draws it, and the loop that feeds both.
 
 mod app;
 mod view;
@@ -17,10 +17,10 @@ use self::view::Theme;
 use super::source::{Source, SourceEvent};
 use crate::signals::EndSignals;
 
-/// Shows what `source` has about `user`, or all of it, until the user leaves or a signal comes.
+/// Shows the messages about `user`, or all, until the user quits or a signal comes.
 ///
 /// # Errors
-/// The terminal cannot be used, or is lost; there was nothing to read.
+/// The terminal cannot be used or is lost, or the source has no message.
 pub(super) async fn run(
     mut source: Source,
     user: Option<&str>,
@@ -41,7 +41,7 @@ pub(super) async fn run(
             key = keys.next() => match key {
                 Some(Ok(Event::Key(key))) => app.key(key),
                 Some(Ok(Event::Paste(text))) => app.paste(&text),
-                // Even to the size that it had: what was cut off meanwhile is gone.
+                // The terminal may have cut off text, even if it has its old size again.
                 Some(Ok(Event::Resize(..))) => screen.clear()?,
                 Some(Ok(_)) => continue,
                 // The terminal is gone.
@@ -53,7 +53,7 @@ pub(super) async fn run(
             },
             written = screen.write(), if screen.has_to_write() => {
                 written.context("the terminal is lost")?;
-                // Nothing else has happened.
+                // The state has not changed.
                 continue;
             }
             seen = source.next(), if !app.has_ended() => take(&mut app, &mut source, seen),
@@ -68,13 +68,13 @@ pub(super) async fn run(
         }
         has_changed = true;
     }
-    // What nobody takes is lost.
+    // Output that the terminal does not take in time is lost.
     _ = time::timeout(LAST_WORDS, screen.leave()).await;
     drop(screen);
     app.end()
 }
 
-/// What came, and what else there is: it is drawn together.
+/// Handles an event, and others that are there at once, before the next drawing.
 fn take(app: &mut App, source: &mut Source, seen: anyhow::Result<SourceEvent>) {
     app.handle(seen);
     for _ in 0..TOGETHER {
@@ -86,10 +86,10 @@ fn take(app: &mut App, source: &mut Source, seen: anyhow::Result<SourceEvent>) {
     }
 }
 
-/// What is taken before it is drawn: keys do not wait for longer.
+/// The maximum number of events before a drawing, so that keys never wait for longer.
 const TOGETHER: usize = 1000;
 
-/// How long a terminal may take to be given back before the rest of the program is.
+/// The time for the terminal to be restored, before the program ends anyway.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where the messages come from: a node that runs, or a message log.
+//! The source of messages: a running node, or a message log.
 
 use std::io::{self, Write};
 use std::mem;
@@ -14,11 +14,12 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 use super::WatchArgs;
 use crate::admin::control::stream::{Stream, StreamLine, moment};
 
-/// Messages, one after the other.
+/// A source of messages.
 pub(super) struct Source {
-    /// Whose messages they are: the domain of a node, the address of an agent; empty if it is not known.
+    /// The party whose messages these are: the domain of a node, or the address of an agent. Empty if
+    /// unknown.
     pub(super) owner: String,
-    /// More may come at any time: it is no file that is read to its end.
+    /// Whether more messages may come at any time, unlike in a file that is read to its end.
     pub(super) is_live: bool,
     from: Origin,
 }
@@ -29,37 +30,37 @@ enum Origin {
 }
 
 struct Log {
-    /// Fit to be shown.
+    /// The escaped name.
     name: String,
     reader: Box<dyn AsyncBufRead + Unpin>,
     line: Vec<u8>,
     number: u64,
-    /// What comes up to the next line end is the rest of a line that was too long.
+    /// Whether the text up to the next line end is the rest of a line that was too long.
     is_rest: bool,
 }
 
-/// What comes.
+/// An event of a source.
 #[derive(Debug)]
 pub(super) enum SourceEvent {
     Message {
-        /// As the node counts them.
+        /// The node's number for it.
         number: Option<u64>,
         at: Option<SystemTime>,
         entry: Entry,
     },
-    /// Before the next message, so many have passed that are not to be seen.
+    /// The number of messages before the next one that were skipped.
     Missed(u64),
-    /// A line of a file that is no line of a log, and why.
+    /// A line of a file that is not a line of a log, and the reason.
     Wrong { line: u64, reason: String },
-    /// That was all, and why.
+    /// The end of the messages, and the reason.
     End(String),
 }
 
 impl Source {
-    /// What `args` name.
+    /// Opens the source that `args` name.
     ///
     /// # Errors
-    /// It cannot be reached or opened.
+    /// The node cannot be reached, or the file cannot be opened.
     pub(super) async fn open(args: &WatchArgs) -> anyhow::Result<Self> {
         if let Some(path) = &args.file {
             return Self::of_log(path).await;
@@ -91,10 +92,10 @@ impl Source {
         Ok(Self { owner, is_live, from: Origin::Log(log) })
     }
 
-    /// What comes next. Cancel safe.
+    /// Returns the next event. Cancel safe.
     ///
     /// # Errors
-    /// The connection is lost, or the file cannot be read on.
+    /// The connection is lost, or the file cannot be read further.
     pub(super) async fn next(&mut self) -> anyhow::Result<SourceEvent> {
         let owner = &self.owner;
         match &mut self.from {
@@ -117,7 +118,7 @@ impl Log {
     async fn next(&mut self, owner: &str) -> anyhow::Result<SourceEvent> {
         let failed = || format!("cannot read on in the log {}", self.name);
         let (line, is_too_long) = loop {
-            // What was read of a line stays there if this is dropped.
+            // A partial line stays in the buffer if this future is dropped.
             let room = MAX_LINE.saturating_sub(self.line.len() as u64);
             (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await.with_context(failed)?;
             if self.line.is_empty() {
@@ -144,8 +145,8 @@ impl Log {
     }
 }
 
-/// How many lines of a file were read, and told on stderr: of the first that are no lines of a log each one, of the others
-/// how many there are.
+/// Counts the lines of a file, and reports the wrong ones on stderr: the first [`MAX_TOLD`] one by one, the
+/// others as a number at the end.
 #[derive(Debug, Default)]
 pub(super) struct LineCounts {
     read: u64,
@@ -167,13 +168,13 @@ impl LineCounts {
         }
     }
 
-    /// As [`LineCounts::wrong`], where it is told elsewhere.
+    /// Counts a wrong line that is reported elsewhere.
     pub(super) fn wrong_unseen(&mut self) {
         self.wrong += 1;
         self.untold += 1;
     }
 
-    /// That was all.
+    /// Reports the number of wrong lines.
     ///
     /// # Errors
     /// There were lines, and none of them was one of a log.
@@ -189,14 +190,15 @@ impl LineCounts {
     }
 }
 
-/// Tells those who look at what is beside the output.
+/// Prints a remark on stderr, beside the output.
 pub(super) fn say(text: &str) {
-    // Without stderr there is nobody to tell.
+    // Without stderr, nobody can read the remark.
     _ = writeln!(io::stderr(), "lumi-node: {text}");
 }
 
-/// The most lines that are told one by one: whoever gave another file sees it by then.
+/// The maximum number of wrong lines that are reported one by one. After these it is clear that the file is
+/// not a log.
 const MAX_TOLD: u64 = 20;
 
-/// The most bytes of a line that are read together: some times as many as the longest line of a log has.
+/// The maximum size of a line in bytes: several times the longest line of a log.
 const MAX_LINE: u64 = 4096;

@@ -1,4 +1,4 @@
-//! `lumi-node watch --text`: a line for each message.
+//! `lumi-node watch --text`: prints a line for each message.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::env;
@@ -13,10 +13,10 @@ use super::source::{LineCounts, Source, SourceEvent, say};
 use super::{can_draw, print, time_of_day};
 use crate::signals::EndSignals;
 
-/// Prints what `source` has about `user`, or all of it, until that ends or a signal comes.
+/// Prints the messages about `user`, or all, until `source` ends or a signal comes.
 ///
 /// # Errors
-/// It cannot be read, or not be printed.
+/// The source cannot be read, or stdout cannot be written to.
 pub(super) async fn run(
     mut source: Source,
     user: Option<&str>,
@@ -60,11 +60,12 @@ pub(super) async fn run(
     }
 }
 
-/// What there is, [`TOGETHER`] at most; of a file, as much if there is as much. Whether that was all, and how it ended.
+/// Collects the events that are there, up to [`TOGETHER`]. A file always fills the batch. Also returns the
+/// end of the source, if it has come.
 async fn together(source: &mut Source) -> (Vec<SourceEvent>, Option<anyhow::Result<()>>) {
     let mut all = Vec::new();
     while all.len() < TOGETHER {
-        // Of what comes as it likes, the rest is not waited for.
+        // A live source may be silent for long, so only its first event is waited for.
         let next = if all.is_empty() || !source.is_live {
             source.next().await
         } else {
@@ -87,10 +88,10 @@ struct Printer<'a> {
     user: Option<&'a str>,
     zone: TimeZone,
     is_coloured: bool,
-    /// That of the header above, and whom it has.
+    /// The header printed last, and its columns.
     picture: Option<Picture>,
     columns: BTreeSet<PartyId>,
-    /// Between whom the last messages were, the oldest first.
+    /// The parties of the last messages, the oldest first.
     recent: VecDeque<[PartyId; 2]>,
 }
 
@@ -108,7 +109,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The lines of `arrows`, and of what was `missed` before one.
+    /// Formats `arrows`, with a line before each one that follows `missed` messages.
     fn text(&mut self, ladder: &Ladder, arrows: &[Arrow], missed: &[(usize, u64)]) -> String {
         let missed_line = |count| format!("({count} messages passed too fast to be shown)\n");
         let mut text = String::new();
@@ -123,7 +124,8 @@ impl<'a> Printer<'a> {
                 continue;
             }
             if between(arrow).iter().any(|party| !self.columns.contains(party)) {
-                // And of those who come soon, so that not each has a header of its own.
+                // Parties that come soon get columns too, so that each of them does not need a header of its
+                // own.
                 let is_shown = |arrow: &&Arrow| self.user.is_none_or(|user| arrow.concerns(user));
                 let soon = arrows[at..].iter().filter(is_shown).take(NEAR).map(between);
                 self.columns = self.recent.iter().copied().chain(soon).flatten().collect();
@@ -146,7 +148,7 @@ impl<'a> Printer<'a> {
         text
     }
 
-    /// With its line end.
+    /// Formats a line with its line end.
     fn styled(&self, line: &Line) -> String {
         if !self.is_coloured {
             return line.text() + "\n";
@@ -158,7 +160,7 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// How the terminal shows it (ECMA-48, SGR).
+/// The code for a look on the terminal (ECMA-48, SGR).
 fn code(look: Look) -> &'static str {
     match look {
         Look::Plain => "",
@@ -171,7 +173,7 @@ fn code(look: Look) -> &'static str {
     }
 }
 
-/// That of the terminal; without one, there is room for all.
+/// The width of the terminal; unlimited without one.
 fn width() -> usize {
     match tcgetwinsize(io::stdout()) {
         Ok(size) if size.ws_col > 0 => size.ws_col.into(),
@@ -179,9 +181,9 @@ fn width() -> usize {
     }
 }
 
-/// The most messages that are taken together: those that are there when one begins to watch.
+/// The maximum size of a batch: the number of messages that a node sends at first.
 const TOGETHER: usize = 500;
 
-/// How many messages, before one for whom there is no column and from it on, those have columns who are in them: about
-/// a screen.
+/// The number of messages, before and after a party gets a column, whose parties also have columns: about a
+/// screen.
 const NEAR: usize = 24;

@@ -1,4 +1,4 @@
-//! Where the lines of the console come from: a terminal, at which they are edited, or anything else.
+//! The source of the console's lines: a terminal with line editing, or any other input.
 
 use std::io::{self, BufRead, Read, StdinLock};
 
@@ -16,30 +16,30 @@ use rustyline::{
 
 use crate::admin::command;
 
-/// Lines, one after the other.
+/// A source of lines.
 pub(super) enum Input {
     Terminal(Box<Editor<Words, MemHistory>>),
     Stdin(StdinLock<'static>),
 }
 
-/// What came.
+/// A line, or why there is none.
 pub(super) enum Line {
     Typed(String),
-    /// Ctrl-C, on an empty line.
+    /// The user pressed Ctrl-C on an empty line.
     Interrupt,
     End,
 }
 
 impl Input {
-    /// Lines that are edited at the terminal that stdin and stdout are, with a history of [`MAX_HISTORY`] and the names
-    /// of commands completed by Tab.
+    /// Edits lines at the terminal of stdin and stdout, with a history of [`MAX_HISTORY`] lines. Tab
+    /// completes the names of commands.
     pub(super) fn terminal() -> io::Result<Self> {
         let config = Config::builder()
             .max_history_size(MAX_HISTORY)
             .map_err(into_io)?
             .auto_add_history(true)
             .completion_type(CompletionType::List)
-            // Who leaves in the midst of it leaves it on.
+            // A program that ends in the middle of a line would leave it on.
             .bracketed_paste(false)
             .build();
         let history = MemHistory::with_config(&config);
@@ -52,12 +52,12 @@ impl Input {
         Ok(Self::Terminal(Box::new(editor)))
     }
 
-    /// Lines as they come.
+    /// Reads lines without editing.
     pub(super) fn stdin() -> Self {
         Self::Stdin(io::stdin().lock())
     }
 
-    /// The next line; of a long one that is not edited, the first [`MAX_LINE`] bytes.
+    /// Returns the next line. A long line without editing is cut after [`MAX_LINE`] bytes.
     pub(super) fn next(&mut self) -> io::Result<Line> {
         match self {
             Self::Terminal(editor) => match editor.readline(PROMPT) {
@@ -98,7 +98,7 @@ impl Completer for Words {
     }
 }
 
-/// Ctrl-C takes back what is typed; on an empty line it ends the node.
+/// Ctrl-C deletes the typed text; on an empty line it ends the node.
 struct Interrupt;
 
 impl ConditionalEventHandler for Interrupt {
@@ -127,8 +127,8 @@ fn into_io(error: ReadlineError) -> io::Error {
 
 const PROMPT: &str = "lumi-node> ";
 
-/// The most lines that are kept to be typed again.
+/// The maximum number of lines in the history.
 const MAX_HISTORY: usize = 100;
 
-/// The most bytes of a line that are looked at: many times what a command needs.
+/// The maximum number of bytes of a line: many times what a command needs.
 const MAX_LINE: u64 = 1024;

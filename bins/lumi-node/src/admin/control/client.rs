@@ -11,7 +11,7 @@ use crate::options::load;
 use crate::options::values::ControlPath;
 use crate::reason;
 
-/// Where a running node is.
+/// The options that name a running node.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct NodeArgs {
     /// The node's control socket [default: that of the settings, $XDG_RUNTIME_DIR/lumi-node.sock or
@@ -25,11 +25,11 @@ pub(crate) struct NodeArgs {
 }
 
 impl NodeArgs {
-    /// Connects to the node: at the socket given, or where the settings say, or at the first of the usual places where
-    /// one answers.
+    /// Connects to the node: at the given socket, at the one in the settings, or at the first of the usual
+    /// places where a node answers.
     ///
     /// # Errors
-    /// The settings are wrong, or say that there is no socket; no node answers, and what to do about it.
+    /// The settings are wrong, or turn the socket off. No node answers; the error says what to do about it.
     pub(crate) fn connect(&self) -> anyhow::Result<(PathBuf, UnixStream)> {
         let mut failures = Vec::new();
         for path in self.places()? {
@@ -60,7 +60,7 @@ impl NodeArgs {
     }
 }
 
-/// What to do about a node that cannot be reached.
+/// Explains why a node cannot be reached, and what to do about it.
 fn no_node(path: &Path, error: io::Error) -> anyhow::Error {
     let hint = match error.kind() {
         ErrorKind::PermissionDenied => "ask as the user whose node it is, or as root",

@@ -1,4 +1,4 @@
-//! `lumi-node ctl`: asks a running node.
+//! `lumi-node ctl`: sends a command to a running node.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -24,17 +24,17 @@ pub(crate) struct CtlArgs {
     command: Command,
 }
 
-/// Has the node carry out what `args` say, and prints its answer.
+/// Has the node execute the command in `args`, and prints its answer.
 ///
 /// # Errors
-/// It is refused, or no node answers, and why.
+/// The node refuses, or no node answers.
 pub(crate) fn run(args: &CtlArgs) -> anyhow::Result<()> {
     let text = ask(args)?;
-    // It need not be a node that listens there.
+    // The program that listens there need not be a node.
     stdout::print(&text.split('\n').map(|line| escaped(line) + "\n").collect::<String>())
 }
 
-/// What the node answers.
+/// Asks the node and returns its answer.
 fn ask(args: &CtlArgs) -> anyhow::Result<String> {
     let command = &args.command;
     let (path, stream) = args.node.connect()?;
@@ -78,7 +78,7 @@ fn exchange(mut stream: &UnixStream, command: &Command) -> anyhow::Result<Answer
     }
 }
 
-/// How long the node may take: longer than its disk and all that it does at once.
+/// The time the node has to answer: longer than its disk and everything it does at once take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const EXAMPLES: &str = "\

@@ -17,10 +17,10 @@ use crate::admin::command::Command;
 use crate::admin::operator::Operator;
 use crate::reason;
 
-/// Carries out what comes through `listener`, until the runtime ends.
+/// Executes the requests that come through `listener`, until the runtime ends.
 ///
 /// # Errors
-/// The listener cannot be waited for.
+/// The listener cannot be registered with the runtime.
 pub(crate) async fn serve(listener: StdUnixListener, operator: Operator) -> anyhow::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -57,7 +57,7 @@ async fn answer(
         Ok(Request::Command(command)) => operator.carry_out(command).await,
         Ok(Request::Watch(WatchRequest::Watch {})) => match Arc::clone(watchers).try_acquire_owned() {
             Ok(_watcher) => {
-                // Those who give commands do not wait for those who watch.
+                // Commands must not wait for watchers, so a watcher gives up its place among the requests.
                 drop(place);
                 return stream::serve(stream, operator.logs.messages.watch().entries()).await;
             }
@@ -81,18 +81,18 @@ async fn answer(
         .context("the answer cannot be given")
 }
 
-/// What can be asked.
+/// A request of a client.
 enum Request {
     Command(Command),
     Watch(WatchRequest),
 }
 
-/// What is asked, by somebody who may.
+/// Reads the request, and checks that its sender may make one.
 async fn asked(stream: &mut UnixStream) -> anyhow::Result<Request> {
     let asker = stream.peer_cred().context("cannot tell who asks")?.uid();
     let asked = time::timeout(REQUEST_TIME, request(stream)).await;
     let request = asked.unwrap_or_else(|_| bail!("no request within {REQUEST_TIME:?}"))?;
-    // The mode of the socket keeps others out; but a mode can be changed.
+    // The mode of the socket keeps others out, but somebody can change the mode.
     let may_ask = asker == geteuid().as_raw() || asker == 0;
     ensure!(may_ask, "user {asker} is neither the owner of this node nor root");
     Ok(request)
@@ -108,17 +108,18 @@ async fn request(stream: &mut UnixStream) -> anyhow::Result<Request> {
     serde_json::from_slice(&line).map(Request::Command).context("the request is not understood")
 }
 
-/// Those who watch at a time, beside the requests: a class with their teacher, each with a page and a terminal.
+/// The maximum number of watchers, besides requests: enough for a class and its teacher, each with a page and
+/// a terminal.
 const MAX_WATCHERS: usize = 64;
 
-/// Requests at a time; others wait in the queue of the socket.
+/// The maximum number of requests at a time; others wait in the queue of the socket.
 const MAX_CONNECTIONS: usize = 8;
 
-/// How long a request may take to come: it is there at once, or its sender is stuck.
+/// The time for a request to arrive: it arrives at once, or its sender is stuck.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
 
-/// How long an answer may take to be read, once it is there.
+/// The time for an answer to be read.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
-/// After an error of accepting, so that one that lasts does not take all of a processor.
+/// The pause after a failed accept, so that a lasting error does not use a whole processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);

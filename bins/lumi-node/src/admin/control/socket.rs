@@ -1,4 +1,4 @@
-//! Where the control socket is, and that only the node's owner reaches it.
+//! The place of the control socket. Only the node's owner can reach it.
 
 use std::env;
 use std::fs;
@@ -14,15 +14,15 @@ use rustix::process::umask;
 
 use crate::options::values::ControlPath;
 
-/// Where a node puts its socket that was told nothing: in the folder that systemd made for the service
-/// (`RuntimeDirectory=`), or else that of the user who is logged in.
+/// The default place of a node's socket: the folder that systemd made for the service (`RuntimeDirectory=`),
+/// or else that of the logged-in user.
 fn of_node() -> Option<PathBuf> {
     of_runtime_directory().or_else(of_user)
 }
 
 fn of_runtime_directory() -> Option<PathBuf> {
     let folders = env::var_os("RUNTIME_DIRECTORY")?;
-    // Of several, the first one.
+    // If there are several folders, the first one counts.
     env::split_paths(&folders).next().map(|folder| folder.join("ctl.sock"))
 }
 
@@ -31,18 +31,18 @@ fn of_user() -> Option<PathBuf> {
     Some(Path::new(&folder).join(OF_USER))
 }
 
-/// Where to look for a node that nothing is known of, the likeliest place first.
+/// The places where a node is likely to be, the likeliest first.
 pub(super) fn of_any_node() -> Vec<PathBuf> {
     let mut places: Vec<_> = of_runtime_directory().into_iter().chain(of_user()).collect();
     places.push(OF_SERVICE.into());
     places
 }
 
-/// Connects to the socket at `path`. Does not wait: a node that does not accept connections while many wait is taken for
-/// one that does not answer.
+/// Connects to the socket at `path` without waiting. A node whose queue of connections is full counts as one
+/// that does not answer.
 ///
 /// # Errors
-/// Those of the operating system; [`ErrorKind::WouldBlock`] if it does not answer.
+/// Those of the operating system; [`ErrorKind::WouldBlock`] if the node does not answer.
 pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -52,22 +52,22 @@ pub(super) fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// The socket of a node, which is taken away when this is dropped.
+/// The control socket of a node. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct ControlSocket {
     path: PathBuf,
-    /// Device and number of the file, by which it is known to be this node's still.
+    /// Device and inode of the file, which show whether it is still this node's.
     file: (u64, u64),
 }
 
 impl ControlSocket {
-    /// Makes the socket that `asked` says, or the one of a node that is told nothing; there may be none. `None` as
-    /// well, with a warning, if that cannot be had and was not asked for.
+    /// Creates the socket that the settings asked for, or the default one. `None` if there is to be none, or
+    /// if the default one cannot be created, which logs a warning.
     ///
-    /// Must run before there are threads that make files.
+    /// Must run before any thread creates files, since it changes the umask of the process.
     ///
     /// # Errors
-    /// One that was asked for cannot be had, and why.
+    /// The socket that was asked for cannot be created.
     pub(crate) fn bind(asked: Option<&ControlPath>) -> anyhow::Result<Option<(Self, UnixListener)>> {
         match asked {
             Some(ControlPath::Off) => Ok(None),
@@ -92,7 +92,7 @@ impl ControlSocket {
     fn bind_at(path: &Path) -> anyhow::Result<(Self, UnixListener)> {
         let failed = || format!("cannot listen on the control socket {}", path.display());
         remove_stale(path).with_context(failed)?;
-        // What is made from here on is its owner's alone from the first moment.
+        // From here on, new files belong to their owner alone from the first moment.
         let before = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
         let bound = UnixListener::bind(path);
         umask(before);
@@ -105,7 +105,7 @@ impl ControlSocket {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // Another node's by now, perhaps.
+        // The file may belong to another node by now.
         if file_at(&self.path).is_ok_and(|file| file == self.file) {
             _ = fs::remove_file(&self.path);
         }
@@ -116,7 +116,7 @@ fn file_at(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|found| (found.dev(), found.ino()))
 }
 
-/// Removes a socket that nobody listens on any more: what a node leaves that was killed.
+/// Removes a socket that nobody listens on, which a killed node leaves behind.
 fn remove_stale(path: &Path) -> anyhow::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -128,7 +128,7 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
     }
     match connect(path) {
         Ok(_) => bail!(TAKEN),
-        // It is there, and has much to do or none to do it.
+        // The node is there, but busy or stopped.
         Err(error) if error.kind() == ErrorKind::WouldBlock => bail!(TAKEN),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)?),
         Err(error) => Err(error.into()),
@@ -139,8 +139,8 @@ const NO_FOLDER: &str = "no control socket: neither RUNTIME_DIRECTORY nor XDG_RU
 
 const TAKEN: &str = "another node listens there; name another place with --control-socket";
 
-/// `lumi-node.sock` in `XDG_RUNTIME_DIR`.
+/// The name of the socket in `XDG_RUNTIME_DIR`.
 const OF_USER: &str = "lumi-node.sock";
 
-/// Where the socket of the packaged service is.
+/// The socket of the packaged service.
 const OF_SERVICE: &str = "/run/lumi-node/ctl.sock";

@@ -1,4 +1,4 @@
-//! What passes at the node, told to one who watches: both ends.
+//! The stream of messages from a node to a watcher, both of its ends.
 
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
@@ -16,7 +16,7 @@ use tokio::time;
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum WatchRequest {
-    /// Of the messages.
+    /// Asks for the messages.
     Watch {},
 }
 
@@ -24,11 +24,11 @@ pub(crate) enum WatchRequest {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum StreamLine {
-    /// Whose messages they are.
+    /// The party whose messages these are.
     Owner { owner: String },
-    /// One of them, as its line in the message log.
+    /// A message, as its line in the message log.
     Message { number: u64, at: u64, line: String },
-    /// Before the next one, so many have passed that are not told.
+    /// The number of messages before the next one that were skipped.
     Missed { missed: u64 },
 }
 
@@ -40,15 +40,15 @@ impl StreamLine {
     }
 }
 
-/// When that was, as it is told.
+/// The moment that a line of the stream names.
 pub(crate) fn moment(at: u64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_millis(at))
 }
 
-/// Tells `entries` through `stream` until whoever is there hangs up.
+/// Writes `entries` to `stream` until the watcher hangs up.
 ///
 /// # Errors
-/// Nothing of what is told is read for [`READ_TIME`], or it cannot be told any more.
+/// The watcher has read nothing for [`READ_TIME`], or the connection is lost.
 pub(super) async fn serve(mut stream: UnixStream, mut entries: Entries) -> anyhow::Result<()> {
     let (mut reader, mut writer) = stream.split();
     let owner = StreamLine::Owner { owner: entries.owner().to_owned() };
@@ -63,7 +63,7 @@ pub(super) async fn serve(mut stream: UnixStream, mut entries: Entries) -> anyho
             rest = &rest[written..];
         }
         text.clear();
-        // Nothing is to come from there but the end.
+        // A watcher sends nothing more, so this read ends only with the connection.
         let news = tokio::select! {
             _ = reader.read_u8() => return Ok(()),
             news = entries.next() => news,
@@ -86,7 +86,7 @@ fn tell(news: &News, text: &mut String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The stream of a node, at its other end.
+/// The watcher's end of a stream.
 #[derive(Debug)]
 pub(crate) struct Stream {
     reader: BufReader<UnixStream>,
@@ -94,10 +94,10 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Asks the node at `path`, to which `socket` is connected, for it.
+    /// Asks the node at `path` for its stream, through a `socket` connected to it.
     ///
     /// # Errors
-    /// It refuses, or is none.
+    /// The node refuses, or the program there is not a node.
     pub(crate) async fn open(path: &Path, socket: StdUnixStream) -> anyhow::Result<Self> {
         socket.set_nonblocking(true)?;
         let mut socket = UnixStream::from_std(socket)?;
@@ -122,25 +122,25 @@ impl Stream {
         }
     }
 
-    /// What it tells next; `None` once it has ended. Cancel safe.
+    /// Returns the next line; `None` once the stream has ended. Cancel safe.
     ///
     /// # Errors
-    /// The connection is lost, or what is told is not understood.
+    /// The connection is lost, or the line is not understood.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<StreamLine>> {
         let Some(line) = self.line().await? else { return Ok(None) };
         serde_json::from_str(&line).map(Some).context("what the node tells is not understood")
     }
 
-    /// As [`Stream::next`], of the line that comes at once.
+    /// Returns the first line, which a node sends at once.
     ///
     /// # Errors
-    /// Those of [`Stream::next`]; nothing comes.
+    /// Those of [`Stream::next`], and no line within [`READ_TIME`].
     pub(crate) async fn first(&mut self) -> anyhow::Result<Option<StreamLine>> {
         time::timeout(READ_TIME, self.next()).await.context("the node tells nothing")?
     }
 
     async fn line(&mut self) -> anyhow::Result<Option<String>> {
-        // What was read of a line stays there if this is dropped.
+        // A partial line stays in the buffer if this future is dropped.
         let room = MAX_LINE.saturating_sub(self.line.len() as u64);
         (&mut self.reader).take(room).read_until(b'\n', &mut self.line).await?;
         if self.line.len() as u64 == MAX_LINE && !self.line.ends_with(b"\n") {
@@ -155,19 +155,21 @@ impl Stream {
     }
 }
 
-/// What the answer begins with.
+/// The first line of an answer that is a stream.
 const HEAD: &str = "stream";
 
-/// How long one who watches may read nothing of what there is; who is stopped by Ctrl-Z for longer has to begin anew.
+/// The time in which a watcher must read something. A watcher that Ctrl-Z stops for longer has to connect
+/// again.
 const READ_TIME: Duration = Duration::from_secs(30);
 
-/// How often messages are taken from where they pass before there is a pause: all that are kept, after one.
+/// The maximum number of batches between two pauses, enough for all stored messages.
 const ROUND: usize = 8;
 
-/// Nobody sees that it is not at once; and a node under load is held up fifty times a second, not by each message.
+/// The pause is too short to see. It limits the work for a busy node to fifty batches a second instead of one
+/// for each message.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The most bytes of a line: some times what the longest message needs, escaped twice.
+/// The maximum size of a line in bytes: several times the longest message, escaped twice.
 const MAX_LINE: u64 = 4096;
 
 #[cfg(test)]
@@ -177,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    /// The messages of a node, more than a socket takes.
+    /// A node with more messages than a socket takes.
     fn watch() -> Watch {
         let mut watch = Watch::new("bb.com", 20_000, || UNIX_EPOCH);
         let entry = Entry::new("bb.com", Direction::Sent, "127.0.0.1:1".parse().unwrap(), b"RR0");
@@ -185,7 +187,7 @@ mod tests {
         watch
     }
 
-    /// Time passes at once where nothing else happens.
+    /// The paused clock advances whenever nothing else happens.
     #[tokio::test(start_paused = true)]
     async fn one_who_does_not_read_is_given_up() {
         let (stream, mut other) = UnixStream::pair().unwrap();

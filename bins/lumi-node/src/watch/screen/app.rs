@@ -1,4 +1,4 @@
-//! The state of the screen: keys and messages come in. It draws nothing and waits for nothing.
+//! The state of the screen. It receives keys and messages, draws nothing and waits for nothing.
 
 use std::mem;
 use std::ops::Range;
@@ -11,27 +11,27 @@ use crate::reason;
 use crate::watch::source::{LineCounts, SourceEvent};
 use crate::watch::user;
 
-/// What is to be seen, and how.
+/// The messages and what is shown of them.
 pub(super) struct App {
     live: MessageHistory,
-    /// What was there when it was paused, which stays to be seen whatever comes.
+    /// A copy of the messages at the moment of a pause, which is shown meanwhile.
     paused: Option<MessageHistory>,
     pub(super) zone: TimeZone,
     pub(super) user: Option<String>,
-    /// The user that is being typed.
+    /// The text of the filter while the user types it.
     pub(super) typing: Option<String>,
-    /// The number of the arrow that is chosen; `None` is always the last one.
+    /// The number of the chosen arrow; `None` follows the last one.
     pub(super) chosen: Option<u64>,
     pub(super) has_details: bool,
     pub(super) has_help: bool,
-    /// Of the columns, so much is out of sight on the left.
+    /// The number of cells by which the columns are scrolled to the left.
     pub(super) left: usize,
-    /// How many arrows fit, as they were drawn last.
+    /// The number of arrows that fit, as of the last drawing.
     pub(super) height: usize,
     pub(super) missed: u64,
     pub(super) wrong: u64,
     pub(super) ended: Option<String>,
-    /// Why what is typed is no user.
+    /// The reason why the typed text is not a user.
     pub(super) wrong_user: Option<String>,
     failure: Option<anyhow::Error>,
     lines: LineCounts,
@@ -39,7 +39,7 @@ pub(super) struct App {
     is_suspended: bool,
 }
 
-/// The last messages, and how many have come in all.
+/// The last messages, and the number of all so far.
 #[derive(Clone)]
 struct MessageHistory {
     ladder: Ladder,
@@ -47,7 +47,7 @@ struct MessageHistory {
 }
 
 impl App {
-    /// Nothing has been seen yet of the messages of `owner`.
+    /// A state without messages, for those of `owner`.
     pub(super) fn new(owner: &str, user: Option<&str>) -> Self {
         Self {
             live: MessageHistory { ladder: Ladder::new(owner, MAX_ARROWS), count: 0 },
@@ -71,7 +71,7 @@ impl App {
         }
     }
 
-    /// What came of the source.
+    /// Handles an event of the source, or its failure.
     pub(super) fn handle(&mut self, event: anyhow::Result<SourceEvent>) {
         match event {
             Ok(SourceEvent::Message { number, at, entry }) => {
@@ -98,25 +98,25 @@ impl App {
         self.ended.is_some()
     }
 
-    /// The user has left.
+    /// Whether the user has quit.
     pub(super) fn is_left(&self) -> bool {
         self.is_left
     }
 
-    /// The shell is to have the terminal.
+    /// Asks for the shell to get the terminal.
     pub(super) fn suspend(&mut self) {
         self.is_suspended = true;
     }
 
-    /// Whether the shell is to have the terminal now.
+    /// Whether the shell is to get the terminal now; resets the request.
     pub(super) fn take_suspended(&mut self) -> bool {
         mem::take(&mut self.is_suspended)
     }
 
-    /// That was all.
+    /// Ends the screen.
     ///
     /// # Errors
-    /// It could not be read, or nothing of it was a log.
+    /// The source could not be read, or contained no log.
     pub(super) fn end(self) -> anyhow::Result<()> {
         self.failure.map_or_else(|| self.lines.end(), Err)
     }
@@ -136,14 +136,14 @@ impl App {
         self.ladder().arrows().filter(is_shown).collect()
     }
 
-    /// Which of the arrows is the chosen one: the one itself, or that beside it if it is not shown any more.
+    /// The index of the chosen arrow, or of the one beside it if that is no longer shown.
     pub(super) fn chosen_of(&self, arrows: &[&Arrow]) -> Option<usize> {
         let last = arrows.len().checked_sub(1)?;
         let Some(chosen) = self.chosen else { return Some(last) };
         Some(arrows.partition_point(|arrow| arrow.number < chosen).min(last))
     }
 
-    /// Which of the arrows there is room for: the chosen one is in the middle, as far as there are others on both sides.
+    /// The arrows that fit. The chosen one is in the middle, as far as there are others on both sides.
     pub(super) fn in_view(&self) -> Range<usize> {
         let arrows = self.arrows();
         let last_top = arrows.len().saturating_sub(self.height);
@@ -154,19 +154,19 @@ impl App {
         top..arrows.len().min(top + self.height)
     }
 
-    /// How many have been seen and are not kept any more.
+    /// The number of messages that are no longer stored, if any.
     pub(super) fn forgotten(&self) -> Option<u64> {
         let MessageHistory { ladder, count } = self.shown();
         let kept = u64::try_from(ladder.arrows().len()).ok()?;
         count.checked_sub(kept).filter(|&forgotten| forgotten > 0)
     }
 
-    /// How many have come since it was paused; `None`: it is not.
+    /// The number of messages since the pause; `None` without a pause.
     pub(super) fn waiting(&self) -> Option<u64> {
         self.paused.as_ref().map(|paused| self.live.count - paused.count)
     }
 
-    /// A key was pressed.
+    /// Handles a key.
     pub(super) fn key(&mut self, key: KeyEvent) {
         if key.kind == KeyEventKind::Release {
             return;
@@ -207,7 +207,7 @@ impl App {
         }
     }
 
-    /// Text was pasted.
+    /// Handles pasted text.
     pub(super) fn paste(&mut self, text: &str) {
         self.wrong_user = None;
         text.chars().for_each(|character| self.type_character(character));
@@ -240,7 +240,7 @@ impl App {
         }
     }
 
-    /// Another one is chosen, so many behind the one that is; beyond the last one, it is always the last.
+    /// Moves the choice by this many arrows. Beyond the last one, it follows the last.
     fn go(&mut self, by: i64) {
         let arrows = self.arrows();
         let Some(at) = self.chosen_of(&arrows) else { return };
@@ -250,8 +250,8 @@ impl App {
     }
 }
 
-/// How many arrows are kept: hours of a class, and some ten megabytes.
+/// The maximum number of stored arrows: hours of a class, and some ten megabytes.
 const MAX_ARROWS: usize = 20_000;
 
-/// How far the columns move at a key: about one of them.
+/// The number of cells that a key scrolls: about one column.
 const STEP: usize = 12;

@@ -8,7 +8,7 @@ use ratatui::backend::TestBackend;
 
 use super::*;
 
-/// One who looks at a ladder.
+/// A user who looks at a ladder.
 struct Viewer {
     app: App,
     terminal: ratatui::Terminal<TestBackend>,
@@ -21,7 +21,7 @@ impl Viewer {
         Self { app, terminal: ratatui::Terminal::new(TestBackend::new(width, height)).unwrap() }
     }
 
-    /// Of the captured exchange.
+    /// Shows the captured exchange.
     fn of_captured(width: u16, height: u16) -> Self {
         let mut viewer = Self::new(width, height);
         for line in LOG_OF_PC_C.lines() {
@@ -36,7 +36,7 @@ impl Viewer {
     }
 
     fn press(&mut self, code: KeyCode) {
-        // Keys depend on what was drawn.
+        // The effect of keys depends on the last drawing.
         self.rows();
         self.app.key(KeyEvent::new(code, KeyModifiers::NONE));
     }
@@ -61,7 +61,7 @@ impl Viewer {
     }
 }
 
-/// However many there are, those who have a part in what is to be seen have the room.
+/// With any number of parties, the columns belong to those of the messages shown.
 #[test]
 fn of_many_agents_those_whose_messages_are_in_view_have_columns() {
     let mut viewer = Viewer::new(80, 8);
@@ -83,7 +83,7 @@ fn of_many_agents_those_whose_messages_are_in_view_have_columns() {
     assert!(viewer.rows()[0].contains("u20@PC-c") && viewer.bar().contains("about u20"));
     viewer.press(KeyCode::Esc);
     assert!(!viewer.bar().contains("about u20") && !viewer.app.is_left(), "the filter goes first");
-    // One who cannot be is no filter.
+    // An impossible user is not a filter.
     viewer.press(KeyCode::Char('u'));
     viewer.types("u:");
     viewer.press(KeyCode::Enter);
@@ -127,7 +127,7 @@ fn a_filter_is_typed_and_can_be_left() {
     let mut viewer = Viewer::of_captured(150, 20);
     viewer.types("/u2");
     assert!(viewer.bar().starts_with(" only about user: u2"));
-    // Keys that mean something else are typed.
+    // While the user types, keys with another meaning are text.
     viewer.types("q?p\u{202e}");
     assert!(viewer.bar().contains("u2q?p▏"), "what is not seen is not typed");
     viewer.press(KeyCode::Esc);
@@ -162,7 +162,7 @@ fn what_comes_while_it_is_paused_is_counted() {
     assert_eq!(viewer.bar(), bar);
 }
 
-/// What one has stopped to look at is not pushed out by a flood.
+/// A flood does not push out the messages of a pause.
 #[test]
 fn what_is_shown_while_it_is_paused_stays() {
     let mut viewer = Viewer::of_captured(150, 20);

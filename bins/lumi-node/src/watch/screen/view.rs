@@ -1,4 +1,4 @@
-//! Draws an [`App`]. It decides where things are and how they look, and nothing else.
+//! Draws an [`App`]: decides where things are and how they look, and nothing else.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 use super::app::App;
 use crate::watch::time_of_day;
 
-/// Styles by what they are for: of the terminal's sixteen colours those that can be read on dark and on light. Nothing is
-/// told by colour alone.
+/// The styles of text, by purpose. The colours are those of the terminal's sixteen that are legible on dark
+/// and light. No information is in the colour alone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Theme {
     is_coloured: bool,
@@ -41,14 +41,14 @@ impl Theme {
     }
 }
 
-/// Draws all of it.
+/// Draws the whole screen.
 pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     let details = details(app);
     let height = details.as_ref().map_or(0, |details| {
         let height = details.line_count(frame.area().width.saturating_sub(2));
         u16::try_from(height).unwrap_or(u16::MAX).min(frame.area().height / 2)
     });
-    // Where there is not room for all, the arrows and the bar come first.
+    // If the screen is small, the arrows and the bar come first.
     let header = if frame.area().height >= 6 { 2 } else { 0 };
     let [top, middle, lower, bar] = Layout::vertical([
         Constraint::Length(header),
@@ -60,7 +60,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     let width = usize::from(frame.area().width);
     app.height = middle.height.into();
     let seen = app.in_view();
-    // Who has no part in what is to be seen takes no room.
+    // Parties without a part in the messages shown get no column.
     let parties =
         app.arrows()[seen.clone()].iter().flat_map(|arrow| [arrow.from, arrow.to]).collect::<Vec<_>>();
     let picture = Picture::of(app.ladder(), parties, width).scrolled(app.left);
@@ -106,7 +106,7 @@ fn draw_arrows(
     }
 }
 
-/// All about the chosen message, if that is to be seen.
+/// The details of the chosen message, if they are shown.
 fn details(app: &App) -> Option<Paragraph<'static>> {
     let arrows = app.arrows();
     let arrow = arrows[app.chosen_of(&arrows).filter(|_| app.has_details)?];
@@ -149,7 +149,7 @@ fn draw_bar(
         let text = format!(" only about user: {typing}▏ {hint}");
         return frame.render_widget(Line::raw(text).style(style), area);
     }
-    // Where there is not room for all, what comes first is seen.
+    // If the bar is short, the first parts are shown.
     let mut parts = Vec::new();
     if let Some(waiting) = app.waiting() {
         parts.push(format!("paused, {waiting} more"));
@@ -200,7 +200,7 @@ fn line_of(line: &message_ladder::Line, theme: Theme) -> Line<'static> {
     line.spans.iter().map(|span| Span::styled(span.text.clone(), theme.style(span.look))).collect()
 }
 
-/// What keys do; `app.rs` does it.
+/// The keys and their effects, which are in `app.rs`.
 const KEYS: [(&str, &str); 11] = [
     ("↑ ↓ PgUp PgDn", "choose a message"),
     ("Home, End", "the first one; the last one, and those to come"),
