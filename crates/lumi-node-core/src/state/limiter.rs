@@ -50,10 +50,6 @@ impl Limiter {
         Self { limit, buckets: HashMap::new(), last_sweep: None }
     }
 
-    pub(super) fn limit(&self) -> RateLimit {
-        self.limit
-    }
-
     /// Whether a datagram from `source` is taken at `now`.
     pub(super) fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
         if let Some(bucket) = self.buckets.get_mut(&source) {

@@ -36,9 +36,7 @@ pub struct Node {
     pendings: Pendings,
     lookups: Lookups,
     limiter: Option<Limiter>,
-    exempt: Vec<AddressRange>,
-    allow: Vec<AddressRange>,
-    takeover: Takeover,
+    settings: NodeSettings,
     local: SocketAddrV4,
     outputs: VecDeque<Output>,
     received: MessageCounts,
@@ -78,9 +76,7 @@ impl Node {
             pendings: Pendings::default(),
             lookups: Lookups::default(),
             limiter: settings.rate_limit.map(Limiter::new),
-            exempt: settings.exempt,
-            allow: settings.allow,
-            takeover: settings.takeover,
+            settings,
             local,
             outputs: VecDeque::new(),
             received: MessageCounts::default(),
@@ -93,7 +89,7 @@ impl Node {
     /// Returns whether the rate limit admits a datagram from `source`. A datagram that is not admitted goes
     /// neither to the message log nor to [`Node::handle_datagram`].
     pub fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
-        let admitted = is_in(&self.exempt, source)
+        let admitted = is_in(&self.settings.exempt, source)
             || self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
         if !admitted {
             self.dropped.too_many += 1;
@@ -194,12 +190,11 @@ impl Node {
     /// changed too. Users who are online stay online, even if they may not register from their address any
     /// more. If the rate limit is the same as before, each source keeps what is left of its share.
     pub fn handle_settings(&mut self, settings: NodeSettings) {
-        let NodeSettings { rate_limit, exempt, allow, takeover, strike_interval } = settings;
-        if self.limiter.as_ref().map(Limiter::limit) != rate_limit {
-            self.limiter = rate_limit.map(Limiter::new);
+        if self.settings.rate_limit != settings.rate_limit {
+            self.limiter = settings.rate_limit.map(Limiter::new);
         }
-        (self.exempt, self.allow, self.takeover) = (exempt, allow, takeover);
-        self.users.set_strike_interval(strike_interval);
+        self.users.set_strike_interval(settings.strike_interval);
+        self.settings = settings;
         self.lookups.forget_answers();
     }
 
@@ -289,7 +284,7 @@ impl Node {
 
     fn register(&mut self, now: Instant, from: Party, registrant: &Registrant) {
         let user = self.own_user(registrant).filter(|_| self.may_register_from(*from.address.ip()));
-        let is_held = self.takeover == Takeover::Deny;
+        let is_held = self.settings.takeover == Takeover::Deny;
         let may_register =
             |online: Option<SocketAddrV4>| !is_held || online.is_none_or(|address| address == from.address);
         let code = match user {
@@ -300,7 +295,7 @@ impl Node {
     }
 
     fn may_register_from(&self, ip: Ipv4Addr) -> bool {
-        self.allow.is_empty() || is_in(&self.allow, ip)
+        self.settings.allow.is_empty() || is_in(&self.settings.allow, ip)
     }
 
     fn deregister(&mut self, from: Party, registrant: &Registrant) {
@@ -424,7 +419,7 @@ impl Node {
     }
 
     fn share(&self, request: &Request) -> Share {
-        if is_in(&self.exempt, *request.asker.address.ip()) { Share::All } else { Share::OfOne }
+        if is_in(&self.settings.exempt, *request.asker.address.ip()) { Share::All } else { Share::OfOne }
     }
 
     fn is_online_at(&self, user: &MiAddress, address: SocketAddrV4) -> bool {
