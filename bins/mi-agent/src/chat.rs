@@ -16,9 +16,9 @@ use crate::full::app::Setup;
 use crate::full::run::Chat;
 use crate::full::theme::Theme;
 use crate::logging::Diagnostics;
-use crate::settings::{self, Settings};
+use crate::options::settings::{self, Settings};
 use crate::signals::Ending;
-use crate::store::kept::Kept;
+use crate::store::user_data::Kept;
 use crate::{exit, full, line, prompts, start};
 
 /// Chats as `cli` and the settings say, to the end.

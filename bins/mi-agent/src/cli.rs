@@ -1,21 +1,14 @@
 //! The command line.
 
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use mi_agent_core::DEFAULT_REFRESH;
-use mi_proto::Nickname;
 use plumi_proto::MiAddress;
 
 use crate::headless::listen::ListenArgs;
 use crate::headless::send::SendArgs;
-use crate::settings::DEFAULT_CONVERSATIONS;
+use crate::options::agent::AgentOptions;
+use crate::options::chat::ChatOptions;
 
 /// Talk with other users, line by line, directly from agent to agent.
 ///
@@ -62,22 +55,6 @@ pub(crate) enum ConfigErrand {
     Show,
 }
 
-/// How a chat is.
-#[derive(Debug, Args)]
-pub(crate) struct ChatOptions {
-    /// Line mode without hints; chosen by itself when stdin or stdout is no terminal
-    #[arg(long)]
-    pub(crate) plain: bool,
-
-    /// Keep nothing of what is said on the disk
-    #[arg(long)]
-    pub(crate) no_history: bool,
-
-    /// Never ring the terminal's bell
-    #[arg(long)]
-    pub(crate) no_bell: bool,
-}
-
 /// A script that lets `shell` complete what is typed.
 pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
@@ -93,118 +70,6 @@ pub(crate) fn misuse(errand: &str, reason: &str) -> ! {
     let errand = command.find_subcommand_mut(errand).expect("it is one of them");
     errand.error(ErrorKind::ValueValidation, reason).exit()
 }
-
-/// How an agent runs, whatever it is used for.
-#[derive(Debug, Args)]
-pub(crate) struct AgentOptions {
-    /// What others see of you [default: the user part of ADDRESS]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) nick: Option<Nickname>,
-
-    /// TCP port to listen on for conversations; 0 is any free one [default: 0]
-    #[arg(long)]
-    pub(crate) port: Option<u16>,
-
-    /// The node to talk to, instead of asking DNS for ADDRESS's domain
-    #[arg(long, value_name = "IP:PORT", value_parser = node)]
-    pub(crate) node: Option<SocketAddrV4>,
-
-    /// Ask this DNS server instead of the system's; may repeat
-    #[arg(long = "name-server", value_name = "IP:PORT")]
-    pub(crate) name_servers: Vec<SocketAddr>,
-
-    /// IP address to publish [default: the local address of the route to the node]
-    #[arg(long, value_name = "IP", value_parser = reachable)]
-    pub(crate) advertise: Option<Ipv4Addr>,
-
-    /// How often to register again, which a restarted node needs; 5 s is the least [default: 60]
-    #[arg(long, value_name = "SECONDS|off", value_parser = refresh)]
-    pub(crate) refresh: Option<Refresh>,
-
-    /// Message log, - is stdout; a full one, of 100 MiB, becomes FILE.1, that one FILE.2, up to FILE.4 [default:
-    /// mi-agent-ADDRESS.log in the working directory]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) log: Option<PathBuf>,
-
-    /// Register without the domain, for nodes that refuse the full address
-    #[arg(long)]
-    pub(crate) bare_user: bool,
-
-    /// How many conversations there may be at a time, up to 16 [default: 1]
-    #[arg(long, value_name = "N", value_parser = conversations)]
-    pub(crate) conversations: Option<u8>,
-
-    /// More diagnostics on stderr; may repeat. RUST_LOG wins
-    #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
-    pub(crate) verbose: u8,
-
-    /// Fewer diagnostics on stderr
-    #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
-    pub(crate) quiet: u8,
-}
-
-impl AgentOptions {
-    /// How many conversations there may be.
-    pub(crate) fn conversations(&self) -> NonZeroUsize {
-        let conversations = self.conversations.unwrap_or(DEFAULT_CONVERSATIONS);
-        NonZeroUsize::new(conversations.into()).unwrap_or(NonZeroUsize::MIN)
-    }
-}
-
-/// How often a registration is refreshed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refresh {
-    Every(Duration),
-    Off,
-}
-
-impl Default for Refresh {
-    fn default() -> Self {
-        Self::Every(DEFAULT_REFRESH)
-    }
-}
-
-impl fmt::Display for Refresh {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Every(interval) => interval.as_secs().fmt(f),
-            Self::Off => f.write_str("off"),
-        }
-    }
-}
-
-pub(crate) fn refresh(text: &str) -> Result<Refresh, &'static str> {
-    match (text, text.parse()) {
-        ("off", _) => Ok(Refresh::Off),
-        (_, Ok(seconds @ 1..)) => Ok(Refresh::Every(Duration::from_secs(seconds))),
-        _ => Err("it is a number of seconds, 1 or more, or off"),
-    }
-}
-
-pub(crate) fn node(text: &str) -> Result<SocketAddrV4, &'static str> {
-    let node: SocketAddrV4 =
-        text.parse().map_err(|_| "a node is given as IP:PORT, such as 127.0.0.2:3344")?;
-    if node.port() == 0 { Err("no node has port 0; they use 3344") } else { Ok(node) }
-}
-
-pub(crate) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
-    let ip: Ipv4Addr = text.parse().map_err(|_| "it is no IPv4 address, such as 192.0.2.7")?;
-    if ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() {
-        return Err("nobody can be reached there");
-    }
-    Ok(ip)
-}
-
-pub(crate) fn conversations(text: &str) -> Result<u8, String> {
-    let within = text.parse().ok().filter(|most| (1..=MAX_CONVERSATIONS).contains(most));
-    within.ok_or_else(|| format!("it is a number from 1 to {MAX_CONVERSATIONS}"))
-}
-
-/// Where options that every program has stand in the help, before clap's own.
-const AFTER_OTHERS: usize = 900;
-
-/// More nobody follows.
-pub(crate) const MAX_CONVERSATIONS: u8 = 16;
 
 const HELP: &str = "\
 On a terminal it takes the whole screen: F1 lists commands and keys, F2 shows the protocol, F3 contacts.

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use mi_agent_core::safe_text;
 
-use crate::cli::{ConfigErrand, Refresh};
-use crate::settings::{self, Settings};
+use crate::cli::ConfigErrand;
+use crate::options::settings::{self, Settings};
+use crate::options::values::{DEFAULT_CONVERSATIONS, Refresh};
 use crate::toml_text::quoted;
 
 /// Tells what `errand` says.
@@ -75,7 +76,7 @@ fn write_keys(text: &mut String, settings: &Settings) -> fmt::Result {
     )?;
     write("bare-user", Some(bare_user.unwrap_or(settings::DEFAULT_BARE_USER).to_string()))?;
     write("log", log.as_ref().map(|log| in_quotes(&log.display())))?;
-    let most = conversations.unwrap_or(settings::DEFAULT_CONVERSATIONS);
+    let most = conversations.unwrap_or(DEFAULT_CONVERSATIONS);
     write("conversations", Some(most.to_string()))?;
     write("history", Some(history.unwrap_or(settings::DEFAULT_HISTORY).to_string()))?;
     write("bell", Some(bell.unwrap_or(settings::DEFAULT_BELL).to_string()))?;

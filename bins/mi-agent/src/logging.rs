@@ -13,7 +13,7 @@ use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::AgentOptions;
+use crate::options::agent::AgentOptions;
 
 /// Starts both for this process.
 ///

@@ -9,8 +9,9 @@ use lumi_dns::NodeDirectory;
 use mi_agent_core::{Agent, AgentBuilder};
 use plumi_proto::MiAddress;
 
-use crate::cli::{AgentOptions, Refresh};
 use crate::logging::{self, Diagnostics};
+use crate::options::agent::AgentOptions;
+use crate::options::values::Refresh;
 use crate::signals::{Ending, Signals};
 
 /// Sets everything up that an agent needs, and lets `use_agent` start and use it.

@@ -1,23 +1,23 @@
 //! `mi-agent listen`: takes calls and tells what happens, for programs.
 
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use mi_agent_core::StartError;
 use plumi_proto::MiAddress;
-use tokio::io::{Stdout, stdout};
+use tokio::io::stdout;
 
+use super::output::Output;
 use super::report::{Report, Shown};
 use super::session::Session;
-use crate::cli::AgentOptions;
 use crate::line::screen::Screen;
 use crate::logging::Diagnostics;
-use crate::settings::Settings;
+use crate::options::agent::AgentOptions;
+use crate::options::settings::Settings;
 use crate::signals::{Ending, HURRY, LAST_WORDS};
-use crate::store::kept::Kept;
-use crate::{cli, clock, exit, start};
+use crate::store::user_data::Kept;
+use crate::{cli, exit, start};
 
 /// Take calls and print what happens, one event a line, until SIGINT or SIGTERM
 ///
@@ -69,25 +69,6 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
             }
         }
     })
-}
-
-/// Where reports go.
-pub(crate) struct Output {
-    pub(crate) screen: Screen<Stdout>,
-    pub(crate) json: bool,
-    /// There may be several conversations at a time.
-    several: bool,
-}
-
-impl Output {
-    /// Waits for as long as nobody takes it: nothing else is done meanwhile, so nothing more comes to be told.
-    pub(crate) async fn tell(&mut self, report: &Report) -> io::Result<()> {
-        let line = if self.json { Some(report.json(clock::now())) } else { report.words(self.several) };
-        match line {
-            Some(line) => self.screen.line(&line).await,
-            None => Ok(()),
-        }
-    }
 }
 
 const HELP: &str = "\

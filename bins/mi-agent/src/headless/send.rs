@@ -14,11 +14,11 @@ use tokio::io::{Stderr, Stdout, stderr, stdout};
 use tokio::time;
 
 use super::progress::Progress;
-use crate::cli::AgentOptions;
 use crate::line::input::Input;
 use crate::line::screen::Screen;
 use crate::logging::Diagnostics;
-use crate::settings::Settings;
+use crate::options::agent::AgentOptions;
+use crate::options::settings::Settings;
 use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
 use crate::{cli, exit, start};
 

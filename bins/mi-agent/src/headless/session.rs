@@ -16,11 +16,11 @@ use plumi_proto::MiAddress;
 use tokio::time;
 
 use super::commands::{Command, Commands, Given, NoCommand, Order, Reference};
-use super::listen::Output;
+use super::output::Output;
 use super::report::{Report, Shown, Way};
-use crate::cli::MAX_CONVERSATIONS;
 use crate::exit;
 use crate::line::refusals::Refusals;
+use crate::options::values::MAX_CONVERSATIONS;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 
 /// A running agent and the program that uses it.

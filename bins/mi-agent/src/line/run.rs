@@ -12,7 +12,7 @@ use super::screen::Screen;
 use super::session::Session;
 use crate::exit;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
-use crate::store::kept::Kept;
+use crate::store::user_data::Kept;
 
 /// Registers the user and runs the session.
 ///

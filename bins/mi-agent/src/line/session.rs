@@ -22,7 +22,7 @@ use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::exit;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::keeper::Told;
-use crate::store::kept::Kept;
+use crate::store::user_data::Kept;
 
 /// A running agent and the user who types.
 pub(crate) struct Session<W> {

@@ -14,7 +14,9 @@ use mi_proto::Nickname;
 use plumi_proto::MiAddress;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use crate::cli::{self, AgentOptions, ChatOptions, Refresh};
+use super::agent::AgentOptions;
+use super::chat::ChatOptions;
+use super::values::{self, Refresh};
 use crate::toml_text;
 
 /// What the settings file says, key by key.
@@ -134,19 +136,19 @@ fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) ->
 }
 
 fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddrV4>, D::Error> {
-    checked(deserializer, cli::node)
+    checked(deserializer, values::node)
 }
 
 fn advertise<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ipv4Addr>, D::Error> {
-    checked(deserializer, cli::reachable)
+    checked(deserializer, values::reachable)
 }
 
 fn refresh<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Refresh>, D::Error> {
-    cli::refresh(&text_or_number(deserializer)?).map(Some).map_err(D::Error::custom)
+    values::refresh(&text_or_number(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
 fn conversations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    cli::conversations(&text_or_number(deserializer)?).map(Some).map_err(D::Error::custom)
+    values::conversations(&text_or_number(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
 fn checked<'de, D: Deserializer<'de>, T, E: Display>(
@@ -168,8 +170,6 @@ pub(crate) const DEFAULT_PORT: u16 = 0;
 
 pub(crate) const DEFAULT_BARE_USER: bool = false;
 
-pub(crate) const DEFAULT_CONVERSATIONS: u8 = 1;
-
 pub(crate) const DEFAULT_HISTORY: bool = true;
 
 pub(crate) const DEFAULT_BELL: bool = true;
@@ -185,9 +185,9 @@ const MAX_FILE: u64 = 64 << 10;
 mod tests {
     use clap::Parser;
 
-    use crate::cli::Cli;
-
     use super::*;
+    use crate::cli::Cli;
+    use crate::options::values::DEFAULT_CONVERSATIONS;
 
     const FILE: &str = "address = 'laura@bb.com'\nnick = 'Laura'\nport = 3500\nnode = '127.0.0.2:3344'\n\
         name-servers = ['127.0.0.3:53']\nadvertise = '192.0.2.7'\nrefresh = 30\nbare-user = true\n\
@@ -343,7 +343,7 @@ mod tests {
         );
     }
 
-    const SAMPLE: &str = include_str!("../../../config/mi-agent.toml");
+    const SAMPLE: &str = include_str!("../../../../config/mi-agent.toml");
 
     #[test]
     fn the_sample_sets_nothing_as_it_stands() {
