@@ -18,7 +18,7 @@ use crate::full::theme::Theme;
 use crate::logging::Diagnostics;
 use crate::options::settings::{self, Settings};
 use crate::signals::Ending;
-use crate::store::user_data::Kept;
+use crate::store::user_data::UserData;
 use crate::{exit, full, line, prompts, start};
 
 /// Chats as `cli` and the settings say, to the end.
@@ -42,9 +42,9 @@ pub(crate) fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         return on_full_screen(&cli, address, chat);
     }
     let hints = on_terminal && !chat.plain;
-    let kept = Kept::open(&address, false)?;
+    let user_data = UserData::open(&address, false)?;
     start::run(&cli.options, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
-        line::run::run(builder, signals, address, kept, hints).await
+        line::run::run(builder, signals, address, user_data, hints).await
     })
 }
 
@@ -52,7 +52,7 @@ fn on_full_screen(cli: &Cli, own: MiAddress, chat: settings::Chat) -> anyhow::Re
     if cli.options.log.as_deref() == Some(Path::new("-")) {
         bail!("the message log cannot be on the screen; --log FILE, or --plain for line mode");
     }
-    let Kept { admission, contacts, keeper, troubles } = Kept::open(&own, chat.history)?;
+    let UserData { admission, contacts, keeper, troubles } = UserData::open(&own, chat.history)?;
     let nickname = match &cli.options.nick {
         Some(nickname) => nickname.to_string(),
         None => own.user().to_string(),

@@ -16,7 +16,7 @@ use crate::logging::Diagnostics;
 use crate::options::agent::AgentOptions;
 use crate::options::settings::Settings;
 use crate::signals::{Ending, HURRY, LAST_WORDS};
-use crate::store::user_data::Kept;
+use crate::store::user_data::UserData;
 use crate::{cli, exit, start};
 
 /// Take calls and print what happens, one event a line, until SIGINT or SIGTERM
@@ -49,7 +49,7 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
         cli::misuse("listen", "--log - would be among the JSON on stdout");
     }
     let conversations = options.conversations();
-    let Kept { admission, .. } = Kept::open(&from, false)?;
+    let UserData { admission, .. } = UserData::open(&from, false)?;
     let mut output = Output { screen: Screen::new(stdout()), json, several: conversations.get() > 1 };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&options, from, diagnostics, ending, async |builder, signals| {

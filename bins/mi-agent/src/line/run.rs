@@ -12,7 +12,7 @@ use super::screen::Screen;
 use super::session::Session;
 use crate::exit;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
-use crate::store::user_data::Kept;
+use crate::store::user_data::UserData;
 
 /// Registers the user and runs the session.
 ///
@@ -22,7 +22,7 @@ pub(crate) async fn run(
     builder: AgentBuilder,
     signals: &mut Signals,
     address: MiAddress,
-    kept: Kept,
+    kept: UserData,
     hints: bool,
 ) -> io::Result<ExitCode> {
     let mut screen = Screen::new(stdout());

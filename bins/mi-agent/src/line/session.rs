@@ -22,7 +22,7 @@ use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::exit;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::keeper::Told;
-use crate::store::user_data::Kept;
+use crate::store::user_data::UserData;
 
 /// A running agent and the user who types.
 pub(crate) struct Session<W> {
@@ -34,7 +34,7 @@ pub(crate) struct Session<W> {
     saying: Option<BoxFuture<'static, Result<(), SendError>>>,
     talk: Option<Talk>,
     refusals: Refusals,
-    kept: Kept,
+    kept: UserData,
 }
 
 struct Talk {
@@ -47,7 +47,7 @@ struct Talk {
 }
 
 impl<W: AsyncWrite + Unpin> Session<W> {
-    pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>, kept: Kept) -> Self {
+    pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>, kept: UserData) -> Self {
         let refusals = Refusals::default();
         Self { agent, events, input, screen, calling: None, saying: None, talk: None, refusals, kept }
     }
@@ -153,7 +153,7 @@ impl<W: AsyncWrite + Unpin> Session<W> {
 
     /// Changes whose calls are taken, and keeps that.
     async fn admit(&mut self, command: AdmissionCommand) -> io::Result<()> {
-        let Kept { admission, keeper, .. } = &mut self.kept;
+        let UserData { admission, keeper, .. } = &mut self.kept;
         let before = admission.clone();
         match command.carry_out(admission) {
             Ok(words) => {

@@ -11,7 +11,7 @@ use super::rules::Rules;
 
 /// What was kept, and who keeps more.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct UserData {
     pub(crate) admission: Admission,
     pub(crate) contacts: Contacts,
     pub(crate) keeper: Keeper,
@@ -19,7 +19,7 @@ pub(crate) struct Kept {
     pub(crate) troubles: Vec<String>,
 }
 
-impl Kept {
+impl UserData {
     /// Of the user at `own`; what is said, only `with_history`. Nothing is made on the disk until there is something
     /// to be kept.
     ///
