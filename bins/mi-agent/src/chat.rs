@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
 use plumi_proto::MiAddress;
@@ -16,6 +15,7 @@ use crate::full::app::Setup;
 use crate::full::run::Chat;
 use crate::full::theme::Theme;
 use crate::logging::Diagnostics;
+use crate::misuse::Misuse;
 use crate::options::settings::{self, Settings};
 use crate::signals::Ending;
 use crate::store::user_data::UserData;
@@ -24,7 +24,7 @@ use crate::{exit, full, line, prompts, start};
 /// Chats as `cli` and the settings say, to the end.
 ///
 /// # Errors
-/// Settings or rules that cannot be read or are wrong, and those of [`start::run`].
+/// A [`Misuse`]; settings or rules that cannot be read or are wrong; those of [`start::run`].
 pub(crate) fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
     let settings = Settings::load()?;
     settings.complete(&mut cli.address, &mut cli.options);
@@ -34,8 +34,9 @@ pub(crate) fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::FAILURE));
     }
     let Some(address) = cli.address else {
-        let missing = "ADDRESS is missing, and there is no terminal to ask for it";
-        Cli::command().error(ErrorKind::MissingRequiredArgument, missing).exit()
+        let reason = "ADDRESS is missing, and there is no terminal to ask for it".to_owned();
+        let misuse = Misuse { subcommand: None, kind: ErrorKind::MissingRequiredArgument, reason };
+        return Err(misuse.into());
     };
     let can_draw = env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
     if on_terminal && can_draw && !chat.plain {

@@ -1,12 +1,12 @@
 //! The command line.
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use plumi_proto::MiAddress;
 
 use crate::headless::listen::ListenArgs;
 use crate::headless::send::SendArgs;
+use crate::misuse::Misuse;
 use crate::options::agent::AgentOptions;
 use crate::options::chat::ChatOptions;
 
@@ -62,13 +62,13 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     script
 }
 
-/// Tells what is wrong with the arguments of `errand`, and ends the program.
-pub(crate) fn misuse(errand: &str, reason: &str) -> ! {
+/// `misuse` as an error of clap, with the usage of its subcommand.
+pub(crate) fn error_of(misuse: &Misuse) -> clap::Error {
     let mut command = Cli::command();
-    // Or else the usage would not be that of the errand.
+    // Without this, the usage of a subcommand would lack the name of the program.
     command.build();
-    let errand = command.find_subcommand_mut(errand).expect("it is one of them");
-    errand.error(ErrorKind::ValueValidation, reason).exit()
+    let subcommand = misuse.subcommand.and_then(|name| command.find_subcommand(name)).cloned();
+    subcommand.unwrap_or(command).error(misuse.kind, &misuse.reason)
 }
 
 const HELP: &str = "\

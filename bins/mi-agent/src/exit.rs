@@ -9,7 +9,7 @@ pub(crate) const WELL: u8 = 0;
 /// A failure that has no code of its own.
 pub(crate) const FAILURE: u8 = 1;
 /// Wrong options; clap exits with it, too.
-const MISUSE: u8 = 2;
+pub(crate) const MISUSE: u8 = 2;
 /// The node has no such user: the agent's own, or the one who is called.
 const NO_SUCH_USER: u8 = 3;
 /// The user who is called is offline.

@@ -13,6 +13,7 @@ mod full;
 mod headless;
 mod line;
 mod logging;
+mod misuse;
 mod options;
 mod prompts;
 mod signals;
@@ -54,8 +55,13 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(exit::WELL))
 }
 
-/// The error and its causes, in one line.
+/// Reports `error` and its causes in one line, or a misuse as clap does.
 fn fail(error: &anyhow::Error) -> ExitCode {
+    if let Some(misuse) = error.downcast_ref() {
+        // If stderr is gone, the exit code still tells.
+        _ = cli::error_of(misuse).print();
+        return ExitCode::from(exit::MISUSE);
+    }
     // If stderr is gone, the exit code still tells.
     _ = writeln!(io::stderr(), "mi-agent: {}", safe_text(&format!("{error:#}")));
     ExitCode::from(exit::FAILURE)

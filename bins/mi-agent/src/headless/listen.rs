@@ -13,11 +13,12 @@ use super::report::{Report, Shown};
 use super::session::Session;
 use crate::line::screen::Screen;
 use crate::logging::Diagnostics;
+use crate::misuse::Misuse;
 use crate::options::agent::AgentOptions;
 use crate::options::settings::Settings;
 use crate::signals::{Ending, HURRY, LAST_WORDS};
 use crate::store::user_data::UserData;
-use crate::{cli, exit, start};
+use crate::{exit, start};
 
 /// Take calls and print what happens, one event a line, until SIGINT or SIGTERM
 ///
@@ -41,12 +42,12 @@ pub(crate) struct ListenArgs {
 /// Takes calls until it is told to end.
 ///
 /// # Errors
-/// As [`start::run`].
+/// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     let ListenArgs { from, json, mut options } = args;
     Settings::load()?.complete(&mut Some(from), &mut options);
     if json && options.log.as_deref() == Some(Path::new("-")) {
-        cli::misuse("listen", "--log - would be among the JSON on stdout");
+        return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }
     let conversations = options.conversations();
     let UserData { admission, .. } = UserData::open(&from, false)?;

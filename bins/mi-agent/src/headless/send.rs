@@ -17,10 +17,11 @@ use super::progress::Progress;
 use crate::line::input::Input;
 use crate::line::screen::Screen;
 use crate::logging::Diagnostics;
+use crate::misuse::Misuse;
 use crate::options::agent::AgentOptions;
 use crate::options::settings::Settings;
 use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
-use crate::{cli, exit, start};
+use crate::{exit, start};
 
 /// Say something to somebody, for scripts: register, call, send, end, deregister
 ///
@@ -46,19 +47,20 @@ pub(crate) struct SendArgs {
 /// to say can be piped, and only then somebody hears of it.
 ///
 /// # Errors
-/// As [`start::run`].
+/// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     let SendArgs { from, to, text, mut options } = args;
     Settings::load()?.complete(&mut Some(from), &mut options);
     if to == from {
-        cli::misuse("send", "TO is your own address");
+        return Err(Misuse::of("send", "TO is your own address").into());
     }
     let source = match text.filter(|text| text != "-") {
         Some(text) => {
             let lines: Vec<_> = text.lines().map(str::to_owned).collect();
             for (line, number) in lines.iter().zip(1..) {
                 if let Err(error) = split_line(line) {
-                    cli::misuse("send", &format!("TEXT cannot be sent: line {number} {error}"));
+                    let reason = format!("TEXT cannot be sent: line {number} {error}");
+                    return Err(Misuse::of("send", reason).into());
                 }
             }
             Source::Text(lines.into_iter())
