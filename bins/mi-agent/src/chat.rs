@@ -16,7 +16,7 @@ use crate::full::run::Chat;
 use crate::full::theme::Theme;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
-use crate::options::settings::{self, Settings};
+use crate::options::settings::Settings;
 use crate::signals::Ending;
 use crate::store::user_data::UserData;
 use crate::{exit, full, line, prompts, start};
@@ -25,45 +25,44 @@ use crate::{exit, full, line, prompts, start};
 ///
 /// # Errors
 /// A [`Misuse`]; settings or rules that cannot be read or are wrong; those of [`start::run`].
-pub(crate) fn run(mut cli: Cli) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load()?;
-    settings.complete(&mut cli.address, &mut cli.options);
-    let chat = settings.chat(&cli.chat);
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let mut settings = Settings::load(cli.address, &cli.options)?;
+    cli.chat.write_over(&mut settings);
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if on_terminal && !prompts::ask_for_missing(&mut cli, &mut io::stdin().lock(), &mut io::stdout())? {
+    if on_terminal && !prompts::ask_for_missing(&mut settings, &mut io::stdin().lock(), &mut io::stdout())? {
         return Ok(ExitCode::from(exit::FAILURE));
     }
-    let Some(address) = cli.address else {
+    let Some(address) = settings.address else {
         let reason = "ADDRESS is missing, and there is no terminal to ask for it".to_owned();
         let misuse = Misuse { subcommand: None, kind: ErrorKind::MissingRequiredArgument, reason };
         return Err(misuse.into());
     };
     let can_draw = env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
-    if on_terminal && can_draw && !chat.plain {
-        return on_full_screen(&cli, address, chat);
+    if on_terminal && can_draw && !settings.plain {
+        return on_full_screen(&settings, address);
     }
-    let hints = on_terminal && !chat.plain;
+    let hints = on_terminal && !settings.plain;
     let user_data = UserData::open(&address, false)?;
-    start::run(&cli.options, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
+    start::run(&settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
         line::run::run(builder, signals, address, user_data, hints).await
     })
 }
 
-fn on_full_screen(cli: &Cli, own: MiAddress, chat: settings::Chat) -> anyhow::Result<ExitCode> {
-    if cli.options.log.as_deref() == Some(Path::new("-")) {
+fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCode> {
+    if settings.log.as_deref() == Some(Path::new("-")) {
         bail!("the message log cannot be on the screen; --log FILE, or --plain for line mode");
     }
-    let UserData { admission, contacts, keeper, troubles } = UserData::open(&own, chat.history)?;
-    let nickname = match &cli.options.nick {
+    let UserData { admission, contacts, keeper, troubles } = UserData::open(&own, settings.history)?;
+    let nickname = match &settings.nick {
         Some(nickname) => nickname.to_string(),
         None => own.user().to_string(),
     };
     let setup = Setup {
         own,
         nickname,
-        conversations: cli.options.conversations(),
-        keeps_history: chat.history,
-        rings_bell: chat.bell,
+        conversations: settings.conversations.into(),
+        keeps_history: settings.history,
+        rings_bell: settings.bell,
         zone: TimeZone::system(),
         contacts,
         admission,
@@ -72,11 +71,10 @@ fn on_full_screen(cli: &Cli, own: MiAddress, chat: settings::Chat) -> anyhow::Re
     let theme = Theme::new(no_color.as_deref());
     let (diagnostics, told) = Diagnostics::beside_a_screen();
     let mut last_words = Vec::new();
-    let ended =
-        start::run(&cli.options, own, diagnostics, Ending::of_a_screen(), async |builder, signals| {
-            let chat = Chat { setup, keeper, takes_mouse: chat.mouse, theme, troubles, diagnostics: told };
-            full::run::run(builder, signals, chat, &mut last_words).await
-        });
+    let ended = start::run(settings, own, diagnostics, Ending::of_a_screen(), async |builder, signals| {
+        let chat = Chat { setup, keeper, takes_mouse: settings.mouse, theme, troubles, diagnostics: told };
+        full::run::run(builder, signals, chat, &mut last_words).await
+    });
     for line in last_words {
         // If the terminal is gone, the exit code still tells.
         _ = writeln!(io::stdout(), "{line}");

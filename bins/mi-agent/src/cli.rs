@@ -7,8 +7,8 @@ use plumi_proto::MiAddress;
 use crate::headless::listen::ListenArgs;
 use crate::headless::send::SendArgs;
 use crate::misuse::Misuse;
-use crate::options::agent::AgentOptions;
 use crate::options::chat::ChatOptions;
+use crate::options::given::GivenOptions;
 
 /// Talk with other users, line by line, directly from agent to agent.
 ///
@@ -25,7 +25,7 @@ pub(crate) struct Cli {
     pub(crate) address: Option<MiAddress>,
 
     #[command(flatten)]
-    pub(crate) options: AgentOptions,
+    pub(crate) options: GivenOptions,
 
     #[command(flatten)]
     pub(crate) chat: ChatOptions,

@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
         Some(Errand::Listen(errand)) => headless::listen::run(errand),
         Some(Errand::Config(errand)) => config::run(errand),
         Some(Errand::Completions { shell }) => print(&cli::completions(shell)),
-        None => chat::run(cli),
+        None => chat::run(&cli),
     };
     ended.unwrap_or_else(|error| fail(&error))
 }

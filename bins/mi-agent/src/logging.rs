@@ -13,18 +13,18 @@ use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::options::agent::AgentOptions;
+use crate::options::settings::Settings;
 
 /// Starts both for this process.
 ///
 /// # Errors
 /// A message log that cannot be opened; a RUST_LOG that is wrong.
 pub(crate) fn start(
-    options: &AgentOptions,
+    settings: &Settings,
     address: &MiAddress,
     diagnostics: Diagnostics,
 ) -> anyhow::Result<()> {
-    let path = match &options.log {
+    let path = match &settings.log {
         Some(path) => path.clone(),
         None => PathBuf::from(message_log::agent_log_name(address.as_str())),
     };
@@ -34,7 +34,7 @@ pub(crate) fn start(
         .max_size(Some(DEFAULT_MAX_SIZE))
         .on_failure(|failure| tracing::error!("{failure}"));
     let messages = MessageLayer::new(log).with_filter(filter_fn(message_log::is_message));
-    let filter = filter(options)?;
+    let filter = filter(settings)?;
     // It would panic when stderr is closed.
     let format = tracing_subscriber::fmt::layer().log_internal_errors(false);
     let diagnostics = match diagnostics {
@@ -81,9 +81,9 @@ impl Write for Lines {
 }
 
 /// RUST_LOG, or else what the flags say. PLUMI messages are in their own log, unless RUST_LOG names their target.
-fn filter(options: &AgentOptions) -> anyhow::Result<EnvFilter> {
+fn filter(settings: &Settings) -> anyhow::Result<EnvFilter> {
     let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
-    let level = match i16::from(options.verbose) - i16::from(options.quiet) {
+    let level = match i16::from(settings.verbose) - i16::from(settings.quiet) {
         ..=-2 => "off",
         -1 => "error",
         0 => "warn",

@@ -6,32 +6,32 @@ use std::str::FromStr;
 
 use mi_agent_core::safe_text;
 
-use crate::cli::Cli;
+use crate::options::settings::Settings;
 
 /// Asks for the address, and then for the port and the nickname too unless they were given. `false`: the input
 /// ended.
 pub(crate) fn ask_for_missing(
-    cli: &mut Cli,
+    settings: &mut Settings,
     input: &mut impl BufRead,
     output: &mut impl Write,
 ) -> io::Result<bool> {
-    if cli.address.is_some() {
+    if settings.address.is_some() {
         return Ok(true);
     }
     let Some(address) = ask(input, output, "Your address (user@domain): ", None)? else { return Ok(false) };
-    cli.address = Some(address);
-    if cli.options.port.is_none() {
+    settings.address = Some(address);
+    if settings.port.is_none() {
         let Some(Port(port)) = ask(input, output, "Port for conversations [any]: ", Some(Port(0)))? else {
             return Ok(false);
         };
-        cli.options.port = Some(port);
+        settings.port = Some(port);
     }
-    if cli.options.nick.is_none() {
+    if settings.nick.is_none() {
         let user = address.user();
         let question = format!("Nickname [{user}]: ");
         let default = user.as_str().parse().ok();
         let Some(nick) = ask(input, output, &question, default)? else { return Ok(false) };
-        cli.options.nick = Some(nick);
+        settings.nick = Some(nick);
     }
     Ok(true)
 }
@@ -87,47 +87,49 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::Cli;
 
-    fn asked(arguments: &[&str], answers: &str) -> (bool, Cli, String) {
-        let mut cli = Cli::parse_from([&["mi-agent"], arguments].concat());
+    fn asked(arguments: &[&str], answers: &str) -> (bool, Settings, String) {
+        let cli = Cli::parse_from([&["mi-agent"], arguments].concat());
+        let mut settings = Settings::defaults().unwrap().overridden(cli.address, &cli.options).unwrap();
         let mut output = Vec::new();
-        let complete = ask_for_missing(&mut cli, &mut answers.as_bytes(), &mut output).unwrap();
-        (complete, cli, String::from_utf8(output).unwrap())
+        let complete = ask_for_missing(&mut settings, &mut answers.as_bytes(), &mut output).unwrap();
+        (complete, settings, String::from_utf8(output).unwrap())
     }
 
     #[test]
     fn everything_is_asked_for() {
-        let (complete, cli, output) = asked(&[], "laura@bb.com\n3500\nLaura B.\n");
+        let (complete, settings, output) = asked(&[], "laura@bb.com\n3500\nLaura B.\n");
         assert!(complete);
-        assert_eq!(cli.address.unwrap().as_str(), "laura@bb.com");
-        assert_eq!(cli.options.port, Some(3500));
-        assert_eq!(cli.options.nick.unwrap().as_str(), "Laura B.");
+        assert_eq!(settings.address.unwrap().as_str(), "laura@bb.com");
+        assert_eq!(settings.port, Some(3500));
+        assert_eq!(settings.nick.unwrap().as_str(), "Laura B.");
         assert_eq!(output, "Your address (user@domain): Port for conversations [any]: Nickname [laura]: ");
     }
 
     #[test]
     fn an_empty_answer_is_the_default_if_there_is_one() {
-        let (complete, cli, output) = asked(&[], "\nlaura@bb.com\n\n\n");
+        let (complete, settings, output) = asked(&[], "\nlaura@bb.com\n\n\n");
         assert!(complete);
-        assert_eq!((cli.options.port, cli.options.nick.unwrap().as_str()), (Some(0), "laura"));
+        assert_eq!((settings.port, settings.nick.unwrap().as_str()), (Some(0), "laura"));
         assert!(output.contains("! : an address is user@domain, and there is no '@'\n"), "{output}");
     }
 
     #[test]
     fn what_is_wrong_is_said_and_asked_again() {
-        let (complete, cli, output) = asked(&["--nick", "L"], "laura\x1b\nlaura@bb.com\n70000\n3500\n");
+        let (complete, settings, output) = asked(&["--nick", "L"], "laura\x1b\nlaura@bb.com\n70000\n3500\n");
         assert!(complete);
-        assert_eq!(cli.options.port, Some(3500));
-        assert_eq!(cli.options.nick.unwrap().as_str(), "L");
+        assert_eq!(settings.port, Some(3500));
+        assert_eq!(settings.nick.unwrap().as_str(), "L");
         assert!(output.contains(r"! laura\x1b: an address is user@domain"), "{output}");
         assert!(output.contains("! 70000: a port is a number from 1 to 65535"), "{output}");
     }
 
     #[test]
     fn nothing_is_asked_when_there_is_an_address() {
-        let (complete, cli, output) = asked(&["laura@bb.com"], "");
+        let (complete, settings, output) = asked(&["laura@bb.com"], "");
         assert!(complete);
-        assert_eq!((cli.options.port, cli.options.nick, output.as_str()), (None, None, ""));
+        assert_eq!((settings.port, settings.nick, output.as_str()), (None, None, ""));
     }
 
     #[test]

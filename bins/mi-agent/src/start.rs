@@ -1,4 +1,4 @@
-//! From the command line to an agent that can be started.
+//! From the settings to an agent that can be started.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -10,8 +10,7 @@ use mi_agent_core::{Agent, AgentBuilder};
 use plumi_proto::MiAddress;
 
 use crate::logging::{self, Diagnostics};
-use crate::options::agent::AgentOptions;
-use crate::options::values::Refresh;
+use crate::options::settings::{DEFAULT_PORT, Settings};
 use crate::signals::{Ending, Signals};
 
 /// Sets everything up that an agent needs, and lets `use_agent` start and use it.
@@ -19,47 +18,43 @@ use crate::signals::{Ending, Signals};
 /// # Errors
 /// Logs that cannot be started; what the agent needs and the system does not have.
 pub(crate) fn run(
-    options: &AgentOptions,
+    settings: &Settings,
     address: MiAddress,
     diagnostics: Diagnostics,
     ending: Ending,
     use_agent: impl AsyncFnOnce(AgentBuilder, &mut Signals) -> io::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
-    logging::start(options, &address, diagnostics)?;
+    logging::start(settings, &address, diagnostics)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     let code = runtime.block_on(async {
         let mut signals = Signals::listen(ending).context("cannot listen for signals")?;
-        use_agent(builder(options, address)?, &mut signals).await.context("cannot write to stdout")
+        use_agent(builder(settings, address)?, &mut signals).await.context("cannot write to stdout")
     });
     // Not to wait for a line that nobody takes.
     runtime.shutdown_background();
     code
 }
 
-fn builder(options: &AgentOptions, address: MiAddress) -> anyhow::Result<AgentBuilder> {
+fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuilder> {
     let mut builder = Agent::builder(address)
-        .listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, options.port.unwrap_or(0)))
-        .bare_user(options.bare_user);
-    if let Some(nick) = &options.nick {
+        .listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, settings.port.unwrap_or(DEFAULT_PORT)))
+        .bare_user(settings.bare_user)
+        .refresh(settings.refresh.0);
+    if let Some(nick) = &settings.nick {
         builder = builder.nickname(nick.as_str());
     }
-    match options.node {
+    match settings.node {
         Some(node) => builder = builder.node(node),
         None => {
-            let servers = options.name_servers.iter();
+            let servers = settings.name_servers.iter();
             let directory = servers.fold(NodeDirectory::builder(), |all, &server| all.name_server(server));
             builder = builder.directory(directory.build().context("cannot ask for domains")?);
         }
     }
-    match options.refresh {
-        Some(Refresh::Every(interval)) => builder = builder.refresh(Some(interval)),
-        Some(Refresh::Off) => builder = builder.refresh(None),
-        None => {}
-    }
-    if let Some(ip) = options.advertise {
+    if let Some(ip) = settings.advertise {
         builder = builder.advertise(ip);
     }
     Ok(builder)

@@ -1,5 +1,6 @@
 //! `mi-agent listen`: takes calls and tells what happens, for programs.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use super::session::Session;
 use crate::line::screen::Screen;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
-use crate::options::agent::AgentOptions;
+use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::signals::{Ending, HURRY, LAST_WORDS};
 use crate::store::user_data::UserData;
@@ -36,7 +37,7 @@ pub(crate) struct ListenArgs {
     json: bool,
 
     #[command(flatten)]
-    options: AgentOptions,
+    options: GivenOptions,
 }
 
 /// Takes calls until it is told to end.
@@ -44,16 +45,16 @@ pub(crate) struct ListenArgs {
 /// # Errors
 /// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
-    let ListenArgs { from, json, mut options } = args;
-    Settings::load()?.complete(&mut Some(from), &mut options);
-    if json && options.log.as_deref() == Some(Path::new("-")) {
+    let ListenArgs { from, json, options } = args;
+    let settings = Settings::load(Some(from), &options)?;
+    if json && settings.log.as_deref() == Some(Path::new("-")) {
         return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }
-    let conversations = options.conversations();
+    let conversations = NonZeroUsize::from(settings.conversations);
     let UserData { admission, .. } = UserData::open(&from, false)?;
     let mut output = Output { screen: Screen::new(stdout()), json, several: conversations.get() > 1 };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
-    start::run(&options, from, diagnostics, ending, async |builder, signals| {
+    start::run(&settings, from, diagnostics, ending, async |builder, signals| {
         let builder = builder.conversations(conversations).admission(admission);
         match builder.start_unless(signals.next(), HURRY).await {
             Ok((agent, events)) => Session::new(agent, events, output).run(signals).await,

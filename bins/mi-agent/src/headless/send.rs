@@ -18,7 +18,7 @@ use crate::line::input::Input;
 use crate::line::screen::Screen;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
-use crate::options::agent::AgentOptions;
+use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
 use crate::{exit, start};
@@ -40,7 +40,7 @@ pub(crate) struct SendArgs {
     text: Option<String>,
 
     #[command(flatten)]
-    options: AgentOptions,
+    options: GivenOptions,
 }
 
 /// Carries the errand out. If there is nothing to say, nobody is called, and that is no failure: what a check has
@@ -49,8 +49,8 @@ pub(crate) struct SendArgs {
 /// # Errors
 /// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
-    let SendArgs { from, to, text, mut options } = args;
-    Settings::load()?.complete(&mut Some(from), &mut options);
+    let SendArgs { from, to, text, options } = args;
+    let settings = Settings::load(Some(from), &options)?;
     if to == from {
         return Err(Misuse::of("send", "TO is your own address").into());
     }
@@ -83,7 +83,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         complaints: Screen::new(stderr()),
     };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
-    start::run(&options, from, diagnostics, ending, async |builder, signals| {
+    start::run(&settings, from, diagnostics, ending, async |builder, signals| {
         delivery.run(builder, signals).await
     })
 }

@@ -1,59 +1,129 @@
-//! What holds when the command line says nothing: `config.toml` in the folder `mi-agent` of the user's settings.
+//! The table of everything that can be set, and the settings in effect.
+//!
+//! A new setting is a field of [`Settings`], a line in [`Settings::keys`], a line in `config/mi-agent.toml`, and the
+//! place that uses it. Help, completions and man page, the settings file, its defaults and errors follow from the
+//! field, `mi-agent config show` and the tests of the sample from the line.
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::Context;
+use clap::{ArgAction, Args};
 use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
-use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::agent::AgentOptions;
-use super::chat::ChatOptions;
+use super::given::GivenOptions;
 use super::values::{self, Refresh};
-use crate::toml_text;
+use crate::toml_text::{self, quoted};
 
-/// What the settings file says, key by key.
-#[derive(Debug, Default, PartialEq, serde::Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+/// The settings in effect: the command line wins over the settings file, which wins over the defaults.
+///
+/// A field is an option of every agent unless it has `arg(skip)`, and a key of the settings file unless it has
+/// `serde(skip)`. Doc comments of options are their help.
+#[derive(Debug, PartialEq, Args, serde::Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
-    #[serde(deserialize_with = "text")]
+    /// The user's own address. Each subcommand has its own argument for it.
+    #[arg(skip)]
+    #[serde(default, deserialize_with = "values::from_text")]
     pub(crate) address: Option<MiAddress>,
-    #[serde(deserialize_with = "text")]
+
+    /// What others see of you [default: the user part of ADDRESS]
+    #[arg(long, value_name = "NAME")]
+    #[serde(default, deserialize_with = "values::from_text")]
     pub(crate) nick: Option<Nickname>,
+
+    /// TCP port to listen on for conversations; 0 is any free one [default: 0]
+    #[arg(long)]
     pub(crate) port: Option<u16>,
-    #[serde(deserialize_with = "node")]
+
+    /// The node to talk to, instead of asking DNS for ADDRESS's domain
+    #[arg(long, value_name = "IP:PORT", value_parser = values::node)]
+    #[serde(default, deserialize_with = "values::node_from_text")]
     pub(crate) node: Option<SocketAddrV4>,
+
+    /// Ask this DNS server instead of the system's; may repeat
+    #[arg(long = "name-server", value_name = "IP:PORT")]
+    #[serde(default)]
     pub(crate) name_servers: Vec<SocketAddr>,
-    #[serde(deserialize_with = "advertise")]
+
+    /// IP address to publish [default: the local address of the route to the node]
+    #[arg(long, value_name = "IP", value_parser = values::reachable)]
+    #[serde(default, deserialize_with = "values::reachable_from_text")]
     pub(crate) advertise: Option<Ipv4Addr>,
-    #[serde(deserialize_with = "refresh")]
-    pub(crate) refresh: Option<Refresh>,
-    pub(crate) bare_user: Option<bool>,
+
+    /// How often to register again, which a restarted node needs; 5 s is the least [default: 60]
+    #[arg(long, value_name = "SECONDS|off", value_parser = values::refresh)]
+    #[serde(default, deserialize_with = "values::refresh_from_text")]
+    pub(crate) refresh: Refresh,
+
+    /// Whether the user is registered without the domain; `bare_user_flag` turns it on.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) bare_user: bool,
+
+    /// Message log, - is stdout; a full one, of 100 MiB, becomes FILE.1, that one FILE.2, up to FILE.4 [default:
+    /// mi-agent-ADDRESS.log in the working directory]
+    #[arg(long, value_name = "FILE")]
     pub(crate) log: Option<PathBuf>,
-    #[serde(deserialize_with = "conversations")]
-    pub(crate) conversations: Option<u8>,
-    pub(crate) history: Option<bool>,
-    pub(crate) bell: Option<bool>,
-    pub(crate) mouse: Option<bool>,
-    pub(crate) plain: Option<bool>,
+
+    /// Register without the domain, for nodes that refuse the full address
+    #[arg(long = "bare-user")]
+    #[serde(skip)]
+    bare_user_flag: bool,
+
+    /// How many conversations there may be at a time, up to 16 [default: 1]
+    #[arg(long, value_name = "N", value_parser = values::conversations)]
+    #[serde(default = "values::one_conversation", deserialize_with = "values::conversations_from_text")]
+    pub(crate) conversations: NonZeroU8,
+
+    /// More diagnostics on stderr; may repeat. RUST_LOG wins
+    #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
+    #[serde(skip)]
+    pub(crate) verbose: u8,
+
+    /// Fewer diagnostics on stderr
+    #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
+    #[serde(skip)]
+    pub(crate) quiet: u8,
+
+    /// Whether a chat is kept on the disk. `ChatOptions` have flags for this and some of the others below.
+    #[arg(skip)]
+    #[serde(default = "values::yes")]
+    pub(crate) history: bool,
+
+    /// Whether the terminal rings.
+    #[arg(skip)]
+    #[serde(default = "values::yes")]
+    pub(crate) bell: bool,
+
+    /// Whether the wheel scrolls; the terminal then leaves selecting to the program.
+    #[arg(skip)]
+    #[serde(default = "values::yes")]
+    pub(crate) mouse: bool,
+
+    /// Whether a chat is in line mode even on a terminal.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) plain: bool,
 }
 
 impl Settings {
-    /// Reads the settings file. Where there is none, nothing is set.
+    /// Reads the settings file and writes the command line over it: the `address` that was given, and `options`.
     ///
     /// # Errors
     /// A file that cannot be read, or one that is wrong, and where.
-    pub(crate) fn load() -> anyhow::Result<Self> {
-        // Whoever has no home has no settings, and can be asked or told by flags.
-        let Ok(path) = path() else { return Ok(Self::default()) };
-        Ok(Self::read(&path)?.unwrap_or_default())
+    pub(crate) fn load(address: Option<MiAddress>, options: &GivenOptions) -> anyhow::Result<Self> {
+        // A user without a home has no settings file.
+        let file = path().ok().map(|path| Self::read(&path)).transpose()?.flatten();
+        file.map_or_else(Self::defaults, Ok)?.overridden(address, options)
     }
 
     /// Reads the settings file at `path`. `None`: there is none.
@@ -74,111 +144,79 @@ impl Settings {
         toml_text::parse(&text).with_context(wrong).map(Some)
     }
 
-    /// Completes what the command line says of an agent, and for whom it is.
+    /// The settings of an empty file.
     ///
-    /// What belongs to the user whose address is set is not taken for another one. A node that is set is not taken
-    /// when the name servers are given.
-    pub(crate) fn complete(&self, address: &mut Option<MiAddress>, options: &mut AgentOptions) {
-        let is_theirs = address.is_none() || self.address.is_none() || *address == self.address;
-        if is_theirs {
-            *address = address.or(self.address);
-            options.nick = options.nick.take().or_else(|| self.nick.clone());
-            options.port = options.port.or(self.port);
-            if options.name_servers.is_empty() {
-                options.node = options.node.or(self.node);
-            }
-            options.advertise = options.advertise.or(self.advertise);
-            options.bare_user |= self.bare_user.unwrap_or(DEFAULT_BARE_USER);
-        }
-        if options.name_servers.is_empty() {
-            options.name_servers.clone_from(&self.name_servers);
-        }
-        options.refresh = options.refresh.or(self.refresh);
-        options.log = options.log.take().or_else(|| self.log.clone());
-        options.conversations = options.conversations.or(self.conversations);
+    /// # Errors
+    /// None, as long as no key is required.
+    pub(crate) fn defaults() -> anyhow::Result<Self> {
+        toml_text::parse("")
     }
 
-    /// How a chat is, of which the command line says `options`.
-    pub(crate) fn chat(&self, options: &ChatOptions) -> Chat {
-        Chat {
-            history: !options.no_history && self.history.unwrap_or(DEFAULT_HISTORY),
-            bell: !options.no_bell && self.bell.unwrap_or(DEFAULT_BELL),
-            mouse: self.mouse.unwrap_or(DEFAULT_MOUSE),
-            plain: options.plain || self.plain.unwrap_or(DEFAULT_PLAIN),
+    /// These settings of a file, with the command line written over them.
+    pub(crate) fn overridden(
+        mut self,
+        address: Option<MiAddress>,
+        options: &GivenOptions,
+    ) -> anyhow::Result<Self> {
+        // Another user than the one whose address is set takes nothing that belongs to that one.
+        if address.is_some() && self.address.is_some() && address != self.address {
+            self = Self { nick: None, port: None, node: None, advertise: None, bare_user: false, ..self };
         }
+        self.address = address.or(self.address);
+        // Name servers that are given are to be asked, and not the node that is set.
+        let (node, name_servers) = (self.node.take(), mem::take(&mut self.name_servers));
+        options.write_over(&mut self)?;
+        if self.name_servers.is_empty() {
+            self.name_servers = name_servers;
+            self.node = self.node.or(node);
+        }
+        self.bare_user |= self.bare_user_flag;
+        Ok(self)
+    }
+
+    /// Every key of the settings file with its value, as it is written there. `None`: it is not set.
+    pub(crate) fn keys(&self) -> Vec<(&'static str, Option<String>)> {
+        let servers: Vec<_> = self.name_servers.iter().map(in_quotes).collect();
+        vec![
+            ("address", self.address.as_ref().map(in_quotes)),
+            ("nick", self.nick.as_ref().map(in_quotes)),
+            ("port", Some(self.port.unwrap_or(DEFAULT_PORT).to_string())),
+            ("node", self.node.as_ref().map(in_quotes)),
+            ("name-servers", (!servers.is_empty()).then(|| format!("[{}]", servers.join(", ")))),
+            ("advertise", self.advertise.as_ref().map(in_quotes)),
+            ("refresh", Some(self.refresh.as_toml())),
+            ("bare-user", Some(self.bare_user.to_string())),
+            ("log", self.log.as_ref().map(|log| in_quotes(&log.display()))),
+            ("conversations", Some(self.conversations.to_string())),
+            ("history", Some(self.history.to_string())),
+            ("bell", Some(self.bell.to_string())),
+            ("mouse", Some(self.mouse.to_string())),
+            ("plain", Some(self.plain.to_string())),
+        ]
     }
 }
 
-/// How a chat is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Chat {
-    /// What is said is kept on the disk.
-    pub(crate) history: bool,
-    /// The terminal rings.
-    pub(crate) bell: bool,
-    /// The wheel scrolls, and selecting is not the terminal's.
-    pub(crate) mouse: bool,
-    /// Line mode, even on a terminal.
-    pub(crate) plain: bool,
+fn in_quotes(value: &impl Display) -> String {
+    quoted(&value.to_string())
 }
 
-/// Where the settings file is, or would be.
+/// The path of the settings file, whether there is one or not.
 ///
 /// # Errors
-/// Nobody knows where the user's home is.
+/// The home of the user is not known.
 pub(crate) fn path() -> anyhow::Result<PathBuf> {
     let folders = Xdg::new().context("cannot tell where settings are; set HOME")?;
     Ok(folders.config_dir().join("mi-agent").join("config.toml"))
 }
 
-fn text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    checked(deserializer, T::from_str)
-}
-
-fn node<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddrV4>, D::Error> {
-    checked(deserializer, values::node)
-}
-
-fn advertise<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ipv4Addr>, D::Error> {
-    checked(deserializer, values::reachable)
-}
-
-fn refresh<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Refresh>, D::Error> {
-    values::refresh(&text_or_number(deserializer)?).map(Some).map_err(D::Error::custom)
-}
-
-fn conversations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
-    values::conversations(&text_or_number(deserializer)?).map(Some).map_err(D::Error::custom)
-}
-
-fn checked<'de, D: Deserializer<'de>, T, E: Display>(
-    deserializer: D,
-    check: impl Fn(&str) -> Result<T, E>,
-) -> Result<Option<T>, D::Error> {
-    check(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
-}
-
-/// What the settings file gives where the command line has the same text.
-fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match toml::Value::deserialize(deserializer)? {
-        toml::Value::String(text) => text,
-        value => value.to_string(),
-    })
-}
-
+/// The port of an agent for which none is set: any that is free.
 pub(crate) const DEFAULT_PORT: u16 = 0;
 
-pub(crate) const DEFAULT_BARE_USER: bool = false;
+/// Puts options that every program has last in the help, before clap's own.
+const AFTER_OTHERS: usize = 900;
 
-pub(crate) const DEFAULT_HISTORY: bool = true;
-
-pub(crate) const DEFAULT_BELL: bool = true;
-
-pub(crate) const DEFAULT_MOUSE: bool = true;
-
-pub(crate) const DEFAULT_PLAIN: bool = false;
-
-/// The most bytes of a settings file: many times what the sample has, so that what is no such file is not read whole.
+/// The most bytes of a settings file, many times the size of the sample. A larger file is something else, and is not
+/// read whole.
 const MAX_FILE: u64 = 64 << 10;
 
 #[cfg(test)]
@@ -187,43 +225,24 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
-    use crate::options::values::DEFAULT_CONVERSATIONS;
 
     const FILE: &str = "address = 'laura@bb.com'\nnick = 'Laura'\nport = 3500\nnode = '127.0.0.2:3344'\n\
         name-servers = ['127.0.0.3:53']\nadvertise = '192.0.2.7'\nrefresh = 30\nbare-user = true\n\
         log = 'laura.log'\nconversations = 4\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
 
-    /// The command line that `given`, with the settings `file`, comes to.
-    fn completed(file: &str, given: &[&str]) -> String {
-        let settings: Settings = toml_text::parse(file).unwrap();
-        let mut cli = Cli::parse_from([&["mi-agent"], given].concat());
-        settings.complete(&mut cli.address, &mut cli.options);
-        let told = |name: &str, value: Option<String>| value.map(|value| format!("{name}={value} "));
-        let options = &cli.options;
-        [
-            told("address", cli.address.map(|address| address.to_string())),
-            told("nick", options.nick.as_ref().map(Nickname::to_string)),
-            told("port", options.port.map(|port| port.to_string())),
-            told("node", options.node.map(|node| node.to_string())),
-            told("servers", options.name_servers.first().map(|_| format!("{:?}", options.name_servers))),
-            told("advertise", options.advertise.map(|ip| ip.to_string())),
-            told("refresh", options.refresh.map(|refresh| refresh.to_string())),
-            told("bare", options.bare_user.then(String::new)),
-            told("log", options.log.as_ref().map(|log| log.display().to_string())),
-            told("conversations", options.conversations.map(|most| most.to_string())),
-        ]
-        .into_iter()
-        .flatten()
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+    /// The settings in effect with `file` and the arguments `given`.
+    fn settings(file: &str, given: &[&str]) -> Settings {
+        let cli = Cli::parse_from([&["mi-agent"], given].concat());
+        let file: Settings = toml_text::parse(file).unwrap();
+        let mut settings = file.overridden(cli.address, &cli.options).unwrap();
+        cli.chat.write_over(&mut settings);
+        settings
     }
 
     #[test]
     fn flags_win_over_the_file_and_another_address_takes_nothing_of_the_users() {
-        let all = "address=laura@bb.com nick=Laura port=3500 node=127.0.0.2:3344 servers=[127.0.0.3:53] \
-            advertise=192.0.2.7 refresh=30 bare= log=laura.log conversations=4";
-        let shared = "servers=[127.0.0.3:53] refresh=30 log=laura.log conversations=4";
+        let shared = "name-servers = ['127.0.0.3:53']\nrefresh = 30\nlog = 'laura.log'\nconversations = 4\n\
+            history = false\nbell = false\nmouse = false\nplain = true\n";
         let flags = [
             "--nick",
             "L",
@@ -242,37 +261,51 @@ mod tests {
             "--conversations",
             "2",
         ];
-        let flagged =
-            "nick=L port=0 node=127.0.0.9:3344 servers=[127.0.0.8:53] advertise=192.0.2.8 refresh=off";
+        let flagged = "address = 'laura@bb.com'\nnick = 'L'\nport = 0\nnode = '127.0.0.9:3344'\n\
+            name-servers = ['127.0.0.8:53']\nadvertise = '192.0.2.8'\nrefresh = 'off'\nlog = '-'\n\
+            conversations = 2\n";
+        let chat = "history = false\nbell = false\nmouse = false\nplain = true\n";
+        // The last of each is a file that comes to the same.
         for (file, given, expected) in [
             ("", &[][..], String::new()),
-            ("", &["laura@bb.com", "--bare-user"], "address=laura@bb.com bare=".into()),
-            (FILE, &[], all.into()),
+            ("", &["laura@bb.com", "--bare-user"], "address = 'laura@bb.com'\nbare-user = true".into()),
+            ("", &flags[..], flagged.replace("address = 'laura@bb.com'\n", "")),
+            (FILE, &[], FILE.into()),
             // Given as it is set, or as it is written elsewhere.
-            (FILE, &["laura@bb.com"], all.into()),
-            (FILE, &["laura@BB.com."], all.replacen("laura@bb.com", "laura@BB.com.", 1)),
-            (FILE, &["Laura@bb.com"], format!("address=Laura@bb.com {shared}")),
-            (FILE, &["joya@cc.com", "--port", "1"], format!("address=joya@cc.com port=1 {shared}")),
-            (FILE, &flags, format!("address=laura@bb.com {flagged} bare= log=- conversations=2")),
+            (FILE, &["laura@bb.com"], FILE.into()),
+            (FILE, &["laura@BB.com."], FILE.replacen("laura@bb.com", "laura@BB.com.", 1)),
+            (FILE, &["Laura@bb.com"], format!("address = 'Laura@bb.com'\n{shared}")),
+            (FILE, &["joya@cc.com", "--port", "1"], format!("address = 'joya@cc.com'\nport = 1\n{shared}")),
+            (FILE, &flags, format!("{flagged}bare-user = true\n{chat}")),
             (
                 FILE,
                 &["--name-server", "127.0.0.8:53"],
-                all.replace("node=127.0.0.2:3344 ", "").replace("127.0.0.3:53", "127.0.0.8:53"),
+                FILE.replace("node = '127.0.0.2:3344'\n", "").replace("127.0.0.3:53", "127.0.0.8:53"),
             ),
             // Without an address in the file, they are everybody's.
-            ("nick = 'L'\nport = 7", &["joya@cc.com"], "address=joya@cc.com nick=L port=7".into()),
-            ("nick = 'L'\nport = 7", &[], "nick=L port=7".into()),
+            (
+                "nick = 'L'\nport = 7",
+                &["joya@cc.com"],
+                "address = 'joya@cc.com'\nnick = 'L'\nport = 7".into(),
+            ),
+            ("nick = 'L'\nport = 7", &[], "nick = 'L'\nport = 7".into()),
         ] {
-            assert_eq!(completed(file, given), expected, "{file:?} {given:?}");
+            let expected = toml_text::parse::<Settings>(&expected).unwrap();
+            assert_eq!(settings(file, given).keys(), expected.keys(), "{file:?} {given:?}");
         }
+    }
+
+    #[test]
+    fn a_port_that_was_chosen_is_not_the_default() {
+        assert_eq!(settings("", &[]).port, None);
+        assert_eq!(settings("", &["--port", "0"]).port, Some(0));
+        assert_eq!(settings("port = 0", &[]).port, Some(0));
     }
 
     #[test]
     fn a_chat_is_as_flags_file_and_defaults_say() {
         let chat = |file: &str, given: &[&str]| {
-            let settings: Settings = toml_text::parse(file).unwrap();
-            let Chat { history, bell, mouse, plain } =
-                settings.chat(&Cli::parse_from([&["mi-agent"], given].concat()).chat);
+            let Settings { history, bell, mouse, plain, .. } = settings(file, given);
             [history, bell, mouse, plain]
         };
         let defaults = [true, true, true, false];
@@ -322,7 +355,7 @@ mod tests {
         let reason = || format!("{:#}", Settings::read(&path).unwrap_err());
         assert_eq!(Settings::read(&path).unwrap(), None);
         std::fs::write(&path, "#".repeat(64 << 10)).unwrap();
-        assert_eq!(Settings::read(&path).unwrap(), Some(Settings::default()));
+        assert_eq!(Settings::read(&path).unwrap(), Some(Settings::defaults().unwrap()));
         std::fs::write(&path, "#".repeat((64 << 10) + 1)).unwrap();
         assert_eq!(
             reason(),
@@ -347,7 +380,7 @@ mod tests {
 
     #[test]
     fn the_sample_sets_nothing_as_it_stands() {
-        assert_eq!(toml_text::parse::<Settings>(SAMPLE).unwrap(), Settings::default());
+        assert_eq!(toml_text::parse::<Settings>(SAMPLE).unwrap(), Settings::defaults().unwrap());
     }
 
     #[test]
@@ -356,29 +389,20 @@ mod tests {
             Some(key) if key.split_once(" = ").is_some_and(|(name, _)| !name.contains(' ')) => key,
             _ => line,
         });
-        let settings: Settings = toml_text::parse(&text.collect::<Vec<_>>().join("\n")).unwrap();
-        // No `..`, so that a new key is missed here.
-        let Settings {
-            address,
-            nick,
-            port,
-            node,
-            name_servers,
-            advertise,
-            refresh,
-            bare_user,
-            log,
-            conversations,
-            history,
-            bell,
-            mouse,
-            plain,
-        } = settings;
-        assert!(address.is_some() && nick.is_some() && node.is_some() && !name_servers.is_empty());
-        assert!(advertise.is_some() && log.is_some());
-        assert_eq!((port, bare_user), (Some(DEFAULT_PORT), Some(DEFAULT_BARE_USER)));
-        assert_eq!(refresh, Some(Refresh::default()));
-        assert_eq!((conversations, plain), (Some(DEFAULT_CONVERSATIONS), Some(DEFAULT_PLAIN)));
-        assert_eq!((history, bell, mouse), (Some(DEFAULT_HISTORY), Some(DEFAULT_BELL), Some(DEFAULT_MOUSE)));
+        let text = text.collect::<Vec<_>>().join("\n");
+        let named: toml::Table = toml_text::parse(&text).unwrap();
+        let sample: Settings = toml_text::parse(&text).unwrap();
+        for ((key, value), (_, default)) in sample.keys().iter().zip(Settings::defaults().unwrap().keys()) {
+            assert!(named.contains_key(*key), "the sample lacks {key}");
+            assert!(default.is_none() || *value == default, "{key} is {default:?} by default");
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_file_is_listed_in_its_order() {
+        let settings = Settings::defaults().unwrap().keys();
+        let names: Vec<_> = settings.iter().map(|(key, _)| format!("`{key}`")).collect();
+        let reason = toml_text::parse::<Settings>("x = 1").unwrap_err().to_string();
+        assert_eq!(reason, format!("line 1: unknown field `x`, expected one of {}", names.join(", ")));
     }
 }

@@ -1,48 +1,48 @@
-//! Values that can be set, and how they are read.
+//! The values of settings, and the one way to read each from the command line and from the settings file.
 
-use std::fmt;
+use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroU8;
+use std::str::FromStr;
 use std::time::Duration;
 
 use mi_agent_core::DEFAULT_REFRESH;
+use serde::de::{Deserialize, Deserializer, Error as _};
 
-/// How often a registration is refreshed.
+use crate::toml_text::quoted;
+
+/// The interval at which a registration is refreshed; `None` is never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refresh {
-    Every(Duration),
-    Off,
+pub(crate) struct Refresh(pub(crate) Option<Duration>);
+
+impl Refresh {
+    /// The value as it is written in a settings file.
+    pub(super) fn as_toml(self) -> String {
+        self.0.map_or_else(|| quoted("off"), |interval| interval.as_secs().to_string())
+    }
 }
 
 impl Default for Refresh {
     fn default() -> Self {
-        Self::Every(DEFAULT_REFRESH)
+        Self(Some(DEFAULT_REFRESH))
     }
 }
 
-impl fmt::Display for Refresh {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Every(interval) => interval.as_secs().fmt(f),
-            Self::Off => f.write_str("off"),
-        }
-    }
-}
-
-pub(crate) fn refresh(text: &str) -> Result<Refresh, &'static str> {
+pub(super) fn refresh(text: &str) -> Result<Refresh, &'static str> {
     match (text, text.parse()) {
-        ("off", _) => Ok(Refresh::Off),
-        (_, Ok(seconds @ 1..)) => Ok(Refresh::Every(Duration::from_secs(seconds))),
+        ("off", _) => Ok(Refresh(None)),
+        (_, Ok(seconds @ 1..)) => Ok(Refresh(Some(Duration::from_secs(seconds)))),
         _ => Err("it is a number of seconds, 1 or more, or off"),
     }
 }
 
-pub(crate) fn node(text: &str) -> Result<SocketAddrV4, &'static str> {
+pub(super) fn node(text: &str) -> Result<SocketAddrV4, &'static str> {
     let node: SocketAddrV4 =
         text.parse().map_err(|_| "a node is given as IP:PORT, such as 127.0.0.2:3344")?;
     if node.port() == 0 { Err("no node has port 0; they use 3344") } else { Ok(node) }
 }
 
-pub(crate) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
+pub(super) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
     let ip: Ipv4Addr = text.parse().map_err(|_| "it is no IPv4 address, such as 192.0.2.7")?;
     if ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() {
         return Err("nobody can be reached there");
@@ -50,12 +50,63 @@ pub(crate) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
     Ok(ip)
 }
 
-pub(crate) fn conversations(text: &str) -> Result<u8, String> {
-    let within = text.parse().ok().filter(|most| (1..=MAX_CONVERSATIONS).contains(most));
+pub(super) fn conversations(text: &str) -> Result<NonZeroU8, String> {
+    let within = text.parse().ok().filter(|most: &NonZeroU8| most.get() <= MAX_CONVERSATIONS);
     within.ok_or_else(|| format!("it is a number from 1 to {MAX_CONVERSATIONS}"))
 }
 
-pub(crate) const DEFAULT_CONVERSATIONS: u8 = 1;
+pub(super) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    checked(deserializer, T::from_str)
+}
 
-/// More nobody follows.
+pub(super) fn node_from_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddrV4>, D::Error> {
+    checked(deserializer, node)
+}
+
+pub(super) fn reachable_from_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Ipv4Addr>, D::Error> {
+    checked(deserializer, reachable)
+}
+
+pub(super) fn refresh_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Refresh, D::Error> {
+    refresh(&text_or_number(deserializer)?).map_err(D::Error::custom)
+}
+
+pub(super) fn conversations_from_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<NonZeroU8, D::Error> {
+    conversations(&text_or_number(deserializer)?).map_err(D::Error::custom)
+}
+
+fn checked<'de, D: Deserializer<'de>, T, E: Display>(
+    deserializer: D,
+    check: impl Fn(&str) -> Result<T, E>,
+) -> Result<Option<T>, D::Error> {
+    check(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
+}
+
+/// The text of a value that may stand in a settings file with or without quotes.
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => text,
+        value => value.to_string(),
+    })
+}
+
+/// The default of settings that are on.
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// The default number of conversations.
+pub(super) fn one_conversation() -> NonZeroU8 {
+    NonZeroU8::MIN
+}
+
+/// The most conversations at a time: nobody can follow more.
 pub(crate) const MAX_CONVERSATIONS: u8 = 16;
