@@ -60,7 +60,7 @@ fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCod
     let setup = Setup {
         own,
         nickname,
-        conversations: settings.conversations.into(),
+        conversations: settings.conversations.0.into(),
         keeps_history: settings.history,
         rings_bell: settings.bell,
         zone: TimeZone::system(),

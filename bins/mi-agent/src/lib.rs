@@ -19,7 +19,6 @@ mod prompts;
 mod signals;
 mod start;
 mod store;
-mod toml_text;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -50,7 +50,7 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     if json && settings.log.as_deref() == Some(Path::new("-")) {
         return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }
-    let conversations = NonZeroUsize::from(settings.conversations);
+    let conversations = NonZeroUsize::from(settings.conversations.0);
     let UserData { admission, .. } = UserData::open(&from, false)?;
     let mut output = Output { screen: Screen::new(stdout()), json, several: conversations.get() > 1 };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());

@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -18,10 +17,10 @@ use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
+use settings_text::{quoted, text_or_number};
 
 use super::given::GivenOptions;
-use super::values::{self, Refresh};
-use crate::toml_text::{self, quoted};
+use super::values::{self, Conversations, Refresh};
 
 /// The settings in effect: the command line wins over the settings file, which wins over the defaults.
 ///
@@ -60,8 +59,8 @@ pub(crate) struct Settings {
     pub(crate) advertise: Option<Ipv4Addr>,
 
     /// How often to register again, which a restarted node needs; 5 s is the least [default: 60]
-    #[arg(long, value_name = "SECONDS|off", value_parser = values::refresh)]
-    #[serde(default, deserialize_with = "values::refresh_from_text")]
+    #[arg(long, value_name = "SECONDS|off")]
+    #[serde(default, deserialize_with = "text_or_number")]
     pub(crate) refresh: Refresh,
 
     /// Whether the user is registered without the domain; `bare_user_flag` turns it on.
@@ -80,9 +79,9 @@ pub(crate) struct Settings {
     bare_user_flag: bool,
 
     /// How many conversations there may be at a time, up to 16 [default: 1]
-    #[arg(long, value_name = "N", value_parser = values::conversations)]
-    #[serde(default = "values::one_conversation", deserialize_with = "values::conversations_from_text")]
-    pub(crate) conversations: NonZeroU8,
+    #[arg(long, value_name = "N")]
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub(crate) conversations: Conversations,
 
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
@@ -141,7 +140,7 @@ impl Settings {
         if text.len() as u64 > MAX_FILE {
             return Err(anyhow::anyhow!("they are longer than {MAX_FILE} bytes")).with_context(wrong);
         }
-        toml_text::parse(&text).with_context(wrong).map(Some)
+        settings_text::parse(&text).with_context(wrong).map(Some)
     }
 
     /// The settings of an empty file.
@@ -149,7 +148,7 @@ impl Settings {
     /// # Errors
     /// None, as long as no key is required.
     pub(crate) fn defaults() -> anyhow::Result<Self> {
-        toml_text::parse("")
+        Ok(settings_text::parse("")?)
     }
 
     /// These settings of a file, with the command line written over them.
@@ -187,7 +186,7 @@ impl Settings {
             ("refresh", Some(self.refresh.as_toml())),
             ("bare-user", Some(self.bare_user.to_string())),
             ("log", self.log.as_ref().map(|log| in_quotes(&log.display()))),
-            ("conversations", Some(self.conversations.to_string())),
+            ("conversations", Some(self.conversations.0.to_string())),
             ("history", Some(self.history.to_string())),
             ("bell", Some(self.bell.to_string())),
             ("mouse", Some(self.mouse.to_string())),
@@ -221,7 +220,11 @@ const MAX_FILE: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use clap::Parser;
+    use mi_agent_core::safe_text;
+    use serde::de::IgnoredAny;
 
     use super::*;
     use crate::cli::Cli;
@@ -233,7 +236,7 @@ mod tests {
     /// The settings in effect with `file` and the arguments `given`.
     fn settings(file: &str, given: &[&str]) -> Settings {
         let cli = Cli::parse_from([&["mi-agent"], given].concat());
-        let file: Settings = toml_text::parse(file).unwrap();
+        let file: Settings = settings_text::parse(file).unwrap();
         let mut settings = file.overridden(cli.address, &cli.options).unwrap();
         cli.chat.write_over(&mut settings);
         settings
@@ -290,7 +293,7 @@ mod tests {
             ),
             ("nick = 'L'\nport = 7", &[], "nick = 'L'\nport = 7".into()),
         ] {
-            let expected = toml_text::parse::<Settings>(&expected).unwrap();
+            let expected = settings_text::parse::<Settings>(&expected).unwrap();
             assert_eq!(settings(file, given).keys(), expected.keys(), "{file:?} {given:?}");
         }
     }
@@ -321,7 +324,11 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_told_with_its_line_its_key_and_what_is_right() {
-        let reason = |text: &str| toml_text::parse::<Settings>(text).unwrap_err().to_string();
+        // Made safe as everything that the program reports.
+        let reason = |text: &str| {
+            let mistake = settings_text::parse::<Settings>(text).unwrap_err();
+            safe_text(&mistake.to_string()).into_owned()
+        };
         for (text, told) in [
             ("address = 'laura'", "line 1, address: an address is user@domain, and there is no '@'"),
             ("\nnick = ''", "line 2, nick: "),
@@ -380,7 +387,7 @@ mod tests {
 
     #[test]
     fn the_sample_sets_nothing_as_it_stands() {
-        assert_eq!(toml_text::parse::<Settings>(SAMPLE).unwrap(), Settings::defaults().unwrap());
+        assert_eq!(settings_text::parse::<Settings>(SAMPLE).unwrap(), Settings::defaults().unwrap());
     }
 
     #[test]
@@ -390,8 +397,8 @@ mod tests {
             _ => line,
         });
         let text = text.collect::<Vec<_>>().join("\n");
-        let named: toml::Table = toml_text::parse(&text).unwrap();
-        let sample: Settings = toml_text::parse(&text).unwrap();
+        let named: HashMap<String, IgnoredAny> = settings_text::parse(&text).unwrap();
+        let sample: Settings = settings_text::parse(&text).unwrap();
         for ((key, value), (_, default)) in sample.keys().iter().zip(Settings::defaults().unwrap().keys()) {
             assert!(named.contains_key(*key), "the sample lacks {key}");
             assert!(default.is_none() || *value == default, "{key} is {default:?} by default");
@@ -402,7 +409,7 @@ mod tests {
     fn every_key_of_the_file_is_listed_in_its_order() {
         let settings = Settings::defaults().unwrap().keys();
         let names: Vec<_> = settings.iter().map(|(key, _)| format!("`{key}`")).collect();
-        let reason = toml_text::parse::<Settings>("x = 1").unwrap_err().to_string();
+        let reason = settings_text::parse::<Settings>("x = 1").unwrap_err().to_string();
         assert_eq!(reason, format!("line 1: unknown field `x`, expected one of {}", names.join(", ")));
     }
 }

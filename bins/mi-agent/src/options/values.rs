@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use mi_agent_core::DEFAULT_REFRESH;
 use serde::de::{Deserialize, Deserializer, Error as _};
-
-use crate::toml_text::quoted;
+use settings_text::quoted;
 
 /// The interval at which a registration is refreshed; `None` is never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +27,34 @@ impl Default for Refresh {
     }
 }
 
-pub(super) fn refresh(text: &str) -> Result<Refresh, &'static str> {
-    match (text, text.parse()) {
-        ("off", _) => Ok(Refresh(None)),
-        (_, Ok(seconds @ 1..)) => Ok(Refresh(Some(Duration::from_secs(seconds)))),
-        _ => Err("it is a number of seconds, 1 or more, or off"),
+impl FromStr for Refresh {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.parse()) {
+            ("off", _) => Ok(Self(None)),
+            (_, Ok(seconds @ 1..)) => Ok(Self(Some(Duration::from_secs(seconds)))),
+            _ => Err("it is a number of seconds, 1 or more, or off"),
+        }
+    }
+}
+
+/// The most conversations that there may be at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Conversations(pub(crate) NonZeroU8);
+
+impl Default for Conversations {
+    fn default() -> Self {
+        Self(NonZeroU8::MIN)
+    }
+}
+
+impl FromStr for Conversations {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let within = text.parse().ok().filter(|most: &NonZeroU8| most.get() <= MAX_CONVERSATIONS);
+        within.map(Self).ok_or_else(|| format!("it is a number from 1 to {MAX_CONVERSATIONS}"))
     }
 }
 
@@ -48,11 +70,6 @@ pub(super) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
         return Err("nobody can be reached there");
     }
     Ok(ip)
-}
-
-pub(super) fn conversations(text: &str) -> Result<NonZeroU8, String> {
-    let within = text.parse().ok().filter(|most: &NonZeroU8| most.get() <= MAX_CONVERSATIONS);
-    within.ok_or_else(|| format!("it is a number from 1 to {MAX_CONVERSATIONS}"))
 }
 
 pub(super) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
@@ -73,16 +90,6 @@ pub(super) fn reachable_from_text<'de, D: Deserializer<'de>>(
     checked(deserializer, reachable)
 }
 
-pub(super) fn refresh_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Refresh, D::Error> {
-    refresh(&text_or_number(deserializer)?).map_err(D::Error::custom)
-}
-
-pub(super) fn conversations_from_text<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<NonZeroU8, D::Error> {
-    conversations(&text_or_number(deserializer)?).map_err(D::Error::custom)
-}
-
 fn checked<'de, D: Deserializer<'de>, T, E: Display>(
     deserializer: D,
     check: impl Fn(&str) -> Result<T, E>,
@@ -90,22 +97,9 @@ fn checked<'de, D: Deserializer<'de>, T, E: Display>(
     check(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
-/// The text of a value that may stand in a settings file with or without quotes.
-fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match toml::Value::deserialize(deserializer)? {
-        toml::Value::String(text) => text,
-        value => value.to_string(),
-    })
-}
-
 /// The default of settings that are on.
 pub(super) fn yes() -> bool {
     true
-}
-
-/// The default number of conversations.
-pub(super) fn one_conversation() -> NonZeroU8 {
-    NonZeroU8::MIN
 }
 
 /// The most conversations at a time: nobody can follow more.

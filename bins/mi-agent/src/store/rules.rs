@@ -8,10 +8,10 @@ use anyhow::Context;
 use mi_agent_core::Admission;
 use plumi_proto::MiAddress;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use settings_text::quoted;
 
 use super::file;
 use super::folder::DataFolder;
-use crate::toml_text::{self, quoted};
 
 /// Where it is kept who may call.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Rules {
         let known = file::read(&path, MAX_FILE).with_context(unread)?;
         let text = str::from_utf8(known.as_deref().unwrap_or_default()).with_context(unread)?;
         let wrong = || format!("the rules {} are wrong", path.display());
-        let Keys { blocked, allow_only } = toml_text::parse(text).with_context(wrong)?;
+        let Keys { blocked, allow_only } = settings_text::parse(text).with_context(wrong)?;
         let mut admission = Admission::default();
         for Address(address) in blocked {
             admission.block(address).with_context(wrong)?;
