@@ -1,15 +1,16 @@
 //! The message log to its file, diagnostics to stderr.
 
-use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer, TARGET};
+use diagnostics::{Escaped, Level};
+use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer};
 use plumi_proto::MiAddress;
 use tokio::sync::mpsc;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -22,7 +23,7 @@ use crate::options::settings::Settings;
 pub(crate) fn start(
     settings: &Settings,
     address: &MiAddress,
-    diagnostics: Diagnostics,
+    destination: Diagnostics,
 ) -> anyhow::Result<()> {
     let path = match &settings.log {
         Some(path) => path.clone(),
@@ -34,13 +35,14 @@ pub(crate) fn start(
         .max_size(Some(DEFAULT_MAX_SIZE))
         .on_failure(|failure| tracing::error!("{failure}"));
     let messages = MessageLayer::new(log).with_filter(filter_fn(message_log::is_message));
-    let filter = filter(settings)?;
-    // It would panic when stderr is closed.
-    let format = tracing_subscriber::fmt::layer().log_internal_errors(false);
-    let diagnostics = match diagnostics {
-        Diagnostics::Stderr => format.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).boxed(),
-        Diagnostics::Told(lines) => {
-            format.with_ansi(false).without_time().with_writer(move || lines.clone()).boxed()
+    let level = Level::from_flags(settings.verbose, settings.quiet).unwrap_or_default();
+    let filter = diagnostics::filter(level, diagnostics::rust_log().as_deref())?;
+    let diagnostics = match destination {
+        Diagnostics::Stderr => diagnostics::text(),
+        Diagnostics::Screen(lines) => {
+            let format = fmt::layer().with_ansi(false).without_time().with_writer(move || lines.clone());
+            // A failure would be reported on stderr, in the middle of the screen.
+            Escaped::new(format.log_internal_errors(false)).boxed()
         }
     };
     tracing_subscriber::registry().with(diagnostics.with_filter(filter)).with(messages).init();
@@ -52,14 +54,14 @@ pub(crate) fn start(
 pub(crate) enum Diagnostics {
     Stderr,
     /// To whoever draws on the terminal.
-    Told(Lines),
+    Screen(Lines),
 }
 
 impl Diagnostics {
     /// Of a program that draws on the terminal: where stderr is that terminal too, they are told, line by line.
     pub(crate) fn beside_a_screen() -> (Self, mpsc::Receiver<String>) {
         let (sender, told) = mpsc::channel(MAX_TOLD);
-        let diagnostics = if io::stderr().is_terminal() { Self::Told(Lines(sender)) } else { Self::Stderr };
+        let diagnostics = if io::stderr().is_terminal() { Self::Screen(Lines(sender)) } else { Self::Stderr };
         (diagnostics, told)
     }
 }
@@ -79,29 +81,6 @@ impl Write for Lines {
         Ok(())
     }
 }
-
-/// RUST_LOG, or else what the flags say. PLUMI messages are in their own log, unless RUST_LOG names their target.
-fn filter(settings: &Settings) -> anyhow::Result<EnvFilter> {
-    let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty());
-    let level = match i16::from(settings.verbose) - i16::from(settings.quiet) {
-        ..=-2 => "off",
-        -1 => "error",
-        0 => "warn",
-        1 => QUIET_INFO,
-        2 => QUIET_DEBUG,
-        3.. => "trace",
-    };
-    let directives = given.as_deref().unwrap_or(level);
-    // Of two directives for one target, the later holds.
-    EnvFilter::builder()
-        .parse(format!("{TARGET}=off,{directives}"))
-        .with_context(|| format!("{} is wrong", EnvFilter::DEFAULT_ENV))
-}
-
-/// The library that speaks DNS says much that only its authors want to know.
-const QUIET_INFO: &str = "info,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
-
-const QUIET_DEBUG: &str = "debug,hickory_net=warn,hickory_proto=warn,hickory_resolver=warn";
 
 /// Diagnostics that wait to be shown: a burst of them.
 const MAX_TOLD: usize = 64;
