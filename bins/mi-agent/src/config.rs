@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use mi_agent_core::safe_text;
 
 use crate::cli::ConfigErrand;
-use crate::options::settings::{self, Settings};
+use crate::options::load;
+use crate::options::settings::Settings;
 
 /// Tells what `errand` says.
 ///
 /// # Errors
 /// Settings that cannot be read or are wrong; nothing can be printed any more.
 pub(crate) fn run(errand: ConfigErrand) -> anyhow::Result<ExitCode> {
-    let path = settings::path()?;
+    let path = load::path()?;
     let text = match errand {
         ConfigErrand::Path => [path.as_os_str().as_bytes(), b"\n"].concat(),
         ConfigErrand::Show => shown(&path, Settings::read(&path)?)?.into_bytes(),

@@ -2,5 +2,6 @@
 
 pub(crate) mod chat;
 pub(crate) mod given;
+pub(crate) mod load;
 pub(crate) mod settings;
 pub(crate) mod values;

@@ -1,0 +1,216 @@
+//! Where the settings in effect come from: the settings file, and the command line over it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::mem;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use etcetera::BaseStrategy;
+use etcetera::base_strategy::Xdg;
+use plumi_proto::MiAddress;
+
+use super::given::GivenOptions;
+use super::settings::Settings;
+
+impl Settings {
+    /// Reads the settings file and writes the command line over it: the `address` that was given, and `options`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or one that is wrong, and where.
+    pub(crate) fn load(address: Option<MiAddress>, options: &GivenOptions) -> anyhow::Result<Self> {
+        // A user without a home has no settings file.
+        let file = path().ok().map(|path| Self::read(&path)).transpose()?.flatten();
+        file.map_or_else(Self::defaults, Ok)?.overridden(address, options)
+    }
+
+    /// Reads the settings file at `path`. `None`: there is none.
+    ///
+    /// # Errors
+    /// Those of [`Settings::load`].
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Self>> {
+        let mut text = String::new();
+        let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_string(&mut text));
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.with_context(|| format!("cannot read the settings {}", path.display()))?,
+        };
+        let wrong = || format!("the settings {} are wrong", path.display());
+        if text.len() as u64 > MAX_FILE {
+            return Err(anyhow::anyhow!("they are longer than {MAX_FILE} bytes")).with_context(wrong);
+        }
+        settings_text::parse(&text).with_context(wrong).map(Some)
+    }
+
+    /// The settings of an empty file.
+    ///
+    /// # Errors
+    /// None, as long as no key is required.
+    pub(crate) fn defaults() -> anyhow::Result<Self> {
+        Ok(settings_text::parse("")?)
+    }
+
+    /// These settings of a file, with the command line written over them.
+    pub(crate) fn overridden(
+        mut self,
+        address: Option<MiAddress>,
+        options: &GivenOptions,
+    ) -> anyhow::Result<Self> {
+        // Another user than the one whose address is set takes nothing that belongs to that one.
+        if address.is_some() && self.address.is_some() && address != self.address {
+            self = Self { nick: None, port: None, node: None, advertise: None, bare_user: false, ..self };
+        }
+        self.address = address.or(self.address);
+        // Name servers that are given are to be asked, and not the node that is set.
+        let (node, name_servers) = (self.node.take(), mem::take(&mut self.name_servers));
+        options.write_over(&mut self)?;
+        if self.name_servers.is_empty() {
+            self.name_servers = name_servers;
+            self.node = self.node.or(node);
+        }
+        self.bare_user |= self.bare_user_flag;
+        Ok(self)
+    }
+}
+
+/// The path of the settings file, whether there is one or not.
+///
+/// # Errors
+/// The home of the user is not known.
+pub(crate) fn path() -> anyhow::Result<PathBuf> {
+    let folders = Xdg::new().context("cannot tell where settings are; set HOME")?;
+    Ok(folders.config_dir().join("mi-agent").join("config.toml"))
+}
+
+/// The most bytes of a settings file, many times the size of the sample. A larger file is something else, and is not
+/// read whole.
+const MAX_FILE: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    const FILE: &str = "address = 'laura@bb.com'\nnick = 'Laura'\nport = 3500\nnode = '127.0.0.2:3344'\n\
+        name-servers = ['127.0.0.3:53']\nadvertise = '192.0.2.7'\nrefresh = 30\nbare-user = true\n\
+        log = 'laura.log'\nconversations = 4\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
+
+    /// The settings in effect with `file` and the arguments `given`.
+    fn settings(file: &str, given: &[&str]) -> Settings {
+        let cli = Cli::parse_from([&["mi-agent"], given].concat());
+        let file: Settings = settings_text::parse(file).unwrap();
+        let mut settings = file.overridden(cli.address, &cli.options).unwrap();
+        cli.chat.write_over(&mut settings);
+        settings
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_another_address_takes_nothing_of_the_users() {
+        let shared = "name-servers = ['127.0.0.3:53']\nrefresh = 30\nlog = 'laura.log'\nconversations = 4\n\
+            history = false\nbell = false\nmouse = false\nplain = true\n";
+        let flags = [
+            "--nick",
+            "L",
+            "--port",
+            "0",
+            "--node",
+            "127.0.0.9:3344",
+            "--name-server",
+            "127.0.0.8:53",
+            "--advertise",
+            "192.0.2.8",
+            "--refresh",
+            "off",
+            "--log",
+            "-",
+            "--conversations",
+            "2",
+        ];
+        let flagged = "address = 'laura@bb.com'\nnick = 'L'\nport = 0\nnode = '127.0.0.9:3344'\n\
+            name-servers = ['127.0.0.8:53']\nadvertise = '192.0.2.8'\nrefresh = 'off'\nlog = '-'\n\
+            conversations = 2\n";
+        let chat = "history = false\nbell = false\nmouse = false\nplain = true\n";
+        // The last of each is a file that comes to the same.
+        for (file, given, expected) in [
+            ("", &[][..], String::new()),
+            ("", &["laura@bb.com", "--bare-user"], "address = 'laura@bb.com'\nbare-user = true".into()),
+            ("", &flags[..], flagged.replace("address = 'laura@bb.com'\n", "")),
+            (FILE, &[], FILE.into()),
+            // Given as it is set, or as it is written elsewhere.
+            (FILE, &["laura@bb.com"], FILE.into()),
+            (FILE, &["laura@BB.com."], FILE.replacen("laura@bb.com", "laura@BB.com.", 1)),
+            (FILE, &["Laura@bb.com"], format!("address = 'Laura@bb.com'\n{shared}")),
+            (FILE, &["joya@cc.com", "--port", "1"], format!("address = 'joya@cc.com'\nport = 1\n{shared}")),
+            (FILE, &flags, format!("{flagged}bare-user = true\n{chat}")),
+            (
+                FILE,
+                &["--name-server", "127.0.0.8:53"],
+                FILE.replace("node = '127.0.0.2:3344'\n", "").replace("127.0.0.3:53", "127.0.0.8:53"),
+            ),
+            // Without an address in the file, they are everybody's.
+            (
+                "nick = 'L'\nport = 7",
+                &["joya@cc.com"],
+                "address = 'joya@cc.com'\nnick = 'L'\nport = 7".into(),
+            ),
+            ("nick = 'L'\nport = 7", &[], "nick = 'L'\nport = 7".into()),
+        ] {
+            let expected = settings_text::parse::<Settings>(&expected).unwrap();
+            assert_eq!(settings(file, given).keys(), expected.keys(), "{file:?} {given:?}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_was_chosen_is_not_the_default() {
+        assert_eq!(settings("", &[]).port, None);
+        assert_eq!(settings("", &["--port", "0"]).port, Some(0));
+        assert_eq!(settings("port = 0", &[]).port, Some(0));
+    }
+
+    #[test]
+    fn a_chat_is_as_flags_file_and_defaults_say() {
+        let chat = |file: &str, given: &[&str]| {
+            let Settings { history, bell, mouse, plain, .. } = settings(file, given);
+            [history, bell, mouse, plain]
+        };
+        let defaults = [true, true, true, false];
+        let flags = ["--no-history", "--no-bell", "--plain"];
+        assert_eq!(chat("", &[]), defaults);
+        assert_eq!(chat("history = true\nbell = true\nmouse = true\nplain = false", &[]), defaults);
+        assert_eq!(chat(FILE, &[]), [false, false, false, true]);
+        assert_eq!(
+            chat("history = true\nbell = true\nmouse = true\nplain = false", &flags),
+            [false, false, true, true]
+        );
+    }
+
+    #[test]
+    fn no_file_is_no_settings_and_one_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        let reason = || format!("{:#}", Settings::read(&path).unwrap_err());
+        assert_eq!(Settings::read(&path).unwrap(), None);
+        std::fs::write(&path, "#".repeat(64 << 10)).unwrap();
+        assert_eq!(Settings::read(&path).unwrap(), Some(Settings::defaults().unwrap()));
+        std::fs::write(&path, "#".repeat((64 << 10) + 1)).unwrap();
+        assert_eq!(
+            reason(),
+            format!("the settings {} are wrong: they are longer than 65536 bytes", path.display())
+        );
+        std::fs::write(&path, b"nick = '\xff'").unwrap();
+        assert!(
+            reason().starts_with(&format!("cannot read the settings {}: ", path.display())),
+            "{}",
+            reason()
+        );
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(
+            reason().starts_with(&format!("cannot read the settings {}: ", path.display())),
+            "{}",
+            reason()
+        );
+    }
+}
