@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use plumi_proto::MiAddress;
 
@@ -18,7 +18,7 @@ use crate::options::given::GivenOptions;
 #[command(version, after_help = HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) errand: Option<Errand>,
+    pub(crate) subcommand: Option<Subcommand>,
 
     /// Your own address, user@domain; asked for when it is neither given nor set and there is a terminal. With
     /// another one than is set, the nickname, port, node and published IP that are set do not hold, nor bare-user
@@ -32,13 +32,13 @@ pub(crate) struct Cli {
 }
 
 /// What to do instead of a chat.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Errand {
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
     Send(SendArgs),
     Listen(ListenArgs),
     /// Tell about the settings
     #[command(subcommand)]
-    Config(ConfigErrand),
+    Config(ConfigSubcommand),
     /// Print a script that lets SHELL complete what is typed
     Completions {
         /// For which shell
@@ -47,8 +47,8 @@ pub(crate) enum Errand {
 }
 
 /// What to tell about the settings.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub(crate) enum ConfigErrand {
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+pub(crate) enum ConfigSubcommand {
     /// Print where the settings file is, or would be
     Path,
     /// Print what holds without flags, as a settings file

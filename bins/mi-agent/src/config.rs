@@ -6,19 +6,19 @@ use std::process::ExitCode;
 
 use mi_agent_core::safe_text;
 
-use crate::cli::ConfigErrand;
+use crate::cli::ConfigSubcommand;
 use crate::options::load;
 use crate::options::settings::Settings;
 
-/// Tells what `errand` says.
+/// Tells what `subcommand` says.
 ///
 /// # Errors
 /// Settings that cannot be read or are wrong; nothing can be printed any more.
-pub(crate) fn run(errand: ConfigErrand) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(subcommand: ConfigSubcommand) -> anyhow::Result<ExitCode> {
     let path = load::path()?;
-    let text = match errand {
-        ConfigErrand::Path => [path.as_os_str().as_bytes(), b"\n"].concat(),
-        ConfigErrand::Show => shown(&path, Settings::read(&path)?)?.into_bytes(),
+    let text = match subcommand {
+        ConfigSubcommand::Path => [path.as_os_str().as_bytes(), b"\n"].concat(),
+        ConfigSubcommand::Show => shown(&path, Settings::read(&path)?)?.into_bytes(),
     };
     crate::print(&text)
 }

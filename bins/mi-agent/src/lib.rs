@@ -27,16 +27,16 @@ use anyhow::Context;
 use clap::{Command, CommandFactory, Parser};
 use mi_agent_core::safe_text;
 
-use crate::cli::{Cli, Errand};
+use crate::cli::{Cli, Subcommand};
 
 /// Runs the program, with the arguments of this process, to its end.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let ended = match cli.errand {
-        Some(Errand::Send(errand)) => headless::send::run(errand),
-        Some(Errand::Listen(errand)) => headless::listen::run(errand),
-        Some(Errand::Config(errand)) => config::run(errand),
-        Some(Errand::Completions { shell }) => print(&cli::completions(shell)),
+    let ended = match cli.subcommand {
+        Some(Subcommand::Send(args)) => headless::send::run(args),
+        Some(Subcommand::Listen(args)) => headless::listen::run(args),
+        Some(Subcommand::Config(subcommand)) => config::run(subcommand),
+        Some(Subcommand::Completions { shell }) => print(&cli::completions(shell)),
         None => chat::run(&cli),
     };
     ended.unwrap_or_else(|error| fail(&error))

@@ -43,7 +43,7 @@ pub(crate) struct SendArgs {
     options: GivenOptions,
 }
 
-/// Carries the errand out. If there is nothing to say, nobody is called, and that is no failure: what a check has
+/// Carries the subcommand out. If there is nothing to say, nobody is called, and that is no failure: what a check has
 /// to say can be piped, and only then somebody hears of it.
 ///
 /// # Errors
