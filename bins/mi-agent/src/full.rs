@@ -7,7 +7,10 @@ mod pane;
 mod protocol;
 pub(crate) mod run;
 mod tab;
-#[cfg(test)]
-mod testing;
 pub(crate) mod theme;
 mod view;
+
+#[cfg(test)]
+mod tests {
+    pub(super) mod fixtures;
+}

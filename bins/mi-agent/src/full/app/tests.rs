@@ -7,7 +7,7 @@ use plumi_proto::MiSocketAddress;
 use super::*;
 use crate::full::pane::Kind;
 use crate::full::tab::Talk;
-use crate::full::testing::{id, now, peer, setup, stranger};
+use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
 use crate::store::contacts::Way;
 
 /// A registered user, at a screen.

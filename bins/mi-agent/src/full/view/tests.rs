@@ -8,7 +8,7 @@ use ratatui::style::Color;
 
 use super::*;
 use crate::full::app::{Overlay, Setup};
-use crate::full::testing::{id, now, peer, setup, stranger};
+use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
 use crate::store::contacts::Way;
 
 /// A user who looks at a screen.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mi_agent_core::{Admission, ConversationId, Peer, PeerText};
 
-use super::app::Setup;
+use crate::full::app::Setup;
 use crate::store::contacts::Contacts;
 
 /// A moment: 25 November 2026, 15:42 in UTC.
