@@ -2,7 +2,7 @@
 
 pub(crate) mod app;
 mod editor;
-mod keys;
+mod key_help;
 mod pane;
 mod protocol;
 pub(crate) mod run;

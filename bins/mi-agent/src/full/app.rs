@@ -2,7 +2,7 @@
 //! what is to be done comes out of [`App::poll_effect`], to be asked after each thing that came in.
 
 mod happened;
-mod keys;
+mod key_presses;
 mod typed;
 
 use std::cmp::Ordering;

@@ -10,7 +10,7 @@ use ratatui::widgets::{Block, Clear, List, ListState, Paragraph, Wrap};
 use super::{cut, time};
 use crate::command::{ALSO, Mode, in_mode};
 use crate::full::app::{App, Overlay};
-use crate::full::keys::KEYS;
+use crate::full::key_help::KEYS;
 use crate::full::theme::Theme;
 use crate::store::contacts::{Contact, Way};
 

@@ -1,4 +1,4 @@
-//! What keys do, for help. `app/keys.rs` does it.
+//! What keys do, for help. `app/key_presses.rs` does it.
 
 /// Keys and what they do.
 pub(crate) const KEYS: [(&str, &str); 15] = [
