@@ -1,9 +1,9 @@
-//! Whose calls are taken, as the user says it.
+//! The commands that decide whose calls are taken.
 
 use mi_agent_core::{Admission, AdmissionFull};
 use plumi_proto::MiAddress;
 
-/// What the user wants to be so, or to know.
+/// A change to the rules for calls, or the question what they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AdmissionCommand {
     Ask,
@@ -14,10 +14,10 @@ pub(crate) enum AdmissionCommand {
 }
 
 impl AdmissionCommand {
-    /// Changes `admission`, and tells in words how it is then.
+    /// Changes `admission`, and returns a sentence about the result.
     ///
     /// # Errors
-    /// Too many addresses; nothing is changed.
+    /// There are too many addresses. Nothing is changed.
     pub(crate) fn carry_out(self, admission: &mut Admission) -> Result<String, AdmissionFull> {
         match self {
             Self::Ask => Ok(words(admission)),

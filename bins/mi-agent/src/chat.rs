@@ -1,4 +1,4 @@
-//! A chat: asked for what is missing, and then on the full screen or in line mode.
+//! A chat: prompts for what is missing, then the full screen or line mode.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -21,7 +21,7 @@ use crate::signals::Ending;
 use crate::store::user_data::UserData;
 use crate::{exit, full, line, prompts, start};
 
-/// Chats as `cli` and the settings say, to the end.
+/// Runs a chat with the options of `cli` and the settings, until it ends.
 ///
 /// # Errors
 /// A [`Misuse`]; settings or rules that cannot be read or are wrong; those of [`start::run`].
@@ -76,7 +76,7 @@ fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCod
         full::run::run(builder, signals, chat, &mut last_words).await
     });
     for line in last_words {
-        // If the terminal is gone, the exit code still tells.
+        // If the terminal is gone, the exit code still reports the outcome.
         _ = writeln!(io::stdout(), "{line}");
     }
     ended

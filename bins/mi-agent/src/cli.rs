@@ -31,7 +31,7 @@ pub(crate) struct Cli {
     pub(crate) chat: ChatOptions,
 }
 
-/// What to do instead of a chat.
+/// The subcommands; without one, `mi-agent` is a chat.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     Send(SendArgs),
@@ -46,7 +46,7 @@ pub(crate) enum Subcommand {
     },
 }
 
-/// What to tell about the settings.
+/// The subcommands of `mi-agent config`.
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub(crate) enum ConfigSubcommand {
     /// Print where the settings file is, or would be
@@ -55,14 +55,14 @@ pub(crate) enum ConfigSubcommand {
     Show,
 }
 
-/// A script that lets `shell` complete what is typed.
+/// Generates the completion script for `shell`.
 pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), env!("CARGO_PKG_NAME"), &mut script);
     script
 }
 
-/// `misuse` as an error of clap, with the usage of its subcommand.
+/// Converts `misuse` into an error of clap, with the usage of its subcommand.
 pub(crate) fn error_of(misuse: &Misuse) -> clap::Error {
     let mut command = Cli::command();
     // Without this, the usage of a subcommand would lack the name of the program.

@@ -1,4 +1,4 @@
-//! What a typed line means: one table of commands, for reading them, for help and for completion.
+//! The commands that users type: one table for parsing, help and completion.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use plumi_proto::{AddressError, MiAddress};
 
 use crate::admission::AdmissionCommand;
 
-/// A line, understood.
+/// A parsed line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command<'a> {
-    /// `None`: whoever is in view.
+    /// `None` calls the peer of the tab in view.
     Call(Option<MiAddress>),
     Bye,
     Contacts,
@@ -19,22 +19,22 @@ pub(crate) enum Command<'a> {
     Close,
     Quit,
     Help,
-    /// To be sent.
+    /// A line to send.
     Say(&'a str),
 }
 
-/// Why a line is none of them.
+/// The reason why a line is not a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CommandError<'a> {
-    /// Something else than an address where there has to be one.
+    /// The argument must be an address, and is not.
     Address { verb: &'static str, text: &'a str, error: AddressError },
-    /// Nothing where there has to be an address.
+    /// The command needs an address, and has no argument.
     NoAddress(&'static str),
-    /// Another word with a slash: in a conversation of line mode, something to say.
+    /// No command has this name. In a conversation, line mode sends such a line.
     Unknown(&'a str),
 }
 
-/// Where the user types: not every command makes sense everywhere.
+/// The front end in which the user types. Some commands make sense in one of them only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Line,
@@ -98,22 +98,22 @@ impl fmt::Display for CommandError<'_> {
 /// A row of the table.
 #[derive(Debug)]
 pub(crate) struct Known {
-    /// Without the slash, the usual one first.
+    /// Names without the slash; the usual one comes first.
     names: &'static [&'static str],
-    /// What comes behind the name, as help shows it; empty if nothing does.
+    /// The argument as help shows it; empty if there is none.
     argument: &'static str,
-    /// What it does.
+    /// The effect, as help describes it.
     pub(crate) meaning: &'static str,
     full_only: bool,
 }
 
 impl Known {
-    /// Whether a name of it begins with `word`.
+    /// Whether one of its names begins with `word`.
     pub(crate) fn begins_with(&self, word: &str) -> bool {
         self.names.iter().any(|name| name.starts_with(word))
     }
 
-    /// How it is typed.
+    /// The names and the argument, as help shows them.
     pub(crate) fn usage(&self) -> String {
         let names: Vec<_> = self.names.iter().map(|name| format!("/{name}")).collect();
         let usage = format!("{} {}", names.join(", "), self.argument);
@@ -121,17 +121,18 @@ impl Known {
     }
 }
 
-/// The commands of `mode`, in the order of help.
+/// Returns the commands of `mode`, in the order of help.
 pub(crate) fn in_mode(mode: Mode) -> impl Iterator<Item = &'static Known> {
     COMMANDS.iter().filter(move |known| mode == Mode::Full || !known.full_only)
 }
 
-/// What help says beside the commands.
+/// Input that is not in the table of commands, and its meaning, for help.
 pub(crate) const ALSO: [(&str, &str); 2] =
     [("EXIT", "as /quit"), ("//text", "say /text; other lines are said as they stand")];
 
-/// What `line` may become by completion, if it has the beginning of a command or of an address: whole lines, commands
-/// in the order of help, addresses in that of `addresses`.
+/// Completes the command or the address at the end of `line`.
+///
+/// Each result is a whole line. Commands come in the order of help, addresses in that of `addresses`.
 pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     let Some(rest) = line.strip_prefix('/').filter(|rest| !rest.starts_with('/')) else { return Vec::new() };
     let Some((word, argument)) = rest.split_once(' ') else {
@@ -144,7 +145,7 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     if !COMMANDS.iter().any(|known| takes_address(&known)) {
         return Vec::new();
     }
-    // Of several addresses, the last.
+    // The last of several addresses is completed.
     let begun = argument.rsplit(' ').next().unwrap_or(argument);
     let before = &line[..line.len() - begun.len()];
     let begins = |address: &&MiAddress| address.as_str().starts_with(begun);
@@ -234,7 +235,7 @@ mod tests {
             ("/help me", CommandError::Unknown("/help me")),
             ("/var/log is full", CommandError::Unknown("/var/log is full")),
             ("/", CommandError::Unknown("/")),
-            // Without a screen there is nothing to show them on.
+            // Line mode has no screen to show them on.
             ("/contacts", CommandError::Unknown("/contacts")),
         ] {
             assert_eq!(Command::parse(line, Mode::Line), Err(error), "{line:?}");
@@ -243,7 +244,7 @@ mod tests {
         assert!(error.starts_with(r"cannot call jo\x1bya: "), "{error}");
     }
 
-    /// Help and completion show what can be typed, and only that.
+    /// Help and completion show every command, and nothing else.
     #[test]
     fn the_table_is_what_is_understood() {
         for known in in_mode(Mode::Full) {

@@ -1,4 +1,4 @@
-//! `mi-agent config`: where the settings are, and what holds.
+//! `mi-agent config`: the path of the settings file, and the settings in effect.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,10 +10,10 @@ use crate::cli::ConfigSubcommand;
 use crate::options::load;
 use crate::options::settings::Settings;
 
-/// Tells what `subcommand` says.
+/// Prints the path or the settings, as `subcommand` asks.
 ///
 /// # Errors
-/// Settings that cannot be read or are wrong; nothing can be printed any more.
+/// The settings cannot be read, or have an error; stdout cannot be written to.
 pub(crate) fn run(subcommand: ConfigSubcommand) -> anyhow::Result<ExitCode> {
     let path = load::path()?;
     let text = match subcommand {
@@ -23,7 +23,7 @@ pub(crate) fn run(subcommand: ConfigSubcommand) -> anyhow::Result<ExitCode> {
     crate::print(&text)
 }
 
-/// The settings in effect, as a settings file: those `read` at `path`, or the defaults.
+/// Formats the settings in effect as a settings file: those `read` at `path`, or the defaults.
 fn shown(path: &Path, read: Option<Settings>) -> anyhow::Result<String> {
     let origin = if read.is_some() { "Read from" } else { "There is no" };
     let mut text = format!("# {origin} {}\n", safe_text(&path.to_string_lossy()));

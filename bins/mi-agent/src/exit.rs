@@ -4,24 +4,24 @@ use std::process::ExitCode;
 
 use mi_agent_core::{CallError, DeregisterError, LocateError, StartError};
 
-/// Ended well.
+/// The program did what it was asked to do.
 pub(crate) const WELL: u8 = 0;
-/// A failure that has no code of its own.
+/// Any failure without a code of its own.
 pub(crate) const FAILURE: u8 = 1;
-/// Wrong options; clap exits with it, too.
+/// The command line is wrong; clap uses the same code.
 pub(crate) const MISUSE: u8 = 2;
-/// The node has no such user: the agent's own, or the one who is called.
+/// The node does not know the user: the agent's own one, or the one to call.
 const NO_SUCH_USER: u8 = 3;
-/// The user who is called is offline.
+/// The user to call is offline.
 const OFFLINE: u8 = 4;
-/// The domain's node was not found.
+/// The node of the domain was not found.
 const NO_DOMAIN: u8 = 5;
 /// The node does not answer.
 const NO_ANSWER: u8 = 6;
-/// The user who is called is busy, or does not take the call.
+/// The user to call is busy, or does not accept the call.
 pub(crate) const BUSY: u8 = 7;
 
-/// What a registration that failed exits with.
+/// Returns the exit code for a registration that failed.
 pub(crate) fn of_start(error: &StartError) -> ExitCode {
     ExitCode::from(match error {
         StartError::NoSuchUser => NO_SUCH_USER,
@@ -31,7 +31,7 @@ pub(crate) fn of_start(error: &StartError) -> ExitCode {
     })
 }
 
-/// What a call that failed exits with, where there is nothing else to do than this call.
+/// Returns the exit code for a call that failed, in a program that makes only this call.
 pub(crate) fn of_call(error: &CallError) -> ExitCode {
     ExitCode::from(match error {
         CallError::Locate(LocateError::NoSuchUser) => NO_SUCH_USER,
@@ -43,7 +43,7 @@ pub(crate) fn of_call(error: &CallError) -> ExitCode {
     })
 }
 
-/// What a deregistration that failed exits with.
+/// Returns the exit code for a deregistration that failed.
 pub(crate) fn of_deregistration(error: &DeregisterError) -> ExitCode {
     ExitCode::from(match error {
         DeregisterError::NoSuchUser => NO_SUCH_USER,

@@ -1,6 +1,6 @@
-//! `mi-agent`: the agent on a screen, in a pipe and in scripts.
+//! The program `mi-agent`: an agent on the full screen, in pipes and in scripts.
 //!
-//! It is a library so that its man page can be made.
+//! It is a library because the package `man-pages` generates the man page from its command line.
 
 mod admission;
 mod chat;
@@ -29,7 +29,7 @@ use mi_agent_core::safe_text;
 
 use crate::cli::{Cli, Subcommand};
 
-/// Runs the program, with the arguments of this process, to its end.
+/// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.subcommand {
@@ -42,12 +42,12 @@ pub fn main() -> ExitCode {
     ended.unwrap_or_else(|error| fail(&error))
 }
 
-/// The command line, for those who describe it.
+/// Returns the command line, for the man page.
 pub fn command() -> Command {
     Cli::command()
 }
 
-/// Prints `text`, all that was asked for.
+/// Prints `text`, the whole output of a subcommand.
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout();
     stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")?;
@@ -57,11 +57,11 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
 /// Reports `error` and its causes in one line, or a misuse as clap does.
 fn fail(error: &anyhow::Error) -> ExitCode {
     if let Some(misuse) = error.downcast_ref() {
-        // If stderr is gone, the exit code still tells.
+        // If stderr is gone, the exit code still reports the failure.
         _ = cli::error_of(misuse).print();
         return ExitCode::from(exit::MISUSE);
     }
-    // If stderr is gone, the exit code still tells.
+    // If stderr is gone, the exit code still reports the failure.
     _ = writeln!(io::stderr(), "mi-agent: {}", safe_text(&format!("{error:#}")));
     ExitCode::from(exit::FAILURE)
 }

@@ -1,4 +1,4 @@
-//! The message log to its file, diagnostics to stderr.
+//! The message log, and diagnostics on stderr or on the screen.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::options::settings::Settings;
 
-/// Starts both for this process.
+/// Starts the message log and diagnostics for this process.
 ///
 /// # Errors
-/// A message log that cannot be opened; a RUST_LOG that is wrong.
+/// The message log cannot be opened, or RUST_LOG has an error.
 pub(crate) fn start(
     settings: &Settings,
     address: &MiAddress,
@@ -49,16 +49,18 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Where diagnostics go.
+/// The destination of diagnostics.
 #[derive(Debug)]
 pub(crate) enum Diagnostics {
     Stderr,
-    /// To whoever draws on the terminal.
+    /// The front end that draws on the terminal.
     Screen(Lines),
 }
 
 impl Diagnostics {
-    /// Of a program that draws on the terminal: where stderr is that terminal too, they are told, line by line.
+    /// Chooses the destination for a program that draws on the terminal, and returns the lines to show there.
+    ///
+    /// If stderr is a terminal, it is the same one, so the program has to show them itself.
     pub(crate) fn beside_a_screen() -> (Self, mpsc::Receiver<String>) {
         let (sender, told) = mpsc::channel(MAX_TOLD);
         let diagnostics = if io::stderr().is_terminal() { Self::Screen(Lines(sender)) } else { Self::Stderr };
@@ -66,13 +68,13 @@ impl Diagnostics {
     }
 }
 
-/// Takes what is written line by line: a diagnostic is one write.
+/// A writer that passes lines on: the formatter writes each diagnostic at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines(mpsc::Sender<String>);
 
 impl Write for Lines {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        // What is too much to be shown at once is lost.
+        // If too many lines are waiting, this one is lost.
         _ = self.0.try_send(String::from_utf8_lossy(text).trim_end().to_owned());
         Ok(text.len())
     }
@@ -82,5 +84,5 @@ impl Write for Lines {
     }
 }
 
-/// Diagnostics that wait to be shown: a burst of them.
+/// The most diagnostics that wait to be shown; enough for a burst.
 const MAX_TOLD: usize = 64;

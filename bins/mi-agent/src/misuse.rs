@@ -1,21 +1,21 @@
-//! Arguments that clap takes and that make no sense all the same.
+//! Command lines that clap accepts, but which make no sense.
 
 use std::error::Error;
 use std::fmt;
 
 use clap::error::ErrorKind;
 
-/// The command line cannot be carried out. `lib.rs` reports it the way clap reports its own errors.
+/// An error in the command line. `lib.rs` reports it the way clap reports its own errors.
 #[derive(Debug)]
 pub(crate) struct Misuse {
-    /// The subcommand whose usage is shown; `None` is a chat.
+    /// The subcommand whose usage is shown; `None` for a chat.
     pub(crate) subcommand: Option<&'static str>,
     pub(crate) kind: ErrorKind,
     pub(crate) reason: String,
 }
 
 impl Misuse {
-    /// An argument of `subcommand` that makes no sense, and why.
+    /// Reports an argument of `subcommand` that makes no sense.
     pub(crate) fn of(subcommand: &'static str, reason: impl Into<String>) -> Self {
         Self { subcommand: Some(subcommand), kind: ErrorKind::ValueValidation, reason: reason.into() }
     }

@@ -1,4 +1,4 @@
-//! What can be set: by the command line, by the settings file, or by neither.
+//! The settings: options of the command line, keys of the settings file, defaults.
 
 pub(crate) mod chat;
 pub(crate) mod given;

@@ -1,4 +1,4 @@
-//! What is asked for at a terminal when it is missing on the command line.
+//! Prompts for what neither the command line nor the settings file says.
 
 use std::fmt::Display;
 use std::io::{self, BufRead, Read, Write};
@@ -8,8 +8,9 @@ use mi_agent_core::safe_text;
 
 use crate::options::settings::Settings;
 
-/// Asks for the address, and then for the port and the nickname too unless they were given. `false`: the input
-/// ended.
+/// Asks for the address if it is missing, and then for a missing port and nickname too.
+///
+/// Returns `false` if the input ends.
 pub(crate) fn ask_for_missing(
     settings: &mut Settings,
     input: &mut impl BufRead,
@@ -36,7 +37,7 @@ pub(crate) fn ask_for_missing(
     Ok(true)
 }
 
-/// A port, whose errors are for people.
+/// A port, with an error text for people.
 #[derive(Clone)]
 struct Port(u16);
 
@@ -48,7 +49,7 @@ impl FromStr for Port {
     }
 }
 
-/// Asks until the answer is one; an empty one is `default`. `None`: the input ended.
+/// Repeats `question` until the answer is valid; an empty answer is `default`. `None`: the input ended.
 fn ask<T>(
     input: &mut impl BufRead,
     output: &mut impl Write,
@@ -79,7 +80,7 @@ where
     }
 }
 
-/// Bytes of an answer; more than the longest that is one.
+/// The most bytes of an answer, more than the longest valid one.
 const MAX_ANSWER: u64 = 1_024;
 
 #[cfg(test)]

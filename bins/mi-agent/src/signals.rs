@@ -1,4 +1,4 @@
-//! Signals that end the program: deregister and leave.
+//! Signals that make the program deregister and leave.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use tokio::time;
 
 use crate::exit;
 
-/// The signals that end the program.
+/// A queue of the signals that end the program.
 #[derive(Debug)]
 pub(crate) struct Signals(mpsc::Receiver<SignalKind>);
 
-/// How a program is ended from outside.
+/// The signals that end a program, and the last thing that it does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ending {
     signals: &'static [SignalKind],
-    /// The last that is done if the program does not end by itself.
+    /// Called before the process exits if the program has not ended in time.
     at_last: fn(),
 }
 
 impl Ending {
-    /// Of a program that reads and prints lines.
+    /// For a program that reads and prints lines.
     pub(crate) const fn of_lines() -> Self {
         const SIGNALS: &[SignalKind] =
             &[SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         Self { signals: SIGNALS, at_last: || {} }
     }
 
-    /// Of a program that has to give the terminal back: by whatever else would kill it and can be caught.
+    /// For a program that must restore the terminal: it catches every signal that would kill it otherwise.
     pub(crate) const fn of_a_screen() -> Self {
         const SIGNALS: &[SignalKind] = &[
             SignalKind::interrupt(),
@@ -47,10 +47,9 @@ impl Ending {
 }
 
 impl Signals {
-    /// From now on the signals of `ending` no longer kill the program. After the first one, it has [`LAST_RESORT`] to
-    /// end by itself.
+    /// Catches the signals of `ending`. After the first one, the program has [`LAST_RESORT`] to end, and then exits.
     ///
-    /// A thread of its own sees to that: to write to a stdout or a log that nobody takes may hold everything else.
+    /// A separate thread does this, because a write to stdout or to a log that nobody reads may block all others.
     pub(crate) fn listen(ending: Ending) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, signals) = mpsc::channel(MAX_SIGNALS);
@@ -67,24 +66,25 @@ impl Signals {
                         () = reached(deadline) => break,
                     };
                     deadline.get_or_insert(time::Instant::now() + LAST_RESORT);
-                    // Nobody presses Ctrl-C so often and means more by it.
+                    // A full queue has more signals than the program acts on.
                     _ = sender.try_send(caught);
                 }
             });
             (ending.at_last)();
-            // Whoever could return to main is held.
+            // The main thread may be blocked, so it cannot return.
             process::exit(exit::FAILURE.into())
         });
         Ok(Self(signals))
     }
 
-    /// The next one. Cancel safe.
+    /// Waits for the next signal. Cancel safe.
     pub(crate) async fn next(&mut self) {
         self.caught().await;
     }
 
-    /// The next SIGINT: somebody presses Ctrl-C. A terminal that closes may send SIGHUP twice, and means it once.
-    /// Cancel safe.
+    /// Waits for the next SIGINT, which Ctrl-C sends. Cancel safe.
+    ///
+    /// Other signals are skipped: a terminal that closes may send SIGHUP twice, and means it once.
     pub(crate) async fn interrupted(&mut self) {
         while self.caught().await != SignalKind::interrupt() {}
     }
@@ -92,13 +92,13 @@ impl Signals {
     async fn caught(&mut self) -> SignalKind {
         match self.0.recv().await {
             Some(caught) => caught,
-            // The thread goes on for as long as the program.
+            // The thread runs as long as the program.
             None => future::pending().await,
         }
     }
 }
 
-/// The next of them. Cancel safe.
+/// Waits for the next signal of any kind. Cancel safe.
 async fn any(listening: &mut [(SignalKind, Signal)]) -> SignalKind {
     future::poll_fn(|cx| {
         for (kind, signal) in listening.iter_mut() {
@@ -118,16 +118,16 @@ async fn reached(deadline: Option<time::Instant>) {
     }
 }
 
-/// Signals caught and not looked at yet.
+/// The most signals that wait to be handled.
 const MAX_SIGNALS: usize = 16;
 
-/// How long the node and the peers have when the program is told to end: it is gone within a second.
+/// The time that the node and the peers have after a signal. The program ends within a second.
 pub(crate) const HURRY: Duration = Duration::from_millis(600);
 
-/// How much longer there is for what is printed then.
+/// The additional time for the last lines that are printed.
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// When the program ends, even if it is held: after it should have ended by itself.
+/// The time after a signal at which the process exits, even if it is blocked. Otherwise it ends before that.
 const LAST_RESORT: Duration = Duration::from_millis(950);
 
 // The program leaves in order before it is ended, and is gone within a second.

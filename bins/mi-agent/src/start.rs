@@ -1,4 +1,4 @@
-//! From the settings to an agent that can be started.
+//! Sets up what an agent needs, from the settings.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -13,10 +13,10 @@ use crate::logging::{self, Diagnostics};
 use crate::options::settings::{DEFAULT_PORT, Settings};
 use crate::signals::{Ending, Signals};
 
-/// Sets everything up that an agent needs, and lets `use_agent` start and use it.
+/// Sets up logs, runtime and signals, and lets `use_agent` start and use the agent.
 ///
 /// # Errors
-/// Logs that cannot be started; what the agent needs and the system does not have.
+/// The logs cannot be started, or the system lacks something that the agent needs.
 pub(crate) fn run(
     settings: &Settings,
     address: MiAddress,
@@ -33,7 +33,7 @@ pub(crate) fn run(
         let mut signals = Signals::listen(ending).context("cannot listen for signals")?;
         use_agent(builder(settings, address)?, &mut signals).await.context("cannot write to stdout")
     });
-    // Not to wait for a line that nobody takes.
+    // A thread may still be blocked by a line that nobody reads.
     runtime.shutdown_background();
     code
 }

@@ -1,4 +1,4 @@
-//! What is kept of a user on the disk.
+//! The data of a user on disk: contacts, history, and rules for calls.
 
 pub(crate) mod contacts;
 mod file;

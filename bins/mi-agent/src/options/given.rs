@@ -4,15 +4,15 @@ use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::settings::Settings;
 
-/// The options that were given: those of [`Settings`], which they win over.
+/// The options of [`Settings`] that were given.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenOptions(ArgMatches);
 
 impl GivenOptions {
-    /// Writes what was given over `settings`, and leaves the rest of them as it is.
+    /// Writes the options that were given over `settings`, and leaves all other settings as they are.
     ///
     /// # Errors
-    /// None, as long as no option is required.
+    /// A required option is missing; there is none so far.
     pub(super) fn write_over(&self, settings: &mut Settings) -> Result<(), Error> {
         settings.update_from_arg_matches(&self.0)
     }

@@ -1,4 +1,4 @@
-//! Where the settings in effect come from: the settings file, and the command line over it.
+//! Loads the settings in effect from the settings file and the command line.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,14 +17,14 @@ impl Settings {
     /// Reads the settings file and writes the command line over it: the `address` that was given, and `options`.
     ///
     /// # Errors
-    /// A file that cannot be read, or one that is wrong, and where.
+    /// The file cannot be read, or has an error.
     pub(crate) fn load(address: Option<MiAddress>, options: &GivenOptions) -> anyhow::Result<Self> {
-        // A user without a home has no settings file.
+        // Without HOME there is no settings file; everything can still be given or asked for.
         let file = path().ok().map(|path| Self::read(&path)).transpose()?.flatten();
         file.map_or_else(Self::defaults, Ok)?.overridden(address, options)
     }
 
-    /// Reads the settings file at `path`. `None`: there is none.
+    /// Reads the settings file at `path`. Returns `None` if there is no file.
     ///
     /// # Errors
     /// Those of [`Settings::load`].
@@ -42,26 +42,26 @@ impl Settings {
         settings_text::parse(&text).with_context(wrong).map(Some)
     }
 
-    /// The settings of an empty file.
+    /// Returns the settings of an empty file.
     ///
     /// # Errors
-    /// None, as long as no key is required.
+    /// A required key is missing; there is none so far.
     pub(crate) fn defaults() -> anyhow::Result<Self> {
         Ok(settings_text::parse("")?)
     }
 
-    /// These settings of a file, with the command line written over them.
+    /// Writes the command line over these settings of a file.
     pub(crate) fn overridden(
         mut self,
         address: Option<MiAddress>,
         options: &GivenOptions,
     ) -> anyhow::Result<Self> {
-        // Another user than the one whose address is set takes nothing that belongs to that one.
+        // If another address than the one set is given, nothing that belongs to the user at that one is taken.
         if address.is_some() && self.address.is_some() && address != self.address {
             self = Self { nick: None, port: None, node: None, advertise: None, bare_user: false, ..self };
         }
         self.address = address.or(self.address);
-        // Name servers that are given are to be asked, and not the node that is set.
+        // If name servers are given, they are asked, and the node that is set is ignored.
         let (node, name_servers) = (self.node.take(), mem::take(&mut self.name_servers));
         options.write_over(&mut self)?;
         if self.name_servers.is_empty() {
@@ -73,17 +73,16 @@ impl Settings {
     }
 }
 
-/// The path of the settings file, whether there is one or not.
+/// Returns the path of the settings file, whether or not it exists.
 ///
 /// # Errors
-/// The home of the user is not known.
+/// HOME is not set.
 pub(crate) fn path() -> anyhow::Result<PathBuf> {
     let folders = Xdg::new().context("cannot tell where settings are; set HOME")?;
     Ok(folders.config_dir().join("mi-agent").join("config.toml"))
 }
 
-/// The most bytes of a settings file, many times the size of the sample. A larger file is something else, and is not
-/// read whole.
+/// The most bytes of a settings file, many times the size of the sample. A larger file is not a settings file.
 const MAX_FILE: u64 = 64 << 10;
 
 #[cfg(test)]
@@ -132,13 +131,13 @@ mod tests {
             name-servers = ['127.0.0.8:53']\nadvertise = '192.0.2.8'\nrefresh = 'off'\nlog = '-'\n\
             conversations = 2\n";
         let chat = "history = false\nbell = false\nmouse = false\nplain = true\n";
-        // The last of each is a file that comes to the same.
+        // `expected` is a settings file with the same result.
         for (file, given, expected) in [
             ("", &[][..], String::new()),
             ("", &["laura@bb.com", "--bare-user"], "address = 'laura@bb.com'\nbare-user = true".into()),
             ("", &flags[..], flagged.replace("address = 'laura@bb.com'\n", "")),
             (FILE, &[], FILE.into()),
-            // Given as it is set, or as it is written elsewhere.
+            // The address is given as in the file, or in another spelling.
             (FILE, &["laura@bb.com"], FILE.into()),
             (FILE, &["laura@BB.com."], FILE.replacen("laura@bb.com", "laura@BB.com.", 1)),
             (FILE, &["Laura@bb.com"], format!("address = 'Laura@bb.com'\n{shared}")),
@@ -149,7 +148,7 @@ mod tests {
                 &["--name-server", "127.0.0.8:53"],
                 FILE.replace("node = '127.0.0.2:3344'\n", "").replace("127.0.0.3:53", "127.0.0.8:53"),
             ),
-            // Without an address in the file, they are everybody's.
+            // Without an address, the keys of the file apply to every user.
             (
                 "nick = 'L'\nport = 7",
                 &["joya@cc.com"],

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_told_with_its_line_its_key_and_what_is_right() {
-        // Made safe as everything that the program reports.
+        // The program makes everything safe that it reports.
         let reason = |text: &str| {
             let mistake = settings_text::parse::<Settings>(text).unwrap_err();
             safe_text(&mistake.to_string()).into_owned()

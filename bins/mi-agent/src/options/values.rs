@@ -1,4 +1,4 @@
-//! The values of settings, and the one way to read each from the command line and from the settings file.
+//! The types of settings, and the parsers that the command line and the settings file share.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -39,7 +39,7 @@ impl FromStr for Refresh {
     }
 }
 
-/// The most conversations that there may be at a time.
+/// The most conversations at a time, from 1 to [`MAX_CONVERSATIONS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conversations(pub(crate) NonZeroU8);
 
@@ -97,10 +97,10 @@ fn checked<'de, D: Deserializer<'de>, T, E: Display>(
     check(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
-/// The default of settings that are on.
+/// The default of settings that are on by default.
 pub(super) fn yes() -> bool {
     true
 }
 
-/// The most conversations at a time: nobody can follow more.
+/// The limit of [`Conversations`]; nobody can follow more of them.
 pub(crate) const MAX_CONVERSATIONS: u8 = 16;

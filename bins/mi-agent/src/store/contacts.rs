@@ -1,4 +1,4 @@
-//! Who was called and who called, most recent first, in `contacts.json`: a list with an object for each.
+//! The peers of past conversations, most recent first, in `contacts.json`: a list with one object each.
 //!
 //! ```text
 //! {"address":"joya@cc.com","nickname":"Joya","way":"called","at":"2026-11-25T15:40:00Z"}
@@ -16,19 +16,21 @@ use super::file;
 use super::folder::DataFolder;
 use super::json::{as_text, in_a_line};
 
-/// Who was called and who called. By default nobody, and nobody knows where to keep them.
+/// The peers of past conversations. By default there are none, and no file to keep them in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Contacts {
     /// Most recent first.
     contacts: Vec<Contact>,
     path: Option<PathBuf>,
-    /// A file is there that could be neither read nor put aside.
+    /// The file could be neither read nor put aside.
     is_in_the_way: bool,
 }
 
 impl Contacts {
-    /// The contacts in `folder`; none if there is no file. If it cannot be read, there are none either, the file is
-    /// put aside as `contacts.json.bad` (a number follows, if there is one), and the text says why.
+    /// Reads the contacts in `folder`. Without a file there are none.
+    ///
+    /// A file that cannot be read is put aside as `contacts.json.bad`, or with a number appended if that name is taken.
+    /// There are no contacts then, and the text has the reason.
     pub(crate) fn load(folder: &DataFolder) -> (Self, Option<String>) {
         let path = folder.file("contacts.json");
         let read = file::read(&path, MAX_FILE).and_then(|text| {
@@ -46,7 +48,7 @@ impl Contacts {
                     Ok(()) => "it is put aside".to_owned(),
                     Err(error) => format!("it cannot be put aside: {error}"),
                 };
-                // What stands in the file is told as it stands there, where it may be anything.
+                // The reason quotes the file, which may contain anything.
                 let reason = error.to_string();
                 let reason = safe_text(&reason);
                 let why = format!("cannot read the contacts {}: {reason}; {becomes}", path.display());
@@ -55,8 +57,10 @@ impl Contacts {
         }
     }
 
-    /// The user and `address` were in a conversation that began `at` that time. Without a `nickname`, the last one
-    /// stays. Of more than [`MAX_CONTACTS`], the oldest goes.
+    /// Records a conversation with `address` that began `at` that time.
+    ///
+    /// Without a `nickname`, the previous one stays. The oldest contact is dropped if there are more than
+    /// [`MAX_CONTACTS`].
     pub(crate) fn met(&mut self, address: MiAddress, nickname: Option<&str>, way: Way, at: Timestamp) {
         let known = self.contacts.iter().position(|contact| contact.address == address);
         let known = known.map(|index| self.contacts.remove(index));
@@ -65,16 +69,16 @@ impl Contacts {
         self.contacts.truncate(MAX_CONTACTS);
     }
 
-    /// All of them, most recent first.
+    /// Iterates over the contacts, most recent first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Contact> {
         self.contacts.iter()
     }
 
-    /// Writes them to the disk.
+    /// Writes the contacts to disk.
     ///
     /// # Errors
-    /// Those of the operating system, and an old file that could be neither read nor put aside; the old one is as it
-    /// was then.
+    /// Those of the operating system; an old file that could be neither read nor put aside. The old file is unchanged
+    /// then.
     pub(crate) fn save(&self) -> io::Result<()> {
         if self.is_in_the_way {
             return Err(io::Error::other("the contacts that could not be read are still there"));
@@ -85,21 +89,21 @@ impl Contacts {
     }
 }
 
-/// Somebody whom the user was in a conversation with.
+/// A peer of a past conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Contact {
     #[serde(with = "as_text")]
     pub(crate) address: MiAddress,
-    /// As it came; to be shown only as [`safe_text`].
+    /// The nickname as it was received; show it only as [`safe_text`].
     pub(crate) nickname: Option<String>,
-    /// Of the last time.
+    /// The direction of the last call.
     pub(crate) way: Way,
-    /// When that was.
+    /// The time of the last call.
     #[serde(with = "as_text")]
     pub(crate) at: Timestamp,
 }
 
-/// Who began.
+/// The side that began a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
@@ -107,10 +111,10 @@ pub(crate) enum Way {
     CalledBy,
 }
 
-/// More than anybody looks through.
+/// The most contacts, more than anybody looks through.
 pub(crate) const MAX_CONTACTS: usize = 500;
 
-/// The most bytes of a file, several times what [`MAX_CONTACTS`] need.
+/// The most bytes of the file, several times what [`MAX_CONTACTS`] need.
 const MAX_FILE: u64 = 2 << 20;
 
 #[cfg(test)]

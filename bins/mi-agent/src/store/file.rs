@@ -1,4 +1,4 @@
-//! Files that are read whole, and written so that a crash leaves the old one or the new one.
+//! Reads whole files, and replaces them such that a crash leaves either the old or the new one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,10 +10,10 @@ use rustix::io::Errno;
 
 use super::folder;
 
-/// Reads the file at `path`, which may have `max` bytes. `None`: there is none.
+/// Reads the file at `path`, of at most `max` bytes. Returns `None` if there is no file.
 ///
 /// # Errors
-/// Those of the operating system, and of [`open`]; a file that is larger.
+/// Those of the operating system and of [`open`]; the file is larger.
 pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     let file = match open(path, OpenOptions::new().read(true)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -27,17 +27,18 @@ pub(super) fn read(path: &Path, max: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(contents))
 }
 
-/// Why a file of more than `max` bytes is neither read nor written.
+/// The error for a file of more than `max` bytes, which is neither read nor written.
 pub(super) fn too_large(max: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {max} bytes"))
 }
 
-/// Opens the file at `path` as `options` say; one that is made then is the user's alone.
+/// Opens the file at `path` with `options`. A file that is created is accessible to the user only.
 ///
 /// # Errors
-/// Those of the operating system; a symbolic link, which may lead anywhere; what is no file, and may never end.
+/// Those of the operating system; a symbolic link, which may lead anywhere; anything but a regular file, because
+/// reading it may never end.
 pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Not to wait for the other end of a FIFO.
+    // Without NONBLOCK, opening a FIFO would wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).expect("flags of open(2) fit in an int");
     let file = options.mode(OWNER_ONLY).custom_flags(flags).open(path).map_err(|error| {
@@ -52,14 +53,14 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes the file at `path` anew, whole and durably, for the user alone; its folder too, if there is none.
+/// Replaces the file at `path` durably, accessible to the user only. Creates its folder if necessary.
 ///
 /// # Errors
-/// Those of the operating system; the old one is as it was, unless the disk fails at the very end.
+/// Those of the operating system. The old file is unchanged, unless the disk fails at the very end.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
     folder::make(folder)?;
-    // Its mode is 600. It is removed if it does not get its place.
+    // Its mode is 600, and it is removed if anything fails before `persist`.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(contents)?;
     file.as_file().sync_all()?;
@@ -67,10 +68,10 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Gives the file at `path` another name, `NAME.bad` or one like it that is free, so that nothing takes its place.
+/// Renames the file at `path` to `NAME.bad`, or `NAME.bad.2` and so on if that name is taken, to preserve it.
 ///
 /// # Errors
-/// Those of the operating system; [`MAX_ASIDE`] of them are there.
+/// Those of the operating system; [`MAX_ASIDE`] such files exist already.
 pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     for number in 1..=MAX_ASIDE {
         let mut aside = path.as_os_str().to_owned();
@@ -86,10 +87,10 @@ pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{MAX_ASIDE} of them are put aside already")))
 }
 
-/// Who made them bad again and again shall look at them.
+/// The most files put aside. If there are more, somebody should look at what damages them.
 const MAX_ASIDE: u32 = 10;
 
-/// For the user to read and write.
+/// Read and write permission for the user only.
 const OWNER_ONLY: u32 = 0o600;
 
 #[cfg(test)]
@@ -128,7 +129,7 @@ mod tests {
         for other in [&fifo, folder.path()] {
             assert_eq!(read(other, 9).unwrap_err().to_string(), "it is not a regular file");
         }
-        // A link is replaced and not followed.
+        // A link is replaced, not followed.
         replace(&link, b"new").unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), "x");
         assert_eq!(read(&link, 9).unwrap().unwrap(), b"new");

@@ -1,9 +1,9 @@
-//! The folder of a user: `mi-agent/ADDRESS` in the user's data, which nobody else can look into.
+//! The folder of a user, `mi-agent/ADDRESS` in the user's data, which no other user can read.
 //!
 //! ```text
-//! contacts.json        who was called and who called
-//! rules.toml           who may call
-//! history/             what was said, a file for each peer
+//! contacts.json        peers of past conversations
+//! rules.toml           rules for calls
+//! history/             lines of past conversations, one file for each peer
 //! ```
 
 use std::fmt::Write;
@@ -16,36 +16,36 @@ use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use plumi_proto::MiAddress;
 
-/// The folder of a user. It is made when the first file is written into it.
+/// The folder of a user. It is created when its first file is written.
 #[derive(Clone, Debug)]
 pub(crate) struct DataFolder(PathBuf);
 
 impl DataFolder {
-    /// The folder of the user with the address `own`. `None`: nobody knows where the user's data are.
+    /// Returns the folder of the user with the address `own`, or `None` if HOME is not set.
     pub(crate) fn of(own: &MiAddress) -> Option<Self> {
         Xdg::new().ok().map(|folders| Self::in_data(&folders.data_dir(), own))
     }
 
-    /// [`DataFolder::of`] with the user's data in `data`.
+    /// Like [`DataFolder::of`], with the user's data in `data`.
     pub(super) fn in_data(data: &Path, own: &MiAddress) -> Self {
         Self(data.join("mi-agent").join(safe_name(own)))
     }
 
-    /// Where the file or folder `name` in it is, or would be.
+    /// Returns the path of the file or folder `name` in it.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }
 
-/// Makes `folder` and those that it is in, for nobody but the user, unless they are there.
+/// Creates `folder` and its parents if necessary, accessible to the user only.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// The name of a file or folder for `address`: equal for equal addresses and for no others, of ASCII letters, digits
-/// and `.`, `_`, `@`, `-` alone, the first of them no dot. Other bytes, in UTF-8, are `%XX`.
+/// Returns the name of a file or folder for `address`. Names are equal if and only if the addresses are.
 ///
-/// It is the address, with the domain in lower case and without a trailing dot, unless the user has odd characters.
+/// The name is the address, with the domain in lower case and without a trailing dot. It consists of ASCII letters,
+/// digits, `.`, `_`, `@` and `-`, and does not begin with a dot; other bytes, in UTF-8, are written as `%XX`.
 pub(crate) fn safe_name(address: &MiAddress) -> String {
     let (user, domain) = (address.user(), address.domain());
     let domain = domain.as_str().strip_suffix('.').unwrap_or(domain.as_str()).to_ascii_lowercase();
@@ -54,7 +54,7 @@ pub(crate) fn safe_name(address: &MiAddress) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'-') || byte == b'.' && at > 0 {
             name.push(byte.into());
         } else {
-            // A String takes whatever is written.
+            // Writing to a String cannot fail.
             _ = write!(name, "%{byte:02X}");
         }
     }

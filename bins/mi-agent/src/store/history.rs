@@ -1,14 +1,14 @@
-//! What was said, in `history/`: for each peer a file `ADDRESS.jsonl`, an object a line, appended.
+//! The lines of past conversations, in `history/`: for each peer a file `ADDRESS.jsonl`, with one object per line.
 //!
 //! ```text
 //! {"at":"2026-11-25T15:40:00Z","way":"sent","nick":"Laura","text":"hola"}
 //! {"at":"2026-11-25T15:40:07Z","way":"received","nick":"Joya","text":"hola, què tal?"}
 //! ```
 //!
-//! `at` is when, in UTC; `way` is `sent` or `received`; `nick` is the nickname of whoever said it; `text` is what was
-//! said, as it was said: whoever shows it makes it safe. A name that is no plain file name is escaped, as
-//! [`safe_name`] says. Before a file becomes larger than [`MAX_FILE`] it is put aside as `ADDRESS.jsonl.1`, and what
-//! that was is gone. A crash may leave half a line at the end; it stays a line of its own, and is skipped.
+//! `at` is the time in UTC; `way` is `sent` or `received`; `nick` is the nickname of the speaker; `text` is the line as
+//! it was sent, which must be made safe before it is shown. [`safe_name`] escapes addresses that are not plain file
+//! names. Before a file exceeds [`MAX_FILE`], it is renamed to `ADDRESS.jsonl.1`, which replaces the previous one. A
+//! crash may leave an incomplete line at the end; it stays a line of its own, and is skipped.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -23,22 +23,22 @@ use super::file;
 use super::folder::{self, DataFolder, safe_name};
 use super::json::{as_text, in_a_line};
 
-/// What was said to all peers of a user and by them.
+/// The lines that a user and all peers exchanged.
 #[derive(Debug)]
 pub(crate) struct History {
     folder: PathBuf,
 }
 
 impl History {
-    /// What was said, of the user whose `folder` it is.
+    /// Returns the history in the `folder` of a user.
     pub(crate) fn of(folder: &DataFolder) -> Self {
         Self { folder: folder.file("history") }
     }
 
-    /// Writes down what was said in a conversation with `peer`, in one write.
+    /// Appends `entry` to the conversations with `peer`, in one write.
     ///
     /// # Errors
-    /// Those of the operating system; an entry that no file has room for.
+    /// Those of the operating system; the entry is larger than [`MAX_FILE`].
     pub(crate) fn append(&mut self, peer: &MiAddress, entry: &Entry) -> io::Result<()> {
         let path = self.path(peer);
         let line = in_a_line(entry)? + "\n";
@@ -47,7 +47,7 @@ impl History {
         }
         folder::make(&self.folder)?;
         let (mut file, mut length) = for_appending(&path)?;
-        // One more for the end of a line that has none.
+        // The last line may lack its end, which takes one more byte.
         if length + 1 + line.len() as u64 > MAX_FILE {
             fs::rename(&path, old(&path))?;
             (file, length) = for_appending(&path)?;
@@ -60,8 +60,9 @@ impl History {
         file.write_all(line.as_bytes())
     }
 
-    /// The last `n` entries of conversations with `peer`, or as many as are in the last [`MAX_LOOK`] of a file and of
-    /// the one that was put aside before; oldest first.
+    /// Reads the last `n` entries of conversations with `peer`, oldest first.
+    ///
+    /// There are fewer if the last [`MAX_LOOK`] bytes of the current and of the previous file contain fewer.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -83,18 +84,18 @@ impl History {
     }
 }
 
-/// Something that was said.
+/// A line of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     #[serde(with = "as_text")]
     pub(crate) at: Timestamp,
     pub(crate) way: Way,
-    /// Of whoever said it, as it came; to be shown only as [`mi_agent_core::safe_text`], like the text.
+    /// The nickname of the speaker, as it was received. Show it and the text only as [`mi_agent_core::safe_text`].
     pub(crate) nick: String,
     pub(crate) text: String,
 }
 
-/// Whether the user said something or heard it.
+/// Whether the user or the peer said a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
@@ -102,25 +103,25 @@ pub(crate) enum Way {
     Received,
 }
 
-/// The file at `path`, made if it is not there, and its length.
+/// Opens the file at `path`, creates it if necessary, and returns its length too.
 fn for_appending(path: &Path) -> io::Result<(File, u64)> {
     let file = file::open(path, OpenOptions::new().read(true).append(true).create(true))?;
     let length = file.metadata()?.len();
     Ok((file, length))
 }
 
-/// What the file at `path` is put aside as.
+/// Returns the path of the previous file, to which a full one at `path` is renamed.
 fn old(path: &Path) -> PathBuf {
     let mut old = path.as_os_str().to_owned();
     old.push(".1");
     old.into()
 }
 
-/// Adds entries of `file`, the last one first, until there are `n`. Lines that are none are skipped.
+/// Collects entries of `file`, the last one first, until there are `n`. Skips lines that are not entries.
 fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut start = length;
-    // What is known from `start` on of a line that begins before.
+    // The end, from `start` on, of a line that begins before `start`.
     let mut rest = Vec::new();
     while entries.len() < n && start > 0 && length - start < MAX_LOOK {
         let mut block = vec![0; BLOCK.min(usize::try_from(start).unwrap_or(BLOCK))];
@@ -141,13 +142,13 @@ fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Resu
     Ok(())
 }
 
-/// The most bytes of a file: years of talking every day.
+/// The most bytes of a file, enough for years of daily conversations.
 pub(crate) const MAX_FILE: u64 = 10 << 20;
 
-/// How many bytes from the end of a file are looked at: thousands of entries, in no time.
+/// The most bytes that are read from the end of a file: thousands of entries, without a noticeable delay.
 pub(crate) const MAX_LOOK: u64 = 1 << 20;
 
-/// The bytes that are read at once: hundreds of entries, more than a screen shows.
+/// The bytes of one read: hundreds of entries, more than a screen shows.
 const BLOCK: usize = 64 << 10;
 
 #[cfg(test)]
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn the_last_ones_are_found_across_blocks() {
         let mut talks = Talks::new();
-        // Of many lengths, so that blocks end anywhere in a line, and several blocks long, and one of some blocks.
+        // Their lengths differ, so blocks end anywhere in a line, and one line is longer than a block.
         let mut texts: Vec<_> = (0..2_000).map(|n| format!("{n} {}", "ò".repeat(n % 61))).collect();
         texts[1_990] = "x".repeat(3 * BLOCK);
         for text in &texts {
@@ -246,7 +247,7 @@ mod tests {
         assert_eq!(talks.last(9), ["one"]);
         talks.append("two");
         assert_eq!(talks.last(9), ["one", "two"]);
-        // A whole line that only has no end.
+        // A complete line may lack its end.
         let whole = in_a_line(&entry("three")).unwrap();
         talks.add_raw(whole.as_bytes());
         assert_eq!(talks.last(9), ["one", "two", "three"]);
@@ -265,7 +266,7 @@ mod tests {
         }
         talks.append("last");
         let length = full(&talks);
-        // To the byte; the line takes what is around the text, too.
+        // Fills the file to one byte below its limit; a line is longer than its text.
         let around = in_a_line(&entry("")).unwrap().len() as u64 + 1;
         talks.append(&"y".repeat(usize::try_from(MAX_FILE - length - around - 1).unwrap()));
         assert_eq!(full(&talks), MAX_FILE - 1);
@@ -283,7 +284,7 @@ mod tests {
         assert!(full(&talks) <= MAX_FILE);
     }
 
-    /// Nor is an entry written that would be the whole file.
+    /// An entry larger than a file is not written either.
     #[test]
     fn no_more_is_read_than_needed() {
         let mut talks = Talks::new();

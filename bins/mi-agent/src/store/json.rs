@@ -1,4 +1,4 @@
-//! JSON as the files have it: one value a line, and nothing in it that a terminal would act on.
+//! JSON for the files: one value per line, without characters that a terminal would act on.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-/// `value` in JSON, on one line. What cannot be seen is escaped, so that a file can be shown as it stands.
+/// Formats `value` as JSON on one line. Invisible characters are escaped, so a file is safe to show.
 ///
 /// # Errors
 /// Those of `value`.
@@ -17,7 +17,7 @@ pub(super) fn in_a_line(value: &impl Serialize) -> io::Result<String> {
     Ok(String::from_utf8(line).expect("JSON is UTF-8"))
 }
 
-/// Escapes more than JSON asks for.
+/// A formatter that escapes more than JSON requires.
 struct Visible;
 
 impl Formatter for Visible {
@@ -35,7 +35,7 @@ impl Formatter for Visible {
     }
 }
 
-/// Values that are in the file as the text that people know.
+/// Reads and writes a value as the text of its `Display` and `FromStr`.
 pub(super) mod as_text {
     use std::fmt::Display;
     use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! A thread that reads and writes what is kept, so that a disk that takes its time holds nothing else up.
+//! A thread that reads and writes the data of a user, so a slow disk does not block anything else.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -13,13 +13,13 @@ use super::contacts::Contacts;
 use super::history::{Entry, History};
 use super::rules::Rules;
 
-/// The way to that thread.
+/// The handle of the thread.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     jobs: SyncSender<Job>,
     told: told::Receiver<Told>,
     done: Receiver<()>,
-    /// Jobs found no room, and that has been told.
+    /// The queue was full, and that has been reported.
     is_behind: bool,
 }
 
@@ -31,17 +31,17 @@ enum Job {
     Recall(MiAddress),
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Debug)]
 pub(crate) enum Told {
-    /// What was said last with somebody, the oldest first.
+    /// The last lines of conversations with a peer, oldest first.
     Recalled(MiAddress, Vec<Entry>),
-    /// Why something is not kept.
+    /// The reason why something was not stored or read.
     Trouble(String),
 }
 
 impl Keeper {
-    /// Starts the thread, which keeps who may call in `rules`, and what is said in `history`, if there are any.
+    /// Starts the thread. Without `rules` or `history`, it does not store rules for calls or lines.
     pub(crate) fn start(rules: Option<Rules>, history: Option<History>) -> Self {
         let (jobs, jobs_to_do) = sync_channel(MAX_JOBS);
         let (tell, told) = told::channel(MAX_TOLD);
@@ -49,31 +49,37 @@ impl Keeper {
         thread::spawn(move || {
             let mut work = Work { rules, history, tell, failed: None };
             jobs_to_do.iter().for_each(|job| work.carry_out(job));
-            // Whoever waited may have gone.
+            // Nobody may be waiting any more.
             _ = is_done.send(());
         });
         Self { jobs, told, done, is_behind: false }
     }
 
+    /// Queues the job of writing `contacts`.
+    ///
     /// # Errors
-    /// This and the other jobs: why it will not be done, told once until there is room again.
+    /// The queue is full, and the job is dropped. This is reported once, until there is room again. The same applies
+    /// to the other jobs.
     pub(crate) fn save_contacts(&mut self, contacts: Contacts) -> Result<(), &'static str> {
         self.give(Job::Contacts(contacts))
     }
 
+    /// Queues the job of writing the rules for calls.
     pub(crate) fn save_admission(&mut self, admission: Admission) -> Result<(), &'static str> {
         self.give(Job::Admission(admission))
     }
 
+    /// Queues the job of adding `entry` to the history.
     pub(crate) fn remember(&mut self, peer: MiAddress, entry: Entry) -> Result<(), &'static str> {
         self.give(Job::Remember(peer, entry))
     }
 
+    /// Queues the job of reading the last lines of conversations with `peer`.
     pub(crate) fn recall(&mut self, peer: MiAddress) -> Result<(), &'static str> {
         self.give(Job::Recall(peer))
     }
 
-    /// What came of jobs. Never ready once there is no more to come. Cancel safe.
+    /// Waits for the next result of a job. Never ready once no more can come. Cancel safe.
     pub(crate) async fn told(&mut self) -> Told {
         match self.told.recv().await {
             Some(told) => told,
@@ -81,10 +87,10 @@ impl Keeper {
         }
     }
 
-    /// Waits until all is kept that was said, for `limit` at most.
+    /// Waits until all jobs are done, for `limit` at most.
     ///
     /// # Errors
-    /// The disk takes longer.
+    /// The jobs take longer.
     pub(crate) fn finish(self, limit: Duration) -> io::Result<()> {
         drop(self.jobs);
         match self.done.recv_timeout(limit) {
@@ -112,7 +118,7 @@ struct Work {
     rules: Option<Rules>,
     history: Option<History>,
     tell: told::Sender<Told>,
-    /// What went wrong last, so that a disk that stays full is told of once.
+    /// The last failure. A disk that stays full is reported once.
     failed: Option<String>,
 }
 
@@ -152,18 +158,18 @@ impl Work {
     }
 
     fn tell(&self, told: Told) {
-        // Whoever reads slowly, or has gone, does without.
+        // If nobody reads the results in time, they are lost.
         _ = self.tell.try_send(told);
     }
 }
 
-/// Jobs that wait for the disk: more than lines of a minute, of several conversations.
+/// The most jobs that wait for the disk: more than the lines of a minute of several conversations.
 const MAX_JOBS: usize = 1024;
 
-/// What waits to be read of what came of them.
+/// The most results that wait to be read.
 const MAX_TOLD: usize = 64;
 
-/// Lines shown when a conversation begins.
+/// The number of lines that are read when a conversation begins.
 const RECALLED: usize = 20;
 
 #[cfg(test)]
@@ -204,14 +210,14 @@ mod tests {
         assert!(rules.contains("\"joya@cc.com\""), "{rules}");
     }
 
-    /// A disk that stays full is told of once, and of again after it was well.
+    /// A disk that stays full is reported once, and again after a success.
     #[tokio::test]
     async fn trouble_is_told_once() {
         let data = tempfile::tempdir().unwrap();
         let (mut keeper, joya) = keeper(&data);
         let history = data.path().join("mi-agent/laura@bb.com/history");
         fs::create_dir_all(history.parent().unwrap()).unwrap();
-        // Where a folder should be.
+        // A file is in the place of the folder.
         fs::write(&history, "").unwrap();
         keeper.remember(joya, entry("one")).unwrap();
         keeper.remember(joya, entry("two")).unwrap();

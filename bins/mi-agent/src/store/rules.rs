@@ -1,4 +1,4 @@
-//! Who may call, in `rules.toml`, which can be edited by hand while no agent of the user runs.
+//! The rules for calls, in `rules.toml`, which can be edited by hand while no agent of the user runs.
 
 use std::fmt;
 use std::io;
@@ -13,19 +13,19 @@ use settings_text::quoted;
 use super::file;
 use super::folder::DataFolder;
 
-/// Where it is kept who may call.
+/// The file with the rules for calls.
 #[derive(Debug)]
 pub(crate) struct Rules {
     path: PathBuf,
-    /// The file as it was read or written last.
+    /// The contents of the file when it was last read or written.
     known: Option<Vec<u8>>,
 }
 
 impl Rules {
-    /// The rules in `folder`, and what they say; without a file everybody may call.
+    /// Reads the rules in `folder`. Without a file, everybody may call.
     ///
     /// # Errors
-    /// A file that cannot be read, or that is wrong and where: whoever is blocked there must not be let in.
+    /// The file cannot be read, or has an error. The agent must not start then: a blocked user could call.
     pub(crate) fn load(folder: &DataFolder) -> anyhow::Result<(Self, Admission)> {
         let path = folder.file("rules.toml");
         let unread = || format!("cannot read the rules {}", path.display());
@@ -43,10 +43,10 @@ impl Rules {
         Ok((Self { path, known }, admission))
     }
 
-    /// Writes to the disk who may call.
+    /// Writes the rules to disk.
     ///
     /// # Errors
-    /// Those of the operating system; a file that was changed by somebody else since, which stays as it is.
+    /// Those of the operating system; the file was changed since, and stays as it is.
     pub(crate) fn save(&mut self, admission: &Admission) -> io::Result<()> {
         if file::read(&self.path, MAX_FILE)? != self.known {
             let name = self.path.display();
@@ -65,7 +65,7 @@ impl Rules {
     }
 }
 
-/// What the file says, key by key.
+/// The keys of the file.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Keys {
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// Fails while the text is read, so that the line told is its own and not that of the list.
+/// Parses an address while the text is read, so an error has the line of the address and not that of the list.
 struct AddressVisitor;
 
 impl Visitor<'_> for AddressVisitor {
@@ -97,7 +97,7 @@ impl Visitor<'_> for AddressVisitor {
     }
 }
 
-/// `addresses` in TOML, one a line, in the order of their texts.
+/// Formats `addresses` in TOML, one per line, sorted.
 fn list(addresses: impl Iterator<Item = MiAddress>) -> String {
     let mut texts: Vec<_> = addresses.map(|address| quoted(address.as_str())).collect();
     texts.sort_unstable();
@@ -109,7 +109,7 @@ const COMMENT: &str = "# Who may call. It can be edited while mi-agent does not 
 
 const ALLOW_ONLY: &str = "\n# If it is set, whoever is not in it is told the same.\n";
 
-/// The most bytes of a file: many times what an [`Admission`] has room for.
+/// The most bytes of the file, many times what an [`Admission`] has room for.
 const MAX_FILE: u64 = 1 << 20;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is kept of a user, as a program starts with it.
+//! The data of a user, as a program starts with it.
 
 use mi_agent_core::Admission;
 use plumi_proto::MiAddress;
@@ -9,22 +9,23 @@ use super::history::History;
 use super::keeper::Keeper;
 use super::rules::Rules;
 
-/// What was kept, and who keeps more.
+/// The data of a user, and the thread that stores changes.
 #[derive(Debug)]
 pub(crate) struct UserData {
     pub(crate) admission: Admission,
     pub(crate) contacts: Contacts,
     pub(crate) keeper: Keeper,
-    /// What could not be read.
+    /// Reports about files that could not be read.
     pub(crate) troubles: Vec<String>,
 }
 
 impl UserData {
-    /// Of the user at `own`; what is said, only `with_history`. Nothing is made on the disk until there is something
-    /// to be kept.
+    /// Reads the data of the user at `own`. Lines of conversations are stored only `with_history`.
+    ///
+    /// Nothing is created on disk until there is something to store.
     ///
     /// # Errors
-    /// Who may call cannot be read: whoever is blocked must not be let in.
+    /// The rules for calls cannot be read. The agent must not start then: a blocked user could call.
     pub(crate) fn open(own: &MiAddress, with_history: bool) -> anyhow::Result<Self> {
         let Some(folder) = DataFolder::of(own) else {
             let trouble = "nobody knows where data are, so nothing is kept; set HOME".into();
