@@ -97,7 +97,7 @@ impl fmt::Display for CommandError<'_> {
 
 /// A row of the table.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct CommandInfo {
     /// Names without the slash; the usual one comes first.
     names: &'static [&'static str],
     /// The argument as help shows it; empty if there is none.
@@ -107,7 +107,7 @@ pub(crate) struct Known {
     full_only: bool,
 }
 
-impl Known {
+impl CommandInfo {
     /// Whether one of its names begins with `word`.
     pub(crate) fn begins_with(&self, word: &str) -> bool {
         self.names.iter().any(|name| name.starts_with(word))
@@ -122,7 +122,7 @@ impl Known {
 }
 
 /// Returns the commands of `mode`, in the order of help.
-pub(crate) fn in_mode(mode: Mode) -> impl Iterator<Item = &'static Known> {
+pub(crate) fn in_mode(mode: Mode) -> impl Iterator<Item = &'static CommandInfo> {
     COMMANDS.iter().filter(move |known| mode == Mode::Full || !known.full_only)
 }
 
@@ -138,10 +138,11 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     let Some((word, argument)) = rest.split_once(' ') else {
         let names = COMMANDS.iter().flat_map(|known| known.names.iter().map(move |name| (known, name)));
         let begun = names.filter(|(_, name)| name.starts_with(rest));
-        let space = |known: &Known| if known.argument.is_empty() { "" } else { " " };
+        let space = |known: &CommandInfo| if known.argument.is_empty() { "" } else { " " };
         return begun.map(|(known, name)| format!("/{name}{}", space(known))).collect();
     };
-    let takes_address = |known: &&Known| known.names.contains(&word) && known.argument.contains("ADDRESS");
+    let takes_address =
+        |known: &&CommandInfo| known.names.contains(&word) && known.argument.contains("ADDRESS");
     if !COMMANDS.iter().any(|known| takes_address(&known)) {
         return Vec::new();
     }
@@ -152,7 +153,7 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     addresses.iter().filter(begins).map(|address| format!("{before}{address}")).collect()
 }
 
-const COMMANDS: [Known; 10] = [
+const COMMANDS: [CommandInfo; 10] = [
     known(&["call"], "ADDRESS", "call somebody"),
     known(&["bye", "exit"], "", "end the conversation"),
     full(&["contacts"], "", "who was called and who called; Enter calls one"),
@@ -165,12 +166,12 @@ const COMMANDS: [Known; 10] = [
     known(&["quit"], "", "deregister and leave"),
 ];
 
-const fn known(names: &'static [&'static str], argument: &'static str, meaning: &'static str) -> Known {
-    Known { names, argument, meaning, full_only: false }
+const fn known(names: &'static [&'static str], argument: &'static str, meaning: &'static str) -> CommandInfo {
+    CommandInfo { names, argument, meaning, full_only: false }
 }
 
-const fn full(names: &'static [&'static str], argument: &'static str, meaning: &'static str) -> Known {
-    Known { names, argument, meaning, full_only: true }
+const fn full(names: &'static [&'static str], argument: &'static str, meaning: &'static str) -> CommandInfo {
+    CommandInfo { names, argument, meaning, full_only: true }
 }
 
 #[cfg(test)]
