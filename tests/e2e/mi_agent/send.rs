@@ -11,12 +11,12 @@ use tempfile::TempDir;
 use super::*;
 
 /// One run of `mi-agent send`, in a folder of its own.
-struct Errand {
+struct SendProgram {
     program: Program,
     folder: TempDir,
 }
 
-impl Errand {
+impl SendProgram {
     /// Sends from laura@bb.com, who is registered at `node`.
     fn start(node: impl Into<SocketAddr>, arguments: &[&str]) -> Self {
         Self::start_with_stdin(node, arguments, Stdio::piped())
@@ -71,7 +71,7 @@ fn heard(pere: &mut AgentProgram) -> Vec<String> {
 #[test]
 fn a_text_is_said_and_the_user_gone() {
     let (mut node, mut pere) = node_and_pere();
-    let mut laura = Errand::start(node.address(), &["pere@bb.com", "la còpia està feta"]);
+    let mut laura = SendProgram::start(node.address(), &["pere@bb.com", "la còpia està feta"]);
     assert_eq!(laura.program.wait_exit(), 0);
     let log = fs::read_to_string(laura.folder.path().join("mi-agent-laura@bb.com.log")).expect("a log");
     laura.assert_silent_success();
@@ -88,7 +88,7 @@ fn a_text_of_several_lines_is_said_line_by_line_and_a_long_one_whole() {
     let (node, mut pere) = node_and_pere();
     let long = "això és llarg, ".repeat(20);
     let text = format!("/bye\n\nuna ratlla\r\n{long}\n");
-    Errand::start(node.address(), &["--nick", "laura", "pere@bb.com", &text]).assert_silent_success();
+    SendProgram::start(node.address(), &["--nick", "laura", "pere@bb.com", &text]).assert_silent_success();
     let heard = heard(&mut pere);
     assert_eq!(heard[..3], ["/bye", "", "una ratlla"]);
     assert_eq!(heard[3..].concat(), long);
@@ -99,7 +99,7 @@ fn a_text_of_several_lines_is_said_line_by_line_and_a_long_one_whole() {
 fn stdin_is_said_as_it_comes_and_answers_are_printed() {
     let (node, mut pere) = node_and_pere();
     for arguments in [&["pere@bb.com"][..], &["pere@bb.com", "-"]] {
-        let mut laura = Errand::start(node.address(), arguments);
+        let mut laura = SendProgram::start(node.address(), arguments);
         laura.program.type_line("primera");
         assert_eq!(pere.expect_line("<"), "<laura> primera");
         pere.type_line("ja \x1b[2J ho veig");
@@ -118,7 +118,7 @@ fn stdin_is_said_as_it_comes_and_answers_are_printed() {
 #[test]
 fn what_was_piped_is_said_to_its_end() {
     let (node, mut pere) = node_and_pere();
-    let mut laura = Errand::start(node.address(), &["pere@bb.com"]);
+    let mut laura = SendProgram::start(node.address(), &["pere@bb.com"]);
     for n in 0..200 {
         laura.program.type_line(&format!("line {n}"));
     }
@@ -131,18 +131,18 @@ fn what_was_piped_is_said_to_its_end() {
 #[test]
 fn without_anything_to_say_nobody_is_called() {
     let node = NodeProgram::start("bb.com", &["laura"], &[]);
-    Errand::start(node.address(), &["nobody@bb.com", ""]).assert_silent_success();
-    Errand::start_with_stdin(node.address(), &["nobody@bb.com"], Stdio::null()).assert_silent_success();
+    SendProgram::start(node.address(), &["nobody@bb.com", ""]).assert_silent_success();
+    SendProgram::start_with_stdin(node.address(), &["nobody@bb.com"], Stdio::null()).assert_silent_success();
     assert_eq!(node.log(), [""; 0], "nobody was registered");
 }
 
-/// Who sends is called: the caller is told that the user is busy, and the errand goes on.
+/// Who sends is called: the caller is told that the user is busy, and `send` goes on.
 #[test]
 fn who_calls_meanwhile_is_told_that_the_user_is_busy() {
     let (node, mut pere) = node_and_pere();
     let mut joan = AgentProgram::start("joan@bb.com", node.address(), &[]);
     joan.expect_line("* listening");
-    let mut laura = Errand::start(node.address(), &["pere@bb.com"]);
+    let mut laura = SendProgram::start(node.address(), &["pere@bb.com"]);
     laura.program.type_line("hola");
     pere.expect_line("<laura> hola");
     joan.type_line("/call laura@bb.com");
@@ -162,7 +162,7 @@ fn a_long_input_is_not_held_in_memory() {
     let line = "x".repeat(499) + "\n";
     fs::write(&path, line.repeat(100_000)).expect("written");
     let input = File::open(&path).expect("it was written");
-    let mut laura = Errand::start_with_stdin(node.address(), &["pere@bb.com"], input);
+    let mut laura = SendProgram::start_with_stdin(node.address(), &["pere@bb.com"], input);
     for _ in 0..100 {
         pere.expect_line("<laura> xxx");
     }
@@ -176,7 +176,7 @@ fn a_long_input_is_not_held_in_memory() {
 
 /// Nobody takes what the peer says: that keeps neither what is said from being sent nor a signal from ending it.
 #[test]
-fn a_held_stdout_holds_neither_the_errand_nor_its_end() {
+fn a_held_stdout_holds_neither_the_sending_nor_its_end() {
     let (mut node, _) = node_and_pere();
     let folder = tempfile::tempdir().expect("a folder");
     let at = node.address().to_string();

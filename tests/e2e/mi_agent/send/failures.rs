@@ -19,7 +19,7 @@ fn misuse_exits_with_2_and_leaves_nothing() {
         (&["send", "--from", "laura@bb.com", "pere@bb.com", "hola\na\rb"], r"line 2 has '\r' at byte 1"),
         (&["laura@bb.com", "send"], "send"),
     ] {
-        let mut laura = Errand::start_as_it_is(arguments, Stdio::null());
+        let mut laura = SendProgram::start_as_it_is(arguments, Stdio::null());
         assert_eq!(laura.program.wait_exit(), 2, "{arguments:?}");
         let diagnostics = laura.program.stderr().join("\n");
         assert!(diagnostics.contains(told), "{arguments:?}: {diagnostics}");
@@ -46,7 +46,7 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
         ("pere@bb.com", "user is busy", 7),
     ] {
         let told = vec![format!("! cannot reach {to}: {reason}")];
-        assert_eq!(Errand::start(node.address(), &[to, "hola"]).end(), (code, told));
+        assert_eq!(SendProgram::start(node.address(), &[to, "hola"]).end(), (code, told));
     }
 
     // This agent was killed, but its node still considers it online.
@@ -54,12 +54,12 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
     let at = dead.local_addr().expect("its address");
     drop(dead);
     let joan = RawAgent::register("joan@bb.com", node.address());
-    let laura = Errand::start(node.address(), &["joan@bb.com", "hola"]);
+    let laura = SendProgram::start(node.address(), &["joan@bb.com", "hola"]);
     joan.answer_one_question(&at.to_string());
     let told = "! cannot reach joan@bb.com: joan@bb.com does not accept the connection";
     assert_eq!(laura.end(), (7, vec![told.to_owned()]));
 
-    let laura = Errand::start(node.address(), &["joan@bb.com", "hola"]);
+    let laura = SendProgram::start(node.address(), &["joan@bb.com", "hola"]);
     joan.answer_one_question("224.0.0.1:5");
     let told = "! cannot reach joan@bb.com: the user's agent gave 224.0.0.1:5 as its address, which cannot be called";
     assert_eq!(laura.end(), (1, vec![told.to_owned()]));
@@ -68,13 +68,13 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
 #[test]
 fn a_registration_that_fails_exits_with_the_code_of_the_reason() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
-    let laura = Errand::start(node.address(), &["pere@bb.com", "hola"]);
+    let laura = SendProgram::start(node.address(), &["pere@bb.com", "hola"]);
     let told = "! cannot register laura@bb.com: no such user at its node";
     assert_eq!(laura.end(), (3, vec![told.to_owned()]));
 
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let at = silent.local_addr().expect("its address");
-    let laura = Errand::start(at, &["pere@bb.com", "hola"]);
+    let laura = SendProgram::start(at, &["pere@bb.com", "hola"]);
     let told = format!("! cannot register laura@bb.com: node {at} does not answer");
     assert_eq!(laura.end(), (6, vec![told]));
 }
@@ -85,14 +85,14 @@ async fn a_domain_that_is_not_found_exits_with_5() {
     let name_server = dns.address().to_string();
     let arguments = ["send", "--from", "laura@dd.com", "--name-server", &name_server, "pere@dd.com", "hola"];
     let told = "! cannot register laura@dd.com: domain dd.com not found";
-    assert_eq!(Errand::start_as_it_is(&arguments, Stdio::null()).end(), (5, vec![told.to_owned()]));
+    assert_eq!(SendProgram::start_as_it_is(&arguments, Stdio::null()).end(), (5, vec![told.to_owned()]));
     assert!(dns.queries() > 0);
 }
 
 #[test]
 fn a_deregistration_that_fails_is_told() {
     let (mut node, mut pere) = node_and_pere();
-    let mut laura = Errand::start(node.address(), &["pere@bb.com"]);
+    let mut laura = SendProgram::start(node.address(), &["pere@bb.com"]);
     laura.program.type_line("hola");
     pere.expect_line("<laura> hola");
     node.type_line("deregister laura");
@@ -132,7 +132,7 @@ fn an_agent_that_became_busy_says_so() {
     talk.write_all(b"N05maria").expect("written");
     pere.expect_line("* in conversation with maria");
     let joan = RawAgent::register("joan@bb.com", node.address());
-    let laura = Errand::start(node.address(), &["joan@bb.com", "hola"]);
+    let laura = SendProgram::start(node.address(), &["joan@bb.com", "hola"]);
     joan.answer_one_question(&at);
     let told = "! cannot reach joan@bb.com: the call was ended at once, with the words: busy: in another \
                 conversation, please call again later";
@@ -184,7 +184,7 @@ fn a_connection_that_breaks_is_told() {
 #[test]
 fn a_line_that_cannot_be_sent_is_told_and_the_others_are_sent() {
     let (node, mut pere) = node_and_pere();
-    let mut laura = Errand::start(node.address(), &["pere@bb.com"]);
+    let mut laura = SendProgram::start(node.address(), &["pere@bb.com"]);
     for line in ["one", "t\0wo", "10 %\r20 %", "four"] {
         laura.program.type_line(line);
     }
@@ -205,17 +205,17 @@ fn a_signal_ends_it_wherever_it_is() {
     let (mut node, mut pere) = node_and_pere();
     let joan = RawAgent::register("joan@bb.com", node.address());
     for signal in [Signal::Interrupt, Signal::Terminate] {
-        let ends = |laura: Errand, told: &str| {
+        let ends = |laura: SendProgram, told: &str| {
             laura.program.signal(signal);
             assert_eq!(laura.end(), (1, vec![told.to_owned()]));
         };
-        let mut laura = Errand::start(node.address(), &["--log", "-", "joan@bb.com"]);
+        let mut laura = SendProgram::start(node.address(), &["--log", "-", "joan@bb.com"]);
         laura.program.type_line("hola");
         laura.program.wait_for(|line| line.contains(" PL"));
         ends(laura, "! cannot reach joan@bb.com: interrupted");
         assert!(!node.is_online("laura"));
 
-        let mut laura = Errand::start(node.address(), &["pere@bb.com"]);
+        let mut laura = SendProgram::start(node.address(), &["pere@bb.com"]);
         laura.program.type_line("hola");
         pere.expect_line("<laura> hola");
         ends(laura, "! sending to pere@bb.com failed: interrupted");
@@ -225,7 +225,7 @@ fn a_signal_ends_it_wherever_it_is() {
     drop(joan);
     for registers in [false, true] {
         let silent = SilentNode::start();
-        let laura = Errand::start(silent.address(), &["pere@bb.com", "hola"]);
+        let laura = SendProgram::start(silent.address(), &["pere@bb.com", "hola"]);
         let (_, at) = silent.receive();
         let told = if registers {
             silent.send("RR0", at);
@@ -254,7 +254,7 @@ fn a_stdout_that_takes_nothing_is_told() {
     full.arg(executable(AGENT)).args(["send", "--from", "laura@bb.com", "--node", &at, "joan@bb.com"]);
     full.env("XDG_CONFIG_HOME", folder.path()).env("XDG_DATA_HOME", folder.path()).env_remove("RUST_LOG");
     let program = Program::start_command(&mut full);
-    let (mut laura, mut talk) = called_by(&node, || Errand { program, folder }, &["joan@bb.com"]);
+    let (mut laura, mut talk) = called_by(&node, || SendProgram { program, folder }, &["joan@bb.com"]);
     talk.write_all(b"L02be").expect("written");
     laura.program.type_line("adeu");
     laura.program.close_stdin();
@@ -269,11 +269,11 @@ fn a_stdout_that_takes_nothing_is_told() {
 
 /// Starts a `send` to joan, whose agent accepts the call and exchanges nicknames. Without a text in
 /// `arguments`, it types "hola".
-fn called(node: &NodeProgram, arguments: &[&str]) -> (Errand, TcpStream) {
-    called_by(node, || Errand::start(node.address(), arguments), arguments)
+fn called(node: &NodeProgram, arguments: &[&str]) -> (SendProgram, TcpStream) {
+    called_by(node, || SendProgram::start(node.address(), arguments), arguments)
 }
 
-fn called_by(node: &NodeProgram, start: impl FnOnce() -> Errand, arguments: &[&str]) -> (Errand, TcpStream) {
+fn called_by(node: &NodeProgram, start: impl FnOnce() -> SendProgram, arguments: &[&str]) -> (SendProgram, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let joan = RawAgent::register("joan@bb.com", node.address());
     let mut laura = start();
