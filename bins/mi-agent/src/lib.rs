@@ -15,10 +15,13 @@ mod line;
 mod logging;
 mod misuse;
 mod options;
+mod printed_lines;
 mod prompts;
+mod session;
 mod signals;
 mod start;
 mod store;
+mod typed_lines;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

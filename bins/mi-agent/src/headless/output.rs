@@ -6,7 +6,7 @@ use tokio::io::Stdout;
 
 use super::report::Report;
 use crate::clock;
-use crate::line::screen::Screen;
+use crate::printed_lines::Screen;
 
 /// Where reports go.
 pub(crate) struct Output {

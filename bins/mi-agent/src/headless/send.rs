@@ -14,13 +14,13 @@ use tokio::io::{Stderr, Stdout, stderr, stdout};
 use tokio::time;
 
 use super::progress::Progress;
-use crate::line::input::Input;
-use crate::line::screen::Screen;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
+use crate::printed_lines::Screen;
 use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
+use crate::typed_lines::Input;
 use crate::{exit, start};
 
 /// Say something to somebody, for scripts: register, call, send, end, deregister

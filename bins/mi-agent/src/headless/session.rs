@@ -19,8 +19,8 @@ use super::commands::{Command, Commands, Given, NoCommand, Order, Reference};
 use super::output::Output;
 use super::report::{Report, Shown, Way};
 use crate::exit;
-use crate::line::refusals::Refusals;
 use crate::options::values::MAX_CONVERSATIONS;
+use crate::session::refusals::Refusals;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 
 /// A running agent and the program that uses it.

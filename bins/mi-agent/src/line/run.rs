@@ -7,12 +7,12 @@ use mi_agent_core::{AgentBuilder, StartError};
 use plumi_proto::MiAddress;
 use tokio::io::stdout;
 
-use super::input::Input;
-use super::screen::Screen;
 use super::session::Session;
 use crate::exit;
+use crate::printed_lines::Screen;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::user_data::UserData;
+use crate::typed_lines::Input;
 
 /// Registers the user and runs the session.
 ///

@@ -14,15 +14,15 @@ use plumi_proto::MiAddress;
 use tokio::io::AsyncWrite;
 use tokio::time;
 
-use super::input::Input;
-use super::refusals::Refusals;
-use super::screen::Screen;
 use crate::admission::AdmissionCommand;
 use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::exit;
+use crate::printed_lines::Screen;
+use crate::session::refusals::Refusals;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::keeper::Told;
 use crate::store::user_data::UserData;
+use crate::typed_lines::Input;
 
 /// A running agent and the user who types.
 pub(crate) struct Session<W> {

@@ -1,0 +1,3 @@
+//! An agent at work, for every front end.
+
+pub(crate) mod refusals;
