@@ -10,13 +10,13 @@ use tokio::time::{self, Instant};
 
 /// Prints lines, and waits for as long as nobody takes them: a terminal can be held, a pipe can be full.
 #[derive(Debug)]
-pub(crate) struct Screen<W> {
+pub(crate) struct PrintedLines<W> {
     output: W,
     /// Until when lines are waited for, if not for ever.
     deadline: Option<Instant>,
 }
 
-impl<W: AsyncWrite + Unpin> Screen<W> {
+impl<W: AsyncWrite + Unpin> PrintedLines<W> {
     pub(crate) fn new(output: W) -> Self {
         Self { output, deadline: None }
     }
@@ -63,7 +63,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_is_one_line() {
-        let mut screen = Screen::new(Vec::new());
+        let mut screen = PrintedLines::new(Vec::new());
         screen.failure(format_args!("cannot reach {}: {}", "a\nb", "\x1b[31mred")).await.unwrap();
         assert_eq!(screen.output, b"! cannot reach a\\nb: \\x1b[31mred\n");
     }
@@ -71,7 +71,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn in_a_hurry_nobody_is_waited_for_long() {
         let (output, _unread) = tokio::io::duplex(8);
-        let mut screen = Screen::new(output);
+        let mut screen = PrintedLines::new(output);
         let start = Instant::now();
         screen.hurry(Duration::from_millis(100));
         for _ in 0..10 {

@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 
 /// The lines of stdin, read by a thread of its own: a read that blocks must not keep the program from ending.
 #[derive(Debug)]
-pub(crate) struct Input(mpsc::Receiver<String>);
+pub(crate) struct TypedLines(mpsc::Receiver<String>);
 
-impl Input {
+impl TypedLines {
     /// Starts to read.
     pub(crate) fn start() -> Self {
         let (sender, lines) = mpsc::channel(MAX_LINES);

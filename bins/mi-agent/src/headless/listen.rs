@@ -16,7 +16,7 @@ use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
-use crate::printed_lines::Screen;
+use crate::printed_lines::PrintedLines;
 use crate::signals::{Ending, HURRY, LAST_WORDS};
 use crate::store::user_data::UserData;
 use crate::{exit, start};
@@ -52,7 +52,7 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     }
     let conversations = NonZeroUsize::from(settings.conversations.0);
     let UserData { admission, .. } = UserData::open(&from, false)?;
-    let mut output = Output { screen: Screen::new(stdout()), json, several: conversations.get() > 1 };
+    let mut output = Output { screen: PrintedLines::new(stdout()), json, several: conversations.get() > 1 };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
         let builder = builder.conversations(conversations).admission(admission);

@@ -6,11 +6,11 @@ use tokio::io::Stdout;
 
 use super::report::Report;
 use crate::clock;
-use crate::printed_lines::Screen;
+use crate::printed_lines::PrintedLines;
 
 /// Where reports go.
 pub(crate) struct Output {
-    pub(crate) screen: Screen<Stdout>,
+    pub(crate) screen: PrintedLines<Stdout>,
     pub(crate) json: bool,
     /// There may be several conversations at a time.
     pub(crate) several: bool,

@@ -18,9 +18,9 @@ use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
-use crate::printed_lines::Screen;
+use crate::printed_lines::PrintedLines;
 use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
-use crate::typed_lines::Input;
+use crate::typed_lines::TypedLines;
 use crate::{exit, start};
 
 /// Say something to somebody, for scripts: register, call, send, end, deregister
@@ -70,7 +70,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
                 // If stderr is gone, nobody needs the hint.
                 _ = writeln!(io::stderr(), "mi-agent: type what to send; Ctrl-D ends it");
             }
-            Source::Stdin(Input::start())
+            Source::Stdin(TypedLines::start())
         }
     };
     let delivery = Delivery {
@@ -79,8 +79,8 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         source,
         stage: Stage::Preparing,
         progress: Progress::default(),
-        answers: Screen::new(stdout()),
-        complaints: Screen::new(stderr()),
+        answers: PrintedLines::new(stdout()),
+        complaints: PrintedLines::new(stderr()),
     };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
@@ -91,7 +91,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
 /// What is to be said, line by line.
 enum Source {
     Text(vec::IntoIter<String>),
-    Stdin(Input),
+    Stdin(TypedLines),
 }
 
 impl Source {
@@ -110,8 +110,8 @@ struct Delivery {
     source: Source,
     stage: Stage,
     progress: Progress,
-    answers: Screen<Stdout>,
-    complaints: Screen<Stderr>,
+    answers: PrintedLines<Stdout>,
+    complaints: PrintedLines<Stderr>,
 }
 
 /// How far it has come, for who interrupts it.
@@ -287,7 +287,7 @@ async fn say_all(
     source: &mut Source,
     sender: &LineSender,
     progress: &mut Progress,
-    complaints: &mut Screen<Stderr>,
+    complaints: &mut PrintedLines<Stderr>,
 ) -> bool {
     let mut next = Some(first);
     while let Some(line) = next {
@@ -314,7 +314,7 @@ async fn say_all(
 }
 
 /// Prints what the peer says until the conversation has ended.
-async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut Screen<Stdout>) -> End {
+async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut PrintedLines<Stdout>) -> End {
     let mut end = End::default();
     loop {
         match receiver.next_line().await {

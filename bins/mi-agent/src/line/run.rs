@@ -9,10 +9,10 @@ use tokio::io::stdout;
 
 use super::session::Session;
 use crate::exit;
-use crate::printed_lines::Screen;
+use crate::printed_lines::PrintedLines;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::user_data::UserData;
-use crate::typed_lines::Input;
+use crate::typed_lines::TypedLines;
 
 /// Registers the user and runs the session.
 ///
@@ -25,7 +25,7 @@ pub(crate) async fn run(
     kept: UserData,
     hints: bool,
 ) -> io::Result<ExitCode> {
-    let mut screen = Screen::new(stdout());
+    let mut screen = PrintedLines::new(stdout());
     if hints {
         let news = format!("registering {address}");
         tokio::select! {
@@ -39,7 +39,7 @@ pub(crate) async fn run(
     let builder = builder.admission(kept.admission.clone());
     match builder.start_unless(signals.next(), HURRY).await {
         Ok((agent, events)) => {
-            Session::new(agent, events, Input::start(), screen, kept).run(signals, hints).await
+            Session::new(agent, events, TypedLines::start(), screen, kept).run(signals, hints).await
         }
         Err(error) => {
             let failure = format!("cannot register {address}: {error}");

@@ -17,19 +17,19 @@ use tokio::time;
 use crate::admission::AdmissionCommand;
 use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::exit;
-use crate::printed_lines::Screen;
+use crate::printed_lines::PrintedLines;
 use crate::session::refusals::Refusals;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::keeper::Told;
 use crate::store::user_data::UserData;
-use crate::typed_lines::Input;
+use crate::typed_lines::TypedLines;
 
 /// A running agent and the user who types.
 pub(crate) struct Session<W> {
     agent: Agent,
     events: Events,
-    input: Input,
-    screen: Screen<W>,
+    input: TypedLines,
+    screen: PrintedLines<W>,
     calling: Option<BoxFuture<'static, (MiAddress, Result<Conversation, CallError>)>>,
     saying: Option<BoxFuture<'static, Result<(), SendError>>>,
     talk: Option<Talk>,
@@ -47,7 +47,13 @@ struct Talk {
 }
 
 impl<W: AsyncWrite + Unpin> Session<W> {
-    pub(crate) fn new(agent: Agent, events: Events, input: Input, screen: Screen<W>, kept: UserData) -> Self {
+    pub(crate) fn new(
+        agent: Agent,
+        events: Events,
+        input: TypedLines,
+        screen: PrintedLines<W>,
+        kept: UserData,
+    ) -> Self {
         let refusals = Refusals::default();
         Self { agent, events, input, screen, calling: None, saying: None, talk: None, refusals, kept }
     }
