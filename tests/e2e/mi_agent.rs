@@ -1,6 +1,7 @@
 //! The program `mi-agent` as users and scripts see it, with a real `lumi-node`.
 
 mod ending;
+mod leaving;
 mod listen;
 mod registration;
 mod screen;
@@ -366,10 +367,15 @@ impl RawAgent {
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 
-    fn answer_one_question(&self, at: &str) {
+    /// Waits for the next message, and returns it.
+    fn hear_question(&self) -> String {
         let mut buffer = [0; 100];
         let length = self.0.recv(&mut buffer).expect("a question");
-        let names = std::str::from_utf8(&buffer[2..length]).expect("text");
-        self.0.send(format!("RL0{names}:{at}").as_bytes()).expect("sent");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    fn answer_one_question(&self, at: &str) {
+        let question = self.hear_question();
+        self.0.send(format!("RL0{}:{at}", &question[2..]).as_bytes()).expect("sent");
     }
 }

@@ -1,4 +1,4 @@
-//! The end of the program: on request, by signals, and in spite of what holds it up.
+//! How the program ends: by itself, by signals, and whatever holds it up.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn signals_deregister() {
     }
 }
 
-/// A closing terminal sends SIGHUP, perhaps twice, and takes no more output.
+/// A terminal that closes sends SIGHUP, perhaps twice, and takes nothing any more.
 #[test]
 fn a_terminal_that_closes_deregisters() {
     let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
@@ -45,7 +45,7 @@ fn a_terminal_that_closes_deregisters() {
     assert!(node.expect_line("laura").contains("offline"));
 }
 
-/// A signal does not wait until everything has been sent.
+/// What waits to be sent does not keep a program that was told to end, nor its node waiting.
 #[test]
 fn a_signal_does_not_wait_for_what_is_being_sent() {
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
@@ -53,7 +53,7 @@ fn a_signal_does_not_wait_for_what_is_being_sent() {
     pere.expect_line("* listening");
     let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
     laura.type_line("/call pere@bb.com");
-    // These are more than 600 frames, which take 12 s.
+    // 600 frames and more, which take 12 s.
     laura.type_line(&"x".repeat(60_000));
     pere.expect_line("<laura>");
     laura.signal(Signal::Terminate);
@@ -63,7 +63,7 @@ fn a_signal_does_not_wait_for_what_is_being_sent() {
     assert!(heard < 300, "{heard} frames were sent");
 }
 
-/// A silent node gets two `PD`s and does not hold the agent up.
+/// A node that has gone silent is told twice, and waited for no longer.
 #[test]
 fn a_silent_node_does_not_hold_the_agent() {
     for signal in [Signal::Interrupt, Signal::Terminate] {
@@ -81,7 +81,7 @@ fn a_silent_node_does_not_hold_the_agent() {
     }
 }
 
-/// The node may have received the `PR`, so the agent sends a `PD`.
+/// The node may have heard: whoever is online there has to be deregistered.
 #[test]
 fn an_interrupted_registration_leaves_nobody_online() {
     for answers in [false, true] {
@@ -103,7 +103,7 @@ fn an_interrupted_registration_leaves_nobody_online() {
     }
 }
 
-/// During the look-up of the domain there is no node to deregister from.
+/// While the domain is looked up, there is nobody to tell.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_a_look_up() {
     let dns = DnsServer::start().await.expect("a DNS server");
@@ -119,7 +119,7 @@ async fn a_signal_ends_a_look_up() {
     assert_eq!(laura.stdout(), ["! cannot register laura@bb.com: interrupted"]);
 }
 
-/// The message log goes to a stdout that nobody reads. The agent blocks there and cannot even deregister.
+/// The message log is on a stdout that nobody reads, so everything waits there: it cannot even say goodbye.
 #[test]
 fn a_held_log_does_not_hold_the_program() {
     let node = SilentNode::start();
@@ -133,10 +133,10 @@ fn a_held_log_does_not_hold_the_program() {
     let mut answered = 0;
     loop {
         node.send("PLjoya@cc.com:laura@bb.com", agent);
-        // An answer takes much less.
+        // Much longer than an answer takes.
         match node.receive_within(Duration::from_secs(2)) {
             Some(_) => answered += 1,
-            // Each answer is two log lines of more than 60 bytes, and a pipe takes 64 KiB.
+            // Each answer is two lines of more than 60 bytes, and a pipe takes 64 KiB.
             None if answered > 100 => break,
             None => panic!("no more than {answered} answers"),
         }
@@ -146,8 +146,8 @@ fn a_held_log_does_not_hold_the_program() {
     assert_eq!(laura.wait_exit(), 1);
 }
 
-/// Nobody reads the program's output, as after Ctrl-S or in a pager. The program still answers its node, can
-/// be ended, and ends its conversation in order.
+/// Ctrl-S, or a pager: nobody reads what the program says. It goes on answering its node, can be ended, and ends its
+/// conversation in order all the same.
 #[test]
 fn a_held_screen_does_not_hold_the_agent() {
     for quits_first in [false, true] {
@@ -158,7 +158,7 @@ fn a_held_screen_does_not_hold_the_agent() {
         at_home(&mut command, folder.path()).args(["pere@bb.com", "--node", &at]);
         let mut pere = Program::start_unread(&mut command);
         let laura = RawAgent::register("laura@bb.com", node.address());
-        // Ask until pere is online.
+        // Until pere is online.
         let found = loop {
             let answer = laura.ask("PLlaura@bb.com:pere@bb.com");
             if let Some(found) = answer.strip_prefix("RL0laura@bb.com:pere@bb.com:") {
@@ -169,7 +169,7 @@ fn a_held_screen_does_not_hold_the_agent() {
         talk.write_all(b"N05laura").expect("written");
         let mut nickname = [0; 7];
         talk.read_exact(&mut nickname).expect("a nickname");
-        // Write as much as the pipe, the program and TCP take.
+        // As much as the pipe, the program and TCP take.
         talk.set_nonblocking(true).expect("set");
         let frame = [b"L99".as_slice(), &[b'x'; 99]].concat();
         let (mut held, mut sent) = (0, 0);
@@ -177,7 +177,7 @@ fn a_held_screen_does_not_hold_the_agent() {
             match talk.write(&frame) {
                 Ok(length) => (held, sent) = (0, sent + length),
                 Err(_) => {
-                    // The program may only be slow, so it gets the time of one more answer.
+                    // Held, or only slow: an answer of the program later, it is still the same.
                     held += 1;
                     assert_eq!(laura.ask("PLlaura@bb.com:pere@bb.com"), "RL1laura@bb.com:pere@bb.com");
                 }
@@ -222,7 +222,7 @@ fn a_deregistration_that_fails_says_why() {
     assert_eq!(pere.stdout()[2], silent);
 }
 
-/// A socket in the place of a node. It says only what the test has it say.
+/// Stands for a node, and says what the test says.
 pub(super) struct SilentNode(UdpSocket);
 
 impl SilentNode {
@@ -250,7 +250,7 @@ impl SilentNode {
         Some((String::from_utf8_lossy(&buffer[..length]).into_owned(), from))
     }
 
-    /// The messages that have come and were not received yet.
+    /// What has come and was not received.
     pub(super) fn rest(&self) -> Vec<String> {
         self.0.set_nonblocking(true).expect("set");
         let mut buffer = [0; 100];

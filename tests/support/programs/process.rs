@@ -68,6 +68,14 @@ impl Program {
         self.output.follow(stdout, |captured| &mut captured.stdout);
     }
 
+    /// From now on, nobody can read stdout: what is written there fails.
+    ///
+    /// # Panics
+    /// If it is read already.
+    pub fn close_stdout(&mut self) {
+        self.child.stdout.take().expect(PIPED);
+    }
+
     fn spawn(command: &mut Command) -> Self {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
