@@ -128,14 +128,19 @@ impl LineReceiver {
         future::poll_fn(|cx| self.poll_line(cx)).await
     }
 
-    pub(crate) fn poll_line(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<PeerText>, ConversationError>> {
-        let line = ready!(self.lines.poll_recv(cx)).transpose();
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<PeerText>, ConversationError>> {
+        let line = ready!(self.poll_line_in_slot(cx));
         if let Ok(None) = line {
             self.slot = None;
         }
         Poll::Ready(line)
+    }
+
+    /// Like [`LineReceiver::next_line`], but after the end the agent has no more room until this is dropped.
+    pub(crate) fn poll_line_in_slot(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<PeerText>, ConversationError>> {
+        Poll::Ready(ready!(self.lines.poll_recv(cx)).transpose())
     }
 }

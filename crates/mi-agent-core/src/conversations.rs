@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
+use futures_util::task::AtomicWaker;
 use mi_proto::{Line, TextError, split_line};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -87,6 +88,10 @@ pub enum Heard {
     Line(PeerText),
     /// This went wrong. The end follows.
     Trouble(ConversationError),
+    /// No line waits any more: each one that was said is handed over, or the conversation takes no more. Returned
+    /// once after [`Conversations::say`], when [`Conversations::waiting`] falls to 0 or the peer ends the
+    /// conversation. A program that says a line at a time may say the next one now.
+    HandedOver,
     /// The conversation has ended: its id names nothing any more, and the agent has room for another one.
     Ended {
         /// How many lines were queued and never handed over, or not whole. What was handed over and did not leave is
@@ -103,10 +108,19 @@ struct Talk {
     has_ended: bool,
     /// `None` once this side has hung up.
     queue: Option<mpsc::Sender<Vec<Line>>>,
-    /// Lines in the queue, and the one that is being handed over.
-    waiting: Arc<AtomicUsize>,
+    waiting: Arc<Waiting>,
+    /// [`Heard::HandedOver`] is to be returned for the lines that were said last.
+    is_handing_over: bool,
     /// Gives how many lines it could not hand over.
     speaker: JoinHandle<usize>,
+}
+
+/// How many lines wait in a conversation, and who wants to know when none does.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Lines in the queue, and the one that is being handed over.
+    lines: AtomicUsize,
+    waker: AtomicWaker,
 }
 
 impl Conversations {
@@ -126,7 +140,9 @@ impl Conversations {
         let (queue, lines) = mpsc::channel(MAX_WAITING_LINES);
         let waiting = Arc::default();
         let speaker = tokio::spawn(speak(sender, lines, Arc::clone(&waiting)));
-        self.talks.push(Talk { id, peer, receiver, has_ended: false, queue: Some(queue), waiting, speaker });
+        let (has_ended, is_handing_over) = (false, false);
+        let queue = Some(queue);
+        self.talks.push(Talk { id, peer, receiver, has_ended, queue, waiting, is_handing_over, speaker });
         id
     }
 
@@ -157,20 +173,22 @@ impl Conversations {
     /// [`SayError`]; nothing of the text is sent.
     pub fn say(&mut self, id: ConversationId, text: &str) -> Result<(), SayError> {
         let line = split_line(text)?.collect();
-        let talk = self.talk(id).ok_or(SayError::Ended)?;
+        let talk = self.talks.iter_mut().find(|talk| talk.id == id).ok_or(SayError::Ended)?;
         let queue = talk.queue.as_ref().ok_or(SayError::Ended)?;
         // The one that is being handed over is in the queue no longer, but waits.
         if talk.waiting() >= MAX_WAITING_LINES && !queue.is_closed() {
             return Err(SayError::Full);
         }
-        talk.waiting.fetch_add(1, Ordering::Relaxed);
+        talk.waiting.lines.fetch_add(1, Ordering::Relaxed);
         queue.try_send(line).map_err(|error| {
-            talk.waiting.fetch_sub(1, Ordering::Relaxed);
+            talk.waiting.lines.fetch_sub(1, Ordering::Relaxed);
             match error {
                 TrySendError::Full(_) => SayError::Full,
                 TrySendError::Closed(_) => SayError::Ended,
             }
-        })
+        })?;
+        talk.is_handing_over = true;
+        Ok(())
     }
 
     /// How many lines are queued and have not been handed over to the conversation yet, at most
@@ -227,12 +245,25 @@ impl From<ConversationId> for u64 {
 
 impl Talk {
     fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.waiting.lines.load(Ordering::Relaxed)
+    }
+
+    /// Whether what was said is handed over, or cannot be any more.
+    fn is_handed_over(&self) -> bool {
+        self.waiting() == 0 || self.queue.as_ref().is_some_and(mpsc::Sender::is_closed)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        if self.is_handing_over {
+            self.waiting.waker.register(cx.waker());
+            if self.is_handed_over() {
+                self.is_handing_over = false;
+                return Poll::Ready(Heard::HandedOver);
+            }
+        }
         if !self.has_ended {
-            match ready!(self.receiver.poll_line(cx)) {
+            // The slot is free when the end is returned, not before: the next conversation begins after it.
+            match ready!(self.receiver.poll_line_in_slot(cx)) {
                 Ok(Some(line)) => return Poll::Ready(Heard::Line(line)),
                 Err(error) => return Poll::Ready(Heard::Trouble(error)),
                 Ok(None) => self.has_ended = true,
@@ -246,7 +277,7 @@ impl Talk {
 
 /// Hands the lines of a queue over to a conversation, until this side hangs up or the conversation ends. Returns how
 /// many could not be.
-async fn speak(sender: LineSender, mut lines: mpsc::Receiver<Vec<Line>>, waiting: Arc<AtomicUsize>) -> usize {
+async fn speak(sender: LineSender, mut lines: mpsc::Receiver<Vec<Line>>, waiting: Arc<Waiting>) -> usize {
     let mut unsaid = 0;
     loop {
         let line = tokio::select! {
@@ -259,9 +290,11 @@ async fn speak(sender: LineSender, mut lines: mpsc::Receiver<Vec<Line>>, waiting
             unsaid = 1;
             break;
         }
-        waiting.fetch_sub(1, Ordering::Relaxed);
+        waiting.lines.fetch_sub(1, Ordering::Relaxed);
+        waiting.waker.wake();
     }
     lines.close();
+    waiting.waker.wake();
     while lines.recv().await.is_some() {
         unsaid += 1;
     }

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::Semaphore;
 use tokio::task;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::io::connection::Connection;
@@ -37,7 +37,17 @@ impl Desk {
         (self.talks.add(talk), theirs)
     }
 
+    /// What is heard next of peers and ends.
     async fn next(&mut self) -> (ConversationId, Heard) {
+        loop {
+            match self.next_of_all().await {
+                (_, Heard::HandedOver) => {}
+                heard => return heard,
+            }
+        }
+    }
+
+    async fn next_of_all(&mut self) -> (ConversationId, Heard) {
         timeout(Duration::from_secs(60), self.talks.next()).await.expect("there is something to hear")
     }
 
@@ -47,6 +57,7 @@ impl Desk {
         match heard {
             Heard::Line(line) => format!("{id}: {line}"),
             Heard::Trouble(error) => format!("{id}: {error}"),
+            Heard::HandedOver => format!("{id} takes more"),
             Heard::Ended { unsaid } => format!("{id} ended, {unsaid} unsaid"),
         }
     }
@@ -112,6 +123,38 @@ async fn saying_never_waits_and_what_waits_has_a_bound() {
     assert_eq!(&said[..], frames(MAX_WAITING_LINES).as_bytes());
     assert_eq!(desk.talks.waiting(slow), 0);
     desk.talks.say(slow, "").unwrap();
+}
+
+/// Whoever says a line at a time need not know how many may wait.
+#[tokio::test(start_paused = true)]
+async fn it_is_told_once_that_nothing_waits() {
+    let mut desk = Desk::new();
+    let (id, mut peer) = desk.begin("u1");
+    desk.talks.say(id, "one").unwrap();
+    desk.talks.say(id, "two").unwrap();
+    let start = Instant::now();
+    assert!(matches!(desk.next_of_all().await, (_, Heard::HandedOver)));
+    assert_eq!((desk.talks.waiting(id), start.elapsed()), (0, Duration::ZERO));
+    peer.write_all(b"L04hola").await.unwrap();
+    assert!(matches!(desk.next_of_all().await, (_, Heard::Line(_))), "that was told");
+
+    // Much more than a conversation takes over while nobody reads.
+    desk.talks.say(id, &"x".repeat(99 * 200)).unwrap();
+    timeout(Duration::from_secs(10), desk.talks.next()).await.expect_err("it waits");
+    assert_eq!(desk.talks.waiting(id), 1);
+    // The peer ends it, and reads on a little.
+    peer.shutdown().await.unwrap();
+    let start = Instant::now();
+    let reading = tokio::spawn(async move {
+        peer.read_exact(&mut [0; 100 * 102]).await.unwrap();
+        peer
+    });
+    assert!(matches!(desk.next_of_all().await, (_, Heard::HandedOver)));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(desk.talks.say(id, "more"), Err(SayError::Ended));
+    drop(reading.await.unwrap());
+    assert!(matches!(desk.next_of_all().await, (_, Heard::Trouble(ConversationError::Unsent(_)))));
+    assert!(matches!(desk.next_of_all().await, (_, Heard::Ended { unsaid: 1 })));
 }
 
 #[tokio::test(start_paused = true)]
