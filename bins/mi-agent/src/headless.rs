@@ -4,6 +4,6 @@ pub(crate) mod commands;
 pub(crate) mod listen;
 pub(crate) mod output;
 pub(crate) mod progress;
-pub(crate) mod report;
+
 pub(crate) mod send;
 pub(crate) mod session;

@@ -17,6 +17,7 @@ mod misuse;
 mod options;
 mod printed_lines;
 mod prompts;
+mod report;
 mod session;
 mod signals;
 mod start;

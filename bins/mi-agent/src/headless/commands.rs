@@ -5,10 +5,11 @@ use std::thread;
 
 use mi_agent_core::safe_text;
 use plumi_proto::MiAddress;
-use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde::Deserialize;
 use serde_json::error::Category;
 use tokio::sync::mpsc;
+
+use crate::report::Reference;
 
 /// The lines of stdin, read by a thread of its own: a read that blocks must not keep the program from ending.
 #[derive(Debug)]
@@ -31,14 +32,6 @@ pub(crate) enum Command {
     Say { text: String, to: u64 },
     Bye(u64),
     Quit,
-}
-
-/// What a command is called by its giver. The event that answers it says the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "ref is a string or a number")]
-pub(crate) enum Reference {
-    Number(Number),
-    Text(String),
 }
 
 /// Why a line is no command.
@@ -180,6 +173,8 @@ const MAX_REFERENCE: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Number;
+
     use super::*;
 
     fn told(line: &str) -> (String, Option<Reference>) {

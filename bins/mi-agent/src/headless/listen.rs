@@ -10,13 +10,13 @@ use plumi_proto::MiAddress;
 use tokio::io::stdout;
 
 use super::output::Output;
-use super::report::{Report, Shown};
 use super::session::Session;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::printed_lines::PrintedLines;
+use crate::report::{Report, Shown};
 use crate::signals::{Ending, HURRY, LAST_WORDS};
 use crate::store::user_data::UserData;
 use crate::{exit, start};

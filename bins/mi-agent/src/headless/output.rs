@@ -4,9 +4,9 @@ use std::io;
 
 use tokio::io::Stdout;
 
-use super::report::Report;
 use crate::clock;
 use crate::printed_lines::PrintedLines;
+use crate::report::Report;
 
 /// Where reports go.
 pub(crate) struct Output {

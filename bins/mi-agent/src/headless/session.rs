@@ -15,11 +15,12 @@ use mi_agent_core::{
 use plumi_proto::MiAddress;
 use tokio::time;
 
-use super::commands::{Command, Commands, Given, NoCommand, Order, Reference};
+use super::commands::{Command, Commands, Given, NoCommand, Order};
 use super::output::Output;
-use super::report::{Report, Shown, Way};
 use crate::exit;
 use crate::options::values::MAX_CONVERSATIONS;
+use crate::report::Reference;
+use crate::report::{Report, Shown, Way};
 use crate::session::refusals::Refusals;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 

@@ -4,9 +4,8 @@ use std::fmt::Display;
 
 use jiff::Timestamp;
 use mi_agent_core::safe_text;
-use serde::Serialize;
-
-use super::commands::Reference;
+use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 /// Something that happened. Programs rely on the names and what they stand for: new ones may come, none may change.
 #[derive(Debug, Serialize)]
@@ -124,6 +123,14 @@ pub(crate) enum Way {
     Outgoing,
 }
 
+/// What a command is called by its giver. The event that answers it says the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "ref is a string or a number")]
+pub(crate) enum Reference {
+    Number(Number),
+    Text(String),
+}
+
 /// Text that is safe to show: all that a report has of strangers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
@@ -203,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    const DOCUMENT: &str = include_str!("../../../../docs/events.md");
+    const DOCUMENT: &str = include_str!("../../../docs/events.md");
 
     fn shown(text: &str) -> Shown {
         Shown::new(text)
