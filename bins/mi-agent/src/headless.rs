@@ -1,9 +1,7 @@
-//! For programs: one text is sent, or events are told and commands taken.
+//! For programs: `send` says one text, and `listen` reports events and takes orders.
 
 pub(crate) mod commands;
 pub(crate) mod listen;
-pub(crate) mod output;
-pub(crate) mod progress;
-
+mod listener;
+mod progress;
 pub(crate) mod send;
-pub(crate) mod session;

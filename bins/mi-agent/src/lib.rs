@@ -12,6 +12,7 @@ mod exit;
 mod full;
 mod headless;
 mod line;
+mod line_by_line;
 mod logging;
 mod misuse;
 mod options;

@@ -1,5 +1,6 @@
-//! The lines that line mode prints. Scripts read them: each is one line, flushed.
+//! The lines that the program prints. Scripts read them: each is one line, flushed.
 
+use std::collections::VecDeque;
 use std::fmt::Arguments;
 use std::io;
 use std::time::Duration;
@@ -8,50 +9,79 @@ use mi_agent_core::{PeerText, safe_text};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{self, Instant};
 
-/// Prints lines, and waits for as long as nobody takes them: a terminal can be held, a pipe can be full.
+/// Prints lines, and waits while nobody takes them: a terminal can be held, and a pipe can be full.
 #[derive(Debug)]
 pub(crate) struct PrintedLines<W> {
     output: W,
-    /// Until when lines are waited for, if not for ever.
+    /// Lines that have not been printed, with their ends.
+    waiting: VecDeque<String>,
+    /// Bytes of the first of them that were written.
+    written: usize,
+    /// The end of all waiting, if there is one.
     deadline: Option<Instant>,
 }
 
 impl<W: AsyncWrite + Unpin> PrintedLines<W> {
     pub(crate) fn new(output: W) -> Self {
-        Self { output, deadline: None }
+        Self { output, waiting: VecDeque::new(), written: 0, deadline: None }
     }
 
-    /// From now on, all lines together are waited for no longer than `patience`; a line that nobody takes is lost.
+    /// Limits the waiting for all lines from now on to `patience` together; a line that nobody takes by then is lost.
     pub(crate) fn hurry(&mut self, patience: Duration) {
-        self.deadline = Some(Instant::now() + patience);
+        let deadline = Instant::now() + patience;
+        self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
     }
 
-    /// `* …`: something happened.
+    /// Prints `* …`: something that happened.
     pub(crate) async fn news(&mut self, text: Arguments<'_>) -> io::Result<()> {
-        self.line(&format!("* {}", safe_text(&text.to_string()))).await
+        self.push(&format!("* {}", safe_text(&text.to_string())));
+        self.print().await
     }
 
-    /// `! …`: something failed, and why.
+    /// Prints `! …`: a failure and its reason.
     pub(crate) async fn failure(&mut self, text: Arguments<'_>) -> io::Result<()> {
-        self.line(&format!("! {}", safe_text(&text.to_string()))).await
+        self.push(&format!("! {}", safe_text(&text.to_string())));
+        self.print().await
     }
 
-    /// `<nickname> …`: what the peer says.
+    /// Prints `<nickname> …`: a line of the peer.
     pub(crate) async fn said(&mut self, nickname: &PeerText, text: &PeerText) -> io::Result<()> {
-        self.line(&format!("<{nickname}> {text}")).await
+        self.push(&format!("<{nickname}> {text}"));
+        self.print().await
     }
 
-    /// A line that is safe as it is, without its end.
-    pub(crate) async fn line(&mut self, line: &str) -> io::Result<()> {
-        let line = format!("{line}\n");
-        let write = async {
-            self.output.write_all(line.as_bytes()).await?;
-            self.output.flush().await
-        };
-        match self.deadline {
-            // However it went, there is nobody to tell.
-            Some(deadline) => drop(time::timeout_at(deadline, write).await),
-            None => write.await?,
+    /// Adds a line that is safe to show, without its end, to those that [`PrintedLines::print`] prints.
+    pub(crate) fn push(&mut self, line: &str) {
+        self.waiting.push_back(format!("{line}\n"));
+    }
+
+    /// Whether there is anything to print.
+    pub(crate) fn has_to_print(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Prints every line that waits. Cancel safe.
+    ///
+    /// # Errors
+    /// Those of the operating system, unless there is a deadline: then nobody is left to be told.
+    pub(crate) async fn print(&mut self) -> io::Result<()> {
+        let Some(deadline) = self.deadline else { return self.print_all().await };
+        _ = time::timeout_at(deadline, self.print_all()).await;
+        (self.waiting, self.written) = Default::default();
+        Ok(())
+    }
+
+    async fn print_all(&mut self) -> io::Result<()> {
+        while let Some(line) = self.waiting.front() {
+            while let Some(rest @ [_, ..]) = line.as_bytes().get(self.written..) {
+                match self.output.write(rest).await? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    length => self.written += length,
+                }
+            }
+            self.output.flush().await?;
+            self.waiting.pop_front();
+            self.written = 0;
         }
         Ok(())
     }
@@ -59,23 +89,48 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use tokio::io::AsyncReadExt;
+
     use super::*;
 
     #[tokio::test]
     async fn a_line_is_one_line() {
-        let mut screen = PrintedLines::new(Vec::new());
-        screen.failure(format_args!("cannot reach {}: {}", "a\nb", "\x1b[31mred")).await.unwrap();
-        assert_eq!(screen.output, b"! cannot reach a\\nb: \\x1b[31mred\n");
+        let mut printed = PrintedLines::new(Vec::new());
+        printed.failure(format_args!("cannot reach {}: {}", "a\nb", "\x1b[31mred")).await.unwrap();
+        assert_eq!(printed.output, b"! cannot reach a\\nb: \\x1b[31mred\n");
+    }
+
+    /// Whatever interrupts it, each line is printed once, whole and in its turn.
+    #[tokio::test]
+    async fn printing_can_be_interrupted() {
+        let (output, mut read) = tokio::io::duplex(4);
+        let mut printed = PrintedLines::new(output);
+        for line in ["one", "three", "four"] {
+            printed.push(line);
+        }
+        let mut text = Vec::new();
+        while printed.has_to_print() {
+            if let Some(done) = printed.print().now_or_never() {
+                done.unwrap();
+            }
+            let mut some = [0; 3];
+            let length = read.read(&mut some).await.unwrap();
+            text.extend_from_slice(&some[..length]);
+        }
+        drop(printed);
+        read.read_to_end(&mut text).await.unwrap();
+        assert_eq!(text, b"one\nthree\nfour\n");
     }
 
     #[tokio::test(start_paused = true)]
     async fn in_a_hurry_nobody_is_waited_for_long() {
         let (output, _unread) = tokio::io::duplex(8);
-        let mut screen = PrintedLines::new(output);
+        let mut printed = PrintedLines::new(output);
         let start = Instant::now();
-        screen.hurry(Duration::from_millis(100));
+        printed.hurry(Duration::from_millis(100));
         for _ in 0..10 {
-            screen.news(format_args!("more than eight bytes")).await.unwrap();
+            printed.failure(format_args!("more than eight bytes")).await.unwrap();
         }
         assert_eq!(start.elapsed(), Duration::from_millis(100));
     }

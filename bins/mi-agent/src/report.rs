@@ -1,13 +1,17 @@
-//! What happens, as `mi-agent listen` tells it: a line of words, or a JSON object (docs/events.md).
+//! Events as line mode and `mi-agent listen` print them: a line of words, or a JSON object (docs/events.md).
 
 use std::fmt::Display;
 
 use jiff::Timestamp;
-use mi_agent_core::safe_text;
+use mi_agent_core::{CallError, LocateError, Refusal, safe_text};
+use plumi_proto::MiAddress;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-/// Something that happened. Programs rely on the names and what they stand for: new ones may come, none may change.
+use crate::session::Happened;
+
+/// An event, or the answer to an order. Programs rely on the names and their meaning: new ones may come, none may
+/// change.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Report {
@@ -55,9 +59,9 @@ pub(crate) enum Report {
         remote: Shown,
         kind: &'static str,
         reason: Shown,
-        /// The news of line mode, if it has not told of the caller.
+        /// Whether it is worth a line of words.
         #[serde(skip)]
-        news: Option<Shown>,
+        is_news: bool,
     },
     Missed {
         address: Shown,
@@ -65,7 +69,7 @@ pub(crate) enum Report {
         reason: Shown,
         /// As above.
         #[serde(skip)]
-        news: Option<Shown>,
+        is_news: bool,
     },
     RegistrationLost {
         reason: Shown,
@@ -115,7 +119,7 @@ pub(crate) enum Report {
     },
 }
 
-/// Who called.
+/// The direction of a call.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
@@ -123,7 +127,7 @@ pub(crate) enum Way {
     Outgoing,
 }
 
-/// What a command is called by its giver. The event that answers it says the same.
+/// A program's own mark for an order. The event that answers the order carries it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "ref is a string or a number")]
 pub(crate) enum Reference {
@@ -131,7 +135,7 @@ pub(crate) enum Reference {
     Text(String),
 }
 
-/// Text that is safe to show: all that a report has of strangers.
+/// Text that is safe to show. A report has no other text of peers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Shown(String);
@@ -143,6 +147,74 @@ impl Shown {
 }
 
 impl Report {
+    /// The report of an event of the user at `own`, which answers the order marked `reference`; `None` for events
+    /// that are not reported.
+    pub(crate) fn of(own: MiAddress, happened: &Happened, reference: Option<Reference>) -> Option<Self> {
+        let address = Shown::new(own);
+        Some(match happened {
+            Happened::Started { node, listening } => {
+                Self::Registered { address, node: Shown::new(node), listening: Shown::new(listening) }
+            }
+            Happened::NotStarted(error) => Self::NotRegistered { address, reason: Shown::new(error) },
+            Happened::Begun { id, peer, call } => Self::Begun {
+                conversation: (*id).into(),
+                way: if call.is_some() { Way::Outgoing } else { Way::Incoming },
+                nickname: Shown::new(&peer.nickname),
+                address: peer.address.map(Shown::new),
+                remote: Shown::new(peer.remote),
+                reference,
+            },
+            Happened::CallFailed { to, error, .. } => Self::Failed {
+                command: "call",
+                address: Some(Shown::new(to)),
+                conversation: None,
+                kind: kind_of_call(error),
+                reason: Shown::new(error),
+                reference,
+            },
+            Happened::Line { id, nickname, text } => Self::Line {
+                conversation: (*id).into(),
+                nickname: Shown::new(nickname),
+                text: Shown::new(text),
+            },
+            Happened::ConversationFailed { id, nickname, error } => Self::Trouble {
+                conversation: (*id).into(),
+                nickname: Shown::new(nickname),
+                reason: Shown::new(error),
+            },
+            Happened::Ended { id, nickname, is_lost, unsaid } => Self::Ended {
+                conversation: (*id).into(),
+                nickname: Shown::new(nickname),
+                lost: *is_lost,
+                unsaid: *unsaid,
+                reference,
+            },
+            Happened::Refused { nickname, remote, address, reason, is_news } => Self::Refused {
+                nickname: Shown::new(nickname),
+                address: address.map(Shown::new),
+                remote: Shown::new(remote),
+                kind: kind_of_refusal(*reason),
+                reason: Shown::new(reason),
+                is_news: *is_news,
+            },
+            Happened::Missed { from, reason, is_news } => Self::Missed {
+                address: Shown::new(from),
+                kind: kind_of_refusal(*reason),
+                reason: Shown::new(reason),
+                is_news: *is_news,
+            },
+            Happened::RegistrationLost(reason) => Self::RegistrationLost { reason: Shown::new(reason) },
+            Happened::RegistrationRegained { node } => {
+                Self::RegistrationRegained { address, node: Shown::new(node) }
+            }
+            Happened::Left(Ok(())) => Self::Deregistered { address, reference },
+            Happened::Left(Err(error)) => {
+                Self::NotDeregistered { address, reason: Shown::new(error), reference }
+            }
+            Happened::HandedOver(_) | Happened::Recalled(..) | Happened::NotKept(_) => return None,
+        })
+    }
+
     /// One JSON object in one line, without its end.
     pub(crate) fn json(&self, at: Timestamp) -> String {
         #[derive(Serialize)]
@@ -155,10 +227,9 @@ impl Report {
         serde_json::to_string(&dated).expect("nothing in it can fail")
     }
 
-    /// The words of line mode, where it has any. With `several` conversations at a time, each line of one begins with
-    /// its number.
-    pub(crate) fn words(&self, several: bool) -> Option<String> {
-        let number = |conversation: &u64| if several { format!("{conversation} ") } else { String::new() };
+    /// The words of line mode, if it has any. Conversations can be numbered in them.
+    pub(crate) fn words(&self, numbered: bool) -> Option<String> {
+        let number = |conversation: &u64| if numbered { format!("{conversation} ") } else { String::new() };
         Some(match self {
             Self::Registered { address: Shown(address), node: Shown(node), listening: Shown(listening) } => {
                 format!("* registered {address} at node {node}\n* listening for conversations on {listening}")
@@ -179,14 +250,23 @@ impl Report {
             Self::Trouble { conversation, nickname: Shown(nickname), reason: Shown(reason) } => {
                 format!("! conversation {}with {nickname}: {reason}", number(conversation))
             }
-            // That it was lost has been told, and says that it ended, too.
+            // The line that the connection was lost says enough.
             Self::Ended { lost: true, .. } => return None,
             Self::Ended { conversation, nickname: Shown(nickname), .. } => {
                 format!("* conversation {}with {nickname} ended", number(conversation))
             }
-            Self::Refused { news, .. } | Self::Missed { news, .. } => {
-                let Shown(news) = news.as_ref()?;
-                format!("* {news}")
+            Self::Refused { is_news: false, .. } | Self::Missed { is_news: false, .. } => return None,
+            Self::Refused { nickname: Shown(nickname), remote: Shown(remote), kind: BUSY, .. } => {
+                format!("* {nickname} at {remote} called, and was told that you are busy")
+            }
+            Self::Refused { address: Some(Shown(caller)), reason: Shown(reason), .. }
+            | Self::Missed { address: Shown(caller), reason: Shown(reason), .. } => {
+                format!("* {caller} was refused: {reason}")
+            }
+            Self::Refused {
+                nickname: Shown(nickname), remote: Shown(remote), reason: Shown(reason), ..
+            } => {
+                format!("* {nickname} at {remote} was refused: {reason}")
             }
             Self::RegistrationLost { reason: Shown(reason) } => format!("! registration lost: {reason}"),
             Self::RegistrationRegained { address: Shown(address), node: Shown(node) } => {
@@ -196,16 +276,43 @@ impl Report {
             Self::NotDeregistered { address: Shown(address), reason: Shown(reason), .. } => {
                 format!("! cannot deregister {address}: {reason}")
             }
-            // Those answer commands, which are taken as JSON only.
+            // They answer orders, which are JSON only.
             Self::Said { .. } | Self::Failed { .. } | Self::Error { .. } => return None,
         })
     }
 }
 
+/// Programs rely on these words.
+fn kind_of_call(error: &CallError) -> &'static str {
+    match error {
+        CallError::Locate(LocateError::Busy) => BUSY,
+        CallError::Locate(LocateError::NoSuchUser) => "no-such-user",
+        CallError::Locate(LocateError::Offline) => "offline",
+        CallError::Locate(LocateError::NoAnswer { .. }) => "no-answer",
+        CallError::NotAccepted { .. } => "not-accepted",
+        CallError::Engaged => "engaged",
+        CallError::Yourself => "yourself",
+        _ => "other",
+    }
+}
+
+/// As [`kind_of_call`].
+fn kind_of_refusal(reason: Refusal) -> &'static str {
+    match reason {
+        Refusal::Busy => BUSY,
+        Refusal::Blocked => "blocked",
+        Refusal::NotAllowed => "not-allowed",
+        _ => "other",
+    }
+}
+
+const BUSY: &str = "busy";
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use mi_agent_core::PeerText;
     use serde_json::Value;
 
     use super::*;
@@ -266,13 +373,13 @@ mod tests {
                 remote: shown("203.0.113.5:39214"),
                 kind: "busy",
                 reason: shown("you are busy"),
-                news: Some(shown("maria at 203.0.113.5:39214 called, and was told that you are busy")),
+                is_news: true,
             },
             Report::Missed {
                 address: shown("anna@cc.com"),
                 kind: "blocked",
                 reason: shown("blocked"),
-                news: None,
+                is_news: false,
             },
             Report::RegistrationLost { reason: no_answer.clone() },
             Report::RegistrationRegained { address: address.clone(), node },
@@ -382,5 +489,30 @@ mod tests {
                 "* conversation 1 with joya ended",
             ]
         );
+    }
+
+    #[test]
+    fn refused_callers_are_named_by_what_is_known_of_them() {
+        let remote = ([192, 0, 2, 7], 4456).into();
+        let own = "laura@bb.com".parse().unwrap();
+        let joya: MiAddress = "joya@cc.com".parse().unwrap();
+        let words = |happened| Report::of(own, &happened, None).unwrap().words(false);
+        let called = |address, reason, is_news| {
+            let nickname = PeerText::new("joya\x1b");
+            words(Happened::Refused { nickname, remote, address, reason, is_news })
+        };
+        assert_eq!(
+            called(Some(joya), Refusal::Busy, true).unwrap(),
+            r"* joya\x1b at 192.0.2.7:4456 called, and was told that you are busy"
+        );
+        let why = "not among those who may call";
+        let told = called(Some(joya), Refusal::NotAllowed, true).unwrap();
+        assert_eq!(told, format!("* joya@cc.com was refused: {why}"));
+        let told = called(None, Refusal::NotAllowed, true).unwrap();
+        assert_eq!(told, format!(r"* joya\x1b at 192.0.2.7:4456 was refused: {why}"));
+        assert_eq!(called(Some(joya), Refusal::Blocked, false), None);
+        let missed = |is_news| words(Happened::Missed { from: joya, reason: Refusal::Blocked, is_news });
+        assert_eq!(missed(true).unwrap(), "* joya@cc.com was refused: blocked");
+        assert_eq!(missed(false), None);
     }
 }

@@ -1,3 +1,373 @@
-//! An agent at work, for every front end.
+//! An agent at work: it registers, calls, converses, keeps what is said, and leaves. Each front end has one.
+//!
+//! A session knows no screen and no stdin, and it has decided everything that does not depend on them:
+//!
+//! ```text
+//!  keys, lines, JSON ──► front end ──Wish──► Session ──Happened──► front end ──► pixels, lines, JSON
+//! ```
+//!
+//! The state changes before [`Session::next`] returns an event. A front end that is interrupted while it shows one
+//! loses what it shows, and nothing else.
 
+mod calls;
+mod happened;
 pub(crate) mod refusals;
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future;
+use std::io;
+use std::mem;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use mi_agent_core::{
+    Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
+    Conversations, DeregisterError, Event, Events, Heard, PeerText, StartError,
+};
+use plumi_proto::MiAddress;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::time::{self, Instant};
+
+use self::calls::Calls;
+use self::refusals::Refusals;
+use crate::signals::HURRY;
+use crate::store::keeper::{Keeper, Told};
+
+pub(crate) use self::calls::CallId;
+pub(crate) use self::happened::{Done, Happened, Leave, Refused, Wish};
+
+/// An agent, from the beginning of its registration to the end of its deregistration.
+///
+/// Dropped before that, it gives the registration up, or deregisters in the background.
+pub(crate) struct Session {
+    phase: Phase,
+    /// From the registration on.
+    agent: Option<(Agent, Events)>,
+    calls: Calls,
+    conversations: Conversations,
+    /// The other side of each conversation whose end has not been returned.
+    peers: BTreeMap<ConversationId, Peer>,
+    refusals: Refusals,
+    /// `None`: nothing is kept.
+    keeper: Option<Keeper>,
+    /// An admission that was set while there was no agent.
+    admission: Option<Admission>,
+    leaving: Option<Leave>,
+}
+
+enum Phase {
+    Starting {
+        start: BoxFuture<'static, Result<(Agent, Events), StartError>>,
+        /// Dropped to interrupt the start.
+        interrupt: Option<oneshot::Sender<Infallible>>,
+    },
+    Open,
+    /// The conversations end, after everything that was said has been sent.
+    HangingUp,
+    Deregistering {
+        deregistered: BoxFuture<'static, Result<(), DeregisterError>>,
+        /// In a hurry: how long the last words of peers are waited for.
+        hurried_until: Option<Instant>,
+    },
+    /// The deregistration is over, and the last words of peers are still to be returned.
+    HearingOut {
+        deregistered: Result<(), DeregisterError>,
+        until: Instant,
+    },
+    Over,
+}
+
+/// The end of what a phase waits for.
+enum Outcome {
+    Started(Result<(Agent, Events), StartError>),
+    Deregistered(Result<(), DeregisterError>),
+    HeardOut,
+}
+
+struct Peer {
+    nickname: PeerText,
+    /// The connection broke. The end follows.
+    is_lost: bool,
+}
+
+impl Session {
+    /// Begins to register, as soon as [`Session::next`] is called. What is to be kept goes to `keeper`.
+    pub(crate) fn start(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
+        let (interrupt, mut interrupted) = oneshot::channel::<Infallible>();
+        let start = async move {
+            // A node that has heard nothing needs no deregistration.
+            if interrupted.try_recv() == Err(TryRecvError::Closed) {
+                return Err(StartError::Interrupted);
+            }
+            builder.start_unless(async { _ = interrupted.await }, HURRY).await
+        };
+        Self {
+            phase: Phase::Starting { start: Box::pin(start), interrupt: Some(interrupt) },
+            agent: None,
+            calls: Calls::default(),
+            conversations: Conversations::new(),
+            peers: BTreeMap::new(),
+            refusals: Refusals::default(),
+            keeper,
+            admission: None,
+            leaving: None,
+        }
+    }
+
+    /// The next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Happened {
+        loop {
+            if let Some(left) = self.proceed() {
+                return left;
+            }
+            let happened = tokio::select! {
+                outcome = self.phase.outcome() => self.came_of(outcome),
+                Some(event) = next_event(&mut self.agent) => self.event(event),
+                (id, heard) = self.conversations.next() => self.heard(id, heard),
+                (call, to, outcome) = self.calls.next() => Some(self.called(call, to, outcome)),
+                told = next_told(&mut self.keeper) => Some(told.into()),
+            };
+            if let Some(happened) = happened {
+                return happened;
+            }
+        }
+    }
+
+    /// Carries out what the front end wants.
+    ///
+    /// # Errors
+    /// The wish is refused, and nothing has changed; or, by [`Refused::NotKept`], it is carried out and not kept.
+    pub(crate) fn carry_out(&mut self, wish: Wish) -> Result<Done, Refused> {
+        match wish {
+            Wish::Call(to) => return self.call(to),
+            Wish::GiveUp(call) => self.calls.give_up(call),
+            Wish::Say { id, text } => {
+                if !self.peers.contains_key(&id) {
+                    return Err(Refused::NoConversation);
+                }
+                self.conversations.say(id, &text).map_err(Refused::NotSaid)?;
+                return Ok(Done::Queued { waiting: self.conversations.waiting(id) });
+            }
+            Wish::HangUp(id) if !self.conversations.hang_up(id) => return Err(Refused::NoConversation),
+            Wish::HangUp(_) => {}
+            Wish::SetAdmission(admission) => {
+                match &self.agent {
+                    Some((agent, _)) => agent.set_admission(admission.clone()),
+                    None => self.admission = Some(admission.clone()),
+                }
+                self.keep(|keeper| keeper.save_admission(admission))?;
+            }
+            Wish::SaveContacts(contacts) => self.keep(|keeper| keeper.save_contacts(contacts))?,
+            Wish::Remember { peer, entry } => self.keep(|keeper| keeper.remember(peer, entry))?,
+            Wish::Recall(peer) => self.keep(|keeper| keeper.recall(peer))?,
+        }
+        Ok(Done::AtOnce)
+    }
+
+    /// Begins to leave; [`Session::next`] goes on until it has returned [`Happened::Left`], or
+    /// [`Happened::NotStarted`]. A hurry does not end.
+    pub(crate) fn leave(&mut self, how: Leave) {
+        self.leaving = self.leaving.max(Some(how));
+        match (&mut self.phase, how) {
+            (Phase::Starting { interrupt, .. }, _) => *interrupt = None,
+            (Phase::Open, Leave::InOrder) => {
+                self.hang_up();
+                self.phase = Phase::HangingUp;
+            }
+            (
+                Phase::Open | Phase::HangingUp | Phase::Deregistering { hurried_until: None, .. },
+                Leave::Hurried,
+            ) => {
+                self.hang_up();
+                self.deregister(Some(Instant::now() + HURRY));
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Whether it deregisters in a hurry. An interrupted start does not count: nothing is left to be hurried.
+    pub(crate) fn is_in_a_hurry(&self) -> bool {
+        self.leaving == Some(Leave::Hurried) && self.agent.is_some()
+    }
+
+    /// Waits until everything is kept, for `limit` at most.
+    ///
+    /// # Errors
+    /// The disk takes longer.
+    pub(crate) fn finish(self, limit: Duration) -> io::Result<()> {
+        self.keeper.map_or(Ok(()), |keeper| keeper.finish(limit))
+    }
+
+    fn call(&mut self, to: MiAddress) -> Result<Done, Refused> {
+        match (&self.phase, &self.agent) {
+            (Phase::Open, Some((agent, _))) => {
+                self.calls.begin(agent, to).map(Done::Calling).ok_or(Refused::TooManyCalls)
+            }
+            _ => Err(Refused::NotNow),
+        }
+    }
+
+    fn keep(&mut self, keep: impl FnOnce(&mut Keeper) -> Result<(), &'static str>) -> Result<(), Refused> {
+        self.keeper.as_mut().map_or(Ok(()), keep).map_err(Refused::NotKept)
+    }
+
+    /// What follows from the state alone.
+    fn proceed(&mut self) -> Option<Happened> {
+        if !self.conversations.is_empty() {
+            return None;
+        }
+        match mem::replace(&mut self.phase, Phase::Over) {
+            Phase::HangingUp => self.deregister(None),
+            Phase::HearingOut { deregistered, .. } => return Some(Happened::Left(deregistered)),
+            other => self.phase = other,
+        }
+        None
+    }
+
+    fn came_of(&mut self, outcome: Outcome) -> Option<Happened> {
+        match outcome {
+            Outcome::Started(Ok((agent, events))) => {
+                if let Some(admission) = self.admission.take() {
+                    agent.set_admission(admission);
+                }
+                let started = Happened::Started { node: agent.node(), listening: agent.listening() };
+                self.agent = Some((agent, events));
+                self.phase = Phase::Open;
+                // The node may have answered before the start was interrupted.
+                if let Some(how) = self.leaving {
+                    self.leave(how);
+                }
+                Some(started)
+            }
+            Outcome::Started(Err(error)) => {
+                self.phase = Phase::Over;
+                Some(Happened::NotStarted(error))
+            }
+            Outcome::Deregistered(deregistered) => {
+                let until = match self.phase {
+                    Phase::Deregistering { hurried_until: Some(until), .. } => until,
+                    _ => Instant::now(),
+                };
+                self.phase = Phase::HearingOut { deregistered, until };
+                None
+            }
+            Outcome::HeardOut => {
+                self.conversations = Conversations::new();
+                None
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Option<Happened> {
+        Some(match event {
+            Event::Incoming(conversation) => self.begin(conversation, None),
+            Event::Refused { nickname, remote, address, reason } => {
+                let is_news = self.refusals.called(address, reason);
+                Happened::Refused { nickname, remote, address, reason, is_news }
+            }
+            Event::Missed { from, reason } => {
+                Happened::Missed { from, reason, is_news: self.refusals.asked(from, reason) }
+            }
+            Event::RegistrationLost { reason } => Happened::RegistrationLost(reason),
+            Event::RegistrationRegained => {
+                let (agent, _) = self.agent.as_ref()?;
+                Happened::RegistrationRegained { node: agent.node() }
+            }
+            _ => return None,
+        })
+    }
+
+    fn called(&mut self, call: CallId, to: MiAddress, outcome: Result<Conversation, CallError>) -> Happened {
+        match outcome {
+            Ok(conversation) => self.begin(conversation, Some(call)),
+            Err(error) => Happened::CallFailed { call, to, error },
+        }
+    }
+
+    fn begin(&mut self, conversation: Conversation, call: Option<CallId>) -> Happened {
+        let peer = conversation.peer().clone();
+        let id = self.conversations.add(conversation);
+        self.peers.insert(id, Peer { nickname: peer.nickname.clone(), is_lost: false });
+        if self.is_leaving() {
+            self.conversations.hang_up(id);
+        }
+        Happened::Begun { id, peer, call }
+    }
+
+    fn heard(&mut self, id: ConversationId, heard: Heard) -> Option<Happened> {
+        let peer = self.peers.get_mut(&id)?;
+        let nickname = peer.nickname.clone();
+        Some(match heard {
+            Heard::Line(text) => Happened::Line { id, nickname, text },
+            Heard::Trouble(error) => {
+                peer.is_lost |= matches!(error, ConversationError::Lost(_));
+                Happened::ConversationFailed { id, nickname, error }
+            }
+            Heard::HandedOver => Happened::HandedOver(id),
+            Heard::Ended { unsaid } => {
+                let is_lost = peer.is_lost;
+                self.peers.remove(&id);
+                Happened::Ended { id, nickname, is_lost, unsaid }
+            }
+            _ => return None,
+        })
+    }
+
+    /// Gives the calls up and ends the conversations.
+    fn hang_up(&mut self) {
+        self.calls.give_all_up();
+        for &id in self.peers.keys() {
+            self.conversations.hang_up(id);
+        }
+    }
+
+    fn deregister(&mut self, hurried_until: Option<Instant>) {
+        let Some((agent, _)) = &self.agent else { return };
+        let agent = agent.clone();
+        let mut deregistered: BoxFuture<'static, _> = match hurried_until {
+            Some(_) => Box::pin(async move { agent.shutdown_within(HURRY).await }),
+            None => Box::pin(async move { agent.shutdown().await }),
+        };
+        // The node is asked at once: a front end that is held at its output calls `next` late.
+        if let Some(outcome) = (&mut deregistered).now_or_never() {
+            deregistered = Box::pin(future::ready(outcome));
+        }
+        self.phase = Phase::Deregistering { deregistered, hurried_until };
+    }
+}
+
+impl Phase {
+    /// What comes of the phase; never ready in one that ends by nothing that can be waited for. Cancel safe.
+    async fn outcome(&mut self) -> Outcome {
+        match self {
+            Self::Starting { start, .. } => Outcome::Started(start.await),
+            Self::Deregistering { deregistered, .. } => Outcome::Deregistered(deregistered.await),
+            Self::HearingOut { until, .. } => {
+                time::sleep_until(*until).await;
+                Outcome::HeardOut
+            }
+            Self::Open | Self::HangingUp | Self::Over => future::pending().await,
+        }
+    }
+}
+
+async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {
+    match agent {
+        Some((_, events)) => events.next().await,
+        None => future::pending().await,
+    }
+}
+
+async fn next_told(keeper: &mut Option<Keeper>) -> Told {
+    match keeper {
+        Some(keeper) => keeper.told().await,
+        None => future::pending().await,
+    }
+}

@@ -1,25 +1,23 @@
-//! `mi-agent listen`: takes calls and tells what happens, for programs.
+//! `mi-agent listen`: takes calls and reports events, for programs.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use mi_agent_core::StartError;
 use plumi_proto::MiAddress;
 use tokio::io::stdout;
 
-use super::output::Output;
-use super::session::Session;
+use super::listener::{Format, Listener};
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::printed_lines::PrintedLines;
-use crate::report::{Report, Shown};
-use crate::signals::{Ending, HURRY, LAST_WORDS};
+use crate::session::Session;
+use crate::signals::Ending;
 use crate::store::user_data::UserData;
-use crate::{exit, start};
+use crate::{line_by_line, start};
 
 /// Take calls and print what happens, one event a line, until SIGINT or SIGTERM
 ///
@@ -52,24 +50,15 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     }
     let conversations = NonZeroUsize::from(settings.conversations.0);
     let UserData { admission, .. } = UserData::open(&from, false)?;
-    let mut output = Output { screen: PrintedLines::new(stdout()), json, several: conversations.get() > 1 };
+    let format = match (json, conversations) {
+        (true, _) => Format::Json,
+        (false, several) => Format::Words { numbered: several.get() > 1 },
+    };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
-        let builder = builder.conversations(conversations).admission(admission);
-        match builder.start_unless(signals.next(), HURRY).await {
-            Ok((agent, events)) => Session::new(agent, events, output).run(signals).await,
-            Err(error) => {
-                if matches!(error, StartError::Interrupted) {
-                    output.screen.hurry(LAST_WORDS);
-                }
-                let failed = Report::NotRegistered { address: Shown::new(from), reason: Shown::new(&error) };
-                tokio::select! {
-                    told = async { output.tell(&failed).await } => told?,
-                    () = signals.next() => {}
-                }
-                Ok(exit::of_start(&error))
-            }
-        }
+        let session = Session::start(builder.conversations(conversations).admission(admission), None);
+        let printed = PrintedLines::new(stdout());
+        line_by_line::run(Listener::new(from, format), session, printed, signals).await
     })
 }
 

@@ -18,6 +18,8 @@ use crate::admission::AdmissionCommand;
 use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::exit;
 use crate::printed_lines::PrintedLines;
+use crate::report::Report;
+use crate::session::Happened;
 use crate::session::refusals::Refusals;
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::store::keeper::Told;
@@ -187,12 +189,12 @@ impl<W: AsyncWrite + Unpin> Session<W> {
         match event {
             Event::Incoming(talk) => self.begin(talk).await,
             Event::Refused { nickname, remote, address, reason } => {
-                let news = self.refusals.called(&nickname, remote, address, reason);
-                self.news(news).await
+                let is_news = self.refusals.called(address, reason);
+                self.report(&Happened::Refused { nickname, remote, address, reason, is_news }).await
             }
             Event::Missed { from, reason } => {
-                let news = self.refusals.asked(from, reason);
-                self.news(news).await
+                let is_news = self.refusals.asked(from, reason);
+                self.report(&Happened::Missed { from, reason, is_news }).await
             }
             Event::RegistrationLost { reason } => {
                 self.screen.failure(format_args!("registration lost: {reason}")).await
@@ -205,9 +207,13 @@ impl<W: AsyncWrite + Unpin> Session<W> {
         }
     }
 
-    async fn news(&mut self, news: Option<String>) -> io::Result<()> {
-        match news {
-            Some(news) => self.screen.news(format_args!("{news}")).await,
+    async fn report(&mut self, happened: &Happened) -> io::Result<()> {
+        let report = Report::of(self.agent.address(), happened, None);
+        match report.and_then(|report| report.words(false)) {
+            Some(words) => {
+                self.screen.push(&words);
+                self.screen.print().await
+            }
             None => Ok(()),
         }
     }

@@ -1,88 +1,63 @@
-//! What line mode tells of callers who were refused.
+//! Which refused callers are news.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
-use mi_agent_core::{PeerText, Refusal};
+use mi_agent_core::Refusal;
 use plumi_proto::MiAddress;
 
-/// Tells of each caller once: of who asked where the user is, and then called all the same, not again.
+/// Finds the callers who were reported already: most who ask where the user is call right after.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    /// Who was told of, the latest last.
-    told: VecDeque<MiAddress>,
+    /// Users who asked and were reported, the latest last.
+    reported: VecDeque<MiAddress>,
 }
 
 impl Refusals {
-    /// Somebody asked where the user is.
-    pub(crate) fn asked(&mut self, from: MiAddress, reason: Refusal) -> Option<String> {
+    /// Somebody asked where the user is. Returns whether that is news.
+    pub(crate) fn asked(&mut self, from: MiAddress, reason: Refusal) -> bool {
         // Most call again later, and the user knows that there is a conversation.
         if reason == Refusal::Busy {
-            return None;
+            return false;
         }
-        self.told.retain(|told| *told != from);
-        if self.told.len() >= MAX_TOLD {
-            self.told.pop_front();
+        self.reported.retain(|reported| *reported != from);
+        if self.reported.len() >= MAX_REPORTED {
+            self.reported.pop_front();
         }
-        self.told.push_back(from);
-        Some(format!("{from} was refused: {reason}"))
+        self.reported.push_back(from);
+        true
     }
 
-    /// Somebody called.
-    pub(crate) fn called(
-        &mut self,
-        nickname: &PeerText,
-        remote: SocketAddr,
-        address: Option<MiAddress>,
-        reason: Refusal,
-    ) -> Option<String> {
-        match address {
-            _ if reason == Refusal::Busy => {
-                Some(format!("{nickname} at {remote} called, and was told that you are busy"))
-            }
-            Some(address) if self.told.contains(&address) => None,
-            Some(address) => Some(format!("{address} was refused: {reason}")),
-            None => Some(format!("{nickname} at {remote} was refused: {reason}")),
-        }
+    /// Somebody called. Returns whether that is news.
+    pub(crate) fn called(&self, address: Option<MiAddress>, reason: Refusal) -> bool {
+        reason == Refusal::Busy || address.is_none_or(|address| !self.reported.contains(&address))
     }
 }
 
-/// As many as an agent tells of in a minute: who calls then asked less than a minute ago.
-const MAX_TOLD: usize = 32;
+/// As many as an agent reports in a minute: a caller asked less than a minute ago.
+const MAX_REPORTED: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn each_caller_is_told_of_once() {
+    fn each_caller_is_news_once() {
         let mut refusals = Refusals::default();
         let [joya, anna] = ["joya@cc.com", "anna@cc.com"].map(|address| address.parse().unwrap());
-        let nickname = PeerText::new("joya\x1b");
-        let calls = {
-            let remote = ([192, 0, 2, 7], 4456).into();
-            move |refusals: &mut Refusals, address, reason| {
-                refusals.called(&nickname, remote, address, reason)
-            }
-        };
-        assert_eq!(refusals.asked(joya, Refusal::Busy), None);
-        let told = calls(&mut refusals, Some(joya), Refusal::Busy).unwrap();
-        assert_eq!(told, r"joya\x1b at 192.0.2.7:4456 called, and was told that you are busy");
+        assert!(!refusals.asked(joya, Refusal::Busy));
+        assert!(refusals.called(Some(joya), Refusal::Busy));
 
-        assert_eq!(refusals.asked(joya, Refusal::Blocked).unwrap(), "joya@cc.com was refused: blocked");
-        assert!(refusals.asked(anna, Refusal::Blocked).is_some());
-        assert_eq!(calls(&mut refusals, Some(joya), Refusal::Blocked), None);
-        assert!(refusals.asked(joya, Refusal::Blocked).is_some(), "the agent says when it is news");
-        for n in 0..MAX_TOLD {
+        assert!(refusals.asked(joya, Refusal::Blocked));
+        assert!(refusals.asked(anna, Refusal::Blocked));
+        assert!(!refusals.called(Some(joya), Refusal::Blocked));
+        assert!(refusals.asked(joya, Refusal::Blocked), "the agent decides when it is news");
+        for n in 0..MAX_REPORTED {
             let address = format!("u{n}@cc.com").parse().unwrap();
-            let why = "not among those who may call";
-            let told = calls(&mut refusals, Some(address), Refusal::NotAllowed).unwrap();
-            assert_eq!(told, format!("{address} was refused: {why}"));
+            assert!(refusals.called(Some(address), Refusal::NotAllowed));
             refusals.asked(address, Refusal::NotAllowed);
         }
-        assert!(calls(&mut refusals, Some(joya), Refusal::Blocked).is_some(), "as many others came since");
-        assert_eq!(refusals.told.len(), MAX_TOLD);
-        let told = calls(&mut refusals, None, Refusal::NotAllowed).unwrap();
-        assert_eq!(told, r"joya\x1b at 192.0.2.7:4456 was refused: not among those who may call");
+        assert!(refusals.called(Some(joya), Refusal::Blocked), "as many others came since");
+        assert_eq!(refusals.reported.len(), MAX_REPORTED);
+        assert!(refusals.called(None, Refusal::NotAllowed));
     }
 }

@@ -1,0 +1,166 @@
+//! `mi-agent listen` at work: orders of a program become wishes, and events become its reports.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future;
+
+use mi_agent_core::{ConversationId, SayError};
+use plumi_proto::MiAddress;
+
+use super::commands::{Command, Commands, Given, NoCommand, Order};
+use crate::clock;
+use crate::line_by_line::{Effect, FrontEnd};
+use crate::report::{Reference, Report, Shown};
+use crate::session::{CallId, Done, Happened, Refused, Wish};
+
+/// A program that uses an agent.
+pub(crate) struct Listener {
+    own: MiAddress,
+    format: Format,
+    /// From the registration to the end of input.
+    commands: Option<Commands>,
+    /// The order that is being carried out: until its wish is answered, or the program has quit.
+    order: Option<Order>,
+    /// The orders that calls answer.
+    calls: BTreeMap<CallId, Option<Reference>>,
+    /// The conversations that were reported, with the order that ends each.
+    conversations: BTreeMap<ConversationId, Option<Reference>>,
+    effects: VecDeque<Effect>,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Format {
+    Json,
+    Words {
+        /// There may be several conversations, so their lines are numbered.
+        numbered: bool,
+    },
+}
+
+impl Listener {
+    pub(crate) fn new(own: MiAddress, format: Format) -> Self {
+        let (calls, conversations, effects) = Default::default();
+        Self { own, format, commands: None, order: None, calls, conversations, effects }
+    }
+
+    fn report(&mut self, report: &Report) {
+        let line = match self.format {
+            Format::Json => Some(report.json(clock::now())),
+            Format::Words { numbered } => report.words(numbered),
+        };
+        self.effects.extend(line.map(Effect::Print));
+    }
+}
+
+impl FrontEnd for Listener {
+    type Input = Option<Given>;
+
+    async fn next_input(&mut self) -> Option<Given> {
+        match &mut self.commands {
+            Some(commands) => commands.next().await,
+            None => future::pending().await,
+        }
+    }
+
+    fn typed(&mut self, given: Option<Given>) {
+        match given {
+            Some((_, Ok(order))) => {
+                self.effects.push_back(match &order.command {
+                    Command::Call(to) => Effect::Wish(Wish::Call(*to)),
+                    Command::Say { text, to } => {
+                        Effect::Wish(Wish::Say { id: (*to).into(), text: text.clone() })
+                    }
+                    Command::Bye(conversation) => Effect::Wish(Wish::HangUp((*conversation).into())),
+                    Command::Quit => Effect::Leave,
+                });
+                self.order = Some(order);
+            }
+            Some((line, Err(NoCommand { reason, reference }))) => {
+                self.report(&Report::Error { line, reason: Shown::new(reason), reference });
+            }
+            None => self.commands = None,
+        }
+    }
+
+    fn answered(&mut self, answer: Result<Done, Refused>) {
+        let Some(Order { command, reference }) = self.order.take() else { return };
+        match (command, answer) {
+            (_, Ok(Done::Calling(call))) => {
+                self.calls.insert(call, reference);
+            }
+            (Command::Say { to, .. }, Ok(Done::Queued { waiting })) => {
+                self.report(&Report::Said { conversation: to, waiting, reference });
+            }
+            // Its end answers.
+            (Command::Bye(conversation), Ok(_)) => {
+                self.conversations.insert(conversation.into(), reference);
+            }
+            (command, Err(refused)) => self.report(&refusal(&command, refused, reference)),
+            _ => {}
+        }
+    }
+
+    fn happened(&mut self, happened: Happened) {
+        let reference = match &happened {
+            Happened::Started { .. } if matches!(self.format, Format::Json) => {
+                self.commands = Some(Commands::start());
+                None
+            }
+            Happened::Begun { id, call, .. } => {
+                self.conversations.insert(*id, None);
+                call.and_then(|call| self.calls.remove(&call)).flatten()
+            }
+            Happened::CallFailed { call, .. } => self.calls.remove(call).flatten(),
+            // A conversation that began while the program quit has not been reported.
+            Happened::Line { id, .. }
+            | Happened::ConversationFailed { id, .. }
+            | Happened::Ended { id, .. }
+                if !self.conversations.contains_key(id) =>
+            {
+                return;
+            }
+            Happened::Ended { id, .. } => self.conversations.remove(id).flatten(),
+            Happened::Left(_) => self.order.take().and_then(|quit| quit.reference),
+            _ => None,
+        };
+        if let Some(report) = Report::of(self.own, &happened, reference) {
+            self.report(&report);
+        }
+    }
+
+    fn left_at_once(&mut self) {
+        let (address, reason) = (Shown::new(self.own), Shown::new("interrupted"));
+        self.report(&Report::NotDeregistered { address, reason, reference: None });
+    }
+
+    fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+}
+
+/// The answer to an order that was not carried out.
+fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) -> Report {
+    let (command, address, conversation) = match command {
+        Command::Call(to) => ("call", Some(Shown::new(to)), None),
+        Command::Say { to, .. } => ("say", None, Some(*to)),
+        Command::Bye(conversation) => ("bye", None, Some(*conversation)),
+        Command::Quit => ("quit", None, None),
+    };
+    let kind = match refused {
+        Refused::TooManyCalls => "engaged",
+        Refused::NoConversation => "no-conversation",
+        Refused::NotSaid(error) => kind_of_say(&error),
+        Refused::NotNow | Refused::NotKept(_) => "other",
+    };
+    Report::Failed { command, address, conversation, kind, reason: Shown::new(refused), reference }
+}
+
+/// Programs rely on these words.
+fn kind_of_say(error: &SayError) -> &'static str {
+    match error {
+        SayError::Text(_) => "text",
+        SayError::Full => "full",
+        SayError::Ended => "no-conversation",
+        _ => "other",
+    }
+}

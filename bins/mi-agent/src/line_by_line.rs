@@ -1,0 +1,119 @@
+//! The loop of the front ends that read and print lines: line mode and `listen`.
+
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::io::AsyncWrite;
+
+use crate::exit;
+use crate::printed_lines::PrintedLines;
+use crate::session::{Done, Happened, Leave, Refused, Session, Wish};
+use crate::signals::{HURRY, LAST_WORDS, Signals};
+
+/// Such a front end. It waits for nothing but input.
+pub(crate) trait FrontEnd {
+    type Input;
+
+    /// The next input; never ready while none is wanted. Cancel safe.
+    async fn next_input(&mut self) -> Self::Input;
+
+    /// Takes input that came.
+    fn typed(&mut self, input: Self::Input);
+
+    /// Takes an event. While the user leaves, these are only the [last ones](Happened::is_of_the_end).
+    fn happened(&mut self, happened: Happened);
+
+    /// Takes the answer to [`Effect::Wish`].
+    fn answered(&mut self, answer: Result<Done, Refused>);
+
+    /// The program ends now, and the node has not answered.
+    fn left_at_once(&mut self);
+
+    /// What to do next; `None` when everything is done.
+    fn poll_effect(&mut self) -> Option<Effect>;
+}
+
+/// Something that a front end wants done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Print a line, without its end.
+    Print(String),
+    Wish(Wish),
+    /// Leave, after everything that was said has been sent.
+    Leave,
+}
+
+/// Runs `front_end` until its session is over.
+///
+/// While a line waits to be printed, nothing else happens, so nothing more comes to be printed; peers have to wait.
+/// The first signal hurries, and then Ctrl-C ends the program at once.
+///
+/// # Errors
+/// Nothing can be printed any more. The user has been deregistered all the same.
+pub(crate) async fn run(
+    mut front_end: impl FrontEnd,
+    mut session: Session,
+    mut printed: PrintedLines<impl AsyncWrite + Unpin>,
+    signals: &mut Signals,
+) -> io::Result<ExitCode> {
+    let mut code = None;
+    let mut failure = None;
+    let code = loop {
+        while let Some(effect) = front_end.poll_effect() {
+            match effect {
+                Effect::Print(line) => printed.push(&line),
+                Effect::Wish(wish) => front_end.answered(session.carry_out(wish)),
+                Effect::Leave => session.leave(Leave::InOrder),
+            }
+        }
+        let is_printing = printed.has_to_print();
+        let is_in_a_hurry = session.is_in_a_hurry();
+        let takes_input = !is_printing && !session.is_leaving();
+        if let (Some(code), false) = (code, is_printing) {
+            break code;
+        }
+        tokio::select! {
+            done = printed.print(), if is_printing => if let Err(error) = done {
+                failure = Some(error);
+                printed.hurry(Duration::ZERO);
+                session.leave(Leave::Hurried);
+            },
+            happened = session.next(), if !is_printing => {
+                code = exit_code(&happened);
+                if !session.is_leaving() || happened.is_of_the_end() {
+                    front_end.happened(happened);
+                }
+            }
+            input = front_end.next_input(), if takes_input => front_end.typed(input),
+            () = end_wanted(signals, is_in_a_hurry) => {
+                if is_in_a_hurry && code.is_none() {
+                    front_end.left_at_once();
+                    code = Some(ExitCode::from(exit::FAILURE));
+                } else {
+                    session.leave(Leave::Hurried);
+                    printed.hurry(HURRY + LAST_WORDS);
+                }
+            }
+        }
+    };
+    if session.finish(LAST_WORDS).is_err() {
+        tracing::warn!("the disk takes too long: who may call is not kept");
+    }
+    failure.map_or(Ok(code), Err)
+}
+
+/// What the program exits with after the last event of a session.
+fn exit_code(happened: &Happened) -> Option<ExitCode> {
+    match happened {
+        Happened::NotStarted(error) => Some(exit::of_start(error)),
+        Happened::Left(Ok(())) => Some(ExitCode::from(exit::WELL)),
+        Happened::Left(Err(error)) => Some(exit::of_deregistration(error)),
+        _ => None,
+    }
+}
+
+/// The next signal; in a hurry, the next Ctrl-C. Cancel safe.
+async fn end_wanted(signals: &mut Signals, is_in_a_hurry: bool) {
+    if is_in_a_hurry { signals.interrupted().await } else { signals.next().await }
+}
