@@ -1,4 +1,4 @@
 //! Line mode, for scripts, pipes and screen readers.
 
 pub(crate) mod run;
-pub(crate) mod session;
+mod state;

@@ -32,12 +32,6 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
         self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
     }
 
-    /// Prints `* …`: something that happened.
-    pub(crate) async fn news(&mut self, text: Arguments<'_>) -> io::Result<()> {
-        self.push(&format!("* {}", safe_text(&text.to_string())));
-        self.print().await
-    }
-
     /// Prints `! …`: a failure and its reason.
     pub(crate) async fn failure(&mut self, text: Arguments<'_>) -> io::Result<()> {
         self.push(&format!("! {}", safe_text(&text.to_string())));

@@ -11,7 +11,7 @@
 
 mod calls;
 mod happened;
-pub(crate) mod refusals;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -15,7 +15,7 @@ use crate::store::history::Entry;
 use crate::store::keeper::Told;
 
 /// An event of a session.
-#[expect(dead_code, reason = "line mode and the full screen will read the rest")]
+#[expect(dead_code, reason = "the full screen will read the rest")]
 #[derive(Debug)]
 pub(crate) enum Happened {
     /// The user is registered at `node`, and callers find it at `listening`.
@@ -70,7 +70,7 @@ pub(crate) enum Happened {
 }
 
 /// Something that a front end wants.
-#[expect(dead_code, reason = "line mode and the full screen will want the rest")]
+#[expect(dead_code, reason = "the full screen will want the rest")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Wish {
     Call(MiAddress),

@@ -7,14 +7,14 @@ use plumi_proto::MiAddress;
 
 /// Finds the callers who were reported already: most who ask where the user is call right after.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
+pub(super) struct Refusals {
     /// Users who asked and were reported, the latest last.
     reported: VecDeque<MiAddress>,
 }
 
 impl Refusals {
     /// Somebody asked where the user is. Returns whether that is news.
-    pub(crate) fn asked(&mut self, from: MiAddress, reason: Refusal) -> bool {
+    pub(super) fn asked(&mut self, from: MiAddress, reason: Refusal) -> bool {
         // Most call again later, and the user knows that there is a conversation.
         if reason == Refusal::Busy {
             return false;
@@ -28,7 +28,7 @@ impl Refusals {
     }
 
     /// Somebody called. Returns whether that is news.
-    pub(crate) fn called(&self, address: Option<MiAddress>, reason: Refusal) -> bool {
+    pub(super) fn called(&self, address: Option<MiAddress>, reason: Refusal) -> bool {
         reason == Refusal::Busy || address.is_none_or(|address| !self.reported.contains(&address))
     }
 }

@@ -1,0 +1,192 @@
+//! The state of line mode. It prints nothing and waits for nothing: lines and events come in, and what is to be done
+//! comes out of [`LineMode::poll_effect`].
+
+use std::collections::VecDeque;
+
+use mi_agent_core::{Admission, ConversationId, SayError, safe_text};
+use plumi_proto::MiAddress;
+
+use crate::admission::AdmissionCommand;
+use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
+use crate::line_by_line::Effect;
+use crate::report::Report;
+use crate::session::{Done, Happened, Refused, Wish};
+
+/// A user who types, and what the user can do now.
+#[derive(Debug)]
+pub(crate) struct LineMode {
+    own: MiAddress,
+    shows_hints: bool,
+    admission: Admission,
+    conversation: Option<ConversationId>,
+    /// The next line waits for this: a script need not know how long a call takes.
+    waits_for: Option<WaitsFor>,
+    effects: VecDeque<Effect>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    Answer,
+    HandedOver,
+    End,
+}
+
+impl LineMode {
+    /// Line mode of the user at `own`, in which `troubles` are reported first.
+    pub(crate) fn new(own: MiAddress, admission: Admission, shows_hints: bool, troubles: &[String]) -> Self {
+        let effects = VecDeque::new();
+        let mut new = Self { own, shows_hints, admission, conversation: None, waits_for: None, effects };
+        if shows_hints {
+            new.news(&format!("registering {own}"));
+        }
+        for trouble in troubles {
+            new.failure(trouble);
+        }
+        new
+    }
+
+    /// What to do next; `None` when everything is done.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Whether the next line may be typed.
+    pub(crate) fn takes_input(&self) -> bool {
+        self.waits_for.is_none()
+    }
+
+    /// A line was typed, or `None`: the input has ended.
+    pub(crate) fn typed(&mut self, line: Option<&str>) {
+        let Some(line) = line else { return self.effects.push_back(Effect::Leave) };
+        match (Command::parse(line, Mode::Line), self.conversation) {
+            (Ok(Command::Quit), _) => self.effects.push_back(Effect::Leave),
+            (Ok(Command::Call(_)), Some(_)) => self.failure("you are in a conversation; /bye ends it"),
+            (Ok(Command::Call(Some(to))), None) => {
+                self.news(&format!("calling {to}"));
+                self.wish(Wish::Call(to), Some(WaitsFor::Answer));
+            }
+            (Ok(Command::Bye), Some(id)) => self.wish(Wish::HangUp(id), Some(WaitsFor::End)),
+            (Ok(Command::Bye), None) => self.failure("you are in no conversation"),
+            (Ok(Command::Help), _) => self.help(),
+            (Ok(Command::Admission(command)), _) => self.admit(command),
+            // What is no command is said as it stands: a script must not lose a line that begins with a path.
+            (Ok(Command::Say(text)) | Err(CommandError::Unknown(text)), Some(id)) => {
+                self.wish(Wish::Say { id, text: text.to_owned() }, Some(WaitsFor::HandedOver));
+            }
+            (Ok(Command::Say(text)), None) if text.trim().is_empty() => {}
+            (Ok(Command::Say(_)), None) => {
+                self.failure("you are in no conversation, so nobody hears that; /call ADDRESS starts one");
+            }
+            // Commands of the full screen, which are not read here.
+            (Ok(Command::Call(None) | Command::Contacts | Command::Protocol | Command::Close), _) => {}
+            (Err(error), _) => self.failure(&error.to_string()),
+        }
+    }
+
+    /// The last wish was carried out, or not.
+    pub(crate) fn answered(&mut self, answer: Result<Done, Refused>) {
+        let failure = match answer {
+            Ok(_) => return,
+            // The end of the conversation is news enough.
+            Err(Refused::NotSaid(SayError::Ended)) => None,
+            Err(Refused::NotSaid(error)) => Some(format!("not sent: {error}")),
+            Err(refused) => Some(refused.to_string()),
+        };
+        self.waits_for = None;
+        if let Some(failure) = failure {
+            // Before whatever the wish was said to lead to.
+            self.effects.push_front(Effect::Print(marked('!', &failure)));
+        }
+    }
+
+    /// Something happened.
+    pub(crate) fn happened(&mut self, happened: &Happened) {
+        match happened {
+            Happened::Begun { id, call, .. } => {
+                self.conversation = Some(*id);
+                if call.is_some() {
+                    self.waits_for = None;
+                }
+            }
+            Happened::CallFailed { to, error, .. } => {
+                self.waits_for = None;
+                self.failure(&format!("cannot reach {to}: {error}"));
+            }
+            // A conversation that began while the user left has not been reported.
+            Happened::Line { id, .. }
+            | Happened::ConversationFailed { id, .. }
+            | Happened::Ended { id, .. }
+                if self.conversation != Some(*id) =>
+            {
+                return;
+            }
+            Happened::HandedOver(id)
+                if self.conversation == Some(*id) && self.waits_for == Some(WaitsFor::HandedOver) =>
+            {
+                self.waits_for = None;
+            }
+            Happened::Ended { .. } => {
+                self.conversation = None;
+                if self.waits_for != Some(WaitsFor::Answer) {
+                    self.waits_for = None;
+                }
+            }
+            Happened::NotKept(trouble) => self.failure(trouble),
+            _ => {}
+        }
+        if let Some(words) = Report::of(self.own, happened, None).and_then(|report| report.words(false)) {
+            self.effects.push_back(Effect::Print(words));
+        }
+        if matches!(happened, Happened::Started { .. }) && self.shows_hints {
+            self.news("type /call ADDRESS to call somebody, or wait to be called; /help says more");
+        }
+    }
+
+    /// The program ends now, and the node has not answered.
+    pub(crate) fn left_at_once(&mut self) {
+        self.failure("left without being deregistered");
+    }
+
+    fn help(&mut self) {
+        let commands = in_mode(Mode::Line).map(|known| (known.usage(), known.meaning));
+        let also = ALSO.iter().map(|(typed, meaning)| ((*typed).to_owned(), *meaning));
+        for (typed, meaning) in commands.chain(also) {
+            self.news(&format!("{typed:<20} {meaning}"));
+        }
+    }
+
+    /// Changes whose calls are taken.
+    fn admit(&mut self, command: AdmissionCommand) {
+        let before = self.admission.clone();
+        match command.carry_out(&mut self.admission) {
+            Ok(words) => {
+                if self.admission != before {
+                    self.wish(Wish::SetAdmission(self.admission.clone()), None);
+                }
+                self.news(&words);
+            }
+            Err(error) => self.failure(&error.to_string()),
+        }
+    }
+
+    fn wish(&mut self, wish: Wish, waits_for: Option<WaitsFor>) {
+        self.waits_for = waits_for;
+        self.effects.push_back(Effect::Wish(wish));
+    }
+
+    fn news(&mut self, text: &str) {
+        self.effects.push_back(Effect::Print(marked('*', text)));
+    }
+
+    fn failure(&mut self, text: &str) {
+        self.effects.push_back(Effect::Print(marked('!', text)));
+    }
+}
+
+/// A line that is safe to show.
+fn marked(mark: char, text: &str) -> String {
+    format!("{mark} {}", safe_text(text))
+}
+
+#[cfg(test)]
+mod tests;

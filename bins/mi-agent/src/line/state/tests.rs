@@ -1,0 +1,129 @@
+use mi_agent_core::{Peer, PeerText};
+
+use super::*;
+
+fn line_mode() -> LineMode {
+    LineMode::new("laura@bb.com".parse().unwrap(), Admission::default(), false, &[])
+}
+
+fn effects(state: &mut LineMode) -> Vec<Effect> {
+    std::iter::from_fn(|| state.poll_effect()).collect()
+}
+
+fn print(line: &str) -> Effect {
+    Effect::Print(line.into())
+}
+
+fn begun(number: u64) -> Happened {
+    let peer = Peer {
+        nickname: PeerText::new("joya"),
+        address: Some("joya@cc.com".parse().unwrap()),
+        remote: "127.0.0.1:4456".parse().unwrap(),
+    };
+    Happened::Begun { id: number.into(), peer, call: None }
+}
+
+fn line(number: u64, text: &str) -> Happened {
+    Happened::Line { id: number.into(), nickname: PeerText::new("joya"), text: PeerText::new(text) }
+}
+
+fn ended(number: u64) -> Happened {
+    Happened::Ended { id: number.into(), nickname: PeerText::new("joya"), is_lost: false, unsaid: 0 }
+}
+
+/// In conversation with Joya, who called.
+fn talking() -> LineMode {
+    let mut state = line_mode();
+    state.happened(&begun(1));
+    assert_eq!(effects(&mut state), [print("* in conversation with joya (joya@cc.com) at 127.0.0.1:4456")]);
+    state
+}
+
+#[test]
+fn the_next_line_waits_until_the_last_one_is_handed_over() {
+    let mut state = talking();
+    state.typed(Some("/var/log is full"));
+    let wish = Wish::Say { id: 1.into(), text: "/var/log is full".into() };
+    assert_eq!(effects(&mut state), [Effect::Wish(wish)]);
+    assert!(!state.takes_input());
+    state.answered(Ok(Done::Queued { waiting: 1 }));
+    state.happened(&line(1, "bon dia"));
+    assert!(!state.takes_input());
+    state.happened(&Happened::HandedOver(2.into()));
+    assert!(!state.takes_input(), "that was another conversation");
+    state.happened(&Happened::HandedOver(1.into()));
+    assert!(state.takes_input());
+    assert_eq!(effects(&mut state), [print("<joya> bon dia")]);
+
+    state.typed(Some("the last one"));
+    state.happened(&ended(1));
+    assert!(state.takes_input(), "nothing is handed over any more");
+    state.typed(Some("hola?"));
+    let printed = effects(&mut state).split_off(1);
+    let nobody = "! you are in no conversation, so nobody hears that; /call ADDRESS starts one";
+    assert_eq!(printed, [print("* conversation with joya ended"), print(nobody)]);
+}
+
+#[test]
+fn a_line_that_is_not_sent_says_why_unless_the_end_does() {
+    for (refused, told) in
+        [(SayError::Full, Some("! not sent: too many lines wait to be sent")), (SayError::Ended, None)]
+    {
+        let mut state = talking();
+        state.typed(Some("hola"));
+        effects(&mut state);
+        state.answered(Err(Refused::NotSaid(refused)));
+        assert!(state.takes_input());
+        assert_eq!(effects(&mut state), told.map(print).into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_next_line_waits_for_the_end_of_a_conversation_and_for_a_call() {
+    let mut state = talking();
+    state.typed(Some("/bye"));
+    assert_eq!(effects(&mut state), [Effect::Wish(Wish::HangUp(1.into()))]);
+    state.answered(Ok(Done::AtOnce));
+    assert!(!state.takes_input());
+    state.happened(&ended(1));
+    assert!(state.takes_input());
+    state.typed(Some("/call joan@bb.com"));
+    let joan = "joan@bb.com".parse().unwrap();
+    assert_eq!(effects(&mut state)[1..], [print("* calling joan@bb.com"), Effect::Wish(Wish::Call(joan))]);
+    // Somebody else calls meanwhile, and ends it again.
+    state.happened(&begun(2));
+    state.happened(&ended(2));
+    assert!(!state.takes_input());
+}
+
+/// The program leaves, so the conversation was hung up, and nobody was told that it began.
+#[test]
+fn a_conversation_that_was_not_reported_says_nothing() {
+    let mut state = line_mode();
+    state.happened(&line(1, "hola"));
+    state.happened(&ended(1));
+    assert_eq!(effects(&mut state), []);
+}
+
+#[test]
+fn what_is_not_kept_is_told_before_what_holds() {
+    let mut state = line_mode();
+    state.typed(Some("/block joya@cc.com"));
+    let Some(Effect::Wish(Wish::SetAdmission(admission))) = state.poll_effect() else { panic!("a wish") };
+    assert_eq!(admission.blocked().count(), 1);
+    state.answered(Err(Refused::NotKept("the disk takes too long")));
+    let told =
+        "* joya@cc.com is blocked, and is told that you are busy; a conversation that has begun goes on";
+    assert_eq!(effects(&mut state), [print("! the disk takes too long"), print(told)]);
+    state.typed(Some("/block joya@cc.com"));
+    assert_eq!(effects(&mut state), [print(told)], "nothing changes");
+}
+
+#[test]
+fn the_end_of_input_leaves() {
+    for line in [None, Some("/quit"), Some("EXIT")] {
+        let mut state = talking();
+        state.typed(line);
+        assert_eq!(effects(&mut state), [Effect::Leave]);
+    }
+}
