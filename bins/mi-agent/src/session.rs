@@ -24,7 +24,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
-    Conversations, DeregisterError, Event, Events, Heard, PeerText, StartError,
+    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, StartError,
 };
 use plumi_proto::MiAddress;
 use tokio::sync::oneshot;
@@ -195,6 +195,16 @@ impl Session {
     /// Whether it deregisters in a hurry. An interrupted start does not count: nothing is left to be hurried.
     pub(crate) fn is_in_a_hurry(&self) -> bool {
         self.leaving == Some(Leave::Hurried) && self.agent.is_some()
+    }
+
+    /// How many PLUMI messages there were, once the user is registered.
+    pub(crate) fn messages(&self) -> Option<MessageCounts> {
+        self.agent.as_ref().map(|(agent, _)| agent.messages())
+    }
+
+    /// For each conversation, how many lines wait to be sent.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (ConversationId, usize)> {
+        self.conversations.ids().map(|id| (id, self.conversations.waiting(id)))
     }
 
     /// Waits until everything is kept, for `limit` at most.

@@ -18,8 +18,8 @@ use plumi_proto::MiAddress;
 use super::editor::Editor;
 use super::protocol::Protocol;
 use super::tab::{About, Tab};
+use crate::session::Wish;
 use crate::store::contacts::{Contact, Contacts};
-use crate::store::history;
 
 /// Everything that the screen shows.
 #[derive(Debug)]
@@ -85,23 +85,12 @@ pub(crate) enum Overlay {
     Paste { id: ConversationId, lines: Vec<String> },
 }
 
-/// What is to be done.
+/// Something that the app wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
-    Call(MiAddress),
+    Wish(Wish),
+    /// To give up the call of this user.
     GiveUp(MiAddress),
-    Say {
-        id: ConversationId,
-        text: String,
-    },
-    HangUp(ConversationId),
-    SetAdmission(Admission),
-    SaveContacts(Contacts),
-    Remember {
-        peer: MiAddress,
-        entry: history::Entry,
-    },
-    Recall(MiAddress),
     Bell,
     /// Draw everything, whatever is on the screen.
     Redraw,
@@ -157,10 +146,6 @@ impl App {
         self.contacts.iter()
     }
 
-    pub(crate) fn admission(&self) -> &Admission {
-        &self.admission
-    }
-
     fn editor(&mut self) -> &mut Editor {
         &mut self.tab_mut().editor
     }
@@ -190,7 +175,7 @@ impl App {
         }
         self.tabs.push(Tab::new(about.clone()));
         if let (About::Contact(address), true) = (about, self.keeps_history) {
-            self.effects.push_back(Effect::Recall(*address));
+            self.effects.push_back(Effect::Wish(Wish::Recall(*address)));
         }
         self.tabs.len() - 1
     }

@@ -43,8 +43,6 @@ pub(crate) enum Talk {
         waiting: usize,
         /// This side has hung up.
         is_ending: bool,
-        /// It has been told that the connection was lost; that says that it ended, too.
-        is_lost: bool,
     },
 }
 

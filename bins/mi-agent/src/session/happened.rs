@@ -15,7 +15,6 @@ use crate::store::history::Entry;
 use crate::store::keeper::Told;
 
 /// An event of a session.
-#[expect(dead_code, reason = "the full screen will read the rest")]
 #[derive(Debug)]
 pub(crate) enum Happened {
     /// The user is registered at `node`, and callers find it at `listening`.
@@ -70,7 +69,6 @@ pub(crate) enum Happened {
 }
 
 /// Something that a front end wants.
-#[expect(dead_code, reason = "the full screen will want the rest")]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Wish {
     Call(MiAddress),
@@ -125,6 +123,11 @@ pub(crate) enum Leave {
 }
 
 impl Happened {
+    /// Whether the session is over.
+    pub(crate) fn is_last(&self) -> bool {
+        matches!(self, Self::NotStarted(_) | Self::Left(_))
+    }
+
     /// Whether line mode and `listen` still report it while the user leaves.
     pub(crate) fn is_of_the_end(&self) -> bool {
         matches!(

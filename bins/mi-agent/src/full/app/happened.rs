@@ -4,17 +4,50 @@ use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use mi_agent_core::{
-    ConversationError, ConversationId, Heard, Passed, Peer, PeerText, Refusal, SayError, safe_text,
+    CallError, ConversationError, ConversationId, LocateError, Passed, Peer, PeerText, Refusal, safe_text,
 };
 use plumi_proto::{MiAddress, MiSocketAddress};
 
 use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
 use crate::full::tab::{About, Tab, Talk};
+use crate::session::{Happened, Wish};
 use crate::store::contacts::Way;
 use crate::store::history;
 
 impl App {
+    /// Takes an event of the session. The last one ends the loop, and lines that wait are counted where they are
+    /// drawn.
+    pub(crate) fn happened(&mut self, now: Timestamp, happened: Happened) {
+        match happened {
+            Happened::Started { node, listening } => self.registered(now, node, listening),
+            Happened::Begun { id, peer, call } => {
+                let way = if call.is_some() { Way::Called } else { Way::CalledBy };
+                self.begun(now, id, peer, way);
+            }
+            Happened::CallFailed { to, error, .. } => {
+                let exists = matches!(
+                    error,
+                    CallError::Locate(LocateError::Busy | LocateError::Offline | LocateError::Unusable(_))
+                        | CallError::NotAccepted { .. }
+                );
+                self.not_reached(now, to, &error.to_string(), exists);
+            }
+            Happened::Line { id, text, .. } => self.heard(now, id, &text),
+            Happened::ConversationFailed { id, error, .. } => self.conversation_failed(now, id, &error),
+            Happened::Ended { id, is_lost, unsaid, .. } => self.ended(now, id, is_lost, unsaid),
+            Happened::Refused { nickname, remote, address, reason, .. } => {
+                self.refused(now, &nickname, address, remote, reason);
+            }
+            Happened::Missed { from, reason, .. } => self.missed(now, from, reason),
+            Happened::RegistrationLost(reason) => self.registration_lost(now, &reason.to_string()),
+            Happened::RegistrationRegained { node } => self.registration_regained(now, node),
+            Happened::Recalled(peer, entries) => self.recalled(peer, entries),
+            Happened::NotKept(trouble) => self.trouble(now, &trouble),
+            Happened::HandedOver(_) | Happened::NotStarted(_) | Happened::Left(_) => {}
+        }
+    }
+
     /// The agent begins to register.
     pub(crate) fn registering(&mut self, now: Timestamp) {
         let own = self.own;
@@ -72,10 +105,10 @@ impl App {
         let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
         if let Some(address) = peer.address {
             self.contacts.met(address, Some(peer.nickname.raw()), way, now);
-            self.effects.push_back(Effect::SaveContacts(self.contacts.clone()));
+            self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
         }
         let caller = peer.nickname.clone();
-        self.tabs[at].talk = Talk::Open { id, peer, waiting: 0, is_ending: false, is_lost: false };
+        self.tabs[at].talk = Talk::Open { id, peer, waiting: 0, is_ending: false };
         self.tabs[at].has_talked = true;
         if way == Way::CalledBy {
             // Who types is not disturbed, and who waits need not look for the tab.
@@ -100,52 +133,53 @@ impl App {
             self.tabs[at].talk = Talk::None;
             if exists {
                 self.contacts.met(to, None, Way::Called, now);
-                self.effects.push_back(Effect::SaveContacts(self.contacts.clone()));
+                self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
             }
             self.tell(at, |tab| tab.failure(now, &format!("cannot reach {to}: {reason}")));
         }
     }
 
-    /// The peer said something, or the conversation is over.
-    pub(crate) fn heard(&mut self, now: Timestamp, id: ConversationId, heard: Heard) {
-        let Some(at) = self.tab_of(id) else { return };
-        let Talk::Open { peer, is_lost, .. } = &mut self.tabs[at].talk else { return };
-        let nickname = peer.nickname.clone();
-        match heard {
-            Heard::Line(text) => {
-                self.remember(at, now, history::Way::Received, &nickname, text.raw());
-                let entry = Entry { at: now, kind: Kind::Peer(nickname.to_string()), text: text.to_string() };
-                self.tell(at, |tab| tab.pane.push(entry));
-                self.ring(now);
-            }
-            Heard::Trouble(error) => {
-                *is_lost |= matches!(error, ConversationError::Lost(_));
-                self.tell(at, |tab| tab.failure(now, &format!("conversation with {nickname}: {error}")));
-            }
-            Heard::Ended { unsaid } => {
-                let was_lost = *is_lost;
-                self.tabs[at].talk = Talk::None;
-                if matches!(&self.overlay, Some(Overlay::Paste { id: of, .. }) if *of == id) {
-                    self.overlay = None;
-                }
-                if unsaid > 0 {
-                    self.tell(at, |tab| tab.failure(now, &format!("{unsaid} lines were not sent")));
-                }
-                let hint = if self.tabs[at].address().is_some() {
-                    "; /call calls again, /close closes the tab"
-                } else {
-                    "; /close closes the tab"
-                };
-                let ended = if was_lost { "the conversation is over" } else { "ended" };
-                let news = if was_lost {
-                    format!("{ended}{hint}")
-                } else {
-                    format!("conversation with {nickname} {ended}{hint}")
-                };
-                self.tell(at, |tab| tab.news(now, &news));
-            }
-            _ => {}
+    /// The peer said something.
+    pub(crate) fn heard(&mut self, now: Timestamp, id: ConversationId, text: &PeerText) {
+        let Some((at, nickname)) = self.tab_and_nickname(id) else { return };
+        self.remember(at, now, history::Way::Received, &nickname, text.raw());
+        let entry = Entry { at: now, kind: Kind::Peer(nickname.to_string()), text: text.to_string() };
+        self.tell(at, |tab| tab.pane.push(entry));
+        self.ring(now);
+    }
+
+    /// Something went wrong in a conversation. Its end follows.
+    pub(crate) fn conversation_failed(
+        &mut self,
+        now: Timestamp,
+        id: ConversationId,
+        error: &ConversationError,
+    ) {
+        let Some((at, nickname)) = self.tab_and_nickname(id) else { return };
+        self.tell(at, |tab| tab.failure(now, &format!("conversation with {nickname}: {error}")));
+    }
+
+    /// A conversation is over; `is_lost` if neither side ended it.
+    pub(crate) fn ended(&mut self, now: Timestamp, id: ConversationId, is_lost: bool, unsaid: usize) {
+        let Some((at, nickname)) = self.tab_and_nickname(id) else { return };
+        self.tabs[at].talk = Talk::None;
+        if matches!(&self.overlay, Some(Overlay::Paste { id: of, .. }) if *of == id) {
+            self.overlay = None;
         }
+        if unsaid > 0 {
+            self.tell(at, |tab| tab.failure(now, &format!("{unsaid} lines were not sent")));
+        }
+        let hint = if self.tabs[at].address().is_some() {
+            "; /call calls again, /close closes the tab"
+        } else {
+            "; /close closes the tab"
+        };
+        let news = if is_lost {
+            format!("the conversation is over{hint}")
+        } else {
+            format!("conversation with {nickname} ended{hint}")
+        };
+        self.tell(at, |tab| tab.news(now, &news));
     }
 
     /// What the user said is on its way.
@@ -158,9 +192,9 @@ impl App {
     }
 
     /// It is not, and why.
-    pub(crate) fn not_said(&mut self, now: Timestamp, id: ConversationId, text: &str, error: &SayError) {
+    pub(crate) fn not_said(&mut self, now: Timestamp, id: ConversationId, text: &str, reason: &str) {
         let Some(at) = self.tab_of(id) else { return };
-        self.tabs[at].failure(now, &format!("not sent, {error}: {text}"));
+        self.tabs[at].failure(now, &format!("not sent, {reason}: {text}"));
     }
 
     /// So many lines are yet to be sent.
@@ -226,10 +260,18 @@ impl App {
         self.tabs.iter().position(|tab| tab.id() == Some(id))
     }
 
+    fn tab_and_nickname(&self, id: ConversationId) -> Option<(usize, PeerText)> {
+        let at = self.tab_of(id)?;
+        match &self.tabs[at].talk {
+            Talk::Open { peer, .. } => Some((at, peer.nickname.clone())),
+            Talk::None | Talk::Calling => None,
+        }
+    }
+
     fn remember(&mut self, at: usize, now: Timestamp, way: history::Way, nick: &PeerText, text: &str) {
         if let (Some(peer), true) = (self.tabs[at].address(), self.keeps_history) {
             let entry = history::Entry { at: now, way, nick: nick.raw().into(), text: text.into() };
-            self.effects.push_back(Effect::Remember { peer, entry });
+            self.effects.push_back(Effect::Wish(Wish::Remember { peer, entry }));
         }
     }
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{App, Effect, Overlay};
 use crate::full::tab::Talk;
+use crate::session::Wish;
 
 impl App {
     /// A key was pressed.
@@ -126,7 +127,7 @@ impl App {
         match (overlay, key.code) {
             (Overlay::Paste { id, lines }, KeyCode::Enter) => {
                 let (id, lines) = (*id, std::mem::take(lines));
-                self.effects.extend(lines.into_iter().map(|text| Effect::Say { id, text }));
+                self.effects.extend(lines.into_iter().map(|text| Effect::Wish(Wish::Say { id, text })));
                 self.overlay = None;
             }
             (Overlay::Paste { .. }, KeyCode::Esc) => {

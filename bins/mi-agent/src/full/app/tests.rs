@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::ToSpan;
-use mi_agent_core::{ConversationError, Heard, Peer, PeerText, Refusal};
+use mi_agent_core::{ConversationError, Peer, PeerText, Refusal};
 
 use plumi_proto::MiSocketAddress;
 
@@ -9,6 +9,7 @@ use crate::full::pane::Kind;
 use crate::full::tab::Talk;
 use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
 use crate::store::contacts::Way;
+use crate::store::history;
 
 /// A registered user, at a screen.
 struct User {
@@ -54,7 +55,7 @@ impl User {
     }
 
     fn hears(&mut self, number: u64, text: &str) -> &mut Self {
-        self.app.heard(self.now, id(number), Heard::Line(PeerText::new(text)));
+        self.app.heard(self.now, id(number), &PeerText::new(text));
         self
     }
 
@@ -65,7 +66,12 @@ impl User {
     /// Effects but for what is kept.
     fn acts(&mut self) -> Vec<Effect> {
         let kept = |effect: &Effect| {
-            matches!(effect, Effect::SaveContacts(_) | Effect::Recall(_) | Effect::Remember { .. })
+            matches!(
+                effect,
+                Effect::Wish(Wish::SaveContacts(_))
+                    | Effect::Wish(Wish::Recall(_))
+                    | Effect::Wish(Wish::Remember { .. })
+            )
         };
         self.effects().into_iter().filter(|effect| !kept(effect)).collect()
     }
@@ -87,7 +93,7 @@ fn address(text: &str) -> MiAddress {
 fn a_call_has_a_tab_of_its_own() {
     let mut user = User::new(1);
     user.enters("/call joya@cc.com");
-    assert_eq!(user.acts(), [Effect::Call(address("joya@cc.com"))]);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::Call(address("joya@cc.com")))]);
     assert_eq!((user.app.current, user.app.tab().title().as_str()), (1, "joya@cc.com"));
     user.enters("hola");
     assert_eq!(user.last(), "the call has not been answered (↑ brings the line back)");
@@ -95,18 +101,18 @@ fn a_call_has_a_tab_of_its_own() {
     user.app.begun(user.now, id(1), peer("joya@cc.com"), Way::Called);
     assert!(user.last().starts_with("in conversation with joya (joya@cc.com) at "), "{}", user.last());
     user.press(KeyCode::Up).press(KeyCode::Enter);
-    assert_eq!(user.acts(), [Effect::Say { id: id(1), text: "hola".into() }]);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::Say { id: id(1), text: "hola".into() })]);
     assert!(user.app.tab().editor.is_empty());
     user.app.said(user.now, id(1), "hola");
     assert_eq!(user.last(), "hola");
     user.hears(1, "bon dia");
     assert_eq!(user.last(), "bon dia");
     user.enters("/bye");
-    assert_eq!(user.acts(), [Effect::HangUp(id(1))]);
-    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 0 });
+    assert_eq!(user.acts(), [Effect::Wish(Wish::HangUp(id(1)))]);
+    user.app.ended(user.now, id(1), false, 0);
     assert_eq!(user.last(), "conversation with joya ended; /call calls again, /close closes the tab");
     user.enters("/call");
-    assert_eq!(user.acts(), [Effect::Call(address("joya@cc.com"))]);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::Call(address("joya@cc.com")))]);
     assert_eq!(user.app.tabs.len(), 2, "in the same tab");
 }
 
@@ -176,9 +182,9 @@ fn the_end_tells_what_was_lost() {
     let mut user = User::new(1);
     user.calls(1, "joya@cc.com");
     let lost = ConversationError::Lost(std::io::ErrorKind::ConnectionReset.into());
-    user.app.heard(user.now, id(1), Heard::Trouble(lost));
+    user.app.conversation_failed(user.now, id(1), &lost);
     assert_eq!(user.last(), "conversation with joya: connection lost: connection reset");
-    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 3 });
+    user.app.ended(user.now, id(1), true, 3);
     let texts: Vec<_> =
         user.app.tab().pane.entries().rev().take(2).map(|entry| entry.text.as_str()).collect();
     assert_eq!(
@@ -204,7 +210,7 @@ fn callers_without_an_address_have_tabs_too() {
     user.enters("/call");
     assert_eq!(user.last(), "/call needs an address, such as /call joya@cc.com");
     assert_eq!(user.app.contacts().count(), 0);
-    assert!(!user.effects().iter().any(|effect| matches!(effect, Effect::Recall(_))));
+    assert!(!user.effects().iter().any(|effect| matches!(effect, Effect::Wish(Wish::Recall(_)))));
 }
 
 #[test]
@@ -234,7 +240,7 @@ fn several_pasted_lines_are_asked_about() {
     assert_eq!(user.last(), "201 lines were pasted and not sent: 200 are the most");
     // The question goes with the conversation.
     user.app.paste(user.now, "one\ntwo");
-    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 0 });
+    user.app.ended(user.now, id(1), false, 0);
     assert_eq!(user.app.overlay, None);
 }
 
@@ -243,15 +249,15 @@ fn a_contact_is_called_with_two_keys() {
     let mut user = User::new(1);
     for (number, who) in [(1, "pere@bb.com"), (2, "joya@cc.com")] {
         user.calls(number, who);
-        user.app.heard(user.now, id(number), Heard::Ended { unsaid: 0 });
+        user.app.ended(user.now, id(number), false, 0);
         user.now += 1.minute();
     }
     user.acts();
     user.press(KeyCode::F(3)).press(KeyCode::Enter);
-    assert_eq!(user.acts(), [Effect::Call(address("joya@cc.com"))], "the most recent first");
+    assert_eq!(user.acts(), [Effect::Wish(Wish::Call(address("joya@cc.com")))], "the most recent first");
     user.enters("/bye").acts();
     user.press(KeyCode::F(3)).press(KeyCode::Down).press(KeyCode::Down).press(KeyCode::Enter);
-    assert_eq!(user.acts(), [Effect::Call(address("pere@bb.com"))]);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::Call(address("pere@bb.com")))]);
     let contacts: Vec<_> = user.app.contacts().map(|contact| contact.address.to_string()).collect();
     assert_eq!(contacts, ["joya@cc.com", "pere@bb.com"]);
 }
@@ -273,18 +279,18 @@ fn who_is_blocked_is_told_and_kept() {
     user.enters("/block joya@cc.com");
     let mut blocked = Admission::default();
     blocked.block(address("joya@cc.com")).unwrap();
-    assert_eq!(user.acts(), [Effect::SetAdmission(blocked)]);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::SetAdmission(blocked))]);
     user.enters("/block");
     assert_eq!(user.last(), "blocked: joya@cc.com; calls are taken of everybody else");
     user.enters("/block joya@cc.com");
     assert_eq!(user.acts(), [], "nothing changes");
     user.enters("/unblock joya@cc.com");
-    assert_eq!(user.acts(), [Effect::SetAdmission(Admission::default())]);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::SetAdmission(Admission::default()))]);
     user.enters("/allow-only pere@bb.com joya@cc.com");
     assert_eq!(user.last(), "blocked: nobody; calls are taken of joya@cc.com, pere@bb.com only");
     assert_eq!(user.acts().len(), 1);
     user.enters("/allow-only off");
-    assert_eq!(user.acts(), [Effect::SetAdmission(Admission::default())]);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::SetAdmission(Admission::default()))]);
     user.app.missed(user.now, address("joya@cc.com"), Refusal::Blocked);
     assert!(user.last().starts_with("joya@cc.com wanted to call and was refused: "), "{}", user.last());
 }
@@ -310,14 +316,14 @@ fn the_bell_rings_for_who_looks_elsewhere() {
 fn what_is_said_is_kept_as_it_was_said() {
     let mut user = User::new(1);
     user.calls(1, "joya@cc.com");
-    assert!(user.effects().contains(&Effect::Recall(address("joya@cc.com"))));
+    assert!(user.effects().contains(&Effect::Wish(Wish::Recall(address("joya@cc.com")))));
     user.hears(1, "\x1bhola");
     user.app.said(user.now, id(1), "bon\tdia");
     let kept: Vec<_> = user
         .effects()
         .into_iter()
         .filter_map(|effect| match effect {
-            Effect::Remember { peer, entry } => Some((peer.to_string(), entry.nick, entry.text)),
+            Effect::Wish(Wish::Remember { peer, entry }) => Some((peer.to_string(), entry.nick, entry.text)),
             _ => None,
         })
         .collect();
@@ -382,7 +388,7 @@ fn tabs_are_bounded() {
     let mut user = User::new(1);
     for n in 0..2 * MAX_TABS as u64 {
         user.calls(n + 1, &format!("u{n}@cc.com"));
-        user.app.heard(user.now, id(n + 1), Heard::Ended { unsaid: 0 });
+        user.app.ended(user.now, id(n + 1), false, 0);
     }
     assert_eq!(user.app.tabs.len(), MAX_TABS);
     assert_eq!(user.app.tabs[0].about, About::Agent);
@@ -419,7 +425,7 @@ fn calls_that_came_to_nothing_leave_one_tab_at_most() {
         assert_eq!(user.app.tab().title(), who);
     }
     user.calls(1, "joya@cc.com");
-    user.app.heard(user.now, id(1), Heard::Ended { unsaid: 0 });
+    user.app.ended(user.now, id(1), false, 0);
     user.enters("/call u1@cc.com");
     assert_eq!(user.app.tabs.len(), 3, "what was said stays");
 }

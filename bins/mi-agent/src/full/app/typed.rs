@@ -6,6 +6,7 @@ use plumi_proto::MiAddress;
 use super::{App, Effect, Overlay, Registration};
 use crate::command::{Command, CommandError, Mode, completions};
 use crate::full::tab::{About, Tab, Talk};
+use crate::session::Wish;
 
 impl App {
     /// The line in view is carried out, and can be recalled, whatever came of it: what is typed next is a line of its
@@ -46,7 +47,7 @@ impl App {
                 let words = command.carry_out(&mut admission).map_err(|error| error.to_string())?;
                 if admission != self.admission {
                     self.admission = admission.clone();
-                    self.effects.push_back(Effect::SetAdmission(admission));
+                    self.effects.push_back(Effect::Wish(Wish::SetAdmission(admission)));
                 }
                 self.tab_mut().news(now, &words);
             }
@@ -58,7 +59,7 @@ impl App {
         match (&self.tab().talk, &self.tab().about) {
             (Talk::Open { id, is_ending: false, .. }, _) => {
                 let (id, text) = (*id, text.to_owned());
-                self.effects.push_back(Effect::Say { id, text });
+                self.effects.push_back(Effect::Wish(Wish::Say { id, text }));
                 self.tab_mut().pane.go_to_end();
                 Ok(())
             }
@@ -100,7 +101,7 @@ impl App {
         let tab = self.tab_mut();
         tab.talk = Talk::Calling;
         tab.news(now, &format!("calling {to}"));
-        self.effects.push_back(Effect::Call(to));
+        self.effects.push_back(Effect::Wish(Wish::Call(to)));
         Ok(())
     }
 
@@ -110,7 +111,7 @@ impl App {
         match (&mut tab.talk, about) {
             (Talk::Open { id, is_ending, .. }, _) => {
                 *is_ending = true;
-                self.effects.push_back(Effect::HangUp(*id));
+                self.effects.push_back(Effect::Wish(Wish::HangUp(*id)));
                 Ok(())
             }
             (Talk::Calling, About::Contact(to)) => {

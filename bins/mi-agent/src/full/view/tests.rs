@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::ToSpan;
-use mi_agent_core::{Content, Direction, Heard, MessageCounts, Passed, PeerText};
+use mi_agent_core::{Content, Direction, MessageCounts, Passed, PeerText};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Position;
@@ -46,7 +46,7 @@ impl Screen {
     }
 
     fn hears(&mut self, text: &str) {
-        self.app.heard(now(), id(1), Heard::Line(PeerText::new(text)));
+        self.app.heard(now(), id(1), &PeerText::new(text));
     }
 
     fn draw(&mut self) {
@@ -290,7 +290,7 @@ fn tabs_count_what_was_not_read() {
     let mut screen = Screen::talking(60, 8);
     screen.app.begun(now(), id(2), peer("pere@bb.com"), Way::CalledBy);
     screen.app.begun(now(), id(3), stranger("qui sap"), Way::CalledBy);
-    screen.app.heard(now(), id(2), Heard::Line(PeerText::new("ei")));
+    screen.app.heard(now(), id(2), &PeerText::new("ei"));
     assert_picture(
         &mut screen,
         r#"
@@ -386,7 +386,7 @@ fn the_bars_say_how_things_are() {
         bars(&mut narrow),
         [" laura@bb.com · NOT registered · E 2 R 2", " unverified: joya · 12 lines wait"]
     );
-    narrow.app.heard(now(), id(1), Heard::Ended { unsaid: 0 });
+    narrow.app.ended(now(), id(1), false, 0);
     assert_eq!(bars(&mut narrow)[1], " /call calls joya@cc.com");
     narrow.types("/call\n");
     assert_eq!(bars(&mut narrow)[1], " calling joya@cc.com … /bye gives up");
