@@ -381,3 +381,6 @@ async fn next_told(keeper: &mut Option<Keeper>) -> Told {
         None => future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ impl DataFolder {
     }
 
     /// Like [`DataFolder::of`], with the user's data in `data`.
-    pub(super) fn in_data(data: &Path, own: &MiAddress) -> Self {
+    pub(crate) fn in_data(data: &Path, own: &MiAddress) -> Self {
         Self(data.join("mi-agent").join(safe_name(own)))
     }
 

@@ -1,0 +1,343 @@
+//! Sessions beside a node on loopback sockets, in the process of the test.
+
+use std::net::UdpSocket;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+
+use integration_tests::network::{TestNode, directory};
+use integration_tests::programs::DEADLINE;
+use mi_agent_core::{Refusal, SayError};
+
+use super::*;
+use crate::store::folder::DataFolder;
+use crate::store::history::{Entry, History, Way};
+
+impl Session {
+    /// The next event.
+    async fn soon(&mut self) -> Happened {
+        time::timeout(DEADLINE, self.next()).await.expect("something happens")
+    }
+}
+
+async fn node() -> TestNode {
+    TestNode::start("bb.com", &["laura", "pere", "joan"], directory(&[])).await
+}
+
+/// Laura's session, once she is registered.
+async fn started(builder: AgentBuilder) -> Session {
+    let mut session = Session::start(builder, None);
+    let started = session.soon().await;
+    assert!(matches!(started, Happened::Started { .. }), "{started:?}");
+    session
+}
+
+/// Laura in conversation with Pere, whom she called, and Pere's end of it.
+async fn talking(node: &TestNode, builder: AgentBuilder) -> (Session, ConversationId, (Agent, Conversation)) {
+    let (pere, mut events) = node.agent("pere").start().await.expect("registered");
+    let mut session = started(builder).await;
+    let Ok(Done::Calling(called)) = session.carry_out(Wish::Call(pere.address())) else { panic!("a call") };
+    let begun = session.soon().await;
+    let Happened::Begun { id, peer, call: Some(call) } = begun else { panic!("{begun:?}") };
+    assert_eq!((call, peer.address), (called, Some(pere.address())));
+    let Some(Event::Incoming(theirs)) = events.next().await else { panic!("a call comes") };
+    (session, id, (pere, theirs))
+}
+
+fn say(id: ConversationId, text: &str) -> Wish {
+    Wish::Say { id, text: text.into() }
+}
+
+#[tokio::test]
+async fn a_conversation_is_carried_out_from_the_call_to_the_end() {
+    let node = node().await;
+    let (mut session, id, (pere, mut theirs)) = talking(&node, node.agent("laura")).await;
+    assert_eq!(session.carry_out(say(id, "hola")), Ok(Done::Queued { waiting: 1 }));
+    assert!(matches!(session.soon().await, Happened::HandedOver(of) if of == id));
+    assert_eq!(theirs.next_line().await.expect("no loss").expect("a line"), "hola");
+    assert!(matches!(session.carry_out(say(id, "a\nb")), Err(Refused::NotSaid(SayError::Text(_)))));
+    theirs.send("bon dia").await.expect("sent");
+    let line = session.soon().await;
+    let Happened::Line { id: of, nickname, text } = line else { panic!("{line:?}") };
+    assert_eq!((of, nickname.raw(), text.raw()), (id, "pere", "bon dia"));
+
+    assert_eq!(session.carry_out(Wish::HangUp(id)), Ok(Done::AtOnce));
+    assert_eq!(session.carry_out(Wish::HangUp(id)), Err(Refused::NoConversation), "it is ending");
+    assert_eq!(session.carry_out(say(id, "hola?")), Err(Refused::NotSaid(SayError::Ended)));
+    assert_eq!(theirs.next_line().await.expect("no loss"), None);
+    drop(theirs);
+    let ended = session.soon().await;
+    assert!(matches!(ended, Happened::Ended { is_lost: false, unsaid: 0, .. }), "{ended:?}");
+    assert_eq!(session.carry_out(say(id, "hola?")), Err(Refused::NoConversation));
+    pere.shutdown().await.expect("deregistered");
+    session.leave(Leave::InOrder);
+    assert!(matches!(session.soon().await, Happened::Left(Ok(()))));
+}
+
+/// A line at a time, as line mode says them: TCP holds the one who says more than the other reads.
+#[tokio::test]
+async fn ten_thousand_lines_arrive_in_order() {
+    let node = node().await;
+    let (mut session, id, (_pere, mut theirs)) =
+        talking(&node, node.agent("laura").pace(Duration::ZERO)).await;
+    let hearing = tokio::spawn(async move {
+        for n in 0..10_000 {
+            let line = theirs.next_line().await.expect("no loss").expect("a line");
+            assert_eq!(line.raw(), format!("line {n}"));
+        }
+        theirs
+    });
+    for n in 0..10_000 {
+        assert_eq!(session.carry_out(say(id, &format!("line {n}"))), Ok(Done::Queued { waiting: 1 }));
+        assert!(matches!(session.soon().await, Happened::HandedOver(_)));
+    }
+    let mut theirs = hearing.await.expect("all are heard");
+    session.leave(Leave::InOrder);
+    let left = async {
+        assert!(matches!(session.soon().await, Happened::Ended { unsaid: 0, .. }));
+        assert!(matches!(session.soon().await, Happened::Left(Ok(()))));
+    };
+    let ((), end) = tokio::join!(left, async { theirs.next_line().await.map(|end| drop((end, theirs))) });
+    end.expect("no loss");
+}
+
+/// Pere has begun a conversation, and Laura has not been told, when she leaves.
+#[tokio::test]
+async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
+    for how in [Leave::InOrder, Leave::Hurried] {
+        let node = node().await;
+        let two = NonZeroUsize::new(2).expect("is not 0");
+        let (mut session, _, (_pere, theirs)) = talking(&node, node.agent("laura").conversations(two)).await;
+        let (joan, _) = node.agent("joan").start().await.expect("registered");
+        let laura = "laura@bb.com".parse().expect("an address");
+        let mut joans = joan.call(&laura).await.expect("a conversation");
+        session.leave(how);
+        assert_eq!(session.carry_out(Wish::Call(laura)), Err(Refused::NotNow));
+        // Each of them ends its side when it sees the end of the other.
+        let peers = tokio::spawn(async move {
+            assert_eq!(joans.next_line().await.expect("no loss"), None);
+            drop((joans, theirs));
+        });
+        let (mut begun, mut ended) = (0, 0);
+        loop {
+            match session.soon().await {
+                Happened::Begun { call: None, .. } => begun += 1,
+                Happened::Ended { is_lost: false, .. } => ended += 1,
+                Happened::Left(left) => break left.expect("deregistered"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((begun, ended), (1, 2), "{how:?}");
+        peers.await.expect("joan saw the end");
+    }
+}
+
+/// The last words of a peer are returned before the end of the session.
+#[tokio::test]
+async fn in_a_hurry_peers_are_heard_out() {
+    let node = node().await;
+    let (mut session, _, (_pere, theirs)) = talking(&node, node.agent("laura")).await;
+    theirs.send("adeu").await.expect("sent");
+    drop(theirs);
+    session.leave(Leave::Hurried);
+    assert!(session.is_in_a_hurry());
+    assert!(matches!(session.soon().await, Happened::Line { .. }));
+    assert!(matches!(session.soon().await, Happened::Ended { .. }));
+    assert!(matches!(session.soon().await, Happened::Left(Ok(()))));
+    assert!(session.next().now_or_never().is_none(), "that was the last");
+}
+
+/// A node that the test plays.
+struct PlayedNode(tokio::net::UdpSocket);
+
+impl PlayedNode {
+    async fn start() -> Self {
+        Self(tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket"))
+    }
+
+    fn builder(&self) -> AgentBuilder {
+        let std::net::SocketAddr::V4(at) = self.0.local_addr().expect("bound") else { panic!("IPv4") };
+        Agent::builder("laura@bb.com".parse().expect("an address")).node(at)
+    }
+
+    /// Receives `message`, past repetitions of others.
+    async fn receive(&self, message: &str) -> std::net::SocketAddr {
+        let receive = async {
+            let mut buffer = [0; 100];
+            loop {
+                let (length, from) = self.0.recv_from(&mut buffer).await.expect("a message");
+                if &buffer[..length] == message.as_bytes() {
+                    return from;
+                }
+            }
+        };
+        time::timeout(DEADLINE, receive).await.expect("it comes")
+    }
+
+    async fn send(&self, message: &str, to: std::net::SocketAddr) {
+        self.0.send_to(message.as_bytes(), to).await.expect("sent");
+    }
+
+    /// A session that is registered here.
+    async fn session(&self) -> Session {
+        let mut session = Session::start(self.builder(), None);
+        let ((), started) = tokio::join!(
+            async {
+                let at = self.receive("PRlaura@bb.com").await;
+                self.send("RR0", at).await;
+            },
+            session.soon()
+        );
+        assert!(matches!(started, Happened::Started { .. }), "{started:?}");
+        session
+    }
+}
+
+/// A front end that is held at its output asks for nothing, and the node is asked all the same.
+#[tokio::test]
+async fn a_hurry_begins_at_once() {
+    let node = PlayedNode::start().await;
+    let mut session = node.session().await;
+    session.leave(Leave::Hurried);
+    let at = node.receive("PDlaura@bb.com").await;
+    node.send("RD0", at).await;
+    assert!(matches!(session.soon().await, Happened::Left(Ok(()))));
+}
+
+#[tokio::test]
+async fn who_leaves_in_order_can_be_hurried_still() {
+    let node = PlayedNode::start().await;
+    let mut session = node.session().await;
+    session.leave(Leave::InOrder);
+    tokio::select! {
+        _ = node.receive("PDlaura@bb.com") => {}
+        left = session.next() => panic!("{left:?}"),
+    }
+    assert!(session.is_leaving() && !session.is_in_a_hurry());
+    let start = Instant::now();
+    session.leave(Leave::Hurried);
+    session.leave(Leave::InOrder);
+    assert!(session.is_in_a_hurry(), "a hurry stays one");
+    let left = session.soon().await;
+    assert!(matches!(left, Happened::Left(Err(DeregisterError::NoAnswer { .. }))), "{left:?}");
+    assert!(start.elapsed() >= HURRY);
+}
+
+#[tokio::test]
+async fn a_session_that_has_not_begun_to_register_asks_nobody() {
+    let node = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    node.set_nonblocking(true).expect("set");
+    let std::net::SocketAddr::V4(at) = node.local_addr().expect("bound") else { panic!("IPv4") };
+    let builder = Agent::builder("laura@bb.com".parse().expect("an address")).node(at);
+    let mut session = Session::start(builder, None);
+    session.leave(Leave::InOrder);
+    assert!(matches!(session.soon().await, Happened::NotStarted(StartError::Interrupted)));
+    assert!(!session.is_in_a_hurry());
+    let nothing = node.recv(&mut [0; 100]).expect_err("nothing came");
+    assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+}
+
+/// The node may answer at the same moment: the user who was registered is deregistered.
+#[tokio::test]
+async fn an_interrupted_start_leaves_nobody_registered() {
+    for answers_first in [false, true] {
+        let node = PlayedNode::start().await;
+        let mut session = Session::start(node.builder(), None);
+        let mut registering = Box::pin(session.next());
+        let at = tokio::select! {
+            at = node.receive("PRlaura@bb.com") => at,
+            happened = &mut registering => panic!("{happened:?}"),
+        };
+        drop(registering);
+        if answers_first {
+            node.send("RR0", at).await;
+            // The agent takes the answer, and the session does not ask it.
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+        session.leave(Leave::Hurried);
+        let leaving = async {
+            loop {
+                match session.soon().await {
+                    Happened::Started { .. } => assert!(answers_first && session.is_in_a_hurry()),
+                    last => break last,
+                }
+            }
+        };
+        let (last, ()) = tokio::join!(leaving, async {
+            let at = node.receive("PDlaura@bb.com").await;
+            node.send("RD0", at).await;
+        });
+        assert!(
+            matches!(last, Happened::NotStarted(StartError::Interrupted) | Happened::Left(Ok(()))),
+            "{last:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn calls_are_given_up_and_bounded() {
+    let node = node().await;
+    let (pere, _) = node.agent("pere").start().await.expect("registered");
+    let silent = integration_tests::raw_user::RawUser::new(node.address);
+    silent.say("PRjoan@bb.com");
+    let mut session = started(node.agent("laura")).await;
+    let joan: MiAddress = "joan@bb.com".parse().expect("an address");
+    let mut calls = Vec::new();
+    loop {
+        match session.carry_out(Wish::Call(joan)) {
+            Ok(Done::Calling(call)) => calls.push(call),
+            other => break assert_eq!(other, Err(Refused::TooManyCalls)),
+        }
+    }
+    assert_eq!(calls.len(), 16);
+    for call in calls {
+        assert_eq!(session.carry_out(Wish::GiveUp(call)), Ok(Done::AtOnce));
+    }
+    let called = session.carry_out(Wish::Call(pere.address()));
+    // Of those that were given up, nothing is heard.
+    let begun = session.soon().await;
+    let Happened::Begun { call: Some(call), .. } = begun else { panic!("{begun:?}") };
+    assert_eq!(called, Ok(Done::Calling(call)));
+}
+
+#[tokio::test]
+async fn an_admission_of_before_the_start_holds_after_it() {
+    let node = node().await;
+    let (pere, _) = node.agent("pere").start().await.expect("registered");
+    let mut admission = Admission::default();
+    admission.block(pere.address()).expect("there is room");
+    let mut session = Session::start(node.agent("laura"), None);
+    assert_eq!(session.carry_out(Wish::SetAdmission(admission)), Ok(Done::AtOnce));
+    assert!(matches!(session.soon().await, Happened::Started { .. }));
+    let laura = "laura@bb.com".parse().expect("an address");
+    let mut locating = pin!(pere.locate(&laura));
+    let missed = tokio::select! {
+        missed = session.soon() => missed,
+        _ = &mut locating => session.soon().await,
+    };
+    assert!(matches!(missed, Happened::Missed { reason: Refusal::Blocked, is_news: true, .. }), "{missed:?}");
+}
+
+#[tokio::test]
+async fn what_is_said_is_kept_if_there_is_a_keeper() {
+    let node = node().await;
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().expect("an address"));
+    let peer: MiAddress = "pere@bb.com".parse().expect("an address");
+    let at = "2026-11-25T15:42:00Z".parse().expect("a time");
+    let entry = Entry { at, way: Way::Sent, nick: "Laura".into(), text: "hola".into() };
+    let keeper = Keeper::start(None, Some(History::of(&folder)));
+    let mut session = Session::start(node.agent("laura"), Some(keeper));
+    for wish in [Wish::Remember { peer, entry: entry.clone() }, Wish::Recall(peer)] {
+        assert_eq!(session.carry_out(wish), Ok(Done::AtOnce));
+    }
+    loop {
+        match session.soon().await {
+            Happened::Started { .. } => {}
+            Happened::Recalled(of, entries) => break assert_eq!((of, entries), (peer, vec![entry])),
+            other => panic!("{other:?}"),
+        }
+    }
+    session.finish(DEADLINE).expect("the disk is quick");
+}
