@@ -11,27 +11,24 @@
 
 mod calls;
 mod happened;
+mod phase;
 mod refusals;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::future;
 use std::io;
 use std::mem;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
-    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, StartError,
+    Conversations, Event, Events, Heard, MessageCounts, PeerText,
 };
 use plumi_proto::MiAddress;
-use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::TryRecvError;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 use self::calls::Calls;
+use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use crate::signals::HURRY;
 use crate::store::keeper::{Keeper, Told};
@@ -58,35 +55,6 @@ pub(crate) struct Session {
     leaving: Option<Leave>,
 }
 
-enum Phase {
-    Starting {
-        start: BoxFuture<'static, Result<(Agent, Events), StartError>>,
-        /// Dropped to interrupt the start.
-        interrupt: Option<oneshot::Sender<Infallible>>,
-    },
-    Open,
-    /// The conversations end, after everything that was said has been sent.
-    HangingUp,
-    Deregistering {
-        deregistered: BoxFuture<'static, Result<(), DeregisterError>>,
-        /// In a hurry: how long the last words of peers are waited for.
-        hurried_until: Option<Instant>,
-    },
-    /// The deregistration is over, and the last words of peers are still to be returned.
-    HearingOut {
-        deregistered: Result<(), DeregisterError>,
-        until: Instant,
-    },
-    Over,
-}
-
-/// The end of what a phase waits for.
-enum Outcome {
-    Started(Result<(Agent, Events), StartError>),
-    Deregistered(Result<(), DeregisterError>),
-    HeardOut,
-}
-
 struct Peer {
     nickname: PeerText,
     /// The connection broke. The end follows.
@@ -96,16 +64,8 @@ struct Peer {
 impl Session {
     /// Begins to register, as soon as [`Session::next`] is called. What is to be kept goes to `keeper`.
     pub(crate) fn start(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
-        let (interrupt, mut interrupted) = oneshot::channel::<Infallible>();
-        let start = async move {
-            // A node that has heard nothing needs no deregistration.
-            if interrupted.try_recv() == Err(TryRecvError::Closed) {
-                return Err(StartError::Interrupted);
-            }
-            builder.start_unless(async { _ = interrupted.await }, HURRY).await
-        };
         Self {
-            phase: Phase::Starting { start: Box::pin(start), interrupt: Some(interrupt) },
+            phase: Phase::starting(builder),
             agent: None,
             calls: Calls::default(),
             conversations: Conversations::new(),
@@ -339,31 +299,8 @@ impl Session {
     }
 
     fn deregister(&mut self, hurried_until: Option<Instant>) {
-        let Some((agent, _)) = &self.agent else { return };
-        let agent = agent.clone();
-        let mut deregistered: BoxFuture<'static, _> = match hurried_until {
-            Some(_) => Box::pin(async move { agent.shutdown_within(HURRY).await }),
-            None => Box::pin(async move { agent.shutdown().await }),
-        };
-        // The node is asked at once: a front end that is held at its output calls `next` late.
-        if let Some(outcome) = (&mut deregistered).now_or_never() {
-            deregistered = Box::pin(future::ready(outcome));
-        }
-        self.phase = Phase::Deregistering { deregistered, hurried_until };
-    }
-}
-
-impl Phase {
-    /// What comes of the phase; never ready in one that ends by nothing that can be waited for. Cancel safe.
-    async fn outcome(&mut self) -> Outcome {
-        match self {
-            Self::Starting { start, .. } => Outcome::Started(start.await),
-            Self::Deregistering { deregistered, .. } => Outcome::Deregistered(deregistered.await),
-            Self::HearingOut { until, .. } => {
-                time::sleep_until(*until).await;
-                Outcome::HeardOut
-            }
-            Self::Open | Self::HangingUp | Self::Over => future::pending().await,
+        if let Some((agent, _)) = &self.agent {
+            self.phase = Phase::deregistering(agent.clone(), hurried_until);
         }
     }
 }

@@ -4,9 +4,11 @@ use std::net::UdpSocket;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 
+use futures_util::FutureExt;
 use integration_tests::network::{TestNode, directory};
 use integration_tests::programs::DEADLINE;
-use mi_agent_core::{Refusal, SayError};
+use mi_agent_core::{DeregisterError, Refusal, SayError, StartError};
+use tokio::time;
 
 use super::*;
 use crate::store::folder::DataFolder;
