@@ -1,4 +1,4 @@
-//! The full screen: a state, a view that draws it, and the loop between them and the world.
+//! The full screen: its state, the view that draws the state, and the loop between them, terminal and session.
 
 pub(crate) mod app;
 mod editor;

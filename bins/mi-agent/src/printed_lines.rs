@@ -1,4 +1,4 @@
-//! The lines that the program prints. Scripts read them: each is one line, flushed.
+//! The lines that the program prints. Scripts read them, so each is one line and flushed.
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;
@@ -9,7 +9,7 @@ use mi_agent_core::{PeerText, safe_text};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{self, Instant};
 
-/// Prints lines, and waits while nobody takes them: a terminal can be held, and a pipe can be full.
+/// Prints lines, and waits while nobody reads them: a terminal can be held, and a pipe can be full.
 #[derive(Debug)]
 pub(crate) struct PrintedLines<W> {
     output: W,
@@ -17,7 +17,7 @@ pub(crate) struct PrintedLines<W> {
     waiting: VecDeque<String>,
     /// Bytes of the first of them that were written.
     written: usize,
-    /// The end of all waiting, if there is one.
+    /// The time after which no line is waited for, if there is one.
     deadline: Option<Instant>,
 }
 
@@ -26,7 +26,7 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
         Self { output, waiting: VecDeque::new(), written: 0, deadline: None }
     }
 
-    /// Limits the waiting for all lines from now on to `patience` together; a line that nobody takes by then is lost.
+    /// From now on, waits no longer than `patience` for all lines together. A line that nobody reads by then is lost.
     pub(crate) fn hurry(&mut self, patience: Duration) {
         let deadline = Instant::now() + patience;
         self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
@@ -44,7 +44,7 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
         self.print().await
     }
 
-    /// Adds a line that is safe to show, without its end, to those that [`PrintedLines::print`] prints.
+    /// Adds a line for [`PrintedLines::print`]: safe to show, and without its end.
     pub(crate) fn push(&mut self, line: &str) {
         self.waiting.push_back(format!("{line}\n"));
     }
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(printed.output, b"! cannot reach a\\nb: \\x1b[31mred\n");
     }
 
-    /// Whatever interrupts it, each line is printed once, whole and in its turn.
+    /// After every interruption, each line is printed once, whole and in its turn.
     #[tokio::test]
     async fn printing_can_be_interrupted() {
         let (output, mut read) = tokio::io::duplex(4);

@@ -1,16 +1,16 @@
-//! What the user types.
+//! The lines of stdin.
 
 use std::io::{self, BufRead, Read};
 use std::thread;
 
 use tokio::sync::mpsc;
 
-/// The lines of stdin, read by a thread of its own: a read that blocks must not keep the program from ending.
+/// The lines of stdin, read by a separate thread: a blocked read must not keep the program from ending.
 #[derive(Debug)]
 pub(crate) struct TypedLines(mpsc::Receiver<String>);
 
 impl TypedLines {
-    /// Starts to read.
+    /// Starts reading.
     pub(crate) fn start() -> Self {
         let (sender, lines) = mpsc::channel(MAX_LINES);
         thread::spawn(move || {
@@ -24,16 +24,16 @@ impl TypedLines {
         Self(lines)
     }
 
-    /// The next line, without its end; `None` at the end of input. Cancel safe.
+    /// Returns the next line, without its end; `None` at the end of input. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<String> {
         self.0.recv().await
     }
 }
 
-/// A line of more than [`MAX_LINE`] bytes comes in pieces. What is not UTF-8 is replaced.
+/// Reads a line. One of more than [`MAX_LINE`] bytes comes in pieces, and bytes that are no UTF-8 are replaced.
 fn read_line(input: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
-    // What cannot be read is the end, as what is not there.
+    // A read error counts as the end of input.
     if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).ok()? == 0 {
         return None;
     }
@@ -42,10 +42,10 @@ fn read_line(input: &mut impl BufRead) -> Option<String> {
     Some(String::from_utf8_lossy(line).into_owned())
 }
 
-/// Lines read and not yet carried out.
+/// The most lines that are read and not carried out.
 const MAX_LINES: usize = 16;
 
-/// Bytes of a line; nobody types as many, but somebody may pipe a file without line ends.
+/// The most bytes of a line. Nobody types that many, but a piped file may have no line ends.
 const MAX_LINE: u64 = 64 * 1024;
 
 #[cfg(test)]

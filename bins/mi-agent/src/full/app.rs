@@ -1,5 +1,6 @@
-//! The state of the full screen. It draws nothing, waits for nothing and reads no clock: what happened comes in, and
-//! what is to be done comes out of [`App::poll_effect`], to be asked after each thing that came in.
+//! The state of the full screen. It draws nothing, waits for nothing and reads no clock.
+//!
+//! Keys and events come in. Effects come out of [`App::poll_effect`], which must be drained after each of them.
 
 mod happened;
 mod key_presses;
@@ -27,15 +28,15 @@ pub(crate) struct App {
     pub(crate) own: MiAddress,
     /// Safe to show.
     pub(crate) nickname: String,
-    /// How many conversations there may be.
+    /// The most conversations at a time.
     conversations: usize,
     keeps_history: bool,
     rings_bell: bool,
-    /// In which times are shown.
+    /// The time zone of the times on the screen.
     pub(crate) zone: TimeZone,
     pub(crate) registration: Registration,
     pub(crate) messages: MessageCounts,
-    /// The first is the agent's own, and stays.
+    /// The first tab is the agent's own and cannot be closed.
     pub(crate) tabs: Vec<Tab>,
     pub(crate) current: usize,
     pub(crate) overlay: Option<Overlay>,
@@ -44,12 +45,12 @@ pub(crate) struct App {
     admission: Admission,
     is_focused: bool,
     rung: Option<Timestamp>,
-    /// The row in which the protocol window begins, when it was last drawn.
+    /// The first row of the protocol window when it was last drawn.
     pub(crate) protocol_top: Option<u16>,
     effects: VecDeque<Effect>,
 }
 
-/// What the user starts with.
+/// Options and stored data that the app starts with.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) own: MiAddress,
@@ -69,19 +70,19 @@ pub(crate) enum Registration {
     Registered {
         node: SocketAddrV4,
     },
-    /// Why not. Safe to show.
+    /// The reason. Safe to show.
     Lost(String),
     Leaving,
 }
 
-/// What lies over the rest.
+/// A window over the rest of the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Overlay {
-    /// Commands and keys, from this row on.
+    /// Commands and keys, scrolled down by this many rows.
     Help(u16),
-    /// Of the contacts, which one is chosen.
+    /// The contacts, with the index of the selected one.
     Contacts(usize),
-    /// Lines that were pasted, to be said in this conversation.
+    /// A question: send these pasted lines in this conversation?
     Paste { id: ConversationId, lines: Vec<String> },
 }
 
@@ -89,10 +90,10 @@ pub(crate) enum Overlay {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     Wish(Wish),
-    /// To give up the call of this user.
+    /// Give up the call to this user.
     GiveUp(MiAddress),
     Bell,
-    /// Draw everything, whatever is on the screen.
+    /// Draw every cell again, even if it has not changed.
     Redraw,
     Suspend,
     Quit {
@@ -119,7 +120,7 @@ impl App {
             protocol: Protocol::default(),
             contacts,
             admission,
-            // A terminal tells when that changes.
+            // A terminal reports every change of the focus.
             is_focused: true,
             rung: None,
             protocol_top: None,
@@ -127,12 +128,12 @@ impl App {
         }
     }
 
-    /// What to do next; `None` when everything is done.
+    /// Returns the next effect; `None` when there are no more.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// The tab in view.
+    /// Returns the tab in view.
     pub(crate) fn tab(&self) -> &Tab {
         &self.tabs[self.current]
     }
@@ -141,7 +142,7 @@ impl App {
         &mut self.tabs[self.current]
     }
 
-    /// The contacts, the most recent first.
+    /// Returns the contacts, the most recent first.
     pub(crate) fn contacts(&self) -> impl Iterator<Item = &Contact> {
         self.contacts.iter()
     }
@@ -150,18 +151,18 @@ impl App {
         &mut self.tab_mut().editor
     }
 
-    /// Tabs with a conversation or a call.
+    /// Counts the tabs with a conversation or a call.
     fn engaged(&self) -> usize {
         self.tabs.iter().filter(|tab| !tab.is_idle()).count()
     }
 
-    /// Shows another tab. Its lines are read now.
+    /// Shows another tab and marks its lines as read.
     fn show(&mut self, at: usize) {
         self.current = at;
         self.tab_mut().unread = 0;
     }
 
-    /// The tab of who was in conversation before, or else a new one.
+    /// Returns the idle tab about this peer, or opens a new one.
     fn tab_about(&mut self, about: &About) -> usize {
         let idle = |tab: &Tab| tab.about == *about && tab.is_idle();
         if let Some(at) = self.tabs.iter().position(idle) {
@@ -189,7 +190,7 @@ impl App {
         }
     }
 
-    /// Closes the tabs of calls that came to nothing, but for the one in view.
+    /// Closes the tabs of calls that failed, except the one in view.
     fn close_untalked(&mut self) {
         for at in (1..self.tabs.len()).rev() {
             let tab = &self.tabs[at];
@@ -200,7 +201,7 @@ impl App {
     }
 }
 
-/// Tabs: several times as many as conversations. Of more, the oldest whose conversation has ended is closed.
+/// The most tabs: several times the most conversations. One more closes the oldest tab whose conversation has ended.
 const MAX_TABS: usize = 64;
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
-//! The line that is being typed: moving and deleting by letters and words, lines typed before, completion.
+//! The input line: moving and deleting by letters and words, the history, completion.
 
 use std::collections::VecDeque;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::{Input, InputRequest};
 
-/// A line, and those that were typed before it.
+/// The input line and its history.
 #[derive(Debug, Default)]
 pub(crate) struct Editor {
     input: Input,
     /// The oldest first.
     history: VecDeque<String>,
-    /// Which one is shown, and what was being typed before it was.
+    /// The history line in view, if any, and the input that it replaced.
     recalled: Option<(usize, String)>,
     completion: Option<Completion>,
 }
 
-/// What a line may become.
+/// The lines that Tab can complete to.
 #[derive(Debug)]
 pub(crate) struct Completion {
     pub(crate) lines: Vec<String>,
@@ -32,14 +32,14 @@ impl Editor {
         self.line().is_empty()
     }
 
-    /// What Tab offers, while it does.
+    /// The completions on offer, if any.
     pub(crate) fn completion(&self) -> Option<&Completion> {
         self.completion.as_ref()
     }
 
-    /// The part of the line that is in view of `width` columns, and in which of them the cursor is.
+    /// Returns the part of the line that fits `width` columns, and the column of the cursor in it.
     pub(crate) fn visible(&self, width: u16) -> (String, u16) {
-        // One column for a cursor behind the end.
+        // One column is for a cursor behind the end.
         let room = usize::from(width.saturating_sub(1));
         let skipped = self.input.visual_scroll(room);
         let mut columns = 0;
@@ -53,7 +53,7 @@ impl Editor {
         (text, u16::try_from(cursor).unwrap_or(width).min(width.saturating_sub(1)))
     }
 
-    /// Takes a key. `false`: it is none for a line.
+    /// Takes a key. Returns `false` if no line uses it.
     pub(crate) fn key(&mut self, key: KeyEvent) -> bool {
         let Some(request) = request(key) else { return false };
         if !matches!(request, InputRequest::InsertChar(character) if !is_typed(character)) {
@@ -63,7 +63,7 @@ impl Editor {
         true
     }
 
-    /// Puts `text` in where the cursor is. What cannot be shown is left out.
+    /// Inserts `text` at the cursor, without the characters that cannot be shown.
     pub(crate) fn insert(&mut self, text: &str) {
         let visible = text.chars().map(|character| if character == '\t' { ' ' } else { character });
         for character in visible.filter(|&character| is_typed(character)) {
@@ -72,7 +72,7 @@ impl Editor {
         self.completion = None;
     }
 
-    /// The line, to be carried out; it can be recalled. What is typed next begins empty.
+    /// Takes the line out, to be carried out, and adds it to the history.
     pub(crate) fn take(&mut self) -> String {
         let line = self.input.value_and_reset();
         (self.recalled, self.completion) = (None, None);
@@ -85,18 +85,18 @@ impl Editor {
         line
     }
 
-    /// Shows `line` instead.
+    /// Replaces the line by `line`.
     pub(crate) fn set(&mut self, line: String) {
         self.input = std::mem::take(&mut self.input).with_value(line);
         self.completion = None;
     }
 
-    /// Forgets what is being typed, but for the history, from which it can be recalled.
+    /// Clears the line; the history keeps it.
     pub(crate) fn clear(&mut self) {
         self.take();
     }
 
-    /// The line typed before the one that is shown.
+    /// Shows the previous line of the history.
     pub(crate) fn earlier(&mut self) {
         let at = self.recalled.as_ref().map_or(self.history.len(), |(at, _)| *at);
         if let Some(line) = at.checked_sub(1).and_then(|at| self.history.get(at)).cloned() {
@@ -106,7 +106,7 @@ impl Editor {
         }
     }
 
-    /// The line typed after the one that is shown; at last what was being typed.
+    /// Shows the next line of the history, and at last the input that the history replaced.
     pub(crate) fn later(&mut self) {
         let Some((at, typed)) = self.recalled.take() else { return };
         match self.history.get(at + 1).cloned() {
@@ -118,8 +118,8 @@ impl Editor {
         }
     }
 
-    /// Completes the line to the first of what `completions` gives for it; asked again, to the next, or `back` to the
-    /// one before.
+    /// Completes the line to the first of its `completions`. Called again, it goes to the next one, or `back` to the
+    /// previous one.
     pub(crate) fn complete(&mut self, back: bool, completions: impl FnOnce(&str) -> Vec<String>) {
         let completion = match self.completion.take() {
             Some(Completion { lines, chosen }) => {
@@ -134,7 +134,7 @@ impl Editor {
     }
 }
 
-/// What a key does to a line, as shells have it.
+/// The edit that a key makes, as in shells.
 fn request(key: KeyEvent) -> Option<InputRequest> {
     const NONE: KeyModifiers = KeyModifiers::NONE;
     const CTRL: KeyModifiers = KeyModifiers::CONTROL;
@@ -154,7 +154,7 @@ fn request(key: KeyEvent) -> Option<InputRequest> {
         (KeyCode::Char('u'), CTRL) => InputRequest::DeleteFromStart,
         (KeyCode::Char('k'), CTRL) => InputRequest::DeleteTillEnd,
         (KeyCode::Char('y'), CTRL) => InputRequest::Yank,
-        // Both: a letter of the third level of some keyboards.
+        // Ctrl and Alt together are AltGr: a letter on the third level of some keyboards.
         (KeyCode::Char(character), modifiers) if modifiers.is_empty() || modifiers == CTRL | ALT => {
             InputRequest::InsertChar(character)
         }
@@ -162,19 +162,19 @@ fn request(key: KeyEvent) -> Option<InputRequest> {
     })
 }
 
-/// Whether a line may have it: nothing that would move what is beside it on the screen.
+/// Whether a line may contain the character: none that moves its neighbours on the screen.
 fn is_typed(character: char) -> bool {
     !character.is_control() && !matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What a reader takes for letters, and how many columns each takes.
+/// The grapheme clusters of a text, each with its width in columns.
 fn graphemes(text: &str) -> impl Iterator<Item = (&str, usize)> {
     use unicode_segmentation::UnicodeSegmentation;
     use unicode_width::UnicodeWidthStr;
     text.graphemes(true).map(|grapheme| (grapheme, grapheme.width()))
 }
 
-/// Lines that can be recalled: of an evening.
+/// The most lines in the history: those of an evening.
 const MAX_HISTORY: usize = 500;
 
 #[cfg(test)]

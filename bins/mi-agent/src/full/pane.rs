@@ -1,4 +1,4 @@
-//! What was said in one tab, and which part of it is in view.
+//! The entries of one tab, and the part of them that is in view.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use ratatui::widgets::{Paragraph, Wrap};
 
 use super::theme::Theme;
 
-/// Something that happened, or that somebody said.
+/// An event, or a line of somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) at: Timestamp,
@@ -25,18 +25,18 @@ pub(crate) enum Kind {
     News,
     /// `!`
     Failure,
-    /// By this user, under this nickname.
+    /// A line of this user, under this nickname.
     Own(String),
-    /// By the peer, under this nickname. Safe to show.
+    /// A line of the peer, under this nickname. Safe to show.
     Peer(String),
-    /// By whom, in an earlier conversation.
+    /// A line of an earlier conversation, with the nickname of its author.
     Earlier(String),
     /// A message of a protocol.
     Passed(Direction),
 }
 
 /// Entries, the newest at the bottom, and a place in them. While the place is not the end, new entries do not move
-/// what is in view.
+/// the view.
 #[derive(Debug)]
 pub(crate) struct Pane {
     entries: VecDeque<Kept>,
@@ -45,22 +45,22 @@ pub(crate) struct Pane {
     place: Place,
     /// Entries from this number on came while the end was out of view.
     unseen: u64,
-    /// Of the view, when it was last drawn: columns for text, and rows.
+    /// The columns for text and the rows of the view when it was last drawn.
     size: (u16, u16),
 }
 
 #[derive(Debug)]
 struct Kept {
     entry: Entry,
-    /// How many rows it takes at a width.
+    /// The rows that the entry takes at a width.
     rows: Cell<Option<(u16, usize)>>,
 }
 
-/// Which row is the last in view.
+/// The last row in view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     End,
-    /// That of the entry of this number, above so many of its rows.
+    /// A row of the entry with this number: so many of its rows are below the view.
     Above {
         number: u64,
         hidden: usize,
@@ -70,11 +70,11 @@ enum Place {
 /// An entry in view.
 pub(crate) struct Visible<'a> {
     pub(crate) entry: &'a Entry,
-    /// Where its first row in view is, from the top of the view.
+    /// The place of its first row in view, from the top of the view.
     pub(crate) top: u16,
-    /// How many of its rows are above the view.
+    /// The rows of it that are above the view.
     pub(crate) above: u16,
-    /// How many are in view.
+    /// The rows of it that are in view.
     pub(crate) rows: u16,
 }
 
@@ -86,7 +86,7 @@ impl Default for Pane {
 }
 
 impl Pane {
-    /// Adds `entry` at the bottom. Of more than [`MAX_ENTRIES`] the oldest goes.
+    /// Adds `entry` at the bottom. Above [`MAX_ENTRIES`] entries, the oldest is removed.
     pub(crate) fn push(&mut self, entry: Entry) {
         if self.entries.len() == MAX_ENTRIES {
             self.entries.pop_front();
@@ -98,14 +98,14 @@ impl Pane {
         }
     }
 
-    /// Adds what is older than everything, the oldest first, as far as there is room.
+    /// Adds entries older than all others, the oldest first, as far as there is room.
     pub(crate) fn prepend(&mut self, entries: impl DoubleEndedIterator<Item = Entry>) {
         for entry in entries.rev().take(MAX_ENTRIES - self.entries.len()) {
             self.entries.push_front(Kept { entry, rows: Cell::new(None) });
         }
     }
 
-    /// How many entries came while the end was out of view, and have not been in view since.
+    /// Counts the entries that came while the end was out of view and have not been in view since.
     pub(crate) fn unseen(&self) -> usize {
         usize::try_from(self.next - self.unseen).unwrap_or(usize::MAX)
     }
@@ -127,7 +127,7 @@ impl Pane {
         self.scroll(isize::MAX);
     }
 
-    /// Moves the view up by so many rows, down if they are negative.
+    /// Scrolls up by `rows`, or down if they are negative.
     pub(crate) fn scroll(&mut self, up: isize) {
         let below = self.rows_below();
         let most = self.rows_of_all().saturating_sub(usize::from(self.size.1));
@@ -147,15 +147,15 @@ impl Pane {
         self.see();
     }
 
-    /// Rows that [`Pane::scroll`] moves by a page: one stays in view.
+    /// Returns the rows of a page for [`Pane::scroll`]: one row stays in view.
     pub(crate) fn page(&self) -> isize {
         isize::try_from(self.size.1.saturating_sub(1).max(1)).unwrap_or(1)
     }
 
-    /// What is in view of `width` columns and `height` rows.
+    /// Returns the entries in a view of `width` columns and `height` rows.
     pub(crate) fn visible(&mut self, width: u16, height: u16) -> Vec<Visible<'_>> {
         self.size = (width, height);
-        // The oldest may have gone, and other widths have other heights: the place is one that there is.
+        // The place must exist: the oldest entries may be gone, and heights depend on the width.
         self.scroll(0);
         let mut hidden = self.rows_below();
         let mut free = usize::from(height).min(self.rows_of_all() - hidden);
@@ -191,7 +191,7 @@ impl Pane {
         self.next - self.entries.len() as u64
     }
 
-    /// What is in view has been seen.
+    /// Marks the entries in view as seen.
     fn see(&mut self) {
         if let Place::Above { number, .. } = self.place {
             self.unseen = self.unseen.max(number + 1);
@@ -224,7 +224,7 @@ impl Pane {
     }
 }
 
-/// The text of an entry, wrapped by what it is wide.
+/// Wraps the text of an entry at a width.
 pub(crate) fn paragraph(entry: &Entry, theme: &Theme) -> Paragraph<'static> {
     let style = match entry.kind {
         Kind::News => theme.news,
@@ -234,7 +234,7 @@ pub(crate) fn paragraph(entry: &Entry, theme: &Theme) -> Paragraph<'static> {
         Kind::Passed(Direction::Sent) => theme.sent,
         Kind::Passed(Direction::Received) => theme.received,
     };
-    // Only of a message there is a second line: what it says in words.
+    // Only messages have a second line, their meaning in words.
     let rest = |at| if at == 0 { style } else { theme.faint };
     let lines = entry.text.split('\n').enumerate().map(|(at, line)| Line::styled(line.to_owned(), rest(at)));
     Paragraph::new(lines.collect::<Vec<_>>()).wrap(Wrap { trim: false })
@@ -244,10 +244,10 @@ fn small(rows: usize) -> u16 {
     u16::try_from(rows).unwrap_or(u16::MAX)
 }
 
-/// The number of the first entry: there is room for those that are put before it.
+/// The number of the first entry, with room for those that are added before it.
 const FIRST_NUMBER: u64 = 1 << 32;
 
-/// Entries kept in memory, of each tab: a day of much talk. What is older is in the history.
+/// The most entries of a tab in memory: a day of much talk. Older lines are in the history file.
 pub(crate) const MAX_ENTRIES: usize = 5_000;
 
 #[cfg(test)]

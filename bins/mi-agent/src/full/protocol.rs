@@ -1,4 +1,4 @@
-//! The protocol window: every message as it passes, as it is and in words.
+//! The protocol window: every message sent or received, raw and in words.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use plumi_proto::Message;
 
 use super::pane::{Entry, Kind, Pane};
 
-/// What passed, and whether it is shown.
+/// The messages, and whether the window is open.
 #[derive(Debug, Default)]
 pub(crate) struct Protocol {
     pub(crate) is_open: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Protocol {
 }
 
 impl Protocol {
-    /// Something passed.
+    /// A message was sent or received.
     pub(crate) fn passed(&mut self, at: Timestamp, passed: &Passed) {
         let (letter, arrow) = match passed.direction {
             Direction::Sent => ('E', '→'),
@@ -34,7 +34,7 @@ impl Protocol {
         self.pane.push(Entry { at, kind: Kind::Passed(passed.direction), text });
     }
 
-    /// So many in all passed that are not shown.
+    /// Reports messages that are not shown; `count` is their total.
     pub(crate) fn missed(&mut self, at: Timestamp, count: u64) {
         let more = count.saturating_sub(self.missed);
         if more > 0 {
@@ -45,7 +45,7 @@ impl Protocol {
     }
 }
 
-/// What a PLUMI message says.
+/// The meaning of a PLUMI message, in words.
 fn of_plumi(datagram: &[u8]) -> String {
     let words = match Message::decode(datagram) {
         Ok(message) => message.in_words().to_string(),
@@ -54,7 +54,7 @@ fn of_plumi(datagram: &[u8]) -> String {
     safe_text(&words).into_owned()
 }
 
-/// What a PMI frame says.
+/// The meaning of a PMI frame, in words.
 fn of_pmi(bytes: &[u8]) -> String {
     match bytes {
         [b'N', b'0'..=b'9', b'0'..=b'9', text @ ..] => format!("nickname {}", raw(text)),
@@ -63,7 +63,7 @@ fn of_pmi(bytes: &[u8]) -> String {
     }
 }
 
-/// The bytes as they can be shown: those that are no text as `\xNN`.
+/// The bytes as text that is safe to show; those that are no UTF-8 become `\xNN`.
 fn raw(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

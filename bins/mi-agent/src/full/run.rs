@@ -22,7 +22,7 @@ use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
 
-/// What the screen needs beside an agent.
+/// What the full screen needs beside an agent.
 pub(crate) struct Chat {
     pub(crate) setup: Setup,
     pub(crate) keeper: Keeper,
@@ -63,11 +63,11 @@ pub(crate) async fn run(
     troubles.iter().for_each(|trouble| running.app.trouble(now(), trouble));
     let end = running.until_the_end(signals).await;
     if end.is_err() {
-        // No terminal is left to show how it goes.
+        // No terminal is left to show the outcome.
         running.session.leave(Leave::Hurried);
         while !running.session.next().await.is_last() {}
     } else {
-        // What nobody takes is lost.
+        // A terminal that takes nothing loses the rest.
         _ = time::timeout(LAST_WORDS, running.screen.leave()).await;
     }
     if running.session.finish(LAST_WORDS).is_err() {
@@ -113,11 +113,11 @@ struct Running {
     has_changed: bool,
 }
 
-/// How it ended.
+/// The end of the loop.
 enum End {
     NotStarted(StartError),
     Left(Result<(), DeregisterError>),
-    /// The node has not answered.
+    /// The user did not wait for the node's answer.
     AtOnce,
 }
 
@@ -232,9 +232,9 @@ impl Running {
             Some(Ok(TerminalEvent::Mouse(event))) => self.app.mouse(event),
             Some(Ok(TerminalEvent::FocusGained)) => self.app.focus(true),
             Some(Ok(TerminalEvent::FocusLost)) => self.app.focus(false),
-            // Even to the size that it had: what was cut off meanwhile is gone.
+            // Also to the same size: a smaller window in between has cut the contents off.
             Some(Ok(TerminalEvent::Resize(..))) => self.screen.clear()?,
-            // The terminal is gone: as the end of input.
+            // The terminal is gone, which counts as the end of input.
             Some(Err(_)) | None => {
                 self.keys = None;
                 self.session.leave(Leave::InOrder);
@@ -243,7 +243,7 @@ impl Running {
         Ok(())
     }
 
-    /// Gives the terminal to the shell until that lets the program go on.
+    /// Gives the terminal to the shell until the shell continues the program.
     async fn suspend(&mut self) -> io::Result<()> {
         if !self.job_control.suspend(&mut self.screen).await? {
             self.app.trouble(now(), "there is no shell to go on from, so the program is not suspended");

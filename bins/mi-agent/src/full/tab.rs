@@ -1,4 +1,4 @@
-//! A tab: what goes on with one peer, or beside all of them.
+//! A tab: everything about one peer, or about the agent itself.
 
 use jiff::Timestamp;
 use mi_agent_core::{ConversationId, Peer, safe_text};
@@ -13,25 +13,25 @@ pub(crate) struct Tab {
     pub(crate) about: About,
     pub(crate) talk: Talk,
     pub(crate) pane: Pane,
-    /// There was a conversation.
+    /// The tab has had a conversation.
     pub(crate) has_talked: bool,
-    /// What is being typed here.
+    /// The input line of this tab.
     pub(crate) editor: Editor,
     /// Lines and news that came while another tab was in view.
     pub(crate) unread: usize,
 }
 
-/// Whom a tab is about.
+/// The subject of a tab.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum About {
     /// The agent itself.
     Agent,
     Contact(MiAddress),
-    /// A caller for whom no address is known, by the nickname. Safe to show.
+    /// A caller without a known address, by nickname. Safe to show.
     Stranger(String),
 }
 
-/// Where a conversation stands.
+/// The state of a conversation.
 #[derive(Clone, Debug)]
 pub(crate) enum Talk {
     None,
@@ -39,7 +39,7 @@ pub(crate) enum Talk {
     Open {
         id: ConversationId,
         peer: Peer,
-        /// Lines that are yet to be sent.
+        /// The number of lines that wait to be sent.
         waiting: usize,
         /// This side has hung up.
         is_ending: bool,
@@ -74,7 +74,7 @@ impl Tab {
         }
     }
 
-    /// The conversation that is open, or about to end.
+    /// Returns the conversation that is open or ending.
     pub(crate) fn id(&self) -> Option<ConversationId> {
         match self.talk {
             Talk::Open { id, .. } => Some(id),

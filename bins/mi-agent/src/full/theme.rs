@@ -1,9 +1,9 @@
-//! How things look: the terminal's own foreground and background, and of its sixteen colours those that can be read on
-//! dark and on light. Nothing is told by colour alone.
+//! Colours and styles: the terminal's own foreground and background, and those of its sixteen colours that are
+//! readable on dark and on light. Nothing is shown by colour alone.
 
 use ratatui::style::{Color, Modifier, Style};
 
-/// Styles by what they are for.
+/// Styles by their purpose.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Theme {
     pub(crate) text: Style,
@@ -11,11 +11,11 @@ pub(crate) struct Theme {
     pub(crate) peer: Style,
     pub(crate) news: Style,
     pub(crate) failure: Style,
-    /// Times, what was said earlier, hints.
+    /// Times, lines of earlier conversations, hints.
     pub(crate) faint: Style,
-    /// The bars of tabs and states.
+    /// The bars of tabs and of the state.
     pub(crate) bar: Style,
-    /// What is chosen, or asks to be looked at.
+    /// The selected item, and items that need attention.
     pub(crate) chosen: Style,
     pub(crate) sent: Style,
     pub(crate) received: Style,
@@ -44,7 +44,7 @@ impl Theme {
         ..Self::PLAIN
     };
 
-    /// With colours, unless `NO_COLOR` is set and not empty (no-color.org).
+    /// Uses colours, unless `NO_COLOR` is set and not empty (no-color.org).
     pub(crate) fn new(no_color: Option<&str>) -> Self {
         if no_color.is_some_and(|value| !value.is_empty()) { Self::PLAIN } else { Self::COLOURED }
     }

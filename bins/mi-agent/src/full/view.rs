@@ -1,4 +1,4 @@
-//! Draws an [`App`]. It decides where things are and how they look, and nothing else.
+//! Draws an [`App`]. The view decides the layout and the styles, and nothing else.
 
 mod conversation;
 mod overlays;
@@ -16,7 +16,7 @@ use unicode_width::UnicodeWidthStr;
 use super::app::App;
 use super::theme::Theme;
 
-/// Draws all of it, as of `now`.
+/// Draws the whole screen, as of `now`.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme, now: Timestamp) {
     let [tab_bar, middle, states, input] = Layout::vertical([
         Constraint::Length(1),
@@ -42,14 +42,14 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme, now: Tim
     overlays::draw(frame, middle, app, theme, now);
 }
 
-/// The time of something: of another day, its date.
+/// The time of an event, or the date if it was on another day.
 fn time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     let (at, now) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
     let format = if at.date() == now.date() { "%H:%M" } else { "%m-%d" };
     at.strftime(format).to_string()
 }
 
-/// The beginning of `text` that fits `width` columns, with a sign that there is more.
+/// The beginning of `text` that fits `width` columns, with an ellipsis if there is more.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -67,14 +67,14 @@ fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// The first of `variants` that fits `width` columns, or else what fits of the last.
+/// The first of `variants` that fits `width` columns, or the beginning of the last one.
 fn first_that_fits(variants: &[String], width: u16) -> String {
     let width = usize::from(width);
     let fitting = variants.iter().find(|variant| variant.width() <= width);
     fitting.cloned().unwrap_or_else(|| cut(variants.last().map_or("", String::as_str), width))
 }
 
-/// One row in one style, to its end.
+/// Draws one row in one style, up to the edge.
 fn bar(frame: &mut Frame<'_>, area: Rect, line: Line<'_>, style: ratatui::style::Style) {
     frame.render_widget(line.style(style), area);
 }

@@ -1,4 +1,4 @@
-//! What a program tells `mi-agent listen --json` to do: a JSON object a line (docs/events.md).
+//! Orders of a program to `mi-agent listen --json`: one JSON object a line (docs/events.md).
 
 use std::io::{self, BufRead, Read};
 use std::thread;
@@ -11,21 +11,21 @@ use tokio::sync::mpsc;
 
 use crate::report::Reference;
 
-/// The lines of stdin, read by a thread of its own: a read that blocks must not keep the program from ending.
+/// The lines of stdin, read by a separate thread: a blocked read must not keep the program from ending.
 #[derive(Debug)]
 pub(crate) struct Commands(mpsc::Receiver<Given>);
 
-/// A line that has something in it, and which one it is, from 1.
+/// A line that is not empty, with its number, counted from 1.
 pub(crate) type Given = (u64, Result<Order, NoCommand>);
 
-/// A command, and how its answer is to be marked.
+/// A command, and the mark of its answer.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Order {
     pub(crate) command: Command,
     pub(crate) reference: Option<Reference>,
 }
 
-/// What is to be done.
+/// The operation that an order asks for.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Call(MiAddress),
@@ -34,16 +34,16 @@ pub(crate) enum Command {
     Quit,
 }
 
-/// Why a line is no command.
+/// The reason why a line is not an order.
 #[derive(Debug, PartialEq)]
 pub(crate) struct NoCommand {
     pub(crate) reason: String,
-    /// Its mark, if that could be read.
+    /// The mark of the line, if it could be read.
     pub(crate) reference: Option<Reference>,
 }
 
 impl Commands {
-    /// Starts to read.
+    /// Starts reading.
     pub(crate) fn start() -> Self {
         let (sender, commands) = mpsc::channel(MAX_COMMANDS);
         thread::spawn(move || {
@@ -62,16 +62,16 @@ impl Commands {
         Self(commands)
     }
 
-    /// The next one; `None` at the end of input. Cancel safe.
+    /// Returns the next line; `None` at the end of input. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<Given> {
         self.0.recv().await
     }
 }
 
-/// The next line, with its end; one that is too long is passed over whole.
+/// Reads the next line, with its end. A line that is too long is skipped whole.
 fn read_line(input: &mut impl BufRead) -> Option<Result<Vec<u8>, NoCommand>> {
     let mut line = Vec::new();
-    // What cannot be read is the end, as what is not there.
+    // A read error counts as the end of input.
     if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).ok()? == 0 {
         return None;
     }
@@ -89,7 +89,7 @@ fn read_line(input: &mut impl BufRead) -> Option<Result<Vec<u8>, NoCommand>> {
 }
 
 fn parse(line: &[u8]) -> Result<Order, NoCommand> {
-    // Or else an array of the right length would be one, too.
+    // serde would accept an array of the right length, too.
     if !line.trim_ascii_start().starts_with(b"{") {
         let reason = r#"a command is a JSON object, such as {"call":"joya@cc.com"}"#.into();
         return Err(NoCommand { reason, reference: None });
@@ -119,7 +119,7 @@ fn parse(line: &[u8]) -> Result<Order, NoCommand> {
     }
 }
 
-/// Every field that a command may have.
+/// The fields of all commands.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -132,14 +132,14 @@ struct Fields {
     reference: Option<Reference>,
 }
 
-/// Of a command that is none, what its answer needs.
+/// The mark of a line that is not an order, for its answer.
 #[derive(Deserialize)]
 struct Marked {
     #[serde(rename = "ref")]
     reference: Option<Reference>,
 }
 
-/// It is told as it came, so nothing may hide in it.
+/// Checks a mark. It is printed back unchanged, so it must not contain anything invisible.
 fn checked(reference: Option<Reference>) -> Result<Option<Reference>, String> {
     match &reference {
         Some(Reference::Text(text)) if text.len() > MAX_REFERENCE => {
@@ -152,7 +152,7 @@ fn checked(reference: Option<Reference>) -> Result<Option<Reference>, String> {
     }
 }
 
-/// What serde_json says, but of which line it is: that is always the first.
+/// The words of serde_json without the line number, which is always 1.
 fn reason(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let words = words.rsplit_once(" at line ").map_or(&*words, |(words, _)| words);
@@ -162,13 +162,13 @@ fn reason(error: &serde_json::Error) -> String {
     }
 }
 
-/// Commands read and not yet carried out.
+/// The most commands that are read and not carried out.
 const MAX_COMMANDS: usize = 16;
 
-/// Bytes of a line, its end included: a text of so many takes a conversation 12 s to send.
+/// The most bytes of a line, its end included: a conversation takes 12 s to send that much text.
 const MAX_LINE: u64 = 64 * 1024;
 
-/// Bytes of a mark: more than the longest of the usual unique ids.
+/// The most bytes of a mark: more than the longest common unique ids have.
 const MAX_REFERENCE: usize = 64;
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(crate) struct ListenArgs {
     options: GivenOptions,
 }
 
-/// Takes calls until it is told to end.
+/// Takes calls until a signal or an order ends the program.
 ///
 /// # Errors
 /// A [`Misuse`], and those of [`start::run`].

@@ -1,33 +1,33 @@
-//! How much of what there is to say has been sent.
+//! The lines of `send` that have been sent.
 
 use std::collections::VecDeque;
 
-/// Counts lines that were handed over to be sent, frame by frame: what is left is told in frames, and people count
+/// Counts the lines that were handed over, frame by frame: a conversation reports unsent frames, and people count
 /// lines.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     lines: usize,
-    /// Of how many frames the last lines were, the last one last.
+    /// The numbers of frames of the last lines, in order.
     frames: VecDeque<usize>,
-    /// Of the line that is being handed over.
+    /// The frames so far of the line that is being handed over.
     begun: Option<usize>,
     skipped: usize,
 }
 
 impl Progress {
-    /// A line is to be handed over.
+    /// Starts a line.
     pub(crate) fn begin(&mut self) {
         self.begun = Some(0);
     }
 
-    /// One more frame of it was.
+    /// Counts one more frame of the line.
     pub(crate) fn handed_over(&mut self) {
         if let Some(frames) = &mut self.begun {
             *frames += 1;
         }
     }
 
-    /// The whole of it was.
+    /// Ends the line: the whole of it was handed over.
     pub(crate) fn end(&mut self) {
         if let Some(frames) = self.begun.take() {
             self.lines += 1;
@@ -38,18 +38,18 @@ impl Progress {
         }
     }
 
-    /// A line cannot be sent, and is left out. Returns which one it is, from 1.
+    /// Counts a line that cannot be sent. Returns its number, counted from 1.
     pub(crate) fn skip(&mut self) -> usize {
         self.skipped += 1;
         self.lines + self.skipped
     }
 
-    /// How many were left out.
+    /// Returns the number of lines that were skipped.
     pub(crate) fn skipped(&self) -> usize {
         self.skipped
     }
 
-    /// Of the lines so far, how many were sent whole and how many not, if the last `unsent` frames were not.
+    /// Returns how many lines were sent whole and how many were not, if the last `unsent` frames were not sent.
     pub(crate) fn sent_and_not(&self, unsent: usize) -> (usize, usize) {
         let begun = self.begun.map_or(0, |_| 1);
         let mut left = unsent.saturating_sub(self.begun.unwrap_or(0));
@@ -65,8 +65,8 @@ impl Progress {
     }
 }
 
-/// Lines of which it is known of how many frames they were: more than the frames that a conversation holds, and each
-/// line is one at least.
+/// The most lines whose frames are remembered: more than the frames that a conversation holds, and each line has at
+/// least one.
 const MAX_FRAMES: usize = 128;
 
 #[cfg(test)]

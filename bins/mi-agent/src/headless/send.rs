@@ -1,4 +1,4 @@
-//! `mi-agent send`: says something to one user, and is gone.
+//! `mi-agent send`: sends lines to one user and exits.
 
 use std::io::{self, IsTerminal, Write};
 use std::pin::pin;
@@ -43,8 +43,8 @@ pub(crate) struct SendArgs {
     options: GivenOptions,
 }
 
-/// Carries the subcommand out. If there is nothing to say, nobody is called, and that is no failure: what a check has
-/// to say can be piped, and only then somebody hears of it.
+/// Carries out the subcommand. Without any input nobody is called, and that is no failure: a check can pipe its output
+/// here, and only a check that reports something sends it.
 ///
 /// # Errors
 /// A [`Misuse`], and those of [`start::run`].
@@ -67,7 +67,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             if io::stdin().is_terminal() {
-                // If stderr is gone, nobody needs the hint.
+                // Without stderr nobody needs the hint.
                 _ = writeln!(io::stderr(), "mi-agent: type what to send; Ctrl-D ends it");
             }
             Source::Stdin(TypedLines::start())
@@ -88,14 +88,14 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What is to be said, line by line.
+/// The lines to send.
 enum Source {
     Text(vec::IntoIter<String>),
     Stdin(TypedLines),
 }
 
 impl Source {
-    /// The next line. Cancel safe.
+    /// Returns the next line. Cancel safe.
     async fn next(&mut self) -> Option<String> {
         match self {
             Self::Text(lines) => lines.next(),
@@ -114,28 +114,28 @@ struct Delivery {
     complaints: PrintedLines<Stderr>,
 }
 
-/// How far it has come, for who interrupts it.
+/// The progress of a delivery, for the message after an interrupt.
 enum Stage {
     Preparing,
     Calling,
     Talking,
 }
 
-/// Why not everything was sent, and what the program exits with.
+/// The reason why not everything was sent, and the exit code for it.
 struct Failure {
     text: String,
     code: ExitCode,
 }
 
-/// How a conversation ended.
+/// The end of a conversation.
 #[derive(Default)]
 struct End {
     lost: Option<String>,
-    /// Frames that did not leave.
+    /// The number of frames that were not sent.
     unsent: usize,
-    /// What the peer said last.
+    /// The last line of the peer.
     last_words: Option<PeerText>,
-    /// Why its answers could not be printed. To send matters more, and goes on.
+    /// The error of printing the answers. Sending matters more and goes on.
     printed: Option<io::Error>,
 }
 
@@ -143,7 +143,7 @@ impl Delivery {
     /// # Errors
     /// Answers cannot be printed. Everything else went well.
     async fn run(mut self, builder: AgentBuilder, signals: &mut Signals) -> io::Result<ExitCode> {
-        // It may be long in coming, and nobody need be busy until then.
+        // The first line may take long to come, and the user should not be busy until then.
         let first = tokio::select! {
             first = self.source.next() => first,
             () = signals.next() => {
@@ -153,7 +153,7 @@ impl Delivery {
         };
         let Some(first) = first else { return Ok(ExitCode::from(exit::WELL)) };
         self.stage = Stage::Calling;
-        // Without a use for the events, who calls meanwhile is told that the user is busy.
+        // With the events dropped, callers are told that the user is busy.
         let (agent, _) = match builder.start_unless(signals.next(), HURRY).await {
             Ok(started) => started,
             Err(error) => {
@@ -200,8 +200,8 @@ impl Delivery {
         }
     }
 
-    /// Calls, says `first` and what comes after it, and ends the conversation. Returns why answers could not be
-    /// printed.
+    /// Calls, sends `first` and the lines after it, and ends the conversation. Returns the error of printing the
+    /// answers, if there was one.
     async fn deliver(&mut self, agent: &Agent, first: String) -> Result<Option<io::Error>, Failure> {
         let talk = match agent.call(&self.to).await {
             Ok(talk) => talk,
@@ -218,7 +218,7 @@ impl Delivery {
             () = time::sleep(SETTLE) => {}
         }
         let saying = say_all(first, &mut self.source, &sender, &mut self.progress, &mut self.complaints);
-        // Both at the same time: who says much need not hear it all first.
+        // At the same time: answers are printed while lines are sent.
         let (is_at_end, end) = tokio::select! {
             biased;
             is_at_end = saying => (is_at_end, None),
@@ -262,14 +262,14 @@ impl Delivery {
 
     async fn complain(&mut self, text: String, signals: &mut Signals) {
         tokio::select! {
-            // If stderr is gone, the exit code still tells.
+            // Without stderr the exit code still reports the outcome.
             _ = async { self.complaints.failure(format_args!("{text}")).await } => {}
             () = signals.next() => {}
         }
     }
 }
 
-/// Who became busy after it was located takes the call, says so and ends it.
+/// The failure of a call that its callee ended at once: one that became busy after it was located.
 fn ended_at_once(to: &MiAddress, end: &End) -> Failure {
     if let Some(reason) = &end.lost {
         let text = format!("cannot reach {to}: {reason}");
@@ -281,7 +281,7 @@ fn ended_at_once(to: &MiAddress, end: &End) -> Failure {
     Failure { text, code: ExitCode::from(exit::BUSY) }
 }
 
-/// Hands over `first` and what comes after it. `false`: the conversation has ended before that.
+/// Hands over `first` and the lines after it. Returns `false` if the conversation ended before that.
 async fn say_all(
     first: String,
     source: &mut Source,
@@ -304,7 +304,7 @@ async fn say_all(
             }
             Err(error) => {
                 let number = progress.skip();
-                // If stderr is gone, the exit code still tells.
+                // Without stderr the exit code still reports the outcome.
                 _ = complaints.failure(format_args!("not sent: line {number} {error}")).await;
             }
         }
@@ -331,8 +331,8 @@ async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut Pri
     }
 }
 
-/// How long a conversation has to last before it is one. An agent that became busy after it was located says so 20 ms
-/// after its nickname, and ends; this is that and a way around the world.
+/// The least duration of a conversation before lines are sent. An agent that became busy after it was located says so
+/// 20 ms after its nickname, and ends the call; this adds a round trip around the world.
 const SETTLE: Duration = Duration::from_millis(250);
 
 const HELP: &str = "\

@@ -1,4 +1,4 @@
-//! What happened without the user's doing.
+//! Events of the session.
 
 use std::net::SocketAddr;
 
@@ -16,8 +16,8 @@ use crate::store::contacts::Way;
 use crate::store::history;
 
 impl App {
-    /// Takes an event of the session. The last one ends the loop, and lines that wait are counted where they are
-    /// drawn.
+    /// Takes an event of the session. The loop handles the last one, and pulls the number of waiting lines when it
+    /// draws.
     pub(crate) fn happened(&mut self, now: Timestamp, happened: Happened) {
         match happened {
             Happened::Started { node, listening } => self.registered(now, node, listening),
@@ -48,7 +48,7 @@ impl App {
         }
     }
 
-    /// The agent begins to register.
+    /// The agent starts to register.
     pub(crate) fn registering(&mut self, now: Timestamp) {
         let own = self.own;
         self.tabs[0].news(now, &format!("registering {own}"));
@@ -71,20 +71,20 @@ impl App {
         }
     }
 
-    /// Others may not find the user any more.
+    /// The registration was lost: others may not find the user.
     pub(crate) fn registration_lost(&mut self, now: Timestamp, reason: &str) {
         self.registration = Registration::Lost(safe_text(reason).into_owned());
         self.tell(0, |tab| tab.failure(now, &format!("registration lost: {reason}")));
     }
 
-    /// They do again.
+    /// The registration is back.
     pub(crate) fn registration_regained(&mut self, now: Timestamp, node: std::net::SocketAddrV4) {
         self.registration = Registration::Registered { node };
         let own = self.own;
         self.tell(0, |tab| tab.news(now, &format!("registered {own} again at node {node}")));
     }
 
-    /// The agent ends.
+    /// The user leaves.
     pub(crate) fn leaving(&mut self) {
         self.registration = Registration::Leaving;
     }
@@ -111,7 +111,7 @@ impl App {
         self.tabs[at].talk = Talk::Open { id, peer, waiting: 0, is_ending: false };
         self.tabs[at].has_talked = true;
         if way == Way::CalledBy {
-            // Who types is not disturbed, and who waits need not look for the tab.
+            // A user who types must not be disturbed. A user who waits should not have to look for the tab.
             if self.current == 0 && self.tab().editor.is_empty() && self.overlay.is_none() {
                 self.show(at);
             }
@@ -126,7 +126,7 @@ impl App {
         self.tell(at, |tab| tab.news(now, &news));
     }
 
-    /// There is no conversation with who was called, and whether there is such a user at all.
+    /// A call has failed. `exists` if there is such a user.
     pub(crate) fn not_reached(&mut self, now: Timestamp, to: MiAddress, reason: &str, exists: bool) {
         let calling = |tab: &Tab| tab.address() == Some(to) && matches!(tab.talk, Talk::Calling);
         if let Some(at) = self.tabs.iter().position(calling) {
@@ -182,7 +182,7 @@ impl App {
         self.tell(at, |tab| tab.news(now, &news));
     }
 
-    /// What the user said is on its way.
+    /// A line of the user is queued.
     pub(crate) fn said(&mut self, now: Timestamp, id: ConversationId, text: &str) {
         let Some(at) = self.tab_of(id) else { return };
         let nickname = PeerText::new(self.nickname.clone());
@@ -191,13 +191,13 @@ impl App {
         self.tabs[at].pane.push(Entry { at: now, kind, text });
     }
 
-    /// It is not, and why.
+    /// A line of the user cannot be sent.
     pub(crate) fn not_said(&mut self, now: Timestamp, id: ConversationId, text: &str, reason: &str) {
         let Some(at) = self.tab_of(id) else { return };
         self.tabs[at].failure(now, &format!("not sent, {reason}: {text}"));
     }
 
-    /// So many lines are yet to be sent.
+    /// Sets how many lines of a conversation wait to be sent.
     pub(crate) fn set_waiting(&mut self, id: ConversationId, count: usize) {
         if let Some(at) = self.tab_of(id)
             && let Talk::Open { waiting, .. } = &mut self.tabs[at].talk
@@ -206,7 +206,7 @@ impl App {
         }
     }
 
-    /// Somebody called and was turned away.
+    /// A caller was refused.
     pub(crate) fn refused(
         &mut self,
         now: Timestamp,
@@ -220,17 +220,17 @@ impl App {
         self.tell(0, |tab| tab.news(now, &news));
     }
 
-    /// Somebody asked where the user is, and was told busy.
+    /// A user who asked where this user is was refused.
     pub(crate) fn missed(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
         self.tell(0, |tab| tab.news(now, &format!("{from} wanted to call and was refused: {reason}")));
     }
 
-    /// A message passed.
+    /// A message was sent or received.
     pub(crate) fn passed(&mut self, now: Timestamp, passed: &Passed) {
         self.protocol.passed(now, passed);
     }
 
-    /// What was said in earlier conversations, the oldest first.
+    /// Lines of earlier conversations were read, the oldest first.
     pub(crate) fn recalled(&mut self, peer: MiAddress, entries: Vec<history::Entry>) {
         let Some(at) = self.tabs.iter().rposition(|tab| tab.address() == Some(peer)) else { return };
         let earlier = entries.into_iter().map(|entry| Entry {
@@ -241,12 +241,12 @@ impl App {
         self.tabs[at].pane.prepend(earlier);
     }
 
-    /// Something that is not about a conversation went wrong.
+    /// A failure that concerns no conversation.
     pub(crate) fn trouble(&mut self, now: Timestamp, text: &str) {
         self.tell(0, |tab| tab.failure(now, text));
     }
 
-    /// Something comes to a tab, where it is unread unless the tab is in view.
+    /// Changes a tab, and counts that as unread unless the tab is in view.
     fn tell(&mut self, at: usize, tell: impl FnOnce(&mut Tab)) {
         let is_in_view = at == self.current;
         let tab = &mut self.tabs[at];
@@ -284,12 +284,12 @@ impl App {
     }
 }
 
-/// What a new user needs to know.
+/// The hints for a new user.
 const FIRST_HINTS: [&str; 3] = [
     "F1 commands and keys · F2 the protocol · F3 contacts · /quit leaves",
     "calls are taken by themselves, each in a tab of its own; Ctrl-N shows the next tab",
     "type /call and an address, such as /call joya@cc.com, to call somebody",
 ];
 
-/// Between two bells: more are no use to anybody.
+/// The least time between two bells: more of them help nobody.
 const BELL_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Keys, the wheel and what is pasted.
+//! Keys, the wheel, and pasted text.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::Timestamp;
@@ -47,7 +47,7 @@ impl App {
                     self.show(at);
                 }
             }
-            // As a shell does it.
+            // As in a shell.
             KeyCode::Char('c') if control && !self.tab().editor.is_empty() => self.editor().clear(),
             KeyCode::Char('c') if control => self.effects.push_back(Effect::Quit { in_a_hurry: true }),
             KeyCode::Char('d') if control && self.tab().editor.is_empty() => {
@@ -85,7 +85,7 @@ impl App {
         }
     }
 
-    /// Something was pasted: a line goes to where the cursor is, of several it is asked first.
+    /// Text was pasted: one line goes to the cursor, and several are sent only after a question.
     pub(crate) fn paste(&mut self, now: Timestamp, text: &str) {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let lines: Vec<_> = text.trim_end_matches('\n').split('\n').map(str::to_owned).collect();
@@ -110,7 +110,7 @@ impl App {
         }
     }
 
-    /// The terminal got the focus, or lost it.
+    /// The terminal gained or lost the focus.
     pub(crate) fn focus(&mut self, is_focused: bool) {
         self.is_focused = is_focused;
     }
@@ -120,7 +120,7 @@ impl App {
         pane.scroll(up * pane.page());
     }
 
-    /// `false`: the key is none for what lies over the rest.
+    /// Passes a key to the overlay. Returns `false` if the overlay does not use it.
     fn overlay_key(&mut self, now: Timestamp, key: KeyEvent) -> bool {
         let Some(overlay) = &mut self.overlay else { return false };
         let contacts = self.contacts.iter().count();
@@ -134,7 +134,7 @@ impl App {
                 self.overlay = None;
                 self.tab_mut().news(now, "what was pasted was not sent");
             }
-            // It is answered before anything else.
+            // The question must be answered first.
             (Overlay::Paste { .. }, _) => {}
             (_, KeyCode::Esc) => self.overlay = None,
             (Overlay::Help(_), KeyCode::F(1) | KeyCode::Enter) => self.overlay = None,
@@ -155,7 +155,7 @@ impl App {
                     self.tab_mut().failure(now, &reason);
                 }
             }
-            // Whoever types goes on with it.
+            // A user who types goes on typing.
             _ => {
                 self.overlay = None;
                 return false;
@@ -165,11 +165,11 @@ impl App {
     }
 }
 
-/// Rows that a step of the wheel moves.
+/// The rows that one step of the wheel scrolls.
 const WHEEL: isize = 3;
 
-/// Rows of help that a page moves.
+/// The rows of help that a page scrolls.
 const HELP_PAGE: u16 = 8;
 
-/// Lines that may be pasted at once: fewer than may wait to be sent in a conversation.
+/// The most lines pasted at once: fewer than may wait in a conversation.
 const MAX_PASTED: usize = 200;

@@ -1,4 +1,4 @@
-//! What the user typed.
+//! Lines that the user types.
 
 use jiff::Timestamp;
 use plumi_proto::MiAddress;
@@ -9,8 +9,7 @@ use crate::full::tab::{About, Tab, Talk};
 use crate::session::Wish;
 
 impl App {
-    /// The line in view is carried out, and can be recalled, whatever came of it: what is typed next is a line of its
-    /// own.
+    /// Carries out the line in view. Whatever comes of it, the line goes to the history and the next one starts empty.
     pub(super) fn enter(&mut self, now: Timestamp) {
         let line = self.editor().take();
         let done = match Command::parse(&line, Mode::Full) {
@@ -74,7 +73,7 @@ impl App {
         }
     }
 
-    /// Calls somebody, in a tab that comes into view.
+    /// Calls a user, and shows the tab of the call.
     pub(super) fn call(&mut self, now: Timestamp, to: MiAddress) -> Result<(), String> {
         if to == self.own {
             return Err(format!("cannot reach {to}: that is your own address"));
@@ -124,7 +123,7 @@ impl App {
         }
     }
 
-    /// Tab completes what is being typed.
+    /// Completes the line that is being typed, for the Tab key.
     pub(super) fn complete(&mut self, back: bool) {
         let mut addresses: Vec<_> = self.contacts.iter().map(|contact| contact.address).collect();
         for blocked in self.admission.blocked() {
@@ -136,7 +135,7 @@ impl App {
     }
 }
 
-/// A text that was not said is not lost either.
+/// A reason why a text was not sent, with the way to get the text back.
 fn unheard(reason: &str) -> String {
     format!("{reason} (↑ brings the line back)")
 }

@@ -1,4 +1,4 @@
-//! What tests of the screen share.
+//! Fixtures that tests of the full screen share.
 
 use std::num::NonZeroUsize;
 
@@ -14,7 +14,7 @@ pub(crate) fn now() -> Timestamp {
     "2026-11-25T15:42:00Z".parse().unwrap()
 }
 
-/// Laura, who has met nobody.
+/// The setup of Laura, who has no contacts yet.
 pub(crate) fn setup() -> Setup {
     Setup {
         own: "laura@bb.com".parse().unwrap(),
@@ -28,19 +28,19 @@ pub(crate) fn setup() -> Setup {
     }
 }
 
-/// The user at `address`, whose nickname is the same.
+/// The user at `address`, whose nickname is the user's name.
 pub(crate) fn peer(address: &str) -> Peer {
     let address: plumi_proto::MiAddress = address.parse().unwrap();
     let nickname = PeerText::new(address.user().as_str());
     Peer { nickname, address: Some(address), remote: "127.0.0.1:4456".parse().unwrap() }
 }
 
-/// Somebody who gives only a nickname.
+/// A caller without a known address.
 pub(crate) fn stranger(nickname: &str) -> Peer {
     Peer { nickname: PeerText::new(nickname), address: None, remote: "127.0.0.1:4457".parse().unwrap() }
 }
 
-/// A conversation's number, as they are given.
+/// The conversation with this number.
 pub(crate) fn id(number: u64) -> ConversationId {
     ConversationId::from(number)
 }

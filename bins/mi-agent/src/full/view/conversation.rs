@@ -13,7 +13,7 @@ use crate::full::app::App;
 use crate::full::pane::{Kind, Pane, paragraph};
 use crate::full::theme::Theme;
 
-/// What was said: time, nickname, text, side by side.
+/// Draws the entries: time, nickname and text side by side.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: &Theme, now: Timestamp) {
     let zone = app.zone.clone();
     let names = match area.width {
@@ -38,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: &The
     });
 }
 
-/// Messages as they pass, below a line.
+/// Draws the protocol window, below a line.
 pub(super) fn draw_protocol(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: &Theme) {
     let title = " protocol: E sent, R received · F2 closes ";
     let title = cut(title, usize::from(area.width));
@@ -55,7 +55,7 @@ pub(super) fn draw_protocol(frame: &mut Frame<'_>, area: Rect, app: &mut App, th
     }
 }
 
-/// Entries, each with something `before` its text, in so many columns.
+/// Draws entries, each with a prefix of so many columns `before` its text.
 fn draw_pane(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -92,8 +92,8 @@ fn mark_at_bottom(frame: &mut Frame<'_>, area: Rect, mark: &str, style: Style) {
     frame.render_widget(Line::styled(mark.to_owned(), style).alignment(Alignment::Right), place);
 }
 
-/// Columns of a time and the blank behind it.
+/// The columns of a time and the blank behind it.
 const TIME: u16 = 6;
 
-/// Columns of a time with seconds.
+/// The columns of a time with seconds.
 const SECONDS: u16 = 8;

@@ -1,4 +1,4 @@
-//! What lies over the rest: help, contacts, the question before several lines are sent.
+//! The windows over the rest: help, contacts, the question before several lines are sent.
 
 use jiff::Timestamp;
 use mi_agent_core::safe_text;
@@ -14,7 +14,7 @@ use crate::full::key_help::KEYS;
 use crate::full::theme::Theme;
 use crate::store::contacts::{Contact, Way};
 
-/// Draws it over `area`, if there is one.
+/// Draws the overlay over `area`, if there is one.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: &Theme, now: Timestamp) {
     match app.overlay.clone() {
         Some(Overlay::Help(row)) => {
@@ -27,7 +27,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: &The
     }
 }
 
-/// Returns from which row on it is shown: no further than there is something to show.
+/// Returns the first row in view, which is limited so that the view is never empty.
 fn draw_help(frame: &mut Frame<'_>, area: Rect, row: u16, theme: &Theme) -> u16 {
     let inside = over(frame, area, (84, area.height), " help · Esc closes, ↑ ↓ scroll ", theme);
     let mut text = Text::default();
@@ -97,7 +97,7 @@ fn draw_paste(frame: &mut Frame<'_>, area: Rect, lines: &[String], theme: &Theme
     frame.render_widget(Paragraph::new(text), inside);
 }
 
-/// A frame in the middle, of so many columns and rows at most. Returns what is inside.
+/// Draws a frame in the middle, of so many columns and rows at most. Returns the area inside.
 fn over(frame: &mut Frame<'_>, area: Rect, (width, height): (u16, u16), title: &str, theme: &Theme) -> Rect {
     let over =
         area.centered(Constraint::Length(width.min(area.width)), Constraint::Length(height.min(area.height)));
@@ -109,10 +109,10 @@ fn over(frame: &mut Frame<'_>, area: Rect, (width, height): (u16, u16), title: &
     inside
 }
 
-/// Columns that help needs to say what something is and what it does in one row.
+/// The columns that help needs to show a command and its meaning in one row.
 const SIDE_BY_SIDE: u16 = 70;
 
-/// What stands on the screen and is not plain.
+/// Explanations of signs on the screen that are not obvious.
 const WHAT_YOU_SEE: [(&str, &str); 4] = [
     ("* !", "news, a failure and its reason"),
     ("(2) behind a tab", "so many lines came that you have not seen"),

@@ -1,4 +1,4 @@
-//! What is so: the user, the conversation; and the line that is typed.
+//! The state of user and conversation, and the input line.
 
 use mi_proto::split_line;
 use ratatui::Frame;
@@ -12,7 +12,7 @@ use crate::full::app::{App, Registration};
 use crate::full::tab::{About, Talk};
 use crate::full::theme::Theme;
 
-/// Two rows: who one is, and with whom one talks, or what Tab offers.
+/// Draws two rows: the user, and the conversation or the completions on offer.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let [own, talk] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
     let style = if matches!(app.registration, Registration::Lost(_)) { theme.chosen } else { theme.bar };
@@ -23,7 +23,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) 
     bar(frame, talk, Line::raw(first_that_fits(&talk_variants(app), talk.width)), theme.bar);
 }
 
-/// The line that is typed, and in how many frames it will travel, if in several.
+/// Draws the input line, with its number of frames if there are several.
 pub(super) fn draw_input(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let counter =
         frames(app.tab().editor.line()).map_or_else(String::new, |count| format!(" {count} frames"));
@@ -40,7 +40,7 @@ pub(super) fn draw_input(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &T
     }
 }
 
-/// `None`: it is no line to be said, or fits one frame.
+/// Counts the frames of a line; `None` if the line is not sent, or fits one frame.
 fn frames(line: &str) -> Option<usize> {
     let Ok(Command::Say(text)) = Command::parse(line, Mode::Full) else { return None };
     split_line(text).ok().map(Iterator::count).filter(|count| *count > 1)
@@ -98,12 +98,12 @@ fn talk_variants(app: &App) -> Vec<String> {
     }
 }
 
-/// What Tab offers, or what the command that is typed does.
+/// The completions on offer, or the meaning of the command that is being typed.
 fn offered(app: &App, width: u16, theme: &Theme) -> Option<Line<'static>> {
     let editor = &app.tab().editor;
     if let Some(completion) = editor.completion() {
         let mut line = Line::default();
-        // The chosen one is in view, whatever comes before it.
+        // The selected one is in view, whatever precedes it.
         let first = completion.chosen.saturating_sub(2);
         for (at, offered) in completion.lines.iter().enumerate().skip(first) {
             let word = offered.trim_end().rsplit(' ').next().unwrap_or_default().to_owned();

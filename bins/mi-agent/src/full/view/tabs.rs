@@ -10,7 +10,7 @@ use crate::full::app::App;
 use crate::full::tab::Tab;
 use crate::full::theme::Theme;
 
-/// As many tabs as there is room for, the one in view among them.
+/// Draws as many tabs as there is room for, the one in view among them.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let width = usize::from(area.width);
     let labels: Vec<_> = app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, width)).collect();
@@ -48,7 +48,7 @@ fn label(at: usize, tab: &Tab, width: usize) -> String {
     format!(" {number} {title}{unread} ")
 }
 
-/// What was not read in tabs that have no room.
+/// The unread lines of tabs that have no room.
 fn unread(hidden: &[Tab]) -> String {
     let unread: usize = hidden.iter().map(|tab| tab.unread).sum();
     if unread > 0 { format!("({unread})") } else { String::new() }
@@ -58,8 +58,8 @@ fn columns(labels: &[String]) -> usize {
     labels.iter().map(|label| label.width()).sum()
 }
 
-/// Columns of a title: all of an address.
+/// The columns of a title: enough for every address.
 const MAX_TITLE: usize = 36;
 
-/// Columns that tell on either side of tabs that have no room.
+/// The columns on either side that report tabs without room.
 const ROOM_FOR_MORE: usize = 6;
