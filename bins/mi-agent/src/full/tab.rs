@@ -11,7 +11,7 @@ use super::pane::{Entry, Kind, Pane};
 #[derive(Debug)]
 pub(crate) struct Tab {
     pub(crate) about: About,
-    pub(crate) talk: Talk,
+    pub(crate) conversation: ConversationState,
     pub(crate) pane: Pane,
     /// The tab has had a conversation.
     pub(crate) has_talked: bool,
@@ -33,7 +33,7 @@ pub(crate) enum About {
 
 /// The state of a conversation.
 #[derive(Clone, Debug)]
-pub(crate) enum Talk {
+pub(crate) enum ConversationState {
     None,
     Calling,
     Open {
@@ -50,7 +50,7 @@ impl Tab {
     pub(crate) fn new(about: About) -> Self {
         Self {
             about,
-            talk: Talk::None,
+            conversation: ConversationState::None,
             pane: Pane::default(),
             has_talked: false,
             editor: Editor::default(),
@@ -76,14 +76,14 @@ impl Tab {
 
     /// Returns the conversation that is open or ending.
     pub(crate) fn id(&self) -> Option<ConversationId> {
-        match self.talk {
-            Talk::Open { id, .. } => Some(id),
-            Talk::None | Talk::Calling => None,
+        match self.conversation {
+            ConversationState::Open { id, .. } => Some(id),
+            ConversationState::None | ConversationState::Calling => None,
         }
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.talk, Talk::None)
+        matches!(self.conversation, ConversationState::None)
     }
 
     pub(crate) fn news(&mut self, at: Timestamp, text: &str) {

@@ -10,7 +10,7 @@ use plumi_proto::{MiAddress, MiSocketAddress};
 
 use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
-use crate::full::tab::{About, Tab, Talk};
+use crate::full::tab::{About, ConversationState, Tab};
 use crate::session::{Happened, Wish};
 use crate::store::contacts::Way;
 use crate::store::history;
@@ -95,7 +95,8 @@ impl App {
             Some(address) => About::Contact(address),
             None => About::Stranger(peer.nickname.to_string()),
         };
-        let calling = |tab: &Tab| tab.about == about && matches!(tab.talk, Talk::Calling);
+        let calling =
+            |tab: &Tab| tab.about == about && matches!(tab.conversation, ConversationState::Calling);
         let at = match way {
             Way::Called => self.tabs.iter().position(calling),
             Way::CalledBy => None,
@@ -108,7 +109,7 @@ impl App {
             self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
         }
         let caller = peer.nickname.clone();
-        self.tabs[at].talk = Talk::Open { id, peer, waiting: 0, is_ending: false };
+        self.tabs[at].conversation = ConversationState::Open { id, peer, waiting: 0, is_ending: false };
         self.tabs[at].has_talked = true;
         if way == Way::CalledBy {
             // A user who types must not be disturbed. A user who waits should not have to look for the tab.
@@ -128,9 +129,10 @@ impl App {
 
     /// A call has failed. `exists` if there is such a user.
     pub(crate) fn not_reached(&mut self, now: Timestamp, to: MiAddress, reason: &str, exists: bool) {
-        let calling = |tab: &Tab| tab.address() == Some(to) && matches!(tab.talk, Talk::Calling);
+        let calling =
+            |tab: &Tab| tab.address() == Some(to) && matches!(tab.conversation, ConversationState::Calling);
         if let Some(at) = self.tabs.iter().position(calling) {
-            self.tabs[at].talk = Talk::None;
+            self.tabs[at].conversation = ConversationState::None;
             if exists {
                 self.contacts.met(to, None, Way::Called, now);
                 self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
@@ -162,7 +164,7 @@ impl App {
     /// A conversation is over; `is_lost` if neither side ended it.
     pub(crate) fn ended(&mut self, now: Timestamp, id: ConversationId, is_lost: bool, unsaid: usize) {
         let Some((at, nickname)) = self.tab_and_nickname(id) else { return };
-        self.tabs[at].talk = Talk::None;
+        self.tabs[at].conversation = ConversationState::None;
         if matches!(&self.overlay, Some(Overlay::Paste { id: of, .. }) if *of == id) {
             self.overlay = None;
         }
@@ -200,7 +202,7 @@ impl App {
     /// Sets how many lines of a conversation wait to be sent.
     pub(crate) fn set_waiting(&mut self, id: ConversationId, count: usize) {
         if let Some(at) = self.tab_of(id)
-            && let Talk::Open { waiting, .. } = &mut self.tabs[at].talk
+            && let ConversationState::Open { waiting, .. } = &mut self.tabs[at].conversation
         {
             *waiting = count;
         }
@@ -262,9 +264,9 @@ impl App {
 
     fn tab_and_nickname(&self, id: ConversationId) -> Option<(usize, PeerText)> {
         let at = self.tab_of(id)?;
-        match &self.tabs[at].talk {
-            Talk::Open { peer, .. } => Some((at, peer.nickname.clone())),
-            Talk::None | Talk::Calling => None,
+        match &self.tabs[at].conversation {
+            ConversationState::Open { peer, .. } => Some((at, peer.nickname.clone())),
+            ConversationState::None | ConversationState::Calling => None,
         }
     }
 

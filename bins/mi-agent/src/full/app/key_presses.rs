@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent
 use jiff::Timestamp;
 
 use super::{App, Effect, Overlay};
-use crate::full::tab::Talk;
+use crate::full::tab::ConversationState;
 use crate::session::Wish;
 
 impl App {
@@ -93,11 +93,11 @@ impl App {
             self.overlay = None;
             return self.editor().insert(line);
         }
-        match self.tab().talk {
-            Talk::Open { id, is_ending: false, .. } if lines.len() <= MAX_PASTED => {
+        match self.tab().conversation {
+            ConversationState::Open { id, is_ending: false, .. } if lines.len() <= MAX_PASTED => {
                 self.overlay = Some(Overlay::Paste { id, lines });
             }
-            Talk::Open { .. } => {
+            ConversationState::Open { .. } => {
                 let count = lines.len();
                 let reason = format!("{count} lines were pasted and not sent: {MAX_PASTED} are the most");
                 self.tab_mut().failure(now, &reason);

@@ -6,7 +6,7 @@ use plumi_proto::MiSocketAddress;
 
 use super::*;
 use crate::full::pane::Kind;
-use crate::full::tab::Talk;
+use crate::full::tab::ConversationState;
 use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
 use crate::store::contacts::Way;
 use crate::store::history;
@@ -393,7 +393,7 @@ fn tabs_are_bounded() {
     assert_eq!(user.app.tabs.len(), MAX_TABS);
     assert_eq!(user.app.tabs[0].about, About::Agent);
     assert_eq!(user.app.tab().title(), format!("u{}@cc.com", 2 * MAX_TABS - 1));
-    assert!(user.app.tabs.iter().all(|tab| matches!(tab.talk, Talk::None)));
+    assert!(user.app.tabs.iter().all(|tab| matches!(tab.conversation, ConversationState::None)));
 }
 
 #[test]

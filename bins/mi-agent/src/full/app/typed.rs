@@ -5,7 +5,7 @@ use plumi_proto::MiAddress;
 
 use super::{App, Effect, Overlay, Registration};
 use crate::command::{Command, CommandError, Mode, completions};
-use crate::full::tab::{About, Tab, Talk};
+use crate::full::tab::{About, ConversationState, Tab};
 use crate::session::Wish;
 
 impl App {
@@ -55,19 +55,19 @@ impl App {
     }
 
     fn say(&mut self, text: &str) -> Result<(), String> {
-        match (&self.tab().talk, &self.tab().about) {
-            (Talk::Open { id, is_ending: false, .. }, _) => {
+        match (&self.tab().conversation, &self.tab().about) {
+            (ConversationState::Open { id, is_ending: false, .. }, _) => {
                 let (id, text) = (*id, text.to_owned());
                 self.effects.push_back(Effect::Wish(Wish::Say { id, text }));
                 self.tab_mut().pane.go_to_end();
                 Ok(())
             }
-            (Talk::Open { .. }, _) => Err(unheard("the conversation is ending")),
-            (Talk::Calling, _) => Err(unheard("the call has not been answered")),
-            (Talk::None, About::Contact(_)) => {
+            (ConversationState::Open { .. }, _) => Err(unheard("the conversation is ending")),
+            (ConversationState::Calling, _) => Err(unheard("the call has not been answered")),
+            (ConversationState::None, About::Contact(_)) => {
                 Err(unheard("the conversation has ended, so nobody hears that; /call calls again"))
             }
-            (Talk::None, _) => Err(unheard(
+            (ConversationState::None, _) => Err(unheard(
                 "you are in no conversation here, so nobody hears that; /call ADDRESS starts one",
             )),
         }
@@ -98,7 +98,7 @@ impl App {
         self.show(at);
         self.close_untalked();
         let tab = self.tab_mut();
-        tab.talk = Talk::Calling;
+        tab.conversation = ConversationState::Calling;
         tab.news(now, &format!("calling {to}"));
         self.effects.push_back(Effect::Wish(Wish::Call(to)));
         Ok(())
@@ -107,14 +107,14 @@ impl App {
     fn bye(&mut self, now: Timestamp) -> Result<(), String> {
         let about = self.tab().about.clone();
         let tab = &mut self.tabs[self.current];
-        match (&mut tab.talk, about) {
-            (Talk::Open { id, is_ending, .. }, _) => {
+        match (&mut tab.conversation, about) {
+            (ConversationState::Open { id, is_ending, .. }, _) => {
                 *is_ending = true;
                 self.effects.push_back(Effect::Wish(Wish::HangUp(*id)));
                 Ok(())
             }
-            (Talk::Calling, About::Contact(to)) => {
-                tab.talk = Talk::None;
+            (ConversationState::Calling, About::Contact(to)) => {
+                tab.conversation = ConversationState::None;
                 tab.news(now, "the call was given up");
                 self.effects.push_back(Effect::GiveUp(to));
                 Ok(())

@@ -9,18 +9,18 @@ use unicode_width::UnicodeWidthStr;
 use super::{bar, cut, first_that_fits, span};
 use crate::command::{Command, Mode, in_mode};
 use crate::full::app::{App, Registration};
-use crate::full::tab::{About, Talk};
+use crate::full::tab::{About, ConversationState};
 use crate::full::theme::Theme;
 
 /// Draws two rows: the user, and the conversation or the completions on offer.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
-    let [own, talk] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
+    let [own, state] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
     let style = if matches!(app.registration, Registration::Lost(_)) { theme.chosen } else { theme.bar };
     bar(frame, own, Line::raw(first_that_fits(&own_variants(app), own.width)), style);
-    if let Some(line) = offered(app, talk.width, theme) {
-        return frame.render_widget(line, talk);
+    if let Some(line) = offered(app, state.width, theme) {
+        return frame.render_widget(line, state);
     }
-    bar(frame, talk, Line::raw(first_that_fits(&talk_variants(app), talk.width)), theme.bar);
+    bar(frame, state, Line::raw(first_that_fits(&conversation_variants(app), state.width)), theme.bar);
 }
 
 /// Draws the input line, with its number of frames if there are several.
@@ -63,9 +63,9 @@ fn own_variants(app: &App) -> [String; 4] {
     ]
 }
 
-fn talk_variants(app: &App) -> Vec<String> {
-    match &app.tab().talk {
-        Talk::Open { peer, waiting, is_ending, .. } => {
+fn conversation_variants(app: &App) -> Vec<String> {
+    match &app.tab().conversation {
+        ConversationState::Open { peer, waiting, is_ending, .. } => {
             let state = if *is_ending { "ending" } else { "in conversation" };
             let (nickname, remote) = (&peer.nickname, peer.remote);
             let address =
@@ -78,10 +78,10 @@ fn talk_variants(app: &App) -> Vec<String> {
                 format!(" unverified: {nickname}{waiting}"),
             ]
         }
-        Talk::Calling => {
+        ConversationState::Calling => {
             vec![format!(" calling {} … /bye gives up", app.tab().title()), " calling … /bye gives up".into()]
         }
-        Talk::None => match app.tab().about {
+        ConversationState::None => match app.tab().about {
             About::Contact(address) => vec![
                 format!(" in no conversation · /call calls {address}, /close closes the tab"),
                 format!(" /call calls {address}"),
