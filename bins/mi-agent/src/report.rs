@@ -16,36 +16,36 @@ use crate::session::Happened;
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Report {
     Registered {
-        address: Shown,
-        node: Shown,
-        listening: Shown,
+        address: SafeText,
+        node: SafeText,
+        listening: SafeText,
     },
     NotRegistered {
-        address: Shown,
-        reason: Shown,
+        address: SafeText,
+        reason: SafeText,
     },
     Begun {
         conversation: u64,
-        way: Way,
-        nickname: Shown,
-        address: Option<Shown>,
-        remote: Shown,
+        way: Direction,
+        nickname: SafeText,
+        address: Option<SafeText>,
+        remote: SafeText,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
     Line {
         conversation: u64,
-        nickname: Shown,
-        text: Shown,
+        nickname: SafeText,
+        text: SafeText,
     },
     Trouble {
         conversation: u64,
-        nickname: Shown,
-        reason: Shown,
+        nickname: SafeText,
+        reason: SafeText,
     },
     Ended {
         conversation: u64,
-        nickname: Shown,
+        nickname: SafeText,
         /// Neither side ended it.
         lost: bool,
         /// Lines that were said and not sent.
@@ -54,29 +54,29 @@ pub(crate) enum Report {
         reference: Option<Reference>,
     },
     Refused {
-        nickname: Shown,
-        address: Option<Shown>,
-        remote: Shown,
+        nickname: SafeText,
+        address: Option<SafeText>,
+        remote: SafeText,
         kind: &'static str,
-        reason: Shown,
+        reason: SafeText,
         /// Whether it is worth a line of words.
         #[serde(skip)]
         is_news: bool,
     },
     Missed {
-        address: Shown,
+        address: SafeText,
         kind: &'static str,
-        reason: Shown,
+        reason: SafeText,
         /// As above.
         #[serde(skip)]
         is_news: bool,
     },
     RegistrationLost {
-        reason: Shown,
+        reason: SafeText,
     },
     RegistrationRegained {
-        address: Shown,
-        node: Shown,
+        address: SafeText,
+        node: SafeText,
     },
     Said {
         conversation: u64,
@@ -89,31 +89,31 @@ pub(crate) enum Report {
         command: &'static str,
         /// Of a call: who was called.
         #[serde(skip_serializing_if = "Option::is_none")]
-        address: Option<Shown>,
+        address: Option<SafeText>,
         /// Of another command.
         #[serde(skip_serializing_if = "Option::is_none")]
         conversation: Option<u64>,
         /// A word for the reason.
         kind: &'static str,
-        reason: Shown,
+        reason: SafeText,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
     Error {
         /// Of stdin, from 1.
         line: u64,
-        reason: Shown,
+        reason: SafeText,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
     Deregistered {
-        address: Shown,
+        address: SafeText,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
     NotDeregistered {
-        address: Shown,
-        reason: Shown,
+        address: SafeText,
+        reason: SafeText,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
@@ -122,7 +122,7 @@ pub(crate) enum Report {
 /// The direction of a call.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     Incoming,
     Outgoing,
 }
@@ -138,9 +138,9 @@ pub(crate) enum Reference {
 /// Text that is safe to show. A report has no other text of peers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Shown(String);
+pub(crate) struct SafeText(String);
 
-impl Shown {
+impl SafeText {
     pub(crate) fn new(text: impl Display) -> Self {
         Self(safe_text(&text.to_string()).into_owned())
     }
@@ -150,66 +150,66 @@ impl Report {
     /// The report of an event of the user at `own`, which answers the order marked `reference`; `None` for events
     /// that are not reported.
     pub(crate) fn of(own: MiAddress, happened: &Happened, reference: Option<Reference>) -> Option<Self> {
-        let address = Shown::new(own);
+        let address = SafeText::new(own);
         Some(match happened {
             Happened::Started { node, listening } => {
-                Self::Registered { address, node: Shown::new(node), listening: Shown::new(listening) }
+                Self::Registered { address, node: SafeText::new(node), listening: SafeText::new(listening) }
             }
-            Happened::NotStarted(error) => Self::NotRegistered { address, reason: Shown::new(error) },
+            Happened::NotStarted(error) => Self::NotRegistered { address, reason: SafeText::new(error) },
             Happened::Begun { id, peer, call } => Self::Begun {
                 conversation: (*id).into(),
-                way: if call.is_some() { Way::Outgoing } else { Way::Incoming },
-                nickname: Shown::new(&peer.nickname),
-                address: peer.address.map(Shown::new),
-                remote: Shown::new(peer.remote),
+                way: if call.is_some() { Direction::Outgoing } else { Direction::Incoming },
+                nickname: SafeText::new(&peer.nickname),
+                address: peer.address.map(SafeText::new),
+                remote: SafeText::new(peer.remote),
                 reference,
             },
             Happened::CallFailed { to, error, .. } => Self::Failed {
                 command: "call",
-                address: Some(Shown::new(to)),
+                address: Some(SafeText::new(to)),
                 conversation: None,
                 kind: kind_of_call(error),
-                reason: Shown::new(error),
+                reason: SafeText::new(error),
                 reference,
             },
             Happened::Line { id, nickname, text } => Self::Line {
                 conversation: (*id).into(),
-                nickname: Shown::new(nickname),
-                text: Shown::new(text),
+                nickname: SafeText::new(nickname),
+                text: SafeText::new(text),
             },
             Happened::ConversationFailed { id, nickname, error } => Self::Trouble {
                 conversation: (*id).into(),
-                nickname: Shown::new(nickname),
-                reason: Shown::new(error),
+                nickname: SafeText::new(nickname),
+                reason: SafeText::new(error),
             },
             Happened::Ended { id, nickname, is_lost, unsaid } => Self::Ended {
                 conversation: (*id).into(),
-                nickname: Shown::new(nickname),
+                nickname: SafeText::new(nickname),
                 lost: *is_lost,
                 unsaid: *unsaid,
                 reference,
             },
             Happened::Refused { nickname, remote, address, reason, is_news } => Self::Refused {
-                nickname: Shown::new(nickname),
-                address: address.map(Shown::new),
-                remote: Shown::new(remote),
+                nickname: SafeText::new(nickname),
+                address: address.map(SafeText::new),
+                remote: SafeText::new(remote),
                 kind: kind_of_refusal(*reason),
-                reason: Shown::new(reason),
+                reason: SafeText::new(reason),
                 is_news: *is_news,
             },
             Happened::Missed { from, reason, is_news } => Self::Missed {
-                address: Shown::new(from),
+                address: SafeText::new(from),
                 kind: kind_of_refusal(*reason),
-                reason: Shown::new(reason),
+                reason: SafeText::new(reason),
                 is_news: *is_news,
             },
-            Happened::RegistrationLost(reason) => Self::RegistrationLost { reason: Shown::new(reason) },
+            Happened::RegistrationLost(reason) => Self::RegistrationLost { reason: SafeText::new(reason) },
             Happened::RegistrationRegained { node } => {
-                Self::RegistrationRegained { address, node: Shown::new(node) }
+                Self::RegistrationRegained { address, node: SafeText::new(node) }
             }
             Happened::Left(Ok(())) => Self::Deregistered { address, reference },
             Happened::Left(Err(error)) => {
-                Self::NotDeregistered { address, reason: Shown::new(error), reference }
+                Self::NotDeregistered { address, reason: SafeText::new(error), reference }
             }
             Happened::HandedOver(_) | Happened::Recalled(..) | Happened::NotKept(_) => return None,
         })
@@ -231,49 +231,60 @@ impl Report {
     pub(crate) fn words(&self, numbered: bool) -> Option<String> {
         let number = |conversation: &u64| if numbered { format!("{conversation} ") } else { String::new() };
         Some(match self {
-            Self::Registered { address: Shown(address), node: Shown(node), listening: Shown(listening) } => {
+            Self::Registered {
+                address: SafeText(address),
+                node: SafeText(node),
+                listening: SafeText(listening),
+            } => {
                 format!("* registered {address} at node {node}\n* listening for conversations on {listening}")
             }
-            Self::NotRegistered { address: Shown(address), reason: Shown(reason) } => {
+            Self::NotRegistered { address: SafeText(address), reason: SafeText(reason) } => {
                 format!("! cannot register {address}: {reason}")
             }
             Self::Begun {
-                conversation, nickname: Shown(nickname), address, remote: Shown(remote), ..
+                conversation,
+                nickname: SafeText(nickname),
+                address,
+                remote: SafeText(remote),
+                ..
             } => {
                 let number = number(conversation);
-                let address = address.as_ref().map_or("?", |Shown(address)| address);
+                let address = address.as_ref().map_or("?", |SafeText(address)| address);
                 format!("* in conversation {number}with {nickname} ({address}) at {remote}")
             }
-            Self::Line { conversation, nickname: Shown(nickname), text: Shown(text) } => {
+            Self::Line { conversation, nickname: SafeText(nickname), text: SafeText(text) } => {
                 format!("<{}{nickname}> {text}", number(conversation))
             }
-            Self::Trouble { conversation, nickname: Shown(nickname), reason: Shown(reason) } => {
+            Self::Trouble { conversation, nickname: SafeText(nickname), reason: SafeText(reason) } => {
                 format!("! conversation {}with {nickname}: {reason}", number(conversation))
             }
             // The line that the connection was lost says enough.
             Self::Ended { lost: true, .. } => return None,
-            Self::Ended { conversation, nickname: Shown(nickname), .. } => {
+            Self::Ended { conversation, nickname: SafeText(nickname), .. } => {
                 format!("* conversation {}with {nickname} ended", number(conversation))
             }
             Self::Refused { is_news: false, .. } | Self::Missed { is_news: false, .. } => return None,
-            Self::Refused { nickname: Shown(nickname), remote: Shown(remote), kind: BUSY, .. } => {
+            Self::Refused { nickname: SafeText(nickname), remote: SafeText(remote), kind: BUSY, .. } => {
                 format!("* {nickname} at {remote} called, and was told that you are busy")
             }
-            Self::Refused { address: Some(Shown(caller)), reason: Shown(reason), .. }
-            | Self::Missed { address: Shown(caller), reason: Shown(reason), .. } => {
+            Self::Refused { address: Some(SafeText(caller)), reason: SafeText(reason), .. }
+            | Self::Missed { address: SafeText(caller), reason: SafeText(reason), .. } => {
                 format!("* {caller} was refused: {reason}")
             }
             Self::Refused {
-                nickname: Shown(nickname), remote: Shown(remote), reason: Shown(reason), ..
+                nickname: SafeText(nickname),
+                remote: SafeText(remote),
+                reason: SafeText(reason),
+                ..
             } => {
                 format!("* {nickname} at {remote} was refused: {reason}")
             }
-            Self::RegistrationLost { reason: Shown(reason) } => format!("! registration lost: {reason}"),
-            Self::RegistrationRegained { address: Shown(address), node: Shown(node) } => {
+            Self::RegistrationLost { reason: SafeText(reason) } => format!("! registration lost: {reason}"),
+            Self::RegistrationRegained { address: SafeText(address), node: SafeText(node) } => {
                 format!("* registered {address} again at node {node}")
             }
-            Self::Deregistered { address: Shown(address), .. } => format!("* deregistered {address}"),
-            Self::NotDeregistered { address: Shown(address), reason: Shown(reason), .. } => {
+            Self::Deregistered { address: SafeText(address), .. } => format!("* deregistered {address}"),
+            Self::NotDeregistered { address: SafeText(address), reason: SafeText(reason), .. } => {
                 format!("! cannot deregister {address}: {reason}")
             }
             // They answer orders, which are JSON only.
@@ -319,8 +330,8 @@ mod tests {
 
     const DOCUMENT: &str = include_str!("../../../docs/events.md");
 
-    fn shown(text: &str) -> Shown {
-        Shown::new(text)
+    fn shown(text: &str) -> SafeText {
+        SafeText::new(text)
     }
 
     fn mark(text: &str) -> Option<Reference> {
@@ -345,7 +356,7 @@ mod tests {
             Report::NotRegistered { address: address.clone(), reason: no_answer.clone() },
             Report::Begun {
                 conversation: 1,
-                way: Way::Incoming,
+                way: Direction::Incoming,
                 nickname: joya.clone(),
                 address: Some(shown("joya@cc.com")),
                 remote: shown("198.51.100.3:4456"),
@@ -353,7 +364,7 @@ mod tests {
             },
             Report::Begun {
                 conversation: 2,
-                way: Way::Outgoing,
+                way: Direction::Outgoing,
                 nickname: pere.clone(),
                 address: Some(shown("pere@bb.com")),
                 remote: shown("192.0.2.21:51002"),

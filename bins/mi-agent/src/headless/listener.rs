@@ -9,7 +9,7 @@ use plumi_proto::MiAddress;
 use super::commands::{Command, Commands, Given, NoCommand, Order};
 use crate::clock;
 use crate::line_by_line::{Effect, FrontEnd};
-use crate::report::{Reference, Report, Shown};
+use crate::report::{Reference, Report, SafeText};
 use crate::session::{CallId, Done, Happened, Refused, Wish};
 
 /// A program that uses an agent.
@@ -76,7 +76,7 @@ impl FrontEnd for Listener {
                 self.order = Some(order);
             }
             Some((line, Err(NoCommand { reason, reference }))) => {
-                self.report(&Report::Error { line, reason: Shown::new(reason), reference });
+                self.report(&Report::Error { line, reason: SafeText::new(reason), reference });
             }
             None => self.commands = None,
         }
@@ -129,7 +129,7 @@ impl FrontEnd for Listener {
     }
 
     fn left_at_once(&mut self) {
-        let (address, reason) = (Shown::new(self.own), Shown::new("interrupted"));
+        let (address, reason) = (SafeText::new(self.own), SafeText::new("interrupted"));
         self.report(&Report::NotDeregistered { address, reason, reference: None });
     }
 
@@ -141,7 +141,7 @@ impl FrontEnd for Listener {
 /// The answer to an order that was not carried out.
 fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) -> Report {
     let (command, address, conversation) = match command {
-        Command::Call(to) => ("call", Some(Shown::new(to)), None),
+        Command::Call(to) => ("call", Some(SafeText::new(to)), None),
         Command::Say { to, .. } => ("say", None, Some(*to)),
         Command::Bye(conversation) => ("bye", None, Some(*conversation)),
         Command::Quit => ("quit", None, None),
@@ -152,7 +152,7 @@ fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) ->
         Refused::NotSaid(error) => kind_of_say(&error),
         Refused::NotNow | Refused::NotKept(_) => "other",
     };
-    Report::Failed { command, address, conversation, kind, reason: Shown::new(refused), reference }
+    Report::Failed { command, address, conversation, kind, reason: SafeText::new(refused), reference }
 }
 
 /// Programs rely on these words.
