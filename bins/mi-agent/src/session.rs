@@ -31,7 +31,7 @@ use self::calls::Calls;
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use crate::signals::HURRY;
-use crate::store::keeper::{Keeper, Told};
+use crate::store::keeper::{Keeper, KeeperEvent};
 
 pub(crate) use self::calls::CallId;
 pub(crate) use self::happened::{Done, Happened, Leave, Refused, Wish};
@@ -88,7 +88,7 @@ impl Session {
                 Some(event) = next_event(&mut self.agent) => self.event(event),
                 (id, heard) = self.conversations.next() => self.heard(id, heard),
                 (call, to, outcome) = self.calls.next() => Some(self.called(call, to, outcome)),
-                told = next_told(&mut self.keeper) => Some(told.into()),
+                event = next_kept(&mut self.keeper) => Some(event.into()),
             };
             if let Some(happened) = happened {
                 return happened;
@@ -312,9 +312,9 @@ async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {
     }
 }
 
-async fn next_told(keeper: &mut Option<Keeper>) -> Told {
+async fn next_kept(keeper: &mut Option<Keeper>) -> KeeperEvent {
     match keeper {
-        Some(keeper) => keeper.told().await,
+        Some(keeper) => keeper.next().await,
         None => future::pending().await,
     }
 }

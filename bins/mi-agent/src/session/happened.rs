@@ -12,7 +12,7 @@ use plumi_proto::{MiAddress, MiSocketAddress};
 use super::calls::CallId;
 use crate::store::contacts::Contacts;
 use crate::store::history::Entry;
-use crate::store::keeper::Told;
+use crate::store::keeper::KeeperEvent;
 
 /// An event of a session.
 #[derive(Debug)]
@@ -142,11 +142,11 @@ impl Happened {
     }
 }
 
-impl From<Told> for Happened {
-    fn from(told: Told) -> Self {
-        match told {
-            Told::Recalled(peer, entries) => Self::Recalled(peer, entries),
-            Told::Trouble(trouble) => Self::NotKept(trouble),
+impl From<KeeperEvent> for Happened {
+    fn from(event: KeeperEvent) -> Self {
+        match event {
+            KeeperEvent::Recalled(peer, entries) => Self::Recalled(peer, entries),
+            KeeperEvent::Trouble(trouble) => Self::NotKept(trouble),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mi_agent_core::Admission;
 use plumi_proto::MiAddress;
-use tokio::sync::mpsc as told;
+use tokio::sync::mpsc as events;
 
 use super::contacts::Contacts;
 use super::history::{Entry, History};
@@ -17,7 +17,7 @@ use super::rules::Rules;
 #[derive(Debug)]
 pub(crate) struct Keeper {
     jobs: SyncSender<Job>,
-    told: told::Receiver<Told>,
+    events: events::Receiver<KeeperEvent>,
     done: Receiver<()>,
     /// The queue was full, and that has been reported.
     is_behind: bool,
@@ -33,7 +33,7 @@ enum Job {
 
 /// The result of a job.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum KeeperEvent {
     /// The last lines of conversations with a peer, oldest first.
     Recalled(MiAddress, Vec<Entry>),
     /// The reason why something was not stored or read.
@@ -44,15 +44,15 @@ impl Keeper {
     /// Starts the thread. Without `rules` or `history`, it does not store rules for calls or lines.
     pub(crate) fn start(rules: Option<Rules>, history: Option<History>) -> Self {
         let (jobs, jobs_to_do) = sync_channel(MAX_JOBS);
-        let (tell, told) = told::channel(MAX_TOLD);
+        let (report, events) = events::channel(MAX_EVENTS);
         let (is_done, done) = sync_channel(1);
         thread::spawn(move || {
-            let mut work = Work { rules, history, tell, failed: None };
+            let mut work = Work { rules, history, report, failed: None };
             jobs_to_do.iter().for_each(|job| work.carry_out(job));
             // Nobody may be waiting any more.
             _ = is_done.send(());
         });
-        Self { jobs, told, done, is_behind: false }
+        Self { jobs, events, done, is_behind: false }
     }
 
     /// Queues the job of writing `contacts`.
@@ -80,9 +80,9 @@ impl Keeper {
     }
 
     /// Waits for the next result of a job. Never ready once no more can come. Cancel safe.
-    pub(crate) async fn told(&mut self) -> Told {
-        match self.told.recv().await {
-            Some(told) => told,
+    pub(crate) async fn next(&mut self) -> KeeperEvent {
+        match self.events.recv().await {
+            Some(event) => event,
             None => std::future::pending().await,
         }
     }
@@ -117,7 +117,7 @@ impl Keeper {
 struct Work {
     rules: Option<Rules>,
     history: Option<History>,
-    tell: told::Sender<Told>,
+    report: events::Sender<KeeperEvent>,
     /// The last failure. A disk that stays full is reported once.
     failed: Option<String>,
 }
@@ -141,7 +141,7 @@ impl Work {
             Err(error) => {
                 let trouble = format!("cannot keep or read {what}: {error}");
                 if self.failed.as_ref() != Some(&trouble) {
-                    self.tell(Told::Trouble(trouble.clone()));
+                    self.report(KeeperEvent::Trouble(trouble.clone()));
                 }
                 self.failed = Some(trouble);
             }
@@ -152,14 +152,14 @@ impl Work {
         let Some(history) = &self.history else { return Ok(()) };
         let entries = history.last(&peer, RECALLED)?;
         if !entries.is_empty() {
-            self.tell(Told::Recalled(peer, entries));
+            self.report(KeeperEvent::Recalled(peer, entries));
         }
         Ok(())
     }
 
-    fn tell(&self, told: Told) {
+    fn report(&self, event: KeeperEvent) {
         // If nobody reads the results in time, they are lost.
-        _ = self.tell.try_send(told);
+        _ = self.report.try_send(event);
     }
 }
 
@@ -167,7 +167,7 @@ impl Work {
 const MAX_JOBS: usize = 1024;
 
 /// The most results that wait to be read.
-const MAX_TOLD: usize = 64;
+const MAX_EVENTS: usize = 64;
 
 /// The number of lines that are read when a conversation begins.
 const RECALLED: usize = 20;
@@ -199,7 +199,7 @@ mod tests {
             keeper.remember(joya, entry(&n.to_string())).unwrap();
         }
         keeper.recall(joya).unwrap();
-        let Told::Recalled(peer, entries) = keeper.told().await else { panic!("it can be read") };
+        let KeeperEvent::Recalled(peer, entries) = keeper.next().await else { panic!("it can be read") };
         let texts: Vec<_> = entries.iter().map(|entry| entry.text.as_str()).collect();
         assert_eq!((peer, texts.len(), texts[0], texts[19]), (joya, RECALLED, "10", "29"));
         let mut admission = Admission::default();
@@ -221,15 +221,15 @@ mod tests {
         fs::write(&history, "").unwrap();
         keeper.remember(joya, entry("one")).unwrap();
         keeper.remember(joya, entry("two")).unwrap();
-        let Told::Trouble(trouble) = keeper.told().await else { panic!("nothing can be read") };
+        let KeeperEvent::Trouble(trouble) = keeper.next().await else { panic!("nothing can be read") };
         assert!(trouble.starts_with("cannot keep or read what is said: "), "{trouble}");
         keeper.recall(joya).unwrap();
-        let Told::Trouble(trouble) = keeper.told().await else { panic!("nothing can be read") };
+        let KeeperEvent::Trouble(trouble) = keeper.next().await else { panic!("nothing can be read") };
         assert!(trouble.starts_with("cannot keep or read what was said: "), "{trouble}");
         fs::remove_file(&history).unwrap();
         keeper.remember(joya, entry("three")).unwrap();
         keeper.recall(joya).unwrap();
-        let Told::Recalled(_, entries) = keeper.told().await else { panic!("it is well again") };
+        let KeeperEvent::Recalled(_, entries) = keeper.next().await else { panic!("it is well again") };
         assert_eq!(entries, [entry("three")]);
     }
 }
