@@ -1,5 +1,6 @@
 //! The loop of the front ends that read and print lines: line mode and `listen`.
 
+use std::future;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,19 +11,24 @@ use crate::exit;
 use crate::printed_lines::PrintedLines;
 use crate::session::{Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{HURRY, LAST_WORDS, Signals};
+use crate::typed_lines::TypedLines;
 
-/// Such a front end. It waits for nothing but input.
+/// Such a front end. It waits for nothing.
 pub(crate) trait FrontEnd {
-    type Input;
+    type Input: Send + 'static;
 
-    /// The next input; never ready while none is wanted. Cancel safe.
-    async fn next_input(&mut self) -> Self::Input;
+    /// Starts reading the input, once the user is registered: a program that does not start leaves it to others. `None`
+    /// if no input is read.
+    fn input(&self) -> Option<TypedLines<Self::Input>>;
 
-    /// Takes input that came.
-    fn typed(&mut self, input: Self::Input);
+    /// Whether the next input may come.
+    fn takes_input(&self) -> bool;
+
+    /// Takes input that came, or `None` at its end.
+    fn typed(&mut self, input: Option<Self::Input>);
 
     /// Takes an event. While the user leaves, these are only the [last ones](Happened::is_of_the_end).
-    fn happened(&mut self, happened: Happened);
+    fn happened(&mut self, happened: &Happened);
 
     /// Takes the answer to [`Effect::Wish`].
     fn answered(&mut self, answer: Result<Done, Refused>);
@@ -51,12 +57,13 @@ pub(crate) enum Effect {
 ///
 /// # Errors
 /// Nothing can be printed any more. The user has been deregistered all the same.
-pub(crate) async fn run(
-    mut front_end: impl FrontEnd,
+pub(crate) async fn run<F: FrontEnd>(
+    mut front_end: F,
     mut session: Session,
     mut printed: PrintedLines<impl AsyncWrite + Unpin>,
     signals: &mut Signals,
 ) -> io::Result<ExitCode> {
+    let mut input = None;
     let mut code = None;
     let mut failure = None;
     let code = loop {
@@ -69,7 +76,7 @@ pub(crate) async fn run(
         }
         let is_printing = printed.has_to_print();
         let is_in_a_hurry = session.is_in_a_hurry();
-        let takes_input = !is_printing && !session.is_leaving();
+        let takes_input = !is_printing && !session.is_leaving() && front_end.takes_input();
         if let (Some(code), false) = (code, is_printing) {
             break code;
         }
@@ -81,11 +88,19 @@ pub(crate) async fn run(
             },
             happened = session.next(), if !is_printing => {
                 code = exit_code(&happened);
+                if matches!(happened, Happened::Started { .. }) {
+                    input = front_end.input();
+                }
                 if !session.is_leaving() || happened.is_of_the_end() {
-                    front_end.happened(happened);
+                    front_end.happened(&happened);
                 }
             }
-            input = front_end.next_input(), if takes_input => front_end.typed(input),
+            typed = next_input(&mut input), if takes_input => {
+                if typed.is_none() {
+                    input = None;
+                }
+                front_end.typed(typed);
+            }
             () = end_wanted(signals, is_in_a_hurry) => {
                 if is_in_a_hurry && code.is_none() {
                     front_end.left_at_once();
@@ -110,6 +125,14 @@ fn exit_code(happened: &Happened) -> Option<ExitCode> {
         Happened::Left(Ok(())) => Some(ExitCode::from(exit::WELL)),
         Happened::Left(Err(error)) => Some(exit::of_deregistration(error)),
         _ => None,
+    }
+}
+
+/// Returns the next input, or `None` at its end; never ready without input. Cancel safe.
+async fn next_input<T: Send + 'static>(input: &mut Option<TypedLines<T>>) -> Option<T> {
+    match input {
+        Some(input) => input.next().await,
+        None => future::pending().await,
     }
 }
 

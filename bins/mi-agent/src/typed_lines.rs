@@ -1,21 +1,28 @@
 //! The lines of stdin.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, StdinLock};
 use std::thread;
 
 use tokio::sync::mpsc;
 
 /// The lines of stdin, read by a separate thread: a blocked read must not keep the program from ending.
 #[derive(Debug)]
-pub(crate) struct TypedLines(mpsc::Receiver<String>);
+pub(crate) struct TypedLines<T = String>(mpsc::Receiver<T>);
 
 impl TypedLines {
-    /// Starts reading.
+    /// Starts reading. Lines come without their ends.
     pub(crate) fn start() -> Self {
+        Self::read_by(|stdin| read_line(stdin))
+    }
+}
+
+impl<T: Send + 'static> TypedLines<T> {
+    /// Starts reading with `read`, until that returns `None`.
+    pub(crate) fn read_by(mut read: impl FnMut(&mut StdinLock<'_>) -> Option<T> + Send + 'static) -> Self {
         let (sender, lines) = mpsc::channel(MAX_LINES);
         thread::spawn(move || {
             let mut stdin = io::stdin().lock();
-            while let Some(line) = read_line(&mut stdin) {
+            while let Some(line) = read(&mut stdin) {
                 if sender.blocking_send(line).is_err() {
                     break;
                 }
@@ -24,8 +31,8 @@ impl TypedLines {
         Self(lines)
     }
 
-    /// Returns the next line, without its end; `None` at the end of input. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<String> {
+    /// Returns the next line; `None` at the end of input. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<T> {
         self.0.recv().await
     }
 }

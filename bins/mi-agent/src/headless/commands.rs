@@ -1,19 +1,14 @@
 //! Orders of a program to `mi-agent listen --json`: one JSON object a line (docs/events.md).
 
-use std::io::{self, BufRead, Read};
-use std::thread;
+use std::io::{BufRead, Read};
 
 use mi_agent_core::safe_text;
 use plumi_proto::MiAddress;
 use serde::Deserialize;
 use serde_json::error::Category;
-use tokio::sync::mpsc;
 
 use crate::report::Reference;
-
-/// The lines of stdin, read by a separate thread: a blocked read must not keep the program from ending.
-#[derive(Debug)]
-pub(crate) struct Commands(mpsc::Receiver<Given>);
+use crate::typed_lines::TypedLines;
 
 /// A line that is not empty, with its number, counted from 1.
 pub(crate) type Given = (u64, Result<Order, NoCommand>);
@@ -42,30 +37,18 @@ pub(crate) struct NoCommand {
     pub(crate) reference: Option<Reference>,
 }
 
-impl Commands {
-    /// Starts reading.
-    pub(crate) fn start() -> Self {
-        let (sender, commands) = mpsc::channel(MAX_COMMANDS);
-        thread::spawn(move || {
-            let mut stdin = io::stdin().lock();
-            let mut number = 0;
-            while let Some(line) = read_line(&mut stdin) {
-                number += 1;
-                if line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
-                    continue;
-                }
-                if sender.blocking_send((number, line.and_then(|line| parse(&line)))).is_err() {
-                    break;
-                }
+/// Starts reading orders from stdin.
+pub(crate) fn start() -> TypedLines<Given> {
+    let mut number = 0;
+    TypedLines::read_by(move |stdin| {
+        loop {
+            let line = read_line(stdin)?;
+            number += 1;
+            if !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
+                return Some((number, line.and_then(|line| parse(&line))));
             }
-        });
-        Self(commands)
-    }
-
-    /// Returns the next line; `None` at the end of input. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Option<Given> {
-        self.0.recv().await
-    }
+        }
+    })
 }
 
 /// Reads the next line, with its end. A line that is too long is skipped whole.
@@ -161,9 +144,6 @@ fn reason(error: &serde_json::Error) -> String {
         _ => format!("it is no JSON: {words}, at byte {}", error.column()),
     }
 }
-
-/// The most commands that are read and not carried out.
-const MAX_COMMANDS: usize = 16;
 
 /// The most bytes of a line, its end included: a conversation takes 12 s to send that much text.
 const MAX_LINE: u64 = 64 * 1024;

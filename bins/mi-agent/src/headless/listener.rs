@@ -1,23 +1,21 @@
 //! `mi-agent listen` at work: orders of a program become wishes, and events become its reports.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future;
 
 use mi_agent_core::{ConversationId, SayError};
 use plumi_proto::MiAddress;
 
-use super::commands::{Command, Commands, Given, NoCommand, Order};
+use super::commands::{self, Command, Given, NoCommand, Order};
 use crate::clock;
 use crate::line_by_line::{Effect, FrontEnd};
 use crate::report::{Reference, Report, SafeText};
 use crate::session::{CallId, Done, Happened, Refused, Wish};
+use crate::typed_lines::TypedLines;
 
 /// A program that uses an agent.
 pub(crate) struct Listener {
     own: MiAddress,
     format: Format,
-    /// From the registration to the end of input.
-    commands: Option<Commands>,
     /// The order that is being carried out: until its wish is answered, or the program has quit.
     order: Option<Order>,
     /// The orders that calls answer.
@@ -40,7 +38,7 @@ pub(crate) enum Format {
 impl Listener {
     pub(crate) fn new(own: MiAddress, format: Format) -> Self {
         let (calls, conversations, effects) = Default::default();
-        Self { own, format, commands: None, order: None, calls, conversations, effects }
+        Self { own, format, order: None, calls, conversations, effects }
     }
 
     fn report(&mut self, report: &Report) {
@@ -53,13 +51,14 @@ impl Listener {
 }
 
 impl FrontEnd for Listener {
-    type Input = Option<Given>;
+    type Input = Given;
 
-    async fn next_input(&mut self) -> Option<Given> {
-        match &mut self.commands {
-            Some(commands) => commands.next().await,
-            None => future::pending().await,
-        }
+    fn input(&self) -> Option<TypedLines<Given>> {
+        matches!(self.format, Format::Json).then(commands::start)
+    }
+
+    fn takes_input(&self) -> bool {
+        true
     }
 
     fn typed(&mut self, given: Option<Given>) {
@@ -78,7 +77,8 @@ impl FrontEnd for Listener {
             Some((line, Err(NoCommand { reason, reference }))) => {
                 self.report(&Report::Error { line, reason: SafeText::new(reason), reference });
             }
-            None => self.commands = None,
+            // Without orders it goes on.
+            None => {}
         }
     }
 
@@ -100,12 +100,8 @@ impl FrontEnd for Listener {
         }
     }
 
-    fn happened(&mut self, happened: Happened) {
-        let reference = match &happened {
-            Happened::Started { .. } if matches!(self.format, Format::Json) => {
-                self.commands = Some(Commands::start());
-                None
-            }
+    fn happened(&mut self, happened: &Happened) {
+        let reference = match happened {
             Happened::Begun { id, call, .. } => {
                 self.conversations.insert(*id, None);
                 call.and_then(|call| self.calls.remove(&call)).flatten()
@@ -123,7 +119,7 @@ impl FrontEnd for Listener {
             Happened::Left(_) => self.order.take().and_then(|quit| quit.reference),
             _ => None,
         };
-        if let Some(report) = Report::of(self.own, &happened, reference) {
+        if let Some(report) = Report::of(self.own, happened, reference) {
             self.report(&report);
         }
     }

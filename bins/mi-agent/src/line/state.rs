@@ -1,5 +1,5 @@
 //! The state of line mode. It prints nothing and waits for nothing: lines and events come in, and what is to be done
-//! comes out of [`LineMode::poll_effect`].
+//! comes out of [`FrontEnd::poll_effect`].
 
 use std::collections::VecDeque;
 
@@ -8,9 +8,10 @@ use plumi_proto::MiAddress;
 
 use crate::admission::AdmissionCommand;
 use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
-use crate::line_by_line::Effect;
+use crate::line_by_line::{Effect, FrontEnd};
 use crate::report::Report;
 use crate::session::{Done, Happened, Refused, Wish};
+use crate::typed_lines::TypedLines;
 
 /// A user who types, and what the user can do now.
 #[derive(Debug)]
@@ -45,20 +46,60 @@ impl LineMode {
         new
     }
 
-    /// What to do next; `None` when everything is done.
-    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+    fn help(&mut self) {
+        let commands = in_mode(Mode::Line).map(|known| (known.usage(), known.meaning));
+        let also = ALSO.iter().map(|(typed, meaning)| ((*typed).to_owned(), *meaning));
+        for (typed, meaning) in commands.chain(also) {
+            self.news(&format!("{typed:<20} {meaning}"));
+        }
+    }
+
+    /// Changes whose calls are taken.
+    fn admit(&mut self, command: AdmissionCommand) {
+        let before = self.admission.clone();
+        match command.carry_out(&mut self.admission) {
+            Ok(words) => {
+                if self.admission != before {
+                    self.wish(Wish::SetAdmission(self.admission.clone()), None);
+                }
+                self.news(&words);
+            }
+            Err(error) => self.failure(&error.to_string()),
+        }
+    }
+
+    fn wish(&mut self, wish: Wish, waits_for: Option<WaitsFor>) {
+        self.waits_for = waits_for;
+        self.effects.push_back(Effect::Wish(wish));
+    }
+
+    fn news(&mut self, text: &str) {
+        self.effects.push_back(Effect::Print(marked('*', text)));
+    }
+
+    fn failure(&mut self, text: &str) {
+        self.effects.push_back(Effect::Print(marked('!', text)));
+    }
+}
+
+impl FrontEnd for LineMode {
+    type Input = String;
+
+    fn input(&self) -> Option<TypedLines> {
+        Some(TypedLines::start())
+    }
+
+    fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// Whether the next line may be typed.
-    pub(crate) fn takes_input(&self) -> bool {
+    fn takes_input(&self) -> bool {
         self.waits_for.is_none()
     }
 
-    /// A line was typed, or `None`: the input has ended.
-    pub(crate) fn typed(&mut self, line: Option<&str>) {
+    fn typed(&mut self, line: Option<String>) {
         let Some(line) = line else { return self.effects.push_back(Effect::Leave) };
-        match (Command::parse(line, Mode::Line), self.conversation) {
+        match (Command::parse(&line, Mode::Line), self.conversation) {
             (Ok(Command::Quit), _) => self.effects.push_back(Effect::Leave),
             (Ok(Command::Call(_)), Some(_)) => self.failure("you are in a conversation; /bye ends it"),
             (Ok(Command::Call(Some(to))), None) => {
@@ -83,8 +124,7 @@ impl LineMode {
         }
     }
 
-    /// The last wish was carried out, or not.
-    pub(crate) fn answered(&mut self, answer: Result<Done, Refused>) {
+    fn answered(&mut self, answer: Result<Done, Refused>) {
         let failure = match answer {
             Ok(_) => return,
             // The end of the conversation is news enough.
@@ -99,8 +139,7 @@ impl LineMode {
         }
     }
 
-    /// Something happened.
-    pub(crate) fn happened(&mut self, happened: &Happened) {
+    fn happened(&mut self, happened: &Happened) {
         match happened {
             Happened::Begun { id, call, .. } => {
                 self.conversation = Some(*id);
@@ -142,44 +181,8 @@ impl LineMode {
         }
     }
 
-    /// The program ends now, and the node has not answered.
-    pub(crate) fn left_at_once(&mut self) {
+    fn left_at_once(&mut self) {
         self.failure("left without being deregistered");
-    }
-
-    fn help(&mut self) {
-        let commands = in_mode(Mode::Line).map(|known| (known.usage(), known.meaning));
-        let also = ALSO.iter().map(|(typed, meaning)| ((*typed).to_owned(), *meaning));
-        for (typed, meaning) in commands.chain(also) {
-            self.news(&format!("{typed:<20} {meaning}"));
-        }
-    }
-
-    /// Changes whose calls are taken.
-    fn admit(&mut self, command: AdmissionCommand) {
-        let before = self.admission.clone();
-        match command.carry_out(&mut self.admission) {
-            Ok(words) => {
-                if self.admission != before {
-                    self.wish(Wish::SetAdmission(self.admission.clone()), None);
-                }
-                self.news(&words);
-            }
-            Err(error) => self.failure(&error.to_string()),
-        }
-    }
-
-    fn wish(&mut self, wish: Wish, waits_for: Option<WaitsFor>) {
-        self.waits_for = waits_for;
-        self.effects.push_back(Effect::Wish(wish));
-    }
-
-    fn news(&mut self, text: &str) {
-        self.effects.push_back(Effect::Print(marked('*', text)));
-    }
-
-    fn failure(&mut self, text: &str) {
-        self.effects.push_back(Effect::Print(marked('!', text)));
     }
 }
 

@@ -42,7 +42,7 @@ fn talking() -> LineMode {
 #[test]
 fn the_next_line_waits_until_the_last_one_is_handed_over() {
     let mut state = talking();
-    state.typed(Some("/var/log is full"));
+    state.typed(Some("/var/log is full".into()));
     let wish = Wish::Say { id: 1.into(), text: "/var/log is full".into() };
     assert_eq!(effects(&mut state), [Effect::Wish(wish)]);
     assert!(!state.takes_input());
@@ -55,10 +55,10 @@ fn the_next_line_waits_until_the_last_one_is_handed_over() {
     assert!(state.takes_input());
     assert_eq!(effects(&mut state), [print("<joya> bon dia")]);
 
-    state.typed(Some("the last one"));
+    state.typed(Some("the last one".into()));
     state.happened(&ended(1));
     assert!(state.takes_input(), "nothing is handed over any more");
-    state.typed(Some("hola?"));
+    state.typed(Some("hola?".into()));
     let printed = effects(&mut state).split_off(1);
     let nobody = "! you are in no conversation, so nobody hears that; /call ADDRESS starts one";
     assert_eq!(printed, [print("* conversation with joya ended"), print(nobody)]);
@@ -70,7 +70,7 @@ fn a_line_that_is_not_sent_says_why_unless_the_end_does() {
         [(SayError::Full, Some("! not sent: too many lines wait to be sent")), (SayError::Ended, None)]
     {
         let mut state = talking();
-        state.typed(Some("hola"));
+        state.typed(Some("hola".into()));
         effects(&mut state);
         state.answered(Err(Refused::NotSaid(refused)));
         assert!(state.takes_input());
@@ -81,13 +81,13 @@ fn a_line_that_is_not_sent_says_why_unless_the_end_does() {
 #[test]
 fn the_next_line_waits_for_the_end_of_a_conversation_and_for_a_call() {
     let mut state = talking();
-    state.typed(Some("/bye"));
+    state.typed(Some("/bye".into()));
     assert_eq!(effects(&mut state), [Effect::Wish(Wish::HangUp(1.into()))]);
     state.answered(Ok(Done::AtOnce));
     assert!(!state.takes_input());
     state.happened(&ended(1));
     assert!(state.takes_input());
-    state.typed(Some("/call joan@bb.com"));
+    state.typed(Some("/call joan@bb.com".into()));
     let joan = "joan@bb.com".parse().unwrap();
     assert_eq!(effects(&mut state)[1..], [print("* calling joan@bb.com"), Effect::Wish(Wish::Call(joan))]);
     // Somebody else calls meanwhile, and ends it again.
@@ -108,14 +108,14 @@ fn a_conversation_that_was_not_reported_says_nothing() {
 #[test]
 fn what_is_not_kept_is_told_before_what_holds() {
     let mut state = line_mode();
-    state.typed(Some("/block joya@cc.com"));
+    state.typed(Some("/block joya@cc.com".into()));
     let Some(Effect::Wish(Wish::SetAdmission(admission))) = state.poll_effect() else { panic!("a wish") };
     assert_eq!(admission.blocked().count(), 1);
     state.answered(Err(Refused::NotKept("the disk takes too long")));
     let told =
         "* joya@cc.com is blocked, and is told that you are busy; a conversation that has begun goes on";
     assert_eq!(effects(&mut state), [print("! the disk takes too long"), print(told)]);
-    state.typed(Some("/block joya@cc.com"));
+    state.typed(Some("/block joya@cc.com".into()));
     assert_eq!(effects(&mut state), [print(told)], "nothing changes");
 }
 
@@ -123,7 +123,7 @@ fn what_is_not_kept_is_told_before_what_holds() {
 fn the_end_of_input_leaves() {
     for line in [None, Some("/quit"), Some("EXIT")] {
         let mut state = talking();
-        state.typed(line);
+        state.typed(line.map(str::to_owned));
         assert_eq!(effects(&mut state), [Effect::Leave]);
     }
 }
