@@ -9,17 +9,21 @@ use anyhow::bail;
 use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
 use plumi_proto::MiAddress;
+use tokio::io::stdout;
 
 use crate::cli::Cli;
 use crate::full::app::Setup;
 use crate::full::run::Chat;
 use crate::full::theme::Theme;
+use crate::line_mode::LineMode;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
 use crate::options::settings::Settings;
+use crate::printed_lines::PrintedLines;
+use crate::session::Session;
 use crate::signals::Ending;
 use crate::store::user_data::UserData;
-use crate::{exit, full, line, prompts, start};
+use crate::{exit, full, line_by_line, prompts, start};
 
 /// Runs a chat with the options of `cli` and the settings, until it ends.
 ///
@@ -41,10 +45,12 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     if on_terminal && can_draw && !settings.plain {
         return on_full_screen(&settings, address);
     }
-    let hints = on_terminal && !settings.plain;
-    let user_data = UserData::open(&address, false)?;
+    let shows_hints = on_terminal && !settings.plain;
+    let UserData { admission, keeper, troubles, .. } = UserData::open(&address, false)?;
+    let line_mode = LineMode::new(address, admission.clone(), shows_hints, &troubles);
     start::run(&settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
-        line::run::run(builder, signals, address, user_data, hints).await
+        let session = Session::start(builder.admission(admission), Some(keeper));
+        line_by_line::run(line_mode, session, PrintedLines::new(stdout()), signals).await
     })
 }
 

@@ -1,5 +1,7 @@
-//! The state of line mode. It prints nothing and waits for nothing: lines and events come in, and what is to be done
-//! comes out of [`FrontEnd::poll_effect`].
+//! Line mode, for scripts, pipes and screen readers.
+//!
+//! Its state prints nothing and waits for nothing. Lines and events come in, and effects come out of
+//! [`FrontEnd::poll_effect`].
 
 use std::collections::VecDeque;
 
