@@ -2,7 +2,7 @@
 //!
 //! A new setting is an entry of the table below, its use, and its lines in `config/lumi-node.toml`. Help, completions and
 //! man page, the key in the settings file, the errors about it and what a reload says follow from the entry. A setting
-//! that the node decides by also goes into [`Settings::node`].
+//! that the node decides by is a field of [`NodeSettings`] too.
 
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -21,28 +21,47 @@ use super::log_size::LogSize;
 use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, TakeoverRule, allowed, peers, ranges};
 
 /// Makes [`Settings`] of the table. Each entry is an option of the command line and a key of the settings file: its help
-/// and attributes, `name: type = default`, and whether a change takes effect at a `Reload` or needs a `Restart`.
+/// and attributes, `name: type = default`, and whether a change takes effect at a `Reload` or needs a `Restart`. Entries
+/// in `node` become the fields of the same name of [`NodeSettings`], and a reload always takes them over.
 macro_rules! settings {
-    ($($(#[$attribute:meta])* $key:ident: $type:ty = $default:expr, $effect:ident;)*) => {
+    (
+        $($(#[$attribute:meta])* $key:ident: $type:ty = $default:expr, $effect:ident;)*
+        => node { $($(#[$node_attribute:meta])* $node_key:ident: $node_type:ty = $node_default:expr;)* }
+        $($(#[$more_attribute:meta])* $more_key:ident: $more_type:ty = $more_default:expr, $more_effect:ident;)*
+    ) => {
         /// The settings in effect: the command line wins over the settings file, which wins over the defaults.
         #[derive(Clone, Debug, PartialEq, clap::Args, serde::Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub(crate) struct Settings {
             $($(#[$attribute])* pub(crate) $key: $type,)*
+            $($(#[$node_attribute])* pub(crate) $node_key: $node_type,)*
+            $($(#[$more_attribute])* pub(crate) $more_key: $more_type,)*
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($key: $default,)* }
+                Self {
+                    $($key: $default,)*
+                    $($node_key: $node_default,)*
+                    $($more_key: $more_default,)*
+                }
             }
         }
 
         impl Settings {
             /// The keys whose values in `new` take effect only after a restart.
             pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<String> {
-                let keys = [$((stringify!($key), Effect::$effect, self.$key != new.$key)),*];
+                let keys = [
+                    $((stringify!($key), Effect::$effect, self.$key != new.$key),)*
+                    $((stringify!($more_key), Effect::$more_effect, self.$more_key != new.$more_key),)*
+                ];
                 let changed = keys.iter().filter(|(_, effect, is_new)| *is_new && *effect == Effect::Restart);
                 changed.map(|(key, ..)| key.replace('_', "-")).collect()
+            }
+
+            /// The settings that the node decides by.
+            pub(crate) fn node(&self) -> NodeSettings {
+                NodeSettings { $($node_key: self.$node_key.clone().into(),)* }
             }
         }
     };
@@ -82,31 +101,33 @@ settings! {
     #[serde(deserialize_with = "peers")]
     peers: Vec<Peer> = Vec::new(), Reload;
 
-    /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of those in
-    /// the settings [default: all]
-    #[arg(long, value_name = "CIDR")]
-    #[serde(deserialize_with = "allowed")]
-    allow: Vec<AddressRange> = Vec::new(), Reload;
+    => node {
+        /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of those in
+        /// the settings [default: all]
+        #[arg(long, value_name = "CIDR")]
+        #[serde(deserialize_with = "allowed")]
+        allow: Vec<AddressRange> = Vec::new();
 
-    /// When an online user is registered from a second address: `last` moves the user there, `deny` refuses
-    /// [default: last]
-    #[arg(long, value_name = "last|deny", hide_possible_values = true)]
-    takeover: TakeoverRule = TakeoverRule::Last, Reload;
+        /// When an online user is registered from a second address: `last` moves the user there, `deny` refuses
+        /// [default: last]
+        #[arg(long, value_name = "last|deny", hide_possible_values = true)]
+        takeover: TakeoverRule = TakeoverRule::Last;
 
-    /// Datagrams a second to take from one IP address; twice as many at once [default: 500]
-    #[arg(long, value_name = "N|off")]
-    rate_limit: RateLimiting = RateLimiting::default(), Reload;
+        /// Datagrams a second to take from one IP address; twice as many at once [default: 500]
+        #[arg(long, value_name = "N|off")]
+        rate_limit: RateLimiting = RateLimiting::default();
 
-    /// Addresses that neither the rate limit nor the limit of pending requests holds for; may repeat, and takes
-    /// the place of those in the settings
-    #[arg(long, value_name = "CIDR")]
-    #[serde(deserialize_with = "ranges")]
-    exempt: Vec<AddressRange> = Vec::new(), Reload;
+        /// Addresses that neither the rate limit nor the limit of pending requests holds for; may repeat, and takes
+        /// the place of those in the settings
+        #[arg(long, value_name = "CIDR")]
+        #[serde(deserialize_with = "ranges")]
+        exempt: Vec<AddressRange> = Vec::new();
 
-    /// Milliseconds from one location request that counts to the next, towards the five that take a silent user
-    /// offline; 0 counts all [default: 500]
-    #[arg(long, value_name = "MS")]
-    strike_interval: StrikeInterval = StrikeInterval::default(), Reload;
+        /// Milliseconds from one location request that counts to the next, towards the five that take a silent user
+        /// offline; 0 counts all [default: 500]
+        #[arg(long, value_name = "MS")]
+        strike_interval: StrikeInterval = StrikeInterval::default();
+    }
 
     /// The Unix socket that `lumi-node ctl` and `lumi-node watch` talk to this node by; `off` for none [default:
     /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR]
@@ -139,17 +160,6 @@ impl Settings {
     /// The first wrong line, and why it is wrong, on one line.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         toml::from_str(text).map_err(|error| mistake(text, &error).into())
-    }
-
-    /// The settings that the node decides by.
-    pub(crate) fn node(&self) -> NodeSettings {
-        NodeSettings {
-            rate_limit: self.rate_limit.0,
-            exempt: self.exempt.clone(),
-            allow: self.allow.clone(),
-            takeover: self.takeover.into(),
-            strike_interval: self.strike_interval.0,
-        }
     }
 
     /// Returns the resolver for the nodes of other domains.

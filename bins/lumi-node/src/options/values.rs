@@ -72,11 +72,17 @@ pub(super) fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Pe
 
 /// The number of datagrams a second to take from one IP address, or `off` for any number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct RateLimiting(pub(crate) Option<RateLimit>);
+pub(crate) struct RateLimiting(Option<RateLimit>);
 
 impl Default for RateLimiting {
     fn default() -> Self {
         Self(NodeSettings::default().rate_limit)
+    }
+}
+
+impl From<RateLimiting> for Option<RateLimit> {
+    fn from(RateLimiting(limit): RateLimiting) -> Self {
+        limit
     }
 }
 
@@ -118,11 +124,17 @@ impl From<TakeoverRule> for Takeover {
 
 /// The minimum time between two location requests that count as strikes, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StrikeInterval(pub(crate) Duration);
+pub(crate) struct StrikeInterval(Duration);
 
 impl Default for StrikeInterval {
     fn default() -> Self {
         Self(NodeSettings::default().strike_interval)
+    }
+}
+
+impl From<StrikeInterval> for Duration {
+    fn from(StrikeInterval(interval): StrikeInterval) -> Self {
+        interval
     }
 }
 

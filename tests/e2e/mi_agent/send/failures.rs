@@ -273,7 +273,11 @@ fn called(node: &NodeProgram, arguments: &[&str]) -> (SendProgram, TcpStream) {
     called_by(node, || SendProgram::start(node.address(), arguments), arguments)
 }
 
-fn called_by(node: &NodeProgram, start: impl FnOnce() -> SendProgram, arguments: &[&str]) -> (SendProgram, TcpStream) {
+fn called_by(
+    node: &NodeProgram,
+    start: impl FnOnce() -> SendProgram,
+    arguments: &[&str],
+) -> (SendProgram, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
     let joan = RawAgent::register("joan@bb.com", node.address());
     let mut laura = start();
