@@ -68,7 +68,7 @@ impl Session {
             phase: Phase::starting(builder),
             agent: None,
             calls: Calls::default(),
-            conversations: Conversations::new(),
+            conversations: Conversations::new().with_handed_over(),
             peers: BTreeMap::new(),
             refusals: Refusals::default(),
             keeper,

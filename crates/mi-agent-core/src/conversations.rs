@@ -67,6 +67,7 @@ pub struct Conversations {
     begun: u64,
     /// Whose turn it is to be heard.
     turn: usize,
+    returns_handed_over: bool,
 }
 
 /// Names one conversation of a [`Conversations`]: 1, 2, 3 and so on; a number is never used again.
@@ -90,7 +91,8 @@ pub enum Heard {
     Trouble(ConversationError),
     /// No line waits any more: each one that was said is handed over, or the conversation takes no more. Returned
     /// once after [`Conversations::say`], when [`Conversations::waiting`] falls to 0 or the peer ends the
-    /// conversation. A program that says a line at a time may say the next one now.
+    /// conversation, and only with [`Conversations::with_handed_over`]. A program that says a line at a time may say
+    /// the next one now.
     HandedOver,
     /// The conversation has ended: its id names nothing any more, and the agent has room for another one.
     Ended {
@@ -127,6 +129,13 @@ impl Conversations {
     /// None yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes [`Conversations::next`] return [`Heard::HandedOver`], too.
+    #[must_use]
+    pub fn with_handed_over(mut self) -> Self {
+        self.returns_handed_over = true;
+        self
     }
 
     /// From now on, what the peer of `talk` says comes from [`Conversations::next`].
@@ -187,7 +196,7 @@ impl Conversations {
                 TrySendError::Closed(_) => SayError::Ended,
             }
         })?;
-        talk.is_handing_over = true;
+        talk.is_handing_over = self.returns_handed_over;
         Ok(())
     }
 

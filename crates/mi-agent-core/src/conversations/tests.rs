@@ -37,17 +37,7 @@ impl Desk {
         (self.talks.add(talk), theirs)
     }
 
-    /// What is heard next of peers and ends.
     async fn next(&mut self) -> (ConversationId, Heard) {
-        loop {
-            match self.next_of_all().await {
-                (_, Heard::HandedOver) => {}
-                heard => return heard,
-            }
-        }
-    }
-
-    async fn next_of_all(&mut self) -> (ConversationId, Heard) {
         timeout(Duration::from_secs(60), self.talks.next()).await.expect("there is something to hear")
     }
 
@@ -128,15 +118,15 @@ async fn saying_never_waits_and_what_waits_has_a_bound() {
 /// Whoever says a line at a time need not know how many may wait.
 #[tokio::test(start_paused = true)]
 async fn it_is_told_once_that_nothing_waits() {
-    let mut desk = Desk::new();
+    let mut desk = Desk { talks: Conversations::new().with_handed_over(), ..Desk::new() };
     let (id, mut peer) = desk.begin("u1");
     desk.talks.say(id, "one").unwrap();
     desk.talks.say(id, "two").unwrap();
     let start = Instant::now();
-    assert!(matches!(desk.next_of_all().await, (_, Heard::HandedOver)));
+    assert!(matches!(desk.next().await, (_, Heard::HandedOver)));
     assert_eq!((desk.talks.waiting(id), start.elapsed()), (0, Duration::ZERO));
     peer.write_all(b"L04hola").await.unwrap();
-    assert!(matches!(desk.next_of_all().await, (_, Heard::Line(_))), "that was told");
+    assert!(matches!(desk.next().await, (_, Heard::Line(_))), "that was told");
 
     // Much more than a conversation takes over while nobody reads.
     desk.talks.say(id, &"x".repeat(99 * 200)).unwrap();
@@ -149,12 +139,12 @@ async fn it_is_told_once_that_nothing_waits() {
         peer.read_exact(&mut [0; 100 * 102]).await.unwrap();
         peer
     });
-    assert!(matches!(desk.next_of_all().await, (_, Heard::HandedOver)));
+    assert!(matches!(desk.next().await, (_, Heard::HandedOver)));
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(desk.talks.say(id, "more"), Err(SayError::Ended));
     drop(reading.await.unwrap());
-    assert!(matches!(desk.next_of_all().await, (_, Heard::Trouble(ConversationError::Unsent(_)))));
-    assert!(matches!(desk.next_of_all().await, (_, Heard::Ended { unsaid: 1 })));
+    assert!(matches!(desk.next().await, (_, Heard::Trouble(ConversationError::Unsent(_)))));
+    assert!(matches!(desk.next().await, (_, Heard::Ended { unsaid: 1 })));
 }
 
 #[tokio::test(start_paused = true)]
