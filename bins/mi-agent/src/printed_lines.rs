@@ -59,10 +59,16 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
     /// # Errors
     /// Those of the operating system, unless there is a deadline: then nobody is left to be told.
     pub(crate) async fn print(&mut self) -> io::Result<()> {
-        let Some(deadline) = self.deadline else { return self.print_all().await };
-        _ = time::timeout_at(deadline, self.print_all()).await;
+        let done = match self.deadline {
+            None => self.print_all().await,
+            Some(deadline) => {
+                _ = time::timeout_at(deadline, self.print_all()).await;
+                Ok(())
+            }
+        };
+        // Lines that cannot be printed must not pile up.
         (self.waiting, self.written) = Default::default();
-        Ok(())
+        done
     }
 
     async fn print_all(&mut self) -> io::Result<()> {
@@ -115,6 +121,16 @@ mod tests {
         drop(printed);
         read.read_to_end(&mut text).await.unwrap();
         assert_eq!(text, b"one\nthree\nfour\n");
+    }
+
+    #[tokio::test]
+    async fn lines_that_cannot_be_printed_do_not_pile_up() {
+        let (output, read) = tokio::io::duplex(8);
+        drop(read);
+        let mut printed = PrintedLines::new(output);
+        printed.push("one");
+        printed.failure(format_args!("two")).await.unwrap_err();
+        assert!(!printed.has_to_print());
     }
 
     #[tokio::test(start_paused = true)]
