@@ -22,8 +22,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let copy = target.join("planted");
     let mut files = workspace()?;
     put_in_all(&mut files, &bugs())?;
-    write(&copy, &files)?;
+    fs::create_dir_all(&copy)?;
     remove_others(&copy, Path::new(""), &files)?;
+    write(&copy, &files)?;
     // With the features of the whole workspace, so that no dependency is built again.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
