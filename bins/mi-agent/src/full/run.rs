@@ -105,7 +105,7 @@ struct Running {
     keys: Option<EventStream>,
     job_control: JobControl,
     session: Session,
-    /// The last call of each user who was called.
+    /// The calls under way, each by the user who is called.
     calls: HashMap<MiAddress, CallId>,
     traffic: Traffic,
     diagnostics: mpsc::Receiver<String>,
@@ -138,7 +138,14 @@ impl Running {
                 happened = self.session.next() => match happened {
                     Happened::NotStarted(error) => return Ok(End::NotStarted(error)),
                     Happened::Left(deregistered) => return Ok(End::Left(deregistered)),
-                    happened => self.app.happened(now(), happened),
+                    happened => {
+                        if let Happened::Begun { call: Some(over), .. } | Happened::CallFailed { call: over, .. } =
+                            happened
+                        {
+                            self.calls.retain(|_, call| *call != over);
+                        }
+                        self.app.happened(now(), happened);
+                    }
                 },
                 Some(passed) = self.traffic.next() => {
                     self.app.passed(now(), &passed);

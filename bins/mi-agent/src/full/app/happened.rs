@@ -1,6 +1,6 @@
 //! Events of the session.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use jiff::Timestamp;
 use mi_agent_core::{
@@ -55,12 +55,7 @@ impl App {
     }
 
     /// The user is registered for the first time.
-    pub(crate) fn registered(
-        &mut self,
-        now: Timestamp,
-        node: std::net::SocketAddrV4,
-        listening: MiSocketAddress,
-    ) {
+    pub(crate) fn registered(&mut self, now: Timestamp, node: SocketAddrV4, listening: MiSocketAddress) {
         self.registration = Registration::Registered { node };
         let own = self.own;
         let agent = &mut self.tabs[0];
@@ -78,7 +73,7 @@ impl App {
     }
 
     /// The registration is back.
-    pub(crate) fn registration_regained(&mut self, now: Timestamp, node: std::net::SocketAddrV4) {
+    pub(crate) fn registration_regained(&mut self, now: Timestamp, node: SocketAddrV4) {
         self.registration = Registration::Registered { node };
         let own = self.own;
         self.tell(0, |tab| tab.news(now, &format!("registered {own} again at node {node}")));
