@@ -27,7 +27,7 @@ pub(crate) trait FrontEnd {
     /// Takes input that came, or `None` at its end.
     fn typed(&mut self, input: Option<Self::Input>);
 
-    /// Takes an event. While the user leaves, these are only the [last ones](Happened::is_of_the_end).
+    /// Takes an event. While the user leaves, these are only the [last ones](is_of_the_end).
     fn happened(&mut self, happened: &Happened);
 
     /// Takes the answer to [`Effect::Wish`].
@@ -91,7 +91,7 @@ pub(crate) async fn run<F: FrontEnd>(
                 if matches!(happened, Happened::Started { .. }) {
                     input = front_end.input();
                 }
-                if !session.is_leaving() || happened.is_of_the_end() {
+                if !session.is_leaving() || is_of_the_end(&happened) {
                     front_end.happened(&happened);
                 }
             }
@@ -118,7 +118,20 @@ pub(crate) async fn run<F: FrontEnd>(
     failure.map_or(Ok(code), Err)
 }
 
-/// What the program exits with after the last event of a session.
+/// Whether an event is still reported while the user leaves.
+fn is_of_the_end(happened: &Happened) -> bool {
+    matches!(
+        happened,
+        Happened::Started { .. }
+            | Happened::NotStarted(_)
+            | Happened::Line { .. }
+            | Happened::ConversationFailed { .. }
+            | Happened::Ended { .. }
+            | Happened::Left(_)
+    )
+}
+
+/// Returns the exit code after the last event of a session.
 fn exit_code(happened: &Happened) -> Option<ExitCode> {
     match happened {
         Happened::NotStarted(error) => Some(exit::of_start(error)),

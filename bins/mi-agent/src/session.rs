@@ -30,7 +30,7 @@ use tokio::time::Instant;
 use self::calls::Calls;
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
-use crate::signals::HURRY;
+use crate::signals::{HURRY, LAST_WORDS};
 use crate::store::keeper::{Keeper, KeeperEvent};
 
 pub(crate) use self::calls::CallId;
@@ -79,6 +79,9 @@ impl Session {
 
     /// The next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
     pub(crate) async fn next(&mut self) -> Happened {
+        if matches!(self.phase, Phase::Over) {
+            return future::pending().await;
+        }
         loop {
             if let Some(left) = self.proceed() {
                 return left;
@@ -135,10 +138,10 @@ impl Session {
             (Phase::Starting { interrupt, .. }, _) => *interrupt = None,
             (Phase::Open, Leave::InOrder) => {
                 self.hang_up();
-                self.phase = Phase::HangingUp;
+                self.phase = Phase::HangingUp { last: self.peers.keys().next_back().copied() };
             }
             (
-                Phase::Open | Phase::HangingUp | Phase::Deregistering { hurried_until: None, .. },
+                Phase::Open | Phase::HangingUp { .. } | Phase::Deregistering { hurried_until: None, .. },
                 Leave::Hurried,
             ) => {
                 self.hang_up();
@@ -190,12 +193,13 @@ impl Session {
 
     /// What follows from the state alone.
     fn proceed(&mut self) -> Option<Happened> {
-        if !self.conversations.is_empty() {
-            return None;
-        }
         match mem::replace(&mut self.phase, Phase::Over) {
-            Phase::HangingUp => self.deregister(None),
-            Phase::HearingOut { deregistered, .. } => return Some(Happened::Left(deregistered)),
+            Phase::HangingUp { last } if self.peers.keys().all(|&id| Some(id) > last) => {
+                self.deregister(None);
+            }
+            Phase::HearingOut { deregistered, .. } if self.conversations.is_empty() => {
+                return Some(Happened::Left(deregistered));
+            }
             other => self.phase = other,
         }
         None
@@ -223,7 +227,8 @@ impl Session {
             Outcome::Deregistered(deregistered) => {
                 let until = match self.phase {
                     Phase::Deregistering { hurried_until: Some(until), .. } => until,
-                    _ => Instant::now(),
+                    // The agent has ended the conversations, so their ends are ready to be returned.
+                    _ => Instant::now() + LAST_WORDS,
                 };
                 self.phase = Phase::HearingOut { deregistered, until };
                 None

@@ -127,19 +127,6 @@ impl Happened {
     pub(crate) fn is_last(&self) -> bool {
         matches!(self, Self::NotStarted(_) | Self::Left(_))
     }
-
-    /// Whether line mode and `listen` still report it while the user leaves.
-    pub(crate) fn is_of_the_end(&self) -> bool {
-        matches!(
-            self,
-            Self::Started { .. }
-                | Self::NotStarted(_)
-                | Self::Line { .. }
-                | Self::ConversationFailed { .. }
-                | Self::Ended { .. }
-                | Self::Left(_)
-        )
-    }
 }
 
 impl From<KeeperEvent> for Happened {

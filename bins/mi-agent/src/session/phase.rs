@@ -5,7 +5,7 @@ use std::future;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use mi_agent_core::{Agent, AgentBuilder, DeregisterError, Events, StartError};
+use mi_agent_core::{Agent, AgentBuilder, ConversationId, DeregisterError, Events, StartError};
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::time::{self, Instant};
@@ -20,11 +20,14 @@ pub(super) enum Phase {
         interrupt: Option<oneshot::Sender<Infallible>>,
     },
     Open,
-    /// The conversations end, after everything that was said has been sent.
-    HangingUp,
+    /// The conversations up to `last` end, after everything that was said has been sent. Later ones are not waited
+    /// for: callers could otherwise keep the user from leaving.
+    HangingUp {
+        last: Option<ConversationId>,
+    },
     Deregistering {
         deregistered: BoxFuture<'static, Result<(), DeregisterError>>,
-        /// In a hurry: how long the last words of peers are waited for.
+        /// In a hurry: the time until which last words of peers are waited for.
         hurried_until: Option<Instant>,
     },
     /// The deregistration is over, and the last words of peers are still to be returned.
@@ -78,7 +81,7 @@ impl Phase {
                 time::sleep_until(*until).await;
                 Outcome::HeardOut
             }
-            Self::Open | Self::HangingUp | Self::Over => future::pending().await,
+            Self::Open | Self::HangingUp { .. } | Self::Over => future::pending().await,
         }
     }
 }

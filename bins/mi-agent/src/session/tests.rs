@@ -133,6 +133,24 @@ async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
     }
 }
 
+/// Otherwise callers who take turns would keep the user registered for as long as they like.
+#[tokio::test]
+async fn a_caller_does_not_keep_the_user_from_leaving() {
+    let node = node().await;
+    let two = NonZeroUsize::new(2).expect("is not 0");
+    let (mut session, id, (_pere, theirs)) = talking(&node, node.agent("laura").conversations(two)).await;
+    session.leave(Leave::InOrder);
+    let (joan, _) = node.agent("joan").start().await.expect("registered");
+    let joans = joan.call(&"laura@bb.com".parse().expect("an address")).await.expect("a conversation");
+    assert!(matches!(session.soon().await, Happened::Begun { call: None, .. }));
+    drop(theirs);
+    while !matches!(session.soon().await, Happened::Ended { id: ended, .. } if ended == id) {}
+    assert!(session.next().now_or_never().is_none(), "the node has not answered yet");
+    assert!(matches!(session.phase, Phase::Deregistering { .. }), "joan is not waited for");
+    drop(joans);
+    while !session.soon().await.is_last() {}
+}
+
 /// The last words of a peer are returned before the end of the session.
 #[tokio::test]
 async fn in_a_hurry_peers_are_heard_out() {
