@@ -1,4 +1,4 @@
-//! The filter from RUST_LOG or, without that, from a level.
+//! The filter for diagnostics, taken from RUST_LOG or from a level.
 
 use std::env;
 
@@ -12,9 +12,9 @@ pub fn rust_log() -> Option<String> {
     env::var(EnvFilter::DEFAULT_ENV).ok().filter(|directives| !directives.trim().is_empty())
 }
 
-/// The filter that `rust_log` describes, or without it `level`.
+/// The filter that `rust_log` describes, or the one for `level` if there is none.
 ///
-/// PLUMI messages have a log of their own, and do not pass unless RUST_LOG names their target.
+/// PLUMI messages have their own log. They pass only if RUST_LOG names their target.
 ///
 /// # Errors
 /// `rust_log` has a directive that cannot be read.
@@ -26,7 +26,7 @@ pub fn filter(level: Level, rust_log: Option<&str>) -> Result<EnvFilter, FilterE
         },
         str::to_owned,
     );
-    // Of two directives for one target, the later holds.
+    // If two directives name the same target, the later one takes effect.
     EnvFilter::builder().parse(format!("{TARGET}=off,{directives}")).map_err(FilterError)
 }
 
@@ -46,8 +46,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether four events pass: one of this module, one of a library, a serious one of a library, a PLUMI
-    /// message.
+    /// Returns whether four events pass: one of this module, one of a library, a serious one of a library,
+    /// and a PLUMI message.
     fn passed(level: Level, rust_log: Option<&str>) -> [bool; 4] {
         let subscriber = tracing_subscriber::registry().with(filter(level, rust_log).unwrap());
         with_default(subscriber, || {

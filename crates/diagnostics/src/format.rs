@@ -1,4 +1,4 @@
-//! The formats of diagnostics, and where each is written.
+//! The formats of diagnostics and their destinations.
 
 use std::env;
 use std::fs::{File, Metadata};
@@ -27,8 +27,10 @@ pub enum Format {
     Journald,
 }
 
-/// The layer that writes diagnostics in `format`, or without one as suits stderr: to the journal if stderr goes there
-/// anyway, and otherwise as text. Each event is one line; the journal has them under the name of the `program`.
+/// The layer that writes diagnostics in `format`.
+///
+/// It defaults to the journal if stderr goes there anyway, and to text otherwise. Each event is one line. The
+/// journal files them under the name of the `program`.
 ///
 /// # Errors
 /// The journal was asked for and cannot be reached.
@@ -48,12 +50,13 @@ where
 /// The layer that writes diagnostics as text on stderr, one line for each event.
 pub fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer().with_writer(|| Stderr).with_ansi(io::stderr().is_terminal());
-    // Without this, it panics when stderr is closed.
+    // The layer would otherwise panic when stderr is closed.
     Escaped::new(layer.log_internal_errors(false)).boxed()
 }
 
-/// Shows text diagnostics with `print` from now on, if they would go to a terminal. A line editor uses this
-/// to keep its line whole and below them.
+/// Shows text diagnostics with `print` from now on, if they would go to a terminal.
+///
+/// A line editor uses this to keep its line whole and below them.
 pub fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
     if io::stderr().is_terminal() {
         *printer() = Some(Box::new(print));
@@ -95,26 +98,28 @@ where
 {
     let layer = tracing_journald::layer()?
         .with_syslog_identifier(program.to_owned())
-        // The journal's own names, so that `journalctl -p` selects what people expect.
+        // These are the journal's own names, so `journalctl -p` selects what people expect.
         .with_priority_mappings(PriorityMappings {
             info: Priority::Informational,
             debug: Priority::Debug,
             trace: Priority::Debug,
             ..PriorityMappings::new()
         });
-    // By default, journalctl shows no other field.
+    // journalctl shows no other field by default.
     Ok(Escaped::new(layer).message_is_whole().boxed())
 }
 
-/// Whether stderr goes to the journal anyway. The service manager names the file that it gave as stderr,
-/// which may have been redirected since (systemd.exec(5), JOURNAL_STREAM).
+/// Returns whether stderr already goes to the journal.
+///
+/// The service manager names the file that it gave as stderr, which may have been redirected since
+/// (systemd.exec(5), JOURNAL_STREAM).
 fn stderr_is_the_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     let stderr = io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| File::from(stderr).metadata());
     stderr.is_ok_and(|stderr| is_stream(&stream, &stderr))
 }
 
-/// Whether `stream`, as in `8:12345`, names the device and the inode of `file`.
+/// Returns whether `stream`, such as `8:12345`, names the device and the inode of `file`.
 fn is_stream(stream: &str, file: &Metadata) -> bool {
     stream
         .split_once(':')
