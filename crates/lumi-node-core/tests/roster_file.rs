@@ -1,4 +1,4 @@
-//! `nodelumi.cfg` among other files, owners and programs.
+//! `nodelumi.cfg` beside other files, owners and programs.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
@@ -26,18 +26,18 @@ fn what_is_not_a_file_that_can_be_read_is_refused_at_once() {
         (at("fifo"), "it is not a regular file"),
         (at("link to a FIFO"), "it is not a regular file"),
         ("/dev/null".into(), "it is not a regular file"),
-        // Endless.
+        // This file is endless.
         ("/dev/zero".into(), "it is not a regular file"),
         (folder.path().to_owned(), "is a directory"),
         (at("none"), "No such file or directory (os error 2)"),
         (at("file/nodelumi.cfg"), "Not a directory (os error 20)"),
         (at("circle"), "Too many levels of symbolic links (os error 40)"),
         (at("socket"), "No such device or address (os error 6)"),
-        // Regular, and nobody can read its beginning.
+        // This file is regular, but its beginning cannot be read.
         #[cfg(target_os = "linux")]
         ("/proc/self/mem".into(), "Input/output error (os error 5)"),
     ] {
-        // A FIFO is opened once there is a writer, that is never.
+        // Opening a FIFO waits for a writer, and there is never one.
         let (sender, opened) = mpsc::channel();
         thread::spawn({
             let path = path.clone();
@@ -56,7 +56,7 @@ fn what_is_not_a_file_that_can_be_read_is_refused_at_once() {
     }
 }
 
-/// One that took the roster's place since it was read.
+/// Another file has replaced the roster since it was read.
 #[test]
 fn what_became_of_the_roster_is_looked_at_before_each_change() {
     let config = Config::new("bb.com\nlaura\n");
@@ -77,7 +77,9 @@ fn a_million_users_are_a_roster() {
     assert_eq!(roster.len(), 1_000_000);
 }
 
-/// What a process that was killed left, and what somebody put there to have something else written over.
+/// The file may be left over from a killed process.
+///
+/// It may also be planted to make the node overwrite something else.
 #[test]
 fn what_is_left_beside_the_roster_is_removed_and_never_followed() {
     let config = Config::new("bb.com\n");
@@ -129,15 +131,17 @@ fn the_file_keeps_its_group_and_owner_as_far_as_can_be() {
     assert_eq!((kept.uid(), kept.gid(), kept.mode() & 0o7777), (owner, group, 0o640));
 }
 
-/// An editor replaces the file again and again, and looks each time whether that counts: its text is there, or what
-/// the node made of it, and never what the node made of an older one.
+/// An editor replaces the file again and again, and checks each time that its text counts.
+///
+/// The file then has the editor's text, or the node's version of it, but never the node's version of an older
+/// text.
 #[test]
 fn no_edit_is_lost_to_a_change() {
     let config = Config::new("bb.com\nedit0\n");
     let (change_ended, changes) = mpsc::channel();
     thread::scope(|scope| {
         let editor = scope.spawn(|| {
-            // Here, so that it is gone when this thread is.
+            // This moves the receiver into the thread, so it is dropped when the thread ends.
             let changes = changes;
             let wait_for_change = || changes.recv_timeout(DEADLINE).expect("changes go on");
             for edit in 1..=EDITS {
@@ -145,12 +149,12 @@ fn no_edit_is_lost_to_a_change() {
                 let draft = config.folder.path().join("draft");
                 fs::write(&draft, format!("bb.com\n{line}\n")).expect("a file");
                 fs::rename(draft, &config.path).expect("it takes the roster's place");
-                // Once what is under way has ended, it is in its place or lost.
+                // Once the change under way has ended, the edit is in place or lost.
                 changes.try_iter().for_each(drop);
                 wait_for_change();
                 let text = config.text();
                 assert!(text.lines().any(|found| found == line), "{line} is lost to {text:?}");
-                // The next one comes at another moment of a change.
+                // The next edit comes at another moment of a change.
                 (0..edit * 7_919 % 1_000).for_each(|_| thread::yield_now());
             }
         });
@@ -162,7 +166,7 @@ fn no_edit_is_lost_to_a_change() {
                 Err(RosterFileError::Changed { .. }) => refused += 1,
                 Err(error) => panic!("{error}: {error:?}"),
             }
-            // The editor may be done.
+            // The editor may have finished.
             _ = change_ended.send(());
         }
         drop(change_ended);
@@ -189,7 +193,7 @@ impl Config {
         fs::read_to_string(&self.path).expect("it is there")
     }
 
-    /// Where the next one is while it is written.
+    /// The path at which the next version is written.
     fn successor(&self) -> PathBuf {
         self.path.with_file_name(".nodelumi.cfg.new")
     }
@@ -206,8 +210,8 @@ fn add(user: &str) -> RosterChange {
     RosterChange::Add(user.parse().expect("a name"))
 }
 
-/// Each of them meets a change, at whatever point that is.
+/// The number of edits. Each one meets a change at some point of it.
 const EDITS: u32 = 100;
 
-/// Many times what a busy machine needs.
+/// A deadline that even a busy machine meets many times over.
 const DEADLINE: Duration = Duration::from_secs(60);

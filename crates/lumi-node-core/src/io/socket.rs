@@ -1,5 +1,7 @@
-//! The node's UDP socket: each datagram comes with the address of this host that it was sent to, and leaves from
-//! the one that is asked for. The one file that names quinn-udp.
+//! The node's UDP socket, which keeps track of the local address of each datagram.
+//!
+//! A received datagram comes with the address of this host that it was sent to. A reply can be sent from that
+//! address. No other file names quinn-udp.
 
 use std::future::Future;
 use std::io;
@@ -12,9 +14,9 @@ use tokio::net::UdpSocket;
 
 use super::datagrams::{BUFFERS, Datagrams, Received};
 
-/// What a node needs of a socket. There is [`NodeSocket`], and in tests one that fails as it is told to.
+/// The socket operations of a node. [`NodeSocket`] implements them, and so does a scripted socket in tests.
 pub(super) trait DatagramSocket {
-    /// Waits for datagrams, and takes as many as have come and have room. Cancel safe.
+    /// Waits for datagrams, and takes as many as have come and fit. Cancel safe.
     fn receive(&mut self, datagrams: &mut Datagrams) -> impl Future<Output = io::Result<()>> + Send;
 
     /// Receives datagrams that have come already.
@@ -23,8 +25,9 @@ pub(super) trait DatagramSocket {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there are none.
     fn try_receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()>;
 
-    /// Sends a datagram to `to`, from the address `source` of this host or from the one that the kernel chooses.
-    /// Never waits.
+    /// Sends a datagram to `to` without waiting.
+    ///
+    /// It leaves from the address `source` of this host, or from the one that the kernel chooses.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the kernel has no room for it now.
@@ -35,18 +38,19 @@ pub(super) trait DatagramSocket {
 #[derive(Debug)]
 pub(super) struct NodeSocket {
     socket: UdpSocket,
-    /// If it is bound to all addresses of this host.
+    /// `Some` if the socket is bound to all addresses of this host.
     wildcard: Option<Wildcard>,
-    /// What came after datagrams that were to be served first.
+    /// An error that followed datagrams, which have to be served first.
     failed: Option<io::Error>,
 }
 
-/// What it takes to know at which address a datagram came, and to send from there. It is not for nothing, so a socket
-/// that is bound to one address does without.
+/// The extra state that reports a datagram's local address, and sends from it.
+///
+/// This has a cost, so a socket that is bound to one address does without it.
 #[derive(Debug)]
 struct Wildcard {
     options: UdpSocketState,
-    /// Of what was received last; kept because making it anew costs more than filling it.
+    /// The metadata of the last receive. It is reused, because creating it costs more than filling it.
     metadata: [RecvMeta; BUFFERS],
 }
 
@@ -54,7 +58,7 @@ impl NodeSocket {
     /// Prepares `socket`, which is bound to `local`.
     pub(super) fn new(socket: UdpSocket, local: SocketAddrV4) -> io::Result<Self> {
         if sockopt::socket_recv_buffer_size(&socket)? < RECEIVE_BUFFER {
-            // The kernel gives as much of it as the system's settings let it.
+            // The kernel grants as much of it as the system's settings allow.
             sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
         }
         let wildcard = if local.ip().is_unspecified() { Some(Wildcard::new(&socket)?) } else { None };
@@ -79,7 +83,7 @@ impl DatagramSocket for NodeSocket {
             _ => return send_plainly(socket, to, datagram),
         };
         match sent {
-            // Nothing can be sent from it: a broadcast address, or one that this host has no more.
+            // Nothing can be sent from that address: it is a broadcast address, or this host has lost it.
             Err(error) if is_about_addresses(&error) => send_plainly(socket, to, datagram),
             sent => sent,
         }
@@ -88,10 +92,10 @@ impl DatagramSocket for NodeSocket {
 
 impl Wildcard {
     fn new(socket: &UdpSocket) -> io::Result<Self> {
-        // Forbids fragments, too, without harm: nothing a node sends has more than 100 bytes.
+        // This also forbids fragments. That does no harm: a node sends at most 100 bytes.
         let options = UdpSocketState::new(UdpSockRef::from(socket))?;
-        // Congestion marks, which quinn-udp asks for, are of no use here, and the kernel would write them with each
-        // datagram.
+        // quinn-udp asks for congestion marks. They are of no use here, and the kernel would write them with
+        // each datagram.
         sockopt::set_ip_recvtos(socket, false)?;
         Ok(Self { options, metadata: [RecvMeta::default(); BUFFERS] })
     }
@@ -122,8 +126,10 @@ impl Wildcard {
     }
 }
 
-/// Receives what has come. Of a socket that is bound to one address it takes one datagram a call, which costs no more
-/// than many: what there is to say of each costs as much as the call.
+/// Receives the datagrams that have come.
+///
+/// A socket that is bound to one address takes one datagram per call. Taking several would cost as much:
+/// describing each one to the kernel costs as much as a call.
 fn receive(
     socket: &UdpSocket,
     wildcard: &mut Option<Wildcard>,
@@ -137,7 +143,7 @@ fn receive(
         return wildcard.receive(socket, datagrams);
     }
     let received = datagrams.fill(|buffer| {
-        // Of the kernel and not of tokio, which first has to hear that there is any.
+        // This asks the kernel and not tokio, which first has to hear that there is a datagram.
         let (length, _, from) = net::recvfrom(socket, buffer, RecvFlags::DONTWAIT)?;
         let from = from.and_then(|from| from.try_into().ok()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Received { from, to: None, length, stride: length })
@@ -152,22 +158,23 @@ fn receive(
     }
 }
 
-/// From the address that the kernel chooses, for which it needs to be told less.
+/// Sends from the address that the kernel chooses, which needs a simpler call.
 fn send_plainly(socket: &UdpSocket, to: SocketAddrV4, datagram: &[u8]) -> io::Result<()> {
-    // Of the kernel and not of tokio, which would first have to hear that there is room again.
+    // This asks the kernel and not tokio, which would first have to hear that there is room again.
     net::sendto(socket, datagram, SendFlags::DONTWAIT, &to)?;
     Ok(())
 }
 
-/// Whether it is the addresses that do not go together.
+/// Returns whether the error means that the two addresses do not go together.
 fn is_about_addresses(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrNotAvailable, InvalidInput, NetworkUnreachable};
 
     matches!(error.kind(), AddrNotAvailable | InvalidInput | NetworkUnreachable)
 }
 
-/// What the kernel is asked to keep for the node while that is at something else: 1,000 datagrams or more, each with
-/// what the kernel needs for itself, which is 10 ms of 100,000 a second.
+/// The size in bytes of the kernel's buffer for datagrams while the node is busy.
+///
+/// It holds 1,000 datagrams or more, including the kernel's own overhead. That is 10 ms of 100,000 a second.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
 #[cfg(test)]
@@ -193,7 +200,7 @@ mod tests {
         options.try_send(UdpSockRef::from(&sender), &together).unwrap();
         let mut datagrams = Datagrams::new();
         let mut seen = Vec::new();
-        // One receive or several, as the kernel likes.
+        // The kernel may deliver them in one receive or in several.
         while seen.len() < 3 {
             timeout(DEADLINE, node.receive(&mut datagrams)).await.expect("there is more").unwrap();
             for (received, datagram) in datagrams.iter() {
@@ -256,7 +263,8 @@ mod tests {
             (Some([127, 0, 0, 5]), [127, 0, 0, 5]),
             (Some([127, 0, 0, 6]), [127, 0, 0, 6]),
             (None, [127, 0, 0, 1]),
-            // None of this host, broadcast, multicast: what came there is answered all the same.
+            // These are not addresses of this host: foreign, broadcast, multicast. A datagram sent there is
+            // answered all the same.
             (Some([203, 0, 113, 1]), [127, 0, 0, 1]),
             (Some([127, 255, 255, 255]), [127, 0, 0, 1]),
             (Some([255, 255, 255, 255]), [127, 0, 0, 1]),
@@ -295,7 +303,7 @@ mod tests {
     async fn node_socket(ip: &str) -> (NodeSocket, SocketAddrV4) {
         let socket = UdpSocket::bind((ip, 0)).await.unwrap();
         let SocketAddr::V4(local) = socket.local_addr().unwrap() else { panic!("IPv4 was bound") };
-        // Of all addresses it is bound to, the one to talk to.
+        // The socket may be bound to all addresses, so the test needs one to talk to.
         let at = if local.ip().is_unspecified() {
             SocketAddrV4::new([127, 0, 0, 5].into(), local.port())
         } else {
@@ -303,6 +311,6 @@ mod tests {
         };
         (NodeSocket::new(socket, local).unwrap(), at)
     }
-    /// Many times what a busy machine needs.
+    /// A deadline that even a busy machine meets many times over.
     const DEADLINE: Duration = Duration::from_secs(60);
 }

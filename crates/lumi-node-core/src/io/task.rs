@@ -36,11 +36,11 @@ pub(super) struct Task<S> {
     /// Messages to be sent once their lines are in the log.
     outbox: Vec<(SocketAddrV4, Option<Ipv4Addr>, EncodedMessage)>,
     kept_out: RateLimitedCounter,
-    /// Whether the rate limit rejected any of the latest datagrams.
+    /// Set if the rate limit rejected any of the latest datagrams.
     is_flooded: bool,
     unreceived: RateLimitedCounter,
     unsent: RateLimitedCounter,
-    /// Whether the last receive failed.
+    /// Set if the last receive failed.
     is_failing: bool,
     /// The time until which nothing is received.
     rests_until: Option<Instant>,
@@ -94,7 +94,7 @@ impl<S: DatagramSocket> Task<S> {
             let now = now();
             match event {
                 Event::Received(Ok(())) => {
-                    // It drains the outputs of each datagram.
+                    // This drains the outputs of each datagram.
                     self.serve(now, &datagrams);
                     // The runtime has other tasks, and does not know that one receive can be many datagrams.
                     for _ in datagrams.iter().skip(1) {
@@ -200,7 +200,7 @@ impl<S: DatagramSocket> Task<S> {
 
     fn serve(&mut self, now: Instant, datagrams: &Datagrams) {
         (self.is_failing, self.rests_until) = (false, None);
-        // Not in a flood: a datagram that the rate limit rejects must not cost more.
+        // In a flood, nothing is prefetched: a datagram that the rate limit rejects must not cost more.
         if !mem::take(&mut self.is_flooded) {
             self.node.prefetch(datagrams.iter().map(|(_, datagram)| datagram));
         }
@@ -259,7 +259,7 @@ impl<S: DatagramSocket> Task<S> {
     /// Sends the queued messages without waiting. A message for which the socket has no room is lost, as it
     /// could be in the network, and the agent asks again. Waiting for room would hold up everybody.
     fn send(&mut self) {
-        // The log first: whoever sees a reply can rely on its line.
+        // The log is written first, so each reply that an agent sees is already logged.
         self.log.write();
         for (to, source, bytes) in self.outbox.drain(..) {
             if let Err(error) = self.socket.send(to, source, &bytes)
@@ -304,7 +304,8 @@ fn now() -> Instant {
 /// came together with theirs are handled, which takes a microsecond each.
 const MAX_OUTBOX: usize = 64;
 
-/// The pause from the second failed receive in a row on, so that a lasting error does not use up a processor.
+/// The pause from the second failed receive in a row on. Without it, a lasting error would use up a
+/// processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// The limit of datagrams served after the end: more than the kernel buffers for a node's socket.

@@ -1,29 +1,29 @@
-//! How many datagrams one source may send (protocol.md §9).
+//! The rate limit: the number of datagrams that one source may send (protocol.md §9).
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-/// How many datagrams a node takes from one IPv4 address.
+/// The number of datagrams that a node takes from one IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Datagrams a second, in the long run.
+    /// The number of datagrams a second, in the long run.
     pub per_second: NonZeroU32,
-    /// Datagrams at once, after a silence.
+    /// The number of datagrams at once, after a silence.
     pub burst: NonZeroU32,
 }
 
 impl RateLimit {
-    /// `per_second` in the long run, twice as many at once.
+    /// Allows `per_second` in the long run, and twice as many at once.
     pub fn new(per_second: NonZeroU32) -> Self {
         Self { per_second, burst: per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)) }
     }
 }
 
 impl Default for RateLimit {
-    /// 500 a second. The most eager deployed agent sends 10, and a node that asks for its users' sake may
-    /// speak for many.
+    /// Allows 500 a second. The most eager deployed agent sends 10, and a node that asks on behalf of its
+    /// users may speak for many.
     fn default() -> Self {
         Self::new(NonZeroU32::new(500).expect("is not 0"))
     }
@@ -37,8 +37,10 @@ pub(super) struct Limiter {
     last_sweep: Option<Instant>,
 }
 
-/// What a source may still send, in parts of a datagram: so small that each nanosecond adds a whole number of
-/// them, which is [`RateLimit::per_second`], and nothing is ever rounded.
+/// The allowance that a source has left, in parts of a datagram.
+///
+/// The parts are so small that each nanosecond adds a whole number of them, [`RateLimit::per_second`].
+/// Nothing is ever rounded.
 #[derive(Debug)]
 struct Bucket {
     parts: u64,
@@ -50,13 +52,13 @@ impl Limiter {
         Self { limit, buckets: HashMap::new(), last_sweep: None }
     }
 
-    /// Whether a datagram from `source` is taken at `now`.
+    /// Returns whether a datagram from `source` is admitted at `now`.
     pub(super) fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
         if let Some(bucket) = self.buckets.get_mut(&source) {
             bucket.fill(now, self.limit);
             return bucket.take();
         }
-        // With a table full of busy sources the newcomer is the likelier honest one.
+        // If the table is full of busy sources, the newcomer is more likely to be honest.
         if self.has_room(now) {
             let mut bucket = Bucket { parts: capacity(self.limit), filled_at: now };
             bucket.take();
@@ -65,7 +67,9 @@ impl Limiter {
         true
     }
 
-    /// Whether another source can be kept. Forgets those whose buckets are full, which says nothing of them.
+    /// Returns whether another source fits into the table.
+    ///
+    /// Forgets sources with full buckets: a full bucket is also the initial state.
     fn has_room(&mut self, now: Instant) -> bool {
         let due = self.last_sweep.is_none_or(|last| now >= last + SWEEP_INTERVAL);
         if self.buckets.len() >= MAX_SOURCES && due {
@@ -81,7 +85,7 @@ impl Limiter {
 }
 
 impl Bucket {
-    /// Whether there is enough for a datagram, which is gone then.
+    /// Takes the parts of one datagram. Returns `false` if there are not enough.
     fn take(&mut self) -> bool {
         let is_enough = self.parts >= PARTS;
         if is_enough {
@@ -98,17 +102,18 @@ impl Bucket {
     }
 }
 
-/// What a full bucket holds.
+/// The capacity of a bucket in parts.
 fn capacity(limit: RateLimit) -> u64 {
     PARTS * u64::from(limit.burst.get())
 }
 
-/// The parts of a datagram: as many as a second has nanoseconds.
+/// The number of parts in a datagram: one for each nanosecond in a second.
 const PARTS: u64 = 1_000_000_000;
 
-/// Sources kept at a time: 256 KiB or so, and more than a node sees within the seconds its buckets need to fill.
+/// The limit of sources kept at a time, about 256 KiB. A node sees fewer in the seconds that buckets need to
+/// fill.
 const MAX_SOURCES: usize = 4_096;
 
-/// The table is swept this often at most, so that a flood from forged addresses does not pay for itself in
-/// sweeps.
+/// The shortest time between two sweeps of the table. A flood from forged addresses must not cost a sweep for
+/// each datagram.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);

@@ -42,7 +42,7 @@ pub struct LookupStatus {
     pub not_found: u64,
     /// [`LookupError::NoAnswer`].
     pub no_answer: u64,
-    /// [`LookupError::Unusable`], this node itself included.
+    /// [`LookupError::Unusable`], including this node itself.
     pub unusable: u64,
 }
 
@@ -104,8 +104,8 @@ impl Lookups {
         Asked::Start(id)
     }
 
-    /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still wait
-    /// for it.
+    /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still
+    /// wait for it.
     pub(super) fn answer(
         &mut self,
         now: Instant,
@@ -133,7 +133,7 @@ impl Lookups {
         }
     }
 
-    /// Drops the requests of users who are gone.
+    /// Drops the requests of removed users.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
         for domain in self.in_flight.values() {
             if let Some(Lookup::InFlight { waiting }) = self.by_domain.get_mut(domain) {
@@ -173,7 +173,7 @@ impl Lookups {
     }
 }
 
-/// The limit of look-ups at a time: more would only wait in the name server's queue.
+/// The limit of look-ups at a time. More would only wait in the name server's queue.
 const MAX_IN_FLIGHT: usize = 32;
 
 /// The limit of requests that wait for one look-up, which takes 2 s at most.
@@ -185,5 +185,5 @@ const MAX_NAMES: usize = 4_096;
 /// The longest time that an answer is kept, whatever its time to live: a node that moves is found again.
 const MAX_LIFE: Duration = Duration::from_secs(60);
 
-/// The time that a failure is kept, so that an agent's repetitions cause only one query (RFC 2308).
+/// The time that a failure is kept. An agent's repetitions then cause only one query (RFC 2308).
 const FAILURE_LIFE: Duration = Duration::from_secs(5);

@@ -170,8 +170,9 @@ impl Node {
         }
     }
 
-    /// Replaces the roster. Users who are not in the new one are disconnected; nobody else is affected. This
-    /// goes through the whole old roster, which takes some milliseconds for a million users.
+    /// Replaces the roster. Users that the new one lacks are disconnected; nobody else is affected.
+    ///
+    /// This goes through the whole old roster, which takes some milliseconds for a million users.
     ///
     /// # Errors
     /// [`ReloadRefusal`]; then nothing has changed.
@@ -186,9 +187,11 @@ impl Node {
         Ok(())
     }
 
-    /// Applies `settings`, and forgets what the directory of nodes has answered, because the directory has
-    /// changed too. Users who are online stay online, even if they may not register from their address any
-    /// more. If the rate limit is the same as before, each source keeps what is left of its share.
+    /// Applies `settings`, and forgets the answers of the directory of nodes.
+    ///
+    /// The answers may be outdated, because the directory has changed too. Online users stay online, even
+    /// if the new settings do not allow their address. If the rate limit is the same as before, each source
+    /// keeps what is left of its share.
     pub fn handle_settings(&mut self, settings: NodeSettings) {
         if self.settings.rate_limit != settings.rate_limit {
             self.limiter = settings.rate_limit.map(Limiter::new);
@@ -393,7 +396,7 @@ impl Node {
         {
             *ip = *from.address.ip();
         }
-        // With the names as they came, byte for byte: they can be spelled in several ways.
+        // The answer repeats the names byte for byte: they can be spelled in several ways.
         self.reply(now, &Request { locate, ..request }, outcome);
         Ok(())
     }
@@ -407,7 +410,7 @@ impl Node {
         }
     }
 
-    /// Drops pending requests from or for users who have left the roster.
+    /// Drops pending requests from or for users removed from the roster.
     fn forget_requests(&mut self, was_user: impl Fn(&UserName) -> bool) {
         let Self { domain, users, pendings, lookups, .. } = self;
         let is_gone = |address: &MiAddress| {
@@ -429,7 +432,7 @@ impl Node {
     /// Answers a request in place of the other side. If that side still answers, its answer is dropped.
     fn refuse(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
         let repeated = self.pendings.cancel(request);
-        // With the names of the latest repetition, which can be spelled differently.
+        // The answer repeats the names of the latest repetition, which can be spelled differently.
         self.reply(now, &repeated.map_or(*request, |earlier| request.repeating(&earlier)), outcome);
     }
 

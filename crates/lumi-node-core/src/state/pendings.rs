@@ -12,7 +12,7 @@ use super::party::Party;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) locate: Locate,
-    /// The sender, to whom the answer goes.
+    /// The sender of the request, which receives the answer.
     pub(super) asker: Party,
     /// The time at which it came.
     pub(super) asked_at: Instant,
@@ -26,7 +26,7 @@ impl Request {
         Self { locate, asker, asked_at: now, first_asked_at: now }
     }
 
-    /// Returns whether both are the same question of the same asker, so that one repeats the other.
+    /// Returns whether `other` repeats this request: the same question of the same asker.
     pub(super) fn is_repeated_by(&self, other: &Self) -> bool {
         self.locate == other.locate && self.asker.address == other.asker.address
     }
@@ -57,12 +57,12 @@ pub(super) struct Pendings {
 #[derive(Debug)]
 struct Pending {
     request: Request,
-    /// The receiver of the request, from whom the answer has to come.
+    /// The receiver of the request. The answer has to come from there.
     asked: SocketAddrV4,
     end: End,
 }
 
-/// The time at which an entry ends, and a number that distinguishes entries that end at the same time.
+/// The time at which an entry ends, and a number that breaks ties.
 type End = (Instant, u64);
 
 /// The limit of pending requests of one source.
@@ -118,7 +118,7 @@ impl Pendings {
         Some(request)
     }
 
-    /// Drops the requests from and for users who are gone.
+    /// Drops the requests from and for removed users.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
         let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
         let ends: Vec<_> =
@@ -128,7 +128,7 @@ impl Pendings {
         }
     }
 
-    /// Drops the requests that nobody waits for any more.
+    /// Drops the requests that have ended.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((&end, _)) = self.by_end.first_key_value()
             && end.0 <= now

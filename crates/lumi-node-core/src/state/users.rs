@@ -15,10 +15,10 @@ use super::party::Party;
 #[derive(Debug)]
 pub(super) struct Users {
     all: NameTable<User>,
-    /// The strikes of users who had any lately.
+    /// The recent strikes of each user.
     strikes: HashMap<UserName, Strikes>,
     strike_interval: Duration,
-    /// The number of users who are online.
+    /// The number of online users.
     online: usize,
 }
 
@@ -54,7 +54,7 @@ impl Users {
         self.all.len()
     }
 
-    /// Returns the number of users who are online.
+    /// Returns the number of online users.
     pub(super) fn online(&self) -> usize {
         self.online
     }
@@ -109,8 +109,9 @@ impl Users {
         true
     }
 
-    /// Takes the user offline, if the request comes from the address at which the user is online. Returns
-    /// whether the domain has such a user and the user is now offline.
+    /// Takes the user offline, if the request comes from the user's current address.
+    ///
+    /// Returns whether the domain has such a user and the user is now offline.
     pub(super) fn unbind(&mut self, name: &UserName, from: SocketAddrV4) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         if user.address == Some(from) {
@@ -133,8 +134,7 @@ impl Users {
         self.strikes.remove(user);
     }
 
-    /// Replaces the users of the domain by `all`, and returns the old ones. Users who are in both stay
-    /// online.
+    /// Replaces the users of the domain by `all`, and returns the old ones. Users in both stay online.
     pub(super) fn replace(&mut self, all: NameTable<User>) -> NameTable<User> {
         let old = mem::replace(&mut self.all, all);
         let mut registered = old.iter().filter(|user| user.address.is_some()).peekable();
@@ -167,15 +167,17 @@ impl Users {
         }
     }
 
-    /// Handles a question in the user's name: the same as an answer, but it does not clear the strikes of a
-    /// user who is online. An agent that asks but does not answer cannot be called.
+    /// Handles a question in the user's name.
+    ///
+    /// This is the same as an answer, but it does not clear the strikes of an online user. An agent that asks
+    /// but does not answer cannot be called.
     pub(super) fn hear_question(&mut self, now: Instant, name: &UserName, from: SocketAddrV4) {
         if self.party(name).is_none() {
             self.hear_answer(now, name, from);
         }
     }
 
-    /// Counts a location request for a user who is online. Returns whether it takes the user offline.
+    /// Counts a location request for an online user. Returns whether it takes the user offline.
     pub(super) fn strike(&mut self, now: Instant, name: &UserName) -> bool {
         let before = self.strikes.get(name);
         let since_last = before.map(|strikes| now.saturating_duration_since(strikes.last));
@@ -193,7 +195,7 @@ impl Users {
 }
 
 impl User {
-    /// Creates a user who is not online.
+    /// Creates an offline user.
     pub(super) fn offline(name: UserName) -> Self {
         Self { name, address: None, heard_at: Ipv4Addr::UNSPECIFIED, online_since: None }
     }
@@ -219,7 +221,7 @@ impl Named for User {
 /// Notes that the agent of `user` is alive. Its strikes are cleared, but the last one still delays the next
 /// for the rest of the interval.
 fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Instant, user: &mut User) {
-    // Usually nobody has any, and looking for strikes costs as much as looking for the user.
+    // Usually no user has any strikes, and looking for strikes costs as much as looking for the user.
     if !strikes.is_empty()
         && let Some(of_user) = strikes.get_mut(&user.name)
     {

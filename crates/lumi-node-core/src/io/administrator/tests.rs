@@ -1,4 +1,4 @@
-//! What an administrator is answered when the disk is no help. The rest is in `tests/e2e`.
+//! Answers to an administrator while the disk is slow or fails. The other tests are in `tests/e2e`.
 
 use std::fs;
 
@@ -61,7 +61,7 @@ async fn a_thread_that_ends_early_has_changed_nothing() {
     assert!(domain.administration.work.is_none(), "the next one can be carried out");
 }
 
-/// A watchdog asks, and a disk that is slow is no reason to end a node that serves.
+/// A watchdog asks for the status. A slow disk is no reason to end a node that serves.
 #[tokio::test(start_paused = true)]
 async fn how_the_server_is_can_be_told_while_a_change_is_being_saved() {
     let mut domain = Domain::new();
@@ -74,7 +74,7 @@ async fn how_the_server_is_can_be_told_while_a_change_is_being_saved() {
     drop(output);
     assert!(matches!(asking.await, Ok(Err(AdminError::NodeGone))), "nobody has told it here");
 
-    // At the end as well, and the save is waited for all the same.
+    // The status is also answered during shutdown, which still waits for the save.
     let administrator = domain.administrator.clone();
     tokio::spawn(async move {
         _ = administrator.status().await;
@@ -93,7 +93,7 @@ struct Domain {
     _folder: tempfile::TempDir,
 }
 
-/// The user joan on the way to a disk that the test plays.
+/// A change that adds the user joan, being saved to a disk that the test controls.
 struct Saving {
     disk: oneshot::Sender<Result<(), RosterFileError>>,
     answered: oneshot::Receiver<Result<AdminReply, AdminError>>,

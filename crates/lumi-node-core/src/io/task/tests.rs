@@ -1,4 +1,4 @@
-//! The task over a socket that does as the test says, and under a clock that stands still while anything happens.
+//! The task over a scripted socket, with a clock that stands still while anything happens.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -32,7 +32,7 @@ async fn errors_of_receiving_neither_end_it_nor_spin() {
         );
         assert_eq!(begun.elapsed(), Duration::ZERO);
         assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"), "{error}");
-        // A thousand of them take their time, but no more than that.
+        // A thousand pauses take their time, but no more than that.
         let (pause, millis) = (999 * ERROR_PAUSE, Duration::from_millis(999));
         assert!((pause..=pause + millis).contains(&begun.elapsed()), "{error}: {:?}", begun.elapsed());
         host.stop().await;
@@ -79,7 +79,7 @@ async fn errors_are_told_once_a_second_each_way() {
     }
     assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
     let received = diagnostics.counts("cannot receive", "errors=");
-    // Of five seconds; what came since then is told with the next.
+    // The errors of five seconds are reported. Later ones are reported with the next.
     assert!((5..=6).contains(&received.len()) && received.iter().sum::<u64>() > 400, "{received:?}");
     assert_eq!(diagnostics.counts("cannot send", "datagrams="), [1], "all of them within one second");
 }
@@ -91,19 +91,21 @@ async fn what_is_sent_leaves_from_where_its_receiver_was_heard() {
     assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
     host.hears(PERE, SECOND, "PRpere@bb.com");
     assert_eq!(host.says().await, said(PERE, SECOND, "RR0"));
-    // To the agent from where it registered, and back from where it was asked.
+    // The request leaves from the address where pere registered, and the answer from the one where laura
+    // asked.
     host.hears(LAURA, FIRST, "PLlaura@bb.com:pere@bb.com");
     assert_eq!(host.says().await, said(PERE, SECOND, "PLlaura@bb.com:pere@bb.com"));
     host.hears(PERE, SECOND, "RL1laura@bb.com:pere@bb.com");
     assert_eq!(host.says().await, said(LAURA, FIRST, "RL1laura@bb.com:pere@bb.com"));
-    // A node that asks is answered from where it asked; one that is asked hears from where the kernel likes.
+    // A node that asks is answered from the address where it asked. A node that is asked hears from any
+    // address that the kernel chooses.
     host.hears(CC, SECOND, "PLjoya@cc.com:nobody@bb.com");
     assert_eq!(host.says().await, said(CC, SECOND, "RL2joya@cc.com:nobody@bb.com"));
     host.hears(LAURA, FIRST, "PLlaura@bb.com:joana@dd.com");
     assert_eq!(host.says().await, Said { source: None, ..said(DD, FIRST, "PLlaura@bb.com:joana@dd.com") });
     host.hears(DD, SECOND, "RL3laura@bb.com:joana@dd.com");
     assert_eq!(host.says().await, said(LAURA, FIRST, "RL3laura@bb.com:joana@dd.com"));
-    // What is dropped, and what anybody can make up, moves nobody.
+    // Dropped datagrams, and datagrams that anybody can forge, do not move a user.
     host.hears(LAURA, SECOND, "rubbish");
     host.hears(LAURA, SECOND, "RR0");
     host.hears(PERE, SECOND, "PLpere@bb.com:laura@bb.com");
@@ -151,7 +153,7 @@ async fn each_datagram_of_those_that_come_together_counts() {
     assert_eq!(answers, 20, "twice as many as in a second");
 }
 
-/// A socket at which there is always another datagram: everything else has its turn all the same.
+/// A socket that always has another datagram does not keep other events from being handled.
 #[tokio::test(start_paused = true)]
 async fn a_flood_starves_nobody() {
     let mut host = Host::start();
@@ -160,7 +162,7 @@ async fn a_flood_starves_nobody() {
     host.flood.send(Flood::Rubbish).expect("the socket is there");
     for _ in 0..10 {
         assert_eq!(host.administrator.list().await.expect("a list").len(), 2);
-        // It waits for a look-up.
+        // This request waits for a look-up.
         host.hears(LAURA, FIRST, "PLlaura@bb.com:joana@dd.com");
         assert_eq!(host.says().await.text, "PLlaura@bb.com:joana@dd.com");
         time::advance(Duration::from_secs(61)).await;
@@ -196,7 +198,7 @@ async fn neither_errors_nor_a_flood_put_off_the_end() {
     }
 }
 
-/// The node of bb.com, whose users are laura and pere, on a host with several addresses.
+/// The node of bb.com on a host with several addresses. Its users are laura and pere.
 struct Host {
     arrivals: mpsc::UnboundedSender<Arrival>,
     flood: watch::Sender<Flood>,
@@ -210,7 +212,7 @@ struct Host {
 
 type Arrival = Result<(Received, Vec<u8>), Errno>;
 
-/// What was sent.
+/// A datagram that the node sent.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     to: SocketAddrV4,
@@ -275,7 +277,7 @@ impl Host {
     }
 }
 
-/// What there is always more of.
+/// The kind of arrival that never runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flood {
     None,
@@ -283,10 +285,10 @@ enum Flood {
     Errors,
 }
 
-/// A socket whose datagrams and errors the test makes up.
+/// A socket that receives the datagrams and errors that the test scripts.
 struct Scripted {
     script: mpsc::UnboundedReceiver<Arrival>,
-    /// What was looked at and left.
+    /// An arrival that was taken from the script and not delivered yet.
     next: Option<Arrival>,
     floods: watch::Receiver<Flood>,
     flooded: u64,
@@ -306,7 +308,7 @@ impl Scripted {
         Ok((received, b"rubbish".to_vec()))
     }
 
-    /// One or an error, and those that have come after it.
+    /// Delivers `arrival` and the datagrams after it. If `arrival` is an error, returns it.
     fn hand_over(&mut self, arrival: Arrival, datagrams: &mut Datagrams) -> io::Result<()> {
         let mut next = Some(arrival?);
         let mut received = Vec::new();
@@ -319,7 +321,7 @@ impl Scripted {
         Ok(())
     }
 
-    /// One that is there, and before which there is no error.
+    /// Returns the next datagram, unless an error comes before it.
     fn next_datagram(&mut self) -> Option<(Received, Vec<u8>)> {
         match self.next.take().or_else(|| self.script.try_recv().ok())? {
             Ok(arrived) => Some(arrived),
@@ -341,7 +343,7 @@ impl Scripted {
 
 impl DatagramSocket for Scripted {
     async fn receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
-        // As a socket of the runtime, it lets others have their turn now and then.
+        // Like a socket of the runtime, this yields to other tasks now and then.
         task::consume_budget().await;
         let arrival = match self.arrived() {
             Some(arrival) => arrival,
@@ -364,13 +366,13 @@ impl DatagramSocket for Scripted {
             return Err(error.into());
         }
         let text = String::from_utf8_lossy(datagram).into_owned();
-        // The test may have heard enough.
+        // The test may have dropped the receiver.
         _ = self.sent.send(Said { to, source, text });
         Ok(())
     }
 }
 
-/// What a stranger, a route or a firewall can make a socket say, and what says nothing.
+/// Errors that a remote host, a route or a firewall can cause. Some of them mean nothing.
 const ERRORS: [Errno; 11] = [
     Errno::CONNREFUSED,
     Errno::HOSTUNREACH,
