@@ -1,4 +1,4 @@
-//! A node that is looked at over HTTP, on real sockets.
+//! The web pages of a node, over HTTP on real sockets.
 
 use std::fs;
 use std::future;
@@ -106,7 +106,7 @@ async fn a_connection_serves_more_than_one_request() {
     assert!(answers.0.contains("lumi_node_users 2"));
 }
 
-/// As when the disk that its roster is being saved on hangs.
+/// The node does not answer, for example because its disk hangs during a save.
 #[tokio::test]
 async fn a_node_that_does_not_answer_is_told() {
     let (server, administrator, _folder) = node().await;
@@ -182,7 +182,7 @@ async fn the_page_is_whole_and_has_nothing_from_elsewhere() {
             " style=",
             "onclick",
         ] {
-            // But for the name of what is drawn.
+            // The name of the SVG namespace is allowed.
             let found = answer.body().replace("http://www.w3.org/2000/svg", "").contains(text);
             assert!(!found, "{text} is in {path}");
         }
@@ -202,7 +202,9 @@ async fn the_page_is_whole_and_has_nothing_from_elsewhere() {
     assert_eq!(seen.len(), 9, "{seen:?}");
 }
 
-/// Pages of others can have their name lead here, and are then read by whoever has them open.
+/// A page under a foreign host name must not read this node's pages.
+///
+/// Its owner can have that name resolve to this node. The page then runs in the browser of any visitor.
 #[tokio::test]
 async fn who_comes_by_a_name_sees_figures_only() {
     let (server, administrator, _folder) = node().await;
@@ -243,7 +245,7 @@ async fn who_watches_is_told_what_passes_and_who_there_is() {
     assert_eq!(viewer.next("ladder").await[0]["arrow"]["message"], "PDlaura");
     administrator.register("joan".parse().unwrap()).await.unwrap();
     assert_eq!(viewer.next("users").await["users"], 3);
-    // Whoever comes again has everything again, and once.
+    // A viewer that reconnects receives everything again, exactly once.
     let mut again = Viewer::come(web).await;
     let snapshot = again.next("snapshot").await;
     let messages: Vec<_> =
@@ -264,7 +266,7 @@ async fn there_are_so_many_places_and_no_crowd_takes_one_away() {
     let refused = get(web, "/events").await;
     assert_eq!(refused.status(), "HTTP/1.1 503 Service Unavailable");
     assert_eq!(refused.body(), "32 watch this node already, and no more can: try again later\n");
-    // More than there are places for others.
+    // These are more connections than there are slots for other clients.
     let mut crowd = Vec::new();
     for _ in 0..100 {
         crowd.push(TcpStream::connect(web).await.unwrap());
@@ -275,7 +277,7 @@ async fn there_are_so_many_places_and_no_crowd_takes_one_away() {
         let changes = viewer.next("ladder").await;
         assert!(changes.as_array().unwrap().iter().any(|change| change["arrow"]["message"] == "PRlaura"));
     }
-    // One who goes leaves a place, as soon as that is noticed.
+    // A viewer that disconnects frees its slot, as soon as the node notices.
     viewers.pop();
     let come = async { while !Viewer::come(web).await.head.status().starts_with("HTTP/1.1 200") {} };
     time::timeout(DEADLINE, come).await.unwrap();
@@ -285,7 +287,7 @@ async fn there_are_so_many_places_and_no_crowd_takes_one_away() {
 async fn who_watches_and_does_not_read_is_not_waited_for() {
     let (server, administrator, _folder) = node().await;
     task::spawn(server.run(future::pending()));
-    // A snapshot larger than what networks hold, and the same again with each request.
+    // The snapshot is larger than the network buffers, and each request produces as much again.
     let mut passing = Watch::new("bb.com", 500, || UNIX_EPOCH);
     for _ in 0..500 {
         pass(&mut passing, &"\u{1}".repeat(1000));
@@ -297,7 +299,7 @@ async fn who_watches_and_does_not_read_is_not_waited_for() {
     }
     let mut flood = time::interval(Duration::from_millis(50));
     let dropped = async {
-        // While all of them are told much, the first one who can watch again has the place of one who does not read.
+        // The viewers have a lot to receive. The first new viewer takes the slot of one that does not read.
         loop {
             flood.tick().await;
             (0..64).for_each(|_| pass(&mut passing, &"\u{1}".repeat(1000)));
@@ -310,7 +312,7 @@ async fn who_watches_and_does_not_read_is_not_waited_for() {
     drop(idle);
 }
 
-/// One who watches, through a connection that stays.
+/// A viewer on a persistent connection.
 struct Viewer {
     stream: TcpStream,
     head: Answer,
@@ -331,14 +333,14 @@ impl Viewer {
         viewer
     }
 
-    /// The data of the next event of this `name`; others are passed over.
+    /// Returns the data of the next event of this `name`, and skips others.
     async fn next(&mut self, name: &str) -> Value {
         let start = format!("event: {name}\ndata: ");
         loop {
             if let Some((_, event)) = self.text.split_once(&start)
                 && let Some((data, rest)) = event.split_once("\n\n")
             {
-                // The chunks of HTTP end where events do, but may begin within one that is long.
+                // HTTP chunks end where events do, but may begin within a long event.
                 let data: String = data.split("\r\n").step_by(2).collect();
                 let data = serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}"));
                 self.text = rest.to_owned();
@@ -357,7 +359,7 @@ impl Viewer {
     }
 }
 
-/// The first line of the answer, of which no more is read.
+/// Reads the first line of the answer, and nothing after it.
 async fn get_head(web: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(web).await.expect("it listens");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {web}\r\n\r\n");
@@ -377,7 +379,7 @@ fn pass(watch: &mut Watch, message: &str) {
     watch.write();
 }
 
-/// A node of bb.com that is yet to be served, and whose roster nobody else has.
+/// A node of bb.com that does not run yet. Nobody else uses its roster.
 async fn node() -> (Server, Administrator, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("nodelumi.cfg");
@@ -394,7 +396,9 @@ async fn node() -> (Server, Administrator, TempDir) {
     (server, administrator, folder)
 }
 
-/// Where the node is shown that `administrator` reaches, and the messages that `watch` sees.
+/// Starts a web server for the node behind `administrator`. Returns its address.
+///
+/// It shows the messages that `watch` sees.
 async fn show_with(administrator: Administrator, watch: Watch) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
     let address = listener.local_addr().expect("it is bound");
@@ -402,7 +406,7 @@ async fn show_with(administrator: Administrator, watch: Watch) -> SocketAddr {
     address
 }
 
-/// As [`show_with`], without messages, but with more that the program tells.
+/// Like [`show_with`], without messages, but with other settings of the web server.
 async fn show(administrator: Administrator, with: impl FnOnce(WebServer) -> WebServer) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
     let address = listener.local_addr().expect("it is bound");
@@ -456,7 +460,7 @@ impl Answer {
     }
 }
 
-/// Many times what a busy machine needs.
+/// A deadline that even a busy machine meets many times over.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 const OWN_ONLY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
