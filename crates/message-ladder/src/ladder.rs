@@ -1,4 +1,4 @@
-//! From entries to parties and arrows.
+//! The ladder: turns log entries into parties and arrows.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
@@ -24,7 +24,7 @@ pub struct Ladder {
     next: u64,
 }
 
-/// The party whose log it is.
+/// The party that wrote the log.
 #[derive(Clone, Debug)]
 struct Owner {
     /// The domain of the node, or of the agent's user. `None` if it is not known.
@@ -33,9 +33,11 @@ struct Owner {
 }
 
 impl Ladder {
-    /// Creates the ladder of the node of the domain `owner`, or of the agent of the address `owner`. It keeps
-    /// the last `capacity` arrows, but at least one. If `owner` is neither, the first registration that
-    /// succeeds shows whose log it is; until then, sockets on the port of nodes count as nodes.
+    /// Creates the ladder of the node of the domain `owner`, or of the agent of the address `owner`.
+    ///
+    /// It keeps the last `capacity` arrows, but at least one. If `owner` is neither, the first registration
+    /// that succeeds shows which party wrote the log. Until then, sockets on the port of nodes count as
+    /// nodes.
     pub fn new(owner: &str, capacity: usize) -> Self {
         let agent = owner.parse::<MiAddress>();
         let is_agent = agent.is_ok();
@@ -76,7 +78,7 @@ impl Ladder {
         }
         let mut hint = decoded.as_ref().map_or(Hint::default(), |message| self.owner.hint(sent, message));
         if !self.owner.is_agent {
-            // When it asked, it was not known who it was.
+            // The user of this party was not known yet when it asked.
             hint.user = hint.user.or(told);
         }
         let other = self.columns.of(remote, hint, &mut changes);
@@ -110,8 +112,10 @@ impl Ladder {
         changes
     }
 
-    /// Takes the owner of the log from a registration that succeeded: one that the owner `asked` for, or one
-    /// at the owner. A registration that was refused shows nothing.
+    /// Takes the owner of the log from a registration that succeeded.
+    ///
+    /// It is one that the owner `asked` for, or one at the owner. A registration that was refused shows
+    /// nothing.
     fn learn_owner(&mut self, asked: bool, address: MiAddress, changes: &mut Vec<Change>) {
         let domain = address.domain();
         self.owner = Owner { domain: Some(domain), is_agent: asked };
@@ -153,7 +157,7 @@ impl Ladder {
 }
 
 impl Owner {
-    /// Returns what `message` shows about the other side.
+    /// Returns the information that `message` gives about the other side.
     fn hint(&self, sent: bool, message: &Message) -> Hint {
         let Some(own) = self.domain else { return Hint { is_proven: sent, ..Hint::default() } };
         if self.is_agent {

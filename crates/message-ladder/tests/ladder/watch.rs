@@ -1,4 +1,4 @@
-//! What passes at a running node, for whoever watches.
+//! The messages of a running node, for live viewers.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -51,7 +51,7 @@ fn one_who_is_slow_is_told_how_many_were_missed() {
         (16..=25).collect::<Vec<_>>()
     );
     assert_eq!(slow.changes(), []);
-    // Whoever begins now has missed nothing.
+    // A viewer that begins now has missed nothing.
     let mut late = watch.entries();
     let news = late.news().unwrap();
     assert_eq!((news.missed, numbers(&news)), (0, (16..=25).collect()));
@@ -105,9 +105,9 @@ fn the_ladder_says_what_a_watcher_cannot_know() {
     let mut watcher = watch.subscribe();
     let changes = watcher.changes();
     let Some(Change::Arrow(arrow)) = changes.last() else { panic!("{changes:?}") };
-    // Its request was before.
+    // Its request came before.
     assert_eq!((arrow.number, &arrow.note), (2, &None));
 }
 
-/// Many times what a busy machine needs.
+/// A deadline that even a busy machine meets many times over.
 const DEADLINE: Duration = Duration::from_secs(60);
