@@ -36,7 +36,7 @@ pub struct LineWriter<W> {
 type OnFailure = dyn FnMut(LogFailure) + Send;
 
 impl<W: Write> LineWriter<W> {
-    /// Creates a log on `writer`, which is at the start of a line and does not buffer.
+    /// Creates a log on `writer`, which must be at the start of a line and must not buffer.
     pub fn new(writer: W) -> Self {
         Self {
             log: Log { writer, torn: false, size: 0 },
@@ -49,8 +49,9 @@ impl<W: Write> LineWriter<W> {
         }
     }
 
-    /// Sets `report` to be called when a line is lost, and when a full file cannot be put aside: for each of
-    /// these the first time, and then at most once in [`REPORT_INTERVAL`].
+    /// Sets `report` to be called for lost lines and for a full file that cannot be put aside.
+    ///
+    /// Each of these is reported the first time, and then at most once in [`REPORT_INTERVAL`].
     ///
     /// `report` may emit diagnostics, but must not send messages.
     #[must_use]
@@ -79,8 +80,9 @@ impl<W: Write> LineWriter<W> {
         }
     }
 
-    /// Returns whether the file has no room for `length` bytes after `waiting` others and the end of a torn
-    /// line.
+    /// Returns whether the file has no room for `length` more bytes.
+    ///
+    /// The bytes follow `waiting` others and the end of a torn line.
     fn is_full(&self, waiting: usize, length: usize) -> bool {
         let size = self.log.size.saturating_add(waiting as u64 + u64::from(self.log.torn));
         self.rotation.as_ref().is_some_and(|rotation| rotation.is_due(size, length))
@@ -156,7 +158,7 @@ impl LineWriter<File> {
     pub fn reopen(&mut self) -> io::Result<bool> {
         let Some(path) = self.path.clone() else { return Ok(false) };
         self.write_lines(self.lines.len(), now);
-        // A line that was torn in the old file was reported as lost, and nobody writes there any more.
+        // A line that was torn in the old file was reported as lost, and nothing more is written there.
         _ = self.log.end_torn_line();
         let mut opened = self.open_again(&path)?;
         opened.set_max_size(self.rotation.as_ref().and_then(Rotation::max_size));
@@ -180,9 +182,11 @@ impl LineWriter<File> {
         if opened.path.is_some() { Ok(opened) } else { Err(no_file()) }
     }
 
-    /// Sets the size in bytes at which the file is put aside as `<name>.1` and a new one begins. The previous
-    /// `.1` becomes `.2`, and so on. The last [`KEPT`](crate::KEPT) old files stay, and older ones are
-    /// removed. `None`, the default, lets the file grow.
+    /// Sets the size in bytes at which the file is put aside and a new one begins.
+    ///
+    /// The full file becomes `<name>.1`, the previous `.1` becomes `.2`, and so on. The last
+    /// [`KEPT`](crate::KEPT) old files stay, and older ones are removed. `None`, the default, lets the file
+    /// grow.
     ///
     /// Only a regular file is put aside: not stdout, even if it is one, and no device or pipe. A line longer
     /// than `max_size` gets its own file. A file that cannot be put aside grows; that is reported, and tried
@@ -236,7 +240,7 @@ impl<W> fmt::Debug for LineWriter<W> {
 /// The writer, and what is known about its end.
 struct Log<W> {
     writer: W,
-    /// Whether the last byte written is not a line end.
+    /// Set if the last byte written is not a line end.
     torn: bool,
     /// The size in bytes, including what was there at the start.
     size: u64,
