@@ -25,7 +25,7 @@ use crate::state::admission::Admission;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 use crate::traffic::WeakTap;
 
-/// A registered user who can call and be called. Cheap to clone.
+/// The agent of a registered user, which can call and be called. Cheap to clone.
 ///
 /// End it with [`Agent::shutdown`]. If the last clone is dropped instead, its conversations end and it
 /// deregisters in the background, while the runtime lives.
@@ -43,7 +43,8 @@ pub(crate) struct Inner {
     /// One permit for each conversation that the agent may have.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) pace: Duration,
-    /// When the shutdown begins or this is dropped, conversations end and no calls are accepted.
+    /// The signal that ends conversations and refuses calls: when the shutdown begins, or when this is
+    /// dropped.
     pub(crate) shutdown: Shutdown,
     /// Weak, because the traffic ends with the agent's tasks, even while handles are left.
     pub(crate) tap: Option<WeakTap>,
@@ -69,7 +70,7 @@ impl Agent {
         self.0.node
     }
 
-    /// Returns the address at which others connect for a conversation.
+    /// Returns the address at which peers connect for a conversation.
     pub fn listening(&self) -> MiSocketAddress {
         self.0.listening
     }
@@ -79,7 +80,7 @@ impl Agent {
         self.0.driver.messages()
     }
 
-    /// Sets who may call from the next question on. Conversations that have begun go on.
+    /// Sets which users may call, from the next question on. Conversations that have begun go on.
     pub fn set_admission(&self, admission: Admission) {
         self.0.driver.set_admission(admission);
     }
@@ -123,7 +124,7 @@ impl Agent {
             TryAcquireError::NoPermits => CallError::Engaged,
             TryAcquireError::Closed => CallError::Locate(LocateError::Ended),
         })?;
-        // In its own task: if this call is cancelled, its connection still ends in order.
+        // This runs in its own task: if the call is cancelled, its connection still ends in order.
         let (sender, called) = oneshot::channel();
         tokio::spawn(dial(found, *to, self.0.nickname.clone(), self.options(), slot, sender));
         called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))).map_err(|error| {
@@ -173,7 +174,7 @@ impl Agent {
         }
     }
 
-    /// Ends the connections of those who have called by now, in order.
+    /// Ends the connections of all callers so far, in order.
     pub(crate) async fn let_callers_go(&self) {
         self.stop(false);
         self.0.shutdown.ended(2 * LINGER).await;
@@ -199,8 +200,8 @@ impl Agent {
     }
 }
 
-/// Begins a conversation with the agent at `found`. If nobody waits for it any more, it ends at once and in
-/// order.
+/// Begins a conversation with the agent at `found`. If the caller has gone meanwhile, the conversation
+/// ends at once and in order.
 async fn dial(
     found: MiSocketAddress,
     to: MiAddress,
@@ -232,7 +233,7 @@ async fn dial(
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The listener ends with this. From now on, the user is busy for everybody who asks.
+        // The listener ends with this. From now on, every asker is answered that the user is busy.
         self.slots.close();
     }
 }

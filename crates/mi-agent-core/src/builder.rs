@@ -64,8 +64,7 @@ impl AgentBuilder {
     }
 
     /// Sets the nickname that peers see, 1 to 99 bytes. The default is the user's name. Deployed programs
-    /// accept only
-    /// 20.
+    /// accept only 20.
     #[must_use]
     pub fn nickname(mut self, nickname: impl Into<String>) -> Self {
         self.nickname = Some(nickname.into());
@@ -95,16 +94,17 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the IP address for users who locate this one. The default is the address on which the agent
-    /// listens or, if that is every address, this host's address on the route to the node.
+    /// Sets the published IP address, which peers connect to.
+    ///
+    /// The default is the address on which the agent listens or, if that is every address, this host's
+    /// address on the route to the node.
     #[must_use]
     pub fn advertise(mut self, ip: Ipv4Addr) -> Self {
         self.advertise = Some(ip);
         self
     }
 
-    /// Sets whether to register without the domain (protocol.md §7, row 2), for a node that refuses the full
-    /// form.
+    /// Sets whether to register without the domain (protocol.md §7, row 2). Some nodes refuse the full form.
     #[must_use]
     pub fn bare_user(mut self, bare: bool) -> Self {
         self.bare_user = bare;
@@ -119,11 +119,12 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the interval at which the registration is refreshed, by a `PR` that changes nothing while the
-    /// registration holds. The default is [`DEFAULT_REFRESH`]. A node that restarts has nobody online, so
-    /// this is how long its users cannot be found. If a request of this agent goes unanswered, the
-    /// registration is refreshed at once. Less than [`RETRY`] becomes [`RETRY`], and more than a day becomes
-    /// a day. With `None` it is never refreshed.
+    /// Sets the interval at which the registration is refreshed. The default is [`DEFAULT_REFRESH`].
+    ///
+    /// A refresh is a `PR` that changes nothing while the registration holds. A node that restarts has
+    /// nobody online, so its users cannot be found for up to this interval. If a request of this agent
+    /// goes unanswered, the registration is refreshed at once. Less than [`RETRY`] becomes [`RETRY`], and
+    /// more than a day becomes a day. With `None` it is never refreshed.
     ///
     /// [`RETRY`]: crate::RETRY
     #[must_use]
@@ -141,23 +142,25 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the limit of conversations at a time. The default is 1. When it is reached, the user is busy for
-    /// everybody who calls or asks.
+    /// Sets the limit of conversations at a time. The default is 1. When it is reached, every caller and
+    /// asker is answered that the user is busy.
     #[must_use]
     pub fn conversations(mut self, conversations: NonZeroUsize) -> Self {
         self.conversations = conversations;
         self
     }
 
-    /// Sets who may call. The default is everybody. [`Agent::set_admission`] changes it.
+    /// Sets which users may call. The default is everybody. [`Agent::set_admission`] changes it.
     #[must_use]
     pub fn admission(mut self, admission: Admission) -> Self {
         self.admission = admission;
         self
     }
 
-    /// Sets a tap that receives every PLUMI datagram and PMI frame that is sent or received, from the first
-    /// `PR` on, even if the registration fails. By default there is none. See [`traffic`](crate::traffic()).
+    /// Sets a tap that receives every PLUMI datagram and PMI frame, sent or received.
+    ///
+    /// It starts with the first `PR`, even if the registration fails. By default there is none. See
+    /// [`traffic`](crate::traffic()).
     #[must_use]
     pub fn traffic(mut self, tap: TrafficTap) -> Self {
         self.tap = Some(tap);
@@ -191,7 +194,7 @@ impl AgentBuilder {
         let registered = tokio::select! {
             registered = agent.register(open) => registered,
             () = &mut interrupted => {
-                // An error is no surprise: the user may not be registered.
+                // An error is expected here: the user may not be registered.
                 _ = agent.shutdown_within(limit).await;
                 return Err(StartError::Interrupted);
             }

@@ -1,4 +1,4 @@
-//! A conversation, as the embedding program holds it.
+//! A conversation, as the embedding program sees it.
 
 use std::future;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::safe_text::PeerText;
 
 /// A conversation with one other user.
 ///
-/// It ends when either side ends it: this one by [`Conversation::hang_up`], or by dropping it.
+/// Either side can end it. This side does so with [`Conversation::hang_up`], or by dropping it.
 #[derive(Debug)]
 pub struct Conversation {
     peer: Peer,
@@ -22,12 +22,13 @@ pub struct Conversation {
     receiver: LineReceiver,
 }
 
-/// Who is on the other side. Nothing of it is proved: PLUMI and PMI have no secret.
+/// The other side of a conversation. None of this is proved: PLUMI and PMI have no secret.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The nickname that the peer gave; `?` if it gave an empty one.
     pub nickname: PeerText,
-    /// Who was called; for a caller, who asked for this user just before, if anybody did.
+    /// The address that was called. For a caller, the address that asked for this user just before, if any
+    /// did.
     pub address: Option<MiAddress>,
     /// The TCP address of the peer's end of the conversation.
     pub remote: SocketAddr,
@@ -38,7 +39,7 @@ impl Conversation {
         Self { peer, sender, receiver }
     }
 
-    /// Who is on the other side.
+    /// Returns the other side.
     pub fn peer(&self) -> &Peer {
         &self.peer
     }
@@ -51,7 +52,7 @@ impl Conversation {
         self.sender.send(text).await
     }
 
-    /// The next line the peer said, see [`LineReceiver::next_line`].
+    /// Returns the next line of the peer, see [`LineReceiver::next_line`].
     ///
     /// # Errors
     /// [`ConversationError`].
@@ -59,26 +60,29 @@ impl Conversation {
         self.receiver.next_line().await
     }
 
-    /// Ends the conversation: what was sent before still goes out. What the peer says until it has ended it
-    /// too can be read from what this returns; once that returns `None`, all is over.
+    /// Ends the conversation. Lines that were sent before still go out.
+    ///
+    /// The returned receiver gives the peer's lines until the peer has ended it too. The conversation is over
+    /// once that receiver returns `None`.
     pub fn hang_up(self) -> LineReceiver {
         self.receiver
     }
 
-    /// Both directions, to be used at the same time. Dropping the [`LineSender`] hangs up.
+    /// Splits into both directions, to be used at the same time. Dropping the [`LineSender`] hangs up.
     pub fn split(self) -> (Peer, LineSender, LineReceiver) {
         (self.peer, self.sender, self.receiver)
     }
 }
 
-/// What this side says.
+/// The direction from this side to the peer.
 #[derive(Debug)]
 pub struct LineSender(pub(crate) mpsc::Sender<Line>);
 
 impl LineSender {
-    /// Hands `text` over to be sent as one line, a long one in several frames. Waits while too many are before
-    /// it: frames leave as fast as the peer reads, and with a pause between them (see
-    /// [`AgentBuilder::pace`](crate::AgentBuilder::pace)).
+    /// Hands `text` over to be sent as one line. A long line becomes several frames.
+    ///
+    /// Waits while too many frames are queued before it. Frames leave as fast as the peer reads, and with a
+    /// pause between them (see [`AgentBuilder::pace`](crate::AgentBuilder::pace)).
     ///
     /// # Errors
     /// [`SendError::Text`] for a text with a line end or a NUL, of which nothing is sent; [`SendError::Ended`],
@@ -87,7 +91,7 @@ impl LineSender {
         self.send_pieces(split_line(text)?).await
     }
 
-    /// [`LineSender::send`], of a line that has been cut.
+    /// Like [`LineSender::send`], for a line that is already cut into pieces.
     pub(crate) async fn send_pieces(&self, pieces: impl IntoIterator<Item = Line>) -> Result<(), SendError> {
         for piece in pieces {
             self.0.send(piece).await.map_err(|_| SendError::Ended)?;
@@ -101,11 +105,11 @@ impl LineSender {
     }
 }
 
-/// What the peer says.
+/// The direction from the peer to this side.
 #[derive(Debug)]
 pub struct LineReceiver {
     lines: mpsc::Receiver<Result<PeerText, ConversationError>>,
-    /// The agent is busy until the end has been heard; `None` from then on.
+    /// Keeps the agent busy until the end has been returned; `None` from then on.
     slot: Option<Arc<OwnedSemaphorePermit>>,
 }
 
@@ -117,13 +121,13 @@ impl LineReceiver {
         Self { lines, slot: Some(slot) }
     }
 
-    /// The next line; `None` when the conversation has ended. A line of more than 99 bytes comes in several
-    /// pieces. Cancel safe.
+    /// Returns the next line, or `None` when the conversation has ended. Cancel safe.
     ///
-    /// The agent has room for another conversation once this returned `None`, or is dropped.
+    /// A line of more than 99 bytes comes in several pieces. The agent has room for another conversation once
+    /// this has returned `None`, or once the receiver is dropped.
     ///
     /// # Errors
-    /// [`ConversationError`]: what went wrong; after that, `None`.
+    /// [`ConversationError`]. The next call returns `None`.
     pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
         future::poll_fn(|cx| self.poll_line(cx)).await
     }

@@ -17,14 +17,17 @@ use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
 use crate::error::ConversationError;
 use crate::safe_text::PeerText;
 
-/// Conversations side by side: what all of their peers say comes one by one from [`Conversations::next`], and what
-/// is said to them is queued, so that a peer who reads slowly, or not at all, holds nobody up but itself.
+/// Several conversations side by side.
 ///
-/// What is queued is sent whether or not [`Conversations::next`] is called. What comes waits until it is: a peer of
-/// whom too much waits has to wait, too, as in [`Conversation`]. Dropping this hangs all of them up.
+/// The lines of all peers come one by one from [`Conversations::next`]. Lines for a peer are queued, so a
+/// peer that reads slowly, or not at all, delays nobody but itself.
 ///
-/// An agent that is shut down sends what was handed over to its conversations, not what is queued here. To have
-/// everything sent, hang up and hear the ends first.
+/// Queued lines are sent whether or not [`Conversations::next`] is called. Received lines wait for that call:
+/// a peer with too many waiting lines has to wait, too, as in [`Conversation`]. Dropping this hangs up all
+/// conversations.
+///
+/// An agent that is shut down sends the lines that were handed over to its conversations, but not the lines
+/// that are queued here. To have everything sent, hang up and wait for each [`Heard::Ended`] first.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,42 +65,44 @@ use crate::safe_text::PeerText;
 /// ```
 #[derive(Debug, Default)]
 pub struct Conversations {
-    /// In the order in which they began, and so of their ids.
+    /// The conversations in the order in which they began, which is also the order of their ids.
     talks: Vec<Talk>,
     begun: u64,
-    /// Whose turn it is to be heard.
+    /// The index of the conversation that is polled first, for fairness.
     turn: usize,
     returns_handed_over: bool,
 }
 
-/// Names one conversation of a [`Conversations`]: 1, 2, 3 and so on; a number is never used again.
+/// Identifies one conversation of a [`Conversations`]: 1, 2, 3 and so on. Numbers are not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversationId(u64);
 
-/// For programs that are told the number: it may name no conversation.
+/// Converts a number that a program received, for example from a user. There may be no such conversation.
 impl From<u64> for ConversationId {
     fn from(number: u64) -> Self {
         Self(number)
     }
 }
 
-/// What [`Conversations::next`] gives of one conversation.
+/// An event of one conversation, from [`Conversations::next`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Heard {
     /// The peer said this. A line of more than 99 bytes comes in several pieces.
     Line(PeerText),
-    /// This went wrong. The end follows.
+    /// Something went wrong. The end follows.
     Trouble(ConversationError),
-    /// No line waits any more: each one that was said is handed over, or the conversation takes no more. Returned
-    /// once after [`Conversations::say`], when [`Conversations::waiting`] falls to 0 or the peer ends the
-    /// conversation, and only with [`Conversations::with_handed_over`]. A program that says a line at a time may say
-    /// the next one now.
+    /// No line waits any more: each one is handed over, or the conversation takes no more.
+    ///
+    /// Returned once after [`Conversations::say`], when [`Conversations::waiting`] falls to 0 or the peer
+    /// ends the conversation. It is returned only with [`Conversations::with_handed_over`]. A program that
+    /// says one line at a time may say the next one now.
     HandedOver,
-    /// The conversation has ended: its id names nothing any more, and the agent has room for another one.
+    /// The conversation has ended. Its id is invalid from now on, and the agent has room for another one.
     Ended {
-        /// How many lines were queued and never handed over, or not whole. What was handed over and did not leave is
-        /// told before, by [`ConversationError::Unsent`].
+        /// The number of lines that were queued and not handed over, or only in part.
+        ///
+        /// Lines that were handed over and not sent are reported before, by [`ConversationError::Unsent`].
         unsaid: usize,
     },
 }
@@ -111,22 +116,22 @@ struct Talk {
     /// `None` once this side has hung up.
     queue: Option<mpsc::Sender<Vec<Line>>>,
     waiting: Arc<Waiting>,
-    /// [`Heard::HandedOver`] is to be returned for the lines that were said last.
+    /// Set if [`Heard::HandedOver`] is still to be returned for the latest lines.
     is_handing_over: bool,
-    /// Gives how many lines it could not hand over.
+    /// The task that hands lines over. It returns the number of lines that it could not hand over.
     speaker: JoinHandle<usize>,
 }
 
-/// How many lines wait in a conversation, and who wants to know when none does.
+/// The number of lines that wait in a conversation, and the waker for when it falls to 0.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Lines in the queue, and the one that is being handed over.
+    /// The lines in the queue, and the one that is being handed over.
     lines: AtomicUsize,
     waker: AtomicWaker,
 }
 
 impl Conversations {
-    /// None yet.
+    /// Creates an empty collection.
     pub fn new() -> Self {
         Self::default()
     }
@@ -138,10 +143,10 @@ impl Conversations {
         self
     }
 
-    /// From now on, what the peer of `talk` says comes from [`Conversations::next`].
+    /// Adds `talk`. Its peer's lines now come from [`Conversations::next`].
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// If this is called outside of a tokio runtime.
     pub fn add(&mut self, talk: Conversation) -> ConversationId {
         self.begun += 1;
         let id = ConversationId(self.begun);
@@ -155,28 +160,29 @@ impl Conversations {
         id
     }
 
-    /// Who is on the other side, until the end has been heard.
+    /// Returns the peer of a conversation, until its end has been returned.
     pub fn peer(&self, id: ConversationId) -> Option<&Peer> {
         self.talk(id).map(|talk| &talk.peer)
     }
 
-    /// Those whose end has not been heard, in the order in which they began.
+    /// Returns the ids of conversations without a returned end, in the order in which they began.
     pub fn ids(&self) -> impl Iterator<Item = ConversationId> {
         self.talks.iter().map(|talk| talk.id)
     }
 
-    /// How many they are.
+    /// Returns their number.
     pub fn len(&self) -> usize {
         self.talks.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.talks.is_empty()
     }
 
-    /// Says `text` as one line, a long one in several frames, without waiting: it is queued, and leaves as fast as
-    /// the peer reads and the agent's pace allows.
+    /// Queues `text` as one line, without waiting. A long line becomes several frames.
+    ///
+    /// It leaves as fast as the peer reads and the agent's pace allows.
     ///
     /// # Errors
     /// [`SayError`]; nothing of the text is sent.
@@ -184,7 +190,7 @@ impl Conversations {
         let line = split_line(text)?.collect();
         let talk = self.talks.iter_mut().find(|talk| talk.id == id).ok_or(SayError::Ended)?;
         let queue = talk.queue.as_ref().ok_or(SayError::Ended)?;
-        // The one that is being handed over is in the queue no longer, but waits.
+        // The line that is being handed over has left the queue, but still counts as waiting.
         if talk.waiting() >= MAX_WAITING_LINES && !queue.is_closed() {
             return Err(SayError::Full);
         }
@@ -200,21 +206,24 @@ impl Conversations {
         Ok(())
     }
 
-    /// How many lines are queued and have not been handed over to the conversation yet, at most
-    /// [`MAX_WAITING_LINES`].
+    /// Returns the number of queued lines that are not handed over yet.
+    ///
+    /// It is at most [`MAX_WAITING_LINES`].
     pub fn waiting(&self, id: ConversationId) -> usize {
         self.talk(id).map_or(0, Talk::waiting)
     }
 
-    /// Ends a conversation: what was said before still goes out, and what the peer says until it has ended it too is
-    /// still heard. `false`: there is none, or it was hung up before.
+    /// Ends a conversation. Returns `false` if there is none, or if it was hung up before.
+    ///
+    /// Lines that were said before still go out. The peer's lines still come until the peer has ended it too.
     pub fn hang_up(&mut self, id: ConversationId) -> bool {
         let talk = self.talks.iter_mut().find(|talk| talk.id == id);
         talk.is_some_and(|talk| talk.queue.take().is_some())
     }
 
-    /// What is heard next, of whichever conversation: each of them has its turn. While there is none, this waits for
-    /// ever. Cancel safe.
+    /// Returns the next event of any conversation. Each of them has its turn. Cancel safe.
+    ///
+    /// Waits without end while there is no conversation.
     pub async fn next(&mut self) -> (ConversationId, Heard) {
         future::poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -257,7 +266,7 @@ impl Talk {
         self.waiting.lines.load(Ordering::Relaxed)
     }
 
-    /// Whether what was said is handed over, or cannot be any more.
+    /// Returns whether every line is handed over, or cannot be any more.
     fn is_handed_over(&self) -> bool {
         self.waiting() == 0 || self.queue.as_ref().is_some_and(mpsc::Sender::is_closed)
     }
@@ -271,21 +280,24 @@ impl Talk {
             }
         }
         if !self.has_ended {
-            // The slot is free when the end is returned, not before: the next conversation begins after it.
+            // The slot becomes free when the end is returned, and not before: the next conversation
+            // begins after it.
             match ready!(self.receiver.poll_line_in_slot(cx)) {
                 Ok(Some(line)) => return Poll::Ready(Heard::Line(line)),
                 Err(error) => return Poll::Ready(Heard::Trouble(error)),
                 Ok(None) => self.has_ended = true,
             }
         }
-        // It ends with the conversation, and only then knows. Nobody ends it but a runtime that ends itself.
+        // The speaker ends with the conversation, and only then knows the number. Only a runtime that shuts
+        // down ends it earlier.
         let unsaid = ready!(Pin::new(&mut self.speaker).poll(cx)).unwrap_or_else(|_| self.waiting());
         Poll::Ready(Heard::Ended { unsaid })
     }
 }
 
-/// Hands the lines of a queue over to a conversation, until this side hangs up or the conversation ends. Returns how
-/// many could not be.
+/// Hands the lines of a queue over to a conversation.
+///
+/// Ends when this side hangs up or the conversation ends. Returns the number of lines that were left.
 async fn speak(sender: LineSender, mut lines: mpsc::Receiver<Vec<Line>>, waiting: Arc<Waiting>) -> usize {
     let mut unsaid = 0;
     loop {
@@ -310,7 +322,7 @@ async fn speak(sender: LineSender, mut lines: mpsc::Receiver<Vec<Line>>, waiting
     unsaid
 }
 
-/// Why a line was not queued.
+/// The reason why a line was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SayError {
@@ -325,8 +337,9 @@ pub enum SayError {
     Ended,
 }
 
-/// Lines of one conversation that may wait, however long each of them is: many screens, and soon noticed by a person;
-/// a program that has more to say waits for room.
+/// The limit of lines of one conversation that may wait, regardless of their length.
+///
+/// These are many screens, and a person soon notices. A program that has more to say waits for room.
 pub const MAX_WAITING_LINES: usize = 256;
 
 #[cfg(test)]

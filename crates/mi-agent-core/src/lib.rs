@@ -1,5 +1,5 @@
-//! An embeddable MI agent: it registers its user at the node of the user's domain, answers those who ask
-//! where the user is, finds other users, and talks with them line by line.
+//! An embeddable MI agent: it registers its user at the node of the user's domain, answers location requests,
+//! finds other users, and talks with them line by line.
 //!
 //! A driver task owns the sockets, so nothing depends on the embedding program to poll: requests are answered
 //! and retried, and lines are sent, while the program does something else. The decisions of the LUMI side are
@@ -28,9 +28,9 @@
 //! # }
 //! ```
 //!
-//! A program with a screen cannot wait for a single conversation. [`Conversations`] holds several of them and queues
-//! lines; [`Admission`] decides who may call; [`traffic()`] shows every datagram and frame from the first one on;
-//! [`Agent::messages`] counts the datagrams.
+//! A program with a screen cannot wait for a single conversation. [`Conversations`] holds several of them
+//! and queues lines. [`Admission`] decides which users may call. [`traffic()`] shows every datagram and
+//! frame from the first one on. [`Agent::messages`] counts the datagrams.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

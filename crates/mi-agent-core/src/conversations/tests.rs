@@ -1,4 +1,4 @@
-//! Conversations over streams in memory, by a clock that is held.
+//! Conversations over streams in memory, on a paused clock.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Desk {
         Self { talks: Conversations::new(), shutdown: Shutdown::new(), slots }
     }
 
-    /// One more, and the peer's end of it.
+    /// Begins another conversation, and returns the peer's end of it.
     fn begin(&mut self, nickname: &str) -> (ConversationId, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(256);
         let connection = Connection::over(ours, "192.0.2.7:4456".parse().unwrap(), None);
@@ -41,7 +41,7 @@ impl Desk {
         timeout(Duration::from_secs(60), self.talks.next()).await.expect("there is something to hear")
     }
 
-    /// What is heard next, shown.
+    /// Returns the next event as text.
     async fn heard(&mut self) -> String {
         let (id, heard) = self.next().await;
         match heard {
@@ -53,7 +53,7 @@ impl Desk {
     }
 }
 
-/// Frames that say so many lines.
+/// The frames of this number of lines.
 fn frames(lines: usize) -> String {
     (0..lines).map(|n| format!("L03{n:03}")).collect()
 }
@@ -94,13 +94,13 @@ async fn saying_never_waits_and_what_waits_has_a_bound() {
     let error = desk.talks.say(slow, "a\nb").unwrap_err();
     assert_eq!(error.to_string(), r"the line has '\n' at byte 1, which may not stand there");
     assert_eq!(desk.talks.waiting(slow), 0);
-    // Its task runs only when this one waits.
+    // The speaker's task runs only when this one waits.
     for n in 0..MAX_WAITING_LINES {
         desk.talks.say(slow, &format!("{n:03}")).unwrap();
     }
     assert_eq!(desk.talks.say(slow, "too much"), Err(SayError::Full));
     assert_eq!(desk.talks.waiting(slow), MAX_WAITING_LINES);
-    // Nobody calls `next`.
+    // The line leaves although nobody calls `next`.
     desk.talks.say(other, "hola").unwrap();
     let mut line = [0; 7];
     listens.read_exact(&mut line).await.unwrap();
@@ -115,7 +115,7 @@ async fn saying_never_waits_and_what_waits_has_a_bound() {
     desk.talks.say(slow, "").unwrap();
 }
 
-/// Whoever says a line at a time need not know how many may wait.
+/// A program that says one line at a time need not know the limit of waiting lines.
 #[tokio::test(start_paused = true)]
 async fn it_is_told_once_that_nothing_waits() {
     let mut desk = Desk { talks: Conversations::new().with_handed_over(), ..Desk::new() };
@@ -128,7 +128,7 @@ async fn it_is_told_once_that_nothing_waits() {
     peer.write_all(b"L04hola").await.unwrap();
     assert!(matches!(desk.next().await, (_, Heard::Line(_))), "that was told");
 
-    // Much more than a conversation takes over while nobody reads.
+    // This is much more than a conversation takes over while the peer does not read.
     desk.talks.say(id, &"x".repeat(99 * 200)).unwrap();
     timeout(Duration::from_secs(10), desk.talks.next()).await.expect_err("it waits");
     assert_eq!(desk.talks.waiting(id), 1);
@@ -161,7 +161,7 @@ async fn what_was_said_before_the_end_goes_out_and_the_end_makes_room() {
     peer.write_all(b"L05adeu!").await.unwrap();
     assert_eq!(desk.heard().await, "1: adeu!");
     drop(peer);
-    // The connection is gone by now, but nobody has heard so.
+    // The connection is gone by now, but the end has not been returned.
     sleep(Duration::from_secs(10)).await;
     assert_eq!(desk.slots.available_permits(), MOST - 1);
     assert_eq!(desk.heard().await, "1 ended, 0 unsaid");
@@ -170,7 +170,7 @@ async fn what_was_said_before_the_end_goes_out_and_the_end_makes_room() {
     timeout(Duration::from_secs(60), desk.talks.next()).await.expect_err("there is nobody to hear");
 }
 
-/// A line is sent, left in the conversation, or left in the queue; and each is counted once.
+/// A line is sent, left in the conversation, or left in the queue. Each is counted once.
 #[tokio::test(start_paused = true)]
 async fn what_was_not_said_is_counted() {
     for agent_ends in [false, true] {
@@ -181,7 +181,7 @@ async fn what_was_not_said_is_counted() {
         }
         let mut first = [0; 6];
         peer.read_exact(&mut first).await.unwrap();
-        // By then, the next line waits for room in the conversation.
+        // The next line now waits for room in the conversation.
         sleep(Duration::from_secs(1)).await;
         if agent_ends {
             desk.shutdown.begin(false);
@@ -196,7 +196,7 @@ async fn what_was_not_said_is_counted() {
             let Heard::Trouble(ConversationError::Unsent(unsent)) = unsent else { panic!("{unsent:?}") };
             let (_, ended) = desk.next().await;
             let Heard::Ended { unsaid } = ended else { panic!("{ended:?}") };
-            // What fits on the way has left.
+            // Lines that fit into the stream's buffer have left.
             let sent = MAX_WAITING_LINES - unsent - unsaid;
             assert!((1..=1 + 256 / 6).contains(&sent) && unsaid > 0, "{sent} sent, {unsaid} unsaid");
         }
@@ -231,5 +231,5 @@ async fn dropping_hangs_all_up() {
     assert_eq!(read_to_end(&mut second).await, "");
 }
 
-/// Conversations that the agent may have.
+/// The limit of conversations of the agent.
 const MOST: usize = 3;

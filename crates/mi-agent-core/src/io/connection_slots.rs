@@ -1,5 +1,4 @@
-//! A small pool of slots for callers who have not identified themselves. When it is full, the oldest caller
-//! loses its slot.
+//! A small pool of slots for unidentified callers. When it is full, the oldest caller loses its slot.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -9,8 +8,8 @@ use tokio::sync::oneshot;
 
 /// A bounded number of slots.
 ///
-/// An attacker who wants to keep others out has to connect again and again. A caller who means well
-/// identifies itself at once and then needs no slot. That is why the oldest connection loses its slot.
+/// An attacker has to connect again and again to keep others out. An honest caller identifies itself at once
+/// and then needs no slot. That is why the oldest connection loses its slot.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionSlots {
     most: usize,

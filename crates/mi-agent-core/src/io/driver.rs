@@ -21,13 +21,13 @@ use crate::state::output::{LossReason, LumiOutput, RegistrationChange};
 use crate::state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 
 /// A handle of the driver's task. The task ends when the last handle is dropped, or when the user has been
-/// deregistered. Before it ends, it deregisters a user who is registered.
+/// deregistered. Before it ends, it deregisters a registered user.
 #[derive(Clone, Debug)]
 pub(crate) struct Driver {
     commands: mpsc::Sender<Command>,
-    /// For commands that must not wait until there is room for another request.
+    /// The queue of commands that must not wait until there is room for another request.
     urgent: mpsc::Sender<Command>,
-    /// The result of the deregistration, for a caller who asks again.
+    /// The result of the deregistration, kept for a repeated request.
     deregistered: Arc<OnceLock<LumiAnswer>>,
     counts: Arc<Counts>,
     admission: watch::Sender<Admission>,
@@ -38,10 +38,10 @@ enum Command {
     TakeCaller(oneshot::Sender<Caller>),
 }
 
-/// What is known of a caller.
+/// Information about a caller.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
-    /// The user who asked for this one just before, see [`LumiClient::take_asker`].
+    /// The user behind the latest location request, see [`LumiClient::take_asker`].
     pub(crate) address: Option<MiAddress>,
     /// The reason why the caller may not call, if there is one.
     pub(crate) refusal: Option<Refusal>,
@@ -101,7 +101,7 @@ impl Driver {
         }
     }
 
-    /// Returns the user who most likely calls now, and whether that user may. Unknown if the task has ended.
+    /// Returns the most likely caller, and whether that user may call. Unknown if the task has ended.
     pub(crate) async fn take_caller(&self) -> Caller {
         let (sender, caller) = oneshot::channel();
         // A caller does not wait for this agent's requests. If the task has ended, the sender is dropped.
@@ -109,7 +109,7 @@ impl Driver {
         caller.await.unwrap_or_default()
     }
 
-    /// Sets who may call from the next question on.
+    /// Sets which users may call, from the next question on.
     pub(crate) fn set_admission(&self, admission: Admission) {
         self.admission.send_replace(admission);
     }
@@ -125,7 +125,7 @@ struct Task {
     deregistered: Arc<OnceLock<LumiAnswer>>,
     /// The reason why the registration is lost.
     loss: Option<LossReason>,
-    /// The loss that the program knows about. While its events are full, only the latest change is kept.
+    /// The loss that was reported to the program. While its events are full, only the latest change is kept.
     told_loss: Option<LossReason>,
 }
 
@@ -276,5 +276,5 @@ fn now() -> Instant {
 /// The limit of commands that wait for the task. Beyond it, callers wait.
 const MAX_COMMANDS: usize = 16;
 
-/// The pause after a socket error, so that a lasting error does not use up a processor.
+/// The pause after a socket error. Without it, a lasting error would use up a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);

@@ -1,4 +1,4 @@
-//! What a peer sends in a conversation, frame by frame.
+//! The incoming frames of a conversation.
 
 use std::io;
 use std::pin::Pin;
@@ -13,11 +13,12 @@ use tokio_util::codec::{Decoder, Framed};
 
 use super::tapped::TappedCodec;
 
-/// The frames of a peer. One that has begun must be whole within [`FRAME_TIMEOUT`]: else what came of it is
-/// given, and then an error.
+/// The frames of a peer. Each must be complete within [`FRAME_TIMEOUT`] of its first byte.
+///
+/// Otherwise the part that has come is returned, and then an error.
 pub(crate) struct Incoming<R> {
     frames: Framed<R, TappedCodec>,
-    /// For the frame that has begun.
+    /// The deadline of the frame that has begun.
     deadline: Option<Pin<Box<Sleep>>>,
     is_late: bool,
 }
@@ -60,7 +61,8 @@ fn late() -> FrameError {
     io::Error::new(io::ErrorKind::TimedOut, "the peer began a line and did not end it").into()
 }
 
-/// A frame leaves its sender whole: many times what the slowest network needs to bring the rest of it.
+/// The time for the rest of a frame. A sender sends a frame whole, and the slowest network needs far
+/// less than this.
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -70,7 +72,9 @@ mod tests {
 
     use super::*;
 
-    /// `pieces` come so far apart, and the end a minute later: what is received, and how and when it fails.
+    /// Receives `pieces`, which come `apart` from each other, with the end a minute later.
+    ///
+    /// Returns the received items, and the error with its time.
     async fn received(pieces: &[&[u8]], apart: Duration) -> (Vec<Received>, Option<(FrameError, Duration)>) {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         let start = Instant::now();
@@ -109,8 +113,8 @@ mod tests {
             assert_eq!(error.to_string(), "the peer began a line and did not end it");
             assert_eq!(at, Duration::from_secs(1) + FRAME_TIMEOUT);
         }
-        // Byte by byte: each frame within its time, and silence after them; then each byte in time, the frame
-        // not.
+        // The bytes come one by one: first each frame is in time, with silence after the last. Then each byte
+        // is in time, but the frame is not.
         let bytes: Vec<_> = b"N02u1L04hola".chunks(1).collect();
         let (heard, failed) = received(&bytes, Duration::from_millis(1400)).await;
         assert_eq!(heard, [nickname.clone(), line]);

@@ -28,7 +28,7 @@ pub(crate) struct Acceptor {
     slots: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
     driver: Driver,
-    /// The slots of callers who have not sent a nickname yet.
+    /// The slots of callers without a nickname so far.
     waiting: ConnectionSlots,
     /// The slots of connections that are being ended.
     leaving: ConnectionSlots,
@@ -43,8 +43,9 @@ pub(crate) fn bind(address: SocketAddrV4) -> io::Result<TcpListener> {
     socket.listen(MAX_QUEUED)
 }
 
-/// Accepts connections once it is `opened`, until the agent ends. Until then callers wait. Those who have
-/// connected when the agent ends are disconnected in order.
+/// Accepts connections once it is `opened`, until the agent ends.
+///
+/// Callers wait until it is opened. Those still waiting when the agent ends are disconnected in order.
 pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: oneshot::Receiver<()>) {
     let mut shutdown = acceptor.options.shutdown.clone();
     let accepting = async {
@@ -104,7 +105,7 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
                 time::sleep(ERROR_PAUSE).await;
             }
         }
-        // A caller who is there is heard before the next one, who may take the slot.
+        // A connected caller is heard before the next one, which may take the slot.
         task::yield_now().await;
     }
 }
@@ -181,7 +182,7 @@ impl Acceptor {
         }
     }
 
-    /// Sends "busy" whatever the reason, which a caller who may not call need not know.
+    /// Sends "busy" for every reason: a blocked caller need not know the difference.
     async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>, refused: Event) {
         let remote = connection.remote;
         let say_busy = async |connection: &mut Connection<S>| {
@@ -227,7 +228,7 @@ const BUSY: &str = "busy: in another conversation, please call again later";
 /// The limit of connections that the kernel queues. Beyond it, a caller connects a second later at best.
 const MAX_QUEUED: u32 = 1024;
 
-/// The limit of connections without a nickname: many more than callers who mean well need at a time.
+/// The limit of connections without a nickname: many more than honest callers need at a time.
 const MAX_WAITING: usize = 8;
 
 /// The limit for one IP address, which a whole household may share.
@@ -236,7 +237,8 @@ const MAX_WAITING_OF_ONE_IP: usize = 2;
 /// The limit of connections that are being ended: a small part of the files that a process may open.
 const MAX_LEAVING: usize = 64;
 
-/// The pause after an error such as too many open files, so that a lasting error does not use up a processor.
+/// The pause after an error such as too many open files. Without it, a lasting error would use up a
+/// processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// The number of these pauses before an agent that ends gives up: until connections that are ending have

@@ -83,7 +83,7 @@ async fn write(
         // The timer counts whole milliseconds, so even a pause of zero would wait for the next one.
         let after_pause = || (!pace.is_zero()).then(|| Instant::now() + pace);
         let mut next_frame = after_pause();
-        // With a pause, take one line at a time, to notice between two frames that the peer has ended.
+        // If there is a pause, take one line at a time, to notice between two frames that the peer has ended.
         let most = if pace.is_zero() { MAX_OUTGOING as usize } else { 1 };
         let mut lines = Vec::with_capacity(most);
         let mut is_ending = false;
@@ -125,7 +125,7 @@ async fn write(
     unsent
 }
 
-/// Receives the peer's lines, until the peer ends the conversation or its time after our FIN is up.
+/// Receives the peer's lines. Ends when the peer ends the conversation, or when its time after our FIN is up.
 async fn read(
     mut stream: impl Stream<Item = Result<Received, FrameError>> + Unpin,
     incoming: &mpsc::Sender<Result<PeerText, ConversationError>>,
@@ -174,8 +174,8 @@ pub(crate) const MAX_OUTGOING: u32 = 64;
 /// The limit of received lines that the program has not taken. Beyond it, the peer has to wait.
 const MAX_INCOMING: usize = 64;
 
-/// [`LINGER`] in a hurry. It is spent up to three times: on our FIN, on the peer's FIN, and on draining what
-/// nobody takes. Together that is less than the time a program has when it is told to end.
+/// The value of [`LINGER`] in a hurry. It is spent up to three times: on our FIN, on the peer's FIN, and on
+/// draining what nobody takes. Together that is less than the time a program has when it must end.
 const HURRIED_LINGER: Duration = Duration::from_millis(200);
 
 /// The time after which a peer that reads nothing counts as gone.

@@ -1,4 +1,4 @@
-//! The codec of a connection, with a tap that shows what passes.
+//! The codec of a connection, with a tap that sees all frames.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use crate::traffic::TrafficTap;
 
-/// [`FrameCodec`], which tells a tap, if there is one, of each frame.
+/// A [`FrameCodec`] that reports each frame to a tap, if there is one.
 #[derive(Clone, Debug)]
 pub(crate) struct TappedCodec {
     frames: FrameCodec,
@@ -18,13 +18,14 @@ pub(crate) struct TappedCodec {
 }
 
 impl TappedCodec {
-    /// For the connection with `remote`, on which nothing has been received.
+    /// Creates the codec for the connection with `remote`, on which nothing has been received.
     pub(crate) fn new(remote: SocketAddr, tap: Option<TrafficTap>) -> Self {
         Self { frames: FrameCodec::new(), tap, remote }
     }
 
-    /// Tells of what `decode` takes out of `buffer`. The text of an item is the end of what is taken for it,
-    /// so that nothing has to be kept but the beginning.
+    /// Reports the bytes that `decode` takes out of `buffer`.
+    ///
+    /// An item's text is the end of the bytes taken for it, so only the beginning has to be kept.
     fn decode_by(
         &mut self,
         buffer: &mut BytesMut,
@@ -39,9 +40,9 @@ impl TappedCodec {
         let taken = before - buffer.len();
         let (header, text): (_, &[u8]) = match &decoded {
             Ok(Some(item)) => (taken - item.bytes().len(), item.bytes()),
-            // A header without a text, at the end.
+            // The stream ended after a header without a text.
             Ok(None) => (taken, &[]),
-            // The peer does not speak PMI. This ends its frames, so it is told once.
+            // The peer does not speak PMI. This ends its frames, so it is reported once.
             Err(_) => (0, buffer),
         };
         if header + text.len() > 0 {
@@ -85,7 +86,7 @@ impl Encoder<Frame> for TappedCodec {
     }
 }
 
-/// What stands before a text at most: the header, and a third digit of the length of a long line.
+/// The most bytes before a text: the header, and a third digit of the length of a long line.
 const MAX_HEAD: usize = 4;
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use crate::traffic::traffic;
 
-    /// What the tap tells, of bytes that come in such reads and then end.
+    /// Returns the frames that the tap reports for a stream that arrives in these reads and then ends.
     fn told(reads: &[&[u8]]) -> Vec<String> {
         let (tap, mut traffic) = traffic();
         let mut codec = TappedCodec::new(([127, 0, 0, 1], 4456).into(), Some(tap));
@@ -126,7 +127,7 @@ mod tests {
         let long = format!("L150{}", "x".repeat(149));
         assert_eq!(told(&[b"N02u1", long.as_bytes(), b"L04hola"]), ["N02u1", &long, "L04hola"]);
         assert_eq!(told(&[b"N02u1", b"what\xff"]), ["N02u1", r"what\xff"]);
-        // The end comes within a frame, or a header.
+        // The stream ends within a frame, or within a header.
         assert_eq!(told(&[b"N02u1L04ho"]), ["N02u1", "L04ho"]);
         assert_eq!(told(&[b"N02u1L0"]), ["N02u1", "L0"]);
     }

@@ -40,7 +40,7 @@ pub struct LumiClient {
 pub struct ClientSettings {
     /// The user's address.
     pub address: MiAddress,
-    /// Whether to register as `PRuser`, without a domain (protocol.md §7, row 2).
+    /// Set to register as `PRuser`, without a domain (protocol.md §7, row 2).
     pub bare: bool,
     /// The node of the user's domain.
     pub node: SocketAddrV4,
@@ -131,12 +131,12 @@ impl LumiClient {
         self.registered || self.refresh.is_asking() || self.is_registering()
     }
 
-    /// Sets whether callers who ask for the user are told that the user is in a conversation.
+    /// Sets whether callers are answered that the user is busy.
     pub fn set_busy(&mut self, busy: bool) {
         self.busy = busy;
     }
 
-    /// Sets who may call. Everybody else is told that the user is busy.
+    /// Sets which users may call. All others are answered that the user is busy.
     pub fn set_admission(&mut self, admission: Admission) {
         self.admission = admission;
     }
@@ -146,8 +146,10 @@ impl LumiClient {
         self.admission.refusal(caller)
     }
 
-    /// Takes the user who asked for this one just before: most likely the caller of the conversation that
-    /// begins now. Each is returned once. A user who may not call is returned only if there is nobody else.
+    /// Takes the user behind the latest location request for this one.
+    ///
+    /// This is most likely the caller of the conversation that begins now. Each is returned once. A blocked
+    /// user is returned only if there is nobody else.
     pub fn take_asker(&mut self, now: Instant) -> Option<MiAddress> {
         self.askers.take(now)
     }
@@ -202,7 +204,8 @@ impl LumiClient {
                 is_doubtful = true;
                 return false;
             }
-            // A node that has restarted does not locate anybody for a user that it no longer has as online.
+            // A node that has restarted answers no location request of a user that it does not have as
+            // online.
             is_doubtful |= matches!(request.kind, LumiRequest::Locate(_)) && !request.is_repeated;
             request.is_repeated = true;
             request.attempts_left -= 1;

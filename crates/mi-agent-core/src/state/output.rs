@@ -14,17 +14,19 @@ pub enum LumiOutput {
     Done(RequestId, LumiAnswer),
     /// The registration was lost or regained without a request of the user.
     Registration(RegistrationChange),
-    /// A user asked for this one and was told "busy". Reported once a minute for each asker and reason, and
-    /// for so few askers that they do not fill the events of an agent.
+    /// A user asked for this one and was answered "busy".
+    ///
+    /// Reported once a minute for each asker and reason, and for so few askers that they do not fill the
+    /// events of an agent.
     Missed {
-        /// The user who asked.
+        /// The asker.
         from: MiAddress,
         /// The reason for the answer.
         reason: Refusal,
     },
 }
 
-/// A change of what the node knows about the user.
+/// A change of the registration that the agent noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistrationChange {
     /// As far as the agent can tell, nobody can find the user any more. The agent tries again every

@@ -1,5 +1,7 @@
-//! Conversations with a peer that takes each `recv` for one frame and ends on anything else, as deployed
-//! programs do (protocol.md §7, rows 10 to 12). They run in memory, on a paused clock.
+//! Conversations with a simulated deployed program, in memory and on a paused clock.
+//!
+//! It takes each `recv` for one frame and ends on anything else, as deployed programs do (protocol.md §7,
+//! rows 10 to 12).
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -85,12 +87,12 @@ impl Drop for Ours {
     }
 }
 
-/// A deployed program, which receives every few milliseconds, sends its lines, and keeps what it receives.
+/// A deployed program. It receives every few milliseconds, sends its lines, and keeps the lines it receives.
 struct Peer {
     wire: Arc<Mutex<Wire>>,
     /// The frames that it sends, and the number of rounds that it waits after each.
     says: VecDeque<(Vec<u8>, u32)>,
-    /// Whether it ends the conversation after its last frame, instead of waiting until we do.
+    /// Set if it ends the conversation after its last frame, instead of waiting until we do.
     ends_it: bool,
 }
 
@@ -174,8 +176,8 @@ impl Peer {
 /// Starts a peer that sends `lines` after its nickname, and returns our connection with it.
 fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Connection<Ours>) {
     let wire = Arc::default();
-    // In bursts, and overall a little faster or slower than we, so that the side that ends has sent and
-    // received everything.
+    // The lines come in bursts, and overall a little faster or slower than ours, so that the side that ends
+    // has sent and received everything.
     let pauses = if ends_it { [0, 0, 7, 0, 3] } else { [0, 0, 2, 0, 1] };
     let says = lines.iter().zip((0..5).cycle()).map(|(line, n)| (frame('L', line), pauses[n]));
     let says = std::iter::once((frame('N', "u2"), 0)).chain(says).collect();
@@ -254,8 +256,9 @@ async fn such_a_peer_dies_of_two_frames_at_once() {
     assert_eq!(peer.await.unwrap().unwrap_err(), "it ends on L03oneL03two");
 }
 
-/// An agent that ends, in order or in a hurry, sends FIN and reads everything from a peer that goes on
-/// talking.
+/// An agent that ends sends FIN, and reads everything from a peer that goes on talking.
+///
+/// It does so in order and in a hurry.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_an_agent_is_no_reset() {
     for hurried in [false, true] {
