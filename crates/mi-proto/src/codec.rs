@@ -1,4 +1,4 @@
-//! Frames to bytes, and a stream of bytes to frames.
+//! The codec between frames and a stream of bytes.
 
 use std::io;
 use std::ops::Range;
@@ -18,9 +18,9 @@ use crate::text::MAX_TEXT;
 /// once. The room reserved for the next read does not depend on the length that a peer announced.
 ///
 /// # Bytes that are not a frame
-/// Before the first frame they are an error: the peer does not speak PMI. After it they are text that
-/// somebody typed, and become [`Received::Unframed`], without an error, as far as they have come. Decoding is
-/// in step again with the next read. There are two kinds:
+/// Bytes before the first frame are an error: the peer does not speak PMI. Bytes after it are text that
+/// somebody typed. They become [`Received::Unframed`], without an error, as far as they have come. Decoding
+/// is in step again with the next read. There are two kinds:
 ///
 /// - *An illegal header*: everything in the buffer is one item.
 /// - *A long line* (protocol.md §7 row 13): a deployed program sends a line of *n* ≥ 100 characters as `L`, *n*
@@ -75,7 +75,7 @@ impl Decoder for FrameCodec {
     type Item = Received;
     type Error = FrameError;
 
-    /// Takes the next item out of `buffer`, or returns `None` if it holds at most the beginning of a frame.
+    /// Takes the next item out of `buffer`. Returns `None` if there is at most the beginning of a frame.
     ///
     /// # Errors
     /// [`FrameError::IllegalHeader`], only before the first frame.
@@ -107,7 +107,7 @@ impl Decoder for FrameCodec {
     /// [`Received::Unframed`], so that no typed text is lost. A header without text gives nothing.
     ///
     /// # Errors
-    /// As [`FrameCodec::decode`], and [`FrameError::CutShort`], only before the first frame.
+    /// The errors of [`FrameCodec::decode`], and [`FrameError::CutShort`], only before the first frame.
     fn decode_eof(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
         if let Some(item) = self.decode(buffer)? {
             return Ok(Some(item));
@@ -127,8 +127,9 @@ fn wait(buffer: &mut BytesMut) -> Option<Received> {
     None
 }
 
-/// Returns the place of the text if `buffer`, which holds a frame with `length` bytes of text, begins with a
-/// long line instead.
+/// Returns the place of the text if `buffer` begins with a long line instead of a frame.
+///
+/// The frame that it would otherwise hold has `length` bytes of text.
 fn long_line(buffer: &[u8], length: usize) -> Option<Range<usize>> {
     let [LINE, _, _, third @ b'0'..=b'9', ..] = *buffer else { return None };
     let announced = length * 10 + digit(third);
