@@ -1,4 +1,4 @@
-//! TOML that people write: where a text is wrong and why, on one line, and values that are a number or a text.
+//! Helpers for TOML that people write: one-line error messages, and values that are a number or a text.
 //!
 //! This crate is a part of the programs `lumi-node` and `mi-agent`. It knows none of their keys, and opens no file.
 
@@ -19,21 +19,23 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Mistake> {
     toml::from_str(text).map_err(|error| Mistake { key: key_of(text, &error), ..Mistake::new(text, &error) })
 }
 
-/// A mistake in a text: `line 3, port: invalid value: integer `70000`, expected u16`.
+/// A mistake in a text, such as `line 3, port: invalid value: integer `70000`, expected u16`.
 ///
-/// Its parts are one line, but they quote the text as it stands there: make them safe before a person sees them.
+/// It is one line, but it quotes the text unchanged: escape it before you show it to a person.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mistake {
     /// The line, counted from 1.
     pub line: Option<usize>,
-    /// The key of the value that is wrong.
+    /// The key of the wrong value.
     pub key: Option<String>,
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
 }
 
 impl Mistake {
-    /// The mistake in `text` that `error` is about, without its key: finding that takes reading the text once more.
+    /// Creates the mistake that `error` reports in `text`, without its key.
+    ///
+    /// Finding the key means parsing the text a second time.
     pub fn new(text: &str, error: &toml::de::Error) -> Self {
         let line = start(text, error).map(|start| 1 + text[..start].matches('\n').count());
         Self { line, key: None, reason: error.message().replace('\n', ", ") }
@@ -68,7 +70,7 @@ where
     text.parse().map_err(D::Error::custom)
 }
 
-/// Puts `text` in quotes, as TOML has it, with escapes for what cannot be seen.
+/// Quotes `text` as TOML does, and escapes invisible characters.
 pub fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -83,12 +85,12 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
-/// The byte of `text` at which the mistake begins.
+/// The offset in bytes at which the mistake begins.
 fn start(text: &str, error: &toml::de::Error) -> Option<usize> {
     error.span().map(|span| span.start).filter(|&start| text.is_char_boundary(start))
 }
 
-/// The key whose value is wrong, if the text is a table at all.
+/// The key of the wrong value, if the text is a table at all.
 fn key_of(text: &str, error: &toml::de::Error) -> Option<String> {
     let start = start(text, error)?;
     let keys: HashMap<String, Spanned<Value>> = toml::from_str(text).ok()?;
