@@ -1,4 +1,4 @@
-//! `lumi-node check`: each line when all is well and when not, and the exit code.
+//! The output and the exit code of `lumi-node check`, when all is well and when not.
 
 use std::fs::{self, DirEntry, Permissions};
 use std::net::UdpSocket;
@@ -73,7 +73,7 @@ async fn a_node_that_is_not_there_yet_is_well() {
     assert_eq!(lines[5..], [port]);
     assert_eq!(lab.files(), ["config", "lumi-node.toml", "nodelumi.cfg"]);
 
-    // Without a settings file, the defaults hold. Whether their port is free depends on this host.
+    // There is no settings file, so the defaults hold. This host may or may not have their port free.
     fs::remove_file(lab.path().join("config/lumi-node.toml")).unwrap();
     let (_, lines) = lab.check(&[]);
     let none = "ok   settings config/lumi-node.toml: there is no such file, so the defaults hold";
@@ -257,7 +257,7 @@ fn who_may_not_write_or_read_is_told() {
     let (_, lines) = check();
     let start = "FAIL roster config/nodelumi.cfg: permission denied; user ";
     assert!(lines[1].starts_with(start) && lines[1].contains(" tried: run this as "), "{lines:?}");
-    // Without this, the folder could not be removed.
+    // The folder could not be removed otherwise.
     set(root, 0o755);
     set(&config, 0o755);
 }
@@ -510,11 +510,11 @@ fn result(mut program: Program) -> (i32, Vec<String>) {
     (code, program.stdout())
 }
 
-/// The user who runs this test, in the words of the check.
+/// The name of the current user, in the words of the check.
 fn user() -> String {
     let name = Command::new("id").arg("-un").output().expect("POSIX has it").stdout;
     format!("user {}", String::from_utf8_lossy(&name).trim())
 }
 
-/// The user `nobody` of many systems, who owns nothing.
+/// The user `nobody` of many systems, which owns nothing.
 const NOBODY: u32 = 65534;

@@ -1,4 +1,4 @@
-//! How the program ends: by itself, by signals, and whatever holds it up.
+//! The end of the program: a normal one, one by a signal, and one that something holds up.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn a_terminal_that_closes_deregisters() {
     assert!(node.expect_line("laura").contains("offline"));
 }
 
-/// What waits to be sent does not keep a program that was told to end, nor its node waiting.
+/// A signal ends the program, even while lines wait to be sent. Its node does not wait either.
 #[test]
 fn a_signal_does_not_wait_for_what_is_being_sent() {
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
@@ -53,7 +53,7 @@ fn a_signal_does_not_wait_for_what_is_being_sent() {
     pere.expect_line("* listening");
     let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
     laura.type_line("/call pere@bb.com");
-    // 600 frames and more, which take 12 s.
+    // These are 600 frames and more, which take 12 s.
     laura.type_line(&"x".repeat(60_000));
     pere.expect_line("<laura>");
     laura.signal(Signal::Terminate);
@@ -63,7 +63,7 @@ fn a_signal_does_not_wait_for_what_is_being_sent() {
     assert!(heard < 300, "{heard} frames were sent");
 }
 
-/// A node that has gone silent is told twice, and waited for no longer.
+/// A silent node gets two deregistrations. The agent then stops waiting for it.
 #[test]
 fn a_silent_node_does_not_hold_the_agent() {
     for signal in [Signal::Interrupt, Signal::Terminate] {
@@ -81,7 +81,7 @@ fn a_silent_node_does_not_hold_the_agent() {
     }
 }
 
-/// The node may have heard: whoever is online there has to be deregistered.
+/// The node may have received the registration, so the user has to be deregistered.
 #[test]
 fn an_interrupted_registration_leaves_nobody_online() {
     for answers in [false, true] {
@@ -103,7 +103,7 @@ fn an_interrupted_registration_leaves_nobody_online() {
     }
 }
 
-/// While the domain is looked up, there is nobody to tell.
+/// There is no node to deregister from while the domain is looked up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_a_look_up() {
     let dns = DnsServer::start().await.expect("a DNS server");
@@ -119,7 +119,7 @@ async fn a_signal_ends_a_look_up() {
     assert_eq!(laura.stdout(), ["! cannot register laura@bb.com: interrupted"]);
 }
 
-/// The message log is on a stdout that nobody reads, so everything waits there: it cannot even say goodbye.
+/// The message log is on a stdout that nobody reads, so every write blocks, even the last words.
 #[test]
 fn a_held_log_does_not_hold_the_program() {
     let node = SilentNode::start();
@@ -146,8 +146,9 @@ fn a_held_log_does_not_hold_the_program() {
     assert_eq!(laura.wait_exit(), 1);
 }
 
-/// Ctrl-S, or a pager: nobody reads what the program says. It goes on answering its node, can be ended, and ends its
-/// conversation in order all the same.
+/// Nobody reads the program's output, because of Ctrl-S or a pager.
+///
+/// It goes on answering its node, can be ended, and still ends its conversation in order.
 #[test]
 fn a_held_screen_does_not_hold_the_agent() {
     for quits_first in [false, true] {
@@ -158,7 +159,7 @@ fn a_held_screen_does_not_hold_the_agent() {
         at_home(&mut command, folder.path()).args(["pere@bb.com", "--node", &at]);
         let mut pere = Program::start_unread(&mut command);
         let laura = RawAgent::register("laura@bb.com", node.address());
-        // Until pere is online.
+        // Wait until pere is online.
         let found = loop {
             let answer = laura.ask("PLlaura@bb.com:pere@bb.com");
             if let Some(found) = answer.strip_prefix("RL0laura@bb.com:pere@bb.com:") {
@@ -169,7 +170,7 @@ fn a_held_screen_does_not_hold_the_agent() {
         talk.write_all(b"N05laura").expect("written");
         let mut nickname = [0; 7];
         talk.read_exact(&mut nickname).expect("a nickname");
-        // As much as the pipe, the program and TCP take.
+        // Write as much as the pipe, the program and TCP take.
         talk.set_nonblocking(true).expect("set");
         let frame = [b"L99".as_slice(), &[b'x'; 99]].concat();
         let (mut held, mut sent) = (0, 0);
@@ -177,7 +178,7 @@ fn a_held_screen_does_not_hold_the_agent() {
             match talk.write(&frame) {
                 Ok(length) => (held, sent) = (0, sent + length),
                 Err(_) => {
-                    // Held, or only slow: an answer of the program later, it is still the same.
+                    // The program may only be slow, so it gets the time of one more answer.
                     held += 1;
                     assert_eq!(laura.ask("PLlaura@bb.com:pere@bb.com"), "RL1laura@bb.com:pere@bb.com");
                 }
@@ -222,7 +223,7 @@ fn a_deregistration_that_fails_says_why() {
     assert_eq!(pere.stdout()[2], silent);
 }
 
-/// Stands for a node, and says what the test says.
+/// A fake node, which sends only what the test sends.
 pub(super) struct SilentNode(UdpSocket);
 
 impl SilentNode {
@@ -250,7 +251,7 @@ impl SilentNode {
         Some((String::from_utf8_lossy(&buffer[..length]).into_owned(), from))
     }
 
-    /// What has come and was not received.
+    /// Returns the datagrams that have come and were not received.
     pub(super) fn rest(&self) -> Vec<String> {
         self.0.set_nonblocking(true).expect("set");
         let mut buffer = [0; 100];

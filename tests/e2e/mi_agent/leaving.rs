@@ -1,4 +1,4 @@
-//! How line mode, `listen` and the full screen leave, in the cases that scripts and people rely on.
+//! The ways in which line mode, `listen` and the full screen leave, in cases that scripts and people rely on.
 
 use integration_tests::programs::{AgentTerminal, Key, eventually};
 
@@ -50,7 +50,7 @@ fn a_listener_that_is_interrupted_while_it_registers_says_so() {
     }
 }
 
-/// Whoever presses Ctrl-C twice does not want to wait for a node that does not answer.
+/// A second Ctrl-C leaves at once, without waiting for a silent node.
 #[test]
 fn a_second_interrupt_leaves_at_once() {
     for (program, told) in [
@@ -62,7 +62,7 @@ fn a_second_interrupt_leaves_at_once() {
         ),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
-        // The second has to come within 600 ms, which a machine that is very busy may take.
+        // The second one has to come within 600 ms. A very busy machine may take longer.
         let left_at_once = (0..10).any(|_| {
             let node = SilentNode::start();
             let at = node.address().to_string();
@@ -72,7 +72,7 @@ fn a_second_interrupt_leaves_at_once() {
             laura.wait_for(|line| line.contains("listening"));
             laura.signal(Signal::Interrupt);
             wait_for_deregistration(&node);
-            // Ends it no sooner.
+            // This does not end it sooner.
             laura.signal(Signal::Terminate);
             laura.signal(Signal::Interrupt);
             let code = laura.wait_exit();
@@ -133,7 +133,7 @@ fn a_full_screen_says_why_it_could_not_deregister() {
     assert_eq!(laura.screen().rows()[0], silent);
 }
 
-/// `mi-agent … | head`: nobody reads what is printed any more.
+/// Nobody reads the output any more, as in `mi-agent … | head`.
 #[test]
 fn a_closed_stdout_deregisters_and_ends_conversations() {
     for program in [
@@ -162,7 +162,7 @@ fn a_closed_stdout_deregisters_and_ends_conversations() {
     }
 }
 
-/// A window that is closed: the terminal takes nothing more, and the kernel says so by SIGHUP.
+/// The terminal closes: it takes nothing more, and the kernel sends SIGHUP.
 #[test]
 fn a_closed_terminal_deregisters_and_ends_conversations() {
     let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
@@ -206,7 +206,7 @@ fn what_is_typed_waits_for_a_call() {
     );
 }
 
-/// On the full screen a call is given up.
+/// Leaving the full screen gives up a pending call.
 #[test]
 fn a_call_does_not_hold_whoever_leaves_the_full_screen() {
     let node = NodeProgram::start("bb.com", &["laura", "joan"], &[]);
@@ -221,15 +221,16 @@ fn a_call_does_not_hold_whoever_leaves_the_full_screen() {
     assert_eq!(laura.screen().rows()[0], "* deregistered laura@bb.com");
 }
 
-/// What was handed over before still goes out, what is typed until the end is heard is lost with it, and the end is
-/// told once.
+/// Lines that were handed over before still go out.
+///
+/// Lines typed until the end is reported are lost with it, and the end is reported once.
 #[test]
 fn a_peer_that_hangs_up_while_lines_wait_is_heard_out() {
     let node = NodeProgram::start("bb.com", &["laura", "joan"], &[]);
     let joan = RawAgent::register("joan@bb.com", node.address());
     let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
     laura.type_line("/call joan@bb.com");
-    // 200 frames, which take 4 s, and no more than 64 of them are handed over.
+    // These are 200 frames, which take 4 s. No more than 64 of them are handed over.
     laura.type_line(&"x".repeat(19_800));
     laura.type_line("and this");
     let joans = TcpListener::bind("127.0.0.1:0").expect("a socket");
@@ -302,7 +303,7 @@ fn more_lines_than_may_wait_are_piped_in_order() {
     );
 }
 
-/// Whoever leaves the full screen has said what was pasted before.
+/// Lines that were pasted before the full screen is left are still sent.
 #[test]
 fn what_was_said_on_the_full_screen_is_sent_before_it_is_left() {
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);

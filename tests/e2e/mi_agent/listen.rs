@@ -257,8 +257,7 @@ fn what_cannot_be_done_is_told_and_it_goes_on() {
     laura.quit();
 }
 
-/// The node did not announce this caller, who tries to control the terminal and leaves without an orderly
-/// end.
+/// The node did not announce this caller. It tries to control the terminal and leaves without an orderly end.
 #[test]
 fn a_stranger_is_told_as_text() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
@@ -484,7 +483,7 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
     }
 }
 
-/// A user who was blocked in a chat is blocked here, too.
+/// A user blocked in a chat is blocked here, too.
 #[test]
 fn who_is_blocked_is_missed() {
     let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);

@@ -17,7 +17,7 @@ struct SendProgram {
 }
 
 impl SendProgram {
-    /// Sends from laura@bb.com, who is registered at `node`.
+    /// Sends from laura@bb.com, registered at `node`.
     fn start(node: impl Into<SocketAddr>, arguments: &[&str]) -> Self {
         Self::start_with_stdin(node, arguments, Stdio::piped())
     }
@@ -34,7 +34,7 @@ impl SendProgram {
         Self { program, folder }
     }
 
-    /// Waits for its end, and returns its exit code and what it complained about.
+    /// Waits for its end, and returns its exit code and its messages on stderr.
     fn end(mut self) -> (i32, Vec<String>) {
         let code = self.program.wait_exit();
         (code, self.program.stderr())
@@ -61,7 +61,7 @@ fn node_and_pere() -> (NodeProgram, AgentProgram) {
     (node, pere)
 }
 
-/// What pere's agent has heard from laura, once that conversation has ended.
+/// Returns the lines that pere's agent has heard from laura, once that conversation has ended.
 fn heard(pere: &mut AgentProgram) -> Vec<String> {
     pere.expect_line("* conversation with laura ended");
     let said = |line: String| line.strip_prefix("<laura> ").map(str::to_owned);
@@ -114,7 +114,7 @@ fn stdin_is_said_as_it_comes_and_answers_are_printed() {
     }
 }
 
-/// Two hundred lines take four seconds: everything that was piped is said before the end.
+/// Two hundred lines take four seconds. All piped lines are sent before the end.
 #[test]
 fn what_was_piped_is_said_to_its_end() {
     let (node, mut pere) = node_and_pere();
@@ -127,7 +127,7 @@ fn what_was_piped_is_said_to_its_end() {
     assert_eq!(heard(&mut pere), (0..200).map(|n| format!("line {n}")).collect::<Vec<_>>());
 }
 
-/// A check that has nothing to tell disturbs nobody.
+/// A check without output calls nobody.
 #[test]
 fn without_anything_to_say_nobody_is_called() {
     let node = NodeProgram::start("bb.com", &["laura"], &[]);
@@ -136,7 +136,7 @@ fn without_anything_to_say_nobody_is_called() {
     assert_eq!(node.log(), [""; 0], "nobody was registered");
 }
 
-/// Who sends is called: the caller is told that the user is busy, and `send` goes on.
+/// A caller is answered that the user is busy, and `send` goes on.
 #[test]
 fn who_calls_meanwhile_is_told_that_the_user_is_busy() {
     let (node, mut pere) = node_and_pere();
@@ -158,7 +158,7 @@ fn a_long_input_is_not_held_in_memory() {
     let (mut node, mut pere) = node_and_pere();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("input");
-    // 100,000 lines, 50 MB.
+    // These are 100,000 lines, 50 MB.
     let line = "x".repeat(499) + "\n";
     fs::write(&path, line.repeat(100_000)).expect("written");
     let input = File::open(&path).expect("it was written");
@@ -174,7 +174,7 @@ fn a_long_input_is_not_held_in_memory() {
     assert!(!node.is_online("laura"));
 }
 
-/// Nobody takes what the peer says: that keeps neither what is said from being sent nor a signal from ending it.
+/// Nobody reads the peer's lines on stdout. Lines are still sent, and a signal still ends the program.
 #[test]
 fn a_held_stdout_holds_neither_the_sending_nor_its_end() {
     let (mut node, _) = node_and_pere();
@@ -192,7 +192,7 @@ fn a_held_stdout_holds_neither_the_sending_nor_its_end() {
     let mut begin = [0; 18];
     talk.read_exact(&mut begin).expect("a nickname and a line");
     assert_eq!(&begin, b"N05lauraL07primera");
-    // As much as the pipe, the program and TCP take.
+    // Write as much as the pipe, the program and TCP take.
     talk.set_nonblocking(true).expect("set");
     let frame = [b"L99".as_slice(), &[b'x'; 99]].concat();
     let (mut held, mut sent) = (0, 0);
@@ -201,7 +201,7 @@ fn a_held_stdout_holds_neither_the_sending_nor_its_end() {
             Ok(length) => (held, sent) = (0, sent + length),
             Err(_) => {
                 held += 1;
-                // Held, or only slow: an answer of the program later, it is still the same.
+                // The program may only be slow, so it gets the time of one more answer.
                 assert_eq!(joan.ask("PLjoan@bb.com:laura@bb.com"), "RL1joan@bb.com:laura@bb.com");
             }
         }

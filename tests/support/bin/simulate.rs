@@ -59,7 +59,7 @@ fn main() -> io::Result<ExitCode> {
     for failure in &report.failures {
         writeln!(out, "\n{failure}")?;
     }
-    // Worlds in which no lookup succeeds prove nothing.
+    // A run proves nothing if no lookup succeeds in any world.
     let proves_something = report.statistics.lookups_won > 0;
     if report.failures.is_empty() && !proves_something {
         writeln!(out, "no lookup was won")?;

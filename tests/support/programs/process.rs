@@ -68,7 +68,7 @@ impl Program {
         self.output.follow(stdout, |captured| &mut captured.stdout);
     }
 
-    /// From now on, nobody can read stdout: what is written there fails.
+    /// Closes stdout: from now on, writes of the program to it fail.
     ///
     /// # Panics
     /// If it is read already.
@@ -130,17 +130,17 @@ impl Program {
         find(&captured).unwrap_or_else(|| panic!("no diagnostic {part:?} came; {captured}"))
     }
 
-    /// The lines that it has printed on stdout so far.
+    /// Returns the lines that it has printed on stdout so far.
     pub fn stdout(&self) -> Vec<String> {
         self.output.lock().stdout.clone()
     }
 
-    /// The lines that it has printed on stderr so far.
+    /// Returns the lines that it has printed on stderr so far.
     pub fn stderr(&self) -> Vec<String> {
         self.output.lock().stderr.clone()
     }
 
-    /// The process number.
+    /// Returns the process number.
     ///
     /// # Panics
     /// Never.
@@ -148,7 +148,7 @@ impl Program {
         Pid::from_child(&self.child)
     }
 
-    /// The resident memory in bytes, including pages shared with other processes.
+    /// Returns the resident memory in bytes, including pages shared with other processes.
     ///
     /// # Panics
     /// If the program has ended, or this is not Linux.
@@ -158,7 +158,7 @@ impl Program {
         kibibytes.expect("proc(5) says so") * 1024
     }
 
-    /// The number of its threads.
+    /// Returns the number of its threads.
     ///
     /// # Panics
     /// Like [`Program::memory`].
@@ -166,7 +166,7 @@ impl Program {
         self.status("Threads:").parse().expect("proc(5) says so")
     }
 
-    /// The processor time of its threads, without those that have ended.
+    /// Returns the processor time of its threads, without those that have ended.
     ///
     /// # Panics
     /// Like [`Program::memory`].
@@ -180,7 +180,7 @@ impl Program {
         tasks.filter_map(of_task).sum()
     }
 
-    /// Whether [`Signal::Stop`] has stopped it.
+    /// Returns whether [`Signal::Stop`] has stopped it.
     ///
     /// # Panics
     /// Like [`Program::memory`].
@@ -188,7 +188,7 @@ impl Program {
         self.status("State:").starts_with('T')
     }
 
-    /// Whether it has a handler for `signal`.
+    /// Returns whether it has a handler for `signal`.
     ///
     /// # Panics
     /// Like [`Program::memory`].
@@ -198,7 +198,7 @@ impl Program {
         caught >> (number - 1) & 1 == 1
     }
 
-    /// The number of open files, including sockets.
+    /// Returns the number of open files, including sockets.
     ///
     /// # Panics
     /// Like [`Program::memory`].
@@ -247,7 +247,7 @@ impl Program {
         process::kill_process(Pid::from_child(&self.child), signal.into()).expect("the program is there");
     }
 
-    /// Whether the program has ended.
+    /// Returns whether the program has ended.
     ///
     /// # Panics
     /// Never.
@@ -314,7 +314,7 @@ impl From<Signal> for process::Signal {
     }
 }
 
-/// Isolates `command` from the user who runs the test.
+/// Isolates `command` from the environment of the current user.
 ///
 /// The working directory is `folder`. The folders for settings ([`CONFIG`]) and data ([`DATA`]) are in it.
 /// There is no RUST_LOG and no folder for sockets.
@@ -326,8 +326,9 @@ pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     command.env("XDG_CONFIG_HOME", folder.join(CONFIG)).env("XDG_DATA_HOME", folder.join(DATA))
 }
 
-/// The path of the program of `package`, which is built in the target folder and with the profile of this
-/// test.
+/// Returns the path of the program of `package`, and builds it if necessary.
+///
+/// It is in the target folder, with the profile of this test.
 ///
 /// Cargo sets `CARGO_BIN_EXE_*` only for the tests of the program's own package.
 pub fn executable(package: &'static str) -> PathBuf {

@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// Whether `sender` runs a program of ours.
+    /// Returns whether `sender` runs a program of ours.
     pub(super) fn is_ours(&self, sender: Sender) -> bool {
         match sender {
             Sender::Node(number) => self.nodes[number].program() == Program::Ours,
@@ -213,8 +213,9 @@ impl World {
         }
     }
 
-    /// Whether a `PL` goes to an agent that is not the user it asks for. An attacker registered that user
-    /// from the agent's address, and some agents answer all the same.
+    /// Returns whether a `PL` goes to an agent that is not the user it asks for.
+    ///
+    /// An attacker registered that user from the agent's address, and some agents answer all the same.
     fn is_misled(&self, datagram: &Datagram) -> bool {
         let Ok(Message::Locate(locate)) = Message::decode(&datagram.bytes) else { return false };
         match self.sockets.get(&datagram.to) {

@@ -33,7 +33,7 @@ pub enum Law {
     ReplyFromWhereAsked,
     /// An `RL` that answers a pending request comes back to its asker.
     RepliesPass,
-    /// A `PL` goes to another node only for a user of this node who is online where the `PL` comes from.
+    /// A `PL` goes to another node only if it comes from the address of an online user of this node.
     NoOpenProxy,
     /// A `PL` goes from node to node at most once, and never back to the node that sends it.
     OneHop,

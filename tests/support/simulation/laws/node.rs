@@ -206,7 +206,7 @@ impl NodeLaws {
         self.agrees(now, node)
     }
 
-    /// Whether the node's own state follows from the datagrams it was sent.
+    /// Returns whether the node's own state follows from the datagrams it was sent.
     fn agrees(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
         for user in self.registrations.users() {
             let (address, expected) = (node.address_of(&user), self.registrations.address_of(&user));
@@ -218,8 +218,9 @@ impl NodeLaws {
         Ok(())
     }
 
-    /// Whether no more requests are pending than should be. A request that expired while the node was frozen
-    /// may stay until the node's next timeout.
+    /// Returns whether no more requests are pending than should be.
+    ///
+    /// A request that expired while the node was frozen may stay until the node's next timeout.
     fn are_few(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
         let (pending, most) = (node.pending_count(), self.requests.pending(now));
         ensure!(
