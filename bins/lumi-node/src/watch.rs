@@ -77,7 +77,7 @@ async fn watch(args: &WatchArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Whether stdout is a terminal that can show more than lines of text.
+/// Returns whether stdout is a terminal that can show more than lines of text.
 fn can_draw() -> bool {
     io::stdout().is_terminal() && env::var_os("TERM").is_some_and(|terminal| terminal != "dumb")
 }

@@ -53,7 +53,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether the command may change the state of the node.
+    /// Returns whether the command may change the state of the node.
     pub(crate) fn changes_something(&self) -> bool {
         !matches!(self, Self::List { .. } | Self::Status { .. })
     }

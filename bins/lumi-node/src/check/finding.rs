@@ -32,13 +32,12 @@ impl Finding {
         Self { verdict: Verdict::Wrong, subject: subject.into(), text: format!("{reason}; {remedy}") }
     }
 
-    /// The check has to wait until something else has been put right, which was [`wrong`](Self::wrong)
-    /// before.
+    /// The check has to wait until something else has been put right. That was [`wrong`](Self::wrong) before.
     pub(super) fn skipped(subject: impl Into<String>, first: impl Into<String>) -> Self {
         Self { verdict: Verdict::Skipped, subject: subject.into(), text: first.into() }
     }
 
-    /// Whether a node can run as far as this finding goes.
+    /// Returns whether a node can run as far as this finding goes.
     pub(super) fn is_well(&self) -> bool {
         self.verdict != Verdict::Wrong
     }
@@ -56,7 +55,7 @@ impl Display for Finding {
     }
 }
 
-/// Prints findings as they come, because a check may wait for a name server or a node.
+/// Prints findings as they come. A check may wait for a name server or a node.
 pub(super) struct Report {
     all_well: bool,
 }
@@ -67,7 +66,7 @@ impl Report {
         Self { all_well: true }
     }
 
-    /// Whether no finding was [`wrong`](Finding::wrong).
+    /// Returns whether no finding was [`wrong`](Finding::wrong).
     pub(super) fn all_well(&self) -> bool {
         self.all_well
     }
@@ -78,7 +77,7 @@ impl Report {
     /// Stdout cannot be written to.
     pub(super) fn add(&mut self, finding: &Finding) -> anyhow::Result<()> {
         self.all_well &= finding.is_well();
-        // Without a reader, the exit code still stands for all findings.
+        // The exit code still stands for all findings if nobody reads them.
         stdout::print(&format!("{finding}\n"))
     }
 

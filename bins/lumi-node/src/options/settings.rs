@@ -1,8 +1,8 @@
 //! The table of everything that can be set.
 //!
-//! A new setting is an entry of the table below, its use, and its lines in `config/lumi-node.toml`. Help, completions and
-//! man page, the key in the settings file, the errors about it and what a reload says follow from the entry. A setting
-//! that the node decides by is a field of [`NodeSettings`] too.
+//! A new setting is an entry of the table below, its use, and its lines in `config/lumi-node.toml`. The
+//! entry determines help, completions, man page, the key in the settings file, the errors about it, and the
+//! report of a reload. If the node uses the setting in a decision, it is a field of [`NodeSettings`] too.
 
 use std::io::{self, IsTerminal};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -20,9 +20,11 @@ use settings_text::Mistake;
 use super::log_size::LogSize;
 use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, TakeoverRule, allowed, peers, ranges};
 
-/// Makes [`Settings`] of the table. Each entry is an option of the command line and a key of the settings file: its help
-/// and attributes, `name: type = default`, and whether a change takes effect at a `Reload` or needs a `Restart`. Entries
-/// in `node` become the fields of the same name of [`NodeSettings`], and a reload always takes them over.
+/// Generates [`Settings`] from the table.
+///
+/// Each entry is an option of the command line and a key of the settings file. It has help and attributes,
+/// `name: type = default`, and whether a change takes effect at a `Reload` or needs a `Restart`. Entries in
+/// `node` become the fields of the same name of [`NodeSettings`], and a reload always applies them.
 macro_rules! settings {
     (
         $($(#[$attribute:meta])* $key:ident: $type:ty = $default:expr, $effect:ident;)*
@@ -49,7 +51,7 @@ macro_rules! settings {
         }
 
         impl Settings {
-            /// The keys whose values in `new` take effect only after a restart.
+            /// Returns the keys with values in `new` that take effect only after a restart.
             pub(crate) fn changed_at_restart(&self, new: &Self) -> Vec<String> {
                 let keys = [
                     $((stringify!($key), Effect::$effect, self.$key != new.$key),)*
@@ -59,7 +61,7 @@ macro_rules! settings {
                 changed.map(|(key, ..)| key.replace('_', "-")).collect()
             }
 
-            /// The settings that the node decides by.
+            /// Returns the settings that the node uses in decisions.
             pub(crate) fn node(&self) -> NodeSettings {
                 NodeSettings { $($node_key: self.$node_key.clone().into(),)* }
             }
@@ -67,7 +69,7 @@ macro_rules! settings {
     };
 }
 
-/// When a change of a setting takes effect.
+/// The time at which a change of a setting takes effect.
 #[derive(PartialEq)]
 enum Effect {
     Reload,
@@ -157,7 +159,7 @@ impl Settings {
     /// Reads the text of a settings file.
     ///
     /// # Errors
-    /// The first wrong line, and why it is wrong, on one line.
+    /// The first wrong line and the reason, on one line.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         toml::from_str(text).map_err(|error| mistake(text, &error).into())
     }
@@ -174,14 +176,14 @@ impl Settings {
     }
 }
 
-/// Whether somebody may type commands.
+/// Returns whether a person may type commands.
 fn has_terminal() -> bool {
     // The shell stops a background job that reads from its terminal, which would stop the node.
     let foreground = || tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp());
     io::stdin().is_terminal() && foreground()
 }
 
-/// Describes the mistake in `text` that `error` is about, in plain words.
+/// Describes in plain words the mistake in `text` that `error` reports.
 pub(crate) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
     let mut mistake = Mistake::new(text, error);
     // The reason quotes an unknown key from the file, which may contain any character.
@@ -192,7 +194,7 @@ pub(crate) fn mistake(text: &str, error: &toml::de::Error) -> Mistake {
     mistake
 }
 
-/// Plainer words for what libraries say about settings.
+/// Plainer words for the error messages of libraries.
 const PLAINER: [(&str, &str); 3] = [
     ("invalid IPv4 socket address syntax", "an IPv4 address and a port look like 192.0.2.7:3344"),
     ("invalid socket address syntax", "an IP address and a port look like 192.0.2.53:53"),

@@ -16,10 +16,10 @@ use crate::admin::control::stream::{Stream, StreamLine, moment};
 
 /// A source of messages.
 pub(super) struct Source {
-    /// The party whose messages these are: the domain of a node, or the address of an agent. Empty if
+    /// The party that the messages belong to: the domain of a node, or the address of an agent. Empty if
     /// unknown.
     pub(super) owner: String,
-    /// Whether more messages may come at any time, unlike in a file that is read to its end.
+    /// Set if more messages may come at any time. A file is read to its end instead.
     pub(super) is_live: bool,
     from: Origin,
 }
@@ -35,7 +35,7 @@ struct Log {
     reader: Box<dyn AsyncBufRead + Unpin>,
     line: Vec<u8>,
     number: u64,
-    /// Whether the text up to the next line end is the rest of a line that was too long.
+    /// Set while the rest of a line that was too long is being skipped.
     is_rest: bool,
 }
 
@@ -50,7 +50,7 @@ pub(super) enum SourceEvent {
     },
     /// The number of messages before the next one that were skipped.
     Missed(u64),
-    /// A line of a file that is not a line of a log, and the reason.
+    /// A line of a file that is not a log line, and the reason.
     Wrong { line: u64, reason: String },
     /// The end of the messages, and the reason.
     End(String),
@@ -192,12 +192,12 @@ impl LineCounts {
 
 /// Prints a remark on stderr, beside the output.
 pub(super) fn say(text: &str) {
-    // Without stderr, nobody can read the remark.
+    // Nobody can read the remark if there is no stderr.
     _ = writeln!(io::stderr(), "lumi-node: {text}");
 }
 
-/// The maximum number of wrong lines that are reported one by one. After these it is clear that the file is
-/// not a log.
+/// The maximum number of wrong lines that are reported one by one. More of them mean that the file is not a
+/// log.
 const MAX_TOLD: u64 = 20;
 
 /// The maximum size of a line in bytes: several times the longest line of a log.

@@ -1,4 +1,4 @@
-//! The place of the control socket. Only the node's owner can reach it.
+//! The path of the control socket. Only the node's owner can reach it.
 
 use std::env;
 use std::fs;
@@ -14,8 +14,10 @@ use rustix::process::umask;
 
 use crate::options::values::ControlPath;
 
-/// The default place of a node's socket: the folder that systemd made for the service (`RuntimeDirectory=`),
-/// or else that of the logged-in user.
+/// The default path of a node's socket.
+///
+/// It is in the folder that systemd made for the service (`RuntimeDirectory=`) or, without one, in that of
+/// the logged-in user.
 fn of_node() -> Option<PathBuf> {
     of_runtime_directory().or_else(of_user)
 }
@@ -31,15 +33,16 @@ fn of_user() -> Option<PathBuf> {
     Some(Path::new(&folder).join(OF_USER))
 }
 
-/// The places where a node is likely to be, the likeliest first.
+/// The paths at which a node is likely to listen, the likeliest first.
 pub(super) fn of_any_node() -> Vec<PathBuf> {
     let mut places: Vec<_> = of_runtime_directory().into_iter().chain(of_user()).collect();
     places.push(OF_SERVICE.into());
     places
 }
 
-/// Connects to the socket at `path` without waiting. A node whose queue of connections is full counts as one
-/// that does not answer.
+/// Connects to the socket at `path` without waiting.
+///
+/// A node with a full queue of connections counts as one that does not answer.
 ///
 /// # Errors
 /// Those of the operating system; [`ErrorKind::WouldBlock`] if the node does not answer.
@@ -61,13 +64,14 @@ pub(crate) struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Creates the socket that the settings asked for, or the default one. `None` if there is to be none, or
-    /// if the default one cannot be created, which logs a warning.
+    /// Creates the socket that the settings ask for, or the default one.
+    ///
+    /// Returns `None` if there is to be none, or if the default one cannot be created, which logs a warning.
     ///
     /// Must run before any thread creates files, since it changes the umask of the process.
     ///
     /// # Errors
-    /// The socket that was asked for cannot be created.
+    /// The socket in the settings cannot be created.
     pub(crate) fn bind(asked: Option<&ControlPath>) -> anyhow::Result<Option<(Self, UnixListener)>> {
         match asked {
             Some(ControlPath::Off) => Ok(None),
@@ -92,7 +96,7 @@ impl ControlSocket {
     fn bind_at(path: &Path) -> anyhow::Result<(Self, UnixListener)> {
         let failed = || format!("cannot listen on the control socket {}", path.display());
         remove_stale(path).with_context(failed)?;
-        // From here on, new files belong to their owner alone from the first moment.
+        // New files belong to their owner alone, from the first moment on.
         let before = umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
         let bound = UnixListener::bind(path);
         umask(before);

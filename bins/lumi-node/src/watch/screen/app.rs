@@ -98,7 +98,7 @@ impl App {
         self.ended.is_some()
     }
 
-    /// Whether the user has quit.
+    /// Returns whether the user has quit.
     pub(super) fn is_left(&self) -> bool {
         self.is_left
     }
@@ -108,7 +108,7 @@ impl App {
         self.is_suspended = true;
     }
 
-    /// Whether the shell is to get the terminal now; resets the request.
+    /// Returns whether the shell is to get the terminal now, and resets the request.
     pub(super) fn take_suspended(&mut self) -> bool {
         mem::take(&mut self.is_suspended)
     }
@@ -136,7 +136,7 @@ impl App {
         self.ladder().arrows().filter(is_shown).collect()
     }
 
-    /// The index of the chosen arrow, or of the one beside it if that is no longer shown.
+    /// Returns the index of the chosen arrow. If that one is not shown any more, returns the one beside it.
     pub(super) fn chosen_of(&self, arrows: &[&Arrow]) -> Option<usize> {
         let last = arrows.len().checked_sub(1)?;
         let Some(chosen) = self.chosen else { return Some(last) };
@@ -154,7 +154,7 @@ impl App {
         top..arrows.len().min(top + self.height)
     }
 
-    /// The number of messages that are no longer stored, if any.
+    /// Returns the number of messages that are not stored any more, if any.
     pub(super) fn forgotten(&self) -> Option<u64> {
         let MessageHistory { ladder, count } = self.shown();
         let kept = u64::try_from(ladder.arrows().len()).ok()?;

@@ -8,7 +8,7 @@ use ratatui::backend::TestBackend;
 
 use super::*;
 
-/// A user who looks at a ladder.
+/// A user in front of a ladder.
 struct Viewer {
     app: App,
     terminal: ratatui::Terminal<TestBackend>,
@@ -61,7 +61,7 @@ impl Viewer {
     }
 }
 
-/// With any number of parties, the columns belong to those of the messages shown.
+/// The columns are those of the shown messages, for any number of parties.
 #[test]
 fn of_many_agents_those_whose_messages_are_in_view_have_columns() {
     let mut viewer = Viewer::new(80, 8);
@@ -127,7 +127,7 @@ fn a_filter_is_typed_and_can_be_left() {
     let mut viewer = Viewer::of_captured(150, 20);
     viewer.types("/u2");
     assert!(viewer.bar().starts_with(" only about user: u2"));
-    // While the user types, keys with another meaning are text.
+    // Keys with another meaning are text while the user types.
     viewer.types("q?p\u{202e}");
     assert!(viewer.bar().contains("u2q?p▏"), "what is not seen is not typed");
     viewer.press(KeyCode::Esc);
