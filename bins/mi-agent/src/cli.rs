@@ -65,7 +65,7 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
 /// Converts `misuse` into an error of clap, with the usage of its subcommand.
 pub(crate) fn error_of(misuse: &Misuse) -> clap::Error {
     let mut command = Cli::command();
-    // Without this, the usage of a subcommand would lack the name of the program.
+    // The usage of a subcommand would otherwise lack the name of the program.
     command.build();
     let subcommand = misuse.subcommand.and_then(|name| command.find_subcommand(name)).cloned();
     subcommand.unwrap_or(command).error(misuse.kind, &misuse.reason)

@@ -13,15 +13,16 @@ use crate::session::{Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{HURRY, LAST_WORDS, Signals};
 use crate::typed_lines::TypedLines;
 
-/// Such a front end. It waits for nothing.
+/// A front end that reads and prints lines. It waits for nothing.
 pub(crate) trait FrontEnd {
     type Input: Send + 'static;
 
-    /// Starts reading the input, once the user is registered: a program that does not start leaves it to others. `None`
-    /// if no input is read.
+    /// Starts reading the input, once the user is registered.
+    ///
+    /// A program that does not start leaves its input to others. `None` if no input is read.
     fn input(&self) -> Option<TypedLines<Self::Input>>;
 
-    /// Whether the next input may come.
+    /// Returns whether the next input may come.
     fn takes_input(&self) -> bool;
 
     /// Takes input that came, or `None` at its end.
@@ -36,17 +37,17 @@ pub(crate) trait FrontEnd {
     /// The program ends now, and the node has not answered.
     fn left_at_once(&mut self);
 
-    /// What to do next; `None` when everything is done.
+    /// Returns the next effect; `None` when everything is done.
     fn poll_effect(&mut self) -> Option<Effect>;
 }
 
-/// Something that a front end wants done.
+/// An effect that a front end asks for.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
     /// Print a line, without its end.
     Print(String),
     Wish(Wish),
-    /// Leave, after everything that was said has been sent.
+    /// Leave, after every line has been sent.
     Leave,
 }
 
@@ -149,7 +150,7 @@ async fn next_input<T: Send + 'static>(input: &mut Option<TypedLines<T>>) -> Opt
     }
 }
 
-/// The next signal; in a hurry, the next Ctrl-C. Cancel safe.
+/// Waits for the next signal or, in a hurry, for the next Ctrl-C. Cancel safe.
 async fn end_wanted(signals: &mut Signals, is_in_a_hurry: bool) {
     if is_in_a_hurry { signals.interrupted().await } else { signals.next().await }
 }

@@ -15,14 +15,14 @@ use crate::report::Report;
 use crate::session::{Done, Happened, Refused, Wish};
 use crate::typed_lines::TypedLines;
 
-/// A user who types, and what the user can do now.
+/// The state of line mode: the user's address, and the commands that are possible now.
 #[derive(Debug)]
 pub(crate) struct LineMode {
     own: MiAddress,
     shows_hints: bool,
     admission: Admission,
     conversation: Option<ConversationId>,
-    /// The next line waits for this: a script need not know how long a call takes.
+    /// The event that the next line waits for. A script need not know how long a call takes.
     waits_for: Option<WaitsFor>,
     effects: VecDeque<Effect>,
 }
@@ -35,7 +35,7 @@ enum WaitsFor {
 }
 
 impl LineMode {
-    /// Line mode of the user at `own`, in which `troubles` are reported first.
+    /// Creates the line mode of the user at `own`. It reports `troubles` first.
     pub(crate) fn new(own: MiAddress, admission: Admission, shows_hints: bool, troubles: &[String]) -> Self {
         let effects = VecDeque::new();
         let mut new = Self { own, shows_hints, admission, conversation: None, waits_for: None, effects };
@@ -56,7 +56,7 @@ impl LineMode {
         }
     }
 
-    /// Changes whose calls are taken.
+    /// Changes which users may call.
     fn admit(&mut self, command: AdmissionCommand) {
         let before = self.admission.clone();
         match command.carry_out(&mut self.admission) {
@@ -112,7 +112,7 @@ impl FrontEnd for LineMode {
             (Ok(Command::Bye), None) => self.failure("you are in no conversation"),
             (Ok(Command::Help), _) => self.help(),
             (Ok(Command::Admission(command)), _) => self.admit(command),
-            // What is no command is said as it stands: a script must not lose a line that begins with a path.
+            // An unknown command is sent as a line: a script must not lose a line that begins with a path.
             (Ok(Command::Say(text)) | Err(CommandError::Unknown(text)), Some(id)) => {
                 self.wish(Wish::Say { id, text: text.to_owned() }, Some(WaitsFor::HandedOver));
             }
@@ -120,7 +120,7 @@ impl FrontEnd for LineMode {
             (Ok(Command::Say(_)), None) => {
                 self.failure("you are in no conversation, so nobody hears that; /call ADDRESS starts one");
             }
-            // Commands of the full screen, which are not read here.
+            // These are commands of the full screen. Line mode does not read them.
             (Ok(Command::Call(None) | Command::Contacts | Command::Protocol | Command::Close), _) => {}
             (Err(error), _) => self.failure(&error.to_string()),
         }
@@ -129,14 +129,14 @@ impl FrontEnd for LineMode {
     fn answered(&mut self, answer: Result<Done, Refused>) {
         let failure = match answer {
             Ok(_) => return,
-            // The end of the conversation is news enough.
+            // The end of the conversation is reported anyway.
             Err(Refused::NotSaid(SayError::Ended)) => None,
             Err(Refused::NotSaid(error)) => Some(format!("not sent: {error}")),
             Err(refused) => Some(refused.to_string()),
         };
         self.waits_for = None;
         if let Some(failure) = failure {
-            // Before whatever the wish was said to lead to.
+            // The failure comes before any words about the effect of the wish.
             self.effects.push_front(Effect::Print(marked('!', &failure)));
         }
     }
@@ -153,7 +153,7 @@ impl FrontEnd for LineMode {
                 self.waits_for = None;
                 self.failure(&format!("cannot reach {to}: {error}"));
             }
-            // A conversation that began while the user left has not been reported.
+            // A conversation that began during the user's departure has not been reported.
             Happened::Line { id, .. }
             | Happened::ConversationFailed { id, .. }
             | Happened::Ended { id, .. }
@@ -188,7 +188,7 @@ impl FrontEnd for LineMode {
     }
 }
 
-/// A line that is safe to show.
+/// Formats a line, so that it is safe to show.
 fn marked(mark: char, text: &str) -> String {
     format!("{mark} {}", safe_text(text))
 }

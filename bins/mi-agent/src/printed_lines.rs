@@ -9,13 +9,13 @@ use mi_agent_core::{PeerText, safe_text};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{self, Instant};
 
-/// Prints lines, and waits while nobody reads them: a terminal can be held, and a pipe can be full.
+/// Prints lines, and waits while nobody reads them. A terminal can be held, and a pipe can be full.
 #[derive(Debug)]
 pub(crate) struct PrintedLines<W> {
     output: W,
     /// Lines that have not been printed, with their ends.
     waiting: VecDeque<String>,
-    /// Bytes of the first of them that were written.
+    /// The number of bytes of the first of them that were written.
     written: usize,
     /// The time after which no line is waited for, if there is one.
     deadline: Option<Instant>,
@@ -26,7 +26,7 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
         Self { output, waiting: VecDeque::new(), written: 0, deadline: None }
     }
 
-    /// From now on, waits no longer than `patience` for all lines together. A line that nobody reads by then is lost.
+    /// Limits the wait for all lines together to `patience` from now on. Lines not read by then are lost.
     pub(crate) fn hurry(&mut self, patience: Duration) {
         let deadline = Instant::now() + patience;
         self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
@@ -49,7 +49,7 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
         self.waiting.push_back(format!("{line}\n"));
     }
 
-    /// Whether there is anything to print.
+    /// Returns whether there is anything to print.
     pub(crate) fn has_to_print(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -57,7 +57,7 @@ impl<W: AsyncWrite + Unpin> PrintedLines<W> {
     /// Prints every line that waits. Cancel safe.
     ///
     /// # Errors
-    /// Those of the operating system, unless there is a deadline: then nobody is left to be told.
+    /// Those of the operating system. With a deadline there are none: nobody is left to report them to.
     pub(crate) async fn print(&mut self) -> io::Result<()> {
         let done = match self.deadline {
             None => self.print_all().await,
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(printed.output, b"! cannot reach a\\nb: \\x1b[31mred\n");
     }
 
-    /// After every interruption, each line is printed once, whole and in its turn.
+    /// Each line is printed once, whole and in its turn, after any interruption.
     #[tokio::test]
     async fn printing_can_be_interrupted() {
         let (output, mut read) = tokio::io::duplex(4);

@@ -1,4 +1,5 @@
-//! Events as line mode and `mi-agent listen` print them: a line of words, or a JSON object (docs/events.md).
+//! Events in the form that line mode and `mi-agent listen` print: a line of words, or a JSON object
+//! (docs/events.md).
 
 use std::fmt::Display;
 
@@ -10,8 +11,9 @@ use serde_json::Number;
 
 use crate::session::Happened;
 
-/// An event, or the answer to an order. Programs rely on the names and their meaning: new ones may come, none may
-/// change.
+/// An event, or the answer to an order.
+///
+/// Programs rely on the names and their meaning: new ones may be added, and none may change.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Report {
@@ -46,9 +48,9 @@ pub(crate) enum Report {
     Ended {
         conversation: u64,
         nickname: SafeText,
-        /// Neither side ended it.
+        /// Set if neither side ended it.
         lost: bool,
-        /// Lines that were said and not sent.
+        /// The number of lines that were said and not sent.
         unsaid: usize,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
@@ -59,7 +61,7 @@ pub(crate) enum Report {
         remote: SafeText,
         kind: &'static str,
         reason: SafeText,
-        /// Whether it is worth a line of words.
+        /// Set if it is worth a line of words.
         #[serde(skip)]
         is_news: bool,
     },
@@ -67,7 +69,7 @@ pub(crate) enum Report {
         address: SafeText,
         kind: &'static str,
         reason: SafeText,
-        /// As above.
+        /// Set if it is worth a line of words.
         #[serde(skip)]
         is_news: bool,
     },
@@ -80,17 +82,17 @@ pub(crate) enum Report {
     },
     Said {
         conversation: u64,
-        /// Lines that wait to be sent, this one among them.
+        /// The number of lines that wait to be sent, including this one.
         waiting: usize,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
     Failed {
         command: &'static str,
-        /// Of a call: who was called.
+        /// The callee of a call that failed.
         #[serde(skip_serializing_if = "Option::is_none")]
         address: Option<SafeText>,
-        /// Of another command.
+        /// The conversation of another command that failed.
         #[serde(skip_serializing_if = "Option::is_none")]
         conversation: Option<u64>,
         /// A word for the reason.
@@ -100,7 +102,7 @@ pub(crate) enum Report {
         reference: Option<Reference>,
     },
     Error {
-        /// Of stdin, from 1.
+        /// The number of the line on stdin, from 1.
         line: u64,
         reason: SafeText,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -147,8 +149,9 @@ impl SafeText {
 }
 
 impl Report {
-    /// The report of an event of the user at `own`, which answers the order marked `reference`; `None` for events
-    /// that are not reported.
+    /// Creates the report of an event of the user at `own`. It answers the order marked `reference`.
+    ///
+    /// Returns `None` for events that are not reported.
     pub(crate) fn of(own: MiAddress, happened: &Happened, reference: Option<Reference>) -> Option<Self> {
         let address = SafeText::new(own);
         Some(match happened {
@@ -215,7 +218,7 @@ impl Report {
         })
     }
 
-    /// One JSON object in one line, without its end.
+    /// Returns one JSON object in one line, without its end.
     pub(crate) fn json(&self, at: Timestamp) -> String {
         #[derive(Serialize)]
         struct Dated<'a> {
@@ -227,7 +230,7 @@ impl Report {
         serde_json::to_string(&dated).expect("nothing in it can fail")
     }
 
-    /// The words of line mode, if it has any. Conversations can be numbered in them.
+    /// Returns the words of line mode, if there are any. Conversations can be numbered in them.
     pub(crate) fn words(&self, numbered: bool) -> Option<String> {
         let number = |conversation: &u64| if numbered { format!("{conversation} ") } else { String::new() };
         Some(match self {
@@ -287,13 +290,13 @@ impl Report {
             Self::NotDeregistered { address: SafeText(address), reason: SafeText(reason), .. } => {
                 format!("! cannot deregister {address}: {reason}")
             }
-            // They answer orders, which are JSON only.
+            // These answer orders, which are JSON only.
             Self::Said { .. } | Self::Failed { .. } | Self::Error { .. } => return None,
         })
     }
 }
 
-/// Programs rely on these words.
+/// Returns a word for the failure of a call. Programs rely on these words.
 fn kind_of_call(error: &CallError) -> &'static str {
     match error {
         CallError::Locate(LocateError::Busy) => BUSY,
@@ -307,7 +310,7 @@ fn kind_of_call(error: &CallError) -> &'static str {
     }
 }
 
-/// As [`kind_of_call`].
+/// Returns a word for a refusal. Programs rely on these words.
 fn kind_of_refusal(reason: Refusal) -> &'static str {
     match reason {
         Refusal::Busy => BUSY,
@@ -447,13 +450,13 @@ mod tests {
             let known = fields.entry(value["event"].as_str().unwrap().to_owned()).or_default();
             known.extend(keys.filter(|key| !matches!(key.as_str(), "at" | "event")).cloned());
         }
-        // Both are on what an example can leave out.
+        // The example of this event leaves out its `ref`.
         fields.get_mut("deregistered").unwrap().insert("ref".into());
         let mut documented = BTreeMap::new();
         let events = DOCUMENT.split("\n## ").find(|part| part.starts_with("Events")).unwrap();
         for section in events.split("\n### `").skip(1) {
             let (name, text) = section.split_once('`').unwrap();
-            // Of kinds there is a table, too.
+            // The section may also have a table of kinds.
             let table = text.split("\n| kind |").next().unwrap();
             let fields = table.lines().filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0));
             documented.insert(name.to_owned(), fields.map(str::to_owned).collect());
@@ -461,7 +464,7 @@ mod tests {
         assert_eq!(documented, fields);
     }
 
-    /// Whatever strangers send, and whatever becomes of it on the way to who reads it.
+    /// Hostile text cannot do harm in either form, on its way to the reader.
     #[test]
     fn text_of_strangers_is_safe_in_both_forms() {
         let hostile: String =

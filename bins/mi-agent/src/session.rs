@@ -1,6 +1,6 @@
-//! An agent at work: it registers, calls, converses, keeps what is said, and leaves. Each front end has one.
+//! A running agent: it registers, calls, converses, stores history, and leaves. Each front end has one.
 //!
-//! A session knows no screen and no stdin, and it has decided everything that does not depend on them:
+//! A session knows no screen and no stdin. It makes every decision that does not depend on them:
 //!
 //! ```text
 //!  keys, lines, JSON ──► front end ──Wish──► Session ──Happened──► front end ──► pixels, lines, JSON
@@ -38,17 +38,17 @@ pub(crate) use self::happened::{Done, Happened, Leave, Refused, Wish};
 
 /// An agent, from the beginning of its registration to the end of its deregistration.
 ///
-/// Dropped before that, it gives the registration up, or deregisters in the background.
+/// If it is dropped before that, it gives up the registration, or deregisters in the background.
 pub(crate) struct Session {
     phase: Phase,
-    /// From the registration on.
+    /// The agent, from its registration on.
     agent: Option<(Agent, Events)>,
     calls: Calls,
     conversations: Conversations,
-    /// The other side of each conversation whose end has not been returned.
+    /// The other side of each conversation, until the end of it has been returned.
     peers: BTreeMap<ConversationId, Peer>,
     refusals: Refusals,
-    /// `None`: nothing is kept.
+    /// The store of contacts and history; `None` if nothing is kept.
     keeper: Option<Keeper>,
     /// An admission that was set while there was no agent.
     admission: Option<Admission>,
@@ -57,12 +57,12 @@ pub(crate) struct Session {
 
 struct Peer {
     nickname: PeerText,
-    /// The connection broke. The end follows.
+    /// Set if the connection broke. The end follows.
     is_lost: bool,
 }
 
 impl Session {
-    /// Begins to register, as soon as [`Session::next`] is called. What is to be kept goes to `keeper`.
+    /// Begins to register, once [`Session::next`] is called. Contacts and history go to `keeper`.
     pub(crate) fn start(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
         Self {
             phase: Phase::starting(builder),
@@ -77,7 +77,7 @@ impl Session {
         }
     }
 
-    /// The next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
+    /// Returns the next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
     pub(crate) async fn next(&mut self) -> Happened {
         if matches!(self.phase, Phase::Over) {
             return future::pending().await;
@@ -99,10 +99,10 @@ impl Session {
         }
     }
 
-    /// Carries out what the front end wants.
+    /// Carries out a wish of the front end.
     ///
     /// # Errors
-    /// The wish is refused, and nothing has changed; or, by [`Refused::NotKept`], it is carried out and not kept.
+    /// The wish is refused, and nothing has changed. [`Refused::NotKept`]: it is carried out and not kept.
     pub(crate) fn carry_out(&mut self, wish: Wish) -> Result<Done, Refused> {
         match wish {
             Wish::Call(to) => return self.call(to),
@@ -130,8 +130,10 @@ impl Session {
         Ok(Done::AtOnce)
     }
 
-    /// Begins to leave; [`Session::next`] goes on until it has returned [`Happened::Left`], or
-    /// [`Happened::NotStarted`]. A hurry does not end.
+    /// Begins to leave. [`Session::next`] goes on until it has returned [`Happened::Left`] or
+    /// [`Happened::NotStarted`].
+    ///
+    /// A hurry cannot be taken back.
     pub(crate) fn leave(&mut self, how: Leave) {
         self.leaving = self.leaving.max(Some(how));
         match (&mut self.phase, how) {
@@ -155,17 +157,18 @@ impl Session {
         self.leaving.is_some()
     }
 
-    /// Whether it deregisters in a hurry. An interrupted start does not count: nothing is left to be hurried.
+    /// Returns whether it deregisters in a hurry. An interrupted start does not count: nothing is left to be
+    /// hurried.
     pub(crate) fn is_in_a_hurry(&self) -> bool {
         self.leaving == Some(Leave::Hurried) && self.agent.is_some()
     }
 
-    /// How many PLUMI messages there were, once the user is registered.
+    /// Returns the number of PLUMI messages, once the user is registered.
     pub(crate) fn messages(&self) -> Option<MessageCounts> {
         self.agent.as_ref().map(|(agent, _)| agent.messages())
     }
 
-    /// For each conversation, how many lines wait to be sent.
+    /// Returns the number of lines that wait to be sent, for each conversation.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (ConversationId, usize)> {
         self.conversations.ids().map(|id| (id, self.conversations.waiting(id)))
     }
@@ -191,7 +194,7 @@ impl Session {
         self.keeper.as_mut().map_or(Ok(()), keep).map_err(Refused::NotKept)
     }
 
-    /// What follows from the state alone.
+    /// Takes the steps that follow from the state alone.
     fn proceed(&mut self) -> Option<Happened> {
         match mem::replace(&mut self.phase, Phase::Over) {
             Phase::HangingUp { last } if self.peers.keys().all(|&id| Some(id) > last) => {

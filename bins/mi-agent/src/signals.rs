@@ -24,14 +24,16 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// For a program that reads and prints lines.
+    /// Creates the ending of a program that reads and prints lines.
     pub(crate) const fn of_lines() -> Self {
         const SIGNALS: &[SignalKind] =
             &[SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         Self { signals: SIGNALS, at_last: || {} }
     }
 
-    /// For a program that must restore the terminal: it catches every signal that would kill it otherwise.
+    /// Creates the ending of a program that must restore the terminal.
+    ///
+    /// It catches every signal that would kill the program otherwise.
     pub(crate) const fn of_a_screen() -> Self {
         const SIGNALS: &[SignalKind] = &[
             SignalKind::interrupt(),

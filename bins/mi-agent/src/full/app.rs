@@ -63,14 +63,14 @@ pub(crate) struct Setup {
     pub(crate) admission: Admission,
 }
 
-/// Whether others can find the user.
+/// The registration as the user sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Registration {
     Registering,
     Registered {
         node: SocketAddrV4,
     },
-    /// The reason. Safe to show.
+    /// The registration is lost, for this reason. Safe to show.
     Lost(String),
     Leaving,
 }
@@ -86,7 +86,7 @@ pub(crate) enum Overlay {
     Paste { id: ConversationId, lines: Vec<String> },
 }
 
-/// Something that the app wants done.
+/// An effect that the app asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
     Wish(Wish),

@@ -22,7 +22,7 @@ use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
 
-/// What the full screen needs beside an agent.
+/// The parts of a full screen, apart from the agent.
 pub(crate) struct Chat {
     pub(crate) setup: Setup,
     pub(crate) keeper: Keeper,
@@ -33,7 +33,7 @@ pub(crate) struct Chat {
     pub(crate) diagnostics: mpsc::Receiver<String>,
 }
 
-/// Runs until the user leaves, and puts the lines to be printed on the terminal afterwards into `last_words`.
+/// Runs until the user leaves. Puts the lines to be printed afterwards on the terminal into `last_words`.
 ///
 /// # Errors
 /// The terminal cannot be used any more. The user has been deregistered all the same.
@@ -101,7 +101,7 @@ struct Running {
     app: App,
     theme: Theme,
     screen: Screen,
-    /// `None` once the terminal sends no more.
+    /// The terminal's input; `None` once there is no more.
     keys: Option<EventStream>,
     job_control: JobControl,
     session: Session,
@@ -109,7 +109,7 @@ struct Running {
     calls: HashMap<MiAddress, CallId>,
     traffic: Traffic,
     diagnostics: mpsc::Receiver<String>,
-    /// The screen shows an earlier state.
+    /// Set if the screen shows an earlier state.
     has_changed: bool,
 }
 
@@ -162,7 +162,7 @@ impl Running {
         }
     }
 
-    /// Carries out what the app wants.
+    /// Carries out the effects of the app.
     async fn carry_out(&mut self) -> io::Result<Option<End>> {
         while let Some(effect) = self.app.poll_effect() {
             match effect {
@@ -203,7 +203,7 @@ impl Running {
         }
     }
 
-    /// Leaves in a hurry, and at once if it does already.
+    /// Leaves in a hurry, or at once if that has begun already.
     fn hurry(&mut self) -> Option<End> {
         if self.session.is_in_a_hurry() {
             return Some(End::AtOnce);
@@ -239,7 +239,7 @@ impl Running {
             Some(Ok(TerminalEvent::Mouse(event))) => self.app.mouse(event),
             Some(Ok(TerminalEvent::FocusGained)) => self.app.focus(true),
             Some(Ok(TerminalEvent::FocusLost)) => self.app.focus(false),
-            // Also to the same size: a smaller window in between has cut the contents off.
+            // This is needed even for the same size: a smaller window in between has cut the contents off.
             Some(Ok(TerminalEvent::Resize(..))) => self.screen.clear()?,
             // The terminal is gone, which counts as the end of input.
             Some(Err(_)) | None => {

@@ -43,8 +43,9 @@ pub(crate) struct SendArgs {
     options: GivenOptions,
 }
 
-/// Carries out the subcommand. Without any input nobody is called, and that is no failure: a check can pipe its output
-/// here, and only a check that reports something sends it.
+/// Runs the subcommand. An empty input calls nobody and is no failure.
+///
+/// The output of a check can therefore be piped here, and is sent only if the check reports something.
 ///
 /// # Errors
 /// A [`Misuse`], and those of [`start::run`].
@@ -67,7 +68,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         }
         None => {
             if io::stdin().is_terminal() {
-                // Without stderr nobody needs the hint.
+                // Nobody needs the hint if there is no stderr.
                 _ = writeln!(io::stderr(), "mi-agent: type what to send; Ctrl-D ends it");
             }
             Source::Stdin(TypedLines::start())
@@ -153,7 +154,7 @@ impl Delivery {
         };
         let Some(first) = first else { return Ok(ExitCode::from(exit::WELL)) };
         self.stage = Stage::Calling;
-        // With the events dropped, callers are told that the user is busy.
+        // The events are dropped, so callers are answered that the user is busy.
         let (agent, _) = match builder.start_unless(signals.next(), HURRY).await {
             Ok(started) => started,
             Err(error) => {
@@ -218,7 +219,7 @@ impl Delivery {
             () = time::sleep(SETTLE) => {}
         }
         let saying = say_all(first, &mut self.source, &sender, &mut self.progress, &mut self.complaints);
-        // At the same time: answers are printed while lines are sent.
+        // Both run at the same time: answers are printed while lines are sent.
         let (is_at_end, end) = tokio::select! {
             biased;
             is_at_end = saying => (is_at_end, None),
@@ -262,7 +263,7 @@ impl Delivery {
 
     async fn complain(&mut self, text: String, signals: &mut Signals) {
         tokio::select! {
-            // Without stderr the exit code still reports the outcome.
+            // The exit code still reports the outcome if there is no stderr.
             _ = async { self.complaints.failure(format_args!("{text}")).await } => {}
             () = signals.next() => {}
         }
@@ -304,7 +305,7 @@ async fn say_all(
             }
             Err(error) => {
                 let number = progress.skip();
-                // Without stderr the exit code still reports the outcome.
+                // The exit code still reports the outcome if there is no stderr.
                 _ = complaints.failure(format_args!("not sent: line {number} {error}")).await;
             }
         }
@@ -313,7 +314,7 @@ async fn say_all(
     true
 }
 
-/// Prints what the peer says until the conversation has ended.
+/// Prints the peer's lines until the conversation has ended.
 async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut PrintedLines<Stdout>) -> End {
     let mut end = End::default();
     loop {
@@ -331,8 +332,10 @@ async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut Pri
     }
 }
 
-/// The least duration of a conversation before lines are sent. An agent that became busy after it was located says so
-/// 20 ms after its nickname, and ends the call; this adds a round trip around the world.
+/// The least duration of a conversation before lines are sent.
+///
+/// An agent that became busy after it was located says so 20 ms after its nickname, and ends the call. This
+/// adds a round trip around the world.
 const SETTLE: Duration = Duration::from_millis(250);
 
 const HELP: &str = "\

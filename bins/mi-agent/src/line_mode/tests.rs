@@ -31,7 +31,7 @@ fn ended(number: u64) -> Happened {
     Happened::Ended { id: number.into(), nickname: PeerText::new("joya"), is_lost: false, unsaid: 0 }
 }
 
-/// In conversation with Joya, who called.
+/// Line mode in a conversation with Joya, the caller.
 fn talking() -> LineMode {
     let mut state = line_mode();
     state.happened(&begun(1));
@@ -90,13 +90,13 @@ fn the_next_line_waits_for_the_end_of_a_conversation_and_for_a_call() {
     state.typed(Some("/call joan@bb.com".into()));
     let joan = "joan@bb.com".parse().unwrap();
     assert_eq!(effects(&mut state)[1..], [print("* calling joan@bb.com"), Effect::Wish(Wish::Call(joan))]);
-    // Somebody else calls meanwhile, and ends it again.
+    // Another peer calls meanwhile, and ends it again.
     state.happened(&begun(2));
     state.happened(&ended(2));
     assert!(!state.takes_input());
 }
 
-/// The program leaves, so the conversation was hung up, and nobody was told that it began.
+/// The program leaves. The conversation was hung up before its beginning was reported.
 #[test]
 fn a_conversation_that_was_not_reported_says_nothing() {
     let mut state = line_mode();

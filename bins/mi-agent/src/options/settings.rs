@@ -1,8 +1,8 @@
 //! The table of everything that can be set.
 //!
-//! A new setting is a field of [`Settings`], a line in [`Settings::keys`], a line in `config/mi-agent.toml`, and the
-//! place that uses it. Help, completions and man page, the settings file, its defaults and errors follow from the
-//! field, `mi-agent config show` and the tests of the sample from the line.
+//! A new setting is a field of [`Settings`], a line in [`Settings::keys`], a line in `config/mi-agent.toml`,
+//! and the place that uses it. The field determines help, completions, man page, the settings file, its
+//! defaults and errors. The line determines `mi-agent config show` and the tests of the sample.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -108,7 +108,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Every key of the settings file with its value, as it is written there. `None`: it is not set.
+    /// Returns every key of the settings file with its value as it is written there. `None`: it is not set.
     pub(crate) fn keys(&self) -> Vec<(&'static str, Option<String>)> {
         let servers: Vec<_> = self.name_servers.iter().map(in_quotes).collect();
         vec![
@@ -134,7 +134,7 @@ fn in_quotes(value: &impl Display) -> String {
     quoted(&value.to_string())
 }
 
-/// The port of an agent for which none is set: any that is free.
+/// The port of an agent without a port setting: any free one.
 pub(crate) const DEFAULT_PORT: u16 = 0;
 
 /// Puts options that every program has last in the help, before clap's own.
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_told_with_its_line_its_key_and_what_is_right() {
-        // The program makes everything safe that it reports.
+        // The program escapes every text that it reports.
         let reason = |text: &str| {
             let mistake = settings_text::parse::<Settings>(text).unwrap_err();
             safe_text(&mistake.to_string()).into_owned()

@@ -1,4 +1,4 @@
-//! What a session and its front end say to each other.
+//! Messages between a session and its front end.
 
 use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -21,7 +21,7 @@ pub(crate) enum Happened {
     Started { node: SocketAddrV4, listening: MiSocketAddress },
     /// The registration failed, and the session is over.
     NotStarted(StartError),
-    /// A conversation has begun: by a call of this user, or else by one of the peer.
+    /// A conversation has begun. `call` is set if this user called, and not if the peer did.
     Begun { id: ConversationId, peer: Peer, call: Option<CallId> },
     /// A call of this user led to no conversation.
     CallFailed { call: CallId, to: MiAddress, error: CallError },
@@ -35,25 +35,25 @@ pub(crate) enum Happened {
     Ended {
         id: ConversationId,
         nickname: PeerText,
-        /// Neither side ended it.
+        /// Set if neither side ended it.
         is_lost: bool,
-        /// Lines that were said and not sent.
+        /// The number of lines that were said and not sent.
         unsaid: usize,
     },
-    /// Somebody called, and was told that the user is busy.
+    /// A caller was answered that the user is busy.
     Refused {
         nickname: PeerText,
         remote: SocketAddr,
         address: Option<MiAddress>,
         reason: Refusal,
-        /// The caller has not been reported by [`Happened::Missed`] just before.
+        /// Set unless [`Happened::Missed`] has just reported the caller.
         is_news: bool,
     },
-    /// Somebody asked where the user is, and was told that the user is busy.
+    /// An asker was answered that the user is busy.
     Missed {
         from: MiAddress,
         reason: Refusal,
-        /// The user does not know the reason anyway.
+        /// Set unless the user knows the reason anyway.
         is_news: bool,
     },
     /// Others may not find the user any more. The session tries to register again.
@@ -68,7 +68,7 @@ pub(crate) enum Happened {
     Left(Result<(), DeregisterError>),
 }
 
-/// Something that a front end wants.
+/// A request of a front end.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Wish {
     Call(MiAddress),
@@ -77,16 +77,16 @@ pub(crate) enum Wish {
         id: ConversationId,
         text: String,
     },
-    /// To end a conversation, after everything that was said has been sent.
+    /// Ends a conversation, after everything that was said has been sent.
     HangUp(ConversationId),
     SetAdmission(Admission),
     SaveContacts(Contacts),
-    /// To add something that was said to the history.
+    /// Adds a line to the history.
     Remember {
         peer: MiAddress,
         entry: Entry,
     },
-    /// To read the history of a peer; [`Happened::Recalled`] answers if there is any.
+    /// Reads the history of a peer. [`Happened::Recalled`] answers if there is any.
     Recall(MiAddress),
 }
 
@@ -95,13 +95,13 @@ pub(crate) enum Wish {
 pub(crate) enum Done {
     /// [`Happened::Begun`] or [`Happened::CallFailed`] follows.
     Calling(CallId),
-    /// So many lines wait in the conversation, this one among them. [`Happened::HandedOver`] follows when none does.
+    /// This number of lines waits, including this one. [`Happened::HandedOver`] follows when none does.
     Queued { waiting: usize },
     /// Nothing follows.
     AtOnce,
 }
 
-/// Why a wish is not carried out.
+/// The reason why a wish is not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The user is not registered yet, or leaves.
@@ -113,17 +113,17 @@ pub(crate) enum Refused {
     NotKept(&'static str),
 }
 
-/// How to leave.
+/// The way in which a session leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Leave {
     /// Everything that was said is sent first.
     InOrder,
-    /// Within [`HURRY`](crate::signals::HURRY), whatever the node and the peers do.
+    /// The session leaves within [`HURRY`](crate::signals::HURRY), regardless of the node and the peers.
     Hurried,
 }
 
 impl Happened {
-    /// Whether the session is over.
+    /// Returns whether the session is over.
     pub(crate) fn is_last(&self) -> bool {
         matches!(self, Self::NotStarted(_) | Self::Left(_))
     }

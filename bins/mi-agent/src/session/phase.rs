@@ -12,7 +12,7 @@ use tokio::time::{self, Instant};
 
 use crate::signals::HURRY;
 
-/// What a session does now.
+/// A phase of a session.
 pub(super) enum Phase {
     Starting {
         start: BoxFuture<'static, Result<(Agent, Events), StartError>>,
@@ -38,7 +38,7 @@ pub(super) enum Phase {
     Over,
 }
 
-/// The end of what a phase waits for.
+/// The result of a phase.
 pub(super) enum Outcome {
     Started(Result<(Agent, Events), StartError>),
     Deregistered(Result<(), DeregisterError>),
@@ -46,7 +46,7 @@ pub(super) enum Outcome {
 }
 
 impl Phase {
-    /// Registers, once [`Phase::outcome`] is called.
+    /// Creates the phase that registers, once [`Phase::outcome`] is called.
     pub(super) fn starting(builder: AgentBuilder) -> Self {
         let (interrupt, mut interrupted) = oneshot::channel::<Infallible>();
         let start = async move {
@@ -72,7 +72,7 @@ impl Phase {
         Self::Deregistering { deregistered, hurried_until }
     }
 
-    /// Waits for the end of a phase that ends without anybody's doing; never ready in the others. Cancel safe.
+    /// Waits for the end of a phase that needs nobody to end it. Never ready in the others. Cancel safe.
     pub(super) async fn outcome(&mut self) -> Outcome {
         match self {
             Self::Starting { start, .. } => Outcome::Started(start.await),

@@ -1,21 +1,21 @@
-//! Which refused callers are news.
+//! Refused callers, and whether they are news.
 
 use std::collections::VecDeque;
 
 use mi_agent_core::Refusal;
 use plumi_proto::MiAddress;
 
-/// Finds the callers who were reported already: most who ask where the user is call right after.
+/// Finds the callers that were reported already: most askers call right after.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Users who asked and were reported, the latest last.
+    /// The reported askers, the latest last.
     reported: VecDeque<MiAddress>,
 }
 
 impl Refusals {
-    /// Somebody asked where the user is. Returns whether that is news.
+    /// Handles a location request. Returns whether it is news.
     pub(super) fn asked(&mut self, from: MiAddress, reason: Refusal) -> bool {
-        // Most call again later, and the user knows that there is a conversation.
+        // Most askers call again later, and the user knows about the ongoing conversation.
         if reason == Refusal::Busy {
             return false;
         }
@@ -27,13 +27,13 @@ impl Refusals {
         true
     }
 
-    /// Somebody called. Returns whether that is news.
+    /// Handles a call. Returns whether it is news.
     pub(super) fn called(&self, address: Option<MiAddress>, reason: Refusal) -> bool {
         reason == Refusal::Busy || address.is_none_or(|address| !self.reported.contains(&address))
     }
 }
 
-/// As many as an agent reports in a minute: a caller asked less than a minute ago.
+/// The number of askers that an agent reports in a minute. A caller asked less than a minute ago.
 const MAX_REPORTED: usize = 32;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::store::folder::DataFolder;
 use crate::store::history::{Entry, History, Way};
 
 impl Session {
-    /// The next event.
+    /// Returns the next event.
     async fn soon(&mut self) -> Happened {
         time::timeout(DEADLINE, self.next()).await.expect("something happens")
     }
@@ -25,7 +25,7 @@ async fn node() -> TestNode {
     TestNode::start("bb.com", &["laura", "pere", "joan"], directory(&[])).await
 }
 
-/// Laura's session, once she is registered.
+/// Starts Laura's session, and waits until she is registered.
 async fn started(builder: AgentBuilder) -> Session {
     let mut session = Session::start(builder, None);
     let started = session.soon().await;
@@ -33,7 +33,7 @@ async fn started(builder: AgentBuilder) -> Session {
     session
 }
 
-/// Laura in conversation with Pere, whom she called, and Pere's end of it.
+/// A conversation that Laura began with Pere, and Pere's end of it.
 async fn talking(node: &TestNode, builder: AgentBuilder) -> (Session, ConversationId, (Agent, Conversation)) {
     let (pere, mut events) = node.agent("pere").start().await.expect("registered");
     let mut session = started(builder).await;
@@ -75,7 +75,7 @@ async fn a_conversation_is_carried_out_from_the_call_to_the_end() {
     assert!(matches!(session.soon().await, Happened::Left(Ok(()))));
 }
 
-/// A line at a time, as line mode says them: TCP holds the one who says more than the other reads.
+/// Lines are said one at a time, as in line mode. TCP slows down a sender that is faster than its reader.
 #[tokio::test]
 async fn ten_thousand_lines_arrive_in_order() {
     let node = node().await;
@@ -102,7 +102,7 @@ async fn ten_thousand_lines_arrive_in_order() {
     end.expect("no loss");
 }
 
-/// Pere has begun a conversation, and Laura has not been told, when she leaves.
+/// Pere has begun a conversation, and Laura leaves before it is reported to her.
 #[tokio::test]
 async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
     for how in [Leave::InOrder, Leave::Hurried] {
@@ -166,7 +166,7 @@ async fn in_a_hurry_peers_are_heard_out() {
     assert!(session.next().now_or_never().is_none(), "that was the last");
 }
 
-/// A node that the test plays.
+/// A node that the test controls.
 struct PlayedNode(tokio::net::UdpSocket);
 
 impl PlayedNode {
@@ -179,7 +179,7 @@ impl PlayedNode {
         Agent::builder("laura@bb.com".parse().expect("an address")).node(at)
     }
 
-    /// Receives a message that begins so, past repetitions of others.
+    /// Receives a message with this beginning, and skips others.
     async fn receive(&self, start: &str) -> std::net::SocketAddr {
         let receive = async {
             let mut buffer = [0; 100];
@@ -197,7 +197,7 @@ impl PlayedNode {
         self.0.send_to(message.as_bytes(), to).await.expect("sent");
     }
 
-    /// A session that is registered here.
+    /// Starts a session that is registered here.
     async fn session(&self) -> Session {
         let mut session = Session::start(self.builder(), None);
         let ((), started) = tokio::join!(
@@ -212,7 +212,7 @@ impl PlayedNode {
     }
 }
 
-/// A front end that is held at its output asks for nothing, and the node is asked all the same.
+/// A front end that is blocked at its output asks for no events. The node is asked all the same.
 #[tokio::test]
 async fn a_hurry_begins_at_once() {
     let node = PlayedNode::start().await;
@@ -256,8 +256,9 @@ async fn a_session_that_has_not_begun_to_register_asks_nobody() {
     assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
 }
 
-/// Leaves when the node has been asked, and has answered by then if it `answers`. Returns whether the session started
-/// all the same.
+/// Leaves after the node has received the registration, and has answered it if it `answers`.
+///
+/// Returns whether the session started all the same.
 async fn starts_though_interrupted(answers: bool) -> bool {
     let node = PlayedNode::start().await;
     let mut session = Session::start(node.builder(), None);
@@ -267,7 +268,7 @@ async fn starts_though_interrupted(answers: bool) -> bool {
     };
     if answers {
         node.send("RR0", at).await;
-        // It answers what comes after that.
+        // The agent answers this question only after it has read the `RR0`.
         node.send("PLpere@bb.com:laura@bb.com", at).await;
         node.receive("RL").await;
     }
@@ -293,7 +294,7 @@ async fn starts_though_interrupted(answers: bool) -> bool {
 #[tokio::test]
 async fn an_interrupted_start_leaves_nobody_registered() {
     assert!(!starts_though_interrupted(false).await);
-    // Both are there at the same moment, and either is taken.
+    // Both come at the same moment, and either is taken.
     let mut started = 0;
     for _ in 0..30 {
         started += usize::from(starts_though_interrupted(true).await);
@@ -321,7 +322,7 @@ async fn calls_are_given_up_and_bounded() {
         assert_eq!(session.carry_out(Wish::GiveUp(call)), Ok(Done::AtOnce));
     }
     let called = session.carry_out(Wish::Call(pere.address()));
-    // Of those that were given up, nothing is heard.
+    // The calls that were given up give no event.
     let begun = session.soon().await;
     let Happened::Begun { call: Some(call), .. } = begun else { panic!("{begun:?}") };
     assert_eq!(called, Ok(Done::Calling(call)));

@@ -107,7 +107,7 @@ impl App {
         self.tabs[at].conversation = ConversationState::Open { id, peer, waiting: 0, is_ending: false };
         self.tabs[at].has_talked = true;
         if way == Way::CalledBy {
-            // A user who types must not be disturbed. A user who waits should not have to look for the tab.
+            // Typing must not be disturbed. An idle user should not have to look for the tab.
             if self.current == 0 && self.tab().editor.is_empty() && self.overlay.is_none() {
                 self.show(at);
             }
@@ -217,7 +217,7 @@ impl App {
         self.tell(0, |tab| tab.news(now, &news));
     }
 
-    /// A user who asked where this user is was refused.
+    /// A location request was refused.
     pub(crate) fn missed(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
         self.tell(0, |tab| tab.news(now, &format!("{from} wanted to call and was refused: {reason}")));
     }

@@ -47,7 +47,7 @@ impl App {
                     self.show(at);
                 }
             }
-            // As in a shell.
+            // Ctrl-C clears the line, as in a shell.
             KeyCode::Char('c') if control && !self.tab().editor.is_empty() => self.editor().clear(),
             KeyCode::Char('c') if control => self.effects.push_back(Effect::Quit { in_a_hurry: true }),
             KeyCode::Char('d') if control && self.tab().editor.is_empty() => {
@@ -155,7 +155,7 @@ impl App {
                     self.tab_mut().failure(now, &reason);
                 }
             }
-            // A user who types goes on typing.
+            // Any other key closes the window and goes to the tab, so a user can simply go on typing.
             _ => {
                 self.overlay = None;
                 return false;

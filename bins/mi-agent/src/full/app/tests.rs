@@ -11,7 +11,7 @@ use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
 use crate::store::contacts::Way;
 use crate::store::history;
 
-/// A registered user, at a screen.
+/// A registered user in front of a screen.
 struct User {
     app: App,
     now: Timestamp,
@@ -63,7 +63,7 @@ impl User {
         std::iter::from_fn(|| self.app.poll_effect()).collect()
     }
 
-    /// Effects but for what is kept.
+    /// Returns the effects, except those that store or load data.
     fn acts(&mut self) -> Vec<Effect> {
         let kept = |effect: &Effect| {
             matches!(
@@ -142,7 +142,7 @@ fn there_are_as_many_conversations_as_may_be() {
     assert_eq!(user.last(), "you are in 2 conversations, as many as may be; /bye ends one");
     user.enters("/call laura@bb.com");
     assert_eq!(user.last(), "cannot reach laura@bb.com: that is your own address");
-    // Whoever is there is shown, and not called twice.
+    // The tab of an ongoing conversation is shown, and its peer is not called again.
     user.enters("/call joya@cc.com");
     assert_eq!((user.acts(), user.app.current), (vec![], 1));
 }
@@ -159,7 +159,7 @@ fn who_types_is_not_disturbed() {
     assert_eq!((user.app.current, user.app.tab().unread, user.app.tab().editor.line()), (2, 0, ""));
     user.press_with(KeyCode::Char('2'), KeyModifiers::ALT);
     assert_eq!((user.app.current, user.app.tab().editor.line()), (1, "bon d"));
-    // At the first tab too, if something is being typed.
+    // This also holds in the first tab, while something is being typed.
     let mut user = User::new(3);
     user.types("/ca").is_called(1, peer("joya@cc.com"));
     assert_eq!((user.app.current, user.app.tabs[1].unread), (0, 1));
@@ -238,7 +238,7 @@ fn several_pasted_lines_are_asked_about() {
     }
     user.app.paste(user.now, &"line\n".repeat(201));
     assert_eq!(user.last(), "201 lines were pasted and not sent: 200 are the most");
-    // The question goes with the conversation.
+    // The question disappears with the conversation.
     user.app.paste(user.now, "one\ntwo");
     user.app.ended(user.now, id(1), false, 0);
     assert_eq!(user.app.overlay, None);

@@ -9,12 +9,12 @@ use mi_agent_core::{Admission, ConversationId, Peer, PeerText};
 use crate::full::app::Setup;
 use crate::store::contacts::Contacts;
 
-/// A moment: 25 November 2026, 15:42 in UTC.
+/// The time of the tests: 25 November 2026, 15:42 in UTC.
 pub(crate) fn now() -> Timestamp {
     "2026-11-25T15:42:00Z".parse().unwrap()
 }
 
-/// The setup of Laura, who has no contacts yet.
+/// The setup of Laura, without contacts.
 pub(crate) fn setup() -> Setup {
     Setup {
         own: "laura@bb.com".parse().unwrap(),
@@ -28,7 +28,7 @@ pub(crate) fn setup() -> Setup {
     }
 }
 
-/// The user at `address`, whose nickname is the user's name.
+/// The user at `address`, nicknamed like the user part.
 pub(crate) fn peer(address: &str) -> Peer {
     let address: plumi_proto::MiAddress = address.parse().unwrap();
     let nickname = PeerText::new(address.user().as_str());

@@ -11,7 +11,7 @@ use crate::full::app::{Overlay, Setup};
 use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
 use crate::store::contacts::Way;
 
-/// A user who looks at a screen.
+/// A user in front of a screen.
 struct Screen {
     app: App,
     terminal: Terminal<TestBackend>,
@@ -26,7 +26,7 @@ impl Screen {
         Self { app, terminal: Terminal::new(TestBackend::new(width, height)).unwrap() }
     }
 
-    /// In conversation with Joya.
+    /// Creates the screen of a conversation with Joya.
     fn talking(width: u16, height: u16) -> Self {
         let mut screen = Self::new(width, height);
         screen.types("/call joya@cc.com\n");
@@ -54,7 +54,7 @@ impl Screen {
         self.terminal.draw(|frame| draw(frame, app, &Theme::COLOURED, now())).unwrap();
     }
 
-    /// What there is to read, row by row.
+    /// Returns the text on the screen, row by row.
     fn picture(&mut self) -> String {
         self.draw();
         let buffer = self.terminal.backend().buffer();
@@ -71,7 +71,7 @@ impl Screen {
         rows.join("\n")
     }
 
-    /// Where the cursor is.
+    /// Returns the position of the cursor.
     fn cursor(&mut self) -> Position {
         self.draw();
         self.terminal.backend().cursor_position()
@@ -528,7 +528,7 @@ fn any_size_will_do() {
     );
 }
 
-/// Nothing of what strangers say or are called moves anything.
+/// Hostile names and lines cannot move anything on the screen.
 #[test]
 fn strangers_cannot_draw() {
     let hostile = "\x1b[2J\x07a\u{202e}b\u{2066}\r\n\t\u{200b}";
@@ -557,7 +557,7 @@ fn strangers_cannot_draw() {
     }
 }
 
-/// With NO_COLOR nothing has a colour, and what stands out still does.
+/// NO_COLOR removes all colours, and highlighted text still stands out.
 #[test]
 fn without_colours_things_still_stand_out() {
     let mut screen = Screen::talking(60, 8);
