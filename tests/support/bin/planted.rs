@@ -57,7 +57,7 @@ fn workspace() -> Result<Files, Box<dyn Error>> {
     Ok(files)
 }
 
-/// Puts in `bugs`, the switch of each crate that has one, and the test that turns them on.
+/// Makes the copy: puts in `bugs`, the switch of each crate that has one, and the test that turns them on.
 fn put_in_all(files: &mut Files, bugs: &[Bug]) -> Result<(), Box<dyn Error>> {
     let mut by_file = BTreeMap::<&str, Vec<&Bug>>::new();
     for bug in bugs {
@@ -72,7 +72,15 @@ fn put_in_all(files: &mut Files, bugs: &[Bug]) -> Result<(), Box<dyn Error>> {
             edit(files, &source.join("lib.rs"), |text| Ok(format!("{text}\npub mod planted;\n")))?;
         }
     }
-    edit(files, Path::new("tests/Cargo.toml"), |text| Ok(format!("{text}{HARNESS}")))
+    // Another version: without it, the crates of the copy would share their files in the target folder with those of
+    // the workspace, and programs that ship would be linked with the bugs.
+    edit(files, Path::new("Cargo.toml"), |text| match text.matches(VERSION).count() {
+        1 => Ok(text.replace(VERSION, PLANTED_VERSION)),
+        count => Err(format!("the workspace has {count} versions")),
+    })?;
+    // A test brings the programs of its package along, but not its examples.
+    let no_programs = |text: &str| text.replace("[[bin]]", "[[example]]");
+    edit(files, Path::new("tests/Cargo.toml"), |text| Ok(no_programs(text) + HARNESS))
 }
 
 fn edit(
@@ -115,6 +123,10 @@ fn remove_others(copy: &Path, folder: &Path, files: &Files) -> io::Result<()> {
 }
 
 const SWITCH: &str = include_str!("../../planted/switch.rs");
+
+const VERSION: &str = "\nversion = \"";
+
+const PLANTED_VERSION: &str = "\nversion = \"0.0.0-planted.";
 
 const HARNESS: &str = r#"
 [[test]]
