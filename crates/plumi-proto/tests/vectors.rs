@@ -3,6 +3,7 @@
 #[path = "samples/no_messages.rs"]
 mod no_messages;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use plumi_proto::{
@@ -151,6 +152,49 @@ fn domains_are_equal_whatever_their_case_and_trailing_dot() {
 #[test]
 fn a_socket_address_has_a_port() {
     assert_eq!(MiSocketAddress::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)), None);
+    let socket = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4456);
+    assert_eq!(MiSocketAddress::new(socket).map(SocketAddrV4::from), Some(socket));
+}
+
+/// Equal values have equal hashes. Tables also need that other values have other hashes.
+#[test]
+fn hashes_differ_where_values_do() {
+    fn hash(value: impl Hash) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        hasher.finish()
+    }
+    let user = |name| hash(UserName::new(name).expect("a name"));
+    assert_ne!(user("laura"), user("Laura"));
+    let domain = |name| hash(Domain::new(name).expect("a domain"));
+    assert_eq!(domain("bb.com"), domain("BB.Com."));
+    assert_ne!(domain("bb.com"), domain("cc.com"));
+    assert_eq!(hash(address("laura@bb.com")), hash(address("laura@BB.COM.")));
+    assert_ne!(hash(address("laura@bb.com")), hash(address("laura@cc.com")));
+    assert_ne!(hash(address("laura@bb.com")), hash(address("joya@bb.com")));
+}
+
+#[test]
+fn user_names_are_in_the_order_of_their_bytes() {
+    let mut names = ["pere", "ñ", "Pere", "laura"].map(|name| UserName::new(name).expect("a name"));
+    names.sort();
+    assert_eq!(names.map(|name| name.to_string()), ["Pere", "laura", "pere", "ñ"]);
+    assert!(names[0] < names[1]);
+}
+
+#[test]
+fn values_print_as_they_are_written() {
+    let (laura, domain) = (address("laura@BB.com"), Domain::new("BB.com").expect("a domain"));
+    assert_eq!(
+        format!("{laura} {laura:?} {:>6} {:?}", laura.user(), laura.user()),
+        r#"laura@BB.com "laura@BB.com"  laura "laura""#
+    );
+    assert_eq!(format!("{domain} {domain:?}"), r#"BB.com "BB.com""#);
+    let (full, short) = (Registrant::Address(laura), Registrant::User(laura.user()));
+    assert_eq!(format!("{full} {short}"), "laura@BB.com laura");
+    let LocateOutcome::Found(socket) = found([10, 0, 0, 1], 4456) else { unreachable!() };
+    assert_eq!(socket.to_string(), "10.0.0.1:4456");
+    assert_eq!(format!("{:?}", Message::Register(short).encode()), r#""PRlaura""#);
 }
 
 fn address(text: &str) -> MiAddress {
