@@ -84,7 +84,7 @@ fn what_is_no_message_is_flagged_as_plumi_proto_says() {
     for datagram in &datagrams {
         capture.udp(LAURA, NODE, datagram);
     }
-    let packets = tshark.read(&capture, &["plumi.malformed"]);
+    let packets = tshark.read_once(&capture, &["plumi.malformed"]);
     assert_eq!(packets.len(), datagrams.len());
     let mut refused = 0;
     for (packet, datagram) in packets.iter().zip(&datagrams) {
@@ -117,7 +117,7 @@ fn no_letter_is_taken_for_something_else() {
     for name in &names {
         capture.udp(LAURA, NODE, format!("PR{name}").as_bytes());
     }
-    let packets = tshark.read(&capture, &["plumi.malformed"]);
+    let packets = tshark.read_once(&capture, &["plumi.malformed"]);
     assert_eq!(packets.len(), names.len());
     for (packet, name) in packets.iter().zip(names) {
         assert_eq!(&packet["plumi.malformed"], "", "{}", name.escape_unicode());
