@@ -5,6 +5,7 @@
 
 mod agent;
 mod node;
+mod segments;
 mod transcript;
 
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -15,6 +15,7 @@ use tokio::task;
 use tokio::time;
 
 use super::super::{AgentEmulator, Effect, LAgent, Program, SAgent, Side, Talk, TalkEffect};
+use super::segments::Segments;
 use super::transcript::{Shared, Transcript, text};
 use super::{BUFFER, MAX_COMMANDS};
 use crate::network::local_address;
@@ -115,6 +116,8 @@ impl EmulatedAgent {
             listener,
             emulator,
             talk: None,
+            segments: Segments::default(),
+            reads_late: false,
             transcript: transcript.writer(),
             is_frozen: false,
             freezes_when_called: false,
@@ -273,6 +276,9 @@ struct Task {
     listener: TcpListener,
     emulator: Box<dyn AgentEmulator>,
     talk: Option<(Talk, TcpStream)>,
+    segments: Segments,
+    /// Whether the program has not read for a while, so that what came meanwhile is one segment to it.
+    reads_late: bool,
     transcript: Arc<Shared>,
     is_frozen: bool,
     freezes_when_called: bool,
@@ -285,6 +291,7 @@ impl Task {
         let (mut datagram, mut segment) = ([0; BUFFER], [0; BUFFER]);
         while self.is_alive() {
             let is_free = !self.is_frozen && !self.emulator.is_waiting();
+            self.reads_late |= !is_free;
             let timeout = self.emulator.poll_timeout();
             let timeout = async move {
                 match timeout {
@@ -296,7 +303,7 @@ impl Task {
             let stream = self.talk.as_mut().map(|(_, stream)| stream);
             let read = async {
                 match stream {
-                    // One read is one segment.
+                    // One read is one segment, or several if this task is late.
                     Some(stream) => stream.read(&mut segment).await,
                     None => future::pending().await,
                 }
@@ -443,15 +450,24 @@ impl Task {
 
     async fn begin(&mut self, side: Side, stream: TcpStream) {
         self.emulator.set_busy(true);
+        self.segments = Segments::default();
         self.talk = Some((Talk::new(self.program, side, &self.nickname), stream));
         self.drain_talk().await;
     }
 
     async fn read(&mut self, read: io::Result<usize>, segment: &[u8]) {
-        let Some((talk, _)) = &mut self.talk else { return };
+        let Some((talk, stream)) = &mut self.talk else { return };
         match read {
             Ok(0) => talk.closed(),
-            Ok(length) => talk.segment(&segment[..length]),
+            Ok(length) => {
+                let bytes = &segment[..length];
+                let segments = self.segments.of(stream, bytes);
+                if std::mem::take(&mut self.reads_late) {
+                    talk.segment(bytes);
+                } else {
+                    segments.into_iter().for_each(|segment| talk.segment(segment));
+                }
+            }
             Err(_) => talk.reset(),
         }
         self.drain_talk().await;
