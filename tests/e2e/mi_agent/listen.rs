@@ -5,7 +5,7 @@ mod document;
 use std::thread;
 use std::time::Duration;
 
-use integration_tests::programs::{DATA, eventually};
+use integration_tests::programs::DATA;
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tempfile::TempDir;
@@ -474,10 +474,14 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
             talk
         });
         bot.read_stdout();
-        let has_ended = |told: &String| told.contains(r#""event":"ended""#);
-        eventually("the end is told", || bot.stdout().last().is_some_and(has_ended));
-        let texts: Vec<_> =
-            bot.stdout().iter().filter_map(|line| parsed(line)["text"].as_str().map(str::to_owned)).collect();
+        let mut texts = Vec::new();
+        loop {
+            let event = parsed(&bot.wait_for(|_| true));
+            texts.extend(event["text"].as_str().map(str::to_owned));
+            if event["event"] == "ended" {
+                break;
+            }
+        }
         assert_eq!(texts, (1..=sent).map(|number| format!("{number:0>99}")).collect::<Vec<_>>());
         writer.join().expect("no panic");
     }
