@@ -17,6 +17,7 @@ pub(crate) const NO_MESSAGES: &[(&[u8], (R, usize))] = &[
     (b"PRla ura@bb.com", (R::Address(AddressError::User(forbidden(' ', 2))), 2)),
     (b"PRlaura@bb.com:", (R::TooMuch, 14)),
     (b"PRla\xffura", (R::NotUtf8, 4)),
+    (b"PLu@b.c:joy\xffa@cc.com", (R::NotUtf8, 11)),
     (b"RR", (R::UnknownCode, 2)),
     (b"RR2", (R::UnknownCode, 2)),
     (b"RR00", (R::UnknownCode, 2)),
