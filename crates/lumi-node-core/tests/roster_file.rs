@@ -79,7 +79,7 @@ fn a_million_users_are_a_roster() {
 
 /// The file may be left over from a killed process.
 ///
-/// It may also be planted to make the node overwrite something else.
+/// It may also be put there to make the node overwrite something else.
 #[test]
 fn what_is_left_beside_the_roster_is_removed_and_never_followed() {
     let config = Config::new("bb.com\n");
