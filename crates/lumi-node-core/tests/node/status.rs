@@ -74,10 +74,13 @@ fn a_location_takes_from_the_first_question_to_the_answer() {
     node.receive(OTHER_NODE, "RL0laura@bb.com:joya@cc.com:10.0.0.1:4456");
     assert_eq!(node.node.status().locations.found.sum(), Duration::from_secs(2), "DNS included");
 
-    node.receive(PERE, "PLpere@bb.com:laura@bb.com");
-    node.pass(5.0);
-    node.node.handle_timeout(node.now);
-    assert_eq!(node.node.status().unanswered, 1);
+    for unanswered in 0..2 {
+        assert_eq!(node.node.status().unanswered, unanswered);
+        node.receive(PERE, "PLpere@bb.com:laura@bb.com");
+        node.pass(5.0);
+        node.node.handle_timeout(node.now);
+    }
+    assert_eq!(node.node.status().unanswered, 2);
 }
 
 #[test]
