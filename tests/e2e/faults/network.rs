@@ -1,7 +1,7 @@
 //! Networks that lose, double and reorder datagrams, and connections that come apart.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
 use integration_tests::fault_proxy::{
@@ -10,7 +10,8 @@ use integration_tests::fault_proxy::{
 use integration_tests::network::{TestNode, directory};
 use integration_tests::trace::Trace;
 use mi_agent_core::{
-    Agent, CallError, Conversation, ConversationError, DeregisterError, Event, LocateError, StartError,
+    Agent, CallError, Conversation, ConversationError, DeregisterError, Event, LocateError, RequestSchedule,
+    StartError,
 };
 use plumi_proto::MiAddress;
 
@@ -46,7 +47,7 @@ enum Unanswered {
 /// Registers laura through `proxy`, has her find pere, and deregisters her.
 async fn requests(node: &TestNode, proxy: &UdpProxy) -> Result<(), Unanswered> {
     let (pere, _events) = node.agent("pere").start().await.expect("pere has a network that works");
-    let laura = node.agent("laura").node(proxy.address()).refresh(None).start().await;
+    let laura = node.agent("laura").node(proxy.address()).schedule(PATIENT).refresh(None).start().await;
     let (laura, _events) = laura.map_err(|error| {
         assert!(matches!(error, StartError::NoAnswer { .. }), "{error}");
         Unanswered::Registration
@@ -254,6 +255,10 @@ async fn assert_talk_is_whole(one: Conversation, mut other: Conversation, lines:
     assert_eq!(other_hears, lines);
     assert_eq!(one_hears, lines);
 }
+
+/// The five tries of the protocol, with more time for an answer: on a busy machine a second may not be enough.
+const PATIENT: RequestSchedule =
+    RequestSchedule { attempts: NonZeroU8::new(5).expect("is not 0"), interval: Duration::from_secs(2) };
 
 /// Where proxies of conversations are.
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 70);
