@@ -35,6 +35,8 @@ mod encode;
 mod inline;
 mod message;
 mod name;
+mod node_address;
+mod reachable;
 mod words;
 
 pub use address::{AddressError, MiAddress};
@@ -45,4 +47,6 @@ pub use message::{
     Registrant,
 };
 pub use name::{Domain, MAX_ADDRESS, MAX_NAME, NameError, UserName};
+pub use node_address::NodeAddress;
+pub use reachable::is_reachable;
 pub use words::InWords;
