@@ -154,7 +154,7 @@ pub fn local_address(socket: &UdpSocket) -> SocketAddrV4 {
 pub fn directory(nodes: &[(&str, SocketAddrV4)]) -> NodeDirectory {
     let mut builder = NodeDirectory::builder();
     for &(domain, address) in nodes {
-        builder = builder.peer(domain.parse().expect("a domain"), address);
+        builder = builder.peer(domain.parse().expect("a domain"), address.into());
     }
     builder.build().expect("a directory")
 }

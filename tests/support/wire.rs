@@ -148,7 +148,7 @@ impl Wire {
                     }
                     Output::Resolve { id, domain } => {
                         let answer = match self.domains.get(&domain) {
-                            Some(&address) => Ok(FoundNode { address, valid_for: MAX_TTL }),
+                            Some(&address) => Ok(FoundNode { address: address.into(), valid_for: MAX_TTL }),
                             None => Err(LookupError::NotFound),
                         };
                         node.handle_resolved(self.now, id, &answer);

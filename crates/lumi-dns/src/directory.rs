@@ -1,12 +1,12 @@
 //! The directory: which source decides, and which of its addresses is the node's.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plumi_proto::{Domain, NODE_PORT};
+use plumi_proto::{Domain, NODE_PORT, NodeAddress, is_reachable};
 use tokio::{task, time};
 
 use crate::error::{DirectoryError, LookupError};
@@ -21,7 +21,7 @@ pub struct NodeDirectory {
 
 #[derive(Debug)]
 struct Sources {
-    peers: HashMap<Domain, SocketAddrV4>,
+    peers: HashMap<Domain, NodeAddress>,
     hosts: HostsFile,
     name_servers: NameServers,
     node_port: u16,
@@ -69,23 +69,18 @@ impl NodeDirectory {
 }
 
 fn first_usable(addresses: &[Ipv4Addr], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
-    match (addresses.iter().find(|&&ip| is_usable(ip)), addresses.first()) {
-        (Some(&ip), _) => Ok(FoundNode { address: SocketAddrV4::new(ip, port), valid_for: ttl.min(MAX_TTL) }),
+    match (addresses.iter().find(|&&ip| is_reachable(ip)), addresses.first()) {
+        (Some(&ip), _) => Ok(FoundNode { address: NodeAddress::new(ip, port), valid_for: ttl.min(MAX_TTL) }),
         (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
         (None, None) => Err(LookupError::NotFound),
     }
-}
-
-/// Whether a datagram to `ip` can reach one node and no more than one.
-fn is_usable(ip: Ipv4Addr) -> bool {
-    ip.octets()[0] != 0 && !ip.is_multicast() && !ip.is_broadcast()
 }
 
 /// What [`NodeDirectory::builder`] starts and [`build`](Self::build) ends.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NodeDirectoryBuilder {
-    peers: HashMap<Domain, SocketAddrV4>,
+    peers: HashMap<Domain, NodeAddress>,
     name_servers: Vec<SocketAddr>,
     node_port: u16,
 }
@@ -93,7 +88,7 @@ pub struct NodeDirectoryBuilder {
 impl NodeDirectoryBuilder {
     /// The node of `domain` is at `address`, whatever anything else says. One call for each peer; of two for
     /// the same domain the later holds.
-    pub fn peer(mut self, domain: Domain, address: SocketAddrV4) -> Self {
+    pub fn peer(mut self, domain: Domain, address: NodeAddress) -> Self {
         self.peers.insert(domain, address);
         self
     }
@@ -122,7 +117,8 @@ impl NodeDirectoryBuilder {
     /// A peer where no node can be, or a DNS client that cannot be set up.
     pub fn build(self) -> Result<NodeDirectory, DirectoryError> {
         let Self { peers, name_servers, node_port } = self;
-        if let Some((&domain, &address)) = peers.iter().find(|(_, at)| at.port() == 0 || !is_usable(*at.ip()))
+        if let Some((&domain, &address)) =
+            peers.iter().find(|(_, at)| at.port() == 0 || !is_reachable(at.ip()))
         {
             return Err(DirectoryError::UnusablePeer { domain, address });
         }
@@ -139,7 +135,7 @@ impl NodeDirectoryBuilder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundNode {
     /// Its UDP socket.
-    pub address: SocketAddrV4,
+    pub address: NodeAddress,
     /// How long the answer may be kept: the least TTL of the records that led to it, at most [`MAX_TTL`], and
     /// [`MAX_TTL`] for what was not asked by DNS.
     pub valid_for: Duration,

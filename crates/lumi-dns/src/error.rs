@@ -1,8 +1,8 @@
 //! Why there is no directory, or no node.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
-use plumi_proto::Domain;
+use plumi_proto::{Domain, NodeAddress};
 
 /// Why a domain has no node that can be reached. Reads on from "domain bb.com".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,8 +14,8 @@ pub enum LookupError {
     /// No name server said yes or no: silent until the deadline, refusing, failing, unreachable, or there is none.
     #[error("cannot be resolved: the name servers give no answer")]
     NoAnswer,
-    /// Of all its addresses, of which this is the first, none can be a node's: "this network" 0.0.0.0/8,
-    /// multicast 224.0.0.0/4 or broadcast 255.255.255.255 (RFC 1122 §3.2.1.3).
+    /// It has addresses, of which this is the first, and a node can be at none of them
+    /// ([`is_reachable`](plumi_proto::is_reachable)).
     #[error("resolves to {0}, where no node can be")]
     Unusable(Ipv4Addr),
 }
@@ -30,7 +30,7 @@ pub enum DirectoryError {
         /// The peer's domain.
         domain: Domain,
         /// The address given for it.
-        address: SocketAddrV4,
+        address: NodeAddress,
     },
     /// The DNS client cannot be set up.
     #[error("the DNS client cannot be set up")]

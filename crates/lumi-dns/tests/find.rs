@@ -2,13 +2,13 @@
 
 use std::error::Error;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use integration_tests::dns_server::DnsServer;
 use lumi_dns::{DirectoryError, FoundNode, LookupError, MAX_TTL, NodeDirectory};
-use plumi_proto::{Domain, NODE_PORT};
+use plumi_proto::{Domain, NODE_PORT, NodeAddress};
 use tokio::time;
 
 type TestResult = Result<(), Box<dyn Error>>;
@@ -20,7 +20,7 @@ async fn a_name_is_found_for_the_time_of_its_record_and_a_minute_at_most() -> Te
     for (ttl, valid_for) in [(0, 0), (7, 7), (60, 60), (86_400, 60)] {
         dns.set_ttl("bb.com", NODE, ttl);
         let found = find(&directory, "bb.com").await?;
-        assert_eq!(found.address, SocketAddrV4::new(NODE, NODE_PORT));
+        assert_eq!(found.address, NodeAddress::new(NODE, NODE_PORT));
         assert_eq!(found.valid_for, Duration::from_secs(valid_for));
     }
     Ok(())
@@ -33,11 +33,11 @@ async fn every_look_up_asks_anew() -> TestResult {
     dns.set("bb.com", NODE);
     find(&directory, "bb.com").await?;
     dns.set("bb.com", OTHER);
-    assert_eq!(find(&directory, "bb.com").await?.address.ip(), &OTHER);
+    assert_eq!(find(&directory, "bb.com").await?.address.ip(), OTHER);
     dns.remove("bb.com");
     assert_eq!(find(&directory, "bb.com").await, Err(LookupError::NotFound));
     dns.set("bb.com", NODE);
-    assert_eq!(find(&directory, "bb.com").await?.address.ip(), &NODE);
+    assert_eq!(find(&directory, "bb.com").await?.address.ip(), NODE);
     Ok(())
 }
 
@@ -48,7 +48,7 @@ async fn a_name_is_found_however_it_is_written() -> TestResult {
     for name in ["bb.com", "PC-c", "my_node.example.org", "_node", "-odd-", "1234"] {
         dns.set(name, NODE);
         for written in [name.to_owned(), format!("{name}."), name.to_uppercase(), name.to_lowercase()] {
-            assert_eq!(find(&directory, &written).await?.address.ip(), &NODE, "{written}");
+            assert_eq!(find(&directory, &written).await?.address.ip(), NODE, "{written}");
         }
     }
     Ok(())
@@ -86,7 +86,7 @@ async fn lost_datagrams_are_survived() -> TestResult {
     let directory = asking(&[dns.address()]);
     for lost in [1, 2] {
         dns.lose(lost);
-        assert_eq!(find(&directory, "bb.com").await?.address.ip(), &NODE, "{lost} lost");
+        assert_eq!(find(&directory, "bb.com").await?.address.ip(), NODE, "{lost} lost");
     }
     Ok(())
 }
@@ -100,7 +100,7 @@ async fn a_loss_is_survived_after_many_names_were_not_found() -> TestResult {
     join_all(names.map(async |name| assert_eq!(find(&directory, &name).await, Err(LookupError::NotFound))))
         .await;
     dns.lose(1);
-    assert_eq!(find(&directory, "bb.com").await?.address.ip(), &NODE);
+    assert_eq!(find(&directory, "bb.com").await?.address.ip(), NODE);
     Ok(())
 }
 
@@ -113,7 +113,7 @@ async fn the_second_server_answers_when_the_first_does_not() -> TestResult {
     dns.set("bb.com", NODE);
     for first in [silent.address(), refusing.address(), closed()?] {
         let directory = asking(&[first, dns.address()]);
-        assert_eq!(find(&directory, "bb.com").await?.address.ip(), &NODE, "after {first}");
+        assert_eq!(find(&directory, "bb.com").await?.address.ip(), NODE, "after {first}");
         assert_eq!(find(&directory, "nowhere.com").await, Err(LookupError::NotFound), "after {first}");
     }
     Ok(())
@@ -126,7 +126,7 @@ async fn what_the_first_server_says_is_believed() -> TestResult {
     second.set("bb.com", OTHER);
     assert_eq!(find(&directory, "bb.com").await, Err(LookupError::NotFound));
     first.set("bb.com", NODE);
-    assert_eq!(find(&directory, "bb.com").await?.address.ip(), &NODE);
+    assert_eq!(find(&directory, "bb.com").await?.address.ip(), NODE);
     Ok(())
 }
 
@@ -134,7 +134,7 @@ async fn what_the_first_server_says_is_believed() -> TestResult {
 async fn peers_win_over_everything_and_ask_nobody() -> TestResult {
     let dns = DnsServer::start().await?;
     dns.set("bb.com", NODE);
-    let address = SocketAddrV4::new(OTHER, 4000);
+    let address = NodeAddress::new(OTHER, 4000);
     let directory = NodeDirectory::builder()
         .name_server(dns.address())
         .peer(domain("bb.com"), NODE_AT_ANY_PORT)
@@ -154,7 +154,7 @@ async fn a_literal_answers_itself() -> TestResult {
     let dns = DnsServer::start().await?;
     let directory = NodeDirectory::builder().name_server(dns.address()).node_port(4000).build()?;
     for name in ["10.100.100.104", "10.100.100.104."] {
-        let address = SocketAddrV4::new(Ipv4Addr::new(10, 100, 100, 104), 4000);
+        let address = NodeAddress::new(Ipv4Addr::new(10, 100, 100, 104), 4000);
         assert_eq!(find(&directory, name).await, Ok(FoundNode { address, valid_for: MAX_TTL }));
     }
     assert_eq!(dns.queries(), 0);
@@ -166,7 +166,7 @@ async fn the_hosts_file_answers_also_when_a_name_server_is_given() -> TestResult
     let dns = DnsServer::start().await?;
     let directory = asking(&[dns.address()]);
     for name in ["localhost", "LocalHost."] {
-        assert_eq!(find(&directory, name).await?.address, SocketAddrV4::new(Ipv4Addr::LOCALHOST, NODE_PORT));
+        assert_eq!(find(&directory, name).await?.address, NodeAddress::new(Ipv4Addr::LOCALHOST, NODE_PORT));
     }
     let file = fs::read("/etc/hosts").unwrap_or_default();
     let file = String::from_utf8_lossy(&file);
@@ -195,11 +195,11 @@ async fn addresses_where_no_node_can_be_are_passed_over() -> TestResult {
         dns.set_all("bb.com", &[ip, Ipv4Addr::BROADCAST], 60);
         assert_eq!(find(&directory, "bb.com").await, Err(LookupError::Unusable(ip)));
         dns.set_all("bb.com", &[ip, NODE, OTHER], 60);
-        assert_eq!(find(&directory, "bb.com").await?.address.ip(), &NODE, "after {ip}");
-        let built = NodeDirectory::builder().peer(domain("bb.com"), SocketAddrV4::new(ip, NODE_PORT)).build();
+        assert_eq!(find(&directory, "bb.com").await?.address.ip(), NODE, "after {ip}");
+        let built = NodeDirectory::builder().peer(domain("bb.com"), NodeAddress::new(ip, NODE_PORT)).build();
         assert!(matches!(built, Err(DirectoryError::UnusablePeer { .. })), "{built:?}");
     }
-    let built = NodeDirectory::builder().peer(domain("bb.com"), SocketAddrV4::new(NODE, 0)).build();
+    let built = NodeDirectory::builder().peer(domain("bb.com"), NodeAddress::new(NODE, 0)).build();
     assert_eq!(built.unwrap_err().to_string(), "the node of domain bb.com cannot be at 10.0.0.2:0");
     Ok(())
 }
@@ -212,7 +212,7 @@ async fn many_look_ups_run_at_once() -> TestResult {
     join_all(nodes.map(async |(name, ip)| {
         dns.set(&name, ip);
         let found = find(&directory.clone(), &name).await;
-        assert_eq!(found.map(|node| *node.address.ip()), Ok(ip), "{name}");
+        assert_eq!(found.map(|node| node.address.ip()), Ok(ip), "{name}");
     }))
     .await;
     Ok(())
@@ -258,4 +258,4 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 const NODE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
-const NODE_AT_ANY_PORT: SocketAddrV4 = SocketAddrV4::new(NODE, NODE_PORT);
+const NODE_AT_ANY_PORT: NodeAddress = NodeAddress::new(NODE, NODE_PORT);

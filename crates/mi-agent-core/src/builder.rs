@@ -261,7 +261,7 @@ impl AgentBuilder {
             Some(directory) => directory.clone(),
             None => NodeDirectory::builder().build().map_err(|_| failed(LookupError::NoAnswer))?,
         };
-        Ok(directory.find(&domain).await.map_err(failed)?.address)
+        Ok(directory.find(&domain).await.map_err(failed)?.address.into())
     }
 }
 

@@ -135,7 +135,7 @@ impl Run {
             0 => Err(LookupError::NotFound),
             1 => Err(LookupError::NoAnswer),
             2 => Err(LookupError::Unusable(Ipv4Addr::UNSPECIFIED)),
-            n => Ok(FoundNode { address: socket(SOURCES[n - 3]), valid_for: time }),
+            n => Ok(FoundNode { address: socket(SOURCES[n - 3]).into(), valid_for: time }),
         };
         let Some(&id) = self.lookups.iter().rev().nth(usize::from(which) % self.lookups.len().max(1)) else {
             return Ok(());

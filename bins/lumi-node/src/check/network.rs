@@ -64,7 +64,7 @@ async fn resolves_to_here(
 ) -> Finding {
     let subject = format!("domain {domain}");
     let found = match directory.find(&domain).await {
-        Ok(found) => *found.address.ip(),
+        Ok(found) => found.address.ip(),
         Err(error) => {
             let remedy = match error {
                 LookupError::NotFound => format!(
@@ -197,7 +197,7 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
     let ip = found.ip();
     let record =
         format!("if {ip} is not the address of its host, have its A record corrected, or {in_settings}");
-    let (reason, remedy) = match ask(found, peer).await {
+    let (reason, remedy) = match ask(found.into(), peer).await {
         Ok(Answer::OfDomain) => {
             return Finding::well(subject, format!("its node answers at {found}"));
         }

@@ -171,7 +171,7 @@ impl Settings {
     pub(crate) fn directory(&self) -> Result<NodeDirectory, DirectoryError> {
         let builder = NodeDirectory::builder();
         let builder =
-            self.peers.iter().fold(builder, |builder, peer| builder.peer(peer.domain, peer.address));
+            self.peers.iter().fold(builder, |builder, peer| builder.peer(peer.domain, peer.address.into()));
         self.name_servers.iter().fold(builder, |builder, &server| builder.name_server(server)).build()
     }
 }

@@ -5,12 +5,12 @@
 //! defaults and errors. The line determines `mi-agent config show` and the tests of the sample.
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use mi_proto::Nickname;
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, NodeAddress};
 use settings_text::{quoted, text_or_number};
 
 use super::values::{self, Conversations, Refresh};
@@ -39,7 +39,7 @@ pub(crate) struct Settings {
     /// The node to talk to, instead of asking DNS for ADDRESS's domain
     #[arg(long, value_name = "IP:PORT", value_parser = values::node)]
     #[serde(default, deserialize_with = "values::node_from_text")]
-    pub(crate) node: Option<SocketAddrV4>,
+    pub(crate) node: Option<NodeAddress>,
 
     /// Ask this DNS server instead of the system's; may repeat
     #[arg(long = "name-server", value_name = "IP:PORT")]

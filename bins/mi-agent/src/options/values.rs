@@ -1,12 +1,13 @@
 //! The types of settings, and the parsers that the command line and the settings file share.
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::Duration;
 
 use mi_agent_core::DEFAULT_REFRESH;
+use plumi_proto::{NodeAddress, is_reachable};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use settings_text::quoted;
 
@@ -58,18 +59,14 @@ impl FromStr for Conversations {
     }
 }
 
-pub(super) fn node(text: &str) -> Result<SocketAddrV4, &'static str> {
-    let node: SocketAddrV4 =
-        text.parse().map_err(|_| "a node is given as IP:PORT, such as 127.0.0.2:3344")?;
+pub(super) fn node(text: &str) -> Result<NodeAddress, &'static str> {
+    let node: NodeAddress = text.parse().map_err(|_| "a node is given as IP:PORT, such as 127.0.0.2:3344")?;
     if node.port() == 0 { Err("no node has port 0; they use 3344") } else { Ok(node) }
 }
 
 pub(super) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
     let ip: Ipv4Addr = text.parse().map_err(|_| "it is no IPv4 address, such as 192.0.2.7")?;
-    if ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() {
-        return Err("nobody can be reached there");
-    }
-    Ok(ip)
+    if is_reachable(ip) { Ok(ip) } else { Err("nobody can be reached there") }
 }
 
 pub(super) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
@@ -80,7 +77,7 @@ pub(super) fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
 
 pub(super) fn node_from_text<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<SocketAddrV4>, D::Error> {
+) -> Result<Option<NodeAddress>, D::Error> {
     checked(deserializer, node)
 }
 

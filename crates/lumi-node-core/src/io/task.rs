@@ -281,10 +281,10 @@ async fn resolve(
         LookupError::NoAnswer => warn!("domain {domain} {error}"),
         error => info!("domain {domain} {error}"),
     })?;
-    let ip = *found.address.ip();
+    let ip = found.address.ip();
     // A socket that is bound to 0.0.0.0 is reached at every address of this host.
     let is_reached = local.ip().is_unspecified() && found.address.port() == local.port();
-    if found.address == local || (is_reached && is_of_this_host(ip)) {
+    if found.address == local.into() || (is_reached && is_of_this_host(ip)) {
         info!(%domain, %ip, "this node goes by that domain too");
         return Err(LookupError::Unusable(ip));
     }

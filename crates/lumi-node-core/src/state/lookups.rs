@@ -120,7 +120,7 @@ impl Lookups {
             Err(_) => &mut self.counts.not_found,
         } += 1;
         let (node, valid_for) = match answer {
-            Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
+            Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };

@@ -201,7 +201,7 @@ impl Network {
                     let to = self.names[n].get(&domain).filter(|&&to| to < self.nodes.len()).copied();
                     let valid_for = Duration::from_secs(self.random(10));
                     let answer = match (to, self.random(4)) {
-                        (Some(to), 1..) => Ok(FoundNode { address: node_address(to), valid_for }),
+                        (Some(to), 1..) => Ok(FoundNode { address: node_address(to).into(), valid_for }),
                         (Some(_), 0) => Err(LookupError::NoAnswer),
                         (None, _) => Err(LookupError::NotFound),
                     };

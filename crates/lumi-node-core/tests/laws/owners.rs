@@ -116,7 +116,7 @@ impl World {
             }
             Event::Resolved(at) if !self.lookups.is_empty() => {
                 let valid_for = Duration::from_secs(3);
-                let found = at.map(|at| FoundNode { address: address(at), valid_for });
+                let found = at.map(|at| FoundNode { address: address(at).into(), valid_for });
                 let id = self.lookups.remove(0);
                 self.node.handle_resolved(self.now, id, &found.ok_or(LookupError::NotFound));
                 for output in drain(&mut self.node) {

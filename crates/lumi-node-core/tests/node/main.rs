@@ -130,7 +130,7 @@ fn sent(to: &str, message: &str) -> Output {
 }
 
 fn found(node: &str, seconds: u64) -> Result<FoundNode, LookupError> {
-    Ok(FoundNode { address: address(node), valid_for: Duration::from_secs(seconds) })
+    Ok(FoundNode { address: address(node).into(), valid_for: Duration::from_secs(seconds) })
 }
 
 fn address(text: &str) -> SocketAddrV4 {

@@ -173,7 +173,7 @@ impl Model {
             return;
         };
         let (found, valid_for) = match answer {
-            Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
+            Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };
         // Whoever waits is served by this answer, however short it is valid.

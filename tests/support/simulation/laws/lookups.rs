@@ -73,7 +73,7 @@ impl LookUps {
     ) -> Vec<(Locate, SocketAddrV4)> {
         let Some(domain) = self.in_flight.remove(&id) else { return Vec::new() };
         let (node, life) = match answer {
-            Ok(found) => (Some(found.address), found.valid_for.min(MAX_LIFE)),
+            Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };
         self.known.insert(domain, Known { node, until: now + life });

@@ -152,7 +152,7 @@ impl NodeLaws {
             let (_, asker) = waiting.remove(position);
             ensure!(there.is_some(), NoOpenProxy, "{asker} is gone, and its question led to {message:?}");
             let step = Step { now, from: asker, handled: &Ok(()), outputs: &[*output] };
-            self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address))?;
+            self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address.into()))?;
         }
         self.agrees(now, node)
     }
