@@ -184,11 +184,11 @@ local function fields_of(bytes, at)
         return field
     end
 
-    function fields.number(least)
+    function fields.port()
         local field = fields.take()
         local number = field.text:find("^%d+$") and tonumber(field.text)
         local has_zeros = #field.text > 1 and field.text:sub(1, 1) == "0"
-        if not number or has_zeros or number > 65535 or number < least then
+        if not number or has_zeros or number > 65535 or number < 1 then
             fail("no port, which is 1 to 65535", field.at)
         end
         field.number = number
@@ -208,6 +208,8 @@ local function decode_all(bytes)
     end
     local kind = bytes:sub(1, 2)
     local message = { kind = kind }
+    -- Where the extension of an answer begins, behind its colon.
+    local extension
     if kind == "PR" or kind == "PD" then
         local fields = fields_of(bytes, 2)
         message.registrant = fields.take()
@@ -220,7 +222,9 @@ local function decode_all(bytes)
         end
         fields.finish()
     elseif kind == "RR" or kind == "RD" then
-        message.code = bytes:match("^..([01])$") or fail("its code is not one that its kind has", 2)
+        message.code = bytes:match("^..([01])$") or bytes:match("^..([01]):")
+            or fail("its code is not one that its kind has", 2)
+        extension = #bytes > 3 and 4
     elseif kind == "PL" or kind == "RL" then
         local fields = fields_of(bytes, 2)
         if kind == "RL" then
@@ -228,14 +232,12 @@ local function decode_all(bytes)
             fields.rest = 3
         end
         message.from, message.to = fields.address(), fields.address()
-        if message.code == "0" or (message.code == "1" and fields.rest) then
-            message.ip = fields.ip()
-            message.port = fields.number(message.code == "0" and 1 or 0)
-        end
-        fields.finish()
+        if message.code == "0" then message.ip, message.port = fields.ip(), fields.port() end
+        if kind == "PL" then fields.finish() else extension = fields.rest end
     else
         fail("it begins with none of PR, RR, PD, RD, PL, RL", 0)
     end
+    if extension then message.extension = { text = bytes:sub(extension + 1), at = extension } end
     return message
 end
 
@@ -387,6 +389,7 @@ local plumi_field = {
     to = ProtoField.string("plumi.to", "Who is looked for"),
     ip = ProtoField.ipv4("plumi.ip", "IP address"),
     port = ProtoField.uint16("plumi.port", "TCP port", base.DEC),
+    extension = ProtoField.string("plumi.extension", "Extension"),
     text = ProtoField.string("plumi.text", "Text"),
     about = ProtoField.string("plumi.about", "About"),
     request_in = ProtoField.framenum("plumi.request_in", "Answers frame", base.NONE, frametype.REQUEST),
@@ -412,6 +415,8 @@ local plumi_flag = {
             .. "row 1)"),
     busy = flag("plumi.busy_address", "PROTOCOL", "NOTE",
         "An address behind the names of an RL1: an older form, which means nothing (protocol.md §7, row 4)"),
+    misleading = flag("plumi.misleading_extension", "PROTOCOL", "WARN",
+        "Deployed agents take the last byte for the code, and it is another one (protocol.md §7, row 18)"),
     unknown = flag("plumi.own_address_unknown", "PROTOCOL", "NOTE",
         "The agent does not know its own address: its node puts the one in its place that the agent "
             .. "registered from (protocol.md §7, row 5)"),
@@ -443,11 +448,12 @@ local function sentence(message, who, known)
     local kind, code = message.kind, message.code
     local passed_on = known.previous and " (sent on)" or ""
     local again = known.is_again and ", again" or ""
+    local more = message.extension and " (extension: " .. safe(message.extension.text) .. ")" or ""
     if kind == "PR" then return who .. " registers" .. again end
     if kind == "PD" then return who .. " deregisters" .. again end
     if kind == "RR" or kind == "RD" then
         local done = kind == "RR" and "registered" or "deregistered"
-        return who .. (code == "0" and " is " .. done or " is not " .. done .. ": no such user, or not from there")
+        return who .. (code == "0" and " is " .. done or " is not " .. done .. ": no such user, or not from there") .. more
     end
     local from, to = safe(message.from.text), safe(message.to.text)
     if kind == "PL" then return from .. " asks where " .. to .. " is" .. again .. passed_on end
@@ -457,7 +463,7 @@ local function sentence(message, who, known)
         ["2"] = function() return to .. " is not to be found: no such user or domain" end,
         ["3"] = function() return to .. " is offline" end,
     })[code]
-    return outcome() .. passed_on
+    return outcome() .. more .. passed_on
 end
 
 -- No address of one host (protocol.md §4).
@@ -550,9 +556,17 @@ function plumi.dissector(tvb, pinfo, tree)
     add(plumi_field.to, message.to)
     local ip = add(plumi_field.ip, message.ip, message.ip and Address.ip(message.ip.text))
     add(plumi_field.port, message.port, message.port and message.port.number)
-    if message.code == "1" and ip then
-        ip:add_proto_expert_info(plumi_flag.busy)
-    elseif ip and message.ip.text == "0.0.0.0" and pinfo.src_port ~= NODE_PORT then
+    if message.extension then
+        local text = message.extension.text
+        local extension = root:add(plumi_field.extension, tvb(message.extension.at - 1, #text + 1), safe(text))
+        local is_last_one = bytes:sub(-1) == "1"
+        if message.kind == "RL" and message.code == "1" and text:find("^%d+%.%d+%.%d+%.%d+:%d+$") then
+            extension:add_proto_expert_info(plumi_flag.busy)
+        elseif message.kind ~= "RL" and is_last_one ~= (message.code == "1") then
+            extension:add_proto_expert_info(plumi_flag.misleading)
+        end
+    end
+    if ip and message.ip.text == "0.0.0.0" and pinfo.src_port ~= NODE_PORT then
         ip:add_proto_expert_info(plumi_flag.unknown)
     elseif ip and is_nowhere(message.ip.text) then
         ip:add_proto_expert_info(plumi_flag.nowhere)

@@ -21,25 +21,33 @@ fn every_kind_is_a_sentence_and_fields() {
         "plumi.to",
         "plumi.ip",
         "plumi.port",
+        "plumi.extension",
     ];
     let (laura, joya) = ("laura@bb.com", "joya@cc.com");
     #[rustfmt::skip]
     let expected = [
-        ("PRlaura@bb.com", "laura@bb.com registers", ["PR", "", laura, "", "", "", "", ""]),
-        ("PRlaura", "laura registers", ["PR", "", "", "laura", "", "", "", ""]),
-        ("RR0", "the user is registered", ["RR", "0", "", "", "", "", "", ""]),
-        ("RR1", "the user is not registered: no such user, or not from there", ["RR", "1", "", "", "", "", "", ""]),
-        ("PDlaura@bb.com", "laura@bb.com deregisters", ["PD", "", laura, "", "", "", "", ""]),
-        ("PDlaura", "laura deregisters", ["PD", "", "", "laura", "", "", "", ""]),
-        ("RD0", "the user is deregistered", ["RD", "0", "", "", "", "", "", ""]),
-        ("RD1", "the user is not deregistered: no such user, or not from there", ["RD", "1", "", "", "", "", "", ""]),
-        ("PLlaura@bb.com:joya@cc.com", "laura@bb.com asks where joya@cc.com is", ["PL", "", "", "", laura, joya, "", ""]),
+        ("PRlaura@bb.com", "laura@bb.com registers", ["PR", "", laura, "", "", "", "", "", ""]),
+        ("PRlaura", "laura registers", ["PR", "", "", "laura", "", "", "", "", ""]),
+        ("RR0", "the user is registered", ["RR", "0", "", "", "", "", "", "", ""]),
+        ("RR1", "the user is not registered: no such user, or not from there", ["RR", "1", "", "", "", "", "", "", ""]),
+        ("PDlaura@bb.com", "laura@bb.com deregisters", ["PD", "", laura, "", "", "", "", "", ""]),
+        ("PDlaura", "laura deregisters", ["PD", "", "", "laura", "", "", "", "", ""]),
+        ("RD0", "the user is deregistered", ["RD", "0", "", "", "", "", "", "", ""]),
+        ("RD1", "the user is not deregistered: no such user, or not from there", ["RD", "1", "", "", "", "", "", "", ""]),
+        ("PLlaura@bb.com:joya@cc.com", "laura@bb.com asks where joya@cc.com is", ["PL", "", "", "", laura, joya, "", "", ""]),
         ("RL0laura@bb.com:joya@cc.com:10.0.0.1:4456", "joya@cc.com is at 10.0.0.1, TCP port 4456",
-            ["RL", "0", "", "", laura, joya, "10.0.0.1", "4456"]),
-        ("RL1laura@bb.com:joya@cc.com", "joya@cc.com is busy, in a conversation", ["RL", "1", "", "", laura, joya, "", ""]),
+            ["RL", "0", "", "", laura, joya, "10.0.0.1", "4456", ""]),
+        ("RL0laura@bb.com:joya@cc.com:10.0.0.1:4456:T:x", "joya@cc.com is at 10.0.0.1, TCP port 4456 (extension: T:x)",
+            ["RL", "0", "", "", laura, joya, "10.0.0.1", "4456", "T:x"]),
+        ("RL1laura@bb.com:joya@cc.com:\n", r"joya@cc.com is busy, in a conversation (extension: \x0a)",
+            ["RL", "1", "", "", laura, joya, "", "", r"\x0a"]),
+        ("RR1:x1", "the user is not registered: no such user, or not from there (extension: x1)",
+            ["RR", "1", "", "", "", "", "", "", "x1"]),
+        ("RD0:", "the user is deregistered (extension: )", ["RD", "0", "", "", "", "", "", "", ""]),
+        ("RL1laura@bb.com:joya@cc.com", "joya@cc.com is busy, in a conversation", ["RL", "1", "", "", laura, joya, "", "", ""]),
         ("RL2laura@bb.com:joya@cc.com", "joya@cc.com is not to be found: no such user or domain",
-            ["RL", "2", "", "", laura, joya, "", ""]),
-        ("RL3laura@bb.com:joya@cc.com", "joya@cc.com is offline", ["RL", "3", "", "", laura, joya, "", ""]),
+            ["RL", "2", "", "", laura, joya, "", "", ""]),
+        ("RL3laura@bb.com:joya@cc.com", "joya@cc.com is offline", ["RL", "3", "", "", laura, joya, "", "", ""]),
     ];
     let mut capture = Capture::new();
     for (port, (message, ..)) in (4000..).zip(expected) {
@@ -151,6 +159,8 @@ fn odd_forms_of_deployed_programs_are_explained() {
         (NODE, other_node, "RL0a@b:c@d:0.0.0.0:4456", ("warning", "Nobody can be called at this address")),
         (NODE, LAURA, "RL0a@b:c@d:0.1.2.3:4456", ("warning", "Nobody can be called at this address")),
         (NODE, LAURA, "RL0a@b:c@d:224.0.0.1:4456", ("warning", "Nobody can be called at this address")),
+        (NODE, LAURA, "RR1:x", ("warning", "Deployed agents take the last byte for the code")),
+        (NODE, LAURA, "RD0:11", ("warning", "Deployed agents take the last byte for the code")),
         (NODE, LAURA, "RL0a@b:c@d:255.255.255.255:4456", ("warning", "Nobody can be called at this address")),
     ];
     let mut capture = Capture::new();

@@ -169,20 +169,24 @@ impl Owner {
                 let user = if sent { None } else { address(registrant, Some(&own)) };
                 Hint { role: Some(Role::Agent), user, ..Hint::default() }
             }
-            Message::RegisterReply(code) => Hint { role: Some(Role::Agent), ..Hint::default() }
+            Message::RegisterReply { code, .. } => Hint { role: Some(Role::Agent), ..Hint::default() }
                 .proven(sent && code == RegisterCode::Registered),
-            Message::DeregisterReply(_) => Hint { role: Some(Role::Agent), ..Hint::default() },
+            Message::DeregisterReply { .. } => Hint { role: Some(Role::Agent), ..Hint::default() },
             Message::Locate(locate) if sent => Hint::of(locate.to, own).proven(true),
             Message::Locate(locate) => Hint::of(locate.from, own),
-            Message::LocateReply { locate, outcome } if sent => Hint::of(locate.from, own)
+            Message::LocateReply { locate, outcome, .. } if sent => Hint::of(locate.from, own)
                 .proven(matches!(outcome, LocateOutcome::Found(_) | LocateOutcome::Busy)),
             Message::LocateReply { locate, .. } => Hint::of(locate.to, own),
+            _ => Hint { is_proven: sent, ..Hint::default() },
         }
     }
 }
 
 fn is_answer(message: &Message) -> bool {
-    matches!(message, Message::RegisterReply(_) | Message::DeregisterReply(_) | Message::LocateReply { .. })
+    matches!(
+        message,
+        Message::RegisterReply { .. } | Message::DeregisterReply { .. } | Message::LocateReply { .. }
+    )
 }
 
 /// Returns the letters of a message, with its code.

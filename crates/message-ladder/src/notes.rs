@@ -59,11 +59,11 @@ impl Notes {
         let is_it = |asked: &&Asked| asked.remote == remote && asked.sent != sent;
         self.asked.iter().filter(is_it).find_map(|asked| match (message, asked.request) {
             (
-                Message::RegisterReply(RegisterCode::Registered),
+                Message::RegisterReply { code: RegisterCode::Registered, .. },
                 Request::Register(Registrant::Address(address)),
             )
             | (
-                Message::DeregisterReply(DeregisterCode::Deregistered),
+                Message::DeregisterReply { code: DeregisterCode::Deregistered, .. },
                 Request::Deregister(Registrant::Address(address)),
             ) => Some(address),
             _ => None,
@@ -95,8 +95,8 @@ impl Notes {
                 text: again(self.ask(sent, remote, Request::Deregister(who))),
                 users: registrant(who),
             },
-            Message::RegisterReply(_) | Message::DeregisterReply(_) => {
-                let registers = matches!(message, Message::RegisterReply(_));
+            Message::RegisterReply { .. } | Message::DeregisterReply { .. } => {
+                let registers = matches!(message, Message::RegisterReply { .. });
                 let (text, request) = self.answer(sent, remote, |request| match request {
                     Request::Register(_) => registers,
                     Request::Deregister(_) => !registers,
@@ -113,12 +113,13 @@ impl Notes {
                 let times = if sent && with_agent { self.keeps_silent(remote, locate.to) } else { times };
                 Noted { text: again(times), users: users(locate) }
             }
-            Message::LocateReply { locate, outcome } => {
+            Message::LocateReply { locate, outcome, .. } => {
                 let (text, _) = self.answer(sent, remote, |request| *request == Request::Locate(locate));
                 let taken_offline =
                     if sent && outcome == LocateOutcome::Offline { self.given_up(locate.to) } else { None };
                 Noted { text: taken_offline.or(text), users: users(locate) }
             }
+            _ => Noted { text: None, users: Vec::new() },
         }
     }
 

@@ -1,8 +1,8 @@
 //! MI addresses, which identify users.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::str::FromStr;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::str::FromStr;
 
 use crate::inline::InlineText;
 use crate::name::{Domain, MAX_ADDRESS, NameError, UserName};
@@ -29,12 +29,10 @@ impl MiAddress {
     /// # Errors
     /// [`AddressError::TooLong`].
     pub fn new(user: &UserName, domain: &Domain) -> Result<Self, AddressError> {
-        let (user, domain) = (user.as_str(), domain.as_str());
-        let length = user.len() + 1 + domain.len();
-        if length > MAX_ADDRESS {
-            return Err(AddressError::TooLong { length });
-        }
-        Self::from_str(&format!("{user}@{domain}"))
+        let (user, domain) = (user.as_bytes(), domain.as_bytes());
+        let text = InlineText::new(user).and_then(|text| text.and(b"@")?.and(domain));
+        let too_long = AddressError::TooLong { length: user.len() + 1 + domain.len() };
+        Ok(Self { text: text.ok_or(too_long)?, at: offset_after(user) })
     }
 
     /// Returns the address as it was given.
@@ -78,7 +76,7 @@ impl FromStr for MiAddress {
             InlineText::new(address.as_bytes()).ok_or(AddressError::TooLong { length: address.len() })?;
         UserName::check(user).map_err(AddressError::User)?;
         Domain::check(domain).map_err(AddressError::Domain)?;
-        Ok(Self { text, at: u8::try_from(user.len()).expect("shorter than the address") })
+        Ok(Self { text, at: offset_after(user.as_bytes()) })
     }
 }
 
@@ -135,4 +133,8 @@ pub enum AddressError {
     /// The part after the `@` is not a domain. Offsets count from the first byte after the `@`.
     #[error("the domain {0}")]
     Domain(NameError),
+}
+
+fn offset_after(user: &[u8]) -> u8 {
+    u8::try_from(user.len()).expect("shorter than the address")
 }

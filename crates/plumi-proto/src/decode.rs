@@ -1,10 +1,11 @@
 //! Bytes to values. Total: every sequence of bytes is one message or one error.
 
-use std::net::Ipv4Addr;
-use std::num::NonZeroU16;
-use std::str;
+use core::net::Ipv4Addr;
+use core::num::NonZeroU16;
+use core::str;
 
 use crate::address::{AddressError, MiAddress};
+use crate::extension::Extension;
 use crate::message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, RegisterCode, Registrant,
 };
@@ -13,8 +14,7 @@ use crate::name::{NameError, UserName};
 impl Message {
     /// Decodes a datagram, which is one message.
     ///
-    /// Only bytes that [`Message::encode`] would write are accepted, with one exception that deployed agents
-    /// need: an `RL1` may have an address after its names, which is ignored.
+    /// Only bytes that [`Message::encode`] would write are accepted.
     ///
     /// # Errors
     /// The reason, and the byte.
@@ -29,16 +29,10 @@ impl Message {
         match kind {
             b"PR" => fields.registrant().map(Self::Register),
             b"PD" => fields.registrant().map(Self::Deregister),
-            b"RR" => match body {
-                b"0" => Ok(Self::RegisterReply(RegisterCode::Registered)),
-                b"1" => Ok(Self::RegisterReply(RegisterCode::NoSuchUser)),
-                _ => Err(DecodeReason::UnknownCode.at(2)),
-            },
-            b"RD" => match body {
-                b"0" => Ok(Self::DeregisterReply(DeregisterCode::Deregistered)),
-                b"1" => Ok(Self::DeregisterReply(DeregisterCode::NoSuchUser)),
-                _ => Err(DecodeReason::UnknownCode.at(2)),
-            },
+            b"RR" => decode_code(body, RegisterCode::Registered, RegisterCode::NoSuchUser)
+                .map(|(code, extension)| Self::RegisterReply { code, extension }),
+            b"RD" => decode_code(body, DeregisterCode::Deregistered, DeregisterCode::NoSuchUser)
+                .map(|(code, extension)| Self::DeregisterReply { code, extension }),
             b"PL" => {
                 let mut fields = fields;
                 let locate = fields.locate()?;
@@ -49,6 +43,24 @@ impl Message {
             _ => Err(DecodeReason::UnknownKind.at(0)),
         }
     }
+}
+
+/// Reads one of two codes, and an extension. Only the first byte is the code, whatever the last one is.
+fn decode_code<C>(body: &[u8], zero: C, one: C) -> Result<(C, Extension), DecodeError> {
+    let (code, rest) = match body {
+        [b'0', rest @ ..] => (zero, rest),
+        [b'1', rest @ ..] => (one, rest),
+        _ => return Err(DecodeReason::UnknownCode.at(2)),
+    };
+    match rest {
+        [] => Ok((code, Extension::NONE)),
+        [b':', text @ ..] => Ok((code, extension(text))),
+        _ => Err(DecodeReason::UnknownCode.at(2)),
+    }
+}
+
+fn extension(text: &[u8]) -> Extension {
+    Extension::new(text).expect("the length of the datagram was checked")
 }
 
 fn decode_locate_reply(body: &[u8]) -> Result<Message, DecodeError> {
@@ -63,20 +75,14 @@ fn decode_locate_reply(body: &[u8]) -> Result<Message, DecodeError> {
             let port = NonZeroU16::new(fields.number()?).ok_or(DecodeReason::Port.at(fields.taken_at))?;
             (locate, LocateOutcome::Found(MiSocketAddress { ip, port }))
         }
-        b'1' => {
-            let locate = fields.locate()?;
-            if fields.rest.is_some() {
-                fields.ip()?;
-                fields.number()?;
-            }
-            (locate, LocateOutcome::Busy)
-        }
+        // Some deployed agents append an address here (protocol.md §7, row 4): an extension like any other.
+        b'1' => (fields.locate()?, LocateOutcome::Busy),
         b'2' => (fields.locate()?, LocateOutcome::NoSuchUser),
         b'3' => (fields.locate()?, LocateOutcome::Offline),
         _ => return Err(DecodeReason::UnknownCode.at(2)),
     };
-    fields.end()?;
-    Ok(Message::LocateReply { locate, outcome })
+    let extension = fields.rest.map_or(Extension::NONE, extension);
+    Ok(Message::LocateReply { locate, outcome, extension })
 }
 
 /// The fields of a message, which colons separate, taken one by one.
@@ -182,13 +188,13 @@ pub enum DecodeReason {
     /// It does not begin with `PR`, `RR`, `PD`, `RD`, `PL` or `RL`.
     #[error("it begins with none of PR, RR, PD, RD, PL, RL")]
     UnknownKind,
-    /// An answer has no code of its kind, or more than a code.
+    /// An answer has no code of its kind, or something other than an extension after it.
     #[error("its code is not one that its kind has")]
     UnknownCode,
     /// It ends where another field must follow.
     #[error("a field is missing")]
     FieldMissing,
-    /// It goes on after its last field.
+    /// A request goes on after its last field.
     #[error("something follows its last field")]
     TooMuch,
     /// A field is not UTF-8.

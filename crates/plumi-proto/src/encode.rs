@@ -1,8 +1,9 @@
 //! Values to bytes.
 
-use std::fmt;
-use std::ops::Deref;
+use core::fmt;
+use core::ops::Deref;
 
+use crate::extension::Extension;
 use crate::message::{DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, RegisterCode, Registrant};
 
 impl Message {
@@ -14,19 +15,29 @@ impl Message {
                 out.put(b"PR");
                 out.put(registrant.as_bytes());
             }
-            Self::RegisterReply(RegisterCode::Registered) => out.put(b"RR0"),
-            Self::RegisterReply(RegisterCode::NoSuchUser) => out.put(b"RR1"),
+            Self::RegisterReply { code, extension } => {
+                out.put(match code {
+                    RegisterCode::Registered => b"RR0",
+                    RegisterCode::NoSuchUser => b"RR1",
+                });
+                out.put_extension(extension);
+            }
             Self::Deregister(registrant) => {
                 out.put(b"PD");
                 out.put(registrant.as_bytes());
             }
-            Self::DeregisterReply(DeregisterCode::Deregistered) => out.put(b"RD0"),
-            Self::DeregisterReply(DeregisterCode::NoSuchUser) => out.put(b"RD1"),
+            Self::DeregisterReply { code, extension } => {
+                out.put(match code {
+                    DeregisterCode::Deregistered => b"RD0",
+                    DeregisterCode::NoSuchUser => b"RD1",
+                });
+                out.put_extension(extension);
+            }
             Self::Locate(locate) => {
                 out.put(b"PL");
                 out.put_locate(locate);
             }
-            Self::LocateReply { locate, outcome } => {
+            Self::LocateReply { locate, outcome, extension } => {
                 out.put(match outcome {
                     LocateOutcome::Found(_) => b"RL0",
                     LocateOutcome::Busy => b"RL1",
@@ -42,6 +53,7 @@ impl Message {
                     out.put(b":");
                     out.put_number(address.port.get());
                 }
+                out.put_extension(extension);
             }
         }
         out
@@ -74,7 +86,7 @@ pub struct EncodedMessage {
 }
 
 impl EncodedMessage {
-    /// Names are limited so that every message fits.
+    /// Names are limited so that every message without an extension fits.
     fn put(&mut self, text: &[u8]) {
         let end = self.length + text.len();
         self.bytes[self.length..end].copy_from_slice(text);
@@ -85,6 +97,14 @@ impl EncodedMessage {
         self.put(locate.from.as_bytes());
         self.put(b":");
         self.put(locate.to.as_bytes());
+    }
+
+    /// Leaves out an extension that does not fit.
+    fn put_extension(&mut self, extension: &Extension) {
+        let extension = extension.as_bytes();
+        if extension.len() <= MAX_MESSAGE - self.length {
+            self.put(extension);
+        }
     }
 
     /// In decimal, without leading zeros.

@@ -5,13 +5,14 @@
 //! crates above it decide what a message *means*.
 //!
 //! ```
-//! use plumi_proto::{LocateOutcome, Message, MiAddress};
+//! use plumi_proto::{Extension, LocateOutcome, Message, MiAddress};
 //!
 //! let message = Message::decode(b"PLlaura@bb.com:joya@cc.com")?;
 //! let Message::Locate(locate) = message else { unreachable!() };
 //! assert_eq!(locate.to, "joya@cc.com".parse::<MiAddress>()?);
 //!
-//! let answer = Message::LocateReply { locate, outcome: LocateOutcome::Offline };
+//! let outcome = LocateOutcome::Offline;
+//! let answer = Message::LocateReply { locate, outcome, extension: Extension::NONE };
 //! assert_eq!(&*answer.encode(), b"RL3laura@bb.com:joya@cc.com");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -20,18 +21,20 @@
 //!
 //! ```text
 //! message  = "PR" address | "PR" user                            register
-//!          | "RR" ("0" | "1")                                    registered | no such user
+//!          | "RR" ("0" | "1") [more]                             registered | no such user
 //!          | "PD" address | "PD" user                            deregister
-//!          | "RD" ("0" | "1")                                    deregistered | no such user
+//!          | "RD" ("0" | "1") [more]                             deregistered | no such user
 //!          | "PL" address ":" address                            where is the second? asks the first
-//!          | "RL0" address ":" address ":" ip ":" port           there
-//!          | "RL" ("1" | "2" | "3") address ":" address          busy | no such user or domain | offline
+//!          | "RL0" address ":" address ":" ip ":" port [more]    there
+//!          | "RL" ("1" | "2" | "3") address ":" address [more]   busy | no such user or domain | offline
 //! address  = user "@" domain                                     at most 36 bytes
+//! more     = ":" *byte                                           an extension; at most 100 bytes in all
 //! ```
 
 mod address;
 mod decode;
 mod encode;
+mod extension;
 mod inline;
 mod message;
 mod name;
@@ -42,6 +45,7 @@ mod words;
 pub use address::{AddressError, MiAddress};
 pub use decode::{DecodeError, DecodeReason};
 pub use encode::EncodedMessage;
+pub use extension::{Extension, MAX_EXTENSION};
 pub use message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, NODE_PORT, RegisterCode,
     Registrant,

@@ -1,10 +1,11 @@
 //! The messages and what they carry.
 
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::num::NonZeroU16;
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::num::NonZeroU16;
 
 use crate::address::MiAddress;
+use crate::extension::Extension;
 use crate::name::UserName;
 
 /// One PLUMI message, which is one datagram of at most [`MAX_MESSAGE`] bytes.
@@ -15,16 +16,30 @@ use crate::name::UserName;
 ///   PL laura@bb.com : joya@cc.com
 ///   RL 0 laura@bb.com : joya@cc.com : 84.88.154.3 : 4456      (no blanks on the wire)
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// An answer can have an [`Extension`]. A message with one is written with it if both fit in [`MAX_MESSAGE`]
+/// bytes, and otherwise without it: part of an extension could mean something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Message {
     /// `PR`, agent to its node: this user is online, at the address this datagram comes from.
     Register(Registrant),
     /// `RR`, node to agent: the answer to [`Message::Register`].
-    RegisterReply(RegisterCode),
+    RegisterReply {
+        /// Whether the user is registered.
+        code: RegisterCode,
+        /// The text after the code.
+        extension: Extension,
+    },
     /// `PD`, agent to its node: this user is offline.
     Deregister(Registrant),
     /// `RD`, node to agent: the answer to [`Message::Deregister`].
-    DeregisterReply(DeregisterCode),
+    DeregisterReply {
+        /// Whether the user is deregistered.
+        code: DeregisterCode,
+        /// The text after the code.
+        extension: Extension,
+    },
     /// `PL`, agent to its node, to the node of the other domain, to the other agent.
     Locate(Locate),
     /// `RL`, the same way back.
@@ -33,11 +48,26 @@ pub enum Message {
         locate: Locate,
         /// Where the user is, or why that is not told.
         outcome: LocateOutcome,
+        /// The text after the last field.
+        extension: Extension,
     },
 }
 
+impl Message {
+    /// Returns the message without its extension, for a program that compares messages and understands none.
+    pub fn without_extension(mut self) -> Self {
+        match &mut self {
+            Self::RegisterReply { extension, .. }
+            | Self::DeregisterReply { extension, .. }
+            | Self::LocateReply { extension, .. } => *extension = Extension::NONE,
+            Self::Register(_) | Self::Deregister(_) | Self::Locate(_) => {}
+        }
+        self
+    }
+}
+
 /// Who registers or deregisters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Registrant {
     /// The full form, `user@domain`.
     Address(MiAddress),
@@ -55,7 +85,7 @@ pub struct Locate {
 }
 
 /// The code of an `RR`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RegisterCode {
     /// `0`: registered.
     Registered,
@@ -64,7 +94,7 @@ pub enum RegisterCode {
 }
 
 /// The code of an `RD`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeregisterCode {
     /// `0`: deregistered.
     Deregistered,
@@ -73,7 +103,7 @@ pub enum DeregisterCode {
 }
 
 /// The code of an `RL`, with the address that code `0` carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LocateOutcome {
     /// `0`: talk to this TCP socket.
     Found(MiSocketAddress),
@@ -86,7 +116,7 @@ pub enum LocateOutcome {
 }
 
 /// Where an agent listens for conversations: an IPv4 address and a TCP port that is not 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MiSocketAddress {
     /// The address. `0.0.0.0` occurs on the wire: some agents do not know their own.
     pub ip: Ipv4Addr,
@@ -113,7 +143,7 @@ impl fmt::Display for MiSocketAddress {
     }
 }
 
-/// The most bytes of a message. The longest that can be written, an `RL0`, has 98.
+/// The most bytes of a message. The longest without an extension, an `RL0`, has 98.
 pub const MAX_MESSAGE: usize = 100;
 
 /// The UDP port on which nodes listen, and from which they talk to each other.

@@ -1,8 +1,8 @@
 //! The two parts of an MI address, each checked when it is made.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::str::FromStr;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::str::FromStr;
 
 use crate::inline::InlineText;
 
@@ -65,13 +65,13 @@ impl Hash for UserName {
 }
 
 impl Ord for UserName {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
         self.0.as_bytes().cmp(other.0.as_bytes())
     }
 }
 
 impl PartialOrd for UserName {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -141,6 +141,10 @@ impl Domain {
     /// Returns the domain as it was given.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     /// Returns whether the domains with these bytes are equal.

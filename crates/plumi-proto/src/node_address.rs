@@ -1,8 +1,8 @@
 //! The location of a node.
 
-use std::fmt;
-use std::net::{AddrParseError, Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::str::FromStr;
+use core::fmt;
+use core::net::{AddrParseError, Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::str::FromStr;
 
 /// The UDP socket at which a node is reached: an IPv4 address and a port, usually [`NODE_PORT`].
 ///

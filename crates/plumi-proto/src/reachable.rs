@@ -1,6 +1,6 @@
 //! The IP addresses at which a node or an agent can be.
 
-use std::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 /// Returns whether a message to `ip` can reach one host and no more than one.
 ///

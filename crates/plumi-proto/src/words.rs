@@ -1,14 +1,15 @@
 //! What a message says, for people.
 
-use std::fmt;
+use core::fmt::{self, Write};
 
+use crate::extension::Extension;
 use crate::message::{DeregisterCode, LocateOutcome, Message, RegisterCode};
 
 impl Message {
     /// What this message says, as a `Display`: `laura@bb.com asks where joya@cc.com is`.
     ///
-    /// Names stand in it as they came. They can have letters that are not seen, so whoever shows it escapes it as any
-    /// text of strangers.
+    /// Names and extensions stand in it as they came. They can have characters that are not seen, so a program that
+    /// shows the sentence escapes it as any text of strangers.
     pub fn in_words(&self) -> InWords<'_> {
         InWords(self)
     }
@@ -22,25 +23,45 @@ impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Message::Register(user) => write!(f, "register {user}"),
-            Message::RegisterReply(RegisterCode::Registered) => f.write_str("registered"),
-            Message::RegisterReply(RegisterCode::NoSuchUser) => {
-                f.write_str("not registered: no such user, or not from there")
+            Message::RegisterReply { code, extension } => {
+                f.write_str(match code {
+                    RegisterCode::Registered => "registered",
+                    RegisterCode::NoSuchUser => "not registered: no such user, or not from there",
+                })?;
+                write_extension(f, extension)
             }
             Message::Deregister(user) => write!(f, "deregister {user}"),
-            Message::DeregisterReply(DeregisterCode::Deregistered) => f.write_str("deregistered"),
-            Message::DeregisterReply(DeregisterCode::NoSuchUser) => {
-                f.write_str("not deregistered: no such user, or not from there")
+            Message::DeregisterReply { code, extension } => {
+                f.write_str(match code {
+                    DeregisterCode::Deregistered => "deregistered",
+                    DeregisterCode::NoSuchUser => "not deregistered: no such user, or not from there",
+                })?;
+                write_extension(f, extension)
             }
             Message::Locate(locate) => write!(f, "{} asks where {} is", locate.from, locate.to),
-            Message::LocateReply { locate, outcome } => {
+            Message::LocateReply { locate, outcome, extension } => {
                 let to = locate.to;
                 match outcome {
                     LocateOutcome::Found(at) => write!(f, "{to} is at TCP {at}"),
                     LocateOutcome::Busy => write!(f, "{to} is busy, in a conversation"),
                     LocateOutcome::NoSuchUser => write!(f, "there is no user or domain {to}"),
                     LocateOutcome::Offline => write!(f, "{to} is offline"),
-                }
+                }?;
+                write_extension(f, extension)
             }
         }
     }
+}
+
+/// Bytes that are not UTF-8 are written as replacement characters.
+fn write_extension(f: &mut fmt::Formatter<'_>, extension: &Extension) -> fmt::Result {
+    let Some(text) = extension.text() else { return Ok(()) };
+    f.write_str(" (extension: ")?;
+    for chunk in text.utf8_chunks() {
+        f.write_str(chunk.valid())?;
+        if !chunk.invalid().is_empty() {
+            f.write_char(char::REPLACEMENT_CHARACTER)?;
+        }
+    }
+    f.write_str(")")
 }

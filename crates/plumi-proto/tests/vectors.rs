@@ -7,8 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use plumi_proto::{
-    AddressError, DecodeReason, DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress,
-    MiSocketAddress, NameError, RegisterCode, Registrant, UserName,
+    AddressError, DecodeReason, DeregisterCode, Domain, Extension, Locate, LocateOutcome, MAX_EXTENSION,
+    MAX_MESSAGE, Message, MiAddress, MiSocketAddress, NameError, RegisterCode, Registrant, UserName,
 };
 
 use no_messages::{NO_MESSAGES, forbidden};
@@ -23,12 +23,12 @@ fn captured_messages_decode_and_encode_to_the_same_bytes() {
     let captured: [(&[u8], usize, Message); 8] = [
         (b"PRu1@PC-c", 9, Message::Register(u1)),
         (b"PRu2@PC-d", 9, Message::Register(u2)),
-        (b"RR0", 3, Message::RegisterReply(RegisterCode::Registered)),
+        (b"RR0", 3, registered(RegisterCode::Registered)),
         (b"PLu1@PC-c:u2@PC-d", 17, Message::Locate(locate)),
-        (b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038", 39, Message::LocateReply { locate, outcome: found }),
+        (b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038", 39, located(locate, found)),
         (b"PDu1@PC-c", 9, Message::Deregister(u1)),
         (b"PDu2@PC-d", 9, Message::Deregister(u2)),
-        (b"RD0", 3, Message::DeregisterReply(DeregisterCode::Deregistered)),
+        (b"RD0", 3, deregistered(DeregisterCode::Deregistered)),
     ];
     for (bytes, length, message) in captured {
         assert_eq!(bytes.len(), length);
@@ -40,10 +40,10 @@ fn captured_messages_decode_and_encode_to_the_same_bytes() {
 #[test]
 fn every_code_has_its_digit() {
     let locate = locate("laura@bb.com", "joya@cc.com");
-    let reply = |outcome| Message::LocateReply { locate, outcome };
+    let reply = |outcome| located(locate, outcome);
     for (bytes, message) in [
-        ("RR1", Message::RegisterReply(RegisterCode::NoSuchUser)),
-        ("RD1", Message::DeregisterReply(DeregisterCode::NoSuchUser)),
+        ("RR1", registered(RegisterCode::NoSuchUser)),
+        ("RD1", deregistered(DeregisterCode::NoSuchUser)),
         ("RL1laura@bb.com:joya@cc.com", reply(LocateOutcome::Busy)),
         ("RL2laura@bb.com:joya@cc.com", reply(LocateOutcome::NoSuchUser)),
         ("RL3laura@bb.com:joya@cc.com", reply(LocateOutcome::Offline)),
@@ -62,15 +62,77 @@ fn a_bare_registration_keeps_its_form() {
 }
 
 #[test]
-fn an_address_behind_a_busy_code_means_nothing() {
-    let busy =
-        Message::LocateReply { locate: locate("laura@bb.com", "joya@cc.com"), outcome: LocateOutcome::Busy };
-    assert_eq!(Message::decode(b"RL1laura@bb.com:joya@cc.com:0.0.0.0:0"), Ok(busy));
-    assert_eq!(&*busy.encode(), b"RL1laura@bb.com:joya@cc.com");
-    for other in ["RL2", "RL3"] {
-        let datagram = format!("{other}laura@bb.com:joya@cc.com:127.0.0.1:4456");
-        assert_eq!(reason(datagram.as_bytes()), (DecodeReason::TooMuch, 27));
+fn an_answer_has_the_extension_that_follows_its_last_field() {
+    let extensions =
+        [&b":"[..], b":T", b":T:more", b"::", b":0.0.0.0:0", b":\0\xff@\n", &[b':'; MAX_EXTENSION + 1]];
+    for message in
+        ["RR0", "RR1", "RD0", "RD1", "RL0a@b:c@d:1.2.3.4:5", "RL1a@b:c@d", "RL2a@b:c@d", "RL3a@b:c@d"]
+    {
+        let plain = Message::decode(message.as_bytes()).expect("a message");
+        assert_eq!(extension(plain).text(), None);
+        for bytes in extensions {
+            let datagram = [message.as_bytes(), bytes].concat();
+            let shown = datagram.escape_ascii();
+            if datagram.len() > MAX_MESSAGE {
+                assert_eq!(
+                    reason(&datagram),
+                    (DecodeReason::TooLong { length: datagram.len() }, 100),
+                    "{shown}"
+                );
+                continue;
+            }
+            let extended = Message::decode(&datagram).expect("a message");
+            assert_eq!(*extended.encode(), *datagram, "{shown}");
+            assert_eq!(extension(extended).as_bytes(), bytes, "{shown}");
+            assert_eq!(extension(extended).text(), Some(&bytes[1..]), "{shown}");
+            assert_eq!(extended.without_extension(), plain, "{shown}");
+        }
     }
+}
+
+/// The last byte of these is another code, which deployed agents take for the code.
+#[test]
+fn the_code_of_an_answer_is_its_third_byte() {
+    for (datagram, message) in [
+        ("RR1:0", registered(RegisterCode::NoSuchUser)),
+        ("RR0:1", registered(RegisterCode::Registered)),
+        ("RD1:", deregistered(DeregisterCode::NoSuchUser)),
+        ("RD0:1", deregistered(DeregisterCode::Deregistered)),
+    ] {
+        let decoded = Message::decode(datagram.as_bytes()).expect("a message");
+        assert_eq!(decoded.without_extension(), message, "{datagram}");
+    }
+}
+
+#[test]
+fn an_extension_that_has_no_room_is_left_out_as_a_whole() {
+    let text = [b'T'; MAX_EXTENSION];
+    let longest = Extension::new(&text).expect("it fits");
+    assert_eq!(Extension::new(&[b'T'; MAX_EXTENSION + 1]), None);
+    let code = RegisterCode::NoSuchUser;
+    assert_eq!(Message::RegisterReply { code, extension: longest }.encode().len(), MAX_MESSAGE);
+
+    let locate = locate("laura@bb.com", "joya@cc.com");
+    let with = |ip, length| {
+        let extension = Extension::new(&text[..length]).expect("it fits");
+        Message::LocateReply { locate, outcome: found(ip, 4456), extension }.encode()
+    };
+    assert_eq!(with([0, 0, 0, 0], 59).len(), MAX_MESSAGE);
+    assert_eq!(&*with([0, 0, 0, 0], 60), b"RL0laura@bb.com:joya@cc.com:0.0.0.0:4456");
+    assert_eq!(&*with([192, 168, 100, 200], 59), b"RL0laura@bb.com:joya@cc.com:192.168.100.200:4456");
+}
+
+#[test]
+fn requests_have_no_extensions() {
+    for (datagram, at) in [("PRa@b:T", 5), ("PDa@b:", 5), ("PRa:T", 3), ("PLa@b:c@d:T", 9)] {
+        assert_eq!(reason(datagram.as_bytes()), (DecodeReason::TooMuch, at), "{datagram}");
+    }
+}
+
+#[test]
+fn an_extension_prints_as_it_is_sent() {
+    let extension = Extension::new(b"T\xff,").expect("it fits");
+    assert_eq!(format!("{extension:?}"), r#"":T\xff,""#);
 }
 
 #[test]
@@ -203,6 +265,27 @@ fn address(text: &str) -> MiAddress {
 
 fn locate(from: &str, to: &str) -> Locate {
     Locate { from: address(from), to: address(to) }
+}
+
+fn registered(code: RegisterCode) -> Message {
+    Message::RegisterReply { code, extension: Extension::NONE }
+}
+
+fn deregistered(code: DeregisterCode) -> Message {
+    Message::DeregisterReply { code, extension: Extension::NONE }
+}
+
+fn located(locate: Locate, outcome: LocateOutcome) -> Message {
+    Message::LocateReply { locate, outcome, extension: Extension::NONE }
+}
+
+fn extension(message: Message) -> Extension {
+    match message {
+        Message::RegisterReply { extension, .. }
+        | Message::DeregisterReply { extension, .. }
+        | Message::LocateReply { extension, .. } => extension,
+        _ => panic!("a request has no extension"),
+    }
 }
 
 fn found(ip: [u8; 4], port: u16) -> LocateOutcome {

@@ -17,7 +17,14 @@ fn each_message_is_told_in_words() {
         ("RL1u1@PC-c:u2@PC-d", "u2@PC-d is busy, in a conversation"),
         ("RL2u1@PC-c:u2@PC-d", "there is no user or domain u2@PC-d"),
         ("RL3u1@PC-c:u2@PC-d", "u2@PC-d is offline"),
+        ("RR0:5", "registered (extension: 5)"),
+        ("RR1:challenge1", "not registered: no such user, or not from there (extension: challenge1)"),
+        ("RD0:", "deregistered (extension: )"),
+        ("RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T", "u2@PC-d is at TCP 10.0.0.2:43038 (extension: T)"),
+        ("RL1u1@PC-c:u2@PC-d:0.0.0.0:0", "u2@PC-d is busy, in a conversation (extension: 0.0.0.0:0)"),
     ] {
         assert_eq!(Message::decode(message.as_bytes()).unwrap().in_words().to_string(), words);
     }
+    let words = Message::decode(b"RD0:a\xff\xfeb\xc3").unwrap().in_words().to_string();
+    assert_eq!(words, "deregistered (extension: a\u{fffd}\u{fffd}b\u{fffd})");
 }

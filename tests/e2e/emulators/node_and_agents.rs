@@ -80,9 +80,9 @@ async fn every_reason_why_a_user_is_not_found_comes_once() {
     }
 }
 
-/// S says where it is even while it is busy. Who asks, be it L, is not told that.
+/// S says where it is even while it is busy. That is passed on like any extension, and L ignores it.
 #[tokio::test]
-async fn busy_agents_say_so_and_no_more() {
+async fn busy_agents_say_so() {
     let node = TestNode::start("bb", &["u1", "u2", "u3", "u4"], directory(&[])).await;
     let mut u1 = EmulatedAgent::start(L, "u1@bb", node.address).await;
     let mut u2 = EmulatedAgent::start(S, "u2@bb", node.address).await;
@@ -94,8 +94,9 @@ async fn busy_agents_say_so_and_no_more() {
         for engaged in ["u1@bb", "u2@bb"] {
             assert_eq!(caller.fail_to_reach(engaged).await, "Code('1')");
         }
-        let expected = ["u1@bb", "u2@bb"].map(|engaged| format!("{}:{engaged}", caller.address));
-        assert_eq!(caller.all("R RL1"), expected);
+        let caller_is = &caller.address;
+        let of_s = format!("{caller_is}:u2@bb:0.0.0.0:{}", u2.listening.port());
+        assert_eq!(caller.all("R RL1"), [format!("{caller_is}:u1@bb"), of_s]);
     }
     assert_eq!(u2.all("S RL1")[0], format!("u3@bb:u2@bb:0.0.0.0:{}", u2.listening.port()));
     u1.say("still here").await;

@@ -1,12 +1,17 @@
 //! Our node beside nodes of L and S, each with agents of its own.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Deref;
 use std::time::Duration;
 
-use integration_tests::emulators::Program::{L, S};
+use integration_tests::emulators::Program::{self, L, S};
 use integration_tests::emulators::sockets::{EmulatedAgent, fence};
 use integration_tests::network::{TestNode, directory};
+use mi_agent_core::LocateError;
+use tokio::net::UdpSocket;
 
-use super::{BOTH, agent_at, converse, node_beside, peer};
+use super::{BOTH, agent_at, converse, mi, node_beside, ours, peer};
+use crate::conversation::soon;
 
 #[tokio::test]
 async fn users_of_two_domains_talk_both_ways() {
@@ -289,6 +294,103 @@ async fn names_come_back_as_they_were_sent() {
         agent.end().await;
     }
     peer.end().await;
+}
+
+/// An extension goes through chains of nodes as it came, and no program minds it (protocol.md §7, row 15).
+#[tokio::test]
+async fn an_extension_of_an_answer_crosses_the_border() {
+    for theirs in BOTH {
+        let peer = peer(theirs).await;
+        let node = node_beside(&peer).await;
+        let (agent, _events) = ours("u3@aa", node.address).start().await.expect("registered");
+        let mut u1 = EmulatedAgent::start(L, "u1@aa", node.address).await;
+        let mut u2 = EmulatedAgent::start(S, "u2@aa", node.address).await;
+        let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
+
+        // Their callee, their node, our node, and our asker or one of theirs.
+        let to = mi("x2@bb");
+        let x2 = Extender::start("x2@bb", theirs, peer.address).await;
+        let (found, answer) = tokio::join!(agent.locate(&to), x2.answer("u3@aa", "RL0", ":T:more"));
+        assert_eq!(found.expect("located").to_string(), x2.listening.to_string(), "{answer}");
+        for caller in [&mut u1, &mut u2] {
+            caller.call("x2@bb").await;
+            let answer = x2.answer(&caller.address, "RL0", ":T:more").await;
+            assert_eq!(caller.expect("located x2@bb at ").await, x2.listening.to_string());
+            assert_eq!(caller.all("R RL0"), [&answer[3..]]);
+            caller.expect("begun x2").await;
+            x2.hang_up().await;
+            caller.expect("closed").await;
+        }
+        let (busy, _) = tokio::join!(agent.locate(&to), x2.answer("u3@aa", "RL1", ":"));
+        assert!(matches!(busy, Err(LocateError::Busy)), "{busy:?}");
+
+        // Our callee, our node, their node, their asker.
+        let u4 = Extender::start("u4@aa", L, node.address).await;
+        x1.call("u4@aa").await;
+        let answer = u4.answer("x1@bb", "RL0", ":").await;
+        assert_eq!(x1.expect("located u4@aa at ").await, u4.listening.to_string());
+        assert_eq!(x1.all("R RL0"), [&answer[3..]]);
+        x1.expect("begun u4").await;
+        u4.hang_up().await;
+        x1.expect("closed").await;
+
+        soon(agent.shutdown()).await.expect("deregistered");
+        for agent in [u1, u2, x1] {
+            agent.end().await;
+        }
+        peer.end().await;
+    }
+}
+
+/// A callee that extends its answers, as programs of later versions do.
+struct Extender {
+    address: &'static str,
+    udp: UdpSocket,
+    /// Takes the calls.
+    callee: EmulatedAgent,
+}
+
+impl Extender {
+    /// Registers in the form that a node of `program` knows.
+    async fn start(address: &'static str, program: Program, node: SocketAddrV4) -> Self {
+        let ip = Ipv4Addr::LOCALHOST;
+        let callee = EmulatedAgent::set_up(ip, ip, program, address, node).await;
+        let udp = UdpSocket::bind((ip, 0)).await.expect("a socket");
+        udp.connect(node).await.expect("a loopback address");
+        let registrant = if program == S { address.split('@').next().unwrap_or_default() } else { address };
+        let extender = Self { address, udp, callee };
+        extender.udp.send(format!("PR{registrant}").as_bytes()).await.expect("sent");
+        extender.wait_for("RR0").await;
+        extender
+    }
+
+    /// Answers the question of `asker`. Returns the answer.
+    async fn answer(&self, asker: &str, code: &str, extension: &str) -> String {
+        let names = format!("{asker}:{}", self.address);
+        self.wait_for(&format!("PL{names}")).await;
+        let found = if code == "RL0" { format!(":{}", self.callee.listening) } else { String::new() };
+        let answer = format!("{code}{names}{found}{extension}");
+        self.udp.send(answer.as_bytes()).await.expect("sent");
+        answer
+    }
+
+    async fn wait_for(&self, message: &str) {
+        let mut buffer = [0; 101];
+        loop {
+            let length = soon(self.udp.recv(&mut buffer)).await.expect("its node is there");
+            if buffer[..length] == *message.as_bytes() {
+                return;
+            }
+        }
+    }
+}
+
+impl Deref for Extender {
+    type Target = EmulatedAgent;
+
+    fn deref(&self) -> &EmulatedAgent {
+        &self.callee
+    }
 }
 
 /// protocol.md §9, and a little.

@@ -160,6 +160,8 @@ mod tests {
             (agent, "PRu1@PC-d", agent, "RR1"),
             (agent, "PLu1@PC-c:u2@PC-d", other, "PLu1@PC-c:u2@PC-d"),
             (other, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038", agent, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038"),
+            (other, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T", agent, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T"),
+            (other, "RL1u1@PC-c:u2@PC-d:10.0.0.2:43038", agent, "RL1u1@PC-c:u2@PC-d:10.0.0.2:43038"),
             (agent, "PLu1@PC-c:u2@PC-e", agent, "RL2u1@PC-c:u2@PC-e"),
             (other, "PLu2@PC-d:u9@PC-c", other, "RL2u2@PC-d:u9@PC-c"),
             (other, "PLu2@PC-d:u3@PC-c", other, "RL3u2@PC-d:u3@PC-c"),

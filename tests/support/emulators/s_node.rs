@@ -38,20 +38,11 @@ impl SNode {
     }
 
     fn locate_reply(&mut self, message: &[u8]) {
-        match answer(message).map(|pair| self.domain.answer(&pair)) {
+        match text::answer(message).map(|pair| self.domain.answer(&pair)) {
             Some(Route::To(address)) => self.out.push(Effect::Send(address, message.to_vec())),
             Some(Route::Nowhere) => {}
             Some(Route::Unknown) | None => self.out.push(Effect::Odd(message.to_vec())),
         }
-    }
-}
-
-/// Its own agents say more than they have to when they are busy (row 4).
-fn answer(message: &[u8]) -> Option<text::Pair<'_>> {
-    let colons = message.iter().enumerate().filter(|&(_, &byte)| byte == b':');
-    match colons.map(|(at, _)| at).nth(1) {
-        Some(end) if message.starts_with(b"RL1") => text::answer(&message[..end]),
-        _ => text::answer(message),
     }
 }
 
@@ -126,10 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn it_passes_on_where_a_busy_agent_is() {
+    fn it_passes_on_what_follows_an_answer() {
         let other = addr("10.0.0.4:3344");
         let mut node = SNode::new("PC-c", &["u1"], &[("PC-d", other)]);
-        node.datagram(now(), addr("10.0.0.1:51189"), b"RL1u2@PC-d:u1@PC-c:10.0.0.1:4000");
-        assert_eq!(effects(&mut node), [sent(other, "RL1u2@PC-d:u1@PC-c:10.0.0.1:4000")]);
+        for answer in
+            ["RL1u2@PC-d:u1@PC-c:10.0.0.1:4000", "RL0u2@PC-d:u1@PC-c:10.0.0.1:4000:T", "RL3u2@PC-d:u1@PC-c:"]
+        {
+            node.datagram(now(), addr("10.0.0.1:51189"), answer.as_bytes());
+            assert_eq!(effects(&mut node), [sent(other, answer)]);
+        }
     }
 }

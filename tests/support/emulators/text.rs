@@ -1,4 +1,5 @@
-//! The messages of protocol.md §2, read as strictly as the strictest deployed program does.
+//! The messages of protocol.md §2, read as strictly as the strictest deployed program does. Of an `RL`, both read the
+//! fields they know and ignore what follows (row 15).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -31,26 +32,25 @@ pub(super) fn question(message: &[u8]) -> Option<Pair<'_>> {
     Some(Pair { from: address(from)?, to: address(to)? })
 }
 
-/// The names of a whole `RL`. Only what was found has more than names, and it is a socket address.
+/// The names of an `RL`. What was found has a socket address, too.
 pub(super) fn answer(message: &[u8]) -> Option<Pair<'_>> {
     let (&code, rest) = message.strip_prefix(b"RL")?.split_first()?;
     let fields: Vec<_> = rest.split(|&byte| byte == b':').collect();
     let (from, to) = match (code, &fields[..]) {
-        (b'0', &[from, to, ip, port]) => {
+        (b'0', &[from, to, ip, port, ..]) => {
             socket(ip, port)?;
             (from, to)
         }
-        (b'1'..=b'3', &[from, to]) => (from, to),
+        (b'1'..=b'3', &[from, to, ..]) => (from, to),
         _ => return None,
     };
     Some(Pair { from: address(from)?, to: address(to)? })
 }
 
-/// What `message` ends in: where who was asked for listens.
+/// The fields after the names of an `RL0`: where who was asked for listens.
 pub(super) fn found(message: &[u8]) -> Option<SocketAddrV4> {
-    let mut fields = message.rsplit(|&byte| byte == b':');
-    let port = fields.next()?;
-    socket(fields.next()?, port)
+    let mut fields = message.split(|&byte| byte == b':').skip(2);
+    socket(fields.next()?, fields.next()?)
 }
 
 fn socket(ip: &[u8], port: &[u8]) -> Option<SocketAddrV4> {
@@ -64,17 +64,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_messages_are_read() {
+    fn only_whole_fields_are_read() {
         let u1 = Address { user: "u1", domain: "PC-c" };
         let u2 = Address { user: "u2", domain: "PC-d" };
         let pair = Some(Pair { from: u1, to: u2 });
         assert_eq!(question(b"PLu1@PC-c:u2@PC-d"), pair);
         assert_eq!(answer(b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038"), pair);
         assert_eq!(answer(b"RL3u1@PC-c:u2@PC-d"), pair);
-        assert_eq!(
-            found(b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038"),
-            Some("10.100.100.102:43038".parse().unwrap())
-        );
+        assert_eq!(answer(b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038:T:more"), pair);
+        assert_eq!(answer(b"RL1u1@PC-c:u2@PC-d:10.100.100.102:43038"), pair);
+        for more in ["", ":", ":T", ":10.0.0.9:4000"] {
+            let message = format!("RL0u1@PC-c:u2@PC-d:10.100.100.102:43038{more}");
+            assert_eq!(found(message.as_bytes()), Some("10.100.100.102:43038".parse().unwrap()), "{message}");
+        }
         for odd in [
             &b""[..],
             b"PL",
@@ -94,9 +96,9 @@ mod tests {
             b"RL0u1@PC-c:u2@PC-d",
             b"RL0u1@PC-c:u2@PC-d:10.100.100.102:0",
             b"RL0u1@PC-c:u2@PC-d:10.100.100:1",
-            b"RL00u1@PC-c:u2@PC-d:10.100.100.102:43038:10.100.100.101:4000",
             b"RL00:10.100.100.101:4000",
-            b"RL1u1@PC-c:u2@PC-d:10.100.100.102:43038",
+            b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038x:T",
+            b"RL1u1@PC-c:",
             b"RL4u1@PC-c:u2@PC-d",
         ] {
             assert_eq!(answer(odd), None, "{}", odd.escape_ascii());

@@ -11,7 +11,7 @@ use mi_agent_core::{
     Admission, ClientSettings, DEFAULT_REFRESH, LumiAnswer, LumiClient, LumiOutput, LumiRequest,
     MAX_REQUESTS, RETRY, Refusal, RegistrationChange, RequestId, RequestSchedule,
 };
-use plumi_proto::{LocateOutcome, Message, MiAddress, MiSocketAddress};
+use plumi_proto::{Extension, LocateOutcome, Message, MiAddress, MiSocketAddress};
 
 /// The first byte is settings, what follows are steps: requests, datagrams of the node and of strangers, time. Each
 /// request ends once and is sent as often as it may be, each question is answered once and nobody else is, and who has
@@ -206,7 +206,11 @@ impl Run {
             };
             let outcome =
                 refusal.map_or(LocateOutcome::Found(self.settings.listening), |_| LocateOutcome::Busy);
-            let mut expected = vec![LumiOutput::Transmit(Message::LocateReply { locate, outcome })];
+            let mut expected = vec![LumiOutput::Transmit(Message::LocateReply {
+                locate,
+                outcome,
+                extension: Extension::NONE,
+            })];
             expected.extend(self.asked(locate.from, refusal));
             assert_eq!(outputs, expected, "{shown}");
             return;
@@ -340,9 +344,11 @@ impl Run {
 /// How `datagram` answers a request of the user at `address`, if it does.
 fn answer_of(datagram: &[u8], address: &MiAddress, kind: LumiRequest) -> Option<LumiAnswer> {
     match (kind, Message::decode(datagram)) {
-        (LumiRequest::Register, Ok(Message::RegisterReply(code))) => Some(LumiAnswer::Register(code)),
-        (LumiRequest::Deregister, Ok(Message::DeregisterReply(code))) => Some(LumiAnswer::Deregister(code)),
-        (LumiRequest::Locate(to), Ok(Message::LocateReply { locate, outcome })) => {
+        (LumiRequest::Register, Ok(Message::RegisterReply { code, .. })) => Some(LumiAnswer::Register(code)),
+        (LumiRequest::Deregister, Ok(Message::DeregisterReply { code, .. })) => {
+            Some(LumiAnswer::Deregister(code))
+        }
+        (LumiRequest::Locate(to), Ok(Message::LocateReply { locate, outcome, .. })) => {
             (locate.from == *address && locate.to == to).then_some(LumiAnswer::Locate(outcome))
         }
         (LumiRequest::Locate(to), Err(error)) => {

@@ -18,7 +18,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use plumi_proto::{
-    DeregisterCode, Domain, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, Registrant, UserName,
+    DeregisterCode, Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, Registrant,
+    UserName,
 };
 use tokio::net::UdpSocket;
 use tokio::time::{self, Instant};
@@ -49,10 +50,11 @@ pub(super) async fn ask(address: SocketAddrV4, domain: Domain) -> io::Result<Ans
     let nobody = nobody_at(domain);
     let here = Locate { from: nobody, to: nobody };
     let nowhere = Locate { from: nobody, to: nobody_at(expect_name(NO_DOMAIN)) };
-    let refused = |locate| Message::LocateReply { locate, outcome: LocateOutcome::NoSuchUser };
+    let (outcome, extension) = (LocateOutcome::NoSuchUser, Extension::NONE);
+    let refused = |locate| Message::LocateReply { locate, outcome, extension };
 
     let question = Message::Deregister(Registrant::Address(nobody));
-    let answer = Message::DeregisterReply(DeregisterCode::NoSuchUser);
+    let answer = Message::DeregisterReply { code: DeregisterCode::NoSuchUser, extension };
     match exchange(&socket, &question, &answer, TRIES).await? {
         Outcome::Answered => {}
         Outcome::Silent => return Ok(Answer::Silence),
@@ -110,7 +112,7 @@ async fn hear(socket: &UdpSocket, answer: &Message) -> io::Result<bool> {
         let length = socket.recv(&mut buffer).await?;
         let message = &buffer[..length];
         tracing::info!(message = %message.escape_ascii(), "received");
-        if Message::decode(message).as_ref() == Ok(answer) {
+        if Message::decode(message).is_ok_and(|message| message.without_extension() == *answer) {
             return Ok(true);
         }
     }

@@ -46,21 +46,22 @@ impl MessageKind {
         Self::Offline,
     ];
 
-    /// That of `message`.
-    pub fn of(message: &Message) -> Self {
-        match message {
+    /// That of `message`, if it is of a kind that is counted.
+    pub fn of(message: &Message) -> Option<Self> {
+        Some(match message {
             Message::Register(_) => Self::Register,
-            Message::RegisterReply(RegisterCode::Registered) => Self::Registered,
-            Message::RegisterReply(RegisterCode::NoSuchUser) => Self::NotRegistered,
+            Message::RegisterReply { code: RegisterCode::Registered, .. } => Self::Registered,
+            Message::RegisterReply { code: RegisterCode::NoSuchUser, .. } => Self::NotRegistered,
             Message::Deregister(_) => Self::Deregister,
-            Message::DeregisterReply(DeregisterCode::Deregistered) => Self::Deregistered,
-            Message::DeregisterReply(DeregisterCode::NoSuchUser) => Self::NotDeregistered,
+            Message::DeregisterReply { code: DeregisterCode::Deregistered, .. } => Self::Deregistered,
+            Message::DeregisterReply { code: DeregisterCode::NoSuchUser, .. } => Self::NotDeregistered,
             Message::Locate(_) => Self::Locate,
             Message::LocateReply { outcome: LocateOutcome::Found(_), .. } => Self::Found,
             Message::LocateReply { outcome: LocateOutcome::Busy, .. } => Self::Busy,
             Message::LocateReply { outcome: LocateOutcome::NoSuchUser, .. } => Self::NoSuchUser,
             Message::LocateReply { outcome: LocateOutcome::Offline, .. } => Self::Offline,
-        }
+            _ => return None,
+        })
     }
 
     /// As a message of this kind begins: `PR`, `RR0`, …
@@ -97,7 +98,9 @@ impl MessageCounts {
     }
 
     pub(super) fn count(&mut self, message: &Message) {
-        self.0[MessageKind::of(message) as usize] += 1;
+        if let Some(kind) = MessageKind::of(message) {
+            self.0[kind as usize] += 1;
+        }
     }
 }
 
@@ -113,7 +116,10 @@ mod tests {
         for (text, kind) in texts.iter().chain(&replies).zip(MessageKind::ALL) {
             let message = Message::decode(text.as_bytes()).unwrap();
             counts.count(&message);
-            assert!(MessageKind::of(&message) == kind && text.starts_with(kind.name()), "{text}: {kind:?}");
+            assert!(
+                MessageKind::of(&message) == Some(kind) && text.starts_with(kind.name()),
+                "{text}: {kind:?}"
+            );
         }
         assert_eq!(counts.iter().map(|(_, count)| count).collect::<Vec<_>>(), [1; MessageKind::ALL.len()]);
     }

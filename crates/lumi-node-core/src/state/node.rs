@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
-    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT,
+    DeregisterCode, Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT,
     RegisterCode, Registrant, UserName,
 };
 
@@ -280,8 +280,10 @@ impl Node {
                 Ok(())
             }
             Message::Locate(locate) => self.locate(now, from, locate),
-            Message::LocateReply { locate, outcome } => self.locate_reply(now, from, locate, outcome),
-            Message::RegisterReply(_) | Message::DeregisterReply(_) => Err(DropReason::Unexpected),
+            Message::LocateReply { locate, outcome, extension } => {
+                self.locate_reply(now, from, locate, outcome, extension)
+            }
+            _ => Err(DropReason::Unexpected),
         }
     }
 
@@ -294,7 +296,7 @@ impl Node {
             Some(user) if self.users.bind(now, &user, from, may_register) => RegisterCode::Registered,
             _ => RegisterCode::NoSuchUser,
         };
-        self.transmit(from, Message::RegisterReply(code));
+        self.transmit(from, Message::RegisterReply { code, extension: Extension::NONE });
     }
 
     fn may_register_from(&self, ip: Ipv4Addr) -> bool {
@@ -306,7 +308,7 @@ impl Node {
             Some(user) if self.users.unbind(&user, from.address) => DeregisterCode::Deregistered,
             _ => DeregisterCode::NoSuchUser,
         };
-        self.transmit(from, Message::DeregisterReply(code));
+        self.transmit(from, Message::DeregisterReply { code, extension: Extension::NONE });
     }
 
     fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {
@@ -383,6 +385,7 @@ impl Node {
         from: Party,
         locate: Locate,
         mut outcome: LocateOutcome,
+        extension: Extension,
     ) -> Result<(), DropReason> {
         let own_user = locate.to.domain() == self.domain;
         if own_user {
@@ -396,8 +399,9 @@ impl Node {
         {
             *ip = *from.address.ip();
         }
-        // The answer repeats the names byte for byte: they can be spelled in several ways.
-        self.reply(now, &Request { locate, ..request }, outcome);
+        // The answer repeats the names byte for byte: they can be spelled in several ways. So does the extension,
+        // unless the address above has left no room for it.
+        self.reply(now, &Request { locate, ..request }, outcome, extension);
         Ok(())
     }
 
@@ -433,13 +437,14 @@ impl Node {
     fn refuse(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
         let repeated = self.pendings.cancel(request);
         // The answer repeats the names of the latest repetition, which can be spelled differently.
-        self.reply(now, &repeated.map_or(*request, |earlier| request.repeating(&earlier)), outcome);
+        let request = repeated.map_or(*request, |earlier| request.repeating(&earlier));
+        self.reply(now, &request, outcome, Extension::NONE);
     }
 
-    fn reply(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
+    fn reply(&mut self, now: Instant, request: &Request, outcome: LocateOutcome, extension: Extension) {
         let Request { locate, asker, first_asked_at, .. } = *request;
         self.locations.add(&outcome, now.saturating_duration_since(first_asked_at));
-        self.transmit(asker, Message::LocateReply { locate, outcome });
+        self.transmit(asker, Message::LocateReply { locate, outcome, extension });
     }
 
     fn transmit(&mut self, to: Party, message: Message) {

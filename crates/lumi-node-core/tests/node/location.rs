@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lumi_node_core::{DropReason, NodeSettings};
+use lumi_node_core::{DropReason, NodeSettings, Output};
 
 use crate::{LAURA, OTHER_NODE, PERE, STRANGER, TestNode, address, found, sent};
 
@@ -185,12 +185,43 @@ fn the_node_knows_where_an_agent_is_that_does_not() {
 }
 
 #[test]
-fn a_busy_answer_with_an_address_is_passed_on_without() {
+fn an_answer_is_passed_on_with_what_follows_its_last_field() {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");
-    node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com");
-    assert_eq!(
-        node.receive(LAURA, "RL1joya@cc.com:laura@bb.com:0.0.0.0:4456"),
-        [sent(OTHER_NODE, "RL1joya@cc.com:laura@bb.com")]
-    );
+    let question = "PLjoya@cc.com:laura@bb.com";
+    for answer in [
+        "RL0joya@cc.com:laura@bb.com:84.88.154.3:4456:T",
+        "RL0joya@cc.com:laura@bb.com:84.88.154.3:4456:",
+        // Agents of S write this when they are busy.
+        "RL1joya@cc.com:laura@bb.com:0.0.0.0:4456",
+        "RL2joya@CC.com:laura@bb.com.::more\n",
+        "RL3joya@cc.com:laura@bb.com:84.88.154.3:4456:ññ",
+    ] {
+        node.receive(OTHER_NODE, question);
+        assert_eq!(node.receive(LAURA, answer), [sent(OTHER_NODE, answer)]);
+    }
+    let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@cc.com", "cc.com");
+    node.resolved(lookup, found(OTHER_NODE, 60));
+    let answer = "RL0laura@bb.com:joya@cc.com:84.88.154.3:4456:T";
+    assert_eq!(node.receive(OTHER_NODE, answer), [sent(LAURA, answer)]);
+}
+
+/// The address of the agent can be 8 bytes longer than the one that it gave.
+#[test]
+fn what_follows_an_answer_is_left_out_if_the_corrected_address_takes_its_room() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let question = "PLjoya@cc.com:laura@bb.com";
+    // The address of laura is two bytes longer.
+    for (length, kept) in [(58, true), (59, false)] {
+        node.receive(OTHER_NODE, question);
+        let more = format!(":{}", "x".repeat(length - 1));
+        let answer = format!("RL0joya@cc.com:laura@bb.com:0.0.0.0:4456{more}");
+        let corrected =
+            format!("RL0joya@cc.com:laura@bb.com:127.0.0.1:4456{}", if kept { &more } else { "" });
+        assert!(answer.len() <= 100 && (answer.len() + 2 <= 100) == kept, "{}", answer.len());
+        let outputs = node.receive(LAURA, &answer);
+        let [Output::Transmit { message, .. }] = outputs[..] else { panic!("{outputs:?}") };
+        assert_eq!(*message.encode(), *corrected.as_bytes());
+    }
 }

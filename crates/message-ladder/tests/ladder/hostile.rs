@@ -24,9 +24,19 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         ("P[RD]", address.clone()).prop_map(|(kind, address)| (kind + &address).into_bytes()),
         ("PL|RL[123]", address.clone(), address.clone())
             .prop_map(|(kind, from, to)| format!("{kind}{from}:{to}").into_bytes()),
-        (address.clone(), address).prop_map(|(from, to)| format!("RL0{from}:{to}:1.2.3.4:5").into_bytes()),
-        "R[RD][01]".prop_map(String::into_bytes),
+        (address.clone(), address, extension()).prop_map(|(from, to, more)| [
+            format!("RL0{from}:{to}:1.2.3.4:5").into_bytes(),
+            more
+        ]
+        .concat()),
+        ("R[RD][01]", extension()).prop_map(|(kind, more)| [kind.into_bytes(), more].concat()),
     ]
+}
+
+/// None, or any bytes.
+fn extension() -> impl Strategy<Value = Vec<u8>> {
+    prop::option::of(prop::collection::vec(any::<u8>(), 0..20))
+        .prop_map(|text| text.map_or_else(Vec::new, |text| [b":".to_vec(), text].concat()))
 }
 
 fn entries() -> impl Strategy<Value = Vec<Entry>> {

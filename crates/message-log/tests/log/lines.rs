@@ -68,7 +68,7 @@ fn a_captured_session_is_logged_to_the_letter() {
 
 #[test]
 fn what_is_not_printable_is_escaped_byte_by_byte() {
-    let samples: [(&[u8], &str); 19] = [
+    let samples: [(&[u8], &str); 20] = [
         (b"", ""),
         (b" a, b: \"c\" ", " a, b: \"c\" "),
         (br"\ \x41", r"\ \x41"),
@@ -88,6 +88,7 @@ fn what_is_not_printable_is_escaped_byte_by_byte() {
         ("\u{205f}\u{2070}".as_bytes(), "\u{205f}\u{2070}"),
         ("\u{206a}\u{ad}\u{3164}".as_bytes(), r"\xe2\x81\xaa\xc2\xad\xe3\x85\xa4"),
         ("\u{e0041}".as_bytes(), r"\xf3\xa0\x81\x81"),
+        (b"RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T, \xff", r"RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T, \xff"),
     ];
     for (message, text) in samples {
         let line = Entry::new("bb.com", Direction::Received, remote(), message).to_string();

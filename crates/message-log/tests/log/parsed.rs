@@ -20,6 +20,7 @@ fn a_line_is_read_back_as_its_entry() {
         &b""[..],
         b"PRmaria@bb.com",
         b"a, b, 3",
+        b"RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T, 3",
         b"x...",
         b"\xff\n\xc3",
         "ñ\u{200b}".as_bytes(),

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use plumi_proto::{Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode, Registrant};
+use plumi_proto::{
+    Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode, Registrant,
+};
 
 use super::admission::{Admission, Refusal};
 use super::askers::Askers;
@@ -159,14 +161,14 @@ impl LumiClient {
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
         let expected = from == self.node
             && match Message::decode(datagram) {
-                Ok(Message::RegisterReply(code)) => self.handle_registered(now, code),
-                Ok(Message::DeregisterReply(code)) => {
+                Ok(Message::RegisterReply { code, .. }) => self.handle_registered(now, code),
+                Ok(Message::DeregisterReply { code, .. }) => {
                     let answer = LumiAnswer::Deregister(code);
                     let ended = self.end_requests(|kind| *kind == LumiRequest::Deregister, answer);
                     self.registered &= !ended;
                     ended
                 }
-                Ok(Message::LocateReply { locate, outcome }) => {
+                Ok(Message::LocateReply { locate, outcome, .. }) => {
                     let address = self.address;
                     let answered = |kind: &LumiRequest| {
                         locate.from == address && *kind == LumiRequest::Locate(locate.to)
@@ -279,7 +281,8 @@ impl LumiClient {
             Some(_) => LocateOutcome::Busy,
             None => LocateOutcome::Found(self.listening),
         };
-        self.outputs.push_back(LumiOutput::Transmit(Message::LocateReply { locate, outcome }));
+        let answer = Message::LocateReply { locate, outcome, extension: Extension::NONE };
+        self.outputs.push_back(LumiOutput::Transmit(answer));
         match refusal {
             None => self.askers.told(now, from),
             Some(reason) if self.askers.refused(now, from, reason) => {

@@ -1,7 +1,7 @@
 //! Messages, for all tests that read some.
 
-/// Every kind, code and form, the shortest and the longest ones, and each that is not written as it was read.
-pub(crate) const MESSAGES: [&[u8]; 30] = [
+/// Every kind, code and form, the shortest and the longest ones, and extensions.
+pub(crate) const MESSAGES: [&[u8]; 39] = [
     b"PRlaura@bb.com",
     b"PRlaura",
     b"PRl",
@@ -28,6 +28,15 @@ pub(crate) const MESSAGES: [&[u8]; 30] = [
     b"RL1laura@bb.com:joya@cc.com",
     b"RL1laura@bb.com:joya@cc.com:84.88.154.3:4456",
     b"RL1a@b:c@d:0.0.0.0:0",
+    b"RR0:x",
+    b"RR1:",
+    b"RR1:1:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx1",
+    b"RD0:\xff\0",
+    b"RD1:1",
+    b"RL0u1@PC-c:u2@PC-d:10.100.100.102:43038:T",
+    b"RL0uuuuuuuuuuuuuuuuuu@ddddddddddddddddd:uuuuuuuuuuuuuuuuu@dddddddddddddddddd:255.255.255.255:65535:T",
+    b"RL1laura@bb.com:joya@cc.com:",
+    b"RL3laura@bb.com:joya@cc.com:a:b@c",
     b"RL2laura@bb.com:joya@cc.com",
     b"RL2a@b:c@d.",
     b"RL3laura@bb.com:joya@cc.com",

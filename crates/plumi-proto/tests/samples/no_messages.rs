@@ -38,7 +38,10 @@ pub(crate) const NO_MESSAGES: &[(&[u8], (R, usize))] = &[
     (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:+446", (R::Port, 36)),
     (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:65536", (R::Port, 36)),
     (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:", (R::Port, 36)),
-    (b"RL0laura@bb.com:joya@cc.com:1.2.3.4:1:", (R::TooMuch, 37)),
+    (b"RL1laura@bb.com:", (NO_AT, 16)),
+    (b"RR0x:", (R::UnknownCode, 2)),
+    (b"RD1\0", (R::UnknownCode, 2)),
+    (b"PDlaura:x", (R::TooMuch, 7)),
     (&[b'P'; 101], (R::TooLong { length: 101 }, 100)),
 ];
 

@@ -10,8 +10,8 @@ use lumi_node_core::{
     NodeSettings, Output, Roster, RosterChange, Takeover,
 };
 use plumi_proto::{
-    DeregisterCode, Domain, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT, RegisterCode,
-    Registrant, UserName,
+    DeregisterCode, Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT,
+    RegisterCode, Registrant, UserName,
 };
 
 /// A question and who asked it.
@@ -143,15 +143,25 @@ impl Model {
         match Message::decode(datagram) {
             Ok(Message::Register(registrant)) if !is_forged && from.port() != NODE_PORT => {
                 let code = self.register(from, &registrant);
-                assert_eq!(sent, Some((from, Message::RegisterReply(code))), "{}", shown());
+                assert_eq!(
+                    sent,
+                    Some((from, Message::RegisterReply { code, extension: Extension::NONE })),
+                    "{}",
+                    shown()
+                );
             }
             Ok(Message::Deregister(registrant)) if !is_forged && from.port() != NODE_PORT => {
                 let code = self.deregister(from, &registrant);
-                assert_eq!(sent, Some((from, Message::DeregisterReply(code))), "{}", shown());
+                assert_eq!(
+                    sent,
+                    Some((from, Message::DeregisterReply { code, extension: Extension::NONE })),
+                    "{}",
+                    shown()
+                );
             }
             Ok(Message::Locate(locate)) if !is_forged => self.locate(now, (locate, from), handled, outputs),
-            Ok(Message::LocateReply { locate, outcome }) if !is_forged => {
-                self.answer(now, from, locate, outcome, sent);
+            Ok(answer @ Message::LocateReply { locate, .. }) if !is_forged => {
+                self.answer(now, from, locate, answer, sent);
                 assert_eq!(handled.is_ok(), sent.is_some(), "{}", shown());
             }
             _ => assert!(handled.is_err(), "{}", shown()),
@@ -194,7 +204,7 @@ impl Model {
                     let (asked, since) = of_message(&locate, None);
                     self.sent_to_node(asked, since, to, found);
                 }
-                Message::LocateReply { locate, outcome: LocateOutcome::NoSuchUser } => {
+                Message::LocateReply { locate, outcome: LocateOutcome::NoSuchUser, .. } => {
                     let (asked, _) = of_message(&locate, Some(to));
                     assert!(found.is_none_or(|found| found == self.local), "{locate:?} is refused");
                     self.refused(&asked);
@@ -322,7 +332,8 @@ impl Model {
                 } else {
                     assert!(node.is_none_or(|node| node == self.local), "{message:?}");
                     let outcome = LocateOutcome::NoSuchUser;
-                    assert_eq!((*to, *message), (from, Message::LocateReply { locate, outcome }));
+                    let extension = Extension::NONE;
+                    assert_eq!((*to, *message), (from, Message::LocateReply { locate, outcome, extension }));
                     self.refused(&asked);
                 }
             }
@@ -364,7 +375,7 @@ impl Model {
                 LocateOutcome::Offline
             }
         };
-        let message = Message::LocateReply { locate, outcome };
+        let message = Message::LocateReply { locate, outcome, extension: Extension::NONE };
         assert_eq!(outputs, [Output::Transmit { to: from, source: None, message }]);
         self.refused(&asked);
     }
@@ -375,7 +386,7 @@ impl Model {
         now: Instant,
         from: SocketAddrV4,
         locate: Locate,
-        outcome: LocateOutcome,
+        answer: Message,
         sent: Option<(SocketAddrV4, Message)>,
     ) {
         let own = locate.to.domain() == self.domain;
@@ -389,14 +400,14 @@ impl Model {
             assert!(!self.pendings.iter().any(unanswered), "{locate:?} of {from} was asked for");
             return;
         };
-        let mut expected = outcome;
-        if let LocateOutcome::Found(address) = &mut expected
+        let mut expected = answer;
+        if let Message::LocateReply { outcome: LocateOutcome::Found(address), .. } = &mut expected
             && own
             && address.ip.is_unspecified()
         {
             address.ip = *from.ip();
         }
-        assert_eq!(message, Message::LocateReply { locate, outcome: expected });
+        assert_eq!(message, expected);
         let pending = self.pendings.remove(&(locate, to));
         assert!(pending.is_some_and(|(asked, _)| asked == from), "{message:?} of {from} to {to}");
         self.owes_one_less(&(locate, to));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mi_agent_core::{
     LumiAnswer, LumiOutput, LumiRequest, Refusal, RegistrationChange, RequestId, RequestSchedule,
 };
-use plumi_proto::{LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress};
+use plumi_proto::{Extension, LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress};
 
 use super::{Violation, ensure};
 
@@ -202,13 +202,13 @@ impl AgentLaws {
         let is_right = match (answer, received) {
             // A deregistration ends the registrations under way.
             (LumiAnswer::None, _) => !matches!(cause, Cause::Received(..)),
-            (LumiAnswer::Register(code), Some(Message::RegisterReply(said))) => {
+            (LumiAnswer::Register(code), Some(Message::RegisterReply { code: said, .. })) => {
                 kind == LumiRequest::Register && code == said
             }
-            (LumiAnswer::Deregister(code), Some(Message::DeregisterReply(said))) => {
+            (LumiAnswer::Deregister(code), Some(Message::DeregisterReply { code: said, .. })) => {
                 kind == LumiRequest::Deregister && code == said
             }
-            (LumiAnswer::Locate(outcome), Some(Message::LocateReply { locate, outcome: said })) => {
+            (LumiAnswer::Locate(outcome), Some(Message::LocateReply { locate, outcome: said, .. })) => {
                 locate.from == self.address && kind == LumiRequest::Locate(locate.to) && outcome == said
             }
             (LumiAnswer::Malformed(_), None) => {
@@ -253,7 +253,8 @@ impl AgentLaws {
                 );
                 let found = LocateOutcome::Found(self.listening);
                 let outcome = refusal.map_or(found, |_| LocateOutcome::Busy);
-                vec![Message::LocateReply { locate, outcome }.encode().to_vec()]
+                let extension = Extension::NONE;
+                vec![Message::LocateReply { locate, outcome, extension }.encode().to_vec()]
             }
             _ => Vec::new(),
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{DropReason, LookupId, Node, NodeSettings, Output, RosterChange};
 use plumi_proto::{
-    Domain, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress, NODE_PORT, UserName,
+    Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT, UserName,
 };
 
 use super::limiter::Tokens;
@@ -101,17 +101,25 @@ impl NodeLaws {
             Ok(Message::Register(_) | Message::Deregister(_)) if step.from.port() == NODE_PORT => {
                 step.is_silent()?;
             }
-            Ok(Message::RegisterReply(_) | Message::DeregisterReply(_)) => step.is_silent()?,
             Ok(Message::Register(registrant)) => {
                 let code = self.registrations.register(&registrant, step.from);
-                step.sends(Law::OneOwner, step.from, Message::RegisterReply(code))?;
+                step.sends(
+                    Law::OneOwner,
+                    step.from,
+                    Message::RegisterReply { code, extension: Extension::NONE },
+                )?;
             }
             Ok(Message::Deregister(registrant)) => {
                 let code = self.registrations.deregister(&registrant, step.from);
-                step.sends(Law::NoForeignDeregistration, step.from, Message::DeregisterReply(code))?;
+                step.sends(
+                    Law::NoForeignDeregistration,
+                    step.from,
+                    Message::DeregisterReply { code, extension: Extension::NONE },
+                )?;
             }
             Ok(Message::Locate(locate)) => self.located(step, locate, datagram.cause)?,
-            Ok(Message::LocateReply { locate, outcome }) => self.answered(step, locate, outcome)?,
+            Ok(answer @ Message::LocateReply { locate, .. }) => self.answered(step, locate, answer)?,
+            Ok(_) => step.is_silent()?,
         }
         self.agrees(now, node)
     }
@@ -258,7 +266,7 @@ impl NodeLaws {
     fn located_here(&mut self, step: Step<'_>, locate: Locate) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
         let user = locate.to.user();
-        let refusal = |outcome| Message::LocateReply { locate, outcome };
+        let refusal = |outcome| Message::LocateReply { locate, outcome, extension: Extension::NONE };
         let agent = self.registrations.address_of(&user);
         let Some(agent) = agent else {
             let is_user = self.registrations.contains(&user);
@@ -344,14 +352,14 @@ impl NodeLaws {
                 self.requests.sent_on(step.now, locate, from, node)
             }
             _ => {
-                let outcome = LocateOutcome::NoSuchUser;
-                step.sends(Law::LookUps, from, Message::LocateReply { locate, outcome })?;
+                let (outcome, extension) = (LocateOutcome::NoSuchUser, Extension::NONE);
+                step.sends(Law::LookUps, from, Message::LocateReply { locate, outcome, extension })?;
                 self.requests.answered(&locate, from)
             }
         }
     }
 
-    fn answered(&mut self, step: Step<'_>, locate: Locate, outcome: LocateOutcome) -> Result<(), Violation> {
+    fn answered(&mut self, step: Step<'_>, locate: Locate, mut answer: Message) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
         let is_own = locate.to.domain() == self.domain;
         if is_own {
@@ -368,13 +376,13 @@ impl NodeLaws {
             ReplyFromWhereAsked,
             "an RL from {from} came to {to}, not to {waiting:?}"
         );
-        let outcome = match outcome {
-            LocateOutcome::Found(MiSocketAddress { ip, port }) if is_own && ip.is_unspecified() => {
-                LocateOutcome::Found(MiSocketAddress { ip: *from.ip(), port })
-            }
-            outcome => outcome,
-        };
-        step.sends(Law::KnownAddress, *to, Message::LocateReply { locate, outcome })
+        if let Message::LocateReply { outcome: LocateOutcome::Found(address), .. } = &mut answer
+            && is_own
+            && address.ip.is_unspecified()
+        {
+            address.ip = *from.ip();
+        }
+        step.sends(Law::KnownAddress, *to, answer)
     }
 }
 
