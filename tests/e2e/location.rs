@@ -26,7 +26,7 @@ async fn a_user_whom_the_node_does_not_know_is_not_registered() {
 async fn a_user_who_was_removed_meanwhile_is_not_deregistered() {
     let node = TestNode::start("bb.com", &["laura", "pere"], directory(&[])).await;
     let (laura, _events) = node.agent("laura").start().await.expect("laura registers");
-    node.administrator.deregister("laura".parse().expect("a name")).await.expect("saved");
+    node.administrator.remove_user("laura".parse().expect("a name")).await.expect("saved");
     assert_eq!(node.roster(), "bb.com\npere\n");
     let error = laura.shutdown().await.expect_err("the node answers RD1");
     assert!(matches!(error, DeregisterError::NoSuchUser));

@@ -128,7 +128,7 @@ async fn a_program_is_told_that_its_registration_is_lost_and_regained() {
     let socket = UdpSocket::bind(at).await.expect("the port is still free");
     let node = TestNode::start_on(socket, "bb.com", &["pere"], directory(&[])).await;
     assert_eq!(lost(&mut events).await, RefreshError::NoSuchUser);
-    node.administrator.register("laura".parse().expect("a name")).await.expect("saved");
+    node.administrator.add_user("laura".parse().expect("a name")).await.expect("saved");
     match events.next().await {
         Some(Event::RegistrationRegained) => {}
         event => panic!("{event:?}"),

@@ -82,6 +82,7 @@ fn plant(bug: &'static str, on_any_thread: bool) {
     plumi_proto::planted::plant(bug, on_any_thread);
     mi_proto::planted::plant(bug, on_any_thread);
     message_log::planted::plant(bug, on_any_thread);
+    lumi_dns::planted::plant(bug, on_any_thread);
     lumi_node_core::planted::plant(bug, on_any_thread);
     mi_agent_core::planted::plant(bug, on_any_thread);
 }

@@ -148,11 +148,12 @@ impl Wire {
                     }
                     Output::Resolve { id, domain } => {
                         let answer = match self.domains.get(&domain) {
-                            Some(&address) => Ok(FoundNode { address: address.into(), valid_for: MAX_TTL }),
+                            Some(&address) => Ok(FoundNode::new(address, false, MAX_TTL)),
                             None => Err(LookupError::NotFound),
                         };
                         node.handle_resolved(self.now, id, &answer);
                     }
+                    output => panic!("{output:?} without an administrator"),
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! The directory: which source decides, and which of its addresses is the node's.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ impl NodeDirectory {
     async fn look_up(&self, domain: &Domain) -> Result<FoundNode, LookupError> {
         let Sources { peers, name_servers, node_port, .. } = &*self.sources;
         if let Some(&address) = peers.get(domain) {
-            return Ok(FoundNode { address, valid_for: MAX_TTL });
+            return Ok(FoundNode::at(address, MAX_TTL));
         }
         if let Ok(literal) = domain.as_str().trim_end_matches('.').parse() {
             return first_usable(slice::from_ref(&literal), *node_port, MAX_TTL);
@@ -70,9 +71,21 @@ impl NodeDirectory {
 
 fn first_usable(addresses: &[Ipv4Addr], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
     match (addresses.iter().find(|&&ip| is_reachable(ip)), addresses.first()) {
-        (Some(&ip), _) => Ok(FoundNode { address: NodeAddress::new(ip, port), valid_for: ttl.min(MAX_TTL) }),
+        (Some(&ip), _) => Ok(FoundNode::at(NodeAddress::new(ip, port), ttl)),
         (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
         (None, None) => Err(LookupError::NotFound),
+    }
+}
+
+/// Returns whether `ip` is an address of this host. Binds a socket there for a moment, and sends nothing.
+///
+/// # Errors
+/// No socket can be opened, so it is not known.
+pub fn is_of_this_host(ip: Ipv4Addr) -> io::Result<bool> {
+    match UdpSocket::bind((ip, 0)) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -133,15 +146,30 @@ impl NodeDirectoryBuilder {
 
 /// A node that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FoundNode {
     /// Its UDP socket.
     pub address: NodeAddress,
-    /// How long the answer may be kept: the least TTL of the records that led to it, at most [`MAX_TTL`], and
-    /// [`MAX_TTL`] for what was not asked by DNS.
+    /// Whether its IP is an address of the host that asked. `false` if that is not known.
+    pub is_this_host: bool,
+    /// The time for which the answer may be kept: the least TTL of the records that led to it, at most
+    /// [`MAX_TTL`]; [`MAX_TTL`] for what was not asked by DNS.
     pub valid_for: Duration,
 }
 
-/// The longest that an answer holds, so that a node that moved is found again within a minute.
+impl FoundNode {
+    /// A node at `address`, an answer with this time to live. Whatever it is, `valid_for` is at most
+    /// [`MAX_TTL`].
+    pub fn new(address: impl Into<NodeAddress>, is_this_host: bool, ttl: Duration) -> Self {
+        Self { address: address.into(), is_this_host, valid_for: ttl.min(MAX_TTL) }
+    }
+
+    fn at(address: NodeAddress, ttl: Duration) -> Self {
+        Self::new(address, is_of_this_host(address.ip()).unwrap_or(false), ttl)
+    }
+}
+
+/// The longest time that an answer is kept. A node that moved is found again within a minute.
 pub const MAX_TTL: Duration = Duration::from_secs(60);
 
 /// The longest that a look-up takes, whatever the name servers do. It is less than what an agent waits for the

@@ -33,5 +33,7 @@ mod error;
 mod hosts;
 mod name_servers;
 
-pub use directory::{FoundNode, LOOKUP_DEADLINE, MAX_TTL, NodeDirectory, NodeDirectoryBuilder};
+pub use directory::{
+    FoundNode, LOOKUP_DEADLINE, MAX_TTL, NodeDirectory, NodeDirectoryBuilder, is_of_this_host,
+};
 pub use error::{DirectoryError, LookupError};

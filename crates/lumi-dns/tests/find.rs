@@ -143,10 +143,27 @@ async fn peers_win_over_everything_and_ask_nobody() -> TestResult {
         .peer(domain("10.9.9.9"), address)
         .build()?;
     for name in ["bb.com", "bb.COM.", "localhost", "10.9.9.9"] {
-        assert_eq!(find(&directory, name).await, Ok(FoundNode { address, valid_for: MAX_TTL }), "{name}");
+        assert_eq!(find(&directory, name).await, Ok(FoundNode::new(address, false, MAX_TTL)), "{name}");
     }
     assert_eq!(dns.queries(), 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_node_on_this_host_is_known_to_be_there() -> TestResult {
+    let directory = asking(&[]);
+    assert!(find(&directory, "127.0.0.77").await?.is_this_host);
+    // An address that belongs to nobody (RFC 5737).
+    assert!(!find(&directory, "198.51.100.77").await?.is_this_host);
+    Ok(())
+}
+
+#[test]
+fn an_answer_is_kept_for_a_minute_at_most() {
+    for (ttl, valid_for) in [(0, 0), (59, 59), (60, 60), (61, 60), (86_400, 60)] {
+        let found = FoundNode::new(NODE_AT_ANY_PORT, false, Duration::from_secs(ttl));
+        assert_eq!(found.valid_for, Duration::from_secs(valid_for));
+    }
 }
 
 #[tokio::test]
@@ -155,7 +172,7 @@ async fn a_literal_answers_itself() -> TestResult {
     let directory = NodeDirectory::builder().name_server(dns.address()).node_port(4000).build()?;
     for name in ["10.100.100.104", "10.100.100.104."] {
         let address = NodeAddress::new(Ipv4Addr::new(10, 100, 100, 104), 4000);
-        assert_eq!(find(&directory, name).await, Ok(FoundNode { address, valid_for: MAX_TTL }));
+        assert_eq!(find(&directory, name).await, Ok(FoundNode::new(address, false, MAX_TTL)));
     }
     assert_eq!(dns.queries(), 0);
     Ok(())

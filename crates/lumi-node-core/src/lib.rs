@@ -22,8 +22,9 @@
 //! # }
 //! ```
 
+mod administrator;
 mod io {
-    pub(crate) mod administrator;
+    mod administration;
     mod datagrams;
     mod durable;
     mod rate_limited_counter;
@@ -41,32 +42,37 @@ mod state {
     pub(crate) mod admin;
     pub(crate) mod dropped;
     pub(crate) mod limiter;
+    mod location;
     pub(crate) mod location_times;
     pub(crate) mod lookups;
     pub(crate) mod message_counts;
     mod name_table;
     pub(crate) mod node;
+    pub(crate) mod output;
     pub(crate) mod party;
     mod pendings;
+    mod registration;
     pub(crate) mod roster;
     pub(crate) mod settings;
     pub(crate) mod status;
     mod users;
 }
 
-pub use io::administrator::{AdminError, Administrator, ServerSettings};
+pub use administrator::{AdminError, Administrator, ServerSettings};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::server::{ServeError, Server};
 pub use state::address_range::{AddressRange, AddressRangeError};
 pub use state::admin::{
-    AdminCommand, AdminRefusal, AdminReply, Presence, ReloadRefusal, RosterChange, UserStatus,
+    AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, Presence, ReloadRefusal,
+    RosterChange, UserStatus,
 };
 pub use state::dropped::{DropReason, Dropped};
 pub use state::limiter::RateLimit;
 pub use state::location_times::{LocationTimes, Locations};
 pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
-pub use state::node::{Node, Output};
+pub use state::node::Node;
+pub use state::output::Output;
 pub use state::party::Party;
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};

@@ -43,7 +43,7 @@ async fn metrics_are_those_of_the_node_and_its_program() {
     }
     assert!(answer.body().contains(r#"lumi_node_domain_info{domain="bb.com",address="127.0.0.1:"#));
 
-    administrator.register("joan".parse().unwrap()).await.unwrap();
+    administrator.add_user("joan".parse().unwrap()).await.unwrap();
     lost.store(4, Ordering::Relaxed);
     let now = eventually(web, "lumi_node_users 3").await;
     assert!(now.body().contains("lumi_node_log_lines_lost_total 4"));
@@ -243,7 +243,7 @@ async fn who_watches_is_told_what_passes_and_who_there_is() {
     assert_eq!(viewer.next("users").await["users"], 2);
     pass(&mut passing, "PDlaura");
     assert_eq!(viewer.next("ladder").await[0]["arrow"]["message"], "PDlaura");
-    administrator.register("joan".parse().unwrap()).await.unwrap();
+    administrator.add_user("joan".parse().unwrap()).await.unwrap();
     assert_eq!(viewer.next("users").await["users"], 3);
     // A viewer that reconnects receives everything again, exactly once.
     let mut again = Viewer::come(web).await;

@@ -148,7 +148,7 @@ pub(super) async fn what_comes_after_the_callee_was_removed_is_dropped() {
     caller.call("u2@bb").await;
     caller.expect("E PL").await;
     fence(node.address, "bb").await;
-    node.administrator.deregister("u2".parse().expect("a name")).await.expect("saved");
+    node.administrator.remove_user("u2".parse().expect("a name")).await.expect("saved");
     // What it would have answered, before and after the asker has heard that there is no such user.
     let answer = format!("RL0u1@bb:u2@bb:{}", callee.listening);
     callee.send(&answer).await;

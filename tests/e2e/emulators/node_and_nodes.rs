@@ -258,7 +258,7 @@ pub(super) async fn the_answer_of_a_removed_user_does_not_cross_the_border() {
         x1.wait_for(|line| line.contains(" PL")).await;
         peer.fence().await;
         fence(node.address, "aa").await;
-        node.administrator.deregister("u1".parse().expect("a name")).await.expect("saved");
+        node.administrator.remove_user("u1".parse().expect("a name")).await.expect("saved");
         assert_eq!(x1.expect("failed Locate").await, r#"("u1@aa"): Code('2')"#);
         u1.thaw().await;
         u1.read_all().await;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use arbitrary::{Result, Unstructured};
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{
-    AdminCommand, AdminReply, LookupId, Node, NodeSettings, Output, RateLimit, Roster, RosterChange, Takeover,
+    AdminCommand, AdminId, AdminReply, LookupId, Node, NodeSettings, NotSaved, Output, RateLimit, Roster,
+    RosterChange, Takeover,
 };
 use plumi_proto::UserName;
 
@@ -91,7 +92,8 @@ impl Run {
             11 => self.administrate(input)?,
             12 => {
                 if let Some(change) = self.saving.take() {
-                    self.node.handle_roster_saved(change);
+                    self.node.handle_roster_saved(self.now, COMMAND, Ok(()));
+                    assert_eq!(self.reply(), AdminReply::Changed(change));
                     self.model.roster_saved(&change);
                 }
             }
@@ -135,7 +137,7 @@ impl Run {
             0 => Err(LookupError::NotFound),
             1 => Err(LookupError::NoAnswer),
             2 => Err(LookupError::Unusable(Ipv4Addr::UNSPECIFIED)),
-            n => Ok(FoundNode { address: socket(SOURCES[n - 3]).into(), valid_for: time }),
+            n => Ok(FoundNode::new(socket(SOURCES[n - 3]), false, time)),
         };
         let Some(&id) = self.lookups.iter().rev().nth(usize::from(which) % self.lookups.len().max(1)) else {
             return Ok(());
@@ -149,17 +151,29 @@ impl Run {
     fn administrate(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         let user: UserName = input.choose(&USERS)?.parse().expect("a name");
         let command = match input.int_in_range(0..=2)? {
-            0 => AdminCommand::Register(user),
-            1 => AdminCommand::Deregister(user),
+            0 => AdminCommand::AddUser(user),
+            1 => AdminCommand::RemoveUser(user),
             _ => AdminCommand::List,
         };
-        let reply = self.node.handle_admin(self.now, command);
-        self.model.administrated(command, &reply);
-        if let AdminReply::Save(change) = reply {
-            // The next one waits; or it is never told of, because the disk is full.
-            self.saving.get_or_insert(change);
+        if self.saving.take().is_some() {
+            // The next one waits. The disk is full.
+            self.node.handle_roster_saved(self.now, COMMAND, Err(NotSaved));
+            assert_eq!(self.reply(), AdminReply::NotSaved);
+        }
+        self.node.handle_admin(self.now, COMMAND, command);
+        let output = self.node.poll_output().expect("something is asked for, or an answer");
+        self.model.administrated(command, &output);
+        if let Output::SaveRoster { change, .. } = output {
+            self.saving = Some(change);
         }
         Ok(())
+    }
+
+    fn reply(&mut self) -> AdminReply {
+        match self.node.poll_output() {
+            Some(Output::Answer { id: COMMAND, reply }) => *reply,
+            output => panic!("{output:?} instead of an answer"),
+        }
     }
 
     /// The administrator has edited the roster.
@@ -167,8 +181,11 @@ impl Run {
         // Changes are made one after the other.
         if self.saving.is_none() {
             let roster = Roster::parse(text.as_bytes()).expect("a roster");
-            let reloaded = self.node.handle_roster_reloaded(roster.clone());
-            self.model.roster_reloaded(&roster, &names(text), reloaded.is_ok());
+            self.node.handle_admin(self.now, COMMAND, AdminCommand::Reload);
+            assert_eq!(self.node.poll_output(), Some(Output::ReadRoster { id: COMMAND }));
+            self.node.handle_roster_read(self.now, COMMAND, Ok(roster.clone()));
+            let is_taken = matches!(self.reply(), AdminReply::Reloaded(_));
+            self.model.roster_reloaded(&roster, &names(text), is_taken);
         }
     }
 
@@ -176,7 +193,7 @@ impl Run {
         let outputs: Vec<_> = iter::from_fn(|| self.node.poll_output()).collect();
         self.lookups.extend(outputs.iter().filter_map(|output| match output {
             Output::Resolve { id, .. } => Some(id),
-            Output::Transmit { .. } => None,
+            _ => None,
         }));
         outputs
     }
@@ -227,6 +244,9 @@ fn source(input: &mut Unstructured<'_>) -> Result<SocketAddrV4> {
 fn socket(text: &str) -> SocketAddrV4 {
     text.parse().expect("an address")
 }
+
+/// The one command under way.
+const COMMAND: AdminId = AdminId(3);
 
 /// More requests than one source may have pending, than look-ups may be under way, or may be waited for.
 const MOST_AT_ONCE: usize = 80;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lumi_node_core::{AdminCommand, AdminReply, Node, NodeSettings, Roster, RosterChange};
+use lumi_node_core::{Node, NodeSettings, Roster, RosterChange};
 use plumi_proto::{MiAddress, UserName};
 
 /// Any text is a roster or is wrong in a line of it. Users can be added to and removed from one that is a roster,
@@ -77,10 +77,7 @@ fn says(text: &str, before: &Roster, expected: &BTreeSet<UserName>) {
 /// The users, as an administrator has them listed.
 fn users(roster: &Roster) -> BTreeSet<UserName> {
     let node = Node::new(roster.clone(), NODE.parse().expect("an address"), NodeSettings::default());
-    match node.handle_admin(tokio::time::Instant::now().into_std(), AdminCommand::List) {
-        AdminReply::Users(users) => users.into_iter().map(|status| status.user).collect(),
-        reply => panic!("{reply:?}"),
-    }
+    node.users(tokio::time::Instant::now().into_std()).map(|status| status.user).collect()
 }
 
 const NODE: &str = "127.0.0.2:3344";

@@ -71,7 +71,7 @@ impl Dns {
         let longest = if self.is_slow { 1_990 } else { 80 };
         let took = Duration::from_millis(self.rng.u64(1..longest));
         let valid_for = Duration::from_secs(self.rng.u64(0..=120));
-        let found = |address: SocketAddrV4| Ok(FoundNode { address: address.into(), valid_for });
+        let found = |address: SocketAddrV4| Ok(FoundNode::new(address, false, valid_for));
         match self.moods.get(&key(domain)) {
             None => (took, self.truth(domain).map_or(Err(LookupError::NotFound), found)),
             Some(Mood::Silent) => (LOOKUP_DEADLINE, Err(LookupError::NoAnswer)),

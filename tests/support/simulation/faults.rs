@@ -212,9 +212,9 @@ impl World {
         }
         let command = match self.rng.u8(0..4) {
             // Some of these have to be refused.
-            0 => AdminCommand::Register(user),
-            _ if is_there => AdminCommand::Deregister(user),
-            _ => AdminCommand::Register(user),
+            0 => AdminCommand::AddUser(user),
+            _ if is_there => AdminCommand::RemoveUser(user),
+            _ => AdminCommand::AddUser(user),
         };
         self.administrate(home, command)
     }

@@ -1,10 +1,12 @@
 //! A node: its program (ours or an emulator) and its host.
 
 use std::net::SocketAddrV4;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
-use lumi_node_core::{AdminCommand, AdminReply, LookupId, Node as OurNode, NodeSettings, Output, Roster};
+use lumi_node_core::{
+    AdminCommand, AdminId, AdminReply, LookupId, Node as OurNode, NodeSettings, Output, Roster,
+};
 use message_log::Direction;
 use plumi_proto::{Domain, Message, UserName};
 
@@ -228,12 +230,13 @@ impl World {
         let node = &mut self.nodes[number];
         let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
         let (user, is_added) = match command {
-            AdminCommand::Register(user) => (user, true),
-            AdminCommand::Deregister(user) => (user, false),
+            AdminCommand::AddUser(user) => (user, true),
+            AdminCommand::RemoveUser(user) => (user, false),
             _ => return Ok(()),
         };
         let is_there = node.roster.contains(&user);
-        let AdminReply::Save(change) = ours.handle_admin(instant, command) else {
+        ours.handle_admin(instant, COMMAND, command);
+        let Some(Output::SaveRoster { id, change }) = ours.poll_output() else {
             ensure!(is_there == is_added, Administration, "{command:?} was refused");
             return Ok(());
         };
@@ -243,12 +246,11 @@ impl World {
         if is_added {
             node.roster.push(user);
         }
-        ours.handle_roster_saved(change);
+        ours.handle_roster_saved(instant, id, Ok(()));
+        let reply = reply(ours);
+        ensure!(reply == Some(AdminReply::Changed(change)), Administration, "{reply:?}");
         laws.changed(now, change, ours)?;
-        let AdminReply::Users(users) = ours.handle_admin(instant, AdminCommand::List) else {
-            unreachable!("a list is answered by users")
-        };
-        for status in users {
+        for status in ours.users(instant) {
             let (user, address) = (status.user, status.presence.map(|presence| presence.address));
             let is_right = node.roster.contains(&user) && address == laws.address_of(&user);
             ensure!(is_right, Administration, "{user} is listed at {address:?}");
@@ -258,7 +260,7 @@ impl World {
 
     /// Replaces the roster file and has the administrator of a node of ours reload it.
     pub(super) fn reload(&mut self, number: usize, users: Vec<UserName>) -> Result<(), Violation> {
-        let now = self.now;
+        let (now, instant) = (self.now, self.instant());
         let node = &mut self.nodes[number];
         if node.plan.program != Program::Ours {
             return Ok(());
@@ -267,14 +269,15 @@ impl World {
         let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
         self.trace.note(now, format_args!("node {} reads {:?}", node.plan.domain, node.roster));
         let roster = roster_of(node.plan.domain, &node.roster);
-        let taken = ours.handle_roster_reloaded(roster);
-        ensure!(taken.is_ok(), Administration, "{taken:?}");
+        let taken = reload(ours, instant, roster);
+        ensure!(matches!(taken, Some(AdminReply::Reloaded(_))), Administration, "{taken:?}");
         laws.reloaded(now, &node.roster, ours)?;
         let other = roster_of("other.test".parse().expect("a domain"), &[]);
+        let taken = reload(ours, instant, other);
         ensure!(
-            ours.handle_roster_reloaded(other).is_err(),
+            matches!(taken, Some(AdminReply::NotTaken(_))),
             Administration,
-            "it took another domain's roster"
+            "of another domain: {taken:?}"
         );
         laws.reloaded(now, &node.roster, ours)
     }
@@ -303,6 +306,7 @@ impl World {
                     self.trace.note(self.now, format_args!("{from} looks up {domain}"));
                     self.after(takes, Event::Resolved { node: number, life, id, answer });
                 }
+                output => ensure!(false, Administration, "{output:?} without an administrator"),
             }
         }
         let Some(Process::Ours(ours, _)) = &self.nodes[number].process else { return Ok(()) };
@@ -357,10 +361,31 @@ impl World {
     }
 }
 
+/// Has the administrator of a node reload its roster, which is `roster` by now.
+fn reload(node: &mut OurNode, now: Instant, roster: Roster) -> Option<AdminReply> {
+    node.handle_admin(now, COMMAND, AdminCommand::Reload);
+    match node.poll_output() {
+        Some(Output::ReadRoster { id }) => node.handle_roster_read(now, id, Ok(roster)),
+        output => panic!("{output:?} for a reload"),
+    }
+    reply(node)
+}
+
+/// The answer to an administrator, which is all that the node wants done.
+fn reply(node: &mut OurNode) -> Option<AdminReply> {
+    match (node.poll_output(), node.poll_output()) {
+        (Some(Output::Answer { id: COMMAND, reply }), None) => Some(*reply),
+        _ => None,
+    }
+}
+
 fn roster_of(domain: Domain, users: &[UserName]) -> Roster {
     let users: String = users.iter().map(|user| format!("{user}\n")).collect();
     Roster::parse(format!("{domain}\n{users}").as_bytes()).expect("a roster")
 }
+
+/// The one command under way.
+const COMMAND: AdminId = AdminId(0);
 
 /// Datagrams that the socket of a frozen process keeps: 208 KiB of small ones.
 const MAX_HELD: usize = 256;

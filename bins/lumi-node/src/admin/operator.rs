@@ -43,11 +43,11 @@ impl Operator {
         let administrator = &self.administrator;
         Ok(match command {
             Command::Register { user } => {
-                administrator.register(user).await.with_context(|| format!("cannot register {user}"))?;
+                administrator.add_user(user).await.with_context(|| format!("cannot register {user}"))?;
                 format!("registered {user}")
             }
             Command::Deregister { user } => {
-                administrator.deregister(user).await.with_context(|| format!("cannot deregister {user}"))?;
+                administrator.remove_user(user).await.with_context(|| format!("cannot deregister {user}"))?;
                 format!("deregistered {user}")
             }
             Command::List { json, pattern } => {

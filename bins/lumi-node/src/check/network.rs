@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 
-use lumi_dns::{LookupError, NodeDirectory};
+use lumi_dns::{LookupError, NodeDirectory, is_of_this_host};
 use plumi_proto::{Domain, NODE_PORT};
 
 use super::ask::{Answer, ask};
@@ -224,14 +224,6 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
         ),
     };
     Finding::wrong(subject, reason, remedy)
-}
-
-fn is_of_this_host(ip: Ipv4Addr) -> io::Result<bool> {
-    match UdpSocket::bind((ip, 0)) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// The address of this host on the route `towards` another one. Nothing is sent.

@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use lumi_dns::NodeDirectory;
 use tokio::net::UdpSocket;
 
-use super::administrator::{Administration, Administrator};
+use super::administration::Administration;
 use super::roster_file::RosterFile;
 use super::socket::NodeSocket;
 use super::task::Task;
+use crate::administrator::Administrator;
 use crate::state::node::Node;
 
 /// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which never waits for a name server

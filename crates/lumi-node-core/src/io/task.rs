@@ -3,7 +3,7 @@
 use std::future::{self, Future};
 use std::io;
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket as StdUdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,23 @@ use plumi_proto::{Domain, EncodedMessage};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
-use super::administrator::{AdminEvent, AdminOutput, Administration};
+use super::administration::{AdminEvent, Administration};
 use super::datagrams::{Datagrams, Received};
 use super::rate_limited_counter::RateLimitedCounter;
 use super::socket::DatagramSocket;
+use crate::state::admin::{AdminId, AdminReply};
 use crate::state::lookups::LookupId;
-use crate::state::node::{Node, Output};
+use crate::state::node::Node;
+use crate::state::output::Output;
 use crate::state::party::Party;
 use crate::state::status::ServerStatus;
 
 /// A running node.
 pub(super) struct Task<S> {
-    node: Node,
+    pub(super) node: Node,
     directory: NodeDirectory,
-    lookups: FuturesUnordered<BoxFuture<'static, (LookupId, Result<FoundNode, LookupError>)>>,
-    administration: Option<Administration>,
+    lookups: FuturesUnordered<BoxFuture<'static, Resolved>>,
+    pub(super) administration: Option<Administration>,
     local: SocketAddrV4,
     started: Instant,
     log: Batch,
@@ -51,10 +53,17 @@ pub(super) struct Task<S> {
 /// An event of the task.
 enum Event {
     Received(io::Result<()>),
-    Resolved(LookupId, Result<FoundNode, LookupError>),
+    Resolved(Resolved),
     Admin(AdminEvent),
     Timeout,
     Shutdown,
+}
+
+/// The result of a look-up.
+struct Resolved {
+    id: LookupId,
+    domain: Domain,
+    answer: Result<FoundNode, LookupError>,
 }
 
 impl<S: DatagramSocket> Task<S> {
@@ -106,23 +115,36 @@ impl<S: DatagramSocket> Task<S> {
                     self.fail_to_receive(now, &error);
                     continue;
                 }
-                Event::Resolved(id, answer) => self.node.handle_resolved(now, id, &answer),
-                Event::Admin(event) => {
-                    if let Some(administration) = &mut self.administration {
-                        let output = administration.handle(now, &mut self.node, event);
-                        self.administer(now, output);
-                    }
-                }
+                Event::Resolved(resolved) => self.resolved(now, &resolved),
+                Event::Admin(event) => self.administer(now, event),
                 Event::Timeout => self.node.handle_timeout(now),
                 Event::Shutdown => break,
             }
             self.drain_outputs();
             self.send();
         }
-        if let Some(administration) = &mut self.administration {
-            administration.finish(now(), &mut self.node).await;
-        }
+        self.finish_saving().await;
         self.serve_the_rest(&mut datagrams);
+    }
+
+    /// Waits for the change of the roster that is being saved, if any, for [`SAVE_PATIENCE`] at most.
+    pub(super) async fn finish_saving(&mut self) {
+        let deadline = time::Instant::now() + SAVE_PATIENCE;
+        while let Some(administration) = self.administration.as_mut().filter(|it| it.is_saving()) {
+            match time::timeout_at(deadline, administration.next_event()).await {
+                Ok(event) => {
+                    self.administer(now(), event);
+                    self.drain_outputs();
+                }
+                Err(_) => {
+                    warn!(
+                        waited = ?SAVE_PATIENCE,
+                        "ending while the roster is being saved: its file is whole, with the last change or without"
+                    );
+                    return;
+                }
+            }
+        }
     }
 
     /// Serves the datagrams that came before the end. An agent without an answer would ask again, the port
@@ -170,21 +192,31 @@ impl<S: DatagramSocket> Task<S> {
         tokio::select! {
             () = shutdown => Event::Shutdown,
             received = received => Event::Received(received),
-            Some((id, answer)) = lookups.next() => Event::Resolved(id, answer),
+            Some(resolved) = lookups.next() => Event::Resolved(resolved),
             event = admin_event => Event::Admin(event),
             () = timeout => Event::Timeout,
         }
     }
 
-    fn administer(&mut self, now: Instant, output: Option<AdminOutput>) {
-        match output {
-            // The administrator may have gone.
-            Some(AdminOutput::Tell(answer)) => _ = answer.send(self.status(now)),
-            Some(AdminOutput::Set(settings)) => {
-                self.node.handle_settings(settings.node);
-                self.directory = settings.directory;
+    fn resolved(&mut self, now: Instant, Resolved { id, domain, answer }: &Resolved) {
+        match answer {
+            Ok(found) if self.node.is_itself(found) => {
+                info!(%domain, ip = %found.address.ip(), "this node goes by that domain too");
             }
-            None => {}
+            Ok(_) => {}
+            Err(error @ LookupError::NoAnswer) => warn!("domain {domain} {error}"),
+            Err(error) => info!("domain {domain} {error}"),
+        }
+        self.node.handle_resolved(now, *id, answer);
+    }
+
+    pub(super) fn administer(&mut self, now: Instant, event: AdminEvent) {
+        match event {
+            AdminEvent::Asked(id, command) => self.node.handle_admin(now, id, command),
+            AdminEvent::Saved(id, result) => self.node.handle_roster_saved(now, id, result),
+            AdminEvent::Read(id, result) => self.node.handle_roster_read(now, id, result),
+            // The administrator may have gone.
+            AdminEvent::StatusAsked(answer) => _ = answer.send(self.status(now)),
         }
     }
 
@@ -238,8 +270,9 @@ impl<S: DatagramSocket> Task<S> {
         self.is_failing = true;
     }
 
-    /// Drains the node's outputs: queues messages and starts DNS look-ups.
-    fn drain_outputs(&mut self) {
+    /// Drains the node's outputs: queues messages, starts look-ups, and carries out what administrators ask
+    /// for.
+    pub(super) fn drain_outputs(&mut self) {
         while let Some(output) = self.node.poll_output() {
             match output {
                 Output::Transmit { to, source, message } => {
@@ -248,11 +281,25 @@ impl<S: DatagramSocket> Task<S> {
                     self.outbox.push((to, source, bytes));
                 }
                 Output::Resolve { id, domain } => {
-                    let (directory, local) = (self.directory.clone(), self.local);
-                    let lookup = async move { (id, resolve(&directory, &domain, local).await) };
+                    let directory = self.directory.clone();
+                    let lookup =
+                        async move { Resolved { id, domain, answer: directory.find(&domain).await } };
                     self.lookups.push(Box::pin(lookup));
                 }
+                Output::SaveRoster { id, change } => {
+                    self.administration.iter_mut().for_each(|it| it.save(id, change));
+                }
+                Output::ReadRoster { id } => self.administration.iter_mut().for_each(|it| it.read(id)),
+                Output::Answer { id, reply } => self.answer(id, *reply),
             }
+        }
+    }
+
+    fn answer(&mut self, id: AdminId, reply: AdminReply) {
+        let administration = self.administration.as_mut();
+        if let Some(settings) = administration.and_then(|it| it.answer(id, reply)) {
+            self.node.handle_settings(settings.node);
+            self.directory = settings.directory;
         }
     }
 
@@ -271,30 +318,6 @@ impl<S: DatagramSocket> Task<S> {
     }
 }
 
-/// Finds the node of `domain`, which must not be the one at `local`.
-async fn resolve(
-    directory: &NodeDirectory,
-    domain: &Domain,
-    local: SocketAddrV4,
-) -> Result<FoundNode, LookupError> {
-    let found = directory.find(domain).await.inspect_err(|error| match error {
-        LookupError::NoAnswer => warn!("domain {domain} {error}"),
-        error => info!("domain {domain} {error}"),
-    })?;
-    let ip = found.address.ip();
-    // A socket that is bound to 0.0.0.0 is reached at every address of this host.
-    let is_reached = local.ip().is_unspecified() && found.address.port() == local.port();
-    if found.address == local.into() || (is_reached && is_of_this_host(ip)) {
-        info!(%domain, %ip, "this node goes by that domain too");
-        return Err(LookupError::Unusable(ip));
-    }
-    Ok(found)
-}
-
-fn is_of_this_host(ip: Ipv4Addr) -> bool {
-    StdUdpSocket::bind((ip, 0)).is_ok()
-}
-
 /// Reads the clock of the state machine: tokio's, which tests can pause.
 fn now() -> Instant {
     time::Instant::now().into_std()
@@ -307,6 +330,10 @@ const MAX_OUTBOX: usize = 64;
 /// The pause from the second failed receive in a row on. Without it, a lasting error would use up a
 /// processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// The time that the end of a server waits for the roster to be saved: many times what a working disk takes,
+/// and less than the time after which a service manager kills a service.
+pub(super) const SAVE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The limit of datagrams served after the end: more than the kernel buffers for a node's socket.
 const MAX_REST: usize = 4_096;

@@ -29,6 +29,11 @@ impl AddressRange {
     }
 }
 
+/// Returns whether `address` is in one of `ranges`.
+pub(super) fn is_in(ranges: &[AddressRange], address: Ipv4Addr) -> bool {
+    ranges.iter().any(|range| range.contains(address))
+}
+
 impl FromStr for AddressRange {
     type Err = AddressRangeError;
 

@@ -1,35 +1,52 @@
-//! What an administrator asks of a node, and what it answers.
+//! The administrator's commands and the node's replies.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use plumi_proto::{AddressError, Domain, UserName};
 
+/// Identifies a command from [`Node::handle_admin`](crate::Node::handle_admin) to
+/// [`Output::Answer`](crate::Output::Answer). The caller chooses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AdminId(pub u64);
+
 /// An administrator's command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AdminCommand {
-    /// The user belongs to the domain from now on, offline.
-    Register(UserName),
-    /// The user belongs to the domain no longer; one who is online is cut off.
-    Deregister(UserName),
-    /// Who belongs to the domain, and where each one is.
+    /// Add the user to the domain, offline.
+    AddUser(UserName),
+    /// Remove the user from the domain, and disconnect the user if online.
+    RemoveUser(UserName),
+    /// List the users of the domain.
     List,
+    /// Read the roster again.
+    Reload,
 }
 
 /// A node's answer to an [`AdminCommand`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AdminReply {
-    /// The change can be made: save it durably, then tell
-    /// [`Node::handle_roster_saved`](crate::Node::handle_roster_saved). Nothing has changed so far.
-    Save(RosterChange),
-    /// The command cannot be carried out.
-    Refused(AdminRefusal),
+    /// The change has been saved and made.
+    Changed(RosterChange),
     /// The users of the domain, in no order.
     Users(Vec<UserStatus>),
+    /// The roster has been replaced. It has this many users.
+    Reloaded(usize),
+    /// The command cannot be carried out. Nothing has changed.
+    Refused(AdminRefusal),
+    /// The change could not be saved. Nothing has changed.
+    NotSaved,
+    /// The roster could not be read. Nothing has changed.
+    NotRead,
+    /// The roster that was read cannot replace the old one. Nothing has changed.
+    NotTaken(ReloadRefusal),
 }
 
 /// A change of the roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RosterChange {
     /// The user is added.
     Add(UserName),
@@ -37,26 +54,38 @@ pub enum RosterChange {
     Remove(UserName),
 }
 
-/// Why an administrator's command is refused.
+/// The change asked for by [`Output::SaveRoster`](crate::Output::SaveRoster) was not saved. The caller keeps
+/// the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the change of the roster was not saved")]
+pub struct NotSaved;
+
+/// The roster asked for by [`Output::ReadRoster`](crate::Output::ReadRoster) was not read. The caller keeps
+/// the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the roster was not read")]
+pub struct NotRead;
+
+/// The reason why an administrator's command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminRefusal {
-    /// The user to register is registered.
+    /// The domain has the user to be added.
     #[error("{0} belongs to the domain already")]
     AlreadyUser(UserName),
-    /// The user to deregister is not registered.
+    /// The domain does not have the user to be removed.
     #[error("{0} does not belong to the domain")]
     NoSuchUser(UserName),
-    /// With the domain, the user's address has no room in a message.
+    /// With the domain, the user's address is too long for a message.
     #[error("with the domain of this node, {0}")]
     TooLong(AddressError),
 }
 
-/// Why a roster that was read again is not taken.
+/// The reason why a roster that was read again cannot replace the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadRefusal {
-    /// It is the roster of another domain, which takes another node.
+    /// It is the roster of another domain, which needs another node.
     #[error("the roster names the domain {found} now, and this is the node of {served}; restart it for that")]
     OtherDomain {
         /// The domain of this node.
@@ -71,15 +100,15 @@ pub enum ReloadRefusal {
 pub struct UserStatus {
     /// The user.
     pub user: UserName,
-    /// Where the user is; `None` is offline.
+    /// The place where the user is online; `None` if the user is offline.
     pub presence: Option<Presence>,
 }
 
-/// Where a user is online.
+/// The place where a user is online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presence {
     /// The UDP address of the user's agent.
     pub address: SocketAddrV4,
-    /// How long the user has been online there.
+    /// The time since the user came online there.
     pub online_for: Duration,
 }

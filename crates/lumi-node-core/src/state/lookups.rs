@@ -120,7 +120,7 @@ impl Lookups {
             Err(_) => &mut self.counts.not_found,
         } += 1;
         let (node, valid_for) = match answer {
-            Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
+            Ok(found) => (Some(found.address.into()), found.valid_for),
             Err(_) => (None, FAILURE_LIFE),
         };
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };
@@ -181,9 +181,6 @@ const MAX_WAITING: usize = 64;
 
 /// The limit of domains whose answer is kept: about 512 KiB.
 const MAX_NAMES: usize = 4_096;
-
-/// The longest time that an answer is kept, whatever its time to live: a node that moves is found again.
-const MAX_LIFE: Duration = Duration::from_secs(60);
 
 /// The time that a failure is kept. An agent's repetitions then cause only one query (RFC 2308).
 const FAILURE_LIFE: Duration = Duration::from_secs(5);

@@ -6,21 +6,25 @@ use std::time::Instant;
 
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
-    DeregisterCode, Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT,
-    RegisterCode, Registrant, UserName,
+    Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, UserName,
 };
 
-use super::address_range::AddressRange;
-use super::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange};
+use super::address_range::is_in;
+use super::admin::{
+    AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, ReloadRefusal, RosterChange,
+    UserStatus,
+};
 use super::dropped::{DropReason, Dropped};
 use super::limiter::Limiter;
-use super::location_times::Locations;
-use super::lookups::{Asked, LookupId, Lookups};
+use super::location::{Location, Step};
+use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
+use super::output::Output;
 use super::party::Party;
-use super::pendings::{Pendings, Request, Share};
+use super::pendings::{Request, Share};
+use super::registration::Registrar;
 use super::roster::Roster;
-use super::settings::{NodeSettings, Takeover};
+use super::settings::NodeSettings;
 use super::status::NodeStatus;
 use super::users::Users;
 
@@ -33,38 +37,23 @@ use super::users::Users;
 pub struct Node {
     domain: Domain,
     users: Users,
-    pendings: Pendings,
-    lookups: Lookups,
+    location: Location,
     limiter: Option<Limiter>,
     settings: NodeSettings,
     local: SocketAddrV4,
+    /// The command whose effect has been asked for.
+    admin: Option<(AdminId, Awaited)>,
     outputs: VecDeque<Output>,
     received: MessageCounts,
     sent: MessageCounts,
     dropped: Dropped,
-    locations: Locations,
 }
 
-/// An effect that a [`Node`] asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send this message.
-    Transmit {
-        /// The receiver.
-        to: SocketAddrV4,
-        /// The address of this host to send from: the one that the receiver sent to, see [`Party::heard_at`].
-        /// `None` leaves the choice to the kernel.
-        source: Option<Ipv4Addr>,
-        /// The message.
-        message: Message,
-    },
-    /// Find the node of this domain, and pass the result to [`Node::handle_resolved`].
-    Resolve {
-        /// Identifies the look-up.
-        id: LookupId,
-        /// The domain.
-        domain: Domain,
-    },
+/// The result that an administrator's command waits for.
+#[derive(Clone, Copy, Debug)]
+enum Awaited {
+    Saved(RosterChange),
+    Read,
 }
 
 impl Node {
@@ -73,16 +62,15 @@ impl Node {
         Self {
             domain: roster.domain,
             users: Users::new(roster.users, settings.strike_interval),
-            pendings: Pendings::default(),
-            lookups: Lookups::default(),
+            location: Location::default(),
             limiter: settings.rate_limit.map(Limiter::new),
             settings,
             local,
+            admin: None,
             outputs: VecDeque::new(),
             received: MessageCounts::default(),
             sent: MessageCounts::default(),
             dropped: Dropped::default(),
-            locations: Locations::default(),
         }
     }
 
@@ -124,67 +112,96 @@ impl Node {
 
     /// Handles the result of a look-up that [`Output::Resolve`] asked for.
     pub fn handle_resolved(&mut self, now: Instant, id: LookupId, answer: &Result<FoundNode, LookupError>) {
-        let (node, waiting) = self.lookups.answer(now, id, answer);
+        let answer = match answer {
+            // It has no users by that name, and the message would come back.
+            Ok(found) if self.is_itself(found) => Err(LookupError::Unusable(found.address.ip())),
+            answer => *answer,
+        };
+        let (node, waiting) = self.location.resolved(now, id, &answer);
         for request in waiting {
             // The asker may have gone offline or moved since.
-            let forwarded = if self.is_online_at(&request.locate.from, request.asker.address) {
-                self.forward_to_node(now, request, node)
+            let step = if self.is_online_at(&request.locate.from, request.asker.address) {
+                self.location.ask_node(now, request, node, self.share(&request))
             } else {
                 Err(DropReason::Foreign)
             };
-            if let Err(reason) = forwarded {
-                self.dropped.count(&reason);
+            match step {
+                Ok(step) => self.take(step),
+                Err(reason) => self.dropped.count(&reason),
             }
         }
     }
 
-    /// Handles a command of the administrator. Changes nothing: [`AdminReply::Save`] holds the change to save
-    /// first.
-    pub fn handle_admin(&self, now: Instant, command: AdminCommand) -> AdminReply {
+    /// Returns whether a node that was found is this one, under another name of its host.
+    pub fn is_itself(&self, found: &FoundNode) -> bool {
+        // A socket that is bound to 0.0.0.0 is reached at every address of this host.
+        let is_everywhere = self.local.ip().is_unspecified();
+        let is_reached = is_everywhere && found.is_this_host && found.address.port() == self.local.port();
+        found.address == self.local.into() || is_reached
+    }
+
+    /// Handles a command of the administrator, which ends with [`Output::Answer`].
+    ///
+    /// Commands are handled one at a time: the next one must not come before that answer. A change takes
+    /// effect once it is saved.
+    pub fn handle_admin(&mut self, now: Instant, id: AdminId, command: AdminCommand) {
         match command {
-            AdminCommand::Register(user) if self.users.contains(&user) => {
-                AdminReply::Refused(AdminRefusal::AlreadyUser(user))
-            }
-            AdminCommand::Register(user) => match MiAddress::new(&user, &self.domain) {
-                Ok(_) => AdminReply::Save(RosterChange::Add(user)),
-                Err(error) => AdminReply::Refused(AdminRefusal::TooLong(error)),
+            AdminCommand::AddUser(user) => match self.may_add(&user) {
+                Ok(()) => self.save(id, RosterChange::Add(user)),
+                Err(refusal) => self.answer(id, AdminReply::Refused(refusal)),
             },
-            AdminCommand::Deregister(user) if self.users.contains(&user) => {
-                AdminReply::Save(RosterChange::Remove(user))
+            AdminCommand::RemoveUser(user) if self.users.contains(&user) => {
+                self.save(id, RosterChange::Remove(user));
             }
-            AdminCommand::Deregister(user) => AdminReply::Refused(AdminRefusal::NoSuchUser(user)),
-            AdminCommand::List => AdminReply::Users(self.users.statuses(now).collect()),
-        }
-    }
-
-    /// Applies a change of the roster that has been saved.
-    pub fn handle_roster_saved(&mut self, change: RosterChange) {
-        match change {
-            RosterChange::Add(user) => {
-                self.users.add(user);
+            AdminCommand::RemoveUser(user) => {
+                self.answer(id, AdminReply::Refused(AdminRefusal::NoSuchUser(user)));
             }
-            RosterChange::Remove(user) => {
-                self.users.remove(&user);
-                self.forget_requests(|other| *other == user);
+            AdminCommand::List => {
+                let users = self.users(now).collect();
+                self.answer(id, AdminReply::Users(users));
+            }
+            AdminCommand::Reload => {
+                self.admin = Some((id, Awaited::Read));
+                self.outputs.push_back(Output::ReadRoster { id });
             }
         }
     }
 
-    /// Replaces the roster. Users that the new one lacks are disconnected; nobody else is affected.
+    /// Handles the result of [`Output::SaveRoster`]: a change that was saved takes effect.
     ///
-    /// This goes through the whole old roster, which takes some milliseconds for a million users.
-    ///
-    /// # Errors
-    /// [`ReloadRefusal`]; then nothing has changed.
-    pub fn handle_roster_reloaded(&mut self, roster: Roster) -> Result<(), ReloadRefusal> {
-        if roster.domain != self.domain {
-            return Err(ReloadRefusal::OtherDomain { served: self.domain, found: roster.domain });
+    /// A result that nothing waits for is ignored.
+    pub fn handle_roster_saved(&mut self, _now: Instant, id: AdminId, result: Result<(), NotSaved>) {
+        let Some((under_way, Awaited::Saved(change))) = self.admin else { return };
+        if under_way != id {
+            return;
         }
-        // Equal domains may be spelled differently, and so may the users in them.
-        self.domain = roster.domain;
-        let old = self.users.replace(roster.users);
-        self.forget_requests(|user| old.contains(user));
-        Ok(())
+        self.admin = None;
+        let reply = match result {
+            Ok(()) => {
+                self.change(change);
+                AdminReply::Changed(change)
+            }
+            Err(NotSaved) => AdminReply::NotSaved,
+        };
+        self.answer(id, reply);
+    }
+
+    /// Handles the result of [`Output::ReadRoster`]: a roster of the same domain replaces the old one. Users
+    /// that it lacks are disconnected; nobody else is affected.
+    ///
+    /// This goes through the whole old roster, which takes some milliseconds for a million users. A result
+    /// that nothing waits for is ignored.
+    pub fn handle_roster_read(&mut self, _now: Instant, id: AdminId, result: Result<Roster, NotRead>) {
+        if self.admin.is_none_or(|(under_way, awaited)| under_way != id || !matches!(awaited, Awaited::Read))
+        {
+            return;
+        }
+        self.admin = None;
+        let reply = match result {
+            Ok(roster) => self.replace(roster),
+            Err(NotRead) => AdminReply::NotRead,
+        };
+        self.answer(id, reply);
     }
 
     /// Applies `settings`, and forgets the answers of the directory of nodes.
@@ -198,27 +215,32 @@ impl Node {
         }
         self.users.set_strike_interval(settings.strike_interval);
         self.settings = settings;
-        self.lookups.forget_answers();
+        self.location.forget_answers();
     }
 
     /// Handles the time that [`Node::poll_timeout`] returned.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.pendings.expire(now);
+        self.location.expire(now);
     }
 
-    /// Returns the next effect to carry out, or `None` when there is nothing left to do.
+    /// Returns the next effect to carry out, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
     /// Returns the time at which [`Node::handle_timeout`] is due, if there is one.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.pendings.next_deadline()
+        self.location.next_deadline()
     }
 
     /// Returns the domain of this node.
     pub fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    /// Returns every user of the domain and where the user is online, in no order.
+    pub fn users(&self, now: Instant) -> impl Iterator<Item = UserStatus> {
+        self.users.statuses(now)
     }
 
     /// Returns the UDP address of the user's agent, if the user is online.
@@ -228,12 +250,12 @@ impl Node {
 
     /// Returns the number of location requests that were forwarded and have no answer yet.
     pub fn pending_count(&self) -> usize {
-        self.pendings.len()
+        self.location.pending()
     }
 
     /// Returns the number of look-ups that [`Output::Resolve`] asked for and whose result has not come yet.
     pub fn lookups_in_flight(&self) -> usize {
-        self.lookups.in_flight()
+        self.location.lookups_in_flight()
     }
 
     /// Returns the counts of dropped datagrams.
@@ -247,13 +269,13 @@ impl Node {
             domain: self.domain,
             users: self.users.len(),
             online: self.users.online(),
-            pendings: self.pendings.len(),
-            unanswered: self.pendings.expired(),
+            pendings: self.location.pending(),
+            unanswered: self.location.unanswered(),
             received: self.received,
             sent: self.sent,
             dropped: self.dropped,
-            locations: self.locations,
-            lookups: self.lookups.status(),
+            locations: self.location.times(),
+            lookups: self.location.lookup_status(),
         }
     }
 
@@ -272,11 +294,13 @@ impl Node {
                 Err(DropReason::Spoofed)
             }
             Message::Register(registrant) => {
-                self.register(now, from, &registrant);
+                let code = self.registrar().register(now, from, &registrant);
+                self.transmit(from, Message::RegisterReply { code, extension: Extension::NONE });
                 Ok(())
             }
             Message::Deregister(registrant) => {
-                self.deregister(from, &registrant);
+                let code = self.registrar().deregister(from, &registrant);
+                self.transmit(from, Message::DeregisterReply { code, extension: Extension::NONE });
                 Ok(())
             }
             Message::Locate(locate) => self.locate(now, from, locate),
@@ -287,28 +311,8 @@ impl Node {
         }
     }
 
-    fn register(&mut self, now: Instant, from: Party, registrant: &Registrant) {
-        let user = self.own_user(registrant).filter(|_| self.may_register_from(*from.address.ip()));
-        let is_held = self.settings.takeover == Takeover::Deny;
-        let may_register =
-            |online: Option<SocketAddrV4>| !is_held || online.is_none_or(|address| address == from.address);
-        let code = match user {
-            Some(user) if self.users.bind(now, &user, from, may_register) => RegisterCode::Registered,
-            _ => RegisterCode::NoSuchUser,
-        };
-        self.transmit(from, Message::RegisterReply { code, extension: Extension::NONE });
-    }
-
-    fn may_register_from(&self, ip: Ipv4Addr) -> bool {
-        self.settings.allow.is_empty() || is_in(&self.settings.allow, ip)
-    }
-
-    fn deregister(&mut self, from: Party, registrant: &Registrant) {
-        let code = match self.own_user(registrant) {
-            Some(user) if self.users.unbind(&user, from.address) => DeregisterCode::Deregistered,
-            _ => DeregisterCode::NoSuchUser,
-        };
-        self.transmit(from, Message::DeregisterReply { code, extension: Extension::NONE });
+    fn registrar(&mut self) -> Registrar<'_> {
+        Registrar { domain: &self.domain, settings: &self.settings, users: &mut self.users }
     }
 
     fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {
@@ -316,66 +320,15 @@ impl Node {
             self.users.hear_question(now, &locate.from.user(), from.address);
         }
         let request = Request::new(now, locate, from);
-        if locate.to.domain() == self.domain {
-            self.locate_own_user(now, request)
+        let share = self.share(&request);
+        let step = if locate.to.domain() == self.domain {
+            self.location.ask_user(now, &mut self.users, request, share)
         } else if self.is_online_at(&locate.from, from.address) {
-            self.locate_elsewhere(now, request)
+            self.location.ask_elsewhere(now, request, share)
         } else {
             Err(DropReason::Foreign)
-        }
-    }
-
-    fn locate_own_user(&mut self, now: Instant, request: Request) -> Result<(), DropReason> {
-        let user = request.locate.to.user();
-        if !self.users.contains(&user) {
-            self.refuse(now, &request, LocateOutcome::NoSuchUser);
-            return Ok(());
-        }
-        let Some(agent) = self.users.party(&user) else {
-            self.refuse(now, &request, LocateOutcome::Offline);
-            return Ok(());
         };
-        // First, because a request that never reaches the agent is not a strike.
-        if !self.pendings.add(now, request, agent.address, self.share(&request)) {
-            return Err(DropReason::NoRoom);
-        }
-        if self.users.strike(now, &user) {
-            self.refuse(now, &request, LocateOutcome::Offline);
-        } else {
-            self.transmit(agent, Message::Locate(request.locate));
-        }
-        Ok(())
-    }
-
-    fn locate_elsewhere(&mut self, now: Instant, request: Request) -> Result<(), DropReason> {
-        match self.lookups.ask(now, request) {
-            Asked::Known(node) => self.forward_to_node(now, request, node),
-            Asked::Start(id) => {
-                self.outputs.push_back(Output::Resolve { id, domain: request.locate.to.domain() });
-                Ok(())
-            }
-            Asked::Waits => Ok(()),
-            Asked::Full => Err(DropReason::NoRoom),
-        }
-    }
-
-    fn forward_to_node(
-        &mut self,
-        now: Instant,
-        request: Request,
-        node: Option<SocketAddrV4>,
-    ) -> Result<(), DropReason> {
-        match node {
-            // The guard keeps out another name of this very node: it has no users by that name, and the
-            // message would come back.
-            Some(node) if node != self.local => {
-                if !self.pendings.add(now, request, node, self.share(&request)) {
-                    return Err(DropReason::NoRoom);
-                }
-                self.transmit(node.into(), Message::Locate(request.locate));
-            }
-            _ => self.refuse(now, &request, LocateOutcome::NoSuchUser),
-        }
+        self.take(step?);
         Ok(())
     }
 
@@ -391,7 +344,6 @@ impl Node {
         if own_user {
             self.users.hear_answer(now, &locate.to.user(), from.address);
         }
-        let request = self.pendings.take(now, &locate, from.address).ok_or(DropReason::Unasked)?;
         // Some agents do not know their own address, but their node does.
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
             && ip.is_unspecified()
@@ -399,30 +351,68 @@ impl Node {
         {
             *ip = *from.address.ip();
         }
-        // The answer repeats the names byte for byte: they can be spelled in several ways. So does the extension,
-        // unless the address above has left no room for it.
-        self.reply(now, &Request { locate, ..request }, outcome, extension);
+        let step = self.location.answer(now, from, locate, outcome, extension)?;
+        self.take(step);
         Ok(())
     }
 
-    /// Returns the user name of a registration or deregistration, if it belongs to this domain.
-    fn own_user(&self, registrant: &Registrant) -> Option<UserName> {
-        match registrant {
-            Registrant::User(user) => Some(*user),
-            Registrant::Address(address) if address.domain() == self.domain => Some(address.user()),
-            Registrant::Address(_) => None,
+    /// Carries out the next step of a location request.
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Forward { to, locate } => self.transmit(to, Message::Locate(locate)),
+            Step::Reply { to, locate, outcome, extension } => {
+                self.transmit(to, Message::LocateReply { locate, outcome, extension });
+            }
+            Step::Resolve { id, domain } => self.outputs.push_back(Output::Resolve { id, domain }),
+            Step::Wait => {}
         }
+    }
+
+    fn may_add(&self, user: &UserName) -> Result<(), AdminRefusal> {
+        if self.users.contains(user) {
+            return Err(AdminRefusal::AlreadyUser(*user));
+        }
+        MiAddress::new(user, &self.domain).map(drop).map_err(AdminRefusal::TooLong)
+    }
+
+    fn save(&mut self, id: AdminId, change: RosterChange) {
+        self.admin = Some((id, Awaited::Saved(change)));
+        self.outputs.push_back(Output::SaveRoster { id, change });
+    }
+
+    fn answer(&mut self, id: AdminId, reply: AdminReply) {
+        self.outputs.push_back(Output::Answer { id, reply: Box::new(reply) });
+    }
+
+    fn change(&mut self, change: RosterChange) {
+        match change {
+            RosterChange::Add(user) => self.users.add(user),
+            RosterChange::Remove(user) => {
+                self.users.remove(&user);
+                self.forget_requests(|other| *other == user);
+            }
+        }
+    }
+
+    fn replace(&mut self, roster: Roster) -> AdminReply {
+        if roster.domain != self.domain {
+            return AdminReply::NotTaken(ReloadRefusal::OtherDomain {
+                served: self.domain,
+                found: roster.domain,
+            });
+        }
+        // Equal domains may be spelled differently, and so may the users in them.
+        self.domain = roster.domain;
+        let users = roster.users.len();
+        let old = self.users.replace(roster.users);
+        self.forget_requests(|user| old.contains(user));
+        AdminReply::Reloaded(users)
     }
 
     /// Drops pending requests from or for users removed from the roster.
     fn forget_requests(&mut self, was_user: impl Fn(&UserName) -> bool) {
-        let Self { domain, users, pendings, lookups, .. } = self;
-        let is_gone = |address: &MiAddress| {
-            let user = address.user();
-            address.domain() == *domain && was_user(&user) && !users.contains(&user)
-        };
-        pendings.forget(is_gone);
-        lookups.forget(is_gone);
+        let users = &self.users;
+        self.location.forget(&self.domain, |user| was_user(user) && !users.contains(user));
     }
 
     fn share(&self, request: &Request) -> Share {
@@ -433,27 +423,9 @@ impl Node {
         user.domain() == self.domain && self.address_of(&user.user()) == Some(address)
     }
 
-    /// Answers a request in place of the other side. If that side still answers, its answer is dropped.
-    fn refuse(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) {
-        let repeated = self.pendings.cancel(request);
-        // The answer repeats the names of the latest repetition, which can be spelled differently.
-        let request = repeated.map_or(*request, |earlier| request.repeating(&earlier));
-        self.reply(now, &request, outcome, Extension::NONE);
-    }
-
-    fn reply(&mut self, now: Instant, request: &Request, outcome: LocateOutcome, extension: Extension) {
-        let Request { locate, asker, first_asked_at, .. } = *request;
-        self.locations.add(&outcome, now.saturating_duration_since(first_asked_at));
-        self.transmit(asker, Message::LocateReply { locate, outcome, extension });
-    }
-
     fn transmit(&mut self, to: Party, message: Message) {
         self.sent.count(&message);
         let Party { address, heard_at } = to;
         self.outputs.push_back(Output::Transmit { to: address, source: heard_at, message });
     }
-}
-
-fn is_in(ranges: &[AddressRange], address: Ipv4Addr) -> bool {
-    ranges.iter().any(|range| range.contains(address))
 }

@@ -201,13 +201,14 @@ impl Network {
                     let to = self.names[n].get(&domain).filter(|&&to| to < self.nodes.len()).copied();
                     let valid_for = Duration::from_secs(self.random(10));
                     let answer = match (to, self.random(4)) {
-                        (Some(to), 1..) => Ok(FoundNode { address: node_address(to).into(), valid_for }),
+                        (Some(to), 1..) => Ok(FoundNode::new(node_address(to), false, valid_for)),
                         (Some(_), 0) => Err(LookupError::NoAnswer),
                         (None, _) => Err(LookupError::NotFound),
                     };
                     let delay = Duration::from_millis(self.random(6_000));
                     self.later(delay, Event::Resolved { node: n, id, answer });
                 }
+                output => panic!("{output:?} without an administrator"),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
-use lumi_node_core::{LookupId, Node, NodeSettings, Output, RosterChange, Takeover};
+use lumi_node_core::{AdminCommand, AdminId, LookupId, Node, NodeSettings, Output, Takeover};
 use plumi_proto::{
     DeregisterCode, Domain, Extension, Locate, LocateOutcome, Message, MiAddress, NODE_PORT, RegisterCode,
     Registrant, UserName,
@@ -116,7 +116,7 @@ impl World {
             }
             Event::Resolved(at) if !self.lookups.is_empty() => {
                 let valid_for = Duration::from_secs(3);
-                let found = at.map(|at| FoundNode { address: address(at).into(), valid_for });
+                let found = at.map(|at| FoundNode::new(address(at), false, valid_for));
                 let id = self.lookups.remove(0);
                 self.node.handle_resolved(self.now, id, &found.ok_or(LookupError::NotFound));
                 for output in drain(&mut self.node) {
@@ -125,17 +125,26 @@ impl World {
             }
             Event::Resolved(_) => {}
             Event::Add(user) => {
-                self.node.handle_roster_saved(RosterChange::Add(name(user)));
+                self.administrate(AdminCommand::AddUser(name(user)));
                 self.users.entry(name(user)).or_default();
             }
             Event::Remove(user) => {
-                self.node.handle_roster_saved(RosterChange::Remove(name(user)));
+                self.administrate(AdminCommand::RemoveUser(name(user)));
                 self.users.remove(&name(user));
             }
         }
         assert_eq!(drain(&mut self.node), []);
         for (user, owner) in &self.users {
             assert_eq!(self.node.address_of(user), owner.online_at(), "{user}");
+        }
+    }
+
+    /// Has a command carried out, unless the node refuses it.
+    fn administrate(&mut self, command: AdminCommand) {
+        self.node.handle_admin(self.now, COMMAND, command);
+        if let Some(Output::SaveRoster { id, .. }) = self.node.poll_output() {
+            self.node.handle_roster_saved(self.now, id, Ok(()));
+            assert!(matches!(self.node.poll_output(), Some(Output::Answer { .. })));
         }
     }
 
@@ -182,6 +191,7 @@ impl World {
                 }
             }
             Output::Resolve { id, .. } => self.lookups.push(id),
+            output => panic!("{output:?} without an administrator"),
         }
     }
 
@@ -331,6 +341,8 @@ fn name(user: &str) -> UserName {
 fn domain() -> Domain {
     "b".parse().expect("a domain")
 }
+
+const COMMAND: AdminId = AdminId(0);
 
 const NODE: &str = "203.0.113.100:3344";
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use lumi_node_core::{
-    AdminCommand, AdminRefusal, AdminReply, DropReason, NodeSettings, Presence, ReloadRefusal, Roster,
-    RosterChange, UserStatus,
+    AdminCommand, AdminId, AdminRefusal, AdminReply, DropReason, NodeSettings, NotRead, NotSaved, Output,
+    Presence, ReloadRefusal, RosterChange, UserStatus,
 };
 use plumi_proto::UserName;
 
-use crate::{LAURA, NODE, OTHER_NODE, PERE, STRANGER, TestNode, address, found, sent};
+use crate::{COMMAND, LAURA, NODE, OTHER_NODE, PERE, STRANGER, TestNode, address, found, sent};
 
 #[test]
 fn the_administrator_adds_removes_and_lists_users() {
@@ -16,15 +16,11 @@ fn the_administrator_adds_removes_and_lists_users() {
     let joan: UserName = "joan".parse().expect("a name");
     let laura: UserName = "laura".parse().expect("a name");
 
-    let change = node.admin_save(AdminCommand::Register(joan));
-    assert_eq!(change, RosterChange::Add(joan));
+    assert_eq!(node.admin_save(AdminCommand::AddUser(joan)), RosterChange::Add(joan));
     assert_eq!(node.receive(STRANGER, "PRjoan@bb.com"), [sent(STRANGER, "RR1")], "not before it is saved");
-    node.node.handle_roster_saved(change);
+    node.saved();
     assert_eq!(node.receive(STRANGER, "PRjoan@bb.com"), [sent(STRANGER, "RR0")]);
-    assert_eq!(
-        node.admin(AdminCommand::Register(joan)),
-        AdminReply::Refused(AdminRefusal::AlreadyUser(joan))
-    );
+    assert_eq!(node.admin(AdminCommand::AddUser(joan)), AdminReply::Refused(AdminRefusal::AlreadyUser(joan)));
 
     node.pass(42.0);
     let offline = |user: &str| UserStatus { user: user.parse().expect("a name"), presence: None };
@@ -38,17 +34,14 @@ fn the_administrator_adds_removes_and_lists_users() {
         ])
     );
 
-    let change = node.admin_save(AdminCommand::Deregister(laura));
-    node.node.handle_roster_saved(change);
+    assert_eq!(node.admin_save(AdminCommand::RemoveUser(laura)), RosterChange::Remove(laura));
+    node.saved();
     assert_eq!(
-        node.admin(AdminCommand::Deregister(laura)),
+        node.admin(AdminCommand::RemoveUser(laura)),
         AdminReply::Refused(AdminRefusal::NoSuchUser(laura))
     );
     let long: UserName = "l".repeat(30).parse().expect("a name");
-    assert!(matches!(
-        node.admin(AdminCommand::Register(long)),
-        AdminReply::Refused(AdminRefusal::TooLong(_))
-    ));
+    assert!(matches!(node.admin(AdminCommand::AddUser(long)), AdminReply::Refused(AdminRefusal::TooLong(_))));
 }
 
 #[test]
@@ -92,8 +85,7 @@ fn nothing_is_left_of_a_user_who_is_removed() {
         assert_eq!(node.address_of("laura"), None);
 
         // A new user of the same name, at the same place, has asked nothing.
-        let change = node.admin_save(AdminCommand::Register("laura".parse().expect("a name")));
-        node.node.handle_roster_saved(change);
+        node.add("laura");
         node.receive(LAURA, "PRlaura@bb.com");
         let forwarded = [sent(OTHER_NODE, "PLpere@bb.com:joya@cc.com")];
         assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)), forwarded, "others are not concerned");
@@ -108,12 +100,13 @@ fn a_user_who_is_removed_is_not_back_by_being_heard() {
     let mut node = TestNode::new();
     node.strike_laura_out();
     node.remove("laura");
-    let change = node.admin_save(AdminCommand::Register("laura".parse().expect("a name")));
-    node.node.handle_roster_saved(change);
+    node.add("laura");
     assert_eq!(node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"), Err(DropReason::Unasked));
     assert_eq!(node.address_of("laura"), None);
-    // A change that was never asked for, of a user who cannot be: nothing happens.
-    node.node.handle_roster_saved(RosterChange::Remove("l".repeat(34).parse().expect("a name")));
+    // Results that nothing waits for: nothing happens.
+    node.node.handle_roster_saved(node.now, COMMAND, Ok(()));
+    node.node.handle_roster_read(node.now, COMMAND, Err(NotRead));
+    assert_eq!(node.drain(), []);
 }
 
 #[test]
@@ -125,9 +118,7 @@ fn a_roster_that_is_reloaded_cuts_off_who_is_in_it_no_longer_and_nobody_else() {
     node.receive(OTHER_NODE, "PLjoya@cc.com:pere@bb.com");
     node.pass(1.0);
 
-    let roster = Roster::parse(b"BB.com\njoan\npere\n").expect("a roster");
-    assert_eq!(node.node.handle_roster_reloaded(roster), Ok(()));
-    assert_eq!(node.drain(), [], "nobody is told");
+    assert_eq!(node.reload("BB.com\njoan\npere\n"), AdminReply::Reloaded(2));
     assert_eq!((node.address_of("laura"), node.address_of("pere")), (None, Some(address(PERE))));
     assert_eq!(
         node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"),
@@ -158,8 +149,7 @@ fn a_roster_that_is_reloaded_leaves_no_request_of_who_is_gone() {
     node.receive(LAURA, "PDlaura@bb.com");
     assert_eq!(node.node.pending_count(), 3);
     for roster in ["bb.com\npere\n", "bb.com\npere\nlaura\n"] {
-        let roster = Roster::parse(roster.as_bytes()).expect("a roster");
-        assert_eq!(node.node.handle_roster_reloaded(roster), Ok(()));
+        assert!(matches!(node.reload(roster), AdminReply::Reloaded(_)));
         assert_eq!(node.node.pending_count(), 1);
     }
     node.receive(LAURA, "PRlaura@bb.com");
@@ -174,10 +164,11 @@ fn a_roster_that_is_reloaded_leaves_no_request_of_who_is_gone() {
 fn a_domain_that_is_spelled_otherwise_holds_as_it_is_spelled() {
     let mut node = TestNode::new();
     let name: UserName = "l".repeat(29).parse().expect("a name");
-    assert_eq!(node.admin_save(AdminCommand::Register(name)), RosterChange::Add(name));
-    let roster = Roster::parse(b"bb.com.\nlaura\n").expect("a roster");
-    assert_eq!(node.node.handle_roster_reloaded(roster), Ok(()));
-    let reply = node.admin(AdminCommand::Register(name));
+    assert_eq!(node.admin_save(AdminCommand::AddUser(name)), RosterChange::Add(name));
+    node.node.handle_roster_saved(node.now, COMMAND, Err(NotSaved));
+    assert_eq!(node.reply(), AdminReply::NotSaved);
+    assert_eq!(node.reload("bb.com.\nlaura\n"), AdminReply::Reloaded(1));
+    let reply = node.admin(AdminCommand::AddUser(name));
     assert!(matches!(reply, AdminReply::Refused(AdminRefusal::TooLong(_))), "{reply:?}");
 }
 
@@ -185,8 +176,7 @@ fn a_domain_that_is_spelled_otherwise_holds_as_it_is_spelled() {
 fn the_roster_of_another_domain_is_not_taken() {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");
-    let roster = Roster::parse(b"cc.com\njoan\n").expect("a roster");
-    let refusal = node.node.handle_roster_reloaded(roster).expect_err("another domain");
+    let AdminReply::NotTaken(refusal) = node.reload("cc.com\njoan\n") else { panic!("it is another domain") };
     assert!(matches!(refusal, ReloadRefusal::OtherDomain { .. }));
     assert_eq!(
         refusal.to_string(),
@@ -194,4 +184,32 @@ fn the_roster_of_another_domain_is_not_taken() {
     );
     assert_eq!(node.address_of("laura"), Some(address(LAURA)));
     assert_eq!(node.receive(STRANGER, "PRjoan@cc.com"), [sent(STRANGER, "RR1")]);
+}
+
+#[test]
+fn what_is_not_saved_or_not_read_changes_nothing() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    for user in ["laura", "joan"] {
+        let user = user.parse().expect("a name");
+        let command = if user == "laura".parse().expect("a name") {
+            AdminCommand::RemoveUser(user)
+        } else {
+            AdminCommand::AddUser(user)
+        };
+        node.admin_save(command);
+        node.node.handle_roster_saved(node.now, COMMAND, Err(NotSaved));
+        assert_eq!(node.reply(), AdminReply::NotSaved);
+    }
+    node.node.handle_admin(node.now, COMMAND, AdminCommand::Reload);
+    assert_eq!(node.drain(), [Output::ReadRoster { id: COMMAND }]);
+    // Of another command, or of another kind.
+    node.node.handle_roster_read(node.now, AdminId(8), Err(NotRead));
+    node.node.handle_roster_saved(node.now, COMMAND, Ok(()));
+    assert_eq!(node.drain(), []);
+    node.node.handle_roster_read(node.now, COMMAND, Err(NotRead));
+    assert_eq!(node.reply(), AdminReply::NotRead);
+    let users: Vec<_> = node.node.users(node.now).map(|status| status.user.to_string()).collect();
+    assert_eq!(users, ["laura", "pere"]);
+    assert_eq!(node.address_of("laura"), Some(address(LAURA)));
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{
-    AdminCommand, AdminReply, DropReason, LookupId, Node, NodeSettings, Output, Roster, RosterChange,
+    AdminCommand, AdminId, AdminReply, DropReason, LookupId, Node, NodeSettings, Output, Roster, RosterChange,
 };
 use plumi_proto::Domain;
 
@@ -83,12 +83,18 @@ impl TestNode {
     }
 
     fn remove(&mut self, user: &str) {
-        let change = self.admin_save(AdminCommand::Deregister(user.parse().expect("a name")));
-        self.node.handle_roster_saved(change);
+        self.admin_save(AdminCommand::RemoveUser(user.parse().expect("a name")));
+        self.saved();
+    }
+
+    fn add(&mut self, user: &str) {
+        self.admin_save(AdminCommand::AddUser(user.parse().expect("a name")));
+        self.saved();
     }
 
     fn admin(&mut self, command: AdminCommand) -> AdminReply {
-        match self.node.handle_admin(self.now, command) {
+        self.node.handle_admin(self.now, COMMAND, command);
+        match self.reply() {
             AdminReply::Users(mut users) => {
                 // They come in no order.
                 users.sort_unstable_by_key(|status| status.user);
@@ -99,9 +105,33 @@ impl TestNode {
     }
 
     fn admin_save(&mut self, command: AdminCommand) -> RosterChange {
-        match self.admin(command) {
-            AdminReply::Save(change) => change,
-            reply => panic!("{reply:?}"),
+        self.node.handle_admin(self.now, COMMAND, command);
+        match self.drain()[..] {
+            [Output::SaveRoster { id: COMMAND, change }] => change,
+            ref outputs => panic!("{outputs:?}"),
+        }
+    }
+
+    /// The change that the node wants saved is on the disk.
+    fn saved(&mut self) {
+        self.node.handle_roster_saved(self.now, COMMAND, Ok(()));
+        assert!(matches!(self.reply(), AdminReply::Changed(_)));
+    }
+
+    /// The administrator reloads the roster, which is `text` by now.
+    fn reload(&mut self, text: &str) -> AdminReply {
+        self.node.handle_admin(self.now, COMMAND, AdminCommand::Reload);
+        assert_eq!(self.drain(), [Output::ReadRoster { id: COMMAND }]);
+        let roster = Roster::parse(text.as_bytes()).expect("a roster");
+        self.node.handle_roster_read(self.now, COMMAND, Ok(roster));
+        self.reply()
+    }
+
+    /// The answer to the command, and nothing else.
+    fn reply(&mut self) -> AdminReply {
+        match self.drain()[..] {
+            [Output::Answer { id: COMMAND, ref reply }] => AdminReply::clone(reply),
+            ref outputs => panic!("{outputs:?}"),
         }
     }
 
@@ -110,10 +140,7 @@ impl TestNode {
     }
 
     fn online_for(&self, user: &str) -> Option<Duration> {
-        let AdminReply::Users(users) = self.node.handle_admin(self.now, AdminCommand::List) else {
-            panic!("a list is answered by users")
-        };
-        let status = users.iter().find(|status| status.user.as_str() == user).expect("a user");
+        let status = self.node.users(self.now).find(|status| status.user.as_str() == user).expect("a user");
         status.presence.map(|presence| presence.online_for)
     }
 
@@ -130,12 +157,14 @@ fn sent(to: &str, message: &str) -> Output {
 }
 
 fn found(node: &str, seconds: u64) -> Result<FoundNode, LookupError> {
-    Ok(FoundNode { address: address(node).into(), valid_for: Duration::from_secs(seconds) })
+    Ok(FoundNode::new(address(node), false, Duration::from_secs(seconds)))
 }
 
 fn address(text: &str) -> SocketAddrV4 {
     text.parse().expect("an address")
 }
+
+const COMMAND: AdminId = AdminId(7);
 
 const NODE: &str = "127.0.0.2:3344";
 const OTHER_NODE: &str = "127.0.0.3:3344";

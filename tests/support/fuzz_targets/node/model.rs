@@ -74,7 +74,7 @@ impl Model {
 
     /// What can be seen of the node is as it should be.
     pub(super) fn holds(&self, now: Instant, node: &Node) {
-        let AdminReply::Users(users) = node.handle_admin(now, AdminCommand::List) else { panic!("no list") };
+        let users: Vec<_> = node.users(now).collect();
         let listed: BTreeSet<_> = users.iter().map(|status| status.user).collect();
         assert_eq!(listed, self.roster);
         for status in &users {
@@ -131,7 +131,7 @@ impl Model {
         self.dropped += u64::from(handled.is_err());
         let sent = outputs.iter().find_map(|output| match output {
             Output::Transmit { to, message, .. } => Some((*to, *message)),
-            Output::Resolve { .. } => None,
+            _ => None,
         });
         if let Some((_, message)) = sent {
             let (before, after) = (datagram.len(), message.encode().len());
@@ -183,13 +183,15 @@ impl Model {
             return;
         };
         let (found, valid_for) = match answer {
+            // This node itself, under another name.
+            Ok(found) if found.address == self.local.into() => (None, FAILURE_LIFE),
             Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };
         // Whoever waits is served by this answer, however short it is valid.
         self.answers.insert(lookup.domain, (found, now + valid_for));
         for output in outputs {
-            let Output::Transmit { to, message, .. } = *output else { panic!("{output:?} for an answer") };
+            let &Output::Transmit { to, message, .. } = output else { panic!("{output:?} for an answer") };
             let mut of_message = |locate: &Locate, to: Option<SocketAddrV4>| {
                 let asked = lookup.waiting.keys().find(|asked| {
                     asked.0 == *locate
@@ -206,7 +208,7 @@ impl Model {
                 }
                 Message::LocateReply { locate, outcome: LocateOutcome::NoSuchUser, .. } => {
                     let (asked, _) = of_message(&locate, Some(to));
-                    assert!(found.is_none_or(|found| found == self.local), "{locate:?} is refused");
+                    assert!(found.is_none(), "{locate:?} is refused");
                     self.refused(&asked);
                 }
                 _ => panic!("{message:?} for an answer"),
@@ -221,20 +223,25 @@ impl Model {
         self.dropped = sum;
     }
 
-    pub(super) fn administrated(&self, command: AdminCommand, reply: &AdminReply) {
-        match (command, reply) {
-            (AdminCommand::Register(user), AdminReply::Save(RosterChange::Add(added))) => {
+    pub(super) fn administrated(&self, command: AdminCommand, output: &Output) {
+        match (command, output) {
+            (AdminCommand::AddUser(user), Output::SaveRoster { change: RosterChange::Add(added), .. }) => {
                 assert!(user == *added && !self.roster.contains(&user) && self.fits(&user));
             }
-            (AdminCommand::Deregister(user), AdminReply::Save(RosterChange::Remove(removed))) => {
-                assert!(user == *removed && self.roster.contains(&user));
+            (AdminCommand::RemoveUser(user), Output::SaveRoster { change, .. }) => {
+                assert!(*change == RosterChange::Remove(user) && self.roster.contains(&user));
             }
-            (AdminCommand::Register(user), AdminReply::Refused(_)) => {
-                assert!(self.roster.contains(&user) || !self.fits(&user));
-            }
-            (AdminCommand::Deregister(user), AdminReply::Refused(_)) => assert!(!self.roster.contains(&user)),
-            (AdminCommand::List, AdminReply::Users(_)) => {}
-            _ => panic!("{reply:?} to {command:?}"),
+            (command, Output::Answer { reply, .. }) => match (command, &**reply) {
+                (AdminCommand::AddUser(user), AdminReply::Refused(_)) => {
+                    assert!(self.roster.contains(&user) || !self.fits(&user));
+                }
+                (AdminCommand::RemoveUser(user), AdminReply::Refused(_)) => {
+                    assert!(!self.roster.contains(&user));
+                }
+                (AdminCommand::List, AdminReply::Users(_)) => {}
+                _ => panic!("{reply:?} to {command:?}"),
+            },
+            _ => panic!("{output:?} for {command:?}"),
         }
     }
 
@@ -250,6 +257,7 @@ impl Model {
                     lookup.waiting.retain(|(locate, _), _| !is_of(&locate.from));
                 }
             }
+            change => panic!("{change:?} is not a change that a node asks for"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The laws of a node of ours, checked after each datagram and each answer of DNS.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::slice;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
@@ -133,6 +134,11 @@ impl NodeLaws {
         outputs: &[Output],
         node: &Node,
     ) -> Result<(), Violation> {
+        let itself = Err(LookupError::Unusable(*self.local.ip()));
+        let answer = match answer {
+            Ok(found) if found.address == self.local.into() => &itself,
+            answer => answer,
+        };
         let mut waiting = self.lookups.answered(now, id, answer);
         for output in outputs {
             let Output::Transmit { to, message, .. } = output else {
@@ -159,7 +165,7 @@ impl NodeLaws {
             };
             let (_, asker) = waiting.remove(position);
             ensure!(there.is_some(), NoOpenProxy, "{asker} is gone, and its question led to {message:?}");
-            let step = Step { now, from: asker, handled: &Ok(()), outputs: &[*output] };
+            let step = Step { now, from: asker, handled: &Ok(()), outputs: slice::from_ref(output) };
             self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address.into()))?;
         }
         self.agrees(now, node)
@@ -194,6 +200,7 @@ impl NodeLaws {
         match change {
             RosterChange::Add(user) => self.registrations.add(user),
             RosterChange::Remove(user) => self.removed(user, node)?,
+            change => ensure!(false, Administration, "{change:?} is not a change that a node asks for"),
         }
         self.agrees(now, node)
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
 
 use super::*;
-use crate::io::administrator::Administrator;
+use crate::administrator::Administrator;
 use crate::io::roster_file::RosterFile;
 use crate::io::tests::diagnostics::Diagnostics;
 use crate::state::settings::NodeSettings;
@@ -167,7 +167,7 @@ async fn a_flood_starves_nobody() {
         assert_eq!(host.says().await.text, "PLlaura@bb.com:joana@dd.com");
         time::advance(Duration::from_secs(61)).await;
     }
-    host.administrator.register("joan".parse().expect("a name")).await.expect("it is saved");
+    host.administrator.add_user("joan".parse().expect("a name")).await.expect("it is saved");
     host.stop().await;
 }
 

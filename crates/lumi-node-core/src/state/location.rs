@@ -1,0 +1,183 @@
+//! The path of a location request: to a user's agent or another domain's node, and back (protocol.md §3).
+//!
+//! Each method returns the next [`Step`], which the node carries out. Nothing here calls the node back.
+
+use std::net::SocketAddrV4;
+use std::time::Instant;
+
+use lumi_dns::{FoundNode, LookupError};
+use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, UserName};
+
+use super::dropped::DropReason;
+use super::location_times::Locations;
+use super::lookups::{Asked, LookupId, LookupStatus, Lookups};
+use super::party::Party;
+use super::pendings::{Pendings, Request, Share};
+use super::users::Users;
+
+/// The location requests under way.
+#[derive(Debug, Default)]
+pub(super) struct Location {
+    pendings: Pendings,
+    lookups: Lookups,
+    times: Locations,
+}
+
+/// The next step of a location request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// Send the request on.
+    Forward { to: Party, locate: Locate },
+    /// Answer the asker.
+    Reply { to: Party, locate: Locate, outcome: LocateOutcome, extension: Extension },
+    /// Look the domain up.
+    Resolve { id: LookupId, domain: Domain },
+    /// Wait for a look-up that is under way.
+    Wait,
+}
+
+impl Location {
+    /// Handles a request for a user of this domain.
+    pub(super) fn ask_user(
+        &mut self,
+        now: Instant,
+        users: &mut Users,
+        request: Request,
+        share: Share,
+    ) -> Result<Step, DropReason> {
+        let user = request.locate.to.user();
+        if !users.contains(&user) {
+            return Ok(self.refuse(now, &request, LocateOutcome::NoSuchUser));
+        }
+        let Some(agent) = users.party(&user) else {
+            return Ok(self.refuse(now, &request, LocateOutcome::Offline));
+        };
+        // First, because a request that never reaches the agent is not a strike.
+        if !self.pendings.add(now, request, agent.address, share) {
+            return Err(DropReason::NoRoom);
+        }
+        if users.strike(now, &user) {
+            return Ok(self.refuse(now, &request, LocateOutcome::Offline));
+        }
+        Ok(Step::Forward { to: agent, locate: request.locate })
+    }
+
+    /// Handles a request for a user of another domain.
+    pub(super) fn ask_elsewhere(
+        &mut self,
+        now: Instant,
+        request: Request,
+        share: Share,
+    ) -> Result<Step, DropReason> {
+        match self.lookups.ask(now, request) {
+            Asked::Known(node) => self.ask_node(now, request, node, share),
+            Asked::Start(id) => Ok(Step::Resolve { id, domain: request.locate.to.domain() }),
+            Asked::Waits => Ok(Step::Wait),
+            Asked::Full => Err(DropReason::NoRoom),
+        }
+    }
+
+    /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still wait for
+    /// it, each of which goes on with [`Location::ask_node`].
+    pub(super) fn resolved(
+        &mut self,
+        now: Instant,
+        id: LookupId,
+        answer: &Result<FoundNode, LookupError>,
+    ) -> (Option<SocketAddrV4>, Vec<Request>) {
+        self.lookups.answer(now, id, answer)
+    }
+
+    /// Sends a request on to the node of the other domain, if it has one.
+    pub(super) fn ask_node(
+        &mut self,
+        now: Instant,
+        request: Request,
+        node: Option<SocketAddrV4>,
+        share: Share,
+    ) -> Result<Step, DropReason> {
+        let Some(node) = node else { return Ok(self.refuse(now, &request, LocateOutcome::NoSuchUser)) };
+        if !self.pendings.add(now, request, node, share) {
+            return Err(DropReason::NoRoom);
+        }
+        Ok(Step::Forward { to: node.into(), locate: request.locate })
+    }
+
+    /// Passes an answer from `answerer` on to the asker.
+    pub(super) fn answer(
+        &mut self,
+        now: Instant,
+        answerer: Party,
+        locate: Locate,
+        outcome: LocateOutcome,
+        extension: Extension,
+    ) -> Result<Step, DropReason> {
+        let request = self.pendings.take(now, &locate, answerer.address).ok_or(DropReason::Unasked)?;
+        // The answer repeats the names byte for byte: they can be spelled in several ways. So does the extension,
+        // unless another address has left no room for it.
+        Ok(self.reply(now, &Request { locate, ..request }, outcome, extension))
+    }
+
+    /// Drops the requests from and for removed users.
+    pub(super) fn forget(&mut self, domain: &Domain, is_gone: impl Fn(&UserName) -> bool) {
+        let is_gone = |address: &MiAddress| address.domain() == *domain && is_gone(&address.user());
+        self.pendings.forget(is_gone);
+        self.lookups.forget(is_gone);
+    }
+
+    /// Forgets the answers to look-ups, because nodes may have moved.
+    pub(super) fn forget_answers(&mut self) {
+        self.lookups.forget_answers();
+    }
+
+    /// Drops the requests that have ended.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.pendings.expire(now);
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.pendings.next_deadline()
+    }
+
+    /// Returns the number of requests that wait for their answer.
+    pub(super) fn pending(&self) -> usize {
+        self.pendings.len()
+    }
+
+    /// Returns the number of requests that have ended without an answer.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.pendings.expired()
+    }
+
+    pub(super) fn lookups_in_flight(&self) -> usize {
+        self.lookups.in_flight()
+    }
+
+    pub(super) fn lookup_status(&self) -> LookupStatus {
+        self.lookups.status()
+    }
+
+    pub(super) fn times(&self) -> Locations {
+        self.times
+    }
+
+    /// Answers a request in place of the other side. If that side still answers, its answer is dropped.
+    fn refuse(&mut self, now: Instant, request: &Request, outcome: LocateOutcome) -> Step {
+        let repeated = self.pendings.cancel(request);
+        // The answer repeats the names of the latest repetition, which can be spelled differently.
+        let request = repeated.map_or(*request, |earlier| request.repeating(&earlier));
+        self.reply(now, &request, outcome, Extension::NONE)
+    }
+
+    fn reply(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        outcome: LocateOutcome,
+        extension: Extension,
+    ) -> Step {
+        let Request { locate, asker, first_asked_at, .. } = *request;
+        self.times.add(&outcome, now.saturating_duration_since(first_asked_at));
+        Step::Reply { to: asker, locate, outcome, extension }
+    }
+}

@@ -1,0 +1,69 @@
+//! The effects that a node asks for.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use plumi_proto::{Domain, Message};
+
+use super::admin::{AdminId, AdminReply, RosterChange};
+use super::lookups::LookupId;
+
+/// An effect that a [`Node`](crate::Node) asks for. There is no other way out of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send this message.
+    Transmit {
+        /// The receiver.
+        to: SocketAddrV4,
+        /// The address of this host to send from: the one that the receiver sent to, see
+        /// [`Party::heard_at`](crate::Party::heard_at). `None` leaves the choice to the kernel.
+        source: Option<Ipv4Addr>,
+        /// The message.
+        message: Message,
+    },
+    /// Find the node of this domain, and pass the result to
+    /// [`Node::handle_resolved`](crate::Node::handle_resolved).
+    Resolve {
+        /// Identifies the look-up.
+        id: LookupId,
+        /// The domain.
+        domain: Domain,
+    },
+    /// Save this change of the roster durably, and pass the result to
+    /// [`Node::handle_roster_saved`](crate::Node::handle_roster_saved).
+    SaveRoster {
+        /// The command that the change belongs to.
+        id: AdminId,
+        /// The change.
+        change: RosterChange,
+    },
+    /// Read the roster again, and pass it to [`Node::handle_roster_read`](crate::Node::handle_roster_read).
+    ReadRoster {
+        /// The command that asks for it.
+        id: AdminId,
+    },
+    /// Answer the administrator. The next command may be handled from now on.
+    Answer {
+        /// The command that is answered.
+        id: AdminId,
+        /// The answer.
+        reply: Box<AdminReply>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The two effects that a datagram can have. Millions of them pass through a queue.
+    #[expect(dead_code, reason = "only its size matters")]
+    enum OfDatagram {
+        Transmit { to: SocketAddrV4, source: Option<Ipv4Addr>, message: Message },
+        Resolve { id: LookupId, domain: Domain },
+    }
+
+    #[test]
+    fn an_administrators_effects_make_no_output_larger() {
+        assert_eq!(size_of::<Output>(), size_of::<OfDatagram>());
+    }
+}
