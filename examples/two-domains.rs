@@ -81,7 +81,7 @@ async fn serve(
     mut stopped: watch::Receiver<()>,
 ) -> anyhow::Result<()> {
     let std::net::SocketAddr::V4(local) = socket.local_addr()? else { anyhow::bail!("not IPv4") };
-    let node = Node::new(Roster::parse(roster.as_bytes())?, local, NodeSettings::default());
+    let node = Node::new(Roster::parse(roster.as_bytes())?, local.into(), NodeSettings::default());
     let until_stopped = async move { _ = stopped.changed().await };
     Ok(Server::new(socket, node, directory).run(until_stopped).await?)
 }

@@ -46,7 +46,7 @@ impl TestNode {
         // Tests send requests faster than any user.
         let settings =
             NodeSettings { rate_limit: None, strike_interval: Duration::ZERO, ..NodeSettings::default() };
-        let node = Node::new(roster, address, settings);
+        let node = Node::new(roster, address.into(), settings);
         let mut server = Server::new(socket, node, directory);
         let administrator = server.administrator(file);
         let (stop, stopped) = oneshot::channel();

@@ -47,7 +47,7 @@ impl Wire {
         let at = socket(at);
         let roster = Roster::parse(roster.as_bytes()).expect("a roster");
         self.domains.insert(*roster.domain(), at);
-        self.nodes.insert(at, Node::new(roster, at, NodeSettings::default()));
+        self.nodes.insert(at, Node::new(roster, at.into(), NodeSettings::default()));
     }
 
     /// Takes the node at `at` off the wire, as when its program was ended. With [`Wire::add_node`] it starts again.

@@ -1,12 +1,12 @@
 //! The life of a node, from its settings to its end.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
+use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use lumi_node_core::{Node, Roster, RosterFile, Server};
+use lumi_node_core::{Node, Roster, RosterFile, Server, UdpAddress};
 use tokio::net::UdpSocket;
 use tokio::runtime;
 use tokio::sync::Notify;
@@ -61,7 +61,7 @@ async fn serve(
     let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
-    let node = Node::new(roster, local, settings.node());
+    let node = Node::new(roster, local.into(), settings.node());
     let mut server = Server::new(socket, node, directory);
     let exit = Arc::new(Notify::new());
     let (service, has_console) = (Service, settings.console);
@@ -94,7 +94,7 @@ async fn serve(
 }
 
 /// Returns the passed socket and its address.
-fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
+fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, UdpAddress)> {
     let socket = UdpSocket::from_std(passed)?;
     match socket.local_addr()? {
         SocketAddr::V4(local) => Ok((socket, local)),
@@ -105,9 +105,9 @@ fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
 }
 
 /// Binds a socket to the address `asked` for. Returns it with its address, since the system replaces port 0.
-async fn listen(asked: SocketAddrV4) -> anyhow::Result<(UdpSocket, SocketAddrV4)> {
+async fn listen(asked: UdpAddress) -> anyhow::Result<(UdpSocket, UdpAddress)> {
     let failed = || format!("cannot listen on {asked}");
     let socket = UdpSocket::bind(asked).await.with_context(failed)?;
     let port = socket.local_addr().with_context(failed)?.port();
-    Ok((socket, SocketAddrV4::new(*asked.ip(), port)))
+    Ok((socket, UdpAddress::new(*asked.ip(), port)))
 }

@@ -49,7 +49,7 @@ fn node(users: usize) -> StillNode {
     let mut roster = "bb.com\n".to_owned();
     (0..users).for_each(|number| writeln!(roster, "{}", user(number)).expect("a String takes everything"));
     let roster = Roster::parse(roster.as_bytes()).expect("a roster");
-    let node = Node::new(roster, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3344), NodeSettings::default());
+    let node = Node::new(roster, "127.0.0.1:3344".parse().expect("an address"), NodeSettings::default());
     StillNode { node, now: tokio::time::Instant::now().into_std() }
 }
 

@@ -54,6 +54,7 @@ mod state {
     mod registration;
     pub(crate) mod roster;
     pub(crate) mod settings;
+    pub(crate) mod source;
     pub(crate) mod status;
     mod users;
 }
@@ -73,7 +74,8 @@ pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
 pub use state::output::Output;
-pub use state::party::Party;
+pub use state::party::{HostIp, Party, UdpAddress};
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};
+pub use state::source::Source;
 pub use state::status::{NodeStatus, ServerStatus};

@@ -41,7 +41,7 @@ async fn serve(listen: &str) -> SocketAddr {
     let roster = Roster::parse(b"bb.com\nlaura\npere\n").expect("a roster");
     let settings =
         NodeSettings { rate_limit: Some(RateLimit::new(NonZeroU32::MAX)), ..NodeSettings::default() };
-    let node = Node::new(roster, local, settings);
+    let node = Node::new(roster, local.into(), settings);
     let directory = NodeDirectory::builder().build().expect("a directory");
     tokio::spawn(Server::new(socket, node, directory).run(future::pending()));
     ([127, 0, 0, 1], local.port()).into()

@@ -13,12 +13,11 @@
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::mem;
-use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream};
-use lumi_node_core::{MessageCounts, ServerStatus};
+use lumi_node_core::{MessageCounts, ServerStatus, UdpAddress};
 use message_ladder::{Arrow, Party, Watch, Watcher};
 use serde::{Serialize, Serializer};
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
@@ -135,7 +134,7 @@ struct Snapshot<'a> {
 #[serde(rename_all = "kebab-case")]
 struct StatusJson {
     domain: String,
-    address: SocketAddrV4,
+    address: UdpAddress,
     version: &'static str,
     /// In milliseconds.
     uptime: u128,
@@ -156,7 +155,7 @@ impl StatusJson {
             |counts: &MessageCounts| counts.iter().map(|(kind, count)| (kind.name(), count)).collect();
         Self {
             domain: node.domain.as_str().to_owned(),
-            address: status.local,
+            address: status.local.into(),
             version: env!("CARGO_PKG_VERSION"),
             uptime: status.uptime.as_millis(),
             users: node.users,

@@ -1,9 +1,8 @@
 //! The users of a domain as a page shows them.
 
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use lumi_node_core::UserStatus;
+use lumi_node_core::{UdpAddress, UserStatus};
 use message_log::printable;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -21,7 +20,7 @@ struct Shown {
     /// Escaped.
     user: String,
     /// Where, and since when.
-    online: Option<(SocketAddrV4, Instant)>,
+    online: Option<(UdpAddress, Instant)>,
 }
 
 impl Users {
@@ -87,7 +86,7 @@ struct UsersJson<'a> {
 struct ShownJson<'a> {
     user: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<SocketAddrV4>,
+    address: Option<UdpAddress>,
     #[serde(skip_serializing_if = "Option::is_none")]
     online_for: Option<u128>,
 }

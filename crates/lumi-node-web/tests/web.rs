@@ -389,7 +389,7 @@ async fn node() -> (Server, Administrator, TempDir) {
     let SocketAddr::V4(local) = socket.local_addr().expect("it is bound") else {
         unreachable!("to an IPv4 address")
     };
-    let node = Node::new(roster, local, NodeSettings::default());
+    let node = Node::new(roster, local.into(), NodeSettings::default());
     let mut server =
         Server::new(socket, node, NodeDirectory::builder().build().expect("there is a hosts file, or none"));
     let administrator = server.administrator(file);

@@ -47,7 +47,7 @@ impl Run {
         let roster = Roster::parse(ROSTERS[0].as_bytes()).expect("a roster");
         let local = socket(NODE);
         let model = Model::new(local, *roster.domain(), names(ROSTERS[0]), settings.clone());
-        let node = Node::new(roster, local, settings);
+        let node = Node::new(roster, local.into(), settings);
         let now = tokio::time::Instant::now().into_std();
         Ok(Self { node, model, now, lookups: Vec::new(), saving: None })
     }

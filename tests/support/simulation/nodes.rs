@@ -99,7 +99,7 @@ impl World {
                 let roster = roster_of(domain, &node.roster);
                 let settings = &node.plan.settings;
                 let laws = NodeLaws::new(start, domain, at, &node.roster, settings);
-                let ours = OurNode::new(roster, at, settings.clone());
+                let ours = OurNode::new(roster, at.into(), settings.clone());
                 Process::Ours(Box::new(ours), Box::new(laws))
             }
             Program::L => Process::Emulated(Box::new(LNode::new(domain.as_str(), &users, &others))),

@@ -1,11 +1,10 @@
 //! Reports of users and of the node's state, for people and for programs.
 
 use std::fmt::Write;
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use jiff::{SpanRound, Timestamp, Unit, Zoned};
-use lumi_node_core::{LocationTimes, MessageCounts, ServerStatus, UserStatus};
+use lumi_node_core::{LocationTimes, MessageCounts, ServerStatus, UdpAddress, UserStatus};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr;
@@ -62,7 +61,7 @@ struct Row<'a> {
     user: &'a str,
     online: bool,
     /// `null` if the user is offline.
-    address: Option<SocketAddrV4>,
+    address: Option<UdpAddress>,
     since: Option<String>,
 }
 

@@ -14,12 +14,13 @@
 //! ```
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use lumi_node_core::HostIp;
 use plumi_proto::{
-    DeregisterCode, Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, Registrant,
-    UserName,
+    DeregisterCode, Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NodeAddress,
+    Registrant, UserName,
 };
 use tokio::net::UdpSocket;
 use tokio::time::{self, Instant};
@@ -43,10 +44,10 @@ pub(super) enum Answer {
 ///
 /// # Errors
 /// Those of the operating system: there is no route to that address.
-pub(super) async fn ask(address: SocketAddrV4, domain: Domain) -> io::Result<Answer> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+pub(super) async fn ask(address: NodeAddress, domain: Domain) -> io::Result<Answer> {
+    let socket = UdpSocket::bind((HostIp::UNSPECIFIED, 0)).await?;
     // A connected socket receives nothing from other addresses.
-    socket.connect(address).await?;
+    socket.connect(SocketAddr::from(address)).await?;
     let nobody = nobody_at(domain);
     let here = Locate { from: nobody, to: nobody };
     let nowhere = Locate { from: nobody, to: nobody_at(expect_name(NO_DOMAIN)) };

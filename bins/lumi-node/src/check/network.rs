@@ -1,10 +1,11 @@
 //! Checks whether others find the node here, and whether it finds them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 
 use lumi_dns::{LookupError, NodeDirectory, is_of_this_host};
-use plumi_proto::{Domain, NODE_PORT};
+use lumi_node_core::{HostIp, UdpAddress};
+use plumi_proto::{Domain, NODE_PORT, NodeAddress};
 
 use super::ask::{Answer, ask};
 use super::finding::{Finding, Report};
@@ -57,11 +58,7 @@ pub(super) async fn check(
 }
 
 /// Checks that `domain` leads to this host, and to the address `listen` if that is known.
-async fn resolves_to_here(
-    domain: Domain,
-    directory: &NodeDirectory,
-    listen: Option<SocketAddrV4>,
-) -> Finding {
+async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Option<UdpAddress>) -> Finding {
     let subject = format!("domain {domain}");
     let found = match directory.find(&domain).await {
         Ok(found) => found.address.ip(),
@@ -119,7 +116,7 @@ async fn resolves_to_here(
 }
 
 /// Checks that the port is free, or belongs to the node of `domain`.
-async fn is_free_or_ours(listen: SocketAddrV4, domain: Option<Domain>) -> Finding {
+async fn is_free_or_ours(listen: UdpAddress, domain: Option<Domain>) -> Finding {
     let subject = format!("port {listen}");
     // Nodes find each other by DNS, which knows no ports.
     let note = match listen.port() {
@@ -147,7 +144,7 @@ async fn is_free_or_ours(listen: SocketAddrV4, domain: Option<Domain>) -> Findin
 }
 
 /// Checks that the port in use belongs to the node of `domain`.
-async fn of_holder(subject: String, listen: SocketAddrV4, domain: Option<Domain>, note: &str) -> Finding {
+async fn of_holder(subject: String, listen: UdpAddress, domain: Option<Domain>, note: &str) -> Finding {
     let Some(domain) = domain else {
         return Finding::skipped(
             subject,
@@ -155,13 +152,13 @@ async fn of_holder(subject: String, listen: SocketAddrV4, domain: Option<Domain>
         );
     };
     // The unspecified address cannot be sent to.
-    let ip = if listen.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *listen.ip() };
+    let ip = if listen.ip().is_unspecified() { HostIp::LOCALHOST } else { *listen.ip() };
     let port = listen.port();
     let who = format!(
         "ss -ulpn 'sport = :{port}' tells which program that is: end it, or set listen to another address of this host; if \
          it is systemd, that waits to start the node: journalctl -u lumi-node tells why it has ended"
     );
-    let reason = match ask(SocketAddrV4::new(ip, port), domain).await {
+    let reason = match ask(NodeAddress::new(ip, port), domain).await {
         Ok(Answer::OfDomain) => {
             return Finding::well(subject, format!("in use by the node of {domain}, which answers{note}"));
         }
@@ -197,7 +194,7 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
     let ip = found.ip();
     let record =
         format!("if {ip} is not the address of its host, have its A record corrected, or {in_settings}");
-    let (reason, remedy) = match ask(found.into(), peer).await {
+    let (reason, remedy) = match ask(found, peer).await {
         Ok(Answer::OfDomain) => {
             return Finding::well(subject, format!("its node answers at {found}"));
         }
@@ -227,8 +224,8 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
 }
 
 /// The address of this host on the route `towards` another one. Nothing is sent.
-fn own_address(towards: Ipv4Addr) -> Option<Ipv4Addr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+fn own_address(towards: HostIp) -> Option<HostIp> {
+    let socket = UdpSocket::bind((HostIp::UNSPECIFIED, 0)).ok()?;
     socket.connect((towards, NODE_PORT)).ok()?;
     match socket.local_addr().ok()?.ip() {
         IpAddr::V4(own) if !own.is_loopback() => Some(own),
@@ -237,7 +234,7 @@ fn own_address(towards: Ipv4Addr) -> Option<Ipv4Addr> {
 }
 
 /// An address that belongs to nobody (RFC 5737). The route to it is that to most others.
-const ANYWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const ANYWHERE: HostIp = HostIp::new(192, 0, 2, 1);
 
 const NO_DIRECTORY: &str = "not checked until the settings are right about peers and name servers";
 

@@ -1,10 +1,10 @@
 //! The options of the command line, kept until the settings file is read.
 
 use std::mem;
-use std::net::SocketAddrV4;
 
 use clap::{ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 use diagnostics::Level;
+use lumi_node_core::UdpAddress;
 
 use super::settings::Settings;
 
@@ -24,12 +24,12 @@ pub(crate) struct GivenOptions {
 
     /// The address of a socket that the service manager passed.
     #[arg(skip)]
-    passed: Option<SocketAddrV4>,
+    passed: Option<UdpAddress>,
 }
 
 impl GivenOptions {
     /// Makes the address of a socket that the service manager passed win over every `listen`.
-    pub(crate) fn set_passed(&mut self, local: SocketAddrV4) {
+    pub(crate) fn set_passed(&mut self, local: UdpAddress) {
         self.passed = Some(local);
     }
 

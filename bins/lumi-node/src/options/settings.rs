@@ -5,13 +5,13 @@
 //! report of a reload. If the node uses the setting in a decision, it is a field of [`NodeSettings`] too.
 
 use std::io::{self, IsTerminal};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::ArgAction;
 use diagnostics::{Format, Level};
 use lumi_dns::{DirectoryError, NodeDirectory};
-use lumi_node_core::{AddressRange, NodeSettings};
+use lumi_node_core::{AddressRange, HostIp, NodeSettings, UdpAddress};
 use plumi_proto::NODE_PORT;
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
@@ -83,7 +83,7 @@ settings! {
 
     /// The UDP address to serve on; port 0 asks the system for one [default: 0.0.0.0:3344]
     #[arg(long, value_name = "IP:PORT")]
-    listen: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, NODE_PORT), Restart;
+    listen: UdpAddress = UdpAddress::new(HostIp::UNSPECIFIED, NODE_PORT), Restart;
 
     /// Message log; `-` is stdout [default: nodelumi-DOMAIN.log in the working directory]
     #[arg(long, value_name = "FILE")]

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::net::SocketAddrV4;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use lumi_node_core::{AddressRange, NodeSettings, RateLimit, Takeover};
+use lumi_node_core::{AddressRange, NodeSettings, RateLimit, Takeover, UdpAddress};
 use plumi_proto::Domain;
 use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
 use settings_text::text_or_number;
@@ -40,7 +39,7 @@ impl FromStr for ControlPath {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Peer {
     pub(crate) domain: Domain,
-    pub(crate) address: SocketAddrV4,
+    pub(crate) address: UdpAddress,
 }
 
 impl FromStr for Peer {
@@ -66,7 +65,7 @@ impl TryFrom<String> for PeerDomain {
 }
 
 pub(super) fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Peer>, D::Error> {
-    let peers = HashMap::<PeerDomain, SocketAddrV4>::deserialize(deserializer)?;
+    let peers = HashMap::<PeerDomain, UdpAddress>::deserialize(deserializer)?;
     Ok(peers.into_iter().map(|(PeerDomain(domain), address)| Peer { domain, address }).collect())
 }
 

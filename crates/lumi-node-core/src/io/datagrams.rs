@@ -3,7 +3,8 @@
 use std::array;
 use std::io::{self, IoSliceMut};
 use std::iter;
-use std::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::state::party::{HostIp, UdpAddress};
 
 /// Datagrams as the kernel handed them over in one call, and the memory that they lie in, which is used again.
 #[derive(Debug)]
@@ -17,9 +18,9 @@ pub(super) struct Datagrams {
 /// over together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received {
-    pub(super) from: SocketAddrV4,
+    pub(super) from: UdpAddress,
     /// Which address of this host it was sent to, if that is not the only one that the socket is bound to.
-    pub(super) to: Option<Ipv4Addr>,
+    pub(super) to: Option<HostIp>,
     /// Of all together.
     pub(super) length: usize,
     /// Of each but the last, which may be shorter.

@@ -51,7 +51,7 @@ impl Server {
             SocketAddr::V6(_) => return Err(ServeError::NotIpv4),
         };
         let socket = NodeSocket::new(self.socket, local).map_err(ServeError::Options)?;
-        Task::new(socket, local, self.node, self.directory, self.administration).run(shutdown).await;
+        Task::new(socket, local.into(), self.node, self.directory, self.administration).run(shutdown).await;
         Ok(())
     }
 }

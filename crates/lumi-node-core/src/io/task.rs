@@ -3,7 +3,6 @@
 use std::future::{self, Future};
 use std::io;
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lumi_dns::{FoundNode, LookupError, NodeDirectory};
 use message_log::Batch;
-use plumi_proto::{Domain, EncodedMessage};
+use plumi_proto::{Domain, EncodedMessage, NodeAddress};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
@@ -23,7 +22,7 @@ use crate::state::admin::{AdminId, AdminReply};
 use crate::state::lookups::LookupId;
 use crate::state::node::Node;
 use crate::state::output::Output;
-use crate::state::party::Party;
+use crate::state::party::{HostIp, Party, UdpAddress};
 use crate::state::status::ServerStatus;
 
 /// A running node.
@@ -32,11 +31,11 @@ pub(super) struct Task<S> {
     directory: NodeDirectory,
     lookups: FuturesUnordered<BoxFuture<'static, Resolved>>,
     pub(super) administration: Option<Administration>,
-    local: SocketAddrV4,
+    local: NodeAddress,
     started: Instant,
     log: Batch,
     /// Messages to be sent once their lines are in the log.
-    outbox: Vec<(SocketAddrV4, Option<Ipv4Addr>, EncodedMessage)>,
+    outbox: Vec<(UdpAddress, Option<HostIp>, EncodedMessage)>,
     kept_out: RateLimitedCounter,
     /// Set if the rate limit rejected any of the latest datagrams.
     is_flooded: bool,
@@ -70,7 +69,7 @@ impl<S: DatagramSocket> Task<S> {
     /// Creates the task of `node` on `socket`, which is bound to `local`.
     pub(super) fn new(
         socket: S,
-        local: SocketAddrV4,
+        local: NodeAddress,
         node: Node,
         directory: NodeDirectory,
         administration: Option<Administration>,
@@ -247,7 +246,7 @@ impl<S: DatagramSocket> Task<S> {
     }
 
     fn receive(&mut self, now: Instant, Received { from, to, .. }: Received, datagram: &[u8]) {
-        if !self.node.admit(now, *from.ip()) {
+        if !self.node.admit(now, from) {
             self.is_flooded = true;
             if let Some(datagrams) = self.kept_out.add(now) {
                 warn!(datagrams, latest = %from.ip(), "more datagrams than the rate limit allows");

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use ipnet::Ipv4Net;
 
+use super::source::Source;
+
 /// The IPv4 addresses whose first bits are the same.
 ///
 /// Written as an address and the number of those bits: `192.0.2.0/24` is 192.0.2.0 to 192.0.2.255. An address
@@ -29,9 +31,9 @@ impl AddressRange {
     }
 }
 
-/// Returns whether `address` is in one of `ranges`.
-pub(super) fn is_in(ranges: &[AddressRange], address: Ipv4Addr) -> bool {
-    ranges.iter().any(|range| range.contains(address))
+/// Returns whether `source` is in one of `ranges`.
+pub(super) fn is_in(ranges: &[AddressRange], source: Source) -> bool {
+    ranges.iter().any(|range| range.contains(source.ip()))
 }
 
 impl FromStr for AddressRange {

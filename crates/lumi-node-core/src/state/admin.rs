@@ -1,9 +1,10 @@
 //! The administrator's commands and the node's replies.
 
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use plumi_proto::{AddressError, Domain, UserName};
+
+use super::party::UdpAddress;
 
 /// Identifies a command from [`Node::handle_admin`](crate::Node::handle_admin) to
 /// [`Output::Answer`](crate::Output::Answer). The caller chooses it.
@@ -108,7 +109,7 @@ pub struct UserStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presence {
     /// The UDP address of the user's agent.
-    pub address: SocketAddrV4,
+    pub address: UdpAddress,
     /// The time since the user came online there.
     pub online_for: Duration,
 }

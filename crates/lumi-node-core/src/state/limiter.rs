@@ -1,9 +1,10 @@
 //! The rate limit: the number of datagrams that one source may send (protocol.md §9).
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
+
+use super::source::Source;
 
 /// The number of datagrams that a node takes from one IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Default for RateLimit {
 #[derive(Debug)]
 pub(super) struct Limiter {
     limit: RateLimit,
-    buckets: HashMap<Ipv4Addr, Bucket>,
+    buckets: HashMap<Source, Bucket>,
     last_sweep: Option<Instant>,
 }
 
@@ -53,7 +54,7 @@ impl Limiter {
     }
 
     /// Returns whether a datagram from `source` is admitted at `now`.
-    pub(super) fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
+    pub(super) fn admit(&mut self, now: Instant, source: Source) -> bool {
         if let Some(bucket) = self.buckets.get_mut(&source) {
             bucket.fill(now, self.limit);
             return bucket.take();

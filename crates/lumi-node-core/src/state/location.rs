@@ -2,11 +2,10 @@
 //!
 //! Each method returns the next [`Step`], which the node carries out. Nothing here calls the node back.
 
-use std::net::SocketAddrV4;
 use std::time::Instant;
 
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, UserName};
+use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, NodeAddress, UserName};
 
 use super::dropped::DropReason;
 use super::location_times::Locations;
@@ -84,7 +83,7 @@ impl Location {
         now: Instant,
         id: LookupId,
         answer: &Result<FoundNode, LookupError>,
-    ) -> (Option<SocketAddrV4>, Vec<Request>) {
+    ) -> (Option<NodeAddress>, Vec<Request>) {
         self.lookups.answer(now, id, answer)
     }
 
@@ -93,11 +92,11 @@ impl Location {
         &mut self,
         now: Instant,
         request: Request,
-        node: Option<SocketAddrV4>,
+        node: Option<NodeAddress>,
         share: Share,
     ) -> Result<Step, DropReason> {
         let Some(node) = node else { return Ok(self.refuse(now, &request, LocateOutcome::NoSuchUser)) };
-        if !self.pendings.add(now, request, node, share) {
+        if !self.pendings.add(now, request, node.into(), share) {
             return Err(DropReason::NoRoom);
         }
         Ok(Step::Forward { to: node.into(), locate: request.locate })

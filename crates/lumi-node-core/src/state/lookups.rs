@@ -1,11 +1,10 @@
 //! Look-ups of other domains' nodes, their answers, and the requests that wait for them (protocol.md §9).
 
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, MiAddress};
+use plumi_proto::{Domain, MiAddress, NodeAddress};
 
 use super::pendings::Request;
 
@@ -53,7 +52,7 @@ enum Lookup {
     },
     /// `None`: the domain has no node.
     Known {
-        node: Option<SocketAddrV4>,
+        node: Option<NodeAddress>,
         until: Instant,
     },
 }
@@ -62,7 +61,7 @@ enum Lookup {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// The answer is known: a node, or none.
-    Known(Option<SocketAddrV4>),
+    Known(Option<NodeAddress>),
     /// A look-up has to be started.
     Start(LookupId),
     /// A look-up is under way and will answer.
@@ -111,7 +110,7 @@ impl Lookups {
         now: Instant,
         id: LookupId,
         answer: &Result<FoundNode, LookupError>,
-    ) -> (Option<SocketAddrV4>, Vec<Request>) {
+    ) -> (Option<NodeAddress>, Vec<Request>) {
         let Some(domain) = self.in_flight.remove(&id) else { return (None, Vec::new()) };
         *match answer {
             Ok(_) => &mut self.counts.found,
@@ -120,7 +119,7 @@ impl Lookups {
             Err(_) => &mut self.counts.not_found,
         } += 1;
         let (node, valid_for) = match answer {
-            Ok(found) => (Some(found.address.into()), found.valid_for),
+            Ok(found) => (Some(found.address), found.valid_for),
             Err(_) => (None, FAILURE_LIFE),
         };
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };

@@ -1,12 +1,12 @@
 //! The decisions of a node (protocol.md §3).
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
-    Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, UserName,
+    Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, NodeAddress,
+    UserName,
 };
 
 use super::address_range::is_in;
@@ -20,11 +20,12 @@ use super::location::{Location, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
 use super::output::Output;
-use super::party::Party;
+use super::party::{Party, UdpAddress};
 use super::pendings::{Request, Share};
 use super::registration::Registrar;
 use super::roster::Roster;
 use super::settings::NodeSettings;
+use super::source::Source;
 use super::status::NodeStatus;
 use super::users::Users;
 
@@ -40,7 +41,7 @@ pub struct Node {
     location: Location,
     limiter: Option<Limiter>,
     settings: NodeSettings,
-    local: SocketAddrV4,
+    local: NodeAddress,
     /// The command whose effect has been asked for.
     admin: Option<(AdminId, Awaited)>,
     outputs: VecDeque<Output>,
@@ -58,7 +59,7 @@ enum Awaited {
 
 impl Node {
     /// Creates the node of the roster's domain, on the UDP address `local`.
-    pub fn new(roster: Roster, local: SocketAddrV4, settings: NodeSettings) -> Self {
+    pub fn new(roster: Roster, local: NodeAddress, settings: NodeSettings) -> Self {
         Self {
             domain: roster.domain,
             users: Users::new(roster.users, settings.strike_interval),
@@ -76,7 +77,8 @@ impl Node {
 
     /// Returns whether the rate limit admits a datagram from `source`. A datagram that is not admitted goes
     /// neither to the message log nor to [`Node::handle_datagram`].
-    pub fn admit(&mut self, now: Instant, source: Ipv4Addr) -> bool {
+    pub fn admit(&mut self, now: Instant, source: impl Into<Source>) -> bool {
+        let source = source.into();
         let admitted = is_in(&self.settings.exempt, source)
             || self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
         if !admitted {
@@ -137,7 +139,7 @@ impl Node {
         // A socket that is bound to 0.0.0.0 is reached at every address of this host.
         let is_everywhere = self.local.ip().is_unspecified();
         let is_reached = is_everywhere && found.is_this_host && found.address.port() == self.local.port();
-        found.address == self.local.into() || is_reached
+        found.address == self.local || is_reached
     }
 
     /// Handles a command of the administrator, which ends with [`Output::Answer`].
@@ -244,7 +246,7 @@ impl Node {
     }
 
     /// Returns the UDP address of the user's agent, if the user is online.
-    pub fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
+    pub fn address_of(&self, user: &UserName) -> Option<UdpAddress> {
         self.users.party(user).map(|party| party.address)
     }
 
@@ -282,7 +284,7 @@ impl Node {
     fn receive(&mut self, now: Instant, from: Party, datagram: &[u8]) -> Result<(), DropReason> {
         // Nothing can be sent to port 0, and this node never sends to itself.
         let Party { address, .. } = from;
-        if address.port() == 0 || address == self.local {
+        if address.port() == 0 || NodeAddress::from(address) == self.local {
             return Err(DropReason::Spoofed);
         }
         let message = Message::decode(datagram).map_err(DropReason::Malformed)?;
@@ -416,10 +418,10 @@ impl Node {
     }
 
     fn share(&self, request: &Request) -> Share {
-        if is_in(&self.settings.exempt, *request.asker.address.ip()) { Share::All } else { Share::OfOne }
+        if is_in(&self.settings.exempt, request.source()) { Share::All } else { Share::OfOne }
     }
 
-    fn is_online_at(&self, user: &MiAddress, address: SocketAddrV4) -> bool {
+    fn is_online_at(&self, user: &MiAddress, address: UdpAddress) -> bool {
         user.domain() == self.domain && self.address_of(&user.user()) == Some(address)
     }
 

@@ -1,11 +1,10 @@
 //! The effects that a node asks for.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use plumi_proto::{Domain, Message};
 
 use super::admin::{AdminId, AdminReply, RosterChange};
 use super::lookups::LookupId;
+use super::party::{HostIp, UdpAddress};
 
 /// An effect that a [`Node`](crate::Node) asks for. There is no other way out of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,10 +13,10 @@ pub enum Output {
     /// Send this message.
     Transmit {
         /// The receiver.
-        to: SocketAddrV4,
+        to: UdpAddress,
         /// The address of this host to send from: the one that the receiver sent to, see
         /// [`Party::heard_at`](crate::Party::heard_at). `None` leaves the choice to the kernel.
-        source: Option<Ipv4Addr>,
+        source: Option<HostIp>,
         /// The message.
         message: Message,
     },
@@ -58,7 +57,7 @@ mod tests {
     /// The two effects that a datagram can have. Millions of them pass through a queue.
     #[expect(dead_code, reason = "only its size matters")]
     enum OfDatagram {
-        Transmit { to: SocketAddrV4, source: Option<Ipv4Addr>, message: Message },
+        Transmit { to: UdpAddress, source: Option<HostIp>, message: Message },
         Resolve { id: LookupId, domain: Domain },
     }
 

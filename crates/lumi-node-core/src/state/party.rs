@@ -1,20 +1,35 @@
-//! Who the node talks to.
+//! The agents and nodes that a node talks to.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+
+use plumi_proto::NodeAddress;
+
+/// The UDP socket of an agent or a node, as it shows in a datagram.
+pub type UdpAddress = SocketAddrV4;
+
+/// An IP address of a host.
+pub type HostIp = Ipv4Addr;
 
 /// An agent or another node, as it is seen from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Party {
-    /// Where it sends from, and hears.
-    pub address: SocketAddrV4,
-    /// At which address of this host it was heard, if that is known and there is a choice. What is sent to it leaves
-    /// from there, since a party whose socket is connected hears nothing that comes from another address.
-    pub heard_at: Option<Ipv4Addr>,
+    /// The socket that it sends from and receives on.
+    pub address: UdpAddress,
+    /// The address of this host to which it sent, if that is known and there are several. Messages to it leave
+    /// from there, because a party whose socket is connected receives nothing from another address.
+    pub heard_at: Option<HostIp>,
 }
 
-impl From<SocketAddrV4> for Party {
-    /// A party that is heard at the only address that there is.
-    fn from(address: SocketAddrV4) -> Self {
+impl From<UdpAddress> for Party {
+    /// A party that sent to the only address that there is.
+    fn from(address: UdpAddress) -> Self {
         Self { address, heard_at: None }
+    }
+}
+
+impl From<NodeAddress> for Party {
+    /// A node that has not sent anything.
+    fn from(node: NodeAddress) -> Self {
+        UdpAddress::from(node).into()
     }
 }

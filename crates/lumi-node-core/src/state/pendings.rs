@@ -1,12 +1,12 @@
 //! Location requests that were forwarded and wait for their answer (protocol.md §9).
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use plumi_proto::{Locate, MiAddress};
 
-use super::party::Party;
+use super::party::{Party, UdpAddress};
+use super::source::Source;
 
 /// A location request to be forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,11 @@ impl Request {
         Self { first_asked_at: earlier.first_asked_at, ..self }
     }
 
+    /// Returns the source that it counts for.
+    pub(super) fn source(&self) -> Source {
+        self.asker.address.into()
+    }
+
     /// Returns the time until which it can be answered.
     pub(super) fn ends_at(&self) -> Instant {
         self.asked_at + REQUEST_LIFE
@@ -49,7 +54,7 @@ pub(super) struct Pendings {
     by_locate: HashMap<Locate, Vec<Pending>>,
     by_end: BTreeMap<End, Locate>,
     /// The number of requests of each source, never 0.
-    by_source: HashMap<Ipv4Addr, usize>,
+    by_source: HashMap<Source, usize>,
     added: u64,
     expired: u64,
 }
@@ -58,7 +63,7 @@ pub(super) struct Pendings {
 struct Pending {
     request: Request,
     /// The receiver of the request. The answer has to come from there.
-    asked: SocketAddrV4,
+    asked: UdpAddress,
     end: End,
 }
 
@@ -77,7 +82,7 @@ pub(super) enum Share {
 impl Pendings {
     /// Adds a request that is about to be forwarded to `asked`. Returns `false` if there is no room: then it
     /// must not be sent.
-    pub(super) fn add(&mut self, now: Instant, request: Request, asked: SocketAddrV4, share: Share) -> bool {
+    pub(super) fn add(&mut self, now: Instant, request: Request, asked: UdpAddress, share: Share) -> bool {
         self.expire(now);
         self.added += 1;
         let end = (request.ends_at(), self.added);
@@ -88,9 +93,9 @@ impl Pendings {
         if let Some(entry) = repeated {
             self.by_end.remove(&entry.end);
             *entry = Pending { request: request.repeating(&entry.request), ..pending };
-        } else if self.has_room(*request.asker.address.ip(), share) {
+        } else if self.has_room(request.source(), share) {
             self.by_locate.entry(request.locate).or_default().push(pending);
-            *self.by_source.entry(*request.asker.address.ip()).or_default() += 1;
+            *self.by_source.entry(request.source()).or_default() += 1;
         } else {
             return false;
         }
@@ -99,7 +104,7 @@ impl Pendings {
     }
 
     /// Takes the oldest request that an answer from `answerer` answers.
-    pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: SocketAddrV4) -> Option<Request> {
+    pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: UdpAddress) -> Option<Request> {
         self.expire(now);
         let asked = |entry: &&Pending| entry.asked == answerer;
         let entry = self.by_locate.get(locate)?.iter().find(asked)?;
@@ -151,7 +156,7 @@ impl Pendings {
         self.expired
     }
 
-    fn has_room(&self, source: Ipv4Addr, share: Share) -> bool {
+    fn has_room(&self, source: Source, share: Share) -> bool {
         let of_source = || self.by_source.get(&source).copied().unwrap_or(0);
         self.len() < MAX_PENDINGS && (share == Share::All || of_source() < MAX_OF_SOURCE)
     }
@@ -160,7 +165,7 @@ impl Pendings {
         let Some(locate) = self.by_end.remove(&end) else { return };
         let Some(entries) = self.by_locate.get_mut(&locate) else { return };
         let Some(at) = entries.iter().position(|entry| entry.end == end) else { return };
-        let source = *entries.remove(at).request.asker.address.ip();
+        let source = entries.remove(at).request.source();
         if entries.is_empty() {
             self.by_locate.remove(&locate);
         }
@@ -179,5 +184,5 @@ const REQUEST_LIFE: Duration = Duration::from_secs(5);
 /// The limit of pending requests: about 1 MiB.
 const MAX_PENDINGS: usize = 4_096;
 
-/// The limit for one IPv4 address. An agent has one or two, and it takes 64 sources to use up all the room.
+/// The limit for one source. An agent has one or two, and it takes 64 sources to use up all the room.
 const MAX_OF_SOURCE: usize = 64;

@@ -1,12 +1,11 @@
 //! The registration of users: who may register, and what is answered (protocol.md §3).
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
 use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UserName};
 
 use super::address_range::is_in;
-use super::party::Party;
+use super::party::{Party, UdpAddress};
 use super::settings::{NodeSettings, Takeover};
 use super::users::Users;
 
@@ -21,10 +20,10 @@ pub(super) struct Registrar<'n> {
 impl Registrar<'_> {
     /// Registers a user at `from`, if the user belongs to the domain and may register there.
     pub(super) fn register(self, now: Instant, from: Party, registrant: &Registrant) -> RegisterCode {
-        let user = self.own_user(registrant).filter(|_| self.may_register_from(*from.address.ip()));
+        let user = self.own_user(registrant).filter(|_| self.may_register_from(from.address));
         let is_held = self.settings.takeover == Takeover::Deny;
         let may_register =
-            |online: Option<SocketAddrV4>| !is_held || online.is_none_or(|address| address == from.address);
+            |online: Option<UdpAddress>| !is_held || online.is_none_or(|address| address == from.address);
         match user {
             Some(user) if self.users.bind(now, &user, from, may_register) => RegisterCode::Registered,
             _ => RegisterCode::NoSuchUser,
@@ -39,8 +38,8 @@ impl Registrar<'_> {
         }
     }
 
-    fn may_register_from(&self, ip: Ipv4Addr) -> bool {
-        self.settings.allow.is_empty() || is_in(&self.settings.allow, ip)
+    fn may_register_from(&self, address: UdpAddress) -> bool {
+        self.settings.allow.is_empty() || is_in(&self.settings.allow, address.into())
     }
 
     /// Returns the user name, if it belongs to this domain.

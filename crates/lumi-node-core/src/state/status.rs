@@ -1,9 +1,8 @@
 //! Snapshots of a node and of the server around it.
 
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use plumi_proto::Domain;
+use plumi_proto::{Domain, NodeAddress};
 
 use super::dropped::Dropped;
 use super::location_times::Locations;
@@ -44,7 +43,7 @@ pub struct ServerStatus {
     /// The status of its node.
     pub node: NodeStatus,
     /// The address on which it listens.
-    pub local: SocketAddrV4,
+    pub local: NodeAddress,
     /// The time since it began to serve.
     pub uptime: Duration,
     /// Failed receives: socket errors, some of which any remote host can cause.

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use plumi_proto::UserName;
 
 use super::admin::{Presence, UserStatus};
 use super::name_table::{FETCHED, NameTable, Named};
-use super::party::Party;
+use super::party::{HostIp, Party, UdpAddress};
 
 /// The users of a domain, each with the address that it registered from.
 #[derive(Debug)]
@@ -28,10 +27,10 @@ pub(super) struct Users {
 pub(super) struct User {
     name: UserName,
     /// The address from which the user registered, until the user deregisters.
-    address: Option<SocketAddrV4>,
+    address: Option<UdpAddress>,
     /// The address of this host at which the user registered. 0.0.0.0 if it is not known, which takes less
     /// room than an `Option`.
-    heard_at: Ipv4Addr,
+    heard_at: HostIp,
     /// `None` although there is an address: strikes took the user offline. The agent may be slow rather than
     /// gone.
     online_since: Option<Instant>,
@@ -91,14 +90,14 @@ impl Users {
         now: Instant,
         name: &UserName,
         party: Party,
-        may_register: impl FnOnce(Option<SocketAddrV4>) -> bool,
+        may_register: impl FnOnce(Option<UdpAddress>) -> bool,
     ) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         let before = user.party().map(|party| party.address);
         if !may_register(before) {
             return false;
         }
-        user.heard_at = party.heard_at.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        user.heard_at = party.heard_at.unwrap_or(HostIp::UNSPECIFIED);
         if user.address == Some(party.address) {
             hear(&mut self.strikes, self.strike_interval, now, user);
         } else {
@@ -112,7 +111,7 @@ impl Users {
     /// Takes the user offline, if the request comes from the user's current address.
     ///
     /// Returns whether the domain has such a user and the user is now offline.
-    pub(super) fn unbind(&mut self, name: &UserName, from: SocketAddrV4) -> bool {
+    pub(super) fn unbind(&mut self, name: &UserName, from: UdpAddress) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         if user.address == Some(from) {
             self.online -= usize::from(user.online_since.is_some());
@@ -157,7 +156,7 @@ impl Users {
 
     /// Handles an answer that names the user. If it comes from the user's agent, the agent is alive and the
     /// user online.
-    pub(super) fn hear_answer(&mut self, now: Instant, name: &UserName, from: SocketAddrV4) {
+    pub(super) fn hear_answer(&mut self, now: Instant, name: &UserName, from: UdpAddress) {
         if let Some(user) = self.all.get_mut(name)
             && user.address == Some(from)
         {
@@ -171,7 +170,7 @@ impl Users {
     ///
     /// This is the same as an answer, but it does not clear the strikes of an online user. An agent that asks
     /// but does not answer cannot be called.
-    pub(super) fn hear_question(&mut self, now: Instant, name: &UserName, from: SocketAddrV4) {
+    pub(super) fn hear_question(&mut self, now: Instant, name: &UserName, from: UdpAddress) {
         if self.party(name).is_none() {
             self.hear_answer(now, name, from);
         }
@@ -197,7 +196,7 @@ impl Users {
 impl User {
     /// Creates an offline user.
     pub(super) fn offline(name: UserName) -> Self {
-        Self { name, address: None, heard_at: Ipv4Addr::UNSPECIFIED, online_since: None }
+        Self { name, address: None, heard_at: HostIp::UNSPECIFIED, online_since: None }
     }
 
     /// Returns where the user is online.

@@ -11,7 +11,7 @@ use std::net::SocketAddrV4;
 use lumi_node_core::{Node, NodeSettings, Output, Roster};
 
 fn node(roster: &str, at: SocketAddrV4, settings: NodeSettings) -> Node {
-    Node::new(Roster::parse(roster.as_bytes()).expect("a roster"), at, settings)
+    Node::new(Roster::parse(roster.as_bytes()).expect("a roster"), at.into(), settings)
 }
 
 fn drain(node: &mut Node) -> Vec<Output> {

@@ -1,5 +1,6 @@
 //! What is dropped.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ fn one_source_may_send_so_much_and_no_more() {
 fn a_flood_of_sources_neither_grows_the_limiter_nor_shuts_others_out() {
     let mut node = TestNode::new();
     for source in 0..100_000_u32 {
-        assert!(node.node.admit(node.now, source.into()));
+        assert!(node.node.admit(node.now, Ipv4Addr::from(source)));
     }
 }
 

@@ -36,7 +36,7 @@ impl TestNode {
     fn of(roster: &str, at: &str, settings: NodeSettings) -> Self {
         let roster = Roster::parse(roster.as_bytes()).expect("a roster");
         let now = tokio::time::Instant::now().into_std();
-        Self { node: Node::new(roster, address(at), settings), now }
+        Self { node: Node::new(roster, address(at).into(), settings), now }
     }
 
     fn pass(&mut self, seconds: f64) {

@@ -122,7 +122,7 @@ fn settings_hold_from_when_they_are_set() {
     let mut node = TestNode::with(NodeSettings { rate_limit: limit(1), ..NodeSettings::default() });
     node.receive(LAURA, "PRlaura@bb.com");
     let admitted = |node: &mut TestNode| {
-        let ip = "10.0.0.1".parse().unwrap();
+        let ip: std::net::Ipv4Addr = "10.0.0.1".parse().unwrap();
         (0..9).filter(|_| node.node.admit(node.now, ip)).count()
     };
     assert_eq!(admitted(&mut node), 2);

@@ -124,10 +124,10 @@ impl Domain {
         fs::write(&path, "bb.com\nlaura\n").expect("it is ours");
         let (file, roster) = RosterFile::open(path).expect("a roster");
         let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3344);
-        let node = Node::new(roster, local, NodeSettings::default());
+        let node = Node::new(roster, local.into(), NodeSettings::default());
         let (administration, administrator) = Administration::new(file);
         let directory = NodeDirectory::builder().build().expect("a directory");
-        let task = Task::new(NoSocket, local, node, directory, Some(administration));
+        let task = Task::new(NoSocket, local.into(), node, directory, Some(administration));
         Self { task, administrator, _folder: folder }
     }
 

@@ -118,7 +118,7 @@ async fn any_number_of_strangers_does_not_make_it_forget_its_users() {
     host.hears(LAURA, SECOND, "PRlaura@bb.com");
     assert_eq!(host.says().await, said(LAURA, SECOND, "RR0"));
     for stranger in 0..50_000_u32 {
-        let stranger = format!("{}:4500", Ipv4Addr::from(0x0a00_0000 + stranger));
+        let stranger = format!("{}:4500", HostIp::from(0x0a00_0000 + stranger));
         host.hears(&stranger, FIRST, "PRnobody@bb.com");
     }
     for _ in 0..50_000 {
@@ -215,8 +215,8 @@ type Arrival = Result<(Received, Vec<u8>), Errno>;
 /// A datagram that the node sent.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
-    to: SocketAddrV4,
-    source: Option<Ipv4Addr>,
+    to: UdpAddress,
+    source: Option<HostIp>,
     text: String,
 }
 
@@ -235,7 +235,7 @@ impl Host {
         let path = folder.path().join("nodelumi.cfg");
         fs::write(&path, "bb.com\nlaura\npere\n").expect("it is ours");
         let (file, roster) = RosterFile::open(path).expect("a roster");
-        let local = "0.0.0.0:3344".parse().expect("an address");
+        let local: NodeAddress = "0.0.0.0:3344".parse().expect("an address");
         let directory = NodeDirectory::builder()
             .peer("dd.com".parse().expect("a domain"), DD.parse().expect("an address"))
             .build()
@@ -361,7 +361,7 @@ impl DatagramSocket for Scripted {
         self.hand_over(arrival, datagrams)
     }
 
-    fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()> {
+    fn send(&self, to: UdpAddress, source: Option<HostIp>, datagram: &[u8]) -> io::Result<()> {
         if let Some(error) = self.refuses.lock().unwrap().pop_front() {
             return Err(error.into());
         }
