@@ -62,11 +62,11 @@ async fn serve(
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
     let node = Node::new(roster, local.into(), settings.node());
-    let mut server = Server::new(socket, node, directory);
+    let (server, administrator) = Server::builder(socket, node).directory(directory).store(file).build()?;
     let exit = Arc::new(Notify::new());
     let (service, has_console) = (Service, settings.console);
     let operator = Operator {
-        administrator: server.administrator(file),
+        administrator,
         reloader: Arc::new(Reloader::new(config, given, settings, logs.clone(), service)),
         logs,
     };
@@ -79,7 +79,7 @@ async fn serve(
     if let Some(listener) = web {
         let messages = operator.logs.messages.clone();
         let watch = messages.watch().clone();
-        web::start(listener, operator.administrator.clone(), watch, move || messages.lost_lines())?;
+        web::start(listener, operator.administrator.handle().clone(), watch, move || messages.lost_lines())?;
     }
     service.ready();
     let console = has_console.then(|| Console::start(operator, runtime, Arc::clone(&exit))).transpose()?;

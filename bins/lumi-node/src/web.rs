@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::{future, io, thread};
 
 use anyhow::Context;
-use lumi_node_core::Administrator;
+use lumi_node_core::ServerHandle;
 use lumi_node_web::WebServer;
 use message_ladder::Watch;
 use tokio::runtime;
@@ -21,8 +21,8 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     listener.with_context(|| format!("cannot show the node at http://{address}"))
 }
 
-/// Serves on `listener`, until the process ends: the node of `administrator`, the messages of `watch`, and
-/// the number of `lost` lines of its message log.
+/// Serves on `listener`, until the process ends: `node`, the messages of `watch`, and the
+/// number of `lost` lines of its message log.
 ///
 /// It has a thread of its own, so that visitors never block the node.
 ///
@@ -30,14 +30,14 @@ pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 /// The system starts no more threads.
 pub(crate) fn start(
     listener: TcpListener,
-    administrator: Administrator,
+    node: ServerHandle,
     watch: Watch,
     lost: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let work = move || {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let shown = runtime.and_then(|runtime| runtime.block_on(show(listener, administrator, watch, lost)));
+        let shown = runtime.and_then(|runtime| runtime.block_on(show(listener, node, watch, lost)));
         if let Err(error) = shown {
             tracing::error!(%error, "the node is not shown at http://{address}");
         }
@@ -54,11 +54,11 @@ pub(crate) fn start(
 
 async fn show(
     listener: TcpListener,
-    administrator: Administrator,
+    node: ServerHandle,
     watch: Watch,
     lost: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    WebServer::new(listener, administrator, watch).log_lines_lost(lost).run(future::pending()).await;
+    WebServer::new(listener, node, watch).log_lines_lost(lost).run(future::pending()).await;
     Ok(())
 }

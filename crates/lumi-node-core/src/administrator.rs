@@ -1,46 +1,26 @@
-//! The administrator's handle of a running server.
+//! The handles of a running server.
+
+use std::error::Error;
 
 use lumi_dns::NodeDirectory;
 use plumi_proto::UserName;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::io::roster_file::RosterFileError;
-use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, UserStatus};
+use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
 use crate::state::settings::NodeSettings;
 use crate::state::status::ServerStatus;
 
-/// Reads the status of a running [`Server`](crate::Server), and lists and changes the users of its domain.
-/// Commands are carried out one after the other.
+/// Reads the status of a running [`Server`](crate::Server) and the users of its domain, and reports changes of
+/// its roster that were made elsewhere. Cheap to clone.
+///
+/// Commands are carried out one after the other, those of an [`Administrator`] included.
 #[derive(Clone, Debug)]
-pub struct Administrator {
+pub struct ServerHandle {
     pub(crate) requests: mpsc::Sender<AdminRequest>,
     pub(crate) status_requests: mpsc::Sender<oneshot::Sender<ServerStatus>>,
 }
 
-impl Administrator {
-    /// Adds a user to the domain, offline. When this returns `Ok`, the change is in the roster's file.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    ///
-    /// # Cancel safety
-    /// If this is dropped before it is ready, the change is made or not. [`Administrator::list`] shows which.
-    pub async fn add_user(&self, user: UserName) -> Result<(), AdminError> {
-        self.ask(AdminCommand::AddUser(user), None).await.map(drop)
-    }
-
-    /// Removes a user from the domain, and disconnects the user if online. When this returns `Ok`, the change
-    /// is in the roster's file.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    ///
-    /// # Cancel safety
-    /// If this is dropped before it is ready, the change is made or not. [`Administrator::list`] shows which.
-    pub async fn remove_user(&self, user: UserName) -> Result<(), AdminError> {
-        self.ask(AdminCommand::RemoveUser(user), None).await.map(drop)
-    }
-
+impl ServerHandle {
     /// Returns the users of the domain, sorted by name.
     ///
     /// # Errors
@@ -59,20 +39,16 @@ impl Administrator {
         }
     }
 
-    /// Reloads the roster's file, and applies `settings` if there are any. Users who are not in the file any
-    /// more are disconnected, new users are offline, and nobody else is affected. Returns the number of
-    /// users. When this returns an error, nothing has changed.
+    /// Makes a change of the roster that was made elsewhere, for example in a database. It takes effect and is
+    /// not saved. A change that has been made already is no error.
     ///
     /// # Errors
-    /// [`AdminError::NotRead`], [`AdminError::NotTaken`], [`AdminError::NodeGone`].
+    /// [`AdminError::Refused`] if the user's address would be too long; [`AdminError::NodeGone`].
     ///
     /// # Cancel safety
-    /// If this is dropped before it is ready, all of the change is made or nothing.
-    pub async fn reload(&self, settings: Option<ServerSettings>) -> Result<usize, AdminError> {
-        match self.ask(AdminCommand::Reload, settings).await? {
-            AdminReply::Reloaded(users) => Ok(users),
-            reply => unreachable!("a reload is not answered by {reply:?}"),
-        }
+    /// If this is dropped before it is ready, the change is made or not. [`ServerHandle::list`] shows which.
+    pub async fn roster_changed(&self, change: RosterChange) -> Result<(), AdminError> {
+        self.ask(AdminCommand::RosterChanged(change), None).await.map(drop)
     }
 
     /// Returns a snapshot of the server. The server answers at once, even while a change is being saved. An
@@ -101,6 +77,86 @@ impl Administrator {
     }
 }
 
+/// A [`ServerHandle`] that also changes the roster where it is kept: in a [`RosterStore`](crate::RosterStore).
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    pub(crate) handle: ServerHandle,
+}
+
+impl Administrator {
+    /// Returns the handle for everything that needs no store.
+    pub fn handle(&self) -> &ServerHandle {
+        &self.handle
+    }
+
+    /// Adds a user to the domain, offline. When this returns `Ok`, the store has the change.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// If this is dropped before it is ready, the change is made or not. [`Administrator::list`] shows which.
+    pub async fn add_user(&self, user: UserName) -> Result<(), AdminError> {
+        self.handle.ask(AdminCommand::AddUser(user), None).await.map(drop)
+    }
+
+    /// Removes a user from the domain, and disconnects the user if online. When this returns `Ok`, the store has
+    /// the change.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    ///
+    /// # Cancel safety
+    /// If this is dropped before it is ready, the change is made or not. [`Administrator::list`] shows which.
+    pub async fn remove_user(&self, user: UserName) -> Result<(), AdminError> {
+        self.handle.ask(AdminCommand::RemoveUser(user), None).await.map(drop)
+    }
+
+    /// Reads the roster from the store again, and applies `settings` if there are any. Users who are not in it
+    /// any more are disconnected, new users are offline, and nobody else is affected. Returns the number of
+    /// users. When this returns an error, nothing has changed.
+    ///
+    /// # Errors
+    /// [`AdminError::NotRead`], [`AdminError::NotTaken`], [`AdminError::NodeGone`].
+    ///
+    /// # Cancel safety
+    /// If this is dropped before it is ready, all of the change is made or nothing.
+    pub async fn reload(&self, settings: Option<ServerSettings>) -> Result<usize, AdminError> {
+        match self.handle.ask(AdminCommand::Reload, settings).await? {
+            AdminReply::Reloaded(users) => Ok(users),
+            reply => unreachable!("a reload is not answered by {reply:?}"),
+        }
+    }
+
+    /// Returns the users of the domain, see [`ServerHandle::list`].
+    ///
+    /// # Errors
+    /// [`AdminError::NodeGone`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn list(&self) -> Result<Vec<UserStatus>, AdminError> {
+        self.handle.list().await
+    }
+
+    /// Returns a snapshot of the server, see [`ServerHandle::status`].
+    ///
+    /// # Errors
+    /// [`AdminError::NodeGone`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn status(&self) -> Result<ServerStatus, AdminError> {
+        self.handle.status().await
+    }
+}
+
+impl From<Administrator> for ServerHandle {
+    fn from(administrator: Administrator) -> Self {
+        administrator.handle
+    }
+}
+
 /// The settings that can change while a server runs.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
@@ -117,13 +173,13 @@ pub enum AdminError {
     /// The node rejects it.
     #[error(transparent)]
     Refused(#[from] AdminRefusal),
-    /// The change could not be saved, so it was not made.
+    /// The store could not save the change, so it was not made. The source is the store's error.
     #[error("nothing has changed")]
-    NotSaved(#[source] RosterFileError),
-    /// The roster's file cannot be read, or has an error. The users are as they were.
+    NotSaved(#[source] Box<dyn Error + Send + Sync>),
+    /// The store could not read the roster. The users are as they were. The source is the store's error.
     #[error("nothing has changed")]
-    NotRead(#[source] RosterFileError),
-    /// The roster in the file cannot replace the old one.
+    NotRead(#[source] Box<dyn Error + Send + Sync>),
+    /// The roster in the store cannot replace the old one.
     #[error(transparent)]
     NotTaken(#[from] ReloadRefusal),
     /// The node has ended.

@@ -4,7 +4,7 @@
 //! The decisions are in [`Node`], a state machine under `state/` that never touches a socket, a clock, a file
 //! or a name server: time is passed in as an argument, and effects are returned as [`Output`] values.
 //! [`Server`] is the task that carries them out on a UDP socket that its caller bound. [`RosterFile`] is
-//! `nodelumi.cfg`.
+//! `nodelumi.cfg`; users from elsewhere come from a [`RosterStore`], or through a [`ServerHandle`].
 //!
 //! ```no_run
 //! use lumi_dns::NodeDirectory;
@@ -14,8 +14,8 @@
 //! let (file, roster) = RosterFile::open("config/nodelumi.cfg")?;
 //! let socket = tokio::net::UdpSocket::bind("127.0.0.2:3344").await?;
 //! let node = Node::new(roster, "127.0.0.2:3344".parse()?, NodeSettings::default());
-//! let mut server = Server::new(socket, node, NodeDirectory::builder().build()?);
-//! let administrator = server.administrator(file);
+//! let directory = NodeDirectory::builder().build()?;
+//! let (server, administrator) = Server::builder(socket, node).directory(directory).store(file).build()?;
 //! server.run(async { _ = tokio::signal::ctrl_c().await }).await?;
 //! # drop(administrator);
 //! # Ok(())
@@ -29,6 +29,7 @@ mod io {
     mod durable;
     mod rate_limited_counter;
     pub(crate) mod roster_file;
+    pub(crate) mod roster_store;
     pub(crate) mod server;
     mod socket;
     mod task;
@@ -59,9 +60,10 @@ mod state {
     mod users;
 }
 
-pub use administrator::{AdminError, Administrator, ServerSettings};
+pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
 pub use io::roster_file::{RosterFile, RosterFileError};
-pub use io::server::{ServeError, Server};
+pub use io::roster_store::RosterStore;
+pub use io::server::{ServeError, Server, ServerBuilder};
 pub use state::address_range::{AddressRange, AddressRangeError};
 pub use state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, Presence, ReloadRefusal,

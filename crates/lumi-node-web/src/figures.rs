@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lumi_node_core::{AdminError, Administrator, ServerStatus};
+use lumi_node_core::{AdminError, ServerHandle, ServerStatus};
 use tokio::sync::Mutex;
 use tokio::time::{self, Instant};
 
@@ -13,7 +13,7 @@ use crate::users::Users;
 /// What the node and its program have to tell. Whoever asks soon after another one is told the same, so that no number
 /// of requests takes the node's time from its users.
 pub(crate) struct Figures {
-    administrator: Administrator,
+    handle: ServerHandle,
     /// Locked while the node is asked, so that it is asked once at a time.
     last: Mutex<Option<(Instant, ServerStatus)>>,
     users: Mutex<Option<Listed>>,
@@ -21,8 +21,8 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    pub(crate) fn new(administrator: Administrator) -> Self {
-        Self { administrator, last: Mutex::default(), users: Mutex::default(), log_lines_lost: None }
+    pub(crate) fn new(handle: ServerHandle) -> Self {
+        Self { handle, last: Mutex::default(), users: Mutex::default(), log_lines_lost: None }
     }
 
     /// How the node is now, or was less than [`FRESH`] ago.
@@ -38,7 +38,7 @@ impl Figures {
                 return Ok(status);
             }
             let asked = Instant::now();
-            let status = self.administrator.status().await?;
+            let status = self.handle.status().await?;
             *last = Some((asked, status));
             Ok(status)
         };
@@ -58,7 +58,7 @@ impl Figures {
             {
                 return Ok(Arc::clone(users));
             }
-            let list = self.administrator.list().await?;
+            let list = self.handle.list().await?;
             let now = Instant::now();
             let users = Arc::new(Users::new(&list, now));
             let until = now + fresh_for(list.len());
@@ -78,7 +78,7 @@ struct Listed {
 
 impl fmt::Debug for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Figures").field("administrator", &self.administrator).finish_non_exhaustive()
+        f.debug_struct("Figures").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let node = Node::new(roster, "127.0.0.1:3344".parse().unwrap(), NodeSettings::default());
         let mut server = Server::new(socket, node, NodeDirectory::builder().build().unwrap());
-        let figures = Figures::new(server.administrator(file));
+        let figures = Figures::new(server.administrator(file).into());
         task::spawn(server.run(future::pending()));
 
         let first = figures.status().await.unwrap();

@@ -1,7 +1,7 @@
 //! What a LUMI node shows over HTTP, to read and not to change: at `/` a page with its users, its messages as a ladder,
 //! and how many they are; at `/metrics` its figures, in the text format of Prometheus.
 //!
-//! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks an [`Administrator`] and looks
+//! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks a [`ServerHandle`] and looks
 //! at a [`Watch`], which work as well from another thread and another runtime than the node's. There is no secret and no
 //! encryption: whoever reaches the listener reads it, and sees who looks for whom.
 //!
@@ -9,7 +9,6 @@
 //! the ladder's, and put into the page as text.
 //!
 //! ```no_run
-//! use lumi_dns::NodeDirectory;
 //! use lumi_node_core::{Node, NodeSettings, RosterFile, Server};
 //! use lumi_node_web::WebServer;
 //! use message_ladder::Watch;
@@ -18,18 +17,18 @@
 //! let (file, roster) = RosterFile::open("config/nodelumi.cfg")?;
 //! let socket = tokio::net::UdpSocket::bind("127.0.0.2:3344").await?;
 //! let node = Node::new(roster, "127.0.0.2:3344".parse()?, NodeSettings::default());
-//! let mut server = Server::new(socket, node, NodeDirectory::builder().build()?);
+//! let (server, administrator) = Server::builder(socket, node).store(file).build()?;
 //! let listener = tokio::net::TcpListener::bind("127.0.0.2:8344").await?;
 //! // Sees nothing unless it is a sink of a `message_log::MessageLayer`.
 //! let watch = Watch::new("bb.com", 500, std::time::SystemTime::now);
-//! let web = WebServer::new(listener, server.administrator(file), watch);
+//! let web = WebServer::new(listener, administrator, watch);
 //! tokio::spawn(web.run(std::future::pending()));
 //! server.run(async { _ = tokio::signal::ctrl_c().await }).await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`Administrator`]: lumi_node_core::Administrator
+//! [`ServerHandle`]: lumi_node_core::ServerHandle
 //! [`Watch`]: message_ladder::Watch
 
 mod events;

@@ -10,7 +10,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use lumi_node_core::Administrator;
+use lumi_node_core::ServerHandle;
 use message_ladder::Watch;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{self, AbortHandle, JoinSet};
@@ -31,9 +31,9 @@ pub struct WebServer {
 }
 
 impl WebServer {
-    /// Will show on `listener` the node that `administrator` reaches, and of its messages those that `watch` sees.
-    pub fn new(listener: TcpListener, administrator: Administrator, watch: Watch) -> Self {
-        Self { listener, figures: Figures::new(administrator), watch }
+    /// Will show on `listener` the node that `handle` reaches, and of its messages those that `watch` sees.
+    pub fn new(listener: TcpListener, handle: impl Into<ServerHandle>, watch: Watch) -> Self {
+        Self { listener, figures: Figures::new(handle.into()), watch }
     }
 
     /// Adds to the metrics how many lines of the message log were lost since the start, as `lost` says whenever it is

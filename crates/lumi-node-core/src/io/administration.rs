@@ -2,25 +2,21 @@
 //! the node asks for, one command at a time.
 
 use std::future;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::warn;
 
-use super::roster_file::{RosterFile, RosterFileError};
-use crate::administrator::{AdminError, AdminRequest, Administrator, AnswerSender, ServerSettings};
+use super::roster_store::{Done, NoThread, Store, StoreError};
+use crate::administrator::{AdminError, AdminRequest, AnswerSender, ServerHandle, ServerSettings};
 use crate::state::admin::{AdminCommand, AdminId, AdminReply, NotRead, NotSaved, RosterChange};
 use crate::state::roster::Roster;
 use crate::state::status::ServerStatus;
 
-/// The requests of administrators, and the roster's file.
+/// The requests of administrators, and the store of the roster.
 #[derive(Debug)]
 pub(super) struct Administration {
     requests: mpsc::Receiver<AdminRequest>,
     status_requests: mpsc::Receiver<oneshot::Sender<ServerStatus>>,
-    /// Only the worker thread locks this.
-    file: Arc<Mutex<RosterFile>>,
+    store: Option<Store>,
     /// The number of commands so far.
     commands: u64,
     current: Option<Current>,
@@ -34,19 +30,17 @@ struct Current {
     settings: Option<ServerSettings>,
     work: Option<Work>,
     /// The reason why the work failed.
-    failure: Option<RosterFileError>,
-    /// Makes the file that was read the one that is written from now on.
+    failure: Option<StoreError>,
+    /// Lets the store know that the node has taken over the roster that was read.
     taken: Option<oneshot::Sender<()>>,
 }
 
-/// The work of the worker thread, which waits for the disk.
+/// The work of the store, which may block.
 #[derive(Debug)]
 enum Work {
     Save(Done<()>),
     Read(Done<Roster>),
 }
-
-type Done<T> = oneshot::Receiver<Result<T, RosterFileError>>;
 
 /// An event for the server.
 #[derive(Debug)]
@@ -62,17 +56,20 @@ pub(super) enum AdminEvent {
 }
 
 impl Administration {
-    pub(super) fn new(file: RosterFile) -> (Self, Administrator) {
+    pub(super) fn new() -> (Self, ServerHandle) {
         let (requests_sender, requests) = mpsc::channel(MAX_REQUESTS);
         let (status_sender, status_requests) = mpsc::channel(MAX_REQUESTS);
-        let file = Arc::new(Mutex::new(file));
-        let administration = Self { requests, status_requests, file, commands: 0, current: None };
-        let administrator = Administrator { requests: requests_sender, status_requests: status_sender };
-        (administration, administrator)
+        let administration = Self { requests, status_requests, store: None, commands: 0, current: None };
+        (administration, ServerHandle { requests: requests_sender, status_requests: status_sender })
+    }
+
+    /// Keeps the roster in `store` from now on.
+    pub(super) fn keep_in(&mut self, store: Store) {
+        self.store = Some(store);
     }
 
     /// Waits for the next event. The next command comes after the answer to the previous one. Cancel safe.
-    /// Never ready once every [`Administrator`] is gone.
+    /// Never ready once every [`ServerHandle`] is gone.
     pub(super) async fn next_event(&mut self) -> AdminEvent {
         let Self { requests, status_requests, commands, current, .. } = self;
         let next = async {
@@ -103,36 +100,22 @@ impl Administration {
 
     /// Begins to save a change of the roster.
     pub(super) fn save(&mut self, id: AdminId, change: RosterChange) {
-        let Some(current) = self.current.as_mut().filter(|current| current.id == id) else { return };
-        let file = Arc::clone(&self.file);
-        let done = start(move |done| {
-            let saved = file.lock().unwrap_or_else(PoisonError::into_inner).apply(&change);
-            // The server may have ended.
-            _ = done.send(saved);
-        });
-        current.work = Some(Work::Save(done));
+        // Who has no store asks for no change.
+        if let (Some(current), Some(store)) = (self.current.as_mut(), &self.store)
+            && current.id == id
+        {
+            current.work = Some(Work::Save(store.save(change)));
+        }
     }
 
     /// Begins to read the roster.
     pub(super) fn read(&mut self, id: AdminId) {
-        let Some(current) = self.current.as_mut().filter(|current| current.id == id) else { return };
-        let file = Arc::clone(&self.file);
-        let (taken, is_taken) = oneshot::channel();
-        current.taken = Some(taken);
-        let done = start(move |done| {
-            // Locked until the node has decided, so that the next change meets the file that holds by then.
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            match file.reopen() {
-                Ok((read, roster)) => {
-                    _ = done.send(Ok(roster));
-                    if is_taken.blocking_recv().is_ok() {
-                        *file = read;
-                    }
-                }
-                Err(error) => _ = done.send(Err(error)),
-            }
-        });
-        current.work = Some(Work::Read(done));
+        if let (Some(current), Some(store)) = (self.current.as_mut(), &self.store)
+            && current.id == id
+        {
+            let (done, taken) = store.read();
+            (current.work, current.taken) = (Some(Work::Read(done)), Some(taken));
+        }
     }
 
     /// Answers the command. Returns the settings that take effect.
@@ -154,7 +137,7 @@ impl Current {
         let (id, failure) = (self.id, &mut self.failure);
         let event = match &mut self.work {
             Some(Work::Save(done)) => {
-                let saved = done.await.unwrap_or(Err(RosterFileError::Lost));
+                let saved = done.await.unwrap_or(Err(NoThread.into()));
                 AdminEvent::Saved(
                     id,
                     saved.map_err(|error| {
@@ -164,7 +147,7 @@ impl Current {
                 )
             }
             Some(Work::Read(done)) => {
-                let read = done.await.unwrap_or(Err(RosterFileError::Lost));
+                let read = done.await.unwrap_or(Err(NoThread.into()));
                 AdminEvent::Read(
                     id,
                     read.map_err(|error| {
@@ -181,8 +164,8 @@ impl Current {
 }
 
 /// Puts the reason to the node's verdict.
-fn outcome(reply: AdminReply, failure: Option<RosterFileError>) -> Result<AdminReply, AdminError> {
-    let failure = failure.unwrap_or(RosterFileError::Lost);
+fn outcome(reply: AdminReply, failure: Option<StoreError>) -> Result<AdminReply, AdminError> {
+    let failure = failure.unwrap_or_else(|| NoThread.into());
     Err(match reply {
         AdminReply::Refused(refusal) => refusal.into(),
         AdminReply::NotTaken(refusal) => refusal.into(),
@@ -190,18 +173,6 @@ fn outcome(reply: AdminReply, failure: Option<RosterFileError>) -> Result<AdminR
         AdminReply::NotRead => AdminError::NotRead(failure),
         reply => return Ok(reply),
     })
-}
-
-/// Does `work` on its own thread. Unlike a thread of the runtime, it does not hold up the end of the process.
-fn start<T: Send + 'static>(
-    work: impl FnOnce(oneshot::Sender<Result<T, RosterFileError>>) + Send + 'static,
-) -> Done<T> {
-    let (sender, done) = oneshot::channel();
-    if let Err(error) = thread::Builder::new().name("roster".into()).spawn(move || work(sender)) {
-        // The sender is dropped, which the server sees.
-        warn!(%error, "cannot start a thread");
-    }
-    done
 }
 
 /// The limit of requests that wait for the server. Beyond it, the administrator waits.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use plumi_proto::Domain;
 
 use super::durable::{self, Outcome};
+use super::roster_store::RosterStore;
 use crate::state::admin::RosterChange;
 use crate::state::roster::{Roster, RosterError};
 
@@ -80,6 +81,23 @@ impl RosterFile {
     }
 }
 
+impl RosterStore for RosterFile {
+    type Read = Self;
+    type Error = RosterFileError;
+
+    fn read(&self) -> Result<(Roster, Self), RosterFileError> {
+        self.reopen().map(|(file, roster)| (roster, file))
+    }
+
+    fn take(&mut self, read: Self) {
+        *self = read;
+    }
+
+    fn apply(&mut self, change: &RosterChange) -> Result<(), RosterFileError> {
+        Self::apply(self, change)
+    }
+}
+
 /// By what a text is known to be the one that was seen, without keeping it: a time would not tell two changes
 /// within one tick of the file system's clock apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -136,7 +154,4 @@ pub enum RosterFileError {
         /// Which file.
         path: PathBuf,
     },
-    /// The thread that worked on it could not be started, or ended early; the file is whole all the same.
-    #[error("the roster cannot be worked on: there is no thread for it")]
-    Lost,
 }

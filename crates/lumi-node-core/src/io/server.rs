@@ -1,17 +1,18 @@
 //! A running node.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use lumi_dns::NodeDirectory;
+use lumi_dns::{DirectoryError, NodeDirectory};
 use tokio::net::UdpSocket;
 
 use super::administration::Administration;
-use super::roster_file::RosterFile;
+use super::roster_store::{RosterStore, Store};
 use super::socket::NodeSocket;
 use super::task::Task;
-use crate::administrator::Administrator;
+use crate::administrator::{Administrator, ServerHandle};
 use crate::state::node::Node;
 
 /// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which never waits for a name server
@@ -21,23 +22,33 @@ pub struct Server {
     socket: UdpSocket,
     node: Node,
     directory: NodeDirectory,
-    administration: Option<Administration>,
+    administration: Administration,
+    handle: ServerHandle,
 }
 
 impl Server {
-    /// Creates a server of `node` on `socket` that finds other nodes in `directory`. If the socket is bound
-    /// to
+    /// Creates a server of `node` on `socket` that finds other nodes in `directory`. If the socket is bound to
     /// 0.0.0.0, messages leave from the address of this host to which their receiver last sent.
     pub fn new(socket: UdpSocket, node: Node, directory: NodeDirectory) -> Self {
-        Self { socket, node, directory, administration: None }
+        let (administration, handle) = Administration::new();
+        Self { socket, node, directory, administration, handle }
     }
 
-    /// Creates an administrator, whose changes go to `roster`. A second call replaces the first
-    /// administrator.
-    pub fn administrator(&mut self, roster: RosterFile) -> Administrator {
-        let (administration, administrator) = Administration::new(roster);
-        self.administration = Some(administration);
-        administrator
+    /// Begins a server of `node` on `socket`, of which more is to be set.
+    pub fn builder(socket: UdpSocket, node: Node) -> ServerBuilder {
+        ServerBuilder { socket, node, directory: None, store: None, handle: |handle| handle }
+    }
+
+    /// Returns the handle of this server.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Keeps the roster in `store`, and returns the handle that changes it there. A second call replaces the
+    /// store.
+    pub fn administrator(&mut self, store: impl RosterStore) -> Administrator {
+        self.administration.keep_in(Store::new(store));
+        Administrator { handle: self.handle() }
     }
 
     /// Serves until `shutdown` is ready. A change of the roster that is being saved then is finished first,
@@ -45,14 +56,68 @@ impl Server {
     ///
     /// # Errors
     /// [`ServeError`], before anything is served.
+    ///
+    /// # Cancel safety
+    /// Dropping this closes the socket at once. What has arrived and is not served yet is lost, and a change of
+    /// the roster that is being saved is not waited for. End a server by `shutdown`.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let local = match self.socket.local_addr().map_err(ServeError::LocalAddress)? {
             SocketAddr::V4(local) => local,
             SocketAddr::V6(_) => return Err(ServeError::NotIpv4),
         };
         let socket = NodeSocket::new(self.socket, local).map_err(ServeError::Options)?;
+        // Handles that are left alone keep no server.
+        drop(self.handle);
         Task::new(socket, local.into(), self.node, self.directory, self.administration).run(shutdown).await;
         Ok(())
+    }
+}
+
+/// A [`Server`] in the making. Its type parameter is the handle that comes with the server.
+#[must_use]
+pub struct ServerBuilder<H = ServerHandle> {
+    socket: UdpSocket,
+    node: Node,
+    directory: Option<NodeDirectory>,
+    store: Option<Store>,
+    handle: fn(ServerHandle) -> H,
+}
+
+impl<H> ServerBuilder<H> {
+    /// Finds other nodes in `directory`. Without this, the system's hosts file and name servers are asked.
+    pub fn directory(self, directory: NodeDirectory) -> Self {
+        Self { directory: Some(directory), ..self }
+    }
+
+    /// Keeps the roster in `store`. The handle that comes with the server is an [`Administrator`], which
+    /// changes the roster there. Without this, the roster changes only by [`ServerHandle::roster_changed`].
+    pub fn store(self, store: impl RosterStore) -> ServerBuilder<Administrator> {
+        let Self { socket, node, directory, .. } = self;
+        let store = Some(Store::new(store));
+        ServerBuilder { socket, node, directory, store, handle: |handle| Administrator { handle } }
+    }
+
+    /// Returns the server and its handle.
+    ///
+    /// # Errors
+    /// No directory was given, and that of the system cannot be set up.
+    pub fn build(self) -> Result<(Server, H), DirectoryError> {
+        let directory = match self.directory {
+            Some(directory) => directory,
+            None => NodeDirectory::builder().build()?,
+        };
+        let mut server = Server::new(self.socket, self.node, directory);
+        if let Some(store) = self.store {
+            server.administration.keep_in(store);
+        }
+        let handle = (self.handle)(server.handle());
+        Ok((server, handle))
+    }
+}
+
+impl<H> fmt::Debug for ServerBuilder<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("node", &self.node).finish_non_exhaustive()
     }
 }
 

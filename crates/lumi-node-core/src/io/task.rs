@@ -30,7 +30,7 @@ pub(super) struct Task<S> {
     pub(super) node: Node,
     directory: NodeDirectory,
     lookups: FuturesUnordered<BoxFuture<'static, Resolved>>,
-    pub(super) administration: Option<Administration>,
+    pub(super) administration: Administration,
     local: NodeAddress,
     started: Instant,
     log: Batch,
@@ -72,7 +72,7 @@ impl<S: DatagramSocket> Task<S> {
         local: NodeAddress,
         node: Node,
         directory: NodeDirectory,
-        administration: Option<Administration>,
+        administration: Administration,
     ) -> Self {
         Self {
             log: Batch::new(node.domain().as_str()),
@@ -129,8 +129,8 @@ impl<S: DatagramSocket> Task<S> {
     /// Waits for the change of the roster that is being saved, if any, for [`SAVE_PATIENCE`] at most.
     pub(super) async fn finish_saving(&mut self) {
         let deadline = time::Instant::now() + SAVE_PATIENCE;
-        while let Some(administration) = self.administration.as_mut().filter(|it| it.is_saving()) {
-            match time::timeout_at(deadline, administration.next_event()).await {
+        while self.administration.is_saving() {
+            match time::timeout_at(deadline, self.administration.next_event()).await {
                 Ok(event) => {
                     self.administer(now(), event);
                     self.drain_outputs();
@@ -182,17 +182,11 @@ impl<S: DatagramSocket> Task<S> {
                 None => future::pending().await,
             }
         };
-        let admin_event = async {
-            match administration {
-                Some(administration) => administration.next_event().await,
-                None => future::pending().await,
-            }
-        };
         tokio::select! {
             () = shutdown => Event::Shutdown,
             received = received => Event::Received(received),
             Some(resolved) = lookups.next() => Event::Resolved(resolved),
-            event = admin_event => Event::Admin(event),
+            event = administration.next_event() => Event::Admin(event),
             () = timeout => Event::Timeout,
         }
     }
@@ -285,18 +279,15 @@ impl<S: DatagramSocket> Task<S> {
                         async move { Resolved { id, domain, answer: directory.find(&domain).await } };
                     self.lookups.push(Box::pin(lookup));
                 }
-                Output::SaveRoster { id, change } => {
-                    self.administration.iter_mut().for_each(|it| it.save(id, change));
-                }
-                Output::ReadRoster { id } => self.administration.iter_mut().for_each(|it| it.read(id)),
+                Output::SaveRoster { id, change } => self.administration.save(id, change),
+                Output::ReadRoster { id } => self.administration.read(id),
                 Output::Answer { id, reply } => self.answer(id, *reply),
             }
         }
     }
 
     fn answer(&mut self, id: AdminId, reply: AdminReply) {
-        let administration = self.administration.as_mut();
-        if let Some(settings) = administration.and_then(|it| it.answer(id, reply)) {
+        if let Some(settings) = self.administration.answer(id, reply) {
             self.node.handle_settings(settings.node);
             self.directory = settings.directory;
         }

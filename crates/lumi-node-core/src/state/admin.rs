@@ -23,13 +23,16 @@ pub enum AdminCommand {
     List,
     /// Read the roster again.
     Reload,
+    /// Make this change, which was made elsewhere and is not to be saved. One that has been made already is no
+    /// error.
+    RosterChanged(RosterChange),
 }
 
 /// A node's answer to an [`AdminCommand`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminReply {
-    /// The change has been saved and made.
+    /// The change has been made.
     Changed(RosterChange),
     /// The users of the domain, in no order.
     Users(Vec<UserStatus>),

@@ -166,6 +166,10 @@ impl Node {
                 self.admin = Some((id, Awaited::Read));
                 self.outputs.push_back(Output::ReadRoster { id });
             }
+            AdminCommand::RosterChanged(change) => {
+                let reply = self.changed_elsewhere(change);
+                self.answer(id, reply);
+            }
         }
     }
 
@@ -384,6 +388,18 @@ impl Node {
 
     fn answer(&mut self, id: AdminId, reply: AdminReply) {
         self.outputs.push_back(Output::Answer { id, reply: Box::new(reply) });
+    }
+
+    fn changed_elsewhere(&mut self, change: RosterChange) -> AdminReply {
+        if let RosterChange::Add(user) = change {
+            match self.may_add(&user) {
+                Ok(()) => {}
+                Err(AdminRefusal::AlreadyUser(_)) => return AdminReply::Changed(change),
+                Err(refusal) => return AdminReply::Refused(refusal),
+            }
+        }
+        self.change(change);
+        AdminReply::Changed(change)
     }
 
     fn change(&mut self, change: RosterChange) {

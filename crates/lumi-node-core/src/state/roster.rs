@@ -117,6 +117,26 @@ impl Roster {
         self.users.contains(user)
     }
 
+    /// Adds a user to the domain. For rosters that come from elsewhere than a `nodelumi.cfg`.
+    ///
+    /// # Errors
+    /// [`RosterReason::TooLong`], [`RosterReason::Duplicate`]; the roster is as it was.
+    ///
+    /// ```
+    /// use lumi_node_core::Roster;
+    ///
+    /// let mut roster = Roster::new("bb.com".parse()?);
+    /// for user in ["laura", "pere"] {
+    ///     roster.insert(user.parse()?)?;
+    /// }
+    /// assert_eq!(roster.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn insert(&mut self, user: UserName) -> Result<(), RosterReason> {
+        MiAddress::new(&user, &self.domain).map_err(RosterReason::TooLong)?;
+        if self.users.insert(User::offline(user)) { Ok(()) } else { Err(RosterReason::Duplicate) }
+    }
+
     /// Makes `change` in the text of a `nodelumi.cfg`. All other lines stay as they were.
     pub fn edit(text: &str, change: &RosterChange) -> String {
         match change {
@@ -144,9 +164,7 @@ impl Roster {
         if name.contains('@') {
             return Err(RosterReason::Address);
         }
-        let user = UserName::new(name).map_err(RosterReason::User)?;
-        MiAddress::new(&user, &self.domain).map_err(RosterReason::TooLong)?;
-        if self.users.insert(User::offline(user)) { Ok(()) } else { Err(RosterReason::Duplicate) }
+        self.insert(UserName::new(name).map_err(RosterReason::User)?)
     }
 }
 

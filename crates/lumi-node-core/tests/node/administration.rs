@@ -213,3 +213,22 @@ fn what_is_not_saved_or_not_read_changes_nothing() {
     assert_eq!(users, ["laura", "pere"]);
     assert_eq!(node.address_of("laura"), Some(address(LAURA)));
 }
+
+/// A database tells of a change that others made in it, or of one that this node made.
+#[test]
+fn a_change_made_elsewhere_holds_and_is_not_saved() {
+    let mut node = TestNode::new();
+    let [laura, joan] = ["laura", "joan"].map(|user| user.parse::<UserName>().expect("a name"));
+    node.receive(LAURA, "PRlaura@bb.com");
+    for change in [RosterChange::Add(joan), RosterChange::Remove(laura)] {
+        for _ in 0..2 {
+            let reply = node.admin(AdminCommand::RosterChanged(change));
+            assert_eq!(reply, AdminReply::Changed(change), "also if it has been made already");
+        }
+    }
+    assert_eq!(node.receive(STRANGER, "PRjoan@bb.com"), [sent(STRANGER, "RR0")]);
+    assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR1")]);
+    let long = RosterChange::Add("l".repeat(30).parse().expect("a name"));
+    let reply = node.admin(AdminCommand::RosterChanged(long));
+    assert!(matches!(reply, AdminReply::Refused(AdminRefusal::TooLong(_))), "{reply:?}");
+}

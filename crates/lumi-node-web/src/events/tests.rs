@@ -101,7 +101,7 @@ async fn how_the_node_is_comes_each_second_and_users_when_they_are_others() {
     let node = Node::new(roster, "127.0.0.1:3344".parse().unwrap(), NodeSettings::default());
     let mut server = Server::new(socket, node, NodeDirectory::builder().build().unwrap());
     let administrator = server.administrator(file);
-    let figures = Arc::new(Figures::new(administrator.clone()));
+    let figures = Arc::new(Figures::new(administrator.handle().clone()));
     let task = task::spawn(server.run(future::pending()));
 
     let mut state = State { figures, every: time::interval(INTERVAL), is_status_told: false, users: None };

@@ -8,7 +8,9 @@ use lumi_dns::NodeDirectory;
 use tokio::time::{self, Instant};
 
 use super::*;
+use crate::administrator::Administrator;
 use crate::io::datagrams::Datagrams;
+use crate::io::roster_file::RosterFile;
 use crate::io::socket::DatagramSocket;
 use crate::io::task::{SAVE_PATIENCE, Task};
 use crate::io::tests::diagnostics::Diagnostics;
@@ -64,7 +66,8 @@ async fn a_thread_that_ends_early_has_changed_nothing() {
     drop(disk);
     domain.begin().await;
     let answer = answered.await.expect("an answer");
-    assert!(matches!(answer, Err(AdminError::NotSaved(RosterFileError::Lost))), "{answer:?}");
+    let Err(AdminError::NotSaved(error)) = answer else { panic!("{answer:?}") };
+    assert!(error.is::<NoThread>(), "{error:?}");
     assert_eq!(domain.users(), ["laura"]);
     assert!(domain.administration().current.is_none(), "the next one can be carried out");
 }
@@ -113,7 +116,7 @@ struct Domain {
 
 /// A change that adds the user joan, being saved to a disk that the test controls.
 struct Saving {
-    disk: oneshot::Sender<Result<(), RosterFileError>>,
+    disk: oneshot::Sender<Result<(), StoreError>>,
     answered: oneshot::Receiver<Result<(), AdminError>>,
 }
 
@@ -125,14 +128,16 @@ impl Domain {
         let (file, roster) = RosterFile::open(path).expect("a roster");
         let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3344);
         let node = Node::new(roster, local.into(), NodeSettings::default());
-        let (administration, administrator) = Administration::new(file);
+        let (mut administration, handle) = Administration::new();
+        administration.keep_in(Store::new(file));
+        let administrator = Administrator { handle };
         let directory = NodeDirectory::builder().build().expect("a directory");
-        let task = Task::new(NoSocket, local.into(), node, directory, Some(administration));
+        let task = Task::new(NoSocket, local.into(), node, directory, administration);
         Self { task, administrator, _folder: folder }
     }
 
     fn administration(&mut self) -> &mut Administration {
-        self.task.administration.as_mut().expect("it has one")
+        &mut self.task.administration
     }
 
     fn current(&mut self) -> &mut Current {

@@ -13,6 +13,7 @@ use tokio::time::Instant as TokioInstant;
 use super::*;
 use crate::administrator::Administrator;
 use crate::io::roster_file::RosterFile;
+use crate::io::roster_store::Store;
 use crate::io::tests::diagnostics::Diagnostics;
 use crate::state::settings::NodeSettings;
 
@@ -240,14 +241,16 @@ impl Host {
             .peer("dd.com".parse().expect("a domain"), DD.parse().expect("an address"))
             .build()
             .expect("a directory");
-        let (administration, administrator) = Administration::new(file);
+        let (mut administration, handle) = Administration::new();
+        administration.keep_in(Store::new(file));
+        let administrator = Administrator { handle };
         let (arrivals, script) = mpsc::unbounded_channel();
         let (flood, floods) = watch::channel(Flood::None);
         let (sent, said) = mpsc::unbounded_channel();
         let refuses = Arc::<Mutex<_>>::default();
         let socket = Scripted { script, next: None, floods, flooded: 0, sent, refuses: Arc::clone(&refuses) };
         let node = Node::new(roster, local, settings);
-        let task = Task::new(socket, local, node, directory, Some(administration));
+        let task = Task::new(socket, local, node, directory, administration);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(task.run(async { _ = stopped.await }));
         Self { arrivals, flood, refuses, said, administrator, stop, task, _folder: folder }
