@@ -7,6 +7,7 @@ use plumi_proto::UserName;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
+use crate::state::binding::Binding;
 use crate::state::settings::NodeSettings;
 use crate::state::status::ServerStatus;
 
@@ -36,6 +37,21 @@ impl ServerHandle {
                 Ok(users)
             }
             reply => unreachable!("a list is answered by users, not by {reply:?}"),
+        }
+    }
+
+    /// Returns the registrations of the users, in no order. A program that keeps them can give them to the node
+    /// of its next start, see [`Node::restore`](crate::Node::restore).
+    ///
+    /// # Errors
+    /// [`AdminError::NodeGone`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    pub async fn bindings(&self) -> Result<Vec<Binding>, AdminError> {
+        match self.ask(AdminCommand::ListBindings, None).await? {
+            AdminReply::Bindings(bindings) => Ok(bindings),
+            reply => unreachable!("bindings are not answered by {reply:?}"),
         }
     }
 

@@ -27,6 +27,7 @@ mod io {
     mod administration;
     mod datagrams;
     mod durable;
+    pub(crate) mod events;
     mod rate_limited_counter;
     pub(crate) mod roster_file;
     pub(crate) mod roster_store;
@@ -41,17 +42,20 @@ mod io {
 mod state {
     pub(crate) mod address_range;
     pub(crate) mod admin;
+    pub(crate) mod binding;
     pub(crate) mod dropped;
     pub(crate) mod limiter;
     mod location;
     pub(crate) mod location_times;
     pub(crate) mod lookups;
     pub(crate) mod message_counts;
+    pub(crate) mod event;
     mod name_table;
     pub(crate) mod node;
     pub(crate) mod output;
     pub(crate) mod party;
     mod pendings;
+    pub(crate) mod policy;
     mod registration;
     pub(crate) mod roster;
     pub(crate) mod settings;
@@ -61,6 +65,7 @@ mod state {
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
+pub use io::events::{NodeEventSender, NodeEvents, node_events};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::roster_store::RosterStore;
 pub use io::server::{ServeError, Server, ServerBuilder};
@@ -69,7 +74,9 @@ pub use state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, Presence, ReloadRefusal,
     RosterChange, UserStatus,
 };
+pub use state::binding::Binding;
 pub use state::dropped::{DropReason, Dropped};
+pub use state::event::{GoneReason, NodeEvent};
 pub use state::limiter::RateLimit;
 pub use state::location_times::{LocationTimes, Locations};
 pub use state::lookups::{LookupId, LookupStatus};
@@ -77,6 +84,7 @@ pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
 pub use state::output::Output;
 pub use state::party::{HostIp, Party, UdpAddress};
+pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};
 pub use state::source::Source;

@@ -9,11 +9,13 @@ use lumi_dns::{DirectoryError, NodeDirectory};
 use tokio::net::UdpSocket;
 
 use super::administration::Administration;
+use super::events::{NodeEventSender, NodeEvents, node_events};
 use super::roster_store::{RosterStore, Store};
 use super::socket::NodeSocket;
 use super::task::Task;
 use crate::administrator::{Administrator, ServerHandle};
 use crate::state::node::Node;
+use crate::state::policy::Policy;
 
 /// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which never waits for a name server
 /// or a disk.
@@ -24,6 +26,7 @@ pub struct Server {
     directory: NodeDirectory,
     administration: Administration,
     handle: ServerHandle,
+    events: Option<NodeEventSender>,
 }
 
 impl Server {
@@ -31,12 +34,12 @@ impl Server {
     /// 0.0.0.0, messages leave from the address of this host to which their receiver last sent.
     pub fn new(socket: UdpSocket, node: Node, directory: NodeDirectory) -> Self {
         let (administration, handle) = Administration::new();
-        Self { socket, node, directory, administration, handle }
+        Self { socket, node, directory, administration, handle, events: None }
     }
 
     /// Begins a server of `node` on `socket`, of which more is to be set.
     pub fn builder(socket: UdpSocket, node: Node) -> ServerBuilder {
-        ServerBuilder { socket, node, directory: None, store: None, handle: |handle| handle }
+        ServerBuilder { socket, node, directory: None, store: None, events: None, handle: |handle| handle }
     }
 
     /// Returns the handle of this server.
@@ -49,6 +52,13 @@ impl Server {
     pub fn administrator(&mut self, store: impl RosterStore) -> Administrator {
         self.administration.keep_in(Store::new(store));
         Administrator { handle: self.handle() }
+    }
+
+    /// Returns the events of the node. A second call replaces the first one's.
+    pub fn events(&mut self) -> NodeEvents {
+        let (sender, events) = node_events();
+        self.events = Some(sender);
+        events
     }
 
     /// Serves until `shutdown` is ready. A change of the roster that is being saved then is finished first,
@@ -68,7 +78,11 @@ impl Server {
         let socket = NodeSocket::new(self.socket, local).map_err(ServeError::Options)?;
         // Handles that are left alone keep no server.
         drop(self.handle);
-        Task::new(socket, local.into(), self.node, self.directory, self.administration).run(shutdown).await;
+        let mut task = Task::new(socket, local.into(), self.node, self.directory, self.administration);
+        if let Some(events) = self.events {
+            task.report_events(events);
+        }
+        task.run(shutdown).await;
         Ok(())
     }
 }
@@ -80,6 +94,7 @@ pub struct ServerBuilder<H = ServerHandle> {
     node: Node,
     directory: Option<NodeDirectory>,
     store: Option<Store>,
+    events: Option<NodeEventSender>,
     handle: fn(ServerHandle) -> H,
 }
 
@@ -92,9 +107,20 @@ impl<H> ServerBuilder<H> {
     /// Keeps the roster in `store`. The handle that comes with the server is an [`Administrator`], which
     /// changes the roster there. Without this, the roster changes only by [`ServerHandle::roster_changed`].
     pub fn store(self, store: impl RosterStore) -> ServerBuilder<Administrator> {
-        let Self { socket, node, directory, .. } = self;
+        let Self { socket, node, directory, events, .. } = self;
         let store = Some(Store::new(store));
-        ServerBuilder { socket, node, directory, store, handle: |handle| Administrator { handle } }
+        ServerBuilder { socket, node, directory, store, events, handle: |handle| Administrator { handle } }
+    }
+
+    /// Sets rules for who may register and who may be located, see [`Node::set_policy`].
+    pub fn policy(mut self, policy: impl Policy + Send + 'static) -> Self {
+        self.node.set_policy(Box::new(policy));
+        self
+    }
+
+    /// Reports the events of the node to `events`, the sender of [`node_events`].
+    pub fn events(self, events: NodeEventSender) -> Self {
+        Self { events: Some(events), ..self }
     }
 
     /// Returns the server and its handle.
@@ -110,6 +136,7 @@ impl<H> ServerBuilder<H> {
         if let Some(store) = self.store {
             server.administration.keep_in(store);
         }
+        server.events = self.events;
         let handle = (self.handle)(server.handle());
         Ok((server, handle))
     }

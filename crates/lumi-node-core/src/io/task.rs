@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::administration::{AdminEvent, Administration};
 use super::datagrams::{Datagrams, Received};
+use super::events::NodeEventSender;
 use super::rate_limited_counter::RateLimitedCounter;
 use super::socket::DatagramSocket;
 use crate::state::admin::{AdminId, AdminReply};
@@ -29,6 +30,7 @@ use crate::state::status::ServerStatus;
 pub(super) struct Task<S> {
     pub(super) node: Node,
     directory: NodeDirectory,
+    events: Option<NodeEventSender>,
     lookups: FuturesUnordered<BoxFuture<'static, Resolved>>,
     pub(super) administration: Administration,
     local: NodeAddress,
@@ -78,6 +80,7 @@ impl<S: DatagramSocket> Task<S> {
             log: Batch::new(node.domain().as_str()),
             node,
             directory,
+            events: None,
             lookups: FuturesUnordered::new(),
             administration,
             local,
@@ -91,6 +94,12 @@ impl<S: DatagramSocket> Task<S> {
             rests_until: None,
             socket,
         }
+    }
+
+    /// Reports the events of the node to `events`.
+    pub(super) fn report_events(&mut self, events: NodeEventSender) {
+        self.node.report_events(true);
+        self.events = Some(events);
     }
 
     /// Serves until `shutdown` is ready, and then serves the datagrams that came before.
@@ -283,6 +292,12 @@ impl<S: DatagramSocket> Task<S> {
                 Output::ReadRoster { id } => self.administration.read(id),
                 Output::Answer { id, reply } => self.answer(id, *reply),
             }
+        }
+        if let Some(events) = &mut self.events
+            && !events.forward(&mut self.node)
+        {
+            self.node.report_events(false);
+            self.events = None;
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use plumi_proto::{AddressError, Domain, UserName};
 
+use super::binding::Binding;
 use super::party::UdpAddress;
 
 /// Identifies a command from [`Node::handle_admin`](crate::Node::handle_admin) to
@@ -21,6 +22,8 @@ pub enum AdminCommand {
     RemoveUser(UserName),
     /// List the users of the domain.
     List,
+    /// List the registrations of the users.
+    ListBindings,
     /// Read the roster again.
     Reload,
     /// Make this change, which was made elsewhere and is not to be saved. One that has been made already is no
@@ -36,6 +39,8 @@ pub enum AdminReply {
     Changed(RosterChange),
     /// The users of the domain, in no order.
     Users(Vec<UserStatus>),
+    /// The registrations of the users, in no order.
+    Bindings(Vec<Binding>),
     /// The roster has been replaced. It has this many users.
     Reloaded(usize),
     /// The command cannot be carried out. Nothing has changed.

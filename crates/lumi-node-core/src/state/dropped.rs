@@ -22,6 +22,9 @@ pub enum DropReason {
     /// A table has no room for the `PL`, or not for one more of this source.
     #[error("too many requests are under way")]
     NoRoom,
+    /// A `PR` or `PL` that the policy ignores.
+    #[error("the policy of this node ignores it")]
+    Ignored,
     /// A `PR` or `PD` from the port of nodes; anything from port 0 or from this node's own address.
     #[error("no agent or node can have sent this from there")]
     Spoofed,
@@ -41,6 +44,8 @@ pub struct Dropped {
     pub foreign: u64,
     /// [`DropReason::NoRoom`].
     pub no_room: u64,
+    /// [`DropReason::Ignored`].
+    pub ignored: u64,
     /// [`DropReason::Spoofed`].
     pub spoofed: u64,
     /// Kept out by [`Node::admit`](crate::Node::admit).
@@ -50,7 +55,9 @@ pub struct Dropped {
 impl Dropped {
     /// Every reason by its name, a word or two with a `-` between them, with how many there were.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let Self { malformed, unexpected, unasked, foreign, no_room, spoofed, too_many } = *self;
+        let Self { malformed, unexpected, unasked, foreign, no_room, ignored, spoofed, too_many } = *self;
+        // Only a node with a policy has this reason.
+        let ignored = (ignored > 0).then_some(("ignored", ignored));
         [
             ("malformed", malformed),
             ("unexpected", unexpected),
@@ -61,6 +68,7 @@ impl Dropped {
             ("too-many", too_many),
         ]
         .into_iter()
+        .chain(ignored)
     }
 
     pub(super) fn count(&mut self, reason: &DropReason) {
@@ -70,6 +78,7 @@ impl Dropped {
             DropReason::Unasked => &mut self.unasked,
             DropReason::Foreign => &mut self.foreign,
             DropReason::NoRoom => &mut self.no_room,
+            DropReason::Ignored => &mut self.ignored,
             DropReason::Spoofed => &mut self.spoofed,
         } += 1;
     }

@@ -8,10 +8,12 @@ use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, NodeAddress, UserName};
 
 use super::dropped::DropReason;
+use super::event::Events;
 use super::location_times::Locations;
 use super::lookups::{Asked, LookupId, LookupStatus, Lookups};
 use super::party::Party;
 use super::pendings::{Pendings, Request, Share};
+use super::policy::{LocateVerdict, Policies};
 use super::users::Users;
 
 /// The location requests under way.
@@ -20,6 +22,14 @@ pub(super) struct Location {
     pendings: Pendings,
     lookups: Lookups,
     times: Locations,
+}
+
+/// The parts of a node that a request for one of its users concerns.
+#[derive(Debug)]
+pub(super) struct Parts<'n> {
+    pub(super) users: &'n mut Users,
+    pub(super) policies: &'n mut Policies,
+    pub(super) events: &'n mut Events,
 }
 
 /// The next step of a location request.
@@ -40,9 +50,9 @@ impl Location {
     pub(super) fn ask_user(
         &mut self,
         now: Instant,
-        users: &mut Users,
         request: Request,
         share: Share,
+        Parts { users, policies, events }: Parts<'_>,
     ) -> Result<Step, DropReason> {
         let user = request.locate.to.user();
         if !users.contains(&user) {
@@ -51,11 +61,14 @@ impl Location {
         let Some(agent) = users.party(&user) else {
             return Ok(self.refuse(now, &request, LocateOutcome::Offline));
         };
+        if let Some(outcome) = refusal(policies, now, &request)? {
+            return Ok(self.refuse(now, &request, outcome));
+        }
         // First, because a request that never reaches the agent is not a strike.
         if !self.pendings.add(now, request, agent.address, share) {
             return Err(DropReason::NoRoom);
         }
-        if users.strike(now, &user) {
+        if users.strike(now, &user, events) {
             return Ok(self.refuse(now, &request, LocateOutcome::Offline));
         }
         Ok(Step::Forward { to: agent, locate: request.locate })
@@ -67,7 +80,11 @@ impl Location {
         now: Instant,
         request: Request,
         share: Share,
+        policies: &mut Policies,
     ) -> Result<Step, DropReason> {
+        if let Some(outcome) = refusal(policies, now, &request)? {
+            return Ok(self.refuse(now, &request, outcome));
+        }
         match self.lookups.ask(now, request) {
             Asked::Known(node) => self.ask_node(now, request, node, share),
             Asked::Start(id) => Ok(Step::Resolve { id, domain: request.locate.to.domain() }),
@@ -178,5 +195,23 @@ impl Location {
         let Request { locate, asker, first_asked_at, .. } = *request;
         self.times.add(&outcome, now.saturating_duration_since(first_asked_at));
         Step::Reply { to: asker, locate, outcome, extension }
+    }
+}
+
+/// Asks the policy. Returns the answer if it refuses.
+///
+/// # Errors
+/// [`DropReason::Ignored`].
+fn refusal(
+    policies: &mut Policies,
+    now: Instant,
+    request: &Request,
+) -> Result<Option<LocateOutcome>, DropReason> {
+    match policies.locate(now, &request.locate, request.asker) {
+        LocateVerdict::Allow => Ok(None),
+        LocateVerdict::Busy => Ok(Some(LocateOutcome::Busy)),
+        LocateVerdict::NoSuchUser => Ok(Some(LocateOutcome::NoSuchUser)),
+        LocateVerdict::Offline => Ok(Some(LocateOutcome::Offline)),
+        LocateVerdict::Ignore => Err(DropReason::Ignored),
     }
 }

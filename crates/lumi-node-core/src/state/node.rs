@@ -14,14 +14,17 @@ use super::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, ReloadRefusal, RosterChange,
     UserStatus,
 };
+use super::binding::Binding;
 use super::dropped::{DropReason, Dropped};
 use super::limiter::Limiter;
-use super::location::{Location, Step};
+use super::event::{Events, NodeEvent};
+use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
 use super::output::Output;
 use super::party::{Party, UdpAddress};
 use super::pendings::{Request, Share};
+use super::policy::{Policies, Policy};
 use super::registration::Registrar;
 use super::roster::Roster;
 use super::settings::NodeSettings;
@@ -41,10 +44,12 @@ pub struct Node {
     location: Location,
     limiter: Option<Limiter>,
     settings: NodeSettings,
+    policies: Policies,
     local: NodeAddress,
     /// The command whose effect has been asked for.
     admin: Option<(AdminId, Awaited)>,
     outputs: VecDeque<Output>,
+    events: Events,
     received: MessageCounts,
     sent: MessageCounts,
     dropped: Dropped,
@@ -66,9 +71,11 @@ impl Node {
             location: Location::default(),
             limiter: settings.rate_limit.map(Limiter::new),
             settings,
+            policies: Policies::default(),
             local,
             admin: None,
             outputs: VecDeque::new(),
+            events: Events::default(),
             received: MessageCounts::default(),
             sent: MessageCounts::default(),
             dropped: Dropped::default(),
@@ -162,6 +169,10 @@ impl Node {
                 let users = self.users(now).collect();
                 self.answer(id, AdminReply::Users(users));
             }
+            AdminCommand::ListBindings => {
+                let bindings = self.bindings(now).collect();
+                self.answer(id, AdminReply::Bindings(bindings));
+            }
             AdminCommand::Reload => {
                 self.admin = Some((id, Awaited::Read));
                 self.outputs.push_back(Output::ReadRoster { id });
@@ -224,6 +235,25 @@ impl Node {
         self.location.forget_answers();
     }
 
+    /// Sets the rules of the embedding program for who may register and who may be located.
+    pub fn set_policy(&mut self, policy: Box<dyn Policy + Send>) {
+        self.policies.set(policy);
+    }
+
+    /// Takes over a registration from before a restart, so that the user is found without registering anew.
+    ///
+    /// Returns whether it was taken over. It is not if the domain has no such user, the user is registered
+    /// already, or no agent can be at that address. This is no [`NodeEvent`].
+    pub fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
+        let address = binding.party.address;
+        self.may_be_agent(address) && self.users.restore(now, binding)
+    }
+
+    /// Begins or ends to keep events for [`Node::poll_event`]. A new node keeps none.
+    pub fn report_events(&mut self, is_wanted: bool) {
+        self.events.report(is_wanted);
+    }
+
     /// Handles the time that [`Node::poll_timeout`] returned.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.location.expire(now);
@@ -232,6 +262,17 @@ impl Node {
     /// Returns the next effect to carry out, or `None` if there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Returns the next event, if [`Node::report_events`] has turned them on. 1,024 events are kept; more are
+    /// counted by [`Node::missed_events`].
+    pub fn poll_event(&mut self) -> Option<NodeEvent> {
+        self.events.pop()
+    }
+
+    /// Returns the number of events that found no room.
+    pub fn missed_events(&self) -> u64 {
+        self.events.missed()
     }
 
     /// Returns the time at which [`Node::handle_timeout`] is due, if there is one.
@@ -247,6 +288,11 @@ impl Node {
     /// Returns every user of the domain and where the user is online, in no order.
     pub fn users(&self, now: Instant) -> impl Iterator<Item = UserStatus> {
         self.users.statuses(now)
+    }
+
+    /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node.
+    pub fn bindings(&self, now: Instant) -> impl Iterator<Item = Binding> {
+        self.users.bindings(now)
     }
 
     /// Returns the UDP address of the user's agent, if the user is online.
@@ -286,9 +332,8 @@ impl Node {
     }
 
     fn receive(&mut self, now: Instant, from: Party, datagram: &[u8]) -> Result<(), DropReason> {
-        // Nothing can be sent to port 0, and this node never sends to itself.
         let Party { address, .. } = from;
-        if address.port() == 0 || NodeAddress::from(address) == self.local {
+        if self.is_impossible(address) {
             return Err(DropReason::Spoofed);
         }
         let message = Message::decode(datagram).map_err(DropReason::Malformed)?;
@@ -300,7 +345,7 @@ impl Node {
                 Err(DropReason::Spoofed)
             }
             Message::Register(registrant) => {
-                let code = self.registrar().register(now, from, &registrant);
+                let code = self.registrar().register(now, from, &registrant)?;
                 self.transmit(from, Message::RegisterReply { code, extension: Extension::NONE });
                 Ok(())
             }
@@ -317,20 +362,33 @@ impl Node {
         }
     }
 
+    /// Returns whether an agent can be at `address`.
+    fn may_be_agent(&self, address: UdpAddress) -> bool {
+        !self.is_impossible(address) && address.port() != NODE_PORT
+    }
+
+    /// Returns whether nobody else can be at `address`: nothing can be sent to port 0, and this node never sends
+    /// to itself.
+    fn is_impossible(&self, address: UdpAddress) -> bool {
+        address.port() == 0 || NodeAddress::from(address) == self.local
+    }
+
     fn registrar(&mut self) -> Registrar<'_> {
-        Registrar { domain: &self.domain, settings: &self.settings, users: &mut self.users }
+        let Self { domain, settings, users, policies, events, .. } = self;
+        Registrar { domain, settings, users, policies, events }
     }
 
     fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {
         if locate.from.domain() == self.domain {
-            self.users.hear_question(now, &locate.from.user(), from.address);
+            self.users.hear_question(now, &locate.from.user(), from.address, &mut self.events);
         }
         let request = Request::new(now, locate, from);
         let share = self.share(&request);
         let step = if locate.to.domain() == self.domain {
-            self.location.ask_user(now, &mut self.users, request, share)
+            let Self { users, policies, events, .. } = self;
+            self.location.ask_user(now, request, share, Parts { users, policies, events })
         } else if self.is_online_at(&locate.from, from.address) {
-            self.location.ask_elsewhere(now, request, share)
+            self.location.ask_elsewhere(now, request, share, &mut self.policies)
         } else {
             Err(DropReason::Foreign)
         };
@@ -348,7 +406,7 @@ impl Node {
     ) -> Result<(), DropReason> {
         let own_user = locate.to.domain() == self.domain;
         if own_user {
-            self.users.hear_answer(now, &locate.to.user(), from.address);
+            self.users.hear_answer(now, &locate.to.user(), from.address, &mut self.events);
         }
         // Some agents do not know their own address, but their node does.
         if let LocateOutcome::Found(MiSocketAddress { ip, .. }) = &mut outcome
@@ -367,6 +425,8 @@ impl Node {
         match step {
             Step::Forward { to, locate } => self.transmit(to, Message::Locate(locate)),
             Step::Reply { to, locate, outcome, extension } => {
+                let Locate { from, to: asked, .. } = locate;
+                self.events.push(NodeEvent::Located { from, to: asked, outcome });
                 self.transmit(to, Message::LocateReply { locate, outcome, extension });
             }
             Step::Resolve { id, domain } => self.outputs.push_back(Output::Resolve { id, domain }),
@@ -406,7 +466,7 @@ impl Node {
         match change {
             RosterChange::Add(user) => self.users.add(user),
             RosterChange::Remove(user) => {
-                self.users.remove(&user);
+                self.users.remove(&user, &mut self.events);
                 self.forget_requests(|other| *other == user);
             }
         }
@@ -422,7 +482,7 @@ impl Node {
         // Equal domains may be spelled differently, and so may the users in them.
         self.domain = roster.domain;
         let users = roster.users.len();
-        let old = self.users.replace(roster.users);
+        let old = self.users.replace(roster.users, &mut self.events);
         self.forget_requests(|user| old.contains(user));
         AdminReply::Reloaded(users)
     }

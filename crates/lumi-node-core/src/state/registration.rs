@@ -5,7 +5,10 @@ use std::time::Instant;
 use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UserName};
 
 use super::address_range::is_in;
+use super::dropped::DropReason;
+use super::event::Events;
 use super::party::{Party, UdpAddress};
+use super::policy::{Policies, RegisterVerdict};
 use super::settings::{NodeSettings, Takeover};
 use super::users::Users;
 
@@ -15,25 +18,44 @@ pub(super) struct Registrar<'n> {
     pub(super) domain: &'n Domain,
     pub(super) settings: &'n NodeSettings,
     pub(super) users: &'n mut Users,
+    pub(super) policies: &'n mut Policies,
+    pub(super) events: &'n mut Events,
 }
 
 impl Registrar<'_> {
     /// Registers a user at `from`, if the user belongs to the domain and may register there.
-    pub(super) fn register(self, now: Instant, from: Party, registrant: &Registrant) -> RegisterCode {
+    ///
+    /// # Errors
+    /// [`DropReason::Ignored`].
+    pub(super) fn register(
+        self,
+        now: Instant,
+        from: Party,
+        registrant: &Registrant,
+    ) -> Result<RegisterCode, DropReason> {
         let user = self.own_user(registrant).filter(|_| self.may_register_from(from.address));
-        let is_held = self.settings.takeover == Takeover::Deny;
-        let may_register =
-            |online: Option<UdpAddress>| !is_held || online.is_none_or(|address| address == from.address);
-        match user {
-            Some(user) if self.users.bind(now, &user, from, may_register) => RegisterCode::Registered,
-            _ => RegisterCode::NoSuchUser,
+        let Some(user) = user else { return Ok(RegisterCode::NoSuchUser) };
+        let Self { settings, users, policies, events, .. } = self;
+        let is_held = settings.takeover == Takeover::Deny;
+        let mut verdict = RegisterVerdict::Refuse;
+        let may_register = |online: Option<UdpAddress>| {
+            if !is_held || online.is_none_or(|address| address == from.address) {
+                verdict = policies.register(now, &user, from, online);
+            }
+            verdict == RegisterVerdict::Allow
+        };
+        let is_bound = users.bind(now, &user, from, may_register, events);
+        match verdict {
+            RegisterVerdict::Allow if is_bound => Ok(RegisterCode::Registered),
+            RegisterVerdict::Allow | RegisterVerdict::Refuse => Ok(RegisterCode::NoSuchUser),
+            RegisterVerdict::Ignore => Err(DropReason::Ignored),
         }
     }
 
     /// Takes a user offline, if the request comes from the user's agent.
     pub(super) fn deregister(self, from: Party, registrant: &Registrant) -> DeregisterCode {
         match self.own_user(registrant) {
-            Some(user) if self.users.unbind(&user, from.address) => DeregisterCode::Deregistered,
+            Some(user) if self.users.unbind(&user, from.address, self.events) => DeregisterCode::Deregistered,
             _ => DeregisterCode::NoSuchUser,
         }
     }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use plumi_proto::UserName;
 
 use super::admin::{Presence, UserStatus};
+use super::binding::Binding;
+use super::event::{Events, GoneReason, NodeEvent};
 use super::name_table::{FETCHED, NameTable, Named};
 use super::party::{HostIp, Party, UdpAddress};
 
@@ -77,6 +79,25 @@ impl Users {
         self.all.iter().map(move |user| UserStatus { user: user.name, presence: user.presence(now) })
     }
 
+    /// Returns the registrations, in no order.
+    pub(super) fn bindings(&self, now: Instant) -> impl Iterator<Item = Binding> {
+        self.all.iter().filter_map(move |user| user.binding(now))
+    }
+
+    /// Takes a registration over, unless the domain has no such user or the user is registered already.
+    /// Returns whether it was taken over.
+    pub(super) fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
+        let Some(user) = self.all.get_mut(&binding.user).filter(|user| user.address.is_none()) else {
+            return false;
+        };
+        let Party { address, heard_at } = binding.party;
+        user.address = Some(address);
+        user.heard_at = heard_at.unwrap_or(HostIp::UNSPECIFIED);
+        user.online_since = binding.online_for.map(|age| now.checked_sub(age).unwrap_or(now));
+        self.online += usize::from(user.online_since.is_some());
+        true
+    }
+
     /// Returns where a user is online.
     pub(super) fn party(&self, user: &UserName) -> Option<Party> {
         self.all.get(user)?.party()
@@ -91,6 +112,7 @@ impl Users {
         name: &UserName,
         party: Party,
         may_register: impl FnOnce(Option<UdpAddress>) -> bool,
+        events: &mut Events,
     ) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         let before = user.party().map(|party| party.address);
@@ -105,16 +127,23 @@ impl Users {
             self.strikes.remove(name);
         }
         self.online += usize::from(before.is_none() && user.online_since.is_some());
+        let (user, to) = (*name, party.address);
+        match before {
+            Some(from) if from == to => {}
+            Some(from) => events.push(NodeEvent::Moved { user, from, to }),
+            None => events.push(NodeEvent::Registered { user, at: to }),
+        }
         true
     }
 
     /// Takes the user offline, if the request comes from the user's current address.
     ///
     /// Returns whether the domain has such a user and the user is now offline.
-    pub(super) fn unbind(&mut self, name: &UserName, from: UdpAddress) -> bool {
+    pub(super) fn unbind(&mut self, name: &UserName, from: UdpAddress, events: &mut Events) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         if user.address == Some(from) {
             self.online -= usize::from(user.online_since.is_some());
+            user.report_gone(GoneReason::Deregistered, events);
             (user.address, user.online_since) = (None, None);
             self.strikes.remove(name);
         }
@@ -127,14 +156,16 @@ impl Users {
     }
 
     /// Removes a user from the domain.
-    pub(super) fn remove(&mut self, user: &UserName) {
-        let removed = self.all.remove(user);
-        self.online -= usize::from(removed.is_some_and(|user| user.online_since.is_some()));
+    pub(super) fn remove(&mut self, user: &UserName, events: &mut Events) {
+        if let Some(removed) = self.all.remove(user) {
+            self.online -= usize::from(removed.online_since.is_some());
+            removed.report_gone(GoneReason::Removed, events);
+        }
         self.strikes.remove(user);
     }
 
     /// Replaces the users of the domain by `all`, and returns the old ones. Users in both stay online.
-    pub(super) fn replace(&mut self, all: NameTable<User>) -> NameTable<User> {
+    pub(super) fn replace(&mut self, all: NameTable<User>, events: &mut Events) -> NameTable<User> {
         let old = mem::replace(&mut self.all, all);
         let mut registered = old.iter().filter(|user| user.address.is_some()).peekable();
         while registered.peek().is_some() {
@@ -146,6 +177,7 @@ impl Users {
                     None => {
                         self.online -= usize::from(user.online_since.is_some());
                         self.strikes.remove(&user.name);
+                        user.report_gone(GoneReason::Removed, events);
                     }
                 }
             }
@@ -156,13 +188,22 @@ impl Users {
 
     /// Handles an answer that names the user. If it comes from the user's agent, the agent is alive and the
     /// user online.
-    pub(super) fn hear_answer(&mut self, now: Instant, name: &UserName, from: UdpAddress) {
+    pub(super) fn hear_answer(
+        &mut self,
+        now: Instant,
+        name: &UserName,
+        from: UdpAddress,
+        events: &mut Events,
+    ) {
         if let Some(user) = self.all.get_mut(name)
             && user.address == Some(from)
         {
             let was_offline = user.online_since.is_none();
             hear(&mut self.strikes, self.strike_interval, now, user);
-            self.online += usize::from(was_offline && user.online_since.is_some());
+            if was_offline && user.online_since.is_some() {
+                self.online += 1;
+                events.push(NodeEvent::Registered { user: *name, at: from });
+            }
         }
     }
 
@@ -170,14 +211,20 @@ impl Users {
     ///
     /// This is the same as an answer, but it does not clear the strikes of an online user. An agent that asks
     /// but does not answer cannot be called.
-    pub(super) fn hear_question(&mut self, now: Instant, name: &UserName, from: UdpAddress) {
+    pub(super) fn hear_question(
+        &mut self,
+        now: Instant,
+        name: &UserName,
+        from: UdpAddress,
+        events: &mut Events,
+    ) {
         if self.party(name).is_none() {
-            self.hear_answer(now, name, from);
+            self.hear_answer(now, name, from, events);
         }
     }
 
     /// Counts a location request for an online user. Returns whether it takes the user offline.
-    pub(super) fn strike(&mut self, now: Instant, name: &UserName) -> bool {
+    pub(super) fn strike(&mut self, now: Instant, name: &UserName, events: &mut Events) -> bool {
         let before = self.strikes.get(name);
         let since_last = before.map(|strikes| now.saturating_duration_since(strikes.last));
         if since_last.is_some_and(|passed| passed < self.strike_interval) {
@@ -187,6 +234,7 @@ impl Users {
         self.strikes.insert(*name, Strikes { count, last: now });
         let is_gone = count >= STRIKES;
         if is_gone && let Some(user) = self.all.get_mut(name) {
+            user.report_gone(GoneReason::Silent, events);
             self.online -= usize::from(user.online_since.take().is_some());
         }
         is_gone
@@ -201,8 +249,25 @@ impl User {
 
     /// Returns where the user is online.
     fn party(&self) -> Option<Party> {
+        self.registered_at().filter(|_| self.online_since.is_some())
+    }
+
+    /// Returns where the user is registered, although strikes may have taken the user offline.
+    fn registered_at(&self) -> Option<Party> {
         let heard_at = Some(self.heard_at).filter(|at| !at.is_unspecified());
-        self.address.filter(|_| self.online_since.is_some()).map(|address| Party { address, heard_at })
+        self.address.map(|address| Party { address, heard_at })
+    }
+
+    fn binding(&self, now: Instant) -> Option<Binding> {
+        let online_for = self.online_since.map(|since| now.saturating_duration_since(since));
+        Some(Binding::new(self.name, self.registered_at()?, online_for))
+    }
+
+    /// Reports an online user as gone.
+    fn report_gone(&self, reason: GoneReason, events: &mut Events) {
+        if let Some(party) = self.party() {
+            events.push(NodeEvent::Gone { user: self.name, from: party.address, reason });
+        }
     }
 
     fn presence(&self, now: Instant) -> Option<Presence> {

@@ -1,8 +1,11 @@
 //! Each row of protocol.md §3 and §9, on the state machine with a made-up clock.
 
 mod administration;
+mod bindings;
+mod events;
 mod limits;
 mod location;
+mod policy;
 mod proxy;
 mod ranges;
 mod registration;

@@ -1,0 +1,74 @@
+//! The events of a node, on their way to the program around it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::state::event::{MAX_EVENTS, NodeEvent};
+use crate::state::node::Node;
+
+/// Creates a sender for [`ServerBuilder::events`](crate::ServerBuilder::events), and the events that will come.
+///
+/// 1,024 events wait to be read. A server never waits for room: what finds none is counted as
+/// [`NodeEvents::missed`].
+pub fn node_events() -> (NodeEventSender, NodeEvents) {
+    let (sender, events) = mpsc::channel(MAX_EVENTS);
+    let missed = Arc::default();
+    (
+        NodeEventSender { events: sender, missed: Arc::clone(&missed), unsent: 0 },
+        NodeEvents { events, missed },
+    )
+}
+
+/// The end of [`node_events`] for a server.
+#[derive(Debug)]
+pub struct NodeEventSender {
+    events: mpsc::Sender<NodeEvent>,
+    missed: Arc<AtomicU64>,
+    /// The number of events that found no room here.
+    unsent: u64,
+}
+
+/// The events of a node, in their order.
+#[derive(Debug)]
+pub struct NodeEvents {
+    events: mpsc::Receiver<NodeEvent>,
+    missed: Arc<AtomicU64>,
+}
+
+impl NodeEventSender {
+    /// Sends on the events of `node`. Returns whether anybody listens.
+    pub(super) fn forward(&mut self, node: &mut Node) -> bool {
+        while let Some(event) = node.poll_event() {
+            match self.events.try_send(event) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => self.unsent += 1,
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        self.missed.store(self.unsent + node.missed_events(), Ordering::Relaxed);
+        true
+    }
+}
+
+impl NodeEvents {
+    /// Waits for the next event. `None` once the server has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is lost.
+    pub async fn next(&mut self) -> Option<NodeEvent> {
+        self.events.recv().await
+    }
+
+    /// Returns the next event, if there is one already.
+    pub fn try_next(&mut self) -> Option<NodeEvent> {
+        self.events.try_recv().ok()
+    }
+
+    /// Returns the number of events that found no room here.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,97 @@
+//! What happens to users, for the program around a node.
+
+use std::collections::VecDeque;
+
+use plumi_proto::{LocateOutcome, MiAddress, UserName};
+
+use super::party::UdpAddress;
+
+/// A change of who is online, or an answer to a location request. See [`Node::poll_event`](crate::Node::poll_event).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// A user came online: by a registration, or because the agent of a user who had counted as gone was
+    /// heard again. A registration that only repeats another one is no event.
+    Registered {
+        /// The user.
+        user: UserName,
+        /// The UDP address of the user's agent.
+        at: UdpAddress,
+    },
+    /// An online user registered from another address.
+    Moved {
+        /// The user.
+        user: UserName,
+        /// The UDP address before.
+        from: UdpAddress,
+        /// The UDP address now.
+        to: UdpAddress,
+    },
+    /// An online user went offline.
+    Gone {
+        /// The user.
+        user: UserName,
+        /// The UDP address where the user was online.
+        from: UdpAddress,
+        /// The reason.
+        reason: GoneReason,
+    },
+    /// A location request was answered, by this node or by another node or agent through it.
+    Located {
+        /// The user who asked.
+        from: MiAddress,
+        /// The user who was asked for.
+        to: MiAddress,
+        /// The answer.
+        outcome: LocateOutcome,
+    },
+}
+
+/// The reason why a user went offline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GoneReason {
+    /// The user's agent deregistered.
+    Deregistered,
+    /// The user's agent left too many location requests without an answer.
+    Silent,
+    /// The user does not belong to the domain any more.
+    Removed,
+}
+
+/// The events that wait to be polled.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    /// `None`: nobody listens.
+    waiting: Option<VecDeque<NodeEvent>>,
+    missed: u64,
+}
+
+impl Events {
+    /// Begins or ends to keep events. What waits is dropped.
+    pub(super) fn report(&mut self, is_wanted: bool) {
+        self.waiting = is_wanted.then(VecDeque::new);
+    }
+
+    /// Keeps an event if somebody listens and there is room.
+    pub(super) fn push(&mut self, event: NodeEvent) {
+        match &mut self.waiting {
+            None => {}
+            Some(waiting) if waiting.len() < MAX_EVENTS => waiting.push_back(event),
+            Some(_) => self.missed += 1,
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<NodeEvent> {
+        self.waiting.as_mut()?.pop_front()
+    }
+
+    /// Returns the number of events that found no room.
+    pub(super) fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+/// The limit of events that wait: about 200 KiB. A listener reads them after each datagram, and only a reload
+/// that removes more users than this has more at once.
+pub(crate) const MAX_EVENTS: usize = 1_024;
