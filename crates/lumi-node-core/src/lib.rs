@@ -44,12 +44,12 @@ mod state {
     pub(crate) mod admin;
     pub(crate) mod binding;
     pub(crate) mod dropped;
+    pub(crate) mod event;
     pub(crate) mod limiter;
     mod location;
     pub(crate) mod location_times;
     pub(crate) mod lookups;
     pub(crate) mod message_counts;
-    pub(crate) mod event;
     mod name_table;
     pub(crate) mod node;
     pub(crate) mod output;
@@ -65,6 +65,8 @@ mod state {
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
+pub use message_log::{Content, Passed, Traffic, TrafficTap, traffic};
+
 pub use io::events::{NodeEventSender, NodeEvents, node_events};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::roster_store::RosterStore;

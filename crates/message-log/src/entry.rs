@@ -1,10 +1,11 @@
 //! One message sent or received, and its line.
 
 use std::fmt::{self, Write};
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 
 use crate::event::{Direction, MAX_KEPT};
 use crate::printable::write_printable;
+use crate::traffic::{Content, Passed};
 
 /// A PLUMI message that was sent or received.
 ///
@@ -36,6 +37,17 @@ impl Entry {
         };
         entry.keep(message);
         entry
+    }
+
+    /// The entry of a message that a tap of `party` captured. `None` if it is a frame and no message, or not over
+    /// IPv4.
+    pub fn of(party: &str, passed: &Passed) -> Option<Self> {
+        match (passed.remote, &passed.content) {
+            (SocketAddr::V4(remote), Content::Plumi(message)) => {
+                Some(Self::new(party, passed.direction, remote, message))
+            }
+            _ => None,
+        }
     }
 
     /// Who logs: the domain of a node or the address of an agent.

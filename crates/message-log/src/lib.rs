@@ -5,6 +5,9 @@
 //! one, these calls do nothing. Diagnostics have other targets, which this layer ignores. A caller that
 //! handles many messages at once logs them in a [`Batch`], whose lines are written together.
 //!
+//! A program that wants the messages themselves, and not a log, gives the node or the agent a tap instead: see
+//! [`traffic()`]. An [`Entry`] can be made of what a tap captures.
+//!
 //! The layer and everything that belongs to it are behind the feature `layer`, which is on by default.
 //! Libraries that only log do without it.
 //!
@@ -63,6 +66,7 @@ mod recorder;
 mod rotation;
 #[cfg(feature = "entries")]
 mod sink;
+mod traffic;
 mod visible;
 
 #[cfg(feature = "entries")]
@@ -84,4 +88,5 @@ pub use printable::{Printable, printable};
 pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
 #[cfg(feature = "entries")]
 pub use sink::Sink;
+pub use traffic::{Content, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, WeakTap, traffic};
 pub use visible::is_visible;

@@ -80,7 +80,7 @@ mod tests {
     fn shown(direction: Direction, content: Content) -> String {
         let mut protocol = Protocol::default();
         let remote = "127.0.0.2:3344".parse().unwrap();
-        protocol.passed(Timestamp::UNIX_EPOCH, &Passed { direction, remote, content });
+        protocol.passed(Timestamp::UNIX_EPOCH, &Passed::new(direction, remote, content));
         protocol.pane.entries().map(|entry| entry.text.clone()).collect::<Vec<_>>().join("|")
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use lumi_dns::{DirectoryError, NodeDirectory};
+use message_log::TrafficTap;
 use tokio::net::UdpSocket;
 
 use super::administration::Administration;
@@ -27,6 +28,7 @@ pub struct Server {
     administration: Administration,
     handle: ServerHandle,
     events: Option<NodeEventSender>,
+    tap: Option<TrafficTap>,
 }
 
 impl Server {
@@ -34,12 +36,20 @@ impl Server {
     /// 0.0.0.0, messages leave from the address of this host to which their receiver last sent.
     pub fn new(socket: UdpSocket, node: Node, directory: NodeDirectory) -> Self {
         let (administration, handle) = Administration::new();
-        Self { socket, node, directory, administration, handle, events: None }
+        Self { socket, node, directory, administration, handle, events: None, tap: None }
     }
 
     /// Begins a server of `node` on `socket`, of which more is to be set.
     pub fn builder(socket: UdpSocket, node: Node) -> ServerBuilder {
-        ServerBuilder { socket, node, directory: None, store: None, events: None, handle: |handle| handle }
+        ServerBuilder {
+            socket,
+            node,
+            directory: None,
+            store: None,
+            events: None,
+            tap: None,
+            handle: |handle| handle,
+        }
     }
 
     /// Returns the handle of this server.
@@ -82,7 +92,11 @@ impl Server {
         if let Some(events) = self.events {
             task.report_events(events);
         }
-        task.run(shutdown).await;
+        if let Some(tap) = self.tap {
+            task.report_traffic(tap);
+        }
+        // Its buffers are no burden for the futures of embedding programs.
+        Box::pin(task.run(shutdown)).await;
         Ok(())
     }
 }
@@ -95,6 +109,7 @@ pub struct ServerBuilder<H = ServerHandle> {
     directory: Option<NodeDirectory>,
     store: Option<Store>,
     events: Option<NodeEventSender>,
+    tap: Option<TrafficTap>,
     handle: fn(ServerHandle) -> H,
 }
 
@@ -107,9 +122,17 @@ impl<H> ServerBuilder<H> {
     /// Keeps the roster in `store`. The handle that comes with the server is an [`Administrator`], which
     /// changes the roster there. Without this, the roster changes only by [`ServerHandle::roster_changed`].
     pub fn store(self, store: impl RosterStore) -> ServerBuilder<Administrator> {
-        let Self { socket, node, directory, events, .. } = self;
+        let Self { socket, node, directory, events, tap, .. } = self;
         let store = Some(Store::new(store));
-        ServerBuilder { socket, node, directory, store, events, handle: |handle| Administrator { handle } }
+        ServerBuilder {
+            socket,
+            node,
+            directory,
+            store,
+            events,
+            tap,
+            handle: |handle| Administrator { handle },
+        }
     }
 
     /// Sets rules for who may register and who may be located, see [`Node::set_policy`].
@@ -121,6 +144,12 @@ impl<H> ServerBuilder<H> {
     /// Reports the events of the node to `events`, the sender of [`node_events`].
     pub fn events(self, events: NodeEventSender) -> Self {
         Self { events: Some(events), ..self }
+    }
+
+    /// Reports every datagram that the node sends and receives to `tap`, but for those that its rate limit keeps
+    /// out. See [`traffic()`](message_log::traffic).
+    pub fn traffic(self, tap: TrafficTap) -> Self {
+        Self { tap: Some(tap), ..self }
     }
 
     /// Returns the server and its handle.
@@ -136,7 +165,7 @@ impl<H> ServerBuilder<H> {
         if let Some(store) = self.store {
             server.administration.keep_in(store);
         }
-        server.events = self.events;
+        (server.events, server.tap) = (self.events, self.tap);
         let handle = (self.handle)(server.handle());
         Ok((server, handle))
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lumi_dns::{FoundNode, LookupError, NodeDirectory};
-use message_log::Batch;
+use message_log::{Batch, Direction, TrafficTap};
 use plumi_proto::{Domain, EncodedMessage, NodeAddress};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
@@ -31,6 +31,7 @@ pub(super) struct Task<S> {
     pub(super) node: Node,
     directory: NodeDirectory,
     events: Option<NodeEventSender>,
+    tap: Option<TrafficTap>,
     lookups: FuturesUnordered<BoxFuture<'static, Resolved>>,
     pub(super) administration: Administration,
     local: NodeAddress,
@@ -81,6 +82,7 @@ impl<S: DatagramSocket> Task<S> {
             node,
             directory,
             events: None,
+            tap: None,
             lookups: FuturesUnordered::new(),
             administration,
             local,
@@ -100,6 +102,11 @@ impl<S: DatagramSocket> Task<S> {
     pub(super) fn report_events(&mut self, events: NodeEventSender) {
         self.node.report_events(true);
         self.events = Some(events);
+    }
+
+    /// Reports every datagram to `tap`.
+    pub(super) fn report_traffic(&mut self, tap: TrafficTap) {
+        self.tap = Some(tap);
     }
 
     /// Serves until `shutdown` is ready, and then serves the datagrams that came before.
@@ -257,6 +264,9 @@ impl<S: DatagramSocket> Task<S> {
             return;
         }
         self.log.received(from, datagram);
+        if let Some(tap) = &self.tap {
+            tap.plumi(Direction::Received, from, datagram);
+        }
         let party = Party { address: from, heard_at: to };
         if let Err(reason) = self.node.handle_datagram(now, party, datagram) {
             debug!(%from, %reason, "dropped a datagram");
@@ -280,6 +290,9 @@ impl<S: DatagramSocket> Task<S> {
                 Output::Transmit { to, source, message } => {
                     let bytes = message.encode();
                     self.log.sent(to, &bytes);
+                    if let Some(tap) = &self.tap {
+                        tap.plumi(Direction::Sent, to, &bytes);
+                    }
                     self.outbox.push((to, source, bytes));
                 }
                 Output::Resolve { id, domain } => {

@@ -1,6 +1,6 @@
 //! Lines read back.
 
-use message_log::{Direction, Entry, MAX_KEPT, ParseError};
+use message_log::{Content, Direction, Entry, MAX_KEPT, ParseError, traffic};
 use proptest::prelude::*;
 
 use crate::remote;
@@ -98,4 +98,16 @@ fn a_log_of_a_program_that_writes_s_for_sent_is_read_too() {
     let line = "10.100.100.104:UDP:3344, PLu1@PC-c:u2@PC-d, 17";
     let [ours, theirs] = ["E", "S"].map(|letter| Entry::parse("PC-c", &format!("{letter}: {line}")));
     assert_eq!(ours.unwrap(), theirs.unwrap());
+}
+
+#[test]
+fn an_entry_can_be_made_of_what_a_tap_captures() {
+    let (tap, mut traffic) = traffic();
+    tap.plumi(Direction::Received, remote(), b"PRlaura");
+    tap.plumi(Direction::Sent, ([0_u16; 8], 3344), b"RR0");
+    tap.pmi(Direction::Sent, remote().into(), b"L04", b"hola");
+    let passed: Vec<_> = std::iter::from_fn(|| traffic.try_next()).collect();
+    let entries: Vec<_> = passed.iter().filter_map(|passed| Entry::of("bb.com", passed)).collect();
+    assert_eq!(entries, [Entry::new("bb.com", Direction::Received, remote(), b"PRlaura")]);
+    assert_eq!(passed[2].content, Content::Pmi(b"L04hola"[..].into()));
 }

@@ -409,7 +409,7 @@ fn the_protocol_is_shown_as_it_passes() {
         (Direction::Sent, "127.0.0.1:4456", Content::Pmi(b"N05Laura"[..].into())),
     ] {
         let remote = remote.parse().unwrap();
-        screen.app.passed(now(), &Passed { direction, remote, content });
+        screen.app.passed(now(), &Passed::new(direction, remote, content));
     }
     assert_picture(
         &mut screen,
@@ -540,11 +540,11 @@ fn strangers_cannot_draw() {
     screen.app.registration_lost(now(), hostile);
     screen.app.passed(
         now(),
-        &Passed {
-            direction: Direction::Received,
-            remote: "127.0.0.1:1".parse().unwrap(),
-            content: Content::Plumi(hostile.as_bytes().into()),
-        },
+        &Passed::new(
+            Direction::Received,
+            "127.0.0.1:1".parse().unwrap(),
+            Content::Plumi(hostile.as_bytes().into()),
+        ),
     );
     screen.press(KeyCode::F(2));
     for overlay in [None, Some(Overlay::Paste { id: id(1), lines: vec![hostile.into()] })] {
