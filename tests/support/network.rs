@@ -44,8 +44,7 @@ impl TestNode {
         let (file, roster) = RosterFile::open(path).expect("a roster");
         let address = local_address(&socket);
         // Tests send requests faster than any user.
-        let settings =
-            NodeSettings { rate_limit: None, strike_interval: Duration::ZERO, ..NodeSettings::default() };
+        let settings = NodeSettings::default().rate_limit(None).strike_interval(Duration::ZERO);
         let node = Node::new(roster, address.into(), settings);
         let mut server = Server::new(socket, node, directory);
         let administrator = server.administrator(file);

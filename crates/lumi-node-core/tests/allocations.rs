@@ -39,8 +39,7 @@ async fn serve(listen: &str) -> SocketAddr {
     let socket = UdpSocket::bind(listen).await.expect("there is a free port");
     let Ok(SocketAddr::V4(local)) = socket.local_addr() else { panic!("IPv4 was bound") };
     let roster = Roster::parse(b"bb.com\nlaura\npere\n").expect("a roster");
-    let settings =
-        NodeSettings { rate_limit: Some(RateLimit::new(NonZeroU32::MAX)), ..NodeSettings::default() };
+    let settings = NodeSettings::default().rate_limit(Some(RateLimit::new(NonZeroU32::MAX)));
     let node = Node::new(roster, local.into(), settings);
     let directory = NodeDirectory::builder().build().expect("a directory");
     tokio::spawn(Server::new(socket, node, directory).run(future::pending()));

@@ -93,7 +93,7 @@ fn server_without_log(users: usize) -> anyhow::Result<SocketAddrV4> {
             let socket = UdpSocket::bind("127.0.0.1:0").await?;
             let SocketAddr::V4(at) = socket.local_addr()? else { anyhow::bail!("IPv4 was bound") };
             let rate_limit = Some(RateLimit::new(NO_LIMIT[1].parse()?));
-            let node = Node::new(roster, at.into(), NodeSettings { rate_limit, ..NodeSettings::default() });
+            let node = Node::new(roster, at.into(), NodeSettings::default().rate_limit(rate_limit));
             tell.send(at)?;
             Server::new(socket, node, NodeDirectory::builder().build()?).run(future::pending()).await?;
             anyhow::Ok(())

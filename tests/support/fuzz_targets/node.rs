@@ -209,13 +209,12 @@ fn settings(input: &mut Unstructured<'_>) -> Result<NodeSettings> {
     let set = |bit: u8| bits & (1 << bit) != 0;
     let range =
         |text: &str, is_set: bool| is_set.then(|| text.parse().expect("a range")).into_iter().collect();
-    Ok(NodeSettings {
-        rate_limit: set(0).then(|| RateLimit::new(NonZeroU32::new(20).expect("is not 0"))),
-        takeover: if set(1) { Takeover::Deny } else { Takeover::Last },
-        allow: range("127.0.0.1/32", set(2)),
-        exempt: range("127.0.0.3/32", set(3)),
-        strike_interval: if set(4) { interval } else { NodeSettings::default().strike_interval },
-    })
+    Ok(NodeSettings::default()
+        .rate_limit(set(0).then(|| RateLimit::new(NonZeroU32::new(20).expect("is not 0"))))
+        .takeover(if set(1) { Takeover::Deny } else { Takeover::Last })
+        .allow(range("127.0.0.1/32", set(2)))
+        .exempt(range("127.0.0.3/32", set(3)))
+        .strike_interval(if set(4) { interval } else { NodeSettings::default().strike_interval }))
 }
 
 /// A datagram that is a message, or nearly one.

@@ -63,7 +63,7 @@ macro_rules! settings {
 
             /// Returns the settings that the node uses in decisions.
             pub(crate) fn node(&self) -> NodeSettings {
-                NodeSettings { $($node_key: self.$node_key.clone().into(),)* }
+                NodeSettings::default()$(.$node_key(self.$node_key.clone().into()))*
             }
         }
     };

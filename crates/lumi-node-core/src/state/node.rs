@@ -16,8 +16,8 @@ use super::admin::{
 };
 use super::binding::Binding;
 use super::dropped::{DropReason, Dropped};
-use super::limiter::Limiter;
 use super::event::{Events, NodeEvent};
+use super::limiter::Limiter;
 use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;

@@ -1,12 +1,20 @@
-//! What a node is set to.
+//! The settings of a node.
 
 use std::time::Duration;
 
 use super::address_range::AddressRange;
 use super::limiter::RateLimit;
 
-/// What a node is set to (protocol.md §9).
+/// The settings of a node (protocol.md §9).
+///
+/// ```
+/// use lumi_node_core::{NodeSettings, Takeover};
+///
+/// let settings = NodeSettings::default().takeover(Takeover::Deny).rate_limit(None);
+/// assert_eq!(settings.takeover, Takeover::Deny);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NodeSettings {
     /// How many datagrams it takes from one address; `None` is any number.
     pub rate_limit: Option<RateLimit>,
@@ -19,6 +27,38 @@ pub struct NodeSettings {
     /// The least time between two strikes of a user, so that a quick succession of location requests is one;
     /// zero makes each of them a strike.
     pub strike_interval: Duration,
+}
+
+impl NodeSettings {
+    /// Sets [`NodeSettings::rate_limit`].
+    #[must_use]
+    pub fn rate_limit(self, rate_limit: Option<RateLimit>) -> Self {
+        Self { rate_limit, ..self }
+    }
+
+    /// Sets [`NodeSettings::exempt`].
+    #[must_use]
+    pub fn exempt(self, exempt: Vec<AddressRange>) -> Self {
+        Self { exempt, ..self }
+    }
+
+    /// Sets [`NodeSettings::allow`].
+    #[must_use]
+    pub fn allow(self, allow: Vec<AddressRange>) -> Self {
+        Self { allow, ..self }
+    }
+
+    /// Sets [`NodeSettings::takeover`].
+    #[must_use]
+    pub fn takeover(self, takeover: Takeover) -> Self {
+        Self { takeover, ..self }
+    }
+
+    /// Sets [`NodeSettings::strike_interval`].
+    #[must_use]
+    pub fn strike_interval(self, strike_interval: Duration) -> Self {
+        Self { strike_interval, ..self }
+    }
 }
 
 impl Default for NodeSettings {
@@ -38,6 +78,7 @@ impl Default for NodeSettings {
 
 /// Who has a user's name when it is registered from one address while it is online at another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Takeover {
     /// The last one who registered, as the protocol says: the user has moved.
     #[default]

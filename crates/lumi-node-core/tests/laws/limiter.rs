@@ -19,7 +19,7 @@ proptest! {
     ) {
         let limit = RateLimit { per_second, burst: NonZeroU32::new(burst).expect("is not 0") };
         let mut node =
-            node("bb.com\n", address("127.0.0.2:3344"), NodeSettings { rate_limit: Some(limit), ..NodeSettings::default() });
+            node("bb.com\n", address("127.0.0.2:3344"), NodeSettings::default().rate_limit(Some(limit)));
         let source: std::net::Ipv4Addr = [192, 0, 2, 1].into();
         let mut now = tokio::time::Instant::now().into_std();
         let mut admitted: Vec<Instant> = Vec::new();

@@ -24,7 +24,7 @@ proptest! {
         events in proptest::collection::vec(event(), 1..100),
     ) {
         let allow = vec![allow.parse().expect("a range")];
-        let mut world = World::new(NodeSettings { takeover, allow, ..NodeSettings::default() });
+        let mut world = World::new(NodeSettings::default().takeover(takeover).allow(allow));
         for event in events {
             world.play(event);
         }

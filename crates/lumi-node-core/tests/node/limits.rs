@@ -27,7 +27,7 @@ fn one_source_may_send_so_much_and_no_more() {
         per_second: NonZeroU32::new(10).expect("is not 0"),
         burst: NonZeroU32::new(20).expect("is not 0"),
     };
-    let mut node = TestNode::with(NodeSettings { rate_limit: Some(limit), ..NodeSettings::default() });
+    let mut node = TestNode::with(NodeSettings::default().rate_limit(Some(limit)));
     let source = *address(LAURA).ip();
     let admitted =
         |node: &mut TestNode, tries: u32| (0..tries).filter(|_| node.node.admit(node.now, source)).count();
@@ -41,7 +41,7 @@ fn one_source_may_send_so_much_and_no_more() {
     node.pass(3600.0);
     assert_eq!(admitted(&mut node, 50), 20);
 
-    let mut unlimited = TestNode::with(NodeSettings { rate_limit: None, ..NodeSettings::default() });
+    let mut unlimited = TestNode::with(NodeSettings::default().rate_limit(None));
     assert_eq!(admitted(&mut unlimited, 100_000), 100_000);
 }
 
@@ -56,7 +56,7 @@ fn a_flood_of_sources_neither_grows_the_limiter_nor_shuts_others_out() {
 #[test]
 fn who_is_exempt_may_send_any_number() {
     let exempt = vec!["127.0.0.9".parse().expect("a range")];
-    let mut node = TestNode::with(NodeSettings { exempt, ..NodeSettings::default() });
+    let mut node = TestNode::with(NodeSettings::default().exempt(exempt));
     let admitted = |node: &mut TestNode, source: &str| {
         (0..5_000).filter(|_| node.node.admit(node.now, *address(source).ip())).count()
     };

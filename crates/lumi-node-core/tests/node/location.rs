@@ -137,7 +137,7 @@ fn a_question_ends_five_seconds_after_it_was_last_asked() {
 #[test]
 fn pending_questions_are_bounded() {
     let exempt = vec!["127.0.0.3".parse().expect("a range")];
-    let mut node = TestNode::with(NodeSettings { exempt, ..NodeSettings::default() });
+    let mut node = TestNode::with(NodeSettings::default().exempt(exempt));
     node.receive(LAURA, "PRlaura@bb.com");
     for n in 0..4_096 {
         let question = format!("PLu{n}@cc.com:laura@bb.com");

@@ -45,11 +45,8 @@ fn each_registration_is_asked_for_and_a_refusal_takes_nobody_offline() {
 /// A policy can only refuse: what the roster and the settings refuse does not get there.
 #[test]
 fn it_is_asked_last() {
-    let settings = NodeSettings {
-        takeover: Takeover::Deny,
-        allow: vec!["127.0.0.1".parse().expect("it works")],
-        ..NodeSettings::default()
-    };
+    let settings =
+        NodeSettings::default().takeover(Takeover::Deny).allow(vec!["127.0.0.1".parse().expect("it works")]);
     let mut node = TestNode::with(settings);
     let rules = set(&mut node, RegisterVerdict::Allow, LocateVerdict::Ignore);
     node.receive(LAURA, "PRlaura@bb.com");

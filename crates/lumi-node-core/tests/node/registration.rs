@@ -107,7 +107,7 @@ fn takeover_says_who_has_a_name_that_is_registered_twice() {
         (Takeover::Deny, Struck, LAURA, "RR0"),
     ] {
         let row = format!("{takeover:?}, {stands:?}, {from}");
-        let mut node = TestNode::with(NodeSettings { takeover, ..NodeSettings::default() });
+        let mut node = TestNode::with(NodeSettings::default().takeover(takeover));
         match stands {
             Offline => {
                 node.receive(LAURA, "PRlaura@bb.com");
@@ -127,7 +127,7 @@ fn takeover_says_who_has_a_name_that_is_registered_twice() {
 #[test]
 fn only_from_where_it_is_allowed_are_users_registered() {
     let allow = ["127.0.0.1", "192.0.2.0/24"].map(|range| range.parse().expect("a range")).to_vec();
-    let mut node = TestNode::with(NodeSettings { allow, ..NodeSettings::default() });
+    let mut node = TestNode::with(NodeSettings::default().allow(allow));
     for (from, answer) in [
         (LAURA, "RR0"),
         ("192.0.2.200:4500", "RR0"),

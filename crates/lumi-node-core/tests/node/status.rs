@@ -119,19 +119,17 @@ fn what_dns_says_is_counted() {
 #[test]
 fn settings_hold_from_when_they_are_set() {
     let limit = |per_second| Some(RateLimit::new(NonZeroU32::new(per_second).unwrap()));
-    let mut node = TestNode::with(NodeSettings { rate_limit: limit(1), ..NodeSettings::default() });
+    let mut node = TestNode::with(NodeSettings::default().rate_limit(limit(1)));
     node.receive(LAURA, "PRlaura@bb.com");
     let admitted = |node: &mut TestNode| {
         let ip: std::net::Ipv4Addr = "10.0.0.1".parse().unwrap();
         (0..9).filter(|_| node.node.admit(node.now, ip)).count()
     };
     assert_eq!(admitted(&mut node), 2);
-    let settings = NodeSettings {
-        rate_limit: limit(1),
-        takeover: Takeover::Deny,
-        allow: vec!["127.0.0.1".parse().unwrap()],
-        ..NodeSettings::default()
-    };
+    let settings = NodeSettings::default()
+        .rate_limit(limit(1))
+        .takeover(Takeover::Deny)
+        .allow(vec!["127.0.0.1".parse().unwrap()]);
     node.node.handle_settings(settings.clone());
     assert_eq!(admitted(&mut node), 0, "a reload is no way around the limit");
     assert_eq!(node.receive(PERE, "PRlaura@bb.com"), [sent(PERE, "RR1")], "she is online elsewhere");
@@ -139,16 +137,16 @@ fn settings_hold_from_when_they_are_set() {
     assert!(node.address_of("laura").is_some());
 
     let exempt = vec!["10.0.0.0/8".parse().unwrap()];
-    node.node.handle_settings(NodeSettings { exempt, ..settings.clone() });
+    node.node.handle_settings(settings.clone().exempt(exempt));
     assert_eq!(admitted(&mut node), 9);
-    node.node.handle_settings(NodeSettings { rate_limit: limit(2), ..settings });
+    node.node.handle_settings(settings.rate_limit(limit(2)));
     assert_eq!(admitted(&mut node), 4);
-    node.node.handle_settings(NodeSettings { rate_limit: None, ..NodeSettings::default() });
+    node.node.handle_settings(NodeSettings::default().rate_limit(None));
     assert_eq!(admitted(&mut node), 9);
     assert_eq!(node.receive(PERE, "PRlaura@bb.com"), [sent(PERE, "RR0")]);
 
     // Each of five at once is a strike.
-    node.node.handle_settings(NodeSettings { strike_interval: Duration::ZERO, ..NodeSettings::default() });
+    node.node.handle_settings(NodeSettings::default().strike_interval(Duration::ZERO));
     (0..5).for_each(|_| _ = node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com"));
     assert_eq!(node.address_of("laura"), None);
 }

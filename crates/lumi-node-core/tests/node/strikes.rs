@@ -115,7 +115,7 @@ fn who_was_heard_is_struck_no_sooner_than_others() {
 
 #[test]
 fn an_interval_of_zero_makes_each_request_a_strike() {
-    let settings = NodeSettings { strike_interval: Duration::ZERO, ..NodeSettings::default() };
+    let settings = NodeSettings::default().strike_interval(Duration::ZERO);
     let mut node = TestNode::with(settings);
     node.receive(LAURA, "PRlaura@bb.com");
     for _ in 0..4 {

@@ -140,10 +140,8 @@ async fn datagrams_that_come_together_are_served_one_by_one() {
 
 #[tokio::test(start_paused = true)]
 async fn each_datagram_of_those_that_come_together_counts() {
-    let settings = NodeSettings {
-        rate_limit: Some(crate::RateLimit::new(10.try_into().expect("not 0"))),
-        ..NodeSettings::default()
-    };
+    let settings =
+        NodeSettings::default().rate_limit(Some(crate::RateLimit::new(10.try_into().expect("not 0"))));
     let mut host = Host::start_with(settings);
     host.hears_together(LAURA, FIRST, &"PRlaura".repeat(1_000), 7);
     host.hears(PERE, FIRST, "PDpere");
@@ -228,7 +226,7 @@ fn said(to: &str, source: &str, text: &str) -> Said {
 
 impl Host {
     fn start() -> Self {
-        Self::start_with(NodeSettings { rate_limit: None, ..NodeSettings::default() })
+        Self::start_with(NodeSettings::default().rate_limit(None))
     }
 
     fn start_with(settings: NodeSettings) -> Self {
