@@ -13,7 +13,7 @@ use crate::ladder::Ladder;
 
 /// Keeps the last messages as they are, and lets any number of watchers see them and those that follow.
 ///
-/// It is a [`Sink`]. A clone keeps and shows the same messages. What a message costs is a copy of it: whoever watches
+/// It is a [`Sink`], which leaves out the messages of all parties but its owner. A clone keeps and shows the same messages. What a message costs is a copy of it: whoever watches
 /// makes a ladder of them in their own time. One who waits is woken by each message, or each batch of them, which a node
 /// under load pays for: take what there is, and pause for some milliseconds before you wait again.
 #[derive(Clone)]
@@ -87,6 +87,10 @@ impl Shared {
 
 impl Sink for Watch {
     fn take(&mut self, entry: &Entry) {
+        // Other nodes and agents of this process log as well.
+        if entry.party() != self.shared.owner {
+            return;
+        }
         let at = (self.shared.clock)();
         let mut passed = self.shared.passed();
         passed.last += 1;

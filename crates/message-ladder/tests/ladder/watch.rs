@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use message_ladder::{Change, MAX_NEWS, News, Watch};
-use message_log::Sink;
+use message_log::{Direction, Entry, Sink};
 use tokio::time::timeout;
 
 use crate::{received, sent};
@@ -37,6 +37,20 @@ fn each_message_is_seen_once_whenever_one_begins_to_watch() {
     assert_eq!((first.news(), second.news()), (None, None));
     let kept = watch.entries().news().unwrap().entries.pop().unwrap();
     assert_eq!((kept.at, kept.entry.message()), (clock(), &b"PRu1@bb.com"[..]));
+}
+
+/// A process may have several nodes and agents, and one log for all of them.
+#[test]
+fn what_others_of_the_process_send_is_left_out() {
+    let mut watch = Watch::new("bb.com", 10, clock);
+    let remote = "10.0.0.1:4000".parse().unwrap();
+    for party in ["cc.com", "laura@bb.com", "BB.com"] {
+        watch.take(&Entry::new(party, Direction::Sent, remote, b"RR0"));
+        watch.write();
+    }
+    pass(&mut watch, 1);
+    let news = watch.entries().news().unwrap();
+    assert_eq!((numbers(&news), news.entries[0].entry.party()), (vec![1], "bb.com"));
 }
 
 #[test]
