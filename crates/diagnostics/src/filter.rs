@@ -24,10 +24,19 @@ pub fn filter(level: Level, rust_log: Option<&str>) -> Result<EnvFilter, FilterE
             Level::Info | Level::Debug => format!("{level},{QUIET}"),
             _ => level.to_string(),
         },
-        str::to_owned,
+        |directives| directives.split(',').map(of_messages).collect::<Vec<_>>().join(","),
     );
     // If two directives name the same target, the later one takes effect.
     EnvFilter::builder().parse(format!("{TARGET}=off,{directives}")).map_err(FilterError)
+}
+
+/// Messages are TRACE events, so that they are in nobody's way who embeds a node or an agent. Who names them here wants
+/// them, at whatever level.
+fn of_messages(directive: &str) -> String {
+    match directive.trim().strip_prefix(TARGET) {
+        Some("=info" | "=debug") => format!("{TARGET}=trace"),
+        _ => directive.to_owned(),
+    }
 }
 
 /// RUST_LOG cannot be read.
@@ -55,7 +64,7 @@ mod tests {
                 enabled!(EventLevel::INFO),
                 enabled!(target: "hickory_resolver", EventLevel::INFO),
                 enabled!(target: "rustyline", EventLevel::WARN),
-                enabled!(target: TARGET, EventLevel::INFO),
+                enabled!(target: TARGET, EventLevel::TRACE),
             ]
         })
     }

@@ -51,7 +51,7 @@ impl Batch {
     /// Writes the lines that wait. They are written when this returns.
     pub fn write(&mut self) {
         if mem::take(&mut self.has_lines) {
-            tracing::event!(target: TARGET, Level::INFO, party = self.party, write = true);
+            tracing::event!(target: TARGET, Level::TRACE, party = self.party, write = true);
         }
     }
 }
@@ -66,7 +66,7 @@ fn emit(direction: Direction, party: &str, remote: SocketAddrV4, message: &[u8],
     // All of it is values that tracing hands on as they are: nothing is formatted, nothing allocated.
     tracing::event!(
         target: TARGET,
-        Level::INFO,
+        Level::TRACE,
         party,
         sent = direction == Direction::Sent,
         ip = u32::from(*remote.ip()),
@@ -101,7 +101,8 @@ impl Direction {
     }
 }
 
-/// The target of the events of this crate, whose level is INFO. Those that carry a message have the fields `party`, `sent`,
+/// The target of the events of this crate, whose level is TRACE: a subscriber of diagnostics shows none of them
+/// unless it is asked to. Those that carry a message have the fields `party`, `sent`,
 /// `ip`, `port`, `message`, `length` and `waits`, which says that the line may wait; the one that ends the wait has
 /// `party` and `write`.
 pub const TARGET: &str = "plumi::message";

@@ -3,9 +3,11 @@
 use std::sync::mpsc;
 use std::thread;
 
-use message_log::{Direction, Entry, LineWriter, MessageLayer, TARGET, received, sent};
+use message_log::{Batch, Direction, Entry, LineWriter, MessageLayer, TARGET, received, sent};
 use tracing::subscriber::with_default;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::{Writes, log_of, remote, subscriber};
 
@@ -53,6 +55,25 @@ fn other_events_are_not_written() {
         received("bb.com", remote(), b"RR0");
     });
     assert_eq!(log, "R: 84.88.154.3:UDP:4500, RR0, 3\n");
+}
+
+/// An embedding program logs its diagnostics, and neither sees each datagram there nor loses the message log.
+#[test]
+fn diagnostics_show_no_messages_and_the_log_has_them_at_any_level() {
+    for level in [LevelFilter::OFF, LevelFilter::ERROR, LevelFilter::INFO, LevelFilter::DEBUG] {
+        let (writes, shown) = (Writes::default(), Writes::default());
+        let writer = shown.clone();
+        let diagnostics = fmt::layer().with_writer(move || writer.clone()).with_filter(level);
+        let messages = MessageLayer::new(LineWriter::new(writes.clone()))
+            .with_filter(filter_fn(message_log::is_message));
+        with_default(tracing_subscriber::registry().with(diagnostics).with(messages), || {
+            received("bb.com", remote(), b"PRlaura");
+            let mut batch = Batch::new("bb.com");
+            batch.sent(remote(), b"RR0");
+        });
+        assert_eq!(shown.text(), "", "{level}");
+        assert_eq!(writes.text().lines().count(), 2, "{level}");
+    }
 }
 
 #[test]
