@@ -32,8 +32,7 @@ impl RosterStore for Accounts {
                 && number.parse().is_ok_and(|number: u32| (1_000..65_534).contains(&number))
                 && let Ok(user) = name.parse()
             {
-                // A name that is too long for a message has no place here.
-                _ = roster.insert(user);
+                _ = roster.insert(user); // It may be too long for a message.
             }
         }
         Ok((roster, ()))

@@ -175,11 +175,19 @@ impl From<Administrator> for ServerHandle {
 
 /// The settings that can change while a server runs.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ServerSettings {
     /// The settings of its node.
     pub node: NodeSettings,
     /// The directory in which other nodes are found. The answers of the previous one are forgotten.
     pub directory: NodeDirectory,
+}
+
+impl ServerSettings {
+    /// The settings of a node, and the directory in which it finds others.
+    pub fn new(node: NodeSettings, directory: NodeDirectory) -> Self {
+        Self { node, directory }
+    }
 }
 
 /// The reason why an administrator's command was not carried out.

@@ -6,6 +6,9 @@
 //! [`Server`] is the task that carries them out on a UDP socket that its caller bound. [`RosterFile`] is
 //! `nodelumi.cfg`; users from elsewhere come from a [`RosterStore`], or through a [`ServerHandle`].
 //!
+//! A server logs each message as an event of the target [`message_log::TARGET`] at the level TRACE. A message log is
+//! a layer of the subscriber; a program that wants the messages themselves uses [`ServerBuilder::traffic`].
+//!
 //! ```no_run
 //! use lumi_dns::NodeDirectory;
 //! use lumi_node_core::{Node, NodeSettings, RosterFile, Server};

@@ -45,6 +45,9 @@ impl WebServer {
     }
 
     /// Serves until `shutdown` is ready; connections end with it. No error that a stranger can cause ends it.
+    ///
+    /// # Cancel safety
+    /// Dropping this is a shutdown at once: the listener and all connections are closed.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let router = pages::router(self.figures, self.watch);
         let listener = self.listener;

@@ -61,8 +61,8 @@ impl Reloader {
             Ok::<_, anyhow::Error>((settings.directory()?, settings))
         };
         let (directory, settings) = task::spawn_blocking(load).await?.context(unchanged)?;
-        let node = settings.node();
-        let users = administrator.reload(Some(ServerSettings { node, directory })).await?;
+        let node = ServerSettings::new(settings.node(), directory);
+        let users = administrator.reload(Some(node)).await?;
         self.logs.set(settings.diagnostics, settings.log_max_size)?;
         let waiting = self.started.changed_at_restart(&settings);
         let mut said = format!("reloaded, {users} users");
