@@ -1,13 +1,13 @@
 //! What a ladder consists of.
 
 use std::net::SocketAddrV4;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use plumi_proto::MiAddress;
-use serde::{Serialize, Serializer};
 
 /// Which party; no other party of a ladder ever has the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PartyId(pub(crate) u32);
 
 impl PartyId {
@@ -21,8 +21,8 @@ impl PartyId {
 }
 
 /// An agent or a node: a column of the ladder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub struct Party {
     /// Which one.
     pub id: PartyId,
@@ -35,8 +35,8 @@ pub struct Party {
 }
 
 /// What a party is, by what it sends and is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub enum Role {
     /// An agent, or a stranger.
     Agent,
@@ -49,13 +49,13 @@ pub enum Role {
 }
 
 /// One message from a party to another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub struct Arrow {
     /// Counts messages, from 1.
     pub number: u64,
     /// When it passed, if that is known; as JSON, in milliseconds since 1970 in UTC.
-    #[serde(serialize_with = "milliseconds")]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "serialized::milliseconds"))]
     pub at: Option<SystemTime>,
     /// Who sent it.
     pub from: PartyId,
@@ -74,7 +74,7 @@ pub struct Arrow {
     /// What it says, or why it is no message; escaped.
     pub words: String,
     /// The addresses of the users whom it is about.
-    #[serde(serialize_with = "addresses")]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "serialized::addresses"))]
     pub users: Vec<MiAddress>,
     /// What can be seen by it, in words; escaped.
     pub note: Option<String>,
@@ -92,8 +92,8 @@ impl Arrow {
 }
 
 /// What has become another with a message, in the order in which it is to be taken over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 pub enum Change {
     /// There is this party, or it has another name or role than before.
     Party(Party),
@@ -105,16 +105,27 @@ pub enum Change {
     Missed(u64),
 }
 
-fn milliseconds<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    match since.and_then(|since| u64::try_from(since.as_millis()).ok()) {
-        Some(milliseconds) => serializer.serialize_some(&milliseconds),
-        None => serializer.serialize_none(),
-    }
-}
+#[cfg(feature = "serde")]
+mod serialized {
+    use std::time::{SystemTime, UNIX_EPOCH};
 
-fn addresses<S: Serializer>(users: &[MiAddress], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(users.iter().map(|user| crate::text::shown(user.as_str())))
+    use plumi_proto::MiAddress;
+    use serde::Serializer;
+
+    pub(super) fn milliseconds<S: Serializer>(
+        at: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        match since.and_then(|since| u64::try_from(since.as_millis()).ok()) {
+            Some(milliseconds) => serializer.serialize_some(&milliseconds),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn addresses<S: Serializer>(users: &[MiAddress], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(users.iter().map(|user| crate::text::shown(user.as_str())))
+    }
 }
 
 /// The kind of what is no PLUMI message.

@@ -14,7 +14,7 @@ use crate::text::{Line, MAX_TEXT, Nickname};
 ///   └──────┴───────────┴───────────┴─ … ─┘
 ///    N or L   ASCII digits           length bytes
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Frame {
     /// `N`: who speaks. The first frame of each side, and sent once.
     Nickname(Nickname),
@@ -36,7 +36,7 @@ impl From<Line> for Frame {
 
 /// What a peer sent. Its bytes may be anything; [`Received::text`] is what to show, once it is made safe for
 /// where it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Received {
     /// The text of an `N` frame, at most [`MAX_TEXT`] bytes.
     Nickname(Bytes),

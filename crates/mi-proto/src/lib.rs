@@ -22,6 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With the feature `serde`, nicknames and lines are serialized as their texts, and deserialized by their parsers.
+//!
 //! The grammar (protocol.md §5):
 //!
 //! ```text

@@ -70,3 +70,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn texts_convert_into_values_and_back() {
+    let nickname = Nickname::try_from("u1").expect("a nickname");
+    assert_eq!((nickname.as_ref() as &str, String::from(nickname.clone())), ("u1", "u1".to_owned()));
+    assert_eq!(Nickname::try_from(String::new()), Err(TextError::Empty));
+    assert_eq!(Line::try_from("a\n".to_owned()), Err(TextError::Forbidden { byte: b'\n', at: 1 }));
+    assert!(Line::try_from("a").ok() < Line::try_from("b").ok());
+}
+
+#[test]
+fn texts_are_serialized_as_they_are_and_checked_when_read() {
+    let values: (Nickname, Line) = serde_json::from_str(r#"["u\"1",""]"#).expect("values");
+    assert_eq!(serde_json::to_string(&values).expect("texts"), r#"["u\"1",""]"#);
+    let error = serde_json::from_str::<Nickname>(r#""""#).expect_err("empty").to_string();
+    assert!(error.contains("is empty"), "{error}");
+    assert!(serde_json::from_str::<Line>(r#""a\n""#).is_err());
+}

@@ -1,11 +1,12 @@
 //! MI addresses, which identify users.
 
-use core::fmt;
+use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
 use crate::inline::InlineText;
 use crate::name::{Domain, MAX_ADDRESS, NameError, UserName};
+use crate::text::impl_text;
 
 /// An MI address, `user@domain`, of at most [`MAX_ADDRESS`] bytes.
 ///
@@ -96,17 +97,21 @@ impl Hash for MiAddress {
     }
 }
 
-impl fmt::Display for MiAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+/// Orders by domain, then by user, so that the users of a domain stand together.
+impl Ord for MiAddress {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((user, domain), (other_user, other_domain)) = (self.parts(), other.parts());
+        Domain::order(domain, other_domain).then_with(|| user.cmp(other_user))
     }
 }
 
-impl fmt::Debug for MiAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.as_str())
+impl PartialOrd for MiAddress {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
+
+impl_text!(MiAddress);
 
 /// The reason why a text is not an MI address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -17,6 +17,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! It needs no `std`, only `alloc`. With the feature `serde`, names and addresses are serialized as their texts, and
+//! deserialized by their parsers.
+//!
 //! The grammar. Each message is one datagram, without a terminator:
 //!
 //! ```text
@@ -31,6 +34,10 @@
 //! more     = ":" *byte                                           an extension; at most 100 bytes in all
 //! ```
 
+#![no_std]
+
+extern crate alloc;
+
 mod address;
 mod decode;
 mod encode;
@@ -40,6 +47,9 @@ mod message;
 mod name;
 mod node_address;
 mod reachable;
+#[cfg(feature = "serde")]
+mod serde;
+mod text;
 mod words;
 
 pub use address::{AddressError, MiAddress};
@@ -47,8 +57,8 @@ pub use decode::{DecodeError, DecodeReason};
 pub use encode::EncodedMessage;
 pub use extension::{Extension, MAX_EXTENSION};
 pub use message::{
-    DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, NODE_PORT, RegisterCode,
-    Registrant,
+    DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, MiSocketAddressError,
+    NODE_PORT, RegisterCode, Registrant,
 };
 pub use name::{Domain, MAX_ADDRESS, MAX_NAME, NameError, UserName};
 pub use node_address::NodeAddress;

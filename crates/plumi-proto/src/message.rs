@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::num::NonZeroU16;
+use core::str::FromStr;
 
 use crate::address::MiAddress;
 use crate::extension::Extension;
@@ -116,7 +117,9 @@ pub enum LocateOutcome {
 }
 
 /// Where an agent listens for conversations: an IPv4 address and a TCP port that is not 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+///
+/// Its text is `ip:port`. Addresses are ordered by IP, then by port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MiSocketAddress {
     /// The address. `0.0.0.0` occurs on the wire: some agents do not know their own.
     pub ip: Ipv4Addr,
@@ -137,11 +140,24 @@ impl From<MiSocketAddress> for SocketAddrV4 {
     }
 }
 
+impl FromStr for MiSocketAddress {
+    type Err = MiSocketAddressError;
+
+    fn from_str(address: &str) -> Result<Self, MiSocketAddressError> {
+        address.parse().ok().and_then(Self::new).ok_or(MiSocketAddressError)
+    }
+}
+
 impl fmt::Display for MiSocketAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.ip, self.port)
     }
 }
+
+/// The error for a text that is not an MI socket address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not ip:port, with an IPv4 address and a port of 1 to 65535")]
+pub struct MiSocketAddressError;
 
 /// The most bytes of a message. The longest without an extension, an `RL0`, has 98.
 pub const MAX_MESSAGE: usize = 100;

@@ -1,10 +1,11 @@
 //! The two parts of an MI address, each checked when it is made.
 
-use core::fmt;
+use core::cmp::Ordering;
 use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
 use crate::inline::InlineText;
+use crate::text::impl_text;
 
 /// The name of a user within a domain: the part of an MI address before the `@`.
 ///
@@ -65,13 +66,13 @@ impl Hash for UserName {
 }
 
 impl Ord for UserName {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+    fn cmp(&self, other: &Self) -> Ordering {
         self.0.as_bytes().cmp(other.0.as_bytes())
     }
 }
 
 impl PartialOrd for UserName {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
@@ -84,17 +85,7 @@ impl FromStr for UserName {
     }
 }
 
-impl fmt::Display for UserName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for UserName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.as_str())
-    }
-}
+impl_text!(UserName);
 
 /// The domain of a node: the part of an MI address after the `@`.
 ///
@@ -151,6 +142,12 @@ impl Domain {
     pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
         significant(one).eq_ignore_ascii_case(significant(other))
     }
+
+    /// Returns the order of the domains with these bytes.
+    pub(crate) fn order(one: &[u8], other: &[u8]) -> Ordering {
+        let lower = |domain| significant(domain).iter().map(u8::to_ascii_lowercase);
+        lower(one).cmp(lower(other))
+    }
 }
 
 impl PartialEq for Domain {
@@ -172,6 +169,19 @@ impl Hash for Domain {
     }
 }
 
+/// Orders by the bytes in lower case, without a trailing dot, as equality requires.
+impl Ord for Domain {
+    fn cmp(&self, other: &Self) -> Ordering {
+        Self::order(self.as_bytes(), other.as_bytes())
+    }
+}
+
+impl PartialOrd for Domain {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl FromStr for Domain {
     type Err = NameError;
 
@@ -180,17 +190,7 @@ impl FromStr for Domain {
     }
 }
 
-impl fmt::Display for Domain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for Domain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.as_str())
-    }
-}
+impl_text!(Domain);
 
 /// The reason why a text is not a user name, or not a domain. Its `Display` continues "the user name" or "the
 /// domain".

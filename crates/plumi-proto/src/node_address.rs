@@ -73,6 +73,9 @@ impl fmt::Debug for NodeAddress {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
