@@ -8,7 +8,7 @@
 //! A bot that answers every line with the same line:
 //!
 //! ```no_run
-#![doc = include_str!("../../../examples/echo-bot.rs")]
+#![doc = include_str!("../examples/echo-bot.rs")]
 //! ```
 //!
 //! A caller that drops its events, so it accepts no calls:
@@ -102,3 +102,8 @@ pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 pub use traffic::{Content, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
