@@ -1,5 +1,8 @@
 //! The switch of the bugs that `bugs.toml` puts into a copy of this crate.
 
+// The crate may be one without std.
+extern crate std;
+
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -21,7 +24,7 @@ pub(crate) fn has(bug: &str) -> bool {
             && *ANYWHERE.read().unwrap_or_else(PoisonError::into_inner) == bug
 }
 
-thread_local! {
+std::thread_local! {
     static HERE: Cell<&'static str> = const { Cell::new("") };
 }
 

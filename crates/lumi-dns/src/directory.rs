@@ -58,8 +58,8 @@ impl NodeDirectory {
         if let Some(addresses) = self.in_hosts_file(domain).await {
             return first_usable(&addresses, *node_port, MAX_TTL);
         }
-        let records = name_servers.look_up(domain).await?;
-        first_usable(&records.addresses, *node_port, records.ttl)
+        let (addresses, ttl) = name_servers.look_up(domain).await?;
+        first_usable(&addresses, *node_port, ttl)
     }
 
     /// The disk may be slow, and whoever asks may have other things to do.
@@ -109,6 +109,7 @@ impl NodeDirectoryBuilder {
     /// Asks the DNS server at `address` (UDP, and TCP for a long answer) instead of the system's, without the
     /// system's search list. With several calls, an earlier server goes before a later one: each gets a head
     /// start of 300 ms, and the first to say yes or no is believed. Those after the seventh come too late.
+    #[cfg(feature = "dns")]
     pub fn name_server(mut self, address: SocketAddr) -> Self {
         self.name_servers.push(address);
         self
@@ -123,7 +124,7 @@ impl NodeDirectoryBuilder {
     /// Reads the system's hosts file, and again whenever it has changed, and unless a name server was given, its
     /// resolver configuration, once.
     ///
-    /// Without a usable resolver configuration there still is a directory: it warns now, and the look-ups that
+    /// Without the feature `dns`, it reads the hosts file only. Without a usable resolver configuration there still is a directory: it warns now, and the look-ups that
     /// need DNS end in [`LookupError::NoAnswer`].
     ///
     /// # Errors

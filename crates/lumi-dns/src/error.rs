@@ -14,6 +14,9 @@ pub enum LookupError {
     /// No name server said yes or no: silent until the deadline, refusing, failing, unreachable, or there is none.
     #[error("cannot be resolved: the name servers give no answer")]
     NoAnswer,
+    /// No other source knows the name, and DNS is not there to be asked: the feature `dns` is off. Final.
+    #[error("cannot be resolved: this program is built without DNS")]
+    WithoutDns,
     /// It has addresses, of which this is the first, and a node can be at none of them
     /// ([`is_reachable`](plumi_proto::is_reachable)).
     #[error("resolves to {0}, where no node can be")]

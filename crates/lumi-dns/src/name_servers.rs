@@ -31,14 +31,6 @@ pub(crate) struct NameServers {
     min_dots: usize,
 }
 
-/// The A records of a name.
-#[derive(Debug)]
-pub(crate) struct AddressRecords {
-    pub(crate) addresses: Vec<Ipv4Addr>,
-    /// The least of all the records on the way, aliases included.
-    pub(crate) ttl: Duration,
-}
-
 impl NameServers {
     /// These, and no search list.
     pub(crate) fn given(addresses: &[SocketAddr]) -> Result<Self, DirectoryError> {
@@ -74,11 +66,12 @@ impl NameServers {
         Ok(Self { clients: clients.map_err(|error| DirectoryError::Client(error.into()))?, search, min_dots })
     }
 
-    /// The A records of `domain`, or of the first name of the search list that has any.
+    /// The A records of `domain`, or of the first name of the search list that has any: their addresses, and the least
+    /// TTL of all the records on the way, aliases included.
     ///
     /// # Errors
     /// `NotFound` only if each of the names was answered by "no". Sets no deadline.
-    pub(crate) async fn look_up(&self, domain: &Domain) -> Result<AddressRecords, LookupError> {
+    pub(crate) async fn look_up(&self, domain: &Domain) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
         let mut failure = LookupError::NotFound;
         for name in names(domain, &self.search, self.min_dots) {
             match self.ask(&name).await {
@@ -91,7 +84,7 @@ impl NameServers {
     }
 
     /// What the first server to say yes or no says of `name`.
-    async fn ask(&self, name: &Name) -> Result<AddressRecords, LookupError> {
+    async fn ask(&self, name: &Name) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
         let mut answers: FuturesUnordered<_> = iter::zip(&self.clients, 0..)
             .map(|(client, place)| async move {
                 time::sleep(HEAD_START * place).await;
@@ -122,7 +115,7 @@ fn client(server: NameServerConfig) -> Result<TokioResolver, NetError> {
     builder.build()
 }
 
-async fn ask(client: &TokioResolver, name: &Name) -> Result<AddressRecords, LookupError> {
+async fn ask(client: &TokioResolver, name: &Name) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
     let lookup = client.lookup(name.clone(), RecordType::A).await.map_err(|error| match error {
         NetError::Dns(DnsError::NoRecordsFound(no))
             if matches!(no.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
@@ -143,9 +136,7 @@ async fn ask(client: &TokioResolver, name: &Name) -> Result<AddressRecords, Look
         })
         .collect();
     match lookup.answers().iter().map(|record| record.ttl).min() {
-        Some(ttl) if !addresses.is_empty() => {
-            Ok(AddressRecords { addresses, ttl: Duration::from_secs(ttl.into()) })
-        }
+        Some(ttl) if !addresses.is_empty() => Ok((addresses, Duration::from_secs(ttl.into()))),
         _ => Err(LookupError::NotFound),
     }
 }
@@ -191,9 +182,9 @@ mod tests {
         let (dns, name_servers) = searching("lab.example").await;
         let [there, here] = [[10, 0, 0, 2], [10, 0, 0, 3]].map(Ipv4Addr::from);
         dns.set("PC-c", here);
-        assert_eq!(name_servers.look_up(&"PC-c".parse().unwrap()).await.unwrap().addresses, [here]);
+        assert_eq!(name_servers.look_up(&"PC-c".parse().unwrap()).await.unwrap().0, [here]);
         dns.set("PC-c.lab.example", there);
-        assert_eq!(name_servers.look_up(&"PC-c".parse().unwrap()).await.unwrap().addresses, [there]);
+        assert_eq!(name_servers.look_up(&"PC-c".parse().unwrap()).await.unwrap().0, [there]);
     }
 
     #[tokio::test]

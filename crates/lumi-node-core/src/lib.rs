@@ -94,3 +94,8 @@ pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};
 pub use state::source::Source;
 pub use state::status::{NodeStatus, ServerStatus};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -36,3 +36,8 @@ pub use diagram::mermaid;
 pub use ladder::Ladder;
 pub use picture::{Line, Look, Picture, Span};
 pub use watch::{Entries, Kept, MAX_NEWS, News, Watch, Watcher};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -90,3 +90,8 @@ pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
 pub use sink::Sink;
 pub use traffic::{Content, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, WeakTap, traffic};
 pub use visible::is_visible;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -41,3 +41,8 @@ mod text;
 pub use codec::{FrameCodec, FrameError};
 pub use frame::{Frame, MAX_FRAME, Received};
 pub use text::{Line, MAX_TEXT, Nickname, TextError, split_line};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

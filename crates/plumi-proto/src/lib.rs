@@ -64,3 +64,8 @@ pub use name::{Domain, MAX_ADDRESS, MAX_NAME, NameError, UserName};
 pub use node_address::NodeAddress;
 pub use reachable::is_reachable;
 pub use words::InWords;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

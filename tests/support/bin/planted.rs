@@ -74,9 +74,12 @@ fn put_in_all(files: &mut Files, bugs: &[Bug]) -> Result<(), Box<dyn Error>> {
     }
     // Another version: without it, the crates of the copy would share their files in the target folder with those of
     // the workspace, and programs that ship would be linked with the bugs.
-    edit(files, Path::new("Cargo.toml"), |text| match text.matches(VERSION).count() {
-        1 => Ok(text.replace(VERSION, PLANTED_VERSION)),
-        count => Err(format!("the workspace has {count} versions")),
+    edit(files, Path::new("Cargo.toml"), |text| match text.split(VERSION).collect::<Vec<_>>()[..] {
+        [before, after] => {
+            let (version, after) = after.split_once('"').ok_or("a version without an end")?;
+            Ok(format!("{before}{VERSION}{version}{PLANTED}\"{after}"))
+        }
+        ref parts => Err(format!("the workspace has {} versions", parts.len() - 1)),
     })?;
     // A test brings the programs of its package along, but not its examples.
     let no_programs = |text: &str| text.replace("[[bin]]", "[[example]]");
@@ -126,7 +129,8 @@ const SWITCH: &str = include_str!("../../planted/switch.rs");
 
 const VERSION: &str = "\nversion = \"";
 
-const PLANTED_VERSION: &str = "\nversion = \"0.0.0-planted.";
+/// Makes another version of one, which fits the same requirements.
+const PLANTED: &str = "+planted";
 
 const HARNESS: &str = r#"
 [[test]]

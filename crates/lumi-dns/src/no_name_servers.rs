@@ -1,0 +1,26 @@
+//! The name servers of a build without the feature `dns`: there are none.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use plumi_proto::Domain;
+
+use crate::error::{DirectoryError, LookupError};
+
+/// Nobody to ask.
+#[derive(Debug)]
+pub(crate) struct NameServers;
+
+impl NameServers {
+    pub(crate) fn given(_addresses: &[SocketAddr]) -> Result<Self, DirectoryError> {
+        Ok(Self)
+    }
+
+    pub(crate) fn of_system() -> Result<Self, DirectoryError> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn look_up(&self, _domain: &Domain) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
+        Err(LookupError::WithoutDns)
+    }
+}
