@@ -4,7 +4,6 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 
 use crate::inline::InlineText;
-use crate::message::MAX_MESSAGE;
 
 /// The text after the last field of an answer: a colon and any bytes.
 ///
@@ -68,5 +67,5 @@ impl fmt::Debug for Extension {
     }
 }
 
-/// The greatest length of an extension's text in bytes: what is left beside the letters, the code and the colon.
-pub const MAX_EXTENSION: usize = MAX_MESSAGE - 4;
+/// The greatest length of an extension's text in bytes: what the letters, the code and the colon of an `RR` leave.
+pub const MAX_EXTENSION: usize = 96;

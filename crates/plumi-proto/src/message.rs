@@ -6,7 +6,7 @@ use core::num::NonZeroU16;
 use core::str::FromStr;
 
 use crate::address::MiAddress;
-use crate::extension::Extension;
+use crate::extension::{Extension, MAX_EXTENSION};
 use crate::name::UserName;
 
 /// One PLUMI message, which is one datagram of at most [`MAX_MESSAGE`] bytes.
@@ -161,6 +161,8 @@ pub struct MiSocketAddressError;
 
 /// The most bytes of a message. The longest without an extension, an `RL0`, has 98.
 pub const MAX_MESSAGE: usize = 100;
+
+const _: () = assert!("RR0:".len() + MAX_EXTENSION == MAX_MESSAGE);
 
 /// The UDP port on which nodes listen, and from which they talk to each other.
 pub const NODE_PORT: u16 = 3344;
