@@ -1,19 +1,18 @@
-//! What the tests of this workspace share: nodes, agents, a DNS server, a wire in memory, emulators of the
-//! programs that are deployed, and simulated worlds of all of them.
+//! What the tests of this workspace share beside the test kit, which is for other programs as well: a DNS server, the
+//! programs as processes, and simulated worlds of nodes, agents and emulators.
 
 pub mod browser;
 pub mod captured;
 pub mod dns_server;
-pub mod emulators;
 pub mod exchange;
 pub mod fault_proxy;
 pub mod fuzz_targets;
 pub mod loads;
-pub mod network;
 pub mod picture;
 pub mod planted;
 pub mod programs;
 pub mod raw_user;
 pub mod simulation;
 pub mod trace;
-pub mod wire;
+
+pub use lumi_testkit::{emulators, network, wire};

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-pub use output::{DEADLINE, eventually};
+pub use lumi_testkit::DEADLINE;
+pub use output::eventually;
 pub use process::{CONFIG, DATA, Program, Signal, at_home, executable, executable_for_everybody};
 pub use terminal::{Key, Screen, Terminal, Wheel};
 

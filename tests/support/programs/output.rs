@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use lumi_testkit::DEADLINE;
 use tokio::time::Instant;
 
 /// The output of a program so far, with a way to wait for more.
@@ -91,8 +92,3 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// The time between two looks of [`eventually`].
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
-/// The time that a test waits for something that has to happen: many times what a busy machine needs.
-///
-/// Only a failing test waits that long. No test may expect something to take less.
-pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time;
 
 use super::super::Program;
-use crate::programs::DEADLINE;
+use crate::DEADLINE;
 
 /// Lines, in their order: `R RR0` and `E PRu1@bb` for datagrams (S writes `S` for `E`, protocol.md §7, row 14), and
 /// what its user would see: `registered`, `located u2@bb at 127.0.0.1:4000`, `failed Locate("u2@bb"): Code('3')`,

@@ -35,6 +35,11 @@ impl TestNode {
         Self::start_on(socket, domain, users, directory).await
     }
 
+    /// Starts the node of `domain` on a free port of 127.0.0.1. It knows no other node.
+    pub async fn alone(domain: &str, users: &[&str]) -> Self {
+        Self::start(domain, users, directory(&[])).await
+    }
+
     /// Starts the node of `domain` on this socket.
     pub async fn start_on(socket: UdpSocket, domain: &str, users: &[&str], directory: NodeDirectory) -> Self {
         let folder = tempfile::tempdir().expect("a folder");

@@ -17,8 +17,8 @@ pub use agent::EmulatedAgent;
 pub use node::EmulatedNode;
 pub use transcript::Transcript;
 
+use crate::DEADLINE;
 use crate::network::local_address;
-use crate::programs::DEADLINE;
 
 /// Waits until the node at `node`, ours or an emulated one, has served everything that was sent to it before.
 ///
