@@ -45,10 +45,11 @@ async fn main() -> anyhow::Result<()> {
     let (joya_agent, mut joya_events) = start(joya).await?;
 
     tell("Laura calls Joya: both nodes are asked where she is, then the two agents talk directly.");
-    let mut laura_talks = laura_agent.call(&joya).await?;
-    let Some(Event::Incoming(mut joya_talks)) = joya_events.next().await else {
+    let mut laura_talks = laura_agent.call(joya).await?;
+    let Some(Event::Incoming(caller)) = joya_events.next().await else {
         anyhow::bail!("Joya was not called");
     };
+    let mut joya_talks = caller.accept()?;
     ensure!(laura_talks.peer().nickname == "joya" && joya_talks.peer().nickname == "laura");
     ensure!(joya_talks.peer().address == Some(laura), "Joya's node asked for her in Laura's name");
     println!("    TCP {} to {}", joya_talks.peer().remote, laura_talks.peer().remote);

@@ -1,7 +1,6 @@
 //! Who may call: our agents and those of L and S are told "busy", in order, and live.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 
 use integration_tests::emulators::Program::{L, S};
 use integration_tests::emulators::sockets::EmulatedAgent;
@@ -23,11 +22,11 @@ async fn who_is_blocked_hears_busy_and_others_call_as_ever() {
     let (laura, _) = node.agent("laura").start().await.expect("registered");
     let (anna, _) = node.agent("anna").start().await.expect("registered");
 
-    let error = laura.call(&pere.address()).await.expect_err("blocked");
+    let error = laura.call(pere.address()).await.expect_err("blocked");
     assert!(matches!(error, CallError::Locate(LocateError::Busy)), "{error}");
     assert_eq!(missed(&mut events).await, (laura.address(), Refusal::Blocked));
     // One that has it noted down where pere is.
-    laura.locate(&pere.address()).await.expect_err("blocked");
+    laura.locate(pere.address()).await.expect_err("blocked");
     let mut noted = TcpStream::connect(SocketAddr::V4(pere.listening().into())).await.expect("a connection");
     noted.write_all(b"N05lauraL04hola").await.expect("written");
     let mut said = Vec::new();
@@ -41,7 +40,7 @@ async fn who_is_blocked_hears_busy_and_others_call_as_ever() {
         event => panic!("{event:?}, and a refusal is told once a minute"),
     }
 
-    let anna_talks = anna.call(&pere.address()).await.expect("anna may");
+    let anna_talks = anna.call(pere.address()).await.expect("anna may");
     let mut talk = incoming(&mut events).await;
     assert_eq!(talk.peer().address, Some(anna.address()));
     // Who is in a conversation already is not cut off by a block.
@@ -50,7 +49,7 @@ async fn who_is_blocked_hears_busy_and_others_call_as_ever() {
     assert_eq!(next(&mut talk).await, "hola");
     drop((talk, anna_talks));
     pere.set_admission(Admission::default());
-    laura.call(&pere.address()).await.expect("from the next question on");
+    laura.call(pere.address()).await.expect("from the next question on");
     assert_eq!(incoming(&mut events).await.peer().address, Some(laura.address()));
 }
 
@@ -97,8 +96,7 @@ async fn if_only_some_may_call_others_and_unknown_callers_may_not() {
     let node = TestNode::start("bb.com", &USERS, directory(&[])).await;
     let mut admission = Admission::default();
     admission.allow_only(["laura@bb.com".parse().expect("an address")]).expect("room");
-    let two = NonZeroUsize::new(2).expect("is not 0");
-    let builder = node.agent("pere").admission(admission.clone()).conversations(two);
+    let builder = node.agent("pere").admission(admission.clone()).conversations(2);
     let (pere, mut events) = builder.start().await.expect("registered");
     let (laura, _) = node.agent("laura").start().await.expect("registered");
     let (anna, _) = node.agent("anna").start().await.expect("registered");
@@ -110,13 +108,13 @@ async fn if_only_some_may_call_others_and_unknown_callers_may_not() {
         Some(Event::Refused { address: None, reason: Refusal::NotAllowed, .. }) => {}
         event => panic!("{event:?}"),
     }
-    let _talk = laura.call(&pere.address()).await.expect("laura may");
+    let _talk = laura.call(pere.address()).await.expect("laura may");
     let _other_end = incoming(&mut events).await;
-    anna.locate(&pere.address()).await.expect_err("anna may not");
+    anna.locate(pere.address()).await.expect_err("anna may not");
     assert_eq!(missed(&mut events).await, (anna.address(), Refusal::NotAllowed));
     admission.allow_everybody();
     pere.set_admission(admission);
-    anna.locate(&pere.address()).await.expect("there is room");
+    anna.locate(pere.address()).await.expect("there is room");
 }
 
 /// Most do not call then: the user hears of them, too.
@@ -126,12 +124,12 @@ async fn who_asks_while_the_user_is_busy_is_told_of() {
     let (pere, mut events) = node.agent("pere").start().await.expect("registered");
     let (laura, _) = node.agent("laura").start().await.expect("registered");
     let (anna, _) = node.agent("anna").start().await.expect("registered");
-    let _talk = laura.call(&pere.address()).await.expect("a conversation");
+    let _talk = laura.call(pere.address()).await.expect("a conversation");
     let _other_end = incoming(&mut events).await;
     for _ in 0..3 {
-        anna.locate(&pere.address()).await.expect_err("busy");
+        anna.locate(pere.address()).await.expect_err("busy");
     }
-    laura.locate(&pere.address()).await.expect_err("busy");
+    laura.locate(pere.address()).await.expect_err("busy");
     assert_eq!(missed(&mut events).await, (anna.address(), Refusal::Busy));
     assert_eq!(missed(&mut events).await, (laura.address(), Refusal::Busy), "and anna once");
 }

@@ -107,8 +107,9 @@ async fn nodes_and_agents_write_the_captured_logs() {
     let (u2, mut u2_events) = start("u2@PC-d").await.expect("u2 registers");
     let listening = u2.listening().to_string();
 
-    let u1_talks = u1.call(&u2.address()).await.expect("a conversation");
-    let Some(Event::Incoming(mut u2_talks)) = u2_events.next().await else { panic!("no call") };
+    let u1_talks = u1.call(u2.address()).await.expect("a conversation");
+    let Some(Event::Incoming(u1_calls)) = u2_events.next().await else { panic!("no call") };
+    let mut u2_talks = u1_calls.accept().expect("a conversation");
     assert_eq!((u1_talks.peer().nickname.raw(), u2_talks.peer().nickname.raw()), ("u2", "u1"));
     u1_talks.send("Hola u2!").await.expect("sent");
     assert_eq!(u2_talks.next_line().await.expect("no loss").expect("a line"), "Hola u2!");

@@ -31,7 +31,7 @@ async fn a_user_who_was_removed_meanwhile_is_not_deregistered() {
     let error = laura.shutdown().await.expect_err("the node answers RD1");
     assert!(matches!(error, DeregisterError::NoSuchUser));
     assert!(matches!(laura.shutdown().await, Err(DeregisterError::NoSuchUser)), "once is enough");
-    assert!(matches!(laura.locate(&laura.address()).await, Err(LocateError::Ended)));
+    assert!(matches!(laura.locate(laura.address()).await, Err(LocateError::Ended)));
 }
 
 #[tokio::test]
@@ -59,23 +59,24 @@ async fn every_reason_why_a_user_is_not_found_is_told() {
         ("jordi@bb.com", "no such user or domain"),
         ("joan@cc.com", "user is offline"),
     ] {
-        let error = laura.call(&address(nobody)).await.expect_err("nobody answers");
+        let error = laura.call(address(nobody)).await.expect_err("nobody answers");
         assert_eq!(error.to_string(), expected, "{nobody}");
     }
 
     // RL1, while joya is in a conversation, and then no more.
-    let talk = pere.call(&address("joya@cc.com")).await.expect("a conversation");
-    let Some(Event::Incoming(joya_talks)) = joya_events.next().await else { panic!("no call") };
+    let talk = pere.call(address("joya@cc.com")).await.expect("a conversation");
+    let Some(Event::Incoming(called)) = joya_events.next().await else { panic!("no call") };
+    let joya_talks = called.accept().expect("a conversation");
     assert_eq!(joya_talks.peer().address, Some(address("pere@bb.com")));
-    let error = laura.call(&address("joya@cc.com")).await.expect_err("joya is busy");
+    let error = laura.call(address("joya@cc.com")).await.expect_err("joya is busy");
     assert!(matches!(error, CallError::Locate(LocateError::Busy)));
-    let error = pere.call(&address("laura@bb.com")).await.expect_err("so is pere");
+    let error = pere.call(address("laura@bb.com")).await.expect_err("so is pere");
     assert!(matches!(error, CallError::Engaged));
     drop(joya_talks);
     let mut rest = talk.hang_up();
     while rest.next_line().await.expect("no loss").is_some() {}
-    laura.locate(&address("joya@cc.com")).await.expect("joya is free again");
-    assert!(matches!(laura.call(&laura.address()).await, Err(CallError::Yourself)));
+    laura.locate(address("joya@cc.com")).await.expect("joya is free again");
+    assert!(matches!(laura.call(laura.address()).await, Err(CallError::Yourself)));
 }
 
 #[tokio::test]
@@ -95,7 +96,7 @@ async fn a_node_that_is_silent_is_asked_five_times() {
     // The same for a location and for the deregistration.
     let bb = TestNode::start("bb.com", &["laura"], directory(&[("cc.com", node)])).await;
     let (laura, _events) = bb.agent("laura").start().await.expect("laura registers");
-    let error = laura.call(&address("joya@cc.com")).await.expect_err("the node of cc.com is silent");
+    let error = laura.call(address("joya@cc.com")).await.expect_err("the node of cc.com is silent");
     assert_eq!(error.to_string(), format!("node {} does not answer", bb.address));
     let bb_address = bb.address;
     bb.stop().await;
@@ -153,12 +154,12 @@ async fn five_requests_without_an_answer_take_a_user_offline() {
     assert_eq!(dead.recv(&mut buffer).await.expect("an answer"), 3);
 
     let (laura, _events) = bb.agent("laura").start().await.expect("laura registers");
-    let error = laura.locate(&address("pere@bb.com")).await.expect_err("pere is dead");
+    let error = laura.locate(address("pere@bb.com")).await.expect_err("pere is dead");
     assert!(matches!(error, LocateError::Offline));
     let to_pere = format!("E: {}:UDP:{}, PL", Ipv4Addr::LOCALHOST, local_address(&dead).port());
     let forwarded = trace.lines("bb.com").iter().filter(|line| line.starts_with(&to_pere)).count();
     assert_eq!(forwarded, 4);
-    let error = laura.locate(&address("pere@bb.com")).await.expect_err("pere is offline now");
+    let error = laura.locate(address("pere@bb.com")).await.expect_err("pere is offline now");
     assert!(matches!(error, LocateError::Offline));
     let asked = trace.messages("laura@bb.com");
     assert_eq!(asked.iter().filter(|message| *message == "E PLlaura@bb.com:pere@bb.com").count(), 6);
@@ -218,7 +219,7 @@ async fn an_agent_that_does_not_know_its_address_can_be_called() {
     };
     tokio::select! {
         () = answers => {}
-        found = async { laura.locate(&address("pere@bb.com")).await } => {
+        found = async { laura.locate(address("pere@bb.com")).await } => {
             assert_eq!(found.expect("pere is found").to_string(), "127.0.0.1:4456");
         }
     }
@@ -242,7 +243,7 @@ async fn an_address_where_nobody_can_be_is_not_called() {
         ("0.0.0.0", 0, "no port, which is 1 to 65535"),
     ] {
         let (laura, _node) = laura_who_is_told(&format!("{ip}:{port}")).await;
-        let error = laura.call(&address("joya@cc.com")).await.expect_err("nobody can be there");
+        let error = laura.call(address("joya@cc.com")).await.expect_err("nobody can be there");
         assert!(error.to_string().contains(reason), "{ip}:{port}: {error}");
         match error {
             CallError::Locate(LocateError::Unusable(at)) => {
@@ -257,7 +258,7 @@ async fn an_address_where_nobody_can_be_is_not_called() {
     // This host is somewhere.
     let (laura, _node) = laura_who_is_told(&format!("127.0.0.77:{port}")).await;
     let joya = address("joya@cc.com");
-    let calling = laura.call(&joya);
+    let calling = laura.call(joya);
     let answering = async {
         let listener = TcpListener::from_std(listener).expect("within the runtime");
         let (mut stream, _) = listener.accept().await.expect("a call");
@@ -388,8 +389,8 @@ async fn another_name_of_a_node_on_every_address_is_no_domain() {
     // The node's address, as a person would copy it.
     assert_eq!(node.address.ip(), &Ipv4Addr::UNSPECIFIED);
     let (laura, _events) = node.agent("laura").start().await.expect("registered");
-    assert_eq!(laura.node().ip(), &Ipv4Addr::LOCALHOST);
-    let error = laura.locate(&address("laura@alias.com")).await.expect_err("that is this node");
+    assert_eq!(laura.node().ip(), Ipv4Addr::LOCALHOST);
+    let error = laura.locate(address("laura@alias.com")).await.expect_err("that is this node");
     assert!(matches!(error, LocateError::NoSuchUser));
     let relayed = trace.messages("bb.com").iter().any(|message| message.starts_with("E PL"));
     assert!(!relayed, "no message came back");
@@ -421,13 +422,13 @@ async fn a_shutdown_of_the_node_waits_for_nobody() {
     let (laura, _events) = node.agent("laura").start().await.expect("laura registers");
     let nowhere = tokio::spawn({
         let laura = laura.clone();
-        async move { laura.locate(&address("joya@cc.com")).await }
+        async move { laura.locate(address("joya@cc.com")).await }
     });
     while dns.queries() == 0 {
         tokio::task::yield_now().await;
     }
     // While DNS is silent, others are served.
-    let error = laura.locate(&address("pere@bb.com")).await.expect_err("pere is offline");
+    let error = laura.locate(address("pere@bb.com")).await.expect_err("pere is offline");
     assert!(matches!(error, LocateError::Offline));
     node.stop().await;
     nowhere.await.expect("no panic").expect_err("the node is gone");

@@ -2,6 +2,7 @@
 
 mod admission;
 mod conversation;
+mod embedding;
 mod emulators;
 mod exchange;
 mod faults;

@@ -123,8 +123,8 @@ async fn a_program_is_told_that_its_registration_is_lost_and_regained() {
     let (laura, mut events) = node.agent("laura").start().await.expect("registered");
     node.stop().await;
     // To ask in vain shows it, long before the next refresh.
-    laura.locate(&address("pere@bb.com")).await.expect_err("the node is gone");
-    assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at });
+    laura.locate(address("pere@bb.com")).await.expect_err("the node is gone");
+    assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into() });
     let socket = UdpSocket::bind(at).await.expect("the port is still free");
     let node = TestNode::start_on(socket, "bb.com", &["pere"], directory(&[])).await;
     assert_eq!(lost(&mut events).await, RefreshError::NoSuchUser);
@@ -158,7 +158,7 @@ async fn what_is_told_late_is_what_holds() {
         let at = node.address;
         let trace = Trace::start();
         node.stop().await;
-        laura.locate(&laura.address()).await.expect_err("the node is gone");
+        laura.locate(laura.address()).await.expect_err("the node is gone");
         let tried = |message: &String| message == "E PRlaura@bb.com";
         // Five before it is lost, and one after.
         until(async || trace.messages("laura@bb.com").iter().filter(|message| tried(message)).count() > 5)
@@ -169,7 +169,7 @@ async fn what_is_told_late_is_what_holds() {
             let started = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
             until(async || online(&started).await == 1).await;
             let busy =
-                laura.locate(&laura.address()).await.expect_err("all is well, but for the conversation");
+                laura.locate(laura.address()).await.expect_err("all is well, but for the conversation");
             assert!(matches!(busy, LocateError::Busy));
             node = Some(started);
         }
@@ -181,7 +181,7 @@ async fn what_is_told_late_is_what_holds() {
                 laura.shutdown().await.expect("deregistered");
                 assert!(events.next().await.is_none(), "what was lost has been regained");
             }
-            None => assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at }),
+            None => assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into() }),
         }
     }
 }
@@ -193,7 +193,7 @@ async fn who_drops_the_events_stays_registered() {
     let (laura, _) = node.agent("laura").start().await.expect("registered");
     let at = node.address;
     node.stop().await;
-    laura.locate(&laura.address()).await.expect_err("the node is gone");
+    laura.locate(laura.address()).await.expect_err("the node is gone");
     let socket = UdpSocket::bind(at).await.expect("the port is still free");
     let node = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
     until(async || online(&node).await == 1).await;
@@ -211,7 +211,7 @@ async fn a_node_that_is_started_again_in_time_answers_every_request() {
     let tried = "E PLlaura@bb.com:laura@bb.com";
     let locating = tokio::spawn({
         let laura = laura.clone();
-        async move { laura.locate(&laura.address()).await }
+        async move { laura.locate(laura.address()).await }
     });
     let node = start_when(&trace, tried, at).await;
     let found = locating.await.expect("no panic").expect("a later try succeeds");

@@ -48,7 +48,7 @@ async fn agents_find_each_other_by_way_of_any_address() {
         let node = SocketAddrV4::new(address.into(), bb.address.port());
         let laura = Agent::builder("laura@bb.com".parse().expect("an address")).node(node);
         let (laura, _events) = laura.schedule(quick_schedule()).start().await.expect("laura registers");
-        let talk = laura.call(&"joya@cc.com".parse().expect("an address")).await.expect("a conversation");
+        let talk = laura.call("joya@cc.com".parse().expect("an address")).await.expect("a conversation");
         loop {
             if let Some(Event::Incoming(_)) = events.next().await {
                 break;

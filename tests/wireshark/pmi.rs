@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use fastrand::Rng;
-use mi_proto::{Frame, FrameCodec, Line, Nickname, Received};
+use mi_proto::{Frame, FrameCodec, Line, Nickname, ReceivedKind};
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::capture::{Capture, Connection, Side};
@@ -194,13 +194,13 @@ fn segments_are_read_as_the_codec_reads_them() {
         let mut codec = FrameCodec::new();
         let mut wire = BytesMut::from("N05Laura");
         wire.extend_from_slice(segment.as_bytes());
-        assert_eq!(codec.decode(&mut wire).unwrap(), Some(Received::Nickname("Laura".into())));
+        assert_eq!(codec.decode(&mut wire).unwrap().unwrap().text(), "Laura");
         let mut items = [const { Vec::new() }; 3];
         while let Some(item) = codec.decode(&mut wire).unwrap() {
-            let kind = match item {
-                Received::Nickname(_) => 0,
-                Received::Line(_) => 1,
-                Received::Unframed(_) => 2,
+            let kind = match item.kind() {
+                ReceivedKind::Nickname => 0,
+                ReceivedKind::Line => 1,
+                _ => 2,
             };
             items[kind].push(item.into_text());
         }

@@ -66,7 +66,7 @@ fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCod
     let setup = Setup {
         own,
         nickname,
-        conversations: settings.conversations.0.into(),
+        conversations: usize::from(settings.conversations.0.get()),
         keeps_history: settings.history,
         rings_bell: settings.bell,
         zone: TimeZone::system(),

@@ -18,6 +18,7 @@ mod misuse;
 mod options;
 mod printed_lines;
 mod prompts;
+mod reason;
 mod report;
 mod session;
 mod signals;

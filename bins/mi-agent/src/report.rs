@@ -9,6 +9,7 @@ use plumi_proto::MiAddress;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::reason::Reason;
 use crate::session::Happened;
 
 /// An event, or the answer to an order.
@@ -158,7 +159,9 @@ impl Report {
             Happened::Started { node, listening } => {
                 Self::Registered { address, node: SafeText::new(node), listening: SafeText::new(listening) }
             }
-            Happened::NotStarted(error) => Self::NotRegistered { address, reason: SafeText::new(error) },
+            Happened::NotStarted(error) => {
+                Self::NotRegistered { address, reason: SafeText::new(Reason(error)) }
+            }
             Happened::Begun { id, peer, call } => Self::Begun {
                 conversation: (*id).into(),
                 way: if call.is_some() { Direction::Outgoing } else { Direction::Incoming },
@@ -183,7 +186,7 @@ impl Report {
             Happened::ConversationFailed { id, nickname, error } => Self::Trouble {
                 conversation: (*id).into(),
                 nickname: SafeText::new(nickname),
-                reason: SafeText::new(error),
+                reason: SafeText::new(Reason(error)),
             },
             Happened::Ended { id, nickname, is_lost, unsaid } => Self::Ended {
                 conversation: (*id).into(),

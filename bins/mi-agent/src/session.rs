@@ -245,7 +245,8 @@ impl Session {
 
     fn event(&mut self, event: Event) -> Option<Happened> {
         Some(match event {
-            Event::Incoming(conversation) => self.begin(conversation, None),
+            // An error: the agent ends.
+            Event::Incoming(incoming) => self.begin(incoming.accept().ok()?, None),
             Event::Refused { nickname, remote, address, reason } => {
                 let is_news = self.refusals.called(address, reason);
                 Happened::Refused { nickname, remote, address, reason, is_news }
@@ -283,7 +284,10 @@ impl Session {
         let peer = self.peers.get_mut(&id)?;
         let nickname = peer.nickname.clone();
         Some(match heard {
-            Heard::Line(text) => Happened::Line { id, nickname, text },
+            // A refusal is shown as it came: as the last line of the peer.
+            Heard::Line(text) | Heard::Trouble(ConversationError::Refused(text)) => {
+                Happened::Line { id, nickname, text }
+            }
             Heard::Trouble(error) => {
                 peer.is_lost |= matches!(error, ConversationError::Lost(_));
                 Happened::ConversationFailed { id, nickname, error }

@@ -47,7 +47,7 @@ fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuild
         builder = builder.nickname(nick.as_str());
     }
     match settings.node {
-        Some(node) => builder = builder.node(node.into()),
+        Some(node) => builder = builder.node(node),
         None => {
             let servers = settings.name_servers.iter();
             let directory = servers.fold(NodeDirectory::builder(), |all, &server| all.name_server(server));

@@ -99,11 +99,9 @@ impl TrafficTap {
         });
     }
 
-    /// Reports a frame to or from `remote`, in two pieces.
-    pub fn pmi(&self, direction: Direction, remote: SocketAddr, header: &[u8], text: &[u8]) {
-        self.report(header.len() + text.len(), || {
-            Passed::new(direction, remote, Content::Pmi([header, text].concat().into()))
-        });
+    /// Reports a frame to or from `remote`, with its header.
+    pub fn pmi(&self, direction: Direction, remote: SocketAddr, frame: &[u8]) {
+        self.report(frame.len(), || Passed::new(direction, remote, Content::Pmi(frame.into())));
     }
 
     fn report(&self, length: usize, passed: impl FnOnce() -> Passed) {
@@ -242,7 +240,7 @@ mod tests {
             assert_eq!(told(&mut traffic), fit);
         }
         // There is room again.
-        tap.pmi(Direction::Sent, remote, b"L04", b"hola");
+        tap.pmi(Direction::Sent, remote, b"L04hola");
         assert_eq!(traffic.try_next().unwrap().content.bytes(), b"L04hola");
         let (weak, missed) = (tap.downgrade(), traffic.missed());
         assert!(weak.upgrade().is_some());

@@ -23,8 +23,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("{} listens on {}; end it with Ctrl-C", agent.address(), agent.listening());
     loop {
         tokio::select! {
-            Some(event) = events.next() => if let Event::Incoming(talk) = event {
-                tokio::spawn(echo(talk));
+            Some(event) = events.next() => if let Event::Incoming(caller) = event {
+                tokio::spawn(echo(caller.accept()?));
             },
             _ = tokio::signal::ctrl_c() => break,
         }

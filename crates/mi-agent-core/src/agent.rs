@@ -1,31 +1,41 @@
 //! The handle of a running agent.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
 use std::num::NonZeroU8;
-use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use mi_proto::Nickname;
-use plumi_proto::{DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress, RegisterCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use plumi_proto::{
+    DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress, NodeAddress, RegisterCode, is_reachable,
+};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 use tokio::time;
 use tracing::info;
 
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
 use crate::error::{CallError, DeregisterError, LocateError, StartError};
-use crate::io::connection::{Connection, LINGER, within};
+use crate::io::dial::Dial;
 use crate::io::driver::{Driver, Ended};
 use crate::io::node_link::MessageCounts;
 use crate::io::shutdown::Shutdown;
-use crate::io::talk::{self, ConversationOptions, MAX_OUTGOING};
+use crate::io::slot::Slot;
+use crate::io::talk::ConversationOptions;
 use crate::state::admission::Admission;
+use crate::state::conversation_times::LINGER;
+use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 use crate::traffic::WeakTap;
 
 /// The agent of a registered user, which can call and be called. Cheap to clone.
+///
+/// Its tasks run on one runtime: the one on which it was started, or that of
+/// [`AgentBuilder::runtime`]. Its methods can be called from any thread and awaited by any executor, while that
+/// runtime is driven.
 ///
 /// End it with [`Agent::shutdown`]. If the last clone is dropped instead, its conversations end and it
 /// deregisters in the background, while the runtime lives.
@@ -37,12 +47,17 @@ pub struct Agent(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) address: MiAddress,
     pub(crate) nickname: Nickname,
-    pub(crate) node: SocketAddrV4,
+    pub(crate) node: NodeAddress,
     pub(crate) listening: MiSocketAddress,
     pub(crate) driver: Driver,
+    /// The runtime of all tasks.
+    pub(crate) runtime: Handle,
     /// One permit for each conversation that the agent may have.
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) most_conversations: usize,
     pub(crate) pace: Duration,
+    /// The number of frames of all conversations that are handed over and not written.
+    pub(crate) outstanding: Arc<AtomicUsize>,
     /// The signal that ends conversations and refuses calls: when the shutdown begins, or when this is
     /// dropped.
     pub(crate) shutdown: Shutdown,
@@ -66,7 +81,7 @@ impl Agent {
     }
 
     /// Returns the node at which the user is registered.
-    pub fn node(&self) -> SocketAddrV4 {
+    pub fn node(&self) -> NodeAddress {
         self.0.node
     }
 
@@ -80,6 +95,32 @@ impl Agent {
         self.0.driver.messages()
     }
 
+    /// Returns whether the user is registered, as far as the agent can tell.
+    pub fn is_registered(&self) -> bool {
+        self.0.driver.is_registered()
+    }
+
+    /// Returns the number of conversations, with callers that wait for a decision and calls that have not begun.
+    pub fn conversations(&self) -> usize {
+        self.0.most_conversations.saturating_sub(self.0.slots.available_permits())
+    }
+
+    /// Returns whether the agent ends or has ended: [`Agent::shutdown`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.0.slots.is_closed()
+    }
+
+    /// Waits until the agent has deregistered, or has given up to.
+    ///
+    /// After [`Agent::shutdown`] its conversations are over by then; after [`Agent::shutdown_within`] they may still
+    /// be ending.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn closed(&self) {
+        self.0.driver.ended().await;
+    }
+
     /// Sets which users may call, from the next question on. Conversations that have begun go on.
     pub fn set_admission(&self, admission: Admission) {
         self.0.driver.set_admission(admission);
@@ -87,17 +128,18 @@ impl Agent {
 
     /// Locates a user without calling.
     ///
+    /// Do so only to call: some deployed agents that were located are deaf until somebody calls them
+    /// (protocol.md §7, row 22).
+    ///
     /// # Errors
     /// [`LocateError`].
-    pub async fn locate(&self, to: &MiAddress) -> Result<MiSocketAddress, LocateError> {
-        match self.0.driver.request(LumiRequest::Locate(*to), None).await {
-            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) => {
-                let ip = found.ip;
-                if ip.octets()[0] == 0 || ip.is_multicast() || ip.is_broadcast() {
-                    return Err(LocateError::Unusable(found));
-                }
-                Ok(found)
-            }
+    ///
+    /// # Cancel safety
+    /// Cancel safe. The question goes on, and its answer is dropped.
+    pub async fn locate(&self, to: MiAddress) -> Result<MiSocketAddress, LocateError> {
+        match self.0.driver.request(LumiRequest::Locate(to), None).await {
+            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) if is_reachable(found.ip) => Ok(found),
+            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) => Err(LocateError::Unusable(found)),
             Ok(LumiAnswer::Locate(LocateOutcome::Busy)) => Err(LocateError::Busy),
             Ok(LumiAnswer::Locate(LocateOutcome::NoSuchUser)) => Err(LocateError::NoSuchUser),
             Ok(LumiAnswer::Locate(LocateOutcome::Offline)) => Err(LocateError::Offline),
@@ -111,9 +153,16 @@ impl Agent {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn call(&self, to: &MiAddress) -> Result<Conversation, CallError> {
-        if *to == self.0.address {
+    ///
+    /// # Cancel safety
+    /// Cancel safe. The agent is free for another conversation at once. A connection that was begun ends in order
+    /// in the background.
+    pub async fn call(&self, to: MiAddress) -> Result<Conversation, CallError> {
+        if to == self.0.address {
             return Err(CallError::Yourself);
+        }
+        if self.is_closed() {
+            return Err(CallError::Locate(LocateError::Ended));
         }
         if self.0.slots.available_permits() == 0 {
             return Err(CallError::Engaged);
@@ -124,24 +173,41 @@ impl Agent {
             TryAcquireError::NoPermits => CallError::Engaged,
             TryAcquireError::Closed => CallError::Locate(LocateError::Ended),
         })?;
-        // This runs in its own task: if the call is cancelled, its connection still ends in order.
+        let slot = Slot::new(slot);
+        // If this is cancelled, even when the conversation has begun and nobody has it.
+        let free_on_drop = slot.free_on_drop();
         let (sender, called) = oneshot::channel();
-        tokio::spawn(dial(found, *to, self.0.nickname.clone(), self.options(), slot, sender));
-        called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends"))).map_err(|error| {
+        let dial = Dial { found, to, nickname: self.0.nickname.clone(), options: self.options(), slot };
+        self.0.runtime.spawn(dial.run(sender));
+        let called = called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends")));
+        free_on_drop.keep();
+        called.map_err(|error| {
             info!(%to, at = %found, %error, "the call is not accepted");
-            CallError::NotAccepted { to: *to, error }
+            CallError::NotAccepted { to, error }
         })
     }
 
     /// Ends the conversations in order, after everything was sent, and deregisters. The agent has ended even
-    /// if this returns an error. It can be cancelled and called again, and then returns the same result.
+    /// if this returns an error.
+    ///
+    /// It takes up to 5 s by the default schedule if the node does not answer. Before that it takes the pace for each
+    /// frame that was handed over, and up to 4 s if a peer does not end.
     ///
     /// # Errors
     /// [`DeregisterError`]: the node may still have the user as online.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. The shutdown goes on. A second call returns the same result.
     pub async fn shutdown(&self) -> Result<(), DeregisterError> {
-        self.stop(false);
-        self.0.shutdown.ended(self.0.pace * MAX_OUTGOING + 2 * LINGER).await;
-        self.deregister(None).await
+        let agent = self.clone();
+        self.finish(async move {
+            agent.stop(false);
+            let frames = agent.0.outstanding.load(Ordering::Relaxed).max(MAX_HANDED_OVER);
+            let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+            agent.0.shutdown.ended(agent.0.pace.saturating_mul(frames) + 2 * LINGER).await;
+            agent.deregister(None).await
+        })
+        .await
     }
 
     /// [`Agent::shutdown`] in a hurry, for a program that has to end: returns within `limit`, whatever the
@@ -150,15 +216,38 @@ impl Agent {
     ///
     /// # Errors
     /// [`DeregisterError`].
+    ///
+    /// # Cancel safety
+    /// As for [`Agent::shutdown`].
     pub async fn shutdown_within(&self, limit: Duration) -> Result<(), DeregisterError> {
-        self.stop(true);
-        let schedule = RequestSchedule { attempts: HURRIED_ATTEMPTS, interval: limit / 2 };
-        let deregistered = async {
-            let deregistered = time::timeout(limit, self.deregister(Some(schedule))).await;
-            deregistered.unwrap_or(Err(DeregisterError::NoAnswer { node: self.0.node }))
+        let agent = self.clone();
+        self.finish(async move {
+            agent.stop(true);
+            let schedule = RequestSchedule { attempts: HURRIED_ATTEMPTS, interval: limit / 2 };
+            let deregistered = async {
+                let deregistered = time::timeout(limit, agent.deregister(Some(schedule))).await;
+                deregistered.unwrap_or(Err(DeregisterError::NoAnswer { node: agent.0.node }))
+            };
+            tokio::join!(deregistered, agent.0.shutdown.ended(limit)).0
+        })
+        .await
+    }
+
+    /// Runs the end of the agent on its runtime, whose timers it needs.
+    async fn finish(
+        &self,
+        end: impl Future<Output = Result<(), DeregisterError>> + Send + 'static,
+    ) -> Result<(), DeregisterError> {
+        let mut end = Box::pin(end);
+        let ended = {
+            let _runtime = self.0.runtime.enter();
+            // The node is asked at once, even if the program never looks at this again.
+            (&mut end).now_or_never()
         };
-        let (deregistered, ()) = tokio::join!(deregistered, self.0.shutdown.ended(limit));
-        deregistered
+        match ended {
+            Some(ended) => ended,
+            None => self.0.runtime.spawn(end).await.unwrap_or(Err(DeregisterError::Ended)),
+        }
     }
 
     /// Registers an agent that is being started, and then sends `open`, which lets callers in.
@@ -177,7 +266,10 @@ impl Agent {
     /// Ends the connections of all callers so far, in order.
     pub(crate) async fn let_callers_go(&self) {
         self.stop(false);
-        self.0.shutdown.ended(2 * LINGER).await;
+        let agent = self.clone();
+        let ended = self.0.runtime.spawn(async move { agent.0.shutdown.ended(2 * LINGER).await });
+        // An error: the runtime ends.
+        _ = ended.await;
     }
 
     fn stop(&self, hurried: bool) {
@@ -196,38 +288,8 @@ impl Agent {
 
     fn options(&self) -> ConversationOptions {
         let tap = self.0.tap.as_ref().and_then(WeakTap::upgrade);
-        ConversationOptions { pace: self.0.pace, shutdown: self.0.shutdown.watch(), tap }
-    }
-}
-
-/// Begins a conversation with the agent at `found`. If the caller has gone meanwhile, the conversation
-/// ends at once and in order.
-async fn dial(
-    found: MiSocketAddress,
-    to: MiAddress,
-    nickname: Nickname,
-    mut options: ConversationOptions,
-    slot: OwnedSemaphorePermit,
-    called: oneshot::Sender<io::Result<Conversation>>,
-) {
-    let mut opening = pin!(Connection::open(SocketAddr::V4(found.into()), options.tap.clone()));
-    let opened = tokio::select! {
-        opened = &mut opening => opened,
-        // The callee may already have the connection, and some programs end if a connection closes without a
-        // nickname.
-        () = options.shutdown.begun() => within(LAST_CHANCE, opening).await.and_then(|opened| opened),
-    };
-    let mut connection = match opened {
-        Ok(connection) => connection,
-        Err(error) => return drop(called.send(Err(error))),
-    };
-    let greeted = connection.greet(&nickname, options.shutdown.ends()).await;
-    match greeted {
-        Ok(peer) => drop(called.send(Ok(talk::start(connection, peer, Some(to), options, slot)))),
-        Err(error) => {
-            _ = called.send(Err(error));
-            connection.close().await;
-        }
+        let outstanding = Arc::clone(&self.0.outstanding);
+        ConversationOptions { pace: self.0.pace, outstanding, shutdown: self.0.shutdown.watch(), tap }
     }
 }
 
@@ -240,6 +302,3 @@ impl Drop for Inner {
 
 /// The number of attempts to deregister in a hurry.
 const HURRIED_ATTEMPTS: NonZeroU8 = NonZeroU8::new(2).expect("is not 0");
-
-/// The time that a connection has to open once the agent ends. The kernel reports an open one at once.
-const LAST_CHANCE: Duration = Duration::from_millis(100);

@@ -1,16 +1,18 @@
 //! Setting up and starting an agent.
 
 use std::future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lumi_dns::{LookupError, NodeDirectory};
 use mi_proto::Nickname;
-use plumi_proto::{MiAddress, MiSocketAddress};
+use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
@@ -32,16 +34,17 @@ pub struct AgentBuilder {
     address: MiAddress,
     nickname: Option<String>,
     listen: SocketAddrV4,
-    node: Option<SocketAddrV4>,
+    node: Option<NodeAddress>,
     directory: Option<NodeDirectory>,
     advertise: Option<Ipv4Addr>,
     bare_user: bool,
     schedule: RequestSchedule,
     refresh: Option<Duration>,
     pace: Duration,
-    conversations: NonZeroUsize,
+    conversations: usize,
     tap: Option<TrafficTap>,
     admission: Admission,
+    runtime: Option<Handle>,
 }
 
 impl AgentBuilder {
@@ -57,9 +60,10 @@ impl AgentBuilder {
             schedule: RequestSchedule::default(),
             refresh: Some(DEFAULT_REFRESH),
             pace: DEFAULT_PACE,
-            conversations: NonZeroUsize::MIN,
+            conversations: 1,
             tap: None,
             admission: Admission::default(),
+            runtime: None,
         }
     }
 
@@ -81,8 +85,8 @@ impl AgentBuilder {
 
     /// Sets the node of the address's domain. By default it is looked up.
     #[must_use]
-    pub fn node(mut self, node: SocketAddrV4) -> Self {
-        self.node = Some(node);
+    pub fn node(mut self, node: impl Into<NodeAddress>) -> Self {
+        self.node = Some(node.into());
         self
     }
 
@@ -142,11 +146,11 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the limit of conversations at a time. The default is 1. When it is reached, every caller and
-    /// asker is answered that the user is busy.
+    /// Sets the limit of conversations at a time: the default is 1, and 0 counts as 1. When it is reached, every
+    /// caller and asker is answered that the user is busy.
     #[must_use]
-    pub fn conversations(mut self, conversations: NonZeroUsize) -> Self {
-        self.conversations = conversations;
+    pub fn conversations(mut self, conversations: usize) -> Self {
+        self.conversations = conversations.max(1);
         self
     }
 
@@ -167,11 +171,29 @@ impl AgentBuilder {
         self
     }
 
-    /// Finds the node, listens for conversations and registers. After an error nothing is left running. If
-    /// this is cancelled before the node has answered, the user is deregistered in the background.
+    /// Sets the runtime on which the agent's tasks run. The default is the one that [`AgentBuilder::start`] is
+    /// called on.
+    ///
+    /// With this, `start` can be called from a thread without a runtime. The runtime needs timers and IO, and has to
+    /// be driven: one for the current thread works only while something blocks on it.
+    #[must_use]
+    pub fn runtime(mut self, runtime: Handle) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Finds the node, listens for conversations and registers. After an error nothing is left running.
+    ///
+    /// An agent has two sockets, and one for each conversation.
     ///
     /// # Errors
     /// [`StartError`].
+    ///
+    /// # Panics
+    /// If it is called outside of a tokio runtime, and [`AgentBuilder::runtime`] was not called.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. If the node has not answered yet, the user is deregistered in the background.
     pub async fn start(self) -> Result<(Agent, Events), StartError> {
         self.start_unless(future::pending(), Duration::ZERO).await
     }
@@ -181,14 +203,23 @@ impl AgentBuilder {
     ///
     /// # Errors
     /// [`StartError`], which is [`StartError::Interrupted`] in that case.
+    ///
+    /// # Panics
+    /// As [`AgentBuilder::start`].
+    ///
+    /// # Cancel safety
+    /// As for [`AgentBuilder::start`].
     pub async fn start_unless(
-        self,
+        mut self,
         interrupted: impl Future<Output = ()>,
         limit: Duration,
     ) -> Result<(Agent, Events), StartError> {
+        let runtime = self.runtime.take().unwrap_or_else(Handle::current);
         let mut interrupted = pin!(interrupted);
+        let mut preparing = AbortOnDrop(runtime.spawn(self.prepare(runtime.clone())));
         let (agent, events, open) = tokio::select! {
-            agent = self.prepare() => agent?,
+            // An error: the runtime ends.
+            agent = &mut preparing.0 => agent.unwrap_or(Err(StartError::Ended))?,
             () = &mut interrupted => return Err(StartError::Interrupted),
         };
         let registered = tokio::select! {
@@ -207,16 +238,17 @@ impl AgentBuilder {
 
     /// Creates an agent that is not registered yet. Callers wait until it is; if it never is, they are
     /// disconnected in order.
-    async fn prepare(self) -> Result<(Agent, Events, oneshot::Sender<()>), StartError> {
+    async fn prepare(self, runtime: Handle) -> Result<(Agent, Events, oneshot::Sender<()>), StartError> {
         let user = self.address.user();
         let nickname = self.nickname.as_deref().unwrap_or(user.as_str());
         let nickname = Nickname::new(nickname).map_err(StartError::Nickname)?;
         let node = self.find_node().await?;
-        let unreachable = |error| StartError::Unreachable { node, error };
+        let unreachable = |error| no_socket(error, |error| StartError::Unreachable { node, error });
         let tap = self.tap;
         let link = NodeLink::connect(node, self.address, tap.clone()).await.map_err(unreachable)?;
         let (route, node) = (link.local(), link.node());
-        let cannot_listen = |error| StartError::Listen { address: self.listen, error };
+        let address = self.listen;
+        let cannot_listen = |error| no_socket(error, |error| StartError::Listen { address, error });
         // No await from here to the task that answers callers: a listener that is dropped resets them.
         let listener = listener::bind(self.listen).map_err(cannot_listen)?;
         let port = listener.local_addr().map_err(cannot_listen)?.port();
@@ -234,11 +266,18 @@ impl AgentBuilder {
         });
         client.set_admission(self.admission);
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
-        let slots = Arc::new(Semaphore::new(self.conversations.get().min(Semaphore::MAX_PERMITS)));
+        let most_conversations = self.conversations.min(Semaphore::MAX_PERMITS);
+        let slots = Arc::new(Semaphore::new(most_conversations));
         let driver = Driver::start(link, client, Arc::clone(&slots), events_sender.clone());
         let shutdown = Shutdown::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
-        let options = ConversationOptions { pace: self.pace, shutdown: shutdown.watch(), tap };
+        let outstanding = Arc::default();
+        let options = ConversationOptions {
+            pace: self.pace,
+            outstanding: Arc::clone(&outstanding),
+            shutdown: shutdown.watch(),
+            tap,
+        };
         let acceptor =
             Acceptor::new(nickname.clone(), options, Arc::clone(&slots), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
@@ -246,12 +285,24 @@ impl AgentBuilder {
         let pace = self.pace;
         let address = self.address;
         let tap = weak_tap;
-        let agent =
-            Agent::new(Inner { address, nickname, node, listening, driver, slots, pace, shutdown, tap });
+        let agent = Agent::new(Inner {
+            address,
+            nickname,
+            node,
+            listening,
+            driver,
+            runtime,
+            slots,
+            most_conversations,
+            pace,
+            outstanding,
+            shutdown,
+            tap,
+        });
         Ok((agent, Events(events), open))
     }
 
-    async fn find_node(&self) -> Result<SocketAddrV4, StartError> {
+    async fn find_node(&self) -> Result<NodeAddress, StartError> {
         if let Some(node) = self.node {
             return Ok(node);
         }
@@ -261,9 +312,32 @@ impl AgentBuilder {
             Some(directory) => directory.clone(),
             None => NodeDirectory::builder().build().map_err(|_| failed(LookupError::NoAnswer))?,
         };
-        Ok(directory.find(&domain).await.map_err(failed)?.address.into())
+        Ok(directory.find(&domain).await.map_err(failed)?.address)
     }
 }
+
+/// A task that nobody waits for ends.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Distinguishes a process that may open no more files from other reasons.
+fn no_socket(error: io::Error, other: impl FnOnce(io::Error) -> StartError) -> StartError {
+    match error.raw_os_error() {
+        Some(EMFILE | ENFILE) => StartError::Socket(error),
+        _ => other(error),
+    }
+}
+
+/// The process has as many open files as it may (POSIX; the same number on all systems with these sockets).
+const EMFILE: i32 = 24;
+
+/// The system has as many open files as it may.
+const ENFILE: i32 = 23;
 
 /// The longest time that [`AgentBuilder::schedule`] and [`AgentBuilder::pace`] accept.
 const LONGEST: Duration = Duration::from_secs(60);

@@ -1,16 +1,23 @@
 //! A conversation, as the embedding program sees it.
 
+use std::fmt;
 use std::future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use mi_proto::{Line, split_line};
+use futures_util::task::AtomicWaker;
+use futures_util::{Sink, Stream};
+use mi_proto::{Line, TextError, split_line};
 use plumi_proto::MiAddress;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, watch};
 
-use crate::error::{ConversationError, SendError};
+use crate::error::{ConversationError, SayError, SendError};
+use crate::io::slot::Slot;
 use crate::safe_text::PeerText;
+use crate::state::outgoing_lines::MAX_HANDED_OVER;
 
 /// A conversation with one other user.
 ///
@@ -23,7 +30,8 @@ pub struct Conversation {
 }
 
 /// The other side of a conversation. None of this is proved: PLUMI and PMI have no secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Peer {
     /// The nickname that the peer gave; `?` if it gave an empty one.
     pub nickname: PeerText,
@@ -32,6 +40,14 @@ pub struct Peer {
     pub address: Option<MiAddress>,
     /// The TCP address of the peer's end of the conversation.
     pub remote: SocketAddr,
+}
+
+impl Peer {
+    /// Creates a peer of this nickname and TCP address, whose MI address is not known. A program needs that for
+    /// tests.
+    pub fn new(nickname: PeerText, remote: SocketAddr) -> Self {
+        Self { nickname, address: None, remote }
+    }
 }
 
 impl Conversation {
@@ -48,6 +64,9 @@ impl Conversation {
     ///
     /// # Errors
     /// [`SendError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the whole line is handed over, or nothing.
     pub async fn send(&self, text: &str) -> Result<(), SendError> {
         self.sender.send(text).await
     }
@@ -56,6 +75,9 @@ impl Conversation {
     ///
     /// # Errors
     /// [`ConversationError`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no line is lost.
     pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
         self.receiver.next_line().await
     }
@@ -65,86 +87,380 @@ impl Conversation {
     /// The returned receiver gives the peer's lines until the peer has ended it too. The conversation is over
     /// once that receiver returns `None`.
     pub fn hang_up(self) -> LineReceiver {
+        self.sender.hang_up();
         self.receiver
     }
 
-    /// Splits into both directions, to be used at the same time. Dropping the [`LineSender`] hangs up.
+    /// Splits into both directions, to be used at the same time.
     pub fn split(self) -> (Peer, LineSender, LineReceiver) {
         (self.peer, self.sender, self.receiver)
     }
 }
 
-/// The direction from this side to the peer.
+/// The direction from this side to the peer. Clones send to the same peer.
+///
+/// [`LineSender::hang_up`] ends the conversation for all clones. So does dropping the last one.
+///
+/// As a [`Sink`], it is ready when one frame has room, takes whole lines, and hangs up when it is closed.
+pub struct LineSender {
+    said: mpsc::UnboundedSender<Said>,
+    /// The room for frames that are handed over. Closed when nothing more can be sent.
+    room: Arc<Semaphore>,
+    waiting: Arc<Waiting>,
+    progress: watch::Receiver<Progress>,
+    /// The number of frames that were promised on all clones, which [`LineSender::flush`] waits for.
+    promised: Arc<AtomicU64>,
+    outstanding: Arc<AtomicUsize>,
+    /// The wait of the sink.
+    sink_wait: Option<SinkWait>,
+}
+
+/// A wait of a [`Sink`]. It takes no room, so nothing is held if it is never polled again.
+type SinkWait = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + Sync>>;
+
+/// The progress of a conversation's task with the frames of promised lines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) written: u64,
+    /// No more will be written.
+    pub(crate) is_over: bool,
+}
+
+/// A message of the program to the task of the conversation.
 #[derive(Debug)]
-pub struct LineSender(pub(crate) mpsc::Sender<Line>);
+pub(crate) enum Said {
+    /// A line in its frames. A promised line is handed over, and has its room unless the room was taken meanwhile.
+    /// Any other line waits.
+    Line { frames: Vec<Line>, is_promised: bool, room: Option<OwnedSemaphorePermit> },
+    /// The last thing that is sent.
+    HangUp,
+}
 
 impl LineSender {
-    /// Hands `text` over to be sent as one line. A long line becomes several frames.
+    pub(crate) fn new(
+        said: mpsc::UnboundedSender<Said>,
+        room: Arc<Semaphore>,
+        waiting: Arc<Waiting>,
+        progress: watch::Receiver<Progress>,
+        outstanding: Arc<AtomicUsize>,
+    ) -> Self {
+        Self { said, room, waiting, progress, promised: Arc::default(), outstanding, sink_wait: None }
+    }
+
+    /// Hands `text` over to be sent as one line. A long line becomes several frames, and no other line comes
+    /// between them.
     ///
     /// Waits while too many frames are queued before it. Frames leave as fast as the peer reads, and with a
     /// pause between them (see [`AgentBuilder::pace`](crate::AgentBuilder::pace)).
     ///
     /// # Errors
-    /// [`SendError::Text`] for a text with a line end or a NUL, of which nothing is sent; [`SendError::Ended`],
-    /// also when the conversation ended in the middle of a long line.
+    /// [`SendError`]. Nothing of the line is sent.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the whole line is handed over, or nothing.
     pub async fn send(&self, text: &str) -> Result<(), SendError> {
-        self.send_pieces(split_line(text)?).await
+        let frames = frames(text)?;
+        let needed = room_for(frames.len());
+        let room = Arc::clone(&self.room).acquire_many_owned(needed).await.map_err(|_| SendError::Ended)?;
+        self.promise(frames, Some(room))
     }
 
-    /// Like [`LineSender::send`], for a line that is already cut into pieces.
-    pub(crate) async fn send_pieces(&self, pieces: impl IntoIterator<Item = Line>) -> Result<(), SendError> {
-        for piece in pieces {
-            self.0.send(piece).await.map_err(|_| SendError::Ended)?;
+    /// Hands `text` over as [`LineSender::send`] does, but does not wait.
+    ///
+    /// # Errors
+    /// [`SayError`]. Nothing of the line is sent. [`SayError::Full`] if `send` would wait.
+    pub fn try_send(&self, text: &str) -> Result<(), SayError> {
+        let frames = frames(text).map_err(SayError::from)?;
+        let needed = room_for(frames.len());
+        let room = Arc::clone(&self.room).try_acquire_many_owned(needed).map_err(|error| match error {
+            TryAcquireError::NoPermits => SayError::Full,
+            TryAcquireError::Closed => SayError::Ended,
+        })?;
+        self.promise(frames, Some(room)).map_err(SayError::from)
+    }
+
+    /// Waits until every line that was sent before has been written to the connection.
+    ///
+    /// The peer may not have read them: TCP does not say.
+    ///
+    /// # Errors
+    /// [`SendError::Ended`]: the conversation ended before that.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn flush(&self) -> Result<(), SendError> {
+        flushed(self.progress.clone(), self.promised.load(Ordering::Relaxed)).await
+    }
+
+    /// Ends the conversation, for all clones. Lines that were sent before still go out.
+    pub fn hang_up(&self) {
+        self.room.close();
+        // An error: it has ended.
+        _ = self.said.send(Said::HangUp);
+    }
+
+    /// Returns whether nothing more can be sent: this side hung up, or the conversation has ended.
+    pub fn is_closed(&self) -> bool {
+        self.room.is_closed()
+    }
+
+    /// Waits until nothing more can be sent.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn closed(&self) {
+        self.said.closed().await;
+    }
+
+    fn promise(&self, frames: Vec<Line>, room: Option<OwnedSemaphorePermit>) -> Result<(), SendError> {
+        let count = frames.len();
+        self.promised.fetch_add(count as u64, Ordering::Relaxed);
+        self.outstanding.fetch_add(count, Ordering::Relaxed);
+        self.said.send(Said::Line { frames, is_promised: true, room }).map_err(|_| {
+            self.outstanding.fetch_sub(count, Ordering::Relaxed);
+            SendError::Ended
+        })
+    }
+
+    /// Queues a line that waits for its turn, without waiting.
+    pub(crate) fn say(&self, text: &str) -> Result<(), SayError> {
+        let frames = frames(text).map_err(SayError::from)?;
+        if self.is_closed() {
+            return Err(SayError::Ended);
         }
-        Ok(())
+        if self.waiting.lines() >= MAX_WAITING_LINES {
+            return Err(SayError::Full);
+        }
+        self.waiting.lines.fetch_add(1, Ordering::Relaxed);
+        self.said.send(Said::Line { frames, is_promised: false, room: None }).map_err(|_| {
+            self.waiting.hand_over();
+            SayError::Ended
+        })
     }
 
-    /// Waits until nothing more can be sent. Cancel safe.
-    pub(crate) async fn ended(&self) {
-        self.0.closed().await;
+    pub(crate) fn waiting(&self) -> &Arc<Waiting> {
+        &self.waiting
     }
 }
+
+impl Clone for LineSender {
+    fn clone(&self) -> Self {
+        Self {
+            said: self.said.clone(),
+            room: Arc::clone(&self.room),
+            waiting: Arc::clone(&self.waiting),
+            progress: self.progress.clone(),
+            promised: Arc::clone(&self.promised),
+            outstanding: Arc::clone(&self.outstanding),
+            sink_wait: None,
+        }
+    }
+}
+
+impl fmt::Debug for LineSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineSender").field("is_closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+/// Waits until so many frames of promised lines are written.
+async fn flushed(mut progress: watch::Receiver<Progress>, promised: u64) -> Result<(), SendError> {
+    let flushed = progress.wait_for(|progress| progress.written >= promised || progress.is_over).await;
+    match flushed {
+        Ok(progress) if progress.written >= promised => Ok(()),
+        _ => Err(SendError::Ended),
+    }
+}
+
+impl LineSender {
+    fn poll_sink(
+        &mut self,
+        cx: &mut Context<'_>,
+        wait: impl FnOnce(&Self) -> SinkWait,
+    ) -> Poll<Result<(), SendError>> {
+        let mut waits = self.sink_wait.take().unwrap_or_else(|| wait(self));
+        let polled = waits.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.sink_wait = Some(waits);
+        }
+        polled
+    }
+}
+
+/// Sends each item as one line, as [`LineSender::send`] does.
+impl Sink<String> for LineSender {
+    type Error = SendError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.is_closed() {
+            return Poll::Ready(Err(SendError::Ended));
+        }
+        if self.room.available_permits() > 0 {
+            self.sink_wait = None;
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_sink(cx, |sender| {
+            let (mut progress, room) = (sender.progress.clone(), Arc::clone(&sender.room));
+            Box::pin(async move {
+                let room = progress.wait_for(|_| room.is_closed() || room.available_permits() > 0).await;
+                room.map(drop).map_err(|_| SendError::Ended)
+            })
+        })
+    }
+
+    fn start_send(self: Pin<&mut Self>, line: String) -> Result<(), SendError> {
+        let frames = frames(&line)?;
+        if self.is_closed() {
+            return Err(SendError::Ended);
+        }
+        // There was room. If a clone has taken it meanwhile, this line goes without.
+        let room = Arc::clone(&self.room).try_acquire_many_owned(room_for(frames.len())).ok();
+        self.promise(frames, room)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_sink(cx, |sender| {
+            Box::pin(flushed(sender.progress.clone(), sender.promised.load(Ordering::Relaxed)))
+        })
+    }
+
+    /// Hangs up, and waits until everything is written.
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if !self.is_closed() {
+            self.hang_up();
+        }
+        self.poll_flush(cx)
+    }
+}
+
+/// Cuts a line into its frames, of which there is at least one.
+fn frames(text: &str) -> Result<Vec<Line>, SendError> {
+    if text.len() > MAX_LINE {
+        return Err(SendError::Text(TextError::TooLong { length: text.len(), limit: MAX_LINE }));
+    }
+    Ok(split_line(text)?.collect())
+}
+
+/// Returns the room that a line of so many frames needs. A longer line needs all, and gives it back as its last
+/// frames are written.
+fn room_for(frames: usize) -> u32 {
+    u32::try_from(frames.min(MAX_HANDED_OVER)).expect("a small number")
+}
+
+/// The lines that wait in a conversation.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    lines: AtomicUsize,
+    /// The number of lines that will never be sent, once the conversation has ended.
+    unsaid: AtomicUsize,
+    /// Nothing more can be said.
+    is_closed: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Waiting {
+    pub(crate) fn lines(&self) -> usize {
+        self.lines.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of lines that were not handed over, after the end.
+    pub(crate) fn unsaid(&self) -> usize {
+        self.unsaid.load(Ordering::Relaxed)
+    }
+
+    /// Wakes this task when a line is handed over, or the conversation ends.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        self.waker.register(cx.waker());
+    }
+
+    /// Records that the oldest line waits no more.
+    pub(crate) fn hand_over(&self) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
+    pub(crate) fn end(&self, unsaid: usize) {
+        self.unsaid.store(unsaid, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
+    /// Records that nothing more can be said.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+}
+
+/// A delivery of the task of the conversation.
+pub(crate) type Delivered = Result<PeerText, ConversationError>;
 
 /// The direction from the peer to this side.
 #[derive(Debug)]
 pub struct LineReceiver {
-    lines: mpsc::Receiver<Result<PeerText, ConversationError>>,
+    lines: mpsc::Receiver<Delivered>,
     /// Keeps the agent busy until the end has been returned; `None` from then on.
-    slot: Option<Arc<OwnedSemaphorePermit>>,
+    slot: Option<Slot>,
 }
 
 impl LineReceiver {
-    pub(crate) fn new(
-        lines: mpsc::Receiver<Result<PeerText, ConversationError>>,
-        slot: Arc<OwnedSemaphorePermit>,
-    ) -> Self {
+    pub(crate) fn new(lines: mpsc::Receiver<Delivered>, slot: Slot) -> Self {
         Self { lines, slot: Some(slot) }
     }
 
-    /// Returns the next line, or `None` when the conversation has ended. Cancel safe.
+    /// Returns the next line, or `None` when the conversation has ended.
     ///
     /// A line of more than 99 bytes comes in several pieces. The agent has room for another conversation once
     /// this has returned `None`, or once the receiver is dropped.
     ///
     /// # Errors
     /// [`ConversationError`]. The next call returns `None`.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no line is lost.
     pub async fn next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
-        future::poll_fn(|cx| self.poll_line(cx)).await
+        future::poll_fn(|cx| self.poll_line(cx)).await.transpose()
     }
 
-    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<PeerText>, ConversationError>> {
+    /// Returns a line that has come, without waiting; `None` if there is none now, or if the conversation has
+    /// ended. Of the end, [`LineReceiver::next_line`] and [`Stream`] know.
+    ///
+    /// # Errors
+    /// [`ConversationError`].
+    pub fn try_next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
+        self.lines.try_recv().ok().transpose()
+    }
+
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivered>> {
         let line = ready!(self.poll_line_in_slot(cx));
-        if let Ok(None) = line {
+        if line.is_none() {
             self.slot = None;
         }
         Poll::Ready(line)
     }
 
     /// Like [`LineReceiver::next_line`], but after the end the agent has no more room until this is dropped.
-    pub(crate) fn poll_line_in_slot(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<PeerText>, ConversationError>> {
-        Poll::Ready(ready!(self.lines.poll_recv(cx)).transpose())
+    pub(crate) fn poll_line_in_slot(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivered>> {
+        self.lines.poll_recv(cx)
     }
 }
+
+/// The lines of the peer, until the conversation has ended.
+impl Stream for LineReceiver {
+    type Item = Result<PeerText, ConversationError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_line(cx)
+    }
+}
+
+/// The longest line, in bytes.
+pub const MAX_LINE: usize = 1024 * 1024;
+
+/// The limit of lines of one conversation that may wait, regardless of their length.
+///
+/// These are many screens, and a person soon notices. A program that has more to say waits for room.
+pub const MAX_WAITING_LINES: usize = 256;

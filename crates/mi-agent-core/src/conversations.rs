@@ -4,17 +4,12 @@ use std::fmt;
 use std::future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use futures_util::task::AtomicWaker;
-use mi_proto::{Line, TextError, split_line};
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::JoinHandle;
+use futures_util::Stream;
 
-use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
-use crate::error::ConversationError;
+use crate::conversation::{Conversation, LineReceiver, LineSender, Peer, Waiting};
+use crate::error::{ConversationError, SayError};
 use crate::safe_text::PeerText;
 
 /// Several conversations side by side.
@@ -33,14 +28,13 @@ use crate::safe_text::PeerText;
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use mi_agent_core::{Agent, Conversations, Event, Heard};
 ///
-/// let three = std::num::NonZeroUsize::new(3).ok_or("0")?;
-/// let (agent, mut events) = Agent::builder("laura@bb.com".parse()?).conversations(three).start().await?;
+/// let (agent, mut events) = Agent::builder("laura@bb.com".parse()?).conversations(3).start().await?;
 /// let mut talks = Conversations::new();
 /// loop {
 ///     tokio::select! {
-///         Some(event) = events.next() => if let Event::Incoming(talk) = event {
-///             println!("{} calls", talk.peer().nickname);
-///             let id = talks.add(talk);
+///         Some(event) = events.next() => if let Event::Incoming(caller) = event {
+///             println!("{} calls", caller.peer().nickname);
+///             let id = talks.add(caller.accept()?);
 ///             talks.say(id, "hola")?;
 ///         },
 ///         (id, heard) = talks.next() => match heard {
@@ -112,22 +106,11 @@ struct Talk {
     id: ConversationId,
     peer: Peer,
     receiver: LineReceiver,
-    has_ended: bool,
     /// `None` once this side has hung up.
-    queue: Option<mpsc::Sender<Vec<Line>>>,
+    sender: Option<LineSender>,
     waiting: Arc<Waiting>,
     /// Set if [`Heard::HandedOver`] is still to be returned for the latest lines.
     is_handing_over: bool,
-    /// The task that hands lines over. It returns the number of lines that it could not hand over.
-    speaker: JoinHandle<usize>,
-}
-
-/// The number of lines that wait in a conversation, and the waker for when it falls to 0.
-#[derive(Debug, Default)]
-struct Waiting {
-    /// The lines in the queue, and the one that is being handed over.
-    lines: AtomicUsize,
-    waker: AtomicWaker,
 }
 
 impl Conversations {
@@ -144,19 +127,12 @@ impl Conversations {
     }
 
     /// Adds `talk`. Its peer's lines now come from [`Conversations::next`].
-    ///
-    /// # Panics
-    /// If this is called outside of a tokio runtime.
     pub fn add(&mut self, talk: Conversation) -> ConversationId {
         self.begun += 1;
         let id = ConversationId(self.begun);
         let (peer, sender, receiver) = talk.split();
-        let (queue, lines) = mpsc::channel(MAX_WAITING_LINES);
-        let waiting = Arc::default();
-        let speaker = tokio::spawn(speak(sender, lines, Arc::clone(&waiting)));
-        let (has_ended, is_handing_over) = (false, false);
-        let queue = Some(queue);
-        self.talks.push(Talk { id, peer, receiver, has_ended, queue, waiting, is_handing_over, speaker });
+        let waiting = Arc::clone(sender.waiting());
+        self.talks.push(Talk { id, peer, receiver, sender: Some(sender), waiting, is_handing_over: false });
         id
     }
 
@@ -187,30 +163,17 @@ impl Conversations {
     /// # Errors
     /// [`SayError`]; nothing of the text is sent.
     pub fn say(&mut self, id: ConversationId, text: &str) -> Result<(), SayError> {
-        let line = split_line(text)?.collect();
         let talk = self.talks.iter_mut().find(|talk| talk.id == id).ok_or(SayError::Ended)?;
-        let queue = talk.queue.as_ref().ok_or(SayError::Ended)?;
-        // The line that is being handed over has left the queue, but still counts as waiting.
-        if talk.waiting() >= MAX_WAITING_LINES && !queue.is_closed() {
-            return Err(SayError::Full);
-        }
-        talk.waiting.lines.fetch_add(1, Ordering::Relaxed);
-        queue.try_send(line).map_err(|error| {
-            talk.waiting.lines.fetch_sub(1, Ordering::Relaxed);
-            match error {
-                TrySendError::Full(_) => SayError::Full,
-                TrySendError::Closed(_) => SayError::Ended,
-            }
-        })?;
+        talk.sender.as_ref().ok_or(SayError::Ended)?.say(text)?;
         talk.is_handing_over = self.returns_handed_over;
         Ok(())
     }
 
     /// Returns the number of queued lines that are not handed over yet.
     ///
-    /// It is at most [`MAX_WAITING_LINES`].
+    /// It is at most [`MAX_WAITING_LINES`](crate::MAX_WAITING_LINES).
     pub fn waiting(&self, id: ConversationId) -> usize {
-        self.talk(id).map_or(0, Talk::waiting)
+        self.talk(id).map_or(0, |talk| talk.waiting.lines())
     }
 
     /// Ends a conversation. Returns `false` if there is none, or if it was hung up before.
@@ -218,17 +181,21 @@ impl Conversations {
     /// Lines that were said before still go out. The peer's lines still come until the peer has ended it too.
     pub fn hang_up(&mut self, id: ConversationId) -> bool {
         let talk = self.talks.iter_mut().find(|talk| talk.id == id);
-        talk.is_some_and(|talk| talk.queue.take().is_some())
+        // The conversation ends when the last sender is dropped.
+        talk.is_some_and(|talk| talk.sender.take().is_some())
     }
 
-    /// Returns the next event of any conversation. Each of them has its turn. Cancel safe.
+    /// Returns the next event of any conversation. Each of them has its turn.
     ///
     /// Waits without end while there is no conversation.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no event is lost.
     pub async fn next(&mut self) -> (ConversationId, Heard) {
-        future::poll_fn(|cx| self.poll_next(cx)).await
+        future::poll_fn(|cx| self.poll_heard(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(ConversationId, Heard)> {
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<(ConversationId, Heard)> {
         for _ in 0..self.talks.len() {
             let at = self.turn % self.talks.len();
             self.turn = at + 1;
@@ -261,86 +228,37 @@ impl From<ConversationId> for u64 {
     }
 }
 
-impl Talk {
-    fn waiting(&self) -> usize {
-        self.waiting.lines.load(Ordering::Relaxed)
-    }
+/// The events of all conversations. It never ends: a conversation may be added at any time.
+impl Stream for Conversations {
+    type Item = (ConversationId, Heard);
 
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_heard(cx).map(Some)
+    }
+}
+
+impl Talk {
     /// Returns whether every line is handed over, or cannot be any more.
     fn is_handed_over(&self) -> bool {
-        self.waiting() == 0 || self.queue.as_ref().is_some_and(mpsc::Sender::is_closed)
+        self.waiting.lines() == 0 || self.waiting.is_closed()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
         if self.is_handing_over {
-            self.waiting.waker.register(cx.waker());
+            self.waiting.register(cx);
             if self.is_handed_over() {
                 self.is_handing_over = false;
                 return Poll::Ready(Heard::HandedOver);
             }
         }
-        if !self.has_ended {
-            // The slot becomes free when the end is returned, and not before: the next conversation
-            // begins after it.
-            match ready!(self.receiver.poll_line_in_slot(cx)) {
-                Ok(Some(line)) => return Poll::Ready(Heard::Line(line)),
-                Err(error) => return Poll::Ready(Heard::Trouble(error)),
-                Ok(None) => self.has_ended = true,
-            }
-        }
-        // The speaker ends with the conversation, and only then knows the number. Only a runtime that shuts
-        // down ends it earlier.
-        let unsaid = ready!(Pin::new(&mut self.speaker).poll(cx)).unwrap_or_else(|_| self.waiting());
-        Poll::Ready(Heard::Ended { unsaid })
+        // The slot becomes free when the end is returned, and not before: the next conversation begins after it.
+        Poll::Ready(match ready!(self.receiver.poll_line_in_slot(cx)) {
+            Some(Ok(line)) => Heard::Line(line),
+            Some(Err(error)) => Heard::Trouble(error),
+            None => Heard::Ended { unsaid: self.waiting.unsaid() },
+        })
     }
 }
-
-/// Hands the lines of a queue over to a conversation.
-///
-/// Ends when this side hangs up or the conversation ends. Returns the number of lines that were left.
-async fn speak(sender: LineSender, mut lines: mpsc::Receiver<Vec<Line>>, waiting: Arc<Waiting>) -> usize {
-    let mut unsaid = 0;
-    loop {
-        let line = tokio::select! {
-            biased;
-            () = sender.ended() => break,
-            line = lines.recv() => line,
-        };
-        let Some(line) = line else { return 0 };
-        if sender.send_pieces(line).await.is_err() {
-            unsaid = 1;
-            break;
-        }
-        waiting.lines.fetch_sub(1, Ordering::Relaxed);
-        waiting.waker.wake();
-    }
-    lines.close();
-    waiting.waker.wake();
-    while lines.recv().await.is_some() {
-        unsaid += 1;
-    }
-    unsaid
-}
-
-/// The reason why a line was not queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SayError {
-    /// The line has a byte that no frame may carry.
-    #[error("the line {0}")]
-    Text(#[from] TextError),
-    /// [`MAX_WAITING_LINES`] lines wait.
-    #[error("too many lines wait to be sent")]
-    Full,
-    /// The conversation has ended, or this side has hung up.
-    #[error("the conversation has ended")]
-    Ended,
-}
-
-/// The limit of lines of one conversation that may wait, regardless of their length.
-///
-/// These are many screens, and a person soon notices. A program that has more to say waits for room.
-pub const MAX_WAITING_LINES: usize = 256;
 
 #[cfg(test)]
 mod tests;

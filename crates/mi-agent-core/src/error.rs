@@ -1,93 +1,108 @@
-//! Why an operation of an agent failed: one enum each, whose text is the reason in words.
+//! The reasons why operations of an agent fail: one enum for each operation.
+//!
+//! One rule covers causes: an error that returns a cause by [`Error::source`](std::error::Error::source) does not
+//! name it in its own text, so that a program prints each cause once. A cause that ends the sentence of its error,
+//! such as a [`TextError`], is in the text, and is not returned.
 
 use std::io;
 use std::net::SocketAddrV4;
 
 use lumi_dns::LookupError;
 use mi_proto::TextError;
-use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress};
+use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress, NodeAddress};
 
-/// Why an agent did not start. Reads on from "cannot register laura@bb.com: ".
+use crate::safe_text::PeerText;
+
+/// The reason why an agent did not start. Continues "cannot register laura@bb.com: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// `RR1`.
+    /// The node answered `RR1`.
     #[error("no such user at its node")]
     NoSuchUser,
-    /// The user's domain has no node that could be found.
+    /// The node of the user's domain was not found.
     #[error("domain {domain} {error}")]
     Domain {
         /// The domain.
         domain: Domain,
-        /// Why not.
+        /// The reason.
         error: LookupError,
     },
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer")]
     NoAnswer {
         /// The node.
-        node: SocketAddrV4,
+        node: NodeAddress,
     },
-    /// The TCP port for conversations cannot be had.
-    #[error("cannot listen for conversations on {address}: {error}")]
+    /// The TCP port for conversations is not available.
+    #[error("cannot listen for conversations on {address}")]
     Listen {
-        /// Where.
+        /// The address of [`AgentBuilder::listen`](crate::AgentBuilder::listen).
         address: SocketAddrV4,
-        /// Why not.
+        /// The reason.
+        #[source]
         error: io::Error,
     },
-    /// There is no way to the node from this host.
-    #[error("cannot reach node {node}: {error}")]
+    /// This process may open no more sockets. An agent needs two.
+    #[error("cannot open a socket")]
+    Socket(#[source] io::Error),
+    /// There is no route to the node from this host.
+    #[error("cannot reach node {node}")]
     Unreachable {
         /// The node.
-        node: SocketAddrV4,
-        /// Why not.
+        node: NodeAddress,
+        /// The reason.
+        #[source]
         error: io::Error,
     },
-    /// The default nickname, the user's name, was replaced by one that cannot be sent.
+    /// The nickname cannot be sent.
     #[error("the nickname {0}")]
     Nickname(TextError),
-    /// It was given up before the node answered, see
+    /// The start was interrupted before the node answered, see
     /// [`AgentBuilder::start_unless`](crate::AgentBuilder::start_unless).
     #[error("interrupted")]
     Interrupted,
+    /// The runtime of the agent ends.
+    #[error("the agent has ended")]
+    Ended,
 }
 
-/// Why a user is registered no longer. Reads on from "registration lost: ".
+/// The reason why a user is not registered any more. Continues "registration lost: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
-    /// `RR1`: the user was removed, or the node lets nobody take over from an agent that has registered since.
+    /// The node answered `RR1`: the user was removed, or the node does not let this agent take over from one that
+    /// has registered since.
     #[error("no such user at its node, or registered from elsewhere since")]
     NoSuchUser,
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer")]
     NoAnswer {
         /// The node.
-        node: SocketAddrV4,
+        node: NodeAddress,
     },
 }
 
-/// Why a user could not be located. Reads on from "cannot reach joya@cc.com: ".
+/// The reason why a user was not located. Continues "cannot reach joya@cc.com: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocateError {
-    /// `RL1`.
+    /// The answer was `RL1`.
     #[error("user is busy")]
     Busy,
-    /// `RL2`.
+    /// The answer was `RL2`.
     #[error("no such user or domain")]
     NoSuchUser,
-    /// `RL3`.
+    /// The answer was `RL3`.
     #[error("user is offline")]
     Offline,
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer")]
     NoAnswer {
-        /// This agent's node, not the one of the user.
-        node: SocketAddrV4,
+        /// This agent's node, not the node of the user.
+        node: NodeAddress,
     },
-    /// The user's agent published an address where nobody can be: 0.0.0.0, multicast, broadcast.
+    /// The user's agent published an address that nobody has: 0.0.0.0, multicast, broadcast.
     #[error("the user's agent gave {0} as its address, which cannot be called")]
     Unusable(MiSocketAddress),
     /// The answer cannot be read.
@@ -98,19 +113,19 @@ pub enum LocateError {
     Ended,
 }
 
-/// Why there is no conversation with a user. Reads on from "cannot reach joya@cc.com: ".
+/// The reason why there is no conversation with a user. Continues "cannot reach joya@cc.com: ".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
     /// The user was not located.
     #[error(transparent)]
     Locate(#[from] LocateError),
-    /// The user's agent was located, but does not take the connection, or does not give its nickname.
+    /// The user's agent was located, but does not accept the connection, or does not give its nickname.
     #[error("{to} does not accept the connection")]
     NotAccepted {
-        /// Who was called.
+        /// The user that was called.
         to: MiAddress,
-        /// What went wrong.
+        /// The reason.
         #[source]
         error: io::Error,
     },
@@ -122,44 +137,114 @@ pub enum CallError {
     Yourself,
 }
 
-/// Why the user was not deregistered. Reads on from "cannot deregister laura@bb.com: ".
-#[derive(Debug, thiserror::Error)]
+impl CallError {
+    /// Returns whether the same call may succeed later, without anybody changing an address or a setting: the user
+    /// is busy or offline, something did not answer, or this agent is in a conversation.
+    ///
+    /// A user that the node does not know yet counts as permanent. Wait between two calls, and longer each time.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Locate(error) => {
+                matches!(error, LocateError::Busy | LocateError::Offline | LocateError::NoAnswer { .. })
+            }
+            Self::NotAccepted { .. } | Self::Engaged => true,
+            Self::Yourself => false,
+        }
+    }
+}
+
+/// The reason why a caller was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum IncomingError {
+    /// The caller waited too long, and was refused.
+    #[error("the caller waited too long")]
+    TooLate,
+    /// The agent ends.
+    #[error("the agent has ended")]
+    Ended,
+}
+
+/// The reason why the user was not deregistered. Continues "cannot deregister laura@bb.com: ".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeregisterError {
-    /// `RD1`: the user was removed; or is registered from elsewhere since, and stays so.
+    /// The node answered `RD1`: the user was removed, or is registered from elsewhere since, and stays so.
     #[error("no such user at its node, or registered from elsewhere since")]
     NoSuchUser,
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer")]
     NoAnswer {
         /// The node.
-        node: SocketAddrV4,
+        node: NodeAddress,
     },
-    /// The agent has been shut down before.
+    /// The runtime of the agent ended before the node answered.
     #[error("the agent has ended")]
     Ended,
 }
 
-/// Why a line was not sent.
+/// The reason why a line was not handed over. Nothing of it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The conversation has ended.
+    /// The conversation has ended, or this side has hung up.
     #[error("the conversation has ended")]
     Ended,
-    /// The line has a byte that no frame may carry. Nothing of it was sent.
+    /// The line has a byte that no frame may carry, or is longer than [`MAX_LINE`](crate::MAX_LINE).
     #[error("the line {0}")]
-    Text(#[from] TextError),
+    Text(TextError),
 }
 
-/// What went wrong with a conversation that had begun.
+/// The reason why a line was not handed over or queued, by an operation that does not wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SayError {
+    /// The line has a byte that no frame may carry, or is longer than [`MAX_LINE`](crate::MAX_LINE).
+    #[error("the line {0}")]
+    Text(TextError),
+    /// No more lines may wait.
+    #[error("too many lines wait to be sent")]
+    Full,
+    /// The conversation has ended, or this side has hung up.
+    #[error("the conversation has ended")]
+    Ended,
+}
+
+/// A failure of a conversation that had begun.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConversationError {
+    /// The user's agent refused the call with this text: the user is in another conversation, or does not want
+    /// this caller. The conversation is over.
+    ///
+    /// Only an agent of this library is recognized. Other agents refuse with a line that looks like any other.
+    #[error("the call was refused: {0}")]
+    Refused(PeerText),
     /// The connection broke: neither side ended the conversation.
-    #[error("connection lost: {0}")]
+    #[error("connection lost")]
     Lost(#[source] io::Error),
-    /// The peer was gone before everything was sent: so many frames, of which a long line takes several.
+    /// The peer was gone before everything was sent: this number of frames, of which a long line takes several.
     #[error("the peer was gone before everything was sent ({0} frames are left)")]
     Unsent(usize),
+}
+
+impl From<TextError> for SendError {
+    fn from(error: TextError) -> Self {
+        Self::Text(error)
+    }
+}
+
+impl From<TextError> for SayError {
+    fn from(error: TextError) -> Self {
+        Self::Text(error)
+    }
+}
+
+impl From<SendError> for SayError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Ended => Self::Ended,
+            SendError::Text(error) => Self::Text(error),
+        }
+    }
 }

@@ -1,45 +1,53 @@
-//! What an agent tells the program that embeds it.
+//! The events of an agent, for the program that embeds it.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use futures_util::Stream;
 use plumi_proto::MiAddress;
 use tokio::sync::mpsc;
 
-use crate::conversation::Conversation;
 use crate::error::RefreshError;
+use crate::incoming::Incoming;
 use crate::safe_text::PeerText;
 use crate::state::admission::Refusal;
 
-/// Something that happened to an agent without its asking.
+/// Something that happened to an agent and that the program did not ask for.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Somebody called, and the conversation has begun.
-    Incoming(Conversation),
-    /// Somebody called and was told that the user is busy: the agent had as many conversations as it may, or the caller
-    /// may not call. Of one whose address is known, [`Event::Missed`] may have come before.
+    /// Somebody calls, and waits for a decision.
+    Incoming(Incoming),
+    /// Somebody called and heard that the user is busy: the agent had as many conversations as it may, or the
+    /// caller may not call. If the address is known, [`Event::Missed`] may have come before.
+    ///
+    /// There is none for a caller that the program itself refused.
     Refused {
         /// The caller's nickname.
         nickname: PeerText,
-        /// Where the call came from.
+        /// The TCP address of the caller.
         remote: SocketAddr,
-        /// Who asked for the user just before, if anybody did.
+        /// The address that asked for this user just before, if any did.
         address: Option<MiAddress>,
-        /// Why.
+        /// The reason.
         reason: Refusal,
     },
-    /// Somebody asked where the user is and was told that the user is busy; most do not call then. Told once a minute for
-    /// each asker and reason, and of 32 in all.
+    /// Somebody located the user and was answered that the user is busy. Most do not call then.
+    ///
+    /// It is returned once a minute for each asker and reason, and for 32 of them in all.
     Missed {
-        /// Who asked.
+        /// The asker.
         from: MiAddress,
-        /// Why.
+        /// The reason.
         reason: Refusal,
     },
-    /// The user is registered no longer, as far as the agent can tell, or for another reason than was told before:
-    /// others may not find the user. The agent goes on trying, every [`RETRY`](crate::RETRY); conversations go on.
+    /// As far as the agent can tell, the user is not registered any more, or for another reason than was returned
+    /// before. Others may not find the user.
+    ///
+    /// The agent goes on trying, every [`RETRY`](crate::RETRY). Conversations go on.
     RegistrationLost {
-        /// Why.
+        /// The reason.
         reason: RefreshError,
     },
     /// The user is registered again.
@@ -48,18 +56,34 @@ pub enum Event {
 
 /// The events of one agent, in their order.
 ///
-/// They are bounded: while [`MAX_EVENTS`] wait to be read, callers are refused as if the agent were busy. A caller
-/// who waits in an event that nobody reads keeps the agent busy, as any conversation does. A program that takes no
-/// calls drops its `Events`: then every caller is refused.
+/// They are bounded. While [`MAX_EVENTS`] wait to be read, or after this is dropped, the user is busy: it is not
+/// found, and callers are refused. A caller who waits in an event keeps the agent busy, as a conversation does.
 #[derive(Debug)]
 pub struct Events(pub(crate) mpsc::Receiver<Event>);
 
 impl Events {
-    /// The next event; `None` once the agent has ended. Cancel safe.
+    /// Returns the next event, or `None` once the agent has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no event is lost.
     pub async fn next(&mut self) -> Option<Event> {
         self.0.recv().await
     }
+
+    /// Returns an event that has come, without waiting; `None` if there is none now.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.0.try_recv().ok()
+    }
 }
 
-/// Events that may wait to be read.
+/// The events, until the agent has ended.
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// The limit of events that wait to be read.
 pub const MAX_EVENTS: usize = 64;

@@ -18,7 +18,7 @@
 //! use mi_agent_core::Agent;
 //!
 //! let (agent, _) = Agent::builder("laura@bb.com".parse()?).start().await?;
-//! let mut talk = agent.call(&"joya@cc.com".parse()?).await?;
+//! let mut talk = agent.call("joya@cc.com".parse()?).await?;
 //! talk.send("hola").await?;
 //! while let Some(line) = talk.next_line().await? {
 //!     println!("<{}> {line}", talk.peer().nickname);
@@ -40,10 +40,10 @@
 //! admission.block("joan@dd.com".parse()?)?;
 //! let (tap, mut traffic) = traffic();
 //! let builder = Agent::builder("laura@bb.com".parse()?).admission(admission.clone()).traffic(tap);
-//! let (agent, _) = builder.conversations(2.try_into()?).start().await?;
+//! let (agent, _) = builder.conversations(2).start().await?;
 //! let mut talks = Conversations::new();
 //! for address in ["joya@cc.com", "pere@cc.com"] {
-//!     let id = talks.add(agent.call(&address.parse()?).await?);
+//!     let id = talks.add(agent.call(address.parse()?).await?);
 //!     talks.say(id, "hola")?;
 //! }
 //! admission.unblock(&"joan@dd.com".parse()?);
@@ -62,24 +62,33 @@ mod conversation;
 mod conversations;
 mod error;
 mod event;
+mod incoming;
 mod safe_text;
 mod traffic;
 mod io {
     pub(crate) mod connection;
-    pub(crate) mod connection_slots;
+    pub(crate) mod dial;
     pub(crate) mod driver;
-    pub(crate) mod incoming;
     pub(crate) mod listener;
     pub(crate) mod node_link;
-    pub(crate) mod outgoing;
+    pub(crate) mod places;
     pub(crate) mod shutdown;
+    pub(crate) mod slot;
     pub(crate) mod talk;
-    pub(crate) mod tapped;
 }
 mod state {
+    pub(crate) mod acceptor;
     pub(crate) mod admission;
     pub(crate) mod askers;
     pub(crate) mod client;
+    pub(crate) mod connection_slots;
+    pub(crate) mod conversation;
+    pub(crate) mod conversation_events;
+    pub(crate) mod conversation_phases;
+    pub(crate) mod conversation_times;
+    pub(crate) mod deliveries;
+    pub(crate) mod frames;
+    pub(crate) mod outgoing_lines;
     pub(crate) mod output;
     pub(crate) mod refresh;
     pub(crate) mod request;
@@ -87,17 +96,25 @@ mod state {
 
 pub use agent::Agent;
 pub use builder::AgentBuilder;
-pub use conversation::{Conversation, LineReceiver, LineSender, Peer};
-pub use conversations::{ConversationId, Conversations, Heard, MAX_WAITING_LINES, SayError};
+pub use conversation::{Conversation, LineReceiver, LineSender, MAX_LINE, MAX_WAITING_LINES, Peer};
+pub use conversations::{ConversationId, Conversations, Heard};
 pub use error::{
-    CallError, ConversationError, DeregisterError, LocateError, RefreshError, SendError, StartError,
+    CallError, ConversationError, DeregisterError, IncomingError, LocateError, RefreshError, SayError,
+    SendError, StartError,
 };
 pub use event::{Event, Events, MAX_EVENTS};
+pub use incoming::Incoming;
 pub use io::node_link::MessageCounts;
+pub use lumi_dns::{LookupError, NodeDirectory};
 pub use message_log::Direction;
+pub use mi_proto::{Nickname, TextError};
+pub use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress, NodeAddress, UserName};
 pub use safe_text::{PeerText, safe_text};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
 pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS};
+pub use state::conversation::ConversationState;
+pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
+pub use state::frames::IncomingFrames;
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};

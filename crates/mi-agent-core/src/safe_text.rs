@@ -37,7 +37,7 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
 
 /// Text from the other side of a conversation. It is kept as it came, and its `Display` escapes it like
 /// [`safe_text`].
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PeerText(String);
 
 impl PeerText {
@@ -50,6 +50,13 @@ impl PeerText {
     /// Returns the text as it came, with U+FFFD for bytes that were not UTF-8. Do not print it to a terminal.
     pub fn raw(&self) -> &str {
         &self.0
+    }
+}
+
+/// The text as it came, see [`PeerText::raw`].
+impl From<PeerText> for String {
+    fn from(text: PeerText) -> Self {
+        text.0
     }
 }
 

@@ -12,7 +12,7 @@ async fn the_bot_says_what_it_is_told() -> Result<(), Box<dyn Error>> {
     tokio::spawn(echo(events));
 
     let (laura, _) = node.agent("laura").start().await?;
-    let mut talk = laura.call(&bot.address()).await?;
+    let mut talk = laura.call(bot.address()).await?;
     talk.send("hola").await?;
     assert_eq!(talk.next_line().await?.ok_or("the bot has hung up")?, "hola");
     Ok(())
@@ -29,7 +29,9 @@ fn the_readme_shows_this_test() {
 /// The bot.
 async fn echo(mut events: Events) {
     while let Some(event) = events.next().await {
-        if let Event::Incoming(mut talk) = event {
+        if let Event::Incoming(caller) = event
+            && let Ok(mut talk) = caller.accept()
+        {
             while let Ok(Some(line)) = talk.next_line().await {
                 if talk.send(line.raw()).await.is_err() {
                     break;

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::thread;
 use std::time::Duration;
@@ -28,7 +27,8 @@ async fn a_hurried_shutdown_ends_in_time_whatever_the_others_do() {
         let mut peer = TcpStream::connect(at).await.expect("a connection");
         peer.write_all(b"N04joya").await.expect("written");
         peer.read_exact(&mut [0; 8]).await.expect("a nickname");
-        let Some(Event::Incoming(talk)) = events.next().await else { panic!("no call") };
+        let Some(Event::Incoming(caller)) = events.next().await else { panic!("no call") };
+        let talk = caller.accept().expect("a conversation");
         // More than leaves in time, and more than TCP takes.
         for _ in 0..50 {
             talk.send("a line that waits").await.expect("handed over");
@@ -44,7 +44,7 @@ async fn a_hurried_shutdown_ends_in_time_whatever_the_others_do() {
     let answer = format!("RL0laura@bb.com:joya@cc.com:{}", deaf.local_addr().expect("its address"));
     let calling = tokio::spawn({
         let agent = agent.clone();
-        async move { agent.call(&"joya@cc.com".parse().expect("an address")).await }
+        async move { agent.call("joya@cc.com".parse().expect("an address")).await }
     });
     let (_, laura) = node.recv_from(&mut [0; 100]).await.expect("PL");
     node.send_to(answer.as_bytes(), laura).await.expect("sent");
@@ -128,7 +128,7 @@ fn a_start_that_fails_leaves_nobody_behind() {
     let error = runtime.block_on(start).expect_err("no such user");
     runtime.shutdown_background();
     assert!(matches!(error, StartError::NoSuchUser));
-    assert_eq!(calling.join().expect("no panic"), b"N05laura");
+    assert_eq!(calling.join().expect("no panic"), b"N05lauraL00");
 }
 
 /// Many requests wait for their answers; the end does not wait for theirs.
@@ -140,7 +140,7 @@ async fn a_deregistration_does_not_wait_for_room() {
         .map(|n| {
             let agent = agent.clone();
             tokio::spawn(
-                async move { agent.locate(&format!("u{n}@cc.com").parse().expect("an address")).await },
+                async move { agent.locate(format!("u{n}@cc.com").parse().expect("an address")).await },
             )
         })
         .collect();
@@ -157,8 +157,7 @@ async fn a_deregistration_does_not_wait_for_room() {
 
 fn builder(node: &UdpSocket) -> AgentBuilder {
     let SocketAddr::V4(at) = node.local_addr().expect("its address") else { panic!("not IPv4") };
-    let three = NonZeroUsize::new(3).expect("is not 0");
-    Agent::builder("laura@bb.com".parse().expect("an address")).node(at).conversations(three)
+    Agent::builder("laura@bb.com".parse().expect("an address")).node(at).conversations(3)
 }
 
 /// The agent of laura@bb.com, registered by a test that stands for its node, whose requests have all been taken.

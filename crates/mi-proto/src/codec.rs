@@ -3,10 +3,10 @@
 use std::io;
 use std::ops::Range;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use crate::frame::{Frame, HEADER, Header, LINE, NICKNAME, Received, digit};
+use crate::frame::{Frame, HEADER, Header, LINE, NICKNAME, Received, ReceivedKind, digit};
 use crate::text::MAX_TEXT;
 
 /// The codec of one connection, in both directions.
@@ -19,7 +19,7 @@ use crate::text::MAX_TEXT;
 ///
 /// # Bytes that are not a frame
 /// Bytes before the first frame are an error: the peer does not speak PMI. Bytes after it are text that
-/// somebody typed. They become [`Received::Unframed`], without an error, as far as they have come. Decoding
+/// somebody typed. They become [`ReceivedKind::Unframed`], without an error, as far as they have come. Decoding
 /// is in step again with the next read. There are two kinds:
 ///
 /// - *An illegal header*: everything in the buffer is one item.
@@ -87,24 +87,24 @@ impl Decoder for FrameCodec {
             }
             Header::Illegal => {
                 let all = 0..buffer.len();
-                Ok(Some(Received::Unframed(take(buffer, all))))
+                Ok(Some(Received::take(ReceivedKind::Unframed, buffer, all)))
             }
             Header::Whole { length, .. } if buffer.len() < HEADER + length => Ok(wait(buffer)),
             Header::Whole { kind, length } => {
                 if self.past_first_frame
                     && let Some(text) = long_line(buffer, length)
                 {
-                    return Ok(Some(Received::Unframed(take(buffer, text))));
+                    return Ok(Some(Received::take(ReceivedKind::Unframed, buffer, text)));
                 }
                 self.past_first_frame = true;
-                let text = take(buffer, HEADER..HEADER + length);
-                Ok(Some(if kind == NICKNAME { Received::Nickname(text) } else { Received::Line(text) }))
+                let kind = if kind == NICKNAME { ReceivedKind::Nickname } else { ReceivedKind::Line };
+                Ok(Some(Received::take(kind, buffer, HEADER..HEADER + length)))
             }
         }
     }
 
     /// Takes the next item at the end of the stream. The text of an incomplete frame is
-    /// [`Received::Unframed`], so that no typed text is lost. A header without text gives nothing.
+    /// [`ReceivedKind::Unframed`], so that no typed text is lost. A header without text gives nothing.
     ///
     /// # Errors
     /// The errors of [`FrameCodec::decode`], and [`FrameError::CutShort`], only before the first frame.
@@ -116,7 +116,8 @@ impl Decoder for FrameCodec {
             return Err(FrameError::CutShort { seen: seen(buffer) });
         }
         let text = HEADER.min(buffer.len())..buffer.len();
-        Ok(Some(take(buffer, text)).filter(|text| !text.is_empty()).map(Received::Unframed))
+        let rest = Received::take(ReceivedKind::Unframed, buffer, text);
+        Ok(Some(rest).filter(|rest| !rest.bytes().is_empty()))
     }
 }
 
@@ -145,14 +146,6 @@ fn long_line(buffer: &[u8], length: usize) -> Option<Range<usize>> {
 /// Returns whether a frame may begin with `bytes`, which may be empty.
 fn may_begin(bytes: &[u8]) -> bool {
     Header::read(bytes) != Header::Illegal
-}
-
-/// Takes the bytes up to the end of `text` out of `buffer`, and returns those of `text`.
-fn take(buffer: &mut BytesMut, text: Range<usize>) -> Bytes {
-    // A slice would keep the whole read buffer alive while the item waits.
-    let taken = Bytes::copy_from_slice(&buffer[text.clone()]);
-    buffer.advance(text.end);
-    taken
 }
 
 fn seen(buffer: &[u8]) -> Bytes {

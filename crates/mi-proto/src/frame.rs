@@ -1,8 +1,9 @@
 //! What is sent, what is received, and the header that both begin with.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::text::{Line, MAX_TEXT, Nickname};
 
@@ -34,36 +35,83 @@ impl From<Line> for Frame {
     }
 }
 
-/// What a peer sent. Its bytes may be anything; [`Received::text`] is what to show, once it is made safe for
-/// where it is shown.
+/// An item of the stream that a peer sent.
+///
+/// Its text may have any bytes. A program that shows it has to make it safe for its screen first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Received {
-    /// The text of an `N` frame, at most [`MAX_TEXT`] bytes.
-    Nickname(Bytes),
-    /// The text of an `L` frame, at most [`MAX_TEXT`] bytes.
-    Line(Bytes),
-    /// Bytes that are no frame, but that someone typed: as many as came with one read, never none.
-    Unframed(Bytes),
+pub struct Received {
+    kind: ReceivedKind,
+    /// The bytes of the item as they came, of which the text is the end.
+    raw: Bytes,
+    text_at: usize,
+}
+
+/// The kind of a [`Received`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReceivedKind {
+    /// An `N` frame. Its text has at most [`MAX_TEXT`] bytes.
+    Nickname,
+    /// An `L` frame. Its text has at most [`MAX_TEXT`] bytes.
+    Line,
+    /// Bytes that are not a frame, but that someone typed: as many as came with one read, never none.
+    Unframed,
 }
 
 impl Received {
-    /// The bytes, as they came.
-    pub fn bytes(&self) -> &Bytes {
-        match self {
-            Self::Nickname(bytes) | Self::Line(bytes) | Self::Unframed(bytes) => bytes,
-        }
+    /// Takes the bytes up to the end of `text` out of `buffer`.
+    pub(crate) fn take(kind: ReceivedKind, buffer: &mut BytesMut, text: Range<usize>) -> Self {
+        // A slice would keep the whole read buffer alive while the item waits.
+        let raw = Bytes::copy_from_slice(&buffer[..text.end]);
+        buffer.advance(text.end);
+        Self { kind, raw, text_at: text.start }
     }
 
-    /// The bytes as text; what is not UTF-8 is U+FFFD.
+    /// Returns what it is.
+    pub fn kind(&self) -> ReceivedKind {
+        self.kind
+    }
+
+    /// Returns the bytes as they came, with the header if there was one.
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// Returns the bytes of the text, as they came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.raw[self.text_at..]
+    }
+
+    /// Returns the text. Bytes that are not UTF-8 become U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.bytes())
     }
 
-    /// [`Received::text`], to be kept: without a copy, if it is UTF-8.
+    /// Returns [`Received::text`] to be kept. UTF-8 is not copied to a new place.
     pub fn into_text(self) -> String {
-        let (Self::Nickname(bytes) | Self::Line(bytes) | Self::Unframed(bytes)) = self;
-        String::from_utf8(bytes.into())
+        let mut bytes = Vec::from(self.raw);
+        bytes.drain(..self.text_at);
+        String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+}
+
+/// Splits the bytes of one item into its kind and its text. Returns `None` for bytes without a frame's header.
+///
+/// This is for a program that shows captured bytes. It does not check the length that the header announces:
+/// the bytes may be a part of a frame, or a long line (protocol.md §7, row 13).
+///
+/// ```
+/// use mi_proto::{ReceivedKind, split_frame};
+///
+/// assert_eq!(split_frame(b"L04hola"), Some((ReceivedKind::Line, &b"hola"[..])));
+/// assert_eq!(split_frame(b"GET / HTTP/1.1"), None);
+/// ```
+pub fn split_frame(raw: &[u8]) -> Option<(ReceivedKind, &[u8])> {
+    match Header::read(raw) {
+        Header::Whole { kind: NICKNAME, .. } => Some((ReceivedKind::Nickname, &raw[HEADER..])),
+        Header::Whole { .. } => Some((ReceivedKind::Line, &raw[HEADER..])),
+        Header::Begun | Header::Illegal => None,
     }
 }
 

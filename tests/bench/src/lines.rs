@@ -92,7 +92,7 @@ fn agent_to_agent(lines: &Arc<[String]>, time: Duration) -> anyhow::Result<f64> 
             _ = done.send(outcome);
         })?;
         is_ready.await?;
-        let talk = agent.call(&"u2@bb.com".parse()?).await?;
+        let talk = agent.call("u2@bb.com".parse()?).await?;
         let mut next = lines.iter().cycle();
         let mut sent = 0;
         let start = Instant::now();
@@ -118,7 +118,8 @@ async fn take_all(
 ) -> anyhow::Result<(usize, Instant)> {
     let (agent, mut events) = agent.start().await?;
     _ = ready.send(());
-    let Some(Event::Incoming(mut talk)) = events.next().await else { bail!("nobody called") };
+    let Some(Event::Incoming(incoming)) = events.next().await else { bail!("nobody called") };
+    let mut talk = incoming.accept()?;
     let mut expected = expected.iter().cycle();
     let mut received = 0;
     while let Some(line) = talk.next_line().await? {

@@ -1,7 +1,5 @@
 //! Several conversations at once, of a user who waits for none of them.
 
-use std::num::NonZeroUsize;
-
 use integration_tests::network::{TestNode, directory};
 use mi_agent_core::{Conversations, Heard, LocateError};
 
@@ -12,18 +10,17 @@ use super::*;
 async fn three_conversations_at_once() {
     let others = ["laura", "joan", "anna"];
     let node = TestNode::start("bb.com", &["pere", "laura", "joan", "anna", "toni"], directory(&[])).await;
-    let three = NonZeroUsize::new(3).expect("is not 0");
-    let (pere, mut events) = node.agent("pere").conversations(three).start().await.expect("registered");
+    let (pere, mut events) = node.agent("pere").conversations(3).start().await.expect("registered");
     let (toni, _) = node.agent("toni").start().await.expect("registered");
     let mut talks = Conversations::new();
     let (mut agents, mut theirs) = (Vec::new(), Vec::new());
     for user in others {
         let (agent, mut incoming_calls) = node.agent(user).start().await.expect("registered");
         if user == "laura" {
-            talks.add(pere.call(&agent.address()).await.expect("a conversation"));
+            talks.add(pere.call(agent.address()).await.expect("a conversation"));
             theirs.push(incoming(&mut incoming_calls).await);
         } else {
-            theirs.push(agent.call(&pere.address()).await.expect("a conversation"));
+            theirs.push(agent.call(pere.address()).await.expect("a conversation"));
             talks.add(incoming(&mut events).await);
         }
         agents.push(agent);
@@ -48,7 +45,7 @@ async fn three_conversations_at_once() {
     let expected: Vec<_> = ids.iter().zip(others).map(|(&id, user)| (id, format!("sóc {user}"))).collect();
     assert_eq!(heard, expected);
 
-    let busy = toni.locate(&pere.address()).await.expect_err("three are all there may be");
+    let busy = toni.locate(pere.address()).await.expect_err("three are all there may be");
     assert!(matches!(busy, LocateError::Busy), "{busy}");
     talks.say(ids[1], "adéu").expect("queued");
     assert!(talks.hang_up(ids[1]));
@@ -59,7 +56,7 @@ async fn three_conversations_at_once() {
         (id, other) => panic!("{id}: {other:?}"),
     }
     assert_eq!(talks.ids().collect::<Vec<_>>(), [ids[0], ids[2]]);
-    toni.call(&pere.address()).await.expect("there is room again");
+    toni.call(pere.address()).await.expect("there is room again");
     // The agent ends, and the others with it.
     let (ended, ()) = tokio::join!(pere.shutdown(), async {
         while !talks.is_empty() {

@@ -16,7 +16,7 @@ async fn it_registers_locates_is_located_and_leaves() {
         let (agent, _events) =
             ours("x1@bb", node.address).bare_user(theirs == S).start().await.expect("registered");
         let mut x2 = agent_at(theirs, "x2@bb", node.address).await;
-        let found = agent.locate(&mi("x2@bb")).await.expect("located");
+        let found = agent.locate(mi("x2@bb")).await.expect("located");
         assert_eq!(found.to_string(), x2.listening.to_string());
         x2.call("x1@bb").await;
         assert_eq!(x2.expect("located x1@bb at ").await, agent.listening().to_string());
@@ -60,7 +60,7 @@ async fn every_reason_why_a_user_is_not_found_is_told() {
         let mut x3 = agent_at(theirs, "x3@bb", node.address).await;
         x2.talk_to("x3@bb").await;
         x3.expect("begun x2").await;
-        let locate = async |to| agent.locate(&mi(to)).await.expect_err("not found");
+        let locate = async |to| agent.locate(mi(to)).await.expect_err("not found");
         assert!(matches!(locate("off@bb").await, LocateError::Offline));
         assert!(matches!(locate("nobody@bb").await, LocateError::NoSuchUser));
         assert!(matches!(locate("x@cc").await, LocateError::NoSuchUser));
@@ -69,6 +69,7 @@ async fn every_reason_why_a_user_is_not_found_is_told() {
         let added = if theirs == S { format!(":{}", x2.listening) } else { String::new() };
         let told = node.all("R RL1");
         assert_eq!(told, [format!("x1@bb:x2@bb{added}")]);
+        x2.say("adeu").await;
         x2.hang_up().await;
         x3.expect("closed").await;
         soon(agent.shutdown()).await.expect("deregistered");
@@ -86,7 +87,7 @@ async fn an_agent_that_does_not_know_where_it_is_is_not_dialled() {
             ours("x1@bb", node.address).bare_user(theirs == S).start().await.expect("registered");
         let (here, nowhere) = (Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED);
         let x2 = EmulatedAgent::start_at(here, nowhere, theirs, "x2@bb", node.address).await;
-        let error = soon(agent.call(&mi("x2@bb"))).await.expect_err("nowhere");
+        let error = soon(agent.call(mi("x2@bb"))).await.expect_err("nowhere");
         let port = x2.listening.port();
         assert_eq!(
             error.to_string(),
@@ -108,7 +109,7 @@ pub(super) async fn a_node_that_stands_still_is_told_and_lives_when_it_goes_on()
         node.freeze().await;
         let x3 = mi("x3@bb");
         let (registered, located) =
-            tokio::join!(ours("x2@bb", node.address).bare_user(bare).start(), agent.locate(&x3));
+            tokio::join!(ours("x2@bb", node.address).bare_user(bare).start(), agent.locate(x3));
         let error = registered.expect_err("nobody answers");
         assert!(matches!(error, StartError::NoAnswer { .. }), "{error}");
         assert!(matches!(located, Err(LocateError::NoAnswer { .. })));
@@ -162,7 +163,7 @@ async fn strays_from_the_node_are_met_by_silence_and_a_question_by_an_answer() {
             x2.thaw().await;
         };
         let to = mi("x2@bb");
-        let (found, ()) = tokio::join!(agent.locate(&to), x2_answers);
+        let (found, ()) = tokio::join!(agent.locate(to), x2_answers);
         assert_eq!(found.expect("located").to_string(), x2.listening.to_string());
         node.fence().await;
         soon(agent.shutdown()).await.expect("deregistered");
@@ -182,7 +183,7 @@ async fn two_who_look_for_each_other_at_once_find_each_other() {
         let (x1, _x1_events) = ours("x1@bb", node.address).bare_user(bare).start().await.expect("registered");
         let (x2, _x2_events) = ours("x2@bb", node.address).bare_user(bare).start().await.expect("registered");
         let (to_x2, to_x1) = (x2.address(), x1.address());
-        let (found_x2, found_x1) = tokio::join!(x1.locate(&to_x2), x2.locate(&to_x1));
+        let (found_x2, found_x1) = tokio::join!(x1.locate(to_x2), x2.locate(to_x1));
         assert_eq!(found_x2.expect("located"), x2.listening());
         assert_eq!(found_x1.expect("located"), x1.listening());
         soon(x1.shutdown()).await.expect("deregistered");
@@ -201,7 +202,7 @@ async fn an_agent_that_is_dropped_leaves_its_node_in_order() {
         node.freeze().await;
         let calling = tokio::spawn({
             let agent = agent.clone();
-            async move { agent.call(&mi("x2@bb")).await }
+            async move { agent.call(mi("x2@bb")).await }
         });
         tokio::task::yield_now().await;
         calling.abort();

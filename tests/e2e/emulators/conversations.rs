@@ -25,7 +25,7 @@ impl Pair {
     }
 
     async fn ours_calls(&mut self) -> Conversation {
-        let talk = self.agent.call(&super::mi("u2@bb")).await.expect("a conversation");
+        let talk = self.agent.call(super::mi("u2@bb")).await.expect("a conversation");
         assert_eq!(talk.peer().nickname, "u2");
         assert_eq!(self.emulator.expect("begun ").await, "u1");
         talk

@@ -87,6 +87,7 @@ pub(super) async fn the_quick_tries_of_s_get_one_answer() {
         caller.expect("begun u2").await;
         callee.read_all().await;
         fence(node.address, "bb").await;
+        caller.say("adeu").await;
         caller.hang_up().await;
         callee.expect("closed").await;
         caller.end().await;
@@ -116,6 +117,7 @@ pub(super) async fn only_who_was_asked_can_answer() {
     assert_eq!(caller.expect("located u2@bb at ").await, callee.listening.to_string());
     caller.expect("begun u2").await;
     callee.expect("begun u1").await;
+    caller.say("adeu").await;
     caller.hang_up().await;
     callee.expect("closed").await;
     fence(node.address, "bb").await;

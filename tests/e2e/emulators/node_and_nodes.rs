@@ -56,6 +56,7 @@ async fn every_reason_why_a_user_is_not_found_crosses_the_border() {
         for (caller, engaged) in [(&mut u1, "x1@bb"), (&mut u2, "x1@bb"), (&mut x2, "u3@aa")] {
             assert_eq!(caller.fail_to_reach(engaged).await, "Code('1')", "{theirs:?}");
         }
+        x1.say("adeu").await;
         x1.hang_up().await;
         u3.expect("closed").await;
         fence(node.address, "aa").await;
@@ -227,6 +228,7 @@ async fn answers_that_are_duplicated_cross_the_border_once() {
         fence(node.address, "aa").await;
         u1.read_all().await;
         assert_eq!((peer.all("R RL0").len(), u1.all("R RL0").len()), (3, 1));
+        u1.say("adeu").await;
         u1.hang_up().await;
         x1.expect("closed").await;
 
@@ -238,6 +240,7 @@ async fn answers_that_are_duplicated_cross_the_border_once() {
         fence(node.address, "aa").await;
         peer.fence().await;
         assert_eq!(peer.all("R RL0x1@bb:u1@aa").len(), 1, "{}", *peer);
+        x1.say("adeu").await;
         x1.hang_up().await;
         u1.expect("closed").await;
         u1.end().await;
@@ -284,10 +287,12 @@ async fn names_come_back_as_they_were_sent() {
     let mut x1 = agent_at(L, "x1@bb", peer.address).await;
     u1.talk_to("ñandú@PC-C").await;
     assert_eq!(u1.all("R RL"), [format!("0u1@PC-c:ñandú@PC-C:{}", other.listening)]);
+    u1.say("adeu").await;
     u1.hang_up().await;
     other.expect("closed").await;
     x1.talk_to("u1@pc-C").await;
     assert_eq!(x1.all("R RL"), [format!("0x1@bb:u1@pc-C:{}", u1.listening)]);
+    x1.say("adeu").await;
     x1.hang_up().await;
     u1.expect("closed").await;
     for agent in [u1, other, x1] {
@@ -308,9 +313,8 @@ async fn an_extension_of_an_answer_crosses_the_border() {
         let mut x1 = agent_at(theirs, "x1@bb", peer.address).await;
 
         // Their callee, their node, our node, and our asker or one of theirs.
-        let to = mi("x2@bb");
         let x2 = Extender::start("x2@bb", theirs, peer.address).await;
-        let (found, answer) = tokio::join!(agent.locate(&to), x2.answer("u3@aa", "RL0", ":T:more"));
+        let (found, answer) = tokio::join!(agent.locate(mi("x2@bb")), x2.answer("u3@aa", "RL0", ":T:more"));
         assert_eq!(found.expect("located").to_string(), x2.listening.to_string(), "{answer}");
         for caller in [&mut u1, &mut u2] {
             caller.call("x2@bb").await;
@@ -318,10 +322,11 @@ async fn an_extension_of_an_answer_crosses_the_border() {
             assert_eq!(caller.expect("located x2@bb at ").await, x2.listening.to_string());
             assert_eq!(caller.all("R RL0"), [&answer[3..]]);
             caller.expect("begun x2").await;
+            x2.say("adeu").await;
             x2.hang_up().await;
             caller.expect("closed").await;
         }
-        let (busy, _) = tokio::join!(agent.locate(&to), x2.answer("u3@aa", "RL1", ":"));
+        let (busy, _) = tokio::join!(agent.locate(mi("x2@bb")), x2.answer("u3@aa", "RL1", ":"));
         assert!(matches!(busy, Err(LocateError::Busy)), "{busy:?}");
 
         // Our callee, our node, their node, their asker.
@@ -331,6 +336,7 @@ async fn an_extension_of_an_answer_crosses_the_border() {
         assert_eq!(x1.expect("located u4@aa at ").await, u4.listening.to_string());
         assert_eq!(x1.all("R RL0"), [&answer[3..]]);
         x1.expect("begun u4").await;
+        u4.say("adeu").await;
         u4.hang_up().await;
         x1.expect("closed").await;
 

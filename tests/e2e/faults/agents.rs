@@ -27,7 +27,7 @@ async fn the_agents_of_a_node_that_was_restarted_are_all_online_again() {
     let mut node = NodeProgram::start_in(folder.path(), &[&arguments[..], &["--listen", &address]].concat());
     eventually("all are online again", || online(&mut node) == AGENTS);
     let [(one, _), .., (other, _)] = &agents[..] else { panic!("there are many") };
-    assert_eq!(one.locate(&other.address()).await.expect("it is found"), other.listening());
+    assert_eq!(one.locate(other.address()).await.expect("it is found"), other.listening());
 }
 
 fn online(node: &mut NodeProgram) -> usize {

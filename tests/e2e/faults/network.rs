@@ -52,7 +52,7 @@ async fn requests(node: &TestNode, proxy: &UdpProxy) -> Result<(), Unanswered> {
         assert!(matches!(error, StartError::NoAnswer { .. }), "{error}");
         Unanswered::Registration
     })?;
-    let found = laura.locate(&pere.address()).await.map_err(|error| {
+    let found = laura.locate(pere.address()).await.map_err(|error| {
         assert!(matches!(error, LocateError::NoAnswer { .. }), "{error}");
         Unanswered::Location
     })?;
@@ -84,7 +84,7 @@ async fn what_is_lost_between_nodes_is_asked_again() {
             let bb = TestNode::start("bb.com", &["laura"], directory(&[("cc.com", proxy.address())])).await;
             let (joya, _joya_events) = cc.agent("joya").start().await.expect("joya registers");
             let (laura, _laura_events) = bb.agent("laura").start().await.expect("laura registers");
-            let found = laura.locate(&joya.address()).await;
+            let found = laura.locate(joya.address()).await;
             assert_eq!(found.is_ok(), is_found, "{message} lost {lost} times: {found:?}");
         }
     }
@@ -110,7 +110,7 @@ async fn a_bad_network_is_worked_through() {
     };
     let mut found = 0;
     for _ in 0..LOCATIONS {
-        match laura.locate(&joya.address()).await {
+        match laura.locate(joya.address()).await {
             Ok(at) => {
                 assert_eq!(at, joya.listening());
                 found += 1;
@@ -121,14 +121,15 @@ async fn a_bad_network_is_worked_through() {
     // One of two tries comes through, so all five of one in thirty fail.
     assert!(found > LOCATIONS / 2, "{found} of {LOCATIONS}");
     let laura_talks = loop {
-        match laura.call(&joya.address()).await {
+        match laura.call(joya.address()).await {
             Ok(talk) => break talk,
             Err(error) => {
                 assert!(matches!(error, CallError::Locate(LocateError::NoAnswer { .. })), "{error}");
             }
         }
     };
-    let Some(Event::Incoming(joya_talks)) = joya_events.next().await else { panic!("no call") };
+    let Some(Event::Incoming(called)) = joya_events.next().await else { panic!("no call") };
+    let joya_talks = called.accept().expect("a conversation");
     assert_talk_is_whole(laura_talks, joya_talks, 10).await;
 
     // However often a question is doubled on its way, no node gives more answers than it was asked.
@@ -158,7 +159,7 @@ async fn answers_out_of_order_are_told_apart() {
     let (laura, _laura_events) = laura.expect("laura registers");
     for _ in 0..10 {
         let (to_pere, to_joan) = (pere.address(), joan.address());
-        let (at_pere, at_joan) = tokio::join!(laura.locate(&to_pere), laura.locate(&to_joan));
+        let (at_pere, at_joan) = tokio::join!(laura.locate(to_pere), laura.locate(to_joan));
         assert_eq!(at_pere.expect("found"), pere.listening());
         assert_eq!(at_joan.expect("found"), joan.listening());
     }
@@ -191,7 +192,6 @@ async fn a_connection_reset_anywhere_is_lost_and_not_ended() {
             }
             let error = talk.next_line().await.expect_err("the connection is lost");
             assert!(matches!(error, ConversationError::Lost(_)), "at {offset}: {error}");
-            assert!(error.to_string().starts_with("connection lost: "), "at {offset}: {error}");
             while let Err(error) = talk.next_line().await {
                 assert!(matches!(error, ConversationError::Unsent(_)), "at {offset}: {error}");
             }
@@ -218,13 +218,14 @@ impl Pair {
         let proxy = TcpProxy::start(published, listening, to_pere, to_laura).await;
         let (laura, _) = node.agent("laura").start().await.expect("laura registers");
         let (called, event) = tokio::join!(call(&laura, pere.address()), pere_events.next());
-        let Some(Event::Incoming(pere_talks)) = event else { panic!("no call") };
+        let Some(Event::Incoming(incoming)) = event else { panic!("no call") };
+        let pere_talks = incoming.accept().expect("a conversation");
         Self { laura_talks: called, pere_talks, _running: (node, proxy, laura, pere) }
     }
 }
 
 async fn call(agent: &Agent, to: MiAddress) -> Conversation {
-    agent.call(&to).await.expect("a conversation")
+    agent.call(to).await.expect("a conversation")
 }
 
 /// Both say so many lines at the same time, one of them hangs up, and every line is heard.

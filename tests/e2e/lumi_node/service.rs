@@ -122,7 +122,7 @@ async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
         asking.spawn(async move {
             let nobody = "nobody@bb.com".parse().expect("an address");
             while !is_over.load(Ordering::Relaxed) {
-                let found = agent.locate(&nobody).await;
+                let found = agent.locate(nobody).await;
                 assert!(matches!(found, Err(LocateError::NoSuchUser)), "{found:?}");
             }
             agent.messages()

@@ -152,6 +152,8 @@ pub enum Death {
     Reset,
     /// The connection was closed before the peer's nickname had come.
     ClosedBeforeNickname,
+    /// The connection was closed before a line had come.
+    ClosedBeforeLine,
 }
 
 impl Death {
@@ -168,6 +170,7 @@ impl Death {
             Self::Coalesced(_) => 10,
             Self::Split(_) => 11,
             Self::UnexpectedFrame(_) | Self::Reset | Self::ClosedBeforeNickname => 12,
+            Self::ClosedBeforeLine => 21,
         }
     }
 }
@@ -187,6 +190,7 @@ impl fmt::Display for Death {
             Self::UnexpectedFrame(bytes) => write!(f, "an unexpected frame: {}", bytes.escape_ascii()),
             Self::Reset => write!(f, "RST"),
             Self::ClosedBeforeNickname => write!(f, "closed before N"),
+            Self::ClosedBeforeLine => write!(f, "closed before L"),
         }?;
         write!(f, " (protocol.md §7, row {})", self.row())
     }

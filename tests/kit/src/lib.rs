@@ -21,7 +21,7 @@
 //! let (laura, _) = node.agent("laura").start().await?;
 //!
 //! let (mut talk, incoming) = tokio::try_join!(
-//!     async { laura.call(&bot.address()).await.map_err(|error| error.to_string()) },
+//!     async { laura.call(bot.address()).await.map_err(|error| error.to_string()) },
 //!     async { events.next().await.ok_or("the bot has ended".to_owned()) },
 //! )?;
 //! assert!(matches!(incoming, Event::Incoming(_)));

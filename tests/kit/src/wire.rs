@@ -63,7 +63,7 @@ impl Wire {
         let client = LumiClient::new(ClientSettings {
             address,
             bare: false,
-            node,
+            node: node.into(),
             listening,
             schedule: RequestSchedule::default(),
             refresh: Some(DEFAULT_REFRESH),
@@ -131,7 +131,7 @@ impl Wire {
                 _ = node.handle_datagram(self.now, from, &bytes);
             } else if let Some((address, client)) = self.agents.get_mut(&to) {
                 write_line(&mut self.logs, address.as_str(), Direction::Received, from, &bytes);
-                client.handle_datagram(self.now, from, &bytes);
+                client.handle_datagram(self.now, from.into(), &bytes);
             }
         }
     }
@@ -178,6 +178,7 @@ impl Wire {
                     LumiOutput::Registration(change) => {
                         self.registrations.entry(at).or_default().push(change);
                     }
+                    other => unreachable!("{other:?} is new"),
                 }
             }
         }

@@ -67,7 +67,7 @@ impl Run {
         let settings = ClientSettings {
             address: LAURA.parse().expect("an address"),
             bare: input.arbitrary()?,
-            node: socket(NODE),
+            node: socket(NODE).into(),
             listening: MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port"),
             schedule: RequestSchedule::default(),
             refresh: *input.choose(&refresh)?,
@@ -168,6 +168,7 @@ impl Run {
             LumiRequest::Register => self.wants_out = false,
             LumiRequest::Deregister => self.wants_out = true,
             LumiRequest::Locate(_) => {}
+            other => unreachable!("{other:?} is new"),
         }
         // It ends those that it would be undone by, and nothing else.
         for output in outputs {
@@ -188,7 +189,7 @@ impl Run {
 
     fn receive(&mut self, from: &str, datagram: &[u8]) {
         let due = self.client.poll_timeout();
-        self.client.handle_datagram(self.now, socket(from), datagram);
+        self.client.handle_datagram(self.now, socket(from).into(), datagram);
         let outputs = self.drain();
         let shown = format!("\"{}\" from {from}: {outputs:?}", datagram.escape_ascii());
         let message = Message::decode(datagram);
@@ -229,6 +230,7 @@ impl Run {
                         "{shown}"
                     );
                 }
+                other => unreachable!("{other:?} is new"),
             }
         }
         // Nothing is left of what it answers.
@@ -299,6 +301,7 @@ impl Run {
                 }
                 LumiOutput::Registration(change) => self.registration(change),
                 LumiOutput::Missed { .. } => panic!("nobody asked"),
+                other => unreachable!("{other:?} is new"),
             }
         }
         assert_eq!(due, [], "not sent again");
@@ -321,6 +324,7 @@ impl Run {
         match change {
             RegistrationChange::Lost(_) => assert_ne!(self.lost.replace(change), Some(change)),
             RegistrationChange::Regained => assert!(self.lost.take().is_some(), "it was not lost"),
+            other => unreachable!("{other:?} is new"),
         }
     }
 
@@ -332,6 +336,7 @@ impl Run {
             LumiRequest::Deregister if self.settings.bare => format!("PD{}", address.user()),
             LumiRequest::Deregister => format!("PD{address}"),
             LumiRequest::Locate(to) => format!("PL{address}:{to}"),
+            other => unreachable!("{other:?} is new"),
         };
         Message::decode(text.as_bytes()).expect("a message")
     }

@@ -165,7 +165,8 @@ impl World {
                 let schedule = RequestSchedule::default();
                 let laws = AgentLaws::new(address, node, listening, schedule);
                 let (bare, refresh) = (agent.is_bare, Some(refresh));
-                let settings = ClientSettings { address, bare, node, listening, schedule, refresh };
+                let settings =
+                    ClientSettings { address, bare, node: node.into(), listening, schedule, refresh };
                 Process::Ours { client: Box::new(LumiClient::new(settings)), laws, requests: Vec::new() }
             }
             Program::L => Process::Emulated(Box::new(LAgent::new(name, node, agent.listening))),
@@ -244,6 +245,7 @@ impl World {
             LumiRequest::Locate(_) => self.statistics.lookups += 1,
             LumiRequest::Deregister => agent.stage = Stage::Leaving,
             LumiRequest::Register => {}
+            other => unreachable!("{other:?} is new"),
         }
         match &mut agent.process {
             None => Ok(()),
@@ -258,6 +260,7 @@ impl World {
                     LumiRequest::Register => emulator.start(instant),
                     LumiRequest::Deregister => emulator.deregister(instant),
                     LumiRequest::Locate(to) => emulator.locate(instant, to.as_str()),
+                    other => unreachable!("{other:?} is new"),
                 }
                 self.emulated_agent_did(number, None)
             }
@@ -278,7 +281,7 @@ impl World {
             None => Ok(()),
             Some(Process::Ours { client, .. }) => {
                 self.log.write(agent.plan.address.as_str(), Direction::Received, *from, bytes)?;
-                client.handle_datagram(instant, *from, bytes);
+                client.handle_datagram(instant, (*from).into(), bytes);
                 self.our_agent_did(number, Cause::Received(*from, bytes), Some(&datagram))
             }
             Some(Process::Emulated(emulator)) => {
@@ -387,6 +390,7 @@ impl World {
                 LumiOutput::Registration(change) => {
                     self.trace.note(now, format_args!("agent {address}: {change:?}"));
                 }
+                other => unreachable!("{other:?} is new"),
             }
         }
         let agent = &self.agents[number];
@@ -432,6 +436,7 @@ impl World {
             }
             (LumiRequest::Locate(to), answer) => self.not_found(number, to.as_str(), &format!("{answer:?}")),
             (LumiRequest::Register, _) => Ok(()),
+            other => unreachable!("{other:?} is new"),
         }
     }
 
@@ -501,6 +506,7 @@ fn request_name(kind: LumiRequest) -> &'static str {
         LumiRequest::Register => "register",
         LumiRequest::Deregister => "deregister",
         LumiRequest::Locate(_) => "locate",
+        other => unreachable!("{other:?} is new"),
     }
 }
 
@@ -512,6 +518,7 @@ fn answer_name(answer: LumiAnswer) -> String {
         LumiAnswer::Locate(outcome) => format!("{outcome:?}"),
         LumiAnswer::Malformed(_) => "Malformed".to_owned(),
         LumiAnswer::None => "no answer".to_owned(),
+        other => unreachable!("{other:?} is new"),
     }
 }
 

@@ -8,13 +8,11 @@ mod typed;
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
-use std::num::NonZeroUsize;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mi_agent_core::{Admission, ConversationId, MessageCounts, safe_text};
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, NodeAddress};
 
 use super::editor::Editor;
 use super::protocol::Protocol;
@@ -55,7 +53,7 @@ pub(crate) struct App {
 pub(crate) struct Setup {
     pub(crate) own: MiAddress,
     pub(crate) nickname: String,
-    pub(crate) conversations: NonZeroUsize,
+    pub(crate) conversations: usize,
     pub(crate) keeps_history: bool,
     pub(crate) rings_bell: bool,
     pub(crate) zone: TimeZone,
@@ -68,7 +66,7 @@ pub(crate) struct Setup {
 pub(crate) enum Registration {
     Registering,
     Registered {
-        node: SocketAddrV4,
+        node: NodeAddress,
     },
     /// The registration is lost, for this reason. Safe to show.
     Lost(String),
@@ -108,7 +106,7 @@ impl App {
         Self {
             own,
             nickname: safe_text(&nickname).into_owned(),
-            conversations: conversations.get(),
+            conversations,
             keeps_history,
             rings_bell,
             zone,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use mi_agent_core::{Content, Direction, Passed, safe_text};
+use mi_proto::{ReceivedKind, split_frame};
 use plumi_proto::Message;
 
 use super::pane::{Entry, Kind, Pane};
@@ -56,10 +57,10 @@ fn of_plumi(datagram: &[u8]) -> String {
 
 /// The meaning of a PMI frame, in words.
 fn of_pmi(bytes: &[u8]) -> String {
-    match bytes {
-        [b'N', b'0'..=b'9', b'0'..=b'9', text @ ..] => format!("nickname {}", raw(text)),
-        [b'L', b'0'..=b'9', b'0'..=b'9', text @ ..] => format!("says {}", raw(text)),
-        _ => "no frame, taken as text".into(),
+    match split_frame(bytes) {
+        Some((ReceivedKind::Nickname, text)) => format!("nickname {}", raw(text)),
+        Some((_, text)) => format!("says {}", raw(text)),
+        None => "no frame, taken as text".into(),
     }
 }
 

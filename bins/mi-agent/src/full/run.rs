@@ -18,6 +18,7 @@ use super::theme::Theme;
 use super::view;
 use crate::clock::this_second as now;
 use crate::exit;
+use crate::reason::Reason;
 use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
@@ -76,7 +77,7 @@ pub(crate) async fn run(
     drop(running.screen);
     Ok(match end? {
         End::NotStarted(error) => {
-            last_words.push(format!("! cannot register {own}: {error}"));
+            last_words.push(format!("! cannot register {own}: {}", Reason(&error)));
             if matches!(error, StartError::NoAnswer { .. } | StartError::Domain { .. }) {
                 last_words.push("* mi-agent --node IP:PORT ADDRESS asks another node".into());
             }

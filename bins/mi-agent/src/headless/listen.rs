@@ -1,6 +1,5 @@
 //! `mi-agent listen`: takes calls and reports events, for programs.
 
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -48,11 +47,11 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     if json && settings.log.as_deref() == Some(Path::new("-")) {
         return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }
-    let conversations = NonZeroUsize::from(settings.conversations.0);
+    let conversations = usize::from(settings.conversations.0.get());
     let UserData { admission, .. } = UserData::open(&from, false)?;
     let format = match (json, conversations) {
         (true, _) => Format::Json,
-        (false, several) => Format::Words { numbered: several.get() > 1 },
+        (false, several) => Format::Words { numbered: several > 1 },
     };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {

@@ -19,6 +19,7 @@ use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::printed_lines::PrintedLines;
+use crate::reason::Reason;
 use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
 use crate::typed_lines::TypedLines;
 use crate::{exit, start};
@@ -161,7 +162,7 @@ impl Delivery {
                 if matches!(error, StartError::Interrupted) {
                     self.complaints.hurry(LAST_WORDS);
                 }
-                let text = format!("cannot register {}: {error}", self.from);
+                let text = format!("cannot register {}: {}", self.from, Reason(&error));
                 return Ok(self.fail(Failure { text, code: exit::of_start(&error) }, signals).await);
             }
         };
@@ -204,7 +205,7 @@ impl Delivery {
     /// Calls, sends `first` and the lines after it, and ends the conversation. Returns the error of printing the
     /// answers, if there was one.
     async fn deliver(&mut self, agent: &Agent, first: String) -> Result<Option<io::Error>, Failure> {
-        let talk = match agent.call(&self.to).await {
+        let talk = match agent.call(self.to).await {
             Ok(talk) => talk,
             Err(error) => {
                 let text = format!("cannot reach {}: {error}", self.to);
@@ -326,8 +327,14 @@ async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut Pri
                 end.last_words = Some(line);
             }
             Ok(None) => return end,
+            Err(ConversationError::Refused(words)) => {
+                if end.printed.is_none() {
+                    end.printed = answers.said(nickname, &words).await.err();
+                }
+                end.last_words = Some(words);
+            }
             Err(ConversationError::Unsent(frames)) => end.unsent = frames,
-            Err(error) => end.lost = Some(error.to_string()),
+            Err(error) => end.lost = Some(Reason(&error).to_string()),
         }
     }
 }

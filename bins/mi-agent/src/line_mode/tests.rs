@@ -15,11 +15,8 @@ fn print(line: &str) -> Effect {
 }
 
 fn begun(number: u64) -> Happened {
-    let peer = Peer {
-        nickname: PeerText::new("joya"),
-        address: Some("joya@cc.com".parse().unwrap()),
-        remote: "127.0.0.1:4456".parse().unwrap(),
-    };
+    let mut peer = Peer::new(PeerText::new("joya"), "127.0.0.1:4456".parse().unwrap());
+    peer.address = Some("joya@cc.com".parse().unwrap());
     Happened::Begun { id: number.into(), peer, call: None }
 }
 

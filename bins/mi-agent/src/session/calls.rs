@@ -35,7 +35,7 @@ impl Calls {
         self.begun += 1;
         let id = CallId(self.begun);
         let agent = agent.clone();
-        self.calls.push(Call { id, to, outcome: Box::pin(async move { agent.call(&to).await }) });
+        self.calls.push(Call { id, to, outcome: Box::pin(async move { agent.call(to).await }) });
         Some(id)
     }
 

@@ -1,13 +1,13 @@
 //! Messages between a session and its front end.
 
 use std::fmt;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 
 use mi_agent_core::{
     Admission, CallError, ConversationError, ConversationId, DeregisterError, Peer, PeerText, RefreshError,
     Refusal, SayError, StartError,
 };
-use plumi_proto::{MiAddress, MiSocketAddress};
+use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::calls::CallId;
 use crate::store::contacts::Contacts;
@@ -18,7 +18,7 @@ use crate::store::keeper::KeeperEvent;
 #[derive(Debug)]
 pub(crate) enum Happened {
     /// The user is registered at `node`, and callers find it at `listening`.
-    Started { node: SocketAddrV4, listening: MiSocketAddress },
+    Started { node: NodeAddress, listening: MiSocketAddress },
     /// The registration failed, and the session is over.
     NotStarted(StartError),
     /// A conversation has begun. `call` is set if this user called, and not if the peer did.
@@ -59,7 +59,7 @@ pub(crate) enum Happened {
     /// Others may not find the user any more. The session tries to register again.
     RegistrationLost(RefreshError),
     /// Others find the user again.
-    RegistrationRegained { node: SocketAddrV4 },
+    RegistrationRegained { node: NodeAddress },
     /// The last lines of earlier conversations with a peer, the oldest first.
     Recalled(MiAddress, Vec<Entry>),
     /// Something could not be kept or read.

@@ -1,7 +1,6 @@
 //! Sessions beside a node on loopback sockets, in the process of the test.
 
 use std::net::UdpSocket;
-use std::num::NonZeroUsize;
 use std::pin::pin;
 
 use futures_util::FutureExt;
@@ -41,7 +40,8 @@ async fn talking(node: &TestNode, builder: AgentBuilder) -> (Session, Conversati
     let begun = session.soon().await;
     let Happened::Begun { id, peer, call: Some(call) } = begun else { panic!("{begun:?}") };
     assert_eq!((call, peer.address), (called, Some(pere.address())));
-    let Some(Event::Incoming(theirs)) = events.next().await else { panic!("a call comes") };
+    let Some(Event::Incoming(caller)) = events.next().await else { panic!("a call comes") };
+    let theirs = caller.accept().expect("a conversation");
     (session, id, (pere, theirs))
 }
 
@@ -107,11 +107,10 @@ async fn ten_thousand_lines_arrive_in_order() {
 async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
     for how in [Leave::InOrder, Leave::Hurried] {
         let node = node().await;
-        let two = NonZeroUsize::new(2).expect("is not 0");
-        let (mut session, _, (_pere, theirs)) = talking(&node, node.agent("laura").conversations(two)).await;
+        let (mut session, _, (_pere, theirs)) = talking(&node, node.agent("laura").conversations(2)).await;
         let (joan, _) = node.agent("joan").start().await.expect("registered");
         let laura = "laura@bb.com".parse().expect("an address");
-        let mut joans = joan.call(&laura).await.expect("a conversation");
+        let mut joans = joan.call(laura).await.expect("a conversation");
         session.leave(how);
         assert_eq!(session.carry_out(Wish::Call(laura)), Err(Refused::NotNow));
         // Each of them ends its side when it sees the end of the other.
@@ -137,10 +136,9 @@ async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
 #[tokio::test]
 async fn a_caller_does_not_keep_the_user_from_leaving() {
     let node = node().await;
-    let two = NonZeroUsize::new(2).expect("is not 0");
-    let (mut session, id, (_pere, theirs)) = talking(&node, node.agent("laura").conversations(two)).await;
+    let (mut session, id, (_pere, theirs)) = talking(&node, node.agent("laura").conversations(2)).await;
     let (joan, _) = node.agent("joan").start().await.expect("registered");
-    let joans = joan.call(&"laura@bb.com".parse().expect("an address")).await.expect("a conversation");
+    let joans = joan.call("laura@bb.com".parse().expect("an address")).await.expect("a conversation");
     session.leave(Leave::InOrder);
     drop(theirs);
     let (mut has_begun, mut has_ended) = (false, false);
@@ -311,7 +309,7 @@ async fn an_interrupted_start_leaves_nobody_registered() {
 #[tokio::test]
 async fn calls_are_given_up_and_bounded() {
     let node = node().await;
-    let (pere, _) = node.agent("pere").start().await.expect("registered");
+    let (pere, _events) = node.agent("pere").start().await.expect("registered");
     let silent = integration_tests::raw_user::RawUser::new(node.address);
     silent.say("PRjoan@bb.com");
     let mut session = started(node.agent("laura")).await;
@@ -344,7 +342,7 @@ async fn an_admission_of_before_the_start_holds_after_it() {
     assert_eq!(session.carry_out(Wish::SetAdmission(admission)), Ok(Done::AtOnce));
     assert!(matches!(session.soon().await, Happened::Started { .. }));
     let laura = "laura@bb.com".parse().expect("an address");
-    let mut locating = pin!(pere.locate(&laura));
+    let mut locating = pin!(pere.locate(laura));
     let missed = tokio::select! {
         missed = session.soon() => missed,
         _ = &mut locating => session.soon().await,

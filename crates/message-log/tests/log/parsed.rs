@@ -105,7 +105,7 @@ fn an_entry_can_be_made_of_what_a_tap_captures() {
     let (tap, mut traffic) = traffic();
     tap.plumi(Direction::Received, remote(), b"PRlaura");
     tap.plumi(Direction::Sent, ([0_u16; 8], 3344), b"RR0");
-    tap.pmi(Direction::Sent, remote().into(), b"L04", b"hola");
+    tap.pmi(Direction::Sent, remote().into(), b"L04hola");
     let passed: Vec<_> = std::iter::from_fn(|| traffic.try_next()).collect();
     let entries: Vec<_> = passed.iter().filter_map(|passed| Entry::of("bb.com", passed)).collect();
     assert_eq!(entries, [Entry::new("bb.com", Direction::Received, remote(), b"PRlaura")]);

@@ -9,9 +9,9 @@ use tokio::task;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::io::connection::Connection;
+use crate::conversation::MAX_WAITING_LINES;
 use crate::io::shutdown::Shutdown;
-use crate::io::talk::{self, ConversationOptions};
+use crate::io::talk::testing;
 
 /// Conversations, and the agent that they belong to.
 struct Desk {
@@ -27,13 +27,15 @@ impl Desk {
     }
 
     /// Begins another conversation, and returns the peer's end of it.
-    fn begin(&mut self, nickname: &str) -> (ConversationId, DuplexStream) {
-        let (ours, theirs) = tokio::io::duplex(256);
-        let connection = Connection::over(ours, "192.0.2.7:4456".parse().unwrap(), None);
-        let options =
-            ConversationOptions { pace: Duration::ZERO, shutdown: self.shutdown.watch(), tap: None };
+    async fn begin(&mut self, nickname: &str) -> (ConversationId, DuplexStream) {
+        let (ours, mut theirs) = tokio::io::duplex(256);
+        let hello = format!("N{:02}{nickname}", nickname.len());
+        theirs.write_all(hello.as_bytes()).await.unwrap();
         let slot = Arc::clone(&self.slots).try_acquire_owned().unwrap();
-        let talk = talk::start(connection, PeerText::new(nickname), None, options, slot);
+        let talk = testing::call(ours, Duration::ZERO, &self.shutdown, slot).await;
+        let mut ours = [0; 7];
+        theirs.read_exact(&mut ours).await.unwrap();
+        assert_eq!(&ours, b"N04ours");
         (self.talks.add(talk), theirs)
     }
 
@@ -67,8 +69,8 @@ async fn read_to_end(peer: &mut DuplexStream) -> String {
 #[tokio::test(start_paused = true)]
 async fn each_has_its_turn_and_its_number() {
     let mut desk = Desk::new();
-    let (one, mut chatty) = desk.begin("u1");
-    let (two, mut quiet) = desk.begin("u2");
+    let (one, mut chatty) = desk.begin("u1").await;
+    let (two, mut quiet) = desk.begin("u2").await;
     assert_eq!((one.to_string(), two.to_string()), ("1".into(), "2".into()));
     chatty.write_all(frames(20).as_bytes()).await.unwrap();
     quiet.write_all(b"L04hola").await.unwrap();
@@ -80,7 +82,7 @@ async fn each_has_its_turn_and_its_number() {
     while desk.heard().await != "2 ended, 0 unsaid" {}
     assert!(desk.talks.peer(two).is_none());
     assert_eq!(desk.talks.say(two, "hola"), Err(SayError::Ended));
-    let (three, _peer) = desk.begin("u3");
+    let (three, _peer) = desk.begin("u3").await;
     assert_eq!(desk.talks.ids().collect::<Vec<_>>(), [one, three]);
     assert_eq!((desk.talks.len(), three.to_string()), (2, "3".into()));
     assert_eq!(desk.talks.peer(three).unwrap().nickname, "u3");
@@ -89,12 +91,12 @@ async fn each_has_its_turn_and_its_number() {
 #[tokio::test(start_paused = true)]
 async fn saying_never_waits_and_what_waits_has_a_bound() {
     let mut desk = Desk::new();
-    let (slow, mut peer) = desk.begin("u1");
-    let (other, mut listens) = desk.begin("u2");
+    let (slow, mut peer) = desk.begin("u1").await;
+    let (other, mut listens) = desk.begin("u2").await;
     let error = desk.talks.say(slow, "a\nb").unwrap_err();
     assert_eq!(error.to_string(), r"the line has '\n' at byte 1, which may not stand there");
     assert_eq!(desk.talks.waiting(slow), 0);
-    // The speaker's task runs only when this one waits.
+    // The task of the conversation runs only when this one waits.
     for n in 0..MAX_WAITING_LINES {
         desk.talks.say(slow, &format!("{n:03}")).unwrap();
     }
@@ -119,7 +121,7 @@ async fn saying_never_waits_and_what_waits_has_a_bound() {
 #[tokio::test(start_paused = true)]
 async fn it_is_told_once_that_nothing_waits() {
     let mut desk = Desk { talks: Conversations::new().with_handed_over(), ..Desk::new() };
-    let (id, mut peer) = desk.begin("u1");
+    let (id, mut peer) = desk.begin("u1").await;
     desk.talks.say(id, "one").unwrap();
     desk.talks.say(id, "two").unwrap();
     let start = Instant::now();
@@ -136,7 +138,7 @@ async fn it_is_told_once_that_nothing_waits() {
     peer.shutdown().await.unwrap();
     let start = Instant::now();
     let reading = tokio::spawn(async move {
-        peer.read_exact(&mut [0; 100 * 102]).await.unwrap();
+        peer.read_exact(&mut [0; 30 * 102]).await.unwrap();
         peer
     });
     assert!(matches!(desk.next().await, (_, Heard::HandedOver)));
@@ -150,7 +152,7 @@ async fn it_is_told_once_that_nothing_waits() {
 #[tokio::test(start_paused = true)]
 async fn what_was_said_before_the_end_goes_out_and_the_end_makes_room() {
     let mut desk = Desk::new();
-    let (id, mut peer) = desk.begin("u1");
+    let (id, mut peer) = desk.begin("u1").await;
     for n in 0..MAX_WAITING_LINES {
         desk.talks.say(id, &format!("{n:03}")).unwrap();
     }
@@ -175,13 +177,13 @@ async fn what_was_said_before_the_end_goes_out_and_the_end_makes_room() {
 async fn what_was_not_said_is_counted() {
     for agent_ends in [false, true] {
         let mut desk = Desk::new();
-        let (id, mut peer) = desk.begin("u1");
+        let (id, mut peer) = desk.begin("u1").await;
         for n in 0..MAX_WAITING_LINES {
             desk.talks.say(id, &format!("{n:03}")).unwrap();
         }
         let mut first = [0; 6];
         peer.read_exact(&mut first).await.unwrap();
-        // The next line now waits for room in the conversation.
+        // The next lines now wait for room in the conversation.
         sleep(Duration::from_secs(1)).await;
         if agent_ends {
             desk.shutdown.begin(false);
@@ -206,7 +208,7 @@ async fn what_was_not_said_is_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_whom_nobody_hears_has_to_wait() {
     let mut desk = Desk::new();
-    let (_, mut peer) = desk.begin("u1");
+    let (_, mut peer) = desk.begin("u1").await;
     let said = frames(500);
     let mut saying = Box::pin(peer.write_all(said.as_bytes()));
     timeout(Duration::from_secs(60), &mut saying).await.expect_err("too much to be kept");
@@ -223,12 +225,12 @@ async fn a_peer_whom_nobody_hears_has_to_wait() {
 #[tokio::test(start_paused = true)]
 async fn dropping_hangs_all_up() {
     let mut desk = Desk::new();
-    let (one, mut first) = desk.begin("u1");
-    let (_, mut second) = desk.begin("u2");
+    let (one, mut first) = desk.begin("u1").await;
+    let (_, mut second) = desk.begin("u2").await;
     desk.talks.say(one, "adeu").unwrap();
     drop(desk.talks);
     assert_eq!(read_to_end(&mut first).await, "L04adeu");
-    assert_eq!(read_to_end(&mut second).await, "");
+    assert_eq!(read_to_end(&mut second).await, "L00");
 }
 
 /// The limit of conversations of the agent.

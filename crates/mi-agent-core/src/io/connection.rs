@@ -1,160 +1,291 @@
-//! A TCP connection that carries frames, before its conversation begins: the greeting and an orderly end.
-//!
-//! Deployed programs read one TCP segment as one frame. They end when a connection closes before they saw a
-//! nickname, and when they receive an RST (protocol.md §7). Therefore each frame is one write, the kernel
-//! does not delay it, our nickname precedes any close, and everything received is read before the close.
+//! A TCP connection on which two agents talk: what its [`ConversationState`] decides is done here.
 
 use std::future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
-use mi_proto::{Frame, Line, Nickname, Received};
+use message_log::Direction;
+use mi_proto::{Frame, FrameCodec, FrameError, Nickname};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time;
-use tokio_util::codec::{Framed, FramedParts};
+use tokio::time::{self, Instant, Sleep};
+use tokio_util::bytes::{Buf, BytesMut};
+use tokio_util::codec::Encoder;
 
-use super::incoming::Incoming;
-use super::outgoing::Outgoing;
-use super::tapped::TappedCodec;
-use crate::safe_text::PeerText;
+use super::shutdown::ShutdownWatch;
+use crate::state::conversation::ConversationState;
+use crate::state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
+use crate::state::frames::IncomingFrames;
 use crate::traffic::TrafficTap;
 
-/// A connection that carries frames.
-pub(crate) struct Connection<S = TcpStream> {
-    pub(crate) frames: Framed<S, TappedCodec>,
-    pub(crate) remote: SocketAddr,
+/// Connects to an agent.
+///
+/// # Cancel safety
+/// If this is dropped, the agent may have seen a connection without a nickname. Some programs end on that.
+pub(crate) async fn open(remote: SocketAddr) -> io::Result<TcpStream> {
+    let opened = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(remote)).await;
+    let stream = opened.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    prepare(&stream)?;
+    Ok(stream)
 }
 
-impl Connection {
-    /// Connects to an agent.
-    pub(crate) async fn open(remote: SocketAddr, tap: Option<TrafficTap>) -> io::Result<Self> {
-        Self::new(within(CONNECT_TIMEOUT, TcpStream::connect(remote)).await??, remote, tap)
-    }
+/// Sets what a conversation needs of its socket.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // Without keepalive, an idle receiver never notices a pulled cable.
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PROBE_INTERVAL);
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
+}
 
-    pub(crate) fn new(stream: TcpStream, remote: SocketAddr, tap: Option<TrafficTap>) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        // Without keepalive, an idle receiver never notices a pulled cable.
-        let socket = SockRef::from(&stream);
-        let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PROBE_INTERVAL);
-        socket.set_tcp_keepalive(&probes)?;
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
-        Ok(Self::over(stream, remote, tap))
-    }
+/// A stream, and one side of the conversation on it.
+pub(crate) struct Connection<S = TcpStream> {
+    stream: S,
+    pub(crate) remote: SocketAddr,
+    pub(crate) state: ConversationState,
+    frames: IncomingFrames,
+    codec: FrameCodec,
+    /// The rest of the frame that is being written.
+    unwritten: BytesMut,
+    output: Output,
+    /// Fires at the latest when the state has to know the time.
+    timer: Option<Pin<Box<Sleep>>>,
+    tap: Option<TrafficTap>,
+    /// The failure of the peer's direction.
+    failure: Option<FrameError>,
+}
+
+/// The write that the state waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Nothing,
+    Frame,
+    Fin,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Wraps a stream that needs no socket options.
-    pub(crate) fn over(stream: S, remote: SocketAddr, tap: Option<TrafficTap>) -> Self {
-        Self { frames: Framed::new(stream, TappedCodec::new(remote, tap)), remote }
-    }
-
-    /// Greets an agent that we called: our nickname goes first.
-    ///
-    /// # Errors
-    /// No nickname came in time, or before `given_up` returned its reason.
-    pub(crate) async fn greet(
-        &mut self,
-        nickname: &Nickname,
-        given_up: impl Future<Output = &'static str>,
-    ) -> io::Result<PeerText> {
-        self.send(Frame::Nickname(nickname.clone())).await?;
-        self.receive_nickname(given_up).await
-    }
-
-    /// Greets an agent that called us: its nickname comes first. Ours is sent whatever comes.
-    ///
-    /// # Errors
-    /// As [`Connection::greet`].
-    pub(crate) async fn answer(
-        &mut self,
-        nickname: &Nickname,
-        given_up: impl Future<Output = &'static str>,
-    ) -> io::Result<PeerText> {
-        let peer = self.receive_nickname(given_up).await;
-        self.send(Frame::Nickname(nickname.clone())).await?;
-        peer
-    }
-
-    /// Sends a line, `pace` after our nickname.
-    pub(crate) async fn say(&mut self, line: Line, pace: Duration) -> io::Result<()> {
-        time::sleep(pace).await;
-        self.send(Frame::Line(line)).await
-    }
-
-    /// Splits the connection into its two directions, which can be used at the same time.
-    pub(crate) fn split(self) -> (Outgoing<WriteHalf<S>>, Incoming<ReadHalf<S>>) {
-        let parts = self.frames.into_parts();
-        let (reader, writer) = tokio::io::split(parts.io);
-        let outgoing = Outgoing::new(writer, parts.codec.clone(), parts.write_buf);
-        // It may have come together with the nickname.
-        let mut incoming = FramedParts::new::<Frame>(reader, parts.codec);
-        incoming.read_buf = parts.read_buf;
-        (outgoing, Incoming::new(Framed::from_parts(incoming)))
-    }
-
-    /// Ends the connection in order: sends FIN, then reads everything that the peer still sends.
-    pub(crate) async fn close(self) {
-        let mut frames = self.frames;
-        let closed = async {
-            frames.get_mut().shutdown().await?;
-            while frames.next().await.is_some_and(|received| received.is_ok()) {}
-            // Without the codec, which stops at the first bytes that are not a frame.
-            let mut stream = frames.into_inner();
-            let mut unread = [0; 1024];
-            while stream.read(&mut unread).await? > 0 {}
-            Ok::<_, io::Error>(())
-        };
-        // There is nothing left to do, even after an error.
-        _ = time::timeout(LINGER, closed).await;
-    }
-
-    async fn send(&mut self, frame: Frame) -> io::Result<()> {
-        Ok(within(GREETING_TIMEOUT, self.frames.send(frame)).await??)
-    }
-
-    async fn receive_nickname(
-        &mut self,
-        given_up: impl Future<Output = &'static str>,
-    ) -> io::Result<PeerText> {
-        let received = tokio::select! {
-            // A nickname that has come is accepted even if the time is up.
-            biased;
-            received = within(GREETING_TIMEOUT, self.frames.next()) => received?,
-            reason = given_up => return Err(io::Error::other(reason)),
-        };
-        match received.transpose()? {
-            Some(nickname @ Received::Nickname(_)) => {
-                let text = nickname.text();
-                Ok(PeerText::new(if text.is_empty() { "?".into() } else { text }))
-            }
-            Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it began without a nickname")),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
+    /// Begins a conversation on a stream on which nothing has been sent or received.
+    pub(crate) fn new(
+        stream: S,
+        remote: SocketAddr,
+        side: Side,
+        nickname: Nickname,
+        pace: Duration,
+        tap: Option<TrafficTap>,
+    ) -> Self {
+        Self {
+            stream,
+            remote,
+            state: ConversationState::new(now(), side, nickname, pace),
+            frames: IncomingFrames::new(),
+            codec: FrameCodec::new(),
+            unwritten: BytesMut::new(),
+            output: Output::Nothing,
+            timer: None,
+            tap,
+            failure: None,
         }
+    }
+
+    /// Returns the next output that is not a write. Call it until [`ConversationOutput::Ended`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn next(&mut self) -> ConversationOutput {
+        future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Carries on until the connection can be closed, and ignores what happens.
+    pub(crate) async fn finish(&mut self, mut shutdown: ShutdownWatch) {
+        let mut is_hurried = false;
+        loop {
+            tokio::select! {
+                output = self.next() => match output {
+                    ConversationOutput::Ended { .. } => return,
+                    _ => self.state.handle_taken(),
+                },
+                () = shutdown.hurried(), if !is_hurried => {
+                    is_hurried = true;
+                    self.state.handle_shutdown(now(), true);
+                }
+            }
+        }
+    }
+
+    /// Returns the reason why the conversation did not begin.
+    pub(crate) fn greeting_error(&mut self, failure: GreetingFailure, given_up: &'static str) -> io::Error {
+        match (failure, self.failure.take()) {
+            (_, Some(error)) => error.into(),
+            (GreetingFailure::TimedOut, None) => io::ErrorKind::TimedOut.into(),
+            (GreetingFailure::NoNickname, None) => {
+                io::Error::new(io::ErrorKind::InvalidData, "it began without a nickname")
+            }
+            (GreetingFailure::GivenUp, None) => io::Error::other(given_up),
+            (_, None) => io::ErrorKind::UnexpectedEof.into(),
+        }
+    }
+
+    /// Returns the reason why the connection is lost.
+    pub(crate) fn loss(&mut self) -> io::Error {
+        self.failure.take().map_or_else(|| io::ErrorKind::UnexpectedEof.into(), io::Error::from)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<ConversationOutput> {
+        loop {
+            match self.state.poll_output(now()) {
+                Some(ConversationOutput::Write(frame)) => self.begin_frame(&frame),
+                Some(ConversationOutput::CloseWrite) => self.output = Output::Fin,
+                Some(output) => return Poll::Ready(output),
+                None => {}
+            }
+            // Everything that has come is read before the time counts.
+            if self.poll_write(cx).is_pending()
+                && self.poll_read(cx).is_pending()
+                && self.poll_timer(cx).is_pending()
+            {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn begin_frame(&mut self, frame: &Frame) {
+        let before = self.unwritten.len();
+        self.codec.encode(frame, &mut self.unwritten).expect("any frame can be written");
+        if let Some(tap) = &self.tap {
+            tap.pmi(Direction::Sent, self.remote, &self.unwritten[before..]);
+        }
+        self.output = Output::Frame;
+    }
+
+    /// Goes on with the write that is out. Pending if there is none.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let written = match self.output {
+            Output::Nothing => return Poll::Pending,
+            _ if !self.unwritten.is_empty() => {
+                match std::task::ready!(Pin::new(&mut self.stream).poll_write(cx, &self.unwritten)) {
+                    Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                    Ok(length) => {
+                        self.unwritten.advance(length);
+                        if !self.unwritten.is_empty() || self.output == Output::Fin {
+                            return Poll::Ready(());
+                        }
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Output::Frame => std::task::ready!(Pin::new(&mut self.stream).poll_flush(cx)),
+            Output::Fin => std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(cx)),
+        };
+        if let Err(error) = &written {
+            tracing::debug!(remote = %self.remote, %error, "cannot send");
+            self.unwritten.clear();
+        }
+        self.output = Output::Nothing;
+        self.state.handle_written(now(), written.is_ok());
+        Poll::Ready(())
+    }
+
+    /// Reads what the state wants. Pending if it wants nothing.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let wanted = self.state.wants_input();
+        if wanted == WantedInput::Nothing {
+            return Poll::Pending;
+        }
+        if wanted == WantedInput::Frames && self.poll_frame() {
+            return Poll::Ready(());
+        }
+        let buffer = self.frames.read_buffer();
+        if wanted == WantedInput::Bytes && !buffer.is_empty() {
+            if let Some(tap) = &self.tap {
+                tap.pmi(Direction::Received, self.remote, buffer);
+            }
+            buffer.clear();
+        }
+        let read = pin!(self.stream.read_buf(buffer));
+        match std::task::ready!(read.poll(cx)) {
+            Ok(0) if wanted == WantedInput::Frames => self.frames.handle_end(),
+            Ok(0) => self.state.handle_peer_end(now()),
+            Ok(_) => {}
+            Err(error) => {
+                self.failure = Some(error.into());
+                self.state.handle_broken(now(), Broken::Connection);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Handles the next frame that has been read. Returns whether there was one, or the end.
+    fn poll_frame(&mut self) -> bool {
+        let now = now();
+        match self.frames.next(now) {
+            Some(Ok(received)) => {
+                if let Some(tap) = &self.tap {
+                    tap.pmi(Direction::Received, self.remote, received.raw());
+                }
+                self.state.handle_received(now, received);
+            }
+            Some(Err(error)) => {
+                self.tap_rest();
+                self.failure = Some(error);
+                self.state.handle_broken(now, Broken::Frames);
+            }
+            None if self.frames.is_at_end() => {
+                self.tap_rest();
+                self.state.handle_peer_end(now);
+            }
+            None => return false,
+        }
+        true
+    }
+
+    fn tap_rest(&mut self) {
+        let rest = self.frames.take_rest();
+        if let Some(tap) = self.tap.as_ref().filter(|_| !rest.is_empty()) {
+            tap.pmi(Direction::Received, self.remote, &rest);
+        }
+    }
+
+    /// Passes the time on, if the state has to know it.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let frames = self.frames.poll_timeout().filter(|_| self.state.wants_input() == WantedInput::Frames);
+        let Some(at) = [self.state.poll_timeout(), frames].into_iter().flatten().min() else {
+            return Poll::Pending;
+        };
+        let (at, now) = (Instant::from_std(at), now());
+        // A peer that never stops would use up the budget in which a timer may fire.
+        if Instant::from_std(now) >= at {
+            self.frames.handle_timeout(now);
+            self.state.handle_timeout(now);
+            return Poll::Ready(());
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(time::sleep_until(at)));
+        // One that fires too early costs less than one for each write.
+        if at < timer.deadline() || timer.is_elapsed() {
+            timer.as_mut().reset(at);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        timer.as_mut().reset(at);
+        timer.as_mut().poll(cx)
     }
 }
 
-/// Waits for `operation`, for `limit` at most.
-pub(crate) async fn within<T>(limit: Duration, operation: impl Future<Output = T>) -> io::Result<T> {
-    let mut operation = pin!(operation);
-    // Most operations finish at once and need no timer.
-    if let Poll::Ready(done) = future::poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx))).await {
-        return Ok(done);
-    }
-    time::timeout(limit, operation).await.map_err(|_| io::ErrorKind::TimedOut.into())
+/// Reads the clock of the state: tokio's, which tests can pause.
+pub(super) fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 /// The limit for connecting: a host that is up answers within a round trip.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The limit for each half of the greeting: a nickname is one small frame, sent at once.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The silence after which the kernel probes whether the peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -166,90 +297,3 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// The time without an acknowledgement after which the kernel ends the connection.
 #[cfg(target_os = "linux")]
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The time that the peer has for its FIN after ours.
-pub(crate) const LINGER: Duration = Duration::from_secs(2);
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-
-    use tokio::io::DuplexStream;
-    use tokio::net::TcpListener;
-    use tokio::time::Instant;
-
-    use super::*;
-
-    fn pair() -> (Connection<DuplexStream>, DuplexStream) {
-        let (ours, theirs) = tokio::io::duplex(1024);
-        let remote = "127.0.0.1:4456".parse().unwrap();
-        (Connection::over(ours, remote, None), theirs)
-    }
-
-    /// The kernel does not join frames, and both sides notice a peer that is gone.
-    #[tokio::test]
-    async fn the_kernel_is_told_what_a_conversation_needs() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let caller = Connection::open(listener.local_addr().unwrap(), None).await.unwrap();
-        let (stream, remote) = listener.accept().await.unwrap();
-        let callee = Connection::new(stream, remote, None).unwrap();
-        for connection in [caller, callee] {
-            let socket = SockRef::from(connection.frames.get_ref());
-            assert!(socket.tcp_nodelay().unwrap());
-            assert!(socket.keepalive().unwrap());
-            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
-            assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_INTERVAL);
-            #[cfg(target_os = "linux")]
-            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_keeps_its_distance_from_the_nickname() {
-        let (mut connection, mut peer) = pair();
-        let start = Instant::now();
-        let ours = async {
-            peer.write_all(b"N02u2").await.unwrap();
-            connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
-            connection.say(Line::new("busy").unwrap(), Duration::from_millis(20)).await.unwrap();
-        };
-        ours.await;
-        assert_eq!(start.elapsed(), Duration::from_millis(20));
-        let mut bytes = [0; 12];
-        peer.read_exact(&mut bytes).await.unwrap();
-        assert_eq!(&bytes, b"N02u1L04busy");
-    }
-
-    /// The caller sees a nickname even if it is silent or the agent ends.
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_is_greeted_whatever_happens() {
-        for ends in [false, true] {
-            let (mut connection, mut peer) = pair();
-            let start = Instant::now();
-            let given_up = async {
-                if !ends {
-                    pending::<()>().await;
-                }
-                "the agent ends"
-            };
-            connection.answer(&Nickname::new("u1").unwrap(), given_up).await.unwrap_err();
-            assert_eq!(start.elapsed(), if ends { Duration::ZERO } else { GREETING_TIMEOUT });
-            let mut bytes = [0; 5];
-            peer.read_exact(&mut bytes).await.unwrap();
-            assert_eq!(&bytes, b"N02u1");
-        }
-    }
-
-    #[tokio::test]
-    async fn the_end_reads_what_is_no_frame_too() {
-        let (mut connection, mut peer) = pair();
-        peer.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-        connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap_err();
-        let writes = async {
-            // More than the stream buffers, so the write ends only if it is read.
-            peer.write_all(&[b'x'; 4096]).await.unwrap();
-            peer.shutdown().await.unwrap();
-        };
-        tokio::join!(connection.close(), writes);
-    }
-}

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::future;
 use std::io;
-use std::net::SocketAddrV4;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, NodeAddress, RegisterCode};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
@@ -30,6 +30,7 @@ pub(crate) struct Driver {
     /// The result of the deregistration, kept for a repeated request.
     deregistered: Arc<OnceLock<LumiAnswer>>,
     counts: Arc<Counts>,
+    is_registered: Arc<AtomicBool>,
     admission: watch::Sender<Admission>,
 }
 
@@ -63,6 +64,7 @@ impl Driver {
         let (urgent, urgent_receiver) = mpsc::channel(MAX_COMMANDS);
         let deregistered = Arc::default();
         let counts = link.counts();
+        let is_registered = Arc::default();
         // The client already has the first admission.
         let (admission, new_admission) = watch::channel(Admission::default());
         let task = Task {
@@ -72,16 +74,27 @@ impl Driver {
             admission: new_admission,
             waiting: HashMap::new(),
             deregistered: Arc::clone(&deregistered),
+            is_registered: Arc::clone(&is_registered),
             loss: None,
             told_loss: None,
         };
         tokio::spawn(task.run(receiver, urgent_receiver, events));
-        Self { commands, urgent, deregistered, counts, admission }
+        Self { commands, urgent, deregistered, counts, is_registered, admission }
     }
 
     /// Returns the number of messages sent and received.
     pub(crate) fn messages(&self) -> MessageCounts {
         self.counts.now()
+    }
+
+    /// Returns whether the user is registered, as far as the task can tell.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.is_registered.load(Ordering::Relaxed) && !self.commands.is_closed()
+    }
+
+    /// Waits until the task has ended.
+    pub(crate) async fn ended(&self) {
+        self.commands.closed().await;
     }
 
     /// Carries out a request, on its own schedule if it has one, and waits for its result.
@@ -123,6 +136,7 @@ struct Task {
     admission: watch::Receiver<Admission>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     deregistered: Arc<OnceLock<LumiAnswer>>,
+    is_registered: Arc<AtomicBool>,
     /// The reason why the registration is lost.
     loss: Option<LossReason>,
     /// The loss that was reported to the program. While its events are full, only the latest change is kept.
@@ -148,7 +162,7 @@ impl Task {
             };
             tokio::select! {
                 received = self.link.receive(&mut buffer) => match received {
-                    Ok((length, from)) => self.receive(from, &buffer[..length]),
+                    Ok((length, from)) => self.receive(from, &buffer[..length], &events),
                     Err(error) => self.receive_failed(&error).await,
                 },
                 command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {
@@ -192,10 +206,12 @@ impl Task {
         }
     }
 
-    fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
+    fn receive(&mut self, from: NodeAddress, datagram: &[u8], events: &mpsc::Sender<Event>) {
         self.take_admission();
-        // Closed slots: the agent is ending and does not listen any more.
-        self.client.set_busy(self.slots.is_closed() || self.slots.available_permits() == 0);
+        // Closed slots: the agent is ending and does not listen any more. Without room for an event, or with nobody
+        // who reads them, a caller would be refused.
+        let is_engaged = self.slots.is_closed() || self.slots.available_permits() == 0;
+        self.client.set_busy(is_engaged || events.is_closed() || events.capacity() == 0);
         self.client.handle_datagram(now(), from, datagram);
     }
 
@@ -209,6 +225,10 @@ impl Task {
         if self.admission.has_changed().unwrap_or(false) {
             self.client.set_admission(self.admission.borrow_and_update().clone());
         }
+    }
+
+    fn set_registered(&self, is_registered: bool) {
+        self.is_registered.store(is_registered, Ordering::Relaxed);
     }
 
     async fn receive_failed(&self, error: &io::Error) {
@@ -229,6 +249,11 @@ impl Task {
                     }
                 }
                 LumiOutput::Done(id, answer) => {
+                    match answer {
+                        LumiAnswer::Register(RegisterCode::Registered) => self.set_registered(true),
+                        LumiAnswer::Deregister(_) => self.set_registered(false),
+                        _ => {}
+                    }
                     if matches!(answer, LumiAnswer::Deregister(_)) {
                         // The first result counts.
                         _ = self.deregistered.set(answer);
@@ -245,10 +270,12 @@ impl Task {
                 LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
                     info!(node = %self.link.node(), ?reason, "the registration is lost");
                     self.loss = Some(reason);
+                    self.set_registered(false);
                 }
                 LumiOutput::Registration(RegistrationChange::Regained) => {
                     info!(node = %self.link.node(), "registered again");
                     self.loss = None;
+                    self.set_registered(true);
                 }
             }
         }

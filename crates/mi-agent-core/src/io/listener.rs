@@ -5,19 +5,26 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mi_proto::{Line, Nickname};
+use mi_proto::Nickname;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, warn};
 
-use super::connection::Connection;
-use super::connection_slots::{ConnectionSlot, ConnectionSlots};
+use super::connection::{self, Connection, now};
 use super::driver::{Caller, Driver};
+use super::places::{Place, Places};
+use super::slot::Slot;
 use super::talk::{self, ConversationOptions};
+use crate::conversation::Peer;
 use crate::event::Event;
+use crate::incoming::incoming;
+use crate::safe_text::PeerText;
+use crate::state::acceptor::{Call, Verdict};
 use crate::state::admission::Refusal;
+use crate::state::connection_slots::ConnectionSlots;
+use crate::state::conversation_events::{ConversationOutput, Side};
 
 /// Accepts or refuses incoming calls.
 #[derive(Clone)]
@@ -28,10 +35,10 @@ pub(crate) struct Acceptor {
     slots: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
     driver: Driver,
-    /// The slots of callers without a nickname so far.
-    waiting: ConnectionSlots,
-    /// The slots of connections that are being ended.
-    leaving: ConnectionSlots,
+    /// The places of callers without a nickname so far.
+    waiting: Places,
+    /// The places of connections that are being ended.
+    leaving: Places,
 }
 
 /// Binds a listener to `address`, with a long queue of callers.
@@ -118,112 +125,143 @@ impl Acceptor {
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
-        let waiting = ConnectionSlots::new(MAX_WAITING, MAX_WAITING_OF_ONE_IP);
-        let leaving = ConnectionSlots::new(MAX_LEAVING, MAX_LEAVING);
+        let waiting = Places::new(ConnectionSlots::new(MAX_WAITING, MAX_WAITING_OF_ONE_IP));
+        let leaving = Places::new(ConnectionSlots::new(MAX_LEAVING, MAX_LEAVING));
         Self { nickname, options, slots, events, driver, waiting, leaving }
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
-        match Connection::new(stream, remote, self.options.tap.clone()) {
-            Ok(connection) => self.start(connection),
+        match connection::prepare(&stream) {
+            Ok(()) => self.start(stream, remote),
             Err(error) => debug!(%remote, %error, "a call that was gone at once"),
         }
     }
 
     /// Handles a call in its own task.
-    fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, connection: Connection<S>) {
-        let slot = self.waiting.take(connection.remote.ip());
-        tokio::spawn(self.receive(connection, slot));
+    fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, remote: SocketAddr) {
+        let place = self.waiting.take(remote.ip());
+        let ConversationOptions { pace, tap, .. } = self.options.clone();
+        let connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
+        tokio::spawn(self.receive(connection, place));
     }
 
-    async fn receive<S>(mut self, mut connection: Connection<S>, mut connection_slot: ConnectionSlot)
+    async fn receive<S>(mut self, mut connection: Connection<S>, mut place: Place)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
-        let given_up = async {
-            tokio::select! {
-                reason = self.options.shutdown.ends() => reason,
-                () = connection_slot.lost() => {
-                    // The nickname may have come by now, so look once more.
-                    task::yield_now().await;
-                    "others call"
-                }
+        let greeted = tokio::select! {
+            // A nickname that has come is accepted even if the place is lost.
+            biased;
+            greeted = connection.next() => greeted,
+            reason = self.gives_up(&mut place) => {
+                connection.state.handle_given_up(now());
+                debug!(%remote, reason, "a call that is given up");
+                connection.next().await
             }
         };
-        let answered = connection.answer(&self.nickname, given_up).await;
-        drop(connection_slot);
-        let nickname = match answered {
-            Ok(nickname) => nickname,
-            Err(error) => {
+        drop(place);
+        match greeted {
+            ConversationOutput::Greeted(nickname) => self.decide(connection, nickname).await,
+            ConversationOutput::Failed(failure) => {
+                let error = connection.greeting_error(failure, "given up");
                 debug!(%remote, %error, "a call without a nickname");
-                return self.let_go(connection).await;
+                self.finish(connection).await;
             }
-        };
-        let Caller { address, refusal } = self.driver.take_caller().await;
-        let slot = match Arc::clone(&self.slots).try_acquire_owned() {
-            // The agent is ending.
-            Err(TryAcquireError::Closed) => return self.let_go(connection).await,
-            slot => slot.map_err(|_| Refusal::Busy),
-        };
-        let admitted = refusal.map_or(slot, Err).and_then(|slot| {
-            let event = self.events.try_reserve().map_err(|_| Refusal::Busy)?;
-            Ok((slot, event))
-        });
-        match admitted {
-            Ok((slot, event)) => {
-                let talk = talk::start(connection, nickname, address, self.options.clone(), slot);
-                event.send(Event::Incoming(talk));
-            }
-            Err(reason) => {
-                let remote = connection.remote;
-                self.refuse(connection, Event::Refused { nickname, remote, address, reason }).await;
+            _ => self.finish(connection).await,
+        }
+    }
+
+    /// Waits until a caller without a nickname is not waited for any more. Returns the reason.
+    async fn gives_up(&mut self, place: &mut Place) -> &'static str {
+        tokio::select! {
+            () = self.options.shutdown.begun() => "the agent ends",
+            () = place.lost() => {
+                // The nickname may have come by now, so look once more.
+                task::yield_now().await;
+                "others call"
             }
         }
     }
 
-    /// Sends "busy" for every reason: a blocked caller need not know the difference.
-    async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>, refused: Event) {
+    /// Admits or refuses a caller whose nickname is known.
+    async fn decide<S>(mut self, mut connection: Connection<S>, nickname: PeerText)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let remote = connection.remote;
-        let say_busy = async |connection: &mut Connection<S>| {
-            if let Err(error) =
-                connection.say(Line::new(BUSY).expect("fits a frame"), self.options.pace).await
-            {
-                debug!(%remote, %error, "cannot say busy");
+        let Caller { address, refusal } = self.driver.take_caller().await;
+        let permit = Arc::clone(&self.slots).try_acquire_owned();
+        let event = self.events.try_reserve();
+        let ends = matches!(permit, Err(TryAcquireError::Closed));
+        let call = Call { ends, refusal, has_slot: permit.is_ok(), is_heard: event.is_ok() };
+        let (permit, event) = match (call.decide(), permit, event) {
+            (Verdict::Ask, Ok(permit), Ok(event)) => (permit, event),
+            (Verdict::Refuse(reason), permit, event) => {
+                drop((permit, event));
+                // Dropped if nobody reads the events.
+                _ = self.events.try_send(Event::Refused { nickname, remote, address, reason });
+                return self.refuse(connection, reason).await;
             }
-            // Dropped if nobody reads the events.
-            _ = self.events.try_send(refused);
+            _ => {
+                connection.state.handle_shutdown(now(), false);
+                return self.finish(connection).await;
+            }
         };
-        self.leave(connection, say_busy).await;
+        let slot = Slot::new(permit);
+        let peer = Peer { nickname, address, remote };
+        let outstanding = Arc::clone(&self.options.outstanding);
+        let (conversation, talk) = talk::pair(peer, slot.clone(), outstanding);
+        let (incoming, decision) = incoming(conversation, Arc::clone(&self.slots));
+        event.send(Event::Incoming(incoming));
+        // Nobody takes an event that is sent after the program dropped its events.
+        let is_asked = !self.events.is_closed();
+        let accepted = is_asked
+            && tokio::select! {
+                // A decision that was made counts.
+                biased;
+                decided = decision => decided.is_ok(),
+                () = self.options.shutdown.begun() => {
+                    slot.free();
+                    connection.state.handle_shutdown(now(), false);
+                    return self.finish(connection).await;
+                }
+                // The time for a decision is over. The program learns it from a decision that comes too late.
+                _ = connection.next() => false,
+            };
+        if accepted {
+            connection.state.handle_admitted(now(), Ok(()));
+            let shutdown = self.options.shutdown.clone();
+            // The agent does not wait for this conversation to deregister, nor its traffic to end.
+            drop(self);
+            talk::converse(connection, talk, shutdown).await;
+        } else {
+            // Even while the program keeps what it did not decide.
+            slot.free();
+            self.refuse(connection, Refusal::Busy).await;
+        }
     }
 
-    async fn let_go<S: AsyncRead + AsyncWrite + Unpin>(&self, connection: Connection<S>) {
-        self.leave(connection, async |_| {}).await;
+    async fn refuse<S>(&self, mut connection: Connection<S>, reason: Refusal)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        connection.state.handle_admitted(now(), Err(reason));
+        self.finish(connection).await;
     }
 
-    /// Ends a connection in order, after `last_words`. If too many take their time, the oldest is closed as
-    /// it is: with a FIN, because everything received has been read.
-    async fn leave<S: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        mut connection: Connection<S>,
-        last_words: impl AsyncFnOnce(&mut Connection<S>),
-    ) {
+    /// Ends a connection in order. If too many take their time, the oldest is closed as it is: with a FIN, because
+    /// everything received has been read.
+    async fn finish<S: AsyncRead + AsyncWrite + Unpin>(&self, mut connection: Connection<S>) {
         let remote = connection.remote;
-        let mut slot = self.leaving.take(remote.ip());
-        let left = async {
-            last_words(&mut connection).await;
-            connection.close().await;
-        };
+        let mut place = self.leaving.take(remote.ip());
         tokio::select! {
             biased;
-            () = left => {}
-            () = slot.lost() => debug!(%remote, "a call that takes its time to end"),
+            () = connection.finish(self.options.shutdown.clone()) => {}
+            () = place.lost() => debug!(%remote, "a call that takes its time to end"),
         }
     }
 }
-
-/// The line for a caller while the user is in another conversation.
-const BUSY: &str = "busy: in another conversation, please call again later";
 
 /// The limit of connections that the kernel queues. Beyond it, a caller connects a second later at best.
 const MAX_QUEUED: u32 = 1024;
@@ -258,6 +296,7 @@ mod tests {
     use super::super::shutdown::Shutdown;
     use super::*;
     use crate::state::client::{ClientSettings, LumiClient};
+    use crate::state::conversation_times::LINGER;
     use crate::state::request::RequestSchedule;
 
     /// The acceptor of an agent whose node is silent.
@@ -265,7 +304,7 @@ mod tests {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let SocketAddr::V4(at) = silent.local_addr().unwrap() else { unreachable!() };
         let address = "pere@bb.com".parse().unwrap();
-        let link = NodeLink::connect(at, address, None).await.unwrap();
+        let link = NodeLink::connect(at.into(), address, None).await.unwrap();
         let node = link.node();
         let client = LumiClient::new(ClientSettings {
             address,
@@ -278,8 +317,12 @@ mod tests {
         let slots = Arc::new(Semaphore::new(1));
         let driver = Driver::start(link, client, Arc::clone(&slots), events.clone());
         let shutdown = Shutdown::new();
-        let options =
-            ConversationOptions { pace: Duration::from_millis(20), shutdown: shutdown.watch(), tap: None };
+        let options = ConversationOptions {
+            pace: Duration::from_millis(20),
+            outstanding: Arc::default(),
+            shutdown: shutdown.watch(),
+            tap: None,
+        };
         (Acceptor::new(Nickname::new("pere").unwrap(), options, slots, events, driver), shutdown)
     }
 
@@ -288,7 +331,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(says).await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, ip], 4456));
-        acceptor.clone().start(Connection::over(ours, remote, None));
+        acceptor.clone().start(ours, remote);
         task::yield_now().await;
         theirs
     }
@@ -314,7 +357,8 @@ mod tests {
             for caller in callers {
                 assert_eq!(heard(caller).await, b"N04pere");
             }
-            assert_eq!(start.elapsed(), Duration::ZERO);
+            // They could still give their nickname, but not take anybody's place with it.
+            assert_eq!(start.elapsed(), LINGER);
             for caller in patient {
                 assert_eq!(heard(caller).await, b"N04pere");
             }
@@ -330,7 +374,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
-        acceptor.clone().start(Connection::over(ours, remote, None));
+        acceptor.clone().start(ours, remote);
         let _others = [acceptor.waiting.take(remote.ip()), acceptor.waiting.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }
@@ -349,7 +393,7 @@ mod tests {
         for (n, mut caller) in callers.into_iter().enumerate() {
             let is_waited_for = caller.write_all(b"L04hola").await.is_ok();
             assert_eq!(is_waited_for, n >= 10, "{n}");
-            assert!(heard(caller).await.ends_with(BUSY.as_bytes()));
+            assert!(heard(caller).await.ends_with(b"please call again later"));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use message_log::Direction;
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, NodeAddress};
 use tokio::net::UdpSocket;
 
 use crate::traffic::TrafficTap;
@@ -16,7 +16,7 @@ use crate::traffic::TrafficTap;
 pub(crate) struct NodeLink {
     socket: UdpSocket,
     local: SocketAddrV4,
-    node: SocketAddrV4,
+    node: NodeAddress,
     party: String,
     counts: Arc<Counts>,
     tap: Option<TrafficTap>,
@@ -41,16 +41,16 @@ pub(crate) struct Counts {
 impl NodeLink {
     /// Connects the agent of `party` to `node`.
     pub(crate) async fn connect(
-        node: SocketAddrV4,
+        node: NodeAddress,
         party: MiAddress,
         tap: Option<TrafficTap>,
     ) -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
-        socket.connect(node).await?;
+        socket.connect(SocketAddr::from(node)).await?;
         match (socket.local_addr()?, socket.peer_addr()?) {
             (SocketAddr::V4(local), SocketAddr::V4(node)) => {
                 let party = party.to_string();
-                Ok(Self { socket, local, node, party, counts: Arc::default(), tap })
+                Ok(Self { socket, local, node: node.into(), party, counts: Arc::default(), tap })
             }
             _ => unreachable!("an IPv4 socket has IPv4 addresses"),
         }
@@ -62,7 +62,7 @@ impl NodeLink {
     }
 
     /// Returns the node's address as the socket sees it, which differs for 0.0.0.0.
-    pub(crate) fn node(&self) -> SocketAddrV4 {
+    pub(crate) fn node(&self) -> NodeAddress {
         self.node
     }
 
@@ -72,7 +72,7 @@ impl NodeLink {
 
     /// Sends a message. It is logged before it leaves.
     pub(crate) async fn send(&self, message: &[u8]) -> io::Result<()> {
-        message_log::sent(&self.party, self.node, message);
+        message_log::sent(&self.party, self.node.into(), message);
         self.counts.sent.fetch_add(1, Ordering::Relaxed);
         if let Some(tap) = &self.tap {
             tap.plumi(Direction::Sent, self.node, message);
@@ -81,7 +81,7 @@ impl NodeLink {
     }
 
     /// Receives the next datagram into `buffer` and returns its length and sender. Cancel safe.
-    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV4)> {
+    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, NodeAddress)> {
         loop {
             let (length, SocketAddr::V4(from)) = self.socket.recv_from(buffer).await? else { continue };
             message_log::received(&self.party, from, &buffer[..length]);
@@ -89,7 +89,7 @@ impl NodeLink {
             if let Some(tap) = &self.tap {
                 tap.plumi(Direction::Received, from, &buffer[..length]);
             }
-            return Ok((length, from));
+            return Ok((length, from.into()));
         }
     }
 }

@@ -52,12 +52,6 @@ impl ShutdownWatch {
         _ = self.0.wait_for(|phase| *phase != Phase::Open).await;
     }
 
-    /// Waits like [`ShutdownWatch::begun`], and returns the reason that is logged for a caller.
-    pub(crate) async fn ends(&mut self) -> &'static str {
-        self.begun().await;
-        "the agent ends"
-    }
-
     /// Waits until the shutdown is hurried, if it ever is. Cancel safe.
     pub(crate) async fn hurried(&mut self) {
         if self.0.wait_for(|phase| *phase == Phase::Hurried).await.is_err() {

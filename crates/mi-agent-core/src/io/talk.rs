@@ -1,22 +1,24 @@
-//! The task of one conversation.
+//! The task of one conversation, between its [`Connection`] and the program.
 
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
-use mi_proto::{Frame, FrameError, Line, Received};
-use plumi_proto::MiAddress;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::time::{self, Instant};
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tracing::debug;
 
-use super::connection::{Connection, LINGER, within};
-use super::outgoing::Outgoing;
+use super::connection::{Connection, now};
 use super::shutdown::ShutdownWatch;
-use crate::conversation::{Conversation, LineReceiver, LineSender, Peer};
+use super::slot::Slot;
+use crate::conversation::{Conversation, Delivered, LineReceiver, LineSender, Peer, Progress, Said, Waiting};
 use crate::error::ConversationError;
-use crate::safe_text::PeerText;
+use crate::state::conversation::ConversationState;
+use crate::state::conversation_events::ConversationOutput;
+use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::traffic::TrafficTap;
 
 /// The options that all conversations of an agent share.
@@ -24,162 +26,227 @@ use crate::traffic::TrafficTap;
 pub(crate) struct ConversationOptions {
     /// The shortest time between two frames.
     pub(crate) pace: Duration,
+    /// The number of frames of all conversations that are handed over and not written.
+    pub(crate) outstanding: Arc<AtomicUsize>,
     /// Ends the conversations with their agent.
     pub(crate) shutdown: ShutdownWatch,
     /// Receives every frame that passes.
     pub(crate) tap: Option<TrafficTap>,
 }
 
-/// Starts the conversation on `connection`, on which nicknames have been exchanged. It holds `slot` until the
-/// connection is closed and the program has taken the end of the conversation, or has dropped the
-/// conversation.
-pub(crate) fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
-    connection: Connection<S>,
-    nickname: PeerText,
-    address: Option<MiAddress>,
-    options: ConversationOptions,
-    slot: OwnedSemaphorePermit,
-) -> Conversation {
-    let peer = Peer { nickname, address, remote: connection.remote };
-    let (sender, outgoing) = mpsc::channel(MAX_OUTGOING as usize);
-    let (incoming, receiver) = mpsc::channel(MAX_INCOMING);
-    let slot = Arc::new(slot);
-    let receiver = LineReceiver::new(receiver, Arc::clone(&slot));
-    let (sink, stream) = connection.split();
-    // The shutdown of the agent waits for both directions.
-    let shutdown = options.shutdown.clone();
-    tokio::spawn(async move {
-        let (peer_ended, wait_for_peer) = oneshot::channel();
-        let (ended, wait_for_end) = oneshot::channel();
-        let (unsent, ()) = tokio::join!(
-            write(sink, outgoing, options, wait_for_peer, ended),
-            read(stream, &incoming, peer_ended, wait_for_end),
-        );
-        drop(shutdown);
-        if unsent > 0 {
-            // An error: the program dropped the conversation, so it does not want to know.
-            _ = incoming.send(Err(ConversationError::Unsent(unsent))).await;
-        }
-        drop(slot);
-        // Only after the slot is free: a program that sees the end may call again at once.
-        drop(incoming);
-    });
-    Conversation::new(peer, LineSender(sender), receiver)
+/// The program's side of a conversation, for the task.
+pub(crate) struct Talk {
+    said: mpsc::UnboundedReceiver<Said>,
+    /// The room for frames that are handed over.
+    room: Arc<Semaphore>,
+    /// The room that the promised lines take, the oldest first.
+    taken: VecDeque<Option<OwnedSemaphorePermit>>,
+    progress: watch::Sender<Progress>,
+    /// The number of promised frames that came here, written or not.
+    promised: u64,
+    outstanding: Arc<AtomicUsize>,
+    has_hung_up: bool,
+    /// Dropped before `delivered`: a program that sees the end may call again at once.
+    _slot: Slot,
+    delivered: mpsc::Sender<Delivered>,
+    /// The lines for which the program has no room: one, or two at the end.
+    undelivered: VecDeque<Delivered>,
+    waiting: Arc<Waiting>,
 }
 
-/// Sends this side's lines until either side ends the conversation, and then a FIN. Returns the number of
-/// frames that were not sent.
-async fn write(
-    mut sink: Outgoing<impl AsyncWrite + Unpin>,
-    mut outgoing: mpsc::Receiver<Line>,
-    options: ConversationOptions,
-    mut peer_ended: oneshot::Receiver<()>,
-    ended: oneshot::Sender<Duration>,
-) -> usize {
-    let ConversationOptions { pace, mut shutdown, .. } = options;
-    let mut hurry = shutdown.clone();
-    let mut unsent = 0;
-    let send_all = async {
-        // The timer counts whole milliseconds, so even a pause of zero would wait for the next one.
-        let after_pause = || (!pace.is_zero()).then(|| Instant::now() + pace);
-        let mut next_frame = after_pause();
-        // If there is a pause, take one line at a time, to notice between two frames that the peer has ended.
-        let most = if pace.is_zero() { MAX_OUTGOING as usize } else { 1 };
-        let mut lines = Vec::with_capacity(most);
-        let mut is_ending = false;
+/// Creates a conversation and its task's side. It holds `slot` until the connection is closed and the program has
+/// taken the end of the conversation, or has dropped the conversation.
+pub(crate) fn pair(peer: Peer, slot: Slot, outstanding: Arc<AtomicUsize>) -> (Conversation, Talk) {
+    let (sender, said) = mpsc::unbounded_channel();
+    let (delivered, lines) = mpsc::channel(MAX_INCOMING);
+    let room = Arc::new(Semaphore::new(MAX_HANDED_OVER));
+    let (progress, written) = watch::channel(Progress::default());
+    let waiting = Arc::default();
+    let shared = (Arc::clone(&room), Arc::clone(&waiting), Arc::clone(&outstanding));
+    let sender = LineSender::new(sender, shared.0, shared.1, written, shared.2);
+    let receiver = LineReceiver::new(lines, slot.clone());
+    let talk = Talk {
+        said,
+        room,
+        taken: VecDeque::new(),
+        progress,
+        promised: 0,
+        outstanding,
+        has_hung_up: false,
+        _slot: slot,
+        delivered,
+        undelivered: VecDeque::new(),
+        waiting,
+    };
+    (Conversation::new(peer, sender, receiver), talk)
+}
+
+/// Carries on a conversation that has begun until it has ended.
+pub(crate) async fn converse<S>(connection: Connection<S>, mut talk: Talk, shutdown: ShutdownWatch)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let unsent = carry_on(connection, &mut talk, shutdown).await;
+    talk.ends();
+    let unsent = (unsent > 0).then_some(Err(ConversationError::Unsent(unsent)));
+    for last in std::mem::take(&mut talk.undelivered).into_iter().chain(unsent) {
+        // An error: the program dropped the conversation, so it does not want to know.
+        _ = talk.delivered.send(last).await;
+    }
+}
+
+/// Returns the number of frames that were handed over and not sent.
+async fn carry_on<S>(mut connection: Connection<S>, talk: &mut Talk, shutdown: ShutdownWatch) -> usize
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut begins, mut hurries) = (shutdown.clone(), shutdown);
+    let (mut shutdown, mut hurry) = (pin!(begins.begun()), pin!(hurries.hurried()));
+    let (mut is_shut_down, mut is_hurried) = (false, false);
+    loop {
+        tokio::select! {
+            output = connection.next() => match output {
+                ConversationOutput::Sent { left } => talk.give_back(left),
+                ConversationOutput::HandedOver => talk.waiting.hand_over(),
+                ConversationOutput::Ending => {
+                    talk.accept_no_more();
+                    // Lines that were handed over and have not been looked at are still sent.
+                    if let Ok(said) = talk.said.try_recv() {
+                        talk.handle(Some(said), &mut connection.state);
+                    }
+                }
+                ConversationOutput::Deliver(line) => talk.deliver(Ok(line), &mut connection.state),
+                ConversationOutput::Refused(line) => {
+                    talk.deliver(Err(ConversationError::Refused(line)), &mut connection.state);
+                }
+                ConversationOutput::Lost => {
+                    let loss = ConversationError::Lost(connection.loss());
+                    talk.deliver(Err(loss), &mut connection.state);
+                }
+                ConversationOutput::Ended { unsent, unsaid } => {
+                    let (late_frames, late_lines) = talk.late().await;
+                    debug!(remote = %connection.remote, unsent, unsaid, "the conversation has ended");
+                    talk.waiting.end(unsaid + late_lines);
+                    return unsent + late_frames;
+                }
+                _ => {}
+            },
+            said = talk.said.recv(), if !talk.has_hung_up => talk.handle(said, &mut connection.state),
+            () = has_room(&talk.delivered), if !talk.undelivered.is_empty() => {
+                if let Some(line) = talk.undelivered.pop_front() {
+                    talk.deliver(line, &mut connection.state);
+                }
+            }
+            () = &mut shutdown, if !is_shut_down => {
+                is_shut_down = true;
+                connection.state.handle_shutdown(now(), false);
+            }
+            () = &mut hurry, if !is_hurried => {
+                is_hurried = true;
+                connection.state.handle_shutdown(now(), true);
+            }
+        }
+    }
+}
+
+impl Talk {
+    /// Handles what was said, and everything else that waits.
+    fn handle(&mut self, mut said: Option<Said>, state: &mut ConversationState) {
         loop {
-            let count = tokio::select! {
-                // First: once the conversation ends, no more lines are accepted, however many are waiting.
-                biased;
-                _ = &mut peer_ended, if !is_ending => { is_ending = true; outgoing.close(); continue }
-                () = shutdown.begun(), if !is_ending => { is_ending = true; outgoing.close(); continue }
-                count = outgoing.recv_many(&mut lines, most) => count,
-            };
-            // Lines that were accepted before the end are still sent.
-            if count == 0 {
-                break;
-            }
-            let mut taken = lines.drain(..);
-            while let Some(line) = taken.next() {
-                if let Some(next_frame) = next_frame {
-                    time::sleep_until(next_frame).await;
+            match said {
+                Some(Said::Line { frames, is_promised, room }) => {
+                    if is_promised {
+                        self.promised += frames.len() as u64;
+                        self.taken.push_back(room);
+                    }
+                    state.handle_line(frames, is_promised);
                 }
-                let sent = within(WRITE_TIMEOUT, sink.send(&Frame::Line(line))).await;
-                next_frame = after_pause();
-                if let Err(error) = sent.and_then(|sent| sent) {
-                    debug!(%error, "cannot send");
-                    outgoing.close();
-                    unsent = 1 + taken.len() + outgoing.len();
-                    return;
+                Some(Said::HangUp) => self.accept_no_more(),
+                None => {
+                    self.has_hung_up = true;
+                    return state.handle_hang_up(now());
                 }
             }
-        }
-    };
-    let linger = tokio::select! {
-        () = send_all => LINGER,
-        () = hurry.hurried() => HURRIED_LINGER,
-    };
-    // Everything was flushed. A broken connection has nothing to close, and the reader reports how it broke.
-    _ = within(linger, sink.close()).await;
-    _ = ended.send(linger);
-    unsent
-}
-
-/// Receives the peer's lines. Ends when the peer ends the conversation, or when its time after our FIN is up.
-async fn read(
-    mut stream: impl Stream<Item = Result<Received, FrameError>> + Unpin,
-    incoming: &mpsc::Sender<Result<PeerText, ConversationError>>,
-    peer_ended: oneshot::Sender<()>,
-    ended: oneshot::Receiver<Duration>,
-) {
-    let received = async {
-        let mut peer_ended = Some(peer_ended);
-        while let Some(received) = stream.next().await {
-            let line = match received {
-                // The conversation is lost, but the peer may still be there and has to see a FIN.
-                _ if peer_ended.is_none() => continue,
-                Ok(line @ (Received::Line(_) | Received::Unframed(_))) => Ok(PeerText::new(line.into_text())),
-                // Only the first nickname counts.
-                Ok(Received::Nickname(_)) => continue,
-                Err(error) => Err(ConversationError::Lost(error.into())),
+            said = match self.said.try_recv() {
+                Ok(said) => Some(said),
+                Err(TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Empty) => return,
             };
-            if line.is_err() {
-                peer_ended.take().map(|peer_ended| peer_ended.send(()));
-            }
-            // If the program dropped the conversation, go on reading anyway: see below.
-            _ = incoming.send(line).await;
         }
-        peer_ended.map(|peer_ended| peer_ended.send(()));
-    };
-    let given_up = async {
-        // The writer always sends this.
-        let linger = ended.await.unwrap_or(LINGER);
-        time::sleep(linger).await;
-        linger
-    };
-    let linger = tokio::select! {
-        () = received => return,
-        linger = given_up => linger,
-    };
-    debug!("the peer did not end the conversation, or nobody takes what it said");
-    // Unread bytes would turn our FIN into RST.
-    let drained = async { while stream.next().await.is_some_and(|received| received.is_ok()) {} };
-    _ = time::timeout(linger, drained).await;
+    }
+
+    /// Refuses further lines. Those that wait for room learn it, too.
+    fn accept_no_more(&mut self) {
+        self.room.close();
+        self.said.close();
+        self.waiting.close();
+        self.progress.send_modify(|_| {});
+    }
+
+    /// Counts the frames and lines that were said and came after the end.
+    async fn late(&mut self) -> (usize, usize) {
+        let (mut frames, mut lines) = (0, 0);
+        self.accept_no_more();
+        while let Some(said) = self.said.recv().await {
+            match said {
+                Said::Line { frames: late, is_promised: true, .. } => {
+                    self.promised += late.len() as u64;
+                    frames += late.len();
+                }
+                Said::Line { .. } => lines += 1,
+                Said::HangUp => {}
+            }
+        }
+        (frames, lines)
+    }
+
+    /// Nothing more is written, and nobody waits for it.
+    fn ends(&mut self) {
+        self.accept_no_more();
+        let left = self.promised - self.progress.borrow().written;
+        self.promised -= left;
+        self.outstanding.fetch_sub(usize::try_from(left).unwrap_or(0), Ordering::Relaxed);
+        self.progress.send_modify(|progress| progress.is_over = true);
+    }
+
+    /// Gives the room of a frame back, once no more than its line needs is left.
+    fn give_back(&mut self, left: usize) {
+        if let Some(Some(permit)) = self.taken.front_mut() {
+            let spare = permit.num_permits().saturating_sub(left);
+            drop(permit.split(spare));
+        }
+        if left == 0 {
+            self.taken.pop_front();
+        }
+        self.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.progress.send_modify(|progress| progress.written += 1);
+    }
+
+    fn deliver(&mut self, line: Delivered, state: &mut ConversationState) {
+        match self.delivered.try_send(line) {
+            // Closed: the program dropped the conversation. What the peer says is read all the same.
+            Ok(()) | Err(TrySendError::Closed(_)) => state.handle_taken(),
+            Err(TrySendError::Full(line)) => self.undelivered.push_back(line),
+        }
+    }
 }
 
-/// The limit of lines that wait to be sent: 6 KiB. Without a pause that many are taken at once, otherwise
-/// one.
-pub(crate) const MAX_OUTGOING: u32 = 64;
+/// The runtime may end before the conversation.
+impl Drop for Talk {
+    fn drop(&mut self) {
+        self.ends();
+    }
+}
+
+/// Waits until the program takes something, or nothing any more.
+async fn has_room(delivered: &mpsc::Sender<Delivered>) {
+    _ = delivered.reserve().await;
+}
 
 /// The limit of received lines that the program has not taken. Beyond it, the peer has to wait.
 const MAX_INCOMING: usize = 64;
 
-/// The value of [`LINGER`] in a hurry. It is spent up to three times: on our FIN, on the peer's FIN, and on
-/// draining what nobody takes. Together that is less than the time a program has when it must end.
-const HURRIED_LINGER: Duration = Duration::from_millis(200);
-
-/// The time after which a peer that reads nothing counts as gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! The agent's side of PLUMI (protocol.md §4): requests to its node, and answers to the node's questions.
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use plumi_proto::{
-    Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode, Registrant,
+    Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NodeAddress, RegisterCode,
+    Registrant,
 };
 
 use super::admission::{Admission, Refusal};
@@ -23,7 +23,7 @@ use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedul
 pub struct LumiClient {
     address: MiAddress,
     registrant: Registrant,
-    node: SocketAddrV4,
+    node: NodeAddress,
     listening: MiSocketAddress,
     schedule: RequestSchedule,
     busy: bool,
@@ -45,7 +45,7 @@ pub struct ClientSettings {
     /// Set to register as `PRuser`, without a domain (protocol.md §7, row 2).
     pub bare: bool,
     /// The node of the user's domain.
-    pub node: SocketAddrV4,
+    pub node: NodeAddress,
     /// The address on which the user listens for conversations.
     pub listening: MiSocketAddress,
     /// The schedule on which requests are repeated.
@@ -158,7 +158,7 @@ impl LumiClient {
 
     /// Handles a datagram. One that is neither the answer to a request under way nor a question for this user
     /// is dropped and counted.
-    pub fn handle_datagram(&mut self, now: Instant, from: SocketAddrV4, datagram: &[u8]) {
+    pub fn handle_datagram(&mut self, now: Instant, from: NodeAddress, datagram: &[u8]) {
         let expected = from == self.node
             && match Message::decode(datagram) {
                 Ok(Message::RegisterReply { code, .. }) => self.handle_registered(now, code),

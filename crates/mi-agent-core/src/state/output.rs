@@ -7,6 +7,7 @@ use super::request::{LumiAnswer, RequestId};
 
 /// An effect that a [`LumiClient`](crate::LumiClient) asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LumiOutput {
     /// Send this message to the node.
     Transmit(Message),
@@ -28,6 +29,7 @@ pub enum LumiOutput {
 
 /// A change of the registration that the agent noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RegistrationChange {
     /// As far as the agent can tell, nobody can find the user any more. The agent tries again every
     /// [`RETRY`](crate::RETRY).
@@ -38,6 +40,7 @@ pub enum RegistrationChange {
 
 /// The reason why a registration is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LossReason {
     /// `RR1`: the user was removed, or another agent has registered since and the node does not allow
     /// takeovers.

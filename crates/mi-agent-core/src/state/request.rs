@@ -23,6 +23,7 @@ impl Default for RequestSchedule {
 
 /// What an agent asks its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LumiRequest {
     /// Register the agent's user.
     Register,
@@ -39,6 +40,7 @@ pub struct RequestId(pub(super) u64);
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LumiAnswer {
     /// To [`LumiRequest::Register`].
     Register(RegisterCode),

@@ -366,7 +366,7 @@ impl TestClient {
         let mut settings = ClientSettings {
             address: address("laura@bb.com"),
             bare: false,
-            node: socket(NODE),
+            node: socket(NODE).into(),
             listening: MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port"),
             schedule: RequestSchedule::default(),
             refresh: Some(DEFAULT_REFRESH),
@@ -402,7 +402,7 @@ impl TestClient {
     }
 
     fn receive(&mut self, from: &str, datagram: &str) -> Vec<LumiOutput> {
-        self.client.handle_datagram(self.now(), socket(from), datagram.as_bytes());
+        self.client.handle_datagram(self.now(), socket(from).into(), datagram.as_bytes());
         self.drain()
     }
 

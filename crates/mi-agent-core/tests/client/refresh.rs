@@ -244,6 +244,7 @@ proptest! {
                         LumiOutput::Transmit(_) => sent.push(client.since),
                         LumiOutput::Registration(change) => tell(&mut is_lost, change)?,
                         LumiOutput::Done(..) | LumiOutput::Missed { .. } => prop_assert!(false, "nobody asked"),
+                        other => unreachable!("{other:?} is new"),
                     }
                 }
                 prop_assert!(client.client.poll_timeout().expect("it is kept") > client.now());
@@ -270,6 +271,7 @@ fn tell(is_lost: &mut Option<LossReason>, change: RegistrationChange) -> Result<
     *is_lost = match change {
         RegistrationChange::Lost(reason) => Some(reason),
         RegistrationChange::Regained => None,
+        other => unreachable!("{other:?} is new"),
     };
     prop_assert_ne!(before, *is_lost);
     Ok(())

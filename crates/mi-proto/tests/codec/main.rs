@@ -2,11 +2,41 @@
 
 mod streams;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use mi_proto::{Frame, FrameCodec, FrameError, Line, MAX_FRAME, Nickname, Received};
+use mi_proto::{Frame, FrameCodec, FrameError, Line, MAX_FRAME, Nickname, Received, ReceivedKind};
 use tokio::io::AsyncWriteExt;
 use tokio_util::codec::{Decoder, Encoder, FramedRead};
+
+/// A received item, without its header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Item {
+    Nickname(Bytes),
+    Line(Bytes),
+    Unframed(Bytes),
+}
+
+impl Item {
+    fn bytes(&self) -> &Bytes {
+        let (Self::Nickname(bytes) | Self::Line(bytes) | Self::Unframed(bytes)) = self;
+        bytes
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(self.bytes()).into_owned()
+    }
+}
+
+impl From<Received> for Item {
+    fn from(item: Received) -> Self {
+        let text = Bytes::copy_from_slice(item.bytes());
+        match item.kind() {
+            ReceivedKind::Nickname => Self::Nickname(text),
+            ReceivedKind::Line => Self::Line(text),
+            _ => Self::Unframed(text),
+        }
+    }
+}
 
 /// A connection as tokio-util drives it: each read is decoded until there is nothing more in it.
 #[derive(Default)]
@@ -23,15 +53,16 @@ impl Connection {
         connection
     }
 
-    fn read(&mut self, bytes: &[u8]) -> Vec<Received> {
+    fn read(&mut self, bytes: &[u8]) -> Vec<Item> {
         self.try_read(bytes).expect("the peer speaks PMI")
     }
 
-    fn try_read(&mut self, bytes: &[u8]) -> Result<Vec<Received>, FrameError> {
+    fn try_read(&mut self, bytes: &[u8]) -> Result<Vec<Item>, FrameError> {
         self.buffer.extend_from_slice(bytes);
         let mut items = Vec::new();
         loop {
-            let before = self.buffer.len();
+            let held = self.buffer.clone();
+            let before = held.len();
             let item = self.codec.decode(&mut self.buffer)?;
             let after = self.buffer.len();
             let Some(item) = item else {
@@ -39,27 +70,28 @@ impl Connection {
                 return Ok(items);
             };
             assert!(after < before, "an item of none of {before} bytes: {item:?}");
-            items.push(item);
+            assert_eq!(item.raw()[..], held[..before - after], "the bytes as they came");
+            items.push(item.into());
         }
     }
 
-    fn end(&mut self) -> Result<Option<Received>, FrameError> {
+    fn end(&mut self) -> Result<Option<Item>, FrameError> {
         let item = self.codec.decode_eof(&mut self.buffer)?;
         assert!(self.buffer.is_empty());
-        Ok(item)
+        Ok(item.map(Item::from))
     }
 }
 
-fn nickname(text: &str) -> Received {
-    Received::Nickname(text.to_owned().into())
+fn nickname(text: &str) -> Item {
+    Item::Nickname(text.to_owned().into())
 }
 
-fn line(text: &str) -> Received {
-    Received::Line(text.to_owned().into())
+fn line(text: &str) -> Item {
+    Item::Line(text.to_owned().into())
 }
 
-fn unframed(text: &str) -> Received {
-    Received::Unframed(text.to_owned().into())
+fn unframed(text: &str) -> Item {
+    Item::Unframed(text.to_owned().into())
 }
 
 fn encode(frames: &[Frame]) -> BytesMut {
@@ -103,10 +135,11 @@ fn an_empty_line_is_a_frame() {
 
 #[test]
 fn bytes_that_are_not_utf_8_are_shown_as_best_they_can_be() {
-    let items = Connection::past_nickname().read(b"L04a\xffb\xc3");
-    assert_eq!(items[0].text(), "a\u{fffd}b\u{fffd}");
-    assert_eq!(items[0].clone().into_text(), items[0].text());
-    assert_eq!(&items[0].bytes()[..], b"a\xffb\xc3");
+    let mut wire = BytesMut::from(&b"L04a\xffb\xc3"[..]);
+    let item = FrameCodec::new().decode(&mut wire).unwrap().unwrap();
+    assert_eq!(item.text(), "a\u{fffd}b\u{fffd}");
+    assert_eq!(item.clone().into_text(), item.text());
+    assert_eq!((item.kind(), item.bytes()), (ReceivedKind::Line, &b"a\xffb\xc3"[..]));
 }
 
 #[test]
@@ -215,13 +248,13 @@ async fn tokio_util_reads_again_only_after_a_whole_read_is_decoded() {
     let mut frames = FramedRead::new(ours, FrameCodec::new());
     let mut next = async |bytes: &[u8]| {
         peer.write_all(bytes).await.unwrap();
-        frames.next().await.unwrap().unwrap()
+        Item::from(frames.next().await.unwrap().unwrap())
     };
     assert_eq!(next(b"N02u2").await, nickname("u2"));
     assert_eq!(next(b"no frame, L02no").await, unframed("no frame, L02no"));
     assert_eq!(next(b"L02hi").await, line("hi"));
     peer.write_all(b"L20ad").await.unwrap();
     drop(peer);
-    assert_eq!(frames.next().await.unwrap().unwrap(), unframed("ad"));
+    assert_eq!(Item::from(frames.next().await.unwrap().unwrap()), unframed("ad"));
     assert!(frames.next().await.is_none());
 }

@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
-use mi_proto::{Frame, FrameCodec, Line, Nickname, Received, split_line};
+use mi_proto::{Frame, FrameCodec, Line, Nickname, split_line};
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::codec::FramedRead;
 
-use crate::{Connection, encode, line, long_line, nickname, unframed};
+use crate::{Connection, Item, encode, line, long_line, nickname, unframed};
 
 fn frames() -> impl Strategy<Value = Vec<Frame>> {
     // Half of the texts look like headers themselves, or make their frame look like a long line.
@@ -21,7 +21,7 @@ fn frames() -> impl Strategy<Value = Vec<Frame>> {
     prop::collection::vec(prop_oneof![9 => line, 1 => nickname], 0..40)
 }
 
-fn received(frames: &[Frame]) -> Vec<Received> {
+fn received(frames: &[Frame]) -> Vec<Item> {
     let received = |frame: &Frame| match frame {
         Frame::Nickname(text) => nickname(text.as_str()),
         Frame::Line(text) => line(text.as_str()),
@@ -40,7 +40,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What comes in one read after the nicknames, and what a user is shown of it.
-fn read() -> impl Strategy<Value = (Vec<u8>, Vec<Received>)> {
+fn read() -> impl Strategy<Value = (Vec<u8>, Vec<Item>)> {
     let illegal = (prop::sample::select(ILLEGAL), prop::collection::vec(any::<u8>(), 0..200));
     prop_oneof![
         frames().prop_map(|frames| (encode(&frames).to_vec(), received(&frames))),
@@ -48,7 +48,7 @@ fn read() -> impl Strategy<Value = (Vec<u8>, Vec<Received>)> {
             .prop_map(|text| { (long_line(&text).into_bytes(), vec![unframed(&text[..text.len() - 1])]) }),
         illegal.prop_map(|(header, more)| {
             let all = [header, &more].concat();
-            (all.clone(), vec![Received::Unframed(all.into())])
+            (all.clone(), vec![Item::Unframed(all.into())])
         }),
     ]
 }
@@ -60,14 +60,14 @@ const ILLEGAL: &[&[u8]] = &[
 ];
 
 /// What is left of `stream` when `items` came out of it: between them, headers and nothing else are left out.
-fn rest_after<'a>(items: &[Received], stream: &'a [u8]) -> &'a [u8] {
+fn rest_after<'a>(items: &[Item], stream: &'a [u8]) -> &'a [u8] {
     items.iter().fold(stream, |rest, item| {
         let text = item.bytes();
         let header = match item {
-            Received::Nickname(_) => format!("N{:02}", text.len()),
-            Received::Line(_) => format!("L{:02}", text.len()),
-            Received::Unframed(_) if rest.starts_with(text) => String::new(),
-            Received::Unframed(_) => {
+            Item::Nickname(_) => format!("N{:02}", text.len()),
+            Item::Line(_) => format!("L{:02}", text.len()),
+            Item::Unframed(_) if rest.starts_with(text) => String::new(),
+            Item::Unframed(_) => {
                 let header: String = rest.iter().take(4).copied().map(char::from).collect();
                 assert!(
                     header.starts_with('L') && header[1..].parse().is_ok_and(|n: u16| n > 99),
@@ -134,12 +134,12 @@ proptest! {
                 rest = after;
                 if rest.is_empty() { break; }
             }
-            prop_assert!(items.iter().all(|item| !matches!(item, Received::Unframed(text) if text.is_empty())));
+            prop_assert!(items.iter().all(|item| !matches!(item, Item::Unframed(text) if text.is_empty())));
             let held = rest_after(&items, &stream);
             prop_assert_eq!(&connection.buffer[..], held);
             // Of what is held, a header is not shown.
             let text = held.get(3..).filter(|text| !text.is_empty());
-            prop_assert_eq!(connection.end().unwrap(), text.map(|text| Received::Unframed(text.to_vec().into())));
+            prop_assert_eq!(connection.end().unwrap(), text.map(|text| Item::Unframed(text.to_vec().into())));
         }
     }
 
@@ -163,7 +163,7 @@ proptest! {
     fn what_is_split_and_sent_is_joined_again(text in "[^\0\r\n]{0,400}") {
         let frames: Vec<_> = split_line(&text).unwrap().map(Frame::from).collect();
         let items = Connection::default().read(&encode(&frames));
-        let joined: String = items.iter().map(|item| item.text().into_owned()).collect();
+        let joined: String = items.iter().map(Item::text).collect();
         prop_assert_eq!(joined, text);
     }
 }
@@ -208,7 +208,8 @@ async fn a_long_line_is_not_cut_by_the_readers_own_buffer() {
         let segments = [before, long_line(&text), "L03bye".to_owned()];
         let stream = Segments(segments.map(String::into_bytes).into());
         let items: Vec<_> = FramedRead::new(stream, FrameCodec::new()).collect().await;
-        let last: Vec<_> = items.into_iter().rev().take(2).map(|item| item.expect("no failure")).collect();
+        let last: Vec<_> =
+            items.into_iter().rev().take(2).map(|item| Item::from(item.expect("no failure"))).collect();
         assert_eq!(last, [line("bye"), unframed(&text[1..])], "after {more} more bytes");
     }
 }

@@ -13,6 +13,8 @@ pub struct Talk {
     nickname: String,
     side: Side,
     state: State,
+    /// A line has come.
+    has_heard: bool,
     effects: VecDeque<TalkEffect>,
 }
 
@@ -53,7 +55,8 @@ impl Talk {
     /// The connection is there.
     pub fn new(program: Program, side: Side, nickname: &str) -> Self {
         let nickname = nickname.to_owned();
-        let mut talk = Self { program, nickname, side, state: State::Greeting, effects: VecDeque::new() };
+        let (state, effects) = (State::Greeting, VecDeque::new());
+        let mut talk = Self { program, nickname, side, state, has_heard: false, effects };
         if side == Side::Caller {
             talk.give_nickname();
         }
@@ -89,6 +92,7 @@ impl Talk {
             }
             self.effects.push_back(TalkEffect::Begun(text));
         } else {
+            self.has_heard = true;
             self.effects.push_back(TalkEffect::Heard(text));
         }
         if bytes.len() > length {
@@ -100,6 +104,9 @@ impl Talk {
     pub fn closed(&mut self) {
         match self.state {
             State::Greeting if self.program == Program::L => self.die(Death::ClosedBeforeNickname),
+            State::Talking if self.program == Program::S && !self.has_heard => {
+                self.die(Death::ClosedBeforeLine);
+            }
             State::Greeting | State::Talking => self.end(),
             State::Ended | State::Dead(_) => {}
         }

@@ -99,11 +99,11 @@ async fn say_lines(
     let talk = if calls {
         emulator.talk_to(&ours).await;
         match events.next().await {
-            Some(Event::Incoming(talk)) => talk,
+            Some(Event::Incoming(incoming)) => incoming.accept().expect("a conversation"),
             event => panic!("no call but {event:?}"),
         }
     } else {
-        agent.call(&theirs.parse().expect("an address")).await.expect("a conversation")
+        agent.call(theirs.parse().expect("an address")).await.expect("a conversation")
     };
     for line in 0..LINES {
         if talk.send(&format!("line {line}")).await.is_err() {

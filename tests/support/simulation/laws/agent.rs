@@ -141,6 +141,7 @@ impl AgentLaws {
                         "told twice that {from} was refused: {reason}"
                     );
                 }
+                other => unreachable!("{other:?} is new"),
             }
         }
         if let Cause::Received(from, bytes) = cause {
@@ -239,6 +240,7 @@ impl AgentLaws {
             .filter_map(|output| match output {
                 LumiOutput::Transmit(message) => Some(message.encode().to_vec()),
                 LumiOutput::Done(..) | LumiOutput::Registration(_) | LumiOutput::Missed { .. } => None,
+                other => unreachable!("{other:?} is new"),
             })
             .collect();
         let expected = match received {

@@ -70,8 +70,10 @@ pub enum Law {
     RightAddress,
     /// Nothing that our programs send ends an emulator.
     NoDeathByUs,
-    /// In a conversation, every line is heard, whole and in order.
+    /// In a conversation, every line is heard, whole and in order, and the conversation ends.
     NoLineLost,
+    /// A frame or a FIN is written only after the one before it has been written.
+    OneWrite,
     /// Once the network has healed, agents of ours register again automatically.
     AgentsComeBack,
     /// Once the network has healed, the agents of every live pair find each other within 6 s.
@@ -111,6 +113,7 @@ impl fmt::Display for Law {
             Self::RightAddress => "a lookup gives the right address",
             Self::NoDeathByUs => "nothing we send ends an emulator",
             Self::NoLineLost => "what was said is heard",
+            Self::OneWrite => "one write at a time",
             Self::AgentsComeBack => "agents are registered again once the network has healed",
             Self::PairsFindEachOther => "pairs find each other once the network has healed",
             Self::Administration => "an administrator's changes hold",

@@ -1,16 +1,17 @@
 //! Events of the session.
 
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use mi_agent_core::{
     CallError, ConversationError, ConversationId, LocateError, Passed, Peer, PeerText, Refusal, safe_text,
 };
-use plumi_proto::{MiAddress, MiSocketAddress};
+use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
 use crate::full::tab::{About, ConversationState, Tab};
+use crate::reason::Reason;
 use crate::session::{Happened, Wish};
 use crate::store::contacts::Way;
 use crate::store::history;
@@ -55,7 +56,7 @@ impl App {
     }
 
     /// The user is registered for the first time.
-    pub(crate) fn registered(&mut self, now: Timestamp, node: SocketAddrV4, listening: MiSocketAddress) {
+    pub(crate) fn registered(&mut self, now: Timestamp, node: NodeAddress, listening: MiSocketAddress) {
         self.registration = Registration::Registered { node };
         let own = self.own;
         let agent = &mut self.tabs[0];
@@ -73,7 +74,7 @@ impl App {
     }
 
     /// The registration is back.
-    pub(crate) fn registration_regained(&mut self, now: Timestamp, node: SocketAddrV4) {
+    pub(crate) fn registration_regained(&mut self, now: Timestamp, node: NodeAddress) {
         self.registration = Registration::Registered { node };
         let own = self.own;
         self.tell(0, |tab| tab.news(now, &format!("registered {own} again at node {node}")));
@@ -153,7 +154,8 @@ impl App {
         error: &ConversationError,
     ) {
         let Some((at, nickname)) = self.tab_and_nickname(id) else { return };
-        self.tell(at, |tab| tab.failure(now, &format!("conversation with {nickname}: {error}")));
+        let reason = Reason(error);
+        self.tell(at, |tab| tab.failure(now, &format!("conversation with {nickname}: {reason}")));
     }
 
     /// A conversation is over; `is_lost` if neither side ended it.

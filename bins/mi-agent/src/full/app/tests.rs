@@ -19,7 +19,7 @@ struct User {
 
 impl User {
     fn new(conversations: usize) -> Self {
-        let mut app = App::new(Setup { conversations: conversations.try_into().unwrap(), ..setup() });
+        let mut app = App::new(Setup { conversations, ..setup() });
         app.registering(now());
         app.registered(now(), "127.0.0.2:3344".parse().unwrap(), listening());
         Self { app, now: now() }

@@ -1,7 +1,5 @@
 //! Fixtures that tests of the full screen share.
 
-use std::num::NonZeroUsize;
-
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use mi_agent_core::{Admission, ConversationId, Peer, PeerText};
@@ -19,7 +17,7 @@ pub(crate) fn setup() -> Setup {
     Setup {
         own: "laura@bb.com".parse().unwrap(),
         nickname: "Laura".into(),
-        conversations: NonZeroUsize::MIN,
+        conversations: 1,
         keeps_history: true,
         rings_bell: true,
         zone: TimeZone::UTC,
@@ -32,12 +30,14 @@ pub(crate) fn setup() -> Setup {
 pub(crate) fn peer(address: &str) -> Peer {
     let address: plumi_proto::MiAddress = address.parse().unwrap();
     let nickname = PeerText::new(address.user().as_str());
-    Peer { nickname, address: Some(address), remote: "127.0.0.1:4456".parse().unwrap() }
+    let mut peer = Peer::new(nickname, "127.0.0.1:4456".parse().unwrap());
+    peer.address = Some(address);
+    peer
 }
 
 /// A caller without a known address.
 pub(crate) fn stranger(nickname: &str) -> Peer {
-    Peer { nickname: PeerText::new(nickname), address: None, remote: "127.0.0.1:4457".parse().unwrap() }
+    Peer::new(PeerText::new(nickname), "127.0.0.1:4457".parse().unwrap())
 }
 
 /// The conversation with this number.

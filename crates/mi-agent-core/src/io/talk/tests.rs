@@ -1,113 +1,41 @@
 //! The task of a conversation, on streams in memory and a paused clock.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use futures_util::SinkExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::time::{self, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Semaphore;
-
+use super::testing::call;
 use super::*;
 use crate::io::shutdown::Shutdown;
-use crate::io::tapped::TappedCodec;
 
 mod deployed_peers;
 
-/// A stream that records each write and its time.
-#[derive(Clone)]
-struct Recorder {
-    start: Instant,
-    writes: Arc<Mutex<Vec<Write>>>,
-}
-
-type Write = (Duration, Vec<u8>);
-
-impl Recorder {
-    fn keep(&self, bytes: &[u8]) {
-        self.writes.lock().unwrap().push((self.start.elapsed(), bytes.to_vec()));
-    }
-}
-
-impl AsyncWrite for Recorder {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.keep(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.keep(b"FIN");
-        Poll::Ready(Ok(()))
-    }
-}
-
-/// Deployed programs read one segment as one frame, and lose the rest of the segment.
-#[tokio::test(start_paused = true)]
-async fn every_frame_is_one_write_and_has_its_time() {
-    let expected = [(20, "L03one"), (40, "L03two"), (60, "L05three"), (60, "FIN")]
-        .map(|(at, bytes)| (Duration::from_millis(at), bytes.as_bytes().to_vec()));
-    assert_eq!(writes(Duration::from_millis(20)).await, expected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_a_pause_every_frame_is_one_write_and_none_waits() {
-    // Timers count whole milliseconds: between two, even a timer that is due would wait for the next.
-    time::advance(Duration::from_micros(500)).await;
-    let expected = ["L03one", "L03two", "L05three", "FIN"].map(|bytes| (Duration::ZERO, bytes.into()));
-    assert_eq!(writes(Duration::ZERO).await, expected);
-}
-
-/// Returns the writes for three lines that were sent at once.
-async fn writes(pace: Duration) -> Vec<Write> {
-    let recorder = Recorder { start: Instant::now(), writes: Arc::default() };
-    let (lines, outgoing) = mpsc::channel(MAX_OUTGOING as usize);
+/// A conversation with a peer that has given its nickname.
+async fn talking(pace: Duration) -> (Conversation, DuplexStream, Arc<Semaphore>, Shutdown) {
+    let (ours, mut peer) = tokio::io::duplex(1024);
+    peer.write_all(b"N02u2").await.unwrap();
+    let slots = Arc::new(Semaphore::new(1));
+    let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
     let shutdown = Shutdown::new();
-    let (_peer_ended, wait_for_peer) = oneshot::channel();
-    let (ended, wait_for_end) = oneshot::channel();
-    for text in ["one", "two", "three"] {
-        lines.send(Line::new(text).unwrap()).await.unwrap();
-    }
-    drop(lines);
-    let sink = Outgoing::new(recorder.clone(), TappedCodec::new(REMOTE, None), Default::default());
-    let options = ConversationOptions { pace, shutdown: shutdown.watch(), tap: None };
-    write(sink, outgoing, options, wait_for_peer, ended).await;
-    assert_eq!(wait_for_end.await.unwrap(), LINGER);
-    std::mem::take(&mut *recorder.writes.lock().unwrap())
-}
-
-/// A peer that never closes gets its time and no more.
-#[tokio::test(start_paused = true)]
-async fn a_peer_that_does_not_close_is_waited_for_so_long() {
-    let start = Instant::now();
-    let (incoming, _lines) = mpsc::channel(MAX_INCOMING);
-    let (peer_ended, _wait_for_peer) = oneshot::channel();
-    let (ended, wait_for_end) = oneshot::channel();
-    ended.send(LINGER).unwrap();
-    read(futures_util::stream::pending(), &incoming, peer_ended, wait_for_end).await;
-    assert_eq!(start.elapsed(), 2 * LINGER);
+    let talk = call(ours, pace, &shutdown, slot).await;
+    peer.read_exact(&mut [0; 7]).await.unwrap();
+    (talk, peer, slots, shutdown)
 }
 
 /// The part that came is shown, the conversation is lost, and the peer sees a FIN in time.
 #[tokio::test(start_paused = true)]
 async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
-    let (ours, mut peer) = tokio::io::duplex(1024);
-    let connection = Connection::over(ours, REMOTE, None);
-    let shutdown = Shutdown::new();
-    let options = ConversationOptions { pace: Duration::ZERO, shutdown: shutdown.watch(), tap: None };
-    let slots = Arc::new(Semaphore::new(1));
-    let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
-    let mut talk = start(connection, PeerText::new("u2"), None, options, slot);
-    peer.write_all(b"N02u2L04holaL99ad").await.unwrap();
+    let (mut talk, mut peer, slots, _shutdown) = talking(Duration::ZERO).await;
+    peer.write_all(b"L04holaL99ad").await.unwrap();
     assert_eq!(talk.next_line().await.unwrap().unwrap(), "hola");
     assert_eq!(talk.next_line().await.unwrap().unwrap(), "ad");
     let lost = talk.next_line().await.unwrap_err();
-    assert_eq!(lost.to_string(), "connection lost: the peer began a line and did not end it");
-    assert_eq!(peer.read(&mut [0; 8]).await.unwrap(), 0, "FIN");
+    let ConversationError::Lost(reason) = &lost else { panic!("{lost}") };
+    assert_eq!(reason.to_string(), "the peer began a line and did not end it");
+    let mut rest = [0; 8];
+    assert_eq!(peer.read(&mut rest).await.unwrap(), 3);
+    assert_eq!(&rest[..3], b"L00");
+    assert_eq!(peer.read(&mut rest).await.unwrap(), 0, "FIN");
     // The peer goes on sending, and that is read.
     for _ in 0..100 {
         peer.write_all(&[b'x'; 99]).await.unwrap();
@@ -119,19 +47,191 @@ async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
 /// Unread bytes turn the FIN of a socket that is closed into an RST.
 #[tokio::test(start_paused = true)]
 async fn what_nobody_takes_is_read_to_the_end_all_the_same() {
-    let mut left = 3 * MAX_INCOMING;
-    let lines = futures_util::stream::poll_fn(|_| {
-        Poll::Ready(left.checked_sub(1).map(|fewer| {
-            left = fewer;
-            Ok(Received::Line("hola".into()))
-        }))
-    });
-    let (incoming, _untaken) = mpsc::channel(MAX_INCOMING);
-    let (peer_ended, _wait_for_peer) = oneshot::channel();
-    let (ended, wait_for_end) = oneshot::channel();
-    ended.send(LINGER).unwrap();
-    read(lines, &incoming, peer_ended, wait_for_end).await;
-    assert_eq!(left, 0);
+    let (talk, mut peer, slots, _shutdown) = talking(Duration::ZERO).await;
+    let lines = talk.hang_up();
+    let start = Instant::now();
+    peer.write_all("L04hola".repeat(10 * MAX_INCOMING).as_bytes()).await.unwrap();
+    assert!(start.elapsed() > Duration::from_secs(1), "the peer had to wait");
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"L00");
+    drop((peer, lines));
+    time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(slots.available_permits(), 1);
 }
 
-const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 4456);
+/// Lines of several frames that are sent at the same time.
+#[tokio::test(start_paused = true)]
+async fn concurrent_lines_do_not_mix() {
+    let (talk, mut peer, _slots, _shutdown) = talking(Duration::ZERO).await;
+    let (_, sender, _lines) = talk.split();
+    let saying: Vec<_> = (b'a'..=b'h')
+        .map(|letter| {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                for frames in [1, 3, 100, 2] {
+                    sender.send(&char::from(letter).to_string().repeat(99 * frames)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut came = vec![0; 8 * 106 * 102];
+    peer.read_exact(&mut came).await.unwrap();
+    let letters: Vec<u8> = came.chunks(102).map(|frame| frame[3]).collect();
+    let mut lines: Vec<_> = letters.chunk_by(|one, next| one == next).map(<[u8]>::len).collect();
+    lines.sort_unstable();
+    // A line may follow another one of the same sender.
+    assert!(lines.len() <= 8 * 4 && lines.iter().all(|&frames| frames <= 106), "{lines:?}");
+    for said in saying {
+        said.await.unwrap();
+    }
+}
+
+/// The second of two lines waits for room when it is dropped.
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_dropped_sends_all_or_nothing() {
+    let (talk, mut peer, _slots, _shutdown) = talking(Duration::ZERO).await;
+    talk.send(&"a".repeat(99 * 400)).await.unwrap();
+    let dropped = time::timeout(Duration::from_millis(200), talk.send(&"b".repeat(99 * 400))).await;
+    dropped.unwrap_err();
+    let reading = tokio::spawn(async move {
+        let mut came = Vec::new();
+        peer.read_to_end(&mut came).await.map(|_| came)
+    });
+    talk.send("c").await.unwrap();
+    drop(talk);
+    let came = reading.await.unwrap().unwrap();
+    let frame = format!("L99{}", "a".repeat(99));
+    assert_eq!(came, format!("{}L01c", frame.repeat(400)).as_bytes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn flush_waits_until_everything_is_written() {
+    let (talk, mut peer, _slots, _shutdown) = talking(Duration::from_millis(20)).await;
+    let (_, sender, _lines) = talk.split();
+    let start = Instant::now();
+    for _ in 0..3 {
+        sender.send("hola").await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    sender.flush().await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_millis(60));
+    let mut came = [0; 21];
+    peer.read_exact(&mut came).await.unwrap();
+    sender.hang_up();
+    assert!(sender.is_closed());
+    sender.flush().await.unwrap();
+    assert_eq!(sender.send("more").await, Err(crate::SendError::Ended));
+    assert_eq!(sender.try_send("more"), Err(crate::SayError::Ended));
+    let mut rest = Vec::new();
+    peer.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_fit_is_refused_at_once() {
+    let (talk, _peer, _slots, _shutdown) = talking(Duration::from_secs(60)).await;
+    let (_, sender, _lines) = talk.split();
+    for _ in 0..MAX_HANDED_OVER {
+        sender.try_send("hola").unwrap();
+    }
+    assert_eq!(sender.try_send("hola"), Err(crate::SayError::Full));
+    let error = sender.try_send(&"x".repeat(crate::MAX_LINE + 1)).unwrap_err();
+    assert_eq!(error.to_string(), "the line is 1048577 bytes long, 1048576 are the most");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_is_a_sink_of_lines() {
+    let (talk, mut peer, _slots, _shutdown) = talking(Duration::ZERO).await;
+    let (_, mut sender, _lines) = talk.split();
+    let lines: Vec<_> = (0..200).map(|n| format!("line {n}")).collect();
+    let reading = tokio::spawn(async move {
+        let mut came = String::new();
+        peer.read_to_string(&mut came).await.map(|_| came)
+    });
+    for line in &lines {
+        sender.feed(line.clone()).await.unwrap();
+    }
+    SinkExt::<String>::flush(&mut sender).await.unwrap();
+    assert_eq!(sender.feed("a\nb".to_owned()).await.unwrap_err().to_string().split(' ').next(), Some("the"));
+    sender.feed("x".repeat(200)).await.unwrap();
+    SinkExt::<String>::close(&mut sender).await.unwrap();
+    assert_eq!(sender.feed("more".to_owned()).await, Err(crate::SendError::Ended));
+    let came = reading.await.unwrap().unwrap();
+    let said = lines.iter().map(|line| format!("L{:02}{line}", line.len()));
+    let long = [format!("L99{0}L99{0}L02xx", "x".repeat(99))];
+    assert_eq!(came, said.chain(long).collect::<String>());
+}
+
+/// A sink that is dropped while it waits holds nothing that others wait for.
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_is_given_up_keeps_no_room() {
+    let (talk, mut peer, _slots, _shutdown) = talking(Duration::from_millis(20)).await;
+    let (_, mut sender, _lines) = talk.split();
+    for n in 0..100 {
+        let line = format!("{n:03}");
+        if time::timeout(Duration::from_millis(1), SinkExt::send(&mut sender, line)).await.is_ok() {
+            panic!("a frame takes longer");
+        }
+    }
+    let other = sender.clone();
+    let reading = tokio::spawn(async move {
+        let mut came = String::new();
+        peer.read_to_string(&mut came).await.map(|_| came)
+    });
+    time::timeout(Duration::from_secs(60), other.send(&"x".repeat(99 * 64))).await.unwrap().unwrap();
+    other.flush().await.unwrap();
+    other.hang_up();
+    drop((sender, other));
+    let came = reading.await.unwrap().unwrap();
+    assert!(came.starts_with("L03000L03001") && came.contains("L99xxx"), "{came}");
+}
+
+/// Otherwise the shutdown would be over before a long line.
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_is_counted() {
+    let (ours, mut peer) = tokio::io::duplex(1024);
+    peer.write_all(b"N02u2").await.unwrap();
+    let slot = Slot::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
+    let mut connection = Connection::new(
+        ours,
+        testing::REMOTE,
+        crate::state::conversation_events::Side::Caller,
+        mi_proto::Nickname::new("ours").unwrap(),
+        Duration::from_millis(20),
+        None,
+    );
+    let ConversationOutput::Greeted(nickname) = connection.next().await else { panic!("no nickname") };
+    let outstanding = Arc::default();
+    let peer_is = Peer { nickname, address: None, remote: testing::REMOTE };
+    let (talk, task) = pair(peer_is, slot, Arc::clone(&outstanding));
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(converse(connection, task, shutdown.watch()));
+    talk.send(&"x".repeat(99 * 200)).await.unwrap();
+    assert_eq!(outstanding.load(Ordering::Relaxed), 200);
+    peer.read_exact(&mut [0; 7 + 50 * 102]).await.unwrap();
+    assert!(outstanding.load(Ordering::Relaxed) <= 150);
+    drop((talk, peer));
+    running.await.unwrap();
+    assert_eq!(outstanding.load(Ordering::Relaxed), 0);
+}
+
+/// A callee of this library refuses with a line and a FIN.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_no_line() {
+    const BUSY: &[u8] = b"L54busy: in another conversation, please call again later";
+    let (mut talk, mut peer, ..) = talking(Duration::ZERO).await;
+    peer.write_all(BUSY).await.unwrap();
+    peer.shutdown().await.unwrap();
+    let error = talk.next_line().await.unwrap_err();
+    assert!(matches!(&error, ConversationError::Refused(text) if text.raw().starts_with("busy")), "{error}");
+    assert_eq!(talk.next_line().await.unwrap(), None);
+    // The same words of a person.
+    let (mut talk, mut peer, ..) = talking(Duration::ZERO).await;
+    peer.write_all(BUSY).await.unwrap();
+    assert!(talk.next_line().await.unwrap().unwrap().raw().starts_with("busy"));
+    peer.write_all(BUSY).await.unwrap();
+    peer.shutdown().await.unwrap();
+    assert!(talk.next_line().await.unwrap().unwrap().raw().starts_with("busy"));
+    assert_eq!(talk.next_line().await.unwrap(), None);
+}

@@ -4,21 +4,21 @@
 //! rows 10 to 12).
 
 use std::collections::VecDeque;
-use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use mi_proto::Nickname;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time;
 
+use super::super::testing::{begin, call};
 use super::super::*;
 use crate::io::shutdown::Shutdown;
+use crate::state::conversation_events::Side;
+use crate::state::conversation_times::LINGER;
 
 /// A TCP connection in memory.
 #[derive(Default)]
@@ -174,7 +174,7 @@ impl Peer {
 }
 
 /// Starts a peer that sends `lines` after its nickname, and returns our connection with it.
-fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Connection<Ours>) {
+fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Ours) {
     let wire = Arc::default();
     // The lines come in bursts, and overall a little faster or slower than ours, so that the side that ends
     // has sent and received everything.
@@ -182,8 +182,7 @@ fn connected(lines: &[String], ends_it: bool) -> (JoinHandle<Heard>, Connection<
     let says = lines.iter().zip((0..5).cycle()).map(|(line, n)| (frame('L', line), pauses[n]));
     let says = std::iter::once((frame('N', "u2"), 0)).chain(says).collect();
     let peer = Peer { wire: Arc::clone(&wire), says, ends_it }.start();
-    let remote = "192.0.2.7:4456".parse().unwrap();
-    (peer, Connection::over(Ours(wire), remote, None))
+    (peer, Ours(wire))
 }
 
 fn frame(kind: char, text: &str) -> Vec<u8> {
@@ -202,14 +201,12 @@ fn same(heard: &[String], said: &[String]) {
 }
 
 async fn converse(ends_it: bool) {
-    let (peer, mut connection) = connected(&lines("theirs"), ends_it);
-    let nickname = connection.greet(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
-    assert_eq!(nickname, "u2");
+    let (peer, stream) = connected(&lines("theirs"), ends_it);
     let shutdown = Shutdown::new();
-    let options = ConversationOptions { pace: PACE, shutdown: shutdown.watch(), tap: None };
     let slots = Arc::new(Semaphore::new(1));
     let slot = Arc::clone(&slots).try_acquire_owned().unwrap();
-    let (_, sender, mut receiver) = start(connection, nickname, None, options, slot).split();
+    let (theirs, sender, mut receiver) = call(stream, PACE, &shutdown, slot).await.split();
+    assert_eq!(theirs.nickname, "u2");
     let saying = tokio::spawn(async move {
         for line in lines("ours") {
             if sender.send(&line).await.is_err() {
@@ -218,7 +215,7 @@ async fn converse(ends_it: bool) {
         }
         if ends_it {
             // Hang up when the peer does.
-            sender.0.closed().await;
+            sender.closed().await;
         }
     });
     let mut heard = Vec::new();
@@ -227,7 +224,7 @@ async fn converse(ends_it: bool) {
     }
     saying.await.unwrap();
     let peer_heard = peer.await.unwrap().unwrap_or_else(|death| panic!("{death}"));
-    assert_eq!(peer_heard[0], "u1");
+    assert_eq!(peer_heard[0], "ours");
     same(&peer_heard[1..], &lines("ours"));
     same(&heard, &lines("theirs"));
     assert_eq!(slots.available_permits(), 1);
@@ -246,11 +243,10 @@ async fn the_peer_may_end_it() {
 /// Proves that this peer would notice: it ends if frames follow each other without a pause.
 #[tokio::test(start_paused = true)]
 async fn such_a_peer_dies_of_two_frames_at_once() {
-    let (peer, connection) = connected(&[], false);
+    let (peer, stream) = connected(&[], false);
     let shutdown = Shutdown::new();
-    let options = ConversationOptions { pace: Duration::ZERO, shutdown: shutdown.watch(), tap: None };
     let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    let talk = start(connection, PeerText::new("u2"), None, options, slot);
+    let talk = call(stream, Duration::ZERO, &shutdown, slot).await;
     talk.send("one").await.unwrap();
     talk.send("two").await.unwrap();
     assert_eq!(peer.await.unwrap().unwrap_err(), "it ends on L03oneL03two");
@@ -262,19 +258,17 @@ async fn such_a_peer_dies_of_two_frames_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_an_agent_is_no_reset() {
     for hurried in [false, true] {
-        let (peer, mut connection) = connected(&lines("theirs")[..50], true);
-        let nickname = connection.answer(&Nickname::new("u1").unwrap(), pending()).await.unwrap();
+        let (peer, stream) = connected(&lines("theirs")[..50], true);
         let shutdown = Shutdown::new();
-        let options = ConversationOptions { pace: PACE, shutdown: shutdown.watch(), tap: None };
         let slot = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let talk = start(connection, nickname, None, options, slot);
-        talk.send("ours").await.unwrap();
+        let talk = begin(stream, Side::Callee, PACE, &shutdown, slot).await;
+        talk.send("hola").await.unwrap();
         // Nobody takes the received lines.
         time::sleep(2 * PACE).await;
         shutdown.begin(hurried);
         shutdown.ended(LINGER).await;
         let heard = peer.await.unwrap().unwrap_or_else(|death| panic!("{death}"));
-        assert_eq!(heard, ["u1", "ours"]);
+        assert_eq!(heard, ["ours", "hola"]);
     }
 }
 

@@ -1,0 +1,104 @@
+//! Calls to other agents.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use mi_proto::Nickname;
+use plumi_proto::{MiAddress, MiSocketAddress};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time;
+
+use super::connection::{self, Connection};
+use super::slot::Slot;
+use super::talk::{self, ConversationOptions};
+use crate::conversation::{Conversation, Peer};
+use crate::state::conversation_events::{ConversationOutput, Side};
+
+/// A call to the agent at a certain address.
+pub(crate) struct Dial {
+    pub(crate) found: MiSocketAddress,
+    pub(crate) to: MiAddress,
+    pub(crate) nickname: Nickname,
+    pub(crate) options: ConversationOptions,
+    pub(crate) slot: Slot,
+}
+
+/// The end of a call that the caller still waits for.
+type Called = oneshot::Sender<io::Result<Conversation>>;
+
+impl Dial {
+    /// Begins a conversation and carries it on until it has ended. If the caller has gone meanwhile, the connection
+    /// ends in order.
+    pub(crate) async fn run(self, mut called: Called) {
+        let Self { found, to, nickname, mut options, slot } = self;
+        let remote = SocketAddr::V4(found.into());
+        let mut opening = pin!(connection::open(remote));
+        let opened = tokio::select! {
+            opened = &mut opening => Some(opened),
+            () = options.shutdown.begun() => None,
+            () = called.closed() => None,
+        };
+        let opened = match opened {
+            Some(opened) => opened,
+            // The callee may already have the connection, and some programs end if a connection closes without a
+            // nickname.
+            None => time::timeout(LAST_CHANCE, opening).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
+        };
+        let stream = match opened {
+            Ok(stream) => stream,
+            Err(error) => return fails(&slot, called, error),
+        };
+        let pace = options.pace;
+        let connection = Connection::new(stream, remote, Side::Caller, nickname, pace, options.tap.take());
+        greet(connection, to, options, slot, called).await;
+    }
+}
+
+async fn greet(
+    mut connection: Connection<TcpStream>,
+    to: MiAddress,
+    mut options: ConversationOptions,
+    slot: Slot,
+    mut called: Called,
+) {
+    let greeted = tokio::select! {
+        // A nickname that has come is accepted even if the agent ends.
+        biased;
+        greeted = connection.next() => greeted,
+        () = options.shutdown.begun() => {
+            connection.state.handle_given_up(connection::now());
+            connection.next().await
+        }
+        () = called.closed() => {
+            connection.state.handle_given_up(connection::now());
+            connection.next().await
+        }
+    };
+    match greeted {
+        ConversationOutput::Greeted(nickname) => {
+            let peer = Peer { nickname, address: Some(to), remote: connection.remote };
+            let (conversation, talk) = talk::pair(peer, slot, options.outstanding);
+            // If the caller has gone, this drops the conversation, which hangs up.
+            _ = called.send(Ok(conversation));
+            talk::converse(connection, talk, options.shutdown).await;
+        }
+        ConversationOutput::Failed(failure) => {
+            let error = connection.greeting_error(failure, "the agent ends");
+            fails(&slot, called, error);
+            connection.finish(options.shutdown).await;
+        }
+        _ => connection.finish(options.shutdown).await,
+    }
+}
+
+/// Reports a failure. The slot is free before that: the program may call again at once.
+fn fails(slot: &Slot, called: Called, error: io::Error) {
+    slot.free();
+    _ = called.send(Err(error));
+}
+
+/// The time that a connection has to open once nobody waits for it. The kernel reports an open one at once.
+const LAST_CHANCE: Duration = Duration::from_millis(100);

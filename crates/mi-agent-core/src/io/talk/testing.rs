@@ -1,0 +1,47 @@
+//! Conversations over streams in memory.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mi_proto::Nickname;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{converse, now, pair};
+use crate::conversation::{Conversation, Peer};
+use crate::io::connection::Connection;
+use crate::io::shutdown::Shutdown;
+use crate::io::slot::Slot;
+use crate::state::conversation_events::{ConversationOutput, Side};
+
+/// Begins a conversation as its caller, with a peer that gives its nickname.
+pub(crate) async fn call<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    pace: Duration,
+    shutdown: &Shutdown,
+    slot: OwnedSemaphorePermit,
+) -> Conversation {
+    begin(stream, Side::Caller, pace, shutdown, slot).await
+}
+
+/// Begins a conversation, with a peer that gives its nickname.
+pub(crate) async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+    side: Side,
+    pace: Duration,
+    shutdown: &Shutdown,
+    slot: OwnedSemaphorePermit,
+) -> Conversation {
+    let ours = Nickname::new("ours").unwrap();
+    let mut connection = Connection::new(stream, REMOTE, side, ours, pace, None);
+    let greeted = connection.next().await;
+    let ConversationOutput::Greeted(nickname) = greeted else { panic!("{greeted:?}") };
+    connection.state.handle_admitted(now(), Ok(()));
+    let peer = Peer { nickname, address: None, remote: REMOTE };
+    let (conversation, talk) = pair(peer, Slot::new(slot), Arc::default());
+    tokio::spawn(converse(connection, talk, shutdown.watch()));
+    conversation
+}
+
+pub(crate) const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 4456);

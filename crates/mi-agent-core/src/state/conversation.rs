@@ -1,0 +1,470 @@
+//! A conversation, from its connection to its end, without a socket and without a clock.
+//!
+//! Deployed programs read one TCP segment as one frame. They end when a connection closes before they saw a
+//! nickname or a line, and when they receive an RST (protocol.md §7). Therefore each frame is one write, frames
+//! keep their distance, our nickname and a line precede any close, and what a peer sends is read before the
+//! connection is closed.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use mi_proto::{Frame, Line, Nickname, Received, ReceivedKind};
+
+use super::admission::Refusal;
+use super::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
+use super::conversation_phases::{Input, Phase, Writing, Written};
+use super::conversation_times::{
+    DECISION_TIMEOUT, FAREWELL, FIN_DISTANCE, GREETING_TIMEOUT, HURRIED_FAREWELL, HURRIED_GRACE,
+    HURRIED_LINGER, LINGER, WRITE_TIMEOUT,
+};
+use super::deliveries::{BUSY, Deliveries};
+use super::outgoing_lines::OutgoingLines;
+use crate::safe_text::PeerText;
+
+/// The decisions of one side of a conversation.
+///
+/// Call [`ConversationState::poll_output`] after every other method, until it returns `None`, and
+/// [`ConversationState::handle_timeout`] at the time of [`ConversationState::poll_timeout`].
+#[derive(Debug)]
+pub struct ConversationState {
+    side: Side,
+    pace: Duration,
+    phase: Phase,
+    /// The limit of the phase.
+    phase_ends: Option<Instant>,
+    /// Our nickname, until it is written.
+    nickname: Option<Nickname>,
+    /// The result of the greeting, until it is returned: after our nickname is written.
+    greeted: Option<Result<PeerText, GreetingFailure>>,
+    lines: OutgoingLines,
+    writing: Option<Writing>,
+    write_timeout: Duration,
+    /// The time from which on the next frame keeps its distance.
+    last_frame: Option<Instant>,
+    /// Set once the peer's nickname has come.
+    is_greeted: bool,
+    /// Set if the greeting failed. What the peer says after that is dropped.
+    has_failed: bool,
+    /// Set once a line has left.
+    has_said: bool,
+    /// The time before which the FIN may not leave.
+    fin_not_before: Option<Instant>,
+    input: Input,
+    deliveries: Deliveries,
+    is_hurried: bool,
+    unsent: usize,
+    unsaid: usize,
+    outputs: VecDeque<ConversationOutput>,
+}
+
+impl ConversationState {
+    /// Creates this side of a conversation on a connection on which nothing has been sent or received.
+    ///
+    /// `pace` is the shortest time between two frames.
+    pub fn new(now: Instant, side: Side, nickname: Nickname, pace: Duration) -> Self {
+        Self {
+            side,
+            pace,
+            phase: Phase::Greeting,
+            phase_ends: (side == Side::Callee).then(|| now + GREETING_TIMEOUT),
+            nickname: Some(nickname),
+            greeted: None,
+            lines: OutgoingLines::default(),
+            writing: None,
+            write_timeout: GREETING_TIMEOUT,
+            last_frame: None,
+            is_greeted: false,
+            has_failed: false,
+            has_said: false,
+            fin_not_before: None,
+            input: Input::Frames,
+            deliveries: Deliveries::default(),
+            is_hurried: false,
+            unsent: 0,
+            unsaid: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Handles an item of the peer.
+    pub fn handle_received(&mut self, now: Instant, received: Received) {
+        let is_nickname = received.kind() == ReceivedKind::Nickname;
+        if is_nickname && !self.is_greeted {
+            self.is_greeted = true;
+            // The peer has still to read ours before the empty line.
+            self.last_frame = Some(now);
+            if self.phase == Phase::Ending {
+                let limit = if self.is_hurried { HURRIED_LINGER } else { LINGER };
+                self.phase_ends = Some(now + limit);
+            }
+        }
+        match (self.phase, received.kind()) {
+            _ if self.has_failed => {}
+            (Phase::Greeting, ReceivedKind::Nickname) => {
+                let text = received.into_text();
+                let nickname = PeerText::new(if text.is_empty() { "?".to_owned() } else { text });
+                self.greeting_ends(now, Ok(nickname));
+            }
+            (Phase::Greeting, _) => self.greeting_ends(now, Err(GreetingFailure::NoNickname)),
+            // Only the first nickname counts.
+            (_, ReceivedKind::Nickname) => {}
+            _ if self.input == Input::Frames => {
+                let line = PeerText::new(received.into_text());
+                self.deliveries.hear(now, line, self.side == Side::Caller);
+            }
+            _ => {}
+        }
+    }
+
+    /// Handles the peer's FIN.
+    pub fn handle_peer_end(&mut self, now: Instant) {
+        self.input = Input::Ended;
+        self.deliveries.handle_peer_end();
+        self.input_ends(now, GreetingFailure::Ended);
+    }
+
+    /// Handles a failure of the peer's direction.
+    pub fn handle_broken(&mut self, now: Instant, broken: Broken) {
+        let was_heard =
+            self.input == Input::Frames && !matches!(self.phase, Phase::Greeting | Phase::Deciding);
+        self.input = if broken == Broken::Frames { Input::Dropped } else { Input::Ended };
+        if was_heard {
+            self.deliveries.handle_loss();
+        }
+        self.input_ends(now, GreetingFailure::Broken);
+    }
+
+    /// Records that the latest write has ended, and whether everything was written.
+    pub fn handle_written(&mut self, now: Instant, is_written: bool) {
+        let Some(Writing { what, left, .. }) = self.writing.take() else { return };
+        match what {
+            Written::Fin => self.closed(now),
+            _ if !is_written => self.write_fails(now, what, GreetingFailure::Broken),
+            Written::Nickname => {
+                self.nickname = None;
+                self.last_frame = Some(now);
+                match self.greeted.take() {
+                    Some(greeted) => self.greeted(now, greeted),
+                    None => self.phase_ends = Some(now + GREETING_TIMEOUT),
+                }
+            }
+            Written::Line => {
+                self.last_frame = Some(now);
+                self.outputs.extend(left.map(|left| ConversationOutput::Sent { left }));
+            }
+            Written::Farewell => self.fin_not_before = Some(now + FIN_DISTANCE),
+        }
+    }
+
+    /// Adds a line, cut into its frames, of which there is at least one.
+    ///
+    /// The sender of a promised line has waited until there was room, and counts it as handed over.
+    pub fn handle_line(&mut self, frames: Vec<Line>, is_promised: bool) {
+        match (self.phase, is_promised) {
+            (Phase::Greeting | Phase::Deciding | Phase::Talking, _) => {
+                let handed_over = self.lines.push(frames, is_promised);
+                self.hand_over(handed_over);
+            }
+            (Phase::Ending, true) if !self.is_hurried => _ = self.lines.push(frames, true),
+            (_, true) if self.is_hurried => {}
+            (_, true) => self.unsent += frames.len(),
+            (_, false) => self.unsaid += 1,
+        }
+    }
+
+    /// Ends the conversation after everything that was said so far.
+    pub fn handle_hang_up(&mut self, now: Instant) {
+        if self.phase == Phase::Talking {
+            self.begin(now, Phase::Ending);
+        }
+    }
+
+    /// Gives the greeting up.
+    pub fn handle_given_up(&mut self, now: Instant) {
+        if self.phase == Phase::Greeting && self.greeted.is_none() {
+            self.greeting_ends(now, Err(GreetingFailure::GivenUp));
+        }
+    }
+
+    /// Admits the caller, or refuses.
+    ///
+    /// A refused caller hears "busy" for every reason: a blocked one need not know the difference.
+    pub fn handle_admitted(&mut self, now: Instant, admitted: Result<(), Refusal>) {
+        match (self.phase, admitted) {
+            (Phase::Deciding, Ok(())) => self.begin(now, Phase::Talking),
+            (Phase::Deciding, Err(_)) => {
+                self.input = Input::Dropped;
+                self.lines.push(vec![Line::new(BUSY).expect("it fits a frame")], true);
+                self.begin(now, Phase::Ending);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the conversation because the agent ends. What was handed over is still sent, except in a hurry.
+    pub fn handle_shutdown(&mut self, now: Instant, is_hurried: bool) {
+        if is_hurried && !self.is_hurried {
+            self.is_hurried = true;
+            self.unsaid += self.lines.take_back();
+            self.lines.clear();
+            let most = Some(now + HURRIED_LINGER);
+            self.phase_ends = match self.phase {
+                Phase::Ending if !self.is_greeted => Some(now + HURRIED_GRACE),
+                Phase::Ending => most,
+                Phase::Closing | Phase::Lingering | Phase::Draining => self.phase_ends.min(most),
+                _ => self.phase_ends,
+            };
+        }
+        match self.phase {
+            Phase::Greeting => self.handle_given_up(now),
+            Phase::Deciding => {
+                self.input = Input::Dropped;
+                self.end(now);
+            }
+            Phase::Talking | Phase::Ending => self.end(now),
+            _ => {}
+        }
+    }
+
+    /// Records that the program has taken the latest [`ConversationOutput::Deliver`],
+    /// [`ConversationOutput::Refused`] or [`ConversationOutput::Lost`].
+    pub fn handle_taken(&mut self) {
+        self.deliveries.handle_taken();
+    }
+
+    /// Handles the passing of time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(Writing { what, until: Some(until), .. }) = self.writing
+            && until <= now
+        {
+            self.writing = None;
+            self.write_fails(now, what, GreetingFailure::TimedOut);
+        }
+        self.deliveries.handle_timeout(now);
+        if self.phase_ends.is_none_or(|ends| ends > now) {
+            return;
+        }
+        match self.phase {
+            Phase::Greeting => self.greeting_ends(now, Err(GreetingFailure::TimedOut)),
+            Phase::Deciding => {
+                self.phase_ends = None;
+                self.outputs.push_back(ConversationOutput::Undecided);
+            }
+            // A peer that reads nothing, or does not give its nickname, is not waited for any more.
+            Phase::Ending => {
+                self.writing = None;
+                self.begin(now, Phase::Closing);
+            }
+            Phase::Closing => {
+                self.writing = None;
+                self.closed(now);
+            }
+            Phase::Lingering if self.input == Input::Frames => {
+                self.input = Input::Dropped;
+                self.begin(now, Phase::Draining);
+            }
+            Phase::Lingering | Phase::Draining => self.begin(now, Phase::Over),
+            Phase::Talking | Phase::Over => {}
+        }
+    }
+
+    /// Returns what has to be read now.
+    pub fn wants_input(&self) -> WantedInput {
+        match (self.input, self.phase) {
+            (Input::Ended, _) | (_, Phase::Deciding | Phase::Over) => WantedInput::Nothing,
+            (_, Phase::Greeting) if self.has_to_greet() => WantedInput::Nothing,
+            (Input::Dropped, _) => WantedInput::Bytes,
+            (Input::Frames, _) if !self.deliveries.is_empty() => WantedInput::Nothing,
+            (Input::Frames, _) => WantedInput::Frames,
+        }
+    }
+
+    /// Returns the next thing to do.
+    pub fn poll_output(&mut self, now: Instant) -> Option<ConversationOutput> {
+        let output = self.outputs.pop_front().or_else(|| self.deliveries.next());
+        output.or_else(|| self.next_write(now))
+    }
+
+    /// Returns the time at which [`ConversationState::handle_timeout`] has to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let writing = self.writing.as_ref();
+        let may_write = match self.phase {
+            _ if writing.is_some() => None,
+            Phase::Talking | Phase::Ending if !self.lines.is_empty() => self.after(self.pace),
+            Phase::Ending if self.fin_not_before.is_some() => self.fin_not_before,
+            Phase::Ending if self.is_greeted => self.after(self.farewell_distance()),
+            _ => None,
+        };
+        let held = self.deliveries.poll_timeout();
+        let written = writing.and_then(|writing| writing.until);
+        [self.phase_ends, written, may_write, held].into_iter().flatten().min()
+    }
+
+    /// Returns the next write, if one is due and no other is out.
+    fn next_write(&mut self, now: Instant) -> Option<ConversationOutput> {
+        if self.writing.is_some() {
+            return None;
+        }
+        if self.phase == Phase::Greeting && self.has_to_greet() {
+            let frame = Frame::Nickname(self.nickname.clone()?);
+            return Some(self.write(now, Written::Nickname, frame, None));
+        }
+        if matches!(self.phase, Phase::Talking | Phase::Ending)
+            && self.is_due(now, self.pace)
+            && let Some((line, left)) = self.lines.pop()
+        {
+            let handed_over = self.lines.move_up();
+            self.hand_over(handed_over);
+            return Some(self.write(now, Written::Line, Frame::Line(line), left));
+        }
+        if self.phase == Phase::Ending && self.lines.is_empty() {
+            // Without a line, some deployed programs do not bear the end (protocol.md §7, row 21). Before the peer has
+            // given its nickname, it reads nothing, and would take our nickname and the line for one frame.
+            if !self.has_said && self.input != Input::Ended {
+                if !self.is_greeted {
+                    return None;
+                }
+                let line = Line::new("").expect("an empty line fits a frame");
+                let is_due = self.is_due(now, self.farewell_distance());
+                return is_due.then(|| self.write(now, Written::Farewell, Frame::Line(line), None));
+            }
+            if self.fin_not_before.is_none_or(|at| at <= now) {
+                self.begin(now, Phase::Closing);
+            }
+        }
+        if self.phase == Phase::Closing {
+            self.writing = Some(Writing { what: Written::Fin, left: None, until: None });
+            return Some(ConversationOutput::CloseWrite);
+        }
+        None
+    }
+
+    fn write(
+        &mut self,
+        now: Instant,
+        what: Written,
+        frame: Frame,
+        left: Option<usize>,
+    ) -> ConversationOutput {
+        self.writing = Some(Writing { what, left, until: Some(now + self.write_timeout) });
+        self.has_said |= what != Written::Nickname;
+        ConversationOutput::Write(frame)
+    }
+
+    /// Returns whether our nickname has to be written before anything else happens.
+    fn has_to_greet(&self) -> bool {
+        self.nickname.is_some() && (self.side == Side::Caller || self.greeted.is_some())
+    }
+
+    /// Records the result of the greeting. It counts once our nickname is written.
+    fn greeting_ends(&mut self, now: Instant, result: Result<PeerText, GreetingFailure>) {
+        self.phase_ends = None;
+        match self.nickname {
+            Some(_) => self.greeted = Some(result),
+            None => self.greeted(now, result),
+        }
+    }
+
+    fn greeted(&mut self, now: Instant, result: Result<PeerText, GreetingFailure>) {
+        match result {
+            Ok(nickname) => {
+                self.outputs.push_back(ConversationOutput::Greeted(nickname));
+                let is_caller = self.side == Side::Caller;
+                self.begin(now, if is_caller { Phase::Talking } else { Phase::Deciding });
+            }
+            Err(failure) => self.fails(now, failure, Phase::Ending),
+        }
+    }
+
+    /// Begins to end a connection that never becomes a conversation.
+    fn fails(&mut self, now: Instant, failure: GreetingFailure, next: Phase) {
+        self.has_failed = true;
+        // A peer that does not speak PMI bears any end.
+        self.has_said |= matches!(failure, GreetingFailure::Broken | GreetingFailure::NoNickname);
+        self.outputs.push_back(ConversationOutput::Failed(failure));
+        self.begin(now, next);
+    }
+
+    /// Handles a write that failed, or took too long.
+    fn write_fails(&mut self, now: Instant, what: Written, failure: GreetingFailure) {
+        if self.phase == Phase::Greeting {
+            return self.fails(now, failure, Phase::Closing);
+        }
+        self.unsaid += self.lines.take_back();
+        self.unsent += usize::from(what == Written::Line) + self.lines.clear();
+        self.begin(now, Phase::Closing);
+    }
+
+    /// The peer's direction has ended, or its frames have.
+    fn input_ends(&mut self, now: Instant, failure: GreetingFailure) {
+        match self.phase {
+            Phase::Greeting => self.greeting_ends(now, Err(failure)),
+            Phase::Deciding | Phase::Talking | Phase::Ending => self.end(now),
+            Phase::Lingering | Phase::Draining if self.input == Input::Ended => self.begin(now, Phase::Over),
+            Phase::Lingering | Phase::Draining | Phase::Closing | Phase::Over => {}
+        }
+    }
+
+    /// Ends the conversation after what was handed over.
+    fn end(&mut self, now: Instant) {
+        self.unsaid += self.lines.take_back();
+        if self.phase != Phase::Ending {
+            self.begin(now, Phase::Ending);
+        }
+    }
+
+    /// The FIN has left, or cannot.
+    fn closed(&mut self, now: Instant) {
+        let is_over = self.input == Input::Ended;
+        self.begin(now, if is_over { Phase::Over } else { Phase::Lingering });
+    }
+
+    fn begin(&mut self, now: Instant, phase: Phase) {
+        if self.phase == Phase::Talking {
+            self.outputs.push_back(ConversationOutput::Ending);
+        }
+        self.phase = phase;
+        let linger = if self.is_hurried { HURRIED_LINGER } else { LINGER };
+        self.phase_ends = match phase {
+            Phase::Deciding => Some(now + DECISION_TIMEOUT),
+            Phase::Ending if self.is_hurried && self.is_greeted => Some(now + linger),
+            Phase::Ending if self.is_hurried => Some(now + HURRIED_GRACE),
+            Phase::Ending => (!self.is_greeted).then_some(now + LINGER),
+            Phase::Closing | Phase::Lingering | Phase::Draining => Some(now + linger),
+            Phase::Greeting | Phase::Talking | Phase::Over => None,
+        };
+        if self.has_failed && phase != Phase::Ending && self.input == Input::Frames {
+            self.input = Input::Dropped;
+        }
+        if phase == Phase::Talking {
+            self.write_timeout = WRITE_TIMEOUT;
+            self.last_frame = Some(now);
+        }
+        if phase == Phase::Over {
+            let (unsent, unsaid) = (self.unsent, self.unsaid);
+            self.outputs.extend(self.deliveries.drain());
+            self.outputs.push_back(ConversationOutput::Ended { unsent, unsaid });
+        }
+    }
+
+    fn hand_over(&mut self, lines: usize) {
+        self.outputs.extend((0..lines).map(|_| ConversationOutput::HandedOver));
+    }
+
+    /// Returns whether a frame at this distance from the last one may leave.
+    fn is_due(&self, now: Instant, distance: Duration) -> bool {
+        self.after(distance).is_none_or(|at| at <= now)
+    }
+
+    /// Returns the time of a frame at this distance from the last one. There is none without a pace: a clock that
+    /// counts whole milliseconds would make even a pause of zero wait for the next one.
+    fn after(&self, distance: Duration) -> Option<Instant> {
+        self.last_frame.filter(|_| !self.pace.is_zero()).map(|last| last + distance)
+    }
+
+    /// Returns the distance of the empty line from our nickname. Nobody waits for that line, so a peer on a busy
+    /// machine has more time than the pace to read the nickname by itself.
+    fn farewell_distance(&self) -> Duration {
+        self.pace.max(if self.is_hurried { HURRIED_FAREWELL } else { FAREWELL })
+    }
+}

@@ -1,0 +1,92 @@
+//! The lines of a peer on their way to the program.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::conversation_events::ConversationOutput;
+use crate::safe_text::PeerText;
+
+/// The deliveries that the program of one conversation has still to take, one at a time.
+///
+/// Two lines may be an agent's own: the refusal of a callee, and the empty line before a FIN. Only the FIN behind
+/// them shows that no person wrote them, so a first line like these is held until then, for [`HOLD`] at most.
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    has_heard: bool,
+    /// The line that is held, and the time until which it is.
+    held: Option<(PeerText, Instant)>,
+    waiting: VecDeque<ConversationOutput>,
+    /// Set while the program has not taken the latest one.
+    is_out: bool,
+}
+
+impl Deliveries {
+    /// Adds a line of the peer. Only a callee can refuse.
+    pub(super) fn hear(&mut self, now: Instant, line: PeerText, is_callee: bool) {
+        let is_first = !std::mem::replace(&mut self.has_heard, true);
+        let is_refusal = is_callee && line.raw() == BUSY;
+        if is_first && (is_refusal || line.raw().is_empty()) {
+            self.held = Some((line, now + HOLD));
+            return;
+        }
+        self.release();
+        self.waiting.push_back(ConversationOutput::Deliver(line));
+    }
+
+    /// The peer's FIN has come: a line that is held was the agent's own.
+    pub(super) fn handle_peer_end(&mut self) {
+        let refusal = self.held.take().filter(|(line, _)| !line.raw().is_empty());
+        self.waiting.extend(refusal.map(|(line, _)| ConversationOutput::Refused(line)));
+    }
+
+    /// The connection broke.
+    pub(super) fn handle_loss(&mut self) {
+        self.release();
+        self.waiting.push_back(ConversationOutput::Lost);
+    }
+
+    pub(super) fn handle_taken(&mut self) {
+        self.is_out = false;
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|until| until <= now) {
+            self.release();
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.held.as_ref().map(|(_, until)| *until)
+    }
+
+    /// Returns the next one, once the program has taken the one before it.
+    pub(super) fn next(&mut self) -> Option<ConversationOutput> {
+        if self.is_out {
+            return None;
+        }
+        let next = self.waiting.pop_front();
+        self.is_out = next.is_some();
+        next
+    }
+
+    /// Takes everything that is left, at the end.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = ConversationOutput> {
+        self.release();
+        self.waiting.drain(..)
+    }
+
+    /// Returns whether the program has all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && !self.is_out
+    }
+
+    fn release(&mut self) {
+        self.waiting.extend(self.held.take().map(|(line, _)| ConversationOutput::Deliver(line)));
+    }
+}
+
+/// The line for a caller who is refused.
+pub(super) const BUSY: &str = "busy: in another conversation, please call again later";
+
+/// The time after a line that may be an agent's own until it counts as one that a person wrote.
+const HOLD: Duration = Duration::from_secs(1);
