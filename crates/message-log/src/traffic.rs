@@ -3,8 +3,11 @@
 use std::collections::VecDeque;
 use std::future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
 
 use crate::event::Direction;
 
@@ -139,6 +142,15 @@ impl WeakTap {
     }
 }
 
+/// The datagrams and frames, until every [`TrafficTap`] is gone.
+impl Stream for Traffic {
+    type Item = Passed;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Passed>> {
+        self.poll_passed(context)
+    }
+}
+
 impl Traffic {
     /// Waits for the next datagram or frame. One that is sent is here before it leaves. `None` once every
     /// [`TrafficTap`] is gone: a node or an agent has ended.
@@ -146,11 +158,10 @@ impl Traffic {
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
     pub async fn next(&mut self) -> Option<Passed> {
-        future::poll_fn(|context| self.poll_next(context)).await
+        future::poll_fn(|context| self.poll_passed(context)).await
     }
 
-    /// Polls for the next datagram or frame, see [`Traffic::next`].
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Passed>> {
+    fn poll_passed(&mut self, context: &mut Context<'_>) -> Poll<Option<Passed>> {
         let mut waiting = self.shared.lock();
         if let Some(passed) = waiting.take() {
             return Poll::Ready(Some(passed));
