@@ -1,8 +1,11 @@
 //! The events of a node, on their way to the program around it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
+use futures_core::Stream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -50,6 +53,15 @@ impl NodeEventSender {
         }
         self.missed.store(self.unsent + node.missed_events(), Ordering::Relaxed);
         true
+    }
+}
+
+/// The events, until the server has ended.
+impl Stream for NodeEvents {
+    type Item = NodeEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        self.events.poll_recv(context)
     }
 }
 
