@@ -41,6 +41,9 @@ impl NodeDirectory {
     ///
     /// # Errors
     /// Why there is none, or none that is known of.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. A question to a name server that is under way is given up.
     pub async fn find(&self, domain: &Domain) -> Result<FoundNode, LookupError> {
         // All of it: a disk can be as silent as a name server.
         let found = time::timeout(LOOKUP_DEADLINE, self.look_up(domain)).await;

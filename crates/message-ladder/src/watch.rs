@@ -141,7 +141,10 @@ impl Entries {
         &self.shared.owner
     }
 
-    /// The next ones, [`MAX_NEWS`] at most; waits until there are some. Cancel safe.
+    /// Waits for the next ones, [`MAX_NEWS`] at most.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: none is lost.
     pub async fn next(&mut self) -> News {
         loop {
             let shared = Arc::clone(&self.shared);
@@ -187,8 +190,11 @@ impl Watcher {
         &self.ladder
     }
 
-    /// What has become of the ladder with the next messages, of which there are [`MAX_NEWS`] at most; waits until there
-    /// are some. The first ones make the ladder of what was kept. Cancel safe.
+    /// Waits for the next messages, [`MAX_NEWS`] at most, and returns what has become of the ladder with them. The first
+    /// ones make the ladder of what was kept.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: no message is lost.
     pub async fn next(&mut self) -> Vec<Change> {
         let news = self.entries.next().await;
         self.take(&news)
