@@ -23,8 +23,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     println!("{} listens on {}; end it with Ctrl-C", agent.address(), agent.listening());
     loop {
         tokio::select! {
-            Some(event) = events.next() => if let Event::Incoming(caller) = event {
-                tokio::spawn(echo(caller.accept()?));
+            // An error: this caller has waited too long. Others may call.
+            Some(event) = events.next() => if let Event::Incoming(caller) = event
+                && let Ok(talk) = caller.accept()
+            {
+                tokio::spawn(echo(talk));
             },
             _ = tokio::signal::ctrl_c() => break,
         }

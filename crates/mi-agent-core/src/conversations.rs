@@ -34,8 +34,10 @@ use crate::safe_text::PeerText;
 ///     tokio::select! {
 ///         Some(event) = events.next() => if let Event::Incoming(caller) = event {
 ///             println!("{} calls", caller.peer().nickname);
-///             let id = talks.add(caller.accept()?);
-///             talks.say(id, "hola")?;
+///             if let Ok(talk) = caller.accept() {
+///                 let id = talks.add(talk);
+///                 talks.say(id, "hola")?;
+///             }
 ///         },
 ///         (id, heard) = talks.next() => match heard {
 ///             Heard::Line(line) => println!("{id} <{}> {line}", talks.peer(id).ok_or("ended")?.nickname),
