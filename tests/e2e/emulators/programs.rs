@@ -164,8 +164,10 @@ async fn a_signal_while_a_conversation_begins_leaves_the_other_at_its_menu() {
 
         let mut x1 = AgentProgram::start("x1@bb", node.address, arguments);
         let at = listening(&mut x1);
-        // A program that is told to end waits 400 ms for a nickname.
-        x2.dial_slowly(at, Duration::from_millis(150)).await;
+        // A program that is told to end waits 400 ms for a nickname, and says a line only then, which S needs. L bears
+        // an end without one.
+        let slowness = if theirs == L { 300 } else { 150 };
+        x2.dial_slowly(at, Duration::from_millis(slowness)).await;
         x2.expect("dialled").await;
         x1.signal(Signal::Terminate);
         x2.expect("begun x1").await;
