@@ -30,7 +30,7 @@ fn of_program(page: &str, command: Command) -> io::Result<String> {
         .replace("@SYNOPSIS@\n", &command_line::synopsis(&command))
         .replace("@DESCRIPTION@\n", &command_line::description(&command)?)
         .replace("@OPTIONS@\n", &command_line::options(&command)?)
-        .replace("@ERRANDS@\n", &command_line::subcommands(&command)?)
+        .replace("@SUBCOMMANDS@\n", &command_line::subcommands(&command)?)
         .replace("@NOTES@\n", &notes::sections(&command)))
 }
 
