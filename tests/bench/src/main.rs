@@ -26,11 +26,14 @@
 //! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how long they
 //!   were on a processor is what the scheduler counted. It ends before the agent's first refresh, which is due after
 //!   60 s, and nothing is kept on a core.
+//! - `agents`: many agents of one program are registered and do nothing: what each adds in memory, sockets and tasks, beside
+//!   the sockets alone.
 //! - `users`: as `registrations` with the log on, for a hundred users, a thousand and so on to a million; `--plot` draws
 //!   them.
 //!
 //! It prints, and people judge: nothing here fails because a machine is slow.
 
+mod agents;
 mod domain;
 mod echo;
 mod flood;
@@ -112,5 +115,6 @@ const FIGURES: &[(&str, Measure)] = &[
     ("roster", roster::measure),
     ("lines", lines::measure),
     ("idle", idle::measure),
+    ("agents", agents::measure),
     ("users", users::measure),
 ];
