@@ -1,7 +1,45 @@
-//! A network in memory: the state machines of nodes and agents as they ship, a queue for the wire, a clock that
-//! moves when it is told to.
+//! A network in memory: the state machines of nodes, agents and conversations as they ship, a queue for the wire, a
+//! clock that moves when it is told to.
+//!
+//! An agent locates another and talks with it, while nobody waits for anything:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use lumi_testkit::wire::Wire;
+//! use mi_agent_core::{LumiAnswer, LumiRequest, Side};
+//! use plumi_proto::LocateOutcome;
+//!
+//! let mut wire = Wire::new();
+//! wire.add_node("10.0.0.9:3344", "bb.com\nlaura\njoya\n");
+//! for (at, address, listening) in [
+//!     ("10.0.0.1:4500", "laura@bb.com", "10.0.0.1:4456"),
+//!     ("10.0.0.2:4500", "joya@bb.com", "10.0.0.2:4456"),
+//! ] {
+//!     wire.add_agent(at, address, listening);
+//!     wire.request(at, LumiRequest::Register);
+//! }
+//! let request = wire.request("10.0.0.1:4500", LumiRequest::Locate("joya@bb.com".parse()?));
+//! let Some(LumiAnswer::Locate(LocateOutcome::Found(at))) = wire.answer("10.0.0.1:4500", request) else {
+//!     panic!("joya is not found");
+//! };
+//!
+//! let talk = wire.connect("10.0.0.1:4500", at);
+//! wire.pass(Duration::from_secs(1));
+//! for line in ["hola", "Que tal?"] {
+//!     wire.say(talk, Side::Caller, line);
+//! }
+//! assert_eq!(wire.heard(talk, Side::Callee), ["hola"]);
+//! wire.pass(Duration::from_millis(20));
+//! assert_eq!(wire.heard(talk, Side::Callee), ["hola", "Que tal?"], "frames keep their distance");
+//!
+//! wire.hang_up(talk, Side::Callee);
+//! wire.pass(Duration::from_secs(1));
+//! assert!(wire.has_ended(talk, Side::Caller) && wire.has_ended(talk, Side::Callee));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
@@ -10,9 +48,11 @@ use lumi_node_core::{Node, NodeSettings, Output, Roster};
 use message_log::{Direction, Entry};
 use mi_agent_core::{
     ClientSettings, DEFAULT_REFRESH, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RegistrationChange,
-    RequestId, RequestSchedule,
+    RequestId, RequestSchedule, Side,
 };
 use plumi_proto::{Domain, MiAddress, MiSocketAddress};
+
+use crate::conversation::Pair;
 
 /// Nodes and agents at made-up addresses. Datagrams arrive in the order in which they were sent.
 #[derive(Debug)]
@@ -25,6 +65,19 @@ pub struct Wire {
     answers: HashMap<(SocketAddrV4, RequestId), LumiAnswer>,
     registrations: HashMap<SocketAddrV4, Vec<RegistrationChange>>,
     logs: HashMap<String, Vec<String>>,
+    /// The agents that listen for conversations, by where they listen.
+    listening: HashMap<SocketAddrV4, SocketAddrV4>,
+    conversations: Vec<Talk>,
+}
+
+/// A conversation on a [`Wire`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TalkId(usize);
+
+#[derive(Debug)]
+struct Talk {
+    agents: [SocketAddrV4; 2],
+    pair: Pair,
 }
 
 impl Wire {
@@ -39,6 +92,8 @@ impl Wire {
             answers: HashMap::new(),
             registrations: HashMap::new(),
             logs: HashMap::new(),
+            listening: HashMap::new(),
+            conversations: Vec::new(),
         }
     }
 
@@ -69,11 +124,13 @@ impl Wire {
             refresh: Some(DEFAULT_REFRESH),
         });
         self.agents.insert(socket(at), (address, client));
+        self.listening.insert(listening.into(), socket(at));
     }
 
-    /// Takes the agent off the wire, as when its program was killed.
+    /// Takes the agent off the wire, as when its program was killed. Its conversations go on.
     pub fn remove_agent(&mut self, at: &str) {
         self.agents.remove(&socket(at));
+        self.listening.retain(|_, agent| *agent != socket(at));
     }
 
     /// The agent asks its node, and everything happens that follows from it at once.
@@ -94,13 +151,54 @@ impl Wire {
         self.registrations.get(&socket(agent)).map_or(&[], Vec::as_slice)
     }
 
+    /// The agent at `caller` dials the one that listens at `to`, who accepts the call.
+    ///
+    /// Their nicknames are the names of their users. Frames keep a distance of 20 ms. Both agents are busy
+    /// until the conversation has ended.
+    ///
+    /// # Panics
+    /// Nobody listens there.
+    pub fn connect(&mut self, caller: &str, to: MiSocketAddress) -> TalkId {
+        let callee = *self.listening.get(&to.into()).expect("an agent that listens there");
+        let agents = [socket(caller), callee];
+        let users = agents.map(|agent| self.agents[&agent].0.user());
+        let pair = Pair::new(self.now, [users[0].as_str(), users[1].as_str()], PACE);
+        self.conversations.push(Talk { agents, pair });
+        self.settle();
+        TalkId(self.conversations.len() - 1)
+    }
+
+    /// One side says a line.
+    pub fn say(&mut self, talk: TalkId, side: Side, line: &str) {
+        self.conversations[talk.0].pair.say(side, line);
+        self.settle();
+    }
+
+    /// One side ends the conversation.
+    pub fn hang_up(&mut self, talk: TalkId, side: Side) {
+        self.conversations[talk.0].pair.hang_up(self.now, side);
+        self.settle();
+    }
+
+    /// Returns the lines that one side has heard. A line of more than 99 bytes comes in several.
+    pub fn heard(&self, talk: TalkId, side: Side) -> &[String] {
+        self.conversations[talk.0].pair.heard(side)
+    }
+
+    /// Returns whether the conversation has ended on this side.
+    pub fn has_ended(&self, talk: TalkId, side: Side) -> bool {
+        self.conversations[talk.0].pair.has_ended(side)
+    }
+
     /// Lets time pass, in steps to whatever is due next.
     pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
             let due_nodes = self.nodes.values().filter_map(Node::poll_timeout);
             let due_agents = self.agents.values().filter_map(|(_, client)| client.poll_timeout());
-            let Some(due) = due_nodes.chain(due_agents).min().filter(|&due| due <= end) else { break };
+            let due_talks = self.conversations.iter().filter_map(|talk| talk.pair.poll_timeout());
+            let due = due_nodes.chain(due_agents).chain(due_talks).min();
+            let Some(due) = due.filter(|&due| due <= end) else { break };
             self.now = self.now.max(due);
             for node in self.nodes.values_mut() {
                 node.handle_timeout(self.now);
@@ -120,6 +218,7 @@ impl Wire {
 
     /// Carries out what nodes and agents want done, until nothing is left to do.
     fn settle(&mut self) {
+        self.settle_talks();
         loop {
             self.drain_nodes();
             self.drain_agents();
@@ -133,6 +232,18 @@ impl Wire {
                 write_line(&mut self.logs, address.as_str(), Direction::Received, from, &bytes);
                 client.handle_datagram(self.now, from.into(), &bytes);
             }
+        }
+    }
+
+    fn settle_talks(&mut self) {
+        let mut busy = BTreeSet::new();
+        for Talk { agents, pair } in &mut self.conversations {
+            pair.settle(self.now);
+            let sides = agents.iter().zip([Side::Caller, Side::Callee]);
+            busy.extend(sides.filter(|(_, side)| !pair.has_ended(*side)).map(|(agent, _)| *agent));
+        }
+        for (at, (_, client)) in &mut self.agents {
+            client.set_busy(busy.contains(at));
         }
     }
 
@@ -205,3 +316,6 @@ fn write_line(
 fn socket(text: &str) -> SocketAddrV4 {
     text.parse().expect("a socket address")
 }
+
+/// The default distance of frames (protocol.md §7, row 10).
+const PACE: Duration = Duration::from_millis(20);
