@@ -208,6 +208,12 @@ impl ConversationState {
             self.unsaid += self.lines.take_back();
             self.lines.clear();
             let most = Some(now + HURRIED_LINGER);
+            self.write_timeout = HURRIED_LINGER;
+            if self.phase == Phase::Greeting
+                && let Some(writing) = &mut self.writing
+            {
+                writing.until = writing.until.min(most);
+            }
             self.phase_ends = match self.phase {
                 Phase::Ending if !self.is_greeted => Some(now + HURRIED_GRACE),
                 Phase::Ending => most,

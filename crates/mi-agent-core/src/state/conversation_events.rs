@@ -82,7 +82,7 @@ pub enum ConversationOutput {
     Ending,
     /// The connection can be closed. This is the last output.
     Ended {
-        /// The number of frames that were handed over and not sent.
+        /// The number of frames that were handed over and not sent, without those that were dropped in a hurry.
         unsent: usize,
         /// The number of lines that waited and were not handed over.
         unsaid: usize,
