@@ -15,4 +15,4 @@ pub mod raw_user;
 pub mod simulation;
 pub mod trace;
 
-pub use lumi_testkit::{emulators, network, wire};
+pub use lumi_testkit::{conversation, emulators, network, wire};

@@ -3,6 +3,7 @@
 //! Each law is checked from outside: by what a program received and sent, and by what it reports of itself.
 
 mod agent;
+mod conversation;
 mod limiter;
 mod lookups;
 mod node;
@@ -12,6 +13,7 @@ mod requests;
 use std::fmt;
 
 pub(super) use agent::{AgentLaws, Cause};
+pub(super) use conversation::ConversationLaws;
 pub(super) use node::NodeLaws;
 
 /// A law of the simulated world.
@@ -72,6 +74,10 @@ pub enum Law {
     NoDeathByUs,
     /// In a conversation, every line is heard, whole and in order, and the conversation ends.
     NoLineLost,
+    /// A conversation in which something goes wrong ends, and within the bounds that it has.
+    ConversationsEnd,
+    /// Each line that is handed over is written or reported as unsent, and each other one as unsaid.
+    LinesAreCounted,
     /// A frame or a FIN is written only after the one before it has been written.
     OneWrite,
     /// Once the network has healed, agents of ours register again automatically.
@@ -113,6 +119,8 @@ impl fmt::Display for Law {
             Self::RightAddress => "a lookup gives the right address",
             Self::NoDeathByUs => "nothing we send ends an emulator",
             Self::NoLineLost => "what was said is heard",
+            Self::ConversationsEnd => "a conversation ends in its time",
+            Self::LinesAreCounted => "what is handed over is written or reported",
             Self::OneWrite => "one write at a time",
             Self::AgentsComeBack => "agents are registered again once the network has healed",
             Self::PairsFindEachOther => "pairs find each other once the network has healed",
