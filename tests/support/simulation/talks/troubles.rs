@@ -80,13 +80,15 @@ fn draw_plan(rng: &mut Rng, ours: &[usize]) -> Vec<(Duration, usize, Deed)> {
         });
     }
     for side in 0..2 {
-        let at = Duration::from_millis(500) + milliseconds(rng, 5_000);
+        // Late enough, now and then, for every limit to be reached before.
+        let most = *rng.choice(&[5_000, 5_000, 50_000]).expect("not empty");
+        let at = Duration::from_millis(500) + milliseconds(rng, most);
         match ours.contains(&side) {
             false if rng.bool() => plan.push((at, side, Deed::HangsUp)),
             false => {}
             true => {
                 plan.push((at, side, if rng.bool() { Deed::HangsUp } else { Deed::ShutsDown }));
-                // Whatever happens, its agent ends.
+                // Its agent ends in any case.
                 plan.push((at + milliseconds(rng, 60_000), side, Deed::ShutsDown));
             }
         }
