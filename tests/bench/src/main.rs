@@ -8,6 +8,8 @@
 //! the real ones, as processes with their message logs on real files, and the load has one core of two, what is measured
 //! the other, so that neither takes the other's time; both unless it says otherwise.
 //!
+//! - `agents`: many agents of one program are registered and do nothing: what each adds in memory, sockets and tasks, beside
+//!   the sockets alone.
 //! - `registrations`: `PR`s are kept in flight from one socket and the `RR0`s are counted, beside a server that does
 //!   nothing but receive and answer. Whether the load was the limit is seen by how long it looked for answers in vain.
 //!   With the log off, the node is no process: it is the library in this one, which has no subscriber to its events.
@@ -26,8 +28,6 @@
 //! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how long they
 //!   were on a processor is what the scheduler counted. It ends before the agent's first refresh, which is due after
 //!   60 s, and nothing is kept on a core.
-//! - `agents`: many agents of one program are registered and do nothing: what each adds in memory, sockets and tasks, beside
-//!   the sockets alone.
 //! - `users`: as `registrations` with the log on, for a hundred users, a thousand and so on to a million; `--plot` draws
 //!   them.
 //!
@@ -109,12 +109,13 @@ fn main() -> anyhow::Result<()> {
 type Measure = fn(&Options, &mut Report) -> anyhow::Result<()>;
 
 const FIGURES: &[(&str, Measure)] = &[
+    // First: memory that others have left would hide what agents take.
+    ("agents", agents::measure),
     ("registrations", registrations::measure),
     ("locations", locations::measure),
     ("flood", flood::measure),
     ("roster", roster::measure),
     ("lines", lines::measure),
     ("idle", idle::measure),
-    ("agents", agents::measure),
     ("users", users::measure),
 ];

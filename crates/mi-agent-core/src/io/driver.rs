@@ -150,7 +150,7 @@ impl Task {
         mut urgent: mpsc::Receiver<Command>,
         events: mpsc::Sender<Event>,
     ) {
-        let mut buffer = vec![0; usize::from(u16::MAX)];
+        let mut datagram = Vec::new();
         let (mut is_ending, mut is_held) = (false, true);
         while !(is_ending && self.client.is_idle()) {
             let timeout = self.client.poll_timeout();
@@ -161,8 +161,8 @@ impl Task {
                 }
             };
             tokio::select! {
-                received = self.link.receive(&mut buffer) => match received {
-                    Ok((length, from)) => self.receive(from, &buffer[..length], &events),
+                received = self.link.receive(&mut datagram) => match received {
+                    Ok(from) => self.receive(from, &datagram, &events),
                     Err(error) => self.receive_failed(&error).await,
                 },
                 command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {

@@ -1,5 +1,6 @@
 //! The link to the node: a UDP socket that logs and counts every message and reports it to the tap.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -80,18 +81,38 @@ impl NodeLink {
         self.socket.send(message).await.map(drop)
     }
 
-    /// Receives the next datagram into `buffer` and returns its length and sender. Cancel safe.
-    pub(crate) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, NodeAddress)> {
+    /// Receives the next datagram, whole, into `datagram`, and returns its sender. Cancel safe.
+    pub(crate) async fn receive(&self, datagram: &mut Vec<u8>) -> io::Result<NodeAddress> {
         loop {
-            let (length, SocketAddr::V4(from)) = self.socket.recv_from(buffer).await? else { continue };
-            message_log::received(&self.party, from, &buffer[..length]);
+            self.socket.readable().await?;
+            let from = match self.try_receive(datagram) {
+                Ok(SocketAddr::V4(from)) => from,
+                Ok(SocketAddr::V6(_)) => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            };
+            message_log::received(&self.party, from, datagram);
             self.counts.received.fetch_add(1, Ordering::Relaxed);
             if let Some(tap) = &self.tap {
-                tap.plumi(Direction::Received, from, &buffer[..length]);
+                tap.plumi(Direction::Received, from, datagram);
             }
-            return Ok((length, from.into()));
+            return Ok(from.into());
         }
     }
+
+    fn try_receive(&self, datagram: &mut Vec<u8>) -> io::Result<SocketAddr> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let (length, from) = self.socket.try_recv_from(buffer)?;
+            datagram.clear();
+            datagram.extend_from_slice(&buffer[..length]);
+            Ok(from)
+        })
+    }
+}
+
+thread_local! {
+    /// Any datagram fits. The agents of a thread share it: for most of them, it would be nearly all their memory.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; usize::from(u16::MAX)].into());
 }
 
 impl Counts {
