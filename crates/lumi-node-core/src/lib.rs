@@ -88,7 +88,7 @@ pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
 pub use state::output::Output;
-pub use state::party::{HostIp, Party, UdpAddress};
+pub use state::party::{HostIp, Party, UdpAddress, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover};

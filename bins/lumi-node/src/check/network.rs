@@ -3,8 +3,8 @@
 use std::io;
 use std::net::{IpAddr, UdpSocket};
 
-use lumi_dns::{LookupError, NodeDirectory, is_of_this_host};
-use lumi_node_core::{HostIp, UdpAddress};
+use lumi_dns::{FoundNode, LookupError, NodeDirectory, is_of_this_host};
+use lumi_node_core::{HostIp, UdpAddress, leads_to};
 use plumi_proto::{Domain, NODE_PORT, NodeAddress};
 
 use super::ask::{Answer, ask};
@@ -58,10 +58,14 @@ pub(super) async fn check(
 }
 
 /// Checks that `domain` leads to this host, and to the address `listen` if that is known.
+///
+/// The second question is the one that a node asks about itself, and [`leads_to`] answers both. The check differs in two
+/// ways. It reports a host that cannot be known as such, while a node takes it for another host. It leaves the port out,
+/// which DNS does not know and [`is_free_or_ours`] checks.
 async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Option<UdpAddress>) -> Finding {
     let subject = format!("domain {domain}");
-    let found = match directory.find(&domain).await {
-        Ok(found) => found.address.ip(),
+    let node = match directory.find(&domain).await {
+        Ok(node) => node,
         Err(error) => {
             let remedy = match error {
                 LookupError::NotFound => format!(
@@ -77,6 +81,7 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
             return Finding::wrong(subject, error, remedy);
         }
     };
+    let found = node.address.ip();
     match is_of_this_host(found) {
         Ok(true) => {}
         Ok(false) => {
@@ -99,8 +104,12 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
             return Finding::wrong(subject, reason, "look whether this host can open sockets");
         }
     }
+    let is_at = |listen: UdpAddress| {
+        let node = FoundNode::new(NodeAddress::new(found, listen.port()), true, node.valid_for);
+        leads_to(&node, listen.into())
+    };
     match listen {
-        Some(listen) if !listen.ip().is_unspecified() && *listen.ip() != found => Finding::wrong(
+        Some(listen) if !is_at(listen) => Finding::wrong(
             subject,
             format!("it resolves to {found}, and the node listens on {listen} alone"),
             format!(

@@ -21,7 +21,7 @@ use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
 use super::output::Output;
-use super::party::{Party, UdpAddress};
+use super::party::{Party, UdpAddress, leads_to};
 use super::pendings::{Request, Share};
 use super::policy::{Policies, Policy};
 use super::registration::Registrar;
@@ -136,10 +136,7 @@ impl Node {
 
     /// Returns whether a node that was found is this one, under another name of its host.
     pub fn is_itself(&self, found: &FoundNode) -> bool {
-        // A socket that is bound to 0.0.0.0 is reached at every address of this host.
-        let is_everywhere = self.local.ip().is_unspecified();
-        let is_reached = is_everywhere && found.is_this_host && found.address.port() == self.local.port();
-        found.address == self.local || is_reached
+        leads_to(found, self.local)
     }
 
     /// Applies `settings`, and forgets the answers of the directory of nodes.

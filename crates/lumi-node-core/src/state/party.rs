@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use lumi_dns::FoundNode;
 use plumi_proto::NodeAddress;
 
 /// The UDP socket of an agent or a node, as it shows in a datagram.
@@ -32,4 +33,13 @@ impl From<NodeAddress> for Party {
     fn from(node: NodeAddress) -> Self {
         UdpAddress::from(node).into()
     }
+}
+
+/// Returns whether `found` is the node whose socket is bound to `local`.
+///
+/// A socket that is bound to 0.0.0.0 is reached at every address of its host.
+pub fn leads_to(found: &FoundNode, local: NodeAddress) -> bool {
+    let is_everywhere = local.ip().is_unspecified();
+    let is_reached = is_everywhere && found.is_this_host && found.address.port() == local.port();
+    found.address == local || is_reached
 }
