@@ -82,7 +82,7 @@ pub use state::admin::{
 pub use state::binding::Binding;
 pub use state::dropped::{DropReason, Dropped};
 pub use state::event::{GoneReason, NodeEvent};
-pub use state::limiter::RateLimit;
+pub use state::limiter::{RateLimit, RateLimitError};
 pub use state::location_times::{LocationTimes, Locations};
 pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
@@ -91,7 +91,7 @@ pub use state::output::Output;
 pub use state::party::{HostIp, Party, UdpAddress, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};
-pub use state::settings::{NodeSettings, Takeover};
+pub use state::settings::{NodeSettings, Takeover, TakeoverError};
 pub use state::source::Source;
 pub use state::status::{NodeStatus, ServerStatus};
 

@@ -1,12 +1,25 @@
 //! The rate limit: the number of datagrams that one source may send (protocol.md §9).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::source::Source;
 
 /// The number of datagrams that a node takes from one IPv4 address.
+///
+/// Written as datagrams a second: `500`. A [`burst`](RateLimit::burst) that is not twice as many follows a slash: `500/20`.
+///
+/// ```
+/// use lumi_node_core::RateLimit;
+///
+/// let limit: RateLimit = "500".parse()?;
+/// assert_eq!((limit.per_second.get(), limit.burst.get()), (500, 1_000));
+/// assert_eq!("500/20".parse::<RateLimit>()?.to_string(), "500/20");
+/// # Ok::<(), lumi_node_core::RateLimitError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     /// The number of datagrams a second, in the long run.
@@ -29,6 +42,34 @@ impl Default for RateLimit {
         Self::new(NonZeroU32::new(500).expect("is not 0"))
     }
 }
+
+impl FromStr for RateLimit {
+    type Err = RateLimitError;
+
+    fn from_str(text: &str) -> Result<Self, RateLimitError> {
+        let number = |digits: &str| digits.parse().map_err(|_| RateLimitError);
+        match text.split_once('/') {
+            Some((per_second, burst)) => Ok(Self { per_second: number(per_second)?, burst: number(burst)? }),
+            None => number(text).map(Self::new),
+        }
+    }
+}
+
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { per_second, burst } = self;
+        if *self == Self::new(*per_second) {
+            write!(f, "{per_second}")
+        } else {
+            write!(f, "{per_second}/{burst}")
+        }
+    }
+}
+
+/// The error for a text that is not a [`RateLimit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a rate limit is a number from 1 on, alone or as in 500/1000")]
+pub struct RateLimitError;
 
 /// A token bucket for each source.
 #[derive(Debug)]

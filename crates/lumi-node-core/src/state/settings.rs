@@ -1,5 +1,7 @@
 //! The settings of a node.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::address_range::AddressRange;
@@ -77,6 +79,8 @@ impl Default for NodeSettings {
 }
 
 /// Who has a user's name when it is registered from one address while it is online at another.
+///
+/// Written as `last` or `deny`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Takeover {
@@ -86,3 +90,29 @@ pub enum Takeover {
     /// The first one, for as long as that one is online: the other is told that there is no such user.
     Deny,
 }
+
+impl FromStr for Takeover {
+    type Err = TakeoverError;
+
+    fn from_str(text: &str) -> Result<Self, TakeoverError> {
+        match text {
+            "last" => Ok(Self::Last),
+            "deny" => Ok(Self::Deny),
+            _ => Err(TakeoverError),
+        }
+    }
+}
+
+impl fmt::Display for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Last => "last",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+/// The error for a text that is not a [`Takeover`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a takeover is `last` or `deny`")]
+pub struct TakeoverError;

@@ -11,6 +11,7 @@ mod ranges;
 mod registration;
 mod status;
 mod strikes;
+mod texts;
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
