@@ -9,6 +9,9 @@
 //! A server logs each message as an event of the target [`message_log::TARGET`] at the level TRACE. A message log is
 //! a layer of the subscriber; a program that wants the messages themselves uses [`ServerBuilder::traffic`].
 //!
+//! With the feature `serde`, [`AddressRange`], [`RateLimit`] and [`Takeover`] are serialized as their texts, and deserialized
+//! by their parsers, as are the names and addresses of `plumi-proto`.
+//!
 //! ```no_run
 //! use lumi_dns::NodeDirectory;
 //! use lumi_node_core::{Node, NodeSettings, RosterFile, Server};
@@ -26,6 +29,8 @@
 //! ```
 
 mod administrator;
+#[cfg(feature = "serde")]
+mod serde;
 mod io {
     mod administration;
     mod datagrams;

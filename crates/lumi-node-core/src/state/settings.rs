@@ -82,6 +82,7 @@ impl Default for NodeSettings {
 ///
 /// Written as `last` or `deny`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Takeover {
     /// The last one who registered, as the protocol says: the user has moved.

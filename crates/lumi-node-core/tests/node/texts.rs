@@ -1,10 +1,13 @@
-//! How settings are written.
+//! How settings are written, and as serde values.
 
 use std::fmt::{Debug, Display};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use lumi_node_core::{RateLimit, Takeover};
+use lumi_node_core::{AddressRange, RateLimit, Takeover};
+use plumi_proto::MiAddress;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 #[test]
 fn a_rate_limit_is_a_number_and_a_burst_of_its_own() {
@@ -36,8 +39,47 @@ fn a_takeover_is_a_word() {
     }
 }
 
-/// Checks that `value` is written as `text`, and read from it.
-fn is_written<T: FromStr<Err: Debug> + Display + Debug + PartialEq + Copy>(value: T, text: &str) {
+#[test]
+fn a_range_is_its_text_for_serde_as_well() {
+    is_written("192.0.2.0/24".parse::<AddressRange>().unwrap(), "192.0.2.0/24");
+    assert_eq!(
+        serde_json::from_str::<AddressRange>("\"192.0.2.7\"").unwrap(),
+        "192.0.2.7/32".parse().unwrap()
+    );
+}
+
+#[test]
+fn serde_refuses_what_the_parsers_refuse() {
+    let range = refusal::<AddressRange>("\"10.0.0.0/33\"");
+    assert!(
+        range.starts_with("after the '/' of a range of addresses stands how many bits they share"),
+        "{range}"
+    );
+    let limit = refusal::<RateLimit>("\"0\"");
+    assert!(limit.starts_with("a rate limit is a number from 1 on"), "{limit}");
+    let number = refusal::<RateLimit>("500");
+    assert!(number.starts_with("invalid type: integer `500`, expected a rate limit in quotes"), "{number}");
+    let takeover = refusal::<Takeover>("\"first\"");
+    assert!(takeover.starts_with("unknown variant `first`, expected `last` or `deny`"), "{takeover}");
+}
+
+#[test]
+fn the_names_of_plumi_proto_are_serde_values_too() {
+    is_written("laura@bb.com".parse::<MiAddress>().unwrap(), "laura@bb.com");
+}
+
+/// Checks that `value` is written as `text`, and read from it, with serde and without.
+fn is_written<T>(value: T, text: &str)
+where
+    T: FromStr<Err: Debug> + Display + Debug + PartialEq + Copy + Serialize + DeserializeOwned,
+{
     assert_eq!(value.to_string(), text);
     assert_eq!(text.parse::<T>().expect("it is well-formed"), value);
+    let quoted = format!("\"{text}\"");
+    assert_eq!(serde_json::to_string(&value).expect("it is a text"), quoted);
+    assert_eq!(serde_json::from_str::<T>(&quoted).expect("it is well-formed"), value);
+}
+
+fn refusal<T: DeserializeOwned + Debug>(json: &str) -> String {
+    serde_json::from_str::<T>(json).expect_err("it is refused").to_string()
 }
