@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use clap::ArgAction;
 use diagnostics::{Format, Level};
 use lumi_dns::{DirectoryError, NodeDirectory};
-use lumi_node_core::{AddressRange, HostIp, NodeSettings, UdpAddress};
+use lumi_node_core::{AddressRange, HostIp, NodeSettings, Takeover, UdpAddress};
 use plumi_proto::NODE_PORT;
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use settings_text::Mistake;
 
 use super::log_size::LogSize;
-use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, TakeoverRule, allowed, peers, ranges};
+use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, allowed, peers, takeover};
 
 /// Generates [`Settings`] from the table.
 ///
@@ -112,8 +112,8 @@ settings! {
 
         /// When an online user is registered from a second address: `last` moves the user there, `deny` refuses
         /// [default: last]
-        #[arg(long, value_name = "last|deny", hide_possible_values = true)]
-        takeover: TakeoverRule = TakeoverRule::Last;
+        #[arg(long, value_name = "last|deny", hide_possible_values = true, value_parser = takeover())]
+        takeover: Takeover = Takeover::Last;
 
         /// Datagrams a second to take from one IP address; twice as many at once [default: 500]
         #[arg(long, value_name = "N|off")]
@@ -122,7 +122,6 @@ settings! {
         /// Addresses that neither the rate limit nor the limit of pending requests holds for; may repeat, and takes
         /// the place of those in the settings
         #[arg(long, value_name = "CIDR")]
-        #[serde(deserialize_with = "ranges")]
         exempt: Vec<AddressRange> = Vec::new();
 
         /// Milliseconds from one location request that counts to the next, towards the five that take a silent user

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::fmt;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lumi_node_core::{AddressRange, NodeSettings, RateLimit, Takeover, UdpAddress};
 use plumi_proto::Domain;
-use serde::de::{self, Deserialize, Deserializer, Error as _, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _};
 use settings_text::text_or_number;
 
 /// The path of the control socket, or `Off`.
@@ -92,9 +91,9 @@ impl FromStr for RateLimiting {
         if text == "off" {
             return Ok(Self(None));
         }
-        let per_second: NonZeroU32 =
-            text.parse().map_err(|_| "a rate limit is `off` or a number from 1 on")?;
-        Ok(Self(Some(RateLimit::new(per_second))))
+        // A burst of its own is no setting.
+        let limit = text.parse().ok().filter(|limit: &RateLimit| *limit == RateLimit::new(limit.per_second));
+        limit.map(|limit| Self(Some(limit))).ok_or("a rate limit is `off` or a number from 1 on")
     }
 }
 
@@ -104,21 +103,10 @@ impl<'de> Deserialize<'de> for RateLimiting {
     }
 }
 
-/// The rule for a user who is registered from one address while online at another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TakeoverRule {
-    Last,
-    Deny,
-}
-
-impl From<TakeoverRule> for Takeover {
-    fn from(rule: TakeoverRule) -> Self {
-        match rule {
-            TakeoverRule::Last => Self::Last,
-            TakeoverRule::Deny => Self::Deny,
-        }
-    }
+/// Reads the rule for a user who is registered from one address while online at another.
+pub(super) fn takeover() -> impl TypedValueParser<Value = Takeover> {
+    // Completions and errors list these.
+    PossibleValuesParser::new(["last", "deny"]).try_map(|text| text.parse())
 }
 
 /// The minimum time between two location requests that count as strikes, in milliseconds.
@@ -153,36 +141,8 @@ impl<'de> Deserialize<'de> for StrikeInterval {
     }
 }
 
-struct Range(AddressRange);
-
-impl<'de> Deserialize<'de> for Range {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(RangeVisitor)
-    }
-}
-
-/// Parses while the text is read, so that an error has its own line and not that of the list.
-struct RangeVisitor;
-
-impl Visitor<'_> for RangeVisitor {
-    type Value = Range;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a range of addresses in quotes")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Range, E> {
-        text.parse().map(Range).map_err(E::custom)
-    }
-}
-
-pub(super) fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
-    let ranges = Vec::<Range>::deserialize(deserializer)?;
-    Ok(ranges.into_iter().map(|Range(range)| range).collect())
-}
-
 pub(super) fn allowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
-    let ranges = ranges(deserializer)?;
+    let ranges = Vec::deserialize(deserializer)?;
     // An empty list would mean nobody.
     if ranges.is_empty() {
         return Err(D::Error::custom("an empty list lets nobody register; take allow out to let everybody"));
