@@ -60,6 +60,14 @@ impl From<PeerText> for String {
     }
 }
 
+/// Serializes the text as it came, see [`PeerText::raw`]. Nothing deserializes it, because it is no text of a peer then.
+#[cfg(feature = "serde")]
+impl serde::Serialize for PeerText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 impl fmt::Display for PeerText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&safe_text(&self.0))
