@@ -1,4 +1,4 @@
-//! For programs: `send` says one text, and `listen` reports events and takes orders.
+//! The commands for programs: `send` says one text, and `listen` reports events and takes orders.
 
 pub(crate) mod commands;
 pub(crate) mod listen;

@@ -23,7 +23,7 @@ pub enum Format {
     Text,
     /// An object for each, on a line on stderr.
     Json,
-    /// To the journal of this host, with their fields and how serious they are.
+    /// Events in the journal of this host, with their fields and how serious they are.
     Journald,
 }
 

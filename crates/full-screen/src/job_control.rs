@@ -18,15 +18,15 @@ pub struct JobControl {
 /// What a shell, or somebody else, asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// To be suspended: [`JobControl::suspend`].
+    /// The program is to be suspended: [`JobControl::suspend`].
     ToStop,
     /// It was stopped, by a signal that nothing can be done about, and goes on: [`Screen::resume`].
     ToGoOn,
 }
 
 impl JobControl {
-    /// From now on SIGTSTP does not stop the program by itself: the terminal has to be given back first. Must run within a
-    /// runtime of tokio.
+    /// Takes SIGTSTP over, which does not stop the program any more: the terminal has to be given back first. Must run
+    /// within a runtime of tokio.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -36,7 +36,10 @@ impl JobControl {
         Ok(Self { stop, go_on })
     }
 
-    /// The next of them. Cancel safe.
+    /// Waits for the next of them.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: none is lost.
     pub async fn next(&mut self) -> Asked {
         tokio::select! {
             () = received(&mut self.stop) => Asked::ToStop,
@@ -49,6 +52,9 @@ impl JobControl {
     ///
     /// # Errors
     /// Those of the operating system; the terminal is gone.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe. If this is dropped, the terminal may have been given back. [`Screen::resume`] takes it again.
     pub async fn suspend(&mut self, screen: &mut Screen) -> io::Result<bool> {
         if !has_shell() {
             return Ok(false);

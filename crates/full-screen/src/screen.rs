@@ -102,10 +102,13 @@ impl Screen {
         !self.is_flushed || !self.drawn.lock().is_empty()
     }
 
-    /// Writes what was drawn. Cancel safe.
+    /// Writes what was drawn.
     ///
     /// # Errors
     /// The terminal is gone.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. The next call goes on with the rest.
     pub async fn write(&mut self) -> io::Result<()> {
         loop {
             if self.written == self.writing.len() {
@@ -127,6 +130,10 @@ impl Screen {
     ///
     /// # Errors
     /// The terminal is gone.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe. If this is dropped, the terminal is still taken, though it may look as if it were not: call it
+    /// again.
     pub async fn leave(&mut self) -> io::Result<()> {
         queue_leave(&mut self.drawn)?;
         self.write().await?;
@@ -180,7 +187,7 @@ pub fn restore() {
     }
 }
 
-/// In the opposite order.
+/// Queues what gives the terminal back, in the opposite order.
 fn queue_leave(output: &mut impl Write) -> io::Result<()> {
     queue!(
         output,

@@ -19,7 +19,7 @@ fn handle_datagram(criterion: &mut Criterion) {
         };
         bench("PR of a stranger", &|user| vec![(AGENT, format!("PRx{user}@bb.com"))]);
         bench("PL of a user who is offline", &|user| vec![locate(user)]);
-        // From here on they are online.
+        // They are online from here on.
         bench("PR of a user", &|user| vec![(AGENT, format!("PR{user}@bb.com"))]);
         bench("PL of a user who is online, and its RL", &|user| {
             vec![locate(user), (AGENT, format!("RL0joya@cc.com:{user}@bb.com:127.0.0.1:4456"))]
@@ -27,7 +27,7 @@ fn handle_datagram(criterion: &mut Criterion) {
     }
 }
 
-/// From whom, and what.
+/// The sender of a datagram, and its bytes.
 type Datagram = (SocketAddrV4, String);
 
 /// A node, and a clock that stands still: nothing is a strike but the first question, and nothing is forgotten.

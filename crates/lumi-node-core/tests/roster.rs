@@ -311,12 +311,12 @@ fn a_file_that_is_gone_is_not_made_anew() {
     assert!(matches!(error, RosterFileError::Read { .. }), "{error:?}");
 }
 
-/// In a folder whose path is so long that no other file's path fits. Unlike a folder without write permission,
+/// The folder has so long a path that no other file's path fits. Unlike a folder without write permission,
 /// that stops everybody, the superuser too.
 #[cfg(target_os = "linux")]
 #[test]
 fn where_no_file_can_be_made_the_old_one_stays() {
-    /// Of a path, its end included (`limits.h`).
+    /// The longest path, its end included (`limits.h`).
     const PATH_MAX: usize = 4096;
     let root = tempfile::tempdir().expect("a folder");
     let mut folder = root.path().canonicalize().expect("a folder");

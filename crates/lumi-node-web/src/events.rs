@@ -136,7 +136,7 @@ struct StatusJson {
     domain: String,
     address: UdpAddress,
     version: &'static str,
-    /// In milliseconds.
+    /// Milliseconds.
     uptime: u128,
     users: usize,
     online: usize,

@@ -1,4 +1,4 @@
-//! By which name somebody has come.
+//! The name by which somebody has come.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

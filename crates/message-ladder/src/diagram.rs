@@ -34,7 +34,7 @@ pub fn mermaid(ladder: &Ladder, user: Option<&str>) -> String {
     for arrow in arrows {
         let Arrow { from, to, length, .. } = arrow;
         let (from, to) = (from.number(), to.number());
-        // Of what is no message, the beginning could mean something here.
+        // The beginning of what is no message could mean something here.
         let before = if arrow.kind == MALFORMED { "(malformed) " } else { "" };
         let (message, words) = (escaped(&arrow.message), escaped(&arrow.words));
         let text = format_args!("    p{from}->>p{to}: {before}{message} ({length} B)<br/>{words}\n");

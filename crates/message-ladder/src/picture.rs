@@ -67,15 +67,15 @@ pub enum Look {
 }
 
 impl Picture {
-    /// Of the parties of `ladder` that an arrow has which is about `user`, or of all that have one; `width` columns of
-    /// a terminal wide.
+    /// Draws the parties of `ladder` that have an arrow which is about `user`, or all that have one, on `width` columns of
+    /// a terminal.
     pub fn new(ladder: &Ladder, user: Option<&str>, width: usize) -> Self {
         let shown = |arrow: &&Arrow| user.is_none_or(|user| arrow.concerns(user));
         let parties = ladder.arrows().filter(shown).flat_map(|arrow| [arrow.from, arrow.to]);
         Self::of(ladder, parties, width)
     }
 
-    /// Of those `parties` of `ladder`, and of the one whose log it is.
+    /// Draws those `parties` of `ladder`, and the one whose log it is.
     pub fn of(ladder: &Ladder, parties: impl IntoIterator<Item = PartyId>, width: usize) -> Self {
         let mut used: Vec<_> = parties.into_iter().collect();
         used.sort_unstable();
@@ -103,7 +103,7 @@ impl Picture {
         picture
     }
 
-    /// With so many columns of the terminal out of sight on the left, if there is that much more than fits.
+    /// Scrolls `left` columns of the terminal out of sight, if there is that much more than fits.
     #[must_use]
     pub fn scrolled(self, left: usize) -> Self {
         let left = left.min(self.columns_width.saturating_sub(self.seen_width()));

@@ -131,7 +131,7 @@ pub struct Entries {
 pub struct News {
     /// So many have passed unseen, before the entries.
     pub missed: u64,
-    /// In their order.
+    /// The entries, in their order.
     pub entries: Vec<Kept>,
 }
 

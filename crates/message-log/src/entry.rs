@@ -109,7 +109,7 @@ impl Clone for Entry {
         entry
     }
 
-    /// In the memory that it has.
+    /// Reuses the memory that it has.
     fn clone_from(&mut self, other: &Self) {
         let Self { party, direction, remote, message, length } = self;
         party.clone_from(&other.party);

@@ -31,7 +31,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// For the messages of `party`, see [`sent`].
+    /// Creates an empty batch for messages of `party`, see [`sent`].
     pub fn new(party: impl Into<String>) -> Self {
         Self { party: party.into(), has_lines: false }
     }

@@ -1,4 +1,4 @@
-//! From tracing to a sink.
+//! The layer that gives events of tracing to a sink.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,4 +1,4 @@
-//! From a line of the log back to its entry.
+//! Turns a line of the log back into its entry.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 

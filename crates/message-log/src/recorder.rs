@@ -1,4 +1,4 @@
-//! From the event back to the entry.
+//! Turns the event back into an entry.
 
 use std::fmt;
 use std::net::Ipv4Addr;

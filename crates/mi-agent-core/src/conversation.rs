@@ -84,8 +84,9 @@ impl Conversation {
 
     /// Ends the conversation. Lines that were sent before still go out.
     ///
-    /// The returned receiver gives the peer's lines until the peer has ended it too. The conversation is over
-    /// once that receiver returns `None`.
+    /// The returned receiver gives the peer's lines until the peer has ended it too, or for 2 s after the last line of
+    /// this side has left. The conversation is over once that receiver returns `None`. Keep reading: the rest of what a
+    /// slow reader has not read is dropped after these 2 s.
     pub fn hang_up(self) -> LineReceiver {
         self.sender.hang_up();
         self.receiver

@@ -14,7 +14,7 @@ use crate::text::MAX_TEXT;
 /// A frame is encoded as one contiguous piece. Deployed programs read one segment as one frame, so the writer
 /// must flush after each frame (protocol.md §7 rows 10 and 11).
 ///
-/// At most 101 bytes of an incomplete frame wait for the rest. Anything else in the buffer is returned at
+/// Up to 101 bytes of an incomplete frame wait for the rest. Anything else in the buffer is returned at
 /// once. The room reserved for the next read does not depend on the length that a peer announced.
 ///
 /// # Bytes that are not a frame

@@ -107,7 +107,7 @@ impl EncodedMessage {
         }
     }
 
-    /// In decimal, without leading zeros.
+    /// Adds a decimal number, without leading zeros.
     fn put_number(&mut self, number: u16) {
         for power in [10_000, 1000, 100, 10, 1] {
             if number >= power || power == 1 {

@@ -2,7 +2,7 @@
 
 use core::str;
 
-/// At most `N` bytes (`N` ≤ 255), usually of UTF-8, without an allocation of their own.
+/// Up to `N` bytes (`N` ≤ 255), usually of UTF-8, without an allocation of their own.
 #[derive(Clone, Copy)]
 pub(crate) struct InlineText<const N: usize> {
     length: u8,

@@ -27,7 +27,7 @@ pub(super) enum Phase {
     },
     Deregistering {
         deregistered: BoxFuture<'static, Result<(), DeregisterError>>,
-        /// In a hurry: the time until which last words of peers are waited for.
+        /// The time until which last words of peers are waited for, if it is in a hurry.
         hurried_until: Option<Instant>,
     },
     /// The deregistration is over, and the last words of peers are still to be returned.

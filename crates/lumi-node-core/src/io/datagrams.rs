@@ -21,9 +21,9 @@ pub(super) struct Received {
     pub(super) from: UdpAddress,
     /// Which address of this host it was sent to, if that is not the only one that the socket is bound to.
     pub(super) to: Option<HostIp>,
-    /// Of all together.
+    /// The length of all together.
     pub(super) length: usize,
-    /// Of each but the last, which may be shorter.
+    /// The length of each but the last, which may be shorter.
     pub(super) stride: usize,
 }
 
@@ -90,7 +90,7 @@ pub(super) const BUFFERS: usize = 32;
 /// log would not tell the true length of one that is too long.
 const BUFFER: usize = 65_535;
 
-/// From one buffer to the next: a cache line more than they need, since buffers that lie a power of two apart take
+/// The distance of two buffers: a cache line more than they need, since buffers that lie a power of two apart take
 /// each other's place in the processor's cache.
 const SPACING: usize = BUFFER + 1 + 64;
 

@@ -205,10 +205,10 @@ fn is_unsupported(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
-/// Of a file that has not got its mode yet.
+/// The mode of a file that has not got its own yet.
 const OWNER_ONLY: u32 = 0o600;
 
-/// Of `st_mode`, what `chmod` sets.
+/// The bits of `st_mode` that `chmod` sets.
 const MODE_BITS: u32 = 0o7777;
 
 /// Each takes somebody who replaces the file within microseconds of the one before.

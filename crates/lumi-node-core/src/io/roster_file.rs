@@ -98,8 +98,8 @@ impl RosterStore for RosterFile {
     }
 }
 
-/// By what a text is known to be the one that was seen, without keeping it: a time would not tell two changes
-/// within one tick of the file system's clock apart.
+/// A digest of a text that was seen, which tells it from others without keeping it. A time would not tell two
+/// changes within one tick of the file system's clock apart.
 #[derive(Debug, PartialEq, Eq)]
 struct Digest {
     length: usize,

@@ -85,7 +85,7 @@ pub enum AdminRefusal {
     /// The domain does not have the user to be removed.
     #[error("{0} does not belong to the domain")]
     NoSuchUser(UserName),
-    /// With the domain, the user's address is too long for a message.
+    /// The user's address, which has the domain, is too long for a message.
     #[error("with the domain of this node, {0}")]
     TooLong(AddressError),
 }

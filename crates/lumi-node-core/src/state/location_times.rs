@@ -14,7 +14,7 @@ pub struct LocationTimes {
 }
 
 impl LocationTimes {
-    /// Of each interval the end, which belongs to it. The last answer comes 5 s after the last repetition at most.
+    /// The end of each interval, which belongs to it. The last answer comes 5 s after the last repetition at most.
     pub const BOUNDS: [Duration; 10] = [
         Duration::from_millis(1),
         Duration::from_millis(5),
@@ -28,7 +28,7 @@ impl LocationTimes {
         Duration::from_secs(5),
     ];
 
-    /// For each of [`LocationTimes::BOUNDS`], how many took longer than the one before and no longer than it.
+    /// Returns how many took as long as each of [`LocationTimes::BOUNDS`] at most, and longer than the one before it.
     pub fn within(&self) -> [u64; Self::BOUNDS.len()] {
         self.within
     }

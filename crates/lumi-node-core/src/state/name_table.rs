@@ -177,7 +177,7 @@ mod tests {
                 map.insert(entry.0, entry);
             }
             for (step, (is_added, number)) in (0..).zip(steps) {
-                // At both ends of a chunk, too.
+                // Both ends of a chunk are among them.
                 let name = match number {
                     0..30 => name(&number.to_string()),
                     number => name(&format!("other{}", (number - 30) * CHUNK / 15 + number % 2)),

@@ -195,7 +195,7 @@ pub enum RosterReason {
     /// A line is not a user name.
     #[error("the user name {0}")]
     User(NameError),
-    /// With the domain, the user's address is too long for a message.
+    /// The user's address, which has the domain, is too long for a message.
     #[error("with the domain of the roster, {0}")]
     TooLong(AddressError),
     /// The user is already listed.

@@ -22,7 +22,7 @@ pub struct NodeSettings {
     pub rate_limit: Option<RateLimit>,
     /// The addresses that neither the rate limit nor the bound of pending requests for each source holds for.
     pub exempt: Vec<AddressRange>,
-    /// From where users may register; empty is from anywhere.
+    /// The addresses from which users may register; empty is from anywhere.
     pub allow: Vec<AddressRange>,
     /// Who has a user's name when two addresses register it.
     pub takeover: Takeover,

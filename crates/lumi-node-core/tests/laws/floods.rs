@@ -81,7 +81,7 @@ fn of_a_million_foreign_questions_none_is_sent_on_or_looked_up() {
     };
     let questions: Vec<_> = (0..1_000).map(question).collect();
     for n in 0..1_000_000 {
-        // From strangers, and from an agent that asks in the name of another user.
+        // Strangers send them, and an agent that asks in the name of another user.
         let from = if n % 8 == 5 { agent((n + 1) % USERS) } else { stranger(n) };
         let dropped = node.handle_datagram(now, from, &questions[n as usize % questions.len()]);
         assert_eq!(dropped, Err(DropReason::Foreign), "{n} from {from}");

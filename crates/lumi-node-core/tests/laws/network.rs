@@ -106,7 +106,7 @@ struct Network {
     /// How often agents asked this of their nodes, and how often one node asked another.
     asked: HashMap<Locate, u32>,
     relayed: HashMap<Locate, u32>,
-    /// Of each node: how often each asker asked this, less how often it was answered.
+    /// How often each asker asked each node this, less how often it was answered.
     unanswered: HashMap<(usize, SocketAddrV4, Locate), u32>,
 }
 

@@ -143,7 +143,7 @@ fn a_roster_that_is_reloaded_leaves_no_request_of_who_is_gone() {
     node.receive(PERE, "PRpere@bb.com");
     node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com");
     node.receive(LAURA, "PLlaura@bb.com:pere@bb.com");
-    // Of nobody, who has never been a user.
+    // This asker is nobody, and has never been a user.
     node.receive(STRANGER, "PLnobody@bb.com:pere@bb.com");
     let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@cc.com", "cc.com");
     node.receive(LAURA, "PDlaura@bb.com");
@@ -203,7 +203,7 @@ fn what_is_not_saved_or_not_read_changes_nothing() {
     }
     node.node.handle_admin(node.now, COMMAND, AdminCommand::Reload);
     assert_eq!(node.drain(), [Output::ReadRoster { id: COMMAND }]);
-    // Of another command, or of another kind.
+    // These belong to another command, or are of another kind.
     node.node.handle_roster_read(node.now, AdminId(8), Err(NotRead));
     node.node.handle_roster_saved(node.now, COMMAND, Ok(()));
     assert_eq!(node.drain(), []);

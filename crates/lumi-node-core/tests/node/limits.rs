@@ -84,7 +84,7 @@ fn one_source_has_a_bounded_share_of_what_is_pending() {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");
     let question = |n: u32| format!("PLu{n}@cc.com:laura@bb.com");
-    // From any of its ports: the source is the IP address.
+    // Any of its ports will do: the source is the IP address.
     let port = |n: u32| format!("127.0.0.9:{}", 5_000 + n);
     for n in 0..64 {
         assert_eq!(node.receive(&port(n), &question(n)), [sent(LAURA, &question(n))]);
@@ -98,7 +98,7 @@ fn one_source_has_a_bounded_share_of_what_is_pending() {
     assert_eq!(node.receive(&port(1), &question(1)), [sent(LAURA, &question(1))], "repetitions need no room");
     assert_eq!(node.receive(OTHER_NODE, &question(64)), [sent(LAURA, &question(64))], "others have theirs");
 
-    // With an answer, a refusal or its end, a request is no longer part of the share.
+    // A request leaves the share when it is answered or refused, or when it ends.
     node.receive(LAURA, "RL1u7@cc.com:laura@bb.com");
     assert_eq!(node.receive(STRANGER, &question(65)), [sent(LAURA, &question(65))]);
     assert_eq!(node.try_receive(STRANGER, &question(66)), Err(DropReason::NoRoom));

@@ -174,6 +174,6 @@ const NODE: &str = "127.0.0.2:3344";
 const OTHER_NODE: &str = "127.0.0.3:3344";
 const LAURA: &str = "127.0.0.1:4500";
 const PERE: &str = "127.0.0.1:4501";
-/// On the host of laura and pere, but neither of them.
+/// A port on the host of laura and pere that is neither of them.
 const OTHER_PORT: &str = "127.0.0.1:4502";
 const STRANGER: &str = "127.0.0.9:4600";

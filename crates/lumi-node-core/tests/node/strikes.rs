@@ -134,7 +134,7 @@ fn ten_quick_tries_of_one_location_take_nobody_offline() {
         node.pass(0.2);
     }
     assert_eq!(node.receive(LAURA, ANSWER), [sent(OTHER_NODE, ANSWER)]);
-    // With this answer the count begins anew.
+    // This answer makes the count begin anew.
     for _ in 0..10 {
         assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(LAURA, QUESTION)]);
         node.pass(0.2);

@@ -78,7 +78,7 @@ fn answers_are_matched_to_requests() {
         (nothing, sent(1, b"RD0")),
         ("", sent(1, b"RR0")),
         ("was answered before", sent(1, b"RR0")),
-        // To register again is not to ask again.
+        // Registering again is not asking again.
         ("", received(1, b"PRlaura@bb.com")),
         ("", sent(1, b"RR0")),
         // Two that came together, and their answers.

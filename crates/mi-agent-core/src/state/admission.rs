@@ -48,8 +48,8 @@ pub enum Refusal {
 }
 
 impl Admission {
-    /// From now on, `address` may not call, even if it is among those who are allowed to. `false`: it is blocked
-    /// already.
+    /// Blocks `address`: it may not call, even if it is among those who are allowed to. Returns `false` if it is
+    /// blocked already.
     ///
     /// # Errors
     /// [`AdmissionFull`]; it is not blocked.
@@ -60,12 +60,12 @@ impl Admission {
         Ok(self.blocked.insert(address))
     }
 
-    /// From now on, `address` may call again. `false`: it is not blocked.
+    /// Unblocks `address`. Returns `false` if it is not blocked.
     pub fn unblock(&mut self, address: &MiAddress) -> bool {
         self.blocked.remove(address)
     }
 
-    /// From now on, only `addresses` may call, in the place of those who were allowed before; of none, nobody may.
+    /// Allows only `addresses` to call, in the place of those who were allowed before. With none, nobody may call.
     ///
     /// # Errors
     /// [`AdmissionFull`]; nothing has changed.
@@ -84,7 +84,7 @@ impl Admission {
         Ok(())
     }
 
-    /// From now on, everybody may call who is not blocked.
+    /// Allows everybody to call who is not blocked.
     pub fn allow_everybody(&mut self) {
         self.allowed = None;
     }

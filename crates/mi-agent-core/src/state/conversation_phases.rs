@@ -24,7 +24,7 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Writing {
     pub(super) what: Written,
-    /// For a promised line: the number of its frames that follow.
+    /// The number of frames that follow, if the line was promised.
     pub(super) left: Option<usize>,
     /// The limit of the write; `None` for a FIN, which has the limit of its phase.
     pub(super) until: Option<Instant>,

@@ -42,11 +42,11 @@ pub struct RequestId(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LumiAnswer {
-    /// To [`LumiRequest::Register`].
+    /// The answer to [`LumiRequest::Register`].
     Register(RegisterCode),
-    /// To [`LumiRequest::Deregister`].
+    /// The answer to [`LumiRequest::Deregister`].
     Deregister(DeregisterCode),
-    /// To [`LumiRequest::Locate`].
+    /// The answer to [`LumiRequest::Locate`].
     Locate(LocateOutcome),
     /// It was answered, but what the answer carries is not well-formed.
     Malformed(DecodeError),

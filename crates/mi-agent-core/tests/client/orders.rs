@@ -56,7 +56,7 @@ fn every_order_of_what_is_in_flight_at_the_end() {
         (NODE, "RL2laura@bb.com:joya@cc.com", Answer(0, LumiAnswer::Locate(LocateOutcome::NoSuchUser))),
         (NODE, "PLlaura@bb.com:laura@bb.com", Question("RL0laura@bb.com:laura@bb.com:127.0.0.1:3500")),
         (STRANGER, "PLjoya@cc.com:laura@bb.com", Stray),
-        // Of a kind that nobody asked for, and of none.
+        // One is of a kind that nobody asked for, one of none.
         (NODE, "RR0", Stray),
         (NODE, "", Stray),
     ];

@@ -137,7 +137,7 @@ proptest! {
             prop_assert!(items.iter().all(|item| !matches!(item, Item::Unframed(text) if text.is_empty())));
             let held = rest_after(&items, &stream);
             prop_assert_eq!(&connection.buffer[..], held);
-            // Of what is held, a header is not shown.
+            // A header that is held is not shown.
             let text = held.get(3..).filter(|text| !text.is_empty());
             prop_assert_eq!(connection.end().unwrap(), text.map(|text| Item::Unframed(text.to_vec().into())));
         }
