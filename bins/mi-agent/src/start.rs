@@ -1,13 +1,12 @@
 //! Sets up what an agent needs, from the settings.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use lumi_dns::NodeDirectory;
 use mi_agent_core::{Agent, AgentBuilder};
-use plumi_proto::MiAddress;
+use plumi_proto::{HostIp, MiAddress, TcpAddress};
 
 use crate::logging::{self, Diagnostics};
 use crate::options::settings::{DEFAULT_PORT, Settings};
@@ -40,7 +39,7 @@ pub(crate) fn run(
 
 fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuilder> {
     let mut builder = Agent::builder(address)
-        .listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, settings.port.unwrap_or(DEFAULT_PORT)))
+        .listen(TcpAddress::new(HostIp::UNSPECIFIED, settings.port.unwrap_or(DEFAULT_PORT)))
         .bare_user(settings.bare_user)
         .refresh(settings.refresh.0);
     if let Some(nick) = &settings.nick {

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plumi_proto::{Domain, NODE_PORT, NodeAddress, is_reachable};
+use plumi_proto::{Domain, HostIp, NODE_PORT, NodeAddress, is_reachable};
 use tokio::{task, time};
 
 use crate::error::{DirectoryError, LookupError};
@@ -66,13 +66,13 @@ impl NodeDirectory {
     }
 
     /// The disk may be slow, and whoever asks may have other things to do.
-    async fn in_hosts_file(&self, domain: &Domain) -> Option<Vec<Ipv4Addr>> {
+    async fn in_hosts_file(&self, domain: &Domain) -> Option<Vec<HostIp>> {
         let (sources, domain) = (Arc::clone(&self.sources), *domain);
         task::spawn_blocking(move || sources.hosts.addresses(&domain)).await.ok()?
     }
 }
 
-fn first_usable(addresses: &[Ipv4Addr], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
+fn first_usable(addresses: &[HostIp], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
     match (addresses.iter().find(|&&ip| is_reachable(ip)), addresses.first()) {
         (Some(&ip), _) => Ok(FoundNode::at(NodeAddress::new(ip, port), ttl)),
         (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
@@ -84,7 +84,7 @@ fn first_usable(addresses: &[Ipv4Addr], port: u16, ttl: Duration) -> Result<Foun
 ///
 /// # Errors
 /// No socket can be opened, so it is not known.
-pub fn is_of_this_host(ip: Ipv4Addr) -> io::Result<bool> {
+pub fn is_of_this_host(ip: HostIp) -> io::Result<bool> {
     match UdpSocket::bind((ip, 0)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(false),

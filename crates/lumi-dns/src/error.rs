@@ -1,8 +1,6 @@
 //! Why there is no directory, or no node.
 
-use std::net::Ipv4Addr;
-
-use plumi_proto::{Domain, NodeAddress};
+use plumi_proto::{Domain, HostIp, NodeAddress};
 
 /// Why a domain has no node that can be reached. Reads on from "domain bb.com".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +18,7 @@ pub enum LookupError {
     /// It has addresses, of which this is the first, and a node can be at none of them
     /// ([`is_reachable`](plumi_proto::is_reachable)).
     #[error("resolves to {0}, where no node can be")]
-    Unusable(Ipv4Addr),
+    Unusable(HostIp),
 }
 
 /// Why a directory cannot be built.

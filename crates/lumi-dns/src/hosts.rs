@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use plumi_proto::{Domain, NameError};
+use plumi_proto::{Domain, HostIp, NameError};
 
 /// The hosts file as it is now: it is read again when it has changed, so that a node that runs for months
 /// need not be restarted for a line in it.
@@ -36,7 +35,7 @@ impl HostsFile {
     }
 
     /// The addresses of `domain`, at least one, in the order of the file; `None` if it is not there.
-    pub(crate) fn addresses(&self, domain: &Domain) -> Option<Vec<Ipv4Addr>> {
+    pub(crate) fn addresses(&self, domain: &Domain) -> Option<Vec<HostIp>> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if modified(&self.path) != read.modified {
             *read = Read::new(&self.path);
@@ -69,14 +68,14 @@ fn modified(path: &Path) -> Option<SystemTime> {
 /// ```
 #[derive(Debug)]
 struct Hosts {
-    addresses: HashMap<Domain, Vec<Ipv4Addr>>,
+    addresses: HashMap<Domain, Vec<HostIp>>,
 }
 
 impl Hosts {
     fn parse(content: &[u8]) -> Self {
         // A comment in an old encoding must not cost the names of the other lines.
         let text = String::from_utf8_lossy(content);
-        let mut addresses = HashMap::<Domain, Vec<Ipv4Addr>>::new();
+        let mut addresses = HashMap::<Domain, Vec<HostIp>>::new();
         for line in text.trim_start_matches('\u{feff}').lines() {
             let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
             let Some(Ok(address)) = words.next().map(str::parse) else { continue };
@@ -86,7 +85,7 @@ impl Hosts {
         }
         // RFC 6761 §6.3: no name server is asked for it.
         let localhost: Result<_, NameError> = "localhost".parse();
-        addresses.entry(localhost.expect("it is a name")).or_insert_with(|| vec![Ipv4Addr::LOCALHOST]);
+        addresses.entry(localhost.expect("it is a name")).or_insert_with(|| vec![HostIp::LOCALHOST]);
         Self { addresses }
     }
 }
@@ -97,7 +96,7 @@ const PATH: &str = "/etc/hosts";
 mod tests {
     use super::*;
 
-    fn addresses(content: &[u8], name: &str) -> Option<Vec<Ipv4Addr>> {
+    fn addresses(content: &[u8], name: &str) -> Option<Vec<HostIp>> {
         Hosts::parse(content).addresses.get(&name.parse().unwrap()).cloned()
     }
 
@@ -105,7 +104,7 @@ mod tests {
     fn names_are_found_without_case_and_trailing_dot() {
         let file = b"10.100.100.103 PC-c my_node.Example.ORG. # the lab\n";
         for name in ["PC-c", "pc-C.", "MY_NODE.example.org"] {
-            assert_eq!(addresses(file, name), Some(vec![Ipv4Addr::new(10, 100, 100, 103)]), "{name}");
+            assert_eq!(addresses(file, name), Some(vec![HostIp::new(10, 100, 100, 103)]), "{name}");
         }
         for name in ["the", "lab", "example.org"] {
             assert_eq!(addresses(file, name), None, "{name}");
@@ -115,18 +114,15 @@ mod tests {
     #[test]
     fn a_name_keeps_all_its_addresses_in_order() {
         let file = b"10.0.0.2 bb.com\r\n\r\n10.0.0.1\tcc.com bb.com\r\n";
-        assert_eq!(
-            addresses(file, "bb.com"),
-            Some(vec![Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 1)])
-        );
+        assert_eq!(addresses(file, "bb.com"), Some(vec![HostIp::new(10, 0, 0, 2), HostIp::new(10, 0, 0, 1)]));
     }
 
     #[test]
     fn odd_lines_cost_no_other_line() {
         let file =
             b"\xef\xbb\xbf10.0.0.1 first\n# m\xe0quina\nfe80::1 six\nnonsense x\n10.0.0.2 b@d last\n10.0.0.3";
-        assert_eq!(addresses(file, "first"), Some(vec![Ipv4Addr::new(10, 0, 0, 1)]));
-        assert_eq!(addresses(file, "last"), Some(vec![Ipv4Addr::new(10, 0, 0, 2)]));
+        assert_eq!(addresses(file, "first"), Some(vec![HostIp::new(10, 0, 0, 1)]));
+        assert_eq!(addresses(file, "last"), Some(vec![HostIp::new(10, 0, 0, 2)]));
         assert_eq!(addresses(file, "six"), None);
         assert_eq!(addresses(file, "x"), None);
     }
@@ -139,7 +135,7 @@ mod tests {
         let addresses = |name: &str| hosts.addresses(&name.parse().unwrap());
         assert_eq!(addresses("bb.com"), None);
         for (second, ip) in [(1, [10, 0, 0, 2]), (2, [10, 0, 0, 3])] {
-            fs::write(&path, format!("{} bb.com", Ipv4Addr::from(ip))).unwrap();
+            fs::write(&path, format!("{} bb.com", HostIp::from(ip))).unwrap();
             // Clocks of file systems may tick slowly.
             let modified = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
             fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
@@ -147,13 +143,13 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         assert_eq!(addresses("bb.com"), None);
-        assert_eq!(addresses("localhost"), Some(vec![Ipv4Addr::LOCALHOST]));
+        assert_eq!(addresses("localhost"), Some(vec![HostIp::LOCALHOST]));
     }
 
     #[test]
     fn localhost_is_there_and_can_be_replaced() {
-        assert_eq!(addresses(b"", "localhost"), Some(vec![Ipv4Addr::LOCALHOST]));
-        assert_eq!(addresses(b"::1 localhost", "localhost"), Some(vec![Ipv4Addr::LOCALHOST]));
-        assert_eq!(addresses(b"127.0.0.9 LocalHost", "localhost"), Some(vec![Ipv4Addr::new(127, 0, 0, 9)]));
+        assert_eq!(addresses(b"", "localhost"), Some(vec![HostIp::LOCALHOST]));
+        assert_eq!(addresses(b"::1 localhost", "localhost"), Some(vec![HostIp::LOCALHOST]));
+        assert_eq!(addresses(b"127.0.0.9 LocalHost", "localhost"), Some(vec![HostIp::new(127, 0, 0, 9)]));
     }
 }

@@ -5,7 +5,7 @@
 //! after a time-out takes the next name's "no such name" for the answer.
 
 use std::iter;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -16,7 +16,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
-use plumi_proto::Domain;
+use plumi_proto::{Domain, HostIp};
 use tokio::time;
 
 use crate::error::{DirectoryError, LookupError};
@@ -71,7 +71,7 @@ impl NameServers {
     ///
     /// # Errors
     /// `NotFound` only if each of the names was answered by "no". Sets no deadline.
-    pub(crate) async fn look_up(&self, domain: &Domain) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
+    pub(crate) async fn look_up(&self, domain: &Domain) -> Result<(Vec<HostIp>, Duration), LookupError> {
         let mut failure = LookupError::NotFound;
         for name in names(domain, &self.search, self.min_dots) {
             match self.ask(&name).await {
@@ -84,7 +84,7 @@ impl NameServers {
     }
 
     /// What the first server to say yes or no says of `name`.
-    async fn ask(&self, name: &Name) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
+    async fn ask(&self, name: &Name) -> Result<(Vec<HostIp>, Duration), LookupError> {
         let mut answers: FuturesUnordered<_> = iter::zip(&self.clients, 0..)
             .map(|(client, place)| async move {
                 time::sleep(HEAD_START * place).await;
@@ -115,7 +115,7 @@ fn client(server: NameServerConfig) -> Result<TokioResolver, NetError> {
     builder.build()
 }
 
-async fn ask(client: &TokioResolver, name: &Name) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
+async fn ask(client: &TokioResolver, name: &Name) -> Result<(Vec<HostIp>, Duration), LookupError> {
     let lookup = client.lookup(name.clone(), RecordType::A).await.map_err(|error| match error {
         NetError::Dns(DnsError::NoRecordsFound(no))
             if matches!(no.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
@@ -180,7 +180,7 @@ mod tests {
     #[tokio::test]
     async fn a_short_name_is_found_in_a_search_domain_and_as_it_stands() {
         let (dns, name_servers) = searching("lab.example").await;
-        let [there, here] = [[10, 0, 0, 2], [10, 0, 0, 3]].map(Ipv4Addr::from);
+        let [there, here] = [[10, 0, 0, 2], [10, 0, 0, 3]].map(HostIp::from);
         dns.set("PC-c", here);
         assert_eq!(name_servers.look_up(&"PC-c".parse().unwrap()).await.unwrap().0, [here]);
         dns.set("PC-c.lab.example", there);

@@ -1,9 +1,9 @@
 //! The name servers of a build without the feature `dns`: there are none.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use plumi_proto::Domain;
+use plumi_proto::{Domain, HostIp};
 
 use crate::error::{DirectoryError, LookupError};
 
@@ -20,7 +20,7 @@ impl NameServers {
         Ok(Self)
     }
 
-    pub(crate) async fn look_up(&self, _domain: &Domain) -> Result<(Vec<Ipv4Addr>, Duration), LookupError> {
+    pub(crate) async fn look_up(&self, _domain: &Domain) -> Result<(Vec<HostIp>, Duration), LookupError> {
         Err(LookupError::WithoutDns)
     }
 }

@@ -74,6 +74,7 @@ mod state {
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
 pub use message_log::{Content, Passed, Traffic, TrafficTap, traffic};
+pub use plumi_proto::{HostIp, UdpAddress};
 
 pub use io::events::{NodeEventSender, NodeEvents, node_events};
 pub use io::roster_file::{RosterFile, RosterFileError};
@@ -93,7 +94,7 @@ pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
 pub use state::output::Output;
-pub use state::party::{HostIp, Party, UdpAddress, leads_to};
+pub use state::party::{Party, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover, TakeoverError};

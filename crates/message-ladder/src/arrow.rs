@@ -1,9 +1,8 @@
 //! What a ladder consists of.
 
-use std::net::SocketAddrV4;
 use std::time::SystemTime;
 
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, UdpAddress};
 
 /// Which party; no other party of a ladder ever has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +30,7 @@ pub struct Party {
     /// Who it says it is, escaped; its address if it has not said. There can be several parties of one name.
     pub name: String,
     /// Its socket; `None` for the one whose log it is, and for [`Role::Others`].
-    pub address: Option<SocketAddrV4>,
+    pub address: Option<UdpAddress>,
 }
 
 /// What a party is, by what it sends and is sent.
@@ -62,7 +61,7 @@ pub struct Arrow {
     /// Who was sent it.
     pub to: PartyId,
     /// The other side's socket, whichever way the message went.
-    pub remote: SocketAddrV4,
+    pub remote: UdpAddress,
     /// Whether the one whose log it is sent it.
     pub sent: bool,
     /// Its letters and its code, `PR` or `RL0`; [`MALFORMED`] if it is no PLUMI message.

@@ -1,9 +1,8 @@
 //! The parties of a ladder, of which there are only so many.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddrV4;
 
-use plumi_proto::{Domain, MiAddress, NODE_PORT};
+use plumi_proto::{Domain, MiAddress, NODE_PORT, UdpAddress};
 
 use crate::arrow::{Arrow, Change, Party, PartyId, Role};
 use crate::text::shown;
@@ -41,7 +40,7 @@ impl Hint {
 #[derive(Clone, Debug)]
 pub(crate) struct Columns {
     columns: BTreeMap<PartyId, Column>,
-    by_address: HashMap<SocketAddrV4, PartyId>,
+    by_address: HashMap<UdpAddress, PartyId>,
     others: Option<PartyId>,
     /// Those that are not proven, of which there are only so many.
     strangers: BTreeSet<PartyId>,
@@ -78,7 +77,7 @@ impl Columns {
     }
 
     /// The party at `remote`, of which an arrow is to come that tells `hint`.
-    pub(crate) fn of(&mut self, remote: SocketAddrV4, hint: Hint, changes: &mut Vec<Change>) -> PartyId {
+    pub(crate) fn of(&mut self, remote: UdpAddress, hint: Hint, changes: &mut Vec<Change>) -> PartyId {
         let known = self.by_address.get(&remote).copied();
         let id = match known {
             Some(id) => id,
@@ -136,7 +135,7 @@ impl Columns {
         idle.is_some()
     }
 
-    fn add(&mut self, role: Role, address: Option<SocketAddrV4>) -> PartyId {
+    fn add(&mut self, role: Role, address: Option<UdpAddress>) -> PartyId {
         let id = PartyId(self.next);
         self.next = self.next.wrapping_add(1).max(1);
         let is_node = address.is_some_and(|address| address.port() == NODE_PORT);

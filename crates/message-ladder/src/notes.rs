@@ -1,10 +1,9 @@
 //! Notes on a message that follow from the messages before it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
 
 use plumi_proto::{
-    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, RegisterCode, Registrant,
+    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, RegisterCode, Registrant, UdpAddress,
 };
 
 /// The memory of earlier messages.
@@ -26,7 +25,7 @@ pub(crate) struct Noted {
 /// A request, with its repetitions and answers.
 #[derive(Clone, Debug)]
 struct Asked {
-    remote: SocketAddrV4,
+    remote: UdpAddress,
     sent: bool,
     request: Request,
     times: u32,
@@ -43,7 +42,7 @@ enum Request {
 /// An agent that was asked and has been silent since.
 #[derive(Clone, Debug)]
 struct Silent {
-    remote: SocketAddrV4,
+    remote: UdpAddress,
     user: MiAddress,
     times: u32,
 }
@@ -55,7 +54,7 @@ impl Notes {
     }
 
     /// Returns the address that `message` registers or deregisters, if it was asked for by address.
-    pub(crate) fn granted(&self, sent: bool, remote: SocketAddrV4, message: &Message) -> Option<MiAddress> {
+    pub(crate) fn granted(&self, sent: bool, remote: UdpAddress, message: &Message) -> Option<MiAddress> {
         let is_it = |asked: &&Asked| asked.remote == remote && asked.sent != sent;
         self.asked.iter().filter(is_it).find_map(|asked| match (message, asked.request) {
             (
@@ -74,7 +73,7 @@ impl Notes {
     pub(crate) fn take(
         &mut self,
         sent: bool,
-        remote: SocketAddrV4,
+        remote: UdpAddress,
         message: &Message,
         own: Option<&Domain>,
         with_agent: bool,
@@ -124,7 +123,7 @@ impl Notes {
     }
 
     /// Remembers a request. Returns how often it was sent without an answer.
-    fn ask(&mut self, sent: bool, remote: SocketAddrV4, request: Request) -> u32 {
+    fn ask(&mut self, sent: bool, remote: UdpAddress, request: Request) -> u32 {
         let same = |asked: &Asked| (asked.remote, asked.sent, asked.request) == (remote, sent, request);
         let mut times = 1;
         if let Some(at) = self.asked.iter().rposition(same)
@@ -144,7 +143,7 @@ impl Notes {
     fn answer(
         &mut self,
         sent: bool,
-        remote: SocketAddrV4,
+        remote: UdpAddress,
         is_it: impl Fn(&Request) -> bool,
     ) -> (Option<String>, Option<Request>) {
         let fits = |asked: &&mut Asked| asked.remote == remote && asked.sent != sent && is_it(&asked.request);
@@ -162,7 +161,7 @@ impl Notes {
 
     /// Counts a question to the agent of `user` at `remote`. Returns how often it was asked since it was last
     /// heard.
-    fn keeps_silent(&mut self, remote: SocketAddrV4, user: MiAddress) -> u32 {
+    fn keeps_silent(&mut self, remote: UdpAddress, user: MiAddress) -> u32 {
         let same = |silent: &&mut Silent| silent.remote == remote && silent.user == user;
         if let Some(silent) = self.silent.iter_mut().find(same) {
             silent.times += 1;

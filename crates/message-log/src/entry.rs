@@ -1,9 +1,9 @@
 //! One message sent or received, and its line.
 
 use std::fmt::{self, Write};
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 
-use crate::event::{Direction, MAX_KEPT};
+use crate::event::{Direction, MAX_KEPT, RemoteAddress};
 use crate::printable::write_printable;
 use crate::traffic::{Content, Passed};
 
@@ -20,14 +20,14 @@ use crate::traffic::{Content, Passed};
 pub struct Entry {
     pub(crate) party: String,
     pub(crate) direction: Direction,
-    pub(crate) remote: SocketAddrV4,
+    pub(crate) remote: RemoteAddress,
     message: Vec<u8>,
     pub(crate) length: usize,
 }
 
 impl Entry {
     /// The entry of `message`, of any length, that `party` sent to `remote` or received from there.
-    pub fn new(party: &str, direction: Direction, remote: SocketAddrV4, message: &[u8]) -> Self {
+    pub fn new(party: &str, direction: Direction, remote: RemoteAddress, message: &[u8]) -> Self {
         let mut entry = Self {
             party: party.to_owned(),
             direction,
@@ -61,7 +61,7 @@ impl Entry {
     }
 
     /// Where it was sent, or came from.
-    pub fn remote(&self) -> SocketAddrV4 {
+    pub fn remote(&self) -> RemoteAddress {
         self.remote
     }
 

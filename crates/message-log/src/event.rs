@@ -10,12 +10,12 @@ use tracing::{Level, Metadata};
 /// `party` is who logs: the domain of a node (`bb.com`) or the address of an agent (`laura@bb.com`). `message`
 /// is the whole datagram, whatever its length. The line is written when this returns, so it is called before
 /// the datagram leaves: no one sees a reply that the log lacks.
-pub fn sent(party: &str, remote: SocketAddrV4, message: &[u8]) {
+pub fn sent(party: &str, remote: RemoteAddress, message: &[u8]) {
     emit(Direction::Sent, party, remote, message, false);
 }
 
 /// Says that `party` received `message` from `remote`. As [`sent`].
-pub fn received(party: &str, remote: SocketAddrV4, message: &[u8]) {
+pub fn received(party: &str, remote: RemoteAddress, message: &[u8]) {
     emit(Direction::Received, party, remote, message, false);
 }
 
@@ -37,13 +37,13 @@ impl Batch {
     }
 
     /// As [`sent`], but that the line may wait.
-    pub fn sent(&mut self, remote: SocketAddrV4, message: &[u8]) {
+    pub fn sent(&mut self, remote: RemoteAddress, message: &[u8]) {
         self.has_lines = true;
         emit(Direction::Sent, &self.party, remote, message, true);
     }
 
     /// As [`received`], but that the line may wait.
-    pub fn received(&mut self, remote: SocketAddrV4, message: &[u8]) {
+    pub fn received(&mut self, remote: RemoteAddress, message: &[u8]) {
         self.has_lines = true;
         emit(Direction::Received, &self.party, remote, message, true);
     }
@@ -62,7 +62,7 @@ impl Drop for Batch {
     }
 }
 
-fn emit(direction: Direction, party: &str, remote: SocketAddrV4, message: &[u8], waits: bool) {
+fn emit(direction: Direction, party: &str, remote: RemoteAddress, message: &[u8], waits: bool) {
     // All of it is values that tracing hands on as they are: nothing is formatted, nothing allocated.
     tracing::event!(
         target: TARGET,
@@ -81,6 +81,9 @@ fn emit(direction: Direction, party: &str, remote: SocketAddrV4, message: &[u8],
 pub fn is_message(metadata: &Metadata<'_>) -> bool {
     metadata.target() == TARGET
 }
+
+/// The UDP socket of the other side.
+pub type RemoteAddress = SocketAddrV4;
 
 /// Which way a message went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

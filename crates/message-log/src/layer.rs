@@ -1,14 +1,13 @@
 //! The layer that gives events of tracing to a sink.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use crate::entry::Entry;
-use crate::event::{Direction, is_message};
+use crate::event::{Direction, RemoteAddress, is_message};
 use crate::recorder::Recorder;
 use crate::sink::Sink;
 
@@ -33,7 +32,7 @@ struct State<K> {
 impl<K: Sink> MessageLayer<K> {
     /// A layer that gives the messages of every party in this process to `sink`.
     pub fn new(sink: K) -> Self {
-        let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let nowhere = RemoteAddress::new([0, 0, 0, 0].into(), 0);
         let entry = Entry::new("", Direction::Sent, nowhere, b"");
         Self { only: None, state: Arc::new(Mutex::new(State { entry, sink })) }
     }

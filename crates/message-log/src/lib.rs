@@ -71,7 +71,7 @@ mod visible;
 
 #[cfg(feature = "entries")]
 pub use entry::Entry;
-pub use event::{Batch, Direction, MAX_KEPT, TARGET, is_message, received, sent};
+pub use event::{Batch, Direction, MAX_KEPT, RemoteAddress, TARGET, is_message, received, sent};
 #[cfg(feature = "layer")]
 pub use failure::{LogFailure, REPORT_INTERVAL};
 #[cfg(feature = "layer")]

@@ -1,9 +1,7 @@
 //! Turns a line of the log back into its entry.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use crate::entry::Entry;
-use crate::event::{Direction, MAX_KEPT};
+use crate::event::{Direction, MAX_KEPT, RemoteAddress};
 use crate::visible::is_visible;
 
 impl Entry {
@@ -69,9 +67,9 @@ fn direction(line: &str) -> Option<(Direction, &str)> {
     sent.or_else(|| line.strip_prefix("R: ").map(|rest| (Direction::Received, rest)))
 }
 
-fn remote(address: &str) -> Option<SocketAddrV4> {
+fn remote(address: &str) -> Option<RemoteAddress> {
     let (ip, port) = address.split_once(":UDP:")?;
-    Some(SocketAddrV4::new(ip.parse::<Ipv4Addr>().ok()?, number(port)?))
+    Some(RemoteAddress::new(ip.parse().ok()?, number(port)?))
 }
 
 /// As it is written: digits without a sign and without a zero before them.

@@ -1,7 +1,6 @@
 //! Turns the event back into an entry.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 
 use tracing::field::{Field, Visit};
 
@@ -39,7 +38,7 @@ impl<'a> Recorder<'a> {
 
     fn number(&mut self, field: &str, value: u64) -> Option<()> {
         match field {
-            "ip" => self.entry.remote.set_ip(Ipv4Addr::from(u32::try_from(value).ok()?)),
+            "ip" => self.entry.remote.set_ip(u32::try_from(value).ok()?.into()),
             "port" => self.entry.remote.set_port(u16::try_from(value).ok()?),
             "length" => self.entry.length = usize::try_from(value).ok()?,
             _ => return None,

@@ -2,14 +2,13 @@
 
 use std::future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lumi_dns::{LookupError, NodeDirectory};
 use mi_proto::Nickname;
-use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
+use plumi_proto::{HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -33,10 +32,10 @@ use crate::traffic::TrafficTap;
 pub struct AgentBuilder {
     address: MiAddress,
     nickname: Option<String>,
-    listen: SocketAddrV4,
+    listen: TcpAddress,
     node: Option<NodeAddress>,
     directory: Option<NodeDirectory>,
-    advertise: Option<Ipv4Addr>,
+    advertise: Option<HostIp>,
     bare_user: bool,
     schedule: RequestSchedule,
     refresh: Option<Duration>,
@@ -52,7 +51,7 @@ impl AgentBuilder {
         Self {
             address,
             nickname: None,
-            listen: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            listen: TcpAddress::new(HostIp::UNSPECIFIED, 0),
             node: None,
             directory: None,
             advertise: None,
@@ -78,7 +77,7 @@ impl AgentBuilder {
     /// Sets the address on which to listen for conversations. The default is every address of this host and
     /// any free TCP port.
     #[must_use]
-    pub fn listen(mut self, address: SocketAddrV4) -> Self {
+    pub fn listen(mut self, address: TcpAddress) -> Self {
         self.listen = address;
         self
     }
@@ -103,7 +102,7 @@ impl AgentBuilder {
     /// The default is the address on which the agent listens or, if that is every address, this host's
     /// address on the route to the node.
     #[must_use]
-    pub fn advertise(mut self, ip: Ipv4Addr) -> Self {
+    pub fn advertise(mut self, ip: HostIp) -> Self {
         self.advertise = Some(ip);
         self
     }
@@ -254,7 +253,7 @@ impl AgentBuilder {
         let port = listener.local_addr().map_err(cannot_listen)?.port();
         let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
         let ip = self.advertise.or(listening).unwrap_or(*route.ip());
-        let listening = MiSocketAddress::new(SocketAddrV4::new(ip, port)).expect("a bound port is not 0");
+        let listening = MiSocketAddress::new(TcpAddress::new(ip, port)).expect("a bound port is not 0");
 
         let mut client = LumiClient::new(ClientSettings {
             address: self.address,

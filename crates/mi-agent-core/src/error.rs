@@ -5,11 +5,10 @@
 //! such as a [`TextError`], is in the text, and is not returned.
 
 use std::io;
-use std::net::SocketAddrV4;
 
 use lumi_dns::LookupError;
 use mi_proto::TextError;
-use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress, NodeAddress};
+use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 
 use crate::safe_text::PeerText;
 
@@ -38,7 +37,7 @@ pub enum StartError {
     #[error("cannot listen for conversations on {address}")]
     Listen {
         /// The address of [`AgentBuilder::listen`](crate::AgentBuilder::listen).
-        address: SocketAddrV4,
+        address: TcpAddress,
         /// The reason.
         #[source]
         error: io::Error,

@@ -111,7 +111,9 @@ pub use io::node_link::MessageCounts;
 pub use lumi_dns::{LookupError, NodeDirectory};
 pub use message_log::Direction;
 pub use mi_proto::{Nickname, TextError};
-pub use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress, NodeAddress, UserName};
+pub use plumi_proto::{
+    DecodeError, Domain, HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress, UserName,
+};
 pub use safe_text::{PeerText, safe_text};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
 pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS};

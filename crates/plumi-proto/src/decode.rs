@@ -1,11 +1,11 @@
 //! Bytes to values. Total: every sequence of bytes is one message or one error.
 
-use core::net::Ipv4Addr;
 use core::num::NonZeroU16;
 use core::str;
 
 use crate::address::{AddressError, MiAddress};
 use crate::extension::Extension;
+use crate::host::HostIp;
 use crate::message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, RegisterCode, Registrant,
 };
@@ -143,7 +143,7 @@ impl<'a> Fields<'a> {
         Ok(registrant)
     }
 
-    fn ip(&mut self) -> Result<Ipv4Addr, DecodeError> {
+    fn ip(&mut self) -> Result<HostIp, DecodeError> {
         let field = self.take()?;
         field.parse().map_err(|_| DecodeReason::Ip.at(self.taken_at))
     }

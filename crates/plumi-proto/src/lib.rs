@@ -42,6 +42,7 @@ mod address;
 mod decode;
 mod encode;
 mod extension;
+mod host;
 mod inline;
 mod message;
 mod name;
@@ -56,6 +57,7 @@ pub use address::{AddressError, MiAddress};
 pub use decode::{DecodeError, DecodeReason};
 pub use encode::EncodedMessage;
 pub use extension::{Extension, MAX_EXTENSION};
+pub use host::{HostIp, TcpAddress, UdpAddress};
 pub use message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, MiSocketAddressError,
     NODE_PORT, RegisterCode, Registrant,

@@ -1,12 +1,12 @@
 //! The messages and what they carry.
 
 use core::fmt;
-use core::net::{Ipv4Addr, SocketAddrV4};
 use core::num::NonZeroU16;
 use core::str::FromStr;
 
 use crate::address::MiAddress;
 use crate::extension::{Extension, MAX_EXTENSION};
+use crate::host::{HostIp, TcpAddress};
 use crate::name::UserName;
 
 /// One PLUMI message, which is one datagram of at most [`MAX_MESSAGE`] bytes.
@@ -122,19 +122,19 @@ pub enum LocateOutcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MiSocketAddress {
     /// The address. `0.0.0.0` occurs on the wire: some agents do not know their own.
-    pub ip: Ipv4Addr,
+    pub ip: HostIp,
     /// The TCP port.
     pub port: NonZeroU16,
 }
 
 impl MiSocketAddress {
     /// `None` if the port is 0.
-    pub fn new(address: SocketAddrV4) -> Option<Self> {
+    pub fn new(address: TcpAddress) -> Option<Self> {
         Some(Self { ip: *address.ip(), port: NonZeroU16::new(address.port())? })
     }
 }
 
-impl From<MiSocketAddress> for SocketAddrV4 {
+impl From<MiSocketAddress> for TcpAddress {
     fn from(address: MiSocketAddress) -> Self {
         Self::new(address.ip, address.port.get())
     }

@@ -1,8 +1,10 @@
 //! The location of a node.
 
 use core::fmt;
-use core::net::{AddrParseError, Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{AddrParseError, SocketAddr};
 use core::str::FromStr;
+
+use crate::host::{HostIp, UdpAddress};
 
 /// The UDP socket at which a node is reached: an IPv4 address and a port, usually [`NODE_PORT`].
 ///
@@ -13,16 +15,16 @@ use core::str::FromStr;
 /// [`NODE_PORT`]: crate::NODE_PORT
 /// [`is_reachable`]: crate::is_reachable
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeAddress(SocketAddrV4);
+pub struct NodeAddress(UdpAddress);
 
 impl NodeAddress {
     /// Returns the address of the UDP socket with this IP and port.
-    pub const fn new(ip: Ipv4Addr, port: u16) -> Self {
-        Self(SocketAddrV4::new(ip, port))
+    pub const fn new(ip: HostIp, port: u16) -> Self {
+        Self(UdpAddress::new(ip, port))
     }
 
     /// Returns the IP address.
-    pub const fn ip(&self) -> Ipv4Addr {
+    pub const fn ip(&self) -> HostIp {
         *self.0.ip()
     }
 
@@ -32,13 +34,13 @@ impl NodeAddress {
     }
 }
 
-impl From<SocketAddrV4> for NodeAddress {
-    fn from(address: SocketAddrV4) -> Self {
+impl From<UdpAddress> for NodeAddress {
+    fn from(address: UdpAddress) -> Self {
         Self(address)
     }
 }
 
-impl From<NodeAddress> for SocketAddrV4 {
+impl From<NodeAddress> for UdpAddress {
     fn from(address: NodeAddress) -> Self {
         address.0
     }
@@ -93,7 +95,7 @@ mod tests {
     fn it_converts_to_socket_addresses_and_back() {
         let address = NodeAddress::new([84, 88, 154, 3].into(), 3344);
         assert_eq!((address.ip(), address.port()), ([84, 88, 154, 3].into(), 3344));
-        assert_eq!(NodeAddress::from(SocketAddrV4::from(address)), address);
+        assert_eq!(NodeAddress::from(UdpAddress::from(address)), address);
         assert_eq!(SocketAddr::from(address).to_string(), "84.88.154.3:3344");
     }
 

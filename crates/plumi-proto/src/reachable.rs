@@ -1,6 +1,6 @@
 //! The IP addresses at which a node or an agent can be.
 
-use core::net::Ipv4Addr;
+use crate::host::HostIp;
 
 /// Returns whether a message to `ip` can reach one host and no more than one.
 ///
@@ -11,7 +11,7 @@ use core::net::Ipv4Addr;
 ///
 /// Loopback and private addresses are reachable: many nodes and agents share a host or a network. Whether somebody
 /// is there is another matter.
-pub fn is_reachable(ip: Ipv4Addr) -> bool {
+pub fn is_reachable(ip: HostIp) -> bool {
     ip.octets()[0] != 0 && !ip.is_multicast() && !ip.is_broadcast()
 }
 

@@ -5,12 +5,12 @@
 //! defaults and errors. The line determines `mi-agent config show` and the tests of the sample.
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use mi_proto::Nickname;
-use plumi_proto::{MiAddress, NodeAddress};
+use plumi_proto::{HostIp, MiAddress, NodeAddress};
 use settings_text::{quoted, text_or_number};
 
 use super::values::{self, Conversations, Refresh};
@@ -49,7 +49,7 @@ pub(crate) struct Settings {
     /// IP address to publish [default: the local address of the route to the node]
     #[arg(long, value_name = "IP", value_parser = values::reachable)]
     #[serde(default, deserialize_with = "values::reachable_from_text")]
-    pub(crate) advertise: Option<Ipv4Addr>,
+    pub(crate) advertise: Option<HostIp>,
 
     /// How often to register again, which a restarted node needs; 5 s is the least [default: 60]
     #[arg(long, value_name = "SECONDS|off")]

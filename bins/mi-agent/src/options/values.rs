@@ -1,13 +1,12 @@
 //! The types of settings, and the parsers that the command line and the settings file share.
 
 use std::fmt::Display;
-use std::net::Ipv4Addr;
 use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::Duration;
 
 use mi_agent_core::DEFAULT_REFRESH;
-use plumi_proto::{NodeAddress, is_reachable};
+use plumi_proto::{HostIp, NodeAddress, is_reachable};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use settings_text::quoted;
 
@@ -64,8 +63,8 @@ pub(super) fn node(text: &str) -> Result<NodeAddress, &'static str> {
     if node.port() == 0 { Err("no node has port 0; they use 3344") } else { Ok(node) }
 }
 
-pub(super) fn reachable(text: &str) -> Result<Ipv4Addr, &'static str> {
-    let ip: Ipv4Addr = text.parse().map_err(|_| "it is no IPv4 address, such as 192.0.2.7")?;
+pub(super) fn reachable(text: &str) -> Result<HostIp, &'static str> {
+    let ip: HostIp = text.parse().map_err(|_| "it is no IPv4 address, such as 192.0.2.7")?;
     if is_reachable(ip) { Ok(ip) } else { Err("nobody can be reached there") }
 }
 
@@ -83,7 +82,7 @@ pub(super) fn node_from_text<'de, D: Deserializer<'de>>(
 
 pub(super) fn reachable_from_text<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Ipv4Addr>, D::Error> {
+) -> Result<Option<HostIp>, D::Error> {
     checked(deserializer, reachable)
 }
 

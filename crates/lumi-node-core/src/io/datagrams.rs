@@ -4,7 +4,7 @@ use std::array;
 use std::io::{self, IoSliceMut};
 use std::iter;
 
-use crate::state::party::{HostIp, UdpAddress};
+use plumi_proto::{HostIp, UdpAddress};
 
 /// Datagrams as the kernel handed them over in one call, and the memory that they lie in, which is used again.
 #[derive(Debug)]

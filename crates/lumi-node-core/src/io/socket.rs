@@ -5,8 +5,9 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
+use plumi_proto::{HostIp, UdpAddress};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::net::{self, RecvFlags, SendFlags, sockopt};
 use tokio::io::Interest;
@@ -31,7 +32,7 @@ pub(super) trait DatagramSocket {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if the kernel has no room for it now.
-    fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()>;
+    fn send(&self, to: UdpAddress, source: Option<HostIp>, datagram: &[u8]) -> io::Result<()>;
 }
 
 /// The socket of a node.
@@ -56,7 +57,7 @@ struct Wildcard {
 
 impl NodeSocket {
     /// Prepares `socket`, which is bound to `local`.
-    pub(super) fn new(socket: UdpSocket, local: SocketAddrV4) -> io::Result<Self> {
+    pub(super) fn new(socket: UdpSocket, local: UdpAddress) -> io::Result<Self> {
         if sockopt::socket_recv_buffer_size(&socket)? < RECEIVE_BUFFER {
             // The kernel grants as much of it as the system's settings allow.
             sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
@@ -76,7 +77,7 @@ impl DatagramSocket for NodeSocket {
         receive(&self.socket, &mut self.wildcard, &mut self.failed, datagrams)
     }
 
-    fn send(&self, to: SocketAddrV4, source: Option<Ipv4Addr>, datagram: &[u8]) -> io::Result<()> {
+    fn send(&self, to: UdpAddress, source: Option<HostIp>, datagram: &[u8]) -> io::Result<()> {
         let socket = &self.socket;
         let sent = match (&self.wildcard, source) {
             (Some(wildcard), Some(source)) => wildcard.send(socket, to, source, datagram),
@@ -113,13 +114,7 @@ impl Wildcard {
         Ok(())
     }
 
-    fn send(
-        &self,
-        socket: &UdpSocket,
-        to: SocketAddrV4,
-        source: Ipv4Addr,
-        contents: &[u8],
-    ) -> io::Result<()> {
+    fn send(&self, socket: &UdpSocket, to: UdpAddress, source: HostIp, contents: &[u8]) -> io::Result<()> {
         let (destination, src_ip) = (SocketAddr::V4(to), Some(IpAddr::V4(source)));
         let datagram = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
         self.options.try_send(socket.into(), &datagram)
@@ -159,7 +154,7 @@ fn receive(
 }
 
 /// Sends from the address that the kernel chooses, which needs a simpler call.
-fn send_plainly(socket: &UdpSocket, to: SocketAddrV4, datagram: &[u8]) -> io::Result<()> {
+fn send_plainly(socket: &UdpSocket, to: UdpAddress, datagram: &[u8]) -> io::Result<()> {
     // This asks the kernel and not tokio, which would first have to hear that there is room again.
     net::sendto(socket, datagram, SendFlags::DONTWAIT, &to)?;
     Ok(())
@@ -270,7 +265,7 @@ mod tests {
             (Some([255, 255, 255, 255]), [127, 0, 0, 1]),
             (Some([224, 0, 0, 1]), [127, 0, 0, 1]),
         ] {
-            node.send(hearer_at, source.map(Ipv4Addr::from), b"RR0").unwrap();
+            node.send(hearer_at, source.map(HostIp::from), b"RR0").unwrap();
             let heard = timeout(DEADLINE, hearer.recv_from(&mut [0; 100])).await;
             let (length, from) = heard.expect("it comes").unwrap();
             assert_eq!((length, from), (3, SocketAddr::from((seen, at.port()))), "{source:?}");
@@ -284,7 +279,7 @@ mod tests {
         let error = node.send(broadcast, None, b"RR0").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         let port_0 = "127.0.0.1:0".parse().unwrap();
-        let error = node.send(port_0, Some(Ipv4Addr::LOCALHOST), b"RR0").unwrap_err();
+        let error = node.send(port_0, Some(HostIp::LOCALHOST), b"RR0").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         let (length, at) = (65_508, "127.0.0.1:9".parse().unwrap());
         let error = node.send(at, None, &vec![0; length]).unwrap_err();
@@ -300,12 +295,12 @@ mod tests {
         assert!(ours > plain, "{ours} is no more than {plain}");
     }
 
-    async fn node_socket(ip: &str) -> (NodeSocket, SocketAddrV4) {
+    async fn node_socket(ip: &str) -> (NodeSocket, UdpAddress) {
         let socket = UdpSocket::bind((ip, 0)).await.unwrap();
         let SocketAddr::V4(local) = socket.local_addr().unwrap() else { panic!("IPv4 was bound") };
         // The socket may be bound to all addresses, so the test needs one to talk to.
         let at = if local.ip().is_unspecified() {
-            SocketAddrV4::new([127, 0, 0, 5].into(), local.port())
+            UdpAddress::new([127, 0, 0, 5].into(), local.port())
         } else {
             local
         };

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lumi_dns::{FoundNode, LookupError, NodeDirectory};
 use message_log::{Batch, Direction, TrafficTap};
-use plumi_proto::{Domain, EncodedMessage, NodeAddress};
+use plumi_proto::{Domain, EncodedMessage, HostIp, NodeAddress, UdpAddress};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
@@ -23,7 +23,7 @@ use crate::state::admin::{AdminId, AdminReply};
 use crate::state::lookups::LookupId;
 use crate::state::node::Node;
 use crate::state::output::Output;
-use crate::state::party::{HostIp, Party, UdpAddress};
+use crate::state::party::Party;
 use crate::state::status::ServerStatus;
 
 /// A running node.

@@ -1,10 +1,10 @@
 //! Ranges of IPv4 addresses, for settings (RFC 4632).
 
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use ipnet::Ipv4Net;
+use plumi_proto::HostIp;
 
 use super::source::Source;
 
@@ -26,7 +26,7 @@ pub struct AddressRange(Ipv4Net);
 
 impl AddressRange {
     /// Whether `address` is one of them.
-    pub fn contains(&self, address: Ipv4Addr) -> bool {
+    pub fn contains(&self, address: HostIp) -> bool {
         self.0.contains(&address)
     }
 }

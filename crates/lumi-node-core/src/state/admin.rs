@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use plumi_proto::{AddressError, Domain, UserName};
+use plumi_proto::{AddressError, Domain, UdpAddress, UserName};
 
 use super::binding::Binding;
-use super::party::UdpAddress;
 
 /// Identifies a command from [`Node::handle_admin`](crate::Node::handle_admin) to
 /// [`Output::Answer`](crate::Output::Answer). The caller chooses it.

@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-use plumi_proto::{LocateOutcome, MiAddress, UserName};
-
-use super::party::UdpAddress;
+use plumi_proto::{LocateOutcome, MiAddress, UdpAddress, UserName};
 
 /// A change of who is online, or an answer to a location request. See [`Node::poll_event`](crate::Node::poll_event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

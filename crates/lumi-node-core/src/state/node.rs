@@ -8,7 +8,7 @@ use std::time::Instant;
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
     Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, NodeAddress,
-    UserName,
+    UdpAddress, UserName,
 };
 
 use super::address_range::is_in;
@@ -21,7 +21,7 @@ use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
 use super::output::Output;
-use super::party::{Party, UdpAddress, leads_to};
+use super::party::{Party, leads_to};
 use super::pendings::{Request, Share};
 use super::policy::{Policies, Policy};
 use super::registration::Registrar;

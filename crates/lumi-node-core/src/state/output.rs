@@ -1,10 +1,9 @@
 //! The effects that a node asks for.
 
-use plumi_proto::{Domain, Message};
+use plumi_proto::{Domain, HostIp, Message, UdpAddress};
 
 use super::admin::{AdminId, AdminReply, RosterChange};
 use super::lookups::LookupId;
-use super::party::{HostIp, UdpAddress};
 
 /// An effect that a [`Node`](crate::Node) asks for. There is no other way out of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,15 +1,7 @@
 //! The agents and nodes that a node talks to.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
-
 use lumi_dns::FoundNode;
-use plumi_proto::NodeAddress;
-
-/// The UDP socket of an agent or a node, as it shows in a datagram.
-pub type UdpAddress = SocketAddrV4;
-
-/// An IP address of a host.
-pub type HostIp = Ipv4Addr;
+use plumi_proto::{HostIp, NodeAddress, UdpAddress};
 
 /// An agent or another node, as it is seen from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use plumi_proto::{Locate, MiAddress};
+use plumi_proto::{Locate, MiAddress, UdpAddress};
 
-use super::party::{Party, UdpAddress};
+use super::party::Party;
 use super::source::Source;
 
 /// A location request to be forwarded.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Instant;
 
-use plumi_proto::{Locate, UserName};
+use plumi_proto::{Locate, UdpAddress, UserName};
 
-use super::party::{Party, UdpAddress};
+use super::party::Party;
 
 /// Rules of the embedding program for who may register and who may be located.
 ///

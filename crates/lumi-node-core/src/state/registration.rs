@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UserName};
+use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UdpAddress, UserName};
 
 use super::address_range::is_in;
 use super::dropped::DropReason;
 use super::event::Events;
-use super::party::{Party, UdpAddress};
+use super::party::Party;
 use super::policy::{Policies, RegisterVerdict};
 use super::settings::{NodeSettings, Takeover};
 use super::users::Users;

@@ -1,14 +1,12 @@
 //! The unit that limits count by.
 
-use std::net::Ipv4Addr;
-
-use super::party::{HostIp, UdpAddress};
+use plumi_proto::{HostIp, UdpAddress};
 
 /// The source of datagrams, as limits see it: an IPv4 address.
 ///
 /// An agent or a node has one or two. A program can use any number of ports, so these do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Source(Ipv4Addr);
+pub struct Source(HostIp);
 
 impl Source {
     /// Returns the address.

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use plumi_proto::UserName;
+use plumi_proto::{HostIp, UdpAddress, UserName};
 
 use super::admin::{Presence, UserStatus};
 use super::binding::Binding;
 use super::event::{Events, GoneReason, NodeEvent};
 use super::name_table::{FETCHED, NameTable, Named};
-use super::party::{HostIp, Party, UdpAddress};
+use super::party::Party;
 
 /// The users of a domain, each with the address that it registered from.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! Incoming calls.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mi_proto::Nickname;
+use plumi_proto::TcpAddress;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
@@ -42,11 +43,11 @@ pub(crate) struct Acceptor {
 }
 
 /// Binds a listener to `address`, with a long queue of callers.
-pub(crate) fn bind(address: SocketAddrV4) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: TcpAddress) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     // Allows the port that an earlier agent had.
     socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::V4(address))?;
+    socket.bind(address.into())?;
     socket.listen(MAX_QUEUED)
 }
 

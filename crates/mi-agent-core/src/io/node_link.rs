@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use message_log::Direction;
-use plumi_proto::{MiAddress, NodeAddress};
+use plumi_proto::{HostIp, MiAddress, NodeAddress, UdpAddress};
 use tokio::net::UdpSocket;
 
 use crate::traffic::TrafficTap;
@@ -16,7 +16,7 @@ use crate::traffic::TrafficTap;
 #[derive(Debug)]
 pub(crate) struct NodeLink {
     socket: UdpSocket,
-    local: SocketAddrV4,
+    local: UdpAddress,
     node: NodeAddress,
     party: String,
     counts: Arc<Counts>,
@@ -46,7 +46,7 @@ impl NodeLink {
         party: MiAddress,
         tap: Option<TrafficTap>,
     ) -> io::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        let socket = UdpSocket::bind((HostIp::UNSPECIFIED, 0)).await?;
         socket.connect(SocketAddr::from(node)).await?;
         match (socket.local_addr()?, socket.peer_addr()?) {
             (SocketAddr::V4(local), SocketAddr::V4(node)) => {
@@ -58,7 +58,7 @@ impl NodeLink {
     }
 
     /// Returns the local address.
-    pub(crate) fn local(&self) -> SocketAddrV4 {
+    pub(crate) fn local(&self) -> UdpAddress {
         self.local
     }
 
