@@ -65,8 +65,8 @@ fn every_kind_is_a_sentence_and_fields() {
     assert_eq!(packets.len(), expected.len());
 }
 
-/// The samples of plumi-proto, and everything that differs in one byte from a message: what is no message is flagged, in the
-/// words of plumi-proto, and nothing else is.
+/// The samples of plumi-proto, and everything that differs in one byte from a message: what is no message is
+/// flagged, in the words of plumi-proto, and nothing else is.
 #[test]
 fn what_is_no_message_is_flagged_as_plumi_proto_says() {
     let Some(tshark) = Tshark::find() else { return };

@@ -9,8 +9,8 @@
 //! A server logs each message as an event of the target [`message_log::TARGET`] at the level TRACE. A message log is
 //! a layer of the subscriber; a program that wants the messages themselves uses [`ServerBuilder::traffic`].
 //!
-//! With the feature `serde`, [`AddressRange`], [`RateLimit`] and [`Takeover`] are serialized as their texts, and deserialized
-//! by their parsers, as are the names and addresses of `plumi-proto`.
+//! With the feature `serde`, [`AddressRange`], [`RateLimit`] and [`Takeover`] are serialized as their texts,
+//! and deserialized by their parsers, as are the names and addresses of `plumi-proto`.
 //!
 //! ```no_run
 //! use lumi_dns::NodeDirectory;

@@ -1,4 +1,5 @@
-//! What happens at the node, as server-sent events for the page (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//! What happens at the node, as server-sent events for the page
+//! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
 //! ```text
 //! event: snapshot   {"parties":[…],"arrows":[…]}           first, and whatever the page had before is out of date

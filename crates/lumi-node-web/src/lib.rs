@@ -1,9 +1,9 @@
 //! What a LUMI node shows over HTTP, to read and not to change: at `/` a page with its users, its messages as a ladder,
 //! and how many they are; at `/metrics` its figures, in the text format of Prometheus.
 //!
-//! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks a [`ServerHandle`] and looks
-//! at a [`Watch`], which work as well from another thread and another runtime than the node's. There is no secret and no
-//! encryption: whoever reaches the listener reads it, and sees who looks for whom.
+//! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks a [`ServerHandle`]
+//! and looks at a [`Watch`], which work as well from another thread and another runtime than the node's.
+//! There is no secret and no encryption: whoever reaches the listener reads it, and sees who looks for whom.
 //!
 //! The page is what is in `src/page`, as it stands there. Whatever it shows of strangers is escaped by this crate and
 //! the ladder's, and put into the page as text.
@@ -42,3 +42,8 @@ mod users;
 mod viewers;
 
 pub use server::WebServer;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -79,8 +79,9 @@ impl WebServer {
     }
 }
 
-/// Those that are open. Beside those through which somebody watches, one more than [`MAX_CONNECTIONS`] takes the place of
-/// the oldest: an answer takes milliseconds, so that is somebody who does not ask, or does not read.
+/// Those that are open. Beside those through which somebody watches, one more than [`MAX_CONNECTIONS`] takes
+/// the place of the oldest: an answer takes milliseconds, so that is somebody who does not ask, or does not
+/// read.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,

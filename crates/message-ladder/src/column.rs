@@ -121,8 +121,8 @@ impl Columns {
         self.columns.get(&id).map(|column| column.users.clone()).unwrap_or_default()
     }
 
-    /// Whether there can be one more, if necessary after another one has gone. Strangers take no room from the others, who
-    /// have as much as arrows that are kept need.
+    /// Whether there can be one more, if necessary after another one has gone. Strangers take no room from
+    /// the others, who have as much as arrows that are kept need.
     fn has_room(&mut self, is_proven: bool, changes: &mut Vec<Change>) -> bool {
         if is_proven || self.strangers.len() < MAX_STRANGERS {
             return true;

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use crate::arrow::{Arrow, MALFORMED, Role};
 use crate::ladder::Ladder;
 
-/// The arrows of `ladder` that are about `user`, or all of them, as a diagram that Mermaid draws, with a line end at its
-/// end.
+/// The arrows of `ladder` that are about `user`, or all of them, as a diagram that Mermaid draws, with a line
+/// end at its end.
 ///
 /// Whatever names and messages have in them stays text: but for letters, digits and some signs that mean nothing to
 /// Mermaid, each character is written by its number.

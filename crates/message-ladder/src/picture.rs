@@ -67,8 +67,8 @@ pub enum Look {
 }
 
 impl Picture {
-    /// Draws the parties of `ladder` that have an arrow which is about `user`, or all that have one, on `width` columns of
-    /// a terminal.
+    /// Draws the parties of `ladder` that have an arrow which is about `user`, or all that have one, on
+    /// `width` columns of a terminal.
     pub fn new(ladder: &Ladder, user: Option<&str>, width: usize) -> Self {
         let shown = |arrow: &&Arrow| user.is_none_or(|user| arrow.concerns(user));
         let parties = ladder.arrows().filter(shown).flat_map(|arrow| [arrow.from, arrow.to]);

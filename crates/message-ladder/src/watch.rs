@@ -13,9 +13,10 @@ use crate::ladder::Ladder;
 
 /// Keeps the last messages as they are, and lets any number of watchers see them and those that follow.
 ///
-/// It is a [`Sink`], which leaves out the messages of all parties but its owner. A clone keeps and shows the same messages. What a message costs is a copy of it: whoever watches
-/// makes a ladder of them in their own time. One who waits is woken by each message, or each batch of them, which a node
-/// under load pays for: take what there is, and pause for some milliseconds before you wait again.
+/// It is a [`Sink`], which leaves out the messages of all parties but its owner. A clone keeps and shows the
+/// same messages. What a message costs is a copy of it: whoever watches makes a ladder of them in their own
+/// time. One who waits is woken by each message, or each batch of them, which a node under load pays for:
+/// take what there is, and pause for some milliseconds before you wait again.
 #[derive(Clone)]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -190,8 +191,8 @@ impl Watcher {
         &self.ladder
     }
 
-    /// Waits for the next messages, [`MAX_NEWS`] at most, and returns what has become of the ladder with them. The first
-    /// ones make the ladder of what was kept.
+    /// Waits for the next messages, [`MAX_NEWS`] at most, and returns what has become of the ladder with
+    /// them. The first ones make the ladder of what was kept.
     ///
     /// # Cancel safety
     /// Cancel safe: no message is lost.

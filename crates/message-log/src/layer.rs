@@ -14,10 +14,11 @@ use crate::sink::Sink;
 /// The layer that gives every message to a [`Sink`], one at a time and before [`sent`](crate::sent) or
 /// [`received`](crate::received) returns; those of a [`Batch`](crate::Batch) are written at its end.
 ///
-/// It takes only events of [`TARGET`](crate::TARGET), and its own filter is `filter_fn(is_message)`, without which every
-/// other event would be made for it. A filter for diagnostics belongs to the layer of diagnostics (`with_filter`): one
-/// for all layers that drops TRACE would silence this layer as well. A build of tracing without TRACE
-/// (`max_level_debug` and the like) has no messages: give the node or agent a [tap](crate::traffic()) then.
+/// It takes only events of [`TARGET`](crate::TARGET), and its own filter is `filter_fn(is_message)`, without
+/// which every other event would be made for it. A filter for diagnostics belongs to the layer of diagnostics
+/// (`with_filter`): one for all layers that drops TRACE would silence this layer as well. A build of tracing
+/// without TRACE (`max_level_debug` and the like) has no messages: give the node or agent a
+/// [tap](crate::traffic()) then.
 pub struct MessageLayer<K> {
     only: Option<String>,
     state: Arc<Mutex<State<K>>>,

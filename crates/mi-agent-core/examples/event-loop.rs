@@ -1,8 +1,9 @@
 //! A program of the shape that a GUI has: `cargo run --example event-loop -- laura@localhost`.
 //!
-//! Its main thread has no runtime, and waits for its own events alone. The agent is on a runtime of another thread, from
-//! which values come over a std channel. Lines of stdin stand for what a person types in a window: they go to the caller.
-//! Run it beside a node that has the user, call it as another user, and end it with Ctrl-D.
+//! Its main thread has no runtime, and waits for its own events alone. The agent is on a runtime of another
+//! thread, from which values come over a std channel. Lines of stdin stand for what a person types in a
+//! window: they go to the caller. Run it beside a node that has the user, call it as another user, and end it
+//! with Ctrl-D.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::error::Error;

@@ -1,8 +1,8 @@
 //! Says a line to a user, and calls again while the user is busy or offline, later each time:
 //! `cargo run --example retry-call -- laura@localhost joya@localhost hola`.
 //!
-//! It runs beside a node that has both users. Start it before joya is there: it waits 1 s, 2 s, 4 s, … 30 s, eight times
-//! at most, each time a little less or more, so that many such programs do not call at once.
+//! It runs beside a node that has both users. Start it before joya is there: it waits 1 s, 2 s, 4 s, … 30 s,
+//! eight times at most, each time a little less or more, so that many such programs do not call at once.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "it is a program")]
 
 use std::error::Error;

@@ -4,9 +4,9 @@
 //! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS] [--flood-minutes N] [--plot FILE]
 //! ```
 //!
-//! A figure and its limit are measured in turn, several rounds of each, and the medians are printed. The programs are
-//! the real ones, as processes with their message logs on real files, and the load has one core of two, what is measured
-//! the other, so that neither takes the other's time; both unless it says otherwise.
+//! A figure and its limit are measured in turn, several rounds of each, and the medians are printed. The
+//! programs are the real ones, as processes with their message logs on real files, and the load has one core
+//! of two, what is measured the other, so that neither takes the other's time; both unless it says otherwise.
 //!
 //! - `agents`: many agents of one program are registered and do nothing: what each adds in memory, sockets and tasks, beside
 //!   the sockets alone.

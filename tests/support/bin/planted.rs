@@ -1,4 +1,5 @@
-//! Puts the bugs of `tests/planted/bugs.toml` into a copy of the workspace, and runs the test there that has to find them.
+//! Puts the bugs of `tests/planted/bugs.toml` into a copy of the workspace, and runs the test there that has
+//! to find them.
 //!
 //! The copy is `planted` in the target folder. It has everything that git does not ignore, and only what has changed
 //! since is written again and built again.

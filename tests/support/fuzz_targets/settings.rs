@@ -1,6 +1,7 @@
 //! The settings file of `lumi-node`.
 
-/// Any text is settings or is wrong in lines of it, the one that a node tells among them, and comments, blank lines and CRLF change nothing.
+/// Any text is settings or is wrong in lines of it, the one that a node tells among them, and comments, blank
+/// lines and CRLF change nothing.
 ///
 /// # Panics
 /// If it is not, or they do.

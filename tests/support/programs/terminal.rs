@@ -47,8 +47,8 @@ impl Terminal {
         Self::start_command(Command::new(executable(package)).args(arguments), folder, size)
     }
 
-    /// As [`Terminal::start`], but from a shell with job control. When the program is suspended, the shell says `it stopped`
-    /// and lets it go on at the next line; at its end, `it ended with` and its exit code.
+    /// As [`Terminal::start`], but from a shell with job control. When the program is suspended, the shell
+    /// says `it stopped` and lets it go on at the next line; at its end, `it ended with` and its exit code.
     ///
     /// # Panics
     /// As [`Terminal::start`].

@@ -10,7 +10,8 @@ use super::source::Source;
 
 /// The number of datagrams that a node takes from one IPv4 address.
 ///
-/// Written as datagrams a second: `500`. A [`burst`](RateLimit::burst) that is not twice as many follows a slash: `500/20`.
+/// Written as datagrams a second: `500`. A [`burst`](RateLimit::burst) that is not twice as many follows a
+/// slash: `500/20`.
 ///
 /// ```
 /// use lumi_node_core::RateLimit;

@@ -163,9 +163,9 @@ impl Node {
     /// Returns whether it was taken over. It is not if the domain has no such user, the user is registered
     /// already, or no agent can be at that address. This is no [`NodeEvent`].
     ///
-    /// Neither [`NodeSettings::allow`] nor the policy is applied: both decide when the agent registers the next time. The
-    /// user keeps the address of this host at which the agent was heard, [`Party::heard_at`]. Messages leave from there,
-    /// as long as this host has that address.
+    /// Neither [`NodeSettings::allow`] nor the policy is applied: both decide when the agent registers the
+    /// next time. The user keeps the address of this host at which the agent was heard, [`Party::heard_at`].
+    /// Messages leave from there, as long as this host has that address.
     pub fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
         let address = binding.party.address;
         self.may_be_agent(address) && self.users.restore(now, binding)

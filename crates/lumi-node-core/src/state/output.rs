@@ -5,7 +5,7 @@ use plumi_proto::{Domain, HostIp, Message, UdpAddress};
 use super::admin::{AdminId, AdminReply, RosterChange};
 use super::lookups::LookupId;
 
-/// An effect that a [`Node`](crate::Node) asks for. There is no other way out of a node.
+/// An effect that a [`Node`](crate::Node) asks for. Every effect leaves a node this way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {

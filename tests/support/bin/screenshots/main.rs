@@ -4,9 +4,10 @@
 //! cargo run -p integration-tests --bin screenshots -- --out FOLDER [--only SCENE]
 //! ```
 //!
-//! Each scene is played by real nodes and agents, at terminals of the tests, and says when a picture is taken: an SVG in
-//! the folder, or of a page in a browser a PNG, named after the scene and what is in the picture. A scene that does not
-//! go as it should fails as a test does. Ports and times differ from run to run, and nothing else.
+//! Each scene is played by real nodes and agents, at terminals of the tests, and says when a picture is
+//! taken: an SVG in the folder, or of a page in a browser a PNG, named after the scene and what is in the
+//! picture. A scene that does not go as it should fails as a test does. Ports and times differ from run to
+//! run, and nothing else.
 
 mod camera;
 mod full_screen;

@@ -4,9 +4,10 @@
 //! cargo run --release -p integration-tests --bin soak -- [--minutes N] [--only NAME]
 //! ```
 //!
-//! Prints a line for each figure: what it is, what it came to, what it should be, and a verdict. `kept` is kept, `missed`
-//! is a figure that was not reached, perhaps because this machine is slow or has other things to do, and `BROKEN` is a
-//! law that does not depend on that: something was lost, was changed, or died. Only that makes the exit code 1.
+//! Prints a line for each figure: what it is, what it came to, what it should be, and a verdict. `kept` is
+//! kept, `missed` is a figure that was not reached, perhaps because this machine is slow or has other things
+//! to do, and `BROKEN` is a law that does not depend on that: something was lost, was changed, or died. Only
+//! that makes the exit code 1.
 
 mod agents;
 mod memory;
