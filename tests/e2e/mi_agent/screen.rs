@@ -148,10 +148,13 @@ fn signals_give_the_terminal_back_and_deregister() {
         let pid = laura.pid().as_raw_nonzero().to_string();
         let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
         assert!(sent.expect("there is a kill").success());
-        assert_eq!(laura.wait_exit(), 0, "{signal}");
+        let code = laura.wait_exit();
         assert_eq!(laura.left_behind(), [""; 0], "{signal}");
+        // A node on a busy machine may answer later than a hurried agent waits.
+        let silent = "! cannot deregister laura@bb.com: node";
+        assert!(code == 0 || code == 1 && laura.screen().text().contains(silent), "{signal}: {code}");
         joya.expect_line("* conversation with laura ended");
-        assert!(!town.node.is_online("laura"), "{signal}");
+        eventually("laura is offline", || !town.node.is_online("laura"));
     }
 }
 
@@ -404,7 +407,10 @@ fn diagnostics_are_shown_where_they_can_be_read() {
     laura.press(Key::Alt('1'));
     laura.type_line("/call joya@bb.com");
     laura.press(Key::Alt('1'));
-    laura.expect_text("nobody listens at the node's address");
+    // The kernel reports a closed port to the next call, be it one that receives or one that sends.
+    let reasons =
+        ["nobody listens at the node's address", "DEBUG mi_agent_core::io::driver: cannot send node="];
+    laura.wait_for(|screen| reasons.iter().any(|reason| screen.text().contains(reason)));
 }
 
 /// A window that hangs, or a connection to it: nobody takes what is drawn. The node is answered all the same, and the
@@ -429,11 +435,14 @@ fn a_terminal_that_takes_nothing_holds_nobody_up() {
     }
     let mut pere = town.in_lines("pere");
     for _ in 0..8 {
-        pere.type_line("/call laura@bb.com");
-        pere.expect_line("! cannot reach laura@bb.com: user is busy");
+        // Beside many other programs, an agent may answer later than its node waits, so a call may fail.
+        eventually("laura's agent says that she is busy", || {
+            pere.type_line("/call laura@bb.com");
+            pere.expect_line("! cannot reach laura@bb.com: ").ends_with("user is busy")
+        });
     }
     Command::new("kill").arg(laura.id().to_string()).status().expect("there is a kill");
     eventually("it is gone", || laura.try_wait().expect("it is a child").is_some());
-    assert!(!town.node.is_online("laura"));
+    eventually("laura is offline", || !town.node.is_online("laura"));
     drop(line);
 }
