@@ -132,8 +132,8 @@ impl Screen {
     /// The terminal is gone.
     ///
     /// # Cancel safety
-    /// Not cancel safe. If this is dropped, the terminal is still taken, though it may look as if it were not: call it
-    /// again.
+    /// Not cancel safe. If this is dropped, the program still has the terminal, although the screen may already
+    /// show what was there before: call it again.
     pub async fn leave(&mut self) -> io::Result<()> {
         queue_leave(&mut self.drawn)?;
         self.write().await?;

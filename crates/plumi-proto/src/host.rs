@@ -1,6 +1,7 @@
 //! The IP addresses and sockets of hosts.
 //!
-//! All crates use these types, and none of the standard library for one version of IP.
+//! The crates use these names instead of the standard library's for one version of IP, so that another version
+//! is added here. `message-log`, which knows no protocol, has one of its own for the address in a line.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 

@@ -7,7 +7,8 @@
 //! - [`emulators`] has L and S, the two deployed programs that speak these protocols (protocol.md §7). They are state
 //!   machines too, and [`emulators::sockets`] runs them on sockets. One that something has ended fails the test.
 //!
-//! The kit is a dev-dependency by path, and is not published. What it is given wrongly, it panics on.
+//! The kit is a dev-dependency by path, and is not published. It panics where a test uses it wrongly. None of its
+//! async functions is cancel safe: a test that gives one up has failed.
 //!
 //! A test of a bot needs a node, the bot, and somebody who calls it:
 //!
