@@ -14,8 +14,10 @@ use crate::state::node::Node;
 
 /// Creates a sender for [`ServerBuilder::events`](crate::ServerBuilder::events), and the events that will come.
 ///
-/// 1,024 events wait to be read. A server never waits for room: what finds none is counted as
-/// [`NodeEvents::missed`].
+/// 1,024 events wait to be read, of which half may be [`NodeEvent::Located`]. A server never waits for room:
+/// what finds none is counted as [`NodeEvents::missed`]. After a miss, [`ServerHandle::list`] has who is online.
+///
+/// [`ServerHandle::list`]: crate::ServerHandle::list
 pub fn node_events() -> (NodeEventSender, NodeEvents) {
     let (sender, events) = mpsc::channel(MAX_EVENTS);
     let missed = Arc::default();
@@ -45,10 +47,10 @@ impl NodeEventSender {
     /// Sends on the events of `node`. Returns whether anybody listens.
     pub(super) fn forward(&mut self, node: &mut Node) -> bool {
         while let Some(event) = node.poll_event() {
-            match self.events.try_send(event) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_)) => self.unsent += 1,
-                Err(TrySendError::Closed(_)) => return false,
+            if !event.has_room(self.events.capacity()) {
+                self.unsent += 1;
+            } else if let Err(TrySendError::Closed(_)) = self.events.try_send(event) {
+                return false;
             }
         }
         self.missed.store(self.unsent + node.missed_events(), Ordering::Relaxed);

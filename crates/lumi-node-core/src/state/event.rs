@@ -45,6 +45,14 @@ pub enum NodeEvent {
     },
 }
 
+impl NodeEvent {
+    /// Returns whether the event may have one of `room` places. A request costs a stranger one datagram, so
+    /// requests leave half of the places to what happens to users.
+    pub(crate) fn has_room(&self, room: usize) -> bool {
+        room > if matches!(self, Self::Located { .. }) { MAX_EVENTS / 2 } else { 0 }
+    }
+}
+
 /// The reason why a user went offline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -75,7 +83,7 @@ impl Events {
     pub(super) fn push(&mut self, event: NodeEvent) {
         match &mut self.waiting {
             None => {}
-            Some(waiting) if waiting.len() < MAX_EVENTS => waiting.push_back(event),
+            Some(waiting) if event.has_room(MAX_EVENTS - waiting.len()) => waiting.push_back(event),
             Some(_) => self.missed += 1,
         }
     }
