@@ -8,7 +8,7 @@ use std::time::Instant;
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
     Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, NodeAddress,
-    UdpAddress, UserName,
+    UdpAddress, UserName, is_reachable,
 };
 
 use super::address_range::is_in;
@@ -164,11 +164,17 @@ impl Node {
     /// already, or no agent can be at that address. This is no [`NodeEvent`].
     ///
     /// Neither [`NodeSettings::allow`] nor the policy is applied: both decide when the agent registers the
-    /// next time. The user keeps the address of this host at which the agent was heard, [`Party::heard_at`].
-    /// Messages leave from there, as long as this host has that address.
+    /// next time. A user whom strikes had taken offline is online again as soon as the agent is heard, for
+    /// which no policy is asked. With [`Takeover::Deny`](crate::Takeover::Deny), an agent that has another
+    /// address since is refused until strikes take the user offline. The user keeps the address of this host at
+    /// which the agent was heard, [`Party::heard_at`]. Messages leave from there, as long as this host has that
+    /// address.
     pub fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
         let address = binding.party.address;
-        self.may_be_agent(address) && self.users.restore(now, binding)
+        // At this port of another host is hardly ever an agent, and of this host it is the node itself.
+        let may_be_this = self.local.ip().is_unspecified() && address.port() == self.local.port();
+        let is_possible = is_reachable(*address.ip()) && self.may_be_agent(address) && !may_be_this;
+        is_possible && self.users.restore(now, binding)
     }
 
     /// Begins or ends to keep events for [`Node::poll_event`]. A new node keeps none.

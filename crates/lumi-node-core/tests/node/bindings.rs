@@ -51,6 +51,9 @@ fn what_cannot_be_is_not_restored() {
         ("pere", NODE),
         ("pere", OTHER_NODE),
         ("pere", "127.0.0.1:0"),
+        ("pere", "0.0.0.0:5000"),
+        ("pere", "224.0.0.1:5000"),
+        ("pere", "255.255.255.255:5000"),
     ] {
         assert!(!node.node.restore(now, &binding(user, at)), "{user} at {at}");
     }
@@ -60,4 +63,14 @@ fn what_cannot_be_is_not_restored() {
     assert!(node.node.restore(now, &pere));
     assert_eq!(node.online_for("pere"), Some(Duration::ZERO));
     assert!(!node.node.restore(now, &pere), "once");
+}
+
+/// A message to it would come back to the node, which would send it once more.
+#[test]
+fn no_agent_is_restored_at_the_socket_of_the_node() {
+    let mut node = TestNode::of("bb.com\npere\n", "0.0.0.0:5000", NodeSettings::default());
+    let now = node.now;
+    let binding = |at: &str| Binding::new("pere".parse().expect("a name"), address(at), Some(Duration::ZERO));
+    assert!(!node.node.restore(now, &binding("127.0.0.1:5000")));
+    assert!(node.node.restore(now, &binding("127.0.0.1:5001")));
 }
