@@ -14,7 +14,8 @@ use crate::state::status::ServerStatus;
 /// Reads the status of a running [`Server`](crate::Server) and the users of its domain, and reports changes of
 /// its roster that were made elsewhere. Cheap to clone.
 ///
-/// Commands are carried out one after the other, those of an [`Administrator`] included.
+/// Commands are carried out one after the other, those of an [`Administrator`] included. They wait while the
+/// server does not run yet.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     pub(crate) requests: mpsc::Sender<AdminRequest>,

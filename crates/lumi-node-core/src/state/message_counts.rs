@@ -1,5 +1,7 @@
 //! How many messages of each kind.
 
+use std::fmt;
+
 use plumi_proto::{DeregisterCode, LocateOutcome, Message, RegisterCode};
 
 /// What messages are counted by: their two letters, and of an answer its code.
@@ -83,7 +85,7 @@ impl MessageKind {
 }
 
 /// How many messages there were, of each kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct MessageCounts([u64; MessageKind::ALL.len()]);
 
 impl MessageCounts {
@@ -101,6 +103,12 @@ impl MessageCounts {
         if let Some(kind) = MessageKind::of(message) {
             self.0[kind as usize] += 1;
         }
+    }
+}
+
+impl fmt::Debug for MessageCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(kind, count)| (kind.name(), count))).finish()
     }
 }
 
@@ -122,5 +130,6 @@ mod tests {
             );
         }
         assert_eq!(counts.iter().map(|(_, count)| count).collect::<Vec<_>>(), [1; MessageKind::ALL.len()]);
+        assert!(format!("{counts:?}").starts_with(r#"{"PR": 1, "RR0": 1, "#));
     }
 }
