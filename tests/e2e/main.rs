@@ -9,6 +9,8 @@ mod faults;
 mod location;
 mod lumi_node;
 mod mi_agent;
+#[cfg(target_os = "linux")]
+mod network;
 mod readme;
 mod registration;
 mod several_addresses;

@@ -31,7 +31,16 @@ impl DnsServer {
     /// # Errors
     /// The socket's, when it is bound.
     pub async fn start() -> io::Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_on(std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?)
+    }
+
+    /// A server without names on `socket`, served by tasks of the current tokio runtime.
+    ///
+    /// # Errors
+    /// The socket's, when the runtime takes it.
+    pub fn start_on(socket: std::net::UdpSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let socket = UdpSocket::from_std(socket)?;
         let address = socket.local_addr()?;
         let state = Arc::<Mutex<State>>::default();
         let mut server = Server::new(Answerer(Arc::clone(&state)));

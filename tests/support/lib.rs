@@ -7,6 +7,8 @@ pub mod dns_server;
 pub mod exchange;
 pub mod fault_proxy;
 pub mod fuzz_targets;
+#[cfg(target_os = "linux")]
+pub mod host;
 pub mod loads;
 pub mod picture;
 pub mod planted;

@@ -16,6 +16,8 @@
 //! Without the feature `dns`, which is on by default, there is no fourth source, and a program gets along with a third of the
 //! crates.
 //!
+//! The search list completes single labels only. A domain with a dot is looked up as it stands.
+//!
 //! Two equal [`Domain`](plumi_proto::Domain)s have the same node: case and a trailing dot change nothing, so a
 //! single label is tried with the search list even when it ends with a dot.
 //!

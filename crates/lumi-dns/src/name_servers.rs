@@ -26,8 +26,9 @@ use crate::error::{DirectoryError, LookupError};
 pub(crate) struct NameServers {
     /// A client for each server, the preferred first.
     clients: Vec<TokioResolver>,
+    /// Only a name without a dot is searched.
     search: Vec<Name>,
-    /// A name with fewer dots than this is searched first, and taken as it stands last.
+    /// The setting `ndots` of resolv.conf(5): with 0, a name without a dot is looked up as it stands first.
     min_dots: usize,
 }
 
@@ -142,14 +143,20 @@ async fn ask(client: &TokioResolver, name: &Name) -> Result<(Vec<HostIp>, Durati
 }
 
 /// The names that `domain` may be short for, the likeliest first.
+///
+/// A domain with a dot is never short for another: its users must not register at the node of
+/// `bb.com.lab.example` because bb.com has none.
 fn names(domain: &Domain, search: &[Name], min_dots: usize) -> Vec<Name> {
     let labels = domain.as_str().trim_end_matches('.').split('.').map(str::as_bytes);
-    let dots = labels.clone().count() - 1;
+    let is_short = labels.clone().count() == 1;
     let name = Name::from_labels(labels).expect("a domain has labels of 1 to 63 bytes, and few");
+    if !is_short {
+        return vec![name];
+    }
     // A name that is too long with a search domain after it is none.
     let mut names: Vec<_> =
         search.iter().filter_map(|domain| name.clone().append_domain(domain).ok()).collect();
-    let place = if dots < min_dots { names.len() } else { 0 };
+    let place = if min_dots > 0 { names.len() } else { 0 };
     names.insert(place, name);
     names
 }
@@ -191,8 +198,19 @@ mod tests {
     async fn silence_for_one_name_and_no_for_the_next_is_no_answer() {
         let (dns, name_servers) = searching("lab.example").await;
         dns.lose(6);
-        let answer = name_servers.look_up(&"bb.com".parse().unwrap()).await;
+        let answer = name_servers.look_up(&"PC-c".parse().unwrap()).await;
         assert_eq!(answer.unwrap_err(), LookupError::NoAnswer);
+    }
+
+    #[tokio::test]
+    async fn a_name_with_a_dot_is_not_searched() {
+        let (dns, name_servers) = searching("lab.example").await;
+        dns.set("zz.com.lab.example", [10, 0, 0, 2].into());
+        for name in ["zz.com", "zz.com."] {
+            let answer = name_servers.look_up(&name.parse().unwrap()).await;
+            assert_eq!(answer.unwrap_err(), LookupError::NotFound);
+        }
+        assert_eq!(dns.names_asked(), 1);
     }
 
     fn names_of(domain: &str, search: &[&str], min_dots: usize) -> Vec<String> {
@@ -202,19 +220,21 @@ mod tests {
     }
 
     #[test]
-    fn a_single_label_is_searched_first() {
+    fn a_single_label_is_searched_first_unless_the_configuration_says_otherwise() {
         for domain in ["PC-c", "PC-c."] {
             assert_eq!(
                 names_of(domain, &["lab.example", "example."], 1),
                 ["PC-c.lab.example.", "PC-c.example.", "PC-c."]
             );
         }
+        assert_eq!(names_of("PC-c", &["lab.example"], 0), ["PC-c.", "PC-c.lab.example."]);
     }
 
     #[test]
-    fn a_name_with_dots_enough_is_taken_as_it_stands_first() {
-        assert_eq!(names_of("bb.com", &["example"], 1), ["bb.com.", "bb.com.example."]);
-        assert_eq!(names_of("bb.com", &["example"], 2), ["bb.com.example.", "bb.com."]);
+    fn a_name_with_a_dot_is_taken_as_it_stands() {
+        for min_dots in [0, 1, 2, 15] {
+            assert_eq!(names_of("bb.com", &["example"], min_dots), ["bb.com."]);
+        }
     }
 
     #[test]

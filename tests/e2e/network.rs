@@ -1,0 +1,3 @@
+//! Networks that change under the real programs, each test on hosts of its own (network namespaces, as root).
+
+mod names;
