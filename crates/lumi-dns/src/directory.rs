@@ -11,8 +11,9 @@ use plumi_proto::{Domain, HostIp, NODE_PORT, NodeAddress, is_reachable};
 use tokio::{task, time};
 
 use crate::error::{DirectoryError, LookupError};
-use crate::hosts::HostsFile;
+use crate::hosts::Hosts;
 use crate::name_servers::NameServers;
+use crate::watched_file::WatchedFile;
 
 /// Tells where the node of a domain is. Cheap to clone; the clones share everything.
 #[derive(Clone, Debug)]
@@ -23,9 +24,18 @@ pub struct NodeDirectory {
 #[derive(Debug)]
 struct Sources {
     peers: HashMap<Domain, NodeAddress>,
-    hosts: HostsFile,
-    name_servers: NameServers,
+    hosts: WatchedFile<Hosts>,
+    name_servers: AskedServers,
     node_port: u16,
+}
+
+/// The name servers that a directory asks.
+#[derive(Debug)]
+enum AskedServers {
+    /// Those that the builder was told.
+    Given(Arc<NameServers>),
+    /// Those of the system now.
+    OfSystem(WatchedFile<NameServers>),
 }
 
 impl NodeDirectory {
@@ -51,24 +61,33 @@ impl NodeDirectory {
     }
 
     async fn look_up(&self, domain: &Domain) -> Result<FoundNode, LookupError> {
-        let Sources { peers, name_servers, node_port, .. } = &*self.sources;
+        let Sources { peers, node_port, .. } = &*self.sources;
         if let Some(&address) = peers.get(domain) {
             return Ok(FoundNode::at(address, MAX_TTL));
         }
         if let Ok(literal) = domain.as_str().trim_end_matches('.').parse() {
             return first_usable(slice::from_ref(&literal), *node_port, MAX_TTL);
         }
-        if let Some(addresses) = self.in_hosts_file(domain).await {
-            return first_usable(&addresses, *node_port, MAX_TTL);
+        let (hosts, name_servers) = self.files().await?;
+        if let Some(addresses) = hosts.addresses(domain) {
+            return first_usable(addresses, *node_port, MAX_TTL);
         }
         let (addresses, ttl) = name_servers.look_up(domain).await?;
         first_usable(&addresses, *node_port, ttl)
     }
 
-    /// The disk may be slow, and whoever asks may have other things to do.
-    async fn in_hosts_file(&self, domain: &Domain) -> Option<Vec<HostIp>> {
-        let (sources, domain) = (Arc::clone(&self.sources), *domain);
-        task::spawn_blocking(move || sources.hosts.addresses(&domain)).await.ok()?
+    /// Reads the files of the system that have changed. The disk may be slow, and whoever asks may have other things to do.
+    async fn files(&self) -> Result<(Arc<Hosts>, Arc<NameServers>), LookupError> {
+        let sources = Arc::clone(&self.sources);
+        let files = task::spawn_blocking(move || {
+            let name_servers = match &sources.name_servers {
+                AskedServers::Given(given) => Arc::clone(given),
+                AskedServers::OfSystem(file) => file.content(),
+            };
+            (sources.hosts.content(), name_servers)
+        });
+        // An error: the runtime ends.
+        files.await.map_err(|_| LookupError::NoAnswer)
     }
 }
 
@@ -124,11 +143,11 @@ impl NodeDirectoryBuilder {
         self
     }
 
-    /// Reads the system's hosts file, and again whenever it has changed, and unless a name server was given, its
-    /// resolver configuration, once.
+    /// Reads the system's hosts file and, unless a name server was given, its resolver configuration. Look-ups read them
+    /// again when they have changed.
     ///
-    /// Without the feature `dns`, it reads the hosts file only. Without a usable resolver configuration there still is a directory: it warns now, and the look-ups that
-    /// need DNS end in [`LookupError::NoAnswer`].
+    /// Without the feature `dns`, there is the hosts file only. Without a usable resolver configuration there still is a
+    /// directory: it logs a warning, and the look-ups that need DNS end in [`LookupError::NoAnswer`] until there is one.
     ///
     /// # Errors
     /// A peer where no node can be, or a DNS client that cannot be set up.
@@ -140,10 +159,10 @@ impl NodeDirectoryBuilder {
             return Err(DirectoryError::UnusablePeer { domain, address });
         }
         let name_servers = match &name_servers[..] {
-            [] => NameServers::of_system()?,
-            given => NameServers::given(given)?,
+            [] => AskedServers::OfSystem(NameServers::of_system()),
+            given => AskedServers::Given(Arc::new(NameServers::given(given)?)),
         };
-        let sources = Sources { peers, hosts: HostsFile::of_system(), name_servers, node_port };
+        let sources = Sources { peers, hosts: Hosts::of_system(), name_servers, node_port };
         Ok(NodeDirectory { sources: Arc::new(sources) })
     }
 }

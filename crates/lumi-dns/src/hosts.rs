@@ -2,64 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
+use std::path::Path;
 
 use plumi_proto::{Domain, HostIp, NameError};
 
-/// The hosts file as it is now: it is read again when it has changed, so that a node that runs for months
-/// need not be restarted for a line in it.
-#[derive(Debug)]
-pub(crate) struct HostsFile {
-    path: PathBuf,
-    read: Mutex<Read>,
-}
-
-#[derive(Debug)]
-struct Read {
-    /// `None`: there was no file to be read.
-    modified: Option<SystemTime>,
-    hosts: Hosts,
-}
-
-impl HostsFile {
-    /// The system's.
-    pub(crate) fn of_system() -> Self {
-        Self::at(PATH.into())
-    }
-
-    fn at(path: PathBuf) -> Self {
-        let read = Mutex::new(Read::new(&path));
-        Self { path, read }
-    }
-
-    /// The addresses of `domain`, at least one, in the order of the file; `None` if it is not there.
-    pub(crate) fn addresses(&self, domain: &Domain) -> Option<Vec<HostIp>> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if modified(&self.path) != read.modified {
-            *read = Read::new(&self.path);
-        }
-        read.hosts.addresses.get(domain).cloned()
-    }
-}
-
-impl Read {
-    /// A file that cannot be read is taken for an empty one.
-    fn new(path: &Path) -> Self {
-        // Before the content: a change between the two is then noticed the next time.
-        let modified = modified(path);
-        let content = fs::read(path).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "the hosts file cannot be read, going without");
-            Vec::new()
-        });
-        Self { modified, hosts: Hosts::parse(&content) }
-    }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-}
+use crate::watched_file::WatchedFile;
 
 /// The names that a hosts file gives IPv4 addresses, and `localhost`.
 ///
@@ -67,11 +14,30 @@ fn modified(path: &Path) -> Option<SystemTime> {
 /// line = address name* ["#" comment]      an address of another kind, or a name that is no domain, is skipped
 /// ```
 #[derive(Debug)]
-struct Hosts {
+pub(crate) struct Hosts {
     addresses: HashMap<Domain, Vec<HostIp>>,
 }
 
 impl Hosts {
+    /// Those of the system's hosts file, which is read again when it has changed.
+    pub(crate) fn of_system() -> WatchedFile<Self> {
+        WatchedFile::new(PATH, Self::read)
+    }
+
+    /// The addresses of `domain`, at least one, in the order of the file; `None` if it is not there.
+    pub(crate) fn addresses(&self, domain: &Domain) -> Option<&[HostIp]> {
+        self.addresses.get(domain).map(Vec::as_slice)
+    }
+
+    /// A file that cannot be read is taken for an empty one.
+    fn read(path: &Path) -> Self {
+        let content = fs::read(path).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "the hosts file cannot be read, going without");
+            Vec::new()
+        });
+        Self::parse(&content)
+    }
+
     fn parse(content: &[u8]) -> Self {
         // A comment in an old encoding must not cost the names of the other lines.
         let text = String::from_utf8_lossy(content);
@@ -97,7 +63,13 @@ mod tests {
     use super::*;
 
     fn addresses(content: &[u8], name: &str) -> Option<Vec<HostIp>> {
-        Hosts::parse(content).addresses.get(&name.parse().unwrap()).cloned()
+        Hosts::parse(content).addresses(&name.parse().unwrap()).map(<[_]>::to_vec)
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_empty_one() {
+        let hosts = Hosts::read(Path::new("/no/such/file"));
+        assert_eq!(hosts.addresses(&"localhost".parse().unwrap()), Some(&[HostIp::LOCALHOST][..]));
     }
 
     #[test]
@@ -125,25 +97,6 @@ mod tests {
         assert_eq!(addresses(file, "last"), Some(vec![HostIp::new(10, 0, 0, 2)]));
         assert_eq!(addresses(file, "six"), None);
         assert_eq!(addresses(file, "x"), None);
-    }
-
-    #[test]
-    fn a_change_of_the_file_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("hosts");
-        let hosts = HostsFile::at(path.clone());
-        let addresses = |name: &str| hosts.addresses(&name.parse().unwrap());
-        assert_eq!(addresses("bb.com"), None);
-        for (second, ip) in [(1, [10, 0, 0, 2]), (2, [10, 0, 0, 3])] {
-            fs::write(&path, format!("{} bb.com", HostIp::from(ip))).unwrap();
-            // Clocks of file systems may tick slowly.
-            let modified = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
-            fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
-            assert_eq!(addresses("bb.com"), Some(vec![ip.into()]));
-        }
-        fs::remove_file(&path).unwrap();
-        assert_eq!(addresses("bb.com"), None);
-        assert_eq!(addresses("localhost"), Some(vec![HostIp::LOCALHOST]));
     }
 
     #[test]

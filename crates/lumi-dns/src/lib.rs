@@ -13,6 +13,8 @@
 //! 4  name servers    those the builder was told, or else the system's, resolv.conf(5) with its search list
 //! ```
 //!
+//! The two files of the system are read again when they have changed.
+//!
 //! Without the feature `dns`, which is on by default, there is no fourth source, and a program gets along with a third of the
 //! crates.
 //!
@@ -38,6 +40,7 @@ mod error;
 mod hosts;
 #[cfg_attr(not(feature = "dns"), path = "no_name_servers.rs")]
 mod name_servers;
+mod watched_file;
 
 pub use directory::{
     FoundNode, LOOKUP_DEADLINE, MAX_TTL, NodeDirectory, NodeDirectoryBuilder, is_of_this_host,

@@ -4,13 +4,14 @@
 //! one asks two servers at once and believes the faster "no", does not go on after a server that refuses, and
 //! after a time-out takes the next name's "no such name" for the answer.
 
-use std::iter;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
+use std::{fs, iter};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -20,6 +21,7 @@ use plumi_proto::{Domain, HostIp};
 use tokio::time;
 
 use crate::error::{DirectoryError, LookupError};
+use crate::watched_file::WatchedFile;
 
 /// The name servers and the domains in which a short name is searched.
 #[derive(Debug)]
@@ -42,15 +44,25 @@ impl NameServers {
             }
             server
         });
-        Self::new(servers.collect(), Vec::new(), 1)
+        Self::new(servers.collect(), Vec::new(), 1).map_err(|error| DirectoryError::Client(error.into()))
     }
 
-    /// Those of the system's resolver configuration, with its search list; none if that cannot be used.
-    pub(crate) fn of_system() -> Result<Self, DirectoryError> {
-        let (config, options) = system_conf::read_system_conf().unwrap_or_else(|error| {
-            tracing::warn!(%error, "no name servers: the system's resolver configuration cannot be used");
-            (ResolverConfig::from_name_servers(Vec::new()), ResolverOpts::default())
-        });
+    /// Those of the system's resolver configuration, with its search list. The file is read again when it has changed: a
+    /// host that gets or changes its network writes it.
+    pub(crate) fn of_system() -> WatchedFile<Self> {
+        WatchedFile::new(PATH, Self::read)
+    }
+
+    /// There are none if the file cannot be used.
+    fn read(path: &Path) -> Self {
+        Self::try_read(path).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "no name servers: the resolver configuration cannot be used");
+            Self { clients: Vec::new(), search: Vec::new(), min_dots: 1 }
+        })
+    }
+
+    fn try_read(path: &Path) -> Result<Self, NetError> {
+        let (config, options) = system_conf::parse_resolv_conf(fs::read(path)?)?;
         let (domain, mut search, servers) = config.into_parts();
         if search.is_empty() {
             search.extend(domain);
@@ -58,13 +70,9 @@ impl NameServers {
         Self::new(servers, search, options.ndots)
     }
 
-    fn new(
-        servers: Vec<NameServerConfig>,
-        search: Vec<Name>,
-        min_dots: usize,
-    ) -> Result<Self, DirectoryError> {
-        let clients = servers.into_iter().map(client).collect::<Result<_, _>>();
-        Ok(Self { clients: clients.map_err(|error| DirectoryError::Client(error.into()))?, search, min_dots })
+    fn new(servers: Vec<NameServerConfig>, search: Vec<Name>, min_dots: usize) -> Result<Self, NetError> {
+        let clients = servers.into_iter().map(client).collect::<Result<_, _>>()?;
+        Ok(Self { clients, search, min_dots })
     }
 
     /// The A records of `domain`, or of the first name of the search list that has any: their addresses, and the least
@@ -160,6 +168,9 @@ fn names(domain: &Domain, search: &[Name], min_dots: usize) -> Vec<Name> {
     names.insert(place, name);
     names
 }
+
+/// The system's resolver configuration, resolv.conf(5).
+const PATH: &str = "/etc/resolv.conf";
 
 /// How long a server is asked alone before the next one is asked as well: longer than a server at hand takes for
 /// a name that it must look for, short enough that the three of a resolv.conf(5) all get a second try.

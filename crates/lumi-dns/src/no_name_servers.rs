@@ -6,6 +6,7 @@ use std::time::Duration;
 use plumi_proto::{Domain, HostIp};
 
 use crate::error::{DirectoryError, LookupError};
+use crate::watched_file::WatchedFile;
 
 /// Nobody to ask.
 #[derive(Debug)]
@@ -16,8 +17,8 @@ impl NameServers {
         Ok(Self)
     }
 
-    pub(crate) fn of_system() -> Result<Self, DirectoryError> {
-        Ok(Self)
+    pub(crate) fn of_system() -> WatchedFile<Self> {
+        WatchedFile::new("", |_| Self)
     }
 
     pub(crate) async fn look_up(&self, _domain: &Domain) -> Result<(Vec<HostIp>, Duration), LookupError> {
