@@ -97,13 +97,17 @@ async fn a_node_that_is_silent_is_asked_five_times() {
     let bb = TestNode::start("bb.com", &["laura"], directory(&[("cc.com", node)])).await;
     let (laura, _events) = bb.agent("laura").start().await.expect("laura registers");
     let error = laura.call(address("joya@cc.com")).await.expect_err("the node of cc.com is silent");
-    assert_eq!(error.to_string(), format!("node {} does not answer", bb.address));
+    let told = format!("no answer from its node or agent (node {} answers)", bb.address);
+    assert_eq!(error.to_string(), told);
+    assert!(error.is_transient());
     let bb_address = bb.address;
     bb.stop().await;
+    let error = laura.call(address("joya@cc.com")).await.expect_err("so is her own");
+    assert_eq!(error.to_string(), format!("node {bb_address} does not answer"));
     let error = laura.shutdown().await.expect_err("the node is gone");
     assert_eq!(error.to_string(), format!("node {bb_address} does not answer"));
     let sent = trace.messages("laura@bb.com");
-    assert_eq!(sent.iter().filter(|message| *message == "E PLlaura@bb.com:joya@cc.com").count(), 5);
+    assert_eq!(sent.iter().filter(|message| *message == "E PLlaura@bb.com:joya@cc.com").count(), 10);
     assert_eq!(sent.iter().filter(|message| *message == "E PDlaura@bb.com").count(), 5);
 }
 

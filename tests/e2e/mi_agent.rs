@@ -226,7 +226,10 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
         assert_eq!(laura.expect_line("!"), told);
     }
     laura.type_line("/call joya@cc.com");
-    let silent = format!("! cannot reach joya@cc.com: node {} does not answer", node.address());
+    let silent = format!(
+        "! cannot reach joya@cc.com: no answer from its node or agent (node {} answers)",
+        node.address()
+    );
     assert_eq!(laura.expect_line("!"), silent);
     maria.type_line("/call laura@bb.com");
     assert_eq!(maria.expect_line("!"), "! you are in a conversation; /bye ends it");

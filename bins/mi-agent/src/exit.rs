@@ -16,7 +16,7 @@ const NO_SUCH_USER: u8 = 3;
 const OFFLINE: u8 = 4;
 /// The node of the domain was not found.
 const NO_DOMAIN: u8 = 5;
-/// The node does not answer.
+/// A node does not answer, or the agent of the user to call.
 const NO_ANSWER: u8 = 6;
 /// The user to call is busy, or does not accept the call.
 pub(crate) const BUSY: u8 = 7;
@@ -36,7 +36,7 @@ pub(crate) fn of_call(error: &CallError) -> ExitCode {
     ExitCode::from(match error {
         CallError::Locate(LocateError::NoSuchUser) => NO_SUCH_USER,
         CallError::Locate(LocateError::Offline) => OFFLINE,
-        CallError::Locate(LocateError::NoAnswer { .. }) => NO_ANSWER,
+        CallError::Locate(LocateError::NoAnswer { .. } | LocateError::PeerSilent { .. }) => NO_ANSWER,
         CallError::Locate(LocateError::Busy) | CallError::NotAccepted { .. } => BUSY,
         CallError::Yourself => MISUSE,
         _ => FAILURE,

@@ -305,7 +305,7 @@ fn kind_of_call(error: &CallError) -> &'static str {
         CallError::Locate(LocateError::Busy) => BUSY,
         CallError::Locate(LocateError::NoSuchUser) => "no-such-user",
         CallError::Locate(LocateError::Offline) => "offline",
-        CallError::Locate(LocateError::NoAnswer { .. }) => "no-answer",
+        CallError::Locate(LocateError::NoAnswer { .. } | LocateError::PeerSilent { .. }) => "no-answer",
         CallError::NotAccepted { .. } => "not-accepted",
         CallError::Engaged => "engaged",
         CallError::Yourself => "yourself",

@@ -143,6 +143,7 @@ impl Agent {
             Ok(LumiAnswer::Locate(LocateOutcome::Busy)) => Err(LocateError::Busy),
             Ok(LumiAnswer::Locate(LocateOutcome::NoSuchUser)) => Err(LocateError::NoSuchUser),
             Ok(LumiAnswer::Locate(LocateOutcome::Offline)) => Err(LocateError::Offline),
+            Ok(LumiAnswer::PeerSilent) => Err(LocateError::PeerSilent { node: self.0.node }),
             Ok(LumiAnswer::Malformed(error)) => Err(LocateError::Malformed(error)),
             Ok(_) => Err(LocateError::NoAnswer { node: self.0.node }),
             Err(Ended) => Err(LocateError::Ended),

@@ -101,6 +101,12 @@ pub enum LocateError {
         /// This agent's node, not the node of the user.
         node: NodeAddress,
     },
+    /// The node was asked as often as the schedule says, and answers: the node or the agent of the user is silent.
+    #[error("no answer from its node or agent (node {node} answers)")]
+    PeerSilent {
+        /// This agent's node.
+        node: NodeAddress,
+    },
     /// The user's agent published an address that nobody has: 0.0.0.0, multicast, broadcast.
     #[error("the user's agent gave {0} as its address, which cannot be called")]
     Unusable(MiSocketAddress),
@@ -144,7 +150,13 @@ impl CallError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Locate(error) => {
-                matches!(error, LocateError::Busy | LocateError::Offline | LocateError::NoAnswer { .. })
+                matches!(
+                    error,
+                    LocateError::Busy
+                        | LocateError::Offline
+                        | LocateError::NoAnswer { .. }
+                        | LocateError::PeerSilent { .. }
+                )
             }
             Self::NotAccepted { .. } | Self::Engaged => true,
             Self::Yourself => false,

@@ -57,6 +57,8 @@ struct Open {
     left: u8,
     sent_again: bool,
     interval: Duration,
+    /// It is not sent again, and the node decides how it ends.
+    asks_node: bool,
     /// When it is sent again, or given up.
     next: Instant,
 }
@@ -154,7 +156,7 @@ impl Run {
 
     /// Nobody answers any more: all that is under way ends in its time.
     fn end(&mut self) {
-        let end = self.open.values().map(|open| open.next + open.interval * u32::from(open.left)).max();
+        let end = self.open.values().map(|open| open.next + open.interval * (u32::from(open.left) + 1)).max();
         self.pass(end.unwrap_or(self.now) - self.now, false);
         assert_eq!(self.open, HashMap::new());
     }
@@ -182,8 +184,14 @@ impl Run {
                 (open.left, open.next) = (0, self.now + interval * u32::from(attempts.get()));
             }
         }
-        let open =
-            Open { kind, left: attempts.get() - 1, sent_again: false, interval, next: self.now + interval };
+        let open = Open {
+            kind,
+            left: attempts.get() - 1,
+            sent_again: false,
+            interval,
+            asks_node: false,
+            next: self.now + interval,
+        };
         assert_eq!(self.open.insert(id, open), None, "{id:?} names two requests");
     }
 
@@ -224,6 +232,10 @@ impl Run {
                 LumiOutput::Registration(change) => self.registration(change),
                 LumiOutput::Done(id, answer) => {
                     let open = self.open.remove(&id).unwrap_or_else(|| panic!("ended twice: {shown}"));
+                    if answer == LumiAnswer::PeerSilent {
+                        assert!(open.asks_node, "{shown}");
+                        continue;
+                    }
                     assert_eq!(
                         answer_of(datagram, &self.settings.address, open.kind),
                         Some(answer),
@@ -236,6 +248,7 @@ impl Run {
         // Nothing is left of what it answers.
         for open in self.open.values() {
             assert_eq!(answer_of(datagram, &self.settings.address, open.kind), None, "{shown}");
+            assert!(!open.asks_node, "the node answers: {shown}");
         }
     }
 
@@ -295,9 +308,10 @@ impl Run {
                     None => self.refresh(message, doubtful),
                 },
                 LumiOutput::Done(id, answer) => {
-                    assert_eq!(answer, LumiAnswer::None);
                     assert!(given_up.contains(&id), "{:?} is given up", self.open.get(&id));
-                    self.open.remove(&id).expect("it ends once");
+                    let open = self.open.remove(&id).expect("it ends once");
+                    let is_first = matches!(open.kind, LumiRequest::Locate(_)) && !open.asks_node;
+                    assert!(answer == LumiAnswer::None || answer == LumiAnswer::PeerSilent && is_first);
                 }
                 LumiOutput::Registration(change) => self.registration(change),
                 LumiOutput::Missed { .. } => panic!("nobody asked"),
@@ -305,7 +319,12 @@ impl Run {
             }
         }
         assert_eq!(due, [], "not sent again");
-        assert!(given_up.iter().all(|id| !self.open.contains_key(id)), "not given up");
+        for id in given_up {
+            let Some(open) = self.open.get_mut(&id) else { continue };
+            let is_first = matches!(open.kind, LumiRequest::Locate(_)) && !open.asks_node;
+            assert!(is_first && !self.wants_out, "not given up");
+            (open.asks_node, open.next) = (true, self.now + open.interval);
+        }
     }
 
     /// A message that no request asks for: only a registration that is kept, and that not often, or because requests

@@ -517,6 +517,7 @@ fn answer_name(answer: LumiAnswer) -> String {
         LumiAnswer::Locate(LocateOutcome::Found(_)) => "Found".to_owned(),
         LumiAnswer::Locate(outcome) => format!("{outcome:?}"),
         LumiAnswer::Malformed(_) => "Malformed".to_owned(),
+        LumiAnswer::PeerSilent => "the peer is silent".to_owned(),
         LumiAnswer::None => "no answer".to_owned(),
         other => unreachable!("{other:?} is new"),
     }

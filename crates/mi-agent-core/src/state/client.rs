@@ -85,6 +85,9 @@ impl LumiClient {
     /// A registration that has succeeded is refreshed until a deregistration is requested. A deregistration
     /// also ends the registrations under way, which would undo it. It replaces an earlier deregistration:
     /// both end with the result of the new one.
+    ///
+    /// If a location request is not answered, a registered user sends a `PR`, and the node gets one more interval to answer
+    /// that. [`LumiAnswer::PeerSilent`] tells the two cases apart.
     pub fn request(
         &mut self,
         now: Instant,
@@ -93,7 +96,10 @@ impl LumiClient {
     ) -> RequestId {
         let schedule = schedule.unwrap_or(self.schedule);
         match kind {
-            LumiRequest::Register => self.refresh.yield_to_request(),
+            LumiRequest::Register => {
+                self.refresh.yield_to_request();
+                self.refresh.sent(now);
+            }
             LumiRequest::Deregister => {
                 self.refresh.end();
                 self.end_requests(|kind| *kind == LumiRequest::Register, LumiAnswer::None);
@@ -110,6 +116,7 @@ impl LumiClient {
             id,
             kind,
             is_repeated: false,
+            asks_node: false,
             attempts_left: schedule.attempts.get() - 1,
             interval: schedule.interval,
             next_attempt: now + schedule.interval,
@@ -187,7 +194,10 @@ impl LumiClient {
                     self.end_requests(answered, LumiAnswer::Malformed(error))
                 }
             };
-        if !expected {
+        if expected {
+            self.refresh.heard(now);
+            self.end_where(|request| request.asks_node, LumiAnswer::PeerSilent);
+        } else {
             self.strays += 1;
         }
     }
@@ -197,30 +207,40 @@ impl LumiClient {
         self.refresh.handle_timeout(now, &mut self.outputs);
         let mut kinds = Vec::new();
         let mut is_doubtful = false;
+        let (answers, may_answer) = (self.refresh.has_just_heard(now), self.refresh.may_answer());
         self.requests.retain_mut(|request| {
             if request.next_attempt > now {
                 return true;
             }
-            if request.attempts_left == 0 {
-                self.outputs.push_back(LumiOutput::Done(request.id, LumiAnswer::None));
-                is_doubtful = true;
-                return false;
-            }
-            // A node that has restarted answers no location request of a user that it does not have as
-            // online.
-            is_doubtful |= matches!(request.kind, LumiRequest::Locate(_)) && !request.is_repeated;
-            request.is_repeated = true;
-            request.attempts_left -= 1;
+            let is_locate = matches!(request.kind, LumiRequest::Locate(_));
             // The interval begins now, not when the attempt was due: after a freeze, attempts must keep their
             // distance.
             request.next_attempt = now + request.interval;
+            if request.attempts_left == 0 {
+                let has_asked_node = request.asks_node;
+                is_doubtful |= !has_asked_node;
+                request.asks_node = is_locate && !has_asked_node && !answers && may_answer;
+                if !request.asks_node {
+                    let answer = if is_locate && answers { LumiAnswer::PeerSilent } else { LumiAnswer::None };
+                    self.outputs.push_back(LumiOutput::Done(request.id, answer));
+                }
+                return request.asks_node;
+            }
+            // A node that has restarted answers no location request of a user that it does not have as
+            // online.
+            is_doubtful |= is_locate && !request.is_repeated;
+            request.is_repeated = true;
+            request.attempts_left -= 1;
             kinds.push(request.kind);
             true
         });
-        if is_doubtful && !self.is_registering() {
-            self.refresh.doubt(now, &mut self.outputs);
+        if is_doubtful {
+            self.doubt(now);
         }
         for kind in kinds {
+            if kind == LumiRequest::Register {
+                self.refresh.sent(now);
+            }
             self.outputs.push_back(LumiOutput::Transmit(self.message(kind)));
         }
     }
@@ -260,12 +280,23 @@ impl LumiClient {
         expected
     }
 
+    /// Handles a doubt that the user is registered. The user's own request to register is enough.
+    fn doubt(&mut self, now: Instant) {
+        if !self.is_registering() {
+            self.refresh.doubt(now, &mut self.outputs);
+        }
+    }
+
     /// Ends the requests that `answer` answers. Returns whether there were any.
     fn end_requests(&mut self, answered: impl Fn(&LumiRequest) -> bool, answer: LumiAnswer) -> bool {
+        self.end_where(|request| answered(&request.kind), answer)
+    }
+
+    fn end_where(&mut self, ended: impl Fn(&Request) -> bool, answer: LumiAnswer) -> bool {
         let before = self.requests.len();
         let outputs = &mut self.outputs;
         self.requests.retain(|request| {
-            let ends = answered(&request.kind);
+            let ends = ended(request);
             if ends {
                 outputs.push_back(LumiOutput::Done(request.id, answer));
             }

@@ -20,6 +20,10 @@ pub(super) struct Refresh {
     schedule: RequestSchedule,
     every: Option<Duration>,
     phase: Phase,
+    /// The time of the last `PR`, also of a request of the user.
+    sent: Option<Instant>,
+    /// The time of the last answer or question of the node.
+    heard: Option<Instant>,
     /// The loss that was reported last, unless the registration has been regained since.
     lost: Option<LossReason>,
 }
@@ -32,14 +36,34 @@ enum Phase {
     Yielding,
     /// The last `PR` was answered.
     Resting { until: Instant },
-    /// The last `PR`, sent at `since`, has no answer yet.
-    Asking { since: Instant, attempts_left: u8, next_attempt: Instant },
+    /// The last `PR` has no answer yet.
+    Asking { attempts_left: u8, next_attempt: Instant },
 }
 
 impl Refresh {
     pub(super) fn new(register: Message, schedule: RequestSchedule, every: Option<Duration>) -> Self {
         let every = every.map(|every| every.clamp(RETRY, LONGEST));
-        Self { register, schedule, every, phase: Phase::Off, lost: None }
+        Self { register, schedule, every, phase: Phase::Off, sent: None, heard: None, lost: None }
+    }
+
+    /// Handles a `PR` that a request of the user sends.
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.sent = Some(now);
+    }
+
+    /// Handles an answer or a question of the node, of any kind.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = Some(now);
+    }
+
+    /// Returns whether the node has sent something within the interval between two attempts.
+    pub(super) fn has_just_heard(&self, now: Instant) -> bool {
+        self.heard.is_some_and(|heard| now.saturating_duration_since(heard) < self.schedule.interval)
+    }
+
+    /// Returns whether the node has an attempt left to answer a `PR`.
+    pub(super) fn may_answer(&self) -> bool {
+        !matches!(self.phase, Phase::Off) && self.lost != Some(LossReason::NoAnswer)
     }
 
     /// Stops asking until the user's own request to register is decided.
@@ -65,10 +89,9 @@ impl Refresh {
 
     /// Handles a doubt that the user is registered: sends a `PR`, unless one has just been sent.
     pub(super) fn doubt(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
-        match self.phase {
-            Phase::Off => {}
-            Phase::Asking { since, .. } if now.saturating_duration_since(since) < self.schedule.interval => {}
-            Phase::Yielding | Phase::Resting { .. } | Phase::Asking { .. } => self.ask(now, outputs),
+        let has_asked = |sent| now.saturating_duration_since(sent) < self.schedule.interval;
+        if !matches!(self.phase, Phase::Off) && !self.sent.is_some_and(has_asked) {
+            self.ask(now, outputs);
         }
     }
 
@@ -96,9 +119,10 @@ impl Refresh {
             return;
         }
         match &mut self.phase {
-            Phase::Asking { since, attempts_left: left @ 1.., next_attempt } => {
+            Phase::Asking { attempts_left: left @ 1.., next_attempt } => {
                 *left -= 1;
-                (*since, *next_attempt) = (now, now + self.schedule.interval);
+                *next_attempt = now + self.schedule.interval;
+                self.sent = Some(now);
                 outputs.push_back(LumiOutput::Transmit(self.register));
             }
             Phase::Asking { next_attempt, .. } if self.lost.is_none() => {
@@ -137,7 +161,8 @@ impl Refresh {
             None => (self.schedule.attempts.get(), self.schedule.interval),
             Some(_) => (1, RETRY),
         };
-        self.phase = Phase::Asking { since: now, attempts_left: attempts - 1, next_attempt: now + interval };
+        self.phase = Phase::Asking { attempts_left: attempts - 1, next_attempt: now + interval };
+        self.sent = Some(now);
         outputs.push_back(LumiOutput::Transmit(self.register));
     }
 

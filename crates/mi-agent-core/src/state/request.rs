@@ -50,7 +50,10 @@ pub enum LumiAnswer {
     Locate(LocateOutcome),
     /// It was answered, but what the answer carries is not well-formed.
     Malformed(DecodeError),
-    /// It was not answered, as often as it was sent.
+    /// A location request was not answered, as often as it was sent, and the agent's node answers: the node or the agent
+    /// of the user is silent.
+    PeerSilent,
+    /// It was not answered, as often as it was sent, and nothing else came from the agent's node.
     None,
 }
 
@@ -61,6 +64,8 @@ pub(super) struct Request {
     pub(super) kind: LumiRequest,
     /// It has been sent more than once.
     pub(super) is_repeated: bool,
+    /// It has been sent for the last time without an answer. Whether the node answers at all decides how it ends.
+    pub(super) asks_node: bool,
     pub(super) attempts_left: u8,
     pub(super) interval: Duration,
     pub(super) next_attempt: Instant,

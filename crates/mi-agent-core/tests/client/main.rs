@@ -337,7 +337,7 @@ proptest! {
                 }
             }
         }
-        for _ in 0..5 {
+        for _ in 0..6 {
             client.since += Duration::from_secs(1);
             for output in client.timeout() {
                 if let LumiOutput::Done(id, _) = output {

@@ -134,8 +134,57 @@ fn a_request_that_is_repeated_registers_first() {
         assert_eq!(client.timeout(), [sends(PL)], "once is enough");
     }
     client.pass_to(5.0);
-    assert_eq!(client.timeout(), [LumiOutput::Done(id, LumiAnswer::None), sends(PR)]);
-    assert_eq!(client.receive(NODE, "RR0"), []);
+    assert_eq!(client.timeout(), [sends(PR)]);
+    assert_eq!(client.receive(NODE, "RR0"), [LumiOutput::Done(id, LumiAnswer::PeerSilent)]);
+}
+
+/// The node is asked once more, unless it has just been heard or is known to be silent.
+#[test]
+fn who_is_silent_is_told() {
+    let answered_within = |seconds: &[f64], ends: f64, answer: LumiAnswer| {
+        let mut client = registered();
+        let id = client.request(LumiRequest::Locate(address("joya@cc.com")), PL);
+        let mut ended = Vec::new();
+        while ended.is_empty() {
+            let at = (client.client.poll_timeout().expect("it ends") - client.start).as_secs_f64();
+            let since = client.since.as_secs_f64();
+            for heard in seconds.iter().filter(|heard| (since..at).contains(heard)) {
+                client.pass_to(*heard);
+                ended.extend(client.receive(NODE, "RR0"));
+            }
+            if ended.is_empty() {
+                client.pass_to(at);
+                let outputs = client.timeout();
+                ended.extend(outputs.into_iter().filter(|output| matches!(output, LumiOutput::Done(..))));
+            }
+        }
+        assert_eq!(
+            (ended, client.since.as_secs_f64()),
+            (vec![LumiOutput::Done(id, answer)], ends),
+            "{seconds:?}"
+        );
+    };
+    // It answers each PR, the last one only, or has just been heard.
+    answered_within(&[1.1, 5.1], 5.1, LumiAnswer::PeerSilent);
+    answered_within(&[5.9], 5.9, LumiAnswer::PeerSilent);
+    answered_within(&[4.1], 5.0, LumiAnswer::PeerSilent);
+    // It answered before it fell silent, or never.
+    answered_within(&[1.1], 6.0, LumiAnswer::None);
+    answered_within(&[], 6.0, LumiAnswer::None);
+}
+
+/// An answer that comes at last is better than none.
+#[test]
+fn an_answer_ends_a_request_while_the_node_is_asked() {
+    let mut client = registered();
+    let id = client.request(LumiRequest::Locate(address("joya@cc.com")), PL);
+    for second in 1..=5 {
+        client.pass_to(f64::from(second));
+        client.timeout();
+    }
+    let offline = LumiAnswer::Locate(LocateOutcome::Offline);
+    assert_eq!(client.receive(NODE, "RL3laura@bb.com:joya@cc.com"), [LumiOutput::Done(id, offline)]);
+    assert!(client.client.is_idle());
 }
 
 #[test]
@@ -154,7 +203,9 @@ fn doubts_do_not_add_up() {
     let sent = client.timeout();
     assert_eq!(sent.iter().filter(|output| **output == sends(PR)).count(), 1);
     client.pass_to(6.0);
-    assert_eq!(client.timeout(), [lost(LossReason::NoAnswer)]);
+    let ended = client.timeout();
+    assert_eq!(ended[0], lost(LossReason::NoAnswer));
+    assert_eq!(ended.len(), 4, "and the requests have ended: {ended:?}");
     // What users ask for hastens what goes on anyway, by one PR.
     client.request(LumiRequest::Locate(address("joya@cc.com")), PL);
     client.pass_to(7.0);

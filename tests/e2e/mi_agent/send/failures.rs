@@ -37,7 +37,7 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
     maria.expect_line("* listening");
     maria.type_line("/call pere@bb.com");
     pere.expect_line("* in conversation with maria");
-    let silent = format!("node {} does not answer", node.address());
+    let silent = format!("no answer from its node or agent (node {} answers)", node.address());
     for (to, reason, code) in [
         ("jordi@bb.com", "no such user or domain", 3),
         ("pere@-.invalid", "no such user or domain", 3),

@@ -19,6 +19,8 @@ pub(in crate::simulation) struct AgentLaws {
     listening: MiSocketAddress,
     schedule: RequestSchedule,
     running: Vec<Running>,
+    /// When its node was heard last.
+    heard: Option<Duration>,
     is_lost: bool,
     blocked: Vec<MiAddress>,
     /// Of which refusals it told its user, and when last.
@@ -62,6 +64,7 @@ impl AgentLaws {
             listening,
             schedule,
             running: Vec::new(),
+            heard: None,
             is_lost: false,
             blocked: Vec::new(),
             missed: HashMap::new(),
@@ -82,7 +85,7 @@ impl AgentLaws {
         schedule: Option<RequestSchedule>,
     ) {
         let schedule = schedule.unwrap_or(self.schedule);
-        let deadline = now + longest(schedule);
+        let deadline = now + longest(kind, schedule);
         if kind == LumiRequest::Deregister {
             // It takes the place of those before, which end with it.
             for before in self.running.iter_mut().filter(|before| before.kind == kind) {
@@ -101,7 +104,7 @@ impl AgentLaws {
     /// It was frozen until now, and no time passed for it.
     pub(in crate::simulation) fn thawed(&mut self, now: Duration) {
         for running in &mut self.running {
-            running.deadline = now + longest(running.schedule);
+            running.deadline = now + longest(running.kind, running.schedule);
         }
     }
 
@@ -114,7 +117,10 @@ impl AgentLaws {
         outputs: &[LumiOutput],
     ) -> Result<(), Violation> {
         let received = match cause {
-            Cause::Received(from, bytes) if from == self.node => Message::decode(bytes).ok(),
+            Cause::Received(from, bytes) if from == self.node => {
+                self.heard = Some(now);
+                Message::decode(bytes).ok()
+            }
             Cause::Received(..) | Cause::Asked | Cause::Timeout => None,
         };
         for output in outputs {
@@ -198,11 +204,16 @@ impl AgentLaws {
             ensure!(false, RequestsEnd, "{id:?} ends, and is not under way");
             return Ok(());
         };
-        let Running { kind, deadline, .. } = self.running.swap_remove(position);
+        let Running { kind, deadline, may_be_sent, .. } = self.running.swap_remove(position);
         ensure!(now <= deadline, RequestsEnd, "{kind:?} ends at {now:?}, after {deadline:?}");
         let is_right = match (answer, received) {
             // A deregistration ends the registrations under way.
             (LumiAnswer::None, _) => !matches!(cause, Cause::Received(..)),
+            // It was asked for the last time an interval ago or more, and the node was heard since.
+            (LumiAnswer::PeerSilent, _) => {
+                let heard = self.heard.is_some_and(|heard| now - heard < self.schedule.interval);
+                matches!(kind, LumiRequest::Locate(_)) && may_be_sent == 0 && heard
+            }
             (LumiAnswer::Register(code), Some(Message::RegisterReply { code: said, .. })) => {
                 kind == LumiRequest::Register && code == said
             }
@@ -274,7 +285,8 @@ impl AgentLaws {
 /// How long nobody is told of a refusal again.
 const MISSED_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a request takes at most.
-fn longest(schedule: RequestSchedule) -> Duration {
-    schedule.interval * u32::from(schedule.attempts.get())
+/// How long a request takes at most. After a location request the node has one more interval to show that it answers.
+fn longest(kind: LumiRequest, schedule: RequestSchedule) -> Duration {
+    let asks_node = u32::from(matches!(kind, LumiRequest::Locate(_)));
+    schedule.interval * (u32::from(schedule.attempts.get()) + asks_node)
 }
