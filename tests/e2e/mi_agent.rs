@@ -5,6 +5,7 @@ mod leaving;
 mod listen;
 mod registration;
 mod screen;
+mod scripts;
 mod send;
 mod settings;
 
@@ -171,18 +172,6 @@ fn misuse_is_told_and_exits_with_2() {
         assert!(diagnostics.contains(told), "{arguments:?}: {diagnostics}");
     }
     assert!(folder.path().read_dir().expect("a folder").next().is_none(), "no log of what did not start");
-}
-
-#[test]
-fn a_log_that_cannot_be_written_is_told() {
-    let node = NodeProgram::start("bb.com", &["laura"], &[]);
-    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &["--log", "missing/laura.log"]);
-    assert_eq!(laura.wait_exit(), 1);
-    let told = &laura.stderr()[0];
-    assert!(
-        told.starts_with("mi-agent: cannot open the message log missing/laura.log: No such file"),
-        "{told}"
-    );
 }
 
 #[test]

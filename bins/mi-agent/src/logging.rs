@@ -1,9 +1,9 @@
 //! The message log, and diagnostics on stderr or on the screen.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use diagnostics::{Escaped, Level};
 use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer};
 use plumi_proto::MiAddress;
@@ -14,12 +14,15 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::options::settings::Settings;
+use crate::options::settings::{NO_LOG, Settings};
+use crate::reason::Reason;
 
 /// Starts the message log and diagnostics for this process.
 ///
+/// A message log that cannot be opened is a warning: people talk without one, too.
+///
 /// # Errors
-/// The message log cannot be opened, or RUST_LOG has an error.
+/// RUST_LOG has an error.
 pub(crate) fn start(
     settings: &Settings,
     address: &MiAddress,
@@ -29,12 +32,14 @@ pub(crate) fn start(
         Some(path) => path.clone(),
         None => PathBuf::from(message_log::agent_log_name(address.as_str())),
     };
-    let log = if path == Path::new("-") { LineWriter::stdout() } else { LineWriter::open(&path) };
-    let log = log
-        .with_context(|| format!("cannot open the message log {}", path.display()))?
-        .max_size(Some(DEFAULT_MAX_SIZE))
-        .on_failure(|failure| tracing::error!("{failure}"));
-    let messages = MessageLayer::new(log).with_filter(filter_fn(message_log::is_message));
+    let (log, failure) = match open(&path) {
+        Ok(log) => (log, None),
+        Err(error) => (None, Some(error)),
+    };
+    let messages = log.map(|log| {
+        let log = log.max_size(Some(DEFAULT_MAX_SIZE)).on_failure(|failure| tracing::error!("{failure}"));
+        MessageLayer::new(log).with_filter(filter_fn(message_log::is_message))
+    });
     let level = Level::from_flags(settings.verbose, settings.quiet).unwrap_or_default();
     let filter = diagnostics::filter(level, diagnostics::rust_log().as_deref())?;
     let diagnostics = match destination {
@@ -46,7 +51,20 @@ pub(crate) fn start(
         }
     };
     tracing_subscriber::registry().with(diagnostics.with_filter(filter)).with(messages).init();
+    if let Some(error) = failure {
+        let (path, error) = (path.display(), Reason(&error));
+        tracing::warn!("cannot open the message log {path}: {error}; messages are not logged");
+    }
     Ok(())
+}
+
+/// Opens the message log at `path`; `None` if there is to be none.
+fn open(path: &Path) -> io::Result<Option<LineWriter<File>>> {
+    match path.to_str() {
+        Some(NO_LOG) => Ok(None),
+        Some("-") => LineWriter::stdout().map(Some),
+        _ => LineWriter::open(path).map(Some),
+    }
 }
 
 /// The destination of diagnostics.

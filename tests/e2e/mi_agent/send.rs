@@ -71,9 +71,10 @@ fn heard(pere: &mut AgentProgram) -> Vec<String> {
 #[test]
 fn a_text_is_said_and_the_user_gone() {
     let (mut node, mut pere) = node_and_pere();
-    let mut laura = SendProgram::start(node.address(), &["pere@bb.com", "la còpia està feta"]);
+    let arguments = ["--log", "laura.log", "pere@bb.com", "la còpia està feta"];
+    let mut laura = SendProgram::start(node.address(), &arguments);
     assert_eq!(laura.program.wait_exit(), 0);
-    let log = fs::read_to_string(laura.folder.path().join("mi-agent-laura@bb.com.log")).expect("a log");
+    let log = fs::read_to_string(laura.folder.path().join("laura.log")).expect("a log");
     laura.assert_silent_success();
     assert_eq!(heard(&mut pere), ["la còpia està feta"]);
     let messages: Vec<_> = log.lines().map(|line| line.split(", ").nth(1).expect("a message")).collect();

@@ -43,7 +43,7 @@ pub(crate) struct ListenArgs {
 /// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     let ListenArgs { from, json, options } = args;
-    let settings = Settings::load(Some(from), &options)?;
+    let settings = Settings::load(Some(from), &options)?.without_default_log();
     if json && settings.log.as_deref() == Some(Path::new("-")) {
         return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }

@@ -52,7 +52,7 @@ pub(crate) struct SendArgs {
 /// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     let SendArgs { from, to, text, options } = args;
-    let settings = Settings::load(Some(from), &options)?;
+    let settings = Settings::load(Some(from), &options)?.without_default_log();
     if to == from {
         return Err(Misuse::of("send", "TO is your own address").into());
     }

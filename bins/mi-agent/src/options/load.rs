@@ -11,7 +11,7 @@ use etcetera::base_strategy::Xdg;
 use plumi_proto::MiAddress;
 
 use super::given::GivenOptions;
-use super::settings::Settings;
+use super::settings::{NO_LOG, Settings};
 
 impl Settings {
     /// Reads the settings file and writes the command line over it: the `address` that was given, and `options`.
@@ -48,6 +48,12 @@ impl Settings {
     /// A required key is missing; there is none so far.
     pub(crate) fn defaults() -> anyhow::Result<Self> {
         Ok(settings_text::parse("")?)
+    }
+
+    /// Turns the message log off unless one is set: programs that scripts start leave no file behind.
+    #[must_use]
+    pub(crate) fn without_default_log(self) -> Self {
+        Self { log: self.log.or_else(|| Some(NO_LOG.into())), ..self }
     }
 
     /// Writes the command line over these settings of a file.

@@ -62,8 +62,8 @@ pub(crate) struct Settings {
     pub(crate) bare_user: bool,
 
     /// Message log, - is stdout; a full one, of 100 MiB, becomes FILE.1, that one FILE.2, up to FILE.4 [default:
-    /// mi-agent-ADDRESS.log in the working directory]
-    #[arg(long, value_name = "FILE")]
+    /// mi-agent-ADDRESS.log in the working directory; off for `send` and `listen`]
+    #[arg(long, value_name = "FILE|off")]
     pub(crate) log: Option<PathBuf>,
 
     /// Register without the domain, for nodes that refuse the full address
@@ -133,6 +133,9 @@ impl Settings {
 fn in_quotes(value: &impl Display) -> String {
     quoted(&value.to_string())
 }
+
+/// The message log of a program that has none.
+pub(crate) const NO_LOG: &str = "off";
 
 /// The port of an agent without a port setting: any free one.
 pub(crate) const DEFAULT_PORT: u16 = 0;

@@ -1,0 +1,128 @@
+//! `mi-agent` where scripts run it: folders, streams and signals that are not those of a terminal.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use integration_tests::programs::{DATA, executable_for_everybody, write_agent_settings};
+
+use super::send::command;
+use super::*;
+
+/// A node of bb.com with laura, pere and anna, and pere's agent.
+fn node_and_pere() -> (NodeProgram, AgentProgram) {
+    let node = NodeProgram::start("bb.com", &["laura", "pere", "anna"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    (node, pere)
+}
+
+/// Returns the names in `folder`, sorted.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = folder.read_dir().expect("a folder");
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("read").file_name().into_string();
+    let mut names: Vec<_> = entries.map(|entry| name(entry).expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn send_and_listen_write_no_log_unless_asked() {
+    let (node, mut pere) = node_and_pere();
+    let at = node.address().to_string();
+    for (log, written) in
+        [(&[][..], &[][..]), (&["--log", "here.log"], &["here.log"]), (&["--log", "off"], &[])]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let arguments = [&["listen", "--from", "anna@bb.com", "--node", &at], log].concat();
+        let mut anna = Program::start_command(&mut command(folder.path(), &arguments));
+        anna.expect_line("* listening");
+        assert_eq!(names_in(folder.path()), written, "listen {log:?}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let arguments = [&["send", "--from", "laura@bb.com", "--node", &at], log, &["pere@bb.com", "hola"]];
+        let mut laura = Program::start_command(&mut command(folder.path(), &arguments.concat()));
+        assert_eq!(laura.wait_exit(), 0, "{:?}", laura.stderr());
+        pere.expect_line("* conversation with laura ended");
+        assert_eq!(names_in(folder.path()), written, "send {log:?}");
+    }
+}
+
+#[test]
+fn a_chat_without_a_log_leaves_no_file() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &["--log", "off"]);
+    laura.expect_line("* listening");
+    assert_eq!(names_in(laura.folder()), [""; 0]);
+    laura.close_stdin();
+    assert_eq!(laura.wait_exit(), 0);
+    assert_eq!(laura.stderr(), [""; 0]);
+}
+
+/// A key of the settings asks for a log as the option does, and is shown with what is invisible in it.
+#[test]
+fn a_log_that_cannot_be_opened_is_one_warning() {
+    let (node, mut pere) = node_and_pere();
+    let at = node.address().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    write_agent_settings(folder.path(), "log = \"\\u001b[2J/laura.log\"");
+    for arguments in [
+        &["send", "--from", "laura@bb.com", "--node", &at, "pere@bb.com", "hola"][..],
+        &["listen", "--from", "laura@bb.com", "--node", &at],
+        &["--node", &at, "laura@bb.com"],
+    ] {
+        let mut laura = Program::start_command(&mut command(folder.path(), arguments));
+        match arguments[0] {
+            "send" => drop(pere.expect_line("<laura> hola")),
+            "listen" => {
+                laura.expect_line("* listening");
+                laura.signal(Signal::Terminate);
+            }
+            _ => {
+                laura.expect_line("* listening");
+                laura.close_stdin();
+            }
+        }
+        assert_eq!(laura.wait_exit(), 0);
+        let [warning] = &laura.stderr()[..] else { panic!("{:?}", laura.stderr()) };
+        assert!(warning.contains("WARN") && !warning.contains(char::is_control), "{warning:?}");
+        let told = r"cannot open the message log \u{1b}[2J/laura.log: No such file or directory";
+        assert!(warning.contains(told) && warning.ends_with("; messages are not logged"), "{warning}");
+    }
+}
+
+/// The working directory and the data folder belong to somebody else, as under cron or `ProtectSystem=strict`.
+#[test]
+fn nothing_has_to_be_writable() {
+    let (node, mut pere) = node_and_pere();
+    let at = node.address().to_string();
+    let root = tempfile::tempdir().expect("a folder");
+    let agent = executable_for_everybody(AGENT, root.path());
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).expect("it is the test's own");
+    let start = |arguments: &[&str]| {
+        let mut command = process::Command::new("setpriv");
+        at_home(command.args(["--reuid=65534", "--clear-groups"]).arg(&agent), root.path());
+        Program::start_command(command.args(arguments))
+    };
+    let mut laura = start(&["send", "--from", "laura@bb.com", "--node", &at, "pere@bb.com", "hola"]);
+    let code = laura.wait_exit();
+    if laura.stderr().iter().any(|line| line.starts_with("setpriv:")) {
+        _ = writeln!(std::io::stderr(), "SKIPPED, no other user can be taken on here: {:?}", laura.stderr());
+        return;
+    }
+    assert_eq!((code, laura.stdout(), laura.stderr()), (0, vec![], vec![]));
+    assert_eq!(pere.expect_line("<"), "<laura> hola");
+    let mut anna = start(&["listen", "--from", "anna@bb.com", "--node", &at]);
+    anna.expect_line("* listening");
+    anna.signal(Signal::Terminate);
+    assert_eq!((anna.wait_exit(), anna.stderr()), (0, vec![]));
+    // A chat has a log by default.
+    let mut laura = start(&["--node", &at, "laura@bb.com"]);
+    laura.expect_line("* listening");
+    laura.type_line("/call pere@bb.com");
+    laura.expect_line("* in conversation with pere");
+    laura.close_stdin();
+    assert_eq!(laura.wait_exit(), 0);
+    let [warning] = &laura.stderr()[..] else { panic!("{:?}", laura.stderr()) };
+    assert!(warning.contains("cannot open the message log mi-agent-laura@bb.com.log: "), "{warning}");
+    assert!(!root.path().join(DATA).exists());
+    assert_eq!(names_in(root.path()), [AGENT]);
+}
