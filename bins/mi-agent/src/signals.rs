@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 use std::time::Duration;
-use std::{future, io, process, thread};
+use std::{fs, future, io, process, thread};
 
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,10 +25,14 @@ pub(crate) struct Ending {
 
 impl Ending {
     /// Creates the ending of a program that reads and prints lines.
-    pub(crate) const fn of_lines() -> Self {
+    ///
+    /// A SIGHUP that is ignored stays ignored: with `nohup` the program is to go on without its terminal.
+    pub(crate) fn of_lines() -> Self {
         const SIGNALS: &[SignalKind] =
             &[SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        Self { signals: SIGNALS, at_last: || {} }
+        let (but_hangup, _) = SIGNALS.split_at(SIGNALS.len() - 1);
+        let signals = if is_ignored(SignalKind::hangup()) { but_hangup } else { SIGNALS };
+        Self { signals, at_last: || {} }
     }
 
     /// Creates the ending of a program that must restore the terminal.
@@ -98,6 +102,15 @@ impl Signals {
             None => future::pending().await,
         }
     }
+}
+
+/// Returns whether whoever started the program has it ignore `signal`; `false` where nobody can say.
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    // The mask has signal 1 as its lowest bit, proc(5).
+    ignored >> (signal.as_raw_value() - 1) & 1 == 1
 }
 
 /// Waits for the next signal of any kind. Cancel safe.

@@ -126,3 +126,36 @@ fn nothing_has_to_be_writable() {
     assert!(!root.path().join(DATA).exists());
     assert_eq!(names_in(root.path()), [AGENT]);
 }
+
+/// `nohup` has the program ignore the SIGHUP of a terminal that closes.
+#[test]
+fn a_hang_up_that_is_ignored_ends_nothing() {
+    let (node, mut pere) = node_and_pere();
+    let at = node.address().to_string();
+    for arguments in
+        [&["listen", "--from", "laura@bb.com", "--node", &at][..], &["--node", &at, "laura@bb.com"]]
+    {
+        let start = |with: &[&str]| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let agent = executable(AGENT);
+            let words = [with, &[agent.to_str().expect("UTF-8")], arguments].concat();
+            let mut command = process::Command::new(words[0]);
+            let mut laura = Program::start_command(at_home(command.args(&words[1..]), folder.path()));
+            laura.expect_line("* listening");
+            (laura, folder)
+        };
+        let (mut laura, _folder) = start(&["nohup"]);
+        assert!(!laura.catches(Signal::HangUp));
+        laura.signal(Signal::HangUp);
+        pere.type_line("/call laura@bb.com");
+        laura.expect_line("* in conversation with pere");
+        laura.signal(Signal::Terminate);
+        assert_eq!(laura.wait_exit(), 0);
+        pere.expect_line("* conversation with laura ended");
+        // Without nohup it ends in order, as before.
+        let (mut laura, _folder) = start(&["env"]);
+        laura.signal(Signal::HangUp);
+        laura.expect_line("* deregistered laura@bb.com");
+        assert_eq!(laura.wait_exit(), 0);
+    }
+}
