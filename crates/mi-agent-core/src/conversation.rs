@@ -111,13 +111,16 @@ pub struct LineSender {
     progress: watch::Receiver<Progress>,
     /// The number of frames that were promised on all clones, which [`LineSender::flush`] waits for.
     promised: Arc<AtomicU64>,
+    /// The value of `promised` after the latest line of this clone, which its sink waits for.
+    promised_here: AtomicU64,
     outstanding: Arc<AtomicUsize>,
     /// The wait of the sink.
     sink_wait: Option<SinkWait>,
 }
 
-/// A wait of a [`Sink`]. It takes no room, so nothing is held if it is never polled again.
-type SinkWait = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send + Sync>>;
+/// A wait of a [`Sink`] for the next change of the progress, whatever it is polled for. It takes no room, so nothing is
+/// held if it is never polled again.
+type SinkWait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// The progress of a conversation's task with the frames of promised lines.
 #[derive(Clone, Copy, Debug, Default)]
@@ -125,6 +128,16 @@ pub(crate) struct Progress {
     pub(crate) written: u64,
     /// No more will be written.
     pub(crate) is_over: bool,
+}
+
+impl Progress {
+    /// Returns whether so many frames of promised lines are written; `None` as long as they may still be.
+    fn flushed(self, promised: u64) -> Option<Result<(), SendError>> {
+        if self.written >= promised {
+            return Some(Ok(()));
+        }
+        self.is_over.then_some(Err(SendError::Ended))
+    }
 }
 
 /// A message of the program to the task of the conversation.
@@ -145,7 +158,8 @@ impl LineSender {
         progress: watch::Receiver<Progress>,
         outstanding: Arc<AtomicUsize>,
     ) -> Self {
-        Self { said, room, waiting, progress, promised: Arc::default(), outstanding, sink_wait: None }
+        let (promised, promised_here) = Default::default();
+        Self { said, room, waiting, progress, promised, promised_here, outstanding, sink_wait: None }
     }
 
     /// Hands `text` over to be sent as one line. A long line becomes several frames, and no other line comes
@@ -190,7 +204,10 @@ impl LineSender {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn flush(&self) -> Result<(), SendError> {
-        flushed(self.progress.clone(), self.promised.load(Ordering::Relaxed)).await
+        let promised = self.promised.load(Ordering::Relaxed);
+        let mut progress = self.progress.clone();
+        let flushed = progress.wait_for(|progress| progress.flushed(promised).is_some()).await;
+        flushed.ok().and_then(|progress| progress.flushed(promised)).unwrap_or(Err(SendError::Ended))
     }
 
     /// Ends the conversation, for all clones. Lines that were sent before still go out.
@@ -215,12 +232,14 @@ impl LineSender {
 
     fn promise(&self, frames: Vec<Line>, room: Option<OwnedSemaphorePermit>) -> Result<(), SendError> {
         let count = frames.len();
-        self.promised.fetch_add(count as u64, Ordering::Relaxed);
+        let before = self.promised.fetch_add(count as u64, Ordering::Relaxed);
         self.outstanding.fetch_add(count, Ordering::Relaxed);
         self.said.send(Said::Line { frames, is_promised: true, room }).map_err(|_| {
             self.outstanding.fetch_sub(count, Ordering::Relaxed);
             SendError::Ended
-        })
+        })?;
+        self.promised_here.fetch_max(before + count as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Queues a line that waits for its turn, without waiting.
@@ -252,6 +271,7 @@ impl Clone for LineSender {
             waiting: Arc::clone(&self.waiting),
             progress: self.progress.clone(),
             promised: Arc::clone(&self.promised),
+            promised_here: AtomicU64::default(),
             outstanding: Arc::clone(&self.outstanding),
             sink_wait: None,
         }
@@ -264,27 +284,28 @@ impl fmt::Debug for LineSender {
     }
 }
 
-/// Waits until so many frames of promised lines are written.
-async fn flushed(mut progress: watch::Receiver<Progress>, promised: u64) -> Result<(), SendError> {
-    let flushed = progress.wait_for(|progress| progress.written >= promised || progress.is_over).await;
-    match flushed {
-        Ok(progress) if progress.written >= promised => Ok(()),
-        _ => Err(SendError::Ended),
-    }
-}
-
 impl LineSender {
+    /// Returns the `result` once there is one: looks for it now, and after every change of the progress.
     fn poll_sink(
         &mut self,
         cx: &mut Context<'_>,
-        wait: impl FnOnce(&Self) -> SinkWait,
+        result: impl Fn(&Self) -> Option<Result<(), SendError>>,
     ) -> Poll<Result<(), SendError>> {
-        let mut waits = self.sink_wait.take().unwrap_or_else(|| wait(self));
-        let polled = waits.as_mut().poll(cx);
-        if polled.is_pending() {
-            self.sink_wait = Some(waits);
+        loop {
+            if let Some(result) = result(self) {
+                self.sink_wait = None;
+                return Poll::Ready(result);
+            }
+            let Some(change) = &mut self.sink_wait else {
+                let mut progress = self.progress.clone();
+                progress.mark_unchanged();
+                self.sink_wait = Some(Box::pin(async move { _ = progress.changed().await }));
+                // The result may have come just before the wait began.
+                continue;
+            };
+            ready!(change.as_mut().poll(cx));
+            self.sink_wait = None;
         }
-        polled
     }
 }
 
@@ -293,19 +314,11 @@ impl Sink<String> for LineSender {
     type Error = SendError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        if self.is_closed() {
-            return Poll::Ready(Err(SendError::Ended));
-        }
-        if self.room.available_permits() > 0 {
-            self.sink_wait = None;
-            return Poll::Ready(Ok(()));
-        }
         self.poll_sink(cx, |sender| {
-            let (mut progress, room) = (sender.progress.clone(), Arc::clone(&sender.room));
-            Box::pin(async move {
-                let room = progress.wait_for(|_| room.is_closed() || room.available_permits() > 0).await;
-                room.map(drop).map_err(|_| SendError::Ended)
-            })
+            if sender.is_closed() {
+                return Some(Err(SendError::Ended));
+            }
+            (sender.room.available_permits() > 0).then_some(Ok(()))
         })
     }
 
@@ -319,18 +332,19 @@ impl Sink<String> for LineSender {
         self.promise(frames, room)
     }
 
+    /// Waits until the lines of this sender are written; those of its clones need not be.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.poll_sink(cx, |sender| {
-            Box::pin(flushed(sender.progress.clone(), sender.promised.load(Ordering::Relaxed)))
+            sender.progress.borrow().flushed(sender.promised_here.load(Ordering::Relaxed))
         })
     }
 
     /// Hangs up, and waits until everything is written.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         if !self.is_closed() {
             self.hang_up();
         }
-        self.poll_flush(cx)
+        self.poll_sink(cx, |sender| sender.progress.borrow().flushed(sender.promised.load(Ordering::Relaxed)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The task of a conversation, on streams in memory and a paused clock.
 
-use futures_util::SinkExt;
+use futures_util::{FutureExt, SinkExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{self, Instant};
 
@@ -185,6 +185,57 @@ async fn a_sink_that_is_given_up_keeps_no_room() {
     drop((sender, other));
     let came = reading.await.unwrap().unwrap();
     assert!(came.starts_with("L03000L03001") && came.contains("L99xxx"), "{came}");
+}
+
+/// A send that was cancelled waited for room, and a flush waits for something else.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_send_does_not_cut_the_end_short() {
+    for is_closed in [false, true] {
+        let (talk, mut peer, _slots, _shutdown) = talking(Duration::from_millis(20)).await;
+        let (_, mut sender, _lines) = talk.split();
+        for _ in 0..MAX_HANDED_OVER {
+            SinkExt::feed(&mut sender, "hola".to_owned()).await.unwrap();
+        }
+        let more = SinkExt::send(&mut sender, "more".to_owned());
+        time::timeout(Duration::from_millis(1), more).await.unwrap_err();
+        if is_closed {
+            SinkExt::<String>::close(&mut sender).await.unwrap();
+        } else {
+            SinkExt::<String>::flush(&mut sender).await.unwrap();
+        }
+        let mut came = [0; 7 * MAX_HANDED_OVER];
+        peer.read_exact(&mut came).now_or_never().expect("everything is written").unwrap();
+    }
+}
+
+/// The flush that was cancelled waited for fewer lines.
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_lines_that_were_sent_after_a_cancelled_one() {
+    let (talk, mut peer, _slots, _shutdown) = talking(Duration::from_millis(20)).await;
+    let (_, mut sender, _lines) = talk.split();
+    sender.send("hola").await.unwrap();
+    let flushing = SinkExt::<String>::flush(&mut sender);
+    time::timeout(Duration::from_millis(1), flushing).await.unwrap_err();
+    for _ in 0..3 {
+        sender.send("hola").await.unwrap();
+    }
+    SinkExt::<String>::flush(&mut sender).await.unwrap();
+    peer.read_exact(&mut [0; 28]).now_or_never().expect("everything is written").unwrap();
+}
+
+/// Lines of other tasks that never end do not keep a flush waiting.
+#[tokio::test(start_paused = true)]
+async fn a_flush_does_not_wait_for_lines_of_clones() {
+    let (talk, _peer, _slots, _shutdown) = talking(Duration::from_millis(20)).await;
+    let (_, mut sender, _lines) = talk.split();
+    let other = sender.clone();
+    let start = Instant::now();
+    SinkExt::feed(&mut sender, "hola".to_owned()).await.unwrap();
+    for _ in 0..10 {
+        other.send("hola").await.unwrap();
+    }
+    SinkExt::<String>::flush(&mut sender).await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_millis(20));
 }
 
 /// Otherwise the shutdown would be over before a long line.
