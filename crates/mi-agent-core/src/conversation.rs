@@ -108,7 +108,8 @@ pub struct LineSender {
     /// The room for frames that are handed over. Closed when nothing more can be sent.
     room: Arc<Semaphore>,
     waiting: Arc<Waiting>,
-    progress: watch::Receiver<Progress>,
+    /// Shared with the task, and notified of room that a clone gives back.
+    progress: watch::Sender<Progress>,
     /// The number of frames that were promised on all clones, which [`LineSender::flush`] waits for.
     promised: Arc<AtomicU64>,
     /// The value of `promised` after the latest line of this clone, which its sink waits for.
@@ -140,6 +141,17 @@ impl Progress {
     }
 }
 
+/// Wakes the sinks of a conversation when it is dropped, to look for room. `None`: no room came back.
+struct GivenUp<'a>(Option<&'a watch::Sender<Progress>>);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if let Some(progress) = self.0 {
+            progress.send_modify(|_| {});
+        }
+    }
+}
+
 /// A message of the program to the task of the conversation.
 #[derive(Debug)]
 pub(crate) enum Said {
@@ -155,7 +167,7 @@ impl LineSender {
         said: mpsc::UnboundedSender<Said>,
         room: Arc<Semaphore>,
         waiting: Arc<Waiting>,
-        progress: watch::Receiver<Progress>,
+        progress: watch::Sender<Progress>,
         outstanding: Arc<AtomicUsize>,
     ) -> Self {
         let (promised, promised_here) = Default::default();
@@ -176,7 +188,10 @@ impl LineSender {
     pub async fn send(&self, text: &str) -> Result<(), SendError> {
         let frames = frames(text)?;
         let needed = room_for(frames.len());
+        // Dropped after the wait, which gives back the room that it had so far.
+        let mut given_up = GivenUp(Some(&self.progress));
         let room = Arc::clone(&self.room).acquire_many_owned(needed).await.map_err(|_| SendError::Ended)?;
+        given_up.0 = None;
         self.promise(frames, Some(room))
     }
 
@@ -205,7 +220,7 @@ impl LineSender {
     /// Cancel safe.
     pub async fn flush(&self) -> Result<(), SendError> {
         let promised = self.promised.load(Ordering::Relaxed);
-        let mut progress = self.progress.clone();
+        let mut progress = self.progress.subscribe();
         let flushed = progress.wait_for(|progress| progress.flushed(promised).is_some()).await;
         flushed.ok().and_then(|progress| progress.flushed(promised)).unwrap_or(Err(SendError::Ended))
     }
@@ -297,8 +312,7 @@ impl LineSender {
                 return Poll::Ready(result);
             }
             let Some(change) = &mut self.sink_wait else {
-                let mut progress = self.progress.clone();
-                progress.mark_unchanged();
+                let mut progress = self.progress.subscribe();
                 self.sink_wait = Some(Box::pin(async move { _ = progress.changed().await }));
                 // The result may have come just before the wait began.
                 continue;

@@ -60,10 +60,10 @@ pub(crate) fn pair(peer: Peer, slot: Slot, outstanding: Arc<AtomicUsize>) -> (Co
     let (sender, said) = mpsc::unbounded_channel();
     let (delivered, lines) = mpsc::channel(MAX_INCOMING);
     let room = Arc::new(Semaphore::new(MAX_HANDED_OVER));
-    let (progress, written) = watch::channel(Progress::default());
+    let progress = watch::Sender::new(Progress::default());
     let waiting = Arc::default();
     let shared = (Arc::clone(&room), Arc::clone(&waiting), Arc::clone(&outstanding));
-    let sender = LineSender::new(sender, shared.0, shared.1, written, shared.2);
+    let sender = LineSender::new(sender, shared.0, shared.1, progress.clone(), shared.2);
     let receiver = LineReceiver::new(lines, slot.clone());
     let talk = Talk {
         said,

@@ -1,6 +1,6 @@
 //! The task of a conversation, on streams in memory and a paused clock.
 
-use futures_util::{FutureExt, SinkExt};
+use futures_util::{FutureExt, SinkExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{self, Instant};
 
@@ -236,6 +236,25 @@ async fn a_flush_does_not_wait_for_lines_of_clones() {
     }
     SinkExt::<String>::flush(&mut sender).await.unwrap();
     assert_eq!(start.elapsed(), Duration::from_millis(20));
+}
+
+/// Its room was the last, and no frame is written meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_dropped_wakes_a_sink() {
+    let (talk, _peer, _slots, _shutdown) = talking(Duration::from_secs(60)).await;
+    let (_, mut sender, _lines) = talk.split();
+    for _ in 1..MAX_HANDED_OVER {
+        sender.try_send("hola").unwrap();
+    }
+    let other = sender.clone();
+    let long = "x".repeat(99 * MAX_HANDED_OVER);
+    let mut waits = Box::pin(other.send(&long));
+    assert!(poll!(&mut waits).is_pending());
+    let feeding = tokio::spawn(async move { SinkExt::feed(&mut sender, "hola".to_owned()).await });
+    tokio::task::yield_now().await;
+    drop(waits);
+    let fed = time::timeout(Duration::from_secs(1), feeding).await.expect("there is room");
+    fed.unwrap().unwrap();
 }
 
 /// Otherwise the shutdown would be over before a long line.
