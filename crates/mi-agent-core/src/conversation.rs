@@ -250,6 +250,7 @@ impl LineSender {
         let before = self.promised.fetch_add(count as u64, Ordering::Relaxed);
         self.outstanding.fetch_add(count, Ordering::Relaxed);
         self.said.send(Said::Line { frames, is_promised: true, room }).map_err(|_| {
+            self.promised.fetch_sub(count as u64, Ordering::Relaxed);
             self.outstanding.fetch_sub(count, Ordering::Relaxed);
             SendError::Ended
         })?;

@@ -257,6 +257,18 @@ async fn a_send_that_is_dropped_wakes_a_sink() {
     fed.unwrap().unwrap();
 }
 
+/// It is too late for a line, and no earlier one is left.
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_not_taken_is_not_flushed() {
+    let (said, taken) = mpsc::unbounded_channel();
+    let progress = watch::Sender::new(Progress::default());
+    let room = Arc::new(Semaphore::new(MAX_HANDED_OVER));
+    let sender = LineSender::new(said, room, Arc::default(), progress, Arc::default());
+    drop(taken);
+    assert_eq!(sender.send("hola").await, Err(crate::SendError::Ended));
+    assert_eq!(sender.flush().now_or_never(), Some(Ok(())));
+}
+
 /// Otherwise the shutdown would be over before a long line.
 #[tokio::test(start_paused = true)]
 async fn what_is_handed_over_is_counted() {
