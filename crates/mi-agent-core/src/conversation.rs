@@ -12,6 +12,7 @@ use futures_util::task::AtomicWaker;
 use futures_util::{Sink, Stream};
 use mi_proto::{Line, TextError, split_line};
 use plumi_proto::MiAddress;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, watch};
 
 use crate::error::{ConversationError, SayError, SendError};
@@ -456,12 +457,24 @@ impl LineReceiver {
     }
 
     /// Returns a line that has come, without waiting; `None` if there is none now, or if the conversation has
-    /// ended. Of the end, [`LineReceiver::next_line`] and [`Stream`] know.
+    /// ended, see [`LineReceiver::has_ended`].
     ///
     /// # Errors
     /// [`ConversationError`].
     pub fn try_next_line(&mut self) -> Result<Option<PeerText>, ConversationError> {
-        self.lines.try_recv().ok().transpose()
+        match self.lines.try_recv() {
+            Ok(line) => line.map(Some),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => {
+                self.slot = None;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Returns whether the latest `None` was the end of the conversation. The agent has room for another one then.
+    pub fn has_ended(&self) -> bool {
+        self.slot.is_none()
     }
 
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivered>> {

@@ -269,6 +269,25 @@ async fn a_line_that_is_not_taken_is_not_flushed() {
     assert_eq!(sender.flush().now_or_never(), Some(Ok(())));
 }
 
+/// A program that polls needs no other function to become free.
+#[tokio::test(start_paused = true)]
+async fn the_end_frees_the_slot_of_a_program_that_does_not_wait() {
+    let (talk, mut peer, slots, _shutdown) = talking(Duration::ZERO).await;
+    let (_, sender, mut lines) = talk.split();
+    assert_eq!(lines.try_next_line().unwrap(), None);
+    assert!(!lines.has_ended());
+    peer.write_all(b"L04hola").await.unwrap();
+    drop(peer);
+    sender.closed().await;
+    time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(lines.try_next_line().unwrap().unwrap(), "hola");
+    assert_eq!(slots.available_permits(), 0);
+    assert_eq!(lines.try_next_line().unwrap(), None);
+    assert_eq!(slots.available_permits(), 1);
+    assert!(lines.has_ended());
+    assert_eq!(lines.try_next_line().unwrap(), None);
+}
+
 /// Otherwise the shutdown would be over before a long line.
 #[tokio::test(start_paused = true)]
 async fn what_is_handed_over_is_counted() {
