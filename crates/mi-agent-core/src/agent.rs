@@ -105,7 +105,7 @@ impl Agent {
         self.0.most_conversations.saturating_sub(self.0.slots.available_permits())
     }
 
-    /// Returns whether the agent ends or has ended: [`Agent::shutdown`] was called.
+    /// Returns whether the agent ends or has ended: [`Agent::shutdown`] was called, or its runtime has ended.
     pub fn is_closed(&self) -> bool {
         self.0.slots.is_closed()
     }

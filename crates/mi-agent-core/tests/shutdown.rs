@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
-use mi_agent_core::{Agent, AgentBuilder, DeregisterError, Event, Events, StartError};
+use mi_agent_core::{Agent, AgentBuilder, DeregisterError, Event, Events, IncomingError, StartError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime;
@@ -130,6 +130,26 @@ fn a_start_that_fails_leaves_nobody_behind() {
     runtime.shutdown_background();
     assert!(matches!(error, StartError::NoSuchUser));
     assert_eq!(calling.join().expect("no panic"), b"N05lauraL00");
+}
+
+/// Its runtime is gone, and nothing says that it goes on.
+#[test]
+fn an_agent_without_its_runtime_is_closed() {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (agent, caller, _events, _peer) = runtime.block_on(async {
+        let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let (agent, mut events) = registered_at(&node).await;
+        let at = SocketAddr::V4(agent.listening().into());
+        let mut peer = TcpStream::connect(at).await.expect("a connection");
+        peer.write_all(b"N04joya").await.expect("written");
+        let Some(Event::Incoming(caller)) = events.next().await else { panic!("no call") };
+        (agent, caller, events, peer)
+    });
+    assert!(!agent.is_closed());
+    drop(runtime);
+    pollster::block_on(agent.closed());
+    assert!(agent.is_closed());
+    assert_eq!(caller.accept().expect_err("nobody takes the decision"), IncomingError::Ended);
 }
 
 /// Many requests wait for their answers; the end does not wait for theirs.

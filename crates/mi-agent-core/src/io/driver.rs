@@ -282,6 +282,13 @@ impl Task {
     }
 }
 
+/// The runtime may end before the agent, which is over with its task.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.slots.close();
+    }
+}
+
 /// Returns the next command, or `None` when every handle is gone. Cancel safe.
 async fn next(
     commands: &mut mpsc::Receiver<Command>,
