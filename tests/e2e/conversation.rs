@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use integration_tests::network::{ScriptedNode, TestNode, directory, local_address};
 use integration_tests::programs::DEADLINE;
-use mi_agent_core::{Agent, CallError, Conversation, ConversationError, Event, Events, Refusal, SendError};
+use mi_agent_core::{
+    Agent, CallError, Conversation, ConversationError, Event, Events, LocateError, Refusal, SendError,
+};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -245,7 +247,7 @@ async fn a_call_that_is_given_up_ends_in_order() {
             let laura = laura.clone();
             ending = Some(tokio::spawn(async move { laura.shutdown().await }));
             let error = calling.await.expect("no panic").expect_err("the agent ends");
-            assert!(matches!(error, CallError::NotAccepted { .. }));
+            assert!(matches!(error, CallError::Locate(LocateError::Ended)), "{error}");
         } else {
             calling.abort();
             assert!(calling.await.expect_err("given up").is_cancelled());

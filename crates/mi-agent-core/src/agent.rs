@@ -1,6 +1,5 @@
 //! The handle of a running agent.
 
-use std::io;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -180,12 +179,13 @@ impl Agent {
         let (sender, called) = oneshot::channel();
         let dial = Dial { found, to, nickname: self.0.nickname.clone(), options: self.options(), slot };
         self.0.runtime.spawn(dial.run(sender));
-        let called = called.await.unwrap_or_else(|_| Err(io::Error::other("the agent ends")));
+        // An error: the runtime ends.
+        let called = called.await.unwrap_or(Err(CallError::Locate(LocateError::Ended)));
         free_on_drop.keep();
-        called.map_err(|error| {
+        if let Err(CallError::NotAccepted { error, .. }) = &called {
             info!(%to, at = %found, %error, "the call is not accepted");
-            CallError::NotAccepted { to, error }
-        })
+        }
+        called
     }
 
     /// Ends the conversations in order, after everything was sent, and deregisters. The agent has ended even

@@ -6,7 +6,9 @@ use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
-use mi_agent_core::{Agent, AgentBuilder, DeregisterError, Event, Events, IncomingError, StartError};
+use mi_agent_core::{
+    Agent, AgentBuilder, CallError, DeregisterError, Event, Events, IncomingError, LocateError, StartError,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime;
@@ -56,7 +58,10 @@ async fn a_hurried_shutdown_ends_in_time_whatever_the_others_do() {
     assert!(matches!(error, DeregisterError::NoAnswer { .. }));
     took(start, LIMIT);
     time::resume();
-    calling.await.expect("no panic").expect_err("the agent has ended");
+    let error = calling.await.expect("no panic").expect_err("the agent has ended");
+    // The callee did nothing wrong.
+    assert!(matches!(error, CallError::Locate(LocateError::Ended)), "{error}");
+    assert!(!error.is_transient());
     for _ in 0..2 {
         assert_eq!(receive(&node).await, "PDlaura@bb.com");
     }

@@ -1,6 +1,5 @@
 //! Calls to other agents.
 
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -15,7 +14,8 @@ use super::connection::{self, Connection};
 use super::slot::Slot;
 use super::talk::{self, ConversationOptions};
 use crate::conversation::{Conversation, Peer};
-use crate::state::conversation_events::{ConversationOutput, Side};
+use crate::error::{CallError, LocateError};
+use crate::state::conversation_events::{ConversationOutput, GreetingFailure, Side};
 
 /// A call to the agent at a certain address.
 pub(crate) struct Dial {
@@ -27,7 +27,7 @@ pub(crate) struct Dial {
 }
 
 /// The end of a call that the caller still waits for.
-type Called = oneshot::Sender<io::Result<Conversation>>;
+type Called = oneshot::Sender<Result<Conversation, CallError>>;
 
 impl Dial {
     /// Begins a conversation and carries it on until it has ended. If the caller has gone meanwhile, the connection
@@ -42,10 +42,13 @@ impl Dial {
             () = called.closed() => None,
         };
         let opened = match opened {
-            Some(opened) => opened,
+            Some(opened) => opened.map_err(|error| CallError::NotAccepted { to, error }),
             // The callee may already have the connection, and some programs end if a connection closes without a
             // nickname.
-            None => time::timeout(LAST_CHANCE, opening).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
+            None => match time::timeout(LAST_CHANCE, opening).await {
+                Ok(Ok(stream)) => Ok(stream),
+                _ => Err(LocateError::Ended.into()),
+            },
         };
         let stream = match opened {
             Ok(stream) => stream,
@@ -86,7 +89,10 @@ async fn greet(
             talk::converse(connection, talk, options.shutdown).await;
         }
         ConversationOutput::Failed(failure) => {
-            let error = connection.greeting_error(failure, "the agent ends");
+            let error = match failure {
+                GreetingFailure::GivenUp => LocateError::Ended.into(),
+                _ => CallError::NotAccepted { to, error: connection.greeting_error(failure, "given up") },
+            };
             fails(&slot, called, error);
             connection.finish(options.shutdown).await;
         }
@@ -95,7 +101,7 @@ async fn greet(
 }
 
 /// Reports a failure. The slot is free before that: the program may call again at once.
-fn fails(slot: &Slot, called: Called, error: io::Error) {
+fn fails(slot: &Slot, called: Called, error: CallError) {
     slot.free();
     _ = called.send(Err(error));
 }
