@@ -102,6 +102,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Gives the greeting up, and returns the next output, which comes soon once the shutdown is hurried.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn give_up(&mut self, shutdown: &mut ShutdownWatch) -> ConversationOutput {
+        self.state.handle_given_up(now());
+        tokio::select! {
+            biased;
+            () = shutdown.hurried() => self.state.handle_shutdown(now(), true),
+            output = self.next() => return output,
+        }
+        self.next().await
+    }
+
     /// Carries on until the connection can be closed, and ignores what happens.
     pub(crate) async fn finish(&mut self, mut shutdown: ShutdownWatch) {
         let mut is_hurried = false;

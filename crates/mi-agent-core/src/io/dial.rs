@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mi_proto::Nickname;
 use plumi_proto::{MiAddress, MiSocketAddress};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time;
 
@@ -60,8 +60,8 @@ impl Dial {
     }
 }
 
-async fn greet(
-    mut connection: Connection<TcpStream>,
+async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+    mut connection: Connection<S>,
     to: MiAddress,
     mut options: ConversationOptions,
     slot: Slot,
@@ -71,14 +71,8 @@ async fn greet(
         // A nickname that has come is accepted even if the agent ends.
         biased;
         greeted = connection.next() => greeted,
-        () = options.shutdown.begun() => {
-            connection.state.handle_given_up(connection::now());
-            connection.next().await
-        }
-        () = called.closed() => {
-            connection.state.handle_given_up(connection::now());
-            connection.next().await
-        }
+        () = options.shutdown.begun() => connection.give_up(&mut options.shutdown).await,
+        () = called.closed() => connection.give_up(&mut options.shutdown).await,
     };
     match greeted {
         ConversationOutput::Greeted(nickname) => {
@@ -108,3 +102,41 @@ fn fails(slot: &Slot, called: Called, error: CallError) {
 
 /// The time that a connection has to open once nobody waits for it. The kernel reports an open one at once.
 const LAST_CHANCE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    use super::super::shutdown::Shutdown;
+    use super::*;
+    use crate::state::conversation_times::LINGER;
+
+    /// Its end may not have begun when it becomes urgent.
+    #[tokio::test(start_paused = true)]
+    async fn a_callee_that_reads_nothing_does_not_hold_up_a_hurried_end() {
+        let shutdown = Shutdown::new();
+        let (ours, _theirs) = tokio::io::duplex(4);
+        let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
+        let nickname = Nickname::new("laura").unwrap();
+        let connection = Connection::new(ours, remote, Side::Caller, nickname, Duration::ZERO, None);
+        let options = ConversationOptions {
+            pace: Duration::ZERO,
+            outstanding: Arc::default(),
+            shutdown: shutdown.watch(),
+            tap: None,
+        };
+        let slot = Slot::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
+        let (sender, _called) = oneshot::channel();
+        tokio::spawn(greet(connection, "joya@cc.com".parse().unwrap(), options, slot, sender));
+        tokio::task::yield_now().await;
+        shutdown.begin(false);
+        time::sleep(Duration::from_millis(1)).await;
+        shutdown.begin(true);
+        let start = Instant::now();
+        shutdown.ended(LINGER * 10).await;
+        assert!(start.elapsed() < LINGER, "{:?}", start.elapsed());
+    }
+}

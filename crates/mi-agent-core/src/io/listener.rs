@@ -156,9 +156,8 @@ impl Acceptor {
             biased;
             greeted = connection.next() => greeted,
             reason = self.gives_up(&mut place) => {
-                connection.state.handle_given_up(now());
                 debug!(%remote, reason, "a call that is given up");
-                connection.next().await
+                connection.give_up(&mut self.options.shutdown).await
             }
         };
         drop(place);
@@ -378,6 +377,23 @@ mod tests {
         acceptor.clone().start(ours, remote);
         let _others = [acceptor.waiting.take(remote.ip()), acceptor.waiting.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
+    }
+
+    /// Their end may not have begun when it becomes urgent.
+    #[tokio::test(start_paused = true)]
+    async fn callers_that_read_nothing_do_not_hold_up_a_hurried_end() {
+        let (events, _incoming) = mpsc::channel(1);
+        let (acceptor, shutdown) = acceptor(events).await;
+        let (ours, _theirs) = tokio::io::duplex(4);
+        acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)));
+        drop(acceptor);
+        task::yield_now().await;
+        shutdown.begin(false);
+        time::sleep(Duration::from_millis(1)).await;
+        shutdown.begin(true);
+        let start = Instant::now();
+        shutdown.ended(LINGER * 10).await;
+        assert!(start.elapsed() < LINGER, "{:?}", start.elapsed());
     }
 
     /// They receive "busy" and do not close the connection.
