@@ -83,6 +83,8 @@ impl NodeLink {
 
     /// Receives the next datagram, whole, into `datagram`, and returns its sender. Cancel safe.
     pub(crate) async fn receive(&self, datagram: &mut Vec<u8>) -> io::Result<NodeAddress> {
+        datagram.clear();
+        datagram.shrink_to(USUAL_DATAGRAM);
         loop {
             self.socket.readable().await?;
             let from = match self.try_receive(datagram) {
@@ -115,11 +117,35 @@ thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; usize::from(u16::MAX)].into());
 }
 
+/// The room that is kept for the next datagram: several times a PLUMI message. Any datagram with the node's address can
+/// be longer.
+const USUAL_DATAGRAM: usize = 512;
+
 impl Counts {
     pub(crate) fn now(&self) -> MessageCounts {
         MessageCounts {
             sent: self.sent.load(Ordering::Relaxed),
             received: self.received.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_datagram_that_was_long_takes_no_memory() {
+        let node = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let SocketAddr::V4(at) = node.local_addr().unwrap() else { unreachable!() };
+        let link = NodeLink::connect(at.into(), "laura@bb.com".parse().unwrap(), None).await.unwrap();
+        let mut datagram = Vec::new();
+        node.send_to(&[b'x'; 60_000], ("127.0.0.1", link.socket.local_addr().unwrap().port())).await.unwrap();
+        link.receive(&mut datagram).await.unwrap();
+        assert_eq!(datagram.len(), 60_000);
+        assert!(poll!(Box::pin(link.receive(&mut datagram))).is_pending());
+        assert!(datagram.capacity() <= 1024, "{}", datagram.capacity());
     }
 }
