@@ -125,8 +125,8 @@ impl ConversationState {
 
     /// Handles a failure of the peer's direction.
     pub fn handle_broken(&mut self, now: Instant, broken: Broken) {
-        let was_heard =
-            self.input == Input::Frames && !matches!(self.phase, Phase::Greeting | Phase::Deciding);
+        let has_begun = !self.has_failed && !matches!(self.phase, Phase::Greeting | Phase::Deciding);
+        let was_heard = has_begun && self.input == Input::Frames;
         self.input = if broken == Broken::Frames { Input::Dropped } else { Input::Ended };
         if was_heard {
             self.deliveries.handle_loss();
