@@ -343,8 +343,10 @@ impl Sink<String> for LineSender {
         if self.is_closed() {
             return Err(SendError::Ended);
         }
-        // There was room. If a clone has taken it meanwhile, this line goes without.
-        let room = Arc::clone(&self.room).try_acquire_many_owned(room_for(frames.len())).ok();
+        // There was room for a frame, and a line may need more or a clone may have taken it. This line takes
+        // what is there, so that the next one has to wait.
+        let all = room_for(frames.len());
+        let room = (1..=all).rev().find_map(|room| Arc::clone(&self.room).try_acquire_many_owned(room).ok());
         self.promise(frames, room)
     }
 

@@ -163,6 +163,20 @@ async fn a_sender_is_a_sink_of_lines() {
     assert_eq!(came, said.chain(long).collect::<String>());
 }
 
+/// Lines of several frames, which a peer that reads nothing could otherwise pile up without end.
+#[tokio::test(start_paused = true)]
+async fn a_sink_is_full_with_the_line_that_takes_the_last_room() {
+    let (talk, _peer, _slots, _shutdown) = talking(Duration::from_secs(60)).await;
+    let (_, mut sender, _lines) = talk.split();
+    let mut taken = 0;
+    while let Some(fed) = sender.feed("x".repeat(250)).now_or_never() {
+        fed.unwrap();
+        taken += 1;
+        assert!(taken <= MAX_HANDED_OVER, "the sink takes everything");
+    }
+    assert_eq!(taken, MAX_HANDED_OVER.div_ceil(3));
+}
+
 /// A sink that is dropped while it waits holds nothing that others wait for.
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_given_up_keeps_no_room() {
