@@ -156,6 +156,13 @@ async fn a_call_that_is_given_up_leaves_the_agent_free() {
 }
 
 #[tokio::test]
+async fn a_shutdown_may_take_as_long_as_it_likes() {
+    let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
+    let (laura, _events) = node.agent("laura").start().await.expect("registered");
+    laura.shutdown_within(Duration::MAX).await.expect("deregistered");
+}
+
+#[tokio::test]
 async fn after_a_call_that_failed_the_next_one_is_tried() {
     let node = TestNode::start("bb.com", &["laura", "joan"], directory(&[])).await;
     let (laura, _events) = node.agent("laura").start().await.expect("registered");

@@ -212,8 +212,8 @@ impl Agent {
     }
 
     /// [`Agent::shutdown`] in a hurry, for a program that has to end: returns within `limit`, whatever the
-    /// node and the peers do. The node is asked at once, and again after half of `limit`. Conversations end
-    /// meanwhile; lines that wait to be sent are dropped.
+    /// node and the peers do. The node is asked at once, and again after half of `limit`, but after a minute at
+    /// most. Conversations end meanwhile; lines that wait to be sent are dropped.
     ///
     /// # Errors
     /// [`DeregisterError`].

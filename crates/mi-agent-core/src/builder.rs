@@ -118,7 +118,7 @@ impl AgentBuilder {
     /// attempts, 1000 ms apart. An interval of more than a minute becomes a minute.
     #[must_use]
     pub fn schedule(mut self, schedule: RequestSchedule) -> Self {
-        self.schedule = RequestSchedule { interval: schedule.interval.min(LONGEST), ..schedule };
+        self.schedule = schedule;
         self
     }
 

@@ -59,6 +59,7 @@ impl LumiClient {
     /// Creates a client that has not asked anything yet.
     pub fn new(settings: ClientSettings) -> Self {
         let ClientSettings { address, bare, node, listening, schedule, refresh } = settings;
+        let schedule = schedule.bounded();
         let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
         let refresh = Refresh::new(Message::Register(registrant), schedule, refresh);
         Self {
@@ -94,7 +95,7 @@ impl LumiClient {
         kind: LumiRequest,
         schedule: Option<RequestSchedule>,
     ) -> RequestId {
-        let schedule = schedule.unwrap_or(self.schedule);
+        let schedule = schedule.map_or(self.schedule, RequestSchedule::bounded);
         match kind {
             LumiRequest::Register => {
                 self.refresh.yield_to_request();

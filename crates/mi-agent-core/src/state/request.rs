@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{DecodeError, DeregisterCode, LocateOutcome, MiAddress, RegisterCode};
 
-/// How often a request is sent, and how far apart.
+/// How often a request is sent, and how far apart: a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestSchedule {
     /// How often it is sent in all.
@@ -20,6 +20,16 @@ impl Default for RequestSchedule {
         Self { attempts: NonZeroU8::new(5).expect("is not 0"), interval: Duration::from_secs(1) }
     }
 }
+
+impl RequestSchedule {
+    /// The schedule with an interval that can be added to any time.
+    pub(super) fn bounded(self) -> Self {
+        Self { interval: self.interval.min(LONGEST_INTERVAL), ..self }
+    }
+}
+
+/// Longer intervals are of no use, and the longest ones lead beyond what a clock can show.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What an agent asks its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
