@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -12,7 +13,7 @@ use integration_tests::network::{TestNode, directory};
 use integration_tests::programs::DEADLINE;
 use mi_agent_core::{
     Agent, CallError, Conversation, ConversationError, DeregisterError, Event, Events, IncomingError,
-    LocateError, Refusal, SendError,
+    LocateError, Refusal, RequestSchedule, SendError,
 };
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Builder;
@@ -153,6 +154,27 @@ async fn a_call_that_is_given_up_leaves_the_agent_free() {
     let talk = laura.call(pere.address()).await.expect("a conversation");
     talk.send("hola").await.expect("sent");
     assert_eq!(next(&mut incoming(&mut events).await).await, "hola");
+}
+
+/// Their requests are not repeated, and keep no room from others.
+#[tokio::test]
+async fn calls_that_are_given_up_hold_nobody_up() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let SocketAddr::V4(at) = silent.local_addr().expect("an address") else { unreachable!("it is bound so") };
+    let node = TestNode::start("bb.com", &["laura"], directory(&[("cc.com", at)])).await;
+    let schedule = RequestSchedule { interval: Duration::from_secs(10), ..RequestSchedule::default() };
+    let (laura, _events) = node.agent("laura").schedule(schedule).start().await.expect("registered");
+    let joya = "joya@cc.com".parse().expect("an address");
+    let waits = tokio::spawn({
+        let laura = laura.clone();
+        async move { laura.locate(joya).await }
+    });
+    for _ in 0..100 {
+        timeout(Duration::from_millis(1), laura.call(joya)).await.expect_err("her node is silent");
+    }
+    let nobody = laura.locate("nobody@bb.com".parse().expect("an address")).await;
+    assert!(matches!(nobody, Err(LocateError::NoSuchUser)), "{nobody:?}");
+    assert!(!waits.is_finished(), "it came only after all the others");
 }
 
 #[tokio::test]

@@ -37,6 +37,27 @@ pub(crate) struct Driver {
 enum Command {
     Request(LumiRequest, Option<RequestSchedule>, oneshot::Sender<LumiAnswer>),
     TakeCaller(oneshot::Sender<Caller>),
+    /// Some request may have been given up by the program.
+    GivenUp,
+}
+
+/// Has the task look for requests that were given up, when it is dropped.
+struct GiveUpOnDrop<'a>(Option<&'a mpsc::Sender<Command>>);
+
+impl GiveUpOnDrop<'_> {
+    /// The request has its result.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GiveUpOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(urgent) = self.0 {
+            // A full queue wakes the task as well.
+            _ = urgent.try_send(Command::GivenUp);
+        }
+    }
 }
 
 /// Information about a caller.
@@ -105,9 +126,12 @@ impl Driver {
     ) -> Result<LumiAnswer, Ended> {
         let (sender, answer) = oneshot::channel();
         let way = if request == LumiRequest::Deregister { &self.urgent } else { &self.commands };
+        let give_up = GiveUpOnDrop(Some(&self.urgent));
         // If the task ends first, it drops the command and the sender in it.
         _ = way.send(Command::Request(request, schedule, sender)).await;
-        match (answer.await, self.deregistered.get()) {
+        let answer = answer.await;
+        give_up.keep();
+        match (answer, self.deregistered.get()) {
             (Ok(answer), _) => Ok(answer),
             (Err(_), Some(&answer)) if request == LumiRequest::Deregister => Ok(answer),
             (Err(_), _) => Err(Ended),
@@ -168,11 +192,13 @@ impl Task {
                 command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {
                     // A second deregistration, perhaps a hurried one, ends with the first.
                     Some(Command::Request(request, ..)) if is_ending && request != LumiRequest::Deregister => {}
+                    Some(Command::Request(LumiRequest::Locate(_), _, answer)) if answer.is_closed() => {}
                     Some(Command::Request(request, schedule, answer)) => {
                         let id = self.client.request(now(), request, schedule);
                         self.waiting.insert(id, answer);
                         is_ending |= request == LumiRequest::Deregister;
                     }
+                    Some(Command::GivenUp) => self.give_up(),
                     // The caller may have gone.
                     Some(Command::TakeCaller(answer)) => _ = answer.send(self.take_caller()),
                     None => {
@@ -219,6 +245,15 @@ impl Task {
         self.take_admission();
         let address = self.client.take_asker(now());
         Caller { address, refusal: self.client.refusal(address.as_ref()) }
+    }
+
+    /// Gives up the location requests whose results nobody waits for, so that they keep no room from others.
+    fn give_up(&mut self) {
+        for (&id, _) in self.waiting.iter().filter(|(_, answer)| answer.is_closed()) {
+            self.client.give_up(id);
+        }
+        // A deregistration goes on, and its result is kept.
+        self.waiting.retain(|_, answer| !answer.is_closed());
     }
 
     fn take_admission(&mut self) {

@@ -126,6 +126,12 @@ impl LumiClient {
         id
     }
 
+    /// Gives up a location request: it is not repeated and has no result. An answer that still comes is a
+    /// stray. Requests of another kind go on.
+    pub fn give_up(&mut self, id: RequestId) {
+        self.requests.retain(|request| request.id != id || !matches!(request.kind, LumiRequest::Locate(_)));
+    }
+
     /// Returns whether another request may be started: [`MAX_REQUESTS`] may be under way.
     pub fn has_room(&self) -> bool {
         self.requests.len() < MAX_REQUESTS

@@ -43,6 +43,23 @@ fn a_request_is_sent_five_times_a_second_apart_and_then_given_up() {
 }
 
 #[test]
+fn a_location_request_that_is_given_up_leaves_its_room() {
+    let mut client = TestClient::new();
+    let message = "PLlaura@bb.com:joya@cc.com";
+    let ids: Vec<_> = (0..MAX_REQUESTS)
+        .map(|_| client.request(LumiRequest::Locate(address("joya@cc.com")), message))
+        .collect();
+    assert!(!client.client.has_room());
+    for id in ids {
+        client.client.give_up(id);
+    }
+    assert!(client.client.is_idle());
+    let id = client.request(LumiRequest::Deregister, "PDlaura@bb.com");
+    client.client.give_up(id);
+    assert!(!client.client.is_idle(), "it goes on");
+}
+
+#[test]
 fn after_a_freeze_tries_are_as_far_apart_as_ever() {
     let mut client = TestClient::new();
     client.request(LumiRequest::Register, "PRlaura@bb.com");
