@@ -63,7 +63,7 @@ async fn the_tap_tells_what_the_log_and_the_sockets_saw_in_order() {
     assert_eq!(pere.messages(), MessageCounts { sent: 3, received: 3 });
     assert!(plumi[0].starts_with("E PRpere@bb.com") && plumi[5].starts_with("R RD0"), "{plumi:?}");
     assert!(
-        passed.iter().all(|one| one.remote == node.address.into() || matches!(one.content, Content::Pmi(_)))
+        passed.iter().all(|one| one.remote == node.address.into() || matches!(one.content, Content::Pmi(..)))
     );
 
     let with_joan = pmi_with(&passed, joan_at);
@@ -132,7 +132,7 @@ async fn rest(traffic: &mut Traffic) -> Vec<Passed> {
 }
 
 fn pmi_with(passed: &[Passed], remote: SocketAddr) -> Vec<String> {
-    shown(passed, |passed| matches!(passed.content, Content::Pmi(_)) && passed.remote == remote)
+    shown(passed, |passed| matches!(passed.content, Content::Pmi(..)) && passed.remote == remote)
 }
 
 /// As a trace shows them.

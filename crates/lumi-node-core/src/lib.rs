@@ -76,7 +76,7 @@ mod state {
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
-pub use message_log::{Content, Passed, Traffic, TrafficTap, traffic};
+pub use message_log::{Content, FrameKind, Passed, Traffic, TrafficTap, traffic};
 pub use plumi_proto::{HostIp, UdpAddress};
 
 pub use io::events::{NodeEventSender, NodeEvents, node_events};

@@ -88,7 +88,9 @@ pub use printable::{Printable, printable};
 pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
 #[cfg(feature = "entries")]
 pub use sink::Sink;
-pub use traffic::{Content, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, WeakTap, traffic};
+pub use traffic::{
+    Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, WeakTap, traffic,
+};
 pub use visible::is_visible;
 
 /// The examples of the README.

@@ -64,7 +64,20 @@ pub enum Content {
     /// A PLUMI message: a whole UDP datagram, even one that is not a message.
     Plumi(Box<[u8]>),
     /// A PMI frame, header and text. If it is not a frame: as much as was read at once.
-    Pmi(Box<[u8]>),
+    Pmi(FrameKind, Box<[u8]>),
+}
+
+/// The kind that the codec of a conversation has found bytes to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FrameKind {
+    /// A frame that carries a nickname.
+    Nickname,
+    /// A frame that carries a line.
+    Line,
+    /// Bytes that are not a frame, even if they look like the beginning of one: a long line of a deployed program does
+    /// (protocol.md §7, row 13).
+    Unframed,
 }
 
 impl Passed {
@@ -102,9 +115,9 @@ impl TrafficTap {
         });
     }
 
-    /// Reports a frame to or from `remote`, with its header.
-    pub fn pmi(&self, direction: Direction, remote: SocketAddr, frame: &[u8]) {
-        self.report(frame.len(), || Passed::new(direction, remote, Content::Pmi(frame.into())));
+    /// Reports a frame of this kind to or from `remote`, with its header.
+    pub fn pmi(&self, direction: Direction, remote: SocketAddr, kind: FrameKind, frame: &[u8]) {
+        self.report(frame.len(), || Passed::new(direction, remote, Content::Pmi(kind, frame.into())));
     }
 
     fn report(&self, length: usize, passed: impl FnOnce() -> Passed) {
@@ -217,7 +230,7 @@ impl Content {
     /// Returns the bytes, as they are on the wire.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Plumi(bytes) | Self::Pmi(bytes) => bytes,
+            Self::Plumi(bytes) | Self::Pmi(_, bytes) => bytes,
         }
     }
 }
@@ -251,7 +264,7 @@ mod tests {
             assert_eq!(told(&mut traffic), fit);
         }
         // There is room again.
-        tap.pmi(Direction::Sent, remote, b"L04hola");
+        tap.pmi(Direction::Sent, remote, FrameKind::Line, b"L04hola");
         assert_eq!(traffic.try_next().unwrap().content.bytes(), b"L04hola");
         let (weak, missed) = (tap.downgrade(), traffic.missed());
         assert!(weak.upgrade().is_some());

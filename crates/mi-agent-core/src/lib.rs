@@ -123,7 +123,7 @@ pub use state::frames::IncomingFrames;
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
-pub use traffic::{Content, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
+pub use traffic::{Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
 
 /// The examples of the README.
 #[cfg(doctest)]

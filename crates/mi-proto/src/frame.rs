@@ -96,25 +96,6 @@ impl Received {
     }
 }
 
-/// Splits the bytes of one item into its kind and its text. Returns `None` for bytes without a frame's header.
-///
-/// This is for a program that shows captured bytes. It does not check the length that the header announces:
-/// the bytes may be a part of a frame, or a long line (protocol.md §7, row 13).
-///
-/// ```
-/// use mi_proto::{ReceivedKind, split_frame};
-///
-/// assert_eq!(split_frame(b"L04hola"), Some((ReceivedKind::Line, &b"hola"[..])));
-/// assert_eq!(split_frame(b"GET / HTTP/1.1"), None);
-/// ```
-pub fn split_frame(raw: &[u8]) -> Option<(ReceivedKind, &[u8])> {
-    match Header::read(raw) {
-        Header::Whole { kind: NICKNAME, .. } => Some((ReceivedKind::Nickname, &raw[HEADER..])),
-        Header::Whole { .. } => Some((ReceivedKind::Line, &raw[HEADER..])),
-        Header::Begun | Header::Illegal => None,
-    }
-}
-
 /// What the first bytes of a buffer say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
@@ -149,8 +130,8 @@ pub(crate) const NICKNAME: u8 = b'N';
 /// The type of a frame that carries a line.
 pub(crate) const LINE: u8 = b'L';
 
-/// The bytes before the text.
-pub(crate) const HEADER: usize = 3;
+/// The bytes of a frame before its text.
+pub const HEADER: usize = 3;
 
 /// The most bytes of a frame.
 pub const MAX_FRAME: usize = HEADER + MAX_TEXT;

@@ -39,7 +39,7 @@ mod frame;
 mod text;
 
 pub use codec::{FrameCodec, FrameError};
-pub use frame::{Frame, MAX_FRAME, Received, ReceivedKind, split_frame};
+pub use frame::{Frame, HEADER, MAX_FRAME, Received, ReceivedKind};
 pub use text::{Line, MAX_TEXT, Nickname, TextError, split_line};
 
 /// The examples of the README.

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use mi_agent_core::{Content, Direction, Passed, safe_text};
-use mi_proto::{ReceivedKind, split_frame};
+use mi_agent_core::{Content, Direction, FrameKind, Passed, safe_text};
+use mi_proto::HEADER;
 use plumi_proto::Message;
 
 use super::pane::{Entry, Kind, Pane};
@@ -26,7 +26,7 @@ impl Protocol {
         };
         let (transport, words) = match &passed.content {
             Content::Plumi(datagram) => ("UDP", of_plumi(datagram)),
-            Content::Pmi(bytes) => ("TCP", of_pmi(bytes)),
+            Content::Pmi(kind, bytes) => ("TCP", of_pmi(*kind, bytes)),
             _ => return,
         };
         let (remote, bytes) = (passed.remote, passed.content.bytes());
@@ -56,11 +56,11 @@ fn of_plumi(datagram: &[u8]) -> String {
 }
 
 /// The meaning of a PMI frame, in words.
-fn of_pmi(bytes: &[u8]) -> String {
-    match split_frame(bytes) {
-        Some((ReceivedKind::Nickname, text)) => format!("nickname {}", raw(text)),
-        Some((_, text)) => format!("says {}", raw(text)),
-        None => "no frame, taken as text".into(),
+fn of_pmi(kind: FrameKind, bytes: &[u8]) -> String {
+    match (kind, bytes.get(HEADER..)) {
+        (FrameKind::Nickname, Some(text)) => format!("nickname {}", raw(text)),
+        (FrameKind::Line, Some(text)) => format!("says {}", raw(text)),
+        _ => "no frame, taken as text".into(),
     }
 }
 
@@ -101,14 +101,17 @@ mod tests {
 
     #[test]
     fn pmi_is_told_in_words() {
-        for (frame, raw, words) in [
-            (&b"N02u1"[..], "N02u1", "nickname u1"),
-            ("L06qu\u{e8}!".as_bytes(), "L06qu\u{e8}!", "says qu\u{e8}!"),
-            (b"\x07L150", r"\x07L150", "no frame, taken as text"),
+        let long = format!("L150{}", "x".repeat(149));
+        for (kind, frame, raw, words) in [
+            (FrameKind::Nickname, &b"N02u1"[..], "N02u1", "nickname u1"),
+            (FrameKind::Line, "L06qu\u{e8}!".as_bytes(), "L06qu\u{e8}!", "says qu\u{e8}!"),
+            (FrameKind::Unframed, b"\x07L150", r"\x07L150", "no frame, taken as text"),
+            // A long line of a deployed program, whose text does not begin with the third digit.
+            (FrameKind::Unframed, long.as_bytes(), &long, "no frame, taken as text"),
         ] {
             let length = frame.len();
             assert_eq!(
-                shown(Direction::Received, Content::Pmi(frame.into())),
+                shown(Direction::Received, Content::Pmi(kind, frame.into())),
                 format!("R ← 127.0.0.2:3344 TCP {length} bytes  {raw}\n  {words}")
             );
         }

@@ -1,6 +1,6 @@
 //! Lines read back.
 
-use message_log::{Content, Direction, Entry, MAX_KEPT, ParseError, traffic};
+use message_log::{Content, Direction, Entry, FrameKind, MAX_KEPT, ParseError, traffic};
 use proptest::prelude::*;
 
 use crate::remote;
@@ -105,9 +105,9 @@ fn an_entry_can_be_made_of_what_a_tap_captures() {
     let (tap, mut traffic) = traffic();
     tap.plumi(Direction::Received, remote(), b"PRlaura");
     tap.plumi(Direction::Sent, ([0_u16; 8], 3344), b"RR0");
-    tap.pmi(Direction::Sent, remote().into(), b"L04hola");
+    tap.pmi(Direction::Sent, remote().into(), FrameKind::Line, b"L04hola");
     let passed: Vec<_> = std::iter::from_fn(|| traffic.try_next()).collect();
     let entries: Vec<_> = passed.iter().filter_map(|passed| Entry::of("bb.com", passed)).collect();
     assert_eq!(entries, [Entry::new("bb.com", Direction::Received, remote(), b"PRlaura")]);
-    assert_eq!(passed[2].content, Content::Pmi(b"L04hola"[..].into()));
+    assert_eq!(passed[2].content, Content::Pmi(FrameKind::Line, b"L04hola"[..].into()));
 }

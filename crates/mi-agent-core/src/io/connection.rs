@@ -20,7 +20,7 @@ use super::shutdown::ShutdownWatch;
 use crate::state::conversation::ConversationState;
 use crate::state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
 use crate::state::frames::IncomingFrames;
-use crate::traffic::TrafficTap;
+use crate::traffic::{self, FrameKind, TrafficTap};
 
 /// Connects to an agent.
 ///
@@ -173,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let before = self.unwritten.len();
         self.codec.encode(frame, &mut self.unwritten).expect("any frame can be written");
         if let Some(tap) = &self.tap {
-            tap.pmi(Direction::Sent, self.remote, &self.unwritten[before..]);
+            tap.pmi(Direction::Sent, self.remote, traffic::kind_of_sent(frame), &self.unwritten[before..]);
         }
         self.output = Output::Frame;
     }
@@ -219,7 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let buffer = self.frames.read_buffer();
         if wanted == WantedInput::Bytes && !buffer.is_empty() {
             if let Some(tap) = &self.tap {
-                tap.pmi(Direction::Received, self.remote, buffer);
+                tap.pmi(Direction::Received, self.remote, FrameKind::Unframed, buffer);
             }
             buffer.clear();
         }
@@ -242,7 +242,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match self.frames.next(now) {
             Some(Ok(received)) => {
                 if let Some(tap) = &self.tap {
-                    tap.pmi(Direction::Received, self.remote, received.raw());
+                    let kind = traffic::kind_of_received(received.kind());
+                    tap.pmi(Direction::Received, self.remote, kind, received.raw());
                 }
                 self.state.handle_received(now, received);
             }
@@ -263,7 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn tap_rest(&mut self) {
         let rest = self.frames.take_rest();
         if let Some(tap) = self.tap.as_ref().filter(|_| !rest.is_empty()) {
-            tap.pmi(Direction::Received, self.remote, &rest);
+            tap.pmi(Direction::Received, self.remote, FrameKind::Unframed, &rest);
         }
     }
 

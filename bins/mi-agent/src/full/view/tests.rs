@@ -1,6 +1,6 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::ToSpan;
-use mi_agent_core::{Content, Direction, MessageCounts, Passed, PeerText};
+use mi_agent_core::{Content, Direction, FrameKind, MessageCounts, Passed, PeerText};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Position;
@@ -406,7 +406,7 @@ fn the_protocol_is_shown_as_it_passes() {
             "127.0.0.2:3344",
             Content::Plumi(b"RL0laura@bb.com:joya@cc.com:127.0.0.1:4456"[..].into()),
         ),
-        (Direction::Sent, "127.0.0.1:4456", Content::Pmi(b"N05Laura"[..].into())),
+        (Direction::Sent, "127.0.0.1:4456", Content::Pmi(FrameKind::Nickname, b"N05Laura"[..].into())),
     ] {
         let remote = remote.parse().unwrap();
         screen.app.passed(now(), &Passed::new(direction, remote, content));

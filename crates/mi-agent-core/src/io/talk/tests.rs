@@ -7,6 +7,8 @@ use tokio::time::{self, Instant};
 use super::testing::call;
 use super::*;
 use crate::io::shutdown::Shutdown;
+use crate::state::conversation_events::Side;
+use crate::{Content, FrameKind};
 
 mod deployed_peers;
 
@@ -302,6 +304,30 @@ async fn the_end_frees_the_slot_of_a_program_that_does_not_wait() {
     assert_eq!(lines.try_next_line().unwrap(), None);
 }
 
+/// The codec knows, while the bytes look like a frame of 15 bytes.
+#[tokio::test(start_paused = true)]
+async fn a_long_line_of_a_deployed_peer_is_no_frame_in_the_traffic() {
+    let (ours, mut peer) = tokio::io::duplex(1024);
+    let (tap, mut traffic) = crate::traffic();
+    let ours_is = mi_proto::Nickname::new("ours").unwrap();
+    let mut connection =
+        Connection::new(ours, testing::REMOTE, Side::Caller, ours_is, Duration::ZERO, Some(tap));
+    peer.write_all(b"N02u2").await.unwrap();
+    let ConversationOutput::Greeted(_) = connection.next().await else { panic!("no nickname") };
+    let long = format!("L150{}", "x".repeat(149));
+    for said in ["L04hola", &long] {
+        peer.write_all(said.as_bytes()).await.unwrap();
+        let ConversationOutput::Deliver(_) = connection.next().await else { panic!("no line") };
+        connection.state.handle_taken();
+    }
+    let passed: Vec<_> = std::iter::from_fn(|| traffic.try_next()).map(|passed| passed.content).collect();
+    let [.., line, unframed] = &passed[..] else { panic!("{passed:?}") };
+    assert_eq!(*line, Content::Pmi(FrameKind::Line, b"L04hola"[..].into()));
+    assert_eq!(*unframed, Content::Pmi(FrameKind::Unframed, long.as_bytes().into()));
+    assert!(passed.contains(&Content::Pmi(FrameKind::Nickname, b"N04ours"[..].into())));
+    assert!(passed.contains(&Content::Pmi(FrameKind::Nickname, b"N02u2"[..].into())));
+}
+
 /// Otherwise the shutdown would be over before a long line.
 #[tokio::test(start_paused = true)]
 async fn what_is_handed_over_is_counted() {
@@ -311,7 +337,7 @@ async fn what_is_handed_over_is_counted() {
     let mut connection = Connection::new(
         ours,
         testing::REMOTE,
-        crate::state::conversation_events::Side::Caller,
+        Side::Caller,
         mi_proto::Nickname::new("ours").unwrap(),
         Duration::from_millis(20),
         None,
