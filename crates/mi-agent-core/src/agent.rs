@@ -191,8 +191,9 @@ impl Agent {
     /// Ends the conversations in order, after everything was sent, and deregisters. The agent has ended even
     /// if this returns an error.
     ///
-    /// It takes up to 5 s by the default schedule if the node does not answer. Before that it takes the pace for each
-    /// frame that was handed over, and up to 4 s if a peer does not end.
+    /// It takes up to 5 s by the default schedule if the node does not answer. Before that it waits until the
+    /// conversations have ended. The limit of that wait is the pace for each frame that was handed over, or for 64
+    /// frames if there are fewer, and 4 s for peers that do not end.
     ///
     /// # Errors
     /// [`DeregisterError`]: the node may still have the user as online.
