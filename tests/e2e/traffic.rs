@@ -60,7 +60,7 @@ async fn the_tap_tells_what_the_log_and_the_sockets_saw_in_order() {
 
     let plumi = shown(&passed, |passed| matches!(passed.content, Content::Plumi(_)));
     assert_eq!(plumi, trace.messages("pere@bb.com"));
-    assert_eq!(pere.messages(), MessageCounts { sent: 3, received: 3 });
+    assert_eq!(pere.messages(), MessageCounts::new(3, 3));
     assert!(plumi[0].starts_with("E PRpere@bb.com") && plumi[5].starts_with("R RD0"), "{plumi:?}");
     assert!(
         passed.iter().all(|one| one.remote == node.address.into() || matches!(one.content, Content::Pmi(..)))

@@ -106,9 +106,8 @@ mod tests {
 
     fn status(user: &str, online_for: Option<u64>) -> UserStatus {
         let address = "10.0.0.1:4000".parse().unwrap();
-        let presence =
-            online_for.map(|seconds| Presence { address, online_for: Duration::from_secs(seconds) });
-        UserStatus { user: user.parse().unwrap(), presence }
+        let presence = online_for.map(|seconds| Presence::new(address, Duration::from_secs(seconds)));
+        UserStatus::new(user.parse().unwrap(), presence)
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,6 +22,7 @@ impl PartyId {
 /// An agent or a node: a column of the ladder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub struct Party {
     /// Which one.
     pub id: PartyId,
@@ -36,6 +37,7 @@ pub struct Party {
 /// What a party is, by what it sends and is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Role {
     /// An agent, or a stranger.
     Agent,
@@ -50,6 +52,7 @@ pub enum Role {
 /// One message from a party to another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub struct Arrow {
     /// Counts messages, from 1.
     pub number: u64,
@@ -93,6 +96,7 @@ impl Arrow {
 /// What has become another with a message, in the order in which it is to be taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Change {
     /// There is this party, or it has another name or role than before.
     Party(Party),

@@ -49,6 +49,7 @@ pub struct Span {
 
 /// How text looks, by what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Look {
     /// Words.
     Plain,

@@ -40,6 +40,7 @@ struct Passed {
 
 /// A message that has passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Kept {
     /// Counts messages, from 1.
     pub number: u64,
@@ -129,6 +130,7 @@ pub struct Entries {
 
 /// What entries there are, at least one or a miss.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct News {
     /// So many have passed unseen, before the entries.
     pub missed: u64,

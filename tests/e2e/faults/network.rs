@@ -259,7 +259,7 @@ async fn assert_talk_is_whole(one: Conversation, mut other: Conversation, lines:
 
 /// The five tries of the protocol, with more time for an answer: on a busy machine a second may not be enough.
 const PATIENT: RequestSchedule =
-    RequestSchedule { attempts: NonZeroU8::new(5).expect("is not 0"), interval: Duration::from_secs(2) };
+    RequestSchedule::new(NonZeroU8::new(5).expect("is not 0"), Duration::from_secs(2));
 
 /// Where proxies of conversations are.
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 70);

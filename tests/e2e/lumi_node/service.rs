@@ -148,7 +148,7 @@ async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
 
 /// A schedule that repeats no request while its answer may still come, even from a busy machine.
 fn once() -> RequestSchedule {
-    RequestSchedule { interval: DEADLINE / 2, ..RequestSchedule::default() }
+    RequestSchedule::new(RequestSchedule::default().attempts, DEADLINE / 2)
 }
 
 /// A stand-in for the service manager.

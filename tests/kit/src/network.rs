@@ -116,7 +116,7 @@ impl Drop for ScriptedNode {
 
 /// The request schedule of the protocol, ten times as fast.
 pub fn quick_schedule() -> RequestSchedule {
-    RequestSchedule { interval: Duration::from_millis(100), ..RequestSchedule::default() }
+    RequestSchedule::new(RequestSchedule::default().attempts, Duration::from_millis(100))
 }
 
 /// Binds two sockets to the same port of different loopback addresses. Nodes that find each other by DNS need

@@ -47,8 +47,7 @@ use lumi_dns::{FoundNode, LookupError, MAX_TTL};
 use lumi_node_core::{Node, NodeSettings, Output, Roster};
 use message_log::{Direction, Entry};
 use mi_agent_core::{
-    ClientSettings, DEFAULT_REFRESH, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RegistrationChange,
-    RequestId, RequestSchedule, Side,
+    ClientSettings, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RegistrationChange, RequestId, Side,
 };
 use plumi_proto::{Domain, MiAddress, MiSocketAddress};
 
@@ -115,14 +114,7 @@ impl Wire {
         let address: MiAddress = address.parse().expect("an address");
         let listening = MiSocketAddress::new(socket(listening)).expect("a port");
         let node = self.domains[&address.domain()];
-        let client = LumiClient::new(ClientSettings {
-            address,
-            bare: false,
-            node: node.into(),
-            listening,
-            schedule: RequestSchedule::default(),
-            refresh: Some(DEFAULT_REFRESH),
-        });
+        let client = LumiClient::new(ClientSettings::new(address, node.into(), listening));
         self.agents.insert(socket(at), (address, client));
         self.listening.insert(listening.into(), socket(at));
     }

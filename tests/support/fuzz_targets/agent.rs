@@ -66,14 +66,11 @@ struct Open {
 impl Run {
     fn begin(input: &mut Unstructured<'_>) -> Result<Self> {
         let refresh = [None, Some(RETRY), Some(DEFAULT_REFRESH), Some(Duration::ZERO)];
-        let settings = ClientSettings {
-            address: LAURA.parse().expect("an address"),
-            bare: input.arbitrary()?,
-            node: socket(NODE).into(),
-            listening: MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port"),
-            schedule: RequestSchedule::default(),
-            refresh: *input.choose(&refresh)?,
-        };
+        let listening = MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port");
+        let address = LAURA.parse().expect("an address");
+        let mut settings = ClientSettings::new(address, socket(NODE).into(), listening);
+        settings.bare = input.arbitrary()?;
+        settings.refresh = *input.choose(&refresh)?;
         Ok(Self {
             client: LumiClient::new(settings),
             settings,
@@ -163,7 +160,7 @@ impl Run {
 
     fn request(&mut self, kind: LumiRequest, schedule: Option<RequestSchedule>) {
         let id = self.client.request(self.now, kind, schedule);
-        let RequestSchedule { attempts, interval } = schedule.unwrap_or(self.settings.schedule);
+        let RequestSchedule { attempts, interval, .. } = schedule.unwrap_or(self.settings.schedule);
         let mut outputs = self.drain();
         assert_eq!(outputs.pop(), Some(LumiOutput::Transmit(self.message(kind))));
         match kind {
@@ -394,7 +391,7 @@ fn request(input: &mut Unstructured<'_>) -> Result<LumiRequest> {
 /// How a request is repeated; `None` is as it is set for all.
 fn schedule(input: &mut Unstructured<'_>) -> Result<Option<RequestSchedule>> {
     let (attempts, interval) = (NonZeroU8::new(input.int_in_range(0..=7)?), *input.choose(&INTERVALS)?);
-    Ok(attempts.map(|attempts| RequestSchedule { attempts, interval }))
+    Ok(attempts.map(|attempts| RequestSchedule::new(attempts, interval)))
 }
 
 /// A datagram that is a message, or nearly one.

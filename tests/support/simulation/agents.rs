@@ -164,9 +164,8 @@ impl World {
                 let listening = MiSocketAddress::new(agent.listening).expect("a port");
                 let schedule = RequestSchedule::default();
                 let laws = AgentLaws::new(address, node, listening, schedule);
-                let (bare, refresh) = (agent.is_bare, Some(refresh));
-                let settings =
-                    ClientSettings { address, bare, node: node.into(), listening, schedule, refresh };
+                let mut settings = ClientSettings::new(address, node.into(), listening);
+                (settings.bare, settings.refresh) = (agent.is_bare, Some(refresh));
                 Process::Ours { client: Box::new(LumiClient::new(settings)), laws, requests: Vec::new() }
             }
             Program::L => Process::Emulated(Box::new(LAgent::new(name, node, agent.listening))),
@@ -226,10 +225,8 @@ impl World {
 
     /// The agent's user, who has asked to leave, is in a hurry.
     pub(super) fn hurry(&mut self, number: usize) -> Result<(), Violation> {
-        let schedule = RequestSchedule {
-            attempts: NonZeroU8::new(2).expect("is not 0"),
-            interval: Duration::from_millis(300),
-        };
+        let attempts = NonZeroU8::new(2).expect("is not 0");
+        let schedule = RequestSchedule::new(attempts, Duration::from_millis(300));
         self.ask_by(number, LumiRequest::Deregister, Some(schedule))
     }
 

@@ -12,7 +12,7 @@ use unicode_width::UnicodeWidthStr;
 /// Formats users as a table, with columns aligned by their width on the screen.
 pub(crate) fn table(users: &[UserStatus]) -> String {
     let now = now();
-    let row = |UserStatus { user, presence }: &UserStatus| match presence {
+    let row = |UserStatus { user, presence, .. }: &UserStatus| match presence {
         Some(presence) => {
             let since = now.saturating_sub(presence.online_for).strftime("%Y-%m-%d %H:%M:%S");
             [user.to_string(), "online".into(), presence.address.to_string(), since.to_string()]
@@ -42,7 +42,7 @@ pub(crate) fn table(users: &[UserStatus]) -> String {
 pub(crate) fn users_json(users: &[UserStatus]) -> String {
     let now = now().timestamp();
     let mut text = String::from("[");
-    for (number, UserStatus { user, presence }) in users.iter().enumerate() {
+    for (number, UserStatus { user, presence, .. }) in users.iter().enumerate() {
         let row = Row {
             user: user.as_str(),
             online: presence.is_some(),
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_as_they_are_seen() {
-        let user = |name: &str| UserStatus { user: name.parse().unwrap(), presence: None };
+        let user = |name: &str| UserStatus::new(name.parse().unwrap(), None);
         let expected =
             "USER    STATE    ADDRESS  SINCE\n漢字    offline  -        -\nlaura9  offline  -        -";
         assert_eq!(table(&[user("漢字"), user("laura9")]), expected);

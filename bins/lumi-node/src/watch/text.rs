@@ -163,13 +163,14 @@ impl<'a> Printer<'a> {
 /// The code for a look on the terminal (ECMA-48, SGR).
 fn code(look: Look) -> &'static str {
     match look {
-        Look::Plain => "",
         Look::Faint => "2",
         Look::Name => "1",
         Look::Sent => "32",
         Look::Received => "36",
         Look::Malformed => "31",
         Look::Note => "1;33",
+        // Plain text, and a look that is new.
+        _ => "",
     }
 }
 

@@ -105,6 +105,7 @@ pub enum ReloadRefusal {
 
 /// A user of the domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UserStatus {
     /// The user.
     pub user: UserName,
@@ -112,11 +113,26 @@ pub struct UserStatus {
     pub presence: Option<Presence>,
 }
 
+impl UserStatus {
+    /// Creates the status of `user`. A program needs that for tests.
+    pub fn new(user: UserName, presence: Option<Presence>) -> Self {
+        Self { user, presence }
+    }
+}
+
 /// The place where a user is online.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Presence {
     /// The UDP address of the user's agent.
     pub address: UdpAddress,
     /// The time since the user came online there.
     pub online_for: Duration,
+}
+
+impl Presence {
+    /// Creates the place of a user who came online at `address` so long ago. A program needs that for tests.
+    pub fn new(address: UdpAddress, online_for: Duration) -> Self {
+        Self { address, online_for }
+    }
 }

@@ -22,6 +22,7 @@ use super::source::Source;
 /// # Ok::<(), lumi_node_core::RateLimitError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RateLimit {
     /// The number of datagrams a second, in the long run.
     pub per_second: NonZeroU32,
@@ -33,6 +34,11 @@ impl RateLimit {
     /// Allows `per_second` in the long run, and twice as many at once.
     pub fn new(per_second: NonZeroU32) -> Self {
         Self { per_second, burst: per_second.saturating_mul(NonZeroU32::MIN.saturating_add(1)) }
+    }
+
+    /// Allows `burst` datagrams at once instead.
+    pub fn with_burst(self, burst: NonZeroU32) -> Self {
+        Self { burst, ..self }
     }
 }
 

@@ -5,6 +5,7 @@ use plumi_proto::{HostIp, NodeAddress, UdpAddress};
 
 /// An agent or another node, as it is seen from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Party {
     /// The socket that it sends from and receives on.
     pub address: UdpAddress,

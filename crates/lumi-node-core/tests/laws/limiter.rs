@@ -17,7 +17,7 @@ proptest! {
         burst in 1..50_u32,
         gaps in proptest::collection::vec(gap(), 1..300),
     ) {
-        let limit = RateLimit { per_second, burst: NonZeroU32::new(burst).expect("is not 0") };
+        let limit = RateLimit::new(per_second).with_burst(NonZeroU32::new(burst).expect("is not 0"));
         let mut node =
             node("bb.com\n", address("127.0.0.2:3344"), NodeSettings::default().rate_limit(Some(limit)));
         let source: std::net::Ipv4Addr = [192, 0, 2, 1].into();

@@ -23,15 +23,11 @@ fn the_administrator_adds_removes_and_lists_users() {
     assert_eq!(node.admin(AdminCommand::AddUser(joan)), AdminReply::Refused(AdminRefusal::AlreadyUser(joan)));
 
     node.pass(42.0);
-    let offline = |user: &str| UserStatus { user: user.parse().expect("a name"), presence: None };
-    let presence = Presence { address: address(STRANGER), online_for: Duration::from_secs(42) };
+    let offline = |user: &str| UserStatus::new(user.parse().expect("a name"), None);
+    let presence = Presence::new(address(STRANGER), Duration::from_secs(42));
     assert_eq!(
         node.admin(AdminCommand::List),
-        AdminReply::Users(vec![
-            UserStatus { user: joan, presence: Some(presence) },
-            offline("laura"),
-            offline("pere"),
-        ])
+        AdminReply::Users(vec![UserStatus::new(joan, Some(presence)), offline("laura"), offline("pere"),])
     );
 
     assert_eq!(node.admin_save(AdminCommand::RemoveUser(laura)), RosterChange::Remove(laura));
@@ -129,7 +125,7 @@ fn a_roster_that_is_reloaded_cuts_off_who_is_in_it_no_longer_and_nobody_else() {
     assert_eq!(node.receive(PERE, answer), [sent(OTHER_NODE, answer)], "who stays can still answer");
     let AdminReply::Users(users) = node.admin(AdminCommand::List) else { panic!("no list") };
     let presences: Vec<_> = users.iter().map(|status| (status.user.as_str(), status.presence)).collect();
-    let online = Presence { address: address(PERE), online_for: Duration::from_secs(1) };
+    let online = Presence::new(address(PERE), Duration::from_secs(1));
     assert_eq!(presences, [("joan", None), ("pere", Some(online))]);
     assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR1")]);
     assert_eq!(node.receive(LAURA, "PRjoan@bb.com"), [sent(LAURA, "RR0")]);

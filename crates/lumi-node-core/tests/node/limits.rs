@@ -23,10 +23,8 @@ fn what_is_no_message_or_no_request_is_dropped() {
 
 #[test]
 fn one_source_may_send_so_much_and_no_more() {
-    let limit = RateLimit {
-        per_second: NonZeroU32::new(10).expect("is not 0"),
-        burst: NonZeroU32::new(20).expect("is not 0"),
-    };
+    let [per_second, burst] = [10, 20].map(|number| NonZeroU32::new(number).expect("is not 0"));
+    let limit = RateLimit::new(per_second).with_burst(burst);
     let mut node = TestNode::with(NodeSettings::default().rate_limit(Some(limit)));
     let source = *address(LAURA).ip();
     let admitted =

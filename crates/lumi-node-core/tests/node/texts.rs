@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 fn a_rate_limit_is_a_number_and_a_burst_of_its_own() {
     let limit = |per_second, burst| {
         let [per_second, burst] = [per_second, burst].map(|number| NonZeroU32::new(number).unwrap());
-        RateLimit { per_second, burst }
+        RateLimit::new(per_second).with_burst(burst)
     };
     is_written(limit(500, 1_000), "500");
     is_written(limit(500, 20), "500/20");

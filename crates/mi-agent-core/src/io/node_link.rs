@@ -25,11 +25,19 @@ pub(crate) struct NodeLink {
 
 /// The number of PLUMI messages that an agent has sent and received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MessageCounts {
     /// `E`: messages to its node. A repeated message counts again.
     pub sent: u64,
     /// `R`: everything that was received, even if it was dropped.
     pub received: u64,
+}
+
+impl MessageCounts {
+    /// Creates counts. A program needs that for tests.
+    pub fn new(sent: u64, received: u64) -> Self {
+        Self { sent, received }
+    }
 }
 
 /// The counters of a socket, shared with its driver's handles.

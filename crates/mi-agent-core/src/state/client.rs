@@ -11,7 +11,7 @@ use plumi_proto::{
 use super::admission::{Admission, Refusal};
 use super::askers::Askers;
 use super::output::LumiOutput;
-use super::refresh::Refresh;
+use super::refresh::{DEFAULT_REFRESH, Refresh};
 use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
 
 /// An agent's LUMI client, without its socket.
@@ -39,6 +39,7 @@ pub struct LumiClient {
 
 /// The user that a [`LumiClient`] registers, the node, and the schedule.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ClientSettings {
     /// The user's address.
     pub address: MiAddress,
@@ -53,6 +54,15 @@ pub struct ClientSettings {
     /// The interval between refreshes of the registration, from [`RETRY`](crate::RETRY) to a day. `None`
     /// means never. See [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
     pub refresh: Option<Duration>,
+}
+
+impl ClientSettings {
+    /// Creates the settings of a client that repeats requests on the default schedule, registers with its domain, and
+    /// refreshes every [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
+    pub fn new(address: MiAddress, node: NodeAddress, listening: MiSocketAddress) -> Self {
+        let (schedule, refresh) = (RequestSchedule::default(), Some(DEFAULT_REFRESH));
+        Self { address, bare: false, node, listening, schedule, refresh }
+    }
 }
 
 impl LumiClient {

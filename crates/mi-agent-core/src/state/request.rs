@@ -7,11 +7,19 @@ use plumi_proto::{DecodeError, DeregisterCode, LocateOutcome, MiAddress, Registe
 
 /// How often a request is sent, and how far apart: a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RequestSchedule {
     /// How often it is sent in all.
     pub attempts: NonZeroU8,
     /// How long an answer is waited for before the request is sent again, and after it was sent last.
     pub interval: Duration,
+}
+
+impl RequestSchedule {
+    /// Creates the schedule of a request that is sent `attempts` times, `interval` apart.
+    pub const fn new(attempts: NonZeroU8, interval: Duration) -> Self {
+        Self { attempts, interval }
+    }
 }
 
 impl Default for RequestSchedule {

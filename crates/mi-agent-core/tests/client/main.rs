@@ -9,8 +9,8 @@ use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use mi_agent_core::{
-    ClientSettings, DEFAULT_REFRESH, LossReason, LumiAnswer, LumiClient, LumiOutput, LumiRequest,
-    MAX_REQUESTS, RETRY, Refusal, RegistrationChange, RequestId, RequestSchedule,
+    ClientSettings, LossReason, LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS, RETRY,
+    Refusal, RegistrationChange, RequestId, RequestSchedule,
 };
 use plumi_proto::{
     DecodeReason, DeregisterCode, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode,
@@ -298,7 +298,7 @@ fn a_deregistration_takes_the_place_of_the_one_before() {
 
 fn hurried() -> RequestSchedule {
     let attempts = NonZeroU8::new(2).expect("is not 0");
-    RequestSchedule { attempts, interval: Duration::from_millis(400) }
+    RequestSchedule::new(attempts, Duration::from_millis(400))
 }
 
 #[test]
@@ -380,14 +380,8 @@ impl TestClient {
     }
 
     fn with(set: impl Fn(&mut ClientSettings)) -> Self {
-        let mut settings = ClientSettings {
-            address: address("laura@bb.com"),
-            bare: false,
-            node: socket(NODE).into(),
-            listening: MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port"),
-            schedule: RequestSchedule::default(),
-            refresh: Some(DEFAULT_REFRESH),
-        };
+        let listening = MiSocketAddress::new(socket("127.0.0.1:3500")).expect("a port");
+        let mut settings = ClientSettings::new(address("laura@bb.com"), socket(NODE).into(), listening);
         set(&mut settings);
         Self {
             client: LumiClient::new(settings),

@@ -26,16 +26,17 @@ impl Theme {
 
     fn style(self, look: Look) -> Style {
         let style = match look {
-            Look::Plain | Look::Sent | Look::Received => Style::new(),
             Look::Faint => Style::new().add_modifier(Modifier::DIM),
             Look::Name | Look::Malformed | Look::Note => Style::new().add_modifier(Modifier::BOLD),
+            // Plain text and messages, and a look that is new.
+            _ => Style::new(),
         };
         let colour = match look {
             Look::Sent => Color::Green,
             Look::Received => Color::Cyan,
             Look::Malformed => Color::Red,
             Look::Note => Color::Yellow,
-            Look::Plain | Look::Faint | Look::Name => return style,
+            _ => return style,
         };
         if self.is_coloured { style.fg(colour) } else { style }
     }

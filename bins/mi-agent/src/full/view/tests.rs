@@ -31,7 +31,7 @@ impl Screen {
         let mut screen = Self::new(width, height);
         screen.types("/call joya@cc.com\n");
         screen.app.begun(now(), id(1), peer("joya@cc.com"), Way::Called);
-        screen.app.messages = MessageCounts { sent: 2, received: 2 };
+        screen.app.messages = MessageCounts::new(2, 2);
         screen
     }
 
