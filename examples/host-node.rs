@@ -7,10 +7,9 @@ use std::time::Instant;
 use std::{fs, io};
 
 use lumi_node_core::{
-    Administrator, Node, NodeSettings, Party, Policy, RegisterVerdict, Roster, RosterChange, RosterStore,
-    Server, UdpAddress,
+    Administrator, Domain, Node, NodeSettings, Party, Policy, RegisterVerdict, Roster, RosterChange,
+    RosterStore, Server, UdpAddress, UserName,
 };
-use plumi_proto::{Domain, UserName};
 use tokio::net::UdpSocket;
 
 /// The accounts in a passwd(5) file.

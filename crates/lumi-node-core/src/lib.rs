@@ -13,8 +13,7 @@
 //! and deserialized by their parsers, as are the names and addresses of `plumi-proto`.
 //!
 //! ```no_run
-//! use lumi_dns::NodeDirectory;
-//! use lumi_node_core::{Node, NodeSettings, RosterFile, Server};
+//! use lumi_node_core::{Node, NodeDirectory, NodeSettings, RosterFile, Server};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let (file, roster) = RosterFile::open("config/nodelumi.cfg")?;
@@ -76,8 +75,14 @@ mod state {
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
-pub use message_log::{Content, FrameKind, Passed, Traffic, TrafficTap, traffic};
-pub use plumi_proto::{HostIp, UdpAddress};
+pub use lumi_dns::{DirectoryError, FoundNode, LookupError, NodeDirectory, NodeDirectoryBuilder};
+pub use message_log::{
+    Content, Direction, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic,
+};
+pub use plumi_proto::{
+    AddressError, DecodeError, DeregisterCode, Domain, Extension, HostIp, Locate, LocateOutcome, Message,
+    MiAddress, MiSocketAddress, NameError, NodeAddress, RegisterCode, Registrant, UdpAddress, UserName,
+};
 
 pub use io::events::{NodeEventSender, NodeEvents, node_events};
 pub use io::roster_file::{RosterFile, RosterFileError};

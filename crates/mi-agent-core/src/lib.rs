@@ -108,18 +108,20 @@ pub use error::{
 pub use event::{Event, Events, MAX_EVENTS};
 pub use incoming::Incoming;
 pub use io::node_link::MessageCounts;
-pub use lumi_dns::{LookupError, NodeDirectory};
+pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuilder};
 pub use message_log::Direction;
-pub use mi_proto::{Nickname, TextError};
+pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
 pub use plumi_proto::{
-    DecodeError, Domain, HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress, UserName,
+    AddressError, DecodeError, DecodeReason, DeregisterCode, Domain, Extension, HostIp, Locate,
+    LocateOutcome, Message, MiAddress, MiSocketAddress, MiSocketAddressError, NameError, NodeAddress,
+    RegisterCode, Registrant, TcpAddress, UdpAddress, UserName,
 };
 pub use safe_text::{PeerText, safe_text};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
 pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS};
 pub use state::conversation::ConversationState;
 pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
-pub use state::frames::IncomingFrames;
+pub use state::frames::{Bytes, BytesMut, IncomingFrames};
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};

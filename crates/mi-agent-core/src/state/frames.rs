@@ -4,7 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mi_proto::{FrameCodec, FrameError, Received};
-use tokio_util::bytes::{Bytes, BytesMut};
+/// The buffers in the interface of [`IncomingFrames`].
+pub use tokio_util::bytes::{Bytes, BytesMut};
 use tokio_util::codec::Decoder;
 
 /// The bytes that a peer has sent and that are not handled yet.
