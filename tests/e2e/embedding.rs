@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use integration_tests::network::{TestNode, directory};
 use integration_tests::programs::DEADLINE;
+use lumi_node_core::{Roster, RosterFileError, ServeError};
 use mi_agent_core::{
-    Agent, CallError, Conversation, ConversationError, DeregisterError, Event, Events, IncomingError,
-    LocateError, Refusal, RequestSchedule, SendError,
+    Agent, CallError, Conversation, ConversationError, DeregisterError, DirectoryError, Event, Events,
+    IncomingError, LocateError, Refusal, RequestSchedule, SendError, StartError,
 };
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Builder;
@@ -358,9 +359,22 @@ async fn a_caller_of_an_agent_that_ends_is_not_accepted() {
 #[test]
 fn an_error_names_its_cause_once() {
     let cause = || io::Error::from_raw_os_error(111);
-    let errors: [Box<dyn std::error::Error>; 3] = [
+    let path = || "nodelumi.cfg".into();
+    let wrong = Roster::parse(b"bb.com\nlaura@\n").expect_err("no name");
+    let errors: Vec<Box<dyn std::error::Error>> = vec![
+        Box::new(StartError::Listen { address: "127.0.0.1:0".parse().expect("an address"), error: cause() }),
+        Box::new(StartError::Unreachable {
+            node: "127.0.0.1:3344".parse().expect("an address"),
+            error: cause(),
+        }),
+        Box::new(ServeError::LocalAddress(cause())),
+        Box::new(ServeError::Options(cause())),
+        Box::new(RosterFileError::Read { path: path(), error: cause() }),
+        Box::new(RosterFileError::Wrong { path: path(), error: wrong }),
+        Box::new(RosterFileError::Write { path: path(), error: cause() }),
+        Box::new(DirectoryError::Client(Box::new(cause()))),
         Box::new(ConversationError::Lost(cause())),
-        Box::new(mi_agent_core::StartError::Socket(cause())),
+        Box::new(StartError::Socket(cause())),
         Box::new(CallError::NotAccepted { to: "pere@bb.com".parse().expect("an address"), error: cause() }),
     ];
     for error in errors {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use lumi_node_core::{
     AdminError, Node, NodeEvent, NodeSettings, ReloadRefusal, Roster, RosterChange, RosterStore, Server,
     ServerBuilder, ServerHandle, UdpAddress, node_events, traffic,
@@ -116,6 +117,17 @@ async fn events_and_traffic_are_reported_until_the_end() {
             "E RD0"
         ]
     );
+}
+
+#[tokio::test]
+async fn events_and_traffic_are_streams() {
+    let (sender, events) = node_events();
+    let (tap, passed) = traffic();
+    let running = Running::start("bb.com", &["laura"], |builder| builder.events(sender).traffic(tap)).await;
+    assert_eq!(running.ask("PRlaura@bb.com").await, "RR0");
+    running.stop().await;
+    assert_eq!(events.count().await, 1);
+    assert_eq!(passed.count().await, 2);
 }
 
 /// A server goes on without its listener, and the events of later ones are their own.

@@ -137,6 +137,24 @@ fn a_start_that_fails_leaves_nobody_behind() {
     assert_eq!(calling.join().expect("no panic"), b"N05lauraL00");
 }
 
+/// The caller hears that the user is busy, and the program learns it from its decision.
+#[tokio::test]
+async fn a_decision_that_takes_more_than_30_s_is_too_late() {
+    let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let (agent, mut events) = registered_at(&node).await;
+    let mut peer = TcpStream::connect(SocketAddr::V4(agent.listening().into())).await.expect("a connection");
+    peer.write_all(b"N04joya").await.expect("written");
+    let Some(Event::Incoming(caller)) = events.next().await else { panic!("no call") };
+    time::pause();
+    let start = Instant::now();
+    let mut heard = [0; 65];
+    peer.read_exact(&mut heard).await.expect("a refusal");
+    assert_eq!(heard.as_slice(), b"N05lauraL54busy: in another conversation, please call again later");
+    assert!(start.elapsed() >= Duration::from_secs(29), "{:?}", start.elapsed());
+    assert_eq!(caller.accept().expect_err("it was refused"), IncomingError::TooLate);
+    assert_eq!(agent.conversations(), 0);
+}
+
 /// Its runtime is gone, and nothing says that it goes on.
 #[test]
 fn an_agent_without_its_runtime_is_closed() {
