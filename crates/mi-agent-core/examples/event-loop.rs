@@ -10,7 +10,7 @@ use std::error::Error;
 use std::sync::mpsc::{self, Sender};
 use std::{io, thread};
 
-use mi_agent_core::{Agent, Event, Events, LineSender, Peer, PeerText};
+use mi_agent_core::{Agent, ConversationError, Event, Events, LineReceiver, LineSender, Peer, PeerText};
 use tokio::runtime::Builder;
 
 /// An event of the main thread.
@@ -19,6 +19,7 @@ enum Happened {
     Closed,
     Begun(Peer, LineSender),
     Heard(PeerText),
+    Lost(ConversationError),
     Ended,
 }
 
@@ -41,7 +42,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 caller = Some(sender);
             }
             Happened::Heard(line) => println!("<caller> {line}"),
-            Happened::Ended => caller = None,
+            Happened::Lost(error) => println!("{error}"),
+            Happened::Ended => {
+                println!("the conversation has ended");
+                caller = None;
+            }
             Happened::Typed(line) => match caller.as_ref().map(|caller| caller.try_send(&line)) {
                 Some(Ok(())) => {}
                 Some(Err(error)) => println!("{error}"),
@@ -60,14 +65,23 @@ async fn hear(mut events: Events, happened: Sender<Happened>) {
         if let Event::Incoming(caller) = event
             && let Ok(talk) = caller.accept()
         {
-            let (peer, sender, mut lines) = talk.split();
+            let (peer, sender, lines) = talk.split();
             _ = happened.send(Happened::Begun(peer, sender));
-            while let Ok(Some(line)) = lines.next_line().await {
-                _ = happened.send(Happened::Heard(line));
-            }
-            _ = happened.send(Happened::Ended);
+            hear_caller(lines, &happened).await;
         }
     }
+}
+
+async fn hear_caller(mut lines: LineReceiver, happened: &Sender<Happened>) {
+    loop {
+        _ = happened.send(match lines.next_line().await {
+            Ok(Some(line)) => Happened::Heard(line),
+            // The end follows.
+            Err(error) => Happened::Lost(error),
+            Ok(None) => break,
+        });
+    }
+    _ = happened.send(Happened::Ended);
 }
 
 fn read_keys(happened: &Sender<Happened>) {

@@ -28,8 +28,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let [from, to, text] = &arguments[..] else { return Err("usage: retry-call FROM TO TEXT".into()) };
     let (agent, _) = Agent::builder(from.parse()?).start().await?;
     let said = say(&agent, to.parse()?, text).await;
-    agent.shutdown().await?;
-    said
+    let left = agent.shutdown().await;
+    // The first failure may be the cause of the second one.
+    said.and(left.map_err(Into::into))
 }
 
 async fn say(agent: &Agent, to: MiAddress, text: &str) -> Result<(), Box<dyn Error>> {
