@@ -163,6 +163,13 @@ impl Session {
         self.leaving == Some(Leave::Hurried) && self.agent.is_some()
     }
 
+    /// Sets whether the user looks at the state of the registration.
+    pub(crate) fn set_watched(&self, is_watched: bool) {
+        if let Some((agent, _)) = &self.agent {
+            agent.set_watched(is_watched);
+        }
+    }
+
     /// Returns the number of PLUMI messages, once the user is registered.
     pub(crate) fn messages(&self) -> Option<MessageCounts> {
         self.agent.as_ref().map(|(agent, _)| agent.messages())

@@ -125,6 +125,14 @@ impl Agent {
         self.0.driver.set_admission(admission);
     }
 
+    /// Sets whether somebody looks at the state of the registration, such as on a screen. The default is nobody.
+    ///
+    /// While somebody does, the registration is refreshed whenever the node has been silent for 15 s, so a restart of the
+    /// node shows sooner. [`AgentBuilder::refresh`] with `None` still means never.
+    pub fn set_watched(&self, is_watched: bool) {
+        self.0.driver.set_watched(is_watched);
+    }
+
     /// Locates a user without calling.
     ///
     /// Do so only to call: some deployed agents that were located are deaf until somebody calls them

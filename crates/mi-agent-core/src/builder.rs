@@ -125,8 +125,9 @@ impl AgentBuilder {
     /// Sets the interval at which the registration is refreshed. The default is [`DEFAULT_REFRESH`].
     ///
     /// A refresh is a `PR` that changes nothing while the registration holds. A node that restarts has
-    /// nobody online, so its users cannot be found for up to this interval. If a request of this agent
-    /// goes unanswered, the registration is refreshed at once. Less than [`RETRY`] becomes [`RETRY`], and
+    /// nobody online, so its users cannot be found for up to this interval. The registration is also refreshed
+    /// just before the first two messages of a location request, and when the answer is that there is no such
+    /// user or that the user is offline, but once an interval of the schedule at most. Less than [`RETRY`] becomes [`RETRY`], and
     /// more than a day becomes a day. With `None` it is never refreshed.
     ///
     /// [`RETRY`]: crate::RETRY

@@ -1,5 +1,7 @@
 //! How the program keeps its registration.
 
+use integration_tests::programs::{AgentTerminal, eventually};
+
 use super::*;
 
 #[test]
@@ -26,6 +28,38 @@ fn a_registration_that_is_lost_and_regained_is_told() {
     laura.expect_line("* registered");
     laura.type_line("/quit");
     assert_eq!(laura.wait_exit(), 0);
+}
+
+/// The next refresh is a day away, but a user who looks for somebody is found again at once, whatever the answer.
+#[test]
+fn who_calls_after_a_restart_of_the_node_is_registered_again() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let at = node.address().to_string();
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &["--refresh", "86400"]);
+    laura.expect_line("* listening");
+    node.kill();
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &["--listen", &at]);
+    assert!(!node.is_online("laura"));
+    // Within the first second after a registration, there is no other one.
+    eventually("laura is online again", || {
+        laura.type_line("/call pere@bb.com");
+        assert_eq!(laura.expect_line("!"), "! cannot reach pere@bb.com: user is offline");
+        node.is_online("laura")
+    });
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+}
+
+/// The next refresh is a day away, but the screen shows that the user is registered.
+#[test]
+fn a_screen_that_somebody_looks_at_registers_again_after_a_restart_of_the_node() {
+    let mut node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let at = node.address().to_string();
+    let screen = AgentTerminal::start("laura@bb.com", node.address(), &["--refresh", "86400"], (24, 80));
+    screen.wait_for(|screen| screen.row_containing("· registered at node").is_some());
+    node.kill();
+    let mut node = NodeProgram::start("bb.com", &["laura"], &["--listen", &at]);
+    eventually("laura is online again", || node.is_online("laura"));
 }
 
 #[test]

@@ -171,6 +171,10 @@ impl Run {
         }
         // It ends those that it would be undone by, and nothing else.
         for output in outputs {
+            if let (LumiOutput::Transmit(message), LumiRequest::Locate(_)) = (output, kind) {
+                self.refresh(message, true);
+                continue;
+            }
             let LumiOutput::Done(ended, LumiAnswer::None) = output else { panic!("{output:?} for {kind:?}") };
             let ended = self.open.remove(&ended).map(|open| open.kind);
             assert_eq!((kind, ended), (LumiRequest::Deregister, Some(LumiRequest::Register)));
@@ -198,6 +202,10 @@ impl Run {
         let outputs = self.drain();
         let shown = format!("\"{}\" from {from}: {outputs:?}", datagram.escape_ascii());
         let message = Message::decode(datagram);
+        let is_not_found = matches!(
+            message,
+            Ok(Message::LocateReply { outcome: LocateOutcome::NoSuchUser | LocateOutcome::Offline, .. })
+        );
         let strays = self.client.strays() - self.strays;
         self.strays += strays;
         if from != NODE || strays != 0 {
@@ -223,6 +231,7 @@ impl Run {
         }
         for output in outputs {
             match output {
+                LumiOutput::Transmit(message) if is_not_found => self.refresh(message, true),
                 LumiOutput::Transmit(_) | LumiOutput::Missed { .. } => {
                     panic!("an answer to no question: {shown}")
                 }

@@ -43,7 +43,7 @@ pub(super) struct Agent {
 /// The program, while it runs.
 #[derive(Debug)]
 enum Process {
-    Ours { client: Box<LumiClient>, laws: AgentLaws, requests: Vec<(RequestId, LumiRequest)> },
+    Ours { client: Box<LumiClient>, laws: Box<AgentLaws>, requests: Vec<(RequestId, LumiRequest)> },
     Emulated(Box<dyn AgentEmulator>),
 }
 
@@ -163,7 +163,7 @@ impl World {
             Program::Ours => {
                 let listening = MiSocketAddress::new(agent.listening).expect("a port");
                 let schedule = RequestSchedule::default();
-                let laws = AgentLaws::new(address, node, listening, schedule);
+                let laws = Box::new(AgentLaws::new(address, node, listening, schedule));
                 let mut settings = ClientSettings::new(address, node.into(), listening);
                 (settings.bare, settings.refresh) = (agent.is_bare, Some(refresh));
                 Process::Ours { client: Box::new(LumiClient::new(settings)), laws, requests: Vec::new() }

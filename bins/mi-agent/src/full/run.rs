@@ -129,6 +129,7 @@ impl Running {
                 return Ok(end);
             }
             self.draw()?;
+            self.session.set_watched(self.app.is_focused());
             tokio::select! {
                 event = next_key(&mut self.keys) => self.typed(event)?,
                 written = self.screen.write(), if self.screen.has_to_write() => {

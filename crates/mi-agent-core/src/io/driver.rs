@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future;
 use std::io;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub(crate) struct Driver {
     counts: Arc<Counts>,
     is_registered: Arc<AtomicBool>,
     admission: watch::Sender<Admission>,
+    is_watched: watch::Sender<bool>,
 }
 
 enum Command {
@@ -88,11 +90,13 @@ impl Driver {
         let is_registered = Arc::default();
         // The client already has the first admission.
         let (admission, new_admission) = watch::channel(Admission::default());
+        let (is_watched, watched) = watch::channel(false);
         let task = Task {
             link,
             client,
             slots,
             admission: new_admission,
+            watched,
             waiting: HashMap::new(),
             deregistered: Arc::clone(&deregistered),
             is_registered: Arc::clone(&is_registered),
@@ -100,7 +104,7 @@ impl Driver {
             told_loss: None,
         };
         tokio::spawn(task.run(receiver, urgent_receiver, events));
-        Self { commands, urgent, deregistered, counts, is_registered, admission }
+        Self { commands, urgent, deregistered, counts, is_registered, admission, is_watched }
     }
 
     /// Returns the number of messages sent and received.
@@ -150,6 +154,11 @@ impl Driver {
     pub(crate) fn set_admission(&self, admission: Admission) {
         self.admission.send_replace(admission);
     }
+
+    /// Sets whether somebody looks at the state of the registration.
+    pub(crate) fn set_watched(&self, is_watched: bool) {
+        self.is_watched.send_if_modified(|before| mem::replace(before, is_watched) != is_watched);
+    }
 }
 
 struct Task {
@@ -158,6 +167,8 @@ struct Task {
     slots: Arc<Semaphore>,
     /// The admission, once it has changed.
     admission: watch::Receiver<Admission>,
+    /// Whether somebody looks at the state of the registration.
+    watched: watch::Receiver<bool>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     deregistered: Arc<OnceLock<LumiAnswer>>,
     is_registered: Arc<AtomicBool>,
@@ -215,6 +226,10 @@ impl Task {
                     if let Ok(room) = room {
                         room.send(self.registration_event());
                     }
+                }
+                Ok(()) = self.watched.changed(), if is_held => {
+                    let is_watched = *self.watched.borrow_and_update();
+                    self.client.set_watched(is_watched);
                 }
                 () = timeout => self.client.handle_timeout(now()),
             }

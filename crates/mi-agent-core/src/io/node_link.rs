@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use message_log::Direction;
 use plumi_proto::{HostIp, MiAddress, NodeAddress, UdpAddress};
 use tokio::net::UdpSocket;
+use tracing::debug;
 
 use crate::traffic::TrafficTap;
 
@@ -86,7 +87,15 @@ impl NodeLink {
         if let Some(tap) = &self.tap {
             tap.plumi(Direction::Sent, self.node, message);
         }
-        self.socket.send(message).await.map(drop)
+        match self.socket.send(message).await {
+            // The node's port was closed for an earlier message. The system reports that now, and has not sent this one.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                debug!(node = %self.node, "nobody listens at the node's address");
+                self.socket.send(message).await
+            }
+            sent => sent,
+        }
+        .map(drop)
     }
 
     /// Receives the next datagram, whole, into `datagram`, and returns its sender. Cancel safe.

@@ -97,6 +97,9 @@ impl LumiClient {
     /// also ends the registrations under way, which would undo it. It replaces an earlier deregistration:
     /// both end with the result of the new one.
     ///
+    /// The first two messages of a location request follow a `PR`, which a registered user sends once an interval of the
+    /// schedule at most: a node that has restarted sends nothing on for a user that it does not have as online.
+    ///
     /// If a location request is not answered, a registered user sends a `PR`, and the node gets one more interval to answer
     /// that. [`LumiAnswer::PeerSilent`] tells the two cases apart.
     pub fn request(
@@ -119,7 +122,7 @@ impl LumiClient {
                     before.next_attempt = now + schedule.interval * u32::from(schedule.attempts.get());
                 }
             }
-            LumiRequest::Locate(_) => {}
+            LumiRequest::Locate(_) => self.doubt(now),
         }
         self.requested += 1;
         let id = RequestId(self.requested);
@@ -172,6 +175,12 @@ impl LumiClient {
         self.admission.refusal(caller)
     }
 
+    /// Sets whether somebody looks at the state of the registration. A registered user then sends a `PR` whenever the node
+    /// has been silent for 15 s.
+    pub fn set_watched(&mut self, is_watched: bool) {
+        self.refresh.set_watched(is_watched);
+    }
+
     /// Takes the user behind the latest location request for this one.
     ///
     /// This is most likely the caller of the conversation that begins now. Each is returned once. A blocked
@@ -197,7 +206,12 @@ impl LumiClient {
                     let answered = |kind: &LumiRequest| {
                         locate.from == address && *kind == LumiRequest::Locate(locate.to)
                     };
-                    self.end_requests(answered, LumiAnswer::Locate(outcome))
+                    let ended = self.end_requests(answered, LumiAnswer::Locate(outcome));
+                    // A node that has restarted answers so about users who have not registered again yet.
+                    if ended && matches!(outcome, LocateOutcome::NoSuchUser | LocateOutcome::Offline) {
+                        self.doubt(now);
+                    }
+                    ended
                 }
                 // A domain may have several names, and the asker may use any of them.
                 Ok(Message::Locate(locate)) if locate.to.user() == self.address.user() => {
@@ -243,8 +257,6 @@ impl LumiClient {
                 }
                 return request.asks_node;
             }
-            // A node that has restarted answers no location request of a user that it does not have as
-            // online.
             is_doubtful |= is_locate && !request.is_repeated;
             request.is_repeated = true;
             request.attempts_left -= 1;

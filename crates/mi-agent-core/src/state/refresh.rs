@@ -24,6 +24,8 @@ pub(super) struct Refresh {
     sent: Option<Instant>,
     /// The time of the last answer or question of the node.
     heard: Option<Instant>,
+    /// Set while somebody looks at the state of the registration.
+    is_watched: bool,
     /// The loss that was reported last, unless the registration has been regained since.
     lost: Option<LossReason>,
 }
@@ -43,7 +45,13 @@ enum Phase {
 impl Refresh {
     pub(super) fn new(register: Message, schedule: RequestSchedule, every: Option<Duration>) -> Self {
         let every = every.map(|every| every.clamp(RETRY, LONGEST));
-        Self { register, schedule, every, phase: Phase::Off, sent: None, heard: None, lost: None }
+        let (sent, heard) = (None, None);
+        Self { register, schedule, every, phase: Phase::Off, sent, heard, is_watched: false, lost: None }
+    }
+
+    /// Sets whether somebody looks at the state of the registration. A node that is silent is asked sooner then.
+    pub(super) fn set_watched(&mut self, is_watched: bool) {
+        self.is_watched = is_watched;
     }
 
     /// Handles a `PR` that a request of the user sends.
@@ -137,7 +145,10 @@ impl Refresh {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Off | Phase::Yielding => None,
-            Phase::Resting { until } => Some(until),
+            Phase::Resting { until } => {
+                let silent = self.heard.filter(|_| self.is_watched).map(|heard| heard + WATCHED);
+                Some(silent.map_or(until, |silent| until.min(silent)))
+            }
             Phase::Asking { next_attempt, .. } => Some(next_attempt),
         }
     }
@@ -181,6 +192,10 @@ pub const DEFAULT_REFRESH: Duration = Duration::from_secs(60);
 /// The interval between attempts to regain a lost registration, and the shortest interval between refreshes.
 /// Attempts may go on without end, so they must not load a node; yet a user should be found again soon.
 pub const RETRY: Duration = Duration::from_secs(5);
+
+/// The time for which a node may be silent while somebody looks at the state of the registration. It bounds how long a
+/// screen shows a registration that a restart of the node has ended.
+const WATCHED: Duration = Duration::from_secs(15);
 
 /// The longest interval between refreshes: a day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

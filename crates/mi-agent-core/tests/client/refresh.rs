@@ -138,6 +138,62 @@ fn a_request_that_is_repeated_registers_first() {
     assert_eq!(client.receive(NODE, "RR0"), [LumiOutput::Done(id, LumiAnswer::PeerSilent)]);
 }
 
+/// The node may have been started again since the last refresh.
+#[test]
+fn a_registration_is_renewed_around_a_location() {
+    let mut client = registered();
+    client.pass_to(10.0);
+    let joya = client.client.request(client.now(), LumiRequest::Locate(address("joya@cc.com")), None);
+    assert_eq!(client.drain(), [sends(PR), sends(PL)]);
+    let pere = client.request(LumiRequest::Locate(address("pere@bb.com")), "PLlaura@bb.com:pere@bb.com");
+    assert_eq!(client.receive(NODE, "RR0"), []);
+    // Once a second at most.
+    client.pass_to(10.999);
+    let offline = LumiAnswer::Locate(LocateOutcome::Offline);
+    assert_eq!(client.receive(NODE, "RL3laura@bb.com:joya@cc.com"), [LumiOutput::Done(joya, offline)]);
+    client.pass_to(11.0);
+    assert_eq!(client.timeout(), [sends(PR), sends("PLlaura@bb.com:pere@bb.com")], "the second attempt");
+    assert_eq!(client.receive(NODE, "RR0"), []);
+    client.pass_to(12.0);
+    assert_eq!(client.timeout(), [sends("PLlaura@bb.com:pere@bb.com")]);
+    let ended = client.receive(NODE, "RL2laura@bb.com:pere@bb.com");
+    let nobody = LumiAnswer::Locate(LocateOutcome::NoSuchUser);
+    assert_eq!(ended, [LumiOutput::Done(pere, nobody), sends(PR)]);
+    assert_eq!(client.receive(NODE, "RR0"), []);
+
+    client.pass_to(20.0);
+    let id = client.client.request(client.now(), LumiRequest::Locate(address("joya@cc.com")), None);
+    assert_eq!(client.drain(), [sends(PR), sends(PL)]);
+    client.pass_to(21.5);
+    let busy = LumiAnswer::Locate(LocateOutcome::Busy);
+    assert_eq!(client.receive(NODE, "RL1laura@bb.com:joya@cc.com"), [LumiOutput::Done(id, busy)]);
+}
+
+#[test]
+fn a_silent_node_is_asked_sooner_while_somebody_looks() {
+    let mut client = registered();
+    client.client.set_watched(true);
+    let due =
+        |client: &TestClient| (client.client.poll_timeout().expect("a refresh") - client.start).as_secs_f64();
+    assert_eq!(due(&client), 15.0);
+    client.pass_to(15.0);
+    assert_eq!(client.timeout(), [sends(PR)]);
+    assert_eq!(client.receive(NODE, "RR0"), []);
+    client.pass_to(20.0);
+    assert_eq!(client.receive(STRANGER, "PLjoya@cc.com:laura@bb.com"), []);
+    assert_eq!(due(&client), 30.0);
+    client.receive(NODE, "PLjoya@cc.com:laura@bb.com");
+    assert_eq!(due(&client), 35.0);
+    client.client.set_watched(false);
+    assert_eq!(due(&client), 75.0);
+
+    let mut client = TestClient::with(|settings| settings.refresh = None);
+    client.request(LumiRequest::Register, PR);
+    client.receive(NODE, "RR0");
+    client.client.set_watched(true);
+    assert_eq!(client.client.poll_timeout(), None, "it is switched off");
+}
+
 /// The node is asked once more, unless it has just been heard or is known to be silent.
 #[test]
 fn who_is_silent_is_told() {
@@ -207,7 +263,8 @@ fn doubts_do_not_add_up() {
     assert_eq!(ended[0], lost(LossReason::NoAnswer));
     assert_eq!(ended.len(), 4, "and the requests have ended: {ended:?}");
     // What users ask for hastens what goes on anyway, by one PR.
-    client.request(LumiRequest::Locate(address("joya@cc.com")), PL);
+    client.client.request(client.now(), LumiRequest::Locate(address("joya@cc.com")), None);
+    assert_eq!(client.drain(), [sends(PR), sends(PL)]);
     client.pass_to(7.0);
     assert_eq!(client.timeout(), [sends(PR), sends(PL)]);
     client.pass_to(8.0);

@@ -19,6 +19,8 @@ pub(in crate::simulation) struct AgentLaws {
     listening: MiSocketAddress,
     schedule: RequestSchedule,
     running: Vec<Running>,
+    /// When it sent a `PR` last.
+    registered_last: Option<Duration>,
     /// When its node was heard last.
     heard: Option<Duration>,
     is_lost: bool,
@@ -64,6 +66,7 @@ impl AgentLaws {
             listening,
             schedule,
             running: Vec::new(),
+            registered_last: None,
             heard: None,
             is_lost: false,
             blocked: Vec::new(),
@@ -173,7 +176,7 @@ impl AgentLaws {
                 LumiRequest::Locate(locate.to)
             }
             Message::Deregister(_) => LumiRequest::Deregister,
-            // A registration is refreshed, too.
+            Message::Register(_) => return self.registered(now),
             _ => return Ok(()),
         };
         let running = self.running.iter_mut().filter(|running| running.kind == kind);
@@ -188,6 +191,19 @@ impl AgentLaws {
             passed.is_none_or(|passed| passed >= running.schedule.interval),
             RequestsEnd,
             "{bytes:?} is sent again after {passed:?}"
+        );
+        Ok(())
+    }
+
+    /// It sent a `PR`, perhaps to refresh its registration.
+    fn registered(&mut self, now: Duration) -> Result<(), Violation> {
+        let passed = self.registered_last.replace(now).map(|last| now - last);
+        // Its user may ask for one at any time.
+        let is_asked = self.running.iter().any(|running| running.kind == LumiRequest::Register);
+        ensure!(
+            is_asked || passed.is_none_or(|passed| passed >= self.schedule.interval),
+            RequestsEnd,
+            "it registers again after {passed:?}"
         );
         Ok(())
     }
@@ -246,8 +262,13 @@ impl AgentLaws {
         is_busy: bool,
         outputs: &[LumiOutput],
     ) -> Result<(), Violation> {
+        let may_refresh = matches!(
+            received,
+            Some(Message::LocateReply { outcome: LocateOutcome::NoSuchUser | LocateOutcome::Offline, .. })
+        );
         let sent: Vec<_> = outputs
             .iter()
+            .filter(|output| !may_refresh || !matches!(output, LumiOutput::Transmit(Message::Register(_))))
             .filter_map(|output| match output {
                 LumiOutput::Transmit(message) => Some(message.encode().to_vec()),
                 LumiOutput::Done(..) | LumiOutput::Registration(_) | LumiOutput::Missed { .. } => None,

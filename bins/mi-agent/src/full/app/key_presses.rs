@@ -110,6 +110,11 @@ impl App {
         }
     }
 
+    /// Returns whether the terminal has the focus, as far as it reports that.
+    pub(crate) fn is_focused(&self) -> bool {
+        self.is_focused
+    }
+
     /// The terminal gained or lost the focus.
     pub(crate) fn focus(&mut self, is_focused: bool) {
         self.is_focused = is_focused;
