@@ -18,7 +18,7 @@ use std::process;
 use integration_tests::dns_server::DnsServer;
 use integration_tests::network::ip_with_free_node_port;
 use integration_tests::programs::{
-    AGENT, AgentProgram, DEADLINE, NodeProgram, Program, Signal, at_home, executable,
+    AGENT, AgentProgram, DEADLINE, NodeProgram, Program, Signal, at_home, eventually, executable,
 };
 
 #[test]

@@ -17,12 +17,13 @@ mod stdout;
 mod watch;
 mod web;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Command, CommandFactory, Parser};
 use diagnostics::escaped;
+use standard_streams::{stderr, stdout};
 
 use crate::admin::control;
 use crate::cli::{Cli, Subcommand};
@@ -42,7 +43,7 @@ pub fn main() -> ExitCode {
     };
     ended.unwrap_or_else(|error| {
         // Without stderr, nobody can read the error.
-        _ = writeln!(io::stderr(), "lumi-node: {}", escaped(&reason::in_one_line(&error)));
+        _ = writeln!(stderr(), "lumi-node: {}", escaped(&reason::in_one_line(&error)));
         ExitCode::FAILURE
     })
 }
@@ -67,6 +68,5 @@ pub fn command() -> Command {
 }
 
 fn print(text: &[u8]) -> anyhow::Result<()> {
-    let mut stdout = io::stdout();
-    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")
+    stdout().write_all(text).context("cannot write to stdout")
 }

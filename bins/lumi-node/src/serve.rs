@@ -1,12 +1,13 @@
 //! The life of a node, from its settings to its end.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use lumi_node_core::{Node, Roster, RosterFile, Server, UdpAddress};
+use standard_streams::stdout;
 use tokio::net::UdpSocket;
 use tokio::runtime;
 use tokio::sync::Notify;
@@ -74,7 +75,7 @@ async fn serve(
         AdminThread { operator: operator.clone(), control, service, hang_ups, exit: Arc::clone(&exit) };
     let runtime = admin_thread.start()?;
     // The node also works if nobody reads this line.
-    _ = writeln!(io::stdout(), "lumi-node: {ready}");
+    _ = stdout().write_all(format!("lumi-node: {ready}\n").as_bytes());
     tracing::info!("{ready}");
     if let Some(listener) = web {
         let messages = operator.logs.messages.clone();

@@ -1,6 +1,6 @@
 //! Output for people and pipes.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 
 use anyhow::Context;
 
@@ -9,8 +9,7 @@ use anyhow::Context;
 /// # Errors
 /// Stdout cannot be written to.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    let mut stdout = io::stdout();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let written = standard_streams::stdout().write_all(text.as_bytes());
     written
         .or_else(|error| if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
         .context("cannot write to stdout")

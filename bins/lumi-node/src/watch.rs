@@ -14,6 +14,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use plumi_proto::{MiAddress, UserName};
+use standard_streams::{BackgroundWriter, stdout};
 use tokio::io::AsyncWriteExt;
 use tokio::runtime;
 
@@ -97,7 +98,7 @@ fn user(text: &str) -> Result<String, String> {
 /// # Errors
 /// Stdout cannot be written to.
 async fn print(text: &[u8], signals: &mut EndSignals) -> anyhow::Result<bool> {
-    let mut stdout = tokio::io::stdout();
+    let mut stdout = BackgroundWriter::new(stdout());
     let written = tokio::select! {
         // A slow reader must not keep the user from ending the program.
         () = signals.come() => return Ok(false),

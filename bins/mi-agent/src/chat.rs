@@ -9,7 +9,7 @@ use anyhow::bail;
 use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
 use plumi_proto::MiAddress;
-use tokio::io::stdout;
+use standard_streams::{stdin, stdout};
 
 use crate::cli::Cli;
 use crate::full::app::Setup;
@@ -33,7 +33,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let mut settings = Settings::load(cli.address, &cli.options)?;
     cli.chat.write_over(&mut settings);
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if on_terminal && !prompts::ask_for_missing(&mut settings, &mut io::stdin().lock(), &mut io::stdout())? {
+    if on_terminal && !prompts::ask_for_missing(&mut settings, &mut stdin(), &mut stdout())? {
         return Ok(ExitCode::from(exit::FAILURE));
     }
     let Some(address) = settings.address else {
@@ -50,7 +50,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let line_mode = LineMode::new(address, admission.clone(), shows_hints, &troubles);
     start::run(&settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
         let session = Session::start(builder.admission(admission), Some(keeper));
-        line_by_line::run(line_mode, session, PrintedLines::new(stdout()), signals).await
+        line_by_line::run(line_mode, session, PrintedLines::on_stdout(), signals).await
     })
 }
 
@@ -83,7 +83,7 @@ fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCod
     });
     for line in last_words {
         // If the terminal is gone, the exit code still reports the outcome.
-        _ = writeln!(io::stdout(), "{line}");
+        _ = stdout().write_all(format!("{line}\n").as_bytes());
     }
     ended
 }

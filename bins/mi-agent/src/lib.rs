@@ -26,12 +26,13 @@ mod start;
 mod store;
 mod typed_lines;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Command, CommandFactory, Parser};
 use mi_agent_core::safe_text;
+use standard_streams::{stderr, stdout};
 
 use crate::cli::{Cli, Subcommand};
 
@@ -55,8 +56,7 @@ pub fn command() -> Command {
 
 /// Prints `text`, the whole output of a subcommand.
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
-    let mut stdout = io::stdout();
-    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to stdout")?;
+    stdout().write_all(text).context("cannot write to stdout")?;
     Ok(ExitCode::from(exit::WELL))
 }
 
@@ -68,6 +68,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(exit::MISUSE);
     }
     // If stderr is gone, the exit code still reports the failure.
-    _ = writeln!(io::stderr(), "mi-agent: {}", safe_text(&format!("{error:#}")));
+    _ = writeln!(stderr(), "mi-agent: {}", safe_text(&format!("{error:#}")));
     ExitCode::from(exit::FAILURE)
 }

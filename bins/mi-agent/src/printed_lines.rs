@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use mi_agent_core::{PeerText, safe_text};
+use standard_streams::{BackgroundWriter, Stderr, Stdout, stderr, stdout};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::{self, Instant};
 
@@ -19,6 +20,18 @@ pub(crate) struct PrintedLines<W> {
     written: usize,
     /// The time after which no line is waited for, if there is one.
     deadline: Option<Instant>,
+}
+
+impl PrintedLines<BackgroundWriter<Stdout>> {
+    pub(crate) fn on_stdout() -> Self {
+        Self::new(BackgroundWriter::new(stdout()))
+    }
+}
+
+impl PrintedLines<BackgroundWriter<Stderr>> {
+    pub(crate) fn on_stderr() -> Self {
+        Self::new(BackgroundWriter::new(stderr()))
+    }
 }
 
 impl<W: AsyncWrite + Unpin> PrintedLines<W> {

@@ -1,8 +1,9 @@
 //! The lines of stdin.
 
-use std::io::{self, BufRead, Read, StdinLock};
+use std::io::{BufRead, Read};
 use std::thread;
 
+use standard_streams::{Stdin, stdin};
 use tokio::sync::mpsc;
 
 /// The lines of stdin, read by a separate thread: a blocked read must not keep the program from ending.
@@ -12,16 +13,16 @@ pub(crate) struct TypedLines<T = String>(mpsc::Receiver<T>);
 impl TypedLines {
     /// Starts reading. Lines come without their ends.
     pub(crate) fn start() -> Self {
-        Self::read_by(|stdin| read_line(stdin))
+        Self::read_by(read_line)
     }
 }
 
 impl<T: Send + 'static> TypedLines<T> {
     /// Starts reading with `read`, until that returns `None`.
-    pub(crate) fn read_by(mut read: impl FnMut(&mut StdinLock<'_>) -> Option<T> + Send + 'static) -> Self {
+    pub(crate) fn read_by(mut read: impl FnMut(&mut Stdin) -> Option<T> + Send + 'static) -> Self {
         let (sender, lines) = mpsc::channel(MAX_LINES);
         thread::spawn(move || {
-            let mut stdin = io::stdin().lock();
+            let mut stdin = stdin();
             while let Some(line) = read(&mut stdin) {
                 if sender.blocking_send(line).is_err() {
                     break;

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use standard_streams::stderr;
 use tracing::Subscriber;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt;
@@ -70,7 +71,7 @@ impl Write for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match &mut *printer() {
             Some(print) => print(String::from_utf8_lossy(line).into_owned()).map(|()| line.len()),
-            None => io::stderr().write(line),
+            None => stderr().write(line),
         }
     }
 
@@ -88,7 +89,7 @@ fn printer() -> MutexGuard<'static, Option<Box<Print>>> {
 static PRINTER: Mutex<Option<Box<Print>>> = Mutex::new(None);
 
 fn json<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
-    let layer = fmt::layer().json().with_writer(io::stderr);
+    let layer = fmt::layer().json().with_writer(stderr);
     Escaped::new(layer.log_internal_errors(false)).boxed()
 }
 

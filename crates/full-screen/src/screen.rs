@@ -19,7 +19,8 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use crossterm::{cursor, queue};
 use ratatui::{Frame, Terminal};
 use rustix::fs::OFlags;
-use tokio::io::{AsyncWriteExt, Stdout};
+use standard_streams::{BackgroundWriter, Stdout, stdout};
+use tokio::io::AsyncWriteExt;
 
 use crate::backend::Unasking;
 
@@ -28,7 +29,7 @@ use crate::backend::Unasking;
 pub struct Screen {
     terminal: Terminal<Unasking<Drawn>>,
     drawn: Drawn,
-    stdout: Stdout,
+    stdout: BackgroundWriter<Stdout>,
     /// What is being written, and how much of it has been.
     writing: Vec<u8>,
     written: usize,
@@ -58,7 +59,7 @@ impl Screen {
     pub fn enter(reports: Reports) -> io::Result<Self> {
         let drawn = Drawn::default();
         let terminal = Terminal::new(Unasking::new(drawn.clone()))?;
-        let stdout = tokio::io::stdout();
+        let stdout = BackgroundWriter::new(stdout());
         let mut screen =
             Self { terminal, drawn, stdout, writing: Vec::new(), written: 0, is_flushed: true, reports };
         RESTORE_ON_PANIC.call_once(|| {

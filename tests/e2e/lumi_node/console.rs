@@ -1,8 +1,11 @@
 //! The administrator at the console.
 
 use std::fs;
+use std::io::{Write, pipe};
+use std::process::Command;
 
-use integration_tests::programs::{NodeProgram, Signal, write_roster};
+use integration_tests::programs::{NODE, NodeProgram, Program, Signal, at_home, executable, write_roster};
+use rustix::io::ioctl_fionbio;
 
 use super::{User, folder_with, words};
 
@@ -134,4 +137,22 @@ fn without_a_console_nothing_is_read() {
     assert_eq!(node.wait_exit(), 0);
     assert_eq!(node.stdout().len(), 1);
     assert_eq!(node.stderr(), [""; 0]);
+}
+
+/// A pipe as Node.js, ssh and some shells leave it.
+#[test]
+fn a_stdin_that_does_not_wait_is_waited_for() {
+    let folder = folder_with("bb.com\nlaura\n");
+    let (reader, mut stdin) = pipe().unwrap();
+    ioctl_fionbio(&reader, true).unwrap();
+    let mut command = Command::new(executable(NODE));
+    at_home(&mut command, folder.path()).args(["--listen", "127.0.0.1:0", "--console"]);
+    let mut node = NodeProgram::ready(Program::start_with_stdin(&mut command, reader), folder.path());
+    for user in ["pere", "joan"] {
+        stdin.write_all(b"regis").unwrap();
+        stdin.write_all(format!("ter {user}\n").as_bytes()).unwrap();
+        assert_eq!(node.expect_line("registered"), format!("registered {user}"));
+    }
+    stdin.write_all(b"exit\n").unwrap();
+    assert_eq!((node.wait_exit(), node.stderr()), (0, vec![]));
 }

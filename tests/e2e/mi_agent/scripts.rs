@@ -1,9 +1,13 @@
 //! `mi-agent` where scripts run it: folders, streams and signals that are not those of a terminal.
 
 use std::fs::Permissions;
+use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::thread;
 
 use integration_tests::programs::{DATA, executable_for_everybody, write_agent_settings};
+use rustix::io::{ioctl_fionbio, ioctl_fionread};
 
 use super::send::command;
 use super::*;
@@ -159,3 +163,101 @@ fn a_hang_up_that_is_ignored_ends_nothing() {
         assert_eq!(laura.wait_exit(), 0);
     }
 }
+
+/// A pipe as Node.js, ssh and some shells leave it: neither end waits.
+fn non_blocking_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = pipe().expect("a pipe");
+    ioctl_fionbio(&reader, true).and_then(|()| ioctl_fionbio(&writer, true)).expect("it is a pipe");
+    (reader, writer)
+}
+
+#[test]
+fn a_stdin_that_does_not_wait_is_waited_for() {
+    let (node, mut pere) = node_and_pere();
+    let at = node.address().to_string();
+    let start = |arguments: &[&str]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (reader, writer) = non_blocking_pipe();
+        let mut agent = command(folder.path(), arguments);
+        (Program::start_with_stdin(&mut agent, reader), writer, folder)
+    };
+    let (mut laura, mut stdin, _folder) =
+        start(&["send", "--from", "laura@bb.com", "--node", &at, "pere@bb.com"]);
+    // It has found nothing to read by the time that its signals are caught.
+    eventually("it is there", || laura.catches(Signal::Terminate));
+    stdin.write_all(b"disk ").expect("written");
+    stdin.write_all(b"full\n").expect("written");
+    assert_eq!(pere.expect_line("<"), "<laura> disk full");
+    stdin.write_all(b"and full").expect("written");
+    drop(stdin);
+    assert_eq!(pere.expect_line("<"), "<laura> and full");
+    assert_eq!((laura.wait_exit(), laura.stderr()), (0, vec![]));
+    pere.expect_line("* conversation with laura ended");
+
+    let (mut laura, mut stdin, _folder) = start(&["--node", &at, "laura@bb.com"]);
+    laura.expect_line("* listening");
+    stdin.write_all(b"/call pere@bb.com\n").expect("written");
+    laura.expect_line("* in conversation with pere");
+    stdin.write_all(b"hola\n").expect("written");
+    assert_eq!(pere.expect_line("<"), "<laura> hola");
+    drop(stdin);
+    assert_eq!(laura.wait_exit(), 0);
+    pere.expect_line("* conversation with laura ended");
+
+    let (mut laura, mut stdin, _folder) =
+        start(&["listen", "--json", "--from", "laura@bb.com", "--node", &at]);
+    laura
+        .wait_for(|line| line.contains(r#""event":"listening""#) || line.contains(r#""event":"registered""#));
+    stdin.write_all(br#"{"call":"pere"#).expect("written");
+    stdin.write_all(b"@bb.com\"}\n").expect("written");
+    laura.wait_for(|line| line.contains(r#""event":"begun""#));
+    stdin.write_all(b"{\"quit\":true}\n").expect("written");
+    assert_eq!(laura.wait_exit(), 0);
+}
+
+/// More than a pipe takes comes whole, however late somebody reads it.
+#[test]
+fn a_stdout_that_does_not_wait_is_waited_for() {
+    let node = NodeProgram::start("bb.com", &["laura", "joan"], &[]);
+    let at = node.address().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let joan = RawAgent::register("joan@bb.com", node.address());
+    let (mut reader, writer) = non_blocking_pipe();
+    let mut laura = command(folder.path(), &["send", "--from", "laura@bb.com", "--node", &at, "joan@bb.com"]);
+    let laura = laura.stdin(Stdio::piped()).stdout(writer).stderr(Stdio::piped());
+    let mut laura = laura.spawn().expect("started");
+    let mut stdin = laura.stdin.take().expect("piped");
+    stdin.write_all(b"hola\n").expect("written");
+    joan.answer_one_question(&listener.local_addr().expect("bound").to_string());
+    let (mut talk, _) = listener.accept().expect("a call");
+    let texts: Vec<_> = (0..LINES).map(|number| format!("{number:04} {}", "x".repeat(94))).collect();
+    let frames: String = texts.iter().map(|text| format!("L99{text}")).collect();
+    let talking = thread::spawn(move || {
+        talk.write_all(format!("N04joan{frames}").as_bytes()).expect("laura reads");
+        talk
+    });
+    eventually("the pipe is full", || ioctl_fionread(&reader).expect("it is a pipe") >= PIPE);
+    let mut heard = Vec::new();
+    eventually("everything is read", || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = reader.read(&mut buffer) {
+            heard.extend_from_slice(&buffer[..length]);
+        }
+        heard.iter().filter(|&&byte| byte == b'\n').count() >= LINES
+    });
+    let expected: String = texts.iter().map(|text| format!("<joan> {text}\n")).collect();
+    assert!(String::from_utf8_lossy(&heard) == expected, "{} bytes", heard.len());
+    let mut talk = talking.join().expect("written");
+    drop(stdin);
+    talk.read_to_end(&mut Vec::new()).expect("FIN");
+    drop(talk);
+    let output = laura.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(0), ""));
+}
+
+/// Several times what a pipe takes.
+const LINES: usize = 2000;
+
+/// The bytes of a pipe that is as good as full: the kernel counts pages, of which the last may have room (pipe(7)).
+const PIPE: u64 = 15 * 4096;

@@ -9,6 +9,7 @@ use std::thread;
 
 use anyhow::Context;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use standard_streams::stdout;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -95,6 +96,5 @@ fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::
 
 fn show(text: &str) {
     // Commands are executed even if nobody reads the answers.
-    let mut output = io::stdout();
-    _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    _ = stdout().write_all(text.as_bytes());
 }

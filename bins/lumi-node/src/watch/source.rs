@@ -1,6 +1,6 @@
 //! The source of messages: a running node, or a message log.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::mem;
 use std::path::Path;
 use std::time::SystemTime;
@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use diagnostics::escaped;
 use message_log::Entry;
+use standard_streams::{BackgroundReader, stderr, stdin};
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 
@@ -79,7 +80,7 @@ impl Source {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "stdin".into() } else { escaped(&path.to_string_lossy()) };
         let (reader, is_live): (Box<dyn AsyncBufRead + Unpin>, _) = if is_stdin {
-            (Box::new(BufReader::new(tokio::io::stdin())), true)
+            (Box::new(BufReader::new(BackgroundReader::new(stdin))), true)
         } else {
             let failed = || format!("cannot read the log {name}");
             let file = File::open(path).await.with_context(failed)?;
@@ -193,7 +194,7 @@ impl LineCounts {
 /// Prints a remark on stderr, beside the output.
 pub(super) fn say(text: &str) {
     // Nobody can read the remark if there is no stderr.
-    _ = writeln!(io::stderr(), "lumi-node: {text}");
+    _ = writeln!(stderr(), "lumi-node: {text}");
 }
 
 /// The maximum number of wrong lines that are reported one by one. More of them mean that the file is not a

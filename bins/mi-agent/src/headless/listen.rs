@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 use plumi_proto::MiAddress;
-use tokio::io::stdout;
 
 use super::listener::{Format, Listener};
 use crate::logging::Diagnostics;
@@ -56,7 +55,7 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
         let session = Session::start(builder.conversations(conversations).admission(admission), None);
-        let printed = PrintedLines::new(stdout());
+        let printed = PrintedLines::on_stdout();
         line_by_line::run(Listener::new(from, format), session, printed, signals).await
     })
 }

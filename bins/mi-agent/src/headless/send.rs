@@ -10,7 +10,7 @@ use clap::Args;
 use mi_agent_core::{Agent, AgentBuilder, ConversationError, LineReceiver, LineSender, PeerText, StartError};
 use mi_proto::split_line;
 use plumi_proto::MiAddress;
-use tokio::io::{Stderr, Stdout, stderr, stdout};
+use standard_streams::{BackgroundWriter, Stderr, Stdout, stderr};
 use tokio::time;
 
 use super::progress::Progress;
@@ -70,7 +70,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         None => {
             if io::stdin().is_terminal() {
                 // Nobody needs the hint if there is no stderr.
-                _ = writeln!(io::stderr(), "mi-agent: type what to send; Ctrl-D ends it");
+                _ = writeln!(stderr(), "mi-agent: type what to send; Ctrl-D ends it");
             }
             Source::Stdin(TypedLines::start())
         }
@@ -81,8 +81,8 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         source,
         stage: Stage::Preparing,
         progress: Progress::default(),
-        answers: PrintedLines::new(stdout()),
-        complaints: PrintedLines::new(stderr()),
+        answers: PrintedLines::on_stdout(),
+        complaints: PrintedLines::on_stderr(),
     };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
@@ -112,8 +112,8 @@ struct Delivery {
     source: Source,
     stage: Stage,
     progress: Progress,
-    answers: PrintedLines<Stdout>,
-    complaints: PrintedLines<Stderr>,
+    answers: PrintedLines<BackgroundWriter<Stdout>>,
+    complaints: PrintedLines<BackgroundWriter<Stderr>>,
 }
 
 /// The progress of a delivery, for the message after an interrupt.
@@ -289,7 +289,7 @@ async fn say_all(
     source: &mut Source,
     sender: &LineSender,
     progress: &mut Progress,
-    complaints: &mut PrintedLines<Stderr>,
+    complaints: &mut PrintedLines<BackgroundWriter<Stderr>>,
 ) -> bool {
     let mut next = Some(first);
     while let Some(line) = next {
@@ -316,7 +316,11 @@ async fn say_all(
 }
 
 /// Prints the peer's lines until the conversation has ended.
-async fn hear(mut receiver: LineReceiver, nickname: &PeerText, answers: &mut PrintedLines<Stdout>) -> End {
+async fn hear(
+    mut receiver: LineReceiver,
+    nickname: &PeerText,
+    answers: &mut PrintedLines<BackgroundWriter<Stdout>>,
+) -> End {
     let mut end = End::default();
     loop {
         match receiver.next_line().await {

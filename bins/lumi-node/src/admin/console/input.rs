@@ -1,6 +1,6 @@
 //! The source of the console's lines: a terminal with line editing, or any other input.
 
-use std::io::{self, BufRead, Read, StdinLock};
+use std::io::{self, BufRead, Read};
 
 use rustyline::completion::Completer;
 use rustyline::config::{CompletionType, Config};
@@ -14,12 +14,14 @@ use rustyline::{
     Helper, KeyEvent, Movement, RepeatCount,
 };
 
+use standard_streams::Stdin;
+
 use crate::admin::command;
 
 /// A source of lines.
 pub(super) enum Input {
     Terminal(Box<Editor<Words, MemHistory>>),
-    Stdin(StdinLock<'static>),
+    Stdin(Stdin),
 }
 
 /// A line, or why there is none.
@@ -54,7 +56,7 @@ impl Input {
 
     /// Reads lines without editing.
     pub(super) fn stdin() -> Self {
-        Self::Stdin(io::stdin().lock())
+        Self::Stdin(standard_streams::stdin())
     }
 
     /// Returns the next line. A long line without editing is cut after [`MAX_LINE`] bytes.
