@@ -6,6 +6,10 @@
 --
 -- For Lua 5.2 (Wireshark 4.0) to 5.4 (Wireshark 4.4). README.md beside it says how to install it and what to filter by.
 
+-- Installed and given by -X as well, this file is run twice; protocols can be made only once.
+local _, known = pcall(Dissector.get, "plumi")
+if known then return end
+
 local plumi = Proto("plumi", "PLUMI, who is where")
 local pmi = Proto("pmi", "PMI, a conversation")
 local beside = Proto("plumi_beside", "PLUMI and PMI, what packets without text say")

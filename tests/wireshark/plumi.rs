@@ -221,3 +221,14 @@ fn escape_non_ascii(text: &str) -> String {
     };
     text.chars().map(escape).collect()
 }
+
+/// Installed and given by -X as well, it is run twice by some versions of Wireshark.
+#[test]
+fn a_dissector_that_is_there_twice_is_there_once() {
+    let Some(tshark) = Tshark::find() else { return };
+    tshark.install();
+    let mut capture = Capture::new();
+    capture.udp(LAURA, NODE, b"PRlaura@bb.com");
+    let packets = tshark.read(&capture, &["plumi.type"]);
+    assert_eq!((packets[0].info(), &packets[0]["plumi.type"]), ("laura@bb.com registers", "PR"));
+}

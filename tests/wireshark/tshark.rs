@@ -25,6 +25,13 @@ impl Tshark {
         Some(Self { home: tempfile::tempdir().expect("there can be temporary folders") })
     }
 
+    /// Installs the dissector for this user, as its README says.
+    pub(crate) fn install(&self) {
+        let folder = self.home.path().join(".local/lib/wireshark/plugins");
+        std::fs::create_dir_all(&folder).expect("the folder is the test's own");
+        std::fs::copy(DISSECTOR, folder.join("plumi.lua")).expect("the folder is the test's own");
+    }
+
     /// The packets of `capture`, each with these `fields` and those of [`ALWAYS`].
     pub(crate) fn read(&self, capture: &Capture, fields: &[&str]) -> Vec<Packet> {
         self.read_as(capture, fields, &[])
