@@ -33,6 +33,10 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "LOG", conflicts_with_all = ["socket", "config"])]
     file: Option<PathBuf>,
 
+    /// When the node ends, wait until it is back and go on, as `tail -F` does
+    #[arg(long, conflicts_with = "file")]
+    follow: bool,
+
     /// Only what is about USER: a name, or an address user@domain
     #[arg(long, value_name = "USER", value_parser = user)]
     user: Option<String>,
@@ -120,8 +124,8 @@ const EXAMPLES: &str = "\
 Examples:
   lumi-node watch
       the messages of the node that runs here, as they pass
-  lumi-node watch --user laura --text
-      those about laura, line by line
+  lumi-node watch --user laura --text --follow
+      those about laura, line by line, also after the node was restarted
   lumi-node watch --file nodelumi-bb.com.log --mermaid > ladder.mmd
       a message log as a diagram, to paste into a report
 

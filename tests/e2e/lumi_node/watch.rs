@@ -220,6 +220,43 @@ fn one_who_does_not_read_holds_nobody_up_and_learns_what_was_missed() {
     assert!(matches!(missed, Some(Ok(1..10_000))), "{missed:?}");
 }
 
+#[test]
+fn a_node_that_is_followed_is_waited_for() {
+    let mut node = start(&["laura"]);
+    let mut watching = start_watch(&node, &["--text", "--follow"]);
+    User::of(&node).ask("PRlaura@bb.com");
+    watching.expect_line_with("register laura@bb.com");
+    node.signal(Signal::Terminate);
+    assert_eq!(node.wait_exit(), 0);
+    let away = "lumi-node: the node has ended; waiting until it is back";
+    assert_eq!(watching.0.wait_for_diagnostic("the node has ended"), away);
+    let arguments = ["--control-socket", SOCKET, "--rate-limit", "off"];
+    let again = NodeProgram::start_in(node.folder(), &arguments);
+    watching.0.wait_for_diagnostic("lumi-node: the node is back");
+    User::of(&again).ask("PDlaura@bb.com");
+    watching.expect_line_with("deregister laura@bb.com");
+    // A node that is killed says no goodbye.
+    let mut again = again;
+    again.kill();
+    eventually("it is missed", || watching.0.stderr().iter().filter(|line| *line == away).count() == 2);
+    watching.0.signal(Signal::Interrupt);
+    assert_eq!(watching.0.wait_exit(), 0);
+
+    // Another domain is another node.
+    let mut node = start(&["laura"]);
+    let mut watching = start_watch(&node, &["--text", "--follow"]);
+    User::of(&node).ask("PRlaura@bb.com");
+    watching.expect_line_with("register laura@bb.com");
+    node.signal(Signal::Terminate);
+    assert_eq!(node.wait_exit(), 0);
+    fs::write(node.folder().join("config/nodelumi.cfg"), "cc.com\n").expect("written");
+    let _other = NodeProgram::start_in(node.folder(), &arguments);
+    watching.0.wait_for_diagnostic("lumi-node: the node that runs there now is that of cc.com");
+    assert_eq!(watching.0.wait_exit(), 1);
+    let (code, ..) = watch(node.folder(), &["--follow", "--file", "some.log"]);
+    assert_eq!(code, 2);
+}
+
 /// Each of very many agents has a column, where it has a part in something.
 #[test]
 fn of_many_agents_each_is_seen() {

@@ -3,7 +3,7 @@
 use message_ladder::{Ladder, mermaid};
 
 use super::print;
-use super::source::{LineCounts, Source, SourceEvent, say};
+use super::source::{AWAY, BACK, LineCounts, Source, SourceEvent, say};
 use crate::signals::EndSignals;
 
 /// Prints a diagram of the messages about `user`, or of all, when `source` ends or a signal comes.
@@ -36,6 +36,8 @@ pub(super) async fn run(
             }
             Ok(SourceEvent::Missed(count)) => say(&format!("{count} messages passed too fast to be seen")),
             Ok(SourceEvent::Wrong { line, reason }) => lines.wrong(line, &reason),
+            Ok(SourceEvent::Away) => say(AWAY),
+            Ok(SourceEvent::Back) => say(BACK),
             Ok(SourceEvent::End(reason)) => {
                 if source.is_live {
                     say(&reason);

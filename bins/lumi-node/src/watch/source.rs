@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::mem;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use diagnostics::escaped;
@@ -11,8 +11,10 @@ use message_log::Entry;
 use standard_streams::{BackgroundReader, stderr, stdin};
 use tokio::fs::File;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::time::{self, Instant};
 
 use super::WatchArgs;
+use crate::admin::control::client::NodeArgs;
 use crate::admin::control::stream::{Stream, StreamLine, moment};
 
 /// A source of messages.
@@ -26,7 +28,7 @@ pub(super) struct Source {
 }
 
 enum Origin {
-    Node(Stream),
+    Node(Node),
     Log(Log),
 }
 
@@ -53,6 +55,10 @@ pub(super) enum SourceEvent {
     Missed(u64),
     /// A line of a file that is not a log line, and the reason.
     Wrong { line: u64, reason: String },
+    /// The node has ended. Nothing comes until it is [`SourceEvent::Back`].
+    Away,
+    /// The node is there again.
+    Back,
     /// The end of the messages, and the reason.
     End(String),
 }
@@ -66,14 +72,9 @@ impl Source {
         if let Some(path) = &args.file {
             return Self::of_log(path).await;
         }
-        let (path, socket) = args.node.connect()?;
-        let mut stream = Stream::open(&path, socket).await?;
-        match stream.first().await? {
-            Some(StreamLine::Owner { owner }) => {
-                Ok(Self { owner, is_live: true, from: Origin::Node(stream) })
-            }
-            _ => bail!("the node at {} does not say whose messages they are", path.display()),
-        }
+        let (stream, owner) = connect(&args.node).await?;
+        let followed = args.follow.then(|| args.node.clone());
+        Ok(Self { owner, is_live: true, from: Origin::Node(Node::new(stream, followed)) })
     }
 
     async fn of_log(path: &Path) -> anyhow::Result<Self> {
@@ -101,17 +102,77 @@ impl Source {
         let owner = &self.owner;
         match &mut self.from {
             Origin::Log(log) => log.next(owner).await,
-            Origin::Node(stream) => match stream.next().await? {
-                Some(StreamLine::Message { number, at, line }) => {
-                    let entry =
-                        Entry::parse(owner, &line).context("what the node tells is not understood")?;
-                    Ok(SourceEvent::Message { number: Some(number), at: moment(at), entry })
-                }
-                Some(StreamLine::Missed { missed }) => Ok(SourceEvent::Missed(missed)),
-                Some(StreamLine::Owner { .. }) => bail!("what the node tells is not understood"),
-                None => Ok(SourceEvent::End("the node has ended, or has given this watcher up".into())),
-            },
+            Origin::Node(node) => node.next(owner).await,
         }
+    }
+}
+
+/// A running node, or one that is waited for.
+struct Node {
+    /// `None` while the node is away.
+    stream: Option<Stream>,
+    /// The way to find the node again; `None` if its end is the end of the messages.
+    followed: Option<NodeArgs>,
+    /// Added to the numbers of messages, which begin again with each start of the node.
+    offset: u64,
+    /// The number of the last message.
+    last: u64,
+    /// The time of the next look for the node.
+    look_at: Instant,
+}
+
+impl Node {
+    fn new(stream: Stream, followed: Option<NodeArgs>) -> Self {
+        Self { stream: Some(stream), followed, offset: 0, last: 0, look_at: Instant::now() }
+    }
+
+    /// Cancel safe: a look for the node that is given up is repeated.
+    async fn next(&mut self, owner: &str) -> anyhow::Result<SourceEvent> {
+        let Some(stream) = &mut self.stream else { return self.back(owner).await };
+        match (stream.next().await, &self.followed) {
+            (Ok(Some(StreamLine::Message { number, at, line })), _) => {
+                let entry = Entry::parse(owner, &line).context("what the node tells is not understood")?;
+                self.last = self.offset + number;
+                Ok(SourceEvent::Message { number: Some(self.last), at: moment(at), entry })
+            }
+            (Ok(Some(StreamLine::Missed { missed })), _) => Ok(SourceEvent::Missed(missed)),
+            (Ok(Some(StreamLine::Owner { .. })), _) => bail!("what the node tells is not understood"),
+            (Ok(None) | Err(_), Some(_)) => {
+                self.stream = None;
+                Ok(SourceEvent::Away)
+            }
+            (Ok(None), None) => {
+                Ok(SourceEvent::End("the node has ended, or has given this watcher up".into()))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Looks for the node until it is there again.
+    async fn back(&mut self, owner: &str) -> anyhow::Result<SourceEvent> {
+        loop {
+            time::sleep_until(self.look_at).await;
+            self.look_at = Instant::now() + LOOK_INTERVAL;
+            let Some(node) = &self.followed else { continue };
+            let Ok((stream, new_owner)) = connect(node).await else { continue };
+            if new_owner != owner {
+                bail!("the node that runs there now is that of {}", escaped(&new_owner));
+            }
+            // A gap in the numbers says that messages may have been missed.
+            self.offset = self.last + 1;
+            self.stream = Some(stream);
+            return Ok(SourceEvent::Back);
+        }
+    }
+}
+
+/// Connects to the node, and returns its stream with the owner of the messages.
+async fn connect(node: &NodeArgs) -> anyhow::Result<(Stream, String)> {
+    let (path, socket) = node.connect()?;
+    let mut stream = Stream::open(&path, socket).await?;
+    match stream.first().await? {
+        Some(StreamLine::Owner { owner }) => Ok((stream, owner)),
+        _ => bail!("the node at {} does not say whose messages they are", path.display()),
     }
 }
 
@@ -191,6 +252,10 @@ impl LineCounts {
     }
 }
 
+/// Remarks on a node that is followed.
+pub(super) const AWAY: &str = "the node has ended; waiting until it is back";
+pub(super) const BACK: &str = "the node is back";
+
 /// Prints a remark on stderr, beside the output.
 pub(super) fn say(text: &str) {
     // Nobody can read the remark if there is no stderr.
@@ -200,6 +265,9 @@ pub(super) fn say(text: &str) {
 /// The maximum number of wrong lines that are reported one by one. More of them mean that the file is not a
 /// log.
 const MAX_TOLD: u64 = 20;
+
+/// The time between two looks for a node that is away.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The maximum size of a line in bytes: several times the longest line of a log.
 const MAX_LINE: u64 = 4096;

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use message_ladder::{Arrow, Change, Ladder, Line, Look, PartyId, Picture};
 use rustix::termios::tcgetwinsize;
 
-use super::source::{LineCounts, Source, SourceEvent, say};
+use super::source::{AWAY, BACK, LineCounts, Source, SourceEvent, say};
 use super::{can_draw, print, time_of_day};
 use crate::signals::EndSignals;
 
@@ -44,6 +44,8 @@ pub(super) async fn run(
                 }
                 SourceEvent::Missed(count) => missed.push((arrows.len(), count)),
                 SourceEvent::Wrong { line, reason } => lines.wrong(line, &reason),
+                SourceEvent::Away => say(AWAY),
+                SourceEvent::Back => say(BACK),
                 SourceEvent::End(reason) if source.is_live => say(&reason),
                 SourceEvent::End(_) => {}
             }

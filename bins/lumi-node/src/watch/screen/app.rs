@@ -31,6 +31,8 @@ pub(super) struct App {
     pub(super) missed: u64,
     pub(super) wrong: u64,
     pub(super) ended: Option<String>,
+    /// Whether the node has ended and is waited for.
+    pub(super) is_away: bool,
     /// The reason why the typed text is not a user.
     pub(super) wrong_user: Option<String>,
     failure: Option<anyhow::Error>,
@@ -63,6 +65,7 @@ impl App {
             missed: 0,
             wrong: 0,
             ended: None,
+            is_away: false,
             wrong_user: None,
             failure: None,
             lines: LineCounts::default(),
@@ -86,6 +89,8 @@ impl App {
                 self.lines.wrong_unseen();
                 self.wrong += 1;
             }
+            Ok(SourceEvent::Away) => self.is_away = true,
+            Ok(SourceEvent::Back) => self.is_away = false,
             Ok(SourceEvent::End(reason)) => self.ended = Some(reason),
             Err(error) => {
                 self.ended = Some(reason::in_one_line(&error));

@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 
 use super::app::App;
+use crate::watch::source::AWAY;
 use crate::watch::time_of_day;
 
 /// The styles of text, by purpose. The colours are those of the terminal's sixteen that are legible on dark
@@ -178,6 +179,9 @@ fn draw_bar(
         0 => {}
         1 => parts.push("1 line is no line of a log".into()),
         wrong => parts.push(format!("{wrong} lines are no lines of a log")),
+    }
+    if app.is_away {
+        parts.push(AWAY.into());
     }
     if let Some(ended) = &app.ended {
         parts.push(ended.clone());
