@@ -10,6 +10,7 @@ mod cli;
 mod logging;
 mod options;
 mod reason;
+mod sample;
 mod serve;
 mod service;
 mod signals;

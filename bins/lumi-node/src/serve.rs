@@ -22,7 +22,7 @@ use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::service::{self, Service};
 use crate::signals::EndSignals;
-use crate::{reason, web};
+use crate::{reason, sample, web};
 
 /// Serves with the settings file and the options `given`, until a signal or an administrator ends the node.
 ///
@@ -30,6 +30,7 @@ use crate::{reason, web};
 /// Settings, roster, a log or a socket cannot be used.
 pub(crate) fn run(config: Option<PathBuf>, given: GivenOptions) -> anyhow::Result<()> {
     let settings = Settings::load(config.as_deref(), &given)?;
+    sample::copy_to(&settings.roster)?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     let logs = logging::start(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;

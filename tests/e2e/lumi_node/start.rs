@@ -1,5 +1,6 @@
 //! How it starts and ends, and why it does not start.
 
+use std::fs;
 use std::net::UdpSocket;
 
 use integration_tests::programs::{NODE, NodeProgram, Program, Signal, write_settings};
@@ -127,4 +128,38 @@ fn help_and_version_are_asked_for() {
     {
         assert!(text.contains(&format!("--{flag}")), "{flag} is missing in:\n{text}");
     }
+}
+
+/// As in a checkout, where the sample belongs to git.
+#[test]
+fn the_sample_of_a_checkout_is_copied_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    fs::create_dir(&config).unwrap();
+    fs::write(config.join("nodelumi.cfg.sample"), "localhost\nlaura\n").unwrap();
+    write_settings(folder.path(), "listen = '127.0.0.1:0'\n");
+    let mut check = Program::start(NODE, folder.path(), &["check"]);
+    check.wait_exit();
+    let copied =
+        "ok   roster config/nodelumi.cfg, a copy of config/nodelumi.cfg.sample: domain localhost, 1 users";
+    assert!(check.stdout().iter().any(|line| line == copied), "{:?}", check.stdout());
+    assert!(!config.join("nodelumi.cfg").exists(), "a check writes nothing");
+
+    let mut node = NodeProgram::start_in(folder.path(), &["--console"]);
+    let told =
+        "lumi-node: config/nodelumi.cfg is new, a copy of config/nodelumi.cfg.sample; it is yours to change";
+    assert_eq!(node.stderr(), [told]);
+    node.type_line("register joya");
+    node.expect_line("registered joya");
+    node.signal(Signal::Terminate);
+    assert_eq!(node.wait_exit(), 0);
+    assert_eq!(fs::read_to_string(config.join("nodelumi.cfg.sample")).unwrap(), "localhost\nlaura\n");
+    assert_eq!(fs::read_to_string(config.join("nodelumi.cfg")).unwrap(), "localhost\nlaura\njoya\n");
+    // The second start finds its own file.
+    let node = NodeProgram::start_in(folder.path(), &[]);
+    assert!(node.stdout()[0].ends_with(", 2 users") && node.stderr().is_empty(), "{:?}", node.stderr());
+    drop(node);
+    // Another roster has no sample.
+    let (code, reason) = failure(folder.path(), &["--roster", "config/other.cfg"]);
+    assert!(code == 1 && reason.contains("cannot read the roster config/other.cfg"), "{reason}");
 }

@@ -203,7 +203,8 @@ const PLAINER: [(&str, &str); 3] = [
     ),
 ];
 
-const DEFAULT_ROSTER: &str = "config/nodelumi.cfg";
+/// The roster that is served unless another one is named.
+pub(crate) const DEFAULT_ROSTER: &str = "config/nodelumi.cfg";
 
 #[cfg(test)]
 mod tests {
