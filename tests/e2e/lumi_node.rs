@@ -8,6 +8,8 @@ mod full_disk;
 #[cfg(target_os = "linux")]
 mod journal;
 mod logs;
+#[cfg(target_os = "linux")]
+mod mounted;
 mod page;
 mod reload;
 mod service;

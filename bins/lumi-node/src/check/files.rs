@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, accessat, statx};
 use rustix::process::geteuid;
 
 use super::finding::Finding;
@@ -17,6 +17,10 @@ pub(super) fn may_be_replaced(path: &Path) -> Finding {
     let folder = fs::canonicalize(path).map_or_else(|_| folder_of(path), |path| folder_of(&path));
     let may = may_access(&folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
     let subject = format!("roster's folder {}", folder.display());
+    if may.is_ok() && is_mounted_by_itself(path) {
+        let wrong = format!("{} is mounted by itself, so no change of it can be saved", path.display());
+        return Finding::wrong(subject, wrong, "mount the folder instead of the file");
+    }
     judge(subject, may, "changes of the roster can be saved", &folder)
 }
 
@@ -74,6 +78,12 @@ fn judge(subject: String, may: io::Result<()>, well: &str, place: &Path) -> Find
 fn may_access(path: &Path, access: Access) -> io::Result<()> {
     // Checks the effective user, which opens the files, and not the real one.
     Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
+}
+
+/// Whether the file at `path` is a mount point, which nothing can take the place of; `false` if nobody can say.
+fn is_mounted_by_itself(path: &Path) -> bool {
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS);
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 fn folder_of(path: &Path) -> PathBuf {

@@ -72,11 +72,11 @@ fn replace_by(exchange: Exchange, path: &Path, old: &[u8], new: &[u8]) -> io::Re
         // Some file systems cannot. There, what somebody replaces between the look above and here is lost, and what
         // the folder's disk fails to keep may be the new file.
         Err(error) if is_unsupported(&error) => {
-            fs::rename(&successor.path, path)?;
+            fs::rename(&successor.path, path).map_err(of_mount_point)?;
             folder.sync_all()?;
             return Ok(Outcome::Replaced);
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(of_mount_point(error)),
     }
     // What was replaced since the look above, this one does not miss.
     if !is(&successor.path, old) {
@@ -199,6 +199,17 @@ fn exchange(one: &Path, other: &Path) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn exchange(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Says what to do about a file that is mounted by itself, as containers have it: nothing takes its place.
+fn of_mount_point(error: io::Error) -> io::Error {
+    if Errno::from_io_error(&error) != Some(Errno::BUSY) {
+        return error;
+    }
+    io::Error::new(
+        error.kind(),
+        "it is mounted by itself, so it cannot be replaced; mount its folder instead",
+    )
 }
 
 fn is_unsupported(error: &io::Error) -> bool {
