@@ -3,6 +3,7 @@
 mod ending;
 mod leaving;
 mod listen;
+mod loopback;
 mod registration;
 mod screen;
 mod scripts;

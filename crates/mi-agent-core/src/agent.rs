@@ -8,12 +8,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use mi_proto::Nickname;
 use plumi_proto::{
-    DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress, NodeAddress, RegisterCode, is_reachable,
+    DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress, NodeAddress, RegisterCode, TcpAddress,
+    is_reachable,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 use tokio::time;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
@@ -192,6 +193,13 @@ impl Agent {
         free_on_drop.keep();
         if let Err(CallError::NotAccepted { error, .. }) = &called {
             info!(%to, at = %found, %error, "the call is not accepted");
+            let at = *TcpAddress::from(found).ip();
+            if at.is_loopback() && !TcpAddress::from(self.0.listening).ip().is_loopback() {
+                warn!(
+                    "the agent of {to} published {at}, which leads to this host; it has to publish another address \
+                     (--advertise)"
+                );
+            }
         }
         called
     }

@@ -12,6 +12,7 @@ use plumi_proto::{HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tracing::warn;
 
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
@@ -254,6 +255,9 @@ impl AgentBuilder {
         let port = listener.local_addr().map_err(cannot_listen)?.port();
         let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
         let ip = self.advertise.or(listening).unwrap_or(*route.ip());
+        if self.advertise.or(listening).is_none() && self.node.is_none() {
+            warn_of_loopback(self.address, node, ip);
+        }
         let listening = MiSocketAddress::new(TcpAddress::new(ip, port)).expect("a bound port is not 0");
 
         let mut client = LumiClient::new(ClientSettings {
@@ -313,6 +317,20 @@ impl AgentBuilder {
             None => NodeDirectory::builder().build().map_err(|_| failed(LookupError::NoAnswer))?,
         };
         Ok(directory.find(&domain).await.map_err(failed)?.address)
+    }
+}
+
+/// Warns a user of `address` who is published at loopback, though others may look for the domain.
+///
+/// Debian writes a line such as `127.0.1.1 PC-c` for the host's own name.
+fn warn_of_loopback(address: MiAddress, node: NodeAddress, ip: HostIp) {
+    let domain = address.domain();
+    let is_for_others = domain.as_str() != "localhost" && domain.as_str().parse::<HostIp>().is_err();
+    if ip.is_loopback() && is_for_others {
+        warn!(
+            "only programs on this host can call {address}: {domain} is at {node} here, so {ip} is published; publish \
+             another address (--advertise), or correct the line of {domain} in the hosts file"
+        );
     }
 }
 

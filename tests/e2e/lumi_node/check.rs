@@ -303,6 +303,32 @@ async fn a_domain_that_does_not_lead_here_is_told() {
     );
 }
 
+/// As on Debian, where the hosts file of PC-c has the line `127.0.1.1 PC-c`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_at_loopback_is_wrong_for_a_node_that_others_reach() {
+    let lab = Lab::new("PC-c\n").await;
+    lab.dns.set("PC-c", [127, 0, 1, 1].into());
+    let line = |listen: &str| {
+        lab.set(&format!("listen = '{listen}'\n"));
+        lab.check(&[]).1[4].clone()
+    };
+    let here = "ok   domain PC-c: resolves to 127.0.1.1: programs on this host find it there, and no others";
+    assert_eq!(line("127.0.1.1:0"), here);
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr());
+    let expected = match own {
+        Ok(own) if !own.ip().is_loopback() => format!(
+            "FAIL domain PC-c: it resolves to 127.0.1.1 on this host, so agents here publish a loopback address, and \
+             nobody on another host can call them; write {} instead of 127.0.1.1 into the line of PC-c in the hosts \
+             file; if the node is for programs on this host alone, set listen to 127.0.1.1:3344",
+            own.ip()
+        ),
+        // This host has no network, so there are no others.
+        _ => here.to_owned(),
+    };
+    assert_eq!(line("0.0.0.0:0"), expected);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_not_to_be_had_is_told() {
     let lab = Lab::new("bb.com\n").await;

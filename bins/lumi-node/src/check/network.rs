@@ -104,6 +104,12 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
             return Finding::wrong(subject, reason, "look whether this host can open sockets");
         }
     }
+    at_this_host(subject, domain, &node, listen)
+}
+
+/// Checks that `node`, which is at this host, is at the address `listen`, and that others can be there as well.
+fn at_this_host(subject: String, domain: Domain, node: &FoundNode, listen: Option<UdpAddress>) -> Finding {
+    let found = node.address.ip();
     let is_at = |listen: UdpAddress| {
         let node = FoundNode::new(NodeAddress::new(found, listen.port()), true, node.valid_for);
         leads_to(&node, listen.into())
@@ -116,12 +122,33 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
                 "set listen to {found}:{NODE_PORT}, or to 0.0.0.0:{NODE_PORT}, or correct the A record of {domain}"
             ),
         ),
-        _ if found.is_loopback() => Finding::well(
-            subject,
-            format!("resolves to {found}: programs on this host find it there, and no others"),
-        ),
+        // Debian writes such a line, `127.0.1.1 PC-c`, for the host's own name.
+        Some(listen) if found.is_loopback() && !listen.ip().is_loopback() && is_for_others(&domain) => {
+            let Some(own) = own_address(ANYWHERE) else { return only_here(subject, found) };
+            Finding::wrong(
+                subject,
+                format!(
+                    "it resolves to {found} on this host, so agents here publish a loopback address, and nobody on \
+                     another host can call them"
+                ),
+                format!(
+                    "write {own} instead of {found} into the line of {domain} in the hosts file; if the node is for \
+                     programs on this host alone, set listen to {found}:{NODE_PORT}"
+                ),
+            )
+        }
+        _ if found.is_loopback() => only_here(subject, found),
         _ => Finding::well(subject, format!("resolves to {found}, an address of this host")),
     }
+}
+
+fn only_here(subject: String, found: HostIp) -> Finding {
+    Finding::well(subject, format!("resolves to {found}: programs on this host find it there, and no others"))
+}
+
+/// Whether `domain` is one that other hosts may look for.
+fn is_for_others(domain: &Domain) -> bool {
+    domain.as_str() != "localhost" && domain.as_str().parse::<HostIp>().is_err()
 }
 
 /// Checks that the port is free, or belongs to the node of `domain`.
