@@ -1,6 +1,6 @@
 //! The life of a node, from its settings to its end.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,7 +109,16 @@ fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, UdpAddress)> {
 /// Binds a socket to the address `asked` for. Returns it with its address, since the system replaces port 0.
 async fn listen(asked: UdpAddress) -> anyhow::Result<(UdpSocket, UdpAddress)> {
     let failed = || format!("cannot listen on {asked}");
-    let socket = UdpSocket::bind(asked).await.with_context(failed)?;
+    let socket = match UdpSocket::bind(asked).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!("{}: {}; {WHO_HAS_IT}", failed(), reason::in_words(&error))
+        }
+        bound => bound.with_context(failed)?,
+    };
     let port = socket.local_addr().with_context(failed)?.port();
     Ok((socket, UdpAddress::new(*asked.ip(), port)))
 }
+
+/// The most probable reason for a port in use.
+const WHO_HAS_IT: &str = "a node may be running already: `lumi-node ctl status` asks it, and `lumi-node check` says who \
+                          has the port";

@@ -45,7 +45,8 @@ pub(crate) fn start(
     let diagnostics = match destination {
         Diagnostics::Stderr => diagnostics::text(),
         Diagnostics::Screen(lines) => {
-            let format = fmt::layer().with_ansi(false).without_time().with_writer(move || lines.clone());
+            let format = fmt::layer().with_ansi(false).without_time().with_target(false);
+            let format = format.with_writer(move || lines.clone());
             // A failure would be reported on stderr, in the middle of the screen.
             Escaped::new(format.log_internal_errors(false)).boxed()
         }

@@ -7,14 +7,18 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Zoned;
 use standard_streams::stderr;
 use tracing::Subscriber;
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::escaped::Escaped;
+use crate::filter::rust_log;
 
 /// A format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -48,11 +52,24 @@ where
     })
 }
 
-/// The layer that writes diagnostics as text on stderr, one line for each event.
+/// The layer that writes diagnostics as text on stderr, one line for each event, with the local time.
 pub fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer().with_writer(|| Stderr).with_ansi(io::stderr().is_terminal());
+    // The module is for those who filter by it. JSON and the journal always have it.
+    let layer = layer.with_timer(LocalTime).with_target(rust_log().is_some());
     // The layer would otherwise panic when stderr is closed.
     Escaped::new(layer.log_internal_errors(false)).boxed()
+}
+
+/// The local time to the second, as everywhere in what people read: `2026-11-29 14:02:07`.
+struct LocalTime;
+
+impl FormatTime for LocalTime {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        #[expect(clippy::disallowed_methods, reason = "it is shown to people and decides nothing")]
+        let now = Zoned::now();
+        write!(writer, "{}", now.strftime("%Y-%m-%d %H:%M:%S"))
+    }
 }
 
 /// Shows text diagnostics with `print` from now on, if they would go to a terminal.

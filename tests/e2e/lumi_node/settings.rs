@@ -71,12 +71,18 @@ fn other_nodes_are_where_peer_says() {
 #[test]
 fn the_sample_settings_work_as_they_stand() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let node = NodeProgram::start_in(root, &["--log", log.path().to_str().unwrap()]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("config")).unwrap();
+    for file in ["config/lumi-node.toml", "config/nodelumi.cfg.sample"] {
+        fs::copy(root.join(file), folder.path().join(file)).unwrap();
+    }
+    let node = NodeProgram::start_in(folder.path(), &[]);
     assert!(node.stdout()[0].starts_with("lumi-node: domain localhost, "));
     assert!(node.stdout()[0].ends_with(", 2 users"));
     assert_eq!(User::of(&node).ask("PRjoya@localhost"), "RR0");
-    assert_eq!(node.stderr(), [""; 0]);
+    let told =
+        "lumi-node: config/nodelumi.cfg is new, a copy of config/nodelumi.cfg.sample; it is yours to change";
+    assert_eq!(node.stderr(), [told]);
 }
 
 #[test]

@@ -33,7 +33,10 @@ fn a_port_in_use_is_told() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = folder_with("bb.com\n");
-    let reason = format!("cannot listen on {address}: address already in use");
+    let reason = format!(
+        "cannot listen on {address}: address already in use; a node may be running already: `lumi-node ctl status` asks \
+         it, and `lumi-node check` says who has the port"
+    );
     assert_eq!(failure(folder.path(), &["--listen", &address]), (1, reason));
 }
 
