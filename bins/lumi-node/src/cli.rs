@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser};
 use clap_complete::Shell;
 use diagnostics::Level;
-use plumi_proto::Domain;
+use plumi_proto::{Domain, UserName};
 
 use crate::admin::control::ctl::CtlArgs;
 use crate::options::given::GivenOptions;
@@ -31,6 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommand {
     /// Tell whether a node would start here and be found, and what to do if not
     Check(CheckArgs),
+    Init(InitArgs),
     Ctl(CtlArgs),
     Watch(WatchArgs),
     /// Print a script that lets SHELL complete what is typed
@@ -40,8 +41,19 @@ pub(crate) enum Subcommand {
     },
 }
 
-/// What to check.
+/// Write a roster and settings to begin with, and check them; files that are there stay as they are
 #[derive(Clone, Debug, Args)]
+#[command(after_help = INIT_HELP)]
+pub(crate) struct InitArgs {
+    /// The domain to serve, such as bb.com
+    pub(crate) domain: Domain,
+
+    /// The users of the domain; others can be added later
+    pub(crate) users: Vec<UserName>,
+}
+
+/// What to check.
+#[derive(Clone, Debug, Default, Args)]
 #[command(after_help = CHECK_HELP)]
 pub(crate) struct CheckArgs {
     /// Settings, TOML [default: config/lumi-node.toml if it is there]
@@ -75,6 +87,15 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     script
 }
 
+const INIT_HELP: &str = "\
+The roster is config/nodelumi.cfg, the settings are config/lumi-node.toml, below the
+working directory, where lumi-node looks for them. The exit code is that of the check:
+0 if no line says FAIL, 1 if one does or nothing was written, 2 if the options are wrong.
+
+Examples:
+  lumi-node init bb.com laura pere
+      begins the domain bb.com with two users";
+
 const CHECK_HELP: &str = "\
 Each line begins with one of
   ok     this is as it has to be
@@ -89,6 +110,8 @@ domain leads to the router, and its line stays FAIL: it says what to forward the
 
 const EXAMPLES: &str = "\
 Examples:
+  lumi-node init bb.com laura pere
+      writes config/nodelumi.cfg and config/lumi-node.toml, and checks them
   lumi-node
       serves the domain of config/nodelumi.cfg on port 3344
   lumi-node --roster bb.cfg --listen 127.0.0.2:3344 --peer cc.com=127.0.0.3:3344

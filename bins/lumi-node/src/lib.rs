@@ -7,6 +7,7 @@
 mod admin;
 mod check;
 mod cli;
+mod init;
 mod logging;
 mod options;
 mod reason;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Some(Subcommand::Completions { shell }) => {
             print(&cli::completions(shell)).map(|()| ExitCode::SUCCESS)
         }
+        Some(Subcommand::Init(args)) => init::run(&args),
         Some(Subcommand::Ctl(args)) => control::ctl::run(&args).map(|()| ExitCode::SUCCESS),
         Some(Subcommand::Watch(args)) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         None => serve::run(config, given).map(|()| ExitCode::SUCCESS),

@@ -166,3 +166,38 @@ fn the_sample_of_a_checkout_is_copied_and_stays_as_it_is() {
     let (code, reason) = failure(folder.path(), &["--roster", "config/other.cfg"]);
     assert!(code == 1 && reason.contains("cannot read the roster config/other.cfg"), "{reason}");
 }
+
+#[test]
+fn init_writes_what_a_node_needs_and_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = |arguments: &[&str]| {
+        let mut init = Program::start(NODE, folder.path(), &[&["init"], arguments].concat());
+        (init.wait_exit(), init.stdout(), init.stderr())
+    };
+    assert_eq!(init(&[]).0, 2);
+    assert_eq!(init(&["b b"]).0, 2);
+    assert_eq!(init(&["bb.com", "laura@bb.com"]).0, 2);
+    let twice = "lumi-node: that would be no roster: line 3: the user is listed twice";
+    assert_eq!(init(&["bb.com", "laura", "laura"]), (1, vec![], vec![twice.to_owned()]));
+    assert!(folder.path().read_dir().unwrap().next().is_none(), "nothing is written");
+
+    // Whether the domain leads here is not for a test to say.
+    let (_, lines, errors) = init(&["PC-c.invalid", "laura", "pere"]);
+    assert_eq!(errors, [""; 0]);
+    let written = ["wrote config/nodelumi.cfg", "wrote config/lumi-node.toml"];
+    assert_eq!(lines[..2], written);
+    assert_eq!(lines[2], "ok   settings config/lumi-node.toml: every key is right");
+    assert_eq!(lines[3], "ok   roster config/nodelumi.cfg: domain PC-c.invalid, 2 users");
+    let read = |name: &str| fs::read_to_string(folder.path().join("config").join(name)).unwrap();
+    assert_eq!(read("nodelumi.cfg"), "PC-c.invalid\nlaura\npere\n");
+    assert_eq!(read("lumi-node.toml"), include_str!("../../../config/lumi-node.toml"));
+    let node = NodeProgram::start_in(folder.path(), &[]);
+    assert!(node.stdout()[0].ends_with(", 2 users"), "{:?}", node.stdout());
+
+    let exists = "lumi-node: config/nodelumi.cfg exists already, and init overwrites nothing; remove it, or run init \
+                  in another folder";
+    assert_eq!(init(&["cc.com"]), (1, vec![], vec![exists.to_owned()]));
+    fs::remove_file(folder.path().join("config/nodelumi.cfg")).unwrap();
+    assert_eq!(init(&["cc.com"]).2, [exists.replace("nodelumi.cfg", "lumi-node.toml")]);
+    assert!(!folder.path().join("config/nodelumi.cfg").exists());
+}
