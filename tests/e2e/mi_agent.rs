@@ -56,7 +56,7 @@ fn a_conversation_is_told_line_by_line() {
             "<En Pere> hola, què tal?".into(),
             "<En Pere> /bye és per acabar".into(),
             "<En Pere> /var/log és ple".into(),
-            "* conversation with En Pere ended".into(),
+            "* conversation with En Pere ended by you".into(),
             "* deregistered laura@bb.com".into(),
         ]
     );
@@ -69,7 +69,10 @@ fn a_conversation_is_told_line_by_line() {
         ]
     );
     assert!(told[2].starts_with("* in conversation with laura (laura@bb.com) at 127.0.0.1:"), "{}", told[2]);
-    assert_eq!(told[3..], ["<laura> hola", "* conversation with laura ended", "* deregistered pere@bb.com",]);
+    assert_eq!(
+        told[3..],
+        ["<laura> hola", "* conversation with laura ended by laura", "* deregistered pere@bb.com",]
+    );
     assert_eq!(laura.stderr(), [""; 0]);
 
     let remote = format!("{}:UDP:{}", at.ip(), at.port());

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use crate::reason::Reason;
-use crate::session::Happened;
+use crate::session::{End, Happened};
 
 /// An event, or the answer to an order.
 ///
@@ -51,6 +51,9 @@ pub(crate) enum Report {
         nickname: SafeText,
         /// Set if neither side ended it.
         lost: bool,
+        /// The side that ended it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<EndedBy>,
         /// The number of lines that were said and not sent.
         unsaid: usize,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -130,6 +133,14 @@ pub(crate) enum Direction {
     Outgoing,
 }
 
+/// The side that ended a conversation.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EndedBy {
+    You,
+    Peer,
+}
+
 /// A program's own mark for an order. The event that answers the order carries it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "ref is a string or a number")]
@@ -188,10 +199,15 @@ impl Report {
                 nickname: SafeText::new(nickname),
                 reason: SafeText::new(Reason(error)),
             },
-            Happened::Ended { id, nickname, is_lost, unsaid } => Self::Ended {
+            Happened::Ended { id, nickname, end, unsaid } => Self::Ended {
                 conversation: (*id).into(),
                 nickname: SafeText::new(nickname),
-                lost: *is_lost,
+                lost: *end == End::Lost,
+                by: match end {
+                    End::ByYou => Some(EndedBy::You),
+                    End::ByPeer => Some(EndedBy::Peer),
+                    End::Lost => None,
+                },
                 unsaid: *unsaid,
                 reference,
             },
@@ -265,9 +281,13 @@ impl Report {
                 format!("! conversation {}with {nickname}: {reason}", number(conversation))
             }
             // The line that the connection was lost says enough.
-            Self::Ended { lost: true, .. } => return None,
-            Self::Ended { conversation, nickname: SafeText(nickname), .. } => {
-                format!("* conversation {}with {nickname} ended", number(conversation))
+            Self::Ended { by: None, .. } => return None,
+            Self::Ended { conversation, nickname: SafeText(nickname), by: Some(by), .. } => {
+                let by = match by {
+                    EndedBy::You => "you",
+                    EndedBy::Peer => nickname,
+                };
+                format!("* conversation {}with {nickname} ended by {by}", number(conversation))
             }
             Self::Refused { is_news: false, .. } | Self::Missed { is_news: false, .. } => return None,
             Self::Refused { nickname: SafeText(nickname), remote: SafeText(remote), kind: BUSY, .. } => {
@@ -382,8 +402,8 @@ mod tests {
                 nickname: pere.clone(),
                 reason: shown("connection lost: Connection reset by peer (os error 104)"),
             },
-            Report::Ended { conversation: 1, nickname: joya, lost: false, unsaid: 0, reference: number(17) },
-            Report::Ended { conversation: 2, nickname: pere, lost: true, unsaid: 3, reference: None },
+            Report::Ended { conversation: 1, nickname: joya, lost: false, by: Some(EndedBy::You), unsaid: 0, reference: number(17) },
+            Report::Ended { conversation: 2, nickname: pere, lost: true, by: None, unsaid: 3, reference: None },
             Report::Refused {
                 nickname: shown("maria"),
                 address: None,
@@ -493,7 +513,7 @@ mod tests {
                 "* in conversation with pere (pere@bb.com) at 192.0.2.21:51002",
                 "<joya> hola, què tal?",
                 "! conversation with pere: connection lost: Connection reset by peer (os error 104)",
-                "* conversation with joya ended",
+                "* conversation with joya ended by you",
             ]
         );
         assert_eq!(
@@ -503,7 +523,7 @@ mod tests {
                 "* in conversation 2 with pere (pere@bb.com) at 192.0.2.21:51002",
                 "<1 joya> hola, què tal?",
                 "! conversation 2 with pere: connection lost: Connection reset by peer (os error 104)",
-                "* conversation 1 with joya ended",
+                "* conversation 1 with joya ended by you",
             ]
         );
     }

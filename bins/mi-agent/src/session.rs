@@ -34,7 +34,7 @@ use crate::signals::{HURRY, LAST_WORDS};
 use crate::store::keeper::{Keeper, KeeperEvent};
 
 pub(crate) use self::calls::CallId;
-pub(crate) use self::happened::{Done, Happened, Leave, Refused, Wish};
+pub(crate) use self::happened::{Done, End, Happened, Leave, Refused, Wish};
 
 /// An agent, from the beginning of its registration to the end of its deregistration.
 ///
@@ -57,8 +57,8 @@ pub(crate) struct Session {
 
 struct Peer {
     nickname: PeerText,
-    /// Set if the connection broke. The end follows.
-    is_lost: bool,
+    /// The end of the conversation, if it ends as things are.
+    end: End,
 }
 
 impl Session {
@@ -68,7 +68,9 @@ impl Session {
             phase: Phase::starting(builder),
             agent: None,
             calls: Calls::default(),
-            conversations: Conversations::new().with_handed_over(),
+            conversations: Conversations::new()
+                .with_handed_over()
+                .with_last_words_within(LAST_WORDS_OF_PEER),
             peers: BTreeMap::new(),
             refusals: Refusals::default(),
             keeper,
@@ -114,7 +116,7 @@ impl Session {
                 self.conversations.say(id, &text).map_err(Refused::NotSaid)?;
                 return Ok(Done::Queued { waiting: self.conversations.waiting(id) });
             }
-            Wish::HangUp(id) if !self.conversations.hang_up(id) => return Err(Refused::NoConversation),
+            Wish::HangUp(id) if !self.hang_up(id) => return Err(Refused::NoConversation),
             Wish::HangUp(_) => {}
             Wish::SetAdmission(admission) => {
                 match &self.agent {
@@ -139,14 +141,14 @@ impl Session {
         match (&mut self.phase, how) {
             (Phase::Starting { interrupt, .. }, _) => *interrupt = None,
             (Phase::Open, Leave::InOrder) => {
-                self.hang_up();
+                self.hang_all_up();
                 self.phase = Phase::HangingUp { last: self.peers.keys().next_back().copied() };
             }
             (
                 Phase::Open | Phase::HangingUp { .. } | Phase::Deregistering { hurried_until: None, .. },
                 Leave::Hurried,
             ) => {
-                self.hang_up();
+                self.hang_all_up();
                 self.deregister(Some(Instant::now() + HURRY));
             }
             _ => {}
@@ -280,9 +282,9 @@ impl Session {
     fn begin(&mut self, conversation: Conversation, call: Option<CallId>) -> Happened {
         let peer = conversation.peer().clone();
         let id = self.conversations.add(conversation);
-        self.peers.insert(id, Peer { nickname: peer.nickname.clone(), is_lost: false });
+        self.peers.insert(id, Peer { nickname: peer.nickname.clone(), end: End::ByPeer });
         if self.is_leaving() {
-            self.conversations.hang_up(id);
+            self.hang_up(id);
         }
         Happened::Begun { id, peer, call }
     }
@@ -296,24 +298,35 @@ impl Session {
                 Happened::Line { id, nickname, text }
             }
             Heard::Trouble(error) => {
-                peer.is_lost |= matches!(error, ConversationError::Lost(_));
+                if matches!(error, ConversationError::Lost(_)) {
+                    peer.end = End::Lost;
+                }
                 Happened::ConversationFailed { id, nickname, error }
             }
             Heard::HandedOver => Happened::HandedOver(id),
             Heard::Ended { unsaid } => {
-                let is_lost = peer.is_lost;
+                let end = peer.end;
                 self.peers.remove(&id);
-                Happened::Ended { id, nickname, is_lost, unsaid }
+                Happened::Ended { id, nickname, end, unsaid }
             }
             _ => return None,
         })
     }
 
+    /// Ends a conversation. Returns `false` if there is none, or if it ends already.
+    fn hang_up(&mut self, id: ConversationId) -> bool {
+        let hangs_up = self.conversations.hang_up(id);
+        if let (true, Some(peer)) = (hangs_up, self.peers.get_mut(&id)) {
+            peer.end = End::ByYou;
+        }
+        hangs_up
+    }
+
     /// Gives the calls up and ends the conversations.
-    fn hang_up(&mut self) {
+    fn hang_all_up(&mut self) {
         self.calls.give_all_up();
-        for &id in self.peers.keys() {
-            self.conversations.hang_up(id);
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.hang_up(id);
         }
     }
 
@@ -323,6 +336,9 @@ impl Session {
         }
     }
 }
+
+/// The time for last words of a peer after a conversation was ended here. A round trip around the world takes less.
+const LAST_WORDS_OF_PEER: Duration = Duration::from_millis(500);
 
 async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {
     match agent {

@@ -388,6 +388,8 @@ pub(crate) struct Waiting {
     unsaid: AtomicUsize,
     /// Nothing more can be said.
     is_closed: AtomicBool,
+    /// Everything of this side has left, and only the peer's end is missing.
+    has_left: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -425,6 +427,16 @@ impl Waiting {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// Records that everything of this side has left.
+    pub(crate) fn leave(&self) {
+        self.has_left.store(true, Ordering::Relaxed);
+        self.waker.wake();
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
     }
 }
 
@@ -485,6 +497,13 @@ impl LineReceiver {
             self.slot = None;
         }
         Poll::Ready(line)
+    }
+
+    /// Gives the slot to the next conversation before the connection is closed.
+    pub(crate) fn free_slot(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            slot.free();
+        }
     }
 
     /// Like [`LineReceiver::next_line`], but after the end the agent has no more room until this is dropped.

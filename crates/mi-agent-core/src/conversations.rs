@@ -4,9 +4,11 @@ use std::fmt;
 use std::future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
+use tokio::time::{self, Sleep};
 
 use crate::conversation::{Conversation, LineReceiver, LineSender, Peer, Waiting};
 use crate::error::{ConversationError, SayError};
@@ -67,6 +69,8 @@ pub struct Conversations {
     /// The index of the conversation that is polled first, for fairness.
     turn: usize,
     returns_handed_over: bool,
+    /// The most time for last words of a peer, if it is limited.
+    last_words: Option<Duration>,
 }
 
 /// Identifies one conversation of a [`Conversations`]: 1, 2, 3 and so on. Numbers are not reused.
@@ -113,6 +117,9 @@ struct Talk {
     waiting: Arc<Waiting>,
     /// Set if [`Heard::HandedOver`] is still to be returned for the latest lines.
     is_handing_over: bool,
+    /// The most time for last words of the peer, if it is limited, and its end once it has begun.
+    last_words: Option<Duration>,
+    last_words_end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Conversations {
@@ -128,13 +135,33 @@ impl Conversations {
         self
     }
 
+    /// Limits the time for last words of a peer after [`Conversations::hang_up`].
+    ///
+    /// [`Heard::Ended`] is returned at the latest this time after everything of this side has left. A peer that
+    /// does not end its side then goes unheard, and its connection is closed in the background. Without this, it
+    /// can take 4 s.
+    #[must_use]
+    pub fn with_last_words_within(mut self, limit: Duration) -> Self {
+        self.last_words = Some(limit);
+        self
+    }
+
     /// Adds `talk`. Its peer's lines now come from [`Conversations::next`].
     pub fn add(&mut self, talk: Conversation) -> ConversationId {
         self.begun += 1;
         let id = ConversationId(self.begun);
         let (peer, sender, receiver) = talk.split();
         let waiting = Arc::clone(sender.waiting());
-        self.talks.push(Talk { id, peer, receiver, sender: Some(sender), waiting, is_handing_over: false });
+        self.talks.push(Talk {
+            id,
+            peer,
+            receiver,
+            sender: Some(sender),
+            waiting,
+            is_handing_over: false,
+            last_words: self.last_words,
+            last_words_end: None,
+        });
         id
     }
 
@@ -254,11 +281,28 @@ impl Talk {
             }
         }
         // The slot becomes free when the end is returned, and not before: the next conversation begins after it.
-        Poll::Ready(match ready!(self.receiver.poll_line_in_slot(cx)) {
-            Some(Ok(line)) => Heard::Line(line),
-            Some(Err(error)) => Heard::Trouble(error),
-            None => Heard::Ended { unsaid: self.waiting.unsaid() },
-        })
+        match self.receiver.poll_line_in_slot(cx) {
+            Poll::Ready(Some(Ok(line))) => Poll::Ready(Heard::Line(line)),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Heard::Trouble(error)),
+            Poll::Ready(None) => Poll::Ready(Heard::Ended { unsaid: self.waiting.unsaid() }),
+            Poll::Pending if self.poll_last_words(cx).is_ready() => {
+                self.receiver.free_slot();
+                Poll::Ready(Heard::Ended { unsaid: 0 })
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Waits until the time for last words of the peer is over, if it is limited.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(limit) = self.last_words.filter(|_| self.sender.is_none()) else { return Poll::Pending };
+        if self.last_words_end.is_none() {
+            self.waiting.register(cx);
+            if !self.waiting.has_left() {
+                return Poll::Pending;
+            }
+        }
+        self.last_words_end.get_or_insert_with(|| Box::pin(time::sleep(limit))).as_mut().poll(cx)
     }
 }
 

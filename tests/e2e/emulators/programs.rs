@@ -36,7 +36,7 @@ async fn a_session_at_a_node_of_l_or_s_is_told_line_by_line() {
         assert_eq!(x1.expect_line("<"), "<x2> Que tal?");
         x1.type_line("/bye");
         x2.expect("closed").await;
-        assert_eq!(x1.expect_line("* conversation"), "* conversation with x2 ended");
+        assert_eq!(x1.expect_line("* conversation"), "* conversation with x2 ended by you");
         for (typed, told) in [
             ("/call off@bb", "! cannot reach off@bb: user is offline"),
             ("/call nobody@bb", "! cannot reach nobody@bb: no such user or domain"),

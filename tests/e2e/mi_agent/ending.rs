@@ -1,6 +1,6 @@
 //! The end of the program: a normal one, one by a signal, and one that something holds up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -18,13 +18,57 @@ fn signals_deregister() {
         assert_eq!(laura.wait_exit(), 0);
         assert_eq!(
             laura.stdout()[4..],
-            ["* conversation with pere ended", "* deregistered laura@bb.com"],
+            ["* conversation with pere ended by you", "* deregistered laura@bb.com"],
             "{signal:?}"
         );
         pere.expect_line("* conversation with laura ended");
         node.type_line("list");
         assert!(node.expect_line("laura").contains("offline"));
     }
+}
+
+/// A peer that goes on talking after `/bye`, and never ends its side, is not waited for.
+#[test]
+fn a_conversation_that_was_ended_here_is_over_at_once() {
+    let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    pere.expect_line("* listening");
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    let listens = listening(&mut laura);
+    let mut joan = TcpStream::connect(listens).expect("laura listens");
+    joan.write_all(b"N04joanL04hola").expect("written");
+    laura.expect_line("<joan> hola");
+    let start = Instant::now();
+    laura.type_line("/bye");
+    let mut came = Vec::new();
+    joan.read_to_end(&mut came).expect("FIN");
+    assert_eq!(came, b"N05lauraL00");
+    joan.write_all(b"L06espera").expect("it is read");
+    laura.expect_line("* conversation with joan ended by you");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    // There is room for the next one.
+    laura.type_line("/call pere@bb.com");
+    laura.expect_line("* in conversation with pere");
+    pere.type_line("EXIT");
+    laura.expect_line("* conversation with pere ended by pere");
+}
+
+#[test]
+fn a_connection_that_breaks_is_lost_and_nobody_ended_it() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    let listens = listening(&mut laura);
+    let mut joan = TcpStream::connect(listens).expect("laura listens");
+    joan.write_all(b"N04joanL04hola").expect("written");
+    laura.expect_line("<joan> hola");
+    // With bytes that nobody read, the kernel answers with an RST, as after kill -9.
+    laura.type_line("bon dia");
+    joan.read_exact(&mut [0; 8 + 3]).expect("it comes");
+    drop(joan);
+    laura.expect_line("! conversation with joan: connection lost: Connection reset by peer");
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+    assert!(!laura.stdout().iter().any(|line| line.contains("ended by")), "{:?}", laura.stdout());
 }
 
 /// A terminal that closes sends SIGHUP, perhaps twice, and takes nothing any more.

@@ -154,7 +154,7 @@ fn a_closed_stdout_deregisters_and_ends_conversations() {
         // A process that another test starts may have the pipe open a little longer, so the first line may not fail.
         eventually("laura ends the conversation", || {
             pere.type_line("hola");
-            pere.stdout().contains(&"* conversation with laura ended".to_owned())
+            pere.stdout().contains(&"* conversation with laura ended by laura".to_owned())
         });
         assert_eq!(laura.wait_exit(), 1);
         assert_eq!(laura.stderr(), ["mi-agent: cannot write to stdout: Broken pipe (os error 32)"]);
@@ -251,7 +251,7 @@ fn a_peer_that_hangs_up_while_lines_wait_is_heard_out() {
     assert_eq!(laura.wait_exit(), 0);
     assert_eq!(
         laura.stdout()[4..],
-        ["<joan> adeu!", "* conversation with joan ended", "* deregistered laura@bb.com"]
+        ["<joan> adeu!", "* conversation with joan ended by joan", "* deregistered laura@bb.com"]
     );
 }
 
@@ -297,7 +297,7 @@ fn more_lines_than_may_wait_are_piped_in_order() {
         laura.stdout()[4..],
         [
             r"! not sent: the line has '\0' at byte 1, which may not stand there",
-            "* conversation with pere ended",
+            "* conversation with pere ended by you",
             "* deregistered laura@bb.com",
         ]
     );

@@ -119,7 +119,7 @@ fn a_conversation_is_told_both_ways() {
     laura.give(&json!({"bye": 1, "ref": 1.5}));
     assert_eq!(
         without_chance(laura.next()),
-        json!({"event": "ended", "conversation": 1, "nickname": "bot", "lost": false, "unsaid": 0, "ref": 1.5})
+        json!({"event": "ended", "conversation": 1, "nickname": "bot", "lost": false, "by": "you", "unsaid": 0, "ref": 1.5})
     );
     assert_eq!(bot.expect("ended")["conversation"], 1);
     // The program goes on without stdin.
@@ -368,7 +368,7 @@ fn without_json_it_prints_the_lines_of_line_mode() {
             told[3..],
             [
                 format!("<{number}laura> hola"),
-                format!("* conversation {number}with laura ended"),
+                format!("* conversation {number}with laura ended by laura"),
                 "* deregistered bot@bb.com".into()
             ]
         );
@@ -401,6 +401,7 @@ fn a_signal_ends_it_and_its_conversations() {
         let told: Vec<_> = bot.program.stdout().iter().map(|line| parsed(line)).collect();
         let [.., ended, deregistered] = &*told else { panic!("{told:?}") };
         assert_eq!((&ended["event"], &ended["lost"]), (&json!("ended"), &json!(false)));
+        assert_eq!(ended["by"], "you");
         assert_eq!(deregistered["event"], "deregistered");
         assert!(!node.is_online("bot"));
     }

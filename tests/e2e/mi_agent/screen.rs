@@ -68,7 +68,8 @@ fn two_people_talk_with_what_the_screen_tells_them() {
     joya.expect_text("Laura B. bé, i tu?");
     laura.expect_text("both unverified");
     laura.type_line("/bye");
-    joya.expect_text("conversation with Laura B. ended");
+    joya.expect_text("conversation with Laura B. ended by Laura B.; /call calls again");
+    laura.expect_text("conversation with joya ended by you; /call calls again");
     for agent in [&laura, &joya] {
         agent.type_line("/quit");
         assert_eq!(agent.wait_exit(), 0);

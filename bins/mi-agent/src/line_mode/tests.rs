@@ -1,6 +1,7 @@
 use mi_agent_core::{Peer, PeerText};
 
 use super::*;
+use crate::session::End;
 
 fn line_mode() -> LineMode {
     LineMode::new("laura@bb.com".parse().unwrap(), Admission::default(), false, &[])
@@ -25,7 +26,7 @@ fn line(number: u64, text: &str) -> Happened {
 }
 
 fn ended(number: u64) -> Happened {
-    Happened::Ended { id: number.into(), nickname: PeerText::new("joya"), is_lost: false, unsaid: 0 }
+    Happened::Ended { id: number.into(), nickname: PeerText::new("joya"), end: End::ByPeer, unsaid: 0 }
 }
 
 /// Line mode in a conversation with Joya, the caller.
@@ -58,7 +59,7 @@ fn the_next_line_waits_until_the_last_one_is_handed_over() {
     state.typed(Some("hola?".into()));
     let printed = effects(&mut state).split_off(1);
     let nobody = "! you are in no conversation, so nobody hears that; /call ADDRESS starts one";
-    assert_eq!(printed, [print("* conversation with joya ended"), print(nobody)]);
+    assert_eq!(printed, [print("* conversation with joya ended by joya"), print(nobody)]);
 }
 
 #[test]

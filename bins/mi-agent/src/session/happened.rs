@@ -35,8 +35,7 @@ pub(crate) enum Happened {
     Ended {
         id: ConversationId,
         nickname: PeerText,
-        /// Set if neither side ended it.
-        is_lost: bool,
+        end: End,
         /// The number of lines that were said and not sent.
         unsaid: usize,
     },
@@ -111,6 +110,15 @@ pub(crate) enum Refused {
     NotSaid(SayError),
     /// It is carried out, but not kept.
     NotKept(&'static str),
+}
+
+/// The end of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    ByYou,
+    ByPeer,
+    /// The connection broke: neither side ended it.
+    Lost,
 }
 
 /// The way in which a session leaves.

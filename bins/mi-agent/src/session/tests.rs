@@ -68,7 +68,7 @@ async fn a_conversation_is_carried_out_from_the_call_to_the_end() {
     assert_eq!(theirs.next_line().await.expect("no loss"), None);
     drop(theirs);
     let ended = session.soon().await;
-    assert!(matches!(ended, Happened::Ended { is_lost: false, unsaid: 0, .. }), "{ended:?}");
+    assert!(matches!(ended, Happened::Ended { end: End::ByYou, unsaid: 0, .. }), "{ended:?}");
     assert_eq!(session.carry_out(say(id, "hola?")), Err(Refused::NoConversation));
     pere.shutdown().await.expect("deregistered");
     session.leave(Leave::InOrder);
@@ -122,7 +122,7 @@ async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
         loop {
             match session.soon().await {
                 Happened::Begun { call: None, .. } => begun += 1,
-                Happened::Ended { is_lost: false, .. } => ended += 1,
+                Happened::Ended { end: End::ByPeer | End::ByYou, .. } => ended += 1,
                 Happened::Left(left) => break left.expect("deregistered"),
                 other => panic!("{other:?}"),
             }

@@ -235,3 +235,31 @@ async fn dropping_hangs_all_up() {
 
 /// The limit of conversations of the agent.
 const MOST: usize = 3;
+
+/// A peer that does not end its side goes unheard after a while. Its connection is still closed in order.
+#[tokio::test(start_paused = true)]
+async fn last_words_have_a_limit() {
+    let mut desk = Desk::new();
+    desk.talks = Conversations::new().with_last_words_within(Duration::from_millis(500));
+    let (id, mut peer) = desk.begin("u1").await;
+    desk.talks.say(id, "adeu").unwrap();
+    let start = Instant::now();
+    assert!(desk.talks.hang_up(id));
+    peer.write_all(b"L06espera").await.unwrap();
+    assert_eq!(desk.heard().await, "1: espera");
+    assert_eq!(desk.heard().await, "1 ended, 0 unsaid");
+    assert_eq!(start.elapsed(), Duration::from_millis(500));
+    assert_eq!((desk.talks.len(), desk.slots.available_permits()), (0, MOST), "there is room for another one");
+    assert_eq!(read_to_end(&mut peer).await, "L04adeu");
+    peer.write_all(b"L06espera").await.unwrap();
+
+    // A peer that ends its side is not waited for.
+    let (id, mut peer) = desk.begin("u2").await;
+    desk.talks.say(id, "adeu").unwrap();
+    assert!(desk.talks.hang_up(id));
+    let start = Instant::now();
+    assert_eq!(read_to_end(&mut peer).await, "L04adeu");
+    drop(peer);
+    assert_eq!(desk.heard().await, "2 ended, 0 unsaid");
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+}

@@ -115,6 +115,7 @@ where
                         talk.handle(Some(said), &mut connection.state);
                     }
                 }
+                ConversationOutput::Left => talk.waiting.leave(),
                 ConversationOutput::Deliver(line) => talk.deliver(Ok(line), &mut connection.state),
                 ConversationOutput::Refused(line) => {
                     talk.deliver(Err(ConversationError::Refused(line)), &mut connection.state);

@@ -422,6 +422,9 @@ impl ConversationState {
     /// The FIN has left, or cannot.
     fn closed(&mut self, now: Instant) {
         let is_over = self.input == Input::Ended;
+        if self.input == Input::Frames && !self.has_failed && (self.unsent, self.unsaid) == (0, 0) {
+            self.outputs.push_back(ConversationOutput::Left);
+        }
         self.begin(now, if is_over { Phase::Over } else { Phase::Lingering });
     }
 

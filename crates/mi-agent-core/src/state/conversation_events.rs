@@ -80,6 +80,8 @@ pub enum ConversationOutput {
     HandedOver,
     /// Nothing more can be said: the conversation ends.
     Ending,
+    /// Everything of this side has left, its FIN included, and the peer may still talk.
+    Left,
     /// The connection can be closed. This is the last output.
     Ended {
         /// The number of frames that were handed over and not sent, without those that were dropped in a hurry.

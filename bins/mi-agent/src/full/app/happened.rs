@@ -12,7 +12,7 @@ use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
 use crate::full::tab::{About, ConversationState, Tab};
 use crate::reason::Reason;
-use crate::session::{Happened, Wish};
+use crate::session::{End, Happened, Wish};
 use crate::store::contacts::Way;
 use crate::store::history;
 
@@ -36,7 +36,7 @@ impl App {
             }
             Happened::Line { id, text, .. } => self.heard(now, id, &text),
             Happened::ConversationFailed { id, error, .. } => self.conversation_failed(now, id, &error),
-            Happened::Ended { id, is_lost, unsaid, .. } => self.ended(now, id, is_lost, unsaid),
+            Happened::Ended { id, end, unsaid, .. } => self.ended(now, id, end, unsaid),
             Happened::Refused { nickname, remote, address, reason, .. } => {
                 self.refused(now, &nickname, address, remote, reason);
             }
@@ -158,8 +158,8 @@ impl App {
         self.tell(at, |tab| tab.failure(now, &format!("conversation with {nickname}: {reason}")));
     }
 
-    /// A conversation is over; `is_lost` if neither side ended it.
-    pub(crate) fn ended(&mut self, now: Timestamp, id: ConversationId, is_lost: bool, unsaid: usize) {
+    /// A conversation is over.
+    pub(crate) fn ended(&mut self, now: Timestamp, id: ConversationId, end: End, unsaid: usize) {
         let Some((at, nickname)) = self.tab_and_nickname(id) else { return };
         self.tabs[at].conversation = ConversationState::None;
         if matches!(&self.overlay, Some(Overlay::Paste { id: of, .. }) if *of == id) {
@@ -173,10 +173,10 @@ impl App {
         } else {
             "; /close closes the tab"
         };
-        let news = if is_lost {
-            format!("the conversation is over{hint}")
-        } else {
-            format!("conversation with {nickname} ended{hint}")
+        let news = match end {
+            End::ByYou => format!("conversation with {nickname} ended by you{hint}"),
+            End::ByPeer => format!("conversation with {nickname} ended by {nickname}{hint}"),
+            End::Lost => format!("the connection with {nickname} is lost{hint}"),
         };
         self.tell(at, |tab| tab.news(now, &news));
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::full::pane::Kind;
 use crate::full::tab::ConversationState;
 use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
+use crate::session::End;
 use crate::store::contacts::Way;
 use crate::store::history;
 
@@ -109,8 +110,8 @@ fn a_call_has_a_tab_of_its_own() {
     assert_eq!(user.last(), "bon dia");
     user.enters("/bye");
     assert_eq!(user.acts(), [Effect::Wish(Wish::HangUp(id(1)))]);
-    user.app.ended(user.now, id(1), false, 0);
-    assert_eq!(user.last(), "conversation with joya ended; /call calls again, /close closes the tab");
+    user.app.ended(user.now, id(1), End::ByPeer, 0);
+    assert_eq!(user.last(), "conversation with joya ended by joya; /call calls again, /close closes the tab");
     user.enters("/call");
     assert_eq!(user.acts(), [Effect::Wish(Wish::Call(address("joya@cc.com")))]);
     assert_eq!(user.app.tabs.len(), 2, "in the same tab");
@@ -184,12 +185,12 @@ fn the_end_tells_what_was_lost() {
     let lost = ConversationError::Lost(std::io::ErrorKind::ConnectionReset.into());
     user.app.conversation_failed(user.now, id(1), &lost);
     assert_eq!(user.last(), "conversation with joya: connection lost: connection reset");
-    user.app.ended(user.now, id(1), true, 3);
+    user.app.ended(user.now, id(1), End::Lost, 3);
     let texts: Vec<_> =
         user.app.tab().pane.entries().rev().take(2).map(|entry| entry.text.as_str()).collect();
     assert_eq!(
         texts,
-        ["the conversation is over; /call calls again, /close closes the tab", "3 lines were not sent"]
+        ["the connection with joya is lost; /call calls again, /close closes the tab", "3 lines were not sent"]
     );
     user.enters("hola");
     assert_eq!(
@@ -240,7 +241,7 @@ fn several_pasted_lines_are_asked_about() {
     assert_eq!(user.last(), "201 lines were pasted and not sent: 200 are the most");
     // The question disappears with the conversation.
     user.app.paste(user.now, "one\ntwo");
-    user.app.ended(user.now, id(1), false, 0);
+    user.app.ended(user.now, id(1), End::ByPeer, 0);
     assert_eq!(user.app.overlay, None);
 }
 
@@ -249,7 +250,7 @@ fn a_contact_is_called_with_two_keys() {
     let mut user = User::new(1);
     for (number, who) in [(1, "pere@bb.com"), (2, "joya@cc.com")] {
         user.calls(number, who);
-        user.app.ended(user.now, id(number), false, 0);
+        user.app.ended(user.now, id(number), End::ByPeer, 0);
         user.now += 1.minute();
     }
     user.acts();
@@ -388,7 +389,7 @@ fn tabs_are_bounded() {
     let mut user = User::new(1);
     for n in 0..2 * MAX_TABS as u64 {
         user.calls(n + 1, &format!("u{n}@cc.com"));
-        user.app.ended(user.now, id(n + 1), false, 0);
+        user.app.ended(user.now, id(n + 1), End::ByPeer, 0);
     }
     assert_eq!(user.app.tabs.len(), MAX_TABS);
     assert_eq!(user.app.tabs[0].about, About::Agent);
@@ -425,7 +426,7 @@ fn calls_that_came_to_nothing_leave_one_tab_at_most() {
         assert_eq!(user.app.tab().title(), who);
     }
     user.calls(1, "joya@cc.com");
-    user.app.ended(user.now, id(1), false, 0);
+    user.app.ended(user.now, id(1), End::ByPeer, 0);
     user.enters("/call u1@cc.com");
     assert_eq!(user.app.tabs.len(), 3, "what was said stays");
 }

@@ -9,6 +9,7 @@ use ratatui::style::Color;
 use super::*;
 use crate::full::app::{Overlay, Setup};
 use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
+use crate::session::End;
 use crate::store::contacts::Way;
 
 /// A user in front of a screen.
@@ -386,7 +387,7 @@ fn the_bars_say_how_things_are() {
         bars(&mut narrow),
         [" laura@bb.com · NOT registered · E 2 R 2", " unverified: joya · 12 lines wait"]
     );
-    narrow.app.ended(now(), id(1), false, 0);
+    narrow.app.ended(now(), id(1), End::ByPeer, 0);
     assert_eq!(bars(&mut narrow)[1], " /call calls joya@cc.com");
     narrow.types("/call\n");
     assert_eq!(bars(&mut narrow)[1], " calling joya@cc.com … /bye gives up");
