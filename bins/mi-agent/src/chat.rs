@@ -66,7 +66,7 @@ fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCod
     let setup = Setup {
         own,
         nickname,
-        conversations: usize::from(settings.conversations.0.get()),
+        conversations: usize::from(settings.conversations.unwrap_or_default().0.get()),
         keeps_history: settings.history,
         rings_bell: settings.bell,
         zone: TimeZone::system(),

@@ -1,5 +1,6 @@
 //! The commands for programs: `send` says one text, and `listen` reports events and takes orders.
 
+mod attempts;
 pub(crate) mod commands;
 pub(crate) mod listen;
 mod listener;

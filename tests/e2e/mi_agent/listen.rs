@@ -261,7 +261,7 @@ fn what_cannot_be_done_is_told_and_it_goes_on() {
 #[test]
 fn a_stranger_is_told_as_text() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
-    let mut pere = Listener::start("pere@bb.com", node.address(), &[]);
+    let mut pere = Listener::start("pere@bb.com", node.address(), &["--conversations", "1"]);
     let at = pere.expect("registered")["listening"].as_str().expect("an address").to_owned();
     let mut stranger = TcpStream::connect(&*at).expect("a connection");
     stranger.write_all(b"N09\x1b[2J\xe2\x80\xaeab").expect("written");
@@ -373,6 +373,28 @@ fn without_json_it_prints_the_lines_of_line_mode() {
             ]
         );
     }
+}
+
+/// Eight friends are taken at once, and a script that did not ask for that reads lines without numbers.
+#[test]
+fn eight_may_call_and_lines_have_no_number_unless_asked_for() {
+    let users: Vec<_> = (0..9).map(|n| format!("u{n}")).collect();
+    let roster: Vec<_> = users.iter().map(String::as_str).chain(["bot"]).collect();
+    let node = NodeProgram::start("bb.com", &roster, &[]);
+    let at = node.address();
+    let mut bot = Listener::start_plain("bot@bb.com", at, &[]);
+    listening(&mut bot.program);
+    let mut friends: Vec<_> =
+        users.iter().map(|user| AgentProgram::start(&format!("{user}@bb.com"), at, &[])).collect();
+    for (friend, user) in friends.iter_mut().zip(&users).take(8) {
+        friend.type_line("/call bot@bb.com");
+        friend.expect_line("* in conversation with bot");
+        friend.type_line("hola");
+        bot.program.expect_line(&format!("* in conversation with {user} ({user}@bb.com) at "));
+        bot.program.expect_line(&format!("<{user}> hola"));
+    }
+    friends[8].type_line("/call bot@bb.com");
+    friends[8].expect_line("! cannot reach bot@bb.com: user is busy");
 }
 
 /// A signal ends the program whatever it is doing. Its user and its conversations end in order, and lines

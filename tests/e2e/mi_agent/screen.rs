@@ -424,7 +424,7 @@ fn a_terminal_that_takes_nothing_holds_nobody_up() {
     line.resize(pty_process::Size::new(24, 90)).expect("it is a terminal");
     let mut command = Command::new(executable(AGENT));
     at_home(&mut command, folder.path()).env("TERM", "xterm-256color");
-    command.args(["laura@bb.com", "--node", &town.node.address().to_string()]);
+    command.args(["laura@bb.com", "--conversations", "1", "--node", &town.node.address().to_string()]);
     let mut laura = pty_process::blocking::Command::from(command).spawn(program_side).expect("it starts");
     let mut joya = town.in_lines("joya");
     eventually("laura is registered", || town.node.is_online("laura"));

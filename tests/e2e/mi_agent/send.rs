@@ -5,7 +5,9 @@ mod failures;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use integration_tests::programs::eventually;
 use tempfile::TempDir;
 
 use super::*;
@@ -152,6 +154,41 @@ fn who_calls_meanwhile_is_told_that_the_user_is_busy() {
     laura.program.close_stdin();
     laura.assert_silent_success();
     assert_eq!(heard(&mut pere), ["hola", "adéu"]);
+}
+
+/// A user who is busy for a moment is called again.
+#[test]
+fn who_waits_is_heard_as_soon_as_may_be() {
+    let (node, mut pere) = node_and_pere();
+    let mut joan = AgentProgram::start("joan@bb.com", node.address(), &[]);
+    joan.type_line("/call pere@bb.com");
+    pere.expect_line("* in conversation with joan");
+    let start = Instant::now();
+    let laura = SendProgram::start(node.address(), &["--wait", "2m", "pere@bb.com", "hola"]);
+    let asked = |line: &String| line.contains("PLlaura@bb.com:pere@bb.com");
+    eventually("laura has asked", || node.log().iter().any(asked));
+    joan.type_line("/bye");
+    pere.expect_line("* in conversation with laura");
+    laura.assert_silent_success();
+    assert!(start.elapsed() >= Duration::from_secs(4), "{:?}", start.elapsed());
+    pere.expect_line("<laura> hola");
+}
+
+/// The wait has an end, with the last reason, and a user that nobody has is not waited for.
+#[test]
+fn who_waits_in_vain_is_told_why() {
+    let (node, _pere) = node_and_pere();
+    let start = Instant::now();
+    let waiting = SendProgram::start(node.address(), &["--wait", "1s", "joan@bb.com", "hola"]);
+    let nobody = SendProgram::start(node.address(), &["--wait", "2h", "nobody@bb.com", "hola"]);
+    assert_eq!(nobody.end(), (3, vec!["! cannot reach nobody@bb.com: no such user or domain".to_owned()]));
+    assert_eq!(waiting.end(), (4, vec!["! cannot reach joan@bb.com: user is offline".to_owned()]));
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    let asked = |line: &&String| line.contains("PLlaura@bb.com:joan@bb.com") && line.starts_with('R');
+    assert_eq!(node.log().iter().filter(asked).count(), 2, "the last time at the end");
+    let wrong = SendProgram::start(node.address(), &["--wait", "10", "joan@bb.com", "hola"]);
+    let (code, told) = wrong.end();
+    assert!(code == 2 && told.iter().any(|line| line.contains("such as 90s, 10m or 2h")), "{told:?}");
 }
 
 #[test]

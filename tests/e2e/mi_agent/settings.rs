@@ -119,7 +119,7 @@ fn config_tells_where_the_settings_are_and_what_holds() {
     let (code, defaults, _) = run(folder.path(), &["config", "show"]);
     assert_eq!((code, defaults.lines().next()), (0, Some(format!("# There is no {path}").as_str())));
     assert!(
-        defaults.contains("\n# address is not set\n") && defaults.contains("\nconversations = 1\n"),
+        defaults.contains("\n# address is not set\n") && defaults.contains("\nconversations = 8\n"),
         "{defaults}"
     );
 

@@ -46,11 +46,13 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     if json && settings.log.as_deref() == Some(Path::new("-")) {
         return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }
-    let conversations = usize::from(settings.conversations.0.get());
+    let conversations = usize::from(settings.conversations.unwrap_or_default().0.get());
     let UserData { admission, .. } = UserData::open(&from, false)?;
-    let format = match (json, conversations) {
-        (true, _) => Format::Json,
-        (false, several) => Format::Words { numbered: several > 1 },
+    let format = if json {
+        Format::Json
+    } else {
+        // A script that did not ask for several conversations reads lines without numbers.
+        Format::Words { numbered: settings.conversations.is_some() && conversations > 1 }
     };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
@@ -67,5 +69,5 @@ Exit codes:
 
 Examples:
   mi-agent listen --from alarms@bb.com | tee -a alarms.txt
-  mi-agent listen --from bot@bb.com --json --conversations 8
+  mi-agent listen --from bot@bb.com --json
       prints {\"event\":\"begun\",\"conversation\":1,...}, takes {\"say\":\"hola\",\"to\":1}";

@@ -30,7 +30,7 @@ pub(crate) struct Listener {
 pub(crate) enum Format {
     Json,
     Words {
-        /// There may be several conversations, so their lines are numbered.
+        /// Several conversations were asked for, so their lines are numbered.
         numbered: bool,
     },
 }

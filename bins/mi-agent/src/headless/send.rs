@@ -13,6 +13,7 @@ use plumi_proto::MiAddress;
 use standard_streams::{BackgroundWriter, Stderr, Stdout, stderr};
 use tokio::time;
 
+use super::attempts::{Attempts, Wait};
 use super::progress::Progress;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
@@ -37,6 +38,10 @@ pub(crate) struct SendArgs {
     /// Who is to hear it, user@domain
     to: MiAddress,
 
+    /// Try again while TO is busy, offline or does not answer, until it is sent or this time is over: 90s, 10m, 2h
+    #[arg(long, value_name = "DURATION")]
+    wait: Option<Wait>,
+
     /// What to say, several lines one by one [default, or if it is -: what stdin says, line by line]
     text: Option<String>,
 
@@ -51,7 +56,7 @@ pub(crate) struct SendArgs {
 /// # Errors
 /// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
-    let SendArgs { from, to, text, options } = args;
+    let SendArgs { from, to, wait, text, options } = args;
     let settings = Settings::load(Some(from), &options)?.without_default_log();
     if to == from {
         return Err(Misuse::of("send", "TO is your own address").into());
@@ -79,6 +84,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         from,
         to,
         source,
+        wait,
         stage: Stage::Preparing,
         progress: Progress::default(),
         answers: PrintedLines::on_stdout(),
@@ -110,6 +116,7 @@ struct Delivery {
     from: MiAddress,
     to: MiAddress,
     source: Source,
+    wait: Option<Wait>,
     stage: Stage,
     progress: Progress,
     answers: PrintedLines<BackgroundWriter<Stdout>>,
@@ -127,6 +134,14 @@ enum Stage {
 struct Failure {
     text: String,
     code: ExitCode,
+    /// Nothing was sent, and another attempt may succeed.
+    may_pass: bool,
+}
+
+impl Failure {
+    fn for_good(text: String, code: ExitCode) -> Self {
+        Self { text, code, may_pass: false }
+    }
 }
 
 /// The end of a conversation.
@@ -154,20 +169,33 @@ impl Delivery {
             }
         };
         let Some(first) = first else { return Ok(ExitCode::from(exit::WELL)) };
-        self.stage = Stage::Calling;
+        // The time of the wait begins with something to say.
+        let mut attempts = Attempts::within(self.wait);
         // The events are dropped, so callers are answered that the user is busy.
-        let (agent, _) = match builder.start_unless(signals.next(), HURRY).await {
-            Ok(started) => started,
-            Err(error) => {
-                if matches!(error, StartError::Interrupted) {
-                    self.complaints.hurry(LAST_WORDS);
+        let (agent, _) = loop {
+            let error = match builder.clone().start_unless(signals.next(), HURRY).await {
+                Ok(started) => break started,
+                Err(error) => error,
+            };
+            let is_again = tokio::select! {
+                is_again = attempts.next(), if matches!(error, StartError::NoAnswer { .. }) => is_again,
+                () = signals.next(), if matches!(error, StartError::NoAnswer { .. }) => {
+                    let interrupted = self.interrupted();
+                    return Ok(self.fail(interrupted, signals).await);
                 }
-                let text = format!("cannot register {}: {}", self.from, Reason(&error));
-                return Ok(self.fail(Failure { text, code: exit::of_start(&error) }, signals).await);
+                else => false,
+            };
+            if is_again {
+                continue;
             }
+            if matches!(error, StartError::Interrupted) {
+                self.complaints.hurry(LAST_WORDS);
+            }
+            let text = format!("cannot register {}: {}", self.from, Reason(&error));
+            return Ok(self.fail(Failure::for_good(text, exit::of_start(&error)), signals).await);
         };
         let delivered = tokio::select! {
-            delivered = self.deliver(&agent, first) => Some(delivered),
+            delivered = self.deliver(&agent, &first, &mut attempts) => Some(delivered),
             () = signals.next() => None,
         };
         let Some(delivered) = delivered else {
@@ -202,14 +230,30 @@ impl Delivery {
         }
     }
 
+    /// Delivers as [`Delivery::attempt`] does, and tries again as long as that may succeed and there is time.
+    async fn deliver(
+        &mut self,
+        agent: &Agent,
+        first: &str,
+        attempts: &mut Attempts,
+    ) -> Result<Option<io::Error>, Failure> {
+        loop {
+            self.stage = Stage::Calling;
+            match self.attempt(agent, first).await {
+                Err(failure) if failure.may_pass && attempts.next().await => {}
+                delivered => return delivered,
+            }
+        }
+    }
+
     /// Calls, sends `first` and the lines after it, and ends the conversation. Returns the error of printing the
     /// answers, if there was one.
-    async fn deliver(&mut self, agent: &Agent, first: String) -> Result<Option<io::Error>, Failure> {
+    async fn attempt(&mut self, agent: &Agent, first: &str) -> Result<Option<io::Error>, Failure> {
         let talk = match agent.call(self.to).await {
             Ok(talk) => talk,
             Err(error) => {
                 let text = format!("cannot reach {}: {error}", self.to);
-                return Err(Failure { text, code: exit::of_call(&error) });
+                return Err(Failure { text, code: exit::of_call(&error), may_pass: error.is_transient() });
             }
         };
         self.stage = Stage::Talking;
@@ -219,7 +263,8 @@ impl Delivery {
             end = &mut hearing => return Err(ended_at_once(&self.to, &end)),
             () = time::sleep(SETTLE) => {}
         }
-        let saying = say_all(first, &mut self.source, &sender, &mut self.progress, &mut self.complaints);
+        let saying =
+            say_all(first.to_owned(), &mut self.source, &sender, &mut self.progress, &mut self.complaints);
         // Both run at the same time: answers are printed while lines are sent.
         let (is_at_end, end) = tokio::select! {
             biased;
@@ -245,7 +290,7 @@ impl Delivery {
         };
         let text =
             format!("sending to {} failed: {reason}; lines sent: {sent}, not sent: {left}{rest}", self.to);
-        Err(Failure { text, code: ExitCode::from(exit::FAILURE) })
+        Err(Failure::for_good(text, ExitCode::from(exit::FAILURE)))
     }
 
     fn interrupted(&self) -> Failure {
@@ -254,7 +299,7 @@ impl Delivery {
             Stage::Calling => format!("cannot reach {}: interrupted", self.to),
             Stage::Talking => format!("sending to {} failed: interrupted", self.to),
         };
-        Failure { text, code: ExitCode::from(exit::FAILURE) }
+        Failure::for_good(text, ExitCode::from(exit::FAILURE))
     }
 
     async fn fail(&mut self, failure: Failure, signals: &mut Signals) -> ExitCode {
@@ -275,12 +320,12 @@ impl Delivery {
 fn ended_at_once(to: &MiAddress, end: &End) -> Failure {
     if let Some(reason) = &end.lost {
         let text = format!("cannot reach {to}: {reason}");
-        return Failure { text, code: ExitCode::from(exit::FAILURE) };
+        return Failure::for_good(text, ExitCode::from(exit::FAILURE));
     }
     let words =
         end.last_words.as_ref().map_or_else(String::new, |words| format!(", with the words: {words}"));
     let text = format!("cannot reach {to}: the call was ended at once{words}");
-    Failure { text, code: ExitCode::from(exit::BUSY) }
+    Failure { text, code: ExitCode::from(exit::BUSY), may_pass: true }
 }
 
 /// Hands over `first` and the lines after it. Returns `false` if the conversation ended before that.
@@ -358,4 +403,5 @@ Exit codes:
 
 Examples:
   mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'
-  df -h / | mi-agent send --from backup@bb.com joya@cc.com";
+  df -h / | mi-agent send --from backup@bb.com joya@cc.com
+  mi-agent send --from backup@bb.com --wait 10m joya@cc.com 'the backup is done'";

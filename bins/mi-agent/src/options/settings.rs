@@ -71,10 +71,11 @@ pub(crate) struct Settings {
     #[serde(skip)]
     pub(super) bare_user_flag: bool,
 
-    /// How many conversations there may be at a time, up to 16 [default: 1]
+    /// How many conversations there may be at a time, up to 16, on the screen and for listen; line mode has one
+    /// [default: 8]
     #[arg(long, value_name = "N")]
-    #[serde(default, deserialize_with = "text_or_number")]
-    pub(crate) conversations: Conversations,
+    #[serde(default, deserialize_with = "values::conversations")]
+    pub(crate) conversations: Option<Conversations>,
 
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
@@ -121,7 +122,7 @@ impl Settings {
             ("refresh", Some(self.refresh.as_toml())),
             ("bare-user", Some(self.bare_user.to_string())),
             ("log", self.log.as_ref().map(|log| in_quotes(&log.display()))),
-            ("conversations", Some(self.conversations.0.to_string())),
+            ("conversations", Some(self.conversations.unwrap_or_default().0.to_string())),
             ("history", Some(self.history.to_string())),
             ("bell", Some(self.bell.to_string())),
             ("mouse", Some(self.mouse.to_string())),

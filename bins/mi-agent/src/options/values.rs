@@ -8,7 +8,7 @@ use std::time::Duration;
 use mi_agent_core::DEFAULT_REFRESH;
 use plumi_proto::{HostIp, NodeAddress, is_reachable};
 use serde::de::{Deserialize, Deserializer, Error as _};
-use settings_text::quoted;
+use settings_text::{quoted, text_or_number};
 
 /// The interval at which a registration is refreshed; `None` is never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) struct Conversations(pub(crate) NonZeroU8);
 
 impl Default for Conversations {
     fn default() -> Self {
-        Self(NonZeroU8::MIN)
+        Self(const { NonZeroU8::new(DEFAULT_CONVERSATIONS).expect("not zero") })
     }
 }
 
@@ -93,10 +93,19 @@ fn checked<'de, D: Deserializer<'de>, T, E: Display>(
     check(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
 }
 
+pub(super) fn conversations<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Conversations>, D::Error> {
+    text_or_number(deserializer).map(Some)
+}
+
 /// The default of settings that are on by default.
 pub(super) fn yes() -> bool {
     true
 }
+
+/// The default of [`Conversations`]: a group of friends, each with the others.
+const DEFAULT_CONVERSATIONS: u8 = 8;
 
 /// The limit of [`Conversations`]; nobody can follow more of them.
 pub(crate) const MAX_CONVERSATIONS: u8 = 16;
