@@ -1,5 +1,6 @@
 //! The program `mi-agent` as users and scripts see it, with a real `lumi-node`.
 
+mod absent_node;
 mod ending;
 mod leaving;
 mod listen;

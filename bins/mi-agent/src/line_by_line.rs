@@ -17,7 +17,7 @@ use crate::typed_lines::TypedLines;
 pub(crate) trait FrontEnd {
     type Input: Send + 'static;
 
-    /// Starts reading the input, once the user is registered.
+    /// Starts reading the input, once the user is registered, or the node is waited for.
     ///
     /// A program that does not start leaves its input to others. `None` if no input is read.
     fn input(&self) -> Option<TypedLines<Self::Input>>;
@@ -65,6 +65,7 @@ pub(crate) async fn run<F: FrontEnd>(
     signals: &mut Signals,
 ) -> io::Result<ExitCode> {
     let mut input = None;
+    let mut reads_input = false;
     let mut code = None;
     let mut failure = None;
     let code = loop {
@@ -89,8 +90,8 @@ pub(crate) async fn run<F: FrontEnd>(
             },
             happened = session.next(), if !is_printing => {
                 code = exit_code(&happened);
-                if matches!(happened, Happened::Started { .. }) {
-                    input = front_end.input();
+                if matches!(happened, Happened::Started { .. } | Happened::StartDelayed { .. }) && !reads_input {
+                    (input, reads_input) = (front_end.input(), true);
                 }
                 if !session.is_leaving() || is_of_the_end(&happened) {
                     front_end.happened(&happened);

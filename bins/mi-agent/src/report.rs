@@ -80,6 +80,16 @@ pub(crate) enum Report {
     RegistrationLost {
         reason: SafeText,
     },
+    /// The node is not there yet. Programs see the same event as when the node goes away later.
+    #[serde(rename = "registration-lost")]
+    NotRegisteredYet {
+        #[serde(skip)]
+        address: SafeText,
+        reason: SafeText,
+        /// The seconds until the next attempt.
+        #[serde(skip)]
+        pause: u64,
+    },
     RegistrationRegained {
         address: SafeText,
         node: SafeText,
@@ -225,6 +235,12 @@ impl Report {
                 reason: SafeText::new(reason),
                 is_news: *is_news,
             },
+            Happened::StartDelayed { is_news: false, .. } => return None,
+            Happened::StartDelayed { error, pause, .. } => Self::NotRegisteredYet {
+                address,
+                reason: SafeText::new(Reason(error)),
+                pause: pause.as_secs(),
+            },
             Happened::RegistrationLost(reason) => Self::RegistrationLost { reason: SafeText::new(reason) },
             Happened::RegistrationRegained { node } => {
                 Self::RegistrationRegained { address, node: SafeText::new(node) }
@@ -305,6 +321,11 @@ impl Report {
             } => {
                 format!("* {nickname} at {remote} was refused: {reason}")
             }
+            Self::NotRegisteredYet { address: SafeText(address), reason: SafeText(reason), pause } => {
+                format!(
+                    "! cannot register {address}: {reason}\n* trying again in {pause} s, and then less often"
+                )
+            }
             Self::RegistrationLost { reason: SafeText(reason) } => format!("! registration lost: {reason}"),
             Self::RegistrationRegained { address: SafeText(address), node: SafeText(node) } => {
                 format!("* registered {address} again at node {node}")
@@ -379,7 +400,7 @@ mod tests {
                 node: node.clone(),
                 listening: shown("192.0.2.9:40112"),
             },
-            Report::NotRegistered { address: address.clone(), reason: no_answer.clone() },
+            Report::NotRegistered { address: address.clone(), reason: shown("no such user at its node") },
             Report::Begun {
                 conversation: 1,
                 way: Direction::Incoming,
@@ -402,8 +423,22 @@ mod tests {
                 nickname: pere.clone(),
                 reason: shown("connection lost: Connection reset by peer (os error 104)"),
             },
-            Report::Ended { conversation: 1, nickname: joya, lost: false, by: Some(EndedBy::You), unsaid: 0, reference: number(17) },
-            Report::Ended { conversation: 2, nickname: pere, lost: true, by: None, unsaid: 3, reference: None },
+            Report::Ended {
+                conversation: 1,
+                nickname: joya,
+                lost: false,
+                by: Some(EndedBy::You),
+                unsaid: 0,
+                reference: number(17),
+            },
+            Report::Ended {
+                conversation: 2,
+                nickname: pere,
+                lost: true,
+                by: None,
+                unsaid: 3,
+                reference: None,
+            },
             Report::Refused {
                 nickname: shown("maria"),
                 address: None,

@@ -13,6 +13,7 @@ mod calls;
 mod happened;
 mod phase;
 mod refusals;
+mod retry;
 
 use std::collections::BTreeMap;
 use std::future;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
-    Conversations, Event, Events, Heard, MessageCounts, PeerText,
+    Conversations, Event, Events, Heard, MessageCounts, PeerText, StartError,
 };
 use plumi_proto::MiAddress;
 use tokio::time::Instant;
@@ -30,6 +31,7 @@ use tokio::time::Instant;
 use self::calls::Calls;
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
+use self::retry::Retry;
 use crate::signals::{HURRY, LAST_WORDS};
 use crate::store::keeper::{Keeper, KeeperEvent};
 
@@ -41,6 +43,8 @@ pub(crate) use self::happened::{Done, End, Happened, Leave, Refused, Wish};
 /// If it is dropped before that, it gives up the registration, or deregisters in the background.
 pub(crate) struct Session {
     phase: Phase,
+    /// Set if a node that is not there at the start is waited for.
+    retry: Option<Retry>,
     /// The agent, from its registration on.
     agent: Option<(Agent, Events)>,
     calls: Calls,
@@ -66,17 +70,21 @@ impl Session {
     pub(crate) fn start(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
         Self {
             phase: Phase::starting(builder),
+            retry: None,
             agent: None,
             calls: Calls::default(),
-            conversations: Conversations::new()
-                .with_handed_over()
-                .with_last_words_within(LAST_WORDS_OF_PEER),
+            conversations: Conversations::new().with_handed_over().with_last_words_within(LAST_WORDS_OF_PEER),
             peers: BTreeMap::new(),
             refusals: Refusals::default(),
             keeper,
             admission: None,
             leaving: None,
         }
+    }
+
+    /// Like [`Session::start`], but waits for a node that is not there: it does not answer, or is not found.
+    pub(crate) fn start_patiently(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
+        Self { retry: Some(Retry::new(builder.clone())), ..Self::start(builder, keeper) }
     }
 
     /// Returns the next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
@@ -140,6 +148,9 @@ impl Session {
         self.leaving = self.leaving.max(Some(how));
         match (&mut self.phase, how) {
             (Phase::Starting { interrupt, .. }, _) => *interrupt = None,
+            (Phase::Waiting { .. }, _) => {
+                self.start_again();
+            }
             (Phase::Open, Leave::InOrder) => {
                 self.hang_all_up();
                 self.phase = Phase::HangingUp { last: self.peers.keys().next_back().copied() };
@@ -232,9 +243,10 @@ impl Session {
                 }
                 Some(started)
             }
-            Outcome::Started(Err(error)) => {
-                self.phase = Phase::Over;
-                Some(Happened::NotStarted(error))
+            Outcome::Started(Err(error)) => Some(self.not_started(error)),
+            Outcome::StartAgain => {
+                self.start_again();
+                None
             }
             Outcome::Deregistered(deregistered) => {
                 let until = match self.phase {
@@ -249,6 +261,30 @@ impl Session {
                 self.conversations = Conversations::new();
                 None
             }
+        }
+    }
+
+    fn not_started(&mut self, error: StartError) -> Happened {
+        let retry = self.retry.as_mut().filter(|_| self.leaving.is_none());
+        match retry.and_then(|retry| Some((retry.next_pause(&error)?, retry.is_news(&error)))) {
+            Some((pause, is_news)) => {
+                self.phase = Phase::Waiting { until: Instant::now() + pause };
+                Happened::StartDelayed { error, pause, is_news }
+            }
+            None => {
+                self.phase = Phase::Over;
+                Happened::NotStarted(error)
+            }
+        }
+    }
+
+    /// Registers again, or ends at once if the session leaves.
+    fn start_again(&mut self) {
+        let Some(retry) = &self.retry else { return };
+        let builder = retry.builder();
+        self.phase = Phase::starting(builder);
+        if let (Phase::Starting { interrupt, .. }, Some(_)) = (&mut self.phase, self.leaving) {
+            *interrupt = None;
         }
     }
 

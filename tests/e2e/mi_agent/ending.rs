@@ -288,7 +288,7 @@ impl SilentNode {
         self.receive_within(DEADLINE).expect("a message")
     }
 
-    fn receive_within(&self, limit: Duration) -> Option<(String, SocketAddr)> {
+    pub(super) fn receive_within(&self, limit: Duration) -> Option<(String, SocketAddr)> {
         self.0.set_read_timeout(Some(limit)).expect("set");
         let mut buffer = [0; 100];
         let (length, from) = self.0.recv_from(&mut buffer).ok()?;

@@ -65,6 +65,8 @@ pub(crate) struct Setup {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Registration {
     Registering,
+    /// The node is not there, for this reason. The agent tries again. Safe to show.
+    Waiting(String),
     Registered {
         node: NodeAddress,
     },

@@ -54,7 +54,7 @@ pub(crate) async fn run(
         screen: Screen::enter(Reports { mouse: takes_mouse, focus: true })?,
         keys: Some(EventStream::new()),
         job_control: JobControl::listen()?,
-        session: Session::start(builder, Some(keeper)),
+        session: Session::start_patiently(builder, Some(keeper)),
         calls: HashMap::new(),
         traffic,
         diagnostics,
@@ -78,9 +78,6 @@ pub(crate) async fn run(
     Ok(match end? {
         End::NotStarted(error) => {
             last_words.push(format!("! cannot register {own}: {}", Reason(&error)));
-            if matches!(error, StartError::NoAnswer { .. } | StartError::Domain { .. }) {
-                last_words.push("* mi-agent --node IP:PORT ADDRESS asks another node".into());
-            }
             exit::of_start(&error)
         }
         End::Left(Ok(())) => {

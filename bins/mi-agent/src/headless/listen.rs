@@ -19,6 +19,8 @@ use crate::{line_by_line, start};
 
 /// Take calls and print what happens, one event a line, until SIGINT or SIGTERM
 ///
+/// A node that is not there at the start is waited for.
+///
 /// With --json each event is a JSON object, and commands are taken from stdin as JSON objects: to call, to say, to
 /// end a conversation, to quit. docs/events.md has them all.
 #[derive(Debug, Args)]
@@ -56,7 +58,8 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
-        let session = Session::start(builder.conversations(conversations).admission(admission), None);
+        let session =
+            Session::start_patiently(builder.conversations(conversations).admission(admission), None);
         let printed = PrintedLines::on_stdout();
         line_by_line::run(Listener::new(from, format), session, printed, signals).await
     })
@@ -64,8 +67,7 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
 
 const HELP: &str = "\
 Exit codes:
-  0 ended well   1 other failure   2 misuse   3 no such user
-  5 domain not found   6 node does not answer
+  0 ended well   1 other failure   2 misuse   3 no such user   6 node does not answer at the end
 
 Examples:
   mi-agent listen --from alarms@bb.com | tee -a alarms.txt

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mi_agent_core::{
     Admission, CallError, ConversationError, ConversationId, DeregisterError, Peer, PeerText, RefreshError,
@@ -19,6 +20,13 @@ use crate::store::keeper::KeeperEvent;
 pub(crate) enum Happened {
     /// The user is registered at `node`, and callers find it at `listening`.
     Started { node: NodeAddress, listening: MiSocketAddress },
+    /// The node is not there. The session tries to register again after `pause`.
+    StartDelayed {
+        error: StartError,
+        pause: Duration,
+        /// Set if the reason has changed.
+        is_news: bool,
+    },
     /// The registration failed, and the session is over.
     NotStarted(StartError),
     /// A conversation has begun. `call` is set if this user called, and not if the peer did.

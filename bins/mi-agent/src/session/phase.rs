@@ -19,6 +19,10 @@ pub(super) enum Phase {
         /// Dropped to interrupt the start.
         interrupt: Option<oneshot::Sender<Infallible>>,
     },
+    /// The node was not there. The next start begins at `until`.
+    Waiting {
+        until: Instant,
+    },
     Open,
     /// The conversations up to `last` end, after everything that was said has been sent. Later ones are not waited
     /// for: callers could otherwise keep the user from leaving.
@@ -40,6 +44,7 @@ pub(super) enum Phase {
 
 /// The result of a phase.
 pub(super) enum Outcome {
+    StartAgain,
     Started(Result<(Agent, Events), StartError>),
     Deregistered(Result<(), DeregisterError>),
     HeardOut,
@@ -76,6 +81,10 @@ impl Phase {
     pub(super) async fn outcome(&mut self) -> Outcome {
         match self {
             Self::Starting { start, .. } => Outcome::Started(start.await),
+            Self::Waiting { until } => {
+                time::sleep_until(*until).await;
+                Outcome::StartAgain
+            }
             Self::Deregistering { deregistered, .. } => Outcome::Deregistered(deregistered.await),
             Self::HearingOut { until, .. } => {
                 time::sleep_until(*until).await;

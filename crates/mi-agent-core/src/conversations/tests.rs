@@ -249,7 +249,11 @@ async fn last_words_have_a_limit() {
     assert_eq!(desk.heard().await, "1: espera");
     assert_eq!(desk.heard().await, "1 ended, 0 unsaid");
     assert_eq!(start.elapsed(), Duration::from_millis(500));
-    assert_eq!((desk.talks.len(), desk.slots.available_permits()), (0, MOST), "there is room for another one");
+    assert_eq!(
+        (desk.talks.len(), desk.slots.available_permits()),
+        (0, MOST),
+        "there is room for another one"
+    );
     assert_eq!(read_to_end(&mut peer).await, "L04adeu");
     peer.write_all(b"L06espera").await.unwrap();
 

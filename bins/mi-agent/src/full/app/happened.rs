@@ -1,10 +1,12 @@
 //! Events of the session.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use mi_agent_core::{
-    CallError, ConversationError, ConversationId, LocateError, Passed, Peer, PeerText, Refusal, safe_text,
+    CallError, ConversationError, ConversationId, LocateError, Passed, Peer, PeerText, Refusal, StartError,
+    safe_text,
 };
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
@@ -22,6 +24,9 @@ impl App {
     pub(crate) fn happened(&mut self, now: Timestamp, happened: Happened) {
         match happened {
             Happened::Started { node, listening } => self.registered(now, node, listening),
+            Happened::StartDelayed { error, pause, is_news } => {
+                self.start_delayed(now, &error, pause, is_news);
+            }
             Happened::Begun { id, peer, call } => {
                 let way = if call.is_some() { Way::Called } else { Way::CalledBy };
                 self.begun(now, id, peer, way);
@@ -53,6 +58,19 @@ impl App {
     pub(crate) fn registering(&mut self, now: Timestamp) {
         let own = self.own;
         self.tabs[0].news(now, &format!("registering {own}"));
+    }
+
+    /// The node is not there. The agent tries again after `pause`.
+    fn start_delayed(&mut self, now: Timestamp, error: &StartError, pause: Duration, is_news: bool) {
+        let (own, reason) = (self.own, Reason(error).to_string());
+        if is_news {
+            let agent = &mut self.tabs[0];
+            agent.failure(now, &format!("cannot register {own}: {reason}"));
+            let seconds = pause.as_secs();
+            agent.news(now, &format!("trying again in {seconds} s, and then less often"));
+            agent.news(now, "mi-agent --node IP:PORT ADDRESS asks another node");
+        }
+        self.registration = Registration::Waiting(safe_text(&reason).into_owned());
     }
 
     /// The user is registered for the first time.

@@ -190,7 +190,10 @@ fn the_end_tells_what_was_lost() {
         user.app.tab().pane.entries().rev().take(2).map(|entry| entry.text.as_str()).collect();
     assert_eq!(
         texts,
-        ["the connection with joya is lost; /call calls again, /close closes the tab", "3 lines were not sent"]
+        [
+            "the connection with joya is lost; /call calls again, /close closes the tab",
+            "3 lines were not sent"
+        ]
     );
     user.enters("hola");
     assert_eq!(

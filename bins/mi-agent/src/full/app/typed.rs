@@ -79,7 +79,9 @@ impl App {
             return Err(format!("cannot reach {to}: that is your own address"));
         }
         match self.registration {
-            Registration::Registering => return Err("not yet: you are not registered".into()),
+            Registration::Registering | Registration::Waiting(_) => {
+                return Err("not yet: you are not registered".into());
+            }
             Registration::Leaving => return Err("you are leaving".into()),
             Registration::Registered { .. } | Registration::Lost(_) => {}
         }

@@ -15,7 +15,11 @@ use crate::full::theme::Theme;
 /// Draws two rows: the user, and the conversation or the completions on offer.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let [own, state] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
-    let style = if matches!(app.registration, Registration::Lost(_)) { theme.chosen } else { theme.bar };
+    let style = if matches!(app.registration, Registration::Waiting(_) | Registration::Lost(_)) {
+        theme.chosen
+    } else {
+        theme.bar
+    };
     bar(frame, own, Line::raw(first_that_fits(&own_variants(app), own.width)), style);
     if let Some(line) = offered(app, state.width, theme) {
         return frame.render_widget(line, state);
@@ -51,6 +55,7 @@ fn own_variants(app: &App) -> [String; 4] {
     let counts = format!("E {} R {}", app.messages.sent, app.messages.received);
     let (long, short) = match &app.registration {
         Registration::Registering => ("registering …".into(), "registering …"),
+        Registration::Waiting(reason) => (format!("NOT registered yet: {reason}"), "NOT registered yet"),
         Registration::Registered { node } => (format!("registered at node {node}"), "registered"),
         Registration::Lost(reason) => (format!("NOT registered: {reason}"), "NOT registered"),
         Registration::Leaving => ("deregistering …".into(), "deregistering …"),
