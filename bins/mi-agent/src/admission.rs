@@ -44,11 +44,14 @@ impl AdmissionCommand {
 fn words(admission: &Admission) -> String {
     let list = |addresses: &mut dyn Iterator<Item = MiAddress>| {
         let addresses: Vec<_> = addresses.map(|address| address.to_string()).collect();
-        if addresses.is_empty() { "nobody".to_owned() } else { addresses.join(", ") }
+        (!addresses.is_empty()).then(|| addresses.join(", "))
     };
     let blocked = list(&mut admission.blocked());
-    match admission.allowed() {
-        Some(mut allowed) => format!("blocked: {blocked}; calls are taken of {} only", list(&mut allowed)),
-        None => format!("blocked: {blocked}; calls are taken of everybody else"),
+    let allowed = admission.allowed().map(|mut allowed| list(&mut allowed).unwrap_or("nobody".into()));
+    match (blocked, allowed) {
+        (None, None) => "nobody is blocked".into(),
+        (Some(blocked), None) => format!("blocked: {blocked}; everybody else may call"),
+        (None, Some(allowed)) => format!("only these may call: {allowed}"),
+        (Some(blocked), Some(allowed)) => format!("only these may call: {allowed}; blocked: {blocked}"),
     }
 }

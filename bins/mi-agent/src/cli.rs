@@ -75,7 +75,7 @@ const HELP: &str = "\
 On a terminal it takes the whole screen: F1 lists commands and keys, F2 shows the protocol, F3 contacts.
 
 Commands, once it runs:
-  /call ADDRESS             call somebody
+  /call ADDRESS             call somebody; a name alone is a user of your domain
   /bye, /exit               end the conversation
   /block, /unblock ADDRESS  take no calls of somebody, or take them again
   /allow-only ADDRESS…|off  take calls of these alone, or of everybody

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mi_agent_core::safe_text;
-use plumi_proto::{AddressError, MiAddress};
+use plumi_proto::{AddressError, MiAddress, UserName};
 
 use crate::admission::AdmissionCommand;
 
@@ -30,6 +30,8 @@ pub(crate) enum CommandError<'a> {
     Address { verb: &'static str, text: &'a str, error: AddressError },
     /// The command needs an address, and has no argument.
     NoAddress(&'static str),
+    /// The command takes nothing behind its name. In a conversation, line mode sends such a line.
+    Argument { name: &'static str, line: &'a str },
     /// No command has this name. In a conversation, line mode sends such a line.
     Unknown(&'a str),
 }
@@ -42,7 +44,8 @@ pub(crate) enum Mode {
 }
 
 impl<'a> Command<'a> {
-    pub(crate) fn parse(line: &'a str, mode: Mode) -> Result<Self, CommandError<'a>> {
+    /// Parses a line of the user at `own`. A name without a domain is that of a user of the same domain.
+    pub(crate) fn parse(line: &'a str, mode: Mode, own: &MiAddress) -> Result<Self, CommandError<'a>> {
         if line == "EXIT" {
             return Ok(Self::Quit);
         }
@@ -55,7 +58,10 @@ impl<'a> Command<'a> {
             return Err(CommandError::Unknown(line));
         };
         let address = |verb, text: &'a str| {
-            text.parse::<MiAddress>().map_err(|error| CommandError::Address { verb, text, error })
+            let of_own_domain =
+                || MiAddress::new(&UserName::new(text).map_err(AddressError::User)?, &own.domain());
+            let address = if text.contains('@') { text.parse() } else { of_own_domain() };
+            address.map_err(|error| CommandError::Address { verb, text, error })
         };
         match (known.names[0], argument.trim()) {
             ("call", "") if mode == Mode::Line => Err(CommandError::NoAddress("call")),
@@ -80,7 +86,7 @@ impl<'a> Command<'a> {
             ("close", "") => Ok(Self::Close),
             ("quit", "") => Ok(Self::Quit),
             ("help", "") => Ok(Self::Help),
-            _ => Err(CommandError::Unknown(line)),
+            (name, _) => Err(CommandError::Argument { name, line }),
         }
     }
 }
@@ -90,6 +96,10 @@ impl fmt::Display for CommandError<'_> {
         match self {
             Self::Address { verb, text, error } => write!(f, "cannot {verb} {}: {error}", safe_text(text)),
             Self::NoAddress(word) => write!(f, "/{word} needs an address, such as /{word} joya@cc.com"),
+            Self::Argument { name, line } => {
+                let line = safe_text(line);
+                write!(f, "/{name} stands alone, without anything behind it; to send the line, type /{line}")
+            }
             Self::Unknown(line) => write!(f, "there is no command {}; /help lists them", safe_text(line)),
         }
     }
@@ -154,7 +164,7 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
 }
 
 const COMMANDS: [CommandInfo; 10] = [
-    known(&["call"], "ADDRESS", "call somebody"),
+    known(&["call"], "ADDRESS", "call somebody (joya: of your own domain)"),
     known(&["bye", "exit"], "", "end the conversation"),
     full(&["contacts"], "", "who was called and who called; Enter calls one"),
     known(&["block"], "ADDRESS", "take no calls of somebody, who is told you are busy"),
@@ -176,7 +186,13 @@ const fn full(names: &'static [&'static str], argument: &'static str, meaning: &
 
 #[cfg(test)]
 mod tests {
+    use plumi_proto::NameError;
+
     use super::*;
+
+    fn laura() -> MiAddress {
+        "laura@bb.com".parse().unwrap()
+    }
 
     fn joya() -> MiAddress {
         "joya@cc.com".parse().unwrap()
@@ -184,10 +200,12 @@ mod tests {
 
     #[test]
     fn commands_are_understood() {
-        let pere = "pere@bb.com".parse().unwrap();
+        let pere: MiAddress = "pere@bb.com".parse().unwrap();
         for (line, command) in [
             ("/call joya@cc.com", Command::Call(Some(joya()))),
             ("/call   joya@cc.com ", Command::Call(Some(joya()))),
+            ("/call pere", Command::Call(Some(pere))),
+            ("/block pere", Command::Admission(AdmissionCommand::Block(pere))),
             ("/bye", Command::Bye),
             ("/exit", Command::Bye),
             ("/quit", Command::Quit),
@@ -209,8 +227,8 @@ mod tests {
             ("exit", Command::Say("exit")),
             ("", Command::Say("")),
         ] {
-            assert_eq!(Command::parse(line, Mode::Line), Ok(command.clone()), "{line:?}");
-            assert_eq!(Command::parse(line, Mode::Full), Ok(command), "{line:?}");
+            assert_eq!(Command::parse(line, Mode::Line, &laura()), Ok(command.clone()), "{line:?}");
+            assert_eq!(Command::parse(line, Mode::Full, &laura()), Ok(command), "{line:?}");
         }
         for (line, command) in [
             ("/call", Command::Call(None)),
@@ -218,31 +236,36 @@ mod tests {
             ("/protocol", Command::Protocol),
             ("/close", Command::Close),
         ] {
-            assert_eq!(Command::parse(line, Mode::Full), Ok(command), "{line:?}");
+            assert_eq!(Command::parse(line, Mode::Full, &laura()), Ok(command), "{line:?}");
         }
     }
 
     #[test]
     fn what_is_none_says_why() {
-        let no_at = |verb| CommandError::Address { verb, text: "joya", error: AddressError::NoAt };
+        let not_a_user = |verb, text| {
+            let error = NameError::Forbidden { character: ':', at: 2 };
+            CommandError::Address { verb, text, error: AddressError::User(error) }
+        };
         for (line, error) in [
             ("/call", CommandError::NoAddress("call")),
-            ("/call joya", no_at("call")),
-            ("/block joya", no_at("block")),
+            ("/call jo:ya", not_a_user("call", "jo:ya")),
+            ("/block jo:ya", not_a_user("block", "jo:ya")),
             ("/unblock", CommandError::NoAddress("unblock")),
-            ("/allow-only joya@cc.com joya", no_at("allow")),
-            ("/bye bye", CommandError::Unknown("/bye bye")),
+            ("/allow-only joya@cc.com jo:ya", not_a_user("allow", "jo:ya")),
+            ("/bye bye", CommandError::Argument { name: "bye", line: "/bye bye" }),
             ("/dance", CommandError::Unknown("/dance")),
-            ("/help me", CommandError::Unknown("/help me")),
+            ("/help me", CommandError::Argument { name: "help", line: "/help me" }),
             ("/var/log is full", CommandError::Unknown("/var/log is full")),
             ("/", CommandError::Unknown("/")),
             // Line mode has no screen to show them on.
             ("/contacts", CommandError::Unknown("/contacts")),
         ] {
-            assert_eq!(Command::parse(line, Mode::Line), Err(error), "{line:?}");
+            assert_eq!(Command::parse(line, Mode::Line, &laura()), Err(error), "{line:?}");
         }
-        let error = Command::parse("/call jo\x1bya", Mode::Full).unwrap_err().to_string();
+        let error = Command::parse("/call jo\x1bya", Mode::Full, &laura()).unwrap_err().to_string();
         assert!(error.starts_with(r"cannot call jo\x1bya: "), "{error}");
+        let error = Command::parse("/exit now", Mode::Full, &laura()).unwrap_err().to_string();
+        assert_eq!(error, "/bye stands alone, without anything behind it; to send the line, type //exit now");
     }
 
     /// Help and completion show every command, and nothing else.
@@ -252,7 +275,7 @@ mod tests {
             for name in known.names {
                 let argument = if known.argument.is_empty() { "" } else { " joya@cc.com" };
                 let line = format!("/{name}{argument}");
-                let command = Command::parse(&line, Mode::Full);
+                let command = Command::parse(&line, Mode::Full, &laura());
                 assert!(!matches!(command, Err(_) | Ok(Command::Say(_))), "{line}: {command:?}");
                 let begun = &line[..3];
                 let completed = completions(begun, &[]);

@@ -101,7 +101,7 @@ impl FrontEnd for LineMode {
 
     fn typed(&mut self, line: Option<String>) {
         let Some(line) = line else { return self.effects.push_back(Effect::Leave) };
-        match (Command::parse(&line, Mode::Line), self.conversation) {
+        match (Command::parse(&line, Mode::Line, &self.own), self.conversation) {
             (Ok(Command::Quit), _) => self.effects.push_back(Effect::Leave),
             (Ok(Command::Call(_)), Some(_)) => self.failure("you are in a conversation; /bye ends it"),
             (Ok(Command::Call(Some(to))), None) => {
@@ -113,7 +113,11 @@ impl FrontEnd for LineMode {
             (Ok(Command::Help), _) => self.help(),
             (Ok(Command::Admission(command)), _) => self.admit(command),
             // An unknown command is sent as a line: a script must not lose a line that begins with a path.
-            (Ok(Command::Say(text)) | Err(CommandError::Unknown(text)), Some(id)) => {
+            (
+                Ok(Command::Say(text))
+                | Err(CommandError::Unknown(text) | CommandError::Argument { line: text, .. }),
+                Some(id),
+            ) => {
                 self.wish(Wish::Say { id, text: text.to_owned() }, Some(WaitsFor::HandedOver));
             }
             (Ok(Command::Say(text)), None) if text.trim().is_empty() => {}

@@ -352,7 +352,8 @@ impl Session {
     /// Ends a conversation. Returns `false` if there is none, or if it ends already.
     fn hang_up(&mut self, id: ConversationId) -> bool {
         let hangs_up = self.conversations.hang_up(id);
-        if let (true, Some(peer)) = (hangs_up, self.peers.get_mut(&id)) {
+        // A connection that is lost already has not been ended by anybody.
+        if let (true, Some(peer @ Peer { end: End::ByPeer, .. })) = (hangs_up, self.peers.get_mut(&id)) {
             peer.end = End::ByYou;
         }
         hangs_up

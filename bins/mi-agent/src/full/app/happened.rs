@@ -151,7 +151,14 @@ impl App {
                 self.contacts.met(to, None, Way::Called, now);
                 self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
             }
-            self.tell(at, |tab| tab.failure(now, &format!("cannot reach {to}: {reason}")));
+            let failure = format!("cannot reach {to}: {reason}");
+            // The next call closes the tab of this one.
+            if at == self.current {
+                self.tabs[0].failure(now, &failure);
+            } else {
+                self.tell(0, |tab| tab.failure(now, &failure));
+            }
+            self.tell(at, |tab| tab.failure(now, &failure));
         }
     }
 
@@ -211,7 +218,13 @@ impl App {
     /// A line of the user cannot be sent.
     pub(crate) fn not_said(&mut self, now: Timestamp, id: ConversationId, text: &str, reason: &str) {
         let Some(at) = self.tab_of(id) else { return };
-        self.tabs[at].failure(now, &format!("not sent, {reason}: {text}"));
+        let tab = &mut self.tabs[at];
+        if tab.editor.is_empty() {
+            tab.failure(now, &format!("not sent: {reason}"));
+            tab.editor.set(text.to_owned());
+        } else {
+            tab.failure(now, &format!("not sent, {reason}: {text}"));
+        }
     }
 
     /// Sets how many lines of a conversation wait to be sent.

@@ -97,11 +97,14 @@ fn a_call_has_a_tab_of_its_own() {
     assert_eq!(user.acts(), [Effect::Wish(Wish::Call(address("joya@cc.com")))]);
     assert_eq!((user.app.current, user.app.tab().title().as_str()), (1, "joya@cc.com"));
     user.enters("hola");
-    assert_eq!(user.last(), "the call has not been answered (↑ brings the line back)");
-    assert_eq!(user.app.tab().editor.line(), "", "what is typed next is a line of its own");
+    assert_eq!(
+        user.last(),
+        "the call has not been answered, so nobody hears that yet (Ctrl-U deletes the line)"
+    );
+    assert_eq!(user.app.tab().editor.line(), "hola", "it stays until somebody hears it");
     user.app.begun(user.now, id(1), peer("joya@cc.com"), Way::Called);
     assert!(user.last().starts_with("in conversation with joya (joya@cc.com) at "), "{}", user.last());
-    user.press(KeyCode::Up).press(KeyCode::Enter);
+    user.press(KeyCode::Enter);
     assert_eq!(user.acts(), [Effect::Wish(Wish::Say { id: id(1), text: "hola".into() })]);
     assert!(user.app.tab().editor.is_empty());
     user.app.said(user.now, id(1), "hola");
@@ -132,6 +135,45 @@ fn a_call_that_fails_says_why_and_can_be_given_up() {
     assert_eq!(user.acts(), [Effect::GiveUp(address("joya@cc.com"))]);
     user.app.not_reached(user.now, address("joya@cc.com"), "user is offline", true);
     assert_eq!(user.last(), "the call was given up");
+    // The reasons outlive the tabs of their calls.
+    let failures = user.app.tabs[0].pane.entries().filter(|entry| matches!(entry.kind, Kind::Failure));
+    let failures: Vec<_> = failures.map(|entry| entry.text.as_str()).collect();
+    assert_eq!(
+        failures,
+        ["cannot reach joya@cc.com: user is offline", "cannot reach nobody@cc.com: no such user or domain"]
+    );
+}
+
+#[test]
+fn a_call_to_somebody_in_view_says_what_is_going_on() {
+    let mut user = User::new(2);
+    user.enters("/call joya@cc.com").acts();
+    user.enters("/call joya@cc.com");
+    assert_eq!(user.last(), "you are already calling joya@cc.com; /bye gives up");
+    user.app.begun(user.now, id(1), peer("joya@cc.com"), Way::Called);
+    user.acts();
+    user.enters("/call");
+    assert_eq!(user.last(), "you are already talking with joya");
+    assert_eq!(user.acts(), []);
+    user.enters("/bye now");
+    assert_eq!(
+        user.last(),
+        "/bye stands alone, without anything behind it; to send the line, type //bye now"
+    );
+}
+
+/// A line that the session refuses is back in the input line, unless something else is there.
+#[test]
+fn a_line_that_is_not_sent_stays() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com").acts();
+    user.enters("hola").acts();
+    user.app.not_said(user.now, id(1), "hola", "too many lines wait to be sent");
+    assert_eq!(user.last(), "not sent: too many lines wait to be sent");
+    assert_eq!(user.app.tab().editor.line(), "hola");
+    user.app.not_said(user.now, id(1), "adeu", "too many lines wait to be sent");
+    assert_eq!(user.last(), "not sent, too many lines wait to be sent: adeu");
+    assert_eq!(user.app.tab().editor.line(), "hola");
 }
 
 #[test]
@@ -198,8 +240,9 @@ fn the_end_tells_what_was_lost() {
     user.enters("hola");
     assert_eq!(
         user.last(),
-        "the conversation has ended, so nobody hears that; /call calls again (↑ brings the line back)"
+        "the conversation has ended, so nobody hears that; /call calls again (Ctrl-U deletes the line)"
     );
+    user.press_with(KeyCode::Char('u'), KeyModifiers::CONTROL);
     user.enters("/close");
     assert_eq!((user.app.current, user.app.tabs.len()), (0, 1));
     user.enters("/close");
@@ -285,16 +328,18 @@ fn who_is_blocked_is_told_and_kept() {
     blocked.block(address("joya@cc.com")).unwrap();
     assert_eq!(user.acts(), [Effect::Wish(Wish::SetAdmission(blocked))]);
     user.enters("/block");
-    assert_eq!(user.last(), "blocked: joya@cc.com; calls are taken of everybody else");
+    assert_eq!(user.last(), "blocked: joya@cc.com; everybody else may call");
     user.enters("/block joya@cc.com");
     assert_eq!(user.acts(), [], "nothing changes");
     user.enters("/unblock joya@cc.com");
     assert_eq!(user.acts(), [Effect::Wish(Wish::SetAdmission(Admission::default()))]);
     user.enters("/allow-only pere@bb.com joya@cc.com");
-    assert_eq!(user.last(), "blocked: nobody; calls are taken of joya@cc.com, pere@bb.com only");
+    assert_eq!(user.last(), "only these may call: joya@cc.com, pere@bb.com");
     assert_eq!(user.acts().len(), 1);
     user.enters("/allow-only off");
     assert_eq!(user.acts(), [Effect::Wish(Wish::SetAdmission(Admission::default()))]);
+    user.enters("/block");
+    assert_eq!(user.last(), "nobody is blocked");
     user.app.missed(user.now, address("joya@cc.com"), Refusal::Blocked);
     assert!(user.last().starts_with("joya@cc.com wanted to call and was refused: "), "{}", user.last());
 }

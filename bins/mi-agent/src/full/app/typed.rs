@@ -9,13 +9,21 @@ use crate::full::tab::{About, ConversationState, Tab};
 use crate::session::Wish;
 
 impl App {
-    /// Carries out the line in view. Whatever comes of it, the line goes to the history and the next one starts empty.
+    /// Carries out the line in view, which goes to the history. A line that nobody can hear stays where it is.
     pub(super) fn enter(&mut self, now: Timestamp) {
-        let line = self.editor().take();
-        let done = match Command::parse(&line, Mode::Full) {
+        let (line, own) = (self.tab().editor.line().to_owned(), self.own);
+        let command = Command::parse(&line, Mode::Full, &own);
+        if let Ok(Command::Say(text)) = &command
+            && !text.trim().is_empty()
+            && let Err(reason) = self.is_heard()
+        {
+            return self.tab_mut().failure(now, &format!("{reason} (Ctrl-U deletes the line)"));
+        }
+        self.editor().take();
+        let done = match command {
             Ok(command) => self.carry_out(now, command),
             Err(CommandError::Unknown(line)) => {
-                Err(format!("there is no command {line}; /help lists them, and //… says what begins with /"))
+                Err(format!("there is no command {line}; /help lists them; to send the line, type /{line}"))
             }
             Err(error) => Err(error.to_string()),
         };
@@ -27,7 +35,7 @@ impl App {
     fn carry_out(&mut self, now: Timestamp, command: Command<'_>) -> Result<(), String> {
         match command {
             Command::Say(text) if text.trim().is_empty() => {}
-            Command::Say(text) => self.say(text)?,
+            Command::Say(text) => self.say(text),
             Command::Call(to) => {
                 let to = to.or_else(|| self.tab().address());
                 let to = to.ok_or_else(|| CommandError::NoAddress("call").to_string())?;
@@ -54,22 +62,27 @@ impl App {
         Ok(())
     }
 
-    fn say(&mut self, text: &str) -> Result<(), String> {
+    fn say(&mut self, text: &str) {
+        if let Some(id) = self.tab().id() {
+            self.effects.push_back(Effect::Wish(Wish::Say { id, text: text.to_owned() }));
+            self.tab_mut().pane.go_to_end();
+        }
+    }
+
+    /// Checks whether somebody hears what is said in the tab in view.
+    fn is_heard(&self) -> Result<(), &'static str> {
         match (&self.tab().conversation, &self.tab().about) {
-            (ConversationState::Open { id, is_ending: false, .. }, _) => {
-                let (id, text) = (*id, text.to_owned());
-                self.effects.push_back(Effect::Wish(Wish::Say { id, text }));
-                self.tab_mut().pane.go_to_end();
-                Ok(())
+            (ConversationState::Open { is_ending: false, .. }, _) => Ok(()),
+            (ConversationState::Open { .. }, _) => Err("the conversation is ending, so nobody hears that"),
+            (ConversationState::Calling, _) => {
+                Err("the call has not been answered, so nobody hears that yet")
             }
-            (ConversationState::Open { .. }, _) => Err(unheard("the conversation is ending")),
-            (ConversationState::Calling, _) => Err(unheard("the call has not been answered")),
             (ConversationState::None, About::Contact(_)) => {
-                Err(unheard("the conversation has ended, so nobody hears that; /call calls again"))
+                Err("the conversation has ended, so nobody hears that; /call calls again")
             }
-            (ConversationState::None, _) => Err(unheard(
-                "you are in no conversation here, so nobody hears that; /call ADDRESS starts one",
-            )),
+            (ConversationState::None, _) => {
+                Err("you are in no conversation here, so nobody hears that; /call ADDRESS starts one")
+            }
         }
     }
 
@@ -88,6 +101,18 @@ impl App {
         let is_with = |tab: &Tab| tab.address() == Some(to) && !tab.is_idle();
         if let Some(at) = self.tabs.iter().position(is_with) {
             self.show(at);
+            let tab = self.tab_mut();
+            let news = match &tab.conversation {
+                ConversationState::Calling => format!("you are already calling {to}; /bye gives up"),
+                ConversationState::Open { is_ending: true, .. } => {
+                    format!("the conversation with {to} is ending; call again in a moment")
+                }
+                ConversationState::Open { peer, .. } => {
+                    format!("you are already talking with {}", peer.nickname)
+                }
+                ConversationState::None => return Ok(()),
+            };
+            tab.news(now, &news);
             return Ok(());
         }
         if self.engaged() >= self.conversations {
@@ -135,9 +160,4 @@ impl App {
         }
         self.editor().complete(back, |line| completions(line, &addresses));
     }
-}
-
-/// A reason why a text was not sent, with the way to get the text back.
-fn unheard(reason: &str) -> String {
-    format!("{reason} (↑ brings the line back)")
 }

@@ -29,8 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) 
 
 /// Draws the input line, with its number of frames if there are several.
 pub(super) fn draw_input(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
-    let counter =
-        frames(app.tab().editor.line()).map_or_else(String::new, |count| format!(" {count} frames"));
+    let counter = frames(app).map_or_else(String::new, |count| format!(" {count} frames"));
     let counted = u16::try_from(counter.width()).unwrap_or(0);
     let [prompt, line, count] =
         Layout::horizontal([Constraint::Length(2), Constraint::Min(1), Constraint::Length(counted)])
@@ -44,9 +43,10 @@ pub(super) fn draw_input(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &T
     }
 }
 
-/// Counts the frames of a line; `None` if the line is not sent, or fits one frame.
-fn frames(line: &str) -> Option<usize> {
-    let Ok(Command::Say(text)) = Command::parse(line, Mode::Full) else { return None };
+/// Counts the frames of the line in view; `None` if the line is not sent, or fits one frame.
+fn frames(app: &App) -> Option<usize> {
+    let line = app.tab().editor.line();
+    let Ok(Command::Say(text)) = Command::parse(line, Mode::Full, &app.own) else { return None };
     split_line(text).ok().map(Iterator::count).filter(|count| *count > 1)
 }
 

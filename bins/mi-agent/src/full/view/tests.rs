@@ -255,7 +255,7 @@ fn what_is_typed_is_helped_along() {
                 127.0.0.1:4456
 
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
- /call ADDRESS – call somebody
+ /call ADDRESS – call somebody (joya: of your own domain)
 > /call joya@cc.com
 "#,
     );
@@ -445,7 +445,7 @@ fn help_lists_commands_and_keys() {
  1 mi-agent  2 joya@cc.com
 15:┌ help · Esc closes, ↑ ↓ scroll ───────────────────────────────────────────────────┐
 15:│Commands                                                                          │
-   │  /call ADDRESS           call somebody                                           │
+   │  /call ADDRESS           call somebody (joya: of your own domain)                │
    │  /bye, /exit             end the conversation                                    │
    │  /contacts               who was called and who called; Enter calls one          │
    │  /block ADDRESS          take no calls of somebody, who is told you are busy     │
