@@ -136,7 +136,13 @@ fn a_registration_that_fails_says_why_and_exits_with_its_code() {
     let node = NodeProgram::start("bb.com", &["laura"], &[]);
     let mut joan = AgentProgram::start("joan@bb.com", node.address(), &[]);
     assert_eq!(joan.wait_exit(), 3);
-    assert_eq!(joan.stdout(), ["! cannot register joan@bb.com: no such user at its node"]);
+    assert_eq!(
+        joan.stdout(),
+        [
+            "! cannot register joan@bb.com: no such user at its node",
+            "* upper and lower case differ; the administrator of bb.com adds a user with `register joan`",
+        ]
+    );
 
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let at = silent.local_addr().expect("its address");
@@ -225,6 +231,9 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
         laura.type_line(typed);
         assert_eq!(laura.expect_line("!"), told);
     }
+    assert!(laura.stdout().contains(
+        &"* upper and lower case differ; the administrator of bb.com adds a user with `register jordi`".to_owned()
+    ));
     laura.type_line("/block");
     laura.expect_line("* nobody is blocked");
     laura.type_line("/call joya@cc.com");

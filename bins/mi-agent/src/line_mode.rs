@@ -11,6 +11,7 @@ use plumi_proto::MiAddress;
 use crate::admission::AdmissionCommand;
 use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::line_by_line::{Effect, FrontEnd};
+use crate::reason;
 use crate::report::Report;
 use crate::session::{Done, Happened, Refused, Wish};
 use crate::typed_lines::TypedLines;
@@ -156,6 +157,9 @@ impl FrontEnd for LineMode {
             Happened::CallFailed { to, error, .. } => {
                 self.waits_for = None;
                 self.failure(&format!("cannot reach {to}: {error}"));
+                if let Some(hint) = reason::hint_for_call(to, error) {
+                    self.news(&hint);
+                }
             }
             // A conversation that began during the user's departure has not been reported.
             Happened::Line { id, .. }

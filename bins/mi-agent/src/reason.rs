@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
+use mi_agent_core::{CallError, LocateError, StartError};
+use plumi_proto::MiAddress;
+
 /// An error with its causes: `cannot listen for conversations on 0.0.0.0:22: Permission denied`.
 pub(crate) struct Reason<'a>(pub(crate) &'a dyn Error);
 
@@ -16,6 +19,21 @@ impl fmt::Display for Reason<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns what may help if the node at the start does not know the user at `own`.
+pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
+    matches!(error, StartError::NoSuchUser).then(|| for_unknown(own))
+}
+
+/// Returns what may help if there is no user at `to`, who was called.
+pub(crate) fn hint_for_call(to: &MiAddress, error: &CallError) -> Option<String> {
+    matches!(error, CallError::Locate(LocateError::NoSuchUser)).then(|| for_unknown(to))
+}
+
+fn for_unknown(address: &MiAddress) -> String {
+    let (user, domain) = (address.user(), address.domain());
+    format!("upper and lower case differ; the administrator of {domain} adds a user with `register {user}`")
 }
 
 #[cfg(test)]

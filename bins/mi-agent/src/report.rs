@@ -9,7 +9,7 @@ use plumi_proto::MiAddress;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use crate::reason::Reason;
+use crate::reason::{self, Reason};
 use crate::session::{End, Happened};
 
 /// An event, or the answer to an order.
@@ -26,6 +26,9 @@ pub(crate) enum Report {
     NotRegistered {
         address: SafeText,
         reason: SafeText,
+        /// What may help, in a line of words.
+        #[serde(skip)]
+        hint: Option<SafeText>,
     },
     Begun {
         conversation: u64,
@@ -181,7 +184,8 @@ impl Report {
                 Self::Registered { address, node: SafeText::new(node), listening: SafeText::new(listening) }
             }
             Happened::NotStarted(error) => {
-                Self::NotRegistered { address, reason: SafeText::new(Reason(error)) }
+                let hint = reason::hint_for_start(&own, error).map(SafeText::new);
+                Self::NotRegistered { address, reason: SafeText::new(Reason(error)), hint }
             }
             Happened::Begun { id, peer, call } => Self::Begun {
                 conversation: (*id).into(),
@@ -276,8 +280,9 @@ impl Report {
             } => {
                 format!("* registered {address} at node {node}\n* listening for conversations on {listening}")
             }
-            Self::NotRegistered { address: SafeText(address), reason: SafeText(reason) } => {
-                format!("! cannot register {address}: {reason}")
+            Self::NotRegistered { address: SafeText(address), reason: SafeText(reason), hint } => {
+                let hint = hint.as_ref().map_or_else(String::new, |SafeText(hint)| format!("\n* {hint}"));
+                format!("! cannot register {address}: {reason}{hint}")
             }
             Self::Begun {
                 conversation,
@@ -400,7 +405,11 @@ mod tests {
                 node: node.clone(),
                 listening: shown("192.0.2.9:40112"),
             },
-            Report::NotRegistered { address: address.clone(), reason: shown("no such user at its node") },
+            Report::NotRegistered {
+                address: address.clone(),
+                reason: shown("no such user at its node"),
+                hint: None,
+            },
             Report::Begun {
                 conversation: 1,
                 way: Direction::Incoming,

@@ -31,6 +31,7 @@ impl UserName {
             return Ok(());
         }
         match name.char_indices().find(|&(_, character)| !is_user_character(character)) {
+            Some((at, '\u{300}'..='\u{36f}')) if at > 0 => Err(NameError::Decomposed { at }),
             Some((at, character)) => Err(NameError::Forbidden { character, at }),
             None => Ok(()),
         }
@@ -212,6 +213,12 @@ pub enum NameError {
         /// The character.
         character: char,
         /// Its offset in bytes.
+        at: usize,
+    },
+    /// A letter of a user name and its accent are two characters, as some systems write them.
+    #[error("has a letter whose accent is a character of its own at byte {at}; write both as one, composed")]
+    Decomposed {
+        /// The offset of the accent in bytes.
         at: usize,
     },
     /// A label is empty, or has more than 63 bytes.

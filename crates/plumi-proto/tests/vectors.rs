@@ -179,13 +179,16 @@ fn user_names_are_printable_ascii_and_letters_of_any_script() {
         ("la:ura", ':', 2),
         ("@", '@', 0),
         ("a b", ' ', 1),
-        ("é\u{301}", '\u{301}', 2),
+        ("\u{301}e", '\u{301}', 0),
         ("a\u{202e}", '\u{202e}', 1),
         ("a😀", '😀', 1),
         ("a\u{7f}", '\u{7f}', 1),
     ] {
         assert_eq!(UserName::new(bad), Err(forbidden(character, at)), "{bad:?}");
     }
+    assert_eq!(UserName::new("é\u{301}"), Err(NameError::Decomposed { at: 2 }));
+    let told = AddressError::User(NameError::Decomposed { at: 4 }).to_string();
+    assert_eq!("jose\u{301}@bb.com".parse::<MiAddress>().map_err(|error| error.to_string()), Err(told));
     assert_ne!(UserName::new("Laura"), UserName::new("laura"), "case matters");
 }
 

@@ -62,10 +62,7 @@ fn an_answer_that_there_is_no_such_user_ends_the_wait() {
     let (_, agent) = node.receive();
     node.send("RR1", agent);
     assert_eq!(laura.wait_exit(), 3);
-    assert_eq!(
-        laura.stdout().last().expect("a line"),
-        "! cannot register laura@bb.com: no such user at its node"
-    );
+    laura.expect_line("! cannot register laura@bb.com: no such user at its node");
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::time::Duration;
 use std::vec;
 
 use clap::Args;
-use mi_agent_core::{Agent, AgentBuilder, ConversationError, LineReceiver, LineSender, PeerText, StartError};
+use mi_agent_core::{
+    Agent, AgentBuilder, ConversationError, LineReceiver, LineSender, PeerText, StartError, safe_text,
+};
 use mi_proto::split_line;
 use plumi_proto::MiAddress;
 use standard_streams::{BackgroundWriter, Stderr, Stdout, stderr};
@@ -20,7 +22,7 @@ use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::printed_lines::PrintedLines;
-use crate::reason::Reason;
+use crate::reason::{self, Reason};
 use crate::signals::{Ending, HURRY, LAST_WORDS, Signals};
 use crate::typed_lines::TypedLines;
 use crate::{exit, start};
@@ -136,11 +138,13 @@ struct Failure {
     code: ExitCode,
     /// Nothing was sent, and another attempt may succeed.
     may_pass: bool,
+    /// What may help.
+    hint: Option<String>,
 }
 
 impl Failure {
     fn for_good(text: String, code: ExitCode) -> Self {
-        Self { text, code, may_pass: false }
+        Self { text, code, may_pass: false, hint: None }
     }
 }
 
@@ -192,7 +196,9 @@ impl Delivery {
                 self.complaints.hurry(LAST_WORDS);
             }
             let text = format!("cannot register {}: {}", self.from, Reason(&error));
-            return Ok(self.fail(Failure::for_good(text, exit::of_start(&error)), signals).await);
+            let hint = reason::hint_for_start(&self.from, &error);
+            let failure = Failure { hint, ..Failure::for_good(text, exit::of_start(&error)) };
+            return Ok(self.fail(failure, signals).await);
         };
         let delivered = tokio::select! {
             delivered = self.deliver(&agent, &first, &mut attempts) => Some(delivered),
@@ -253,7 +259,13 @@ impl Delivery {
             Ok(talk) => talk,
             Err(error) => {
                 let text = format!("cannot reach {}: {error}", self.to);
-                return Err(Failure { text, code: exit::of_call(&error), may_pass: error.is_transient() });
+                let hint = reason::hint_for_call(&self.to, &error);
+                return Err(Failure {
+                    text,
+                    code: exit::of_call(&error),
+                    may_pass: error.is_transient(),
+                    hint,
+                });
             }
         };
         self.stage = Stage::Talking;
@@ -303,6 +315,16 @@ impl Delivery {
     }
 
     async fn fail(&mut self, failure: Failure, signals: &mut Signals) -> ExitCode {
+        if let Some(hint) = failure.hint {
+            self.complaints.push(&format!("! {}", safe_text(&failure.text)));
+            self.complaints.push(&format!("* {hint}"));
+            // The exit code still reports the outcome if there is no stderr.
+            tokio::select! {
+                _ = self.complaints.print() => {}
+                () = signals.next() => {}
+            }
+            return failure.code;
+        }
         self.complain(failure.text, signals).await;
         failure.code
     }
@@ -325,7 +347,7 @@ fn ended_at_once(to: &MiAddress, end: &End) -> Failure {
     let words =
         end.last_words.as_ref().map_or_else(String::new, |words| format!(", with the words: {words}"));
     let text = format!("cannot reach {to}: the call was ended at once{words}");
-    Failure { text, code: ExitCode::from(exit::BUSY), may_pass: true }
+    Failure { text, code: ExitCode::from(exit::BUSY), may_pass: true, hint: None }
 }
 
 /// Hands over `first` and the lines after it. Returns `false` if the conversation ended before that.

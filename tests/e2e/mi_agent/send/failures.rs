@@ -45,7 +45,10 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
         ("joya@cc.com", &silent, 6),
         ("pere@bb.com", "user is busy", 7),
     ] {
-        let told = vec![format!("! cannot reach {to}: {reason}")];
+        let mut told = vec![format!("! cannot reach {to}: {reason}")];
+        if let (3, Some((user, domain))) = (code, to.split_once('@')) {
+            told.push(unknown(user, domain));
+        }
         assert_eq!(SendProgram::start(node.address(), &[to, "hola"]).end(), (code, told));
     }
 
@@ -65,12 +68,17 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
     assert_eq!(laura.end(), (1, vec![told.to_owned()]));
 }
 
+/// What may help if there is no such user.
+fn unknown(user: &str, domain: &str) -> String {
+    format!("* upper and lower case differ; the administrator of {domain} adds a user with `register {user}`")
+}
+
 #[test]
 fn a_registration_that_fails_exits_with_the_code_of_the_reason() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
     let laura = SendProgram::start(node.address(), &["pere@bb.com", "hola"]);
     let told = "! cannot register laura@bb.com: no such user at its node";
-    assert_eq!(laura.end(), (3, vec![told.to_owned()]));
+    assert_eq!(laura.end(), (3, vec![told.to_owned(), unknown("laura", "bb.com")]));
 
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let at = silent.local_addr().expect("its address");

@@ -13,7 +13,7 @@ use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
 use crate::full::tab::{About, ConversationState, Tab};
-use crate::reason::Reason;
+use crate::reason::{self, Reason};
 use crate::session::{End, Happened, Wish};
 use crate::store::contacts::Way;
 use crate::store::history;
@@ -37,7 +37,9 @@ impl App {
                     CallError::Locate(LocateError::Busy | LocateError::Offline | LocateError::Unusable(_))
                         | CallError::NotAccepted { .. }
                 );
-                self.not_reached(now, to, &error.to_string(), exists);
+                let hint = reason::hint_for_call(&to, &error);
+                let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+                self.not_reached(now, to, &format!("{error}{hint}"), exists);
             }
             Happened::Line { id, text, .. } => self.heard(now, id, &text),
             Happened::ConversationFailed { id, error, .. } => self.conversation_failed(now, id, &error),
