@@ -47,8 +47,7 @@ pub(crate) enum Effect {
     /// Print a line, without its end.
     Print(String),
     Wish(Wish),
-    /// Leave, after every line has been sent.
-    Leave,
+    Leave(Leave),
 }
 
 /// Runs `front_end` until its session is over.
@@ -73,7 +72,7 @@ pub(crate) async fn run<F: FrontEnd>(
             match effect {
                 Effect::Print(line) => printed.push(&line),
                 Effect::Wish(wish) => front_end.answered(session.carry_out(wish)),
-                Effect::Leave => session.leave(Leave::InOrder),
+                Effect::Leave(how) => session.leave(how),
             }
         }
         let is_printing = printed.has_to_print();
@@ -128,6 +127,7 @@ fn is_of_the_end(happened: &Happened) -> bool {
             | Happened::NotStarted(_)
             | Happened::Line { .. }
             | Happened::ConversationFailed { .. }
+            | Happened::NotSent { .. }
             | Happened::Ended { .. }
             | Happened::Left(_)
     )

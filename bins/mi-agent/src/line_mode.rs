@@ -13,7 +13,7 @@ use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
 use crate::line_by_line::{Effect, FrontEnd};
 use crate::reason;
 use crate::report::Report;
-use crate::session::{Done, Happened, Refused, Wish};
+use crate::session::{Done, Happened, Leave, Refused, Wish};
 use crate::typed_lines::TypedLines;
 
 /// The state of line mode: the user's address, and the commands that are possible now.
@@ -101,9 +101,10 @@ impl FrontEnd for LineMode {
     }
 
     fn typed(&mut self, line: Option<String>) {
-        let Some(line) = line else { return self.effects.push_back(Effect::Leave) };
+        // A script may have piped more than a peer has read so far.
+        let Some(line) = line else { return self.effects.push_back(Effect::Leave(Leave::InOrder)) };
         match (Command::parse(&line, Mode::Line, &self.own), self.conversation) {
-            (Ok(Command::Quit), _) => self.effects.push_back(Effect::Leave),
+            (Ok(Command::Quit), _) => self.effects.push_back(Effect::Leave(Leave::Soon)),
             (Ok(Command::Call(_)), Some(_)) => self.failure("you are in a conversation; /bye ends it"),
             (Ok(Command::Call(Some(to))), None) => {
                 self.news(&format!("calling {to}"));
@@ -164,6 +165,7 @@ impl FrontEnd for LineMode {
             // A conversation that began during the user's departure has not been reported.
             Happened::Line { id, .. }
             | Happened::ConversationFailed { id, .. }
+            | Happened::NotSent { id, .. }
             | Happened::Ended { id, .. }
                 if self.conversation != Some(*id) =>
             {

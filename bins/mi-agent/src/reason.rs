@@ -21,6 +21,11 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
+/// Returns the words for so many lines that were not sent.
+pub(crate) fn lines_not_sent(lines: usize) -> String {
+    if lines == 1 { "1 line was not sent".into() } else { format!("{lines} lines were not sent") }
+}
+
 /// Returns what may help if the node at the start does not know the user at `own`.
 pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
     matches!(error, StartError::NoSuchUser).then(|| for_unknown(own))

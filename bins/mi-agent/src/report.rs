@@ -253,6 +253,11 @@ impl Report {
             Happened::Left(Err(error)) => {
                 Self::NotDeregistered { address, reason: SafeText::new(error), reference }
             }
+            Happened::NotSent { id, nickname, lines } => Self::Trouble {
+                conversation: (*id).into(),
+                nickname: SafeText::new(nickname),
+                reason: SafeText::new(reason::lines_not_sent(*lines)),
+            },
             Happened::HandedOver(_) | Happened::Recalled(..) | Happened::NotKept(_) => return None,
         })
     }

@@ -11,11 +11,12 @@
 
 mod calls;
 mod happened;
+mod patience;
 mod phase;
 mod refusals;
 mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::future;
 use std::io;
 use std::mem;
@@ -29,6 +30,7 @@ use plumi_proto::MiAddress;
 use tokio::time::Instant;
 
 use self::calls::Calls;
+use self::patience::Patience;
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use self::retry::Retry;
@@ -57,6 +59,10 @@ pub(crate) struct Session {
     /// An admission that was set while there was no agent.
     admission: Option<Admission>,
     leaving: Option<Leave>,
+    /// The peers that are waited for while a user wants to leave.
+    patience: Option<Patience>,
+    /// Lines that are not sent because of that, still to be returned.
+    not_sent: VecDeque<Happened>,
 }
 
 struct Peer {
@@ -79,6 +85,8 @@ impl Session {
             keeper,
             admission: None,
             leaving: None,
+            patience: None,
+            not_sent: VecDeque::new(),
         }
     }
 
@@ -93,8 +101,8 @@ impl Session {
             return future::pending().await;
         }
         loop {
-            if let Some(left) = self.proceed() {
-                return left;
+            if let Some(happened) = self.not_sent.pop_front().or_else(|| self.proceed()) {
+                return happened;
             }
             let happened = tokio::select! {
                 outcome = self.phase.outcome() => self.came_of(outcome),
@@ -102,6 +110,10 @@ impl Session {
                 (id, heard) = self.conversations.next() => self.heard(id, heard),
                 (call, to, outcome) = self.calls.next() => Some(self.called(call, to, outcome)),
                 event = next_kept(&mut self.keeper) => Some(event.into()),
+                () = next_look(&self.patience) => {
+                    self.look();
+                    None
+                }
             };
             if let Some(happened) = happened {
                 return happened;
@@ -151,8 +163,11 @@ impl Session {
             (Phase::Waiting { .. }, _) => {
                 self.start_again();
             }
-            (Phase::Open, Leave::InOrder) => {
+            (Phase::Open, Leave::InOrder | Leave::Soon) => {
                 self.hang_all_up();
+                if how == Leave::Soon {
+                    self.patience = Some(Patience::new(self.unwritten()));
+                }
                 self.phase = Phase::HangingUp { last: self.peers.keys().next_back().copied() };
             }
             (
@@ -199,6 +214,28 @@ impl Session {
     /// The disk takes longer.
     pub(crate) fn finish(self, limit: Duration) -> io::Result<()> {
         self.keeper.map_or(Ok(()), |keeper| keeper.finish(limit))
+    }
+
+    /// Looks whether lines still leave. If none does, the session leaves in a hurry.
+    fn look(&mut self) {
+        let unwritten = self.unwritten();
+        let Some(patience) = &mut self.patience else { return };
+        if !patience.is_over(unwritten) {
+            return;
+        }
+        self.patience = None;
+        for (&id, peer) in &self.peers {
+            let lines = self.conversations.unwritten(id);
+            if lines > 0 {
+                self.not_sent.push_back(Happened::NotSent { id, nickname: peer.nickname.clone(), lines });
+            }
+        }
+        self.leave(Leave::Hurried);
+    }
+
+    /// Counts the lines that were said and not sent, in all conversations.
+    fn unwritten(&self) -> usize {
+        self.conversations.ids().map(|id| self.conversations.unwritten(id)).sum()
     }
 
     fn call(&mut self, to: MiAddress) -> Result<Done, Refused> {
@@ -380,6 +417,14 @@ const LAST_WORDS_OF_PEER: Duration = Duration::from_millis(500);
 async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {
     match agent {
         Some((_, events)) => events.next().await,
+        None => future::pending().await,
+    }
+}
+
+/// Waits until it is time to look whether lines still leave. Cancel safe.
+async fn next_look(patience: &Option<Patience>) {
+    match patience {
+        Some(patience) => patience.next_look().await,
         None => future::pending().await,
     }
 }

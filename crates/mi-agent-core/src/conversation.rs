@@ -269,8 +269,10 @@ impl LineSender {
             return Err(SayError::Full);
         }
         self.waiting.lines.fetch_add(1, Ordering::Relaxed);
+        self.waiting.unwritten.fetch_add(1, Ordering::Relaxed);
         self.said.send(Said::Line { frames, is_promised: false, room: None }).map_err(|_| {
             self.waiting.hand_over();
+            self.waiting.line_sent();
             SayError::Ended
         })
     }
@@ -384,6 +386,8 @@ fn room_for(frames: usize) -> u32 {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     lines: AtomicUsize,
+    /// The number of lines that are not written, whether handed over or not.
+    unwritten: AtomicUsize,
     /// The number of lines that will never be sent, once the conversation has ended.
     unsaid: AtomicUsize,
     /// Nothing more can be said.
@@ -396,6 +400,16 @@ pub(crate) struct Waiting {
 impl Waiting {
     pub(crate) fn lines(&self) -> usize {
         self.lines.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of lines that are not written.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Records that a line is written.
+    pub(crate) fn line_sent(&self) {
+        self.unwritten.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Returns the number of lines that were not handed over, after the end.

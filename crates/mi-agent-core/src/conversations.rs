@@ -205,6 +205,13 @@ impl Conversations {
         self.talk(id).map_or(0, |talk| talk.waiting.lines())
     }
 
+    /// Returns the number of lines that were said and have not been written to the connection.
+    ///
+    /// These are the queued lines, and those that are handed over.
+    pub fn unwritten(&self, id: ConversationId) -> usize {
+        self.talk(id).map_or(0, |talk| talk.waiting.unwritten())
+    }
+
     /// Ends a conversation. Returns `false` if there is none, or if it was hung up before.
     ///
     /// Lines that were said before still go out. The peer's lines still come until the peer has ended it too.

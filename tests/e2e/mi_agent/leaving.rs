@@ -1,5 +1,7 @@
 //! The ways in which line mode, `listen` and the full screen leave, in cases that scripts and people rely on.
 
+use std::time::{Duration, Instant};
+
 use integration_tests::programs::{AgentTerminal, Key, eventually};
 
 use super::ending::SilentNode;
@@ -219,6 +221,23 @@ fn a_call_does_not_hold_whoever_leaves_the_full_screen() {
     laura.type_line("/quit");
     assert_eq!(laura.wait_exit(), 0);
     assert_eq!(laura.screen().rows()[0], "* deregistered laura@bb.com");
+}
+
+/// A peer that neither reads nor ends its side holds nobody.
+#[test]
+fn who_quits_does_not_wait_for_a_peer_that_is_stuck() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    let listens = listening(&mut laura);
+    let mut joan = TcpStream::connect(listens).expect("laura listens");
+    joan.write_all(b"N04joanL04hola").expect("written");
+    laura.expect_line("<joan> hola");
+    laura.type_line("bon dia");
+    let start = Instant::now();
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    assert_eq!(laura.stdout()[4..], ["* conversation with joan ended by you", "* deregistered laura@bb.com"]);
 }
 
 /// Lines that were handed over before still go out.

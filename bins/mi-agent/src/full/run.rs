@@ -58,6 +58,7 @@ pub(crate) async fn run(
         calls: HashMap::new(),
         traffic,
         diagnostics,
+        not_sent: Vec::new(),
         has_changed: true,
     };
     running.app.registering(now());
@@ -75,6 +76,7 @@ pub(crate) async fn run(
         last_words.push("! the disk takes too long: something of what was said is not kept".into());
     }
     drop(running.screen);
+    last_words.append(&mut running.not_sent);
     Ok(match end? {
         End::NotStarted(error) => {
             last_words.push(format!("! cannot register {own}: {}", Reason(&error)));
@@ -108,6 +110,8 @@ struct Running {
     calls: HashMap<MiAddress, CallId>,
     traffic: Traffic,
     diagnostics: mpsc::Receiver<String>,
+    /// Reports of lines that were not sent, for the terminal after the screen.
+    not_sent: Vec<String>,
     /// Set if the screen shows an earlier state.
     has_changed: bool,
 }
@@ -137,6 +141,9 @@ impl Running {
                 }
                 happened = self.session.next() => match happened {
                     Happened::NotStarted(error) => return Ok(End::NotStarted(error)),
+                    Happened::NotSent { nickname, lines, .. } => {
+                        self.not_sent.push(format!("! conversation with {nickname}: {}", reason::lines_not_sent(lines)));
+                    }
                     Happened::Left(deregistered) => return Ok(End::Left(deregistered)),
                     happened => {
                         if let Happened::Begun { call: Some(over), .. } | Happened::CallFailed { call: over, .. } =
@@ -186,7 +193,7 @@ impl Running {
                 Effect::Bell => self.screen.ring(),
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Suspend => self.suspend().await?,
-                Effect::Quit { in_a_hurry: false } => self.session.leave(Leave::InOrder),
+                Effect::Quit { in_a_hurry: false } => self.session.leave(Leave::Soon),
                 Effect::Quit { in_a_hurry: true } => {
                     if let Some(end) = self.hurry() {
                         return Ok(Some(end));
@@ -244,7 +251,7 @@ impl Running {
             // The terminal is gone, which counts as the end of input.
             Some(Err(_)) | None => {
                 self.keys = None;
-                self.session.leave(Leave::InOrder);
+                self.session.leave(Leave::Soon);
             }
         }
         Ok(())

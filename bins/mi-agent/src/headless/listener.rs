@@ -9,7 +9,7 @@ use super::commands::{self, Command, Given, NoCommand, Order};
 use crate::clock;
 use crate::line_by_line::{Effect, FrontEnd};
 use crate::report::{Reference, Report, SafeText};
-use crate::session::{CallId, Done, Happened, Refused, Wish};
+use crate::session::{CallId, Done, Happened, Leave, Refused, Wish};
 use crate::typed_lines::TypedLines;
 
 /// A program that uses an agent.
@@ -70,7 +70,7 @@ impl FrontEnd for Listener {
                         Effect::Wish(Wish::Say { id: (*to).into(), text: text.clone() })
                     }
                     Command::Bye(conversation) => Effect::Wish(Wish::HangUp((*conversation).into())),
-                    Command::Quit => Effect::Leave,
+                    Command::Quit => Effect::Leave(Leave::InOrder),
                 });
                 self.order = Some(order);
             }

@@ -39,6 +39,8 @@ pub(crate) enum Happened {
     HandedOver(ConversationId),
     /// Something went wrong in a conversation. Its end follows.
     ConversationFailed { id: ConversationId, nickname: PeerText, error: ConversationError },
+    /// The session leaves, and this number of lines was not sent: the peer does not read them.
+    NotSent { id: ConversationId, nickname: PeerText, lines: usize },
     /// A conversation is over.
     Ended {
         id: ConversationId,
@@ -134,6 +136,8 @@ pub(crate) enum End {
 pub(crate) enum Leave {
     /// Everything that was said is sent first.
     InOrder,
+    /// Everything that was said is sent first, as long as peers read it. A user waits for the end.
+    Soon,
     /// The session leaves within [`HURRY`](crate::signals::HURRY), regardless of the node and the peers.
     Hurried,
 }

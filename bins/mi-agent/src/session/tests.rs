@@ -170,6 +170,39 @@ async fn in_a_hurry_peers_are_heard_out() {
     assert!(session.next().now_or_never().is_none(), "that was the last");
 }
 
+/// A user who leaves does not wait for a peer that does not read.
+#[tokio::test]
+async fn lines_that_nobody_reads_are_counted() {
+    let node = node().await;
+    let (mut session, id, (_pere, theirs)) =
+        talking(&node, node.agent("laura").pace(Duration::ZERO)).await;
+    // Together they are more than the buffers of the kernel take.
+    let long = "x".repeat(mi_agent_core::MAX_LINE);
+    for _ in 0..16 {
+        session.carry_out(say(id, &long)).expect("it is queued");
+    }
+    let start = Instant::now();
+    session.leave(Leave::Soon);
+    let lines = loop {
+        match session.soon().await {
+            Happened::NotSent { id: of, lines, .. } if of == id => break lines,
+            Happened::HandedOver(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!((1..=16).contains(&lines), "{lines}");
+    // A peer that does not read its end is not waited for either.
+    let left = loop {
+        match session.soon().await {
+            Happened::Ended { end: End::ByYou, .. } => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(left, Happened::Left(Ok(()))), "{left:?}");
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
+    drop(theirs);
+}
+
 /// A node that the test controls.
 struct PlayedNode(tokio::net::UdpSocket);
 

@@ -107,6 +107,7 @@ where
         tokio::select! {
             output = connection.next() => match output {
                 ConversationOutput::Sent { left } => talk.give_back(left),
+                ConversationOutput::LineSent => talk.waiting.line_sent(),
                 ConversationOutput::HandedOver => talk.waiting.hand_over(),
                 ConversationOutput::Ending => {
                     talk.accept_no_more();

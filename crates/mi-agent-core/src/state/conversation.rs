@@ -18,7 +18,7 @@ use super::conversation_times::{
     HURRIED_LINGER, LINGER, WRITE_TIMEOUT,
 };
 use super::deliveries::{BUSY, Deliveries};
-use super::outgoing_lines::OutgoingLines;
+use super::outgoing_lines::{OutgoingFrame, OutgoingLines};
 use crate::safe_text::PeerText;
 
 /// The decisions of one side of a conversation.
@@ -136,7 +136,7 @@ impl ConversationState {
 
     /// Records that the latest write has ended, and whether everything was written.
     pub fn handle_written(&mut self, now: Instant, is_written: bool) {
-        let Some(Writing { what, left, .. }) = self.writing.take() else { return };
+        let Some(Writing { what, frame, .. }) = self.writing.take() else { return };
         match what {
             Written::Fin => self.closed(now),
             _ if !is_written => self.write_fails(now, what, GreetingFailure::Broken),
@@ -150,7 +150,11 @@ impl ConversationState {
             }
             Written::Line => {
                 self.last_frame = Some(now);
-                self.outputs.extend(left.map(|left| ConversationOutput::Sent { left }));
+                self.outputs.extend(frame.and_then(|frame| match frame {
+                    (left, true) => Some(ConversationOutput::Sent { left }),
+                    (0, false) => Some(ConversationOutput::LineSent),
+                    (_, false) => None,
+                }));
             }
             Written::Farewell => self.fin_not_before = Some(now + FIN_DISTANCE),
         }
@@ -317,11 +321,11 @@ impl ConversationState {
         }
         if matches!(self.phase, Phase::Talking | Phase::Ending)
             && self.is_due(now, self.pace)
-            && let Some((line, left)) = self.lines.pop()
+            && let Some(OutgoingFrame { line, left, is_promised }) = self.lines.pop()
         {
             let handed_over = self.lines.move_up();
             self.hand_over(handed_over);
-            return Some(self.write(now, Written::Line, Frame::Line(line), left));
+            return Some(self.write(now, Written::Line, Frame::Line(line), Some((left, is_promised))));
         }
         if self.phase == Phase::Ending && self.lines.is_empty() {
             // Without a line, some deployed programs do not bear the end (protocol.md §7, row 21). Before the peer has
@@ -339,7 +343,7 @@ impl ConversationState {
             }
         }
         if self.phase == Phase::Closing {
-            self.writing = Some(Writing { what: Written::Fin, left: None, until: None });
+            self.writing = Some(Writing { what: Written::Fin, frame: None, until: None });
             return Some(ConversationOutput::CloseWrite);
         }
         None
@@ -350,9 +354,9 @@ impl ConversationState {
         now: Instant,
         what: Written,
         frame: Frame,
-        left: Option<usize>,
+        of_line: Option<(usize, bool)>,
     ) -> ConversationOutput {
-        self.writing = Some(Writing { what, left, until: Some(now + self.write_timeout) });
+        self.writing = Some(Writing { what, frame: of_line, until: Some(now + self.write_timeout) });
         self.has_said |= what != Written::Nickname;
         ConversationOutput::Write(frame)
     }

@@ -62,6 +62,8 @@ pub enum ConversationOutput {
         /// The number of frames.
         left: usize,
     },
+    /// The last frame of a line that was not promised is written.
+    LineSent,
     /// Send FIN, then call `handle_written`.
     CloseWrite,
     /// The nicknames are exchanged. A caller's conversation has begun. A callee waits for `handle_admitted`.

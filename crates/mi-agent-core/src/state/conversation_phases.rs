@@ -24,8 +24,8 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Writing {
     pub(super) what: Written,
-    /// The number of frames that follow, if the line was promised.
-    pub(super) left: Option<usize>,
+    /// The frame of a line: the number of frames that follow, and whether the line was promised.
+    pub(super) frame: Option<(usize, bool)>,
     /// The limit of the write; `None` for a FIN, which has the limit of its phase.
     pub(super) until: Option<Instant>,
 }

@@ -12,10 +12,18 @@ use mi_proto::Line;
 /// [`MAX_HANDED_OVER`].
 #[derive(Debug, Default)]
 pub(super) struct OutgoingLines {
-    /// The next frames. With each frame of a promised line, the number of those that follow.
-    next: VecDeque<(Line, Option<usize>)>,
+    next: VecDeque<OutgoingFrame>,
     /// The lines behind them.
     rest: VecDeque<OutgoingLine>,
+}
+
+/// A frame of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OutgoingFrame {
+    pub(super) line: Line,
+    /// The number of frames of the same line that follow.
+    pub(super) left: usize,
+    pub(super) is_promised: bool,
 }
 
 #[derive(Debug)]
@@ -32,8 +40,8 @@ impl OutgoingLines {
         self.move_up()
     }
 
-    /// Takes the next frame. Of a promised line, it also returns the number of frames that follow it.
-    pub(super) fn pop(&mut self) -> Option<(Line, Option<usize>)> {
+    /// Takes the next frame.
+    pub(super) fn pop(&mut self) -> Option<OutgoingFrame> {
         self.next.pop_front()
     }
 
@@ -45,7 +53,8 @@ impl OutgoingLines {
             && let Some(line) = self.rest.front_mut()
         {
             if let Some(frame) = line.frames.next() {
-                self.next.push_back((frame, line.is_promised.then_some(line.frames.len())));
+                let (left, is_promised) = (line.frames.len(), line.is_promised);
+                self.next.push_back(OutgoingFrame { line: frame, left, is_promised });
             }
             if line.frames.len() == 0 {
                 handed_over += usize::from(!line.is_promised);
@@ -85,8 +94,8 @@ mod tests {
         texts.iter().map(|text| Line::new(text).unwrap()).collect()
     }
 
-    fn pop(lines: &mut OutgoingLines) -> Option<(String, Option<usize>)> {
-        lines.pop().map(|(line, left)| (line.to_string(), left))
+    fn pop(lines: &mut OutgoingLines) -> Option<(String, usize, bool)> {
+        lines.pop().map(|frame| (frame.line.to_string(), frame.left, frame.is_promised))
     }
 
     #[test]
@@ -94,8 +103,8 @@ mod tests {
         let mut lines = OutgoingLines::default();
         assert_eq!(lines.push(frames(&["a", "b"]), false), 1);
         assert_eq!(lines.push(frames(&["c", "d"]), true), 0);
-        for (text, left) in [("a", None), ("b", None), ("c", Some(1)), ("d", Some(0))] {
-            assert_eq!(pop(&mut lines), Some((text.to_owned(), left)));
+        for (text, left, is_promised) in [("a", 1, false), ("b", 0, false), ("c", 1, true), ("d", 0, true)] {
+            assert_eq!(pop(&mut lines), Some((text.to_owned(), left, is_promised)));
         }
         assert!(lines.is_empty());
     }

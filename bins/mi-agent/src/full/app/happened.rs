@@ -52,7 +52,10 @@ impl App {
             Happened::RegistrationRegained { node } => self.registration_regained(now, node),
             Happened::Recalled(peer, entries) => self.recalled(peer, entries),
             Happened::NotKept(trouble) => self.trouble(now, &trouble),
-            Happened::HandedOver(_) | Happened::NotStarted(_) | Happened::Left(_) => {}
+            Happened::HandedOver(_)
+            | Happened::NotSent { .. }
+            | Happened::NotStarted(_)
+            | Happened::Left(_) => {}
         }
     }
 
@@ -193,7 +196,7 @@ impl App {
             self.overlay = None;
         }
         if unsaid > 0 {
-            self.tell(at, |tab| tab.failure(now, &format!("{unsaid} lines were not sent")));
+            self.tell(at, |tab| tab.failure(now, &reason::lines_not_sent(unsaid)));
         }
         let hint = if self.tabs[at].address().is_some() {
             "; /call calls again, /close closes the tab"
