@@ -219,10 +219,7 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
         ("/call laura@bb.com", "! cannot reach laura@bb.com: that is your own address"),
         ("/call joan", "! cannot reach joan@bb.com: user is offline"),
         ("/call jo:an", "! cannot call jo:an: the user name has ':' at byte 2, which may not stand there"),
-        (
-            "/bye now",
-            "! /bye stands alone, without anything behind it; to send the line, type //bye now",
-        ),
+        ("/bye now", "! /bye stands alone, without anything behind it; to send the line, type //bye now"),
         ("/call", "! /call needs an address, such as /call joya@cc.com"),
         ("/bye", "! you are in no conversation"),
         ("hola?", "! you are in no conversation, so nobody hears that; /call ADDRESS starts one"),
@@ -231,9 +228,12 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
         laura.type_line(typed);
         assert_eq!(laura.expect_line("!"), told);
     }
-    assert!(laura.stdout().contains(
-        &"* upper and lower case differ; the administrator of bb.com adds a user with `register jordi`".to_owned()
-    ));
+    assert!(
+        laura.stdout().contains(
+            &"* upper and lower case differ; the administrator of bb.com adds a user with `register jordi`"
+                .to_owned()
+        )
+    );
     laura.type_line("/block");
     laura.expect_line("* nobody is blocked");
     laura.type_line("/call joya@cc.com");

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
 use plumi_proto::MiAddress;
@@ -18,8 +18,10 @@ use crate::full::theme::Theme;
 use crate::line_mode::LineMode;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
+use crate::options::load;
 use crate::options::settings::Settings;
 use crate::printed_lines::PrintedLines;
+use crate::prompts::Answers;
 use crate::session::Session;
 use crate::signals::Ending;
 use crate::store::user_data::UserData;
@@ -33,8 +35,13 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let mut settings = Settings::load(cli.address, &cli.options)?;
     cli.chat.write_over(&mut settings);
     let on_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if on_terminal && !prompts::ask_for_missing(&mut settings, &mut stdin(), &mut stdout())? {
-        return Ok(ExitCode::from(exit::FAILURE));
+    let config = load::path().ok();
+    let mut saves = false;
+    if on_terminal {
+        match prompts::ask_for_missing(&mut settings, config.is_some(), &mut stdin(), &mut stdout())? {
+            Answers::Incomplete => return Ok(ExitCode::from(exit::FAILURE)),
+            Answers::Complete { saves: wanted } => saves = wanted,
+        }
     }
     let Some(address) = settings.address else {
         let reason = "ADDRESS is missing, and there is no terminal to ask for it".to_owned();
@@ -42,13 +49,24 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         return Err(misuse.into());
     };
     let can_draw = env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
-    if on_terminal && can_draw && !settings.plain {
-        return on_full_screen(&settings, address);
+    let code = if on_terminal && can_draw && !settings.plain {
+        on_full_screen(&settings, address)?
+    } else {
+        line_by_line(&settings, address, on_terminal)?
+    };
+    // An address with a mistake in it has failed by now, and would only have to be removed again.
+    if let (true, Some(config), true) = (saves, config, code == ExitCode::from(exit::WELL)) {
+        load::save_address(&config, &address)
+            .with_context(|| format!("cannot save the address to {}", config.display()))?;
     }
+    Ok(code)
+}
+
+fn line_by_line(settings: &Settings, address: MiAddress, on_terminal: bool) -> anyhow::Result<ExitCode> {
     let shows_hints = on_terminal && !settings.plain;
     let UserData { admission, keeper, troubles, .. } = UserData::open(&address, false)?;
     let line_mode = LineMode::new(address, admission.clone(), shows_hints, &troubles);
-    start::run(&settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
+    start::run(settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
         let session = Session::start(builder.admission(admission), Some(keeper));
         line_by_line::run(line_mode, session, PrintedLines::on_stdout(), signals).await
     })

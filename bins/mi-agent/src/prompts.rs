@@ -8,44 +8,54 @@ use mi_agent_core::safe_text;
 
 use crate::options::settings::Settings;
 
-/// Asks for the address if it is missing, and then for a missing port and nickname too.
-///
-/// Returns `false` if the input ends.
-pub(crate) fn ask_for_missing(
-    settings: &mut Settings,
-    input: &mut impl BufRead,
-    output: &mut impl Write,
-) -> io::Result<bool> {
-    if settings.address.is_some() {
-        return Ok(true);
-    }
-    let Some(address) = ask(input, output, "Your address (user@domain): ", None)? else { return Ok(false) };
-    settings.address = Some(address);
-    if settings.port.is_none() {
-        let Some(Port(port)) = ask(input, output, "Port for conversations [any]: ", Some(Port(0)))? else {
-            return Ok(false);
-        };
-        settings.port = Some(port);
-    }
-    if settings.nick.is_none() {
-        let user = address.user();
-        let question = format!("Nickname [{user}]: ");
-        let default = user.as_str().parse().ok();
-        let Some(nick) = ask(input, output, &question, default)? else { return Ok(false) };
-        settings.nick = Some(nick);
-    }
-    Ok(true)
+/// The answers to the prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// The input ended.
+    Incomplete,
+    Complete {
+        /// The address is to be saved.
+        saves: bool,
+    },
 }
 
-/// A port, with an error text for people.
-#[derive(Clone)]
-struct Port(u16);
+/// Asks for the address if it is missing, and then, if it can be saved, whether it is to be.
+pub(crate) fn ask_for_missing(
+    settings: &mut Settings,
+    can_save: bool,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> io::Result<Answers> {
+    if settings.address.is_some() {
+        return Ok(Answers::Complete { saves: false });
+    }
+    let Some(address) = ask(input, output, "Your address (user@domain): ", None)? else {
+        return Ok(Answers::Incomplete);
+    };
+    settings.address = Some(address);
+    if !can_save {
+        return Ok(Answers::Complete { saves: false });
+    }
+    let question = "Start with this address from now on? [Y/n] ";
+    Ok(match ask(input, output, question, Some(Yes(true)))? {
+        Some(Yes(saves)) => Answers::Complete { saves },
+        None => Answers::Incomplete,
+    })
+}
 
-impl FromStr for Port {
+/// The answer to a question of yes or no, with an error text for people.
+#[derive(Clone)]
+struct Yes(bool);
+
+impl FromStr for Yes {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self).map_err(|_| "a port is a number from 1 to 65535, or 0 for any")
+        match text {
+            "y" | "Y" | "yes" => Ok(Self(true)),
+            "n" | "N" | "no" => Ok(Self(false)),
+            _ => Err("y is yes, and n is no"),
+        }
     }
 }
 
@@ -90,53 +100,47 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    fn asked(arguments: &[&str], answers: &str) -> (bool, Settings, String) {
+    fn asked(arguments: &[&str], answers: &str) -> (Answers, Settings, String) {
         let cli = Cli::parse_from([&["mi-agent"], arguments].concat());
         let mut settings = Settings::defaults().unwrap().overridden(cli.address, &cli.options).unwrap();
         let mut output = Vec::new();
-        let complete = ask_for_missing(&mut settings, &mut answers.as_bytes(), &mut output).unwrap();
-        (complete, settings, String::from_utf8(output).unwrap())
+        let answers = ask_for_missing(&mut settings, true, &mut answers.as_bytes(), &mut output).unwrap();
+        (answers, settings, String::from_utf8(output).unwrap())
     }
 
     #[test]
-    fn everything_is_asked_for() {
-        let (complete, settings, output) = asked(&[], "laura@bb.com\n3500\nLaura B.\n");
-        assert!(complete);
-        assert_eq!(settings.address.unwrap().as_str(), "laura@bb.com");
-        assert_eq!(settings.port, Some(3500));
-        assert_eq!(settings.nick.unwrap().as_str(), "Laura B.");
-        assert_eq!(output, "Your address (user@domain): Port for conversations [any]: Nickname [laura]: ");
-    }
-
-    #[test]
-    fn an_empty_answer_is_the_default_if_there_is_one() {
-        let (complete, settings, output) = asked(&[], "\nlaura@bb.com\n\n\n");
-        assert!(complete);
-        assert_eq!((settings.port, settings.nick.unwrap().as_str()), (Some(0), "laura"));
-        assert!(output.contains("! : an address is user@domain, and there is no '@'\n"), "{output}");
+    fn the_address_is_asked_for_and_saved_if_the_user_wants_that() {
+        for (answer, saves) in [("", true), ("y", true), ("yes", true), ("n", false), ("what?\nno", false)] {
+            let (answers, settings, output) = asked(&[], &format!("laura@bb.com\n{answer}\n"));
+            assert_eq!(answers, Answers::Complete { saves }, "{answer}");
+            assert_eq!(settings.address.unwrap().as_str(), "laura@bb.com");
+            assert_eq!((settings.port, settings.nick), (None, None));
+            let questions = "Your address (user@domain): Start with this address from now on? [Y/n] ";
+            assert!(output.starts_with(questions), "{output}");
+            assert_eq!(output.contains("! what?: y is yes, and n is no\n"), answer.starts_with('w'));
+        }
     }
 
     #[test]
     fn what_is_wrong_is_said_and_asked_again() {
-        let (complete, settings, output) = asked(&["--nick", "L"], "laura\x1b\nlaura@bb.com\n70000\n3500\n");
-        assert!(complete);
-        assert_eq!(settings.port, Some(3500));
+        let (answers, settings, output) = asked(&["--nick", "L"], "\nlaura\x1b\nlaura@bb.com\nn\n");
+        assert_eq!(answers, Answers::Complete { saves: false });
         assert_eq!(settings.nick.unwrap().as_str(), "L");
+        assert!(output.contains("! : an address is user@domain, and there is no '@'\n"), "{output}");
         assert!(output.contains(r"! laura\x1b: an address is user@domain"), "{output}");
-        assert!(output.contains("! 70000: a port is a number from 1 to 65535"), "{output}");
     }
 
     #[test]
     fn nothing_is_asked_when_there_is_an_address() {
-        let (complete, settings, output) = asked(&["laura@bb.com"], "");
-        assert!(complete);
+        let (answers, settings, output) = asked(&["laura@bb.com"], "");
+        assert_eq!(answers, Answers::Complete { saves: false });
         assert_eq!((settings.port, settings.nick, output.as_str()), (None, None, ""));
     }
 
     #[test]
     fn the_end_of_input_ends_the_questions() {
-        for answers in ["", "laura@bb.com\n", "laura@bb.com\n3500\n"] {
-            assert!(!asked(&[], answers).0, "{answers:?}");
+        for answers in ["", "laura@bb.com\n"] {
+            assert_eq!(asked(&[], answers).0, Answers::Incomplete, "{answers:?}");
         }
     }
 }

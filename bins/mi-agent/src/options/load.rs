@@ -1,7 +1,7 @@
 //! Loads the settings in effect from the settings file and the command line.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use anyhow::Context;
 use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
 use plumi_proto::MiAddress;
+use settings_text::quoted;
 
 use super::given::GivenOptions;
 use super::settings::{NO_LOG, Settings};
@@ -77,6 +78,22 @@ impl Settings {
         self.bare_user |= self.bare_user_flag;
         Ok(self)
     }
+}
+
+/// Adds the `address` to the settings file at `path`, which does not set one. Creates the file if necessary.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn save_address(path: &Path, address: &MiAddress) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    // The file is appended to, because it may be a link, and its comments are the user's.
+    let mut file = File::options().read(true).append(true).create(true).open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    file.write_all(format!("{end}address = {}\n", quoted(address.as_str())).as_bytes())
 }
 
 /// Returns the path of the settings file, whether or not it exists.
@@ -192,26 +209,43 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_added_to_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mi-agent/config.toml");
+        let address = "laura@bb.com".parse().unwrap();
+        for before in [None, Some(""), Some("# mine\nnick = 'L'\n"), Some("nick = 'L'")] {
+            match before {
+                Some(before) => fs::write(&path, before).unwrap(),
+                None => assert!(!path.exists()),
+            }
+            save_address(&path, &address).unwrap();
+            let settings = Settings::read(&path).unwrap().unwrap();
+            assert_eq!(settings.address, Some(address));
+            assert_eq!(settings.nick.is_some(), before.is_some_and(|before| !before.is_empty()));
+        }
+    }
+
+    #[test]
     fn no_file_is_no_settings_and_one_that_cannot_be_read_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         let reason = || format!("{:#}", Settings::read(&path).unwrap_err());
         assert_eq!(Settings::read(&path).unwrap(), None);
-        std::fs::write(&path, "#".repeat(64 << 10)).unwrap();
+        fs::write(&path, "#".repeat(64 << 10)).unwrap();
         assert_eq!(Settings::read(&path).unwrap(), Some(Settings::defaults().unwrap()));
-        std::fs::write(&path, "#".repeat((64 << 10) + 1)).unwrap();
+        fs::write(&path, "#".repeat((64 << 10) + 1)).unwrap();
         assert_eq!(
             reason(),
             format!("the settings {} are wrong: they are longer than 65536 bytes", path.display())
         );
-        std::fs::write(&path, b"nick = '\xff'").unwrap();
+        fs::write(&path, b"nick = '\xff'").unwrap();
         assert!(
             reason().starts_with(&format!("cannot read the settings {}: ", path.display())),
             "{}",
             reason()
         );
-        std::fs::remove_file(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
         assert!(
             reason().starts_with(&format!("cannot read the settings {}: ", path.display())),
             "{}",

@@ -174,8 +174,7 @@ async fn in_a_hurry_peers_are_heard_out() {
 #[tokio::test]
 async fn lines_that_nobody_reads_are_counted() {
     let node = node().await;
-    let (mut session, id, (_pere, theirs)) =
-        talking(&node, node.agent("laura").pace(Duration::ZERO)).await;
+    let (mut session, id, (_pere, theirs)) = talking(&node, node.agent("laura").pace(Duration::ZERO)).await;
     // Together they are more than the buffers of the kernel take.
     let long = "x".repeat(mi_agent_core::MAX_LINE);
     for _ in 0..16 {
