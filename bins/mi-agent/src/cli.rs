@@ -79,7 +79,7 @@ Commands, once it runs:
   /bye, /exit               end the conversation
   /block, /unblock ADDRESS  take no calls of somebody, or take them again
   /allow-only ADDRESS…|off  take calls of these alone, or of everybody
-  /contacts, /protocol, /close   on the screen only
+  /contacts, /add ADDRESS, /protocol, /close   on the screen only
   /quit, EXIT               deregister and leave; so does the end of input
   /help                     show these
   //text                    say /text

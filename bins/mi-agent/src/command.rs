@@ -14,6 +14,8 @@ pub(crate) enum Command<'a> {
     Call(Option<MiAddress>),
     Bye,
     Contacts,
+    /// Adds a contact.
+    Add(MiAddress),
     Admission(AdmissionCommand),
     Protocol,
     Close,
@@ -67,6 +69,8 @@ impl<'a> Command<'a> {
             ("call", "") if mode == Mode::Line => Err(CommandError::NoAddress("call")),
             ("call", "") => Ok(Self::Call(None)),
             ("call", to) => address("call", to).map(Some).map(Self::Call),
+            ("add", "") => Err(CommandError::NoAddress("add")),
+            ("add", whom) => address("add", whom).map(Self::Add),
             ("block" | "allow-only", "") => Ok(Self::Admission(AdmissionCommand::Ask)),
             ("block", whom) => {
                 address("block", whom).map(|whom| Self::Admission(AdmissionCommand::Block(whom)))
@@ -163,10 +167,11 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     addresses.iter().filter(begins).map(|address| format!("{before}{address}")).collect()
 }
 
-const COMMANDS: [CommandInfo; 10] = [
+const COMMANDS: [CommandInfo; 11] = [
     known(&["call"], "ADDRESS", "call somebody (joya: of your own domain)"),
     known(&["bye", "exit"], "", "end the conversation"),
-    full(&["contacts"], "", "who was called and who called; Enter calls one"),
+    full(&["contacts"], "", "who called, was called, or was missed; Enter calls one"),
+    full(&["add"], "ADDRESS", "add somebody to the contacts; Del removes one there"),
     known(&["block"], "ADDRESS", "take no calls of somebody, who is told you are busy"),
     known(&["unblock"], "ADDRESS", "take them again"),
     known(&["allow-only"], "ADDRESS…", "take calls of these alone; off: of everybody"),

@@ -127,7 +127,16 @@ impl FrontEnd for LineMode {
                 self.failure("you are in no conversation, so nobody hears that; /call ADDRESS starts one");
             }
             // These are commands of the full screen. Line mode does not read them.
-            (Ok(Command::Call(None) | Command::Contacts | Command::Protocol | Command::Close), _) => {}
+            (
+                Ok(
+                    Command::Call(None)
+                    | Command::Contacts
+                    | Command::Add(_)
+                    | Command::Protocol
+                    | Command::Close,
+                ),
+                _,
+            ) => {}
             (Err(error), _) => self.failure(&error.to_string()),
         }
     }

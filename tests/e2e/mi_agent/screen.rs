@@ -336,6 +336,26 @@ fn as_many_talk_as_may_and_others_are_told_busy() {
 }
 
 #[test]
+fn a_missed_call_is_in_the_contacts() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &["--conversations", "1"]);
+    let (mut joya, mut pere) = (town.in_lines("joya"), town.in_lines("pere"));
+    joya.type_line("/call laura@bb.com");
+    joya.expect_line("* in conversation with laura");
+    pere.type_line("/call laura@bb.com");
+    pere.expect_line("! cannot reach laura@bb.com: user is busy");
+    laura.wait_for(|screen| screen.rows()[0].contains("mi-agent · 1 missed"));
+    laura.press(Key::F(3));
+    laura.expect_text("pere@bb.com  missed ");
+    laura.press(Key::Esc);
+    laura.wait_for(|screen| !screen.rows()[0].contains("missed"));
+    laura.type_line("/add marta@bb.com");
+    laura.expect_text("marta@bb.com is in your contacts");
+    laura.press(Key::F(3));
+    laura.expect_text("marta@bb.com  added ");
+}
+
+#[test]
 fn a_registration_that_fails_ends_the_screen_with_its_reason() {
     let town = Town::new();
     let nobody = AgentTerminal::start("nobody@bb.com", town.node.address(), &[], (24, 90));

@@ -40,6 +40,8 @@ pub(crate) struct App {
     pub(crate) overlay: Option<Overlay>,
     pub(crate) protocol: Protocol,
     contacts: Contacts,
+    /// Missed calls since the contacts were last looked at.
+    pub(crate) missed: usize,
     admission: Admission,
     is_focused: bool,
     rung: Option<Timestamp>,
@@ -119,6 +121,7 @@ impl App {
             overlay: None,
             protocol: Protocol::default(),
             contacts,
+            missed: 0,
             admission,
             // A terminal reports every change of the focus.
             is_focused: true,
@@ -145,6 +148,15 @@ impl App {
     /// Returns the contacts, the most recent first.
     pub(crate) fn contacts(&self) -> impl Iterator<Item = &Contact> {
         self.contacts.iter()
+    }
+
+    fn show_contacts(&mut self) {
+        self.missed = 0;
+        self.overlay = Some(Overlay::Contacts(0));
+    }
+
+    fn save_contacts(&mut self) {
+        self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
     }
 
     fn editor(&mut self) -> &mut Editor {

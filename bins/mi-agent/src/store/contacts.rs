@@ -7,7 +7,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use mi_agent_core::safe_text;
 use plumi_proto::MiAddress;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,46 @@ impl Contacts {
         let known = self.contacts.iter().position(|contact| contact.address == address);
         let known = known.map(|index| self.contacts.remove(index));
         let nickname = nickname.map(str::to_owned).or_else(|| known?.nickname);
-        self.contacts.insert(0, Contact { address, nickname, way, at });
+        self.insert(Contact { address, nickname, way, at, missed: Vec::new() });
+    }
+
+    /// Records a call of `address` that was not taken. Returns whether it is another one than the last.
+    ///
+    /// An agent first asks for the user, and may then call all the same.
+    pub(crate) fn missed(&mut self, address: MiAddress, at: Timestamp) -> bool {
+        let known = self.contacts.iter().position(|contact| contact.address == address);
+        let known = known.map(|index| self.contacts.remove(index));
+        let new = Contact { address, nickname: None, way: Way::CalledBy, at, missed: Vec::new() };
+        let mut contact = known.unwrap_or(new);
+        let is_same = contact.missed.last().is_some_and(|last| at.duration_since(*last) < SAME_CALL);
+        if !is_same {
+            if contact.missed.len() == MAX_MISSED {
+                contact.missed.remove(0);
+            }
+            contact.missed.push(at);
+        }
+        self.insert(contact);
+        !is_same
+    }
+
+    /// Adds `address`, unless it is a contact already. Returns whether it was added.
+    pub(crate) fn add(&mut self, address: MiAddress, at: Timestamp) -> bool {
+        let is_new = self.contacts.iter().all(|contact| contact.address != address);
+        if is_new {
+            self.insert(Contact { address, nickname: None, way: Way::Added, at, missed: Vec::new() });
+        }
+        is_new
+    }
+
+    /// Removes the contact with this index, if there is one.
+    pub(crate) fn remove(&mut self, index: usize) {
+        if index < self.contacts.len() {
+            self.contacts.remove(index);
+        }
+    }
+
+    fn insert(&mut self, contact: Contact) {
+        self.contacts.insert(0, contact);
         self.contacts.truncate(MAX_CONTACTS);
     }
 
@@ -101,18 +140,28 @@ pub(crate) struct Contact {
     /// The time of the last call.
     #[serde(with = "as_text")]
     pub(crate) at: Timestamp,
+    /// The times of calls since then that were not taken, the last [`MAX_MISSED`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) missed: Vec<Timestamp>,
 }
 
-/// The side that began a conversation.
+/// The origin of a contact: the side that began a conversation, or the user, who added it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
     Called,
     CalledBy,
+    Added,
 }
 
 /// The most contacts, more than anybody looks through.
 pub(crate) const MAX_CONTACTS: usize = 500;
+
+/// The most missed calls of a contact that are kept.
+pub(crate) const MAX_MISSED: usize = 5;
+
+/// The time within which two missed calls of somebody are one. An agent reports an asker once a minute.
+const SAME_CALL: SignedDuration = SignedDuration::from_secs(30);
 
 /// The most bytes of the file, several times what [`MAX_CONTACTS`] need.
 const MAX_FILE: u64 = 2 << 20;
@@ -155,6 +204,30 @@ mod tests {
         );
         let (again, why) = Contacts::load(&folder);
         assert_eq!((&again.contacts, why), (&contacts.contacts, None));
+    }
+
+    #[test]
+    fn missed_calls_are_kept_until_there_is_a_conversation() {
+        let (_data, folder) = folder();
+        let (mut contacts, _) = Contacts::load(&folder);
+        let joya = address("joya@cc.com");
+        assert!(contacts.add(joya, at(0)) && !contacts.add(joya, at(0)));
+        contacts.add(address("pere@bb.com"), at(1));
+        assert!(contacts.missed(joya, at(60)));
+        assert!(!contacts.missed(joya, at(61)), "the call after the question");
+        for n in 2..=MAX_MISSED + 1 {
+            assert!(contacts.missed(joya, at(60 * n)));
+        }
+        contacts.save().unwrap();
+        let (mut again, why) = Contacts::load(&folder);
+        assert_eq!((&again.contacts, why), (&contacts.contacts, None));
+        let first = again.iter().next().unwrap();
+        assert_eq!((first.address, first.missed.len(), first.missed[0]), (joya, MAX_MISSED, at(120)));
+        again.met(joya, Some("Joya"), Way::Called, at(1_000));
+        assert_eq!(again.iter().next().unwrap().missed, []);
+        again.remove(0);
+        again.remove(7);
+        assert_eq!(again.iter().map(|contact| contact.address).collect::<Vec<_>>(), [address("pere@bb.com")]);
     }
 
     #[test]

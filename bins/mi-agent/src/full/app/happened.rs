@@ -118,14 +118,14 @@ impl App {
             |tab: &Tab| tab.about == about && matches!(tab.conversation, ConversationState::Calling);
         let at = match way {
             Way::Called => self.tabs.iter().position(calling),
-            Way::CalledBy => None,
+            Way::CalledBy | Way::Added => None,
         };
         let at = at.unwrap_or_else(|| self.tab_about(&about));
         let address = peer.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
         let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
         if let Some(address) = peer.address {
             self.contacts.met(address, Some(peer.nickname.raw()), way, now);
-            self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
+            self.save_contacts();
         }
         let caller = peer.nickname.clone();
         self.tabs[at].conversation = ConversationState::Open { id, peer, waiting: 0, is_ending: false };
@@ -154,7 +154,7 @@ impl App {
             self.tabs[at].conversation = ConversationState::None;
             if exists {
                 self.contacts.met(to, None, Way::Called, now);
-                self.effects.push_back(Effect::Wish(Wish::SaveContacts(self.contacts.clone())));
+                self.save_contacts();
             }
             let failure = format!("cannot reach {to}: {reason}");
             // The next call closes the tab of this one.
@@ -250,6 +250,9 @@ impl App {
         remote: SocketAddr,
         reason: Refusal,
     ) {
+        if let Some(address) = address {
+            self.missed_call(now, address, reason);
+        }
         let address = address.map_or_else(|| "?".to_owned(), |address| address.to_string());
         let news = format!("{nickname} ({address}) at {remote} called and was refused: {reason}");
         self.tell(0, |tab| tab.news(now, &news));
@@ -257,7 +260,16 @@ impl App {
 
     /// A location request was refused.
     pub(crate) fn missed(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
+        self.missed_call(now, from, reason);
         self.tell(0, |tab| tab.news(now, &format!("{from} wanted to call and was refused: {reason}")));
+    }
+
+    /// Counts a call that was not taken because the user was busy. Others are not wanted.
+    fn missed_call(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
+        if reason == Refusal::Busy && self.contacts.missed(from, now) {
+            self.missed += 1;
+            self.save_contacts();
+        }
     }
 
     /// A message was sent or received.

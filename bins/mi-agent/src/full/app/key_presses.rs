@@ -21,7 +21,7 @@ impl App {
         match key.code {
             KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
             KeyCode::F(2) => self.protocol.is_open = !self.protocol.is_open,
-            KeyCode::F(3) => self.overlay = Some(Overlay::Contacts(0)),
+            KeyCode::F(3) => self.show_contacts(),
             KeyCode::Enter => self.enter(now),
             KeyCode::Tab => self.complete(false),
             KeyCode::BackTab => self.complete(true),
@@ -151,6 +151,12 @@ impl App {
             (Overlay::Contacts(chosen), KeyCode::Up) => *chosen = chosen.saturating_sub(1),
             (Overlay::Contacts(chosen), KeyCode::Down) => {
                 *chosen = (*chosen + 1).min(contacts.saturating_sub(1));
+            }
+            (Overlay::Contacts(chosen), KeyCode::Delete) => {
+                let removed = *chosen;
+                *chosen = removed.min(contacts.saturating_sub(2));
+                self.contacts.remove(removed);
+                self.save_contacts();
             }
             (Overlay::Contacts(chosen), KeyCode::Enter) => {
                 let chosen = *chosen;

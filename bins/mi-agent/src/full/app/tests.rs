@@ -310,6 +310,41 @@ fn a_contact_is_called_with_two_keys() {
 }
 
 #[test]
+fn missed_calls_are_counted_until_the_contacts_are_looked_at() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com").acts();
+    let pere = address("pere@bb.com");
+    for (minutes, reason, count) in
+        [(0, Refusal::Busy, 1), (2, Refusal::Busy, 2), (4, Refusal::Blocked, 2), (6, Refusal::NotAllowed, 2)]
+    {
+        user.app.missed(user.now + minutes.minutes(), pere, reason);
+        assert_eq!(user.app.missed, count);
+    }
+    let missed = |user: &User| user.app.contacts().next().map(|contact| (contact.address, contact.missed.len()));
+    assert_eq!(missed(&user), Some((pere, 2)));
+    user.press(KeyCode::F(3));
+    assert_eq!(user.app.missed, 0);
+    user.press(KeyCode::Delete);
+    assert_eq!(missed(&user), Some((address("joya@cc.com"), 0)));
+    user.press(KeyCode::Delete).press(KeyCode::Delete).press(KeyCode::Esc);
+    assert_eq!(user.app.contacts().count(), 0);
+}
+
+#[test]
+fn contacts_are_added_by_address() {
+    let mut user = User::new(1);
+    user.enters("/add joya@cc.com");
+    assert_eq!(user.last(), "joya@cc.com is in your contacts; F3 shows them");
+    user.enters("/add joya@cc.com");
+    assert_eq!(user.last(), "joya@cc.com is in your contacts already");
+    assert_eq!(user.app.contacts().count(), 1);
+    user.enters("/add");
+    assert_eq!(user.last(), "/add needs an address, such as /add joya@cc.com");
+    user.press(KeyCode::F(3)).press(KeyCode::Enter);
+    assert_eq!(user.acts(), [Effect::Wish(Wish::Call(address("joya@cc.com")))]);
+}
+
+#[test]
 fn tab_completes_addresses_that_are_known() {
     let mut user = User::new(1);
     user.calls(1, "joya@cc.com");

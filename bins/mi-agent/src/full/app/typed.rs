@@ -45,7 +45,17 @@ impl App {
             Command::Close if self.current == 0 => return Err("this tab stays; /quit leaves".into()),
             Command::Close if !self.tab().is_idle() => return Err("/bye ends the conversation first".into()),
             Command::Close => self.close(self.current),
-            Command::Contacts => self.overlay = Some(Overlay::Contacts(0)),
+            Command::Contacts => self.show_contacts(),
+            Command::Add(whom) if whom == self.own => return Err("that is your own address".into()),
+            Command::Add(whom) => {
+                let news = if self.contacts.add(whom, now) {
+                    self.save_contacts();
+                    format!("{whom} is in your contacts; F3 shows them")
+                } else {
+                    format!("{whom} is in your contacts already")
+                };
+                self.tab_mut().news(now, &news);
+            }
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Protocol => self.protocol.is_open = !self.protocol.is_open,
             Command::Quit => self.effects.push_back(Effect::Quit { in_a_hurry: false }),

@@ -56,9 +56,9 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect, row: u16, theme: &Theme) -> u16 
 fn draw_contacts(frame: &mut Frame<'_>, area: Rect, app: &App, chosen: usize, theme: &Theme, now: Timestamp) {
     let rows: Vec<_> = app.contacts().map(|contact| contact_row(contact, app, now)).collect();
     let height = u16::try_from(rows.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
-    let inside = over(frame, area, (70, height), " contacts · Enter calls, Esc closes ", theme);
+    let inside = over(frame, area, (70, height), " contacts · Enter calls, Del removes, Esc closes ", theme);
     if rows.is_empty() {
-        let nobody = "nobody yet: /call ADDRESS calls somebody";
+        let nobody = "nobody yet: /call ADDRESS calls, /add ADDRESS adds one";
         return frame.render_widget(Paragraph::new(nobody).wrap(Wrap { trim: true }), inside);
     }
     let rows = rows.into_iter().map(|row| cut(&row, usize::from(inside.width)));
@@ -68,10 +68,17 @@ fn draw_contacts(frame: &mut Frame<'_>, area: Rect, app: &App, chosen: usize, th
 
 fn contact_row(contact: &Contact, app: &App, now: Timestamp) -> String {
     let way = match contact.way {
+        _ if !contact.missed.is_empty() => "missed",
         Way::Called => "called",
         Way::CalledBy => "called you",
+        Way::Added => "added",
     };
-    let at = time(contact.at, now, &app.zone);
+    let at = if contact.missed.is_empty() {
+        time(contact.at, now, &app.zone)
+    } else {
+        let times: Vec<_> = contact.missed.iter().map(|&at| time(at, now, &app.zone)).collect();
+        times.join(", ")
+    };
     let address = safe_text(contact.address.as_str());
     match &contact.nickname {
         Some(nickname) => format!("{address}  {way} {at}  {}", safe_text(nickname)),

@@ -13,7 +13,7 @@ use crate::full::theme::Theme;
 /// Draws as many tabs as there is room for, the one in view among them.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let width = usize::from(area.width);
-    let labels: Vec<_> = app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, width)).collect();
+    let labels: Vec<_> = app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, app.missed, width)).collect();
     let mut first = 0;
     while first < app.current && columns(&labels[first..=app.current]) + ROOM_FOR_MORE > width {
         first += 1;
@@ -41,11 +41,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) 
     bar(frame, area, line, theme.bar);
 }
 
-fn label(at: usize, tab: &Tab, width: usize) -> String {
+fn label(at: usize, tab: &Tab, missed: usize, width: usize) -> String {
     let number = at + 1;
+    let missed = if at == 0 && missed > 0 { format!(" · {missed} missed") } else { String::new() };
     let unread = if tab.unread > 0 { format!(" ({})", tab.unread) } else { String::new() };
     let title = cut(&tab.title(), width.saturating_sub(14).clamp(6, MAX_TITLE));
-    format!(" {number} {title}{unread} ")
+    format!(" {number} {title}{missed}{unread} ")
 }
 
 /// The unread lines of tabs that have no room.

@@ -322,8 +322,8 @@ fn contacts_are_listed() {
 15:42         * listening for conversations on
                 127.0.0.1:3500
 15:42         * F1 commands and keys · F2 the protocol · F3
-┌ contacts · Enter calls, Esc closes ──────────────────────┐
-│nobody yet: /call ADDRESS calls somebody                  │
+┌ contacts · Enter calls, Del removes, Esc closes ─────────┐
+│nobody yet: /call ADDRESS calls, /add ADDRESS adds one    │
 └──────────────────────────────────────────────────────────┘
 15:42         * type /call and an address, such as /call
                 joya@cc.com, to call somebody
@@ -342,7 +342,7 @@ fn contacts_are_listed() {
  1 mi-agent  2 pere@bb.com  3 joya@cc.com (1)
 11-23         * in conversation with pere (pere@bb.com) at
                 127.0.0.1:4456
-┌ contacts · Enter calls, Esc closes ──────────────────────┐
+┌ contacts · Enter calls, Del removes, Esc closes ─────────┐
 │joya@cc.com  called 15:42  joya                           │
 │pere@bb.com  called you 11-23  pere                       │
 └──────────────────────────────────────────────────────────┘
@@ -437,7 +437,7 @@ fn the_protocol_is_shown_as_it_passes() {
 
 #[test]
 fn help_lists_commands_and_keys() {
-    let mut screen = Screen::talking(90, 40);
+    let mut screen = Screen::talking(90, 41);
     screen.types("/help\n");
     assert_picture(
         &mut screen,
@@ -447,7 +447,8 @@ fn help_lists_commands_and_keys() {
 15:│Commands                                                                          │
    │  /call ADDRESS           call somebody (joya: of your own domain)                │
    │  /bye, /exit             end the conversation                                    │
-   │  /contacts               who was called and who called; Enter calls one          │
+   │  /contacts               who called, was called, or was missed; Enter calls one  │
+   │  /add ADDRESS            add somebody to the contacts; Del removes one there     │
    │  /block ADDRESS          take no calls of somebody, who is told you are busy     │
    │  /unblock ADDRESS        take them again                                         │
    │  /allow-only ADDRESS…    take calls of these alone; off: of everybody            │
