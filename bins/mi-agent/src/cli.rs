@@ -6,6 +6,7 @@ use plumi_proto::MiAddress;
 
 use crate::headless::listen::ListenArgs;
 use crate::headless::send::SendArgs;
+use crate::history::HistoryArgs;
 use crate::misuse::Misuse;
 use crate::options::chat::ChatOptions;
 use crate::options::given::GivenOptions;
@@ -36,6 +37,7 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommand {
     Send(SendArgs),
     Listen(ListenArgs),
+    History(HistoryArgs),
     /// Tell about the settings
     #[command(subcommand)]
     Config(ConfigSubcommand),
@@ -79,7 +81,7 @@ Commands, once it runs:
   /bye, /exit               end the conversation
   /block, /unblock ADDRESS  take no calls of somebody, or take them again
   /allow-only ADDRESS…|off  take calls of these alone, or of everybody
-  /contacts, /add ADDRESS, /protocol, /close   on the screen only
+  /contacts, /add ADDRESS, /find TEXT, /protocol, /close   on the screen only
   /quit, EXIT               deregister and leave; so does the end of input
   /help                     show these
   //text                    say /text

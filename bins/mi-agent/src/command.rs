@@ -16,6 +16,8 @@ pub(crate) enum Command<'a> {
     Contacts,
     /// Adds a contact.
     Add(MiAddress),
+    /// Searches the history of the peer in view.
+    Find(&'a str),
     Admission(AdmissionCommand),
     Protocol,
     Close,
@@ -32,6 +34,8 @@ pub(crate) enum CommandError<'a> {
     Address { verb: &'static str, text: &'a str, error: AddressError },
     /// The command needs an address, and has no argument.
     NoAddress(&'static str),
+    /// The command needs a text, and has no argument.
+    NoText(&'static str),
     /// The command takes nothing behind its name. In a conversation, line mode sends such a line.
     Argument { name: &'static str, line: &'a str },
     /// No command has this name. In a conversation, line mode sends such a line.
@@ -60,15 +64,14 @@ impl<'a> Command<'a> {
             return Err(CommandError::Unknown(line));
         };
         let address = |verb, text: &'a str| {
-            let of_own_domain =
-                || MiAddress::new(&UserName::new(text).map_err(AddressError::User)?, &own.domain());
-            let address = if text.contains('@') { text.parse() } else { of_own_domain() };
-            address.map_err(|error| CommandError::Address { verb, text, error })
+            address_of(text, own).map_err(|error| CommandError::Address { verb, text, error })
         };
         match (known.names[0], argument.trim()) {
             ("call", "") if mode == Mode::Line => Err(CommandError::NoAddress("call")),
             ("call", "") => Ok(Self::Call(None)),
             ("call", to) => address("call", to).map(Some).map(Self::Call),
+            ("find", "") => Err(CommandError::NoText("find")),
+            ("find", text) => Ok(Self::Find(text)),
             ("add", "") => Err(CommandError::NoAddress("add")),
             ("add", whom) => address("add", whom).map(Self::Add),
             ("block" | "allow-only", "") => Ok(Self::Admission(AdmissionCommand::Ask)),
@@ -95,11 +98,20 @@ impl<'a> Command<'a> {
     }
 }
 
+/// Reads an address, or the name of a user of the domain of `own`.
+pub(crate) fn address_of(text: &str, own: &MiAddress) -> Result<MiAddress, AddressError> {
+    if text.contains('@') {
+        return text.parse();
+    }
+    MiAddress::new(&UserName::new(text).map_err(AddressError::User)?, &own.domain())
+}
+
 impl fmt::Display for CommandError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { verb, text, error } => write!(f, "cannot {verb} {}: {error}", safe_text(text)),
             Self::NoAddress(word) => write!(f, "/{word} needs an address, such as /{word} joya@cc.com"),
+            Self::NoText(word) => write!(f, "/{word} needs a text, such as /{word} dinner"),
             Self::Argument { name, line } => {
                 let line = safe_text(line);
                 write!(f, "/{name} stands alone, without anything behind it; to send the line, type /{line}")
@@ -167,11 +179,12 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     addresses.iter().filter(begins).map(|address| format!("{before}{address}")).collect()
 }
 
-const COMMANDS: [CommandInfo; 11] = [
+const COMMANDS: [CommandInfo; 12] = [
     known(&["call"], "ADDRESS", "call somebody (joya: of your own domain)"),
     known(&["bye", "exit"], "", "end the conversation"),
     full(&["contacts"], "", "who called, was called, or was missed; Enter calls one"),
     full(&["add"], "ADDRESS", "add somebody to the contacts; Del removes one there"),
+    full(&["find"], "TEXT", "search the history of this tab"),
     known(&["block"], "ADDRESS", "take no calls of somebody, who is told you are busy"),
     known(&["unblock"], "ADDRESS", "take them again"),
     known(&["allow-only"], "ADDRESS…", "take calls of these alone; off: of everybody"),

@@ -11,6 +11,7 @@ mod config;
 mod exit;
 mod full;
 mod headless;
+mod history;
 mod line_by_line;
 mod line_mode;
 mod logging;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.subcommand {
         Some(Subcommand::Send(args)) => headless::send::run(args),
         Some(Subcommand::Listen(args)) => headless::listen::run(args),
+        Some(Subcommand::History(args)) => history::run(args),
         Some(Subcommand::Config(subcommand)) => config::run(subcommand),
         Some(Subcommand::Completions { shell }) => print(&cli::completions(shell)),
         None => chat::run(&cli),

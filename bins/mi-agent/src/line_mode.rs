@@ -132,6 +132,7 @@ impl FrontEnd for LineMode {
                     Command::Call(None)
                     | Command::Contacts
                     | Command::Add(_)
+                    | Command::Find(_)
                     | Command::Protocol
                     | Command::Close,
                 ),

@@ -258,7 +258,9 @@ impl Report {
                 nickname: SafeText::new(nickname),
                 reason: SafeText::new(reason::lines_not_sent(*lines)),
             },
-            Happened::HandedOver(_) | Happened::Recalled(..) | Happened::NotKept(_) => return None,
+            Happened::HandedOver(_) | Happened::Recalled(..) | Happened::Found(..) | Happened::NotKept(_) => {
+                return None;
+            }
         })
     }
 

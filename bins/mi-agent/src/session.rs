@@ -148,6 +148,8 @@ impl Session {
             Wish::SaveContacts(contacts) => self.keep(|keeper| keeper.save_contacts(contacts))?,
             Wish::Remember { peer, entry } => self.keep(|keeper| keeper.remember(peer, entry))?,
             Wish::Recall(peer) => self.keep(|keeper| keeper.recall(peer))?,
+            Wish::RecallMore { peer, skip } => self.keep(|keeper| keeper.recall_more(peer, skip))?,
+            Wish::Find { peer, text } => self.keep(|keeper| keeper.find(peer, text))?,
         }
         Ok(Done::AtOnce)
     }

@@ -1,6 +1,8 @@
 //! The end of the program: a normal one, one by a signal, and one that something holds up.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::*;
 

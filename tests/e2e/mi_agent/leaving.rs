@@ -1,8 +1,9 @@
 //! The ways in which line mode, `listen` and the full screen leave, in cases that scripts and people rely on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use integration_tests::programs::{AgentTerminal, Key, eventually};
+use tokio::time::Instant;
 
 use super::ending::SilentNode;
 use super::send::command;

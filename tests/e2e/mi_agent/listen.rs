@@ -452,8 +452,7 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
         let mut node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
         let folder = tempfile::tempdir().expect("a folder");
         let at = node.address().to_string();
-        let arguments =
-            ["listen", "--from", "bot@bb.com", "--conversations", "1", "--node", &at, "--json"];
+        let arguments = ["listen", "--from", "bot@bb.com", "--conversations", "1", "--node", &at, "--json"];
         let mut bot = Program::start_unread(&mut command(folder.path(), &arguments));
         let laura = RawAgent::register("laura@bb.com", node.address());
         let found = loop {

@@ -273,6 +273,61 @@ fn what_was_said_is_there_the_next_time() {
     assert!(earlier < now, "{screen}");
 }
 
+/// Without a call, from the contacts and by the command.
+#[test]
+fn the_history_is_read_without_calling() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    laura.type_line("/add joya@bb.com");
+    laura.expect_text("joya@bb.com is in your contacts");
+    let history = laura.folder().join(DATA).join("mi-agent/laura@bb.com/history");
+    fs::create_dir_all(&history).expect("the folder is the test's own");
+    let line = |n| {
+        format!(
+            "{{\"at\":\"2026-11-25T15:40:00Z\",\"way\":\"sent\",\"nick\":\"Laura\",\"text\":\"Line {n}.\"}}\n"
+        )
+    };
+    let lines: String = (0..200).map(line).collect();
+    fs::write(history.join("joya@bb.com.jsonl"), lines).expect("the folder is the test's own");
+    laura.press(Key::F(3));
+    laura.expect_text("joya@bb.com  added");
+    laura.type_text("h");
+    laura.expect_text("Line 199.");
+    laura.expect_text("PageUp shows more of the history");
+    // A page, what was read at first, and what is loaded then.
+    for _ in 0..6 {
+        laura.press(Key::PageUp);
+    }
+    laura.expect_text("Line 150.");
+    laura.type_line("/find lINE 7");
+    laura.expect_text("11 lines have \"lINE 7\" in it");
+    laura.expect_text("Line 79.");
+
+    let arguments = ["history", "joya", "--from", "laura@bb.com", "--search", "line 19"];
+    let printed = |more: &[&str]| {
+        let mut command = Command::new(executable(AGENT));
+        let output =
+            at_home(&mut command, laura.folder()).args(arguments).args(more).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let words = printed(&[]);
+    assert_eq!(words.lines().count(), 11, "{words}");
+    assert!(words.lines().next().is_some_and(|line| line.ends_with(" <Laura> Line 19.")), "{words}");
+    let last = r#"{"at":"2026-11-25T15:40:00Z","nick":"Laura","text":"Line 199.","way":"sent"}"#;
+    assert_eq!(printed(&["--json"]).lines().last(), Some(last));
+    let mut nobody = Command::new(executable(AGENT));
+    let output = at_home(&mut nobody, laura.folder())
+        .args(["history", "pere@bb.com", "--from", "laura@bb.com"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "mi-agent: there is no history of laura@bb.com with pere@bb.com\n"
+    );
+}
+
 #[test]
 fn without_history_nothing_is_kept_of_what_is_said() {
     let town = Town::new();
@@ -429,8 +484,7 @@ fn diagnostics_are_shown_where_they_can_be_read() {
     laura.type_line("/call joya@bb.com");
     laura.press(Key::Alt('1'));
     // The kernel reports a closed port to the next call, be it one that receives or one that sends.
-    let reasons =
-        ["nobody listens at the node's address", "DEBUG mi_agent_core::io::driver: cannot send node="];
+    let reasons = ["nobody listens at the node's", "cannot send node="];
     laura.wait_for(|screen| reasons.iter().any(|reason| screen.text().contains(reason)));
 }
 

@@ -5,10 +5,11 @@ mod failures;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use integration_tests::programs::eventually;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::*;
 

@@ -118,6 +118,11 @@ impl Pane {
         self.place == Place::End
     }
 
+    /// Returns whether the first entry is in view.
+    pub(crate) fn is_at_start(&self) -> bool {
+        self.rows_below() + usize::from(self.size.1) >= self.rows_of_all()
+    }
+
     pub(crate) fn go_to_end(&mut self) {
         self.place = Place::End;
         self.unseen = self.next;

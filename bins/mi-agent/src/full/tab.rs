@@ -19,6 +19,17 @@ pub(crate) struct Tab {
     pub(crate) editor: Editor,
     /// Lines and news that came while another tab was in view.
     pub(crate) unread: usize,
+    /// The lines of the history that are shown, and those that came to it since.
+    pub(crate) recalled: usize,
+    pub(crate) more: More,
+}
+
+/// The rest of the history, before the lines that are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum More {
+    Perhaps,
+    Asked,
+    None,
 }
 
 /// The subject of a tab.
@@ -55,6 +66,8 @@ impl Tab {
             has_talked: false,
             editor: Editor::default(),
             unread: 0,
+            recalled: 0,
+            more: More::Perhaps,
         }
     }
 

@@ -71,6 +71,8 @@ pub(crate) enum Happened {
     RegistrationRegained { node: NodeAddress },
     /// The last lines of earlier conversations with a peer, the oldest first.
     Recalled(MiAddress, Vec<Entry>),
+    /// The last lines with a text in conversations with a peer, the oldest first.
+    Found(MiAddress, String, Vec<Entry>),
     /// Something could not be kept or read.
     NotKept(String),
     /// The deregistration is over, and so is the session.
@@ -97,6 +99,16 @@ pub(crate) enum Wish {
     },
     /// Reads the history of a peer. [`Happened::Recalled`] answers if there is any.
     Recall(MiAddress),
+    /// Reads the lines before the last `skip` ones. [`Happened::Recalled`] answers.
+    RecallMore {
+        peer: MiAddress,
+        skip: usize,
+    },
+    /// Searches the history of a peer. [`Happened::Found`] answers.
+    Find {
+        peer: MiAddress,
+        text: String,
+    },
 }
 
 /// The answer to a wish that is carried out.
@@ -153,6 +165,7 @@ impl From<KeeperEvent> for Happened {
     fn from(event: KeeperEvent) -> Self {
         match event {
             KeeperEvent::Recalled(peer, entries) => Self::Recalled(peer, entries),
+            KeeperEvent::Found(peer, text, entries) => Self::Found(peer, text, entries),
             KeeperEvent::Trouble(trouble) => Self::NotKept(trouble),
         }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file;
 use super::folder::DataFolder;
-use super::json::{as_text, in_a_line};
+use super::json::{as_text, as_texts, in_a_line};
 
 /// The peers of past conversations. By default there are none, and no file to keep them in.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -141,7 +141,7 @@ pub(crate) struct Contact {
     #[serde(with = "as_text")]
     pub(crate) at: Timestamp,
     /// The times of calls since then that were not taken, the last [`MAX_MISSED`] of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_texts")]
     pub(crate) missed: Vec<Timestamp>,
 }
 

@@ -11,7 +11,7 @@
 //! crash may leave an incomplete line at the end; it stays a line of its own, and is skipped.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,41 @@ impl History {
         }
         entries.reverse();
         Ok(entries)
+    }
+
+    /// Passes every entry of conversations with `peer` to `found`, oldest first; with `text`, only those that
+    /// contain it in any case. Returns whether there is a history.
+    ///
+    /// # Errors
+    /// Those of the operating system, and those of `found`.
+    pub(crate) fn search(
+        &self,
+        peer: &MiAddress,
+        text: Option<&str>,
+        mut found: impl FnMut(Entry) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let path = self.path(peer);
+        let text = text.map(str::to_lowercase);
+        let is_wanted =
+            |entry: &Entry| text.as_ref().is_none_or(|text| entry.text.to_lowercase().contains(text));
+        let mut is_there = false;
+        for path in [&old(&path), &path] {
+            let file = match file::open(path, OpenOptions::new().read(true)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            is_there = true;
+            // A file that grows meanwhile is read to where it ended.
+            let mut lines = BufReader::new(file.take(MAX_FILE));
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line)? > 0 {
+                if let Some(entry) = serde_json::from_slice(&line).ok().filter(is_wanted) {
+                    found(entry)?;
+                }
+                line.clear();
+            }
+        }
+        Ok(is_there)
     }
 
     fn path(&self, peer: &MiAddress) -> PathBuf {
@@ -204,6 +239,28 @@ mod tests {
             nick: "Laura".into(),
             text: text.into(),
         }
+    }
+
+    #[test]
+    fn everything_is_found_in_any_case_oldest_first() {
+        let mut talks = Talks::new();
+        let found = |talks: &Talks, text: Option<&str>| {
+            let mut texts = Vec::new();
+            let found = |entry: Entry| {
+                texts.push(entry.text);
+                Ok(())
+            };
+            let is_there = talks.history.search(&talks.joya, text, found).unwrap();
+            (is_there, texts)
+        };
+        assert_eq!(found(&talks, None), (false, vec![]));
+        talks.append("Bon dia");
+        fs::rename(talks.path(), old(&talks.path())).unwrap();
+        talks.append("quedem a les dues");
+        talks.append("BON profit");
+        assert_eq!(found(&talks, Some("bon")), (true, vec!["Bon dia".into(), "BON profit".into()]));
+        assert_eq!(found(&talks, None).1.len(), 3);
+        assert_eq!(found(&talks, Some("adeu")), (true, vec![]));
     }
 
     #[test]

@@ -35,6 +35,29 @@ impl Formatter for Visible {
     }
 }
 
+/// Reads and writes a list of such values.
+pub(super) mod as_texts {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::{Deserialize, Deserializer, Error as _};
+    use serde::ser::Serializer;
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        values: &[T],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(T::to_string))
+    }
+
+    pub(crate) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<T>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
+}
+
 /// Reads and writes a value as the text of its `Display` and `FromStr`.
 pub(super) mod as_text {
     use std::fmt::Display;

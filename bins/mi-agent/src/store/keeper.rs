@@ -1,5 +1,6 @@
 //! A thread that reads and writes the data of a user, so a slow disk does not block anything else.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -29,6 +30,8 @@ enum Job {
     Admission(Admission),
     Remember(MiAddress, Entry),
     Recall(MiAddress),
+    RecallMore { peer: MiAddress, skip: usize },
+    Find { peer: MiAddress, text: String },
 }
 
 /// The result of a job.
@@ -36,6 +39,8 @@ enum Job {
 pub(crate) enum KeeperEvent {
     /// The last lines of conversations with a peer, oldest first.
     Recalled(MiAddress, Vec<Entry>),
+    /// The last lines with a text in conversations with a peer, oldest first.
+    Found(MiAddress, String, Vec<Entry>),
     /// The reason why something was not stored or read.
     Trouble(String),
 }
@@ -77,6 +82,16 @@ impl Keeper {
     /// Queues the job of reading the last lines of conversations with `peer`.
     pub(crate) fn recall(&mut self, peer: MiAddress) -> Result<(), &'static str> {
         self.give(Job::Recall(peer))
+    }
+
+    /// Queues the job of reading the lines before the last `skip` ones.
+    pub(crate) fn recall_more(&mut self, peer: MiAddress, skip: usize) -> Result<(), &'static str> {
+        self.give(Job::RecallMore { peer, skip })
+    }
+
+    /// Queues the job of finding the lines that contain `text`.
+    pub(crate) fn find(&mut self, peer: MiAddress, text: String) -> Result<(), &'static str> {
+        self.give(Job::Find { peer, text })
     }
 
     /// Waits for the next result of a job. Never ready once no more can come. Cancel safe.
@@ -135,6 +150,8 @@ impl Work {
                 self.history.as_mut().map_or(Ok(()), |history| history.append(&peer, &entry)),
             ),
             Job::Recall(peer) => ("what was said", self.recall(peer)),
+            Job::RecallMore { peer, skip } => ("what was said", self.recall_more(peer, skip)),
+            Job::Find { peer, text } => ("what was said", self.find(peer, text)),
         };
         match done {
             Ok(()) => self.failed = None,
@@ -157,6 +174,28 @@ impl Work {
         Ok(())
     }
 
+    fn recall_more(&self, peer: MiAddress, skip: usize) -> io::Result<()> {
+        let Some(history) = &self.history else { return Ok(()) };
+        let mut entries = history.last(&peer, skip.saturating_add(RECALLED_MORE))?;
+        entries.truncate(entries.len().saturating_sub(skip));
+        self.report(KeeperEvent::Recalled(peer, entries));
+        Ok(())
+    }
+
+    fn find(&self, peer: MiAddress, text: String) -> io::Result<()> {
+        let Some(history) = &self.history else { return Ok(()) };
+        let mut entries = VecDeque::new();
+        history.search(&peer, Some(&text), |entry| {
+            if entries.len() == MAX_FOUND {
+                entries.pop_front();
+            }
+            entries.push_back(entry);
+            Ok(())
+        })?;
+        self.report(KeeperEvent::Found(peer, text, entries.into()));
+        Ok(())
+    }
+
     fn report(&self, event: KeeperEvent) {
         // If nobody reads the results in time, they are lost.
         _ = self.report.try_send(event);
@@ -171,6 +210,12 @@ const MAX_EVENTS: usize = 64;
 
 /// The number of lines that are read when a conversation begins.
 const RECALLED: usize = 20;
+
+/// The number of earlier lines that are read at a time: several screens.
+const RECALLED_MORE: usize = 100;
+
+/// The most lines that a search returns: the last ones.
+const MAX_FOUND: usize = 50;
 
 #[cfg(test)]
 mod tests {

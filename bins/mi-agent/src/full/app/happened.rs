@@ -12,7 +12,7 @@ use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
-use crate::full::tab::{About, ConversationState, Tab};
+use crate::full::tab::{About, ConversationState, More, Tab};
 use crate::reason::{self, Reason};
 use crate::session::{End, Happened, Wish};
 use crate::store::contacts::Way;
@@ -50,7 +50,8 @@ impl App {
             Happened::Missed { from, reason, .. } => self.missed(now, from, reason),
             Happened::RegistrationLost(reason) => self.registration_lost(now, &reason.to_string()),
             Happened::RegistrationRegained { node } => self.registration_regained(now, node),
-            Happened::Recalled(peer, entries) => self.recalled(peer, entries),
+            Happened::Recalled(peer, entries) => self.recalled(peer, &entries),
+            Happened::Found(peer, text, entries) => self.found(now, peer, &text, &entries),
             Happened::NotKept(trouble) => self.trouble(now, &trouble),
             Happened::HandedOver(_)
             | Happened::NotSent { .. }
@@ -278,14 +279,36 @@ impl App {
     }
 
     /// Lines of earlier conversations were read, the oldest first.
-    pub(crate) fn recalled(&mut self, peer: MiAddress, entries: Vec<history::Entry>) {
+    pub(crate) fn recalled(&mut self, peer: MiAddress, entries: &[history::Entry]) {
         let Some(at) = self.tabs.iter().rposition(|tab| tab.address() == Some(peer)) else { return };
-        let earlier = entries.into_iter().map(|entry| Entry {
-            at: entry.at,
-            kind: Kind::Earlier(safe_text(&entry.nick).into_owned()),
-            text: safe_text(&entry.text).into_owned(),
+        let (tab, is_in_view) = (&mut self.tabs[at], at == self.current);
+        tab.recalled += entries.len();
+        let was_asked = tab.more == More::Asked;
+        if was_asked {
+            tab.more = if entries.is_empty() { More::None } else { More::Perhaps };
+        }
+        let earlier = entries.iter().map(earlier);
+        tab.pane.prepend(earlier);
+        if was_asked && is_in_view {
+            tab.pane.scroll(tab.pane.page());
+        }
+    }
+
+    /// Lines of earlier conversations were found, the oldest first.
+    fn found(&mut self, now: Timestamp, peer: MiAddress, text: &str, entries: &[history::Entry]) {
+        let Some(at) = self.tabs.iter().rposition(|tab| tab.address() == Some(peer)) else { return };
+        let count = match entries.len() {
+            0 => "no line has".to_owned(),
+            1 => "one line has".to_owned(),
+            count => format!("{count} lines have"),
+        };
+        self.tell(at, |tab| {
+            tab.news(now, &format!("{count} {text:?} in it"));
+            for entry in entries {
+                tab.pane.push(earlier(entry));
+            }
+            tab.pane.go_to_end();
         });
-        self.tabs[at].pane.prepend(earlier);
     }
 
     /// A failure that concerns no conversation.
@@ -317,6 +340,7 @@ impl App {
 
     fn remember(&mut self, at: usize, now: Timestamp, way: history::Way, nick: &PeerText, text: &str) {
         if let (Some(peer), true) = (self.tabs[at].address(), self.keeps_history) {
+            self.tabs[at].recalled += 1;
             let entry = history::Entry { at: now, way, nick: nick.raw().into(), text: text.into() };
             self.effects.push_back(Effect::Wish(Wish::Remember { peer, entry }));
         }
@@ -329,6 +353,12 @@ impl App {
             self.effects.push_back(Effect::Bell);
         }
     }
+}
+
+/// Makes an entry of the history safe to show.
+fn earlier(entry: &history::Entry) -> Entry {
+    let kind = Kind::Earlier(safe_text(&entry.nick).into_owned());
+    Entry { at: entry.at, kind, text: safe_text(&entry.text).into_owned() }
 }
 
 /// The hints for a new user.

@@ -2,9 +2,10 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::Timestamp;
+use plumi_proto::MiAddress;
 
 use super::{App, Effect, Overlay};
-use crate::full::tab::ConversationState;
+use crate::full::tab::{About, ConversationState, More};
 use crate::session::Wish;
 
 impl App {
@@ -121,8 +122,35 @@ impl App {
     }
 
     fn scroll_page(&mut self, up: isize) {
+        if up > 0 && self.tab().pane.is_at_start() {
+            return self.recall_more();
+        }
         let pane = &mut self.tab_mut().pane;
         pane.scroll(up * pane.page());
+    }
+
+    /// Loads more of the history, before what is in view.
+    fn recall_more(&mut self) {
+        let keeps_history = self.keeps_history;
+        let tab = self.tab_mut();
+        if let (Some(peer), More::Perhaps, true) = (tab.address(), tab.more, keeps_history) {
+            tab.more = More::Asked;
+            let skip = tab.recalled;
+            self.effects.push_back(Effect::Wish(Wish::RecallMore { peer, skip }));
+        }
+    }
+
+    /// Shows the history with a contact, without calling.
+    fn show_history(&mut self, now: Timestamp, peer: MiAddress) {
+        let at = self.tabs.iter().position(|tab| tab.address() == Some(peer));
+        let at = at.unwrap_or_else(|| self.tab_about(&About::Contact(peer)));
+        self.show(at);
+        let news = if self.keeps_history {
+            "PageUp shows more of the history, /find TEXT searches it, /call calls"
+        } else {
+            "no history is kept"
+        };
+        self.tab_mut().news(now, news);
     }
 
     /// Passes a key to the overlay. Returns `false` if the overlay does not use it.
@@ -151,6 +179,14 @@ impl App {
             (Overlay::Contacts(chosen), KeyCode::Up) => *chosen = chosen.saturating_sub(1),
             (Overlay::Contacts(chosen), KeyCode::Down) => {
                 *chosen = (*chosen + 1).min(contacts.saturating_sub(1));
+            }
+            (Overlay::Contacts(chosen), KeyCode::Char('h')) => {
+                let chosen = *chosen;
+                self.overlay = None;
+                let peer = self.contacts.iter().nth(chosen).map(|contact| contact.address);
+                if let Some(peer) = peer {
+                    self.show_history(now, peer);
+                }
             }
             (Overlay::Contacts(chosen), KeyCode::Delete) => {
                 let removed = *chosen;

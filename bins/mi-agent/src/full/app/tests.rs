@@ -320,7 +320,8 @@ fn missed_calls_are_counted_until_the_contacts_are_looked_at() {
         user.app.missed(user.now + minutes.minutes(), pere, reason);
         assert_eq!(user.app.missed, count);
     }
-    let missed = |user: &User| user.app.contacts().next().map(|contact| (contact.address, contact.missed.len()));
+    let missed =
+        |user: &User| user.app.contacts().next().map(|contact| (contact.address, contact.missed.len()));
     assert_eq!(missed(&user), Some((pere, 2)));
     user.press(KeyCode::F(3));
     assert_eq!(user.app.missed, 0);
@@ -432,7 +433,7 @@ fn earlier_conversations_come_before_this_one() {
         nick: "jo\x07ya".into(),
         text: "fins demà\x1b".into(),
     };
-    user.app.recalled(address("joya@cc.com"), vec![earlier]);
+    user.app.recalled(address("joya@cc.com"), &[earlier]);
     let first = user.app.tab().pane.entries().next().unwrap();
     assert_eq!((&first.kind, first.text.as_str()), (&Kind::Earlier(r"jo\x07ya".into()), r"fins demà\x1b"));
 }

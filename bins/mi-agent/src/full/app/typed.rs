@@ -46,6 +46,13 @@ impl App {
             Command::Close if !self.tab().is_idle() => return Err("/bye ends the conversation first".into()),
             Command::Close => self.close(self.current),
             Command::Contacts => self.show_contacts(),
+            Command::Find(text) => {
+                let peer = self.tab().address().filter(|_| self.keeps_history);
+                let Some(peer) = peer else {
+                    return Err("there is no history here; F3 and h show that with a contact".into());
+                };
+                self.effects.push_back(Effect::Wish(Wish::Find { peer, text: text.to_owned() }));
+            }
             Command::Add(whom) if whom == self.own => return Err("that is your own address".into()),
             Command::Add(whom) => {
                 let news = if self.contacts.add(whom, now) {

@@ -56,7 +56,13 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect, row: u16, theme: &Theme) -> u16 
 fn draw_contacts(frame: &mut Frame<'_>, area: Rect, app: &App, chosen: usize, theme: &Theme, now: Timestamp) {
     let rows: Vec<_> = app.contacts().map(|contact| contact_row(contact, app, now)).collect();
     let height = u16::try_from(rows.len().max(1)).unwrap_or(u16::MAX).saturating_add(2);
-    let inside = over(frame, area, (70, height), " contacts · Enter calls, Del removes, Esc closes ", theme);
+    let inside = over(
+        frame,
+        area,
+        (70, height),
+        " contacts · Enter calls, h history, Del removes, Esc closes ",
+        theme,
+    );
     if rows.is_empty() {
         let nobody = "nobody yet: /call ADDRESS calls, /add ADDRESS adds one";
         return frame.render_widget(Paragraph::new(nobody).wrap(Wrap { trim: true }), inside);

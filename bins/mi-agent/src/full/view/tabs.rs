@@ -13,7 +13,8 @@ use crate::full::theme::Theme;
 /// Draws as many tabs as there is room for, the one in view among them.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let width = usize::from(area.width);
-    let labels: Vec<_> = app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, app.missed, width)).collect();
+    let labels: Vec<_> =
+        app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, app.missed, width)).collect();
     let mut first = 0;
     while first < app.current && columns(&labels[first..=app.current]) + ROOM_FOR_MORE > width {
         first += 1;

@@ -322,7 +322,7 @@ fn contacts_are_listed() {
 15:42         * listening for conversations on
                 127.0.0.1:3500
 15:42         * F1 commands and keys · F2 the protocol · F3
-┌ contacts · Enter calls, Del removes, Esc closes ─────────┐
+┌ contacts · Enter calls, h history, Del removes, Esc clos…┐
 │nobody yet: /call ADDRESS calls, /add ADDRESS adds one    │
 └──────────────────────────────────────────────────────────┘
 15:42         * type /call and an address, such as /call
@@ -342,7 +342,7 @@ fn contacts_are_listed() {
  1 mi-agent  2 pere@bb.com  3 joya@cc.com (1)
 11-23         * in conversation with pere (pere@bb.com) at
                 127.0.0.1:4456
-┌ contacts · Enter calls, Del removes, Esc closes ─────────┐
+┌ contacts · Enter calls, h history, Del removes, Esc clos…┐
 │joya@cc.com  called 15:42  joya                           │
 │pere@bb.com  called you 11-23  pere                       │
 └──────────────────────────────────────────────────────────┘
@@ -437,7 +437,7 @@ fn the_protocol_is_shown_as_it_passes() {
 
 #[test]
 fn help_lists_commands_and_keys() {
-    let mut screen = Screen::talking(90, 41);
+    let mut screen = Screen::talking(90, 42);
     screen.types("/help\n");
     assert_picture(
         &mut screen,
@@ -449,6 +449,7 @@ fn help_lists_commands_and_keys() {
    │  /bye, /exit             end the conversation                                    │
    │  /contacts               who called, was called, or was missed; Enter calls one  │
    │  /add ADDRESS            add somebody to the contacts; Del removes one there     │
+   │  /find TEXT              search the history of this tab                          │
    │  /block ADDRESS          take no calls of somebody, who is told you are busy     │
    │  /unblock ADDRESS        take them again                                         │
    │  /allow-only ADDRESS…    take calls of these alone; off: of everybody            │
@@ -463,7 +464,7 @@ fn help_lists_commands_and_keys() {
    │  Enter                   sends the line, or carries the command out              │
    │  Tab, Shift-Tab          complete a command or an address                        │
    │  ↑ ↓                     lines typed before                                      │
-   │  PageUp, PageDown, wheel scroll; with Alt, the protocol                          │
+   │  PageUp, PageDown, wheel scroll, and load more history; with Alt, the protocol   │
    │  Ctrl-Home, Ctrl-End     to the first line, to the last                          │
    │  Esc                     closes what lies above, or goes to the last line        │
    │  Ctrl-N, Ctrl-P, Alt-1 … the next tab, the one before, that of a number          │

@@ -1,0 +1,80 @@
+//! `mi-agent history`: prints what was said, for people and programs.
+
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use jiff::tz::TimeZone;
+use mi_agent_core::safe_text;
+use plumi_proto::MiAddress;
+use serde_json::json;
+
+use crate::command::address_of;
+use crate::exit;
+use crate::misuse::Misuse;
+use crate::options::load;
+use crate::options::settings::Settings;
+use crate::store::folder::DataFolder;
+use crate::store::history::{Entry, History, Way};
+
+/// Print the history of your conversations with PEER, the oldest line first
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// The other side, user@domain; a name alone is a user of your own domain
+    peer: String,
+
+    /// Your own address, user@domain [default: the one in the settings]
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<MiAddress>,
+
+    /// Print only lines that contain TEXT, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+
+    /// Print a JSON object a line: at, way (sent or received), nick, text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the history. There may be no line with the text.
+///
+/// # Errors
+/// A [`Misuse`]; there is no history with the peer, or it cannot be read; stdout cannot be written to.
+pub(crate) fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
+    let HistoryArgs { peer, from, search, json } = args;
+    let own = match from {
+        Some(own) => Some(own),
+        None => Settings::read(&load::path()?)?.and_then(|settings| settings.address),
+    };
+    let Some(own) = own else {
+        return Err(Misuse::of("history", "--from is missing, and the settings have no address").into());
+    };
+    let peer = address_of(&peer, &own).map_err(|error| Misuse::of("history", format!("PEER: {error}")))?;
+    let folder = DataFolder::of(&own).context("nobody knows where data are; set HOME")?;
+    let zone = TimeZone::system();
+    let mut output = BufWriter::new(io::stdout().lock());
+    let print = |entry: Entry| writeln!(output, "{}", line(&entry, json, &zone));
+    let printed = History::of(&folder).search(&peer, search.as_deref(), print);
+    match printed.and_then(|is_there| output.flush().map(|()| is_there)) {
+        // The reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Ok(false) => bail!("there is no history of {own} with {peer}"),
+        printed => _ = printed.context("cannot print the history")?,
+    }
+    Ok(ExitCode::from(exit::WELL))
+}
+
+/// Formats an entry, safe to show.
+fn line(entry: &Entry, json: bool, zone: &TimeZone) -> String {
+    let (nick, text) = (safe_text(&entry.nick), safe_text(&entry.text));
+    if json {
+        let way = match entry.way {
+            Way::Sent => "sent",
+            Way::Received => "received",
+        };
+        return json!({"at": entry.at.to_string(), "way": way, "nick": nick, "text": text}).to_string();
+    }
+    let at = entry.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
+    format!("{at} <{nick}> {text}")
+}
