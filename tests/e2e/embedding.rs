@@ -163,7 +163,7 @@ async fn calls_that_are_given_up_hold_nobody_up() {
     let silent = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let SocketAddr::V4(at) = silent.local_addr().expect("an address") else { unreachable!("it is bound so") };
     let node = TestNode::start("bb.com", &["laura"], directory(&[("cc.com", at)])).await;
-    let schedule = RequestSchedule { interval: Duration::from_secs(10), ..RequestSchedule::default() };
+    let schedule = RequestSchedule::new(RequestSchedule::default().attempts, Duration::from_secs(10));
     let (laura, _events) = node.agent("laura").schedule(schedule).start().await.expect("registered");
     let joya = "joya@cc.com".parse().expect("an address");
     let waits = tokio::spawn({
