@@ -92,6 +92,11 @@ impl Stream {
         self.take_end(End::Reset)
     }
 
+    /// Returns whether the connection was reset and nobody has noticed it so far.
+    pub fn is_reset(&self) -> bool {
+        self.end == Some(End::Reset)
+    }
+
     /// Returns the number of bytes that have come.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -165,6 +170,11 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let frames = self.frames.poll_timeout().filter(|_| self.state.wants_input() == WantedInput::Frames);
         [self.state.poll_timeout(), frames].into_iter().flatten().min()
+    }
+
+    /// Returns the number of bytes that were read as frames and are not handled.
+    pub fn buffered(&mut self) -> usize {
+        self.frames.read_buffer().len()
     }
 
     /// Returns whether there was something to read.

@@ -124,7 +124,7 @@ impl Conversation {
             End::Ours(ours) => {
                 ours.says(split_line(&line).expect("no line end in it").collect(), rng.bool());
             }
-            End::Silent => {}
+            End::Silent { .. } => {}
         }
         if is_long || rng.bool() {
             let reads_whole = is_long;
@@ -147,7 +147,7 @@ impl Conversation {
             End::Emulated { talk, .. } => talk.hang_up(),
             End::Ours(ours) if rng.bool() => ours.hangs_up(now),
             End::Ours(ours) => ours.shuts_down(now, false),
-            End::Silent => {}
+            End::Silent { .. } => {}
         }
     }
 
@@ -191,7 +191,7 @@ impl Conversation {
     fn is_quiet(&self) -> bool {
         self.streams.iter().all(Stream::is_empty)
             && self.sides.iter().all(|side| match &side.end {
-                End::Emulated { .. } | End::Silent => true,
+                End::Emulated { .. } | End::Silent { .. } => true,
                 End::Ours(ours) => ours.is_quiet(),
             })
     }

@@ -1,4 +1,5 @@
-//! The laws of one side of a conversation: it ends in its time, and what was said is accounted for.
+//! The laws of one side of a conversation: it ends in its time, what was said is accounted for, and what comes is read
+//! as it has to be.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,6 +20,15 @@ pub(in crate::simulation) struct ConversationLaws {
     ends_by: Option<Instant>,
     is_hurried: bool,
     is_over: bool,
+    /// The number of bytes that were read as frames.
+    read: usize,
+    /// The place in the stream at which an incomplete frame begins, and the time at which the rest was waited for.
+    begun: Option<(usize, Instant)>,
+    /// Set once a frame was not complete in its time.
+    was_late: bool,
+    /// Set once the connection broke while the conversation read it.
+    is_broken: bool,
+    is_lost: bool,
     /// The frames of promised lines, and of waiting lines that were handed over.
     handed_over: usize,
     /// The frames of each line that waits.
@@ -38,6 +48,11 @@ impl ConversationLaws {
             ends_by: None,
             is_hurried: false,
             is_over: false,
+            read: 0,
+            begun: None,
+            was_late: false,
+            is_broken: false,
+            is_lost: false,
             handed_over: 0,
             waiting: VecDeque::new(),
             written: 0,
@@ -86,6 +101,36 @@ impl ConversationLaws {
         self.written += usize::from(is_line);
     }
 
+    /// So many bytes were read as frames.
+    pub(in crate::simulation) fn read(&mut self, bytes: usize) {
+        self.read += bytes;
+    }
+
+    /// An error was read instead of frames.
+    pub(in crate::simulation) fn broke(&mut self) {
+        self.is_broken = true;
+    }
+
+    /// Nothing is left to do now. `waiting` is the number of bytes of a frame whose rest is waited for; `None` if no
+    /// frames are read.
+    pub(in crate::simulation) fn waits(
+        &mut self,
+        now: Instant,
+        waiting: Option<usize>,
+    ) -> Result<(), Violation> {
+        let waiting = waiting.unwrap_or(0);
+        ensure!(waiting <= MAX_BUFFERED, Bounds, "{waiting} bytes are buffered");
+        self.was_late |= self.is_late(now);
+        let place = self.read - waiting;
+        self.begun = match self.begun {
+            _ if waiting == 0 => None,
+            Some((begun, at)) if begun == place => Some((begun, at)),
+            _ => Some((place, now)),
+        };
+        ensure!(!self.is_late(now), FramesEnd, "{waiting} bytes of a frame still wait for the rest");
+        Ok(())
+    }
+
     /// The conversation asks for this.
     pub(in crate::simulation) fn did(
         &mut self,
@@ -111,8 +156,14 @@ impl ConversationLaws {
                 };
                 self.handed_over += frames;
             }
+            ConversationOutput::Lost => {
+                let is_right = self.is_broken || self.was_late || self.is_late(now);
+                ensure!(is_right && !self.is_lost, LossIsReported, "a connection that is there is lost");
+                self.is_lost = true;
+            }
             ConversationOutput::Ended { unsent, unsaid } => {
                 self.is_over = true;
+                ensure!(self.is_lost || !self.is_broken, LossIsReported, "a broken connection has ended");
                 return self.is_accounted_for(*unsent, *unsaid);
             }
             _ => {}
@@ -126,6 +177,11 @@ impl ConversationLaws {
         let late = due.filter(|due| !self.is_over && *due < now);
         ensure!(late.is_none(), ConversationsEnd, "it should have ended {:?} ago", now - late.unwrap_or(now));
         Ok(())
+    }
+
+    /// Returns whether a frame has begun and its time is over.
+    fn is_late(&self, now: Instant) -> bool {
+        self.begun.is_some_and(|(_, begun)| now >= begun + FRAME)
     }
 
     /// A line that waits is unsaid as a whole, but its first frames may be among those that are handed over.
@@ -153,6 +209,12 @@ const DECISION: Duration = Duration::from_secs(30);
 
 /// A write that the peer does not read.
 const WRITE: Duration = Duration::from_secs(30);
+
+/// The rest of a frame that has begun.
+const FRAME: Duration = Duration::from_secs(10);
+
+/// The longest frame. A part of one has fewer bytes.
+const MAX_BUFFERED: usize = 102;
 
 /// The time for a peer that does not read or answer.
 const LINGER: Duration = Duration::from_secs(2);

@@ -78,6 +78,12 @@ pub enum Law {
     ConversationsEnd,
     /// Each line that is handed over is written or reported as unsent, and each other one as unsaid.
     LinesAreCounted,
+    /// A connection that breaks in a conversation is reported as lost, and no other one is.
+    LossIsReported,
+    /// A frame is complete within 10 s of its first byte. Otherwise the conversation ends.
+    FramesEnd,
+    /// No bytes are unread when a connection is closed. The kernel would send RST instead of FIN.
+    NoReset,
     /// A frame or a FIN is written only after the one before it has been written.
     OneWrite,
     /// Once the network has healed, agents of ours register again automatically.
@@ -121,6 +127,9 @@ impl fmt::Display for Law {
             Self::NoLineLost => "what was said is heard",
             Self::ConversationsEnd => "a conversation ends in its time",
             Self::LinesAreCounted => "what is handed over is written or reported",
+            Self::LossIsReported => "a loss is reported, and is one",
+            Self::FramesEnd => "a frame that has begun ends in its time",
+            Self::NoReset => "a connection is closed when everything has been read",
             Self::OneWrite => "one write at a time",
             Self::AgentsComeBack => "agents are registered again once the network has healed",
             Self::PairsFindEachOther => "pairs find each other once the network has healed",

@@ -33,7 +33,10 @@ pub(super) enum End {
         may_die: bool,
     },
     /// It says nothing, and drops what it is sent.
-    Silent,
+    Silent {
+        /// The bytes that it still sends, one at a time.
+        dribble: &'static [u8],
+    },
 }
 
 /// The state machine that ships, and the program that uses it.
@@ -95,7 +98,14 @@ impl Speaker {
         let Self { end, said, heard, acts_at } = self;
         let is_due = *acts_at <= now;
         match end {
-            End::Silent => _ = incoming.read(usize::MAX),
+            End::Silent { dribble } => {
+                _ = incoming.read(usize::MAX);
+                if is_due && let Some((byte, rest)) = dribble.split_first() {
+                    outgoing.write(&[*byte]);
+                    *dribble = rest;
+                    *acts_at = now + DRIBBLE;
+                }
+            }
             End::Emulated { talk, is_over, may_die } => {
                 // It takes the bytes of one read for one frame.
                 if is_due && incoming.is_readable() {
@@ -144,7 +154,7 @@ impl Speaker {
     pub(super) fn next(&self, now: Instant, incoming: &Stream) -> Option<Instant> {
         let soon = now + TICK;
         match &self.end {
-            End::Silent => None,
+            End::Silent { dribble } => (!dribble.is_empty()).then_some(self.acts_at.max(soon)),
             End::Emulated { .. } => incoming.is_readable().then_some(self.acts_at.max(soon)),
             End::Ours(ours) => ours.next(soon, self.acts_at, incoming),
         }
@@ -154,14 +164,14 @@ impl Speaker {
         match &self.end {
             End::Ours(ours) => ours.is_over,
             End::Emulated { is_over, .. } => *is_over,
-            End::Silent => true,
+            End::Silent { .. } => true,
         }
     }
 
     pub(super) fn heard(&self) -> &[Vec<u8>] {
         match &self.end {
             End::Ours(ours) => &ours.heard,
-            End::Emulated { .. } | End::Silent => &self.heard,
+            End::Emulated { .. } | End::Silent { .. } => &self.heard,
         }
     }
 }
@@ -299,10 +309,27 @@ impl Ours {
             self.decides_at = None;
             self.decides(now, if is_admitted { Decision::Admits } else { Decision::Refuses });
         }
-        while let Some(output) = self.connection.next(now, incoming, &mut length) {
+        loop {
+            let reads_frames = self.connection.state.wants_input() == WantedInput::Frames;
+            let is_reset = incoming.is_reset();
+            let output = self.connection.next(now, incoming, |all| {
+                let length = length(all);
+                self.laws.read(length);
+                length
+            });
+            if self.has_talked && reads_frames && is_reset && !incoming.is_reset() {
+                self.laws.broke();
+            }
+            let Some(output) = output else { break };
             self.laws.did(now, &output)?;
+            if matches!(output, ConversationOutput::Ended { .. }) {
+                ensure!(incoming.is_empty(), NoReset, "{} bytes are unread", incoming.len());
+            }
             self.carries_out(now, output)?;
         }
+        let reads_frames = self.connection.state.wants_input() == WantedInput::Frames;
+        let waiting = reads_frames.then(|| self.connection.buffered());
+        self.laws.waits(now, waiting)?;
         self.laws.is_in_time(now)
     }
 
@@ -329,10 +356,7 @@ impl Ours {
                 self.refusals += 1;
                 self.is_taking = true;
             }
-            ConversationOutput::Lost => {
-                ensure!(self.is_troubled, NoLineLost, "the connection is lost");
-                self.is_taking = true;
-            }
+            ConversationOutput::Lost => self.is_taking = true,
             ConversationOutput::Failed(failure) => {
                 ensure!(self.is_troubled, NoLineLost, "{failure:?}");
             }
@@ -390,3 +414,6 @@ impl Ours {
 
 /// The time that an emulated program needs before it reads again.
 const ROUND: Duration = Duration::from_millis(9);
+
+/// The pause between two bytes of a peer that is slow on purpose.
+const DRIBBLE: Duration = Duration::from_secs(3);

@@ -141,7 +141,7 @@ impl Troubled {
                 End::Emulated { talk, .. } => talk.hang_up(),
                 End::Ours(ours) if deed == Deed::ShutsDown => ours.shuts_down(now, rng.u8(0..4) == 0),
                 End::Ours(ours) if ours.is_talking => ours.hangs_up(now),
-                End::Ours(_) | End::Silent => {}
+                End::Ours(_) | End::Silent { .. } => {}
             },
         }
     }
@@ -157,7 +157,7 @@ impl Troubled {
                 ours.says(split_line(&line).expect("no line end in it").collect(), rng.bool());
                 speaker.said.extend(pieces(&line));
             }
-            End::Ours(_) | End::Silent => {}
+            End::Ours(_) | End::Silent { .. } => {}
         }
     }
 
@@ -204,17 +204,26 @@ impl Troubled {
         self.troubles.push(what);
     }
 
-    /// The peer is replaced by one that sends this, and nothing more.
+    /// The peer is replaced by one that sends this, at once or byte by byte, and nothing more.
     fn peer_breaks(&mut self, rng: &mut Rng, side: usize) {
         self.is_heard_as_said = false;
-        self.talk.sides[1 - side].end = End::Silent;
+        let mut dribble: &[u8] = &[];
         let stream = &mut self.talk.streams[side];
-        stream.write(rng.choice(BROKEN).expect("not empty"));
-        match rng.u8(0..3) {
-            0 => stream.close(),
-            1 => stream.reset(),
-            _ => {}
+        let sent = rng.choice(BROKEN).expect("not empty");
+        match rng.u8(0..4) {
+            0 => dribble = sent,
+            end => {
+                // More than a frame can be, most of the time.
+                let times = if rng.u8(0..3) == 0 { 1 } else { 24 };
+                stream.write(&sent.repeat(times));
+                match end {
+                    1 => stream.close(),
+                    2 => stream.reset(),
+                    _ => {}
+                }
+            }
         }
+        self.talk.sides[1 - side].end = End::Silent { dribble };
     }
 
     fn connection_breaks(&mut self) {
@@ -257,7 +266,7 @@ impl Conversation {
     fn ours(&mut self, side: usize) -> Option<&mut Ours> {
         match &mut self.sides[side].end {
             End::Ours(ours) => Some(ours),
-            End::Emulated { .. } | End::Silent => None,
+            End::Emulated { .. } | End::Silent { .. } => None,
         }
     }
 }
@@ -285,8 +294,17 @@ const TROUBLES: [Trouble; 8] = [
 ];
 
 /// Another protocol, and parts of frames.
-const BROKEN: &[&[u8]] =
-    &[b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00", b"", b"L", b"N05a", b"L99abc", b"L10abcdefghij"];
+const BROKEN: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"\x16\x03\x01\x02\x00",
+    b"",
+    b"L",
+    b"N05a",
+    b"L99abc",
+    b"L99abcdefghijklm",
+    b"L10abcdefghij",
+    &[b'#'; 200],
+];
 
 /// The time after which every conversation has ended. The laws have tighter bounds.
 const PATIENCE: Duration = Duration::from_secs(180);
