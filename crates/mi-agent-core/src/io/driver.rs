@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 use super::node_link::{Counts, MessageCounts, NodeLink};
 use crate::error::RefreshError;
 use crate::event::Event;
+use crate::state::acceptor::Capacity;
 use crate::state::admission::{Admission, Refusal};
 use crate::state::client::LumiClient;
 use crate::state::output::{LossReason, LumiOutput, RegistrationChange};
@@ -249,10 +250,7 @@ impl Task {
 
     fn receive(&mut self, from: NodeAddress, datagram: &[u8], events: &mpsc::Sender<Event>) {
         self.take_admission();
-        // Closed slots: the agent is ending and does not listen any more. Without room for an event, or with nobody
-        // who reads them, a caller would be refused.
-        let is_engaged = self.slots.is_closed() || self.slots.available_permits() == 0;
-        self.client.set_busy(is_engaged || events.is_closed() || events.capacity() == 0);
+        self.client.set_busy(capacity(&self.slots, events).is_busy());
         self.client.handle_datagram(now(), from, datagram);
     }
 
@@ -336,6 +334,15 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.slots.close();
+    }
+}
+
+/// Returns what is left for another caller. Closed slots: the agent is ending and does not listen any more.
+pub(super) fn capacity(slots: &Semaphore, events: &mpsc::Sender<Event>) -> Capacity {
+    Capacity {
+        ends: slots.is_closed(),
+        has_slot: slots.available_permits() > 0,
+        is_heard: !events.is_closed() && events.capacity() > 0,
     }
 }
 

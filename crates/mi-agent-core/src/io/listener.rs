@@ -9,12 +9,12 @@ use mi_proto::Nickname;
 use plumi_proto::TcpAddress;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, TryAcquireError, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, warn};
 
 use super::connection::{self, Connection, now};
-use super::driver::{Caller, Driver};
+use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
 use super::slot::Slot;
 use super::talk::{self, ConversationOptions};
@@ -22,9 +22,8 @@ use crate::conversation::Peer;
 use crate::event::Event;
 use crate::incoming::incoming;
 use crate::safe_text::PeerText;
-use crate::state::acceptor::{Call, Verdict};
+use crate::state::acceptor::Verdict;
 use crate::state::admission::Refusal;
-use crate::state::connection_slots::ConnectionSlots;
 use crate::state::conversation_events::{ConversationOutput, Side};
 
 /// Accepts or refuses incoming calls.
@@ -36,10 +35,8 @@ pub(crate) struct Acceptor {
     slots: Arc<Semaphore>,
     events: mpsc::Sender<Event>,
     driver: Driver,
-    /// The places of callers without a nickname so far.
-    waiting: Places,
-    /// The places of connections that are being ended.
-    leaving: Places,
+    /// The slots of callers without a conversation.
+    places: Places,
 }
 
 /// Binds a listener to `address`, with a long queue of callers.
@@ -126,9 +123,7 @@ impl Acceptor {
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
-        let waiting = Places::new(ConnectionSlots::new(MAX_WAITING, MAX_WAITING_OF_ONE_IP));
-        let leaving = Places::new(ConnectionSlots::new(MAX_LEAVING, MAX_LEAVING));
-        Self { nickname, options, slots, events, driver, waiting, leaving }
+        Self { nickname, options, slots, events, driver, places: Places::default() }
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
@@ -140,7 +135,7 @@ impl Acceptor {
 
     /// Handles a call in its own task.
     fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, remote: SocketAddr) {
-        let place = self.waiting.take(remote.ip());
+        let place = self.places.take(remote.ip());
         let ConversationOptions { pace, tap, .. } = self.options.clone();
         let connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
         tokio::spawn(self.receive(connection, place));
@@ -160,15 +155,15 @@ impl Acceptor {
                 connection.give_up(&mut self.options.shutdown).await
             }
         };
-        drop(place);
+        place.greeted();
         match greeted {
-            ConversationOutput::Greeted(nickname) => self.decide(connection, nickname).await,
+            ConversationOutput::Greeted(nickname) => self.decide(connection, place, nickname).await,
             ConversationOutput::Failed(failure) => {
                 let error = connection.greeting_error(failure, "given up");
                 debug!(%remote, %error, "a call without a nickname");
-                self.finish(connection).await;
+                self.finish(connection, place).await;
             }
-            _ => self.finish(connection).await,
+            _ => self.finish(connection, place).await,
         }
     }
 
@@ -185,27 +180,27 @@ impl Acceptor {
     }
 
     /// Admits or refuses a caller whose nickname is known.
-    async fn decide<S>(mut self, mut connection: Connection<S>, nickname: PeerText)
+    async fn decide<S>(mut self, mut connection: Connection<S>, place: Place, nickname: PeerText)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
         let Caller { address, refusal } = self.driver.take_caller().await;
-        let permit = Arc::clone(&self.slots).try_acquire_owned();
-        let event = self.events.try_reserve();
-        let ends = matches!(permit, Err(TryAcquireError::Closed));
-        let call = Call { ends, refusal, has_slot: permit.is_ok(), is_heard: event.is_ok() };
-        let (permit, event) = match (call.decide(), permit, event) {
-            (Verdict::Ask, Ok(permit), Ok(event)) => (permit, event),
-            (Verdict::Refuse(reason), permit, event) => {
-                drop((permit, event));
+        let left = || capacity(&self.slots, &self.events);
+        let take_room = || {
+            let permit = Arc::clone(&self.slots).try_acquire_owned();
+            permit.ok().zip(self.events.try_reserve().ok()).ok_or_else(left)
+        };
+        let (permit, event) = match left().decide(refusal, take_room) {
+            Verdict::Ask(room) => room,
+            Verdict::Refuse(reason) => {
                 // Dropped if nobody reads the events.
                 _ = self.events.try_send(Event::Refused { nickname, remote, address, reason });
-                return self.refuse(connection, reason).await;
+                return self.refuse(connection, place, reason).await;
             }
-            _ => {
+            Verdict::LetGo => {
                 connection.state.handle_shutdown(now(), false);
-                return self.finish(connection).await;
+                return self.finish(connection, place).await;
             }
         };
         let slot = Slot::new(permit);
@@ -224,7 +219,7 @@ impl Acceptor {
                 () = self.options.shutdown.begun() => {
                     slot.free();
                     connection.state.handle_shutdown(now(), false);
-                    return self.finish(connection).await;
+                    return self.finish(connection, place).await;
                 }
                 // The time for a decision is over. The program learns it from a decision that comes too late.
                 _ = connection.next() => false,
@@ -233,28 +228,32 @@ impl Acceptor {
             connection.state.handle_admitted(now(), Ok(()));
             let shutdown = self.options.shutdown.clone();
             // The agent does not wait for this conversation to deregister, nor its traffic to end.
-            drop(self);
+            drop((self, place));
             talk::converse(connection, talk, shutdown).await;
         } else {
             // Even while the program keeps what it did not decide.
             slot.free();
-            self.refuse(connection, Refusal::Busy).await;
+            self.refuse(connection, place, Refusal::Busy).await;
         }
     }
 
-    async fn refuse<S>(&self, mut connection: Connection<S>, reason: Refusal)
+    async fn refuse<S>(&self, mut connection: Connection<S>, place: Place, reason: Refusal)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         connection.state.handle_admitted(now(), Err(reason));
-        self.finish(connection).await;
+        self.finish(connection, place).await;
     }
 
     /// Ends a connection in order. If too many take their time, the oldest is closed as it is: with a FIN, because
     /// everything received has been read.
-    async fn finish<S: AsyncRead + AsyncWrite + Unpin>(&self, mut connection: Connection<S>) {
+    async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        mut connection: Connection<S>,
+        mut place: Place,
+    ) {
         let remote = connection.remote;
-        let mut place = self.leaving.take(remote.ip());
+        place.leave();
         tokio::select! {
             biased;
             () = connection.finish(self.options.shutdown.clone()) => {}
@@ -265,15 +264,6 @@ impl Acceptor {
 
 /// The limit of connections that the kernel queues. Beyond it, a caller connects a second later at best.
 const MAX_QUEUED: u32 = 1024;
-
-/// The limit of connections without a nickname: many more than honest callers need at a time.
-const MAX_WAITING: usize = 8;
-
-/// The limit for one IP address, which a whole household may share.
-const MAX_WAITING_OF_ONE_IP: usize = 2;
-
-/// The limit of connections that are being ended: a small part of the files that a process may open.
-const MAX_LEAVING: usize = 64;
 
 /// The pause after an error such as too many open files. Without it, a lasting error would use up a
 /// processor.
@@ -295,6 +285,7 @@ mod tests {
     use super::super::node_link::NodeLink;
     use super::super::shutdown::Shutdown;
     use super::*;
+    use crate::state::acceptor::{MAX_LEAVING, MAX_WAITING, MAX_WAITING_OF_ONE_IP};
     use crate::state::client::{ClientSettings, LumiClient};
     use crate::state::conversation_times::LINGER;
     use crate::state::request::RequestSchedule;
@@ -375,7 +366,7 @@ mod tests {
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
         acceptor.clone().start(ours, remote);
-        let _others = [acceptor.waiting.take(remote.ip()), acceptor.waiting.take(remote.ip())];
+        let _others = [acceptor.places.take(remote.ip()), acceptor.places.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }
 

@@ -1,4 +1,4 @@
-//! The connections of a pool of slots, which learn that they have lost theirs.
+//! The connections of callers, which learn that they have lost their slot.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,42 +6,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use crate::state::connection_slots::{ConnectionSlots, SlotId};
+use crate::state::acceptor::AcceptorState;
+use crate::state::connection_slots::CallerId;
 
-/// A pool of slots that several tasks share.
-#[derive(Clone, Debug)]
+/// The slots of an agent's callers, which several tasks share.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Places(Arc<Mutex<Pool>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pool {
-    slots: ConnectionSlots,
+    state: AcceptorState,
     /// Each is dropped when its connection loses its slot.
-    holds: HashMap<SlotId, oneshot::Sender<()>>,
+    holds: HashMap<CallerId, oneshot::Sender<()>>,
 }
 
-/// A slot that is taken until this is dropped.
+/// The slot of one connection, which is given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Places,
-    id: SlotId,
+    id: CallerId,
+    ip: IpAddr,
     lost: oneshot::Receiver<()>,
 }
 
 impl Places {
-    pub(crate) fn new(slots: ConnectionSlots) -> Self {
-        Self(Arc::new(Mutex::new(Pool { slots, holds: HashMap::new() })))
-    }
-
-    /// Takes a slot for a connection from `ip`.
+    /// Takes a slot for a connection from `ip` whose nickname has not come.
     pub(crate) fn take(&self, ip: IpAddr) -> Place {
         let mut pool = self.pool();
-        let (id, lost) = pool.slots.take(ip);
-        if let Some(lost) = lost {
-            pool.holds.remove(&lost);
-        }
-        let (hold, lost) = oneshot::channel();
-        pool.holds.insert(id, hold);
-        Place { places: self.clone(), id, lost }
+        let (id, lost) = pool.state.handle_connected(ip);
+        let lost = pool.hold(id, lost);
+        Place { places: self.clone(), id, ip, lost }
     }
 
     fn pool(&self) -> MutexGuard<'_, Pool> {
@@ -49,8 +43,32 @@ impl Places {
     }
 }
 
+impl Pool {
+    /// Returns the receiver that learns when `id` loses its slot, as `lost` does now.
+    fn hold(&mut self, id: CallerId, lost: Option<CallerId>) -> oneshot::Receiver<()> {
+        if let Some(lost) = lost {
+            self.holds.remove(&lost);
+        }
+        let (hold, lost) = oneshot::channel();
+        self.holds.insert(id, hold);
+        lost
+    }
+}
+
 impl Place {
-    /// Waits until a later connection has taken the slot. May be called once.
+    /// Gives the slot back: the greeting is over.
+    pub(crate) fn greeted(&self) {
+        self.places.pool().state.handle_greeted(self.id);
+    }
+
+    /// Takes a slot among the connections that are being ended.
+    pub(crate) fn leave(&mut self) {
+        let mut pool = self.places.pool();
+        let lost = pool.state.handle_leaving(self.id, self.ip);
+        self.lost = pool.hold(self.id, lost);
+    }
+
+    /// Waits until a later connection has taken the slot. May be called once for each slot.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -63,7 +81,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut pool = self.places.pool();
-        pool.slots.give_back(self.id);
+        pool.state.handle_gone(self.id);
         pool.holds.remove(&self.id);
     }
 }

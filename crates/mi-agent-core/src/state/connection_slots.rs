@@ -12,25 +12,24 @@ pub(crate) struct ConnectionSlots {
     most: usize,
     most_of_one_ip: usize,
     /// The oldest first.
-    taken: VecDeque<(SlotId, IpAddr)>,
-    given: u64,
+    taken: VecDeque<(CallerId, IpAddr)>,
 }
 
-/// Identifies one connection in a pool. Numbers are not reused.
+/// Identifies one connection of a caller. Numbers are not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct SlotId(u64);
+pub struct CallerId(pub(super) u64);
 
 impl ConnectionSlots {
     /// Creates `most` slots, of which one IP address may take `most_of_one_ip`. Neither may be 0.
     pub(crate) fn new(most: usize, most_of_one_ip: usize) -> Self {
-        Self { most, most_of_one_ip, taken: VecDeque::new(), given: 0 }
+        Self { most, most_of_one_ip, taken: VecDeque::new() }
     }
 
-    /// Takes a slot for a connection from `ip`. Returns it, and the one that was lost for it.
+    /// Takes a slot for the connection `id` from `ip`. Returns the connection that loses its slot.
     ///
     /// If the address has as many slots as it may, its oldest connection loses its slot. Otherwise, if all are
     /// taken, the oldest connection of all does.
-    pub(crate) fn take(&mut self, ip: IpAddr) -> (SlotId, Option<SlotId>) {
+    pub(crate) fn take(&mut self, id: CallerId, ip: IpAddr) -> Option<CallerId> {
         let of_ip = self.taken.iter().filter(|(_, of)| *of == ip).count();
         let lost = if of_ip >= self.most_of_one_ip {
             self.taken.iter().position(|(_, of)| *of == ip)
@@ -38,15 +37,18 @@ impl ConnectionSlots {
             (self.taken.len() >= self.most).then_some(0)
         };
         let lost = lost.and_then(|at| self.taken.remove(at)).map(|(id, _)| id);
-        self.given += 1;
-        let id = SlotId(self.given);
         self.taken.push_back((id, ip));
-        (id, lost)
+        lost
     }
 
-    /// Gives a slot back. One that was lost changes nothing.
-    pub(crate) fn give_back(&mut self, id: SlotId) {
+    /// Gives the slot of a connection back. One that has none changes nothing.
+    pub(crate) fn give_back(&mut self, id: CallerId) {
         self.taken.retain(|(taken, _)| *taken != id);
+    }
+
+    /// Returns the number of slots that are taken.
+    pub(crate) fn len(&self) -> usize {
+        self.taken.len()
     }
 }
 
@@ -56,10 +58,11 @@ mod tests {
 
     /// Takes slots for these IPs in this order, and returns which of them are lost.
     fn lost(slots: &mut ConnectionSlots, ips: &[u8]) -> Vec<bool> {
-        let taken: Vec<_> = ips.iter().map(|&ip| slots.take(IpAddr::from([127, 0, 0, ip]))).collect();
-        let lost: Vec<_> = taken.iter().filter_map(|(_, lost)| *lost).collect();
-        taken.iter().for_each(|(id, _)| slots.give_back(*id));
-        taken.iter().map(|(id, _)| lost.contains(id)).collect()
+        let ids = || (0..).map(CallerId).zip(ips);
+        let lost: Vec<_> =
+            ids().filter_map(|(id, &ip)| slots.take(id, IpAddr::from([127, 0, 0, ip]))).collect();
+        ids().for_each(|(id, _)| slots.give_back(id));
+        ids().map(|(id, _)| lost.contains(&id)).collect()
     }
 
     #[test]
@@ -77,18 +80,17 @@ mod tests {
     fn a_slot_is_free_again_once_it_is_given_back() {
         let mut slots = ConnectionSlots::new(2, 2);
         let ip = IpAddr::from([127, 0, 0, 1]);
-        let (first, _) = slots.take(ip);
-        for _ in 0..10 {
-            let (id, lost) = slots.take(ip);
-            assert_eq!(lost, None);
+        let [first, second, third, fourth] = [1, 2, 3, 4].map(CallerId);
+        assert_eq!(slots.take(first, ip), None);
+        for id in (10..20).map(CallerId) {
+            assert_eq!(slots.take(id, ip), None);
             slots.give_back(id);
         }
-        let (second, _) = slots.take(ip);
-        let (third, lost) = slots.take(ip);
-        assert_eq!(lost, Some(first));
+        assert_eq!(slots.take(second, ip), None);
+        assert_eq!(slots.take(third, ip), Some(first));
         slots.give_back(first);
-        assert_eq!(slots.take(ip).1, Some(second), "the other slots are untouched");
+        assert_eq!(slots.take(fourth, ip), Some(second), "the other slots are untouched");
         slots.give_back(third);
-        assert_eq!(slots.taken.len(), 1);
+        assert_eq!(slots.len(), 1);
     }
 }
