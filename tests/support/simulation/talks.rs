@@ -1,5 +1,6 @@
 //! Conversations: the state machine that ships on our side, what L and S make of single reads on theirs.
 
+mod callers;
 mod speaker;
 mod troubles;
 
@@ -31,6 +32,11 @@ impl World {
                 self.statistics.fault(trouble);
             }
             return Ok(());
+        }
+        if programs[1] == scenario::Program::Ours && rng.u8(0..CALLED_BY_MANY) == 0 {
+            callers::hold(self.instant(), &mut rng.fork())?;
+            self.trace.note(self.now, format_args!("called by many"));
+            self.statistics.fault("agent called by many");
         }
         let lines = hold(self.instant(), rng, programs)?;
         self.statistics.lines += lines;
@@ -202,6 +208,9 @@ const PACE: Duration = Duration::from_millis(20);
 
 /// One of so many conversations has troubles.
 const TROUBLED: u8 = 4;
+
+/// One of so many callees is called by others as well.
+const CALLED_BY_MANY: u8 = 3;
 
 /// The shortest time between two steps.
 const TICK: Duration = Duration::from_millis(1);

@@ -80,6 +80,9 @@ pub enum Law {
     LinesAreCounted,
     /// A connection that breaks in a conversation is reported as lost, and no other one is.
     LossIsReported,
+    /// Only the caller that waits longest loses its slot, and only if its address or all callers have too many.
+    /// Callers reach the program unless they are blocked or it is busy, and a blocked caller takes no room.
+    CallersAreHeard,
     /// A frame is complete within 10 s of its first byte. Otherwise the conversation ends.
     FramesEnd,
     /// No bytes are unread when a connection is closed. The kernel would send RST instead of FIN.
@@ -128,6 +131,7 @@ impl fmt::Display for Law {
             Self::ConversationsEnd => "a conversation ends in its time",
             Self::LinesAreCounted => "what is handed over is written or reported",
             Self::LossIsReported => "a loss is reported, and is one",
+            Self::CallersAreHeard => "callers keep their slots and are heard",
             Self::FramesEnd => "a frame that has begun ends in its time",
             Self::NoReset => "a connection is closed when everything has been read",
             Self::OneWrite => "one write at a time",

@@ -60,12 +60,14 @@ pub(super) struct Ours {
     writes: Option<Frame>,
     closes: bool,
     is_taking: bool,
+    /// Set until the nicknames are exchanged, or are not waited for any more.
+    pub(super) is_greeting: bool,
     /// Set while a caller waits for the decision.
-    is_asked: bool,
+    pub(super) is_asked: bool,
     /// Set while the program has a conversation.
     pub(super) is_talking: bool,
     /// Set once it had one.
-    has_talked: bool,
+    pub(super) has_talked: bool,
     has_given_up: bool,
     /// Set once its agent ends, and whether it does in a hurry.
     shutdown: Option<bool>,
@@ -192,6 +194,7 @@ impl End {
             writes: None,
             closes: false,
             is_taking: false,
+            is_greeting: true,
             is_asked: false,
             is_talking: false,
             has_talked: false,
@@ -236,7 +239,7 @@ impl Ours {
     }
 
     /// The program decides about a caller, unless that was decided before.
-    fn decides(&mut self, now: Instant, decision: Decision) {
+    pub(super) fn decides(&mut self, now: Instant, decision: Decision) {
         if self.decision == Decision::Waits {
             self.decision = decision;
             self.answers(now);
@@ -345,7 +348,10 @@ impl Ours {
                 ensure!(!self.is_writing() || is_held_up, OneWrite, "a FIN while a frame is written");
                 self.closes = true;
             }
-            ConversationOutput::Greeted(_) => self.is_greeted(now),
+            ConversationOutput::Greeted(_) => {
+                self.is_greeting = false;
+                self.is_greeted(now);
+            }
             ConversationOutput::Undecided => self.decides(now, Decision::Refuses),
             ConversationOutput::Deliver(line) => {
                 ensure!(!self.is_taking || self.is_troubled, Bounds, "two lines at a time");
@@ -358,6 +364,7 @@ impl Ours {
             }
             ConversationOutput::Lost => self.is_taking = true,
             ConversationOutput::Failed(failure) => {
+                self.is_greeting = false;
                 ensure!(self.is_troubled, NoLineLost, "{failure:?}");
             }
             ConversationOutput::Ending => self.is_talking = false,
