@@ -403,7 +403,8 @@ fn a_missed_call_is_in_the_contacts() {
     laura.press(Key::F(3));
     laura.expect_text("pere@bb.com  missed ");
     laura.press(Key::Esc);
-    laura.wait_for(|screen| !screen.rows()[0].contains("missed"));
+    // An Esc that is still on its way would make Alt-/ of the first letter.
+    laura.wait_for(|screen| !screen.text().contains("missed"));
     laura.type_line("/add marta@bb.com");
     laura.expect_text("marta@bb.com is in your contacts");
     laura.press(Key::F(3));
