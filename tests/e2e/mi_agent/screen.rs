@@ -294,11 +294,11 @@ fn the_history_is_read_without_calling() {
     laura.type_text("h");
     laura.expect_text("Line 199.");
     laura.expect_text("PageUp shows more of the history");
-    // A page, what was read at first, and what is loaded then.
-    for _ in 0..6 {
+    // More is loaded meanwhile, so the number of pages differs.
+    eventually("the first line is shown", || {
         laura.press(Key::PageUp);
-    }
-    laura.expect_text("Line 150.");
+        laura.screen().text().contains("Line 0.")
+    });
     laura.type_line("/find lINE 7");
     laura.expect_text("11 lines have \"lINE 7\" in it");
     laura.expect_text("Line 79.");
