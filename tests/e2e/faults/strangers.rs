@@ -123,5 +123,5 @@ const RATE: usize = 500;
 
 const BURST: usize = 1_000;
 
-/// What an allocator may keep: far less than the flood has bytes.
-const MEMORY_SLACK: usize = 1024 * 1024;
+/// What an allocator may keep, and code that is read from the disk only now: less than the flood has bytes.
+const MEMORY_SLACK: usize = 2 * 1024 * 1024;
