@@ -1,5 +1,7 @@
 //! A conversation, as the embedding program sees it.
 
+mod sink;
+
 use std::fmt;
 use std::future;
 use std::net::SocketAddr;
@@ -8,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
+use futures_util::Stream;
 use futures_util::task::AtomicWaker;
-use futures_util::{Sink, Stream};
 use mi_proto::{Line, TextError, split_line};
 use plumi_proto::MiAddress;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -103,7 +105,8 @@ impl Conversation {
 ///
 /// [`LineSender::hang_up`] ends the conversation for all clones. So does dropping the last one.
 ///
-/// As a [`Sink`], it is ready when one frame has room, takes whole lines, and hangs up when it is closed.
+/// As a [`Sink`](futures_util::Sink), it is ready when one frame has room, takes whole lines, and hangs up when it is
+/// closed.
 pub struct LineSender {
     said: mpsc::UnboundedSender<Said>,
     /// The room for frames that are handed over. Closed when nothing more can be sent.
@@ -120,7 +123,7 @@ pub struct LineSender {
     sink_wait: Option<SinkWait>,
 }
 
-/// A wait of a [`Sink`] for the next change of the progress, whatever it is polled for. It takes no room, so nothing is
+/// A wait of a sink for the next change of the progress, whatever it is polled for. It takes no room, so nothing is
 /// held if it is never polled again.
 type SinkWait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
@@ -300,71 +303,6 @@ impl Clone for LineSender {
 impl fmt::Debug for LineSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LineSender").field("is_closed", &self.is_closed()).finish_non_exhaustive()
-    }
-}
-
-impl LineSender {
-    /// Returns the `result` once there is one: looks for it now, and after every change of the progress.
-    fn poll_sink(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: impl Fn(&Self) -> Option<Result<(), SendError>>,
-    ) -> Poll<Result<(), SendError>> {
-        loop {
-            if let Some(result) = result(self) {
-                self.sink_wait = None;
-                return Poll::Ready(result);
-            }
-            let Some(change) = &mut self.sink_wait else {
-                let mut progress = self.progress.subscribe();
-                self.sink_wait = Some(Box::pin(async move { _ = progress.changed().await }));
-                // The result may have come just before the wait began.
-                continue;
-            };
-            ready!(change.as_mut().poll(cx));
-            self.sink_wait = None;
-        }
-    }
-}
-
-/// Sends each item as one line, as [`LineSender::send`] does.
-impl Sink<String> for LineSender {
-    type Error = SendError;
-
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_sink(cx, |sender| {
-            if sender.is_closed() {
-                return Some(Err(SendError::Ended));
-            }
-            (sender.room.available_permits() > 0).then_some(Ok(()))
-        })
-    }
-
-    fn start_send(self: Pin<&mut Self>, line: String) -> Result<(), SendError> {
-        let frames = frames(&line)?;
-        if self.is_closed() {
-            return Err(SendError::Ended);
-        }
-        // There was room for a frame, and a line may need more or a clone may have taken it. This line takes
-        // what is there, so that the next one has to wait.
-        let all = room_for(frames.len());
-        let room = (1..=all).rev().find_map(|room| Arc::clone(&self.room).try_acquire_many_owned(room).ok());
-        self.promise(frames, room)
-    }
-
-    /// Waits until the lines of this sender are written; those of its clones need not be.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_sink(cx, |sender| {
-            sender.progress.borrow().flushed(sender.promised_here.load(Ordering::Relaxed))
-        })
-    }
-
-    /// Hangs up, and waits until everything is written.
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        if !self.is_closed() {
-            self.hang_up();
-        }
-        self.poll_sink(cx, |sender| sender.progress.borrow().flushed(sender.promised.load(Ordering::Relaxed)))
     }
 }
 
