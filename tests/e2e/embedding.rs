@@ -13,8 +13,8 @@ use integration_tests::network::{TestNode, directory};
 use integration_tests::programs::DEADLINE;
 use lumi_node_core::{Roster, RosterFileError, ServeError};
 use mi_agent_core::{
-    Agent, CallError, Conversation, ConversationError, DeregisterError, DirectoryError, Event, Events,
-    IncomingError, LocateError, Refusal, RequestSchedule, SendError, StartError,
+    Agent, CallError, Conversation, ConversationError, Conversations, DeregisterError, DirectoryError, Event,
+    Events, Heard, IncomingError, LocateError, Refusal, RequestSchedule, SendError, StartError,
 };
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::Builder;
@@ -233,7 +233,10 @@ async fn an_agent_works_from_a_thread_without_a_runtime() {
             talk.send("hola").await.expect("sent");
             let answer = talk.next_line().await.expect("no loss").expect("a line");
             assert_eq!(answer, "adeu");
-            drop(talk);
+            let mut talks = Conversations::new().with_last_words_within(Duration::from_millis(1));
+            let id = talks.add(talk);
+            assert!(talks.hang_up(id));
+            assert!(matches!(talks.next().await, (_, Heard::Ended { unsaid: 0 })));
             let first = laura.shutdown().await;
             assert_eq!(first, Ok(()));
             assert_eq!(laura.shutdown().await, first, "a second one has the same result");

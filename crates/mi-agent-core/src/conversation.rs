@@ -6,9 +6,10 @@ use std::fmt;
 use std::future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
@@ -330,8 +331,10 @@ pub(crate) struct Waiting {
     unsaid: AtomicUsize,
     /// Nothing more can be said.
     is_closed: AtomicBool,
-    /// Everything of this side has left, and only the peer's end is missing.
-    has_left: AtomicBool,
+    /// The most time that the peer has for last words, if it is limited.
+    last_words: OnceLock<Duration>,
+    /// Everything of this side has left, and the time for last words is over.
+    is_unheard: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -381,14 +384,23 @@ impl Waiting {
         self.is_closed.load(Ordering::Relaxed)
     }
 
-    /// Records that everything of this side has left.
-    pub(crate) fn leave(&self) {
-        self.has_left.store(true, Ordering::Relaxed);
+    /// Limits the time that the peer has for last words after everything of this side has left. Called once.
+    pub(crate) fn limit_last_words(&self, limit: Duration) {
+        _ = self.last_words.set(limit);
+    }
+
+    pub(crate) fn last_words(&self) -> Option<Duration> {
+        self.last_words.get().copied()
+    }
+
+    /// Records that the time for last words is over.
+    pub(crate) fn hear_no_more(&self) {
+        self.is_unheard.store(true, Ordering::Relaxed);
         self.waker.wake();
     }
 
-    pub(crate) fn has_left(&self) -> bool {
-        self.has_left.load(Ordering::Relaxed)
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_unheard.load(Ordering::Relaxed)
     }
 }
 

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::time::{self, Sleep};
 
 use crate::conversation::{Conversation, LineReceiver, LineSender, Peer, Waiting};
 use crate::error::{ConversationError, SayError};
@@ -117,9 +116,6 @@ struct Talk {
     waiting: Arc<Waiting>,
     /// Set if [`Heard::HandedOver`] is still to be returned for the latest lines.
     is_handing_over: bool,
-    /// The most time for last words of the peer, if it is limited, and its end once it has begun.
-    last_words: Option<Duration>,
-    last_words_end: Option<Pin<Box<Sleep>>>,
 }
 
 impl Conversations {
@@ -152,16 +148,10 @@ impl Conversations {
         let id = ConversationId(self.begun);
         let (peer, sender, receiver) = talk.split();
         let waiting = Arc::clone(sender.waiting());
-        self.talks.push(Talk {
-            id,
-            peer,
-            receiver,
-            sender: Some(sender),
-            waiting,
-            is_handing_over: false,
-            last_words: self.last_words,
-            last_words_end: None,
-        });
+        if let Some(limit) = self.last_words {
+            waiting.limit_last_words(limit);
+        }
+        self.talks.push(Talk { id, peer, receiver, sender: Some(sender), waiting, is_handing_over: false });
         id
     }
 
@@ -292,7 +282,7 @@ impl Talk {
             Poll::Ready(Some(Ok(line))) => Poll::Ready(Heard::Line(line)),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Heard::Trouble(error)),
             Poll::Ready(None) => Poll::Ready(Heard::Ended { unsaid: self.waiting.unsaid() }),
-            Poll::Pending if self.poll_last_words(cx).is_ready() => {
+            Poll::Pending if self.is_unheard(cx) => {
                 self.receiver.free_slot();
                 Poll::Ready(Heard::Ended { unsaid: 0 })
             }
@@ -300,16 +290,10 @@ impl Talk {
         }
     }
 
-    /// Waits until the time for last words of the peer is over, if it is limited.
-    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(limit) = self.last_words.filter(|_| self.sender.is_none()) else { return Poll::Pending };
-        if self.last_words_end.is_none() {
-            self.waiting.register(cx);
-            if !self.waiting.has_left() {
-                return Poll::Pending;
-            }
-        }
-        self.last_words_end.get_or_insert_with(|| Box::pin(time::sleep(limit))).as_mut().poll(cx)
+    /// Returns whether this side has hung up, and the peer has had its time for last words.
+    fn is_unheard(&self, cx: &Context<'_>) -> bool {
+        self.waiting.register(cx);
+        self.sender.is_none() && self.waiting.is_unheard()
     }
 }
 

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time;
 use tracing::debug;
 
 use super::connection::{Connection, now};
@@ -103,6 +106,8 @@ where
     let (mut begins, mut hurries) = (shutdown.clone(), shutdown);
     let (mut shutdown, mut hurry) = (pin!(begins.begun()), pin!(hurries.hurried()));
     let (mut is_shut_down, mut is_hurried) = (false, false);
+    // On the agent's runtime: the program may have none.
+    let mut last_words = None;
     loop {
         tokio::select! {
             output = connection.next() => match output {
@@ -116,7 +121,9 @@ where
                         talk.handle(Some(said), &mut connection.state);
                     }
                 }
-                ConversationOutput::Left => talk.waiting.leave(),
+                ConversationOutput::Left => {
+                    last_words = talk.waiting.last_words().map(|limit| Box::pin(time::sleep(limit)));
+                }
                 ConversationOutput::Deliver(line) => talk.deliver(Ok(line), &mut connection.state),
                 ConversationOutput::Refused(line) => {
                     talk.deliver(Err(ConversationError::Refused(line)), &mut connection.state);
@@ -138,6 +145,10 @@ where
                 if let Some(line) = talk.undelivered.pop_front() {
                     talk.deliver(line, &mut connection.state);
                 }
+            }
+            () = OptionFuture::from(last_words.as_mut()).map(drop), if last_words.is_some() => {
+                last_words = None;
+                talk.waiting.hear_no_more();
             }
             () = &mut shutdown, if !is_shut_down => {
                 is_shut_down = true;
