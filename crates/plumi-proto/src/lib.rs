@@ -49,7 +49,8 @@ mod name;
 mod node_address;
 mod reachable;
 #[cfg(feature = "serde")]
-mod serde;
+#[doc(hidden)]
+pub mod serde;
 mod text;
 mod words;
 

@@ -4,31 +4,35 @@ use core::fmt::{self, Display};
 use core::marker::PhantomData;
 use core::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
-use serde::ser::{Serialize, Serializer};
+use ::serde::de::{Error, Visitor};
 
 use crate::address::MiAddress;
 use crate::message::MiSocketAddress;
 use crate::name::{Domain, UserName};
 use crate::node_address::NodeAddress;
 
-macro_rules! impl_serde {
+/// Implements serde's traits: a value is its text, and is read by its parser.
+///
+/// For the crates of this project, which have their own features `serde`. It may change at any time.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! impl_serde_as_text {
     ($($name:ident, $expected:literal;)*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(Parsed { expected: $expected, value: PhantomData })
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str($crate::serde::ParsedText::new($expected))
             }
         }
     )*};
 }
 
-impl_serde! {
+impl_serde_as_text! {
     MiAddress, "an MI address, user@domain";
     UserName, "the name of a user";
     Domain, "the name of a domain";
@@ -36,12 +40,21 @@ impl_serde! {
     NodeAddress, "an IPv4 address and a UDP port, ip:port";
 }
 
-struct Parsed<T> {
+/// Parses a text while it is read, so that an error in a list has its own line and not that of the list.
+#[derive(Debug)]
+pub struct ParsedText<T> {
     expected: &'static str,
     value: PhantomData<T>,
 }
 
-impl<T: FromStr<Err: Display>> Visitor<'_> for Parsed<T> {
+impl<T> ParsedText<T> {
+    /// Creates a visitor whose errors name what was `expected`.
+    pub const fn new(expected: &'static str) -> Self {
+        Self { expected, value: PhantomData }
+    }
+}
+
+impl<T: FromStr<Err: Display>> Visitor<'_> for ParsedText<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
