@@ -318,7 +318,7 @@ async fn a_caller_can_be_refused() {
         }
         let error = soon(talk.next_line()).await.expect_err("refused");
         assert!(matches!(error, ConversationError::Refused(_)), "{error}");
-        // What was said may not have been read.
+        // The line may be reported as not read.
         while soon(talk.next_line()).await.is_err() {}
         assert_eq!(pair.pere.conversations(), 0);
         assert!(pair.events.try_next().is_none(), "the program knows what it refused");

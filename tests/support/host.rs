@@ -157,7 +157,7 @@ impl Drop for Host {
     }
 }
 
-/// What the keeper does: the files are its own, and it waits for the end of its stdin.
+/// The script of the keeper, which has files of its own and waits for the end of its stdin.
 const KEEP: &str = "mount --bind hosts /etc/hosts; mount --bind resolv.conf /etc/resolv.conf; ip link set lo up; \
      echo ready; exec cat";
 

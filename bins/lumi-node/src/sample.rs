@@ -22,7 +22,7 @@ pub(crate) fn copy_to(roster: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
         Err(error) => return Err(error).with_context(failed),
     }
-    // Without stderr, nobody can read it.
+    // An error: there is no stderr, so nobody can read it.
     _ = writeln!(stderr(), "lumi-node: {DEFAULT_ROSTER} is new, a copy of {SAMPLE}; it is yours to change");
     Ok(())
 }

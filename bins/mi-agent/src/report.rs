@@ -26,7 +26,7 @@ pub(crate) enum Report {
     NotRegistered {
         address: SafeText,
         reason: SafeText,
-        /// What may help, in a line of words.
+        /// A line that says what may help.
         #[serde(skip)]
         hint: Option<SafeText>,
     },

@@ -146,8 +146,9 @@ impl NodeDirectoryBuilder {
     /// Reads the system's hosts file and, unless a name server was given, its resolver configuration. Look-ups read them
     /// again when they have changed.
     ///
-    /// Without the feature `dns`, there is the hosts file only. Without a usable resolver configuration there still is a
-    /// directory: it logs a warning, and the look-ups that need DNS end in [`LookupError::NoAnswer`] until there is one.
+    /// There is only the hosts file if the feature `dns` is off. If the resolver configuration cannot be used, there
+    /// still is a directory: it logs a warning, and the look-ups that need DNS end in [`LookupError::NoAnswer`] until
+    /// there is one.
     ///
     /// # Errors
     /// A peer where no node can be, or a DNS client that cannot be set up.

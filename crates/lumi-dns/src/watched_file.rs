@@ -20,7 +20,7 @@ struct Latest<T> {
     content: Arc<T>,
 }
 
-/// What changes with a file: the time of its last change, and its size, for file systems whose clock ticks slowly.
+/// The time of the last change of a file, and its size, because the clock of some file systems ticks slowly.
 type Stamp = (Option<SystemTime>, u64);
 
 impl<T> WatchedFile<T> {
@@ -43,7 +43,7 @@ impl<T> WatchedFile<T> {
 
 impl<T> Latest<T> {
     fn read(path: &Path, read: fn(&Path) -> T) -> Self {
-        // Before the content: a change between the two is then noticed the next time.
+        // The stamp is read first, so that a change between the two is noticed the next time.
         let stamp = stamp(path);
         Self { stamp, content: Arc::new(read(path)) }
     }

@@ -1,4 +1,4 @@
-//! What happens at the node, as server-sent events for the page
+//! The events of the node, as server-sent events for the page
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
 //! ```text

@@ -118,9 +118,9 @@ fn fresh_for(users: usize) -> Duration {
 /// How long the list of users is told to others. Somebody who watches sees a user come within this and a second.
 const USERS_FRESH: Duration = Duration::from_millis(900);
 
-/// As [`USERS_FRESH`], for each user, where that is longer: with forty-five thousand of them and more. The
-/// node serves nobody while it goes through its users, of whom ten thousand take it a millisecond; so it does
-/// for a two-hundredth of its time, however many there are.
+/// The same for each user, which is longer from forty-five thousand users on. The node serves nobody while it goes
+/// through its users, of whom ten thousand take it a millisecond: a two-hundredth of its time, however many there
+/// are.
 const USERS_FRESH_EACH: Duration = Duration::from_micros(20);
 
 /// How long the node may take to say how it is; it does so after a change of the roster that is being saved. Less than

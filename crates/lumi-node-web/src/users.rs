@@ -48,8 +48,8 @@ impl Users {
             && self.shown.iter().zip(&other.shown).all(|(one, other)| one.is_as(other))
     }
 
-    /// As JSON, at `now`: times are how long ago it was, in milliseconds, so that no clock has to agree with
-    /// another one.
+    /// Returns the users as JSON. Times are milliseconds before `now`, so that no clock has to agree with another
+    /// one.
     pub(crate) fn to_json(&self, now: Instant) -> String {
         let shown = self.shown.iter().map(|shown| ShownJson {
             user: &shown.user,

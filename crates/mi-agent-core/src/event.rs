@@ -42,8 +42,8 @@ pub enum Event {
         /// The reason.
         reason: Refusal,
     },
-    /// As far as the agent can tell, the user is not registered any more, or for another reason than was returned
-    /// before. Others may not find the user.
+    /// The user seems to be registered no more, or for another reason than was returned before. Others may not
+    /// find the user.
     ///
     /// The agent goes on trying, every [`RETRY`](crate::RETRY). Conversations go on.
     RegistrationLost {

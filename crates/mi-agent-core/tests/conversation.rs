@@ -1,4 +1,4 @@
-//! What a conversation decides when something goes wrong.
+//! The decisions of a conversation in which something goes wrong.
 
 use std::time::Duration;
 

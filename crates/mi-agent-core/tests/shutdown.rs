@@ -111,8 +111,7 @@ async fn a_start_that_is_interrupted_ends_in_time() {
     assert!(node.try_recv(&mut [0; 100]).is_err());
 }
 
-/// Whoever has called by then has been let go in order when a start returns that it failed: the runtime may
-/// end with it.
+/// A start that fails lets its callers go in order before it returns, because the runtime may end then.
 #[test]
 fn a_start_that_fails_leaves_nobody_behind() {
     let node = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");

@@ -13,7 +13,7 @@ use crate::node_address::NodeAddress;
 
 /// Implements serde's traits: a value is its text, and is read by its parser.
 ///
-/// For the crates of this project, which have their own features `serde`. It may change at any time.
+/// The crates of this project use it for their own features `serde`. It may change at any time.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! impl_serde_as_text {

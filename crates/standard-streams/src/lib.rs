@@ -47,7 +47,7 @@ impl Read for Stdin {
 impl BufRead for Stdin {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if patiently(io::stdin(), PollFlags::IN, || self.0.fill_buf().map(<[u8]>::is_empty))? {
-            // At a terminal, asking once more would wait for a second end.
+            // Asking a terminal once more would wait for a second end.
             return Ok(&[]);
         }
         self.0.fill_buf()

@@ -34,14 +34,14 @@ pub(crate) fn measure(_: &Options, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What [`AGENTS`] of something have that there was not before.
+/// The difference that [`AGENTS`] of something make.
 struct Cost {
     bytes: usize,
     sockets: usize,
     tasks: usize,
 }
 
-/// What this process has.
+/// The memory, sockets and tasks of this process.
 struct Used {
     bytes: usize,
     sockets: usize,
@@ -82,7 +82,7 @@ async fn cost_of_agents(node: SocketAddrV4) -> anyhow::Result<Cost> {
             .start()
             .await?)
     };
-    // What the first one alone takes is the program's.
+    // The first agent also takes what the program needs only once.
     let first = start(0).await?;
     let before = Used::now()?;
     let mut agents = Vec::with_capacity(AGENTS);

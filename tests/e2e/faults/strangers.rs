@@ -62,7 +62,7 @@ fn a_flood_from_one_address_is_kept_out_and_others_are_served() {
             assert_eq!(pacer.ask("PRnobody@bb.com"), "RR1");
         }
     });
-    // Once all of the program that serves and keeps out has been read from the disk, and its buffers are full.
+    // It is measured once the code that serves and keeps out has been read from the disk, and buffers are full.
     let mut memory = 0;
     let mut served = 0;
     while !flooding.is_finished() || served == 0 {

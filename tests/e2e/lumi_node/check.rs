@@ -303,7 +303,7 @@ async fn a_domain_that_does_not_lead_here_is_told() {
     );
 }
 
-/// As on Debian, where the hosts file of PC-c has the line `127.0.1.1 PC-c`.
+/// The hosts file of a Debian host PC-c has the line `127.0.1.1 PC-c`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_at_loopback_is_wrong_for_a_node_that_others_reach() {
     let lab = Lab::new("PC-c\n").await;

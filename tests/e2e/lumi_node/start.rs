@@ -133,7 +133,7 @@ fn help_and_version_are_asked_for() {
     }
 }
 
-/// As in a checkout, where the sample belongs to git.
+/// The sample of a checkout belongs to git.
 #[test]
 fn the_sample_of_a_checkout_is_copied_and_stays_as_it_is() {
     let folder = tempfile::tempdir().unwrap();

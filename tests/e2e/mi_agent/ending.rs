@@ -63,7 +63,7 @@ fn a_connection_that_breaks_is_lost_and_nobody_ended_it() {
     let mut joan = TcpStream::connect(listens).expect("laura listens");
     joan.write_all(b"N04joanL04hola").expect("written");
     laura.expect_line("<joan> hola");
-    // With bytes that nobody read, the kernel answers with an RST, as after kill -9.
+    // Bytes that nobody read make the kernel answer with an RST, as after kill -9.
     laura.type_line("bon dia");
     joan.read_exact(&mut [0; 8 + 3]).expect("it comes");
     drop(joan);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// As on Debian, where the hosts file of PC-c has the line `127.0.1.1 PC-c`.
+/// The hosts file of a Debian host PC-c has the line `127.0.1.1 PC-c`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_whose_domain_is_at_loopback_is_warned() {
     let dns = DnsServer::start().await.expect("a DNS server");

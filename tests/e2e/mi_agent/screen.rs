@@ -276,7 +276,7 @@ fn what_was_said_is_there_the_next_time() {
     assert!(earlier < now, "{screen}");
 }
 
-/// Without a call, from the contacts and by the command.
+/// It is read from the contacts, and by the command.
 #[test]
 fn the_history_is_read_without_calling() {
     let town = Town::new();
@@ -514,7 +514,7 @@ fn a_terminal_that_takes_nothing_holds_nobody_up() {
     }
     let mut pere = town.in_lines("pere");
     for _ in 0..8 {
-        // Beside many other programs, an agent may answer later than its node waits, so a call may fail.
+        // An agent beside many other programs may answer later than its node waits, so a call may fail.
         eventually("laura's agent says that she is busy", || {
             pere.type_line("/call laura@bb.com");
             pere.expect_line("! cannot reach laura@bb.com: ").ends_with("user is busy")

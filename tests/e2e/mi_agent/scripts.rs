@@ -156,7 +156,7 @@ fn a_hang_up_that_is_ignored_ends_nothing() {
         laura.signal(Signal::Terminate);
         assert_eq!(laura.wait_exit(), 0);
         pere.expect_line("* conversation with laura ended");
-        // Without nohup it ends in order, as before.
+        // It ends in order without nohup, as before.
         let (mut laura, _folder) = start(&["env"]);
         laura.signal(Signal::HangUp);
         laura.expect_line("* deregistered laura@bb.com");

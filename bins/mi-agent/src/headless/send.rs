@@ -138,7 +138,7 @@ struct Failure {
     code: ExitCode,
     /// Nothing was sent, and another attempt may succeed.
     may_pass: bool,
-    /// What may help.
+    /// A line that says what may help.
     hint: Option<String>,
 }
 

@@ -171,7 +171,7 @@ impl Node {
     /// address.
     pub fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
         let address = binding.party.address;
-        // At this port of another host is hardly ever an agent, and of this host it is the node itself.
+        // An agent of another host hardly ever has this port, and on this host it is the node's own.
         let may_be_this = self.local.ip().is_unspecified() && address.port() == self.local.port();
         let is_possible = is_reachable(*address.ip()) && self.may_be_agent(address) && !may_be_this;
         is_possible && self.users.restore(now, binding)

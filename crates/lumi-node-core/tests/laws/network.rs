@@ -106,7 +106,7 @@ struct Network {
     /// How often agents asked this of their nodes, and how often one node asked another.
     asked: HashMap<Locate, u32>,
     relayed: HashMap<Locate, u32>,
-    /// How often each asker asked each node this, less how often it was answered.
+    /// The number of times that each asker asked each node this, less the number of answers.
     unanswered: HashMap<(usize, SocketAddrV4, Locate), u32>,
 }
 

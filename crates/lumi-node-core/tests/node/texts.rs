@@ -1,4 +1,4 @@
-//! How settings are written, and as serde values.
+//! Settings as texts and as serde values.
 
 use std::fmt::{Debug, Display};
 use std::num::NonZeroU32;

@@ -106,7 +106,7 @@ where
     let (mut begins, mut hurries) = (shutdown.clone(), shutdown);
     let (mut shutdown, mut hurry) = (pin!(begins.begun()), pin!(hurries.hurried()));
     let (mut is_shut_down, mut is_hurried) = (false, false);
-    // On the agent's runtime: the program may have none.
+    // The timer is here, on the agent's runtime, because the program may have none.
     let mut last_words = None;
     loop {
         tokio::select! {

@@ -328,7 +328,7 @@ impl ConversationState {
             return Some(self.write(now, Written::Line, Frame::Line(line), Some((left, is_promised))));
         }
         if self.phase == Phase::Ending && self.lines.is_empty() {
-            // Without a line, some deployed programs do not bear the end (protocol.md §7, row 21). Before the peer has
+            // Some deployed programs do not bear an end before any line (protocol.md §7, row 21). Before the peer has
             // given its nickname, it reads nothing, and would take our nickname and the line for one frame.
             if !self.has_said && self.input != Input::Ended {
                 if !self.is_greeted {

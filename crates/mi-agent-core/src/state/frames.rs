@@ -98,7 +98,7 @@ impl IncomingFrames {
         let begun = Bytes::copy_from_slice(&self.buffer);
         match self.codec.decode_eof(&mut self.buffer) {
             Ok(Some(item)) => return Some(Ok(item)),
-            // At most a header is left. A nickname that was begun is an error of the codec.
+            // No more than a header is left. A nickname that was begun is an error of the codec.
             Ok(None) if end == End::Closed => {
                 self.end = Some(End::Over);
                 self.rest = begun;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{DecodeError, DeregisterCode, LocateOutcome, MiAddress, RegisterCode};
 
-/// How often a request is sent, and how far apart: a minute at most.
+/// The number of attempts of a request, and the interval between them, a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestSchedule {

@@ -147,7 +147,7 @@ fn a_registration_is_renewed_around_a_location() {
     assert_eq!(client.drain(), [sends(PR), sends(PL)]);
     let pere = client.request(LumiRequest::Locate(address("pere@bb.com")), "PLlaura@bb.com:pere@bb.com");
     assert_eq!(client.receive(NODE, "RR0"), []);
-    // Once a second at most.
+    // It is repeated once a second at most.
     client.pass_to(10.999);
     let offline = LumiAnswer::Locate(LocateOutcome::Offline);
     assert_eq!(client.receive(NODE, "RL3laura@bb.com:joya@cc.com"), [LumiOutput::Done(joya, offline)]);

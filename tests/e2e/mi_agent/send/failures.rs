@@ -68,7 +68,7 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
     assert_eq!(laura.end(), (1, vec![told.to_owned()]));
 }
 
-/// What may help if there is no such user.
+/// Returns the line that says what may help if there is no such user.
 fn unknown(user: &str, domain: &str) -> String {
     format!("* upper and lower case differ; the administrator of {domain} adds a user with `register {user}`")
 }

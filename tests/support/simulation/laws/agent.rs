@@ -19,9 +19,9 @@ pub(in crate::simulation) struct AgentLaws {
     listening: MiSocketAddress,
     schedule: RequestSchedule,
     running: Vec<Running>,
-    /// When it sent a `PR` last.
+    /// The time of its last `PR`.
     registered_last: Option<Duration>,
-    /// When its node was heard last.
+    /// The time at which its node was last heard.
     heard: Option<Duration>,
     is_lost: bool,
     blocked: Vec<MiAddress>,
@@ -306,7 +306,8 @@ impl AgentLaws {
 /// How long nobody is told of a refusal again.
 const MISSED_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a request takes at most. After a location request the node has one more interval to show that it answers.
+/// Returns the longest time that a request takes. After a location request, the node has one more interval to show
+/// that it answers.
 fn longest(kind: LumiRequest, schedule: RequestSchedule) -> Duration {
     let asks_node = u32::from(matches!(kind, LumiRequest::Locate(_)));
     schedule.interval * (u32::from(schedule.attempts.get()) + asks_node)

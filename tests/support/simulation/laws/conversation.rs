@@ -190,7 +190,7 @@ impl ConversationLaws {
         ensure!(unsaid == waiting.len(), LinesAreCounted, "{unsaid} of {} lines are unsaid", waiting.len());
         let most = handed_over + waiting.front().map_or(0, |frames| frames - 1);
         let found = written + unsent;
-        // What is dropped in a hurry is not reported.
+        // Frames that are dropped in a hurry are not reported.
         let is_right = found <= most && (found >= *handed_over || self.is_hurried);
         ensure!(
             is_right,

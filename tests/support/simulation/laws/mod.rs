@@ -72,7 +72,7 @@ pub enum Law {
     RightAddress,
     /// Nothing that our programs send ends an emulator.
     NoDeathByUs,
-    /// In a conversation, every line is heard, whole and in order, and the conversation ends.
+    /// Every line of a conversation is heard, whole and in order, and the conversation ends.
     NoLineLost,
     /// A conversation in which something goes wrong ends, and within the bounds that it has.
     ConversationsEnd,

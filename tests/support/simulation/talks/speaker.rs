@@ -15,7 +15,7 @@ use crate::simulation::laws::{ConversationLaws, Violation, ensure};
 #[derive(Debug)]
 pub(super) struct Speaker {
     pub(super) end: End,
-    /// What it has said, piece by piece.
+    /// The pieces of what it has said.
     pub(super) said: Vec<Vec<u8>>,
     /// The lines that an emulator has heard.
     heard: Vec<Vec<u8>>,

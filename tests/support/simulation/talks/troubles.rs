@@ -20,7 +20,7 @@ enum Deed {
     Trouble(Trouble),
 }
 
-/// What goes wrong on a side of ours.
+/// A trouble on a side of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     Hurries,
@@ -65,7 +65,7 @@ pub(super) fn hold(
     Ok(troubled.troubles)
 }
 
-/// What happens, in its order: lines, troubles, and an end on each side of ours.
+/// Draws the events in their order: lines, troubles, and an end on each side of ours.
 fn draw_plan(rng: &mut Rng, ours: &[usize]) -> Vec<(Duration, usize, Deed)> {
     let mut plan = Vec::new();
     for _ in 0..rng.usize(0..16) {
@@ -271,7 +271,7 @@ impl Conversation {
     }
 }
 
-/// Until a while has passed, or for good.
+/// Draws the end of a trouble, which may last for good.
 fn draw_hold(rng: &mut Rng, now: Instant) -> Instant {
     now + if rng.bool() { milliseconds(rng, 40_000) } else { FOR_GOOD }
 }
