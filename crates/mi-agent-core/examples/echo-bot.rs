@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use mi_agent_core::{Agent, Conversation, Event};
+use mi_agent_core::{Agent, Conversation, Event, SendError};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -38,7 +38,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
 async fn echo(mut talk: Conversation) {
     println!("{} calls", talk.peer().nickname);
     while let Ok(Some(line)) = talk.next_line().await {
-        if talk.send(line.raw()).await.is_err() {
+        // A peer can send what no line may have, a line feed for example. That is not answered.
+        if let Err(SendError::Ended) = talk.send(line.raw()).await {
             break;
         }
     }

@@ -5,6 +5,19 @@ use std::error::Error;
 use lumi_testkit::network::TestNode;
 use mi_agent_core::{Event, Events};
 
+/// The bot.
+async fn echo(mut events: Events) {
+    while let Some(event) = events.next().await {
+        if let Event::Incoming(caller) = event
+            && let Ok(mut talk) = caller.accept()
+        {
+            while let Ok(Some(line)) = talk.next_line().await {
+                _ = talk.send(line.raw()).await;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_bot_says_what_it_is_told() -> Result<(), Box<dyn Error>> {
     let node = TestNode::alone("bb.com", &["laura", "bot"]).await;
@@ -21,22 +34,7 @@ async fn the_bot_says_what_it_is_told() -> Result<(), Box<dyn Error>> {
 #[test]
 fn the_readme_shows_this_test() {
     let this = include_str!("readme.rs");
-    let start = this.find("#[tokio::test]").expect("the test above");
+    let start = this.find("/// The bot.").expect("the bot above");
     let end = this.find("\n#[test]").expect("this test");
     assert!(include_str!("../README.md").contains(&this[start..end]), "the README shows another test");
-}
-
-/// The bot.
-async fn echo(mut events: Events) {
-    while let Some(event) = events.next().await {
-        if let Event::Incoming(caller) = event
-            && let Ok(mut talk) = caller.accept()
-        {
-            while let Ok(Some(line)) = talk.next_line().await {
-                if talk.send(line.raw()).await.is_err() {
-                    break;
-                }
-            }
-        }
-    }
 }
