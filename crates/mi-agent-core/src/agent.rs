@@ -196,8 +196,7 @@ impl Agent {
             let at = *TcpAddress::from(found).ip();
             if at.is_loopback() && !TcpAddress::from(self.0.listening).ip().is_loopback() {
                 warn!(
-                    "the agent of {to} published {at}, which leads to this host; it has to publish another address \
-                     (--advertise)"
+                    "the agent of {to} published {at}, which leads to this host; it has to advertise another address"
                 );
             }
         }

@@ -328,8 +328,8 @@ fn warn_of_loopback(address: MiAddress, node: NodeAddress, ip: HostIp) {
     let is_for_others = domain.as_str() != "localhost" && domain.as_str().parse::<HostIp>().is_err();
     if ip.is_loopback() && is_for_others {
         warn!(
-            "only programs on this host can call {address}: {domain} is at {node} here, so {ip} is published; publish \
-             another address (--advertise), or correct the line of {domain} in the hosts file"
+            "only programs on this host can call {address}: {domain} is at {node} here, so {ip} is published; \
+             advertise another address, or correct the line of {domain} in the hosts file"
         );
     }
 }

@@ -27,7 +27,7 @@ async fn a_user_whose_domain_is_at_loopback_is_warned() {
     let [warning] = &told[..] else { panic!("{told:?}") };
     let words = format!(
         "only programs on this host can call laura@PC-c: PC-c is at {ip}:3344 here, so 127.0.0.1 is published; \
-         publish another address (--advertise), or correct the line of PC-c in the hosts file"
+         advertise another address, or correct the line of PC-c in the hosts file"
     );
     assert!(warning.contains("WARN") && warning.contains(&words), "{warning}");
     // Users who name the address or the node know what they do.
