@@ -423,7 +423,7 @@ impl LineReceiver {
     /// Returns the next line, or `None` when the conversation has ended.
     ///
     /// A line of more than 99 bytes comes in several pieces. The agent has room for another conversation once
-    /// this has returned `None`, or once the receiver is dropped.
+    /// this has returned `None`, or once both directions are dropped.
     ///
     /// # Errors
     /// [`ConversationError`]. The next call returns `None`.

@@ -48,6 +48,8 @@ impl PeerText {
     }
 
     /// Returns the text as it came, with U+FFFD for bytes that were not UTF-8. Do not print it to a terminal.
+    ///
+    /// It may have bytes that no line of ours may have, and be up to three times as long as the frame was.
     pub fn raw(&self) -> &str {
         &self.0
     }
