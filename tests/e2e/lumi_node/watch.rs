@@ -220,14 +220,20 @@ fn one_who_does_not_read_holds_nobody_up_and_learns_what_was_missed() {
     assert!(matches!(missed, Some(Ok(1..10_000))), "{missed:?}");
 }
 
-#[test]
-fn a_node_that_is_followed_is_waited_for() {
+/// Follows a node until it has ended.
+fn follow_to_the_end() -> (NodeProgram, Watching) {
     let mut node = start(&["laura"]);
     let mut watching = start_watch(&node, &["--text", "--follow"]);
     User::of(&node).ask("PRlaura@bb.com");
     watching.expect_line_with("register laura@bb.com");
     node.signal(Signal::Terminate);
     assert_eq!(node.wait_exit(), 0);
+    (node, watching)
+}
+
+#[test]
+fn a_node_that_is_followed_is_waited_for() {
+    let (node, mut watching) = follow_to_the_end();
     let away = "lumi-node: the node has ended; waiting until it is back";
     assert_eq!(watching.0.wait_for_diagnostic("the node has ended"), away);
     let arguments = ["--control-socket", SOCKET, "--rate-limit", "off"];
@@ -243,12 +249,7 @@ fn a_node_that_is_followed_is_waited_for() {
     assert_eq!(watching.0.wait_exit(), 0);
 
     // Another domain is another node.
-    let mut node = start(&["laura"]);
-    let mut watching = start_watch(&node, &["--text", "--follow"]);
-    User::of(&node).ask("PRlaura@bb.com");
-    watching.expect_line_with("register laura@bb.com");
-    node.signal(Signal::Terminate);
-    assert_eq!(node.wait_exit(), 0);
+    let (node, mut watching) = follow_to_the_end();
     fs::write(node.folder().join("config/nodelumi.cfg"), "cc.com\n").expect("written");
     let _other = NodeProgram::start_in(node.folder(), &arguments);
     watching.0.wait_for_diagnostic("lumi-node: the node that runs there now is that of cc.com");
