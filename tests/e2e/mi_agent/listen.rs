@@ -1,6 +1,7 @@
 //! `mi-agent listen` as programs use it.
 
 mod document;
+mod several;
 
 use std::thread;
 use std::time::Duration;
@@ -138,57 +139,6 @@ fn a_conversation_is_told_both_ways() {
     assert_eq!(bot.program.wait_exit(), 0);
     assert_eq!(bot.next()["event"], "deregistered");
     assert_eq!(bot.program.stderr(), [""; 0]);
-}
-
-#[test]
-fn several_conversations_go_on_side_by_side() {
-    let node = NodeProgram::start("bb.com", &["bot", "laura", "pere", "joan"], &[]);
-    let at = node.address();
-    let mut bot = Listener::start("bot@bb.com", at, &["--conversations", "2"]);
-    bot.expect("registered");
-    let mut joan = AgentProgram::start("joan@bb.com", at, &[]);
-    joan.expect_line("* listening");
-    bot.give(&json!({"call": "joan@bb.com"}));
-    assert_eq!(bot.expect("begun")["nickname"], "joan");
-    let mut pere = AgentProgram::start("pere@bb.com", at, &["--nick", "joan"]);
-    pere.type_line("/call bot@bb.com");
-    assert_eq!(bot.expect("begun")["conversation"], 2);
-    pere.type_line("sóc l'altre");
-    joan.expect_line("* in conversation");
-    let line = bot.expect("line");
-    assert_eq!((&line["conversation"], &line["text"]), (&json!(2), &json!("sóc l'altre")));
-    joan.type_line("hola");
-    assert_eq!(bot.expect("line")["conversation"], 1);
-    bot.give(&json!({"say": "a tu", "to": 2}));
-    bot.give(&json!({"say": "i a tu", "to": 1}));
-    assert_eq!(pere.expect_line("<bot>"), "<bot> a tu");
-    assert_eq!(joan.expect_line("<bot>"), "<bot> i a tu");
-
-    // There is no slot for a third conversation, whichever side begins it.
-    let mut laura = AgentProgram::start("laura@bb.com", at, &[]);
-    laura.type_line("/call bot@bb.com");
-    assert_eq!(laura.expect_line("!"), "! cannot reach bot@bb.com: user is busy");
-    assert_eq!(
-        without_chance(bot.expect("missed")),
-        json!({"event": "missed", "address": "laura@bb.com", "kind": "busy", "reason": "you are busy"})
-    );
-    bot.give(&json!({"call": "laura@bb.com", "ref": 3}));
-    let failed = bot.expect("failed");
-    assert_eq!((&failed["kind"], &failed["ref"]), (&json!("engaged"), &json!(3)));
-
-    bot.give(&json!({"bye": 1}));
-    assert_eq!(bot.expect("ended")["conversation"], 1);
-    joan.expect_line("* conversation with bot ended");
-    // Now there is a slot for a third conversation, while the second goes on.
-    bot.give(&json!({"call": "laura@bb.com"}));
-    assert_eq!(bot.expect("begun")["conversation"], 3);
-    pere.type_line("/quit");
-    assert_eq!(pere.wait_exit(), 0);
-    assert_eq!(bot.expect("ended")["conversation"], 2);
-    let told = bot.quit();
-    let ended = &told[told.len() - 2];
-    assert_eq!((&ended["event"], &ended["conversation"]), (&json!("ended"), &json!(3)));
-    laura.expect_line("* conversation with bot ended");
 }
 
 #[test]
@@ -373,28 +323,6 @@ fn without_json_it_prints_the_lines_of_line_mode() {
             ]
         );
     }
-}
-
-/// Eight friends are taken at once, and a script that did not ask for that reads lines without numbers.
-#[test]
-fn eight_may_call_and_lines_have_no_number_unless_asked_for() {
-    let users: Vec<_> = (0..9).map(|n| format!("u{n}")).collect();
-    let roster: Vec<_> = users.iter().map(String::as_str).chain(["bot"]).collect();
-    let node = NodeProgram::start("bb.com", &roster, &[]);
-    let at = node.address();
-    let mut bot = Listener::start_plain("bot@bb.com", at, &[]);
-    listening(&mut bot.program);
-    let mut friends: Vec<_> =
-        users.iter().map(|user| AgentProgram::start(&format!("{user}@bb.com"), at, &[])).collect();
-    for (friend, user) in friends.iter_mut().zip(&users).take(8) {
-        friend.type_line("/call bot@bb.com");
-        friend.expect_line("* in conversation with bot");
-        friend.type_line("hola");
-        bot.program.expect_line(&format!("* in conversation with {user} ({user}@bb.com) at "));
-        bot.program.expect_line(&format!("<{user}> hola"));
-    }
-    friends[8].type_line("/call bot@bb.com");
-    friends[8].expect_line("! cannot reach bot@bb.com: user is busy");
 }
 
 /// A signal ends the program whatever it is doing. Its user and its conversations end in order, and lines

@@ -1,5 +1,7 @@
 //! An agent: its program, ours or an emulator, and the host it runs on.
 
+mod names;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU8;
@@ -11,6 +13,7 @@ use mi_agent_core::{
 };
 use plumi_proto::{LocateOutcome, MiAddress, MiSocketAddress, RegisterCode};
 
+use self::names::{answer_name, failure_name, request_name};
 use super::laws::{AgentLaws, Cause, Violation, ensure};
 use super::network::{Datagram, Sender};
 use super::nodes::Node;
@@ -495,36 +498,6 @@ impl World {
                 return port;
             }
         }
-    }
-}
-
-fn request_name(kind: LumiRequest) -> &'static str {
-    match kind {
-        LumiRequest::Register => "register",
-        LumiRequest::Deregister => "deregister",
-        LumiRequest::Locate(_) => "locate",
-        other => unreachable!("{other:?} is new"),
-    }
-}
-
-fn answer_name(answer: LumiAnswer) -> String {
-    match answer {
-        LumiAnswer::Register(code) => format!("{code:?}"),
-        LumiAnswer::Deregister(code) => format!("{code:?}"),
-        LumiAnswer::Locate(LocateOutcome::Found(_)) => "Found".to_owned(),
-        LumiAnswer::Locate(outcome) => format!("{outcome:?}"),
-        LumiAnswer::Malformed(_) => "Malformed".to_owned(),
-        LumiAnswer::PeerSilent => "the peer is silent".to_owned(),
-        LumiAnswer::None => "no answer".to_owned(),
-        other => unreachable!("{other:?} is new"),
-    }
-}
-
-fn failure_name(failure: &Failure) -> String {
-    match failure {
-        Failure::Code(code) => format!("code {code}"),
-        Failure::NoAnswer => "no answer".to_owned(),
-        Failure::Misread(_) => "misread".to_owned(),
     }
 }
 

@@ -1,3 +1,5 @@
+mod overlays;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::ToSpan;
 use mi_agent_core::{Content, Direction, FrameKind, MessageCounts, Passed, PeerText};
@@ -312,50 +314,6 @@ fn tabs_count_what_was_not_read() {
 }
 
 #[test]
-fn contacts_are_listed() {
-    let mut screen = Screen::new(60, 12);
-    screen.press(KeyCode::F(3));
-    assert_picture(
-        &mut screen,
-        r#"
- 1 mi-agent
-15:42         * listening for conversations on
-                127.0.0.1:3500
-15:42         * F1 commands and keys · F2 the protocol · F3
-┌ contacts · Enter calls, h history, Del removes, Esc clos…┐
-│nobody yet: /call ADDRESS calls, /add ADDRESS adds one    │
-└──────────────────────────────────────────────────────────┘
-15:42         * type /call and an address, such as /call
-                joya@cc.com, to call somebody
- laura@bb.com · registered at node 127.0.0.2:3344 · E 0 R 0
- /call ADDRESS calls · F1 helps
->
-"#,
-    );
-    screen.press(KeyCode::Esc);
-    screen.app.begun(now() - 48.hours(), id(1), peer("pere@bb.com"), Way::CalledBy);
-    screen.app.begun(now(), id(2), peer("joya@cc.com"), Way::Called);
-    screen.press(KeyCode::F(3));
-    assert_picture(
-        &mut screen,
-        r#"
- 1 mi-agent  2 pere@bb.com  3 joya@cc.com (1)
-11-23         * in conversation with pere (pere@bb.com) at
-                127.0.0.1:4456
-┌ contacts · Enter calls, h history, Del removes, Esc clos…┐
-│joya@cc.com  called 15:42  joya                           │
-│pere@bb.com  called you 11-23  pere                       │
-└──────────────────────────────────────────────────────────┘
-
-
- laura@bb.com · registered at node 127.0.0.2:3344 · E 0 R 0
- pere (pere@bb.com), unverified, 127.0.0.1:4456
->
-"#,
-    );
-}
-
-#[test]
 fn the_bars_say_how_things_are() {
     let mut screen = Screen::talking(80, 8);
     let bars = |screen: &mut Screen| {
@@ -393,104 +351,6 @@ fn the_bars_say_how_things_are() {
     assert_eq!(bars(&mut narrow)[1], " calling joya@cc.com … /bye gives up");
     narrow.app.leaving();
     assert_eq!(bars(&mut narrow)[0], " deregistering … · laura@bb.com");
-}
-
-#[test]
-fn the_protocol_is_shown_as_it_passes() {
-    let mut screen = Screen::talking(80, 14);
-    screen.press(KeyCode::F(2));
-    assert!(screen.picture().contains("nothing has passed yet"));
-    for (direction, remote, content) in [
-        (Direction::Sent, "127.0.0.2:3344", Content::Plumi(b"PLlaura@bb.com:joya@cc.com"[..].into())),
-        (
-            Direction::Received,
-            "127.0.0.2:3344",
-            Content::Plumi(b"RL0laura@bb.com:joya@cc.com:127.0.0.1:4456"[..].into()),
-        ),
-        (Direction::Sent, "127.0.0.1:4456", Content::Pmi(FrameKind::Nickname, b"N05Laura"[..].into())),
-    ] {
-        let remote = remote.parse().unwrap();
-        screen.app.passed(now(), &Passed::new(direction, remote, content));
-    }
-    assert_picture(
-        &mut screen,
-        r#"
- 1 mi-agent  2 joya@cc.com
-15:42            * calling joya@cc.com
-15:42            * in conversation with joya (joya@cc.com) at 127.0.0.1:4456
-
-
- protocol: E sent, R received · F2 closes ──────────────────────────────────────
-15:42:00 R ← 127.0.0.2:3344 UDP 42 bytes
-         RL0laura@bb.com:joya@cc.com:127.0.0.1:4456
-           joya@cc.com is at TCP 127.0.0.1:4456
-15:42:00 E → 127.0.0.1:4456 TCP 8 bytes  N05Laura
-           nickname Laura
- laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
- in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
->
-"#,
-    );
-    screen.press(KeyCode::F(2));
-    assert!(!screen.picture().contains("protocol"));
-}
-
-#[test]
-fn help_lists_commands_and_keys() {
-    let mut screen = Screen::talking(90, 42);
-    screen.types("/help\n");
-    assert_picture(
-        &mut screen,
-        r#"
- 1 mi-agent  2 joya@cc.com
-15:┌ help · Esc closes, ↑ ↓ scroll ───────────────────────────────────────────────────┐
-15:│Commands                                                                          │
-   │  /call ADDRESS           call somebody (joya: of your own domain)                │
-   │  /bye, /exit             end the conversation                                    │
-   │  /contacts               who called, was called, or was missed; Enter calls one  │
-   │  /add ADDRESS            add somebody to the contacts; Del removes one there     │
-   │  /find TEXT              search the history of this tab                          │
-   │  /block ADDRESS          take no calls of somebody, who is told you are busy     │
-   │  /unblock ADDRESS        take them again                                         │
-   │  /allow-only ADDRESS…    take calls of these alone; off: of everybody            │
-   │  /protocol               show or hide every message as it passes                 │
-   │  /close                  close this tab, after /bye                              │
-   │  /help                   show this                                               │
-   │  /quit                   deregister and leave                                    │
-   │  EXIT                    as /quit                                                │
-   │  //text                  say /text; other lines are said as they stand           │
-   │Keys                                                                              │
-   │  F1 · F2 · F3            help · protocol · contacts                              │
-   │  Enter                   sends the line, or carries the command out              │
-   │  Tab, Shift-Tab          complete a command or an address                        │
-   │  ↑ ↓                     lines typed before                                      │
-   │  PageUp, PageDown, wheel scroll, and load more history; with Alt, the protocol   │
-   │  Ctrl-Home, Ctrl-End     to the first line, to the last                          │
-   │  Esc                     closes what lies above, or goes to the last line        │
-   │  Ctrl-N, Ctrl-P, Alt-1 … the next tab, the one before, that of a number          │
-   │  Ctrl-← →, Alt-B Alt-F   by words                                                │
-   │  Ctrl-A, Ctrl-E          to the beginning of the line, to its end                │
-   │  Ctrl-W, Alt-D           delete the word before, the word behind                 │
-   │  Ctrl-U, Ctrl-K, Ctrl-Y  delete to the beginning, to the end; put it back        │
-   │  Ctrl-L, Ctrl-Z          draw all of it again, suspend                           │
-   │  Ctrl-C                  clears the line; if it is empty, leaves at once         │
-   │  Ctrl-D                  leaves, if the line is empty                            │
-   │What you see                                                                      │
-   │  * !                     news, a failure and its reason                          │
-   │  (2) behind a tab        so many lines came that you have not seen               │
-   │  unverified              PLUMI and PMI prove nobody's address or nickname        │
-   │  E 4 R 4                 PLUMI messages sent and received, as in the message log │
-   └──────────────────────────────────────────────────────────────────────────────────┘
- laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
- in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
->
-"#,
-    );
-    let mut small = Screen { terminal: Terminal::new(TestBackend::new(40, 10)).unwrap(), ..screen };
-    (0..100).for_each(|_| small.press(KeyCode::PageDown));
-    assert!(small.picture().contains("message log"), "its end is reached\n{}", small.picture());
-    (0..100).for_each(|_| small.press(KeyCode::PageUp));
-    assert!(small.picture().contains("/call ADDRESS"), "{}", small.picture());
 }
 
 #[test]

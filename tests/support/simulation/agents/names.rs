@@ -1,0 +1,33 @@
+//! Names of requests and results, for the trace and the summary.
+
+use super::*;
+
+pub(super) fn request_name(kind: LumiRequest) -> &'static str {
+    match kind {
+        LumiRequest::Register => "register",
+        LumiRequest::Deregister => "deregister",
+        LumiRequest::Locate(_) => "locate",
+        other => unreachable!("{other:?} is new"),
+    }
+}
+
+pub(super) fn answer_name(answer: LumiAnswer) -> String {
+    match answer {
+        LumiAnswer::Register(code) => format!("{code:?}"),
+        LumiAnswer::Deregister(code) => format!("{code:?}"),
+        LumiAnswer::Locate(LocateOutcome::Found(_)) => "Found".to_owned(),
+        LumiAnswer::Locate(outcome) => format!("{outcome:?}"),
+        LumiAnswer::Malformed(_) => "Malformed".to_owned(),
+        LumiAnswer::PeerSilent => "the peer is silent".to_owned(),
+        LumiAnswer::None => "no answer".to_owned(),
+        other => unreachable!("{other:?} is new"),
+    }
+}
+
+pub(super) fn failure_name(failure: &Failure) -> String {
+    match failure {
+        Failure::Code(code) => format!("code {code}"),
+        Failure::NoAnswer => "no answer".to_owned(),
+        Failure::Misread(_) => "misread".to_owned(),
+    }
+}
