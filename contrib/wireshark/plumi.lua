@@ -122,11 +122,12 @@ local function name_error(name, is_allowed)
     local at = 1
     while at <= #name do
         local code, length = character_at(name, at)
-        if is_allowed == is_user_character and at > 1 and code >= 0x300 and code <= 0x36f then
-            return string.format(
-                "has a letter whose accent is a character of its own at byte %d; write both as one, composed", at - 1)
-        end
         if not is_allowed(code) then
+            if is_allowed == is_user_character and at > 1 and code >= 0x300 and code <= 0x36f then
+                return string.format(
+                    "has a letter whose accent is a character of its own at byte %d; write both as one, composed",
+                    at - 1)
+            end
             return string.format("has %s at byte %d, which may not stand there", quoted(code), at - 1)
         end
         at = at + length
