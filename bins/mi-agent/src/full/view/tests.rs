@@ -223,7 +223,7 @@ fn what_is_typed_is_helped_along() {
                 127.0.0.1:4456
 
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
- /call ADDRESS  /bye, /exit  /contacts  /block ADDRESS  /un…
+ /call ADDRESS  /bye, /exit  /contacts  /add ADDRESS  /find…
 > /
 "#,
     );
