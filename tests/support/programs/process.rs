@@ -153,8 +153,21 @@ impl Program {
     /// # Panics
     /// If the program has ended, or this is not Linux.
     pub fn memory(&self) -> usize {
-        let resident = self.status("VmRSS:");
-        let kibibytes = resident.strip_suffix(" kB").and_then(|kibibytes| kibibytes.parse::<usize>().ok());
+        self.bytes("VmRSS:")
+    }
+
+    /// Returns the resident memory in bytes that the program has written: its heap and its stacks, not its code, which
+    /// the kernel reads and drops as it likes.
+    ///
+    /// # Panics
+    /// Like [`Program::memory`].
+    pub fn written_memory(&self) -> usize {
+        self.bytes("RssAnon:")
+    }
+
+    fn bytes(&self, name: &str) -> usize {
+        let kibibytes = self.status(name);
+        let kibibytes = kibibytes.strip_suffix(" kB").and_then(|kibibytes| kibibytes.parse::<usize>().ok());
         kibibytes.expect("proc(5) says so") * 1024
     }
 
