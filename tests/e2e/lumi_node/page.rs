@@ -1,6 +1,5 @@
 //! The page of a node, in a browser that nobody sees.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -270,16 +269,21 @@ fn whatever_strangers_say_stays_text() {
     assert_eq!(browser.evaluate(foreign), 0);
     assert_eq!(browser.troubles(), json!([]));
 
-    // Far more than anybody can look at.
-    let mut last = String::new();
-    for number in 0..3000 {
-        last.clear();
-        write!(last, "flood {number} <i>").unwrap();
-        stranger.say(last.as_bytes());
-    }
-    browser.wait_until(
-        "document.querySelectorAll('.row').length === 500 && document.querySelector('.gap') !== null",
-    );
+    // Far more than anybody can look at. The page is paused, as a gap goes with the messages that follow it.
+    let pause = "document.querySelector('#pause').click()";
+    eventually("a gap is held", || {
+        for number in 0..3000 {
+            stranger.say(format!("flood {number} <i>").as_bytes());
+        }
+        browser.wait_until("document.querySelectorAll('.row').length === 500");
+        browser.evaluate(pause);
+        browser.wait_until("document.querySelector('#pause').textContent.startsWith('Go on')");
+        let is_held = browser.evaluate("document.querySelector('.gap') !== null") == true;
+        if !is_held {
+            browser.evaluate(pause);
+        }
+        is_held
+    });
     // Who looks for somebody learns, too, that not all has been seen.
     browser.evaluate("document.querySelector('#about').focus()");
     browser.type_text("nobody");
@@ -293,6 +297,7 @@ fn whatever_strangers_say_stays_text() {
     browser.evaluate("document.querySelector('#about').select()");
     browser.type_text(" ");
     wait_for_rows(&mut browser, 500);
+    browser.evaluate(pause);
     // A datagram of a flood may be lost before the node has it.
     eventually("the end of the flood is seen", || {
         stranger.say(b"the end");
