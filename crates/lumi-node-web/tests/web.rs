@@ -15,7 +15,7 @@ use message_log::{Direction, Entry, Sink};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::{task, time};
 
@@ -287,22 +287,24 @@ async fn there_are_so_many_places_and_no_crowd_takes_one_away() {
 async fn who_watches_and_does_not_read_is_not_waited_for() {
     let (server, administrator, _folder) = node().await;
     task::spawn(server.run(future::pending()));
-    // The snapshot is larger than the network buffers, and each request produces as much again.
+    // The network buffers of the viewers are small, so that little has to be written to fill them.
     let mut passing = Watch::new("bb.com", 500, || UNIX_EPOCH);
     for _ in 0..500 {
-        pass(&mut passing, &"\u{1}".repeat(1000));
+        pass(&mut passing, &"\u{1}".repeat(200));
     }
     let web = show_with(administrator, passing.clone()).await;
     let mut idle = Vec::new();
     for _ in 0..32 {
-        idle.push(Viewer::come(web).await);
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        idle.push(Viewer::come_by(socket.connect(web).await.unwrap(), web).await);
     }
     let mut flood = time::interval(Duration::from_millis(50));
     let dropped = async {
         // The viewers have a lot to receive. The first new viewer takes the slot of one that does not read.
         loop {
             flood.tick().await;
-            (0..64).for_each(|_| pass(&mut passing, &"\u{1}".repeat(1000)));
+            (0..64).for_each(|_| pass(&mut passing, &"\u{1}".repeat(200)));
             if get_head(web, "/events").await.starts_with("HTTP/1.1 200") {
                 return;
             }
@@ -321,7 +323,10 @@ struct Viewer {
 
 impl Viewer {
     async fn come(web: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(web).await.expect("it listens");
+        Self::come_by(TcpStream::connect(web).await.expect("it listens"), web).await
+    }
+
+    async fn come_by(mut stream: TcpStream, web: SocketAddr) -> Self {
         let request = format!("GET /events HTTP/1.1\r\nHost: {web}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("it is taken");
         let mut viewer = Self { stream, head: Answer(String::new()), text: String::new() };
