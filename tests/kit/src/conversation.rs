@@ -172,9 +172,9 @@ impl Connection {
         [self.state.poll_timeout(), frames].into_iter().flatten().min()
     }
 
-    /// Returns the number of bytes that were read as frames and are not handled.
-    pub fn buffered(&mut self) -> usize {
-        self.frames.read_buffer().len()
+    /// Returns the bytes that were read as frames and are not handled.
+    pub fn buffered(&mut self) -> &[u8] {
+        self.frames.read_buffer()
     }
 
     /// Returns whether there was something to read.

@@ -111,14 +111,10 @@ impl ConversationLaws {
         self.is_broken = true;
     }
 
-    /// Nothing is left to do now. `waiting` is the number of bytes of a frame whose rest is waited for; `None` if no
-    /// frames are read.
-    pub(in crate::simulation) fn waits(
-        &mut self,
-        now: Instant,
-        waiting: Option<usize>,
-    ) -> Result<(), Violation> {
-        let waiting = waiting.unwrap_or(0);
+    /// Nothing is left to do now. `waiting` has the bytes of a frame whose rest is waited for.
+    pub(in crate::simulation) fn waits(&mut self, now: Instant, waiting: &[u8]) -> Result<(), Violation> {
+        ensure!(may_begin(waiting), FramesEnd, "no frame begins with \"{}\"", waiting.escape_ascii());
+        let waiting = waiting.len();
         ensure!(waiting <= MAX_BUFFERED, Bounds, "{waiting} bytes are buffered");
         self.was_late |= self.is_late(now);
         let place = self.read - waiting;
@@ -199,6 +195,14 @@ impl ConversationLaws {
         );
         Ok(())
     }
+}
+
+/// Returns whether a frame may begin with `bytes`.
+fn may_begin(bytes: &[u8]) -> bool {
+    bytes.iter().take(3).enumerate().all(|(at, byte)| match at {
+        0 => matches!(byte, b'N' | b'L'),
+        _ => byte.is_ascii_digit(),
+    })
 }
 
 /// Our nickname, and the peer's.

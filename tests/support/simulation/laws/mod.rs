@@ -83,7 +83,7 @@ pub enum Law {
     /// Only the caller that waits longest loses its slot, and only if its address or all callers have too many.
     /// Callers reach the program unless they are blocked or it is busy, and a blocked caller takes no room.
     CallersAreHeard,
-    /// A frame is complete within 10 s of its first byte. Otherwise the conversation ends.
+    /// A frame is complete within 10 s of its first byte. Otherwise the conversation ends. Other bytes do not wait.
     FramesEnd,
     /// No bytes are unread when a connection is closed. The kernel would send RST instead of FIN.
     NoReset,

@@ -331,7 +331,7 @@ impl Ours {
             self.carries_out(now, output)?;
         }
         let reads_frames = self.connection.state.wants_input() == WantedInput::Frames;
-        let waiting = reads_frames.then(|| self.connection.buffered());
+        let waiting = if reads_frames { self.connection.buffered() } else { &[] };
         self.laws.waits(now, waiting)?;
         self.laws.is_in_time(now)
     }

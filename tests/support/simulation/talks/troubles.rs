@@ -1,6 +1,7 @@
 //! Conversations in which something goes wrong: agents that end in a hurry, programs that do not decide or take no
 //! lines, writes that are held up or fail, peers that break their frames, connections that break.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -149,11 +150,11 @@ impl Troubled {
     fn says(&mut self, rng: &mut Rng, side: usize) {
         let speaker = &mut self.talk.sides[side];
         match &mut speaker.end {
-            End::Emulated { talk, .. } => talk.say(&draw_some(rng, 100)),
+            End::Emulated { talk, .. } => talk.say(&draw_some(rng, 0..100)),
             // The program may learn late that nothing more can be said.
             End::Ours(ours) if ours.is_talking || ours.is_ending() && rng.u8(0..4) == 0 => {
-                let length = if rng.u8(0..8) == 0 { LONG } else { 300 };
-                let line = draw_some(rng, length);
+                let lengths = if rng.u8(0..5) == 0 { LONG } else { 0..300 };
+                let line = draw_some(rng, lengths);
                 ours.says(split_line(&line).expect("no line end in it").collect(), rng.bool());
                 speaker.said.extend(pieces(&line));
             }
@@ -209,7 +210,8 @@ impl Troubled {
         self.is_heard_as_said = false;
         let mut dribble: &[u8] = &[];
         let stream = &mut self.talk.streams[side];
-        let sent = rng.choice(BROKEN).expect("not empty");
+        let kind = if rng.bool() { JUNK } else { BROKEN };
+        let sent = rng.choice(kind).expect("not empty");
         match rng.u8(0..4) {
             0 => dribble = sent,
             end => {
@@ -277,8 +279,8 @@ fn draw_hold(rng: &mut Rng, now: Instant) -> Instant {
 }
 
 /// A line that is not empty, which could be taken for the one before a FIN.
-fn draw_some(rng: &mut Rng, length: usize) -> String {
-    let line = draw_line(rng, 0..length, MISLEADING);
+fn draw_some(rng: &mut Rng, lengths: Range<usize>) -> String {
+    let line = draw_line(rng, lengths, MISLEADING);
     if line.is_empty() { "a".to_owned() } else { line }
 }
 
@@ -293,18 +295,11 @@ const TROUBLES: [Trouble; 8] = [
     Trouble::TakesNothing,
 ];
 
-/// Another protocol, and parts of frames.
-const BROKEN: &[&[u8]] = &[
-    b"GET / HTTP/1.1\r\n\r\n",
-    b"\x16\x03\x01\x02\x00",
-    b"",
-    b"L",
-    b"N05a",
-    b"L99abc",
-    b"L99abcdefghijklm",
-    b"L10abcdefghij",
-    &[b'#'; 200],
-];
+/// Bytes with which no frame begins: those of other protocols.
+const JUNK: &[&[u8]] = &[b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00", &[b'#'; 200]];
+
+/// Frames and parts of frames.
+const BROKEN: &[&[u8]] = &[b"", b"L", b"N05a", b"L99abc", b"L99abcdefghijklm", b"L10abcdefghij"];
 
 /// The time after which every conversation has ended. The laws have tighter bounds.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -312,5 +307,5 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Longer than any conversation.
 const FOR_GOOD: Duration = Duration::from_secs(3_600);
 
-/// A line that takes more frames than a conversation hands over at once.
-const LONG: usize = 9_000;
+/// The lengths of lines that take more frames than a conversation hands over at once.
+const LONG: Range<usize> = 6_400..9_000;
