@@ -16,7 +16,9 @@ use mi_agent_core::{
     Agent, CallError, Conversation, ConversationError, Conversations, DeregisterError, DirectoryError, Event,
     Events, Heard, IncomingError, LocateError, Refusal, RequestSchedule, SendError, StartError,
 };
-use tokio::net::{TcpListener, UdpSocket};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -346,6 +348,35 @@ async fn a_caller_waits_for_the_decision() {
         assert_eq!(next(&mut heard).await, n.to_string());
     }
     assert_eq!(soon(heard.next_line()).await.expect("no loss"), None);
+}
+
+/// Nobody has decided, and the agent is free again at once. What a caller has said would wait.
+#[tokio::test]
+async fn a_caller_that_leaves_gives_its_place_back() {
+    let mut pair = Pair::start().await;
+    let at = SocketAddr::V4(pair.pere.listening().into());
+    for is_reset in [Some(false), Some(true), None] {
+        let (ours, theirs) = match is_reset {
+            Some(_) => {
+                let mut stream = TcpStream::connect(at).await.expect("a connection");
+                stream.write_all(b"N04joan").await.expect("written");
+                stream.read_exact(&mut [0; 7]).await.expect("a nickname");
+                (None, Some(stream))
+            }
+            None => (Some(pair.laura.call(pair.pere.address()).await.expect("the nicknames")), None),
+        };
+        let Some(Event::Incoming(mut caller)) = soon(pair.events.next()).await else { panic!("no call") };
+        assert_eq!(pair.pere.conversations(), 1);
+        if let (Some(stream), Some(true)) = (&theirs, is_reset) {
+            SockRef::from(stream).set_linger(Some(Duration::ZERO)).expect("set");
+        }
+        drop((ours, theirs));
+        assert_eq!(soon(caller.withdrawn()).await, IncomingError::CallerLeft);
+        assert_eq!(pair.pere.conversations(), 0);
+        let found = pair.laura.locate(pair.pere.address()).await;
+        found.expect("he is not busy");
+        assert_eq!(caller.accept().expect_err("it has left"), IncomingError::CallerLeft);
+    }
 }
 
 #[tokio::test]

@@ -329,7 +329,7 @@ impl Session {
 
     fn event(&mut self, event: Event) -> Option<Happened> {
         Some(match event {
-            // An error: the agent ends.
+            // An error: the caller has left, or the agent ends.
             Event::Incoming(incoming) => self.begin(incoming.accept().ok()?, None),
             Event::Refused { nickname, remote, address, reason } => {
                 let is_news = self.refusals.called(address, reason);

@@ -171,6 +171,9 @@ pub enum IncomingError {
     /// The caller waited too long, and was refused.
     #[error("the caller waited too long")]
     TooLate,
+    /// The caller left without having said anything.
+    #[error("the caller has left")]
+    CallerLeft,
     /// The agent ends.
     #[error("the agent has ended")]
     Ended,

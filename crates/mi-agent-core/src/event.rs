@@ -17,7 +17,7 @@ use crate::state::admission::Refusal;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Somebody calls, and waits for a decision.
+    /// Somebody calls, and waits for a decision. [`Incoming::withdrawn`] returns if the caller leaves meanwhile.
     Incoming(Incoming),
     /// Somebody called and heard that the user is busy: the agent had as many conversations as it may, or the
     /// caller may not call. If the address is known, [`Event::Missed`] may have come before.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lumi_testkit::conversation::{Connection, Stream};
 use mi_agent_core::{Broken, ConversationOutput, ConversationState, GreetingFailure, Nickname, Side};
 
 /// Our nickname is the only write of a greeting. In a hurry it has no more time than any other.
@@ -49,4 +50,31 @@ fn a_connection_that_breaks_after_the_greeting_failed_is_not_lost() {
     state.handle_written(start, true);
     assert_eq!(state.poll_output(start), Some(ConversationOutput::Ended { unsent: 0, unsaid: 0 }));
     assert_eq!(state.poll_output(start), None);
+}
+
+/// Nobody waits for a decision about a caller that has left, unless there is something to hear.
+#[test]
+fn a_caller_that_leaves_before_the_decision_is_noticed() {
+    let start = tokio::time::Instant::now().into_std();
+    for (said, has_left) in [("", true), ("L00", true), ("L04hola", false)] {
+        let mut callee = Connection::new(start, Side::Callee, "pere", Duration::from_millis(20));
+        let mut incoming = Stream::default();
+        incoming.write(format!("N04joan{said}").as_bytes());
+        incoming.close();
+        assert!(matches!(callee.next(start, &mut incoming, |all| all), Some(ConversationOutput::Write(_))));
+        callee.state.handle_written(start, true);
+        let greeted = callee.next(start, &mut incoming, |all| all);
+        assert!(matches!(greeted, Some(ConversationOutput::Greeted(_))), "{greeted:?}");
+
+        let left = callee.next(start, &mut incoming, |all| all);
+        assert_eq!(left, has_left.then_some(ConversationOutput::CallerLeft), "{said}");
+        if has_left {
+            let closes = callee.next(start, &mut incoming, |all| all);
+            assert_eq!(closes, Some(ConversationOutput::CloseWrite));
+        } else {
+            callee.state.handle_admitted(start, Ok(()));
+            let heard = callee.next(start, &mut incoming, |all| all);
+            assert!(matches!(heard, Some(ConversationOutput::Deliver(_))), "{heard:?}");
+        }
+    }
 }

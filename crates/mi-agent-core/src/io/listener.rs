@@ -19,8 +19,9 @@ use super::places::{Place, Places};
 use super::slot::Slot;
 use super::talk::{self, ConversationOptions};
 use crate::conversation::Peer;
+use crate::error::IncomingError;
 use crate::event::Event;
-use crate::incoming::incoming;
+use crate::incoming::{Decision, incoming};
 use crate::safe_text::PeerText;
 use crate::state::acceptor::Verdict;
 use crate::state::admission::Refusal;
@@ -207,34 +208,52 @@ impl Acceptor {
         let peer = Peer { nickname, address, remote };
         let outstanding = Arc::clone(&self.options.outstanding);
         let (conversation, talk) = talk::pair(peer, slot.clone(), outstanding);
-        let (incoming, decision) = incoming(conversation, Arc::clone(&self.slots));
+        let (incoming, decision) = incoming(conversation, slot.clone());
         event.send(Event::Incoming(incoming));
-        // Nobody takes an event that is sent after the program dropped its events.
-        let is_asked = !self.events.is_closed();
-        let accepted = is_asked
-            && tokio::select! {
-                // A decision that was made counts.
-                biased;
-                decided = decision => decided.is_ok(),
-                () = self.options.shutdown.begun() => {
-                    slot.free();
-                    connection.state.handle_shutdown(now(), false);
-                    return self.finish(connection, place).await;
-                }
-                // The time for a decision is over. The program learns it from a decision that comes too late.
-                _ = connection.next() => false,
-            };
-        if accepted {
+        let Err(reason) = self.decision(&mut connection, decision).await else {
             connection.state.handle_admitted(now(), Ok(()));
             let shutdown = self.options.shutdown.clone();
             // The agent does not wait for this conversation to deregister, nor its traffic to end.
             drop((self, place));
-            talk::converse(connection, talk, shutdown).await;
-        } else {
-            // Even while the program keeps what it did not decide.
-            slot.free();
-            self.refuse(connection, place, Refusal::Busy).await;
+            return talk::converse(connection, talk, shutdown).await;
+        };
+        // Even while the program keeps what it did not decide.
+        slot.free();
+        match reason {
+            IncomingError::Ended => connection.state.handle_shutdown(now(), false),
+            IncomingError::CallerLeft => debug!(%remote, "a caller that has left"),
+            IncomingError::TooLate => connection.state.handle_admitted(now(), Err(Refusal::Busy)),
         }
+        self.finish(connection, place).await;
+    }
+
+    /// Waits for the decision of the program. Returns an error if the caller is not accepted; one whom the program
+    /// refuses is treated as one who has waited too long.
+    async fn decision<S>(
+        &mut self,
+        connection: &mut Connection<S>,
+        mut decision: Decision,
+    ) -> Result<(), IncomingError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        // Nobody takes an event that is sent after the program dropped its events.
+        if self.events.is_closed() {
+            return Err(IncomingError::TooLate);
+        }
+        let reason = tokio::select! {
+            // A decision that was made counts.
+            biased;
+            is_accepted = decision.made() => {
+                return if is_accepted { Ok(()) } else { Err(IncomingError::TooLate) };
+            }
+            () = self.options.shutdown.begun() => IncomingError::Ended,
+            output = connection.next() => match output {
+                ConversationOutput::CallerLeft => IncomingError::CallerLeft,
+                _ => IncomingError::TooLate,
+            },
+        };
+        if decision.withdraw(reason) { Ok(()) } else { Err(reason) }
     }
 
     async fn refuse<S>(&self, mut connection: Connection<S>, place: Place, reason: Refusal)

@@ -197,7 +197,7 @@ impl ConversationState {
         match (self.phase, admitted) {
             (Phase::Deciding, Ok(())) => self.begin(now, Phase::Talking),
             (Phase::Deciding, Err(_)) => {
-                self.input = Input::Dropped;
+                self.drop_input();
                 self.lines.push(vec![Line::new(BUSY).expect("it fits a frame")], true);
                 self.begin(now, Phase::Ending);
             }
@@ -228,7 +228,7 @@ impl ConversationState {
         match self.phase {
             Phase::Greeting => self.handle_given_up(now),
             Phase::Deciding => {
-                self.input = Input::Dropped;
+                self.drop_input();
                 self.end(now);
             }
             Phase::Talking | Phase::Ending => self.end(now),
@@ -279,9 +279,12 @@ impl ConversationState {
     }
 
     /// Returns what has to be read now.
+    ///
+    /// A caller that waits for a decision is read until its first line, so that its end is noticed before that. The
+    /// line waits, and TCP makes the caller wait with the rest.
     pub fn wants_input(&self) -> WantedInput {
         match (self.input, self.phase) {
-            (Input::Ended, _) | (_, Phase::Deciding | Phase::Over) => WantedInput::Nothing,
+            (Input::Ended, _) | (_, Phase::Over) => WantedInput::Nothing,
             (_, Phase::Greeting) if self.has_to_greet() => WantedInput::Nothing,
             (Input::Dropped, _) => WantedInput::Bytes,
             (Input::Frames, _) if !self.deliveries.is_empty() => WantedInput::Nothing,
@@ -291,8 +294,11 @@ impl ConversationState {
 
     /// Returns the next thing to do.
     pub fn poll_output(&mut self, now: Instant) -> Option<ConversationOutput> {
-        let output = self.outputs.pop_front().or_else(|| self.deliveries.next());
-        output.or_else(|| self.next_write(now))
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        let delivery = if self.phase == Phase::Deciding { None } else { self.deliveries.next() };
+        delivery.or_else(|| self.next_write(now))
     }
 
     /// Returns the time at which [`ConversationState::handle_timeout`] has to be called.
@@ -409,10 +415,20 @@ impl ConversationState {
     fn input_ends(&mut self, now: Instant, failure: GreetingFailure) {
         match self.phase {
             Phase::Greeting => self.greeting_ends(now, Err(failure)),
-            Phase::Deciding | Phase::Talking | Phase::Ending => self.end(now),
+            Phase::Deciding => {
+                self.outputs.push_back(ConversationOutput::CallerLeft);
+                self.end(now);
+            }
+            Phase::Talking | Phase::Ending => self.end(now),
             Phase::Lingering | Phase::Draining if self.input == Input::Ended => self.begin(now, Phase::Over),
             Phase::Lingering | Phase::Draining | Phase::Closing | Phase::Over => {}
         }
+    }
+
+    /// Drops what a caller that is not admitted has said and will say.
+    fn drop_input(&mut self) {
+        self.input = Input::Dropped;
+        self.deliveries = Deliveries::default();
     }
 
     /// Ends the conversation after what was handed over.

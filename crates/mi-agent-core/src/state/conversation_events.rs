@@ -66,10 +66,13 @@ pub enum ConversationOutput {
     LineSent,
     /// Send FIN, then call `handle_written`.
     CloseWrite,
-    /// The nicknames are exchanged. A caller's conversation has begun. A callee waits for `handle_admitted`.
+    /// The nicknames are exchanged. A caller's conversation has begun. A callee waits for `handle_admitted`, or for
+    /// [`ConversationOutput::Undecided`] or [`ConversationOutput::CallerLeft`].
     Greeted(PeerText),
-    /// Nobody decided in time about this caller, who is refused now.
+    /// Nobody decided in time about this caller: refuse it.
     Undecided,
+    /// The caller has left before anybody decided, and has said nothing. The connection still has to end in order.
+    CallerLeft,
     /// There will be no conversation. The connection still has to end in order.
     Failed(GreetingFailure),
     /// The peer said this. Nothing else is read until `handle_taken`.

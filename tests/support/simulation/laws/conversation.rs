@@ -140,7 +140,9 @@ impl ConversationLaws {
                 let is_callee = self.side == Side::Callee;
                 self.phase_ends_by = is_callee.then_some(now + DECISION);
             }
-            ConversationOutput::Failed(_) | ConversationOutput::Ending => self.ends(now),
+            ConversationOutput::Failed(_) | ConversationOutput::CallerLeft | ConversationOutput::Ending => {
+                self.ends(now);
+            }
             ConversationOutput::Sent { .. } => {
                 ensure!(self.unreported > 0, LinesAreCounted, "a frame is reported that nobody promised");
                 self.unreported -= 1;

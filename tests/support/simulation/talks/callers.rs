@@ -217,6 +217,12 @@ impl Called {
                 Ok(())
             }
             Stage::Asked if !is_asked => self.leaves(rng, number),
+            Stage::Asked => {
+                // No caller here says anything while it waits.
+                let has_left = caller.talk.streams[1].is_readable();
+                ensure!(!has_left, CallersAreHeard, "a caller that has left keeps its place");
+                Ok(())
+            }
             Stage::Talking | Stage::Leaving if is_over => {
                 caller.stage = Stage::Over;
                 self.state.handle_gone(id);

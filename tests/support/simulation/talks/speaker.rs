@@ -353,6 +353,10 @@ impl Ours {
                 self.is_greeted(now);
             }
             ConversationOutput::Undecided => self.decides(now, Decision::Refuses),
+            ConversationOutput::CallerLeft => {
+                ensure!(self.is_asked && self.heard.is_empty(), CallersAreHeard, "it does not wait");
+                self.is_asked = false;
+            }
             ConversationOutput::Deliver(line) => {
                 ensure!(!self.is_taking || self.is_troubled, Bounds, "two lines at a time");
                 self.heard.push(line.raw().as_bytes().to_vec());
