@@ -1,7 +1,7 @@
 //! Promises to programs that embed an agent: several tasks, several runtimes, calls that are given up.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -157,6 +157,43 @@ async fn a_call_that_is_given_up_leaves_the_agent_free() {
     let talk = laura.call(pere.address()).await.expect("a conversation");
     talk.send("hola").await.expect("sent");
     assert_eq!(next(&mut incoming(&mut events).await).await, "hola");
+}
+
+/// The callee gives no nickname, so each connection takes its time to end. Later calls wait for that.
+#[tokio::test]
+async fn connections_of_calls_that_are_given_up_are_few() {
+    let node = TestNode::start("bb.com", &["laura", "joan"], directory(&[])).await;
+    let (laura, _events) = node.agent("laura").start().await.expect("registered");
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    answer_as_joan(&node, &silent).await;
+    let (mut open, mut most) = (Vec::new(), 0);
+    for _ in 0..120 {
+        let laura = laura.clone();
+        let calling =
+            tokio::spawn(async move { laura.call("joan@bb.com".parse().expect("an address")).await });
+        let (stream, _) = soon(silent.accept()).await.expect("a connection");
+        calling.abort();
+        calling.await.expect_err("given up");
+        open.push(stream.into_std().expect("a socket"));
+        open.retain(|stream| !has_ended(stream));
+        most = most.max(open.len());
+    }
+    // The limit is 64, and the end of one may take a moment to arrive.
+    assert!(most < 90, "{most}");
+}
+
+/// Returns whether the FIN of the peer has come.
+fn has_ended(mut stream: &std::net::TcpStream) -> bool {
+    loop {
+        match stream.read(&mut [0; 100]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                return false;
+            }
+        }
+    }
 }
 
 /// Their requests are not repeated, and keep no room from others.

@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     /// One permit for each conversation that the agent may have.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) most_conversations: usize,
+    /// One permit for each call that may have a connection, in a conversation or while it ends.
+    pub(crate) calls: Arc<Semaphore>,
     pub(crate) pace: Duration,
     /// The number of frames of all conversations that are handed over and not written.
     pub(crate) outstanding: Arc<AtomicUsize>,
@@ -160,6 +162,9 @@ impl Agent {
 
     /// Begins a conversation with a user: locates, connects, exchanges nicknames.
     ///
+    /// The connections of calls that came to nothing take up to some seconds to end in order. While there are 64 of
+    /// them, the next calls wait, in their order.
+    ///
     /// # Errors
     /// [`CallError`].
     ///
@@ -185,9 +190,14 @@ impl Agent {
         let slot = Slot::new(slot);
         // If this is cancelled, even when the conversation has begun and nobody has it.
         let free_on_drop = slot.free_on_drop();
+        let place = Arc::clone(&self.0.calls).acquire_owned().await;
+        let place = place.map_err(|_| CallError::Locate(LocateError::Ended))?;
         let (sender, called) = oneshot::channel();
         let dial = Dial { found, to, nickname: self.0.nickname.clone(), options: self.options(), slot };
-        self.0.runtime.spawn(dial.run(sender));
+        self.0.runtime.spawn(async move {
+            dial.run(sender).await;
+            drop(place);
+        });
         // An error: the runtime ends.
         let called = called.await.unwrap_or(Err(CallError::Locate(LocateError::Ended)));
         free_on_drop.keep();
@@ -291,6 +301,7 @@ impl Agent {
 
     fn stop(&self, hurried: bool) {
         self.0.slots.close();
+        self.0.calls.close();
         self.0.shutdown.begin(hurried);
     }
 

@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
+use crate::io::dial;
 use crate::io::driver::Driver;
 use crate::io::listener::{self, Acceptor};
 use crate::io::node_link::NodeLink;
@@ -298,6 +299,7 @@ impl AgentBuilder {
             runtime,
             slots,
             most_conversations,
+            calls: Arc::new(Semaphore::new(dial::most_calls(most_conversations))),
             pace,
             outstanding,
             shutdown,

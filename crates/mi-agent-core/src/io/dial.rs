@@ -7,7 +7,7 @@ use std::time::Duration;
 use mi_proto::Nickname;
 use plumi_proto::{MiAddress, MiSocketAddress};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time;
 
 use super::connection::{self, Connection};
@@ -100,6 +100,16 @@ fn fails(slot: &Slot, called: Called, error: CallError) {
     _ = called.send(Err(error));
 }
 
+/// Returns the limit of calls that have a connection: those of all conversations, and [`MAX_ENDING`].
+pub(crate) fn most_calls(most_conversations: usize) -> usize {
+    most_conversations.saturating_add(MAX_ENDING).min(Semaphore::MAX_PERMITS)
+}
+
+/// The limit of connections that are being ended because their call came to nothing. A program that gives calls up
+/// has made them, so the next call waits. None is closed early: its peer may not have seen a line (protocol.md §7,
+/// row 21).
+const MAX_ENDING: usize = 64;
+
 /// The time that a connection has to open once nobody waits for it. The kernel reports an open one at once.
 const LAST_CHANCE: Duration = Duration::from_millis(100);
 
@@ -107,7 +117,6 @@ const LAST_CHANCE: Duration = Duration::from_millis(100);
 mod tests {
     use std::sync::Arc;
 
-    use tokio::sync::Semaphore;
     use tokio::time::Instant;
 
     use super::super::shutdown::Shutdown;
