@@ -86,6 +86,8 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
                 time::sleep(ERROR_PAUSE).await;
             }
         }
+        // Nothing in this loop waits. The tasks of the callers so far have to run, so that the oldest of them close
+        // their connections; otherwise the whole queue would be open at once.
         task::yield_now().await;
     }
 }
@@ -111,7 +113,8 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
                 time::sleep(ERROR_PAUSE).await;
             }
         }
-        // A connected caller is heard before the next one, which may take the slot.
+        // While callers wait in the queue, `next` never does, and the runtime looks at its sockets only here: a
+        // nickname that has come is read before the next caller may take the slot.
         task::yield_now().await;
     }
 }
@@ -148,7 +151,8 @@ impl Acceptor {
     {
         let remote = connection.remote;
         let greeted = tokio::select! {
-            // A nickname that has come is accepted even if the place is lost.
+            // A nickname that has come is accepted even if the place is lost. `let_in` has it looked for between two
+            // callers.
             biased;
             greeted = connection.next() => greeted,
             reason = self.gives_up(&mut place) => {
@@ -172,11 +176,7 @@ impl Acceptor {
     async fn gives_up(&mut self, place: &mut Place) -> &'static str {
         tokio::select! {
             () = self.options.shutdown.begun() => "the agent ends",
-            () = place.lost() => {
-                // The nickname may have come by now, so look once more.
-                task::yield_now().await;
-                "others call"
-            }
+            () = place.lost() => "others call",
         }
     }
 
