@@ -123,6 +123,10 @@ impl Stream {
 
 /// One side of a conversation, and what a socket does for it: reads, frames and time.
 ///
+/// `mi-agent-core` has the same loop around a socket. That one waits, by the clock of the runtime, and captures traffic;
+/// this one is called, at times that the test makes up, and the test decides how much a read gives. They share every
+/// decision: [`ConversationState`] and [`IncomingFrames`].
+///
 /// The test carries out the outputs. It tells [`Connection::state`] about everything other than reads and time.
 #[derive(Debug)]
 pub struct Connection {
