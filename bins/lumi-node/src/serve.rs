@@ -1,12 +1,13 @@
 //! The life of a node, from its settings to its end.
 
 use std::io::{ErrorKind, Write};
-use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::UdpSocket as StdUdpSocket;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use lumi_node_core::{Node, Roster, RosterFile, Server, UdpAddress};
+use plumi_proto::udp_address;
 use standard_streams::stdout;
 use tokio::net::UdpSocket;
 use tokio::runtime;
@@ -98,11 +99,10 @@ async fn serve(
 /// Returns the passed socket and its address.
 fn serve_on(passed: StdUdpSocket) -> anyhow::Result<(UdpSocket, UdpAddress)> {
     let socket = UdpSocket::from_std(passed)?;
-    match socket.local_addr()? {
-        SocketAddr::V4(local) => Ok((socket, local)),
-        SocketAddr::V6(local) => {
-            bail!("the socket that was passed is at {local}: a node is at an IPv4 address")
-        }
+    let local = socket.local_addr()?;
+    match udp_address(local) {
+        Some(local) => Ok((socket, local)),
+        None => bail!("the socket that was passed is at {local}: a node is at an IPv4 address"),
     }
 }
 

@@ -58,7 +58,7 @@ pub use address::{AddressError, MiAddress};
 pub use decode::{DecodeError, DecodeReason};
 pub use encode::EncodedMessage;
 pub use extension::{Extension, MAX_EXTENSION};
-pub use host::{HostIp, TcpAddress, UdpAddress};
+pub use host::{HostIp, TcpAddress, UdpAddress, host_ip, udp_address};
 pub use message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, MiSocketAddressError,
     NODE_PORT, RegisterCode, Registrant,

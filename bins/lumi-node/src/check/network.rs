@@ -1,11 +1,11 @@
 //! Checks whether others find the node here, and whether it finds them.
 
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 
 use lumi_dns::{FoundNode, LookupError, NodeDirectory, is_of_this_host};
 use lumi_node_core::{HostIp, UdpAddress, leads_to};
-use plumi_proto::{Domain, NODE_PORT, NodeAddress};
+use plumi_proto::{Domain, NODE_PORT, NodeAddress, host_ip};
 
 use super::ask::{Answer, ask};
 use super::finding::{Finding, Report};
@@ -263,10 +263,7 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
 fn own_address(towards: HostIp) -> Option<HostIp> {
     let socket = UdpSocket::bind((HostIp::UNSPECIFIED, 0)).ok()?;
     socket.connect((towards, NODE_PORT)).ok()?;
-    match socket.local_addr().ok()?.ip() {
-        IpAddr::V4(own) if !own.is_loopback() => Some(own),
-        _ => None,
-    }
+    host_ip(socket.local_addr().ok()?.ip()).filter(|own| !own.is_loopback())
 }
 
 /// An address that belongs to nobody (RFC 5737). The route to it is that to most others.

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use integration_tests::network::{TestNode, directory};
 use integration_tests::programs::DEADLINE;
 use mi_agent_core::{DeregisterError, Refusal, SayError, StartError};
+use plumi_proto::udp_address;
 use tokio::time;
 
 use super::*;
@@ -211,7 +212,7 @@ impl PlayedNode {
     }
 
     fn builder(&self) -> AgentBuilder {
-        let std::net::SocketAddr::V4(at) = self.0.local_addr().expect("bound") else { panic!("IPv4") };
+        let at = udp_address(self.0.local_addr().expect("bound")).expect("IPv4");
         Agent::builder("laura@bb.com".parse().expect("an address")).node(at)
     }
 
@@ -282,7 +283,7 @@ async fn who_leaves_in_order_can_be_hurried_still() {
 async fn a_session_that_has_not_begun_to_register_asks_nobody() {
     let node = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     node.set_nonblocking(true).expect("set");
-    let std::net::SocketAddr::V4(at) = node.local_addr().expect("bound") else { panic!("IPv4") };
+    let at = udp_address(node.local_addr().expect("bound")).expect("IPv4");
     let builder = Agent::builder("laura@bb.com".parse().expect("an address")).node(at);
     let mut session = Session::start(builder, None);
     session.leave(Leave::InOrder);

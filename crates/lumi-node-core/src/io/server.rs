@@ -3,10 +3,10 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 
 use lumi_dns::{DirectoryError, NodeDirectory};
 use message_log::TrafficTap;
+use plumi_proto::udp_address;
 use tokio::net::UdpSocket;
 
 use super::administration::Administration;
@@ -81,10 +81,8 @@ impl Server {
     /// Dropping this closes the socket at once. What has arrived and is not served yet is lost, and a change of
     /// the roster that is being saved is not waited for. End a server by `shutdown`.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let local = match self.socket.local_addr().map_err(ServeError::LocalAddress)? {
-            SocketAddr::V4(local) => local,
-            SocketAddr::V6(_) => return Err(ServeError::NotIpv4),
-        };
+        let local = self.socket.local_addr().map_err(ServeError::LocalAddress)?;
+        let local = udp_address(local).ok_or(ServeError::NotIpv4)?;
         let socket = NodeSocket::new(self.socket, local).map_err(ServeError::Options)?;
         // Handles that are left alone keep no server.
         drop(self.handle);

@@ -5,9 +5,8 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 
-use plumi_proto::{HostIp, UdpAddress};
+use plumi_proto::{HostIp, UdpAddress, host_ip, udp_address};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use rustix::net::{self, RecvFlags, SendFlags, sockopt};
 use tokio::io::Interest;
@@ -104,18 +103,15 @@ impl Wildcard {
     fn receive(&mut self, socket: &UdpSocket, datagrams: &mut Datagrams) -> io::Result<()> {
         let received = self.options.recv(socket.into(), &mut datagrams.slices(), &mut self.metadata)?;
         for RecvMeta { addr, len, stride, dst_ip, .. } in &self.metadata[..received] {
-            let to = match *dst_ip {
-                Some(IpAddr::V4(ip)) => Some(ip),
-                _ => None,
-            };
-            let SocketAddr::V4(from) = *addr else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
+            let to = dst_ip.and_then(host_ip);
+            let from = udp_address(*addr).ok_or(io::ErrorKind::AddrNotAvailable)?;
             datagrams.add(Received { from, to, length: *len, stride: *stride });
         }
         Ok(())
     }
 
     fn send(&self, socket: &UdpSocket, to: UdpAddress, source: HostIp, contents: &[u8]) -> io::Result<()> {
-        let (destination, src_ip) = (SocketAddr::V4(to), Some(IpAddr::V4(source)));
+        let (destination, src_ip) = (to.into(), Some(source.into()));
         let datagram = Transmit { destination, ecn: None, contents, segment_size: None, src_ip };
         self.options.try_send(socket.into(), &datagram)
     }
@@ -174,6 +170,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::Duration;
 
     use tokio::time::timeout;
@@ -186,7 +183,7 @@ mod tests {
         let sender = std::net::UdpSocket::bind("127.0.0.9:0").unwrap();
         let options = UdpSocketState::new(UdpSockRef::from(&sender)).unwrap();
         let together = Transmit {
-            destination: SocketAddr::V4(at),
+            destination: at.into(),
             ecn: None,
             contents: b"PRlauraPRpere..PRjoan",
             segment_size: Some(7),
@@ -199,7 +196,7 @@ mod tests {
         while seen.len() < 3 {
             timeout(DEADLINE, node.receive(&mut datagrams)).await.expect("there is more").unwrap();
             for (received, datagram) in datagrams.iter() {
-                assert_eq!(SocketAddr::V4(received.from), sender.local_addr().unwrap());
+                assert_eq!(Some(received.from), udp_address(sender.local_addr().unwrap()));
                 assert_eq!(received.to, Some(*at.ip()));
                 seen.push(datagram.escape_ascii().to_string());
             }
@@ -253,7 +250,7 @@ mod tests {
     async fn a_datagram_leaves_from_where_it_is_told_to_if_it_can() {
         let (node, at) = node_socket("0.0.0.0").await;
         let hearer = UdpSocket::bind("127.0.0.9:0").await.unwrap();
-        let SocketAddr::V4(hearer_at) = hearer.local_addr().unwrap() else { panic!("IPv4 was bound") };
+        let hearer_at = udp_address(hearer.local_addr().unwrap()).unwrap();
         for (source, seen) in [
             (Some([127, 0, 0, 5]), [127, 0, 0, 5]),
             (Some([127, 0, 0, 6]), [127, 0, 0, 6]),
@@ -297,7 +294,7 @@ mod tests {
 
     async fn node_socket(ip: &str) -> (NodeSocket, UdpAddress) {
         let socket = UdpSocket::bind((ip, 0)).await.unwrap();
-        let SocketAddr::V4(local) = socket.local_addr().unwrap() else { panic!("IPv4 was bound") };
+        let local = udp_address(socket.local_addr().unwrap()).unwrap();
         // The socket may be bound to all addresses, so the test needs one to talk to.
         let at = if local.ip().is_unspecified() {
             UdpAddress::new([127, 0, 0, 5].into(), local.port())

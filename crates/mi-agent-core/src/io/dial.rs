@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use mi_proto::Nickname;
-use plumi_proto::{MiAddress, MiSocketAddress};
+use plumi_proto::{MiAddress, MiSocketAddress, TcpAddress};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time;
@@ -34,7 +34,7 @@ impl Dial {
     /// ends in order.
     pub(crate) async fn run(self, mut called: Called) {
         let Self { found, to, nickname, mut options, slot } = self;
-        let remote = SocketAddr::V4(found.into());
+        let remote = SocketAddr::from(TcpAddress::from(found));
         let mut opening = pin!(connection::open(remote));
         let opened = tokio::select! {
             opened = &mut opening => Some(opened),

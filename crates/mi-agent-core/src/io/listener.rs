@@ -296,7 +296,7 @@ const MAX_FAILURES: u32 = 20;
 mod tests {
     use std::future;
 
-    use plumi_proto::MiSocketAddress;
+    use plumi_proto::{MiSocketAddress, udp_address};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::net::UdpSocket;
     use tokio::time::Instant;
@@ -312,7 +312,7 @@ mod tests {
     /// The acceptor of an agent whose node is silent.
     async fn acceptor(events: mpsc::Sender<Event>) -> (Acceptor, Shutdown) {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let SocketAddr::V4(at) = silent.local_addr().unwrap() else { unreachable!() };
+        let at = udp_address(silent.local_addr().unwrap()).unwrap();
         let address = "pere@bb.com".parse().unwrap();
         let link = NodeLink::connect(at.into(), address, None).await.unwrap();
         let node = link.node();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use message_log::Direction;
-use plumi_proto::{HostIp, MiAddress, NodeAddress, UdpAddress};
+use plumi_proto::{HostIp, MiAddress, NodeAddress, UdpAddress, udp_address};
 use tokio::net::UdpSocket;
 use tracing::debug;
 
@@ -57,13 +57,12 @@ impl NodeLink {
     ) -> io::Result<Self> {
         let socket = UdpSocket::bind((HostIp::UNSPECIFIED, 0)).await?;
         socket.connect(SocketAddr::from(node)).await?;
-        match (socket.local_addr()?, socket.peer_addr()?) {
-            (SocketAddr::V4(local), SocketAddr::V4(node)) => {
-                let party = party.to_string();
-                Ok(Self { socket, local, node: node.into(), party, counts: Arc::default(), tap })
-            }
-            _ => unreachable!("an IPv4 socket has IPv4 addresses"),
-        }
+        let ends = (udp_address(socket.local_addr()?), udp_address(socket.peer_addr()?));
+        let (Some(local), Some(node)) = ends else {
+            unreachable!("a socket has addresses of the version for which it was made");
+        };
+        let party = party.to_string();
+        Ok(Self { socket, local, node: node.into(), party, counts: Arc::default(), tap })
     }
 
     /// Returns the local address.
@@ -104,9 +103,9 @@ impl NodeLink {
         datagram.shrink_to(USUAL_DATAGRAM);
         loop {
             self.socket.readable().await?;
-            let from = match self.try_receive(datagram) {
-                Ok(SocketAddr::V4(from)) => from,
-                Ok(SocketAddr::V6(_)) => continue,
+            let from = match self.try_receive(datagram).map(udp_address) {
+                Ok(Some(from)) => from,
+                Ok(None) => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             };
@@ -156,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn a_datagram_that_was_long_takes_no_memory() {
         let node = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let SocketAddr::V4(at) = node.local_addr().unwrap() else { unreachable!() };
+        let at = udp_address(node.local_addr().unwrap()).unwrap();
         let link = NodeLink::connect(at.into(), "laura@bb.com".parse().unwrap(), None).await.unwrap();
         let mut datagram = Vec::new();
         node.send_to(&[b'x'; 60_000], ("127.0.0.1", link.socket.local_addr().unwrap().port())).await.unwrap();

@@ -1,10 +1,10 @@
 //! The task's answers to an administrator while the disk is slow or fails. The other tests are in `tests/e2e`.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use lumi_dns::NodeDirectory;
+use plumi_proto::{HostIp, UdpAddress};
 use tokio::time::{self, Instant};
 
 use super::*;
@@ -126,7 +126,7 @@ impl Domain {
         let path = folder.path().join("nodelumi.cfg");
         fs::write(&path, "bb.com\nlaura\n").expect("it is ours");
         let (file, roster) = RosterFile::open(path).expect("a roster");
-        let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3344);
+        let local = UdpAddress::new(HostIp::LOCALHOST, 3344);
         let node = Node::new(roster, local.into(), NodeSettings::default());
         let (mut administration, handle) = Administration::new();
         administration.keep_in(Store::new(file));
@@ -184,7 +184,7 @@ impl DatagramSocket for NoSocket {
         Err(std::io::ErrorKind::WouldBlock.into())
     }
 
-    fn send(&self, _: SocketAddrV4, _: Option<Ipv4Addr>, _: &[u8]) -> std::io::Result<()> {
+    fn send(&self, _: UdpAddress, _: Option<HostIp>, _: &[u8]) -> std::io::Result<()> {
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! Conversations over streams in memory.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mi_proto::Nickname;
+use plumi_proto::{HostIp, TcpAddress};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -34,14 +34,14 @@ pub(crate) async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     slot: OwnedSemaphorePermit,
 ) -> Conversation {
     let ours = Nickname::new("ours").unwrap();
-    let mut connection = Connection::new(stream, REMOTE, side, ours, pace, None);
+    let mut connection = Connection::new(stream, REMOTE.into(), side, ours, pace, None);
     let greeted = connection.next().await;
     let ConversationOutput::Greeted(nickname) = greeted else { panic!("{greeted:?}") };
     connection.state.handle_admitted(now(), Ok(()));
-    let peer = Peer { nickname, address: None, remote: REMOTE };
+    let peer = Peer { nickname, address: None, remote: REMOTE.into() };
     let (conversation, talk) = pair(peer, Slot::new(slot), Arc::default());
     tokio::spawn(converse(connection, talk, shutdown.watch()));
     conversation
 }
 
-pub(crate) const REMOTE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), 4456);
+pub(crate) const REMOTE: TcpAddress = TcpAddress::new(HostIp::new(192, 0, 2, 7), 4456);

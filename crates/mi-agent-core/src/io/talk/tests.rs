@@ -311,7 +311,7 @@ async fn a_long_line_of_a_deployed_peer_is_no_frame_in_the_traffic() {
     let (tap, mut traffic) = crate::traffic();
     let ours_is = mi_proto::Nickname::new("ours").unwrap();
     let mut connection =
-        Connection::new(ours, testing::REMOTE, Side::Caller, ours_is, Duration::ZERO, Some(tap));
+        Connection::new(ours, testing::REMOTE.into(), Side::Caller, ours_is, Duration::ZERO, Some(tap));
     peer.write_all(b"N02u2").await.unwrap();
     let ConversationOutput::Greeted(_) = connection.next().await else { panic!("no nickname") };
     let long = format!("L150{}", "x".repeat(149));
@@ -336,7 +336,7 @@ async fn what_is_handed_over_is_counted() {
     let slot = Slot::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
     let mut connection = Connection::new(
         ours,
-        testing::REMOTE,
+        testing::REMOTE.into(),
         Side::Caller,
         mi_proto::Nickname::new("ours").unwrap(),
         Duration::from_millis(20),
@@ -344,7 +344,7 @@ async fn what_is_handed_over_is_counted() {
     );
     let ConversationOutput::Greeted(nickname) = connection.next().await else { panic!("no nickname") };
     let outstanding = Arc::default();
-    let peer_is = Peer { nickname, address: None, remote: testing::REMOTE };
+    let peer_is = Peer { nickname, address: None, remote: testing::REMOTE.into() };
     let (talk, task) = pair(peer_is, slot, Arc::clone(&outstanding));
     let shutdown = Shutdown::new();
     let running = tokio::spawn(converse(connection, task, shutdown.watch()));
