@@ -1,6 +1,9 @@
 //! Names of requests and results, for the trace and the summary.
 
-use super::*;
+use mi_agent_core::{LumiAnswer, LumiRequest};
+use plumi_proto::LocateOutcome;
+
+use crate::emulators::Failure;
 
 pub(super) fn request_name(kind: LumiRequest) -> &'static str {
     match kind {
