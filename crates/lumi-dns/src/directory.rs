@@ -44,7 +44,7 @@ impl NodeDirectory {
         NodeDirectoryBuilder { peers: HashMap::new(), name_servers: Vec::new(), node_port: NODE_PORT }
     }
 
-    /// Where the node of `domain` is. Of several addresses, the first that a node can have.
+    /// Finds the node of `domain`. Several addresses may be found; the first that a node can have counts.
     ///
     /// Takes [`LOOKUP_DEADLINE`] at most, and may be dropped at any time. Must run within a tokio runtime with
     /// IO and time, the same one for all clones.
@@ -111,7 +111,7 @@ pub fn is_of_this_host(ip: HostIp) -> io::Result<bool> {
     }
 }
 
-/// What [`NodeDirectory::builder`] starts and [`build`](Self::build) ends.
+/// A [`NodeDirectory`] in the making.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NodeDirectoryBuilder {
@@ -174,7 +174,7 @@ impl NodeDirectoryBuilder {
 pub struct FoundNode {
     /// Its UDP socket.
     pub address: NodeAddress,
-    /// Whether its IP is an address of the host that asked. `false` if that is not known.
+    /// Set if its IP is an address of the host that asked. `false` if that is not known.
     pub is_this_host: bool,
     /// The time for which the answer may be kept: the least TTL of the records that led to it, at most
     /// [`MAX_TTL`]; [`MAX_TTL`] for what was not asked by DNS.

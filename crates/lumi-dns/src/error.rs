@@ -1,8 +1,8 @@
-//! Why there is no directory, or no node.
+//! The reasons why there is no directory, or no node.
 
 use plumi_proto::{Domain, HostIp, NodeAddress};
 
-/// Why a domain has no node that can be reached. Reads on from "domain bb.com".
+/// The reason why a domain has no node that can be reached. Continues "domain bb.com".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
@@ -21,7 +21,7 @@ pub enum LookupError {
     Unusable(HostIp),
 }
 
-/// Why a directory cannot be built.
+/// The reason why a directory cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {

@@ -1,4 +1,5 @@
-//! Where is the node of a domain? One question, one answer: an IPv4 address and a port, or why not.
+//! The way from a domain to its node. One question has one answer: an IPv4 address and a port, or the reason
+//! why there is none.
 //!
 //! This crate keeps no answer and repeats none: each [`NodeDirectory::find`] asks anew, for at most
 //! [`LOOKUP_DEADLINE`], and says how long its answer holds. Whoever asks often, or for strangers, caches.
@@ -15,7 +16,7 @@
 //!
 //! The two files of the system are read again when they have changed.
 //!
-//! Without the feature `dns`, which is on by default, there is no fourth source, and a program gets along with a third of the
+//! The feature `dns`, which is on by default, is the fourth source. A program without it needs a third of the
 //! crates.
 //!
 //! The search list completes single labels only. A domain with a dot is looked up as it stands.

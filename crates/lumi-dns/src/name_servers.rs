@@ -1,8 +1,8 @@
 //! The name servers: the one file that speaks to hickory.
 //!
-//! Which server is asked when, and which name of the search list, is decided here and not by hickory's pool: that
-//! one asks two servers at once and believes the faster "no", does not go on after a server that refuses, and
-//! after a time-out takes the next name's "no such name" for the answer.
+//! This file decides which server is asked when, and for which name of the search list, instead of hickory's
+//! pool. That one asks two servers at once and believes the faster "no", does not go on after a server that
+//! refuses, and after a time-out takes the next name's "no such name" for the answer.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -92,7 +92,7 @@ impl NameServers {
         Err(failure)
     }
 
-    /// What the first server to say yes or no says of `name`.
+    /// Returns the answer of the first server that says yes or no to `name`.
     async fn ask(&self, name: &Name) -> Result<(Vec<HostIp>, Duration), LookupError> {
         let mut answers: FuturesUnordered<_> = iter::zip(&self.clients, 0..)
             .map(|(client, place)| async move {
@@ -172,11 +172,12 @@ fn names(domain: &Domain, search: &[Name], min_dots: usize) -> Vec<Name> {
 /// The system's resolver configuration, resolv.conf(5).
 const PATH: &str = "/etc/resolv.conf";
 
-/// How long a server is asked alone before the next one is asked as well: longer than a server at hand takes for
-/// a name that it must look for, short enough that the three of a resolv.conf(5) all get a second try.
+/// The time for which a server is asked alone before the next one is asked as well: longer than a server at
+/// hand takes for a name that it must look for, short enough that the three of a resolv.conf(5) all get a
+/// second try.
 const HEAD_START: Duration = Duration::from_millis(300);
 
-/// How long one try waits. hickory repeats the datagram after 333 ms, unless the server was slow lately; the
+/// The wait of one try. hickory repeats the datagram after 333 ms, unless the server was slow lately; the
 /// tries alone are then three.
 const TRY: Duration = Duration::from_millis(600);
 

@@ -176,8 +176,8 @@ impl AgentBuilder {
     /// Sets the runtime on which the agent's tasks run. The default is the one that [`AgentBuilder::start`] is
     /// called on.
     ///
-    /// With this, `start` can be called from a thread without a runtime. The runtime needs timers and IO, and has to
-    /// be driven: one for the current thread works only while something blocks on it.
+    /// Lets `start` be called from a thread without a runtime. The runtime needs timers and IO, and has to be
+    /// driven: one for the current thread works only while something blocks on it.
     #[must_use]
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);

@@ -106,8 +106,8 @@ impl Conversation {
 ///
 /// [`LineSender::hang_up`] ends the conversation for all clones. So does dropping the last one.
 ///
-/// As a [`Sink`](futures_util::Sink), it is ready when one frame has room, takes whole lines, and hangs up when it is
-/// closed.
+/// The sender is a [`Sink`](futures_util::Sink), which is ready when one frame has room, takes whole lines,
+/// and hangs up when it is closed.
 pub struct LineSender {
     said: mpsc::UnboundedSender<Said>,
     /// The room for frames that are handed over. Closed when nothing more can be sent.

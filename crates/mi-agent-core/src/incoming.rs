@@ -93,7 +93,7 @@ pub(crate) fn incoming(conversation: Conversation, slot: Slot) -> (Incoming, Dec
 fn reason(withdrawn: &OnceLock<IncomingError>, slot: &Slot) -> IncomingError {
     // The program may call at once. The agent frees the place as well, but maybe a moment later.
     slot.free();
-    // Without a reason, the runtime of the agent has ended.
+    // The runtime of the agent has ended if there is no reason.
     withdrawn.get().copied().unwrap_or(IncomingError::Ended)
 }
 

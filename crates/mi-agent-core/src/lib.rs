@@ -28,8 +28,8 @@
 //! # }
 //! ```
 //!
-//! With the feature `serde`, the names and addresses of `plumi-proto` and `mi-proto` are serialized as their texts, and
-//! deserialized by their parsers. [`PeerText`] is only serialized.
+//! The feature `serde` serializes the names and addresses of `plumi-proto` and `mi-proto` as their texts, and
+//! deserializes them by their parsers. [`PeerText`] is only serialized.
 //!
 //! A program with a screen cannot wait for a single conversation. [`Conversations`] holds several of them
 //! and queues lines. [`Admission`] decides which users may call. [`traffic()`] shows every datagram and

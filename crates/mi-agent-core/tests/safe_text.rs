@@ -118,7 +118,8 @@ proptest! {
     }
 }
 
-/// What a person must not be shown as it is. A list of its own, so that a gap in the other one is seen.
+/// Returns whether a person must not see a character as it is. The list is a second one, so that a gap in the
+/// other one shows.
 fn acts_or_hides(character: char) -> bool {
     matches!(
         character,

@@ -1,4 +1,4 @@
-//! How long an agent takes to end, by a clock that is held: nothing that ends it comes from a socket.
+//! The time that an agent takes to end, by a clock that is held: nothing that ends it comes from a socket.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -65,7 +65,7 @@ async fn a_hurried_shutdown_ends_in_time_whatever_the_others_do() {
     for _ in 0..2 {
         assert_eq!(receive(&node).await, "PDlaura@bb.com");
     }
-    // Who had said nothing was answered.
+    // The caller that had said nothing got an answer.
     silent_caller.read_exact(&mut [0; 8]).await.expect("a nickname");
     assert_eq!(silent_caller.read(&mut [0; 8]).await.expect("FIN"), 0);
 }

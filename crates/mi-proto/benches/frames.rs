@@ -1,4 +1,4 @@
-//! What it costs to read and to write frames: one by one, and as many as wait.
+//! The cost of reading and writing frames: one by one, and as many as wait.
 
 use std::hint::black_box;
 
@@ -32,7 +32,7 @@ fn frames(criterion: &mut Criterion) {
             let mut codec = FrameCodec::new();
             let mut buffer = BytesMut::new();
             bencher.iter(|| {
-                // As a read does.
+                // A read does the same.
                 buffer.extend_from_slice(&came);
                 while let Some(received) = codec.decode(&mut buffer).expect("frames") {
                     black_box(received);

@@ -1,4 +1,4 @@
-//! What is sent, what is received, and the header that both begin with.
+//! Frames that are sent, items that are received, and the header that both begin with.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -96,7 +96,7 @@ impl Received {
     }
 }
 
-/// What the first bytes of a buffer say.
+/// The header at the beginning of a buffer, as far as it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Header {
     /// There are fewer than [`HEADER`] bytes, perhaps none, and no header begins otherwise.

@@ -22,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With the feature `serde`, nicknames and lines are serialized as their texts, and deserialized by their parsers.
+//! The feature `serde` serializes nicknames and lines as their texts, and deserializes them by their parsers.
 //!
 //! The grammar (protocol.md §5):
 //!

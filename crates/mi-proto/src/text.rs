@@ -183,7 +183,7 @@ fn check_length(text: &str) -> Result<(), TextError> {
 
 fn check_bytes(text: &str) -> Result<(), TextError> {
     let is_forbidden = |byte| matches!(byte, 0 | b'\n' | b'\r');
-    // Without an early return, the processor checks many bytes at a time.
+    // The processor checks many bytes at a time, because there is no early return.
     if !text.bytes().fold(false, |any, byte| any | is_forbidden(byte)) {
         return Ok(());
     }

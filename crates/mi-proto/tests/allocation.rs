@@ -1,4 +1,4 @@
-//! What is allocated for a line. A file of its own: what is counted is this thread's.
+//! The memory that is allocated for a line. This test has its own file, because it counts for its thread.
 
 use bytes::BytesMut;
 use mi_proto::{Frame, FrameCodec, split_line};

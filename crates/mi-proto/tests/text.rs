@@ -1,4 +1,4 @@
-//! What may stand in a frame, and where a longer line is cut.
+//! The texts that may stand in a frame, and the places where a longer line is cut.
 
 use mi_proto::{Line, MAX_TEXT, Nickname, TextError, split_line};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What it costs to read and to write a message.
+//! The cost of reading and writing a message.
 
 use std::hint::black_box;
 

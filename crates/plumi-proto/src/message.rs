@@ -27,7 +27,7 @@ pub enum Message {
     Register(Registrant),
     /// `RR`, node to agent: the answer to [`Message::Register`].
     RegisterReply {
-        /// Whether the user is registered.
+        /// The outcome: registered, or no such user.
         code: RegisterCode,
         /// The text after the code.
         extension: Extension,
@@ -36,7 +36,7 @@ pub enum Message {
     Deregister(Registrant),
     /// `RD`, node to agent: the answer to [`Message::Deregister`].
     DeregisterReply {
-        /// Whether the user is deregistered.
+        /// The outcome: deregistered, or no such user.
         code: DeregisterCode,
         /// The text after the code.
         extension: Extension,
@@ -47,7 +47,7 @@ pub enum Message {
     LocateReply {
         /// The request that is answered.
         locate: Locate,
-        /// Where the user is, or why that is not told.
+        /// The location of the user, or the reason why it is not given.
         outcome: LocateOutcome,
         /// The text after the last field.
         extension: Extension,
@@ -67,7 +67,7 @@ impl Message {
     }
 }
 
-/// Who registers or deregisters.
+/// The user who registers or deregisters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Registrant {
     /// The full form, `user@domain`.
@@ -79,9 +79,9 @@ pub enum Registrant {
 /// The question of a location request, by which its answer is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Locate {
-    /// Who asks.
+    /// The user who asks.
     pub from: MiAddress,
-    /// Who is looked for.
+    /// The user who is looked for.
     pub to: MiAddress,
 }
 
@@ -116,7 +116,7 @@ pub enum LocateOutcome {
     Offline,
 }
 
-/// Where an agent listens for conversations: an IPv4 address and a TCP port that is not 0.
+/// The address at which an agent listens for conversations: an IPv4 address and a TCP port that is not 0.
 ///
 /// Its text is `ip:port`. Addresses are ordered by IP, then by port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

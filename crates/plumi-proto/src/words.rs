@@ -1,4 +1,4 @@
-//! What a message says, for people.
+//! Messages as sentences, for people.
 
 use core::fmt::{self, Write};
 
@@ -6,7 +6,7 @@ use crate::extension::Extension;
 use crate::message::{DeregisterCode, LocateOutcome, Message, RegisterCode};
 
 impl Message {
-    /// What this message says, as a `Display`: `laura@bb.com asks where joya@cc.com is`.
+    /// Returns this message as a sentence, a `Display`: `laura@bb.com asks where joya@cc.com is`.
     ///
     /// Names and extensions stand in it as they came. They can have characters that are not seen, so a program that
     /// shows the sentence escapes it as any text of strangers.

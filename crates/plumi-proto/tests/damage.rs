@@ -78,8 +78,8 @@ fn a_million_datagrams_that_are_nearly_messages_are_read_or_refused() {
     );
 }
 
-/// Whether `bytes` are a message. If so, they are what is written of it, to the byte: names in the form and the case
-/// in which they came, the bare form of a registration, a trailing dot, an extension.
+/// Returns whether `bytes` are a message. If so, they are what is written of it, to the byte: names in the
+/// form and the case in which they came, the bare form of a registration, a trailing dot, an extension.
 fn check(bytes: &[u8]) -> bool {
     let message = match Message::decode(bytes) {
         Ok(message) => message,

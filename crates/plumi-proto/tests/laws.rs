@@ -1,4 +1,4 @@
-//! What holds for every message and for every sequence of bytes.
+//! The laws for every message and for every sequence of bytes.
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
@@ -64,7 +64,7 @@ fn message() -> impl Strategy<Value = Message> {
         locate().prop_map(Message::Locate),
         (locate(), outcome()).prop_flat_map(|(locate, outcome)| {
             let plain = Message::LocateReply { locate, outcome, extension: Extension::NONE };
-            // At least one byte beside the colon.
+            // The extension has at least one byte beside the colon.
             let room = MAX_MESSAGE - plain.encode().len() - 1;
             extension(room).prop_map(move |extension| Message::LocateReply { locate, outcome, extension })
         }),

@@ -1,4 +1,4 @@
-//! What messages say, for people.
+//! Messages as sentences, for people.
 
 use plumi_proto::Message;
 

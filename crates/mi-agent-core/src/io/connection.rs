@@ -36,7 +36,7 @@ pub(crate) async fn open(remote: SocketAddr) -> io::Result<TcpStream> {
 /// Sets what a conversation needs of its socket.
 pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // Without keepalive, an idle receiver never notices a pulled cable.
+    // An idle receiver never notices a pulled cable without keepalive.
     let socket = SockRef::from(stream);
     let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PROBE_INTERVAL);
     socket.set_tcp_keepalive(&probes)?;

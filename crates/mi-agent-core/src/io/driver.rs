@@ -168,7 +168,7 @@ struct Task {
     slots: Arc<Semaphore>,
     /// The admission, once it has changed.
     admission: watch::Receiver<Admission>,
-    /// Whether somebody looks at the state of the registration.
+    /// Set while somebody looks at the state of the registration.
     watched: watch::Receiver<bool>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     deregistered: Arc<OnceLock<LumiAnswer>>,

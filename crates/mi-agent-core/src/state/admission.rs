@@ -1,13 +1,14 @@
-//! Who may call.
+//! The rules for who may call.
 
 use std::collections::HashSet;
 
 use plumi_proto::MiAddress;
 
-/// Who may call a user: everybody, unless it is said otherwise.
+/// The users who may call a user: by default everybody.
 ///
-/// Who may not is told what everybody is told while the user is in a conversation: busy. A caller is known by the
-/// address that asked for the user just before, which nobody proves: a block keeps out who does not hide.
+/// A user who may not call gets the answer that everybody gets while the user is in a conversation: busy. A
+/// caller is recognized by the address that asked for the user just before. Nobody proves that address, so a
+/// block keeps out only callers that do not hide.
 ///
 /// ```
 /// use mi_agent_core::{Admission, Refusal};
@@ -32,7 +33,7 @@ pub struct Admission {
     allowed: Option<HashSet<MiAddress>>,
 }
 
-/// Why a caller is told that the user is busy. Reads on from "joya@cc.com was refused: ".
+/// The reason for answering a caller that the user is busy. Continues "joya@cc.com was refused: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -89,17 +90,18 @@ impl Admission {
         self.allowed = None;
     }
 
-    /// Who is blocked, in the order of their texts.
+    /// Returns the blocked users, in the order of their texts.
     pub fn blocked(&self) -> impl Iterator<Item = MiAddress> {
         sorted(&self.blocked)
     }
 
-    /// Who alone may call, in the order of their texts; `None` is everybody.
+    /// Returns the only users who may call, in the order of their texts; `None` is everybody.
     pub fn allowed(&self) -> Option<impl Iterator<Item = MiAddress>> {
         self.allowed.as_ref().map(sorted)
     }
 
-    /// Why `caller` may not call; `None`: it may. A caller who is not known may, unless only some may.
+    /// Returns the reason why `caller` may not call, or `None` if it may. An unknown caller may, unless only
+    /// some may.
     pub fn refusal(&self, caller: Option<&MiAddress>) -> Option<Refusal> {
         let is_in = |addresses: &HashSet<MiAddress>| caller.is_some_and(|caller| addresses.contains(caller));
         if is_in(&self.blocked) {

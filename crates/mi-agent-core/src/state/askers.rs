@@ -1,4 +1,4 @@
-//! Who asked where the user is, and what they were told.
+//! The users who asked where the user is, and the answers that they got.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use super::admission::Refusal;
 /// Remembers who is likely to call now, and which refusals the user has been told of.
 #[derive(Debug, Default)]
 pub(super) struct Askers {
-    /// Who was last told where this agent listens, and when.
+    /// The last asker that learned where this agent listens, and the time.
     told: Option<(MiAddress, Instant)>,
-    /// Who may not call and asked last, and when. It may know where this agent listens all the same.
+    /// The last asker that may not call, and the time. It may know where this agent listens all the same.
     refused: Option<(MiAddress, Instant)>,
     /// The oldest first.
     missed: VecDeque<(MiAddress, Refusal, Instant)>,
@@ -27,7 +27,7 @@ impl Askers {
 
     /// `asker` is told that the user is busy. `true`: the user is to hear of it.
     pub(super) fn refused(&mut self, now: Instant, asker: MiAddress, reason: Refusal) -> bool {
-        // Who hears "busy" because the user is does not call.
+        // An asker that hears "busy" because the user is busy does not call.
         if reason != Refusal::Busy {
             self.told.take_if(|(told, _)| *told == asker);
             self.refused = Some((asker, now));
@@ -43,8 +43,8 @@ impl Askers {
         true
     }
 
-    /// Who calls now, most likely; each asker once. Who was told where comes first: somebody who may not call must not
-    /// be able to be taken for those who may.
+    /// Returns the asker that most likely calls now; each asker once. An asker that learned where this agent
+    /// listens comes first: a user who may not call must not pass for one who may.
     pub(super) fn take(&mut self, now: Instant) -> Option<MiAddress> {
         let is_fresh =
             |(_, asked): &(MiAddress, Instant)| now.saturating_duration_since(*asked) <= ASKER_LIFE;

@@ -31,7 +31,7 @@ pub enum LumiOutput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegistrationChange {
-    /// As far as the agent can tell, nobody can find the user any more. The agent tries again every
+    /// Nobody can find the user any more, as far as the agent can tell. The agent tries again every
     /// [`RETRY`](crate::RETRY).
     Lost(LossReason),
     /// The user is registered again.

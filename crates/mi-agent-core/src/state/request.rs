@@ -1,4 +1,4 @@
-//! What an agent asks its node, and what becomes of it.
+//! The requests of an agent to its node, and their outcomes.
 
 use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use plumi_proto::{DecodeError, DeregisterCode, LocateOutcome, MiAddress, Registe
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestSchedule {
-    /// How often it is sent in all.
+    /// The number of times that a request is sent, in all.
     pub attempts: NonZeroU8,
-    /// How long an answer is waited for before the request is sent again, and after it was sent last.
+    /// The wait for an answer before the request is sent again, and after it was sent last.
     pub interval: Duration,
 }
 
@@ -39,7 +39,7 @@ impl RequestSchedule {
 /// Longer intervals are of no use, and the longest ones lead beyond what a clock can show.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What an agent asks its node.
+/// A request of an agent to its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LumiRequest {
@@ -47,7 +47,7 @@ pub enum LumiRequest {
     Register,
     /// Deregister the agent's user.
     Deregister,
-    /// Where is this user?
+    /// Asks where this user is.
     Locate(MiAddress),
 }
 
@@ -56,7 +56,7 @@ pub enum LumiRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RequestId(pub(super) u64);
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LumiAnswer {

@@ -1,4 +1,4 @@
-//! Who may call, and what becomes of who may not: state, with a made-up clock.
+//! The users who may call, and the answers to the others: state, with a made-up clock.
 
 use mi_agent_core::Admission;
 
@@ -24,7 +24,7 @@ fn who_may_not_call_is_told_busy_from_the_next_question_on() {
     client.client.set_admission(admission);
     assert_eq!(client.receive(NODE, JOYA_ASKS), [sends(BUSY), missed("joya@cc.com", Refusal::NotAllowed)]);
     assert_eq!(client.receive(NODE, "PLpere@bb.com:laura@bb.com"), [sends(other)]);
-    // Why somebody is kept out who would hear "busy" anyhow.
+    // The rule gives a reason also for an asker that would hear "busy" anyhow.
     client.client.set_admission(blocks("anna@cc.com"));
     client.client.set_busy(true);
     let busy = sends("RL1anna@cc.com:laura@bb.com");

@@ -315,7 +315,8 @@ fn requests_under_way_are_bounded() {
 }
 
 proptest! {
-    /// Whatever comes from wherever: at most one datagram out for each one in, and each request ends once.
+    /// Any datagram may come from anywhere: at most one leaves for each that comes, and each request ends
+    /// once.
     #[test]
     fn every_request_ends_once(steps in proptest::collection::vec((0..9_usize, 0..1500_u16), 0..60)) {
         let datagrams = [

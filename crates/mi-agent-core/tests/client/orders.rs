@@ -1,9 +1,9 @@
-//! Whatever is in flight, and in whichever order it comes: every request ends by its own answer, every question about
-//! this user is answered once, and nothing else does anything.
+//! Every request ends by its own answer, every question about this user is answered once, and nothing else
+//! does anything, in whichever order messages come.
 
 use super::*;
 
-/// Where it comes from, what it is, and what it means.
+/// The sender of a message, the message, and its meaning.
 type Flying = (&'static str, &'static str, Meaning);
 
 #[derive(Clone, Copy)]

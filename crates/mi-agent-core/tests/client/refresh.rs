@@ -262,7 +262,7 @@ fn doubts_do_not_add_up() {
     let ended = client.timeout();
     assert_eq!(ended[0], lost(LossReason::NoAnswer));
     assert_eq!(ended.len(), 4, "and the requests have ended: {ended:?}");
-    // What users ask for hastens what goes on anyway, by one PR.
+    // A request of a user hastens the refresh that goes on anyway, by one PR.
     client.client.request(client.now(), LumiRequest::Locate(address("joya@cc.com")), None);
     assert_eq!(client.drain(), [sends(PR), sends(PL)]);
     client.pass_to(7.0);
@@ -330,8 +330,9 @@ fn a_registration_that_is_asked_for_again_in_vain_is_kept() {
 }
 
 proptest! {
-    /// Whatever happens, and however often the clock is looked at: while nobody asks for anything, no two `PR`s are
-    /// closer than the schedule has it, no more than its attempts are closer than RETRY, and told is what changes.
+    /// No two `PR`s are closer than the schedule has it while nobody asks for anything, no more than its
+    /// attempts are closer than RETRY, and only changes are reported. This holds whatever happens, and
+    /// however often the clock is read.
     #[test]
     fn nothing_is_repeated_without_end_in_haste(
         steps in proptest::collection::vec((0..4_usize, 0..3000_u64), 0..200),

@@ -102,7 +102,7 @@ fn encode(frames: &[Frame]) -> BytesMut {
     wire
 }
 
-/// What a deployed program sends for `text`, of 100 to 999 bytes.
+/// Returns the bytes that a deployed program sends for `text`, of 100 to 999 bytes.
 fn long_line(text: &str) -> String {
     format!("L{}{}", text.len(), &text[..text.len() - 1])
 }

@@ -39,7 +39,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// What comes in one read after the nicknames, and what a user is shown of it.
+/// The bytes of one read after the nicknames, and the items that a user sees of them.
 fn read() -> impl Strategy<Value = (Vec<u8>, Vec<Item>)> {
     let illegal = (prop::sample::select(ILLEGAL), prop::collection::vec(any::<u8>(), 0..200));
     prop_oneof![
@@ -53,13 +53,13 @@ fn read() -> impl Strategy<Value = (Vec<u8>, Vec<Item>)> {
     ]
 }
 
-/// What no frame begins with.
+/// Bytes with which no frame begins.
 const ILLEGAL: &[&[u8]] = &[
     b"X", b"hola", b"\0", b"\xff", b"l05", b"n02u2", b" L02hi", b"\n", b"L:", b"Lx5", b"L5x", b"N1 ", b"N-1",
     b"L+1a",
 ];
 
-/// What is left of `stream` when `items` came out of it: between them, headers and nothing else are left out.
+/// Returns the rest of `stream` after `items` came out of it: only headers are left out between them.
 fn rest_after<'a>(items: &[Item], stream: &'a [u8]) -> &'a [u8] {
     items.iter().fold(stream, |rest, item| {
         let text = item.bytes();
@@ -168,7 +168,8 @@ proptest! {
     }
 }
 
-/// Whoever sends byte by byte, and announces much, makes the buffer no larger than whoever sends nothing.
+/// A peer that sends byte by byte, and announces much, makes the buffer no larger than one that sends
+/// nothing.
 #[test]
 fn a_dribble_takes_no_more_memory_than_a_read() {
     let mut connection = Connection::past_nickname();

@@ -1,4 +1,4 @@
-//! What is nearly a message, what is wrong with it, and at which byte; for all tests that read some.
+//! Bytes that are nearly a message, with the error and its place, for all tests that read some.
 
 use plumi_proto::DecodeReason as R;
 use plumi_proto::{AddressError, NameError};
