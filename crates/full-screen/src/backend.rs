@@ -1,7 +1,7 @@
-//! What ratatui draws with: crossterm's backend, but that nothing is asked of the terminal.
+//! The backend of ratatui: that of crossterm, but it asks the terminal nothing.
 //!
-//! When a window gets another size, ratatui wants to know where the cursor is. To ask the terminal would wait for its
-//! answer, and take keys that are pressed meanwhile.
+//! ratatui wants to know where the cursor is when a window gets another size. Asking the terminal would wait
+//! for its answer, and take keys that are pressed meanwhile.
 
 use std::io::{self, Write};
 

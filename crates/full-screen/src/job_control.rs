@@ -15,7 +15,7 @@ pub struct JobControl {
     go_on: unix::Signal,
 }
 
-/// What a shell, or somebody else, asks for.
+/// A request of a shell, or of somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// The program is to be suspended: [`JobControl::suspend`].
@@ -67,8 +67,9 @@ impl JobControl {
     }
 }
 
-/// Whether there is a shell that sees the program stop and can let it go on: a parent in the same session, with its own
-/// process group. To others SIGTSTP does nothing either (POSIX, orphaned process groups).
+/// Returns whether there is a shell that sees the program stop and can let it go on: a parent in the same
+/// session, with its own process group. To others SIGTSTP does nothing either (POSIX, orphaned process
+/// groups).
 fn has_shell() -> bool {
     let Some(parent) = getppid() else { return false };
     let same_session = getsid(None).ok() == getsid(Some(parent)).ok();

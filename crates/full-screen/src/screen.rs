@@ -1,7 +1,7 @@
 //! The terminal: taken over at the start, given back at the end, however that comes.
 //!
-//! What is drawn goes through memory to a stdout that is never waited for: a terminal that takes nothing must not keep
-//! the program from whatever else it has to do, nor from its end.
+//! The picture goes through memory to a stdout that is never waited for: a terminal that takes nothing must
+//! not keep the program from whatever else it has to do, nor from its end.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -30,14 +30,14 @@ pub struct Screen {
     terminal: Terminal<Unasking<Drawn>>,
     drawn: Drawn,
     stdout: BackgroundWriter<Stdout>,
-    /// What is being written, and how much of it has been.
+    /// The bytes that are being written, of which `written` have been.
     writing: Vec<u8>,
     written: usize,
     is_flushed: bool,
     reports: Reports,
 }
 
-/// What the terminal reports besides keys and pasted text.
+/// The reports of the terminal besides keys and pasted text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reports {
     /// The mouse. Without, the terminal keeps it for itself, for text to be marked with.
@@ -46,7 +46,7 @@ pub struct Reports {
     pub focus: bool,
 }
 
-/// What was drawn and is yet to be written.
+/// The bytes that were drawn and are yet to be written.
 #[derive(Clone, Debug, Default)]
 struct Drawn(Arc<Mutex<Vec<u8>>>);
 
@@ -98,7 +98,7 @@ impl Screen {
         self.drawn.lock().push(BELL);
     }
 
-    /// Whether something of what was drawn is yet to be written: [`Screen::write`] is to be called.
+    /// Returns whether something that was drawn is yet to be written: [`Screen::write`] is to be called.
     pub fn has_to_write(&self) -> bool {
         !self.is_flushed || !self.drawn.lock().is_empty()
     }
@@ -153,7 +153,7 @@ impl Screen {
     }
 
     fn take_over(&mut self) -> io::Result<()> {
-        // Whoever had it may have left it as it was set up for them.
+        // The program before may have left the terminal as it was set up for itself.
         _ = disable_raw_mode();
         enable_raw_mode()?;
         IS_TAKEN.store(true, Ordering::Relaxed);

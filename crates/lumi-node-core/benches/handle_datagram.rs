@@ -1,4 +1,4 @@
-//! What a node costs without its socket and its log: a datagram in, and what it says is to be sent.
+//! The cost of a node without its socket and its log: a datagram comes in, and its outputs come out.
 
 use std::fmt::Write;
 use std::hint::black_box;

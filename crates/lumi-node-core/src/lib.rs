@@ -9,8 +9,8 @@
 //! A server logs each message as an event of the target [`message_log::TARGET`] at the level TRACE. A message log is
 //! a layer of the subscriber; a program that wants the messages themselves uses [`ServerBuilder::traffic`].
 //!
-//! With the feature `serde`, [`AddressRange`], [`RateLimit`] and [`Takeover`] are serialized as their texts,
-//! and deserialized by their parsers, as are the names and addresses of `plumi-proto`.
+//! The feature `serde` serializes [`AddressRange`], [`RateLimit`] and [`Takeover`] as their texts, and
+//! deserializes them by their parsers, as the names and addresses of `plumi-proto`.
 //!
 //! ```no_run
 //! use lumi_node_core::{Node, NodeDirectory, NodeSettings, RosterFile, Server};

@@ -40,7 +40,7 @@ async fn users_come_from_a_store_and_changes_go_there() {
     running.stop().await;
 }
 
-/// What belongs to a roster that was read holds only once the node has taken it over.
+/// The store's state of a roster that was read counts only once the node has taken it over.
 #[tokio::test]
 async fn a_store_is_told_which_roster_was_taken_over() {
     let table = Table::of("cc.com", &["pere"]);

@@ -1,4 +1,4 @@
-//! What a message costs in the log, from the event to the bytes that are handed to the system.
+//! The cost of a message in the log, from the event to the bytes that are handed to the system.
 
 use std::hint::black_box;
 use std::io;
@@ -14,7 +14,7 @@ fn lines(criterion: &mut Criterion) {
     let remote = SocketAddrV4::new([84, 88, 154, 3].into(), 4500);
     let mut group = criterion.benchmark_group("line");
     group.throughput(Throughput::Elements(2));
-    // As the programs have it: beside diagnostics, each with a filter.
+    // The programs have it so: beside diagnostics, each with a filter.
     let diagnostics = tracing_subscriber::registry::Registry::default().with(
         tracing_subscriber::layer::Identity::new().with_filter(Targets::new().with_default(Level::WARN)),
     );

@@ -50,17 +50,17 @@ impl Entry {
         }
     }
 
-    /// Who logs: the domain of a node or the address of an agent.
+    /// Returns the party that logs: the domain of a node or the address of an agent.
     pub fn party(&self) -> &str {
         &self.party
     }
 
-    /// Whether the message was sent or received.
+    /// Returns whether the message was sent or received.
     pub fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// Where it was sent, or came from.
+    /// Returns the address of the other side.
     pub fn remote(&self) -> RemoteAddress {
         self.remote
     }

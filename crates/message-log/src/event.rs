@@ -36,13 +36,13 @@ impl Batch {
         Self { party: party.into(), has_lines: false }
     }
 
-    /// As [`sent`], but that the line may wait.
+    /// Logs like [`sent`], but the line may wait.
     pub fn sent(&mut self, remote: RemoteAddress, message: &[u8]) {
         self.has_lines = true;
         emit(Direction::Sent, &self.party, remote, message, true);
     }
 
-    /// As [`received`], but that the line may wait.
+    /// Logs like [`received`], but the line may wait.
     pub fn received(&mut self, remote: RemoteAddress, message: &[u8]) {
         self.has_lines = true;
         emit(Direction::Received, &self.party, remote, message, true);
@@ -77,7 +77,7 @@ fn emit(direction: Direction, party: &str, remote: RemoteAddress, message: &[u8]
     );
 }
 
-/// Whether an event is of this crate: what the filter of a layer of messages lets pass.
+/// Returns whether an event is of this crate: what the filter of a layer of messages lets pass.
 pub fn is_message(metadata: &Metadata<'_>) -> bool {
     metadata.target() == TARGET
 }
@@ -85,7 +85,7 @@ pub fn is_message(metadata: &Metadata<'_>) -> bool {
 /// The UDP socket of the other side.
 pub type RemoteAddress = SocketAddrV4;
 
-/// Which way a message went.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// `E`: from the party that logs to the remote side.

@@ -37,7 +37,7 @@ impl Entry {
     }
 }
 
-/// Why a line is no line of a message log.
+/// The reason why a line is no line of a message log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
@@ -53,7 +53,7 @@ pub enum ParseError {
     /// The length at its end is not that of the message.
     #[error("the message is not {length} bytes long, as its end says")]
     WrongLength {
-        /// What its end says.
+        /// The length that its end gives.
         length: usize,
     },
     /// A character that the log would have escaped.
@@ -72,7 +72,7 @@ fn remote(address: &str) -> Option<RemoteAddress> {
     Some(RemoteAddress::new(ip.parse().ok()?, number(port)?))
 }
 
-/// As it is written: digits without a sign and without a zero before them.
+/// Reads a number as it is written: digits without a sign and without a zero before them.
 fn number<N: std::str::FromStr>(digits: &str) -> Option<N> {
     let is_written =
         digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
@@ -118,7 +118,8 @@ fn escaped_byte(text: &str) -> Option<u8> {
     Some(digit(digits[0])? << 4 | digit(digits[1])?)
 }
 
-/// Whether `byte` after `run` is written as an escape, and adds it if so: it completes no character that is seen.
+/// Returns whether `byte` after `run` is written as an escape, and adds it if so: it completes no visible
+/// character.
 fn stays_escaped(run: &mut Vec<u8>, byte: u8) -> bool {
     run.push(byte);
     let is_seen = run.utf8_chunks().any(|chunk| chunk.valid().chars().any(is_visible));

@@ -21,17 +21,17 @@ impl<'a> Recorder<'a> {
         Self { entry, recorded: 0, waits: false, writes: false }
     }
 
-    /// Whether every field was there. An event that someone else gave this target is no message.
+    /// Returns whether every field was there. An event that someone else gave this target is no message.
     pub(crate) fn is_complete(&self) -> bool {
         self.recorded == FIELDS
     }
 
-    /// Whether the line need not be written yet.
+    /// Returns whether the line need not be written yet.
     pub(crate) fn waits(&self) -> bool {
         self.waits
     }
 
-    /// Whether the event is no message, but says that what waits is to be written.
+    /// Returns whether the event is no message, but asks for the lines that wait to be written.
     pub(crate) fn writes(&self) -> bool {
         self.writes
     }
@@ -87,5 +87,5 @@ impl Visit for Recorder<'_> {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// How many fields an event has.
+/// The number of fields of an event.
 const FIELDS: usize = 7;

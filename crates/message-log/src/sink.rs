@@ -1,8 +1,8 @@
-//! Where messages go.
+//! The destination of messages.
 
 use crate::entry::Entry;
 
-/// Where messages go: a log, or the screen of an administrator. Closures are sinks.
+/// A destination of messages: a log, or the screen of an administrator. Closures are sinks.
 pub trait Sink: Send + 'static {
     /// Takes one message. A sender waits for it, and all others that log; it must not send messages itself.
     fn take(&mut self, entry: &Entry);

@@ -1,8 +1,8 @@
-//! What a person sees of a text.
+//! The characters of a text that a person sees.
 
-/// Whether a reader sees `character`, and sees it where it stands: it is no control, no mark, embedding, override or
-/// isolate of bidirectional text, no line or paragraph separator, no filler, and none of those that Unicode has
-/// programs ignore, such as joiners, tags and what is of zero width.
+/// Returns whether a reader sees `character`, and sees it where it stands: it is no control, no mark,
+/// embedding, override or isolate of bidirectional text, no line or paragraph separator, no filler, and none
+/// of those that Unicode has programs ignore, such as joiners, tags and what is of zero width.
 ///
 /// Joiners and fillers have their use in some scripts; where names and lines of strangers are shown, two that look
 /// alike must not differ. Two kinds that belong to the character before them are let pass, in any number, as people

@@ -1,9 +1,10 @@
 //! Stdin, stdout and stderr of a program, which waits for them even if they are non-blocking.
 //!
-//! Whether a stream is non-blocking belongs to the pipe or terminal, not to the program: another program that has
-//! it open, such as a shell, Node.js or ssh, may have set it. The streams of std then fail with
-//! [`WouldBlock`](io::ErrorKind::WouldBlock) where there is nothing to read *yet*, which looks like the end of
-//! input, and lose what does not fit into a pipe. These wait instead, and change nothing for the other program.
+//! Non-blocking mode belongs to the pipe or terminal, not to the program: another program that has it open,
+//! such as a shell, Node.js or ssh, may have set it. The streams of std then fail with
+//! [`WouldBlock`](io::ErrorKind::WouldBlock) where there is nothing to read *yet*, which looks like the end
+//! of input, and lose what does not fit into a pipe. These wait instead, and change nothing for the other
+//! program.
 //!
 //! This crate is a part of the programs `lumi-node` and `mi-agent`. It knows nothing of what they read and write.
 

@@ -100,7 +100,7 @@ impl Administration {
 
     /// Begins to save a change of the roster.
     pub(super) fn save(&mut self, id: AdminId, change: RosterChange) {
-        // Without a store, no change is asked for.
+        // No change is asked for if there is no store.
         if let (Some(current), Some(store)) = (self.current.as_mut(), &self.store)
             && current.id == id
         {

@@ -1,4 +1,4 @@
-//! What was received at once.
+//! The datagrams that were received at once.
 
 use std::array;
 use std::io::{self, IoSliceMut};
@@ -14,12 +14,12 @@ pub(super) struct Datagrams {
     received: Vec<Received>,
 }
 
-/// What lies in a buffer: one datagram, or several of the same sender, which some kernels and network cards hand
-/// over together.
+/// The content of a buffer: one datagram, or several of the same sender, which some kernels and network cards
+/// hand over together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received {
     pub(super) from: UdpAddress,
-    /// Which address of this host it was sent to, if that is not the only one that the socket is bound to.
+    /// The address of this host that it was sent to, unless the socket is bound to just one.
     pub(super) to: Option<HostIp>,
     /// The length of all together.
     pub(super) length: usize,
@@ -33,7 +33,7 @@ impl Datagrams {
         Self { buffers: vec![0; BUFFERS * SPACING], received: Vec::with_capacity(BUFFERS) }
     }
 
-    /// Where the next ones are to be put. Those that were there are gone.
+    /// Returns the places for the next ones. Those that were there are gone.
     pub(super) fn slices(&mut self) -> [IoSliceMut<'_>; BUFFERS] {
         self.received.clear();
         let mut buffers = self.buffers.chunks_exact_mut(SPACING);
@@ -58,7 +58,7 @@ impl Datagrams {
         self.received.is_empty()
     }
 
-    /// What was put into the next buffer.
+    /// Records the content of the next buffer.
     pub(super) fn add(&mut self, received: Received) {
         self.received.push(received);
     }
@@ -86,8 +86,8 @@ impl Received {
 /// Buffers that are filled by one call of the system: as many as quinn-udp hands to the kernel.
 pub(super) const BUFFERS: usize = 32;
 
-/// What a buffer has to hold: the longest datagram, and more than several come to together. With one byte less, the
-/// log would not tell the true length of one that is too long.
+/// The size of a buffer: the longest datagram, and more than several take together. One byte less would hide
+/// the true length of a datagram that is too long from the log.
 const BUFFER: usize = 65_535;
 
 /// The distance of two buffers: a cache line more than they need, since buffers that lie a power of two apart take

@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// What became of a file that was to be replaced.
+/// The outcome of replacing a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The new one is on the disk.
@@ -78,7 +78,7 @@ fn replace_by(exchange: Exchange, path: &Path, old: &[u8], new: &[u8]) -> io::Re
         }
         Err(error) => return Err(of_mount_point(error)),
     }
-    // What was replaced since the look above, this one does not miss.
+    // This look does not miss a file that was replaced since the one above.
     if !is(&successor.path, old) {
         successor.undo(exchange, path)?;
         return Ok(Outcome::Changed);
@@ -169,7 +169,7 @@ impl Successor {
 impl Drop for Successor {
     fn drop(&mut self) {
         if !self.stays {
-            // What cannot be removed now, the next change removes.
+            // The next change removes it if that fails now.
             _ = fs::remove_file(&self.path);
         }
     }
@@ -344,7 +344,7 @@ mod tests {
         file.assert_alone();
     }
 
-    /// As editors do, if it is one of the first `edits` calls.
+    /// Edits the file as editors do, if this is one of the first `edits` calls.
     fn edit_first(path: &Path, edits: u32) {
         let call = CALLS.get() + 1;
         CALLS.set(call);

@@ -114,23 +114,23 @@ impl Digest {
     }
 }
 
-/// Why the roster's file could not be read or changed.
+/// The reason why the roster's file could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RosterFileError {
     /// It cannot be read.
     #[error("cannot read the roster {}", path.display())]
     Read {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         error: io::Error,
     },
     /// It is no roster.
     #[error("the roster {} is wrong", path.display())]
     Wrong {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The line, and what is wrong with it.
         #[source]
@@ -139,9 +139,9 @@ pub enum RosterFileError {
     /// It cannot be replaced; it is as it was.
     #[error("cannot write the roster {}, which is as it was", path.display())]
     Write {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         error: io::Error,
     },
@@ -151,7 +151,7 @@ pub enum RosterFileError {
         path.display()
     )]
     Changed {
-        /// Which file.
+        /// The file.
         path: PathBuf,
     },
 }

@@ -241,7 +241,7 @@ impl<S: DatagramSocket> Task<S> {
 
     fn serve(&mut self, now: Instant, datagrams: &Datagrams) {
         (self.is_failing, self.rests_until) = (false, None);
-        // In a flood, nothing is prefetched: a datagram that the rate limit rejects must not cost more.
+        // Nothing is prefetched in a flood: a datagram that the rate limit rejects must not cost more.
         if !mem::take(&mut self.is_flooded) {
             self.node.prefetch(datagrams.iter().map(|(_, datagram)| datagram));
         }

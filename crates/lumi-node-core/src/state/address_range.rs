@@ -25,7 +25,7 @@ use super::source::Source;
 pub struct AddressRange(Ipv4Net);
 
 impl AddressRange {
-    /// Whether `address` is one of them.
+    /// Returns whether `address` is one of them.
     pub fn contains(&self, address: HostIp) -> bool {
         self.0.contains(&address)
     }
@@ -55,14 +55,14 @@ impl fmt::Display for AddressRange {
     }
 }
 
-/// Why a text is no [`AddressRange`].
+/// The reason why a text is no [`AddressRange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressRangeError {
     /// It does not begin with an IPv4 address.
     #[error("a range of addresses is an IPv4 address, alone or as in 192.0.2.0/24")]
     Address,
-    /// What follows the `/` is not the number of bits.
+    /// The text behind the `/` is not a number of bits.
     #[error("after the '/' of a range of addresses stands how many bits they share, 0 to 32")]
     Bits,
 }

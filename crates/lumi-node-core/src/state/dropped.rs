@@ -1,8 +1,8 @@
-//! What a node does not answer.
+//! Datagrams that a node does not answer.
 
 use plumi_proto::DecodeError;
 
-/// Why a datagram is dropped.
+/// The reason for dropping a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DropReason {
@@ -30,7 +30,7 @@ pub enum DropReason {
     Spoofed,
 }
 
-/// How many datagrams a node dropped, for each reason.
+/// The number of datagrams that a node dropped, for each reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Dropped {

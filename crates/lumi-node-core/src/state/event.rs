@@ -1,4 +1,4 @@
-//! What happens to users, for the program around a node.
+//! The events of users, for the program around a node.
 
 use std::collections::VecDeque;
 

@@ -1,11 +1,11 @@
-//! How long those who locate a user wait for the answer.
+//! The time that users who locate somebody wait for the answer.
 
 use std::time::Duration;
 
 use plumi_proto::LocateOutcome;
 
-/// How long it took from the first `PL` of somebody who asks to the `RL` that was sent there, for one outcome: a
-/// histogram. Repetitions of a request that is under way do not begin anew.
+/// The time from the first `PL` of an asker to the `RL` that was sent there, for one outcome: a histogram.
+/// Repetitions of a request that is under way do not begin anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LocationTimes {
     within: [u64; Self::BOUNDS.len()],
@@ -33,12 +33,12 @@ impl LocationTimes {
         self.within
     }
 
-    /// How many there were, those that took longer than the last bound included.
+    /// Returns the number of locations, those that took longer than the last bound included.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// How long all of them took.
+    /// Returns the time that all of them took together.
     pub fn sum(&self) -> Duration {
         self.sum
     }

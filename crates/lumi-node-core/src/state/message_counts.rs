@@ -1,10 +1,10 @@
-//! How many messages of each kind.
+//! The number of messages of each kind.
 
 use std::fmt;
 
 use plumi_proto::{DeregisterCode, LocateOutcome, Message, RegisterCode};
 
-/// What messages are counted by: their two letters, and of an answer its code.
+/// The kind by which messages are counted: their two letters, and the code of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MessageKind {
@@ -66,7 +66,7 @@ impl MessageKind {
         })
     }
 
-    /// As a message of this kind begins: `PR`, `RR0`, …
+    /// Returns the beginning of a message of this kind: `PR`, `RR0`, …
     pub fn name(self) -> &'static str {
         match self {
             Self::Register => "PR",
@@ -84,7 +84,7 @@ impl MessageKind {
     }
 }
 
-/// How many messages there were, of each kind.
+/// The number of messages of each kind.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct MessageCounts([u64; MessageKind::ALL.len()]);
 

@@ -9,8 +9,8 @@ use plumi_proto::UserName;
 
 /// A set of entries, each with a name of its own, made for a million of them of which any may be asked for next.
 ///
-/// Who asks waits for the memory more than for anything else, so there are few places to look at: a table of numbers,
-/// small enough to be in the processor's caches for the most part, and the entry.
+/// A look-up waits mostly for memory, so it reads few places: a table of numbers, most of which fits the
+/// processor's caches, and the entry.
 ///
 /// ```text
 ///   hash of the name ─▶ number of the entry ─▶ the entry
@@ -23,7 +23,7 @@ pub(super) struct NameTable<T> {
     hashes: DefaultHashBuilder,
 }
 
-/// What can be found by name.
+/// An entry that can be found by its name.
 pub(super) trait Named {
     /// Its name, which never changes.
     fn name(&self) -> &UserName;
@@ -57,7 +57,7 @@ impl<T: Named> NameTable<T> {
         Some(&mut self.chunks[chunk][place])
     }
 
-    /// Whether there is room for it, and none of its name was there.
+    /// Adds an entry. Returns `false` if there is no room, or there is one of its name.
     pub(super) fn insert(&mut self, new: T) -> bool {
         let Self { numbers, chunks, hashes } = self;
         let Some(number) = u32::try_from(numbers.len()).ok().filter(|_| numbers.len() < MAX_NAMES) else {

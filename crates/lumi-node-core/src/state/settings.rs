@@ -18,13 +18,13 @@ use super::limiter::RateLimit;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NodeSettings {
-    /// How many datagrams it takes from one address; `None` is any number.
+    /// The number of datagrams that it takes from one address; `None` is any number.
     pub rate_limit: Option<RateLimit>,
     /// The addresses that neither the rate limit nor the bound of pending requests for each source holds for.
     pub exempt: Vec<AddressRange>,
     /// The addresses from which users may register; empty is from anywhere.
     pub allow: Vec<AddressRange>,
-    /// Who has a user's name when two addresses register it.
+    /// The rule for a user's name that two addresses register.
     pub takeover: Takeover,
     /// The least time between two strikes of a user, so that a quick succession of location requests is one;
     /// zero makes each of them a strike.
@@ -78,7 +78,7 @@ impl Default for NodeSettings {
     }
 }
 
-/// Who has a user's name when it is registered from one address while it is online at another.
+/// The rule for a user's name that is registered from one address while it is online at another.
 ///
 /// Written as `last` or `deny`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

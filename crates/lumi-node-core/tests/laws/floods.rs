@@ -1,4 +1,4 @@
-//! As much as strangers like, and nothing comes of it.
+//! Strangers send as much as they like, and nothing comes of it.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;

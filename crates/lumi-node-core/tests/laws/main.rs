@@ -1,5 +1,4 @@
-//! What holds for a node whatever comes: laws on random events, and floods of what strangers can send
-//! (protocol.md §9).
+//! The laws of a node: on random events, and on floods of what strangers can send (protocol.md §9).
 
 mod floods;
 mod limiter;

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use crate::{drain, node};
 
 proptest! {
-    /// Whatever names lead where: a question goes from one node to another at most once, and whoever asked hears
-    /// at most one answer for each time that the question came.
+    /// Names may lead anywhere: a question goes from one node to another at most once, and whoever asked
+    /// hears at most one answer for each time that the question came.
     #[test]
     fn a_question_makes_one_hop_and_has_one_answer(
         nodes in 2..6_usize,
@@ -35,7 +35,7 @@ proptest! {
     }
 }
 
-/// What anybody can send to a node in the name of another node leads to nothing, or to one answer that is dropped.
+/// A message in the name of another node leads to nothing, or to one answer that is dropped.
 #[test]
 fn no_message_makes_two_nodes_talk_to_each_other() {
     for message in [
@@ -97,13 +97,13 @@ struct Network {
     now: Instant,
     nodes: Vec<Node>,
     agents: Vec<SocketAddrV4>,
-    /// What DNS tells each node, which need not be the same.
+    /// The answers of DNS to each node, which need not be the same.
     names: Vec<HashMap<Domain, usize>>,
     events: BTreeMap<(Instant, u64), Event>,
     random: u64,
     is_reliable: bool,
     between_nodes: u32,
-    /// How often agents asked this of their nodes, and how often one node asked another.
+    /// The number of times that agents asked this of their nodes, and one node of another.
     asked: HashMap<Locate, u32>,
     relayed: HashMap<Locate, u32>,
     /// The number of times that each asker asked each node this, less the number of answers.
@@ -185,7 +185,7 @@ impl Network {
                 *self.asked.entry(locate).or_default() += 1;
             }
         }
-        // What is dropped leads to nothing, which is what is looked at.
+        // A dropped message leads to nothing, which is what the law looks at.
         _ = self.nodes[n].handle_datagram(self.now, from, bytes);
         self.carry_out(n);
     }

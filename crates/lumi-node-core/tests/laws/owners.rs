@@ -51,7 +51,7 @@ struct World {
     settings: NodeSettings,
     users: HashMap<UserName, Owner>,
     lookups: Vec<LookupId>,
-    /// How often each asker asked, less how often it was answered.
+    /// The number of questions of each asker, less the number of answers.
     unanswered: HashMap<(SocketAddrV4, Locate), u32>,
     datagrams_in: u32,
     datagrams_out: u32,
@@ -75,7 +75,7 @@ impl Owner {
     }
 }
 
-/// What the rules say that a datagram leads to.
+/// The effect of a datagram, by the rules.
 #[derive(Debug, PartialEq)]
 enum Expected {
     Nothing,

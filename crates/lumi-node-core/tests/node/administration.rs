@@ -1,4 +1,4 @@
-//! What the administrator changes.
+//! Changes by the administrator.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ fn a_user_who_is_removed_is_cut_off() {
     assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR1")]);
 }
 
-/// Whatever the roster's way to write the domain, and however the question writes it.
+/// The roster and the question may write the domain in any case.
 #[test]
 fn nothing_is_left_of_a_user_who_is_removed() {
     for domain in ["bb.com", "BB.com."] {
@@ -155,7 +155,7 @@ fn a_roster_that_is_reloaded_leaves_no_request_of_who_is_gone() {
     assert_eq!(node.receive(PERE, answer), [sent(STRANGER, answer)]);
 }
 
-/// How long a user's name may be depends on it, and the node would not start with one that is too long.
+/// The limit of a user's name depends on it, and the node would not start with a name that is too long.
 #[test]
 fn a_domain_that_is_spelled_otherwise_holds_as_it_is_spelled() {
     let mut node = TestNode::new();

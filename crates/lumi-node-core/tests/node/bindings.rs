@@ -29,7 +29,7 @@ fn a_user_is_found_after_a_restart_without_registering_anew() {
     assert_eq!(after.node.status().online, 1);
     let question = "PLjoya@cc.com:pere@bb.com";
     assert_eq!(after.receive(OTHER_NODE, question), [sent(PERE, question)]);
-    // As before, laura counts as gone until she is heard.
+    // Laura counts as gone until she is heard, as before.
     let question = "PLjoya@cc.com:laura@bb.com";
     assert_eq!(after.receive(OTHER_NODE, question), [sent(OTHER_NODE, "RL3joya@cc.com:laura@bb.com")]);
     _ = after.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com");

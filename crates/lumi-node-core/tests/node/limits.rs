@@ -1,4 +1,4 @@
-//! What is dropped.
+//! Datagrams that are dropped.
 
 use std::net::Ipv4Addr;
 use std::num::NonZeroU32;

@@ -47,7 +47,7 @@ impl TestNode {
         self.now += Duration::from_secs_f64(seconds);
     }
 
-    /// What the node does for a message that it must not drop.
+    /// Returns the outputs for a message that the node must not drop.
     fn receive(&mut self, from: &str, message: &str) -> Vec<Output> {
         self.try_receive(from, message).unwrap_or_else(|reason| panic!("{message}: {reason}"))
     }

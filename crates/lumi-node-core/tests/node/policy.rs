@@ -116,7 +116,7 @@ fn a_repetition_that_is_refused_ends_the_request() {
 struct Rules {
     register: RegisterVerdict,
     locate: LocateVerdict,
-    /// Where each asked registration came from, and where the user was online.
+    /// The sender of each registration that was asked for, and the address where the user was online.
     registrations: Vec<(UdpAddress, Option<UdpAddress>)>,
     locations: Vec<UdpAddress>,
 }

@@ -1,4 +1,4 @@
-//! How ranges of addresses are written.
+//! The text of ranges of addresses.
 
 use std::net::Ipv4Addr;
 

@@ -1,4 +1,4 @@
-//! Who is registered, and where.
+//! The users who are registered, and their addresses.
 
 use lumi_node_core::{DropReason, NodeSettings, Takeover};
 
@@ -9,7 +9,7 @@ fn a_user_of_the_roster_is_registered() {
     let mut node = TestNode::new();
     assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR0")]);
     assert_eq!(node.address_of("laura"), Some(address(LAURA)));
-    // Whatever the case and the trailing dot of the domain.
+    // The case and a trailing dot of the domain do not matter.
     assert_eq!(node.receive(PERE, "PRpere@BB.com."), [sent(PERE, "RR0")]);
 }
 
@@ -82,7 +82,7 @@ fn a_user_who_has_moved_is_not_taken_offline_from_before() {
     assert_eq!(node.receive(STRANGER, "PDlaura@bb.com"), [sent(STRANGER, "RD0")]);
 }
 
-/// How laura stands when she is registered once more.
+/// The state of Laura when she is registered once more.
 #[derive(Clone, Copy, Debug)]
 enum Stands {
     Offline,
@@ -140,7 +140,7 @@ fn only_from_where_it_is_allowed_are_users_registered() {
         }
     }
     assert_eq!(node.address_of("laura"), Some(address("192.0.2.1:4500")), "a refused one changes nothing");
-    // Who is allowed may not be taken offline by who is not, but located.
+    // A user who is allowed may be located from elsewhere, but not taken offline.
     assert_eq!(node.receive(STRANGER, "PDlaura"), [sent(STRANGER, "RD1")]);
     let question = "PLjoya@cc.com:laura@bb.com";
     assert_eq!(node.receive(STRANGER, question), [sent("192.0.2.1:4500", question)]);

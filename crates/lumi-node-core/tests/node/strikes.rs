@@ -1,4 +1,4 @@
-//! How a user whose agent is gone is found out.
+//! The strikes that find out a user whose agent is gone.
 
 use std::time::Duration;
 
@@ -217,8 +217,8 @@ fn only_its_own_agent_makes_a_struck_user_be_forgotten() {
     }
 }
 
-/// What a frozen agent was asked meanwhile it answers when it thaws. Nobody waits for that any more, but the next
-/// one who asks finds the user.
+/// A frozen agent answers the questions from meanwhile when it thaws. Nobody waits for that any more, but the
+/// next one who asks finds the user.
 #[test]
 fn a_frozen_agent_that_thaws_is_online_within_one_round_trip() {
     let mut node = TestNode::new();
@@ -256,7 +256,8 @@ fn a_question_is_no_answer() {
 /// Ten thousand requests a second, for ten seconds, to an agent that answers each of them after a while.
 #[test]
 fn no_flood_of_requests_takes_an_agent_offline_that_answers() {
-    // How many, and how many more come before each is answered: the slowest answers are 1.999 s late.
+    // The number of questions, and of those that come before each is answered: the slowest answers are 1.999
+    // s late.
     for (requests, delay) in [(5_000, 0), (100_000, 19_990)] {
         let mut node = TestNode::new();
         node.receive(LAURA, "PRlaura@bb.com");

@@ -54,7 +54,8 @@ fn what_somebody_else_changed_is_left_as_they_left_it() {
         (in_place, b""),
         // Not even UTF-8 any more.
         (in_place, b"bb.com\nlaura\njos\xe9\n"),
-        // As an editor does; of the same length, and perhaps within the same tick of the file system's clock.
+        // An editor does this; the text is of the same length, and perhaps within the same tick of the file
+        // system's clock.
         (by_renaming, b"bb.com\nmarta\n"),
         (by_renaming, b"bb.com\nmart\xe0\n"),
     ];

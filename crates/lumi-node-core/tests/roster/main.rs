@@ -147,9 +147,9 @@ fn every_line_that_is_wrong_can_be_told() {
                 "line 3: the user is listed twice",
             ],
         ),
-        // What comes next is a user all the same.
+        // The next line is a user all the same.
         (b"\xff\nlaura\nlaura\n", None, &["line 1: it is not UTF-8", "line 3: the user is listed twice"]),
-        // Beside a domain that is not known, every name has room.
+        // Every name has room beside a domain that is not known.
         (
             b"b:b\nlllllllllllllllllllllllllllllllll\n",
             None,
@@ -219,8 +219,8 @@ proptest! {
     // Each change is written through to the disk, twice.
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whatever is done, the file is a roster of just the users that a set would have, and no change touches
-    /// another line than its own.
+    /// The file stays a roster of just the users that a set would have, and no change touches another line
+    /// than its own.
     #[test]
     fn the_file_agrees_with_a_set(text in roster_text(), toggled in vec(select(NAMES), 1..12)) {
         let config = Config::new(&text);

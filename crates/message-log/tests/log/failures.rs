@@ -32,7 +32,7 @@ fn write(messages: u8, turns: &[Result<usize, ErrorKind>]) -> (String, Vec<(Erro
     write_together(&[1].repeat(messages.into()), turns)
 }
 
-/// As [`write`], so many messages together at a time.
+/// Writes as [`write`] does, so many messages together at a time.
 fn write_together(batches: &[u8], turns: &[Result<usize, ErrorKind>]) -> (String, Vec<(ErrorKind, u64)>) {
     let disk = Disk { turns: turns.iter().copied().collect(), written: Writes::default() };
     let written = disk.written.clone();

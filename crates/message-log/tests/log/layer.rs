@@ -1,4 +1,4 @@
-//! Which events reach a sink, and how.
+//! The events that reach a sink, and their order.
 
 use std::sync::mpsc;
 use std::thread;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::{Writes, log_of, remote, subscriber};
 
-/// What the two nodes and the two agents of a captured session wrote.
+/// The logs of the two nodes and the two agents of a captured session.
 const CAPTURED: [&str; 4] = [
     "\
 R: 10.100.100.101:UDP:51189, PRu1@PC-c, 9

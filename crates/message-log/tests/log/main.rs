@@ -48,7 +48,7 @@ fn subscriber(writer: impl io::Write + Send + 'static) -> Dispatch {
     Dispatch::new(tracing_subscriber::registry().with(MessageLayer::new(LineWriter::new(writer))))
 }
 
-/// What `messages` leave in a log.
+/// Returns the log of `messages`.
 fn log_of(messages: impl FnOnce()) -> String {
     let writes = Writes::default();
     tracing::dispatcher::with_default(&subscriber(writes.clone()), messages);

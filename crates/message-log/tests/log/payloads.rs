@@ -1,4 +1,4 @@
-//! Whatever is in a datagram, its line is one line, and says what was in it.
+//! The line of any datagram is one line, and says what was in it.
 
 use std::fmt::Write;
 use std::fs;
@@ -50,7 +50,7 @@ fn check(line: &[u8], payload: &[u8]) {
     let wrong = || format!("{} for {}", line.escape_ascii(), payload.escape_ascii());
     let text = str::from_utf8(line).unwrap_or_else(|_| panic!("no text: {}", wrong()));
     let text = text.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {}", wrong()));
-    // Whatever is taken for visible, this is one line.
+    // This is one line, whichever characters count as visible.
     assert!(text.bytes().all(|byte| byte >= b' '), "{}", wrong());
     assert!(text.chars().all(is_visible), "{}", wrong());
     let body = text.strip_prefix("R: 84.88.154.3:UDP:4500, ").unwrap_or_else(|| panic!("{}", wrong()));

@@ -183,7 +183,7 @@ fn what_is_no_file_of_the_logs_own_is_not_put_aside() {
     reader.read_exact(&mut read).unwrap();
     assert_eq!(read, lines.as_bytes());
 
-    // As stdout is when a shell sends it to a file: not this program's to rename.
+    // Stdout is such a file when a shell redirects it: not this program's to rename.
     let given = folder.path().join("given");
     let descriptor = File::create(&given).unwrap();
     let link = folder.path().join("link");
