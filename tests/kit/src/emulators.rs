@@ -29,7 +29,7 @@ pub use request::{Failure, Request};
 pub use s_agent::SAgent;
 pub use s_node::SNode;
 
-/// Which program.
+/// One of the two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Program {
     /// Ends on whatever it does not know.
@@ -38,7 +38,8 @@ pub enum Program {
     S,
 }
 
-/// What agents and nodes have in common. Carry out every [`Effect`] after each call of the others.
+/// The interface that agents and nodes have in common. Carry out every [`Effect`] after each call of the
+/// others.
 pub trait Emulator: fmt::Debug + Send {
     /// A datagram came.
     fn datagram(&mut self, now: Instant, from: SocketAddrV4, bytes: &[u8]);
@@ -49,15 +50,15 @@ pub trait Emulator: fmt::Debug + Send {
     /// The time that [`Emulator::poll_timeout`] named has come.
     fn timeout(&mut self, _now: Instant) {}
 
-    /// When [`Emulator::timeout`] is due, if ever.
+    /// Returns the time at which [`Emulator::timeout`] is due, if ever.
     fn poll_timeout(&self) -> Option<Instant> {
         None
     }
 
-    /// What it does next; `None` when that is all.
+    /// Returns its next effect; `None` when that is all.
     fn poll_output(&mut self) -> Option<Effect>;
 
-    /// What ended it, if anything has.
+    /// Returns the death that ended it, if anything has.
     fn death(&self) -> Option<&Death>;
 }
 
@@ -75,22 +76,22 @@ pub trait AgentEmulator: Emulator {
     /// Its user leaves: deregisters.
     fn deregister(&mut self, now: Instant);
 
-    /// Whether it waits for an answer.
+    /// Returns whether it waits for an answer.
     fn is_waiting(&self) -> bool;
 
-    /// From now on it is in a conversation, or is not.
+    /// Sets whether it is in a conversation from now on.
     fn set_busy(&mut self, busy: bool);
 
-    /// Where its node is.
+    /// Returns the address of its node.
     fn node(&self) -> SocketAddrV4;
 }
 
 /// A node. It finds other nodes in a table instead of DNS.
 pub trait NodeEmulator: Emulator {
-    /// Where the user is online, if so.
+    /// Returns the address at which the user is online, if so.
     fn address_of(&self, user: &str) -> Option<SocketAddrV4>;
 
-    /// From now on the node of `domain` is found at `node`.
+    /// Makes it find the node of `domain` at `node` from now on.
     fn add_peer(&mut self, domain: &str, node: SocketAddrV4);
 
     /// Its administrator removes a user.
@@ -100,7 +101,7 @@ pub trait NodeEmulator: Emulator {
     fn restart(&mut self);
 }
 
-/// What an emulator does.
+/// An effect of an emulator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Sends this datagram.
@@ -111,9 +112,9 @@ pub enum Effect {
     Deregistered,
     /// Has found who was called, and dials.
     Located {
-        /// Who.
+        /// The user.
         to: String,
-        /// Where, as it was published.
+        /// The address, as it was published.
         at: SocketAddrV4,
     },
     /// Tells its user what went wrong.
@@ -125,7 +126,7 @@ pub enum Effect {
     Died(Death),
 }
 
-/// What ends a program.
+/// The cause that ends a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Death {
     /// A node was sent a datagram of no bytes.

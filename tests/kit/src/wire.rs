@@ -133,12 +133,12 @@ impl Wire {
         id
     }
 
-    /// How a request of an agent ended, if it has.
+    /// Returns the outcome of an agent's request, if it has ended.
     pub fn answer(&self, agent: &str, id: RequestId) -> Option<LumiAnswer> {
         self.answers.get(&(socket(agent), id)).copied()
     }
 
-    /// What an agent told of its registration, in order.
+    /// Returns the changes that an agent reported of its registration, in order.
     pub fn registrations(&self, agent: &str) -> &[RegistrationChange] {
         self.registrations.get(&socket(agent)).map_or(&[], Vec::as_slice)
     }
@@ -218,7 +218,7 @@ impl Wire {
             if let Some(node) = self.nodes.get_mut(&to) {
                 let party = node.domain().to_string();
                 write_line(&mut self.logs, &party, Direction::Received, from, &bytes);
-                // What is dropped changes nothing, which is what tests look at.
+                // A dropped message changes nothing, which is what tests look at.
                 _ = node.handle_datagram(self.now, from, &bytes);
             } else if let Some((address, client)) = self.agents.get_mut(&to) {
                 write_line(&mut self.logs, address.as_str(), Direction::Received, from, &bytes);

@@ -1,4 +1,5 @@
-//! What the nodes of L and S do alike: the users of a domain, and the way of a question and of its answer.
+//! The common part of the nodes of L and S: the users of a domain, and the way of a question and of its
+//! answer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -19,7 +20,7 @@ struct Online {
     strikes: u8,
 }
 
-/// Where an `RL` goes.
+/// The way of an `RL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     To(SocketAddrV4),
@@ -65,7 +66,7 @@ impl Domain {
         true
     }
 
-    /// What a `PL` that came from `asker` leads to: one datagram.
+    /// Returns the effect of a `PL` that came from `asker`: one datagram.
     pub(super) fn question(
         &mut self,
         asker: SocketAddrV4,
@@ -89,7 +90,7 @@ impl Domain {
         (online.address, message.to_vec())
     }
 
-    /// Where an `RL` goes on to. It clears the strikes of who answered.
+    /// Returns the way on of an `RL`. Clears the strikes of the user who answered.
     pub(super) fn answer(&mut self, pair: &Pair<'_>) -> Route {
         if self.is(pair.to.domain)
             && let Some(Some(online)) = self.users.get_mut(pair.to.user)

@@ -35,7 +35,7 @@ impl LAgent {
         self.asking = Some(Asking::new(now, request, message.into_bytes(), TRIES, INTERVAL));
     }
 
-    /// Whatever comes while it waits is the answer (row 8).
+    /// Takes any message that comes while it waits for the answer (row 8).
     fn take_answer(&mut self, asking: Asking, bytes: &[u8]) {
         let names = asking.message.get(2..).unwrap_or_default();
         let is_answer = match asking.request {
@@ -50,8 +50,8 @@ impl LAgent {
         self.out.push(asking.request.answered(bytes));
     }
 
-    /// Whatever comes while it is idle is a `PL` (row 7): it looks at nothing, and sends back what follows the first
-    /// two bytes.
+    /// Takes any message that comes while it is idle for a `PL` (row 7): looks at nothing, and sends back
+    /// what follows the first two bytes.
     fn tell_where(&mut self, bytes: &[u8]) {
         if text::question(bytes).is_none_or(|pair| !self.is(&pair.to)) {
             self.out.push(Effect::Odd(bytes.to_vec()));

@@ -105,7 +105,7 @@ mod tests {
     const AGENT: &str = "10.0.0.1:51189";
     const OTHER_NODE: &str = "10.0.0.4:3344";
 
-    /// With u1 online.
+    /// Returns a node with u1 online.
     fn node() -> LNode {
         let mut node = LNode::new("PC-c", &["u1", "u3"], &[("PC-d", addr(OTHER_NODE))]);
         node.datagram(now(), addr(AGENT), b"PRu1@PC-c");

@@ -18,7 +18,7 @@ pub struct Talk {
     effects: VecDeque<TalkEffect>,
 }
 
-/// Who began it.
+/// The side that began it, or the other one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The agent called, and gives its nickname first.
@@ -36,7 +36,7 @@ enum State {
     Dead(Death),
 }
 
-/// What an agent does in a conversation.
+/// An effect of an agent in a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TalkEffect {
     /// Writes this, in one write.
@@ -140,12 +140,12 @@ impl Talk {
         }
     }
 
-    /// What it does next; `None` when that is all.
+    /// Returns its next effect; `None` when that is all.
     pub fn poll_output(&mut self) -> Option<TalkEffect> {
         self.effects.pop_front()
     }
 
-    /// What ended the program, if anything has.
+    /// Returns the death that ended the program, if anything has.
     pub fn death(&self) -> Option<&Death> {
         match &self.state {
             State::Dead(death) => Some(death),
@@ -178,7 +178,7 @@ mod tests {
         std::iter::from_fn(|| talk.poll_output()).collect()
     }
 
-    /// In conversation with `ours`.
+    /// Returns one side of a conversation with `ours`.
     fn talking(program: Program, side: Side) -> Talk {
         let mut talk = Talk::new(program, side, "u2");
         talk.segment(b"N04ours");

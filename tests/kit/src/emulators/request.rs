@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::text;
 
-/// What an agent asks its node.
+/// A request of an agent to its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// `PR`.
@@ -15,14 +15,14 @@ pub enum Request {
     Locate(String),
 }
 
-/// Why a request failed.
+/// The reason why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// It was answered with this digit.
     Code(char),
     /// It was not answered, as often as it was sent.
     NoAnswer,
-    /// What was taken for its answer is not one.
+    /// The program took a message for its answer that is not one.
     Misread(Vec<u8>),
 }
 
@@ -30,14 +30,14 @@ pub enum Failure {
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
     pub(super) request: Request,
-    /// What is sent.
+    /// The message that is sent.
     pub(super) message: Vec<u8>,
     tries_left: u32,
     interval: Duration,
     due: Instant,
 }
 
-/// What to do once a try has not been answered in its time.
+/// The next step once a try has not been answered in its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     NotYet,
@@ -82,7 +82,8 @@ impl Request {
         }
     }
 
-    /// How it ended, by this answer: whatever follows the two letters and the code is not compared with anything.
+    /// Returns its outcome by this answer. The text behind the two letters and the code is not compared with
+    /// anything.
     pub(super) fn answered(self, answer: &[u8]) -> super::Effect {
         use super::Effect::{Deregistered, Failed, Located, Registered};
 

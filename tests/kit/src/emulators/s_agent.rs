@@ -121,10 +121,10 @@ impl AgentEmulator for SAgent {
 
 const TRIES: u32 = 10;
 
-/// Between two tries of `PR` and `PD`.
+/// The time between two tries of `PR` and `PD`.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Between two tries of `PL`.
+/// The time between two tries of `PL`.
 const LOCATE_INTERVAL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
@@ -136,7 +136,7 @@ mod tests {
         SAgent::new("u1@PC-c", addr("10.0.0.3:3344"), addr("0.0.0.0:4000"))
     }
 
-    /// When each try leaves, and when it gives up.
+    /// Returns the times at which tries leave, and the time at which it gives up.
     fn tries(agent: &mut SAgent, start: Instant) -> Vec<Duration> {
         _ = effects(agent);
         let mut times = vec![Duration::ZERO];

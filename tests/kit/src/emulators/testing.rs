@@ -1,4 +1,4 @@
-//! What the tests of the emulators share.
+//! Helpers that the tests of the emulators share.
 
 use std::net::SocketAddrV4;
 use std::time::Instant;

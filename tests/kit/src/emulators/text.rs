@@ -13,9 +13,9 @@ pub(super) struct Address<'a> {
 /// The two names of a `PL` or an `RL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair<'a> {
-    /// Who asks.
+    /// The user who asks.
     pub(super) from: Address<'a>,
-    /// Who is asked for.
+    /// The user who is asked for.
     pub(super) to: Address<'a>,
 }
 

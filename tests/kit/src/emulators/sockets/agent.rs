@@ -22,15 +22,15 @@ use crate::network::local_address;
 
 /// An emulated agent that runs until it is dropped, or ends by itself.
 ///
-/// As its user has one screen, it does one thing at a time: while it waits for its node it accepts nobody, and while
-/// it is in a conversation neither.
+/// It does one thing at a time, because its user has one screen: while it waits for its node it accepts
+/// nobody, and while it is in a conversation neither.
 #[derive(Debug)]
 pub struct EmulatedAgent {
     /// `user@domain`.
     pub address: String,
     /// Its UDP address.
     pub local: SocketAddrV4,
-    /// Where it listens for conversations.
+    /// The address at which it listens for conversations.
     pub listening: SocketAddrV4,
     transcript: Transcript,
     commands: mpsc::Sender<Command>,
@@ -215,7 +215,7 @@ impl EmulatedAgent {
         self.command(Command::FreezeWhenCalled).await;
     }
 
-    /// From now on the network delivers each of its datagrams so often.
+    /// Makes the network deliver each of its datagrams so often from now on.
     pub async fn repeat(&self, copies: usize) {
         self.command(Command::Repeat(copies)).await;
     }
@@ -277,12 +277,13 @@ struct Task {
     emulator: Box<dyn AgentEmulator>,
     talk: Option<(Talk, TcpStream)>,
     segments: Segments,
-    /// Whether the program has not read for a while, so that what came meanwhile is one segment to it.
+    /// Set if the program has not read for a while, so that the bytes that came meanwhile are one segment to
+    /// it.
     reads_late: bool,
     transcript: Arc<Shared>,
     is_frozen: bool,
     freezes_when_called: bool,
-    /// How often each datagram is sent.
+    /// The number of times that each datagram is sent.
     copies: usize,
 }
 
@@ -330,7 +331,8 @@ impl Task {
             }
         }
         if let Some((_, stream)) = self.talk.take() {
-            // What a program that ends leaves unread is answered by RST; one that crashes leaves it so.
+            // The kernel answers bytes that an ending program leaves unread by RST; one that crashes leaves
+            // them so.
             drop(stream);
         }
     }
@@ -371,7 +373,7 @@ impl Task {
             Command::Repeat(copies) => self.copies = copies,
             Command::Send(message) => self.send(&message).await,
             Command::ReadAll(done) => {
-                // What has come is known only once the runtime has looked.
+                // The runtime has to look before it knows what has come.
                 task::yield_now().await;
                 while self.is_alive() {
                     match self.udp.try_recv_from(buffer) {

@@ -17,7 +17,7 @@ use crate::network::local_address;
 /// An emulated node that serves until it is dropped, or ends by itself.
 #[derive(Debug)]
 pub struct EmulatedNode {
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddrV4,
     domain: String,
     transcript: Transcript,
@@ -53,7 +53,7 @@ impl EmulatedNode {
         Self { address, domain: domain.to_owned(), transcript, commands }
     }
 
-    /// From now on it finds the node of `domain` at `node`.
+    /// Makes it find the node of `domain` at `node` from now on.
     pub async fn add_peer(&self, domain: &str, node: SocketAddrV4) {
         self.command(Command::AddPeer(domain.to_owned(), node)).await;
     }
@@ -68,7 +68,7 @@ impl EmulatedNode {
         self.command(Command::Restart).await;
     }
 
-    /// Where a user is online, if so.
+    /// Returns the address at which a user is online, if so.
     ///
     /// # Panics
     /// If it has ended.
@@ -163,12 +163,12 @@ impl Task {
             Command::AddPeer(domain, node) => self.node.add_peer(&domain, node),
             Command::RemoveUser(user) => self.node.remove_user(&user),
             Command::Restart => self.node.restart(),
-            // Whoever asked may have gone.
+            // The test that asked may have gone.
             Command::AddressOf(user, answer) => _ = answer.send(self.node.address_of(&user)),
             Command::Freeze(is_frozen) => self.is_frozen = is_frozen,
             Command::Send(to, message) => self.send(to, &message).await,
             Command::ReadAll(done) => {
-                // What has come is known only once the runtime has looked.
+                // The runtime has to look before it knows what has come.
                 task::yield_now().await;
                 while self.node.death().is_none() {
                     match self.socket.try_recv_from(buffer) {

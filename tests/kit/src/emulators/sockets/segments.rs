@@ -18,7 +18,7 @@ pub(super) struct Segments {
 impl Segments {
     /// The segments of `bytes`, which one read of `stream` returned.
     ///
-    /// Without the program `ss`, they are one segment.
+    /// They are one segment if there is no program `ss`.
     pub(super) fn of<'a>(&mut self, stream: &TcpStream, bytes: &'a [u8]) -> Vec<&'a [u8]> {
         let frames = frames(bytes);
         let are_separate = frames.len() > 1
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    /// What one read returns of these writes, and its segments.
+    /// Returns the segments of one read of these writes.
     async fn segments(writes: &[&str]) -> Option<Vec<String>> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let connecting = TcpStream::connect(listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What an emulator has seen and done.
+//! The record of an emulator: what it has seen and done.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,7 +20,7 @@ pub struct Transcript {
     expects_death: bool,
 }
 
-/// Where the emulator's task writes.
+/// The end to which the emulator's task writes.
 #[derive(Debug)]
 pub(super) struct Shared {
     name: String,
@@ -86,7 +86,7 @@ impl Transcript {
         self.shared.lock().clone()
     }
 
-    /// What follows `start`, in the lines that begin so.
+    /// Returns the rest behind `start` of the lines that begin so.
     pub fn all(&self, start: &str) -> Vec<String> {
         self.lines().iter().filter_map(|line| line.strip_prefix(start)).map(str::to_owned).collect()
     }
@@ -165,7 +165,7 @@ impl Shared {
     }
 }
 
-/// As the emulator's user would see it.
+/// Returns a text as the emulator's user would see it.
 pub(super) fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
