@@ -1,4 +1,4 @@
-//! Who may call: our agents and those of L and S are told "busy", in order, and live.
+//! The rules for who may call: agents of ours, L and S that may not hear "busy", in order, and live.
 
 use std::net::SocketAddr;
 
@@ -43,7 +43,7 @@ async fn who_is_blocked_hears_busy_and_others_call_as_ever() {
     let anna_talks = anna.call(pere.address()).await.expect("anna may");
     let mut talk = incoming(&mut events).await;
     assert_eq!(talk.peer().address, Some(anna.address()));
-    // Who is in a conversation already is not cut off by a block.
+    // A block does not end a conversation that has begun.
     pere.set_admission(blocks(&["anna@bb.com"]));
     anna_talks.send("hola").await.expect("sent");
     assert_eq!(next(&mut talk).await, "hola");

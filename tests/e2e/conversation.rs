@@ -172,7 +172,7 @@ async fn a_connection_that_breaks_is_lost_and_not_ended() {
     assert_eq!(talk.next_line().await.expect("once"), None);
 }
 
-/// What a deployed program sends for a line of 150 characters, and bytes that are no text.
+/// The callee gets what a deployed program sends for a line of 150 characters, and bytes that are no text.
 #[tokio::test]
 async fn odd_bytes_are_shown_and_the_conversation_goes_on() {
     let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
@@ -264,7 +264,7 @@ async fn a_call_that_is_given_up_ends_in_order() {
     }
 }
 
-/// Whoever has connected when an agent ends is greeted and let go in order.
+/// A caller that has connected when an agent ends is greeted and let go in order.
 #[tokio::test]
 async fn callers_in_the_queue_of_an_agent_that_ends_are_let_go_in_order() {
     let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;
@@ -390,7 +390,7 @@ pub(crate) async fn next(talk: &mut Conversation) -> String {
     soon(talk.next_line()).await.expect("no loss").expect("a line").raw().to_owned()
 }
 
-/// What has to happen, but is not waited for without end.
+/// Waits for something that has to happen, for [`DEADLINE`] at most.
 pub(crate) async fn soon<T>(happening: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, happening).await.expect("what has to happen does")
 }

@@ -1,4 +1,4 @@
-//! What goes wrong around the programs, done to real processes on real sockets.
+//! Faults around the programs, done to real processes on real sockets.
 
 mod agents;
 mod changes;

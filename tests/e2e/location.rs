@@ -400,7 +400,7 @@ async fn another_name_of_a_node_on_every_address_is_no_domain() {
     assert!(!relayed, "no message came back");
 }
 
-/// What has come before the end is served: who is not answered asks again, at a closed port.
+/// A message that has come before the end is served: an asker without an answer asks again, at a closed port.
 #[tokio::test]
 async fn a_node_that_ends_serves_what_has_come() {
     let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;

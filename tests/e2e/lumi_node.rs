@@ -68,7 +68,7 @@ fn folder_with(roster: &str) -> tempfile::TempDir {
     folder
 }
 
-/// How a node that cannot start ends, and what it says: one line on stderr and nothing else.
+/// Returns the exit code and the message of a node that cannot start: one line on stderr and nothing else.
 fn failure(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let mut node = Program::start(NODE, folder, arguments);
     let code = node.wait_exit();

@@ -299,7 +299,7 @@ fn a_stranger_reaches_the_screen_as_text() {
     pere.expect_line("* conversation with");
 }
 
-/// Without a free file descriptor, callers wait. None is reset, and the agent goes on.
+/// Callers wait while there is no free file descriptor. None is reset, and the agent goes on.
 #[test]
 fn callers_wait_while_too_many_files_are_open() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);

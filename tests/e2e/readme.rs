@@ -1,4 +1,4 @@
-//! What the README shows is what there is.
+//! The README shows what there is.
 
 const README: &str = include_str!("../../README.md");
 

@@ -45,7 +45,7 @@ fn users_are_found_again_after_their_node_was_started_again() {
     wire.pass(Duration::from_secs(30));
     wire.remove_node(BB);
     wire.add_node(BB, ROSTER);
-    // Who asks is registered by asking; who is asked for, by the next refresh at the latest.
+    // The asker is registered by asking; the other user, by the next refresh at the latest.
     assert_eq!(finds_pere(&mut wire), Some(LumiAnswer::Locate(LocateOutcome::Offline)));
     wire.pass(Duration::from_secs(30));
     assert!(matches!(finds_pere(&mut wire), Some(LumiAnswer::Locate(LocateOutcome::Found(_)))));
@@ -81,8 +81,8 @@ fn a_user_who_is_no_longer_in_the_roster_is_told_so() {
     assert_eq!(wire.registrations(PERE)[1..], [RegistrationChange::Regained]);
 }
 
-/// Whoever registers last has the user, for a minute: the other one registers, too. Each was registered whenever it
-/// asked, so neither is told anything.
+/// The agent that registers last has the user, for a minute: the other one registers, too. Each was
+/// registered whenever it asked, so neither is told anything.
 #[test]
 fn two_agents_of_one_user_take_turns() {
     const OTHER: &str = "127.0.0.1:5003";
@@ -122,7 +122,7 @@ async fn a_program_is_told_that_its_registration_is_lost_and_regained() {
     let at = node.address;
     let (laura, mut events) = node.agent("laura").start().await.expect("registered");
     node.stop().await;
-    // To ask in vain shows it, long before the next refresh.
+    // A question in vain shows it, long before the next refresh.
     laura.locate(address("pere@bb.com")).await.expect_err("the node is gone");
     assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into() });
     let socket = UdpSocket::bind(at).await.expect("the port is still free");
@@ -254,7 +254,7 @@ async fn until(is_so: impl AsyncFn() -> bool) {
     time::timeout(DEADLINE, looking).await.expect("it becomes so");
 }
 
-/// How many users are online.
+/// Returns the number of users who are online.
 async fn online(node: &TestNode) -> usize {
     let users = node.administrator.list().await.expect("a list");
     users.iter().filter(|user| user.presence.is_some()).count()

@@ -32,7 +32,7 @@ fn each_party_hears_from_the_address_that_it_talks_to() {
     assert_eq!(pere.hear(), "PLlaura@bb.com:pere@bb.com");
     pere.say("RL1laura@bb.com:pere@bb.com");
     assert_eq!(laura.hear(), "RL1laura@bb.com:pere@bb.com");
-    // What the node answers by itself.
+    // The node answers this by itself.
     assert_eq!(other_node.ask("PLjoya@cc.com:nobody@bb.com"), "RL2joya@cc.com:nobody@bb.com");
     assert_eq!(other_node.ask("PLjoya@cc.com:joan@bb.com"), "RL3joya@cc.com:joan@bb.com");
     assert_eq!(laura.ask("PDlaura@bb.com"), "RD0");

@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 
 use crate::conversation::{incoming, next, soon};
 
-/// From the registration to the deregistration, with a conversation, a caller who is refused and a stranger.
+/// The traffic from the registration to the deregistration has a conversation, a caller who is refused and a
+/// stranger.
 #[tokio::test]
 async fn the_tap_tells_what_the_log_and_the_sockets_saw_in_order() {
     let trace = Trace::start();
@@ -32,7 +33,7 @@ async fn the_tap_tells_what_the_log_and_the_sockets_saw_in_order() {
     let mut heard = vec![0; said.len()];
     soon(joan.read_exact(&mut heard)).await.expect("a nickname and a line");
     assert_eq!(heard, said.as_bytes());
-    // Of a long line of a deployed program, and of what is no frame.
+    // The bytes of a long line of a deployed program, and of something that is no frame.
     let long = [b"L150", &[b'x'; 149][..]].concat();
     write(&mut joan, &long).await;
     assert_eq!(next(&mut talk).await.len(), 149);
@@ -122,7 +123,7 @@ async fn a_registration_that_fails_is_told() {
     }
 }
 
-/// What passed until the agent had ended.
+/// Returns everything that passed until the agent had ended.
 async fn rest(traffic: &mut Traffic) -> Vec<Passed> {
     let mut passed = Vec::new();
     while let Some(one) = soon(traffic.next()).await {
@@ -135,7 +136,7 @@ fn pmi_with(passed: &[Passed], remote: SocketAddr) -> Vec<String> {
     shown(passed, |passed| matches!(passed.content, Content::Pmi(..)) && passed.remote == remote)
 }
 
-/// As a trace shows them.
+/// Returns the traffic as a trace shows it.
 fn shown(passed: &[Passed], is_wanted: impl Fn(&Passed) -> bool) -> Vec<String> {
     let shown = |passed: &Passed| {
         let letter = if passed.direction == Direction::Sent { 'E' } else { 'R' };

@@ -6,7 +6,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::*;
 
-/// From the honest caller's own address, and each from one of its own.
+/// They come from the honest caller's own address, and each from one of its own.
 #[tokio::test]
 async fn five_hundred_who_never_finish_their_nickname_do_not_keep_out_who_does() {
     for own in [false, true] {
@@ -63,7 +63,7 @@ async fn a_call_gets_through_at_the_first_try_in_their_midst() {
     assert_eq!((talk.peer().nickname.raw(), heard.peer().nickname.raw()), ("pere", "laura"));
 }
 
-/// Who calls an agent that is still starting is not lost, whatever becomes of it.
+/// A caller of an agent that is still starting is not lost, whatever becomes of the agent.
 #[tokio::test]
 async fn callers_of_an_agent_that_starts_wait_and_are_let_go_in_order_if_it_does_not() {
     for registered in [Some("RR0"), Some("RR1"), None] {

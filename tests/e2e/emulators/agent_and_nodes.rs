@@ -216,11 +216,12 @@ async fn an_agent_that_is_dropped_leaves_its_node_in_order() {
     }
 }
 
-/// In a conversation too: no node minds, and one that was started again knows its user soon.
+/// The registration is refreshed in a conversation too: no node minds, and one that was started again knows
+/// its user soon.
 pub(super) async fn a_registration_is_refreshed_and_nobody_minds() {
     let scenario = async |theirs| {
         let mut node = peer(theirs).await;
-        // As often as can be.
+        // The refresh is as frequent as can be.
         let agent = ours("x1@bb", node.address).bare_user(theirs == S).refresh(Some(RETRY));
         let (agent, mut events) = agent.start().await.expect("registered");
         let mut x2 = agent_at(theirs, "x2@bb", node.address).await;

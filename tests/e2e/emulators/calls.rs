@@ -157,7 +157,7 @@ async fn who_ends_it_in_the_middle_of_what_ours_says_is_called_again() {
         u2.expect("heard line 4").await;
         u2.hang_up().await;
         u2.expect("closed").await;
-        // What was written goes nowhere, and what was not is told.
+        // Lines that were written go nowhere, and the others are reported.
         match soon(talk.next_line()).await {
             Ok(None) | Err(ConversationError::Unsent(_) | ConversationError::Lost(_)) => {}
             other => panic!("{other:?}"),
@@ -275,13 +275,14 @@ async fn an_agent_that_leaves_in_a_conversation_leaves_the_other_at_its_menu() {
     }
 }
 
-/// From the moment it is told where to call on: the callee either sees no call, or one with a nickname and an end.
+/// The call may end at any moment once it is told where to call: the callee either sees no call, or one with
+/// a nickname and an end.
 #[tokio::test]
 async fn an_agent_may_leave_at_any_step_of_a_call() {
     for program in BOTH {
         let node = TestNode::start("bb", &USERS, directory(&[])).await;
         let mut u2 = EmulatedAgent::start(program, "u2@bb", node.address).await;
-        // Which of two things that happened a task sees first is left to chance: each step more than once.
+        // Chance decides which of two events a task sees first, so each step comes more than once.
         for steps in (0..6).cycle().take(60) {
             let (u1, _events) = ours("u1@bb", node.address).start().await.expect("registered");
             let calling = tokio::spawn({

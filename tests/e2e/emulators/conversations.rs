@@ -1,4 +1,4 @@
-//! What our agent and agents of L and S say to each other: nothing is lost, and nothing ends them.
+//! Conversations of our agent with agents of L and S: nothing is lost, and nothing ends them.
 
 use integration_tests::emulators::Program::{self, L, S};
 use integration_tests::emulators::sockets::EmulatedAgent;
@@ -147,8 +147,8 @@ async fn long_lines_arrive_in_pieces_of_whole_characters() {
     }
 }
 
-/// What an L sends for them has a header of four bytes, and lacks its last byte. Its other lines come before and
-/// after, and however TCP puts them together.
+/// The bytes that an L sends for them have a header of four bytes, and lack the last one. Its other lines
+/// come before and after, and however TCP puts them together.
 #[tokio::test]
 async fn lines_of_more_than_99_characters_from_an_l_are_shown_and_the_rest_in_step() {
     for ours_calls in [true, false] {

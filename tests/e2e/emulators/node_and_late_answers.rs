@@ -151,7 +151,8 @@ pub(super) async fn what_comes_after_the_callee_was_removed_is_dropped() {
     caller.expect("E PL").await;
     fence(node.address, "bb").await;
     node.administrator.remove_user("u2".parse().expect("a name")).await.expect("saved");
-    // What it would have answered, before and after the asker has heard that there is no such user.
+    // The answer that it would have given comes before and after the asker has heard that there is no such
+    // user.
     let answer = format!("RL0u1@bb:u2@bb:{}", callee.listening);
     callee.send(&answer).await;
     assert_eq!(caller.expect("failed Locate").await, r#"("u2@bb"): Code('2')"#);

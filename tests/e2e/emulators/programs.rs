@@ -58,8 +58,8 @@ async fn a_session_at_a_node_of_l_or_s_is_told_line_by_line() {
     }
 }
 
-/// With a text of many lines, and with the answer of an agent of theirs, busy or gone. It is all one to them whether a
-/// person or a script calls.
+/// A text of many lines reaches an agent of theirs, which may be busy or gone. It is all one to them whether
+/// a person or a script calls.
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_send_to_agents_of_l_and_s() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use integration_tests::programs::NodeProgram;
 use lumi_node_core::Roster;
 
-/// Who belongs to bb.com.
+/// The users of bb.com.
 #[derive(Clone, Debug)]
 pub(super) struct Users(pub(super) Vec<String>);
 
@@ -42,11 +42,11 @@ impl Users {
 /// Changes that were typed at a node's console.
 #[derive(Debug)]
 pub(super) struct Changes {
-    /// Who belongs to the domain after so many of them.
+    /// The users of the domain after so many of them.
     after: Vec<Users>,
 }
 
-/// What was found of changes when the node had ended.
+/// The changes that were found when the node had ended.
 #[derive(Debug)]
 pub(super) struct Saved {
     pub(super) roster: Users,

@@ -22,7 +22,7 @@ fn a_node_killed_within_a_change_leaves_the_old_roster_or_the_new_one() {
             let was_within = is_killed_within_a_change(folder.path(), &mut roster, &mut rng);
             within.fetch_add(usize::from(was_within), Ordering::Relaxed);
         }
-        // What the last one left is gone with the next change.
+        // The next change removes what the last one left.
         let mut node = NodeProgram::start_in(folder.path(), &["--console", "--log", "/dev/null"]);
         Changes::type_at(&mut node, &roster, &mut rng, 1).wait_for(&mut node, 1);
         assert_eq!(beside_the_roster(folder.path()), [""; 0]);

@@ -57,7 +57,7 @@ impl Load {
         }
     }
 
-    /// How many answers have come.
+    /// Returns the number of answers that have come.
     pub(super) fn answered(&self) -> usize {
         self.answered
     }

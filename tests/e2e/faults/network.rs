@@ -36,7 +36,7 @@ async fn of_five_tries_four_may_be_lost() {
     futures_util::future::join_all(cases).await;
 }
 
-/// Which request was not answered.
+/// The request that was not answered.
 #[derive(Debug)]
 enum Unanswered {
     Registration,
@@ -74,7 +74,7 @@ fn losing(message: &'static str, mut lost: usize) -> impl FnMut(Direction, &[u8]
     }
 }
 
-/// Between two nodes, too, a lost message is made up for by the agent that asks.
+/// The agent that asks makes up for a message that is lost between two nodes, too.
 #[tokio::test]
 async fn what_is_lost_between_nodes_is_asked_again() {
     for (lost, is_found) in [(4, true), (5, false)] {
@@ -95,7 +95,7 @@ async fn what_is_lost_between_nodes_is_asked_again() {
 async fn a_bad_network_is_worked_through() {
     let trace = Trace::start();
     let faults = RandomFaults { loss: 30, duplication: 30, reordering: 30, ..RandomFaults::default() };
-    // Between nodes nothing is lost, as each of the five tries would have to come through six times.
+    // Nothing is lost between nodes, as each of the five tries would have to come through six times.
     let between = RandomFaults { loss: 0, ..faults };
     let cc = TestNode::start("cc.com", &["joya"], directory(&[])).await;
     let to_cc = UdpProxy::start(cc.address, between.seeded(1)).await;
@@ -141,7 +141,7 @@ async fn a_bad_network_is_worked_through() {
     }
 }
 
-/// Whether every try was lost, with the `PR` after them or without.
+/// Returns whether every try was lost, with the `PR` after them or without.
 fn is_unanswered(error: &LocateError) -> bool {
     matches!(error, LocateError::NoAnswer { .. } | LocateError::PeerSilent { .. })
 }
@@ -265,13 +265,13 @@ async fn assert_talk_is_whole(one: Conversation, mut other: Conversation, lines:
 const PATIENT: RequestSchedule =
     RequestSchedule::new(NonZeroU8::new(5).expect("is not 0"), Duration::from_secs(2));
 
-/// Where proxies of conversations are.
+/// The address of the proxies of conversations.
 const PROXY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 70);
 
-/// What pere sends first.
+/// The first frame that Pere sends.
 const NICKNAME: &[u8] = b"N04pere";
 
-/// What pere sends next.
+/// The next frame that Pere sends.
 const FRAME: &[u8] = b"L04hola";
 
 const LOCATIONS: usize = 20;

@@ -84,7 +84,7 @@ fn starting(signal: Signal) {
         if &buffer[..length] == expected.as_bytes() {
             return from;
         }
-        // What is repeated meanwhile.
+        // The request is repeated meanwhile.
         assert_eq!(&buffer[..length], b"PRlaura@bb.com");
     };
     let agent = hear("PRlaura@bb.com");
@@ -117,7 +117,7 @@ fn signal(round: u64) -> Signal {
     if round.is_multiple_of(2) { Signal::Terminate } else { Signal::Interrupt }
 }
 
-/// With [`AGENTS`], a hundred programs.
+/// The nodes; with [`AGENTS`], they are a hundred programs.
 const NODES: u64 = 52;
 
 const AGENTS: u64 = 48;

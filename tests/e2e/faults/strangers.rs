@@ -1,4 +1,4 @@
-//! What anybody can send to a node: as much of it, and as odd, as they like.
+//! Datagrams that anybody can send to a node: as many, and as odd, as they like.
 
 use std::net::Ipv4Addr;
 use std::thread;
@@ -28,7 +28,7 @@ fn datagrams_that_are_no_messages_change_nothing_and_are_logged_one_by_one() {
                 sent += 1;
             }
         }
-        // Whoever asks is answered, and hears nothing else: none of those before was.
+        // A question is answered, and nothing else comes: none of those before was answered.
         assert_eq!(stranger.ask("PRnobody@bb.com"), "RR1");
         asked += 1;
     }
@@ -41,7 +41,7 @@ fn datagrams_that_are_no_messages_change_nothing_and_are_logged_one_by_one() {
     assert_eq!(laura.ask("PDlaura@bb.com"), "RD0");
 }
 
-/// What a node must answer, or may.
+/// Returns whether a node must or may answer a datagram.
 fn is_question(datagram: &[u8]) -> bool {
     matches!(
         Message::decode(datagram),
@@ -55,7 +55,7 @@ fn a_flood_from_one_address_is_kept_out_and_others_are_served() {
     let address = node.address();
     let start = Instant::now();
     let flooding = thread::spawn(move || {
-        // As fast as the node takes it: what is more, its kernel loses, whosever it is.
+        // The flood is as fast as the node takes it: its kernel would lose more, whosever it is.
         let [flooder, pacer] = [FLOODER, PACER].map(|ip| RawUser::at(ip, address));
         for _ in 0..FLOOD / QUEUED {
             (0..QUEUED).for_each(|_| flooder.say("PRjoan@bb.com"));
@@ -108,18 +108,18 @@ const DATAGRAMS: usize = 100_000;
 /// Bytes that are sent without waiting: with the longest datagram on top, less than a socket's queue holds.
 const QUEUE: usize = 100_000;
 
-/// What a datagram takes in that queue beside its bytes.
+/// The room that a datagram takes in that queue beside its bytes.
 const OVERHEAD: usize = 1_000;
 
 const FLOOD: usize = 200_000;
 
-/// Who is answered when the node has taken what was before, and is not counted.
+/// The address that is answered when the node has taken everything before, and is not counted.
 const PACER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 65);
 
 /// Datagrams that wait for the node at a time: fewer than the queue of a socket holds.
 const QUEUED: usize = 100;
 
-/// What one address may send a second, by default, and at once.
+/// The number of datagrams that one address may send a second, by default, and at once.
 const RATE: usize = 500;
 
 const BURST: usize = 1_000;
@@ -127,5 +127,5 @@ const BURST: usize = 1_000;
 /// The number of others who have been served when the node has all that it needs.
 const WARM_UP: u32 = 16;
 
-/// What an allocator may keep: far less than the flood has bytes.
+/// The memory that an allocator may keep: far less than the flood has bytes.
 const MEMORY_SLACK: usize = 1024 * 1024;

@@ -357,7 +357,7 @@ fn a_node_that_does_not_answer_is_told_from_one_that_refuses() {
     assert_eq!(answer("refused 2\nno"), "lumi-node: no\n");
 }
 
-/// For example, its owner has stopped it.
+/// Its owner may have stopped it.
 #[test]
 fn a_node_that_accepts_nobody_holds_up_neither_ctl_nor_another_node() {
     let folder = folder_with("bb.com\n");

@@ -18,7 +18,7 @@ fn a_node_on_a_full_file_system_serves_and_loses_no_user() {
         _ = writeln!(io::stderr(), "SKIPPED, no tmpfs of 1 MiB can be mounted here: {reason}");
         return;
     }
-    // Of the file system, nobody but this node and those who reach through it see anything; it ends with the node.
+    // Nobody but this node, and those who reach through it, sees the file system; it ends with the node.
     let mount = format!("{MOUNT} && mkdir config && printf 'bb.com\\nlaura\\n' > config/nodelumi.cfg");
     let (node, pid) =
         start(Command::new("unshare").arg("--map-root-user").arg("--mount"), &mount, folder.path());
@@ -90,7 +90,7 @@ fn serve_on(mut node: NodeProgram, fill: impl FnOnce(&NodeProgram), free: impl F
     let full = log(&node);
     free();
     assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
-    // What could not be written whole stays by itself.
+    // A line that could not be written whole stays by itself.
     let end = if full.ends_with('\n') { "" } else { "\n" };
     assert_eq!(log(&node), format!("{full}{end}{both}"));
     let torn: Vec<_> = log(&node)
@@ -143,5 +143,5 @@ fn names(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).expect("a folder").map(|entry| name(entry).expect("UTF-8")).collect()
 }
 
-/// In a namespace of its own, where whoever may make one may mount.
+/// The mount is in a namespace of its own, where everybody who may make one may mount.
 const MOUNT: &str = "mount -t tmpfs -o size=1m none \"$0\" && cd \"$0\"";

@@ -69,7 +69,7 @@ fn a_journal_that_is_asked_for_and_not_there_is_a_failure_that_says_what_to_do()
     assert!(!folder.path().join("nodelumi-bb.com.log").exists());
 }
 
-/// What journald is to a program: a socket that takes a datagram for each entry.
+/// A journald, as a program sees it: a socket that takes a datagram for each entry.
 struct Journal(UnixDatagram);
 
 impl Journal {
@@ -118,10 +118,10 @@ impl Journal {
         Ok(Entry::parse(&buffer[..length]))
     }
 
-    /// Whether nothing more has come.
+    /// Returns whether nothing more has come.
     fn is_silent(&self) -> bool {
         self.0.set_nonblocking(true).expect("it is a socket");
-        // Whoever looks whether there is a journal sends an empty one.
+        // A program that looks whether there is a journal sends an empty one.
         std::iter::from_fn(|| self.next().ok()).all(|entry| entry.0.is_empty())
     }
 }
@@ -161,5 +161,6 @@ impl Entry {
     }
 }
 
-/// In a namespace of its own, where whoever may make one may mount: the folder `$0` is that of the journal's socket.
+/// The mount is in a namespace of its own, where everybody who may make one may mount: the folder `$0` is
+/// that of the journal's socket.
 const MOUNT: &str = "mount -t tmpfs none /run && mkdir /run/systemd && ln -s \"$0\" /run/systemd/journal";

@@ -134,7 +134,7 @@ fn after_a_hang_up_messages_go_to_a_new_file_and_the_renamed_one_has_all_before(
         (both.repeat(2), both.clone())
     );
 
-    // What cannot be opened leaves the one that is open.
+    // A file that cannot be opened leaves the one that is open.
     fs::rename(folder.path().join("bb.log"), folder.path().join("older.log")).unwrap();
     fs::create_dir(folder.path().join("bb.log")).unwrap();
     node.signal(Signal::HangUp);
@@ -215,7 +215,7 @@ fn a_log_is_put_aside_at_100_mebibytes_unless_that_is_off() {
     let node = NodeProgram::start_in(folder.path(), &["--log", "bb.log"]);
     assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
     assert_eq!(read(folder.path(), "bb.log").lines().count(), 2);
-    // What was there ended within a line.
+    // The text that was there ended within a line.
     assert_eq!(fs::metadata(folder.path().join("bb.log.1")).unwrap().len(), (100 << 20) + 1);
 }
 

@@ -37,7 +37,7 @@ fn the_captured_exchange_is_drawn_as_it_was() {
         ("u1@PC-c", "PC-c", "PDu1@PC-c 9 B deregister u1@PC-c"),
         ("PC-c", "u1@PC-c", "RD0 3 B deregistered"),
     ];
-    // In words, and as it is drawn: between the columns that have these names above them.
+    // The page shows it in words, and draws it between the columns that have these names above them.
     assert_eq!(browser.evaluate(IN_WORDS), json!(expected));
     assert_eq!(browser.evaluate(AS_DRAWN), json!(expected.map(|(from, to, _)| (from, to))));
     let columns = browser.evaluate(&texts_of("#columns .role, #columns .name"));
@@ -141,7 +141,7 @@ fn by_keyboard(browser: &mut Browser) {
     wait_for_rows(browser, 12);
 }
 
-/// What is paused does not move, and has all of it afterwards.
+/// A paused page does not move, and has all of it afterwards.
 fn standing_still(browser: &mut Browser, laura: &User) {
     browser.evaluate("document.querySelector('#pause').focus()");
     browser.press("Enter");
@@ -167,7 +167,7 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     open(&mut browser, web_of(&node));
     wait_for_rows(&mut browser, 4);
 
-    // Whose name contains hers is somebody else.
+    // A user whose name contains hers is somebody else.
     browser.evaluate("[...document.querySelectorAll('#users button')].find(({ textContent }) => textContent === 'ana').click()");
     browser.wait_until("document.querySelector('#count').textContent === '2 of 4 messages'");
     assert_eq!(browser.evaluate(&texts_of(".row .message")), json!(["PRana", "RR0"]));
@@ -202,7 +202,7 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     wait_for_rows(&mut browser, 88);
     browser.wait_until(AT_THE_END);
 
-    // Of whom there are too many to be shown, nothing is said that is not so.
+    // Nothing wrong is said of users of whom there are too many to be shown.
     let others = "document.querySelector('#others').textContent";
     let more = "102 more users are not shown: lumi-node ctl list finds them.";
     assert_eq!(browser.evaluate(others), more);
@@ -284,7 +284,7 @@ fn whatever_strangers_say_stays_text() {
         }
         is_held
     });
-    // Who looks for somebody learns, too, that not all has been seen.
+    // A viewer who looks for somebody learns, too, that not all has been seen.
     browser.evaluate("document.querySelector('#about').focus()");
     browser.type_text("nobody");
     wait_for_rows(&mut browser, 0);
@@ -325,7 +325,7 @@ fn a_node_that_is_lost_is_found_again() {
     browser.evaluate("document.querySelector('#pause').click()");
     node.kill();
     wait_for_state(&mut browser, "lost", "connection lost, trying again");
-    // What it has shown can still be looked at.
+    // The messages that it has shown can still be looked at.
     wait_for_rows(&mut browser, 2);
 
     let address = web.to_string();
@@ -392,14 +392,14 @@ fn texts_of(selector: &str) -> String {
 /// The newest message is in view.
 const AT_THE_END: &str = "(({ scrollTop, clientHeight, scrollHeight }) => scrollTop + clientHeight > scrollHeight - 2)(document.querySelector('#ladder'))";
 
-/// Of each message: who it is from and to, and all that is said of it.
+/// Each message: its sender, its receiver, and everything that is said of it.
 const IN_WORDS: &str = "[...document.querySelectorAll('.row')].map((row) => {
     const [from, to, message, size, words] = ['from', 'to', 'message', 'size', 'words']
         .map((name) => row.querySelector(`.${name}`).textContent);
     return [from, to, `${message}${size} ${words}`];
 })";
 
-/// Of each arrow: what stands above its beginning and above its end, at which its point is.
+/// Each arrow: the names above its beginning and above its end, at which its point is.
 const AS_DRAWN: &str = "[...document.querySelectorAll('.row')].map((row) => {
     const arrow = row.querySelector('.arrow').getBoundingClientRect();
     const point = row.querySelector('.point').getBoundingClientRect();

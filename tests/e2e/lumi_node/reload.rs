@@ -72,7 +72,7 @@ fn a_roster_that_cannot_be_taken_leaves_the_old_one() {
         write_roster(node.folder(), roster);
         node.type_line("reload");
         assert_eq!(node.wait_for(|_| true), answer);
-        // What is refused is not what the next change is made in.
+        // The next change is not made in the roster that was refused.
         node.type_line("deregister pere");
         let told = node.expect_line("! cannot deregister pere: nothing has changed: ");
         assert!(told.contains("was changed by somebody else"), "{told}");

@@ -84,7 +84,7 @@ fn what_is_passed_and_is_no_socket_for_a_node_is_told() {
     }
 }
 
-/// Between the end of one process and the start of the next, datagrams wait in the socket, which stays open.
+/// Datagrams wait in the socket, which stays open, between the end of one process and the start of the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! How it starts and ends, and why it does not start.
+//! The start and the end of a node, and the reasons why it does not start.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -181,7 +181,7 @@ fn init_writes_what_a_node_needs_and_overwrites_nothing() {
     assert_eq!(init(&["bb.com", "laura", "laura"]), (1, vec![], vec![twice.to_owned()]));
     assert!(folder.path().read_dir().unwrap().next().is_none(), "nothing is written");
 
-    // Whether the domain leads here is not for a test to say.
+    // No test can say whether the domain leads here.
     let (_, lines, errors) = init(&["PC-c.invalid", "laura", "pere"]);
     assert_eq!(errors, [""; 0]);
     let written = ["wrote config/nodelumi.cfg", "wrote config/lumi-node.toml"];

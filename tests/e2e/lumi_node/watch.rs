@@ -177,7 +177,7 @@ fn the_stream_is_made_for_programs_and_others_have_their_place() {
     assert_eq!((code, list.lines().count()), (0, 2));
     let (code, _, told) = watch(node.folder(), &["--socket", SOCKET, "--text"]);
     assert_eq!((code, &*told), (1, "lumi-node: 64 watch already, no more can be served\n"));
-    // Where one has gone, there is room for another.
+    // There is room for another once one has gone.
     streams.pop();
     eventually("there is room", || try_connect(&node).is_ok());
     // It is no command.
@@ -401,5 +401,5 @@ fn line(stream: &mut BufReader<UnixStream>) -> String {
 
 const SOCKET: &str = "ctl.sock";
 
-/// As many as the node has places for.
+/// The number of watchers for which the node has places.
 const WATCHERS: usize = 64;

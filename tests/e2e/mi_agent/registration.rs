@@ -1,4 +1,4 @@
-//! How the program keeps its registration.
+//! The registration of the program, and how it is kept.
 
 use integration_tests::programs::{AgentTerminal, eventually};
 

@@ -27,7 +27,7 @@ impl Town {
     fn at_terminal_of(&self, user: &str, arguments: &[&str], size: (u16, u16)) -> AgentTerminal {
         let agent = AgentTerminal::start(&format!("{user}@bb.com"), self.node.address(), arguments, size);
         agent.wait_for(|screen| screen.text().contains("registered"));
-        // From now on the program is told of what it has asked for.
+        // The terminal reports from now on what the program has asked for.
         agent.wait_for(Screen::reports_focus);
         agent
     }
@@ -60,7 +60,7 @@ fn two_people_talk_with_what_the_screen_tells_them() {
     joya.expect_text("in conversation with Laura B. (laura@bb.com)");
     joya.type_line("què tal? 你好 👍");
     laura.expect_text("joya què tal? 你好 👍");
-    // What is being typed is not disturbed by what comes.
+    // Lines that come do not disturb the one that is being typed.
     laura.type_text("b\u{e9}, i t");
     laura.expect_text("> bé, i t");
     joya.type_line("on ets?");
@@ -77,7 +77,7 @@ fn two_people_talk_with_what_the_screen_tells_them() {
         assert_eq!(agent.wait_exit(), 0);
         assert_eq!(agent.left_behind(), [""; 0]);
     }
-    // What was there before is there again, and how it ended.
+    // The screen shows again what was there before, and how the program ended.
     assert_eq!(laura.screen().rows()[0], "* deregistered laura@bb.com");
 }
 

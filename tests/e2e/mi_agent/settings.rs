@@ -9,7 +9,7 @@ fn agent(folder: &Path, arguments: &[&str]) -> Program {
     Program::start(AGENT, folder, arguments)
 }
 
-/// What it prints when it ends by itself, and its exit code.
+/// Returns the output of a program that ends by itself, and its exit code.
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut agent = agent(folder, arguments);
     let code = agent.wait_exit();
@@ -144,7 +144,7 @@ fn config_tells_where_the_settings_are_and_what_holds() {
     assert_eq!(run(folder.path(), &["config", "path"]), (0, path.clone(), String::new()));
     let expected = format!("# Read from {path}\n{settings}");
     assert_eq!(run(folder.path(), &["config", "show"]), (0, expected.clone(), String::new()));
-    // What is shown is settings, too, and so are the defaults.
+    // The output is a settings file, too, and so are the defaults.
     write_agent_settings(folder.path(), &expected);
     assert_eq!(run(folder.path(), &["config", "show"]).1, expected);
     write_agent_settings(folder.path(), &defaults);

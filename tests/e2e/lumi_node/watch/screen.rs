@@ -91,7 +91,7 @@ fn what_passes_is_followed_filtered_and_paused() {
     terminal.expect_text("deregister laura@bb.com");
     terminal.type_text("/\u{7f}\u{7f}\u{7f}\u{7f}\u{7f}\r");
     terminal.expect_text("6 messages");
-    // Whatever comes, the last is seen until one looks back.
+    // The last message is seen until somebody looks back.
     for number in 0..30 {
         pere.ask(if number % 2 == 0 { "PDpere@bb.com" } else { "PRpere@bb.com" });
     }
@@ -146,7 +146,7 @@ fn what_cannot_be_read_is_told_when_it_is_left() {
     terminal.expect_text("lumi-node: cannot read on in the log .: ");
 }
 
-/// What is typed there is a log, and no keys; and not everything that shows text can be drawn on.
+/// The input there is a log, and no keys; and not everything that shows text can be drawn on.
 #[test]
 fn lines_are_printed_where_there_are_no_keys_or_nothing_can_be_drawn() {
     for (file, term) in [("-", "xterm"), ("nodelumi-PC-c.log", "dumb")] {

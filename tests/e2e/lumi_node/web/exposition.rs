@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What one scrape has told.
+/// The figures of one scrape.
 #[derive(Debug)]
 pub(super) struct Exposition {
     pub(super) families: BTreeMap<String, Family>,
@@ -11,7 +11,7 @@ pub(super) struct Exposition {
 #[derive(Debug)]
 pub(super) struct Family {
     pub(super) kind: String,
-    /// By its name and labels, as they stand there.
+    /// The value of each sample by its name and labels, as they stand there.
     samples: BTreeMap<String, f64>,
     /// The names of labels, but `le`, with their values.
     pub(super) labels: BTreeMap<String, BTreeSet<String>>,

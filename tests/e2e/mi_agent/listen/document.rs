@@ -69,7 +69,7 @@ fn the_pipe_of_the_document_runs() {
     assert!(told.starts_with("20") && told.ends_with("Z laura: el disc és ple"), "{told}");
 }
 
-/// Whether there is such a program; says so if not.
+/// Returns whether there is such a program; says so if not.
 fn runs(program: &str, arguments: &[&str]) -> bool {
     let runs = process::Command::new(program).args(arguments).stdout(Stdio::null()).status();
     let runs = runs.is_ok_and(|status| status.success());
