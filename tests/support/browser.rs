@@ -26,12 +26,12 @@ pub struct Browser {
     _profile: TempDir,
 }
 
-/// How a page is seen.
+/// The view of a page.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// Pixels of CSS, in width and height.
     pub size: (u32, u32),
-    /// Whether whoever looks wants it dark.
+    /// Set if the viewer wants it dark.
     pub is_dark: bool,
 }
 
@@ -53,7 +53,7 @@ impl Browser {
             .arg(program)
             .args(ARGUMENTS);
         shell.arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
-        // Whatever it wants to remember, it has forgotten afterwards.
+        // The browser has forgotten afterwards what it wants to remember.
         for home in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
             shell.env(home, profile.path());
         }
@@ -78,7 +78,7 @@ impl Browser {
         Ok(browser)
     }
 
-    /// From now on, pages are seen so.
+    /// Sets the view of pages from now on.
     ///
     /// # Panics
     /// If it is not there any more, as all that follow.
@@ -104,7 +104,7 @@ impl Browser {
         self.wait_until("document.readyState === 'complete'");
     }
 
-    /// What `expression` is, in the page.
+    /// Returns the value of `expression` in the page.
     ///
     /// # Panics
     /// If it throws.
@@ -148,7 +148,7 @@ impl Browser {
         self.call("Input.insertText", &json!({ "text": text }));
     }
 
-    /// What the page was not allowed to do, and what it did wrong.
+    /// Returns the errors of the page, and the things that it was not allowed to do.
     pub fn troubles(&mut self) -> Value {
         self.evaluate("troubles")
     }
@@ -174,7 +174,7 @@ impl Browser {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let mut message = self.messages.recv_timeout(left).expect("the browser answers");
-            // What it tells unasked is of no interest.
+            // Messages that nobody asked for are of no interest.
             if message["id"] == self.last {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].take();
@@ -202,7 +202,7 @@ fn find() -> Option<PathBuf> {
     places.find(|place| place.is_file())
 }
 
-/// What it is called, here and there.
+/// The names of the program on different systems.
 const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// It asks nobody for anything but what a test opens. Tests run as root, too, and in containers with little memory to

@@ -13,8 +13,8 @@ pub fn write_log_of_pc_c(folder: &Path) -> PathBuf {
     path
 }
 
-/// What the node PC-c logged.
+/// The log of the node PC-c.
 pub const LOG_OF_PC_C: &str = include_str!("../../crates/message-ladder/tests/captured/nodelumi-PC-c.log");
 
-/// What the node PC-d logged.
+/// The log of the node PC-d.
 pub const LOG_OF_PC_D: &str = include_str!("../../crates/message-ladder/tests/captured/nodelumi-PC-d.log");

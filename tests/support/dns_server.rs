@@ -53,33 +53,33 @@ impl DnsServer {
         self.address
     }
 
-    /// From now on `domain` is at `ip`, for [`DEFAULT_TTL`].
+    /// Puts `domain` at `ip` from now on, for [`DEFAULT_TTL`].
     pub fn set(&self, domain: &str, ip: Ipv4Addr) {
         self.set_ttl(domain, ip, DEFAULT_TTL);
     }
 
-    /// From now on `domain` is at `ip`, for `ttl` seconds.
+    /// Puts `domain` at `ip` from now on, for `ttl` seconds.
     pub fn set_ttl(&self, domain: &str, ip: Ipv4Addr, ttl: u32) {
         self.set_all(domain, &[ip], ttl);
     }
 
-    /// From now on `domain` is at all of `ips`, answered in this order, for `ttl` seconds. Without any, the name
-    /// exists and has no A record.
+    /// Puts `domain` at all of `ips` from now on, answered in this order, for `ttl` seconds. If there are
+    /// none, the name exists and has no A record.
     pub fn set_all(&self, domain: &str, ips: &[Ipv4Addr], ttl: u32) {
         self.lock().names.insert(key(domain), Addresses { ips: ips.to_vec(), ttl });
     }
 
-    /// From now on there is no `domain`.
+    /// Removes `domain` from now on.
     pub fn remove(&self, domain: &str) {
         self.lock().names.remove(&key(domain));
     }
 
-    /// Whether it receives and never answers.
+    /// Sets whether it receives and never answers.
     pub fn set_silent(&self, silent: bool) {
         self.lock().silent = silent;
     }
 
-    /// Whether it answers everything by "refused".
+    /// Sets whether it answers everything by "refused".
     pub fn set_refusing(&self, refusing: bool) {
         self.lock().refusing = refusing;
     }
@@ -89,12 +89,12 @@ impl DnsServer {
         self.lock().to_lose = queries;
     }
 
-    /// How many queries for A records arrived until now, answered or not.
+    /// Returns the number of queries for A records that have arrived, answered or not.
     pub fn queries(&self) -> usize {
         self.lock().queries
     }
 
-    /// How many different names were asked for until now, answered or not.
+    /// Returns the number of different names that were asked for, answered or not.
     pub fn names_asked(&self) -> usize {
         self.lock().asked.len()
     }

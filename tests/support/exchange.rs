@@ -13,7 +13,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// With the agent and the other node at these addresses, each `IP:PORT`.
+    /// Sets up the exchange with the agent and the other node at these addresses, each `IP:PORT`.
     ///
     /// # Errors
     /// Somebody else is there.

@@ -12,11 +12,11 @@ pub use faults::{Arrival, Lateness, RandomFaults};
 pub use tcp::{MAX_CONNECTIONS, StreamFaults, TcpProxy};
 pub use udp::{MAX_CLIENTS, MAX_WAITING, UdpProxy};
 
-/// Which way something goes.
+/// The direction of a datagram or of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// From a client to the target.
+    /// A client sends to the target.
     ToTarget,
-    /// From the target to a client.
+    /// The target sends to a client.
     ToClient,
 }

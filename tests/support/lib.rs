@@ -1,5 +1,5 @@
-//! What the tests of this workspace share beside the test kit, which is for other programs as well: a DNS server, the
-//! programs as processes, and simulated worlds of nodes, agents and emulators.
+//! Everything that the tests of this workspace share beside the test kit, which is for other programs as
+//! well: a DNS server, the programs as processes, and simulated worlds of nodes, agents and emulators.
 
 pub mod browser;
 pub mod captured;

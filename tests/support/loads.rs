@@ -1,4 +1,4 @@
-//! What strangers may send to a node, and how fast; how long answers take.
+//! Datagrams that strangers may send to a node, at a rate; the time that answers take.
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::thread;
@@ -31,7 +31,7 @@ pub fn flood(from: Ipv4Addr, to: SocketAddrV4, datagram: &[u8], per_second: usiz
     let socket = UdpSocket::bind((from, 0)).expect("a socket");
     socket.connect(to).expect("there is a way to the node");
     let start = Instant::now();
-    // What the kernel does not take is lost, as is what the node's queue has no room for.
+    // A datagram that the kernel does not take is lost, as is one for which the node's queue has no room.
     at_rate(per_second, count, |_| drop(socket.send(datagram)));
     count as f64 / start.elapsed().as_secs_f64()
 }
@@ -63,7 +63,7 @@ pub struct NearMisses {
 }
 
 impl NearMisses {
-    /// Of messages about `users`, addresses.
+    /// Creates a load of messages about `users`, which are addresses.
     pub fn new(seed: u64, users: &[&str]) -> Self {
         let users = users.iter().map(|&user| user.to_owned()).collect();
         Self { rng: Rng::with_seed(seed), users }
@@ -137,5 +137,5 @@ const ODD: &[u8] = b":@.-_0123456789PRDLN \0\n\r\t\x1b\x7f\x80\xc3\xff";
 /// The most bytes of a UDP datagram over IPv4.
 const LARGEST: usize = 65_507;
 
-/// How long those who send at a rate do nothing.
+/// The pause of a sender that keeps a rate.
 const TICK: Duration = Duration::from_millis(1);

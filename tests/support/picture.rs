@@ -122,8 +122,8 @@ impl Place<'_> {
         if self.is_blank() { "\u{a0}" } else { self.cell.contents() }
     }
 
-    /// Whether both can be drawn at once: they look alike, and a font that gives one of them another width than
-    /// the cell's gives the other the same.
+    /// Returns whether both can be drawn at once: they look alike, and a font that gives one of them another
+    /// width than the cell's gives the other the same.
     fn stands_with(&self, other: &Self) -> bool {
         let style = |cell: &Cell| [cell.bold(), cell.dim(), cell.italic(), cell.underline(), cell.is_wide()];
         let is_letter = |text: &str| text.chars().all(|character| character < FIRST_UNUSUAL);
@@ -176,7 +176,7 @@ const CELL_WIDTH: u32 = 9;
 /// Pixels of a row: so that lines drawn in letters meet.
 const CELL_HEIGHT: u32 = 17;
 
-/// How far below the top of its row a letter stands.
+/// The distance of a letter's baseline from the top of its row.
 const BASELINE: u32 = 13;
 
 const FONT_SIZE: u32 = 15;
@@ -184,10 +184,10 @@ const FONT_SIZE: u32 = 15;
 /// The height of the bar with the title.
 const BAR: u32 = 28;
 
-/// Between the frame and the cells.
+/// The space between the frame and the cells.
 const PADDING: u32 = 8;
 
-/// From here on, a font of even width may have to take a character from another one.
+/// The first character that a font of even width may have to take from another one.
 const FIRST_UNUSUAL: char = '\u{250}';
 
 #[cfg(test)]

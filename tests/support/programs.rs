@@ -94,7 +94,7 @@ impl NodeProgram {
         }
     }
 
-    /// Whether `list` reports `user` as online.
+    /// Returns whether `list` reports `user` as online.
     ///
     /// # Panics
     /// Like [`NodeProgram::list`], and if there is no such user.

@@ -11,7 +11,7 @@ use crate::programs::DEADLINE;
 pub struct RawUser(UdpSocket);
 
 impl RawUser {
-    /// At a free port of 127.0.0.1.
+    /// Creates a user at a free port of 127.0.0.1.
     ///
     /// # Panics
     /// Without sockets.
@@ -19,7 +19,7 @@ impl RawUser {
         Self::at(Ipv4Addr::LOCALHOST, node)
     }
 
-    /// At a free port of `ip`, one of this host's.
+    /// Creates a user at a free port of `ip`, one of this host's.
     ///
     /// # Panics
     /// As [`RawUser::new`].
@@ -30,7 +30,7 @@ impl RawUser {
         Self(socket)
     }
 
-    /// Where it is.
+    /// Returns its address.
     ///
     /// # Panics
     /// Never.

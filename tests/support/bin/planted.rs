@@ -26,7 +26,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     fs::create_dir_all(&copy)?;
     remove_others(&copy, Path::new(""), &files)?;
     write(&copy, &files)?;
-    // With the features of the whole workspace, so that no dependency is built again.
+    // The features are those of the whole workspace, so that no dependency is built again.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["test", "--workspace", "--test", "harness"])

@@ -1,4 +1,4 @@
-//! What becomes of a datagram.
+//! The fate of a datagram.
 
 use std::time::Duration;
 
@@ -6,28 +6,29 @@ use fastrand::Rng;
 
 use super::Direction;
 
-/// What arrives of a datagram.
+/// A datagram as it arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// What the receiver is given.
+    /// The bytes that the receiver gets.
     pub bytes: Vec<u8>,
-    /// How late.
+    /// The time by which it is late.
     pub lateness: Lateness,
 }
 
-/// How much later than it was sent a datagram arrives.
+/// The time between sending a datagram and its arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lateness {
-    /// At once.
+    /// The datagram arrives at once.
     None,
-    /// By this time.
+    /// The datagram is late by this time.
     By(Duration),
     /// Behind the next one of the same client and direction, or after [`Lateness::LONGEST`] if there is none.
     BehindNext,
 }
 
 impl Lateness {
-    /// How long a datagram waits for one to let pass: less than there is between two tries of a quick agent.
+    /// The time that a datagram waits to let another one pass: less than there is between two tries of a
+    /// quick agent.
     pub const LONGEST: Duration = Duration::from_millis(50);
 }
 
@@ -38,16 +39,16 @@ impl Arrival {
     }
 }
 
-/// How likely each fault is, in percent; none by default.
+/// The probability of each fault in percent; none by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RandomFaults {
     /// Datagrams that never arrive.
     pub loss: u8,
-    /// Of those that arrive: that they do so twice.
+    /// The probability that one that arrives does so twice.
     pub duplication: u8,
-    /// Of each that arrives: that it does so behind the next one.
+    /// The probability that one that arrives does so behind the next one.
     pub reordering: u8,
-    /// Of each that arrives: that it is cut off somewhere.
+    /// The probability that one that arrives is cut off somewhere.
     pub truncation: u8,
     /// Each that is not reordered arrives late by up to this.
     pub delay: Duration,
@@ -100,7 +101,7 @@ mod tests {
 
     const MESSAGE: &[u8] = b"PRlaura@bb.com";
 
-    /// What becomes of [`MESSAGE`], sent 10,000 times.
+    /// Returns the fates of [`MESSAGE`], sent 10,000 times.
     fn fates(faults: RandomFaults, seed: u64) -> Vec<Vec<Arrival>> {
         let mut fate = faults.seeded(seed);
         (0..10_000).map(|_| fate(Direction::ToTarget, MESSAGE)).collect()
@@ -144,7 +145,7 @@ mod tests {
         let faults = RandomFaults { loss: 30, duplication: 30, reordering: 30, truncation: 30, delay };
         assert_eq!(fates(faults, 7), fates(faults, 7));
         assert_ne!(fates(faults, 7), fates(faults, 8));
-        // What goes one way does not change the fate of what goes the other.
+        // Datagrams that go one way do not change the fate of those that go the other.
         let (mut one, mut other) = (faults.seeded(9), faults.seeded(9));
         for _ in 0..100 {
             _ = other(Direction::ToClient, MESSAGE);

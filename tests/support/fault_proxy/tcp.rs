@@ -19,16 +19,16 @@ pub struct TcpProxy {
     task: JoinHandle<()>,
 }
 
-/// What happens to the bytes that go one way; by default nothing.
+/// The faults of the bytes that go one way; by default there are none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamFaults {
     /// The most bytes of a segment.
     pub segment: Option<NonZeroUsize>,
-    /// How long each segment is kept back.
+    /// The time by which each segment is kept back.
     pub delay: Duration,
-    /// When so many bytes have passed, both sides are reset: RST, no FIN.
+    /// The number of bytes after which both sides are reset: RST, no FIN.
     pub reset_after: Option<usize>,
-    /// When so many bytes have passed, nothing more does, not even the end; the connection stays.
+    /// The number of bytes after which nothing more passes, not even the end; the connection stays.
     pub stall_after: Option<usize>,
 }
 
@@ -146,7 +146,7 @@ mod tests {
         (client, accepted, proxy)
     }
 
-    /// What is read at once, piece by piece, until the end; and what the end was.
+    /// Returns the pieces that are read at once until the end, and the result at the end.
     async fn pieces(stream: &mut TcpStream) -> (Vec<Vec<u8>>, io::Result<()>) {
         let mut pieces = Vec::new();
         let mut buffer = [0; 4096];

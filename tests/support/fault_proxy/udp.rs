@@ -49,7 +49,7 @@ impl UdpProxy {
         Self { address, task: tokio::spawn(task.run(answered)) }
     }
 
-    /// Where clients send to, in the place of the target.
+    /// Returns the address to which clients send, in the place of the target.
     pub fn address(&self) -> SocketAddrV4 {
         self.address
     }
@@ -69,7 +69,7 @@ struct Task<F> {
     clients: HashMap<SocketAddrV4, Arc<UdpSocket>>,
     readers: JoinSet<()>,
     answers: mpsc::Sender<(SocketAddrV4, Vec<u8>)>,
-    /// By when it is due; of those due at one time, the first to come goes first.
+    /// The parcels by the time at which they are due; of those due at one time, the first to come goes first.
     waiting: BTreeMap<(Instant, u64), Parcel>,
     kept: u64,
 }
@@ -108,7 +108,7 @@ impl<F: FnMut(Direction, &[u8]) -> Vec<Arrival>> Task<F> {
         }
     }
 
-    /// Whether there is room for `client`; then it has its socket.
+    /// Returns whether there is room for `client`, which then has its socket.
     async fn admit(&mut self, client: SocketAddrV4) -> bool {
         if self.clients.contains_key(&client) {
             return true;
@@ -167,7 +167,7 @@ impl<F: FnMut(Direction, &[u8]) -> Vec<Arrival>> Task<F> {
         let now = Instant::now();
         while let Some(entry) = self.waiting.first_entry().filter(|entry| entry.key().0 <= now) {
             let Parcel { client, direction, bytes, .. } = entry.remove();
-            // What a closed port does to it is what a network does.
+            // A closed port does to it what a network does.
             _ = match direction {
                 Direction::ToTarget => self.clients[&client].send_to(&bytes, self.target).await,
                 Direction::ToClient => self.socket.send_to(&bytes, client).await,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use vt100::{Cell, Color};
 
-/// Which colours a window has.
+/// The colours of a window.
 #[derive(Clone, Debug)]
 pub struct Theme {
     pub(super) ink: Ink,

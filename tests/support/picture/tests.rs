@@ -12,7 +12,7 @@ fn drawn(printed: &str, theme: &Theme) -> Vec<String> {
         .collect()
 }
 
-/// As [`drawn`], without the cursor.
+/// Draws like [`drawn`], without the cursor.
 fn drawn_dark(printed: &str) -> Vec<String> {
     drawn(&format!("\x1b[?25l{printed}"), &Theme::DARK)
 }

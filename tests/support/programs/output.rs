@@ -63,7 +63,7 @@ impl Output {
 }
 
 impl Captured {
-    /// Whether the program has closed all its streams.
+    /// Returns whether the program has closed all its streams.
     pub(super) fn is_complete(&self) -> bool {
         self.open == 0
     }

@@ -24,7 +24,7 @@ pub use screen::Screen;
 
 /// A program at a terminal of its own, which is the controlling terminal of its session. Killed when dropped.
 ///
-/// As at home, a shell leads the session and waits for the program: when the leader ends, the kernel puts the
+/// A shell leads the session and waits for the program, as at home: when the leader ends, the kernel puts the
 /// terminal in order, and nobody would see how the program left it.
 #[derive(Debug)]
 pub struct Terminal {
@@ -33,7 +33,7 @@ pub struct Terminal {
     /// The end of the line at which the window and the keyboard are.
     line: File,
     window: Arc<Window>,
-    /// What stty(1) sets, before the program could.
+    /// The settings of stty(1), before the program could change them.
     settings: String,
 }
 
@@ -47,8 +47,9 @@ impl Terminal {
         Self::start_command(Command::new(executable(package)).args(arguments), folder, size)
     }
 
-    /// As [`Terminal::start`], but from a shell with job control. When the program is suspended, the shell
-    /// says `it stopped` and lets it go on at the next line; at its end, `it ended with` and its exit code.
+    /// Starts a program like [`Terminal::start`], but from a shell with job control. When the program is
+    /// suspended, the shell says `it stopped` and lets it go on at the next line; at its end, `it ended with`
+    /// and its exit code.
     ///
     /// # Panics
     /// As [`Terminal::start`].
@@ -76,7 +77,7 @@ impl Terminal {
         let line = File::from(OwnedFd::from(line));
         tcsetwinsize(&line, in_cells(size)).expect(A_TERMINAL);
         let settings = settings(&line);
-        // Who runs the tests in the background may have them ignore Ctrl-C; at a terminal nobody does.
+        // Tests that run in the background may ignore Ctrl-C; a program at a terminal does not.
         let mut shell = Command::new("env");
         shell
             .args(["--default-signal=INT,QUIT", "sh", "-c", SESSION, "sh"])
@@ -93,7 +94,7 @@ impl Terminal {
                 None => shell.env_remove(name),
             };
         }
-        // What the shell has to say of how the program ended is not for the screen.
+        // The shell's message about the program's end is not for the screen.
         let shell = blocking::Command::from(shell).stderr(Stdio::null());
         let leader = shell.spawn(program_side).expect("there is a shell");
         let window = Window::open(line.try_clone().expect("there are descriptors left"), size);
@@ -173,7 +174,7 @@ impl Terminal {
         tcsetwinsize(&self.line, in_cells(size)).expect(A_TERMINAL);
     }
 
-    /// What is on the screen by now.
+    /// Returns the screen as it is by now.
     pub fn screen(&self) -> Screen {
         self.window.lock().screen()
     }
@@ -225,7 +226,7 @@ impl Terminal {
         process::kill_process(pid, signal.into()).expect("the program is there");
     }
 
-    /// Whether it has ended.
+    /// Returns whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.window.lock().is_over()
     }
@@ -283,9 +284,10 @@ const JOB_CONTROL: &str = r#"set -m; "$@"; echo it stopped; read -r go; fg; echo
 
 const A_TERMINAL: &str = "the terminal is there for as long as this is";
 
-/// What leads the session. It runs the program in the foreground, with all three streams at the terminal, and says
-/// in sequences that only [`Window`] understands which process that is and, once all that it printed has been, how
-/// it ended. Keys that interrupt are for the program alone. Then it stays, and the terminal as it is.
+/// The leader of the session. It runs the program in the foreground, with all three streams at the terminal,
+/// and says in sequences that only [`Window`] understands which process that is and, once all that it printed
+/// has been, how it ended. Keys that interrupt are for the program alone. Then it stays, and the terminal as
+/// it is.
 const SESSION: &str = r#"
 trap : INT QUIT
 sh -c 'printf "\033]terminal;started;%s\007" $$; exec "$@" 2>&1' sh "$@"

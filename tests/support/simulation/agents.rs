@@ -27,12 +27,12 @@ pub(super) struct Agent {
     /// It has to register as `PRuser`.
     is_bare: bool,
     process: Option<Process>,
-    /// What waits for it while it is frozen.
+    /// The datagrams that wait for it while it is frozen.
     held: Option<Vec<Datagram>>,
-    /// How often it has been started.
+    /// The number of times that it has been started.
     life: u32,
     at: SocketAddrV4,
-    /// What it publishes.
+    /// The address that it publishes.
     listening: SocketAddrV4,
     /// Everything that a lookup of its user could truthfully give so far.
     listened: BTreeSet<SocketAddrV4>,
@@ -48,7 +48,7 @@ enum Process {
     Emulated(Box<dyn AgentEmulator>),
 }
 
-/// What the user of an agent knows of its registration.
+/// The registration of an agent, as its user knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// The program does not run.
@@ -121,14 +121,14 @@ impl Agent {
         self.is_talking
     }
 
-    /// Whether whoever was told `found` and dials it gets this agent.
+    /// Returns whether a caller that was told `found` and dials it gets this agent.
     pub(super) fn listens_at(&self, found: SocketAddrV4) -> bool {
         self.is_running()
             && found.port() == self.listening.port()
             && (*found.ip() == self.plan.host || found.ip().is_unspecified())
     }
 
-    /// Whether its user can ask for something now.
+    /// Returns whether its user can ask for something now.
     pub(super) fn may_ask(&self) -> bool {
         !self.is_frozen()
             && match &self.process {
@@ -138,7 +138,7 @@ impl Agent {
             }
     }
 
-    /// Whether it asks for `to`, or to be registered, already.
+    /// Returns whether it asks for `to`, or to be registered, already.
     pub(super) fn is_asking(&self, kind: LumiRequest) -> bool {
         match &self.process {
             Some(Process::Ours { requests, .. }) => requests.iter().any(|(_, other)| *other == kind),
@@ -206,7 +206,7 @@ impl World {
             laws.thawed(now);
         }
         self.trace.note(now, format_args!("agent {} thaws", agent.plan.address));
-        // Which of the two a process sees first is anybody's guess.
+        // A process may see either of the two first.
         let is_time_first = self.rng.bool();
         if is_time_first {
             self.agents[number].timeout = Some(now);
@@ -346,12 +346,12 @@ impl World {
         }
     }
 
-    /// Whether the agent has told its user that it is not registered, and not that it is again.
+    /// Returns whether the agent has told its user that it is not registered, and not that it is again.
     pub(super) fn is_lost(&self, number: usize) -> bool {
         matches!(&self.agents[number].process, Some(Process::Ours { laws, .. }) if laws.is_lost())
     }
 
-    /// Whether all requests of our agents have ended that should have.
+    /// Checks that all requests of our agents have ended that should have.
     pub(super) fn requests_are_in_time(&self) -> Result<(), Violation> {
         for agent in self.agents.iter().filter(|agent| !agent.is_frozen()) {
             if let Some(Process::Ours { laws, .. }) = &agent.process {

@@ -11,7 +11,7 @@ use super::network::{Datagram, Sender, Taint};
 use super::scenario::{DomainPlan, Program, UserPlan};
 use super::world::{Event, World};
 
-/// What they know, and where they are.
+/// The knowledge of attackers, and their addresses.
 #[derive(Debug)]
 pub(super) struct Attackers {
     rng: Rng,
@@ -22,7 +22,7 @@ pub(super) struct Attackers {
     users: Vec<MiAddress>,
     ghosts: Vec<MiAddress>,
     aliases: Vec<Domain>,
-    /// What passed last.
+    /// The datagrams that passed last.
     overheard: VecDeque<Datagram>,
 }
 
@@ -45,7 +45,7 @@ impl Attackers {
         }
     }
 
-    /// Whether this is an address of theirs.
+    /// Returns whether this is an address of theirs.
     pub(super) fn are_at(&self, address: SocketAddrV4) -> bool {
         address.ip().octets()[..3] == ATTACKERS
     }
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    /// To a node, from an own address or from that of somebody else.
+    /// Sends this to a node, from an own address or from that of somebody else.
     fn attack_with(&mut self, kind: &'static str, bytes: Vec<u8>) {
         let to = self.attackers.node();
         let from = self.source(to);
@@ -180,7 +180,8 @@ impl World {
         self.forge("forged answer", from, question.from, bytes);
     }
 
-    /// What passed, once more: as it was, or with a byte changed; from where it was, or from elsewhere.
+    /// Sends a datagram that passed once more: as it was, or with a byte changed; from where it was, or from
+    /// elsewhere.
     fn replay(&mut self) {
         let overheard: Vec<_> = self.attackers.overheard.iter().collect();
         let Some(mut datagram) = self.attackers.rng.choice(overheard).cloned() else { return };
@@ -242,7 +243,7 @@ impl World {
         }
     }
 
-    /// As many requests as a node can have pending, and more, from as many sources as that takes.
+    /// Sends as many requests as a node can have pending, and more, from as many sources as that takes.
     fn deluge(&mut self) {
         let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
         let user = self.silent_user(to);
@@ -298,6 +299,7 @@ const MAX_OVERHEARD: usize = 32;
 /// A host that everybody reaches and where nothing runs.
 const SILENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 9, 9, 9), 9);
 
-/// Of a deluge: more requests in all than a node has room for, and fewer of each source than it may have.
+/// The sources of a deluge: more requests in all than a node has room for, and fewer of each source than it
+/// may have.
 const SOURCES: u8 = 72;
 const EACH: u8 = 60;

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use lumi_dns::{FoundNode, LOOKUP_DEADLINE, LookupError};
 use plumi_proto::Domain;
 
-/// What DNS says when it is asked for a domain.
+/// The behaviour of DNS when it is asked for a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
     /// Nothing.
@@ -43,7 +43,7 @@ impl Dns {
         self.truth.insert(key(domain), node);
     }
 
-    /// Whether anything but an IPv4 literal is asked for, which is not asked at all.
+    /// Sets the mood for a domain. An IPv4 literal is not asked for, so it has none.
     pub(super) fn set_mood(&mut self, domain: &Domain, mood: Mood) {
         self.moods.insert(key(domain), mood);
     }
@@ -52,7 +52,7 @@ impl Dns {
         self.moods.remove(&key(domain));
     }
 
-    /// From now on it is quick and tells the truth.
+    /// Makes it quick and truthful from now on.
     pub(super) fn heal(&mut self) {
         self.moods.clear();
         self.is_slow = false;
@@ -62,7 +62,7 @@ impl Dns {
         self.truth.get(&key(domain)).copied()
     }
 
-    /// What the node at `asker` is told, and how long that takes.
+    /// Returns the answer for the node at `asker`, and the time that it takes.
     pub(super) fn ask(
         &mut self,
         asker: SocketAddrV4,

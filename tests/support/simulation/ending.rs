@@ -14,11 +14,11 @@ use super::network::Sender;
 use super::scenario::Program;
 use super::world::{Event, World};
 
-/// How far the end has come.
+/// The progress of the end.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     phase: Phase,
-    /// Who has to find whom, still.
+    /// The pairs of which one has still to find the other.
     pairs: VecDeque<(usize, usize)>,
     looking: Option<Looking>,
 }
@@ -29,7 +29,7 @@ enum Phase {
     Chaos,
     /// Nothing breaks any more, and what is late may still arrive.
     Healed,
-    /// What cannot help itself was stopped, and waits for what it sent to arrive.
+    /// Programs that cannot help themselves were stopped, and their last datagrams are to arrive.
     Stopped,
     /// It was started again.
     Resting,
@@ -47,12 +47,12 @@ struct Looking {
 }
 
 impl Ending {
-    /// Whether nothing is to break or to be asked for any more.
+    /// Returns whether nothing is to break or to be asked for any more.
     pub(super) fn wants_quiet(&self) -> bool {
         self.phase != Phase::Chaos
     }
 
-    /// Whether a program that has ended may be started again.
+    /// Returns whether a program that has ended may be started again.
     pub(super) fn lets_start(&self) -> bool {
         !matches!(self.phase, Phase::Healed | Phase::Stopped)
     }
@@ -108,7 +108,7 @@ impl World {
                 Some(Looking { caller, callee, deadline, .. }) if self.now >= deadline => {
                     self.not_paired(caller, callee, "nothing came")?;
                 }
-                // Of a lookup before this one.
+                // The answer is that of a lookup before this one.
                 Some(_) => {}
                 None => self.next_pair()?,
             },
@@ -151,7 +151,7 @@ impl World {
             }
             ensure!(!self.is_lost(number), AgentsComeBack, "{} says that it is lost", agent.address());
             let node = &self.nodes[agent.home()];
-            // Of an emulator it is told by the lookups.
+            // The lookups show it for an emulator.
             if node.program() != Program::Ours {
                 continue;
             }
@@ -178,7 +178,7 @@ impl World {
         self.ending.pairs = pairs.into();
     }
 
-    /// Whether a program of ours has a part in a lookup.
+    /// Returns whether a program of ours has a part in a lookup.
     fn is_on_the_way(&self, caller: usize, callee: usize) -> bool {
         let parties = [caller, callee]
             .into_iter()
@@ -260,11 +260,11 @@ const LATEST: Duration = Duration::from_secs(6);
 /// A refresh at the latest, with all its tries; meanwhile DNS's answers are no longer remembered.
 const REST: Duration = Duration::from_secs(66);
 
-/// How long a lookup may take then.
+/// The time that a lookup may take then.
 const FIND: Duration = Duration::from_secs(6);
 
-/// What goes on when the asker knows has to be over, too.
+/// The time for everything that goes on after the asker has its answer.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// Of the pairs of fifteen agents, so that no seed takes long.
+/// The limit of pairs, of those that fifteen agents make, so that no seed takes long.
 const MAX_PAIRS: usize = 40;

@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use super::report::Statistics;
 
-/// Who put a datagram on the wire.
+/// The party that put a datagram on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
     /// The node of this number.
@@ -20,7 +20,7 @@ pub(super) enum Sender {
     Attacker,
 }
 
-/// What else than the programs had a hand in a datagram.
+/// Others than the programs that had a hand in a datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Taint {
     /// An attacker wrote it.
@@ -51,13 +51,13 @@ pub(super) struct Datagram {
     pub(super) to: SocketAddrV4,
     pub(super) bytes: Vec<u8>,
     pub(super) sender: Sender,
-    /// Who had a hand in what it says.
+    /// Those who had a hand in its content.
     pub(super) content: Taint,
-    /// Who had a hand in that it was sent: its content, and all that led to it.
+    /// Those who had a hand in its sending: its content, and everything that led to it.
     pub(super) cause: Taint,
 }
 
-/// How bad the network is. Shares are in percent.
+/// The faults of the network. Shares are in percent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Weather {
     /// Datagrams that are lost, 0 to 60.
@@ -66,7 +66,7 @@ pub(super) struct Weather {
     pub(super) duplication: u8,
     /// Datagrams that take longer than others, and so change places with them.
     pub(super) lateness: u8,
-    /// How much longer they take at most, up to 5 s.
+    /// The most by which they take longer, up to 5 s.
     pub(super) longest: Duration,
     /// Datagrams that lose their end, or get another.
     pub(super) damage: u8,
@@ -86,7 +86,7 @@ impl Network {
         Self { rng, weather, parted: BTreeSet::new() }
     }
 
-    /// From now on everything arrives, once, unchanged and soon.
+    /// Makes everything arrive from now on, once, unchanged and soon.
     pub(super) fn heal(&mut self) {
         self.weather = Weather::default();
         self.parted.clear();
@@ -100,17 +100,17 @@ impl Network {
         self.parted.remove(&(one.min(other), one.max(other)));
     }
 
-    /// Whether what one host sends can arrive at the other.
+    /// Returns whether a datagram of one host can arrive at the other.
     pub(super) fn reaches(&self, one: Ipv4Addr, other: Ipv4Addr) -> bool {
         !self.parted.contains(&(one.min(other), one.max(other)))
     }
 
-    /// How long something takes that the network does not delay.
+    /// Draws the time of a datagram that the network does not delay.
     pub(super) fn transit(&mut self) -> Duration {
         Duration::from_micros(self.rng.u64(100..20_000))
     }
 
-    /// What arrives of a datagram that is sent now, each with the time that it takes.
+    /// Returns the copies that arrive of a datagram that is sent now, each with the time that it takes.
     pub(super) fn carry(
         &mut self,
         datagram: Datagram,

@@ -1,4 +1,4 @@
-//! What came out of one seed, and of many.
+//! The results of one seed, and of many.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,31 +6,31 @@ use std::time::Duration;
 
 use super::laws::Law;
 
-/// What happened under one seed.
+/// The result of one seed.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// What was counted.
+    /// The figures.
     pub statistics: Statistics,
     /// The law that was broken, if any.
     pub failure: Option<Failure>,
     /// A hash over everything that happened: the same seed has the same, traced or not.
     pub trace_hash: u64,
-    /// What happened, a line each, if that was asked for.
+    /// The events, a line each, if they were asked for.
     pub trace: Vec<String>,
 }
 
 /// A law was broken.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Under this seed.
+    /// The seed.
     pub seed: u64,
-    /// At this time after the beginning.
+    /// The time after the beginning.
     pub at: Duration,
-    /// Which law.
+    /// The law that was broken.
     pub law: Law,
-    /// How.
+    /// The way in which it was broken.
     pub what: String,
 }
 
@@ -50,7 +50,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What was counted under one seed, or under many.
+/// The figures of one seed, or of many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
     /// Seeds.
@@ -63,15 +63,15 @@ pub struct Statistics {
     pub lookups: u64,
     /// Those that ended with where that somebody is.
     pub lookups_won: u64,
-    /// Of those, the ones after the network healed.
+    /// The pairs among them after the network healed.
     pub pairs_found: u64,
     /// Lines that were said in conversations, all of them heard.
     pub lines: u64,
-    /// What went wrong, by kind.
+    /// The faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// How the requests of our agents ended.
+    /// The outcomes of our agents' requests.
     pub requests: BTreeMap<String, u64>,
-    /// What ended emulators.
+    /// The causes that ended emulators.
     pub deaths: BTreeMap<String, u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What a seed draws: who there is, what they run, and what will go wrong.
+//! The scenario that a seed draws: the parties, their programs, and everything that will go wrong.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use plumi_proto::{Domain, MiAddress, NODE_PORT, UserName};
 
 use super::network::Weather;
 
-/// Which program a party runs.
+/// The program of a party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {
     /// Ours, as it ships.
@@ -31,7 +31,7 @@ pub(super) struct Scenario {
     pub(super) weather: Weather,
     pub(super) dangers: Dangers,
     pub(super) is_dns_slow: bool,
-    /// How long everything goes wrong, before the network heals.
+    /// The time for which everything goes wrong, before the network heals.
     pub(super) chaos: Duration,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct UserPlan {
     pub(super) refresh: Duration,
 }
 
-/// What else than the weather goes wrong.
+/// The things beside the weather that go wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Dangers {
     pub(super) crashes: bool,
@@ -151,7 +151,8 @@ fn draw_users(rng: &mut Rng, domains: &[DomainPlan]) -> Vec<UserPlan> {
         rng.shuffle(&mut names);
         for (number, name) in names[..rng.usize(1..=3)].iter().enumerate() {
             let emulated = match plan.program {
-                // What S agents send ends an L node, and an S node knows no L agent (protocol.md §7, row 2).
+                // The messages of S agents end an L node, and an S node knows no L agent (protocol.md §7, row
+                // 2).
                 Program::L => Program::L,
                 Program::S => Program::S,
                 Program::Ours if rng.bool() => Program::L,
@@ -221,7 +222,7 @@ fn octet(number: usize) -> u8 {
     u8::try_from(number).expect("a small number")
 }
 
-/// Where everybody is who plays by the rules.
+/// The addresses of everybody who plays by the rules.
 const HONEST: &str = "10.0.0.0/8";
 
 const USERS: [&str; 6] = ["laura", "pere", "u1", "Laura", "josé", "a!b"];

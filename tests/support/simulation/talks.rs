@@ -231,7 +231,7 @@ fn draw_line(rng: &mut Rng, lengths: Range<usize>, characters: &[char]) -> Strin
     }
 }
 
-/// What a line has to be cut into: as long as can be, between characters.
+/// Returns the pieces into which a line has to be cut: as long as can be, between characters.
 fn pieces(line: &str) -> Vec<Vec<u8>> {
     let mut pieces = vec![Vec::new()];
     for character in line.chars() {
@@ -249,7 +249,7 @@ fn shown(lines: &[Vec<u8>]) -> String {
     lines.iter().map(|line| line.escape_ascii().to_string()).collect::<Vec<_>>().join(" | ")
 }
 
-/// What could be taken for a header, and what takes several bytes.
+/// Characters that could be taken for a header, and those that take several bytes.
 const MISLEADING: &[char] = &['a', 'L', 'N', '0', '1', '9', ' ', 'é', '日', '😀', '\u{1b}', ':'];
 
 const PLAIN: &[char] = &['a', 'l', '0', '1', '9', ' ', 'é', '日', '😀', '\u{1b}', ':'];

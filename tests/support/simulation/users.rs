@@ -1,4 +1,4 @@
-//! What users do: start their agents, look for each other, talk, leave.
+//! The users, who start their agents, look for each other, talk, and leave.
 
 use std::net::SocketAddrV4;
 

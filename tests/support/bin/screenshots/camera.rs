@@ -1,4 +1,4 @@
-//! What takes the pictures.
+//! The camera, which takes the pictures.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -6,7 +6,7 @@ use std::{fs, io};
 use integration_tests::picture::{Theme, svg};
 use integration_tests::programs::Screen;
 
-/// What happens, and how its pictures look.
+/// A scene, and the look of its pictures.
 pub(crate) struct Scene {
     pub(crate) name: &'static str,
     /// Rows and columns of each terminal.

@@ -4,7 +4,7 @@ use integration_tests::programs::{AgentTerminal, Key, NodeProgram};
 
 use crate::camera::Camera;
 
-/// What somebody sees who has just started.
+/// Takes the screen that a user sees who has just started.
 pub(crate) fn first(camera: &mut Camera<'_>) {
     let node = NodeProgram::start("bb.com", &["laura"], &[]);
     let laura = start("laura@bb.com", &node, &[], camera);
@@ -35,7 +35,7 @@ pub(crate) fn chat(camera: &mut Camera<'_>) {
     camera.shoot("laura", &laura.expect_text("> porto els apunts"));
 }
 
-/// What passes while a call is made.
+/// Takes the messages that pass while a call is made.
 pub(crate) fn protocol(camera: &mut Camera<'_>) {
     let node = NodeProgram::start("bb.com", &["laura", "joya"], &[]);
     let joya = start("joya@bb.com", &node, &[], camera);

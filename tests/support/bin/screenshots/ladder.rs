@@ -1,4 +1,4 @@
-//! What passes at a node, as a ladder.
+//! The messages of a node, as a ladder.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub(crate) fn strikes(camera: &mut Camera<'_>) {
     say(&laura, "PRlaura@bb.com");
     say(&pere, "PRpere@bb.com");
     laura.recv(&mut [0; 100]).expect("she is told that she is registered");
-    // As agents do: a second apart, for as long as there is no answer.
+    // Agents do so: a second apart, for as long as there is no answer.
     for _ in 0..5 {
         laura.send(b"PLlaura@bb.com:pere@bb.com").expect("it is sent");
         if laura.recv(&mut [0; 100]).is_ok() {
@@ -52,5 +52,5 @@ pub(crate) fn strikes(camera: &mut Camera<'_>) {
     camera.shoot("bb.com", &ladder.expect_text("taken offline"));
 }
 
-/// From one try of an agent to the next (protocol.md §4).
+/// The time from one try of an agent to the next (protocol.md §4).
 const RETRY: Duration = Duration::from_secs(1);

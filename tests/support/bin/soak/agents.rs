@@ -1,4 +1,4 @@
-//! What agents bear, and what they do to others.
+//! The loads that agents bear, and their effect on others.
 
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex};
@@ -123,7 +123,7 @@ async fn say_lines(
 
 const LINES: usize = 10_000;
 
-/// What agents leave between two frames.
+/// The pause of agents between two frames.
 const PACE: Duration = Duration::from_millis(20);
 
 const QUESTIONS_A_SECOND: usize = 10_000;

@@ -1,4 +1,4 @@
-//! Whether memory grows.
+//! The memory of programs, which must not grow.
 
 use std::net::Ipv4Addr;
 

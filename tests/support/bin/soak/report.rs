@@ -1,4 +1,4 @@
-//! What is printed.
+//! The report that is printed.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -20,23 +20,23 @@ impl Report {
         self.scenario = scenario;
     }
 
-    /// Whether a law was broken.
+    /// Returns whether a law was broken.
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// What holds on any machine.
+    /// Reports a law that holds on any machine.
     pub(crate) fn law(&mut self, figure: &str, is: impl Display, should_be: &str, holds: bool) {
         self.is_broken |= !holds;
         line(self.scenario, figure, is, should_be, if holds { "kept" } else { "BROKEN" });
     }
 
-    /// What a machine may be too slow for.
+    /// Reports a figure for which a machine may be too slow.
     pub(crate) fn figure(&mut self, figure: &str, is: impl Display, should_be: &str, holds: bool) {
         line(self.scenario, figure, is, should_be, if holds { "kept" } else { "missed" });
     }
 
-    /// What is to be seen beside another figure.
+    /// Reports a figure that is to be seen beside another one.
     pub(crate) fn note(&mut self, figure: &str, is: impl Display) {
         line(self.scenario, figure, is, "", "");
     }
@@ -45,7 +45,7 @@ impl Report {
 fn line(scenario: &str, figure: &str, is: impl Display, should_be: &str, verdict: &str) {
     let is = is.to_string();
     let line = format!("{scenario:<15} {figure:<52} {is:<22} {should_be:<16} {verdict}");
-    // Who does not read on does not hold it up.
+    // A reader that does not read on does not hold it up.
     _ = writeln!(io::stdout(), "{}", line.trim_end());
 }
 

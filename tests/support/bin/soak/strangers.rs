@@ -1,4 +1,4 @@
-//! What anybody can send to a node.
+//! Datagrams that anybody can send to a node.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -87,7 +87,7 @@ pub(crate) fn forged_answers(_: &Options, report: &mut Report) {
         }
         for number in 0..FORGED_AT_A_TIME {
             let forged = format!("RL0{}:127.0.0.66:66", locate(number % PENDINGS));
-            // From a stranger, from one who asked, from the agent of another user.
+            // The sender is a stranger, an asker, or the agent of another user.
             match number % 3 {
                 0 => attacker.say(forged),
                 1 => askers[number / 3 % PARTIES].say(forged),
@@ -169,7 +169,7 @@ const FORGED: usize = 1_000_000;
 /// A request is pending for 5 s; so many are through before.
 const FORGED_AT_A_TIME: usize = 50_000;
 
-/// How long after the first one all requests are pending for certain.
+/// The time after the first request for which all are pending for certain.
 const PENDING: Duration = Duration::from_millis(4_500);
 
 const PENDINGS: usize = 1_000;
@@ -188,5 +188,5 @@ const FLOOD_SECONDS: usize = 20;
 
 const HONEST_REQUESTS: usize = 1_000;
 
-/// What an allocator may keep, and tables with a bound may take.
+/// The memory that an allocator may keep, and tables with a bound may take.
 pub(crate) const MEMORY_SLACK: usize = 1024 * 1024;

@@ -1,11 +1,12 @@
-//! What a keyboard and a mouse send: as xterm does.
+//! The bytes of a keyboard and a mouse, as xterm sends them.
 
 /// A key, or some of them together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// The key that ends a line.
     Enter,
-    /// Who types on at once has pressed [`Key::Alt`] for most programs: wait for what it does.
+    /// The key Esc. Most programs take it with a key that follows at once for [`Key::Alt`]: wait for its
+    /// effect.
     Esc,
     /// Tab.
     Tab,
@@ -52,7 +53,8 @@ pub enum Key {
 }
 
 impl Key {
-    /// What is sent for it; arrows depend on whether the program wants those of an `application`.
+    /// Returns the bytes that are sent for it; arrows depend on whether the program wants those of an
+    /// `application`.
     pub(super) fn sequence(self, application: bool) -> String {
         let arrow = |letter| format!("\x1b{}{letter}", if application { 'O' } else { '[' });
         match self {

@@ -1,11 +1,11 @@
-//! What is on a screen at one moment.
+//! A screen at one moment.
 
 use std::fmt;
 
 use super::window::{Heard, Shown};
 
-/// What is on the screen of a terminal at one moment, and what it has told its user until then. Rows and columns
-/// are counted from 0.
+/// The content of a terminal's screen at one moment, and everything that it has told its user until then.
+/// Rows and columns are counted from 0.
 #[derive(Clone, Debug)]
 pub struct Screen {
     pub(super) cells: vt100::Screen,
@@ -13,7 +13,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// What is on a screen of `size`, rows and columns, once `printed` is.
+    /// Returns a screen of `size`, rows and columns, on which `printed` was printed.
     ///
     /// # Panics
     /// If a side is 0.
@@ -61,7 +61,7 @@ impl Screen {
         (rows.get(), columns.get())
     }
 
-    /// How often the bell has rung.
+    /// Returns the number of times that the bell has rung.
     pub fn bells(&self) -> usize {
         self.heard.bells
     }
@@ -71,7 +71,7 @@ impl Screen {
         &self.heard.title
     }
 
-    /// Whether the program is told of the focus.
+    /// Returns whether the program is told of the focus.
     pub fn reports_focus(&self) -> bool {
         self.heard.reports_focus
     }

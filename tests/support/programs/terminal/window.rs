@@ -20,7 +20,7 @@ pub(super) struct Window {
     changed: Condvar,
 }
 
-/// What a window shows.
+/// The content of a window.
 pub(super) struct Shown {
     parser: Parser<Heard>,
     /// The last of what was printed; [`TAIL`] bytes at most.
@@ -100,17 +100,17 @@ impl Shown {
         self.heard().program
     }
 
-    /// What the shell says of how the program ended, once it has.
+    /// Returns the exit code of the program, which the shell reports at its end.
     pub(super) fn exit_code(&self) -> Option<i32> {
         self.heard().exit_code
     }
 
-    /// Whether no more can come.
+    /// Returns whether no more can come.
     pub(super) fn is_over(&self) -> bool {
         self.is_closed || self.exit_code().is_some()
     }
 
-    /// What a user would have to put in order.
+    /// Returns the things that a user would have to put in order.
     pub(super) fn left_behind(&self) -> Vec<&'static str> {
         let cells = self.cells();
         let is_plain = cells.fgcolor() == Color::Default
@@ -133,7 +133,7 @@ impl Shown {
     pub(super) fn raw_output(&self) -> String {
         let bytes: Vec<_> = self.tail.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
-        // Without what the leader of the session says before and after it.
+        // The text leaves out what the leader of the session says before and after it.
         let begins = text.find(STARTED).and_then(|at| Some(at + text[at..].find('\x07')? + 1));
         let ends = text.rfind(ENDED).unwrap_or(text.len());
         text[begins.unwrap_or(0)..ends].to_owned()
@@ -163,7 +163,7 @@ impl fmt::Debug for Shown {
     }
 }
 
-/// What a program says to a terminal besides what is drawn.
+/// Everything that a program says to a terminal besides what is drawn.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
     pub(super) bells: usize,
@@ -218,14 +218,14 @@ fn sides((rows, columns): (u16, u16)) -> (NonZeroU16, NonZeroU16) {
 /// The private mode in which a program is told of the focus.
 const FOCUS: u16 = 1004;
 
-/// How what the leader of the session says begins.
+/// The beginning of what the leader of the session says.
 const STARTED: &str = "\x1b]terminal;started;";
 
-/// As [`STARTED`]. What comes first ends a sequence that the program did not.
+/// The beginning of its last words. The first character ends a sequence that the program did not.
 const ENDED: &str = "\x18\x1b]terminal;ended;";
 
-/// How much of what was printed is kept: some full screens.
+/// The number of printed bytes that are kept: some full screens.
 const TAIL: usize = 64 * 1_024;
 
-/// How many characters of it are told when a test fails.
+/// The number of its characters that are shown when a test fails.
 const TOLD: usize = 400;

@@ -11,7 +11,7 @@ use plumi_proto::{Extension, LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiS
 
 use super::{Violation, ensure};
 
-/// What is known of an agent from outside.
+/// An agent, as it is known from outside.
 #[derive(Debug)]
 pub(in crate::simulation) struct AgentLaws {
     address: MiAddress,
@@ -25,7 +25,7 @@ pub(in crate::simulation) struct AgentLaws {
     heard: Option<Duration>,
     is_lost: bool,
     blocked: Vec<MiAddress>,
-    /// Of which refusals it told its user, and when last.
+    /// The refusals that it reported to its user, and the time of the last report.
     missed: HashMap<(MiAddress, Refusal), Duration>,
 }
 
@@ -34,14 +34,14 @@ struct Running {
     id: RequestId,
     kind: LumiRequest,
     schedule: RequestSchedule,
-    /// When it has to be over.
+    /// The time by which it has to be over.
     deadline: Duration,
-    /// How often it may still be sent.
+    /// The number of times that it may still be sent.
     may_be_sent: u8,
     last_sent: Option<Duration>,
 }
 
-/// What happened to an agent.
+/// An event of an agent.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::simulation) enum Cause<'a> {
     /// Its user asked for something.
@@ -99,7 +99,7 @@ impl AgentLaws {
         self.running.push(Running { id, kind, schedule, deadline, may_be_sent, last_sent: None });
     }
 
-    /// Whether it has told its user that it is not registered, and not that it is again.
+    /// Returns whether it has told its user that it is not registered, and not that it is again.
     pub(in crate::simulation) fn is_lost(&self) -> bool {
         self.is_lost
     }
@@ -159,7 +159,7 @@ impl AgentLaws {
         self.are_in_time(now)
     }
 
-    /// Whether no request is older than it may be.
+    /// Checks that no request is older than it may be.
     pub(in crate::simulation) fn are_in_time(&self, now: Duration) -> Result<(), Violation> {
         for Running { id, kind, deadline, .. } in &self.running {
             ensure!(now <= *deadline, RequestsEnd, "{id:?}, {kind:?} should have ended at {deadline:?}");
@@ -303,7 +303,7 @@ impl AgentLaws {
     }
 }
 
-/// How long nobody is told of a refusal again.
+/// The time for which a refusal is not reported again.
 const MISSED_EVERY: Duration = Duration::from_secs(60);
 
 /// Returns the longest time that a request takes. After a location request, the node has one more interval to show

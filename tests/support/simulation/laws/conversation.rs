@@ -169,7 +169,7 @@ impl ConversationLaws {
         Ok(())
     }
 
-    /// Whether it is not late.
+    /// Checks that it is not late.
     pub(in crate::simulation) fn is_in_time(&self, now: Instant) -> Result<(), Violation> {
         let due = [self.phase_ends_by, self.write_ends_by, self.ends_by].into_iter().flatten().min();
         let late = due.filter(|due| !self.is_over && *due < now);

@@ -1,4 +1,4 @@
-//! How often a source is let in, reckoned in another way than the node does.
+//! The rate at which a source is let in, reckoned in another way than the node does.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use lumi_node_core::{AddressRange, NodeSettings};
 /// Tokens for each source: a datagram takes one, time brings them back, and so many fit.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    /// What a second brings and what fits, unless there is no limit.
+    /// The tokens that a second brings, and the number that fits, unless there is no limit.
     limit: Option<(u64, u64)>,
     exempt: Vec<AddressRange>,
     sources: HashMap<Ipv4Addr, (Duration, u64)>,
@@ -23,7 +23,7 @@ impl Tokens {
         Self { limit, exempt: settings.exempt.clone(), sources: HashMap::new() }
     }
 
-    /// Whether a datagram from `source` has to be let in.
+    /// Returns whether a datagram from `source` has to be let in.
     pub(super) fn take(&mut self, now: Duration, source: Ipv4Addr) -> bool {
         let Some((per_second, most)) = self.limit else { return true };
         if self.exempt.iter().any(|range| range.contains(source)) {
@@ -41,5 +41,5 @@ impl Tokens {
     }
 }
 
-/// In millionths, as time is in microseconds.
+/// A token in millionths, as time is in microseconds.
 const TOKEN: u64 = 1_000_000;

@@ -1,4 +1,4 @@
-//! What a node may ask DNS, and what it may make of the answers.
+//! The questions that a node may ask DNS, and the use that it may make of the answers.
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
@@ -18,7 +18,7 @@ pub(super) struct LookUps {
     known: HashMap<Domain, Known>,
 }
 
-/// What the last answer said: `None` is that there is no node.
+/// The last answer: `None` is that there is no node.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     node: Option<SocketAddrV4>,
@@ -34,7 +34,7 @@ impl LookUps {
         self.waiting.contains_key(domain)
     }
 
-    /// Whether there was no room for one more that asks for `domain`.
+    /// Returns whether there was no room for one more that asks for `domain`.
     pub(super) fn is_full_for(&self, domain: &Domain) -> bool {
         match self.waiting.get(domain) {
             Some(waiting) => waiting.len() >= MAX_WAITING,
@@ -42,7 +42,7 @@ impl LookUps {
         }
     }
 
-    /// What is known of `domain`, as long as it is.
+    /// Returns the answer about `domain` that is known, as long as it is.
     pub(super) fn known(&self, now: Duration, domain: &Domain) -> Option<Option<SocketAddrV4>> {
         self.known.get(domain).filter(|known| now < known.until).map(|known| known.node)
     }

@@ -28,8 +28,8 @@ pub enum Law {
     /// Five requests without an answer, each some time after the one before, take a user offline. Any sign of
     /// life brings the user back.
     Strikes,
-    /// For each pair of names and each asker, no more `RL`s go out than `PL`s came in, and each while the
-    /// `PL` lives.
+    /// No more `RL`s go out than `PL`s came in for each pair of names and each asker, and each while the `PL`
+    /// lives.
     OneReplyPerRequest,
     /// An `RL` passes only if it comes from where the `PL` was sent.
     ReplyFromWhereAsked,

@@ -1,4 +1,4 @@
-//! Where the users of a node are online, by the rules.
+//! The addresses at which the users of a node are online, by the rules.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -25,7 +25,7 @@ struct Place {
     last_strike: Option<Duration>,
 }
 
-/// What a question for an online user is.
+/// The effect of a question for an online user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strike {
     /// None, as it follows too soon on another.
@@ -101,7 +101,7 @@ impl Registrations {
         }
     }
 
-    /// What a question for `user`, who is online, would be now.
+    /// Returns the effect that a question for `user`, who is online, would have now.
     pub(super) fn strike(&self, now: Duration, user: &UserName) -> Strike {
         let Some(place) = self.place(user) else { return Strike::None };
         match place.last_strike {

@@ -24,14 +24,15 @@ pub(super) struct Requests {
 #[derive(Debug)]
 struct Request {
     asker: SocketAddrV4,
-    /// How many came, and when the last one did.
+    /// The number of those that came, and the time of the last one.
     came: u32,
     last: Duration,
-    /// How many answers went back.
+    /// The number of answers that went back.
     answered: u32,
-    /// Who had a hand in the last one.
+    /// Those who had a hand in the last one.
     cause: Taint,
-    /// Where it was sent, until when it can be answered, and a number that tells it from others that end then.
+    /// The address to which it was sent, the time until which it can be answered, and a number that tells it
+    /// from others that end then.
     pending: Option<(SocketAddrV4, (Duration, u64))>,
 }
 
@@ -60,13 +61,13 @@ impl Requests {
         }
     }
 
-    /// Who had a hand in the last `PL` of each asker with these names.
+    /// Returns those who had a hand in the last `PL` of each asker with these names.
     pub(super) fn cause(&self, locate: &Locate) -> Taint {
         let requests = self.by_locate.get(locate).map_or(&[][..], Vec::as_slice);
         requests.iter().fold(Taint::default(), |all, request| all | request.cause)
     }
 
-    /// Whether the node may say that it has no room for a request of `asker`.
+    /// Returns whether the node may say that it has no room for a request of `asker`.
     pub(super) fn is_full_for(&mut self, now: Duration, asker: SocketAddrV4) -> bool {
         self.expire(now);
         let of_source = self.by_source.get(asker.ip()).copied().unwrap_or_default();
@@ -124,7 +125,7 @@ impl Requests {
         Ok(())
     }
 
-    /// Who waits for an answer that comes from `answerer`.
+    /// Returns the askers who wait for an answer that comes from `answerer`.
     pub(super) fn waiting_for(
         &mut self,
         now: Duration,
@@ -146,7 +147,7 @@ impl Requests {
         }
     }
 
-    /// How many are pending, those included whose time is just over.
+    /// Returns the number of pending ones, those included whose time is just over.
     pub(super) fn pending(&mut self, now: Duration) -> usize {
         self.expire(now.saturating_sub(Duration::from_nanos(1)));
         self.by_end.len()
