@@ -4,6 +4,7 @@ mod absent_node;
 mod ending;
 mod leaving;
 mod listen;
+mod lock;
 mod loopback;
 mod registration;
 mod screen;

@@ -24,13 +24,15 @@ use crate::printed_lines::PrintedLines;
 use crate::prompts::Answers;
 use crate::session::Session;
 use crate::signals::Ending;
+use crate::store::lock::AddressLock;
 use crate::store::user_data::UserData;
 use crate::{exit, full, line_by_line, prompts, start};
 
 /// Runs a chat with the options of `cli` and the settings, until it ends.
 ///
 /// # Errors
-/// A [`Misuse`]; settings or rules that cannot be read or are wrong; those of [`start::run`].
+/// A [`Misuse`]; settings or rules that cannot be read or are wrong; another agent of the address; those of
+/// [`start::run`].
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let mut settings = Settings::load(cli.address, &cli.options)?;
     cli.chat.write_over(&mut settings);
@@ -49,10 +51,11 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         return Err(misuse.into());
     };
     let can_draw = env::var_os("TERM").is_some_and(|terminal| terminal != "dumb");
+    let lock = AddressLock::take(&address)?;
     let code = if on_terminal && can_draw && !settings.plain {
-        on_full_screen(&settings, address)?
+        on_full_screen(&settings, address, lock)?
     } else {
-        line_by_line(&settings, address, on_terminal)?
+        line_by_line(&settings, address, lock, on_terminal)?
     };
     // An address with a mistake in it has failed by now, and would only have to be removed again.
     if let (true, Some(config), true) = (saves, config, code == ExitCode::from(exit::WELL)) {
@@ -62,17 +65,26 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn line_by_line(settings: &Settings, address: MiAddress, on_terminal: bool) -> anyhow::Result<ExitCode> {
+fn line_by_line(
+    settings: &Settings,
+    address: MiAddress,
+    lock: Option<AddressLock>,
+    on_terminal: bool,
+) -> anyhow::Result<ExitCode> {
     let shows_hints = on_terminal && !settings.plain;
     let UserData { admission, keeper, troubles, .. } = UserData::open(&address, false)?;
     let line_mode = LineMode::new(address, admission.clone(), shows_hints, &troubles);
     start::run(settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
-        let session = Session::start(builder.admission(admission), Some(keeper));
+        let session = Session::start(builder.admission(admission), Some(keeper)).with_lock(lock);
         line_by_line::run(line_mode, session, PrintedLines::on_stdout(), signals).await
     })
 }
 
-fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCode> {
+fn on_full_screen(
+    settings: &Settings,
+    own: MiAddress,
+    lock: Option<AddressLock>,
+) -> anyhow::Result<ExitCode> {
     if settings.log.as_deref() == Some(Path::new("-")) {
         bail!("the message log cannot be on the screen; --log FILE, or --plain for line mode");
     }
@@ -96,7 +108,8 @@ fn on_full_screen(settings: &Settings, own: MiAddress) -> anyhow::Result<ExitCod
     let (diagnostics, told) = Diagnostics::beside_a_screen();
     let mut last_words = Vec::new();
     let ended = start::run(settings, own, diagnostics, Ending::of_a_screen(), async |builder, signals| {
-        let chat = Chat { setup, keeper, takes_mouse: settings.mouse, theme, troubles, diagnostics: told };
+        let takes_mouse = settings.mouse;
+        let chat = Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics: told };
         full::run::run(builder, signals, chat, &mut last_words).await
     });
     for line in last_words {

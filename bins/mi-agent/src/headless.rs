@@ -2,6 +2,7 @@
 
 mod attempts;
 pub(crate) mod commands;
+mod company;
 pub(crate) mod listen;
 mod listener;
 mod progress;

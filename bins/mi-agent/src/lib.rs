@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod exit;
 mod full;
+mod guests;
 mod headless;
 mod history;
 mod line_by_line;

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
-    Conversations, Event, Events, Heard, MessageCounts, PeerText, StartError,
+    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, StartError,
 };
 use plumi_proto::MiAddress;
 use tokio::time::Instant;
@@ -34,8 +34,10 @@ use self::patience::Patience;
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use self::retry::Retry;
+use crate::guests::{Guests, LeftGuest};
 use crate::signals::{HURRY, LAST_WORDS};
 use crate::store::keeper::{Keeper, KeeperEvent};
+use crate::store::lock::AddressLock;
 
 pub(crate) use self::calls::CallId;
 pub(crate) use self::happened::{Done, End, Happened, Leave, Refused, Wish};
@@ -58,6 +60,8 @@ pub(crate) struct Session {
     keeper: Option<Keeper>,
     /// An admission that was set while there was no agent.
     admission: Option<Admission>,
+    /// The lock of the address, with each `send` that uses the address meanwhile.
+    guests: Option<Guests>,
     leaving: Option<Leave>,
     /// The peers that are waited for while a user wants to leave.
     patience: Option<Patience>,
@@ -84,6 +88,7 @@ impl Session {
             refusals: Refusals::default(),
             keeper,
             admission: None,
+            guests: None,
             leaving: None,
             patience: None,
             not_sent: VecDeque::new(),
@@ -93,6 +98,11 @@ impl Session {
     /// Like [`Session::start`], but waits for a node that is not there: it does not answer, or is not found.
     pub(crate) fn start_patiently(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
         Self { retry: Some(Retry::new(builder.clone())), ..Self::start(builder, keeper) }
+    }
+
+    /// Keeps `lock` as long as this lives. The agent registers again after each `send` that used the address.
+    pub(crate) fn with_lock(self, lock: Option<AddressLock>) -> Self {
+        Self { guests: lock.map(Guests::of), ..self }
     }
 
     /// Returns the next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
@@ -110,6 +120,10 @@ impl Session {
                 (id, heard) = self.conversations.next() => self.heard(id, heard),
                 (call, to, outcome) = self.calls.next() => Some(self.called(call, to, outcome)),
                 event = next_kept(&mut self.keeper) => Some(event.into()),
+                left = next_left(&mut self.guests) => {
+                    self.guest_left(left);
+                    None
+                }
                 () = next_look(&self.patience) => {
                     self.look();
                     None
@@ -288,6 +302,7 @@ impl Session {
                 None
             }
             Outcome::Deregistered(deregistered) => {
+                let deregistered = self.unless_a_guest_is_registered(deregistered);
                 let until = match self.phase {
                     Phase::Deregistering { hurried_until: Some(until), .. } => until,
                     // The agent has ended the conversations, so their ends are ready to be returned.
@@ -388,6 +403,25 @@ impl Session {
         })
     }
 
+    /// Registers again after a guest, unless the session is about to deregister: then the guest does that.
+    fn guest_left(&self, guest: LeftGuest) {
+        if let (Phase::Open | Phase::HangingUp { .. }, Some((agent, _))) = (&self.phase, &self.agent) {
+            agent.register_again();
+            guest.let_go();
+        }
+    }
+
+    /// Takes a refusal by the node for a success if the user is registered by a guest, who deregisters later.
+    fn unless_a_guest_is_registered(
+        &self,
+        deregistered: Result<(), DeregisterError>,
+    ) -> Result<(), DeregisterError> {
+        let has_guests = self.guests.as_ref().is_some_and(|guests| !guests.is_empty());
+        deregistered.or_else(|error| {
+            if has_guests && error == DeregisterError::NoSuchUser { Ok(()) } else { Err(error) }
+        })
+    }
+
     /// Ends a conversation. Returns `false` if there is none, or if it ends already.
     fn hang_up(&mut self, id: ConversationId) -> bool {
         let hangs_up = self.conversations.hang_up(id);
@@ -427,6 +461,14 @@ async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {
 async fn next_look(patience: &Option<Patience>) {
     match patience {
         Some(patience) => patience.next_look().await,
+        None => future::pending().await,
+    }
+}
+
+/// Waits for the next guest to leave. Cancel safe.
+async fn next_left(guests: &mut Option<Guests>) -> LeftGuest {
+    match guests {
+        Some(guests) => guests.next_left().await,
         None => future::pending().await,
     }
 }

@@ -6,5 +6,6 @@ pub(crate) mod folder;
 pub(crate) mod history;
 mod json;
 pub(crate) mod keeper;
+pub(crate) mod lock;
 pub(crate) mod rules;
 pub(crate) mod user_data;

@@ -136,6 +136,21 @@ impl Agent {
         self.0.driver.set_watched(is_watched);
     }
 
+    /// Registers again, because another agent of the user has registered meanwhile, and is done.
+    ///
+    /// A `PR` is sent at once, or a second after the last one, even if [`AgentBuilder::refresh`] is `None`. A loss of the
+    /// registration is reported as [`Event::RegistrationLost`](crate::Event::RegistrationLost).
+    pub fn register_again(&self) {
+        self.0.driver.register_again();
+    }
+
+    /// Leaves the user registered when this agent ends, because another agent of the user goes on.
+    ///
+    /// [`Agent::shutdown`] and [`Agent::shutdown_within`] only end the conversations then. It cannot be taken back.
+    pub fn stay_registered(&self) {
+        self.0.driver.stay_registered();
+    }
+
     /// Locates a user without calling.
     ///
     /// Do so only to call: some deployed agents that were located are deaf until somebody calls them
@@ -306,6 +321,10 @@ impl Agent {
     }
 
     async fn deregister(&self, schedule: Option<RequestSchedule>) -> Result<(), DeregisterError> {
+        if self.0.driver.stays_registered() {
+            self.0.driver.leave().await;
+            return Ok(());
+        }
         match self.0.driver.request(LumiRequest::Deregister, schedule).await {
             Ok(LumiAnswer::Deregister(DeregisterCode::Deregistered)) => Ok(()),
             Ok(LumiAnswer::Deregister(DeregisterCode::NoSuchUser)) => Err(DeregisterError::NoSuchUser),

@@ -95,6 +95,24 @@ async fn a_shutdown_can_be_hurried() {
     assert!(node.try_recv(&mut [0; 100]).is_err(), "three before, two after");
 }
 
+/// Another agent of the user goes on, whichever way this one ends.
+#[tokio::test]
+async fn an_agent_that_stays_registered_says_nothing_to_its_node() {
+    for ending in 0..3 {
+        let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let (agent, mut events) = registered_at(&node).await;
+        agent.stay_registered();
+        match ending {
+            0 => agent.shutdown().await.expect("nobody is asked"),
+            1 => agent.shutdown_within(LIMIT).await.expect("nobody is asked"),
+            _ => {}
+        }
+        drop(agent);
+        assert!(events.next().await.is_none(), "its tasks have ended");
+        assert!(node.try_recv(&mut [0; 100]).is_err());
+    }
+}
+
 #[tokio::test]
 async fn a_start_that_is_interrupted_ends_in_time() {
     let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");

@@ -33,17 +33,21 @@ fn names_in(folder: &Path) -> Vec<String> {
 fn send_and_listen_write_no_log_unless_asked() {
     let (node, mut pere) = node_and_pere();
     let at = node.address().to_string();
+    // The locks are in the data folder.
+    let data = tempfile::tempdir().expect("a folder");
     for (log, written) in
         [(&[][..], &[][..]), (&["--log", "here.log"], &["here.log"]), (&["--log", "off"], &[])]
     {
         let folder = tempfile::tempdir().expect("a folder");
         let arguments = [&["listen", "--from", "anna@bb.com", "--node", &at], log].concat();
-        let mut anna = Program::start_command(&mut command(folder.path(), &arguments));
+        let mut anna = command(folder.path(), &arguments);
+        let mut anna = Program::start_command(anna.env("XDG_DATA_HOME", data.path()));
         anna.expect_line("* listening");
         assert_eq!(names_in(folder.path()), written, "listen {log:?}");
         let folder = tempfile::tempdir().expect("a folder");
         let arguments = [&["send", "--from", "laura@bb.com", "--node", &at], log, &["pere@bb.com", "hola"]];
-        let mut laura = Program::start_command(&mut command(folder.path(), &arguments.concat()));
+        let mut laura = command(folder.path(), &arguments.concat());
+        let mut laura = Program::start_command(laura.env("XDG_DATA_HOME", data.path()));
         assert_eq!(laura.wait_exit(), 0, "{:?}", laura.stderr());
         pere.expect_line("* conversation with laura ended");
         assert_eq!(names_in(folder.path()), written, "send {log:?}");
@@ -53,9 +57,12 @@ fn send_and_listen_write_no_log_unless_asked() {
 #[test]
 fn a_chat_without_a_log_leaves_no_file() {
     let node = NodeProgram::start("bb.com", &["laura"], &[]);
-    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &["--log", "off"]);
+    let at = node.address().to_string();
+    let [folder, data] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let mut laura = command(folder.path(), &["--node", &at, "laura@bb.com", "--log", "off"]);
+    let mut laura = Program::start_command(laura.env("XDG_DATA_HOME", data.path()));
     laura.expect_line("* listening");
-    assert_eq!(names_in(laura.folder()), [""; 0]);
+    assert_eq!(names_in(folder.path()), [""; 0]);
     laura.close_stdin();
     assert_eq!(laura.wait_exit(), 0);
     assert_eq!(laura.stderr(), [""; 0]);

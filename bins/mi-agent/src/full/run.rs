@@ -22,10 +22,12 @@ use crate::reason::{self, Reason};
 use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
+use crate::store::lock::AddressLock;
 
 /// The parts of a full screen, apart from the agent.
 pub(crate) struct Chat {
     pub(crate) setup: Setup,
+    pub(crate) lock: Option<AddressLock>,
     pub(crate) keeper: Keeper,
     pub(crate) takes_mouse: bool,
     pub(crate) theme: Theme,
@@ -44,7 +46,7 @@ pub(crate) async fn run(
     chat: Chat,
     last_words: &mut Vec<String>,
 ) -> io::Result<ExitCode> {
-    let Chat { setup, keeper, takes_mouse, theme, troubles, diagnostics } = chat;
+    let Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics } = chat;
     let own = setup.own;
     let (tap, traffic) = traffic();
     let builder = builder.traffic(tap).admission(setup.admission.clone()).conversations(setup.conversations);
@@ -54,7 +56,7 @@ pub(crate) async fn run(
         screen: Screen::enter(Reports { mouse: takes_mouse, focus: true })?,
         keys: Some(EventStream::new()),
         job_control: JobControl::listen()?,
-        session: Session::start_patiently(builder, Some(keeper)),
+        session: Session::start_patiently(builder, Some(keeper)).with_lock(lock),
         calls: HashMap::new(),
         traffic,
         diagnostics,

@@ -14,6 +14,7 @@ use crate::options::settings::Settings;
 use crate::printed_lines::PrintedLines;
 use crate::session::Session;
 use crate::signals::Ending;
+use crate::store::lock::AddressLock;
 use crate::store::user_data::UserData;
 use crate::{line_by_line, start};
 
@@ -26,7 +27,7 @@ use crate::{line_by_line, start};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct ListenArgs {
-    /// Your own address, user@domain: one that no other agent uses meanwhile
+    /// Your own address, user@domain: one that no other chat or `listen` uses meanwhile
     #[arg(long, value_name = "ADDRESS")]
     from: MiAddress,
 
@@ -41,7 +42,7 @@ pub(crate) struct ListenArgs {
 /// Takes calls until a signal or an order ends the program.
 ///
 /// # Errors
-/// A [`Misuse`], and those of [`start::run`].
+/// A [`Misuse`]; another agent of the address; those of [`start::run`].
 pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     let ListenArgs { from, json, options } = args;
     let settings = Settings::load(Some(from), &options)?.without_default_log();
@@ -49,6 +50,7 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
         return Err(Misuse::of("listen", "--log - would be among the JSON on stdout").into());
     }
     let conversations = usize::from(settings.conversations.unwrap_or_default().0.get());
+    let lock = AddressLock::take(&from)?;
     let UserData { admission, .. } = UserData::open(&from, false)?;
     let format = if json {
         Format::Json
@@ -58,8 +60,8 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     };
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
-        let session =
-            Session::start_patiently(builder.conversations(conversations).admission(admission), None);
+        let builder = builder.conversations(conversations).admission(admission);
+        let session = Session::start_patiently(builder, None).with_lock(lock);
         let printed = PrintedLines::on_stdout();
         line_by_line::run(Listener::new(from, format), session, printed, signals).await
     })

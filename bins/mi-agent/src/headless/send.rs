@@ -16,6 +16,7 @@ use standard_streams::{BackgroundWriter, Stderr, Stdout, stderr};
 use tokio::time;
 
 use super::attempts::{Attempts, Wait};
+use super::company::Company;
 use super::progress::Progress;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
@@ -33,7 +34,7 @@ use crate::{exit, start};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct SendArgs {
-    /// Your own address, user@domain: one that no other agent uses meanwhile
+    /// Your own address, user@domain. A chat of the same address here cannot be called until this is sent
     #[arg(long, value_name = "ADDRESS")]
     from: MiAddress,
 
@@ -87,6 +88,7 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         to,
         source,
         wait,
+        refresh: settings.refresh.0,
         stage: Stage::Preparing,
         progress: Progress::default(),
         answers: PrintedLines::on_stdout(),
@@ -119,6 +121,7 @@ struct Delivery {
     to: MiAddress,
     source: Source,
     wait: Option<Wait>,
+    refresh: Option<Duration>,
     stage: Stage,
     progress: Progress,
     answers: PrintedLines<BackgroundWriter<Stdout>>,
@@ -173,32 +176,13 @@ impl Delivery {
             }
         };
         let Some(first) = first else { return Ok(ExitCode::from(exit::WELL)) };
+        let mut company = Company::join(&self.from).await;
+        let builder = company.builder(builder, self.refresh);
         // The time of the wait begins with something to say.
         let mut attempts = Attempts::within(self.wait);
-        // The events are dropped, so callers are answered that the user is busy.
-        let (agent, _) = loop {
-            let error = match builder.clone().start_unless(signals.next(), HURRY).await {
-                Ok(started) => break started,
-                Err(error) => error,
-            };
-            let is_again = tokio::select! {
-                is_again = attempts.next(), if matches!(error, StartError::NoAnswer { .. }) => is_again,
-                () = signals.next(), if matches!(error, StartError::NoAnswer { .. }) => {
-                    let interrupted = self.interrupted();
-                    return Ok(self.fail(interrupted, signals).await);
-                }
-                else => false,
-            };
-            if is_again {
-                continue;
-            }
-            if matches!(error, StartError::Interrupted) {
-                self.complaints.hurry(LAST_WORDS);
-            }
-            let text = format!("cannot register {}: {}", self.from, Reason(&error));
-            let hint = reason::hint_for_start(&self.from, &error);
-            let failure = Failure { hint, ..Failure::for_good(text, exit::of_start(&error)) };
-            return Ok(self.fail(failure, signals).await);
+        let agent = match self.register(builder, &mut attempts, signals).await {
+            Ok(agent) => agent,
+            Err(code) => return Ok(code),
         };
         let delivered = tokio::select! {
             delivered = self.deliver(&agent, &first, &mut attempts) => Some(delivered),
@@ -207,7 +191,7 @@ impl Delivery {
         let Some(delivered) = delivered else {
             let interrupted = self.interrupted();
             self.complaints.hurry(HURRY + LAST_WORDS);
-            let deregistered = agent.shutdown_within(HURRY).await;
+            let deregistered = company.leave_within(&agent, HURRY).await;
             let code = self.fail(interrupted, signals).await;
             if let Err(error) = deregistered {
                 self.complain(format!("cannot deregister {}: {error}", self.from), signals).await;
@@ -219,8 +203,8 @@ impl Delivery {
             Err(failure) => (Some(self.fail(failure, signals).await), None),
         };
         let deregistered = tokio::select! {
-            deregistered = agent.shutdown() => deregistered,
-            () = signals.next() => agent.shutdown_within(HURRY).await,
+            deregistered = company.leave(&agent) => deregistered,
+            () = signals.next() => company.leave_within(&agent, HURRY).await,
         };
         let code = match deregistered {
             Ok(()) => failed,
@@ -233,6 +217,41 @@ impl Delivery {
             (Some(code), _) => Ok(code),
             (None, Some(error)) => Err(error),
             (None, None) => Ok(ExitCode::from(exit::WELL)),
+        }
+    }
+
+    /// Registers, and tries again as long as the node does not answer and there is time. Returns the exit code if that
+    /// fails.
+    async fn register(
+        &mut self,
+        builder: AgentBuilder,
+        attempts: &mut Attempts,
+        signals: &mut Signals,
+    ) -> Result<Agent, ExitCode> {
+        // The events are dropped, so callers are answered that the user is busy.
+        loop {
+            let error = match builder.clone().start_unless(signals.next(), HURRY).await {
+                Ok((agent, _)) => return Ok(agent),
+                Err(error) => error,
+            };
+            let is_again = tokio::select! {
+                is_again = attempts.next(), if matches!(error, StartError::NoAnswer { .. }) => is_again,
+                () = signals.next(), if matches!(error, StartError::NoAnswer { .. }) => {
+                    let interrupted = self.interrupted();
+                    return Err(self.fail(interrupted, signals).await);
+                }
+                else => false,
+            };
+            if is_again {
+                continue;
+            }
+            if matches!(error, StartError::Interrupted) {
+                self.complaints.hurry(LAST_WORDS);
+            }
+            let text = format!("cannot register {}: {}", self.from, Reason(&error));
+            let hint = reason::hint_for_start(&self.from, &error);
+            let failure = Failure { hint, ..Failure::for_good(text, exit::of_start(&error)) };
+            return Err(self.fail(failure, signals).await);
         }
     }
 

@@ -33,8 +33,12 @@ pub(crate) struct Driver {
     deregistered: Arc<OnceLock<LumiAnswer>>,
     counts: Arc<Counts>,
     is_registered: Arc<AtomicBool>,
+    /// Set if the user stays registered when the task ends.
+    stays_registered: Arc<AtomicBool>,
     admission: watch::Sender<Admission>,
     is_watched: watch::Sender<bool>,
+    /// Changes when the user has to be registered again.
+    again: watch::Sender<()>,
 }
 
 enum Command {
@@ -42,6 +46,8 @@ enum Command {
     TakeCaller(oneshot::Sender<Caller>),
     /// Some request may have been given up by the program.
     GivenUp,
+    /// The task ends without a deregistration.
+    Leave,
 }
 
 /// Has the task look for requests that were given up, when it is dropped.
@@ -89,23 +95,37 @@ impl Driver {
         let deregistered = Arc::default();
         let counts = link.counts();
         let is_registered = Arc::default();
+        let stays_registered = Arc::default();
         // The client already has the first admission.
         let (admission, new_admission) = watch::channel(Admission::default());
         let (is_watched, watched) = watch::channel(false);
+        let (again, asked_again) = watch::channel(());
         let task = Task {
             link,
             client,
             slots,
             admission: new_admission,
             watched,
+            asked_again,
             waiting: HashMap::new(),
             deregistered: Arc::clone(&deregistered),
             is_registered: Arc::clone(&is_registered),
+            stays_registered: Arc::clone(&stays_registered),
             loss: None,
             told_loss: None,
         };
         tokio::spawn(task.run(receiver, urgent_receiver, events));
-        Self { commands, urgent, deregistered, counts, is_registered, admission, is_watched }
+        Self {
+            commands,
+            urgent,
+            deregistered,
+            counts,
+            is_registered,
+            stays_registered,
+            admission,
+            is_watched,
+            again,
+        }
     }
 
     /// Returns the number of messages sent and received.
@@ -160,6 +180,28 @@ impl Driver {
     pub(crate) fn set_watched(&self, is_watched: bool) {
         self.is_watched.send_if_modified(|before| mem::replace(before, is_watched) != is_watched);
     }
+
+    /// Registers a registered user again.
+    pub(crate) fn register_again(&self) {
+        self.again.send_replace(());
+    }
+
+    /// Leaves the user registered when the task ends.
+    pub(crate) fn stay_registered(&self) {
+        self.stays_registered.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the user stays registered when the task ends.
+    pub(crate) fn stays_registered(&self) -> bool {
+        self.stays_registered.load(Ordering::Relaxed)
+    }
+
+    /// Ends the task without deregistering the user.
+    pub(crate) async fn leave(&self) {
+        // An error: it has ended.
+        _ = self.urgent.send(Command::Leave).await;
+        self.ended().await;
+    }
 }
 
 struct Task {
@@ -170,9 +212,11 @@ struct Task {
     admission: watch::Receiver<Admission>,
     /// Set while somebody looks at the state of the registration.
     watched: watch::Receiver<bool>,
+    asked_again: watch::Receiver<()>,
     waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     deregistered: Arc<OnceLock<LumiAnswer>>,
     is_registered: Arc<AtomicBool>,
+    stays_registered: Arc<AtomicBool>,
     /// The reason why the registration is lost.
     loss: Option<LossReason>,
     /// The loss that was reported to the program. While its events are full, only the latest change is kept.
@@ -211,11 +255,13 @@ impl Task {
                         is_ending |= request == LumiRequest::Deregister;
                     }
                     Some(Command::GivenUp) => self.give_up(),
+                    Some(Command::Leave) => break,
                     // The caller may have gone.
                     Some(Command::TakeCaller(answer)) => _ = answer.send(self.take_caller()),
                     None => {
                         is_held = false;
-                        if !is_ending && self.client.may_be_registered() {
+                        let stays_registered = self.stays_registered.load(Ordering::Relaxed);
+                        if !is_ending && !stays_registered && self.client.may_be_registered() {
                             self.client.request(now(), LumiRequest::Deregister, None);
                         }
                         is_ending = true;
@@ -232,6 +278,7 @@ impl Task {
                     let is_watched = *self.watched.borrow_and_update();
                     self.client.set_watched(is_watched);
                 }
+                Ok(()) = self.asked_again.changed(), if is_held => self.client.register_again(now()),
                 () = timeout => self.client.handle_timeout(now()),
             }
             self.drain(&events).await;

@@ -170,6 +170,15 @@ impl LumiClient {
         self.admission = admission;
     }
 
+    /// Registers a registered user again: another agent of the user has registered meanwhile, and is done.
+    ///
+    /// A `PR` is sent at once, or an interval of the schedule after the last one, and repeated as a refresh is.
+    pub fn register_again(&mut self, now: Instant) {
+        if self.registered && !self.is_registering() {
+            self.refresh.ask_again(now, &mut self.outputs);
+        }
+    }
+
     /// Returns the reason why `caller` may not call, if there is one.
     pub fn refusal(&self, caller: Option<&MiAddress>) -> Option<Refusal> {
         self.admission.refusal(caller)

@@ -103,6 +103,14 @@ impl Refresh {
         }
     }
 
+    /// Sends a `PR`, as soon as the last one is an interval ago, even if the registration is never refreshed.
+    pub(super) fn ask_again(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
+        match self.sent.map(|sent| sent + self.schedule.interval).filter(|until| *until > now) {
+            Some(until) => self.phase = Phase::Resting { until },
+            None => self.ask(now, outputs),
+        }
+    }
+
     /// Handles an `RR` that answers no request of the user. Returns whether it answers a `PR` that was sent
     /// here.
     pub(super) fn handle_answer(
@@ -161,6 +169,8 @@ impl Refresh {
     fn keep(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
         if let Some(every) = self.every {
             self.phase = Phase::Resting { until: now + every };
+        } else {
+            self.phase = Phase::Off;
         }
         if self.lost.take().is_some() {
             outputs.push_back(LumiOutput::Registration(RegistrationChange::Regained));

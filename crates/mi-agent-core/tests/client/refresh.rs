@@ -43,6 +43,37 @@ fn a_refresh_can_be_switched_off() {
     assert_eq!(client.timeout(), [sends(PL)]);
 }
 
+/// Another agent of the user has registered and is done. Also if the registration is never refreshed.
+#[test]
+fn a_registration_that_another_agent_took_over_is_taken_back() {
+    for refresh in [Some(Duration::from_secs(60)), None] {
+        let mut client = TestClient::with(|settings| settings.refresh = refresh);
+        client.client.register_again(client.now());
+        assert_eq!(client.drain(), [], "nobody is registered");
+        client.request(LumiRequest::Register, PR);
+        client.client.register_again(client.now());
+        assert_eq!(client.drain(), [], "the request decides");
+        client.receive(NODE, "RR0");
+        client.client.register_again(client.now());
+        assert_eq!(client.drain(), [], "one has just been sent");
+        client.pass_to(1.0);
+        assert_eq!(client.timeout(), [sends(PR)]);
+        client.pass_to(2.0);
+        assert_eq!(client.timeout(), [sends(PR)], "it is repeated");
+        assert_eq!(client.receive(NODE, "RR0"), []);
+        client.pass_to(4.0);
+        client.client.register_again(client.now());
+        assert_eq!(client.drain(), [sends(PR)], "at once");
+        assert_eq!(client.receive(NODE, "RR0"), []);
+        let next = refresh.map(|refresh| client.now() + refresh);
+        assert_eq!(client.client.poll_timeout(), next);
+        client.pass_to(6.0);
+        client.client.register_again(client.now());
+        assert_eq!(client.drain(), [sends(PR)]);
+        assert_eq!(client.receive(NODE, "RR1"), [lost(LossReason::NoSuchUser)]);
+    }
+}
+
 /// Also with a setting that makes no sense.
 #[test]
 fn refreshes_are_as_far_apart_as_may_go_on_for_ever() {

@@ -1,0 +1,224 @@
+//! The locks of an address: of the one chat or `listen` that runs on this host, and of each `send`.
+//!
+//! ```text
+//! lock         locked by the chat or `listen` that runs, the holder, whose process number is in it
+//! agent.sock   the socket at which the holder hears of each `send`, see `crate::guests`
+//! senders      locked by every `send` that runs; they share the lock
+//! ```
+//!
+//! The kernel unlocks a file when its process is gone, however that ended (flock(2)). The files stay.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use plumi_proto::MiAddress;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::file;
+use super::folder::{self, DataFolder};
+
+/// The lock of an address, held by the one agent that answers for it on this host.
+#[derive(Debug)]
+pub(crate) struct AddressLock {
+    file: File,
+    /// The socket for guests, and its place; `None` if there can be none.
+    socket: Option<(UnixListener, PathBuf)>,
+}
+
+impl AddressLock {
+    /// Locks `own` for this process. `None` if nothing can be locked there: an agent works without a lock, too.
+    ///
+    /// # Errors
+    /// [`OtherAgent`]: another process has the lock.
+    pub(crate) fn take(own: &MiAddress) -> Result<Option<Self>, OtherAgent> {
+        let Some(folder) = DataFolder::of(own) else { return Ok(None) };
+        match Self::in_folder(&folder) {
+            Ok(Ok(lock)) => Ok(Some(lock)),
+            Ok(Err(pid)) => Err(OtherAgent { own: *own, pid }),
+            // The folder may be somebody else's, or not be able to lock.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Locks the `folder` of a user, or returns the process number of the holder if that is known.
+    pub(crate) fn in_folder(folder: &DataFolder) -> io::Result<Result<Self, Option<u32>>> {
+        let mut file = open(folder, "lock")?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut pid = String::new();
+                file.take(MAX_PID).read_to_string(&mut pid)?;
+                return Ok(Err(pid.trim().parse().ok()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        file.set_len(0)?;
+        writeln!(file, "{}", process::id())?;
+        let path = socket(folder);
+        let socket = listen(&path).ok().map(|socket| (socket, path));
+        Ok(Ok(Self { file, socket }))
+    }
+
+    /// Returns another handle of the socket for guests, which does not wait; `None` if there is none.
+    pub(crate) fn socket(&self) -> Option<UnixListener> {
+        self.socket.as_ref().and_then(|(socket, _)| socket.try_clone().ok())
+    }
+}
+
+impl Drop for AddressLock {
+    fn drop(&mut self) {
+        // The file is still locked, so the socket is not that of another holder.
+        if let Some((_, path)) = &self.socket {
+            _ = fs::remove_file(path);
+        }
+        // The number may soon be that of another process.
+        _ = self.file.set_len(0);
+    }
+}
+
+/// Another agent has the lock of an address.
+#[derive(Debug)]
+pub(crate) struct OtherAgent {
+    pub(crate) own: MiAddress,
+    pub(crate) pid: Option<u32>,
+}
+
+impl Error for OtherAgent {}
+
+impl fmt::Display for OtherAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "another agent of {} runs here", self.own)?;
+        self.pid.map_or(Ok(()), |pid| write!(f, " (pid {pid})"))
+    }
+}
+
+/// The lock that all `send`s of an address share.
+#[derive(Debug)]
+pub(crate) struct SenderLock(File);
+
+impl SenderLock {
+    /// Takes a share.
+    ///
+    /// # Errors
+    /// Those of the operating system: the folder cannot be written, or nothing can be locked there.
+    pub(crate) fn share(folder: &DataFolder) -> io::Result<Self> {
+        let file = open(folder, "senders")?;
+        flock(&file, FlockOperation::LockShared)?;
+        Ok(Self(file))
+    }
+
+    /// Returns whether another process has a share.
+    ///
+    /// If two ask at the same moment, one of them may not see the other.
+    pub(crate) fn is_shared(&self) -> bool {
+        let is_shared = flock(&self.0, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
+        // The attempt has given up the share, and nobody keeps the whole lock for long.
+        _ = flock(&self.0, FlockOperation::LockShared);
+        is_shared
+    }
+}
+
+/// Returns the place of the socket for guests in the `folder` of a user.
+pub(crate) fn socket(folder: &DataFolder) -> PathBuf {
+    folder.file("agent.sock")
+}
+
+/// Listens at `path`, in place of a holder that is gone.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // A path of more than 107 bytes is an error.
+    let socket = UnixListener::bind(path)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Opens a file to be locked, and creates it if necessary.
+fn open(folder: &DataFolder, name: &str) -> io::Result<File> {
+    folder::make(&folder.file(""))?;
+    file::open(&folder.file(name), OpenOptions::new().read(true).write(true).create(true))
+}
+
+/// The most bytes of the file that are read: more than the digits of a process number.
+const MAX_PID: u64 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, DataFolder) {
+        let data = tempfile::tempdir().unwrap();
+        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        (data, folder)
+    }
+
+    #[test]
+    fn an_address_has_one_holder_who_is_named() {
+        let (_data, folder) = folder();
+        for _ in 0..2 {
+            let lock = AddressLock::in_folder(&folder).unwrap().unwrap();
+            assert!(lock.socket().is_some() && socket(&folder).exists());
+            let pid = AddressLock::in_folder(&folder).unwrap().unwrap_err();
+            assert_eq!(pid, Some(process::id()));
+            let other = OtherAgent { own: "laura@bb.com".parse().unwrap(), pid };
+            let expected = format!("another agent of laura@bb.com runs here (pid {})", process::id());
+            assert_eq!(other.to_string(), expected);
+            drop(lock);
+            assert!(!socket(&folder).exists());
+            assert_eq!(fs::read_to_string(folder.file("lock")).unwrap(), "");
+        }
+    }
+
+    /// A holder that was killed leaves its number and its socket.
+    #[test]
+    fn what_a_killed_holder_left_is_in_nobodys_way() {
+        let (_data, folder) = folder();
+        folder::make(&folder.file("")).unwrap();
+        fs::write(folder.file("lock"), "1234567890\n").unwrap();
+        drop(UnixListener::bind(socket(&folder)).unwrap());
+        let lock = AddressLock::in_folder(&folder).unwrap().unwrap();
+        assert_eq!(fs::read_to_string(folder.file("lock")).unwrap(), format!("{}\n", process::id()));
+        assert!(lock.socket().is_some());
+    }
+
+    #[test]
+    fn senders_know_whether_they_are_alone() {
+        let (_data, folder) = folder();
+        let one = SenderLock::share(&folder).unwrap();
+        assert!(!one.is_shared());
+        let other = SenderLock::share(&folder).unwrap();
+        for _ in 0..2 {
+            assert!(one.is_shared() && other.is_shared());
+        }
+        drop(other);
+        assert!(!one.is_shared());
+    }
+
+    /// An address may be longer than the place of a socket may be.
+    #[test]
+    fn a_long_path_has_no_socket_and_is_locked_all_the_same() {
+        let data = tempfile::tempdir().unwrap();
+        let deep = data.path().join("x".repeat(100));
+        let folder = DataFolder::in_data(&deep, &"laura@bb.com".parse().unwrap());
+        let lock = AddressLock::in_folder(&folder).unwrap().unwrap();
+        assert!(lock.socket().is_none());
+        AddressLock::in_folder(&folder).unwrap().unwrap_err();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error() {
+        let data = tempfile::tempdir().unwrap();
+        fs::write(data.path().join("mi-agent"), "").unwrap();
+        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        AddressLock::in_folder(&folder).unwrap_err();
+        SenderLock::share(&folder).unwrap_err();
+    }
+}
