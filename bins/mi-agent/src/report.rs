@@ -43,6 +43,8 @@ pub(crate) enum Report {
         conversation: u64,
         nickname: SafeText,
         text: SafeText,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        continues: bool,
     },
     Trouble {
         conversation: u64,
@@ -207,6 +209,7 @@ impl Report {
                 conversation: (*id).into(),
                 nickname: SafeText::new(nickname),
                 text: SafeText::new(text),
+                continues: text.continues(),
             },
             Happened::ConversationFailed { id, nickname, error } => Self::Trouble {
                 conversation: (*id).into(),
@@ -302,7 +305,7 @@ impl Report {
                 let address = address.as_ref().map_or("?", |SafeText(address)| address);
                 format!("* in conversation {number}with {nickname} ({address}) at {remote}")
             }
-            Self::Line { conversation, nickname: SafeText(nickname), text: SafeText(text) } => {
+            Self::Line { conversation, nickname: SafeText(nickname), text: SafeText(text), .. } => {
                 format!("<{}{nickname}> {text}", number(conversation))
             }
             Self::Trouble { conversation, nickname: SafeText(nickname), reason: SafeText(reason) } => {
@@ -433,7 +436,18 @@ mod tests {
                 remote: shown("192.0.2.21:51002"),
                 reference: mark("pere-1"),
             },
-            Report::Line { conversation: 1, nickname: joya.clone(), text: shown("hola, què tal?") },
+            Report::Line {
+                conversation: 1,
+                nickname: joya.clone(),
+                text: shown("hola, què tal?"),
+                continues: false,
+            },
+            Report::Line {
+                conversation: 1,
+                nickname: joya.clone(),
+                text: shown("last words"),
+                continues: true,
+            },
             Report::Trouble {
                 conversation: 2,
                 nickname: pere.clone(),
@@ -543,7 +557,12 @@ mod tests {
     fn text_of_strangers_is_safe_in_both_forms() {
         let hostile: String =
             ('\0'..='\u{ff}').chain('\u{2000}'..='\u{2070}').chain(['"', '\\', '\u{feff}']).collect();
-        let line = || Report::Line { conversation: 1, nickname: shown(&hostile), text: shown(&hostile) };
+        let line = || Report::Line {
+            conversation: 1,
+            nickname: shown(&hostile),
+            text: shown(&hostile),
+            continues: false,
+        };
         let json = line().json(Timestamp::UNIX_EPOCH);
         for told in [json.clone(), line().words(true).unwrap()] {
             assert!(told.chars().all(message_log::is_visible), "{told}");
@@ -558,21 +577,23 @@ mod tests {
         let words =
             |several| examples().iter().filter_map(|report| report.words(several)).collect::<Vec<_>>();
         assert_eq!(
-            words(false)[2..7],
+            words(false)[2..8],
             [
                 "* in conversation with joya (joya@cc.com) at 198.51.100.3:4456",
                 "* in conversation with pere (pere@bb.com) at 192.0.2.21:51002",
                 "<joya> hola, què tal?",
+                "<joya> last words",
                 "! conversation with pere: connection lost: Connection reset by peer (os error 104)",
                 "* conversation with joya ended by you",
             ]
         );
         assert_eq!(
-            words(true)[2..7],
+            words(true)[2..8],
             [
                 "* in conversation 1 with joya (joya@cc.com) at 198.51.100.3:4456",
                 "* in conversation 2 with pere (pere@bb.com) at 192.0.2.21:51002",
                 "<1 joya> hola, què tal?",
+                "<1 joya> last words",
                 "! conversation 2 with pere: connection lost: Connection reset by peer (os error 104)",
                 "* conversation 1 with joya ended by you",
             ]

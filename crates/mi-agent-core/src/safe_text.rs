@@ -38,27 +38,44 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
 /// Text from the other side of a conversation. It is kept as it came, and its `Display` escapes it like
 /// [`safe_text`].
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct PeerText(String);
+pub struct PeerText {
+    text: String,
+    continues: bool,
+}
 
 impl PeerText {
     /// Wraps `text`. Agents wrap what they receive; a program can wrap its own text to show it in the same
     /// way.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self { text: text.into(), continues: false }
+    }
+
+    /// Returns the same text as the next piece of a line. A program needs that for tests.
+    #[must_use]
+    pub fn continuing(self) -> Self {
+        Self { continues: true, ..self }
+    }
+
+    /// Returns whether this most likely is the next piece of the line before it, which a frame was too short for.
+    ///
+    /// Nothing in PMI says so. It holds for a frame that follows within 100 ms one of 90 bytes and more that may have been
+    /// cut: it ends with a blank, has none, or has 96 bytes and more. A line has at most 100 pieces.
+    pub fn continues(&self) -> bool {
+        self.continues
     }
 
     /// Returns the text as it came, with U+FFFD for bytes that were not UTF-8. Do not print it to a terminal.
     ///
     /// It may have bytes that no line of ours may have, and be up to three times as long as the frame was.
     pub fn raw(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
 /// The text as it came, see [`PeerText::raw`].
 impl From<PeerText> for String {
     fn from(text: PeerText) -> Self {
-        text.0
+        text.text
     }
 }
 
@@ -66,30 +83,30 @@ impl From<PeerText> for String {
 #[cfg(feature = "serde")]
 impl serde::Serialize for PeerText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
+        serializer.serialize_str(&self.text)
     }
 }
 
 impl fmt::Display for PeerText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&safe_text(&self.0))
+        f.pad(&safe_text(&self.text))
     }
 }
 
 impl fmt::Debug for PeerText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        write!(f, "{:?}", self.text)
     }
 }
 
 impl PartialEq<str> for PeerText {
     fn eq(&self, other: &str) -> bool {
-        self.0 == other
+        self.text == other
     }
 }
 
 impl PartialEq<&str> for PeerText {
     fn eq(&self, other: &&str) -> bool {
-        self.0 == *other
+        self.text == *other
     }
 }

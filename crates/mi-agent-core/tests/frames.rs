@@ -24,8 +24,8 @@ impl Peer {
         let mut items = Vec::new();
         while let Some(item) = self.frames.next(now) {
             items.push(match item {
-                Ok(item) if item.kind() == ReceivedKind::Unframed => format!("({})", item.text()),
-                Ok(item) => item.text().into_owned(),
+                Ok((item, _)) if item.kind() == ReceivedKind::Unframed => format!("({})", item.text()),
+                Ok((item, _)) => item.text().into_owned(),
                 Err(error) => error.to_string(),
             });
         }

@@ -15,8 +15,9 @@ fn fill(buffer: &mut BytesMut, frame: &str) {
 fn a_conversation_without_io_needs_no_other_crate() {
     let mut frames = IncomingFrames::new();
     fill(frames.read_buffer(), "N05laura");
-    let next: Option<Result<Received, FrameError>> = frames.next(Instant::now().into_std());
-    let nickname = next.expect("a frame").expect("no error");
+    let next: Option<Result<(Received, std::time::Instant), FrameError>> =
+        frames.next(Instant::now().into_std());
+    let (nickname, _) = next.expect("a frame").expect("no error");
     assert_eq!((nickname.kind(), nickname.bytes()), (ReceivedKind::Nickname, &b"laura"[..]));
     assert!(matches!(Frame::from(Line::new("hola").expect("it fits")), Frame::Line(_)));
 }

@@ -124,9 +124,9 @@ impl FromStr for Line {
 
 impl_text!(Line);
 
-/// Cuts a line of any length into pieces that each fit a frame, as long as possible, between characters.
+/// Cuts a line of any length into pieces that each fit a frame: behind the last blank that fits, or between characters.
 ///
-/// The pieces joined are the line. An empty line is one empty piece. A character is a Unicode scalar value: a
+/// The pieces joined are the line. An empty line is one empty piece. Without a blank, a piece is as long as possible, and a
 /// letter and its combining accent, or an emoji of several parts, may come in two pieces.
 ///
 /// # Errors
@@ -142,10 +142,13 @@ pub fn split_line(line: &str) -> Result<impl Iterator<Item = Line>, TextError> {
     }))
 }
 
-/// Returns the greatest length, up to [`MAX_TEXT`], at which `line` can be cut.
+/// Returns the length of the first piece of `line`.
 fn piece_length(line: &str) -> usize {
-    let most = line.len().min(MAX_TEXT);
-    (0..=most).rev().find(|&at| line.is_char_boundary(at)).expect("0 is between characters")
+    if line.len() <= MAX_TEXT {
+        return line.len();
+    }
+    let most = (0..=MAX_TEXT).rev().find(|&at| line.is_char_boundary(at)).expect("0 is between characters");
+    line[..most].rfind(' ').map_or(most, |blank| blank + 1)
 }
 
 /// The reason why a text is not a nickname, or not a line. Its `Display` continues "the nickname" or "the

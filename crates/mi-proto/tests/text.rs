@@ -55,6 +55,22 @@ fn lines_are_cut_between_characters() {
     }
 }
 
+#[test]
+fn lines_are_cut_behind_the_last_blank() {
+    let word = "x".repeat(60);
+    let line = format!("{word} {word} {word}");
+    assert_eq!(
+        pieces(&line).iter().map(Line::as_str).collect::<Vec<_>>(),
+        [format!("{word} "), format!("{word} "), word]
+    );
+    // The blank is the last byte that fits, or the first that does not.
+    let line = format!("{} b", "a".repeat(98));
+    assert_eq!(pieces(&line).iter().map(|piece| piece.as_str().len()).collect::<Vec<_>>(), [99, 1]);
+    let line = format!("a {} b", "a".repeat(97));
+    assert_eq!(pieces(&line).iter().map(|piece| piece.as_str().len()).collect::<Vec<_>>(), [2, 99]);
+    assert_eq!(pieces(&format!("{}b", " ".repeat(99)))[0].as_str().len(), 99);
+}
+
 proptest! {
     #[test]
     fn pieces_are_the_line_and_no_shorter_than_they_must_be(line in "[^\0\r\n]{0,400}") {
@@ -65,7 +81,11 @@ proptest! {
             prop_assert_eq!(&Line::new(piece.as_str()).unwrap(), piece);
             if let Some(next) = pieces.get(index + 1) {
                 let first = next.as_str().chars().next().expect("only an empty line has an empty piece");
-                prop_assert!(piece.as_str().len() + first.len_utf8() > MAX_TEXT);
+                // What follows up to the next blank did not fit.
+                let is_full = piece.as_str().len() + first.len_utf8() > MAX_TEXT;
+                let word = next.as_str().split_inclusive(' ').next().expect("it is not empty");
+                let ends_a_word = piece.as_str().ends_with(' ') && piece.as_str().len() + word.len() > MAX_TEXT;
+                prop_assert!(is_full || ends_a_word);
             }
         }
     }

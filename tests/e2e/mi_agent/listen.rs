@@ -438,6 +438,23 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
     }
 }
 
+/// Each frame is an event. A program joins those that continue a line, if it wants to.
+#[test]
+fn the_pieces_of_a_line_say_so() {
+    let node = NodeProgram::start("bb.com", &["pere"], &[]);
+    let mut pere = Listener::start("pere@bb.com", node.address(), &[]);
+    let at = pere.expect("registered")["listening"].as_str().expect("an address").to_owned();
+    let mut joan = TcpStream::connect(&*at).expect("a connection");
+    let line = format!("L99{}L98{} L02z.L03end", "x".repeat(99), "y".repeat(97));
+    joan.write_all(format!("N04joan{line}").as_bytes()).expect("written");
+    for (length, continues) in [(99, Value::Null), (98, json!(true)), (2, json!(true)), (3, Value::Null)] {
+        let event = pere.expect("line");
+        assert_eq!((event["text"].as_str().map(str::len), &event["continues"]), (Some(length), &continues));
+    }
+    drop(joan);
+    pere.quit();
+}
+
 /// A user blocked in a chat is blocked here, too.
 #[test]
 fn who_is_blocked_is_missed() {

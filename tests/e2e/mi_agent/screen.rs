@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use integration_tests::programs::{AgentTerminal, DATA, Key, Screen, Terminal, Wheel, at_home, eventually};
+use mi_proto::split_line;
 use vt100::Color;
 
 use super::*;
@@ -47,6 +48,47 @@ fn talking(town: &Town, arguments: &[&str]) -> (AgentTerminal, AgentProgram) {
     joya.expect_line("* in conversation with laura");
     laura.expect_text("in conversation with joya");
     (laura, joya)
+}
+
+/// The frames of a line are cut between words, and shown and kept as one paragraph.
+#[test]
+fn a_long_line_is_one_paragraph() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    let raw = RawAgent::register("joya@bb.com", town.node.address());
+    let answer = raw.ask("PLjoya@bb.com:laura@bb.com");
+    let at = answer.strip_prefix("RL0joya@bb.com:laura@bb.com:").expect("she can be called");
+    let mut joya = TcpStream::connect(at).expect("laura listens");
+    joya.write_all(b"N04joya").expect("written");
+    joya.read_exact(&mut [0; 8]).expect("a nickname");
+    let words = (1..=60).map(|number| format!("word-{number}")).collect::<Vec<_>>().join(" ");
+    let link = format!("https://example.org/{}", "0123456789".repeat(25));
+    let said = [&words, "a link:", &link, "the end"];
+    let pieces: Vec<_> = said.iter().flat_map(|line| split_line(line).expect("a line")).collect();
+    assert!(pieces.len() > 9 && pieces[0].as_str().ends_with(' '), "{pieces:?}");
+    // At once, so that a busy machine puts no pause between them.
+    let frames: String = pieces.iter().map(|piece| format!("L{:02}{piece}", piece.as_str().len())).collect();
+    joya.write_all(frames.as_bytes()).expect("written");
+    laura.expect_text("the end");
+    let screen = laura.screen();
+    for begin in ["joya word-", "joya a link:", "joya https://", "joya the end"] {
+        assert_eq!(screen.text().matches(begin).count(), 1, "{begin:?}; {screen}");
+    }
+    assert_eq!(
+        screen.text().matches("joya ").count() - screen.text().matches("with joya ").count(),
+        4,
+        "{screen}"
+    );
+    laura.type_line("/quit");
+    joya.read_to_end(&mut Vec::new()).expect("FIN");
+    drop(joya);
+    assert_eq!(laura.wait_exit(), 0);
+    let mut history = Command::new(executable(AGENT));
+    at_home(&mut history, laura.folder()).args(["history", "--from", "laura@bb.com", "joya@bb.com"]);
+    let kept = history.output().expect("it starts").stdout;
+    let kept = String::from_utf8(kept).expect("UTF-8");
+    let texts: Vec<_> = kept.lines().map(|line| line.split_once("> ").expect("a nickname").1).collect();
+    assert_eq!(texts, said);
 }
 
 #[test]

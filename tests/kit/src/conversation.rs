@@ -195,8 +195,8 @@ impl Connection {
         }
         if wanted == WantedInput::Frames {
             match frames.next(now) {
-                Some(Ok(received)) => {
-                    state.handle_received(now, received);
+                Some(Ok((received, read_at))) => {
+                    state.handle_received(now, received, read_at);
                     return true;
                 }
                 Some(Err(_)) => {

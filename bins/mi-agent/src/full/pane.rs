@@ -98,6 +98,17 @@ impl Pane {
         }
     }
 
+    /// Adds `text`, which is safe to show, to the end of the newest entry if that is of this kind. Returns whether it is.
+    pub(crate) fn extend_last(&mut self, kind: &Kind, text: &str) -> bool {
+        // Rows that are counted from the end of this entry would move.
+        let is_in_place = matches!(self.place, Place::Above { number, .. } if number + 1 == self.next);
+        let last = self.entries.back_mut().filter(|last| last.entry.kind == *kind && !is_in_place);
+        let Some(last) = last else { return false };
+        last.entry.text.push_str(text);
+        last.rows.set(None);
+        true
+    }
+
     /// Adds entries older than all others, the oldest first, as far as there is room.
     pub(crate) fn prepend(&mut self, entries: impl DoubleEndedIterator<Item = Entry>) {
         for entry in entries.rev().take(MAX_ENTRIES - self.entries.len()) {

@@ -6,6 +6,7 @@ use plumi_proto::MiAddress;
 
 use super::editor::Editor;
 use super::pane::{Entry, Kind, Pane};
+use crate::store::history::Way;
 
 /// One tab.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Tab {
     pub(crate) unread: usize,
     /// The lines of the history that are shown, and those that came to it since.
     pub(crate) recalled: usize,
+    /// The side that said the last line that came to the history.
+    pub(crate) kept_last: Option<Way>,
     pub(crate) more: More,
 }
 
@@ -67,6 +70,7 @@ impl Tab {
             editor: Editor::default(),
             unread: 0,
             recalled: 0,
+            kept_last: None,
             more: More::Perhaps,
         }
     }

@@ -390,7 +390,7 @@ async fn what_is_said_is_kept_if_there_is_a_keeper() {
     let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().expect("an address"));
     let peer: MiAddress = "pere@bb.com".parse().expect("an address");
     let at = "2026-11-25T15:42:00Z".parse().expect("a time");
-    let entry = Entry { at, way: Way::Sent, nick: "Laura".into(), text: "hola".into() };
+    let entry = Entry { at, way: Way::Sent, nick: "Laura".into(), text: "hola".into(), continues: false };
     let keeper = Keeper::start(None, Some(History::of(&folder)));
     let mut session = Session::start(node.agent("laura"), Some(keeper));
     for wish in [Wish::Remember { peer, entry: entry.clone() }, Wish::Recall(peer)] {

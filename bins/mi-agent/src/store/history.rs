@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `at` is the time in UTC; `way` is `sent` or `received`; `nick` is the nickname of the speaker; `text` is the line as
-//! it was sent, which must be made safe before it is shown. [`safe_name`] escapes addresses that are not plain file
+//! it was sent, which must be made safe before it is shown; `"continues":true` follows if it is the next piece of the line
+//! before it. [`safe_name`] escapes addresses that are not plain file
 //! names. Before a file exceeds [`MAX_FILE`], it is renamed to `ADDRESS.jsonl.1`, which replaces the previous one. A
 //! crash may leave an incomplete line at the end; it stays a line of its own, and is skipped.
 
@@ -60,7 +61,7 @@ impl History {
         file.write_all(line.as_bytes())
     }
 
-    /// Reads the last `n` entries of conversations with `peer`, oldest first.
+    /// Reads the last `n` entries of conversations with `peer`, oldest first. The pieces of a line are one entry.
     ///
     /// There are fewer if the last [`MAX_LOOK`] bytes of the current and of the previous file contain fewer.
     ///
@@ -76,11 +77,13 @@ impl History {
             }
         }
         entries.reverse();
+        let mut entries = paragraphs(entries);
+        entries.drain(..entries.len().saturating_sub(n));
         Ok(entries)
     }
 
     /// Passes every entry of conversations with `peer` to `found`, oldest first; with `text`, only those that
-    /// contain it in any case. Returns whether there is a history.
+    /// contain it in any case. The pieces of a line are one entry. Returns whether there is a history.
     ///
     /// # Errors
     /// Those of the operating system, and those of `found`.
@@ -95,6 +98,8 @@ impl History {
         let is_wanted =
             |entry: &Entry| text.as_ref().is_none_or(|text| entry.text.to_lowercase().contains(text));
         let mut is_there = false;
+        // The entry whose next piece may follow.
+        let mut last: Option<Entry> = None;
         for path in [&old(&path), &path] {
             let file = match file::open(path, OpenOptions::new().read(true)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -105,12 +110,16 @@ impl History {
             let mut lines = BufReader::new(file.take(MAX_FILE));
             let mut line = Vec::new();
             while lines.read_until(b'\n', &mut line)? > 0 {
-                if let Some(entry) = serde_json::from_slice(&line).ok().filter(is_wanted) {
-                    found(entry)?;
+                if let Ok(entry) = serde_json::from_slice::<Entry>(&line)
+                    && let Some(entry) = join(last.as_mut(), entry)
+                    && let Some(last) = last.replace(entry).filter(is_wanted)
+                {
+                    found(last)?;
                 }
                 line.clear();
             }
         }
+        last.filter(is_wanted).map_or(Ok(()), found)?;
         Ok(is_there)
     }
 
@@ -128,6 +137,9 @@ pub(crate) struct Entry {
     /// The nickname of the speaker, as it was received. Show it and the text only as [`mi_agent_core::safe_text`].
     pub(crate) nick: String,
     pub(crate) text: String,
+    /// It is the next piece of the entry before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) continues: bool,
 }
 
 /// Whether the user or the peer said a line.
@@ -136,6 +148,28 @@ pub(crate) struct Entry {
 pub(crate) enum Way {
     Sent,
     Received,
+}
+
+/// Joins each entry that continues the one before it to that one.
+fn paragraphs(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut paragraphs: Vec<Entry> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if let Some(entry) = join(paragraphs.last_mut(), entry) {
+            paragraphs.push(entry);
+        }
+    }
+    paragraphs
+}
+
+/// Adds `next` to `last` if it is the next piece of that line. Returns it otherwise.
+fn join(last: Option<&mut Entry>, next: Entry) -> Option<Entry> {
+    match last {
+        Some(last) if next.continues && (last.way, &last.nick) == (next.way, &next.nick) => {
+            last.text.push_str(&next.text);
+            None
+        }
+        _ => Some(next),
+    }
 }
 
 /// Opens the file at `path`, creates it if necessary, and returns its length too.
@@ -152,13 +186,14 @@ fn old(path: &Path) -> PathBuf {
     old.into()
 }
 
-/// Collects entries of `file`, the last one first, until there are `n`. Skips lines that are not entries.
+/// Collects entries of `file`, the last one first, until `n` of them begin a line. Skips lines that are not entries.
 fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut start = length;
     // The end, from `start` on, of a line that begins before `start`.
     let mut rest = Vec::new();
-    while entries.len() < n && start > 0 && length - start < MAX_LOOK {
+    let mut missing = n.saturating_sub(entries.iter().filter(|entry| !entry.continues).count());
+    while missing > 0 && start > 0 && length - start < MAX_LOOK {
         let mut block = vec![0; BLOCK.min(usize::try_from(start).unwrap_or(BLOCK))];
         start -= block.len() as u64;
         file.read_exact_at(&mut block, start)?;
@@ -169,8 +204,13 @@ fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Resu
             block.iter().position(|&byte| byte == b'\n').map_or(block.len(), |end| end + 1)
         };
         let lines = block[whole..].rsplit(|&byte| byte == b'\n');
-        let found = lines.filter_map(|line| serde_json::from_slice(line).ok());
-        entries.extend(found.take(n - entries.len()));
+        for entry in lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok()) {
+            if missing == 0 {
+                break;
+            }
+            missing -= usize::from(!entry.continues);
+            entries.push(entry);
+        }
         block.truncate(whole);
         rest = block;
     }
@@ -238,6 +278,7 @@ mod tests {
             way: Way::Sent,
             nick: "Laura".into(),
             text: text.into(),
+            continues: false,
         }
     }
 
@@ -261,6 +302,37 @@ mod tests {
         assert_eq!(found(&talks, Some("bon")), (true, vec!["Bon dia".into(), "BON profit".into()]));
         assert_eq!(found(&talks, None).1.len(), 3);
         assert_eq!(found(&talks, Some("adeu")), (true, vec![]));
+    }
+
+    #[test]
+    fn the_pieces_of_a_line_are_read_as_one_entry() {
+        let mut talks = Talks::new();
+        let piece = |text: &str| Entry { continues: true, ..entry(text) };
+        let other = |text: &str| Entry { nick: "Pere".into(), ..piece(text) };
+        for entry in
+            [piece("lost. "), entry("at "), piece("ninety-"), piece("nine"), other("hola"), entry("end")]
+        {
+            talks.history.append(&talks.joya, &entry).unwrap();
+        }
+        assert!(
+            fs::read_to_string(talks.path()).unwrap().contains("\"text\":\"nine\",\"continues\":true}\n")
+        );
+        assert_eq!(talks.last(9), ["lost. ", "at ninety-nine", "hola", "end"]);
+        assert_eq!(talks.last(3), ["at ninety-nine", "hola", "end"]);
+        assert_eq!(talks.last(2), ["hola", "end"]);
+        // A text may be in two pieces, of which the first is in the file before.
+        fs::rename(talks.path(), old(&talks.path())).unwrap();
+        for entry in [Entry { continues: true, ..entry("ing") }, entry("last")] {
+            talks.history.append(&talks.joya, &entry).unwrap();
+        }
+        let mut texts = Vec::new();
+        let found = |entry: Entry| {
+            texts.push(entry.text);
+            Ok(())
+        };
+        assert!(talks.history.search(&talks.joya, Some("DING"), found).unwrap());
+        assert_eq!(texts, ["ending"]);
+        assert_eq!(talks.last(2), ["ending", "last"]);
     }
 
     #[test]

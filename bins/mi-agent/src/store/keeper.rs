@@ -227,7 +227,7 @@ mod tests {
 
     fn entry(text: &str) -> Entry {
         let at = "2026-11-25T15:42:00Z".parse().unwrap();
-        Entry { at, way: Way::Sent, nick: "Laura".into(), text: text.into() }
+        Entry { at, way: Way::Sent, nick: "Laura".into(), text: text.into(), continues: false }
     }
 
     fn keeper(data: &tempfile::TempDir) -> (Keeper, MiAddress) {

@@ -240,12 +240,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_frame(&mut self) -> bool {
         let now = now();
         match self.frames.next(now) {
-            Some(Ok(received)) => {
+            Some(Ok((received, read_at))) => {
                 if let Some(tap) = &self.tap {
                     let kind = traffic::kind_of_received(received.kind());
                     tap.pmi(Direction::Received, self.remote, kind, received.raw());
                 }
-                self.state.handle_received(now, received);
+                self.state.handle_received(now, received, read_at);
             }
             Some(Err(error)) => {
                 self.tap_rest();

@@ -86,8 +86,8 @@ impl ConversationState {
         }
     }
 
-    /// Handles an item of the peer.
-    pub fn handle_received(&mut self, now: Instant, received: Received) {
+    /// Handles an item of the peer, which was read at that time.
+    pub fn handle_received(&mut self, now: Instant, received: Received, read_at: Instant) {
         let is_nickname = received.kind() == ReceivedKind::Nickname;
         if is_nickname && !self.is_greeted {
             self.is_greeted = true;
@@ -110,7 +110,7 @@ impl ConversationState {
             (_, ReceivedKind::Nickname) => {}
             _ if self.input == Input::Frames => {
                 let line = PeerText::new(received.into_text());
-                self.deliveries.hear(now, line, self.side == Side::Caller);
+                self.deliveries.hear(now, line, read_at, self.side == Side::Caller);
             }
             _ => {}
         }

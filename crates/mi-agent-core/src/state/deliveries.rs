@@ -13,6 +13,10 @@ use crate::safe_text::PeerText;
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     has_heard: bool,
+    /// The time of the last line, if a frame was perhaps too short for it.
+    cut: Option<Instant>,
+    /// The number of pieces of that line.
+    pieces: usize,
     /// The line that is held, and the time until which it is.
     held: Option<(PeerText, Instant)>,
     waiting: VecDeque<ConversationOutput>,
@@ -21,9 +25,14 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
-    /// Adds a line of the peer. Only a callee can refuse.
-    pub(super) fn hear(&mut self, now: Instant, line: PeerText, is_callee: bool) {
+    /// Adds a line of the peer, which was read at that time. Only a callee can refuse.
+    pub(super) fn hear(&mut self, now: Instant, line: PeerText, read_at: Instant, is_callee: bool) {
         let is_first = !std::mem::replace(&mut self.has_heard, true);
+        let before = std::mem::replace(&mut self.cut, may_be_cut(line.raw()).then_some(read_at));
+        let continues = self.pieces < MAX_PIECES
+            && before.is_some_and(|before| read_at.saturating_duration_since(before) <= AT_ONCE);
+        self.pieces = if continues { self.pieces + 1 } else { 1 };
+        let line = if continues { line.continuing() } else { line };
         let is_refusal = is_callee && line.raw() == BUSY;
         if is_first && (is_refusal || line.raw().is_empty()) {
             self.held = Some((line, now + HOLD));
@@ -84,6 +93,27 @@ impl Deliveries {
         self.waiting.extend(self.held.take().map(|(line, _)| ConversationOutput::Deliver(line)));
     }
 }
+
+/// Returns whether a frame was perhaps too short for a line, of which `text` is the first part.
+///
+/// Ours cuts behind the last blank, or if there is none, at the end of the frame. Others cut there anyway.
+fn may_be_cut(text: &str) -> bool {
+    text.len() >= LONG && (text.len() >= FULL || text.ends_with(' ') || !text.contains(' '))
+}
+
+/// The least bytes of a frame that was perhaps too short for its line: few words have more letters than the 9 that this
+/// leaves.
+const LONG: usize = 90;
+
+/// The least bytes of a frame that has no room for another character in UTF-8.
+const FULL: usize = 96;
+
+/// The most pieces of a line. A peer that never pauses does not make it longer: about 10 kB.
+const MAX_PIECES: usize = 100;
+
+/// The time within which the pieces of a line follow each other: the pace of deployed programs, and what a network adds.
+/// Nobody types a line in that time.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The line for a caller who is refused.
 pub(super) const BUSY: &str = "busy: in another conversation, please call again later";

@@ -18,6 +18,8 @@ pub struct IncomingFrames {
     buffer: BytesMut,
     /// The time until which the frame that has begun must be complete.
     deadline: Option<Instant>,
+    /// The time of the read of the last item, while more of that read may be left.
+    read_at: Option<Instant>,
     end: Option<End>,
     rest: Bytes,
 }
@@ -63,21 +65,25 @@ impl IncomingFrames {
         self.deadline.filter(|_| self.end.is_none())
     }
 
-    /// Returns the next item, or `None` if more has to be read first.
+    /// Returns the next item, with the time at which it was read, or `None` if more has to be read first.
+    ///
+    /// Items that were read together have the same time, however late they are asked for.
     ///
     /// # Errors
     /// [`FrameError`]. It is the last item.
-    pub fn next(&mut self, now: Instant) -> Option<Result<Received, FrameError>> {
+    pub fn next(&mut self, now: Instant) -> Option<Result<(Received, Instant), FrameError>> {
+        let read_at = *self.read_at.get_or_insert(now);
         let decoded = match self.end {
             None => self.codec.decode(&mut self.buffer),
             Some(End::Over) => return None,
-            Some(end) => return self.last(end),
+            Some(end) => return self.last(end).map(|last| last.map(|item| (item, read_at))),
         };
         match decoded {
             Ok(item) => {
                 let is_begun = item.is_none() && !self.buffer.is_empty();
                 self.deadline = is_begun.then(|| self.deadline.unwrap_or(now + FRAME_TIMEOUT));
-                item.map(Ok)
+                self.read_at = item.as_ref().map(|_| read_at);
+                item.map(|item| Ok((item, read_at)))
             }
             Err(error) => Some(Err(self.ends(error))),
         }

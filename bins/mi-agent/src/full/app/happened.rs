@@ -171,9 +171,15 @@ impl App {
     /// The peer said something.
     pub(crate) fn heard(&mut self, now: Timestamp, id: ConversationId, text: &PeerText) {
         let Some((at, nickname)) = self.tab_and_nickname(id) else { return };
-        self.remember(at, now, history::Way::Received, &nickname, text.raw());
+        let continues = text.continues();
+        self.remember(at, now, history::Way::Received, &nickname, text.raw(), continues);
         let entry = Entry { at: now, kind: Kind::Peer(nickname.to_string()), text: text.to_string() };
-        self.tell(at, |tab| tab.pane.push(entry));
+        // The pieces of a line are one paragraph.
+        self.tell(at, |tab| {
+            if !continues || !tab.pane.extend_last(&entry.kind, &entry.text) {
+                tab.pane.push(entry);
+            }
+        });
         self.ring(now);
     }
 
@@ -216,7 +222,7 @@ impl App {
     pub(crate) fn said(&mut self, now: Timestamp, id: ConversationId, text: &str) {
         let Some(at) = self.tab_of(id) else { return };
         let nickname = PeerText::new(self.nickname.clone());
-        self.remember(at, now, history::Way::Sent, &nickname, text);
+        self.remember(at, now, history::Way::Sent, &nickname, text, false);
         let (kind, text) = (Kind::Own(self.nickname.clone()), safe_text(text).into_owned());
         self.tabs[at].pane.push(Entry { at: now, kind, text });
     }
@@ -338,10 +344,23 @@ impl App {
         }
     }
 
-    fn remember(&mut self, at: usize, now: Timestamp, way: history::Way, nick: &PeerText, text: &str) {
+    fn remember(
+        &mut self,
+        at: usize,
+        now: Timestamp,
+        way: history::Way,
+        nick: &PeerText,
+        text: &str,
+        continues: bool,
+    ) {
         if let (Some(peer), true) = (self.tabs[at].address(), self.keeps_history) {
-            self.tabs[at].recalled += 1;
-            let entry = history::Entry { at: now, way, nick: nick.raw().into(), text: text.into() };
+            let tab = &mut self.tabs[at];
+            // The next piece of a line is part of an entry that counts already.
+            if tab.kept_last.replace(way) != Some(way) || !continues {
+                tab.recalled += 1;
+            }
+            let entry =
+                history::Entry { at: now, way, nick: nick.raw().into(), text: text.into(), continues };
             self.effects.push_back(Effect::Wish(Wish::Remember { peer, entry }));
         }
     }

@@ -361,6 +361,23 @@ fn what_is_said_is_kept_as_it_was_said() {
 }
 
 #[test]
+fn the_pieces_of_a_line_are_one_paragraph() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com").hears(1, "at ").effects();
+    for piece in ["ninety-nine ", "bytes"] {
+        user.app.heard(user.now, id(1), &PeerText::new(piece).continuing());
+    }
+    assert_eq!(user.last(), "at ninety-nine bytes");
+    let kept = user.effects().into_iter().filter_map(|effect| match effect {
+        Effect::Wish(Wish::Remember { entry, .. }) => Some((entry.text, entry.continues)),
+        _ => None,
+    });
+    assert_eq!(kept.collect::<Vec<_>>(), [("ninety-nine ".to_owned(), true), ("bytes".to_owned(), true)]);
+    user.hears(1, "hola");
+    assert_eq!(user.last(), "hola");
+}
+
+#[test]
 fn earlier_conversations_come_before_this_one() {
     let mut user = User::new(1);
     user.calls(1, "joya@cc.com").hears(1, "hola");
@@ -369,6 +386,7 @@ fn earlier_conversations_come_before_this_one() {
         way: history::Way::Received,
         nick: "jo\x07ya".into(),
         text: "fins demà\x1b".into(),
+        continues: false,
     };
     user.app.recalled(address("joya@cc.com"), &[earlier]);
     let first = user.app.tab().pane.entries().next().unwrap();

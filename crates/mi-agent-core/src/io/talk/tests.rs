@@ -46,6 +46,49 @@ async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
     assert_eq!(slots.available_permits(), 1);
 }
 
+/// A frame that is nearly full, and another one at once, are most likely one line.
+#[tokio::test(start_paused = true)]
+async fn the_pieces_of_a_line_are_told_from_lines() {
+    let (mut talk, mut peer, ..) = talking(Duration::ZERO).await;
+    let frame = |length: usize| format!("L{length:02}{}", "x".repeat(length));
+    for (length, pause, continues) in [
+        (99, 0, false),
+        (90, 100, true),
+        (89, 100, true),
+        (90, 0, false),
+        (99, 101, false),
+        (1, 20, true),
+        (1, 0, false),
+    ] {
+        time::sleep(Duration::from_millis(pause)).await;
+        peer.write_all(frame(length).as_bytes()).await.unwrap();
+        let line = talk.next_line().await.unwrap().unwrap();
+        assert_eq!((line.raw().len(), line.continues()), (length, continues));
+    }
+    // The time of the frames counts, not that of the program.
+    peer.write_all([frame(99), frame(99), frame(3)].concat().as_bytes()).await.unwrap();
+    for continues in [false, true, true] {
+        time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(talk.next_line().await.unwrap().unwrap().continues(), continues);
+    }
+    // Nobody cuts a line at a letter if there is a blank, unless the frame is full.
+    for (length, ends, continues) in [(92, "x", false), (92, " ", true), (96, "x", true)] {
+        let cut = format!("L{length}{}", " ".to_owned() + &"x".repeat(length - 2) + ends);
+        peer.write_all((cut + "L01y").as_bytes()).await.unwrap();
+        assert!(!talk.next_line().await.unwrap().unwrap().continues());
+        assert_eq!(talk.next_line().await.unwrap().unwrap().continues(), continues, "{length} {ends:?}");
+    }
+    // A peer that never pauses has no endless line.
+    peer.write_all(frame(99).repeat(300).as_bytes()).await.unwrap();
+    let mut begun = Vec::new();
+    for number in 0..300 {
+        if !talk.next_line().await.unwrap().unwrap().continues() {
+            begun.push(number);
+        }
+    }
+    assert_eq!(begun, [0, 100, 200]);
+}
+
 /// Unread bytes turn the FIN of a socket that is closed into an RST.
 #[tokio::test(start_paused = true)]
 async fn what_nobody_takes_is_read_to_the_end_all_the_same() {
