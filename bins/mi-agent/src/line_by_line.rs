@@ -98,6 +98,9 @@ pub(crate) async fn run<F: FrontEnd>(
             }
             typed = next_input(&mut input), if takes_input => {
                 if typed.is_none() {
+                    if let Some(error) = input.as_ref().and_then(TypedLines::failure) {
+                        tracing::warn!("stdin cannot be read: {error}; that counts as its end");
+                    }
                     input = None;
                 }
                 front_end.typed(typed);

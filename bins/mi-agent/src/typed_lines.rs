@@ -1,6 +1,7 @@
 //! The lines of stdin.
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use standard_streams::{Stdin, stdin};
@@ -8,7 +9,10 @@ use tokio::sync::mpsc;
 
 /// The lines of stdin, read by a separate thread: a blocked read must not keep the program from ending.
 #[derive(Debug)]
-pub(crate) struct TypedLines<T = String>(mpsc::Receiver<T>);
+pub(crate) struct TypedLines<T = String> {
+    lines: mpsc::Receiver<T>,
+    failure: Arc<OnceLock<io::Error>>,
+}
 
 impl TypedLines {
     /// Starts reading. Lines come without their ends.
@@ -18,36 +22,55 @@ impl TypedLines {
 }
 
 impl<T: Send + 'static> TypedLines<T> {
-    /// Starts reading with `read`, until that returns `None`.
-    pub(crate) fn read_by(mut read: impl FnMut(&mut Stdin) -> Option<T> + Send + 'static) -> Self {
+    /// Starts reading with `read`, until that returns `None` or fails.
+    pub(crate) fn read_by(
+        mut read: impl FnMut(&mut Stdin) -> io::Result<Option<T>> + Send + 'static,
+    ) -> Self {
         let (sender, lines) = mpsc::channel(MAX_LINES);
+        let failure = Arc::<OnceLock<_>>::default();
+        let failed = Arc::clone(&failure);
+        // A terminal that closes has an error in place of an end.
+        let is_terminal = io::stdin().is_terminal();
         thread::spawn(move || {
             let mut stdin = stdin();
-            while let Some(line) = read(&mut stdin) {
+            let mut next = || {
+                read(&mut stdin).unwrap_or_else(|error| {
+                    if !is_terminal {
+                        // Nothing else sets it.
+                        _ = failed.set(error);
+                    }
+                    None
+                })
+            };
+            while let Some(line) = next() {
                 if sender.blocking_send(line).is_err() {
                     break;
                 }
             }
         });
-        Self(lines)
+        Self { lines, failure }
     }
 
     /// Returns the next line; `None` at the end of input. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<T> {
-        self.0.recv().await
+        self.lines.recv().await
+    }
+
+    /// Returns the reason why there are no more lines, if it is not the end of input.
+    pub(crate) fn failure(&self) -> Option<&io::Error> {
+        self.failure.get()
     }
 }
 
 /// Reads a line. One of more than [`MAX_LINE`] bytes comes in pieces, and bytes that are no UTF-8 are replaced.
-fn read_line(input: &mut impl BufRead) -> Option<String> {
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
-    // A read error counts as the end of input.
-    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).ok()? == 0 {
-        return None;
+    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    Some(String::from_utf8_lossy(line).into_owned())
+    Ok(Some(String::from_utf8_lossy(line).into_owned()))
 }
 
 /// The most lines that are read and not carried out.
@@ -65,7 +88,7 @@ mod tests {
         let long = "x".repeat(64 * 1024 + 3);
         let text = [b"hola\r\nbon dia\n\n\xff!\n".as_slice(), long.as_bytes()].concat();
         let mut input = text.as_slice();
-        let lines: Vec<_> = std::iter::from_fn(|| read_line(&mut input)).collect();
+        let lines: Vec<_> = std::iter::from_fn(|| read_line(&mut input).unwrap()).collect();
         assert_eq!(lines[..4], ["hola", "bon dia", "", "\u{fffd}!"]);
         assert_eq!(lines[4..].iter().map(String::len).collect::<Vec<_>>(), [64 * 1024, 3]);
     }

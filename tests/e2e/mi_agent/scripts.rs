@@ -1,5 +1,7 @@
 //! `mi-agent` where scripts run it: folders, streams and signals that are not those of a terminal.
 
+mod streams;
+
 use std::fs::Permissions;
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::unix::fs::PermissionsExt;

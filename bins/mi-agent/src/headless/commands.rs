@@ -1,6 +1,6 @@
 //! Orders of a program to `mi-agent listen --json`: one JSON object a line (docs/events.md).
 
-use std::io::{BufRead, Read};
+use std::io::{self, BufRead, Read};
 
 use mi_agent_core::safe_text;
 use plumi_proto::MiAddress;
@@ -42,24 +42,23 @@ pub(crate) fn start() -> TypedLines<Given> {
     let mut number = 0;
     TypedLines::read_by(move |stdin| {
         loop {
-            let line = read_line(stdin)?;
+            let Some(line) = read_line(stdin)? else { return Ok(None) };
             number += 1;
             if !line.as_ref().is_ok_and(|line| line.trim_ascii().is_empty()) {
-                return Some((number, line.and_then(|line| parse(&line))));
+                return Ok(Some((number, line.and_then(|line| parse(&line)))));
             }
         }
     })
 }
 
 /// Reads the next line, with its end. A line that is too long is skipped whole.
-fn read_line(input: &mut impl BufRead) -> Option<Result<Vec<u8>, NoCommand>> {
+fn read_line(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, NoCommand>>> {
     let mut line = Vec::new();
-    // A read error counts as the end of input.
-    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).ok()? == 0 {
-        return None;
+    if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
     }
     if line.ends_with(b"\n") || (line.len() as u64) < MAX_LINE {
-        return Some(Ok(line));
+        return Ok(Some(Ok(line)));
     }
     loop {
         line.clear();
@@ -68,7 +67,8 @@ fn read_line(input: &mut impl BufRead) -> Option<Result<Vec<u8>, NoCommand>> {
             _ => break,
         }
     }
-    Some(Err(NoCommand { reason: format!("a line has {MAX_LINE} bytes at most"), reference: None }))
+    let reason = format!("a line has {MAX_LINE} bytes at most");
+    Ok(Some(Err(NoCommand { reason, reference: None })))
 }
 
 fn parse(line: &[u8]) -> Result<Order, NoCommand> {
@@ -243,7 +243,7 @@ mod tests {
         let input =
             format!("a\n\n{}\n{}\nb\n{}", "x".repeat(most - 1), "y".repeat(3 * most), "z".repeat(most));
         let mut input = input.as_bytes();
-        let lengths: Vec<_> = std::iter::from_fn(|| read_line(&mut input))
+        let lengths: Vec<_> = std::iter::from_fn(|| read_line(&mut input).unwrap())
             .map(|line| line.map(|line| line.len()).ok())
             .collect();
         assert_eq!(lengths, [Some(2), Some(1), Some(most), None, Some(2), None]);

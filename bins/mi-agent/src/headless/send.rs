@@ -114,6 +114,14 @@ impl Source {
             Self::Stdin(input) => input.next().await,
         }
     }
+
+    /// Returns the reason why there are no more lines, if it is not their end.
+    fn failure(&self) -> Option<String> {
+        match self {
+            Self::Text(_) => None,
+            Self::Stdin(input) => input.failure().map(|error| format!("stdin cannot be read: {error}")),
+        }
+    }
 }
 
 struct Delivery {
@@ -175,7 +183,11 @@ impl Delivery {
                 return Ok(self.fail(interrupted, signals).await);
             }
         };
-        let Some(first) = first else { return Ok(ExitCode::from(exit::WELL)) };
+        let Some(first) = first else {
+            let Some(failure) = self.source.failure() else { return Ok(ExitCode::from(exit::WELL)) };
+            let failure = Failure::for_good(failure, ExitCode::from(exit::FAILURE));
+            return Ok(self.fail(failure, signals).await);
+        };
         let mut company = Company::join(&self.from).await;
         let builder = company.builder(builder, self.refresh);
         // The time of the wait begins with something to say.
@@ -307,16 +319,20 @@ impl Delivery {
             Some(end) => end,
             None => hearing.await,
         };
+        let unread = self.source.failure();
         let reason = match &end.lost {
             Some(reason) => reason,
             None if !is_at_end || end.unsent > 0 => "the other side ended the conversation",
-            None if self.progress.skipped() > 0 => "what no line may have in it was left out",
-            None => return Ok(end.printed),
+            None => match &unread {
+                Some(unread) => unread,
+                None if self.progress.skipped() > 0 => "what no line may have in it was left out",
+                None => return Ok(end.printed),
+            },
         };
         let (sent, left) = self.progress.sent_and_not(end.unsent);
         let (left, rest) = match &self.source {
             Source::Text(lines) => (left + lines.len(), ""),
-            Source::Stdin(_) if is_at_end => (left, ""),
+            Source::Stdin(_) if is_at_end && unread.is_none() => (left, ""),
             Source::Stdin(_) => (left, " and the rest of stdin"),
         };
         let text =
