@@ -11,6 +11,8 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod mounted;
 mod page;
+#[cfg(target_os = "linux")]
+mod places;
 mod reload;
 mod service;
 mod settings;

@@ -11,6 +11,8 @@ pub mod fuzz_targets;
 pub mod host;
 pub mod loads;
 pub mod picture;
+#[cfg(target_os = "linux")]
+pub mod places;
 pub mod planted;
 pub mod programs;
 pub mod raw_user;

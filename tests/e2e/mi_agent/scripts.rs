@@ -1,5 +1,7 @@
 //! `mi-agent` where scripts run it: folders, streams and signals that are not those of a terminal.
 
+#[cfg(target_os = "linux")]
+mod places;
 mod streams;
 
 use std::fs::Permissions;
