@@ -278,7 +278,7 @@ fn lines_of_the_console_are_edited_completed_and_had_again() {
     node.type_text("/stat");
     node.press(Key::Tab);
     node.press(Key::Enter);
-    node.expect_text("users      2, 0 online");
+    node.expect_text("users      2 belong to the domain, and 0 are online.");
     wait_for_prompt(&node);
     node.type_text("deregister pere");
     node.press(Key::Ctrl('c'));

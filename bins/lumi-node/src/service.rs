@@ -45,7 +45,9 @@ impl Service {
                 Ok(Ok(_)) => tell(&[NotifyState::Watchdog]),
                 // The node has ended.
                 Ok(Err(_)) => return,
-                Err(_) => tracing::error!(waited = ?patience, "the node's task does not answer"),
+                Err(_) => tracing::error!(
+                    "the node's task has not answered for {patience:?}, so the service manager is about to restart the node"
+                ),
             }
         }
     }
@@ -53,7 +55,7 @@ impl Service {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "cannot tell the service manager");
+        tracing::warn!("cannot notify the service manager, which may take the node for hung: {error}");
     }
 }
 

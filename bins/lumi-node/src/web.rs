@@ -9,6 +9,8 @@ use lumi_node_web::WebServer;
 use message_ladder::Watch;
 use tokio::runtime;
 
+use crate::reason;
+
 /// Listens at `address`.
 ///
 /// # Errors
@@ -39,7 +41,10 @@ pub(crate) fn start(
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let shown = runtime.and_then(|runtime| runtime.block_on(show(listener, node, watch, lost)));
         if let Err(error) = shown {
-            tracing::error!(%error, "the node is not shown at http://{address}");
+            tracing::error!(
+                "the page at http://{address} is served no more: {}; the node goes on without it",
+                reason::in_words(&error)
+            );
         }
     };
     thread::Builder::new().name("web".into()).spawn(work).context("cannot start a thread for the web")?;

@@ -32,7 +32,10 @@ impl Hosts {
     /// A file that cannot be read is taken for an empty one.
     fn read(path: &Path) -> Self {
         let content = fs::read(path).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "the hosts file cannot be read, going without");
+            tracing::warn!(
+                "the hosts file {} cannot be read, so its names are not known: {error}",
+                path.display()
+            );
             Vec::new()
         });
         Self::parse(&content)

@@ -56,7 +56,10 @@ impl NameServers {
     /// There are none if the file cannot be used.
     fn read(path: &Path) -> Self {
         Self::try_read(path).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "no name servers: the resolver configuration cannot be used");
+            tracing::warn!(
+                "the resolver configuration {} cannot be used, so no name server is asked until it changes: {error}",
+                path.display()
+            );
             Self { clients: Vec::new(), search: Vec::new(), min_dots: 1 }
         })
     }

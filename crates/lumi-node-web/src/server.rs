@@ -65,7 +65,7 @@ impl WebServer {
                     // They wait in the kernel's queue.
                     Err(error) => {
                         if !is_failing {
-                            warn!(%error, "cannot accept connections of the web");
+                            warn!(%error, "cannot accept connections to the page, which have to wait");
                         }
                         is_failing = true;
                         time::sleep(ERROR_PAUSE).await;

@@ -105,7 +105,12 @@ fn the_status_tells_every_message_and_every_drop() {
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"));
         line.trim().to_owned()
     };
-    assert_eq!(line("users"), "2, 1 online");
+    assert_eq!(line("users"), "2 belong to the domain, and 1 is online.");
+    assert_eq!(line("pending"), "0 locations wait for an answer, and 0 got none.");
+    assert_eq!(
+        line("errors"),
+        "0 receptions failed, 0 messages could not be sent, and 0 lines of the log are lost."
+    );
     assert_eq!(line("received"), "PR 1, RR0 1, PL 2");
     assert_eq!(line("sent"), "RR0 1, RL2 1, RL3 1");
     assert_eq!(line("dropped"), "malformed 1, unexpected 1");

@@ -42,7 +42,10 @@ impl Console {
         let console = move || match converse(&operator, &runtime, &over) {
             Ok(ConsoleEnd::ByExit) => exit.notify_one(),
             Ok(ConsoleEnd::ByInput) => {}
-            Err(error) => tracing::warn!(%error, "no more commands: stdin cannot be read"),
+            Err(error) => tracing::warn!(
+                "stdin cannot be read, so the console takes no more commands: {}; `lumi-node ctl` does",
+                reason::in_words(&error)
+            ),
         };
         thread::Builder::new().name("console".into()).spawn(console).context("cannot start the console")?;
         Ok(Self { found, is_over })

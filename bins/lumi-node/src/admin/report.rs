@@ -94,18 +94,30 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
     let lines = [
         ("domain", node.domain.to_string()),
         ("address", local.to_string()),
-        ("up", format!("{}, since {since}", in_words(*uptime))),
+        ("up", format!("The node has been up for {}, since {since}.", in_words(*uptime))),
         ("program", format!("lumi-node {VERSION}, process {}", std::process::id())),
-        ("users", format!("{}, {} online", node.users, node.online)),
+        (
+            "users",
+            format!(
+                "{} belong to the domain, and {} {} online.",
+                node.users,
+                node.online,
+                is_or_are(node.online)
+            ),
+        ),
         ("received", counts(&node.received)),
         ("sent", counts(&node.sent)),
         ("dropped", listed(dropped.map(|(reason, count)| format!("{reason} {count}")))),
         ("locations", listed(locations)),
-        ("pending", format!("{} wait for an answer, {} had none", node.pendings, node.unanswered)),
+        (
+            "pending",
+            format!("{} locations wait for an answer, and {} got none.", node.pendings, node.unanswered),
+        ),
         (
             "DNS",
             format!(
-                "{} found, {} not found, {} without an answer, {} unusable; {} under way; {} kept, which answered {}",
+                "{} look-ups found a node, {} found none, {} got no answer, and {} got one that is unusable; {} are under \
+                 way. {} answers are kept, and have answered {} requests.",
                 lookups.found,
                 lookups.not_found,
                 lookups.no_answer,
@@ -117,7 +129,10 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         ),
         (
             "errors",
-            format!("{unreceived} of receiving, {unsent} of sending, {} log lines lost", process.lines_lost),
+            format!(
+                "{unreceived} receptions failed, {unsent} messages could not be sent, and {} lines of the log are lost.",
+                process.lines_lost
+            ),
         ),
     ];
     lines.map(|(name, value)| format!("{name:<11}{value}")).join("\n")
@@ -167,6 +182,10 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         "log-lines-lost": process.lines_lost,
     });
     format!("{status:#}")
+}
+
+fn is_or_are(count: usize) -> &'static str {
+    if count == 1 { "is" } else { "are" }
 }
 
 fn listed(items: impl Iterator<Item = String>) -> String {

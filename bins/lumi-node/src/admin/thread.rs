@@ -50,7 +50,10 @@ impl AdminThread {
             let served = control::server::serve(listener, operator.clone());
             tokio::spawn(async move {
                 if let Err(error) = served.await {
-                    tracing::error!("the control socket is lost: {}", reason::in_one_line(&error));
+                    tracing::error!(
+                        "the control socket is lost: {}; `lumi-node ctl` reaches this node again after a restart",
+                        reason::in_one_line(&error)
+                    );
                 }
             });
         }

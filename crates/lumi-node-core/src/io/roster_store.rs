@@ -117,7 +117,7 @@ fn start<T: Send + 'static>(
     let (sender, done) = oneshot::channel();
     if let Err(error) = thread::Builder::new().name("roster".into()).spawn(move || work(sender)) {
         // The sender is dropped, which the server sees.
-        warn!(%error, "cannot start a thread");
+        warn!(%error, "the system starts no thread for work on the roster, which is refused");
     }
     done
 }

@@ -154,7 +154,8 @@ impl<S: DatagramSocket> Task<S> {
                 Err(_) => {
                     warn!(
                         waited = ?SAVE_PATIENCE,
-                        "ending while the roster is being saved: its file is whole, with the last change or without"
+                        "ending while the roster is being saved, because the disk takes too long; its file is whole, with the \
+                         last change or without it"
                     );
                     return;
                 }
@@ -259,7 +260,7 @@ impl<S: DatagramSocket> Task<S> {
         if !self.node.admit(now, from) {
             self.is_flooded = true;
             if let Some(datagrams) = self.kept_out.add(now) {
-                warn!(datagrams, latest = %from.ip(), "more datagrams than the rate limit allows");
+                warn!(datagrams, latest = %from.ip(), "more datagrams than the rate limit allows; they are dropped");
             }
             return;
         }
@@ -275,7 +276,7 @@ impl<S: DatagramSocket> Task<S> {
 
     fn fail_to_receive(&mut self, now: Instant, error: &io::Error) {
         if let Some(errors) = self.unreceived.add(now) {
-            warn!(errors, latest = %error, "cannot receive");
+            warn!(errors, latest = %error, "cannot receive datagrams; the node goes on");
         }
         // A remote host can cause one error while the next datagram is waiting. Several in a row may last.
         self.rests_until = self.is_failing.then(|| now + ERROR_PAUSE);
@@ -330,7 +331,7 @@ impl<S: DatagramSocket> Task<S> {
             if let Err(error) = self.socket.send(to, source, &bytes)
                 && let Some(datagrams) = self.unsent.add(now())
             {
-                warn!(datagrams, latest = %to, %error, "cannot send");
+                warn!(datagrams, latest = %to, %error, "cannot send datagrams, which are lost; agents ask again");
             }
         }
     }

@@ -331,7 +331,7 @@ impl Task {
             // The node's port is closed, perhaps only for now. One attempt is lost, and the others follow.
             return debug!(node = %self.link.node(), "nobody listens at the node's address");
         }
-        warn!(%error, "cannot receive");
+        warn!(%error, "cannot receive from the node; the agent goes on");
         time::sleep(ERROR_PAUSE).await;
     }
 

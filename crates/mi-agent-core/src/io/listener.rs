@@ -77,7 +77,7 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if failures == MAX_FAILURES => {
-                warn!(%error, "cannot let go in order who has called");
+                warn!(%error, "cannot accept the calls that wait, so their connections are reset");
                 break;
             }
             Err(error) => {
@@ -107,7 +107,7 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
             // Callers wait in the kernel's queue.
             Err(error) => {
                 if !is_failing {
-                    warn!(%error, "cannot accept calls");
+                    warn!(%error, "cannot accept calls, which have to wait");
                 }
                 is_failing = true;
                 time::sleep(ERROR_PAUSE).await;

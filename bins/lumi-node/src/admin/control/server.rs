@@ -40,7 +40,7 @@ pub(crate) async fn serve(listener: StdUnixListener, operator: Operator) -> anyh
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept at the control socket");
+                tracing::warn!(%error, "cannot accept a command at the control socket; it has to wait");
                 time::sleep(ERROR_PAUSE).await;
             }
         }
