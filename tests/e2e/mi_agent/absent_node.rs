@@ -20,12 +20,13 @@ fn listener(folder: &Path, arguments: &[&str]) -> Program {
 
 #[test]
 fn it_is_waited_for_on_the_screen_and_by_listeners() {
-    let folder = tempfile::tempdir().expect("a folder");
+    // Each has its own data, as on hosts of their own.
+    let [folder, other] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let node = SilentNode::start();
     let at = node.address().to_string();
     let screen = AgentTerminal::start("laura@bb.com", node.address(), &[], SIZE);
     let mut words = listener(folder.path(), &["--node", &at]);
-    let mut json = listener(folder.path(), &["--node", &at, "--json"]);
+    let mut json = listener(other.path(), &["--node", &at, "--json"]);
     let silent = format!("node {at} does not answer");
     words.expect_line(&format!("! cannot register laura@bb.com: {silent}"));
     words.expect_line("* trying again in 5 s");
