@@ -83,7 +83,8 @@ proptest! {
                 let first = next.as_str().chars().next().expect("only an empty line has an empty piece");
                 // What follows up to the next blank did not fit.
                 let is_full = piece.as_str().len() + first.len_utf8() > MAX_TEXT;
-                let word = next.as_str().split_inclusive(' ').next().expect("it is not empty");
+                let rest: String = pieces[index + 1..].iter().map(Line::as_str).collect();
+                let word = rest.split_inclusive(' ').next().expect("it is not empty");
                 let ends_a_word = piece.as_str().ends_with(' ') && piece.as_str().len() + word.len() > MAX_TEXT;
                 prop_assert!(is_full || ends_a_word);
             }

@@ -49,7 +49,7 @@ async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
 /// A frame that is nearly full, and another one at once, are most likely one line.
 #[tokio::test(start_paused = true)]
 async fn the_pieces_of_a_line_are_told_from_lines() {
-    let (mut talk, mut peer, ..) = talking(Duration::ZERO).await;
+    let (mut talk, mut peer, _slots, _shutdown) = talking(Duration::ZERO).await;
     let frame = |length: usize| format!("L{length:02}{}", "x".repeat(length));
     for (length, pause, continues) in [
         (99, 0, false),
