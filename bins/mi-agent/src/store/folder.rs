@@ -4,6 +4,8 @@
 //! contacts.json        peers of past conversations
 //! rules.toml           rules for calls
 //! history/             lines of past conversations, one file for each peer
+//! lock, senders        locks of the address
+//! agent.sock           socket of the agent that runs
 //! ```
 
 use std::fmt::Write;
