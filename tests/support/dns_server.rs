@@ -1,7 +1,7 @@
 //! A real DNS server on a loopback socket that does as it is told.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::{fmt, io};
 
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
-use hickory_server::proto::rr::rdata::A;
+use hickory_server::proto::rr::rdata::{A, AAAA};
 use hickory_server::proto::rr::{Name, RData, Record, RecordType};
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
@@ -66,7 +66,13 @@ impl DnsServer {
     /// Puts `domain` at all of `ips` from now on, answered in this order, for `ttl` seconds. If there are
     /// none, the name exists and has no A record.
     pub fn set_all(&self, domain: &str, ips: &[Ipv4Addr], ttl: u32) {
-        self.lock().names.insert(key(domain), Addresses { ips: ips.to_vec(), ttl });
+        self.lock().names.insert(key(domain), Addresses { ips: ips.to_vec(), ipv6: None, ttl });
+    }
+
+    /// From now on `domain` is at an IPv6 address, and at no IPv4 address.
+    pub fn set_ipv6_only(&self, domain: &str, ip: Ipv6Addr) {
+        let addresses = Addresses { ips: Vec::new(), ipv6: Some(ip), ttl: DEFAULT_TTL };
+        self.lock().names.insert(key(domain), addresses);
     }
 
     /// Removes `domain` from now on.
@@ -122,6 +128,7 @@ struct State {
 
 struct Addresses {
     ips: Vec<Ipv4Addr>,
+    ipv6: Option<Ipv6Addr>,
     ttl: u32,
 }
 
@@ -149,9 +156,13 @@ impl State {
         let Some(addresses) = self.names.get(&asked(query.name())) else {
             return Some((ResponseCode::NXDomain, Vec::new()));
         };
-        let record = |&ip| Record::from_rdata(query.name().into(), addresses.ttl, RData::A(A(ip)));
-        let records = addresses.ips.iter().filter(|_| wants_address).map(record);
-        Some((ResponseCode::NoError, records.collect()))
+        let data: Vec<_> = match query.query_type() {
+            RecordType::A => addresses.ips.iter().map(|&ip| RData::A(A(ip))).collect(),
+            RecordType::AAAA => addresses.ipv6.iter().map(|&ip| RData::AAAA(AAAA(ip))).collect(),
+            _ => Vec::new(),
+        };
+        let record = |data| Record::from_rdata(query.name().into(), addresses.ttl, data);
+        Some((ResponseCode::NoError, data.into_iter().map(record).collect()))
     }
 }
 

@@ -6,9 +6,12 @@ use plumi_proto::{Domain, HostIp, NodeAddress};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// No such name, or a name without an IPv4 address. Final: another try now gives the same.
+    /// No such name, or a name without any address. Final: another try now gives the same.
     #[error("not found")]
     NotFound,
+    /// The name has IPv6 addresses only, and PLUMI needs an IPv4 address. Final.
+    #[error("has no IPv4 address")]
+    NoIpv4Address,
     /// No name server said yes or no: silent until the deadline, refusing, failing, unreachable, or there is none.
     #[error("cannot be resolved: the name servers give no answer")]
     NoAnswer,

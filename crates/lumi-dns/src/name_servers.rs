@@ -82,13 +82,14 @@ impl NameServers {
     /// TTL of all the records on the way, aliases included.
     ///
     /// # Errors
-    /// `NotFound` only if each of the names was answered by "no". Sets no deadline.
+    /// `NotFound` and `NoIpv4Address` only if each of the names was answered by "no". Sets no deadline.
     pub(crate) async fn look_up(&self, domain: &Domain) -> Result<(Vec<HostIp>, Duration), LookupError> {
         let mut failure = LookupError::NotFound;
         for name in names(domain, &self.search, self.min_dots) {
             match self.ask(&name).await {
                 Ok(records) => return Ok(records),
                 Err(LookupError::NotFound) => {}
+                Err(LookupError::NoIpv4Address) if failure == LookupError::NoAnswer => {}
                 Err(error) => failure = error,
             }
         }
@@ -128,11 +129,31 @@ fn client(server: NameServerConfig) -> Result<TokioResolver, NetError> {
 }
 
 async fn ask(client: &TokioResolver, name: &Name) -> Result<(Vec<HostIp>, Duration), LookupError> {
+    match ask_for_addresses(client, name).await {
+        Err(LookupError::NoIpv4Address) if !has_ipv6_address(client, name).await => {
+            Err(LookupError::NotFound)
+        }
+        answer => answer,
+    }
+}
+
+/// Returns whether `name` has an AAAA record. Only the words of an error depend on that.
+async fn has_ipv6_address(client: &TokioResolver, name: &Name) -> bool {
+    let lookup = client.lookup(name.clone(), RecordType::AAAA).await;
+    lookup.is_ok_and(|lookup| lookup.answers().iter().any(|record| matches!(record.data, RData::AAAA(_))))
+}
+
+/// Returns the A records of `name`, and `NoIpv4Address` if the name exists without any.
+async fn ask_for_addresses(
+    client: &TokioResolver,
+    name: &Name,
+) -> Result<(Vec<HostIp>, Duration), LookupError> {
     let lookup = client.lookup(name.clone(), RecordType::A).await.map_err(|error| match error {
-        NetError::Dns(DnsError::NoRecordsFound(no))
-            if matches!(no.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
-        {
+        NetError::Dns(DnsError::NoRecordsFound(no)) if no.response_code == ResponseCode::NXDomain => {
             LookupError::NotFound
+        }
+        NetError::Dns(DnsError::NoRecordsFound(no)) if no.response_code == ResponseCode::NoError => {
+            LookupError::NoIpv4Address
         }
         error => {
             tracing::debug!(%name, %error, "a name server gives no answer");
@@ -149,7 +170,7 @@ async fn ask(client: &TokioResolver, name: &Name) -> Result<(Vec<HostIp>, Durati
         .collect();
     match lookup.answers().iter().map(|record| record.ttl).min() {
         Some(ttl) if !addresses.is_empty() => Ok((addresses, Duration::from_secs(ttl.into()))),
-        _ => Err(LookupError::NotFound),
+        _ => Err(LookupError::NoIpv4Address),
     }
 }
 

@@ -66,6 +66,15 @@ async fn no_such_name_and_no_a_record_are_not_found() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_name_with_ipv6_addresses_only_is_told_so() -> TestResult {
+    let dns = DnsServer::start().await?;
+    dns.set_ipv6_only("six.com", "2001:db8::7".parse()?);
+    let error = find(&asking(&[dns.address()]), "six.com").await.expect_err("no IPv4 address");
+    assert_eq!((error, error.to_string().as_str()), (LookupError::NoIpv4Address, "has no IPv4 address"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_silent_a_refusing_and_a_closed_server_give_no_answer() -> TestResult {
     let (silent, refusing) = (DnsServer::start().await?, DnsServer::start().await?);
     silent.set_silent(true);

@@ -68,7 +68,7 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
         Ok(node) => node,
         Err(error) => {
             let remedy = match error {
-                LookupError::NotFound => format!(
+                LookupError::NotFound | LookupError::NoIpv4Address => format!(
                     "give {domain} an A record with the address of this host{}, or a line in the hosts file of every \
                      host that asks",
                     own_address(ANYWHERE).map(|own| format!(", {own}")).unwrap_or_default()
@@ -216,6 +216,9 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
         Ok(found) => found.address,
         Err(error) => {
             let remedy = match error {
+                LookupError::NoIpv4Address => {
+                    format!("have who runs it give it an A record, or {in_settings}")
+                }
                 LookupError::NotFound => {
                     format!("look at the spelling; have who runs it give it an A record, or {in_settings}")
                 }

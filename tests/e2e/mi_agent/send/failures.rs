@@ -95,6 +95,9 @@ async fn a_domain_that_is_not_found_exits_with_5() {
     let told = "! cannot register laura@dd.com: domain dd.com not found";
     assert_eq!(SendProgram::start_as_it_is(&arguments, Stdio::null()).end(), (5, vec![told.to_owned()]));
     assert!(dns.queries() > 0);
+    dns.set_ipv6_only("dd.com", std::net::Ipv6Addr::LOCALHOST);
+    let told = "! cannot register laura@dd.com: domain dd.com has no IPv4 address";
+    assert_eq!(SendProgram::start_as_it_is(&arguments, Stdio::null()).end(), (5, vec![told.to_owned()]));
 }
 
 #[test]
