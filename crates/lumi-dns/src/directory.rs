@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::iter;
 use std::net::{SocketAddr, UdpSocket};
 use std::slice;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl NodeDirectory {
         NodeDirectoryBuilder { peers: HashMap::new(), name_servers: Vec::new(), node_port: NODE_PORT }
     }
 
-    /// Finds the node of `domain`. Several addresses may be found; the first that a node can have counts.
+    /// Finds the node of `domain`: each address that a node can have, [`MAX_ADDRESSES`] at most.
     ///
     /// Takes [`LOOKUP_DEADLINE`] at most, and may be dropped at any time. Must run within a tokio runtime with
     /// IO and time, the same one for all clones.
@@ -66,14 +67,14 @@ impl NodeDirectory {
             return Ok(FoundNode::at(address, MAX_TTL));
         }
         if let Ok(literal) = domain.as_str().trim_end_matches('.').parse() {
-            return first_usable(slice::from_ref(&literal), *node_port, MAX_TTL);
+            return usable(slice::from_ref(&literal), *node_port, MAX_TTL);
         }
         let (hosts, name_servers) = self.files().await?;
         if let Some(addresses) = hosts.addresses(domain) {
-            return first_usable(addresses, *node_port, MAX_TTL);
+            return usable(addresses, *node_port, MAX_TTL);
         }
         let (addresses, ttl) = name_servers.look_up(domain).await?;
-        first_usable(&addresses, *node_port, ttl)
+        usable(&addresses, *node_port, ttl)
     }
 
     /// Reads the files of the system that have changed. The disk may be slow, and whoever asks may have other things to do.
@@ -91,9 +92,19 @@ impl NodeDirectory {
     }
 }
 
-fn first_usable(addresses: &[HostIp], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
-    match (addresses.iter().find(|&&ip| is_reachable(ip)), addresses.first()) {
-        (Some(&ip), _) => Ok(FoundNode::at(NodeAddress::new(ip, port), ttl)),
+fn usable(addresses: &[HostIp], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
+    let mut usable = Vec::new();
+    for &ip in addresses {
+        if is_reachable(ip) && !usable.contains(&ip) && usable.len() < MAX_ADDRESSES {
+            usable.push(ip);
+        }
+    }
+    let mut found = usable.into_iter().map(|ip| FoundNode::at(NodeAddress::new(ip, port), ttl));
+    match (found.next(), addresses.first()) {
+        (Some(mut first), _) => {
+            first.others = found.map(AddressOfNode::from).collect();
+            Ok(first)
+        }
         (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
         (None, None) => Err(LookupError::NotFound),
     }
@@ -169,29 +180,63 @@ impl NodeDirectoryBuilder {
 }
 
 /// A node that was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FoundNode {
-    /// Its UDP socket.
+    /// Its UDP socket. Of several, the first.
     pub address: NodeAddress,
     /// Set if its IP is an address of the host that asked. `false` if that is not known.
     pub is_this_host: bool,
     /// The time for which the answer may be kept: the least TTL of the records that led to it, at most
     /// [`MAX_TTL`]; [`MAX_TTL`] for what was not asked by DNS.
     pub valid_for: Duration,
+    /// The other addresses at which it may be, in the order of the answer and none twice. They are for a node that
+    /// does not answer at the first.
+    pub others: Vec<AddressOfNode>,
+}
+
+/// One of the addresses of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AddressOfNode {
+    /// The UDP socket.
+    pub address: NodeAddress,
+    /// Whether its IP is an address of the host that asked. `false` if that is not known.
+    pub is_this_host: bool,
+}
+
+impl AddressOfNode {
+    /// Creates an address, on this host or not.
+    pub fn new(address: impl Into<NodeAddress>, is_this_host: bool) -> Self {
+        Self { address: address.into(), is_this_host }
+    }
+}
+
+impl From<FoundNode> for AddressOfNode {
+    fn from(found: FoundNode) -> Self {
+        Self::new(found.address, found.is_this_host)
+    }
 }
 
 impl FoundNode {
-    /// A node at `address`, an answer with this time to live. Whatever it is, `valid_for` is at most
+    /// A node at `address` alone, an answer with this time to live. Whatever it is, `valid_for` is at most
     /// [`MAX_TTL`].
     pub fn new(address: impl Into<NodeAddress>, is_this_host: bool, ttl: Duration) -> Self {
-        Self { address: address.into(), is_this_host, valid_for: ttl.min(MAX_TTL) }
+        Self { address: address.into(), is_this_host, valid_for: ttl.min(MAX_TTL), others: Vec::new() }
+    }
+
+    /// Returns all addresses of the node in the order of the answer: one at least, [`MAX_ADDRESSES`] at most.
+    pub fn addresses(&self) -> impl Iterator<Item = AddressOfNode> {
+        iter::once(AddressOfNode::new(self.address, self.is_this_host)).chain(self.others.iter().copied())
     }
 
     fn at(address: NodeAddress, ttl: Duration) -> Self {
         Self::new(address, is_of_this_host(address.ip()).unwrap_or(false), ttl)
     }
 }
+
+/// The limit of addresses of a node: more than a request is repeated, each time at the next one.
+pub const MAX_ADDRESSES: usize = 8;
 
 /// The longest time that an answer is kept. A node that moved is found again within a minute.
 pub const MAX_TTL: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! The way from a domain to its node. One question has one answer: an IPv4 address and a port, or the reason
-//! why there is none.
+//! The way from a domain to its node. One question has one answer: IPv4 addresses and a port, or the reason
+//! why there are none.
 //!
 //! This crate keeps no answer and repeats none: each [`NodeDirectory::find`] asks anew, for at most
 //! [`LOOKUP_DEADLINE`], and says how long its answer holds. Whoever asks often, or for strangers, caches.
@@ -44,7 +44,8 @@ mod name_servers;
 mod watched_file;
 
 pub use directory::{
-    FoundNode, LOOKUP_DEADLINE, MAX_TTL, NodeDirectory, NodeDirectoryBuilder, is_of_this_host,
+    AddressOfNode, FoundNode, LOOKUP_DEADLINE, MAX_ADDRESSES, MAX_TTL, NodeDirectory, NodeDirectoryBuilder,
+    is_of_this_host,
 };
 pub use error::{DirectoryError, LookupError};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use integration_tests::dns_server::DnsServer;
-use lumi_dns::{DirectoryError, FoundNode, LookupError, MAX_TTL, NodeDirectory};
+use lumi_dns::{DirectoryError, FoundNode, LookupError, MAX_ADDRESSES, MAX_TTL, NodeDirectory};
 use plumi_proto::{Domain, NODE_PORT, NodeAddress};
 use tokio::time;
 
@@ -136,6 +136,22 @@ async fn what_the_first_server_says_is_believed() -> TestResult {
     assert_eq!(find(&directory, "bb.com").await, Err(LookupError::NotFound));
     first.set("bb.com", NODE);
     assert_eq!(find(&directory, "bb.com").await?.address.ip(), NODE);
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_addresses_that_a_node_can_have_are_told_in_order_and_once() -> TestResult {
+    let dns = DnsServer::start().await?;
+    let ips = [[0, 0, 0, 0], [10, 0, 0, 9], [127, 0, 0, 3], [10, 0, 0, 9], [10, 0, 0, 1]].map(Ipv4Addr::from);
+    dns.set_all("bb.com", &ips, 60);
+    let found = find(&asking(&[dns.address()]), "bb.com").await?;
+    let told: Vec<_> = found.addresses().map(|at| (at.address.ip(), at.is_this_host)).collect();
+    assert_eq!(told, [(ips[1], false), (ips[2], true), (ips[4], false)]);
+    assert_eq!((found.address.ip(), found.is_this_host, found.others.len()), (ips[1], false, 2));
+    let many: Vec<_> = (1..=20).map(|n| Ipv4Addr::new(10, 0, 0, n)).collect();
+    dns.set_all("bb.com", &many, 60);
+    let found = find(&asking(&[dns.address()]), "bb.com").await?;
+    assert_eq!(found.addresses().map(|at| at.address.ip()).collect::<Vec<_>>(), many[..MAX_ADDRESSES]);
     Ok(())
 }
 

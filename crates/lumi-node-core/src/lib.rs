@@ -75,7 +75,9 @@ mod state {
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
-pub use lumi_dns::{DirectoryError, FoundNode, LookupError, NodeDirectory, NodeDirectoryBuilder};
+pub use lumi_dns::{
+    AddressOfNode, DirectoryError, FoundNode, LookupError, NodeDirectory, NodeDirectoryBuilder,
+};
 pub use message_log::{
     Content, Direction, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic,
 };

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::UdpSocket;
 
-use lumi_dns::{FoundNode, LookupError, NodeDirectory, is_of_this_host};
+use lumi_dns::{AddressOfNode, LookupError, NodeDirectory, is_of_this_host};
 use lumi_node_core::{HostIp, UdpAddress, leads_to};
 use plumi_proto::{Domain, NODE_PORT, NodeAddress, host_ip};
 
@@ -81,7 +81,9 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
             return Finding::wrong(subject, error, remedy);
         }
     };
-    let found = node.address.ip();
+    // With several A records, one of them has to lead here.
+    let here = node.addresses().find(|at| at.is_this_host);
+    let found = here.map_or(node.address, |at| at.address).ip();
     match is_of_this_host(found) {
         Ok(true) => {}
         Ok(false) => {
@@ -104,14 +106,14 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
             return Finding::wrong(subject, reason, "look whether this host can open sockets");
         }
     }
-    at_this_host(subject, domain, &node, listen)
+    at_this_host(subject, domain, found, listen)
 }
 
-/// Checks that `node`, which is at this host, is at the address `listen`, and that others can be there as well.
-fn at_this_host(subject: String, domain: Domain, node: &FoundNode, listen: Option<UdpAddress>) -> Finding {
-    let found = node.address.ip();
+/// Checks that the node at `found`, an address of this host, is at the address `listen`, and that others can be there as
+/// well.
+fn at_this_host(subject: String, domain: Domain, found: HostIp, listen: Option<UdpAddress>) -> Finding {
     let is_at = |listen: UdpAddress| {
-        let node = FoundNode::new(NodeAddress::new(found, listen.port()), true, node.valid_for);
+        let node = AddressOfNode::new(NodeAddress::new(found, listen.port()), true);
         leads_to(&node, listen.into())
     };
     match listen {

@@ -5,14 +5,14 @@
 use std::time::Instant;
 
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, NodeAddress, UserName};
+use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, UserName};
 
 use super::dropped::DropReason;
 use super::event::Events;
 use super::location_times::Locations;
 use super::lookups::{Asked, LookupId, LookupStatus, Lookups};
 use super::party::Party;
-use super::pendings::{Pendings, Request, Share};
+use super::pendings::{Nodes, Pendings, Request, Share};
 use super::policy::{LocateVerdict, Policies};
 use super::users::Users;
 
@@ -65,7 +65,7 @@ impl Location {
             return Ok(self.refuse(now, &request, outcome));
         }
         // First, because a request that never reaches the agent is not a strike.
-        if !self.pendings.add(now, request, agent.address, share) {
+        if !self.pendings.add(now, request, agent.address, None, share) {
             return Err(DropReason::NoRoom);
         }
         if users.strike(now, &user, events) {
@@ -86,7 +86,7 @@ impl Location {
             return Ok(self.refuse(now, &request, outcome));
         }
         match self.lookups.ask(now, request) {
-            Asked::Known(node) => self.ask_node(now, request, node, share),
+            Asked::Known(nodes) => self.ask_node(now, request, nodes, share),
             Asked::Start(id) => Ok(Step::Resolve { id, domain: request.locate.to.domain() }),
             Asked::Waits => Ok(Step::Wait),
             Asked::Full => Err(DropReason::NoRoom),
@@ -100,20 +100,22 @@ impl Location {
         now: Instant,
         id: LookupId,
         answer: &Result<FoundNode, LookupError>,
-    ) -> (Option<NodeAddress>, Vec<Request>) {
+    ) -> (Option<Nodes>, Vec<Request>) {
         self.lookups.answer(now, id, answer)
     }
 
-    /// Sends a request on to the node of the other domain, if it has one.
+    /// Sends a request on to the node of the other domain, if it has one. A repetition goes to the next one of its
+    /// addresses, in case that nobody answers at the one before.
     pub(super) fn ask_node(
         &mut self,
         now: Instant,
         request: Request,
-        node: Option<NodeAddress>,
+        nodes: Option<Nodes>,
         share: Share,
     ) -> Result<Step, DropReason> {
-        let Some(node) = node else { return Ok(self.refuse(now, &request, LocateOutcome::NoSuchUser)) };
-        if !self.pendings.add(now, request, node.into(), share) {
+        let Some(nodes) = nodes else { return Ok(self.refuse(now, &request, LocateOutcome::NoSuchUser)) };
+        let node = self.pendings.next_of(&request, &nodes);
+        if !self.pendings.add(now, request, node.into(), Some(nodes), share) {
             return Err(DropReason::NoRoom);
         }
         Ok(Step::Forward { to: node.into(), locate: request.locate })

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, MiAddress, NodeAddress};
+use plumi_proto::{Domain, MiAddress};
 
-use super::pendings::Request;
+use super::pendings::{Nodes, Request};
 
 /// Identifies a look-up from [`Output::Resolve`](crate::Output::Resolve) to
 /// [`Node::handle_resolved`](crate::Node::handle_resolved).
@@ -52,7 +52,7 @@ enum Lookup {
     },
     /// `None`: the domain has no node.
     Known {
-        node: Option<NodeAddress>,
+        nodes: Option<Nodes>,
         until: Instant,
     },
 }
@@ -61,7 +61,7 @@ enum Lookup {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// The answer is known: a node, or none.
-    Known(Option<NodeAddress>),
+    Known(Option<Nodes>),
     /// A look-up has to be started.
     Start(LookupId),
     /// A look-up is under way and will answer.
@@ -75,9 +75,9 @@ impl Lookups {
     pub(super) fn ask(&mut self, now: Instant, request: Request) -> Asked {
         let domain = request.locate.to.domain();
         match self.by_domain.get_mut(&domain) {
-            Some(Lookup::Known { node, until }) if *until > now => {
+            Some(Lookup::Known { nodes, until }) if *until > now => {
                 self.counts.from_kept += 1;
-                return Asked::Known(*node);
+                return Asked::Known(nodes.clone());
             }
             Some(Lookup::InFlight { waiting }) => {
                 waiting.retain(|other| other.ends_at() > now);
@@ -110,7 +110,7 @@ impl Lookups {
         now: Instant,
         id: LookupId,
         answer: &Result<FoundNode, LookupError>,
-    ) -> (Option<NodeAddress>, Vec<Request>) {
+    ) -> (Option<Nodes>, Vec<Request>) {
         let Some(domain) = self.in_flight.remove(&id) else { return (None, Vec::new()) };
         *match answer {
             Ok(_) => &mut self.counts.found,
@@ -118,17 +118,17 @@ impl Lookups {
             Err(LookupError::Unusable(_)) => &mut self.counts.unusable,
             Err(_) => &mut self.counts.not_found,
         } += 1;
-        let (node, valid_for) = match answer {
-            Ok(found) => (Some(found.address), found.valid_for),
+        let (nodes, valid_for) = match answer {
+            Ok(found) => (Some(found.addresses().map(|at| at.address).collect::<Nodes>()), found.valid_for),
             Err(_) => (None, FAILURE_LIFE),
         };
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };
-        match self.by_domain.insert(domain, Lookup::Known { node, until: now + valid_for }) {
+        match self.by_domain.insert(domain, Lookup::Known { nodes: nodes.clone(), until: now + valid_for }) {
             Some(Lookup::InFlight { mut waiting }) => {
                 waiting.retain(|request| request.ends_at() > now);
-                (node, waiting)
+                (nodes, waiting)
             }
-            _ => (node, Vec::new()),
+            _ => (nodes, Vec::new()),
         }
     }
 

@@ -114,16 +114,12 @@ impl Node {
 
     /// Handles the result of a look-up that [`Output::Resolve`] asked for.
     pub fn handle_resolved(&mut self, now: Instant, id: LookupId, answer: &Result<FoundNode, LookupError>) {
-        let answer = match answer {
-            // It has no users by that name, and the message would come back.
-            Ok(found) if self.is_itself(found) => Err(LookupError::Unusable(found.address.ip())),
-            answer => *answer,
-        };
-        let (node, waiting) = self.location.resolved(now, id, &answer);
+        let answer = answer.clone().and_then(|found| self.without_itself(found));
+        let (nodes, waiting) = self.location.resolved(now, id, &answer);
         for request in waiting {
             // The asker may have gone offline or moved since.
             let step = if self.is_online_at(&request.locate.from, request.asker.address) {
-                self.location.ask_node(now, request, node, self.share(&request))
+                self.location.ask_node(now, request, nodes.clone(), self.share(&request))
             } else {
                 Err(DropReason::Foreign)
             };
@@ -134,9 +130,9 @@ impl Node {
         }
     }
 
-    /// Returns whether a node that was found is this one, under another name of its host.
+    /// Returns whether a node that was found is this one, under another name of its host: all its addresses lead here.
     pub fn is_itself(&self, found: &FoundNode) -> bool {
-        leads_to(found, self.local)
+        found.addresses().all(|at| leads_to(&at, self.local))
     }
 
     /// Applies `settings`, and forgets the answers of the directory of nodes.
@@ -257,6 +253,16 @@ impl Node {
             locations: self.location.times(),
             lookups: self.location.lookup_status(),
         }
+    }
+
+    /// Leaves out the addresses of `found` that lead to this node: it has no users by that name, and the message would
+    /// come back.
+    fn without_itself(&self, mut found: FoundNode) -> Result<FoundNode, LookupError> {
+        let mut others = found.addresses().filter(|at| !leads_to(at, self.local));
+        let first = others.next().ok_or(LookupError::Unusable(found.address.ip()))?;
+        let others = others.collect();
+        (found.address, found.is_this_host, found.others) = (first.address, first.is_this_host, others);
+        Ok(found)
     }
 
     fn receive(&mut self, now: Instant, from: Party, datagram: &[u8]) -> Result<(), DropReason> {

@@ -1,6 +1,6 @@
 //! The agents and nodes that a node talks to.
 
-use lumi_dns::FoundNode;
+use lumi_dns::AddressOfNode;
 use plumi_proto::{HostIp, NodeAddress, UdpAddress};
 
 /// An agent or another node, as it is seen from here.
@@ -28,10 +28,10 @@ impl From<NodeAddress> for Party {
     }
 }
 
-/// Returns whether `found` is the node whose socket is bound to `local`.
+/// Returns whether the node whose socket is bound to `local` is at `found`.
 ///
 /// A socket that is bound to 0.0.0.0 is reached at every address of its host.
-pub fn leads_to(found: &FoundNode, local: NodeAddress) -> bool {
+pub fn leads_to(found: &AddressOfNode, local: NodeAddress) -> bool {
     let is_everywhere = local.ip().is_unspecified();
     let is_reached = is_everywhere && found.is_this_host && found.address.port() == local.port();
     found.address == local || is_reached

@@ -1,9 +1,10 @@
 //! Location requests that were forwarded and wait for their answer (protocol.md §9).
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use plumi_proto::{Locate, MiAddress, UdpAddress};
+use plumi_proto::{Locate, MiAddress, NodeAddress, UdpAddress};
 
 use super::party::Party;
 use super::source::Source;
@@ -64,8 +65,21 @@ struct Pending {
     request: Request,
     /// The receiver of the request. The answer has to come from there.
     asked: UdpAddress,
+    /// The addresses of the node that was asked, if it has several. The answer may come from any of them: one may have
+    /// been asked before, and be slow.
+    nodes: Option<Nodes>,
     end: End,
 }
+
+impl Pending {
+    fn may_be_answered_by(&self, answerer: UdpAddress) -> bool {
+        let is_one_of = |nodes: &Nodes| nodes.contains(&answerer.into());
+        self.asked == answerer || self.nodes.as_ref().is_some_and(is_one_of)
+    }
+}
+
+/// The addresses of the node of a domain, at least one.
+pub(super) type Nodes = Arc<[NodeAddress]>;
 
 /// The time at which an entry ends, and a number that breaks ties.
 type End = (Instant, u64);
@@ -80,13 +94,30 @@ pub(super) enum Share {
 }
 
 impl Pendings {
-    /// Adds a request that is about to be forwarded to `asked`. Returns `false` if there is no room: then it
-    /// must not be sent.
-    pub(super) fn add(&mut self, now: Instant, request: Request, asked: UdpAddress, share: Share) -> bool {
+    /// Returns the one of `nodes` that `request` is for: the first, or for a repetition the one after the last.
+    pub(super) fn next_of(&self, request: &Request, nodes: &[NodeAddress]) -> NodeAddress {
+        let entries = self.by_locate.get(&request.locate);
+        let repeated = entries.and_then(|all| all.iter().find(|one| one.request.is_repeated_by(request)));
+        let asked =
+            repeated.and_then(|one| nodes.iter().position(|node| UdpAddress::from(*node) == one.asked));
+        let next = asked.map_or(0, |at| (at + 1) % nodes.len());
+        nodes[next]
+    }
+
+    /// Adds a request that is about to be forwarded to `asked`, an agent or one of `nodes`. Returns `false` if there is
+    /// no room: then it must not be sent.
+    pub(super) fn add(
+        &mut self,
+        now: Instant,
+        request: Request,
+        asked: UdpAddress,
+        nodes: Option<Nodes>,
+        share: Share,
+    ) -> bool {
         self.expire(now);
         self.added += 1;
         let end = (request.ends_at(), self.added);
-        let pending = Pending { request, asked, end };
+        let pending = Pending { request, asked, nodes, end };
         let entries = self.by_locate.get_mut(&request.locate);
         let repeated =
             entries.and_then(|all| all.iter_mut().find(|one| one.request.is_repeated_by(&request)));
@@ -106,7 +137,7 @@ impl Pendings {
     /// Takes the oldest request that an answer from `answerer` answers.
     pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: UdpAddress) -> Option<Request> {
         self.expire(now);
-        let asked = |entry: &&Pending| entry.asked == answerer;
+        let asked = |entry: &&Pending| entry.may_be_answered_by(answerer);
         let entry = self.by_locate.get(locate)?.iter().find(asked)?;
         let (request, end) = (entry.request, entry.end);
         self.remove(end);

@@ -71,6 +71,7 @@ impl TestNode {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "most answers are made in the call")]
     fn resolved(&mut self, id: LookupId, answer: Result<FoundNode, LookupError>) -> Vec<Output> {
         self.node.handle_resolved(self.now, id, &answer);
         self.drain()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lumi_dns::LookupError;
+use lumi_dns::{AddressOfNode, LookupError};
 use lumi_node_core::{DropReason, NodeSettings, Output};
 
 use crate::{LAURA, NODE, OTHER_NODE, PERE, STRANGER, TestNode, address, found, sent};
@@ -139,7 +139,7 @@ fn a_question_ends_while_it_waits_for_a_lookup() {
             node.pass(since_first - since_last);
             assert_eq!(node.receive(LAURA, question), []);
             node.pass(since_last);
-            let outputs = node.resolved(lookup, answer);
+            let outputs = node.resolved(lookup, answer.clone());
             assert_eq!(outputs.len(), usize::from(is_sent_on), "{since_last} s, {answer:?}: {outputs:?}");
             assert_eq!(node.node.lookups_in_flight(), 0);
             if is_sent_on && answer.is_ok() {
@@ -183,7 +183,7 @@ fn who_has_gone_when_the_lookup_ends_is_not_asked_for() {
             let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@cc.com", "cc.com");
             node.receive(PERE, "PLpere@bb.com:joya@cc.com");
             node.receive(event.0, event.1);
-            let outputs = node.resolved(lookup, answer);
+            let outputs = node.resolved(lookup, answer.clone());
             assert_eq!(outputs.len(), if gone { 1 } else { 2 }, "{event:?}, {answer:?}: {outputs:?}");
             assert_eq!(node.node.dropped().foreign, u64::from(gone));
         }
@@ -239,3 +239,33 @@ fn two_nodes_that_are_sent_to_each_other_do_not_pass_a_question_on() {
     assert_eq!(there.node.dropped().foreign, 2, "the two that are no names of its domain");
     assert_eq!(there.address_of("joya"), Some(address(STRANGER)));
 }
+
+/// One of several A records leads nowhere.
+#[test]
+fn a_repetition_goes_to_the_next_address_and_any_of_them_may_answer() {
+    let question = "PLlaura@bb.com:joya@cc.com";
+    let answer = "RL3laura@bb.com:joya@cc.com";
+    for answerer in [OTHER_NODE, THIRD_NODE] {
+        let mut node = TestNode::new();
+        node.receive(LAURA, "PRlaura@bb.com");
+        let lookup = node.ask_elsewhere(LAURA, question, "cc.com");
+        // The second leads here.
+        let mut both = found(OTHER_NODE, 60).expect("a node");
+        both.others = [NODE, THIRD_NODE].map(|at| AddressOfNode::new(address(at), false)).to_vec();
+        assert_eq!(node.resolved(lookup, Ok(both)), [sent(OTHER_NODE, question)]);
+        for at in [THIRD_NODE, OTHER_NODE, THIRD_NODE] {
+            assert_eq!(node.receive(LAURA, question), [sent(at, question)]);
+        }
+        assert_eq!(node.try_receive(STRANGER, answer), Err(DropReason::Unasked));
+        assert_eq!(node.receive(answerer, answer), [sent(LAURA, answer)]);
+        for late in [OTHER_NODE, THIRD_NODE] {
+            assert_eq!(node.try_receive(late, answer), Err(DropReason::Unasked), "one RL for a PL");
+        }
+        // Another user's request is none of these repetitions.
+        node.receive(PERE, "PRpere@bb.com");
+        let question = "PLpere@bb.com:joya@cc.com";
+        assert_eq!(node.receive(PERE, question), [sent(OTHER_NODE, question)]);
+    }
+}
+
+const THIRD_NODE: &str = "10.0.0.8:3344";
