@@ -1,3 +1,4 @@
 //! Networks that change under the real programs, each test on hosts of its own (network namespaces, as root).
 
+mod moves;
 mod names;

@@ -124,7 +124,7 @@ async fn a_program_is_told_that_its_registration_is_lost_and_regained() {
     node.stop().await;
     // A question in vain shows it, long before the next refresh.
     laura.locate(address("pere@bb.com")).await.expect_err("the node is gone");
-    assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into() });
+    assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into(), unsent: None });
     let socket = UdpSocket::bind(at).await.expect("the port is still free");
     let node = TestNode::start_on(socket, "bb.com", &["pere"], directory(&[])).await;
     assert_eq!(lost(&mut events).await, RefreshError::NoSuchUser);
@@ -181,7 +181,9 @@ async fn what_is_told_late_is_what_holds() {
                 laura.shutdown().await.expect("deregistered");
                 assert!(events.next().await.is_none(), "what was lost has been regained");
             }
-            None => assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into() }),
+            None => {
+                assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into(), unsent: None });
+            }
         }
     }
 }

@@ -10,9 +10,10 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use crate::dns_server::DnsServer;
-use crate::programs::{Program, at_home, executable};
+use crate::programs::{Program, Terminal, at_home, executable};
 
 /// A host whose only network is what a test gives it. It disappears with this value, and also if the test is killed.
 ///
@@ -113,6 +114,21 @@ impl Host {
         Program::start_command(at_home(&mut command, folder).args(arguments))
     }
 
+    /// Starts the program of `package` on this host, at a terminal of `size` (rows, columns), at home in `folder`.
+    ///
+    /// # Panics
+    /// If it cannot be built or started.
+    pub fn start_at_terminal(
+        &self,
+        package: &'static str,
+        folder: &Path,
+        arguments: &[&str],
+        size: (u16, u16),
+    ) -> Terminal {
+        let mut command = self.command_in(folder, executable(package));
+        Terminal::start_command(command.args(arguments), folder, size)
+    }
+
     /// A mount namespace is entered at its root, so the working directory comes last.
     fn command_in(&self, folder: &Path, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new("nsenter");
@@ -126,17 +142,35 @@ impl Host {
     /// # Panics
     /// If the host cannot be entered, or `make` panics.
     pub fn on<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
-        let namespace = format!("/proc/{}/ns/net", self.keeper.id());
+        let enter = self.entrance();
         thread::scope(|scope| {
             // Only this thread moves, and it ends here.
             let made = scope.spawn(move || {
-                let namespace = File::open(namespace).expect("the keeper runs");
-                let network = Some(LinkNameSpaceType::Network);
-                move_into_link_name_space(namespace.as_fd(), network).expect("root may");
+                enter();
                 make()
             });
             made.join().expect("it is made")
         })
+    }
+
+    /// A runtime whose tasks run on this host. What is not spawned, but awaited by the test itself, does not.
+    ///
+    /// # Panics
+    /// If there can be no runtime.
+    pub fn runtime(&self) -> Runtime {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().on_thread_start(self.entrance());
+        builder.build().expect("there are threads left")
+    }
+
+    /// Moves the thread that calls it to this host.
+    fn entrance(&self) -> impl Fn() + Send + Sync + 'static {
+        let namespace = format!("/proc/{}/ns/net", self.keeper.id());
+        move || {
+            let namespace = File::open(&namespace).expect("the keeper runs");
+            let network = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), network).expect("root may");
+        }
     }
 
     /// A DNS server at port 53 of `ip` of this host, served by tasks of the current tokio runtime.

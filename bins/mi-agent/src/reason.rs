@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use mi_agent_core::{CallError, LocateError, StartError};
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, NodeAddress};
 
 /// An error with its causes: `cannot listen for conversations on 0.0.0.0:22: Permission denied`.
 pub(crate) struct Reason<'a>(pub(crate) &'a dyn Error);
@@ -26,14 +26,31 @@ pub(crate) fn lines_not_sent(lines: usize) -> String {
     if lines == 1 { "1 line was not sent".into() } else { format!("{lines} lines were not sent") }
 }
 
-/// Returns what may help if the node at the start does not know the user at `own`.
+/// Returns what may help if the node at the start does not know the user at `own`, or cannot be reached.
 pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
-    matches!(error, StartError::NoSuchUser).then(|| for_unknown(own))
+    match error {
+        StartError::NoSuchUser => Some(for_unknown(own)),
+        StartError::Unreachable { node, .. } | StartError::NoAnswer { node, unsent: Some(_) } => {
+            Some(for_unreachable(*node))
+        }
+        _ => None,
+    }
 }
 
-/// Returns what may help if there is no user at `to`, who was called.
+/// Returns what may help if there is no user at `to`, who was called, or the own node cannot be reached.
 pub(crate) fn hint_for_call(to: &MiAddress, error: &CallError) -> Option<String> {
-    matches!(error, CallError::Locate(LocateError::NoSuchUser)).then(|| for_unknown(to))
+    match error {
+        CallError::Locate(LocateError::NoSuchUser) => Some(for_unknown(to)),
+        CallError::Locate(LocateError::NoAnswer { node, unsent: Some(_) }) => Some(for_unreachable(*node)),
+        _ => None,
+    }
+}
+
+fn for_unreachable(node: NodeAddress) -> String {
+    let ip = node.ip();
+    format!(
+        "this host cannot send to its node: check its network and firewall; `ip route get {ip}` shows the route"
+    )
 }
 
 fn for_unknown(address: &MiAddress) -> String {

@@ -99,6 +99,11 @@ pub(crate) enum Report {
         address: SafeText,
         node: SafeText,
     },
+    Moved {
+        address: SafeText,
+        node: SafeText,
+        listening: SafeText,
+    },
     Said {
         conversation: u64,
         /// The number of lines that wait to be sent, including this one.
@@ -252,6 +257,9 @@ impl Report {
             Happened::RegistrationRegained { node } => {
                 Self::RegistrationRegained { address, node: SafeText::new(node) }
             }
+            Happened::Moved { node, listening } => {
+                Self::Moved { address, node: SafeText::new(node), listening: SafeText::new(listening) }
+            }
             Happened::Left(Ok(())) => Self::Deregistered { address, reference },
             Happened::Left(Err(error)) => {
                 Self::NotDeregistered { address, reason: SafeText::new(error), reference }
@@ -284,6 +292,11 @@ impl Report {
         let number = |conversation: &u64| if numbered { format!("{conversation} ") } else { String::new() };
         Some(match self {
             Self::Registered {
+                address: SafeText(address),
+                node: SafeText(node),
+                listening: SafeText(listening),
+            }
+            | Self::Moved {
                 address: SafeText(address),
                 node: SafeText(node),
                 listening: SafeText(listening),
@@ -484,7 +497,8 @@ mod tests {
                 is_news: false,
             },
             Report::RegistrationLost { reason: no_answer.clone() },
-            Report::RegistrationRegained { address: address.clone(), node },
+            Report::RegistrationRegained { address: address.clone(), node: node.clone() },
+            Report::Moved { address: address.clone(), node, listening: shown("198.51.100.24:40112") },
             Report::Said { conversation: 1, waiting: 1, reference: number(16) },
             Report::Failed {
                 command: "call",

@@ -358,6 +358,7 @@ impl Session {
                 let (agent, _) = self.agent.as_ref()?;
                 Happened::RegistrationRegained { node: agent.node() }
             }
+            Event::Moved(now) => Happened::Moved { node: now.node, listening: now.listening },
             _ => return None,
         })
     }

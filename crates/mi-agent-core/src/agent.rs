@@ -20,7 +20,7 @@ use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
 use crate::error::{CallError, DeregisterError, LocateError, StartError};
 use crate::io::dial::Dial;
-use crate::io::driver::{Driver, Ended};
+use crate::io::driver::{Driver, Ended, Place};
 use crate::io::node_link::MessageCounts;
 use crate::io::shutdown::Shutdown;
 use crate::io::slot::Slot;
@@ -47,8 +47,6 @@ pub struct Agent(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) address: MiAddress,
     pub(crate) nickname: Nickname,
-    pub(crate) node: NodeAddress,
-    pub(crate) listening: MiSocketAddress,
     pub(crate) driver: Driver,
     /// The runtime of all tasks.
     pub(crate) runtime: Handle,
@@ -82,14 +80,17 @@ impl Agent {
         self.0.address
     }
 
-    /// Returns the node at which the user is registered.
+    /// Returns the node that the agent asks now.
+    ///
+    /// It changes if the node is silent and its domain leads elsewhere, but not after [`AgentBuilder::node`].
     pub fn node(&self) -> NodeAddress {
-        self.0.node
+        self.0.driver.place().node
     }
 
-    /// Returns the address at which peers connect for a conversation.
+    /// Returns the address at which peers connect for a conversation now. It changes with this host's address, as
+    /// [`Event::Moved`](crate::Event::Moved) reports.
     pub fn listening(&self) -> MiSocketAddress {
-        self.0.listening
+        self.0.driver.place().listening
     }
 
     /// Returns the number of PLUMI messages so far: the lines of its message log.
@@ -168,9 +169,12 @@ impl Agent {
             Ok(LumiAnswer::Locate(LocateOutcome::Busy)) => Err(LocateError::Busy),
             Ok(LumiAnswer::Locate(LocateOutcome::NoSuchUser)) => Err(LocateError::NoSuchUser),
             Ok(LumiAnswer::Locate(LocateOutcome::Offline)) => Err(LocateError::Offline),
-            Ok(LumiAnswer::PeerSilent) => Err(LocateError::PeerSilent { node: self.0.node }),
+            Ok(LumiAnswer::PeerSilent) => Err(LocateError::PeerSilent { node: self.node() }),
             Ok(LumiAnswer::Malformed(error)) => Err(LocateError::Malformed(error)),
-            Ok(_) => Err(LocateError::NoAnswer { node: self.0.node }),
+            Ok(_) => {
+                let Place { node, unsent, .. } = self.0.driver.place();
+                Err(LocateError::NoAnswer { node, unsent })
+            }
             Err(Ended) => Err(LocateError::Ended),
         }
     }
@@ -219,7 +223,7 @@ impl Agent {
         if let Err(CallError::NotAccepted { error, .. }) = &called {
             info!(%to, at = %found, %error, "the call is not accepted");
             let at = *TcpAddress::from(found).ip();
-            if at.is_loopback() && !TcpAddress::from(self.0.listening).ip().is_loopback() {
+            if at.is_loopback() && !TcpAddress::from(self.listening()).ip().is_loopback() {
                 warn!(
                     "the agent of {to} published {at}, which leads to this host; it has to advertise another address"
                 );
@@ -268,7 +272,7 @@ impl Agent {
             let schedule = RequestSchedule { attempts: HURRIED_ATTEMPTS, interval: limit / 2 };
             let deregistered = async {
                 let deregistered = time::timeout(limit, agent.deregister(Some(schedule))).await;
-                deregistered.unwrap_or(Err(DeregisterError::NoAnswer { node: agent.0.node }))
+                deregistered.unwrap_or_else(|_| Err(agent.not_deregistered()))
             };
             tokio::join!(deregistered, agent.0.shutdown.ended(limit)).0
         })
@@ -301,7 +305,10 @@ impl Agent {
                 Ok(())
             }
             Ok(LumiAnswer::Register(RegisterCode::NoSuchUser)) => Err(StartError::NoSuchUser),
-            _ => Err(StartError::NoAnswer { node: self.0.node }),
+            _ => {
+                let Place { node, unsent, .. } = self.0.driver.place();
+                Err(StartError::NoAnswer { node, unsent })
+            }
         }
     }
 
@@ -328,9 +335,14 @@ impl Agent {
         match self.0.driver.request(LumiRequest::Deregister, schedule).await {
             Ok(LumiAnswer::Deregister(DeregisterCode::Deregistered)) => Ok(()),
             Ok(LumiAnswer::Deregister(DeregisterCode::NoSuchUser)) => Err(DeregisterError::NoSuchUser),
-            Ok(_) => Err(DeregisterError::NoAnswer { node: self.0.node }),
+            Ok(_) => Err(self.not_deregistered()),
             Err(Ended) => Err(DeregisterError::Ended),
         }
+    }
+
+    fn not_deregistered(&self) -> DeregisterError {
+        let Place { node, unsent, .. } = self.0.driver.place();
+        DeregisterError::NoAnswer { node, unsent }
     }
 
     fn options(&self) -> ConversationOptions {

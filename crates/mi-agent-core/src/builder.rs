@@ -12,17 +12,19 @@ use plumi_proto::{HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time;
 use tracing::warn;
 
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
 use crate::io::dial;
-use crate::io::driver::Driver;
+use crate::io::driver::{Driver, Network};
 use crate::io::listener::{self, Acceptor};
-use crate::io::node_link::NodeLink;
+use crate::io::node_link::{self, NodeLink};
 use crate::io::shutdown::Shutdown;
 use crate::io::talk::ConversationOptions;
+use crate::io::way::{Search, Way};
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::refresh::DEFAULT_REFRESH;
@@ -244,19 +246,19 @@ impl AgentBuilder {
         let user = self.address.user();
         let nickname = self.nickname.as_deref().unwrap_or(user.as_str());
         let nickname = Nickname::new(nickname).map_err(StartError::Nickname)?;
-        let node = self.find_node().await?;
-        let unreachable = |error| no_socket(error, |error| StartError::Unreachable { node, error });
+        let (nodes, search) = self.find_nodes().await?;
+        let (own, node) = first_way(&nodes)?;
         let tap = self.tap;
-        let link = NodeLink::connect(node, self.address, tap.clone()).await.map_err(unreachable)?;
-        let (route, node) = (link.local(), link.node());
+        let link = NodeLink::open(self.address, tap.clone()).await.map_err(StartError::Socket)?;
         let address = self.listen;
         let cannot_listen = |error| no_socket(error, |error| StartError::Listen { address, error });
         // No await from here to the task that answers callers: a listener that is dropped resets them.
         let listener = listener::bind(self.listen).map_err(cannot_listen)?;
         let port = listener.local_addr().map_err(cannot_listen)?.port();
         let listening = Some(*self.listen.ip()).filter(|ip| !ip.is_unspecified());
-        let ip = self.advertise.or(listening).unwrap_or(*route.ip());
-        if self.advertise.or(listening).is_none() && self.node.is_none() {
+        let named = self.advertise.or(listening);
+        let ip = named.unwrap_or(own);
+        if named.is_none() && self.node.is_none() {
             warn_of_loopback(self.address, node, ip);
         }
         let listening = MiSocketAddress::new(TcpAddress::new(ip, port)).expect("a bound port is not 0");
@@ -268,12 +270,17 @@ impl AgentBuilder {
             listening,
             schedule: self.schedule,
             refresh: self.refresh,
+            finds_node: search.is_some(),
         });
+        if search.is_some() {
+            client.handle_found(time::Instant::now().into_std(), &nodes);
+        }
         client.set_admission(self.admission);
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let most_conversations = self.conversations.min(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(most_conversations));
-        let driver = Driver::start(link, client, Arc::clone(&slots), events_sender.clone());
+        let network = Network { link, way: Way::new(own), publishes_own: named.is_none(), search };
+        let driver = Driver::start(network, client, Arc::clone(&slots), events_sender.clone());
         let shutdown = Shutdown::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
         let outstanding = Arc::default();
@@ -293,8 +300,6 @@ impl AgentBuilder {
         let agent = Agent::new(Inner {
             address,
             nickname,
-            node,
-            listening,
             driver,
             runtime,
             slots,
@@ -308,9 +313,10 @@ impl AgentBuilder {
         Ok((agent, Events(events), open))
     }
 
-    async fn find_node(&self) -> Result<NodeAddress, StartError> {
+    /// Returns the addresses at which the node may be, at least one, and the search for it if it is silent later.
+    async fn find_nodes(&self) -> Result<(Vec<NodeAddress>, Option<Search>), StartError> {
         if let Some(node) = self.node {
-            return Ok(node);
+            return Ok((vec![node], None));
         }
         let domain = self.address.domain();
         let failed = |error| StartError::Domain { domain, error };
@@ -318,8 +324,21 @@ impl AgentBuilder {
             Some(directory) => directory.clone(),
             None => NodeDirectory::builder().build().map_err(|_| failed(LookupError::NoAnswer))?,
         };
-        Ok(directory.find(&domain).await.map_err(failed)?.address)
+        let found = directory.find(&domain).await.map_err(failed)?;
+        let nodes = found.addresses().map(|at| at.address).collect();
+        Ok((nodes, Some(Search::new(directory, domain))))
     }
+}
+
+/// Returns the first of `nodes` that this host has a way to, with this host's address on it.
+fn first_way(nodes: &[NodeAddress]) -> Result<(HostIp, NodeAddress), StartError> {
+    let way_to = |&node| {
+        let unreachable = |error| StartError::Unreachable { node, error };
+        node_link::route_to(node).map_err(|error| no_socket(error, unreachable))
+    };
+    let mut ways = nodes.iter().map(way_to);
+    let first = ways.next().expect("a domain that was found has an address");
+    first.or_else(|error| ways.find_map(Result::ok).ok_or(error))
 }
 
 /// Warns a user of `address` who is published at loopback, though others may look for the domain.

@@ -4,6 +4,7 @@
 //! name it in its own text, so that a program prints each cause once. A cause that ends the sentence of its error,
 //! such as a [`TextError`], is in the text, and is not returned.
 
+use std::fmt;
 use std::io;
 
 use lumi_dns::LookupError;
@@ -28,10 +29,12 @@ pub enum StartError {
         error: LookupError,
     },
     /// The node was asked as often as the schedule says.
-    #[error("node {node} does not answer")]
+    #[error("node {node} does not answer{}", after(.unsent))]
     NoAnswer {
         /// The node.
         node: NodeAddress,
+        /// The reason why the last attempt could not be sent, if it could not.
+        unsent: Option<SystemError>,
     },
     /// The TCP port for conversations is not available.
     #[error("cannot listen for conversations on {address}")]
@@ -75,10 +78,12 @@ pub enum RefreshError {
     #[error("no such user at its node, or registered from elsewhere since")]
     NoSuchUser,
     /// The node was asked as often as the schedule says.
-    #[error("node {node} does not answer")]
+    #[error("node {node} does not answer{}", after(.unsent))]
     NoAnswer {
         /// The node.
         node: NodeAddress,
+        /// The reason why the last attempt could not be sent, if it could not.
+        unsent: Option<SystemError>,
     },
 }
 
@@ -96,10 +101,12 @@ pub enum LocateError {
     #[error("user is offline")]
     Offline,
     /// The node was asked as often as the schedule says.
-    #[error("node {node} does not answer")]
+    #[error("node {node} does not answer{}", after(.unsent))]
     NoAnswer {
         /// This agent's node, not the node of the user.
         node: NodeAddress,
+        /// The reason why the last attempt could not be sent, if it could not.
+        unsent: Option<SystemError>,
     },
     /// The node was asked as often as the schedule says, and answers: the node or the agent of the user is silent.
     #[error("no answer from its node or agent (node {node} answers)")]
@@ -187,10 +194,12 @@ pub enum DeregisterError {
     #[error("no such user at its node, or registered from elsewhere since")]
     NoSuchUser,
     /// The node was asked as often as the schedule says.
-    #[error("node {node} does not answer")]
+    #[error("node {node} does not answer{}", after(.unsent))]
     NoAnswer {
         /// The node.
         node: NodeAddress,
+        /// The reason why the last attempt could not be sent, if it could not.
+        unsent: Option<SystemError>,
     },
     /// The runtime of the agent ended before the node answered.
     #[error("the agent has ended")]
@@ -240,6 +249,33 @@ pub enum ConversationError {
     /// The peer was gone before everything was sent: this number of frames, of which a long line takes several.
     #[error("the peer was gone before everything was sent ({0} frames are left)")]
     Unsent(usize),
+}
+
+/// An error of the system, in its own words: "Network is unreachable (os error 101)".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemError(i32);
+
+impl SystemError {
+    /// Returns the error that the system gave as `error`, if it gave one.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.raw_os_error().map(Self)
+    }
+
+    /// Returns its number, errno(3).
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        io::Error::from_raw_os_error(self.0).fmt(f)
+    }
+}
+
+/// Returns the end of a sentence for a reason, if there is one.
+fn after(reason: &Option<SystemError>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }
 
 impl From<TextError> for SendError {

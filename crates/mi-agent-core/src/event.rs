@@ -12,6 +12,7 @@ use crate::error::RefreshError;
 use crate::incoming::Incoming;
 use crate::safe_text::PeerText;
 use crate::state::admission::Refusal;
+use crate::state::client::Whereabouts;
 
 /// Something that happened to an agent and that the program did not ask for.
 #[derive(Debug)]
@@ -52,6 +53,9 @@ pub enum Event {
     },
     /// The user is registered again.
     RegistrationRegained,
+    /// The user is registered at another address of the node, or callers are told another address of this host. One of
+    /// the two has moved.
+    Moved(Whereabouts),
 }
 
 /// The events of one agent, in their order.

@@ -78,6 +78,7 @@ mod io {
     pub(crate) mod shutdown;
     pub(crate) mod slot;
     pub(crate) mod talk;
+    pub(crate) mod way;
 }
 mod state {
     pub(crate) mod acceptor;
@@ -91,6 +92,7 @@ mod state {
     pub(crate) mod conversation_times;
     pub(crate) mod deliveries;
     pub(crate) mod frames;
+    pub(crate) mod nodes;
     pub(crate) mod outgoing_lines;
     pub(crate) mod output;
     pub(crate) mod refresh;
@@ -103,7 +105,7 @@ pub use conversation::{Conversation, LineReceiver, LineSender, MAX_LINE, MAX_WAI
 pub use conversations::{ConversationId, Conversations, Heard};
 pub use error::{
     CallError, ConversationError, DeregisterError, IncomingError, LocateError, RefreshError, SayError,
-    SendError, StartError,
+    SendError, StartError, SystemError,
 };
 pub use event::{Event, Events, MAX_EVENTS};
 pub use incoming::Incoming;
@@ -119,7 +121,7 @@ pub use plumi_proto::{
 pub use safe_text::{PeerText, safe_text};
 pub use state::acceptor::{AcceptorState, Capacity, Verdict};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
-pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS};
+pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS, Whereabouts};
 pub use state::connection_slots::CallerId;
 pub use state::conversation::ConversationState;
 pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};

@@ -247,8 +247,8 @@ impl Delivery {
                 Err(error) => error,
             };
             let is_again = tokio::select! {
-                is_again = attempts.next(), if matches!(error, StartError::NoAnswer { .. }) => is_again,
-                () = signals.next(), if matches!(error, StartError::NoAnswer { .. }) => {
+                is_again = attempts.next(), if may_pass(&error) => is_again,
+                () = signals.next(), if may_pass(&error) => {
                     let interrupted = self.interrupted();
                     return Err(self.fail(interrupted, signals).await);
                 }
@@ -371,6 +371,11 @@ impl Delivery {
             () = signals.next() => {}
         }
     }
+}
+
+/// Returns whether another attempt to register may succeed: the node does not answer, or the network is down.
+fn may_pass(error: &StartError) -> bool {
+    matches!(error, StartError::NoAnswer { .. } | StartError::Unreachable { .. })
 }
 
 /// The failure of a call that its callee ended at once: one that became busy after it was located.

@@ -69,6 +69,8 @@ pub(crate) enum Happened {
     RegistrationLost(RefreshError),
     /// Others find the user again.
     RegistrationRegained { node: NodeAddress },
+    /// The node or this host has moved: the user is registered at `node`, and callers find it at `listening`.
+    Moved { node: NodeAddress, listening: MiSocketAddress },
     /// The last lines of earlier conversations with a peer, the oldest first.
     Recalled(MiAddress, Vec<Entry>),
     /// The last lines with a text in conversations with a peer, the oldest first.

@@ -55,12 +55,12 @@ mod tests {
     fn pauses_grow_up_to_a_minute_and_a_reason_is_news_once() {
         let address = "laura@bb.com".parse().unwrap();
         let mut retry = Retry::new(mi_agent_core::Agent::builder(address));
-        let silent = StartError::NoAnswer { node: "127.0.0.2:3344".parse().unwrap() };
+        let silent = StartError::NoAnswer { node: "127.0.0.2:3344".parse().unwrap(), unsent: None };
         let pauses: Vec<_> = (0..6).map(|_| retry.next_pause(&silent).unwrap().as_secs()).collect();
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
         assert_eq!(retry.next_pause(&StartError::NoSuchUser), None);
         assert_eq!(retry.next_pause(&StartError::Interrupted), None);
-        let other = StartError::NoAnswer { node: "127.0.0.3:3344".parse().unwrap() };
+        let other = StartError::NoAnswer { node: "127.0.0.3:3344".parse().unwrap(), unsent: None };
         let news = [&silent, &silent, &other, &silent].map(|error| retry.is_news(error));
         assert_eq!(news, [true, false, true, true]);
     }

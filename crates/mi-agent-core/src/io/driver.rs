@@ -8,17 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use plumi_proto::{MiAddress, NodeAddress, RegisterCode};
+use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress, RegisterCode};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
 
 use super::node_link::{Counts, MessageCounts, NodeLink};
-use crate::error::RefreshError;
+use super::way::{Search, Way};
+use crate::error::{RefreshError, SystemError};
 use crate::event::Event;
 use crate::state::acceptor::Capacity;
 use crate::state::admission::{Admission, Refusal};
-use crate::state::client::LumiClient;
+use crate::state::client::{LumiClient, Whereabouts};
 use crate::state::output::{LossReason, LumiOutput, RegistrationChange};
 use crate::state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 
@@ -39,6 +40,26 @@ pub(crate) struct Driver {
     is_watched: watch::Sender<bool>,
     /// Changes when the user has to be registered again.
     again: watch::Sender<()>,
+    place: watch::Receiver<Place>,
+}
+
+/// The place of an agent in the network now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) node: NodeAddress,
+    pub(crate) listening: MiSocketAddress,
+    /// The reason why the last message to the node could not be sent, if it could not.
+    pub(crate) unsent: Option<SystemError>,
+}
+
+/// The sockets of an agent and what it knows about the network.
+pub(crate) struct Network {
+    pub(crate) link: NodeLink,
+    pub(crate) way: Way,
+    /// Set if callers are told this host's address on the way to the node, and not one that the program named.
+    pub(crate) publishes_own: bool,
+    /// `None` if the program named the node.
+    pub(crate) search: Option<Search>,
 }
 
 enum Command {
@@ -85,7 +106,7 @@ pub(crate) struct Ended;
 impl Driver {
     /// Starts the task. The user is busy while `slots` has no permit left.
     pub(crate) fn start(
-        link: NodeLink,
+        network: Network,
         client: LumiClient,
         slots: Arc<Semaphore>,
         events: mpsc::Sender<Event>,
@@ -93,15 +114,20 @@ impl Driver {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
         let (urgent, urgent_receiver) = mpsc::channel(MAX_COMMANDS);
         let deregistered = Arc::default();
-        let counts = link.counts();
+        let counts = network.link.counts();
         let is_registered = Arc::default();
         let stays_registered = Arc::default();
         // The client already has the first admission.
         let (admission, new_admission) = watch::channel(Admission::default());
         let (is_watched, watched) = watch::channel(false);
         let (again, asked_again) = watch::channel(());
+        let place = Place { node: client.node(), listening: client.listening(), unsent: None };
+        let (place_sender, place_receiver) = watch::channel(place);
         let task = Task {
-            link,
+            network,
+            place: place_sender,
+            told_at: None,
+            unsent: None,
             client,
             slots,
             admission: new_admission,
@@ -115,6 +141,7 @@ impl Driver {
             told_loss: None,
         };
         tokio::spawn(task.run(receiver, urgent_receiver, events));
+        let place = place_receiver;
         Self {
             commands,
             urgent,
@@ -125,12 +152,18 @@ impl Driver {
             admission,
             is_watched,
             again,
+            place,
         }
     }
 
     /// Returns the number of messages sent and received.
     pub(crate) fn messages(&self) -> MessageCounts {
         self.counts.now()
+    }
+
+    /// Returns the place of the agent now, or at its end.
+    pub(crate) fn place(&self) -> Place {
+        *self.place.borrow()
     }
 
     /// Returns whether the user is registered, as far as the task can tell.
@@ -205,7 +238,11 @@ impl Driver {
 }
 
 struct Task {
-    link: NodeLink,
+    network: Network,
+    place: watch::Sender<Place>,
+    /// The whereabouts that the program knows.
+    told_at: Option<Whereabouts>,
+    unsent: Option<SystemError>,
     client: LumiClient,
     slots: Arc<Semaphore>,
     /// The admission, once it has changed.
@@ -240,11 +277,15 @@ impl Task {
                     None => future::pending().await,
                 }
             };
+            let has_news = self.has_news();
+            let Network { link, way, search, .. } = &mut self.network;
             tokio::select! {
-                received = self.link.receive(&mut datagram) => match received {
+                received = link.receive(&mut datagram, |from| self.client.is_node(from)) => match received {
                     Ok(from) => self.receive(from, &datagram, &events),
-                    Err(error) => self.receive_failed(&error).await,
+                    Err(error) => receive_failed(&error).await,
                 },
+                () = way.next_look() => self.look_at_way(),
+                nodes = next_found(search) => self.client.handle_found(now(), &nodes),
                 command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {
                     // A second deregistration, perhaps a hurried one, ends with the first.
                     Some(Command::Request(request, ..)) if is_ending && request != LumiRequest::Deregister => {}
@@ -267,11 +308,11 @@ impl Task {
                         is_ending = true;
                     }
                 },
-                room = events.reserve(), if self.loss != self.told_loss => {
-                    self.told_loss = self.loss;
+                room = events.reserve(), if has_news => {
+                    let news = self.take_news();
                     // An error: the program dropped its events, so it does not want to know.
                     if let Ok(room) = room {
-                        room.send(self.registration_event());
+                        room.send(news);
                     }
                 }
                 Ok(()) = self.watched.changed(), if is_held => {
@@ -285,14 +326,43 @@ impl Task {
         }
     }
 
-    fn registration_event(&self) -> Event {
+    fn has_news(&self) -> bool {
+        self.loss != self.told_loss || self.loss.is_none() && self.client.registered_at() != self.told_at
+    }
+
+    fn take_news(&mut self) -> Event {
+        if self.loss == self.told_loss
+            && let Some(whereabouts) = self.client.registered_at()
+        {
+            self.told_at = Some(whereabouts);
+            return Event::Moved(whereabouts);
+        }
+        self.told_loss = self.loss;
         match self.loss {
             Some(LossReason::NoSuchUser) => Event::RegistrationLost { reason: RefreshError::NoSuchUser },
             Some(LossReason::NoAnswer) => {
-                Event::RegistrationLost { reason: RefreshError::NoAnswer { node: self.link.node() } }
+                let reason = RefreshError::NoAnswer { node: self.client.node(), unsent: self.unsent };
+                Event::RegistrationLost { reason }
             }
             None => Event::RegistrationRegained,
         }
+    }
+
+    /// Looks whether this host has moved. If it has, the user registers from the new address.
+    fn look_at_way(&mut self) {
+        if self.publish_way() {
+            self.client.handle_moved(now());
+        }
+    }
+
+    /// Has callers told this host's address on the way to the node. Returns whether there is another way than before.
+    fn publish_way(&mut self) -> bool {
+        let Network { way, publishes_own, .. } = &mut self.network;
+        let Some(ip) = way.look(self.client.node()) else { return false };
+        if *publishes_own {
+            self.client.set_listening(MiSocketAddress { ip, ..self.client.listening() });
+        }
+        true
     }
 
     fn receive(&mut self, from: NodeAddress, datagram: &[u8], events: &mpsc::Sender<Event>) {
@@ -326,26 +396,44 @@ impl Task {
         self.is_registered.store(is_registered, Ordering::Relaxed);
     }
 
-    async fn receive_failed(&self, error: &io::Error) {
-        if error.kind() == io::ErrorKind::ConnectionRefused {
-            // The node's port is closed, perhaps only for now. One attempt is lost, and the others follow.
-            return debug!(node = %self.link.node(), "nobody listens at the node's address");
+    async fn send(&mut self, message: &[u8]) {
+        let node = self.client.node();
+        // Another one of its addresses may be reached from another address of this host.
+        if node != self.place.borrow().node {
+            self.publish_way();
         }
-        warn!(%error, "cannot receive from the node; the agent goes on");
-        time::sleep(ERROR_PAUSE).await;
+        let sent = self.network.link.send(node, message).await;
+        self.unsent = sent.as_ref().err().and_then(SystemError::of);
+        if let Err(error) = sent {
+            debug!(%node, %error, "cannot send");
+            self.network.way.look_soon();
+        }
+        self.publish_place();
+    }
+
+    fn publish_place(&self) {
+        let place =
+            Place { node: self.client.node(), listening: self.client.listening(), unsent: self.unsent };
+        self.place.send_if_modified(|before| mem::replace(before, place) != place);
     }
 
     async fn drain(&mut self, events: &mpsc::Sender<Event>) {
+        // Whoever hears how a request ended asks for the place.
+        self.publish_place();
         while let Some(output) = self.client.poll_output() {
             match output {
-                LumiOutput::Transmit(message) => {
-                    if let Err(error) = self.link.send(&message.encode()).await {
-                        debug!(node = %self.link.node(), %error, "cannot send");
+                LumiOutput::Transmit(message) => self.send(&message.encode()).await,
+                LumiOutput::FindNode => {
+                    if let Some(search) = &mut self.network.search {
+                        search.start();
                     }
                 }
                 LumiOutput::Done(id, answer) => {
                     match answer {
-                        LumiAnswer::Register(RegisterCode::Registered) => self.set_registered(true),
+                        LumiAnswer::Register(RegisterCode::Registered) => {
+                            self.set_registered(true);
+                            self.told_at = self.client.registered_at();
+                        }
                         LumiAnswer::Deregister(_) => self.set_registered(false),
                         _ => {}
                     }
@@ -363,12 +451,12 @@ impl Task {
                     _ = events.try_send(Event::Missed { from, reason });
                 }
                 LumiOutput::Registration(RegistrationChange::Lost(reason)) => {
-                    info!(node = %self.link.node(), ?reason, "the registration is lost");
+                    info!(node = %self.client.node(), ?reason, "the registration is lost");
                     self.loss = Some(reason);
                     self.set_registered(false);
                 }
                 LumiOutput::Registration(RegistrationChange::Regained) => {
-                    info!(node = %self.link.node(), "registered again");
+                    info!(node = %self.client.node(), "registered again");
                     self.loss = None;
                     self.set_registered(true);
                 }
@@ -390,6 +478,19 @@ pub(super) fn capacity(slots: &Semaphore, events: &mpsc::Sender<Event>) -> Capac
         ends: slots.is_closed(),
         has_slot: slots.available_permits() > 0,
         is_heard: !events.is_closed() && events.capacity() > 0,
+    }
+}
+
+async fn receive_failed(error: &io::Error) {
+    warn!(%error, "cannot receive from the node; the agent goes on");
+    time::sleep(ERROR_PAUSE).await;
+}
+
+/// Waits for what a look-up of the node has found. Cancel safe.
+async fn next_found(search: &mut Option<Search>) -> Vec<NodeAddress> {
+    match search {
+        Some(search) => search.next_found().await,
+        None => future::pending().await,
     }
 }
 

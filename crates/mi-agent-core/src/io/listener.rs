@@ -301,31 +301,29 @@ mod tests {
     use tokio::net::UdpSocket;
     use tokio::time::Instant;
 
+    use super::super::driver::Network;
     use super::super::node_link::NodeLink;
     use super::super::shutdown::Shutdown;
+    use super::super::way::Way;
     use super::*;
     use crate::state::acceptor::{MAX_LEAVING, MAX_WAITING, MAX_WAITING_OF_ONE_IP};
     use crate::state::client::{ClientSettings, LumiClient};
     use crate::state::conversation_times::LINGER;
-    use crate::state::request::RequestSchedule;
 
     /// The acceptor of an agent whose node is silent.
     async fn acceptor(events: mpsc::Sender<Event>) -> (Acceptor, Shutdown) {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let at = udp_address(silent.local_addr().unwrap()).unwrap();
         let address = "pere@bb.com".parse().unwrap();
-        let link = NodeLink::connect(at.into(), address, None).await.unwrap();
-        let node = link.node();
+        let link = NodeLink::open(address, None).await.unwrap();
+        let network = Network { link, way: Way::new(*at.ip()), publishes_own: true, search: None };
+        let listening = MiSocketAddress::new(at).unwrap();
         let client = LumiClient::new(ClientSettings {
-            address,
-            bare: false,
-            node,
-            listening: MiSocketAddress::new(at).unwrap(),
-            schedule: RequestSchedule::default(),
             refresh: None,
+            ..ClientSettings::new(address, at.into(), listening)
         });
         let slots = Arc::new(Semaphore::new(1));
-        let driver = Driver::start(link, client, Arc::clone(&slots), events.clone());
+        let driver = Driver::start(network, client, Arc::clone(&slots), events.clone());
         let shutdown = Shutdown::new();
         let options = ConversationOptions {
             pace: Duration::from_millis(20),

@@ -1,15 +1,18 @@
 //! The link to the node: a UDP socket that logs and counts every message and reports it to the tap.
+//!
+//! The socket is not connected. A connected one keeps the address that this host had, and the node's, for as long as it
+//! lives, while hosts move. The kernel chooses the address anew for each datagram.
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use message_log::Direction;
-use plumi_proto::{HostIp, MiAddress, NodeAddress, UdpAddress, udp_address};
+use plumi_proto::{HostIp, MiAddress, NodeAddress, udp_address};
 use tokio::net::UdpSocket;
-use tracing::debug;
+use tokio::task;
 
 use crate::traffic::TrafficTap;
 
@@ -17,8 +20,6 @@ use crate::traffic::TrafficTap;
 #[derive(Debug)]
 pub(crate) struct NodeLink {
     socket: UdpSocket,
-    local: UdpAddress,
-    node: NodeAddress,
     party: String,
     counts: Arc<Counts>,
     tap: Option<TrafficTap>,
@@ -49,63 +50,44 @@ pub(crate) struct Counts {
 }
 
 impl NodeLink {
-    /// Connects the agent of `party` to `node`.
-    pub(crate) async fn connect(
-        node: NodeAddress,
-        party: MiAddress,
-        tap: Option<TrafficTap>,
-    ) -> io::Result<Self> {
+    /// Opens the link of the agent of `party`.
+    pub(crate) async fn open(party: MiAddress, tap: Option<TrafficTap>) -> io::Result<Self> {
         let socket = UdpSocket::bind((HostIp::UNSPECIFIED, 0)).await?;
-        socket.connect(SocketAddr::from(node)).await?;
-        let ends = (udp_address(socket.local_addr()?), udp_address(socket.peer_addr()?));
-        let (Some(local), Some(node)) = ends else {
-            unreachable!("a socket has addresses of the version for which it was made");
-        };
-        let party = party.to_string();
-        Ok(Self { socket, local, node: node.into(), party, counts: Arc::default(), tap })
-    }
-
-    /// Returns the local address.
-    pub(crate) fn local(&self) -> UdpAddress {
-        self.local
-    }
-
-    /// Returns the node's address as the socket sees it, which differs for 0.0.0.0.
-    pub(crate) fn node(&self) -> NodeAddress {
-        self.node
+        Ok(Self { socket, party: party.to_string(), counts: Arc::default(), tap })
     }
 
     pub(crate) fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
     }
 
-    /// Sends a message. It is logged before it leaves.
-    pub(crate) async fn send(&self, message: &[u8]) -> io::Result<()> {
-        message_log::sent(&self.party, self.node.into(), message);
+    /// Sends a message to `node`. It is logged before it leaves.
+    pub(crate) async fn send(&self, node: NodeAddress, message: &[u8]) -> io::Result<()> {
+        message_log::sent(&self.party, node.into(), message);
         self.counts.sent.fetch_add(1, Ordering::Relaxed);
         if let Some(tap) = &self.tap {
-            tap.plumi(Direction::Sent, self.node, message);
+            tap.plumi(Direction::Sent, node, message);
         }
-        match self.socket.send(message).await {
-            // The node's port was closed for an earlier message. The system reports that now, and has not sent this one.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                debug!(node = %self.node, "nobody listens at the node's address");
-                self.socket.send(message).await
-            }
-            sent => sent,
-        }
-        .map(drop)
+        self.socket.send_to(message, SocketAddr::from(node)).await.map(drop)
     }
 
-    /// Receives the next datagram, whole, into `datagram`, and returns its sender. Cancel safe.
-    pub(crate) async fn receive(&self, datagram: &mut Vec<u8>) -> io::Result<NodeAddress> {
+    /// Receives the next datagram of the node, whole, into `datagram`, and returns its sender. Drops what comes from
+    /// others. Cancel safe.
+    pub(crate) async fn receive(
+        &self,
+        datagram: &mut Vec<u8>,
+        is_node: impl Fn(NodeAddress) -> bool,
+    ) -> io::Result<NodeAddress> {
         datagram.clear();
         datagram.shrink_to(USUAL_DATAGRAM);
         loop {
             self.socket.readable().await?;
             let from = match self.try_receive(datagram).map(udp_address) {
-                Ok(Some(from)) => from,
-                Ok(None) => continue,
+                Ok(Some(from)) if is_node(from.into()) => from,
+                Ok(_) => {
+                    // Many datagrams of strangers do not hold up the other tasks.
+                    task::consume_budget().await;
+                    continue;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             };
@@ -126,6 +108,19 @@ impl NodeLink {
             Ok(from)
         })
     }
+}
+
+/// Returns the address from which this host reaches `node` now, and the node's address as the kernel sees it.
+///
+/// The kernel takes 0.0.0.0 for this host. Nothing is sent.
+pub(crate) fn route_to(node: NodeAddress) -> io::Result<(HostIp, NodeAddress)> {
+    let socket = net::UdpSocket::bind((HostIp::UNSPECIFIED, 0))?;
+    socket.connect(SocketAddr::from(node))?;
+    let ends = (udp_address(socket.local_addr()?), udp_address(socket.peer_addr()?));
+    let (Some(local), Some(node)) = ends else {
+        unreachable!("a socket has addresses of the version for which it was made");
+    };
+    Ok((*local.ip(), node.into()))
 }
 
 thread_local! {
@@ -156,12 +151,17 @@ mod tests {
     async fn a_datagram_that_was_long_takes_no_memory() {
         let node = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let at = udp_address(node.local_addr().unwrap()).unwrap();
-        let link = NodeLink::connect(at.into(), "laura@bb.com".parse().unwrap(), None).await.unwrap();
+        let link = NodeLink::open("laura@bb.com".parse().unwrap(), None).await.unwrap();
+        let is_node = |from| from == at.into();
         let mut datagram = Vec::new();
-        node.send_to(&[b'x'; 60_000], ("127.0.0.1", link.socket.local_addr().unwrap().port())).await.unwrap();
-        link.receive(&mut datagram).await.unwrap();
+        let to = ("127.0.0.1", link.socket.local_addr().unwrap().port());
+        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        stranger.send_to(b"RR0", to).await.unwrap();
+        node.send_to(&[b'x'; 60_000], to).await.unwrap();
+        link.receive(&mut datagram, is_node).await.unwrap();
         assert_eq!(datagram.len(), 60_000);
-        assert!(poll!(Box::pin(link.receive(&mut datagram))).is_pending());
+        assert_eq!(link.counts.now(), MessageCounts::new(0, 1), "the stranger's is none");
+        assert!(poll!(Box::pin(link.receive(&mut datagram, is_node))).is_pending());
         assert!(datagram.capacity() <= 1024, "{}", datagram.capacity());
     }
 }

@@ -10,6 +10,7 @@ use plumi_proto::{
 
 use super::admission::{Admission, Refusal};
 use super::askers::Askers;
+use super::nodes::Nodes;
 use super::output::LumiOutput;
 use super::refresh::{DEFAULT_REFRESH, Refresh};
 use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
@@ -23,18 +24,29 @@ use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedul
 pub struct LumiClient {
     address: MiAddress,
     registrant: Registrant,
-    node: NodeAddress,
+    nodes: Nodes,
     listening: MiSocketAddress,
     schedule: RequestSchedule,
     busy: bool,
     admission: Admission,
     registered: bool,
+    registered_at: Option<Whereabouts>,
     refresh: Refresh,
     requests: Vec<Request>,
     requested: u64,
     askers: Askers,
     outputs: VecDeque<LumiOutput>,
     strays: u64,
+}
+
+/// The places of an agent in the network, which change while hosts move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Whereabouts {
+    /// The node that it asks.
+    pub node: NodeAddress,
+    /// The address that callers are told.
+    pub listening: MiSocketAddress,
 }
 
 /// The user that a [`LumiClient`] registers, the node, and the schedule.
@@ -54,33 +66,36 @@ pub struct ClientSettings {
     /// The interval between refreshes of the registration, from [`RETRY`](crate::RETRY) to a day. `None`
     /// means never. See [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
     pub refresh: Option<Duration>,
+    /// Set to look for the node again while it is silent, by [`LumiOutput::FindNode`].
+    pub finds_node: bool,
 }
 
 impl ClientSettings {
-    /// Creates the settings of a client that repeats requests on the default schedule, registers with its domain, and
-    /// refreshes every [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
+    /// Creates the settings of a client that repeats requests on the default schedule, registers with its domain,
+    /// refreshes every [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH), and stays with its node.
     pub fn new(address: MiAddress, node: NodeAddress, listening: MiSocketAddress) -> Self {
         let (schedule, refresh) = (RequestSchedule::default(), Some(DEFAULT_REFRESH));
-        Self { address, bare: false, node, listening, schedule, refresh }
+        Self { address, bare: false, node, listening, schedule, refresh, finds_node: false }
     }
 }
 
 impl LumiClient {
     /// Creates a client that has not asked anything yet.
     pub fn new(settings: ClientSettings) -> Self {
-        let ClientSettings { address, bare, node, listening, schedule, refresh } = settings;
+        let ClientSettings { address, bare, node, listening, schedule, refresh, finds_node } = settings;
         let schedule = schedule.bounded();
         let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
         let refresh = Refresh::new(Message::Register(registrant), schedule, refresh);
         Self {
             address,
             registrant,
-            node,
+            nodes: Nodes::new(node, finds_node),
             listening,
             schedule,
             busy: false,
             admission: Admission::default(),
             registered: false,
+            registered_at: None,
             refresh,
             requests: Vec::new(),
             requested: 0,
@@ -190,6 +205,49 @@ impl LumiClient {
         self.refresh.set_watched(is_watched);
     }
 
+    /// Returns the node that the messages are for, with [`LumiOutput::Transmit`].
+    pub fn node(&self) -> NodeAddress {
+        self.nodes.current()
+    }
+
+    /// Returns the node that last registered the user, and the address that callers were told then. `None` before the
+    /// first registration.
+    pub fn registered_at(&self) -> Option<Whereabouts> {
+        self.registered_at
+    }
+
+    /// Returns whether `from` is an address of the node. Datagrams from elsewhere are dropped.
+    pub fn is_node(&self, from: NodeAddress) -> bool {
+        self.nodes.contains(from)
+    }
+
+    /// Returns the address that callers are told.
+    pub fn listening(&self) -> MiSocketAddress {
+        self.listening
+    }
+
+    /// Sets the address that callers are told, from the next question on.
+    pub fn set_listening(&mut self, listening: MiSocketAddress) {
+        self.listening = listening;
+    }
+
+    /// Handles a change of this host's own address or of its way to the node: a registered user registers again at
+    /// once, because the node knows the user by the old address.
+    pub fn handle_moved(&mut self, now: Instant) {
+        self.refresh.ask_at_once(now, &mut self.outputs);
+    }
+
+    /// Handles the addresses at which the node may be, in their order, 8 at most; none change nothing.
+    ///
+    /// If the node is silent and the one so far is not among them, it has moved: a registered user registers at the
+    /// first of them at once.
+    pub fn handle_found(&mut self, now: Instant, nodes: &[NodeAddress]) {
+        let answers = self.refresh.has_just_heard(now);
+        if self.nodes.found(now, nodes, answers) {
+            self.refresh.ask_at_once(now, &mut self.outputs);
+        }
+    }
+
     /// Takes the user behind the latest location request for this one.
     ///
     /// This is most likely the caller of the conversation that begins now. Each is returned once. A blocked
@@ -201,9 +259,9 @@ impl LumiClient {
     /// Handles a datagram. One that is neither the answer to a request under way nor a question for this user
     /// is dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, from: NodeAddress, datagram: &[u8]) {
-        let expected = from == self.node
+        let expected = self.is_node(from)
             && match Message::decode(datagram) {
-                Ok(Message::RegisterReply { code, .. }) => self.handle_registered(now, code),
+                Ok(Message::RegisterReply { code, .. }) => self.handle_registered(now, from, code),
                 Ok(Message::DeregisterReply { code, .. }) => {
                     let answer = LumiAnswer::Deregister(code);
                     let ended = self.end_requests(|kind| *kind == LumiRequest::Deregister, answer);
@@ -244,6 +302,7 @@ impl LumiClient {
 
     /// Handles the time that [`LumiClient::poll_timeout`] returned.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.leave_silent_node(now);
         self.refresh.handle_timeout(now, &mut self.outputs);
         let mut kinds = Vec::new();
         let mut is_doubtful = false;
@@ -303,8 +362,26 @@ impl LumiClient {
         self.requests.iter().any(|request| request.kind == LumiRequest::Register)
     }
 
+    /// Tries the next address of the node with the repetition that is due, if nothing came from the one so far. The
+    /// `PR` goes first: another host does not have the user as online.
+    fn leave_silent_node(&mut self, now: Instant) {
+        let is_due = |request: &Request| request.next_attempt <= now && request.attempts_left > 0;
+        let repeats = self.refresh.is_repeated(now) || self.requests.iter().any(is_due);
+        if !repeats || self.refresh.has_just_heard(now) {
+            return;
+        }
+        if self.nodes.wants_to_be_found(now) {
+            self.outputs.push_back(LumiOutput::FindNode);
+        }
+        if self.nodes.turn(now, self.schedule.interval) {
+            self.refresh.repeat(now, &mut self.outputs);
+        }
+    }
+
     /// Handles an `RR`. It answers the user's own request first, and only then a refresh.
-    fn handle_registered(&mut self, now: Instant, code: RegisterCode) -> bool {
+    ///
+    /// The host that registered the user is the one that sends questions on (protocol.md §7, row 23).
+    fn handle_registered(&mut self, now: Instant, from: NodeAddress, code: RegisterCode) -> bool {
         let answer = LumiAnswer::Register(code);
         let expected = if self.end_requests(|kind| *kind == LumiRequest::Register, answer) {
             self.refresh.decided(now, code, &mut self.outputs);
@@ -314,6 +391,10 @@ impl LumiClient {
         };
         if expected {
             self.registered = code == RegisterCode::Registered;
+            self.nodes.stay_at(from);
+        }
+        if expected && self.registered {
+            self.registered_at = Some(Whereabouts { node: from, listening: self.listening });
         }
         expected
     }

@@ -9,8 +9,14 @@ use super::request::{LumiAnswer, RequestId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LumiOutput {
-    /// Send this message to the node.
+    /// Send this message to the node, which is at [`LumiClient::node`](crate::LumiClient::node) now.
     Transmit(Message),
+    /// The node is silent. Look its domain up again, and pass what is found to
+    /// [`LumiClient::handle_found`](crate::LumiClient::handle_found).
+    ///
+    /// Returned every [`RETRY`](crate::RETRY) at most, and only with
+    /// [`ClientSettings::finds_node`](crate::ClientSettings::finds_node).
+    FindNode,
     /// This request has ended.
     Done(RequestId, LumiAnswer),
     /// The registration was lost or regained without a request of the user.

@@ -150,6 +150,32 @@ impl Refresh {
         }
     }
 
+    /// Sends a `PR` at once, whatever was sent before: where it went, or what it said, is out of date.
+    pub(super) fn ask_at_once(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
+        if !matches!(self.phase, Phase::Off | Phase::Yielding) {
+            self.ask(now, outputs);
+        }
+    }
+
+    /// Returns whether a `PR` without an answer is due to be sent again.
+    pub(super) fn is_repeated(&self, now: Instant) -> bool {
+        matches!(self.phase, Phase::Asking { next_attempt, .. } if next_attempt <= now)
+    }
+
+    /// Sends the next `PR` now, unless [`Refresh::handle_timeout`] is about to. It goes to another address than the last.
+    pub(super) fn repeat(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
+        match &mut self.phase {
+            Phase::Asking { attempts_left, next_attempt } if *next_attempt > now => {
+                *attempts_left = attempts_left.saturating_sub(1);
+                *next_attempt = now + if self.lost.is_none() { self.schedule.interval } else { RETRY };
+                self.sent = Some(now);
+                outputs.push_back(LumiOutput::Transmit(self.register));
+            }
+            Phase::Resting { .. } => self.ask(now, outputs),
+            Phase::Asking { .. } | Phase::Off | Phase::Yielding => {}
+        }
+    }
+
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Off | Phase::Yielding => None,

@@ -1,6 +1,7 @@
 //! Each row of protocol.md §4 that is about PLUMI, on the state machine with a made-up clock.
 
 mod admission;
+mod moves;
 mod orders;
 mod refresh;
 

@@ -50,6 +50,7 @@ impl App {
             Happened::Missed { from, reason, .. } => self.missed(now, from, reason),
             Happened::RegistrationLost(reason) => self.registration_lost(now, &reason.to_string()),
             Happened::RegistrationRegained { node } => self.registration_regained(now, node),
+            Happened::Moved { node, listening } => self.moved(now, node, listening),
             Happened::Recalled(peer, entries) => self.recalled(peer, &entries),
             Happened::Found(peer, text, entries) => self.found(now, peer, &text, &entries),
             Happened::NotKept(trouble) => self.trouble(now, &trouble),
@@ -102,6 +103,16 @@ impl App {
         self.registration = Registration::Registered { node };
         let own = self.own;
         self.tell(0, |tab| tab.news(now, &format!("registered {own} again at node {node}")));
+    }
+
+    /// The node or this host has moved, and the user is registered.
+    fn moved(&mut self, now: Timestamp, node: NodeAddress, listening: MiSocketAddress) {
+        self.registration = Registration::Registered { node };
+        let own = self.own;
+        self.tell(0, |tab| {
+            tab.news(now, &format!("registered {own} at node {node}"));
+            tab.news(now, &format!("listening for conversations on {listening}"));
+        });
     }
 
     /// The user leaves.
