@@ -17,6 +17,7 @@ use crate::options::load;
 use crate::options::settings::Settings;
 use crate::store::folder::DataFolder;
 use crate::store::history::{Entry, History, Way};
+use crate::store::json::in_a_line;
 
 /// Print the history of your conversations with PEER, the oldest line first
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
-    /// Print a JSON object a line: at, way (sent or received), nick, text
+    /// Print a JSON object a line: at, way (sent or received), nick, text, and raw if text is shown otherwise
     #[arg(long)]
     json: bool,
 }
@@ -73,7 +74,11 @@ fn line(entry: &Entry, json: bool, zone: &TimeZone) -> String {
             Way::Sent => "sent",
             Way::Received => "received",
         };
-        return json!({"at": entry.at.to_string(), "way": way, "nick": nick, "text": text}).to_string();
+        let mut object = json!({"at": entry.at.to_string(), "way": way, "nick": nick, "text": text});
+        if text != entry.text {
+            object["raw"] = entry.text.as_str().into();
+        }
+        return in_a_line(&object).expect("nothing in it can fail");
     }
     let at = entry.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
     format!("{at} <{nick}> {text}")

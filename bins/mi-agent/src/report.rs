@@ -4,13 +4,14 @@
 use std::fmt::Display;
 
 use jiff::Timestamp;
-use mi_agent_core::{CallError, LocateError, Refusal, safe_text};
+use mi_agent_core::{CallError, LocateError, PeerText, Refusal, safe_text};
 use plumi_proto::MiAddress;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use crate::reason::{self, Reason};
 use crate::session::{End, Happened};
+use crate::store::json::in_a_line;
 
 /// An event, or the answer to an order.
 ///
@@ -43,6 +44,9 @@ pub(crate) enum Report {
         conversation: u64,
         nickname: SafeText,
         text: SafeText,
+        /// The text as it came, if it is shown otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw: Option<String>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         continues: bool,
     },
@@ -169,7 +173,7 @@ pub(crate) enum Reference {
     Text(String),
 }
 
-/// Text that is safe to show. A report has no other text of peers.
+/// Text that is safe to show. A report has no other text of peers, except `raw`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct SafeText(String);
@@ -178,6 +182,11 @@ impl SafeText {
     pub(crate) fn new(text: impl Display) -> Self {
         Self(safe_text(&text.to_string()).into_owned())
     }
+}
+
+/// Returns `text` as it came, if it is shown otherwise. A typed `\x1b` and an ESC look the same.
+fn raw(text: &PeerText) -> Option<String> {
+    (safe_text(text.raw()) != text.raw()).then(|| text.raw().to_owned())
 }
 
 impl Report {
@@ -213,6 +222,7 @@ impl Report {
             Happened::Line { id, nickname, text } => Self::Line {
                 conversation: (*id).into(),
                 nickname: SafeText::new(nickname),
+                raw: raw(text),
                 text: SafeText::new(text),
                 continues: text.continues(),
             },
@@ -275,7 +285,7 @@ impl Report {
         })
     }
 
-    /// Returns one JSON object in one line, without its end.
+    /// Returns one JSON object in one line, without its end. The line is safe to show, though `raw` is not.
     pub(crate) fn json(&self, at: Timestamp) -> String {
         #[derive(Serialize)]
         struct Dated<'a> {
@@ -284,7 +294,7 @@ impl Report {
             report: &'a Report,
         }
         let dated = Dated { at: format!("{at:.3}"), report: self };
-        serde_json::to_string(&dated).expect("nothing in it can fail")
+        in_a_line(&dated).expect("nothing in it can fail")
     }
 
     /// Returns the words of line mode, if there are any. Conversations can be numbered in them.
@@ -398,7 +408,6 @@ const BUSY: &str = "busy";
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use mi_agent_core::PeerText;
     use serde_json::Value;
 
     use super::*;
@@ -453,13 +462,22 @@ mod tests {
                 conversation: 1,
                 nickname: joya.clone(),
                 text: shown("hola, què tal?"),
+                raw: None,
                 continues: false,
             },
             Report::Line {
                 conversation: 1,
                 nickname: joya.clone(),
                 text: shown("last words"),
+                raw: None,
                 continues: true,
+            },
+            Report::Line {
+                conversation: 1,
+                nickname: joya.clone(),
+                text: shown("\x1b[1mhola"),
+                raw: Some("\x1b[1mhola".into()),
+                continues: false,
             },
             Report::Trouble {
                 conversation: 2,
@@ -575,6 +593,7 @@ mod tests {
             conversation: 1,
             nickname: shown(&hostile),
             text: shown(&hostile),
+            raw: Some(hostile.clone()),
             continues: false,
         };
         let json = line().json(Timestamp::UNIX_EPOCH);
@@ -584,6 +603,22 @@ mod tests {
         let value: Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["text"].as_str().unwrap(), safe_text(&hostile));
         assert!(value["text"].as_str().unwrap().chars().all(message_log::is_visible));
+        assert_eq!(value["raw"].as_str().unwrap(), hostile);
+    }
+
+    #[test]
+    fn a_typed_escape_and_a_real_one_differ_in_json() {
+        let own = "laura@bb.com".parse().unwrap();
+        let json = |text: &str| {
+            let (nickname, text) = (PeerText::new("joya"), PeerText::new(text));
+            let line = Report::of(own, &Happened::Line { id: 1.into(), nickname, text }, None).unwrap();
+            let value: Value = serde_json::from_str(&line.json(Timestamp::UNIX_EPOCH)).unwrap();
+            (value["text"].as_str().unwrap().to_owned(), value.get("raw").cloned())
+        };
+        assert_eq!(json(r"\x1b"), (r"\x1b".into(), None));
+        assert_eq!(json("\x1b"), (r"\x1b".into(), Some("\x1b".into())));
+        assert_eq!(json("\ta"), ("    a".into(), Some("\ta".into())));
+        assert_eq!(json("👩\u{200d}💻"), ("👩\u{200d}💻".into(), None));
     }
 
     #[test]
@@ -597,6 +632,7 @@ mod tests {
                 "* in conversation with pere (pere@bb.com) at 192.0.2.21:51002",
                 "<joya> hola, què tal?",
                 "<joya> last words",
+                r"<joya> \x1b[1mhola",
                 "! conversation with pere: connection lost: Connection reset by peer (os error 104)",
                 "* conversation with joya ended by you",
             ]
@@ -608,6 +644,7 @@ mod tests {
                 "* in conversation 2 with pere (pere@bb.com) at 192.0.2.21:51002",
                 "<1 joya> hola, què tal?",
                 "<1 joya> last words",
+                r"<1 joya> \x1b[1mhola",
                 "! conversation 2 with pere: connection lost: Connection reset by peer (os error 104)",
                 "* conversation 1 with joya ended by you",
             ]

@@ -4,7 +4,7 @@ pub(crate) mod contacts;
 mod file;
 pub(crate) mod folder;
 pub(crate) mod history;
-mod json;
+pub(crate) mod json;
 pub(crate) mod keeper;
 pub(crate) mod lock;
 pub(crate) mod rules;

@@ -7,15 +7,18 @@ use std::fmt::Write;
 use message_log::is_visible;
 
 /// Escapes every character of `text` that a terminal would act on or that is invisible: `\n`, `\x1b`,
-/// `\u{202e}`. Returns `text` itself if there is none. Escaping the result again changes nothing.
+/// `\u{202e}`. A tab becomes blanks. Returns `text` itself if there is nothing to change. Escaping the result again
+/// changes nothing.
 ///
 /// Use it for everything that a peer sent: nicknames, lines, addresses. [`is_visible`] decides which
-/// characters are escaped. Combining marks and variants of emoji are not.
+/// characters are escaped. Combining marks and variants of emoji are not, and neither is a joiner or non-joiner
+/// (U+200D, U+200C) between two letters or emoji: Persian and Hindi are written with them, and so are many emoji.
 ///
 /// ```
 /// use mi_agent_core::safe_text;
 ///
 /// assert_eq!(safe_text("hola, què tal?"), "hola, què tal?");
+/// assert_eq!(safe_text("👩\u{200d}💻"), "👩\u{200d}💻");
 /// assert_eq!(safe_text("\x1b[2Jgone\u{202e}"), r"\x1b[2Jgone\u{202e}");
 /// ```
 pub fn safe_text(text: &str) -> Cow<'_, str> {
@@ -23,16 +26,61 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        if is_visible(character) {
-            safe.push(character);
-        } else if character.is_ascii_control() && !matches!(character, '\t' | '\n' | '\r') {
-            _ = write!(safe, "\\x{:02x}", u32::from(character));
-        } else {
-            safe.extend(character.escape_default());
+    let mut rest = text.chars();
+    // Whether a letter or an emoji, with its marks, is just before.
+    let mut joins = false;
+    while let Some(character) = rest.next() {
+        let is_between = joins && rest.clone().next().is_some_and(is_joined);
+        match character {
+            '\t' => safe.push_str(TAB),
+            _ if is_visible(character) || (is_joiner(character) && is_between) => safe.push(character),
+            '\n' | '\r' => safe.extend(character.escape_default()),
+            '\0'..='\x7f' => _ = write!(safe, "\\x{:02x}", u32::from(character)),
+            _ => safe.extend(character.escape_default()),
         }
+        joins = is_joined(character) || (joins && is_mark(character));
     }
-    Cow::Owned(safe)
+    if safe == text { Cow::Borrowed(text) } else { Cow::Owned(safe) }
+}
+
+/// Whether `character` joins the character before it with the one after it, or keeps them apart.
+fn is_joiner(character: char) -> bool {
+    matches!(character, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether a joiner may stand beside `character`: a letter or an emoji.
+fn is_joined(character: char) -> bool {
+    is_visible(character) && (character.is_alphabetic() || is_emoji(character))
+}
+
+/// Whether `character` is an emoji, or a symbol that U+FE0F makes one (Unicode, `Extended_Pictographic`, in whole
+/// blocks).
+fn is_emoji(character: char) -> bool {
+    matches!(
+        character,
+        '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}' | '\u{2194}'..='\u{21aa}'
+            | '\u{231a}'..='\u{23ff}' | '\u{24c2}' | '\u{25aa}'..='\u{27bf}' | '\u{2934}' | '\u{2935}'
+            | '\u{2b05}'..='\u{2b55}' | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}'
+            | '\u{1f000}'..='\u{1faff}'
+    )
+}
+
+/// Whether `character` is a mark that belongs to the letter or emoji before it, and is no letter itself: an accent,
+/// a variant, a keycap, or a sign without vowel, after which Indic scripts have their joiners (RFC 5892, A.1).
+fn is_mark(character: char) -> bool {
+    matches!(
+        character,
+        '\u{300}'..='\u{36f}' | '\u{fe00}'..='\u{fe0f}' | '\u{20e3}'
+            // Nuktas.
+            | '\u{93c}' | '\u{9bc}' | '\u{a3c}' | '\u{abc}' | '\u{b3c}' | '\u{cbc}'
+            // Viramas.
+            | '\u{94d}' | '\u{9cd}' | '\u{a4d}' | '\u{acd}' | '\u{b4d}' | '\u{bcd}' | '\u{c4d}' | '\u{ccd}'
+            | '\u{d3b}' | '\u{d3c}' | '\u{d4d}' | '\u{dca}' | '\u{e3a}' | '\u{eba}' | '\u{f84}'
+            | '\u{1039}' | '\u{103a}' | '\u{1714}' | '\u{1715}' | '\u{1734}' | '\u{17d2}' | '\u{1a60}'
+            | '\u{1b44}' | '\u{1baa}' | '\u{1bab}' | '\u{1bf2}' | '\u{1bf3}' | '\u{2d7f}' | '\u{a806}'
+            | '\u{a82c}' | '\u{a8c4}' | '\u{a953}' | '\u{a9c0}' | '\u{aaf6}' | '\u{abed}'
+            | '\u{11046}' | '\u{1107f}' | '\u{110b9}' | '\u{11133}' | '\u{111c0}' | '\u{1134d}'
+    )
 }
 
 /// Text from the other side of a conversation. It is kept as it came, and its `Display` escapes it like
@@ -110,3 +158,6 @@ impl PartialEq<&str> for PeerText {
         self.text == *other
     }
 }
+
+/// What a tab is shown as. A fixed number of blanks needs no column, which only the screen knows.
+const TAB: &str = "    ";

@@ -141,6 +141,33 @@ fn a_conversation_is_told_both_ways() {
     assert_eq!(bot.program.stderr(), [""; 0]);
 }
 
+/// Emoji and scripts that need joiners are text, and whatever could do harm is an escape, beside which programs find what
+/// came.
+#[test]
+fn text_is_safe_to_show_and_there_as_it_came() {
+    let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
+    let mut bot = Listener::start("bot@bb.com", node.address(), &[]);
+    bot.expect("registered");
+    let mut laura = Listener::start("laura@bb.com", node.address(), &[]);
+    laura.expect("registered");
+    laura.give(&json!({"call": "bot@bb.com"}));
+    laura.expect("begun");
+    for (said, text) in [
+        ("👩\u{200d}💻 ☕\u{fe0f} می\u{200c}خواهم", "👩\u{200d}💻 ☕\u{fe0f} می\u{200c}خواهم"),
+        (r"\x1b[2J", r"\x1b[2J"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("if a:\tb", "if a:    b"),
+        ("a\u{200d} \u{202e}b", r"a\u{200d} \u{202e}b"),
+    ] {
+        laura.give(&json!({"say": said, "to": 1}));
+        let mut expected = json!({"event": "line", "conversation": 1, "nickname": "laura", "text": text});
+        if said != text {
+            expected["raw"] = said.into();
+        }
+        assert_eq!(without_chance(bot.expect("line")), expected);
+    }
+}
+
 #[test]
 fn what_cannot_be_done_is_told_and_it_goes_on() {
     let node = NodeProgram::start("bb.com", &["laura", "joan", "pere"], &[]);

@@ -1,4 +1,4 @@
-//! JSON for the files: one value per line, without characters that a terminal would act on.
+//! JSON for files and for programs: one value per line, without characters that a terminal would act on.
 
 use std::io::{self, Write};
 
@@ -7,11 +7,11 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-/// Formats `value` as JSON on one line. Invisible characters are escaped, so a file is safe to show.
+/// Formats `value` as JSON on one line. Invisible characters are escaped, so the line is safe to show.
 ///
 /// # Errors
 /// Those of `value`.
-pub(super) fn in_a_line(value: &impl Serialize) -> io::Result<String> {
+pub(crate) fn in_a_line(value: &impl Serialize) -> io::Result<String> {
     let mut line = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut line, Visible))?;
     Ok(String::from_utf8(line).expect("JSON is UTF-8"))

@@ -76,6 +76,11 @@ fn the_history_is_read_without_calling() {
     assert!(words.lines().next().is_some_and(|line| line.ends_with(" <Laura> Line 19.")), "{words}");
     let last = r#"{"at":"2026-11-25T15:40:00Z","nick":"Laura","text":"Line 199.","way":"sent"}"#;
     assert_eq!(printed(&["--json"]).lines().last(), Some(last));
+    let said = r#"{"at":"2026-11-25T15:41:00Z","way":"received","nick":"Joya","text":"\tline 19\u001b"}"#;
+    let mut file = File::options().append(true).open(history.join("joya@bb.com.jsonl")).expect("it is there");
+    writeln!(file, "{said}").expect("the folder is the test's own");
+    let last = r#"{"at":"2026-11-25T15:41:00Z","nick":"Joya","raw":"\tline 19\u001b","text":"    line 19\\x1b","way":"received"}"#;
+    assert_eq!(printed(&["--json"]).lines().last(), Some(last));
     let mut nobody = Command::new(executable(AGENT));
     let output = at_home(&mut nobody, laura.folder())
         .args(["history", "pere@bb.com", "--from", "laura@bb.com"])

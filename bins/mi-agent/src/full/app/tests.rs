@@ -354,7 +354,7 @@ fn what_is_said_is_kept_as_it_was_said() {
         kept,
         [(joya(), "joya".into(), "\x1bhola".into()), (joya(), "Laura".into(), "bon\tdia".into())]
     );
-    assert_eq!(user.last(), r"bon\tdia");
+    assert_eq!(user.last(), "bon    dia");
     user.app.keeps_history = false;
     user.hears(1, "hola");
     assert_eq!(user.effects(), []);

@@ -275,7 +275,7 @@ fn several_pasted_lines_are_shown_before_they_are_sent() {
 ┌ 3 lines were pasted ─────────────────────────────────────┐
 │Enter sends them all, Esc sends none:                     │
 │fn main() {                                               │
-│\tprintln!("hola");                                       │
+│    println!("hola");                                     │
 │}                                                         │
 └──────────────────────────────────────────────────────────┘
 
