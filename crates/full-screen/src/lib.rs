@@ -2,17 +2,18 @@
 //! suspended as a shell has it, given back however the program ends.
 //!
 //! Neither a terminal that takes nothing, nor a shell that stops the program, nor a panic may hold the program or leave
-//! the terminal as nobody can use it. What is drawn, and which keys do what, is the program's business: keys are read
-//! with crossterm's `EventStream`.
+//! the terminal as nobody can use it, and no input may leave the keyboard dead. What is drawn, and which keys do what, is
+//! the program's business: they are those of crossterm, read by [`Keys`].
 //!
 //! ```no_run
-//! use full_screen::{JobControl, Reports, Screen};
+//! use full_screen::{JobControl, Keys, Reports, Screen};
 //!
 //! # async fn run() -> std::io::Result<()> {
 //! let mut job_control = JobControl::listen()?;
 //! let mut screen = Screen::enter(Reports::default())?;
 //! screen.draw(|frame| frame.render_widget("hola", frame.area()))?;
 //! screen.write().await?;
+//! let first = Keys::listen()?.next().await;
 //! job_control.suspend(&mut screen).await?;
 //! screen.leave().await?;
 //! # Ok(())
@@ -21,7 +22,10 @@
 
 mod backend;
 mod job_control;
+mod key_parser;
+mod keys;
 mod screen;
 
 pub use job_control::{Asked, JobControl};
+pub use keys::Keys;
 pub use screen::{Reports, Screen, restore};

@@ -1,6 +1,7 @@
 //! The full screen, at a real terminal: what people type, see and are left with.
 
 mod history;
+mod pasting;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -144,27 +145,6 @@ fn a_window_of_any_size_will_do() {
     assert_eq!(screen.rows()[9], ">", "{screen}");
     laura.type_line("encara hi soc");
     joya.expect_line("<laura> encara hi soc");
-}
-
-#[test]
-fn several_pasted_lines_are_sent_when_that_is_meant() {
-    let town = Town::new();
-    let (laura, mut joya) = talking(&town, &[]);
-    laura.paste("one line, not sent yet");
-    laura.expect_text("> one line, not sent yet");
-    laura.press(Key::Enter);
-    joya.expect_line("<laura> one line, not sent yet");
-    laura.paste("first\nsecond\nthird\n");
-    laura.expect_text("3 lines were pasted");
-    laura.press(Key::Esc);
-    laura.expect_text("what was pasted was not sent");
-    laura.paste("uno\ndos\ntres\n");
-    laura.expect_text("3 lines were pasted");
-    laura.press(Key::Enter);
-    joya.expect_line("<laura> uno");
-    joya.expect_line("<laura> dos");
-    joya.expect_line("<laura> tres");
-    assert!(!joya.stdout().iter().any(|line| line.contains("first")), "{:?}", joya.stdout());
 }
 
 #[test]

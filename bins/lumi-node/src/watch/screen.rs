@@ -7,9 +7,9 @@ use std::env;
 use std::time::Duration;
 
 use anyhow::Context;
-use crossterm::event::{Event, EventStream};
-use full_screen::{Asked, JobControl, Reports, Screen};
-use futures_util::{FutureExt, StreamExt};
+use crossterm::event::Event;
+use full_screen::{Asked, JobControl, Keys, Reports, Screen};
+use futures_util::FutureExt;
 use tokio::time;
 
 use self::app::App;
@@ -28,7 +28,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let theme = Theme::new(env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()));
     let mut app = App::new(&source.owner, user);
-    let mut keys = EventStream::new();
+    let mut keys = Keys::listen().context("cannot use the terminal")?;
     let mut job_control = JobControl::listen().context("cannot listen to signals")?;
     let mut screen = Screen::enter(Reports::default()).context("cannot use the terminal")?;
     let mut has_changed = true;
@@ -39,13 +39,13 @@ pub(super) async fn run(
         tokio::select! {
             () = signals.come() => break,
             key = keys.next() => match key {
-                Some(Ok(Event::Key(key))) => app.key(key),
-                Some(Ok(Event::Paste(text))) => app.paste(&text),
+                Some(Event::Key(key)) => app.key(key),
+                Some(Event::Paste(text)) => app.paste(&text),
                 // The terminal may have cut off text, even if it has its old size again.
-                Some(Ok(Event::Resize(..))) => screen.clear()?,
-                Some(Ok(_)) => continue,
+                Some(Event::Resize(..)) => screen.clear()?,
+                Some(_) => continue,
                 // The terminal is gone.
-                Some(Err(_)) | None => break,
+                None => break,
             },
             asked = job_control.next() => match asked {
                 Asked::ToStop => app.suspend(),

@@ -66,9 +66,14 @@ impl Editor {
     /// Inserts `text` at the cursor, without the characters that cannot be shown.
     pub(crate) fn insert(&mut self, text: &str) {
         let visible = text.chars().map(|character| if character == '\t' { ' ' } else { character });
-        for character in visible.filter(|&character| is_typed(character)) {
-            self.input.handle(InputRequest::InsertChar(character));
-        }
+        let inserted: String = visible.filter(|&character| is_typed(character)).collect();
+        // All of it at once: each single character would be looked for from the beginning of the line.
+        let mut line = self.line().to_owned();
+        let cursor = self.input.cursor();
+        let at = line.char_indices().nth(cursor).map_or(line.len(), |(at, _)| at);
+        line.insert_str(at, &inserted);
+        let input = std::mem::take(&mut self.input).with_value(line);
+        self.input = input.with_cursor(cursor + inserted.chars().count());
         self.completion = None;
     }
 
@@ -304,6 +309,15 @@ mod tests {
         editor.complete(false, completions);
         assert_eq!(editor.line(), "/close");
         assert!(editor.completion().is_none(), "there is nothing to choose");
+    }
+
+    #[test]
+    fn what_is_pasted_comes_where_the_cursor_is() {
+        let mut editor = typed("你e\u{301}o");
+        press(&mut editor, KeyCode::Left, KeyModifiers::NONE);
+        editor.insert("x👋🏽\x07");
+        press(&mut editor, KeyCode::Char('y'), KeyModifiers::NONE);
+        assert_eq!(editor.line(), "你e\u{301}x👋🏽yo");
     }
 
     #[test]

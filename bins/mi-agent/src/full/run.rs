@@ -5,9 +5,8 @@ use std::future;
 use std::io;
 use std::process::ExitCode;
 
-use crossterm::event::{Event as TerminalEvent, EventStream};
-use full_screen::{Asked, JobControl, Reports, Screen};
-use futures_util::StreamExt;
+use crossterm::event::Event as TerminalEvent;
+use full_screen::{Asked, JobControl, Keys, Reports, Screen};
 use mi_agent_core::{AgentBuilder, DeregisterError, StartError, Traffic, traffic};
 use plumi_proto::MiAddress;
 use tokio::sync::mpsc;
@@ -54,7 +53,7 @@ pub(crate) async fn run(
         app: App::new(setup),
         theme,
         screen: Screen::enter(Reports { mouse: takes_mouse, focus: true })?,
-        keys: Some(EventStream::new()),
+        keys: Some(Keys::listen()?),
         job_control: JobControl::listen()?,
         session: Session::start_patiently(builder, Some(keeper)).with_lock(lock),
         calls: HashMap::new(),
@@ -105,7 +104,7 @@ struct Running {
     theme: Theme,
     screen: Screen,
     /// The terminal's input; `None` once there is no more.
-    keys: Option<EventStream>,
+    keys: Option<Keys>,
     job_control: JobControl,
     session: Session,
     /// The calls under way, each by the user who is called.
@@ -241,17 +240,17 @@ impl Running {
         Ok(())
     }
 
-    fn typed(&mut self, event: Option<io::Result<TerminalEvent>>) -> io::Result<()> {
+    fn typed(&mut self, event: Option<TerminalEvent>) -> io::Result<()> {
         match event {
-            Some(Ok(TerminalEvent::Key(key))) => self.app.key(now(), key),
-            Some(Ok(TerminalEvent::Paste(text))) => self.app.paste(now(), &text),
-            Some(Ok(TerminalEvent::Mouse(event))) => self.app.mouse(event),
-            Some(Ok(TerminalEvent::FocusGained)) => self.app.focus(true),
-            Some(Ok(TerminalEvent::FocusLost)) => self.app.focus(false),
+            Some(TerminalEvent::Key(key)) => self.app.key(now(), key),
+            Some(TerminalEvent::Paste(text)) => self.app.paste(now(), &text),
+            Some(TerminalEvent::Mouse(event)) => self.app.mouse(event),
+            Some(TerminalEvent::FocusGained) => self.app.focus(true),
+            Some(TerminalEvent::FocusLost) => self.app.focus(false),
             // This is needed even for the same size: a smaller window in between has cut the contents off.
-            Some(Ok(TerminalEvent::Resize(..))) => self.screen.clear()?,
+            Some(TerminalEvent::Resize(..)) => self.screen.clear()?,
             // The terminal is gone, which counts as the end of input.
-            Some(Err(_)) | None => {
+            None => {
                 self.keys = None;
                 self.session.leave(Leave::Soon);
             }
@@ -270,7 +269,7 @@ impl Running {
 }
 
 /// The next input; never ready once the terminal sends no more.
-async fn next_key(keys: &mut Option<EventStream>) -> Option<io::Result<TerminalEvent>> {
+async fn next_key(keys: &mut Option<Keys>) -> Option<TerminalEvent> {
     match keys {
         Some(keys) => keys.next().await,
         None => future::pending().await,
