@@ -3,6 +3,8 @@
 mod output;
 mod process;
 mod terminal;
+mod tmux;
+mod xterm;
 
 use std::fs;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -15,6 +17,8 @@ pub use lumi_testkit::DEADLINE;
 pub use output::eventually;
 pub use process::{CONFIG, DATA, Program, Signal, at_home, executable, executable_for_everybody};
 pub use terminal::{Key, Screen, Terminal, Wheel};
+pub use tmux::Tmux;
+pub use xterm::Xterm;
 
 /// A running `lumi-node`, by default in a folder of its own.
 #[derive(Debug)]

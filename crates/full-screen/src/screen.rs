@@ -22,7 +22,7 @@ use rustix::fs::OFlags;
 use standard_streams::{BackgroundWriter, Stdout, stdout};
 use tokio::io::AsyncWriteExt;
 
-use crate::backend::Unasking;
+use crate::backend::{Unasking, draw_whole_rows_of_clusters};
 
 /// The whole terminal. Dropped, it is given back without being waited for.
 #[derive(Debug)]
@@ -81,7 +81,10 @@ impl Screen {
         if self.has_to_write() {
             return Ok(false);
         }
-        self.terminal.draw(draw)?;
+        self.terminal.draw(|frame| {
+            draw(frame);
+            draw_whole_rows_of_clusters(frame.buffer_mut());
+        })?;
         Ok(true)
     }
 

@@ -2,8 +2,10 @@
 
 mod history;
 mod pasting;
+mod widths;
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 
 use integration_tests::programs::{AgentTerminal, DATA, Key, Screen, Terminal, Wheel, at_home, eventually};

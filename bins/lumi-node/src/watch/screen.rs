@@ -58,6 +58,9 @@ pub(super) async fn run(
             }
             seen = source.next(), if !app.has_ended() => take(&mut app, &mut source, seen),
         }
+        if app.take_redrawn() {
+            screen.clear()?;
+        }
         if app.take_suspended() {
             tokio::select! {
                 () = signals.come() => break,

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use integration_tests::captured::write_log_of_pc_c;
-use integration_tests::programs::{Key, NODE, Screen, Signal, Terminal, executable};
+use integration_tests::programs::{Key, NODE, Screen, Signal, Terminal, eventually, executable};
 use vt100::Color;
 
 use super::{SOCKET, start};
@@ -46,7 +46,14 @@ fn the_captured_exchange_is_drawn() {
     terminal.wait_for(|screen| screen.position_of("message 4").is_none());
     terminal.type_text("?");
     terminal.expect_text("choose a message");
-    terminal.type_text("?q");
+    terminal.type_text("?");
+    // Ctrl-L draws what another program has written over.
+    let cleared = || terminal.raw_output().matches("\x1b[2J").count();
+    let before = cleared();
+    terminal.press(Key::Ctrl('l'));
+    eventually("it is drawn again", || cleared() > before);
+    terminal.expect_text("8 messages · the end of nodelumi-PC-c.log");
+    terminal.type_text("q");
     ends_well(&terminal);
 }
 

@@ -55,7 +55,7 @@ pub enum Key {
 impl Key {
     /// Returns the bytes that are sent for it; arrows depend on whether the program wants those of an
     /// `application`.
-    pub(super) fn sequence(self, application: bool) -> String {
+    pub(in crate::programs) fn sequence(self, application: bool) -> String {
         let arrow = |letter| format!("\x1b{}{letter}", if application { 'O' } else { '[' });
         match self {
             Self::Enter => "\r".into(),

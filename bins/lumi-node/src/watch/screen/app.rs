@@ -39,6 +39,7 @@ pub(super) struct App {
     lines: LineCounts,
     is_left: bool,
     is_suspended: bool,
+    is_redrawn: bool,
 }
 
 /// The last messages, and the number of all so far.
@@ -71,6 +72,7 @@ impl App {
             lines: LineCounts::default(),
             is_left: false,
             is_suspended: false,
+            is_redrawn: false,
         }
     }
 
@@ -116,6 +118,11 @@ impl App {
     /// Returns whether the shell is to get the terminal now, and resets the request.
     pub(super) fn take_suspended(&mut self) -> bool {
         mem::take(&mut self.is_suspended)
+    }
+
+    /// Returns whether every cell is to be drawn again, and resets the request.
+    pub(super) fn take_redrawn(&mut self) -> bool {
+        mem::take(&mut self.is_redrawn)
     }
 
     /// Ends the screen.
@@ -179,6 +186,7 @@ impl App {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             match key.code {
                 KeyCode::Char('c' | 'd') => self.is_left = true,
+                KeyCode::Char('l') => self.is_redrawn = true,
                 KeyCode::Char('z') => self.suspend(),
                 _ => {}
             }

@@ -215,7 +215,7 @@ const KEYS: [(&str, &str); 11] = [
     ("p", "pause, go on"),
     ("?", "these lines"),
     ("q, Ctrl-C", "leave"),
-    ("Ctrl-Z", "suspend, until the shell's fg"),
+    ("Ctrl-L, Ctrl-Z", "draw all again; suspend, until the shell's fg"),
     ("Esc", "close these lines, the details, the filter; or leave"),
     ("green, cyan", "the node sent it, the node received it; yellow: a note"),
 ];
