@@ -49,6 +49,13 @@ fn time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     at.strftime(format).to_string()
 }
 
+/// The time of an event, after the date if it was on another day.
+fn date_and_time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let [day, today] = [at, now].map(|at| at.to_zoned(zone.clone()).date());
+    let format = if day == today { "%H:%M" } else { "%m-%d %H:%M" };
+    at.to_zoned(zone.clone()).strftime(format).to_string()
+}
+
 /// The beginning of `text` that fits `width` columns, with an ellipsis if there is more.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {

@@ -47,12 +47,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 9] = [
-    Scene { name: "first", size: (24, 80), theme: Theme::DARK, play: full_screen::first },
-    Scene { name: "help", size: (40, 84), theme: Theme::DARK, play: full_screen::help },
-    Scene { name: "chat", size: (24, 80), theme: Theme::DARK, play: full_screen::chat },
+const SCENES: [Scene; 6] = [
+    Scene { name: "help", size: (44, 84), theme: Theme::DARK, play: full_screen::help },
     Scene { name: "protocol", size: (24, 100), theme: Theme::DARK, play: full_screen::protocol },
-    Scene { name: "tabs", size: (24, 80), theme: Theme::LIGHT, play: full_screen::tabs },
     Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
     Scene { name: "ladder", size: (18, 136), theme: Theme::DARK, play: ladder::captured },
     Scene { name: "strikes", size: (18, 120), theme: Theme::LIGHT, play: ladder::strikes },

@@ -95,7 +95,8 @@ impl App {
     /// The registration was lost: others may not find the user.
     pub(crate) fn registration_lost(&mut self, now: Timestamp, reason: &str) {
         self.registration = Registration::Lost(safe_text(reason).into_owned());
-        self.tell(0, |tab| tab.failure(now, &format!("registration lost: {reason}")));
+        let failure = format!("registration lost: {reason}; the agent tries again, and conversations go on");
+        self.tell(0, |tab| tab.failure(now, &failure));
     }
 
     /// The registration is back.
@@ -175,7 +176,8 @@ impl App {
             } else {
                 self.tell(0, |tab| tab.failure(now, &failure));
             }
-            self.tell(at, |tab| tab.failure(now, &failure));
+            let hint = if exists { "; /call calls again" } else { "" };
+            self.tell(at, |tab| tab.failure(now, &format!("{failure}{hint}")));
         }
     }
 
@@ -393,9 +395,9 @@ fn earlier(entry: &history::Entry) -> Entry {
 
 /// The hints for a new user.
 const FIRST_HINTS: [&str; 3] = [
-    "F1 commands and keys · F2 the protocol · F3 contacts · /quit leaves",
-    "calls are taken by themselves, each in a tab of its own; Ctrl-N shows the next tab",
-    "type /call and an address, such as /call joya@cc.com, to call somebody",
+    "F1 helps · F2 the protocol · F3 contacts · /quit leaves",
+    "incoming calls are answered automatically, each in a tab",
+    "type /call and an address, such as /call joya@cc.com",
 ];
 
 /// The least time between two bells: more of them help nobody.

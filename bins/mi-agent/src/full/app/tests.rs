@@ -127,7 +127,7 @@ fn a_call_that_fails_says_why_and_can_be_given_up() {
     let mut user = User::new(1);
     user.enters("/call joya@cc.com");
     user.app.not_reached(user.now, address("joya@cc.com"), "user is offline", true);
-    assert_eq!(user.last(), "cannot reach joya@cc.com: user is offline");
+    assert_eq!(user.last(), "cannot reach joya@cc.com: user is offline; /call calls again");
     assert_eq!(user.app.contacts().count(), 1);
     user.enters("/call nobody@cc.com");
     user.app.not_reached(user.now, address("nobody@cc.com"), "no such user or domain", false);

@@ -7,7 +7,7 @@ use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Clear, List, ListState, Paragraph, Wrap};
 
-use super::{cut, time};
+use super::{cut, date_and_time};
 use crate::command::{ALSO, Mode, in_mode};
 use crate::full::app::{App, Overlay};
 use crate::full::key_help::KEYS;
@@ -80,9 +80,9 @@ fn contact_row(contact: &Contact, app: &App, now: Timestamp) -> String {
         Way::Added => "added",
     };
     let at = if contact.missed.is_empty() {
-        time(contact.at, now, &app.zone)
+        date_and_time(contact.at, now, &app.zone)
     } else {
-        let times: Vec<_> = contact.missed.iter().map(|&at| time(at, now, &app.zone)).collect();
+        let times: Vec<_> = contact.missed.iter().map(|&at| date_and_time(at, now, &app.zone)).collect();
         times.join(", ")
     };
     let address = safe_text(contact.address.as_str());

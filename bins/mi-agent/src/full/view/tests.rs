@@ -1,3 +1,4 @@
+mod document;
 mod overlays;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
@@ -39,8 +40,13 @@ impl Screen {
     }
 
     fn types(&mut self, text: &str) {
+        self.types_at(now(), text);
+    }
+
+    fn types_at(&mut self, at: Timestamp, text: &str) {
         for character in text.chars() {
-            self.press(if character == '\n' { KeyCode::Enter } else { KeyCode::Char(character) });
+            let code = if character == '\n' { KeyCode::Enter } else { KeyCode::Char(character) };
+            self.app.key(at, KeyEvent::new(code, KeyModifiers::NONE));
         }
     }
 
@@ -95,14 +101,14 @@ fn the_first_screen_says_what_to_do() {
         &mut screen,
         r#"
  1 mi-agent
+15:42            * registering laura@bb.com
 15:42            * registered laura@bb.com at node 127.0.0.2:3344
 15:42            * listening for conversations on 127.0.0.1:3500
-15:42            * F1 commands and keys · F2 the protocol · F3 contacts · /quit
-                   leaves
-15:42            * calls are taken by themselves, each in a tab of its own;
-                   Ctrl-N shows the next tab
-15:42            * type /call and an address, such as /call joya@cc.com, to call
-                   somebody
+15:42            * F1 helps · F2 the protocol · F3 contacts · /quit leaves
+15:42            * incoming calls are answered automatically, each in a tab
+15:42            * type /call and an address, such as /call joya@cc.com
+
+
  laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 0 R 0
  in no conversation here · /call ADDRESS calls somebody, F1 helps
 >

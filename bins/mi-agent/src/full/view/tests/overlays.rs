@@ -12,12 +12,12 @@ fn contacts_are_listed() {
  1 mi-agent
 15:42         * listening for conversations on
                 127.0.0.1:3500
-15:42         * F1 commands and keys · F2 the protocol · F3
+15:42         * F1 helps · F2 the protocol · F3 contacts ·
 ┌ contacts · Enter calls, h history, Del removes, Esc clos…┐
 │nobody yet: /call ADDRESS calls, /add ADDRESS adds one    │
 └──────────────────────────────────────────────────────────┘
 15:42         * type /call and an address, such as /call
-                joya@cc.com, to call somebody
+                joya@cc.com
  laura@bb.com · registered at node 127.0.0.2:3344 · E 0 R 0
  /call ADDRESS calls · F1 helps
 >
@@ -35,7 +35,7 @@ fn contacts_are_listed() {
                 127.0.0.1:4456
 ┌ contacts · Enter calls, h history, Del removes, Esc clos…┐
 │joya@cc.com  called 15:42  joya                           │
-│pere@bb.com  called you 11-23  pere                       │
+│pere@bb.com  called you 11-23 15:42  pere                 │
 └──────────────────────────────────────────────────────────┘
 
 
