@@ -82,7 +82,7 @@ fn draw_plan(rng: &mut Rng, ours: &[usize]) -> Vec<(Duration, usize, Deed)> {
     }
     for side in 0..2 {
         // Late enough, now and then, for every limit to be reached before.
-        let most = *rng.choice(&[5_000, 5_000, 50_000]).expect("not empty");
+        let most = *rng.choice(&[5_000, 50_000]).expect("not empty");
         let at = Duration::from_millis(500) + milliseconds(rng, most);
         match ours.contains(&side) {
             false if rng.bool() => plan.push((at, side, Deed::HangsUp)),
@@ -98,9 +98,9 @@ fn draw_plan(rng: &mut Rng, ours: &[usize]) -> Vec<(Duration, usize, Deed)> {
     plan
 }
 
-/// The greeting takes a few milliseconds, so many troubles have to come at once.
+/// Draws the time of a trouble. The greeting takes a few milliseconds, so many troubles have to come at once.
 fn draw_time(rng: &mut Rng) -> Duration {
-    let most = *rng.choice(&[1, 40, 5_000]).expect("not empty");
+    let most = *rng.choice(&[1, 40, 5_000, 5_000]).expect("not empty");
     milliseconds(rng, most)
 }
 
@@ -210,10 +210,10 @@ impl Troubled {
         self.is_heard_as_said = false;
         let mut dribble: &[u8] = &[];
         let stream = &mut self.talk.streams[side];
-        let kind = if rng.bool() { JUNK } else { BROKEN };
-        let sent = rng.choice(kind).expect("not empty");
-        match rng.u8(0..4) {
-            0 => dribble = sent,
+        let is_junk = rng.u8(0..3) == 0;
+        let sent = rng.choice(if is_junk { JUNK } else { BROKEN }).expect("not empty");
+        match rng.u8(0..5) {
+            end if end == 0 || end == 3 && !is_junk => dribble = sent,
             end => {
                 // More than a frame can be, most of the time.
                 let times = if rng.u8(0..3) == 0 { 1 } else { 24 };
@@ -284,12 +284,14 @@ fn draw_some(rng: &mut Rng, lengths: Range<usize>) -> String {
     if line.is_empty() { "a".to_owned() } else { line }
 }
 
-const TROUBLES: [Trouble; 8] = [
+/// A peer that breaks its frames can do so in many ways, so it comes twice as often.
+const TROUBLES: [Trouble; 9] = [
     Trouble::Hurries,
     Trouble::GivesUp,
     Trouble::Undecided,
     Trouble::WritesAreHeldUp,
     Trouble::WritesFail,
+    Trouble::PeerBreaks,
     Trouble::PeerBreaks,
     Trouble::ConnectionBreaks,
     Trouble::TakesNothing,
