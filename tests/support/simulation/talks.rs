@@ -231,17 +231,22 @@ fn draw_line(rng: &mut Rng, lengths: Range<usize>, characters: &[char]) -> Strin
     }
 }
 
-/// Returns the pieces into which a line has to be cut: as long as can be, between characters.
+/// Returns the pieces into which a line has to be cut: as long as can be, behind a blank, or between characters if
+/// there is none.
 fn pieces(line: &str) -> Vec<Vec<u8>> {
-    let mut pieces = vec![Vec::new()];
+    let (mut pieces, mut piece) = (Vec::new(), Vec::new());
     for character in line.chars() {
         let mut bytes = [0; 4];
         let bytes = character.encode_utf8(&mut bytes).as_bytes();
-        if pieces.last().is_none_or(|piece: &Vec<u8>| piece.len() + bytes.len() > MAX_TEXT) {
-            pieces.push(Vec::new());
+        // The rest behind a blank may have no room for the character either.
+        while piece.len() + bytes.len() > MAX_TEXT {
+            let blank = piece.iter().rposition(|byte| *byte == b' ');
+            let rest = piece.split_off(blank.map_or(piece.len(), |blank| blank + 1));
+            pieces.push(std::mem::replace(&mut piece, rest));
         }
-        pieces.last_mut().expect("there is one").extend_from_slice(bytes);
+        piece.extend_from_slice(bytes);
     }
+    pieces.push(piece);
     pieces
 }
 
