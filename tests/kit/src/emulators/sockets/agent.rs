@@ -277,8 +277,7 @@ struct Task {
     emulator: Box<dyn AgentEmulator>,
     talk: Option<(Talk, TcpStream)>,
     segments: Segments,
-    /// Set if the program has not read for a while, so that the bytes that came meanwhile are one segment to
-    /// it.
+    /// Set if the program has not read for a while, so that everything since is one segment to it.
     reads_late: bool,
     transcript: Arc<Shared>,
     is_frozen: bool,
@@ -331,8 +330,7 @@ impl Task {
             }
         }
         if let Some((_, stream)) = self.talk.take() {
-            // The kernel answers bytes that an ending program leaves unread by RST; one that crashes leaves
-            // them so.
+            // The kernel sends RST for bytes that an ending program leaves unread; a crash leaves them so.
             drop(stream);
         }
     }
