@@ -188,7 +188,8 @@ impl AgentBuilder {
 
     /// Finds the node, listens for conversations and registers. After an error nothing is left running.
     ///
-    /// An agent has two sockets, and one for each conversation.
+    /// An agent has two sockets and one for each conversation. It opens another for a moment every 3 s, to learn this host's
+    /// address.
     ///
     /// # Errors
     /// [`StartError`].

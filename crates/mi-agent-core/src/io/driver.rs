@@ -435,6 +435,7 @@ impl Task {
                             self.told_at = self.client.registered_at();
                         }
                         LumiAnswer::Deregister(_) => self.set_registered(false),
+                        LumiAnswer::None => debug!(node = %self.client.node(), "the node gives no answer"),
                         _ => {}
                     }
                     if matches!(answer, LumiAnswer::Deregister(_)) {
