@@ -52,7 +52,7 @@ fn the_captured_exchange_is_drawn() {
     let before = cleared();
     terminal.press(Key::Ctrl('l'));
     eventually("it is drawn again", || cleared() > before);
-    terminal.expect_text("8 messages · the end of nodelumi-PC-c.log");
+    terminal.expect_text("4 of 8 · the end of nodelumi-PC-c.log");
     terminal.type_text("q");
     ends_well(&terminal);
 }
