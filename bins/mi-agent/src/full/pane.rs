@@ -250,7 +250,7 @@ pub(crate) fn paragraph(entry: &Entry, theme: &Theme) -> Paragraph<'static> {
         Kind::Passed(Direction::Sent) => theme.sent,
         Kind::Passed(Direction::Received) => theme.received,
     };
-    // Only messages have a second line, their meaning in words.
+    // Only messages have a second line, their bytes.
     let rest = |at| if at == 0 { style } else { theme.faint };
     let lines = entry.text.split('\n').enumerate().map(|(at, line)| Line::styled(line.to_owned(), rest(at)));
     Paragraph::new(lines.collect::<Vec<_>>()).wrap(Wrap { trim: false })

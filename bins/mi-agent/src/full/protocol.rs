@@ -1,4 +1,4 @@
-//! The protocol window: every message sent or received, raw and in words.
+//! The protocol window: every message sent or received, in words and in bytes.
 
 use std::fmt::Write;
 
@@ -24,14 +24,16 @@ impl Protocol {
             Direction::Sent => ('E', '→'),
             Direction::Received => ('R', '←'),
         };
-        let (transport, words) = match &passed.content {
-            Content::Plumi(datagram) => ("UDP", of_plumi(datagram)),
-            Content::Pmi(kind, bytes) => ("TCP", of_pmi(*kind, bytes)),
+        let (transport, words, bytes) = match &passed.content {
+            Content::Plumi(datagram) => ("UDP", of_plumi(datagram), raw(datagram)),
+            Content::Pmi(kind, frame) => {
+                let (words, bytes) = of_pmi(*kind, frame);
+                ("TCP", words, bytes)
+            }
             _ => return,
         };
-        let (remote, bytes) = (passed.remote, passed.content.bytes());
-        let (raw, length) = (raw(bytes), bytes.len());
-        let text = format!("{letter} {arrow} {remote} {transport} {length} bytes  {raw}\n  {words}");
+        let (remote, length) = (passed.remote, passed.content.bytes().len());
+        let text = format!("{letter} {arrow} {words}\n    {remote} {transport} {length} bytes  {bytes}");
         self.pane.push(Entry { at, kind: Kind::Passed(passed.direction), text });
     }
 
@@ -55,12 +57,16 @@ fn of_plumi(datagram: &[u8]) -> String {
     safe_text(&words).into_owned()
 }
 
-/// The meaning of a PMI frame, in words.
-fn of_pmi(kind: FrameKind, bytes: &[u8]) -> String {
-    match (kind, bytes.get(HEADER..)) {
-        (FrameKind::Nickname, Some(text)) => format!("nickname {}", raw(text)),
-        (FrameKind::Line, Some(text)) => format!("says {}", raw(text)),
-        _ => "no frame, taken as text".into(),
+/// The meaning of a PMI frame, and the bytes that it does not say: of a frame, its head.
+fn of_pmi(kind: FrameKind, bytes: &[u8]) -> (String, String) {
+    match (kind, bytes.split_at_checked(HEADER)) {
+        (FrameKind::Nickname, Some((head, text))) => {
+            (format!("nickname: {}", raw(text)), format!("head {}", raw(head)))
+        }
+        (FrameKind::Line, Some((head, text))) => {
+            (format!("says: {}", raw(text)), format!("head {}", raw(head)))
+        }
+        _ => ("no frame, taken as text".into(), raw(bytes)),
     }
 }
 
@@ -90,29 +96,30 @@ mod tests {
         let message = "PLu1@PC-c:u2@PC-d";
         assert_eq!(
             shown(Direction::Sent, Content::Plumi(message.as_bytes().into())),
-            format!("E → 127.0.0.2:3344 UDP 17 bytes  {message}\n  u1@PC-c asks where u2@PC-d is")
+            format!("E → u1@PC-c asks where u2@PC-d is\n    127.0.0.2:3344 UDP 17 bytes  {message}")
         );
         let garbage = shown(Direction::Received, Content::Plumi(b"\x1b[2J\xff"[..].into()));
         assert!(
-            garbage.starts_with("R ← 127.0.0.2:3344 UDP 5 bytes  \\x1b[2J\\xff\n  no PLUMI message: "),
+            garbage.starts_with("R ← no PLUMI message: ")
+                && garbage.ends_with("\n    127.0.0.2:3344 UDP 5 bytes  \\x1b[2J\\xff"),
             "{garbage}"
         );
     }
 
     #[test]
-    fn pmi_is_told_in_words() {
+    fn the_text_of_a_frame_is_shown_once_and_its_head_apart() {
         let long = format!("L150{}", "x".repeat(149));
-        for (kind, frame, raw, words) in [
-            (FrameKind::Nickname, &b"N02u1"[..], "N02u1", "nickname u1"),
-            (FrameKind::Line, "L06qu\u{e8}!".as_bytes(), "L06qu\u{e8}!", "says qu\u{e8}!"),
-            (FrameKind::Unframed, b"\x07L150", r"\x07L150", "no frame, taken as text"),
+        for (kind, frame, words, bytes) in [
+            (FrameKind::Nickname, &b"N02u1"[..], "nickname: u1", "head N02"),
+            (FrameKind::Line, "L06qu\u{e8}!".as_bytes(), "says: qu\u{e8}!", "head L06"),
+            (FrameKind::Unframed, b"\x07L150", "no frame, taken as text", r"\x07L150"),
             // A long line of a deployed program, whose text does not begin with the third digit.
-            (FrameKind::Unframed, long.as_bytes(), &long, "no frame, taken as text"),
+            (FrameKind::Unframed, long.as_bytes(), "no frame, taken as text", &long),
         ] {
             let length = frame.len();
             assert_eq!(
                 shown(Direction::Received, Content::Pmi(kind, frame.into())),
-                format!("R ← 127.0.0.2:3344 TCP {length} bytes  {raw}\n  {words}")
+                format!("R ← {words}\n    127.0.0.2:3344 TCP {length} bytes  {bytes}")
             );
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn protocol(camera: &mut Camera<'_>) {
     laura.type_line("/call joya@bb.com");
     laura.expect_text("in conversation with joya");
     say(&laura, &joya, "hola");
-    camera.shoot("laura", &laura.expect_text("04hola"));
+    camera.shoot("laura", &laura.expect_text("head L04"));
 }
 
 /// An agent that is registered.

@@ -72,11 +72,11 @@ fn the_protocol_is_shown_as_it_passes() {
 
 
  protocol: E sent, R received · F2 closes ──────────────────────────────────────
-15:42:00 R ← 127.0.0.2:3344 UDP 42 bytes
+15:42:00 R ← joya@cc.com is at TCP 127.0.0.1:4456
+             127.0.0.2:3344 UDP 42 bytes
          RL0laura@bb.com:joya@cc.com:127.0.0.1:4456
-           joya@cc.com is at TCP 127.0.0.1:4456
-15:42:00 E → 127.0.0.1:4456 TCP 8 bytes  N05Laura
-           nickname Laura
+15:42:00 E → nickname: Laura
+             127.0.0.1:4456 TCP 8 bytes  head N05
  laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
  in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
 >
