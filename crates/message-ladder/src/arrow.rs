@@ -13,13 +13,16 @@ impl PartyId {
     /// The one whose log it is.
     pub const THIS: Self = Self(0);
 
+    /// No party.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
     /// As a number.
     pub fn number(self) -> u32 {
         self.0
     }
 }
 
-/// An agent or a node: a column of the ladder.
+/// A user or a node, with all its sockets: a column of the ladder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
@@ -28,10 +31,15 @@ pub struct Party {
     pub id: PartyId,
     /// What it is.
     pub role: Role,
-    /// Who it says it is, escaped; its address if it has not said. There can be several parties of one name.
+    /// The address of the user or the domain of the node, escaped; the socket if it has given neither.
     pub name: String,
-    /// Its socket; `None` for the one whose log it is, and for [`Role::Others`].
+    /// The latest of its sockets; `None` for the owner of the log, and for [`Role::Others`] and [`Role::Check`].
+    ///
+    /// A message that only claims to be from a user or node changes nothing here, once the owner of the log has
+    /// accepted another socket of that party.
     pub address: Option<UdpAddress>,
+    /// The number of its sockets: those of arrows that are kept, and the latest one. 0 without an address.
+    pub addresses: usize,
 }
 
 /// What a party is, by what it sends and is sent.
@@ -43,6 +51,8 @@ pub enum Role {
     Agent,
     /// All those together that have no column of their own, of which there are only so many.
     Others,
+    /// The questions of `lumi-node check` and their answers. They have no column.
+    Check,
     /// The one whose log it is.
     This,
     /// Another node.
@@ -133,3 +143,9 @@ mod serialized {
 
 /// The kind of what is no PLUMI message.
 pub const MALFORMED: &str = "?";
+
+/// The user that `lumi-node check` asks about, and in whose name it asks. No person has this name.
+pub const CHECK_USER: &str = "lumi-node-check";
+
+/// The name instead of [`CHECK_USER`] for a domain that is too long for that one.
+pub const SHORT_CHECK_USER: &str = "_";

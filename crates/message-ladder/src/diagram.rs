@@ -1,5 +1,6 @@
 //! A ladder as a sequence diagram of Mermaid.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::arrow::{Arrow, MALFORMED, Role};
@@ -14,12 +15,17 @@ pub fn mermaid(ladder: &Ladder, user: Option<&str>) -> String {
     let shown = |arrow: &&Arrow| user.is_none_or(|user| arrow.concerns(user));
     let arrows: Vec<_> = ladder.arrows().filter(shown).collect();
     let mut diagram = "sequenceDiagram\n".to_owned();
+    let has_column = |id| ladder.party(id).is_some_and(|party| party.role != Role::Check);
+    let used: HashSet<_> = arrows.iter().flat_map(|arrow| [arrow.from, arrow.to]).collect();
     for party in ladder.parties() {
         let id = party.id;
-        if party.role != Role::This && !arrows.iter().any(|arrow| arrow.from == id || arrow.to == id) {
+        if party.role != Role::This && !(used.contains(&id) && has_column(id)) {
             continue;
         }
         let address = match party.address {
+            Some(address) if party.addresses > 1 => {
+                format!("<br/>{address} and {} more", party.addresses - 1)
+            }
             Some(address) if address.to_string() == party.name => String::new(),
             Some(address) => format!("<br/>{address}"),
             None if party.role == Role::This && ladder.is_of_agent() => "<br/>this agent".into(),
@@ -33,13 +39,17 @@ pub fn mermaid(ladder: &Ladder, user: Option<&str>) -> String {
     }
     for arrow in arrows {
         let Arrow { from, to, length, .. } = arrow;
-        let (from, to) = (from.number(), to.number());
         // The beginning of what is no message could mean something here.
         let before = if arrow.kind == MALFORMED { "(malformed) " } else { "" };
         let (message, words) = (escaped(&arrow.message), escaped(&arrow.words));
-        let text = format_args!("    p{from}->>p{to}: {before}{message} ({length} B)<br/>{words}\n");
-        put(&mut diagram, text);
-        if let Some(note) = &arrow.note {
+        let place = match (has_column(*from), has_column(*to)) {
+            (true, true) => format!("p{}->>p{}: ", from.number(), to.number()),
+            (false, _) => format!("Note left of p{}: received: ", to.number()),
+            (_, false) => format!("Note left of p{}: sent: ", from.number()),
+        };
+        put(&mut diagram, format_args!("    {place}{before}{message} ({length} B)<br/>{words}\n"));
+        if let Some(note) = arrow.note.as_ref().filter(|_| has_column(*from) && has_column(*to)) {
+            let (from, to) = (from.number(), to.number());
             put(&mut diagram, format_args!("    Note over p{from},p{to}: {}\n", escaped(note)));
         }
     }

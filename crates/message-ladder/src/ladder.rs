@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use message_log::{Direction, Entry, printable};
 use plumi_proto::{Domain, LocateOutcome, MAX_MESSAGE, Message, MiAddress, RegisterCode};
 
-use crate::arrow::{Arrow, Change, MALFORMED, Party, PartyId, Role};
+use crate::arrow::{Arrow, CHECK_USER, Change, MALFORMED, Party, PartyId, Role, SHORT_CHECK_USER};
 use crate::column::{Columns, Hint};
-use crate::notes::{Notes, address};
+use crate::notes::Notes;
 use crate::text::shown;
 
 /// The latest messages as arrows, and the parties between which they went.
@@ -76,11 +76,10 @@ impl Ladder {
         if let Some(address) = told {
             self.learn_owner(!sent, address, &mut changes);
         }
-        let mut hint = decoded.as_ref().map_or(Hint::default(), |message| self.owner.hint(sent, message));
-        if !self.owner.is_agent {
-            // The user of this party was not known yet when it asked.
-            hint.user = hint.user.or(told);
-        }
+        let hint = decoded.as_ref().map_or(Hint::default(), |message| {
+            let registrant = self.notes.registrant(sent, remote, message, self.owner.domain.as_ref());
+            self.owner.hint(sent, message, registrant)
+        });
         let other = self.columns.of(remote, hint, &mut changes);
         let (from, to) = if sent { (PartyId::THIS, other) } else { (other, PartyId::THIS) };
         let (kind, words, users, note) = match &decoded {
@@ -90,7 +89,10 @@ impl Ladder {
                 let noted = self.notes.take(sent, remote, message, domain.as_ref(), to_agent);
                 (kind(entry.message()), message.in_words().to_string(), noted.users, noted.text)
             }
-            Err(error) => (MALFORMED.to_owned(), error.clone(), self.columns.users(other), None),
+            Err(error) => {
+                let users = self.columns.user(other).into_iter().collect();
+                (MALFORMED.to_owned(), error.clone(), users, None)
+            }
         };
         let arrow = Arrow {
             number: self.next,
@@ -157,28 +159,54 @@ impl Ladder {
 }
 
 impl Owner {
-    /// Returns the information that `message` gives about the other side.
-    fn hint(&self, sent: bool, message: &Message) -> Hint {
+    /// Returns the information that `message` gives about the other side. `registrant` is the user that it
+    /// registers or deregisters, or that the request did which it answers.
+    fn hint(&self, sent: bool, message: &Message, registrant: Option<MiAddress>) -> Hint {
         let Some(own) = self.domain else { return Hint { is_proven: sent, ..Hint::default() } };
         if self.is_agent {
             // An agent talks only to its node.
             return Hint::node(own).proven(true);
         }
         match *message {
-            Message::Register(registrant) | Message::Deregister(registrant) => {
-                let user = if sent { None } else { address(registrant, Some(&own)) };
-                Hint { role: Some(Role::Agent), user, ..Hint::default() }
+            Message::Register(_) | Message::Deregister(_) if sent => {
+                Hint { role: Some(Role::Agent), ..Hint::default() }
             }
-            Message::RegisterReply { code, .. } => Hint { role: Some(Role::Agent), ..Hint::default() }
-                .proven(sent && code == RegisterCode::Registered),
-            Message::DeregisterReply { .. } => Hint { role: Some(Role::Agent), ..Hint::default() },
+            Message::Deregister(_) | Message::DeregisterReply { .. } if registrant.is_some_and(is_check) => {
+                Hint::check()
+            }
+            Message::Register(_)
+            | Message::RegisterReply { .. }
+            | Message::Deregister(_)
+            | Message::DeregisterReply { .. } => {
+                let hint = Hint { role: Some(Role::Agent), ..Hint::default() };
+                let is_granted =
+                    matches!(message, Message::RegisterReply { code: RegisterCode::Registered, .. });
+                registrant.map_or(hint, Hint::user).registration().proven(sent && is_granted)
+            }
             Message::Locate(locate) if sent => Hint::of(locate.to, own).proven(true),
+            Message::Locate(locate) if is_check(locate.from) && is_check(locate.to) => Hint::check(),
             Message::Locate(locate) => Hint::of(locate.from, own),
+            Message::LocateReply { locate, .. } if sent && is_check(locate.from) && is_check(locate.to) => {
+                Hint::check()
+            }
             Message::LocateReply { locate, outcome, .. } if sent => Hint::of(locate.from, own)
                 .proven(matches!(outcome, LocateOutcome::Found(_) | LocateOutcome::Busy)),
             Message::LocateReply { locate, .. } => Hint::of(locate.to, own),
             _ => Hint { is_proven: sent, ..Hint::default() },
         }
+    }
+}
+
+/// Returns whether `lumi-node check` asks in the name of this user.
+fn is_check(address: MiAddress) -> bool {
+    let has_room = |name: &str| {
+        let name = name.parse().ok();
+        name.is_some_and(|name| MiAddress::new(&name, &address.domain()).is_ok())
+    };
+    match address.user().as_str() {
+        CHECK_USER => true,
+        SHORT_CHECK_USER => !has_room(CHECK_USER),
+        _ => false,
     }
 }
 

@@ -26,15 +26,17 @@ mod arrow;
 mod column;
 mod diagram;
 mod ladder;
+mod line;
 mod notes;
 mod picture;
 mod text;
 mod watch;
 
-pub use arrow::{Arrow, Change, MALFORMED, Party, PartyId, Role};
+pub use arrow::{Arrow, CHECK_USER, Change, MALFORMED, Party, PartyId, Role, SHORT_CHECK_USER};
 pub use diagram::mermaid;
 pub use ladder::Ladder;
-pub use picture::{Line, Look, Picture, Span};
+pub use line::{Line, Look, Span};
+pub use picture::{Picture, Telling};
 pub use watch::{Entries, Kept, MAX_NEWS, News, Watch, Watcher};
 
 /// The examples of the README.

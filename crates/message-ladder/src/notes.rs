@@ -69,6 +69,27 @@ impl Notes {
         })
     }
 
+    /// Returns the user whom `message` registers or deregisters at the node of `own`, or did the request that it
+    /// answers.
+    pub(crate) fn registrant(
+        &self,
+        sent: bool,
+        remote: UdpAddress,
+        message: &Message,
+        own: Option<&Domain>,
+    ) -> Option<MiAddress> {
+        let registrant = match *message {
+            Message::Register(registrant) | Message::Deregister(registrant) => registrant,
+            Message::RegisterReply { .. } | Message::DeregisterReply { .. } => {
+                let asked =
+                    &self.asked[self.answered(sent, remote, |request| request.is_answered(message))?];
+                asked.request.registrant()?
+            }
+            _ => return None,
+        };
+        address(registrant, own)
+    }
+
     /// Takes the next message to or from `remote`, seen in the domain `own`.
     pub(crate) fn take(
         &mut self,
@@ -95,16 +116,8 @@ impl Notes {
                 users: registrant(who),
             },
             Message::RegisterReply { .. } | Message::DeregisterReply { .. } => {
-                let registers = matches!(message, Message::RegisterReply { .. });
-                let (text, request) = self.answer(sent, remote, |request| match request {
-                    Request::Register(_) => registers,
-                    Request::Deregister(_) => !registers,
-                    Request::Locate(_) => false,
-                });
-                let users = match request {
-                    Some(Request::Register(who) | Request::Deregister(who)) => registrant(who),
-                    _ => Vec::new(),
-                };
+                let (text, request) = self.answer(sent, remote, |request| request.is_answered(message));
+                let users = request.and_then(Request::registrant).map_or_else(Vec::new, registrant);
                 Noted { text, users }
             }
             Message::Locate(locate) => {
@@ -113,7 +126,7 @@ impl Notes {
                 Noted { text: again(times), users: users(locate) }
             }
             Message::LocateReply { locate, outcome, .. } => {
-                let (text, _) = self.answer(sent, remote, |request| *request == Request::Locate(locate));
+                let (text, _) = self.answer(sent, remote, |request| request.is_answered(message));
                 let taken_offline =
                     if sent && outcome == LocateOutcome::Offline { self.given_up(locate.to) } else { None };
                 Noted { text: taken_offline.or(text), users: users(locate) }
@@ -146,17 +159,21 @@ impl Notes {
         remote: UdpAddress,
         is_it: impl Fn(&Request) -> bool,
     ) -> (Option<String>, Option<Request>) {
-        let fits = |asked: &&mut Asked| asked.remote == remote && asked.sent != sent && is_it(&asked.request);
-        let mut fitting: Vec<_> = self.asked.iter_mut().filter(fits).collect();
-        let waiting = fitting.iter().position(|asked| asked.answers < asked.times);
-        let at = waiting.or(fitting.len().checked_sub(1));
-        let Some(asked) = at.map(|at| &mut *fitting[at]) else {
+        let Some(at) = self.answered(sent, remote, is_it) else {
             let text = (self.unsure == 0).then(|| "answers nothing that was asked".to_owned());
             return (text, None);
         };
+        let asked = &mut self.asked[at];
         asked.answers += 1;
         let text = (asked.answers > asked.times).then(|| "was answered before".to_owned());
         (text, Some(asked.request))
+    }
+
+    /// Returns the place of the request that a message answers: the first one that waits, or the last one.
+    fn answered(&self, sent: bool, remote: UdpAddress, is_it: impl Fn(&Request) -> bool) -> Option<usize> {
+        let fits = |asked: &Asked| asked.remote == remote && asked.sent != sent && is_it(&asked.request);
+        let waiting = self.asked.iter().position(|asked| fits(asked) && asked.answers < asked.times);
+        waiting.or_else(|| self.asked.iter().rposition(fits))
     }
 
     /// Counts a question to the agent of `user` at `remote`. Returns how often it was asked since it was last
@@ -183,8 +200,27 @@ impl Notes {
     }
 }
 
+impl Request {
+    /// Returns whether `message` is an answer to this request.
+    fn is_answered(&self, message: &Message) -> bool {
+        match (self, message) {
+            (Self::Register(_), Message::RegisterReply { .. })
+            | (Self::Deregister(_), Message::DeregisterReply { .. }) => true,
+            (Self::Locate(asked), Message::LocateReply { locate, .. }) => asked == locate,
+            _ => false,
+        }
+    }
+
+    fn registrant(self) -> Option<Registrant> {
+        match self {
+            Self::Register(registrant) | Self::Deregister(registrant) => Some(registrant),
+            Self::Locate(_) => None,
+        }
+    }
+}
+
 /// Returns the address of a registrant at the node of `own`.
-pub(crate) fn address(registrant: Registrant, own: Option<&Domain>) -> Option<MiAddress> {
+fn address(registrant: Registrant, own: Option<&Domain>) -> Option<MiAddress> {
     match registrant {
         Registrant::Address(address) => Some(address),
         Registrant::User(user) => MiAddress::new(&user, own?).ok(),

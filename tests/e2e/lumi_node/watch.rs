@@ -1,5 +1,6 @@
 //! `lumi-node watch`: of files, of nodes that run, and through their socket.
 
+mod columns;
 mod screen;
 
 use std::fs;

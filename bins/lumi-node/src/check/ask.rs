@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lumi_node_core::HostIp;
+use message_ladder::{CHECK_USER, SHORT_CHECK_USER};
 use plumi_proto::{
     DeregisterCode, Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NodeAddress,
     Registrant, UserName,
@@ -122,7 +123,10 @@ async fn hear(socket: &UdpSocket, answer: &Message) -> io::Result<bool> {
 /// The address of a user of `domain` that does not exist.
 fn nobody_at(domain: Domain) -> MiAddress {
     let address = |name| MiAddress::new(&expect_user(name), &domain);
-    address(NOBODY).or_else(|_| address(SHORT_NOBODY)).expect("a user of one byte has room beside any domain")
+    // Message logs and ladders show by this name where the questions come from.
+    address(CHECK_USER)
+        .or_else(|_| address(SHORT_CHECK_USER))
+        .expect("a user of one byte has room beside any domain")
 }
 
 fn expect_user(name: &str) -> UserName {
@@ -132,12 +136,6 @@ fn expect_user(name: &str) -> UserName {
 fn expect_name(name: &str) -> Domain {
     Domain::new(name).expect("it is a name")
 }
-
-/// This name shows in message logs where the questions come from. No person has it.
-const NOBODY: &str = "lumi-node-check";
-
-/// The name for a domain that is too long for the other one.
-const SHORT_NOBODY: &str = "_";
 
 /// A domain that cannot exist (RFC 6761 §6.4). The dot keeps search lists out.
 const NO_DOMAIN: &str = "no.invalid.";

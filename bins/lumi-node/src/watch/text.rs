@@ -1,12 +1,12 @@
 //! `lumi-node watch --text`: prints a line for each message.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::env;
 use std::io;
 
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
-use message_ladder::{Arrow, Change, Ladder, Line, Look, PartyId, Picture};
+use message_ladder::{Arrow, Change, Ladder, Line, Look, PartyId, Picture, Role, Telling};
 use rustix::termios::tcgetwinsize;
 
 use super::source::{AWAY, BACK, LineCounts, Source, SourceEvent, say};
@@ -90,9 +90,10 @@ struct Printer<'a> {
     user: Option<&'a str>,
     zone: TimeZone,
     is_coloured: bool,
-    /// The header printed last, and its columns.
+    /// The columns of the header that was printed last.
     picture: Option<Picture>,
-    columns: BTreeSet<PartyId>,
+    /// The parties of the columns, the most important ones first.
+    columns: Vec<PartyId>,
     /// The parties of the last messages, the oldest first.
     recent: VecDeque<[PartyId; 2]>,
 }
@@ -106,7 +107,7 @@ impl<'a> Printer<'a> {
             zone: TimeZone::system(),
             is_coloured,
             picture: None,
-            columns: BTreeSet::new(),
+            columns: Vec::new(),
             recent: VecDeque::new(),
         }
     }
@@ -116,7 +117,7 @@ impl<'a> Printer<'a> {
         let missed_line = |count| format!("({count} messages passed too fast to be shown)\n");
         let mut text = String::new();
         let mut missed = missed.iter().peekable();
-        let mut picture = Picture::of(ladder, self.columns.iter().copied(), width());
+        let mut picture = self.picture_of(ladder);
         let between = |arrow: &Arrow| [arrow.from, arrow.to];
         for (at, arrow) in arrows.iter().enumerate() {
             while let Some((_, count)) = missed.next_if(|(before, _)| *before <= at) {
@@ -125,19 +126,24 @@ impl<'a> Printer<'a> {
             if self.user.is_some_and(|user| !arrow.concerns(user)) {
                 continue;
             }
-            if between(arrow).iter().any(|party| !self.columns.contains(party)) {
+            let lacks_column = |id: &PartyId| {
+                let is_check = ladder.party(*id).is_some_and(|party| party.role == Role::Check);
+                !is_check && !picture.has_column(*id)
+            };
+            if between(arrow).iter().any(lacks_column) {
                 // Parties that come soon get columns too, so that each of them does not need a header of its
                 // own.
                 let is_shown = |arrow: &&Arrow| self.user.is_none_or(|user| arrow.concerns(user));
                 let soon = arrows[at..].iter().filter(is_shown).take(NEAR).map(between);
-                self.columns = self.recent.iter().copied().chain(soon).flatten().collect();
-                picture = Picture::of(ladder, self.columns.iter().copied(), width());
+                self.columns = soon.chain(self.recent.iter().rev().copied()).flatten().collect();
+                picture = self.picture_of(ladder);
             }
             if self.recent.len() == NEAR {
                 self.recent.pop_front();
             }
             self.recent.push_back(between(arrow));
-            if self.picture.as_ref() != Some(&picture) {
+            // A new address alone is not worth a header.
+            if !self.picture.as_ref().is_some_and(|printed| printed.is_aligned_with(&picture)) {
                 let is_first = self.picture.replace(picture.clone()).is_none();
                 if !is_first {
                     text.push('\n');
@@ -148,6 +154,13 @@ impl<'a> Printer<'a> {
         }
         missed.for_each(|(_, count)| text += &missed_line(count));
         text
+    }
+
+    fn picture_of(&self, ladder: &Ladder) -> Picture {
+        let width = width();
+        // Without a terminal, nothing is cut off.
+        let telling = if width == usize::MAX { Telling::BytesFirst } else { Telling::WordsFirst };
+        Picture::of(ladder, self.columns.iter().copied(), width).telling(telling)
     }
 
     /// Formats a line with its line end.

@@ -21,8 +21,8 @@ async fn what_is_kept_comes_first_and_then_what_passes() {
         concat!(
             "retry: 1000\n",
             "event: snapshot\n",
-            r#"data: {"parties":[{"id":1,"role":"agent","name":"laura@bb.com","address":"10.0.0.1:4000"},"#,
-            r#"{"id":0,"role":"this","name":"bb.com","address":null}],"#,
+            r#"data: {"parties":[{"id":1,"role":"agent","name":"laura@bb.com","address":"10.0.0.1:4000","addresses":1},"#,
+            r#"{"id":0,"role":"this","name":"bb.com","address":null,"addresses":0}],"#,
             r#""arrows":[{"number":1,"at":1500,"from":1,"to":0,"remote":"10.0.0.1:4000","sent":false,"kind":"PR","#,
             r#""message":"PRlaura","length":7,"words":"register laura","users":["laura@bb.com"],"note":null}]}"#,
             "\n\n",

@@ -1,6 +1,6 @@
 //! That whatever is in a message stays text.
 
-use message_ladder::{Ladder, Line, Picture, mermaid};
+use message_ladder::{Ladder, Line, Picture, Telling, mermaid};
 use message_log::{Direction, Entry, is_visible};
 use proptest::prelude::*;
 use unicode_width::UnicodeWidthStr;
@@ -14,7 +14,8 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         "\\PC{1,6}",
         Just("end".to_owned()),
         Just("p0->>p1".to_owned()),
-        Just("\u{3164}".to_owned())
+        Just("\u{3164}".to_owned()),
+        Just("lumi-node-check".to_owned())
     ];
     let address = (name, "[a-z]{1,4}").prop_map(|(user, domain)| format!("{user}@{domain}.com"));
     prop_oneof![
@@ -74,6 +75,9 @@ fn is_diagram(diagram: &str) -> bool {
                 return party.split_once(" as ").is_some_and(|(name, text)| id(name) && is_text(text));
             }
             let Some((who, text)) = line.split_once(": ") else { return false };
+            if let Some(who) = who.strip_prefix("Note left of ") {
+                return id(who) && is_text(text);
+            }
             let pair = who.strip_prefix("Note over ").and_then(|who| who.split_once(','));
             let pair = pair.or_else(|| who.split_once("->>"));
             pair.is_some_and(|(from, to)| id(from) && id(to)) && is_text(text)
@@ -86,16 +90,17 @@ proptest! {
         owner in prop_oneof![Just("bb.com"), Just("laura@bb.com"), Just(""), Just("\x1b[2J")],
         entries in entries(),
         width in 0..160_usize,
-        left in 0..80_usize,
+        has_times in any::<bool>(),
+        telling in prop_oneof![Just(Telling::BytesFirst), Just(Telling::WordsFirst), Just(Telling::Words)],
     ) {
         let mut ladder = Ladder::new(owner, 30);
         for entry in &entries {
-            for change in ladder.push(None, entry) {
+            for change in ladder.push(has_times.then_some(std::time::UNIX_EPOCH), entry) {
                 let json = serde_json::to_string(&change).unwrap();
                 prop_assert!(is_safe(&json), "{json:?}");
             }
         }
-        let picture = Picture::new(&ladder, None, width).scrolled(left);
+        let picture = Picture::new(&ladder, None, width).telling(telling);
         let check = |line: &Line| {
             let text = line.text();
             prop_assert!(is_safe(&text), "{:?}", text);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod captured;
+mod columns;
 mod hostile;
 mod notes;
 mod parties;

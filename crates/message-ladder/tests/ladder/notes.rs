@@ -144,7 +144,7 @@ fn arrows_and_parties_have_a_form_for_programs() {
     assert_eq!(
         serde_json::to_value(changes).unwrap(),
         serde_json::json!([
-            { "party": { "id": 1, "role": "agent", "name": "laura@bb.com", "address": "10.0.0.1:4500" } },
+            { "party": { "id": 1, "role": "agent", "name": "laura@bb.com", "address": "10.0.0.1:4500", "addresses": 1 } },
             { "arrow": {
                 "number": 1, "at": 1_795_624_920_123_u64, "from": 1, "to": 0, "remote": "10.0.0.1:4500",
                 "sent": false, "kind": "PR", "message": "PRlaura@bb.com", "length": 14,

@@ -25,7 +25,14 @@ fn ends_well(terminal: &Terminal) {
 #[test]
 fn the_captured_exchange_is_drawn() {
     let (terminal, _folder) = captured((14, 140));
+    // The words come first, and the bytes when they are asked for.
     let screen = terminal.expect_text("8 messages · the end of nodelumi-PC-c.log");
+    let words: Vec<_> =
+        screen.rows()[2..10].iter().map(|row| row.rsplit("  ").next().map(str::to_owned)).collect();
+    let says = ["register u1@PC-c", "registered", "u1@PC-c asks where u2@PC-d is"];
+    assert_eq!(words[..3], says.map(|says| Some(says.to_owned())), "{screen}");
+    terminal.type_text("b");
+    let screen = terminal.expect_text("RD0  3 B  deregistered");
     let drawn = include_str!("../../../../crates/message-ladder/tests/captured/PC-c.txt");
     for (row, line) in screen.rows().iter().zip(drawn.lines()) {
         // The longest are cut off.
@@ -39,7 +46,12 @@ fn the_captured_exchange_is_drawn() {
     terminal.press(Key::Down);
     terminal.press(Key::Enter);
     let screen = terminal.expect_text(" message 4 · PL ");
-    for text in ["from     PC-c, this node", "to       PC-d at 10.100.100.104:3344", "length   17 bytes"] {
+    for text in [
+        "from     PC-c, this node",
+        "to       PC-d at 10.100.100.104:3344",
+        "message  PLu1@PC-c:u2@PC-d",
+        "length   17 bytes",
+    ] {
         assert!(screen.position_of(text).is_some(), "{text}\n{screen}");
     }
     terminal.press(Key::Esc);
@@ -69,9 +81,16 @@ fn a_window_of_any_size_will_do() {
     terminal.resize((24, 90));
     terminal.wait_for(|screen| screen.rows()[0].contains("u1@PC-c") && screen.rows()[9].contains("◀"));
     terminal.resize((12, 40));
-    terminal.expect_text("more columns ▶");
-    terminal.press(Key::Right);
-    terminal.expect_text("◀ more columns");
+    // There is room for all columns, and for the beginning of what is said.
+    terminal.wait_for(|screen| {
+        let rows = screen.rows();
+        rows[0].split_whitespace().eq(["u1@PC-c", "PC-c", "PC-d"]) && rows[9].contains("│  deregistered")
+    });
+    terminal.resize((12, 20));
+    terminal.wait_for(|screen| {
+        let rows = screen.rows();
+        rows[0].split_whitespace().eq(["2", "others", "PC-c"]) && rows[9].contains("│◀─RD0───┤")
+    });
     terminal.press(Key::Ctrl('c'));
     ends_well(&terminal);
 }
@@ -109,6 +128,8 @@ fn what_passes_is_followed_filtered_and_paused() {
     let screen = terminal.expect_text("1 of 67");
     assert!(screen.position_of("hola").is_none(), "{screen}");
     terminal.press(Key::End);
+    terminal.expect_text("not a PLUMI message");
+    terminal.type_text("b");
     terminal.expect_text(r"\x1b[2Jhola  8 B  not a PLUMI message");
     node.signal(Signal::Terminate);
     node.wait_exit();

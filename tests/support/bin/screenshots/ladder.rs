@@ -35,12 +35,12 @@ pub(crate) fn strikes(camera: &mut Camera<'_>) {
         socket
     };
     let (laura, pere) = (user(), user());
-    let say = |user: &UdpSocket, message: &str| {
-        user.send(message.as_bytes()).expect("it is sent");
-        ladder.expect_text(message);
+    let register = |socket: &UdpSocket, user: &str| {
+        socket.send(format!("PR{user}").as_bytes()).expect("it is sent");
+        ladder.expect_text(&format!("register {user}"));
     };
-    say(&laura, "PRlaura@bb.com");
-    say(&pere, "PRpere@bb.com");
+    register(&laura, "laura@bb.com");
+    register(&pere, "pere@bb.com");
     laura.recv(&mut [0; 100]).expect("she is told that she is registered");
     // Agents do so: a second apart, for as long as there is no answer.
     for _ in 0..5 {

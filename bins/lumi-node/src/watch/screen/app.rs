@@ -24,8 +24,8 @@ pub(super) struct App {
     pub(super) chosen: Option<u64>,
     pub(super) has_details: bool,
     pub(super) has_help: bool,
-    /// The number of cells by which the columns are scrolled to the left.
-    pub(super) left: usize,
+    /// Whether the bytes of messages are shown instead of their meaning alone.
+    pub(super) has_bytes: bool,
     /// The number of arrows that fit, as of the last drawing.
     pub(super) height: usize,
     pub(super) missed: u64,
@@ -61,7 +61,7 @@ impl App {
             chosen: None,
             has_details: false,
             has_help: false,
-            left: 0,
+            has_bytes: false,
             height: 1,
             missed: 0,
             wrong: 0,
@@ -204,6 +204,7 @@ impl App {
             KeyCode::Esc => self.is_left = true,
             KeyCode::Char('?') => self.has_help = !self.has_help,
             KeyCode::Enter => self.has_details = !self.has_details,
+            KeyCode::Char('b') => self.has_bytes = !self.has_bytes,
             KeyCode::Char('/' | 'u') => self.typing = Some(self.user.clone().unwrap_or_default()),
             KeyCode::Char('p') => {
                 self.paused = if self.paused.is_some() { None } else { Some(self.live.clone()) };
@@ -214,8 +215,6 @@ impl App {
             KeyCode::PageDown => self.go(page),
             KeyCode::Home => self.chosen = self.arrows().first().map(|arrow| arrow.number),
             KeyCode::End => self.chosen = None,
-            KeyCode::Left => self.left = self.left.saturating_sub(STEP),
-            KeyCode::Right => self.left += STEP,
             _ => {}
         }
     }
@@ -265,6 +264,3 @@ impl App {
 
 /// The maximum number of stored arrows: hours of a class, and some ten megabytes.
 const MAX_ARROWS: usize = 20_000;
-
-/// The number of cells that a key scrolls: about one column.
-const STEP: usize = 12;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use message_ladder::{Arrow, Look, PartyId, Picture};
+use message_ladder::{Arrow, Look, PartyId, Picture, Telling};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -62,11 +62,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     let width = usize::from(frame.area().width);
     app.height = middle.height.into();
     let seen = app.in_view();
-    // Parties without a part in the messages shown get no column.
-    let parties =
-        app.arrows()[seen.clone()].iter().flat_map(|arrow| [arrow.from, arrow.to]).collect::<Vec<_>>();
-    let picture = Picture::of(app.ladder(), parties, width).scrolled(app.left);
-    app.left = picture.left();
+    let picture = picture(app, seen.clone(), width);
     for (line, y) in picture.header().iter().zip(top.y..top.bottom()) {
         frame.render_widget(line_of(line, *theme), Rect::new(top.x, y, top.width, 1));
     }
@@ -76,10 +72,22 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     if let Some(details) = details {
         frame.render_widget(details, lower);
     }
-    draw_bar(frame, bar, app, (chosen, arrows.len()), &picture);
+    draw_bar(frame, bar, app, (chosen, arrows.len()));
     if app.has_help {
         draw_help(frame);
     }
+}
+
+/// The columns of the parties that have a part in the messages `seen`. If there is not room for all, those of the
+/// chosen message and of the ones beside it have columns of their own.
+fn picture(app: &App, seen: Range<usize>, width: usize) -> Picture {
+    let arrows = app.arrows();
+    let chosen = app.chosen_of(&arrows).unwrap_or_default();
+    let mut nearest: Vec<_> = seen.collect();
+    nearest.sort_by_key(|at| at.abs_diff(chosen));
+    let parties = nearest.into_iter().flat_map(|at| [arrows[at].from, arrows[at].to]);
+    let telling = if app.has_bytes { Telling::BytesFirst } else { Telling::Words };
+    Picture::of(app.ladder(), parties, width).telling(telling)
 }
 
 fn draw_arrows(
@@ -138,13 +146,7 @@ fn details(app: &App) -> Option<Paragraph<'static>> {
     Some(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block))
 }
 
-fn draw_bar(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    app: &App,
-    (chosen, count): (Option<usize>, usize),
-    picture: &Picture,
-) {
+fn draw_bar(frame: &mut Frame<'_>, area: Rect, app: &App, (chosen, count): (Option<usize>, usize)) {
     let style = Style::new().add_modifier(Modifier::REVERSED);
     if let Some(typing) = &app.typing {
         let hint = app.wrong_user.as_deref().unwrap_or("Enter takes it, empty is all, Esc leaves it");
@@ -166,12 +168,6 @@ fn draw_bar(
     if let Some(user) = &app.user {
         parts.push(format!("about {}", diagnostics::escaped(user)));
     }
-    match (picture.left() > 0, picture.has_more()) {
-        (true, true) => parts.push("◀ more columns ▶".into()),
-        (true, false) => parts.push("◀ more columns".into()),
-        (false, true) => parts.push("more columns ▶".into()),
-        (false, false) => {}
-    }
     if app.missed > 0 {
         parts.push(format!("{} missed", app.missed));
     }
@@ -186,7 +182,7 @@ fn draw_bar(
     if let Some(ended) = &app.ended {
         parts.push(ended.clone());
     }
-    parts.push("? help  q quit".into());
+    parts.push(if app.has_bytes { BYTES_KEYS } else { WORDS_KEYS }.into());
     frame.render_widget(Line::raw(format!(" {}", parts.join(" · "))).style(style), area);
 }
 
@@ -205,12 +201,16 @@ fn line_of(line: &message_ladder::Line, theme: Theme) -> Line<'static> {
     line.spans.iter().map(|span| Span::styled(span.text.clone(), theme.style(span.look))).collect()
 }
 
+/// The keys that the bar names.
+const WORDS_KEYS: &str = "b bytes  ? help  q quit";
+const BYTES_KEYS: &str = "b words  ? help  q quit";
+
 /// The keys and their effects, which are in `app.rs`.
 const KEYS: [(&str, &str); 11] = [
     ("↑ ↓ PgUp PgDn", "choose a message"),
     ("Home, End", "the first one; the last one, and those to come"),
-    ("← →", "other columns"),
-    ("Enter", "all about the chosen message, or no more"),
+    ("Enter", "all about the chosen message, its bytes too, or no more"),
+    ("b", "the bytes of each message, or what it says alone"),
     ("/ or u", "only what is about a user"),
     ("p", "pause, go on"),
     ("?", "these lines"),
