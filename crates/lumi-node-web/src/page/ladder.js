@@ -2,8 +2,8 @@
 // list that says it in words, beside the arrow that shows it.
 
 import { byId, counted, element, say } from "./dom.js";
-import { columnsOf, widthOf } from "./lanes.js";
-import { factsOf, gap, header, missedBefore, rowOf } from "./rows.js";
+import { columnsOf, mostIn, roomIn } from "./lanes.js";
+import { drawIn, factsOf, gap, header, missedBefore, nameIn, rowOf } from "./rows.js";
 
 export class Ladder {
   #parties = new Map();
@@ -11,11 +11,13 @@ export class Ladder {
   /** What stands still while it is paused, and the number of the last message that does. */
   #held;
   #filter = filterOf("");
-  /** The columns and their width that the rows were drawn for, and when that was. */
+  /** Whether all rows are to be made anew. */
+  #isStale = true;
+  /** The pixels of all columns together. */
+  #room = 0;
+  /** The columns above the rows, as text. */
   #columns = "";
-  #width = 0;
-  #drawnAt = 0;
-  /** By number; and up to which number there are rows. */
+  /** Each row with its arrow, by number; and up to which number there are rows. */
   #rows = new Map();
   #gaps = new Map();
   #last = 0;
@@ -24,7 +26,6 @@ export class Ladder {
   #follows = true;
   #isAtEnd = true;
   #waits = false;
-  #later;
 
   constructor() {
     byId("about").addEventListener("input", ({ target }) => this.#look(target.value));
@@ -35,6 +36,7 @@ export class Ladder {
     });
     byId("ladder").addEventListener("scroll", () => {
       if (isAtEnd() !== this.#isAtEnd) this.#follow(isAtEnd());
+      requestAnimationFrame(() => this.#drawArrows());
     });
     const rows = byId("rows");
     rows.addEventListener("keydown", (event) => this.#press(event));
@@ -54,7 +56,7 @@ export class Ladder {
       // A node that was started again counts from 1 again.
       if ((arrows.at(-1)?.number ?? 0) < this.#held.last) this.#held.last = 0;
     } else {
-      this.#columns = "";
+      this.#isStale = true;
       this.#choose(undefined);
     }
     this.#draw();
@@ -84,14 +86,14 @@ export class Ladder {
 
   #look(user) {
     this.#filter = filterOf(user.trim());
-    this.#columns = "";
+    this.#isStale = true;
     this.#draw();
   }
 
   #pause() {
     if (this.#held) {
       // It may be another node by now, which has used the same numbers for other messages.
-      this.#columns = "";
+      this.#isStale = true;
       this.#held = undefined;
     } else {
       const last = this.#arrows.at(-1)?.number ?? 0;
@@ -111,26 +113,19 @@ export class Ladder {
   }
 
   #drawNow() {
-    const { parties, arrows, last } = this.#held ?? { parties: this.#parties, arrows: this.#arrows, last: Infinity };
+    const { arrows, last } = this.#held ?? { arrows: this.#arrows, last: Infinity };
     const shown = arrows.filter(this.#filter.takes);
     const box = byId("ladder");
-    const columns = columnsOf(parties, shown);
-    const width = widthOf(columns.length, box);
-    const drawnFor = JSON.stringify(columns);
-    if (drawnFor !== this.#columns || width !== this.#width) {
-      const rest = this.#drawnAt + PAUSE - Date.now();
-      if (drawnFor !== this.#columns && this.#columns && rest > 0) {
-        this.#later ??= setTimeout(() => {
-          this.#later = undefined;
-          this.#draw();
-        }, rest);
-        return;
-      }
-      this.#begin(columns, width);
-      [this.#columns, this.#width, this.#drawnAt] = [drawnFor, width, Date.now()];
+    if (this.#isStale) {
+      this.#isStale = false;
+      this.#rows.clear();
+      this.#gaps.clear();
+      this.#last = 0;
+      byId("rows").replaceChildren();
     }
-    this.#drawRows(arrows, parties, columns, width);
-    box.style.setProperty("--head", `${byId("columns").offsetHeight}px`);
+    this.#room = roomIn(box);
+    box.style.setProperty("--lanes", `${this.#room}px`);
+    this.#drawRows(arrows);
     byId("columns").hidden = shown.length === 0;
     const why = this.#filter.isOfAll || arrows.length === 0 ? "No message has passed yet." : "No message here is about that user.";
     say(byId("none"), shown.length ? "" : why);
@@ -141,41 +136,71 @@ export class Ladder {
     this.#mark();
     if (this.#follows) box.scrollTop = box.scrollHeight;
     this.#follow(this.#follows);
+    this.#drawArrows();
   }
 
-  /** No rows, for these columns. */
-  #begin(columns, width) {
+  /** Draws the arrows that are in view, between columns of those alone that they are between. */
+  #drawArrows() {
+    const parties = this.#held?.parties ?? this.#parties;
     const box = byId("ladder");
-    this.#rows.clear();
-    this.#gaps.clear();
-    this.#last = 0;
-    byId("rows").replaceChildren();
-    box.style.setProperty("--lanes", `${columns.length * width}px`);
-    box.style.setProperty("--column", `${width}px`);
-    box.style.setProperty("--before", columns.findIndex(({ role }) => role === "this"));
-    byId("columns").replaceChildren(element("span", "time", ""), element("div", "lanes", columns.map(header)));
-    for (const head of byId("columns").querySelectorAll(".column")) head.style.width = `${width}px`;
+    const seen = this.#inView();
+    const columns = columnsOf(parties, seen.map(({ arrow }) => arrow), mostIn(this.#room));
+    const width = Math.floor(this.#room / Math.max(columns.length, 1));
+    const heads = JSON.stringify([columns, width]);
+    if (heads !== this.#columns) {
+      this.#columns = heads;
+      box.style.setProperty("--column", `${width}px`);
+      box.style.setProperty("--before", columns.findIndex(({ role }) => role === "this"));
+      byId("columns").classList.toggle("tight", width < TIGHT);
+      byId("columns").replaceChildren(element("span", "time", ""), element("div", "lanes", columns.map(header)));
+      for (const head of byId("columns").querySelectorAll(".column")) head.style.width = `${width}px`;
+    }
+    box.style.setProperty("--head", `${byId("columns").offsetHeight}px`);
+    const places = JSON.stringify([columns.map(({ id }) => id), width]);
+    for (const item of seen) {
+      nameIn(item.row, item.arrow, parties);
+      if (item.places === places) continue;
+      item.places = places;
+      drawIn(item.row, item.arrow, parties, columns, width);
+    }
+  }
+
+  /** The rows in view with their arrows: the chosen one first, then the newest. */
+  #inView() {
+    const box = byId("ladder");
+    const [top, end] = [box.scrollTop + byId("columns").offsetHeight, box.scrollTop + box.clientHeight];
+    const items = [...this.#rows.values()];
+    const seen = [];
+    for (let at = firstBelow(items, top); at < items.length && items[at].row.offsetTop < end; at += 1) {
+      seen.unshift(items[at]);
+    }
+    const chosen = seen.findIndex(({ arrow }) => arrow.number === this.#chosen);
+    if (chosen > 0) seen.unshift(...seen.splice(chosen, 1));
+    return seen;
   }
 
   /** Takes away what is not kept any more, and adds what is new. */
-  #drawRows(arrows, parties, columns, width) {
+  #drawRows(arrows) {
     const first = arrows[0]?.number ?? Infinity;
-    for (const items of [this.#rows, this.#gaps]) {
+    const drop = (items, rowOfItem) => {
       for (const [number, item] of items) {
         if (number >= first) break;
-        item.remove();
+        rowOfItem(item).remove();
         items.delete(number);
       }
-    }
+    };
+    drop(this.#rows, ({ row }) => row);
+    drop(this.#gaps, (item) => item);
     const isNew = this.#last > 0;
     for (const arrow of arrows) {
       if (arrow.number <= this.#last) continue;
       this.#last = arrow.number;
       if (arrow.missed > 0) this.#tellMissed(arrow);
       if (!this.#filter.takes(arrow)) continue;
-      const row = rowOf(arrow, parties, columns, width);
+      const row = rowOf(arrow);
+      nameIn(row, arrow, this.#held?.parties ?? this.#parties);
       if (isNew) row.classList.add("new");
-      this.#rows.set(arrow.number, row);
+      this.#rows.set(arrow.number, { row, arrow, places: "" });
       byId("rows").append(row);
     }
   }
@@ -216,10 +241,11 @@ export class Ladder {
   #choose(number) {
     this.#chosen = number;
     this.#mark();
-    const row = this.#rows.get(number);
+    const row = this.#rows.get(number)?.row;
     row?.scrollIntoView({ block: "nearest", inline: "nearest" });
     // It stays in view, whatever comes.
     this.#follow(!row || row === byId("rows").lastElementChild);
+    this.#drawArrows();
     const arrow = (this.#held?.arrows ?? this.#arrows).find((arrow) => arrow.number === number);
     byId("hint").hidden = arrow !== undefined;
     byId("facts").hidden = arrow === undefined;
@@ -231,7 +257,7 @@ export class Ladder {
   /** Lets the chosen row be seen as such. */
   #mark() {
     for (const row of byId("rows").querySelectorAll("[aria-selected=true]")) row.setAttribute("aria-selected", "false");
-    const row = this.#rows.get(this.#chosen);
+    const row = this.#rows.get(this.#chosen)?.row;
     row?.setAttribute("aria-selected", "true");
     if (row) byId("rows").setAttribute("aria-activedescendant", row.id);
     else byId("rows").removeAttribute("aria-activedescendant");
@@ -252,6 +278,18 @@ function comparable(address) {
   return address.slice(0, at) + address.slice(at).toLowerCase();
 }
 
+/** The place of the first of `items` that ends below `top`. */
+function firstBelow(items, top) {
+  let [from, to] = [0, items.length];
+  while (from < to) {
+    const at = (from + to) >> 1;
+    const { offsetTop, offsetHeight } = items[at].row;
+    if (offsetTop + offsetHeight > top) to = at;
+    else from = at + 1;
+  }
+  return from;
+}
+
 /** Whether whoever looks is where the newest message is. */
 function isAtEnd() {
   const { scrollTop, clientHeight, scrollHeight } = byId("ladder");
@@ -261,8 +299,8 @@ function isAtEnd() {
 /** The most messages that are shown, as many as a node keeps. */
 const MAX_ARROWS = 500;
 
-/** Milliseconds from one time that columns come or go to the next: all rows are drawn again then. */
-const PAUSE = 1000;
+/** Columns of fewer pixels have smaller heads. */
+const TIGHT = 100;
 
 /** Pixels from the end at which somebody still follows. */
 const NEAR = 60;

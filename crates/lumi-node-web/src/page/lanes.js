@@ -3,60 +3,92 @@
 import { drawn } from "./dom.js";
 
 /**
- * The parties that the arrows are between, as columns from left to right: agents, this node, other nodes. Of very many,
- * those that the newest are between, and one for all others.
+ * The parties that `arrows` are between, as columns from left to right: agents, this node, other nodes. This node is
+ * always among them. If they are more than `most`, those of the first arrows have columns, and all others share one.
  */
-export function columnsOf(parties, arrows) {
-  const used = new Set();
-  for (let at = arrows.length - 1; at >= 0 && used.size < MAX_COLUMNS; at -= 1) used.add(arrows[at].from).add(arrows[at].to);
-  const columns = [...parties.values()].filter(({ id }) => used.has(id));
-  const isWithout = ({ from, to }) => !used.has(from) || !used.has(to);
-  if (!columns.some(({ role }) => role === "others") && arrows.some(isWithout)) columns.push(OTHERS);
-  return columns.sort((one, other) => ORDER.indexOf(one.role) - ORDER.indexOf(other.role) || one.id - other.id);
+export function columnsOf(parties, arrows, most) {
+  const all = [...parties.values()];
+  const used = new Set(all.filter(({ role }) => role === "this").map(({ id }) => id));
+  for (const { from, to } of arrows) used.add(from).add(to);
+  const known = [...used].map((id) => parties.get(id)).filter((party) => party && party.role !== "check");
+  return (known.length > most ? shared(known, most) : known).sort(
+    (one, other) => ORDER.indexOf(one.role) - ORDER.indexOf(other.role) || one.id - other.id,
+  );
 }
 
-/** How wide each of so many columns is in `box`, in pixels: beside a text if there is room, above it if not. */
-export function widthOf(columns, box) {
-  const isNarrow = box.clientWidth < TIME + TEXT + columns * LEAST;
+/** The first of them, and a column of all others. */
+function shared(known, most) {
+  const named = known.filter(({ role }) => role !== "others");
+  const kept = named.slice(0, most - 1);
+  const name = named.length < known.length ? "others" : `${named.length - kept.length} others`;
+  return [...kept, { id: "others", role: "others", name, address: null, addresses: 0 }];
+}
+
+/**
+ * The pixels that the columns have in `box`: beside a text if there is room, above it if not. This depends on nothing
+ * but the width of the box, so that rows keep their heights whatever the columns are.
+ */
+export function roomIn(box) {
+  const isNarrow = box.clientWidth < NARROW;
   box.classList.toggle("narrow", isNarrow);
-  const room = isNarrow ? box.clientWidth : (box.clientWidth - TIME) * SHARE;
-  return Math.floor(Math.min(Math.max(room / Math.max(columns, 1), LEAST), MOST));
+  return isNarrow ? box.clientWidth : Math.floor((box.clientWidth - TIME) * SHARE);
 }
 
-/** The arrow between two of the columns, whose lines are in the style of the page. */
-export function arrowOf({ from, to, kind }, columns, width) {
+/** The number of columns that have room there. */
+export const mostIn = (room) => Math.max(Math.floor(room / LEAST), 3);
+
+/** The arrow between two of the columns, whose lines are in the style of the page. One without a column is beside it. */
+export function arrowOf({ from, to, kind }, parties, columns, width) {
   const others = columns.findIndex(({ role }) => role === "others");
-  const place = (id) => columns.findIndex((column) => column.id === id);
-  const middle = (id) => ((place(id) < 0 ? others : place(id)) + 0.5) * width;
-  const [start, end] = [middle(from), middle(to)];
-  const side = Math.sign(end - start) || 1;
+  const middle = (place) => (place + 0.5) * width;
+  const own = middle(columns.findIndex(({ role }) => role === "this"));
+  const end = (id) => {
+    const place = columns.findIndex((column) => column.id === id);
+    const isShared = others >= 0 && parties.get(id)?.role !== "check";
+    if (place < 0 && !isShared) return { at: own - Math.min(width / 2, STUB), isOpen: true };
+    return { at: middle(place < 0 ? others : place), isOpen: false };
+  };
+  const [start, target] = [end(from), end(to)];
+  const side = Math.sign(target.at - start.at) || 1;
+  const tip = target.at - (target.isOpen ? 0 : side * 2);
   // A point cannot be said in percent, so it has a drawing of its own.
-  const point = drawn("svg", { x: end - side * 2, y: `${HEIGHT}%`, overflow: "visible" }, [
+  const point = drawn("svg", { x: tip, y: `${HEIGHT}%`, overflow: "visible" }, [
     drawn("path", { class: "point", d: `M0 0L${-9 * side} -5V5z` }),
   ]);
-  const line = drawn("line", { class: "arrow", x1: start + side * 2, x2: end - side * 8, y1: `${HEIGHT}%`, y2: `${HEIGHT}%` });
-  const label = drawn("text", { class: "label", x: (start + end) / 2, y: `${HEIGHT}%`, dy: "-6", "text-anchor": "middle" });
+  const line = drawn("line", {
+    class: "arrow",
+    x1: start.at + (start.isOpen ? 0 : side * 2),
+    x2: tip - side * 6,
+    y1: `${HEIGHT}%`,
+    y2: `${HEIGHT}%`,
+  });
+  const label = drawn("text", {
+    class: "label",
+    x: (start.at + target.at) / 2,
+    y: `${HEIGHT}%`,
+    dy: "-6",
+    "text-anchor": "middle",
+  });
   label.textContent = kind;
   return drawn("svg", { "aria-hidden": "true" }, [line, point, label]);
 }
 
-/** Those who have no column of their own. */
-const OTHERS = { id: "others", role: "others", name: "others", address: null };
-
-const MAX_COLUMNS = 32;
-
 const ORDER = ["agent", "others", "this", "node"];
 
-/** Where in a row the arrow is, in percent from above. */
+/** The place of the arrow in a row, in percent from above. */
 const HEIGHT = 62;
 
-/** Pixels of a column. */
-const LEAST = 84;
-const MOST = 170;
+/** The least pixels of a column: a name of some length, and an arrow with its kind. */
+const LEAST = 72;
 
-/** What the columns have of the room beside the time. */
+/** The pixels of an arrow without a column at one end. */
+const STUB = 70;
+
+/** The share of the columns in the room beside the time. */
 const SHARE = 0.5;
 
-/** Pixels that the time takes, and the text at least. */
+/** The pixels of a time. */
 const TIME = 112;
-const TEXT = 272;
+
+/** A box with fewer pixels has texts below its arrows. */
+const NARROW = 660;

@@ -1,32 +1,31 @@
 // Parties and messages, as they are told.
 
-import { counted, element, moment } from "./dom.js";
+import { counted, element, moment, say } from "./dom.js";
 import { arrowOf } from "./lanes.js";
 
 /** The head of a column. */
-export function header({ role, name, address }) {
+export function header({ role, name, address, addresses }) {
+  const more = addresses > 1 ? addresses - 1 : 0;
   const where = element("span", "address");
-  if (address && address !== name) {
+  if (address && (address !== name || more)) {
     // If it has no room in a line, the port is in the next one.
     const [ip, port] = address.split(":");
-    where.append(ip, element("wbr", ""), `:${port}`);
+    where.append(ip, element("wbr", ""), `:${port}`, more ? ` +${more}` : "");
   }
-  const made = element("div", `column ${role}`, [
-    element("span", "role", ROLES[role]),
-    element("span", "name", name),
-    where,
-  ]);
-  made.title = [ROLES[role], name, address].filter(Boolean).join(" ");
+  const [user, ...domain] = name.split("@");
+  const called = element("span", "name", [user, ...domain.flatMap((part) => [element("wbr", ""), `@${part}`])]);
+  const made = element("div", `column ${role}`, [element("span", "role", ROLES[role]), called, where]);
+  const all = more ? `${address} and ${counted(more, "earlier address", "earlier addresses")}` : address;
+  made.title = [ROLES[role], name, all].filter(Boolean).join(" ");
   return made;
 }
 
-/** A message: its arrow between `columns`, and what it says. */
-export function rowOf(arrow, parties, columns, width) {
-  const name = (id) => (parties.get(id) ?? UNKNOWN).name;
+/** A message in words, with room for its arrow. */
+export function rowOf(arrow) {
   const between = element("span", "unseen", [
-    element("span", "from", name(arrow.from)),
+    element("span", "from", ""),
     " to ",
-    element("span", "to", name(arrow.to)),
+    element("span", "to", ""),
     ": ",
   ]);
   const said = element("div", "said", [
@@ -38,13 +37,24 @@ export function rowOf(arrow, parties, columns, width) {
     ...(arrow.note ? [element("p", "note", arrow.note)] : []),
   ]);
   const time = element("span", "time", arrow.at === null ? "" : moment(arrow.at, true));
-  const lanes = element("div", "lanes", [arrowOf(arrow, columns, width)]);
-  const row = element("li", `row ${kindOf(arrow.kind)}`, [time, lanes, said]);
+  const row = element("li", `row ${kindOf(arrow.kind)}`, [time, element("div", "lanes", []), said]);
   row.id = `message-${arrow.number}`;
   row.dataset.number = arrow.number;
   row.setAttribute("role", "option");
   row.setAttribute("aria-selected", "false");
   return row;
+}
+
+/** Says in the row of `arrow` between whom it is. */
+export function nameIn(row, arrow, parties) {
+  const name = (id) => (parties.get(id) ?? UNKNOWN).name;
+  say(row.querySelector(".from"), name(arrow.from));
+  say(row.querySelector(".to"), name(arrow.to));
+}
+
+/** Draws the arrow of a row between `columns`. */
+export function drawIn(row, arrow, parties, columns, width) {
+  row.querySelector(".lanes").replaceChildren(arrowOf(arrow, parties, columns, width));
 }
 
 /** Where messages are missing, of which there are none so far. */
@@ -65,8 +75,9 @@ export function missedBefore(gap, missed) {
 /** All about a message: what, and how it is. */
 export function factsOf(arrow, parties) {
   const party = (id) => {
-    const { role, name, address } = parties.get(id) ?? UNKNOWN;
-    return `${ROLES[role]} ${name}${address && address !== name ? `, ${address}` : ""}`;
+    const { role, name } = parties.get(id) ?? UNKNOWN;
+    const who = [ROLES[role], name].filter(Boolean).join(" ");
+    return role === "this" || name === arrow.remote ? who : `${who}, ${arrow.remote}`;
   };
   return [
     ["Message", arrow.message, "message"],
@@ -86,7 +97,7 @@ function kindOf(kind) {
   return kind.endsWith("0") ? "done" : "refused";
 }
 
-const ROLES = { agent: "agent", others: "others", this: "this node", node: "node" };
+const ROLES = { agent: "agent", others: "others", check: "", this: "this node", node: "node" };
 
 /** A party that is not known, which does not happen. */
-const UNKNOWN = { role: "agent", name: "?", address: null };
+const UNKNOWN = { role: "agent", name: "?", address: null, addresses: 0 };
