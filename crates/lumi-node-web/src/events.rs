@@ -26,7 +26,7 @@ use tokio::time::{self, Instant, Interval, MissedTickBehavior};
 use crate::figures::{Figures, Unknown};
 use crate::users::Users;
 
-/// What [`events`] are, for the header of that name.
+/// The content type of [`events`].
 pub(crate) const CONTENT_TYPE: &str = "text/event-stream";
 
 /// The events for one who watches, until that one has gone. `guard` is dropped then.
@@ -46,10 +46,10 @@ pub(crate) fn events<G: Send + 'static>(
     stream::select(Box::pin(messages), Box::pin(state))
 }
 
-/// What passes.
+/// The messages as events.
 struct Messages<G> {
     watcher: Watcher,
-    /// Before that, no more is told; `None` before the snapshot.
+    /// The time before which no more is told; `None` before the snapshot.
     next: Option<Instant>,
     _guard: G,
 }
@@ -79,13 +79,13 @@ impl<G> Messages<G> {
     }
 }
 
-/// How the node is, and its users.
+/// The state of the node and its users, as events.
 struct State {
     figures: Arc<Figures>,
     every: Interval,
     /// Users are next.
     is_status_told: bool,
-    /// As they were told last.
+    /// The users as they were told last.
     users: Option<Arc<Users>>,
 }
 
@@ -168,7 +168,7 @@ impl StatusJson {
     }
 }
 
-/// As an object whose names come in the order of `counts`.
+/// Writes an object whose names come in the order of `counts`.
 fn in_order<S: Serializer>(counts: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(counts.iter().copied())
 }
@@ -184,14 +184,15 @@ fn event_of(name: &str, json: &str) -> String {
     event
 }
 
-/// How often it is told how the node is.
+/// The interval in which the state of the node is told.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long messages are gathered: ten times a second is as often as somebody sees a difference. With the most news at
-/// a time that is 640 messages a second, and those that pass beside them are missed: a flood drowns no browser.
+/// The time for which messages are gathered: ten times a second is as often as somebody sees a difference.
+/// With the most news at a time that is 640 messages a second, and those that pass beside them are missed: a
+/// flood drowns no browser.
 const BATCH: Duration = Duration::from_millis(100);
 
-/// How soon a page comes again that has lost its connection, at first.
+/// The time after which a page that has lost its connection comes again, at first.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The most messages of a snapshot, twice what a node keeps.

@@ -1,4 +1,4 @@
-//! How the node is, asked no oftener than it has time for.
+//! Snapshots of the node, taken no oftener than it has time for.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::time::{self, Instant};
 
 use crate::users::Users;
 
-/// What the node and its program have to tell. Whoever asks soon after another one is told the same, so that no number
+/// The figures of the node and its program. Two who ask in quick succession are told the same, so that no number
 /// of requests takes the node's time from its users.
 pub(crate) struct Figures {
     handle: ServerHandle,
@@ -25,7 +25,7 @@ impl Figures {
         Self { handle, last: Mutex::default(), users: Mutex::default(), log_lines_lost: None }
     }
 
-    /// How the node is now, or was less than [`FRESH`] ago.
+    /// Returns the state of the node, of now or of less than [`FRESH`] ago.
     ///
     /// # Errors
     /// [`Unknown`].
@@ -72,7 +72,7 @@ impl Figures {
 /// The users as the node has told them.
 struct Listed {
     users: Arc<Users>,
-    /// Until then it is not asked again.
+    /// The time before which it is not asked again.
     until: Instant,
 }
 
@@ -106,16 +106,17 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// How long what the node has said is told to others: it is asked ten times a second at most, which costs it nothing
-/// beside its messages, and nobody looks oftener.
+/// The time for which an answer of the node is told to others: it is asked ten times a second at most, which
+/// costs it nothing beside its messages, and nobody looks oftener.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// How long a list of so many users is told to others.
+/// Returns the time for which a list of so many users is told to others.
 fn fresh_for(users: usize) -> Duration {
     USERS_FRESH.max(USERS_FRESH_EACH * u32::try_from(users).unwrap_or(u32::MAX))
 }
 
-/// How long the list of users is told to others. Somebody who watches sees a user come within this and a second.
+/// The time for which the list of users is told to others. Somebody who watches sees a user come within this
+/// and a second.
 const USERS_FRESH: Duration = Duration::from_millis(900);
 
 /// The same for each user, which is longer from forty-five thousand users on. The node serves nobody while it goes
@@ -123,7 +124,7 @@ const USERS_FRESH: Duration = Duration::from_millis(900);
 /// are.
 const USERS_FRESH_EACH: Duration = Duration::from_micros(20);
 
-/// How long the node may take to say how it is; it does so after a change of the roster that is being saved. Less than
+/// The time that the node may take to answer, as it does after a change of the roster that is being saved. Less than
 /// the 10 s that Prometheus waits, so that the reason is told.
 const NODE_PATIENCE: Duration = Duration::from_secs(5);
 

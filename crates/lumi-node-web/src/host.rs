@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Whether `host`, what the header of that name says, is an address or this host's own name for itself. Any other name
-/// may be a stranger's, who lets it lead here so that a page of theirs, in the browser of somebody who may look, reads
-/// what is shown (DNS rebinding).
+/// Returns whether `host`, the value of the header of that name, is an address or this host's own name for
+/// itself. Any other name may be a stranger's, who lets it lead here so that a page of theirs, in the browser
+/// of somebody who may look, reads what is shown (DNS rebinding).
 pub(crate) fn is_address(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let name =

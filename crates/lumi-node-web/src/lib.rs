@@ -1,4 +1,4 @@
-//! What a LUMI node shows over HTTP, to read and not to change: at `/` a page with its users, its messages as a ladder,
+//! The HTTP server of a LUMI node, to read and not to change: at `/` a page with its users, its messages as a ladder,
 //! and how many they are; at `/metrics` its figures, in the text format of Prometheus.
 //!
 //! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks a [`ServerHandle`]

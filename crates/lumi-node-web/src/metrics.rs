@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-/// What [`text`] is, for the header of that name.
+/// The content type of [`text`].
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// All metrics of a node that is as `status` says, in version 0.0.4 of the format, which every Prometheus reads.
@@ -147,7 +147,7 @@ impl Families<'_> {
 
 fn encode_times(mut family: MetricEncoder<'_>, times: &LocationTimes) -> fmt::Result {
     let bounds = LocationTimes::BOUNDS.map(|bound| bound.as_secs_f64());
-    // How many were in each interval; they are added up on the way out.
+    // The counts of each interval are added up on the way out.
     let buckets: Vec<_> = bounds.into_iter().zip(times.within()).collect();
     family.encode_histogram::<NoLabelSet>(times.sum().as_secs_f64(), times.count(), &buckets, None)
 }

@@ -1,4 +1,4 @@
-//! What there is to be asked for, and the answers.
+//! The paths of the server, and its answers.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(crate) fn router(figures: Figures, watch: Watch) -> Router {
         .with_state(Arc::new(shown))
 }
 
-/// What there is to show.
+/// The sources of the pages.
 struct Shown {
     figures: Arc<Figures>,
     watch: Watch,
@@ -61,8 +61,8 @@ async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
     }
 }
 
-/// Who looks for whom is for those alone who can reach the listener, not for pages of others in their browsers. What
-/// is at /metrics names nobody, and a Prometheus may know this host by name.
+/// Refuses a name as the host: the messages are for those alone who can reach the listener, not for pages of others in
+/// their browsers. Those at /metrics name nobody, and a Prometheus may know this host by name.
 async fn by_address_only(request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if host.is_some_and(host::is_address) {
@@ -88,7 +88,7 @@ fn words(status: StatusCode, text: impl Display) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n")).into_response()
 }
 
-/// What is shown is of this moment, and what it says it is.
+/// Adds the headers of all answers: each is of this moment, and of the type that it says.
 async fn with_common_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

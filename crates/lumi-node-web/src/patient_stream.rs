@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Sleep};
 
 /// Fails to write with [`io::ErrorKind::TimedOut`] once the other side has taken nothing for [`WRITE_PATIENCE`].
-/// How long reading may take is for the reader to say.
+/// The reader decides how long reading may take.
 #[derive(Debug)]
 pub(crate) struct PatientStream<S> {
     stream: S,
@@ -77,7 +77,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
     }
 }
 
-/// How long somebody may take nothing of an answer: longer than a network that loses much needs for its repetitions.
+/// The time for which a reader may take nothing of an answer: longer than a network that loses much needs for
+/// its repetitions.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

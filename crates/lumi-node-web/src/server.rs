@@ -71,7 +71,7 @@ impl WebServer {
                         time::sleep(ERROR_PAUSE).await;
                     }
                 }
-                // Whoever is there is answered before somebody comes who may take the place.
+                // A connection is answered before another one comes that may take its place.
                 task::yield_now().await;
             }
         };
@@ -122,8 +122,8 @@ async fn serve(stream: TcpStream, remote: SocketAddr, router: Router) {
 /// its bounds.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long the head of a request may take, from when it is waited for: also how long a connection is kept on which
-/// nothing more is asked.
+/// The time that the head of a request may take, from when it is waited for: also how long a connection is
+/// kept on which nothing more is asked.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of the head of a request: hyper takes no less than 8 KiB, and browsers send some hundreds. A body is not read.
@@ -132,7 +132,7 @@ const MAX_HEAD: usize = 8 * 1024;
 /// Headers of a request: browsers send twenty.
 const MAX_HEADERS: usize = 64;
 
-/// After an error, such as too many open files, so that one that lasts does not take all of a processor.
+/// The pause after an error, such as too many open files, so that one that lasts does not take all of a processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
         }
         assert_eq!(connections.tasks.len(), MAX_CONNECTIONS);
         assert!(connections.tasks.try_join_next().is_none());
-        // Who has ended is in nobody's way.
+        // A connection that has ended is in nobody's way.
         connections.oldest_first[5].1.abort();
         assert!(connections.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
         connections.open(Connection::default(), future::pending());

@@ -7,7 +7,7 @@ use message_log::printable;
 use serde::Serialize;
 use tokio::time::Instant;
 
-/// Who is online, and then who is not: [`MAX_SHOWN`] at most, and how many there are.
+/// The users that are online, and then those that are not: [`MAX_SHOWN`] at most, and how many there are.
 #[derive(Debug)]
 pub(crate) struct Users {
     users: usize,
@@ -41,7 +41,7 @@ impl Users {
         }
     }
 
-    /// Whether `other` tells the same.
+    /// Returns whether `other` tells the same.
     pub(crate) fn is_as(&self, other: &Self) -> bool {
         (self.users, self.online) == (other.users, other.online)
             && self.shown.len() == other.shown.len()
@@ -95,7 +95,7 @@ struct ShownJson<'a> {
 /// Users of a domain that are shown: more than people look through, and forty kilobytes at most for whoever watches.
 const MAX_SHOWN: usize = 500;
 
-/// What the way to the node and back may change about a time.
+/// The change of a time that the way to the node and back may cause.
 const SAME_TIME: Duration = Duration::from_millis(500);
 
 #[cfg(test)]

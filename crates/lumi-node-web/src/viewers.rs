@@ -37,21 +37,21 @@ impl Drop for Viewer {
     }
 }
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connection {
     watches: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// Whether somebody watches through it, and it is not one that can give way to another.
+    /// Set if somebody watches through it, so that it gives way to no other one.
     pub(crate) fn is_watched(&self) -> bool {
         self.watches.load(Ordering::Relaxed)
     }
 }
 
-/// Who can watch at a time: a class, with a page each. For each of them the last messages are kept once more, a quarter
-/// of a megabyte at most.
+/// The number of pages that can watch at a time: a class, with a page each. For each of them the last
+/// messages are kept once more, a quarter of a megabyte at most.
 pub(crate) const MAX_VIEWERS: usize = 32;
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What a ladder consists of.
+//! The parts of a ladder: parties, arrows, and their changes.
 
 use std::time::SystemTime;
 
 use plumi_proto::{MiAddress, UdpAddress};
 
-/// Which party; no other party of a ladder ever has the same.
+/// The number of a party; no other party of a ladder ever has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct PartyId(pub(crate) u32);
@@ -16,7 +16,7 @@ impl PartyId {
     /// No party.
     pub(crate) const NONE: Self = Self(u32::MAX);
 
-    /// As a number.
+    /// Returns the number.
     pub fn number(self) -> u32 {
         self.0
     }
@@ -27,9 +27,9 @@ impl PartyId {
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub struct Party {
-    /// Which one.
+    /// Its number.
     pub id: PartyId,
-    /// What it is.
+    /// Its role.
     pub role: Role,
     /// The address of the user or the domain of the node, escaped; the socket if it has given neither.
     pub name: String,
@@ -42,7 +42,7 @@ pub struct Party {
     pub addresses: usize,
 }
 
-/// What a party is, by what it sends and is sent.
+/// The role of a party, by the messages that it sends and is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
@@ -66,16 +66,16 @@ pub enum Role {
 pub struct Arrow {
     /// Counts messages, from 1.
     pub number: u64,
-    /// When it passed, if that is known; as JSON, in milliseconds since 1970 in UTC.
+    /// The time at which it passed, if that is known; as JSON, in milliseconds since 1970 in UTC.
     #[cfg_attr(feature = "serde", serde(serialize_with = "serialized::milliseconds"))]
     pub at: Option<SystemTime>,
-    /// Who sent it.
+    /// The sender.
     pub from: PartyId,
-    /// Who was sent it.
+    /// The receiver.
     pub to: PartyId,
     /// The other side's socket, whichever way the message went.
     pub remote: UdpAddress,
-    /// Whether the one whose log it is sent it.
+    /// Set if the owner of the log sent it.
     pub sent: bool,
     /// Its letters and its code, `PR` or `RL0`; [`MALFORMED`] if it is no PLUMI message.
     pub kind: String,
@@ -83,17 +83,17 @@ pub struct Arrow {
     pub message: String,
     /// The length of all of it, in bytes.
     pub length: usize,
-    /// What it says, or why it is no message; escaped.
+    /// Its meaning in words, or the reason why it is no message; escaped.
     pub words: String,
     /// The addresses of the users whom it is about.
     #[cfg_attr(feature = "serde", serde(serialize_with = "serialized::addresses"))]
     pub users: Vec<MiAddress>,
-    /// What can be seen by it, in words; escaped.
+    /// An observation about it, in words; escaped.
     pub note: Option<String>,
 }
 
 impl Arrow {
-    /// Whether it is about `user`: a name alone, or an address, whose domain may be in any case.
+    /// Returns whether it is about `user`: a name alone, or an address, whose domain may be in any case.
     pub fn concerns(&self, user: &str) -> bool {
         if user.contains('@') {
             user.parse::<MiAddress>().is_ok_and(|address| self.users.contains(&address))
@@ -103,7 +103,7 @@ impl Arrow {
     }
 }
 
-/// What has become another with a message, in the order in which it is to be taken over.
+/// A change that comes with a message. Changes are to be taken over in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
@@ -114,7 +114,7 @@ pub enum Change {
     Gone(PartyId),
     /// This has passed.
     Arrow(Arrow),
-    /// So many messages have passed that nobody can be told of any more.
+    /// The number of messages that have passed and are not kept any more.
     Missed(u64),
 }
 

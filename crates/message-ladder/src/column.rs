@@ -12,7 +12,7 @@ use crate::text::shown;
 pub(crate) enum Name {
     User(MiAddress),
     Node(Domain),
-    /// Whoever runs `lumi-node check`.
+    /// The program `lumi-node check`.
     Check,
 }
 

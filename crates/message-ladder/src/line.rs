@@ -64,7 +64,7 @@ impl Line {
     }
 }
 
-/// What stands in each column of the terminal; nothing in the second one of a wide character.
+/// The text in each column of the terminal; nothing in the second one of a wide character.
 pub(crate) struct Cells(Vec<(String, Look)>);
 
 impl Cells {

@@ -4,7 +4,8 @@ use message_log::printable;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// `text` fit to be shown: as the log would have it, and with nothing before it that a mark at its start could be put on.
+/// `text` fit to be shown: as the log would have it, and with nothing before it that a mark at its start
+/// could be put on.
 pub(crate) fn shown(text: &str) -> String {
     let text = printable(text.as_bytes()).to_string();
     let is_mark = text.chars().next().is_some_and(|first| first.width() == Some(0));
@@ -29,7 +30,7 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-/// As [`cut`], but that the end of `text` is what fits.
+/// Returns the end of `text` that fits, see [`cut`].
 pub(crate) fn cut_front(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! What has just passed at a running node, for whoever watches.
+//! The last messages of a running node, for its watchers.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -44,7 +44,7 @@ struct Passed {
 pub struct Kept {
     /// Counts messages, from 1.
     pub number: u64,
-    /// When it passed.
+    /// The time at which it passed.
     pub at: SystemTime,
     /// The message.
     pub entry: Entry,
@@ -67,7 +67,7 @@ impl Watch {
         Watcher { entries: self.entries(), ladder }
     }
 
-    /// As [`Watch::subscribe`], for whoever makes a ladder elsewhere.
+    /// Begins to watch as [`Watch::subscribe`] does, for a ladder that is made elsewhere.
     pub fn entries(&self) -> Entries {
         let passed = self.shared.passed();
         let seen = passed.kept.front().map_or(passed.last, |first| first.number - 1);
@@ -75,7 +75,7 @@ impl Watch {
         Entries { shared: Arc::clone(&self.shared), seen }
     }
 
-    /// Whose messages they are.
+    /// Returns the name of the party that the messages belong to.
     pub fn owner(&self) -> &str {
         &self.shared.owner
     }
@@ -109,7 +109,7 @@ impl Sink for Watch {
     }
 
     fn write(&mut self) {
-        // Who looks for more begins to wait before.
+        // A watcher begins to wait before it looks.
         self.shared.more.notify_waiters();
     }
 }
@@ -128,18 +128,18 @@ pub struct Entries {
     seen: u64,
 }
 
-/// What entries there are, at least one or a miss.
+/// The new entries, at least one or a miss.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct News {
-    /// So many have passed unseen, before the entries.
+    /// The number of messages that have passed unseen, before the entries.
     pub missed: u64,
     /// The entries, in their order.
     pub entries: Vec<Kept>,
 }
 
 impl Entries {
-    /// Whose messages they are.
+    /// Returns the name of the party that the messages belong to.
     pub fn owner(&self) -> &str {
         &self.shared.owner
     }
@@ -159,7 +159,7 @@ impl Entries {
         }
     }
 
-    /// As [`Entries::next`], of what is there.
+    /// Returns those that are there, as [`Entries::next`] does, and does not wait.
     pub fn news(&mut self) -> Option<News> {
         let passed = self.shared.passed();
         let first = passed.kept.front()?.number;
@@ -203,7 +203,7 @@ impl Watcher {
         self.take(&news)
     }
 
-    /// As [`Watcher::next`], of what is there; nothing, if there is nothing new.
+    /// Returns the changes that are there, as [`Watcher::next`] does; none if there is nothing new.
     pub fn changes(&mut self) -> Vec<Change> {
         self.entries.news().map(|news| self.take(&news)).unwrap_or_default()
     }

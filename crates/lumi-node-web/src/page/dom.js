@@ -25,7 +25,7 @@ export function say(place, text) {
   if (place.textContent !== text) place.textContent = text;
 }
 
-/** When that was, in milliseconds since 1970: the time, and the date unless it is today. */
+/** The local time of `at`, in milliseconds since 1970, and the date unless it is today. */
 export function moment(at, withMilliseconds = false) {
   const date = new Date(at);
   const fraction = withMilliseconds ? { fractionalSecondDigits: 3 } : {};

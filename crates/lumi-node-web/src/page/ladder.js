@@ -8,10 +8,10 @@ import { drawIn, factsOf, gap, header, missedBefore, nameIn, rowOf } from "./row
 export class Ladder {
   #parties = new Map();
   #arrows = [];
-  /** What stands still while it is paused, and the number of the last message that does. */
+  /** The messages that stand still during a pause, and the number of the last one. */
   #held;
   #filter = filterOf("");
-  /** Whether all rows are to be made anew. */
+  /** Set if all rows are to be made anew. */
   #isStale = true;
   /** The pixels of all columns together. */
   #room = 0;
@@ -22,7 +22,7 @@ export class Ladder {
   #gaps = new Map();
   #last = 0;
   #chosen;
-  /** What comes is scrolled to. */
+  /** Set if new messages are scrolled to. */
   #follows = true;
   #isAtEnd = true;
   #waits = false;
@@ -47,7 +47,7 @@ export class Ladder {
     new ResizeObserver(() => this.#draw()).observe(byId("messages"));
   }
 
-  /** Whatever was there before is out of date. What is paused is looked at, and stays. */
+  /** Begins with a snapshot: all messages before are out of date. Those of a pause are looked at, and stay. */
   begin({ parties, arrows }) {
     this.#parties = new Map(parties.map((party) => [party.id, party]));
     this.#arrows = [];
@@ -216,7 +216,7 @@ export class Ladder {
     missedBefore(item, missed);
   }
 
-  /** Whether what comes is to be scrolled to. */
+  /** Sets whether new messages are scrolled to. */
   #follow(follows) {
     this.#follows = follows;
     this.#isAtEnd = isAtEnd();
@@ -264,7 +264,7 @@ export class Ladder {
   }
 }
 
-/** What is about a user who is named so, or about the very user of an address. */
+/** The messages about users who are named so, or about the very user of an address. */
 function filterOf(user) {
   if (user === "") return { isOfAll: true, takes: () => true };
   const part = user.toLowerCase();
@@ -290,7 +290,7 @@ function firstBelow(items, top) {
   return from;
 }
 
-/** Whether whoever looks is where the newest message is. */
+/** Returns whether the newest message is in view. */
 function isAtEnd() {
   const { scrollTop, clientHeight, scrollHeight } = byId("ladder");
   return scrollTop + clientHeight >= scrollHeight - NEAR;

@@ -46,7 +46,7 @@ function connect() {
   on("trouble", (words) => report("trouble", words));
   source.onerror = () => {
     lost("connection lost, trying again");
-    // Else it comes again by itself.
+    // An open source comes again by itself.
     if (source.readyState === EventSource.CLOSED) refused();
   };
 }
@@ -102,8 +102,8 @@ function count({ received, sent, dropped }) {
   byId("reasons").replaceChildren(...Object.entries(dropped).map(([reason, times]) => row(reason, times)));
 }
 
-/** Milliseconds after which a node is gone that tells each second how it is, or after five that it does not know. */
+/** The milliseconds after which a node is gone that tells each second how it is, or after five that it does not know. */
 const SILENCE = 8000;
 
-/** Milliseconds until it is asked again. */
+/** The milliseconds until it is asked again. */
 const AGAIN = 3000;

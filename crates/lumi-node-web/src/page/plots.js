@@ -1,4 +1,4 @@
-// How much there was to do in the last five minutes, as small plots with their figures beside them.
+// The work of the last five minutes, as small plots with their figures beside them.
 
 import { drawn, element } from "./dom.js";
 
@@ -14,7 +14,7 @@ export class Plots {
     place.replaceChildren(this.#span, ...this.#cards.map(({ figure }) => figure));
   }
 
-  /** What was seen before was of another connection, and perhaps of another node. */
+  /** Forgets the figures of another connection, which perhaps was to another node. */
   clear() {
     this.#samples = [];
     this.#last = undefined;

@@ -57,7 +57,7 @@ export function drawIn(row, arrow, parties, columns, width) {
   row.querySelector(".lanes").replaceChildren(arrowOf(arrow, parties, columns, width));
 }
 
-/** Where messages are missing, of which there are none so far. */
+/** A place where messages are missing: none so far. */
 export function gap() {
   const made = element("li", "gap");
   made.dataset.missed = 0;
@@ -72,7 +72,7 @@ export function missedBefore(gap, missed) {
   gap.textContent = `${counted(Number(gap.dataset.missed), "message", "messages")} passed too fast to be shown`;
 }
 
-/** All about a message: what, and how it is. */
+/** The facts about a message: terms, texts and classes. */
 export function factsOf(arrow, parties) {
   const party = (id) => {
     const { role, name } = parties.get(id) ?? UNKNOWN;
@@ -90,7 +90,7 @@ export function factsOf(arrow, parties) {
   ].filter(([, text]) => text);
 }
 
-/** Whether it asks, is an answer that is no refusal, or what else it is. */
+/** The class of a message: it asks, is an answer that is no refusal, or something else. */
 function kindOf(kind) {
   if (kind === "?") return "malformed";
   if (!kind.startsWith("R")) return "asks";

@@ -5,7 +5,7 @@ import { byId, counted, element, moment, say } from "./dom.js";
 export class Users {
   #domain = "";
   #told = { users: 0, online: 0, shown: [] };
-  /** By the user's name. */
+  /** The rows, by the user's name. */
   #rows = new Map();
 
   /** `choose` is told the address of a user whose messages somebody wants to see. */
@@ -56,7 +56,7 @@ export class Users {
       if (row.line === next) next = next.nextSibling;
       else byId("users").insertBefore(row.line, next);
     }
-    // Who has moved has lost it.
+    // A button that has moved has lost it.
     if (focused.isConnected) focused.focus({ preventScroll: true });
   }
 }

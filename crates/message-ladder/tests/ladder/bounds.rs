@@ -29,7 +29,7 @@ fn strangers_with_thousands_of_sockets_share_a_column() {
     pushed(&mut ladder, &sent(1, b"RR0"));
     let asks = pushed(&mut ladder, &received(1, b"PLlaura@bb.com:joya@cc.com"));
     assert_eq!(ladder.party(asks.from).unwrap().name, "laura@bb.com");
-    // When they are gone, so is what they had.
+    // Their columns are gone when their messages are.
     for _ in 0..200 {
         pushed(&mut ladder, &received(1, b"PLlaura@bb.com:joya@cc.com"));
     }

@@ -1,4 +1,4 @@
-//! What a ladder makes of messages.
+//! Ladders of messages.
 
 mod bounds;
 mod captured;
@@ -43,7 +43,7 @@ fn at(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port)
 }
 
-/// What comes of it.
+/// Returns the arrow that comes of it.
 fn pushed(ladder: &mut Ladder, entry: &Entry) -> Arrow {
     match ladder.push(None, entry).pop() {
         Some(Change::Arrow(arrow)) => arrow,

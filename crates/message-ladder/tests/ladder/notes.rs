@@ -1,4 +1,4 @@
-//! What can be seen by a message beside those before it, and whom it is about.
+//! The notes on a message that follow from those before it, and the users that it is about.
 
 use message_ladder::{Change, Ladder};
 
@@ -25,7 +25,7 @@ fn a_request_without_an_answer_is_counted_until_the_user_is_taken_offline() {
     assert_eq!(note(ladder, &received(1, PL)), "no answer yet, 5th time");
     let offline = sent(1, b"RL3laura@bb.com:pere@bb.com");
     assert_eq!(note(ladder, &offline), "taken offline: its agent, asked 4 times, was not heard");
-    // Whoever asks then is told so, and there is nothing to note.
+    // A later question is answered at once, and there is nothing to note.
     assert_eq!(note(ladder, &received(1, PL)), "");
     assert_eq!(note(ladder, &offline), "");
 }
@@ -35,7 +35,7 @@ fn an_agent_that_was_heard_is_counted_anew() {
     for heard in [&b"RL1joya@cc.com:pere@bb.com"[..], b"PRpere@bb.com"] {
         let mut ladder = Ladder::new("bb.com", 100);
         note(&mut ladder, &sent(2, PL));
-        // Whoever asks, it is the agent that is silent.
+        // The agent is silent, whoever asks.
         let other = sent(2, b"PLjoan@bb.com:pere@bb.com");
         assert_eq!(note(&mut ladder, &other), "no answer yet, 2nd time");
         pushed(&mut ladder, &received(2, heard));
@@ -102,7 +102,7 @@ fn nothing_is_said_of_answers_to_what_was_not_seen() {
     ladder.skip_to(1000);
     let arrow = pushed(&mut ladder, &sent(1, b"RR0"));
     assert_eq!((arrow.number, arrow.note), (1000, None));
-    // As a log begins that was put aside.
+    // A log that was put aside begins so.
     let mut ladder = Ladder::new("bb.com", 100);
     assert_eq!(note(&mut ladder, &sent(1, b"RR0")), "");
     assert_eq!(note(&mut ladder, &sent(2, b"RL3laura@bb.com:pere@bb.com")), "");

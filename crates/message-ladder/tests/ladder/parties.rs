@@ -1,4 +1,4 @@
-//! Who the columns are.
+//! The parties of the columns.
 
 use message_ladder::{Ladder, Role, mermaid};
 
@@ -161,7 +161,7 @@ this agent  10.100.100.104:3344
 
 #[test]
 fn whose_log_it_is_a_registration_tells() {
-    // What a stranger asks for tells nothing.
+    // A stranger's request tells nothing.
     let of_node = "\
 R: 10.6.6.6:UDP:6, PRlaura@evil.org, 16
 E: 10.6.6.6:UDP:6, RR1, 3
@@ -186,7 +186,7 @@ fn a_stranger_changes_nothing_about_one_who_is_known() {
         pushed(&mut ladder, &entry);
     }
     assert_eq!(names(&ladder), ["laura@bb.com", "bb.com"]);
-    // Whoever takes her name is in her column, but it keeps her address.
+    // A stranger who takes her name is in her column, but it keeps her address.
     pushed(&mut ladder, &received(2, b"PLlaura@bb.com:joya@cc.com"));
     let laura = ladder.parties().next().unwrap();
     assert_eq!((laura.address, laura.addresses), (Some(at(1)), 2));
