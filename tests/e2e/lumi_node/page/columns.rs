@@ -98,6 +98,7 @@ const WRONG: &str = "(() => {
     const columns = [...document.querySelectorAll('.column')].map((column) => {
         const { left, right } = column.getBoundingClientRect();
         if (left < frame.left - 1 || right > frame.right + 1) wrong.push(`${column.textContent} is out of view`);
+        if (right - left < 70) wrong.push(`${column.textContent} has no room`);
         return { middle: (left + right) / 2, name: column.querySelector('.name').textContent };
     });
     const isThere = (name) => columns.some((column) => column.name === name);
