@@ -626,7 +626,7 @@ mod tests {
         let words =
             |several| examples().iter().filter_map(|report| report.words(several)).collect::<Vec<_>>();
         assert_eq!(
-            words(false)[2..8],
+            words(false)[2..9],
             [
                 "* in conversation with joya (joya@cc.com) at 198.51.100.3:4456",
                 "* in conversation with pere (pere@bb.com) at 192.0.2.21:51002",
@@ -638,7 +638,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            words(true)[2..8],
+            words(true)[2..9],
             [
                 "* in conversation 1 with joya (joya@cc.com) at 198.51.100.3:4456",
                 "* in conversation 2 with pere (pere@bb.com) at 192.0.2.21:51002",

@@ -238,7 +238,7 @@ fn the_protocol_is_shown_as_it_passed() {
     laura.resize((40, 110));
     laura.press(Key::F(2));
     laura.type_line("hola");
-    let screen = laura.expect_text("says hola");
+    let screen = laura.expect_text("says: hola");
     let text = screen.text();
     for shown in [
         "UDP 14 bytes  PRlaura@bb.com",

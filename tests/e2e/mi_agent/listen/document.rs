@@ -1,7 +1,10 @@
 //! The programs that docs/events.md shows.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::{env, io, iter};
+
+use integration_tests::programs::{at_home, eventually};
 
 use super::*;
 
@@ -16,7 +19,7 @@ fn the_bot_of_the_document_runs() {
     fs::write(folder.path().join("bot.py"), example("python")).expect("written");
     // It ends by Ctrl-C, which is ignored where tests run in the background.
     let mut bot = process::Command::new("env");
-    bot.current_dir(folder.path()).args([
+    bot.args([
         "--default-signal=INT",
         "python3",
         "bot.py",
@@ -24,7 +27,7 @@ fn the_bot_of_the_document_runs() {
         "--node",
         &node.address().to_string(),
     ]);
-    let mut bot = Program::start_command(with_programs(&mut bot));
+    let mut bot = Program::start_command(with_programs(&mut bot, folder.path()));
     bot.wait_for(|line| line.contains("'registered'"));
     let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
     for _ in 0..2 {
@@ -56,10 +59,11 @@ fn the_pipe_of_the_document_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let script = example("sh").replace("--json", &format!("--json --node {}", node.address()));
     let mut pipe = process::Command::new("sh");
-    pipe.current_dir(folder.path()).args(["-c", &script]);
-    let mut pipe = Program::start_command(with_programs(&mut pipe));
+    pipe.args(["-c", &script]);
+    let mut pipe = Program::start_command(with_programs(&mut pipe, folder.path()));
     let laura = RawAgent::register("laura@bb.com", node.address());
-    while !laura.ask("PLlaura@bb.com:alarms@bb.com").starts_with("RL0") {}
+    // Asking without a pause would go beyond the limit of the node.
+    eventually("alarms is found", || laura.ask("PLlaura@bb.com:alarms@bb.com").starts_with("RL0"));
     drop(laura);
     let arguments =
         ["send", "--from", "laura@bb.com", "--node", &node.address().to_string(), "alarms@bb.com"];
@@ -67,6 +71,9 @@ fn the_pipe_of_the_document_runs() {
     assert_eq!(send.wait_exit(), 0);
     let told = pipe.wait_for(|_| true);
     assert!(told.starts_with("20") && told.ends_with("Z laura: el disc és ple"), "{told}");
+    // The end of the shell is not that of the pipe.
+    pipe.type_line(r#"{"quit":true}"#);
+    assert_eq!(pipe.wait_exit(), 0);
 }
 
 /// Returns whether there is such a program; says so if not.
@@ -87,10 +94,10 @@ fn example(language: &str) -> &'static str {
     example.split_once("```").expect("it ends").0
 }
 
-/// Lets `command` find our programs as if they were installed.
-fn with_programs(command: &mut process::Command) -> &mut process::Command {
+/// Lets `command` find our programs as if they were installed, at the home of a user.
+fn with_programs<'a>(command: &'a mut process::Command, home: &Path) -> &'a mut process::Command {
     let folder = executable(AGENT).parent().expect("it is in a folder").to_owned();
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(iter::once(folder).chain(env::split_paths(&path))).expect("no colon in it");
-    command.env("PATH", path).env_remove("RUST_LOG")
+    at_home(command, home).env("PATH", path)
 }

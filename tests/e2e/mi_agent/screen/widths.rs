@@ -79,7 +79,8 @@ impl Window {
         self.laura.wait_for("what is typed is shown", |rows| last(rows).contains("z9"));
         self.laura.press(Key::Ctrl('u'));
         let rows = self.laura.wait_for("it is deleted", |rows| last(rows) == ">");
-        without_counts(&rows)
+        // tmux keeps a joiner or drops it, as the bytes come. Nobody sees the difference.
+        without_counts(&rows).iter().map(|row| row.replace('\u{200d}', "")).collect()
     }
 
     /// Returns the screen as it is, and as it is when all of it is drawn again.

@@ -79,13 +79,18 @@ async fn the_pieces_of_a_line_are_told_from_lines() {
         assert_eq!(talk.next_line().await.unwrap().unwrap().continues(), continues, "{length} {ends:?}");
     }
     // A peer that never pauses has no endless line.
-    peer.write_all(frame(99).repeat(300).as_bytes()).await.unwrap();
-    let mut begun = Vec::new();
-    for number in 0..300 {
-        if !talk.next_line().await.unwrap().unwrap().continues() {
-            begun.push(number);
+    let flood = frame(99).repeat(300);
+    let hears = async {
+        let mut begun = Vec::new();
+        for number in 0..300 {
+            if !talk.next_line().await.unwrap().unwrap().continues() {
+                begun.push(number);
+            }
         }
-    }
+        begun
+    };
+    let (written, begun) = tokio::join!(peer.write_all(flood.as_bytes()), hears);
+    written.unwrap();
     assert_eq!(begun, [0, 100, 200]);
 }
 
