@@ -235,7 +235,7 @@ fn without_a_shell_it_is_not_stopped() {
 fn the_protocol_is_shown_as_it_passed() {
     let town = Town::new();
     let (laura, _joya) = talking(&town, &[]);
-    laura.resize((40, 110));
+    laura.resize((70, 110));
     laura.press(Key::F(2));
     laura.type_line("hola");
     let screen = laura.expect_text("says: hola");
@@ -247,13 +247,13 @@ fn the_protocol_is_shown_as_it_passed() {
         "UDP 26 bytes  PLlaura@bb.com:joya@bb.com",
         "laura@bb.com asks where joya@bb.com is",
         "RL0laura@bb.com:joya@bb.com:127.0.0.1:",
-        "TCP 8 bytes  N05laura",
-        "TCP 7 bytes  N04joya",
-        "TCP 7 bytes  L04hola",
+        "TCP 8 bytes  head N05",
+        "TCP 7 bytes  head N04",
+        "TCP 7 bytes  head L04",
     ] {
         assert!(text.contains(shown), "{shown}\n{screen}");
     }
-    let rows: Vec<_> = text.lines().filter(|row| row.contains("UDP") || row.contains("TCP ")).collect();
+    let rows: Vec<_> = text.lines().filter(|row| row.contains("E →") || row.contains("R ←")).collect();
     assert!(rows[0].contains("E →") && rows[1].contains("R ←"), "{screen}");
 }
 
