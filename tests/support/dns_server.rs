@@ -69,7 +69,7 @@ impl DnsServer {
         self.lock().names.insert(key(domain), Addresses { ips: ips.to_vec(), ipv6: None, ttl });
     }
 
-    /// From now on `domain` is at an IPv6 address, and at no IPv4 address.
+    /// Has `domain` at an IPv6 address, and at no IPv4 address, from now on.
     pub fn set_ipv6_only(&self, domain: &str, ip: Ipv6Addr) {
         let addresses = Addresses { ips: Vec::new(), ipv6: Some(ip), ttl: DEFAULT_TTL };
         self.lock().names.insert(key(domain), addresses);

@@ -125,19 +125,21 @@ fn in_drawing_order<'a>(content: impl Iterator<Item = (u16, u16, &'a Cell)>) -> 
     cells
 }
 
-/// Whether every terminal moves its cursor by one column for `symbol`. After wide ones, the cursor is positioned anyway.
-/// Frames are of box drawing characters alone, which all look the same when they are misplaced.
+/// Returns whether every terminal moves its cursor by one column for `symbol`.
+///
+/// Wide characters need no answer: the cursor is positioned after each of them. Box drawing characters count as certain,
+/// because those of a frame are all the same, and look right wherever they are.
 fn has_certain_width(symbol: &str) -> bool {
     symbol.is_ascii()
         || (!is_cluster(symbol) && symbol.starts_with(|first| matches!(first, '\u{2500}'..='\u{257f}')))
 }
 
-/// Whether `symbol` is of several code points.
+/// Returns whether `symbol` has several code points.
 fn is_cluster(symbol: &str) -> bool {
     symbol.chars().nth(1).is_some()
 }
 
-/// Whether terminals older than `character` may think it narrow.
+/// Returns whether terminals older than `character` may think it narrow.
 fn is_emoji(character: char) -> bool {
     character >= '\u{1f000}'
 }
@@ -191,7 +193,7 @@ mod tests {
             ("🇨🇦bc", "<1>  <1>🇨🇦<3>bc    "),
         ] {
             assert_eq!(written("", text), shown, "{text}");
-            // Of another drawing, nothing is left.
+            // Another drawing leaves nothing of it.
             assert_eq!(written(text, "x"), "<1>x       ", "{text}");
             assert_eq!(written("xxxx", text), shown, "{text}");
         }
@@ -201,7 +203,7 @@ mod tests {
     fn after_a_character_of_uncertain_width_the_cursor_is_positioned() {
         assert_eq!(written("", "è·bc"), "<1>è<2>·<3>bc");
         assert_eq!(written("", "你bc"), "<1>你<3>bc");
-        // What was beside an emoji does not show through.
+        // The text beside an emoji does not show through.
         assert_eq!(written("xxxx", "🫨xx"), "<1>  <1>🫨");
         assert_eq!(written("🫨xx", "xxxx"), "<1>xx");
     }

@@ -1,4 +1,6 @@
-//! What a terminal sends, as keys, pasted text, and reports of the mouse and the focus. It reads no clock.
+//! The parser of the bytes that a terminal sends: keys, pasted text, and reports of the mouse and the focus.
+//!
+//! It reads no clock.
 //!
 //! ```text
 //! ESC [ 200 ~ text ESC [ 201 ~                          pasted text
@@ -192,7 +194,7 @@ fn control_sequence(sequence: &[u8]) -> Meaning {
 fn ended_sequence(parameters: &[u8], last: u8) -> Meaning {
     let text = str::from_utf8(parameters).unwrap_or_default();
     let (text, is_sgr) = text.strip_prefix('<').map_or((text, false), |text| (text, true));
-    // After a colon, there is what only programs get that have asked for it.
+    // Sub-parameters, which follow a colon, come only to programs that have asked for them.
     let mut numbers =
         text.split(';').map(|number| number.split(':').next().unwrap_or_default().parse::<u16>().ok());
     let mut next = || numbers.next().flatten();

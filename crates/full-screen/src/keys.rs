@@ -1,4 +1,4 @@
-//! What comes from the terminal: keys, pasted text, the mouse, the focus, and another size of the window.
+//! The input of the terminal: keys, pasted text, the mouse, the focus, and another size of the window.
 //!
 //! The reader of crossterm is not used: it waits for the end of a paste for ever, and offers no way out. If that end is
 //! lost, the keyboard is dead.
@@ -58,7 +58,7 @@ impl Keys {
             }
             let deadline = self.deadline;
             tokio::select! {
-                // What came in time counts, however late this program gets to it.
+                // Input that came in time counts, however late this program gets to it.
                 biased;
                 bytes = self.read.recv() => {
                     self.parser.read(&bytes?);

@@ -201,7 +201,7 @@ pub struct FoundNode {
 pub struct AddressOfNode {
     /// The UDP socket.
     pub address: NodeAddress,
-    /// Whether its IP is an address of the host that asked. `false` if that is not known.
+    /// Set if its IP is an address of the host that asked. `false` if that is not known.
     pub is_this_host: bool,
 }
 

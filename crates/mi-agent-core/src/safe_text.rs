@@ -27,7 +27,7 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
     }
     let mut safe = String::with_capacity(text.len() + 8);
     let mut rest = text.chars();
-    // Whether a letter or an emoji, with its marks, is just before.
+    // Set if a letter or an emoji, with its marks, is just before.
     let mut joins = false;
     while let Some(character) = rest.next() {
         let is_between = joins && rest.clone().next().is_some_and(is_joined);
@@ -43,18 +43,18 @@ pub fn safe_text(text: &str) -> Cow<'_, str> {
     if safe == text { Cow::Borrowed(text) } else { Cow::Owned(safe) }
 }
 
-/// Whether `character` joins the character before it with the one after it, or keeps them apart.
+/// Returns whether `character` joins the character before it with the one after it, or keeps them apart.
 fn is_joiner(character: char) -> bool {
     matches!(character, '\u{200c}' | '\u{200d}')
 }
 
-/// Whether a joiner may stand beside `character`: a letter or an emoji.
+/// Returns whether a joiner may stand beside `character`: a letter or an emoji.
 fn is_joined(character: char) -> bool {
     is_visible(character) && (character.is_alphabetic() || is_emoji(character))
 }
 
-/// Whether `character` is an emoji, or a symbol that U+FE0F makes one (Unicode, `Extended_Pictographic`, in whole
-/// blocks).
+/// Returns whether `character` is an emoji, or a symbol that U+FE0F makes one (Unicode, `Extended_Pictographic`, in
+/// whole blocks).
 fn is_emoji(character: char) -> bool {
     matches!(
         character,
@@ -65,8 +65,8 @@ fn is_emoji(character: char) -> bool {
     )
 }
 
-/// Whether `character` is a mark that belongs to the letter or emoji before it, and is no letter itself: an accent,
-/// a variant, a keycap, or a sign without vowel, after which Indic scripts have their joiners (RFC 5892, A.1).
+/// Returns whether `character` is a mark that belongs to the letter or emoji before it, and is no letter itself: an
+/// accent, a variant, a keycap, or a sign without vowel, after which Indic scripts have their joiners (RFC 5892, A.1).
 fn is_mark(character: char) -> bool {
     matches!(
         character,
@@ -159,5 +159,5 @@ impl PartialEq<&str> for PeerText {
     }
 }
 
-/// What a tab is shown as. A fixed number of blanks needs no column, which only the screen knows.
+/// The blanks for a tab. Their number is fixed, because only the screen knows columns.
 const TAB: &str = "    ";

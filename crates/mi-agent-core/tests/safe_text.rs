@@ -54,7 +54,7 @@ fn combining_marks_and_variants_stay_with_their_character() {
     assert_eq!(safe_text("a\u{34f}\u{e0100}"), r"a\u{34f}\u{e0100}");
 }
 
-/// Where people write a joiner, it is text. Anywhere else it could only hide something.
+/// A joiner is text where people write one. Anywhere else it could only hide something.
 #[test]
 fn joiners_between_letters_and_emoji_are_text() {
     for text in [

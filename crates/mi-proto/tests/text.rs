@@ -81,7 +81,7 @@ proptest! {
             prop_assert_eq!(&Line::new(piece.as_str()).unwrap(), piece);
             if let Some(next) = pieces.get(index + 1) {
                 let first = next.as_str().chars().next().expect("only an empty line has an empty piece");
-                // What follows up to the next blank did not fit.
+                // The text up to the next blank did not fit.
                 let is_full = piece.as_str().len() + first.len_utf8() > MAX_TEXT;
                 let rest: String = pieces[index + 1..].iter().map(Line::as_str).collect();
                 let word = rest.split_inclusive(' ').next().expect("it is not empty");

@@ -213,7 +213,7 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     browser.wait_until("document.querySelectorAll('#users tr').length === 0");
     assert_eq!(browser.evaluate(others), format!("Nobody who is shown is named so. {more}"));
 
-    // Of many agents, those whose messages are in view have columns, as far as there is room.
+    // Agents whose messages are in view have columns, as far as there is room.
     for number in 0..40 {
         assert_eq!(User::of(&node).ask(&format!("PRu{number:03}")), "RR0");
     }

@@ -1,4 +1,4 @@
-//! Where nodes run: cron, a service of systemd, a container, a connection that breaks, any stdin.
+//! The places where nodes run: cron, a service of systemd, a container, a connection that breaks, any stdin.
 
 use std::fs::{self, File};
 use std::io::{Seek, Write};
@@ -75,7 +75,7 @@ fn a_service_with_a_user_of_its_own_writes_in_its_state_alone() {
     assert_eq!(hear(), "STOPPING=1\n");
     assert_eq!((node.wait_exit(), node.stderr()), (0, vec![]));
 
-    // Without any option it looks for its files where it starts, and can write none there.
+    // A node without options looks for its files where it starts, and can write none there.
     let mut node = service.start(NODE, &["--roster", &roster, "--listen", "127.0.0.1:0"], &[]);
     assert_eq!(node.wait_exit(), 1);
     let [told] = &node.stderr()[..] else { panic!("{:?}", node.stderr()) };

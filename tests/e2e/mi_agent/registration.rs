@@ -40,7 +40,7 @@ fn who_calls_after_a_restart_of_the_node_is_registered_again() {
     node.kill();
     let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &["--listen", &at]);
     assert!(!node.is_online("laura"));
-    // Within the first second after a registration, there is no other one.
+    // A registration is followed by no other one within a second.
     eventually("laura is online again", || {
         laura.type_line("/call pere@bb.com");
         assert_eq!(laura.expect_line("!"), "! cannot reach pere@bb.com: user is offline");

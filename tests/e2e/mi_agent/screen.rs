@@ -69,7 +69,7 @@ fn a_long_line_is_one_paragraph() {
     let said = [&words, "a link:", &link, "the end"];
     let pieces: Vec<_> = said.iter().flat_map(|line| split_line(line).expect("a line")).collect();
     assert!(pieces.len() > 9 && pieces[0].as_str().ends_with(' '), "{pieces:?}");
-    // At once, so that a busy machine puts no pause between them.
+    // They are written at once, so that a busy machine puts no pause between them.
     let frames: String = pieces.iter().map(|piece| format!("L{:02}{piece}", piece.as_str().len())).collect();
     joya.write_all(frames.as_bytes()).expect("written");
     laura.expect_text("the end");

@@ -18,7 +18,7 @@ pub struct Xterm {
     xterm: Child,
     /// The terminal of the program.
     terminal: PathBuf,
-    /// What xterm prints goes to a file in it.
+    /// The folder for the file to which xterm prints its screen.
     folder: TempDir,
 }
 
@@ -131,7 +131,7 @@ fn plain(row: &str) -> String {
     plain.trim_end().to_owned()
 }
 
-/// What xterm runs for what it prints.
+/// The program that xterm runs as its printer.
 const PRINTER: &str = r#"#!/bin/sh
 folder=$(dirname "$0")
 cat >"$folder/part" && mv "$folder/part" "$folder/printed"

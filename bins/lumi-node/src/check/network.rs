@@ -81,7 +81,7 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
             return Finding::wrong(subject, error, remedy);
         }
     };
-    // With several A records, one of them has to lead here.
+    // One of several A records has to lead here.
     let here = node.addresses().find(|at| at.is_this_host);
     let found = here.map_or(node.address, |at| at.address).ip();
     match is_of_this_host(found) {
@@ -148,7 +148,7 @@ fn only_here(subject: String, found: HostIp) -> Finding {
     Finding::well(subject, format!("resolves to {found}: programs on this host find it there, and no others"))
 }
 
-/// Whether `domain` is one that other hosts may look for.
+/// Returns whether other hosts may look for `domain`.
 fn is_for_others(domain: &Domain) -> bool {
     domain.as_str() != "localhost" && domain.as_str().parse::<HostIp>().is_err()
 }

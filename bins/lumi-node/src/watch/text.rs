@@ -158,7 +158,7 @@ impl<'a> Printer<'a> {
 
     fn picture_of(&self, ladder: &Ladder) -> Picture {
         let width = width();
-        // Without a terminal, nothing is cut off.
+        // Nothing is cut off if this is no terminal.
         let telling = if width == usize::MAX { Telling::BytesFirst } else { Telling::WordsFirst };
         Picture::of(ladder, self.columns.iter().copied(), width).telling(telling)
     }

@@ -418,7 +418,7 @@ impl Task {
     }
 
     async fn drain(&mut self, events: &mpsc::Sender<Event>) {
-        // Whoever hears how a request ended asks for the place.
+        // A program that hears how its request ended asks for the place.
         self.publish_place();
         while let Some(output) = self.client.poll_output() {
             match output {

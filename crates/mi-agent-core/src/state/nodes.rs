@@ -11,7 +11,7 @@ use super::refresh::RETRY;
 #[derive(Debug)]
 pub(super) struct Nodes {
     current: NodeAddress,
-    /// In the order of the answer. The current one may have disappeared from it.
+    /// All addresses, in the order of the answer. The current one may have disappeared from it.
     all: Vec<NodeAddress>,
     /// The time of the last change to another address.
     turned: Option<Instant>,

@@ -89,7 +89,7 @@ fn however_many_agents_there_are_each_arrow_has_both_ends_in_view() {
     }
 }
 
-/// What is wrong with the columns and with the arrows in view: nothing.
+/// The faults of the columns and of the arrows in view: there should be none.
 const WRONG: &str = "(() => {
     const wrong = [];
     const box = document.querySelector('#ladder');

@@ -32,7 +32,7 @@ const CLUSTERS: [(&str, &str); 24] = [
     ("wide in East Asian fonts only", "·“…”→"),
 ];
 
-/// What `TERM` says makes no difference to what is drawn.
+/// The drawing is the same for each of these names of a terminal.
 const TERMS: [&str; 3] = ["tmux-256color", "xterm-256color", "linux"];
 
 /// Laura, in a window of tmux, talks with Joya.
@@ -113,7 +113,7 @@ fn letters_beside_a_cluster_stay_where_they_are() {
     }
 }
 
-/// In xterm nobody types, so Joya calls.
+/// Nobody types in xterm, so Joya calls.
 #[test]
 fn letters_stay_where_they_are_in_xterm() {
     let town = Town::new();
@@ -154,7 +154,7 @@ fn without_counts<'a>(rows: impl IntoIterator<Item = &'a String>) -> Vec<String>
     rows.into_iter().map(|row| row.split(" · E ").next().unwrap_or_default().to_owned()).collect()
 }
 
-/// After any lines, tabs, sizes and overlays, the screen is what a fresh drawing would be.
+/// The screen is what a fresh drawing would be, after any lines, tabs, sizes and overlays.
 #[test]
 fn the_screen_is_what_a_fresh_drawing_would_be() {
     let Some(mut window) = Window::open(TERMS[0], (24, 90)) else { return };
@@ -184,7 +184,7 @@ impl Window {
                 format!("types {text:?}")
             }
             4 => {
-                // In the tab of the agent, nobody hears it.
+                // Nobody hears a line in the tab of the agent.
                 let text = random.text();
                 self.laura.press(Key::Alt('2'));
                 self.laura.type_text(&format!("{text}\r"));

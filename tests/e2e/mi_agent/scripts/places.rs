@@ -151,7 +151,7 @@ fn a_terminal_that_is_gone_ends_the_program_in_order() {
     }
 }
 
-/// What is typed is sent, and the end of the terminal is the end of input.
+/// The typed lines are sent, and the end of the terminal is the end of input.
 #[test]
 fn a_send_at_a_terminal_that_is_gone_ends_in_order() {
     let (mut node, mut pere) = node_and_pere();

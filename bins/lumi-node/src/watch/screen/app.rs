@@ -24,14 +24,14 @@ pub(super) struct App {
     pub(super) chosen: Option<u64>,
     pub(super) has_details: bool,
     pub(super) has_help: bool,
-    /// Whether the bytes of messages are shown instead of their meaning alone.
+    /// Set if the bytes of messages are shown, and not their meaning alone.
     pub(super) has_bytes: bool,
     /// The number of arrows that fit, as of the last drawing.
     pub(super) height: usize,
     pub(super) missed: u64,
     pub(super) wrong: u64,
     pub(super) ended: Option<String>,
-    /// Whether the node has ended and is waited for.
+    /// Set if the node has ended and is waited for.
     pub(super) is_away: bool,
     /// The reason why the typed text is not a user.
     pub(super) wrong_user: Option<String>,

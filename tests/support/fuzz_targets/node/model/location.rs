@@ -1,4 +1,4 @@
-//! What a node may do about questions and their answers.
+//! The part of the model that knows what a node may do about questions and their answers.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -169,7 +169,7 @@ impl Model {
         *owed.unwrap_or_else(|| panic!("more answers than questions: {asked:?}")) -= 1;
     }
 
-    /// Whether there is room for a question: pending, waiting for DNS, or a look-up of its own.
+    /// Returns whether there is room for a question: pending, waiting for DNS, or a look-up of its own.
     fn has_room(&self, asked: &Asked) -> bool {
         let pendings = self.pendings.contains_key(asked)
             || self.pendings.len() < MAX_PENDINGS
