@@ -123,19 +123,13 @@ mod tests {
 
     use super::*;
 
-    fn folder() -> (tempfile::TempDir, DataFolder) {
-        let data = tempfile::tempdir().unwrap();
-        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
-        (data, folder)
-    }
-
     fn guests(folder: &DataFolder) -> Guests {
         Guests::of(AddressLock::in_folder(folder).unwrap().unwrap())
     }
 
     #[tokio::test]
     async fn a_guest_that_ends_is_let_go() {
-        let (_data, folder) = folder();
+        let (_data, folder) = DataFolder::temporary();
         assert!(Visit::begin(&folder).await.is_none(), "nobody is there");
         let mut guests = guests(&folder);
         for _ in 0..3 {
@@ -150,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_holder_that_ends_lets_nobody_go() {
-        let (_data, folder) = folder();
+        let (_data, folder) = DataFolder::temporary();
         let mut holder = guests(&folder);
         let [mut one, mut other] =
             [Visit::begin(&folder).await.unwrap(), Visit::begin(&folder).await.unwrap()];
@@ -164,7 +158,7 @@ mod tests {
     /// A guest that is killed says nothing more.
     #[tokio::test]
     async fn a_guest_that_is_gone_has_left() {
-        let (_data, folder) = folder();
+        let (_data, folder) = DataFolder::temporary();
         let mut guests = guests(&folder);
         let stays = Visit::begin(&folder).await.unwrap();
         drop(Visit::begin(&folder).await.unwrap());
@@ -177,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_a_limit_of_guests_and_the_others_wait() {
-        let (_data, folder) = folder();
+        let (_data, folder) = DataFolder::temporary();
         let mut guests = guests(&folder);
         let mut visits = Vec::new();
         for _ in 0..=MAX_GUESTS {

@@ -386,8 +386,7 @@ async fn an_admission_of_before_the_start_holds_after_it() {
 #[tokio::test]
 async fn what_is_said_is_kept_if_there_is_a_keeper() {
     let node = node().await;
-    let data = tempfile::tempdir().expect("a folder");
-    let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().expect("an address"));
+    let (_data, folder) = DataFolder::temporary();
     let peer: MiAddress = "pere@bb.com".parse().expect("an address");
     let at = "2026-11-25T15:42:00Z".parse().expect("a time");
     let entry = Entry { at, way: Way::Sent, nick: "Laura".into(), text: "hola".into(), continues: false };

@@ -173,8 +173,7 @@ mod tests {
     use super::*;
 
     fn folder() -> (tempfile::TempDir, DataFolder) {
-        let data = tempfile::tempdir().unwrap();
-        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        let (data, folder) = DataFolder::temporary();
         super::super::folder::make(&folder.file("")).unwrap();
         (data, folder)
     }

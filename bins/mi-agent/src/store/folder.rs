@@ -39,6 +39,16 @@ impl DataFolder {
     }
 }
 
+#[cfg(test)]
+impl DataFolder {
+    /// Returns the folder of laura@bb.com in a folder of its own, which goes with the first value.
+    pub(crate) fn temporary() -> (tempfile::TempDir, Self) {
+        let data = tempfile::tempdir().unwrap();
+        let folder = Self::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        (data, folder)
+    }
+}
+
 /// Creates `folder` and its parents if necessary, accessible to the user only.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
@@ -130,8 +140,7 @@ mod tests {
 
     #[test]
     fn the_folder_is_made_for_its_user_alone() {
-        let data = tempfile::tempdir().unwrap();
-        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        let (data, folder) = DataFolder::temporary();
         let path = data.path().join("mi-agent/laura@bb.com");
         assert_eq!(folder.file("x"), path.join("x"));
         assert!(!path.exists(), "there is nothing to be kept yet");

@@ -241,8 +241,7 @@ mod tests {
 
     impl Talks {
         fn new() -> Self {
-            let data = tempfile::tempdir().unwrap();
-            let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+            let (data, folder) = DataFolder::temporary();
             let history = History::of(&folder);
             folder::make(&folder.file("history")).unwrap();
             Self {

@@ -154,15 +154,9 @@ const MAX_PID: u64 = 20;
 mod tests {
     use super::*;
 
-    fn folder() -> (tempfile::TempDir, DataFolder) {
-        let data = tempfile::tempdir().unwrap();
-        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
-        (data, folder)
-    }
-
     #[test]
     fn an_address_has_one_holder_who_is_named() {
-        let (_data, folder) = folder();
+        let (_data, folder) = DataFolder::temporary();
         for _ in 0..2 {
             let lock = AddressLock::in_folder(&folder).unwrap().unwrap();
             assert!(lock.socket().is_some() && socket(&folder).exists());
@@ -180,7 +174,7 @@ mod tests {
     /// A holder that was killed leaves its number and its socket.
     #[test]
     fn what_a_killed_holder_left_is_in_nobodys_way() {
-        let (_data, folder) = folder();
+        let (_data, folder) = DataFolder::temporary();
         folder::make(&folder.file("")).unwrap();
         fs::write(folder.file("lock"), "1234567890\n").unwrap();
         drop(UnixListener::bind(socket(&folder)).unwrap());
@@ -191,7 +185,7 @@ mod tests {
 
     #[test]
     fn senders_know_whether_they_are_alone() {
-        let (_data, folder) = folder();
+        let (_data, folder) = DataFolder::temporary();
         let one = SenderLock::share(&folder).unwrap();
         assert!(!one.is_shared());
         let other = SenderLock::share(&folder).unwrap();

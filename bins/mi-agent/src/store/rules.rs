@@ -120,8 +120,7 @@ mod tests {
     use super::*;
 
     fn folder() -> (tempfile::TempDir, DataFolder, PathBuf) {
-        let data = tempfile::tempdir().unwrap();
-        let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
+        let (data, folder) = DataFolder::temporary();
         let path = folder.file("rules.toml");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         (data, folder, path)

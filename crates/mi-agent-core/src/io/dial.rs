@@ -117,11 +117,8 @@ const LAST_CHANCE: Duration = Duration::from_millis(100);
 mod tests {
     use std::sync::Arc;
 
-    use tokio::time::Instant;
-
     use super::super::shutdown::Shutdown;
     use super::*;
-    use crate::state::conversation_times::LINGER;
 
     /// Its end may not have begun when it becomes urgent.
     #[tokio::test(start_paused = true)]
@@ -140,12 +137,6 @@ mod tests {
         let slot = Slot::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
         let (sender, _called) = oneshot::channel();
         tokio::spawn(greet(connection, "joya@cc.com".parse().unwrap(), options, slot, sender));
-        tokio::task::yield_now().await;
-        shutdown.begin(false);
-        time::sleep(Duration::from_millis(1)).await;
-        shutdown.begin(true);
-        let start = Instant::now();
-        shutdown.ended(LINGER * 10).await;
-        assert!(start.elapsed() < LINGER, "{:?}", start.elapsed());
+        shutdown.assert_hurries().await;
     }
 }

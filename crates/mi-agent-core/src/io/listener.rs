@@ -395,13 +395,7 @@ mod tests {
         let (ours, _theirs) = tokio::io::duplex(4);
         acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)));
         drop(acceptor);
-        task::yield_now().await;
-        shutdown.begin(false);
-        time::sleep(Duration::from_millis(1)).await;
-        shutdown.begin(true);
-        let start = Instant::now();
-        shutdown.ended(LINGER * 10).await;
-        assert!(start.elapsed() < LINGER, "{:?}", start.elapsed());
+        shutdown.assert_hurries().await;
     }
 
     /// They receive "busy" and do not close the connection.

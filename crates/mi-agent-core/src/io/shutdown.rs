@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time;
 
+#[cfg(test)]
+use crate::state::conversation_times::LINGER;
+
 /// Ends the tasks of an agent, and waits until they have ended.
 #[derive(Debug)]
 pub(crate) struct Shutdown(watch::Sender<Phase>);
@@ -57,5 +60,19 @@ impl ShutdownWatch {
         if self.0.wait_for(|phase| *phase == Phase::Hurried).await.is_err() {
             future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+impl Shutdown {
+    /// Checks that a shutdown ends soon once it is hurried, though the peers of its tasks read nothing.
+    pub(crate) async fn assert_hurries(&self) {
+        tokio::task::yield_now().await;
+        self.begin(false);
+        time::sleep(Duration::from_millis(1)).await;
+        self.begin(true);
+        let start = time::Instant::now();
+        self.ended(LINGER * 10).await;
+        assert!(start.elapsed() < LINGER, "{:?}", start.elapsed());
     }
 }

@@ -43,6 +43,23 @@ impl Screen {
         self.types_at(now(), text);
     }
 
+    /// Lets the messages of a location pass, and the nickname that is sent after it.
+    fn calls_in_the_protocol(&mut self) {
+        let asks = Content::Plumi(b"PLlaura@bb.com:joya@cc.com"[..].into());
+        let answers = Content::Plumi(b"RL0laura@bb.com:joya@cc.com:127.0.0.1:4456"[..].into());
+        self.passes(Direction::Sent, "127.0.0.2:3344", asks);
+        self.passes(Direction::Received, "127.0.0.2:3344", answers);
+        self.passes_frame(Direction::Sent, FrameKind::Nickname, b"N05Laura");
+    }
+
+    fn passes_frame(&mut self, direction: Direction, kind: FrameKind, frame: &[u8]) {
+        self.passes(direction, "127.0.0.1:4456", Content::Pmi(kind, frame.into()));
+    }
+
+    fn passes(&mut self, direction: Direction, remote: &str, content: Content) {
+        self.app.passed(now(), &Passed::new(direction, remote.parse().unwrap(), content));
+    }
+
     fn types_at(&mut self, at: Timestamp, text: &str) {
         for character in text.chars() {
             let code = if character == '\n' { KeyCode::Enter } else { KeyCode::Char(character) };

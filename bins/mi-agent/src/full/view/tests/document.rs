@@ -90,19 +90,8 @@ fn protocol() -> Screen {
     let mut screen = Screen::talking(80, 20);
     screen.press(KeyCode::F(2));
     screen.app.said(now(), id(1), "hola");
-    for (direction, remote, content) in [
-        (Direction::Sent, "127.0.0.2:3344", Content::Plumi(b"PLlaura@bb.com:joya@cc.com"[..].into())),
-        (
-            Direction::Received,
-            "127.0.0.2:3344",
-            Content::Plumi(b"RL0laura@bb.com:joya@cc.com:127.0.0.1:4456"[..].into()),
-        ),
-        (Direction::Sent, "127.0.0.1:4456", Content::Pmi(FrameKind::Nickname, b"N05Laura"[..].into())),
-        (Direction::Received, "127.0.0.1:4456", Content::Pmi(FrameKind::Nickname, b"N04joya"[..].into())),
-        (Direction::Sent, "127.0.0.1:4456", Content::Pmi(FrameKind::Line, b"L04hola"[..].into())),
-    ] {
-        let remote = remote.parse().unwrap();
-        screen.app.passed(now(), &Passed::new(direction, remote, content));
-    }
+    screen.calls_in_the_protocol();
+    screen.passes_frame(Direction::Received, FrameKind::Nickname, b"N04joya");
+    screen.passes_frame(Direction::Sent, FrameKind::Line, b"L04hola");
     screen
 }

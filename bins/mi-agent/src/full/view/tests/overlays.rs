@@ -51,18 +51,7 @@ fn the_protocol_is_shown_as_it_passes() {
     let mut screen = Screen::talking(80, 14);
     screen.press(KeyCode::F(2));
     assert!(screen.picture().contains("nothing has passed yet"));
-    for (direction, remote, content) in [
-        (Direction::Sent, "127.0.0.2:3344", Content::Plumi(b"PLlaura@bb.com:joya@cc.com"[..].into())),
-        (
-            Direction::Received,
-            "127.0.0.2:3344",
-            Content::Plumi(b"RL0laura@bb.com:joya@cc.com:127.0.0.1:4456"[..].into()),
-        ),
-        (Direction::Sent, "127.0.0.1:4456", Content::Pmi(FrameKind::Nickname, b"N05Laura"[..].into())),
-    ] {
-        let remote = remote.parse().unwrap();
-        screen.app.passed(now(), &Passed::new(direction, remote, content));
-    }
+    screen.calls_in_the_protocol();
     assert_picture(
         &mut screen,
         r#"
