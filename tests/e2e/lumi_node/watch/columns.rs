@@ -15,14 +15,18 @@ fn watch(node: &NodeProgram) -> Terminal {
     Terminal::start(NODE, node.folder(), &["watch", "--socket", SOCKET], (24, 80))
 }
 
-/// The rows of messages. Each arrow in them has both ends in view.
-fn arrows(screen: &Screen) -> Vec<String> {
-    let rows: Vec<_> = screen.rows().into_iter().filter(|row| row.contains(['▶', '◀'])).collect();
-    for row in &rows {
-        let count = |signs: &str| row.chars().filter(|&sign| signs.contains(sign)).count();
-        assert_eq!((count("├┤"), count("▶◀")), (1, 1), "{row}\n{screen}");
-    }
-    rows
+/// Returns whether `screen` has at least `count` rows of messages, whose arrows have both ends in view and whose texts
+/// begin with one of `begins`, and the bar below them. Tests wait for that: the screen is drawn in pieces, and the
+/// messages so far may come in pieces, too.
+fn is_whole(screen: &Screen, count: usize, begins: &[&str]) -> bool {
+    let is_whole = |row: &String| {
+        let signs = |signs: &str| row.chars().filter(|&sign| signs.contains(sign)).count();
+        let has_text = begins.iter().any(|begin| row.contains(&format!("  {begin}")));
+        (signs("├┤"), signs("▶◀")) == (1, 1) && has_text
+    };
+    let rows = screen.rows();
+    let messages: Vec<_> = rows.iter().filter(|row| row.contains(['▶', '◀'])).collect();
+    messages.len() >= count && messages.into_iter().all(is_whole) && !rows[23].trim().is_empty()
 }
 
 /// The names above the columns.
@@ -42,10 +46,10 @@ fn ten_sends_of_a_user_are_in_one_column() {
         assert_eq!(send.wait_exit(), 4, "he is offline: {:?}", send.stderr());
     }
     let terminal = watch(&node);
-    let screen = terminal.expect_text("deregistered");
-    assert_eq!(names(&screen), ["laura@bb.com", "bb.com"], "{screen}");
-    assert!(screen.rows()[1].contains(" +9"), "{screen}");
-    assert!(arrows(&screen).len() >= 20, "{screen}");
+    terminal.wait_for(|screen| {
+        let is_one = names(screen) == ["laura@bb.com", "bb.com"] && screen.rows()[1].contains(" +9");
+        is_whole(screen, 20, &[""]) && is_one && screen.position_of("deregistered").is_some()
+    });
     terminal.type_text("q");
     assert_eq!(terminal.wait_exit(), 0);
 }
@@ -69,26 +73,26 @@ fn however_many_agents_there_are_each_arrow_has_both_ends_in_view() {
             assert_eq!(agent.hear(), format!("RL1{asks}"));
         }
         let terminal = watch(&node);
-        let last = "agent001@bb.com is busy";
-        let screen = terminal.expect_text(last);
-        let rows = arrows(&screen);
-        assert!(rows.len() >= 18, "{screen}");
-        let names = names(&screen);
-        assert!(names.contains(&"bb.com".to_owned()), "{screen}");
-        let agents = names.iter().filter(|name| name.starts_with("agent")).count();
-        assert_eq!(
-            (agents, names.contains(&"others".to_owned())),
-            if count == 3 { (3, false) } else { (2, true) }
-        );
+        let shown = if count == 3 { (3, false) } else { (2, true) };
+        let has_columns = |screen: &Screen| {
+            let names = names(screen);
+            let agents = names.iter().filter(|name| name.starts_with("agent")).count();
+            let is_there = |name: &str| names.iter().any(|other| other == name);
+            (agents, is_there("others")) == shown && is_there("bb.com")
+        };
         // Each row has room for a sentence, and the bytes are a key away.
-        let mut locations = rows.iter().filter(|row| row.contains("PL") || row.contains("RL"));
-        assert!(locations.all(|row| row.contains("  agent")), "{screen}");
+        let in_words = |screen: &Screen| {
+            let has_last = screen.position_of("agent001@bb.com is busy").is_some();
+            is_whole(screen, 18, &["agent", "register"]) && has_last && has_columns(screen)
+        };
+        let in_bytes = |screen: &Screen| {
+            is_whole(screen, 18, &["PR", "RR", "PL", "RL1agent"]) && screen.position_of("is busy").is_none()
+        };
+        terminal.wait_for(in_words);
         terminal.type_text("b");
-        let screen = terminal.expect_text("RL1agent");
-        assert!(screen.position_of("is busy").is_none(), "{screen}");
-        assert_eq!(arrows(&screen).len(), rows.len());
+        terminal.wait_for(in_bytes);
         terminal.type_text("b");
-        terminal.expect_text(last);
+        terminal.wait_for(in_words);
         terminal.type_text("q");
         assert_eq!(terminal.wait_exit(), 0);
     }
@@ -104,9 +108,12 @@ fn the_questions_of_a_check_have_no_column() {
     assert!(checked.contains("in use by the node of bb.com, which answers"), "{checked}");
     User::of(&node).ask("PRlaura");
     let terminal = watch(&node);
-    let screen = terminal.expect_text("registered");
-    assert!(screen.position_of("deregister lumi-node-check").is_some(), "{screen}");
-    assert_eq!(names(&screen), ["laura@bb.com", "bb.com"], "{screen}");
+    terminal.wait_for(|screen| {
+        let is_told = |text| screen.position_of(text).is_some();
+        is_told("registered")
+            && is_told("deregister lumi-node-check")
+            && names(screen) == ["laura@bb.com", "bb.com"]
+    });
     terminal.type_text("q");
     assert_eq!(terminal.wait_exit(), 0);
     // Nor do they have one in a report.
