@@ -1,6 +1,8 @@
 //! Everything that the tests of this workspace share beside the test kit, which is for other programs as
 //! well: a DNS server, the programs as processes, and simulated worlds of nodes, agents and emulators.
 
+use std::io::{self, Write};
+
 pub mod browser;
 pub mod captured;
 pub mod dns_server;
@@ -20,3 +22,10 @@ pub mod simulation;
 pub mod trace;
 
 pub use lumi_testkit::{conversation, emulators, network, wire};
+
+/// Reports that a test did not run, and why.
+///
+/// The test harness does not capture this, so nobody takes a skipped test for a passed one.
+pub fn skipped(reason: &str) {
+    _ = writeln!(io::stderr(), "SKIPPED, {reason}");
+}

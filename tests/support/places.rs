@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,6 +10,7 @@ use rustix::process::{self, Pid};
 use tempfile::TempDir;
 
 use crate::programs::{Program, Signal, eventually, executable_for_everybody};
+use crate::skipped;
 
 /// Gives `command` what cron gives a job: five variables, the user's folder and no terminal.
 pub fn of_cron<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
@@ -115,11 +115,6 @@ impl Contained {
         });
         process::kill_process(inner.expect("it was found"), signal.into()).expect("it runs");
     }
-}
-
-/// Reports that a test did not run, past what captures the output of tests: nobody shall take this for proved.
-pub fn skipped(reason: &str) {
-    _ = writeln!(io::stderr(), "SKIPPED, {reason}");
 }
 
 fn succeeds(command: &mut Command) -> Result<(), String> {

@@ -1,10 +1,10 @@
 //! What tshark, Wireshark without windows, tells of a capture with the dissector.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
 use std::ops::Index;
 use std::process::Command;
 
+use integration_tests::skipped;
 use tempfile::TempDir;
 
 use crate::capture::Capture;
@@ -18,8 +18,7 @@ impl Tshark {
     /// `None`, and a word to whoever runs the tests, where there is no tshark.
     pub(crate) fn find() -> Option<Self> {
         if let Err(reason) = Command::new(PROGRAM).arg("--version").output() {
-            // Past what captures the output of tests: nobody shall take this for proved.
-            _ = writeln!(io::stderr(), "SKIPPED, there is no tshark here: {reason}");
+            skipped(&format!("there is no tshark here: {reason}"));
             return None;
         }
         Some(Self { home: tempfile::tempdir().expect("there can be temporary folders") })

@@ -10,6 +10,7 @@ use std::process::Command;
 use integration_tests::programs::{
     NODE, NodeProgram, Program, Signal, at_home, executable, write_roster, write_settings,
 };
+use integration_tests::skipped;
 use serde_json::Value;
 
 use super::{User, failure, folder_with, words};
@@ -229,7 +230,7 @@ fn other_users_are_refused_even_if_the_mode_lets_them_in() {
     let output = as_nobody(0o600);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     if said.contains("setpriv") || said.contains("not found") {
-        _ = writeln!(std::io::stderr(), "SKIPPED, no other user can be taken on here: {said}");
+        skipped(&format!("no other user can be taken on here: {said}"));
         return;
     }
     assert!(said.contains("permission denied; ask as the user whose node it is, or as root"), "{said}");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use integration_tests::programs::{NODE, NodeProgram, Program, executable, write_roster};
+use integration_tests::skipped;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use super::{User, words};
@@ -14,8 +15,7 @@ use super::{User, words};
 fn a_node_on_a_full_file_system_serves_and_loses_no_user() {
     let folder = tempfile::tempdir().unwrap();
     if let Err(reason) = try_to_mount(folder.path()) {
-        // Past what captures the output of tests: nobody shall take this for proved.
-        _ = writeln!(io::stderr(), "SKIPPED, no tmpfs of 1 MiB can be mounted here: {reason}");
+        skipped(&format!("no tmpfs of 1 MiB can be mounted here: {reason}"));
         return;
     }
     // Nobody but this node, and those who reach through it, sees the file system; it ends with the node.

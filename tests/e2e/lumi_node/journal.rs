@@ -1,11 +1,12 @@
 //! Diagnostics in the journal of the host, which the test plays.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 
 use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, at_home, executable};
+use integration_tests::skipped;
 
 use super::{User, folder_with};
 
@@ -84,8 +85,7 @@ impl Journal {
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
             Err(error) => format!("unshare: {error}"),
         };
-        // Past what captures the output of tests: nobody shall take this for proved.
-        _ = writeln!(io::stderr(), "SKIPPED, /run cannot be made another one here: {failure}");
+        skipped(&format!("/run cannot be made another one here: {failure}"));
         None
     }
 

@@ -1,11 +1,11 @@
 //! A roster that is mounted by itself, as a container has it.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 
 use integration_tests::programs::{NODE, NodeProgram, Program, at_home, executable};
+use integration_tests::skipped;
 
 use super::folder_with;
 
@@ -16,8 +16,7 @@ fn a_roster_that_cannot_be_replaced_is_refused_with_the_remedy_and_found_by_the_
     match tried.output() {
         Ok(output) if output.status.success() => {}
         failed => {
-            // Past what captures the output of tests: nobody shall take this for proved.
-            _ = writeln!(io::stderr(), "SKIPPED, nothing can be mounted here: {failed:?}");
+            skipped(&format!("nothing can be mounted here: {failed:?}"));
             return;
         }
     }

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use integration_tests::browser::{Browser, View};
 use integration_tests::exchange::Exchange;
 use integration_tests::programs::{NodeProgram, Signal, eventually};
+use integration_tests::skipped;
 use message_log::printable;
 use serde_json::{Value, json};
 
@@ -371,7 +372,7 @@ fn a_node_that_is_lost_is_found_again() {
 
 /// `None`, and said past what captures the output of tests, where there is no browser: nobody shall take it for proved.
 fn browser() -> Option<Browser> {
-    let told = |reason| _ = writeln!(io::stderr(), "SKIPPED, no page is looked at: {reason}");
+    let told = |reason| skipped(&format!("no page is looked at: {reason}"));
     Browser::start().map_err(told).ok()
 }
 

@@ -8,10 +8,11 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use integration_tests::places::{Contained, Service, of_cron, skipped};
+use integration_tests::places::{Contained, Service, of_cron};
 use integration_tests::programs::{
     DEADLINE, NODE, NodeProgram, Program, Signal, at_home, eventually, executable, write_roster,
 };
+use integration_tests::skipped;
 use pty_process::blocking;
 
 use super::{User, folder_with};

@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::thread;
 
 use integration_tests::programs::{DATA, executable_for_everybody, write_agent_settings};
+use integration_tests::skipped;
 use rustix::io::{ioctl_fionbio, ioctl_fionread};
 
 use super::send::command;
@@ -120,7 +121,7 @@ fn nothing_has_to_be_writable() {
     let mut laura = start(&["send", "--from", "laura@bb.com", "--node", &at, "pere@bb.com", "hola"]);
     let code = laura.wait_exit();
     if laura.stderr().iter().any(|line| line.starts_with("setpriv:")) {
-        _ = writeln!(std::io::stderr(), "SKIPPED, no other user can be taken on here: {:?}", laura.stderr());
+        skipped(&format!("no other user can be taken on here: {:?}", laura.stderr()));
         return;
     }
     assert_eq!((code, laura.stdout(), laura.stderr()), (0, vec![], vec![]));

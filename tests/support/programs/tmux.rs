@@ -1,6 +1,5 @@
 //! A program in a window of tmux, a real terminal that measures some clusters otherwise than our programs do.
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -9,6 +8,7 @@ use tempfile::TempDir;
 use super::Key;
 use super::output::eventually;
 use super::process::at_home;
+use crate::skipped;
 
 /// A program in a window of a tmux of its own, which nobody is attached to. Both are killed when this is dropped.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ impl Tmux {
     /// If tmux does not start.
     pub fn start(command: &Command, folder: &Path, term: &str, size: (u16, u16)) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
-            // Past what captures the output of tests: nobody shall take this for proved.
-            _ = writeln!(io::stderr(), "SKIPPED, there is no tmux here");
+            skipped("there is no tmux here");
             return None;
         }
         let this = Self { folder: tempfile::tempdir().expect("there can be temporary folders") };

@@ -1,7 +1,7 @@
 //! A program in a window of xterm, on a display that nobody sees.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::output::eventually;
 use super::process::at_home;
+use crate::skipped;
 
 /// A program in a window of an xterm of its own, on a display of its own. All are killed when this is dropped.
 #[derive(Debug)]
@@ -37,8 +38,7 @@ impl Xterm {
         let display = display.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let has_xterm = Command::new("xterm").arg("-version").stdout(Stdio::null()).status();
         let (Ok(mut display), Ok(_)) = (display, has_xterm) else {
-            // Past what captures the output of tests: nobody shall take this for proved.
-            _ = writeln!(io::stderr(), "SKIPPED, there is no xterm or no Xvfb here");
+            skipped("there is no xterm or no Xvfb here");
             return None;
         };
         let mut number = String::new();

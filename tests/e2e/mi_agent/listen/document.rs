@@ -2,9 +2,10 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::{env, io, iter};
+use std::{env, iter};
 
 use integration_tests::programs::{at_home, eventually};
+use integration_tests::skipped;
 
 use super::*;
 
@@ -81,8 +82,7 @@ fn runs(program: &str, arguments: &[&str]) -> bool {
     let runs = process::Command::new(program).args(arguments).stdout(Stdio::null()).status();
     let runs = runs.is_ok_and(|status| status.success());
     if !runs {
-        // Past what captures the output of tests: nobody shall take this for proved.
-        _ = writeln!(io::stderr(), "SKIPPED, there is no {program} here");
+        skipped(&format!("there is no {program} here"));
     }
     runs
 }
