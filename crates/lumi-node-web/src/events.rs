@@ -116,7 +116,7 @@ impl State {
     /// `None`: they are as they were told last.
     async fn users(&mut self) -> Result<Option<String>, Unknown> {
         let users = self.figures.users().await?;
-        if self.users.as_ref().is_some_and(|told| told.is_as(&users)) {
+        if self.users.as_ref() == Some(&users) {
             return Ok(None);
         }
         let news = event_of("users", &users.to_json(Instant::now()));

@@ -60,7 +60,7 @@ impl Figures {
             }
             let list = self.handle.list().await?;
             let now = Instant::now();
-            let users = Arc::new(Users::new(&list, now));
+            let users = Arc::new(Users::new(&list));
             let until = now + fresh_for(list.len());
             *last = Some(Listed { users: Arc::clone(&users), until });
             Ok(users)

@@ -77,7 +77,7 @@ fn says(text: &str, before: &Roster, expected: &BTreeSet<UserName>) {
 /// The users, as an administrator has them listed.
 fn users(roster: &Roster) -> BTreeSet<UserName> {
     let node = Node::new(roster.clone(), NODE.parse().expect("an address"), NodeSettings::default());
-    node.users(tokio::time::Instant::now().into_std()).map(|status| status.user).collect()
+    node.users().map(|status| status.user).collect()
 }
 
 const NODE: &str = "127.0.0.2:3344";

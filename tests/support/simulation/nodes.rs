@@ -250,7 +250,7 @@ impl World {
         let reply = reply(ours);
         ensure!(reply == Some(AdminReply::Changed(change)), Administration, "{reply:?}");
         laws.changed(now, change, ours)?;
-        for status in ours.users(instant) {
+        for status in ours.users() {
             let (user, address) = (status.user, status.presence.map(|presence| presence.address));
             let is_right = node.roster.contains(&user) && address == laws.address_of(&user);
             ensure!(is_right, Administration, "{user} is listed at {address:?}");

@@ -1,20 +1,22 @@
 //! Reports of users and of the node's state, for people and for programs.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
 use jiff::{SpanRound, Timestamp, Unit, Zoned};
 use lumi_node_core::{LocationTimes, MessageCounts, ServerStatus, UdpAddress, UserStatus};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::time;
 use unicode_width::UnicodeWidthStr;
 
 /// Formats users as a table, with columns aligned by their width on the screen.
 pub(crate) fn table(users: &[UserStatus]) -> String {
-    let now = now();
+    let time_of = times();
     let row = |UserStatus { user, presence, .. }: &UserStatus| match presence {
         Some(presence) => {
-            let since = now.saturating_sub(presence.online_for).strftime("%Y-%m-%d %H:%M:%S");
+            let since = time_of(presence.online_since).strftime("%Y-%m-%d %H:%M:%S");
             [user.to_string(), "online".into(), presence.address.to_string(), since.to_string()]
         }
         None => [user.as_str(), "offline", "-", "-"].map(String::from),
@@ -40,14 +42,15 @@ pub(crate) fn table(users: &[UserStatus]) -> String {
 
 /// Formats users as a JSON array, one user to a line.
 pub(crate) fn users_json(users: &[UserStatus]) -> String {
-    let now = now().timestamp();
+    let time_of = times();
     let mut text = String::from("[");
     for (number, UserStatus { user, presence, .. }) in users.iter().enumerate() {
         let row = Row {
             user: user.as_str(),
             online: presence.is_some(),
             address: presence.map(|presence| presence.address),
-            since: presence.map(|presence| whole_seconds(now - presence.online_for).to_string()),
+            since: presence
+                .map(|presence| whole_seconds(time_of(presence.online_since).timestamp()).to_string()),
         };
         let row = serde_json::to_string(&row).unwrap_or_default();
         _ = write!(text, "{}\n  {row}", if number > 0 { "," } else { "" });
@@ -222,6 +225,16 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "people read the time of day; nothing is decided by it")]
 fn now() -> Zoned {
     Zoned::now()
+}
+
+/// Returns the clock on the wall at times of the node's clock. Both are read at once, so that the time of an event is
+/// the same in each report.
+#[expect(clippy::disallowed_methods, reason = "people read the time of day; nothing is decided by it")]
+fn times() -> impl Fn(Instant) -> Zoned {
+    // It may be read from files, which takes longer than one clock may be read after the other.
+    let zone = TimeZone::system();
+    let (wall, node) = (Timestamp::now().to_zoned(zone), time::Instant::now().into_std());
+    move |then| wall.saturating_sub(node.saturating_duration_since(then))
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

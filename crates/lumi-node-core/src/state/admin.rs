@@ -1,6 +1,6 @@
 //! The administrator's commands and the node's replies.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use plumi_proto::{AddressError, Domain, UdpAddress, UserName};
 
@@ -126,13 +126,13 @@ impl UserStatus {
 pub struct Presence {
     /// The UDP address of the user's agent.
     pub address: UdpAddress,
-    /// The time since the user came online there.
-    pub online_for: Duration,
+    /// The time at which the user came online there, by the clock of the node: in a [`Server`](crate::Server), tokio's.
+    pub online_since: Instant,
 }
 
 impl Presence {
-    /// Creates the place of a user who came online at `address` so long ago. A program needs that for tests.
-    pub fn new(address: UdpAddress, online_for: Duration) -> Self {
-        Self { address, online_for }
+    /// Creates the place of a user who came online at `address` then. A program needs that for tests.
+    pub fn new(address: UdpAddress, online_since: Instant) -> Self {
+        Self { address, online_since }
     }
 }

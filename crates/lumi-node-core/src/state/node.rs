@@ -210,8 +210,8 @@ impl Node {
     }
 
     /// Returns every user of the domain and where the user is online, in no order.
-    pub fn users(&self, now: Instant) -> impl Iterator<Item = UserStatus> {
-        self.users.statuses(now)
+    pub fn users(&self) -> impl Iterator<Item = UserStatus> {
+        self.users.statuses()
     }
 
     /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node.

@@ -75,8 +75,8 @@ impl Users {
     }
 
     /// Returns every user and where the user is online, in no order.
-    pub(super) fn statuses(&self, now: Instant) -> impl Iterator<Item = UserStatus> {
-        self.all.iter().map(move |user| UserStatus { user: user.name, presence: user.presence(now) })
+    pub(super) fn statuses(&self) -> impl Iterator<Item = UserStatus> {
+        self.all.iter().map(|user| UserStatus { user: user.name, presence: user.presence() })
     }
 
     /// Returns the registrations, in no order.
@@ -270,9 +270,8 @@ impl User {
         }
     }
 
-    fn presence(&self, now: Instant) -> Option<Presence> {
-        let online_for = now.saturating_duration_since(self.online_since?);
-        Some(Presence { address: self.address?, online_for })
+    fn presence(&self) -> Option<Presence> {
+        Some(Presence { address: self.address?, online_since: self.online_since? })
     }
 }
 

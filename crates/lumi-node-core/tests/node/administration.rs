@@ -22,9 +22,10 @@ fn the_administrator_adds_removes_and_lists_users() {
     assert_eq!(node.receive(STRANGER, "PRjoan@bb.com"), [sent(STRANGER, "RR0")]);
     assert_eq!(node.admin(AdminCommand::AddUser(joan)), AdminReply::Refused(AdminRefusal::AlreadyUser(joan)));
 
+    let online_since = node.now;
     node.pass(42.0);
     let offline = |user: &str| UserStatus::new(user.parse().expect("a name"), None);
-    let presence = Presence::new(address(STRANGER), Duration::from_secs(42));
+    let presence = Presence::new(address(STRANGER), online_since);
     assert_eq!(
         node.admin(AdminCommand::List),
         AdminReply::Users(vec![UserStatus::new(joan, Some(presence)), offline("laura"), offline("pere"),])
@@ -125,7 +126,7 @@ fn a_roster_that_is_reloaded_cuts_off_who_is_in_it_no_longer_and_nobody_else() {
     assert_eq!(node.receive(PERE, answer), [sent(OTHER_NODE, answer)], "who stays can still answer");
     let AdminReply::Users(users) = node.admin(AdminCommand::List) else { panic!("no list") };
     let presences: Vec<_> = users.iter().map(|status| (status.user.as_str(), status.presence)).collect();
-    let online = Presence::new(address(PERE), Duration::from_secs(1));
+    let online = Presence::new(address(PERE), node.now - Duration::from_secs(1));
     assert_eq!(presences, [("joan", None), ("pere", Some(online))]);
     assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR1")]);
     assert_eq!(node.receive(LAURA, "PRjoan@bb.com"), [sent(LAURA, "RR0")]);
@@ -205,7 +206,7 @@ fn what_is_not_saved_or_not_read_changes_nothing() {
     assert_eq!(node.drain(), []);
     node.node.handle_roster_read(node.now, COMMAND, Err(NotRead));
     assert_eq!(node.reply(), AdminReply::NotRead);
-    let users: Vec<_> = node.node.users(node.now).map(|status| status.user.to_string()).collect();
+    let users: Vec<_> = node.node.users().map(|status| status.user.to_string()).collect();
     assert_eq!(users, ["laura", "pere"]);
     assert_eq!(node.address_of("laura"), Some(address(LAURA)));
 }

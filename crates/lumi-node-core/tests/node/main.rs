@@ -145,8 +145,8 @@ impl TestNode {
     }
 
     fn online_for(&self, user: &str) -> Option<Duration> {
-        let status = self.node.users(self.now).find(|status| status.user.as_str() == user).expect("a user");
-        status.presence.map(|presence| presence.online_for)
+        let status = self.node.users().find(|status| status.user.as_str() == user).expect("a user");
+        status.presence.map(|presence| self.now - presence.online_since)
     }
 
     fn drain(&mut self) -> Vec<Output> {

@@ -76,7 +76,7 @@ impl Model {
 
     /// What can be seen of the node is as it should be.
     pub(super) fn holds(&self, now: Instant, node: &Node) {
-        let users: Vec<_> = node.users(now).collect();
+        let users: Vec<_> = node.users().collect();
         let listed: BTreeSet<_> = users.iter().map(|status| status.user).collect();
         assert_eq!(listed, self.roster);
         for status in &users {

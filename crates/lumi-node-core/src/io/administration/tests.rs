@@ -165,8 +165,7 @@ impl Domain {
     }
 
     fn users(&self) -> Vec<String> {
-        let now = Instant::now().into_std();
-        let mut users: Vec<_> = self.task.node.users(now).map(|status| status.user.to_string()).collect();
+        let mut users: Vec<_> = self.task.node.users().map(|status| status.user.to_string()).collect();
         users.sort_unstable();
         users
     }

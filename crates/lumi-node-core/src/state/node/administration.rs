@@ -36,7 +36,7 @@ impl Node {
                 self.answer(id, AdminReply::Refused(AdminRefusal::NoSuchUser(user)));
             }
             AdminCommand::List => {
-                let users = self.users(now).collect();
+                let users = self.users().collect();
                 self.answer(id, AdminReply::Users(users));
             }
             AdminCommand::ListBindings => {
