@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use integration_tests::dns_server::DnsServer;
 use integration_tests::network::{
-    ScriptedNode, TestNode, directory, local_address, quick_schedule, sockets_with_one_port,
+    ScriptedNode, TestNode, address_of_its_own, directory, local_address, quick_schedule,
+    sockets_with_one_port,
 };
 use integration_tests::trace::Trace;
 use lumi_dns::{LookupError, NodeDirectory};
@@ -114,9 +115,7 @@ async fn a_node_that_is_silent_is_asked_five_times() {
 #[tokio::test]
 async fn a_node_that_starts_late_is_still_found() {
     let trace = Trace::start();
-    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    let address = local_address(&socket);
-    drop(socket);
+    let address = address_of_its_own();
     let start = Agent::builder("laura@bb.com".parse().expect("an address"))
         .node(address)
         .schedule(quick_schedule())

@@ -340,7 +340,7 @@ fn the_log_can_be_stdout_and_the_form_bare() {
     laura.expect_line("* listening for conversations on 192.0.2.1:");
     laura.close_stdin();
     assert_eq!(laura.wait_exit(), 0);
-    let remote = format!("127.0.0.1:UDP:{}", node.address().port());
+    let remote = format!("{}:UDP:{}", node.address().ip(), node.address().port());
     let logged: Vec<_> = laura.stdout().into_iter().filter(|line| line.contains(":UDP:")).collect();
     assert_eq!(
         logged,

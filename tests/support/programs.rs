@@ -11,6 +11,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
+use lumi_testkit::network::address_of_its_own;
 use tempfile::TempDir;
 
 pub use lumi_testkit::DEADLINE;
@@ -33,7 +34,7 @@ pub struct NodeProgram {
 
 impl NodeProgram {
     /// Starts the node of `domain` and its `users`, with a console, and waits until it is ready. The node
-    /// listens on a free port of 127.0.0.1 unless `arguments` say otherwise.
+    /// listens at an [address of its own](address_of_its_own) unless `arguments` say otherwise.
     ///
     /// # Panics
     /// If it does not start.
@@ -45,14 +46,18 @@ impl NodeProgram {
         Self { _own_folder: Some(folder), ..node }
     }
 
-    /// Starts a node in `folder`, which has its roster, and waits until it is ready. The node listens on a
-    /// free port of 127.0.0.1 unless `arguments` say otherwise.
+    /// Starts a node in `folder`, which has its roster, and waits until it is ready. The node listens at an
+    /// address of its own unless `arguments` say otherwise.
     ///
     /// # Panics
     /// If it does not start.
     pub fn start_in(folder: &Path, arguments: &[&str]) -> Self {
-        let listen: &[_] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
-        let program = Program::start(NODE, folder, &[arguments, listen].concat());
+        let program = if arguments.contains(&"--listen") {
+            Program::start(NODE, folder, arguments)
+        } else {
+            let address = address_of_its_own().to_string();
+            Program::start(NODE, folder, &[arguments, &["--listen", &address]].concat())
+        };
         Self::ready(program, folder)
     }
 

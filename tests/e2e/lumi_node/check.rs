@@ -3,7 +3,7 @@
 mod network;
 
 use std::fs::{self, DirEntry, Permissions};
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -307,7 +307,7 @@ impl Lab {
     }
 
     fn node(&self) -> NodeProgram {
-        NodeProgram::start_in(self.path(), &[])
+        NodeProgram::start_in(self.path(), &["--listen", "127.0.0.1:0"])
     }
 
     fn check(&self, arguments: &[&str]) -> (i32, Vec<String>) {

@@ -24,10 +24,19 @@ fn flags_win_over_settings_and_settings_over_defaults() {
     let log = fs::read_to_string(folder.path().join("bb.log")).unwrap();
     assert_eq!(log.lines().count(), 2);
 
-    let flags = ["--roster", "config/nodelumi.cfg", "--rate-limit", "off", "--log", "cc.log"];
+    let flags = [
+        "--roster",
+        "config/nodelumi.cfg",
+        "--rate-limit",
+        "off",
+        "--log",
+        "cc.log",
+        "--listen",
+        "127.0.0.9:0",
+    ];
     let node = NodeProgram::start_in(folder.path(), &flags);
     let user = User::of(&node);
-    assert_eq!(node.address().ip().octets(), [127, 0, 0, 1]);
+    assert_eq!(node.address().ip().octets(), [127, 0, 0, 9]);
     for _ in 0..100 {
         assert_eq!(user.ask("PRlaura"), "RR1");
     }

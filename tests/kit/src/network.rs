@@ -29,13 +29,13 @@ pub struct TestNode {
 }
 
 impl TestNode {
-    /// Starts the node of `domain` on a free port of 127.0.0.1. `directory` locates other nodes.
+    /// Starts the node of `domain` at an [address of its own](address_of_its_own). `directory` locates other nodes.
     pub async fn start(domain: &str, users: &[&str], directory: NodeDirectory) -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+        let socket = UdpSocket::bind(address_of_its_own()).await.expect("a socket");
         Self::start_on(socket, domain, users, directory).await
     }
 
-    /// Starts the node of `domain` on a free port of 127.0.0.1. It knows no other node.
+    /// Starts the node of `domain` at an address of its own. It knows no other node.
     pub async fn alone(domain: &str, users: &[&str]) -> Self {
         Self::start(domain, users, directory(&[])).await
     }
@@ -138,12 +138,34 @@ pub async fn sockets_with_one_port() -> (UdpSocket, UdpSocket) {
 ///
 /// Returns `None` if a program of this host is bound to that port at all addresses.
 pub fn ip_with_free_node_port() -> Option<Ipv4Addr> {
+    ips().map(|ip| SocketAddrV4::new(ip, NODE_PORT)).find(is_free).map(|address| *address.ip())
+}
+
+/// Finds a loopback address for a node that nobody else gets while the node is stopped and started again.
+///
+/// Its IP is of no other test, and its port is below those that the system chooses for sockets.
+///
+/// # Panics
+/// If nothing is free.
+pub fn address_of_its_own() -> SocketAddrV4 {
+    let ports = NODE_PORT..NODE_PORT + 100;
+    let mut addresses = ports.zip(ips()).map(|(port, ip)| SocketAddrV4::new(ip, port));
+    addresses.find(is_free).expect("programs have all these ports")
+}
+
+/// A hundred loopback addresses that no other test uses.
+fn ips() -> impl Iterator<Item = Ipv4Addr> {
     let next_ip = || {
-        let number = process::id().wrapping_mul(IPS_OF_A_PROCESS) + NEXT_IP.fetch_add(1, Ordering::Relaxed);
+        let number = process::id()
+            .wrapping_mul(IPS_OF_A_PROCESS)
+            .wrapping_add(NEXT_IP.fetch_add(1, Ordering::Relaxed));
         Ipv4Addr::from(FIRST_IP.to_bits() + number % IPS)
     };
-    let is_free = |ip: &Ipv4Addr| std::net::UdpSocket::bind((*ip, NODE_PORT)).is_ok();
-    std::iter::repeat_with(next_ip).take(100).find(is_free)
+    std::iter::repeat_with(next_ip).take(100)
+}
+
+fn is_free(address: &SocketAddrV4) -> bool {
+    std::net::UdpSocket::bind(address).is_ok()
 }
 
 /// The address of a bound IPv4 socket.
@@ -168,7 +190,7 @@ const FIRST_IP: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 0);
 const IPS: u32 = 1 << 22;
 
 /// The distance between the first addresses of two test processes.
-const IPS_OF_A_PROCESS: u32 = 16;
+const IPS_OF_A_PROCESS: u32 = 1024;
 
 /// The number of addresses that this process has tried.
 static NEXT_IP: AtomicU32 = AtomicU32::new(0);

@@ -174,11 +174,8 @@ async fn a_peer_that_is_not_found_or_does_not_answer_is_told() {
     let (code, lines) = lab.check(&peers);
     assert_eq!(code, 1);
     let named = |peer| format!("name its node in the settings, under [peers]: \"{peer}\" = \"IP:PORT\"");
-    let record = |peer| {
-        format!(
-            "if 127.0.0.1 is not the address of its host, have its A record corrected, or {}",
-            named(peer)
-        )
+    let record = |peer, ip| {
+        format!("if {ip} is not the address of its host, have its A record corrected, or {}", named(peer))
     };
     let expected = [
         format!(
@@ -189,12 +186,15 @@ async fn a_peer_that_is_not_found_or_does_not_answer_is_told() {
             "FAIL peer ff.com: resolves to 0.0.0.0, where no node can be; have who runs it correct its A record, or {}",
             named("ff.com")
         ),
-        format!("FAIL peer dd.com: at {at} there is the node of another domain; {}", record("dd.com")),
+        format!(
+            "FAIL peer dd.com: at {at} there is the node of another domain; {}",
+            record("dd.com", at.ip())
+        ),
         format!(
             "FAIL peer ee.com: no node answers at {silent}; see that it runs, and that firewalls here and there let UDP \
              port {} through both ways; {}",
             silent.port(),
-            record("ee.com")
+            record("ee.com", &Ipv4Addr::LOCALHOST)
         ),
     ];
     assert_eq!(lines[6..], expected);
