@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use integration_tests::dns_server::DnsServer;
 use integration_tests::network::{
     ScriptedNode, TestNode, address_of_its_own, directory, local_address, quick_schedule,
-    sockets_with_one_port,
+    sockets_with_one_port, spaced_schedule,
 };
 use integration_tests::trace::Trace;
 use lumi_dns::{LookupError, NodeDirectory};
@@ -156,7 +156,8 @@ async fn five_requests_without_an_answer_take_a_user_offline() {
     let mut buffer = [0; 100];
     assert_eq!(dead.recv(&mut buffer).await.expect("an answer"), 3);
 
-    let (laura, _events) = bb.agent("laura").start().await.expect("laura registers");
+    let laura = bb.agent("laura").schedule(spaced_schedule());
+    let (laura, _events) = laura.start().await.expect("laura registers");
     let error = laura.locate(address("pere@bb.com")).await.expect_err("pere is dead");
     assert!(matches!(error, LocateError::Offline));
     let to_pere = format!("E: {}:UDP:{}, PL", Ipv4Addr::LOCALHOST, local_address(&dead).port());
@@ -180,25 +181,32 @@ async fn a_sign_of_life_clears_the_strikes() {
     let (laura, pere) = (connected().await, connected().await);
     tell(&pere, "PRpere@bb.com").await;
     hear(&pere, "RR0").await;
-    let question = "PLlaura@bb.com:pere@bb.com";
-    for sign_of_life in ["RL1laura@bb.com:pere@bb.com", "PRpere@bb.com", "RL1nobody@cc.com:pere@bb.com"] {
-        for _ in 0..4 {
-            tell(&laura, question).await;
-            hear(&pere, question).await;
+    // Each question is another one: a repetition that comes at once is not sent on.
+    let mut number = 0;
+    let mut ask = async || {
+        number += 1;
+        let question = format!("PLu{number}@cc.com:pere@bb.com");
+        tell(&laura, &question).await;
+        hear(&pere, &question).await;
+        question.replacen("PL", "RL1", 1)
+    };
+    for sign_of_life in [None, Some("PRpere@bb.com"), Some("RL1nobody@cc.com:pere@bb.com")] {
+        for _ in 0..3 {
+            ask().await;
         }
-        tell(&pere, sign_of_life).await;
-        match &sign_of_life[..2] {
-            "PR" => hear(&pere, "RR0").await,
-            _ if sign_of_life.contains("laura") => hear(&laura, sign_of_life).await,
+        let answer = ask().await;
+        tell(&pere, sign_of_life.unwrap_or(&answer)).await;
+        match sign_of_life {
+            None => hear(&laura, &answer).await,
+            Some("PRpere@bb.com") => hear(&pere, "RR0").await,
             // A stray: nobody hears it, but the node.
-            _ => {}
+            Some(_) => {}
         }
     }
     for _ in 0..4 {
-        tell(&laura, question).await;
-        hear(&pere, question).await;
+        ask().await;
     }
-    tell(&laura, question).await;
+    tell(&laura, "PLlaura@bb.com:pere@bb.com").await;
     hear(&laura, "RL3laura@bb.com:pere@bb.com").await;
 }
 

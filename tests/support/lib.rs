@@ -11,6 +11,7 @@ pub mod fault_proxy;
 pub mod fuzz_targets;
 #[cfg(target_os = "linux")]
 pub mod host;
+mod kept_requests;
 pub mod loads;
 pub mod picture;
 #[cfg(target_os = "linux")]

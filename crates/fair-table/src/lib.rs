@@ -3,10 +3,10 @@
 mod list;
 mod ranking;
 
-use std::collections::HashMap;
 use std::fmt::Debug;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 
+use hashbrown::HashTable;
 use slab::Slab;
 
 use list::{Linked, Links, List};
@@ -24,8 +24,11 @@ pub struct FairTable<S, A, T> {
     entries: Slab<Entry<T>>,
     askers: Slab<Asker<A>>,
     sources: Slab<Source<S>>,
-    source_of: HashMap<S, usize>,
-    asker_of: HashMap<(usize, A), usize>,
+    /// Keys of [`FairTable::sources`] and [`FairTable::askers`], by their names.
+    by_source: HashTable<u32>,
+    by_asker: HashTable<u32>,
+    /// Nobody can choose names that fall together.
+    hashes: RandomState,
     /// The sources by the number of their entries.
     ranking: Ranking,
     steps: Slab<Step>,
@@ -112,18 +115,20 @@ struct Source<S> {
 }
 
 impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
-    /// Creates a table for `capacity` entries, at least one.
+    /// Creates a table for `capacity` entries: at least one, and 2³⁰ at most.
     pub fn new(capacity: usize) -> Self {
         // A newcomer is counted before an entry gives way to it.
-        let all = capacity.max(1) + 1;
+        let capacity = capacity.clamp(1, 1 << 30);
+        let all = capacity + 1;
         Self {
-            capacity: capacity.max(1),
+            capacity,
             entries: Slab::with_capacity(all),
             askers: Slab::with_capacity(all),
             sources: Slab::with_capacity(all),
-            // A map with that much room to spare cleans up in place.
-            source_of: HashMap::with_capacity(2 * all),
-            asker_of: HashMap::with_capacity(2 * all),
+            // With that much room to spare, they clean up in place.
+            by_source: HashTable::with_capacity(2 * all),
+            by_asker: HashTable::with_capacity(2 * all),
+            hashes: RandomState::new(),
             ranking: Ranking::default(),
             // Each asker and each source is on one, and one is made before another is left.
             steps: Slab::with_capacity(2 * all + 1),
@@ -173,12 +178,18 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
         let source = self.askers[asker].source;
         self.ranking.lower(&mut self.steps, &mut self.sources, source);
         if self.askers[asker].entries.is_empty() {
-            let asker = self.askers.remove(asker);
-            self.asker_of.remove(&(source, asker.name));
+            let hash = self.hashes.hash_one((source, self.askers[asker].name));
+            if let Ok(found) = self.by_asker.find_entry(hash, |&other| index(other) == asker) {
+                found.remove();
+            }
+            self.askers.remove(asker);
         }
         if self.sources[source].step.is_none() {
-            let source = self.sources.remove(source);
-            self.source_of.remove(&source.name);
+            let hash = self.hashes.hash_one(self.sources[source].name);
+            if let Ok(found) = self.by_source.find_entry(hash, |&other| index(other) == source) {
+                found.remove();
+            }
+            self.sources.remove(source);
         }
         Some(value)
     }
@@ -227,8 +238,8 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
 
     /// Returns the number of entries of `source`.
     pub fn count(&self, source: &S) -> usize {
-        let source = self.source_of.get(source);
-        number(&self.steps, source.and_then(|source| self.sources[*source].step))
+        let source = self.find_source(source);
+        number(&self.steps, source.and_then(|source| self.sources[source].step))
     }
 
     /// Returns the source with the most entries, and how many; of several, the one that has had as many longest.
@@ -239,23 +250,48 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
 
     /// Returns the entry of `source` that gives way first.
     pub fn first_of(&self, source: &S) -> Option<(Key, &T)> {
-        let entry = self.greediest_of(*self.source_of.get(source)?)?;
+        let entry = self.greediest_of(self.find_source(source)?)?;
         Some((self.key(entry), &self.entries[entry].value))
     }
 
+    fn find_source(&self, name: &S) -> Option<usize> {
+        let hash = self.hashes.hash_one(name);
+        self.by_source
+            .find(hash, |&source| self.sources[index(source)].name == *name)
+            .map(|&source| index(source))
+    }
+
     fn source(&mut self, name: S) -> usize {
-        *self.source_of.entry(name).or_insert_with(|| {
-            let (first, others, links) = Default::default();
-            self.sources.insert(Source { name, first, others, step: None, links })
-        })
+        if let Some(source) = self.find_source(&name) {
+            return source;
+        }
+        let (first, others, links) = Default::default();
+        let source = self.sources.insert(Source { name, first, others, step: None, links });
+        let Self { sources, hashes, .. } = self;
+        let hash = |other: &u32| hashes.hash_one(sources[index(*other)].name);
+        self.by_source.insert_unique(hashes.hash_one(name), short(source), hash);
+        source
     }
 
     fn asker(&mut self, source: usize, owner: &Owner<S, A>) -> usize {
         let (name, gives_way_first) = (owner.asker, owner.gives_way_first);
-        *self.asker_of.entry((source, name)).or_insert_with(|| {
-            let (entries, links) = Default::default();
-            self.askers.insert(Asker { name, source, gives_way_first, entries, step: None, links })
-        })
+        let hash = self.hashes.hash_one((source, name));
+        let is_same = |&other: &u32| {
+            let other = &self.askers[index(other)];
+            other.source == source && other.name == name
+        };
+        if let Some(&asker) = self.by_asker.find(hash, is_same) {
+            return index(asker);
+        }
+        let (entries, links) = Default::default();
+        let asker = self.askers.insert(Asker { name, source, gives_way_first, entries, step: None, links });
+        let Self { askers, hashes, .. } = self;
+        let hash_of = |other: &u32| {
+            let other = &askers[index(*other)];
+            hashes.hash_one((other.source, other.name))
+        };
+        self.by_asker.insert_unique(hash, short(asker), hash_of);
+        asker
     }
 
     fn key(&self, entry: usize) -> Key {
@@ -287,6 +323,15 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
         let ranking = if gives_way_first { first } else { others };
         change(ranking, &mut self.steps, &mut self.askers);
     }
+}
+
+/// Returns a key of a slab as an index table has it. A table has no more than fit.
+fn short(key: usize) -> u32 {
+    u32::try_from(key).unwrap_or(u32::MAX)
+}
+
+fn index(key: u32) -> usize {
+    key as usize
 }
 
 impl<T> Linked for Entry<T> {

@@ -39,6 +39,7 @@ mod io {
     mod durable;
     pub(crate) mod events;
     mod rate_limited_counter;
+    mod resolving;
     pub(crate) mod roster_file;
     pub(crate) mod roster_store;
     pub(crate) mod server;
@@ -63,6 +64,7 @@ mod state {
     mod name_table;
     pub(crate) mod node;
     pub(crate) mod output;
+    mod owner;
     pub(crate) mod party;
     mod pendings;
     pub(crate) mod policy;
@@ -71,6 +73,7 @@ mod state {
     pub(crate) mod settings;
     pub(crate) mod source;
     pub(crate) mod status;
+    mod user_shares;
     mod users;
 }
 

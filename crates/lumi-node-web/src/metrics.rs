@@ -86,6 +86,8 @@ impl Families<'_> {
         self.gauge("locations_pending", help, node.pendings)?;
         let help = "Location requests sent on that were not answered in time";
         self.counter("locations_unanswered", help, node.unanswered)?;
+        let help = "Location requests sent on that gave way to those of others";
+        self.counter("locations_displaced", help, node.displaced)?;
         let help = "Time from a location request to its answer, by outcome";
         let unit = Some(&Unit::Seconds);
         let mut family = self.0.encode_descriptor("location_duration", help, unit, MetricType::Histogram)?;
@@ -112,6 +114,8 @@ impl Families<'_> {
             ("unusable", lookups.unusable),
         ];
         self.counters("lookups", "Look-ups of domains that have ended, by result", "result", results)?;
+        let help = "Look-ups given up, because others had fewer under way";
+        self.counter("lookups_displaced", help, lookups.displaced)?;
         let help = "Location requests whose domain was known without a look-up";
         self.counter("lookups_saved", help, lookups.from_kept)
     }

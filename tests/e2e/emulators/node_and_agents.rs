@@ -127,8 +127,8 @@ async fn the_node_says_where_agents_are_that_do_not_know() {
     caller.end().await;
 }
 
-/// The callee is sent each copy of a question and answers each of them as often. One answer goes to an L that reads
-/// any second one as a question.
+/// The callee is sent one copy of a question, unless they come at a distance, and answers it as often. One answer goes to
+/// an L that reads any second one as a question.
 #[tokio::test]
 async fn duplicated_datagrams_lead_to_one_answer() {
     for callee_is in BOTH {
@@ -142,7 +142,7 @@ async fn duplicated_datagrams_lead_to_one_answer() {
         fence(node.address, "bb").await;
         caller.read_all().await;
         assert_eq!(caller.all("R RL0").len(), 1, "{}", *caller);
-        assert_eq!(callee.all("R PL").len(), 3, "{}", *callee);
+        assert!((1..=3).contains(&callee.all("R PL").len()), "{}", *callee);
         caller.end().await;
         callee.end().await;
     }

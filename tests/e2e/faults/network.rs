@@ -7,7 +7,7 @@ use std::time::Duration;
 use integration_tests::fault_proxy::{
     Arrival, Direction, Lateness, RandomFaults, StreamFaults, TcpProxy, UdpProxy,
 };
-use integration_tests::network::{TestNode, directory};
+use integration_tests::network::{TestNode, directory, spaced_schedule};
 use integration_tests::trace::Trace;
 use mi_agent_core::{
     Agent, CallError, Conversation, ConversationError, DeregisterError, Event, LocateError, RequestSchedule,
@@ -83,7 +83,8 @@ async fn what_is_lost_between_nodes_is_asked_again() {
             let proxy = UdpProxy::start(cc.address, losing(message, lost)).await;
             let bb = TestNode::start("bb.com", &["laura"], directory(&[("cc.com", proxy.address())])).await;
             let (joya, _joya_events) = cc.agent("joya").start().await.expect("joya registers");
-            let (laura, _laura_events) = bb.agent("laura").start().await.expect("laura registers");
+            let laura = bb.agent("laura").schedule(spaced_schedule());
+            let (laura, _laura_events) = laura.start().await.expect("laura registers");
             let found = laura.locate(joya.address()).await;
             assert_eq!(found.is_ok(), is_found, "{message} lost {lost} times: {found:?}");
         }

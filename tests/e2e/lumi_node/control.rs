@@ -107,7 +107,7 @@ fn the_status_tells_every_message_and_every_drop() {
         line.trim().to_owned()
     };
     assert_eq!(line("users"), "2 belong to the domain, and 1 is online.");
-    assert_eq!(line("pending"), "0 locations wait for an answer, and 0 got none.");
+    assert_eq!(line("pending"), "0 locations wait for an answer, 0 got none, and 0 gave way to others.");
     assert_eq!(
         line("errors"),
         "0 receptions failed, 0 messages could not be sent, and 0 lines of the log are lost."

@@ -136,11 +136,12 @@ fn each_location_request_is_a_strike_if_told_to() {
         let node = NodeProgram::start_in(folder.path(), flags);
         let (laura, joya) = (User::of(&node), User::at("127.0.0.2", &node));
         assert_eq!(laura.ask("PRlaura"), "RR0");
-        let question = "PLjoya@cc.com:laura@bb.com";
-        for _ in 0..4 {
+        for number in 0..4 {
+            let question = format!("PLu{number}@cc.com:laura@bb.com");
             joya.say(question.as_bytes());
             assert_eq!(laura.hear(), question);
         }
+        let question = "PLjoya@cc.com:laura@bb.com";
         joya.say(question.as_bytes());
         if is_offline {
             assert_eq!(joya.hear(), "RL3joya@cc.com:laura@bb.com");

@@ -119,6 +119,11 @@ pub fn quick_schedule() -> RequestSchedule {
     RequestSchedule::new(RequestSchedule::default().attempts, Duration::from_millis(100))
 }
 
+/// A schedule whose tries are so far apart that a node sends each of them on, also on a busy machine.
+pub fn spaced_schedule() -> RequestSchedule {
+    RequestSchedule::new(RequestSchedule::default().attempts, Duration::from_millis(400))
+}
+
 /// Binds two sockets to the same port of different loopback addresses. Nodes that find each other by DNS need
 /// this.
 pub async fn sockets_with_one_port() -> (UdpSocket, UdpSocket) {

@@ -249,7 +249,7 @@ impl Wire {
                         write_line(&mut self.logs, &party, Direction::Sent, to, &bytes);
                         self.in_flight.push_back((at, to, bytes));
                     }
-                    Output::Resolve { id, domain } => {
+                    Output::Resolve { id, domain, .. } => {
                         let answer = match self.domains.get(&domain) {
                             Some(&address) => Ok(FoundNode::new(address, false, MAX_TTL)),
                             None => Err(LookupError::NotFound),

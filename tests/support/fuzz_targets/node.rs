@@ -105,7 +105,7 @@ impl Run {
 
     /// A datagram comes, as the server hands it on.
     fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
-        if !self.node.admit(self.now, *from.ip()) {
+        if !self.node.admit(self.now, from, datagram) {
             self.model.kept_out(*from.ip());
             return;
         }

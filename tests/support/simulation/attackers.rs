@@ -7,6 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use plumi_proto::{Domain, MiAddress, NODE_PORT};
 
+use super::agents::Agent;
 use super::network::{Datagram, Sender, Taint};
 use super::scenario::{DomainPlan, Program, UserPlan};
 use super::world::{Event, World};
@@ -243,14 +244,23 @@ impl World {
         }
     }
 
-    /// Sends as many requests as a node can have pending, and more, from as many sources as that takes.
+    /// Sends as many requests as a node can have pending, and more: from as many sources as that takes, or as many as one
+    /// source may have, from as many sockets as that takes.
     fn deluge(&mut self) {
         let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
         let user = self.silent_user(to);
-        for (source, number) in (0..SOURCES).flat_map(|source| (0..EACH).map(move |number| (source, number)))
-        {
+        let (hosts, each) = if self.attackers.rng.bool() { (HOSTS, OF_HOST) } else { (1, SOCKETS) };
+        // One host may have honest users, or be that of the user who is asked for.
+        let users: Vec<_> = self.agents.iter().map(Agent::host).collect();
+        let one = match self.attackers.rng.u8(0..3) {
+            0 => self.attackers.rng.choice(users).unwrap_or(*SILENT.ip()),
+            1 => *SILENT.ip(),
+            _ => Ipv4Addr::new(10, 9, 0, 1),
+        };
+        for (host, number) in (0..hosts).flat_map(|host| (0..each).map(move |number| (host, number))) {
             self.statistics.fault("deluge");
-            let from = SocketAddrV4::new(Ipv4Addr::new(10, 9, source, 1), 1_024);
+            let ip = if hosts == 1 { one } else { Ipv4Addr::new(10, 9, host, 1) };
+            let from = SocketAddrV4::new(ip, 1_024 + number);
             let asks = self.forged(from, to, format!("PLx{number}@x.test:{user}").into_bytes());
             self.after(Duration::from_millis(u64::from(number)), Event::Arrives(asks));
         }
@@ -299,7 +309,9 @@ const MAX_OVERHEARD: usize = 32;
 /// A host that everybody reaches and where nothing runs.
 const SILENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 9, 9, 9), 9);
 
-/// The sources of a deluge: more requests in all than a node has room for, and fewer of each source than it
-/// may have.
-const SOURCES: u8 = 72;
-const EACH: u8 = 60;
+/// The hosts of a deluge: more requests in all than a node has room for, and fewer of each host than it may have.
+const HOSTS: u8 = 72;
+const OF_HOST: u16 = 60;
+
+/// The sockets of a deluge from one host: more than it may have requests, and than the rate limit allows.
+const SOCKETS: u16 = 2_600;

@@ -154,8 +154,8 @@ impl World {
         match &mut node.process {
             None => Ok(()),
             Some(Process::Ours(ours, laws)) => {
-                let is_admitted = ours.admit(instant, *from.ip());
-                laws.admitted(now, *from.ip(), is_admitted)?;
+                let is_admitted = ours.admit(instant, *from, bytes);
+                laws.admitted(now, &datagram, is_admitted)?;
                 if !is_admitted {
                     self.statistics.fault("datagram over a rate limit");
                     self.trace.note(now, format_args!("{} keeps it out", node.plan.domain));
@@ -301,7 +301,7 @@ impl World {
                     };
                     self.send(Datagram { from, to, bytes, sender: Sender::Node(number), content, cause });
                 }
-                Output::Resolve { id, domain } => {
+                Output::Resolve { id, domain, .. } => {
                     let (takes, answer) = self.dns.ask(from, &domain);
                     self.trace.note(self.now, format_args!("{from} looks up {domain}"));
                     self.after(takes, Event::Resolved { node: number, life, id, answer });

@@ -72,7 +72,7 @@ pub(super) struct Dangers {
     pub(super) spoofers: bool,
     /// Enough datagrams from one source to find the bounds.
     pub(super) floods: bool,
-    /// Enough from so many sources that the bound of all requests together is found.
+    /// Enough from so many sources that the bound of all requests together is found, or enough from one for its own.
     pub(super) deluge: bool,
 }
 
@@ -202,7 +202,7 @@ fn draw_weather(rng: &mut Rng) -> Weather {
 }
 
 fn draw_dangers(rng: &mut Rng, calm: bool) -> Dangers {
-    let deluge = rng.u8(0..100) == 0;
+    let deluge = rng.u8(0..100) < 4;
     let mut is_drawn = |percent: u8| !calm && rng.u8(0..100) < percent;
     Dangers {
         crashes: is_drawn(50),

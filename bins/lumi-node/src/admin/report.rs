@@ -114,17 +114,21 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         ("locations", listed(locations)),
         (
             "pending",
-            format!("{} locations wait for an answer, and {} got none.", node.pendings, node.unanswered),
+            format!(
+                "{} locations wait for an answer, {} got none, and {} gave way to others.",
+                node.pendings, node.unanswered, node.displaced
+            ),
         ),
         (
             "DNS",
             format!(
-                "{} look-ups found a node, {} found none, {} got no answer, and {} got one that is unusable; {} are under \
-                 way. {} answers are kept, and have answered {} requests.",
+                "{} look-ups found a node, {} found none, {} got no answer, {} got one that is unusable, and {} gave way to \
+                 others; {} are under way. {} answers are kept, and have answered {} requests.",
                 lookups.found,
                 lookups.not_found,
                 lookups.no_answer,
                 lookups.unusable,
+                lookups.displaced,
                 lookups.in_flight,
                 lookups.kept,
                 lookups.from_kept
@@ -171,11 +175,13 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         "locations": locations,
         "pending": node.pendings,
         "unanswered": node.unanswered,
+        "displaced": node.displaced,
         "dns": {
             "found": lookups.found,
             "not-found": lookups.not_found,
             "no-answer": lookups.no_answer,
             "unusable": lookups.unusable,
+            "displaced": lookups.displaced,
             "in-flight": lookups.in_flight,
             "kept": lookups.kept,
             "answered-by-kept": lookups.from_kept,

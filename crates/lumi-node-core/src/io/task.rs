@@ -6,11 +6,9 @@ use std::mem;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use lumi_dns::{FoundNode, LookupError, NodeDirectory};
+use lumi_dns::{LookupError, NodeDirectory};
 use message_log::{Batch, Direction, TrafficTap};
-use plumi_proto::{Domain, EncodedMessage, HostIp, NodeAddress, UdpAddress};
+use plumi_proto::{EncodedMessage, HostIp, NodeAddress, UdpAddress};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
 
@@ -18,9 +16,9 @@ use super::administration::{AdminEvent, Administration};
 use super::datagrams::{Datagrams, Received};
 use super::events::NodeEventSender;
 use super::rate_limited_counter::RateLimitedCounter;
+use super::resolving::{Resolved, Resolving};
 use super::socket::DatagramSocket;
 use crate::state::admin::{AdminId, AdminReply};
-use crate::state::lookups::LookupId;
 use crate::state::node::Node;
 use crate::state::output::Output;
 use crate::state::party::Party;
@@ -32,7 +30,7 @@ pub(super) struct Task<S> {
     directory: NodeDirectory,
     events: Option<NodeEventSender>,
     tap: Option<TrafficTap>,
-    lookups: FuturesUnordered<BoxFuture<'static, Resolved>>,
+    lookups: Resolving,
     pub(super) administration: Administration,
     local: NodeAddress,
     started: Instant,
@@ -61,13 +59,6 @@ enum Event {
     Shutdown,
 }
 
-/// The result of a look-up.
-struct Resolved {
-    id: LookupId,
-    domain: Domain,
-    answer: Result<FoundNode, LookupError>,
-}
-
 impl<S: DatagramSocket> Task<S> {
     /// Creates the task of `node` on `socket`, which is bound to `local`.
     pub(super) fn new(
@@ -83,7 +74,7 @@ impl<S: DatagramSocket> Task<S> {
             directory,
             events: None,
             tap: None,
-            lookups: FuturesUnordered::new(),
+            lookups: Resolving::default(),
             administration,
             local,
             started: now(),
@@ -257,7 +248,7 @@ impl<S: DatagramSocket> Task<S> {
     }
 
     fn receive(&mut self, now: Instant, Received { from, to, .. }: Received, datagram: &[u8]) {
-        if !self.node.admit(now, from) {
+        if !self.node.admit(now, from, datagram) {
             self.is_flooded = true;
             if let Some(datagrams) = self.kept_out.add(now) {
                 warn!(datagrams, latest = %from.ip(), "more datagrams than the rate limit allows; they are dropped");
@@ -296,11 +287,8 @@ impl<S: DatagramSocket> Task<S> {
                     }
                     self.outbox.push((to, source, bytes));
                 }
-                Output::Resolve { id, domain } => {
-                    let directory = self.directory.clone();
-                    let lookup =
-                        async move { Resolved { id, domain, answer: directory.find(&domain).await } };
-                    self.lookups.push(Box::pin(lookup));
+                Output::Resolve { id, domain, instead_of } => {
+                    self.lookups.start(id, domain, self.directory.clone(), instead_of);
                 }
                 Output::SaveRoster { id, change } => self.administration.save(id, change),
                 Output::ReadRoster { id } => self.administration.read(id),

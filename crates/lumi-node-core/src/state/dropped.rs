@@ -15,13 +15,16 @@ pub enum DropReason {
     /// An `RL` that answers no pending request, or comes from elsewhere than the request went.
     #[error("it answers no request that is pending, or comes from elsewhere than the request went")]
     Unasked,
-    /// A `PL` for another domain that does not come from an online user of this one, or whose asker was no
-    /// longer one when that domain had been looked up.
-    #[error("it asks for another domain, and does not come from an online user of this one")]
+    /// A `PL` in the name of a user of this domain who is online elsewhere. Or one for another domain that does not come
+    /// from an online user of this one, or whose asker was no longer one when that domain had been looked up.
+    #[error("it asks in the name of a user who is not online there, or is a stranger's for another domain")]
     Foreign,
-    /// A table has no room for the `PL`, or not for one more of this source.
+    /// A table has no room for the `PL`, because everybody else has fewer under way.
     #[error("too many requests are under way")]
     NoRoom,
+    /// A `PL` that repeats one that was sent on a moment ago.
+    #[error("it repeats a request that was sent on a moment ago")]
+    Repeated,
     /// A `PR` or `PL` that the policy ignores.
     #[error("the policy of this node ignores it")]
     Ignored,
@@ -44,6 +47,8 @@ pub struct Dropped {
     pub foreign: u64,
     /// [`DropReason::NoRoom`].
     pub no_room: u64,
+    /// [`DropReason::Repeated`].
+    pub repeated: u64,
     /// [`DropReason::Ignored`].
     pub ignored: u64,
     /// [`DropReason::Spoofed`].
@@ -55,7 +60,8 @@ pub struct Dropped {
 impl Dropped {
     /// Every reason by its name, a word or two with a `-` between them, with how many there were.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let Self { malformed, unexpected, unasked, foreign, no_room, ignored, spoofed, too_many } = *self;
+        let Self { malformed, unexpected, unasked, foreign, no_room, repeated, ignored, spoofed, too_many } =
+            *self;
         // Only a node with a policy has this reason.
         let ignored = (ignored > 0).then_some(("ignored", ignored));
         [
@@ -64,6 +70,7 @@ impl Dropped {
             ("unasked", unasked),
             ("foreign", foreign),
             ("no-room", no_room),
+            ("repeated", repeated),
             ("spoofed", spoofed),
             ("too-many", too_many),
         ]
@@ -78,6 +85,7 @@ impl Dropped {
             DropReason::Unasked => &mut self.unasked,
             DropReason::Foreign => &mut self.foreign,
             DropReason::NoRoom => &mut self.no_room,
+            DropReason::Repeated => &mut self.repeated,
             DropReason::Ignored => &mut self.ignored,
             DropReason::Spoofed => &mut self.spoofed,
         } += 1;

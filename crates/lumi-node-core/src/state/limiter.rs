@@ -91,9 +91,10 @@ pub(super) struct Limiter {
 /// The parts are so small that each nanosecond adds a whole number of them, [`RateLimit::per_second`].
 /// Nothing is ever rounded.
 #[derive(Debug)]
-struct Bucket {
+pub(super) struct Bucket {
     parts: u64,
     filled_at: Instant,
+    kept_out_at: Option<Instant>,
 }
 
 impl Limiter {
@@ -109,11 +110,30 @@ impl Limiter {
         }
         // If the table is full of busy sources, the newcomer is more likely to be honest.
         if self.has_room(now) {
-            let mut bucket = Bucket { parts: capacity(self.limit), filled_at: now };
+            let mut bucket = Bucket::full(now, self.limit);
             bucket.take();
             self.buckets.insert(source, bucket);
         }
         true
+    }
+
+    /// Gives back to `source` what a datagram took, because that datagram had been asked for.
+    pub(super) fn give_back(&mut self, source: Source) {
+        if let Some(bucket) = self.buckets.get_mut(&source) {
+            bucket.parts = bucket.parts.saturating_add(PARTS).min(capacity(self.limit));
+        }
+    }
+
+    /// Notes that a datagram from `source` was kept out.
+    pub(super) fn kept_out(&mut self, now: Instant, source: Source) {
+        if let Some(bucket) = self.buckets.get_mut(&source) {
+            bucket.kept_out_at = Some(now);
+        }
+    }
+
+    /// Returns the time at which a datagram from `source` was kept out last, if that is not long ago.
+    pub(super) fn kept_out_at(&self, source: Source) -> Option<Instant> {
+        self.buckets.get(&source)?.kept_out_at
     }
 
     /// Returns whether another source fits into the table.
@@ -126,7 +146,7 @@ impl Limiter {
             let limit = self.limit;
             self.buckets.retain(|_, bucket| {
                 bucket.fill(now, limit);
-                bucket.parts < capacity(limit)
+                !bucket.is_full(limit)
             });
         }
         self.buckets.len() < MAX_SOURCES
@@ -134,16 +154,34 @@ impl Limiter {
 }
 
 impl Bucket {
+    pub(super) fn full(now: Instant, limit: RateLimit) -> Self {
+        Self { parts: capacity(limit), filled_at: now, kept_out_at: None }
+    }
+
+    pub(super) fn is_full(&self, limit: RateLimit) -> bool {
+        self.parts >= capacity(limit)
+    }
+
+    /// Returns the allowance that is left, to be compared with that of another bucket.
+    pub(super) fn level(&self) -> u64 {
+        self.parts
+    }
+
+    /// Returns whether there is enough for a datagram.
+    pub(super) fn has_one(&self) -> bool {
+        self.parts >= PARTS
+    }
+
     /// Takes the parts of one datagram. Returns `false` if there are not enough.
-    fn take(&mut self) -> bool {
-        let is_enough = self.parts >= PARTS;
+    pub(super) fn take(&mut self) -> bool {
+        let is_enough = self.has_one();
         if is_enough {
             self.parts -= PARTS;
         }
         is_enough
     }
 
-    fn fill(&mut self, now: Instant, limit: RateLimit) {
+    pub(super) fn fill(&mut self, now: Instant, limit: RateLimit) {
         let passed = now.saturating_duration_since(self.filled_at).as_nanos();
         let gained = u64::try_from(passed * u128::from(limit.per_second.get())).unwrap_or(u64::MAX);
         self.parts = self.parts.saturating_add(gained).min(capacity(limit));

@@ -4,15 +4,18 @@
 
 use std::time::Instant;
 
+use fair_table::Share;
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, UserName};
+use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, UdpAddress, UserName};
 
 use super::dropped::DropReason;
 use super::event::Events;
+use super::limiter::Limiter;
 use super::location_times::Locations;
-use super::lookups::{Asked, LookupId, LookupStatus, Lookups};
+use super::lookups::{Asked, LookupId, LookupStatus, Lookups, Nodes};
+use super::owner::Owner;
 use super::party::Party;
-use super::pendings::{Nodes, Pendings, Request, Share};
+use super::pendings::{Pendings, Request};
 use super::policy::{LocateVerdict, Policies};
 use super::users::Users;
 
@@ -30,6 +33,7 @@ pub(super) struct Parts<'n> {
     pub(super) users: &'n mut Users,
     pub(super) policies: &'n mut Policies,
     pub(super) events: &'n mut Events,
+    pub(super) limiter: Option<&'n Limiter>,
 }
 
 /// The next step of a location request.
@@ -39,8 +43,8 @@ pub(super) enum Step {
     Forward { to: Party, locate: Locate },
     /// Answer the asker.
     Reply { to: Party, locate: Locate, outcome: LocateOutcome, extension: Extension },
-    /// Look the domain up.
-    Resolve { id: LookupId, domain: Domain },
+    /// Look the domain up, and give up the look-up `instead_of`.
+    Resolve { id: LookupId, domain: Domain, instead_of: Option<LookupId> },
     /// Wait for a look-up that is under way.
     Wait,
 }
@@ -51,8 +55,8 @@ impl Location {
         &mut self,
         now: Instant,
         request: Request,
-        share: Share,
-        Parts { users, policies, events }: Parts<'_>,
+        owner: (Owner, Share),
+        Parts { users, policies, events, limiter }: Parts<'_>,
     ) -> Result<Step, DropReason> {
         let user = request.locate.to.user();
         if !users.contains(&user) {
@@ -65,10 +69,9 @@ impl Location {
             return Ok(self.refuse(now, &request, outcome));
         }
         // First, because a request that never reaches the agent is not a strike.
-        if !self.pendings.add(now, request, agent.address, None, share) {
-            return Err(DropReason::NoRoom);
-        }
-        if users.strike(now, &user, events) {
+        self.pendings.add(now, request, agent.address, owner)?;
+        let kept_out_at = limiter.and_then(|limiter| limiter.kept_out_at(agent.address.into()));
+        if users.strike(now, &user, kept_out_at, events) {
             return Ok(self.refuse(now, &request, LocateOutcome::Offline));
         }
         Ok(Step::Forward { to: agent, locate: request.locate })
@@ -79,15 +82,17 @@ impl Location {
         &mut self,
         now: Instant,
         request: Request,
-        share: Share,
+        owner: (Owner, Share),
         policies: &mut Policies,
     ) -> Result<Step, DropReason> {
         if let Some(outcome) = refusal(policies, now, &request)? {
             return Ok(self.refuse(now, &request, outcome));
         }
         match self.lookups.ask(now, request) {
-            Asked::Known(nodes) => self.ask_node(now, request, nodes, share),
-            Asked::Start(id) => Ok(Step::Resolve { id, domain: request.locate.to.domain() }),
+            Asked::Known(nodes) => self.ask_node(now, request, nodes, owner),
+            Asked::Start { id, instead_of } => {
+                Ok(Step::Resolve { id, domain: request.locate.to.domain(), instead_of })
+            }
             Asked::Waits => Ok(Step::Wait),
             Asked::Full => Err(DropReason::NoRoom),
         }
@@ -111,17 +116,15 @@ impl Location {
         now: Instant,
         request: Request,
         nodes: Option<Nodes>,
-        share: Share,
+        owner: (Owner, Share),
     ) -> Result<Step, DropReason> {
         let Some(nodes) = nodes else { return Ok(self.refuse(now, &request, LocateOutcome::NoSuchUser)) };
         let node = self.pendings.next_of(&request, &nodes);
-        if !self.pendings.add(now, request, node.into(), Some(nodes), share) {
-            return Err(DropReason::NoRoom);
-        }
+        self.pendings.add(now, request, node.into(), owner)?;
         Ok(Step::Forward { to: node.into(), locate: request.locate })
     }
 
-    /// Passes an answer from `answerer` on to the asker.
+    /// Passes an answer from `answerer` on to the asker, if that is still the one who asked by `is_same`.
     pub(super) fn answer(
         &mut self,
         now: Instant,
@@ -129,11 +132,21 @@ impl Location {
         locate: Locate,
         outcome: LocateOutcome,
         extension: Extension,
+        is_same: impl FnOnce(&MiAddress, UdpAddress) -> bool,
     ) -> Result<Step, DropReason> {
         let request = self.pendings.take(now, &locate, answerer.address).ok_or(DropReason::Unasked)?;
+        if !is_same(&request.locate.from, request.asker.address) {
+            return Err(DropReason::Foreign);
+        }
         // The answer repeats the names byte for byte: they can be spelled in several ways. So does the extension,
         // unless another address has left no room for it.
         Ok(self.reply(now, &Request { locate, ..request }, outcome, extension))
+    }
+
+    /// Returns whether an answer from `answerer` answers a request that is pending.
+    pub(super) fn awaits(&mut self, now: Instant, locate: &Locate, answerer: UdpAddress) -> bool {
+        self.pendings.expire(now);
+        self.pendings.awaits(locate, answerer)
     }
 
     /// Drops the requests from and for removed users.
@@ -165,6 +178,11 @@ impl Location {
     /// Returns the number of requests that have ended without an answer.
     pub(super) fn unanswered(&self) -> u64 {
         self.pendings.expired()
+    }
+
+    /// Returns the number of requests that gave way to others.
+    pub(super) fn displaced(&self) -> u64 {
+        self.pendings.displaced()
     }
 
     pub(super) fn lookups_in_flight(&self) -> usize {

@@ -1,12 +1,14 @@
 //! Look-ups of other domains' nodes, their answers, and the requests that wait for them (protocol.md §9).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fair_table::{FairTable, Inserted, Key, Owner, Share};
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, MiAddress};
+use plumi_proto::{Domain, HostIp, MiAddress, NodeAddress};
 
-use super::pendings::{Nodes, Request};
+use super::pendings::Request;
 
 /// Identifies a look-up from [`Output::Resolve`](crate::Output::Resolve) to
 /// [`Node::handle_resolved`](crate::Node::handle_resolved).
@@ -14,15 +16,31 @@ use super::pendings::{Nodes, Request};
 pub struct LookupId(u64);
 
 /// The look-ups under way, one for each domain, and the answers that are still valid.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lookups {
     by_domain: HashMap<Domain, Lookup>,
-    in_flight: HashMap<LookupId, Domain>,
+    under_way: FairTable<LookupSource, MiAddress, (LookupId, Domain)>,
+    by_id: HashMap<LookupId, Key>,
+    /// The requests that wait for a look-up, whichever it is.
+    waiting: FairTable<HostIp, MiAddress, Request>,
     started: u64,
     /// The counts of [`LookupStatus`]; the sizes of the tables in it are not kept here.
     counts: LookupStatus,
     /// Answers to look-ups up to this one are not kept.
     outdated: LookupId,
+}
+
+/// The addresses of the node of a domain, at least one.
+pub(super) type Nodes = Arc<[NodeAddress]>;
+
+/// The one that a look-up counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum LookupSource {
+    /// The host of the only asker.
+    Host(HostIp),
+    /// Several hosts. It is their own source, so that a look-up that others wait for too does not give way with those of
+    /// one that started it.
+    Several,
 }
 
 /// Counts of look-ups and their results. They include peers and the hosts file.
@@ -31,6 +49,8 @@ pub(super) struct Lookups {
 pub struct LookupStatus {
     /// The number of look-ups under way.
     pub in_flight: usize,
+    /// The number of look-ups that were given up, because others had fewer under way.
+    pub displaced: u64,
     /// The number of domains whose answer is kept. Some may have expired.
     pub kept: usize,
     /// The number of requests that a kept answer served.
@@ -47,14 +67,14 @@ pub struct LookupStatus {
 
 #[derive(Debug)]
 enum Lookup {
-    InFlight {
-        waiting: Vec<Request>,
+    UnderWay {
+        lookup: Key,
+        /// The host of the only asker, or `None` if there are several.
+        host: Option<HostIp>,
+        waiting: Vec<Key>,
     },
     /// `None`: the domain has no node.
-    Known {
-        nodes: Option<Nodes>,
-        until: Instant,
-    },
+    Known { nodes: Option<Nodes>, until: Instant },
 }
 
 /// The result of [`Lookups::ask`].
@@ -62,45 +82,115 @@ enum Lookup {
 pub(super) enum Asked {
     /// The answer is known: a node, or none.
     Known(Option<Nodes>),
-    /// A look-up has to be started.
-    Start(LookupId),
+    /// A look-up has to be started, and another one may have to be given up for it.
+    Start { id: LookupId, instead_of: Option<LookupId> },
     /// A look-up is under way and will answer.
     Waits,
     /// There is no room.
     Full,
 }
 
+impl Default for Lookups {
+    fn default() -> Self {
+        Self {
+            by_domain: HashMap::new(),
+            under_way: FairTable::new(MAX_UNDER_WAY),
+            by_id: HashMap::new(),
+            waiting: FairTable::new(MAX_WAITING),
+            started: 0,
+            counts: LookupStatus::default(),
+            outdated: LookupId::default(),
+        }
+    }
+}
+
 impl Lookups {
     /// Asks for the node to which `request` has to be forwarded.
     pub(super) fn ask(&mut self, now: Instant, request: Request) -> Asked {
         let domain = request.locate.to.domain();
-        match self.by_domain.get_mut(&domain) {
+        match self.by_domain.get(&domain) {
             Some(Lookup::Known { nodes, until }) if *until > now => {
                 self.counts.from_kept += 1;
                 return Asked::Known(nodes.clone());
             }
-            Some(Lookup::InFlight { waiting }) => {
-                waiting.retain(|other| other.ends_at() > now);
-                if let Some(repeated) = waiting.iter_mut().find(|other| other.is_repeated_by(&request)) {
-                    *repeated = request.repeating(repeated);
-                } else if waiting.len() < MAX_WAITING {
-                    waiting.push(request);
-                } else {
-                    return Asked::Full;
-                }
-                return Asked::Waits;
-            }
+            Some(Lookup::UnderWay { .. }) => return self.join(now, &domain, request),
             _ => {}
         }
-        let has_slot = self.in_flight.len() < MAX_IN_FLIGHT;
-        if !has_slot || !self.has_room(now, &domain) {
+        if self.has_room(now, &domain) { self.start(domain, request) } else { Asked::Full }
+    }
+
+    /// Adds a request to those that wait for the look-up of `domain`.
+    fn join(&mut self, now: Instant, domain: &Domain, request: Request) -> Asked {
+        let Self { by_domain, under_way, waiting: all, .. } = self;
+        let Some(Lookup::UnderWay { lookup, host, waiting }) = by_domain.get_mut(domain) else {
             return Asked::Full;
+        };
+        waiting.retain(|key| {
+            let is_over = all.get(*key).is_none_or(|other| other.ends_at() <= now);
+            if is_over {
+                all.remove(*key);
+            }
+            !is_over
+        });
+        let is_repeated = |key: &&Key| all.get(**key).is_some_and(|other| other.is_repeated_by(&request));
+        if let Some(key) = waiting.iter().find(is_repeated).copied() {
+            if let Some(repeated) = all.get_mut(key) {
+                *repeated = request.repeating(repeated);
+            }
+            return Asked::Waits;
         }
+        let Ok(Inserted { key, .. }) = all.insert(waits_for(&request), SHARE, request) else {
+            return Asked::Full;
+        };
+        waiting.push(key);
+        if host.is_some_and(|host| host != *request.asker.address.ip()) {
+            *host = None;
+            if let Some(entry) = under_way.remove(*lookup) {
+                let owner = Owner::new(LookupSource::Several, request.locate.from);
+                // There is room: it is the one that has just been left.
+                if let Ok(Inserted { key, .. }) = under_way.insert(owner, Share::ALL, entry) {
+                    *lookup = key;
+                    self.by_id.insert(entry.0, key);
+                }
+            }
+        }
+        Asked::Waits
+    }
+
+    /// Starts to look up `domain`. If too many are looked up, the oldest look-up of the greediest gives way.
+    fn start(&mut self, domain: Domain, request: Request) -> Asked {
+        let host = *request.asker.address.ip();
+        let Ok(Inserted { key: request_key, .. }) = self.waiting.insert(waits_for(&request), SHARE, request)
+        else {
+            return Asked::Full;
+        };
         self.started += 1;
         let id = LookupId(self.started);
-        self.in_flight.insert(id, domain);
-        self.by_domain.insert(domain, Lookup::InFlight { waiting: vec![request] });
-        Asked::Start(id)
+        let owner = Owner::new(LookupSource::Host(host), request.locate.from);
+        let Ok(Inserted { key, gave_way }) = self.under_way.insert(owner, Share::ALL, (id, domain)) else {
+            return Asked::Full;
+        };
+        let instead_of = gave_way.map(|(_, (given_up, of))| {
+            self.counts.displaced += 1;
+            self.by_id.remove(&given_up);
+            // Those that wait for it are lost, as if on the way, and agents ask again.
+            self.take_waiting(&of);
+            given_up
+        });
+        self.by_id.insert(id, key);
+        let lookup = Lookup::UnderWay { lookup: key, host: Some(host), waiting: vec![request_key] };
+        self.by_domain.insert(domain, lookup);
+        Asked::Start { id, instead_of }
+    }
+
+    /// Ends the look-up of `domain`. Returns the requests that waited for it.
+    fn take_waiting(&mut self, domain: &Domain) -> Vec<Request> {
+        match self.by_domain.remove(domain) {
+            Some(Lookup::UnderWay { waiting, .. }) => {
+                waiting.into_iter().filter_map(|key| self.waiting.remove(key)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still
@@ -111,7 +201,10 @@ impl Lookups {
         id: LookupId,
         answer: &Result<FoundNode, LookupError>,
     ) -> (Option<Nodes>, Vec<Request>) {
-        let Some(domain) = self.in_flight.remove(&id) else { return (None, Vec::new()) };
+        let key = self.by_id.remove(&id);
+        let Some((_, domain)) = key.and_then(|key| self.under_way.remove(key)) else {
+            return (None, Vec::new());
+        };
         *match answer {
             Ok(_) => &mut self.counts.found,
             Err(LookupError::NoAnswer) => &mut self.counts.no_answer,
@@ -123,27 +216,24 @@ impl Lookups {
             Err(_) => (None, FAILURE_LIFE),
         };
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };
-        match self.by_domain.insert(domain, Lookup::Known { nodes: nodes.clone(), until: now + valid_for }) {
-            Some(Lookup::InFlight { mut waiting }) => {
-                waiting.retain(|request| request.ends_at() > now);
-                (nodes, waiting)
-            }
-            _ => (nodes, Vec::new()),
-        }
+        let mut waiting = self.take_waiting(&domain);
+        waiting.retain(|request| request.ends_at() > now);
+        self.by_domain.insert(domain, Lookup::Known { nodes: nodes.clone(), until: now + valid_for });
+        (nodes, waiting)
     }
 
     /// Drops the requests of removed users.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
-        for domain in self.in_flight.values() {
-            if let Some(Lookup::InFlight { waiting }) = self.by_domain.get_mut(domain) {
-                waiting.retain(|request| !is_gone(&request.locate.from));
-            }
+        let gone = self.waiting.iter().filter(|(_, request)| is_gone(&request.locate.from));
+        let gone: Vec<_> = gone.map(|(key, _)| key).collect();
+        for key in gone {
+            self.waiting.remove(key);
         }
     }
 
     /// Forgets all answers, because nodes may have moved. Answers to look-ups under way are not kept either.
     pub(super) fn forget_answers(&mut self) {
-        self.by_domain.retain(|_, lookup| matches!(lookup, Lookup::InFlight { .. }));
+        self.by_domain.retain(|_, lookup| matches!(lookup, Lookup::UnderWay { .. }));
         self.outdated = LookupId(self.started);
     }
 
@@ -153,7 +243,7 @@ impl Lookups {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.len()
+        self.under_way.len()
     }
 
     /// Returns whether `domain` can be kept. Makes room by forgetting expired answers or, if there are none,
@@ -172,11 +262,20 @@ impl Lookups {
     }
 }
 
-/// The limit of look-ups at a time. More would only wait in the name server's queue.
-const MAX_IN_FLIGHT: usize = 32;
+/// Returns the one that a request counts for while it waits.
+fn waits_for(request: &Request) -> Owner<HostIp, MiAddress> {
+    Owner::new(*request.asker.address.ip(), request.locate.from)
+}
 
-/// The limit of requests that wait for one look-up, which takes 2 s at most.
-const MAX_WAITING: usize = 64;
+/// The limit of look-ups at a time. More would only wait in the name server's queue.
+const MAX_UNDER_WAY: usize = 32;
+
+/// The limit of requests that wait for a look-up, which takes 2 s at most.
+const MAX_WAITING: usize = 1_024;
+
+/// The limits for one host, and for one user: what it may have pending when the node is known, as far as it matters in
+/// 2 s.
+const SHARE: Share = Share { of_source: 64, of_asker: 8 };
 
 /// The limit of domains whose answer is kept: about 512 KiB.
 const MAX_NAMES: usize = 4_096;

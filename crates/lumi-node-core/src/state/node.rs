@@ -5,6 +5,7 @@ mod administration;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use fair_table::Share;
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
     Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, NodeAddress,
@@ -21,14 +22,16 @@ use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
 use super::output::Output;
+use super::owner::{self, Owner};
 use super::party::{Party, leads_to};
-use super::pendings::{Request, Share};
+use super::pendings::Request;
 use super::policy::{Policies, Policy};
-use super::registration::Registrar;
+use super::registration::{Registrar, own_user};
 use super::roster::Roster;
 use super::settings::NodeSettings;
 use super::source::Source;
 use super::status::NodeStatus;
+use super::user_shares::UserShares;
 use super::users::Users;
 use administration::Awaited;
 
@@ -43,6 +46,9 @@ pub struct Node {
     users: Users,
     location: Location,
     limiter: Option<Limiter>,
+    user_shares: UserShares,
+    /// The source whose allowance the datagram to be handled next took from.
+    charged: Option<Source>,
     settings: NodeSettings,
     policies: Policies,
     local: NodeAddress,
@@ -63,6 +69,8 @@ impl Node {
             users: Users::new(roster.users, settings.strike_interval),
             location: Location::default(),
             limiter: settings.rate_limit.map(Limiter::new),
+            user_shares: UserShares::new(settings.rate_limit.unwrap_or_default()),
+            charged: None,
             settings,
             policies: Policies::default(),
             local,
@@ -75,16 +83,30 @@ impl Node {
         }
     }
 
-    /// Returns whether the rate limit admits a datagram from `source`. A datagram that is not admitted goes
-    /// neither to the message log nor to [`Node::handle_datagram`].
-    pub fn admit(&mut self, now: Instant, source: impl Into<Source>) -> bool {
-        let source = source.into();
-        let admitted = is_in(&self.settings.exempt, source)
-            || self.limiter.as_mut().is_none_or(|limiter| limiter.admit(now, source));
-        if !admitted {
-            self.dropped.too_many += 1;
+    /// Returns whether the rate limit admits this datagram, which [`Node::handle_datagram`] handles next. A datagram that
+    /// is not admitted goes neither there nor to the message log.
+    ///
+    /// An answer that this node has asked for costs its sender nothing. A user who is online at `from` has a share of
+    /// its own if the host of `from` has used up its own one.
+    pub fn admit(&mut self, now: Instant, from: UdpAddress, datagram: &[u8]) -> bool {
+        let source = Source::from(from);
+        self.charged = None;
+        if is_in(&self.settings.exempt, source) {
+            return true;
         }
-        admitted
+        let Some(limiter) = &mut self.limiter else { return true };
+        if limiter.admit(now, source) {
+            self.charged = Some(source);
+            return true;
+        }
+        if self.is_wanted(now, from, datagram) {
+            return true;
+        }
+        if let Some(limiter) = &mut self.limiter {
+            limiter.kept_out(now, source);
+        }
+        self.dropped.too_many += 1;
+        false
     }
 
     /// Handles a datagram.
@@ -98,7 +120,8 @@ impl Node {
         from: impl Into<Party>,
         datagram: &[u8],
     ) -> Result<(), DropReason> {
-        self.receive(now, from.into(), datagram).inspect_err(|reason| self.dropped.count(reason))
+        let charged = self.charged.take();
+        self.receive(now, from.into(), datagram, charged).inspect_err(|reason| self.dropped.count(reason))
     }
 
     /// Fetches from memory what `datagrams`, which come next, will need. Changes nothing and is optional. With
@@ -119,7 +142,7 @@ impl Node {
         for request in waiting {
             // The asker may have gone offline or moved since.
             let step = if self.is_online_at(&request.locate.from, request.asker.address) {
-                self.location.ask_node(now, request, nodes.clone(), self.share(&request))
+                self.location.ask_node(now, request, nodes.clone(), self.owner(&request))
             } else {
                 Err(DropReason::Foreign)
             };
@@ -143,6 +166,7 @@ impl Node {
     pub fn handle_settings(&mut self, settings: NodeSettings) {
         if self.settings.rate_limit != settings.rate_limit {
             self.limiter = settings.rate_limit.map(Limiter::new);
+            self.user_shares = UserShares::new(settings.rate_limit.unwrap_or_default());
         }
         self.users.set_strike_interval(settings.strike_interval);
         self.settings = settings;
@@ -247,6 +271,7 @@ impl Node {
             online: self.users.online(),
             pendings: self.location.pending(),
             unanswered: self.location.unanswered(),
+            displaced: self.location.displaced(),
             received: self.received,
             sent: self.sent,
             dropped: self.dropped,
@@ -265,7 +290,31 @@ impl Node {
         Ok(found)
     }
 
-    fn receive(&mut self, now: Instant, from: Party, datagram: &[u8]) -> Result<(), DropReason> {
+    /// Returns whether this datagram is an answer to a pending request, or is of a user who is online at `from` and has
+    /// some of the user's own share left.
+    fn is_wanted(&mut self, now: Instant, from: UdpAddress, datagram: &[u8]) -> bool {
+        let sender = match Message::decode(datagram) {
+            Ok(Message::LocateReply { locate, .. }) if self.location.awaits(now, &locate, from) => {
+                return true;
+            }
+            Ok(Message::LocateReply { locate, .. }) => locate.to,
+            Ok(Message::Locate(locate)) => locate.from,
+            Ok(Message::Register(registrant) | Message::Deregister(registrant)) => {
+                let Some(user) = own_user(&self.domain, &registrant) else { return false };
+                return self.address_of(&user) == Some(from) && self.user_shares.admit(now, from);
+            }
+            _ => return false,
+        };
+        self.is_online_at(&sender, from) && self.user_shares.admit(now, from)
+    }
+
+    fn receive(
+        &mut self,
+        now: Instant,
+        from: Party,
+        datagram: &[u8],
+        charged: Option<Source>,
+    ) -> Result<(), DropReason> {
         let Party { address, .. } = from;
         if self.is_impossible(address) {
             return Err(DropReason::Spoofed);
@@ -290,7 +339,11 @@ impl Node {
             }
             Message::Locate(locate) => self.locate(now, from, locate),
             Message::LocateReply { locate, outcome, extension } => {
-                self.locate_reply(now, from, locate, outcome, extension)
+                self.locate_reply(now, from, locate, outcome, extension)?;
+                if let (Some(source), Some(limiter)) = (charged, &mut self.limiter) {
+                    limiter.give_back(source);
+                }
+                Ok(())
             }
             _ => Err(DropReason::Unexpected),
         }
@@ -314,15 +367,20 @@ impl Node {
 
     fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {
         if locate.from.domain() == self.domain {
-            self.users.hear_question(now, &locate.from.user(), from.address, &mut self.events);
+            let user = locate.from.user();
+            if self.address_of(&user).is_some_and(|bound| bound != from.address) {
+                return Err(DropReason::Foreign);
+            }
+            self.users.hear_question(now, &user, from.address, &mut self.events);
         }
         let request = Request::new(now, locate, from);
-        let share = self.share(&request);
+        let owner = self.owner(&request);
         let step = if locate.to.domain() == self.domain {
-            let Self { users, policies, events, .. } = self;
-            self.location.ask_user(now, request, share, Parts { users, policies, events })
+            let Self { users, policies, events, limiter, .. } = self;
+            let parts = Parts { users, policies, events, limiter: limiter.as_ref() };
+            self.location.ask_user(now, request, owner, parts)
         } else if self.is_online_at(&locate.from, from.address) {
-            self.location.ask_elsewhere(now, request, share, &mut self.policies)
+            self.location.ask_elsewhere(now, request, owner, &mut self.policies)
         } else {
             Err(DropReason::Foreign)
         };
@@ -349,7 +407,11 @@ impl Node {
         {
             *ip = *from.address.ip();
         }
-        let step = self.location.answer(now, from, locate, outcome, extension)?;
+        let step = self.location.answer(now, from, locate, outcome, extension, |asker, address| {
+            let is_own = asker.domain() == self.domain;
+            let bound = if is_own { self.users.party(&asker.user()) } else { None };
+            bound.is_none_or(|party| party.address == address)
+        })?;
         self.take(step);
         Ok(())
     }
@@ -363,13 +425,20 @@ impl Node {
                 self.events.push(NodeEvent::Located { from, to: asked, outcome });
                 self.transmit(to, Message::LocateReply { locate, outcome, extension });
             }
-            Step::Resolve { id, domain } => self.outputs.push_back(Output::Resolve { id, domain }),
+            Step::Resolve { id, domain, instead_of } => {
+                self.outputs.push_back(Output::Resolve { id, domain, instead_of });
+            }
             Step::Wait => {}
         }
     }
 
-    fn share(&self, request: &Request) -> Share {
-        if is_in(&self.settings.exempt, request.source()) { Share::All } else { Share::OfOne }
+    /// Returns the one that a request counts for, and its share of what may be pending.
+    fn owner(&self, Request { locate: Locate { from, .. }, asker, .. }: &Request) -> (Owner, Share) {
+        let address = asker.address;
+        if is_in(&self.settings.exempt, address.into()) {
+            return owner::spoken_for(*from, address);
+        }
+        owner::at(address, self.is_online_at(from, address).then(|| from.user()))
     }
 
     fn is_online_at(&self, user: &MiAddress, address: UdpAddress) -> bool {

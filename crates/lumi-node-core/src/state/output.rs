@@ -26,6 +26,8 @@ pub enum Output {
         id: LookupId,
         /// The domain.
         domain: Domain,
+        /// The look-up that is given up for it, if too many were under way. Its result is not wanted any more.
+        instead_of: Option<LookupId>,
     },
     /// Save this change of the roster durably, and pass the result to
     /// [`Node::handle_roster_saved`](crate::Node::handle_roster_saved).
@@ -57,7 +59,7 @@ mod tests {
     #[expect(dead_code, reason = "only its size matters")]
     enum OfDatagram {
         Transmit { to: UdpAddress, source: Option<HostIp>, message: Message },
-        Resolve { id: LookupId, domain: Domain },
+        Resolve { id: LookupId, domain: Domain, instead_of: Option<LookupId> },
     }
 
     #[test]

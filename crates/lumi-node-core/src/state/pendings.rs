@@ -1,13 +1,14 @@
 //! Location requests that were forwarded and wait for their answer (protocol.md §9).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fair_table::{FairTable, Inserted, Key, Share};
 use plumi_proto::{Locate, MiAddress, NodeAddress, UdpAddress};
 
+use super::dropped::DropReason;
+use super::owner::{Asker, Owner, RequestSource};
 use super::party::Party;
-use super::source::Source;
 
 /// A location request to be forwarded.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +38,6 @@ impl Request {
         Self { first_asked_at: earlier.first_asked_at, ..self }
     }
 
-    /// Returns the source that it counts for.
-    pub(super) fn source(&self) -> Source {
-        self.asker.address.into()
-    }
-
     /// Returns the time until which it can be answered.
     pub(super) fn ends_at(&self) -> Instant {
         self.asked_at + REQUEST_LIFE
@@ -49,128 +45,148 @@ impl Request {
 }
 
 /// The pending requests: one entry for each request and asker, however often the asker repeats it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pendings {
-    /// The oldest first, because answers come in the order of their requests.
-    by_locate: HashMap<Locate, Vec<Pending>>,
-    by_end: BTreeMap<End, Locate>,
-    /// The number of requests of each source, never 0.
-    by_source: HashMap<Source, usize>,
+    table: FairTable<RequestSource, Asker, Pending>,
+    by_locate: HashMap<Locate, SameNames>,
+    by_end: BTreeMap<End, Key>,
     added: u64,
     expired: u64,
+    displaced: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Pending {
     request: Request,
-    /// The receiver of the request. The answer has to come from there.
-    asked: UdpAddress,
-    /// The addresses of the node that was asked, if it has several. The answer may come from any of them: one may have
-    /// been asked before, and be slow.
-    nodes: Option<Nodes>,
+    receivers: Receivers,
+    /// The time at which it was sent on last.
+    sent_at: Instant,
     end: End,
 }
 
-impl Pending {
-    fn may_be_answered_by(&self, answerer: UdpAddress) -> bool {
-        let is_one_of = |nodes: &Nodes| nodes.contains(&answerer.into());
-        self.asked == answerer || self.nodes.as_ref().is_some_and(is_one_of)
+/// The requests with the same names.
+#[derive(Debug, Default)]
+struct SameNames {
+    by_asker: BTreeMap<UdpAddress, Key>,
+    /// By receiver, and the oldest of a receiver first, because answers come in the order of their requests.
+    by_receiver: BTreeMap<(UdpAddress, u64), Key>,
+}
+
+/// The time at which an entry ends, and its number, which breaks ties.
+type End = (Instant, u64);
+
+/// The receivers of a request, the latest first. The answer has to come from one of them: an agent has one address, a
+/// node may have several, and one that was asked before may be slow.
+#[derive(Clone, Copy, Debug, Default)]
+struct Receivers([Option<UdpAddress>; MAX_RECEIVERS]);
+
+impl Receivers {
+    fn latest(&self) -> Option<UdpAddress> {
+        self.0[0]
+    }
+
+    fn iter(&self) -> impl Iterator<Item = UdpAddress> + '_ {
+        self.0.iter().flatten().copied()
+    }
+
+    /// Makes `receiver` the latest, and forgets the oldest if there are too many.
+    fn add(&mut self, receiver: UdpAddress) {
+        let at = self.0.iter().position(|known| *known == Some(receiver)).unwrap_or(MAX_RECEIVERS - 1);
+        self.0[..=at].rotate_right(1);
+        self.0[0] = Some(receiver);
     }
 }
 
-/// The addresses of the node of a domain, at least one.
-pub(super) type Nodes = Arc<[NodeAddress]>;
-
-/// The time at which an entry ends, and a number that breaks ties.
-type End = (Instant, u64);
-
-/// The limit of pending requests of one source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Share {
-    /// The share of one source.
-    OfOne,
-    /// All the room there is.
-    All,
+impl Default for Pendings {
+    fn default() -> Self {
+        Self {
+            table: FairTable::new(MAX_PENDINGS),
+            by_locate: HashMap::new(),
+            by_end: BTreeMap::new(),
+            added: 0,
+            expired: 0,
+            displaced: 0,
+        }
+    }
 }
 
 impl Pendings {
     /// Returns the one of `nodes` that `request` is for: the first, or for a repetition the one after the last.
     pub(super) fn next_of(&self, request: &Request, nodes: &[NodeAddress]) -> NodeAddress {
-        let entries = self.by_locate.get(&request.locate);
-        let repeated = entries.and_then(|all| all.iter().find(|one| one.request.is_repeated_by(request)));
-        let asked =
-            repeated.and_then(|one| nodes.iter().position(|node| UdpAddress::from(*node) == one.asked));
+        let repeated = self.repeated_by(request).and_then(|key| self.table.get(key));
+        let latest = repeated.and_then(|pending| pending.receivers.latest());
+        let asked = latest.and_then(|latest| nodes.iter().position(|node| UdpAddress::from(*node) == latest));
         let next = asked.map_or(0, |at| (at + 1) % nodes.len());
         nodes[next]
     }
 
-    /// Adds a request that is about to be forwarded to `asked`, an agent or one of `nodes`. Returns `false` if there is
-    /// no room: then it must not be sent.
+    /// Adds a request of `owner` that is about to be forwarded to `receiver`. If there is no room, the greediest owner
+    /// gives way.
+    ///
+    /// # Errors
+    /// The reason why it must not be sent: [`DropReason::Repeated`], or [`DropReason::NoRoom`] if the owner itself has
+    /// to give way.
     pub(super) fn add(
         &mut self,
         now: Instant,
         request: Request,
-        asked: UdpAddress,
-        nodes: Option<Nodes>,
-        share: Share,
-    ) -> bool {
+        receiver: UdpAddress,
+        (owner, share): (Owner, Share),
+    ) -> Result<(), DropReason> {
         self.expire(now);
-        self.added += 1;
-        let end = (request.ends_at(), self.added);
-        let pending = Pending { request, asked, nodes, end };
-        let entries = self.by_locate.get_mut(&request.locate);
-        let repeated =
-            entries.and_then(|all| all.iter_mut().find(|one| one.request.is_repeated_by(&request)));
-        if let Some(entry) = repeated {
-            self.by_end.remove(&entry.end);
-            *entry = Pending { request: request.repeating(&entry.request), ..pending };
-        } else if self.has_room(request.source(), share) {
-            self.by_locate.entry(request.locate).or_default().push(pending);
-            *self.by_source.entry(request.source()).or_default() += 1;
-        } else {
-            return false;
+        if let Some(key) = self.repeated_by(&request) {
+            return self.repeat(now, key, request, receiver);
         }
-        self.by_end.insert(end, request.locate);
-        true
+        self.added += 1;
+        let mut receivers = Receivers::default();
+        receivers.add(receiver);
+        let pending = Pending { request, receivers, sent_at: now, end: (request.ends_at(), self.added) };
+        let inserted = self.table.insert(owner, share, pending);
+        let Inserted { key, gave_way } = inserted.map_err(|_| DropReason::NoRoom)?;
+        self.list(key);
+        if let Some((_, displaced)) = gave_way {
+            self.displaced += 1;
+            self.unlist(&displaced);
+        }
+        Ok(())
     }
 
     /// Takes the oldest request that an answer from `answerer` answers.
     pub(super) fn take(&mut self, now: Instant, locate: &Locate, answerer: UdpAddress) -> Option<Request> {
         self.expire(now);
-        let asked = |entry: &&Pending| entry.may_be_answered_by(answerer);
-        let entry = self.by_locate.get(locate)?.iter().find(asked)?;
-        let (request, end) = (entry.request, entry.end);
-        self.remove(end);
-        Some(request)
+        let key = self.answered_by(locate, answerer)?;
+        self.remove(key)
+    }
+
+    /// Returns whether an answer from `answerer` answers a request.
+    pub(super) fn awaits(&self, locate: &Locate, answerer: UdpAddress) -> bool {
+        self.answered_by(locate, answerer).is_some()
     }
 
     /// Drops the request that `repeated` repeats, because it is answered in another way. Returns it if it was
     /// pending.
     pub(super) fn cancel(&mut self, repeated: &Request) -> Option<Request> {
-        let entries = self.by_locate.get(&repeated.locate)?;
-        let entry = entries.iter().find(|entry| entry.request.is_repeated_by(repeated))?;
-        let (request, end) = (entry.request, entry.end);
-        self.remove(end);
-        Some(request)
+        let key = self.repeated_by(repeated)?;
+        self.remove(key)
     }
 
     /// Drops the requests from and for removed users.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&MiAddress) -> bool) {
         let has_gone = |locate: &Locate| is_gone(&locate.from) || is_gone(&locate.to);
-        let ends: Vec<_> =
-            self.by_end.iter().filter(|(_, locate)| has_gone(locate)).map(|(end, _)| *end).collect();
-        for end in ends {
-            self.remove(end);
+        let gone = self.table.iter().filter(|(_, pending)| has_gone(&pending.request.locate));
+        let gone: Vec<_> = gone.map(|(key, _)| key).collect();
+        for key in gone {
+            self.remove(key);
         }
     }
 
     /// Drops the requests that have ended.
     pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((&end, _)) = self.by_end.first_key_value()
+        while let Some((&end, &key)) = self.by_end.first_key_value()
             && end.0 <= now
         {
             self.expired += 1;
-            self.remove(end);
+            self.remove(key);
         }
     }
 
@@ -179,7 +195,7 @@ impl Pendings {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_end.len()
+        self.table.len()
     }
 
     /// Returns the number of requests that have ended without an answer.
@@ -187,24 +203,70 @@ impl Pendings {
         self.expired
     }
 
-    fn has_room(&self, source: Source, share: Share) -> bool {
-        let of_source = || self.by_source.get(&source).copied().unwrap_or(0);
-        self.len() < MAX_PENDINGS && (share == Share::All || of_source() < MAX_OF_SOURCE)
+    /// Returns the number of requests that gave way to others.
+    pub(super) fn displaced(&self) -> u64 {
+        self.displaced
     }
 
-    fn remove(&mut self, end: End) {
-        let Some(locate) = self.by_end.remove(&end) else { return };
-        let Some(entries) = self.by_locate.get_mut(&locate) else { return };
-        let Some(at) = entries.iter().position(|entry| entry.end == end) else { return };
-        let source = entries.remove(at).request.source();
-        if entries.is_empty() {
-            self.by_locate.remove(&locate);
+    /// Forwards the request `key` once more, if it was not forwarded just now.
+    fn repeat(
+        &mut self,
+        now: Instant,
+        key: Key,
+        request: Request,
+        receiver: UdpAddress,
+    ) -> Result<(), DropReason> {
+        let Some(pending) = self.table.get(key) else { return Err(DropReason::NoRoom) };
+        if now.saturating_duration_since(pending.sent_at) < MIN_INTERVAL {
+            return Err(DropReason::Repeated);
         }
-        if let Some(count) = self.by_source.get_mut(&source) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_source.remove(&source);
-            }
+        let (before, request) = (*pending, request.repeating(&pending.request));
+        let mut receivers = before.receivers;
+        receivers.add(receiver);
+        self.unlist(&before);
+        if let Some(pending) = self.table.get_mut(key) {
+            *pending = Pending { request, receivers, sent_at: now, end: (request.ends_at(), before.end.1) };
+        }
+        self.table.renew(key);
+        self.list(key);
+        Ok(())
+    }
+
+    /// Returns the pending request that `request` repeats.
+    fn repeated_by(&self, request: &Request) -> Option<Key> {
+        self.by_locate.get(&request.locate)?.by_asker.get(&request.asker.address).copied()
+    }
+
+    /// Returns the oldest request that an answer from `answerer` answers.
+    fn answered_by(&self, locate: &Locate, answerer: UdpAddress) -> Option<Key> {
+        let by_receiver = &self.by_locate.get(locate)?.by_receiver;
+        let mut oldest = by_receiver.range((answerer, 0)..=(answerer, u64::MAX));
+        oldest.next().map(|(_, key)| *key)
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Request> {
+        let pending = self.table.remove(key)?;
+        self.unlist(&pending);
+        Some(pending.request)
+    }
+
+    fn list(&mut self, key: Key) {
+        let Some(Pending { request, receivers, end, .. }) = self.table.get(key) else { return };
+        let same_names = self.by_locate.entry(request.locate).or_default();
+        same_names.by_asker.insert(request.asker.address, key);
+        same_names.by_receiver.extend(receivers.iter().map(|receiver| ((receiver, end.1), key)));
+        self.by_end.insert(*end, key);
+    }
+
+    fn unlist(&mut self, Pending { request, receivers, end, .. }: &Pending) {
+        self.by_end.remove(end);
+        let Some(same_names) = self.by_locate.get_mut(&request.locate) else { return };
+        same_names.by_asker.remove(&request.asker.address);
+        for receiver in receivers.iter() {
+            same_names.by_receiver.remove(&(receiver, end.1));
+        }
+        if same_names.by_asker.is_empty() {
+            self.by_locate.remove(&request.locate);
         }
     }
 }
@@ -212,8 +274,12 @@ impl Pendings {
 /// The time after its last repetition in which a request can be answered. Agents give up after 5 s.
 const REQUEST_LIFE: Duration = Duration::from_secs(5);
 
-/// The limit of pending requests: about 1 MiB.
+/// The time after which a repetition is sent on. The quickest deployed agent repeats every 200 ms; what comes sooner
+/// only makes the other side answer more.
+const MIN_INTERVAL: Duration = Duration::from_millis(150);
+
+/// The limit of pending requests: about 2 MiB.
 const MAX_PENDINGS: usize = 4_096;
 
-/// The limit for one source. An agent has one or two, and it takes 64 sources to use up all the room.
-const MAX_OF_SOURCE: usize = 64;
+/// The number of receivers that a request remembers: more addresses than the name of a node has.
+const MAX_RECEIVERS: usize = 4;

@@ -33,7 +33,7 @@ impl Registrar<'_> {
         from: Party,
         registrant: &Registrant,
     ) -> Result<RegisterCode, DropReason> {
-        let user = self.own_user(registrant).filter(|_| self.may_register_from(from.address));
+        let user = own_user(self.domain, registrant).filter(|_| self.may_register_from(from.address));
         let Some(user) = user else { return Ok(RegisterCode::NoSuchUser) };
         let Self { settings, users, policies, events, .. } = self;
         let is_held = settings.takeover == Takeover::Deny;
@@ -54,7 +54,7 @@ impl Registrar<'_> {
 
     /// Takes a user offline, if the request comes from the user's agent.
     pub(super) fn deregister(self, from: Party, registrant: &Registrant) -> DeregisterCode {
-        match self.own_user(registrant) {
+        match own_user(self.domain, registrant) {
             Some(user) if self.users.unbind(&user, from.address, self.events) => DeregisterCode::Deregistered,
             _ => DeregisterCode::NoSuchUser,
         }
@@ -63,13 +63,13 @@ impl Registrar<'_> {
     fn may_register_from(&self, address: UdpAddress) -> bool {
         self.settings.allow.is_empty() || is_in(&self.settings.allow, address.into())
     }
+}
 
-    /// Returns the user name, if it belongs to this domain.
-    fn own_user(&self, registrant: &Registrant) -> Option<UserName> {
-        match registrant {
-            Registrant::User(user) => Some(*user),
-            Registrant::Address(address) if address.domain() == *self.domain => Some(address.user()),
-            Registrant::Address(_) => None,
-        }
+/// Returns the name of a user, if it belongs to `domain`.
+pub(super) fn own_user(domain: &Domain, registrant: &Registrant) -> Option<UserName> {
+    match registrant {
+        Registrant::User(user) => Some(*user),
+        Registrant::Address(address) if address.domain() == *domain => Some(address.user()),
+        Registrant::Address(_) => None,
     }
 }

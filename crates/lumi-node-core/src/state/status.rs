@@ -23,6 +23,8 @@ pub struct NodeStatus {
     pub pendings: usize,
     /// The number of forwarded requests that got no answer in time.
     pub unanswered: u64,
+    /// The number of forwarded requests that gave way to those of others, because all the room was taken.
+    pub displaced: u64,
     /// Messages received, including those that were then dropped. A message that can only be forged is not
     /// counted: one from port 0 or from this node's own address.
     pub received: MessageCounts,

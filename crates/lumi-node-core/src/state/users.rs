@@ -224,13 +224,23 @@ impl Users {
     }
 
     /// Counts a location request for an online user. Returns whether it takes the user offline.
-    pub(super) fn strike(&mut self, now: Instant, name: &UserName, events: &mut Events) -> bool {
+    ///
+    /// It does not count if a datagram from the user's host was kept out after the one before, `kept_out_at`: that may
+    /// have been the answer.
+    pub(super) fn strike(
+        &mut self,
+        now: Instant,
+        name: &UserName,
+        kept_out_at: Option<Instant>,
+        events: &mut Events,
+    ) -> bool {
         let before = self.strikes.get(name);
         let since_last = before.map(|strikes| now.saturating_duration_since(strikes.last));
         if since_last.is_some_and(|passed| passed < self.strike_interval) {
             return false;
         }
-        let count = 1 + before.map_or(0, |strikes| strikes.count);
+        let may_have_answered = before.is_some_and(|before| kept_out_at.is_some_and(|at| at >= before.last));
+        let count = before.map_or(0, |strikes| strikes.count) + u8::from(!may_have_answered);
         self.strikes.insert(*name, Strikes { count, last: now });
         let is_gone = count >= STRIKES;
         if is_gone && let Some(user) = self.all.get_mut(name) {

@@ -29,7 +29,8 @@ fn a_hundred_thousand_foreign_deregistrations_change_nothing() {
 #[test]
 fn of_a_million_forged_answers_none_passes_and_all_the_true_ones_do() {
     let (mut node, now) = node_with_users_online();
-    let asker = |n: u32| SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, (n % 50) as u8), 3344);
+    let asker =
+        |n: u32| SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, (n % 50) as u8), 5_000 + (n % 1_000) as u16);
     for n in 0..PENDINGS {
         node.handle_datagram(now, asker(n), format!("PLa{n}@cc.com:u{}@bb.com", n % USERS).as_bytes())
             .expect("sent on");

@@ -20,7 +20,7 @@ proptest! {
         let limit = RateLimit::new(per_second).with_burst(NonZeroU32::new(burst).expect("is not 0"));
         let mut node =
             node("bb.com\n", address("127.0.0.2:3344"), NodeSettings::default().rate_limit(Some(limit)));
-        let source: std::net::Ipv4Addr = [192, 0, 2, 1].into();
+        let source = address("192.0.2.1:5000");
         let mut now = tokio::time::Instant::now().into_std();
         let mut admitted: Vec<Instant> = Vec::new();
         for gap in gaps {
@@ -31,7 +31,7 @@ proptest! {
                 in_span * NANOSECONDS <= u128::from(burst) * NANOSECONDS + grown
             };
             let expected = admitted.iter().enumerate().all(fits);
-            prop_assert_eq!(node.admit(now, source), expected, "after {} of them", admitted.len());
+            prop_assert_eq!(node.admit(now, source, b"hello"), expected, "after {} of them", admitted.len());
             if expected {
                 admitted.push(now);
             }

@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
-use lumi_node_core::{AdminCommand, AdminId, LookupId, Node, NodeSettings, Output, Takeover};
+use lumi_node_core::{AdminCommand, AdminId, DropReason, LookupId, Node, NodeSettings, Output, Takeover};
 use plumi_proto::{
     DeregisterCode, Domain, Extension, Locate, LocateOutcome, Message, MiAddress, NODE_PORT, RegisterCode,
     Registrant, UserName,
@@ -52,6 +52,8 @@ struct World {
     users: HashMap<UserName, Owner>,
     lookups: Vec<LookupId>,
     /// The number of questions of each asker, less the number of answers.
+    /// The time at which a question was sent on last.
+    sent_on: HashMap<(SocketAddrV4, Locate), Instant>,
     unanswered: HashMap<(SocketAddrV4, Locate), u32>,
     datagrams_in: u32,
     datagrams_out: u32,
@@ -94,6 +96,7 @@ impl World {
             settings,
             users: ["a", "c"].map(|user| (name(user), Owner::default())).into(),
             lookups: Vec::new(),
+            sent_on: HashMap::new(),
             unanswered: HashMap::new(),
             datagrams_in: 0,
             datagrams_out: 0,
@@ -154,9 +157,15 @@ impl World {
         if let Ok(Message::Locate(locate)) = message {
             *self.unanswered.entry((from, locate)).or_default() += 1;
         }
-        let expected = message.map_or(Expected::Nothing, |message| self.expect(from, &message));
         let handled = self.node.handle_datagram(self.now, from, bytes);
+        let is_repeated = handled == Err(DropReason::Repeated);
+        let expected = message.map_or(Expected::Nothing, |message| self.expect(from, &message, is_repeated));
         let outputs = drain(&mut self.node);
+        if let (Ok(Message::Locate(locate)), [Output::Transmit { message: Message::Locate(_), .. }]) =
+            (message, &outputs[..])
+        {
+            self.sent_on.insert((from, locate), self.now);
+        }
         assert!(outputs.is_empty() || handled.is_ok(), "{handled:?}: {outputs:?}");
         match (&expected, &outputs[..]) {
             (&Expected::Message(to, message), [sent]) => {
@@ -196,7 +205,7 @@ impl World {
     }
 
     /// Changes the model as the rules say, and tells what comes of it.
-    fn expect(&mut self, from: SocketAddrV4, message: &Message) -> Expected {
+    fn expect(&mut self, from: SocketAddrV4, message: &Message, is_repeated: bool) -> Expected {
         let now = self.now;
         if from.port() == 0 || from == address(NODE) {
             return Expected::Nothing;
@@ -236,6 +245,15 @@ impl World {
                     && asker.is_struck
                 {
                     asker.is_heard();
+                }
+                let bound = self.owner(&locate.from).and_then(|asker| asker.online_at());
+                if bound.is_some_and(|bound| bound != from) {
+                    return Expected::Nothing;
+                }
+                if is_repeated {
+                    let last = self.sent_on.get(&(from, locate)).expect("it was sent on");
+                    assert!(now - *last < Duration::from_millis(150), "it is repeated soon enough");
+                    return Expected::Nothing;
                 }
                 if locate.to.domain() != domain() {
                     let online_at = self.owner(&locate.from).and_then(|asker| asker.online_at());

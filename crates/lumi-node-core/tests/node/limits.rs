@@ -1,12 +1,12 @@
 //! Datagrams that are dropped.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use lumi_node_core::{DropReason, NodeSettings, RateLimit};
+use lumi_node_core::{DropReason, NodeSettings, Output, RateLimit};
 
-use crate::{LAURA, OTHER_NODE, PERE, STRANGER, TestNode, address, sent};
+use crate::{LAURA, OTHER_NODE, OTHER_PORT, PERE, STRANGER, TestNode, address, sent};
 
 #[test]
 fn what_is_no_message_or_no_request_is_dropped() {
@@ -23,15 +23,12 @@ fn what_is_no_message_or_no_request_is_dropped() {
 
 #[test]
 fn one_source_may_send_so_much_and_no_more() {
-    let [per_second, burst] = [10, 20].map(|number| NonZeroU32::new(number).expect("is not 0"));
-    let limit = RateLimit::new(per_second).with_burst(burst);
-    let mut node = TestNode::with(NodeSettings::default().rate_limit(Some(limit)));
-    let source = *address(LAURA).ip();
-    let admitted =
-        |node: &mut TestNode, tries: u32| (0..tries).filter(|_| node.node.admit(node.now, source)).count();
+    let mut node = TestNode::with(NodeSettings::default().rate_limit(Some(limit(10, 20))));
+    let admitted = |node: &mut TestNode, tries: u32| (0..tries).filter(|_| node.admits(LAURA)).count();
     assert_eq!(admitted(&mut node, 50), 20);
     assert_eq!(node.node.dropped().too_many, 30);
-    assert!(node.node.admit(node.now, *address(STRANGER).ip()), "others are not concerned");
+    assert!(!node.admits(OTHER_PORT), "the source is the IP address");
+    assert!(node.admits(STRANGER), "others are not concerned");
     node.pass(1.0);
     assert_eq!(admitted(&mut node, 50), 10);
     node.pass(0.05);
@@ -47,7 +44,8 @@ fn one_source_may_send_so_much_and_no_more() {
 fn a_flood_of_sources_neither_grows_the_limiter_nor_shuts_others_out() {
     let mut node = TestNode::new();
     for source in 0..100_000_u32 {
-        assert!(node.node.admit(node.now, Ipv4Addr::from(source)));
+        let from = SocketAddrV4::new(Ipv4Addr::from(source), 5_000);
+        assert!(node.node.admit(node.now, from, b"hello"));
     }
 }
 
@@ -55,9 +53,7 @@ fn a_flood_of_sources_neither_grows_the_limiter_nor_shuts_others_out() {
 fn who_is_exempt_may_send_any_number() {
     let exempt = vec!["127.0.0.9".parse().expect("a range")];
     let mut node = TestNode::with(NodeSettings::default().exempt(exempt));
-    let admitted = |node: &mut TestNode, source: &str| {
-        (0..5_000).filter(|_| node.node.admit(node.now, *address(source).ip())).count()
-    };
+    let admitted = |node: &mut TestNode, source: &str| (0..5_000).filter(|_| node.admits(source)).count();
     assert_eq!(admitted(&mut node, STRANGER), 5_000);
     assert_eq!(admitted(&mut node, LAURA), 1_000);
     assert_eq!(node.node.dropped().too_many, 4_000);
@@ -67,76 +63,250 @@ fn who_is_exempt_may_send_any_number() {
 #[test]
 fn nothing_is_gained_while_no_time_passes() {
     let mut node = TestNode::new();
-    let source = *address(LAURA).ip();
     node.pass(10.0);
     for _ in 0..1_000 {
-        assert!(node.node.admit(node.now, source));
+        assert!(node.admits(LAURA));
     }
-    assert!(!node.node.admit(node.now, source));
-    assert!(!node.node.admit(node.now - Duration::from_secs(10), source));
-    assert!(!node.node.admit(node.now, source));
+    assert!(!node.admits(LAURA));
+    node.now -= Duration::from_secs(10);
+    assert!(!node.admits(LAURA));
+    node.now += Duration::from_secs(10);
+    assert!(!node.admits(LAURA));
 }
 
+/// Others who have her address, or forge it, cannot silence a user who is online there.
+#[test]
+fn a_user_has_a_share_of_her_own() {
+    let mut node = flooded_host_of_laura();
+    for message in ["PRlaura@bb.com", "PLlaura@bb.com:pere@bb.com", "RL1joya@cc.com:laura@bb.com"] {
+        assert!(node.node.admit(node.now, address(LAURA), message.as_bytes()), "{message}");
+        assert!(
+            !node.node.admit(node.now, address(OTHER_PORT), message.as_bytes()),
+            "{message}, from another port"
+        );
+    }
+    for message in ["PRpere@bb.com", "PLpere@bb.com:laura@bb.com", "PRlaura@cc.com", "RR0", "hello"] {
+        assert!(!node.node.admit(node.now, address(LAURA), message.as_bytes()), "{message}");
+    }
+    // It is bounded too: 40 at once, and 20 a second.
+    let admitted = |node: &mut TestNode| {
+        (0..100).filter(|_| node.node.admit(node.now, address(LAURA), b"PRlaura@bb.com")).count()
+    };
+    assert_eq!(admitted(&mut node), 37);
+    node.pass(0.5);
+    while node.admits(LAURA) {}
+    assert_eq!(admitted(&mut node), 10);
+    assert!(node.node.admit(node.now, address(LAURA), b"PDlaura@bb.com") || admitted(&mut node) == 0);
+}
+
+/// As many as the host has once more, however many users it has.
+#[test]
+fn the_users_of_a_host_have_a_share_together() {
+    let names: String = (0..200).map(|n| format!("u{n}\n")).collect();
+    let settings = NodeSettings::default().rate_limit(Some(limit(10, 100)));
+    let mut node = TestNode::of(&format!("bb.com\n{names}"), crate::NODE, settings);
+    let at = |n: u16| SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), 5_000 + n);
+    for n in 0..200 {
+        node.receive(&at(n).to_string(), &format!("PRu{n}"));
+    }
+    while node.admits("10.0.0.1:4000") {}
+    let mut admitted = 0;
+    for _ in 0..10 {
+        for n in 0..200 {
+            let message = format!("PRu{n}@bb.com");
+            admitted += usize::from(node.node.admit(node.now, at(n), message.as_bytes()));
+        }
+    }
+    assert_eq!(admitted, 100);
+}
+
+/// The answers that a node asks an agent for do not use up what the agent may send.
+#[test]
+fn an_answer_that_was_asked_for_costs_nothing() {
+    let mut node = TestNode::with(NodeSettings::default().rate_limit(Some(limit(10, 20))));
+    assert!(node.node.admit(node.now, address(LAURA), b"PRlaura@bb.com"));
+    node.receive(LAURA, "PRlaura@bb.com");
+    let answer = |node: &mut TestNode, n: u32| {
+        let names = format!("u{n}@cc.com:laura@bb.com");
+        node.receive(&format!("10.0.{}.{}:4000", n / 250, n % 250), &format!("PL{names}"));
+        let answer = format!("RL1{names}");
+        assert!(node.node.admit(node.now, address(LAURA), answer.as_bytes()), "answer {n}");
+        assert_eq!(node.receive(LAURA, &answer).len(), 1);
+        // The same again was not asked for.
+        answer
+    };
+    for n in 0..500 {
+        answer(&mut node, n);
+    }
+    // All but the registration is left.
+    assert_eq!((0..50).filter(|_| node.admits(LAURA)).count(), 19);
+    // Even then an answer passes; what nobody asked for does not, as soon as her own share is used up.
+    let again = answer(&mut node, 500);
+    while node.node.admit(node.now, address(LAURA), b"PRlaura@bb.com") {}
+    assert!(!node.node.admit(node.now, address(LAURA), again.as_bytes()));
+    answer(&mut node, 501);
+    assert!(!node.admits(LAURA), "and gives nothing to who sends it");
+}
+
+/// A flood with her address keeps her answers out, and five questions would take her offline.
+#[test]
+fn nobody_is_struck_while_answers_may_have_been_kept_out() {
+    let mut node = flooded_host_of_laura();
+    for n in 0..20 {
+        node.pass(0.5);
+        while node.admits(OTHER_PORT) {}
+        let question = format!("PLu{n}@cc.com:laura@bb.com");
+        assert_eq!(node.receive(OTHER_NODE, &question), [sent(LAURA, &question)]);
+        assert_eq!(node.address_of("laura"), Some(address(LAURA)), "question {n}");
+    }
+    // The flood is over, and she is really gone.
+    for n in 0..5 {
+        node.pass(1.0);
+        node.receive(STRANGER, &format!("PLu{n}@dd.com:laura@bb.com"));
+    }
+    assert_eq!(node.address_of("laura"), None);
+}
+
+/// An agent of S repeats every 200 ms. What comes sooner makes the other side answer more, and nothing else.
+#[test]
+fn what_repeats_a_request_at_once_is_not_sent_on() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    let question = "PLjoya@cc.com:laura@bb.com";
+    node.receive(OTHER_NODE, question);
+    node.pass(0.149);
+    assert_eq!(node.try_receive(OTHER_NODE, question), Err(DropReason::Repeated));
+    // That renewed nothing: the time counts from the one that was sent on.
+    node.pass(0.001);
+    assert_eq!(node.receive(OTHER_NODE, question), [sent(LAURA, question)]);
+    assert_eq!(node.receive(STRANGER, question), [sent(LAURA, question)], "another asker");
+    assert_eq!(node.node.dropped().repeated, 1);
+    let end = node.node.poll_timeout().expect("it is pending");
+    assert_eq!(end, node.now + Duration::from_secs(5));
+}
+
+/// Sixty-four hosts fill the table. Whoever has less than they is served, at the first try.
+#[test]
+fn a_full_table_makes_room() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    node.receive(PERE, "PRpere@bb.com");
+    fill(&mut node, 64, 64);
+    assert_eq!(node.node.pending_count(), 4_096);
+    for n in 0..20 {
+        let question = "PLpere@bb.com:laura@bb.com";
+        assert_eq!(node.receive(PERE, question), [sent(LAURA, question)], "{n}");
+        let answer = "RL1pere@bb.com:laura@bb.com";
+        fill(&mut node, 64, 10);
+        assert_eq!(node.node.pending_count(), 4_096);
+        assert_eq!(node.receive(LAURA, answer), [sent(PERE, answer)], "{n}");
+    }
+    assert!(node.node.status().displaced > 64 * 10);
+    assert_eq!(node.node.dropped().no_room, 0);
+}
+
+/// A thousand and twenty-four requests of one host: its own newest displace its oldest.
 #[test]
 fn one_source_has_a_bounded_share_of_what_is_pending() {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");
-    let question = |n: u32| format!("PLu{n}@cc.com:laura@bb.com");
-    // Any of its ports will do: the source is the IP address.
-    let port = |n: u32| format!("127.0.0.9:{}", 5_000 + n);
-    for n in 0..64 {
+    let question = |n: u16| format!("PLu{n}@cc.com:laura@bb.com");
+    let port = |n: u16| format!("127.0.0.9:{}", 5_000 + n);
+    for n in 0..1_100 {
         assert_eq!(node.receive(&port(n), &question(n)), [sent(LAURA, &question(n))]);
     }
-    for _ in 0..9 {
-        node.pass(0.5);
-        assert_eq!(node.try_receive(STRANGER, &question(64)), Err(DropReason::NoRoom));
-    }
-    assert_eq!(node.address_of("laura"), Some(address(LAURA)), "what was not sent on is no strike");
-    assert_eq!(node.node.pending_count(), 64);
-    assert_eq!(node.receive(&port(1), &question(1)), [sent(LAURA, &question(1))], "repetitions need no room");
-    assert_eq!(node.receive(OTHER_NODE, &question(64)), [sent(LAURA, &question(64))], "others have theirs");
-
-    // A request leaves the share when it is answered or refused, or when it ends.
-    node.receive(LAURA, "RL1u7@cc.com:laura@bb.com");
-    assert_eq!(node.receive(STRANGER, &question(65)), [sent(LAURA, &question(65))]);
-    assert_eq!(node.try_receive(STRANGER, &question(66)), Err(DropReason::NoRoom));
-    node.receive(LAURA, "PDlaura@bb.com");
-    assert_eq!(node.receive(&port(1), &question(1)), [sent(&port(1), "RL3u1@cc.com:laura@bb.com")]);
-    node.receive(LAURA, "PRlaura@bb.com");
-    assert_eq!(node.receive(STRANGER, &question(66)), [sent(LAURA, &question(66))]);
-    assert_eq!(node.try_receive(STRANGER, &question(67)), Err(DropReason::NoRoom));
+    assert_eq!(node.node.pending_count(), 1_024);
+    assert_eq!(node.node.status().displaced, 76);
+    assert_eq!(node.try_receive(LAURA, "RL1u75@cc.com:laura@bb.com"), Err(DropReason::Unasked));
+    assert_eq!(node.receive(LAURA, "RL1u76@cc.com:laura@bb.com").len(), 1);
     node.pass(5.0);
-    for n in 0..64 {
-        assert_eq!(node.receive(STRANGER, &question(n)), [sent(LAURA, &question(n))]);
-    }
-    assert_eq!(node.try_receive(STRANGER, &question(64)), Err(DropReason::NoRoom));
-    node.remove("laura");
-    assert_eq!(node.node.pending_count(), 0);
-    node.receive(PERE, "PRpere@bb.com");
-    for n in 0..64 {
-        node.receive(STRANGER, &format!("PLu{n}@cc.com:pere@bb.com"));
-    }
-    assert_eq!(node.node.pending_count(), 64);
+    node.node.handle_timeout(node.now);
+    assert_eq!((node.node.pending_count(), node.node.status().unanswered), (0, 1_023));
 }
 
-/// The fifth request is not sent on, but a source that has used its share up cannot even make it.
+/// A neighbour behind the same address, who is online, is no victim of sockets of which nothing is known.
 #[test]
-fn a_request_without_room_is_not_even_the_last_strike() {
+fn who_is_online_keeps_a_place_beside_strangers_of_the_same_host() {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");
     node.receive(PERE, "PRpere@bb.com");
-    for n in 0..4 {
-        node.receive(OTHER_NODE, &format!("PLu{n}@cc.com:laura@bb.com"));
-        node.pass(0.5);
+    for n in 0..8 {
+        node.receive(PERE, "PLpere@bb.com:laura@bb.com");
+        node.pass(0.2);
+        let from = format!("127.0.0.1:{}", 6_000 + n);
+        for name in 0..200 {
+            node.receive(&from, &format!("PLu{name}@cc.com:laura@bb.com"));
+        }
     }
-    for n in 0..64 {
-        node.receive(STRANGER, &format!("PLu{n}@cc.com:pere@bb.com"));
+    let answer = "RL1pere@bb.com:laura@bb.com";
+    assert_eq!(node.receive(LAURA, answer), [sent(PERE, answer)]);
+    // One socket that is nobody's has eight at most.
+    assert_eq!(node.node.pending_count(), 64);
+}
+
+/// A node that speaks for many is exempt: each of its users is a source, so that none of them silences the others.
+#[test]
+fn a_host_that_speaks_for_many_has_no_bound_of_its_own() {
+    let exempt = vec!["127.0.0.3".parse().expect("a range")];
+    let names: String = (0..3_000).map(|n| format!("u{n}\n")).collect();
+    let roster = format!("bb.com\nlaura\n{names}");
+    let mut node = TestNode::of(&roster, crate::NODE, NodeSettings::default().exempt(exempt));
+    node.receive(LAURA, "PRlaura@bb.com");
+    for n in 0..2_000 {
+        let question = format!("PLu{n}@cc.com:laura@bb.com");
+        assert_eq!(node.receive(OTHER_NODE, &question), [sent(LAURA, &question)]);
     }
-    assert_eq!(node.try_receive(STRANGER, "PLjoya@cc.com:laura@bb.com"), Err(DropReason::NoRoom));
-    assert_eq!(node.address_of("laura"), Some(address(LAURA)));
-    assert_eq!(
-        node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com"),
-        [sent(OTHER_NODE, "RL3joya@cc.com:laura@bb.com")]
-    );
-    assert_eq!(node.node.pending_count(), 68, "the last strike is not pending");
+    assert_eq!((node.node.pending_count(), node.node.status().displaced), (2_000, 0));
+    // An insider there asks for everybody here. Only requests of the insider give way.
+    for n in 0..3_000 {
+        node.receive(PERE, &format!("PRu{n}@bb.com"));
+        let question = format!("PLinsider@cc.com:u{n}@bb.com");
+        assert_eq!(node.receive(OTHER_NODE, &question), [sent(PERE, &question)]);
+    }
+    assert_eq!((node.node.pending_count(), node.node.status().displaced), (4_096, 904));
+    for n in 0..2_000 {
+        assert_eq!(node.receive(LAURA, &format!("RL1u{n}@cc.com:laura@bb.com")).len(), 1, "{n}");
+    }
+}
+
+#[test]
+fn who_asks_in_the_name_of_a_user_must_be_where_that_user_is() {
+    let mut node = TestNode::new();
+    node.receive(PERE, "PRpere@bb.com");
+    let question = "PLlaura@bb.com:pere@bb.com";
+    // An agent of L does not register again after its node was restarted.
+    assert_eq!(node.receive(STRANGER, question), [sent(PERE, question)], "laura is online nowhere");
+    node.receive(LAURA, "PRlaura@bb.com");
+    for from in [STRANGER, OTHER_PORT, OTHER_NODE, PERE] {
+        assert_eq!(node.try_receive(from, question), Err(DropReason::Foreign), "{from}");
+    }
+    node.pass(1.0);
+    assert_eq!(node.receive(LAURA, question), [sent(PERE, question)]);
+    assert_eq!(node.node.dropped().foreign, 4);
+    assert_eq!(node.address_of("pere"), Some(address(PERE)), "what is not sent on is no strike");
+}
+
+/// The node of laura, whose host has sent all that it may.
+fn flooded_host_of_laura() -> TestNode {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    while node.admits(OTHER_PORT) {}
+    node
+}
+
+/// Every one of so many hosts asks for pere so often, each time from another port and under another name.
+fn fill(node: &mut TestNode, hosts: u8, each: u16) {
+    for host in 0..hosts {
+        for n in 0..each {
+            let from = format!("10.9.9.{host}:{}", 10_000 + n);
+            let question = format!("PLx{host}y{n}t{}@z.com:pere@bb.com", node.node.status().displaced);
+            let outputs = node.receive(&from, &question);
+            assert!(matches!(outputs[..], [Output::Transmit { .. }]), "{question}: {outputs:?}");
+        }
+    }
+}
+
+fn limit(per_second: u32, burst: u32) -> RateLimit {
+    let [per_second, burst] = [per_second, burst].map(|number| NonZeroU32::new(number).expect("is not 0"));
+    RateLimit::new(per_second).with_burst(burst)
 }

@@ -52,6 +52,11 @@ impl TestNode {
         self.try_receive(from, message).unwrap_or_else(|reason| panic!("{message}: {reason}"))
     }
 
+    /// Returns whether the rate limit admits something from there that is no message.
+    fn admits(&mut self, from: &str) -> bool {
+        self.node.admit(self.now, address(from), b"hello")
+    }
+
     fn try_receive(&mut self, from: &str, message: &str) -> Result<Vec<Output>, DropReason> {
         let handled = self.node.handle_datagram(self.now, address(from), message.as_bytes());
         let outputs = self.drain();
@@ -63,7 +68,7 @@ impl TestNode {
 
     fn ask_elsewhere(&mut self, from: &str, question: &str, expected: &str) -> LookupId {
         match self.receive(from, question)[..] {
-            [Output::Resolve { id, domain }] => {
+            [Output::Resolve { id, domain, .. }] => {
                 assert_eq!(domain, expected.parse::<Domain>().expect("a domain"));
                 id
             }

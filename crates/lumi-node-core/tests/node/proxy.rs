@@ -71,10 +71,13 @@ fn lookups_are_bounded() {
         .map(|n| node.ask_elsewhere(LAURA, &format!("PLlaura@bb.com:joya@d{n}.com"), &format!("d{n}.com")))
         .collect();
     let one_more = "PLlaura@bb.com:joya@cc.com";
-    assert_eq!(node.try_receive(LAURA, one_more), Err(DropReason::NoRoom));
-    node.resolved(lookups[0], Err(LookupError::NotFound));
-    let lookup = node.ask_elsewhere(LAURA, one_more, "cc.com");
-    assert_eq!(node.node.lookups_in_flight(), 32);
+    // The first one gives way, and its result is not wanted any more.
+    let lookup = match node.receive(LAURA, one_more)[..] {
+        [Output::Resolve { id, instead_of: Some(given_up), .. }] if given_up == lookups[0] => id,
+        ref outputs => panic!("{outputs:?}"),
+    };
+    assert_eq!(node.resolved(lookups[0], found(OTHER_NODE, 60)), []);
+    assert_eq!((node.node.lookups_in_flight(), node.node.status().lookups.displaced), (32, 1));
     node.resolved(lookup, Err(LookupError::NotFound));
     assert_eq!(
         node.receive(LAURA, one_more),
@@ -87,6 +90,27 @@ fn lookups_are_bounded() {
             node.ask_elsewhere(LAURA, &format!("PLlaura@bb.com:joya@e{n}.com"), &format!("e{n}.com"));
         node.resolved(lookup, Err(LookupError::NotFound));
     }
+}
+
+/// Those of others stay, also if the insider waits for them as well.
+#[test]
+fn who_looks_up_many_domains_displaces_nobody_else() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    node.receive(STRANGER, "PRpere@bb.com");
+    let own = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@cc.com", "cc.com");
+    let shared = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@dd.com", "dd.com");
+    assert_eq!(node.receive(STRANGER, "PLpere@bb.com:joya@dd.com"), []);
+    for n in 0..1_000 {
+        node.ask_elsewhere(STRANGER, &format!("PLpere@bb.com:joya@s{n}.com"), &format!("s{n}.com"));
+    }
+    assert_eq!(node.node.status().lookups.displaced, 1_000 - 30);
+    assert_eq!(node.resolved(own, found(OTHER_NODE, 60)), [sent(OTHER_NODE, "PLlaura@bb.com:joya@cc.com")]);
+    // Of pere's own questions, the oldest gave way.
+    assert_eq!(
+        node.resolved(shared, found(OTHER_NODE, 60)),
+        [sent(OTHER_NODE, "PLlaura@bb.com:joya@dd.com")]
+    );
 }
 
 #[test]
@@ -116,13 +140,15 @@ fn who_waits_for_a_lookup_is_bounded() {
     node.receive(LAURA, "PRlaura@bb.com");
     let question = |n: u32| format!("PLlaura@bb.com:u{n}@cc.com");
     let lookup = node.ask_elsewhere(LAURA, &question(0), "cc.com");
-    for n in 1..64 {
+    for n in 1..100 {
         assert_eq!(node.receive(LAURA, &question(n)), []);
     }
-    assert_eq!(node.try_receive(LAURA, &question(64)), Err(DropReason::NoRoom));
-    assert_eq!(node.receive(LAURA, &question(63)), [], "a repetition needs no room");
-    assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)).len(), 64, "the most that one event causes");
-    assert_eq!(node.try_receive(LAURA, &question(64)), Err(DropReason::NoRoom), "her share is used up");
+    assert_eq!(node.receive(LAURA, &question(99)), [], "a repetition needs no room");
+    // Her last eight, the most that one user may wait for.
+    let asked: Vec<_> = (92..100).map(|n| sent(OTHER_NODE, &question(n))).collect();
+    assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)), asked);
+    assert_eq!(node.receive(LAURA, &question(100)), [sent(OTHER_NODE, &question(100))]);
+    assert_eq!(node.node.pending_count(), 8);
 }
 
 /// Nobody waits for longer than 5 s after asking last, whether it is DNS that is slow or the other node.
@@ -225,6 +251,9 @@ fn two_nodes_that_are_sent_to_each_other_do_not_pass_a_question_on() {
     there.receive(STRANGER, "PRjoya@cc.com");
     for alias in ["cc.com", "CC.com.", "alias.com", "10.0.0.1"] {
         let question = format!("PLlaura@bb.com:joya@{alias}");
+        for node in [&mut here, &mut there] {
+            node.pass(1.0);
+        }
         let outputs = match here.receive(LAURA, &question)[..] {
             [Output::Resolve { id, .. }] => here.resolved(id, found(OTHER_NODE, 60)),
             ref outputs => outputs.to_vec(),
@@ -254,6 +283,7 @@ fn a_repetition_goes_to_the_next_address_and_any_of_them_may_answer() {
         both.others = [NODE, THIRD_NODE].map(|at| AddressOfNode::new(address(at), false)).to_vec();
         assert_eq!(node.resolved(lookup, Ok(both)), [sent(OTHER_NODE, question)]);
         for at in [THIRD_NODE, OTHER_NODE, THIRD_NODE] {
+            node.pass(0.2);
             assert_eq!(node.receive(LAURA, question), [sent(at, question)]);
         }
         assert_eq!(node.try_receive(STRANGER, answer), Err(DropReason::Unasked));

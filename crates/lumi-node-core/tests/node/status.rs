@@ -121,10 +121,7 @@ fn settings_hold_from_when_they_are_set() {
     let limit = |per_second| Some(RateLimit::new(NonZeroU32::new(per_second).unwrap()));
     let mut node = TestNode::with(NodeSettings::default().rate_limit(limit(1)));
     node.receive(LAURA, "PRlaura@bb.com");
-    let admitted = |node: &mut TestNode| {
-        let ip: std::net::Ipv4Addr = "10.0.0.1".parse().unwrap();
-        (0..9).filter(|_| node.node.admit(node.now, ip)).count()
-    };
+    let admitted = |node: &mut TestNode| (0..9).filter(|_| node.admits("10.0.0.1:5000")).count();
     assert_eq!(admitted(&mut node), 2);
     let settings = NodeSettings::default()
         .rate_limit(limit(1))
@@ -147,7 +144,7 @@ fn settings_hold_from_when_they_are_set() {
 
     // Each of five at once is a strike.
     node.node.handle_settings(NodeSettings::default().strike_interval(Duration::ZERO));
-    (0..5).for_each(|_| _ = node.receive(OTHER_NODE, "PLjoya@cc.com:laura@bb.com"));
+    (0..5).for_each(|n| _ = node.receive(OTHER_NODE, &format!("PLu{n}@cc.com:laura@bb.com")));
     assert_eq!(node.address_of("laura"), None);
 }
 

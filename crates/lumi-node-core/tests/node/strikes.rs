@@ -77,7 +77,7 @@ fn a_quick_succession_is_one_strike() {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");
     // Seconds since the request before, and which strike this one is, if any.
-    for (seconds, strike) in [
+    for (question, seconds, strike) in [
         (0.0, Some(1)),
         (0.0, None),
         (0.499, None),
@@ -88,9 +88,13 @@ fn a_quick_succession_is_one_strike() {
         (1.0, Some(4)),
         (0.4, None),
         (0.099, None),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(n, (seconds, strike))| (format!("PLu{n}@cc.com:laura@bb.com"), seconds, strike))
+    {
         node.pass(seconds);
-        assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(LAURA, QUESTION)], "strike {strike:?}");
+        assert_eq!(node.receive(OTHER_NODE, &question), [sent(LAURA, &question)], "strike {strike:?}");
     }
     node.pass(0.001);
     assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(OTHER_NODE, OFFLINE)]);
@@ -118,8 +122,9 @@ fn an_interval_of_zero_makes_each_request_a_strike() {
     let settings = NodeSettings::default().strike_interval(Duration::ZERO);
     let mut node = TestNode::with(settings);
     node.receive(LAURA, "PRlaura@bb.com");
-    for _ in 0..4 {
-        assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(LAURA, QUESTION)]);
+    for n in 0..4 {
+        let question = format!("PLu{n}@cc.com:laura@bb.com");
+        assert_eq!(node.receive(OTHER_NODE, &question), [sent(LAURA, &question)]);
     }
     assert_eq!(node.receive(OTHER_NODE, QUESTION), [sent(OTHER_NODE, OFFLINE)]);
 }

@@ -16,8 +16,7 @@ use plumi_proto::{
     RegisterCode, Registrant, UserName,
 };
 
-/// A question and who asked it.
-type Asked = (Locate, SocketAddrV4);
+use crate::kept_requests::{Asked, KeptRequests};
 
 /// What is known of a node by what it was told and what it did.
 pub(super) struct Model {
@@ -26,8 +25,11 @@ pub(super) struct Model {
     settings: NodeSettings,
     roster: BTreeSet<UserName>,
     bindings: HashMap<UserName, Binding>,
-    /// Questions that were sent on: to whom, and until when they can be answered.
-    pendings: HashMap<Asked, (SocketAddrV4, Instant)>,
+    /// Questions that were sent on.
+    pendings: HashMap<Asked, Pending>,
+    kept: KeptRequests,
+    /// The number of times that one was sent on.
+    sent_on: u64,
     lookups: HashMap<LookupId, Lookup>,
     /// What DNS said, and until when that may be relied on.
     answers: HashMap<Domain, (Option<SocketAddrV4>, Instant)>,
@@ -45,6 +47,17 @@ struct Binding {
     last_strike: Option<Instant>,
 }
 
+/// A question that was sent on.
+struct Pending {
+    /// To whom, the latest last.
+    receivers: Vec<SocketAddrV4>,
+    sent_at: Instant,
+    /// The lower number was sent on first.
+    number: u64,
+    /// Until when it can be answered.
+    end: Instant,
+}
+
 /// One that is under way.
 struct Lookup {
     domain: Domain,
@@ -59,6 +72,7 @@ impl Model {
         roster: BTreeSet<UserName>,
         settings: NodeSettings,
     ) -> Self {
+        let kept = KeptRequests::new(&settings.exempt);
         Self {
             local,
             domain,
@@ -66,6 +80,8 @@ impl Model {
             roster,
             bindings: HashMap::new(),
             pendings: HashMap::new(),
+            kept,
+            sent_on: 0,
             lookups: HashMap::new(),
             answers: HashMap::new(),
             owed: HashMap::new(),
@@ -96,7 +112,7 @@ impl Model {
             [found, busy, no_such_user, offline].iter().map(LocationTimes::count).sum::<u64>()
         );
         // Those that have ended may be left until the next timeout.
-        let live = self.pendings.values().filter(|(_, end)| *end > now).count();
+        let live = self.pendings.values().filter(|pending| pending.end > now).count();
         assert!((live..=self.pendings.len()).contains(&node.pending_count()), "of {live} pending requests");
         assert!(node.pending_count() <= MAX_PENDINGS);
         assert_eq!(node.lookups_in_flight(), self.lookups.len());
@@ -104,12 +120,18 @@ impl Model {
         let dropped = node.dropped();
         assert_eq!(dropped.too_many, self.kept_out);
         let reasons = [dropped.malformed, dropped.unexpected, dropped.unasked, dropped.foreign];
-        let sum = reasons.iter().sum::<u64>() + dropped.no_room + dropped.spoofed;
+        let sum = reasons.iter().sum::<u64>() + dropped.no_room + dropped.spoofed + dropped.repeated;
         assert_eq!(sum, self.dropped);
     }
 
     pub(super) fn time_passed(&mut self, now: Instant) {
-        self.pendings.retain(|_, (_, end)| *end > now);
+        self.pendings.retain(|asked, pending| {
+            let is_alive = pending.end > now;
+            if !is_alive {
+                self.kept.remove(asked);
+            }
+            is_alive
+        });
     }
 
     pub(super) fn kept_out(&mut self, source: Ipv4Addr) {
@@ -206,7 +228,7 @@ impl Model {
             match message {
                 Message::Locate(locate) => {
                     let (asked, since) = of_message(&locate, None);
-                    self.sent_to_node(asked, since, to, found);
+                    self.sent_to_node(asked, now, since, to, found);
                 }
                 Message::LocateReply { locate, outcome: LocateOutcome::NoSuchUser, .. } => {
                     let (asked, _) = of_message(&locate, Some(to));
@@ -219,9 +241,10 @@ impl Model {
         // The rest were given up, or found no room, or are asked for by nobody who may.
         let dropped = node.dropped();
         let sum = dropped.malformed + dropped.unexpected + dropped.unasked;
-        let sum = sum + dropped.foreign + dropped.no_room + dropped.spoofed;
+        let sum = sum + dropped.foreign + dropped.no_room + dropped.spoofed + dropped.repeated;
         let live = lookup.waiting.values().filter(|since| **since + REQUEST_LIFE > now).count() as u64;
-        assert_eq!(sum - self.dropped, live, "requests that waited are served or dropped");
+        // Some may have given way to others.
+        assert!(sum - self.dropped <= live, "requests that waited are served or dropped");
         self.dropped = sum;
     }
 
@@ -254,7 +277,10 @@ impl Model {
                 self.roster.remove(user);
                 self.bindings.remove(user);
                 let is_of = |address: &MiAddress| address.domain() == self.domain && address.user() == *user;
-                self.pendings.retain(|(locate, _), _| !is_of(&locate.from) && !is_of(&locate.to));
+                let is_gone = |(locate, _): &Asked| is_of(&locate.from) || is_of(&locate.to);
+                for asked in self.pendings.extract_if(|asked, _| is_gone(asked)) {
+                    self.kept.remove(&asked.0);
+                }
                 for lookup in self.lookups.values_mut() {
                     lookup.waiting.retain(|(locate, _), _| !is_of(&locate.from));
                 }
@@ -344,9 +370,9 @@ const ANSWERS: [MessageKind; 4] =
     [MessageKind::Found, MessageKind::Busy, MessageKind::NoSuchUser, MessageKind::Offline];
 const STRIKES: u8 = 5;
 const MAX_PENDINGS: usize = 4_096;
-const MAX_OF_SOURCE: usize = 64;
 const MAX_LOOKUPS: usize = 32;
-const MAX_WAITING: usize = 64;
 const REQUEST_LIFE: Duration = Duration::from_secs(5);
+const MIN_INTERVAL: Duration = Duration::from_millis(150);
+const MAX_RECEIVERS: usize = 4;
 const MAX_LIFE: Duration = Duration::from_secs(60);
 const FAILURE_LIFE: Duration = Duration::from_secs(5);

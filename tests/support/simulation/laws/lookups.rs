@@ -1,7 +1,7 @@
 //! The questions that a node may ask DNS, and the use that it may make of the answers.
 
 use std::collections::HashMap;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use lumi_dns::{FoundNode, LookupError};
@@ -14,6 +14,8 @@ use super::{Violation, ensure};
 #[derive(Debug, Default)]
 pub(super) struct LookUps {
     in_flight: HashMap<LookupId, Domain>,
+    /// The host that asks for each domain that is looked up, or `None` if there are several.
+    hosts: HashMap<Domain, Option<Ipv4Addr>>,
     waiting: HashMap<Domain, Vec<(Locate, SocketAddrV4)>>,
     known: HashMap<Domain, Known>,
 }
@@ -34,20 +36,31 @@ impl LookUps {
         self.waiting.contains_key(domain)
     }
 
-    /// Returns whether there was no room for one more that asks for `domain`.
-    pub(super) fn is_full_for(&self, domain: &Domain) -> bool {
-        match self.waiting.get(domain) {
-            Some(waiting) => waiting.len() >= MAX_WAITING,
-            None => self.in_flight.len() >= MAX_IN_FLIGHT,
-        }
-    }
-
     /// Returns the answer about `domain` that is known, as long as it is.
     pub(super) fn known(&self, now: Duration, domain: &Domain) -> Option<Option<SocketAddrV4>> {
         self.known.get(domain).filter(|known| now < known.until).map(|known| known.node)
     }
 
-    pub(super) fn started(&mut self, now: Duration, id: LookupId, domain: Domain) -> Result<(), Violation> {
+    /// A look-up for `asker` was started, instead of another one if there were too many.
+    pub(super) fn started(
+        &mut self,
+        now: Duration,
+        id: LookupId,
+        domain: Domain,
+        asker: SocketAddrV4,
+        instead_of: Option<LookupId>,
+    ) -> Result<(), Violation> {
+        self.hosts.insert(domain, Some(*asker.ip()));
+        let is_full = self.in_flight.len() >= MAX_IN_FLIGHT;
+        ensure!(
+            instead_of.is_some() == is_full,
+            LookUps,
+            "with {} others, {instead_of:?} was given up",
+            self.in_flight.len()
+        );
+        if let Some(given_up) = instead_of {
+            self.gave_way(given_up)?;
+        }
         ensure!(!self.is_in_flight(&domain), LookUps, "{domain} is looked up twice at a time");
         let known = self.known(now, &domain);
         ensure!(known.is_none(), LookUps, "{domain} is looked up though {known:?} is remembered");
@@ -57,7 +70,28 @@ impl LookUps {
         Ok(())
     }
 
+    /// A look-up was given up: it has to be one of those who have the most.
+    fn gave_way(&mut self, given_up: LookupId) -> Result<(), Violation> {
+        let Some(domain) = self.in_flight.remove(&given_up) else {
+            ensure!(false, LookUps, "{given_up:?} was given up, and is not under way");
+            return Ok(());
+        };
+        let count =
+            |host: Option<&Option<Ipv4Addr>>| self.hosts.values().filter(|of| Some(*of) == host).count();
+        let of_this = count(self.hosts.get(&domain));
+        let most = self.hosts.values().map(|host| count(Some(host))).max().unwrap_or_default();
+        ensure!(of_this == most, LookUps, "one of {of_this} gave way, and somebody has {most}");
+        self.hosts.remove(&domain);
+        self.waiting.remove(&domain);
+        Ok(())
+    }
+
     pub(super) fn waits(&mut self, locate: Locate, asker: SocketAddrV4) {
+        if let Some(host) = self.hosts.get_mut(&locate.to.domain())
+            && *host != Some(*asker.ip())
+        {
+            *host = None;
+        }
         let waiting = self.waiting.entry(locate.to.domain()).or_default();
         if !waiting.contains(&(locate, asker)) {
             waiting.push((locate, asker));
@@ -72,6 +106,7 @@ impl LookUps {
         answer: &Result<FoundNode, LookupError>,
     ) -> Vec<(Locate, SocketAddrV4)> {
         let Some(domain) = self.in_flight.remove(&id) else { return Vec::new() };
+        self.hosts.remove(&domain);
         let (node, life) = match answer {
             Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
@@ -83,6 +118,5 @@ impl LookUps {
 
 /// The bounds and times of protocol.md §9.
 const MAX_IN_FLIGHT: usize = 32;
-const MAX_WAITING: usize = 64;
 const MAX_LIFE: Duration = Duration::from_secs(60);
 const FAILURE_LIFE: Duration = Duration::from_secs(5);

@@ -37,6 +37,9 @@ pub enum Law {
     RepliesPass,
     /// A `PL` goes to another node only if it comes from the address of an online user of this node.
     NoOpenProxy,
+    /// An `RL` for a user of a node who is online goes to that user's address only, and nobody else asks in the user's
+    /// name.
+    OneAsker,
     /// A `PL` goes from node to node at most once, and never back to the node that sends it.
     OneHop,
     /// A message that must not be answered is not answered, and changes nothing.
@@ -110,6 +113,7 @@ impl fmt::Display for Law {
             Self::ReplyFromWhereAsked => "an RL passes only from where the PL was sent",
             Self::RepliesPass => "an RL that is waited for passes",
             Self::NoOpenProxy => "a PL is proxied only for online users",
+            Self::OneAsker => "only the user asks in the user's name",
             Self::OneHop => "a PL goes from node to node at most once",
             Self::Silence => "what is not to be answered is not, and changes nothing",
             Self::NoAmplification => "one datagram for one",

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{DropReason, LookupId, Node, NodeSettings, Output, RosterChange};
 use plumi_proto::{
-    Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT, UserName,
+    Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT, Registrant,
+    UserName,
 };
 
-use super::limiter::Tokens;
+use super::limiter::{Admitted, Tokens};
 use super::lookups::LookUps;
 use super::registrations::{Registrations, Strike};
 use super::requests::Requests;
@@ -27,6 +28,8 @@ pub(in crate::simulation) struct NodeLaws {
     requests: Requests,
     lookups: LookUps,
     tokens: Tokens,
+    /// The source that paid for the datagram that is handled.
+    charged: Option<Ipv4Addr>,
 }
 
 /// The reaction of a node to one datagram.
@@ -55,6 +58,7 @@ impl NodeLaws {
             requests: Requests::new(settings),
             lookups: LookUps::default(),
             tokens: Tokens::new(settings),
+            charged: None,
         }
     }
 
@@ -72,16 +76,42 @@ impl NodeLaws {
     pub(in crate::simulation) fn admitted(
         &mut self,
         now: Duration,
-        source: Ipv4Addr,
+        datagram: &Datagram,
         is_admitted: bool,
     ) -> Result<(), Violation> {
-        let expected = self.tokens.take(now, source);
+        let (from, source) = (datagram.from, *datagram.from.ip());
+        let admitted = self.tokens.take(now, source);
+        self.charged = (admitted == Admitted::ForToken).then_some(source);
+        let expected = admitted != Admitted::No || self.is_wanted(now, datagram);
+        if !expected {
+            self.tokens.keep_out(now, source);
+        }
         ensure!(
             is_admitted == expected,
             RateLimit,
-            "a datagram from {source}: let in is {is_admitted}, and should be {expected}"
+            "a datagram from {from}: let in is {is_admitted}, and should be {expected}"
         );
         Ok(())
+    }
+
+    /// Returns whether a datagram is waited for, or is of a user who is online where it comes from and may send more.
+    fn is_wanted(&mut self, now: Duration, datagram: &Datagram) -> bool {
+        let from = datagram.from;
+        let user = match Message::decode(&datagram.bytes) {
+            Ok(Message::LocateReply { locate, .. }) => {
+                if !self.requests.waiting_for(now, &locate, from).is_empty() {
+                    return true;
+                }
+                Some(locate.to)
+            }
+            Ok(Message::Locate(locate)) => Some(locate.from),
+            Ok(Message::Register(registrant) | Message::Deregister(registrant)) => match registrant {
+                Registrant::User(user) => MiAddress::new(&user, &self.domain).ok(),
+                Registrant::Address(address) => Some(address),
+            },
+            _ => None,
+        };
+        user.is_some_and(|user| self.is_own_user_at(&user, from)) && self.tokens.take_of_user(now, from)
     }
 
     /// Checks what the node did for a datagram.
@@ -261,6 +291,11 @@ impl NodeLaws {
             self.requests.came(now, locate, from, cause);
         }
         if locate.from.domain() == self.domain {
+            let bound = self.registrations.address_of(&locate.from.user());
+            if bound.is_some_and(|bound| bound != from) {
+                ensure!(step.outputs.is_empty(), OneAsker, "{} is at {bound:?}, not at {from}", locate.from);
+                return step.is_silent();
+            }
             self.registrations.hear(&locate.from.user(), from, false);
         }
         if locate.to.domain() == self.domain {
@@ -281,11 +316,15 @@ impl NodeLaws {
             step.sends(Law::OneOwner, from, refusal(outcome))?;
             return self.requests.answered(&locate, from);
         };
-        if step.outputs.is_empty() {
-            return step.has_no_room(self.requests.is_full_for(now, from));
+        if *step.handled == Err(DropReason::Repeated) {
+            return step.is_too_soon(self.requests.is_too_soon(now, &locate, from));
         }
-        let strike = self.registrations.strike(now, &user);
-        self.registrations.count_strike(now, &user);
+        if !self.requests.make_room(now, locate, from, self.asking_user(&locate, from)) {
+            return step.has_no_room();
+        }
+        let kept_out_at = self.tokens.kept_out_at(*agent.ip());
+        let strike = self.registrations.strike(now, &user, kept_out_at);
+        self.registrations.count_strike(now, &user, strike);
         if strike == Strike::Last {
             step.sends(Law::Strikes, from, refusal(LocateOutcome::Offline))?;
             return self.requests.answered(&locate, from);
@@ -307,9 +346,9 @@ impl NodeLaws {
         }
         let domain = locate.to.domain();
         match step.outputs {
-            [Output::Resolve { id, domain: asked }] => {
+            [Output::Resolve { id, domain: asked, instead_of }] => {
                 ensure!(*asked == domain, LookUps, "{asked} was looked up instead of {domain}");
-                self.lookups.started(now, *id, domain)?;
+                self.lookups.started(now, *id, domain, from, *instead_of)?;
                 self.lookups.waits(locate, from);
                 Ok(())
             }
@@ -322,10 +361,7 @@ impl NodeLaws {
                 self.lookups.waits(locate, from);
                 Ok(())
             }
-            [] => {
-                let is_full = self.lookups.known(now, &domain).is_none() && self.lookups.is_full_for(&domain);
-                step.has_no_room(is_full || self.requests.is_full_for(now, from))
-            }
+            [] => step.is_too_soon(self.requests.is_too_soon(now, &locate, from)),
             _ => {
                 let known = self.lookups.known(now, &domain);
                 let Some(node) = known else {
@@ -356,6 +392,9 @@ impl NodeLaws {
                     OneHop,
                     "what came from the node at {from} went on to {node}"
                 );
+                let user = self.asking_user(&locate, from);
+                let has_room = self.requests.make_room(step.now, locate, from, user);
+                ensure!(has_room, Bounds, "there is no room for a request of {from}");
                 self.requests.sent_on(step.now, locate, from, node)
             }
             _ => {
@@ -373,6 +412,15 @@ impl NodeLaws {
             self.registrations.hear(&locate.to.user(), from, true);
         }
         let waiting = self.requests.waiting_for(now, &locate, from);
+        let bound = self.asker_of(&locate);
+        if let (Some(bound), Some(oldest)) = (bound, waiting.first())
+            && bound != *oldest
+        {
+            // The one who asked is online elsewhere by now.
+            self.requests.given_up(&locate, *oldest)?;
+            ensure!(step.outputs.is_empty(), OneAsker, "{} is at {bound}, not at {oldest}", locate.from);
+            return step.is_silent();
+        }
         let Some(Output::Transmit { to, .. }) = step.outputs.first() else {
             ensure!(waiting.is_empty(), RepliesPass, "an RL from {from} did not come to {waiting:?}");
             return step.is_silent();
@@ -389,7 +437,27 @@ impl NodeLaws {
         {
             address.ip = *from.ip();
         }
+        ensure!(
+            bound.is_none_or(|bound| bound == *to),
+            OneAsker,
+            "an RL for {}, who is at {bound:?}, went to {to}",
+            locate.from
+        );
+        if let Some(source) = self.charged.take() {
+            self.tokens.give_back(source);
+        }
         step.sends(Law::KnownAddress, *to, answer)
+    }
+
+    /// Returns where the one who asks is online, if that is a user of this node.
+    fn asker_of(&self, locate: &Locate) -> Option<SocketAddrV4> {
+        let user = Some(locate.from).filter(|from| from.domain() == self.domain)?.user();
+        self.registrations.address_of(&user)
+    }
+
+    /// Returns the user who asks, if that is a user of this node who is online there.
+    fn asking_user(&self, locate: &Locate, from: SocketAddrV4) -> Option<UserName> {
+        self.is_own_user_at(&locate.from, from).then(|| locate.from.user())
     }
 }
 
@@ -401,14 +469,24 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// The datagram was dropped because a table is full.
-    fn has_no_room(self, is_full: bool) -> Result<(), Violation> {
-        let is_refused = matches!(self.handled, Err(DropReason::NoRoom));
+    /// The datagram was dropped because everybody else has less in a full table.
+    fn has_no_room(self) -> Result<(), Violation> {
+        self.is_dropped(DropReason::NoRoom, true)
+    }
+
+    /// The datagram was dropped because it repeats another one at once.
+    fn is_too_soon(self, is_repeated: bool) -> Result<(), Violation> {
+        self.is_dropped(DropReason::Repeated, is_repeated)
+    }
+
+    fn is_dropped(self, reason: DropReason, is_right: bool) -> Result<(), Violation> {
+        let is_dropped = self.outputs.is_empty() && *self.handled == Err(reason);
         ensure!(
-            is_refused && is_full,
+            is_dropped && is_right,
             RepliesPass,
-            "a request of {} was dropped: {:?}",
+            "a request of {} led to {:?}, {:?}",
             self.from,
+            self.outputs,
             self.handled
         );
         Ok(())

@@ -30,6 +30,8 @@ struct Place {
 pub(super) enum Strike {
     /// None, as it follows too soon on another.
     None,
+    /// None, as the answer to the one before may have been kept out.
+    MayHaveAnswered,
     /// One.
     One,
     /// The last one.
@@ -101,22 +103,23 @@ impl Registrations {
         }
     }
 
-    /// Returns the effect that a question for `user`, who is online, would have now.
-    pub(super) fn strike(&self, now: Duration, user: &UserName) -> Strike {
+    /// Returns the effect that a question for `user`, who is online, would have now. `kept_out_at` is when something from
+    /// the user's host was kept out last.
+    pub(super) fn strike(&self, now: Duration, user: &UserName, kept_out_at: Option<Duration>) -> Strike {
         let Some(place) = self.place(user) else { return Strike::None };
         match place.last_strike {
             Some(last) if now - last < self.strike_interval => Strike::None,
+            Some(last) if kept_out_at.is_some_and(|at| at >= last) => Strike::MayHaveAnswered,
             _ if place.strikes + 1 >= STRIKES => Strike::Last,
             _ => Strike::One,
         }
     }
 
     /// It was one.
-    pub(super) fn count_strike(&mut self, now: Duration, user: &UserName) {
-        let strike = self.strike(now, user);
+    pub(super) fn count_strike(&mut self, now: Duration, user: &UserName, strike: Strike) {
         let Some(Some(place)) = self.users.get_mut(user) else { return };
         if strike != Strike::None {
-            place.strikes += 1;
+            place.strikes += u8::from(strike != Strike::MayHaveAnswered);
             place.last_strike = Some(now);
             place.is_online = strike != Strike::Last;
         }

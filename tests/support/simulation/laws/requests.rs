@@ -1,13 +1,14 @@
 //! The location requests that came to a node, and what became of them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use lumi_node_core::{AddressRange, NodeSettings};
-use plumi_proto::{Locate, MiAddress};
+use lumi_node_core::NodeSettings;
+use plumi_proto::{Locate, MiAddress, UserName};
 
 use super::{Violation, ensure};
+use crate::kept_requests::KeptRequests;
 use crate::simulation::network::Taint;
 
 /// The requests of one node.
@@ -15,8 +16,7 @@ use crate::simulation::network::Taint;
 pub(super) struct Requests {
     by_locate: HashMap<Locate, Vec<Request>>,
     by_end: BTreeMap<(Duration, u64), (Locate, SocketAddrV4)>,
-    by_source: HashMap<Ipv4Addr, usize>,
-    exempt: Vec<AddressRange>,
+    kept: KeptRequests,
     sent_on: u64,
 }
 
@@ -31,9 +31,19 @@ struct Request {
     answered: u32,
     /// Those who had a hand in the last one.
     cause: Taint,
-    /// The address to which it was sent, the time until which it can be answered, and a number that tells it
-    /// from others that end then.
-    pending: Option<(SocketAddrV4, (Duration, u64))>,
+    pending: Option<Pending>,
+}
+
+/// A request that was sent on.
+#[derive(Debug)]
+struct Pending {
+    /// The addresses to which it was sent, the latest last.
+    receivers: Vec<SocketAddrV4>,
+    /// The time at which it was sent last.
+    sent_at: Duration,
+    /// The time until which it can be answered, and a number that tells it from others that end then. The lower number
+    /// was sent first.
+    end: (Duration, u64),
 }
 
 impl Requests {
@@ -41,8 +51,7 @@ impl Requests {
         Self {
             by_locate: HashMap::new(),
             by_end: BTreeMap::new(),
-            by_source: HashMap::new(),
-            exempt: settings.exempt.clone(),
+            kept: KeptRequests::new(&settings.exempt),
             sent_on: 0,
         }
     }
@@ -67,14 +76,31 @@ impl Requests {
         requests.iter().fold(Taint::default(), |all, request| all | request.cause)
     }
 
-    /// Returns whether the node may say that it has no room for a request of `asker`.
-    pub(super) fn is_full_for(&mut self, now: Duration, asker: SocketAddrV4) -> bool {
+    /// Returns whether a request repeats one that was sent on too short a time ago.
+    pub(super) fn is_too_soon(&mut self, now: Duration, locate: &Locate, asker: SocketAddrV4) -> bool {
         self.expire(now);
-        let of_source = self.by_source.get(asker.ip()).copied().unwrap_or_default();
-        self.by_end.len() >= MAX_PENDINGS || (!self.is_exempt(*asker.ip()) && of_source >= MAX_OF_SOURCE)
+        let pending = self.find(locate, asker).and_then(|request| request.pending.as_ref());
+        pending.is_some_and(|pending| now - pending.sent_at < MIN_INTERVAL)
     }
 
-    /// The node sent a request on to `asked`.
+    /// Returns whether there is room for a request, and lets another one give way if there has to be. `user` is the
+    /// user of the node who asks, if there is one.
+    pub(super) fn make_room(
+        &mut self,
+        now: Duration,
+        locate: Locate,
+        asker: SocketAddrV4,
+        user: Option<UserName>,
+    ) -> bool {
+        self.expire(now);
+        let gone = self.kept.add((locate, asker), user);
+        if let Some((names, of)) = gone {
+            self.ends(&names, of);
+        }
+        gone != Some((locate, asker))
+    }
+
+    /// The node sent a request, for which there was room, on to `asked`.
     pub(super) fn sent_on(
         &mut self,
         now: Duration,
@@ -82,27 +108,30 @@ impl Requests {
         asker: SocketAddrV4,
         asked: SocketAddrV4,
     ) -> Result<(), Violation> {
-        self.expire(now);
-        self.ends(&locate, asker);
+        let is_too_soon = self.is_too_soon(now, &locate, asker);
+        ensure!(!is_too_soon, NoAmplification, "{asker} asks for {} twice at once", locate.to);
         self.sent_on += 1;
-        let number = self.sent_on;
+        let next = self.sent_on;
         let Some(request) = self.find(&locate, asker) else {
             ensure!(false, Silence, "nobody at {asker} asked {} for {}", locate.from, locate.to);
             return Ok(());
         };
         // It can be answered for as long as who asked waits, which began when it came.
-        let end = (request.last + REQUEST_LIFE, number);
-        request.pending = Some((asked, end));
+        let before = request.pending.take();
+        let end = (request.last + REQUEST_LIFE, before.as_ref().map_or(next, |pending| pending.end.1));
+        let mut receivers = before.as_ref().map_or(Vec::new(), |pending| pending.receivers.clone());
+        receivers.retain(|receiver| *receiver != asked);
+        receivers.push(asked);
+        if receivers.len() > MAX_RECEIVERS {
+            receivers.remove(0);
+        }
+        request.pending = Some(Pending { receivers, sent_at: now, end });
+        if let Some(before) = before {
+            self.by_end.remove(&before.end);
+        }
         self.by_end.insert(end, (locate, asker));
-        let of_source = self.by_source.entry(*asker.ip()).or_default();
-        *of_source += 1;
-        let of_source = *of_source;
-        ensure!(self.by_end.len() <= MAX_PENDINGS, Bounds, "{} requests are pending", self.by_end.len());
-        ensure!(
-            of_source <= MAX_OF_SOURCE || self.is_exempt(*asker.ip()),
-            Bounds,
-            "{of_source} requests of {asker} are pending"
-        );
+        let (pending, kept) = (self.by_end.len(), self.kept.len());
+        ensure!(pending == kept, Bounds, "{pending} requests are pending, {kept} should be");
         Ok(())
     }
 
@@ -125,7 +154,14 @@ impl Requests {
         Ok(())
     }
 
-    /// Returns the askers who wait for an answer that comes from `answerer`.
+    /// A request was taken, and not answered.
+    pub(super) fn given_up(&mut self, locate: &Locate, asker: SocketAddrV4) -> Result<(), Violation> {
+        ensure!(self.find(locate, asker).is_some(), Silence, "nobody at {asker} asked for {}", locate.to);
+        self.ends(locate, asker);
+        Ok(())
+    }
+
+    /// Returns the askers who wait for an answer that comes from `answerer`, the one who has waited longest first.
     pub(super) fn waiting_for(
         &mut self,
         now: Duration,
@@ -134,8 +170,12 @@ impl Requests {
     ) -> Vec<SocketAddrV4> {
         self.expire(now);
         let requests = self.by_locate.get(locate).map_or(&[][..], Vec::as_slice);
-        let waits = |request: &&Request| request.pending.is_some_and(|(asked, _)| asked == answerer);
-        requests.iter().filter(waits).map(|request| request.asker).collect()
+        let waits = |request: &&Request| {
+            request.pending.as_ref().is_some_and(|pending| pending.receivers.contains(&answerer))
+        };
+        let mut waiting: Vec<_> = requests.iter().filter(waits).collect();
+        waiting.sort_unstable_by_key(|request| request.pending.as_ref().map(|pending| pending.end.1));
+        waiting.iter().map(|request| request.asker).collect()
     }
 
     /// The user belongs to the domain no longer.
@@ -157,16 +197,12 @@ impl Requests {
         self.by_locate.get_mut(locate)?.iter_mut().find(|request| request.asker == asker)
     }
 
-    fn is_exempt(&self, source: Ipv4Addr) -> bool {
-        self.exempt.iter().any(|range| range.contains(source))
-    }
-
     fn ends(&mut self, locate: &Locate, asker: SocketAddrV4) {
         let pending = self.find(locate, asker).and_then(|request| request.pending.take());
-        if let Some((_, end)) = pending {
+        if let Some(Pending { end, .. }) = pending {
             self.by_end.remove(&end);
-            *self.by_source.entry(*asker.ip()).or_default() -= 1;
         }
+        self.kept.remove(&(*locate, asker));
     }
 
     fn expire(&mut self, now: Duration) {
@@ -180,5 +216,5 @@ impl Requests {
 
 /// The bounds and times of protocol.md §9.
 const REQUEST_LIFE: Duration = Duration::from_secs(5);
-const MAX_PENDINGS: usize = 4_096;
-const MAX_OF_SOURCE: usize = 64;
+const MIN_INTERVAL: Duration = Duration::from_millis(150);
+const MAX_RECEIVERS: usize = 4;

@@ -1,15 +1,14 @@
 //! The part of the model that knows what a node may do about questions and their answers.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::time::Instant;
 
 use lumi_node_core::{DropReason, Output};
 use plumi_proto::{Extension, Locate, LocateOutcome, Message, NODE_PORT};
 
-use super::{
-    Asked, Lookup, MAX_LOOKUPS, MAX_OF_SOURCE, MAX_PENDINGS, MAX_WAITING, Model, REQUEST_LIFE, STRIKES,
-};
+use super::{Lookup, MAX_LOOKUPS, MAX_RECEIVERS, MIN_INTERVAL, Model, Pending, REQUEST_LIFE, STRIKES};
+use crate::kept_requests::Asked;
 
 impl Model {
     pub(super) fn locate(
@@ -21,21 +20,36 @@ impl Model {
     ) {
         let (locate, from) = asked;
         let user = locate.from.user();
-        if locate.from.domain() == self.domain && self.address_of(&user).is_none() {
-            self.hear(&user, from);
+        if locate.from.domain() == self.domain {
+            match self.address_of(&user) {
+                Some(bound) if bound != from => {
+                    assert_eq!(handled, Err(DropReason::Foreign), "{user} is at {bound}, not at {from}");
+                    return;
+                }
+                Some(_) => {}
+                None => self.hear(&user, from),
+            }
         }
         if handled.is_ok() {
             *self.owed.entry(asked).or_default() += 1;
         }
         let may_pass_on = locate.from.domain() == self.domain && self.address_of(&user) == Some(from);
         match (handled, outputs) {
-            (Err(DropReason::NoRoom), _) => assert!(!self.has_room(&asked), "there is room for {asked:?}"),
+            (Err(DropReason::Repeated), _) => {
+                let pending =
+                    self.pendings.get(&asked).unwrap_or_else(|| panic!("{asked:?} is no repetition"));
+                assert!(now < pending.sent_at + MIN_INTERVAL, "{asked:?} is repeated soon enough");
+            }
             _ if locate.to.domain() == self.domain => self.locate_own(now, asked, handled, outputs),
             (Err(DropReason::Foreign), _) => assert!(!may_pass_on, "{asked:?} was foreign"),
             (Err(reason), _) => panic!("{reason} for {asked:?}"),
             _ if !may_pass_on => panic!("{outputs:?} for a stranger's {asked:?}"),
-            (Ok(()), [Output::Resolve { id, domain }]) => {
+            (Ok(()), [Output::Resolve { id, domain, instead_of }]) => {
                 assert_eq!(*domain, locate.to.domain());
+                assert_eq!(instead_of.is_some(), self.lookups.len() >= MAX_LOOKUPS);
+                if let Some(given_up) = instead_of {
+                    self.lookups.remove(given_up).unwrap_or_else(|| panic!("{given_up:?} is not under way"));
+                }
                 assert!(
                     self.lookups.values().all(|lookup| lookup.domain != *domain),
                     "{domain} is asked for twice"
@@ -54,7 +68,7 @@ impl Model {
                 let known = self.answers.get(&locate.to.domain()).filter(|(_, until)| *until > now);
                 let (node, _) = *known.unwrap_or_else(|| panic!("{message:?} and DNS was not asked"));
                 if *message == Message::Locate(locate) {
-                    self.sent_to_node(asked, now, *to, node);
+                    self.sent_to_node(asked, now, now, *to, node);
                 } else {
                     assert!(node.is_none_or(|node| node == self.local), "{message:?}");
                     let outcome = LocateOutcome::NoSuchUser;
@@ -76,8 +90,14 @@ impl Model {
         outputs: &[Output],
     ) {
         let (locate, from) = asked;
-        assert_eq!(handled, Ok(()), "{asked:?}");
         let user = locate.to.user();
+        if self.address_of(&user).is_some() {
+            let is_kept = self.make_room(asked);
+            assert_eq!(handled, if is_kept { Ok(()) } else { Err(DropReason::NoRoom) }, "{asked:?}");
+            if !is_kept {
+                return;
+            }
+        }
         let interval = self.settings.strike_interval;
         let outcome = match self.bindings.get_mut(&user).filter(|binding| binding.online) {
             _ if !self.roster.contains(&user) => LocateOutcome::NoSuchUser,
@@ -95,7 +115,7 @@ impl Model {
                         outputs,
                         [Output::Transmit { to, source: None, message: Message::Locate(locate) }]
                     );
-                    self.pending(asked, now, to);
+                    self.pending(asked, now, now, to);
                     return;
                 }
                 LocateOutcome::Offline
@@ -120,10 +140,14 @@ impl Model {
             self.hear(&locate.to.user(), from);
         }
         let Some((to, message)) = sent else {
-            let unanswered = |((pending, _), (asked, end)): (&Asked, &(SocketAddrV4, Instant))| {
-                *pending == locate && *asked == from && *end > now
+            let is_asked = |(asked, pending): &(&Asked, &Pending)| {
+                asked.0 == locate && pending.receivers.contains(&from) && pending.end > now
             };
-            assert!(!self.pendings.iter().any(unanswered), "{locate:?} of {from} was asked for");
+            let oldest = self.pendings.iter().filter(is_asked).min_by_key(|(_, pending)| pending.number);
+            let Some(&asked) = oldest.map(|(asked, _)| asked) else { return };
+            // One who is online elsewhere by now hears nothing.
+            assert!(self.is_elsewhere(&asked), "{locate:?} of {from} was asked for");
+            self.ended(&asked);
             return;
         };
         let mut expected = answer;
@@ -134,8 +158,10 @@ impl Model {
             address.ip = *from.ip();
         }
         assert_eq!(message, expected);
-        let pending = self.pendings.remove(&(locate, to));
-        assert!(pending.is_some_and(|(asked, _)| asked == from), "{message:?} of {from} to {to}");
+        assert!(!self.is_elsewhere(&(locate, to)), "{message:?} to {to}");
+        let pending = self.ended(&(locate, to));
+        let is_asked = pending.is_some_and(|pending| pending.receivers.contains(&from));
+        assert!(is_asked, "{message:?} of {from} to {to}");
         self.owes_one_less(&(locate, to));
     }
 
@@ -143,6 +169,7 @@ impl Model {
     pub(super) fn sent_to_node(
         &mut self,
         asked: Asked,
+        now: Instant,
         since: Instant,
         to: SocketAddrV4,
         found: Option<SocketAddrV4>,
@@ -150,38 +177,56 @@ impl Model {
         assert_eq!(Some(to), found, "{asked:?} goes where DNS says");
         assert_ne!(to, self.local, "{asked:?} comes back");
         assert_ne!(asked.0.to.domain(), self.domain, "from node to node for a user of this one");
-        self.pending(asked, since, to);
+        assert!(self.make_room(asked), "there is no room for {asked:?}");
+        self.pending(asked, now, since, to);
     }
 
-    fn pending(&mut self, asked: Asked, since: Instant, to: SocketAddrV4) {
-        self.pendings.insert(asked, (to, since + REQUEST_LIFE));
-        assert!(self.is_exempt(*asked.1.ip()) || self.of_source(*asked.1.ip()) <= MAX_OF_SOURCE);
+    /// Returns whether there is room for a question, and lets another one give way if there has to be.
+    fn make_room(&mut self, asked: Asked) -> bool {
+        let (Locate { from, .. }, at) = asked;
+        let is_own = from.domain() == self.domain && self.address_of(&from.user()) == Some(at);
+        let gone = self.kept.add(asked, is_own.then(|| from.user()));
+        if let Some(gone) = gone {
+            self.pendings.remove(&gone);
+        }
+        gone != Some(asked)
+    }
+
+    fn pending(&mut self, asked: Asked, now: Instant, since: Instant, to: SocketAddrV4) {
+        self.sent_on += 1;
+        let before = self.pendings.remove(&asked);
+        let number = before.as_ref().map_or(self.sent_on, |before| before.number);
+        if let Some(before) = &before {
+            assert!(now >= before.sent_at + MIN_INTERVAL, "{asked:?} is sent on twice at once");
+        }
+        let mut receivers = before.map_or(Vec::new(), |before| before.receivers);
+        receivers.retain(|receiver| *receiver != to);
+        receivers.push(to);
+        if receivers.len() > MAX_RECEIVERS {
+            receivers.remove(0);
+        }
+        self.pendings.insert(asked, Pending { receivers, sent_at: now, number, end: since + REQUEST_LIFE });
+    }
+
+    /// A question is pending no longer.
+    fn ended(&mut self, asked: &Asked) -> Option<Pending> {
+        self.kept.remove(asked);
+        self.pendings.remove(asked)
+    }
+
+    /// Returns whether the user who asks belongs to this node and is online, but not where the question came from.
+    fn is_elsewhere(&self, (Locate { from, .. }, at): &Asked) -> bool {
+        from.domain() == self.domain && self.address_of(&from.user()).is_some_and(|bound| bound != *at)
     }
 
     /// The node answered in the place of whom was asked for.
     pub(super) fn refused(&mut self, asked: &Asked) {
-        self.pendings.remove(asked);
+        self.ended(asked);
         self.owes_one_less(asked);
     }
 
     fn owes_one_less(&mut self, asked: &Asked) {
         let owed = self.owed.get_mut(asked).filter(|owed| **owed > 0);
         *owed.unwrap_or_else(|| panic!("more answers than questions: {asked:?}")) -= 1;
-    }
-
-    /// Returns whether there is room for a question: pending, waiting for DNS, or a look-up of its own.
-    fn has_room(&self, asked: &Asked) -> bool {
-        let pendings = self.pendings.contains_key(asked)
-            || self.pendings.len() < MAX_PENDINGS
-                && (self.is_exempt(*asked.1.ip()) || self.of_source(*asked.1.ip()) < MAX_OF_SOURCE);
-        let domain = asked.0.to.domain();
-        let lookup = self.lookups.values().find(|lookup| lookup.domain == domain);
-        let lookups = domain == self.domain
-            || lookup.map_or(self.lookups.len() < MAX_LOOKUPS, |lookup| lookup.waiting.len() < MAX_WAITING);
-        pendings && lookups
-    }
-
-    fn of_source(&self, source: Ipv4Addr) -> usize {
-        self.pendings.keys().filter(|(_, asker)| *asker.ip() == source).count()
     }
 }

@@ -1,0 +1,83 @@
+//! The requests that a node keeps when there is no room for all (protocol.md §9), as an observer can derive it.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use fair_table::{FairTable, Inserted, Key, Owner, Share};
+use lumi_node_core::AddressRange;
+use plumi_proto::{Locate, MiAddress, UserName};
+
+/// A request: its names, and who asks.
+pub(crate) type Asked = (Locate, SocketAddrV4);
+
+/// The pending requests of a node.
+#[derive(Debug)]
+pub(crate) struct KeptRequests {
+    table: FairTable<Source, Asker, Asked>,
+    keys: HashMap<Asked, Key>,
+    exempt: Vec<AddressRange>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Source {
+    Host(Ipv4Addr),
+    SpokenFor(MiAddress),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Asker {
+    User(UserName),
+    Socket(SocketAddrV4),
+}
+
+impl KeptRequests {
+    /// Those of a node for which these addresses are exempt.
+    pub(crate) fn new(exempt: &[AddressRange]) -> Self {
+        Self { table: FairTable::new(MAX_PENDINGS), keys: HashMap::new(), exempt: exempt.to_vec() }
+    }
+
+    /// Adds a request, or renews it. `user` is the user of the node who is online where it comes from and asks, if there
+    /// is one. Returns what gives way: another request, or this one.
+    pub(crate) fn add(&mut self, asked: Asked, user: Option<UserName>) -> Option<Asked> {
+        if let Some(key) = self.keys.get(&asked) {
+            self.table.renew(*key);
+            return None;
+        }
+        let (locate, asker) = asked;
+        let (owner, share) = if self.exempt.iter().any(|range| range.contains(*asker.ip())) {
+            (Owner::new(Source::SpokenFor(locate.from), Asker::Socket(asker)), Share::ALL)
+        } else {
+            let owner = Owner {
+                source: Source::Host(*asker.ip()),
+                asker: user.map_or(Asker::Socket(asker), Asker::User),
+                gives_way_first: user.is_none(),
+            };
+            (owner, Share { of_source: MAX_OF_SOURCE, of_asker: MAX_OF_ASKER })
+        };
+        match self.table.insert(owner, share, asked) {
+            Ok(Inserted { key, gave_way }) => {
+                self.keys.insert(asked, key);
+                let (_, gone) = gave_way?;
+                self.keys.remove(&gone);
+                Some(gone)
+            }
+            Err(refused) => Some(refused),
+        }
+    }
+
+    /// A request is pending no longer.
+    pub(crate) fn remove(&mut self, asked: &Asked) {
+        if let Some(key) = self.keys.remove(asked) {
+            self.table.remove(key);
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+}
+
+/// The bounds of protocol.md §9.
+const MAX_PENDINGS: usize = 4_096;
+const MAX_OF_SOURCE: usize = 1_024;
+const MAX_OF_ASKER: usize = 8;
