@@ -45,6 +45,8 @@
 //! length    = decimal                           of the whole datagram, in bytes
 //! ```
 
+#[cfg(feature = "layer")]
+mod background;
 #[cfg(feature = "entries")]
 mod entry;
 mod event;
@@ -56,6 +58,8 @@ mod file;
 mod layer;
 #[cfg(feature = "layer")]
 mod line_writer;
+#[cfg(feature = "layer")]
+mod output;
 #[cfg(feature = "entries")]
 mod parse;
 #[cfg(feature = "entries")]

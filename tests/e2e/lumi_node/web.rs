@@ -126,6 +126,7 @@ async fn every_figure_moves_as_messages_pass() {
         scrape(web).of("lumi_node_locations_pending") > 0.0
     });
     let still_at_0 = [
+        "lumi_node_diagnostics_lost_total",
         "lumi_node_log_lines_lost_total",
         "lumi_node_messages_sent_total{message=\"PD\"}",
         "lumi_node_messages_sent_total{message=\"PR\"}",
