@@ -10,7 +10,7 @@ use super::{User, failure, folder_with, receive};
 
 #[test]
 fn flags_win_over_settings_and_settings_over_defaults() {
-    let folder = folder_with("cc.com\n");
+    let folder = folder_with("cc.com\npere\n");
     fs::write(folder.path().join("bb.cfg"), "bb.com\nlaura\n").unwrap();
     let settings =
         "roster = 'bb.cfg'\nlisten = '127.0.0.8:0'\nlog = 'bb.log'\nrate-limit = 5\nconsole = true\n";
@@ -38,7 +38,7 @@ fn flags_win_over_settings_and_settings_over_defaults() {
     let user = User::of(&node);
     assert_eq!(node.address().ip().octets(), [127, 0, 0, 9]);
     for _ in 0..100 {
-        assert_eq!(user.ask("PRlaura"), "RR1");
+        assert_eq!(user.ask("PRpere"), "RR0");
     }
     assert_eq!(fs::read_to_string(folder.path().join("cc.log")).unwrap().lines().count(), 200);
 
