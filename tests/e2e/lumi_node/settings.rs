@@ -48,6 +48,27 @@ fn flags_win_over_settings_and_settings_over_defaults() {
 }
 
 #[test]
+fn a_node_elsewhere_sends_to_its_own_host_only_where_a_peer_is_named() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(DEADLINE)).unwrap();
+    let named = format!("named.com={}", peer.local_addr().unwrap());
+    let node = NodeProgram::start("bb.com", &["laura"], &["--listen", "0.0.0.0:0", "--peer", &named]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    for domain in ["127.0.0.1", "localhost", "169.254.1.1"] {
+        let names = format!("laura@bb.com:joya@{domain}");
+        assert_eq!(laura.ask(&format!("PL{names}")), format!("RL2{names}"));
+    }
+    laura.say(b"PLlaura@bb.com:joya@named.com");
+    assert_eq!(receive(&peer), "PLlaura@bb.com:joya@named.com");
+
+    let node = NodeProgram::start("bb.com", &["laura"], &["--literal-domains", "off"]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    assert_eq!(laura.ask("PLlaura@bb.com:joya@127.0.0.1"), "RL2laura@bb.com:joya@127.0.0.1");
+}
+
+#[test]
 fn one_address_may_send_so_much_and_no_more() {
     let node = NodeProgram::start("bb.com", &["laura"], &["--rate-limit", "5"]);
     let eager = User::of(&node);
