@@ -17,6 +17,7 @@ mod reload;
 mod service;
 mod settings;
 mod start;
+mod unread;
 mod watch;
 mod web;
 

@@ -122,6 +122,17 @@ impl NodeProgram {
         fs::read_to_string(self.folder.join(ROSTER)).expect("there is a roster")
     }
 
+    /// Returns the number of datagrams whose lines in its message log begin with `start`. Those that are left out, and only
+    /// counted there once their second is over, are among them.
+    ///
+    /// # Panics
+    /// Like [`NodeProgram::log`].
+    pub fn logged(&self, start: &str) -> usize {
+        let left_out = |line: &String| line.strip_suffix(" more, 0")?.rsplit_once("...")?.1.parse().ok();
+        let log = self.log();
+        log.iter().filter(|line| line.starts_with(start)).map(|line| left_out(line).unwrap_or(1)).sum()
+    }
+
     /// The lines of its message log, at the default place.
     ///
     /// # Panics

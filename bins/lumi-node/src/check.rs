@@ -39,6 +39,12 @@ pub(crate) use settings::errors as settings_errors;
 /// RUST_LOG is wrong, or stdout cannot be written to.
 pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     logging::start_diagnostics(args.diagnostics())?;
+    let checked = check(args);
+    diagnostics::drain(logging::LAST_PATIENCE);
+    checked
+}
+
+fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let mut report = Report::new();
     let SettingsFile { mut settings, doubt } = settings::check(args.config.as_deref(), &mut report)?;
     let roster_is_known = args.roster.is_some() || !doubt.is_about(&["roster"]);

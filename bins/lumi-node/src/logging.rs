@@ -2,9 +2,12 @@
 
 pub(crate) mod messages;
 
+use std::time::Duration;
+
 use anyhow::Context;
 use diagnostics::{Level, filter, rust_log};
 use plumi_proto::Domain;
+use tokio::time::Instant;
 use tracing::Subscriber;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
@@ -45,6 +48,13 @@ impl Logs {
         self.messages.set_max_size(log_max_size);
         Ok(())
     }
+
+    /// Waits until both logs are written, for [`LAST_PATIENCE`] at most: nobody may read them.
+    pub(crate) fn drain(&self) {
+        let begun = Instant::now();
+        self.messages.drain(LAST_PATIENCE);
+        diagnostics::drain(LAST_PATIENCE.saturating_sub(begun.elapsed()));
+    }
 }
 
 fn prepare(
@@ -72,6 +82,9 @@ pub(crate) fn start_diagnostics(level: Level) -> anyhow::Result<()> {
     tracing_subscriber::registry().with(diagnostics).init();
     Ok(())
 }
+
+/// The time that the end of the program waits for its logs: many times what whoever reads them needs.
+pub(crate) const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The name of this program in the journal.
 pub(crate) const PROGRAM: &str = env!("CARGO_PKG_NAME");

@@ -35,9 +35,10 @@ pub(crate) fn run(config: Option<PathBuf>, given: GivenOptions) -> anyhow::Resul
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     let logs = logging::start(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, given, settings, logs, file, roster));
+    let served = runtime.block_on(serve(config, given, settings, logs.clone(), file, roster));
     // A disk that hangs, with a hosts file on it, must not delay the end.
     runtime.shutdown_background();
+    logs.drain();
     served
 }
 
@@ -50,7 +51,6 @@ async fn serve(
     roster: Roster,
 ) -> anyhow::Result<()> {
     let (mut end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
-    let directory = settings.directory()?;
     let (socket, local) = match service::passed_socket()? {
         Some(passed) => {
             let (socket, local) = serve_on(passed)?;
@@ -61,6 +61,7 @@ async fn serve(
         }
         None => listen(settings.listen).await?,
     };
+    let directory = settings.directory(local)?;
     let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());

@@ -64,6 +64,7 @@ async fn show(
     lost: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    WebServer::new(listener, node, watch).log_lines_lost(lost).run(future::pending()).await;
+    let server = WebServer::new(listener, node, watch).log_lines_lost(lost);
+    server.diagnostics_lost(diagnostics::lost).run(future::pending()).await;
     Ok(())
 }

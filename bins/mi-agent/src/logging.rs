@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use diagnostics::{Escaped, Level};
-use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer};
+use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer, SinkHandle};
 use plumi_proto::MiAddress;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt;
@@ -16,8 +17,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::options::settings::{NO_LOG, Settings};
 use crate::reason::Reason;
+use crate::signals::LAST_LINES;
 
-/// Starts the message log and diagnostics for this process.
+/// Starts the message log and diagnostics for this process, and returns a handle to them.
 ///
 /// A message log that cannot be opened is a warning: people talk without one, too.
 ///
@@ -27,7 +29,7 @@ pub(crate) fn start(
     settings: &Settings,
     address: &MiAddress,
     destination: Diagnostics,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Logs> {
     let path = match &settings.log {
         Some(path) => path.clone(),
         None => PathBuf::from(message_log::agent_log_name(address.as_str())),
@@ -38,8 +40,10 @@ pub(crate) fn start(
     };
     let messages = log.map(|log| {
         let log = log.max_size(Some(DEFAULT_MAX_SIZE)).on_failure(|failure| tracing::error!("{failure}"));
-        MessageLayer::new(log).with_filter(filter_fn(message_log::is_message))
+        MessageLayer::new(log)
     });
+    let logs = Logs { messages: messages.as_ref().map(MessageLayer::handle) };
+    let messages = messages.map(|messages| messages.with_filter(filter_fn(message_log::is_message)));
     let level = Level::from_flags(settings.verbose, settings.quiet).unwrap_or_default();
     let filter = diagnostics::filter(level, diagnostics::rust_log().as_deref())?;
     let diagnostics = match destination {
@@ -56,7 +60,24 @@ pub(crate) fn start(
         let (path, error) = (path.display(), Reason(&error));
         tracing::warn!("cannot open the message log {path}: {error}; messages are not logged");
     }
-    Ok(())
+    Ok(logs)
+}
+
+/// The logs of a running agent.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    messages: Option<SinkHandle<LineWriter<File>>>,
+}
+
+impl Logs {
+    /// Waits until both logs are written, for [`LAST_LINES`] at most: nobody may read them.
+    pub(crate) fn drain(&self) {
+        let begun = Instant::now();
+        if let Some(messages) = &self.messages {
+            messages.with(|log| log.drain(LAST_LINES));
+        }
+        diagnostics::drain(LAST_LINES.saturating_sub(begun.elapsed()));
+    }
 }
 
 /// Opens the message log at `path`; `None` if there is to be none.

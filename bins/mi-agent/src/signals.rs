@@ -142,9 +142,13 @@ pub(crate) const HURRY: Duration = Duration::from_millis(600);
 /// The additional time for the last lines that are printed.
 pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// The additional time for the last lines of the logs.
+pub(crate) const LAST_LINES: Duration = Duration::from_millis(200);
+
 /// The time after a signal at which the process exits, even if it is blocked. Otherwise it ends before that.
 const LAST_RESORT: Duration = Duration::from_millis(950);
 
 // The program leaves in order before it is ended, and is gone within a second.
-const _: () = assert!(HURRY.as_millis() + LAST_WORDS.as_millis() < LAST_RESORT.as_millis());
+const _: () =
+    assert!(HURRY.as_millis() + LAST_WORDS.as_millis() + LAST_LINES.as_millis() < LAST_RESORT.as_millis());
 const _: () = assert!(LAST_RESORT.as_millis() < 1_000);

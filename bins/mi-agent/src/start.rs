@@ -23,7 +23,7 @@ pub(crate) fn run(
     ending: Ending,
     use_agent: impl AsyncFnOnce(AgentBuilder, &mut Signals) -> io::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
-    logging::start(settings, &address, diagnostics)?;
+    let logs = logging::start(settings, &address, diagnostics)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -34,6 +34,7 @@ pub(crate) fn run(
     });
     // A thread may still be blocked by a line that nobody reads.
     runtime.shutdown_background();
+    logs.drain();
     code
 }
 

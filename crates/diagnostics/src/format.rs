@@ -5,9 +5,11 @@ use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use jiff::Zoned;
+use message_log::LineWriter;
 use standard_streams::stderr;
 use tracing::Subscriber;
 use tracing_journald::{Priority, PriorityMappings};
@@ -54,7 +56,7 @@ where
 
 /// The layer that writes diagnostics as text on stderr, one line for each event, with the local time.
 pub fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
-    let layer = fmt::layer().with_writer(|| Stderr).with_ansi(io::stderr().is_terminal());
+    let layer = fmt::layer().with_writer(|| Queued).with_ansi(io::stderr().is_terminal());
     // The module is for those who filter by it. JSON and the journal always have it.
     let layer = layer.with_timer(LocalTime).with_target(rust_log().is_some());
     // The layer would otherwise panic when stderr is closed.
@@ -72,7 +74,7 @@ impl FormatTime for LocalTime {
     }
 }
 
-/// Shows text diagnostics with `print` from now on, if they would go to a terminal.
+/// Shows diagnostics with `print` from now on, if they would go to a terminal.
 ///
 /// A line editor uses this to keep its line whole and below them.
 pub fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
@@ -81,7 +83,47 @@ pub fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
     }
 }
 
-/// The destination of text diagnostics: stderr, or the printer if one is set.
+/// Waits until the diagnostics so far are on stderr, for `patience` at most.
+pub fn drain(patience: Duration) {
+    if let Some(queue) = QUEUE.get() {
+        lock(queue).drain(patience);
+    }
+}
+
+/// Returns the number of diagnostics that were lost, because nobody reads stderr or it cannot be written to.
+pub fn lost() -> u64 {
+    QUEUE.get().map_or(0, |queue| lock(queue).lost())
+}
+
+/// The way to stderr for those who emit diagnostics and must not wait for its reader.
+struct Queued;
+
+impl Write for Queued {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        lock(QUEUE.get_or_init(start_queue)).write_line(&String::from_utf8_lossy(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Queue = Mutex<LineWriter<Stderr>>;
+
+fn start_queue() -> Queue {
+    // A system that starts no more threads still has its diagnostics, and waits for them.
+    Mutex::new(LineWriter::new(Stderr).in_background().unwrap_or_else(|_| LineWriter::new(Stderr)))
+}
+
+fn lock(queue: &Queue) -> MutexGuard<'_, LineWriter<Stderr>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A thread takes diagnostics from here. It starts with the first of them.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// The destination of text and JSON diagnostics: stderr, or the printer if one is set.
 struct Stderr;
 
 impl Write for Stderr {
@@ -106,7 +148,7 @@ fn printer() -> MutexGuard<'static, Option<Box<Print>>> {
 static PRINTER: Mutex<Option<Box<Print>>> = Mutex::new(None);
 
 fn json<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
-    let layer = fmt::layer().json().with_writer(stderr);
+    let layer = fmt::layer().json().with_writer(|| Queued);
     Escaped::new(layer.log_internal_errors(false)).boxed()
 }
 

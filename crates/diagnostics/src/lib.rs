@@ -4,6 +4,9 @@
 //! and know no subscriber. It knows nothing of settings files, nodes or agents. PLUMI messages are not diagnostics;
 //! they go to the log of the crate `message-log`, and [`filter`] keeps them out of here.
 //!
+//! Whoever emits a diagnostic never waits for the reader of stderr: a thread writes it. At most 1 MiB waits there, and
+//! what comes while it is full is lost and [counted](lost). A program waits at its end, by [`drain`].
+//!
 //! ```
 //! use diagnostics::{Level, filter, text};
 //! use tracing_subscriber::layer::{Layer, SubscriberExt};
@@ -22,5 +25,5 @@ mod level;
 
 pub use escaped::{Escaped, escaped};
 pub use filter::{FilterError, filter, rust_log};
-pub use format::{Format, layer, print_by, text};
+pub use format::{Format, drain, layer, lost, print_by, text};
 pub use level::Level;

@@ -27,7 +27,16 @@ struct Sources {
     peers: HashMap<Domain, NodeAddress>,
     hosts: WatchedFile<Hosts>,
     name_servers: AskedServers,
+    acceptance: Acceptance,
+}
+
+/// The answers that count, besides peers.
+#[derive(Clone, Copy, Debug)]
+struct Acceptance {
     node_port: u16,
+    literals: bool,
+    /// The address of whoever asks, if it restricts the answers.
+    asker: Option<HostIp>,
 }
 
 /// The name servers that a directory asks.
@@ -42,7 +51,8 @@ enum AskedServers {
 impl NodeDirectory {
     /// A directory without peers that asks the system's name servers, until told otherwise.
     pub fn builder() -> NodeDirectoryBuilder {
-        NodeDirectoryBuilder { peers: HashMap::new(), name_servers: Vec::new(), node_port: NODE_PORT }
+        let acceptance = Acceptance { node_port: NODE_PORT, literals: true, asker: None };
+        NodeDirectoryBuilder { peers: HashMap::new(), name_servers: Vec::new(), acceptance }
     }
 
     /// Finds the node of `domain`: each address that a node can have, [`MAX_ADDRESSES`] at most.
@@ -62,19 +72,22 @@ impl NodeDirectory {
     }
 
     async fn look_up(&self, domain: &Domain) -> Result<FoundNode, LookupError> {
-        let Sources { peers, node_port, .. } = &*self.sources;
+        let Sources { peers, acceptance, .. } = &*self.sources;
         if let Some(&address) = peers.get(domain) {
             return Ok(FoundNode::at(address, MAX_TTL));
         }
         if let Ok(literal) = domain.as_str().trim_end_matches('.').parse() {
-            return usable(slice::from_ref(&literal), *node_port, MAX_TTL);
+            if !acceptance.literals {
+                return Err(LookupError::NotFound);
+            }
+            return acceptance.found(slice::from_ref(&literal), MAX_TTL);
         }
         let (hosts, name_servers) = self.files().await?;
         if let Some(addresses) = hosts.addresses(domain) {
-            return usable(addresses, *node_port, MAX_TTL);
+            return acceptance.found(addresses, MAX_TTL);
         }
         let (addresses, ttl) = name_servers.look_up(domain).await?;
-        usable(&addresses, *node_port, ttl)
+        acceptance.found(&addresses, ttl)
     }
 
     /// Reads the files of the system that have changed. The disk may be slow, and whoever asks may have other things to do.
@@ -92,21 +105,35 @@ impl NodeDirectory {
     }
 }
 
-fn usable(addresses: &[HostIp], port: u16, ttl: Duration) -> Result<FoundNode, LookupError> {
-    let mut usable = Vec::new();
-    for &ip in addresses {
-        if is_reachable(ip) && !usable.contains(&ip) && usable.len() < MAX_ADDRESSES {
-            usable.push(ip);
+impl Acceptance {
+    /// Returns the node at those of `addresses` that are accepted.
+    fn found(self, addresses: &[HostIp], ttl: Duration) -> Result<FoundNode, LookupError> {
+        let mut usable = Vec::new();
+        for &ip in addresses {
+            if self.accepts(ip) && !usable.contains(&ip) && usable.len() < MAX_ADDRESSES {
+                usable.push(ip);
+            }
+        }
+        let mut found = usable.into_iter().map(|ip| FoundNode::at(NodeAddress::new(ip, self.node_port), ttl));
+        match (found.next(), addresses.first()) {
+            (Some(mut first), _) => {
+                first.others = found.map(AddressOfNode::from).collect();
+                Ok(first)
+            }
+            (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
+            (None, None) => Err(LookupError::NotFound),
         }
     }
-    let mut found = usable.into_iter().map(|ip| FoundNode::at(NodeAddress::new(ip, port), ttl));
-    match (found.next(), addresses.first()) {
-        (Some(mut first), _) => {
-            first.others = found.map(AddressOfNode::from).collect();
-            Ok(first)
-        }
-        (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
-        (None, None) => Err(LookupError::NotFound),
+
+    /// Returns whether a node can be at `ip` and whoever asks may send to it.
+    ///
+    /// Whoever names a domain or answers for it chooses the address. One of the host or link of the asker itself would
+    /// have the asker reach what others cannot.
+    fn accepts(self, ip: HostIp) -> bool {
+        let is_at = |is_of_range: fn(&HostIp) -> bool| self.asker.is_none_or(|asker| is_of_range(&asker));
+        is_reachable(ip)
+            && (!ip.is_loopback() || is_at(HostIp::is_loopback))
+            && (!ip.is_link_local() || is_at(HostIp::is_link_local))
     }
 }
 
@@ -128,7 +155,7 @@ pub fn is_of_this_host(ip: HostIp) -> io::Result<bool> {
 pub struct NodeDirectoryBuilder {
     peers: HashMap<Domain, NodeAddress>,
     name_servers: Vec<SocketAddr>,
-    node_port: u16,
+    acceptance: Acceptance,
 }
 
 impl NodeDirectoryBuilder {
@@ -150,7 +177,22 @@ impl NodeDirectoryBuilder {
 
     /// The UDP port of the nodes that are found by anything but [`peer`](Self::peer); [`NODE_PORT`] if not told.
     pub fn node_port(mut self, port: u16) -> Self {
-        self.node_port = port;
+        self.acceptance.node_port = port;
+        self
+    }
+
+    /// The look-ups are for a node that is bound to `ip` and sends to what others name. Unless `ip` is such an address
+    /// too, loopback (127.0.0.0/8) and link-local addresses (169.254.0.0/16) are [`LookupError::Unusable`]. A
+    /// [`peer`](Self::peer) can be at any. Without this, all are accepted.
+    pub fn bound_to(mut self, ip: HostIp) -> Self {
+        self.acceptance.asker = Some(ip);
+        self
+    }
+
+    /// Whether an IPv4 literal is a domain, whose node is at that address: yes, if not told. Otherwise it is
+    /// [`LookupError::NotFound`], unless it is a [`peer`](Self::peer).
+    pub fn literals(mut self, accepted: bool) -> Self {
+        self.acceptance.literals = accepted;
         self
     }
 
@@ -164,7 +206,7 @@ impl NodeDirectoryBuilder {
     /// # Errors
     /// A peer where no node can be, or a DNS client that cannot be set up.
     pub fn build(self) -> Result<NodeDirectory, DirectoryError> {
-        let Self { peers, name_servers, node_port } = self;
+        let Self { peers, name_servers, acceptance } = self;
         if let Some((&domain, &address)) =
             peers.iter().find(|(_, at)| at.port() == 0 || !is_reachable(at.ip()))
         {
@@ -174,7 +216,7 @@ impl NodeDirectoryBuilder {
             [] => AskedServers::OfSystem(NameServers::of_system()),
             given => AskedServers::Given(Arc::new(NameServers::given(given)?)),
         };
-        let sources = Sources { peers, hosts: Hosts::of_system(), name_servers, node_port };
+        let sources = Sources { peers, hosts: Hosts::of_system(), name_servers, acceptance };
         Ok(NodeDirectory { sources: Arc::new(sources) })
     }
 }

@@ -247,6 +247,64 @@ async fn addresses_where_no_node_can_be_are_passed_over() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_node_is_sent_to_its_own_host_or_link_only_if_it_is_bound_there() -> TestResult {
+    let dns = DnsServer::start().await?;
+    let of_node = |ip: &str| {
+        let builder = NodeDirectory::builder().name_server(dns.address()).bound_to(ip.parse().expect(ip));
+        builder.peer(domain("named.com"), NodeAddress::new(Ipv4Addr::LOCALHOST, NODE_PORT)).build()
+    };
+    for (bound_to, is_at_loopback, is_at_link) in [
+        ("0.0.0.0", false, false),
+        ("10.0.0.1", false, false),
+        ("127.0.0.2", true, false),
+        ("169.254.7.7", false, true),
+    ] {
+        let directory = of_node(bound_to)?;
+        for (target, is_accepted) in [
+            ("127.0.0.1", is_at_loopback),
+            ("127.255.255.254", is_at_loopback),
+            ("169.254.0.1", is_at_link),
+            ("169.254.169.254", is_at_link),
+            ("126.255.255.255", true),
+            ("128.0.0.1", true),
+            ("169.253.0.1", true),
+            ("10.0.0.2", true),
+        ] {
+            let ip = target.parse()?;
+            dns.set("bb.com", ip);
+            for name in [target, "bb.com"] {
+                let expected = if is_accepted { Ok(ip) } else { Err(LookupError::Unusable(ip)) };
+                let found = find(&directory, name).await.map(|found| found.address.ip());
+                assert_eq!(found, expected, "{name}: {target} for {bound_to}");
+            }
+            dns.set_all("bb.com", &[ip, NODE], 60);
+            let first = if is_accepted { ip } else { NODE };
+            assert_eq!(find(&directory, "bb.com").await?.address.ip(), first, "{target} for {bound_to}");
+        }
+        let localhost = find(&directory, "localhost").await.is_ok();
+        assert_eq!(localhost, is_at_loopback, "the hosts file is no exception");
+        assert!(find(&directory, "named.com").await?.address.ip().is_loopback(), "the administrator's word");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn literals_can_be_no_domains() -> TestResult {
+    let dns = DnsServer::start().await?;
+    dns.set("bb.com", NODE);
+    let builder = NodeDirectory::builder().name_server(dns.address()).literals(false);
+    let directory = builder.peer(domain("10.9.9.9"), NODE_AT_ANY_PORT).build()?;
+    for name in ["10.0.0.2", "10.0.0.2.", "127.0.0.1"] {
+        assert_eq!(find(&directory, name).await, Err(LookupError::NotFound), "{name}");
+    }
+    assert_eq!(dns.queries(), 0);
+    for name in ["bb.com", "10.9.9.9"] {
+        assert_eq!(find(&directory, name).await?.address.ip(), NODE, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn many_look_ups_run_at_once() -> TestResult {
     let dns = DnsServer::start().await?;
     let directory = asking(&[dns.address()]);

@@ -17,12 +17,22 @@ pub(crate) struct Figures {
     /// Locked while the node is asked, so that it is asked once at a time.
     last: Mutex<Option<(Instant, ServerStatus)>>,
     users: Mutex<Option<Listed>>,
-    pub(crate) log_lines_lost: Option<Box<dyn Fn() -> u64 + Send + Sync>>,
+    pub(crate) log_lines_lost: Option<Count>,
+    pub(crate) diagnostics_lost: Option<Count>,
 }
+
+/// A figure of the program, read whenever somebody asks.
+pub(crate) type Count = Box<dyn Fn() -> u64 + Send + Sync>;
 
 impl Figures {
     pub(crate) fn new(handle: ServerHandle) -> Self {
-        Self { handle, last: Mutex::default(), users: Mutex::default(), log_lines_lost: None }
+        Self {
+            handle,
+            last: Mutex::default(),
+            users: Mutex::default(),
+            log_lines_lost: None,
+            diagnostics_lost: None,
+        }
     }
 
     /// Returns the state of the node, of now or of less than [`FRESH`] ago.

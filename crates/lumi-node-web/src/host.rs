@@ -1,6 +1,23 @@
-//! The name by which somebody has come.
+//! The name by which somebody has come, and from where.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// Returns what stands for `ip` where visitors are counted by their addresses: the address, or of IPv6 the first half,
+/// as a host can have any number of those that share it.
+pub(crate) fn source(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        ip @ IpAddr::V4(_) => ip,
+    }
+}
+
+/// Returns whether a page at `origin`, the value of the header of that name, is one that came by `host`, the value of the
+/// header `Host`. A proxy may have added encryption.
+pub(crate) fn is_origin(origin: &str, host: &str) -> bool {
+    let scheme_and_host = origin.split_once("://");
+    scheme_and_host
+        .is_some_and(|(scheme, at)| matches!(scheme, "http" | "https") && at.eq_ignore_ascii_case(host))
+}
 
 /// Returns whether `host`, the value of the header of that name, is an address or this host's own name for
 /// itself. Any other name may be a stranger's, who lets it lead here so that a page of theirs, in the browser
@@ -18,6 +35,37 @@ pub(crate) fn is_address(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_is_counted_once() {
+        let source = |ip: &str| source(ip.parse().unwrap()).to_string();
+        assert_eq!(source("10.0.0.1"), "10.0.0.1");
+        assert_eq!(source("::ffff:10.0.0.1"), "10.0.0.1");
+        assert_eq!(source("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn an_origin_is_its_own_only_at_the_same_host_and_port() {
+        for (origin, host) in [
+            ("http://10.0.0.1:8344", "10.0.0.1:8344"),
+            ("https://LOCALHOST", "localhost"),
+            ("http://[::1]:1", "[::1]:1"),
+        ] {
+            assert!(is_origin(origin, host), "{origin}");
+        }
+        for origin in [
+            "null",
+            "",
+            "http://",
+            "http://10.0.0.1",
+            "http://10.0.0.1:83440",
+            "ftp://10.0.0.1:8344",
+            "10.0.0.1:8344",
+        ] {
+            assert!(!is_origin(origin, "10.0.0.1:8344"), "{origin}");
+        }
+    }
 
     #[test]
     fn addresses_are_told_from_names() {

@@ -18,31 +18,41 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// All metrics of a node that is as `status` says, in version 0.0.4 of the format, which every Prometheus reads.
-pub(crate) fn text(status: &ServerStatus, log_lines_lost: Option<u64>) -> String {
+pub(crate) fn text(status: &ServerStatus, lost: Lost) -> String {
     let mut registry = Registry::with_prefix("lumi_node");
-    registry.register_collector(Box::new(Snapshot { status: *status, log_lines_lost }));
+    registry.register_collector(Box::new(Snapshot { status: *status, lost }));
     let mut text = String::new();
     prometheus_text::encode(&mut text, &registry).expect("a string takes all that is written");
     text
 }
 
+/// What the program could not write, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lost {
+    pub(crate) log_lines: Option<u64>,
+    pub(crate) diagnostics: Option<u64>,
+}
+
 #[derive(Debug)]
 struct Snapshot {
     status: ServerStatus,
-    log_lines_lost: Option<u64>,
+    lost: Lost,
 }
 
 impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { status, log_lines_lost } = self;
+        let Self { status, lost } = self;
         let mut families = Families(encoder);
         families.of_process(status)?;
         families.of_users(status)?;
         families.of_messages(status)?;
         families.of_locations(status)?;
         families.of_lookups(status)?;
-        if let Some(lost) = *log_lines_lost {
+        if let Some(lost) = lost.log_lines {
             families.counter("log_lines_lost", "Lines of the message log that could not be written", lost)?;
+        }
+        if let Some(lost) = lost.diagnostics {
+            families.counter("diagnostics_lost", "Diagnostics that could not be written", lost)?;
         }
         Ok(())
     }

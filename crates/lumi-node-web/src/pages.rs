@@ -7,16 +7,17 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN, REFERRER_POLICY, RETRY_AFTER,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use message_ladder::Watch;
 
-use crate::figures::Figures;
+use crate::figures::{Count, Figures};
+use crate::metrics::Lost;
 use crate::viewers::{Connection, MAX_VIEWERS, Viewers};
 use crate::{events, host, metrics};
 
@@ -27,7 +28,7 @@ pub(crate) fn router(figures: Figures, watch: Watch) -> Router {
     for (path, content_type, text) in PAGE {
         page = page.route(path, get(move || async move { ([(CONTENT_TYPE, content_type)], text) }));
     }
-    page.route_layer(middleware::from_fn(by_address_only))
+    page.route_layer(middleware::from_fn(for_own_pages_only))
         .route("/metrics", get(metrics))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
@@ -45,7 +46,7 @@ struct Shown {
 async fn events(State(shown): State<Arc<Shown>>, Extension(connection): Extension<Connection>) -> Response {
     let Some(viewer) = shown.viewers.admit(&connection) else {
         let full = format!("{MAX_VIEWERS} watch this node already, and no more can: try again later");
-        return words(StatusCode::SERVICE_UNAVAILABLE, full);
+        return ([(RETRY_AFTER, VIEWER_PAUSE)], words(StatusCode::SERVICE_UNAVAILABLE, full)).into_response();
     };
     let events = events::events(&shown.watch, Arc::clone(&shown.figures), viewer);
     ([(CONTENT_TYPE, events::CONTENT_TYPE)], Body::from_stream(events)).into_response()
@@ -54,22 +55,41 @@ async fn events(State(shown): State<Arc<Shown>>, Extension(connection): Extensio
 async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
     match shown.figures.status().await {
         Ok(status) => {
-            let lost = shown.figures.log_lines_lost.as_ref().map(|lost| lost());
+            let count = |lost: &Option<Count>| lost.as_ref().map(|lost| lost());
+            let lost = Lost {
+                log_lines: count(&shown.figures.log_lines_lost),
+                diagnostics: count(&shown.figures.diagnostics_lost),
+            };
             ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&status, lost)).into_response()
         }
         Err(unknown) => words(StatusCode::SERVICE_UNAVAILABLE, unknown),
     }
 }
 
-/// Refuses a name as the host: the messages are for those alone who can reach the listener, not for pages of others in
-/// their browsers. Those at /metrics name nobody, and a Prometheus may know this host by name.
-async fn by_address_only(request: Request, next: Next) -> Response {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    if host.is_some_and(host::is_address) {
-        return next.run(request).await;
+/// Refuses a name as the host, and requests of pages from elsewhere: the messages are for those alone who can reach the
+/// listener, not for pages of others in their browsers, which could not read them but could take the places of viewers.
+/// The figures at /metrics name nobody, and a Prometheus may know this host by name.
+async fn for_own_pages_only(request: Request, next: Next) -> Response {
+    match hint_for_others(request.headers()) {
+        Some(hint) => words(StatusCode::MISDIRECTED_REQUEST, hint),
+        None => next.run(request).await,
     }
-    let hint = "this page is shown to those who come by an IP address or localhost, not by another name";
-    words(StatusCode::MISDIRECTED_REQUEST, hint)
+}
+
+/// Returns what to tell whoever must not see the page.
+fn hint_for_others(headers: &HeaderMap) -> Option<&'static str> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let host = headers.get(HOST).map(text).unwrap_or_default();
+    if !host::is_address(&host) {
+        return Some(
+            "this page is shown to those who come by an IP address or localhost, not by another name",
+        );
+    }
+    // A browser names the site of the page that asks: none if the address was typed. Other programs send no such header.
+    let is_own_site = |site: String| matches!(&*site, "same-origin" | "none");
+    let is_own = headers.get("sec-fetch-site").map(text).is_none_or(is_own_site)
+        && headers.get(ORIGIN).map(text).is_none_or(|origin| host::is_origin(&origin, &host));
+    (!is_own).then_some("this page is not shown to pages of others: type its address")
 }
 
 async fn nothing_here(method: Method) -> Response {
@@ -94,6 +114,7 @@ async fn with_common_headers(mut response: Response) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(OWN_ONLY));
     response
 }
@@ -112,6 +133,10 @@ const PAGE: [(&str, &str, &str); 9] = [
 ];
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The seconds after which a page for which there is no place asks again: a place may be free by then, and pages that ask
+/// cost next to nothing.
+const VIEWER_PAUSE: &str = "30";
 
 /// A page has what is here and nothing else, whatever gets into it: no script or style in the text, nothing from
 /// elsewhere and nothing to there, and it is in no frame.

@@ -44,6 +44,13 @@ impl WebServer {
         self
     }
 
+    /// Adds to the metrics the number of diagnostics that were lost since the start. As [`WebServer::log_lines_lost`].
+    #[must_use]
+    pub fn diagnostics_lost(mut self, lost: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.figures.diagnostics_lost = Some(Box::new(lost));
+        self
+    }
+
     /// Serves until `shutdown` is ready; connections end with it. No error that a stranger can cause ends it.
     ///
     /// # Cancel safety
@@ -58,9 +65,13 @@ impl WebServer {
                 match listener.accept().await {
                     Ok((stream, remote)) => {
                         is_failing = false;
-                        let connection = Connection::default();
+                        let connection = Connection::from(remote.ip());
                         let router = router.clone().layer(Extension(connection.clone()));
-                        connections.open(connection, serve(stream, remote, router));
+                        let served = serve(stream, remote, router);
+                        let watched = connection.clone();
+                        connections.open(connection, async move {
+                            tokio::select! { () = served => {}, () = watched.loses_its_place() => {} }
+                        });
                     }
                     // They wait in the kernel's queue.
                     Err(error) => {
@@ -146,7 +157,7 @@ mod tests {
     async fn one_connection_too_many_takes_the_place_of_the_oldest() {
         let mut connections = Connections::default();
         for _ in 0..MAX_CONNECTIONS + 2 {
-            connections.open(Connection::default(), future::pending());
+            connections.open(connection(), future::pending());
         }
         task::yield_now().await;
         for _ in 0..2 {
@@ -158,7 +169,7 @@ mod tests {
         // A connection that has ended is in nobody's way.
         connections.oldest_first[5].1.abort();
         assert!(connections.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
-        connections.open(Connection::default(), future::pending());
+        connections.open(connection(), future::pending());
         assert_eq!(
             (connections.tasks.len(), connections.oldest_first.len()),
             (MAX_CONNECTIONS, MAX_CONNECTIONS)
@@ -170,11 +181,11 @@ mod tests {
     #[tokio::test]
     async fn who_watches_gives_way_to_nobody() {
         let mut connections = Connections::default();
-        let watched = Connection::default();
+        let watched = connection();
         let viewer = Viewers::new().admit(&watched);
         connections.open(watched.clone(), future::pending());
         for _ in 0..MAX_CONNECTIONS + 1 {
-            connections.open(Connection::default(), future::pending());
+            connections.open(connection(), future::pending());
         }
         task::yield_now().await;
         assert!(connections.tasks.try_join_next().expect("one has ended").is_err());
@@ -182,11 +193,15 @@ mod tests {
         assert!(!connections.oldest_first[0].1.is_finished());
         drop(viewer);
         // One like the others again, of which there are too many: it and another one give way.
-        connections.open(Connection::default(), future::pending());
+        connections.open(connection(), future::pending());
         task::yield_now().await;
         for _ in 0..2 {
             assert!(connections.tasks.try_join_next().expect("one has ended").is_err());
         }
         assert_eq!(connections.tasks.len(), MAX_CONNECTIONS);
+    }
+
+    fn connection() -> Connection {
+        Connection::from([127, 0, 0, 1].into())
     }
 }

@@ -25,8 +25,9 @@ async fn metrics_are_those_of_the_node_and_its_program() {
     task::spawn(server.run(future::pending()));
     let lost = Arc::new(AtomicU64::new(3));
     let of_program = Arc::clone(&lost);
-    let web =
-        show(administrator.clone(), |web| web.log_lines_lost(move || of_program.load(Ordering::Relaxed)));
+    let web = show(administrator.clone(), |web| {
+        web.log_lines_lost(move || of_program.load(Ordering::Relaxed)).diagnostics_lost(|| 5)
+    });
     let web = web.await;
     let answer = get(web, "/metrics").await;
     assert_eq!(answer.status(), "HTTP/1.1 200 OK");
@@ -38,6 +39,7 @@ async fn metrics_are_those_of_the_node_and_its_program() {
         r#"lumi_node_messages_received_total{message="PR"} 0"#,
         r#"lumi_node_location_duration_seconds_bucket{outcome="found",le="0.001"} 0"#,
         "lumi_node_log_lines_lost_total 3",
+        "lumi_node_diagnostics_lost_total 5",
     ] {
         assert!(answer.body().lines().any(|found| found == line), "no {line} in\n{}", answer.body());
     }
@@ -161,6 +163,7 @@ async fn the_page_is_whole_and_has_nothing_from_elsewhere() {
             ("content-security-policy", OWN_ONLY),
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
+            ("cross-origin-resource-policy", "same-origin"),
             ("cache-control", "no-store"),
         ] {
             assert_eq!(answer.header(header), Some(value), "{path}");
@@ -227,6 +230,64 @@ async fn who_comes_by_a_name_sees_figures_only() {
     }
 }
 
+/// A page of others must not take the places of viewers, even if it cannot read what comes.
+#[tokio::test]
+async fn pages_of_others_are_refused() {
+    let (server, administrator, _folder) = node().await;
+    task::spawn(server.run(future::pending()));
+    let web = show(administrator, |web| web).await;
+    let refused = "this page is not shown to pages of others: type its address\n";
+    for (headers, is_shown) in [
+        ("Sec-Fetch-Site: same-origin\r\n", true),
+        ("Sec-Fetch-Site: none\r\n", true),
+        ("Origin: http://127.0.0.1:8344\r\n", true),
+        ("Origin: http://127.0.0.1:8344\r\nSec-Fetch-Site: same-origin\r\n", true),
+        ("Sec-Fetch-Site: cross-site\r\n", false),
+        ("Sec-Fetch-Site: same-site\r\n", false),
+        ("Sec-Fetch-Site: \r\n", false),
+        ("Sec-Fetch-Site: \u{e9}\r\n", false),
+        ("Origin: null\r\n", false),
+        ("Origin: http://evil.example\r\n", false),
+        ("Origin: http://127.0.0.1:9000\r\n", false),
+        ("Origin: http://127.0.0.1:9000\r\nSec-Fetch-Site: same-origin\r\n", false),
+        ("Origin: http://127.0.0.1:8344\r\nSec-Fetch-Site: cross-site\r\n", false),
+    ] {
+        for path in ["/", "/page.js", "/events"] {
+            let request =
+                format!("HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1:8344\r\n{headers}Connection: close\r\n\r\n");
+            let status = if is_shown { "200 OK" } else { "421 Misdirected Request" };
+            assert_eq!(ask(web, &request).await.status(), format!("HTTP/1.1 {status}"), "{path} {headers}");
+        }
+        let request = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:8344\r\n{headers}Connection: close\r\n\r\n");
+        assert_eq!(ask(web, &request).await.body() == refused, !is_shown, "{headers}");
+    }
+}
+
+/// A crowd from one address does not keep out others.
+#[tokio::test]
+async fn a_newcomer_from_another_address_takes_the_oldest_place_of_the_crowd() {
+    let (server, administrator, _folder) = node().await;
+    task::spawn(server.run(future::pending()));
+    let mut passing = watch();
+    let web = show_with(administrator, passing.clone()).await;
+    let mut crowd = Vec::new();
+    for _ in 0..32 {
+        crowd.push(Viewer::come(web).await);
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::new(127, 0, 0, 9), 0).into()).unwrap();
+    let mut newcomer = Viewer::come_by(socket.connect(web).await.unwrap(), web).await;
+    assert_eq!(newcomer.head.status(), "HTTP/1.1 200 OK");
+    let mut oldest = crowd.remove(0);
+    time::timeout(DEADLINE, oldest.stream.read_to_end(&mut Vec::new())).await.expect("it is closed").ok();
+    assert_eq!(get(web, "/events").await.status(), "HTTP/1.1 503 Service Unavailable");
+    pass(&mut passing, "PRlaura");
+    for viewer in crowd.iter_mut().chain([&mut newcomer]) {
+        let changes = viewer.next("ladder").await;
+        assert!(changes.as_array().unwrap().iter().any(|change| change["arrow"]["message"] == "PRlaura"));
+    }
+}
+
 #[tokio::test]
 async fn who_watches_is_told_what_passes_and_who_there_is() {
     let (server, administrator, _folder) = node().await;
@@ -266,6 +327,7 @@ async fn there_are_so_many_places_and_no_crowd_takes_one_away() {
     let refused = get(web, "/events").await;
     assert_eq!(refused.status(), "HTTP/1.1 503 Service Unavailable");
     assert_eq!(refused.body(), "32 watch this node already, and no more can: try again later\n");
+    assert_eq!(refused.header("retry-after"), Some("30"));
     // These are more connections than there are slots for other clients.
     let mut crowd = Vec::new();
     for _ in 0..100 {

@@ -62,7 +62,9 @@ impl Ladder {
         }
         let (sent, remote) = (entry.direction() == Direction::Sent, entry.remote());
         let is_whole = entry.length() <= entry.message().len();
-        let decoded = if is_whole {
+        let decoded = if entry.is_left_out() {
+            Err("dropped or refused, and not logged one by one".to_owned())
+        } else if is_whole {
             Message::decode(entry.message()).map_err(|error| error.to_string())
         } else {
             Err(format!("not a PLUMI message: {} bytes, {MAX_MESSAGE} are the most", entry.length()))

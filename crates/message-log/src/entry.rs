@@ -75,6 +75,12 @@ impl Entry {
         self.length
     }
 
+    /// Returns whether it stands for messages that have no entries of their own, see [`LineLimit`](crate::LineLimit).
+    /// [`Entry::message`] is then the number of them in words, and the length is 0.
+    pub fn is_left_out(&self) -> bool {
+        self.length == 0 && !self.message.is_empty()
+    }
+
     pub(crate) fn keep(&mut self, message: &[u8]) {
         self.message.clear();
         self.message.extend_from_slice(&message[..message.len().min(MAX_KEPT)]);

@@ -8,15 +8,15 @@ use tracing::{Level, Metadata};
 /// Says that `party` sends `message` to `remote`.
 ///
 /// `party` is who logs: the domain of a node (`bb.com`) or the address of an agent (`laura@bb.com`). `message`
-/// is the whole datagram, whatever its length. The line is written when this returns, so it is called before
-/// the datagram leaves: no one sees a reply that the log lacks.
+/// is the whole datagram, whatever its length. The sink has taken it when this returns, and a log on a regular file has
+/// its line. It is called before the datagram leaves, so no one sees a reply that such a log lacks.
 pub fn sent(party: &str, remote: RemoteAddress, message: &[u8]) {
-    emit(Direction::Sent, party, remote, message, false);
+    emit(Direction::Sent, party, remote, message, message.len(), false);
 }
 
 /// Says that `party` received `message` from `remote`. As [`sent`].
 pub fn received(party: &str, remote: RemoteAddress, message: &[u8]) {
-    emit(Direction::Received, party, remote, message, false);
+    emit(Direction::Received, party, remote, message, message.len(), false);
 }
 
 /// Messages of one party whose lines are written together, in the order in which they were told: a party that
@@ -39,16 +39,24 @@ impl Batch {
     /// Logs like [`sent`], but the line may wait.
     pub fn sent(&mut self, remote: RemoteAddress, message: &[u8]) {
         self.has_lines = true;
-        emit(Direction::Sent, &self.party, remote, message, true);
+        emit(Direction::Sent, &self.party, remote, message, message.len(), true);
     }
 
     /// Logs like [`received`], but the line may wait.
     pub fn received(&mut self, remote: RemoteAddress, message: &[u8]) {
         self.has_lines = true;
-        emit(Direction::Received, &self.party, remote, message, true);
+        emit(Direction::Received, &self.party, remote, message, message.len(), true);
     }
 
-    /// Writes the lines that wait. They are written when this returns.
+    /// Logs in one line, in the `words` of a [`LeftOut`](crate::LeftOut), that messages from `remote` have no lines of
+    /// their own. The line may wait.
+    pub fn left_out(&mut self, remote: RemoteAddress, words: &str) {
+        self.has_lines = true;
+        // No message has text and the length 0, so none can pass for it.
+        emit(Direction::Received, &self.party, remote, words.as_bytes(), 0, true);
+    }
+
+    /// Writes the lines that wait. They are in a log on a regular file when this returns.
     pub fn write(&mut self) {
         if mem::take(&mut self.has_lines) {
             tracing::event!(target: TARGET, Level::TRACE, party = self.party, write = true);
@@ -62,7 +70,14 @@ impl Drop for Batch {
     }
 }
 
-fn emit(direction: Direction, party: &str, remote: RemoteAddress, message: &[u8], waits: bool) {
+fn emit(
+    direction: Direction,
+    party: &str,
+    remote: RemoteAddress,
+    message: &[u8],
+    length: usize,
+    waits: bool,
+) {
     // All of it is values that tracing hands on as they are: nothing is formatted, nothing allocated.
     tracing::event!(
         target: TARGET,
@@ -72,7 +87,7 @@ fn emit(direction: Direction, party: &str, remote: RemoteAddress, message: &[u8]
         ip = u32::from(*remote.ip()),
         port = remote.port(),
         message = &message[..message.len().min(MAX_KEPT)],
-        length = message.len(),
+        length,
         waits,
     );
 }

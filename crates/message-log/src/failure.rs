@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::output::Unwritten;
 
 /// A failure of a log. Its `Display` is one line.
 #[derive(Debug)]
@@ -35,5 +38,75 @@ impl fmt::Display for LogFailure {
     }
 }
 
+/// The lines that a log has lost, and how it reports them.
+pub(crate) struct Losses {
+    lines: u64,
+    reported: Option<Instant>,
+    pub(crate) on_failure: Box<OnFailure>,
+}
+
+pub(crate) type OnFailure = dyn FnMut(LogFailure) + Send;
+
+impl Losses {
+    /// None so far, and nobody to report them to.
+    pub(crate) fn none() -> Self {
+        Self { lines: 0, reported: None, on_failure: Box::new(|_| {}) }
+    }
+
+    /// Counts lines that are lost, and reports them if nothing was reported in the last [`REPORT_INTERVAL`].
+    pub(crate) fn add(losses: &Mutex<Self>, unwritten: Unwritten) {
+        Self::lock(losses).add_at(unwritten, now());
+    }
+
+    /// Locks `losses`. A report that panicked has counted its lines before.
+    pub(crate) fn lock(losses: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of lines lost so far.
+    pub(crate) fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    fn add_at(&mut self, Unwritten { lines, error }: Unwritten, now: Instant) {
+        self.lines += lines;
+        if self.reported.is_none_or(|reported| now.duration_since(reported) >= REPORT_INTERVAL) {
+            self.reported = Some(now);
+            (self.on_failure)(LogFailure::Lost { error, lines: self.lines });
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "writing a log is IO, and only how often it complains depends on it"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 /// The time after a reported failure in which a [`LineWriter`](crate::LineWriter) reports no more of them.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn failures_are_reported_at_once_and_then_once_a_minute() {
+        let (report, reports) = mpsc::channel();
+        let mut losses = Losses::none();
+        losses.on_failure = Box::new(move |failure| {
+            let LogFailure::Lost { lines, .. } = failure else { panic!("{failure}") };
+            report.send(lines).unwrap();
+        });
+        let start = now();
+        for second in [0, 1, 59, 60, 61, 119, 120, 500, 501] {
+            let unwritten = Unwritten { lines: 1, error: io::ErrorKind::StorageFull.into() };
+            losses.add_at(unwritten, start + Duration::from_secs(second));
+        }
+        assert_eq!(reports.try_iter().collect::<Vec<_>>(), [1, 4, 7, 8]);
+    }
+}

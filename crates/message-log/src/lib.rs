@@ -37,6 +37,8 @@
 //!
 //! ```text
 //! line      = ("E" | "R") ": " ip ":UDP:" port ", " message ", " length
+//!           | "R: " ip ":UDP:" port ", ..." number " more" [" of " number " addresses" [" or more"]] ", 0"
+//!                                               messages that were left out by a LineLimit
 //!                                               sent | received; address of the remote side
 //! message   = *(character | "\x" byte)          at most 100 bytes
 //!           | *(character | "\x" byte) "..."    the first 100 bytes of a longer datagram
@@ -45,6 +47,8 @@
 //! length    = decimal                           of the whole datagram, in bytes
 //! ```
 
+#[cfg(feature = "layer")]
+mod background;
 #[cfg(feature = "entries")]
 mod entry;
 mod event;
@@ -54,8 +58,11 @@ mod failure;
 mod file;
 #[cfg(feature = "layer")]
 mod layer;
+mod line_limit;
 #[cfg(feature = "layer")]
 mod line_writer;
+#[cfg(feature = "layer")]
+mod output;
 #[cfg(feature = "entries")]
 mod parse;
 #[cfg(feature = "entries")]
@@ -78,6 +85,7 @@ pub use failure::{LogFailure, REPORT_INTERVAL};
 pub use file::{agent_log_name, log_owner, node_log_name, open_log};
 #[cfg(feature = "layer")]
 pub use layer::{MessageLayer, SinkHandle};
+pub use line_limit::{LeftOut, LineLimit, MAX_IN_ALL, MAX_OF_SOURCE, MAX_SUMMARIES};
 #[cfg(feature = "layer")]
 pub use line_writer::LineWriter;
 #[cfg(feature = "entries")]

@@ -6,12 +6,15 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 #[cfg(unix)]
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use crate::background::Background;
 use crate::entry::Entry;
 use crate::event::MAX_KEPT;
-use crate::failure::{LogFailure, REPORT_INTERVAL};
+use crate::failure::{LogFailure, Losses, now};
 use crate::file::open_log;
+use crate::output::Output;
 use crate::rotation::{Rotation, begin_anew};
 use crate::sink::Sink;
 
@@ -20,32 +23,70 @@ use crate::sink::Sink;
 ///
 /// A write that fails, on a full disk for example, loses only its own lines, which are counted. The next
 /// write is tried again, and starts a new line even if part of a lost line was written.
+///
+/// A writer that may block for as long as nobody reads belongs [in the background](Self::in_background): a pipe, a
+/// terminal, a device. Those of [`LineWriter::open`] and [`LineWriter::stdout`] are there already.
 pub struct LineWriter<W> {
-    log: Log<W>,
+    place: Place<W>,
     /// Lines that have not been written yet.
     lines: String,
     /// `None` if the log is not a file that can be put aside.
     rotation: Option<Rotation<W>>,
     /// The path at which the log can be reopened; `None` if it cannot be put aside either.
     path: Option<PathBuf>,
-    lost: u64,
-    reported: Option<Instant>,
-    on_failure: Box<OnFailure>,
+    losses: Arc<Mutex<Losses>>,
 }
 
-type OnFailure = dyn FnMut(LogFailure) + Send;
+/// The place where lines are written.
+enum Place<W> {
+    /// The thread of the caller, which waits until they are written.
+    Here(Output<W>),
+    /// A thread of the log.
+    Background(Background),
+}
 
 impl<W: Write> LineWriter<W> {
     /// Creates a log on `writer`, which must be at the start of a line and must not buffer.
     pub fn new(writer: W) -> Self {
+        Self::on(Output::new(writer))
+    }
+
+    fn on(output: Output<W>) -> Self {
         Self {
-            log: Log { writer, torn: false, size: 0 },
+            place: Place::Here(output),
             lines: String::with_capacity(MAX_WAITING + MAX_LINE),
             rotation: None,
             path: None,
-            lost: 0,
-            reported: None,
-            on_failure: Box::new(|_| {}),
+            losses: Arc::new(Mutex::new(Losses::none())),
+        }
+    }
+
+    /// Moves the writer to a thread of its own, so that nobody waits for it.
+    ///
+    /// At most 1 MiB waits to be written. Lines beyond that are lost, counted and reported, until the writer has
+    /// taken some. When the log is dropped, the thread writes what is left. A process that ends waits for it with
+    /// [`LineWriter::drain`].
+    ///
+    /// # Errors
+    /// The system starts no more threads.
+    pub fn in_background(self) -> io::Result<Self>
+    where
+        W: Send + 'static,
+    {
+        let Self { place, lines, losses, .. } = self;
+        let place = match place {
+            Place::Here(output) => Place::Background(Background::start(output, Arc::clone(&losses))?),
+            background @ Place::Background(_) => background,
+        };
+        // A file that is put aside has to be at hand.
+        Ok(Self { place, lines, rotation: None, path: None, losses })
+    }
+
+    /// Waits until every line is written, for `patience` at most. Returns whether it is.
+    pub fn drain(&self, patience: Duration) -> bool {
+        match &self.place {
+            Place::Here(_) => true,
+            Place::Background(background) => background.drain(patience),
         }
     }
 
@@ -56,12 +97,20 @@ impl<W: Write> LineWriter<W> {
     /// `report` may emit diagnostics, but must not send messages.
     #[must_use]
     pub fn on_failure(self, report: impl FnMut(LogFailure) + Send + 'static) -> Self {
-        Self { on_failure: Box::new(report), ..self }
+        Losses::lock(&self.losses).on_failure = Box::new(report);
+        self
     }
 
     /// Returns the number of lines lost so far.
     pub fn lost(&self) -> u64 {
-        self.lost
+        Losses::lock(&self.losses).lines()
+    }
+
+    /// Writes `line`, which is no message and ends in a line end.
+    pub fn write_line(&mut self, line: &str) {
+        self.write_lines(self.lines.len());
+        self.lines.push_str(line);
+        self.write_lines(self.lines.len());
     }
 
     /// Handles a line that was added to the waiting ones, at `start`. Writes those before it if the file has
@@ -69,14 +118,14 @@ impl<W: Write> LineWriter<W> {
     fn added(&mut self, start: usize, now: impl Fn() -> Instant) {
         let length = self.lines.len() - start;
         if self.is_full(start, length) {
-            self.write_lines(start, &now);
+            self.write_lines(start);
             // The file is still full, unless the lines could not be written.
             if self.is_full(0, length) {
                 self.put_aside(now());
             }
         }
         if self.lines.len() >= MAX_WAITING {
-            self.write_lines(self.lines.len(), now);
+            self.write_lines(self.lines.len());
         }
     }
 
@@ -84,67 +133,63 @@ impl<W: Write> LineWriter<W> {
     ///
     /// The bytes follow `waiting` others and the end of a torn line.
     fn is_full(&self, waiting: usize, length: usize) -> bool {
-        let size = self.log.size.saturating_add(waiting as u64 + u64::from(self.log.torn));
-        self.rotation.as_ref().is_some_and(|rotation| rotation.is_due(size, length))
+        let (Some(rotation), Place::Here(output)) = (&self.rotation, &self.place) else { return false };
+        let size = output.size.saturating_add(waiting as u64 + u64::from(output.torn));
+        rotation.is_due(size, length)
     }
 
     /// Writes the first `length` bytes of the waiting lines, which are whole lines.
-    fn write_lines(&mut self, length: usize, now: impl Fn() -> Instant) {
+    fn write_lines(&mut self, length: usize) {
         if length == 0 {
             return;
         }
-        let mut written = 0;
         let lines = &self.lines.as_bytes()[..length];
-        let result = self.log.end_torn_line().and_then(|()| self.log.write(lines, &mut written));
-        let lost = lines[written..].iter().filter(|&&byte| byte == b'\n').count();
+        let result = match &mut self.place {
+            Place::Here(output) => output.write_lines(lines),
+            Place::Background(background) => background.push(lines),
+        };
         self.lines.drain(..length);
         // Last, because this calls the program.
-        if let Err(error) = result {
-            self.lose(lost as u64, error, now());
+        if let Err(unwritten) = result {
+            Losses::add(&self.losses, unwritten);
         }
     }
 
     fn put_aside(&mut self, now: Instant) {
-        let Some(rotation) = &mut self.rotation else { return };
+        let (Some(rotation), Place::Here(output)) = (&mut self.rotation, &mut self.place) else { return };
         // A torn line is ended in its own file. It was reported as lost. If this fails, so does the next
         // write.
-        if self.log.end_torn_line().is_err() {
+        if output.end_torn_line().is_err() {
             return;
         }
-        match rotation.rotate(&self.log.writer, now) {
-            Ok(Some(writer)) => self.log = Log { writer, torn: false, size: 0 },
+        match rotation.rotate(&output.writer, now) {
+            Ok(Some(writer)) => *output = Output::new(writer),
             Ok(None) => {}
-            Err(error) => (self.on_failure)(LogFailure::Grows { error }),
-        }
-    }
-
-    fn lose(&mut self, lines: u64, error: io::Error, now: Instant) {
-        self.lost += lines;
-        if self.reported.is_none_or(|reported| now.duration_since(reported) >= REPORT_INTERVAL) {
-            self.reported = Some(now);
-            (self.on_failure)(LogFailure::Lost { error, lines: self.lost });
+            Err(error) => (Losses::lock(&self.losses).on_failure)(LogFailure::Grows { error }),
         }
     }
 }
 
 impl LineWriter<File> {
     /// Opens the log at `path` for appending, and creates it if it does not exist. If the file ends within a
-    /// line, because the disk was full, the first line starts a new one.
+    /// line, because the disk was full, the first line starts a new one. Anything but a regular file is written to
+    /// [in the background](Self::in_background).
     ///
     /// # Errors
     /// Those of the operating system.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        let mut opened = Self::new(open_log(path)?);
-        let found = opened.log.writer.metadata()?;
-        if found.is_file() {
-            // A program that may not read the log can still append to it.
-            opened.log.torn = ends_within_a_line(path).unwrap_or(false);
-            opened.log.size = found.len();
-            opened.rotation = Rotation::of(path)?;
-            opened.path = opened.rotation.is_some().then(|| path.to_owned());
+        let mut output = Output::new(open_log(path)?);
+        let found = output.writer.metadata()?;
+        if !found.is_file() {
+            return Self::on(output).in_background();
         }
-        Ok(opened)
+        // A program that may not read the log can still append to it.
+        output.torn = ends_within_a_line(path).unwrap_or(false);
+        output.size = found.len();
+        let rotation = Rotation::of(path)?;
+        let path = rotation.is_some().then(|| path.to_owned());
+        Ok(Self { rotation, path, ..Self::on(output) })
     }
 
     /// Reopens the path of [`LineWriter::open`], for a log whose file was renamed or removed. Waiting lines
@@ -156,30 +201,14 @@ impl LineWriter<File> {
     /// # Errors
     /// Errors of the operating system, and a pipe or device at the path. The old file stays in use.
     pub fn reopen(&mut self) -> io::Result<bool> {
-        let Some(path) = self.path.clone() else { return Ok(false) };
-        self.write_lines(self.lines.len(), now);
+        self.write_lines(self.lines.len());
+        let (Some(path), Place::Here(output)) = (&self.path, &mut self.place) else { return Ok(false) };
         // A line that was torn in the old file was reported as lost, and nothing more is written there.
-        _ = self.log.end_torn_line();
-        let mut opened = self.open_again(&path)?;
+        _ = output.end_torn_line();
+        let mut opened = open_again(path, &output.writer)?;
         opened.set_max_size(self.rotation.as_ref().and_then(Rotation::max_size));
-        self.log = opened.log;
-        self.rotation = opened.rotation;
+        (self.place, self.rotation) = (opened.place, opened.rotation);
         Ok(true)
-    }
-
-    fn open_again(&self, path: &Path) -> io::Result<Self> {
-        let no_file = || io::Error::other("there is no regular file now");
-        match fs::metadata(path) {
-            // Opening a pipe would wait until somebody reads it.
-            Ok(found) if !found.is_file() => return Err(no_file()),
-            Ok(_) => {}
-            // This fails if another program is faster, or if the path is a link to a missing file; any other
-            // failure comes again below.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(begin_anew(path, &self.log.writer)),
-            Err(error) => return Err(error),
-        }
-        let opened = Self::open(path)?;
-        if opened.path.is_some() { Ok(opened) } else { Err(no_file()) }
     }
 
     /// Sets the size in bytes at which the file is put aside and a new one begins.
@@ -204,13 +233,17 @@ impl LineWriter<File> {
         }
     }
 
-    /// Opens a log on stdout. It bypasses the buffer of [`std::io::stdout`], so lines appear at once.
+    /// Opens a log on stdout. It bypasses the buffer of [`std::io::stdout`], so lines appear at once. Unless stdout is
+    /// a regular file, it is written to [in the background](Self::in_background).
     ///
     /// # Errors
     /// Those of the operating system.
     #[cfg(unix)]
     pub fn stdout() -> io::Result<Self> {
-        Ok(Self::new(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
+        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let is_file = stdout.metadata()?.is_file();
+        let log = Self::new(stdout);
+        if is_file { Ok(log) } else { log.in_background() }
     }
 }
 
@@ -223,53 +256,33 @@ impl<W: Write + Send + 'static> Sink for LineWriter<W> {
     }
 
     fn write(&mut self) {
-        self.write_lines(self.lines.len(), now);
+        self.write_lines(self.lines.len());
     }
 }
 
 impl<W> fmt::Debug for LineWriter<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LineWriter")
-            .field("torn", &self.log.torn)
-            .field("size", &self.log.size)
-            .field("lost", &self.lost)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The writer, and what is known about its end.
-struct Log<W> {
-    writer: W,
-    /// Set if the last byte written is not a line end.
-    torn: bool,
-    /// The size in bytes, including what was there at the start.
-    size: u64,
-}
-
-impl<W: Write> Log<W> {
-    /// Ends a torn line, so that the next bytes start a new one.
-    fn end_torn_line(&mut self) -> io::Result<()> {
-        if self.torn { self.write(b"\n", &mut 0) } else { Ok(()) }
-    }
-
-    /// Writes `bytes`, and adds the number of bytes written to `written`.
-    fn write(&mut self, mut bytes: &[u8], written: &mut usize) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.writer.write(bytes) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    let (done, rest) = bytes.split_at(count);
-                    self.torn = !done.ends_with(b"\n");
-                    self.size += count as u64;
-                    *written += count;
-                    bytes = rest;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        let mut f = f.debug_struct("LineWriter");
+        if let Place::Here(Output { torn, size, .. }) = &self.place {
+            f.field("torn", torn).field("size", size);
         }
-        Ok(())
+        f.field("lost", &Losses::lock(&self.losses).lines()).finish_non_exhaustive()
     }
+}
+
+fn open_again(path: &Path, current: &File) -> io::Result<LineWriter<File>> {
+    let no_file = || io::Error::other("there is no regular file now");
+    match fs::metadata(path) {
+        // Opening a pipe would wait until somebody reads it.
+        Ok(found) if !found.is_file() => return Err(no_file()),
+        Ok(_) => {}
+        // This fails if another program is faster, or if the path is a link to a missing file; any other
+        // failure comes again below.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => drop(begin_anew(path, current)),
+        Err(error) => return Err(error),
+    }
+    let opened = LineWriter::open(path)?;
+    if opened.path.is_some() { Ok(opened) } else { Err(no_file()) }
 }
 
 fn ends_within_a_line(path: &Path) -> io::Result<bool> {
@@ -283,14 +296,6 @@ fn ends_within_a_line(path: &Path) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "writing a log is IO, and only how often it complains depends on it"
-)]
-fn now() -> Instant {
-    Instant::now()
-}
-
 /// The size in bytes at which waiting lines are written: hundreds of lines, so the system call costs each
 /// next to nothing.
 const MAX_WAITING: usize = 32 * 1024;
@@ -301,25 +306,9 @@ const MAX_LINE: usize = 4 * MAX_KEPT + 64;
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use super::*;
     use crate::rotation::KEPT;
-
-    #[test]
-    fn failures_are_reported_at_once_and_then_once_a_minute() {
-        let (report, reports) = mpsc::channel();
-        let mut log = LineWriter::new(Vec::new()).on_failure(move |failure| {
-            let LogFailure::Lost { lines, .. } = failure else { panic!("{failure}") };
-            report.send(lines).unwrap();
-        });
-        let start = now();
-        let seconds = [0, 1, 59, 60, 61, 119, 120, 500, 501];
-        for second in seconds {
-            log.lose(1, io::ErrorKind::StorageFull.into(), start + Duration::from_secs(second));
-        }
-        assert_eq!(reports.try_iter().collect::<Vec<_>>(), [1, 4, 7, 8]);
-    }
 
     #[test]
     fn a_file_that_cannot_be_put_aside_is_tried_again_after_a_minute() {
@@ -371,6 +360,6 @@ mod tests {
         let start = log.lines.len();
         log.lines.push_str(line);
         log.added(start, || now);
-        log.write_lines(log.lines.len(), || now);
+        log.write_lines(log.lines.len());
     }
 }

@@ -21,6 +21,11 @@ impl Entry {
         // A message may have commas in it, its length has none.
         let (text, length) = rest.rsplit_once(", ").ok_or(ParseError::Length)?;
         let length: usize = number(length).ok_or(ParseError::Length)?;
+        if length == 0 && direction == Direction::Received && is_left_out(text) {
+            let mut entry = Self::new(party, direction, remote, text.as_bytes());
+            entry.length = 0;
+            return Ok(entry);
+        }
         let text = if length > MAX_KEPT {
             text.strip_suffix("...").ok_or(ParseError::WrongLength { length })?
         } else {
@@ -59,6 +64,22 @@ pub enum ParseError {
     /// A character that the log would have escaped.
     #[error("it has a character that a log would have escaped")]
     Unseen,
+}
+
+/// Returns whether `text` stands for messages without lines of their own.
+fn is_left_out(text: &str) -> bool {
+    let after_number = |text: &str| {
+        let rest = text.trim_start_matches(|character: char| character.is_ascii_digit());
+        let number: Option<u64> = number(&text[..text.len() - rest.len()]);
+        number.map(|_| rest.to_owned())
+    };
+    let Some(rest) = text.strip_prefix("...").and_then(after_number) else { return false };
+    let Some(rest) = rest.strip_prefix(" more") else { return false };
+    rest.is_empty()
+        || rest
+            .strip_prefix(" of ")
+            .and_then(after_number)
+            .is_some_and(|rest| matches!(&*rest, " addresses" | " addresses or more"))
 }
 
 fn direction(line: &str) -> Option<(Direction, &str)> {

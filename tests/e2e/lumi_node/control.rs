@@ -98,6 +98,7 @@ fn the_status_tells_every_message_and_every_drop() {
         ("/pending", 0),
         ("/dns/found", 0),
         ("/log-lines-lost", 0),
+        ("/diagnostics-lost", 0),
     ] {
         assert_eq!(now(path), count, "{path}");
     }
@@ -110,7 +111,7 @@ fn the_status_tells_every_message_and_every_drop() {
     assert_eq!(line("pending"), "0 locations wait for an answer, 0 got none, and 0 gave way to others.");
     assert_eq!(
         line("errors"),
-        "0 receptions failed, 0 messages could not be sent, and 0 lines of the log are lost."
+        "0 receptions failed, 0 messages could not be sent, and 0 lines of the log and 0 diagnostics are lost."
     );
     assert_eq!(line("received"), "PR 1, RR0 1, PL 2");
     assert_eq!(line("sent"), "RR0 1, RL2 1, RL3 1");

@@ -8,7 +8,7 @@ use std::process::Command;
 use integration_tests::programs::{
     NODE, NodeProgram, Program, Signal, at_home, eventually, executable, write_settings,
 };
-use message_log::is_visible;
+use message_log::{Entry, is_visible};
 use serde_json::Value;
 
 use super::{User, folder_with};
@@ -32,6 +32,30 @@ fn every_message_is_in_the_log() {
     ];
     assert_eq!(node.log(), expected);
     assert_eq!(node.stderr(), [""; 0]);
+}
+
+#[test]
+fn what_is_dropped_or_refused_pushes_nothing_out_of_the_log_and_is_counted_there() {
+    let node = NodeProgram::start("bb.com", &["laura"], &["--rate-limit", "off"]);
+    let (laura, stranger) = (User::of(&node), User::at("127.0.0.77", &node));
+    // Fewer than the lines of a minute could show.
+    for _ in 0..500 {
+        stranger.say(b"rubbish");
+        assert_eq!(stranger.ask("PRnobody@bb.com"), "RR1");
+    }
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    eventually("each has its line or is counted", || node.logged("R: 127.0.0.77:") == 1000);
+    let log = node.log();
+    let count = |start: &str, part: &str| {
+        log.iter().filter(|line| line.starts_with(start) && line.contains(part)).count()
+    };
+    assert!(count("R: 127.0.0.77:", " more, 0") > 0, "some are only counted");
+    let (requests, refusals) = (count("R: 127.0.0.77:", "PRnobody"), count("E: 127.0.0.77:", "RR1"));
+    assert!(requests > 0 && requests == refusals, "{requests} with {refusals}: both are there or neither");
+    assert_eq!((count("R: 127.0.0.1:", "PRlaura"), count("E: 127.0.0.1:", "RR0")), (1, 1));
+    for line in log {
+        Entry::parse("bb.com", &line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
 }
 
 #[test]

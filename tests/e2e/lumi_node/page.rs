@@ -2,18 +2,48 @@
 
 mod columns;
 
-use std::io::{self, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use integration_tests::browser::{Browser, View};
 use integration_tests::exchange::Exchange;
-use integration_tests::programs::{NodeProgram, Signal, eventually};
+use integration_tests::programs::{DEADLINE, NodeProgram, Signal, eventually};
 use integration_tests::skipped;
 use message_log::printable;
 use serde_json::{Value, json};
 
 use super::web::{ARGUMENTS, web_of};
 use super::{User, folder_with};
+
+#[test]
+fn a_page_that_loses_its_place_to_another_address_comes_again_when_it_is_told_to() {
+    let Some(mut browser) = browser() else { return };
+    let node = NodeProgram::start("bb.com", &[], &ARGUMENTS);
+    let web = web_of(&node);
+    open(&mut browser, web);
+    browser.wait_until("document.querySelector('#connection').dataset.state === 'live'");
+    browser.evaluate("window.pauses = []; window.setTimeout = (_, pause) => pauses.push(pause); true");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let watch_from = |ip: [u8; 4]| {
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((ip, 0).into()).unwrap();
+            socket.connect(web).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        write!(&stream, "GET /events HTTP/1.1\r\nHost: {web}\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        (&stream).read_exact(&mut status).unwrap();
+        assert_eq!(str::from_utf8(&status), Ok("HTTP/1.1 200"));
+        stream
+    };
+    let crowd: Vec<_> = (0..31).map(|_| watch_from([127, 0, 0, 1])).collect();
+    let newcomer = watch_from([127, 0, 0, 9]);
+    browser.wait_until("pauses.includes(30000)");
+    browser.wait_until("document.querySelector('#connection').textContent.startsWith('32 watch this node')");
+    drop((crowd, newcomer));
+}
 
 #[test]
 fn the_captured_exchange_is_drawn_as_it_was() {
@@ -250,7 +280,8 @@ fn whatever_strangers_say_stays_text() {
     ]
     .into_iter()
     .map(|text| text.as_bytes().to_vec())
-    .chain((0..20).map(|_| std::iter::repeat_with(|| random.u8(..)).take(100).collect()))
+    // No more than the lines about one address in a second.
+    .chain((0..14).map(|_| std::iter::repeat_with(|| random.u8(..)).take(100).collect()))
     .collect();
     for message in &messages {
         stranger.say(message);
@@ -278,8 +309,8 @@ fn whatever_strangers_say_stays_text() {
     // Far more than anybody can look at. The page is paused, as a gap goes with the messages that follow it.
     let pause = "document.querySelector('#pause').click()";
     eventually("a gap is held", || {
-        for number in 0..3000 {
-            stranger.say(format!("flood {number} <i>").as_bytes());
+        for _ in 0..3000 {
+            stranger.say(format!("PR{user}").as_bytes());
         }
         browser.wait_until("document.querySelectorAll('.row').length === 500");
         browser.evaluate(pause);
@@ -357,7 +388,7 @@ fn a_node_that_is_lost_is_found_again() {
         let mut other = TcpStream::connect(web).unwrap();
         other.write_all(format!("GET /events HTTP/1.1\r\nHost: {web}\r\n\r\n").as_bytes()).unwrap();
         let mut head = [0; 12];
-        io::Read::read_exact(&mut other, &mut head).unwrap();
+        other.read_exact(&mut head).unwrap();
         let is_in = head == *b"HTTP/1.1 200";
         others.push(other);
         !is_in

@@ -129,8 +129,8 @@ async fn a_restart_under_200_agents_loses_no_request_and_refuses_none() {
         });
     }
     for _ in 0..RESTARTS {
-        let served = node.log().len();
-        eventually("it is busy", || node.log().len() > served + 10 * AGENTS);
+        let before = node.logged("");
+        eventually("it is busy", || node.logged("") > before + 10 * AGENTS);
         node.signal(Signal::Terminate);
         assert_eq!(node.wait_exit(), 0);
         node = start_with(&socket, folder.path());

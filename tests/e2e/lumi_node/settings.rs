@@ -10,7 +10,7 @@ use super::{User, failure, folder_with, receive};
 
 #[test]
 fn flags_win_over_settings_and_settings_over_defaults() {
-    let folder = folder_with("cc.com\n");
+    let folder = folder_with("cc.com\npere\n");
     fs::write(folder.path().join("bb.cfg"), "bb.com\nlaura\n").unwrap();
     let settings =
         "roster = 'bb.cfg'\nlisten = '127.0.0.8:0'\nlog = 'bb.log'\nrate-limit = 5\nconsole = true\n";
@@ -38,13 +38,34 @@ fn flags_win_over_settings_and_settings_over_defaults() {
     let user = User::of(&node);
     assert_eq!(node.address().ip().octets(), [127, 0, 0, 9]);
     for _ in 0..100 {
-        assert_eq!(user.ask("PRlaura"), "RR1");
+        assert_eq!(user.ask("PRpere"), "RR0");
     }
     assert_eq!(fs::read_to_string(folder.path().join("cc.log")).unwrap().lines().count(), 200);
 
     fs::write(folder.path().join("other.toml"), "roster = 'no.cfg'").unwrap();
     let (code, reason) = failure(folder.path(), &["--config", "other.toml"]);
     assert!(code == 1 && reason.starts_with("cannot read the roster no.cfg"), "{reason}");
+}
+
+#[test]
+fn a_node_elsewhere_sends_to_its_own_host_only_where_a_peer_is_named() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(DEADLINE)).unwrap();
+    let named = format!("named.com={}", peer.local_addr().unwrap());
+    let node = NodeProgram::start("bb.com", &["laura"], &["--listen", "0.0.0.0:0", "--peer", &named]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    for domain in ["127.0.0.1", "localhost", "169.254.1.1"] {
+        let names = format!("laura@bb.com:joya@{domain}");
+        assert_eq!(laura.ask(&format!("PL{names}")), format!("RL2{names}"));
+    }
+    laura.say(b"PLlaura@bb.com:joya@named.com");
+    assert_eq!(receive(&peer), "PLlaura@bb.com:joya@named.com");
+
+    let node = NodeProgram::start("bb.com", &["laura"], &["--literal-domains", "off"]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    assert_eq!(laura.ask("PLlaura@bb.com:joya@127.0.0.1"), "RL2laura@bb.com:joya@127.0.0.1");
 }
 
 #[test]

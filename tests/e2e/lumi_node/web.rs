@@ -141,6 +141,7 @@ async fn every_figure_moves_as_messages_pass() {
     });
     let still_at_0 = [
         "lumi_node_datagrams_dropped_total{reason=\"no-room\"}",
+        "lumi_node_diagnostics_lost_total",
         "lumi_node_log_lines_lost_total",
         "lumi_node_messages_sent_total{message=\"PD\"}",
         "lumi_node_messages_sent_total{message=\"PR\"}",

@@ -64,7 +64,10 @@ impl Operator {
             }
             Command::Status { json } => {
                 let status = administrator.status().await.context("cannot tell")?;
-                let process = Process { lines_lost: self.logs.messages.lost_lines() };
+                let process = Process {
+                    lines_lost: self.logs.messages.lost_lines(),
+                    diagnostics_lost: diagnostics::lost(),
+                };
                 if json { report::status_json(&status, process) } else { report::status(&status, process) }
             }
             Command::Reload {} => self.reloader.reload(administrator).await?,

@@ -54,11 +54,12 @@ impl Reloader {
 
     async fn try_reload(&self, administrator: &Administrator) -> anyhow::Result<String> {
         let unchanged = "nothing has changed";
-        let (config, given) = (self.config.clone(), self.given.clone());
+        let (config, given, local) = (self.config.clone(), self.given.clone(), self.started.listen);
         // The disk may be slow, and the watchdog must not wait for it.
         let load = move || {
             let settings = Settings::load(config.as_deref(), &given)?;
-            Ok::<_, anyhow::Error>((settings.directory()?, settings))
+            // The node stays where it is, whatever `listen` is now.
+            Ok::<_, anyhow::Error>((settings.directory(local)?, settings))
         };
         let (directory, settings) = task::spawn_blocking(load).await?.context(unchanged)?;
         let node = ServerSettings::new(settings.node(), directory);

@@ -73,6 +73,8 @@ struct Row<'a> {
 pub(crate) struct Process {
     /// The number of lines of the message log that could not be written.
     pub(crate) lines_lost: u64,
+    /// The number of diagnostics that could not be written.
+    pub(crate) diagnostics_lost: u64,
 }
 
 /// Formats the node's state, one line for each figure.
@@ -137,8 +139,9 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         (
             "errors",
             format!(
-                "{unreceived} receptions failed, {unsent} messages could not be sent, and {} lines of the log are lost.",
-                process.lines_lost
+                "{unreceived} receptions failed, {unsent} messages could not be sent, and {} lines of the log and {} \
+                 diagnostics are lost.",
+                process.lines_lost, process.diagnostics_lost
             ),
         ),
     ];
@@ -189,6 +192,7 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         "unreceived": unreceived,
         "unsent": unsent,
         "log-lines-lost": process.lines_lost,
+        "diagnostics-lost": process.diagnostics_lost,
     });
     format!("{status:#}")
 }

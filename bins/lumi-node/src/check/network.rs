@@ -24,19 +24,23 @@ pub(super) async fn check(
     peers: &[Domain],
     report: &mut Report,
 ) -> anyhow::Result<bool> {
-    let directory = if doubt.is_about(&["name-servers", "peers"]) {
-        None
+    let listen = Some(settings.listen).filter(|_| !doubt.is_about(&["listen"]));
+    let (directory, of_node) = if doubt.is_about(&["name-servers", "peers"]) {
+        (None, None)
     } else {
-        match settings.directory() {
-            Ok(directory) => Some(directory),
+        // Others look for the domain, so its address may be one that the node does not send to.
+        match settings.unrestricted_directory() {
+            Ok(directory) => {
+                let of_node = listen.and_then(|listen| settings.directory(listen).ok());
+                (Some(directory.clone()), of_node.or(Some(directory)))
+            }
             Err(error) => {
                 let remedy = "correct the key peers of the settings";
                 report.add(&Finding::wrong("peers", reason::in_one_line(&error.into()), remedy))?;
-                None
+                (None, None)
             }
         }
     };
-    let listen = Some(settings.listen).filter(|_| !doubt.is_about(&["listen"]));
     report.add(&match (domain, &directory) {
         (Some(name), Some(directory)) => resolves_to_here(name, directory, listen).await,
         (Some(name), None) => Finding::skipped(format!("domain {name}"), NO_DIRECTORY),
@@ -49,7 +53,7 @@ pub(super) async fn check(
     let node_runs = port.is_well() && listen.is_some_and(|listen| UdpSocket::bind(listen).is_err());
     report.add(&port)?;
     for &peer in peers {
-        report.add(&match &directory {
+        report.add(&match &of_node {
             Some(directory) => answers(peer, directory).await,
             None => Finding::skipped(format!("peer {peer}"), NO_DIRECTORY),
         })?;

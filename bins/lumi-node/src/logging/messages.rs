@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use diagnostics::escaped;
@@ -80,6 +80,11 @@ impl MessageLog {
     /// The number of lines lost since the start.
     pub(crate) fn lost_lines(&self) -> u64 {
         self.sink.with(|messages| messages.log.lost())
+    }
+
+    /// Waits until its lines are written, for `patience` at most.
+    pub(super) fn drain(&self, patience: Duration) {
+        self.sink.with(|messages| messages.log.drain(patience));
     }
 
     /// The messages that have just passed, and the coming ones.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::ArgAction;
 use diagnostics::{Format, Level};
-use lumi_dns::{DirectoryError, NodeDirectory};
+use lumi_dns::{DirectoryError, NodeDirectory, NodeDirectoryBuilder};
 use lumi_node_core::{AddressRange, HostIp, NodeSettings, Takeover, UdpAddress};
 use plumi_proto::NODE_PORT;
 use rustix::process::getpgrp;
@@ -18,7 +18,7 @@ use rustix::termios::tcgetpgrp;
 use settings_text::Mistake;
 
 use super::log_size::LogSize;
-use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, allowed, peers, takeover};
+use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, Switch, allowed, peers, takeover};
 
 /// Generates [`Settings`] from the table.
 ///
@@ -103,6 +103,11 @@ settings! {
     #[serde(deserialize_with = "peers")]
     peers: Vec<Peer> = Vec::new(), Reload;
 
+    /// Whether an IPv4 address is also a domain, whose node is there: `off` on the open internet, where each user could
+    /// have this node send to any host; peers can be named all the same [default: on]
+    #[arg(long, value_name = "on|off", hide_possible_values = true)]
+    literal_domains: Switch = Switch::On, Reload;
+
     => node {
         /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of those in
         /// the settings [default: all]
@@ -163,15 +168,28 @@ impl Settings {
         toml::from_str(text).map_err(|error| mistake(text, &error).into())
     }
 
-    /// Returns the resolver for the nodes of other domains.
+    /// Returns the resolver for the nodes of other domains, as a node that is bound to `listen` uses it.
     ///
     /// # Errors
     /// Those of [`lumi_dns::NodeDirectoryBuilder::build`].
-    pub(crate) fn directory(&self) -> Result<NodeDirectory, DirectoryError> {
+    pub(crate) fn directory(&self, listen: UdpAddress) -> Result<NodeDirectory, DirectoryError> {
+        let literals = self.literal_domains == Switch::On;
+        self.directory_builder().bound_to(*listen.ip()).literals(literals).build()
+    }
+
+    /// Returns a resolver with the same sources that accepts every answer.
+    ///
+    /// # Errors
+    /// As [`Settings::directory`].
+    pub(crate) fn unrestricted_directory(&self) -> Result<NodeDirectory, DirectoryError> {
+        self.directory_builder().build()
+    }
+
+    fn directory_builder(&self) -> NodeDirectoryBuilder {
         let builder = NodeDirectory::builder();
         let builder =
             self.peers.iter().fold(builder, |builder, peer| builder.peer(peer.domain, peer.address.into()));
-        self.name_servers.iter().fold(builder, |builder, &server| builder.name_server(server)).build()
+        self.name_servers.iter().fold(builder, |builder, &server| builder.name_server(server))
     }
 }
 

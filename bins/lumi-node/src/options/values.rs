@@ -34,6 +34,14 @@ impl FromStr for ControlPath {
     }
 }
 
+/// Whether something is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
 /// The address of a domain's node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Peer {

@@ -18,8 +18,13 @@ use crate::administrator::{Administrator, ServerHandle};
 use crate::state::node::Node;
 use crate::state::policy::Policy;
 
-/// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which never waits for a name server
-/// or a disk.
+/// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which waits neither for a name server nor for
+/// the roster to be saved.
+///
+/// It does wait for the subscriber that its messages are logged to. A [`LineWriter`] on a regular file writes before
+/// answers leave, and waits for that disk; on anything else it waits for nobody.
+///
+/// [`LineWriter`]: https://docs.rs/message-log/latest/message_log/struct.LineWriter.html
 #[derive(Debug)]
 pub struct Server {
     socket: UdpSocket,
@@ -112,7 +117,8 @@ pub struct ServerBuilder<H = ServerHandle> {
 }
 
 impl<H> ServerBuilder<H> {
-    /// Finds other nodes in `directory`. Without this, the system's hosts file and name servers are asked.
+    /// Finds other nodes in `directory`. Without this, the system's hosts file and name servers are asked, for a node that
+    /// is [bound to](lumi_dns::NodeDirectoryBuilder::bound_to) the address of the socket.
     pub fn directory(self, directory: NodeDirectory) -> Self {
         Self { directory: Some(directory), ..self }
     }
@@ -157,7 +163,11 @@ impl<H> ServerBuilder<H> {
     pub fn build(self) -> Result<(Server, H), DirectoryError> {
         let directory = match self.directory {
             Some(directory) => directory,
-            None => NodeDirectory::builder().build()?,
+            None => {
+                let local = self.socket.local_addr().ok().and_then(udp_address);
+                let builder = NodeDirectory::builder();
+                local.iter().fold(builder, |builder, local| builder.bound_to(*local.ip())).build()?
+            }
         };
         let mut server = Server::new(self.socket, self.node, directory);
         if let Some(store) = self.store {

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{LookupError, NodeDirectory};
-use message_log::{Batch, Direction, TrafficTap};
+use message_log::{Batch, Direction, LeftOut, LineLimit, TrafficTap};
 use plumi_proto::{EncodedMessage, HostIp, NodeAddress, UdpAddress};
 use tokio::{task, time};
 use tracing::{debug, info, warn};
@@ -19,6 +19,7 @@ use super::rate_limited_counter::RateLimitedCounter;
 use super::resolving::{Resolved, Resolving};
 use super::socket::DatagramSocket;
 use crate::state::admin::{AdminId, AdminReply};
+use crate::state::message_counts::MessageKind;
 use crate::state::node::Node;
 use crate::state::output::Output;
 use crate::state::party::Party;
@@ -35,6 +36,7 @@ pub(super) struct Task<S> {
     local: NodeAddress,
     started: Instant,
     log: Batch,
+    line_limit: LineLimit,
     /// Messages to be sent once their lines are in the log.
     outbox: Vec<(UdpAddress, Option<HostIp>, EncodedMessage)>,
     kept_out: RateLimitedCounter,
@@ -78,6 +80,7 @@ impl<S: DatagramSocket> Task<S> {
             administration,
             local,
             started: now(),
+            line_limit: LineLimit::new(),
             outbox: Vec::with_capacity(MAX_OUTBOX),
             kept_out: RateLimitedCounter::default(),
             is_flooded: false,
@@ -123,14 +126,21 @@ impl<S: DatagramSocket> Task<S> {
                 }
                 Event::Resolved(resolved) => self.resolved(now, &resolved),
                 Event::Admin(event) => self.administer(now, event),
-                Event::Timeout => self.node.handle_timeout(now),
+                Event::Timeout => {
+                    self.node.handle_timeout(now);
+                    let left_out = self.line_limit.end_second(now);
+                    self.log_left_out(&left_out);
+                }
                 Event::Shutdown => break,
             }
-            self.drain_outputs();
+            self.drain_outputs(now);
             self.send();
         }
         self.finish_saving().await;
         self.serve_the_rest(&mut datagrams);
+        let left_out = self.line_limit.end();
+        self.log_left_out(&left_out);
+        self.log.write();
     }
 
     /// Waits for the change of the roster that is being saved, if any, for [`SAVE_PATIENCE`] at most.
@@ -139,8 +149,9 @@ impl<S: DatagramSocket> Task<S> {
         while self.administration.is_saving() {
             match time::timeout_at(deadline, self.administration.next_event()).await {
                 Ok(event) => {
-                    self.administer(now(), event);
-                    self.drain_outputs();
+                    let now = now();
+                    self.administer(now, event);
+                    self.drain_outputs(now);
                 }
                 Err(_) => {
                     warn!(
@@ -177,7 +188,7 @@ impl<S: DatagramSocket> Task<S> {
     /// flood of datagrams, does not hold up the others. Cancel safe.
     async fn next_event(&mut self, datagrams: &mut Datagrams, shutdown: impl Future<Output = ()>) -> Event {
         let Self { socket, lookups, administration, rests_until, .. } = self;
-        let timeout = self.node.poll_timeout();
+        let timeout = self.node.poll_timeout().into_iter().chain(self.line_limit.poll_timeout()).min();
         let received = async {
             if let Some(until) = *rests_until {
                 time::sleep_until(until.into()).await;
@@ -233,13 +244,15 @@ impl<S: DatagramSocket> Task<S> {
 
     fn serve(&mut self, now: Instant, datagrams: &Datagrams) {
         (self.is_failing, self.rests_until) = (false, None);
+        let left_out = self.line_limit.end_second(now);
+        self.log_left_out(&left_out);
         // Nothing is prefetched in a flood: a datagram that the rate limit rejects must not cost more.
         if !mem::take(&mut self.is_flooded) {
             self.node.prefetch(datagrams.iter().map(|(_, datagram)| datagram));
         }
         for (received, datagram) in datagrams.iter() {
             self.receive(now, received, datagram);
-            self.drain_outputs();
+            self.drain_outputs(now);
             if self.outbox.len() >= MAX_OUTBOX {
                 self.send();
             }
@@ -255,13 +268,33 @@ impl<S: DatagramSocket> Task<S> {
             }
             return;
         }
-        self.log.received(from, datagram);
         if let Some(tap) = &self.tap {
             tap.plumi(Direction::Received, from, datagram);
         }
         let party = Party { address: from, heard_at: to };
-        if let Err(reason) = self.node.handle_datagram(now, party, datagram) {
+        let handled = self.node.handle_datagram(now, party, datagram);
+        let answer = self.node.poll_output();
+        // A refusal that another node or an agent sent is passed on, and no refusal of this node.
+        let is_refused = !datagram.starts_with(b"R") && answer.as_ref().is_some_and(is_refusal);
+        let is_logged = if handled.is_err() || is_refused {
+            self.line_limit.admits(now, from, 1 + usize::from(is_refused))
+        } else {
+            true
+        };
+        if is_logged {
+            self.log.received(from, datagram);
+        }
+        if let Some(answer) = answer {
+            self.carry_out(answer, is_logged);
+        }
+        if let Err(reason) = handled {
             debug!(%from, %reason, "dropped a datagram");
+        }
+    }
+
+    fn log_left_out(&mut self, left_out: &[LeftOut]) {
+        for left_out in left_out {
+            self.log.left_out(left_out.remote(), &left_out.to_string());
         }
     }
 
@@ -274,32 +307,43 @@ impl<S: DatagramSocket> Task<S> {
         self.is_failing = true;
     }
 
-    /// Drains the node's outputs: queues messages, starts look-ups, and carries out what administrators ask
-    /// for.
-    pub(super) fn drain_outputs(&mut self) {
+    /// Drains the node's outputs.
+    pub(super) fn drain_outputs(&mut self, now: Instant) {
         while let Some(output) = self.node.poll_output() {
-            match output {
-                Output::Transmit { to, source, message } => {
-                    let bytes = message.encode();
-                    self.log.sent(to, &bytes);
-                    if let Some(tap) = &self.tap {
-                        tap.plumi(Direction::Sent, to, &bytes);
-                    }
-                    self.outbox.push((to, source, bytes));
-                }
-                Output::Resolve { id, domain, instead_of } => {
-                    self.lookups.start(id, domain, self.directory.clone(), instead_of);
-                }
-                Output::SaveRoster { id, change } => self.administration.save(id, change),
-                Output::ReadRoster { id } => self.administration.read(id),
-                Output::Answer { id, reply } => self.answer(id, *reply),
-            }
+            let is_logged = match &output {
+                // A refusal after a look-up, whose request has its line.
+                Output::Transmit { to, .. } if is_refusal(&output) => self.line_limit.admits(now, *to, 1),
+                _ => true,
+            };
+            self.carry_out(output, is_logged);
         }
         if let Some(events) = &mut self.events
             && !events.forward(&mut self.node)
         {
             self.node.report_events(false);
             self.events = None;
+        }
+    }
+
+    /// Carries out one output: queues a message, starts a look-up, or does what an administrator asks for.
+    fn carry_out(&mut self, output: Output, is_logged: bool) {
+        match output {
+            Output::Transmit { to, source, message } => {
+                let bytes = message.encode();
+                if is_logged {
+                    self.log.sent(to, &bytes);
+                }
+                if let Some(tap) = &self.tap {
+                    tap.plumi(Direction::Sent, to, &bytes);
+                }
+                self.outbox.push((to, source, bytes));
+            }
+            Output::Resolve { id, domain, instead_of } => {
+                self.lookups.start(id, domain, self.directory.clone(), instead_of);
+            }
+            Output::SaveRoster { id, change } => self.administration.save(id, change),
+            Output::ReadRoster { id } => self.administration.read(id),
+            Output::Answer { id, reply } => self.answer(id, *reply),
         }
     }
 
@@ -323,6 +367,20 @@ impl<S: DatagramSocket> Task<S> {
             }
         }
     }
+}
+
+/// Returns whether `output` tells somebody that there is no such user, or not now.
+fn is_refusal(output: &Output) -> bool {
+    let Output::Transmit { message, .. } = output else { return false };
+    matches!(
+        MessageKind::of(message),
+        Some(
+            MessageKind::NotRegistered
+                | MessageKind::NotDeregistered
+                | MessageKind::NoSuchUser
+                | MessageKind::Offline
+        )
+    )
 }
 
 /// Reads the clock of the state machine: tokio's, which tests can pause.

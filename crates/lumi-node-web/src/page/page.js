@@ -59,16 +59,21 @@ function again() {
 /** The node is there and lets nobody watch: it says why, to those who ask without watching. */
 async function refused() {
   source = undefined;
+  let wait = AGAIN;
   try {
     const stop = new AbortController();
     setTimeout(() => stop.abort(), SILENCE);
     const answer = await fetch("events", { signal: stop.signal });
-    if (answer.ok) stop.abort();
-    else lost(await answer.text());
+    if (answer.ok) {
+      stop.abort();
+    } else {
+      wait = Number(answer.headers.get("Retry-After")) * 1000 || AGAIN;
+      lost(await answer.text());
+    }
   } catch {
     // It is not there.
   }
-  setTimeout(connect, AGAIN);
+  setTimeout(connect, wait);
 }
 
 function lost(words) {
@@ -105,5 +110,5 @@ function count({ received, sent, dropped }) {
 /** The milliseconds after which a node is gone that tells each second how it is, or after five that it does not know. */
 const SILENCE = 8000;
 
-/** The milliseconds until it is asked again. */
+/** The milliseconds until it is asked again, unless it says how long that is. */
 const AGAIN = 3000;

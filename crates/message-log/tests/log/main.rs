@@ -1,5 +1,6 @@
 //! The message log from the event to the bytes in the file.
 
+mod background;
 mod batches;
 mod failures;
 mod files;
@@ -13,6 +14,7 @@ mod rotation;
 use std::io;
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use message_log::{Entry, LineWriter, MessageLayer, Sink};
 use tracing::Dispatch;
@@ -64,3 +66,6 @@ fn write_alone(log: &mut impl Sink, entry: &Entry) {
     log.take(entry);
     log.write();
 }
+
+/// The limit of any wait, which a busy machine meets as well.
+const DEADLINE: Duration = Duration::from_secs(60);

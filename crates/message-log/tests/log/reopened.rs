@@ -12,7 +12,7 @@ use message_log::{Batch, Direction, Entry, LineWriter, MessageLayer, Sink};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::remote;
+use crate::{DEADLINE, remote};
 
 /// Takes message `number` into `log`, and gives its line.
 fn take(log: &mut LineWriter<File>, number: usize) -> String {
@@ -160,6 +160,7 @@ fn lines_that_are_lost_are_counted() {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         for lost in 1..5 {
             message_log::sent("bb.com", remote(), b"RR0");
+            assert!(handle.with(|log| log.drain(DEADLINE)));
             assert_eq!(handle.with(|log| log.lost()), lost);
         }
     });

@@ -148,7 +148,7 @@ impl Domain {
     async fn begin(&mut self) {
         let event = self.administration().next_event().await;
         self.task.administer(Instant::now().into_std(), event);
-        self.task.drain_outputs();
+        self.task.drain_outputs(Instant::now().into_std());
     }
 
     async fn save(&mut self) -> Saving {
