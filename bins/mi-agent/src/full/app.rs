@@ -205,6 +205,22 @@ impl App {
     /// Closes the tabs of calls that failed, except the one in view.
     fn close_untalked(&mut self) {
         for at in (1..self.tabs.len()).rev() {
+    /// Removes old entries while all tabs together keep too much: first those of the oldest tab whose conversation has
+    /// ended.
+    fn make_room(&mut self) {
+        loop {
+            let bytes: usize = self.tabs.iter().map(|tab| tab.pane.bytes()).sum();
+            let Some(excess) = bytes.checked_sub(MAX_BYTES).filter(|excess| *excess > 0) else { return };
+            let gives_way = |&(at, tab): &(usize, &Tab)| {
+                at != 0 && at != self.current && tab.is_idle() && tab.pane.bytes() > 0
+            };
+            let ended = self.tabs.iter().enumerate().find(gives_way);
+            let largest = || self.tabs.iter().enumerate().max_by_key(|(_, tab)| tab.pane.bytes());
+            let Some((at, _)) = ended.or_else(largest) else { return };
+            self.tabs[at].pane.give_up(excess.max(AT_A_TIME));
+        }
+    }
+
             let tab = &self.tabs[at];
             if at != self.current && tab.is_idle() && !tab.has_talked && tab.editor.is_empty() {
                 self.close(at);
@@ -218,3 +234,9 @@ const MAX_TABS: usize = 64;
 
 #[cfg(test)]
 mod tests;
+/// The most bytes of the entries of all tabs: as much as 32 full tabs have, twice the most conversations.
+const MAX_BYTES: usize = 32 << 20;
+
+/// The bytes of entries that give way at a time, so that not every new line looks for some.
+const AT_A_TIME: usize = 256 << 10;
+

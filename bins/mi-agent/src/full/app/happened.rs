@@ -61,6 +61,7 @@ impl App {
         }
     }
 
+        self.make_room();
     /// The agent starts to register.
     pub(crate) fn registering(&mut self, now: Timestamp) {
         let own = self.own;
@@ -246,6 +247,7 @@ impl App {
         let tab = &mut self.tabs[at];
         if tab.editor.is_empty() {
             tab.failure(now, &format!("not sent: {reason}"));
+        self.make_room();
             tab.editor.set(text.to_owned());
         } else {
             tab.failure(now, &format!("not sent, {reason}: {text}"));
