@@ -1,6 +1,6 @@
 //! Events of the session.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -138,7 +138,8 @@ impl App {
         let address = peer.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
         let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
         if let Some(address) = peer.address {
-            self.contacts.met(address, Some(peer.nickname.raw()), way, now);
+            let remote = (way == Way::CalledBy).then(|| peer.remote.ip());
+            self.contacts.met(address, Some(peer.nickname.raw()), way, remote, now);
             self.save_contacts();
         }
         let caller = peer.nickname.clone();
@@ -167,7 +168,7 @@ impl App {
         if let Some(at) = self.tabs.iter().position(calling) {
             self.tabs[at].conversation = ConversationState::None;
             if exists {
-                self.contacts.met(to, None, Way::Called, now);
+                self.contacts.met(to, None, Way::Called, None, now);
                 self.save_contacts();
             }
             let failure = format!("cannot reach {to}: {reason}");
@@ -234,7 +235,12 @@ impl App {
 
     /// A line of the user is queued.
     pub(crate) fn said(&mut self, now: Timestamp, id: ConversationId, text: &str) {
-        let Some(at) = self.tab_of(id) else { return };
+        let Some((at, peer)) = self.tab_and_nickname(id) else { return };
+        if let Some(address) = self.tabs[at].address()
+            && self.contacts.answered(address, peer.raw(), now)
+        {
+            self.save_contacts();
+        }
         let nickname = PeerText::new(self.nickname.clone());
         self.remember(at, now, history::Way::Sent, &nickname, text, false);
         let (kind, text) = (Kind::Own(self.nickname.clone()), safe_text(text).into_owned());
@@ -273,7 +279,7 @@ impl App {
         reason: Refusal,
     ) {
         if let Some(address) = address {
-            self.missed_call(now, address, reason);
+            self.missed_call(now, address, Some(remote.ip()), reason);
         }
         let address = address.map_or_else(|| "?".to_owned(), |address| address.to_string());
         let news = format!("{nickname} ({address}) at {remote} called and was refused: {reason}");
@@ -282,13 +288,13 @@ impl App {
 
     /// A location request was refused.
     pub(crate) fn missed(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
-        self.missed_call(now, from, reason);
+        self.missed_call(now, from, None, reason);
         self.tell(0, |tab| tab.news(now, &format!("{from} wanted to call and was refused: {reason}")));
     }
 
     /// Counts a call that was not taken because the user was busy. Others are not wanted.
-    fn missed_call(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
-        if reason == Refusal::Busy && self.contacts.missed(from, now) {
+    fn missed_call(&mut self, now: Timestamp, from: MiAddress, remote: Option<IpAddr>, reason: Refusal) {
+        if reason == Refusal::Busy && self.contacts.missed(from, remote, now) {
             self.missed += 1;
             self.save_contacts();
         }
