@@ -53,15 +53,17 @@ impl App {
             Happened::Moved { node, listening } => self.moved(now, node, listening),
             Happened::Recalled(peer, entries) => self.recalled(peer, &entries),
             Happened::Found(peer, text, entries) => self.found(now, peer, &text, &entries),
-            Happened::NotKept(trouble) => self.trouble(now, &trouble),
+            Happened::LeftOut(id) => self.left_out(now, id),
+            Happened::NotKept(trouble) => self.not_kept(now, &trouble),
+            Happened::KeptAgain => self.disk_trouble = None,
             Happened::HandedOver(_)
             | Happened::NotSent { .. }
             | Happened::NotStarted(_)
             | Happened::Left(_) => {}
         }
+        self.make_room();
     }
 
-        self.make_room();
     /// The agent starts to register.
     pub(crate) fn registering(&mut self, now: Timestamp) {
         let own = self.own;
@@ -245,6 +247,7 @@ impl App {
         self.remember(at, now, history::Way::Sent, &nickname, text, false);
         let (kind, text) = (Kind::Own(self.nickname.clone()), safe_text(text).into_owned());
         self.tabs[at].pane.push(Entry { at: now, kind, text });
+        self.make_room();
     }
 
     /// A line of the user cannot be sent.
@@ -253,7 +256,6 @@ impl App {
         let tab = &mut self.tabs[at];
         if tab.editor.is_empty() {
             tab.failure(now, &format!("not sent: {reason}"));
-        self.make_room();
             tab.editor.set(text.to_owned());
         } else {
             tab.failure(now, &format!("not sent, {reason}: {text}"));
@@ -338,6 +340,19 @@ impl App {
         });
     }
 
+    /// More was said in a conversation than is kept.
+    fn left_out(&mut self, now: Timestamp, id: ConversationId) {
+        if let Some(at) = self.tab_of(id) {
+            self.tell(at, |tab| tab.news(now, history::LEFT_OUT));
+        }
+    }
+
+    /// Something could not be kept or read. Every tab shows it until something is kept again.
+    pub(crate) fn not_kept(&mut self, now: Timestamp, text: &str) {
+        self.trouble(now, text);
+        self.disk_trouble = Some(safe_text(text).into_owned());
+    }
+
     /// A failure that concerns no conversation.
     pub(crate) fn trouble(&mut self, now: Timestamp, text: &str) {
         self.tell(0, |tab| tab.failure(now, text));
@@ -374,15 +389,16 @@ impl App {
         text: &str,
         continues: bool,
     ) {
-        if let (Some(peer), true) = (self.tabs[at].address(), self.keeps_history) {
-            let tab = &mut self.tabs[at];
+        let tab = &mut self.tabs[at];
+        if let (Some(peer), Some(id), true) = (tab.address(), tab.id(), self.keeps_history) {
             // The next piece of a line is part of an entry that counts already.
             if tab.kept_last.replace(way) != Some(way) || !continues {
                 tab.recalled += 1;
             }
             let entry =
                 history::Entry { at: now, way, nick: nick.raw().into(), text: text.into(), continues };
-            self.effects.push_back(Effect::Wish(Wish::Remember { peer, entry }));
+            let talk = history::Talk { id, peer, is_known: self.contacts.is_of_the_user(&peer) };
+            self.effects.push_back(Effect::Wish(Wish::Remember { talk, entry }));
         }
     }
 
@@ -397,7 +413,10 @@ impl App {
 
 /// Makes an entry of the history safe to show.
 fn earlier(entry: &history::Entry) -> Entry {
-    let kind = Kind::Earlier(safe_text(&entry.nick).into_owned());
+    let kind = match entry.way {
+        history::Way::LeftOut => Kind::Earlier("*".into()),
+        history::Way::Sent | history::Way::Received => Kind::Earlier(safe_text(&entry.nick).into_owned()),
+    };
     Entry { at: entry.at, kind, text: safe_text(&entry.text).into_owned() }
 }
 
