@@ -24,6 +24,7 @@ fn a_full_disk_is_seen_in_the_tab_of_the_conversation_until_there_is_room() {
     let laura = laura(&town, folder.path());
     laura.type_line("/call joya@bb.com");
     joya.expect_line("* in conversation with laura");
+    laura.expect_text("in conversation with joya");
     laura.type_line("one");
     joya.expect_line("<laura> one");
     let history = folder.path().join(DATA).join("mi-agent/laura@bb.com/history/joya@bb.com.jsonl");
