@@ -22,7 +22,7 @@ pub fn pmi(data: &[u8]) {
     let stream = input.take_rest();
     let pieces = cut(stream, &lengths);
 
-    // In one read, as much text without a frame comes as there can be.
+    // One read brings the longest text without a frame.
     if let (items, None) = receive(&[stream]) {
         nothing_is_lost(stream, &items);
     }

@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(contacts.iter().count(), MAX_CONTACTS + MAX_CALLERS);
     }
 
-    /// What happens to a peer.
+    /// A call, or something that the user does about a peer.
     #[derive(Clone, Copy, Debug)]
     enum Deed {
         Called,

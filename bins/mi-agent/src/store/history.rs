@@ -12,9 +12,9 @@
 //! `ADDRESS.jsonl.1`, which replaces the previous one. A crash may leave an incomplete line at the end; it stays a line of
 //! its own, and is skipped.
 //!
-//! Anybody can call under any name and say as much as fits the line. What they say has [`limits`], and never takes the
-//! place of what was said in conversations in which the user said something. Peers that the user never called or
-//! answered have their files in `history/callers/`, from where the first line of the user takes them.
+//! Anybody can call under any name and say as much as fits the line. Their lines have [`limits`], and only a conversation
+//! in which the user says something replaces older ones. Peers that the user never called or answered have their files in
+//! `history/callers/`, from where the first line of the user takes them.
 
 mod files;
 mod limits;
@@ -148,7 +148,7 @@ pub(crate) struct Talk {
     pub(crate) is_known: bool,
 }
 
-/// What becomes of a line.
+/// Whether a line is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     Whole,

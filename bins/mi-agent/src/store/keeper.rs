@@ -223,7 +223,7 @@ impl Work {
     }
 }
 
-/// What a job did to the disk.
+/// The effect of a job on the disk.
 enum Done {
     Wrote,
     Nothing,

@@ -21,7 +21,7 @@ fn every_contact_that_was_called_is_there_after_a_thousand_callers() {
         laura.expect_text(&format!("conversation with {tab} ended by {tab}"));
     }
     let stranger = RawUser::new(town.node.address());
-    // From a hundred hosts, in turn.
+    // A hundred hosts call in turn.
     for (n, host) in (0..1_000).zip((0..100).cycle()) {
         let at = stranger.locates(&format!("u{n}@cc.com"));
         let mut call = caller(Ipv4Addr::new(127, 0, 1, host), at);
@@ -91,7 +91,7 @@ fn the_lines_of_a_friend_survive_ten_megabytes_of_a_caller_under_the_name() {
 fn the_screen_takes_little_memory_whatever_callers_say() {
     let town = Town::new();
     let laura = town.at_terminal("laura", &[]);
-    // While she types, no call comes into view.
+    // No call comes into view beside a line that is being typed.
     laura.type_text("hola");
     laura.expect_text("> hola");
     let kibibytes = || -> usize {

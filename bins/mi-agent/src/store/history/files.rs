@@ -24,7 +24,7 @@ pub(super) struct Files {
 /// A line to be added.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewLine<'a> {
-    /// With its end.
+    /// The JSON object and the end of its line.
     pub(super) text: &'a str,
     /// The user says it.
     pub(super) is_own: bool,

@@ -1,4 +1,4 @@
-//! How much of conversations is kept, and what each of them may still add. It knows no file and reads no clock.
+//! The bounds of a history, and the room that each conversation still has. It knows no file and reads no clock.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -20,7 +20,7 @@ pub(super) struct Limits {
     pub(super) caller_files: usize,
     /// A conversation in which the user says nothing.
     pub(super) conversation: u64,
-    /// What each line that the user says adds to that.
+    /// The bytes that each line of the user adds to that.
     pub(super) line: u64,
 }
 
@@ -38,7 +38,7 @@ impl Default for Limits {
     }
 }
 
-/// The conversations of this run, and what each of them may still add.
+/// The conversations of this run, and the room that each of them still has.
 #[derive(Debug, Default)]
 pub(super) struct Allowances(BTreeMap<ConversationId, Allowance>);
 
@@ -53,10 +53,10 @@ impl Allowances {
     }
 }
 
-/// What a conversation may still add.
+/// The room that a conversation still has.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    /// In bytes.
+    /// The bytes that may still be added.
     left: u64,
     /// The user has said a line.
     is_answered: bool,
