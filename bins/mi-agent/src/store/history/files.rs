@@ -89,8 +89,10 @@ impl Files {
         let [caller, _, path] = self.paths(peer);
         let added = note.len() as u64;
         if let Some(length) = length(&path)? {
-            if length + added <= self.limits.file {
-                self.total = self.total.map(|total| Total { bytes: total.bytes + added, ..total });
+            if length + added <= self.limits.file
+                && let Ok(total) = self.total_with(0, added, false)
+            {
+                self.total = Some(total);
                 write(&path, note)?;
             }
         } else if length(&caller)?.is_some_and(|length| length + added <= self.limits.caller_file) {
@@ -369,6 +371,25 @@ mod tests {
         assert_eq!(kitchen.texts("joya@cc.com"), ["hola", "hola"]);
     }
 
+    /// A note is short, and many notes are not.
+    #[test]
+    fn a_full_history_has_no_room_for_a_note() {
+        let mut kitchen = Kitchen::new();
+        let joya = talk(1, "joya@cc.com", true);
+        kitchen.floods(&joya);
+        for length in [100, 0] {
+            let peers = (0..5).cycle().map(|n| talk(2, &format!("u{n}@cc.com"), true));
+            let mut kept = peers.map(|talk| kitchen.adds(&talk, Way::Sent, &"x".repeat(length)));
+            assert!(kept.any(|kept| kept.is_err()));
+        }
+        let total = |kitchen: &Kitchen| kitchen.files("").iter().map(|(_, length)| length).sum::<u64>();
+        let full = total(&kitchen);
+        assert!((SMALL.total - 100..=SMALL.total).contains(&full), "{full}");
+        kitchen.adds(&joya, Way::Sent, "hola").unwrap_err();
+        let left_out = kitchen.adds(&joya, Way::Received, &"#".repeat(1_000)).unwrap();
+        assert_eq!((left_out, total(&kitchen)), (Kept::LeftOut { is_first: true }, full));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -390,8 +411,7 @@ mod tests {
             }
             let (files, callers) = (kitchen.files(""), kitchen.files("callers"));
             let total: u64 = files.iter().map(|(_, length)| length).sum();
-            // A note has no room of its own in the total.
-            prop_assert!(total <= SMALL.total + 9 * NOTE, "{}", total);
+            prop_assert!(total <= SMALL.total, "{}", total);
             prop_assert!(files.len() <= SMALL.files && callers.len() <= SMALL.caller_files);
             prop_assert!(files.iter().all(|(_, length)| *length <= SMALL.file), "{:?}", files);
             prop_assert!(callers.iter().all(|(_, length)| *length <= SMALL.caller_file), "{:?}", callers);
