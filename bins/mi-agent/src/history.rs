@@ -33,7 +33,7 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
-    /// Print a JSON object a line: at, way (sent or received), nick, text, and raw if text is shown otherwise
+    /// Print a JSON object a line: at, way (sent, received or left-out), nick, text, and raw if text is shown otherwise
     #[arg(long)]
     json: bool,
 }
@@ -73,6 +73,7 @@ fn line(entry: &Entry, json: bool, zone: &TimeZone) -> String {
         let way = match entry.way {
             Way::Sent => "sent",
             Way::Received => "received",
+            Way::LeftOut => "left-out",
         };
         let mut object = json!({"at": entry.at.to_string(), "way": way, "nick": nick, "text": text});
         if text != entry.text {
@@ -81,5 +82,8 @@ fn line(entry: &Entry, json: bool, zone: &TimeZone) -> String {
         return in_a_line(&object).expect("nothing in it can fail");
     }
     let at = entry.at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
-    format!("{at} <{nick}> {text}")
+    match entry.way {
+        Way::LeftOut => format!("{at} * {text}"),
+        Way::Sent | Way::Received => format!("{at} <{nick}> {text}"),
+    }
 }

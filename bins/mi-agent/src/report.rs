@@ -279,7 +279,12 @@ impl Report {
                 nickname: SafeText::new(nickname),
                 reason: SafeText::new(reason::lines_not_sent(*lines)),
             },
-            Happened::HandedOver(_) | Happened::Recalled(..) | Happened::Found(..) | Happened::NotKept(_) => {
+            Happened::HandedOver(_)
+            | Happened::Recalled(..)
+            | Happened::Found(..)
+            | Happened::LeftOut(_)
+            | Happened::NotKept(_)
+            | Happened::KeptAgain => {
                 return None;
             }
         })

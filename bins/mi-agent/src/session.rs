@@ -160,7 +160,7 @@ impl Session {
                 self.keep(|keeper| keeper.save_admission(admission))?;
             }
             Wish::SaveContacts(contacts) => self.keep(|keeper| keeper.save_contacts(contacts))?,
-            Wish::Remember { peer, entry } => self.keep(|keeper| keeper.remember(peer, entry))?,
+            Wish::Remember { talk, entry } => self.keep(|keeper| keeper.remember(talk, entry))?,
             Wish::Recall(peer) => self.keep(|keeper| keeper.recall(peer))?,
             Wish::RecallMore { peer, skip } => self.keep(|keeper| keeper.recall_more(peer, skip))?,
             Wish::Find { peer, text } => self.keep(|keeper| keeper.find(peer, text))?,

@@ -22,13 +22,15 @@ use crate::text::MAX_TEXT;
 /// somebody typed. They become [`ReceivedKind::Unframed`], without an error, as far as they have come. Decoding
 /// is in step again with the next read. There are two kinds:
 ///
-/// - *An illegal header*: everything in the buffer is one item.
+/// - *An illegal header*: everything in the buffer is text.
 /// - *A long line* (protocol.md §7 row 13): a deployed program sends a line of *n* ≥ 100 characters as `L`, *n*
 ///   in three digits and *n* − 1 bytes of the line. A legal frame whose text begins with a digit looks the same:
 ///   `L15` and `0 apples are re`. The legal reading therefore comes first: it applies while such a frame is
 ///   incomplete, and when the frame ends with the buffer or where another header begins. Otherwise the text after
-///   the four bytes is one item, up to the length announced if a header begins there, or to the end of the
+///   the four bytes is text, up to the length announced if a header begins there, or to the end of the
 ///   buffer.
+///
+/// Such text is one item, or several of at most [`MAX_UNFRAMED`] bytes each, cut between characters.
 ///
 /// A legal stream therefore gives the same frames however it is cut, and a long line is recognized if it
 /// comes in one read, as it is sent. A long line that the network cut may show its third digit, or a piece of
@@ -36,12 +38,21 @@ use crate::text::MAX_TEXT;
 #[derive(Clone, Debug, Default)]
 pub struct FrameCodec {
     past_first_frame: bool,
+    /// The bytes at the beginning of the buffer that are the rest of a text without a frame.
+    unframed: usize,
 }
 
 impl FrameCodec {
     /// Creates a codec for a connection on which nothing has been received.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Takes the next piece of a text without a frame, and the header of so many bytes before it.
+    fn unframed(&mut self, buffer: &mut BytesMut, header: usize) -> Received {
+        let length = piece_length(&buffer[header..header + self.unframed]);
+        self.unframed -= length;
+        Received::take(ReceivedKind::Unframed, buffer, header..header + length)
     }
 }
 
@@ -80,21 +91,25 @@ impl Decoder for FrameCodec {
     /// # Errors
     /// [`FrameError::IllegalHeader`], only before the first frame.
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
+        if self.unframed > 0 {
+            return Ok(Some(self.unframed(buffer, 0)));
+        }
         match Header::read(buffer) {
             Header::Begun => Ok(wait(buffer)),
             Header::Illegal if !self.past_first_frame => {
                 Err(FrameError::IllegalHeader { seen: seen(buffer) })
             }
             Header::Illegal => {
-                let all = 0..buffer.len();
-                Ok(Some(Received::take(ReceivedKind::Unframed, buffer, all)))
+                self.unframed = buffer.len();
+                Ok(Some(self.unframed(buffer, 0)))
             }
             Header::Whole { length, .. } if buffer.len() < HEADER + length => Ok(wait(buffer)),
             Header::Whole { kind, length } => {
                 if self.past_first_frame
                     && let Some(text) = long_line(buffer, length)
                 {
-                    return Ok(Some(Received::take(ReceivedKind::Unframed, buffer, text)));
+                    self.unframed = text.len();
+                    return Ok(Some(self.unframed(buffer, text.start)));
                 }
                 self.past_first_frame = true;
                 let kind = if kind == NICKNAME { ReceivedKind::Nickname } else { ReceivedKind::Line };
@@ -143,6 +158,17 @@ fn long_line(buffer: &[u8], length: usize) -> Option<Range<usize>> {
     Some(HEADER + 1..if next_begins_there { end } else { buffer.len() })
 }
 
+/// Returns the length of the first piece of `text`, which ends between characters if it is UTF-8.
+fn piece_length(text: &[u8]) -> usize {
+    if text.len() <= MAX_UNFRAMED {
+        return text.len();
+    }
+    // A character has at most four bytes.
+    let mut ends = (MAX_UNFRAMED - 3..=MAX_UNFRAMED).rev();
+    let is_inside_a_character = |at: &usize| text[*at] & 0xc0 == 0x80;
+    ends.find(|at| !is_inside_a_character(at)).unwrap_or(MAX_UNFRAMED)
+}
+
 /// Returns whether a frame may begin with `bytes`, which may be empty.
 fn may_begin(bytes: &[u8]) -> bool {
     Header::read(bytes) != Header::Illegal
@@ -182,6 +208,10 @@ impl From<FrameError> for io::Error {
         }
     }
 }
+
+/// The most bytes of one item of text without a frame: more than the longest line that a deployed program sends so, of
+/// 999 bytes, and little for a program that keeps many items.
+pub const MAX_UNFRAMED: usize = 1024;
 
 /// The room for the next read in bytes: several times the longest line that a person types.
 const READ: usize = 8 * 1024;

@@ -54,7 +54,8 @@ pub enum ReceivedKind {
     Nickname,
     /// An `L` frame. Its text has at most [`MAX_TEXT`] bytes.
     Line,
-    /// Bytes that are not a frame, but that someone typed: as many as came with one read, never none.
+    /// Bytes that are not a frame, but that someone typed: as many as came with one read, at most
+    /// [`MAX_UNFRAMED`](crate::MAX_UNFRAMED), never none.
     Unframed,
 }
 

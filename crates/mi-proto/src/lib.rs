@@ -38,7 +38,7 @@ mod codec;
 mod frame;
 mod text;
 
-pub use codec::{FrameCodec, FrameError};
+pub use codec::{FrameCodec, FrameError, MAX_UNFRAMED};
 pub use frame::{Frame, HEADER, MAX_FRAME, Received, ReceivedKind};
 pub use text::{Line, MAX_TEXT, Nickname, TextError, split_line};
 

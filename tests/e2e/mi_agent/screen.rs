@@ -1,5 +1,7 @@
 //! The full screen, at a real terminal: what people type, see and are left with.
 
+mod callers;
+mod disk;
 mod history;
 mod pasting;
 mod widths;

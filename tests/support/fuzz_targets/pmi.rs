@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use arbitrary::Unstructured;
 use bytes::BytesMut;
 use mi_proto::{
-    Frame, FrameCodec, FrameError, Line, MAX_FRAME, MAX_TEXT, Nickname, Received, ReceivedKind, split_line,
+    Frame, FrameCodec, FrameError, Line, MAX_FRAME, MAX_TEXT, MAX_UNFRAMED, Nickname, Received, ReceivedKind,
+    split_line,
 };
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -21,6 +22,10 @@ pub fn pmi(data: &[u8]) {
     let stream = input.take_rest();
     let pieces = cut(stream, &lengths);
 
+    // One read brings the longest text without a frame.
+    if let (items, None) = receive(&[stream]) {
+        nothing_is_lost(stream, &items);
+    }
     let (items, error) = receive(&pieces);
     match &error {
         None => nothing_is_lost(stream, &items),
@@ -128,6 +133,7 @@ fn nothing_is_lost(stream: &[u8], items: &[Received]) {
             _ => &[0, 4, 3],
         };
         assert!(!item.bytes().is_empty() || headers == [3], "an item of nothing");
+        assert!(item.bytes().len() <= MAX_UNFRAMED, "an item of {} bytes", item.bytes().len());
         let after =
             rests.iter().flat_map(|rest| headers.iter().filter_map(|length| after(rest, *length, item)));
         let after = after.collect();

@@ -42,6 +42,8 @@ pub(crate) struct App {
     contacts: Contacts,
     /// Missed calls since the contacts were last looked at.
     pub(crate) missed: usize,
+    /// The reason why something was not kept or read, until something is kept again. Safe to show.
+    pub(crate) disk_trouble: Option<String>,
     admission: Admission,
     is_focused: bool,
     rung: Option<Timestamp>,
@@ -122,6 +124,7 @@ impl App {
             protocol: Protocol::default(),
             contacts,
             missed: 0,
+            disk_trouble: None,
             admission,
             // A terminal reports every change of the focus.
             is_focused: true,
@@ -202,6 +205,22 @@ impl App {
         }
     }
 
+    /// Removes old entries while all tabs together keep too much: first those of the oldest tab whose conversation has
+    /// ended.
+    fn make_room(&mut self) {
+        loop {
+            let bytes: usize = self.tabs.iter().map(|tab| tab.pane.bytes()).sum();
+            let Some(excess) = bytes.checked_sub(MAX_BYTES).filter(|excess| *excess > 0) else { return };
+            let gives_way = |&(at, tab): &(usize, &Tab)| {
+                at != 0 && at != self.current && tab.is_idle() && tab.pane.bytes() > 0
+            };
+            let ended = self.tabs.iter().enumerate().find(gives_way);
+            let largest = || self.tabs.iter().enumerate().max_by_key(|(_, tab)| tab.pane.bytes());
+            let Some((at, _)) = ended.or_else(largest) else { return };
+            self.tabs[at].pane.give_up(excess.max(AT_A_TIME));
+        }
+    }
+
     /// Closes the tabs of calls that failed, except the one in view.
     fn close_untalked(&mut self) {
         for at in (1..self.tabs.len()).rev() {
@@ -215,6 +234,12 @@ impl App {
 
 /// The most tabs: several times the most conversations. One more closes the oldest tab whose conversation has ended.
 const MAX_TABS: usize = 64;
+
+/// The most bytes of the entries of all tabs: as much as 32 full tabs have, twice the most conversations.
+const MAX_BYTES: usize = 32 << 20;
+
+/// The bytes of entries that give way at a time, so that not every new line looks for some.
+const AT_A_TIME: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests;

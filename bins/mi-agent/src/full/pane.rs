@@ -40,6 +40,8 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Pane {
     entries: VecDeque<Kept>,
+    /// The memory of the entries in bytes.
+    bytes: usize,
     /// The number of the next entry.
     next: u64,
     place: Place,
@@ -67,6 +69,28 @@ enum Place {
     },
 }
 
+impl Kept {
+    /// Cuts a text off that is longer than [`MAX_TEXT`].
+    fn new(mut entry: Entry) -> Self {
+        if entry.text.len() > MAX_TEXT {
+            let end = (0..=MAX_TEXT).rev().find(|&at| entry.text.is_char_boundary(at)).unwrap_or(0);
+            entry.text.truncate(end);
+            entry.text.push('…');
+            entry.text.shrink_to_fit();
+        }
+        Self { entry, rows: Cell::new(None) }
+    }
+
+    /// Returns its memory in bytes.
+    fn bytes(&self) -> usize {
+        let name = match &self.entry.kind {
+            Kind::Own(name) | Kind::Peer(name) | Kind::Earlier(name) => name.capacity(),
+            Kind::News | Kind::Failure | Kind::Passed(_) => 0,
+        };
+        size_of::<Self>() + name + self.entry.text.capacity()
+    }
+}
+
 /// An entry in view.
 pub(crate) struct Visible<'a> {
     pub(crate) entry: &'a Entry,
@@ -81,38 +105,74 @@ pub(crate) struct Visible<'a> {
 impl Default for Pane {
     fn default() -> Self {
         let entries = VecDeque::new();
-        Self { entries, next: FIRST_NUMBER, place: Place::End, unseen: FIRST_NUMBER, size: (0, 0) }
+        Self { entries, bytes: 0, next: FIRST_NUMBER, place: Place::End, unseen: FIRST_NUMBER, size: (0, 0) }
     }
 }
 
 impl Pane {
-    /// Adds `entry` at the bottom. Above [`MAX_ENTRIES`] entries, the oldest is removed.
+    /// Adds `entry` at the bottom. The oldest ones are removed above [`MAX_ENTRIES`] entries or [`MAX_BYTES`].
     pub(crate) fn push(&mut self, entry: Entry) {
-        if self.entries.len() == MAX_ENTRIES {
-            self.entries.pop_front();
-        }
-        self.entries.push_back(Kept { entry, rows: Cell::new(None) });
+        let kept = Kept::new(entry);
+        self.bytes += kept.bytes();
+        self.entries.push_back(kept);
         self.next += 1;
         if self.place == Place::End {
             self.unseen = self.next;
         }
+        self.remove_oldest();
     }
 
-    /// Adds `text`, which is safe to show, to the end of the newest entry if that is of this kind. Returns whether it is.
+    /// Adds `text`, which is safe to show, to the end of the newest entry if that is of this kind and has room for it.
+    /// Returns whether it is and has.
     pub(crate) fn extend_last(&mut self, kind: &Kind, text: &str) -> bool {
         // Rows that are counted from the end of this entry would move.
         let is_in_place = matches!(self.place, Place::Above { number, .. } if number + 1 == self.next);
-        let last = self.entries.back_mut().filter(|last| last.entry.kind == *kind && !is_in_place);
+        let last = self.entries.back_mut().filter(|last| {
+            last.entry.kind == *kind && !is_in_place && last.entry.text.len() + text.len() <= MAX_TEXT
+        });
         let Some(last) = last else { return false };
+        self.bytes -= last.bytes();
         last.entry.text.push_str(text);
         last.rows.set(None);
+        self.bytes += last.bytes();
+        self.remove_oldest();
         true
     }
 
     /// Adds entries older than all others, the oldest first, as far as there is room.
     pub(crate) fn prepend(&mut self, entries: impl DoubleEndedIterator<Item = Entry>) {
-        for entry in entries.rev().take(MAX_ENTRIES - self.entries.len()) {
-            self.entries.push_front(Kept { entry, rows: Cell::new(None) });
+        for kept in entries.rev().map(Kept::new) {
+            if self.entries.len() == MAX_ENTRIES || self.bytes + kept.bytes() > MAX_BYTES {
+                break;
+            }
+            self.bytes += kept.bytes();
+            self.entries.push_front(kept);
+        }
+    }
+
+    /// Returns the memory of the entries in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Removes the oldest entries, so that at least so many `bytes` are free, or everything.
+    pub(crate) fn give_up(&mut self, bytes: usize) {
+        let most = self.bytes.saturating_sub(bytes);
+        while self.bytes > most {
+            self.pop_front();
+        }
+        self.entries.shrink_to(2 * self.entries.len());
+    }
+
+    fn remove_oldest(&mut self) {
+        while self.entries.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
+            self.pop_front();
+        }
+    }
+
+    fn pop_front(&mut self) {
+        if let Some(oldest) = self.entries.pop_front() {
+            self.bytes -= oldest.bytes();
         }
     }
 
@@ -266,8 +326,16 @@ const FIRST_NUMBER: u64 = 1 << 32;
 /// The most entries of a tab in memory: a day of much talk. Older lines are in the history file.
 pub(crate) const MAX_ENTRIES: usize = 5_000;
 
+/// The most bytes of a tab in memory: as many lines of a frame each, and a screen full of the longest.
+pub(crate) const MAX_BYTES: usize = 1 << 20;
+
+/// The most bytes of one entry: a line of the most pieces takes less, and it is many screens.
+const MAX_TEXT: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn pane(texts: &[&str]) -> Pane {
@@ -383,6 +451,59 @@ mod tests {
         assert_eq!(texts(&mut pane, 2), ["3", "4"]);
         pane.prepend([said("0")].into_iter());
         assert_eq!(texts(&mut pane, 2), ["3", "4"]);
+    }
+
+    /// An entry, the next piece of a line, or lines of earlier conversations.
+    #[derive(Clone, Debug)]
+    enum Added {
+        Said(usize),
+        Continued(usize),
+        Earlier(usize, usize),
+    }
+
+    fn added() -> impl Strategy<Value = Added> {
+        let length = || prop_oneof![9 => 0..3_000_usize, 1 => 0..3 * MAX_TEXT];
+        prop_oneof![
+            4 => length().prop_map(Added::Said),
+            2 => length().prop_map(Added::Continued),
+            1 => (0..100_usize, length()).prop_map(|(count, length)| Added::Earlier(count, length)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_pane_keeps_no_more_than_its_bound(
+            all in prop::collection::vec((added(), 0..10_u8), 0..500)
+        ) {
+            let mut pane = Pane::default();
+            for (added, letter) in all {
+                let text = |length| char::from(b'a' + letter).to_string().repeat(length);
+                match added {
+                    Added::Said(length) => pane.push(said(&text(length))),
+                    Added::Continued(length) => {
+                        pane.extend_last(&Kind::Peer("joya".into()), &text(length));
+                    }
+                    Added::Earlier(count, length) => pane.prepend((0..count).map(|_| said(&text(length)))),
+                }
+                if letter == 9 {
+                    pane.give_up(100_000);
+                }
+                let sum: usize = pane.entries.iter().map(Kept::bytes).sum();
+                prop_assert_eq!(pane.bytes, sum);
+                prop_assert!(sum <= MAX_BYTES && pane.entries.len() <= MAX_ENTRIES);
+            }
+        }
+    }
+
+    #[test]
+    fn an_endless_text_is_cut() {
+        let mut pane = Pane::default();
+        pane.push(said(&"é".repeat(MAX_TEXT)));
+        let first = pane.entries().next().unwrap();
+        assert!(first.text.len() <= MAX_TEXT + 3 && first.text.ends_with("é…"), "{}", first.text.len());
+        assert!(!pane.extend_last(&Kind::Peer("joya".into()), "x"));
     }
 
     #[test]

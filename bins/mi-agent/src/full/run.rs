@@ -207,7 +207,7 @@ impl Running {
 
     fn wish(&mut self, wish: Wish) {
         if let Err(Refused::NotKept(trouble)) = self.session.carry_out(wish) {
-            self.app.trouble(now(), trouble);
+            self.app.not_kept(now(), trouble);
         }
     }
 

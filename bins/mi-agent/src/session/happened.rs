@@ -12,7 +12,7 @@ use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::calls::CallId;
 use crate::store::contacts::Contacts;
-use crate::store::history::Entry;
+use crate::store::history::{Entry, Talk};
 use crate::store::keeper::KeeperEvent;
 
 /// An event of a session.
@@ -75,8 +75,12 @@ pub(crate) enum Happened {
     Recalled(MiAddress, Vec<Entry>),
     /// The last lines with a text in conversations with a peer, the oldest first.
     Found(MiAddress, String, Vec<Entry>),
+    /// More was said in a conversation than is kept.
+    LeftOut(ConversationId),
     /// Something could not be kept or read.
     NotKept(String),
+    /// Something is kept again, for the first time since then.
+    KeptAgain,
     /// The deregistration is over, and so is the session.
     Left(Result<(), DeregisterError>),
 }
@@ -96,7 +100,7 @@ pub(crate) enum Wish {
     SaveContacts(Contacts),
     /// Adds a line to the history.
     Remember {
-        peer: MiAddress,
+        talk: Talk,
         entry: Entry,
     },
     /// Reads the history of a peer. [`Happened::Recalled`] answers if there is any.
@@ -168,7 +172,9 @@ impl From<KeeperEvent> for Happened {
         match event {
             KeeperEvent::Recalled(peer, entries) => Self::Recalled(peer, entries),
             KeeperEvent::Found(peer, text, entries) => Self::Found(peer, text, entries),
+            KeeperEvent::LeftOut(id) => Self::LeftOut(id),
             KeeperEvent::Trouble(trouble) => Self::NotKept(trouble),
+            KeeperEvent::Recovered => Self::KeptAgain,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time;
 
 use super::*;
 use crate::store::folder::DataFolder;
-use crate::store::history::{Entry, History, Way};
+use crate::store::history::{Entry, History, Talk, Way};
 
 impl Session {
     /// Returns the next event.
@@ -392,7 +392,8 @@ async fn what_is_said_is_kept_if_there_is_a_keeper() {
     let entry = Entry { at, way: Way::Sent, nick: "Laura".into(), text: "hola".into(), continues: false };
     let keeper = Keeper::start(None, Some(History::of(&folder)));
     let mut session = Session::start(node.agent("laura"), Some(keeper));
-    for wish in [Wish::Remember { peer, entry: entry.clone() }, Wish::Recall(peer)] {
+    let talk = Talk { id: 1.into(), peer, is_known: true };
+    for wish in [Wish::Remember { talk, entry: entry.clone() }, Wish::Recall(peer)] {
         assert_eq!(session.carry_out(wish), Ok(Done::AtOnce));
     }
     loop {

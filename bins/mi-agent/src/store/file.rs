@@ -1,5 +1,6 @@
 //! Reads whole files, and replaces them such that a crash leaves either the old or the new one.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -55,17 +56,43 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 
 /// Replaces the file at `path` durably, accessible to the user only. Creates its folder if necessary.
 ///
+/// A program that is killed leaves `.NAME.new` beside it, which the next call removes. Only one may run at a time: the
+/// address is locked.
+///
 /// # Errors
 /// Those of the operating system. The old file is unchanged, unless the disk fails at the very end.
 pub(super) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::IsADirectory.into());
+    };
     folder::make(folder)?;
-    // Its mode is 600, and it is removed if anything fails before `persist`.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(contents)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    let mut new = OsString::from(".");
+    new.push(name);
+    new.push(".new");
+    let new = folder.join(new);
+    remove(&new)?;
+    let replaced = write_new(&new, contents).and_then(|()| fs::rename(&new, path));
+    if replaced.is_err() {
+        // The first error says more.
+        _ = remove(&new);
+    }
+    replaced?;
     File::open(folder)?.sync_all()
+}
+
+/// Writes `contents` durably to a file at `path`, where none may be.
+fn write_new(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = open(path, OpenOptions::new().write(true).create_new(true))?;
+    file.write_all(contents)?;
+    file.sync_all()
+}
+
+/// Removes the file at `path`, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Renames the file at `path` to `NAME.bad`, or `NAME.bad.2` and so on if that name is taken, to preserve it.
@@ -142,6 +169,21 @@ mod tests {
         fs::create_dir_all(path.join("with something in it")).unwrap();
         replace(&path, b"new").unwrap_err();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// A link in its place is not followed.
+    #[test]
+    fn what_a_killed_program_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, left, other] = ["file", ".file.new", "other"].map(|name| folder.path().join(name));
+        fs::write(&other, "x").unwrap();
+        fs::write(&left, "half of wh").unwrap();
+        replace(&path, b"one").unwrap();
+        assert!(!left.exists());
+        symlink(&other, &left).unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&other).unwrap()), (b"two".to_vec(), b"x".to_vec()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

@@ -5,60 +5,77 @@
 //! {"at":"2026-11-25T15:40:07Z","way":"received","nick":"Joya","text":"hola, què tal?"}
 //! ```
 //!
-//! `at` is the time in UTC; `way` is `sent` or `received`; `nick` is the nickname of the speaker; `text` is the line as
-//! it was sent, which must be made safe before it is shown; `"continues":true` follows if it is the next piece of the line
-//! before it. [`safe_name`] escapes addresses that are not plain file
-//! names. Before a file exceeds [`MAX_FILE`], it is renamed to `ADDRESS.jsonl.1`, which replaces the previous one. A
-//! crash may leave an incomplete line at the end; it stays a line of its own, and is skipped.
+//! `at` is the time in UTC; `way` is `sent`, `received`, or `left-out` in a note that there was more; `nick` is the
+//! nickname of the speaker; `text` is the line as it was sent, which must be made safe before it is shown;
+//! `"continues":true` follows if it is the next piece of the line before it. [`safe_name`](super::folder::safe_name)
+//! escapes addresses that are not plain file names. Before a file exceeds [`MAX_FILE`], it is renamed to
+//! `ADDRESS.jsonl.1`, which replaces the previous one. A crash may leave an incomplete line at the end; it stays a line of
+//! its own, and is skipped.
+//!
+//! Anybody can call under any name and say as much as fits the line. Their lines have [`limits`], and only a conversation
+//! in which the user says something replaces older ones. Peers that the user never called or answered have their files in
+//! `history/callers/`, from where the first line of the user takes them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+mod files;
+mod limits;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use mi_agent_core::ConversationId;
 use plumi_proto::MiAddress;
 use serde::{Deserialize, Serialize};
 
+use self::files::{Files, NewLine};
+use self::limits::{Allowance, Allowances, Limits};
 use super::file;
-use super::folder::{self, DataFolder, safe_name};
+use super::folder::DataFolder;
 use super::json::{as_text, in_a_line};
 
 /// The lines that a user and all peers exchanged.
 #[derive(Debug)]
 pub(crate) struct History {
-    folder: PathBuf,
+    files: Files,
+    allowances: Allowances,
 }
 
 impl History {
     /// Returns the history in the `folder` of a user.
     pub(crate) fn of(folder: &DataFolder) -> Self {
-        Self { folder: folder.file("history") }
+        Self::within(folder, Limits::default())
     }
 
-    /// Appends `entry` to the conversations with `peer`, in one write.
+    fn within(folder: &DataFolder, limits: Limits) -> Self {
+        Self { files: Files::new(folder.file("history"), limits), allowances: Allowances::default() }
+    }
+
+    /// Appends `entry` to what is kept of `talk`, in one write, unless that has no room for more of the peer's.
     ///
     /// # Errors
-    /// Those of the operating system; the entry is larger than [`MAX_FILE`].
-    pub(crate) fn append(&mut self, peer: &MiAddress, entry: &Entry) -> io::Result<()> {
-        let path = self.path(peer);
+    /// Those of the operating system; the entry is larger than [`MAX_FILE`]; all files together would become too large
+    /// or too many.
+    pub(crate) fn append(&mut self, talk: &Talk, entry: &Entry) -> io::Result<Kept> {
+        let Self { files, allowances } = self;
         let line = in_a_line(entry)? + "\n";
-        if line.len() as u64 > MAX_FILE {
-            return Err(file::too_large(MAX_FILE));
+        let length = line.len() as u64;
+        if length > files.limits.file {
+            return Err(file::too_large(files.limits.file));
         }
-        folder::make(&self.folder)?;
-        let (mut file, mut length) = for_appending(&path)?;
-        // The last line may lack its end, which takes one more byte.
-        if length + 1 + line.len() as u64 > MAX_FILE {
-            fs::rename(&path, old(&path))?;
-            (file, length) = for_appending(&path)?;
+        let allowance = allowances.of(talk.id, &files.limits);
+        let is_own = entry.way == Way::Sent;
+        if is_own {
+            allowance.answer(&files.limits);
+        } else if !allowance.admits(length) {
+            return leave_out(files, allowance, talk, entry.at);
         }
-        let mut last = [b'\n'];
-        if length > 0 {
-            file.read_exact_at(&mut last, length - 1)?;
+        let (is_answered, is_known) = (allowance.is_answered(), talk.is_known || is_own);
+        if !files.append(&talk.peer, NewLine { text: &line, is_own, is_answered, is_known })? {
+            return leave_out(files, allowance, talk, entry.at);
         }
-        let line = if last == [b'\n'] { line } else { format!("\n{line}") };
-        file.write_all(line.as_bytes())
+        allowance.spend(length);
+        Ok(Kept::Whole)
     }
 
     /// Reads the last `n` entries of conversations with `peer`, oldest first. The pieces of a line are one entry.
@@ -68,9 +85,8 @@ impl History {
     /// # Errors
     /// Those of the operating system.
     pub(crate) fn last(&self, peer: &MiAddress, n: usize) -> io::Result<Vec<Entry>> {
-        let path = self.path(peer);
         let mut entries = Vec::new();
-        for path in [&path, &old(&path)] {
+        for path in self.files.paths(peer).iter().rev() {
             match file::open(path, OpenOptions::new().read(true)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 file => collect_from_end(&file?, n, &mut entries)?,
@@ -93,14 +109,13 @@ impl History {
         text: Option<&str>,
         mut found: impl FnMut(Entry) -> io::Result<()>,
     ) -> io::Result<bool> {
-        let path = self.path(peer);
         let text = text.map(str::to_lowercase);
         let is_wanted =
             |entry: &Entry| text.as_ref().is_none_or(|text| entry.text.to_lowercase().contains(text));
         let mut is_there = false;
         // The entry whose next piece may follow.
         let mut last: Option<Entry> = None;
-        for path in [&old(&path), &path] {
+        for path in &self.files.paths(peer) {
             let file = match file::open(path, OpenOptions::new().read(true)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 file => file?,
@@ -122,10 +137,25 @@ impl History {
         last.filter(is_wanted).map_or(Ok(()), found)?;
         Ok(is_there)
     }
+}
 
-    fn path(&self, peer: &MiAddress) -> PathBuf {
-        self.folder.join(safe_name(peer) + ".jsonl")
-    }
+/// A conversation whose lines are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Talk {
+    pub(crate) id: ConversationId,
+    pub(crate) peer: MiAddress,
+    /// The user has called, answered or added the peer at any time.
+    pub(crate) is_known: bool,
+}
+
+/// Whether a line is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Whole,
+    /// It is left out, as there was enough. Set for the first such line.
+    LeftOut {
+        is_first: bool,
+    },
 }
 
 /// A line of a conversation.
@@ -142,12 +172,24 @@ pub(crate) struct Entry {
     pub(crate) continues: bool,
 }
 
-/// Whether the user or the peer said a line.
+/// Whether the user or the peer said a line, or that more was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {
     Sent,
     Received,
+    LeftOut,
+}
+
+/// Leaves out what the peer says from now on. A note says so once.
+fn leave_out(files: &mut Files, allowance: &mut Allowance, talk: &Talk, at: Timestamp) -> io::Result<Kept> {
+    let is_first = allowance.end();
+    if is_first {
+        let text = LEFT_OUT.to_owned();
+        let note = Entry { at, way: Way::LeftOut, nick: String::new(), text, continues: false };
+        files.append_note(&talk.peer, &(in_a_line(&note)? + "\n"))?;
+    }
+    Ok(Kept::LeftOut { is_first })
 }
 
 /// Joins each entry that continues the one before it to that one.
@@ -170,20 +212,6 @@ fn join(last: Option<&mut Entry>, next: Entry) -> Option<Entry> {
         }
         _ => Some(next),
     }
-}
-
-/// Opens the file at `path`, creates it if necessary, and returns its length too.
-fn for_appending(path: &Path) -> io::Result<(File, u64)> {
-    let file = file::open(path, OpenOptions::new().read(true).append(true).create(true))?;
-    let length = file.metadata()?.len();
-    Ok((file, length))
-}
-
-/// Returns the path of the previous file, to which a full one at `path` is renamed.
-fn old(path: &Path) -> PathBuf {
-    let mut old = path.as_os_str().to_owned();
-    old.push(".1");
-    old.into()
 }
 
 /// Collects entries of `file`, the last one first, until `n` of them begin a line. Skips lines that are not entries.
@@ -217,6 +245,9 @@ fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Resu
     Ok(())
 }
 
+/// The text of a note, and what the screen says.
+pub(crate) const LEFT_OUT: &str = "more was said than is kept";
+
 /// The most bytes of a file, enough for years of daily conversations.
 pub(crate) const MAX_FILE: u64 = 10 << 20;
 
@@ -228,8 +259,13 @@ const BLOCK: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::io::Write;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
 
+    use super::super::folder;
+    use super::files::{NOTE, old};
     use super::*;
 
     struct Talks {
@@ -253,7 +289,7 @@ mod tests {
         }
 
         fn append(&mut self, text: &str) {
-            self.history.append(&self.joya, &entry(text)).unwrap();
+            self.history.append(&talk_with(self.joya), &entry(text)).unwrap();
         }
 
         fn last(&self, n: usize) -> Vec<String> {
@@ -269,6 +305,10 @@ mod tests {
             let mut file = OpenOptions::new().append(true).create(true).open(self.path()).unwrap();
             file.write_all(bytes).unwrap();
         }
+    }
+
+    fn talk_with(peer: MiAddress) -> Talk {
+        Talk { id: 1.into(), peer, is_known: true }
     }
 
     fn entry(text: &str) -> Entry {
@@ -311,7 +351,7 @@ mod tests {
         for entry in
             [piece("lost. "), entry("at "), piece("ninety-"), piece("nine"), other("hola"), entry("end")]
         {
-            talks.history.append(&talks.joya, &entry).unwrap();
+            talks.history.append(&talk_with(talks.joya), &entry).unwrap();
         }
         assert!(
             fs::read_to_string(talks.path()).unwrap().contains("\"text\":\"nine\",\"continues\":true}\n")
@@ -322,7 +362,7 @@ mod tests {
         // A text may be in two pieces, of which the first is in the file before.
         fs::rename(talks.path(), old(&talks.path())).unwrap();
         for entry in [Entry { continues: true, ..entry("ing") }, entry("last")] {
-            talks.history.append(&talks.joya, &entry).unwrap();
+            talks.history.append(&talk_with(talks.joya), &entry).unwrap();
         }
         let mut texts = Vec::new();
         let found = |entry: Entry| {
@@ -339,7 +379,7 @@ mod tests {
         let mut talks = Talks::new();
         talks.append("hola");
         let heard = Entry { way: Way::Received, nick: "\u{1b}Joya".into(), ..entry("a\nb\u{202e}\"") };
-        talks.history.append(&"joya@CC.com.".parse().unwrap(), &heard).unwrap();
+        talks.history.append(&talk_with("joya@CC.com.".parse().unwrap()), &heard).unwrap();
         assert_eq!(
             fs::read_to_string(talks.path()).unwrap(),
             "{\"at\":\"2026-11-25T15:40:00Z\",\"way\":\"sent\",\"nick\":\"Laura\",\"text\":\"hola\"}\n\
@@ -394,14 +434,14 @@ mod tests {
         }
         talks.append("last");
         let length = full(&talks);
-        // Fills the file to one byte below its limit; a line is longer than its text.
+        // Fills the file to one byte below its limit and the room for a note; a line is longer than its text.
         let around = in_a_line(&entry("")).unwrap().len() as u64 + 1;
-        talks.append(&"y".repeat(usize::try_from(MAX_FILE - length - around - 1).unwrap()));
-        assert_eq!(full(&talks), MAX_FILE - 1);
+        talks.append(&"y".repeat(usize::try_from(MAX_FILE - length - around - 1 - NOTE).unwrap()));
+        assert_eq!(full(&talks), MAX_FILE - 1 - NOTE);
         assert!(!old(&talks.path()).exists());
         talks.append("new");
         assert_eq!(full(&talks), around + 3);
-        assert_eq!(fs::metadata(old(&talks.path())).unwrap().len(), MAX_FILE - 1);
+        assert_eq!(fs::metadata(old(&talks.path())).unwrap().len(), MAX_FILE - 1 - NOTE);
         talks.append("newer");
         let last = talks.last(3);
         assert_eq!(last.iter().map(|text| &text[..3]).collect::<Vec<_>>(), ["yyy", "new", "new"]);
@@ -420,7 +460,7 @@ mod tests {
         talks.add_raw(&vec![b'x'; 9 << 20]);
         talks.append("near");
         assert_eq!(talks.last(9), ["near"], "what is further than that from the end is not looked for");
-        let error = talks.history.append(&talks.joya, &entry(&"x".repeat(10 << 20))).unwrap_err();
+        let error = talks.history.append(&talk_with(talks.joya), &entry(&"x".repeat(10 << 20))).unwrap_err();
         assert_eq!(error.to_string(), "it is larger than 10485760 bytes");
         assert_eq!(talks.last(9), ["near"]);
     }
@@ -431,7 +471,7 @@ mod tests {
         let elsewhere = talks.folder.join("elsewhere");
         fs::write(&elsewhere, "").unwrap();
         symlink(&elsewhere, talks.path()).unwrap();
-        talks.history.append(&talks.joya, &entry("hola")).unwrap_err();
+        talks.history.append(&talk_with(talks.joya), &entry("hola")).unwrap_err();
         talks.history.last(&talks.joya, 1).unwrap_err();
         assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "");
     }

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use mi_agent_core::Admission;
+use mi_agent_core::{Admission, ConversationId};
 use plumi_proto::MiAddress;
 use tokio::sync::mpsc as events;
 
 use super::contacts::Contacts;
-use super::history::{Entry, History};
+use super::history::{Entry, History, Kept, Talk};
 use super::rules::Rules;
 
 /// The handle of the thread.
@@ -20,15 +22,15 @@ pub(crate) struct Keeper {
     jobs: SyncSender<Job>,
     events: events::Receiver<KeeperEvent>,
     done: Receiver<()>,
-    /// The queue was full, and that has been reported.
-    is_behind: bool,
+    /// The queue was full, that has been reported, and nothing has been written since.
+    is_behind: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
 enum Job {
     Contacts(Contacts),
     Admission(Admission),
-    Remember(MiAddress, Entry),
+    Remember(Talk, Entry),
     Recall(MiAddress),
     RecallMore { peer: MiAddress, skip: usize },
     Find { peer: MiAddress, text: String },
@@ -41,8 +43,12 @@ pub(crate) enum KeeperEvent {
     Recalled(MiAddress, Vec<Entry>),
     /// The last lines with a text in conversations with a peer, oldest first.
     Found(MiAddress, String, Vec<Entry>),
+    /// More was said in a conversation than is kept.
+    LeftOut(ConversationId),
     /// The reason why something was not stored or read.
     Trouble(String),
+    /// Something is stored again, for the first time after a trouble.
+    Recovered,
 }
 
 impl Keeper {
@@ -51,20 +57,21 @@ impl Keeper {
         let (jobs, jobs_to_do) = sync_channel(MAX_JOBS);
         let (report, events) = events::channel(MAX_EVENTS);
         let (is_done, done) = sync_channel(1);
+        let is_behind = Arc::new(AtomicBool::new(false));
+        let mut work = Work { rules, history, report, failed: None, is_behind: is_behind.clone() };
         thread::spawn(move || {
-            let mut work = Work { rules, history, report, failed: None };
             jobs_to_do.iter().for_each(|job| work.carry_out(job));
             // Nobody may be waiting any more.
             _ = is_done.send(());
         });
-        Self { jobs, events, done, is_behind: false }
+        Self { jobs, events, done, is_behind }
     }
 
     /// Queues the job of writing `contacts`.
     ///
     /// # Errors
-    /// The queue is full, and the job is dropped. This is reported once, until there is room again. The same applies
-    /// to the other jobs.
+    /// The queue is full, and the job is dropped. This is reported once, until something is written again. The same
+    /// applies to the other jobs.
     pub(crate) fn save_contacts(&mut self, contacts: Contacts) -> Result<(), &'static str> {
         self.give(Job::Contacts(contacts))
     }
@@ -74,9 +81,9 @@ impl Keeper {
         self.give(Job::Admission(admission))
     }
 
-    /// Queues the job of adding `entry` to the history.
-    pub(crate) fn remember(&mut self, peer: MiAddress, entry: Entry) -> Result<(), &'static str> {
-        self.give(Job::Remember(peer, entry))
+    /// Queues the job of adding `entry` to the history of `talk`.
+    pub(crate) fn remember(&mut self, talk: Talk, entry: Entry) -> Result<(), &'static str> {
+        self.give(Job::Remember(talk, entry))
     }
 
     /// Queues the job of reading the last lines of conversations with `peer`.
@@ -116,15 +123,12 @@ impl Keeper {
 
     fn give(&mut self, job: Job) -> Result<(), &'static str> {
         match self.jobs.try_send(job) {
-            Ok(()) => {
-                self.is_behind = false;
-                Ok(())
-            }
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) if self.is_behind => Ok(()),
-            Err(_) => {
-                self.is_behind = true;
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_))
+                if !self.is_behind.swap(true, Ordering::Relaxed) =>
+            {
                 Err("the disk takes too long: what is said now is not kept")
             }
+            _ => Ok(()),
         }
     }
 }
@@ -133,28 +137,36 @@ struct Work {
     rules: Option<Rules>,
     history: Option<History>,
     report: events::Sender<KeeperEvent>,
-    /// The last failure. A disk that stays full is reported once.
+    /// The last failure, until something is written. A disk that stays full is reported once.
     failed: Option<String>,
+    is_behind: Arc<AtomicBool>,
 }
 
 impl Work {
     fn carry_out(&mut self, job: Job) {
         let (what, done) = match job {
-            Job::Contacts(contacts) => ("contacts", contacts.save()),
+            Job::Contacts(contacts) => ("contacts", contacts.save().map(|()| Done::Wrote)),
             Job::Admission(admission) => {
                 let nowhere = || Err(io::ErrorKind::NotFound.into());
-                ("who may call", self.rules.as_mut().map_or_else(nowhere, |rules| rules.save(&admission)))
+                let saved = self.rules.as_mut().map_or_else(nowhere, |rules| rules.save(&admission));
+                ("who may call", saved.map(|()| Done::Wrote))
             }
-            Job::Remember(peer, entry) => (
-                "what is said",
-                self.history.as_mut().map_or(Ok(()), |history| history.append(&peer, &entry)),
-            ),
-            Job::Recall(peer) => ("what was said", self.recall(peer)),
-            Job::RecallMore { peer, skip } => ("what was said", self.recall_more(peer, skip)),
-            Job::Find { peer, text } => ("what was said", self.find(peer, text)),
+            Job::Remember(talk, entry) => ("what is said", self.remember(&talk, &entry)),
+            Job::Recall(peer) => ("what was said", self.recall(peer).map(|()| Done::Nothing)),
+            Job::RecallMore { peer, skip } => {
+                ("what was said", self.recall_more(peer, skip).map(|()| Done::Nothing))
+            }
+            Job::Find { peer, text } => ("what was said", self.find(peer, text).map(|()| Done::Nothing)),
         };
         match done {
-            Ok(()) => self.failed = None,
+            Ok(Done::Wrote) if self.failed.is_some() || self.is_behind.load(Ordering::Relaxed) => {
+                // It is said again after the next write if there is no room for it.
+                if self.report(KeeperEvent::Recovered) {
+                    self.failed = None;
+                    self.is_behind.store(false, Ordering::Relaxed);
+                }
+            }
+            Ok(_) => {}
             Err(error) => {
                 let trouble = format!("cannot keep or read {what}: {error}");
                 if self.failed.as_ref() != Some(&trouble) {
@@ -163,6 +175,15 @@ impl Work {
                 self.failed = Some(trouble);
             }
         }
+    }
+
+    fn remember(&mut self, talk: &Talk, entry: &Entry) -> io::Result<Done> {
+        let Some(history) = &mut self.history else { return Ok(Done::Nothing) };
+        let kept = history.append(talk, entry)?;
+        if kept == (Kept::LeftOut { is_first: true }) {
+            self.report(KeeperEvent::LeftOut(talk.id));
+        }
+        Ok(if kept == Kept::Whole { Done::Wrote } else { Done::Nothing })
     }
 
     fn recall(&self, peer: MiAddress) -> io::Result<()> {
@@ -196,10 +217,16 @@ impl Work {
         Ok(())
     }
 
-    fn report(&self, event: KeeperEvent) {
-        // If nobody reads the results in time, they are lost.
-        _ = self.report.try_send(event);
+    /// Returns whether there is room for the result. If nobody reads them in time, they are lost.
+    fn report(&self, event: KeeperEvent) -> bool {
+        self.report.try_send(event).is_ok()
     }
+}
+
+/// The effect of a job on the disk.
+enum Done {
+    Wrote,
+    Nothing,
 }
 
 /// The most jobs that wait for the disk: more than the lines of a minute of several conversations.
@@ -230,6 +257,10 @@ mod tests {
         Entry { at, way: Way::Sent, nick: "Laura".into(), text: text.into(), continues: false }
     }
 
+    fn talk_with(peer: MiAddress) -> Talk {
+        Talk { id: 1.into(), peer, is_known: true }
+    }
+
     fn keeper(data: &tempfile::TempDir) -> (Keeper, MiAddress) {
         let folder = DataFolder::in_data(data.path(), &"laura@bb.com".parse().unwrap());
         let (rules, _) = Rules::load(&folder).unwrap();
@@ -241,7 +272,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let (mut keeper, joya) = keeper(&data);
         for n in 0..30 {
-            keeper.remember(joya, entry(&n.to_string())).unwrap();
+            keeper.remember(talk_with(joya), entry(&n.to_string())).unwrap();
         }
         keeper.recall(joya).unwrap();
         let KeeperEvent::Recalled(peer, entries) = keeper.next().await else { panic!("it can be read") };
@@ -257,24 +288,31 @@ mod tests {
 
     /// A disk that stays full is reported once, and again after a success.
     #[tokio::test]
-    async fn trouble_is_told_once() {
+    async fn trouble_is_told_once_and_so_is_its_end() {
         let data = tempfile::tempdir().unwrap();
         let (mut keeper, joya) = keeper(&data);
         let history = data.path().join("mi-agent/laura@bb.com/history");
         fs::create_dir_all(history.parent().unwrap()).unwrap();
         // A file is in the place of the folder.
         fs::write(&history, "").unwrap();
-        keeper.remember(joya, entry("one")).unwrap();
-        keeper.remember(joya, entry("two")).unwrap();
-        let KeeperEvent::Trouble(trouble) = keeper.next().await else { panic!("nothing can be read") };
+        keeper.remember(talk_with(joya), entry("one")).unwrap();
+        keeper.remember(talk_with(joya), entry("two")).unwrap();
+        let KeeperEvent::Trouble(trouble) = keeper.next().await else { panic!("nothing can be kept") };
         assert!(trouble.starts_with("cannot keep or read what is said: "), "{trouble}");
         keeper.recall(joya).unwrap();
         let KeeperEvent::Trouble(trouble) = keeper.next().await else { panic!("nothing can be read") };
         assert!(trouble.starts_with("cannot keep or read what was said: "), "{trouble}");
         fs::remove_file(&history).unwrap();
-        keeper.remember(joya, entry("three")).unwrap();
+        // Reading does not show that there is room.
+        for _ in 0..2 {
+            keeper.find(joya, "one".into()).unwrap();
+            assert!(matches!(keeper.next().await, KeeperEvent::Found(..)));
+        }
+        keeper.remember(talk_with(joya), entry("three")).unwrap();
+        keeper.remember(talk_with(joya), entry("four")).unwrap();
         keeper.recall(joya).unwrap();
+        assert!(matches!(keeper.next().await, KeeperEvent::Recovered));
         let KeeperEvent::Recalled(_, entries) = keeper.next().await else { panic!("it is well again") };
-        assert_eq!(entries, [entry("three")]);
+        assert_eq!(entries, [entry("three"), entry("four")]);
     }
 }

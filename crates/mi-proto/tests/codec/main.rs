@@ -4,7 +4,9 @@ mod streams;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use mi_proto::{Frame, FrameCodec, FrameError, Line, MAX_FRAME, Nickname, Received, ReceivedKind};
+use mi_proto::{
+    Frame, FrameCodec, FrameError, Line, MAX_FRAME, MAX_UNFRAMED, Nickname, Received, ReceivedKind,
+};
 use tokio::io::AsyncWriteExt;
 use tokio_util::codec::{Decoder, Encoder, FramedRead};
 
@@ -147,6 +149,21 @@ fn a_character_cut_by_a_peer_is_whole_again_in_its_bytes() {
     let items = Connection::past_nickname().read("L01çL01".as_bytes());
     // The peer counted characters: the frame ends within one, and what is left of it begins no frame.
     assert_eq!(items.iter().flat_map(|item| item.bytes().to_vec()).collect::<Vec<_>>(), "çL01".as_bytes());
+}
+
+/// They are cut between characters, and nothing in them is taken for a frame.
+#[test]
+fn much_text_without_a_frame_comes_in_pieces() {
+    let text = "é€ L02hi".repeat(1_000);
+    let mut connection = Connection::past_nickname();
+    let items = connection.read(text.as_bytes());
+    assert!(items.iter().all(|item| matches!(item, Item::Unframed(text) if text.len() <= MAX_UNFRAMED)));
+    assert_eq!(items.iter().map(Item::text).collect::<String>(), text);
+    assert_eq!(connection.read(b"L02hi"), [line("hi")]);
+    // Bytes that are no characters at all.
+    let items = connection.read(&[0xbf; 2 * MAX_UNFRAMED]);
+    let lengths: Vec<_> = items.iter().map(|item| item.bytes().len()).collect();
+    assert_eq!(lengths, [MAX_UNFRAMED; 2]);
 }
 
 #[test]

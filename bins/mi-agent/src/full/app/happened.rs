@@ -1,6 +1,6 @@
 //! Events of the session.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -53,12 +53,15 @@ impl App {
             Happened::Moved { node, listening } => self.moved(now, node, listening),
             Happened::Recalled(peer, entries) => self.recalled(peer, &entries),
             Happened::Found(peer, text, entries) => self.found(now, peer, &text, &entries),
-            Happened::NotKept(trouble) => self.trouble(now, &trouble),
+            Happened::LeftOut(id) => self.left_out(now, id),
+            Happened::NotKept(trouble) => self.not_kept(now, &trouble),
+            Happened::KeptAgain => self.disk_trouble = None,
             Happened::HandedOver(_)
             | Happened::NotSent { .. }
             | Happened::NotStarted(_)
             | Happened::Left(_) => {}
         }
+        self.make_room();
     }
 
     /// The agent starts to register.
@@ -137,7 +140,8 @@ impl App {
         let address = peer.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
         let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
         if let Some(address) = peer.address {
-            self.contacts.met(address, Some(peer.nickname.raw()), way, now);
+            let remote = (way == Way::CalledBy).then(|| peer.remote.ip());
+            self.contacts.met(address, Some(peer.nickname.raw()), way, remote, now);
             self.save_contacts();
         }
         let caller = peer.nickname.clone();
@@ -166,7 +170,7 @@ impl App {
         if let Some(at) = self.tabs.iter().position(calling) {
             self.tabs[at].conversation = ConversationState::None;
             if exists {
-                self.contacts.met(to, None, Way::Called, now);
+                self.contacts.met(to, None, Way::Called, None, now);
                 self.save_contacts();
             }
             let failure = format!("cannot reach {to}: {reason}");
@@ -233,11 +237,17 @@ impl App {
 
     /// A line of the user is queued.
     pub(crate) fn said(&mut self, now: Timestamp, id: ConversationId, text: &str) {
-        let Some(at) = self.tab_of(id) else { return };
+        let Some((at, peer)) = self.tab_and_nickname(id) else { return };
+        if let Some(address) = self.tabs[at].address()
+            && self.contacts.answered(address, peer.raw(), now)
+        {
+            self.save_contacts();
+        }
         let nickname = PeerText::new(self.nickname.clone());
         self.remember(at, now, history::Way::Sent, &nickname, text, false);
         let (kind, text) = (Kind::Own(self.nickname.clone()), safe_text(text).into_owned());
         self.tabs[at].pane.push(Entry { at: now, kind, text });
+        self.make_room();
     }
 
     /// A line of the user cannot be sent.
@@ -271,7 +281,7 @@ impl App {
         reason: Refusal,
     ) {
         if let Some(address) = address {
-            self.missed_call(now, address, reason);
+            self.missed_call(now, address, Some(remote.ip()), reason);
         }
         let address = address.map_or_else(|| "?".to_owned(), |address| address.to_string());
         let news = format!("{nickname} ({address}) at {remote} called and was refused: {reason}");
@@ -280,13 +290,13 @@ impl App {
 
     /// A location request was refused.
     pub(crate) fn missed(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
-        self.missed_call(now, from, reason);
+        self.missed_call(now, from, None, reason);
         self.tell(0, |tab| tab.news(now, &format!("{from} wanted to call and was refused: {reason}")));
     }
 
     /// Counts a call that was not taken because the user was busy. Others are not wanted.
-    fn missed_call(&mut self, now: Timestamp, from: MiAddress, reason: Refusal) {
-        if reason == Refusal::Busy && self.contacts.missed(from, now) {
+    fn missed_call(&mut self, now: Timestamp, from: MiAddress, remote: Option<IpAddr>, reason: Refusal) {
+        if reason == Refusal::Busy && self.contacts.missed(from, remote, now) {
             self.missed += 1;
             self.save_contacts();
         }
@@ -330,6 +340,19 @@ impl App {
         });
     }
 
+    /// More was said in a conversation than is kept.
+    fn left_out(&mut self, now: Timestamp, id: ConversationId) {
+        if let Some(at) = self.tab_of(id) {
+            self.tell(at, |tab| tab.news(now, history::LEFT_OUT));
+        }
+    }
+
+    /// Something could not be kept or read. Every tab shows it until something is kept again.
+    pub(crate) fn not_kept(&mut self, now: Timestamp, text: &str) {
+        self.trouble(now, text);
+        self.disk_trouble = Some(safe_text(text).into_owned());
+    }
+
     /// A failure that concerns no conversation.
     pub(crate) fn trouble(&mut self, now: Timestamp, text: &str) {
         self.tell(0, |tab| tab.failure(now, text));
@@ -366,15 +389,16 @@ impl App {
         text: &str,
         continues: bool,
     ) {
-        if let (Some(peer), true) = (self.tabs[at].address(), self.keeps_history) {
-            let tab = &mut self.tabs[at];
+        let tab = &mut self.tabs[at];
+        if let (Some(peer), Some(id), true) = (tab.address(), tab.id(), self.keeps_history) {
             // The next piece of a line is part of an entry that counts already.
             if tab.kept_last.replace(way) != Some(way) || !continues {
                 tab.recalled += 1;
             }
             let entry =
                 history::Entry { at: now, way, nick: nick.raw().into(), text: text.into(), continues };
-            self.effects.push_back(Effect::Wish(Wish::Remember { peer, entry }));
+            let talk = history::Talk { id, peer, is_known: self.contacts.is_of_the_user(&peer) };
+            self.effects.push_back(Effect::Wish(Wish::Remember { talk, entry }));
         }
     }
 
@@ -389,7 +413,10 @@ impl App {
 
 /// Makes an entry of the history safe to show.
 fn earlier(entry: &history::Entry) -> Entry {
-    let kind = Kind::Earlier(safe_text(&entry.nick).into_owned());
+    let kind = match entry.way {
+        history::Way::LeftOut => Kind::Earlier("*".into()),
+        history::Way::Sent | history::Way::Received => Kind::Earlier(safe_text(&entry.nick).into_owned()),
+    };
     Entry { at: entry.at, kind, text: safe_text(&entry.text).into_owned() }
 }
 

@@ -15,11 +15,8 @@ use crate::full::theme::Theme;
 /// Draws two rows: the user, and the conversation or the completions on offer.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let [own, state] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
-    let style = if matches!(app.registration, Registration::Waiting(_) | Registration::Lost(_)) {
-        theme.chosen
-    } else {
-        theme.bar
-    };
+    let is_unregistered = matches!(app.registration, Registration::Waiting(_) | Registration::Lost(_));
+    let style = if is_unregistered || app.disk_trouble.is_some() { theme.chosen } else { theme.bar };
     bar(frame, own, Line::raw(first_that_fits(&own_variants(app), own.width)), style);
     if let Some(line) = offered(app, state.width, theme) {
         return frame.render_widget(line, state);
@@ -50,7 +47,7 @@ fn frames(app: &App) -> Option<usize> {
     split_line(text).ok().map(Iterator::count).filter(|count| *count > 1)
 }
 
-fn own_variants(app: &App) -> [String; 4] {
+fn own_variants(app: &App) -> Vec<String> {
     let (own, nickname) = (app.own, &app.nickname);
     let counts = format!("E {} R {}", app.messages.sent, app.messages.received);
     let (long, short) = match &app.registration {
@@ -60,7 +57,14 @@ fn own_variants(app: &App) -> [String; 4] {
         Registration::Lost(reason) => (format!("NOT registered: {reason}"), "NOT registered"),
         Registration::Leaving => ("deregistering …".into(), "deregistering …"),
     };
-    [
+    if let Some(trouble) = &app.disk_trouble {
+        return vec![
+            format!(" {own} as {nickname} · {long} · {trouble}"),
+            format!(" {own} · {short} · {trouble}"),
+            format!(" {short} · {trouble}"),
+        ];
+    }
+    vec![
         format!(" {own} as {nickname} · {long} · {counts}"),
         format!(" {own} · {long} · {counts}"),
         format!(" {own} · {short} · {counts}"),

@@ -12,7 +12,7 @@ use ratatui::style::Color;
 use super::*;
 use crate::full::app::{Overlay, Setup};
 use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
-use crate::session::End;
+use crate::session::{End, Happened};
 use crate::store::contacts::Way;
 
 /// A user in front of a screen.
@@ -456,4 +456,15 @@ fn without_colours_things_still_stand_out() {
         assert!(cells.iter().all(|cell| cell.bg == Color::Reset), "the terminal's own, dark or light");
         assert!(cells.iter().any(|cell| cell.modifier.contains(ratatui::style::Modifier::BOLD)));
     }
+}
+
+#[test]
+fn trouble_with_the_disk_is_seen_in_every_tab_until_something_is_kept() {
+    let mut screen = Screen::talking(90, 8);
+    let trouble = "cannot keep or read what is said: No space left on device (os error 28)";
+    screen.app.happened(now(), Happened::NotKept(trouble.into()));
+    let row = |screen: &mut Screen| screen.picture().lines().nth(5).unwrap().to_owned();
+    assert_eq!(row(&mut screen), format!(" registered · {trouble}"));
+    screen.app.happened(now(), Happened::KeptAgain);
+    assert_eq!(row(&mut screen), " laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2");
 }

@@ -1,0 +1,420 @@
+//! The files of a history, and room for more in them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use plumi_proto::MiAddress;
+
+use super::limits::Limits;
+use crate::store::file;
+use crate::store::folder::{self, safe_name};
+
+/// The folder of a history.
+#[derive(Debug)]
+pub(super) struct Files {
+    folder: PathBuf,
+    pub(super) limits: Limits,
+    /// The files of peers that the user called or answered, once they have been counted.
+    total: Option<Total>,
+}
+
+/// A line to be added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewLine<'a> {
+    /// The JSON object and the end of its line.
+    pub(super) text: &'a str,
+    /// The user says it.
+    pub(super) is_own: bool,
+    /// The user has said a line in the conversation.
+    pub(super) is_answered: bool,
+    /// The user has called or answered the peer at any time.
+    pub(super) is_known: bool,
+}
+
+impl Files {
+    pub(super) fn new(folder: PathBuf, limits: Limits) -> Self {
+        Self { folder, limits, total: None }
+    }
+
+    /// Returns the paths of the files of `peer`, the oldest lines first. Any of them may be missing.
+    pub(super) fn paths(&self, peer: &MiAddress) -> [PathBuf; 3] {
+        let path = self.path(peer);
+        [self.path_of_caller(peer), old(&path), path]
+    }
+
+    /// Adds `line` to what was said with `peer`. Returns `false` if there is no room for it in the files of this peer.
+    ///
+    /// # Errors
+    /// Those of the operating system; all files together would become too large or too many.
+    pub(super) fn append(&mut self, peer: &MiAddress, line: NewLine<'_>) -> io::Result<bool> {
+        let [caller, old, path] = self.paths(peer);
+        let is_of_user = line.is_known || length(&path)?.is_some() || length(&old)?.is_some();
+        // The last line of a file may lack its end, which takes one more byte.
+        let added = line.text.len() as u64 + 1;
+        if !is_of_user {
+            let has_room = self.has_room_for_caller(&caller, added)?;
+            return if has_room { write(&caller, line.text).map(|()| true) } else { Ok(false) };
+        }
+        folder::make(&self.folder)?;
+        let (begins, adopted) = (length(&path)?, length(&caller)?);
+        let adopted = adopted.filter(|_| begins.is_none());
+        let in_file = begins.or(adopted);
+        let is_full = in_file.is_some_and(|length| length + added + NOTE > self.limits.file);
+        let replaced = if is_full { length(&old)? } else { None };
+        if replaced.is_some() && !line.is_answered {
+            return Ok(false);
+        }
+        let new_files = usize::from(begins.is_none()) + usize::from(is_full && replaced.is_none());
+        let new_bytes = adopted.unwrap_or(0) + line.text.len() as u64;
+        let total = self.total_with(new_files, new_bytes, line.is_own)?;
+        if adopted.is_some() {
+            fs::rename(&caller, &path)?;
+        }
+        if is_full {
+            fs::rename(&path, &old)?;
+        }
+        self.total = Some(Total { bytes: total.bytes - replaced.unwrap_or(0).min(total.bytes), ..total });
+        write(&path, line.text)?;
+        Ok(true)
+    }
+
+    /// Adds a `note`, with its end, to what was said with `peer`, if there is room for it.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(super) fn append_note(&mut self, peer: &MiAddress, note: &str) -> io::Result<()> {
+        let [caller, _, path] = self.paths(peer);
+        let added = note.len() as u64;
+        if let Some(length) = length(&path)? {
+            if length + added <= self.limits.file
+                && let Ok(total) = self.total_with(0, added, false)
+            {
+                self.total = Some(total);
+                write(&path, note)?;
+            }
+        } else if length(&caller)?.is_some_and(|length| length + added <= self.limits.caller_file) {
+            write(&caller, note)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the total after an addition. It is counted anew if the user says something and there is no room.
+    fn total_with(&mut self, files: usize, bytes: u64, counts_anew: bool) -> io::Result<Total> {
+        let limits = self.limits;
+        let plus = |total: Total| Total { files: total.files + files, bytes: total.bytes + bytes };
+        let fits = |total: &Total| total.files <= limits.files && total.bytes <= limits.total;
+        let known = self.total.map(plus);
+        let total = match known {
+            Some(total) if fits(&total) || !counts_anew => total,
+            _ => plus(*self.total.insert(Total::count(&self.folder)?)),
+        };
+        if fits(&total) {
+            return Ok(total);
+        }
+        let Self { folder, limits: Limits { total, files, .. }, .. } = self;
+        let why = format!(
+            "the history has {} MiB or {files} files, as much as may be; remove some in {}",
+            *total >> 20,
+            folder.display()
+        );
+        Err(io::Error::new(io::ErrorKind::QuotaExceeded, why))
+    }
+
+    /// Returns whether the file of a peer that only called has room. A new one takes the place of the oldest.
+    fn has_room_for_caller(&self, path: &Path, added: u64) -> io::Result<bool> {
+        let length = length(path)?;
+        if length.unwrap_or(0) + added + NOTE > self.limits.caller_file {
+            return Ok(false);
+        }
+        if length.is_none() {
+            let folder = self.folder.join(CALLERS);
+            folder::make(&folder)?;
+            let mut callers: Vec<(SystemTime, PathBuf)> = Vec::new();
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let metadata = entry.metadata()?;
+                if metadata.is_file() {
+                    callers.push((metadata.modified()?, entry.path()));
+                }
+            }
+            callers.sort_unstable();
+            let surplus = (callers.len() + 1).saturating_sub(self.limits.caller_files);
+            for (_, oldest) in &callers[..surplus] {
+                fs::remove_file(oldest)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn path(&self, peer: &MiAddress) -> PathBuf {
+        self.folder.join(safe_name(peer) + ".jsonl")
+    }
+
+    fn path_of_caller(&self, peer: &MiAddress) -> PathBuf {
+        self.folder.join(CALLERS).join(safe_name(peer) + ".jsonl")
+    }
+}
+
+/// The files in a folder, without those in the folders in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    files: usize,
+    bytes: u64,
+}
+
+impl Total {
+    fn count(folder: &Path) -> io::Result<Self> {
+        let mut total = Self::default();
+        for entry in fs::read_dir(folder)? {
+            let metadata = entry?.metadata()?;
+            if metadata.is_file() {
+                total.files += 1;
+                total.bytes += metadata.len();
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// Appends `line`, with its end, to the file at `path`, in one write. Creates the file if necessary.
+fn write(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = file::open(path, OpenOptions::new().read(true).append(true).create(true))?;
+    let whole_lines = ends_a_line(&file)?;
+    let line = if whole_lines { line } else { &format!("\n{line}") };
+    file.write_all(line.as_bytes())
+}
+
+/// Returns whether `file` is empty or ends with the end of a line.
+fn ends_a_line(file: &File) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(at) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    Ok(last == [b'\n'])
+}
+
+/// Returns the length of the file at `path`, or `None` if there is none. A link is not followed.
+fn length(path: &Path) -> io::Result<Option<u64>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        metadata => Ok(Some(metadata?.len())),
+    }
+}
+
+/// Returns the path of the previous file, to which a full one at `path` is renamed.
+pub(super) fn old(path: &Path) -> PathBuf {
+    let mut old = path.as_os_str().to_owned();
+    old.push(".1");
+    old.into()
+}
+
+/// The folder of peers that only called. The name of a file has an `@`.
+const CALLERS: &str = "callers";
+
+/// The room that a note takes, with its time and its end. It is left free in each file.
+pub(super) const NOTE: u64 = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::{Entry, History, Kept, LEFT_OUT, Talk, Way};
+    use super::*;
+    use crate::store::folder::DataFolder;
+
+    /// Limits that a test reaches soon.
+    const SMALL: Limits = Limits {
+        file: 10_000,
+        total: 45_000,
+        files: 6,
+        caller_file: 2_000,
+        caller_files: 3,
+        conversation: 4_000,
+        line: 500,
+    };
+
+    struct Kitchen {
+        history: History,
+        folder: PathBuf,
+        _data: tempfile::TempDir,
+    }
+
+    impl Kitchen {
+        fn new() -> Self {
+            let (data, folder) = DataFolder::temporary();
+            let history = History::within(&folder, SMALL);
+            Self { history, folder: folder.file("history"), _data: data }
+        }
+
+        fn adds(&mut self, talk: &Talk, way: Way, text: &str) -> io::Result<Kept> {
+            let at = "2026-11-25T15:40:00Z".parse().unwrap();
+            let entry = Entry { at, way, nick: "x".into(), text: text.into(), continues: false };
+            self.history.append(talk, &entry)
+        }
+
+        /// The peer says lines of 100 bytes and more until something is left out.
+        fn floods(&mut self, talk: &Talk) {
+            let kept = |kept| matches!(kept, Kept::Whole);
+            let text = "#".repeat(100);
+            while kept(self.adds(talk, Way::Received, &text).unwrap()) {}
+        }
+
+        fn texts(&self, peer: &str) -> Vec<String> {
+            let mut texts = Vec::new();
+            let found = |entry: Entry| {
+                texts.push(entry.text);
+                Ok(())
+            };
+            self.history.search(&peer.parse().unwrap(), None, found).unwrap();
+            texts
+        }
+
+        /// The names and lengths of the files in a folder of the history.
+        fn files(&self, folder: &str) -> Vec<(String, u64)> {
+            let Ok(entries) = fs::read_dir(self.folder.join(folder)) else { return Vec::new() };
+            let entries = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
+            entries
+                .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
+                .collect()
+        }
+    }
+
+    fn talk(id: u64, peer: &str, is_known: bool) -> Talk {
+        Talk { id: id.into(), peer: peer.parse().unwrap(), is_known }
+    }
+
+    #[test]
+    fn lines_of_a_friend_survive_whoever_calls_under_the_name() {
+        let mut kitchen = Kitchen::new();
+        let friend = talk(1, "joya@cc.com", true);
+        kitchen.adds(&friend, Way::Sent, "hola").unwrap();
+        kitchen.adds(&friend, Way::Received, "bon dia").unwrap();
+        for id in 2..50 {
+            kitchen.floods(&talk(id, "joya@cc.com", true));
+        }
+        let texts = kitchen.texts("joya@cc.com");
+        assert_eq!(&texts[..2], ["hola", "bon dia"]);
+        assert!(texts.iter().filter(|text| *text == LEFT_OUT).count() > 1, "{texts:?}");
+        let lengths: Vec<_> = kitchen.files("").into_iter().map(|(_, length)| length).collect();
+        assert!(lengths.len() == 2 && lengths.iter().all(|length| *length <= SMALL.file), "{lengths:?}");
+        // The user talks, and what both say is kept again.
+        assert_eq!(kitchen.adds(&talk(50, "joya@cc.com", true), Way::Sent, "hola?").unwrap(), Kept::Whole);
+        let answer = kitchen.adds(&talk(50, "joya@cc.com", true), Way::Received, "bona nit");
+        assert_eq!(answer.unwrap(), Kept::Whole);
+    }
+
+    #[test]
+    fn a_conversation_keeps_more_with_each_line_of_the_user() {
+        let mut kitchen = Kitchen::new();
+        let talk = talk(1, "joya@cc.com", true);
+        kitchen.floods(&talk);
+        let length = |kitchen: &Kitchen| kitchen.files("")[0].1;
+        let before = length(&kitchen);
+        assert!(before <= SMALL.conversation + NOTE, "{before}");
+        assert_eq!(kitchen.texts("joya@cc.com").last().map(String::as_str), Some(LEFT_OUT));
+        assert_eq!(
+            kitchen.adds(&talk, Way::Received, "").unwrap(),
+            Kept::LeftOut { is_first: false },
+            "what comes next is left out, too"
+        );
+        assert_eq!(length(&kitchen), before);
+        kitchen.adds(&talk, Way::Sent, "hola").unwrap();
+        kitchen.floods(&talk);
+        let most = SMALL.conversation + SMALL.line + 2 * NOTE;
+        assert!((before + 300..=most).contains(&length(&kitchen)), "{before}, then {}", length(&kitchen));
+    }
+
+    #[test]
+    fn callers_have_small_files_and_the_oldest_goes() {
+        let mut kitchen = Kitchen::new();
+        kitchen.adds(&talk(1, "joya@cc.com", true), Way::Received, "hola").unwrap();
+        for id in 2..20 {
+            kitchen.floods(&talk(id, &format!("u{id}@cc.com"), false));
+        }
+        let callers = kitchen.files("callers");
+        let names: BTreeSet<_> = callers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, BTreeSet::from(["u17@cc.com.jsonl", "u18@cc.com.jsonl", "u19@cc.com.jsonl"]));
+        assert!(callers.iter().all(|(_, length)| *length <= SMALL.caller_file), "{callers:?}");
+        // The first line of the user takes the file from among them.
+        kitchen.adds(&talk(18, "u18@cc.com", false), Way::Sent, "who are you?").unwrap();
+        assert_eq!((kitchen.files("callers").len(), kitchen.files("").len()), (2, 2));
+        let texts = kitchen.texts("u18@cc.com");
+        assert!(texts.len() > 10 && texts.last().is_some_and(|text| text == "who are you?"), "{texts:?}");
+        kitchen.adds(&talk(20, "u18@cc.com", false), Way::Received, "it is me").unwrap();
+        assert_eq!(kitchen.texts("u18@cc.com").len(), texts.len() + 1);
+        assert_eq!(kitchen.texts("joya@cc.com"), ["hola"]);
+    }
+
+    #[test]
+    fn a_full_history_erases_nothing_and_says_so() {
+        let mut kitchen = Kitchen::new();
+        for id in 0..6 {
+            kitchen.adds(&talk(id, &format!("u{id}@cc.com"), true), Way::Sent, "hola").unwrap();
+        }
+        let one_more = talk(7, "joya@cc.com", true);
+        for way in [Way::Sent, Way::Received] {
+            let error = kitchen.adds(&one_more, way, "hola").unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded);
+            let expected = "the history has 0 MiB or 6 files, as much as may be; remove some in ";
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
+        assert_eq!(kitchen.files("").len(), 6);
+        kitchen.adds(&talk(1, "u1@cc.com", true), Way::Received, "hola").unwrap();
+        fs::remove_file(kitchen.folder.join("u0@cc.com.jsonl")).unwrap();
+        kitchen.adds(&one_more, Way::Sent, "hola").unwrap();
+        kitchen.adds(&one_more, Way::Received, "hola").unwrap();
+        assert_eq!(kitchen.texts("joya@cc.com"), ["hola", "hola"]);
+    }
+
+    /// A note is short, and many notes are not.
+    #[test]
+    fn a_full_history_has_no_room_for_a_note() {
+        let mut kitchen = Kitchen::new();
+        let joya = talk(1, "joya@cc.com", true);
+        kitchen.floods(&joya);
+        for length in [100, 0] {
+            let peers = (0..5).cycle().map(|n| talk(2, &format!("u{n}@cc.com"), true));
+            let mut kept = peers.map(|talk| kitchen.adds(&talk, Way::Sent, &"x".repeat(length)));
+            assert!(kept.any(|kept| kept.is_err()));
+        }
+        let total = |kitchen: &Kitchen| kitchen.files("").iter().map(|(_, length)| length).sum::<u64>();
+        let full = total(&kitchen);
+        assert!((SMALL.total - 100..=SMALL.total).contains(&full), "{full}");
+        kitchen.adds(&joya, Way::Sent, "hola").unwrap_err();
+        let left_out = kitchen.adds(&joya, Way::Received, &"#".repeat(1_000)).unwrap();
+        assert_eq!((left_out, total(&kitchen)), (Kept::LeftOut { is_first: true }, full));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn nothing_exceeds_its_bound(
+            lines in proptest::collection::vec(
+                (0..9_u64, 0..9_u64, any::<bool>(), prop::bool::weighted(0.1), 0..300_usize),
+                0..1_000,
+            )
+        ) {
+            let mut kitchen = Kitchen::new();
+            for (id, who, is_known, is_own, length) in lines {
+                let talk = talk(id, &format!("u{who}@cc.com"), is_known);
+                let way = if is_own { Way::Sent } else { Way::Received };
+                match kitchen.adds(&talk, way, &"\u{1}".repeat(length)) {
+                    Err(error) => prop_assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded),
+                    Ok(kept) => prop_assert!(!is_own || kept == Kept::Whole),
+                }
+            }
+            let (files, callers) = (kitchen.files(""), kitchen.files("callers"));
+            let total: u64 = files.iter().map(|(_, length)| length).sum();
+            prop_assert!(total <= SMALL.total, "{}", total);
+            prop_assert!(files.len() <= SMALL.files && callers.len() <= SMALL.caller_files);
+            prop_assert!(files.iter().all(|(_, length)| *length <= SMALL.file), "{:?}", files);
+            prop_assert!(callers.iter().all(|(_, length)| *length <= SMALL.caller_file), "{:?}", callers);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The bounds of a history, and the room that each conversation still has. It knows no file and reads no clock.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use mi_agent_core::ConversationId;
+
+/// The bounds of a history, in bytes unless they count files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// A file of a peer that the user called or answered. Two of them are kept.
+    pub(super) file: u64,
+    /// All these files.
+    pub(super) total: u64,
+    /// The number of these files.
+    pub(super) files: usize,
+    /// A file of a peer that only called.
+    pub(super) caller_file: u64,
+    /// The number of these files.
+    pub(super) caller_files: usize,
+    /// A conversation in which the user says nothing.
+    pub(super) conversation: u64,
+    /// The bytes that each line of the user adds to that.
+    pub(super) line: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            file: super::MAX_FILE,
+            total: MAX_TOTAL - MAX_CALLER_FILES as u64 * MAX_CALLER_FILE,
+            files: MAX_FILES - MAX_CALLER_FILES,
+            caller_file: MAX_CALLER_FILE,
+            caller_files: MAX_CALLER_FILES,
+            conversation: MAX_UNANSWERED,
+            line: MAX_FOR_A_LINE,
+        }
+    }
+}
+
+/// The conversations of this run, and the room that each of them still has.
+#[derive(Debug, Default)]
+pub(super) struct Allowances(BTreeMap<ConversationId, Allowance>);
+
+impl Allowances {
+    /// Returns the allowance of a conversation.
+    pub(super) fn of(&mut self, id: ConversationId, limits: &Limits) -> &mut Allowance {
+        if self.0.len() == MAX_ALLOWANCES && !self.0.contains_key(&id) {
+            self.0.pop_first();
+        }
+        let new = Allowance { left: limits.conversation, is_answered: false, is_over: false };
+        self.0.entry(id).or_insert(new)
+    }
+}
+
+/// The room that a conversation still has.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    /// The bytes that may still be added.
+    left: u64,
+    /// The user has said a line.
+    is_answered: bool,
+    /// Something was left out since then.
+    is_over: bool,
+}
+
+impl Allowance {
+    /// The user says a line, which is kept in any case.
+    pub(super) fn answer(&mut self, limits: &Limits) {
+        self.left = self.left.saturating_add(limits.line);
+        self.is_answered = true;
+        self.is_over = false;
+    }
+
+    /// Returns whether so many bytes of the peer may be kept.
+    pub(super) fn admits(&self, bytes: u64) -> bool {
+        !self.is_over && bytes <= self.left
+    }
+
+    /// So many bytes are kept.
+    pub(super) fn spend(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+
+    /// Leaves out what the peer says until the user says another line. Returns whether that is new.
+    pub(super) fn end(&mut self) -> bool {
+        !mem::replace(&mut self.is_over, true)
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.is_answered
+    }
+}
+
+/// The bytes of all files: a hundred years of daily conversations, and a small part of a disk.
+const MAX_TOTAL: u64 = 200 << 20;
+
+/// The number of all files: more than anybody has friends, and few enough to be listed at once.
+const MAX_FILES: usize = 1_000;
+
+/// The bytes of a peer that only called: several hundred lines, and at most 6.4 MB of all such peers.
+const MAX_CALLER_FILE: u64 = 64 << 10;
+
+/// The number of peers that only called, as many as there are among the contacts.
+const MAX_CALLER_FILES: usize = 100;
+
+/// The bytes of a conversation in which the user says nothing: ten thousand lines.
+const MAX_UNANSWERED: u64 = 1 << 20;
+
+/// The bytes for each line of the user: several hundred lines, a long answer.
+const MAX_FOR_A_LINE: u64 = 64 << 10;
+
+/// The most conversations whose allowance is known, many times what there may be at a time. The oldest one has a new
+/// allowance then, which it would have had with a new call, too.
+const MAX_ALLOWANCES: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_of_the_user_allows_more() {
+        let limits = Limits { conversation: 100, line: 10, ..Limits::default() };
+        let mut allowances = Allowances::default();
+        let one = allowances.of(1.into(), &limits);
+        assert!(one.admits(100) && !one.admits(101) && !one.is_answered());
+        one.spend(95);
+        assert!(!one.admits(6) && one.end() && !one.end());
+        assert!(!one.admits(1), "nothing after that is kept, be it short");
+        one.answer(&limits);
+        assert!(one.admits(15) && !one.admits(16) && one.is_answered());
+        one.spend(1_000);
+        assert!(!one.admits(1) && one.end());
+        assert!(allowances.of(2.into(), &limits).admits(100), "another conversation has its own");
+        for n in 3..=2 * MAX_ALLOWANCES as u64 {
+            allowances.of(n.into(), &limits);
+        }
+        assert_eq!(allowances.0.len(), MAX_ALLOWANCES);
+    }
+}

@@ -1,0 +1,140 @@
+//! Peers who call and talk as much as they can: what the user did stays, and what they take is bounded.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::thread;
+
+use integration_tests::raw_user::RawUser;
+use socket2::{Domain, Socket, Type};
+
+use super::*;
+
+#[test]
+fn every_contact_that_was_called_is_there_after_a_thousand_callers() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    let mut friends = ["joya", "pere"].map(|user| town.in_lines(user));
+    for (tab, friend) in ["joya", "pere"].into_iter().zip(&mut friends) {
+        laura.type_line(&format!("/call {tab}@bb.com"));
+        friend.expect_line("* in conversation with laura");
+        friend.type_line("EXIT");
+        laura.expect_text(&format!("conversation with {tab} ended by {tab}"));
+    }
+    let stranger = RawUser::new(town.node.address());
+    // A hundred hosts call in turn.
+    for (n, host) in (0..1_000).zip((0..100).cycle()) {
+        let at = stranger.locates(&format!("u{n}@cc.com"));
+        let mut call = caller(Ipv4Addr::new(127, 0, 1, host), at);
+        call.write_all(b"N01uL04hola").expect("written");
+        // Laura has taken the call, or is busy with others.
+        call.read_exact(&mut [0; 8]).expect("a nickname");
+        call.shutdown(Shutdown::Write).expect("FIN");
+    }
+    let folder = laura.folder().join(DATA).join("mi-agent/laura@bb.com");
+    let kept = || fs::read_to_string(folder.join("contacts.json")).expect("there are contacts");
+    eventually("the last caller is kept", || kept().contains("u999@cc.com"));
+    for friend in ["joya", "pere"] {
+        let line = format!("{{\"address\":\"{friend}@bb.com\",\"nickname\":\"{friend}\",\"way\":\"called\"");
+        assert!(kept().contains(&line), "{friend} in {}", kept());
+    }
+    assert!(kept().matches("\"address\"").count() <= 102, "{}", kept());
+    let of_callers = fs::read_dir(folder.join("history/callers")).expect("they have said something").count();
+    assert!(of_callers <= 100, "{of_callers} files");
+}
+
+/// They are written in frames that take six times as much on the disk, until the caller is no longer read.
+#[test]
+fn the_lines_of_a_friend_survive_ten_megabytes_of_a_caller_under_the_name() {
+    let town = Town::new();
+    let (laura, mut joya) = talking(&town, &[]);
+    let said = ["one", "two", "three", "four", "five"];
+    for line in said {
+        laura.type_line(line);
+        joya.expect_line(&format!("<laura> {line}"));
+    }
+    joya.type_line("EXIT");
+    laura.expect_text("conversation with joya ended by joya");
+    let at = RawUser::new(town.node.address()).locates("joya@bb.com");
+    let mut call = caller(Ipv4Addr::LOCALHOST, at);
+    call.write_all(b"N04joya").expect("written");
+    let writer = thread::spawn(move || {
+        let frame = [&b"L99"[..], &[1; 99]].concat();
+        let frames = frame.repeat(100);
+        // An error: Laura has left.
+        (0..10 << 20).step_by(frames.len()).take_while(|_| call.write_all(&frames).is_ok()).count()
+    });
+    let history = laura.folder().join(DATA).join("mi-agent/laura@bb.com/history");
+    let kept = || fs::read_to_string(history.join("joya@bb.com.jsonl")).expect("it is kept");
+    eventually("enough is kept", || kept().contains("more was said than is kept"));
+    let bytes = kept().len();
+    assert!((1_000_000..1_500_000).contains(&bytes), "{bytes} bytes");
+    let kept = kept();
+    let friends = kept.lines().zip(said);
+    for (line, text) in friends {
+        assert!(
+            line.ends_with(&format!("\"way\":\"sent\",\"nick\":\"laura\",\"text\":\"{text}\"}}")),
+            "{line}"
+        );
+    }
+    assert!(kept.ends_with("\"way\":\"left-out\",\"nick\":\"\",\"text\":\"more was said than is kept\"}\n"));
+    let names: BTreeSet<_> = fs::read_dir(&history)
+        .expect("a folder")
+        .map(|entry| entry.expect("it is there").file_name())
+        .collect();
+    assert_eq!(names, BTreeSet::from(["joya@bb.com.jsonl".into()]));
+    drop(laura);
+    writer.join().expect("no panic");
+}
+
+/// Each of them says half a megabyte of what takes four times as much on the screen.
+#[test]
+fn the_screen_takes_little_memory_whatever_callers_say() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    // No call comes into view beside a line that is being typed.
+    laura.type_text("hola");
+    laura.expect_text("> hola");
+    let kibibytes = || -> usize {
+        let status = format!("/proc/{}/status", laura.pid().as_raw_nonzero());
+        let status = fs::read_to_string(status).expect("this is Linux");
+        let written = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        written.expect("proc(5) says so").trim().trim_end_matches(" kB").parse().expect("a number")
+    };
+    let before = kibibytes();
+    let stranger = RawUser::new(town.node.address());
+    for n in 0..12 {
+        let at = stranger.locates(&format!("u{n}@cc.com"));
+        let mut call = caller(Ipv4Addr::new(127, 0, 1, n), at);
+        call.write_all(b"N01u").expect("written");
+        call.write_all(&vec![1; 512 << 10]).expect("written");
+        call.shutdown(Shutdown::Write).expect("FIN");
+        // Laura has read all of it.
+        call.read_to_end(&mut Vec::new()).expect("her end");
+    }
+    let more = kibibytes().saturating_sub(before);
+    assert!(more <= 18 << 10, "{more} KiB for 12 tabs of 1 MiB each");
+}
+
+trait Locates {
+    /// Asks in the name of `from` where Laura is.
+    fn locates(&self, from: &str) -> SocketAddr;
+}
+
+impl Locates for RawUser {
+    fn locates(&self, from: &str) -> SocketAddr {
+        self.say(format!("PL{from}:laura@bb.com"));
+        let answer = self.hear();
+        let at = answer.strip_prefix(&format!("RL0{from}:laura@bb.com:"));
+        at.unwrap_or_else(|| panic!("{answer}")).parse().expect("an address")
+    }
+}
+
+/// Connects from `ip`, a loopback address.
+fn caller(ip: Ipv4Addr, at: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::new(IpAddr::V4(ip), 0).into()).expect("a loopback address");
+    socket.connect(&at.into()).expect("laura listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).expect("it is not 0");
+    stream
+}
