@@ -63,6 +63,9 @@ pub(crate) enum Report {
         /// The side that ended it.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<EndedBy>,
+        /// The reason, if this agent ended it by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<SafeText>,
         /// The number of lines that were said and not sent.
         unsaid: usize,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -236,10 +239,11 @@ impl Report {
                 nickname: SafeText::new(nickname),
                 lost: *end == End::Lost,
                 by: match end {
-                    End::ByYou => Some(EndedBy::You),
+                    End::ByYou | End::GaveWay => Some(EndedBy::You),
                     End::ByPeer => Some(EndedBy::Peer),
                     End::Lost => None,
                 },
+                reason: (*end == End::GaveWay).then(|| SafeText::new(reason::GAVE_WAY)),
                 unsaid: *unsaid,
                 reference,
             },
@@ -336,6 +340,9 @@ impl Report {
             }
             // The line that the connection was lost says enough.
             Self::Ended { by: None, .. } => return None,
+            Self::Ended { conversation, nickname: SafeText(nickname), reason: Some(SafeText(reason)), .. } => {
+                format!("* conversation {}with {nickname} ended: {reason}", number(conversation))
+            }
             Self::Ended { conversation, nickname: SafeText(nickname), by: Some(by), .. } => {
                 let by = match by {
                     EndedBy::You => "you",
@@ -489,6 +496,7 @@ mod tests {
                 nickname: joya,
                 lost: false,
                 by: Some(EndedBy::You),
+                reason: None,
                 unsaid: 0,
                 reference: number(17),
             },
@@ -497,7 +505,17 @@ mod tests {
                 nickname: pere,
                 lost: true,
                 by: None,
+                reason: None,
                 unsaid: 3,
+                reference: None,
+            },
+            Report::Ended {
+                conversation: 3,
+                nickname: shown("anna"),
+                lost: false,
+                by: Some(EndedBy::You),
+                reason: Some(shown(reason::GAVE_WAY)),
+                unsaid: 0,
                 reference: None,
             },
             Report::Refused {

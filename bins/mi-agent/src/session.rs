@@ -388,6 +388,10 @@ impl Session {
             Heard::Line(text) | Heard::Trouble(ConversationError::Refused(text)) => {
                 Happened::Line { id, nickname, text }
             }
+            Heard::Trouble(ConversationError::GaveWay) => {
+                peer.end = End::GaveWay;
+                return None;
+            }
             Heard::Trouble(error) => {
                 if matches!(error, ConversationError::Lost(_)) {
                     peer.end = End::Lost;

@@ -23,7 +23,7 @@ use crate::io::dial::Dial;
 use crate::io::driver::{Driver, Ended, Place};
 use crate::io::node_link::MessageCounts;
 use crate::io::shutdown::Shutdown;
-use crate::io::slot::Slot;
+use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
 use crate::state::admission::Admission;
 use crate::state::conversation_times::LINGER;
@@ -50,9 +50,7 @@ pub(crate) struct Inner {
     pub(crate) driver: Driver,
     /// The runtime of all tasks.
     pub(crate) runtime: Handle,
-    /// One permit for each conversation that the agent may have.
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) most_conversations: usize,
+    pub(crate) slots: Slots,
     /// One permit for each call that may have a connection, in a conversation or while it ends.
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) pace: Duration,
@@ -105,7 +103,7 @@ impl Agent {
 
     /// Returns the number of conversations, with callers that wait for a decision and calls that have not begun.
     pub fn conversations(&self) -> usize {
-        self.0.most_conversations.saturating_sub(self.0.slots.available_permits())
+        self.0.slots.taken()
     }
 
     /// Returns whether the agent ends or has ended: [`Agent::shutdown`] was called, or its runtime has ended.
@@ -197,16 +195,15 @@ impl Agent {
         if self.is_closed() {
             return Err(CallError::Locate(LocateError::Ended));
         }
-        if self.0.slots.available_permits() == 0 {
+        if !self.0.slots.has_free() {
             return Err(CallError::Engaged);
         }
         let found = self.locate(to).await?;
         // Another user may have called meanwhile.
-        let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|error| match error {
+        let slot = self.0.slots.try_take().map_err(|error| match error {
             TryAcquireError::NoPermits => CallError::Engaged,
             TryAcquireError::Closed => CallError::Locate(LocateError::Ended),
         })?;
-        let slot = Slot::new(slot);
         // If this is cancelled, even when the conversation has begun and nobody has it.
         let free_on_drop = slot.free_on_drop();
         let place = Arc::clone(&self.0.calls).acquire_owned().await;

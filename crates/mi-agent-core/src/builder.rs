@@ -23,10 +23,12 @@ use crate::io::driver::{Driver, Network};
 use crate::io::listener::{self, Acceptor};
 use crate::io::node_link::{self, NodeLink};
 use crate::io::shutdown::Shutdown;
+use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
 use crate::io::way::{Search, Way};
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
+use crate::state::conversation_slots::DEFAULT_IDLE;
 use crate::state::refresh::DEFAULT_REFRESH;
 use crate::state::request::RequestSchedule;
 use crate::traffic::TrafficTap;
@@ -45,6 +47,7 @@ pub struct AgentBuilder {
     refresh: Option<Duration>,
     pace: Duration,
     conversations: usize,
+    idle: Option<Duration>,
     tap: Option<TrafficTap>,
     admission: Admission,
     runtime: Option<Handle>,
@@ -64,6 +67,7 @@ impl AgentBuilder {
             refresh: Some(DEFAULT_REFRESH),
             pace: DEFAULT_PACE,
             conversations: 1,
+            idle: Some(DEFAULT_IDLE),
             tap: None,
             admission: Admission::default(),
             runtime: None,
@@ -151,10 +155,26 @@ impl AgentBuilder {
     }
 
     /// Sets the limit of conversations at a time: the default is 1, and 0 counts as 1. When it is reached, every
-    /// caller and asker is answered that the user is busy.
+    /// caller and asker is answered that the user is busy, unless a conversation gives way.
+    ///
+    /// A conversation that a caller began gives way to one from an IP address that has at least two fewer, if it is
+    /// more than 30 s old and the user has said nothing for longest in it. Otherwise one gives way that has been silent
+    /// for [`AgentBuilder::idle`]. It ends with [`ConversationError::GaveWay`](crate::ConversationError::GaveWay).
     #[must_use]
     pub fn conversations(mut self, conversations: usize) -> Self {
         self.conversations = conversations.max(1);
+        self
+    }
+
+    /// Sets the silence of both sides after which the conversation of a caller gives way to a new caller, if there is
+    /// room for no other. The default is [`DEFAULT_IDLE`]. With `None` it never does for that reason.
+    ///
+    /// Empty lines do not count. A conversation that this user began never gives way.
+    ///
+    /// [`DEFAULT_IDLE`]: crate::DEFAULT_IDLE
+    #[must_use]
+    pub fn idle(mut self, idle: Option<Duration>) -> Self {
+        self.idle = idle;
         self
     }
 
@@ -278,10 +298,9 @@ impl AgentBuilder {
         }
         client.set_admission(self.admission);
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
-        let most_conversations = self.conversations.min(Semaphore::MAX_PERMITS);
-        let slots = Arc::new(Semaphore::new(most_conversations));
+        let slots = Slots::new(self.conversations, self.idle);
         let network = Network { link, way: Way::new(own), publishes_own: named.is_none(), search };
-        let driver = Driver::start(network, client, Arc::clone(&slots), events_sender.clone());
+        let driver = Driver::start(network, client, slots.clone(), events_sender.clone());
         let shutdown = Shutdown::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
         let outstanding = Arc::default();
@@ -292,7 +311,7 @@ impl AgentBuilder {
             tap,
         };
         let acceptor =
-            Acceptor::new(nickname.clone(), options, Arc::clone(&slots), events_sender, driver.clone());
+            Acceptor::new(nickname.clone(), options, slots.clone(), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
         tokio::spawn(listener::listen(listener, acceptor, opened));
         let pace = self.pace;
@@ -304,8 +323,7 @@ impl AgentBuilder {
             driver,
             runtime,
             slots,
-            most_conversations,
-            calls: Arc::new(Semaphore::new(dial::most_calls(most_conversations))),
+            calls: Arc::new(Semaphore::new(dial::most_calls(self.conversations))),
             pace,
             outstanding,
             shutdown,

@@ -243,6 +243,10 @@ pub enum ConversationError {
     /// Only an agent of this library is recognized. Other agents refuse with a line that looks like any other.
     #[error("the call was refused: {0}")]
     Refused(PeerText),
+    /// This agent ended the conversation of a caller, because another one called and this one was silent, or one of
+    /// many from its address. See [`AgentBuilder::conversations`](crate::AgentBuilder::conversations).
+    #[error("it gave way to another caller")]
+    GaveWay,
     /// The connection broke: neither side ended the conversation.
     #[error("connection lost")]
     Lost(#[source] io::Error),

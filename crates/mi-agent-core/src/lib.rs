@@ -89,6 +89,7 @@ mod state {
     pub(crate) mod conversation;
     pub(crate) mod conversation_events;
     pub(crate) mod conversation_phases;
+    pub(crate) mod conversation_slots;
     pub(crate) mod conversation_times;
     pub(crate) mod deliveries;
     pub(crate) mod frames;
@@ -125,6 +126,7 @@ pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS, Whereabouts};
 pub use state::connection_slots::CallerId;
 pub use state::conversation::ConversationState;
 pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
+pub use state::conversation_slots::{ConversationSlots, DEFAULT_IDLE};
 pub use state::frames::{Bytes, BytesMut, IncomingFrames};
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};

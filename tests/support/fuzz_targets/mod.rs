@@ -5,6 +5,7 @@
 //! sequence of bytes is one, and a changed byte a change of one step.
 
 mod agent;
+mod callers;
 mod log_line;
 mod node;
 mod plumi;
@@ -14,6 +15,7 @@ mod safe_text;
 mod settings;
 
 pub use agent::agent;
+pub use callers::callers;
 pub use log_line::log_line;
 pub use node::node;
 pub use plumi::plumi;
@@ -26,8 +28,9 @@ pub use settings::settings;
 pub type Body = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Body); 8] = [
+pub const TARGETS: [(&str, Body); 9] = [
     ("agent", agent),
+    ("callers", callers),
     ("log_line", log_line),
     ("node", node),
     ("plumi", plumi),

@@ -13,7 +13,7 @@ use mi_proto::Nickname;
 use plumi_proto::{HostIp, MiAddress, NodeAddress};
 use settings_text::{quoted, text_or_number};
 
-use super::values::{self, Conversations, Refresh};
+use super::values::{self, Conversations, Idle, Refresh};
 
 /// The settings in effect: the command line wins over the settings file, which wins over the defaults.
 ///
@@ -77,6 +77,12 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "values::conversations")]
     pub(crate) conversations: Option<Conversations>,
 
+    /// How long the conversation of a caller may be silent before it gives way to a new caller: 90s, 10m, 2h
+    /// [default: 5m]
+    #[arg(long, value_name = "DURATION|off")]
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub(crate) idle: Idle,
+
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
     #[serde(skip)]
@@ -123,6 +129,7 @@ impl Settings {
             ("bare-user", Some(self.bare_user.to_string())),
             ("log", self.log.as_ref().map(|log| in_quotes(&log.display()))),
             ("conversations", Some(self.conversations.unwrap_or_default().0.to_string())),
+            ("idle", Some(self.idle.as_toml())),
             ("history", Some(self.history.to_string())),
             ("bell", Some(self.bell.to_string())),
             ("mouse", Some(self.mouse.to_string())),
@@ -174,6 +181,7 @@ mod tests {
             ("refresh = 'on'", "line 1, refresh: it is a number of seconds, 1 or more, or off"),
             ("conversations = 0", "line 1, conversations: it is a number from 1 to 16"),
             ("conversations = 17", "line 1, conversations: it is a number from 1 to 16"),
+            ("idle = 300", "line 1, idle: it is a number and s, m or h, such as 90s, 10m or 2h"),
             ("bell = 'yes'", "line 1, bell: invalid type: string \"yes\", expected a boolean"),
             (
                 "name-servers = [\n'127.0.0.3:53',\n'here']",

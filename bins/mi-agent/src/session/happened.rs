@@ -143,6 +143,8 @@ pub(crate) enum End {
     ByPeer,
     /// The connection broke: neither side ended it.
     Lost,
+    /// It gave way to another caller.
+    GaveWay,
 }
 
 /// The way in which a session leaves.

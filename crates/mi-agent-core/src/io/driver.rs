@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::task::Task;
 use super::node_link::{Counts, MessageCounts, NodeLink};
+use super::slot::Slots;
 use super::way::{Search, Way};
 use crate::error::SystemError;
 use crate::event::Event;
@@ -101,11 +102,11 @@ pub(crate) struct Caller {
 pub(crate) struct Ended;
 
 impl Driver {
-    /// Starts the task. The user is busy while `slots` has no permit left.
+    /// Starts the task. The user is busy while none of `slots` can be had.
     pub(crate) fn start(
         network: Network,
         client: LumiClient,
-        slots: Arc<Semaphore>,
+        slots: Slots,
         events: mpsc::Sender<Event>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
@@ -235,10 +236,10 @@ impl Driver {
 }
 
 /// Returns what is left for another caller. Closed slots: the agent is ending and does not listen any more.
-pub(super) fn capacity(slots: &Semaphore, events: &mpsc::Sender<Event>) -> Capacity {
+pub(super) fn capacity(slots: &Slots, events: &mpsc::Sender<Event>) -> Capacity {
     Capacity {
         ends: slots.is_closed(),
-        has_slot: slots.available_permits() > 0,
+        has_slot: slots.has_free() || slots.can_give_way(),
         is_heard: !events.is_closed() && events.capacity() > 0,
     }
 }

@@ -9,14 +9,14 @@ use mi_proto::Nickname;
 use plumi_proto::TcpAddress;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, warn};
 
 use super::connection::{self, Connection, now};
 use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
-use super::slot::Slot;
+use super::slot::{Slots, Taken};
 use super::talk::{self, ConversationOptions};
 use crate::conversation::Peer;
 use crate::error::IncomingError;
@@ -32,8 +32,8 @@ use crate::state::conversation_events::{ConversationOutput, Side};
 pub(crate) struct Acceptor {
     nickname: Nickname,
     options: ConversationOptions,
-    /// One permit for each conversation that the agent may have.
-    slots: Arc<Semaphore>,
+    /// The slots of conversations.
+    slots: Slots,
     events: mpsc::Sender<Event>,
     driver: Driver,
     /// The slots of callers without a conversation.
@@ -123,7 +123,7 @@ impl Acceptor {
     pub(crate) fn new(
         nickname: Nickname,
         options: ConversationOptions,
-        slots: Arc<Semaphore>,
+        slots: Slots,
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
@@ -189,10 +189,11 @@ impl Acceptor {
         let Caller { address, refusal } = self.driver.take_caller().await;
         let left = || capacity(&self.slots, &self.events);
         let take_room = || {
-            let permit = Arc::clone(&self.slots).try_acquire_owned();
-            permit.ok().zip(self.events.try_reserve().ok()).ok_or_else(left)
+            // No conversation gives way to a caller that nobody hears of.
+            let event = self.events.try_reserve().ok();
+            event.and_then(|event| Some((self.slots.take(remote.ip())?, event))).ok_or_else(left)
         };
-        let (permit, event) = match left().decide(refusal, take_room) {
+        let (taken, event) = match left().decide(refusal, take_room) {
             Verdict::Ask(room) => room,
             Verdict::Refuse(reason) => {
                 // Dropped if nobody reads the events.
@@ -204,7 +205,18 @@ impl Acceptor {
                 return self.finish(connection, place).await;
             }
         };
-        let slot = Slot::new(permit);
+        let slot = match taken {
+            Taken::Free(slot) => Some(slot),
+            Taken::Soon => self.slots.freed().await,
+        };
+        let Some(slot) = slot else {
+            drop(event);
+            if self.slots.is_closed() {
+                connection.state.handle_shutdown(now(), false);
+                return self.finish(connection, place).await;
+            }
+            return self.refuse(connection, place, Refusal::Busy).await;
+        };
         let peer = Peer { nickname, address, remote };
         let outstanding = Arc::clone(&self.options.outstanding);
         let (conversation, talk) = talk::pair(peer, slot.clone(), outstanding);
@@ -213,9 +225,10 @@ impl Acceptor {
         let Err(reason) = self.decision(&mut connection, decision).await else {
             connection.state.handle_admitted(now(), Ok(()));
             let shutdown = self.options.shutdown.clone();
+            let hold = self.slots.hold(place.id(), remote.ip());
             // The agent does not wait for this conversation to deregister, nor its traffic to end.
-            drop((self, place));
-            return talk::converse(connection, talk, shutdown).await;
+            drop((self, place, slot));
+            return talk::converse(connection, talk.held_by(hold), shutdown).await;
         };
         // Even while the program keeps what it did not decide.
         slot.free();
@@ -322,8 +335,8 @@ mod tests {
             refresh: None,
             ..ClientSettings::new(address, at.into(), listening)
         });
-        let slots = Arc::new(Semaphore::new(1));
-        let driver = Driver::start(network, client, Arc::clone(&slots), events.clone());
+        let slots = Slots::new(1, None);
+        let driver = Driver::start(network, client, slots.clone(), events.clone());
         let shutdown = Shutdown::new();
         let options = ConversationOptions {
             pace: Duration::from_millis(20),
