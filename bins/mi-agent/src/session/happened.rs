@@ -39,7 +39,7 @@ pub(crate) enum Happened {
     HandedOver(ConversationId),
     /// Something went wrong in a conversation. Its end follows.
     ConversationFailed { id: ConversationId, nickname: PeerText, error: ConversationError },
-    /// The session leaves, and this number of lines was not sent: the peer does not read them.
+    /// The session leaves, and this number of lines was not sent: the peer does not read them, or too slowly.
     NotSent { id: ConversationId, nickname: PeerText, lines: usize },
     /// A conversation is over.
     Ended {
@@ -152,7 +152,7 @@ pub(crate) enum End {
 pub(crate) enum Leave {
     /// Everything that was said is sent first.
     InOrder,
-    /// Everything that was said is sent first, as long as peers read it. A user waits for the end.
+    /// Everything that was said is sent first, if that takes no more than 3 s: a user waits for the end.
     Soon,
     /// The session leaves within [`HURRY`](crate::signals::HURRY), regardless of the node and the peers.
     Hurried,
