@@ -1,0 +1,340 @@
+#![doc = include_str!("../README.md")]
+
+mod list;
+mod ranking;
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use slab::Slab;
+
+use list::{Linked, Links, List};
+use ranking::{Ranked, Ranking, Step, number};
+
+/// A bounded table that makes room when it is full.
+///
+/// `S` is a source and `A` an asker, as in [`Owner`]. See the [crate](crate) for who gives way.
+///
+/// All operations take constant time, except [`FairTable::iter`] and [`FairTable::new`]. Nothing is allocated after
+/// [`FairTable::new`].
+#[derive(Debug)]
+pub struct FairTable<S, A, T> {
+    capacity: usize,
+    entries: Slab<Entry<T>>,
+    askers: Slab<Asker<A>>,
+    sources: Slab<Source<S>>,
+    source_of: HashMap<S, usize>,
+    asker_of: HashMap<(usize, A), usize>,
+    /// The sources by the number of their entries.
+    ranking: Ranking,
+    steps: Slab<Step>,
+    inserted: u64,
+}
+
+/// The one that an entry counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner<S, A> {
+    /// The source, such as an IP address.
+    pub source: S,
+    /// The asker within the source, such as a user.
+    pub asker: A,
+    /// Whether the asker gives way before all others of its source that do not, however few entries it has: one that
+    /// could be anybody, beside one that is known. It is the same for all entries that an asker has at a time.
+    pub gives_way_first: bool,
+}
+
+impl<S, A> Owner<S, A> {
+    /// An owner that gives way as all others do.
+    pub fn new(source: S, asker: A) -> Self {
+        Self { source, asker, gives_way_first: false }
+    }
+}
+
+/// The number of entries that one owner may have, although there is room. Beyond it, its own entries give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The limit for the source.
+    pub of_source: usize,
+    /// The limit for the asker.
+    pub of_asker: usize,
+}
+
+impl Share {
+    /// All the room there is.
+    pub const ALL: Self = Self { of_source: usize::MAX, of_asker: usize::MAX };
+}
+
+/// Identifies an entry. No other entry of the table ever has the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    index: usize,
+    number: u64,
+}
+
+/// The result of [`FairTable::insert`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Inserted<T> {
+    /// The key of the new entry.
+    pub key: Key,
+    /// The entry that gave way to it, if any.
+    pub gave_way: Option<(Key, T)>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    value: T,
+    number: u64,
+    asker: usize,
+    links: Links,
+}
+
+#[derive(Debug)]
+struct Asker<A> {
+    name: A,
+    source: usize,
+    gives_way_first: bool,
+    /// The oldest first.
+    entries: List,
+    step: Option<usize>,
+    links: Links,
+}
+
+#[derive(Debug)]
+struct Source<S> {
+    name: S,
+    /// Its askers that give way first, by the number of their entries.
+    first: Ranking,
+    /// Its other askers.
+    others: Ranking,
+    step: Option<usize>,
+    links: Links,
+}
+
+impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
+    /// Creates a table for `capacity` entries, at least one.
+    pub fn new(capacity: usize) -> Self {
+        // A newcomer is counted before an entry gives way to it.
+        let all = capacity.max(1) + 1;
+        Self {
+            capacity: capacity.max(1),
+            entries: Slab::with_capacity(all),
+            askers: Slab::with_capacity(all),
+            sources: Slab::with_capacity(all),
+            // A map with that much room to spare cleans up in place.
+            source_of: HashMap::with_capacity(2 * all),
+            asker_of: HashMap::with_capacity(2 * all),
+            ranking: Ranking::default(),
+            // Each asker and each source is on one, and one is made before another is left.
+            steps: Slab::with_capacity(2 * all + 1),
+            inserted: 0,
+        }
+    }
+
+    /// Inserts `value` as the newest entry of `owner`. If that is more than its `share`, or than the table can hold,
+    /// another entry gives way.
+    ///
+    /// # Errors
+    /// `value`, if that would have to give way itself: its owner [gives way first](Owner::gives_way_first), and its
+    /// source has the most.
+    pub fn insert(&mut self, owner: Owner<S, A>, share: Share, value: T) -> Result<Inserted<T>, T> {
+        let source = self.source(owner.source);
+        let asker = self.asker(source, &owner);
+        self.inserted += 1;
+        let entry = Entry { value, number: self.inserted, asker, links: Links::default() };
+        let entry = self.entries.insert(entry);
+        self.askers[asker].entries.push(&mut self.entries, entry);
+        self.ranking_of(asker, |ranking, steps, askers| ranking.raise(steps, askers, asker));
+        self.ranking.raise(&mut self.steps, &mut self.sources, source);
+
+        let key = self.key(entry);
+        let gives_way = if number(&self.steps, self.askers[asker].step) > share.of_asker {
+            self.askers[asker].entries.first()
+        } else if number(&self.steps, self.sources[source].step) > share.of_source {
+            self.greediest_of(source)
+        } else if self.entries.len() > self.capacity {
+            self.ranking.highest(&self.steps).and_then(|source| self.greediest_of(source))
+        } else {
+            None
+        };
+        let gave_way = gives_way.map(|entry| self.key(entry));
+        let gave_way = gave_way.and_then(|key| Some((key, self.remove(key)?)));
+        match gave_way {
+            Some((gone, value)) if gone == key => Err(value),
+            gave_way => Ok(Inserted { key, gave_way }),
+        }
+    }
+
+    /// Removes an entry. Returns `None` if it has gone already.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        self.get(key)?;
+        let Entry { value, asker, .. } = self.unlink(key.index);
+        self.ranking_of(asker, |ranking, steps, askers| ranking.lower(steps, askers, asker));
+        let source = self.askers[asker].source;
+        self.ranking.lower(&mut self.steps, &mut self.sources, source);
+        if self.askers[asker].entries.is_empty() {
+            let asker = self.askers.remove(asker);
+            self.asker_of.remove(&(source, asker.name));
+        }
+        if self.sources[source].step.is_none() {
+            let source = self.sources.remove(source);
+            self.source_of.remove(&source.name);
+        }
+        Some(value)
+    }
+
+    /// Makes an entry the newest one of its asker.
+    pub fn renew(&mut self, key: Key) {
+        if self.get(key).is_some() {
+            let asker = self.entries[key.index].asker;
+            let entries = &mut self.askers[asker].entries;
+            entries.remove(&mut self.entries, key.index);
+            entries.push(&mut self.entries, key.index);
+        }
+    }
+
+    /// Returns an entry, or `None` if it has gone.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let entry = self.entries.get(key.index)?;
+        (entry.number == key.number).then_some(&entry.value)
+    }
+
+    /// Returns an entry, or `None` if it has gone.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let entry = self.entries.get_mut(key.index)?;
+        (entry.number == key.number).then_some(&mut entry.value)
+    }
+
+    /// Returns the entries and their keys, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.entries.iter().map(|(index, entry)| (Key { index, number: entry.number }, &entry.value))
+    }
+
+    /// Returns the number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Returns whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Returns whether an entry has to give way to the next one.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= self.capacity
+    }
+
+    /// Returns the number of entries of `source`.
+    pub fn count(&self, source: &S) -> usize {
+        let source = self.source_of.get(source);
+        number(&self.steps, source.and_then(|source| self.sources[*source].step))
+    }
+
+    /// Returns the source with the most entries, and how many; of several, the one that has had as many longest.
+    pub fn greediest(&self) -> Option<(&S, usize)> {
+        let source = &self.sources[self.ranking.highest(&self.steps)?];
+        Some((&source.name, number(&self.steps, source.step)))
+    }
+
+    /// Returns the entry of `source` that gives way first.
+    pub fn first_of(&self, source: &S) -> Option<(Key, &T)> {
+        let entry = self.greediest_of(*self.source_of.get(source)?)?;
+        Some((self.key(entry), &self.entries[entry].value))
+    }
+
+    fn source(&mut self, name: S) -> usize {
+        *self.source_of.entry(name).or_insert_with(|| {
+            let (first, others, links) = Default::default();
+            self.sources.insert(Source { name, first, others, step: None, links })
+        })
+    }
+
+    fn asker(&mut self, source: usize, owner: &Owner<S, A>) -> usize {
+        let (name, gives_way_first) = (owner.asker, owner.gives_way_first);
+        *self.asker_of.entry((source, name)).or_insert_with(|| {
+            let (entries, links) = Default::default();
+            self.askers.insert(Asker { name, source, gives_way_first, entries, step: None, links })
+        })
+    }
+
+    fn key(&self, entry: usize) -> Key {
+        Key { index: entry, number: self.entries[entry].number }
+    }
+
+    /// Takes an entry out of the list of its asker.
+    fn unlink(&mut self, entry: usize) -> Entry<T> {
+        let asker = self.entries[entry].asker;
+        self.askers[asker].entries.remove(&mut self.entries, entry);
+        self.entries.remove(entry)
+    }
+
+    /// Returns the entry of `source` that gives way first.
+    fn greediest_of(&self, source: usize) -> Option<usize> {
+        let Source { first, others, .. } = &self.sources[source];
+        let asker = first.highest(&self.steps).or_else(|| others.highest(&self.steps))?;
+        self.askers[asker].entries.first()
+    }
+
+    /// Passes the ranking of `asker` within its source to `change`.
+    fn ranking_of(
+        &mut self,
+        asker: usize,
+        change: impl FnOnce(&mut Ranking, &mut Slab<Step>, &mut Slab<Asker<A>>),
+    ) {
+        let Asker { source, gives_way_first, .. } = self.askers[asker];
+        let Source { first, others, .. } = &mut self.sources[source];
+        let ranking = if gives_way_first { first } else { others };
+        change(ranking, &mut self.steps, &mut self.askers);
+    }
+}
+
+impl<T> Linked for Entry<T> {
+    fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+impl<A> Linked for Asker<A> {
+    fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+impl<A> Ranked for Asker<A> {
+    fn step(&self) -> Option<usize> {
+        self.step
+    }
+
+    fn set_step(&mut self, step: Option<usize>) {
+        self.step = step;
+    }
+}
+
+impl<S> Linked for Source<S> {
+    fn links(&self) -> &Links {
+        &self.links
+    }
+
+    fn links_mut(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+impl<S> Ranked for Source<S> {
+    fn step(&self) -> Option<usize> {
+        self.step
+    }
+
+    fn set_step(&mut self, step: Option<usize>) {
+        self.step = step;
+    }
+}
