@@ -9,7 +9,6 @@ use futures_util::FutureExt;
 use mi_proto::Nickname;
 use plumi_proto::{
     DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress, NodeAddress, RegisterCode, TcpAddress,
-    is_reachable,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
@@ -27,6 +26,7 @@ use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
 use crate::state::admission::Admission;
 use crate::state::conversation_times::LINGER;
+use crate::state::dialling::Dialling;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 use crate::traffic::WeakTap;
@@ -54,6 +54,7 @@ pub(crate) struct Inner {
     /// One permit for each call that may have a connection, in a conversation or while it ends.
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) pace: Duration,
+    pub(crate) dialling: Dialling,
     /// The number of frames of all conversations that are handed over and not written.
     pub(crate) outstanding: Arc<AtomicUsize>,
     /// The signal that ends conversations and refuses calls: when the shutdown begins, or when this is
@@ -162,8 +163,7 @@ impl Agent {
     /// Cancel safe. The question goes on, and its answer is dropped.
     pub async fn locate(&self, to: MiAddress) -> Result<MiSocketAddress, LocateError> {
         match self.0.driver.request(LumiRequest::Locate(to), None).await {
-            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) if is_reachable(found.ip) => Ok(found),
-            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) => Err(LocateError::Unusable(found)),
+            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) => self.0.dialling.check(self.node(), found),
             Ok(LumiAnswer::Locate(LocateOutcome::Busy)) => Err(LocateError::Busy),
             Ok(LumiAnswer::Locate(LocateOutcome::NoSuchUser)) => Err(LocateError::NoSuchUser),
             Ok(LumiAnswer::Locate(LocateOutcome::Offline)) => Err(LocateError::Offline),

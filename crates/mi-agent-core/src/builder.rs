@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lumi_dns::{LookupError, NodeDirectory};
 use mi_proto::Nickname;
-use plumi_proto::{HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
+use plumi_proto::{AddressRange, HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -29,6 +29,7 @@ use crate::io::way::{Search, Way};
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::conversation_slots::DEFAULT_IDLE;
+use crate::state::dialling::Dialling;
 use crate::state::refresh::DEFAULT_REFRESH;
 use crate::state::request::RequestSchedule;
 use crate::traffic::TrafficTap;
@@ -48,6 +49,7 @@ pub struct AgentBuilder {
     pace: Duration,
     conversations: usize,
     idle: Option<Duration>,
+    dial: Vec<AddressRange>,
     tap: Option<TrafficTap>,
     admission: Admission,
     runtime: Option<Handle>,
@@ -68,6 +70,7 @@ impl AgentBuilder {
             pace: DEFAULT_PACE,
             conversations: 1,
             idle: Some(DEFAULT_IDLE),
+            dial: Vec::new(),
             tap: None,
             admission: Admission::default(),
             runtime: None,
@@ -175,6 +178,16 @@ impl AgentBuilder {
     #[must_use]
     pub fn idle(mut self, idle: Option<Duration>) -> Self {
         self.idle = idle;
+        self
+    }
+
+    /// Sets the only ranges in which agents are called. The default is everywhere, and so are none.
+    ///
+    /// The callee chooses its address, so it could send a bot to a service that only the bot's network reaches. A loopback
+    /// address is never called unless the node is at one as well.
+    #[must_use]
+    pub fn dial(mut self, ranges: Vec<AddressRange>) -> Self {
+        self.dial = ranges;
         self
     }
 
@@ -325,6 +338,7 @@ impl AgentBuilder {
             slots,
             calls: Arc::new(Semaphore::new(dial::most_calls(self.conversations))),
             pace,
+            dialling: Dialling::within(self.dial),
             outstanding,
             shutdown,
             tap,

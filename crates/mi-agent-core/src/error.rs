@@ -117,6 +117,12 @@ pub enum LocateError {
     /// The user's agent published an address that nobody has: 0.0.0.0, multicast, broadcast.
     #[error("the user's agent gave {0} as its address, which cannot be called")]
     Unusable(MiSocketAddress),
+    /// The user's agent published a loopback address, and the node is not at one. A service of this host could be there.
+    #[error("the user's agent gave {0} as its address, which leads back to this host")]
+    Loopback(MiSocketAddress),
+    /// The user's agent published an address outside of [`AgentBuilder::dial`](crate::AgentBuilder::dial).
+    #[error("the user's agent gave {0} as its address, which you do not call")]
+    NotAmongDialled(MiSocketAddress),
     /// The answer cannot be read.
     #[error("the answer cannot be used: {0}")]
     Malformed(DecodeError),

@@ -92,6 +92,7 @@ mod state {
     pub(crate) mod conversation_slots;
     pub(crate) mod conversation_times;
     pub(crate) mod deliveries;
+    pub(crate) mod dialling;
     pub(crate) mod frames;
     pub(crate) mod nodes;
     pub(crate) mod outgoing_lines;
@@ -115,9 +116,9 @@ pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuil
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
 pub use plumi_proto::{
-    AddressError, DecodeError, DecodeReason, DeregisterCode, Domain, Extension, HostIp, Locate,
-    LocateOutcome, Message, MiAddress, MiSocketAddress, MiSocketAddressError, NameError, NodeAddress,
-    RegisterCode, Registrant, TcpAddress, UdpAddress, UserName,
+    AddressError, AddressRange, AddressRangeError, DecodeError, DecodeReason, DeregisterCode, Domain,
+    Extension, HostIp, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, MiSocketAddressError,
+    NameError, NodeAddress, RegisterCode, Registrant, TcpAddress, UdpAddress, UserName,
 };
 pub use safe_text::{PeerText, safe_text};
 pub use state::acceptor::{AcceptorState, Capacity, Verdict};
@@ -127,6 +128,7 @@ pub use state::connection_slots::CallerId;
 pub use state::conversation::ConversationState;
 pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
 pub use state::conversation_slots::{ConversationSlots, DEFAULT_IDLE};
+pub use state::dialling::Dialling;
 pub use state::frames::{Bytes, BytesMut, IncomingFrames};
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};

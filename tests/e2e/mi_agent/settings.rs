@@ -135,6 +135,7 @@ fn config_tells_where_the_settings_are_and_what_holds() {
         "log = \"laura.log\"",
         "conversations = 16",
         "idle = \"90s\"",
+        "dial = [\"192.0.2.0/24\", \"198.51.100.7/32\"]",
         "history = false",
         "bell = false",
         "mouse = false",

@@ -1,10 +1,10 @@
-//! The conversations of an agent whose slots are all taken, and whoever calls it.
+//! The conversations of an agent whose slots are all taken, its callers, and the addresses that it calls.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use arbitrary::{Result, Unstructured};
-use mi_agent_core::ConversationSlots;
+use mi_agent_core::{ConversationSlots, Dialling, HostIp, MiSocketAddress, NodeAddress, TcpAddress};
 
 /// The first byte is a setting, what follows are steps: callers, lines, ends, time. The conversation that gives way is the
 /// one that the rules name, or there is none.
@@ -43,7 +43,7 @@ impl Run {
     }
 
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        match input.int_in_range(0..=7)? {
+        match input.int_in_range(0..=8)? {
             0..=2 => self.calls(address(input)?),
             3 | 4 => {
                 let (Some(at), is_own) = (self.any(input)?, input.arbitrary()?) else { return Ok(()) };
@@ -60,6 +60,7 @@ impl Run {
                     self.slots.handle_over(over.id);
                 }
             }
+            6 => self.dials(*input.choose(&HOSTS)?, *input.choose(&HOSTS)?),
             _ => self.now += *input.choose(&TIMES)?,
         }
         let expected = self.gives_way(0).is_some();
@@ -82,6 +83,18 @@ impl Run {
         self.begun += 1;
         self.talks.push(Talk { id, ip, began: now, said_here: now, said: now });
         self.slots.handle_begun(now, id, ip);
+    }
+
+    /// A callee is at `found`, as the node at `node` says.
+    fn dials(&self, node: [u8; 4], found: [u8; 4]) {
+        let found = MiSocketAddress::new(TcpAddress::new(HostIp::from(found), 4456)).expect("a port");
+        let node = NodeAddress::from(TcpAddress::new(HostIp::from(node), 3344));
+        for (range, is_within) in [(None, true), (Some("127.0.0.0/8"), found.ip.is_loopback())] {
+            let ranges = range.map(|range| range.parse().expect("a range"));
+            let is_dialled = Dialling::within(ranges.into_iter().collect()).check(node, found).is_ok();
+            let expected = is_within && (node.ip().is_loopback() || !found.ip.is_loopback());
+            assert_eq!(is_dialled, expected, "{found} by an agent of {node}, within {range:?}");
+        }
     }
 
     /// Returns the conversation that gives way to an address that has `of_caller` of them.
@@ -115,6 +128,9 @@ fn address(input: &mut Unstructured<'_>) -> Result<IpAddr> {
 
 /// The conversations that there may be.
 const MOST: usize = 6;
+
+/// The hosts of nodes and callees.
+const HOSTS: [[u8; 4]; 4] = [[127, 0, 0, 1], [127, 0, 0, 9], [192, 0, 2, 1], [198, 51, 100, 7]];
 
 const TIMES: [Duration; 6] = [
     Duration::from_millis(1),

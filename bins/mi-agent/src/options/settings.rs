@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use mi_proto::Nickname;
-use plumi_proto::{HostIp, MiAddress, NodeAddress};
+use plumi_proto::{AddressRange, HostIp, MiAddress, NodeAddress};
 use settings_text::{quoted, text_or_number};
 
 use super::values::{self, Conversations, Idle, Refresh};
@@ -83,6 +83,12 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "text_or_number")]
     pub(crate) idle: Idle,
 
+    /// Call only agents at these addresses, such as 192.0.2.0/24; may repeat [default: all; loopback only if the node is
+    /// at loopback]
+    #[arg(long, value_name = "CIDR")]
+    #[serde(default)]
+    pub(crate) dial: Vec<AddressRange>,
+
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
     #[serde(skip)]
@@ -117,25 +123,30 @@ pub(crate) struct Settings {
 impl Settings {
     /// Returns every key of the settings file with its value as it is written there. `None`: it is not set.
     pub(crate) fn keys(&self) -> Vec<(&'static str, Option<String>)> {
-        let servers: Vec<_> = self.name_servers.iter().map(in_quotes).collect();
         vec![
             ("address", self.address.as_ref().map(in_quotes)),
             ("nick", self.nick.as_ref().map(in_quotes)),
             ("port", Some(self.port.unwrap_or(DEFAULT_PORT).to_string())),
             ("node", self.node.as_ref().map(in_quotes)),
-            ("name-servers", (!servers.is_empty()).then(|| format!("[{}]", servers.join(", ")))),
+            ("name-servers", list(&self.name_servers)),
             ("advertise", self.advertise.as_ref().map(in_quotes)),
             ("refresh", Some(self.refresh.as_toml())),
             ("bare-user", Some(self.bare_user.to_string())),
             ("log", self.log.as_ref().map(|log| in_quotes(&log.display()))),
             ("conversations", Some(self.conversations.unwrap_or_default().0.to_string())),
             ("idle", Some(self.idle.as_toml())),
+            ("dial", list(&self.dial)),
             ("history", Some(self.history.to_string())),
             ("bell", Some(self.bell.to_string())),
             ("mouse", Some(self.mouse.to_string())),
             ("plain", Some(self.plain.to_string())),
         ]
     }
+}
+
+fn list(values: &[impl Display]) -> Option<String> {
+    let values: Vec<_> = values.iter().map(in_quotes).collect();
+    (!values.is_empty()).then(|| format!("[{}]", values.join(", ")))
 }
 
 fn in_quotes(value: &impl Display) -> String {

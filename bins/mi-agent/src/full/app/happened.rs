@@ -34,8 +34,13 @@ impl App {
             Happened::CallFailed { to, error, .. } => {
                 let exists = matches!(
                     error,
-                    CallError::Locate(LocateError::Busy | LocateError::Offline | LocateError::Unusable(_))
-                        | CallError::NotAccepted { .. }
+                    CallError::Locate(
+                        LocateError::Busy
+                            | LocateError::Offline
+                            | LocateError::Unusable(_)
+                            | LocateError::Loopback(_)
+                            | LocateError::NotAmongDialled(_)
+                    ) | CallError::NotAccepted { .. }
                 );
                 let hint = reason::hint_for_call(&to, &error);
                 let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
