@@ -76,7 +76,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     };
     match greeted {
         ConversationOutput::Greeted(nickname) => {
-            let peer = Peer { nickname, address: Some(to), remote: connection.remote };
+            let peer = Peer { address: Some(to), ..Peer::new(nickname, connection.remote) };
             let (conversation, talk) = talk::pair(peer, slot, options.outstanding);
             // If the caller has gone, this drops the conversation, which hangs up.
             _ = called.send(Ok(conversation));

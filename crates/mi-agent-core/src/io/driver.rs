@@ -91,8 +91,8 @@ impl Drop for GiveUpOnDrop<'_> {
 /// Information about a caller.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
-    /// The user behind the latest location request, see [`LumiClient::take_asker`].
-    pub(crate) address: Option<MiAddress>,
+    /// The users of whom one calls, see [`LumiClient::take_askers`].
+    pub(crate) candidates: Vec<MiAddress>,
     /// The reason why the caller may not call, if there is one.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -194,7 +194,7 @@ impl Driver {
         }
     }
 
-    /// Returns the most likely caller, and whether that user may call. Unknown if the task has ended.
+    /// Returns the users of whom one most likely calls, and whether that one may. Unknown if the task has ended.
     pub(crate) async fn take_caller(&self) -> Caller {
         let (sender, caller) = oneshot::channel();
         // A caller does not wait for this agent's requests. If the task has ended, the sender is dropped.

@@ -186,7 +186,8 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
-        let Caller { address, refusal } = self.driver.take_caller().await;
+        let Caller { candidates, refusal } = self.driver.take_caller().await;
+        let peer = Peer::called_by(nickname, remote, candidates);
         let left = || capacity(&self.slots, &self.events);
         let take_room = || {
             // No conversation gives way to a caller that nobody hears of.
@@ -197,6 +198,7 @@ impl Acceptor {
             Verdict::Ask(room) => room,
             Verdict::Refuse(reason) => {
                 // Dropped if nobody reads the events.
+                let Peer { nickname, address, .. } = peer;
                 _ = self.events.try_send(Event::Refused { nickname, remote, address, reason });
                 return self.refuse(connection, place, reason).await;
             }
@@ -217,7 +219,6 @@ impl Acceptor {
             }
             return self.refuse(connection, place, Refusal::Busy).await;
         };
-        let peer = Peer { nickname, address, remote };
         let outstanding = Arc::clone(&self.options.outstanding);
         let (conversation, talk) = talk::pair(peer, slot.clone(), outstanding);
         let (incoming, decision) = incoming(conversation, slot.clone());

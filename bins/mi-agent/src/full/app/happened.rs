@@ -12,7 +12,7 @@ use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
-use crate::full::tab::{About, ConversationState, More, Tab};
+use crate::full::tab::{About, ConversationState, More, Tab, address_of};
 use crate::reason::{self, Reason};
 use crate::session::{End, Happened, Wish};
 use crate::store::contacts::Way;
@@ -139,7 +139,7 @@ impl App {
             Way::CalledBy | Way::Added => None,
         };
         let at = at.unwrap_or_else(|| self.tab_about(&about));
-        let address = peer.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
+        let address = address_of(&peer, &self.own).unwrap_or_else(|| "?".into());
         let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
         if let Some(address) = peer.address {
             self.contacts.met(address, Some(peer.nickname.raw()), way, now);

@@ -160,8 +160,9 @@ impl Task {
 
     fn take_caller(&mut self) -> Caller {
         self.take_admission();
-        let address = self.client.take_asker(now());
-        Caller { address, refusal: self.client.refusal(address.as_ref()) }
+        let candidates = self.client.take_askers(now());
+        let refusal = self.client.refusal(&candidates);
+        Caller { candidates, refusal }
     }
 
     /// Gives up the location requests whose results nobody waits for, so that they keep no room from others.
