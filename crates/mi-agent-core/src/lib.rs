@@ -78,6 +78,7 @@ mod io {
     pub(crate) mod shutdown;
     pub(crate) mod slot;
     pub(crate) mod talk;
+    pub(crate) mod turns;
     pub(crate) mod way;
 }
 mod state {
@@ -99,6 +100,7 @@ mod state {
     pub(crate) mod output;
     pub(crate) mod refresh;
     pub(crate) mod request;
+    pub(crate) mod turns;
 }
 
 pub use agent::Agent;
@@ -133,6 +135,7 @@ pub use state::frames::{Bytes, BytesMut, IncomingFrames};
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
+pub use state::turns::{NewTurn, Turns};
 pub use traffic::{Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
 
 /// The examples of the README.

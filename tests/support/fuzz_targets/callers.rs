@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use arbitrary::{Result, Unstructured};
-use mi_agent_core::{ConversationSlots, Dialling, HostIp, MiSocketAddress, NodeAddress, TcpAddress};
+use mi_agent_core::{
+    ConversationSlots, Dialling, HostIp, MiSocketAddress, NewTurn, NodeAddress, TcpAddress, Turns,
+};
 
 /// The first byte is a setting, what follows are steps: callers, lines, ends, time. The conversation that gives way is the
 /// one that the rules name, or there is none.
@@ -24,6 +26,12 @@ struct Run {
     begun: u32,
     /// The conversations, the oldest first.
     talks: Vec<Talk>,
+    turns: Turns<u32>,
+    called: u32,
+    /// The callers that wait for their turn, the oldest first.
+    waiting: Vec<(u32, IpAddr)>,
+    /// The turns that were taken.
+    taken: Vec<(Instant, IpAddr)>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,11 +47,21 @@ impl Run {
     fn begin(input: &mut Unstructured<'_>) -> Result<Self> {
         let idle = *input.choose(&[None, Some(Duration::from_secs(5)), Some(Duration::from_secs(300))])?;
         let now = tokio::time::Instant::now().into_std();
-        Ok(Self { slots: ConversationSlots::new(idle), idle, now, begun: 0, talks: Vec::new() })
+        Ok(Self {
+            slots: ConversationSlots::new(idle),
+            idle,
+            now,
+            begun: 0,
+            talks: Vec::new(),
+            turns: Turns::new(),
+            called: 0,
+            waiting: Vec::new(),
+            taken: Vec::new(),
+        })
     }
 
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        match input.int_in_range(0..=8)? {
+        match input.int_in_range(0..=11)? {
             0..=2 => self.calls(address(input)?),
             3 | 4 => {
                 let (Some(at), is_own) = (self.any(input)?, input.arbitrary()?) else { return Ok(()) };
@@ -61,7 +79,28 @@ impl Run {
                 }
             }
             6 => self.dials(*input.choose(&HOSTS)?, *input.choose(&HOSTS)?),
-            _ => self.now += *input.choose(&TIMES)?,
+            7 | 8 => {
+                let (ip, number) = (address(input)?, input.int_in_range(1..=45)?);
+                (0..number).for_each(|_| self.wants_turn(ip));
+            }
+            9 => {
+                if let Some(at) = usize::from(input.arbitrary::<u8>()?).checked_rem(self.waiting.len()) {
+                    let (gone, _) = self.waiting.remove(at);
+                    self.turns.handle_gone(gone);
+                }
+            }
+            _ => {
+                let end = self.now + *input.choose(&TIMES)?;
+                while let Some(at) = self.turns.poll_timeout().filter(|at| *at <= end) {
+                    self.now = self.now.max(at);
+                    let next = self.turns.next(self.now).expect("its time has come");
+                    let due = self.waiting.iter().position(|(_, ip)| self.has_turn(*ip));
+                    assert_eq!(due.map(|at| self.waiting[at].0), Some(next));
+                    let (_, ip) = self.waiting.remove(due.expect("there is one"));
+                    self.taken.push((self.now, ip));
+                }
+                self.now = end;
+            }
         }
         let expected = self.gives_way(0).is_some();
         assert_eq!(self.slots.can_give_way(self.now), expected, "after {} callers", self.begun);
@@ -83,6 +122,59 @@ impl Run {
         self.begun += 1;
         self.talks.push(Talk { id, ip, began: now, said_here: now, said: now });
         self.slots.handle_begun(now, id, ip);
+    }
+
+    /// Somebody calls from `ip`, and has its turn or waits.
+    fn wants_turn(&mut self, ip: IpAddr) {
+        let id = self.called;
+        self.called += 1;
+        let overtakes = self.waiting.iter().any(|(_, ip)| self.has_turn(*ip));
+        let has_turn = self.has_turn(ip) && !overtakes;
+        let expected = if has_turn {
+            self.taken.push((self.now, ip));
+            NewTurn::Now
+        } else {
+            self.waiting.push((id, ip));
+            NewTurn::Waits { gave_way: (self.waiting.len() > 64).then(|| self.greediest()) }
+        };
+        let turn = self.turns.handle_called(self.now, id, ip);
+        if let (NewTurn::Waits { gave_way: Some(gone) }, NewTurn::Waits { gave_way: Some(allowed) }) =
+            (turn, expected)
+        {
+            // Of addresses with the same number it is any.
+            let of = |id| self.waiting.iter().find(|(other, _)| *other == id).map(|(_, ip)| *ip);
+            let count = |ip| self.waiting.iter().filter(|(_, other)| Some(*other) == ip).count();
+            assert_eq!(count(of(gone)), count(of(allowed)), "{gone} gives way instead of {allowed}");
+            let is_oldest = self.waiting.iter().find(|(_, ip)| Some(*ip) == of(gone));
+            assert_eq!(is_oldest.map(|(id, _)| *id), Some(gone));
+            self.waiting.retain(|(id, _)| *id != gone);
+        } else {
+            assert_eq!(turn, expected, "for {ip}");
+        }
+        assert_eq!(self.turns.waiting(), self.waiting.len());
+    }
+
+    /// Returns a caller of the address of which most wait.
+    fn greediest(&self) -> u32 {
+        let count = |of: &IpAddr| self.waiting.iter().filter(|(_, ip)| ip == of).count();
+        let greediest = self.waiting.iter().max_by_key(|(_, ip)| count(ip));
+        greediest.expect("some wait").0
+    }
+
+    /// Returns whether `ip` may take a turn now: no window of the past would have more than it may.
+    fn has_turn(&self, ip: IpAddr) -> bool {
+        let all = self.taken.iter().map(|(at, _)| *at);
+        let of_address = self.taken.iter().filter(|(_, of)| *of == ip).map(|(at, _)| *at);
+        self.is_within(all, 50, Duration::from_millis(20))
+            && self.is_within(of_address, 40, Duration::from_millis(100))
+    }
+
+    fn is_within(&self, taken: impl Iterator<Item = Instant>, at_once: u32, interval: Duration) -> bool {
+        let mut free = None;
+        for at in taken {
+            free = Some(free.map_or(at, |free: Instant| free.max(at)) + interval);
+        }
+        free.is_none_or(|free| free <= self.now + interval * (at_once - 1))
     }
 
     /// A callee is at `found`, as the node at `node` says.

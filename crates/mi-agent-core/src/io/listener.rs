@@ -18,6 +18,7 @@ use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
 use super::slot::{Slots, Taken};
 use super::talk::{self, ConversationOptions};
+use super::turns::CallerTurns;
 use crate::conversation::Peer;
 use crate::error::IncomingError;
 use crate::event::Event;
@@ -38,6 +39,7 @@ pub(crate) struct Acceptor {
     driver: Driver,
     /// The slots of callers without a conversation.
     places: Places,
+    turns: CallerTurns,
 }
 
 /// Binds a listener to `address`, with a long queue of callers.
@@ -54,6 +56,7 @@ pub(crate) fn bind(address: TcpAddress) -> io::Result<TcpListener> {
 /// Callers wait until it is opened. Those still waiting when the agent ends are disconnected in order.
 pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: oneshot::Receiver<()>) {
     let mut shutdown = acceptor.options.shutdown.clone();
+    let turns = acceptor.turns.clone();
     let accepting = async {
         // An error: it is never opened, and the agent ends.
         if opened.await.is_ok() {
@@ -62,6 +65,7 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
     };
     tokio::select! {
         () = accepting => {}
+        () = turns.serve() => {}
         () = shutdown.begun() => {}
     }
     // Closing the listener would reset the callers in its queue.
@@ -127,7 +131,7 @@ impl Acceptor {
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
-        Self { nickname, options, slots, events, driver, places: Places::default() }
+        Self { nickname, options, slots, events, driver, places: Places::default(), turns: CallerTurns::default() }
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
@@ -188,6 +192,16 @@ impl Acceptor {
         let remote = connection.remote;
         let Caller { candidates, refusal } = self.driver.take_caller().await;
         let peer = Peer::called_by(nickname, remote, candidates);
+        let has_turn = tokio::select! {
+            biased;
+            // It is let go then.
+            () = self.options.shutdown.begun() => true,
+            has_turn = self.turns.wait(place.id(), remote.ip()) => has_turn,
+        };
+        if !has_turn {
+            debug!(%remote, "a call that gives way to others");
+            return self.refuse(connection, place, Refusal::Busy).await;
+        }
         let left = || capacity(&self.slots, &self.events);
         let take_room = || {
             // No conversation gives way to a caller that nobody hears of.
@@ -419,8 +433,10 @@ mod tests {
         let (acceptor, _shutdown) = acceptor(events).await;
         let _talk = call(&acceptor, 1, b"N04joan").await;
         let mut callers = Vec::new();
-        for _ in 0..MAX_LEAVING + 10 {
-            callers.push(call(&acceptor, 1, b"N04joan").await);
+        for n in 0..MAX_LEAVING + 10 {
+            // More calls of one address would wait for their turns.
+            let ip = u8::try_from(n % 8).unwrap();
+            callers.push(call(&acceptor, ip, b"N04joan").await);
             time::sleep(Duration::from_millis(25)).await;
         }
         for (n, mut caller) in callers.into_iter().enumerate() {
