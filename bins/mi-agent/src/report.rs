@@ -344,7 +344,12 @@ impl Report {
             }
             // The line that the connection was lost says enough.
             Self::Ended { by: None, .. } => return None,
-            Self::Ended { conversation, nickname: SafeText(nickname), reason: Some(SafeText(reason)), .. } => {
+            Self::Ended {
+                conversation,
+                nickname: SafeText(nickname),
+                reason: Some(SafeText(reason)),
+                ..
+            } => {
                 format!("* conversation {}with {nickname} ended: {reason}", number(conversation))
             }
             Self::Ended { conversation, nickname: SafeText(nickname), by: Some(by), .. } => {

@@ -323,8 +323,7 @@ impl AgentBuilder {
             shutdown: shutdown.watch(),
             tap,
         };
-        let acceptor =
-            Acceptor::new(nickname.clone(), options, slots.clone(), events_sender, driver.clone());
+        let acceptor = Acceptor::new(nickname.clone(), options, slots.clone(), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
         tokio::spawn(listener::listen(listener, acceptor, opened));
         let pace = self.pace;

@@ -46,10 +46,13 @@ pub(crate) struct Idle(pub(crate) Option<Duration>);
 impl Idle {
     /// The value as it is written in a settings file.
     pub(super) fn as_toml(self) -> String {
-        quoted(&self.0.map_or_else(|| "off".to_owned(), |silence| match silence.as_secs() {
-            seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
-            seconds => format!("{seconds}s"),
-        }))
+        quoted(&self.0.map_or_else(
+            || "off".to_owned(),
+            |silence| match silence.as_secs() {
+                seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+                seconds => format!("{seconds}s"),
+            },
+        ))
     }
 }
 
@@ -64,7 +67,11 @@ impl FromStr for Idle {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = "it is a number and s, m or h, such as 90s, 10m or 2h, and a year at most; or off";
-        if text == "off" { Ok(Self(None)) } else { duration(text).map(|silence| Self(Some(silence))).ok_or(wrong) }
+        if text == "off" {
+            Ok(Self(None))
+        } else {
+            duration(text).map(|silence| Self(Some(silence))).ok_or(wrong)
+        }
     }
 }
 

@@ -131,7 +131,15 @@ impl Acceptor {
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
-        Self { nickname, options, slots, events, driver, places: Places::default(), turns: CallerTurns::default() }
+        Self {
+            nickname,
+            options,
+            slots,
+            events,
+            driver,
+            places: Places::default(),
+            turns: CallerTurns::default(),
+        }
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {

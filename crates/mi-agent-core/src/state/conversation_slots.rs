@@ -78,10 +78,10 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
                 // The user has said something since in all others of that address.
                 && self.talks.iter().all(|other| other.ip != talk.ip || other.said_here >= talk.said_here)
         };
-        let is_silent = |talk: &Talk<I>| {
-            self.idle.is_some_and(|idle| now.saturating_duration_since(talk.said) >= idle)
-        };
-        self.greediest(is_crowding, |talk| talk.said_here).or_else(|| self.greediest(is_silent, |talk| talk.said))
+        let is_silent =
+            |talk: &Talk<I>| self.idle.is_some_and(|idle| now.saturating_duration_since(talk.said) >= idle);
+        self.greediest(is_crowding, |talk| talk.said_here)
+            .or_else(|| self.greediest(is_silent, |talk| talk.said))
     }
 
     /// Returns the index of one of the conversations that `may` give way: of the address that has most, the one since

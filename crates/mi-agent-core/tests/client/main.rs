@@ -227,7 +227,8 @@ fn who_asked_just_before_is_known_once() {
 /// Whoever asks just before or after a friend does not give the friend another name.
 #[test]
 fn of_several_who_ask_together_each_may_be_the_caller() {
-    let orders = [&["boss", "joan"][..], &["joan", "boss"], &["boss", "joan", "boss"], &["joan", "boss", "joan"]];
+    let orders =
+        [&["boss", "joan"][..], &["joan", "boss"], &["boss", "joan", "boss"], &["joan", "boss", "joan"]];
     for order in orders {
         let mut client = TestClient::new();
         for (seconds, user) in (0..).zip(order) {

@@ -80,7 +80,8 @@ fn eight_may_call_and_lines_have_no_number_unless_asked_for() {
 fn silent_callers_give_way_to_a_caller() {
     let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
     let mut bot = Listener::start("bot@bb.com", node.address(), &["--idle", "1s"]);
-    let at: SocketAddr = bot.expect("registered")["listening"].as_str().expect("it").parse().expect("an address");
+    let at: SocketAddr =
+        bot.expect("registered")["listening"].as_str().expect("it").parse().expect("an address");
     let mut silent = Vec::new();
     for _ in 0..8 {
         let mut caller = TcpStream::connect(at).expect("a connection");
