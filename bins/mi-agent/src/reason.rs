@@ -21,9 +21,6 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
-/// The reason why a conversation ended that gave way to another caller.
-pub(crate) const GAVE_WAY: &str = "nothing was said";
-
 /// Returns the words for so many lines that were not sent.
 pub(crate) fn lines_not_sent(lines: usize) -> String {
     if lines == 1 { "1 line was not sent".into() } else { format!("{lines} lines were not sent") }

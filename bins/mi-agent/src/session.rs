@@ -376,8 +376,8 @@ impl Session {
             Heard::Line(text) | Heard::Trouble(ConversationError::Refused(text)) => {
                 Happened::Line { id, nickname, text }
             }
-            Heard::Trouble(ConversationError::GaveWay) => {
-                peer.end = End::GaveWay;
+            Heard::Trouble(ConversationError::GaveWay(reason)) => {
+                peer.end = End::GaveWay(reason);
                 return None;
             }
             Heard::Trouble(error) => {

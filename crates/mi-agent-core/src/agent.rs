@@ -27,6 +27,7 @@ use crate::io::talk::ConversationOptions;
 use crate::state::admission::Admission;
 use crate::state::conversation_times::LINGER;
 use crate::state::dialling::Dialling;
+use crate::state::intake::Intake;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 use crate::traffic::WeakTap;
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     /// One permit for each call that may have a connection, in a conversation or while it ends.
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) pace: Duration,
+    pub(crate) intake: Option<Intake>,
     pub(crate) dialling: Dialling,
     /// The number of frames of all conversations that are handed over and not written.
     pub(crate) outstanding: Arc<AtomicUsize>,
@@ -345,7 +347,8 @@ impl Agent {
     fn options(&self) -> ConversationOptions {
         let tap = self.0.tap.as_ref().and_then(WeakTap::upgrade);
         let outstanding = Arc::clone(&self.0.outstanding);
-        ConversationOptions { pace: self.0.pace, outstanding, shutdown: self.0.shutdown.watch(), tap }
+        let (pace, intake) = (self.0.pace, self.0.intake);
+        ConversationOptions { pace, intake, outstanding, shutdown: self.0.shutdown.watch(), tap }
     }
 }
 

@@ -30,6 +30,7 @@ use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::conversation_slots::DEFAULT_IDLE;
 use crate::state::dialling::Dialling;
+use crate::state::intake::Intake;
 use crate::state::refresh::DEFAULT_REFRESH;
 use crate::state::request::RequestSchedule;
 use crate::traffic::TrafficTap;
@@ -47,6 +48,7 @@ pub struct AgentBuilder {
     schedule: RequestSchedule,
     refresh: Option<Duration>,
     pace: Duration,
+    intake: Option<Intake>,
     conversations: usize,
     idle: Option<Duration>,
     dial: Vec<AddressRange>,
@@ -68,6 +70,7 @@ impl AgentBuilder {
             schedule: RequestSchedule::default(),
             refresh: Some(DEFAULT_REFRESH),
             pace: DEFAULT_PACE,
+            intake: None,
             conversations: 1,
             idle: Some(DEFAULT_IDLE),
             dial: Vec::new(),
@@ -154,6 +157,17 @@ impl AgentBuilder {
     #[must_use]
     pub fn pace(mut self, pace: Duration) -> Self {
         self.pace = pace.min(LONGEST);
+        self
+    }
+
+    /// Sets the pace at which a peer is read. The default is as fast as the program takes its lines.
+    ///
+    /// [`Intake::OF_PEOPLE`] is for programs that show or keep what peers say: a peer that says more has to wait, and after
+    /// 30 s its conversation is the first to give way to another caller. After this side has hung up, everything is read
+    /// at once.
+    #[must_use]
+    pub fn intake(mut self, intake: Option<Intake>) -> Self {
+        self.intake = intake;
         self
     }
 
@@ -319,6 +333,7 @@ impl AgentBuilder {
         let outstanding = Arc::default();
         let options = ConversationOptions {
             pace: self.pace,
+            intake: self.intake,
             outstanding: Arc::clone(&outstanding),
             shutdown: shutdown.watch(),
             tap,
@@ -326,21 +341,19 @@ impl AgentBuilder {
         let acceptor = Acceptor::new(nickname.clone(), options, slots.clone(), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
         tokio::spawn(listener::listen(listener, acceptor, opened));
-        let pace = self.pace;
-        let address = self.address;
-        let tap = weak_tap;
         let agent = Agent::new(Inner {
-            address,
+            address: self.address,
             nickname,
             driver,
             runtime,
             slots,
             calls: Arc::new(Semaphore::new(dial::most_calls(self.conversations))),
-            pace,
+            pace: self.pace,
+            intake: self.intake,
             dialling: Dialling::within(self.dial),
             outstanding,
             shutdown,
-            tap,
+            tap: weak_tap,
         });
         Ok((agent, Events(events), open))
     }

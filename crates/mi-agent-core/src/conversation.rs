@@ -55,14 +55,6 @@ impl Peer {
     pub fn new(nickname: PeerText, remote: SocketAddr) -> Self {
         Self { nickname, address: None, candidates: Vec::new(), remote }
     }
-
-    /// Creates a caller that is one of `candidates`, or unknown if there are none.
-    pub(crate) fn called_by(nickname: PeerText, remote: SocketAddr, candidates: Vec<MiAddress>) -> Self {
-        match candidates[..] {
-            [address] => Self { address: Some(address), ..Self::new(nickname, remote) },
-            _ => Self { candidates, ..Self::new(nickname, remote) },
-        }
-    }
 }
 
 impl Conversation {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use mi_agent_core::ConversationSlots;
+use mi_agent_core::{ConversationSlots, GaveWay};
 
 #[test]
 fn a_slot_passes_to_an_address_with_two_fewer() {
@@ -20,7 +20,7 @@ fn a_slot_passes_to_an_address_with_two_fewer() {
     ] {
         let (mut slots, now) = talks(start, ips);
         let later = now + SETTLED + Duration::from_millis(1);
-        assert_eq!(slots.give_way(later, ip(caller)), gives_way, "{ips:?} {caller}");
+        assert_eq!(gone(&mut slots, later, caller), gives_way, "{ips:?} {caller}");
     }
 }
 
@@ -39,7 +39,7 @@ fn those_who_have_just_called_and_those_who_are_answered_stay() {
     let now = settled + Duration::from_secs(60);
     for gives_way in [1, 2] {
         slots.handle_begun(now, 3 + gives_way, ip(1));
-        assert_eq!(slots.give_way(now, ip(2)), Some(gives_way));
+        assert_eq!(gone(&mut slots, now, 2), Some(gives_way));
     }
 }
 
@@ -50,15 +50,35 @@ fn a_conversation_in_which_nobody_says_anything_gives_way_to_anybody() {
     slots.handle_said(start + Duration::from_secs(10), 1, false);
     slots.handle_said(start + Duration::from_secs(20), 2, true);
     let silent = start + Duration::from_secs(4) + IDLE;
-    assert_eq!(slots.give_way(silent, ip(1)), Some(0));
-    assert_eq!(slots.give_way(silent, ip(2)), Some(3));
-    assert_eq!(slots.give_way(silent, ip(2)), None);
+    assert_eq!(gone(&mut slots, silent, 1), Some(0));
+    assert_eq!(gone(&mut slots, silent, 2), Some(3));
+    assert_eq!(gone(&mut slots, silent, 2), None);
     slots.handle_over(1);
-    assert_eq!(slots.give_way(start + Duration::from_secs(20) + IDLE, ip(2)), Some(2));
+    assert_eq!(gone(&mut slots, start + Duration::from_secs(20) + IDLE, 2), Some(2));
     assert!(!slots.can_give_way(start + 10 * IDLE), "none is left");
     let mut patient = ConversationSlots::new(None);
     patient.handle_begun(start, 0, ip(1));
     assert!(!patient.can_give_way(start + 1000 * IDLE));
+}
+
+#[test]
+fn a_conversation_whose_peer_never_pauses_gives_way_first() {
+    let start = tokio::time::Instant::now().into_std();
+    let (mut slots, now) = talks(start, &[1, 2]);
+    slots.handle_said(now, 1, true);
+    slots.handle_limited(1, Some(now));
+    let at = now + Duration::from_secs(30);
+    assert_eq!(gone(&mut slots, at - Duration::from_millis(1), 2), None);
+    slots.handle_limited(1, None);
+    assert!(!slots.can_give_way(at));
+    slots.handle_limited(1, Some(now));
+    assert_eq!(slots.give_way(at, ip(1)), Some((1, GaveWay::TooMuchSaid)));
+    assert_eq!(slots.give_way(now + IDLE, ip(1)), Some((0, GaveWay::NothingSaid)));
+}
+
+/// The conversation that gives way to a caller from this address.
+fn gone(slots: &mut ConversationSlots<u64>, now: Instant, caller: u8) -> Option<u64> {
+    slots.give_way(now, ip(caller)).map(|(id, _)| id)
 }
 
 fn ip(number: u8) -> IpAddr {

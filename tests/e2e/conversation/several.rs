@@ -79,7 +79,7 @@ async fn a_silent_conversation_ends_before_the_next_begins() {
     let mut silent = incoming(&mut events).await;
     let mut joans = joan.call(pere.address()).await.expect("there is no other slot");
     // Nobody is heard of before the program has taken the end.
-    assert!(matches!(soon(silent.next_line()).await, Err(ConversationError::GaveWay)));
+    assert!(matches!(soon(silent.next_line()).await, Err(ConversationError::GaveWay(_))));
     assert!(events.try_next().is_none());
     assert_eq!(silent.next_line().await.expect("it has ended"), None);
     let mut talk = incoming(&mut events).await;

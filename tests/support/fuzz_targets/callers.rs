@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Result, Unstructured};
 use mi_agent_core::{
-    ConversationSlots, Dialling, HostIp, MiSocketAddress, NewTurn, NodeAddress, TcpAddress, Turns,
+    ConversationOutput, ConversationSlots, ConversationState, Dialling, GaveWay, HostIp, IncomingFrames,
+    Intake, MiSocketAddress, NewTurn, Nickname, NodeAddress, Side, TcpAddress, Turns, WantedInput,
 };
 
 /// The first byte is a setting, what follows are steps: callers, lines, ends, time. The conversation that gives way is the
@@ -32,6 +33,16 @@ struct Run {
     waiting: Vec<(u32, IpAddr)>,
     /// The turns that were taken.
     taken: Vec<(Instant, IpAddr)>,
+    peer: Peer,
+}
+
+/// A peer that sends as much as is read.
+struct Peer {
+    state: ConversationState,
+    frames: IncomingFrames,
+    began: Instant,
+    /// The frames that were read.
+    read: u128,
 }
 
 #[derive(Clone, Copy)]
@@ -41,6 +52,7 @@ struct Talk {
     began: Instant,
     said_here: Instant,
     said: Instant,
+    limited_since: Option<Instant>,
 }
 
 impl Run {
@@ -57,11 +69,12 @@ impl Run {
             called: 0,
             waiting: Vec::new(),
             taken: Vec::new(),
+            peer: Peer::begin(now),
         })
     }
 
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
-        match input.int_in_range(0..=11)? {
+        match input.int_in_range(0..=13)? {
             0..=2 => self.calls(address(input)?),
             3 | 4 => {
                 let (Some(at), is_own) = (self.any(input)?, input.arbitrary()?) else { return Ok(()) };
@@ -71,6 +84,13 @@ impl Run {
                     talk.said_here = self.now;
                 }
                 self.slots.handle_said(self.now, talk.id, is_own);
+            }
+            13 => self.peer.floods(self.now, input.int_in_range(1..=600)?),
+            12 => {
+                let (Some(at), is_limited) = (self.any(input)?, input.arbitrary()?) else { return Ok(()) };
+                let since = if is_limited { Some(self.now) } else { None };
+                self.talks[at].limited_since = since;
+                self.slots.handle_limited(self.talks[at].id, since);
             }
             5 => {
                 if let Some(at) = self.any(input)? {
@@ -112,7 +132,7 @@ impl Run {
         if self.talks.len() >= MOST {
             let expected = self.gives_way(self.count(ip));
             assert_eq!(self.slots.give_way(self.now, ip), expected, "for {ip} after {} callers", self.begun);
-            let Some(gone) = expected else { return };
+            let Some((gone, _)) = expected else { return };
             self.talks.retain(|talk| talk.id != gone);
             // What happens to it from now on changes nothing.
             self.slots.handle_said(self.now, gone, true);
@@ -120,7 +140,7 @@ impl Run {
         }
         let (id, now) = (self.begun, self.now);
         self.begun += 1;
-        self.talks.push(Talk { id, ip, began: now, said_here: now, said: now });
+        self.talks.push(Talk { id, ip, began: now, said_here: now, said: now, limited_since: None });
         self.slots.handle_begun(now, id, ip);
     }
 
@@ -170,9 +190,9 @@ impl Run {
     }
 
     fn is_within(&self, taken: impl Iterator<Item = Instant>, at_once: u32, interval: Duration) -> bool {
-        let mut free = None;
+        let mut free: Option<Instant> = None;
         for at in taken {
-            free = Some(free.map_or(at, |free: Instant| free.max(at)) + interval);
+            free = Some(free.map_or(at, |free| free.max(at)) + interval);
         }
         free.is_none_or(|free| free <= self.now + interval * (at_once - 1))
     }
@@ -190,8 +210,18 @@ impl Run {
     }
 
     /// Returns the conversation that gives way to an address that has `of_caller` of them.
-    fn gives_way(&self, of_caller: usize) -> Option<u32> {
-        let mut crowding = Vec::new();
+    fn gives_way(&self, of_caller: usize) -> Option<(u32, GaveWay)> {
+        let flooding = Duration::from_secs(30);
+        let mut flooding: Vec<_> = self
+            .talks
+            .iter()
+            .filter(|talk| talk.limited_since.is_some_and(|since| self.now - since >= flooding))
+            .collect();
+        flooding.sort_by_key(|talk| (MOST - self.count(talk.ip), talk.said_here, talk.id));
+        if let Some(first) = flooding.first() {
+            return Some((first.id, GaveWay::TooMuchSaid));
+        }
+        let mut crowding: Vec<&Talk> = Vec::new();
         for ip in self.talks.iter().map(|talk| talk.ip).filter(|ip| self.count(*ip) >= of_caller + 2) {
             let of_ip = self.talks.iter().filter(|talk| talk.ip == ip);
             crowding.extend(of_ip.min_by_key(|talk| (talk.said_here, talk.id)));
@@ -201,7 +231,7 @@ impl Run {
         let mut silent = self.talks.clone();
         silent.retain(|talk| self.idle.is_some_and(|idle| self.now - talk.said >= idle));
         silent.sort_by_key(|talk| (MOST - self.count(talk.ip), talk.said, talk.id));
-        crowding.first().copied().or(silent.first()).map(|talk| talk.id)
+        crowding.first().copied().or(silent.first()).map(|talk| (talk.id, GaveWay::NothingSaid))
     }
 
     fn count(&self, ip: IpAddr) -> usize {
@@ -211,6 +241,53 @@ impl Run {
     fn any(&self, input: &mut Unstructured<'_>) -> Result<Option<usize>> {
         let number = usize::from(input.arbitrary::<u8>()?);
         Ok(number.checked_rem(self.talks.len()))
+    }
+}
+
+impl Peer {
+    fn begin(now: Instant) -> Self {
+        let nickname = Nickname::new("laura").expect("a nickname");
+        let mut state = ConversationState::new(now, Side::Caller, nickname, Duration::ZERO);
+        state.set_intake(Some(Intake::OF_PEOPLE));
+        let mut peer = Self { state, frames: IncomingFrames::new(), began: now, read: 0 };
+        peer.runs(now);
+        peer.sends(now, b"N04joan");
+        peer
+    }
+
+    /// It sends so many frames, of which no more are read than people say.
+    fn floods(&mut self, now: Instant, frames: u32) {
+        self.state.handle_timeout(now);
+        self.runs(now);
+        for _ in 0..frames {
+            if self.state.wants_input() != WantedInput::Frames {
+                let opens = self.state.poll_timeout().expect("it is read on");
+                assert!(opens > now && opens <= now + Duration::from_millis(10), "{:?}", opens - now);
+                break;
+            }
+            self.sends(now, b"L02hi");
+        }
+        let most = 502 + (now - self.began).as_millis() / 10;
+        assert!(self.read <= most, "{} frames are read instead of {most}", self.read);
+    }
+
+    fn sends(&mut self, now: Instant, frame: &[u8]) {
+        self.frames.read_buffer().extend_from_slice(frame);
+        while let Some(Ok((received, read_at))) = self.frames.next(now) {
+            self.read += 1;
+            self.state.handle_received(now, received, read_at);
+        }
+        self.runs(now);
+    }
+
+    fn runs(&mut self, now: Instant) {
+        while let Some(output) = self.state.poll_output(now) {
+            match output {
+                ConversationOutput::Write(_) => self.state.handle_written(now, true),
+                ConversationOutput::Deliver(_) => self.state.handle_taken(),
+                _ => {}
+            }
+        }
     }
 }
 

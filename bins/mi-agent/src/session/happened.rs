@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mi_agent_core::{
-    Admission, CallError, ConversationError, ConversationId, DeregisterError, Peer, PeerText, RefreshError,
-    Refusal, SayError, StartError,
+    Admission, CallError, ConversationError, ConversationId, DeregisterError, GaveWay, Peer, PeerText,
+    RefreshError, Refusal, SayError, StartError,
 };
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
@@ -144,7 +144,7 @@ pub(crate) enum End {
     /// The connection broke: neither side ended it.
     Lost,
     /// It gave way to another caller.
-    GaveWay,
+    GaveWay(GaveWay),
 }
 
 /// The way in which a session leaves.

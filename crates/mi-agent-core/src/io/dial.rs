@@ -55,7 +55,9 @@ impl Dial {
             Err(error) => return fails(&slot, called, error),
         };
         let pace = options.pace;
-        let connection = Connection::new(stream, remote, Side::Caller, nickname, pace, options.tap.take());
+        let mut connection =
+            Connection::new(stream, remote, Side::Caller, nickname, pace, options.tap.take());
+        connection.state.set_intake(options.intake);
         greet(connection, to, options, slot, called).await;
     }
 }
@@ -130,6 +132,7 @@ mod tests {
         let connection = Connection::new(ours, remote, Side::Caller, nickname, Duration::ZERO, None);
         let options = ConversationOptions {
             pace: Duration::ZERO,
+            intake: None,
             outstanding: Arc::default(),
             shutdown: shutdown.watch(),
             tap: None,

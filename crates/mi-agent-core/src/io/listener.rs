@@ -22,7 +22,7 @@ use super::turns::CallerTurns;
 use crate::conversation::Peer;
 use crate::error::IncomingError;
 use crate::event::Event;
-use crate::incoming::{Decision, incoming};
+use crate::incoming::{Decision, caller, incoming};
 use crate::safe_text::PeerText;
 use crate::state::acceptor::Verdict;
 use crate::state::admission::Refusal;
@@ -152,8 +152,9 @@ impl Acceptor {
     /// Handles a call in its own task.
     fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, remote: SocketAddr) {
         let place = self.places.take(remote.ip());
-        let ConversationOptions { pace, tap, .. } = self.options.clone();
-        let connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
+        let ConversationOptions { pace, intake, tap, .. } = self.options.clone();
+        let mut connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
+        connection.state.set_intake(intake);
         tokio::spawn(self.receive(connection, place));
     }
 
@@ -199,7 +200,7 @@ impl Acceptor {
     {
         let remote = connection.remote;
         let Caller { candidates, refusal } = self.driver.take_caller().await;
-        let peer = Peer::called_by(nickname, remote, candidates);
+        let peer = caller(nickname, remote, candidates);
         let has_turn = tokio::select! {
             biased;
             // It is let go then.
@@ -363,6 +364,7 @@ mod tests {
         let shutdown = Shutdown::new();
         let options = ConversationOptions {
             pace: Duration::from_millis(20),
+            intake: None,
             outstanding: Arc::default(),
             shutdown: shutdown.watch(),
             tap: None,

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time;
 
 use super::connection::now;
 use crate::state::connection_slots::CallerId;
-use crate::state::conversation_slots::ConversationSlots;
+use crate::state::conversation_slots::{ConversationSlots, GaveWay};
 
 /// The slots of an agent's conversations, which several tasks share.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ struct Shared {
 #[derive(Debug)]
 struct Talks {
     state: ConversationSlots<CallerId>,
-    /// Each is dropped when its conversation gives way.
-    holds: HashMap<CallerId, oneshot::Sender<()>>,
+    /// Each is used when its conversation gives way.
+    holds: HashMap<CallerId, oneshot::Sender<GaveWay>>,
 }
 
 /// The slot of a new caller.
@@ -86,8 +86,11 @@ impl Slots {
             Err(TryAcquireError::Closed) => None,
             Err(TryAcquireError::NoPermits) => {
                 let mut talks = self.talks();
-                let gives_way = talks.state.give_way(now(), ip)?;
-                talks.holds.remove(&gives_way);
+                let (gives_way, reason) = talks.state.give_way(now(), ip)?;
+                if let Some(hold) = talks.holds.remove(&gives_way) {
+                    // An error: it has just ended.
+                    _ = hold.send(reason);
+                }
                 Some(Taken::Soon)
             }
         }
@@ -122,7 +125,7 @@ impl Slots {
 pub(crate) struct Hold {
     slots: Slots,
     id: CallerId,
-    lost: oneshot::Receiver<()>,
+    lost: oneshot::Receiver<GaveWay>,
 }
 
 impl Hold {
@@ -131,13 +134,18 @@ impl Hold {
         self.slots.talks().state.handle_said(now(), self.id, is_own);
     }
 
-    /// Waits until the conversation has to give way. May be called until it has returned.
+    /// Records since when the peer has been read as fast as may be, if it is.
+    pub(crate) fn limited(&self, since: Option<Instant>) {
+        self.slots.talks().state.handle_limited(self.id, since);
+    }
+
+    /// Waits until the conversation has to give way, and returns the reason. May be called until it has returned.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(crate) async fn lost(&mut self) {
-        // Nothing is ever sent.
-        _ = (&mut self.lost).await;
+    pub(crate) async fn lost(&mut self) -> GaveWay {
+        // The other side lives as long as this.
+        (&mut self.lost).await.unwrap_or(GaveWay::NothingSaid)
     }
 }
 

@@ -5,7 +5,7 @@ use std::future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
@@ -20,8 +20,11 @@ use super::shutdown::ShutdownWatch;
 use super::slot::{Hold, Slot};
 use crate::conversation::{Conversation, Delivered, LineReceiver, LineSender, Peer, Progress, Said, Waiting};
 use crate::error::ConversationError;
+use crate::safe_text::PeerText;
 use crate::state::conversation::ConversationState;
 use crate::state::conversation_events::ConversationOutput;
+use crate::state::conversation_slots::GaveWay;
+use crate::state::intake::Intake;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::traffic::TrafficTap;
 
@@ -30,6 +33,8 @@ use crate::traffic::TrafficTap;
 pub(crate) struct ConversationOptions {
     /// The shortest time between two frames.
     pub(crate) pace: Duration,
+    /// The pace at which a peer is read, if it is limited.
+    pub(crate) intake: Option<Intake>,
     /// The number of frames of all conversations that are handed over and not written.
     pub(crate) outstanding: Arc<AtomicUsize>,
     /// Ends the conversations with their agent.
@@ -52,6 +57,7 @@ pub(crate) struct Talk {
     has_hung_up: bool,
     /// The claim to the slot; `None` for a conversation that never gives way, or that has.
     hold: Option<Hold>,
+    limited_since: Option<Instant>,
     /// The conversation is over for the program, and only its connection still has to end.
     has_given_way: bool,
     /// Dropped before `delivered`: a program that sees the end may call again at once.
@@ -83,6 +89,7 @@ pub(crate) fn pair(peer: Peer, slot: Slot, outstanding: Arc<AtomicUsize>) -> (Co
         outstanding,
         has_hung_up: false,
         hold: None,
+        limited_since: None,
         has_given_way: false,
         slot: Some(slot),
         delivered: Some(delivered),
@@ -133,10 +140,7 @@ where
                 ConversationOutput::Left => {
                     last_words = talk.waiting.last_words().map(|limit| Box::pin(time::sleep(limit)));
                 }
-                ConversationOutput::Deliver(line) => {
-                    talk.said(!line.raw().is_empty(), false);
-                    talk.deliver(Ok(line), &mut connection.state);
-                }
+                ConversationOutput::Deliver(line) => talk.hear(line, &mut connection.state),
                 ConversationOutput::Refused(line) => {
                     talk.deliver(Err(ConversationError::Refused(line)), &mut connection.state);
                 }
@@ -159,9 +163,9 @@ where
                 }
                 talk.let_go();
             }
-            () = lost(&mut talk.hold), if talk.hold.is_some() => {
-                debug!(remote = %connection.remote, "the conversation gives way to another caller");
-                talk.gives_way(&mut connection.state);
+            reason = lost(&mut talk.hold), if talk.hold.is_some() => {
+                debug!(remote = %connection.remote, %reason, "the conversation gives way to another caller");
+                talk.gives_way(reason, &mut connection.state);
             }
             () = OptionFuture::from(last_words.as_mut()).map(drop), if last_words.is_some() => {
                 last_words = None;
@@ -266,12 +270,24 @@ impl Talk {
         }
     }
 
+    /// Delivers a line of the peer.
+    fn hear(&mut self, line: PeerText, state: &mut ConversationState) {
+        self.said(!line.raw().is_empty(), false);
+        let since = state.limited_since();
+        if let Some(hold) = &self.hold
+            && std::mem::replace(&mut self.limited_since, since) != since
+        {
+            hold.limited(since);
+        }
+        self.deliver(Ok(line), state);
+    }
+
     /// Ends the conversation for the program now, so that its slot is free, and its connection in order.
-    fn gives_way(&mut self, state: &mut ConversationState) {
+    fn gives_way(&mut self, reason: GaveWay, state: &mut ConversationState) {
         self.hold = None;
         self.has_given_way = true;
         self.waiting.end(self.waiting.lines());
-        self.undelivered.push_back(Err(ConversationError::GaveWay));
+        self.undelivered.push_back(Err(ConversationError::GaveWay(reason)));
         state.handle_shutdown(now(), false);
     }
 
@@ -316,7 +332,7 @@ async fn has_room(delivered: &Option<mpsc::Sender<Delivered>>) {
 }
 
 /// Waits until the conversation has to give way, if it ever does. Cancel safe.
-async fn lost(hold: &mut Option<Hold>) {
+async fn lost(hold: &mut Option<Hold>) -> GaveWay {
     match hold {
         Some(hold) => hold.lost().await,
         None => future::pending().await,

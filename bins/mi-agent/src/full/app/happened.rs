@@ -232,7 +232,7 @@ impl App {
             End::ByYou => format!("conversation with {nickname} ended by you{hint}"),
             End::ByPeer => format!("conversation with {nickname} ended by {nickname}{hint}"),
             End::Lost => format!("the connection with {nickname} is lost{hint}"),
-            End::GaveWay => format!("conversation with {nickname} ended: {}{hint}", reason::GAVE_WAY),
+            End::GaveWay(reason) => format!("conversation with {nickname} ended: {reason}{hint}"),
         };
         self.tell(at, |tab| tab.news(now, &news));
     }
