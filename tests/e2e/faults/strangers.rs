@@ -85,6 +85,7 @@ fn a_flood_from_one_address_is_kept_out_and_others_are_served() {
 
     let then = node.written_memory();
     assert!(then < memory + MEMORY_SLACK, "from {memory} to {then} bytes");
+    node.wait_for_diagnostic("datagrams=");
     let told = node.stderr();
     assert!((1..=seconds).contains(&told.len()), "in {seconds} s: {told:?}");
     assert!(

@@ -91,6 +91,7 @@ fn the_sample_settings_work_as_they_stand() {
     assert_eq!(User::of(&node).ask("PRjoya@localhost"), "RR0");
     let told =
         "lumi-node: config/nodelumi.cfg is new, a copy of config/nodelumi.cfg.sample; it is yours to change";
+    node.wait_for_diagnostic(told);
     assert_eq!(node.stderr(), [told]);
 }
 

@@ -151,6 +151,7 @@ fn the_sample_of_a_checkout_is_copied_and_stays_as_it_is() {
     let mut node = NodeProgram::start_in(folder.path(), &["--console"]);
     let told =
         "lumi-node: config/nodelumi.cfg is new, a copy of config/nodelumi.cfg.sample; it is yours to change";
+    node.wait_for_diagnostic(told);
     assert_eq!(node.stderr(), [told]);
     node.type_line("register joya");
     node.expect_line("registered joya");
