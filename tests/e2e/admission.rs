@@ -53,6 +53,32 @@ async fn who_is_blocked_hears_busy_and_others_call_as_ever() {
     assert_eq!(incoming(&mut events).await.peer().address, Some(laura.address()));
 }
 
+/// Laura asks where pere is just before anna calls, so that the call would get her name.
+#[tokio::test]
+async fn a_caller_that_may_be_one_of_several_is_let_in_if_each_of_them_may_call() {
+    let node = TestNode::start("bb.com", &USERS, directory(&[])).await;
+    let (pere, mut events) = node.agent("pere").conversations(3).start().await.expect("registered");
+    let (laura, _) = node.agent("laura").start().await.expect("registered");
+    let (anna, _) = node.agent("anna").start().await.expect("registered");
+    laura.locate(pere.address()).await.expect("told");
+    let _annas = anna.call(pere.address()).await.expect("a conversation");
+    let talk = incoming(&mut events).await;
+    assert_eq!(talk.peer().address, None);
+    assert_eq!(talk.peer().candidates, [laura.address(), anna.address()]);
+
+    // Both of them may still call.
+    pere.set_admission(blocks(&["laura@bb.com"]));
+    let mut noted = TcpStream::connect(SocketAddr::V4(pere.listening().into())).await.expect("a connection");
+    noted.write_all(b"N04anna").await.expect("written");
+    let mut said = Vec::new();
+    soon(noted.read_to_end(&mut said)).await.expect("FIN");
+    assert!(said.ends_with(b"please call again later"), "{}", said.escape_ascii());
+    match soon(events.next()).await {
+        Some(Event::Refused { address: None, reason: Refusal::Blocked, .. }) => {}
+        event => panic!("{event:?}"),
+    }
+}
+
 /// They ask their node first, or have it noted down; each goes back to its menu and goes on.
 #[tokio::test]
 async fn deployed_agents_that_are_blocked_live() {

@@ -1,4 +1,1 @@
-//! Networks that change under the real programs, each test on hosts of its own (network namespaces, as root).
 
-mod moves;
-mod names;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
+use mi_agent_core::Intake;
 use plumi_proto::MiAddress;
 use standard_streams::{stdin, stdout};
 
@@ -75,7 +76,9 @@ fn line_by_line(
     let UserData { admission, keeper, troubles, .. } = UserData::open(&address, false)?;
     let line_mode = LineMode::new(address, admission.clone(), shows_hints, &troubles);
     start::run(settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
-        let session = Session::start(builder.admission(admission), Some(keeper)).with_lock(lock);
+        let session =
+            Session::start(builder.intake(Some(Intake::OF_PEOPLE)).admission(admission), Some(keeper))
+                .with_lock(lock);
         line_by_line::run(line_mode, session, PrintedLines::on_stdout(), signals).await
     })
 }
@@ -110,6 +113,7 @@ fn on_full_screen(
     let ended = start::run(settings, own, diagnostics, Ending::of_a_screen(), async |builder, signals| {
         let takes_mouse = settings.mouse;
         let chat = Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics: told };
+        let builder = builder.intake(Some(Intake::OF_PEOPLE));
         full::run::run(builder, signals, chat, &mut last_words).await
     });
     for line in last_words {

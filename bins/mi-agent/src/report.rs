@@ -36,6 +36,9 @@ pub(crate) enum Report {
         way: Direction,
         nickname: SafeText,
         address: Option<SafeText>,
+        /// The addresses of which one is the caller's, if there are several.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        candidates: Vec<SafeText>,
         remote: SafeText,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
@@ -63,6 +66,9 @@ pub(crate) enum Report {
         /// The side that ended it.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<EndedBy>,
+        /// The reason, if this agent ended it by itself.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<SafeText>,
         /// The number of lines that were said and not sent.
         unsaid: usize,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
@@ -208,6 +214,7 @@ impl Report {
                 way: if call.is_some() { Direction::Outgoing } else { Direction::Incoming },
                 nickname: SafeText::new(&peer.nickname),
                 address: peer.address.map(SafeText::new),
+                candidates: peer.candidates.iter().map(SafeText::new).collect(),
                 remote: SafeText::new(peer.remote),
                 reference,
             },
@@ -236,9 +243,13 @@ impl Report {
                 nickname: SafeText::new(nickname),
                 lost: *end == End::Lost,
                 by: match end {
-                    End::ByYou => Some(EndedBy::You),
+                    End::ByYou | End::GaveWay(_) => Some(EndedBy::You),
                     End::ByPeer => Some(EndedBy::Peer),
                     End::Lost => None,
+                },
+                reason: match end {
+                    End::GaveWay(reason) => Some(SafeText::new(reason)),
+                    _ => None,
                 },
                 unsaid: *unsaid,
                 reference,
@@ -341,6 +352,14 @@ impl Report {
             }
             // The line that the connection was lost says enough.
             Self::Ended { by: None, .. } => return None,
+            Self::Ended {
+                conversation,
+                nickname: SafeText(nickname),
+                reason: Some(SafeText(reason)),
+                ..
+            } => {
+                format!("* conversation {}with {nickname} ended: {reason}", number(conversation))
+            }
             Self::Ended { conversation, nickname: SafeText(nickname), by: Some(by), .. } => {
                 let by = match by {
                     EndedBy::You => "you",
@@ -452,6 +471,7 @@ mod tests {
                 way: Direction::Incoming,
                 nickname: joya.clone(),
                 address: Some(shown("joya@cc.com")),
+                candidates: Vec::new(),
                 remote: shown("198.51.100.3:4456"),
                 reference: None,
             },
@@ -460,8 +480,18 @@ mod tests {
                 way: Direction::Outgoing,
                 nickname: pere.clone(),
                 address: Some(shown("pere@bb.com")),
+                candidates: Vec::new(),
                 remote: shown("192.0.2.21:51002"),
                 reference: mark("pere-1"),
+            },
+            Report::Begun {
+                conversation: 3,
+                way: Direction::Incoming,
+                nickname: shown("anna"),
+                address: None,
+                candidates: vec![shown("anna@cc.com"), shown("boss@dd.com")],
+                remote: shown("203.0.113.5:39211"),
+                reference: None,
             },
             Report::Line {
                 conversation: 1,
@@ -494,6 +524,7 @@ mod tests {
                 nickname: joya,
                 lost: false,
                 by: Some(EndedBy::You),
+                reason: None,
                 unsaid: 0,
                 reference: number(17),
             },
@@ -502,7 +533,17 @@ mod tests {
                 nickname: pere,
                 lost: true,
                 by: None,
+                reason: None,
                 unsaid: 3,
+                reference: None,
+            },
+            Report::Ended {
+                conversation: 3,
+                nickname: shown("anna"),
+                lost: false,
+                by: Some(EndedBy::You),
+                reason: Some(shown("nothing was said")),
+                unsaid: 0,
                 reference: None,
             },
             Report::Refused {
@@ -631,10 +672,11 @@ mod tests {
         let words =
             |several| examples().iter().filter_map(|report| report.words(several)).collect::<Vec<_>>();
         assert_eq!(
-            words(false)[2..9],
+            words(false)[2..10],
             [
                 "* in conversation with joya (joya@cc.com) at 198.51.100.3:4456",
                 "* in conversation with pere (pere@bb.com) at 192.0.2.21:51002",
+                "* in conversation with anna (?) at 203.0.113.5:39211",
                 "<joya> hola, què tal?",
                 "<joya> last words",
                 r"<joya> \x1b[1mhola",
@@ -643,10 +685,11 @@ mod tests {
             ]
         );
         assert_eq!(
-            words(true)[2..9],
+            words(true)[2..10],
             [
                 "* in conversation 1 with joya (joya@cc.com) at 198.51.100.3:4456",
                 "* in conversation 2 with pere (pere@bb.com) at 192.0.2.21:51002",
+                "* in conversation 3 with anna (?) at 203.0.113.5:39211",
                 "<1 joya> hola, què tal?",
                 "<1 joya> last words",
                 r"<1 joya> \x1b[1mhola",

@@ -11,7 +11,6 @@
 
 mod calls;
 mod happened;
-mod patience;
 mod phase;
 mod refusals;
 mod retry;
@@ -27,10 +26,9 @@ use mi_agent_core::{
     Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, StartError,
 };
 use plumi_proto::MiAddress;
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
 
 use self::calls::Calls;
-use self::patience::Patience;
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use self::retry::Retry;
@@ -63,8 +61,8 @@ pub(crate) struct Session {
     /// The lock of the address, with each `send` that uses the address meanwhile.
     guests: Option<Guests>,
     leaving: Option<Leave>,
-    /// The peers that are waited for while a user wants to leave.
-    patience: Option<Patience>,
+    /// The time until which peers are waited for while a user wants to leave.
+    waits_until: Option<Instant>,
     /// Lines that are not sent because of that, still to be returned.
     not_sent: VecDeque<Happened>,
 }
@@ -90,7 +88,7 @@ impl Session {
             admission: None,
             guests: None,
             leaving: None,
-            patience: None,
+            waits_until: None,
             not_sent: VecDeque::new(),
         }
     }
@@ -124,8 +122,8 @@ impl Session {
                     self.guest_left(left);
                     None
                 }
-                () = next_look(&self.patience) => {
-                    self.look();
+                () = reached(self.waits_until) => {
+                    self.waits_no_more();
                     None
                 }
             };
@@ -182,7 +180,7 @@ impl Session {
             (Phase::Open, Leave::InOrder | Leave::Soon) => {
                 self.hang_all_up();
                 if how == Leave::Soon {
-                    self.patience = Some(Patience::new(self.unwritten()));
+                    self.waits_until = Some(Instant::now() + PATIENCE);
                 }
                 self.phase = Phase::HangingUp { last: self.peers.keys().next_back().copied() };
             }
@@ -232,14 +230,9 @@ impl Session {
         self.keeper.map_or(Ok(()), |keeper| keeper.finish(limit))
     }
 
-    /// Looks whether lines still leave. If none does, the session leaves in a hurry.
-    fn look(&mut self) {
-        let unwritten = self.unwritten();
-        let Some(patience) = &mut self.patience else { return };
-        if !patience.is_over(unwritten) {
-            return;
-        }
-        self.patience = None;
+    /// Leaves in a hurry, and reports the lines that are not sent because of that.
+    fn waits_no_more(&mut self) {
+        self.waits_until = None;
         for (&id, peer) in &self.peers {
             let lines = self.conversations.unwritten(id);
             if lines > 0 {
@@ -247,11 +240,6 @@ impl Session {
             }
         }
         self.leave(Leave::Hurried);
-    }
-
-    /// Counts the lines that were said and not sent, in all conversations.
-    fn unwritten(&self) -> usize {
-        self.conversations.ids().map(|id| self.conversations.unwritten(id)).sum()
     }
 
     fn call(&mut self, to: MiAddress) -> Result<Done, Refused> {
@@ -388,6 +376,10 @@ impl Session {
             Heard::Line(text) | Heard::Trouble(ConversationError::Refused(text)) => {
                 Happened::Line { id, nickname, text }
             }
+            Heard::Trouble(ConversationError::GaveWay(reason)) => {
+                peer.end = End::GaveWay(reason);
+                return None;
+            }
             Heard::Trouble(error) => {
                 if matches!(error, ConversationError::Lost(_)) {
                     peer.end = End::Lost;
@@ -448,6 +440,10 @@ impl Session {
     }
 }
 
+/// The time that peers have after a user wanted to leave, whether or not they read. With [`HURRY`] and the last lines
+/// that are printed, the user is gone within 3.5 s.
+const PATIENCE: Duration = Duration::from_millis(2_700);
+
 /// The time for last words of a peer after a conversation was ended here. A round trip around the world takes less.
 const LAST_WORDS_OF_PEER: Duration = Duration::from_millis(500);
 
@@ -458,10 +454,10 @@ async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {
     }
 }
 
-/// Waits until it is time to look whether lines still leave. Cancel safe.
-async fn next_look(patience: &Option<Patience>) {
-    match patience {
-        Some(patience) => patience.next_look().await,
+/// Waits until this time, if there is one. Cancel safe.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => time::sleep_until(time).await,
         None => future::pending().await,
     }
 }

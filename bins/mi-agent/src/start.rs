@@ -42,6 +42,8 @@ fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuild
     let mut builder = Agent::builder(address)
         .listen(TcpAddress::new(HostIp::UNSPECIFIED, settings.port.unwrap_or(DEFAULT_PORT)))
         .bare_user(settings.bare_user)
+        .idle(settings.idle.0)
+        .dial(settings.dial.clone())
         .refresh(settings.refresh.0);
     if let Some(nick) = &settings.nick {
         builder = builder.nickname(nick.as_str());

@@ -85,15 +85,15 @@ pub use message_log::{
     Content, Direction, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic,
 };
 pub use plumi_proto::{
-    AddressError, DecodeError, DeregisterCode, Domain, Extension, HostIp, Locate, LocateOutcome, Message,
-    MiAddress, MiSocketAddress, NameError, NodeAddress, RegisterCode, Registrant, UdpAddress, UserName,
+    AddressError, AddressRange, AddressRangeError, DecodeError, DeregisterCode, Domain, Extension, HostIp,
+    Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NameError, NodeAddress, RegisterCode,
+    Registrant, UdpAddress, UserName,
 };
 
 pub use io::events::{NodeEventSender, NodeEvents, node_events};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::roster_store::RosterStore;
 pub use io::server::{ServeError, Server, ServerBuilder};
-pub use state::address_range::{AddressRange, AddressRangeError};
 pub use state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, Presence, ReloadRefusal,
     RosterChange, UserStatus,

@@ -9,7 +9,6 @@ use futures_util::FutureExt;
 use mi_proto::Nickname;
 use plumi_proto::{
     DeregisterCode, LocateOutcome, MiAddress, MiSocketAddress, NodeAddress, RegisterCode, TcpAddress,
-    is_reachable,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
@@ -23,10 +22,12 @@ use crate::io::dial::Dial;
 use crate::io::driver::{Driver, Ended, Place};
 use crate::io::node_link::MessageCounts;
 use crate::io::shutdown::Shutdown;
-use crate::io::slot::Slot;
+use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
 use crate::state::admission::Admission;
 use crate::state::conversation_times::LINGER;
+use crate::state::dialling::Dialling;
+use crate::state::intake::Intake;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
 use crate::traffic::WeakTap;
@@ -50,12 +51,12 @@ pub(crate) struct Inner {
     pub(crate) driver: Driver,
     /// The runtime of all tasks.
     pub(crate) runtime: Handle,
-    /// One permit for each conversation that the agent may have.
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) most_conversations: usize,
+    pub(crate) slots: Slots,
     /// One permit for each call that may have a connection, in a conversation or while it ends.
     pub(crate) calls: Arc<Semaphore>,
     pub(crate) pace: Duration,
+    pub(crate) intake: Option<Intake>,
+    pub(crate) dialling: Dialling,
     /// The number of frames of all conversations that are handed over and not written.
     pub(crate) outstanding: Arc<AtomicUsize>,
     /// The signal that ends conversations and refuses calls: when the shutdown begins, or when this is
@@ -105,7 +106,7 @@ impl Agent {
 
     /// Returns the number of conversations, with callers that wait for a decision and calls that have not begun.
     pub fn conversations(&self) -> usize {
-        self.0.most_conversations.saturating_sub(self.0.slots.available_permits())
+        self.0.slots.taken()
     }
 
     /// Returns whether the agent ends or has ended: [`Agent::shutdown`] was called, or its runtime has ended.
@@ -164,8 +165,7 @@ impl Agent {
     /// Cancel safe. The question goes on, and its answer is dropped.
     pub async fn locate(&self, to: MiAddress) -> Result<MiSocketAddress, LocateError> {
         match self.0.driver.request(LumiRequest::Locate(to), None).await {
-            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) if is_reachable(found.ip) => Ok(found),
-            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) => Err(LocateError::Unusable(found)),
+            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) => self.0.dialling.check(self.node(), found),
             Ok(LumiAnswer::Locate(LocateOutcome::Busy)) => Err(LocateError::Busy),
             Ok(LumiAnswer::Locate(LocateOutcome::NoSuchUser)) => Err(LocateError::NoSuchUser),
             Ok(LumiAnswer::Locate(LocateOutcome::Offline)) => Err(LocateError::Offline),
@@ -197,16 +197,15 @@ impl Agent {
         if self.is_closed() {
             return Err(CallError::Locate(LocateError::Ended));
         }
-        if self.0.slots.available_permits() == 0 {
+        if !self.0.slots.has_free() {
             return Err(CallError::Engaged);
         }
         let found = self.locate(to).await?;
         // Another user may have called meanwhile.
-        let slot = Arc::clone(&self.0.slots).try_acquire_owned().map_err(|error| match error {
+        let slot = self.0.slots.try_take().map_err(|error| match error {
             TryAcquireError::NoPermits => CallError::Engaged,
             TryAcquireError::Closed => CallError::Locate(LocateError::Ended),
         })?;
-        let slot = Slot::new(slot);
         // If this is cancelled, even when the conversation has begun and nobody has it.
         let free_on_drop = slot.free_on_drop();
         let place = Arc::clone(&self.0.calls).acquire_owned().await;
@@ -348,7 +347,8 @@ impl Agent {
     fn options(&self) -> ConversationOptions {
         let tap = self.0.tap.as_ref().and_then(WeakTap::upgrade);
         let outstanding = Arc::clone(&self.0.outstanding);
-        ConversationOptions { pace: self.0.pace, outstanding, shutdown: self.0.shutdown.watch(), tap }
+        let (pace, intake) = (self.0.pace, self.0.intake);
+        ConversationOptions { pace, intake, outstanding, shutdown: self.0.shutdown.watch(), tap }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lumi_dns::{LookupError, NodeDirectory};
 use mi_proto::Nickname;
-use plumi_proto::{HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
+use plumi_proto::{AddressRange, HostIp, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -23,10 +23,14 @@ use crate::io::driver::{Driver, Network};
 use crate::io::listener::{self, Acceptor};
 use crate::io::node_link::{self, NodeLink};
 use crate::io::shutdown::Shutdown;
+use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
 use crate::io::way::{Search, Way};
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
+use crate::state::conversation_slots::DEFAULT_IDLE;
+use crate::state::dialling::Dialling;
+use crate::state::intake::Intake;
 use crate::state::refresh::DEFAULT_REFRESH;
 use crate::state::request::RequestSchedule;
 use crate::traffic::TrafficTap;
@@ -44,7 +48,10 @@ pub struct AgentBuilder {
     schedule: RequestSchedule,
     refresh: Option<Duration>,
     pace: Duration,
+    intake: Option<Intake>,
     conversations: usize,
+    idle: Option<Duration>,
+    dial: Vec<AddressRange>,
     tap: Option<TrafficTap>,
     admission: Admission,
     runtime: Option<Handle>,
@@ -63,7 +70,10 @@ impl AgentBuilder {
             schedule: RequestSchedule::default(),
             refresh: Some(DEFAULT_REFRESH),
             pace: DEFAULT_PACE,
+            intake: None,
             conversations: 1,
+            idle: Some(DEFAULT_IDLE),
+            dial: Vec::new(),
             tap: None,
             admission: Admission::default(),
             runtime: None,
@@ -150,11 +160,48 @@ impl AgentBuilder {
         self
     }
 
+    /// Sets the pace at which a peer is read. The default is as fast as the program takes its lines.
+    ///
+    /// [`Intake::OF_PEOPLE`] is for programs that show or keep what peers say: a peer that says more has to wait, and after
+    /// 30 s its conversation is the first to give way to another caller. After this side has hung up, everything is read
+    /// at once.
+    #[must_use]
+    pub fn intake(mut self, intake: Option<Intake>) -> Self {
+        self.intake = intake;
+        self
+    }
+
     /// Sets the limit of conversations at a time: the default is 1, and 0 counts as 1. When it is reached, every
-    /// caller and asker is answered that the user is busy.
+    /// caller and asker is answered that the user is busy, unless a conversation gives way.
+    ///
+    /// A conversation that a caller began gives way to one from an IP address that has at least two fewer, if it is
+    /// more than 30 s old and the user has said nothing for longest in it. Otherwise one gives way that has been silent
+    /// for [`AgentBuilder::idle`]. It ends with [`ConversationError::GaveWay`](crate::ConversationError::GaveWay).
     #[must_use]
     pub fn conversations(mut self, conversations: usize) -> Self {
         self.conversations = conversations.max(1);
+        self
+    }
+
+    /// Sets the silence of both sides after which the conversation of a caller gives way to a new caller, if there is
+    /// room for no other. The default is [`DEFAULT_IDLE`]. With `None` it never does for that reason.
+    ///
+    /// Empty lines do not count. A conversation that this user began never gives way.
+    ///
+    /// [`DEFAULT_IDLE`]: crate::DEFAULT_IDLE
+    #[must_use]
+    pub fn idle(mut self, idle: Option<Duration>) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// Sets the only ranges in which agents are called. The default is everywhere, and so are none.
+    ///
+    /// The callee chooses its address, so it could send a bot to a service that only the bot's network reaches. A loopback
+    /// address is never called unless the node is at one as well.
+    #[must_use]
+    pub fn dial(mut self, ranges: Vec<AddressRange>) -> Self {
+        self.dial = ranges;
         self
     }
 
@@ -278,38 +325,35 @@ impl AgentBuilder {
         }
         client.set_admission(self.admission);
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
-        let most_conversations = self.conversations.min(Semaphore::MAX_PERMITS);
-        let slots = Arc::new(Semaphore::new(most_conversations));
+        let slots = Slots::new(self.conversations, self.idle);
         let network = Network { link, way: Way::new(own), publishes_own: named.is_none(), search };
-        let driver = Driver::start(network, client, Arc::clone(&slots), events_sender.clone());
+        let driver = Driver::start(network, client, slots.clone(), events_sender.clone());
         let shutdown = Shutdown::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);
         let outstanding = Arc::default();
         let options = ConversationOptions {
             pace: self.pace,
+            intake: self.intake,
             outstanding: Arc::clone(&outstanding),
             shutdown: shutdown.watch(),
             tap,
         };
-        let acceptor =
-            Acceptor::new(nickname.clone(), options, Arc::clone(&slots), events_sender, driver.clone());
+        let acceptor = Acceptor::new(nickname.clone(), options, slots.clone(), events_sender, driver.clone());
         let (open, opened) = oneshot::channel();
         tokio::spawn(listener::listen(listener, acceptor, opened));
-        let pace = self.pace;
-        let address = self.address;
-        let tap = weak_tap;
         let agent = Agent::new(Inner {
-            address,
+            address: self.address,
             nickname,
             driver,
             runtime,
             slots,
-            most_conversations,
-            calls: Arc::new(Semaphore::new(dial::most_calls(most_conversations))),
-            pace,
+            calls: Arc::new(Semaphore::new(dial::most_calls(self.conversations))),
+            pace: self.pace,
+            intake: self.intake,
+            dialling: Dialling::within(self.dial),
             outstanding,
             shutdown,
-            tap,
+            tap: weak_tap,
         });
         Ok((agent, Events(events), open))
     }

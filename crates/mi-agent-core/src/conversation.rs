@@ -39,9 +39,12 @@ pub struct Conversation {
 pub struct Peer {
     /// The nickname that the peer gave; `?` if it gave an empty one.
     pub nickname: PeerText,
-    /// The address that was called. For a caller, the address that asked for this user just before, if any
+    /// The address that was called. For a caller, the address that asked for this user just before, if one
     /// did.
     pub address: Option<MiAddress>,
+    /// The addresses of which one is the caller's, if several asked for this user within 10 s: from 2 to 8, and
+    /// otherwise none.
+    pub candidates: Vec<MiAddress>,
     /// The TCP address of the peer's end of the conversation.
     pub remote: SocketAddr,
 }
@@ -50,7 +53,7 @@ impl Peer {
     /// Creates a peer of this nickname and TCP address, whose MI address is not known. A program needs that for
     /// tests.
     pub fn new(nickname: PeerText, remote: SocketAddr) -> Self {
-        Self { nickname, address: None, remote }
+        Self { nickname, address: None, candidates: Vec::new(), remote }
     }
 }
 

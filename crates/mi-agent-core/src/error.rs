@@ -12,6 +12,7 @@ use mi_proto::TextError;
 use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 
 use crate::safe_text::PeerText;
+use crate::state::conversation_slots::GaveWay;
 
 /// The reason why an agent did not start. Continues "cannot register laura@bb.com: ".
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +118,12 @@ pub enum LocateError {
     /// The user's agent published an address that nobody has: 0.0.0.0, multicast, broadcast.
     #[error("the user's agent gave {0} as its address, which cannot be called")]
     Unusable(MiSocketAddress),
+    /// The user's agent published a loopback address, and the node is not at one. A service of this host could be there.
+    #[error("the user's agent gave {0} as its address, which leads back to this host")]
+    Loopback(MiSocketAddress),
+    /// The user's agent published an address outside of [`AgentBuilder::dial`](crate::AgentBuilder::dial).
+    #[error("the user's agent gave {0} as its address, which you do not call")]
+    NotAmongDialled(MiSocketAddress),
     /// The answer cannot be read.
     #[error("the answer cannot be used: {0}")]
     Malformed(DecodeError),
@@ -243,6 +250,10 @@ pub enum ConversationError {
     /// Only an agent of this library is recognized. Other agents refuse with a line that looks like any other.
     #[error("the call was refused: {0}")]
     Refused(PeerText),
+    /// This agent ended the conversation of a caller, because another one called and this one was silent, said too
+    /// much, or was one of many from its address. See [`AgentBuilder::conversations`](crate::AgentBuilder::conversations).
+    #[error("it gave way to another caller: {0}")]
+    GaveWay(GaveWay),
     /// The connection broke: neither side ended the conversation.
     #[error("connection lost")]
     Lost(#[source] io::Error),

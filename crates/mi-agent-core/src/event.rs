@@ -29,7 +29,7 @@ pub enum Event {
         nickname: PeerText,
         /// The TCP address of the caller.
         remote: SocketAddr,
-        /// The address that asked for this user just before, if any did.
+        /// The address that asked for this user just before, if one did. If several did, any of them may have called.
         address: Option<MiAddress>,
         /// The reason.
         reason: Refusal,

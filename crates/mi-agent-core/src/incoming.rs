@@ -1,12 +1,15 @@
 //! A caller that the program has not accepted yet.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use plumi_proto::MiAddress;
 use tokio::sync::oneshot;
 
 use crate::conversation::{Conversation, Peer};
 use crate::error::IncomingError;
 use crate::io::slot::Slot;
+use crate::safe_text::PeerText;
 
 /// A caller who waits for a decision: see [`Incoming::accept`] and [`Incoming::refuse`].
 ///
@@ -81,6 +84,14 @@ impl Decision {
     }
 }
 
+/// Creates a caller that is one of `candidates`, or unknown if there are none.
+pub(crate) fn caller(nickname: PeerText, remote: SocketAddr, candidates: Vec<MiAddress>) -> Peer {
+    match candidates[..] {
+        [address] => Peer { address: Some(address), ..Peer::new(nickname, remote) },
+        _ => Peer { candidates, ..Peer::new(nickname, remote) },
+    }
+}
+
 /// Creates the program's side of a decision, and the agent's.
 pub(crate) fn incoming(conversation: Conversation, slot: Slot) -> (Incoming, Decision) {
     let (accept, accepted) = oneshot::channel();
@@ -103,10 +114,9 @@ mod tests {
 
     use super::*;
     use crate::io::talk;
-    use crate::safe_text::PeerText;
 
     /// A caller that waits for a decision.
-    fn caller() -> (Incoming, Decision) {
+    fn waiting() -> (Incoming, Decision) {
         let peer = Peer::new(PeerText::new("joan".to_owned()), ([192, 0, 2, 7], 4456).into());
         let slot = Slot::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
         incoming(talk::pair(peer, slot.clone(), Arc::default()).0, slot)
@@ -114,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_decision_that_was_made_counts() {
-        let (incoming, decision) = caller();
+        let (incoming, decision) = waiting();
         assert!(incoming.accept().is_ok());
         assert!(decision.withdraw(IncomingError::TooLate));
     }
@@ -122,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn a_decision_that_comes_too_late_is_an_error() {
         for reason in [IncomingError::TooLate, IncomingError::CallerLeft] {
-            let (mut incoming, decision) = caller();
+            let (mut incoming, decision) = waiting();
             assert!(!decision.withdraw(reason));
             assert_eq!(incoming.withdrawn().await, reason);
             assert_eq!(incoming.accept().unwrap_err(), reason);

@@ -78,6 +78,7 @@ mod io {
     pub(crate) mod shutdown;
     pub(crate) mod slot;
     pub(crate) mod talk;
+    pub(crate) mod turns;
     pub(crate) mod way;
 }
 mod state {
@@ -89,14 +90,18 @@ mod state {
     pub(crate) mod conversation;
     pub(crate) mod conversation_events;
     pub(crate) mod conversation_phases;
+    pub(crate) mod conversation_slots;
     pub(crate) mod conversation_times;
     pub(crate) mod deliveries;
+    pub(crate) mod dialling;
     pub(crate) mod frames;
+    pub(crate) mod intake;
     pub(crate) mod nodes;
     pub(crate) mod outgoing_lines;
     pub(crate) mod output;
     pub(crate) mod refresh;
     pub(crate) mod request;
+    pub(crate) mod turns;
 }
 
 pub use agent::Agent;
@@ -114,9 +119,9 @@ pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuil
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
 pub use plumi_proto::{
-    AddressError, DecodeError, DecodeReason, DeregisterCode, Domain, Extension, HostIp, Locate,
-    LocateOutcome, Message, MiAddress, MiSocketAddress, MiSocketAddressError, NameError, NodeAddress,
-    RegisterCode, Registrant, TcpAddress, UdpAddress, UserName,
+    AddressError, AddressRange, AddressRangeError, DecodeError, DecodeReason, DeregisterCode, Domain,
+    Extension, HostIp, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, MiSocketAddressError,
+    NameError, NodeAddress, RegisterCode, Registrant, TcpAddress, UdpAddress, UserName,
 };
 pub use safe_text::{PeerText, safe_text};
 pub use state::acceptor::{AcceptorState, Capacity, Verdict};
@@ -125,10 +130,14 @@ pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS, Whereabouts};
 pub use state::connection_slots::CallerId;
 pub use state::conversation::ConversationState;
 pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
+pub use state::conversation_slots::{ConversationSlots, DEFAULT_IDLE, GaveWay};
+pub use state::dialling::Dialling;
 pub use state::frames::{Bytes, BytesMut, IncomingFrames};
+pub use state::intake::Intake;
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
+pub use state::turns::{NewTurn, Turns};
 pub use traffic::{Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
 
 /// The examples of the README.

@@ -39,6 +39,7 @@
 extern crate alloc;
 
 mod address;
+mod address_range;
 mod decode;
 mod encode;
 mod extension;
@@ -55,6 +56,7 @@ mod text;
 mod words;
 
 pub use address::{AddressError, MiAddress};
+pub use address_range::{AddressRange, AddressRangeError};
 pub use decode::{DecodeError, DecodeReason};
 pub use encode::EncodedMessage;
 pub use extension::{Extension, MAX_EXTENSION};

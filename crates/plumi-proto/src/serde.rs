@@ -7,6 +7,7 @@ use core::str::FromStr;
 use ::serde::de::{Error, Visitor};
 
 use crate::address::MiAddress;
+use crate::address_range::AddressRange;
 use crate::message::MiSocketAddress;
 use crate::name::{Domain, UserName};
 use crate::node_address::NodeAddress;
@@ -37,6 +38,7 @@ impl_serde_as_text! {
     UserName, "the name of a user";
     Domain, "the name of a domain";
     MiSocketAddress, "an IPv4 address and a TCP port, ip:port";
+    AddressRange, "a range of addresses in quotes";
     NodeAddress, "an IPv4 address and a UDP port, ip:port";
 }
 

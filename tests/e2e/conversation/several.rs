@@ -66,3 +66,43 @@ async fn three_conversations_at_once() {
     });
     ended.expect("pere deregisters");
 }
+
+/// A conversation that ends for a new caller is over for the program before the new one begins, also with one slot.
+#[tokio::test]
+async fn a_silent_conversation_ends_before_the_next_begins() {
+    let node = TestNode::start("bb.com", &["pere", "laura", "joan"], directory(&[])).await;
+    let pere = node.agent("pere").idle(Some(Duration::ZERO));
+    let (pere, mut events) = pere.start().await.expect("registered");
+    let (laura, _laura_events) = node.agent("laura").start().await.expect("registered");
+    let (joan, _joan_events) = node.agent("joan").start().await.expect("registered");
+    let mut lauras = laura.call(pere.address()).await.expect("a conversation");
+    let mut silent = incoming(&mut events).await;
+    let mut joans = joan.call(pere.address()).await.expect("there is no other slot");
+    // Nobody is heard of before the program has taken the end.
+    assert!(matches!(soon(silent.next_line()).await, Err(ConversationError::GaveWay(_))));
+    assert!(events.try_next().is_none());
+    assert_eq!(silent.next_line().await.expect("it has ended"), None);
+    let mut talk = incoming(&mut events).await;
+    assert_eq!(talk.peer().address, Some(joan.address()));
+    assert_eq!(lauras.next_line().await.expect("no loss"), None);
+    joans.send("hola").await.expect("sent");
+    assert_eq!(next(&mut talk).await, "hola");
+    talk.send("hola").await.expect("sent");
+    assert_eq!(next(&mut joans).await, "hola");
+    assert_eq!(pere.conversations(), 1);
+
+    // A call of the user itself never gives way.
+    drop(talk);
+    assert_eq!(joans.next_line().await.expect("no loss"), None);
+    let calling = async {
+        loop {
+            match pere.call(laura.address()).await {
+                // The connection with joan is still being closed.
+                Err(CallError::Engaged) => tokio::task::yield_now().await,
+                called => break called,
+            }
+        }
+    };
+    let _called = soon(calling).await.expect("a conversation");
+    assert!(matches!(joan.locate(pere.address()).await, Err(LocateError::Busy)));
+}

@@ -134,6 +134,8 @@ fn config_tells_where_the_settings_are_and_what_holds() {
         "bare-user = true",
         "log = \"laura.log\"",
         "conversations = 16",
+        "idle = \"90s\"",
+        "dial = [\"192.0.2.0/24\", \"198.51.100.7/32\"]",
         "history = false",
         "bell = false",
         "mouse = false",
@@ -175,6 +177,7 @@ fn config_misused_is_misuse() {
         &["--plain", "config", "show"],
         &["laura@bb.com", "--conversations", "0"],
         &["laura@bb.com", "--conversations", "17"],
+        &["laura@bb.com", "--idle", "90"],
     ] {
         assert_eq!(run(folder.path(), arguments).0, 2, "{arguments:?}");
     }

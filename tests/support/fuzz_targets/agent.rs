@@ -41,8 +41,8 @@ struct Run {
     lost: Option<RegistrationChange>,
     /// Who may not call.
     blocked: Option<MiAddress>,
-    /// Who was told last where the user listens, and when.
-    asker: Option<(MiAddress, Instant)>,
+    /// Who was told where the user listens, and when last, the latest last.
+    askers: Vec<(MiAddress, Instant)>,
     /// Who may not call and asked last, and when.
     refused: Option<(MiAddress, Instant)>,
     /// Of which refusals the user was told, and when.
@@ -81,7 +81,7 @@ impl Run {
             last_refresh: None,
             lost: None,
             blocked: None,
-            asker: None,
+            askers: Vec::new(),
             refused: None,
             missed: HashMap::new(),
             strays: 0,
@@ -131,10 +131,8 @@ impl Run {
                 self.client.set_admission(admission);
             }
             _ => {
-                let is_fresh = |(_, asked): &(MiAddress, Instant)| self.now - *asked <= ASKER_LIFE;
-                let asker = self.asker.take().filter(is_fresh);
-                let asker = asker.or_else(|| self.refused.take().filter(is_fresh));
-                assert_eq!(self.client.take_asker(self.now), asker.map(|(asker, _)| asker));
+                let expected = self.candidates();
+                assert_eq!(self.client.take_askers(self.now), expected);
             }
         }
         assert_eq!(self.client.poll_output(), None, "an output without a cause");
@@ -263,12 +261,13 @@ impl Run {
         let is_other = |asked: &(MiAddress, Instant)| asked.0 != from;
         match refusal {
             None => {
-                self.asker = Some((from, self.now));
+                self.askers.retain(is_other);
+                self.askers.push((from, self.now));
                 self.refused = self.refused.filter(is_other);
             }
             Some(Refusal::Busy) => {}
             Some(_) => {
-                self.asker = self.asker.filter(is_other);
+                self.askers.retain(is_other);
                 self.refused = Some((from, self.now));
             }
         }
@@ -277,6 +276,21 @@ impl Run {
         let is_news = !self.missed.contains_key(&(from, reason));
         self.missed.entry((from, reason)).or_insert(now);
         is_news.then_some(LumiOutput::Missed { from, reason })
+    }
+
+    /// Of whom one most likely calls now.
+    fn candidates(&mut self) -> Vec<MiAddress> {
+        let is_fresh = |(_, asked): &(MiAddress, Instant)| self.now - *asked <= ASKER_LIFE;
+        let Some((_, last)) = self.askers.last().copied().filter(is_fresh) else {
+            self.askers.clear();
+            return self.refused.take().filter(is_fresh).map(|(asker, _)| asker).into_iter().collect();
+        };
+        self.askers.retain(|(_, asked)| last - *asked <= TOGETHER && self.now - *asked <= ASKER_LIFE);
+        let candidates: Vec<_> = self.askers.iter().map(|(asker, _)| *asker).collect();
+        if candidates.len() == 1 {
+            self.askers.clear();
+        }
+        candidates
     }
 
     /// Time passes: in steps to whatever is due next or, for a program that was frozen, at once.
@@ -448,6 +462,9 @@ const INTERVALS: [Duration; 3] =
 
 /// How long who asked last counts as the likely caller.
 const ASKER_LIFE: Duration = Duration::from_secs(30);
+
+/// The time within which those who were told are all likely callers.
+const TOGETHER: Duration = Duration::from_secs(10);
 
 /// How long a refusal that the user was told of is no news.
 const MISSED_EVERY: Duration = Duration::from_secs(60);

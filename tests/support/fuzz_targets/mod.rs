@@ -5,6 +5,7 @@
 //! sequence of bytes is one, and a changed byte a change of one step.
 
 mod agent;
+mod callers;
 mod line_limit;
 mod log_line;
 mod node;
@@ -15,6 +16,7 @@ mod safe_text;
 mod settings;
 
 pub use agent::agent;
+pub use callers::callers;
 pub use line_limit::line_limit;
 pub use log_line::log_line;
 pub use node::node;
@@ -28,8 +30,9 @@ pub use settings::settings;
 pub type Body = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("agent", agent),
+    ("callers", callers),
     ("line_limit", line_limit),
     ("log_line", log_line),
     ("node", node),

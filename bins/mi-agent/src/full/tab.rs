@@ -60,6 +60,20 @@ pub(crate) enum ConversationState {
     },
 }
 
+/// Returns the address of `peer`, as the user at `own` sees it: `boss@evil.com`. If several users may be the caller, it
+/// is `joan or boss@evil.com?`, where a user of the own domain has no domain. `None` if nothing is known. Safe to show.
+pub(crate) fn address_of(peer: &Peer, own: &MiAddress) -> Option<String> {
+    if let Some(address) = peer.address {
+        return Some(safe_text(address.as_str()).into_owned());
+    }
+    let short = |candidate: &MiAddress| {
+        let is_near = candidate.domain() == own.domain();
+        if is_near { candidate.user().to_string() } else { candidate.to_string() }
+    };
+    let candidates: Vec<_> = peer.candidates.iter().map(short).collect();
+    (!candidates.is_empty()).then(|| format!("{}?", safe_text(&candidates.join(" or "))))
+}
+
 impl Tab {
     pub(crate) fn new(about: About) -> Self {
         Self {

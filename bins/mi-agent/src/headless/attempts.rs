@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{self, Instant};
 
+use crate::options::values;
+
 /// A duration as it is typed: `90s`, `10m`, `2h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wait(pub(super) Duration);
@@ -14,13 +16,8 @@ impl FromStr for Wait {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let units = [('s', 1), ('m', 60), ('h', 3_600)];
-        let seconds = units
-            .into_iter()
-            .find_map(|(unit, seconds)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds));
-        let seconds = seconds.filter(|&seconds| seconds <= MAX_WAIT.as_secs());
         let wrong = "it is a number and s, m or h, such as 90s, 10m or 2h, and a year at most";
-        seconds.map(Duration::from_secs).map(Self).ok_or(wrong)
+        values::duration(text).map(Self).ok_or(wrong)
     }
 }
 
@@ -60,8 +57,6 @@ fn spread(pause: Duration, random: u64) -> Duration {
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_secs(10);
-
-const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 #[cfg(test)]
 mod tests {

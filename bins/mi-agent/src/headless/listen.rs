@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
+use mi_agent_core::Intake;
 use plumi_proto::MiAddress;
 
 use super::listener::{Format, Listener};
@@ -61,6 +62,7 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     let (diagnostics, ending) = (Diagnostics::Stderr, Ending::of_lines());
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
         let builder = builder.conversations(conversations).admission(admission);
+        let builder = builder.intake(Some(Intake::OF_PEOPLE));
         let session = Session::start_patiently(builder, None).with_lock(lock);
         let printed = PrintedLines::on_stdout();
         line_by_line::run(Listener::new(from, format), session, printed, signals).await

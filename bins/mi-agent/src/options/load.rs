@@ -117,7 +117,8 @@ mod tests {
 
     const FILE: &str = "address = 'laura@bb.com'\nnick = 'Laura'\nport = 3500\nnode = '127.0.0.2:3344'\n\
         name-servers = ['127.0.0.3:53']\nadvertise = '192.0.2.7'\nrefresh = 30\nbare-user = true\n\
-        log = 'laura.log'\nconversations = 4\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
+        log = 'laura.log'\nconversations = 4\nidle = '2h'\ndial = ['10.0.0.0/8']\nhistory = false\nbell = false\nmouse = false\n\
+        plain = true\n";
 
     /// The settings in effect with `file` and the arguments `given`.
     fn settings(file: &str, given: &[&str]) -> Settings {
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_another_address_takes_nothing_of_the_users() {
         let shared = "name-servers = ['127.0.0.3:53']\nrefresh = 30\nlog = 'laura.log'\nconversations = 4\n\
-            history = false\nbell = false\nmouse = false\nplain = true\n";
+            idle = '2h'\ndial = ['10.0.0.0/8']\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
         let flags = [
             "--nick",
             "L",
@@ -149,10 +150,14 @@ mod tests {
             "-",
             "--conversations",
             "2",
+            "--idle",
+            "off",
+            "--dial",
+            "192.0.2.0/24",
         ];
         let flagged = "address = 'laura@bb.com'\nnick = 'L'\nport = 0\nnode = '127.0.0.9:3344'\n\
             name-servers = ['127.0.0.8:53']\nadvertise = '192.0.2.8'\nrefresh = 'off'\nlog = '-'\n\
-            conversations = 2\n";
+            conversations = 2\nidle = 'off'\ndial = ['192.0.2.0/24']\n";
         let chat = "history = false\nbell = false\nmouse = false\nplain = true\n";
         // `expected` is a settings file with the same result.
         for (file, given, expected) in [

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use mi_proto::Nickname;
-use plumi_proto::{HostIp, MiAddress, NodeAddress};
+use plumi_proto::{AddressRange, HostIp, MiAddress, NodeAddress};
 use settings_text::{quoted, text_or_number};
 
-use super::values::{self, Conversations, Refresh};
+use super::values::{self, Conversations, Idle, Refresh};
 
 /// The settings in effect: the command line wins over the settings file, which wins over the defaults.
 ///
@@ -77,6 +77,18 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "values::conversations")]
     pub(crate) conversations: Option<Conversations>,
 
+    /// How long the conversation of a caller may be silent before it gives way to a new caller: 90s, 10m, 2h
+    /// [default: 5m]
+    #[arg(long, value_name = "DURATION|off")]
+    #[serde(default, deserialize_with = "text_or_number")]
+    pub(crate) idle: Idle,
+
+    /// Call only agents at these addresses, such as 192.0.2.0/24; may repeat [default: all; loopback only if the node is
+    /// at loopback]
+    #[arg(long, value_name = "CIDR")]
+    #[serde(default)]
+    pub(crate) dial: Vec<AddressRange>,
+
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
     #[serde(skip)]
@@ -111,24 +123,30 @@ pub(crate) struct Settings {
 impl Settings {
     /// Returns every key of the settings file with its value as it is written there. `None`: it is not set.
     pub(crate) fn keys(&self) -> Vec<(&'static str, Option<String>)> {
-        let servers: Vec<_> = self.name_servers.iter().map(in_quotes).collect();
         vec![
             ("address", self.address.as_ref().map(in_quotes)),
             ("nick", self.nick.as_ref().map(in_quotes)),
             ("port", Some(self.port.unwrap_or(DEFAULT_PORT).to_string())),
             ("node", self.node.as_ref().map(in_quotes)),
-            ("name-servers", (!servers.is_empty()).then(|| format!("[{}]", servers.join(", ")))),
+            ("name-servers", list(&self.name_servers)),
             ("advertise", self.advertise.as_ref().map(in_quotes)),
             ("refresh", Some(self.refresh.as_toml())),
             ("bare-user", Some(self.bare_user.to_string())),
             ("log", self.log.as_ref().map(|log| in_quotes(&log.display()))),
             ("conversations", Some(self.conversations.unwrap_or_default().0.to_string())),
+            ("idle", Some(self.idle.as_toml())),
+            ("dial", list(&self.dial)),
             ("history", Some(self.history.to_string())),
             ("bell", Some(self.bell.to_string())),
             ("mouse", Some(self.mouse.to_string())),
             ("plain", Some(self.plain.to_string())),
         ]
     }
+}
+
+fn list(values: &[impl Display]) -> Option<String> {
+    let values: Vec<_> = values.iter().map(in_quotes).collect();
+    (!values.is_empty()).then(|| format!("[{}]", values.join(", ")))
 }
 
 fn in_quotes(value: &impl Display) -> String {
@@ -174,6 +192,7 @@ mod tests {
             ("refresh = 'on'", "line 1, refresh: it is a number of seconds, 1 or more, or off"),
             ("conversations = 0", "line 1, conversations: it is a number from 1 to 16"),
             ("conversations = 17", "line 1, conversations: it is a number from 1 to 16"),
+            ("idle = 300", "line 1, idle: it is a number and s, m or h, such as 90s, 10m or 2h"),
             ("bell = 'yes'", "line 1, bell: invalid type: string \"yes\", expected a boolean"),
             (
                 "name-servers = [\n'127.0.0.3:53',\n'here']",

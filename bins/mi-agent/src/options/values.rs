@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mi_agent_core::DEFAULT_REFRESH;
+use mi_agent_core::{DEFAULT_IDLE, DEFAULT_REFRESH};
 use plumi_proto::{HostIp, NodeAddress, is_reachable};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use settings_text::{quoted, text_or_number};
@@ -39,6 +39,42 @@ impl FromStr for Refresh {
     }
 }
 
+/// The silence after which the conversation of a caller gives way to a new caller; `None` is never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Idle(pub(crate) Option<Duration>);
+
+impl Idle {
+    /// The value as it is written in a settings file.
+    pub(super) fn as_toml(self) -> String {
+        quoted(&self.0.map_or_else(
+            || "off".to_owned(),
+            |silence| match silence.as_secs() {
+                seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+                seconds => format!("{seconds}s"),
+            },
+        ))
+    }
+}
+
+impl Default for Idle {
+    fn default() -> Self {
+        Self(Some(DEFAULT_IDLE))
+    }
+}
+
+impl FromStr for Idle {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "it is a number and s, m or h, such as 90s, 10m or 2h, and a year at most; or off";
+        if text == "off" {
+            Ok(Self(None))
+        } else {
+            duration(text).map(|silence| Self(Some(silence))).ok_or(wrong)
+        }
+    }
+}
+
 /// The most conversations at a time, from 1 to [`MAX_CONVERSATIONS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Conversations(pub(crate) NonZeroU8);
@@ -56,6 +92,15 @@ impl FromStr for Conversations {
         let within = text.parse().ok().filter(|most: &NonZeroU8| most.get() <= MAX_CONVERSATIONS);
         within.map(Self).ok_or_else(|| format!("it is a number from 1 to {MAX_CONVERSATIONS}"))
     }
+}
+
+/// Reads a duration as it is typed: `90s`, `10m`, `2h`; a year at most.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let units = [('s', 1), ('m', 60), ('h', 3_600)];
+    let seconds = units
+        .into_iter()
+        .find_map(|(unit, seconds)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds));
+    seconds.map(Duration::from_secs).filter(|&duration| duration <= MAX_DURATION)
 }
 
 pub(super) fn node(text: &str) -> Result<NodeAddress, &'static str> {
@@ -109,3 +154,6 @@ const DEFAULT_CONVERSATIONS: u8 = 8;
 
 /// The limit of [`Conversations`]; nobody can follow more of them.
 pub(crate) const MAX_CONVERSATIONS: u8 = 16;
+
+/// The limit of [`duration`]: longer than anything waits.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 3_600);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mi_agent_core::{
-    Admission, CallError, ConversationError, ConversationId, DeregisterError, Peer, PeerText, RefreshError,
-    Refusal, SayError, StartError,
+    Admission, CallError, ConversationError, ConversationId, DeregisterError, GaveWay, Peer, PeerText,
+    RefreshError, Refusal, SayError, StartError,
 };
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
@@ -39,7 +39,7 @@ pub(crate) enum Happened {
     HandedOver(ConversationId),
     /// Something went wrong in a conversation. Its end follows.
     ConversationFailed { id: ConversationId, nickname: PeerText, error: ConversationError },
-    /// The session leaves, and this number of lines was not sent: the peer does not read them.
+    /// The session leaves, and this number of lines was not sent: the peer does not read them, or too slowly.
     NotSent { id: ConversationId, nickname: PeerText, lines: usize },
     /// A conversation is over.
     Ended {
@@ -147,6 +147,8 @@ pub(crate) enum End {
     ByPeer,
     /// The connection broke: neither side ended it.
     Lost,
+    /// It gave way to another caller.
+    GaveWay(GaveWay),
 }
 
 /// The way in which a session leaves.
@@ -154,7 +156,7 @@ pub(crate) enum End {
 pub(crate) enum Leave {
     /// Everything that was said is sent first.
     InOrder,
-    /// Everything that was said is sent first, as long as peers read it. A user waits for the end.
+    /// Everything that was said is sent first, if that takes no more than 3 s: a user waits for the end.
     Soon,
     /// The session leaves within [`HURRY`](crate::signals::HURRY), regardless of the node and the peers.
     Hurried,

@@ -203,6 +203,35 @@ async fn lines_that_nobody_reads_are_counted() {
     drop(theirs);
 }
 
+/// Each line leaves in less time than that, and all of them would take a minute.
+#[tokio::test]
+async fn a_user_who_leaves_does_not_wait_for_many_lines() {
+    let node = node().await;
+    let (mut session, id, (_pere, mut theirs)) = talking(&node, node.agent("laura")).await;
+    // 100 frames take 2 s at the pace of an agent.
+    let long = "x".repeat(100 * 99);
+    for _ in 0..30 {
+        session.carry_out(say(id, &long)).expect("it is queued");
+    }
+    let hearing = tokio::spawn(async move { while let Ok(Some(_)) = theirs.next_line().await {} });
+    session.leave(Leave::Soon);
+    let lines = loop {
+        match session.soon().await {
+            Happened::NotSent { lines, .. } => break lines,
+            // None waits any more, because the conversation takes no more.
+            Happened::HandedOver(_) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!((1..=30).contains(&lines), "{lines}");
+    let mut last = session.soon().await;
+    while !last.is_last() {
+        last = session.soon().await;
+    }
+    assert!(matches!(last, Happened::Left(Ok(()))), "{last:?}");
+    hearing.await.expect("no panic");
+}
+
 /// A node that the test controls.
 struct PlayedNode(tokio::net::UdpSocket);
 

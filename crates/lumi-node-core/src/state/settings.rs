@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::address_range::AddressRange;
+use plumi_proto::AddressRange;
+
 use super::limiter::RateLimit;
 
 /// The settings of a node (protocol.md §9).

@@ -55,7 +55,9 @@ impl Dial {
             Err(error) => return fails(&slot, called, error),
         };
         let pace = options.pace;
-        let connection = Connection::new(stream, remote, Side::Caller, nickname, pace, options.tap.take());
+        let mut connection =
+            Connection::new(stream, remote, Side::Caller, nickname, pace, options.tap.take());
+        connection.state.set_intake(options.intake);
         greet(connection, to, options, slot, called).await;
     }
 }
@@ -76,7 +78,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     };
     match greeted {
         ConversationOutput::Greeted(nickname) => {
-            let peer = Peer { nickname, address: Some(to), remote: connection.remote };
+            let peer = Peer { address: Some(to), ..Peer::new(nickname, connection.remote) };
             let (conversation, talk) = talk::pair(peer, slot, options.outstanding);
             // If the caller has gone, this drops the conversation, which hangs up.
             _ = called.send(Ok(conversation));
@@ -130,6 +132,7 @@ mod tests {
         let connection = Connection::new(ours, remote, Side::Caller, nickname, Duration::ZERO, None);
         let options = ConversationOptions {
             pace: Duration::ZERO,
+            intake: None,
             outstanding: Arc::default(),
             shutdown: shutdown.watch(),
             tap: None,

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::task::Task;
 use super::node_link::{Counts, MessageCounts, NodeLink};
+use super::slot::Slots;
 use super::way::{Search, Way};
 use crate::error::SystemError;
 use crate::event::Event;
@@ -90,8 +91,8 @@ impl Drop for GiveUpOnDrop<'_> {
 /// Information about a caller.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
-    /// The user behind the latest location request, see [`LumiClient::take_asker`].
-    pub(crate) address: Option<MiAddress>,
+    /// The users of whom one calls, see [`LumiClient::take_askers`].
+    pub(crate) candidates: Vec<MiAddress>,
     /// The reason why the caller may not call, if there is one.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -101,11 +102,11 @@ pub(crate) struct Caller {
 pub(crate) struct Ended;
 
 impl Driver {
-    /// Starts the task. The user is busy while `slots` has no permit left.
+    /// Starts the task. The user is busy while none of `slots` can be had.
     pub(crate) fn start(
         network: Network,
         client: LumiClient,
-        slots: Arc<Semaphore>,
+        slots: Slots,
         events: mpsc::Sender<Event>,
     ) -> Self {
         let (commands, receiver) = mpsc::channel(MAX_COMMANDS);
@@ -193,7 +194,7 @@ impl Driver {
         }
     }
 
-    /// Returns the most likely caller, and whether that user may call. Unknown if the task has ended.
+    /// Returns the users of whom one most likely calls, and whether that one may. Unknown if the task has ended.
     pub(crate) async fn take_caller(&self) -> Caller {
         let (sender, caller) = oneshot::channel();
         // A caller does not wait for this agent's requests. If the task has ended, the sender is dropped.
@@ -235,10 +236,10 @@ impl Driver {
 }
 
 /// Returns what is left for another caller. Closed slots: the agent is ending and does not listen any more.
-pub(super) fn capacity(slots: &Semaphore, events: &mpsc::Sender<Event>) -> Capacity {
+pub(super) fn capacity(slots: &Slots, events: &mpsc::Sender<Event>) -> Capacity {
     Capacity {
         ends: slots.is_closed(),
-        has_slot: slots.available_permits() > 0,
+        has_slot: slots.has_free() || slots.can_give_way(),
         is_heard: !events.is_closed() && events.capacity() > 0,
     }
 }

@@ -9,19 +9,20 @@ use mi_proto::Nickname;
 use plumi_proto::TcpAddress;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, warn};
 
 use super::connection::{self, Connection, now};
 use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
-use super::slot::Slot;
+use super::slot::{Slots, Taken};
 use super::talk::{self, ConversationOptions};
+use super::turns::CallerTurns;
 use crate::conversation::Peer;
 use crate::error::IncomingError;
 use crate::event::Event;
-use crate::incoming::{Decision, incoming};
+use crate::incoming::{Decision, caller, incoming};
 use crate::safe_text::PeerText;
 use crate::state::acceptor::Verdict;
 use crate::state::admission::Refusal;
@@ -32,12 +33,13 @@ use crate::state::conversation_events::{ConversationOutput, Side};
 pub(crate) struct Acceptor {
     nickname: Nickname,
     options: ConversationOptions,
-    /// One permit for each conversation that the agent may have.
-    slots: Arc<Semaphore>,
+    /// The slots of conversations.
+    slots: Slots,
     events: mpsc::Sender<Event>,
     driver: Driver,
     /// The slots of callers without a conversation.
     places: Places,
+    turns: CallerTurns,
 }
 
 /// Binds a listener to `address`, with a long queue of callers.
@@ -54,6 +56,7 @@ pub(crate) fn bind(address: TcpAddress) -> io::Result<TcpListener> {
 /// Callers wait until it is opened. Those still waiting when the agent ends are disconnected in order.
 pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: oneshot::Receiver<()>) {
     let mut shutdown = acceptor.options.shutdown.clone();
+    let turns = acceptor.turns.clone();
     let accepting = async {
         // An error: it is never opened, and the agent ends.
         if opened.await.is_ok() {
@@ -62,6 +65,7 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
     };
     tokio::select! {
         () = accepting => {}
+        () = turns.serve() => {}
         () = shutdown.begun() => {}
     }
     // Closing the listener would reset the callers in its queue.
@@ -123,11 +127,19 @@ impl Acceptor {
     pub(crate) fn new(
         nickname: Nickname,
         options: ConversationOptions,
-        slots: Arc<Semaphore>,
+        slots: Slots,
         events: mpsc::Sender<Event>,
         driver: Driver,
     ) -> Self {
-        Self { nickname, options, slots, events, driver, places: Places::default() }
+        Self {
+            nickname,
+            options,
+            slots,
+            events,
+            driver,
+            places: Places::default(),
+            turns: CallerTurns::default(),
+        }
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
@@ -140,8 +152,9 @@ impl Acceptor {
     /// Handles a call in its own task.
     fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, remote: SocketAddr) {
         let place = self.places.take(remote.ip());
-        let ConversationOptions { pace, tap, .. } = self.options.clone();
-        let connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
+        let ConversationOptions { pace, intake, tap, .. } = self.options.clone();
+        let mut connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
+        connection.state.set_intake(intake);
         tokio::spawn(self.receive(connection, place));
     }
 
@@ -186,16 +199,29 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
-        let Caller { address, refusal } = self.driver.take_caller().await;
+        let Caller { candidates, refusal } = self.driver.take_caller().await;
+        let peer = caller(nickname, remote, candidates);
+        let has_turn = tokio::select! {
+            biased;
+            // It is let go then.
+            () = self.options.shutdown.begun() => true,
+            has_turn = self.turns.wait(place.id(), remote.ip()) => has_turn,
+        };
+        if !has_turn {
+            debug!(%remote, "a call that gives way to others");
+            return self.refuse(connection, place, Refusal::Busy).await;
+        }
         let left = || capacity(&self.slots, &self.events);
         let take_room = || {
-            let permit = Arc::clone(&self.slots).try_acquire_owned();
-            permit.ok().zip(self.events.try_reserve().ok()).ok_or_else(left)
+            // No conversation gives way to a caller that nobody hears of.
+            let event = self.events.try_reserve().ok();
+            event.and_then(|event| Some((self.slots.take(remote.ip())?, event))).ok_or_else(left)
         };
-        let (permit, event) = match left().decide(refusal, take_room) {
+        let (taken, event) = match left().decide(refusal, take_room) {
             Verdict::Ask(room) => room,
             Verdict::Refuse(reason) => {
                 // Dropped if nobody reads the events.
+                let Peer { nickname, address, .. } = peer;
                 _ = self.events.try_send(Event::Refused { nickname, remote, address, reason });
                 return self.refuse(connection, place, reason).await;
             }
@@ -204,8 +230,18 @@ impl Acceptor {
                 return self.finish(connection, place).await;
             }
         };
-        let slot = Slot::new(permit);
-        let peer = Peer { nickname, address, remote };
+        let slot = match taken {
+            Taken::Free(slot) => Some(slot),
+            Taken::Soon => self.slots.freed().await,
+        };
+        let Some(slot) = slot else {
+            drop(event);
+            if self.slots.is_closed() {
+                connection.state.handle_shutdown(now(), false);
+                return self.finish(connection, place).await;
+            }
+            return self.refuse(connection, place, Refusal::Busy).await;
+        };
         let outstanding = Arc::clone(&self.options.outstanding);
         let (conversation, talk) = talk::pair(peer, slot.clone(), outstanding);
         let (incoming, decision) = incoming(conversation, slot.clone());
@@ -213,9 +249,10 @@ impl Acceptor {
         let Err(reason) = self.decision(&mut connection, decision).await else {
             connection.state.handle_admitted(now(), Ok(()));
             let shutdown = self.options.shutdown.clone();
+            let hold = self.slots.hold(place.id(), remote.ip());
             // The agent does not wait for this conversation to deregister, nor its traffic to end.
-            drop((self, place));
-            return talk::converse(connection, talk, shutdown).await;
+            drop((self, place, slot));
+            return talk::converse(connection, talk.held_by(hold), shutdown).await;
         };
         // Even while the program keeps what it did not decide.
         slot.free();
@@ -322,11 +359,12 @@ mod tests {
             refresh: None,
             ..ClientSettings::new(address, at.into(), listening)
         });
-        let slots = Arc::new(Semaphore::new(1));
-        let driver = Driver::start(network, client, Arc::clone(&slots), events.clone());
+        let slots = Slots::new(1, None);
+        let driver = Driver::start(network, client, slots.clone(), events.clone());
         let shutdown = Shutdown::new();
         let options = ConversationOptions {
             pace: Duration::from_millis(20),
+            intake: None,
             outstanding: Arc::default(),
             shutdown: shutdown.watch(),
             tap: None,
@@ -405,8 +443,10 @@ mod tests {
         let (acceptor, _shutdown) = acceptor(events).await;
         let _talk = call(&acceptor, 1, b"N04joan").await;
         let mut callers = Vec::new();
-        for _ in 0..MAX_LEAVING + 10 {
-            callers.push(call(&acceptor, 1, b"N04joan").await);
+        for n in 0..MAX_LEAVING + 10 {
+            // More calls of one address would wait for their turns.
+            let ip = u8::try_from(n % 8).unwrap();
+            callers.push(call(&acceptor, ip, b"N04joan").await);
             time::sleep(Duration::from_millis(25)).await;
         }
         for (n, mut caller) in callers.into_iter().enumerate() {

@@ -56,6 +56,11 @@ impl Pool {
 }
 
 impl Place {
+    /// Returns the caller whose slot it is.
+    pub(crate) fn id(&self) -> CallerId {
+        self.id
+    }
+
     /// Gives the slot back: the greeting is over.
     pub(crate) fn greeted(&self) {
         self.places.pool().state.handle_greeted(self.id);

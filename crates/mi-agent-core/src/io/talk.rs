@@ -1,10 +1,11 @@
 //! The task of one conversation, between its [`Connection`] and the program.
 
 use std::collections::VecDeque;
+use std::future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
@@ -16,11 +17,14 @@ use tracing::debug;
 
 use super::connection::{Connection, now};
 use super::shutdown::ShutdownWatch;
-use super::slot::Slot;
+use super::slot::{Hold, Slot};
 use crate::conversation::{Conversation, Delivered, LineReceiver, LineSender, Peer, Progress, Said, Waiting};
 use crate::error::ConversationError;
+use crate::safe_text::PeerText;
 use crate::state::conversation::ConversationState;
 use crate::state::conversation_events::ConversationOutput;
+use crate::state::conversation_slots::GaveWay;
+use crate::state::intake::Intake;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::traffic::TrafficTap;
 
@@ -29,6 +33,8 @@ use crate::traffic::TrafficTap;
 pub(crate) struct ConversationOptions {
     /// The shortest time between two frames.
     pub(crate) pace: Duration,
+    /// The pace at which a peer is read, if it is limited.
+    pub(crate) intake: Option<Intake>,
     /// The number of frames of all conversations that are handed over and not written.
     pub(crate) outstanding: Arc<AtomicUsize>,
     /// Ends the conversations with their agent.
@@ -49,9 +55,15 @@ pub(crate) struct Talk {
     promised: u64,
     outstanding: Arc<AtomicUsize>,
     has_hung_up: bool,
+    /// The claim to the slot; `None` for a conversation that never gives way, or that has.
+    hold: Option<Hold>,
+    limited_since: Option<Instant>,
+    /// The conversation is over for the program, and only its connection still has to end.
+    has_given_way: bool,
     /// Dropped before `delivered`: a program that sees the end may call again at once.
-    _slot: Slot,
-    delivered: mpsc::Sender<Delivered>,
+    slot: Option<Slot>,
+    /// `None` once the program has the end of a conversation that gave way.
+    delivered: Option<mpsc::Sender<Delivered>>,
     /// The lines for which the program has no room: one, or two at the end.
     undelivered: VecDeque<Delivered>,
     waiting: Arc<Waiting>,
@@ -76,8 +88,11 @@ pub(crate) fn pair(peer: Peer, slot: Slot, outstanding: Arc<AtomicUsize>) -> (Co
         promised: 0,
         outstanding,
         has_hung_up: false,
-        _slot: slot,
-        delivered,
+        hold: None,
+        limited_since: None,
+        has_given_way: false,
+        slot: Some(slot),
+        delivered: Some(delivered),
         undelivered: VecDeque::new(),
         waiting,
     };
@@ -92,9 +107,10 @@ where
     let unsent = carry_on(connection, &mut talk, shutdown).await;
     talk.ends();
     let unsent = (unsent > 0).then_some(Err(ConversationError::Unsent(unsent)));
+    let Some(delivered) = &talk.delivered else { return };
     for last in std::mem::take(&mut talk.undelivered).into_iter().chain(unsent) {
         // An error: the program dropped the conversation, so it does not want to know.
-        _ = talk.delivered.send(last).await;
+        _ = delivered.send(last).await;
     }
 }
 
@@ -124,7 +140,7 @@ where
                 ConversationOutput::Left => {
                     last_words = talk.waiting.last_words().map(|limit| Box::pin(time::sleep(limit)));
                 }
-                ConversationOutput::Deliver(line) => talk.deliver(Ok(line), &mut connection.state),
+                ConversationOutput::Deliver(line) => talk.hear(line, &mut connection.state),
                 ConversationOutput::Refused(line) => {
                     talk.deliver(Err(ConversationError::Refused(line)), &mut connection.state);
                 }
@@ -143,8 +159,13 @@ where
             said = talk.said.recv(), if !talk.has_hung_up => talk.handle(said, &mut connection.state),
             () = has_room(&talk.delivered), if !talk.undelivered.is_empty() => {
                 if let Some(line) = talk.undelivered.pop_front() {
-                    talk.deliver(line, &mut connection.state);
+                    talk.pass_on(line, &mut connection.state);
                 }
+                talk.let_go();
+            }
+            reason = lost(&mut talk.hold), if talk.hold.is_some() => {
+                debug!(remote = %connection.remote, %reason, "the conversation gives way to another caller");
+                talk.gives_way(reason, &mut connection.state);
             }
             () = OptionFuture::from(last_words.as_mut()).map(drop), if last_words.is_some() => {
                 last_words = None;
@@ -163,11 +184,18 @@ where
 }
 
 impl Talk {
+    /// Lets the conversation give way to others, by this claim to its slot.
+    pub(crate) fn held_by(mut self, hold: Hold) -> Self {
+        self.hold = Some(hold);
+        self
+    }
+
     /// Handles what was said, and everything else that waits.
     fn handle(&mut self, mut said: Option<Said>, state: &mut ConversationState) {
         loop {
             match said {
                 Some(Said::Line { frames, is_promised, room }) => {
+                    self.said(frames.iter().any(|frame| !frame.as_str().is_empty()), true);
                     if is_promised {
                         self.promised += frames.len() as u64;
                         self.taken.push_back(room);
@@ -235,8 +263,53 @@ impl Talk {
         self.progress.send_modify(|progress| progress.written += 1);
     }
 
+    /// Records a line of this side or of the peer. An empty one keeps no slot.
+    fn said(&self, is_text: bool, is_own: bool) {
+        if let Some(hold) = self.hold.as_ref().filter(|_| is_text) {
+            hold.said(is_own);
+        }
+    }
+
+    /// Delivers a line of the peer.
+    fn hear(&mut self, line: PeerText, state: &mut ConversationState) {
+        self.said(!line.raw().is_empty(), false);
+        let since = state.limited_since();
+        if let Some(hold) = &self.hold
+            && std::mem::replace(&mut self.limited_since, since) != since
+        {
+            hold.limited(since);
+        }
+        self.deliver(Ok(line), state);
+    }
+
+    /// Ends the conversation for the program now, so that its slot is free, and its connection in order.
+    fn gives_way(&mut self, reason: GaveWay, state: &mut ConversationState) {
+        self.hold = None;
+        self.has_given_way = true;
+        self.waiting.end(self.waiting.lines());
+        self.undelivered.push_back(Err(ConversationError::GaveWay(reason)));
+        state.handle_shutdown(now(), false);
+    }
+
+    /// Frees the slot of a conversation that gave way, once the program has everything.
+    fn let_go(&mut self) {
+        if self.has_given_way && self.undelivered.is_empty() {
+            self.slot = None;
+            self.delivered = None;
+        }
+    }
+
     fn deliver(&mut self, line: Delivered, state: &mut ConversationState) {
-        match self.delivered.try_send(line) {
+        if self.has_given_way {
+            state.handle_taken();
+        } else {
+            self.pass_on(line, state);
+        }
+    }
+
+    fn pass_on(&mut self, line: Delivered, state: &mut ConversationState) {
+        let Some(delivered) = &self.delivered else { return };
+        match delivered.try_send(line) {
             // Closed: the program dropped the conversation. What the peer says is read all the same.
             Ok(()) | Err(TrySendError::Closed(_)) => state.handle_taken(),
             Err(TrySendError::Full(line)) => self.undelivered.push_back(line),
@@ -251,9 +324,19 @@ impl Drop for Talk {
     }
 }
 
-/// Waits until the program takes something, or nothing any more.
-async fn has_room(delivered: &mpsc::Sender<Delivered>) {
-    _ = delivered.reserve().await;
+/// Waits until the program takes something, or nothing any more. Cancel safe.
+async fn has_room(delivered: &Option<mpsc::Sender<Delivered>>) {
+    if let Some(delivered) = delivered {
+        _ = delivered.reserve().await;
+    }
+}
+
+/// Waits until the conversation has to give way, if it ever does. Cancel safe.
+async fn lost(hold: &mut Option<Hold>) -> GaveWay {
+    match hold {
+        Some(hold) => hold.lost().await,
+        None => future::pending().await,
+    }
 }
 
 /// The limit of received lines that the program has not taken. Beyond it, the peer has to wait.

@@ -100,6 +100,15 @@ impl Admission {
         self.allowed.as_ref().map(sorted)
     }
 
+    /// Returns the reason why a caller that is one of `candidates` may not call, or `None` if each of them may. With
+    /// none, it is an unknown caller.
+    pub fn refusal_among(&self, candidates: &[MiAddress]) -> Option<Refusal> {
+        if candidates.is_empty() {
+            return self.refusal(None);
+        }
+        candidates.iter().find_map(|candidate| self.refusal(Some(candidate)))
+    }
+
     /// Returns the reason why `caller` may not call, or `None` if it may. An unknown caller may, unless only
     /// some may.
     pub fn refusal(&self, caller: Option<&MiAddress>) -> Option<Refusal> {
@@ -155,6 +164,21 @@ mod tests {
         assert_eq!(admission, Admission::default());
         admission.allow_only([]).unwrap();
         assert_eq!(admission.refusal(Some(&joya)), Some(Refusal::NotAllowed));
+    }
+
+    #[test]
+    fn each_candidate_has_to_be_one_who_may_call() {
+        let [laura, joya, joan] = [1, 2, 3].map(address);
+        let mut admission = Admission::default();
+        assert_eq!(admission.refusal_among(&[laura, joya]), None);
+        admission.block(joya).unwrap();
+        assert_eq!(admission.refusal_among(&[laura, joya]), Some(Refusal::Blocked));
+        assert_eq!(admission.refusal_among(&[laura, joan]), None);
+        assert_eq!(admission.refusal_among(&[]), None);
+        admission.allow_only([laura, joan]).unwrap();
+        assert_eq!(admission.refusal_among(&[laura, joan]), None);
+        assert_eq!(admission.refusal_among(&[laura, address(4)]), Some(Refusal::NotAllowed));
+        assert_eq!(admission.refusal_among(&[]), Some(Refusal::NotAllowed));
     }
 
     #[test]

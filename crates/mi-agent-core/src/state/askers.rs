@@ -10,8 +10,8 @@ use super::admission::Refusal;
 /// Remembers who is likely to call now, and which refusals the user has been told of.
 #[derive(Debug, Default)]
 pub(super) struct Askers {
-    /// The last asker that learned where this agent listens, and the time.
-    told: Option<(MiAddress, Instant)>,
+    /// The askers that learned where this agent listens, each with the last time, the oldest first.
+    told: VecDeque<(MiAddress, Instant)>,
     /// The last asker that may not call, and the time. It may know where this agent listens all the same.
     refused: Option<(MiAddress, Instant)>,
     /// The oldest first.
@@ -22,14 +22,19 @@ impl Askers {
     /// `asker` is told where the user listens.
     pub(super) fn told(&mut self, now: Instant, asker: MiAddress) {
         self.refused.take_if(|(refused, _)| *refused == asker);
-        self.told = Some((asker, now));
+        self.told.retain(|(told, _)| *told != asker);
+        // One more than may be candidates shows that there are too many.
+        if self.told.len() > MAX_CANDIDATES {
+            self.told.pop_front();
+        }
+        self.told.push_back((asker, now));
     }
 
     /// `asker` is told that the user is busy. `true`: the user is to hear of it.
     pub(super) fn refused(&mut self, now: Instant, asker: MiAddress, reason: Refusal) -> bool {
         // An asker that hears "busy" because the user is busy does not call.
         if reason != Refusal::Busy {
-            self.told.take_if(|(told, _)| *told == asker);
+            self.told.retain(|(told, _)| *told != asker);
             self.refused = Some((asker, now));
         }
         while self.missed.front().is_some_and(|(.., at)| now.saturating_duration_since(*at) >= MISSED_EVERY) {
@@ -43,16 +48,37 @@ impl Askers {
         true
     }
 
-    /// Returns the asker that most likely calls now; each asker once. An asker that learned where this agent
-    /// listens comes first: a user who may not call must not pass for one who may.
-    pub(super) fn take(&mut self, now: Instant) -> Option<MiAddress> {
+    /// Returns the askers of whom one most likely calls now, the oldest first: the last one that learned where this
+    /// agent listens, and those that had learned it shortly before. None if there are too many of them.
+    ///
+    /// A single one is returned once. Of several, nobody knows which has called, so they are returned again. Only if
+    /// there is none, it is the last one that may not call: such a user must not pass for one who may.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<MiAddress> {
         let is_fresh =
             |(_, asked): &(MiAddress, Instant)| now.saturating_duration_since(*asked) <= ASKER_LIFE;
-        let told = self.told.take().filter(is_fresh);
-        let caller = told.or_else(|| self.refused.take().filter(is_fresh));
-        caller.map(|(asker, _)| asker)
+        self.told.retain(is_fresh);
+        let Some(&(_, last)) = self.told.back() else {
+            let refused = self.refused.take().filter(is_fresh);
+            return refused.map(|(asker, _)| asker).into_iter().collect();
+        };
+        self.told.retain(|(_, asked)| last.saturating_duration_since(*asked) <= TOGETHER);
+        if self.told.len() > MAX_CANDIDATES {
+            return Vec::new();
+        }
+        let candidates: Vec<_> = self.told.iter().map(|(asker, _)| *asker).collect();
+        if candidates.len() == 1 {
+            self.told.clear();
+        }
+        candidates
     }
 }
+
+/// The time within which askers that were told are all likely to call: an attacker who asks just after a friend, or
+/// just before, must not give the friend's call another name.
+const TOGETHER: Duration = Duration::from_secs(10);
+
+/// The most candidates. The names of more say nothing about the caller.
+const MAX_CANDIDATES: usize = 8;
 
 /// A caller dials as soon as it is told where: a conversation that begins later than this is somebody else's.
 const ASKER_LIFE: Duration = Duration::from_secs(30);

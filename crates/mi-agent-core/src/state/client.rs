@@ -194,9 +194,9 @@ impl LumiClient {
         }
     }
 
-    /// Returns the reason why `caller` may not call, if there is one.
-    pub fn refusal(&self, caller: Option<&MiAddress>) -> Option<Refusal> {
-        self.admission.refusal(caller)
+    /// Returns the reason why a caller that is one of `candidates` may not call, if there is one.
+    pub fn refusal(&self, candidates: &[MiAddress]) -> Option<Refusal> {
+        self.admission.refusal_among(candidates)
     }
 
     /// Sets whether somebody looks at the state of the registration. A registered user then sends a `PR` whenever the node
@@ -248,11 +248,13 @@ impl LumiClient {
         }
     }
 
-    /// Takes the user behind the latest location request for this one.
+    /// Takes the users of whom one is most likely the caller of the conversation that begins now: those behind the latest
+    /// location request for this user, and behind the others within 10 s before it.
     ///
-    /// This is most likely the caller of the conversation that begins now. Each is returned once. A blocked
-    /// user is returned only if there is nobody else.
-    pub fn take_asker(&mut self, now: Instant) -> Option<MiAddress> {
+    /// A single one is returned once. Several are returned until they are 30 s old, as each of them may still call. There
+    /// are none if nobody has asked, or more than 8 users have. A user who may not call is returned only if there is nobody
+    /// else.
+    pub fn take_askers(&mut self, now: Instant) -> Vec<MiAddress> {
         self.askers.take(now)
     }
 

@@ -50,7 +50,7 @@ pub struct ConversationState {
     /// The time before which the FIN may not leave.
     fin_not_before: Option<Instant>,
     input: Input,
-    deliveries: Deliveries,
+    pub(super) deliveries: Deliveries,
     is_hurried: bool,
     unsent: usize,
     unsaid: usize,
@@ -287,7 +287,7 @@ impl ConversationState {
             (Input::Ended, _) | (_, Phase::Over) => WantedInput::Nothing,
             (_, Phase::Greeting) if self.has_to_greet() => WantedInput::Nothing,
             (Input::Dropped, _) => WantedInput::Bytes,
-            (Input::Frames, _) if !self.deliveries.is_empty() => WantedInput::Nothing,
+            (Input::Frames, _) if !self.deliveries.want_more() => WantedInput::Nothing,
             (Input::Frames, _) => WantedInput::Frames,
         }
     }
@@ -451,6 +451,7 @@ impl ConversationState {
     fn begin(&mut self, now: Instant, phase: Phase) {
         if self.phase == Phase::Talking {
             self.outputs.push_back(ConversationOutput::Ending);
+            self.deliveries.handle_ending();
         }
         self.phase = phase;
         let linger = if self.is_hurried { HURRIED_LINGER } else { LINGER };

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::conversation_events::ConversationOutput;
+use super::intake::IntakeMeter;
 use crate::safe_text::PeerText;
 
 /// The deliveries that the program of one conversation has still to take, one at a time.
@@ -19,6 +20,7 @@ pub(super) struct Deliveries {
     pieces: usize,
     /// The line that is held, and the time until which it is.
     held: Option<(PeerText, Instant)>,
+    pub(super) intake: IntakeMeter,
     waiting: VecDeque<ConversationOutput>,
     /// Set while the program has not taken the latest one.
     is_out: bool,
@@ -27,6 +29,7 @@ pub(super) struct Deliveries {
 impl Deliveries {
     /// Adds a line of the peer, which was read at that time. Only a callee can refuse.
     pub(super) fn hear(&mut self, now: Instant, line: PeerText, read_at: Instant, is_callee: bool) {
+        self.intake.take(now, HEADER + line.raw().len());
         let is_first = !std::mem::replace(&mut self.has_heard, true);
         let before = std::mem::replace(&mut self.cut, may_be_cut(line.raw()).then_some(read_at));
         let continues = self.pieces < MAX_PIECES
@@ -40,6 +43,11 @@ impl Deliveries {
         }
         self.release();
         self.waiting.push_back(ConversationOutput::Deliver(line));
+    }
+
+    /// The conversation ends. The peer's FIN is waited for now, which is behind everything that it has said.
+    pub(super) fn handle_ending(&mut self) {
+        self.intake = IntakeMeter::default();
     }
 
     /// The peer's FIN has come: a line that is held was the agent's own.
@@ -59,13 +67,15 @@ impl Deliveries {
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.poll_timeout().is_some_and(|until| until <= now) {
+        if self.held.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.release();
         }
+        self.intake.handle_timeout(now);
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.held.as_ref().map(|(_, until)| *until)
+        let held = self.held.as_ref().map(|(_, until)| *until);
+        [held, self.intake.closed_until()].into_iter().flatten().min()
     }
 
     /// Returns the next one, once the program has taken the one before it.
@@ -89,6 +99,11 @@ impl Deliveries {
         self.waiting.is_empty() && !self.is_out
     }
 
+    /// Returns whether more is to be read: the program has all, and the peer has not said too much.
+    pub(super) fn want_more(&self) -> bool {
+        self.is_empty() && self.intake.closed_until().is_none()
+    }
+
     fn release(&mut self) {
         self.waiting.extend(self.held.take().map(|(line, _)| ConversationOutput::Deliver(line)));
     }
@@ -100,6 +115,9 @@ impl Deliveries {
 fn may_be_cut(text: &str) -> bool {
     text.len() >= LONG && (text.len() >= FULL || text.ends_with(' ') || !text.contains(' '))
 }
+
+/// The bytes of a frame before its text.
+const HEADER: usize = 3;
 
 /// The least bytes of a frame that was perhaps too short for its line: few words have more letters than the 9 that this
 /// leaves.

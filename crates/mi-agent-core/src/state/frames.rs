@@ -131,4 +131,4 @@ impl IncomingFrames {
 const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The room for a read, in bytes.
-const READ: usize = 8 * 1024;
+const READ: usize = 16 * 1024;

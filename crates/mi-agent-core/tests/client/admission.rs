@@ -78,30 +78,29 @@ fn who_may_not_call_and_calls_all_the_same_is_known() {
     client.client.set_admission(blocks("joya@cc.com"));
     let joya = address("joya@cc.com");
     client.receive(NODE, JOYA_ASKS);
-    assert_eq!(client.client.refusal(Some(&joya)), Some(Refusal::Blocked));
-    assert_eq!(client.client.take_asker(client.now()), Some(joya));
-    assert_eq!(client.client.take_asker(client.now()), None);
+    assert_eq!(client.client.refusal(&[joya]), Some(Refusal::Blocked));
+    assert_eq!(client.askers(), ["joya@cc.com"]);
+    assert_eq!(client.askers(), [""; 0]);
     client.receive(NODE, JOYA_ASKS);
     client.pass_to(31.0);
-    assert_eq!(client.client.take_asker(client.now()), None, "too long ago");
+    assert_eq!(client.askers(), [""; 0], "too long ago");
 
     // Asking and asking takes nobody's place who may call.
-    let pere = address("pere@bb.com");
     client.receive(NODE, "PLpere@bb.com:laura@bb.com");
     client.receive(NODE, JOYA_ASKS);
-    assert_eq!(client.client.take_asker(client.now()), Some(pere));
-    assert_eq!(client.client.take_asker(client.now()), Some(joya));
+    assert_eq!(client.askers(), ["pere@bb.com"]);
+    assert_eq!(client.askers(), ["joya@cc.com"]);
     // Blocked after it was told where: it is the same one, and one call.
     client.receive(NODE, "PLpere@bb.com:laura@bb.com");
     client.client.set_admission(blocks("pere@bb.com"));
     client.receive(NODE, "PLpere@bb.com:laura@bb.com");
-    assert_eq!(client.client.take_asker(client.now()), Some(pere));
-    assert_eq!(client.client.take_asker(client.now()), None);
+    assert_eq!(client.askers(), ["pere@bb.com"]);
+    assert_eq!(client.askers(), [""; 0]);
     client.receive(NODE, "PLpere@bb.com:laura@bb.com");
     client.client.set_admission(Admission::default());
     client.receive(NODE, "PLpere@bb.com:laura@bb.com");
-    assert_eq!(client.client.take_asker(client.now()), Some(pere));
-    assert_eq!(client.client.take_asker(client.now()), None);
+    assert_eq!(client.askers(), ["pere@bb.com"]);
+    assert_eq!(client.askers(), [""; 0]);
 }
 
 fn blocks(who: &str) -> Admission {

@@ -204,21 +204,53 @@ fn a_question_is_answered_by_where_the_user_listens_or_by_busy() {
 #[test]
 fn who_asked_just_before_is_known_once() {
     let mut client = TestClient::new();
-    assert_eq!(client.client.take_asker(client.now()), None);
-    client.receive(NODE, "PLpere@cc.com:laura@bb.com");
-    client.receive(NODE, "PLjoya@cc.com:laura@bb.com");
-    assert_eq!(client.client.take_asker(client.now()), Some(address("joya@cc.com")));
-    assert_eq!(client.client.take_asker(client.now()), None);
-    client.receive(NODE, "PLjoya@cc.com:laura@bb.com");
+    let asks = |client: &mut TestClient, user: &str| {
+        client.receive(NODE, &format!("PL{user}@cc.com:laura@bb.com"));
+    };
+    assert_eq!(client.askers(), [""; 0]);
+    asks(&mut client, "joya");
+    assert_eq!(client.askers(), ["joya@cc.com"]);
+    assert_eq!(client.askers(), [""; 0]);
+    asks(&mut client, "joya");
     client.pass_to(31.0);
-    assert_eq!(client.client.take_asker(client.now()), None, "too long ago");
+    assert_eq!(client.askers(), [""; 0], "too long ago");
+    asks(&mut client, "pere");
+    client.pass_to(41.1);
+    asks(&mut client, "joya");
+    assert_eq!(client.askers(), ["joya@cc.com"], "pere would have called");
+    assert_eq!(client.askers(), [""; 0]);
     client.client.set_busy(true);
-    client.receive(NODE, "PLjoya@cc.com:laura@bb.com");
-    assert_eq!(
-        client.client.take_asker(client.now()),
-        None,
-        "who was told that the user is busy does not call"
-    );
+    asks(&mut client, "joya");
+    assert_eq!(client.askers(), [""; 0], "who was told that the user is busy does not call");
+}
+
+/// Whoever asks just before or after a friend does not give the friend another name.
+#[test]
+fn of_several_who_ask_together_each_may_be_the_caller() {
+    let orders =
+        [&["boss", "joan"][..], &["joan", "boss"], &["boss", "joan", "boss"], &["joan", "boss", "joan"]];
+    for order in orders {
+        let mut client = TestClient::new();
+        for (seconds, user) in (0..).zip(order) {
+            client.pass_to(f64::from(seconds) * 5.0);
+            client.receive(NODE, &format!("PL{user}@cc.com:laura@bb.com"));
+        }
+        for _ in 0..2 {
+            let mut askers = client.askers();
+            askers.sort();
+            assert_eq!(askers, ["boss@cc.com", "joan@cc.com"], "{order:?}");
+        }
+        client.pass_to(41.0);
+        assert_eq!(client.askers(), [""; 0], "too long ago");
+    }
+    let mut client = TestClient::new();
+    for n in 1..=10 {
+        client.receive(NODE, &format!("PLu{n}@cc.com:laura@bb.com"));
+        // A single one would be taken.
+        if n > 1 {
+            assert_eq!(client.askers().len(), if n > 8 { 0 } else { n }, "the names of so many say nothing");
+        }
+    }
 }
 
 #[test]
@@ -394,6 +426,11 @@ impl TestClient {
 
     fn now(&self) -> Instant {
         self.start + self.since
+    }
+
+    /// Those of whom one most likely calls now.
+    fn askers(&mut self) -> Vec<String> {
+        self.client.take_askers(self.now()).iter().map(ToString::to_string).collect()
     }
 
     fn pass_to(&mut self, seconds: f64) {

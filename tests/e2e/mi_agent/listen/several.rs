@@ -74,3 +74,36 @@ fn eight_may_call_and_lines_have_no_number_unless_asked_for() {
     friends[8].type_line("/call bot@bb.com");
     friends[8].expect_line("! cannot reach bot@bb.com: user is busy");
 }
+
+/// Eight who only gave a nickname held every slot for ever.
+#[test]
+fn silent_callers_give_way_to_a_caller() {
+    let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
+    let mut bot = Listener::start("bot@bb.com", node.address(), &["--idle", "1s"]);
+    let at: SocketAddr =
+        bot.expect("registered")["listening"].as_str().expect("it").parse().expect("an address");
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        let mut caller = TcpStream::connect(at).expect("a connection");
+        caller.write_all(b"N01m").expect("written");
+        silent.push(caller);
+        bot.expect("begun");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = node.address().to_string();
+    let arguments = ["send", "--from", "laura@bb.com", "--node", &at, "--wait", "1m", "bot@bb.com", "hola"];
+    let mut laura = Program::start_command(&mut command(folder.path(), &arguments));
+    assert_eq!(
+        without_chance(bot.expect("ended")),
+        json!({"event": "ended", "conversation": 1, "nickname": "m", "lost": false, "by": "you",
+               "reason": "nothing was said", "unsaid": 0})
+    );
+    let begun = bot.next();
+    assert_eq!((&begun["event"], &begun["address"]), (&json!("begun"), &json!("laura@bb.com")));
+    assert_eq!(bot.expect("line")["text"], "hola");
+    assert_eq!(laura.wait_exit(), 0);
+    // Its connection ended in order: an empty line comes before the FIN.
+    let mut heard = Vec::new();
+    silent.remove(0).read_to_end(&mut heard).expect("FIN");
+    assert_eq!(heard, b"N03botL00");
+}

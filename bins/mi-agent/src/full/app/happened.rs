@@ -12,7 +12,7 @@ use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
-use crate::full::tab::{About, ConversationState, More, Tab};
+use crate::full::tab::{About, ConversationState, More, Tab, address_of};
 use crate::reason::{self, Reason};
 use crate::session::{End, Happened, Wish};
 use crate::store::contacts::Way;
@@ -34,8 +34,13 @@ impl App {
             Happened::CallFailed { to, error, .. } => {
                 let exists = matches!(
                     error,
-                    CallError::Locate(LocateError::Busy | LocateError::Offline | LocateError::Unusable(_))
-                        | CallError::NotAccepted { .. }
+                    CallError::Locate(
+                        LocateError::Busy
+                            | LocateError::Offline
+                            | LocateError::Unusable(_)
+                            | LocateError::Loopback(_)
+                            | LocateError::NotAmongDialled(_)
+                    ) | CallError::NotAccepted { .. }
                 );
                 let hint = reason::hint_for_call(&to, &error);
                 let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
@@ -137,7 +142,7 @@ impl App {
             Way::CalledBy | Way::Added => None,
         };
         let at = at.unwrap_or_else(|| self.tab_about(&about));
-        let address = peer.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
+        let address = address_of(&peer, &self.own).unwrap_or_else(|| "?".into());
         let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
         if let Some(address) = peer.address {
             let remote = (way == Way::CalledBy).then(|| peer.remote.ip());
@@ -231,6 +236,7 @@ impl App {
             End::ByYou => format!("conversation with {nickname} ended by you{hint}"),
             End::ByPeer => format!("conversation with {nickname} ended by {nickname}{hint}"),
             End::Lost => format!("the connection with {nickname} is lost{hint}"),
+            End::GaveWay(reason) => format!("conversation with {nickname} ended: {reason}{hint}"),
         };
         self.tell(at, |tab| tab.news(now, &news));
     }

@@ -262,6 +262,19 @@ fn callers_without_an_address_have_tabs_too() {
     assert!(!user.effects().iter().any(|effect| matches!(effect, Effect::Wish(Wish::Recall(_)))));
 }
 
+/// Boss asked just before or after Joan, so that her call would get his name.
+#[test]
+fn a_caller_who_may_be_one_of_several_is_nobody_whom_the_user_knows() {
+    let mut user = User::new(2);
+    let mut joan = stranger("Joan");
+    joan.candidates = ["joan@bb.com", "boss@evil.com"].map(|candidate| candidate.parse().unwrap()).into();
+    user.is_called(1, joan);
+    assert_eq!(user.app.tab().title(), "? Joan");
+    assert_eq!(user.last(), "in conversation with Joan (joan or boss@evil.com?) at 127.0.0.1:4457");
+    assert_eq!(user.app.contacts().count(), 0);
+    assert!(!user.effects().iter().any(|effect| matches!(effect, Effect::Wish(Wish::Recall(_)))));
+}
+
 #[test]
 fn several_pasted_lines_are_asked_about() {
     let mut user = User::new(1);

@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{bar, cut, first_that_fits, span};
 use crate::command::{Command, Mode, in_mode};
 use crate::full::app::{App, Registration};
-use crate::full::tab::{About, ConversationState};
+use crate::full::tab::{About, ConversationState, address_of};
 use crate::full::theme::Theme;
 
 /// Draws two rows: the user, and the conversation or the completions on offer.
@@ -77,8 +77,7 @@ fn conversation_variants(app: &App) -> Vec<String> {
         ConversationState::Open { peer, waiting, is_ending, .. } => {
             let state = if *is_ending { "ending" } else { "in conversation" };
             let (nickname, remote) = (&peer.nickname, peer.remote);
-            let address =
-                peer.address.map_or_else(|| "address unknown".into(), |address| address.to_string());
+            let address = address_of(peer, &app.own).unwrap_or_else(|| "address unknown".into());
             let waiting = if *waiting > 0 { format!(" · {waiting} lines wait") } else { String::new() };
             vec![
                 format!(" {state}{waiting} with {nickname} ({address}), both unverified, at {remote}"),

@@ -9,10 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use plumi_proto::{MiSocketAddress, NodeAddress, RegisterCode};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
 
+use super::super::slot::Slots;
 use super::super::way::Search;
 use super::{Caller, Command, Network, Place, capacity};
 use crate::error::{RefreshError, SystemError};
@@ -30,7 +31,7 @@ pub(super) struct Task {
     pub(super) told_at: Option<Whereabouts>,
     pub(super) unsent: Option<SystemError>,
     pub(super) client: LumiClient,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) slots: Slots,
     /// The admission, once it has changed.
     pub(super) admission: watch::Receiver<Admission>,
     /// Set while somebody looks at the state of the registration.
@@ -159,8 +160,9 @@ impl Task {
 
     fn take_caller(&mut self) -> Caller {
         self.take_admission();
-        let address = self.client.take_asker(now());
-        Caller { address, refusal: self.client.refusal(address.as_ref()) }
+        let candidates = self.client.take_askers(now());
+        let refusal = self.client.refusal(&candidates);
+        Caller { candidates, refusal }
     }
 
     /// Gives up the location requests whose results nobody waits for, so that they keep no room from others.

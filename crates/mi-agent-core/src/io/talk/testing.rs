@@ -38,7 +38,7 @@ pub(crate) async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let greeted = connection.next().await;
     let ConversationOutput::Greeted(nickname) = greeted else { panic!("{greeted:?}") };
     connection.state.handle_admitted(now(), Ok(()));
-    let peer = Peer { nickname, address: None, remote: REMOTE.into() };
+    let peer = Peer::new(nickname, REMOTE.into());
     let (conversation, talk) = pair(peer, Slot::new(slot), Arc::default());
     tokio::spawn(converse(connection, talk, shutdown.watch()));
     conversation

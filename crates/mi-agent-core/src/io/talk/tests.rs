@@ -392,7 +392,7 @@ async fn what_is_handed_over_is_counted() {
     );
     let ConversationOutput::Greeted(nickname) = connection.next().await else { panic!("no nickname") };
     let outstanding = Arc::default();
-    let peer_is = Peer { nickname, address: None, remote: testing::REMOTE.into() };
+    let peer_is = Peer::new(nickname, testing::REMOTE.into());
     let (talk, task) = pair(peer_is, slot, Arc::clone(&outstanding));
     let shutdown = Shutdown::new();
     let running = tokio::spawn(converse(connection, task, shutdown.watch()));
