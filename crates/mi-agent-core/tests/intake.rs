@@ -16,7 +16,7 @@ struct Flooded {
 impl Flooded {
     fn begin(intake: Option<Intake>) -> Self {
         let now = tokio::time::Instant::now().into_std();
-        let nickname = Nickname::new("laura").unwrap();
+        let nickname = Nickname::new("laura").expect("a nickname");
         let mut state = ConversationState::new(now, Side::Caller, nickname, Duration::ZERO);
         state.set_intake(intake);
         let mut flooded = Self { state, frames: IncomingFrames::new(), now };
