@@ -24,12 +24,13 @@ fn a_callee_sends_nobody_to_where_nobody_may_be_called() {
         node.set_read_timeout(Some(DEADLINE)).expect("set");
         let at = node.local_addr().expect("its address").to_string();
         let folder = tempfile::tempdir().expect("a folder");
-        let arguments = [&["send", "--from", "laura@bb.com", "--node", &at], arguments, &["joya@cc.com", "hola"]];
+        let arguments =
+            [&["send", "--from", "laura@bb.com", "--node", &at], arguments, &["joya@cc.com", "hola"]];
         let mut laura = host.start(AGENT, folder.path(), &arguments.concat());
         let question = loop {
             let (message, from) = receive(&node);
-            if message.starts_with("PL") {
-                break node.send_to(format!("RL0{}:{found}:{port}", &message[2..]).as_bytes(), from);
+            if let Some(names) = message.strip_prefix("PL") {
+                break node.send_to(format!("RL0{names}:{found}:{port}").as_bytes(), from);
             }
             assert_eq!(message, "PRlaura@bb.com");
             node.send_to(b"RR0", from).expect("sent");

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::conversation::ConversationState;
-
 /// The limits for what one peer says: a pace that it can keep, and what may come at once.
 ///
 /// Set it with [`AgentBuilder::intake`](crate::AgentBuilder::intake).
@@ -24,13 +22,13 @@ pub struct Intake {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IntakeMeter {
     /// `None` is without limits.
-    intake: Option<Intake>,
+    pub(super) intake: Option<Intake>,
     /// The times at which nothing is used up any more: of frames, and of bytes.
     free: [Option<Instant>; 2],
     /// Nothing is read before that.
     closed_until: Option<Instant>,
     /// The time since which the peer has been at the limit, without a longer pause.
-    limited_since: Option<Instant>,
+    pub(super) limited_since: Option<Instant>,
 }
 
 impl Intake {
@@ -42,19 +40,6 @@ impl Intake {
         byte: Duration::from_nanos(1_000_000_000 / (64 * 1024)),
         bytes_at_once: 1024 * 1024,
     };
-}
-
-impl ConversationState {
-    /// Limits the pace at which the peer is read. The default is no limit.
-    pub fn set_intake(&mut self, intake: Option<Intake>) {
-        self.deliveries.intake.intake = intake;
-    }
-
-    /// Returns the time since which the peer has said as much as the limits of [`ConversationState::set_intake`] allow,
-    /// without a longer pause. `None` if it does not.
-    pub fn limited_since(&self) -> Option<Instant> {
-        self.deliveries.intake.limited_since
-    }
 }
 
 impl IntakeMeter {
