@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use fastrand::Rng;
-use mi_proto::{Frame, FrameCodec, Line, Nickname, ReceivedKind};
+use mi_proto::{Frame, FrameCodec, Line, MAX_UNFRAMED, Nickname, ReceivedKind};
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::capture::{Capture, Connection, Side};
@@ -195,14 +195,18 @@ fn segments_are_read_as_the_codec_reads_them() {
         let mut wire = BytesMut::from("N05Laura");
         wire.extend_from_slice(segment.as_bytes());
         assert_eq!(codec.decode(&mut wire).unwrap().unwrap().text(), "Laura");
-        let mut items = [const { Vec::new() }; 3];
+        let mut items: [Vec<String>; 3] = [const { Vec::new() }; 3];
         while let Some(item) = codec.decode(&mut wire).unwrap() {
             let kind = match item.kind() {
                 ReceivedKind::Nickname => 0,
                 ReceivedKind::Line => 1,
                 _ => 2,
             };
-            items[kind].push(item.into_text());
+            match items[kind].last_mut() {
+                // The codec cuts text without a frame, and Wireshark does not.
+                Some(text) if kind == 2 && text.len() % MAX_UNFRAMED == 0 => *text += &item.into_text(),
+                _ => items[kind].push(item.into_text()),
+            }
         }
         // Of one that ends within a frame, Wireshark would wait for the rest.
         if wire.is_empty() {

@@ -116,6 +116,7 @@ fn what_was_just_before_and_what_passes_is_seen_by_each_who_watches() {
             .expect_line_with("RL1laura@bb.com:pere@bb.com  27 B  pere@bb.com is busy, in a conversation");
     }
     all.expect_line_with("PDlaura@bb.com");
+    all.expect_line_with("RD0  3 B");
     node.signal(Signal::Terminate);
     assert_eq!(node.wait_exit(), 0);
     for mut watching in [all, of_pere] {
