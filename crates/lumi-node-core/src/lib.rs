@@ -74,7 +74,7 @@ mod state {
     pub(crate) mod source;
     pub(crate) mod status;
     mod user_shares;
-    mod users;
+    pub(crate) mod users;
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
@@ -113,6 +113,7 @@ pub use state::roster::{Roster, RosterError, RosterReason};
 pub use state::settings::{NodeSettings, Takeover, TakeoverError};
 pub use state::source::Source;
 pub use state::status::{NodeStatus, ServerStatus};
+pub use state::users::Moves;
 
 /// The examples of the README.
 #[cfg(doctest)]

@@ -73,7 +73,10 @@ impl Families<'_> {
 
     fn of_users(&mut self, status: &ServerStatus) -> fmt::Result {
         self.gauge("users", "Users of the domain", status.node.users)?;
-        self.gauge("users_online", "Users of the domain that are online", status.node.online)
+        self.gauge("users_online", "Users of the domain that are online", status.node.online)?;
+        let moves = status.node.moves;
+        let moves = [("host", moves.to_host), ("port", moves.to_port)];
+        self.counters("users_moved", "Online users who were registered at another address", "to", moves)
     }
 
     fn of_messages(&mut self, status: &ServerStatus) -> fmt::Result {

@@ -92,7 +92,7 @@ impl<W: Write> LineWriter<W> {
 
     /// Sets `report` to be called for lost lines and for a full file that cannot be put aside.
     ///
-    /// Each of these is reported the first time, and then at most once in [`REPORT_INTERVAL`].
+    /// Each of these is reported the first time, and then at most once in [`REPORT_INTERVAL`](crate::REPORT_INTERVAL).
     ///
     /// `report` may emit diagnostics, but must not send messages.
     #[must_use]

@@ -107,7 +107,10 @@ fn the_status_tells_every_message_and_every_drop() {
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{text}"));
         line.trim().to_owned()
     };
-    assert_eq!(line("users"), "2 belong to the domain, and 1 is online.");
+    assert_eq!(
+        line("users"),
+        "2 belong to the domain, and 1 is online. 0 moved to another host, and 0 to another port."
+    );
     assert_eq!(line("pending"), "0 locations wait for an answer, 0 got none, and 0 gave way to others.");
     assert_eq!(
         line("errors"),

@@ -104,10 +104,12 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         (
             "users",
             format!(
-                "{} belong to the domain, and {} {} online.",
+                "{} belong to the domain, and {} {} online. {} moved to another host, and {} to another port.",
                 node.users,
                 node.online,
-                is_or_are(node.online)
+                is_or_are(node.online),
+                node.moves.to_host,
+                node.moves.to_port
             ),
         ),
         ("received", counts(&node.received)),
@@ -172,6 +174,7 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         "process": std::process::id(),
         "users": node.users,
         "online": node.online,
+        "moved": { "host": node.moves.to_host, "port": node.moves.to_port },
         "received": counts(&node.received),
         "sent": counts(&node.sent),
         "dropped": dropped,

@@ -115,7 +115,7 @@ settings! {
         #[serde(deserialize_with = "allowed")]
         allow: Vec<AddressRange> = Vec::new();
 
-        /// When an online user is registered from a second address: `last` moves the user there, `deny` refuses
+        /// When an online user is registered from a second IP address: `last` moves the user there, `deny` refuses
         /// [default: last]
         #[arg(long, value_name = "last|deny", hide_possible_values = true, value_parser = takeover())]
         takeover: Takeover = Takeover::Last;

@@ -269,6 +269,7 @@ impl Node {
             domain: self.domain,
             users: self.users.len(),
             online: self.users.online(),
+            moves: self.users.moves(),
             pendings: self.location.pending(),
             unanswered: self.location.unanswered(),
             displaced: self.location.displaced(),

@@ -39,7 +39,8 @@ impl Registrar<'_> {
         let is_held = settings.takeover == Takeover::Deny;
         let mut verdict = RegisterVerdict::Refuse;
         let may_register = |online: Option<UdpAddress>| {
-            if !is_held || online.is_none_or(|address| address == from.address) {
+            // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT.
+            if !is_held || online.is_none_or(|address| address.ip() == from.address.ip()) {
                 verdict = policies.register(now, &user, from, online);
             }
             verdict == RegisterVerdict::Allow

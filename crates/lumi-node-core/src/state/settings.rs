@@ -89,7 +89,7 @@ pub enum Takeover {
     /// The last one who registered, as the protocol says: the user has moved.
     #[default]
     Last,
-    /// The first one, for as long as that one is online: the other is told that there is no such user.
+    /// The first one, for as long as that one is online: one with another IP address is told that there is no such user.
     Deny,
 }
 

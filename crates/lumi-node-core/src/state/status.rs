@@ -8,6 +8,7 @@ use super::dropped::Dropped;
 use super::location_times::Locations;
 use super::lookups::LookupStatus;
 use super::message_counts::MessageCounts;
+use super::users::Moves;
 
 /// A snapshot of a node and its counters. Counters start at 0 when the node is made, and never wrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct NodeStatus {
     pub users: usize,
     /// The number of users who are online.
     pub online: usize,
+    /// Registrations that moved a user who was online.
+    pub moves: Moves,
     /// The number of location requests that were forwarded and have no answer yet.
     pub pendings: usize,
     /// The number of forwarded requests that got no answer in time.

@@ -21,6 +21,17 @@ pub(super) struct Users {
     strike_interval: Duration,
     /// The number of online users.
     online: usize,
+    moves: Moves,
+}
+
+/// The number of registrations that moved a user who was online at another address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Moves {
+    /// To another IP address.
+    pub to_host: u64,
+    /// To another port of the same one.
+    pub to_port: u64,
 }
 
 /// Fits one 64-byte cache line, so looking up a user costs one cache miss.
@@ -47,7 +58,7 @@ struct Strikes {
 
 impl Users {
     pub(super) fn new(all: NameTable<User>, strike_interval: Duration) -> Self {
-        Self { all, strikes: HashMap::new(), strike_interval, online: 0 }
+        Self { all, strikes: HashMap::new(), strike_interval, online: 0, moves: Moves::default() }
     }
 
     /// Returns the number of users in the domain.
@@ -58,6 +69,10 @@ impl Users {
     /// Returns the number of online users.
     pub(super) fn online(&self) -> usize {
         self.online
+    }
+
+    pub(super) fn moves(&self) -> Moves {
+        self.moves
     }
 
     /// Sets the shortest time between two strikes of a user.
@@ -130,7 +145,11 @@ impl Users {
         let (user, to) = (*name, party.address);
         match before {
             Some(from) if from == to => {}
-            Some(from) => events.push(NodeEvent::Moved { user, from, to }),
+            Some(from) => {
+                let moves = &mut self.moves;
+                *if from.ip() == to.ip() { &mut moves.to_port } else { &mut moves.to_host } += 1;
+                events.push(NodeEvent::Moved { user, from, to });
+            }
             None => events.push(NodeEvent::Registered { user, at: to }),
         }
         true

@@ -216,7 +216,8 @@ impl World {
                 let is_kept = self.settings.takeover == Takeover::Deny;
                 let code = match self.registered(&registrant) {
                     Some(owner)
-                        if is_allowed && !(is_kept && owner.online_at().is_some_and(|at| at != from)) =>
+                        if is_allowed
+                            && !(is_kept && owner.online_at().is_some_and(|at| at.ip() != from.ip())) =>
                     {
                         if owner.address != Some(from) {
                             *owner = Owner { address: Some(from), ..Owner::default() };

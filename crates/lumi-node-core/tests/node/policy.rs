@@ -8,7 +8,7 @@ use lumi_node_core::{
 };
 use plumi_proto::{Locate, UserName};
 
-use crate::{LAURA, OTHER_NODE, OTHER_PORT, PERE, STRANGER, TestNode, address, found, sent};
+use crate::{LAURA, OTHER_NODE, OTHER_PORT, STRANGER, TestNode, address, found, sent};
 
 #[test]
 fn a_registration_may_be_refused_or_ignored() {
@@ -45,14 +45,17 @@ fn each_registration_is_asked_for_and_a_refusal_takes_nobody_offline() {
 /// A policy can only refuse: what the roster and the settings refuse does not get there.
 #[test]
 fn it_is_asked_last() {
-    let settings =
-        NodeSettings::default().takeover(Takeover::Deny).allow(vec!["127.0.0.1".parse().expect("it works")]);
+    let allow = ["127.0.0.1", "127.0.0.8"].map(|range| range.parse().expect("it works"));
+    let settings = NodeSettings::default().takeover(Takeover::Deny).allow(allow.to_vec());
     let mut node = TestNode::with(settings);
     let rules = set(&mut node, RegisterVerdict::Allow, LocateVerdict::Ignore);
     node.receive(LAURA, "PRlaura@bb.com");
-    for (from, message) in
-        [(LAURA, "PRnobody@bb.com"), (LAURA, "PRlaura@cc.com"), (STRANGER, "PRpere"), (PERE, "PRlaura")]
-    {
+    for (from, message) in [
+        (LAURA, "PRnobody@bb.com"),
+        (LAURA, "PRlaura@cc.com"),
+        (STRANGER, "PRpere"),
+        ("127.0.0.8:4500", "PRlaura"),
+    ] {
         assert_eq!(node.receive(from, message), [sent(from, "RR1")], "{message}");
     }
     assert_eq!(rules.lock().expect("nobody panics").registrations, [(address(LAURA), None)]);

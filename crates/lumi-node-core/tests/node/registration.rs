@@ -96,12 +96,13 @@ fn takeover_says_who_has_a_name_that_is_registered_twice() {
     for (takeover, stands, from, answer) in [
         (Takeover::Last, Offline, STRANGER, "RR0"),
         (Takeover::Last, Online, STRANGER, "RR0"),
+        (Takeover::Last, Online, OTHER_PORT, "RR0"),
         (Takeover::Last, Online, LAURA, "RR0"),
         (Takeover::Last, Struck, STRANGER, "RR0"),
         (Takeover::Last, Struck, LAURA, "RR0"),
         (Takeover::Deny, Offline, STRANGER, "RR0"),
         (Takeover::Deny, Online, STRANGER, "RR1"),
-        (Takeover::Deny, Online, OTHER_PORT, "RR1"),
+        (Takeover::Deny, Online, OTHER_PORT, "RR0"),
         (Takeover::Deny, Online, LAURA, "RR0"),
         (Takeover::Deny, Struck, STRANGER, "RR0"),
         (Takeover::Deny, Struck, LAURA, "RR0"),
@@ -121,6 +122,10 @@ fn takeover_says_who_has_a_name_that_is_registered_twice() {
         assert_eq!(node.address_of("laura"), Some(address(online_at)), "{row}");
         let question = "PLpere@bb.com:laura@bb.com";
         assert_eq!(node.receive(PERE, question), [sent(online_at, question)], "{row}");
+        let moves = node.node.status().moves;
+        let is_moved = matches!(stands, Online) && online_at != LAURA;
+        let expected = (u64::from(is_moved && from == STRANGER), u64::from(is_moved && from == OTHER_PORT));
+        assert_eq!((moves.to_host, moves.to_port), expected, "{row}");
     }
 }
 

@@ -126,10 +126,15 @@ fn settings_hold_from_when_they_are_set() {
     let settings = NodeSettings::default()
         .rate_limit(limit(1))
         .takeover(Takeover::Deny)
-        .allow(vec!["127.0.0.1".parse().unwrap()]);
+        .allow(["127.0.0.1", "127.0.0.8"].map(|range| range.parse().unwrap()).to_vec());
     node.node.handle_settings(settings.clone());
     assert_eq!(admitted(&mut node), 0, "a reload is no way around the limit");
-    assert_eq!(node.receive(PERE, "PRlaura@bb.com"), [sent(PERE, "RR1")], "she is online elsewhere");
+    let elsewhere = "127.0.0.8:4500";
+    assert_eq!(
+        node.receive(elsewhere, "PRlaura@bb.com"),
+        [sent(elsewhere, "RR1")],
+        "she is online elsewhere"
+    );
     assert_eq!(node.receive(STRANGER, "PRpere@bb.com"), [sent(STRANGER, "RR1")], "not from there");
     assert!(node.address_of("laura").is_some());
 

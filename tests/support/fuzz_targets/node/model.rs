@@ -307,7 +307,7 @@ impl Model {
         let Some(user) = self.own_user(registrant).filter(|_| allowed) else {
             return RegisterCode::NoSuchUser;
         };
-        let elsewhere = self.address_of(&user).is_some_and(|address| address != from);
+        let elsewhere = self.address_of(&user).is_some_and(|address| address.ip() != from.ip());
         if elsewhere && self.settings.takeover == Takeover::Deny {
             return RegisterCode::NoSuchUser;
         }

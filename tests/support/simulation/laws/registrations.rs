@@ -75,7 +75,7 @@ impl Registrations {
             return RegisterCode::NoSuchUser;
         };
         let place = self.place(&user).copied();
-        let is_held = place.is_some_and(|place| place.is_online && place.address != from);
+        let is_held = place.is_some_and(|place| place.is_online && place.address.ip() != from.ip());
         if is_held && self.takeover == Takeover::Deny {
             return RegisterCode::NoSuchUser;
         }
