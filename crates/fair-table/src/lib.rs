@@ -9,8 +9,8 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use hashbrown::HashTable;
 use slab::Slab;
 
-use list::{Linked, Links, List};
-use ranking::{Ranked, Ranking, Step, number};
+use list::{Linked, List};
+use ranking::{Ranked, Ranking, Step};
 
 /// A bounded table that makes room when it is full.
 ///
@@ -21,9 +21,9 @@ use ranking::{Ranked, Ranking, Step, number};
 #[derive(Debug)]
 pub struct FairTable<S, A, T> {
     capacity: usize,
-    entries: Slab<Entry<T>>,
-    askers: Slab<Asker<A>>,
-    sources: Slab<Source<S>>,
+    entries: Slab<Linked<Entry<T>>>,
+    askers: Slab<Linked<Ranked<Asker<A>>>>,
+    sources: Slab<Linked<Ranked<Source<S>>>>,
     /// Keys of [`FairTable::sources`] and [`FairTable::askers`], by their names.
     by_source: HashTable<u32>,
     by_asker: HashTable<u32>,
@@ -31,7 +31,7 @@ pub struct FairTable<S, A, T> {
     hashes: RandomState,
     /// The sources by the number of their entries.
     ranking: Ranking,
-    steps: Slab<Step>,
+    steps: Slab<Linked<Step>>,
     inserted: u64,
 }
 
@@ -89,7 +89,6 @@ struct Entry<T> {
     value: T,
     number: u64,
     asker: usize,
-    links: Links,
 }
 
 #[derive(Debug)]
@@ -99,8 +98,6 @@ struct Asker<A> {
     gives_way_first: bool,
     /// The oldest first.
     entries: List,
-    step: Option<usize>,
-    links: Links,
 }
 
 #[derive(Debug)]
@@ -110,8 +107,6 @@ struct Source<S> {
     first: Ranking,
     /// Its other askers.
     others: Ranking,
-    step: Option<usize>,
-    links: Links,
 }
 
 impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
@@ -146,16 +141,15 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
         let source = self.source(owner.source);
         let asker = self.asker(source, &owner);
         self.inserted += 1;
-        let entry = Entry { value, number: self.inserted, asker, links: Links::default() };
-        let entry = self.entries.insert(entry);
+        let entry = self.entries.insert(Linked::new(Entry { value, number: self.inserted, asker }));
         self.askers[asker].entries.push(&mut self.entries, entry);
         self.ranking_of(asker, |ranking, steps, askers| ranking.raise(steps, askers, asker));
         self.ranking.raise(&mut self.steps, &mut self.sources, source);
 
         let key = self.key(entry);
-        let gives_way = if number(&self.steps, self.askers[asker].step) > share.of_asker {
+        let gives_way = if self.askers[asker].number(&self.steps) > share.of_asker {
             self.askers[asker].entries.first()
-        } else if number(&self.steps, self.sources[source].step) > share.of_source {
+        } else if self.sources[source].number(&self.steps) > share.of_source {
             self.greediest_of(source)
         } else if self.entries.len() > self.capacity {
             self.ranking.highest(&self.steps).and_then(|source| self.greediest_of(source))
@@ -184,7 +178,7 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
             }
             self.askers.remove(asker);
         }
-        if self.sources[source].step.is_none() {
+        if self.sources[source].number(&self.steps) == 0 {
             let hash = self.hashes.hash_one(self.sources[source].name);
             if let Ok(found) = self.by_source.find_entry(hash, |&other| index(other) == source) {
                 found.remove();
@@ -238,14 +232,13 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
 
     /// Returns the number of entries of `source`.
     pub fn count(&self, source: &S) -> usize {
-        let source = self.find_source(source);
-        number(&self.steps, source.and_then(|source| self.sources[source].step))
+        self.find_source(source).map_or(0, |source| self.sources[source].number(&self.steps))
     }
 
     /// Returns the source with the most entries, and how many; of several, the one that has had as many longest.
     pub fn greediest(&self) -> Option<(&S, usize)> {
         let source = &self.sources[self.ranking.highest(&self.steps)?];
-        Some((&source.name, number(&self.steps, source.step)))
+        Some((&source.name, source.number(&self.steps)))
     }
 
     /// Returns the entry of `source` that gives way first.
@@ -265,8 +258,8 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
         if let Some(source) = self.find_source(&name) {
             return source;
         }
-        let (first, others, links) = Default::default();
-        let source = self.sources.insert(Source { name, first, others, step: None, links });
+        let source = Source { name, first: Ranking::default(), others: Ranking::default() };
+        let source = self.sources.insert(Linked::new(Ranked::new(source)));
         let Self { sources, hashes, .. } = self;
         let hash = |other: &u32| hashes.hash_one(sources[index(*other)].name);
         self.by_source.insert_unique(hashes.hash_one(name), short(source), hash);
@@ -283,8 +276,8 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
         if let Some(&asker) = self.by_asker.find(hash, is_same) {
             return index(asker);
         }
-        let (entries, links) = Default::default();
-        let asker = self.askers.insert(Asker { name, source, gives_way_first, entries, step: None, links });
+        let asker = Asker { name, source, gives_way_first, entries: List::default() };
+        let asker = self.askers.insert(Linked::new(Ranked::new(asker)));
         let Self { askers, hashes, .. } = self;
         let hash_of = |other: &u32| {
             let other = &askers[index(*other)];
@@ -302,12 +295,12 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
     fn unlink(&mut self, entry: usize) -> Entry<T> {
         let asker = self.entries[entry].asker;
         self.askers[asker].entries.remove(&mut self.entries, entry);
-        self.entries.remove(entry)
+        self.entries.remove(entry).item
     }
 
     /// Returns the entry of `source` that gives way first.
     fn greediest_of(&self, source: usize) -> Option<usize> {
-        let Source { first, others, .. } = &self.sources[source];
+        let Source { first, others, .. } = &**self.sources[source];
         let asker = first.highest(&self.steps).or_else(|| others.highest(&self.steps))?;
         self.askers[asker].entries.first()
     }
@@ -316,10 +309,10 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
     fn ranking_of(
         &mut self,
         asker: usize,
-        change: impl FnOnce(&mut Ranking, &mut Slab<Step>, &mut Slab<Asker<A>>),
+        change: impl FnOnce(&mut Ranking, &mut Slab<Linked<Step>>, &mut Slab<Linked<Ranked<Asker<A>>>>),
     ) {
-        let Asker { source, gives_way_first, .. } = self.askers[asker];
-        let Source { first, others, .. } = &mut self.sources[source];
+        let Asker { source, gives_way_first, .. } = **self.askers[asker];
+        let Source { first, others, .. } = &mut **self.sources[source];
         let ranking = if gives_way_first { first } else { others };
         change(ranking, &mut self.steps, &mut self.askers);
     }
@@ -332,54 +325,4 @@ fn short(key: usize) -> u32 {
 
 fn index(key: u32) -> usize {
     key as usize
-}
-
-impl<T> Linked for Entry<T> {
-    fn links(&self) -> &Links {
-        &self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
-
-impl<A> Linked for Asker<A> {
-    fn links(&self) -> &Links {
-        &self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
-
-impl<A> Ranked for Asker<A> {
-    fn step(&self) -> Option<usize> {
-        self.step
-    }
-
-    fn set_step(&mut self, step: Option<usize>) {
-        self.step = step;
-    }
-}
-
-impl<S> Linked for Source<S> {
-    fn links(&self) -> &Links {
-        &self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
-}
-
-impl<S> Ranked for Source<S> {
-    fn step(&self) -> Option<usize> {
-        self.step
-    }
-
-    fn set_step(&mut self, step: Option<usize>) {
-        self.step = step;
-    }
 }

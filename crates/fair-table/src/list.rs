@@ -1,18 +1,36 @@
 //! Doubly linked lists of what a slab holds.
 
+use std::ops::{Deref, DerefMut};
+
 use slab::Slab;
 
-/// The neighbours of an item in its list.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Links {
+/// An item that can be in one list at a time, and its neighbours there.
+#[derive(Debug)]
+pub(crate) struct Linked<T> {
+    pub(crate) item: T,
     before: Option<usize>,
     after: Option<usize>,
 }
 
-/// An item that can be in one list at a time.
-pub(crate) trait Linked {
-    fn links(&self) -> &Links;
-    fn links_mut(&mut self) -> &mut Links;
+impl<T> Linked<T> {
+    /// An item that is in no list.
+    pub(crate) fn new(item: T) -> Self {
+        Self { item, before: None, after: None }
+    }
+}
+
+impl<T> Deref for Linked<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.item
+    }
+}
+
+impl<T> DerefMut for Linked<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.item
+    }
 }
 
 /// A list of some items of a slab, by their keys.
@@ -35,40 +53,40 @@ impl List {
         self.first.is_none()
     }
 
-    pub(crate) fn push<T: Linked>(&mut self, all: &mut Slab<T>, item: usize) {
+    pub(crate) fn push<T>(&mut self, all: &mut Slab<Linked<T>>, item: usize) {
         self.insert_after(all, self.last, item);
     }
 
     /// Inserts `item` after `before`, or as the first one.
-    pub(crate) fn insert_after<T: Linked>(&mut self, all: &mut Slab<T>, before: Option<usize>, item: usize) {
+    pub(crate) fn insert_after<T>(&mut self, all: &mut Slab<Linked<T>>, before: Option<usize>, item: usize) {
         let after = before.map_or(self.first, |before| after(all, before));
-        *all[item].links_mut() = Links { before, after };
+        (all[item].before, all[item].after) = (before, after);
         self.join(all, before, Some(item));
         self.join(all, Some(item), after);
     }
 
-    pub(crate) fn remove<T: Linked>(&mut self, all: &mut Slab<T>, item: usize) {
-        let Links { before, after } = *all[item].links();
+    pub(crate) fn remove<T>(&mut self, all: &mut Slab<Linked<T>>, item: usize) {
+        let Linked { before, after, .. } = all[item];
         self.join(all, before, after);
     }
 
     /// Makes two items neighbours; `None` is the end of the list.
-    fn join<T: Linked>(&mut self, all: &mut Slab<T>, before: Option<usize>, after: Option<usize>) {
+    fn join<T>(&mut self, all: &mut Slab<Linked<T>>, before: Option<usize>, after: Option<usize>) {
         match before {
-            Some(before) => all[before].links_mut().after = after,
+            Some(before) => all[before].after = after,
             None => self.first = after,
         }
         match after {
-            Some(after) => all[after].links_mut().before = before,
+            Some(after) => all[after].before = before,
             None => self.last = before,
         }
     }
 }
 
-pub(crate) fn before<T: Linked>(all: &Slab<T>, item: usize) -> Option<usize> {
-    all[item].links().before
+pub(crate) fn before<T>(all: &Slab<Linked<T>>, item: usize) -> Option<usize> {
+    all[item].before
 }
 
-pub(crate) fn after<T: Linked>(all: &Slab<T>, item: usize) -> Option<usize> {
-    all[item].links().after
+pub(crate) fn after<T>(all: &Slab<Linked<T>>, item: usize) -> Option<usize> {
+    all[item].after
 }

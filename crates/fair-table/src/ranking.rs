@@ -1,14 +1,43 @@
 //! Members in order of a number that each of them has, which changes by one at a time.
 
+use std::ops::{Deref, DerefMut};
+
 use slab::Slab;
 
-use crate::list::{Linked, Links, List, after, before};
+use crate::list::{Linked, List, after, before};
 
-/// What a member's place in a ranking is.
-pub(crate) trait Ranked: Linked {
-    /// Its step, or `None` if its number is 0: then it is in no ranking.
-    fn step(&self) -> Option<usize>;
-    fn set_step(&mut self, step: Option<usize>);
+/// A member of a ranking, and its place there.
+#[derive(Debug)]
+pub(crate) struct Ranked<T> {
+    pub(crate) member: T,
+    /// `None` if its number is 0: then it is in no ranking.
+    step: Option<usize>,
+}
+
+impl<T> Ranked<T> {
+    /// A member whose number is 0.
+    pub(crate) fn new(member: T) -> Self {
+        Self { member, step: None }
+    }
+
+    /// Returns its number.
+    pub(crate) fn number(&self, steps: &Slab<Linked<Step>>) -> usize {
+        number(steps, self.step)
+    }
+}
+
+impl<T> Deref for Ranked<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.member
+    }
+}
+
+impl<T> DerefMut for Ranked<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.member
+    }
 }
 
 /// Members with the same number, the one that has had it longest first.
@@ -16,17 +45,6 @@ pub(crate) trait Ranked: Linked {
 pub(crate) struct Step {
     number: usize,
     members: List,
-    links: Links,
-}
-
-impl Linked for Step {
-    fn links(&self) -> &Links {
-        &self.links
-    }
-
-    fn links_mut(&mut self) -> &mut Links {
-        &mut self.links
-    }
 }
 
 /// A ranking, the lowest number first. Several rankings share one slab of steps.
@@ -37,13 +55,18 @@ pub(crate) struct Ranking {
 
 impl Ranking {
     /// Returns the member with the highest number; of several, the one that has had it longest.
-    pub(crate) fn highest(&self, steps: &Slab<Step>) -> Option<usize> {
+    pub(crate) fn highest(&self, steps: &Slab<Linked<Step>>) -> Option<usize> {
         steps[self.steps.last()?].members.first()
     }
 
     /// Raises the number of `member` by one.
-    pub(crate) fn raise<M: Ranked>(&mut self, steps: &mut Slab<Step>, members: &mut Slab<M>, member: usize) {
-        let old = members[member].step();
+    pub(crate) fn raise<T>(
+        &mut self,
+        steps: &mut Slab<Linked<Step>>,
+        members: &mut Slab<Linked<Ranked<T>>>,
+        member: usize,
+    ) {
+        let old = members[member].step;
         let next = old.map_or(self.steps.first(), |old| after(steps, old));
         let number = number(steps, old) + 1;
         let step = match next {
@@ -54,8 +77,13 @@ impl Ranking {
     }
 
     /// Lowers the number of `member`, which is not 0, by one.
-    pub(crate) fn lower<M: Ranked>(&mut self, steps: &mut Slab<Step>, members: &mut Slab<M>, member: usize) {
-        let old = members[member].step();
+    pub(crate) fn lower<T>(
+        &mut self,
+        steps: &mut Slab<Linked<Step>>,
+        members: &mut Slab<Linked<Ranked<T>>>,
+        member: usize,
+    ) {
+        let old = members[member].step;
         let previous = old.and_then(|old| before(steps, old));
         let step = match number(steps, old).saturating_sub(1) {
             0 => None,
@@ -67,28 +95,28 @@ impl Ranking {
         self.change(steps, members, member, step);
     }
 
-    fn add_step(&mut self, steps: &mut Slab<Step>, before: Option<usize>, number: usize) -> usize {
-        let step = steps.insert(Step { number, members: List::default(), links: Links::default() });
+    fn add_step(&mut self, steps: &mut Slab<Linked<Step>>, before: Option<usize>, number: usize) -> usize {
+        let step = steps.insert(Linked::new(Step { number, members: List::default() }));
         self.steps.insert_after(steps, before, step);
         step
     }
 
     /// Moves `member` to `step`. The step that it leaves is removed if nobody else is on it.
-    fn change<M: Ranked>(
+    fn change<T>(
         &mut self,
-        steps: &mut Slab<Step>,
-        members: &mut Slab<M>,
+        steps: &mut Slab<Linked<Step>>,
+        members: &mut Slab<Linked<Ranked<T>>>,
         member: usize,
         step: Option<usize>,
     ) {
-        if let Some(old) = members[member].step() {
+        if let Some(old) = members[member].step {
             steps[old].members.remove(members, member);
             if steps[old].members.is_empty() {
                 self.steps.remove(steps, old);
                 steps.remove(old);
             }
         }
-        members[member].set_step(step);
+        members[member].step = step;
         if let Some(step) = step {
             steps[step].members.push(members, member);
         }
@@ -96,6 +124,6 @@ impl Ranking {
 }
 
 /// Returns the number of the members on `step`.
-pub(crate) fn number(steps: &Slab<Step>, step: Option<usize>) -> usize {
+fn number(steps: &Slab<Linked<Step>>, step: Option<usize>) -> usize {
     step.map_or(0, |step| steps[step].number)
 }
