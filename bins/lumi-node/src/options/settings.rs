@@ -63,7 +63,8 @@ macro_rules! settings {
 
             /// Returns the settings that the node uses in decisions.
             pub(crate) fn node(&self) -> NodeSettings {
-                NodeSettings::default()$(.$node_key(self.$node_key.clone().into()))*
+                let peers = self.peers.iter().map(|peer| (peer.domain, peer.address.into()));
+                NodeSettings::default().peers(peers.collect())$(.$node_key(self.$node_key.clone().into()))*
             }
         }
     };
@@ -98,7 +99,8 @@ settings! {
     #[arg(long = "name-server", value_name = "IP:PORT")]
     name_servers: Vec<SocketAddr> = Vec::new(), Reload;
 
-    /// Where the node of DOMAIN is, instead of asking DNS; may repeat, and adds to those in the settings
+    /// Where the node of DOMAIN is, instead of asking DNS; nobody else asks in the names of its users, and it may speak
+    /// for any number of them. May repeat, and adds to those in the settings
     #[arg(long = "peer", value_name = "DOMAIN=IP:PORT")]
     #[serde(deserialize_with = "peers")]
     peers: Vec<Peer> = Vec::new(), Reload;

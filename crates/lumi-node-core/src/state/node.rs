@@ -373,6 +373,10 @@ impl Node {
                 return Err(DropReason::Foreign);
             }
             self.users.hear_question(now, &user, from.address, &mut self.events);
+        } else if let Some(peer) = self.settings.peers.get(&locate.from.domain())
+            && *from.address.ip() != peer.ip()
+        {
+            return Err(DropReason::Foreign);
         }
         let request = Request::new(now, locate, from);
         let owner = self.owner(&request);
@@ -436,7 +440,8 @@ impl Node {
     /// Returns the one that a request counts for, and its share of what may be pending.
     fn owner(&self, Request { locate: Locate { from, .. }, asker, .. }: &Request) -> (Owner, Share) {
         let address = asker.address;
-        if is_in(&self.settings.exempt, address.into()) {
+        let is_peer = self.settings.peers.get(&from.domain()) == Some(&NodeAddress::from(address));
+        if is_peer || is_in(&self.settings.exempt, address.into()) {
             return owner::spoken_for(*from, address);
         }
         owner::at(address, self.is_online_at(from, address).then(|| from.user()))

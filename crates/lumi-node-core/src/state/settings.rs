@@ -1,8 +1,11 @@
 //! The settings of a node.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+use plumi_proto::{Domain, NodeAddress};
 
 use plumi_proto::AddressRange;
 
@@ -30,6 +33,9 @@ pub struct NodeSettings {
     /// The least time between two strikes of a user, so that a quick succession of location requests is one;
     /// zero makes each of them a strike.
     pub strike_interval: Duration,
+    /// The nodes that the administrator names as those of other domains. Each of them may speak for any number of users,
+    /// and a `PL` in the name of one of its users counts only from its IP address.
+    pub peers: HashMap<Domain, NodeAddress>,
 }
 
 impl NodeSettings {
@@ -62,10 +68,16 @@ impl NodeSettings {
     pub fn strike_interval(self, strike_interval: Duration) -> Self {
         Self { strike_interval, ..self }
     }
+
+    /// Sets [`NodeSettings::peers`].
+    #[must_use]
+    pub fn peers(self, peers: HashMap<Domain, NodeAddress>) -> Self {
+        Self { peers, ..self }
+    }
 }
 
 impl Default for NodeSettings {
-    /// The rate limit's default, nobody exempt, everybody allowed, the last one registered, and 500 ms: a live
+    /// The rate limit's default, nobody exempt, everybody allowed, the last one registered, no peers, and 500 ms: a live
     /// agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
     /// second is a strike.
     fn default() -> Self {
@@ -75,6 +87,7 @@ impl Default for NodeSettings {
             allow: Vec::new(),
             takeover: Takeover::default(),
             strike_interval: Duration::from_millis(500),
+            peers: HashMap::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Datagrams that are dropped.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -284,6 +285,30 @@ fn who_asks_in_the_name_of_a_user_must_be_where_that_user_is() {
     assert_eq!(node.receive(LAURA, question), [sent(PERE, question)]);
     assert_eq!(node.node.dropped().foreign, 4);
     assert_eq!(node.address_of("pere"), Some(address(PERE)), "what is not sent on is no strike");
+}
+
+/// A named peer speaks for its domain, and nobody else does.
+#[test]
+fn a_named_peer_speaks_for_any_number_of_its_users() {
+    let peers = HashMap::from([("CC.com".parse().expect("a domain"), address(OTHER_NODE).into())]);
+    let mut node = TestNode::with(NodeSettings::default().peers(peers));
+    node.receive(LAURA, "PRlaura@bb.com");
+    let question = |n: u32| format!("PLu{n}@cc.com:laura@bb.com");
+    for n in 0..2_000 {
+        assert_eq!(node.receive(OTHER_NODE, &question(n)), [sent(LAURA, &question(n))]);
+    }
+    assert_eq!((node.node.pending_count(), node.node.status().displaced), (2_000, 0));
+    for from in [STRANGER, PERE] {
+        assert_eq!(node.try_receive(from, &question(0)), Err(DropReason::Foreign), "{from}");
+    }
+    // Another port of its host may be that of a NAT. It speaks for its users, and not for any number.
+    let elsewhere = "127.0.0.3:5000";
+    for n in 2_000..2_100 {
+        assert_eq!(node.receive(elsewhere, &question(n)), [sent(LAURA, &question(n))]);
+    }
+    assert_eq!((node.node.pending_count(), node.node.status().displaced), (2_008, 92));
+    let of_another_domain = "PLu@dd.com:laura@bb.com";
+    assert_eq!(node.receive(STRANGER, of_another_domain), [sent(LAURA, of_another_domain)]);
 }
 
 /// The node of laura, whose host has sent all that it may.
