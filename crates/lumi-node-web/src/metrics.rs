@@ -26,7 +26,7 @@ pub(crate) fn text(status: &ServerStatus, lost: Lost) -> String {
     text
 }
 
-/// What the program could not write, as far as it is counted.
+/// The counts of lines that the program could not write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost {
     pub(crate) log_lines: Option<u64>,

@@ -13,7 +13,7 @@ pub(super) struct Tokens {
     limit: Option<(u64, u64)>,
     exempt: Vec<AddressRange>,
     sources: HashMap<Ipv4Addr, Bucket>,
-    /// What users may send who are online at a socket, and those of a host together, although the host may send no more.
+    /// The shares of users, at each socket and of each host together, once the host may send no more.
     users: HashMap<SocketAddrV4, Bucket>,
     users_of: HashMap<Ipv4Addr, Bucket>,
     kept_out: HashMap<Ipv4Addr, Duration>,

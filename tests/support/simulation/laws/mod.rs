@@ -9,6 +9,7 @@ mod lookups;
 mod node;
 mod registrations;
 mod requests;
+mod step;
 
 use std::fmt;
 

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{DropReason, LookupId, Node, NodeSettings, Output, RosterChange};
 use plumi_proto::{
-    Domain, Extension, Locate, LocateOutcome, MAX_MESSAGE, Message, MiAddress, NODE_PORT, Registrant,
-    UserName,
+    Domain, Extension, Locate, LocateOutcome, Message, MiAddress, NODE_PORT, Registrant, UserName,
 };
 
 use super::limiter::{Admitted, Tokens};
 use super::lookups::LookUps;
 use super::registrations::{Registrations, Strike};
 use super::requests::Requests;
+use super::step::Step;
 use super::{Law, Violation, ensure};
 use crate::simulation::network::{Datagram, Taint};
 
@@ -30,15 +30,6 @@ pub(in crate::simulation) struct NodeLaws {
     tokens: Tokens,
     /// The source that paid for the datagram that is handled.
     charged: Option<Ipv4Addr>,
-}
-
-/// The reaction of a node to one datagram.
-#[derive(Clone, Copy, Debug)]
-struct Step<'a> {
-    now: Duration,
-    from: SocketAddrV4,
-    handled: &'a Result<(), DropReason>,
-    outputs: &'a [Output],
 }
 
 impl NodeLaws {
@@ -458,64 +449,5 @@ impl NodeLaws {
     /// Returns the user who asks, if that is a user of this node who is online there.
     fn asking_user(&self, locate: &Locate, from: SocketAddrV4) -> Option<UserName> {
         self.is_own_user_at(&locate.from, from).then(|| locate.from.user())
-    }
-}
-
-impl Step<'_> {
-    /// The datagram was dropped.
-    fn is_silent(self) -> Result<(), Violation> {
-        ensure!(self.outputs.is_empty(), Silence, "something from {} led to {:?}", self.from, self.outputs);
-        ensure!(self.handled.is_err(), Silence, "something from {} was not dropped", self.from);
-        Ok(())
-    }
-
-    /// The datagram was dropped because everybody else has less in a full table.
-    fn has_no_room(self) -> Result<(), Violation> {
-        self.is_dropped(DropReason::NoRoom, true)
-    }
-
-    /// The datagram was dropped because it repeats another one at once.
-    fn is_too_soon(self, is_repeated: bool) -> Result<(), Violation> {
-        self.is_dropped(DropReason::Repeated, is_repeated)
-    }
-
-    fn is_dropped(self, reason: DropReason, is_right: bool) -> Result<(), Violation> {
-        let is_dropped = self.outputs.is_empty() && *self.handled == Err(reason);
-        ensure!(
-            is_dropped && is_right,
-            RepliesPass,
-            "a request of {} led to {:?}, {:?}",
-            self.from,
-            self.outputs,
-            self.handled
-        );
-        Ok(())
-    }
-
-    /// The datagram led to exactly this message, byte for byte.
-    fn sends(self, law: Law, to: SocketAddrV4, message: Message) -> Result<(), Violation> {
-        let is_sent = match self.outputs {
-            [Output::Transmit { to: receiver, message: sent, .. }] => {
-                *receiver == to && *sent.encode() == *message.encode()
-            }
-            _ => false,
-        };
-        if is_sent && self.handled.is_ok() {
-            return Ok(());
-        }
-        let Self { from, outputs, handled, .. } = self;
-        let what = format!("for {from}: {outputs:?} ({handled:?}) instead of {:?} to {to}", message.encode());
-        Err(Violation { law, what })
-    }
-
-    fn is_not_amplified(self, length: usize) -> Result<(), Violation> {
-        let Some(Output::Transmit { message, .. }) = self.outputs.first() else { return Ok(()) };
-        let sent = message.encode().len();
-        ensure!(sent <= MAX_MESSAGE, ShortMessages, "{sent} bytes: {message:?}");
-        let is_found = matches!(message, Message::LocateReply { outcome: LocateOutcome::Found(_), .. });
-        // An address that replaces 0.0.0.0 may be 8 bytes longer.
-        let most = if is_found { length + 8 } else { length * 112 / 100 };
-        ensure!(sent <= most, NoAmplification, "{sent} bytes for {length}: {message:?}");
-        Ok(())
     }
 }

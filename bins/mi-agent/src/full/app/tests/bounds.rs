@@ -1,0 +1,64 @@
+//! The bounds of what the screen keeps, and of what callers have kept.
+
+use super::*;
+
+/// Peers say much, one after the other, under many names.
+#[test]
+fn all_tabs_together_keep_no_more_than_their_bound() {
+    let mut user = User::new(1);
+    let bytes = |user: &User| user.app.tabs.iter().map(|tab| tab.pane.bytes()).sum::<usize>();
+    for n in 1..MAX_TABS as u64 {
+        user.is_called(n, peer(&format!("u{n}@cc.com")));
+        for _ in 0..40 {
+            let (nickname, text) = (PeerText::new("u"), PeerText::new("x".repeat(30_000)));
+            user.app.happened(user.now, Happened::Line { id: id(n), nickname, text });
+            assert!(bytes(&user) <= MAX_BYTES);
+        }
+        user.app.ended(user.now, id(n), End::ByPeer, 0);
+        user.effects();
+    }
+    let entries = |at: usize| user.app.tabs[at].pane.entries().count();
+    assert!(bytes(&user) > MAX_BYTES / 10 * 9, "{}", bytes(&user));
+    assert_eq!(entries(MAX_TABS / 4), 0, "the oldest of them have given way");
+    assert!(entries(MAX_TABS - 2) > 30 && entries(0) > 0, "the newest have not");
+    // A conversation goes on while all others have ended.
+    user.enters("/call u1@cc.com");
+    user.app.begun(user.now, id(99), peer("u1@cc.com"), Way::Called);
+    user.hears(99, "hola");
+    assert_eq!(user.last(), "hola");
+}
+
+#[test]
+fn a_caller_who_is_answered_is_a_contact_of_the_user() {
+    let mut user = User::new(1);
+    let joya = address("joya@cc.com");
+    user.is_called(1, peer("joya@cc.com")).hears(1, "hola").effects();
+    assert!(!user.app.contacts.is_of_the_user(&joya));
+    user.app.said(user.now, id(1), "bon dia");
+    assert!(user.app.contacts.is_of_the_user(&joya));
+    let effects = user.effects();
+    let [Effect::Wish(Wish::SaveContacts(_)), Effect::Wish(Wish::Remember { talk, .. })] = &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert!(talk.is_known);
+    user.app.said(user.now, id(1), "adeu");
+    assert_eq!(user.effects().len(), 1, "that is no news");
+}
+
+#[test]
+fn what_is_left_out_is_told_where_it_was_said() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com");
+    user.app.happened(user.now, Happened::LeftOut(id(1)));
+    assert_eq!(user.last(), history::LEFT_OUT);
+    let note = history::Entry {
+        at: user.now,
+        way: history::Way::LeftOut,
+        nick: String::new(),
+        text: history::LEFT_OUT.into(),
+        continues: false,
+    };
+    user.app.recalled(address("joya@cc.com"), &[note]);
+    assert_eq!(user.app.tab().pane.entries().next().unwrap().kind, Kind::Earlier("*".into()));
+}
