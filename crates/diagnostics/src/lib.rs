@@ -4,8 +4,8 @@
 //! and know no subscriber. It knows nothing of settings files, nodes or agents. PLUMI messages are not diagnostics;
 //! they go to the log of the crate `message-log`, and [`filter`] keeps them out of here.
 //!
-//! Whoever emits a diagnostic never waits for the reader of stderr: a thread writes it. At most 1 MiB waits there, and
-//! what comes while it is full is lost and [counted](lost). A program waits at its end, by [`drain`].
+//! A thread writes the diagnostics, so that nothing waits for the reader of stderr. Up to 1 MiB is queued; anything beyond
+//! that is lost and [counted](lost). A program calls [`drain`] at its end.
 //!
 //! ```
 //! use diagnostics::{Level, filter, text};

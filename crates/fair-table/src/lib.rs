@@ -42,8 +42,8 @@ pub struct Owner<S, A> {
     pub source: S,
     /// The asker within the source, such as a user.
     pub asker: A,
-    /// Whether the asker gives way before all others of its source that do not, however few entries it has: one that
-    /// could be anybody, beside one that is known. It is the same for all entries that an asker has at a time.
+    /// Set if the asker gives way before the others of its source, however few entries it has. This is for an asker that
+    /// could be anybody, beside askers that are known. It is the same for all entries that an asker has at a time.
     pub gives_way_first: bool,
 }
 
@@ -120,7 +120,7 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
             entries: Slab::with_capacity(all),
             askers: Slab::with_capacity(all),
             sources: Slab::with_capacity(all),
-            // With that much room to spare, they clean up in place.
+            // They clean up in place only with that much room to spare.
             by_source: HashTable::with_capacity(2 * all),
             by_asker: HashTable::with_capacity(2 * all),
             hashes: RandomState::new(),

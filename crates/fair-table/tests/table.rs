@@ -1,4 +1,4 @@
-//! What a table promises: compared with a slow one that says the rule in so many words, and counted.
+//! The promises of a table, compared with a slow one that states the rule directly, and its allocations.
 
 use std::collections::HashMap;
 

@@ -127,8 +127,8 @@ impl Acceptance {
 
     /// Returns whether a node can be at `ip` and whoever asks may send to it.
     ///
-    /// Whoever names a domain or answers for it chooses the address. One of the host or link of the asker itself would
-    /// have the asker reach what others cannot.
+    /// The address is chosen by others: by those who name a domain, and those who answer for it. An address of the asker's
+    /// own host or link would make the asker reach what others cannot.
     fn accepts(self, ip: HostIp) -> bool {
         let is_at = |is_of_range: fn(&HostIp) -> bool| self.asker.is_none_or(|asker| is_of_range(&asker));
         is_reachable(ip)
@@ -189,8 +189,8 @@ impl NodeDirectoryBuilder {
         self
     }
 
-    /// Whether an IPv4 literal is a domain, whose node is at that address: yes, if not told. Otherwise it is
-    /// [`LookupError::NotFound`], unless it is a [`peer`](Self::peer).
+    /// Sets whether an IPv4 literal is a domain, whose node is at that address. The default is yes. If it is not, the result
+    /// is [`LookupError::NotFound`], unless the literal is a [`peer`](Self::peer).
     pub fn literals(mut self, accepted: bool) -> Self {
         self.acceptance.literals = accepted;
         self

@@ -10,11 +10,11 @@ use crate::event::RemoteAddress;
 
 /// Limits the lines about messages that came to nothing, and counts what is left out.
 ///
-/// Without a limit, a peer that sends what is dropped or refused would push the lines of others out of a log, whose size
-/// has a bound. In a second there are [`MAX_OF_SOURCE`] lines about one IP address and [`MAX_IN_ALL`] in all. Half of
+/// The size of a log has a bound, so a peer that sends only what is dropped or refused would push out the lines of others.
+/// A second has [`MAX_OF_SOURCE`] lines about one IP address and [`MAX_IN_ALL`] in all. Half of
 /// these are for addresses without a line in that second, so that the greediest are left out first.
 ///
-/// It reads no clock. Whoever uses it calls [`LineLimit::end_second`] with the time before [`LineLimit::admits`], and at
+/// It reads no clock. Its user calls [`LineLimit::end_second`] with the time before [`LineLimit::admits`], and at
 /// [`LineLimit::poll_timeout`].
 #[derive(Debug, Default)]
 pub struct LineLimit {

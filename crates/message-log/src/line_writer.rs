@@ -63,8 +63,7 @@ impl<W: Write> LineWriter<W> {
 
     /// Moves the writer to a thread of its own, so that nobody waits for it.
     ///
-    /// At most 1 MiB waits to be written. Lines beyond that are lost, counted and reported, until the writer has
-    /// taken some. When the log is dropped, the thread writes what is left. A process that ends waits for it with
+    /// Up to 1 MiB is queued. Lines beyond that are lost, counted and reported, until the writer has taken some. When the log is dropped, the thread writes what is left. A process that ends waits for it with
     /// [`LineWriter::drain`].
     ///
     /// # Errors

@@ -41,7 +41,7 @@ struct Run {
     lost: Option<RegistrationChange>,
     /// Who may not call.
     blocked: Option<MiAddress>,
-    /// Who was told where the user listens, and when last, the latest last.
+    /// The askers that were told where the user listens, each with the last time, the latest last.
     askers: Vec<(MiAddress, Instant)>,
     /// Who may not call and asked last, and when.
     refused: Option<(MiAddress, Instant)>,
@@ -278,7 +278,7 @@ impl Run {
         is_news.then_some(LumiOutput::Missed { from, reason })
     }
 
-    /// Of whom one most likely calls now.
+    /// Returns the askers of whom one most likely calls now.
     fn candidates(&mut self) -> Vec<MiAddress> {
         let is_fresh = |(_, asked): &(MiAddress, Instant)| self.now - *asked <= ASKER_LIFE;
         let Some((_, last)) = self.askers.last().copied().filter(is_fresh) else {

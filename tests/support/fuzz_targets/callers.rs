@@ -134,7 +134,7 @@ impl Run {
             assert_eq!(self.slots.give_way(self.now, ip), expected, "for {ip} after {} callers", self.begun);
             let Some((gone, _)) = expected else { return };
             self.talks.retain(|talk| talk.id != gone);
-            // What happens to it from now on changes nothing.
+            // Nothing that happens to it from now on has an effect.
             self.slots.handle_said(self.now, gone, true);
             self.slots.handle_over(gone);
         }
@@ -161,7 +161,7 @@ impl Run {
         if let (NewTurn::Waits { gave_way: Some(gone) }, NewTurn::Waits { gave_way: Some(allowed) }) =
             (turn, expected)
         {
-            // Of addresses with the same number it is any.
+            // Among addresses with the same number, it may be any.
             let of = |id| self.waiting.iter().find(|(other, _)| *other == id).map(|(_, ip)| *ip);
             let count = |ip| self.waiting.iter().filter(|(_, other)| Some(*other) == ip).count();
             assert_eq!(count(of(gone)), count(of(allowed)), "{gone} gives way instead of {allowed}");

@@ -38,7 +38,7 @@ pub fn line_limit(data: &[u8]) {
     assert_eq!((limit.end(), limit.poll_timeout()), (vec![], None));
 }
 
-/// What has come in a second.
+/// The messages of one second.
 #[derive(Default)]
 struct Second {
     begun: Option<Instant>,

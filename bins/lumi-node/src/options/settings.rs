@@ -105,8 +105,8 @@ settings! {
     #[serde(deserialize_with = "peers")]
     peers: Vec<Peer> = Vec::new(), Reload;
 
-    /// Whether an IPv4 address is also a domain, whose node is there: `off` on the open internet, where each user could
-    /// have this node send to any host; peers can be named all the same [default: on]
+    /// Take an IPv4 address for a domain, whose node is there. Set `off` on the open internet, where each user could have
+    /// this node send to any host; peers can be named all the same [default: on]
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     literal_domains: Switch = Switch::On, Reload;
 

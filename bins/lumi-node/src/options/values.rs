@@ -34,7 +34,7 @@ impl FromStr for ControlPath {
     }
 }
 
-/// Whether something is on.
+/// A setting that is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Switch {

@@ -148,7 +148,7 @@ pub(crate) struct Talk {
     pub(crate) is_known: bool,
 }
 
-/// Whether a line is kept.
+/// The result of keeping a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     Whole,
@@ -172,7 +172,7 @@ pub(crate) struct Entry {
     pub(crate) continues: bool,
 }
 
-/// Whether the user or the peer said a line, or that more was said.
+/// The speaker of a line, the user or the peer, or a note that more was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {

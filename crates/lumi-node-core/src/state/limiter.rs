@@ -117,7 +117,7 @@ impl Limiter {
         true
     }
 
-    /// Gives back to `source` what a datagram took, because that datagram had been asked for.
+    /// Returns to `source` the token of a datagram that this node had asked for.
     pub(super) fn give_back(&mut self, source: Source) {
         if let Some(bucket) = self.buckets.get_mut(&source) {
             bucket.parts = bucket.parts.saturating_add(PARTS).min(capacity(self.limit));

@@ -1,4 +1,4 @@
-//! Who a request counts for in tables that make room when they are full (protocol.md §9).
+//! The owner that a request counts for in tables that make room when they are full (protocol.md §9).
 
 use fair_table::Share;
 use plumi_proto::{HostIp, MiAddress, UdpAddress, UserName};

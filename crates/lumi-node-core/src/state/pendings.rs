@@ -68,7 +68,7 @@ struct Pending {
 #[derive(Debug, Default)]
 struct SameNames {
     by_asker: BTreeMap<UdpAddress, Key>,
-    /// By receiver, and the oldest of a receiver first, because answers come in the order of their requests.
+    /// The key is the receiver and the number. Those of a receiver are in the order in which answers come: the oldest first.
     by_receiver: BTreeMap<(UdpAddress, u64), Key>,
 }
 

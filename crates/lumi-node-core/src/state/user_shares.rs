@@ -1,6 +1,6 @@
-//! What users may send although their host has sent too much (protocol.md §9).
+//! A share of the rate limit for each online user, used once the host has spent its own (protocol.md §9).
 //!
-//! Others who have the same address, or who forge it, cannot silence a user so.
+//! Without it, anybody with the same address, real or forged, could silence a user.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;

@@ -28,9 +28,9 @@ pub(super) struct Users {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moves {
-    /// To another IP address.
+    /// Moves to another IP address.
     pub to_host: u64,
-    /// To another port of the same one.
+    /// Moves to another port of the same IP address.
     pub to_port: u64,
 }
 

@@ -100,7 +100,7 @@ fn a_user_has_a_share_of_her_own() {
     assert!(node.node.admit(node.now, address(LAURA), b"PDlaura@bb.com") || admitted(&mut node) == 0);
 }
 
-/// As many as the host has once more, however many users it has.
+/// Together they may send as much as the host itself, however many they are.
 #[test]
 fn the_users_of_a_host_have_a_share_together() {
     let names: String = (0..200).map(|n| format!("u{n}\n")).collect();

@@ -106,7 +106,7 @@ fn who_looks_up_many_domains_displaces_nobody_else() {
     }
     assert_eq!(node.node.status().lookups.displaced, 1_000 - 30);
     assert_eq!(node.resolved(own, found(OTHER_NODE, 60)), [sent(OTHER_NODE, "PLlaura@bb.com:joya@cc.com")]);
-    // Of pere's own questions, the oldest gave way.
+    // The oldest of pere's own questions gave way.
     assert_eq!(
         node.resolved(shared, found(OTHER_NODE, 60)),
         [sent(OTHER_NODE, "PLlaura@bb.com:joya@dd.com")]

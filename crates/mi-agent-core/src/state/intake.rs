@@ -18,7 +18,7 @@ pub struct Intake {
     pub bytes_at_once: u32,
 }
 
-/// What one conversation has used up of its intake.
+/// The part of its intake that a conversation has used up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IntakeMeter {
     /// `None` is without limits.

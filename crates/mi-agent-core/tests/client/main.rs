@@ -224,7 +224,7 @@ fn who_asked_just_before_is_known_once() {
     assert_eq!(client.askers(), [""; 0], "who was told that the user is busy does not call");
 }
 
-/// Whoever asks just before or after a friend does not give the friend another name.
+/// An asker just before or after a friend does not give the friend another name.
 #[test]
 fn of_several_who_ask_together_each_may_be_the_caller() {
     let orders =

@@ -55,7 +55,7 @@ fn however_many_agents_there_are_each_arrow_has_both_ends_in_view() {
     for count in [3, 30, 300] {
         let users: Vec<_> = (1..=count).map(|number| format!("agent{number:03}")).collect();
         let node = node(&users.iter().map(String::as_str).collect::<Vec<_>>());
-        // Of each address, no more is dropped than has lines in a second.
+        // No address has more datagrams dropped than it may have lines in a second.
         let ips = (1..=4).map(|last| format!("127.0.0.{last}")).cycle();
         let agents: Vec<_> = users.iter().zip(ips).map(|(_, ip)| User::at(&ip, &node)).collect();
         for (agent, user) in agents.iter().zip(&users) {

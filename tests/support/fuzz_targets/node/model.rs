@@ -49,12 +49,12 @@ struct Binding {
 
 /// A question that was sent on.
 struct Pending {
-    /// To whom, the latest last.
+    /// The addresses to which it was sent, the latest last.
     receivers: Vec<SocketAddrV4>,
     sent_at: Instant,
     /// The lower number was sent on first.
     number: u64,
-    /// Until when it can be answered.
+    /// The time until which it can be answered.
     end: Instant,
 }
 
