@@ -49,6 +49,12 @@ impl Progress {
         self.skipped
     }
 
+    /// Returns whether nothing was sent, not even a part of a line, if the last `unsent` frames were not sent.
+    pub(crate) fn is_nothing_sent(&self, unsent: usize) -> bool {
+        let frames = self.frames.iter().sum::<usize>() + self.begun.unwrap_or(0);
+        self.lines == self.frames.len() && frames <= unsent
+    }
+
     /// Returns how many lines were sent whole and how many were not, if the last `unsent` frames were not sent.
     pub(crate) fn sent_and_not(&self, unsent: usize) -> (usize, usize) {
         let begun = self.begun.map_or(0, |_| 1);
@@ -72,6 +78,19 @@ const MAX_FRAMES: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_sent_if_every_frame_is_left() {
+        let mut progress = Progress::default();
+        progress.begin();
+        assert!(progress.is_nothing_sent(0));
+        for handed_over in 1..3 {
+            progress.handed_over();
+            assert!(progress.is_nothing_sent(handed_over) && !progress.is_nothing_sent(handed_over - 1));
+        }
+        progress.end();
+        assert!(progress.is_nothing_sent(2) && !progress.is_nothing_sent(1));
+    }
 
     #[test]
     fn frames_that_are_left_are_counted_as_lines() {

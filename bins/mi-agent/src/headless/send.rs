@@ -319,6 +319,10 @@ impl Delivery {
             Some(end) => end,
             None => hearing.await,
         };
+        if self.progress.is_nothing_sent(end.unsent) {
+            // Its words took longer to come. The line is no longer at hand for another attempt.
+            return Err(Failure { may_pass: false, ..ended_at_once(&self.to, &end) });
+        }
         let unread = self.source.failure();
         let reason = match &end.lost {
             Some(reason) => reason,
