@@ -26,14 +26,14 @@ use mi_agent_core::{
     Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, StartError,
 };
 use plumi_proto::MiAddress;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 use self::calls::Calls;
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use self::retry::Retry;
 use crate::guests::{Guests, LeftGuest};
-use crate::signals::{HURRY, LAST_WORDS};
+use crate::signals::{HURRY, LAST_WORDS, reached};
 use crate::store::keeper::{Keeper, KeeperEvent};
 use crate::store::lock::AddressLock;
 
@@ -450,14 +450,6 @@ const LAST_WORDS_OF_PEER: Duration = Duration::from_millis(500);
 async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {
     match agent {
         Some((_, events)) => events.next().await,
-        None => future::pending().await,
-    }
-}
-
-/// Waits until this time, if there is one. Cancel safe.
-async fn reached(time: Option<Instant>) {
-    match time {
-        Some(time) => time::sleep_until(time).await,
         None => future::pending().await,
     }
 }

@@ -65,13 +65,17 @@ impl Signals {
         drop(guard);
         thread::spawn(move || {
             runtime.block_on(async {
-                let mut deadline = None;
-                loop {
+                let (mut steps, mut next_step) = (0, None);
+                while steps < LAST_STEPS {
                     let caught = tokio::select! {
                         caught = any(&mut listening) => caught,
-                        () = reached(deadline) => break,
+                        () = reached(next_step) => {
+                            steps += 1;
+                            next_step = Some(time::Instant::now() + STEP);
+                            continue;
+                        }
                     };
-                    deadline.get_or_insert(time::Instant::now() + LAST_RESORT);
+                    next_step.get_or_insert(time::Instant::now() + STEP);
                     // A full queue has more signals than the program acts on.
                     _ = sender.try_send(caught);
                 }
@@ -126,9 +130,10 @@ async fn any(listening: &mut [(SignalKind, Signal)]) -> SignalKind {
     .await
 }
 
-async fn reached(deadline: Option<time::Instant>) {
-    match deadline {
-        Some(deadline) => time::sleep_until(deadline).await,
+/// Waits until this time, if there is one. Cancel safe.
+pub(crate) async fn reached(time: Option<time::Instant>) {
+    match time {
+        Some(time) => time::sleep_until(time).await,
         None => future::pending().await,
     }
 }
@@ -146,7 +151,11 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_millis(100);
 pub(crate) const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// The time after a signal at which the process exits, even if it is blocked. Otherwise it ends before that.
+///
+/// It passes in steps, so that a host that stands still for a moment takes only one of them from the main thread.
 const LAST_RESORT: Duration = Duration::from_millis(950);
+const LAST_STEPS: u32 = 19;
+const STEP: Duration = LAST_RESORT.checked_div(LAST_STEPS).expect("is not 0");
 
 // The program leaves in order before it is ended, and is gone within a second.
 const _: () =
