@@ -43,6 +43,24 @@ fn those_who_have_just_called_and_those_who_are_answered_stay() {
     }
 }
 
+/// The user is told why, also of a conversation in which something was said.
+#[test]
+fn the_reason_says_whether_anything_was_said() {
+    let start = tokio::time::Instant::now().into_std();
+    let later = start + SETTLED + Duration::from_secs(10);
+    for (is_own, reason) in [
+        (None, GaveWay::NothingSaid),
+        (Some(false), GaveWay::HostHasSeveral),
+        (Some(true), GaveWay::HostHasSeveral),
+    ] {
+        let (mut slots, now) = talks(start, &[1, 1]);
+        for id in [0, 1] {
+            _ = is_own.map(|is_own| slots.handle_said(now, id, is_own));
+        }
+        assert_eq!(slots.give_way(later, ip(2)), Some((0, reason)), "{is_own:?}");
+    }
+}
+
 #[test]
 fn a_conversation_in_which_nobody_says_anything_gives_way_to_anybody() {
     let start = tokio::time::Instant::now().into_std();

@@ -231,7 +231,12 @@ impl Run {
         let mut silent = self.talks.clone();
         silent.retain(|talk| self.idle.is_some_and(|idle| self.now - talk.said >= idle));
         silent.sort_by_key(|talk| (MOST - self.count(talk.ip), talk.said, talk.id));
-        crowding.first().copied().or(silent.first()).map(|talk| (talk.id, GaveWay::NothingSaid))
+        if let Some(first) = crowding.first() {
+            let is_silent = first.said == first.began;
+            let reason = if is_silent { GaveWay::NothingSaid } else { GaveWay::HostHasSeveral };
+            return Some((first.id, reason));
+        }
+        silent.first().map(|talk| (talk.id, GaveWay::NothingSaid))
     }
 
     fn count(&self, ip: IpAddr) -> usize {

@@ -23,9 +23,13 @@ pub struct ConversationSlots<I> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GaveWay {
-    /// This side, or both, had said nothing for longest.
+    /// Neither side had said anything, at all or for long.
     #[error("nothing was said")]
     NothingSaid,
+    /// The caller's address had several conversations, and another address called. In this one, this side had said nothing
+    /// for longest.
+    #[error("its host has several, and another one called")]
+    HostHasSeveral,
     /// The peer had been read as fast as may be for 30 s.
     #[error("too much was said")]
     TooMuchSaid,
@@ -108,9 +112,12 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
         if let Some(at) = self.greediest(floods, |talk| talk.said_here) {
             return Some((at, GaveWay::TooMuchSaid));
         }
-        let crowding = self.greediest(is_crowding, |talk| talk.said_here);
-        let silent = || self.greediest(is_silent, |talk| talk.said);
-        crowding.or_else(silent).map(|at| (at, GaveWay::NothingSaid))
+        if let Some(at) = self.greediest(is_crowding, |talk| talk.said_here) {
+            let Talk { said, began, .. } = self.talks[at];
+            return Some((at, if said == began { GaveWay::NothingSaid } else { GaveWay::HostHasSeveral }));
+        }
+        let silent = self.greediest(is_silent, |talk| talk.said);
+        silent.map(|at| (at, GaveWay::NothingSaid))
     }
 
     /// Returns the index of one of the conversations that `may` give way: of the address that has most, the one since
