@@ -244,6 +244,7 @@ mod tests {
         for wrong in ["-1", "'fast'", "0.5", "4294967296", "[500]"] {
             assert_eq!(reason(&format!("strike-interval = {wrong}")), interval);
         }
+        assert_eq!(reason("literal-domains = false"), "line 1: literal-domains is \"on\" or \"off\"");
         assert_eq!(
             reason("takeover = 'first'"),
             "line 1: unknown variant `first`, expected `last` or `deny`"
