@@ -111,14 +111,15 @@ fn the_users_of_a_host_have_a_share_together() {
         node.receive(&at(n).to_string(), &format!("PRu{n}"));
     }
     while node.admits("10.0.0.1:4000") {}
-    let mut admitted = 0;
-    for _ in 0..10 {
-        for n in 0..200 {
-            let message = format!("PRu{n}@bb.com");
-            admitted += usize::from(node.node.admit(node.now, at(n), message.as_bytes()));
-        }
-    }
-    assert_eq!(admitted, 100);
+    let admitted = |node: &mut TestNode| {
+        let all = (0..10).flat_map(|_| 0..200);
+        all.filter(|n| node.node.admit(node.now, at(*n), format!("PRu{n}@bb.com").as_bytes())).count()
+    };
+    assert_eq!(admitted(&mut node), 100);
+    // It fills as the host's own does.
+    node.pass(1.0);
+    while node.admits("10.0.0.1:4000") {}
+    assert_eq!(admitted(&mut node), 10);
 }
 
 /// The answers that a node asks an agent for do not use up what the agent may send.
@@ -243,6 +244,31 @@ fn who_is_online_keeps_a_place_beside_strangers_of_the_same_host() {
     assert_eq!(node.receive(LAURA, answer), [sent(PERE, answer)]);
     // One socket that is nobody's has eight at most.
     assert_eq!(node.node.pending_count(), 64);
+}
+
+/// One who is online and has asked for more than each of a thousand strangers behind the same address keeps it all.
+#[test]
+fn strangers_give_way_before_who_is_online_and_has_asked_for_more() {
+    let names: String = (0..8).map(|n| format!("u{n}\n")).collect();
+    let roster = format!("bb.com\nlaura\npere\n{names}");
+    let mut node = TestNode::of(&roster, crate::NODE, NodeSettings::default());
+    node.receive(LAURA, "PRlaura@bb.com");
+    node.receive(PERE, "PRpere@bb.com");
+    let at = |n: u16| format!("10.0.0.1:{}", 5_000 + n);
+    for n in 0..8 {
+        node.receive(&at(n), &format!("PRu{n}@bb.com"));
+        let question = format!("PLpere@bb.com:u{n}@bb.com");
+        assert_eq!(node.receive(PERE, &question), [sent(&at(n), &question)]);
+    }
+    for n in 0..1_100 {
+        let from = format!("127.0.0.1:{}", 6_000 + n);
+        assert_eq!(node.receive(&from, &format!("PLx{n}@cc.com:laura@bb.com")).len(), 1, "{n}");
+    }
+    assert_eq!((node.node.pending_count(), node.node.status().displaced), (1_024, 84));
+    for n in 0..8 {
+        let answer = format!("RL1pere@bb.com:u{n}@bb.com");
+        assert_eq!(node.receive(&at(n), &answer), [sent(PERE, &answer)]);
+    }
 }
 
 /// A node that speaks for many is exempt: each of its users is a source, so that none of them silences the others.
