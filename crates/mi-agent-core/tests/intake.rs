@@ -74,6 +74,11 @@ fn frames_are_read_as_fast_as_people_talk() {
     assert_eq!(flooded.floods(b"L00", 10_000), 1_000);
     let since = flooded.state.limited_since().expect("it is at the limit");
     assert!(flooded.now - since >= Duration::from_secs(10), "{:?}", flooded.now - since);
+    // Half of what may come at once has to be free again before the peer counts as one that pauses.
+    flooded.now += Duration::from_secs(2);
+    flooded.state.handle_timeout(flooded.now);
+    flooded.reads(b"L00");
+    assert_eq!(flooded.state.limited_since(), Some(since));
     // A pause is not needed for long.
     flooded.now += Duration::from_secs(60);
     flooded.state.handle_timeout(flooded.now);

@@ -47,6 +47,13 @@ fn fifty_a_second_have_their_turn_whatever_their_addresses() {
     assert_eq!(served(&mut turns, 200), [55, 56, 57, 58, 59]);
     turns.handle_gone(60);
     assert_eq!(served(&mut turns, 220), [61]);
+    // However long nobody has called, no more than fifty have theirs at once.
+    assert_eq!(served(&mut turns, 3_600_000).len(), 29);
+    let later = start + Duration::from_secs(7200);
+    for id in 0..50 {
+        assert_eq!(turns.handle_called(later, id, ip(id)), NewTurn::Now);
+    }
+    assert_eq!(turns.handle_called(later, 50, ip(50)), NewTurn::Waits { gave_way: None });
 }
 
 #[test]
