@@ -99,3 +99,36 @@ const MAX_OF_HOST: usize = 64;
 
 /// The shortest time between two sweeps of the table.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn so_many_sockets_are_kept_of_a_host_and_in_all() {
+        let mut shares = UserShares::new(RateLimit::default());
+        let start = now();
+        let at = |host: u8, port| UdpAddress::new(Ipv4Addr::new(10, 0, 0, host), port);
+        for host in 0..64 {
+            for port in 1..=70 {
+                assert!(shares.admit(start, at(host, port)), "{host}:{port}");
+            }
+        }
+        let kept =
+            |shares: &UserShares| shares.hosts.values().map(|host| host.by_port.len()).collect::<Vec<_>>();
+        assert_eq!(kept(&shares), [MAX_OF_HOST; 64]);
+        assert_eq!(shares.sockets, MAX_SOCKETS);
+        assert!(!shares.admit(start, at(64, 1)), "all places are taken");
+        // By now each may send as much as one who has sent nothing.
+        let later = start + Duration::from_secs(1);
+        assert!(shares.admit(later, at(64, 1)));
+        assert_eq!((kept(&shares), shares.sockets), (vec![1], 1));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "any time is as good as another")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+}
