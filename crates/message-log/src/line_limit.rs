@@ -188,6 +188,8 @@ mod tests {
         // Five of the greedy ones had 20 lines each, and the others, which came too late for that, one each.
         assert_eq!(newcomers, 95);
         assert!(!limit.admits(start, from(100, 5), 1));
+        limit.end_second(start + SECOND);
+        assert!(limit.admits(start + SECOND, from(100, 5), 1), "it is another second");
     }
 
     #[test]

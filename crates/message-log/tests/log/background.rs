@@ -1,6 +1,6 @@
 //! Lines for a writer that may block.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -77,6 +77,39 @@ fn a_drained_log_has_written_every_line() {
         log.write_line("a\n");
         assert!(log.drain(DEADLINE));
         assert_eq!(writes.text().len(), 2 * (number + 1));
+    }
+}
+
+#[test]
+fn what_is_being_written_takes_room_until_it_is() {
+    let ((begins, begun), (go_on, held)) = (mpsc::channel(), mpsc::channel());
+    let mut log = LineWriter::new(Held { begins, held }).in_background().unwrap();
+    log.write_line(&("a".repeat(MIB - 1) + "\n"));
+    begun.recv_timeout(DEADLINE).unwrap();
+    log.write_line("b\n");
+    assert_eq!(log.lost(), 1);
+    drop(go_on);
+    assert!(log.drain(DEADLINE));
+    log.write_line("c\n");
+    assert_eq!(log.lost(), 1);
+}
+
+/// Takes nothing until the other end of `held` is dropped.
+struct Held {
+    begins: mpsc::Sender<()>,
+    held: mpsc::Receiver<()>,
+}
+
+impl Write for Held {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        // Errors: the test waits for nothing any more, and holds nothing up.
+        _ = self.begins.send(());
+        _ = self.held.recv();
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
