@@ -173,6 +173,7 @@ mod tests {
         assert_eq!(admission.refusal_among(&[laura, joya]), None);
         admission.block(joya).unwrap();
         assert_eq!(admission.refusal_among(&[laura, joya]), Some(Refusal::Blocked));
+        assert_eq!(admission.refusal_among(&[joya, laura]), Some(Refusal::Blocked));
         assert_eq!(admission.refusal_among(&[laura, joan]), None);
         assert_eq!(admission.refusal_among(&[]), None);
         admission.allow_only([laura, joan]).unwrap();

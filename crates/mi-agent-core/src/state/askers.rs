@@ -89,3 +89,19 @@ const MISSED_EVERY: Duration = Duration::from_secs(60);
 /// Refusals that the user is told of within that time: fewer than events may wait, so that made-up names keep nobody
 /// out.
 const MAX_MISSED: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_asker_than_may_be_candidates_is_kept() {
+        let mut askers = Askers::default();
+        #[expect(clippy::disallowed_methods, reason = "any time is as good as another")]
+        let now = Instant::now();
+        for n in 0..100 {
+            askers.told(now, format!("u{n}@cc.com").parse().unwrap());
+        }
+        assert_eq!(askers.told.len(), MAX_CANDIDATES + 1);
+    }
+}
