@@ -115,6 +115,13 @@ pub use state::source::Source;
 pub use state::status::{NodeStatus, ServerStatus};
 pub use state::users::Moves;
 
+/// For tests of `state/`, which has no clock.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any time is as good as another")]
+fn any_time() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// The examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

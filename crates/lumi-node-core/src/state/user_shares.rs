@@ -102,15 +102,14 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
+    use crate::any_time;
 
     #[test]
     fn so_many_sockets_are_kept_of_a_host_and_in_all() {
         let mut shares = UserShares::new(RateLimit::default());
-        let start = now();
-        let at = |host: u8, port| UdpAddress::new(Ipv4Addr::new(10, 0, 0, host), port);
+        let start = any_time();
+        let at = |host: u32, port| UdpAddress::new((0x0A00_0000 + host).into(), port);
         for host in 0..64 {
             for port in 1..=70 {
                 assert!(shares.admit(start, at(host, port)), "{host}:{port}");
@@ -125,10 +124,5 @@ mod tests {
         let later = start + Duration::from_secs(1);
         assert!(shares.admit(later, at(64, 1)));
         assert_eq!((kept(&shares), shares.sockets), (vec![1], 1));
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "any time is as good as another")]
-    fn now() -> Instant {
-        Instant::now()
     }
 }

@@ -93,12 +93,12 @@ const MAX_MISSED: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::any_time;
 
     #[test]
     fn one_more_asker_than_may_be_candidates_is_kept() {
         let mut askers = Askers::default();
-        #[expect(clippy::disallowed_methods, reason = "any time is as good as another")]
-        let now = Instant::now();
+        let now = any_time();
         for n in 0..100 {
             askers.told(now, format!("u{n}@cc.com").parse().unwrap());
         }
