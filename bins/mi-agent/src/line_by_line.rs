@@ -116,7 +116,7 @@ pub(crate) async fn run<F: FrontEnd>(
             }
         }
     };
-    if session.finish(LAST_WORDS).is_err() {
+    if session.finish().is_err() {
         tracing::warn!("the disk takes too long, so the last change of the rules for calls may not be kept");
     }
     failure.map_or(Ok(code), Err)

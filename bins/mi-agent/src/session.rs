@@ -61,6 +61,8 @@ pub(crate) struct Session {
     /// The lock of the address, with each `send` that uses the address meanwhile.
     guests: Option<Guests>,
     leaving: Option<Leave>,
+    /// The time until which the session waits for anybody, once it leaves in a hurry.
+    hurried_until: Option<Instant>,
     /// The time until which peers are waited for while a user wants to leave.
     waits_until: Option<Instant>,
     /// Lines that are not sent because of that, still to be returned.
@@ -88,6 +90,7 @@ impl Session {
             admission: None,
             guests: None,
             leaving: None,
+            hurried_until: None,
             waits_until: None,
             not_sent: VecDeque::new(),
         }
@@ -172,6 +175,9 @@ impl Session {
     /// A hurry cannot be taken back.
     pub(crate) fn leave(&mut self, how: Leave) {
         self.leaving = self.leaving.max(Some(how));
+        if how == Leave::Hurried {
+            self.hurried_until.get_or_insert_with(|| Instant::now() + HURRY);
+        }
         match (&mut self.phase, how) {
             (Phase::Starting { interrupt, .. }, _) => *interrupt = None,
             (Phase::Waiting { .. }, _) => {
@@ -222,11 +228,14 @@ impl Session {
         self.conversations.ids().map(|id| (id, self.conversations.waiting(id)))
     }
 
-    /// Waits until everything is kept, for `limit` at most.
+    /// Waits until everything is kept: for [`DISK_PATIENCE`] at most, or in a hurry until its end and [`LAST_WORDS`].
     ///
     /// # Errors
     /// The disk takes longer.
-    pub(crate) fn finish(self, limit: Duration) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
+        let limit = self
+            .hurried_until
+            .map_or(DISK_PATIENCE, |until| until.saturating_duration_since(Instant::now()) + LAST_WORDS);
         self.keeper.map_or(Ok(()), |keeper| keeper.finish(limit))
     }
 
@@ -443,6 +452,9 @@ impl Session {
 /// The time that peers have after a user wanted to leave, whether or not they read. With [`HURRY`] and the last lines
 /// that are printed, the user is gone within 3.5 s.
 const PATIENCE: Duration = Duration::from_millis(2_700);
+
+/// The time for a disk to keep what was said. Some are busy for seconds, and a hurried user sends a signal.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The time for last words of a peer after a conversation was ended here. A round trip around the world takes less.
 const LAST_WORDS_OF_PEER: Duration = Duration::from_millis(500);

@@ -73,7 +73,7 @@ pub(crate) async fn run(
         // A terminal that takes nothing loses the rest.
         _ = time::timeout(LAST_WORDS, running.screen.leave()).await;
     }
-    if running.session.finish(LAST_WORDS).is_err() {
+    if running.session.finish().is_err() {
         last_words.push("! the disk takes too long: something of what was said is not kept".into());
     }
     drop(running.screen);

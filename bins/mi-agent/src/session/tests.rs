@@ -432,5 +432,5 @@ async fn what_is_said_is_kept_if_there_is_a_keeper() {
             other => panic!("{other:?}"),
         }
     }
-    session.finish(DEADLINE).expect("the disk is quick");
+    session.finish().expect("the disk is quick");
 }
