@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use integration_tests::dns_server::DnsServer;
 use integration_tests::network::{
-    ScriptedNode, TestNode, address_of_its_own, directory, local_address, quick_schedule,
+    ScriptedNode, TestNode, address_of_its_own, bind_again, directory, local_address, quick_schedule,
     sockets_with_one_port, spaced_schedule,
 };
 use integration_tests::trace::Trace;
@@ -125,7 +125,7 @@ async fn a_node_that_starts_late_is_still_found() {
         tokio::task::yield_now().await;
     }
     // The first try was refused by ICMP.
-    let socket = UdpSocket::bind(address).await.expect("the port is still free");
+    let socket = bind_again(address).await;
     let _node = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
     start.await.expect("no panic").expect("a later try succeeds");
 }

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use integration_tests::network::{TestNode, directory};
+use integration_tests::network::{TestNode, bind_again, directory};
 use integration_tests::programs::DEADLINE;
 use integration_tests::trace::Trace;
 use integration_tests::wire::Wire;
@@ -13,7 +13,7 @@ use mi_agent_core::{
 };
 use plumi_proto::{LocateOutcome, MiAddress, RegisterCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::TcpStream;
 use tokio::time;
 
 const BB: &str = "127.0.0.2:3344";
@@ -125,7 +125,7 @@ async fn a_program_is_told_that_its_registration_is_lost_and_regained() {
     // A question in vain shows it, long before the next refresh.
     laura.locate(address("pere@bb.com")).await.expect_err("the node is gone");
     assert_eq!(lost(&mut events).await, RefreshError::NoAnswer { node: at.into(), unsent: None });
-    let socket = UdpSocket::bind(at).await.expect("the port is still free");
+    let socket = bind_again(at).await;
     let node = TestNode::start_on(socket, "bb.com", &["pere"], directory(&[])).await;
     assert_eq!(lost(&mut events).await, RefreshError::NoSuchUser);
     node.administrator.add_user("laura".parse().expect("a name")).await.expect("saved");
@@ -165,7 +165,7 @@ async fn what_is_told_late_is_what_holds() {
             .await;
         let mut node = None;
         if is_regained {
-            let socket = UdpSocket::bind(at).await.expect("the port is still free");
+            let socket = bind_again(at).await;
             let started = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
             until(async || online(&started).await == 1).await;
             let busy =
@@ -196,7 +196,7 @@ async fn who_drops_the_events_stays_registered() {
     let at = node.address;
     node.stop().await;
     laura.locate(laura.address()).await.expect_err("the node is gone");
-    let socket = UdpSocket::bind(at).await.expect("the port is still free");
+    let socket = bind_again(at).await;
     let node = TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await;
     until(async || online(&node).await == 1).await;
 }
@@ -235,14 +235,14 @@ async fn a_node_that_is_started_again_in_time_answers_every_request() {
 /// Starts the node of laura once her agent has sent `message`.
 async fn start_when(trace: &Trace, message: &str, at: SocketAddrV4) -> TestNode {
     until(async || trace.messages("laura@bb.com").iter().any(|sent| sent == message)).await;
-    let socket = UdpSocket::bind(at).await.expect("the port is still free");
+    let socket = bind_again(at).await;
     TestNode::start_on(socket, "bb.com", &["laura"], directory(&[])).await
 }
 
 async fn start_again(node: TestNode, users: &[&str]) -> TestNode {
     let at = node.address;
     node.stop().await;
-    let socket = UdpSocket::bind(at).await.expect("the port is still free");
+    let socket = bind_again(at).await;
     TestNode::start_on(socket, "bb.com", users, directory(&[])).await
 }
 

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use integration_tests::emulators::Program::{L, S};
 use integration_tests::emulators::sockets::{EmulatedAgent, fence};
-use integration_tests::network::{TestNode, directory, local_address};
+use integration_tests::network::{TestNode, bind_again, directory, local_address};
 use integration_tests::trace::Trace;
 use tokio::net::UdpSocket;
 
@@ -251,7 +251,7 @@ async fn a_node_that_ends_and_begins_again_is_not_noticed_by_who_asks_nothing() 
     u2.hang_up().await;
     u1.expect("closed").await;
 
-    let socket = UdpSocket::bind(at).await.expect("the port is free again");
+    let socket = bind_again(at).await;
     assert_eq!(local_address(&socket), at);
     let _node = TestNode::start_on(socket, "bb", &["u1", "u2", "u3"], directory(&[])).await;
     assert_eq!(u1.fail_to_reach("u3@bb").await, "Code('3')", "it knows nobody any more");

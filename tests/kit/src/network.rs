@@ -1,5 +1,6 @@
 //! Nodes and agents on real loopback sockets, inside the test process.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,9 @@ use tempfile::TempDir;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time;
+
+use crate::DEADLINE;
 
 /// A node that serves until it is dropped.
 #[derive(Debug)]
@@ -156,6 +160,26 @@ pub fn address_of_its_own() -> SocketAddrV4 {
     let ports = NODE_PORT..NODE_PORT + 100;
     let mut addresses = ports.zip(ips()).map(|(port, ip)| SocketAddrV4::new(ip, port));
     addresses.find(is_free).expect("programs have all these ports")
+}
+
+/// Binds the `address` of a node that was stopped.
+///
+/// A process that another test starts has every socket of this one for a moment, so it may not be free at once.
+///
+/// # Panics
+/// If it is not free within [`DEADLINE`].
+pub async fn bind_again(address: SocketAddrV4) -> UdpSocket {
+    let binding = async {
+        loop {
+            match UdpSocket::bind(address).await {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                    time::sleep(Duration::from_millis(10)).await;
+                }
+                bound => return bound.expect("it can be bound"),
+            }
+        }
+    };
+    time::timeout(DEADLINE, binding).await.expect("it is free")
 }
 
 /// A hundred loopback addresses that no other test uses.

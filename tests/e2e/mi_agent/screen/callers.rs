@@ -54,6 +54,8 @@ fn the_lines_of_a_friend_survive_ten_megabytes_of_a_caller_under_the_name() {
     }
     joya.type_line("EXIT");
     laura.expect_text("conversation with joya ended by joya");
+    // Nobody else may ask in her name while she is online.
+    assert_eq!(joya.wait_exit(), 0);
     let at = RawUser::new(town.node.address()).locates("joya@bb.com");
     let mut call = caller(Ipv4Addr::LOCALHOST, at);
     call.write_all(b"N04joya").expect("written");
