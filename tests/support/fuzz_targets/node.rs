@@ -106,7 +106,7 @@ impl Run {
     /// A datagram comes, as the server hands it on.
     fn receive(&mut self, from: SocketAddrV4, datagram: &[u8]) {
         if !self.node.admit(self.now, from, datagram) {
-            self.model.kept_out(*from.ip());
+            self.model.kept_out(self.now, *from.ip());
             return;
         }
         let handled = self.node.handle_datagram(self.now, from, datagram);

@@ -37,6 +37,8 @@ pub(super) struct Model {
     owed: HashMap<Asked, u64>,
     dropped: u64,
     kept_out: u64,
+    /// The last time at which something of a host was kept out.
+    kept_out_at: HashMap<Ipv4Addr, Instant>,
 }
 
 struct Binding {
@@ -87,6 +89,7 @@ impl Model {
             owed: HashMap::new(),
             dropped: 0,
             kept_out: 0,
+            kept_out_at: HashMap::new(),
         }
     }
 
@@ -134,9 +137,10 @@ impl Model {
         });
     }
 
-    pub(super) fn kept_out(&mut self, source: Ipv4Addr) {
+    pub(super) fn kept_out(&mut self, now: Instant, source: Ipv4Addr) {
         assert!(self.settings.rate_limit.is_some() && !self.is_exempt(source), "{source} was kept out");
         self.kept_out += 1;
+        self.kept_out_at.insert(source, now);
     }
 
     /// A datagram came, and this is what the node said and did.
@@ -166,7 +170,7 @@ impl Model {
         let is_forged = from.port() == 0 || from == self.local;
         match Message::decode(datagram) {
             Ok(Message::Register(registrant)) if !is_forged && from.port() != NODE_PORT => {
-                let code = self.register(from, &registrant);
+                let code = self.register(now, from, &registrant);
                 assert_eq!(
                     sent,
                     Some((from, Message::RegisterReply { code, extension: Extension::NONE })),
@@ -301,7 +305,7 @@ impl Model {
         }
     }
 
-    fn register(&mut self, from: SocketAddrV4, registrant: &Registrant) -> RegisterCode {
+    fn register(&mut self, now: Instant, from: SocketAddrV4, registrant: &Registrant) -> RegisterCode {
         let allow = &self.settings.allow;
         let allowed = allow.is_empty() || allow.iter().any(|range| range.contains(*from.ip()));
         let Some(user) = self.own_user(registrant).filter(|_| allowed) else {
@@ -311,9 +315,10 @@ impl Model {
         if elsewhere && self.settings.takeover == Takeover::Deny {
             return RegisterCode::NoSuchUser;
         }
-        let last_strike = self.bindings.get(&user).filter(|binding| binding.address == from);
-        let last_strike = last_strike.and_then(|binding| binding.last_strike);
-        self.bindings.insert(user, Binding { address: from, online: true, strikes: 0, last_strike });
+        let same = self.bindings.remove(&user).filter(|binding| binding.address == from);
+        let new = Binding { address: from, online: true, strikes: 0, last_strike: None };
+        self.bindings.insert(user, same.unwrap_or(new));
+        self.hear(now, &user, from);
         RegisterCode::Registered
     }
 
@@ -329,9 +334,10 @@ impl Model {
     }
 
     /// A sign of life.
-    fn hear(&mut self, user: &UserName, from: SocketAddrV4) {
+    fn hear(&mut self, now: Instant, user: &UserName, from: SocketAddrV4) {
         if let Some(binding) = self.bindings.get_mut(user).filter(|binding| binding.address == from) {
             (binding.online, binding.strikes) = (true, 0);
+            binding.last_strike.take_if(|last| now >= *last + self.settings.strike_interval);
         }
     }
 

@@ -27,7 +27,7 @@ impl Model {
                     return;
                 }
                 Some(_) => {}
-                None => self.hear(&user, from),
+                None => self.hear(now, &user, from),
             }
         }
         if handled.is_ok() {
@@ -104,7 +104,11 @@ impl Model {
             None => LocateOutcome::Offline,
             Some(binding) => {
                 if binding.last_strike.is_none_or(|last| now >= last + interval) {
-                    binding.strikes += 1;
+                    // What was kept out since the last strike may have been the answer.
+                    let kept_out_at = self.kept_out_at.get(binding.address.ip());
+                    let may_have_answered =
+                        binding.last_strike.is_some_and(|last| kept_out_at.is_some_and(|at| *at >= last));
+                    binding.strikes += u8::from(!may_have_answered);
                     binding.last_strike = Some(now);
                     binding.online = binding.strikes < STRIKES;
                 }
@@ -137,7 +141,7 @@ impl Model {
     ) {
         let own = locate.to.domain() == self.domain;
         if own {
-            self.hear(&locate.to.user(), from);
+            self.hear(now, &locate.to.user(), from);
         }
         let Some((to, message)) = sent else {
             let is_asked = |(asked, pending): &(&Asked, &Pending)| {
