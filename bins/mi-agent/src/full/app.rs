@@ -185,7 +185,10 @@ impl App {
         }
         if self.tabs.len() == MAX_TABS {
             let dispensable = |at: &usize| *at != 0 && *at != self.current && self.tabs[*at].is_idle();
-            if let Some(at) = (0..self.tabs.len()).find(dispensable) {
+            // Those of mere callers first: calls must not close what the user wants to read or was about to say.
+            if let Some(at) =
+                (0..self.tabs.len()).filter(dispensable).min_by_key(|at| self.is_of_the_user(*at))
+            {
                 self.close(at);
             }
         }
@@ -194,6 +197,13 @@ impl App {
             self.effects.push_back(Effect::Wish(Wish::Recall(*address)));
         }
         self.tabs.len() - 1
+    }
+
+    /// Returns whether the user has to do with a tab: with the peer that it is about, or by what is typed in it.
+    fn is_of_the_user(&self, at: usize) -> bool {
+        let tab = &self.tabs[at];
+        let is_of_the_user = |address: &MiAddress| self.contacts.is_of_the_user(address);
+        !tab.editor.is_empty() || matches!(&tab.about, About::Contact(address) if is_of_the_user(address))
     }
 
     fn close(&mut self, at: usize) {
@@ -232,7 +242,8 @@ impl App {
     }
 }
 
-/// The most tabs: several times the most conversations. One more closes the oldest tab whose conversation has ended.
+/// The most tabs: several times the most conversations. One more closes the oldest tab whose conversation has ended,
+/// of those that mere callers began if there are any.
 const MAX_TABS: usize = 64;
 
 /// The most bytes of the entries of all tabs: as much as 32 full tabs have, twice the most conversations.

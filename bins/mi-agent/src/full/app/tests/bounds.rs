@@ -29,6 +29,22 @@ fn all_tabs_together_keep_no_more_than_their_bound() {
 }
 
 #[test]
+fn callers_close_no_tab_of_a_friend() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com").hears(1, "hola");
+    user.app.ended(user.now, id(1), End::ByPeer, 0);
+    user.app.show(0);
+    for n in 0..2 * MAX_TABS as u64 {
+        user.is_called(n + 2, peer(&format!("u{n}@cc.com")));
+        user.app.ended(user.now, id(n + 2), End::ByPeer, 0);
+        user.effects();
+    }
+    assert_eq!(user.app.tabs.len(), MAX_TABS);
+    let joya = About::Contact(address("joya@cc.com"));
+    assert!(user.app.tabs.iter().any(|tab| tab.about == joya));
+}
+
+#[test]
 fn a_caller_who_is_answered_is_a_contact_of_the_user() {
     let mut user = User::new(1);
     let joya = address("joya@cc.com");
