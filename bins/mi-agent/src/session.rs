@@ -450,7 +450,7 @@ impl Session {
 }
 
 /// The time that peers have after a user wanted to leave, whether or not they read. With [`HURRY`] and the last lines
-/// that are printed, the user is gone within 3.5 s.
+/// that are printed, the user is gone within 3.5 s, unless the disk is busy.
 const PATIENCE: Duration = Duration::from_millis(2_700);
 
 /// The time for a disk to keep what was said. Some are busy for seconds, and a hurried user sends a signal.

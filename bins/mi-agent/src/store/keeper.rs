@@ -1,10 +1,10 @@
 //! A thread that reads and writes the data of a user, so a slow disk does not block anything else.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -22,13 +22,23 @@ pub(crate) struct Keeper {
     jobs: SyncSender<Job>,
     events: events::Receiver<KeeperEvent>,
     done: Receiver<()>,
+    shared: Arc<Shared>,
+}
+
+/// What the handle and the thread have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The contacts as they are to be written: only the latest, however many calls change them.
+    contacts: Mutex<Option<Contacts>>,
+    /// The jobs in the queue for lines of mere callers.
+    of_callers: AtomicUsize,
     /// The queue was full, that has been reported, and nothing has been written since.
-    is_behind: Arc<AtomicBool>,
+    is_behind: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Job {
-    Contacts(Contacts),
+    Contacts,
     Admission(Admission),
     Remember(Talk, Entry),
     Recall(MiAddress),
@@ -57,14 +67,21 @@ impl Keeper {
         let (jobs, jobs_to_do) = sync_channel(MAX_JOBS);
         let (report, events) = events::channel(MAX_EVENTS);
         let (is_done, done) = sync_channel(1);
-        let is_behind = Arc::new(AtomicBool::new(false));
-        let mut work = Work { rules, history, report, failed: None, is_behind: is_behind.clone() };
+        let shared = Arc::<Shared>::default();
+        let mut work = Work {
+            rules,
+            history,
+            report,
+            failed: BTreeMap::new(),
+            owes_recovery: false,
+            shared: Arc::clone(&shared),
+        };
         thread::spawn(move || {
             jobs_to_do.iter().for_each(|job| work.carry_out(job));
             // Nobody may be waiting any more.
             _ = is_done.send(());
         });
-        Self { jobs, events, done, is_behind }
+        Self { jobs, events, done, shared }
     }
 
     /// Queues the job of writing `contacts`.
@@ -73,7 +90,11 @@ impl Keeper {
     /// The queue is full, and the job is dropped. This is reported once, until something is written again. The same
     /// applies to the other jobs.
     pub(crate) fn save_contacts(&mut self, contacts: Contacts) -> Result<(), &'static str> {
-        self.give(Job::Contacts(contacts))
+        if self.shared.contacts().replace(contacts).is_some() {
+            // They take the place of those before.
+            return Ok(());
+        }
+        self.give(Job::Contacts)
     }
 
     /// Queues the job of writing the rules for calls.
@@ -81,8 +102,15 @@ impl Keeper {
         self.give(Job::Admission(admission))
     }
 
-    /// Queues the job of adding `entry` to the history of `talk`.
+    /// Queues the job of adding `entry` to the history of `talk`. Those of mere callers take half of the queue at most.
     pub(crate) fn remember(&mut self, talk: Talk, entry: Entry) -> Result<(), &'static str> {
+        if talk.is_known {
+            return self.give(Job::Remember(talk, entry));
+        }
+        if self.shared.of_callers.load(Ordering::Relaxed) >= MAX_JOBS / 2 {
+            return self.is_full();
+        }
+        self.shared.of_callers.fetch_add(1, Ordering::Relaxed);
         self.give(Job::Remember(talk, entry))
     }
 
@@ -121,14 +149,37 @@ impl Keeper {
         }
     }
 
-    fn give(&mut self, job: Job) -> Result<(), &'static str> {
+    fn give(&self, job: Job) -> Result<(), &'static str> {
         match self.jobs.try_send(job) {
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_))
-                if !self.is_behind.swap(true, Ordering::Relaxed) =>
-            {
-                Err("the disk takes too long: what is said now is not kept")
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                if matches!(job, Job::Contacts) {
+                    // The next ones need a job.
+                    self.shared.contacts().take();
+                }
+                self.shared.left(&job);
+                self.is_full()
             }
-            _ => Ok(()),
+        }
+    }
+
+    fn is_full(&self) -> Result<(), &'static str> {
+        match self.shared.is_behind.swap(true, Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err("the disk takes too long: what is said now is not kept"),
+        }
+    }
+}
+
+impl Shared {
+    fn contacts(&self) -> MutexGuard<'_, Option<Contacts>> {
+        self.contacts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that `job` is in the queue no more.
+    fn left(&self, job: &Job) {
+        if let Job::Remember(Talk { is_known: false, .. }, _) = job {
+            self.of_callers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -137,42 +188,53 @@ struct Work {
     rules: Option<Rules>,
     history: Option<History>,
     report: events::Sender<KeeperEvent>,
-    /// The last failure, until something is written. A disk that stays full is reported once.
-    failed: Option<String>,
-    is_behind: Arc<AtomicBool>,
+    /// The last failure with each kind of data, until the same succeeds. A disk that stays full is reported once.
+    failed: BTreeMap<&'static str, String>,
+    /// Everything is well again, and there was no room to report it.
+    owes_recovery: bool,
+    shared: Arc<Shared>,
 }
 
 impl Work {
     fn carry_out(&mut self, job: Job) {
+        let contacts = if matches!(job, Job::Contacts) { self.shared.contacts().take() } else { None };
+        self.shared.left(&job);
         let (what, done) = match job {
-            Job::Contacts(contacts) => ("contacts", contacts.save().map(|()| Done::Wrote)),
+            Job::Contacts => (
+                "contacts",
+                contacts.map_or(Ok(Done::Nothing), |contacts| contacts.save().map(|()| Done::Wrote)),
+            ),
             Job::Admission(admission) => {
                 let nowhere = || Err(io::ErrorKind::NotFound.into());
                 let saved = self.rules.as_mut().map_or_else(nowhere, |rules| rules.save(&admission));
                 ("who may call", saved.map(|()| Done::Wrote))
             }
-            Job::Remember(talk, entry) => ("what is said", self.remember(&talk, &entry)),
-            Job::Recall(peer) => ("what was said", self.recall(peer).map(|()| Done::Nothing)),
-            Job::RecallMore { peer, skip } => {
-                ("what was said", self.recall_more(peer, skip).map(|()| Done::Nothing))
+            Job::Remember(talk, entry) => {
+                let what = if talk.is_known { "what is said" } else { "what callers say" };
+                (what, self.remember(&talk, &entry))
             }
-            Job::Find { peer, text } => ("what was said", self.find(peer, text).map(|()| Done::Nothing)),
+            Job::Recall(peer) => ("what was said", self.recall(peer).map(|()| Done::Read)),
+            Job::RecallMore { peer, skip } => {
+                ("what was said", self.recall_more(peer, skip).map(|()| Done::Read))
+            }
+            Job::Find { peer, text } => ("what was said", self.find(peer, text).map(|()| Done::Read)),
         };
         match done {
-            Ok(Done::Wrote) if self.failed.is_some() || self.is_behind.load(Ordering::Relaxed) => {
-                // It is said again after the next write if there is no room for it.
-                if self.report(KeeperEvent::Recovered) {
-                    self.failed = None;
-                    self.is_behind.store(false, Ordering::Relaxed);
+            Ok(Done::Nothing) => {}
+            Ok(done) => {
+                let was_behind = done == Done::Wrote && self.shared.is_behind.load(Ordering::Relaxed);
+                self.owes_recovery |= self.failed.remove(what).is_some() || was_behind;
+                if self.owes_recovery && self.failed.is_empty() && self.report(KeeperEvent::Recovered) {
+                    self.owes_recovery = false;
+                    self.shared.is_behind.store(false, Ordering::Relaxed);
                 }
             }
-            Ok(_) => {}
             Err(error) => {
                 let trouble = format!("cannot keep or read {what}: {error}");
-                if self.failed.as_ref() != Some(&trouble) {
-                    self.report(KeeperEvent::Trouble(trouble.clone()));
+                let before = self.failed.insert(what, trouble.clone());
+                if before.as_ref() != Some(&trouble) {
+                    self.report(KeeperEvent::Trouble(trouble));
                 }
-                self.failed = Some(trouble);
             }
         }
     }
@@ -224,8 +286,10 @@ impl Work {
 }
 
 /// The effect of a job on the disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Done {
     Wrote,
+    Read,
     Nothing,
 }
 
@@ -284,6 +348,48 @@ mod tests {
         keeper.finish(Duration::from_secs(20)).unwrap();
         let rules = fs::read_to_string(data.path().join("mi-agent/laura@bb.com/rules.toml")).unwrap();
         assert!(rules.contains("\"joya@cc.com\""), "{rules}");
+    }
+
+    /// The history of the user is full, and callers go on.
+    #[tokio::test]
+    async fn what_is_kept_of_callers_does_not_hide_what_is_not_kept_of_the_user() {
+        let data = tempfile::tempdir().unwrap();
+        let (mut keeper, joya) = keeper(&data);
+        let pere = Talk { id: 2.into(), peer: "pere@cc.com".parse().unwrap(), is_known: false };
+        let history = data.path().join("mi-agent/laura@bb.com/history");
+        // A folder is in the place of a file.
+        fs::create_dir_all(history.join("joya@cc.com.jsonl")).unwrap();
+        keeper.remember(talk_with(joya), entry("one")).unwrap();
+        let KeeperEvent::Trouble(trouble) = keeper.next().await else { panic!("it cannot be kept") };
+        assert!(trouble.starts_with("cannot keep or read what is said: "), "{trouble}");
+        let of_caller = Entry { way: Way::Received, ..entry("spam") };
+        keeper.remember(pere, of_caller).unwrap();
+        keeper.remember(talk_with(joya), entry("two")).unwrap();
+        keeper.recall("pere@cc.com".parse().unwrap()).unwrap();
+        assert!(matches!(keeper.next().await, KeeperEvent::Recalled(..)), "neither is news");
+        fs::remove_dir(history.join("joya@cc.com.jsonl")).unwrap();
+        keeper.remember(talk_with(joya), entry("three")).unwrap();
+        assert!(matches!(keeper.next().await, KeeperEvent::Recovered));
+    }
+
+    /// The thread does nothing, as on a disk that hangs.
+    #[test]
+    fn callers_leave_room_for_what_the_user_says() {
+        let (jobs, _waiting) = sync_channel(MAX_JOBS);
+        let ((_, events), (_, done)) = (events::channel(1), sync_channel(1));
+        let mut keeper = Keeper { jobs, events, done, shared: Arc::default() };
+        let pere = || Talk { id: 2.into(), peer: "pere@cc.com".parse().unwrap(), is_known: false };
+        for _ in 0..MAX_JOBS / 2 {
+            keeper.save_contacts(Contacts::default()).unwrap();
+            keeper.remember(pere(), entry("spam")).unwrap();
+        }
+        keeper.remember(pere(), entry("spam")).unwrap_err();
+        let joya = "joya@cc.com".parse().unwrap();
+        // The contacts are one job.
+        for _ in 0..MAX_JOBS / 2 - 1 {
+            keeper.remember(talk_with(joya), entry("hola")).unwrap();
+        }
+        assert!(keeper.jobs.try_send(Job::Recall(joya)).is_err(), "it is full");
     }
 
     /// A disk that stays full is reported once, and again after a success.
