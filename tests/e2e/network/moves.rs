@@ -24,6 +24,7 @@ fn scenarios_in_which_hosts_move() {
         the_link_goes_down_and_up,
         the_default_route_moves,
         the_record_of_the_node_moves,
+        the_hosts_line_of_the_node_moves,
         one_of_several_records_leads_nowhere,
     ];
     thread::scope(|scope| {
@@ -105,15 +106,38 @@ fn the_default_route_moves(network: Network) {
 
 fn the_record_of_the_node_moves(network: Network) {
     let dns = network.dns_server();
+    the_node_moves(network, |_, ip| dns.set("bb.com", ip), ("bb.com", THIRD));
+}
+
+/// No name server answers. The peers are at a node of ours that runs all the time and reads the file of its own host.
+fn the_hosts_line_of_the_node_moves(network: Network) {
+    let set_node = |network: &Network, ip| {
+        network.near.set_hosts(&format!("{ip} bb.com # it moves\n"));
+        network.far.set_hosts(&format!("{FOURTH} aa.com\n{ip} bb.com\n"));
+    };
+    for host in [&network.near, &network.far] {
+        host.set_resolv_conf("nameserver 10.9.0.1\n");
+    }
+    set_node(&network, SECOND);
+    let _aa = network.node("aa.com", FOURTH);
+    the_node_moves(network, set_node, ("aa.com", FOURTH));
+}
+
+/// `set_node` names the address of the node of bb.com. The peers are at the node of another domain, or this one.
+fn the_node_moves(
+    network: Network,
+    set_node: impl Fn(&Network, Ipv4Addr),
+    (domain_of_peers, node_of_peers): (&str, Ipv4Addr),
+) {
     network.far.ip("addr add 10.9.0.2/16 dev e");
-    dns.set("bb.com", SECOND);
+    set_node(&network, SECOND);
     let node = network.node("bb.com", SECOND);
     let (mut laura, pere) = network.agents(&["--refresh", "5"]);
     let mut anna = network.line_mode(&[]);
     drop(node);
     network.far.ip("addr del 10.9.0.2/16 dev e");
     let _node = network.node("bb.com", THIRD);
-    dns.set("bb.com", THIRD);
+    set_node(&network, THIRD);
     // She asks because she calls, the others because they refresh their registration.
     eventually("her call goes to the node", || {
         anna.type_line("/call nobody@bb.com");
@@ -126,7 +150,7 @@ fn the_record_of_the_node_moves(network: Network) {
     assert!(anna.stdout().iter().any(|line| line == moved), "{:?}", anna.stdout());
     laura.expect_line("* registered laura@bb.com at node 10.9.0.3:3344");
     pere.expect_text("· registered at node 10.9.0.3:3344");
-    let mut peers = network.peers("bb.com", THIRD);
+    let mut peers = network.peers(domain_of_peers, node_of_peers);
     network.all_talk(&mut peers, &mut laura, &pere, &[]);
     network.end(peers);
 }
