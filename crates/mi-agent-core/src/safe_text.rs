@@ -106,8 +106,9 @@ impl PeerText {
 
     /// Returns whether this most likely is the next piece of the line before it, which a frame was too short for.
     ///
-    /// Nothing in PMI says so. It holds for a frame that follows within 100 ms one of 90 bytes and more that may have been
-    /// cut: it ends with a blank, has none, or has 96 bytes and more. A line has at most 100 pieces.
+    /// Nothing in PMI says so. It holds for a frame that follows within 100 ms one of 90 bytes and more that had no room for
+    /// more: for its first word if the frame before ends with a blank, and otherwise for its first character. A line of
+    /// exactly 99 bytes looks the same. A line has at most 100 pieces.
     pub fn continues(&self) -> bool {
         self.continues
     }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use mi_proto::MAX_TEXT;
+
 use super::conversation_events::ConversationOutput;
 use super::intake::IntakeMeter;
 use crate::safe_text::PeerText;
@@ -14,8 +16,8 @@ use crate::safe_text::PeerText;
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     has_heard: bool,
-    /// The time of the last line, if a frame was perhaps too short for it.
-    cut: Option<Instant>,
+    /// The end of the last frame, if that was perhaps too short for its line.
+    cut: Option<Cut>,
     /// The number of pieces of that line.
     pieces: usize,
     /// The line that is held, and the time until which it is.
@@ -31,9 +33,9 @@ impl Deliveries {
     pub(super) fn hear(&mut self, now: Instant, line: PeerText, read_at: Instant, is_callee: bool) {
         self.intake.take(now, HEADER + line.raw().len());
         let is_first = !std::mem::replace(&mut self.has_heard, true);
-        let before = std::mem::replace(&mut self.cut, may_be_cut(line.raw()).then_some(read_at));
-        let continues = self.pieces < MAX_PIECES
-            && before.is_some_and(|before| read_at.saturating_duration_since(before) <= AT_ONCE);
+        let before = std::mem::replace(&mut self.cut, Cut::behind(line.raw(), read_at));
+        let continues =
+            self.pieces < MAX_PIECES && before.is_some_and(|cut| cut.is_followed_by(line.raw(), read_at));
         self.pieces = if continues { self.pieces + 1 } else { 1 };
         let line = if continues { line.continuing() } else { line };
         let is_refusal = is_callee && line.raw() == BUSY;
@@ -109,11 +111,35 @@ impl Deliveries {
     }
 }
 
-/// Returns whether a frame was perhaps too short for a line, of which `text` is the first part.
+/// The end of a frame that was perhaps too short for its line.
 ///
-/// Ours cuts behind the last blank, or if there is none, at the end of the frame. Others cut there anyway.
-fn may_be_cut(text: &str) -> bool {
-    text.len() >= LONG && (text.len() >= FULL || text.ends_with(' ') || !text.contains(' '))
+/// Ours cuts behind the last blank that fits or, if there is none, behind the last character that fits. Others do the
+/// latter. So the frame had no room for the first word of the next one, or for its first character.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    read_at: Instant,
+    /// The bytes that the frame had left.
+    room: usize,
+    is_behind_blank: bool,
+}
+
+impl Cut {
+    /// The end of the frame with `text`, if that is long enough.
+    fn behind(text: &str, read_at: Instant) -> Option<Self> {
+        // Unframed text, and bytes that were not UTF-8, may be longer than a frame.
+        let room = MAX_TEXT.saturating_sub(text.len());
+        (text.len() >= LONG).then(|| Self { read_at, room, is_behind_blank: text.ends_with(' ') })
+    }
+
+    /// Returns whether `text` most likely is the rest of the line: it came at once, and the frame had no room for more.
+    fn is_followed_by(self, text: &str, read_at: Instant) -> bool {
+        let least = if self.is_behind_blank {
+            text.split_inclusive(' ').next().map_or(0, str::len)
+        } else {
+            text.chars().next().map_or(0, char::len_utf8)
+        };
+        least > self.room && read_at.saturating_duration_since(self.read_at) <= AT_ONCE
+    }
 }
 
 /// The bytes of a frame before its text.
@@ -122,9 +148,6 @@ const HEADER: usize = 3;
 /// The least bytes of a frame that was perhaps too short for its line: few words have more letters than the 9 that this
 /// leaves.
 const LONG: usize = 90;
-
-/// The least bytes of a frame that has no room for another character in UTF-8.
-const FULL: usize = 96;
 
 /// The most pieces of a line. A peer that never pauses does not make it longer: about 10 kB.
 const MAX_PIECES: usize = 100;

@@ -29,16 +29,20 @@ fn text_is_safe_to_show_and_there_as_it_came() {
     }
 }
 
-/// Each frame is an event. A program joins those that continue a line, if it wants to.
+/// Each frame is an event. A program joins those that continue a line, if it wants to. A frame with room for more was no
+/// piece.
 #[test]
 fn the_pieces_of_a_line_say_so() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
     let mut pere = Listener::start("pere@bb.com", node.address(), &[]);
     let at = pere.expect("registered")["listening"].as_str().expect("an address").to_owned();
     let mut joan = TcpStream::connect(&*at).expect("a connection");
-    let line = format!("L99{}L98{} L02z.L03end", "x".repeat(99), "y".repeat(97));
+    let own = format!("L98{}L03end", "w".repeat(98));
+    let line = format!("L99{}L98{} L02z.{own}", "x".repeat(99), "y".repeat(97));
     joan.write_all(format!("N04joan{line}").as_bytes()).expect("written");
-    for (length, continues) in [(99, Value::Null), (98, json!(true)), (2, json!(true)), (3, Value::Null)] {
+    let expected =
+        [(99, Value::Null), (98, json!(true)), (2, json!(true)), (98, Value::Null), (3, Value::Null)];
+    for (length, continues) in expected {
         let event = pere.expect("line");
         assert_eq!((event["text"].as_str().map(str::len), &event["continues"]), (Some(length), &continues));
     }

@@ -53,9 +53,11 @@ async fn the_pieces_of_a_line_are_told_from_lines() {
     let frame = |length: usize| format!("L{length:02}{}", "x".repeat(length));
     for (length, pause, continues) in [
         (99, 0, false),
-        (90, 100, true),
-        (89, 100, true),
+        (99, 100, true),
+        (98, 100, true),
+        (98, 0, false),
         (90, 0, false),
+        (99, 0, false),
         (99, 101, false),
         (1, 20, true),
         (1, 0, false),
@@ -71,12 +73,43 @@ async fn the_pieces_of_a_line_are_told_from_lines() {
         time::sleep(Duration::from_secs(1)).await;
         assert_eq!(talk.next_line().await.unwrap().unwrap().continues(), continues);
     }
-    // Nobody cuts a line at a letter if there is a blank, unless the frame is full.
-    for (length, ends, continues) in [(92, "x", false), (92, " ", true), (96, "x", true)] {
+    // A frame that has room for more was not too short for its line.
+    for (length, ends, next, continues) in [
+        (92, "x", "seventeen", false),
+        (92, " ", "seventeen", true),
+        (92, " ", "sixteen", false),
+        (92, " ", "seven is less", false),
+        (91, " ", "seventeen", true),
+        (89, " ", "seventeen thousand", false),
+        (98, "x", "y", false),
+        (98, "x", "ç", true),
+        (96, "x", "€", false),
+        (97, "x", "€", true),
+        (96, "x", "👋", true),
+        (99, "x", "y", true),
+        (99, " ", "y", true),
+        (99, "x", "", false),
+    ] {
         let cut = format!("L{length}{}", " ".to_owned() + &"x".repeat(length - 2) + ends);
-        peer.write_all((cut + "L01y").as_bytes()).await.unwrap();
+        let next = format!("L{:02}{next}", next.len());
+        peer.write_all((cut + &next).as_bytes()).await.unwrap();
         assert!(!talk.next_line().await.unwrap().unwrap().continues());
-        assert_eq!(talk.next_line().await.unwrap().unwrap().continues(), continues, "{length} {ends:?}");
+        assert_eq!(
+            talk.next_line().await.unwrap().unwrap().continues(),
+            continues,
+            "{length} {ends:?} {next}"
+        );
+    }
+    // Whatever ours cuts is joined.
+    for line in ["a word ".repeat(100), "ç".repeat(500), "one €uro two 👋 ".repeat(50)] {
+        let pieces: Vec<_> = mi_proto::split_line(&line).unwrap().collect();
+        for (number, piece) in pieces.iter().enumerate() {
+            let frame = format!("L{:02}{}", piece.as_str().len(), piece.as_str());
+            peer.write_all(frame.as_bytes()).await.unwrap();
+            let heard = talk.next_line().await.unwrap().unwrap();
+            assert_eq!((heard.raw(), heard.continues()), (piece.as_str(), number > 0));
+        }
+        time::sleep(Duration::from_millis(101)).await;
     }
     // A peer that never pauses has no endless line.
     let flood = frame(99).repeat(300);
