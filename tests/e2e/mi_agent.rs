@@ -312,7 +312,10 @@ fn callers_wait_while_too_many_files_are_open() {
     let mut pere = Program::start_command(&mut command);
     let at = listening(&mut pere);
     let strangers: Vec<_> = (0..40).map(|_| TcpStream::connect(at).expect("a connection")).collect();
-    pere.wait_for_diagnostic("cannot accept calls");
+    let told = pere.wait_for_diagnostic("cannot accept calls");
+    let sentence = "cannot accept calls, which wait: Too many open files (os error 24); if the limit of open files is the \
+                    cause, raise it";
+    assert!(told.ends_with(sentence), "{told}");
     let mut honest = TcpStream::connect(at).expect("a connection");
     honest.write_all(b"N04joanL04hola").expect("written");
     for stranger in &strangers {

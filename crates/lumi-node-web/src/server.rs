@@ -76,7 +76,10 @@ impl WebServer {
                     // They wait in the kernel's queue.
                     Err(error) => {
                         if !is_failing {
-                            warn!(%error, "cannot accept connections to the page, which have to wait");
+                            warn!(
+                                "the page cannot accept connections, which wait: {error}; if the limit of open files is the \
+                                 cause, raise it"
+                            );
                         }
                         is_failing = true;
                         time::sleep(ERROR_PAUSE).await;

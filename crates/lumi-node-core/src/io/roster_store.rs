@@ -117,7 +117,10 @@ fn start<T: Send + 'static>(
     let (sender, done) = oneshot::channel();
     if let Err(error) = thread::Builder::new().name("roster".into()).spawn(move || work(sender)) {
         // The sender is dropped, which the server sees.
-        warn!(%error, "the system starts no thread for work on the roster, which is refused");
+        warn!(
+            "cannot start a thread for work on the roster, which is refused: {error}; raise the limit of threads, and give \
+             the command again"
+        );
     }
     done
 }

@@ -300,7 +300,10 @@ impl<S: DatagramSocket> Task<S> {
 
     fn fail_to_receive(&mut self, now: Instant, error: &io::Error) {
         if let Some(errors) = self.unreceived.add(now) {
-            warn!(errors, latest = %error, "cannot receive datagrams; the node goes on");
+            warn!(
+                errors,
+                "cannot receive datagrams, so the node tries again: {error}; if it lasts, check the network of this host"
+            );
         }
         // A remote host can cause one error while the next datagram is waiting. Several in a row may last.
         self.rests_until = self.is_failing.then(|| now + ERROR_PAUSE);
@@ -363,7 +366,11 @@ impl<S: DatagramSocket> Task<S> {
             if let Err(error) = self.socket.send(to, source, &bytes)
                 && let Some(datagrams) = self.unsent.add(now())
             {
-                warn!(datagrams, latest = %to, %error, "cannot send datagrams, which are lost; agents ask again");
+                warn!(
+                    datagrams,
+                    "cannot send datagrams, which are lost until agents ask again, the latest to {to}: {error}; if it lasts, \
+                     check the network and firewall of this host"
+                );
             }
         }
     }

@@ -81,7 +81,7 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if failures == MAX_FAILURES => {
-                warn!(%error, "cannot accept the calls that wait, so their connections are reset");
+                warn!("cannot accept the calls that wait, so their connections are reset: {error}; {REMEDY}");
                 break;
             }
             Err(error) => {
@@ -111,7 +111,7 @@ async fn let_in<C, N: Future<Output = io::Result<C>>>(
             // Callers wait in the kernel's queue.
             Err(error) => {
                 if !is_failing {
-                    warn!(%error, "cannot accept calls, which have to wait");
+                    warn!("cannot accept calls, which wait: {error}; {REMEDY}");
                 }
                 is_failing = true;
                 time::sleep(ERROR_PAUSE).await;
@@ -328,6 +328,9 @@ const ERROR_PAUSE: Duration = Duration::from_millis(100);
 /// The number of these pauses before an agent that ends gives up: until connections that are ending have
 /// ended.
 const MAX_FAILURES: u32 = 20;
+
+/// The remedy for an error that lasts.
+const REMEDY: &str = "if the limit of open files is the cause, raise it";
 
 #[cfg(test)]
 mod tests {

@@ -40,7 +40,11 @@ pub(crate) async fn serve(listener: StdUnixListener, operator: Operator) -> anyh
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a command at the control socket; it has to wait");
+                tracing::warn!(
+                    "the control socket cannot accept a command, which waits: {}; if the limit of open files is the cause, \
+                     raise it",
+                    reason::in_words(&error)
+                );
                 time::sleep(ERROR_PAUSE).await;
             }
         }

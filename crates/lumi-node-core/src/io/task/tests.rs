@@ -79,6 +79,12 @@ async fn errors_are_told_once_a_second_each_way() {
         host.hears(LAURA, FIRST, "PRlaura");
     }
     assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
+    for told in [
+        "cannot receive datagrams, so the node tries again: No buffer space available (os error 105); if it lasts",
+        "the latest to 127.0.0.9:4500: Operation not permitted (os error 1); if it lasts",
+    ] {
+        assert_ne!(diagnostics.lines(told).len(), 0, "{told}");
+    }
     let received = diagnostics.counts("cannot receive", "errors=");
     // The errors of five seconds are reported. Later ones are reported with the next.
     assert!((5..=6).contains(&received.len()) && received.iter().sum::<u64>() > 400, "{received:?}");

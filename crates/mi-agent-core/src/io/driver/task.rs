@@ -69,7 +69,7 @@ impl Task {
             tokio::select! {
                 received = link.receive(&mut datagram, |from| self.client.is_node(from)) => match received {
                     Ok(from) => self.receive(from, &datagram, &events),
-                    Err(error) => receive_failed(&error).await,
+                    Err(error) => receive_failed(self.client.node(), &error).await,
                 },
                 () = way.next_look() => self.look_at_way(),
                 nodes = next_found(search) => self.client.handle_found(now(), &nodes),
@@ -261,8 +261,10 @@ impl Drop for Task {
     }
 }
 
-async fn receive_failed(error: &io::Error) {
-    warn!(%error, "cannot receive from the node; the agent goes on");
+async fn receive_failed(node: NodeAddress, error: &io::Error) {
+    warn!(
+        "cannot receive from node {node}, so the agent tries again: {error}; if it lasts, start the agent again"
+    );
     time::sleep(ERROR_PAUSE).await;
 }
 
