@@ -85,6 +85,11 @@ impl DnsServer {
         self.lock().silent = silent;
     }
 
+    /// Has it receive, and never answer, what is asked for the domains below `top`, from now on.
+    pub fn silence(&self, top: &str) {
+        self.lock().silent_below = Some(format!(".{}", key(top)));
+    }
+
     /// Sets whether it answers everything by "refused".
     pub fn set_refusing(&self, refusing: bool) {
         self.lock().refusing = refusing;
@@ -120,6 +125,8 @@ impl fmt::Debug for DnsServer {
 struct State {
     names: HashMap<String, Addresses>,
     silent: bool,
+    /// The end of names that are not answered.
+    silent_below: Option<String>,
     refusing: bool,
     to_lose: usize,
     queries: usize,
@@ -147,7 +154,8 @@ impl State {
             self.to_lose -= 1;
             return None;
         }
-        if self.silent {
+        let is_below = |top: &String| asked(query.name()).ends_with(top);
+        if self.silent || self.silent_below.as_ref().is_some_and(is_below) {
             return None;
         }
         if self.refusing {

@@ -1,6 +1,8 @@
 //! Name servers that do not answer.
 
+use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Duration;
 
 use integration_tests::dns_server::DnsServer;
 use integration_tests::loads::{Latencies, at_rate};
@@ -10,6 +12,8 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::Options;
+use crate::held::{ATTACKER, CALLS, PERE, first_try};
+use crate::honest::{CONTROL, Honest, attack_at_rate, beside, status};
 use crate::report::{Report, in_ms};
 
 /// A user asks for a thousand new names a second, which a name server swallows. What others wait, before and meanwhile.
@@ -51,6 +55,37 @@ pub(crate) fn silent(_: &Options, report: &mut Report) {
     report.law("the node is there", !node.has_ended(), "true", !node.has_ended());
 }
 
+/// One user asks for 490 new names a second that no name server answers for. Others ask for names that it does.
+pub(crate) fn one_insider(_: &Options, report: &mut Report) {
+    let runtime = Runtime::new().expect("a runtime");
+    let dns = runtime.block_on(DnsServer::start()).expect("a DNS server");
+    dns.silence("silent");
+    let name_server = dns.address().to_string();
+    let arguments = [&CONTROL[..], &["--name-server", &name_server, "-qq"]].concat();
+    let node = NodeProgram::start("bb.com", &["laura", "pere"], &arguments);
+    let insider = RawUser::at(ATTACKER, node.address());
+    insider.ask("PRlaura@bb.com");
+    let pere = Honest::register("pere@bb.com", PERE, &node, Duration::ZERO);
+    let attack = |is_over: &AtomicBool| {
+        attack_at_rate(INSIDERS_RATE, 2 * CALLS, is_over, |number| {
+            insider.say(format!("PLlaura@bb.com:u@d{number}.silent"));
+            while insider.heard().is_some() {}
+        })
+    };
+    let honest = || {
+        let mut answered = 0;
+        at_rate(1, CALLS, |number| {
+            let names = format!("pere@bb.com:joan@d{number}.example");
+            answered += usize::from(pere.is_answered(&format!("PL{names}"), &format!("RL2{names}")));
+        });
+        answered
+    };
+    let (sent, answered) = beside(attack, honest);
+    report.note("names that one user asked for, not answered for", sent);
+    report.note("look-ups that gave way", &status(node.folder())["dns"]["displaced"]);
+    first_try(report, "other users' new names, answered at the first try", answered, CALLS);
+}
+
 /// Asks to be registered, and for somebody who is offline, in turn.
 fn measure(user: &RawUser) -> (Latencies, usize) {
     let (mut latencies, mut answered) = (Latencies::default(), 0);
@@ -69,3 +104,6 @@ const NAMES_A_SECOND: usize = 1_000;
 const SECONDS: usize = 20;
 
 const REQUESTS: usize = 5_000;
+
+/// Just what the rate limit allows an address.
+const INSIDERS_RATE: usize = 490;
