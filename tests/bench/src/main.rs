@@ -16,6 +16,9 @@
 //! - `locations`: a user's `PL` goes through two nodes to an agent, a bare socket that answers at once, and the `RL0`
 //!   comes back; beside three round trips to a server that does nothing, which are as many hops. Then many at once. Each
 //!   hop ends on the other core, so the load shares its core with one node, and the agent has that of the other.
+//! - `askers`: 4,096 requests for the same user are pending, each of a socket of its own; they are repeated and then
+//!   answered. The processor time of the node for each datagram while all askers give the same name, beside the same while
+//!   each has its own.
 //! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the file; its
 //!   memory is that over a node without users. Then its administrator changes the roster again and again, and it is
 //!   measured how long the answers to somebody else take, from when they were due to be asked for; and the same while
@@ -34,6 +37,7 @@
 //! It prints, and people judge: nothing here fails because a machine is slow.
 
 mod agents;
+mod askers;
 mod domain;
 mod echo;
 mod flood;
@@ -113,6 +117,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("agents", agents::measure),
     ("registrations", registrations::measure),
     ("locations", locations::measure),
+    ("askers", askers::measure),
     ("flood", flood::measure),
     ("roster", roster::measure),
     ("lines", lines::measure),
