@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use fair_table::{FairTable, Inserted, Key, Owner, Share};
 use lumi_node_core::AddressRange;
-use plumi_proto::{Locate, MiAddress, UserName};
+use plumi_proto::{Domain, Locate, MiAddress, UserName};
 
 /// A request: its names, and who asks.
 pub(crate) type Asked = (Locate, SocketAddrV4);
@@ -15,6 +15,7 @@ pub(crate) type Asked = (Locate, SocketAddrV4);
 pub(crate) struct KeptRequests {
     table: FairTable<Source, Asker, Asked>,
     keys: HashMap<Asked, Key>,
+    domain: Domain,
     exempt: Vec<AddressRange>,
 }
 
@@ -27,13 +28,14 @@ enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Asker {
     User(UserName),
+    Foreign(MiAddress, SocketAddrV4),
     Socket(SocketAddrV4),
 }
 
 impl KeptRequests {
-    /// Those of a node for which these addresses are exempt.
-    pub(crate) fn new(exempt: &[AddressRange]) -> Self {
-        Self { table: FairTable::new(MAX_PENDINGS), keys: HashMap::new(), exempt: exempt.to_vec() }
+    /// Those of the node of `domain`, for which these addresses are exempt.
+    pub(crate) fn new(domain: Domain, exempt: &[AddressRange]) -> Self {
+        Self { table: FairTable::new(MAX_PENDINGS), keys: HashMap::new(), domain, exempt: exempt.to_vec() }
     }
 
     /// Adds a request, or renews it. `user` is the user of the node who is online where it comes from and asks, if there
@@ -49,7 +51,11 @@ impl KeptRequests {
         } else {
             let owner = Owner {
                 source: Source::Host(*asker.ip()),
-                asker: user.map_or(Asker::Socket(asker), Asker::User),
+                asker: match user {
+                    Some(user) => Asker::User(user),
+                    None if locate.from.domain() == self.domain => Asker::Socket(asker),
+                    None => Asker::Foreign(locate.from, asker),
+                },
                 gives_way_first: user.is_none(),
             };
             (owner, Share { of_source: MAX_OF_SOURCE, of_asker: MAX_OF_ASKER })

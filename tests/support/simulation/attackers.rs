@@ -238,8 +238,11 @@ impl World {
             false => self.attackers.user(),
         };
         let is_garbage = self.attackers.rng.u8(0..4) == 0;
+        // In the name of users who do not exist: all of them are one asker in the node's own domain, each is one in another.
+        let own = self.nodes.iter().find(|node| node.at() == to).map(|node| node.domain().to_string());
+        let domain = own.filter(|_| self.attackers.rng.bool()).unwrap_or_else(|| "x.test".to_owned());
         for number in 0..self.attackers.rng.u64(50..200) {
-            let question = format!("PLx{number}@x.test:{user}").into_bytes();
+            let question = format!("PLx{number}@{domain}:{user}").into_bytes();
             self.forge("flood", from, to, if is_garbage { b"x".to_vec() } else { question });
         }
     }

@@ -22,7 +22,7 @@ use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
 use super::output::Output;
-use super::owner::{self, Owner};
+use super::owner::{self, Asker, Owner};
 use super::party::{Party, leads_to};
 use super::pendings::Request;
 use super::policy::{Policies, Policy};
@@ -444,7 +444,14 @@ impl Node {
         if is_peer || is_in(&self.settings.exempt, address.into()) {
             return owner::spoken_for(*from, address);
         }
-        owner::at(address, self.is_online_at(from, address).then(|| from.user()))
+        let asker = if from.domain() != self.domain {
+            Asker::Foreign(address, *from)
+        } else if self.is_online_at(from, address) {
+            Asker::User(from.user())
+        } else {
+            Asker::Socket(address)
+        };
+        owner::at(*address.ip(), asker)
     }
 
     fn is_online_at(&self, user: &MiAddress, address: UdpAddress) -> bool {

@@ -20,7 +20,10 @@ pub(super) enum RequestSource {
 pub(super) enum Asker {
     /// A user of this domain who is online at the address that asks.
     User(UserName),
-    /// Anybody at that address.
+    /// A user of another domain, in whose name that address asks. Nothing proves the name, but a node asks for all users
+    /// of its domain from one socket.
+    Foreign(UdpAddress, MiAddress),
+    /// Anybody else at that address.
     Socket(UdpAddress),
 }
 
@@ -29,14 +32,11 @@ pub(super) fn spoken_for(from: MiAddress, asker: UdpAddress) -> (Owner, Share) {
     (Owner::new(RequestSource::SpokenFor(from), Asker::Socket(asker)), Share::ALL)
 }
 
-/// Returns the owner of a request from `asker`, and its share. `user` is the user who is online there and asks, if
-/// there is one. Those of whom nothing is known give way before users who share their address.
-pub(super) fn at(asker: UdpAddress, user: Option<UserName>) -> (Owner, Share) {
-    let owner = Owner {
-        source: RequestSource::Host(*asker.ip()),
-        asker: user.map_or(Asker::Socket(asker), Asker::User),
-        gives_way_first: user.is_none(),
-    };
+/// Returns the owner of a request of `asker` at `host`, and its share. Those of whom nothing is known give way before
+/// users who share their address.
+pub(super) fn at(host: HostIp, asker: Asker) -> (Owner, Share) {
+    let gives_way_first = !matches!(asker, Asker::User(_));
+    let owner = Owner { source: RequestSource::Host(host), asker, gives_way_first };
     (owner, Share { of_source: MAX_OF_SOURCE, of_asker: MAX_OF_ASKER })
 }
 

@@ -1,6 +1,6 @@
 //! Datagrams that are dropped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -237,13 +237,59 @@ fn who_is_online_keeps_a_place_beside_strangers_of_the_same_host() {
         node.pass(0.2);
         let from = format!("127.0.0.1:{}", 6_000 + n);
         for name in 0..200 {
-            node.receive(&from, &format!("PLu{name}@cc.com:laura@bb.com"));
+            node.receive(&from, &format!("PLu{name}@bb.com:laura@bb.com"));
         }
     }
     let answer = "RL1pere@bb.com:laura@bb.com";
     assert_eq!(node.receive(LAURA, answer), [sent(PERE, answer)]);
-    // One socket that is nobody's has eight at most.
+    // One socket that is nobody's has eight at most, whatever names of this domain it gives.
     assert_eq!(node.node.pending_count(), 64);
+}
+
+/// A node that was found by DNS asks for all its users from one socket. The callee is 400 ms away, and agents of L or S
+/// ask every 100 ms.
+#[test]
+fn users_of_another_domain_do_not_push_out_each_other() {
+    let mut node = node_with_slow_users();
+    let user = |n: u32| (format!("h{n}@cc.com"), format!("u{}@bb.com", n % 20));
+    assert_eq!(answered(&mut node, 40, user, |_, _| {}), 40);
+    assert_eq!((node.node.status().displaced, node.node.dropped().no_room), (0, 0));
+}
+
+/// One of them asks for eight users under each of eight names, again and again.
+#[test]
+fn an_insider_of_another_domain_does_not_keep_out_its_other_users() {
+    let mut node = node_with_slow_users();
+    let attack = |node: &mut TestNode, _: u32| {
+        for n in 0..64 {
+            let question = format!("PLx{}@cc.com:u{}@bb.com", n / 8, n % 8);
+            let _ = node.try_receive(OTHER_NODE, &question);
+        }
+    };
+    let user = |n: u32| (format!("h{n}@cc.com"), format!("u{}@bb.com", n % 20));
+    assert_eq!(answered(&mut node, 40, user, attack), 40);
+    assert_eq!(node.node.pending_count(), 64);
+    // Nine under one name are one too many, for that name alone.
+    node.receive(OTHER_NODE, "PLx0@cc.com:u9@bb.com");
+    assert_eq!((node.node.pending_count(), node.node.status().displaced), (64, 1));
+}
+
+/// Made-up names take the room of the address that makes them up, and nobody else's.
+#[test]
+fn made_up_names_push_out_nobody_of_another_source() {
+    let mut node = node_with_slow_users();
+    fill(&mut node, 60, 60);
+    let displaced = node.node.status().displaced;
+    let attack = |node: &mut TestNode, round: u32| {
+        for n in 0..500 {
+            node.receive(STRANGER, &format!("PLx{round}y{n}@z.com:pere@bb.com"));
+        }
+    };
+    let user = |n: u32| (format!("h{n}@cc.com"), format!("u{}@bb.com", n % 20));
+    assert_eq!(answered(&mut node, 40, user, attack), 40);
+    assert_eq!(node.node.dropped().no_room, 0);
+    assert!(node.node.status().displaced > displaced + 1_000);
+    assert!(node.node.pending_count() <= 4_096);
 }
 
 /// One who is online and has asked for more than each of a thousand strangers behind the same address keeps it all.
@@ -329,12 +375,62 @@ fn a_named_peer_speaks_for_any_number_of_its_users() {
     }
     // Another port of its host may be that of a NAT. It speaks for its users, and not for any number.
     let elsewhere = "127.0.0.3:5000";
-    for n in 2_000..2_100 {
+    for n in 2_000..3_100 {
         assert_eq!(node.receive(elsewhere, &question(n)), [sent(LAURA, &question(n))]);
     }
-    assert_eq!((node.node.pending_count(), node.node.status().displaced), (2_008, 92));
+    assert_eq!((node.node.pending_count(), node.node.status().displaced), (3_024, 76));
     let of_another_domain = "PLu@dd.com:laura@bb.com";
     assert_eq!(node.receive(STRANGER, of_another_domain), [sent(LAURA, of_another_domain)]);
+}
+
+/// The node of twenty users who are online at one socket each and answer 400 ms later, and of laura and pere.
+fn node_with_slow_users() -> TestNode {
+    let names: String = (0..20).map(|n| format!("u{n}\n")).collect();
+    let roster = format!("bb.com\nlaura\npere\n{names}");
+    let mut node = TestNode::of(&roster, crate::NODE, NodeSettings::default());
+    for n in 0..20 {
+        node.receive(&slow_user(n), &format!("PRu{n}@bb.com"));
+    }
+    node.receive(PERE, "PRpere@bb.com");
+    node
+}
+
+fn slow_user(n: u32) -> String {
+    format!("10.0.0.{}:4500", n + 1)
+}
+
+/// Has so many users of another domain ask through its node, all of them ten times at 100 ms, one after the other. The callees
+/// are those of [`node_with_slow_users`]. `attack` comes before each round. Returns how many users were answered.
+fn answered(
+    node: &mut TestNode,
+    users: u32,
+    names: impl Fn(u32) -> (String, String),
+    mut attack: impl FnMut(&mut TestNode, u32),
+) -> usize {
+    let mut agents = HashMap::<_, String>::new();
+    let mut answered = HashSet::new();
+    for round in 0..14 {
+        attack(node, round);
+        for n in 0..users {
+            let (from, to) = names(n);
+            // An answer comes just before its asker asks again.
+            if let Some(agent) = agents.remove(&(round, n)) {
+                let answer = format!("RL0{from}:{to}:10.0.0.1:4456");
+                if node.try_receive(&agent, &answer) == Ok(vec![sent(OTHER_NODE, &answer)]) {
+                    answered.insert(n);
+                }
+            }
+            if round < 10
+                && !answered.contains(&n)
+                && let Ok(outputs) = node.try_receive(OTHER_NODE, &format!("PL{from}:{to}"))
+                && let [Output::Transmit { to: agent, .. }] = outputs[..]
+            {
+                agents.insert((round + 4, n), agent.to_string());
+            }
+            node.pass(0.1 / f64::from(users));
+        }
+    }
+    answered.len()
 }
 
 /// The node of laura, whose host has sent all that it may.

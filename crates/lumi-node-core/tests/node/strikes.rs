@@ -274,7 +274,8 @@ fn no_flood_of_requests_takes_an_agent_offline_that_answers() {
                 let (_, names) = to_answer.pop_front().expect("there is one");
                 _ = node.try_receive(LAURA, &format!("RL1{names}"));
             }
-            let names = format!("u{}@cc.com:laura@bb.com", n % 1_000);
+            // Each is repeated once 0.2 s have passed.
+            let names = format!("u{}@cc.com:laura@bb.com", n % 2_000);
             let asker = &askers[n % askers.len()];
             let sent = node.receive(asker, &format!("PL{names}"));
             assert!(matches!(sent[..], [Output::Transmit { to, .. }] if to == address(LAURA)));

@@ -74,7 +74,7 @@ impl Model {
         roster: BTreeSet<UserName>,
         settings: NodeSettings,
     ) -> Self {
-        let kept = KeptRequests::new(&settings.exempt);
+        let kept = KeptRequests::new(domain, &settings.exempt);
         Self {
             local,
             domain,

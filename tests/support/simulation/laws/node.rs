@@ -46,7 +46,7 @@ impl NodeLaws {
             domain,
             local,
             registrations: Registrations::new(domain, users, settings),
-            requests: Requests::new(settings),
+            requests: Requests::new(domain, settings),
             lookups: LookUps::default(),
             tokens: Tokens::new(settings),
             charged: None,

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use lumi_node_core::NodeSettings;
-use plumi_proto::{Locate, MiAddress, UserName};
+use plumi_proto::{Domain, Locate, MiAddress, UserName};
 
 use super::{Violation, ensure};
 use crate::kept_requests::KeptRequests;
@@ -47,11 +47,11 @@ struct Pending {
 }
 
 impl Requests {
-    pub(super) fn new(settings: &NodeSettings) -> Self {
+    pub(super) fn new(domain: Domain, settings: &NodeSettings) -> Self {
         Self {
             by_locate: HashMap::new(),
             by_end: BTreeMap::new(),
-            kept: KeptRequests::new(&settings.exempt),
+            kept: KeptRequests::new(domain, &settings.exempt),
             sent_on: 0,
         }
     }
