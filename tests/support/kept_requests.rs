@@ -19,8 +19,9 @@ pub(crate) struct KeptRequests {
     exempt: Vec<AddressRange>,
 }
 
+/// A source of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
+pub(crate) enum Source {
     Host(Ipv4Addr),
     SpokenFor(MiAddress),
 }
@@ -46,11 +47,12 @@ impl KeptRequests {
             return None;
         }
         let (locate, asker) = asked;
-        let (owner, share) = if self.exempt.iter().any(|range| range.contains(*asker.ip())) {
-            (Owner::new(Source::SpokenFor(locate.from), Asker::Socket(asker)), Share::ALL)
+        let source = self.source_of(&asked);
+        let (owner, share) = if let Source::SpokenFor(_) = source {
+            (Owner::new(source, Asker::Socket(asker)), Share::ALL)
         } else {
             let owner = Owner {
-                source: Source::Host(*asker.ip()),
+                source,
                 asker: match user {
                     Some(user) => Asker::User(user),
                     None if locate.from.domain() == self.domain => Asker::Socket(asker),
@@ -69,6 +71,12 @@ impl KeptRequests {
             }
             Err(refused) => Some(refused),
         }
+    }
+
+    /// Returns the source that a request counts for.
+    pub(crate) fn source_of(&self, (locate, asker): &Asked) -> Source {
+        let is_exempt = self.exempt.iter().any(|range| range.contains(*asker.ip()));
+        if is_exempt { Source::SpokenFor(locate.from) } else { Source::Host(*asker.ip()) }
     }
 
     /// A request is pending no longer.

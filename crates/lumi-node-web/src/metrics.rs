@@ -99,7 +99,7 @@ impl Families<'_> {
         self.gauge("locations_pending", help, node.pendings)?;
         let help = "Location requests sent on that were not answered in time";
         self.counter("locations_unanswered", help, node.unanswered)?;
-        let help = "Location requests sent on that gave way to those of others";
+        let help = "Location requests under way that gave way to those of others";
         self.counter("locations_displaced", help, node.displaced)?;
         let help = "Time from a location request to its answer, by outcome";
         let unit = Some(&Unit::Seconds);

@@ -88,7 +88,7 @@ impl Location {
         if let Some(outcome) = refusal(policies, now, &request)? {
             return Ok(self.refuse(now, &request, outcome));
         }
-        match self.lookups.ask(now, request) {
+        match self.lookups.ask(now, request, owner) {
             Asked::Known(nodes) => self.ask_node(now, request, nodes, owner),
             Asked::Start { id, instead_of } => {
                 Ok(Step::Resolve { id, domain: request.locate.to.domain(), instead_of })
@@ -180,9 +180,9 @@ impl Location {
         self.pendings.expired()
     }
 
-    /// Returns the number of requests that gave way to others.
+    /// Returns the number of requests that gave way to others, those that waited for a look-up included.
     pub(super) fn displaced(&self) -> u64 {
-        self.pendings.displaced()
+        self.pendings.displaced() + self.lookups.displaced_requests()
     }
 
     pub(super) fn lookups_in_flight(&self) -> usize {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fair_table::{FairTable, Inserted, Key, Owner, Share};
+use fair_table::{FairTable, Inserted, Key, Share};
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, HostIp, MiAddress, NodeAddress};
+use plumi_proto::{Domain, MiAddress, NodeAddress};
 
+use super::owner::{Asker, Owner, RequestSource};
 use super::pendings::Request;
 
 /// Identifies a look-up from [`Output::Resolve`](crate::Output::Resolve) to
@@ -19,10 +20,12 @@ pub struct LookupId(u64);
 #[derive(Debug)]
 pub(super) struct Lookups {
     by_domain: HashMap<Domain, Lookup>,
-    under_way: FairTable<LookupSource, MiAddress, (LookupId, Domain)>,
+    under_way: FairTable<LookupSource, Asker, (LookupId, Domain)>,
     by_id: HashMap<LookupId, Key>,
     /// The requests that wait for a look-up, whichever it is.
-    waiting: FairTable<HostIp, MiAddress, Request>,
+    waiting: FairTable<RequestSource, Asker, Request>,
+    /// The number of requests that waited and gave way to others.
+    displaced_requests: u64,
     started: u64,
     /// The counts of [`LookupStatus`]; the sizes of the tables in it are not kept here.
     counts: LookupStatus,
@@ -36,10 +39,10 @@ pub(super) type Nodes = Arc<[NodeAddress]>;
 /// The one that a look-up counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum LookupSource {
-    /// The host of the only asker.
-    Host(HostIp),
-    /// Several hosts. It is their own source, so that a look-up that others wait for too does not give way with those of
-    /// one that started it.
+    /// The source of all requests that wait for it.
+    One(RequestSource),
+    /// Several of them. This is a source by itself, so that a look-up that others wait for too does not give way with those
+    /// of one that started it.
     Several,
 }
 
@@ -69,8 +72,8 @@ pub struct LookupStatus {
 enum Lookup {
     UnderWay {
         lookup: Key,
-        /// The host of the only asker, or `None` if there are several.
-        host: Option<HostIp>,
+        /// The source of all requests that wait for it, or `None` if there are several.
+        source: Option<RequestSource>,
         waiting: Vec<Key>,
     },
     /// `None`: the domain has no node.
@@ -97,6 +100,7 @@ impl Default for Lookups {
             under_way: FairTable::new(MAX_UNDER_WAY),
             by_id: HashMap::new(),
             waiting: FairTable::new(MAX_WAITING),
+            displaced_requests: 0,
             started: 0,
             counts: LookupStatus::default(),
             outdated: LookupId::default(),
@@ -105,24 +109,30 @@ impl Default for Lookups {
 }
 
 impl Lookups {
-    /// Asks for the node to which `request` has to be forwarded.
-    pub(super) fn ask(&mut self, now: Instant, request: Request) -> Asked {
+    /// Asks for the node to which `request` of `owner` has to be forwarded.
+    pub(super) fn ask(&mut self, now: Instant, request: Request, owner: (Owner, Share)) -> Asked {
         let domain = request.locate.to.domain();
         match self.by_domain.get(&domain) {
             Some(Lookup::Known { nodes, until }) if *until > now => {
                 self.counts.from_kept += 1;
                 return Asked::Known(nodes.clone());
             }
-            Some(Lookup::UnderWay { .. }) => return self.join(now, &domain, request),
+            Some(Lookup::UnderWay { .. }) => return self.join(now, &domain, request, owner),
             _ => {}
         }
-        if self.has_room(now, &domain) { self.start(domain, request) } else { Asked::Full }
+        if self.has_room(now, &domain) { self.start(domain, request, owner) } else { Asked::Full }
     }
 
     /// Adds a request to those that wait for the look-up of `domain`.
-    fn join(&mut self, now: Instant, domain: &Domain, request: Request) -> Asked {
+    fn join(
+        &mut self,
+        now: Instant,
+        domain: &Domain,
+        request: Request,
+        (owner, share): (Owner, Share),
+    ) -> Asked {
         let Self { by_domain, under_way, waiting: all, .. } = self;
-        let Some(Lookup::UnderWay { lookup, host, waiting }) = by_domain.get_mut(domain) else {
+        let Some(Lookup::UnderWay { lookup, source, waiting }) = by_domain.get_mut(domain) else {
             return Asked::Full;
         };
         waiting.retain(|key| {
@@ -139,14 +149,15 @@ impl Lookups {
             }
             return Asked::Waits;
         }
-        let Ok(Inserted { key, .. }) = all.insert(waits_for(&request), SHARE, request) else {
+        let Ok(Inserted { key, gave_way }) = all.insert(owner, share, request) else {
             return Asked::Full;
         };
+        self.displaced_requests += u64::from(gave_way.is_some());
         waiting.push(key);
-        if host.is_some_and(|host| host != *request.asker.address.ip()) {
-            *host = None;
+        if source.is_some_and(|source| source != owner.source) {
+            *source = None;
             if let Some(entry) = under_way.remove(*lookup) {
-                let owner = Owner::new(LookupSource::Several, request.locate.from);
+                let owner = fair_table::Owner::new(LookupSource::Several, owner.asker);
                 // There is room: it is the one that has just been left.
                 if let Ok(Inserted { key, .. }) = under_way.insert(owner, Share::ALL, entry) {
                     *lookup = key;
@@ -158,15 +169,15 @@ impl Lookups {
     }
 
     /// Starts to look up `domain`. If too many are looked up, the oldest look-up of the greediest gives way.
-    fn start(&mut self, domain: Domain, request: Request) -> Asked {
-        let host = *request.asker.address.ip();
-        let Ok(Inserted { key: request_key, .. }) = self.waiting.insert(waits_for(&request), SHARE, request)
-        else {
+    fn start(&mut self, domain: Domain, request: Request, (owner, share): (Owner, Share)) -> Asked {
+        let source = owner.source;
+        let Ok(Inserted { key: request_key, gave_way }) = self.waiting.insert(owner, share, request) else {
             return Asked::Full;
         };
+        self.displaced_requests += u64::from(gave_way.is_some());
         self.started += 1;
         let id = LookupId(self.started);
-        let owner = Owner::new(LookupSource::Host(host), request.locate.from);
+        let owner = fair_table::Owner::new(LookupSource::One(source), owner.asker);
         let Ok(Inserted { key, gave_way }) = self.under_way.insert(owner, Share::ALL, (id, domain)) else {
             return Asked::Full;
         };
@@ -174,11 +185,11 @@ impl Lookups {
             self.counts.displaced += 1;
             self.by_id.remove(&given_up);
             // Those that wait for it are lost, as if on the way, and agents ask again.
-            self.take_waiting(&of);
+            self.displaced_requests += self.take_waiting(&of).len() as u64;
             given_up
         });
         self.by_id.insert(id, key);
-        let lookup = Lookup::UnderWay { lookup: key, host: Some(host), waiting: vec![request_key] };
+        let lookup = Lookup::UnderWay { lookup: key, source: Some(source), waiting: vec![request_key] };
         self.by_domain.insert(domain, lookup);
         Asked::Start { id, instead_of }
     }
@@ -242,6 +253,11 @@ impl Lookups {
         LookupStatus { in_flight, kept: self.by_domain.len() - in_flight, ..self.counts }
     }
 
+    /// Returns the number of requests that waited for a look-up and gave way to others.
+    pub(super) fn displaced_requests(&self) -> u64 {
+        self.displaced_requests
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.under_way.len()
     }
@@ -262,20 +278,11 @@ impl Lookups {
     }
 }
 
-/// Returns the one that a request counts for while it waits.
-fn waits_for(request: &Request) -> Owner<HostIp, MiAddress> {
-    Owner::new(*request.asker.address.ip(), request.locate.from)
-}
-
 /// The limit of look-ups at a time. More would only wait in the name server's queue.
 const MAX_UNDER_WAY: usize = 32;
 
 /// The limit of requests that wait for a look-up, which takes 2 s at most.
 const MAX_WAITING: usize = 1_024;
-
-/// The limits for one host, and for one user: what it may have pending when the node is known, as far as it matters in
-/// 2 s.
-const SHARE: Share = Share { of_source: 64, of_asker: 8 };
 
 /// The limit of domains whose answer is kept: about 512 KiB.
 const MAX_NAMES: usize = 4_096;

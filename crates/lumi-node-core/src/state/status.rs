@@ -26,7 +26,7 @@ pub struct NodeStatus {
     pub pendings: usize,
     /// The number of forwarded requests that got no answer in time.
     pub unanswered: u64,
-    /// The number of forwarded requests that gave way to those of others, because all the room was taken.
+    /// The number of requests that were forwarded, or waited for a look-up, and gave way to those of others.
     pub displaced: u64,
     /// Messages received, including those that were then dropped. A message that can only be forged is not
     /// counted: one from port 0 or from this node's own address.

@@ -151,6 +151,45 @@ fn who_waits_for_a_lookup_is_bounded() {
     assert_eq!(node.node.pending_count(), 8);
 }
 
+/// A gateway whose address is exempt has many users at one socket. Each of them is a source, as for requests that were
+/// sent on.
+#[test]
+fn a_host_that_speaks_for_many_may_wait_for_any_number() {
+    let names: String = (0..100).map(|n| format!("u{n}\n")).collect();
+    let exempt = vec!["127.0.0.9".parse().expect("a range")];
+    let roster = format!("bb.com\nlaura\n{names}");
+    let mut node = TestNode::of(&roster, NODE, NodeSettings::default().exempt(exempt));
+    node.receive(LAURA, "PRlaura@bb.com");
+    (0..100).for_each(|n| _ = node.receive(STRANGER, &format!("PRu{n}@bb.com")));
+    let question = |n: u32| format!("PLu{}@bb.com:x{n}@cc.com", n % 100);
+    let lookup = node.ask_elsewhere(STRANGER, &question(0), "cc.com");
+    for n in 1..1_000 {
+        assert_eq!(node.receive(STRANGER, &question(n)), []);
+    }
+    assert_eq!(node.node.status().displaced, 0);
+    assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)).len(), 1_000);
+}
+
+/// Both those that give way themselves and those that wait for a look-up that does.
+#[test]
+fn requests_that_give_way_while_they_wait_are_counted() {
+    let mut node = TestNode::new();
+    node.receive(LAURA, "PRlaura@bb.com");
+    for n in 0..100 {
+        node.receive(LAURA, &format!("PLlaura@bb.com:u{n}@cc.com"));
+    }
+    assert_eq!(node.node.status().displaced, 92);
+    let mut node = TestNode::of("bb.com\nu0\nu1\nu2\nu3\nu4\n", NODE, NodeSettings::default());
+    for user in 0..5 {
+        node.receive(LAURA, &format!("PRu{user}@bb.com"));
+        for n in 0..8 {
+            node.receive(LAURA, &format!("PLu{user}@bb.com:joya@d{user}e{n}.com"));
+        }
+    }
+    let status = node.node.status();
+    assert_eq!((status.displaced, status.lookups.displaced, status.lookups.in_flight), (8, 8, 32));
+}
+
 /// Nobody waits for longer than 5 s after asking last, whether it is DNS that is slow or the other node.
 #[test]
 fn a_question_ends_while_it_waits_for_a_lookup() {

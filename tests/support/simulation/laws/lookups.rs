@@ -1,22 +1,23 @@
 //! The questions that a node may ask DNS, and the use that it may make of the answers.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::LookupId;
-use plumi_proto::{Domain, Locate};
+use plumi_proto::Domain;
 
 use super::{Violation, ensure};
+use crate::kept_requests::{Asked, Source};
 
 /// The look-ups of one node.
 #[derive(Debug, Default)]
 pub(super) struct LookUps {
     in_flight: HashMap<LookupId, Domain>,
-    /// The host that asks for each domain that is looked up, or `None` if there are several.
-    hosts: HashMap<Domain, Option<Ipv4Addr>>,
-    waiting: HashMap<Domain, Vec<(Locate, SocketAddrV4)>>,
+    /// The source that asks for each domain that is looked up, or `None` if there are several.
+    sources: HashMap<Domain, Option<Source>>,
+    waiting: HashMap<Domain, Vec<Asked>>,
     known: HashMap<Domain, Known>,
 }
 
@@ -41,16 +42,16 @@ impl LookUps {
         self.known.get(domain).filter(|known| now < known.until).map(|known| known.node)
     }
 
-    /// A look-up for `asker` was started, instead of another one if there were too many.
+    /// A look-up for a request of `source` was started, instead of another one if there were too many.
     pub(super) fn started(
         &mut self,
         now: Duration,
         id: LookupId,
         domain: Domain,
-        asker: SocketAddrV4,
+        source: Source,
         instead_of: Option<LookupId>,
     ) -> Result<(), Violation> {
-        self.hosts.insert(domain, Some(*asker.ip()));
+        self.sources.insert(domain, Some(source));
         let is_full = self.in_flight.len() >= MAX_IN_FLIGHT;
         ensure!(
             instead_of.is_some() == is_full,
@@ -77,24 +78,26 @@ impl LookUps {
             return Ok(());
         };
         let count =
-            |host: Option<&Option<Ipv4Addr>>| self.hosts.values().filter(|of| Some(*of) == host).count();
-        let of_this = count(self.hosts.get(&domain));
-        let most = self.hosts.values().map(|host| count(Some(host))).max().unwrap_or_default();
+            |source: Option<&Option<Source>>| self.sources.values().filter(|of| Some(*of) == source).count();
+        let of_this = count(self.sources.get(&domain));
+        let most = self.sources.values().map(|source| count(Some(source))).max().unwrap_or_default();
         ensure!(of_this == most, LookUps, "one of {of_this} gave way, and somebody has {most}");
-        self.hosts.remove(&domain);
+        self.sources.remove(&domain);
         self.waiting.remove(&domain);
         Ok(())
     }
 
-    pub(super) fn waits(&mut self, locate: Locate, asker: SocketAddrV4) {
-        if let Some(host) = self.hosts.get_mut(&locate.to.domain())
-            && *host != Some(*asker.ip())
+    /// A request of `source` waits for the answer.
+    pub(super) fn waits(&mut self, asked: Asked, source: Source) {
+        let domain = asked.0.to.domain();
+        if let Some(of) = self.sources.get_mut(&domain)
+            && *of != Some(source)
         {
-            *host = None;
+            *of = None;
         }
-        let waiting = self.waiting.entry(locate.to.domain()).or_default();
-        if !waiting.contains(&(locate, asker)) {
-            waiting.push((locate, asker));
+        let waiting = self.waiting.entry(domain).or_default();
+        if !waiting.contains(&asked) {
+            waiting.push(asked);
         }
     }
 
@@ -104,9 +107,9 @@ impl LookUps {
         now: Duration,
         id: LookupId,
         answer: &Result<FoundNode, LookupError>,
-    ) -> Vec<(Locate, SocketAddrV4)> {
+    ) -> Vec<Asked> {
         let Some(domain) = self.in_flight.remove(&id) else { return Vec::new() };
-        self.hosts.remove(&domain);
+        self.sources.remove(&domain);
         let (node, life) = match answer {
             Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),

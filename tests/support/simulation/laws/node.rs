@@ -335,12 +335,12 @@ impl NodeLaws {
             ensure!(step.outputs.is_empty(), NoOpenProxy, "for {from} it did {:?}", step.outputs);
             return step.is_silent();
         }
-        let domain = locate.to.domain();
+        let (domain, source) = (locate.to.domain(), self.requests.source_of(&(locate, from)));
         match step.outputs {
             [Output::Resolve { id, domain: asked, instead_of }] => {
                 ensure!(*asked == domain, LookUps, "{asked} was looked up instead of {domain}");
-                self.lookups.started(now, *id, domain, from, *instead_of)?;
-                self.lookups.waits(locate, from);
+                self.lookups.started(now, *id, domain, source, *instead_of)?;
+                self.lookups.waits((locate, from), source);
                 Ok(())
             }
             [] if step.handled.is_ok() => {
@@ -349,7 +349,7 @@ impl NodeLaws {
                     RepliesPass,
                     "a question for {domain} was forgotten"
                 );
-                self.lookups.waits(locate, from);
+                self.lookups.waits((locate, from), source);
                 Ok(())
             }
             [] => step.is_too_soon(self.requests.is_too_soon(now, &locate, from)),

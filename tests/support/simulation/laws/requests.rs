@@ -8,7 +8,7 @@ use lumi_node_core::NodeSettings;
 use plumi_proto::{Domain, Locate, MiAddress, UserName};
 
 use super::{Violation, ensure};
-use crate::kept_requests::KeptRequests;
+use crate::kept_requests::{Asked, KeptRequests, Source};
 use crate::simulation::network::Taint;
 
 /// The requests of one node.
@@ -98,6 +98,11 @@ impl Requests {
             self.ends(&names, of);
         }
         gone != Some((locate, asker))
+    }
+
+    /// Returns the source that a request counts for.
+    pub(super) fn source_of(&self, asked: &Asked) -> Source {
+        self.kept.source_of(asked)
     }
 
     /// The node sent a request, for which there was room, on to `asked`.
