@@ -2,9 +2,9 @@
 //!
 //! Without it, anybody with the same address, real or forged, could silence a user.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use plumi_proto::UdpAddress;
 
@@ -12,14 +12,16 @@ use super::limiter::{Bucket, RateLimit};
 use super::source::Source;
 
 /// A bucket for each socket at which a user is online, made when it is first needed.
+///
+/// If there are too many, the fullest one gives way, because a new one would be as full.
 #[derive(Debug)]
 pub(super) struct UserShares {
     /// The limit of all users of a host together.
     of_host: RateLimit,
+    /// No host is here without sockets.
     hosts: HashMap<Source, Host>,
-    /// The number of sockets of all hosts.
-    sockets: usize,
-    last_sweep: Option<Instant>,
+    /// The sockets of all hosts, by the time at which their buckets are full: the fullest first.
+    by_fullness: BTreeSet<(Instant, UdpAddress)>,
 }
 
 #[derive(Debug)]
@@ -30,58 +32,55 @@ struct Host {
 
 impl UserShares {
     pub(super) fn new(of_host: RateLimit) -> Self {
-        Self { of_host, hosts: HashMap::new(), sockets: 0, last_sweep: None }
+        Self { of_host, hosts: HashMap::new(), by_fullness: BTreeSet::new() }
     }
 
     /// Returns whether a datagram of a user who is online at `socket` is admitted.
     pub(super) fn admit(&mut self, now: Instant, socket: UdpAddress) -> bool {
-        let source = Source::from(socket);
+        let (source, of_host) = (Source::from(socket), self.of_host);
         let is_known = self.hosts.get(&source).is_some_and(|host| host.by_port.contains_key(&socket.port()));
-        if !is_known && !self.has_room(now, source) {
-            return false;
+        if !is_known {
+            self.make_room(source);
         }
-        let of_host = self.of_host;
         let host = self
             .hosts
             .entry(source)
             .or_insert_with(|| Host { all: Bucket::full(now, of_host), by_port: HashMap::new() });
-        self.sockets += usize::from(!is_known);
         let own = host.by_port.entry(socket.port()).or_insert_with(|| Bucket::full(now, of_user()));
+        self.by_fullness.remove(&(own.full_at(of_user()), socket));
         own.fill(now, of_user());
         host.all.fill(now, of_host);
-        own.has_one() && host.all.has_one() && own.take() && host.all.take()
+        let is_admitted = own.has_one() && host.all.has_one() && own.take() && host.all.take();
+        self.by_fullness.insert((own.full_at(of_user()), socket));
+        is_admitted
     }
 
-    /// Makes room for one more socket of `source`: the fullest bucket gives way, because a new one would be as full.
-    fn has_room(&mut self, now: Instant, source: Source) -> bool {
-        if let Some(host) = self.hosts.get_mut(&source)
-            && host.by_port.len() >= MAX_OF_HOST
-        {
-            host.by_port.values_mut().for_each(|bucket| bucket.fill(now, of_user()));
-            let fullest = host.by_port.iter().max_by_key(|(port, bucket)| (bucket.level(), **port));
-            let fullest = fullest.map(|(port, _)| *port);
-            self.sockets -= usize::from(fullest.is_some_and(|port| host.by_port.remove(&port).is_some()));
+    /// Makes room for one more socket of `source`.
+    fn make_room(&mut self, source: Source) {
+        let of_host = self.hosts.get(&source).filter(|host| host.by_port.len() >= MAX_OF_HOST);
+        let fullest = match of_host {
+            Some(host) => {
+                let sockets = host.by_port.iter().map(|(port, bucket)| (bucket.full_at(of_user()), *port));
+                sockets.min().map(|(full_at, port)| (full_at, UdpAddress::new(source.ip(), port)))
+            }
+            None if self.by_fullness.len() >= MAX_SOCKETS => self.by_fullness.first().copied(),
+            None => None,
+        };
+        if let Some(fullest) = fullest {
+            self.remove(fullest);
         }
-        let is_due = self.last_sweep.is_none_or(|last| now >= last + SWEEP_INTERVAL);
-        if self.sockets >= MAX_SOCKETS && is_due {
-            self.last_sweep = Some(now);
-            self.sweep(now);
-        }
-        self.sockets < MAX_SOCKETS
     }
 
-    /// Forgets the buckets that are full again.
-    fn sweep(&mut self, now: Instant) {
-        let of_host = self.of_host;
-        self.hosts.retain(|_, host| {
-            host.by_port.retain(|_, bucket| {
-                bucket.fill(now, of_user());
-                !bucket.is_full(of_user())
-            });
-            host.all.fill(now, of_host);
-            !host.by_port.is_empty() || !host.all.is_full(of_host)
-        });
-        self.sockets = self.hosts.values().map(|host| host.by_port.len()).sum();
+    fn remove(&mut self, (full_at, socket): (Instant, UdpAddress)) {
+        self.by_fullness.remove(&(full_at, socket));
+        let source = Source::from(socket);
+        if let Some(host) = self.hosts.get_mut(&source) {
+            host.by_port.remove(&socket.port());
+            // The bucket of the host hardly lacks more than that of its last socket, which was the fullest of all.
+            if host.by_port.is_empty() {
+                self.hosts.remove(&source);
+            }
+        }
     }
 }
 
@@ -91,17 +90,16 @@ fn of_user() -> RateLimit {
     RateLimit::new(per_second)
 }
 
-/// The limit of sockets kept at a time, about 256 KiB: those of users whose host is flooded, or floods.
+/// The limit of sockets kept at a time, about 512 KiB: those of users whose host is flooded, or floods.
 const MAX_SOCKETS: usize = 4_096;
 
 /// The limit for one host: as many users of a school as need it at the same time.
 const MAX_OF_HOST: usize = 64;
 
-/// The shortest time between two sweeps of the table.
-const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::any_time;
 
@@ -109,20 +107,44 @@ mod tests {
     fn so_many_sockets_are_kept_of_a_host_and_in_all() {
         let mut shares = UserShares::new(RateLimit::default());
         let start = any_time();
-        let at = |host: u32, port| UdpAddress::new((0x0A00_0000 + host).into(), port);
         for host in 0..64 {
             for port in 1..=70 {
                 assert!(shares.admit(start, at(host, port)), "{host}:{port}");
             }
         }
-        let kept =
-            |shares: &UserShares| shares.hosts.values().map(|host| host.by_port.len()).collect::<Vec<_>>();
-        assert_eq!(kept(&shares), [MAX_OF_HOST; 64]);
-        assert_eq!(shares.sockets, MAX_SOCKETS);
-        assert!(!shares.admit(start, at(64, 1)), "all places are taken");
-        // By now each may send as much as one who has sent nothing.
-        let later = start + Duration::from_secs(1);
-        assert!(shares.admit(later, at(64, 1)));
-        assert_eq!((kept(&shares), shares.sockets), (vec![1], 1));
+        let kept: Vec<_> = shares.hosts.values().map(|host| host.by_port.len()).collect();
+        assert_eq!(kept, [MAX_OF_HOST; 64]);
+        assert_eq!(shares.by_fullness.len(), MAX_SOCKETS);
+        for host in 64..5_000 {
+            assert!(shares.admit(start, at(host, 1)), "{host}");
+            assert_eq!(shares.by_fullness.len(), MAX_SOCKETS);
+        }
+        assert!(shares.hosts.len() <= MAX_SOCKETS);
+        assert!(shares.hosts.values().all(|host| !host.by_port.is_empty()));
+        let later = start + Duration::from_secs(9);
+        assert!(shares.admit(later, at(0, 1)));
+    }
+
+    /// A newcomer gets a share though none of so many buckets is full, and those who sent most keep theirs.
+    #[test]
+    fn the_fullest_share_gives_way() {
+        let mut shares = UserShares::new(RateLimit::default());
+        let start = any_time();
+        let spend = |shares: &mut UserShares, host| while shares.admit(start, at(host, 1)) {};
+        // One has sent least, and all others everything that they may.
+        assert!(shares.admit(start, at(0, 1)));
+        (1..4_096).for_each(|host| spend(&mut shares, host));
+        assert!(shares.admit(start, at(4_096, 1)), "a newcomer");
+        assert!(!shares.hosts.contains_key(&Source::from(at(0, 1))), "the fullest gives way");
+        assert!(!shares.admit(start, at(1, 1)), "who sent too much gets no new share");
+        // The newcomer is the fullest by now, and so is the next one.
+        for host in 5_000..6_000 {
+            assert!(shares.admit(start, at(host, 1)), "{host}");
+        }
+        assert!((1..4_096).all(|host| !shares.admit(start, at(host, 1))));
+    }
+
+    fn at(host: u32, port: u16) -> UdpAddress {
+        UdpAddress::new((0x0A00_0000 + host).into(), port)
     }
 }
