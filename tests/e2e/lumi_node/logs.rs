@@ -58,6 +58,27 @@ fn what_is_dropped_or_refused_pushes_nothing_out_of_the_log_and_is_counted_there
     }
 }
 
+/// Each of them waits for a look-up, of an address where no node can be.
+#[test]
+fn questions_for_unknown_domains_push_nothing_out_of_the_log() {
+    let node = NodeProgram::start("bb.com", &["laura", "pere"], &["--rate-limit", "off"]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    for n in 0..500 {
+        let names = format!("laura@bb.com:x@0.0.{}.{}", n / 250, n % 250);
+        assert_eq!(laura.ask(&format!("PL{names}")), format!("RL2{names}"));
+    }
+    let from = format!("127.0.0.1:UDP:{}", laura.address().port());
+    // The registration, the questions, and the refusals that were counted.
+    eventually("each has its line or is counted", || node.logged(&format!("R: {from}")) > 500);
+    let log = node.log();
+    let count = |start: &str| log.iter().filter(|line| line.starts_with(start)).count();
+    let (questions, refusals) = (count(&format!("R: {from}, PL")), count(&format!("E: {from}, RL2")));
+    assert!((1..500).contains(&questions), "{questions}");
+    assert!(refusals < 500, "{refusals}");
+    assert_eq!(count(&format!("E: {from}, RR0")), 1);
+}
+
 #[test]
 fn the_log_can_be_stdout_and_diagnostics_stay_apart() {
     let mut node = NodeProgram::start("bb.com", &["laura"], &["--log", "-", "-vvv"]);

@@ -276,11 +276,9 @@ impl<S: DatagramSocket> Task<S> {
         let answer = self.node.poll_output();
         // A refusal that another node or an agent sent is passed on, and no refusal of this node.
         let is_refused = !datagram.starts_with(b"R") && answer.as_ref().is_some_and(is_refusal);
-        let is_logged = if handled.is_err() || is_refused {
-            self.line_limit.admits(now, from, 1 + usize::from(is_refused))
-        } else {
-            true
-        };
+        // What led to no message was dropped, or waits for a look-up and may come to nothing.
+        let is_limited = is_refused || !matches!(answer, Some(Output::Transmit { .. }));
+        let is_logged = !is_limited || self.line_limit.admits(now, from, 1 + usize::from(is_refused));
         if is_logged {
             self.log.received(from, datagram);
         }
@@ -314,7 +312,7 @@ impl<S: DatagramSocket> Task<S> {
     pub(super) fn drain_outputs(&mut self, now: Instant) {
         while let Some(output) = self.node.poll_output() {
             let is_logged = match &output {
-                // A refusal after a look-up, whose request has its line.
+                // A refusal after a look-up. Its request had its line, or was counted, when it came.
                 Output::Transmit { to, .. } if is_refusal(&output) => self.line_limit.admits(now, *to, 1),
                 _ => true,
             };
