@@ -10,7 +10,7 @@ use lumi_dns::{LookupError, NodeDirectory};
 use message_log::{Batch, Direction, LeftOut, LineLimit, TrafficTap};
 use plumi_proto::{EncodedMessage, HostIp, NodeAddress, UdpAddress};
 use tokio::{task, time};
-use tracing::{debug, info, warn};
+use tracing::{debug, field, info, warn};
 
 use super::administration::{AdminEvent, Administration};
 use super::datagrams::{Datagrams, Received};
@@ -44,6 +44,8 @@ pub(super) struct Task<S> {
     is_flooded: bool,
     unreceived: RateLimitedCounter,
     unsent: RateLimitedCounter,
+    displaced_requests: RateLimitedCounter,
+    displaced_lookups: RateLimitedCounter,
     /// Set if the last receive failed.
     is_failing: bool,
     /// The time until which nothing is received.
@@ -86,6 +88,8 @@ impl<S: DatagramSocket> Task<S> {
             is_flooded: false,
             unreceived: RateLimitedCounter::default(),
             unsent: RateLimitedCounter::default(),
+            displaced_requests: RateLimitedCounter::every(DISPLACED_INTERVAL),
+            displaced_lookups: RateLimitedCounter::every(DISPLACED_INTERVAL),
             is_failing: false,
             rests_until: None,
             socket,
@@ -318,11 +322,28 @@ impl<S: DatagramSocket> Task<S> {
             };
             self.carry_out(output, is_logged);
         }
+        self.report_displaced(now);
         if let Some(events) = &mut self.events
             && !events.forward(&mut self.node)
         {
             self.node.report_events(false);
             self.events = None;
+        }
+    }
+
+    fn report_displaced(&mut self, now: Instant) {
+        let [requests, lookups] = self.node.displaced();
+        if let Some(requests) = self.displaced_requests.reach(now, requests) {
+            let [most, _] = self.node.greediest().map(|source| source.map(field::display));
+            warn!(
+                requests,
+                most,
+                "location requests gave way to others, and agents ask again; name a node that speaks for many as a peer"
+            );
+        }
+        if let Some(lookups) = self.displaced_lookups.reach(now, lookups) {
+            let [_, most] = self.node.greediest().map(|source| source.map(field::display));
+            warn!(lookups, most, "look-ups were given up for those of others, and agents ask again");
         }
     }
 
@@ -396,6 +417,9 @@ fn now() -> Instant {
 /// The limit of messages that wait for their lines to be written. They also wait while the datagrams that
 /// came together with theirs are handled, which takes a microsecond each.
 const MAX_OUTBOX: usize = 64;
+
+/// The shortest time between two reports that something gave way. That goes on for as long as a table is full.
+const DISPLACED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pause from the second failed receive in a row on. Without it, a lasting error would use up a
 /// processor.

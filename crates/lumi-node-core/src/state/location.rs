@@ -13,7 +13,7 @@ use super::event::Events;
 use super::limiter::Limiter;
 use super::location_times::Locations;
 use super::lookups::{Asked, LookupId, LookupStatus, Lookups, Nodes};
-use super::owner::Owner;
+use super::owner::{Owner, RequestSource};
 use super::party::Party;
 use super::pendings::{Pendings, Request};
 use super::policy::{LocateVerdict, Policies};
@@ -183,6 +183,16 @@ impl Location {
     /// Returns the number of requests that gave way to others, those that waited for a look-up included.
     pub(super) fn displaced(&self) -> u64 {
         self.pendings.displaced() + self.lookups.displaced_requests()
+    }
+
+    /// Returns the number of look-ups that gave way to others.
+    pub(super) fn displaced_lookups(&self) -> u64 {
+        self.lookups.displaced()
+    }
+
+    /// Returns the source that has the most requests pending, and the one that has the most look-ups.
+    pub(super) fn greediest(&self) -> [Option<RequestSource>; 2] {
+        [self.pendings.greediest(), self.lookups.greediest()]
     }
 
     pub(super) fn lookups_in_flight(&self) -> usize {

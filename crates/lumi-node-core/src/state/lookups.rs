@@ -258,6 +258,19 @@ impl Lookups {
         self.displaced_requests
     }
 
+    /// Returns the number of look-ups that gave way to others.
+    pub(super) fn displaced(&self) -> u64 {
+        self.counts.displaced
+    }
+
+    /// Returns the source that has the most look-ups; `None` if those of several sources are more.
+    pub(super) fn greediest(&self) -> Option<RequestSource> {
+        match self.under_way.greediest()?.0 {
+            LookupSource::One(source) => Some(*source),
+            LookupSource::Several => None,
+        }
+    }
+
     pub(super) fn in_flight(&self) -> usize {
         self.under_way.len()
     }

@@ -3,6 +3,7 @@
 mod administration;
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::time::Instant;
 
 use fair_table::Share;
@@ -279,6 +280,16 @@ impl Node {
             locations: self.location.times(),
             lookups: self.location.lookup_status(),
         }
+    }
+
+    /// Returns the numbers of location requests and of look-ups that gave way to others.
+    pub(crate) fn displaced(&self) -> [u64; 2] {
+        [self.location.displaced(), self.location.displaced_lookups()]
+    }
+
+    /// Returns the one that has the most location requests pending, and the one that has the most look-ups.
+    pub(crate) fn greediest(&self) -> [Option<impl Display + use<>>; 2] {
+        self.location.greediest()
     }
 
     /// Leaves out the addresses of `found` that lead to this node: it has no users by that name, and the message would

@@ -1,5 +1,7 @@
 //! The owner that a request counts for in tables that make room when they are full (protocol.md §9).
 
+use std::fmt;
+
 use fair_table::Share;
 use plumi_proto::{HostIp, MiAddress, UdpAddress, UserName};
 
@@ -13,6 +15,15 @@ pub(super) enum RequestSource {
     Host(HostIp),
     /// One of the users for whom a host asks that may speak for any number.
     SpokenFor(MiAddress),
+}
+
+impl fmt::Display for RequestSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(ip) => ip.fmt(f),
+            Self::SpokenFor(user) => user.fmt(f),
+        }
+    }
 }
 
 /// The asker within a source.

@@ -208,6 +208,11 @@ impl Pendings {
         self.displaced
     }
 
+    /// Returns the source that has the most requests.
+    pub(super) fn greediest(&self) -> Option<RequestSource> {
+        self.table.greediest().map(|(source, _)| *source)
+    }
+
     /// Forwards the request `key` once more, if it was not forwarded just now.
     fn repeat(
         &mut self,

@@ -92,6 +92,26 @@ async fn errors_are_told_once_a_second_each_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_and_lookups_that_give_way_are_told_once_a_minute() {
+    let diagnostics = Diagnostics::record();
+    let mut host = Host::start();
+    for minute in 1..=3 {
+        host.hears(LAURA, FIRST, "PRlaura");
+        for n in 0..200 {
+            // No node can be there, which is known without DNS.
+            host.hears(LAURA, FIRST, &format!("PLlaura@bb.com:x@0.0.1.{n}"));
+        }
+        host.hears(LAURA, FIRST, "PDlaura");
+        while host.says().await.text != "RD0" {}
+        let requests = diagnostics.lines("location requests gave way");
+        let lookups = diagnostics.lines("look-ups were given up");
+        assert_eq!((requests.len(), lookups.len()), (minute, minute), "{requests:?} {lookups:?}");
+        assert!(lookups[0].contains("lookups=1 most=127.0.0.9"), "{lookups:?}");
+        time::advance(DISPLACED_INTERVAL).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_sent_leaves_from_where_its_receiver_was_heard() {
     let mut host = Host::start();
     host.hears(LAURA, FIRST, "PRlaura@bb.com");
