@@ -79,6 +79,7 @@ fn by_fuzz_target(target: &str) -> Option<Find> {
 
 /// Turns on the bug of this name, in whichever crate has it.
 fn plant(bug: &'static str, on_any_thread: bool) {
+    fair_table::planted::plant(bug, on_any_thread);
     plumi_proto::planted::plant(bug, on_any_thread);
     mi_proto::planted::plant(bug, on_any_thread);
     message_log::planted::plant(bug, on_any_thread);

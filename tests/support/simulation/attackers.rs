@@ -232,7 +232,11 @@ impl World {
     /// More than one source may send, or have pending.
     fn flood(&mut self) {
         let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
-        let from = self.source(to);
+        let mut from = self.source(to);
+        if self.dangers.spoofers && self.attackers.rng.bool() {
+            // The address of somebody, and not the socket.
+            from.set_port(self.attackers.rng.u16(1_024..));
+        }
         let user = match self.attackers.rng.bool() {
             true => self.silent_user(to),
             false => self.attackers.user(),
@@ -253,11 +257,12 @@ impl World {
         let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
         let user = self.silent_user(to);
         let (hosts, each) = if self.attackers.rng.bool() { (HOSTS, OF_HOST) } else { (1, SOCKETS) };
-        // One host may have honest users, or be that of the user who is asked for.
-        let users: Vec<_> = self.agents.iter().map(Agent::host).collect();
-        let one = match self.attackers.rng.u8(0..3) {
-            0 => self.attackers.rng.choice(users).unwrap_or(*SILENT.ip()),
-            1 => *SILENT.ip(),
+        // One host may have honest users of the node, or be that of the user who is asked for.
+        let own = self.agents.iter().filter(|agent| self.nodes[agent.home()].at() == to);
+        let users: Vec<_> = own.map(Agent::host).collect();
+        let one = match self.attackers.rng.u8(0..4) {
+            0 | 1 => self.attackers.rng.choice(users).unwrap_or(*SILENT.ip()),
+            2 => *SILENT.ip(),
             _ => Ipv4Addr::new(10, 9, 0, 1),
         };
         for (host, number) in (0..hosts).flat_map(|host| (0..each).map(move |number| (host, number))) {

@@ -210,7 +210,7 @@ fn draw_dangers(rng: &mut Rng, calm: bool) -> Dangers {
         partitions: is_drawn(40),
         dns: is_drawn(60),
         administrators: is_drawn(40),
-        attackers: is_drawn(70),
+        attackers: true,
         spoofers: is_drawn(70),
         floods: is_drawn(20),
         // It takes as long as many other worlds.

@@ -7,6 +7,7 @@ mod conversation;
 mod limiter;
 mod lookups;
 mod node;
+mod owed;
 mod registrations;
 mod requests;
 mod step;
@@ -36,6 +37,11 @@ pub enum Law {
     ReplyFromWhereAsked,
     /// An `RL` that answers a pending request comes back to its asker.
     RepliesPass,
+    /// An online user who asks is answered, whatever others do. The module `owed` says exactly when.
+    AskersAreAnswered,
+    /// An agent that answers is never taken for gone: not by a question if an answer of the agent has come to the host of
+    /// the node since the strike before, even if a flood from the agent's address keeps it out.
+    AnswerersStayOnline,
     /// A `PL` goes to another node only if it comes from the address of an online user of this node.
     NoOpenProxy,
     /// An `RL` for a user of a node who is online goes to that user's address only, and nobody else asks in the user's
@@ -113,6 +119,8 @@ impl fmt::Display for Law {
             Self::OneReplyPerRequest => "one RL for a PL, while it lives",
             Self::ReplyFromWhereAsked => "an RL passes only from where the PL was sent",
             Self::RepliesPass => "an RL that is waited for passes",
+            Self::AskersAreAnswered => "an online user who asks is answered, whatever others do",
+            Self::AnswerersStayOnline => "an agent that answers is never taken for gone",
             Self::NoOpenProxy => "a PL is proxied only for online users",
             Self::OneAsker => "only the user asks in the user's name",
             Self::OneHop => "a PL goes from node to node at most once",

@@ -1,5 +1,6 @@
 //! The laws of a node of ours, checked after each datagram and each answer of DNS.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::slice;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use super::registrations::{Registrations, Strike};
 use super::requests::Requests;
 use super::step::Step;
 use super::{Law, Violation, ensure};
-use crate::simulation::network::{Datagram, Taint};
+use crate::simulation::network::{Datagram, Sender, Taint};
 
 /// The state of a node as an observer can derive it.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(in crate::simulation) struct NodeLaws {
     tokens: Tokens,
     /// The source that paid for the datagram that is handled.
     charged: Option<Ipv4Addr>,
+    /// The last answer of each user that came to the host of the node, and where it came from.
+    answers: HashMap<UserName, (SocketAddrV4, Duration)>,
 }
 
 impl NodeLaws {
@@ -50,6 +53,7 @@ impl NodeLaws {
             lookups: LookUps::default(),
             tokens: Tokens::new(settings),
             charged: None,
+            answers: HashMap::new(),
         }
     }
 
@@ -73,6 +77,14 @@ impl NodeLaws {
         let (from, source) = (datagram.from, *datagram.from.ip());
         let admitted = self.tokens.take(now, source);
         self.charged = (admitted == Admitted::ForToken).then_some(source);
+        if let Ok(Message::LocateReply { locate, .. }) = Message::decode(&datagram.bytes) {
+            if locate.to.domain() == self.domain {
+                self.answers.insert(locate.to.user(), (from, now));
+            }
+            let owed = self.owed_to(now, &locate, from);
+            let is_passed = is_admitted || owed.is_empty();
+            ensure!(is_passed, AskersAreAnswered, "an RL from {from} to {owed:?} was kept out");
+        }
         let expected = admitted != Admitted::No || self.is_wanted(now, datagram);
         if !expected {
             self.tokens.keep_out(now, source);
@@ -139,7 +151,7 @@ impl NodeLaws {
                     Message::DeregisterReply { code, extension: Extension::NONE },
                 )?;
             }
-            Ok(Message::Locate(locate)) => self.located(step, locate, datagram.cause)?,
+            Ok(Message::Locate(locate)) => self.located(step, locate, datagram)?,
             Ok(answer @ Message::LocateReply { locate, .. }) => self.answered(step, locate, answer)?,
             Ok(_) => step.is_silent()?,
         }
@@ -275,12 +287,22 @@ impl NodeLaws {
         user.domain() == self.domain && self.registrations.address_of(&user.user()) == Some(address)
     }
 
-    fn located(&mut self, step: Step<'_>, locate: Locate, cause: Taint) -> Result<(), Violation> {
+    fn located(&mut self, step: Step<'_>, locate: Locate, datagram: &Datagram) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
         // A dropped request prolongs nothing and is owed no answer.
+        let is_online = self.is_own_user_at(&locate.from, from);
         if step.handled.is_ok() {
-            self.requests.came(now, locate, from, cause);
+            let is_known = is_online || locate.from.domain() != self.domain;
+            let is_honest = is_known && datagram.sender != Sender::Attacker;
+            self.requests.came(now, locate, from, datagram.cause, is_honest);
         }
+        let has_room = *step.handled != Err(DropReason::NoRoom) || !is_online;
+        ensure!(
+            has_room,
+            AskersAreAnswered,
+            "there was no room for {}, who is online at {from}",
+            locate.from
+        );
         if locate.from.domain() == self.domain {
             let bound = self.registrations.address_of(&locate.from.user());
             if bound.is_some_and(|bound| bound != from) {
@@ -313,6 +335,7 @@ impl NodeLaws {
         if !self.requests.make_room(now, locate, from, self.asking_user(&locate, from)) {
             return step.has_no_room();
         }
+        self.is_silent_if_gone(step, user, agent)?;
         let kept_out_at = self.tokens.kept_out_at(*agent.ip());
         let strike = self.registrations.strike(now, &user, kept_out_at);
         self.registrations.count_strike(now, &user, strike);
@@ -402,6 +425,10 @@ impl NodeLaws {
         if is_own {
             self.registrations.hear(&locate.to.user(), from, true);
         }
+        let owed = self.owed_to(now, &locate, from);
+        // Somebody may have asked in the name of a user who was online nowhere, and hears nothing.
+        let may_pass = !step.outputs.is_empty() || *step.handled == Err(DropReason::Foreign);
+        ensure!(may_pass || owed.is_empty(), AskersAreAnswered, "an RL from {from} did not come to {owed:?}");
         let waiting = self.requests.waiting_for(now, &locate, from);
         let bound = self.asker_of(&locate);
         if let (Some(bound), Some(oldest)) = (bound, waiting.first())
@@ -438,6 +465,38 @@ impl NodeLaws {
             self.tokens.give_back(source);
         }
         step.sends(Law::KnownAddress, *to, answer)
+    }
+
+    /// Returns the askers of whom one has to have an answer that comes from `answerer` now, whatever others do.
+    fn owed_to(&self, now: Duration, locate: &Locate, answerer: SocketAddrV4) -> Vec<SocketAddrV4> {
+        let is_own = locate.from.domain() == self.domain;
+        let is_there = |asker| !is_own || self.is_own_user_at(&locate.from, asker);
+        self.requests.owed_to(now, locate, answerer, is_there)
+    }
+
+    /// Returns whether the user at `agent`, if this question takes the user for gone, has been silent since the last strike.
+    fn is_silent_if_gone(
+        &self,
+        step: Step<'_>,
+        user: UserName,
+        agent: SocketAddrV4,
+    ) -> Result<(), Violation> {
+        let [
+            Output::Transmit {
+                message: Message::LocateReply { outcome: LocateOutcome::Offline, .. }, ..
+            },
+        ] = step.outputs
+        else {
+            return Ok(());
+        };
+        let answered = self.answers.get(&user).filter(|(from, _)| *from == agent).map(|(_, at)| *at);
+        let strike = self.registrations.last_strike(&user);
+        ensure!(
+            answered.is_none() || answered <= strike,
+            AnswerersStayOnline,
+            "{user} at {agent}, who answered at {answered:?}, is taken for gone; the last strike was at {strike:?}"
+        );
+        Ok(())
     }
 
     /// Returns where the one who asks is online, if that is a user of this node.

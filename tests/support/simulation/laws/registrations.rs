@@ -103,6 +103,11 @@ impl Registrations {
         }
     }
 
+    /// Returns the time of the last strike of a user, if there was one.
+    pub(super) fn last_strike(&self, user: &UserName) -> Option<Duration> {
+        self.place(user)?.last_strike
+    }
+
     /// Returns the effect that a question for `user`, who is online, would have now. `kept_out_at` is when something from
     /// the user's host was kept out last.
     pub(super) fn strike(&self, now: Duration, user: &UserName, kept_out_at: Option<Duration>) -> Strike {

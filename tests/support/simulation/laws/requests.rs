@@ -7,6 +7,7 @@ use std::time::Duration;
 use lumi_node_core::NodeSettings;
 use plumi_proto::{Domain, Locate, MiAddress, UserName};
 
+use super::owed::Owed;
 use super::{Violation, ensure};
 use crate::kept_requests::{Asked, KeptRequests, Source};
 use crate::simulation::network::Taint;
@@ -17,6 +18,7 @@ pub(super) struct Requests {
     by_locate: HashMap<Locate, Vec<Request>>,
     by_end: BTreeMap<(Duration, u64), (Locate, SocketAddrV4)>,
     kept: KeptRequests,
+    owed: Owed,
     sent_on: u64,
 }
 
@@ -52,12 +54,25 @@ impl Requests {
             by_locate: HashMap::new(),
             by_end: BTreeMap::new(),
             kept: KeptRequests::new(domain, &settings.exempt),
+            owed: Owed::default(),
             sent_on: 0,
         }
     }
 
-    pub(super) fn came(&mut self, now: Duration, locate: Locate, asker: SocketAddrV4, cause: Taint) {
+    /// A request came that is not dropped. `is_honest`: no attacker sent it, and not in the name of a user of the node who is
+    /// online nowhere.
+    pub(super) fn came(
+        &mut self,
+        now: Duration,
+        locate: Locate,
+        asker: SocketAddrV4,
+        cause: Taint,
+        is_honest: bool,
+    ) {
         self.expire(now);
+        if !is_honest {
+            self.owed.asked_by_others(now, asker);
+        }
         let requests = self.by_locate.entry(locate).or_default();
         match requests.iter_mut().find(|request| request.asker == asker) {
             Some(request) => {
@@ -131,6 +146,7 @@ impl Requests {
             receivers.remove(0);
         }
         request.pending = Some(Pending { receivers, sent_at: now, end });
+        self.owed.sent_on(now, (locate, asker), asked, end.0);
         if let Some(before) = before {
             self.by_end.remove(&before.end);
         }
@@ -143,6 +159,7 @@ impl Requests {
     /// The node answered `asker`.
     pub(super) fn answered(&mut self, locate: &Locate, asker: SocketAddrV4) -> Result<(), Violation> {
         self.ends(locate, asker);
+        self.owed.ended(locate, asker);
         let request = self.find(locate, asker);
         let counts = request.map(|request| {
             request.answered += 1;
@@ -163,6 +180,7 @@ impl Requests {
     pub(super) fn given_up(&mut self, locate: &Locate, asker: SocketAddrV4) -> Result<(), Violation> {
         ensure!(self.find(locate, asker).is_some(), Silence, "nobody at {asker} asked for {}", locate.to);
         self.ends(locate, asker);
+        self.owed.ended(locate, asker);
         Ok(())
     }
 
@@ -183,8 +201,20 @@ impl Requests {
         waiting.iter().map(|request| request.asker).collect()
     }
 
+    /// Returns the askers of whom one has to have an answer that comes from `answerer` now, see [`Owed::to`].
+    pub(super) fn owed_to(
+        &self,
+        now: Duration,
+        locate: &Locate,
+        answerer: SocketAddrV4,
+        is_there: impl Fn(SocketAddrV4) -> bool,
+    ) -> Vec<SocketAddrV4> {
+        self.owed.to(now, locate, answerer, is_there)
+    }
+
     /// The user belongs to the domain no longer.
     pub(super) fn forget(&mut self, user: &MiAddress) {
+        self.owed.forget(user);
         let gone = |locate: &Locate| locate.from == *user || locate.to == *user;
         let pending: Vec<_> = self.by_end.values().filter(|(locate, _)| gone(locate)).copied().collect();
         for (locate, asker) in pending {
