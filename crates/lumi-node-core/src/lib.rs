@@ -61,8 +61,10 @@ mod state {
     pub(crate) mod location_times;
     pub(crate) mod lookups;
     pub(crate) mod message_counts;
+    mod moved_users;
     mod name_table;
     pub(crate) mod node;
+    pub(crate) mod notice;
     pub(crate) mod output;
     mod owner;
     pub(crate) mod party;
@@ -106,6 +108,7 @@ pub use state::location_times::{LocationTimes, Locations};
 pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
+pub use state::notice::Notice;
 pub use state::output::Output;
 pub use state::party::{Party, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};

@@ -14,12 +14,16 @@ use unicode_width::UnicodeWidthStr;
 /// Formats users as a table, with columns aligned by their width on the screen.
 pub(crate) fn table(users: &[UserStatus]) -> String {
     let time_of = times();
-    let row = |UserStatus { user, presence, .. }: &UserStatus| match presence {
-        Some(presence) => {
-            let since = time_of(presence.online_since).strftime("%Y-%m-%d %H:%M:%S");
-            [user.to_string(), "online".into(), presence.address.to_string(), since.to_string()]
+    let row = |UserStatus { user, presence, moved_repeatedly, .. }: &UserStatus| {
+        let state =
+            |state: &str| if *moved_repeatedly { format!("{state} (moved)") } else { state.to_owned() };
+        match presence {
+            Some(presence) => {
+                let since = time_of(presence.online_since).strftime("%Y-%m-%d %H:%M:%S");
+                [user.to_string(), state("online"), presence.address.to_string(), since.to_string()]
+            }
+            None => [user.to_string(), state("offline"), "-".into(), "-".into()],
         }
-        None => [user.as_str(), "offline", "-", "-"].map(String::from),
     };
     let rows = || std::iter::once(HEADER.map(String::from)).chain(users.iter().map(row));
     // Every row is made twice: for a million users, time is cheaper than memory.
@@ -44,13 +48,14 @@ pub(crate) fn table(users: &[UserStatus]) -> String {
 pub(crate) fn users_json(users: &[UserStatus]) -> String {
     let time_of = times();
     let mut text = String::from("[");
-    for (number, UserStatus { user, presence, .. }) in users.iter().enumerate() {
+    for (number, UserStatus { user, presence, moved_repeatedly, .. }) in users.iter().enumerate() {
         let row = Row {
             user: user.as_str(),
             online: presence.is_some(),
             address: presence.map(|presence| presence.address),
             since: presence
                 .map(|presence| whole_seconds(time_of(presence.online_since).timestamp()).to_string()),
+            moved: *moved_repeatedly,
         };
         let row = serde_json::to_string(&row).unwrap_or_default();
         _ = write!(text, "{}\n  {row}", if number > 0 { "," } else { "" });
@@ -66,6 +71,9 @@ struct Row<'a> {
     /// `null` if the user is offline.
     address: Option<UdpAddress>,
     since: Option<String>,
+    /// There only if it is `true`, see [`UserStatus::moved_repeatedly`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    moved: bool,
 }
 
 /// Figures of the program that its server does not have.
@@ -268,5 +276,23 @@ mod tests {
             "USER    STATE    ADDRESS  SINCE\n漢字    offline  -        -\nlaura9  offline  -        -";
         assert_eq!(table(&[user("漢字"), user("laura9")]), expected);
         assert_eq!(table(&[]), "USER  STATE  ADDRESS  SINCE");
+    }
+
+    #[test]
+    fn who_was_moved_twice_is_marked() {
+        let (mut moved, other) = (UserStatus::new("laura".parse().unwrap(), None), "pere".parse().unwrap());
+        moved.moved_repeatedly = true;
+        let users = [moved, UserStatus::new(other, None)];
+        assert_eq!(
+            table(&users),
+            "USER   STATE            ADDRESS  SINCE\nlaura  offline (moved)  -        -\npere   offline          -        -"
+        );
+        let offline = r#""online":false,"address":null,"since":null"#;
+        assert_eq!(
+            users_json(&users),
+            format!(
+                "[\n  {{\"user\":\"laura\",{offline},\"moved\":true}},\n  {{\"user\":\"pere\",{offline}}}\n]"
+            )
+        );
     }
 }

@@ -21,6 +21,7 @@ use super::socket::DatagramSocket;
 use crate::state::admin::{AdminId, AdminReply};
 use crate::state::message_counts::MessageKind;
 use crate::state::node::Node;
+use crate::state::notice::Notice;
 use crate::state::output::Output;
 use crate::state::party::Party;
 use crate::state::status::ServerStatus;
@@ -323,6 +324,9 @@ impl<S: DatagramSocket> Task<S> {
             self.carry_out(output, is_logged);
         }
         self.report_displaced(now);
+        while let Some(notice) = self.node.poll_notice() {
+            report(&notice);
+        }
         if let Some(events) = &mut self.events
             && !events.forward(&mut self.node)
         {
@@ -392,6 +396,15 @@ impl<S: DatagramSocket> Task<S> {
                 );
             }
         }
+    }
+}
+
+fn report(notice: &Notice) {
+    match notice {
+        Notice::Moved { user, from, to } => warn!(
+            %user, %from, %to, "an online user was registered from another host, and calls go there; that is a user who \
+             moved, or somebody who took the name over"
+        ),
     }
 }
 

@@ -111,12 +111,15 @@ pub struct UserStatus {
     pub user: UserName,
     /// The place where the user is online; `None` if the user is offline.
     pub presence: Option<Presence>,
+    /// Set if the user was moved to another IP address twice within 10 minutes, and the second time not longer ago than
+    /// that: two agents may hold the name in turn.
+    pub moved_repeatedly: bool,
 }
 
 impl UserStatus {
-    /// Creates the status of `user`. A program needs that for tests.
+    /// Creates the status of `user`, who was not moved. A program needs that for tests.
     pub fn new(user: UserName, presence: Option<Presence>) -> Self {
-        Self { user, presence }
+        Self { user, presence, moved_repeatedly: false }
     }
 }
 

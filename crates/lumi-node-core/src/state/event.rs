@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use plumi_proto::{LocateOutcome, MiAddress, UdpAddress, UserName};
 
+use super::notice::Notices;
+
 /// A change of who is online, or an answer to a location request. See [`Node::poll_event`](crate::Node::poll_event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -71,6 +73,7 @@ pub(super) struct Events {
     /// `None`: nobody listens.
     waiting: Option<VecDeque<NodeEvent>>,
     missed: u64,
+    pub(super) notices: Notices,
 }
 
 impl Events {

@@ -22,6 +22,7 @@ use super::limiter::Limiter;
 use super::location::{Location, Parts, Step};
 use super::lookups::LookupId;
 use super::message_counts::MessageCounts;
+use super::notice::Notice;
 use super::output::Output;
 use super::owner::{self, Asker, Owner};
 use super::party::{Party, leads_to};
@@ -224,6 +225,11 @@ impl Node {
         self.events.missed()
     }
 
+    /// Returns the next notice for the administrator. A datagram causes one at most. 64 are kept, and more are dropped.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.events.notices.pop()
+    }
+
     /// Returns the time at which [`Node::handle_timeout`] is due, if there is one.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.location.next_deadline()
@@ -234,7 +240,8 @@ impl Node {
         &self.domain
     }
 
-    /// Returns every user of the domain and where the user is online, in no order.
+    /// Returns every user of the domain and where the user is online, in no order. [`UserStatus::moved_repeatedly`] is as
+    /// of the last move, or the last [`AdminCommand::List`](crate::AdminCommand::List).
     pub fn users(&self) -> impl Iterator<Item = UserStatus> {
         self.users.statuses()
     }

@@ -9,7 +9,9 @@ use plumi_proto::{HostIp, UdpAddress, UserName};
 use super::admin::{Presence, UserStatus};
 use super::binding::Binding;
 use super::event::{Events, GoneReason, NodeEvent};
+use super::moved_users::MovedUsers;
 use super::name_table::{FETCHED, NameTable, Named};
+use super::notice::Notice;
 use super::party::Party;
 
 /// The users of a domain, each with the address that it registered from.
@@ -22,6 +24,7 @@ pub(super) struct Users {
     /// The number of online users.
     online: usize,
     moves: Moves,
+    moved: MovedUsers,
 }
 
 /// The number of registrations that moved a user who was online at another address.
@@ -58,7 +61,14 @@ struct Strikes {
 
 impl Users {
     pub(super) fn new(all: NameTable<User>, strike_interval: Duration) -> Self {
-        Self { all, strikes: HashMap::new(), strike_interval, online: 0, moves: Moves::default() }
+        Self {
+            all,
+            strikes: HashMap::new(),
+            strike_interval,
+            online: 0,
+            moves: Moves::default(),
+            moved: MovedUsers::default(),
+        }
     }
 
     /// Returns the number of users in the domain.
@@ -91,7 +101,16 @@ impl Users {
 
     /// Returns every user and where the user is online, in no order.
     pub(super) fn statuses(&self) -> impl Iterator<Item = UserStatus> {
-        self.all.iter().map(|user| UserStatus { user: user.name, presence: user.presence() })
+        self.all.iter().map(|user| UserStatus {
+            user: user.name,
+            presence: user.presence(),
+            moved_repeatedly: self.moved.has_repeatedly(&user.name),
+        })
+    }
+
+    /// Forgets the moves that are too long ago.
+    pub(super) fn expire_moves(&mut self, now: Instant) {
+        self.moved.expire(now);
     }
 
     /// Returns the registrations, in no order.
@@ -146,9 +165,15 @@ impl Users {
         match before {
             Some(from) if from == to => {}
             Some(from) => {
-                let moves = &mut self.moves;
-                *if from.ip() == to.ip() { &mut moves.to_port } else { &mut moves.to_host } += 1;
                 events.push(NodeEvent::Moved { user, from, to });
+                if from.ip() == to.ip() {
+                    self.moves.to_port += 1;
+                } else {
+                    self.moves.to_host += 1;
+                    if self.moved.add(now, user) {
+                        events.notices.push(Notice::Moved { user, from, to });
+                    }
+                }
             }
             None => events.push(NodeEvent::Registered { user, at: to }),
         }
@@ -181,6 +206,7 @@ impl Users {
             removed.report_gone(GoneReason::Removed, events);
         }
         self.strikes.remove(user);
+        self.moved.remove(user);
     }
 
     /// Replaces the users of the domain by `all`, and returns the old ones. Users in both stay online.
@@ -196,6 +222,7 @@ impl Users {
                     None => {
                         self.online -= usize::from(user.online_since.is_some());
                         self.strikes.remove(&user.name);
+                        self.moved.remove(&user.name);
                         user.report_gone(GoneReason::Removed, events);
                     }
                 }

@@ -5,6 +5,7 @@ mod bindings;
 mod events;
 mod limits;
 mod location;
+mod moves;
 mod policy;
 mod proxy;
 mod ranges;

@@ -112,6 +112,29 @@ async fn requests_and_lookups_that_give_way_are_told_once_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_takeover_is_told_once_a_minute_of_each_user() {
+    let diagnostics = Diagnostics::record();
+    let mut host = Host::start();
+    for user in ["laura", "pere"] {
+        for _ in 0..5 {
+            for from in [LAURA, CC_AGENT] {
+                host.hears(from, FIRST, &format!("PR{user}"));
+                assert_eq!(host.says().await, said(from, FIRST, "RR0"));
+            }
+        }
+    }
+    let told = diagnostics.lines("registered from another host");
+    assert!(
+        told.len() == 2 && told[0].contains(&format!("user=laura from={LAURA} to={CC_AGENT}")),
+        "{told:?}"
+    );
+    time::advance(Duration::from_secs(60)).await;
+    host.hears(LAURA, FIRST, "PRlaura");
+    assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
+    assert_eq!(diagnostics.lines("registered from another host").len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_sent_leaves_from_where_its_receiver_was_heard() {
     let mut host = Host::start();
     host.hears(LAURA, FIRST, "PRlaura@bb.com");
@@ -418,6 +441,7 @@ const ERRORS: [Errno; 11] = [
 const LAURA: &str = "127.0.0.9:4500";
 const PERE: &str = "127.0.0.10:4500";
 const CC: &str = "127.0.0.3:3344";
+const CC_AGENT: &str = "127.0.0.3:4500";
 const DD: &str = "198.51.100.4:3344";
 
 /// Addresses of the host.

@@ -36,6 +36,7 @@ impl Node {
                 self.answer(id, AdminReply::Refused(AdminRefusal::NoSuchUser(user)));
             }
             AdminCommand::List => {
+                self.users.expire_moves(now);
                 let users = self.users().collect();
                 self.answer(id, AdminReply::Users(users));
             }

@@ -1,0 +1,42 @@
+//! Notices for the administrator.
+
+use std::collections::VecDeque;
+
+use plumi_proto::{UdpAddress, UserName};
+
+/// Something that an administrator may want to look into. See [`Node::poll_notice`](crate::Node::poll_notice).
+///
+/// Anybody can cause one with a datagram, so there is at most one a minute for each user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// An online user registered from another IP address: the user has moved, or somebody else took the name over.
+    Moved {
+        /// The user.
+        user: UserName,
+        /// The UDP address before.
+        from: UdpAddress,
+        /// The UDP address now.
+        to: UdpAddress,
+    },
+}
+
+/// The notices that wait to be polled.
+#[derive(Debug, Default)]
+pub(super) struct Notices(VecDeque<Notice>);
+
+impl Notices {
+    /// Keeps a notice, if there is room.
+    pub(super) fn push(&mut self, notice: Notice) {
+        if self.0.len() < MAX_NOTICES {
+            self.0.push_back(notice);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Notice> {
+        self.0.pop_front()
+    }
+}
+
+/// The limit of notices that wait. A datagram causes one at most, and a server polls after each of them.
+const MAX_NOTICES: usize = 64;
