@@ -20,8 +20,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lumi_node_core::{RosterError, RosterFile, RosterReason};
-use plumi_proto::Domain;
+use lumi_node_core::{Roster, RosterError, RosterFile, RosterReason};
+use plumi_proto::{Domain, UserName};
 use tokio::runtime;
 
 use crate::cli::CheckArgs;
@@ -47,12 +47,13 @@ pub(crate) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
 fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let mut report = Report::new();
     let SettingsFile { mut settings, doubt } = settings::check(args.config.as_deref(), &mut report)?;
+    let named = settings.users.keys().copied().filter(|_| !doubt.is_about(&["users"])).collect();
     let roster_is_known = args.roster.is_some() || !doubt.is_about(&["roster"]);
     if let Some(roster) = args.roster {
         settings.roster = roster;
     }
     let domain = if roster_is_known {
-        roster(&settings.roster, &mut report)?
+        roster(&settings.roster, named, &mut report)?
     } else {
         report.add(&Finding::skipped("roster", "not checked until the settings are right"))?;
         None
@@ -67,8 +68,9 @@ fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Checks that the roster can be read and rewritten. Returns its domain if that is right.
-fn roster(path: &Path, report: &mut Report) -> anyhow::Result<Option<Domain>> {
+/// Checks that the roster can be read and rewritten, and has the users whom the settings have `named`. Returns its domain if that
+/// is right.
+fn roster(path: &Path, named: Vec<UserName>, report: &mut Report) -> anyhow::Result<Option<Domain>> {
     let subject = format!("roster {}", path.display());
     let (subject, read) = if sample::is_used_for(path) {
         (format!("{subject}, a copy of {}", sample::SAMPLE), Path::new(sample::SAMPLE))
@@ -94,6 +96,9 @@ fn roster(path: &Path, report: &mut Report) -> anyhow::Result<Option<Domain>> {
         let (_, roster) = RosterFile::open(read)?;
         let found = format!("domain {}, {} users", roster.domain(), roster.len());
         report.add(&Finding::well(&subject, found))?;
+        if !named.is_empty() {
+            report_named(named, &roster, report)?;
+        }
     }
     let in_line = |error: RosterError| {
         let RosterError { line, reason, .. } = error;
@@ -102,6 +107,23 @@ fn roster(path: &Path, report: &mut Report) -> anyhow::Result<Option<Domain>> {
     report.add_all(&subject, errors.into_iter().map(in_line))?;
     report.add(&files::may_be_replaced(path))?;
     Ok(domain)
+}
+
+/// Reports users whom the settings name and the roster does not have.
+fn report_named(mut named: Vec<UserName>, roster: &Roster, report: &mut Report) -> anyhow::Result<()> {
+    let count = named.len();
+    named.retain(|user| !roster.contains(user));
+    if named.is_empty() {
+        let found = format!("ranges of addresses for {count}, and the roster has each");
+        return report.add(&Finding::well("users", found));
+    }
+    named.sort_unstable();
+    let missing = |user| {
+        let remedy =
+            "correct the name under [users] in the settings, register the user, or take the line out";
+        Finding::wrong(format!("users, {user}"), "the roster has no such user", remedy)
+    };
+    report.add_all("users", named.into_iter().map(missing))
 }
 
 /// The remedy for a line of a roster that is wrong for this `reason`.

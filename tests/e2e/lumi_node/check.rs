@@ -112,6 +112,29 @@ fn every_wrong_line_is_told_and_the_rest_is_checked_all_the_same() {
     }
 }
 
+/// A misspelled user would be registered from anywhere.
+#[test]
+fn users_with_ranges_have_to_be_in_the_roster() {
+    let folder = folder_with("localhost\nlaura\npere\n");
+    let lines_about_users = |users: &str| {
+        write_settings(folder.path(), &format!("listen = '127.0.0.1:0'\n[users]\n{users}"));
+        let (code, lines) = check(folder.path(), &[]);
+        (code, lines.into_iter().filter(|line| line[5..].starts_with("users")).collect::<Vec<_>>())
+    };
+    assert_eq!(lines_about_users(""), (0, vec![]));
+    let well = "ok   users: ranges of addresses for 2, and the roster has each".to_owned();
+    let both = "laura = ['10.0.0.0/8']\npere = ['10.0.0.1']\n";
+    assert_eq!(lines_about_users(both), (0, vec![well]));
+    let wrong = |user| {
+        format!(
+            "FAIL users, {user}: the roster has no such user; correct the name under [users] in the settings, register \
+             the user, or take the line out"
+        )
+    };
+    let misspelled = "Laura = ['10.0.0.0/8']\njoan = ['10.0.0.1']\n";
+    assert_eq!(lines_about_users(misspelled), (1, vec![wrong("Laura"), wrong("joan")]));
+}
+
 #[test]
 fn what_else_a_node_is_set_to_is_checked() {
     let folder = folder_with("localhost\nlaura\n");

@@ -137,6 +137,26 @@ fn users_register_from_where_it_is_allowed_and_keep_their_names_if_told_to() {
 }
 
 #[test]
+fn a_user_with_ranges_registers_from_there_and_attempts_from_elsewhere_are_reported() {
+    let folder = folder_with("bb.com\nlaura\npere\n");
+    let ranges = |ranges: &str| write_settings(folder.path(), &format!("[users]\nlaura = [{ranges}]\n"));
+    ranges("'127.0.0.7', '127.0.1.0/24'");
+    let mut node = NodeProgram::start_in(folder.path(), &["--console"]);
+    let (laura, thief) = (User::at("127.0.1.7", &node), User::of(&node));
+    assert_eq!(thief.ask("PRlaura"), "RR1");
+    let told = node.wait_for_diagnostic("other addresses only");
+    assert!(told.contains(&format!("user=laura from={}", thief.address())), "{told}");
+    assert_eq!(laura.ask("PRlaura"), "RR0");
+    assert_eq!((thief.ask("PRlaura"), thief.ask("PRpere")), ("RR1".into(), "RR0".into()));
+    assert_eq!(node.stderr().len(), 1, "once a minute: {:?}", node.stderr());
+
+    ranges("'127.0.0.1'");
+    node.type_line("reload");
+    node.expect_line("reloaded");
+    assert_eq!((laura.ask("PRlaura"), thief.ask("PRlaura")), ("RR1".into(), "RR0".into()));
+}
+
+#[test]
 fn who_is_exempt_may_send_any_number() {
     let folder = folder_with("bb.com\nlaura\n");
     write_settings(folder.path(), "rate-limit = 1\nexempt = ['127.0.0.9']\n");

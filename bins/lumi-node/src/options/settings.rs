@@ -4,6 +4,7 @@
 //! entry determines help, completions, man page, the key in the settings file, the errors about it, and the
 //! report of a reload. If the node uses the setting in a decision, it is a field of [`NodeSettings`] too.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,13 +13,15 @@ use clap::ArgAction;
 use diagnostics::{Format, Level};
 use lumi_dns::{DirectoryError, NodeDirectory, NodeDirectoryBuilder};
 use lumi_node_core::{AddressRange, HostIp, NodeSettings, Takeover, UdpAddress};
-use plumi_proto::NODE_PORT;
+use plumi_proto::{NODE_PORT, UserName};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use settings_text::Mistake;
 
 use super::log_size::LogSize;
-use super::values::{ControlPath, Peer, RateLimiting, StrikeInterval, Switch, allowed, peers, takeover};
+use super::values::{
+    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, allowed, peers, takeover, users,
+};
 
 /// Generates [`Settings`] from the table.
 ///
@@ -116,6 +119,11 @@ settings! {
         #[arg(long, value_name = "CIDR")]
         #[serde(deserialize_with = "allowed")]
         allow: Vec<AddressRange> = Vec::new();
+
+        /// The table `[users]` of the settings file.
+        #[arg(skip)]
+        #[serde(deserialize_with = "users")]
+        users: HashMap<UserName, Vec<AddressRange>> = HashMap::new();
 
         /// When an online user is registered from a second IP address: `last` moves the user there, `deny` refuses
         /// [default: last]
@@ -268,6 +276,18 @@ mod tests {
         }
         assert!(reason("allow = []").starts_with("line 1: an empty list lets nobody register"));
         Settings::parse("exempt = []").unwrap();
+        for (line, expected) in [
+            (
+                "laura = []",
+                "an empty list does not let the user register; take the user out to let them from anywhere",
+            ),
+            ("laura = ['here']", "a range of addresses is an IPv4 address, alone or as in 192.0.2.0/24"),
+            ("laura = '10.0.0.0/8'", "invalid type: string \"10.0.0.0/8\", expected a sequence"),
+            ("'laura@bb.com' = ['10.0.0.0/8']", "a user is named without '@' and domain"),
+            ("'' = ['10.0.0.0/8']", "the user name is empty"),
+        ] {
+            assert_eq!(reason(&format!("[users]\n\n{line}")), format!("line 3: {expected}"));
+        }
         let address = "line 1: an IPv4 address and a port look like 192.0.2.7:3344";
         assert_eq!(reason("listen = 'here'"), address);
         assert!(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lumi_node_core::{AddressRange, NodeSettings, RateLimit, Takeover, UdpAddress};
-use plumi_proto::Domain;
+use plumi_proto::{Domain, UserName};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use settings_text::text_or_number;
 
@@ -164,6 +164,46 @@ impl<'de> Deserialize<'de> for StrikeInterval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text_or_number(deserializer)
     }
+}
+
+#[derive(PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
+struct NamedUser(UserName);
+
+impl TryFrom<String> for NamedUser {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.contains('@') {
+            return Err("a user is named without '@' and domain".to_owned());
+        }
+        text.parse().map(Self).map_err(|error| format!("the user name {error}"))
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(try_from = "Vec<AddressRange>")]
+struct UserRanges(Vec<AddressRange>);
+
+impl TryFrom<Vec<AddressRange>> for UserRanges {
+    type Error = &'static str;
+
+    fn try_from(ranges: Vec<AddressRange>) -> Result<Self, Self::Error> {
+        if ranges.is_empty() {
+            return Err(
+                "an empty list does not let the user register; take the user out to let them from anywhere",
+            );
+        }
+        Ok(Self(ranges))
+    }
+}
+
+/// Reads the addresses that single users may register from.
+pub(super) fn users<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<HashMap<UserName, Vec<AddressRange>>, D::Error> {
+    let users = HashMap::<NamedUser, UserRanges>::deserialize(deserializer)?;
+    Ok(users.into_iter().map(|(NamedUser(user), UserRanges(ranges))| (user, ranges)).collect())
 }
 
 pub(super) fn allowed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {

@@ -401,6 +401,9 @@ impl<S: DatagramSocket> Task<S> {
 
 fn report(notice: &Notice) {
     match notice {
+        Notice::OutsideRanges { user, from } => warn!(
+            %user, %from, "a registration was refused: the settings let this user register from other addresses only"
+        ),
         Notice::Moved { user, from, to } => warn!(
             %user, %from, %to, "an online user was registered from another host, and calls go there; that is a user who \
              moved, or somebody who took the name over"

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::UserName;
 
+use super::notice::NOTICE_INTERVAL;
+
 /// The users who were moved to another host within [`REMEMBERED`].
 ///
 /// If it is full, the user who has not been moved for longest is forgotten.
@@ -34,7 +36,7 @@ impl MovedUsers {
             self.make_room();
         }
         let is_due = match before {
-            Some(before) => before.reported_at.is_none_or(|at| now >= at + REPORT_INTERVAL),
+            Some(before) => before.reported_at.is_none_or(|at| now >= at + NOTICE_INTERVAL),
             None => self.quiet_until.is_none_or(|until| now >= until),
         };
         let reported_at = if is_due { Some(now) } else { before.and_then(|before| before.reported_at) };
@@ -72,15 +74,12 @@ impl MovedUsers {
     fn make_room(&mut self) {
         let Some(&(_, oldest)) = self.by_time.first() else { return };
         let reported_at = self.forget(&oldest).and_then(|last| last.reported_at);
-        self.quiet_until = self.quiet_until.max(reported_at.map(|at| at + REPORT_INTERVAL));
+        self.quiet_until = self.quiet_until.max(reported_at.map(|at| at + NOTICE_INTERVAL));
     }
 }
 
 /// The time for which a move is remembered. Two of a user within it may be of two who hold the name in turn.
 const REMEMBERED: Duration = Duration::from_secs(10 * 60);
-
-/// The shortest time between two reports about a user.
-const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The limit of users: about 1 MiB.
 const MAX_USERS: usize = 4_096;

@@ -28,7 +28,7 @@ use super::owner::{self, Asker, Owner};
 use super::party::{Party, leads_to};
 use super::pendings::Request;
 use super::policy::{Policies, Policy};
-use super::registration::{Registrar, own_user};
+use super::registration::{Outsiders, Registrar, own_user};
 use super::roster::Roster;
 use super::settings::NodeSettings;
 use super::source::Source;
@@ -58,6 +58,7 @@ pub struct Node {
     admin: Option<(AdminId, Awaited)>,
     outputs: VecDeque<Output>,
     events: Events,
+    outsiders: Outsiders,
     received: MessageCounts,
     sent: MessageCounts,
     dropped: Dropped,
@@ -79,6 +80,7 @@ impl Node {
             admin: None,
             outputs: VecDeque::new(),
             events: Events::default(),
+            outsiders: Outsiders::default(),
             received: MessageCounts::default(),
             sent: MessageCounts::default(),
             dropped: Dropped::default(),
@@ -171,6 +173,7 @@ impl Node {
             self.user_shares = UserShares::new(settings.rate_limit.unwrap_or_default());
         }
         self.users.set_strike_interval(settings.strike_interval);
+        self.outsiders.retain(|user, _| settings.users.contains_key(user));
         self.settings = settings;
         self.location.forget_answers();
     }
@@ -185,7 +188,7 @@ impl Node {
     /// Returns whether it was taken over. It is not if the domain has no such user, the user is registered
     /// already, or no agent can be at that address. This is no [`NodeEvent`].
     ///
-    /// Neither [`NodeSettings::allow`] nor the policy is applied: both decide when the agent registers the
+    /// Neither [`NodeSettings::allow`] nor [`NodeSettings::users`] nor the policy is applied: they decide when the agent registers the
     /// next time. A user whom strikes had taken offline is online again as soon as the agent is heard, for
     /// which no policy is asked. With [`Takeover::Deny`](crate::Takeover::Deny), an agent that has another
     /// address since is refused until strikes take the user offline. The user keeps the address of this host at
@@ -380,8 +383,8 @@ impl Node {
     }
 
     fn registrar(&mut self) -> Registrar<'_> {
-        let Self { domain, settings, users, policies, events, .. } = self;
-        Registrar { domain, settings, users, policies, events }
+        let Self { domain, settings, users, policies, events, outsiders, .. } = self;
+        Registrar { domain, settings, users, policies, events, outsiders }
     }
 
     fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {

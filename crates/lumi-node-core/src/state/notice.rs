@@ -1,12 +1,13 @@
 //! Notices for the administrator.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use plumi_proto::{UdpAddress, UserName};
 
 /// Something that an administrator may want to look into. See [`Node::poll_notice`](crate::Node::poll_notice).
 ///
-/// Anybody can cause one with a datagram, so there is at most one a minute for each user.
+/// Anybody can cause one with a datagram, so there is at most one of each kind a minute for each user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
@@ -18,6 +19,14 @@ pub enum Notice {
         from: UdpAddress,
         /// The UDP address now.
         to: UdpAddress,
+    },
+    /// A registration was refused, because it came from none of the addresses that the user may register from, see
+    /// [`NodeSettings::users`](crate::NodeSettings::users).
+    OutsideRanges {
+        /// The user.
+        user: UserName,
+        /// The UDP address that it came from.
+        from: UdpAddress,
     },
 }
 
@@ -37,6 +46,9 @@ impl Notices {
         self.0.pop_front()
     }
 }
+
+/// The shortest time between two notices of a kind about a user.
+pub(super) const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The limit of notices that wait. A datagram causes one at most, and a server polls after each of them.
 const MAX_NOTICES: usize = 64;

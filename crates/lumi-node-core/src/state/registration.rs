@@ -1,5 +1,6 @@
 //! The registration of users: who may register, and what is answered (protocol.md §3).
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UdpAddress, UserName};
@@ -7,6 +8,7 @@ use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UdpAddress, 
 use super::address_range::is_in;
 use super::dropped::DropReason;
 use super::event::Events;
+use super::notice::{NOTICE_INTERVAL, Notice};
 use super::party::Party;
 use super::policy::{Policies, RegisterVerdict};
 use super::settings::{NodeSettings, Takeover};
@@ -20,7 +22,11 @@ pub(super) struct Registrar<'n> {
     pub(super) users: &'n mut Users,
     pub(super) policies: &'n mut Policies,
     pub(super) events: &'n mut Events,
+    pub(super) outsiders: &'n mut Outsiders,
 }
+
+/// The time of the last notice about each user who was registered from outside the user's ranges: users whom the settings name.
+pub(super) type Outsiders = HashMap<UserName, Instant>;
 
 impl Registrar<'_> {
     /// Registers a user at `from`, if the user belongs to the domain and may register there.
@@ -35,7 +41,13 @@ impl Registrar<'_> {
     ) -> Result<RegisterCode, DropReason> {
         let user = own_user(self.domain, registrant).filter(|_| self.may_register_from(from.address));
         let Some(user) = user else { return Ok(RegisterCode::NoSuchUser) };
-        let Self { settings, users, policies, events, .. } = self;
+        let Self { settings, users, policies, events, outsiders, .. } = self;
+        if settings.users.get(&user).is_some_and(|ranges| !is_in(ranges, from.address.into())) {
+            if users.contains(&user) && is_due(outsiders, now, user) {
+                events.notices.push(Notice::OutsideRanges { user, from: from.address });
+            }
+            return Ok(RegisterCode::NoSuchUser);
+        }
         let is_held = settings.takeover == Takeover::Deny;
         let mut verdict = RegisterVerdict::Refuse;
         let may_register = |online: Option<UdpAddress>| {
@@ -64,6 +76,15 @@ impl Registrar<'_> {
     fn may_register_from(&self, address: UdpAddress) -> bool {
         self.settings.allow.is_empty() || is_in(&self.settings.allow, address.into())
     }
+}
+
+/// Returns whether a notice about `user` is due, and notes that it is given.
+fn is_due(outsiders: &mut Outsiders, now: Instant, user: UserName) -> bool {
+    let is_due = outsiders.get(&user).is_none_or(|last| now >= *last + NOTICE_INTERVAL);
+    if is_due {
+        outsiders.insert(user, now);
+    }
+    is_due
 }
 
 /// Returns the name of a user, if it belongs to `domain`.

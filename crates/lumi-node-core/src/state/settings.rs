@@ -5,9 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use plumi_proto::{Domain, NodeAddress};
-
-use plumi_proto::AddressRange;
+use plumi_proto::{AddressRange, Domain, NodeAddress, UserName};
 
 use super::limiter::RateLimit;
 
@@ -28,6 +26,9 @@ pub struct NodeSettings {
     pub exempt: Vec<AddressRange>,
     /// The addresses from which users may register; empty is from anywhere.
     pub allow: Vec<AddressRange>,
+    /// The addresses from which single users may register, within [`NodeSettings::allow`]. Users who are not named may register
+    /// from all of those.
+    pub users: HashMap<UserName, Vec<AddressRange>>,
     /// The rule for a user's name that two addresses register.
     pub takeover: Takeover,
     /// The least time between two strikes of a user, so that a quick succession of location requests is one;
@@ -55,6 +56,12 @@ impl NodeSettings {
     #[must_use]
     pub fn allow(self, allow: Vec<AddressRange>) -> Self {
         Self { allow, ..self }
+    }
+
+    /// Sets [`NodeSettings::users`].
+    #[must_use]
+    pub fn users(self, users: HashMap<UserName, Vec<AddressRange>>) -> Self {
+        Self { users, ..self }
     }
 
     /// Sets [`NodeSettings::takeover`].
@@ -85,6 +92,7 @@ impl Default for NodeSettings {
             rate_limit: Some(RateLimit::default()),
             exempt: Vec::new(),
             allow: Vec::new(),
+            users: HashMap::new(),
             takeover: Takeover::default(),
             strike_interval: Duration::from_millis(500),
             peers: HashMap::new(),

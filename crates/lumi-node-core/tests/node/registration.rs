@@ -1,6 +1,8 @@
 //! The users who are registered, and their addresses.
 
-use lumi_node_core::{DropReason, NodeSettings, Takeover};
+use std::collections::HashMap;
+
+use lumi_node_core::{DropReason, NodeSettings, Notice, Takeover};
 
 use crate::{LAURA, NODE, OTHER_NODE, OTHER_PORT, PERE, STRANGER, TestNode, address, sent};
 
@@ -149,6 +151,50 @@ fn only_from_where_it_is_allowed_are_users_registered() {
     assert_eq!(node.receive(STRANGER, "PDlaura"), [sent(STRANGER, "RD1")]);
     let question = "PLjoya@cc.com:laura@bb.com";
     assert_eq!(node.receive(STRANGER, question), [sent("192.0.2.1:4500", question)]);
+}
+
+/// Others are free to register from anywhere that is allowed.
+#[test]
+fn a_user_with_ranges_is_registered_only_from_there() {
+    let range = |text: &str| text.parse().expect("a range");
+    let users =
+        [("laura", vec![range("127.0.0.9"), range("10.0.0.0/24")]), ("joan", vec![range("10.0.0.0/24")])];
+    let users: HashMap<_, _> = users.map(|(user, ranges)| (user.parse().expect("a name"), ranges)).into();
+    let settings = NodeSettings::default().users(users);
+    let mut node = TestNode::with(settings.clone());
+    let refused =
+        |from| Notice::OutsideRanges { user: "laura".parse().expect("a name"), from: address(from) };
+    for (form, from, answer) in [
+        ("PRlaura", LAURA, "RR1"),
+        ("PRlaura@BB.com.", LAURA, "RR1"),
+        ("PRlaura", "10.0.1.7:4500", "RR1"),
+        ("PRlaura", "10.0.0.7:4500", "RR0"),
+        ("PRlaura@bb.com", STRANGER, "RR0"),
+        ("PRlaura", LAURA, "RR1"),
+        ("PRjoan", LAURA, "RR1"),
+        ("PRpere", LAURA, "RR0"),
+        ("PRpere", "10.0.1.7:4500", "RR0"),
+    ] {
+        assert_eq!(node.receive(from, form), [sent(from, answer)], "{form} from {from}");
+    }
+    assert_eq!(node.address_of("laura"), Some(address(STRANGER)), "a refused one changes nothing");
+    let refusals = |node: &mut TestNode| {
+        let notices = node.notices().into_iter();
+        notices.filter(|notice| matches!(notice, Notice::OutsideRanges { .. })).collect::<Vec<_>>()
+    };
+    assert_eq!(refusals(&mut node), [refused(LAURA)], "once a minute, and nobody who is no user");
+    node.pass(59.9);
+    node.receive(LAURA, "PRlaura");
+    assert_eq!(refusals(&mut node), []);
+    node.pass(0.1);
+    node.receive(OTHER_PORT, "PRlaura");
+    assert_eq!(refusals(&mut node), [refused(OTHER_PORT)]);
+    // A reload does not repeat it, and takes the ranges as they are then.
+    node.node.handle_settings(settings);
+    node.receive(LAURA, "PRlaura");
+    assert_eq!(refusals(&mut node), []);
+    node.node.handle_settings(NodeSettings::default());
+    assert_eq!(node.receive(LAURA, "PRlaura"), [sent(LAURA, "RR0")]);
 }
 
 #[test]
