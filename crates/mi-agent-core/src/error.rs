@@ -74,9 +74,9 @@ pub enum StartError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
-    /// The node answered `RR1`: the user was removed, or the node does not let this agent take over from one that
-    /// has registered since.
-    #[error("no such user at its node, or registered from elsewhere since")]
+    /// The node answered `RR1`: the node does not let this agent take over from one that has registered since, the user
+    /// was removed, or the node's settings do not let the user register from here any more.
+    #[error("somebody else is registered as you, or you were taken off the roster")]
     NoSuchUser,
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer{}", after(.unsent))]

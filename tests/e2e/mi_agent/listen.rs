@@ -257,7 +257,7 @@ fn a_registration_is_told_from_its_failure_to_its_end() {
     node.type_line("deregister laura");
     node.expect_line("deregistered laura");
     let lost = laura.expect("registration-lost");
-    assert_eq!(lost["reason"], "no such user at its node, or registered from elsewhere since");
+    assert_eq!(lost["reason"], "somebody else is registered as you, or you were taken off the roster");
     node.type_line("register laura");
     let regained = laura.expect("registration-regained");
     assert_eq!((&regained["address"], &regained["node"]), (&json!("laura@bb.com"), &json!(at.to_string())));

@@ -1,6 +1,7 @@
 //! The registration of the program, and how it is kept.
 
 use integration_tests::programs::{AgentTerminal, eventually};
+use integration_tests::raw_user::RawUser;
 
 use super::*;
 
@@ -23,7 +24,7 @@ fn a_registration_that_is_lost_and_regained_is_told() {
     assert_eq!(laura.expect_line("* registered"), format!("* registered laura@bb.com again at node {at}"));
     node.type_line("deregister laura");
     let told = laura.expect_line("! registration");
-    assert_eq!(told, "! registration lost: no such user at its node, or registered from elsewhere since");
+    assert_eq!(told, format!("! registration lost: {TAKEN}"));
     node.type_line("register laura");
     laura.expect_line("* registered");
     laura.type_line("/quit");
@@ -62,6 +63,33 @@ fn a_screen_that_somebody_looks_at_registers_again_after_a_restart_of_the_node()
     eventually("laura is online again", || node.is_online("laura"));
 }
 
+/// The agent of laura is frozen, as on a host that sleeps, until its node takes it for gone and lets somebody else register.
+#[test]
+fn a_user_who_cannot_register_again_is_told_why_on_every_face() {
+    let mut node =
+        NodeProgram::start("bb.com", &["laura", "pere"], &["--takeover", "deny", "--strike-interval", "0"]);
+    let at = node.address();
+    let mut laura = AgentProgram::start("laura@bb.com", at, &["--refresh", "5"]);
+    laura.expect_line("* listening");
+    let pere = AgentTerminal::start("pere@bb.com", at, &["--refresh", "5"], (24, 160));
+    pere.wait_for(|screen| screen.row_containing("· registered at node").is_some());
+
+    let thief = RawUser::at([127, 0, 0, 9].into(), at);
+    laura.signal(Signal::Stop);
+    eventually("the agent is stopped", || laura.is_stopped());
+    for number in 0..5 {
+        thief.say(format!("PLu{number}@cc.com:laura@bb.com"));
+    }
+    assert_eq!(thief.hear(), "RL3u4@cc.com:laura@bb.com");
+    assert_eq!(thief.ask("PRlaura"), "RR0");
+    laura.signal(Signal::Continue);
+    assert_eq!(laura.expect_line("! registration"), format!("! registration lost: {TAKEN}"));
+
+    node.type_line("deregister pere");
+    node.expect_line("deregistered pere");
+    pere.wait_for(|screen| screen.row_containing(TAKEN).is_some());
+}
+
 #[test]
 fn the_refresh_is_an_option() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -77,3 +105,6 @@ fn the_refresh_is_an_option() {
         assert_eq!(laura.wait_exit(), 0, "{right}");
     }
 }
+
+/// The reason when a refresh is refused.
+const TAKEN: &str = "somebody else is registered as you, or you were taken off the roster";
