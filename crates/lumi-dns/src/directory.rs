@@ -24,7 +24,7 @@ pub struct NodeDirectory {
 
 #[derive(Debug)]
 struct Sources {
-    peers: HashMap<Domain, NodeAddress>,
+    peers: HashMap<Domain, Vec<NodeAddress>>,
     hosts: WatchedFile<Hosts>,
     name_servers: AskedServers,
     acceptance: Acceptance,
@@ -73,8 +73,10 @@ impl NodeDirectory {
 
     async fn look_up(&self, domain: &Domain) -> Result<FoundNode, LookupError> {
         let Sources { peers, acceptance, .. } = &*self.sources;
-        if let Some(&address) = peers.get(domain) {
-            return Ok(FoundNode::at(address, MAX_TTL));
+        if let Some(found) =
+            peers.get(domain).and_then(|addresses| FoundNode::at_all(addresses.iter().copied(), MAX_TTL))
+        {
+            return Ok(found);
         }
         if let Ok(literal) = domain.as_str().trim_end_matches('.').parse() {
             if !acceptance.literals {
@@ -114,12 +116,9 @@ impl Acceptance {
                 usable.push(ip);
             }
         }
-        let mut found = usable.into_iter().map(|ip| FoundNode::at(NodeAddress::new(ip, self.node_port), ttl));
-        match (found.next(), addresses.first()) {
-            (Some(mut first), _) => {
-                first.others = found.map(AddressOfNode::from).collect();
-                Ok(first)
-            }
+        let usable = usable.into_iter().map(|ip| NodeAddress::new(ip, self.node_port));
+        match (FoundNode::at_all(usable, ttl), addresses.first()) {
+            (Some(found), _) => Ok(found),
             (None, Some(&unusable)) => Err(LookupError::Unusable(unusable)),
             (None, None) => Err(LookupError::NotFound),
         }
@@ -153,7 +152,7 @@ pub fn is_of_this_host(ip: HostIp) -> io::Result<bool> {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct NodeDirectoryBuilder {
-    peers: HashMap<Domain, NodeAddress>,
+    peers: HashMap<Domain, Vec<NodeAddress>>,
     name_servers: Vec<SocketAddr>,
     acceptance: Acceptance,
 }
@@ -161,8 +160,14 @@ pub struct NodeDirectoryBuilder {
 impl NodeDirectoryBuilder {
     /// The node of `domain` is at `address`, whatever anything else says. One call for each peer; of two for
     /// the same domain the later holds.
-    pub fn peer(mut self, domain: Domain, address: NodeAddress) -> Self {
-        self.peers.insert(domain, address);
+    pub fn peer(self, domain: Domain, address: NodeAddress) -> Self {
+        self.peer_at(domain, vec![address])
+    }
+
+    /// The node of `domain` is at `addresses`, as [`NodeDirectoryBuilder::peer`]. The first one is asked first, and
+    /// [`MAX_ADDRESSES`] are used. An empty list is no peer.
+    pub fn peer_at(mut self, domain: Domain, addresses: Vec<NodeAddress>) -> Self {
+        self.peers.insert(domain, addresses);
         self
     }
 
@@ -207,9 +212,9 @@ impl NodeDirectoryBuilder {
     /// A peer where no node can be, or a DNS client that cannot be set up.
     pub fn build(self) -> Result<NodeDirectory, DirectoryError> {
         let Self { peers, name_servers, acceptance } = self;
-        if let Some((&domain, &address)) =
-            peers.iter().find(|(_, at)| at.port() == 0 || !is_reachable(at.ip()))
-        {
+        let mut addresses =
+            peers.iter().flat_map(|(domain, all)| all.iter().map(|address| (*domain, *address)));
+        if let Some((domain, address)) = addresses.find(|(_, at)| at.port() == 0 || !is_reachable(at.ip())) {
             return Err(DirectoryError::UnusablePeer { domain, address });
         }
         let name_servers = match &name_servers[..] {
@@ -272,8 +277,13 @@ impl FoundNode {
         iter::once(AddressOfNode::new(self.address, self.is_this_host)).chain(self.others.iter().copied())
     }
 
-    fn at(address: NodeAddress, ttl: Duration) -> Self {
-        Self::new(address, is_of_this_host(address.ip()).unwrap_or(false), ttl)
+    /// Returns the node at the first [`MAX_ADDRESSES`] of `addresses`; `None` if there are none.
+    fn at_all(addresses: impl IntoIterator<Item = NodeAddress>, ttl: Duration) -> Option<Self> {
+        let at =
+            |address: NodeAddress| Self::new(address, is_of_this_host(address.ip()).unwrap_or(false), ttl);
+        let mut found = addresses.into_iter().take(MAX_ADDRESSES).map(at);
+        let first = found.next()?;
+        Some(Self { others: found.map(AddressOfNode::from).collect(), ..first })
     }
 }
 

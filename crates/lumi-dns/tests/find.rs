@@ -175,6 +175,22 @@ async fn peers_win_over_everything_and_ask_nobody() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_peer_has_its_addresses_in_their_order() -> TestResult {
+    let at = |n: u8| NodeAddress::new(Ipv4Addr::new(10, 0, 0, n), NODE_PORT + u16::from(n));
+    let many: Vec<_> = (1..=20).rev().map(at).collect();
+    let builder = NodeDirectory::builder().peer(domain("bb.com"), at(9));
+    let directory =
+        builder.peer_at(domain("bb.com"), many.clone()).peer_at(domain("10.0.0.9"), vec![]).build()?;
+    let found = find(&directory, "bb.com").await?;
+    assert_eq!(found.addresses().map(|at| at.address).collect::<Vec<_>>(), many[..MAX_ADDRESSES]);
+    assert_eq!(find(&directory, "10.0.0.9").await?.address.port(), NODE_PORT, "an empty list is no peer");
+    let nowhere = vec![at(1), NodeAddress::new(NODE, 0)];
+    let error = NodeDirectory::builder().peer_at(domain("bb.com"), nowhere).build().unwrap_err();
+    assert_eq!(error.to_string(), "the node of domain bb.com cannot be at 10.0.0.2:0");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_node_on_this_host_is_known_to_be_there() -> TestResult {
     let directory = asking(&[]);
     assert!(find(&directory, "127.0.0.77").await?.is_this_host);

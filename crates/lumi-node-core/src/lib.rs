@@ -9,7 +9,7 @@
 //! A server logs each message as an event of the target [`message_log::TARGET`] at the level TRACE. A message log is
 //! a layer of the subscriber; a program that wants the messages themselves uses [`ServerBuilder::traffic`].
 //!
-//! The feature `serde` serializes [`AddressRange`], [`RateLimit`] and [`Takeover`] as their texts, and
+//! The feature `serde` serializes [`AddressRange`], [`Ask`], [`RateLimit`] and [`Takeover`] as their texts, and
 //! deserializes them by their parsers, as the names and addresses of `plumi-proto`.
 //!
 //! ```no_run
@@ -113,7 +113,7 @@ pub use state::output::Output;
 pub use state::party::{Party, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};
-pub use state::settings::{NodeSettings, Takeover, TakeoverError};
+pub use state::settings::{Ask, AskError, NodeSettings, Takeover, TakeoverError};
 pub use state::source::Source;
 pub use state::status::{NodeStatus, ServerStatus};
 pub use state::users::Moves;

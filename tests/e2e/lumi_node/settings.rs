@@ -4,7 +4,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::Path;
 
-use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, write_settings};
+use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, eventually, write_settings};
 
 use super::{User, failure, folder_with, receive};
 
@@ -96,6 +96,67 @@ fn other_nodes_are_where_peer_says() {
     assert_eq!(receive(&cc), "PLlaura@bb.com:joya@cc.com");
     cc.send_to(b"RL3laura@bb.com:joya@cc.com", node.address()).unwrap();
     assert_eq!(laura.hear(), "RL3laura@bb.com:joya@cc.com");
+}
+
+#[test]
+fn a_peer_with_several_addresses_asks_from_each_and_is_asked_at_each() {
+    let folder = folder_with("bb.com\nlaura\n");
+    for is_in_file in [true, false] {
+        let [first, second] = ["127.0.0.2", "127.0.0.3"].map(|ip| UdpSocket::bind((ip, 0)).unwrap());
+        let [one, other] = [&first, &second].map(|socket| socket.local_addr().unwrap().to_string());
+        let flags = [&one, &other].map(|address| ["--peer".to_owned(), format!("cc.com={address}")]).concat();
+        let node = if is_in_file {
+            write_settings(folder.path(), &format!("[peers]\n'cc.com' = ['{one}', '{other}']\n"));
+            NodeProgram::start_in(folder.path(), &[])
+        } else {
+            write_settings(folder.path(), "");
+            NodeProgram::start_in(folder.path(), &flags.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let laura = User::of(&node);
+        assert_eq!(laura.ask("PRlaura"), "RR0");
+        for socket in [&first, &second] {
+            User::of(&node).say(b"PLjan@cc.com:laura@bb.com");
+            socket.send_to(b"PLjoya@cc.com:laura@bb.com", node.address()).unwrap();
+            assert_eq!(laura.hear(), "PLjoya@cc.com:laura@bb.com", "the other one was dropped");
+        }
+        let question = "PLlaura@bb.com:joya@cc.com";
+        let is_asked = |socket: &UdpSocket| {
+            socket.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 100];
+            std::iter::from_fn(|| socket.recv(&mut buffer).ok()).count() > 0
+        };
+        laura.say(question.as_bytes());
+        eventually("the first address is asked", || is_asked(&first));
+        eventually("the second address is asked", || {
+            laura.say(question.as_bytes());
+            is_asked(&second)
+        });
+    }
+}
+
+#[test]
+fn only_askers_count_that_the_settings_let() {
+    let cc = UdpSocket::bind("127.0.0.2:0").unwrap();
+    let peer = format!("cc.com={}", cc.local_addr().unwrap());
+    let folder = folder_with("bb.com\nlaura\npere\n");
+    write_settings(folder.path(), "ask = 'bound'\n");
+    for (flags, drops) in [
+        (&["--ask", "any"][..], &[][..]),
+        (&[], &["PLpere@bb.com:laura@bb.com"]),
+        (&["--ask", "nodes"], &["PLpere@bb.com:laura@bb.com", "PLeva@dd.com:laura@bb.com"]),
+    ] {
+        let node = NodeProgram::start_in(folder.path(), &[flags, &["--peer", &peer]].concat());
+        let (laura, stranger) = (User::of(&node), User::of(&node));
+        assert_eq!(laura.ask("PRlaura"), "RR0");
+        for question in ["PLpere@bb.com:laura@bb.com", "PLeva@dd.com:laura@bb.com"] {
+            stranger.say(question.as_bytes());
+            if !drops.contains(&question) {
+                assert_eq!(laura.hear(), question, "{flags:?}");
+            }
+        }
+        cc.send_to(b"PLjoya@cc.com:laura@bb.com", node.address()).unwrap();
+        assert_eq!(laura.hear(), "PLjoya@cc.com:laura@bb.com", "{flags:?}");
+    }
 }
 
 #[test]

@@ -38,9 +38,10 @@ impl GivenOptions {
     /// # Errors
     /// None, as long as no option is required.
     pub(super) fn write_over(&self, settings: &mut Settings) -> Result<(), Error> {
-        let peers = mem::take(&mut settings.peers);
+        let mut peers = mem::take(&mut settings.peers);
         settings.update_from_arg_matches(&self.keys.0)?;
-        // `--peer` adds to those of the file. Of two for the same domain, the directory takes the later.
+        // `--peer` adds to those of the file, and takes the place of those for its domain.
+        peers.retain(|peer| settings.peers.iter().all(|given| given.domain != peer.domain));
         settings.peers.splice(..0, peers);
         if let Some(level) = Level::from_flags(self.verbose, self.quiet) {
             settings.diagnostics = level;

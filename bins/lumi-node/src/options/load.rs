@@ -83,6 +83,15 @@ mod tests {
         let both = loaded("[peers]\n'cc.com' = '127.0.0.1:1'", &["--peer", "dd.com=127.0.0.1:2"]);
         let domains: Vec<_> = both.peers.iter().map(|peer| peer.domain.to_string()).collect();
         assert_eq!(domains, ["cc.com", "dd.com"], "those of the command line come later");
+        let file = "[peers]\n'cc.com' = ['127.0.0.1:1', '127.0.0.1:2']\n'ee.com' = '127.0.0.1:5'";
+        let both = loaded(file, &["--peer", "CC.com=127.0.0.1:4", "--peer", "cc.com=127.0.0.1:3"]);
+        let peers = both.node().peers;
+        let ports = |domain: &str| {
+            peers[&domain.parse().unwrap()].iter().map(lumi_node_core::NodeAddress::port).collect::<Vec<_>>()
+        };
+        assert_eq!(ports("cc.com"), [4, 3], "for its domain, the command line wins");
+        assert_eq!(ports("ee.com"), [5]);
+        assert_eq!(loaded(file, &[]).peers.len(), 3);
         assert!(loaded("console = false", &["--console"]).console);
     }
 

@@ -12,15 +12,15 @@ use std::path::PathBuf;
 use clap::ArgAction;
 use diagnostics::{Format, Level};
 use lumi_dns::{DirectoryError, NodeDirectory, NodeDirectoryBuilder};
-use lumi_node_core::{AddressRange, HostIp, NodeSettings, Takeover, UdpAddress};
-use plumi_proto::{NODE_PORT, UserName};
+use lumi_node_core::{AddressRange, Ask, HostIp, NodeAddress, NodeSettings, Takeover, UdpAddress};
+use plumi_proto::{Domain, NODE_PORT, UserName};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use settings_text::Mistake;
 
 use super::log_size::LogSize;
 use super::values::{
-    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, allowed, peers, takeover, users,
+    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, allowed, ask, peers, takeover, users,
 };
 
 /// Generates [`Settings`] from the table.
@@ -66,8 +66,7 @@ macro_rules! settings {
 
             /// Returns the settings that the node uses in decisions.
             pub(crate) fn node(&self) -> NodeSettings {
-                let peers = self.peers.iter().map(|peer| (peer.domain, peer.address.into()));
-                NodeSettings::default().peers(peers.collect())$(.$node_key(self.$node_key.clone().into()))*
+                NodeSettings::default().peers(self.peers_by_domain())$(.$node_key(self.$node_key.clone().into()))*
             }
         }
     };
@@ -103,7 +102,7 @@ settings! {
     name_servers: Vec<SocketAddr> = Vec::new(), Reload;
 
     /// Where the node of DOMAIN is, instead of asking DNS; nobody else asks in the names of its users, and it may speak
-    /// for any number of them. May repeat, and adds to those in the settings
+    /// for any number of them. May repeat, also for a node with several addresses, and adds to those in the settings
     #[arg(long = "peer", value_name = "DOMAIN=IP:PORT")]
     #[serde(deserialize_with = "peers")]
     peers: Vec<Peer> = Vec::new(), Reload;
@@ -124,6 +123,11 @@ settings! {
         #[arg(skip)]
         #[serde(deserialize_with = "users")]
         users: HashMap<UserName, Vec<AddressRange>> = HashMap::new();
+
+        /// Who may ask where users are, besides users who are online: `any`; `bound`, no user of the domain who is not online;
+        /// `nodes`, the same, and for other domains only their nodes, if this one knows them [default: any]
+        #[arg(long, value_name = "any|bound|nodes", hide_possible_values = true, value_parser = ask())]
+        ask: Ask = Ask::Any;
 
         /// When an online user is registered from a second IP address: `last` moves the user there, `deny` refuses
         /// [default: last]
@@ -197,9 +201,22 @@ impl Settings {
 
     fn directory_builder(&self) -> NodeDirectoryBuilder {
         let builder = NodeDirectory::builder();
-        let builder =
-            self.peers.iter().fold(builder, |builder, peer| builder.peer(peer.domain, peer.address.into()));
+        let peers = self.peers_by_domain().into_iter();
+        let builder = peers.fold(builder, |builder, (domain, addresses)| builder.peer_at(domain, addresses));
         self.name_servers.iter().fold(builder, |builder, &server| builder.name_server(server))
+    }
+
+    /// Returns the addresses of each peer, in their order.
+    fn peers_by_domain(&self) -> HashMap<Domain, Vec<NodeAddress>> {
+        let mut peers = HashMap::<_, Vec<_>>::new();
+        for peer in &self.peers {
+            let addresses = peers.entry(peer.domain).or_default();
+            let address = peer.address.into();
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        peers
     }
 }
 
@@ -294,6 +311,15 @@ mod tests {
             reason("[peers]\ncc.com = '192.0.2.3:3344'").contains("a domain with a dot stands in quotes")
         );
         assert!(reason("[peers]\n'a..b' = '127.0.0.1:1'").contains("line 2: the domain has a part"));
+        assert_eq!(reason("[peers]\n'cc.com' = []"), "line 2: an empty list is no peer; take it out");
+        assert_eq!(
+            reason("[peers]\n'cc.com' = [\n'127.0.0.1:1',\n'here']"),
+            address.replace("line 1", "line 4")
+        );
+        assert_eq!(
+            reason("ask = 'me'"),
+            "line 1: unknown variant `me`, expected one of `any`, `bound`, `nodes`"
+        );
         assert!(reason("\"\\t\\u001b[2J\" = 1").contains("unknown field `\u{fffd}\u{fffd}[2J`"));
         for text in ["roster", "roster =", "= 1", "[peers", "diagnostics = 'loud'", "console = 1", "\u{0}"] {
             let reason = reason(text);

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lumi_node_core::{AddressRange, NodeSettings, RateLimit, Takeover, UdpAddress};
+use lumi_node_core::{AddressRange, Ask, NodeSettings, RateLimit, Takeover, UdpAddress};
 use plumi_proto::{Domain, UserName};
-use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use settings_text::text_or_number;
 
 /// The path of the control socket, or `Off`.
@@ -59,7 +60,7 @@ impl<'de> Deserialize<'de> for Switch {
     }
 }
 
-/// The address of a domain's node.
+/// An address of a domain's node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Peer {
     pub(crate) domain: Domain,
@@ -89,8 +90,45 @@ impl TryFrom<String> for PeerDomain {
 }
 
 pub(super) fn peers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Peer>, D::Error> {
-    let peers = HashMap::<PeerDomain, UdpAddress>::deserialize(deserializer)?;
-    Ok(peers.into_iter().map(|(PeerDomain(domain), address)| Peer { domain, address }).collect())
+    let peers = HashMap::<PeerDomain, PeerAddresses>::deserialize(deserializer)?;
+    let peers = peers.into_iter().flat_map(|(PeerDomain(domain), PeerAddresses(addresses))| {
+        addresses.into_iter().map(move |address| Peer { domain, address })
+    });
+    Ok(peers.collect())
+}
+
+/// The addresses of a peer: one, or a list.
+struct PeerAddresses(Vec<UdpAddress>);
+
+impl<'de> Deserialize<'de> for PeerAddresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = PeerAddresses;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("IPv4 socket address")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PeerAddresses, E> {
+                text.parse().map(|address| PeerAddresses(vec![address])).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PeerAddresses, A::Error> {
+                let mut addresses = Vec::new();
+                while let Some(address) = list.next_element()? {
+                    addresses.push(address);
+                }
+                if addresses.is_empty() {
+                    return Err(A::Error::custom("an empty list is no peer; take it out"));
+                }
+                Ok(PeerAddresses(addresses))
+            }
+        }
+
+        deserializer.deserialize_any(OneOrMore)
+    }
 }
 
 /// The number of datagrams a second to take from one IP address, or `off` for any number.
@@ -132,6 +170,11 @@ impl<'de> Deserialize<'de> for RateLimiting {
 pub(super) fn takeover() -> impl TypedValueParser<Value = Takeover> {
     // Completions and errors list these.
     PossibleValuesParser::new(["last", "deny"]).try_map(|text| text.parse())
+}
+
+/// Reads the rule for who may ask.
+pub(super) fn ask() -> impl TypedValueParser<Value = Ask> {
+    PossibleValuesParser::new(["any", "bound", "nodes"]).try_map(|text| text.parse())
 }
 
 /// The minimum time between two location requests that count as strikes, in milliseconds.

@@ -15,9 +15,9 @@ pub enum DropReason {
     /// An `RL` that answers no pending request, or comes from elsewhere than the request went.
     #[error("it answers no request that is pending, or comes from elsewhere than the request went")]
     Unasked,
-    /// A `PL` in the name of a user of this domain who is online elsewhere, or of a user of a named peer that is elsewhere.
-    /// Or one for another domain that does not come
-    /// from an online user of this one, or whose asker was no longer one when that domain had been looked up.
+    /// A `PL` in the name of a user of this domain who is online elsewhere, or of a user of a named peer that is elsewhere, or
+    /// from an asker who does not count by [`NodeSettings::ask`](crate::NodeSettings::ask). Or one for another domain that does
+    /// not come from an online user of this one, or whose asker was no longer one when that domain had been looked up.
     #[error("it asks in the name of a user who is not online there, or is a stranger's for another domain")]
     Foreign,
     /// A table has no room for the `PL`, because everybody else has fewer under way.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use fair_table::Share;
 use lumi_dns::{FoundNode, LookupError};
-use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, UdpAddress, UserName};
+use plumi_proto::{Domain, Extension, Locate, LocateOutcome, MiAddress, NodeAddress, UdpAddress, UserName};
 
 use super::dropped::DropReason;
 use super::event::Events;
@@ -154,6 +154,11 @@ impl Location {
         let is_gone = |address: &MiAddress| address.domain() == *domain && is_gone(&address.user());
         self.pendings.forget(is_gone);
         self.lookups.forget(is_gone);
+    }
+
+    /// Returns whether `node` is the node of `domain`, as far as it has been looked up.
+    pub(super) fn has_found(&self, domain: &Domain, node: NodeAddress) -> bool {
+        self.lookups.has_found(domain, node)
     }
 
     /// Forgets the answers to look-ups, because nodes may have moved.

@@ -242,6 +242,12 @@ impl Lookups {
         }
     }
 
+    /// Returns whether the latest answer that is kept has `node` for `domain`, be it out of date or not.
+    pub(super) fn has_found(&self, domain: &Domain, node: NodeAddress) -> bool {
+        let Some(Lookup::Known { nodes: Some(nodes), .. }) = self.by_domain.get(domain) else { return false };
+        nodes.contains(&node)
+    }
+
     /// Forgets all answers, because nodes may have moved. Answers to look-ups under way are not kept either.
     pub(super) fn forget_answers(&mut self) {
         self.by_domain.retain(|_, lookup| matches!(lookup, Lookup::UnderWay { .. }));

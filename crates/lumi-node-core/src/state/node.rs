@@ -1,6 +1,7 @@
 //! The decisions of a node (protocol.md §3).
 
 mod administration;
+mod asking;
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -389,14 +390,9 @@ impl Node {
 
     fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {
         if locate.from.domain() == self.domain {
-            let user = locate.from.user();
-            if self.address_of(&user).is_some_and(|bound| bound != from.address) {
-                return Err(DropReason::Foreign);
-            }
-            self.users.hear_question(now, &user, from.address, &mut self.events);
-        } else if let Some(peer) = self.settings.peers.get(&locate.from.domain())
-            && *from.address.ip() != peer.ip()
-        {
+            self.users.hear_question(now, &locate.from.user(), from.address, &mut self.events);
+        }
+        if !self.may_ask(&locate.from, from.address) {
             return Err(DropReason::Foreign);
         }
         let request = Request::new(now, locate, from);
@@ -461,8 +457,7 @@ impl Node {
     /// Returns the one that a request counts for, and its share of what may be pending.
     fn owner(&self, Request { locate: Locate { from, .. }, asker, .. }: &Request) -> (Owner, Share) {
         let address = asker.address;
-        let is_peer = self.settings.peers.get(&from.domain()) == Some(&NodeAddress::from(address));
-        if is_peer || is_in(&self.settings.exempt, address.into()) {
+        if self.is_of_peer(from, address) || is_in(&self.settings.exempt, address.into()) {
             return owner::spoken_for(*from, address);
         }
         let asker = if from.domain() != self.domain {

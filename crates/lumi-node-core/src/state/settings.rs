@@ -34,9 +34,11 @@ pub struct NodeSettings {
     /// The least time between two strikes of a user, so that a quick succession of location requests is one;
     /// zero makes each of them a strike.
     pub strike_interval: Duration,
-    /// The nodes that the administrator names as those of other domains. Each of them may speak for any number of users,
-    /// and a `PL` in the name of one of its users counts only from its IP address.
-    pub peers: HashMap<Domain, NodeAddress>,
+    /// The nodes that the administrator names as those of other domains, each with its addresses. Each of them may speak for
+    /// any number of users, and a `PL` in the name of one of its users counts only from its IP addresses.
+    pub peers: HashMap<Domain, Vec<NodeAddress>>,
+    /// The askers whose location requests count.
+    pub ask: Ask,
 }
 
 impl NodeSettings {
@@ -78,14 +80,20 @@ impl NodeSettings {
 
     /// Sets [`NodeSettings::peers`].
     #[must_use]
-    pub fn peers(self, peers: HashMap<Domain, NodeAddress>) -> Self {
+    pub fn peers(self, peers: HashMap<Domain, Vec<NodeAddress>>) -> Self {
         Self { peers, ..self }
+    }
+
+    /// Sets [`NodeSettings::ask`].
+    #[must_use]
+    pub fn ask(self, ask: Ask) -> Self {
+        Self { ask, ..self }
     }
 }
 
 impl Default for NodeSettings {
-    /// The rate limit's default, nobody exempt, everybody allowed, the last one registered, no peers, and 500 ms: a live
-    /// agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
+    /// The rate limit's default, nobody exempt, everybody allowed, the last one registered, no peers, any asker, and 500 ms:
+    /// a live agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
     /// second is a strike.
     fn default() -> Self {
         Self {
@@ -96,6 +104,7 @@ impl Default for NodeSettings {
             takeover: Takeover::default(),
             strike_interval: Duration::from_millis(500),
             peers: HashMap::new(),
+            ask: Ask::default(),
         }
     }
 }
@@ -139,3 +148,50 @@ impl fmt::Display for Takeover {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a takeover is `last` or `deny`")]
 pub struct TakeoverError;
+
+/// The askers whose location requests count, besides users of this domain who are online where they ask from.
+///
+/// Whatever it is, nobody asks in the name of a user who is online elsewhere, or of a domain that has a named peer, unless it is
+/// that peer. Written as `any`, `bound` or `nodes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum Ask {
+    /// Anybody: also users of this domain who are online nowhere, since agents of other programs do not register again
+    /// after a restart of their node.
+    #[default]
+    Any,
+    /// Anybody in the name of another domain's user. Users of this domain have to be online.
+    Bound,
+    /// The nodes of other domains, in the names of their users: a peer at the very socket that is named, and nodes that this one
+    /// has looked up for a user of its own. Users of this domain have to be online.
+    Nodes,
+}
+
+impl FromStr for Ask {
+    type Err = AskError;
+
+    fn from_str(text: &str) -> Result<Self, AskError> {
+        match text {
+            "any" => Ok(Self::Any),
+            "bound" => Ok(Self::Bound),
+            "nodes" => Ok(Self::Nodes),
+            _ => Err(AskError),
+        }
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Any => "any",
+            Self::Bound => "bound",
+            Self::Nodes => "nodes",
+        })
+    }
+}
+
+/// The error for a text that is not an [`Ask`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the askers that count are `any`, `bound` or `nodes`")]
+pub struct AskError;

@@ -362,7 +362,7 @@ fn who_asks_in_the_name_of_a_user_must_be_where_that_user_is() {
 /// A named peer speaks for its domain, and nobody else does.
 #[test]
 fn a_named_peer_speaks_for_any_number_of_its_users() {
-    let peers = HashMap::from([("CC.com".parse().expect("a domain"), address(OTHER_NODE).into())]);
+    let peers = HashMap::from([("CC.com".parse().expect("a domain"), vec![address(OTHER_NODE).into()])]);
     let mut node = TestNode::with(NodeSettings::default().peers(peers));
     node.receive(LAURA, "PRlaura@bb.com");
     let question = |n: u32| format!("PLu{n}@cc.com:laura@bb.com");

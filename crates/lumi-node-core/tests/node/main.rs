@@ -1,6 +1,7 @@
 //! Each row of protocol.md §3 and §9, on the state machine with a made-up clock.
 
 mod administration;
+mod asking;
 mod bindings;
 mod events;
 mod limits;
