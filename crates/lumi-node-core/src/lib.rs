@@ -65,6 +65,7 @@ mod state {
     mod name_table;
     pub(crate) mod node;
     pub(crate) mod notice;
+    mod online;
     pub(crate) mod output;
     mod owner;
     pub(crate) mod party;

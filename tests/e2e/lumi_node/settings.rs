@@ -218,6 +218,19 @@ fn a_user_with_ranges_registers_from_there_and_attempts_from_elsewhere_are_repor
 }
 
 #[test]
+fn one_socket_has_so_many_users_if_told_to() {
+    let folder = folder_with("bb.com\nlaura\npere\njoan\n");
+    write_settings(folder.path(), "users-per-socket = 2\n");
+    for (flags, third) in [(&[][..], "RR1"), (&["--users-per-socket", "off"], "RR0")] {
+        let node = NodeProgram::start_in(folder.path(), flags);
+        let many = User::of(&node);
+        let answers = ["PRlaura", "PRpere", "PRjoan", "PRlaura"].map(|message| many.ask(message));
+        assert_eq!(answers, ["RR0", "RR0", third, "RR0"], "{flags:?}");
+        assert_eq!(User::of(&node).ask("PRjoan"), "RR0", "another socket has its own");
+    }
+}
+
+#[test]
 fn who_is_exempt_may_send_any_number() {
     let folder = folder_with("bb.com\nlaura\n");
     write_settings(folder.path(), "rate-limit = 1\nexempt = ['127.0.0.9']\n");

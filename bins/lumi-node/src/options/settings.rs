@@ -20,7 +20,8 @@ use settings_text::Mistake;
 
 use super::log_size::LogSize;
 use super::values::{
-    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, allowed, ask, peers, takeover, users,
+    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, UsersPerSocket, allowed, ask, peers, takeover,
+    users,
 };
 
 /// Generates [`Settings`] from the table.
@@ -123,6 +124,10 @@ settings! {
         #[arg(skip)]
         #[serde(deserialize_with = "users")]
         users: HashMap<UserName, Vec<AddressRange>> = HashMap::new();
+
+        /// Users of the domain that may be online at one socket, which for an agent is one [default: off]
+        #[arg(long, value_name = "N|off")]
+        users_per_socket: UsersPerSocket = UsersPerSocket::default();
 
         /// Who may ask where users are, besides users who are online: `any`; `bound`, no user of the domain who is not online;
         /// `nodes`, the same, and for other domains only their nodes, if this one knows them [default: any]
@@ -265,6 +270,10 @@ mod tests {
         );
         assert_eq!(reason("rate-limit = 0"), "line 1: a rate limit is `off` or a number from 1 on");
         assert_eq!(reason("rate-limit = 'on'"), "line 1: a rate limit is `off` or a number from 1 on");
+        let per_socket = "line 1: the users per socket are `off` or a number from 1 on";
+        for wrong in ["0", "-1", "'on'", "4294967296"] {
+            assert_eq!(reason(&format!("users-per-socket = {wrong}")), per_socket);
+        }
         let interval = "line 1: a strike interval is a number of milliseconds from 0 on";
         for wrong in ["-1", "'fast'", "0.5", "4294967296", "[500]"] {
             assert_eq!(reason(&format!("strike-interval = {wrong}")), interval);

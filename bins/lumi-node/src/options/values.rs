@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -161,6 +162,34 @@ impl FromStr for RateLimiting {
 }
 
 impl<'de> Deserialize<'de> for RateLimiting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)
+    }
+}
+
+/// The number of users that may be online at one socket, or `off` for any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct UsersPerSocket(Option<NonZeroU32>);
+
+impl From<UsersPerSocket> for Option<NonZeroU32> {
+    fn from(UsersPerSocket(limit): UsersPerSocket) -> Self {
+        limit
+    }
+}
+
+impl FromStr for UsersPerSocket {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let limit = text.parse().map_err(|_| "the users per socket are `off` or a number from 1 on")?;
+        Ok(Self(Some(limit)))
+    }
+}
+
+impl<'de> Deserialize<'de> for UsersPerSocket {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         text_or_number(deserializer)
     }

@@ -68,9 +68,11 @@ pub struct Node {
 impl Node {
     /// Creates the node of the roster's domain, on the UDP address `local`.
     pub fn new(roster: Roster, local: NodeAddress, settings: NodeSettings) -> Self {
+        let mut users = Users::new(roster.users, settings.strike_interval);
+        users.set_max_of_socket(settings.users_per_socket);
         Self {
             domain: roster.domain,
-            users: Users::new(roster.users, settings.strike_interval),
+            users,
             location: Location::default(),
             limiter: settings.rate_limit.map(Limiter::new),
             user_shares: UserShares::new(settings.rate_limit.unwrap_or_default()),
@@ -172,6 +174,9 @@ impl Node {
         if self.settings.rate_limit != settings.rate_limit {
             self.limiter = settings.rate_limit.map(Limiter::new);
             self.user_shares = UserShares::new(settings.rate_limit.unwrap_or_default());
+        }
+        if self.settings.users_per_socket != settings.users_per_socket {
+            self.users.set_max_of_socket(settings.users_per_socket);
         }
         self.users.set_strike_interval(settings.strike_interval);
         self.outsiders.retain(|user, _| settings.users.contains_key(user));

@@ -49,10 +49,11 @@ impl Registrar<'_> {
             return Ok(RegisterCode::NoSuchUser);
         }
         let is_held = settings.takeover == Takeover::Deny;
+        let has_room = users.has_room(&user, from.address);
         let mut verdict = RegisterVerdict::Refuse;
         let may_register = |online: Option<UdpAddress>| {
             // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT.
-            if !is_held || online.is_none_or(|address| address.ip() == from.address.ip()) {
+            if has_room && (!is_held || online.is_none_or(|address| address.ip() == from.address.ip())) {
                 verdict = policies.register(now, &user, from, online);
             }
             verdict == RegisterVerdict::Allow

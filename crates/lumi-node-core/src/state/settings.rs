@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub struct NodeSettings {
     /// The addresses from which single users may register, within [`NodeSettings::allow`]. Users who are not named may register
     /// from all of those.
     pub users: HashMap<UserName, Vec<AddressRange>>,
+    /// The number of users that may be online at one socket; `None` is any number. An agent has one user, and a gateway may have
+    /// many.
+    pub users_per_socket: Option<NonZeroU32>,
     /// The rule for a user's name that two addresses register.
     pub takeover: Takeover,
     /// The least time between two strikes of a user, so that a quick succession of location requests is one;
@@ -66,6 +70,12 @@ impl NodeSettings {
         Self { users, ..self }
     }
 
+    /// Sets [`NodeSettings::users_per_socket`].
+    #[must_use]
+    pub fn users_per_socket(self, users_per_socket: Option<NonZeroU32>) -> Self {
+        Self { users_per_socket, ..self }
+    }
+
     /// Sets [`NodeSettings::takeover`].
     #[must_use]
     pub fn takeover(self, takeover: Takeover) -> Self {
@@ -92,8 +102,8 @@ impl NodeSettings {
 }
 
 impl Default for NodeSettings {
-    /// The rate limit's default, nobody exempt, everybody allowed, the last one registered, no peers, any asker, and 500 ms:
-    /// a live agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
+    /// The rate limit's default, nobody exempt, everybody allowed, any number at a socket, the last one
+    /// registered, no peers, any asker, and 500 ms: a live agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
     /// second is a strike.
     fn default() -> Self {
         Self {
@@ -101,6 +111,7 @@ impl Default for NodeSettings {
             exempt: Vec::new(),
             allow: Vec::new(),
             users: HashMap::new(),
+            users_per_socket: None,
             takeover: Takeover::default(),
             strike_interval: Duration::from_millis(500),
             peers: HashMap::new(),

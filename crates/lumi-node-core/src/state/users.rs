@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use plumi_proto::{HostIp, UdpAddress, UserName};
@@ -12,6 +13,7 @@ use super::event::{Events, GoneReason, NodeEvent};
 use super::moved_users::MovedUsers;
 use super::name_table::{FETCHED, NameTable, Named};
 use super::notice::Notice;
+use super::online::Online;
 use super::party::Party;
 
 /// The users of a domain, each with the address that it registered from.
@@ -21,8 +23,7 @@ pub(super) struct Users {
     /// The recent strikes of each user.
     strikes: HashMap<UserName, Strikes>,
     strike_interval: Duration,
-    /// The number of online users.
-    online: usize,
+    online: Online,
     moves: Moves,
     moved: MovedUsers,
 }
@@ -65,7 +66,7 @@ impl Users {
             all,
             strikes: HashMap::new(),
             strike_interval,
-            online: 0,
+            online: Online::default(),
             moves: Moves::default(),
             moved: MovedUsers::default(),
         }
@@ -78,7 +79,7 @@ impl Users {
 
     /// Returns the number of online users.
     pub(super) fn online(&self) -> usize {
-        self.online
+        self.online.count()
     }
 
     pub(super) fn moves(&self) -> Moves {
@@ -88,6 +89,17 @@ impl Users {
     /// Sets the shortest time between two strikes of a user.
     pub(super) fn set_strike_interval(&mut self, least: Duration) {
         self.strike_interval = least;
+    }
+
+    /// Sets the limit of users who are online at one socket. More than that stay online.
+    pub(super) fn set_max_of_socket(&mut self, limit: Option<NonZeroU32>) {
+        let online = self.all.iter().filter_map(User::party);
+        self.online.set_limit(limit, online.map(|party| party.address));
+    }
+
+    /// Returns whether the user is online at `address`, or one more may be.
+    pub(super) fn has_room(&self, user: &UserName, address: UdpAddress) -> bool {
+        self.online.has_room(address) || self.party(user).is_some_and(|party| party.address == address)
     }
 
     pub(super) fn contains(&self, user: &UserName) -> bool {
@@ -128,7 +140,9 @@ impl Users {
         user.address = Some(address);
         user.heard_at = heard_at.unwrap_or(HostIp::UNSPECIFIED);
         user.online_since = binding.online_for.map(|age| now.checked_sub(age).unwrap_or(now));
-        self.online += usize::from(user.online_since.is_some());
+        if user.online_since.is_some() {
+            self.online.came(address);
+        }
         true
     }
 
@@ -160,11 +174,11 @@ impl Users {
             (user.address, user.online_since) = (Some(party.address), Some(now));
             self.strikes.remove(name);
         }
-        self.online += usize::from(before.is_none() && user.online_since.is_some());
         let (user, to) = (*name, party.address);
         match before {
             Some(from) if from == to => {}
             Some(from) => {
+                self.online.moved(from, to);
                 events.push(NodeEvent::Moved { user, from, to });
                 if from.ip() == to.ip() {
                     self.moves.to_port += 1;
@@ -175,7 +189,10 @@ impl Users {
                     }
                 }
             }
-            None => events.push(NodeEvent::Registered { user, at: to }),
+            None => {
+                self.online.came(to);
+                events.push(NodeEvent::Registered { user, at: to });
+            }
         }
         true
     }
@@ -186,7 +203,9 @@ impl Users {
     pub(super) fn unbind(&mut self, name: &UserName, from: UdpAddress, events: &mut Events) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         if user.address == Some(from) {
-            self.online -= usize::from(user.online_since.is_some());
+            if user.online_since.is_some() {
+                self.online.left(from);
+            }
             user.report_gone(GoneReason::Deregistered, events);
             (user.address, user.online_since) = (None, None);
             self.strikes.remove(name);
@@ -202,7 +221,9 @@ impl Users {
     /// Removes a user from the domain.
     pub(super) fn remove(&mut self, user: &UserName, events: &mut Events) {
         if let Some(removed) = self.all.remove(user) {
-            self.online -= usize::from(removed.online_since.is_some());
+            if let Some(party) = removed.party() {
+                self.online.left(party.address);
+            }
             removed.report_gone(GoneReason::Removed, events);
         }
         self.strikes.remove(user);
@@ -220,7 +241,9 @@ impl Users {
                 match self.all.get_mut(&user.name) {
                     Some(new) => *new = user.clone(),
                     None => {
-                        self.online -= usize::from(user.online_since.is_some());
+                        if let Some(party) = user.party() {
+                            self.online.left(party.address);
+                        }
                         self.strikes.remove(&user.name);
                         self.moved.remove(&user.name);
                         user.report_gone(GoneReason::Removed, events);
@@ -233,7 +256,7 @@ impl Users {
     }
 
     /// Handles an answer that names the user. If it comes from the user's agent, the agent is alive and the
-    /// user online.
+    /// user online, unless there are too many others at that socket by now.
     pub(super) fn hear_answer(
         &mut self,
         now: Instant,
@@ -245,9 +268,12 @@ impl Users {
             && user.address == Some(from)
         {
             let was_offline = user.online_since.is_none();
+            if was_offline && !self.online.has_room(from) {
+                return;
+            }
             hear(&mut self.strikes, self.strike_interval, now, user);
-            if was_offline && user.online_since.is_some() {
-                self.online += 1;
+            if was_offline {
+                self.online.came(from);
                 events.push(NodeEvent::Registered { user: *name, at: from });
             }
         }
@@ -291,7 +317,10 @@ impl Users {
         let is_gone = count >= STRIKES;
         if is_gone && let Some(user) = self.all.get_mut(name) {
             user.report_gone(GoneReason::Silent, events);
-            self.online -= usize::from(user.online_since.take().is_some());
+            if let Some(party) = user.party() {
+                self.online.left(party.address);
+            }
+            user.online_since = None;
         }
         is_gone
     }

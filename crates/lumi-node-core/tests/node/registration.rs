@@ -1,6 +1,7 @@
 //! The users who are registered, and their addresses.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 
 use lumi_node_core::{DropReason, NodeSettings, Notice, Takeover};
 
@@ -195,6 +196,56 @@ fn a_user_with_ranges_is_registered_only_from_there() {
     assert_eq!(refusals(&mut node), []);
     node.node.handle_settings(NodeSettings::default());
     assert_eq!(node.receive(LAURA, "PRlaura"), [sent(LAURA, "RR0")]);
+}
+
+/// The agent of pere and joan is one program, and laura's has moved to its port.
+#[test]
+fn so_many_users_may_be_online_at_a_socket() {
+    let settings = |limit| NodeSettings::default().users_per_socket(NonZeroU32::new(limit));
+    let of = |limit| TestNode::of("bb.com\nlaura\npere\njoan\n", NODE, settings(limit));
+    let mut node = of(2);
+    node.receive(LAURA, "PRlaura");
+    for (from, form, answer) in [
+        (PERE, "PRpere", "RR0"),
+        (PERE, "PRjoan", "RR0"),
+        (PERE, "PRjoan@bb.com", "RR0"),
+        (PERE, "PRlaura", "RR1"),
+        (LAURA, "PRlaura", "RR0"),
+        (PERE, "PDjoan", "RD0"),
+        (PERE, "PRlaura", "RR0"),
+        (PERE, "PRjoan", "RR1"),
+        (LAURA, "PRlaura", "RR0"),
+        (PERE, "PRjoan", "RR0"),
+    ] {
+        assert_eq!(node.receive(from, form), [sent(from, answer)], "{form} from {from}");
+    }
+    assert_eq!(node.node.status().online, 3);
+
+    // One who was taken for gone does not come back beside those who have the room now.
+    let mut node = of(1);
+    node.strike_laura_out();
+    assert_eq!(node.receive(LAURA, "PRpere"), [sent(LAURA, "RR0")]);
+    let question = "PLlaura@bb.com:pere@bb.com";
+    assert_eq!(node.receive(LAURA, question), [sent(LAURA, question)], "it is asked all the same");
+    assert_eq!((node.address_of("laura"), node.node.status().online), (None, 1));
+    node.receive(LAURA, "PDpere");
+    _ = node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com");
+    assert_eq!((node.address_of("laura"), node.node.status().online), (Some(address(LAURA)), 1));
+
+    // A lower limit disconnects nobody.
+    let mut node = of(3);
+    ["laura", "pere", "joan"].iter().for_each(|user| _ = node.receive(LAURA, &format!("PR{user}")));
+    node.node.handle_settings(settings(2));
+    assert_eq!(node.receive(LAURA, "PRjoan"), [sent(LAURA, "RR0")], "she is there already");
+    node.receive(LAURA, "PDjoan");
+    assert_eq!(node.receive(LAURA, "PRjoan"), [sent(LAURA, "RR1")]);
+    node.remove("laura");
+    assert_eq!(node.receive(LAURA, "PRjoan"), [sent(LAURA, "RR0")]);
+    node.reload("bb.com\nlaura\njoan\n");
+    assert_eq!(node.receive(LAURA, "PRlaura"), [sent(LAURA, "RR0")]);
+    node.node.handle_settings(settings(0));
+    node.add("pere");
+    assert_eq!(node.receive(LAURA, "PRpere"), [sent(LAURA, "RR0")], "there is no limit any more");
 }
 
 #[test]
