@@ -48,6 +48,8 @@ impl Collector for Snapshot {
         families.of_messages(status)?;
         families.of_locations(status)?;
         families.of_lookups(status)?;
+        let help = "Lines of dropped and refused messages that were left out of the message log";
+        families.counter("log_lines_left_out", help, status.lines_left_out)?;
         if let Some(lost) = lost.log_lines {
             families.counter("log_lines_lost", "Lines of the message log that could not be written", lost)?;
         }

@@ -27,6 +27,8 @@ pub struct LineLimit {
     untracked: u64,
     /// Set if something is left out of this second.
     lacks_some: bool,
+    /// The lines that were left out since the limit was made.
+    lines_left_out: u64,
 }
 
 #[derive(Debug, Default)]
@@ -62,7 +64,7 @@ impl LineLimit {
             Entry::Vacant(source) if !is_full => source.insert(OfSource::default()),
             Entry::Vacant(_) => {
                 self.untracked += 1;
-                self.lacks_some = true;
+                self.leave_out(lines);
                 return false;
             }
         };
@@ -74,9 +76,19 @@ impl LineLimit {
         } else {
             of_source.left_out += 1;
             of_source.port = remote.port();
-            self.lacks_some = true;
+            self.leave_out(lines);
         }
         has_room
+    }
+
+    /// Returns the number of lines that were left out, of this second and of those before. A message may have two.
+    pub fn lines_left_out(&self) -> u64 {
+        self.lines_left_out
+    }
+
+    fn leave_out(&mut self, lines: usize) {
+        self.lacks_some = true;
+        self.lines_left_out += lines as u64;
     }
 
     /// Returns the time at which [`LineLimit::end_second`] has something to return; `None` if nothing is left out.
@@ -166,6 +178,7 @@ mod tests {
         assert_eq!(limit.end_second(start + SECOND / 2), []);
         assert_eq!(texts(&limit.end_second(start + SECOND)), ["0.0.0.1:5 ...43 more"]);
         assert_eq!((limit.poll_timeout(), limit.end_second(start + 9 * SECOND)), (None, vec![]));
+        assert_eq!(limit.lines_left_out(), 43, "the end of a second is not the end of the count");
         assert_eq!(admitted(&mut limit, start + SECOND, 1, 63), MAX_OF_SOURCE, "it is another second");
     }
 
@@ -176,6 +189,7 @@ mod tests {
         let admitted = (0..20).filter(|_| limit.admits(start, from(1, 6), 2)).count();
         assert_eq!(admitted, 9);
         assert_eq!(texts(&limit.end()), ["0.0.0.1:6 ...11 more"]);
+        assert_eq!(limit.lines_left_out(), 22);
     }
 
     #[test]
@@ -203,6 +217,8 @@ mod tests {
         assert_eq!(left_out[0], "0.0.0.190:5 ...1 more");
         let rest = left_out.last().unwrap();
         assert_eq!(rest, "0.0.0.0:0 ...4610 more of 3706 addresses or more");
+        // There were 5,010 messages, and room for 200 lines.
+        assert_eq!(limit.lines_left_out(), 5_010 - 200);
     }
 
     #[expect(clippy::disallowed_methods, reason = "any time is as good as another")]

@@ -36,8 +36,17 @@ fn every_message_is_in_the_log() {
 
 #[test]
 fn what_is_dropped_or_refused_pushes_nothing_out_of_the_log_and_is_counted_there() {
-    let node = NodeProgram::start("bb.com", &["laura"], &["--rate-limit", "off"]);
+    let flags = ["--rate-limit", "off", "--control-socket", "ctl.sock"];
+    let node = NodeProgram::start("bb.com", &["laura"], &flags);
     let (laura, stranger) = (User::of(&node), User::at("127.0.0.77", &node));
+    let left_out = |node: &NodeProgram| {
+        let mut ctl =
+            Program::start(NODE, node.folder(), &["ctl", "--socket", "ctl.sock", "status", "--json"]);
+        assert_eq!(ctl.wait_exit(), 0);
+        let status: Value = serde_json::from_str(&ctl.stdout().concat()).expect("it is JSON");
+        status["log-lines-left-out"].as_u64().expect("it is a figure")
+    };
+    assert_eq!(left_out(&node), 0);
     // Fewer than the lines of a minute could show.
     for _ in 0..500 {
         stranger.say(b"rubbish");
@@ -52,6 +61,9 @@ fn what_is_dropped_or_refused_pushes_nothing_out_of_the_log_and_is_counted_there
     assert!(count("R: 127.0.0.77:", " more, 0") > 0, "some are only counted");
     let (requests, refusals) = (count("R: 127.0.0.77:", "PRnobody"), count("E: 127.0.0.77:", "RR1"));
     assert!(requests > 0 && requests == refusals, "{requests} with {refusals}: both are there or neither");
+    // A request that is refused would have had two lines.
+    let lines = 500 - count("R: 127.0.0.77:", "rubbish") + 2 * (500 - requests);
+    assert_eq!(usize::try_from(left_out(&node)), Ok(lines));
     assert_eq!((count("R: 127.0.0.1:", "PRlaura"), count("E: 127.0.0.1:", "RR0")), (1, 1));
     for line in log {
         Entry::parse("bb.com", &line).unwrap_or_else(|error| panic!("{line}: {error}"));

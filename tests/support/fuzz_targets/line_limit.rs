@@ -19,6 +19,7 @@ pub fn line_limit(data: &[u8]) {
     let mut now = time::Instant::now().into_std();
     let mut limit = LineLimit::new();
     let mut second = Second::default();
+    let mut left_out = 0;
     while !input.is_empty() {
         // Input that ends within a step is as good as one with zeros.
         let (first, addresses, times, millis) = input.arbitrary::<(u16, u8, u8, u16)>().unwrap_or_default();
@@ -29,13 +30,16 @@ pub fn line_limit(data: &[u8]) {
             for ip in u32::from(first)..=u32::from(first) + u32::from(addresses) {
                 let remote = SocketAddrV4::new(Ipv4Addr::from(ip), times.into());
                 second.begun.get_or_insert(now);
-                second.take(ip, lines, limit.admits(now, remote, lines));
+                let is_admitted = limit.admits(now, remote, lines);
+                left_out += if is_admitted { 0 } else { lines };
+                second.take(ip, lines, is_admitted);
             }
         }
         now += Duration::from_millis(u64::from(millis % 2_000));
     }
     second.check(&limit.end(), true);
     assert_eq!((limit.end(), limit.poll_timeout()), (vec![], None));
+    assert_eq!(limit.lines_left_out(), left_out as u64);
 }
 
 /// The messages of one second.

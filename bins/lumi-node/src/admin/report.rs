@@ -87,7 +87,7 @@ pub(crate) struct Process {
 
 /// Formats the node's state, one line for each figure.
 pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
-    let ServerStatus { node, local, uptime, unreceived, unsent, .. } = status;
+    let ServerStatus { node, local, uptime, unreceived, lines_left_out, unsent, .. } = status;
     let lookups = node.lookups;
     let counts = |counts: &MessageCounts| {
         listed(
@@ -146,6 +146,7 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
                 lookups.from_kept
             ),
         ),
+        ("log", format!("{lines_left_out} lines about messages that were dropped or refused were left out.")),
         (
             "errors",
             format!(
@@ -160,7 +161,7 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
 
 /// Formats the node's state as one JSON object.
 pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
-    let ServerStatus { node, local, uptime, unreceived, unsent, .. } = status;
+    let ServerStatus { node, local, uptime, unreceived, lines_left_out, unsent, .. } = status;
     let lookups = node.lookups;
     let counts = |counts: &MessageCounts| -> Map<String, Value> {
         counts.iter().map(|(kind, count)| (kind.name().to_owned(), count.into())).collect()
@@ -202,6 +203,7 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         },
         "unreceived": unreceived,
         "unsent": unsent,
+        "log-lines-left-out": lines_left_out,
         "log-lines-lost": process.lines_lost,
         "diagnostics-lost": process.diagnostics_lost,
     });

@@ -243,6 +243,7 @@ impl<S: DatagramSocket> Task<S> {
             local: self.local,
             uptime: now.saturating_duration_since(self.started),
             unreceived: self.unreceived.total(),
+            lines_left_out: self.line_limit.lines_left_out(),
             unsent: self.unsent.total(),
         }
     }

@@ -53,6 +53,8 @@ pub struct ServerStatus {
     pub uptime: Duration,
     /// Failed receives: socket errors, some of which any remote host can cause.
     pub unreceived: u64,
+    /// Lines about messages that were dropped or refused, which are not logged one by one: there were too many in their second.
+    pub lines_left_out: u64,
     /// Messages that could not be sent. They are also counted as sent, and are in the message log.
     pub unsent: u64,
 }

@@ -40,6 +40,7 @@ async fn metrics_are_those_of_the_node_and_its_program() {
         "lumi_node_users_online 0",
         r#"lumi_node_messages_received_total{message="PR"} 0"#,
         r#"lumi_node_location_duration_seconds_bucket{outcome="found",le="0.001"} 0"#,
+        "lumi_node_log_lines_left_out_total 0",
         "lumi_node_log_lines_lost_total 3",
         "lumi_node_diagnostics_lost_total 5",
     ] {
@@ -59,7 +60,7 @@ async fn what_the_program_does_not_tell_is_left_out() {
     task::spawn(server.run(future::pending()));
     let web = show(administrator, |web| web).await;
     let answer = get(web, "/metrics").await;
-    assert!(answer.body().contains("lumi_node_users 2") && !answer.body().contains("log_lines"));
+    assert!(answer.body().contains("lumi_node_users 2") && !answer.body().contains("log_lines_lost"));
 }
 
 #[tokio::test]
