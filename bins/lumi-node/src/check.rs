@@ -24,6 +24,7 @@ use lumi_node_core::{Roster, RosterError, RosterFile, RosterReason};
 use plumi_proto::{Domain, UserName};
 use tokio::runtime;
 
+use crate::admin::report::counted_users;
 use crate::cli::CheckArgs;
 use crate::logging::messages::{IS_ROSTER, is_same_file};
 use crate::options::settings::Settings;
@@ -94,7 +95,7 @@ fn roster(path: &Path, named: Vec<UserName>, report: &mut Report) -> anyhow::Res
     };
     if errors.is_empty() {
         let (_, roster) = RosterFile::open(read)?;
-        let found = format!("domain {}, {} users", roster.domain(), roster.len());
+        let found = format!("domain {}, {}", roster.domain(), counted_users(roster.len()));
         report.add(&Finding::well(&subject, found))?;
         if !named.is_empty() {
             report_named(named, &roster, report)?;

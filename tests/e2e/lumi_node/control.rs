@@ -151,6 +151,13 @@ fn the_status_tells_every_message_and_every_drop() {
 }
 
 #[test]
+fn one_user_is_counted_in_the_singular() {
+    let node = start("bb.com", &["laura"], &[]);
+    assert_eq!(done(&node, &["reload"]), "reloaded, 1 user\n");
+    assert!(done(&node, &["status"]).contains("1 belongs to the domain, and 0 are online."));
+}
+
+#[test]
 fn what_cannot_be_done_is_told_by_reason_and_exit_code() {
     let node = start("bb.com", &["laura"], &[]);
     for (arguments, reason) in [

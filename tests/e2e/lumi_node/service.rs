@@ -25,7 +25,7 @@ fn the_service_manager_is_told_when_the_node_serves_reloads_and_ends() {
     let mut node = manager.start(folder.path(), &[]);
     assert_eq!(manager.hear(), "READY=1\n");
     for (settings, told) in
-        [("rate-limit = 'off'\n", "reloaded, 1 users"), ("rate-limit = 0\n", "cannot reload")]
+        [("rate-limit = 'off'\n", "reloaded, 1 user"), ("rate-limit = 0\n", "cannot reload")]
     {
         write_settings(folder.path(), settings);
         node.signal(Signal::HangUp);

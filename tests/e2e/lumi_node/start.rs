@@ -144,7 +144,7 @@ fn the_sample_of_a_checkout_is_copied_and_stays_as_it_is() {
     let mut check = Program::start(NODE, folder.path(), &["check"]);
     check.wait_exit();
     let copied =
-        "ok   roster config/nodelumi.cfg, a copy of config/nodelumi.cfg.sample: domain localhost, 1 users";
+        "ok   roster config/nodelumi.cfg, a copy of config/nodelumi.cfg.sample: domain localhost, 1 user";
     assert!(check.stdout().iter().any(|line| line == copied), "{:?}", check.stdout());
     assert!(!config.join("nodelumi.cfg").exists(), "a check writes nothing");
 

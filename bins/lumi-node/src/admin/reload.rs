@@ -7,6 +7,7 @@ use lumi_node_core::{Administrator, ServerSettings};
 use tokio::sync::Mutex;
 use tokio::task;
 
+use super::report::counted_users;
 use crate::logging::Logs;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
@@ -66,7 +67,7 @@ impl Reloader {
         let users = administrator.reload(Some(node)).await?;
         self.logs.set(settings.diagnostics, settings.log_max_size)?;
         let waiting = self.started.changed_at_restart(&settings);
-        let mut said = format!("reloaded, {users} users");
+        let mut said = format!("reloaded, {}", counted_users(users));
         if !waiting.is_empty() {
             said += &format!("; the node has to be restarted for the new {}", waiting.join(", "));
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SpanRound, Timestamp, Unit, Zoned};
-use lumi_node_core::{LocationTimes, MessageCounts, ServerStatus, UdpAddress, UserStatus};
+use lumi_node_core::{LocationTimes, MessageCounts, NodeStatus, ServerStatus, UdpAddress, UserStatus};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time;
@@ -109,17 +109,7 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         ("address", local.to_string()),
         ("up", format!("The node has been up for {}, since {since}.", in_words(*uptime))),
         ("program", format!("lumi-node {VERSION}, process {}", std::process::id())),
-        (
-            "users",
-            format!(
-                "{} belong to the domain, and {} {} online. {} moved to another host, and {} to another port.",
-                node.users,
-                node.online,
-                is_or_are(node.online),
-                node.moves.to_host,
-                node.moves.to_port
-            ),
-        ),
+        ("users", of_users(node)),
         ("received", counts(&node.received)),
         ("sent", counts(&node.sent)),
         ("dropped", listed(dropped.map(|(reason, count)| format!("{reason} {count}")))),
@@ -157,6 +147,15 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         ),
     ];
     lines.map(|(name, value)| format!("{name:<11}{value}")).join("\n")
+}
+
+fn of_users(NodeStatus { users, online, moves, .. }: &NodeStatus) -> String {
+    let belong = if *users == 1 { "belongs" } else { "belong" };
+    let are = if *online == 1 { "is" } else { "are" };
+    format!(
+        "{users} {belong} to the domain, and {online} {are} online. {} moved to another host, and {} to another port.",
+        moves.to_host, moves.to_port
+    )
 }
 
 /// Formats the node's state as one JSON object.
@@ -210,8 +209,9 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
     format!("{status:#}")
 }
 
-fn is_or_are(count: usize) -> &'static str {
-    if count == 1 { "is" } else { "are" }
+/// Formats a number of users.
+pub(crate) fn counted_users(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "user" } else { "users" })
 }
 
 fn listed(items: impl Iterator<Item = String>) -> String {

@@ -154,7 +154,11 @@ fn only_here(subject: String, found: HostIp) -> Finding {
 
 /// Returns whether other hosts may look for `domain`.
 fn is_for_others(domain: &Domain) -> bool {
-    domain.as_str() != "localhost" && domain.as_str().parse::<HostIp>().is_err()
+    domain.as_str() != "localhost" && !is_literal(domain)
+}
+
+fn is_literal(domain: &Domain) -> bool {
+    domain.as_str().trim_end_matches('.').parse::<HostIp>().is_ok()
 }
 
 /// Checks that the port is free, or belongs to the node of `domain`.
@@ -225,6 +229,10 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
                 LookupError::NoIpv4Address => {
                     format!("have who runs it give it an A record, or {in_settings}")
                 }
+                // Nothing else keeps an address from leading to itself.
+                LookupError::NotFound if is_literal(&peer) => format!(
+                    "while literal-domains is \"off\", an IPv4 address is no domain: set it to \"on\", or {in_settings}"
+                ),
                 LookupError::NotFound => {
                     format!("look at the spelling; have who runs it give it an A record, or {in_settings}")
                 }

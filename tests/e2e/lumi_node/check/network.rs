@@ -154,6 +154,25 @@ async fn deployed_nodes_are_told_from_ours_and_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_no_domain_is_told_from_a_misspelled_one() {
+    let lab = Lab::new("bb.com\n").await;
+    lab.dns.set("bb.com", [127, 0, 0, 1].into());
+    let peer_line = |settings: &str| {
+        lab.set(&format!("listen = '127.0.0.1:0'\n{settings}"));
+        lab.check(&["--peer-domain", "127.0.0.77"]).1[6].clone()
+    };
+    assert_eq!(
+        peer_line("literal-domains = 'off'\n"),
+        "FAIL peer 127.0.0.77: not found; while literal-domains is \"off\", an IPv4 address is no domain: set it to \
+         \"on\", or name its node in the settings, under [peers]: \"127.0.0.77\" = \"IP:PORT\""
+    );
+    let found = "FAIL peer 127.0.0.77: no program listens at 127.0.0.77:";
+    assert!(peer_line("").starts_with(&format!("{found}3344; ")));
+    let named = "literal-domains = 'off'\n[peers]\n'127.0.0.77' = '127.0.0.77:9'\n";
+    assert!(peer_line(named).starts_with(&format!("{found}9; ")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_is_not_found_or_does_not_answer_is_told() {
     let lab = Lab::new("bb.com\n").await;
     lab.dns.set("bb.com", [127, 0, 0, 1].into());
