@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use arbitrary::{Result, Unstructured};
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{
-    AdminCommand, AdminId, AdminReply, LookupId, Node, NodeSettings, NotSaved, Output, RateLimit, Roster,
-    RosterChange, Takeover,
+    AdminCommand, AdminId, AdminReply, Ask, LookupId, Node, NodeSettings, NotSaved, Output, RateLimit,
+    Roster, RosterChange, Takeover,
 };
 use plumi_proto::UserName;
 
@@ -209,7 +209,17 @@ fn settings(input: &mut Unstructured<'_>) -> Result<NodeSettings> {
     let set = |bit: u8| bits & (1 << bit) != 0;
     let range =
         |text: &str, is_set: bool| is_set.then(|| text.parse().expect("a range")).into_iter().collect();
+    let ranges = set(7).then(|| ("laura".parse().expect("a name"), range("127.0.0.1/32", true)));
     Ok(NodeSettings::default()
+        .ask(if set(6) {
+            Ask::Nodes
+        } else if set(5) {
+            Ask::Bound
+        } else {
+            Ask::Any
+        })
+        .users(ranges.into_iter().collect())
+        .users_per_socket(NonZeroU32::new(u32::from(set(7))))
         .rate_limit(set(0).then(|| RateLimit::new(NonZeroU32::new(20).expect("is not 0"))))
         .takeover(if set(1) { Takeover::Deny } else { Takeover::Last })
         .allow(range("127.0.0.1/32", set(2)))

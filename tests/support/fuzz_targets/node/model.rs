@@ -311,6 +311,11 @@ impl Model {
         let Some(user) = self.own_user(registrant).filter(|_| allowed) else {
             return RegisterCode::NoSuchUser;
         };
+        let ranges = self.settings.users.get(&user);
+        let is_outside = ranges.is_some_and(|ranges| ranges.iter().all(|range| !range.contains(*from.ip())));
+        if is_outside || !self.has_room(&user, from) {
+            return RegisterCode::NoSuchUser;
+        }
         let elsewhere = self.address_of(&user).is_some_and(|address| address.ip() != from.ip());
         if elsewhere && self.settings.takeover == Takeover::Deny {
             return RegisterCode::NoSuchUser;
@@ -335,10 +340,22 @@ impl Model {
 
     /// A sign of life.
     fn hear(&mut self, now: Instant, user: &UserName, from: SocketAddrV4) {
+        if !self.has_room(user, from) {
+            return;
+        }
         if let Some(binding) = self.bindings.get_mut(user).filter(|binding| binding.address == from) {
             (binding.online, binding.strikes) = (true, 0);
             binding.last_strike.take_if(|last| now >= *last + self.settings.strike_interval);
         }
+    }
+
+    /// Returns whether the user may be online there beside others.
+    fn has_room(&self, user: &UserName, at: SocketAddrV4) -> bool {
+        let is_other = |(other, binding): &(&UserName, &Binding)| {
+            binding.online && binding.address == at && *other != user
+        };
+        let others = self.bindings.iter().filter(is_other).count();
+        self.settings.users_per_socket.is_none_or(|limit| others < limit.get() as usize)
     }
 
     fn own_user(&self, registrant: &Registrant) -> Option<UserName> {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
-use lumi_node_core::{DropReason, Output};
-use plumi_proto::{Extension, Locate, LocateOutcome, Message, NODE_PORT};
+use lumi_node_core::{Ask, DropReason, Output};
+use plumi_proto::{Extension, Locate, LocateOutcome, Message, MiAddress, NODE_PORT};
 
 use super::{Lookup, MAX_LOOKUPS, MAX_RECEIVERS, MIN_INTERVAL, Model, Pending, REQUEST_LIFE, STRIKES};
 use crate::kept_requests::Asked;
@@ -20,15 +20,12 @@ impl Model {
     ) {
         let (locate, from) = asked;
         let user = locate.from.user();
-        if locate.from.domain() == self.domain {
-            match self.address_of(&user) {
-                Some(bound) if bound != from => {
-                    assert_eq!(handled, Err(DropReason::Foreign), "{user} is at {bound}, not at {from}");
-                    return;
-                }
-                Some(_) => {}
-                None => self.hear(now, &user, from),
-            }
+        if locate.from.domain() == self.domain && self.address_of(&user).is_none() {
+            self.hear(now, &user, from);
+        }
+        if !self.may_ask(&locate.from, from) {
+            assert_eq!(handled, Err(DropReason::Foreign), "{asked:?} does not count");
+            return;
         }
         if handled.is_ok() {
             *self.owed.entry(asked).or_default() += 1;
@@ -55,6 +52,7 @@ impl Model {
                     "{domain} is asked for twice"
                 );
                 assert!(self.answers.get(domain).is_none_or(|(_, until)| *until <= now), "{domain} is known");
+                self.answers.remove(domain);
                 let lookup = Lookup { domain: *domain, waiting: HashMap::from([(asked, now)]) };
                 assert!(self.lookups.insert(*id, lookup).is_none(), "{id:?} is used twice");
             }
@@ -79,6 +77,16 @@ impl Model {
             }
             _ => panic!("{outputs:?} for {asked:?}"),
         }
+    }
+
+    fn may_ask(&self, user: &MiAddress, from: SocketAddrV4) -> bool {
+        let ask = self.settings.ask;
+        if user.domain() == self.domain {
+            return self.address_of(&user.user()).map_or(ask == Ask::Any, |bound| bound == from);
+        }
+        // What is kept of DNS counts even if it is out of date.
+        let node = self.answers.get(&user.domain()).and_then(|(node, _)| *node);
+        ask != Ask::Nodes || node == Some(from)
     }
 
     /// A question for a user of this domain.
