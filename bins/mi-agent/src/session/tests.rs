@@ -418,10 +418,11 @@ async fn what_is_said_is_kept_if_there_is_a_keeper() {
     let (_data, folder) = DataFolder::temporary();
     let peer: MiAddress = "pere@bb.com".parse().expect("an address");
     let at = "2026-11-25T15:42:00Z".parse().expect("a time");
-    let entry = Entry { at, way: Way::Sent, nick: "Laura".into(), text: "hola".into(), continues: false };
+    let (nick, text) = ("Laura".into(), "hola".into());
+    let entry = Entry { at, way: Way::Sent, nick, text, continues: false, candidates: Vec::new() };
     let keeper = Keeper::start(None, Some(History::of(&folder)));
     let mut session = Session::start(node.agent("laura"), Some(keeper));
-    let talk = Talk { id: 1.into(), peer, is_known: true };
+    let talk = Talk { id: 1.into(), peer: Some(peer), is_known: true };
     for wish in [Wish::Remember { talk, entry: entry.clone() }, Wish::Recall(peer)] {
         assert_eq!(session.carry_out(wish), Ok(Done::AtOnce));
     }

@@ -7,14 +7,17 @@
 //!
 //! `at` is the time in UTC; `way` is `sent`, `received`, or `left-out` in a note that there was more; `nick` is the
 //! nickname of the speaker; `text` is the line as it was sent, which must be made safe before it is shown;
-//! `"continues":true` follows if it is the next piece of the line before it. [`safe_name`](super::folder::safe_name)
+//! `"continues":true` follows if it is the next piece of the line before it. If the caller is not known,
+//! `"candidates":["joan@bb.com",…]` has the users that it may be. [`safe_name`](super::folder::safe_name)
 //! escapes addresses that are not plain file names. Before a file exceeds [`MAX_FILE`], it is renamed to
 //! `ADDRESS.jsonl.1`, which replaces the previous one. A crash may leave an incomplete line at the end; it stays a line of
 //! its own, and is skipped.
 //!
 //! Anybody can call under any name and say as much as fits the line. Their lines have [`limits`], and only a conversation
 //! in which the user says something replaces older ones. Peers that the user never called or answered have their files in
-//! `history/callers/`, from where the first line of the user takes them.
+//! `history/callers/`, from where the first line of the user takes them. What is said with callers that are not known is
+//! in `history/callers/unknown.jsonl`, of the same size, and in `unknown.jsonl.1`. It is a conversation with none of the
+//! candidates.
 
 mod files;
 mod limits;
@@ -32,7 +35,7 @@ use self::files::{Files, NewLine};
 use self::limits::{Allowance, Allowances, Limits};
 use super::file;
 use super::folder::DataFolder;
-use super::json::{as_text, in_a_line};
+use super::json::{as_text, as_texts, in_a_line};
 
 /// The lines that a user and all peers exchanged.
 #[derive(Debug)]
@@ -71,7 +74,7 @@ impl History {
             return leave_out(files, allowance, talk, entry.at);
         }
         let (is_answered, is_known) = (allowance.is_answered(), talk.is_known || is_own);
-        if !files.append(&talk.peer, NewLine { text: &line, is_own, is_answered, is_known })? {
+        if !files.append(talk.peer.as_ref(), NewLine { text: &line, is_own, is_answered, is_known })? {
             return leave_out(files, allowance, talk, entry.at);
         }
         allowance.spend(length);
@@ -86,7 +89,7 @@ impl History {
     /// Those of the operating system.
     pub(crate) fn last(&self, peer: &MiAddress, n: usize) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for path in self.files.paths(peer).iter().rev() {
+        for path in self.files.paths(Some(peer)).iter().rev() {
             match file::open(path, OpenOptions::new().read(true)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 file => collect_from_end(&file?, n, &mut entries)?,
@@ -98,14 +101,15 @@ impl History {
         Ok(entries)
     }
 
-    /// Passes every entry of conversations with `peer` to `found`, oldest first; with `text`, only those that
-    /// contain it in any case. The pieces of a line are one entry. Returns whether there is a history.
+    /// Passes every entry of conversations with `peer`, or with callers that are not known, to `found`, oldest first;
+    /// with `text`, only those that contain it in any case. The pieces of a line are one entry. Returns whether there is
+    /// a history.
     ///
     /// # Errors
     /// Those of the operating system, and those of `found`.
     pub(crate) fn search(
         &self,
-        peer: &MiAddress,
+        peer: Option<&MiAddress>,
         text: Option<&str>,
         mut found: impl FnMut(Entry) -> io::Result<()>,
     ) -> io::Result<bool> {
@@ -143,7 +147,8 @@ impl History {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Talk {
     pub(crate) id: ConversationId,
-    pub(crate) peer: MiAddress,
+    /// `None` for a caller that is not known. The candidates are in each [`Entry`].
+    pub(crate) peer: Option<MiAddress>,
     /// The user has called, answered or added the peer at any time.
     pub(crate) is_known: bool,
 }
@@ -170,6 +175,9 @@ pub(crate) struct Entry {
     /// It is the next piece of the entry before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) continues: bool,
+    /// The users of whom one is the caller, if that is not known. Empty also if there were too many of them, or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_texts")]
+    pub(crate) candidates: Vec<MiAddress>,
 }
 
 /// The speaker of a line, the user or the peer, or a note that more was said.
@@ -186,8 +194,9 @@ fn leave_out(files: &mut Files, allowance: &mut Allowance, talk: &Talk, at: Time
     let is_first = allowance.end();
     if is_first {
         let text = LEFT_OUT.to_owned();
-        let note = Entry { at, way: Way::LeftOut, nick: String::new(), text, continues: false };
-        files.append_note(&talk.peer, &(in_a_line(&note)? + "\n"))?;
+        let (nick, continues, candidates) = (String::new(), false, Vec::new());
+        let note = Entry { at, way: Way::LeftOut, nick, text, continues, candidates };
+        files.append_note(talk.peer.as_ref(), &(in_a_line(&note)? + "\n"))?;
     }
     Ok(Kept::LeftOut { is_first })
 }
@@ -205,8 +214,10 @@ fn paragraphs(entries: Vec<Entry>) -> Vec<Entry> {
 
 /// Adds `next` to `last` if it is the next piece of that line. Returns it otherwise.
 fn join(last: Option<&mut Entry>, next: Entry) -> Option<Entry> {
+    let is_of_speaker =
+        |last: &Entry| (last.way, &last.nick, &last.candidates) == (next.way, &next.nick, &next.candidates);
     match last {
-        Some(last) if next.continues && (last.way, &last.nick) == (next.way, &next.nick) => {
+        Some(last) if next.continues && is_of_speaker(last) => {
             last.text.push_str(&next.text);
             None
         }
@@ -308,7 +319,7 @@ mod tests {
     }
 
     fn talk_with(peer: MiAddress) -> Talk {
-        Talk { id: 1.into(), peer, is_known: true }
+        Talk { id: 1.into(), peer: Some(peer), is_known: true }
     }
 
     fn entry(text: &str) -> Entry {
@@ -318,6 +329,7 @@ mod tests {
             nick: "Laura".into(),
             text: text.into(),
             continues: false,
+            candidates: Vec::new(),
         }
     }
 
@@ -330,7 +342,7 @@ mod tests {
                 texts.push(entry.text);
                 Ok(())
             };
-            let is_there = talks.history.search(&talks.joya, text, found).unwrap();
+            let is_there = talks.history.search(Some(&talks.joya), text, found).unwrap();
             (is_there, texts)
         };
         assert_eq!(found(&talks, None), (false, vec![]));
@@ -369,7 +381,7 @@ mod tests {
             texts.push(entry.text);
             Ok(())
         };
-        assert!(talks.history.search(&talks.joya, Some("DING"), found).unwrap());
+        assert!(talks.history.search(Some(&talks.joya), Some("DING"), found).unwrap());
         assert_eq!(texts, ["ending"]);
         assert_eq!(talks.last(2), ["ending", "last"]);
     }

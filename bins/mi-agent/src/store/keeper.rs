@@ -268,7 +268,7 @@ impl Work {
     fn find(&self, peer: MiAddress, text: String) -> io::Result<()> {
         let Some(history) = &self.history else { return Ok(()) };
         let mut entries = VecDeque::new();
-        history.search(&peer, Some(&text), |entry| {
+        history.search(Some(&peer), Some(&text), |entry| {
             if entries.len() == MAX_FOUND {
                 entries.pop_front();
             }
@@ -318,11 +318,12 @@ mod tests {
 
     fn entry(text: &str) -> Entry {
         let at = "2026-11-25T15:42:00Z".parse().unwrap();
-        Entry { at, way: Way::Sent, nick: "Laura".into(), text: text.into(), continues: false }
+        let (nick, candidates) = ("Laura".into(), Vec::new());
+        Entry { at, way: Way::Sent, nick, text: text.into(), continues: false, candidates }
     }
 
     fn talk_with(peer: MiAddress) -> Talk {
-        Talk { id: 1.into(), peer, is_known: true }
+        Talk { id: 1.into(), peer: Some(peer), is_known: true }
     }
 
     fn keeper(data: &tempfile::TempDir) -> (Keeper, MiAddress) {

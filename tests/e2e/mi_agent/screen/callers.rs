@@ -42,6 +42,51 @@ fn every_contact_that_was_called_is_there_after_a_thousand_callers() {
     assert!(of_callers <= 100, "{of_callers} files");
 }
 
+/// Boss asks where Laura is just before Joan calls, so the call may be that of either.
+#[test]
+fn what_a_caller_says_who_may_be_one_of_two_is_kept_under_neither() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    let stranger = RawUser::new(town.node.address());
+    stranger.locates("boss@evil.com");
+    let at = stranger.locates("joan@cc.com");
+    let mut call = caller(Ipv4Addr::LOCALHOST, at);
+    call.write_all(b"N04JoanL04hola").expect("written");
+    laura.expect_text("Joan hola");
+    laura.type_line("who is it?");
+    let mut said = [0; 21];
+    call.read_exact(&mut said).expect("an answer");
+    assert_eq!(&said, b"N05lauraL10who is it?");
+    call.shutdown(Shutdown::Write).expect("FIN");
+    laura.expect_text("conversation with Joan ended by Joan");
+    laura.type_line("/quit");
+    assert_eq!(laura.wait_exit(), 0);
+    let folder = laura.folder().join(DATA).join("mi-agent/laura@bb.com");
+    assert!(!folder.join("contacts.json").exists(), "she has met nobody");
+    let files = |folder: &Path| -> Vec<_> {
+        let entries = fs::read_dir(folder).expect("something is kept");
+        entries.map(|entry| entry.expect("it is there").file_name()).collect()
+    };
+    assert_eq!(files(&folder.join("history")), ["callers"]);
+    assert_eq!(files(&folder.join("history/callers")), ["unknown.jsonl"]);
+    let printed = |more: &[&str]| {
+        let mut command = Command::new(executable(AGENT));
+        at_home(&mut command, laura.folder()).args(["history", "--unknown", "--from", "laura@bb.com"]);
+        let output = command.args(more).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let words = printed(&[]);
+    let words: Vec<_> = words.lines().map(|line| line.get(20..).expect("a time")).collect();
+    assert_eq!(
+        words,
+        ["* the caller may be boss@evil.com or joan@cc.com", "<Joan> hola", "<laura> who is it?"]
+    );
+    let json = printed(&["--json", "--search", "WHO"]);
+    let (candidates, text) = (r#""candidates":["boss@evil.com","joan@cc.com"]"#, r#""text":"who is it?""#);
+    assert!(json.lines().count() == 1 && json.contains(candidates) && json.contains(text), "{json}");
+}
+
 /// They are written in frames that take six times as much on the disk, until the caller is no longer read.
 #[test]
 fn the_lines_of_a_friend_survive_ten_megabytes_of_a_caller_under_the_name() {

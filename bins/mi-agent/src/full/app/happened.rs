@@ -396,16 +396,20 @@ impl App {
         continues: bool,
     ) {
         let tab = &mut self.tabs[at];
-        if let (Some(peer), Some(id), true) = (tab.address(), tab.id(), self.keeps_history) {
-            // The next piece of a line is part of an entry that counts already.
-            if tab.kept_last.replace(way) != Some(way) || !continues {
-                tab.recalled += 1;
-            }
-            let entry =
-                history::Entry { at: now, way, nick: nick.raw().into(), text: text.into(), continues };
-            let talk = history::Talk { id, peer, is_known: self.contacts.is_of_the_user(&peer) };
-            self.effects.push_back(Effect::Wish(Wish::Remember { talk, entry }));
+        let ConversationState::Open { id, peer, .. } = &tab.conversation else { return };
+        if !self.keeps_history {
+            return;
         }
+        // The next piece of a line is part of an entry that counts already.
+        if tab.kept_last.replace(way) != Some(way) || !continues {
+            tab.recalled += 1;
+        }
+        let is_known = peer.address.is_some_and(|address| self.contacts.is_of_the_user(&address));
+        let talk = history::Talk { id: *id, peer: peer.address, is_known };
+        let candidates = if peer.address.is_none() { peer.candidates.clone() } else { Vec::new() };
+        let (nick, text) = (nick.raw().to_owned(), text.to_owned());
+        let entry = history::Entry { at: now, way, nick, text, continues, candidates };
+        self.effects.push_back(Effect::Wish(Wish::Remember { talk, entry }));
     }
 
     fn ring(&mut self, now: Timestamp) {

@@ -272,8 +272,23 @@ fn a_caller_who_may_be_one_of_several_is_nobody_whom_the_user_knows() {
     user.is_called(1, joan);
     assert_eq!(user.app.tab().title(), "? Joan");
     assert_eq!(user.last(), "in conversation with Joan (joan or boss@evil.com?) at 127.0.0.1:4457");
-    assert_eq!(user.app.contacts().count(), 0);
-    assert!(!user.effects().iter().any(|effect| matches!(effect, Effect::Wish(Wish::Recall(_)))));
+    user.hears(1, "hola");
+    user.app.said(user.now, id(1), "who is it?");
+    assert_eq!(user.app.contacts().count(), 0, "it is a conversation with none of them");
+    let mut kept = Vec::new();
+    for effect in user.effects() {
+        match effect {
+            Effect::Wish(Wish::Remember { talk, entry }) => {
+                assert_eq!((talk.peer, talk.is_known), (None, false));
+                assert_eq!(entry.candidates, ["joan@bb.com", "boss@evil.com"].map(address));
+                kept.push(entry.text);
+            }
+            effect => assert!(!matches!(effect, Effect::Wish(Wish::Recall(_)))),
+        }
+    }
+    assert_eq!(kept, ["hola", "who is it?"]);
+    user.enters("/find hola");
+    assert!(user.last().ends_with("mi-agent history --unknown prints it"), "{}", user.last());
 }
 
 #[test]
@@ -361,7 +376,7 @@ fn what_is_said_is_kept_as_it_was_said() {
         .filter_map(|effect| match effect {
             Effect::Wish(Wish::Remember { talk, entry }) => {
                 assert!(talk.id == id(1) && talk.is_known);
-                Some((talk.peer.to_string(), entry.nick, entry.text))
+                Some((talk.peer.unwrap().to_string(), entry.nick, entry.text))
             }
             _ => None,
         })
@@ -404,6 +419,7 @@ fn earlier_conversations_come_before_this_one() {
         nick: "jo\x07ya".into(),
         text: "fins demà\x1b".into(),
         continues: false,
+        candidates: Vec::new(),
     };
     user.app.recalled(address("joya@cc.com"), &[earlier]);
     let first = user.app.tab().pane.entries().next().unwrap();

@@ -49,7 +49,8 @@ impl App {
             Command::Find(text) => {
                 let peer = self.tab().address().filter(|_| self.keeps_history);
                 let Some(peer) = peer else {
-                    return Err("there is no history here; F3 and h show that with a contact".into());
+                    let is_of_unknown = matches!(self.tab().about, About::Stranger(_)) && self.keeps_history;
+                    return Err(if is_of_unknown { NO_HISTORY_OF_UNKNOWN } else { NO_HISTORY }.into());
                 };
                 self.effects.push_back(Effect::Wish(Wish::Find { peer, text: text.to_owned() }));
             }
@@ -178,3 +179,10 @@ impl App {
         self.editor().complete(back, |line| completions(line, &addresses));
     }
 }
+
+/// The reply to `/find` in a tab without a peer.
+const NO_HISTORY: &str = "there is no history here; F3 and h show that with a contact";
+
+/// The reply to `/find` in the tab of a caller that is not known.
+const NO_HISTORY_OF_UNKNOWN: &str =
+    "the screen shows no history of callers who are not known; mi-agent history --unknown prints it";

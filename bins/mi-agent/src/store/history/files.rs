@@ -39,18 +39,24 @@ impl Files {
         Self { folder, limits, total: None }
     }
 
-    /// Returns the paths of the files of `peer`, the oldest lines first. Any of them may be missing.
-    pub(super) fn paths(&self, peer: &MiAddress) -> [PathBuf; 3] {
-        let path = self.path(peer);
-        [self.path_of_caller(peer), old(&path), path]
+    /// Returns the paths of the files of `peer`, or of all callers that are not known, the oldest lines first. Any of
+    /// them may be missing.
+    pub(super) fn paths(&self, peer: Option<&MiAddress>) -> Vec<PathBuf> {
+        match peer {
+            Some(peer) => self.paths_of(peer).into(),
+            None => self.paths_of_unknown().into(),
+        }
     }
 
-    /// Adds `line` to what was said with `peer`. Returns `false` if there is no room for it in the files of this peer.
+    /// Adds `line` to what was said with `peer`, or with callers that are not known. Returns `false` if there is no
+    /// room for it in these files.
     ///
     /// # Errors
-    /// Those of the operating system; all files together would become too large or too many.
-    pub(super) fn append(&mut self, peer: &MiAddress, line: NewLine<'_>) -> io::Result<bool> {
-        let [caller, old, path] = self.paths(peer);
+    /// Those of the operating system; all files together would become too large or too many; a line of the user does not
+    /// fit the file of callers that are not known.
+    pub(super) fn append(&mut self, peer: Option<&MiAddress>, line: NewLine<'_>) -> io::Result<bool> {
+        let Some(peer) = peer else { return self.append_unknown(line) };
+        let [caller, old, path] = self.paths_of(peer);
         let is_of_user = line.is_known || length(&path)?.is_some() || length(&old)?.is_some();
         // The last line of a file may lack its end, which takes one more byte.
         let added = line.text.len() as u64 + 1;
@@ -81,21 +87,51 @@ impl Files {
         Ok(true)
     }
 
-    /// Adds a `note`, with its end, to what was said with `peer`, if there is room for it.
+    /// Adds `line` to what was said with callers that are not known.
+    ///
+    /// As with a peer, only a conversation in which the user says something replaces the previous file.
+    fn append_unknown(&self, line: NewLine<'_>) -> io::Result<bool> {
+        let [old, path] = self.paths_of_unknown();
+        let (most, added) = (self.limits.caller_file, line.text.len() as u64 + 1 + NOTE);
+        if added > most {
+            return if line.is_own { Err(file::too_large(most)) } else { Ok(false) };
+        }
+        let (in_file, in_old) = (length(&path)?, length(&old)?);
+        let is_full = in_file.is_some_and(|length| length + added > most);
+        if is_full && in_old.is_some() && !line.is_answered {
+            return Ok(false);
+        }
+        if in_file.is_none() || is_full && in_old.is_none() {
+            self.make_room_for_file()?;
+        }
+        if is_full {
+            fs::rename(&path, &old)?;
+        }
+        write(&path, line.text).map(|()| true)
+    }
+
+    /// Adds a `note`, with its end, to what was said with `peer`, or with callers that are not known, if there is room
+    /// for it.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub(super) fn append_note(&mut self, peer: &MiAddress, note: &str) -> io::Result<()> {
-        let [caller, _, path] = self.paths(peer);
+    pub(super) fn append_note(&mut self, peer: Option<&MiAddress>, note: &str) -> io::Result<()> {
         let added = note.len() as u64;
+        let has_room = |length: u64, most| length + added <= most;
+        let Some(peer) = peer else {
+            let [_, path] = self.paths_of_unknown();
+            let is_room = length(&path)?.is_some_and(|length| has_room(length, self.limits.caller_file));
+            return if is_room { write(&path, note) } else { Ok(()) };
+        };
+        let [caller, _, path] = self.paths_of(peer);
         if let Some(length) = length(&path)? {
-            if length + added <= self.limits.file
+            if has_room(length, self.limits.file)
                 && let Ok(total) = self.total_with(0, added, false)
             {
                 self.total = Some(total);
                 write(&path, note)?;
             }
-        } else if length(&caller)?.is_some_and(|length| length + added <= self.limits.caller_file) {
+        } else if length(&caller)?.is_some_and(|length| has_room(length, self.limits.caller_file)) {
             write(&caller, note)?;
         }
         Ok(())
@@ -130,31 +166,45 @@ impl Files {
             return Ok(false);
         }
         if length.is_none() {
-            let folder = self.folder.join(CALLERS);
-            folder::make(&folder)?;
-            let mut callers: Vec<(SystemTime, PathBuf)> = Vec::new();
-            for entry in fs::read_dir(&folder)? {
-                let entry = entry?;
-                let metadata = entry.metadata()?;
-                if metadata.is_file() {
-                    callers.push((metadata.modified()?, entry.path()));
-                }
-            }
-            callers.sort_unstable();
-            let surplus = (callers.len() + 1).saturating_sub(self.limits.caller_files);
-            for (_, oldest) in &callers[..surplus] {
-                fs::remove_file(oldest)?;
-            }
+            self.make_room_for_file()?;
         }
         Ok(true)
     }
 
-    fn path(&self, peer: &MiAddress) -> PathBuf {
-        self.folder.join(safe_name(peer) + ".jsonl")
+    /// Makes room for one more file among those of callers. The oldest of a caller goes; those of callers that are not
+    /// known stay, as the user may have said something in them.
+    fn make_room_for_file(&self) -> io::Result<()> {
+        let folder = self.folder.join(CALLERS);
+        folder::make(&folder)?;
+        let (mut files, mut callers) = (0, Vec::<(SystemTime, PathBuf)>::new());
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if !metadata.is_file() {
+                continue;
+            }
+            files += 1;
+            if entry.file_name().as_encoded_bytes().contains(&b'@') {
+                callers.push((metadata.modified()?, entry.path()));
+            }
+        }
+        callers.sort_unstable();
+        let surplus = (files + 1_usize).saturating_sub(self.limits.caller_files);
+        for (_, oldest) in callers.iter().take(surplus) {
+            fs::remove_file(oldest)?;
+        }
+        Ok(())
     }
 
-    fn path_of_caller(&self, peer: &MiAddress) -> PathBuf {
-        self.folder.join(CALLERS).join(safe_name(peer) + ".jsonl")
+    fn paths_of(&self, peer: &MiAddress) -> [PathBuf; 3] {
+        let name = safe_name(peer) + ".jsonl";
+        let path = self.folder.join(&name);
+        [self.folder.join(CALLERS).join(name), old(&path), path]
+    }
+
+    fn paths_of_unknown(&self) -> [PathBuf; 2] {
+        let path = self.folder.join(CALLERS).join(UNKNOWN);
+        [old(&path), path]
     }
 }
 
@@ -211,8 +261,11 @@ pub(super) fn old(path: &Path) -> PathBuf {
     old.into()
 }
 
-/// The folder of peers that only called. The name of a file has an `@`.
+/// The folder of peers that only called. The name of a file has an `@`, except [`UNKNOWN`].
 const CALLERS: &str = "callers";
+
+/// The file of all callers that are not known.
+const UNKNOWN: &str = "unknown.jsonl";
 
 /// The room that a note takes, with its time and its end. It is left free in each file.
 pub(super) const NOTE: u64 = 128;
@@ -253,7 +306,8 @@ mod tests {
 
         fn adds(&mut self, talk: &Talk, way: Way, text: &str) -> io::Result<Kept> {
             let at = "2026-11-25T15:40:00Z".parse().unwrap();
-            let entry = Entry { at, way, nick: "x".into(), text: text.into(), continues: false };
+            let candidates = if talk.peer.is_some() { Vec::new() } else { candidates() };
+            let entry = Entry { at, way, nick: "x".into(), text: text.into(), continues: false, candidates };
             self.history.append(talk, &entry)
         }
 
@@ -270,7 +324,8 @@ mod tests {
                 texts.push(entry.text);
                 Ok(())
             };
-            self.history.search(&peer.parse().unwrap(), None, found).unwrap();
+            let peer = (peer != "unknown").then(|| peer.parse().unwrap());
+            self.history.search(peer.as_ref(), None, found).unwrap();
             texts
         }
 
@@ -285,7 +340,15 @@ mod tests {
     }
 
     fn talk(id: u64, peer: &str, is_known: bool) -> Talk {
-        Talk { id: id.into(), peer: peer.parse().unwrap(), is_known }
+        Talk { id: id.into(), peer: Some(peer.parse().unwrap()), is_known }
+    }
+
+    fn talk_with_unknown(id: u64) -> Talk {
+        Talk { id: id.into(), peer: None, is_known: false }
+    }
+
+    fn candidates() -> Vec<MiAddress> {
+        vec!["joan@bb.com".parse().unwrap(), "boss@evil.com".parse().unwrap()]
     }
 
     #[test]
@@ -351,6 +414,34 @@ mod tests {
     }
 
     #[test]
+    fn callers_that_are_not_known_have_two_small_files_that_count_for_nobody() {
+        let mut kitchen = Kitchen::new();
+        kitchen.adds(&talk_with_unknown(1), Way::Received, "it is Joan").unwrap();
+        kitchen.adds(&talk_with_unknown(1), Way::Sent, "hola").unwrap();
+        let file = kitchen.folder.join("callers/unknown.jsonl");
+        let line = fs::read_to_string(&file).unwrap();
+        assert!(line.contains("\"candidates\":[\"joan@bb.com\",\"boss@evil.com\"]}\n"), "{line}");
+        assert_eq!(kitchen.files(""), [], "it is in the file of no candidate");
+        // Whoever calls under whatever names, and however much they say.
+        for id in 2..20 {
+            kitchen.floods(&talk_with_unknown(id));
+            kitchen.floods(&talk(100 + id, &format!("unknown.jsonl{id}@cc.com"), false));
+        }
+        assert_eq!(&kitchen.texts("unknown")[..2], ["it is Joan", "hola"]);
+        let callers = kitchen.files("callers");
+        assert_eq!(callers.len(), SMALL.caller_files, "{callers:?}");
+        assert!(callers.iter().all(|(_, length)| *length <= SMALL.caller_file), "{callers:?}");
+        // The user answers, and what both say is kept again.
+        for (way, text) in [(Way::Sent, "who is it?"), (Way::Received, "Joan")] {
+            assert_eq!(kitchen.adds(&talk_with_unknown(30), way, text).unwrap(), Kept::Whole);
+        }
+        assert_eq!(kitchen.texts("unknown").last().map(String::as_str), Some("Joan"));
+        let too_long = kitchen.adds(&talk_with_unknown(30), Way::Sent, &"x".repeat(2_000)).unwrap_err();
+        assert_eq!(too_long.to_string(), "it is larger than 2000 bytes");
+        assert_eq!(kitchen.files(""), []);
+    }
+
+    #[test]
     fn a_full_history_erases_nothing_and_says_so() {
         let mut kitchen = Kitchen::new();
         for id in 0..6 {
@@ -402,9 +493,13 @@ mod tests {
         ) {
             let mut kitchen = Kitchen::new();
             for (id, who, is_known, is_own, length) in lines {
-                let talk = talk(id, &format!("u{who}@cc.com"), is_known);
+                let is_unknown = who == 8;
+                let talk = if is_unknown { talk_with_unknown(id) } else { talk(id, &format!("u{who}@cc.com"), is_known) };
                 let way = if is_own { Way::Sent } else { Way::Received };
                 match kitchen.adds(&talk, way, &"\u{1}".repeat(length)) {
+                    Err(error) if is_unknown => {
+                        prop_assert!(is_own && error.to_string() == "it is larger than 2000 bytes");
+                    }
                     Err(error) => prop_assert_eq!(error.kind(), io::ErrorKind::QuotaExceeded),
                     Ok(kept) => prop_assert!(!is_own || kept == Kept::Whole),
                 }

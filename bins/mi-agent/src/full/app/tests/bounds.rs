@@ -74,6 +74,7 @@ fn what_is_left_out_is_told_where_it_was_said() {
         nick: String::new(),
         text: history::LEFT_OUT.into(),
         continues: false,
+        candidates: Vec::new(),
     };
     user.app.recalled(address("joya@cc.com"), &[note]);
     assert_eq!(user.app.tab().pane.entries().next().unwrap().kind, Kind::Earlier("*".into()));

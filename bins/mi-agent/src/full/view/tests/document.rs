@@ -30,6 +30,7 @@ fn talking() -> Screen {
         nick: nick.into(),
         text: text.into(),
         continues: false,
+        candidates: Vec::new(),
     };
     let earlier = [
         entry(0, history::Way::Sent, "Laura", "fins demà"),
