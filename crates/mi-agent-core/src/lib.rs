@@ -90,6 +90,7 @@ mod state {
     pub(crate) mod conversation;
     pub(crate) mod conversation_events;
     pub(crate) mod conversation_intake;
+    pub(crate) mod conversation_limits;
     pub(crate) mod conversation_phases;
     pub(crate) mod conversation_slots;
     pub(crate) mod conversation_times;

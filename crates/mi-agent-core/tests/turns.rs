@@ -80,6 +80,52 @@ fn of_too_many_who_wait_the_oldest_of_the_greediest_address_gives_way() {
     assert_eq!(iter::from_fn(|| turns.next(now)).collect::<Vec<_>>(), [64, 96, 204, 203]);
 }
 
+#[test]
+fn those_who_say_nothing_do_not_push_out_who_gave_a_nickname() {
+    let (mut turns, start) = turns();
+    for id in 0..50 {
+        turns.handle_called(start, id, ip(id));
+    }
+    // The callers with a nickname come from few addresses, those without from one each.
+    for id in 50..60 {
+        turns.handle_called(start, id, ip(1));
+        turns.handle_greeted(id);
+    }
+    for id in 60..114 {
+        assert_eq!(turns.handle_called(start, id, ip(id)), NewTurn::Waits { gave_way: None });
+    }
+    for (id, gave_way) in (114..200).zip(60..) {
+        let waits = NewTurn::Waits { gave_way: Some(gave_way) };
+        assert_eq!(turns.handle_called(start, id, ip(id)), waits, "for {id}");
+    }
+    // They have waited longest, and have their turns first.
+    let now = start + Duration::from_millis(20);
+    assert_eq!(turns.next(now), Some(50));
+    turns.handle_greeted(50);
+    assert_eq!(turns.waiting(), 63, "one that does not wait changes nothing");
+}
+
+#[test]
+fn callers_with_a_nickname_do_not_keep_out_those_who_will_give_theirs() {
+    let (mut turns, start) = turns();
+    for id in 0..50 {
+        turns.handle_called(start, id, ip(id));
+    }
+    for id in 50..114 {
+        turns.handle_called(start, id, ip(id));
+        turns.handle_greeted(id);
+    }
+    let newcomer = turns.handle_called(start, 114, ip(114));
+    assert_eq!(newcomer, NewTurn::Waits { gave_way: Some(50) });
+    for id in 115..140 {
+        let NewTurn::Waits { gave_way: Some(gave_way) } = turns.handle_called(start, id, ip(id)) else {
+            panic!("{id} does not wait")
+        };
+        turns.handle_greeted(id);
+        assert!((51..114).contains(&gave_way), "{gave_way}");
+    }
+}
+
 fn turns() -> (Turns<u8>, Instant) {
     (Turns::new(), tokio::time::Instant::now().into_std())
 }

@@ -30,10 +30,17 @@ struct Run {
     turns: Turns<u32>,
     called: u32,
     /// The callers that wait for their turn, the oldest first.
-    waiting: Vec<(u32, IpAddr)>,
+    waiting: Vec<Waiting>,
     /// The turns that were taken.
     taken: Vec<(Instant, IpAddr)>,
     peer: Peer,
+}
+
+#[derive(Clone, Copy)]
+struct Waiting {
+    id: u32,
+    ip: IpAddr,
+    is_greeted: bool,
 }
 
 /// A peer that sends as much as is read.
@@ -104,9 +111,14 @@ impl Run {
                 (0..number).for_each(|_| self.wants_turn(ip));
             }
             9 => {
-                if let Some(at) = usize::from(input.arbitrary::<u8>()?).checked_rem(self.waiting.len()) {
-                    let (gone, _) = self.waiting.remove(at);
-                    self.turns.handle_gone(gone);
+                let number = input.arbitrary::<u8>()?;
+                let Some(at) = usize::from(number).checked_rem(self.waiting.len()) else { return Ok(()) };
+                if number < 128 {
+                    let gone = self.waiting.remove(at);
+                    self.turns.handle_gone(gone.id);
+                } else {
+                    self.waiting[at].is_greeted = true;
+                    self.turns.handle_greeted(self.waiting[at].id);
                 }
             }
             _ => {
@@ -114,9 +126,9 @@ impl Run {
                 while let Some(at) = self.turns.poll_timeout().filter(|at| *at <= end) {
                     self.now = self.now.max(at);
                     let next = self.turns.next(self.now).expect("its time has come");
-                    let due = self.waiting.iter().position(|(_, ip)| self.has_turn(*ip));
-                    assert_eq!(due.map(|at| self.waiting[at].0), Some(next));
-                    let (_, ip) = self.waiting.remove(due.expect("there is one"));
+                    let due = self.waiting.iter().position(|caller| self.has_turn(caller.ip));
+                    assert_eq!(due.map(|at| self.waiting[at].id), Some(next));
+                    let Waiting { ip, .. } = self.waiting.remove(due.expect("there is one"));
                     self.taken.push((self.now, ip));
                 }
                 self.now = end;
@@ -148,37 +160,38 @@ impl Run {
     fn wants_turn(&mut self, ip: IpAddr) {
         let id = self.called;
         self.called += 1;
-        let overtakes = self.waiting.iter().any(|(_, ip)| self.has_turn(*ip));
+        let overtakes = self.waiting.iter().any(|caller| self.has_turn(caller.ip));
         let has_turn = self.has_turn(ip) && !overtakes;
-        let expected = if has_turn {
-            self.taken.push((self.now, ip));
-            NewTurn::Now
-        } else {
-            self.waiting.push((id, ip));
-            NewTurn::Waits { gave_way: (self.waiting.len() > 64).then(|| self.greediest()) }
-        };
         let turn = self.turns.handle_called(self.now, id, ip);
-        if let (NewTurn::Waits { gave_way: Some(gone) }, NewTurn::Waits { gave_way: Some(allowed) }) =
-            (turn, expected)
-        {
-            // Among addresses with the same number, it may be any.
-            let of = |id| self.waiting.iter().find(|(other, _)| *other == id).map(|(_, ip)| *ip);
-            let count = |ip| self.waiting.iter().filter(|(_, other)| Some(*other) == ip).count();
-            assert_eq!(count(of(gone)), count(of(allowed)), "{gone} gives way instead of {allowed}");
-            let is_oldest = self.waiting.iter().find(|(_, ip)| Some(*ip) == of(gone));
-            assert_eq!(is_oldest.map(|(id, _)| *id), Some(gone));
-            self.waiting.retain(|(id, _)| *id != gone);
+        if has_turn {
+            self.taken.push((self.now, ip));
+            assert_eq!(turn, NewTurn::Now, "for {ip}");
         } else {
-            assert_eq!(turn, expected, "for {ip}");
+            self.waiting.push(Waiting { id, ip, is_greeted: false });
+            let NewTurn::Waits { gave_way } = turn else { panic!("{ip} has a turn too many") };
+            assert_eq!(gave_way.is_some(), self.waiting.len() > 64, "for {ip}");
+            if let Some(gone) = gave_way {
+                self.gives_way_rightly(gone);
+                self.waiting.retain(|caller| caller.id != gone);
+            }
         }
         assert_eq!(self.turns.waiting(), self.waiting.len());
     }
 
-    /// Returns a caller of the address of which most wait.
-    fn greediest(&self) -> u32 {
-        let count = |of: &IpAddr| self.waiting.iter().filter(|(_, ip)| ip == of).count();
-        let greediest = self.waiting.iter().max_by_key(|(_, ip)| count(ip));
-        greediest.expect("some wait").0
+    /// Checks that a caller is of the larger group, those with a nickname or those without, and there of the address of
+    /// which most wait. Of the same number, it may be any.
+    fn gives_way_rightly(&self, gone: u32) {
+        let Waiting { ip, is_greeted, .. } =
+            *self.waiting.iter().find(|caller| caller.id == gone).expect("it waits");
+        let group: Vec<_> = self.waiting.iter().filter(|caller| caller.is_greeted == is_greeted).collect();
+        assert!(2 * group.len() >= self.waiting.len(), "{gone} gives way for the other group");
+        let count = |of| group.iter().filter(|caller| caller.ip == of).count();
+        let most = group.iter().map(|caller| count(caller.ip)).max();
+        assert_eq!(Some(count(ip)), most, "{gone} gives way, and has fewer than others");
+        if !is_greeted {
+            let oldest = group.iter().find(|caller| caller.ip == ip).map(|caller| caller.id);
+            assert_eq!(oldest, Some(gone));
+        }
     }
 
     /// Returns whether `ip` may take a turn now: no window of the past would have more than it may.

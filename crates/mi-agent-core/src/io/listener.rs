@@ -18,7 +18,7 @@ use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
 use super::slot::{Slots, Taken};
 use super::talk::{self, ConversationOptions};
-use super::turns::CallerTurns;
+use super::turns::{CallerTurn, CallerTurns};
 use crate::conversation::Peer;
 use crate::error::IncomingError;
 use crate::event::Event;
@@ -151,38 +151,98 @@ impl Acceptor {
 
     /// Handles a call in its own task.
     fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, remote: SocketAddr) {
-        let place = self.places.take(remote.ip());
+        let turn = self.turns.take(remote.ip());
+        let place = matches!(turn, CallerTurn::Now).then(|| self.places.take(remote.ip()));
         let ConversationOptions { pace, intake, tap, .. } = self.options.clone();
         let mut connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
         connection.state.set_intake(intake);
-        tokio::spawn(self.receive(connection, place));
+        tokio::spawn(self.receive(connection, turn, place));
     }
 
-    async fn receive<S>(mut self, mut connection: Connection<S>, mut place: Place)
+    async fn receive<S>(mut self, mut connection: Connection<S>, mut turn: CallerTurn, place: Option<Place>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
-        let greeted = tokio::select! {
-            // A nickname that has come is accepted even if the place is lost. `let_in` has it looked for between two
-            // callers.
-            biased;
-            greeted = connection.next() => greeted,
-            reason = self.gives_up(&mut place) => {
-                debug!(%remote, reason, "a call that is given up");
-                connection.give_up(&mut self.options.shutdown).await
-            }
+        let (greeted, place) = match place {
+            Some(place) => self.greet(&mut connection, place).await,
+            None => self.wait(&mut connection, &mut turn).await,
         };
-        place.greeted();
         match greeted {
-            ConversationOutput::Greeted(nickname) => self.decide(connection, place, nickname).await,
+            ConversationOutput::Greeted(nickname) => {
+                turn.greeted();
+                let asker = self.driver.take_caller().await;
+                let has_turn = tokio::select! {
+                    biased;
+                    // It is let go then.
+                    () = self.options.shutdown.begun() => true,
+                    has_turn = turn.comes() => has_turn,
+                };
+                drop(turn);
+                if has_turn {
+                    return self.decide(connection, place, nickname, asker).await;
+                }
+                debug!(%remote, "a call that gives way to others");
+                self.refuse(connection, place, Refusal::Busy).await;
+            }
             ConversationOutput::Failed(failure) => {
+                drop(turn);
                 let error = connection.greeting_error(failure, "given up");
                 debug!(%remote, %error, "a call without a nickname");
                 self.finish(connection, place).await;
             }
             _ => self.finish(connection, place).await,
         }
+    }
+
+    /// Waits for the turn of a caller, and then for its nickname, which may come before.
+    async fn wait<S>(
+        &mut self,
+        connection: &mut Connection<S>,
+        turn: &mut CallerTurn,
+    ) -> (ConversationOutput, Place)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let remote = connection.remote;
+        connection.state.handle_waiting();
+        let has_turn = tokio::select! {
+            biased;
+            greeted = connection.next() => return (greeted, self.places.outside(remote.ip())),
+            () = self.options.shutdown.begun() => false,
+            has_turn = turn.comes() => has_turn,
+        };
+        if has_turn {
+            connection.state.handle_turn(now());
+            let place = self.places.take(remote.ip());
+            return self.greet(connection, place).await;
+        }
+        debug!(%remote, "a call that is given up before its turn");
+        let place = self.places.outside(remote.ip());
+        (connection.give_up(&mut self.options.shutdown).await, place)
+    }
+
+    /// Waits for the nickname of a caller whose turn it is.
+    async fn greet<S>(
+        &mut self,
+        connection: &mut Connection<S>,
+        mut place: Place,
+    ) -> (ConversationOutput, Place)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let greeted = tokio::select! {
+            // A nickname that has come is accepted even if the place is lost. `let_in` has it looked for between two
+            // callers.
+            biased;
+            greeted = connection.next() => greeted,
+            reason = self.gives_up(&mut place) => {
+                debug!(remote = %connection.remote, reason, "a call that is given up");
+                connection.give_up(&mut self.options.shutdown).await
+            }
+        };
+        place.greeted();
+        (greeted, place)
     }
 
     /// Waits until a caller without a nickname is not waited for any more. Returns the reason.
@@ -194,23 +254,18 @@ impl Acceptor {
     }
 
     /// Admits or refuses a caller whose nickname is known.
-    async fn decide<S>(mut self, mut connection: Connection<S>, place: Place, nickname: PeerText)
-    where
+    async fn decide<S>(
+        mut self,
+        mut connection: Connection<S>,
+        place: Place,
+        nickname: PeerText,
+        asker: Caller,
+    ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
-        let Caller { candidates, refusal } = self.driver.take_caller().await;
+        let Caller { candidates, refusal } = asker;
         let peer = caller(nickname, remote, candidates);
-        let has_turn = tokio::select! {
-            biased;
-            // It is let go then.
-            () = self.options.shutdown.begun() => true,
-            has_turn = self.turns.wait(place.id(), remote.ip()) => has_turn,
-        };
-        if !has_turn {
-            debug!(%remote, "a call that gives way to others");
-            return self.refuse(connection, place, Refusal::Busy).await;
-        }
         let left = || capacity(&self.slots, &self.events);
         let take_room = || {
             // No conversation gives way to a caller that nobody hears of.
@@ -412,6 +467,99 @@ mod tests {
                 assert_eq!(heard(caller).await, b"N04pere");
             }
             assert!(start.elapsed() >= Duration::from_secs(5));
+        }
+    }
+
+    async fn assert_is_heard(events: &mut mpsc::Receiver<Event>) {
+        let heard = time::timeout(Duration::from_secs(60), events.recv()).await.expect("a caller is heard");
+        assert!(matches!(heard, Some(Event::Incoming(_))));
+    }
+
+    fn serve(acceptor: &Acceptor) {
+        let turns = acceptor.turns.clone();
+        tokio::spawn(async move { turns.serve().await });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_a_caller_begins_with_its_turn() {
+        let (events, mut incoming) = mpsc::channel(1);
+        let (acceptor, _shutdown) = acceptor(events).await;
+        serve(&acceptor);
+        let mut callers = Vec::new();
+        for _ in 0..100 {
+            callers.push(call(&acceptor, 1, b"N").await);
+        }
+        // The turn of the last one comes after 6 s.
+        time::sleep(Duration::from_secs(8)).await;
+        callers[99].write_all(b"04joan").await.unwrap();
+        assert_is_heard(&mut incoming).await;
+        assert_eq!(heard(callers.swap_remove(98)).await, b"N04pere", "its place is lost after 0.2 s");
+    }
+
+    /// They come from few addresses, or from its own.
+    #[tokio::test(start_paused = true)]
+    async fn five_hundred_who_say_nothing_do_not_keep_out_who_does() {
+        for (dribblers, honest) in [([1, 1, 1, 1], 2), ([1, 1, 1, 1], 1), ([1, 3, 4, 5], 2)] {
+            let (events, mut incoming) = mpsc::channel(1);
+            let (acceptor, _shutdown) = acceptor(events).await;
+            serve(&acceptor);
+            let mut callers = Vec::new();
+            for n in 0..250 {
+                callers.push(call(&acceptor, dribblers[n % 4], b"N").await);
+            }
+            let _honest = call(&acceptor, honest, b"N04joan").await;
+            for n in 0..250 {
+                callers.push(call(&acceptor, dribblers[n % 4], b"N").await);
+            }
+            let start = Instant::now();
+            assert_is_heard(&mut incoming).await;
+            assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
+            let mut let_go = 0;
+            for caller in callers {
+                assert_eq!(heard(caller).await, b"N04pere");
+                let_go += 1;
+            }
+            assert_eq!(let_go, 500);
+        }
+    }
+
+    /// It is slow, and has its turn and its place before they come.
+    #[tokio::test(start_paused = true)]
+    async fn callers_from_few_addresses_do_not_push_out_one_from_another() {
+        let (events, mut incoming) = mpsc::channel(1);
+        let (acceptor, _shutdown) = acceptor(events).await;
+        serve(&acceptor);
+        let mut honest = call(&acceptor, 2, b"").await;
+        let mut callers = Vec::new();
+        for n in 0..500 {
+            callers.push(call(&acceptor, [1, 3, 4, 5][n % 4], b"N").await);
+            time::sleep(Duration::from_millis(9)).await;
+        }
+        honest.write_all(b"N04joan").await.unwrap();
+        assert_is_heard(&mut incoming).await;
+    }
+
+    /// A nickname that comes while a caller waits is answered, and its call is heard of when it has its turn.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_with_a_nickname_is_answered_and_has_one_turn() {
+        let (events, mut incoming) = mpsc::channel(200);
+        let (acceptor, _shutdown) = acceptor(events).await;
+        serve(&acceptor);
+        let start = Instant::now();
+        let mut callers = Vec::new();
+        for _ in 0..120 {
+            callers.push(call(&acceptor, 1, b"N04joan").await);
+        }
+        // The agent is busy with the first one: each refusal is a call that the program hears of.
+        let mut told = Vec::new();
+        while told.len() < 104 {
+            incoming.recv().await.unwrap();
+            told.push(start.elapsed());
+        }
+        assert_eq!(told[39], Duration::ZERO);
+        assert!(told[103] >= Duration::from_millis(6_400), "{:?}", told[103]);
+        for caller in callers.drain(1..) {
+            assert!(heard(caller).await.starts_with(b"N04pereL"));
         }
     }
 

@@ -30,11 +30,19 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Takes a slot for a connection from `ip` whose nickname has not come.
+    /// Takes a slot for a connection from `ip` whose turn it is, and whose nickname has not come.
     pub(crate) fn take(&self, ip: IpAddr) -> Place {
         let mut pool = self.pool();
         let (id, lost) = pool.state.handle_connected(ip);
         let lost = pool.hold(id, lost);
+        Place { places: self.clone(), id, ip, lost }
+    }
+
+    /// Takes no slot for a connection from `ip` so far.
+    pub(crate) fn outside(&self, ip: IpAddr) -> Place {
+        let mut pool = self.pool();
+        let id = pool.state.new_caller();
+        let lost = pool.hold(id, None);
         Place { places: self.clone(), id, ip, lost }
     }
 

@@ -9,7 +9,6 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time;
 
 use super::connection::now;
-use crate::state::connection_slots::CallerId;
 use crate::state::turns::{NewTurn, Turns};
 
 /// The turns, and the callers that wait for theirs.
@@ -25,37 +24,48 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Pool {
-    state: Turns<CallerId>,
+    state: Turns<u64>,
+    /// The number of callers so far.
+    called: u64,
     /// Each is used when it is its caller's turn, and dropped when the caller gives way.
-    waiting: HashMap<CallerId, oneshot::Sender<()>>,
+    waiting: HashMap<u64, oneshot::Sender<()>>,
 }
 
-/// The place of one caller among those that wait. It is given up when this is dropped.
+/// The turn of one caller.
 #[derive(Debug)]
-struct Place<'a> {
-    turns: &'a CallerTurns,
-    id: CallerId,
+pub(crate) enum CallerTurn {
+    /// It has come.
+    Now,
+    Waits(WaitingCaller),
+    /// The caller gives way to others.
+    Never,
+}
+
+/// A caller that waits for its turn, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct WaitingCaller {
+    turns: CallerTurns,
+    id: u64,
+    turn: oneshot::Receiver<()>,
 }
 
 impl CallerTurns {
-    /// Waits for the turn of `id` from `ip`. Returns `false` if the caller has to give way instead.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: the caller waits no more.
-    pub(crate) async fn wait(&self, id: CallerId, ip: IpAddr) -> bool {
-        let turn = {
-            let mut pool = self.pool();
-            let NewTurn::Waits { gave_way } = pool.state.handle_called(now(), id, ip) else { return true };
-            let (sender, turn) = oneshot::channel();
-            pool.waiting.insert(id, sender);
-            if let Some(other) = gave_way {
-                pool.waiting.remove(&other);
-            }
-            turn
+    /// Takes a turn for a new caller from `ip`, or begins to wait for it.
+    pub(crate) fn take(&self, ip: IpAddr) -> CallerTurn {
+        let mut pool = self.pool();
+        pool.called += 1;
+        let id = pool.called;
+        let NewTurn::Waits { gave_way } = pool.state.handle_called(now(), id, ip) else {
+            return CallerTurn::Now;
         };
-        let _place = Place { turns: self, id };
+        let (sender, turn) = oneshot::channel();
+        pool.waiting.insert(id, sender);
+        if let Some(other) = gave_way {
+            pool.waiting.remove(&other);
+        }
+        drop(pool);
         self.0.waits.notify_one();
-        turn.await.is_ok()
+        CallerTurn::Waits(WaitingCaller { turns: self.clone(), id, turn })
     }
 
     /// Gives callers their turns, without end.
@@ -90,7 +100,28 @@ impl CallerTurns {
     }
 }
 
-impl Drop for Place<'_> {
+impl CallerTurn {
+    /// Waits for the turn, if it has not come. Returns `false` if the caller has to give way instead.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn comes(&mut self) -> bool {
+        if let Self::Waits(WaitingCaller { turn, .. }) = self {
+            let has_come = turn.await.is_ok();
+            *self = if has_come { Self::Now } else { Self::Never };
+        }
+        matches!(self, Self::Now)
+    }
+
+    /// Records that the nickname has come: the caller has a better claim than those that have said nothing.
+    pub(crate) fn greeted(&self) {
+        if let Self::Waits(WaitingCaller { turns, id, .. }) = self {
+            turns.pool().state.handle_greeted(*id);
+        }
+    }
+}
+
+impl Drop for WaitingCaller {
     fn drop(&mut self) {
         let mut pool = self.turns.pool();
         pool.state.handle_gone(self.id);

@@ -8,7 +8,8 @@ use super::connection_slots::{CallerId, ConnectionSlots};
 
 /// The connections of callers that have no conversation.
 ///
-/// A connection takes a slot with [`AcceptorState::handle_connected`], until
+/// A connection takes a slot with [`AcceptorState::handle_connected`] when it has its turn (see
+/// [`Turns`](super::turns::Turns)), until
 /// [`AcceptorState::handle_greeted`]. One that ends without a conversation takes another with
 /// [`AcceptorState::handle_leaving`]. [`AcceptorState::handle_gone`] is the last call for every connection.
 #[derive(Debug)]
@@ -52,13 +53,18 @@ impl AcceptorState {
         }
     }
 
-    /// Handles a connection from `ip`. Returns its caller, and the one that loses its slot.
+    /// Handles a connection from `ip` whose turn it is. Returns its caller, and the one that loses its slot.
     ///
     /// Give up the greeting of a caller that loses its slot, unless its nickname has come.
     pub fn handle_connected(&mut self, ip: IpAddr) -> (CallerId, Option<CallerId>) {
-        self.connected += 1;
-        let caller = CallerId(self.connected);
+        let caller = self.new_caller();
         (caller, self.waiting.take(caller, ip))
+    }
+
+    /// Returns the caller of a connection that takes no slot: its nickname has come before its turn, or it has no turn.
+    pub fn new_caller(&mut self) -> CallerId {
+        self.connected += 1;
+        CallerId(self.connected)
     }
 
     /// Records that the greeting of `caller` is over, whether or not its nickname has come.

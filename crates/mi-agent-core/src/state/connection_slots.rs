@@ -1,18 +1,17 @@
-//! A small pool of slots for connections. When it is full, the oldest connection loses its slot.
+//! A small pool of slots for connections. When it is full, a connection of the address with the most loses its slot.
 
-use std::collections::VecDeque;
 use std::net::IpAddr;
+
+use fair_table::{FairTable, Owner, Share};
 
 /// A bounded number of slots.
 ///
 /// An attacker has to connect again and again to keep others out. An honest caller identifies itself at once
-/// and then needs no slot. That is why the oldest connection loses its slot.
+/// and then needs no slot. That is why the oldest connection of an address loses its slot.
 #[derive(Debug)]
 pub(crate) struct ConnectionSlots {
-    most: usize,
-    most_of_one_ip: usize,
-    /// The oldest first.
-    taken: VecDeque<(CallerId, IpAddr)>,
+    share: Share,
+    taken: FairTable<IpAddr, (), CallerId>,
 }
 
 /// Identifies one connection of a caller. Numbers are not reused.
@@ -22,28 +21,27 @@ pub struct CallerId(pub(super) u64);
 impl ConnectionSlots {
     /// Creates `most` slots, of which one IP address may take `most_of_one_ip`. Neither may be 0.
     pub(crate) fn new(most: usize, most_of_one_ip: usize) -> Self {
-        Self { most, most_of_one_ip, taken: VecDeque::new() }
+        let share = Share { of_source: most_of_one_ip, ..Share::ALL };
+        Self { share, taken: FairTable::new(most) }
     }
 
     /// Takes a slot for the connection `id` from `ip`. Returns the connection that loses its slot.
     ///
     /// If the address has as many slots as it may, its oldest connection loses its slot. Otherwise, if all are
-    /// taken, the oldest connection of all does.
+    /// taken, the oldest connection of the address with the most does, the new one counted.
     pub(crate) fn take(&mut self, id: CallerId, ip: IpAddr) -> Option<CallerId> {
-        let of_ip = self.taken.iter().filter(|(_, of)| *of == ip).count();
-        let lost = if of_ip >= self.most_of_one_ip {
-            self.taken.iter().position(|(_, of)| *of == ip)
-        } else {
-            (self.taken.len() >= self.most).then_some(0)
-        };
-        let lost = lost.and_then(|at| self.taken.remove(at)).map(|(id, _)| id);
-        self.taken.push_back((id, ip));
-        lost
+        match self.taken.insert(Owner::new(ip, ()), self.share, id) {
+            Ok(inserted) => inserted.gave_way.map(|(_, lost)| lost),
+            Err(id) => Some(id),
+        }
     }
 
     /// Gives the slot of a connection back. One that has none changes nothing.
     pub(crate) fn give_back(&mut self, id: CallerId) {
-        self.taken.retain(|(taken, _)| *taken != id);
+        let taken = self.taken.iter().find(|(_, taken)| **taken == id).map(|(key, _)| key);
+        if let Some(key) = taken {
+            self.taken.remove(key);
+        }
     }
 
     /// Returns the number of slots that are taken.
@@ -74,6 +72,18 @@ mod tests {
         assert_eq!(lost(&mut slots, &[1, 1, 1, 1, 1]), [true, true, true, false, false]);
         // All are taken, but the oldest of the same IP goes first.
         assert_eq!(lost(&mut slots, &[1, 2, 3, 2, 2]), [false, true, false, false, false]);
+    }
+
+    #[test]
+    fn an_address_with_more_slots_than_others_loses_one() {
+        let mut slots = ConnectionSlots::new(4, 2);
+        assert_eq!(lost(&mut slots, &[1, 2, 2, 3, 4]), [false, true, false, false, false]);
+        assert_eq!(lost(&mut slots, &[1, 2, 3, 4, 4]), [false, false, false, true, false]);
+        // However often they call.
+        let many: Vec<_> = [9].into_iter().chain([1, 2, 3].into_iter().cycle().take(300)).collect();
+        assert!(!lost(&mut ConnectionSlots::new(4, 2), &many)[0]);
+        let many: Vec<_> = [1, 2, 3, 1, 2, 3, 9].into_iter().chain([1, 2, 3].repeat(100)).collect();
+        assert!(!lost(&mut ConnectionSlots::new(6, 2), &many)[6]);
     }
 
     #[test]

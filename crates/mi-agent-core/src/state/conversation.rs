@@ -27,15 +27,15 @@ use crate::safe_text::PeerText;
 /// [`ConversationState::handle_timeout`] at the time of [`ConversationState::poll_timeout`].
 #[derive(Debug)]
 pub struct ConversationState {
-    side: Side,
+    pub(super) side: Side,
     pace: Duration,
-    phase: Phase,
+    pub(super) phase: Phase,
     /// The limit of the phase.
-    phase_ends: Option<Instant>,
+    pub(super) phase_ends: Option<Instant>,
     /// Our nickname, until it is written.
     nickname: Option<Nickname>,
     /// The result of the greeting, until it is returned: after our nickname is written.
-    greeted: Option<Result<PeerText, GreetingFailure>>,
+    pub(super) greeted: Option<Result<PeerText, GreetingFailure>>,
     lines: OutgoingLines,
     writing: Option<Writing>,
     write_timeout: Duration,

@@ -1,4 +1,4 @@
-//! The turns of callers: how many calls reach the program in a time, and who waits.
+//! The turns of callers: how many are waited for in a time, and who waits for that.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use fair_table::{FairTable, Owner, Share};
 
-/// The turns of callers that have given their nickname. Each call that the program hears of takes one.
+/// The turns of callers. Each connection takes one before it is waited for, and none later.
 ///
 /// People seldom call more often, however many of them share an address. A program that calls and calls has to wait, so
-/// that it cannot bury what the user did.
+/// that it cannot bury what the user did. Nor can programs that connect and say nothing keep others out: those that
+/// wait and have given their nickname are counted apart from those that have not. The larger group gives way.
 #[derive(Debug)]
 pub struct Turns<I> {
-    waiting: FairTable<IpAddr, (), Waiting<I>>,
+    /// By whether the nickname has come, then by address.
+    waiting: FairTable<bool, IpAddr, Waiting<I>>,
     /// The number of callers that have waited.
     waited: u64,
     all: Pace,
@@ -27,7 +29,7 @@ pub enum NewTurn<I> {
     Now,
     /// The caller waits for [`Turns::next`].
     Waits {
-        /// The caller that waits no more, because there are too many: refuse it.
+        /// The caller that waits no more, because there are too many: disconnect it.
         gave_way: Option<I>,
     },
 }
@@ -66,20 +68,21 @@ impl<I: Copy + PartialEq> Turns<I> {
             return NewTurn::Now;
         }
         self.waited += 1;
-        let caller = Waiting { id, ip, number: self.waited };
-        let gave_way = match self.waiting.insert(Owner::new(ip, ()), Share::ALL, caller) {
-            Ok(inserted) => inserted.gave_way.map(|(_, other)| other),
-            Err(caller) => Some(caller),
-        };
+        let gave_way = self.insert(false, Waiting { id, ip, number: self.waited });
         NewTurn::Waits { gave_way: gave_way.map(|caller| caller.id) }
+    }
+
+    /// Records that the nickname of a caller has come. One that does not wait changes nothing.
+    pub fn handle_greeted(&mut self, id: I) {
+        if let Some(caller) = self.remove(id) {
+            // There is room: its own.
+            self.insert(true, caller);
+        }
     }
 
     /// Records that a caller does not wait any more. One that does not wait changes nothing.
     pub fn handle_gone(&mut self, id: I) {
-        let key = self.waiting.iter().find(|(_, caller)| caller.id == id).map(|(key, _)| key);
-        if let Some(key) = key {
-            self.waiting.remove(key);
-        }
+        self.remove(id);
     }
 
     /// Returns the caller whose turn it is, the one that has waited longest if there are several. Call it until it
@@ -102,6 +105,19 @@ impl<I: Copy + PartialEq> Turns<I> {
     /// Returns the number of callers that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Adds a caller that waits. Returns the one that gives way to it.
+    fn insert(&mut self, is_greeted: bool, caller: Waiting<I>) -> Option<Waiting<I>> {
+        match self.waiting.insert(Owner::new(is_greeted, caller.ip), Share::ALL, caller) {
+            Ok(inserted) => inserted.gave_way.map(|(_, other)| other),
+            Err(caller) => Some(caller),
+        }
+    }
+
+    fn remove(&mut self, id: I) -> Option<Waiting<I>> {
+        let (key, _) = self.waiting.iter().find(|(_, caller)| caller.id == id)?;
+        self.waiting.remove(key)
     }
 
     /// Returns the time from which on an address may take a turn; `None` is always.

@@ -1,5 +1,7 @@
 //! Several conversations at a time.
 
+use socket2::{Domain, Socket, Type};
+
 use super::*;
 
 #[test]
@@ -106,4 +108,31 @@ fn silent_callers_give_way_to_a_caller() {
     let mut heard = Vec::new();
     silent.remove(0).read_to_end(&mut heard).expect("FIN");
     assert_eq!(heard, b"N03botL00");
+}
+
+/// They come from one host, and Laura from another.
+#[test]
+fn five_hundred_who_dribble_do_not_keep_out_a_caller() {
+    let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
+    let mut bot = Listener::start("bot@bb.com", node.address(), &[]);
+    let at: SocketAddr =
+        bot.expect("registered")["listening"].as_str().expect("it").parse().expect("an address");
+    let dribbler = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, 9), 0)).into()).expect("a loopback address");
+        socket.connect(&at.into()).expect("a connection");
+        // An error: it has been let go.
+        _ = (&socket).write_all(b"N");
+        socket
+    };
+    let _first: Vec<_> = (0..250).map(|_| dribbler()).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let node_at = node.address().to_string();
+    let arguments = ["send", "--from", "laura@bb.com", "--node", &node_at, "bot@bb.com", "hola"];
+    let mut laura = Program::start_command(&mut command(folder.path(), &arguments));
+    let _others: Vec<_> = (0..250).map(|_| dribbler()).collect();
+    let begun = bot.next();
+    assert_eq!((&begun["event"], &begun["address"]), (&json!("begun"), &json!("laura@bb.com")));
+    assert_eq!(bot.expect("line")["text"], "hola");
+    assert_eq!(laura.wait_exit(), 0, "{:?}", laura.stderr());
 }

@@ -152,16 +152,10 @@ impl Called {
     }
 
     fn connects(&mut self, rng: &mut Rng, who: Who, ip: IpAddr) -> Result<(), Violation> {
-        let waiting = || self.callers.iter().filter(|caller| caller.is_waiting());
-        let mut of_ip = waiting().filter(|caller| caller.ip == ip);
-        let oldest = if of_ip.clone().count() >= MOST_OF_ONE_IP {
-            of_ip.next()
-        } else {
-            waiting().next().filter(|_| waiting().count() >= MOST_WAITING)
-        };
-        let expected = oldest.map(|caller| caller.id);
+        let may_lose = self.who_may_lose(ip);
         let (id, lost) = self.state.handle_connected(ip);
-        ensure!(lost == expected, CallersAreHeard, "{lost:?} loses its slot instead of {expected:?}");
+        let is_right = lost.map_or(may_lose.is_empty(), |lost| may_lose.contains(&lost));
+        ensure!(is_right, CallersAreHeard, "{lost:?} loses its slot instead of one of {may_lose:?}");
         let address = user(self.callers.len());
         self.callers.push(Caller::new(self.now, rng, (id, ip, address), who));
         if let Some(lost) = lost {
@@ -185,6 +179,22 @@ impl Called {
             "{all} callers wait, {of_ip} of {ip}"
         );
         Ok(())
+    }
+
+    /// Returns the callers of whom one loses its slot to a new one from `ip`: the oldest of each address that has most.
+    fn who_may_lose(&self, ip: IpAddr) -> Vec<CallerId> {
+        let waiting = || self.callers.iter().filter(|caller| caller.is_waiting());
+        let oldest = |of: IpAddr| waiting().find(|caller| caller.ip == of).map(|caller| caller.id);
+        let count = |of: IpAddr| waiting().filter(|caller| caller.ip == of).count() + usize::from(of == ip);
+        if count(ip) > MOST_OF_ONE_IP {
+            return oldest(ip).into_iter().collect();
+        }
+        if waiting().count() < MOST_WAITING {
+            return Vec::new();
+        }
+        let most = waiting().map(|caller| count(caller.ip)).max();
+        let greediest = waiting().map(|caller| caller.ip).filter(|of| Some(count(*of)) == most);
+        greediest.filter_map(oldest).collect()
     }
 
     fn acts(&mut self, rng: &mut Rng, number: usize) -> Result<(), Violation> {
