@@ -75,6 +75,8 @@ mod io {
     pub(crate) mod listener;
     pub(crate) mod node_link;
     pub(crate) mod places;
+    #[cfg(target_os = "linux")]
+    pub(crate) mod send_queue;
     pub(crate) mod shutdown;
     pub(crate) mod slot;
     pub(crate) mod talk;

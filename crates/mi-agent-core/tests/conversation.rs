@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lumi_testkit::conversation::{Connection, Stream};
-use mi_agent_core::{Broken, ConversationOutput, ConversationState, GreetingFailure, Nickname, Side};
+use mi_agent_core::{Broken, ConversationOutput, ConversationState, GreetingFailure, Line, Nickname, Side};
 
 /// Our nickname is the only write of a greeting. In a hurry it has no more time than any other.
 #[test]
@@ -31,6 +31,46 @@ fn a_nickname_that_is_not_read_holds_a_hurried_end_up_no_longer_than_a_line() {
         ConversationOutput::Ended { unsent: 0, unsaid: 0 },
     ];
     assert_eq!(outputs, expected);
+}
+
+/// Its program is suspended, or reads slowly, and its host answers.
+#[test]
+fn a_peer_that_takes_nothing_has_ten_minutes_and_at_the_end_thirty_seconds() {
+    let start = tokio::time::Instant::now().into_std();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut caller = Connection::new(start, Side::Caller, "laura", Duration::from_millis(20));
+    let mut incoming = Stream::default();
+    incoming.write(b"N04joan");
+    assert!(matches!(caller.next(start, &mut incoming, |all| all), Some(ConversationOutput::Write(_))));
+    let state = &mut caller.state;
+    assert_eq!(state.poll_timeout(), Some(at(5)));
+    state.handle_progress(at(1));
+    assert_eq!(state.poll_timeout(), Some(at(5)), "a nickname is one small frame");
+    state.handle_written(start, true);
+    let greeted = caller.next(start, &mut incoming, |all| all);
+    assert!(matches!(greeted, Some(ConversationOutput::Greeted(_))), "{greeted:?}");
+
+    let state = &mut caller.state;
+    state.handle_line(vec![Line::new("hola").expect("a line")], false);
+    let outputs: Vec<_> = std::iter::from_fn(|| state.poll_output(at(1))).collect();
+    assert!(
+        matches!(outputs[..], [ConversationOutput::HandedOver, ConversationOutput::Write(_)]),
+        "{outputs:?}"
+    );
+    assert_eq!(state.poll_timeout(), Some(at(601)));
+    state.handle_progress(at(500));
+    assert_eq!(state.poll_timeout(), Some(at(1_100)));
+    state.handle_hang_up(at(600));
+    assert_eq!(state.poll_timeout(), Some(at(630)), "the end has less time");
+    state.handle_progress(at(620));
+    assert_eq!(state.poll_timeout(), Some(at(650)));
+    state.handle_timeout(at(649));
+    let outputs: Vec<_> = std::iter::from_fn(|| state.poll_output(at(649))).collect();
+    assert_eq!(outputs, [ConversationOutput::Ending]);
+    state.handle_timeout(at(650));
+    let outputs: Vec<_> = std::iter::from_fn(|| state.poll_output(at(650))).collect();
+    assert_eq!(outputs, [ConversationOutput::CloseWrite]);
+    state.handle_progress(at(651));
 }
 
 /// There was no conversation that could be lost.

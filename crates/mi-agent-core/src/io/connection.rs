@@ -16,6 +16,8 @@ use tokio::time::{self, Instant, Sleep};
 use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::Encoder;
 
+#[cfg(target_os = "linux")]
+use super::send_queue::{self, USER_TIMEOUT};
 use super::shutdown::ShutdownWatch;
 use crate::state::conversation::ConversationState;
 use crate::state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
@@ -45,6 +47,18 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Looks at the send queue of a stream. Returns the number of bytes that the peer has not acknowledged.
+pub(crate) type Tend<S> = fn(&S) -> io::Result<u32>;
+
+/// The way to look at the send queue of a TCP connection, if this system has one.
+pub(crate) const TEND_TCP: Option<Tend<TcpStream>> = {
+    #[cfg(target_os = "linux")]
+    let tend: Option<Tend<TcpStream>> = Some(send_queue::tend);
+    #[cfg(not(target_os = "linux"))]
+    let tend = None;
+    tend
+};
+
 /// A stream, and one side of the conversation on it.
 pub(crate) struct Connection<S = TcpStream> {
     stream: S,
@@ -60,6 +74,11 @@ pub(crate) struct Connection<S = TcpStream> {
     tap: Option<TrafficTap>,
     /// The failure of the peer's direction.
     failure: Option<FrameError>,
+    tend: Option<Tend<S>>,
+    /// The time of the next look at the send queue, while something may be in it.
+    tend_at: Option<Instant>,
+    /// The bytes that were not acknowledged at the last one.
+    unacknowledged: u32,
 }
 
 /// The write that the state waits for.
@@ -91,7 +110,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             timer: None,
             tap,
             failure: None,
+            tend: None,
+            tend_at: None,
+            unacknowledged: 0,
         }
+    }
+
+    /// Has the send queue looked at while there is something in it.
+    pub(crate) fn tended(mut self, tend: Option<Tend<S>>) -> Self {
+        self.tend = tend;
+        self
     }
 
     /// Returns the next output that is not a write. Call it until [`ConversationOutput::Ended`].
@@ -176,6 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             tap.pmi(Direction::Sent, self.remote, traffic::kind_of_sent(frame), &self.unwritten[before..]);
         }
         self.output = Output::Frame;
+        if self.tend.is_some() {
+            self.tend_at.get_or_insert_with(|| Instant::now() + TEND_INTERVAL);
+        }
     }
 
     /// Goes on with the write that is out. Pending if there is none.
@@ -188,6 +219,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Ok(length) => {
                         self.unwritten.advance(length);
                         if !self.unwritten.is_empty() || self.output == Output::Fin {
+                            self.state.handle_progress(now());
                             return Poll::Ready(());
                         }
                         Ok(())
@@ -271,12 +303,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Passes the time on, if the state has to know it.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let frames = self.frames.poll_timeout().filter(|_| self.state.wants_input() == WantedInput::Frames);
-        let Some(at) = [self.state.poll_timeout(), frames].into_iter().flatten().min() else {
-            return Poll::Pending;
-        };
-        let (at, now) = (Instant::from_std(at), now());
+        let at = [self.state.poll_timeout(), frames].into_iter().flatten().min().map(Instant::from_std);
+        let Some(at) = at.into_iter().chain(self.tend_at).min() else { return Poll::Pending };
+        let now = now();
         // A peer that never stops would use up the budget in which a timer may fire.
         if Instant::from_std(now) >= at {
+            // The peer may have taken something in time.
+            self.tend_queue(now);
             self.frames.handle_timeout(now);
             self.state.handle_timeout(now);
             return Poll::Ready(());
@@ -291,6 +324,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         timer.as_mut().reset(at);
         timer.as_mut().poll(cx)
+    }
+}
+
+impl<S> Connection<S> {
+    /// Looks at the send queue, if it is time to.
+    fn tend_queue(&mut self, now: std::time::Instant) {
+        let now_of_timer = Instant::from_std(now);
+        let Some(tend) = self.tend.filter(|_| self.tend_at.is_some_and(|at| at <= now_of_timer)) else {
+            return;
+        };
+        self.tend_at = None;
+        let unacknowledged = match tend(&self.stream) {
+            Ok(unacknowledged) => unacknowledged,
+            // The next write has it tried again.
+            Err(error) => {
+                return tracing::debug!(remote = %self.remote, %error, "cannot look at the send queue");
+            }
+        };
+        if unacknowledged < self.unacknowledged {
+            self.state.handle_progress(now);
+        }
+        self.unacknowledged = unacknowledged;
+        self.tend_at = (unacknowledged > 0).then(|| now_of_timer + TEND_INTERVAL);
     }
 }
 
@@ -309,6 +365,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// first probe that has no answer for this long.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The time without an acknowledgement after which the kernel ends the connection.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time between two looks at the send queue: often enough for a window that closes to be noticed before
+/// [`USER_TIMEOUT`] has passed.
+const TEND_INTERVAL: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time;
 
-use super::connection::{self, Connection};
+use super::connection::{self, Connection, TEND_TCP};
 use super::slot::Slot;
 use super::talk::{self, ConversationOptions};
 use crate::conversation::{Conversation, Peer};
@@ -56,7 +56,8 @@ impl Dial {
         };
         let pace = options.pace;
         let mut connection =
-            Connection::new(stream, remote, Side::Caller, nickname, pace, options.tap.take());
+            Connection::new(stream, remote, Side::Caller, nickname, pace, options.tap.take())
+                .tended(TEND_TCP);
         connection.state.set_intake(options.intake);
         greet(connection, to, options, slot, called).await;
     }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, warn};
 
-use super::connection::{self, Connection, now};
+use super::connection::{self, Connection, TEND_TCP, Tend, now};
 use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
 use super::slot::{Slots, Taken};
@@ -144,17 +144,21 @@ impl Acceptor {
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
         match connection::prepare(&stream) {
-            Ok(()) => self.start(stream, remote),
+            Ok(()) => self.start(stream, remote, TEND_TCP),
             Err(error) => debug!(%remote, %error, "a call that was gone at once"),
         }
     }
 
     /// Handles a call in its own task.
-    fn start<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S, remote: SocketAddr) {
+    fn start<S>(self, stream: S, remote: SocketAddr, tend: Option<Tend<S>>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let turn = self.turns.take(remote.ip());
         let place = matches!(turn, CallerTurn::Now).then(|| self.places.take(remote.ip()));
         let ConversationOptions { pace, intake, tap, .. } = self.options.clone();
-        let mut connection = Connection::new(stream, remote, Side::Callee, self.nickname.clone(), pace, tap);
+        let nickname = self.nickname.clone();
+        let mut connection = Connection::new(stream, remote, Side::Callee, nickname, pace, tap).tended(tend);
         connection.state.set_intake(intake);
         tokio::spawn(self.receive(connection, turn, place));
     }
@@ -435,7 +439,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(says).await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, ip], 4456));
-        acceptor.clone().start(ours, remote);
+        acceptor.clone().start(ours, remote, None);
         task::yield_now().await;
         theirs
     }
@@ -571,7 +575,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
-        acceptor.clone().start(ours, remote);
+        acceptor.clone().start(ours, remote, None);
         let _others = [acceptor.places.take(remote.ip()), acceptor.places.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }
@@ -582,7 +586,7 @@ mod tests {
         let (events, _incoming) = mpsc::channel(1);
         let (acceptor, shutdown) = acceptor(events).await;
         let (ours, _theirs) = tokio::io::duplex(4);
-        acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)));
+        acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)), None);
         drop(acceptor);
         shutdown.assert_hurries().await;
     }

@@ -15,7 +15,7 @@ use super::conversation_events::{Broken, ConversationOutput, GreetingFailure, Si
 use super::conversation_phases::{Input, Phase, Writing, Written};
 use super::conversation_times::{
     DECISION_TIMEOUT, FAREWELL, FIN_DISTANCE, GREETING_TIMEOUT, HURRIED_FAREWELL, HURRIED_GRACE,
-    HURRIED_LINGER, LINGER, WRITE_TIMEOUT,
+    HURRIED_LINGER, LINGER,
 };
 use super::deliveries::{BUSY, Deliveries};
 use super::outgoing_lines::{OutgoingFrame, OutgoingLines};
@@ -37,8 +37,8 @@ pub struct ConversationState {
     /// The result of the greeting, until it is returned: after our nickname is written.
     pub(super) greeted: Option<Result<PeerText, GreetingFailure>>,
     lines: OutgoingLines,
-    writing: Option<Writing>,
-    write_timeout: Duration,
+    pub(super) writing: Option<Writing>,
+    pub(super) write_timeout: Duration,
     /// The time from which on the next frame keeps its distance.
     last_frame: Option<Instant>,
     /// Set once the peer's nickname has come.
@@ -51,7 +51,7 @@ pub struct ConversationState {
     fin_not_before: Option<Instant>,
     input: Input,
     pub(super) deliveries: Deliveries,
-    is_hurried: bool,
+    pub(super) is_hurried: bool,
     unsent: usize,
     unsaid: usize,
     outputs: VecDeque<ConversationOutput>,
@@ -260,7 +260,7 @@ impl ConversationState {
                 self.phase_ends = None;
                 self.outputs.push_back(ConversationOutput::Undecided);
             }
-            // A peer that reads nothing, or does not give its nickname, is not waited for any more.
+            // A peer that takes nothing, or does not give its nickname, is not waited for any more.
             Phase::Ending => {
                 self.writing = None;
                 self.begin(now, Phase::Closing);
@@ -466,8 +466,8 @@ impl ConversationState {
         if self.has_failed && phase != Phase::Ending && self.input == Input::Frames {
             self.input = Input::Dropped;
         }
+        self.limit_writes(now);
         if phase == Phase::Talking {
-            self.write_timeout = WRITE_TIMEOUT;
             self.last_frame = Some(now);
         }
         if phase == Phase::Over {

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::conversation::ConversationState;
 use super::conversation_events::Side;
-use super::conversation_phases::Phase;
-use super::conversation_times::GREETING_TIMEOUT;
+use super::conversation_phases::{Phase, Written};
+use super::conversation_times::{GREETING_TIMEOUT, PATIENCE, WRITE_TIMEOUT};
 
 impl ConversationState {
     /// Lets a caller wait for its turn: its nickname has no limit until [`ConversationState::handle_turn`].
@@ -19,6 +19,31 @@ impl ConversationState {
     pub fn handle_turn(&mut self, now: Instant) {
         if self.has_to_be_greeted() {
             self.phase_ends = Some(now + GREETING_TIMEOUT);
+        }
+    }
+
+    /// Records that the peer has taken some of what was written: the limit of the write that is out begins again, unless
+    /// the peer is still to give its nickname, or the end is hurried.
+    pub fn handle_progress(&mut self, now: Instant) {
+        if let Some(writing) = &mut self.writing
+            && matches!(writing.what, Written::Line | Written::Farewell)
+            && !self.is_hurried
+        {
+            writing.until = writing.until.map(|_| now + self.write_timeout);
+        }
+    }
+
+    /// Sets the limit of writes in a phase that has just begun.
+    pub(super) fn limit_writes(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Talking => self.write_timeout = PATIENCE,
+            Phase::Ending => {
+                self.write_timeout = self.write_timeout.min(WRITE_TIMEOUT);
+                if let Some(writing) = &mut self.writing {
+                    writing.until = writing.until.min(Some(now + WRITE_TIMEOUT));
+                }
+            }
+            _ => {}
         }
     }
 

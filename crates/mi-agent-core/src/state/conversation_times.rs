@@ -8,8 +8,13 @@ pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// The limit for a decision about a caller, who waits and reads nothing meanwhile.
 pub(super) const DECISION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time after which a peer that reads nothing counts as gone.
+/// The time after which a peer that takes nothing counts as gone, once the conversation ends. It begins again with each
+/// byte that the peer takes.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same before the conversation ends. The peer's program may be suspended, or wait for its user, and its host still
+/// answers: the kernel notices within 30 s if that does not.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The time that a peer without a nickname has in a hurry until our FIN; otherwise it has [`LINGER`].
 pub(super) const HURRIED_GRACE: Duration = Duration::from_millis(400);

@@ -84,6 +84,7 @@ impl ConversationLaws {
     /// The program, its agent or the peer has ended the conversation.
     pub(in crate::simulation) fn ends(&mut self, now: Instant) {
         self.phase_ends_by = None;
+        self.write_ends_by = self.write_ends_by.map(|at| at.min(now + WRITE));
         let frames = self.handed_over + self.waiting.iter().sum::<usize>() - self.written;
         self.ends_by.get_or_insert(now + orderly_end(frames));
     }
@@ -134,7 +135,10 @@ impl ConversationLaws {
         output: &ConversationOutput,
     ) -> Result<(), Violation> {
         match output {
-            ConversationOutput::Write(_) => self.write_ends_by = Some(now + WRITE),
+            ConversationOutput::Write(_) => {
+                let is_talking = self.phase_ends_by.is_none() && self.ends_by.is_none();
+                self.write_ends_by = Some(now + if is_talking { PATIENCE } else { WRITE });
+            }
             ConversationOutput::CloseWrite => self.write_ends_by = None,
             ConversationOutput::Greeted(_) => {
                 let is_callee = self.side == Side::Callee;
@@ -213,8 +217,11 @@ const GREETING: Duration = Duration::from_secs(5 + 5);
 /// The program's decision about a caller.
 const DECISION: Duration = Duration::from_secs(30);
 
-/// A write that the peer does not read.
+/// A write that the peer does not read, once the conversation ends.
 const WRITE: Duration = Duration::from_secs(30);
+
+/// The same before that.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The rest of a frame that has begun.
 const FRAME: Duration = Duration::from_secs(10);

@@ -46,6 +46,26 @@ async fn a_line_that_is_begun_and_not_ended_ends_the_conversation() {
     assert_eq!(slots.available_permits(), 1);
 }
 
+/// Its window is closed for a while, and it is not given up for that.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_has_ten_minutes_from_the_last_byte() {
+    let (mut talk, mut peer, slots, _shutdown) = talking(Duration::ZERO).await;
+    let start = Instant::now();
+    // More than the stream holds.
+    talk.send(&"x".repeat(99 * 20)).await.unwrap();
+    for _ in 0..3 {
+        time::sleep(Duration::from_secs(599)).await;
+        peer.read_exact(&mut [0; 10]).await.unwrap();
+    }
+    let lost = talk.next_line().await.unwrap_err();
+    assert!(matches!(lost, ConversationError::Unsent(10..=11)), "{lost}");
+    // The end waits for what the peer does not do.
+    let after = start.elapsed().checked_sub(Duration::from_secs(3 * 599 + 600)).unwrap();
+    assert!(after < Duration::from_secs(10), "{after:?}");
+    assert_eq!(talk.next_line().await.unwrap(), None);
+    assert_eq!(slots.available_permits(), 1);
+}
+
 /// A frame that is nearly full, and another one at once, are most likely one line.
 #[tokio::test(start_paused = true)]
 async fn the_pieces_of_a_line_are_told_from_lines() {
