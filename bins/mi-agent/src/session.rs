@@ -163,7 +163,7 @@ impl Session {
             Wish::SaveContacts(contacts) => self.keep(|keeper| keeper.save_contacts(contacts))?,
             Wish::Remember { talk, entry } => self.keep(|keeper| keeper.remember(talk, entry))?,
             Wish::Recall(peer) => self.keep(|keeper| keeper.recall(peer))?,
-            Wish::RecallMore { peer, skip } => self.keep(|keeper| keeper.recall_more(peer, skip))?,
+            Wish::RecallMore { peer, before } => self.keep(|keeper| keeper.recall_more(peer, before))?,
             Wish::Find { peer, text } => self.keep(|keeper| keeper.find(peer, text))?,
         }
         Ok(Done::AtOnce)

@@ -16,7 +16,7 @@ use plumi_proto::{MiAddress, NodeAddress};
 
 use super::editor::Editor;
 use super::protocol::Protocol;
-use super::tab::{About, Tab};
+use super::tab::{About, More, Tab};
 use crate::session::Wish;
 use crate::store::contacts::{Contact, Contacts};
 
@@ -192,10 +192,12 @@ impl App {
                 self.close(at);
             }
         }
-        self.tabs.push(Tab::new(about.clone()));
+        let mut tab = Tab::new(about.clone());
         if let (About::Contact(address), true) = (about, self.keeps_history) {
+            tab.more = More::First;
             self.effects.push_back(Effect::Wish(Wish::Recall(*address)));
         }
+        self.tabs.push(tab);
         self.tabs.len() - 1
     }
 

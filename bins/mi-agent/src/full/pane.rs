@@ -42,6 +42,8 @@ pub(crate) struct Pane {
     entries: VecDeque<Kept>,
     /// The memory of the entries in bytes.
     bytes: usize,
+    /// There was no room for entries before the first one.
+    is_cut: bool,
     /// The number of the next entry.
     next: u64,
     place: Place,
@@ -105,7 +107,8 @@ pub(crate) struct Visible<'a> {
 impl Default for Pane {
     fn default() -> Self {
         let entries = VecDeque::new();
-        Self { entries, bytes: 0, next: FIRST_NUMBER, place: Place::End, unseen: FIRST_NUMBER, size: (0, 0) }
+        let (next, unseen) = (FIRST_NUMBER, FIRST_NUMBER);
+        Self { entries, bytes: 0, is_cut: false, next, place: Place::End, unseen, size: (0, 0) }
     }
 }
 
@@ -139,15 +142,38 @@ impl Pane {
         true
     }
 
-    /// Adds entries older than all others, the oldest first, as far as there is room.
+    /// Adds entries older than all others, the oldest first, as far as there is room and none are missing between.
     pub(crate) fn prepend(&mut self, entries: impl DoubleEndedIterator<Item = Entry>) {
         for kept in entries.rev().map(Kept::new) {
-            if self.entries.len() == MAX_ENTRIES || self.bytes + kept.bytes() > MAX_BYTES {
+            if self.is_cut || self.entries.len() == MAX_ENTRIES || self.bytes + kept.bytes() > MAX_BYTES {
+                self.is_cut = true;
                 break;
             }
-            self.bytes += kept.bytes();
-            self.entries.push_front(kept);
+            self.push_front(kept);
         }
+    }
+
+    /// Returns whether entries are missing before the first one, as there was no room for them.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Adds news as the first entry, unless it is there. Other entries make room for it.
+    pub(crate) fn note_cut(&mut self, text: String) {
+        let Some(Kept { entry: first, .. }) = self.entries.front() else { return };
+        if first.text == text {
+            return;
+        }
+        let note = Kept::new(Entry { at: first.at, kind: Kind::News, text });
+        while self.entries.len() >= MAX_ENTRIES || self.bytes + note.bytes() > MAX_BYTES {
+            self.pop_front();
+        }
+        self.push_front(note);
+    }
+
+    fn push_front(&mut self, kept: Kept) {
+        self.bytes += kept.bytes();
+        self.entries.push_front(kept);
     }
 
     /// Returns the memory of the entries in bytes.
@@ -172,6 +198,7 @@ impl Pane {
 
     fn pop_front(&mut self) {
         if let Some(oldest) = self.entries.pop_front() {
+            self.is_cut = true;
             self.bytes -= oldest.bytes();
         }
     }
@@ -453,12 +480,38 @@ mod tests {
         assert_eq!(texts(&mut pane, 2), ["3", "4"]);
     }
 
-    /// An entry, the next piece of a line, or lines of earlier conversations.
+    #[test]
+    fn where_entries_are_missing_there_is_a_note_and_nothing_older() {
+        let mut pane = pane(&["4", "5"]);
+        pane.prepend(["2", "3"].into_iter().map(said));
+        assert!(!pane.is_cut());
+        pane.give_up(1);
+        assert!(pane.is_cut());
+        pane.prepend(["0", "1"].into_iter().map(said));
+        assert_eq!(texts(&mut pane, 9), ["3", "4", "5"]);
+        for _ in 0..2 {
+            pane.note_cut("cut".into());
+            assert_eq!(texts(&mut pane, 9), ["cut", "3", "4", "5"]);
+        }
+        let mut full = Pane::default();
+        (0..MAX_ENTRIES).for_each(|n| full.push(said(&n.to_string())));
+        assert!(!full.is_cut());
+        full.prepend([said("before")].into_iter());
+        assert!(full.is_cut());
+        full.note_cut("cut".into());
+        assert_eq!(texts(&mut full, 2).len(), 2);
+        full.go_to_start();
+        assert_eq!(texts(&mut full, 2), ["cut", "1"]);
+        assert_eq!(full.entries.len(), MAX_ENTRIES);
+    }
+
+    /// An entry, the next piece of a line, lines of earlier conversations, or the note of missing ones.
     #[derive(Clone, Debug)]
     enum Added {
         Said(usize),
         Continued(usize),
         Earlier(usize, usize),
+        Note,
     }
 
     fn added() -> impl Strategy<Value = Added> {
@@ -467,6 +520,7 @@ mod tests {
             4 => length().prop_map(Added::Said),
             2 => length().prop_map(Added::Continued),
             1 => (0..100_usize, length()).prop_map(|(count, length)| Added::Earlier(count, length)),
+            1 => Just(Added::Note),
         ]
     }
 
@@ -486,6 +540,7 @@ mod tests {
                         pane.extend_last(&Kind::Peer("joya".into()), &text(length));
                     }
                     Added::Earlier(count, length) => pane.prepend((0..count).map(|_| said(&text(length)))),
+                    Added::Note => pane.note_cut("cut".into()),
                 }
                 if letter == 9 {
                     pane.give_up(100_000);

@@ -6,7 +6,7 @@ use plumi_proto::MiAddress;
 
 use super::editor::Editor;
 use super::pane::{Entry, Kind, Pane};
-use crate::store::history::Way;
+use crate::store::history::Mark;
 
 /// One tab.
 #[derive(Debug)]
@@ -20,17 +20,17 @@ pub(crate) struct Tab {
     pub(crate) editor: Editor,
     /// Lines and news that came while another tab was in view.
     pub(crate) unread: usize,
-    /// The lines of the history that are shown, and those that came to it since.
-    pub(crate) recalled: usize,
-    /// The side that said the last line that came to the history.
-    pub(crate) kept_last: Option<Way>,
     pub(crate) more: More,
 }
 
 /// The rest of the history, before the lines that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum More {
-    Perhaps,
+    /// The last lines have been asked for.
+    First,
+    /// It may be before this place.
+    Before(Mark),
+    /// The lines before a place have been asked for.
     Asked,
     None,
 }
@@ -83,9 +83,7 @@ impl Tab {
             has_talked: false,
             editor: Editor::default(),
             unread: 0,
-            recalled: 0,
-            kept_last: None,
-            more: More::Perhaps,
+            more: More::None,
         }
     }
 

@@ -12,7 +12,7 @@ use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::calls::CallId;
 use crate::store::contacts::Contacts;
-use crate::store::history::{Entry, Talk};
+use crate::store::history::{Entry, Mark, Recalled, Talk};
 use crate::store::keeper::KeeperEvent;
 
 /// An event of a session.
@@ -71,8 +71,8 @@ pub(crate) enum Happened {
     RegistrationRegained { node: NodeAddress },
     /// The node or this host has moved: the user is registered at `node`, and callers find it at `listening`.
     Moved { node: NodeAddress, listening: MiSocketAddress },
-    /// The last lines of earlier conversations with a peer, the oldest first.
-    Recalled(MiAddress, Vec<Entry>),
+    /// Lines of earlier conversations with a peer.
+    Recalled(MiAddress, Recalled),
     /// The last lines with a text in conversations with a peer, the oldest first.
     Found(MiAddress, String, Vec<Entry>),
     /// More was said in a conversation than is kept.
@@ -103,12 +103,12 @@ pub(crate) enum Wish {
         talk: Talk,
         entry: Entry,
     },
-    /// Reads the history of a peer. [`Happened::Recalled`] answers if there is any.
+    /// Reads the last lines of the history of a peer. [`Happened::Recalled`] answers.
     Recall(MiAddress),
-    /// Reads the lines before the last `skip` ones. [`Happened::Recalled`] answers.
+    /// Reads the lines before that place. [`Happened::Recalled`] answers.
     RecallMore {
         peer: MiAddress,
-        skip: usize,
+        before: Mark,
     },
     /// Searches the history of a peer. [`Happened::Found`] answers.
     Find {
@@ -172,7 +172,7 @@ impl Happened {
 impl From<KeeperEvent> for Happened {
     fn from(event: KeeperEvent) -> Self {
         match event {
-            KeeperEvent::Recalled(peer, entries) => Self::Recalled(peer, entries),
+            KeeperEvent::Recalled(peer, recalled) => Self::Recalled(peer, recalled),
             KeeperEvent::Found(peer, text, entries) => Self::Found(peer, text, entries),
             KeeperEvent::LeftOut(id) => Self::LeftOut(id),
             KeeperEvent::Trouble(trouble) => Self::NotKept(trouble),

@@ -429,7 +429,9 @@ async fn what_is_said_is_kept_if_there_is_a_keeper() {
     loop {
         match session.soon().await {
             Happened::Started { .. } => {}
-            Happened::Recalled(of, entries) => break assert_eq!((of, entries), (peer, vec![entry])),
+            Happened::Recalled(of, recalled) => {
+                break assert_eq!((of, recalled.entries), (peer, vec![entry]));
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -24,7 +24,7 @@ mod limits;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use jiff::Timestamp;
 use mi_agent_core::ConversationId;
@@ -81,22 +81,46 @@ impl History {
         Ok(Kept::Whole)
     }
 
-    /// Reads the last `n` entries of conversations with `peer`, oldest first. The pieces of a line are one entry.
+    /// Reads the last `n` entries of conversations with `peer` before `mark`, or before the end. The pieces of a line are
+    /// one entry.
     ///
-    /// There are fewer if the last [`MAX_LOOK`] bytes of the current and of the previous file contain fewer.
+    /// There are fewer if the last [`MAX_LOOK`] bytes of a file contain fewer; more may be before them.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub(crate) fn last(&self, peer: &MiAddress, n: usize) -> io::Result<Vec<Entry>> {
+    pub(crate) fn before(&self, peer: &MiAddress, mark: Option<Mark>, n: usize) -> io::Result<Recalled> {
         let mut entries = Vec::new();
+        let (mut reached, mut is_complete) = (None, true);
         for path in self.files.paths(Some(peer)).iter().rev() {
-            match file::open(path, OpenOptions::new().read(true)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                file => collect_from_end(&file?, n, &mut entries)?,
+            if entries.iter().filter(|entry: &&Entry| !entry.continues).count() >= n {
+                is_complete = false;
+                break;
+            }
+            let file = match file::open(path, OpenOptions::new().read(true)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            let metadata = file.metadata()?;
+            let end = match mark {
+                // What is in newer files came later.
+                Some(mark) if reached.is_none() && mark.inode != metadata.ino() => continue,
+                Some(mark) if reached.is_none() => mark.offset.min(metadata.len()),
+                _ => metadata.len(),
+            };
+            let offset = collect_from_end(&file, end, n, &mut entries)?;
+            reached = Some(Mark { inode: metadata.ino(), offset });
+            if offset > 0 {
+                is_complete = false;
+                break;
             }
         }
         entries.reverse();
-        let mut entries = paragraphs(entries);
+        Ok(Recalled { entries: paragraphs(entries), earlier: reached.filter(|_| !is_complete) })
+    }
+
+    #[cfg(test)]
+    fn last(&self, peer: &MiAddress, n: usize) -> io::Result<Vec<Entry>> {
+        let mut entries = self.before(peer, None, n)?.entries;
         entries.drain(..entries.len().saturating_sub(n));
         Ok(entries)
     }
@@ -151,6 +175,24 @@ pub(crate) struct Talk {
     pub(crate) peer: Option<MiAddress>,
     /// The user has called, answered or added the peer at any time.
     pub(crate) is_known: bool,
+}
+
+/// Entries that were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recalled {
+    /// The oldest first.
+    pub(crate) entries: Vec<Entry>,
+    /// The place before which more may be.
+    pub(crate) earlier: Option<Mark>,
+}
+
+/// A place in the files of a peer, between two entries. It stays where it is when entries are added, and when a file
+/// gets another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    inode: u64,
+    /// The bytes of the file before it.
+    offset: u64,
 }
 
 /// The result of keeping a line.
@@ -225,14 +267,14 @@ fn join(last: Option<&mut Entry>, next: Entry) -> Option<Entry> {
     }
 }
 
-/// Collects entries of `file`, the last one first, until `n` of them begin a line. Skips lines that are not entries.
-fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let mut start = length;
+/// Collects entries of the first `end` bytes of `file`, the last one first, until `n` of them begin a line. Skips lines
+/// that are not entries. Returns the offset before which nothing was looked at.
+fn collect_from_end(file: &File, end: u64, n: usize, entries: &mut Vec<Entry>) -> io::Result<u64> {
+    let mut start = end;
     // The end, from `start` on, of a line that begins before `start`.
     let mut rest = Vec::new();
     let mut missing = n.saturating_sub(entries.iter().filter(|entry| !entry.continues).count());
-    while missing > 0 && start > 0 && length - start < MAX_LOOK {
+    while missing > 0 && start > 0 && end - start < MAX_LOOK {
         let mut block = vec![0; BLOCK.min(usize::try_from(start).unwrap_or(BLOCK))];
         start -= block.len() as u64;
         file.read_exact_at(&mut block, start)?;
@@ -242,18 +284,23 @@ fn collect_from_end(file: &File, n: usize, entries: &mut Vec<Entry>) -> io::Resu
         } else {
             block.iter().position(|&byte| byte == b'\n').map_or(block.len(), |end| end + 1)
         };
-        let lines = block[whole..].rsplit(|&byte| byte == b'\n');
-        for entry in lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok()) {
-            if missing == 0 {
-                break;
+        let mut at = block.len();
+        for line in block[whole..].rsplit(|&byte| byte == b'\n') {
+            at -= line.len();
+            if let Ok(entry) = serde_json::from_slice::<Entry>(line) {
+                missing -= usize::from(!entry.continues);
+                entries.push(entry);
+                if missing == 0 {
+                    return Ok(start + at as u64);
+                }
             }
-            missing -= usize::from(!entry.continues);
-            entries.push(entry);
+            // The end of the line before.
+            at = at.saturating_sub(1);
         }
         block.truncate(whole);
         rest = block;
     }
-    Ok(())
+    Ok(start + rest.len() as u64)
 }
 
 /// The text of a note, and what the screen says.
@@ -416,6 +463,42 @@ mod tests {
         for n in [0, 1, 2, 9, 10, 11, 500, 1_999, 2_000, 3_000] {
             assert_eq!(talks.last(n), texts[texts.len().saturating_sub(n)..], "{n}");
         }
+    }
+
+    /// Pages of all sizes, while more is said and the file becomes the previous one.
+    #[test]
+    fn whatever_is_read_page_by_page_is_all_there_is() {
+        for n in [1, 7, 100, 5_000] {
+            let mut talks = Talks::new();
+            let texts: Vec<_> = (0..1_000).map(|n| format!("{n} {}", "ò".repeat(n % 61))).collect();
+            talks.append("another file");
+            fs::rename(talks.path(), old(&talks.path())).unwrap();
+            texts.iter().for_each(|text| talks.append(text));
+            let (mut pages, mut mark) = (Vec::new(), None);
+            loop {
+                let page = talks.history.before(&talks.joya, mark, n).unwrap();
+                assert!(page.entries.len() <= n);
+                pages.push(page.entries);
+                mark = page.earlier;
+                if mark.is_none() {
+                    break;
+                }
+                talks.append("said meanwhile");
+            }
+            let read = pages.into_iter().rev().flatten().map(|entry| entry.text);
+            let all = ["another file".to_owned()].into_iter().chain(texts);
+            assert_eq!(read.collect::<Vec<_>>(), all.collect::<Vec<_>>(), "{n}");
+        }
+        let mut talks = Talks::new();
+        ["one", "two", "three"].iter().for_each(|text| talks.append(text));
+        let Recalled { earlier, .. } = talks.history.before(&talks.joya, None, 1).unwrap();
+        fs::rename(talks.path(), old(&talks.path())).unwrap();
+        talks.append("four");
+        let Recalled { entries, .. } = talks.history.before(&talks.joya, earlier, 9).unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+        fs::remove_file(old(&talks.path())).unwrap();
+        let gone = talks.history.before(&talks.joya, earlier, 9).unwrap();
+        assert_eq!(gone, Recalled { entries: Vec::new(), earlier: None });
     }
 
     #[test]

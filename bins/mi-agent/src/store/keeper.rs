@@ -13,7 +13,7 @@ use plumi_proto::MiAddress;
 use tokio::sync::mpsc as events;
 
 use super::contacts::Contacts;
-use super::history::{Entry, History, Kept, Talk};
+use super::history::{Entry, History, Kept, Mark, Recalled, Talk};
 use super::rules::Rules;
 
 /// The handle of the thread.
@@ -42,15 +42,15 @@ enum Job {
     Admission(Admission),
     Remember(Talk, Entry),
     Recall(MiAddress),
-    RecallMore { peer: MiAddress, skip: usize },
+    RecallMore { peer: MiAddress, before: Mark },
     Find { peer: MiAddress, text: String },
 }
 
 /// The result of a job.
 #[derive(Debug)]
 pub(crate) enum KeeperEvent {
-    /// The last lines of conversations with a peer, oldest first.
-    Recalled(MiAddress, Vec<Entry>),
+    /// The last lines of conversations with a peer, or those before a mark.
+    Recalled(MiAddress, Recalled),
     /// The last lines with a text in conversations with a peer, oldest first.
     Found(MiAddress, String, Vec<Entry>),
     /// More was said in a conversation than is kept.
@@ -119,9 +119,9 @@ impl Keeper {
         self.give(Job::Recall(peer))
     }
 
-    /// Queues the job of reading the lines before the last `skip` ones.
-    pub(crate) fn recall_more(&mut self, peer: MiAddress, skip: usize) -> Result<(), &'static str> {
-        self.give(Job::RecallMore { peer, skip })
+    /// Queues the job of reading the lines before a mark.
+    pub(crate) fn recall_more(&mut self, peer: MiAddress, before: Mark) -> Result<(), &'static str> {
+        self.give(Job::RecallMore { peer, before })
     }
 
     /// Queues the job of finding the lines that contain `text`.
@@ -213,9 +213,9 @@ impl Work {
                 let what = if talk.is_known { "what is said" } else { "what callers say" };
                 (what, self.remember(&talk, &entry))
             }
-            Job::Recall(peer) => ("what was said", self.recall(peer).map(|()| Done::Read)),
-            Job::RecallMore { peer, skip } => {
-                ("what was said", self.recall_more(peer, skip).map(|()| Done::Read))
+            Job::Recall(peer) => ("what was said", self.recall(peer, None, RECALLED).map(|()| Done::Read)),
+            Job::RecallMore { peer, before } => {
+                ("what was said", self.recall(peer, Some(before), RECALLED_MORE).map(|()| Done::Read))
             }
             Job::Find { peer, text } => ("what was said", self.find(peer, text).map(|()| Done::Read)),
         };
@@ -248,20 +248,10 @@ impl Work {
         Ok(if kept == Kept::Whole { Done::Wrote } else { Done::Nothing })
     }
 
-    fn recall(&self, peer: MiAddress) -> io::Result<()> {
+    fn recall(&self, peer: MiAddress, before: Option<Mark>, lines: usize) -> io::Result<()> {
         let Some(history) = &self.history else { return Ok(()) };
-        let entries = history.last(&peer, RECALLED)?;
-        if !entries.is_empty() {
-            self.report(KeeperEvent::Recalled(peer, entries));
-        }
-        Ok(())
-    }
-
-    fn recall_more(&self, peer: MiAddress, skip: usize) -> io::Result<()> {
-        let Some(history) = &self.history else { return Ok(()) };
-        let mut entries = history.last(&peer, skip.saturating_add(RECALLED_MORE))?;
-        entries.truncate(entries.len().saturating_sub(skip));
-        self.report(KeeperEvent::Recalled(peer, entries));
+        let recalled = history.before(&peer, before, lines)?;
+        self.report(KeeperEvent::Recalled(peer, recalled));
         Ok(())
     }
 
@@ -340,8 +330,8 @@ mod tests {
             keeper.remember(talk_with(joya), entry(&n.to_string())).unwrap();
         }
         keeper.recall(joya).unwrap();
-        let KeeperEvent::Recalled(peer, entries) = keeper.next().await else { panic!("it can be read") };
-        let texts: Vec<_> = entries.iter().map(|entry| entry.text.as_str()).collect();
+        let KeeperEvent::Recalled(peer, recalled) = keeper.next().await else { panic!("it can be read") };
+        let texts: Vec<_> = recalled.entries.iter().map(|entry| entry.text.as_str()).collect();
         assert_eq!((peer, texts.len(), texts[0], texts[19]), (joya, RECALLED, "10", "29"));
         let mut admission = Admission::default();
         admission.block(joya).unwrap();
@@ -356,7 +346,7 @@ mod tests {
     async fn what_is_kept_of_callers_does_not_hide_what_is_not_kept_of_the_user() {
         let data = tempfile::tempdir().unwrap();
         let (mut keeper, joya) = keeper(&data);
-        let pere = Talk { id: 2.into(), peer: "pere@cc.com".parse().unwrap(), is_known: false };
+        let pere = Talk { id: 2.into(), peer: Some("pere@cc.com".parse().unwrap()), is_known: false };
         let history = data.path().join("mi-agent/laura@bb.com/history");
         // A folder is in the place of a file.
         fs::create_dir_all(history.join("joya@cc.com.jsonl")).unwrap();
@@ -379,7 +369,7 @@ mod tests {
         let (jobs, _waiting) = sync_channel(MAX_JOBS);
         let ((_, events), (_, done)) = (events::channel(1), sync_channel(1));
         let mut keeper = Keeper { jobs, events, done, shared: Arc::default() };
-        let pere = || Talk { id: 2.into(), peer: "pere@cc.com".parse().unwrap(), is_known: false };
+        let pere = || Talk { id: 2.into(), peer: Some("pere@cc.com".parse().unwrap()), is_known: false };
         for _ in 0..MAX_JOBS / 2 {
             keeper.save_contacts(Contacts::default()).unwrap();
             keeper.remember(pere(), entry("spam")).unwrap();
@@ -419,7 +409,7 @@ mod tests {
         keeper.remember(talk_with(joya), entry("four")).unwrap();
         keeper.recall(joya).unwrap();
         assert!(matches!(keeper.next().await, KeeperEvent::Recovered));
-        let KeeperEvent::Recalled(_, entries) = keeper.next().await else { panic!("it is well again") };
-        assert_eq!(entries, [entry("three"), entry("four")]);
+        let KeeperEvent::Recalled(_, recalled) = keeper.next().await else { panic!("it is well again") };
+        assert_eq!(recalled.entries, [entry("three"), entry("four")]);
     }
 }

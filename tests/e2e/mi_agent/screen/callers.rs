@@ -162,7 +162,7 @@ fn the_screen_takes_little_memory_whatever_callers_say() {
     assert!(more <= 18 << 10, "{more} KiB for 12 tabs of 1 MiB each");
 }
 
-trait Locates {
+pub(super) trait Locates {
     /// Asks in the name of `from` where Laura is.
     fn locates(&self, from: &str) -> SocketAddr;
 }

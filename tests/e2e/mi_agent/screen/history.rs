@@ -1,5 +1,10 @@
 //! Conversations and calls that are kept.
 
+use std::collections::BTreeSet;
+
+use integration_tests::raw_user::RawUser;
+
+use super::callers::Locates;
 use super::*;
 
 #[test]
@@ -91,6 +96,48 @@ fn the_history_is_read_without_calling() {
         String::from_utf8_lossy(&output.stderr),
         "mi-agent: there is no history of laura@bb.com with pere@bb.com\n"
     );
+}
+
+/// The file of a caller is full, so what is said now is on the screen only. What was said before is there all the same.
+#[test]
+fn scrolling_skips_no_line_while_others_are_left_out() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &[]);
+    let callers = laura.folder().join(DATA).join("mi-agent/laura@bb.com/history/callers");
+    fs::create_dir_all(&callers).expect("the folder is the test's own");
+    let line = |n| {
+        let (at, way) = ("2026-11-25T15:40:00Z", "received");
+        format!("{{\"at\":\"{at}\",\"way\":\"{way}\",\"nick\":\"U\",\"text\":\"Line {n}.\"}}\n")
+    };
+    let lines: String = (0..200).map(line).collect();
+    let full = (64 << 10) - 150 - lines.len();
+    let path = callers.join("u@cc.com.jsonl");
+    fs::write(&path, "x".repeat(full) + "\n" + &lines).expect("the folder is the test's own");
+    let stranger = RawUser::new(town.node.address());
+    let at = stranger.locates("u@cc.com");
+    let mut call = TcpStream::connect(at).expect("laura listens");
+    call.write_all(b"N01u").expect("written");
+    let said: String = (0..100).map(|n| format!("L07more {n:02}")).collect();
+    call.write_all(said.as_bytes()).expect("written");
+    laura.expect_text("more 99");
+    // More is loaded meanwhile, so the number of pages differs.
+    eventually("the first line is shown", || {
+        laura.press(Key::PageUp);
+        laura.screen().text().contains("Line 0.")
+    });
+    let mut seen = BTreeSet::new();
+    loop {
+        let text = laura.screen().text();
+        seen.extend((0..200).filter(|n| text.contains(&format!(" Line {n}."))));
+        if text.contains("more 99") {
+            break;
+        }
+        laura.wheel(Wheel::Down, 5, 5);
+        laura.wait_for(|screen| screen.text() != text);
+    }
+    assert_eq!(seen.len(), 200, "{seen:?}");
+    let kept = fs::read_to_string(path).expect("it is kept");
+    assert!(!kept.contains("\"more 9"), "{kept}");
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl App {
             Happened::RegistrationLost(reason) => self.registration_lost(now, &reason.to_string()),
             Happened::RegistrationRegained { node } => self.registration_regained(now, node),
             Happened::Moved { node, listening } => self.moved(now, node, listening),
-            Happened::Recalled(peer, entries) => self.recalled(peer, &entries),
+            Happened::Recalled(peer, recalled) => self.recalled(peer, &recalled),
             Happened::Found(peer, text, entries) => self.found(now, peer, &text, &entries),
             Happened::LeftOut(id) => self.left_out(now, id),
             Happened::NotKept(trouble) => self.not_kept(now, &trouble),
@@ -313,18 +313,17 @@ impl App {
         self.protocol.passed(now, passed);
     }
 
-    /// Lines of earlier conversations were read, the oldest first.
-    pub(crate) fn recalled(&mut self, peer: MiAddress, entries: &[history::Entry]) {
-        let Some(at) = self.tabs.iter().rposition(|tab| tab.address() == Some(peer)) else { return };
-        let (tab, is_in_view) = (&mut self.tabs[at], at == self.current);
-        tab.recalled += entries.len();
+    /// Lines of earlier conversations were read.
+    pub(crate) fn recalled(&mut self, peer: MiAddress, recalled: &history::Recalled) {
+        let waits = |tab: &Tab| tab.address() == Some(peer) && matches!(tab.more, More::First | More::Asked);
+        let Some(at) = self.tabs.iter().position(waits) else { return };
+        let tab = &mut self.tabs[at];
         let was_asked = tab.more == More::Asked;
-        if was_asked {
-            tab.more = if entries.is_empty() { More::None } else { More::Perhaps };
-        }
-        let earlier = entries.iter().map(earlier);
-        tab.pane.prepend(earlier);
-        if was_asked && is_in_view {
+        tab.more = recalled.earlier.map_or(More::None, More::Before);
+        tab.pane.prepend(recalled.entries.iter().map(earlier));
+        if was_asked && tab.pane.is_cut() {
+            self.note_cut(at);
+        } else if was_asked && at == self.current {
             tab.pane.scroll(tab.pane.page());
         }
     }
@@ -395,14 +394,9 @@ impl App {
         text: &str,
         continues: bool,
     ) {
-        let tab = &mut self.tabs[at];
-        let ConversationState::Open { id, peer, .. } = &tab.conversation else { return };
+        let ConversationState::Open { id, peer, .. } = &self.tabs[at].conversation else { return };
         if !self.keeps_history {
             return;
-        }
-        // The next piece of a line is part of an entry that counts already.
-        if tab.kept_last.replace(way) != Some(way) || !continues {
-            tab.recalled += 1;
         }
         let is_known = peer.address.is_some_and(|address| self.contacts.is_of_the_user(&address));
         let talk = history::Talk { id: *id, peer: peer.address, is_known };

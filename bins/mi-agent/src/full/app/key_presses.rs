@@ -2,6 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::Timestamp;
+use mi_agent_core::safe_text;
 use plumi_proto::MiAddress;
 
 use super::{App, Effect, Overlay};
@@ -30,8 +31,8 @@ impl App {
             KeyCode::Down => self.editor().later(),
             KeyCode::PageUp if alt => self.protocol.pane.scroll(self.protocol.pane.page()),
             KeyCode::PageDown if alt => self.protocol.pane.scroll(-self.protocol.pane.page()),
-            KeyCode::PageUp => self.scroll_page(1),
-            KeyCode::PageDown => self.scroll_page(-1),
+            KeyCode::PageUp => self.scroll(self.tab().pane.page()),
+            KeyCode::PageDown => self.scroll(-self.tab().pane.page()),
             KeyCode::Home if control => self.tab_mut().pane.go_to_start(),
             KeyCode::End if control => self.tab_mut().pane.go_to_end(),
             KeyCode::Esc => {
@@ -82,7 +83,7 @@ impl App {
             None if self.protocol_top.is_some_and(|top| event.row >= top) => {
                 self.protocol.pane.scroll(isize::from(up) * WHEEL);
             }
-            None => self.tab_mut().pane.scroll(isize::from(up) * WHEEL),
+            None => self.scroll(isize::from(up) * WHEEL),
         }
     }
 
@@ -121,23 +122,38 @@ impl App {
         self.is_focused = is_focused;
     }
 
-    fn scroll_page(&mut self, up: isize) {
-        if up > 0 && self.tab().pane.is_at_start() {
+    /// Scrolls up by `rows`, or down if they are negative. At the top, more of the history comes.
+    fn scroll(&mut self, rows: isize) {
+        if rows > 0 && self.tab().pane.is_at_start() {
             return self.recall_more();
         }
-        let pane = &mut self.tab_mut().pane;
-        pane.scroll(up * pane.page());
+        self.tab_mut().pane.scroll(rows);
     }
 
-    /// Loads more of the history, before what is in view.
+    /// Loads more of the history, before what is in view, or says that lines are missing there.
     fn recall_more(&mut self) {
-        let keeps_history = self.keeps_history;
-        let tab = self.tab_mut();
-        if let (Some(peer), More::Perhaps, true) = (tab.address(), tab.more, keeps_history) {
-            tab.more = More::Asked;
-            let skip = tab.recalled;
-            self.effects.push_back(Effect::Wish(Wish::RecallMore { peer, skip }));
+        if self.tab().pane.is_cut() {
+            return self.note_cut(self.current);
         }
+        let tab = self.tab_mut();
+        if let (Some(peer), More::Before(before)) = (tab.address(), tab.more) {
+            tab.more = More::Asked;
+            self.effects.push_back(Effect::Wish(Wish::RecallMore { peer, before }));
+        }
+    }
+
+    /// Says at the top of a tab that there was no room for earlier lines.
+    pub(super) fn note_cut(&mut self, at: usize) {
+        let tab = &mut self.tabs[at];
+        tab.more = More::None;
+        let printed = match &tab.about {
+            About::Contact(peer) if self.keeps_history => format!("; mi-agent history {peer} prints them"),
+            About::Stranger(_) if self.keeps_history => "; mi-agent history --unknown prints them".into(),
+            _ => String::new(),
+        };
+        let note = format!("earlier lines are not on the screen{printed}");
+        tab.pane.note_cut(safe_text(&note).into_owned());
+        tab.pane.scroll(tab.pane.page());
     }
 
     /// Shows the history with a contact, without calling.

@@ -85,6 +85,11 @@ impl User {
     }
 }
 
+/// All there is of a history.
+fn recalled<const N: usize>(entries: [history::Entry; N]) -> history::Recalled {
+    history::Recalled { entries: entries.into(), earlier: None }
+}
+
 fn listening() -> MiSocketAddress {
     MiSocketAddress::new("127.0.0.1:3500".parse().unwrap()).unwrap()
 }
@@ -421,7 +426,7 @@ fn earlier_conversations_come_before_this_one() {
         continues: false,
         candidates: Vec::new(),
     };
-    user.app.recalled(address("joya@cc.com"), &[earlier]);
+    user.app.recalled(address("joya@cc.com"), &recalled([earlier]));
     let first = user.app.tab().pane.entries().next().unwrap();
     assert_eq!((&first.kind, first.text.as_str()), (&Kind::Earlier(r"jo\x07ya".into()), r"fins demà\x1b"));
 }

@@ -1,6 +1,7 @@
 //! The bounds of what the screen keeps, and of what callers have kept.
 
 use super::*;
+use crate::store::folder::DataFolder;
 
 /// Peers say much, one after the other, under many names.
 #[test]
@@ -62,6 +63,52 @@ fn a_caller_who_is_answered_is_a_contact_of_the_user() {
     assert_eq!(user.effects().len(), 1, "that is no news");
 }
 
+/// The history left out what came in between, and the screen gave up the oldest lines.
+#[test]
+fn scrolling_goes_on_where_it_stopped_or_says_why_not() {
+    let (data, folder) = DataFolder::temporary();
+    let mut kept = history::History::of(&folder);
+    let joya = address("joya@cc.com");
+    let entry = |n: usize| history::Entry {
+        at: Timestamp::UNIX_EPOCH,
+        way: history::Way::Sent,
+        nick: "Laura".into(),
+        text: format!("Line {n}."),
+        continues: false,
+        candidates: Vec::new(),
+    };
+    let talk = history::Talk { id: id(9), peer: Some(joya), is_known: true };
+    (0..10).for_each(|n| _ = kept.append(&talk, &entry(n)).unwrap());
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com").effects();
+    let first = kept.before(&joya, None, 3).unwrap();
+    user.app.recalled(joya, &first);
+    for _ in 0..50 {
+        user.hears(1, "it is left out");
+    }
+    user.effects();
+    user.app.tab_mut().pane.visible(40, 100);
+    user.press(KeyCode::PageUp);
+    let [Effect::Wish(Wish::RecallMore { peer, before })] = user.effects()[..] else {
+        panic!("more is asked for")
+    };
+    assert_eq!((peer, Some(before)), (joya, first.earlier));
+    user.press(KeyCode::PageUp);
+    assert_eq!(user.effects(), [], "once");
+    user.app.recalled(joya, &kept.before(&joya, Some(before), 4).unwrap());
+    let top = |user: &User| -> Vec<_> {
+        user.app.tab().pane.entries().take(7).map(|entry| entry.text.clone()).collect()
+    };
+    assert_eq!(top(&user), (3..10).map(|n| format!("Line {n}.")).collect::<Vec<_>>());
+
+    user.app.tab_mut().pane.give_up(1);
+    user.press(KeyCode::PageUp).press(KeyCode::PageUp);
+    assert_eq!(user.effects(), [], "lines would be missing between");
+    let note = "earlier lines are not on the screen; mi-agent history joya@cc.com prints them";
+    assert_eq!(top(&user)[..2], [note, "Line 4."]);
+    drop(data);
+}
+
 #[test]
 fn what_is_left_out_is_told_where_it_was_said() {
     let mut user = User::new(1);
@@ -76,6 +123,6 @@ fn what_is_left_out_is_told_where_it_was_said() {
         continues: false,
         candidates: Vec::new(),
     };
-    user.app.recalled(address("joya@cc.com"), &[note]);
+    user.app.recalled(address("joya@cc.com"), &recalled([note]));
     assert_eq!(user.app.tab().pane.entries().next().unwrap().kind, Kind::Earlier("*".into()));
 }

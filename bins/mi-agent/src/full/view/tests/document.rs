@@ -32,11 +32,12 @@ fn talking() -> Screen {
         continues: false,
         candidates: Vec::new(),
     };
-    let earlier = [
+    let entries = vec![
         entry(0, history::Way::Sent, "Laura", "fins demà"),
         entry(1, history::Way::Received, "Joya", "adéu!"),
     ];
-    screen.app.recalled("joya@cc.com".parse().unwrap(), &earlier);
+    let recalled = history::Recalled { entries, earlier: None };
+    screen.app.recalled("joya@cc.com".parse().unwrap(), &recalled);
     let mut joya = peer("joya@cc.com");
     joya.nickname = PeerText::new("Joya");
     screen.app.begun(now() + 1.minutes(), id(1), joya, Way::Called);
