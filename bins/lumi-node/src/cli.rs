@@ -46,10 +46,21 @@ pub(crate) enum Subcommand {
 #[command(after_help = INIT_HELP)]
 pub(crate) struct InitArgs {
     /// The domain to serve, such as bb.com
+    #[arg(value_parser = domain)]
     pub(crate) domain: Domain,
 
     /// The users of the domain; others can be added later
+    #[arg(value_parser = user)]
     pub(crate) users: Vec<UserName>,
+}
+
+fn domain(name: &str) -> Result<Domain, String> {
+    Domain::new(name).map_err(|error| format!("the domain {error}; give one such as bb.com"))
+}
+
+fn user(name: &str) -> Result<UserName, String> {
+    UserName::new(name)
+        .map_err(|error| format!("the user name {error}; give each user by name alone, such as laura"))
 }
 
 /// What to check.

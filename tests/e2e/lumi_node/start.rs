@@ -176,8 +176,16 @@ fn init_writes_what_a_node_needs_and_overwrites_nothing() {
         (init.wait_exit(), init.stdout(), init.stderr())
     };
     assert_eq!(init(&[]).0, 2);
-    assert_eq!(init(&["b b"]).0, 2);
-    assert_eq!(init(&["bb.com", "laura@bb.com"]).0, 2);
+    for (arguments, reason) in [
+        (&["b b"][..], "the domain has ' ' at byte 1, which may not stand there; give one such as bb.com"),
+        (
+            &["bb.com", "laura@bb.com"],
+            "the user name has '@' at byte 5, which may not stand there; give each user by name alone, such as laura",
+        ),
+    ] {
+        let (code, _, errors) = init(arguments);
+        assert!(code == 2 && errors[0].ends_with(reason), "{errors:?}");
+    }
     let twice = "lumi-node: that would be no roster: line 3: the user is listed twice";
     assert_eq!(init(&["bb.com", "laura", "laura"]), (1, vec![], vec![twice.to_owned()]));
     assert!(folder.path().read_dir().unwrap().next().is_none(), "nothing is written");
