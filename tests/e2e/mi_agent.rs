@@ -129,7 +129,13 @@ async fn two_domains_are_found_by_dns() {
 
     let (mut nobody, _folder) = agent("laura@dd.com");
     assert_eq!(nobody.wait_exit(), 5);
-    assert_eq!(nobody.stdout(), ["! cannot register laura@dd.com: domain dd.com not found"]);
+    assert_eq!(
+        nobody.stdout(),
+        [
+            "! cannot register laura@dd.com: domain dd.com not found",
+            "* check the spelling of dd.com; with --node IP:PORT, the domain is not looked up",
+        ]
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use mi_agent_core::{CallError, LocateError, StartError};
-use plumi_proto::{MiAddress, NodeAddress};
+use mi_agent_core::{CallError, LocateError, LookupError, StartError};
+use plumi_proto::{Domain, MiAddress, NodeAddress};
 
 /// An error with its causes: `cannot listen for conversations on 0.0.0.0:22: Permission denied`.
 pub(crate) struct Reason<'a>(pub(crate) &'a dyn Error);
@@ -26,10 +26,11 @@ pub(crate) fn lines_not_sent(lines: usize) -> String {
     if lines == 1 { "1 line was not sent".into() } else { format!("{lines} lines were not sent") }
 }
 
-/// Returns what may help if the node at the start does not know the user at `own`, or cannot be reached.
+/// Returns what may help if the node at the start does not know the user at `own`, or is not found or reached.
 pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
     match error {
         StartError::NoSuchUser => Some(for_unknown(own)),
+        StartError::Domain { domain, error } => Some(for_domain(domain, *error)),
         StartError::Unreachable { node, .. } | StartError::NoAnswer { node, unsent: Some(_) } => {
             Some(for_unreachable(*node))
         }
@@ -53,6 +54,17 @@ fn for_unreachable(node: NodeAddress) -> String {
     )
 }
 
+fn for_domain(domain: &Domain, error: LookupError) -> String {
+    let first = match error {
+        LookupError::NotFound => format!("check the spelling of {domain}"),
+        LookupError::NoAnswer => {
+            "check the network of this host, or name another name server with --name-server IP:PORT".into()
+        }
+        _ => format!("the administrator of {domain} gives it an A record with the address of its node"),
+    };
+    format!("{first}; with --node IP:PORT, the domain is not looked up")
+}
+
 fn for_unknown(address: &MiAddress) -> String {
     let (user, domain) = (address.user(), address.domain());
     format!("upper and lower case differ; the administrator of {domain} adds a user with `register {user}`")
@@ -65,6 +77,21 @@ mod tests {
     use mi_agent_core::{ConversationError, SayError, TextError};
 
     use super::*;
+
+    #[test]
+    fn what_helps_against_a_domain_without_a_node_depends_on_the_reason() {
+        let own = "laura@dd.com".parse().unwrap();
+        for (error, first) in [
+            (LookupError::NotFound, "check the spelling of dd.com; "),
+            (LookupError::NoAnswer, "check the network of this host, or name another name server with "),
+            (LookupError::NoIpv4Address, "the administrator of dd.com gives it an A record "),
+        ] {
+            let error = StartError::Domain { domain: "dd.com".parse().unwrap(), error };
+            let hint = hint_for_start(&own, &error).unwrap();
+            let last = "; with --node IP:PORT, the domain is not looked up";
+            assert!(hint.starts_with(first) && hint.ends_with(last), "{hint}");
+        }
+    }
 
     #[test]
     fn each_cause_is_named_once() {

@@ -149,7 +149,7 @@ pub enum CallError {
         error: io::Error,
     },
     /// This agent has as many conversations as it may.
-    #[error("you are in a conversation already")]
+    #[error("you have as many conversations as you may; end one first")]
     Engaged,
     /// The user called is the agent's own.
     #[error("that is your own address")]

@@ -277,12 +277,24 @@ fn misuse_exits_with_2() {
         (&["listen", "--from", "laura@bb.com", "pere@bb.com"], "pere@bb.com"),
         (&["listen", "--from", "laura@bb.com", "--conversations", "0"], "it is a number from 1 to 16"),
         (&["listen", "--from", "laura@bb.com", "--conversations", "17"], "it is a number from 1 to 16"),
+        (&["listen", "--from", "laura@bb.com", "--idle", "0s"], "more than 0 and a year at most; or off"),
         (&["listen", "--from", "laura@bb.com", "--json", "--log", "-"], "among the JSON on stdout"),
     ] {
         let mut agent = Program::start(AGENT, folder.path(), arguments);
         assert_eq!(agent.wait_exit(), 2, "{arguments:?}");
         let diagnostics = agent.stderr().join("\n");
         assert!(diagnostics.contains(told), "{arguments:?}: {diagnostics}");
+    }
+}
+
+#[test]
+fn help_shows_options_where_they_have_an_effect() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (subcommand, has_idle) in [("listen", true), ("send", false)] {
+        let mut agent = Program::start(AGENT, folder.path(), &[subcommand, "--help"]);
+        assert_eq!(agent.wait_exit(), 0);
+        let help = agent.stdout().join("\n");
+        assert_eq!((help.contains("--idle"), help.contains("--dial")), (has_idle, true), "{help}");
     }
 }
 

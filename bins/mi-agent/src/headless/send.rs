@@ -32,7 +32,8 @@ use crate::{exit, start};
 ///
 /// What TO answers meanwhile is printed, and nothing else, unless something fails.
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
+// Everybody who calls meanwhile is told that the user is busy, so no conversation gives way.
+#[command(after_help = HELP, mut_arg("idle", |idle| idle.hide(true)))]
 pub(crate) struct SendArgs {
     /// Your own address, user@domain. A chat of the same address here cannot be called until this is sent
     #[arg(long, value_name = "ADDRESS")]

@@ -66,11 +66,14 @@ impl FromStr for Idle {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = "it is a number and s, m or h, such as 90s, 10m or 2h, and a year at most; or off";
+        let wrong =
+            "it is a number and s, m or h, such as 90s, 10m or 2h, more than 0 and a year at most; or off";
         if text == "off" {
             Ok(Self(None))
         } else {
-            duration(text).map(|silence| Self(Some(silence))).ok_or(wrong)
+            // Without silence, a conversation would give way while people talk.
+            let silence = duration(text).filter(|silence| !silence.is_zero());
+            silence.map(|silence| Self(Some(silence))).ok_or(wrong)
         }
     }
 }

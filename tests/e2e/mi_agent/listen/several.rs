@@ -39,6 +39,7 @@ fn several_conversations_go_on_side_by_side() {
     bot.give(&json!({"call": "laura@bb.com", "ref": 3}));
     let failed = bot.expect("failed");
     assert_eq!((&failed["kind"], &failed["ref"]), (&json!("engaged"), &json!(3)));
+    assert_eq!(failed["reason"], "you have as many conversations as you may; end one first");
 
     bot.give(&json!({"bye": 1}));
     assert_eq!(bot.expect("ended")["conversation"], 1);
