@@ -84,10 +84,11 @@ impl Decision {
     }
 }
 
-/// Creates a caller that is one of `candidates`, or unknown if there are none.
+/// Creates a caller that is one of `candidates`, or unknown if there are none, or more than [`MAX_CANDIDATES`].
 pub(crate) fn caller(nickname: PeerText, remote: SocketAddr, candidates: Vec<MiAddress>) -> Peer {
     match candidates[..] {
         [address] => Peer { address: Some(address), ..Peer::new(nickname, remote) },
+        _ if candidates.len() > MAX_CANDIDATES => Peer::new(nickname, remote),
         _ => Peer { candidates, ..Peer::new(nickname, remote) },
     }
 }
@@ -107,6 +108,9 @@ fn reason(withdrawn: &OnceLock<IncomingError>, slot: &Slot) -> IncomingError {
     // The runtime of the agent has ended if there is no reason.
     withdrawn.get().copied().unwrap_or(IncomingError::Ended)
 }
+
+/// The most users of whom a caller may be one. The names of more say nothing about the caller.
+const MAX_CANDIDATES: usize = 8;
 
 #[cfg(test)]
 mod tests {

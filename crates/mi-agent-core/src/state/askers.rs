@@ -23,8 +23,8 @@ impl Askers {
     pub(super) fn told(&mut self, now: Instant, asker: MiAddress) {
         self.refused.take_if(|(refused, _)| *refused == asker);
         self.told.retain(|(told, _)| *told != asker);
-        // One more than may be candidates shows that there are too many.
-        if self.told.len() > MAX_CANDIDATES {
+        // One more than may be returned shows that there are too many.
+        if self.told.len() > MAX_TOLD {
             self.told.pop_front();
         }
         self.told.push_back((asker, now));
@@ -62,7 +62,7 @@ impl Askers {
             return refused.map(|(asker, _)| asker).into_iter().collect();
         };
         self.told.retain(|(_, asked)| last.saturating_duration_since(*asked) <= TOGETHER);
-        if self.told.len() > MAX_CANDIDATES {
+        if self.told.len() > MAX_TOLD {
             return Vec::new();
         }
         let candidates: Vec<_> = self.told.iter().map(|(asker, _)| *asker).collect();
@@ -77,8 +77,8 @@ impl Askers {
 /// just before, must not give the friend's call another name.
 const TOGETHER: Duration = Duration::from_secs(10);
 
-/// The most candidates. The names of more say nothing about the caller.
-const MAX_CANDIDATES: usize = 8;
+/// The most askers of whom one may call. Each of them may be one who is allowed to.
+const MAX_TOLD: usize = 64;
 
 /// A caller dials as soon as it is told where: a conversation that begins later than this is somebody else's.
 const ASKER_LIFE: Duration = Duration::from_secs(30);
@@ -96,12 +96,12 @@ mod tests {
     use crate::any_time;
 
     #[test]
-    fn one_more_asker_than_may_be_candidates_is_kept() {
+    fn one_more_asker_than_may_be_returned_is_kept() {
         let mut askers = Askers::default();
         let now = any_time();
         for n in 0..100 {
             askers.told(now, format!("u{n}@cc.com").parse().unwrap());
         }
-        assert_eq!(askers.told.len(), MAX_CANDIDATES + 1);
+        assert_eq!(askers.told.len(), MAX_TOLD + 1);
     }
 }

@@ -112,10 +112,10 @@ impl LumiClient {
     /// also ends the registrations under way, which would undo it. It replaces an earlier deregistration:
     /// both end with the result of the new one.
     ///
-    /// The first two messages of a location request follow a `PR`, which a registered user sends once an interval of the
-    /// schedule at most: a node that has restarted sends nothing on for a user that it does not have as online.
+    /// If the registration is refreshed, the first two messages of a location request follow a `PR`, which a registered user
+    /// sends once an interval of the schedule at most: a node sends nothing on for a user whom it has as online elsewhere.
     ///
-    /// If a location request is not answered, a registered user sends a `PR`, and the node gets one more interval to answer
+    /// If a location request is not answered, such a user sends a `PR`, and the node gets one more interval to answer
     /// that. [`LumiAnswer::PeerSilent`] tells the two cases apart.
     pub fn request(
         &mut self,
@@ -252,7 +252,7 @@ impl LumiClient {
     /// location request for this user, and behind the others within 10 s before it.
     ///
     /// A single one is returned once. Several are returned until they are 30 s old, as each of them may still call. There
-    /// are none if nobody has asked, or more than 8 users have. A user who may not call is returned only if there is nobody
+    /// are none if nobody has asked, or more than 64 users have. A user who may not call is returned only if there is nobody
     /// else.
     pub fn take_askers(&mut self, now: Instant) -> Vec<MiAddress> {
         self.askers.take(now)

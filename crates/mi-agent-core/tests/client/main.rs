@@ -10,8 +10,8 @@ use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use mi_agent_core::{
-    ClientSettings, LossReason, LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS, RETRY,
-    Refusal, RegistrationChange, RequestId, RequestSchedule,
+    Admission, ClientSettings, LossReason, LumiAnswer, LumiClient, LumiOutput, LumiRequest, MAX_REQUESTS,
+    RETRY, Refusal, RegistrationChange, RequestId, RequestSchedule,
 };
 use plumi_proto::{
     DecodeReason, DeregisterCode, LocateOutcome, Message, MiAddress, MiSocketAddress, RegisterCode,
@@ -244,13 +244,32 @@ fn of_several_who_ask_together_each_may_be_the_caller() {
         assert_eq!(client.askers(), [""; 0], "too long ago");
     }
     let mut client = TestClient::new();
-    for n in 1..=10 {
+    for n in 1..=70 {
         client.receive(NODE, &format!("PLu{n}@cc.com:laura@bb.com"));
         // A single one would be taken.
         if n > 1 {
-            assert_eq!(client.askers().len(), if n > 8 { 0 } else { n }, "the names of so many say nothing");
+            assert_eq!(
+                client.askers().len(),
+                if n > 64 { 0 } else { n },
+                "nobody can tell who of so many calls"
+            );
         }
     }
+}
+
+/// A class, of which everybody may call the teacher.
+#[test]
+fn many_who_may_call_may_call_together() {
+    let mut client = TestClient::new();
+    let pupils: Vec<_> = (1..=40).map(|n| address(&format!("u{n}@cc.com"))).collect();
+    let mut admission = Admission::default();
+    admission.allow_only(pupils.clone()).expect("there is room");
+    client.client.set_admission(admission);
+    for pupil in &pupils {
+        client.receive(NODE, &format!("PL{pupil}:laura@bb.com"));
+    }
+    let askers = client.client.take_askers(client.now());
+    assert_eq!((askers.len(), client.client.refusal(&askers)), (40, None));
 }
 
 #[test]
