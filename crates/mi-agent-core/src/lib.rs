@@ -137,7 +137,7 @@ pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure
 pub use state::conversation_slots::{ConversationSlots, DEFAULT_IDLE, GaveWay};
 pub use state::dialling::Dialling;
 pub use state::frames::{Bytes, BytesMut, IncomingFrames};
-pub use state::intake::Intake;
+pub use state::intake::{Intake, Limited};
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};

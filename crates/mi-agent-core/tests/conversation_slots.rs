@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use mi_agent_core::{ConversationSlots, GaveWay};
+use mi_agent_core::{ConversationSlots, GaveWay, Limited};
 
 #[test]
 fn a_slot_passes_to_an_address_with_two_fewer() {
@@ -88,12 +88,16 @@ fn a_conversation_whose_peer_never_pauses_gives_way_first() {
     let start = tokio::time::Instant::now().into_std();
     let (mut slots, now) = talks(start, &[1, 2]);
     slots.handle_said(now, 1, true);
-    slots.handle_limited(1, Some(now));
     let at = now + Duration::from_secs(30);
+    let until = |until| Some(Limited { since: now, until });
+    slots.handle_limited(1, until(at + Duration::from_millis(1)));
     assert_eq!(gone(&mut slots, at - Duration::from_millis(1), 2), None);
     slots.handle_limited(1, None);
     assert!(!slots.can_give_way(at));
-    slots.handle_limited(1, Some(now));
+    // It has pasted something, and reads the answers.
+    slots.handle_limited(1, until(at));
+    assert!(!slots.can_give_way(at));
+    slots.handle_limited(1, until(at + Duration::from_millis(1)));
     assert_eq!(slots.give_way(at, ip(1)), Some((1, GaveWay::TooMuchSaid)));
     assert_eq!(slots.give_way(now + IDLE, ip(1)), Some((0, GaveWay::NothingSaid)));
 }

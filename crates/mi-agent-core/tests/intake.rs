@@ -72,18 +72,29 @@ fn frames_are_read_as_fast_as_people_talk() {
     let first = flooded.floods(b"L00", 0);
     assert!((499..=501).contains(&first), "{first}");
     assert_eq!(flooded.floods(b"L00", 10_000), 1_000);
-    let since = flooded.state.limited_since().expect("it is at the limit");
-    assert!(flooded.now - since >= Duration::from_secs(10), "{:?}", flooded.now - since);
+    let limited = flooded.state.limited().expect("it is at the limit");
+    assert!(flooded.now - limited.since >= Duration::from_secs(10), "{limited:?}");
+    // Half of 500 frames, at 100 a second.
+    assert!(limited.until - flooded.now > Duration::from_millis(2_490), "{limited:?}");
     // Half of what may come at once has to be free again before the peer counts as one that pauses.
     flooded.now += Duration::from_secs(2);
     flooded.state.handle_timeout(flooded.now);
     flooded.reads(b"L00");
-    assert_eq!(flooded.state.limited_since(), Some(since));
+    assert_eq!(flooded.state.limited().map(|limited| limited.since), Some(limited.since));
     // A pause is not needed for long.
     flooded.now += Duration::from_secs(60);
     flooded.state.handle_timeout(flooded.now);
     flooded.reads(b"L00");
-    assert_eq!(flooded.state.limited_since(), None);
+    assert_eq!(flooded.state.limited(), None);
+}
+
+/// They say nothing, so they must cost nothing either.
+#[test]
+fn nicknames_after_the_first_are_counted() {
+    let mut flooded = Flooded::begin(Some(Intake::OF_PEOPLE));
+    let first = flooded.floods(b"N00", 0);
+    assert!((499..=501).contains(&first), "{first}");
+    assert_eq!(flooded.floods(b"N00", 10_000), 1_000);
 }
 
 #[test]
@@ -108,7 +119,7 @@ fn a_peer_at_the_pace_of_deployed_programs_never_waits() {
         flooded.reads(b"L02hi");
         assert_eq!(flooded.state.wants_input(), WantedInput::Frames);
     }
-    assert_eq!(flooded.state.limited_since(), None);
+    assert_eq!(flooded.state.limited(), None);
 }
 
 #[test]

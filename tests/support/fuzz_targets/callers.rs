@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use arbitrary::{Result, Unstructured};
 use mi_agent_core::{
     ConversationOutput, ConversationSlots, ConversationState, Dialling, GaveWay, HostIp, IncomingFrames,
-    Intake, MiSocketAddress, NewTurn, Nickname, NodeAddress, Side, TcpAddress, Turns, WantedInput,
+    Intake, Limited, MiSocketAddress, NewTurn, Nickname, NodeAddress, Side, TcpAddress, Turns, WantedInput,
 };
 
 /// The first byte is a setting, what follows are steps: callers, lines, ends, time. The conversation that gives way is the
@@ -59,7 +59,7 @@ struct Talk {
     began: Instant,
     said_here: Instant,
     said: Instant,
-    limited_since: Option<Instant>,
+    limited: Option<Limited>,
 }
 
 impl Run {
@@ -94,10 +94,13 @@ impl Run {
             }
             13 => self.peer.floods(self.now, input.int_in_range(1..=600)?),
             12 => {
-                let (Some(at), is_limited) = (self.any(input)?, input.arbitrary()?) else { return Ok(()) };
-                let since = if is_limited { Some(self.now) } else { None };
-                self.talks[at].limited_since = since;
-                self.slots.handle_limited(self.talks[at].id, since);
+                let (Some(at), is_limited) = (self.any(input)?, input.arbitrary::<bool>()?) else {
+                    return Ok(());
+                };
+                let until = self.now + Duration::from_secs(input.int_in_range(0..=100)?);
+                let limited = is_limited.then_some(Limited { since: self.now, until });
+                self.talks[at].limited = limited;
+                self.slots.handle_limited(self.talks[at].id, limited);
             }
             5 => {
                 if let Some(at) = self.any(input)? {
@@ -152,7 +155,7 @@ impl Run {
         }
         let (id, now) = (self.begun, self.now);
         self.begun += 1;
-        self.talks.push(Talk { id, ip, began: now, said_here: now, said: now, limited_since: None });
+        self.talks.push(Talk { id, ip, began: now, said_here: now, said: now, limited: None });
         self.slots.handle_begun(now, id, ip);
     }
 
@@ -228,7 +231,10 @@ impl Run {
         let mut flooding: Vec<_> = self
             .talks
             .iter()
-            .filter(|talk| talk.limited_since.is_some_and(|since| self.now - since >= flooding))
+            .filter(|talk| {
+                talk.limited
+                    .is_some_and(|limited| self.now - limited.since >= flooding && self.now < limited.until)
+            })
             .collect();
         flooding.sort_by_key(|talk| (MOST - self.count(talk.ip), talk.said_here, talk.id));
         if let Some(first) = flooding.first() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time;
@@ -11,6 +11,7 @@ use tokio::time;
 use super::connection::now;
 use crate::state::connection_slots::CallerId;
 use crate::state::conversation_slots::{ConversationSlots, GaveWay};
+use crate::state::intake::Limited;
 
 /// The slots of an agent's conversations, which several tasks share.
 #[derive(Clone, Debug)]
@@ -134,9 +135,9 @@ impl Hold {
         self.slots.talks().state.handle_said(now(), self.id, is_own);
     }
 
-    /// Records since when the peer has been read as fast as may be, if it is.
-    pub(crate) fn limited(&self, since: Option<Instant>) {
-        self.slots.talks().state.handle_limited(self.id, since);
+    /// Records for how long the peer has been read as fast as may be, if it is.
+    pub(crate) fn limited(&self, limited: Option<Limited>) {
+        self.slots.talks().state.handle_limited(self.id, limited);
     }
 
     /// Waits until the conversation has to give way, and returns the reason. May be called until it has returned.

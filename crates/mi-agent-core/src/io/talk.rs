@@ -5,7 +5,7 @@ use std::future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
@@ -24,7 +24,7 @@ use crate::safe_text::PeerText;
 use crate::state::conversation::ConversationState;
 use crate::state::conversation_events::ConversationOutput;
 use crate::state::conversation_slots::GaveWay;
-use crate::state::intake::Intake;
+use crate::state::intake::{Intake, Limited};
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::traffic::TrafficTap;
 
@@ -57,7 +57,7 @@ pub(crate) struct Talk {
     has_hung_up: bool,
     /// The claim to the slot; `None` for a conversation that never gives way, or that has.
     hold: Option<Hold>,
-    limited_since: Option<Instant>,
+    limited: Option<Limited>,
     /// The conversation is over for the program, and only its connection still has to end.
     has_given_way: bool,
     /// Dropped before `delivered`: a program that sees the end may call again at once.
@@ -89,7 +89,7 @@ pub(crate) fn pair(peer: Peer, slot: Slot, outstanding: Arc<AtomicUsize>) -> (Co
         outstanding,
         has_hung_up: false,
         hold: None,
-        limited_since: None,
+        limited: None,
         has_given_way: false,
         slot: Some(slot),
         delivered: Some(delivered),
@@ -273,11 +273,11 @@ impl Talk {
     /// Delivers a line of the peer.
     fn hear(&mut self, line: PeerText, state: &mut ConversationState) {
         self.said(!line.raw().is_empty(), false);
-        let since = state.limited_since();
+        let limited = state.limited();
         if let Some(hold) = &self.hold
-            && std::mem::replace(&mut self.limited_since, since) != since
+            && std::mem::replace(&mut self.limited, limited) != limited
         {
-            hold.limited(since);
+            hold.limited(limited);
         }
         self.deliver(Ok(line), state);
     }

@@ -98,6 +98,7 @@ impl ConversationState {
                 self.phase_ends = Some(now + limit);
             }
         }
+        self.deliveries.intake.take(now, received.raw().len());
         match (self.phase, received.kind()) {
             _ if self.has_failed => {}
             (Phase::Greeting, ReceivedKind::Nickname) => {

@@ -1,9 +1,7 @@
 //! The limits for what the peer of a conversation says.
 
-use std::time::Instant;
-
 use super::conversation::ConversationState;
-use super::intake::Intake;
+use super::intake::{Intake, Limited};
 
 impl ConversationState {
     /// Limits the pace at which the peer is read. The default is no limit.
@@ -11,9 +9,9 @@ impl ConversationState {
         self.deliveries.intake.intake = intake;
     }
 
-    /// Returns the time since which the peer has said as much as the limits of [`ConversationState::set_intake`] allow,
-    /// without a longer pause. `None` if it does not.
-    pub fn limited_since(&self) -> Option<Instant> {
-        self.deliveries.intake.limited_since
+    /// Returns for how long the peer has said as much as the limits of [`ConversationState::set_intake`] allow. `None` if
+    /// it did not when it said something last.
+    pub fn limited(&self) -> Option<Limited> {
+        self.deliveries.intake.limited
     }
 }

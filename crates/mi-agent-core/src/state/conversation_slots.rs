@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::intake::Limited;
+
 /// The conversations that callers began, each with its source and its silence.
 ///
 /// A conversation that the user began is not among them, so it never gives way.
@@ -46,7 +48,7 @@ struct Talk<I> {
     /// The time of the last line of either side, or of the beginning.
     said: Instant,
     /// The time since which the peer has been read as fast as may be, if it is.
-    limited_since: Option<Instant>,
+    limited: Option<Limited>,
 }
 
 impl<I: Copy + PartialEq> ConversationSlots<I> {
@@ -58,7 +60,7 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
 
     /// Records that a conversation has begun with the caller `id` from `ip`.
     pub fn handle_begun(&mut self, now: Instant, id: I, ip: IpAddr) {
-        self.talks.push(Talk { id, ip, began: now, said_here: now, said: now, limited_since: None });
+        self.talks.push(Talk { id, ip, began: now, said_here: now, said: now, limited: None });
     }
 
     /// Records a line that is not empty: of this side if `is_own`, otherwise of the peer.
@@ -71,10 +73,10 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
         }
     }
 
-    /// Records since when the peer has said as much as is read, or `None` if it does not.
-    pub fn handle_limited(&mut self, id: I, since: Option<Instant>) {
+    /// Records for how long the peer has said as much as is read, or `None` if it does not.
+    pub fn handle_limited(&mut self, id: I, limited: Option<Limited>) {
         if let Some(talk) = self.talks.iter_mut().find(|talk| talk.id == id) {
-            talk.limited_since = since;
+            talk.limited = limited;
         }
     }
 
@@ -98,7 +100,10 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
     /// Returns the index of the conversation that gives way to an address with `of_caller` conversations.
     fn next(&self, now: Instant, of_caller: usize) -> Option<(usize, GaveWay)> {
         let floods = |talk: &Talk<I>| {
-            talk.limited_since.is_some_and(|since| now.saturating_duration_since(since) >= FLOOD)
+            // Who has pasted something and pauses since does not flood.
+            talk.limited.is_some_and(|Limited { since, until }| {
+                now.saturating_duration_since(since) >= FLOOD && now < until
+            })
         };
         let shares = |ip| self.count(ip) >= of_caller + LEAST_DIFFERENCE;
         let is_crowding = |talk: &Talk<I>| {

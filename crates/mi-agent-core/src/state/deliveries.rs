@@ -23,6 +23,8 @@ pub(super) struct Deliveries {
     /// The line that is held, and the time until which it is.
     held: Option<(PeerText, Instant)>,
     pub(super) intake: IntakeMeter,
+    /// Nothing holds the peer up any more.
+    is_ending: bool,
     waiting: VecDeque<ConversationOutput>,
     /// Set while the program has not taken the latest one.
     is_out: bool,
@@ -31,7 +33,10 @@ pub(super) struct Deliveries {
 impl Deliveries {
     /// Adds a line of the peer, which was read at that time. Only a callee can refuse.
     pub(super) fn hear(&mut self, now: Instant, line: PeerText, read_at: Instant, is_callee: bool) {
-        self.intake.take(now, HEADER + line.raw().len());
+        if self.is_ending && self.intake.closed_until().is_some() {
+            // More than people say is read, so that the FIN comes, and dropped.
+            return;
+        }
         let is_first = !std::mem::replace(&mut self.has_heard, true);
         let before = std::mem::replace(&mut self.cut, Cut::behind(line.raw(), read_at));
         let continues =
@@ -49,7 +54,7 @@ impl Deliveries {
 
     /// The conversation ends. The peer's FIN is waited for now, which is behind everything that it has said.
     pub(super) fn handle_ending(&mut self) {
-        self.intake = IntakeMeter::default();
+        self.is_ending = true;
     }
 
     /// The peer's FIN has come: a line that is held was the agent's own.
@@ -103,7 +108,7 @@ impl Deliveries {
 
     /// Returns whether more is to be read: the program has all, and the peer has not said too much.
     pub(super) fn want_more(&self) -> bool {
-        self.is_empty() && self.intake.closed_until().is_none()
+        self.is_empty() && (self.is_ending || self.intake.closed_until().is_none())
     }
 
     fn release(&mut self) {
@@ -141,9 +146,6 @@ impl Cut {
         least > self.room && read_at.saturating_duration_since(self.read_at) <= AT_ONCE
     }
 }
-
-/// The bytes of a frame before its text.
-const HEADER: usize = 3;
 
 /// The least bytes of a frame that was perhaps too short for its line: few words have more letters than the 9 that this
 /// leaves.

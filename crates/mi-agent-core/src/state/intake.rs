@@ -27,8 +27,16 @@ pub(super) struct IntakeMeter {
     free: [Option<Instant>; 2],
     /// Nothing is read before that.
     closed_until: Option<Instant>,
-    /// The time since which the peer has been at the limit, without a longer pause.
-    pub(super) limited_since: Option<Instant>,
+    pub(super) limited: Option<Limited>,
+}
+
+/// The time for which a peer has said as much as is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// The peer has had to wait since then, and has not paused for long.
+    pub since: Instant,
+    /// The peer has paused for long once it says nothing until then: half of what may come at once is free again.
+    pub until: Instant,
 }
 
 impl Intake {
@@ -49,20 +57,21 @@ impl IntakeMeter {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let used = [frame, byte.saturating_mul(bytes)];
         let at_once = [frame.saturating_mul(frames_at_once), byte.saturating_mul(bytes_at_once)];
-        let mut has_recovered = true;
+        let mut recovers_at = now;
         for ((free, used), at_once) in self.free.iter_mut().zip(used).zip(at_once) {
             let until = free.map_or(now, |free| free.max(now)) + used;
             *free = Some(until);
             let ahead = until.saturating_duration_since(now);
-            has_recovered &= ahead <= at_once / 2;
+            recovers_at = recovers_at.max(now + ahead.saturating_sub(at_once / 2));
             if ahead > at_once {
                 self.closed_until = self.closed_until.max(Some(now + (ahead - at_once)));
             }
         }
-        if self.closed_until.is_some() {
-            self.limited_since.get_or_insert(now);
-        } else if has_recovered {
-            self.limited_since = None;
+        // A pause that was long enough is noticed by the frame that ends it.
+        self.limited.take_if(|limited| limited.until <= now);
+        if self.limited.is_some() || self.closed_until.is_some() {
+            let since = self.limited.map_or(now, |limited| limited.since);
+            self.limited = Some(Limited { since, until: recovers_at });
         }
     }
 
