@@ -99,7 +99,7 @@ async fn every_figure_moves_as_messages_pass() {
     // Nobody is online at that socket, which may have 8 requests pending.
     let elsewhere = User::at(&elsewhere_ip.to_string(), &node);
     for number in 0..65 {
-        elsewhere.say(format!("PLjoya{number}@dd.com:laura@bb.com").as_bytes());
+        elsewhere.say(format!("PLjoya{number}@bb.com:laura@bb.com").as_bytes());
     }
     expected.received([("PL", 65)]);
     expected.sent([("PL", 65)]);

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::ops::Range;
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -182,6 +183,24 @@ pub async fn bind_again(address: SocketAddrV4) -> UdpSocket {
     time::timeout(DEADLINE, binding).await.expect("it is free")
 }
 
+/// Binds a UDP port of `ip` that no socket of this process has had: what is still on its way to another one, whose port
+/// the system would hand out again, does not come here.
+///
+/// # Panics
+/// If none is free.
+pub async fn bind_a_new_port(ip: Ipv4Addr) -> UdpSocket {
+    for _ in NEW_PORTS {
+        let number =
+            NEXT_PORT.fetch_add(1, Ordering::Relaxed).wrapping_add(process::id().wrapping_mul(1_000));
+        let port = NEW_PORTS.start
+            + u16::try_from(number % u32::from(NEW_PORTS.end - NEW_PORTS.start)).expect("it is a port");
+        if let Ok(socket) = UdpSocket::bind((ip, port)).await {
+            return socket;
+        }
+    }
+    panic!("programs have all ports of {ip}");
+}
+
 /// A hundred loopback addresses that no other test uses.
 fn ips() -> impl Iterator<Item = Ipv4Addr> {
     let next_ip = || {
@@ -223,3 +242,9 @@ const IPS_OF_A_PROCESS: u32 = 1024;
 
 /// The number of addresses that this process has tried.
 static NEXT_IP: AtomicU32 = AtomicU32::new(0);
+
+/// Ports below those that the system hands out.
+const NEW_PORTS: Range<u16> = 10_000..32_000;
+
+/// The number of ports that this process has tried.
+static NEXT_PORT: AtomicU32 = AtomicU32::new(0);

@@ -233,7 +233,7 @@ impl World {
     fn flood(&mut self) {
         let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
         let mut from = self.source(to);
-        if self.dangers.spoofers && self.attackers.rng.bool() {
+        if self.dangers.spoofers && self.attackers.rng.u8(0..4) == 0 {
             // The address of somebody, and not the socket.
             from.set_port(self.attackers.rng.u16(1_024..));
         }
@@ -245,8 +245,12 @@ impl World {
         // In the name of users who do not exist: all of them are one asker in the node's own domain, each is one in another.
         let own = self.nodes.iter().find(|node| node.at() == to).map(|node| node.domain().to_string());
         let domain = own.filter(|_| self.attackers.rng.bool()).unwrap_or_else(|| "x.test".to_owned());
+        // In the name of the user who is there, they use up the share of that user as well.
+        let victim = self.agents.iter().find(|agent| agent.at() == from).map(Agent::address);
+        let victim = victim.filter(|_| self.attackers.rng.bool());
         for number in 0..self.attackers.rng.u64(50..200) {
-            let question = format!("PLx{number}@{domain}:{user}").into_bytes();
+            let asker = victim.map_or_else(|| format!("x{number}@{domain}"), |victim| victim.to_string());
+            let question = format!("PL{asker}:{user}").into_bytes();
             self.forge("flood", from, to, if is_garbage { b"x".to_vec() } else { question });
         }
     }
@@ -258,11 +262,16 @@ impl World {
         let user = self.silent_user(to);
         let (hosts, each) = if self.attackers.rng.bool() { (HOSTS, OF_HOST) } else { (1, SOCKETS) };
         // One host may have honest users of the node, or be that of the user who is asked for.
-        let own = self.agents.iter().filter(|agent| self.nodes[agent.home()].at() == to);
-        let users: Vec<_> = own.map(Agent::host).collect();
-        let one = match self.attackers.rng.u8(0..4) {
-            0 | 1 => self.attackers.rng.choice(users).unwrap_or(*SILENT.ip()),
-            2 => *SILENT.ip(),
+        let is_own = |number: &usize| self.nodes[self.agents[*number].home()].at() == to;
+        let users: Vec<_> = (0..self.agents.len()).filter(is_own).collect();
+        let neighbour = self.attackers.rng.choice(users).filter(|_| hosts == 1);
+        let one = match (self.attackers.rng.u8(0..4), neighbour) {
+            (0 | 1, Some(neighbour)) => {
+                // That one asks for several others once the host has as many requests as it may have.
+                self.after(Duration::from_millis(u64::from(SOCKETS / 2)), Event::Asks(neighbour));
+                self.agents[neighbour].host()
+            }
+            (2, _) => *SILENT.ip(),
             _ => Ipv4Addr::new(10, 9, 0, 1),
         };
         for (host, number) in (0..hosts).flat_map(|host| (0..each).map(move |number| (host, number))) {

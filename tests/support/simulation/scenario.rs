@@ -202,7 +202,7 @@ fn draw_weather(rng: &mut Rng) -> Weather {
 }
 
 fn draw_dangers(rng: &mut Rng, calm: bool) -> Dangers {
-    let deluge = rng.u8(0..100) < 4;
+    let deluge = rng.u8(0..100) < 8;
     let mut is_drawn = |percent: u8| !calm && rng.u8(0..100) < percent;
     Dangers {
         crashes: is_drawn(50),
@@ -212,7 +212,7 @@ fn draw_dangers(rng: &mut Rng, calm: bool) -> Dangers {
         administrators: is_drawn(40),
         attackers: true,
         spoofers: is_drawn(70),
-        floods: is_drawn(20),
+        floods: is_drawn(50),
         // It takes as long as many other worlds.
         deluge: deluge && !calm,
     }

@@ -31,6 +31,20 @@ impl World {
         }
     }
 
+    /// Asks for every other user of the same domain, if that can be.
+    pub(super) fn user_asks(&mut self, number: usize) -> Result<(), Violation> {
+        let home = self.agents[number].home();
+        for other in (0..self.agents.len()).filter(|other| *other != number) {
+            let (asker, callee) = (&self.agents[number], &self.agents[other]);
+            let to = callee.address();
+            let is_free = asker.stage() == Stage::On && asker.may_ask();
+            if callee.home() == home && is_free && !asker.is_asking(LumiRequest::Locate(to)) {
+                self.ask(number, LumiRequest::Locate(to))?;
+            }
+        }
+        Ok(())
+    }
+
     fn user_is_free(&mut self, number: usize) -> Result<(), Violation> {
         match self.rng.u8(0..100) {
             0..4 if !self.agents[number].is_talking() => self.ask(number, LumiRequest::Deregister),

@@ -61,6 +61,8 @@ pub(super) enum Event {
     Resolved { node: usize, life: u32, id: LookupId, answer: Result<FoundNode, LookupError> },
     /// The user of this agent does something.
     User(usize),
+    /// The user of this agent asks for several others at a time.
+    Asks(usize),
     /// A conversation between these agents ends, unless one of them was restarted meanwhile.
     HangUp([(usize, u32); 2]),
     /// Something breaks.
@@ -151,6 +153,7 @@ impl World {
                 Event::Timeout(Sender::Attacker) => {}
                 Event::Resolved { node, life, id, answer } => self.resolved(node, life, id, answer)?,
                 Event::User(number) => self.user_acts(number)?,
+                Event::Asks(number) => self.user_asks(number)?,
                 Event::HangUp(both) => self.hang_up(both)?,
                 Event::Fault => self.fault()?,
                 Event::Mended(remedy) => self.mended(remedy)?,

@@ -1,5 +1,7 @@
 //! The laws of a node of ours, checked after each datagram and each answer of DNS.
 
+mod honest;
+
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::slice;
@@ -465,38 +467,6 @@ impl NodeLaws {
             self.tokens.give_back(source);
         }
         step.sends(Law::KnownAddress, *to, answer)
-    }
-
-    /// Returns the askers of whom one has to have an answer that comes from `answerer` now, whatever others do.
-    fn owed_to(&self, now: Duration, locate: &Locate, answerer: SocketAddrV4) -> Vec<SocketAddrV4> {
-        let is_own = locate.from.domain() == self.domain;
-        let is_there = |asker| !is_own || self.is_own_user_at(&locate.from, asker);
-        self.requests.owed_to(now, locate, answerer, is_there)
-    }
-
-    /// Returns whether the user at `agent`, if this question takes the user for gone, has been silent since the last strike.
-    fn is_silent_if_gone(
-        &self,
-        step: Step<'_>,
-        user: UserName,
-        agent: SocketAddrV4,
-    ) -> Result<(), Violation> {
-        let [
-            Output::Transmit {
-                message: Message::LocateReply { outcome: LocateOutcome::Offline, .. }, ..
-            },
-        ] = step.outputs
-        else {
-            return Ok(());
-        };
-        let answered = self.answers.get(&user).filter(|(from, _)| *from == agent).map(|(_, at)| *at);
-        let strike = self.registrations.last_strike(&user);
-        ensure!(
-            answered.is_none() || answered <= strike,
-            AnswerersStayOnline,
-            "{user} at {agent}, who answered at {answered:?}, is taken for gone; the last strike was at {strike:?}"
-        );
-        Ok(())
     }
 
     /// Returns where the one who asks is online, if that is a user of this node.

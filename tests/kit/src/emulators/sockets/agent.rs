@@ -18,7 +18,7 @@ use super::super::{AgentEmulator, Effect, LAgent, Program, SAgent, Side, Talk, T
 use super::segments::Segments;
 use super::transcript::{Shared, Transcript, text};
 use super::{BUFFER, MAX_COMMANDS};
-use crate::network::local_address;
+use crate::network::{bind_a_new_port, local_address};
 
 /// An emulated agent that runs until it is dropped, or ends by itself.
 ///
@@ -94,7 +94,7 @@ impl EmulatedAgent {
         address: &str,
         node: SocketAddrV4,
     ) -> Self {
-        let udp = UdpSocket::bind((ip, 0)).await.expect("a socket");
+        let udp = bind_a_new_port(ip).await;
         let listener = TcpListener::bind((ip, 0)).await.expect("a socket");
         let port = listener.local_addr().expect("it is bound").port();
         let publish = SocketAddrV4::new(published, port);
