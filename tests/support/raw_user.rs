@@ -1,7 +1,9 @@
 //! A user of raw datagrams.
 
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::programs::DEADLINE;
 
@@ -94,4 +96,27 @@ impl RawUser {
         self.say(message);
         self.hear()
     }
+
+    /// Asks in the name of `from` where `to` is, and returns the address of the `RL0`.
+    ///
+    /// # Panics
+    /// If there is another answer, or none.
+    pub fn locates(&self, from: &str, to: &str) -> SocketAddr {
+        let answer = self.ask(&format!("PL{from}:{to}"));
+        let at = answer.strip_prefix(&format!("RL0{from}:{to}:"));
+        at.unwrap_or_else(|| panic!("{answer}")).parse().expect("an address")
+    }
+}
+
+/// Connects to an agent from `ip`, a loopback address.
+///
+/// # Panics
+/// If nobody listens at `at`.
+pub fn connect_from(ip: Ipv4Addr, at: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from((ip, 0)).into()).expect("a loopback address");
+    socket.connect(&at.into()).expect("somebody listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(DEADLINE)).expect("it is not 0");
+    stream
 }

@@ -1,11 +1,9 @@
 //! Peers who call and talk as much as they can: what the user did stays, and what they take is bounded.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::thread;
 
-use integration_tests::raw_user::RawUser;
-use socket2::{Domain, Socket, Type};
+use integration_tests::raw_user::{RawUser, connect_from};
 
 use super::*;
 
@@ -23,8 +21,8 @@ fn every_contact_that_was_called_is_there_after_a_thousand_callers() {
     let stranger = RawUser::new(town.node.address());
     // A hundred hosts call in turn.
     for (n, host) in (0..1_000).zip((0..100).cycle()) {
-        let at = stranger.locates(&format!("u{n}@cc.com"));
-        let mut call = caller(Ipv4Addr::new(127, 0, 1, host), at);
+        let at = stranger.locates(&format!("u{n}@cc.com"), "laura@bb.com");
+        let mut call = connect_from(Ipv4Addr::new(127, 0, 1, host), at);
         call.write_all(b"N01uL04hola").expect("written");
         // Laura has taken the call, or is busy with others.
         call.read_exact(&mut [0; 8]).expect("a nickname");
@@ -48,9 +46,9 @@ fn what_a_caller_says_who_may_be_one_of_two_is_kept_under_neither() {
     let town = Town::new();
     let laura = town.at_terminal("laura", &[]);
     let stranger = RawUser::new(town.node.address());
-    stranger.locates("boss@evil.com");
-    let at = stranger.locates("joan@cc.com");
-    let mut call = caller(Ipv4Addr::LOCALHOST, at);
+    stranger.locates("boss@evil.com", "laura@bb.com");
+    let at = stranger.locates("joan@cc.com", "laura@bb.com");
+    let mut call = connect_from(Ipv4Addr::LOCALHOST, at);
     call.write_all(b"N04JoanL04hola").expect("written");
     laura.expect_text("Joan hola");
     laura.type_line("who is it?");
@@ -101,8 +99,8 @@ fn the_lines_of_a_friend_survive_ten_megabytes_of_a_caller_under_the_name() {
     laura.expect_text("conversation with joya ended by joya");
     // Nobody else may ask in her name while she is online.
     assert_eq!(joya.wait_exit(), 0);
-    let at = RawUser::new(town.node.address()).locates("joya@bb.com");
-    let mut call = caller(Ipv4Addr::LOCALHOST, at);
+    let at = RawUser::new(town.node.address()).locates("joya@bb.com", "laura@bb.com");
+    let mut call = connect_from(Ipv4Addr::LOCALHOST, at);
     call.write_all(b"N04joya").expect("written");
     let writer = thread::spawn(move || {
         let frame = [&b"L99"[..], &[1; 99]].concat();
@@ -150,8 +148,8 @@ fn the_screen_takes_little_memory_whatever_callers_say() {
     let before = kibibytes();
     let stranger = RawUser::new(town.node.address());
     for n in 0..12 {
-        let at = stranger.locates(&format!("u{n}@cc.com"));
-        let mut call = caller(Ipv4Addr::new(127, 0, 1, n), at);
+        let at = stranger.locates(&format!("u{n}@cc.com"), "laura@bb.com");
+        let mut call = connect_from(Ipv4Addr::new(127, 0, 1, n), at);
         call.write_all(b"N01u").expect("written");
         call.write_all(&vec![1; 512 << 10]).expect("written");
         call.shutdown(Shutdown::Write).expect("FIN");
@@ -160,28 +158,4 @@ fn the_screen_takes_little_memory_whatever_callers_say() {
     }
     let more = kibibytes().saturating_sub(before);
     assert!(more <= 18 << 10, "{more} KiB for 12 tabs of 1 MiB each");
-}
-
-pub(super) trait Locates {
-    /// Asks in the name of `from` where Laura is.
-    fn locates(&self, from: &str) -> SocketAddr;
-}
-
-impl Locates for RawUser {
-    fn locates(&self, from: &str) -> SocketAddr {
-        self.say(format!("PL{from}:laura@bb.com"));
-        let answer = self.hear();
-        let at = answer.strip_prefix(&format!("RL0{from}:laura@bb.com:"));
-        at.unwrap_or_else(|| panic!("{answer}")).parse().expect("an address")
-    }
-}
-
-/// Connects from `ip`, a loopback address.
-fn caller(ip: Ipv4Addr, at: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::new(IpAddr::V4(ip), 0).into()).expect("a loopback address");
-    socket.connect(&at.into()).expect("laura listens");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(DEADLINE)).expect("it is not 0");
-    stream
 }

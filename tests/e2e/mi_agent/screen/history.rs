@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use integration_tests::raw_user::RawUser;
 
-use super::callers::Locates;
 use super::*;
 
 #[test]
@@ -114,7 +113,7 @@ fn scrolling_skips_no_line_while_others_are_left_out() {
     let path = callers.join("u@cc.com.jsonl");
     fs::write(&path, "x".repeat(full) + "\n" + &lines).expect("the folder is the test's own");
     let stranger = RawUser::new(town.node.address());
-    let at = stranger.locates("u@cc.com");
+    let at = stranger.locates("u@cc.com", "laura@bb.com");
     let mut call = TcpStream::connect(at).expect("laura listens");
     call.write_all(b"N01u").expect("written");
     let said: String = (0..100).map(|n| format!("L07more {n:02}")).collect();

@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use integration_tests::loads::at_rate;
 use integration_tests::programs::{AgentProgram, AgentTerminal, DATA, NodeProgram, eventually};
-use integration_tests::raw_user::RawUser;
+use integration_tests::raw_user::{RawUser, connect_from};
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 use tokio::time::Instant;
 
 use crate::Options;
@@ -27,7 +26,7 @@ pub(crate) fn history(_: &Options, report: &mut Report) {
     let lines_of_joya = entries();
     let stranger = RawUser::new(node.address());
 
-    let mut call = caller(Ipv4Addr::LOCALHOST, locate(&stranger, "joya@bb.com"));
+    let mut call = connect_from(Ipv4Addr::LOCALHOST, stranger.locates("joya@bb.com", "laura@bb.com"));
     say(&mut call, &[b"N01J", &b"L00".repeat(EMPTY_LINES)[..]].concat());
     eventually("they are kept", || entries() == lines_of_joya + EMPTY_LINES);
     let wire = EMPTY_LINES * 3;
@@ -36,7 +35,7 @@ pub(crate) fn history(_: &Options, report: &mut Report) {
     report.figure("bytes on the disk for each of them", format!("{ratio:.1}"), "<= 22", ratio <= 22.0);
 
     let before = size(&file);
-    let mut call = caller(Ipv4Addr::LOCALHOST, locate(&stranger, "joya@bb.com"));
+    let mut call = connect_from(Ipv4Addr::LOCALHOST, stranger.locates("joya@bb.com", "laura@bb.com"));
     say(&mut call, &[b"N01J", &[&b"L99"[..], &[1; 99]].concat().repeat(LONG_LINES)[..]].concat());
     let is_enough = || fs::read_to_string(&file).expect("it is kept").contains("more was said than is kept");
     eventually("enough is kept", is_enough);
@@ -65,7 +64,8 @@ pub(crate) fn contacts(_: &Options, report: &mut Report) {
     at_rate(CALLERS_A_SECOND, CALLERS, |number| {
         let name = format!("spam{number}@cc.com");
         let host = u8::try_from(number % HOSTS).expect("it is less than 256");
-        let mut call = caller(Ipv4Addr::new(127, 0, 7, 1 + host), locate(&stranger, &name));
+        let mut call =
+            connect_from(Ipv4Addr::new(127, 0, 7, 1 + host), stranger.locates(&name, "laura@bb.com"));
         call.write_all(b"N01uL04hola").expect("written");
         // Laura has taken the call, or is busy with others.
         call.read_exact(&mut [0; 8]).expect("a nickname");
@@ -123,27 +123,11 @@ fn call_and_be_left(node: &NodeProgram, laura: &AgentTerminal, friend: &str, lin
     assert_eq!(agent.wait_exit(), 0);
 }
 
-/// Asks in the name of `from` where Laura is.
-fn locate(stranger: &RawUser, from: &str) -> SocketAddr {
-    let answer = stranger.ask(&format!("PL{from}:laura@bb.com"));
-    let at = answer.strip_prefix(&format!("RL0{from}:laura@bb.com:"));
-    at.unwrap_or_else(|| panic!("{answer}")).parse().expect("an address")
-}
-
-/// Connects from `ip`, a loopback address.
-fn caller(ip: Ipv4Addr, at: SocketAddr) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::new(IpAddr::V4(ip), 0).into()).expect("a loopback address");
-    socket.connect(&at.into()).expect("laura listens");
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is not 0");
-    stream
-}
-
 /// Says all of `bytes`, and waits until it has been read.
 fn say(call: &mut TcpStream, bytes: &[u8]) {
     call.write_all(bytes).expect("written");
     call.shutdown(Shutdown::Write).expect("FIN");
+    call.set_read_timeout(Some(PATIENCE)).expect("it is not 0");
     call.read_to_end(&mut Vec::new()).expect("her end");
 }
 
@@ -163,7 +147,7 @@ fn received(file: &Path) -> impl Iterator<Item = String> + use<> {
     text.lines().filter(is_received).map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-/// What Laura says to a friend.
+/// The lines that Laura says to a friend.
 const LINES: [&str; 5] = ["one", "two", "three", "four", "five"];
 
 const FRIENDS: [&str; 3] = ["joya", "pere", "anna"];
@@ -174,7 +158,7 @@ const EMPTY_LINES: usize = 5_000;
 /// 300 kB, which would take 2 MB on the disk.
 const LONG_LINES: usize = 3_000;
 
-/// What a conversation keeps in which the user says nothing, and the line that says so.
+/// The bytes that are kept of a conversation in which the user says nothing, with the line that says so.
 const CONVERSATION: usize = 1024 * 1024 + 1024;
 
 const CALLERS: usize = 1_000;
