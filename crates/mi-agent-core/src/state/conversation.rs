@@ -14,8 +14,7 @@ use super::admission::Refusal;
 use super::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
 use super::conversation_phases::{Input, Phase, Writing, Written};
 use super::conversation_times::{
-    DECISION_TIMEOUT, FAREWELL, FIN_DISTANCE, GREETING_TIMEOUT, HURRIED_FAREWELL, HURRIED_GRACE,
-    HURRIED_LINGER, LINGER,
+    DECISION_TIMEOUT, FIN_DISTANCE, GREETING_TIMEOUT, HURRIED_GRACE, HURRIED_LINGER, LINGER,
 };
 use super::deliveries::{BUSY, Deliveries};
 use super::outgoing_lines::{OutgoingFrame, OutgoingLines};
@@ -28,7 +27,7 @@ use crate::safe_text::PeerText;
 #[derive(Debug)]
 pub struct ConversationState {
     pub(super) side: Side,
-    pace: Duration,
+    pub(super) pace: Duration,
     pub(super) phase: Phase,
     /// The limit of the phase.
     pub(super) phase_ends: Option<Instant>,
@@ -491,11 +490,5 @@ impl ConversationState {
     /// counts whole milliseconds would make even a pause of zero wait for the next one.
     fn after(&self, distance: Duration) -> Option<Instant> {
         self.last_frame.filter(|_| !self.pace.is_zero()).map(|last| last + distance)
-    }
-
-    /// Returns the distance of the empty line from our nickname. Nobody waits for that line, so a peer on a busy
-    /// machine has more time than the pace to read the nickname by itself.
-    fn farewell_distance(&self) -> Duration {
-        self.pace.max(if self.is_hurried { HURRIED_FAREWELL } else { FAREWELL })
     }
 }

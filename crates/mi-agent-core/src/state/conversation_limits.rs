@@ -1,11 +1,11 @@
 //! The time limits of a conversation that depend on more than its phase.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::conversation::ConversationState;
 use super::conversation_events::Side;
 use super::conversation_phases::{Phase, Written};
-use super::conversation_times::{GREETING_TIMEOUT, PATIENCE, WRITE_TIMEOUT};
+use super::conversation_times::{FAREWELL, GREETING_TIMEOUT, HURRIED_FAREWELL, PATIENCE, WRITE_TIMEOUT};
 
 impl ConversationState {
     /// Lets a caller wait for its turn: its nickname has no limit until [`ConversationState::handle_turn`].
@@ -45,6 +45,12 @@ impl ConversationState {
             }
             _ => {}
         }
+    }
+
+    /// Returns the distance of the empty line from our nickname. Nobody waits for that line, so a peer on a busy
+    /// machine has more time than the pace to read the nickname by itself.
+    pub(super) fn farewell_distance(&self) -> Duration {
+        self.pace.max(if self.is_hurried { HURRIED_FAREWELL } else { FAREWELL })
     }
 
     /// Returns whether this is a callee to which no nickname has come.

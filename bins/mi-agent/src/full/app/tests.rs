@@ -462,19 +462,6 @@ fn nothing_is_called_before_the_user_is_registered() {
 }
 
 #[test]
-fn tabs_are_bounded() {
-    let mut user = User::new(1);
-    for n in 0..2 * MAX_TABS as u64 {
-        user.calls(n + 1, &format!("u{n}@cc.com"));
-        user.app.ended(user.now, id(n + 1), End::ByPeer, 0);
-    }
-    assert_eq!(user.app.tabs.len(), MAX_TABS);
-    assert_eq!(user.app.tabs[0].about, About::Agent);
-    assert_eq!(user.app.tab().title(), format!("u{}@cc.com", 2 * MAX_TABS - 1));
-    assert!(user.app.tabs.iter().all(|tab| matches!(tab.conversation, ConversationState::None)));
-}
-
-#[test]
 fn a_loss_of_the_registration_is_told_where_it_is_seen() {
     let mut user = User::new(1);
     user.calls(1, "joya@cc.com");
