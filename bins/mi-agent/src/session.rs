@@ -195,7 +195,7 @@ impl Session {
                 Leave::Hurried,
             ) => {
                 self.hang_all_up();
-                self.deregister(Some(Instant::now() + HURRY));
+                self.deregister(self.hurried_until);
             }
             _ => {}
         }

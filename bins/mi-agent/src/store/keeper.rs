@@ -25,7 +25,7 @@ pub(crate) struct Keeper {
     shared: Arc<Shared>,
 }
 
-/// What the handle and the thread have in common.
+/// The state that the handle and the thread share.
 #[derive(Debug, Default)]
 struct Shared {
     /// The contacts as they are to be written: only the latest, however many calls change them.
@@ -197,13 +197,14 @@ struct Work {
 
 impl Work {
     fn carry_out(&mut self, job: Job) {
-        let contacts = if matches!(job, Job::Contacts) { self.shared.contacts().take() } else { None };
         self.shared.left(&job);
         let (what, done) = match job {
-            Job::Contacts => (
-                "contacts",
-                contacts.map_or(Ok(Done::Nothing), |contacts| contacts.save().map(|()| Done::Wrote)),
-            ),
+            Job::Contacts => {
+                let latest = self.shared.contacts().take();
+                let saved =
+                    latest.map_or(Ok(Done::Nothing), |contacts| contacts.save().map(|()| Done::Wrote));
+                ("contacts", saved)
+            }
             Job::Admission(admission) => {
                 let nowhere = || Err(io::ErrorKind::NotFound.into());
                 let saved = self.rules.as_mut().map_or_else(nowhere, |rules| rules.save(&admission));
