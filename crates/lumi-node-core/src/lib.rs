@@ -119,7 +119,7 @@ pub use state::source::Source;
 pub use state::status::{NodeStatus, ServerStatus};
 pub use state::users::Moves;
 
-/// For tests of `state/`, which has no clock.
+/// Returns a time for tests of `state/`, which has no clock.
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any time is as good as another")]
 fn any_time() -> std::time::Instant {

@@ -144,7 +144,7 @@ pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
 pub use state::turns::{NewTurn, Turns};
 pub use traffic::{Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
 
-/// For tests of `state/`, which has no clock.
+/// Returns a time for tests of `state/`, which has no clock.
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any time is as good as another")]
 fn any_time() -> std::time::Instant {

@@ -74,7 +74,7 @@ fn a_conversation_in_which_nobody_says_anything_gives_way_to_anybody() {
     slots.handle_over(1);
     assert_eq!(gone(&mut slots, start + Duration::from_secs(20) + IDLE, 2), Some(2));
     assert!(!slots.can_give_way(start + 10 * IDLE), "none is left");
-    // Of several, it is the one that has been silent longest, whichever began first.
+    // The one that has been silent longest gives way, whichever began first.
     let (mut slots, now) = talks(start, &[1, 2]);
     slots.handle_said(now + Duration::from_secs(1), 0, false);
     assert_eq!(gone(&mut slots, start + 2 * IDLE, 3), Some(1));

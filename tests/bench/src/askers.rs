@@ -102,7 +102,7 @@ impl<'n> Askers<'n> {
         self.pacer.say("PRpere@bb.com");
         let answer = self.pacer.hear_within(PATIENCE).context("the node does not answer")?;
         ensure!(answer == "RR0", "another answer came");
-        // What is sent on to the callee, and the answer to its PR.
+        // The callee was sent the requests, and the answer to its PR.
         while self.callee.heard().is_some() {}
         Ok(())
     }
@@ -112,12 +112,12 @@ fn micros(time: Duration, datagrams: usize) -> f64 {
     time.as_secs_f64() * 1e6 / datagrams as f64
 }
 
-/// As many requests as a node keeps.
+/// The number of requests that a node keeps.
 const ASKERS: usize = 4_096;
 
 const ADDRESSES: usize = 64;
 
-/// How often each asks before it is answered.
+/// The number of times that each asks before it is answered.
 const REPETITIONS: usize = 4;
 
 /// The pause of an asker: a node sends on what comes again after 150 ms.

@@ -242,10 +242,10 @@ impl World {
             false => self.attackers.user(),
         };
         let is_garbage = self.attackers.rng.u8(0..4) == 0;
-        // In the name of users who do not exist: all of them are one asker in the node's own domain, each is one in another.
+        // The users do not exist. All of them are one asker in the node's own domain, and each is one in another.
         let own = self.nodes.iter().find(|node| node.at() == to).map(|node| node.domain().to_string());
         let domain = own.filter(|_| self.attackers.rng.bool()).unwrap_or_else(|| "x.test".to_owned());
-        // In the name of the user who is there, they use up the share of that user as well.
+        // Questions in the name of the user who is there use up the share of that user as well.
         let victim = self.agents.iter().find(|agent| agent.at() == from).map(Agent::address);
         let victim = victim.filter(|_| self.attackers.rng.bool());
         for number in 0..self.attackers.rng.u64(50..200) {

@@ -71,7 +71,7 @@ impl FromStr for Idle {
         if text == "off" {
             Ok(Self(None))
         } else {
-            // Without silence, a conversation would give way while people talk.
+            // A conversation would give way while people talk.
             let silence = duration(text).filter(|silence| !silence.is_zero());
             silence.map(|silence| Self(Some(silence))).ok_or(wrong)
         }

@@ -102,7 +102,7 @@ impl History {
             };
             let metadata = file.metadata()?;
             let end = match mark {
-                // What is in newer files came later.
+                // The entries of newer files came later.
                 Some(mark) if reached.is_none() && mark.inode != metadata.ino() => continue,
                 Some(mark) if reached.is_none() => mark.offset.min(metadata.len()),
                 _ => metadata.len(),

@@ -282,7 +282,7 @@ impl<S: DatagramSocket> Task<S> {
         let answer = self.node.poll_output();
         // A refusal that another node or an agent sent is passed on, and no refusal of this node.
         let is_refused = !datagram.starts_with(b"R") && answer.as_ref().is_some_and(is_refusal);
-        // What led to no message was dropped, or waits for a look-up and may come to nothing.
+        // A datagram that led to no message was dropped, or waits for a look-up and may come to nothing.
         let is_limited = is_refused || !matches!(answer, Some(Output::Transmit { .. }));
         let is_logged = !is_limited || self.line_limit.admits(now, from, 1 + usize::from(is_refused));
         if is_logged {

@@ -162,7 +162,7 @@ pub struct TakeoverError;
 
 /// The askers whose location requests count, besides users of this domain who are online where they ask from.
 ///
-/// Whatever it is, nobody asks in the name of a user who is online elsewhere, or of a domain that has a named peer, unless it is
+/// Nobody ever asks in the name of a user who is online elsewhere, or of a domain that has a named peer, unless it is
 /// that peer. Written as `any`, `bound` or `nodes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "kebab-case"))]

@@ -1,6 +1,6 @@
 //! A share of the rate limit for each online user, used once the host has spent its own (protocol.md §9).
 //!
-//! Without it, anybody with the same address, real or forged, could silence a user.
+//! Anybody with the same address, real or forged, could otherwise silence a user.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU32;

@@ -1,4 +1,4 @@
-//! Who may ask in whose name (protocol.md §9).
+//! The askers that count in the name of a user (protocol.md §9).
 
 use std::collections::HashMap;
 
@@ -59,7 +59,7 @@ fn a_user_who_was_taken_for_gone_is_back_with_a_question() {
     }
 }
 
-/// What has been found may be out of date: who asks cannot have it looked up.
+/// An answer of DNS that is out of date still counts: an asker cannot have the domain looked up again.
 #[test]
 fn a_node_that_was_looked_up_counts_until_it_is_found_elsewhere() {
     let mut node = node_that_knows_others(Ask::Nodes);

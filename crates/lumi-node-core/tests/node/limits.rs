@@ -169,7 +169,7 @@ fn nobody_is_struck_while_answers_may_have_been_kept_out() {
     assert_eq!(node.address_of("laura"), None);
 }
 
-/// An agent of S repeats every 200 ms. What comes sooner makes the other side answer more, and nothing else.
+/// An agent of S repeats every 200 ms. A sooner repetition makes the other side answer more, and nothing else.
 #[test]
 fn what_repeats_a_request_at_once_is_not_sent_on() {
     let mut node = TestNode::new();

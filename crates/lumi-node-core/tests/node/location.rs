@@ -144,7 +144,7 @@ fn pending_questions_are_bounded() {
         let question = format!("PLu{n}@cc.com:laura@bb.com");
         assert_eq!(node.receive(OTHER_NODE, &question), [sent(LAURA, &question)]);
     }
-    // Among owners that have equally many, the one that has had them longest gives way.
+    // The owner that has had its requests longest gives way if several have equally many.
     for question in ["PLone@cc.com:laura@bb.com", "PLtwo@cc.com:laura@bb.com"] {
         assert_eq!(node.receive(OTHER_NODE, question), [sent(LAURA, question)]);
         assert_eq!(node.node.pending_count(), 4_096);

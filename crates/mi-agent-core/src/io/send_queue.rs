@@ -1,4 +1,4 @@
-//! What the kernel knows of a peer that does not take what is sent, which is asked by sock_diag(7).
+//! The send queue of a connection whose peer takes nothing, as sock_diag(7) reports it.
 //!
 //! A request and its answer are one message each, in the byte order of the host, except ports and addresses:
 //!
@@ -132,7 +132,7 @@ mod tests {
             Err(error) => return eprintln!("SKIPPED: this kernel has no diagnostics of sockets: {error}"),
         }
         assert_eq!(timeout(&ours), Some(USER_TIMEOUT));
-        // As much as the kernel takes.
+        // The kernel takes no more after this.
         let full = async { while ours.write(&[b'#'; 1 << 16]).await.is_ok() {} };
         time::timeout(Duration::from_millis(300), full).await.unwrap_err();
         while !look(&ours).unwrap().is_window_closed {

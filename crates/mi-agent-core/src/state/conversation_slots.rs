@@ -100,7 +100,7 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
     /// Returns the index of the conversation that gives way to an address with `of_caller` conversations.
     fn next(&self, now: Instant, of_caller: usize) -> Option<(usize, GaveWay)> {
         let floods = |talk: &Talk<I>| {
-            // Who has pasted something and pauses since does not flood.
+            // A peer that pasted something and has paused since does not flood.
             talk.limited.is_some_and(|Limited { since, until }| {
                 now.saturating_duration_since(since) >= FLOOD && now < until
             })

@@ -13,7 +13,7 @@ use fair_table::{FairTable, Owner, Share};
 /// wait and have given their nickname are counted apart from those that have not. The larger group gives way.
 #[derive(Debug)]
 pub struct Turns<I> {
-    /// By whether the nickname has come, then by address.
+    /// The source is whether the nickname has come, and the asker is the address.
     waiting: FairTable<bool, IpAddr, Waiting<I>>,
     /// The number of callers that have waited.
     waited: u64,

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 /// An agent with one request at a time, which answers each `PL` of its node by `RL1` after a delay.
 pub(crate) struct Honest {
     socket: Arc<RawUser>,
-    /// What is no `PL`.
+    /// The messages other than `PL`.
     answers: Receiver<String>,
     answered: Arc<AtomicUsize>,
     is_over: Arc<AtomicBool>,

@@ -89,7 +89,7 @@ impl Files {
 
     /// Adds `line` to what was said with callers that are not known.
     ///
-    /// As with a peer, only a conversation in which the user says something replaces the previous file.
+    /// Only a conversation in which the user says something replaces the previous file.
     fn append_unknown(&self, line: NewLine<'_>) -> io::Result<bool> {
         let [old, path] = self.paths_of_unknown();
         let (most, added) = (self.limits.caller_file, line.text.len() as u64 + 1 + NOTE);
@@ -422,7 +422,7 @@ mod tests {
         let line = fs::read_to_string(&file).unwrap();
         assert!(line.contains("\"candidates\":[\"joan@bb.com\",\"boss@evil.com\"]}\n"), "{line}");
         assert_eq!(kitchen.files(""), [], "it is in the file of no candidate");
-        // Whoever calls under whatever names, and however much they say.
+        // Others call under any names, and say any amount.
         for id in 2..20 {
             kitchen.floods(&talk_with_unknown(id));
             kitchen.floods(&talk(100 + id, &format!("unknown.jsonl{id}@cc.com"), false));

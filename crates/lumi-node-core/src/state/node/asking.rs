@@ -1,4 +1,4 @@
-//! Who may ask in the name of a user (protocol.md §9).
+//! The addresses that may ask in the name of a user (protocol.md §9).
 
 use plumi_proto::{MiAddress, NodeAddress, UdpAddress};
 

@@ -120,7 +120,7 @@ async fn the_pieces_of_a_line_are_told_from_lines() {
             "{length} {ends:?} {next}"
         );
     }
-    // Whatever ours cuts is joined.
+    // Every line that ours cuts is joined.
     for line in ["a word ".repeat(100), "ç".repeat(500), "one €uro two 👋 ".repeat(50)] {
         let pieces: Vec<_> = mi_proto::split_line(&line).unwrap().collect();
         for (number, piece) in pieces.iter().enumerate() {

@@ -84,7 +84,7 @@ impl Model {
         if user.domain() == self.domain {
             return self.address_of(&user.user()).map_or(ask == Ask::Any, |bound| bound == from);
         }
-        // What is kept of DNS counts even if it is out of date.
+        // An answer of DNS counts even if it is out of date.
         let node = self.answers.get(&user.domain()).and_then(|(node, _)| *node);
         ask != Ask::Nodes || node == Some(from)
     }
@@ -112,7 +112,7 @@ impl Model {
             None => LocateOutcome::Offline,
             Some(binding) => {
                 if binding.last_strike.is_none_or(|last| now >= last + interval) {
-                    // What was kept out since the last strike may have been the answer.
+                    // A datagram that was kept out since the last strike may have been the answer.
                     let kept_out_at = self.kept_out_at.get(binding.address.ip());
                     let may_have_answered =
                         binding.last_strike.is_some_and(|last| kept_out_at.is_some_and(|at| *at >= last));
