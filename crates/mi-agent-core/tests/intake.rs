@@ -11,6 +11,8 @@ struct Flooded {
     state: ConversationState,
     frames: IncomingFrames,
     now: Instant,
+    /// The number of lines that the program was given.
+    delivered: usize,
 }
 
 impl Flooded {
@@ -19,7 +21,7 @@ impl Flooded {
         let nickname = Nickname::new("laura").expect("a nickname");
         let mut state = ConversationState::new(now, Side::Caller, nickname, Duration::ZERO);
         state.set_intake(intake);
-        let mut flooded = Self { state, frames: IncomingFrames::new(), now };
+        let mut flooded = Self { state, frames: IncomingFrames::new(), now, delivered: 0 };
         flooded.runs();
         flooded.reads(b"N04joya");
         flooded
@@ -31,7 +33,10 @@ impl Flooded {
                 ConversationOutput::Write(_) | ConversationOutput::CloseWrite => {
                     self.state.handle_written(self.now, true);
                 }
-                ConversationOutput::Deliver(_) => self.state.handle_taken(),
+                ConversationOutput::Deliver(_) => {
+                    self.delivered += 1;
+                    self.state.handle_taken();
+                }
                 _ => {}
             }
         }
@@ -134,4 +139,10 @@ fn everything_is_read_at_once_without_limits_and_after_the_end() {
     assert_eq!(flooded.state.wants_input(), WantedInput::Nothing);
     flooded.state.handle_hang_up(flooded.now);
     assert_eq!(flooded.state.wants_input(), WantedInput::Frames, "its FIN is behind that");
+    let before = flooded.delivered;
+    for _ in 0..10_000 {
+        flooded.reads(b"L00");
+    }
+    assert_eq!(flooded.state.wants_input(), WantedInput::Frames);
+    assert!(flooded.delivered - before < 10, "the program is given no more than before");
 }

@@ -1,8 +1,8 @@
 //! Callers who mean no good, or nothing at all: they hold nobody up, and are let go in order.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
-use socket2::{Domain, Socket, Type};
+use integration_tests::raw_user::connect_from;
 
 use super::*;
 
@@ -101,10 +101,7 @@ async fn callers_of_an_agent_that_starts_wait_and_are_let_go_in_order_if_it_does
 
 /// A connection to `agent` from `ip` that has written `bytes`, without the runtime.
 fn stranger(ip: Ipv4Addr, agent: &Agent, bytes: &[u8]) -> RawPeer {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::new(IpAddr::V4(ip), 0).into()).expect("a loopback address");
-    socket.connect(&SocketAddr::V4(agent.listening().into()).into()).expect("a connection");
-    let mut stream = std::net::TcpStream::from(socket);
+    let mut stream = connect_from(ip, SocketAddr::V4(agent.listening().into()));
     stream.write_all(bytes).expect("written");
     stream.set_nonblocking(true).expect("set");
     RawPeer(TcpStream::from_std(stream).expect("within the runtime"))

@@ -1,6 +1,6 @@
 //! Several conversations at a time.
 
-use socket2::{Domain, Socket, Type};
+use integration_tests::raw_user::connect_from;
 
 use super::*;
 
@@ -119,11 +119,9 @@ fn five_hundred_who_dribble_do_not_keep_out_a_caller() {
     let at: SocketAddr =
         bot.expect("registered")["listening"].as_str().expect("it").parse().expect("an address");
     let dribbler = || {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, 9), 0)).into()).expect("a loopback address");
-        socket.connect(&at.into()).expect("a connection");
+        let mut socket = connect_from(Ipv4Addr::new(127, 0, 0, 9), at);
         // An error: it has been let go.
-        _ = (&socket).write_all(b"N");
+        _ = socket.write_all(b"N");
         socket
     };
     let _first: Vec<_> = (0..250).map(|_| dribbler()).collect();
