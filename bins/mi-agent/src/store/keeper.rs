@@ -367,7 +367,7 @@ mod tests {
     /// The thread does nothing, as on a disk that hangs.
     #[test]
     fn callers_leave_room_for_what_the_user_says() {
-        let (jobs, _waiting) = sync_channel(MAX_JOBS);
+        let (jobs, waiting) = sync_channel(MAX_JOBS);
         let ((_, events), (_, done)) = (events::channel(1), sync_channel(1));
         let mut keeper = Keeper { jobs, events, done, shared: Arc::default() };
         let pere = || Talk { id: 2.into(), peer: Some("pere@cc.com".parse().unwrap()), is_known: false };
@@ -382,6 +382,8 @@ mod tests {
             keeper.remember(talk_with(joya), entry("hola")).unwrap();
         }
         assert!(keeper.jobs.try_send(Job::Recall(joya)).is_err(), "it is full");
+        let of_friends = |job: &Job| matches!(job, Job::Remember(Talk { is_known: true, .. }, _));
+        assert_eq!(waiting.try_iter().filter(of_friends).count(), MAX_JOBS / 2 - 1, "none of hers is lost");
     }
 
     /// A disk that stays full is reported once, and again after a success.

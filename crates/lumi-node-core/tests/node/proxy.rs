@@ -166,6 +166,8 @@ fn a_host_that_speaks_for_many_may_wait_for_any_number() {
     for n in 1..1_000 {
         assert_eq!(node.receive(STRANGER, &question(n)), []);
     }
+    // Another look-up does not take the place of those who wait.
+    node.ask_elsewhere(STRANGER, "PLu0@bb.com:x@dd.com", "dd.com");
     assert_eq!(node.node.status().displaced, 0);
     assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)).len(), 1_000);
 }
