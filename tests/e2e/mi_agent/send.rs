@@ -179,11 +179,12 @@ fn who_waits_is_heard_as_soon_as_may_be() {
 #[test]
 fn who_waits_in_vain_is_told_why() {
     let (node, _pere) = node_and_pere();
-    let start = Instant::now();
-    let waiting = SendProgram::start(node.address(), &["--wait", "1s", "joan@bb.com", "hola"]);
+    // One after the other: both are agents of laura, each with a folder of its own.
     let nobody = SendProgram::start(node.address(), &["--wait", "2h", "nobody@bb.com", "hola"]);
     let (code, told) = nobody.end();
     assert_eq!((code, &*told[0]), (3, "! cannot reach nobody@bb.com: no such user or domain"));
+    let start = Instant::now();
+    let waiting = SendProgram::start(node.address(), &["--wait", "1s", "joan@bb.com", "hola"]);
     assert_eq!(waiting.end(), (4, vec!["! cannot reach joan@bb.com: user is offline".to_owned()]));
     assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
     let asked = |line: &&String| line.contains("PLlaura@bb.com:joan@bb.com") && line.starts_with('R');
