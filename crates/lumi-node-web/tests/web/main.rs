@@ -308,6 +308,11 @@ async fn node() -> (Server, Administrator, TempDir) {
 /// It shows the messages that `watch` sees.
 async fn show_with(administrator: Administrator, watch: Watch) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+    show_on(listener, administrator, watch)
+}
+
+/// Like [`show_with`], on a listener of the test.
+fn show_on(listener: TcpListener, administrator: Administrator, watch: Watch) -> SocketAddr {
     let address = listener.local_addr().expect("it is bound");
     task::spawn(WebServer::new(listener, administrator, watch).run(future::pending()));
     address

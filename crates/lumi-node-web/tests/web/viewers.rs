@@ -1,5 +1,7 @@
 //! Those who watch a node, and their places.
 
+use tokio::time::MissedTickBehavior;
+
 use super::*;
 
 /// A crowd from one address does not keep out others.
@@ -88,23 +90,22 @@ async fn there_are_so_many_places_and_no_crowd_takes_one_away() {
 async fn who_watches_and_does_not_read_is_not_waited_for() {
     let (server, administrator, _folder) = node().await;
     task::spawn(server.run(future::pending()));
-    // The network buffers of the viewers are small, so that little has to be written to fill them.
-    let mut passing = Watch::new("bb.com", 500, || UNIX_EPOCH);
-    for _ in 0..500 {
-        pass(&mut passing, &"\u{1}".repeat(200));
-    }
-    let web = show_with(administrator, passing.clone()).await;
+    // The network buffers of both sides are small, so that little has to be written to fill them.
+    let listener = socket_with_small_buffers();
+    listener.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let mut passing = watch();
+    let web = show_on(listener.listen(64).unwrap(), administrator, passing.clone());
     let mut idle = Vec::new();
     for _ in 0..32 {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        idle.push(Viewer::come_by(socket.connect(web).await.unwrap(), web).await);
+        let stream = socket_with_small_buffers().connect(web).await.unwrap();
+        idle.push(Viewer::come_by(stream, web).await);
     }
-    let mut flood = time::interval(Duration::from_millis(50));
+    let mut asks = time::interval(Duration::from_millis(200));
+    asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let dropped = async {
-        // The viewers have a lot to receive. The first new viewer takes the slot of one that does not read.
+        // The viewers have more to receive each time. The first new viewer takes the slot of one that does not read.
         loop {
-            flood.tick().await;
+            asks.tick().await;
             (0..64).for_each(|_| pass(&mut passing, &"\u{1}".repeat(200)));
             if get_head(web, "/events").await.starts_with("HTTP/1.1 200") {
                 return;
@@ -113,6 +114,14 @@ async fn who_watches_and_does_not_read_is_not_waited_for() {
     };
     time::timeout(DEADLINE, dropped).await.expect("one is dropped");
     drop(idle);
+}
+
+/// A socket whose buffers a few thousand bytes fill.
+fn socket_with_small_buffers() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_send_buffer_size(4096).unwrap();
+    socket
 }
 
 /// A viewer on a persistent connection.
