@@ -11,7 +11,8 @@ use plumi_proto::UdpAddress;
 use super::limiter::{Bucket, RateLimit};
 use super::source::Source;
 
-/// A bucket for each socket at which a user is online, made when it is first needed.
+/// A bucket for each socket at which a user is online, made when it is first needed. Beside it, those of a host spend one
+/// bucket together; a socket whose own is full passes even if that is empty.
 ///
 /// If there are too many, the fullest one gives way, because a new one would be as full.
 #[derive(Debug)]
@@ -50,7 +51,10 @@ impl UserShares {
         self.by_fullness.remove(&(own.full_at(of_user()), socket));
         own.fill(now, of_user());
         host.all.fill(now, of_host);
-        let is_admitted = own.has_one() && host.all.has_one() && own.take() && host.all.take();
+        // A user who asks by the schedule is never far from a full share. Neighbours who ask for more than theirs pay for the
+        // attempt, so they do not win the host's from one another by asking more often.
+        let asks_little = is_known && own.is_full(of_user());
+        let is_admitted = own.take() && (host.all.take() || asks_little);
         self.by_fullness.insert((own.full_at(of_user()), socket));
         is_admitted
     }
@@ -123,6 +127,25 @@ mod tests {
         assert!(shares.hosts.values().all(|host| !host.by_port.is_empty()));
         let later = start + Duration::from_secs(9);
         assert!(shares.admit(later, at(0, 1)));
+    }
+
+    /// They are online at one address and ask as often as they can; one more asks as an agent of S does.
+    #[test]
+    fn neighbours_who_ask_for_all_take_nothing_from_one_who_asks_little() {
+        let limit = RateLimit::default();
+        let mut shares = UserShares::new(limit);
+        let start = any_time();
+        let mut of_neighbours = 0;
+        for tenth in 0..100 {
+            let now = start + Duration::from_millis(100 * tenth);
+            for _ in 0..30 {
+                of_neighbours += (2..=61).filter(|port| shares.admit(now, at(0, *port))).count();
+            }
+            // The first question makes its share.
+            assert!(shares.admit(now, at(0, 1)) || tenth == 0, "try {tenth}");
+        }
+        let most = 60 * (40 + 20 * 10);
+        assert!(of_neighbours <= most, "{of_neighbours} of {most}");
     }
 
     /// A newcomer gets a share though none of so many buckets is full, and those who sent most keep theirs.
