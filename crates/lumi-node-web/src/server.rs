@@ -1,6 +1,6 @@
 //! The listener and its connections. Whoever can reach it can open them, so all that they take has a bound.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -94,8 +94,8 @@ impl WebServer {
 }
 
 /// Those that are open. Beside those through which somebody watches, one more than [`MAX_CONNECTIONS`] takes
-/// the place of the oldest: an answer takes milliseconds, so that is somebody who does not ask, or does not
-/// read.
+/// the place of the oldest of the address that has the most, itself among them: an answer takes milliseconds, so that is
+/// somebody who does not ask, or does not read, and a crowd from one address keeps out nobody from another.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
@@ -108,12 +108,30 @@ impl Connections {
         self.oldest_first.retain(|(_, serving)| !serving.is_finished());
         let others = self.oldest_first.iter().filter(|(connection, _)| !connection.is_watched()).count();
         for _ in MAX_CONNECTIONS..=others {
-            let oldest = self.oldest_first.iter().position(|(connection, _)| !connection.is_watched());
-            if let Some((_, serving)) = oldest.and_then(|at| self.oldest_first.remove(at)) {
+            let gives_way = self.gives_way(&connection);
+            if let Some((_, serving)) = gives_way.and_then(|at| self.oldest_first.remove(at)) {
                 serving.abort();
             }
         }
         self.oldest_first.push_back((connection, self.tasks.spawn(serving)));
+    }
+
+    /// Returns the place of the connection that gives way to the `newcomer`, whose address is counted with it.
+    fn gives_way(&self, newcomer: &Connection) -> Option<usize> {
+        let unwatched = || {
+            let all = self.oldest_first.iter().map(|(connection, _)| connection).enumerate();
+            all.filter(|(_, connection)| !connection.is_watched())
+        };
+        let mut of_source = HashMap::from([(newcomer.source(), 1)]);
+        for (_, connection) in unwatched() {
+            *of_source.entry(connection.source()).or_insert(0) += 1;
+        }
+        let most = of_source.values().copied().max()?;
+        let mut greedy = unwatched().filter(|(_, connection)| of_source[&connection.source()] == most);
+        // Of several with the most, the newcomer's address gives way first.
+        let own = unwatched().find(|(_, connection)| connection.source() == newcomer.source());
+        let own = own.filter(|_| of_source[&newcomer.source()] == most);
+        own.or_else(|| greedy.next()).map(|(at, _)| at)
     }
 }
 
@@ -202,6 +220,22 @@ mod tests {
             assert!(connections.tasks.try_join_next().expect("one has ended").is_err());
         }
         assert_eq!(connections.tasks.len(), MAX_CONNECTIONS);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_from_one_address_keeps_out_nobody_from_another() {
+        let mut connections = Connections::default();
+        let crowd = |connections: &mut Connections, number| {
+            (0..number).for_each(|_| connections.open(connection(), future::pending()));
+        };
+        crowd(&mut connections, MAX_CONNECTIONS);
+        for ip in [[127, 0, 0, 2], [127, 0, 0, 3]] {
+            connections.open(Connection::from(ip.into()), future::pending());
+        }
+        crowd(&mut connections, 2 * MAX_CONNECTIONS);
+        let left = connections.oldest_first.iter().map(|(connection, _)| connection.source());
+        let others = left.filter(|source| *source != connection().source()).count();
+        assert_eq!((others, connections.oldest_first.len()), (2, MAX_CONNECTIONS));
     }
 
     fn connection() -> Connection {

@@ -30,7 +30,7 @@ impl Viewers {
     /// Returns `None` if there is no address with more.
     pub(crate) fn admit(&self, connection: &Connection) -> Option<Viewer> {
         let mut places = self.lock();
-        let source = connection.state.source;
+        let source = connection.source();
         // Pages ask again when they have lost their place, so those of one address would drive each other out.
         if places.is_full() && places.greediest().is_some_and(|(_, most)| places.count(&source) >= most) {
             return None;
@@ -82,6 +82,11 @@ impl Connection {
     pub(crate) fn from(ip: IpAddr) -> Self {
         let (watches, gives_way) = (AtomicBool::new(false), Notify::new());
         Self { state: Arc::new(State { source: host::source(ip), watches, gives_way }) }
+    }
+
+    /// Returns the address, or the part of it, that has one share of the places.
+    pub(crate) fn source(&self) -> IpAddr {
+        self.state.source
     }
 
     /// Set if somebody watches through it, so that it gives way to no connection that does not.
