@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::future;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crossterm::event::Event as TerminalEvent;
 use full_screen::{Asked, JobControl, Keys, Reports, Screen};
 use mi_agent_core::{AgentBuilder, DeregisterError, StartError, Traffic, traffic};
 use plumi_proto::MiAddress;
 use tokio::sync::mpsc;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use super::app::{App, Effect, Setup};
 use super::theme::Theme;
@@ -61,6 +62,7 @@ pub(crate) async fn run(
         diagnostics,
         not_sent: Vec::new(),
         has_changed: true,
+        drawn_until: Instant::now(),
     };
     running.app.registering(now());
     troubles.iter().for_each(|trouble| running.app.trouble(now(), trouble));
@@ -115,6 +117,8 @@ struct Running {
     not_sent: Vec<String>,
     /// Set if the screen shows an earlier state.
     has_changed: bool,
+    /// The time until which nothing is drawn, because it was just before.
+    drawn_until: Instant,
 }
 
 /// The end of the loop.
@@ -131,10 +135,15 @@ impl Running {
             if let Some(end) = self.carry_out().await? {
                 return Ok(end);
             }
-            self.draw()?;
+            // Whatever callers and the wire do, the processor is not theirs alone.
+            let is_early = self.has_changed && Instant::now() < self.drawn_until;
+            if !is_early {
+                self.draw()?;
+            }
             self.session.set_watched(self.app.is_focused());
             tokio::select! {
                 event = next_key(&mut self.keys) => self.typed(event)?,
+                () = time::sleep_until(self.drawn_until), if is_early => continue,
                 written = self.screen.write(), if self.screen.has_to_write() => {
                     written?;
                     // Nothing else has happened.
@@ -236,6 +245,7 @@ impl Running {
         let (app, theme) = (&mut self.app, &self.theme);
         if self.screen.draw(|frame| view::draw(frame, app, theme, now()))? {
             self.has_changed = false;
+            self.drawn_until = Instant::now() + BETWEEN_DRAWINGS;
         }
         Ok(())
     }
@@ -275,3 +285,6 @@ async fn next_key(keys: &mut Option<Keys>) -> Option<TerminalEvent> {
         None => future::pending().await,
     }
 }
+
+/// The time between two drawings: nobody sees more of them, and what comes meanwhile costs none.
+const BETWEEN_DRAWINGS: Duration = Duration::from_millis(20);
