@@ -26,6 +26,11 @@ pub(crate) fn lines_not_sent(lines: usize) -> String {
     if lines == 1 { "1 line was not sent".into() } else { format!("{lines} lines were not sent") }
 }
 
+/// Returns the words for the peer that did something: its nickname, unless that reads as if the user did.
+pub(crate) fn peer_in_words(nickname: &str) -> String {
+    if nickname == YOU { format!("\"{nickname}\"") } else { nickname.into() }
+}
+
 /// Returns what may help if the node at the start does not know the user at `own`, or is not found or reached.
 pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
     match error {
@@ -70,6 +75,9 @@ fn for_unknown(address: &MiAddress) -> String {
     format!("upper and lower case differ; the administrator of {domain} adds a user with `register {user}`")
 }
 
+/// The user, in a line about what somebody did.
+pub(crate) const YOU: &str = "you";
+
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -91,6 +99,11 @@ mod tests {
             let last = "; with --node IP:PORT, the domain is not looked up";
             assert!(hint.starts_with(first) && hint.ends_with(last), "{hint}");
         }
+    }
+
+    #[test]
+    fn a_peer_named_you_is_not_the_user() {
+        assert_eq!(["joya", "you"].map(peer_in_words), ["joya", "\"you\""]);
     }
 
     #[test]

@@ -362,8 +362,8 @@ impl Report {
             }
             Self::Ended { conversation, nickname: SafeText(nickname), by: Some(by), .. } => {
                 let by = match by {
-                    EndedBy::You => "you",
-                    EndedBy::Peer => nickname,
+                    EndedBy::You => reason::YOU.into(),
+                    EndedBy::Peer => reason::peer_in_words(nickname),
                 };
                 format!("* conversation {}with {nickname} ended by {by}", number(conversation))
             }

@@ -234,7 +234,10 @@ impl App {
         };
         let news = match end {
             End::ByYou => format!("conversation with {nickname} ended by you{hint}"),
-            End::ByPeer => format!("conversation with {nickname} ended by {nickname}{hint}"),
+            End::ByPeer => {
+                let by = reason::peer_in_words(&nickname.to_string());
+                format!("conversation with {nickname} ended by {by}{hint}")
+            }
             End::Lost => format!("the connection with {nickname} is lost{hint}"),
             End::GaveWay(reason) => format!("conversation with {nickname} ended: {reason}{hint}"),
         };
