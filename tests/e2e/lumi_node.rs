@@ -4,6 +4,8 @@ mod check;
 mod console;
 mod control;
 #[cfg(target_os = "linux")]
+mod frozen_disk;
+#[cfg(target_os = "linux")]
 mod full_disk;
 #[cfg(target_os = "linux")]
 mod journal;

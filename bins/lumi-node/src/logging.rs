@@ -101,6 +101,9 @@ mod tests {
 
     use super::*;
 
+    /// The limit of any wait, which a busy machine meets as well.
+    const DEADLINE: Duration = Duration::from_secs(60);
+
     fn logs_at(path: &Path, rust_log: Option<&str>) -> (impl Subscriber + Send + Sync + use<>, Logs) {
         let settings = Settings { log: Some(path.to_owned()), ..Settings::default() };
         prepare(&settings, &"bb.com".parse().unwrap(), rust_log.map(str::to_owned)).unwrap()
@@ -128,6 +131,7 @@ mod tests {
                         format!("RR{number}").as_bytes(),
                     );
                 }
+                logs.messages.drain(DEADLINE);
                 logs.set(Level::Off, LogSize(None)).unwrap();
                 assert_eq!(levels(), if rust_log.is_some() { before } else { [false; 3] }, "{rust_log:?}");
             });

@@ -66,7 +66,8 @@ async fn serve(
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
     let node = Node::new(roster, local.into(), settings.node());
-    let (server, administrator) = Server::builder(socket, node).directory(directory).store(file).build()?;
+    let server = Server::builder(socket, node).directory(directory).log_progress(logs.messages.progress());
+    let (server, administrator) = server.store(file).build()?;
     let exit = Arc::new(Notify::new());
     let (service, has_console) = (Service, settings.console);
     let operator = Operator {

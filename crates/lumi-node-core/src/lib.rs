@@ -38,6 +38,7 @@ mod io {
     mod datagrams;
     mod durable;
     pub(crate) mod events;
+    mod outbox;
     mod rate_limited_counter;
     mod resolving;
     pub(crate) mod roster_file;
@@ -56,6 +57,7 @@ mod state {
     pub(crate) mod binding;
     pub(crate) mod dropped;
     pub(crate) mod event;
+    pub(crate) mod held_answers;
     pub(crate) mod limiter;
     mod location;
     pub(crate) mod location_times;
@@ -85,7 +87,8 @@ pub use lumi_dns::{
     AddressOfNode, DirectoryError, FoundNode, LookupError, NodeDirectory, NodeDirectoryBuilder,
 };
 pub use message_log::{
-    Content, Direction, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic,
+    Content, Direction, FrameKind, LogProgress, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap,
+    traffic,
 };
 pub use plumi_proto::{
     AddressError, AddressRange, AddressRangeError, DecodeError, DeregisterCode, Domain, Extension, HostIp,

@@ -50,6 +50,8 @@ impl Collector for Snapshot {
         families.of_lookups(status)?;
         let help = "Lines of dropped and refused messages that were left out of the message log";
         families.counter("log_lines_left_out", help, status.lines_left_out)?;
+        let help = "Answers to registrations that left before their lines were in the message log";
+        families.counter("early_answers", help, status.early_answers)?;
         if let Some(lost) = lost.log_lines {
             families.counter("log_lines_lost", "Lines of the message log that could not be written", lost)?;
         }

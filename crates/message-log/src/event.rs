@@ -8,8 +8,8 @@ use tracing::{Level, Metadata};
 /// Says that `party` sends `message` to `remote`.
 ///
 /// `party` is who logs: the domain of a node (`bb.com`) or the address of an agent (`laura@bb.com`). `message`
-/// is the whole datagram, whatever its length. The sink has taken it when this returns, and a log on a regular file has
-/// its line. It is called before the datagram leaves, so no one sees a reply that such a log lacks.
+/// is the whole datagram, whatever its length. The sink has taken it when this returns, and a log that is not in the
+/// background has its line. It is called before the datagram leaves, so no one sees a reply that such a log lacks.
 pub fn sent(party: &str, remote: RemoteAddress, message: &[u8]) {
     emit(Direction::Sent, party, remote, message, message.len(), false);
 }
@@ -56,7 +56,7 @@ impl Batch {
         emit(Direction::Received, &self.party, remote, words.as_bytes(), 0, true);
     }
 
-    /// Writes the lines that wait. They are in a log on a regular file when this returns.
+    /// Writes the lines that wait. They are in a log that is not in the background when this returns.
     pub fn write(&mut self) {
         if mem::take(&mut self.has_lines) {
             tracing::event!(target: TARGET, Level::TRACE, party = self.party, write = true);

@@ -38,6 +38,14 @@ impl fmt::Display for LogFailure {
     }
 }
 
+/// Everything that went wrong while lines were written.
+#[derive(Default)]
+pub(crate) struct Troubles {
+    pub(crate) unwritten: Option<Unwritten>,
+    /// The reason why a full file could not be put aside.
+    pub(crate) grows: Option<io::Error>,
+}
+
 /// The lines that a log has lost, and how it reports them.
 pub(crate) struct Losses {
     lines: u64,
@@ -56,6 +64,16 @@ impl Losses {
     /// Counts lines that are lost, and reports them if nothing was reported in the last [`REPORT_INTERVAL`].
     pub(crate) fn add(losses: &Mutex<Self>, unwritten: Unwritten) {
         Self::lock(losses).add_at(unwritten, now());
+    }
+
+    /// Counts and reports everything that went wrong in a write.
+    pub(crate) fn report(losses: &Mutex<Self>, Troubles { unwritten, grows }: Troubles) {
+        if let Some(error) = grows {
+            (Self::lock(losses).on_failure)(LogFailure::Grows { error });
+        }
+        if let Some(unwritten) = unwritten {
+            Self::add(losses, unwritten);
+        }
     }
 
     /// Locks `losses`. A report that panicked has counted its lines before.

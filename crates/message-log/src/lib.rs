@@ -49,6 +49,8 @@
 
 #[cfg(feature = "layer")]
 mod background;
+#[cfg(feature = "layer")]
+mod destination;
 #[cfg(feature = "entries")]
 mod entry;
 mod event;
@@ -67,6 +69,7 @@ mod output;
 mod parse;
 #[cfg(feature = "entries")]
 mod printable;
+mod progress;
 #[cfg(feature = "layer")]
 mod recorder;
 #[cfg(feature = "layer")]
@@ -76,6 +79,8 @@ mod sink;
 mod traffic;
 mod visible;
 
+#[cfg(feature = "layer")]
+pub use background::Reopening;
 #[cfg(feature = "entries")]
 pub use entry::Entry;
 pub use event::{Batch, Direction, MAX_KEPT, RemoteAddress, TARGET, is_message, received, sent};
@@ -92,6 +97,7 @@ pub use line_writer::LineWriter;
 pub use parse::ParseError;
 #[cfg(feature = "entries")]
 pub use printable::{Printable, printable};
+pub use progress::LogProgress;
 #[cfg(feature = "layer")]
 pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
 #[cfg(feature = "entries")]

@@ -46,11 +46,6 @@ impl<W> Rotation<W> {
         self.max_size = max_size;
     }
 
-    /// Returns whether a file of `size` bytes has no room for `more`. An empty file has room for anything.
-    pub(crate) fn is_due(&self, size: u64, more: usize) -> bool {
-        self.max_size.is_some_and(|max| size > 0 && size.saturating_add(more as u64) > max)
-    }
-
     /// Puts `current` aside and returns the file to write to instead, or `None` if that failed less than
     /// [`RETRY_INTERVAL`] ago.
     ///

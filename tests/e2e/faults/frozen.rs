@@ -25,6 +25,9 @@ fn a_frozen_agent_is_offline_at_the_fifth_request_and_back_when_it_thaws() {
     let forwarded = |node: &NodeProgram| {
         node.log().iter().filter(|line| line.starts_with("E: ") && line.contains(", PL")).count()
     };
+    eventually("the last answer is in the log", || {
+        node.log().iter().any(|line| line.contains(", RL3u3@cc.com:"))
+    });
     assert_eq!(forwarded(&node), 1 + 4, "four are sent on, and the fifth is not");
     assert!(!node.is_online("pere"));
     assert_eq!(laura.ask(question), "RL3laura@bb.com:pere@bb.com");

@@ -100,6 +100,7 @@ fn the_status_tells_every_message_and_every_drop() {
         ("/pending", 0),
         ("/dns/found", 0),
         ("/log-lines-left-out", 0),
+        ("/early-answers", 0),
         ("/log-lines-lost", 0),
         ("/diagnostics-lost", 0),
     ] {

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use integration_tests::programs::{NODE, NodeProgram, Program, executable, write_roster};
+use integration_tests::programs::{NODE, NodeProgram, Program, eventually, executable, write_roster};
 use integration_tests::skipped;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
@@ -87,6 +87,16 @@ fn serve_on(mut node: NodeProgram, fill: impl FnOnce(&NodeProgram), free: impl F
     assert_eq!(state, "online");
     assert_eq!(laura.ask("PRpere@bb.com"), "RR1");
 
+    // The first registration, the thousand, and the one that was refused.
+    let told = 2 * (1 + 1000 + 1);
+    eventually("each line is written or lost", || {
+        node.type_line("status");
+        let errors = node.expect_line("errors");
+        let (_, lost) = errors.split_once("could not be sent, and ").expect("it says so");
+        let lost: usize = lost.split(' ').next().and_then(|lost| lost.parse().ok()).expect("a number");
+        // The end of a torn line may be there as well.
+        log(&node).matches('\n').count() + lost >= told
+    });
     let full = log(&node);
     free();
     assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");

@@ -87,7 +87,7 @@ pub(crate) struct Process {
 
 /// Formats the node's state, one line for each figure.
 pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
-    let ServerStatus { node, local, uptime, unreceived, lines_left_out, unsent, .. } = status;
+    let ServerStatus { node, local, uptime, unreceived, lines_left_out, early_answers, unsent, .. } = status;
     let lookups = node.lookups;
     let counts = |counts: &MessageCounts| {
         listed(
@@ -136,7 +136,13 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
                 lookups.from_kept
             ),
         ),
-        ("log", format!("{lines_left_out} lines about messages that were dropped or refused were left out.")),
+        (
+            "log",
+            format!(
+                "{lines_left_out} lines about messages that were dropped or refused were left out, and {early_answers} \
+                 answers left before their lines were written."
+            ),
+        ),
         (
             "errors",
             format!(
@@ -160,7 +166,7 @@ fn of_users(NodeStatus { users, online, moves, .. }: &NodeStatus) -> String {
 
 /// Formats the node's state as one JSON object.
 pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
-    let ServerStatus { node, local, uptime, unreceived, lines_left_out, unsent, .. } = status;
+    let ServerStatus { node, local, uptime, unreceived, lines_left_out, early_answers, unsent, .. } = status;
     let lookups = node.lookups;
     let counts = |counts: &MessageCounts| -> Map<String, Value> {
         counts.iter().map(|(kind, count)| (kind.name().to_owned(), count.into())).collect()
@@ -202,6 +208,7 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         },
         "unreceived": unreceived,
         "unsent": unsent,
+        "early-answers": early_answers,
         "log-lines-left-out": lines_left_out,
         "log-lines-lost": process.lines_lost,
         "diagnostics-lost": process.diagnostics_lost,

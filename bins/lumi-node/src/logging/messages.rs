@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use diagnostics::escaped;
 use message_ladder::Watch;
-use message_log::{Entry, LineWriter, MessageLayer, Sink, SinkHandle};
+use message_log::{Entry, LineWriter, LogProgress, MessageLayer, Sink, SinkHandle};
 use plumi_proto::Domain;
 
 use crate::options::log_size::LogSize;
@@ -18,6 +18,7 @@ use crate::options::settings::Settings;
 #[derive(Clone, Debug)]
 pub(crate) struct MessageLog {
     sink: SinkHandle<Messages>,
+    progress: LogProgress,
     watch: Watch,
     /// The escaped path of its file.
     name: String,
@@ -41,13 +42,16 @@ impl MessageLog {
             bail!("cannot open the message log {name}: {IS_ROSTER}");
         }
         let log = if path == Path::new(STDOUT) { LineWriter::stdout() } else { LineWriter::open(&path) };
+        // The node waits for no disk.
         let log = log
+            .and_then(LineWriter::in_background)
             .with_context(|| format!("cannot open the message log {name}"))?
             .max_size(settings.log_max_size.0)
             .on_failure(|failure| tracing::error!("{failure}"));
         let watch = Watch::new(domain.as_str(), WATCHED, now);
+        let progress = log.progress();
         let layer = MessageLayer::new(Messages { log, watch: watch.clone() });
-        let log = Self { sink: layer.handle(), watch, name };
+        let log = Self { sink: layer.handle(), progress, watch, name };
         Ok((layer, log))
     }
 
@@ -59,12 +63,15 @@ impl MessageLog {
     /// Reopens the file, after somebody has renamed it. Returns what to say about it.
     ///
     /// # Errors
-    /// There is no such file and none can be created. The log goes on in the old file.
+    /// There is no such file and none can be created, or the disk hangs. The log goes on in the old file.
     pub(crate) fn reopen(&self) -> anyhow::Result<String> {
         let Self { name, .. } = self;
-        let reopened = self.sink.with(|messages| messages.log.reopen()).with_context(|| {
-            format!("cannot reopen the message log {name}, it goes on in the file that it had")
-        })?;
+        // The node logs while this waits.
+        let reopening = self.sink.with(|messages| messages.log.start_reopening());
+        let reopened =
+            reopening.and_then(|reopening| reopening.wait(REOPEN_PATIENCE)).with_context(|| {
+                format!("cannot reopen the message log {name}, it goes on in the file that it had")
+            })?;
         Ok(match (reopened, &**name) {
             (true, _) => format!("reopened the message log {name}"),
             (false, STDOUT) => "the message log is on stdout, and has no file to reopen".to_owned(),
@@ -85,6 +92,11 @@ impl MessageLog {
     /// Waits until its lines are written, for `patience` at most.
     pub(super) fn drain(&self, patience: Duration) {
         self.sink.with(|messages| messages.log.drain(patience));
+    }
+
+    /// How far the log is written.
+    pub(crate) fn progress(&self) -> LogProgress {
+        self.progress.clone()
     }
 
     /// The messages that have just passed, and the coming ones.
@@ -122,6 +134,9 @@ pub(crate) fn is_same_file(path: &Path, other: &Path) -> bool {
 fn now() -> SystemTime {
     SystemTime::now()
 }
+
+/// The time that an administrator waits for the log to be reopened: many times what a disk takes that works.
+const REOPEN_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The number of messages for new watchers: more than a screen shows, and a quarter of a megabyte at most.
 const WATCHED: usize = 500;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 
 use lumi_dns::{DirectoryError, NodeDirectory};
-use message_log::TrafficTap;
+use message_log::{LogProgress, TrafficTap};
 use plumi_proto::udp_address;
 use tokio::net::UdpSocket;
 
@@ -21,8 +21,8 @@ use crate::state::policy::Policy;
 /// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which waits neither for a name server nor for
 /// the roster to be saved.
 ///
-/// It does wait for the subscriber that its messages are logged to. A [`LineWriter`] on a regular file writes before
-/// answers leave, and waits for that disk; on anything else it waits for nobody.
+/// It does wait for the subscriber that its messages are logged to. A [`LineWriter`] that is a sink belongs in the
+/// background, and its progress into [`ServerBuilder::log_progress`].
 ///
 /// [`LineWriter`]: https://docs.rs/message-log/latest/message_log/struct.LineWriter.html
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub struct Server {
     handle: ServerHandle,
     events: Option<NodeEventSender>,
     tap: Option<TrafficTap>,
+    log_progress: LogProgress,
 }
 
 impl Server {
@@ -41,7 +42,8 @@ impl Server {
     /// 0.0.0.0, messages leave from the address of this host to which their receiver last sent.
     pub fn new(socket: UdpSocket, node: Node, directory: NodeDirectory) -> Self {
         let (administration, handle) = Administration::new();
-        Self { socket, node, directory, administration, handle, events: None, tap: None }
+        let log_progress = LogProgress::default();
+        Self { socket, node, directory, administration, handle, events: None, tap: None, log_progress }
     }
 
     /// Begins a server of `node` on `socket`, of which more is to be set.
@@ -53,6 +55,7 @@ impl Server {
             store: None,
             events: None,
             tap: None,
+            log_progress: LogProgress::default(),
             handle: |handle| handle,
         }
     }
@@ -98,6 +101,7 @@ impl Server {
         if let Some(tap) = self.tap {
             task.report_traffic(tap);
         }
+        task.wait_for_log(self.log_progress);
         // Its buffers are no burden for the futures of embedding programs.
         Box::pin(task.run(shutdown)).await;
         Ok(())
@@ -113,6 +117,7 @@ pub struct ServerBuilder<H = ServerHandle> {
     store: Option<Store>,
     events: Option<NodeEventSender>,
     tap: Option<TrafficTap>,
+    log_progress: LogProgress,
     handle: fn(ServerHandle) -> H,
 }
 
@@ -126,7 +131,7 @@ impl<H> ServerBuilder<H> {
     /// Keeps the roster in `store`. The handle that comes with the server is an [`Administrator`], which
     /// changes the roster there. Without this, the roster changes only by [`ServerHandle::roster_changed`].
     pub fn store(self, store: impl RosterStore) -> ServerBuilder<Administrator> {
-        let Self { socket, node, directory, events, tap, .. } = self;
+        let Self { socket, node, directory, events, tap, log_progress, .. } = self;
         let store = Some(Store::new(store));
         ServerBuilder {
             socket,
@@ -135,6 +140,7 @@ impl<H> ServerBuilder<H> {
             store,
             events,
             tap,
+            log_progress,
             handle: |handle| Administrator { handle },
         }
     }
@@ -156,6 +162,18 @@ impl<H> ServerBuilder<H> {
         Self { tap: Some(tap), ..self }
     }
 
+    /// Lets each `RR0` and `RD0` wait until the log of `progress` has its line, for 250 ms at most: what an agent was told
+    /// is in the log then, even if this process is killed. Whatever goes to the same agent waits behind it. While the log
+    /// takes longer than that, answers leave at once and are counted as [`ServerStatus::early_answers`].
+    ///
+    /// Without this, answers leave when their messages have been logged, which is as soon for a log that is not in the
+    /// background.
+    ///
+    /// [`ServerStatus::early_answers`]: crate::ServerStatus::early_answers
+    pub fn log_progress(self, progress: LogProgress) -> Self {
+        Self { log_progress: progress, ..self }
+    }
+
     /// Returns the server and its handle.
     ///
     /// # Errors
@@ -174,6 +192,7 @@ impl<H> ServerBuilder<H> {
             server.administration.keep_in(store);
         }
         (server.events, server.tap) = (self.events, self.tap);
+        server.log_progress = self.log_progress;
         let handle = (self.handle)(server.handle());
         Ok((server, handle))
     }

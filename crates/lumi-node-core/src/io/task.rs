@@ -7,14 +7,15 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{LookupError, NodeDirectory};
-use message_log::{Batch, Direction, LeftOut, LineLimit, TrafficTap};
-use plumi_proto::{EncodedMessage, HostIp, NodeAddress, UdpAddress};
+use message_log::{Batch, Direction, LeftOut, LineLimit, LogProgress, TrafficTap};
+use plumi_proto::NodeAddress;
 use tokio::{task, time};
 use tracing::{debug, field, info, warn};
 
 use super::administration::{AdminEvent, Administration};
 use super::datagrams::{Datagrams, Received};
 use super::events::NodeEventSender;
+use super::outbox::Outbox;
 use super::rate_limited_counter::RateLimitedCounter;
 use super::resolving::{Resolved, Resolving};
 use super::socket::DatagramSocket;
@@ -38,13 +39,11 @@ pub(super) struct Task<S> {
     started: Instant,
     log: Batch,
     line_limit: LineLimit,
-    /// Messages to be sent once their lines are in the log.
-    outbox: Vec<(UdpAddress, Option<HostIp>, EncodedMessage)>,
+    outbox: Outbox,
     kept_out: RateLimitedCounter,
     /// Set if the rate limit rejected any of the latest datagrams.
     is_flooded: bool,
     unreceived: RateLimitedCounter,
-    unsent: RateLimitedCounter,
     displaced_requests: RateLimitedCounter,
     displaced_lookups: RateLimitedCounter,
     /// Set if the last receive failed.
@@ -61,6 +60,8 @@ enum Event {
     Resolved(Resolved),
     Admin(AdminEvent),
     Timeout,
+    /// The log has the line that an answer waits for.
+    Written,
     Shutdown,
 }
 
@@ -84,11 +85,10 @@ impl<S: DatagramSocket> Task<S> {
             local,
             started: now(),
             line_limit: LineLimit::new(),
-            outbox: Vec::with_capacity(MAX_OUTBOX),
+            outbox: Outbox::new(),
             kept_out: RateLimitedCounter::default(),
             is_flooded: false,
             unreceived: RateLimitedCounter::default(),
-            unsent: RateLimitedCounter::default(),
             displaced_requests: RateLimitedCounter::every(DISPLACED_INTERVAL),
             displaced_lookups: RateLimitedCounter::every(DISPLACED_INTERVAL),
             is_failing: false,
@@ -106,6 +106,11 @@ impl<S: DatagramSocket> Task<S> {
     /// Reports every datagram to `tap`.
     pub(super) fn report_traffic(&mut self, tap: TrafficTap) {
         self.tap = Some(tap);
+    }
+
+    /// Lets answers wait for their lines in the log of `progress`.
+    pub(super) fn wait_for_log(&mut self, progress: LogProgress) {
+        self.outbox.wait_for_log(progress);
     }
 
     /// Serves until `shutdown` is ready, and then serves the datagrams that came before.
@@ -131,6 +136,10 @@ impl<S: DatagramSocket> Task<S> {
                 }
                 Event::Resolved(resolved) => self.resolved(now, &resolved),
                 Event::Admin(event) => self.administer(now, event),
+                Event::Written => {
+                    self.outbox.release(now, &self.socket);
+                    continue;
+                }
                 Event::Timeout => {
                     self.node.handle_timeout(now);
                     let left_out = self.line_limit.end_second(now);
@@ -139,13 +148,14 @@ impl<S: DatagramSocket> Task<S> {
                 Event::Shutdown => break,
             }
             self.drain_outputs(now);
-            self.send();
+            self.send(now);
         }
         self.finish_saving().await;
         self.serve_the_rest(&mut datagrams);
         let left_out = self.line_limit.end();
         self.log_left_out(&left_out);
-        self.log.write();
+        self.send(now());
+        self.finish_answers().await;
     }
 
     /// Waits for the change of the roster that is being saved, if any, for [`SAVE_PATIENCE`] at most.
@@ -167,6 +177,14 @@ impl<S: DatagramSocket> Task<S> {
                     return;
                 }
             }
+        }
+    }
+
+    /// Sends the answers that wait for their lines, with them or, when their time is over, without.
+    async fn finish_answers(&mut self) {
+        while let Some(until) = self.outbox.poll_timeout() {
+            _ = time::timeout_at(until.into(), self.outbox.written()).await;
+            self.outbox.release(now(), &self.socket);
         }
     }
 
@@ -192,8 +210,9 @@ impl<S: DatagramSocket> Task<S> {
     /// Waits for the next event. Events have no fixed order, so that one that is always ready, such as a
     /// flood of datagrams, does not hold up the others. Cancel safe.
     async fn next_event(&mut self, datagrams: &mut Datagrams, shutdown: impl Future<Output = ()>) -> Event {
-        let Self { socket, lookups, administration, rests_until, .. } = self;
-        let timeout = self.node.poll_timeout().into_iter().chain(self.line_limit.poll_timeout()).min();
+        let Self { socket, lookups, administration, rests_until, outbox, .. } = self;
+        let timeouts = [self.node.poll_timeout(), self.line_limit.poll_timeout(), outbox.poll_timeout()];
+        let timeout = timeouts.into_iter().flatten().min();
         let received = async {
             if let Some(until) = *rests_until {
                 time::sleep_until(until.into()).await;
@@ -212,6 +231,7 @@ impl<S: DatagramSocket> Task<S> {
             Some(resolved) = lookups.next() => Event::Resolved(resolved),
             event = administration.next_event() => Event::Admin(event),
             () = timeout => Event::Timeout,
+            () = outbox.written() => Event::Written,
         }
     }
 
@@ -244,7 +264,8 @@ impl<S: DatagramSocket> Task<S> {
             uptime: now.saturating_duration_since(self.started),
             unreceived: self.unreceived.total(),
             lines_left_out: self.line_limit.lines_left_out(),
-            unsent: self.unsent.total(),
+            early_answers: self.outbox.early(),
+            unsent: self.outbox.unsent(),
         }
     }
 
@@ -259,11 +280,11 @@ impl<S: DatagramSocket> Task<S> {
         for (received, datagram) in datagrams.iter() {
             self.receive(now, received, datagram);
             self.drain_outputs(now);
-            if self.outbox.len() >= MAX_OUTBOX {
-                self.send();
+            if self.outbox.is_full() {
+                self.send(now);
             }
         }
-        self.send();
+        self.send(now);
     }
 
     fn receive(&mut self, now: Instant, Received { from, to, .. }: Received, datagram: &[u8]) {
@@ -363,7 +384,7 @@ impl<S: DatagramSocket> Task<S> {
                 if let Some(tap) = &self.tap {
                     tap.plumi(Direction::Sent, to, &bytes);
                 }
-                self.outbox.push((to, source, bytes));
+                self.outbox.push(to, source, bytes);
             }
             Output::Resolve { id, domain, instead_of } => {
                 self.lookups.start(id, domain, self.directory.clone(), instead_of);
@@ -381,22 +402,11 @@ impl<S: DatagramSocket> Task<S> {
         }
     }
 
-    /// Sends the queued messages without waiting. A message for which the socket has no room is lost, as it
-    /// could be in the network, and the agent asks again. Waiting for room would hold up everybody.
-    fn send(&mut self) {
-        // The log is written first, so each reply that an agent sees is already logged.
+    /// Sends what is in the outbox.
+    fn send(&mut self, now: Instant) {
+        // The log is given the lines first, so an answer that an agent sees has its line there.
         self.log.write();
-        for (to, source, bytes) in self.outbox.drain(..) {
-            if let Err(error) = self.socket.send(to, source, &bytes)
-                && let Some(datagrams) = self.unsent.add(now())
-            {
-                warn!(
-                    datagrams,
-                    "cannot send datagrams, which are lost until agents ask again, the latest to {to}: {error}; if it lasts, \
-                     check the network and firewall of this host"
-                );
-            }
-        }
+        self.outbox.send(now, &self.socket);
     }
 }
 
@@ -430,10 +440,6 @@ fn is_refusal(output: &Output) -> bool {
 fn now() -> Instant {
     time::Instant::now().into_std()
 }
-
-/// The limit of messages that wait for their lines to be written. They also wait while the datagrams that
-/// came together with theirs are handled, which takes a microsecond each.
-const MAX_OUTBOX: usize = 64;
 
 /// The shortest time between two reports that something gave way. That goes on for as long as a table is full.
 const DISPLACED_INTERVAL: Duration = Duration::from_secs(60);

@@ -55,6 +55,8 @@ pub struct ServerStatus {
     pub unreceived: u64,
     /// Lines about messages that were dropped or refused, which are not logged one by one: there were too many in their second.
     pub lines_left_out: u64,
+    /// Answers to registrations that left before their lines were in the message log, as that took longer than 250 ms.
+    pub early_answers: u64,
     /// Messages that could not be sent. They are also counted as sent, and are in the message log.
     pub unsent: u64,
 }

@@ -41,6 +41,7 @@ async fn metrics_are_those_of_the_node_and_its_program() {
         r#"lumi_node_messages_received_total{message="PR"} 0"#,
         r#"lumi_node_location_duration_seconds_bucket{outcome="found",le="0.001"} 0"#,
         "lumi_node_log_lines_left_out_total 0",
+        "lumi_node_early_answers_total 0",
         "lumi_node_log_lines_lost_total 3",
         "lumi_node_diagnostics_lost_total 5",
     ] {

@@ -2,19 +2,25 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io::Write;
+use std::sync::mpsc::{self as std_mpsc, Receiver};
 use std::sync::{Arc, Mutex};
 
+use message_log::{LineWriter, MessageLayer};
+use plumi_proto::{HostIp, UdpAddress};
 use rustix::io::Errno;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant as TokioInstant;
+use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
 use crate::administrator::Administrator;
 use crate::io::roster_file::RosterFile;
 use crate::io::roster_store::Store;
 use crate::io::tests::diagnostics::Diagnostics;
+use crate::state::held_answers::LOG_PATIENCE;
 use crate::state::settings::NodeSettings;
 
 #[tokio::test(start_paused = true)]
@@ -247,6 +253,72 @@ async fn neither_errors_nor_a_flood_put_off_the_end() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_log_that_hangs_holds_up_one_answer_and_nobody_else() {
+    let (go_on, held) = std_mpsc::channel();
+    let log = LineWriter::new(Held(held)).in_background().expect("a thread");
+    let progress = log.progress();
+    let layer = MessageLayer::new(log);
+    let _logs = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let mut host = Host::start_logging(NodeSettings::default().rate_limit(None), progress);
+    let begun = TokioInstant::now();
+    host.hears(LAURA, FIRST, "PRlaura");
+    host.hears(CC_AGENT, FIRST, "PLjoya@cc.com:laura@bb.com");
+    host.hears(PERE, FIRST, "PRnobody");
+    assert_eq!(host.says().await, said(PERE, FIRST, "RR1"));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    assert_eq!(host.says().await, said(LAURA, FIRST, "RR0"));
+    // An agent that waits for its answer is sent nothing before it, and nothing is lost.
+    assert_eq!(host.says().await, said(LAURA, FIRST, "PLjoya@cc.com:laura@bb.com"));
+    let waited = begun.elapsed();
+    assert!((LOG_PATIENCE..=LOG_PATIENCE + Duration::from_millis(1)).contains(&waited), "{waited:?}");
+    for (request, answer) in [("PRlaura", "RR0"), ("PDlaura", "RD0")] {
+        host.hears(LAURA, FIRST, request);
+        assert_eq!(host.says().await, said(LAURA, FIRST, answer));
+    }
+    assert_eq!(begun.elapsed(), waited, "the first has waited for all of them");
+    assert_eq!(host.administrator.status().await.expect("it serves").early_answers, 3);
+    drop(go_on);
+    host.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_end_answers_that_wait_are_sent() {
+    let (go_on, held) = std_mpsc::channel();
+    let log = LineWriter::new(Held(held)).in_background().expect("a thread");
+    let progress = log.progress();
+    let layer = MessageLayer::new(log);
+    let _logs = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let host = Host::start_logging(NodeSettings::default().rate_limit(None), progress);
+    let begun = TokioInstant::now();
+    host.hears(LAURA, FIRST, "PRlaura");
+    host.hears(PERE, FIRST, "PRpere");
+    let Host { stop, task, mut said, .. } = host;
+    stop.send(()).expect("it runs");
+    task.await.expect("no panic");
+    let waited = begun.elapsed();
+    assert!((LOG_PATIENCE..=LOG_PATIENCE + Duration::from_millis(1)).contains(&waited), "{waited:?}");
+    for to in [LAURA, PERE] {
+        let said = said.recv().await.expect("it was sent");
+        assert_eq!((said.to.to_string(), &*said.text), (to.to_owned(), "RR0"));
+    }
+    drop(go_on);
+}
+
+/// A disk that hangs until the other end is dropped.
+struct Held(Receiver<()>);
+
+impl Write for Held {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        _ = self.0.recv();
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The node of bb.com on a host with several addresses. Its users are laura and pere.
 struct Host {
     arrivals: mpsc::UnboundedSender<Arrival>,
@@ -280,6 +352,10 @@ impl Host {
     }
 
     fn start_with(settings: NodeSettings) -> Self {
+        Self::start_logging(settings, LogProgress::default())
+    }
+
+    fn start_logging(settings: NodeSettings, log_progress: LogProgress) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("nodelumi.cfg");
         fs::write(&path, "bb.com\nlaura\npere\n").expect("it is ours");
@@ -298,7 +374,8 @@ impl Host {
         let refuses = Arc::<Mutex<_>>::default();
         let socket = Scripted { script, next: None, floods, flooded: 0, sent, refuses: Arc::clone(&refuses) };
         let node = Node::new(roster, local, settings);
-        let task = Task::new(socket, local, node, directory, administration);
+        let mut task = Task::new(socket, local, node, directory, administration);
+        task.wait_for_log(log_progress);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(task.run(async { _ = stopped.await }));
         Self { arrivals, flood, refuses, said, administrator, stop, task, _folder: folder }
