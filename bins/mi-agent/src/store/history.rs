@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `at` is the time in UTC; `way` is `sent`, `received`, or `left-out` in a note that there was more; `nick` is the
-//! nickname of the speaker; `text` is the line as it was sent, which must be made safe before it is shown;
+//! nickname of the speaker; `text` is the line as it was sent, which must be made safe before it is shown, and is not there
+//! if the line is empty;
 //! `"continues":true` follows if it is the next piece of the line before it. If the caller is not known,
 //! `"candidates":["joan@bb.com",…]` has the users that it may be. [`safe_name`](super::folder::safe_name)
 //! escapes addresses that are not plain file names. Before a file exceeds [`MAX_FILE`], it is renamed to
@@ -213,6 +214,8 @@ pub(crate) struct Entry {
     pub(crate) way: Way,
     /// The nickname of the speaker, as it was received. Show it and the text only as [`mi_agent_core::safe_text`].
     pub(crate) nick: String,
+    /// Empty lines cost a peer least, so they take no more room than they must.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) text: String,
     /// It is the next piece of the entry before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -451,6 +454,19 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_line_takes_at_most_22_times_its_bytes_on_the_wire() {
+        let mut talks = Talks::new();
+        let empty = Entry { way: Way::Received, nick: "J".into(), ..entry("") };
+        talks.history.append(&talk_with(talks.joya), &empty).unwrap();
+        let kept = fs::read_to_string(talks.path()).unwrap();
+        assert_eq!(kept, "{\"at\":\"2026-11-25T15:40:00Z\",\"way\":\"received\",\"nick\":\"J\"}\n");
+        assert!(kept.len() <= 22 * b"L00".len(), "{} bytes", kept.len());
+        // As it was written before.
+        talks.add_raw(kept.replace('}', ",\"text\":\"\"}").as_bytes());
+        assert_eq!(talks.history.last(&talks.joya, 9).unwrap(), [empty.clone(), empty]);
+    }
+
+    #[test]
     fn the_last_ones_are_found_across_blocks() {
         let mut talks = Talks::new();
         // Their lengths differ, so blocks end anywhere in a line, and one line is longer than a block.
@@ -530,7 +546,7 @@ mod tests {
         talks.append("last");
         let length = full(&talks);
         // Fills the file to one byte below its limit and the room for a note; a line is longer than its text.
-        let around = in_a_line(&entry("")).unwrap().len() as u64 + 1;
+        let around = (in_a_line(&entry("y")).unwrap() + "\n").len() as u64 - 1;
         talks.append(&"y".repeat(usize::try_from(MAX_FILE - length - around - 1 - NOTE).unwrap()));
         assert_eq!(full(&talks), MAX_FILE - 1 - NOTE);
         assert!(!old(&talks.path()).exists());
