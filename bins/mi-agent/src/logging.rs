@@ -80,13 +80,14 @@ impl Logs {
     }
 }
 
-/// Opens the message log at `path`; `None` if there is to be none.
+/// Opens the message log at `path`; `None` if there is to be none. A thread writes it, so a disk that hangs holds nobody.
 fn open(path: &Path) -> io::Result<Option<LineWriter<File>>> {
-    match path.to_str() {
-        Some(NO_LOG) => Ok(None),
-        Some("-") => LineWriter::stdout().map(Some),
-        _ => LineWriter::open(path).map(Some),
-    }
+    let log = match path.to_str() {
+        Some(NO_LOG) => return Ok(None),
+        Some("-") => LineWriter::stdout(),
+        _ => LineWriter::open(path),
+    };
+    log.and_then(LineWriter::in_background).map(Some)
 }
 
 /// The destination of diagnostics.
