@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use crate::reason::{self, Reason};
-use crate::session::{End, Happened};
+use crate::session::{End, Happened, of_gave_way};
 use crate::store::json::in_a_line;
 
 /// An event, or the answer to an order.
@@ -83,6 +83,9 @@ pub(crate) enum Report {
         /// Set if it is worth a line of words.
         #[serde(skip)]
         is_news: bool,
+    },
+    GaveWay {
+        callers: u64,
     },
     Missed {
         address: SafeText,
@@ -262,6 +265,7 @@ impl Report {
                 reason: SafeText::new(reason),
                 is_news: *is_news,
             },
+            Happened::GaveWay { callers } => Self::GaveWay { callers: *callers },
             Happened::Missed { from, reason, is_news } => Self::Missed {
                 address: SafeText::new(from),
                 kind: kind_of_refusal(*reason),
@@ -383,6 +387,7 @@ impl Report {
             } => {
                 format!("* {nickname} at {remote} was refused: {reason}")
             }
+            Self::GaveWay { callers } => format!("* {}", of_gave_way(*callers)),
             Self::NotRegisteredYet { address: SafeText(address), reason: SafeText(reason), pause } => {
                 format!(
                     "! cannot register {address}: {reason}\n* trying again in {pause} s, and then less often"
@@ -554,6 +559,7 @@ mod tests {
                 reason: shown("you are busy"),
                 is_news: true,
             },
+            Report::GaveWay { callers: 43 },
             Report::Missed {
                 address: shown("anna@cc.com"),
                 kind: "blocked",

@@ -38,7 +38,7 @@ use crate::store::keeper::{Keeper, KeeperEvent};
 use crate::store::lock::AddressLock;
 
 pub(crate) use self::calls::CallId;
-pub(crate) use self::happened::{Done, End, Happened, Leave, Refused, Wish};
+pub(crate) use self::happened::{Done, End, Happened, Leave, Refused, Wish, of_gave_way};
 
 /// An agent, from the beginning of its registration to the end of its deregistration.
 ///
@@ -347,6 +347,7 @@ impl Session {
                 let is_news = self.refusals.called(address, reason);
                 Happened::Refused { nickname, remote, address, reason, is_news }
             }
+            Event::GaveWay { callers } => Happened::GaveWay { callers },
             Event::Missed { from, reason } => {
                 Happened::Missed { from, reason, is_news: self.refusals.asked(from, reason) }
             }

@@ -34,6 +34,14 @@ pub enum Event {
         /// The reason.
         reason: Refusal,
     },
+    /// So many callers gave their nickname, gave way to others, and heard that the user is busy: more call than have
+    /// their turn, see [`Turns`](crate::Turns). There is no [`Event::Refused`] for them.
+    ///
+    /// It is returned once a minute at most, with the number of callers since the last time.
+    GaveWay {
+        /// Their number.
+        callers: u64,
+    },
     /// Somebody located the user and was answered that the user is busy. Most do not call then.
     ///
     /// It is returned once a minute for each asker and reason, and for 32 of them in all.

@@ -99,6 +99,7 @@ mod state {
     pub(crate) mod deliveries;
     pub(crate) mod dialling;
     pub(crate) mod frames;
+    pub(crate) mod given_way;
     pub(crate) mod intake;
     pub(crate) mod nodes;
     pub(crate) mod outgoing_lines;

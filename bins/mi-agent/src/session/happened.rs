@@ -58,6 +58,8 @@ pub(crate) enum Happened {
         /// Set unless [`Happened::Missed`] has just reported the caller.
         is_news: bool,
     },
+    /// So many callers gave way to others, and were answered that the user is busy.
+    GaveWay { callers: u64 },
     /// An asker was answered that the user is busy.
     Missed {
         from: MiAddress,
@@ -191,4 +193,10 @@ impl fmt::Display for Refused {
             Self::NotKept(reason) => f.write_str(reason),
         }
     }
+}
+
+/// Says that so many callers gave way to others.
+pub(crate) fn of_gave_way(callers: u64) -> String {
+    let callers = if callers == 1 { "1 caller".to_owned() } else { format!("{callers} callers") };
+    format!("{callers} gave way to others, and heard that you are busy: more call than have their turn")
 }

@@ -56,7 +56,9 @@ pub(crate) fn bind(address: TcpAddress) -> io::Result<TcpListener> {
 /// Callers wait until it is opened. Those still waiting when the agent ends are disconnected in order.
 pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: oneshot::Receiver<()>) {
     let mut shutdown = acceptor.options.shutdown.clone();
-    let turns = acceptor.turns.clone();
+    let (turns, events) = (acceptor.turns.clone(), acceptor.events.clone());
+    // Dropped if nobody reads the events.
+    let report = move |callers| drop(events.try_send(Event::GaveWay { callers }));
     let accepting = async {
         // An error: it is never opened, and the agent ends.
         if opened.await.is_ok() {
@@ -65,7 +67,7 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
     };
     tokio::select! {
         () = accepting => {}
-        () = turns.serve() => {}
+        () = turns.serve(report) => {}
         () = shutdown.begun() => {}
     }
     // Closing the listener would reset the callers in its queue.
@@ -187,6 +189,7 @@ impl Acceptor {
                     return self.decide(connection, place, nickname, asker).await;
                 }
                 debug!(%remote, "a call that gives way to others");
+                self.turns.gave_way();
                 self.refuse(connection, place, Refusal::Busy).await;
             }
             ConversationOutput::Failed(failure) => {
@@ -481,7 +484,9 @@ mod tests {
 
     fn serve(acceptor: &Acceptor) {
         let turns = acceptor.turns.clone();
-        tokio::spawn(async move { turns.serve().await });
+        let events = acceptor.events.clone();
+        let report = move |callers| events.try_send(Event::GaveWay { callers }).expect("there is room");
+        tokio::spawn(async move { turns.serve(report).await });
     }
 
     #[tokio::test(start_paused = true)]
@@ -554,12 +559,18 @@ mod tests {
         for _ in 0..120 {
             callers.push(call(&acceptor, 1, b"N04joan").await);
         }
-        // The agent is busy with the first one: each refusal is a call that the program hears of.
-        let mut told = Vec::new();
-        while told.len() < 104 {
-            incoming.recv().await.unwrap();
-            told.push(start.elapsed());
+        // The agent is busy with the first one: each refusal is a call that the program hears of. Those that gave way
+        // are told together, but for the first of them.
+        let (mut told, mut gave_way) = (Vec::new(), Vec::new());
+        while told.len() < 104 || gave_way.len() < 2 {
+            match incoming.recv().await.unwrap() {
+                Event::GaveWay { callers } => gave_way.push((callers, start.elapsed())),
+                _ => told.push(start.elapsed()),
+            }
         }
+        let [(first, at), (others, later)] = gave_way[..] else { panic!("{gave_way:?}") };
+        assert_eq!((first + others, told.len()), (16, 104));
+        assert!(later - at >= Duration::from_secs(60), "{gave_way:?}");
         assert_eq!(told[39], Duration::ZERO);
         assert!(told[103] >= Duration::from_millis(6_400), "{:?}", told[103]);
         for caller in callers.drain(1..) {

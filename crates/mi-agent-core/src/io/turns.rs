@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::future;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time;
 
 use super::connection::now;
+use crate::state::given_way::GivenWay;
 use crate::state::turns::{NewTurn, Turns};
 
 /// The turns, and the callers that wait for theirs.
@@ -18,7 +20,7 @@ pub(crate) struct CallerTurns(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     pool: Mutex<Pool>,
-    /// Notified when a caller begins to wait.
+    /// Notified when a caller begins to wait, or has given way.
     waits: Notify,
 }
 
@@ -29,6 +31,7 @@ struct Pool {
     called: u64,
     /// Each is used when it is its caller's turn, and dropped when the caller gives way.
     waiting: HashMap<u64, oneshot::Sender<()>>,
+    given_way: GivenWay,
 }
 
 /// The turn of one caller.
@@ -47,6 +50,12 @@ pub(crate) struct WaitingCaller {
     turns: CallerTurns,
     id: u64,
     turn: oneshot::Receiver<()>,
+}
+
+impl Pool {
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.state.poll_timeout().into_iter().chain(self.given_way.poll_timeout()).min()
+    }
 }
 
 impl CallerTurns {
@@ -68,13 +77,19 @@ impl CallerTurns {
         CallerTurn::Waits(WaitingCaller { turns: self.clone(), id, turn })
     }
 
-    /// Gives callers their turns, without end.
+    /// Counts a caller that gave its nickname and gave way to others.
+    pub(crate) fn gave_way(&self) {
+        self.pool().given_way.add(now());
+        self.0.waits.notify_one();
+    }
+
+    /// Gives callers their turns, without end. Calls `report` with the number of those that gave way, now and then.
     ///
     /// # Cancel safety
     /// Cancel safe: the callers wait on.
-    pub(crate) async fn serve(&self) {
+    pub(crate) async fn serve(&self, mut report: impl FnMut(u64)) {
         loop {
-            let next = self.pool().state.poll_timeout();
+            let next = self.pool().poll_timeout();
             let next_turn = async move {
                 match next {
                     Some(at) => time::sleep_until(at.into()).await,
@@ -91,6 +106,11 @@ impl CallerTurns {
                     // An error: the caller has just given up.
                     _ = turn.send(());
                 }
+            }
+            let gave_way = pool.given_way.report(now());
+            drop(pool);
+            if let Some(callers) = gave_way {
+                report(callers);
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Several conversations at a time.
 
+use std::collections::VecDeque;
+
+use integration_tests::programs::eventually;
 use integration_tests::raw_user::connect_from;
 
 use super::*;
@@ -135,3 +138,28 @@ fn five_hundred_who_dribble_do_not_keep_out_a_caller() {
     assert_eq!(bot.expect("line")["text"], "hola");
     assert_eq!(laura.wait_exit(), 0, "{:?}", laura.stderr());
 }
+
+#[test]
+fn callers_that_give_way_to_others_are_told_together() {
+    let node = NodeProgram::start("bb.com", &["bot"], &[]);
+    let mut bot = Listener::start("bot@bb.com", node.address(), &[]);
+    let at: SocketAddr =
+        bot.expect("registered")["listening"].as_str().expect("it").parse().expect("an address");
+    let mut callers = VecDeque::new();
+    // Only 10 a second have their turn.
+    eventually("somebody gives way", || {
+        let mut caller = connect_from(Ipv4Addr::new(127, 0, 0, 9), at);
+        // An error: it has been let go.
+        _ = caller.write_all(b"N01u");
+        callers.push_back(caller);
+        if callers.len() > MORE_THAN_WAIT {
+            callers.pop_front();
+        }
+        bot.program.stdout().iter().any(|line| line.contains("\"gave-way\""))
+    });
+    let gave_way = bot.expect("gave-way");
+    assert!(gave_way["callers"].as_u64().is_some_and(|callers| callers > 0), "{gave_way}");
+}
+
+/// More callers than have a turn at once and wait for one.
+const MORE_THAN_WAIT: usize = 200;

@@ -14,7 +14,7 @@ use super::{App, Effect, Overlay, Registration};
 use crate::full::pane::{Entry, Kind};
 use crate::full::tab::{About, ConversationState, More, Tab, address_of};
 use crate::reason::{self, Reason};
-use crate::session::{End, Happened, Wish};
+use crate::session::{End, Happened, Wish, of_gave_way};
 use crate::store::contacts::Way;
 use crate::store::history;
 
@@ -52,6 +52,7 @@ impl App {
             Happened::Refused { nickname, remote, address, reason, .. } => {
                 self.refused(now, &nickname, address, remote, reason);
             }
+            Happened::GaveWay { callers } => self.gave_way(now, callers),
             Happened::Missed { from, reason, .. } => self.missed(now, from, reason),
             Happened::RegistrationLost(reason) => self.registration_lost(now, &reason.to_string()),
             Happened::RegistrationRegained { node } => self.registration_regained(now, node),
@@ -295,6 +296,11 @@ impl App {
         let address = address.map_or_else(|| "?".to_owned(), |address| address.to_string());
         let news = format!("{nickname} ({address}) at {remote} called and was refused: {reason}");
         self.tell(0, |tab| tab.news(now, &news));
+    }
+
+    /// Callers gave way to others.
+    fn gave_way(&mut self, now: Timestamp, callers: u64) {
+        self.tell(0, |tab| tab.news(now, &of_gave_way(callers)));
     }
 
     /// A location request was refused.
