@@ -24,7 +24,7 @@ use crate::filter::rust_log;
 
 /// A format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String")]
 pub enum Format {
     /// A line for each, on stderr.
     Text,
@@ -32,6 +32,16 @@ pub enum Format {
     Json,
     /// Events in the journal of this host, with their fields and how serious they are.
     Journald,
+}
+
+/// Reads the name of the format, as the command line does.
+impl TryFrom<String> for Format {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        let format = clap::ValueEnum::from_str(&name, false);
+        format.map_err(|_| "the format of diagnostics is `text`, `json` or `journald`")
+    }
 }
 
 /// The layer that writes diagnostics in `format`.

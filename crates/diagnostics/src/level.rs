@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The least serious diagnostics that are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String")]
 pub enum Level {
     /// No diagnostics.
     Off,
@@ -32,6 +32,17 @@ impl Level {
             2 => Some(Self::Debug),
             3.. => Some(Self::Trace),
         }
+    }
+}
+
+/// Reads the name of the level.
+impl TryFrom<String> for Level {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        let all = [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+        let level = all.into_iter().find(|level| level.to_string() == name);
+        level.ok_or("diagnostics are `off`, `error`, `warn`, `info`, `debug` or `trace`")
     }
 }
 

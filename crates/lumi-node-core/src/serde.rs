@@ -1,7 +1,10 @@
-//! Settings as serde values: texts, read by their parsers. `Takeover` derives the same.
+//! Settings as serde values: texts, read by their parsers.
 
 use crate::state::limiter::RateLimit;
+use crate::state::settings::{Ask, Takeover};
 
 plumi_proto::impl_serde_as_text! {
     RateLimit, "a rate limit in quotes";
+    Takeover, "a takeover in quotes";
+    Ask, "the askers that count in quotes";
 }

@@ -279,13 +279,14 @@ mod tests {
             assert_eq!(reason(&format!("strike-interval = {wrong}")), interval);
         }
         assert_eq!(reason("literal-domains = false"), "line 1: literal-domains is \"on\" or \"off\"");
-        assert_eq!(
-            reason("takeover = 'first'"),
-            "line 1: unknown variant `first`, expected `last` or `deny`"
-        );
+        assert_eq!(reason("takeover = 'first'"), "line 1: a takeover is `last` or `deny`");
         assert_eq!(
             reason("diagnostics-format = 'xml'"),
-            "line 1: unknown variant `xml`, expected one of `text`, `json`, `journald`"
+            "line 1: the format of diagnostics is `text`, `json` or `journald`"
+        );
+        assert_eq!(
+            reason("diagnostics = 'loud'"),
+            "line 1: diagnostics are `off`, `error`, `warn`, `info`, `debug` or `trace`"
         );
         for key in ["allow", "exempt"] {
             assert_eq!(
@@ -325,10 +326,7 @@ mod tests {
             reason("[peers]\n'cc.com' = [\n'127.0.0.1:1',\n'here']"),
             address.replace("line 1", "line 4")
         );
-        assert_eq!(
-            reason("ask = 'me'"),
-            "line 1: unknown variant `me`, expected one of `any`, `bound`, `nodes`"
-        );
+        assert_eq!(reason("ask = 'me'"), "line 1: the askers that count are `any`, `bound` or `nodes`");
         assert!(reason("\"\\t\\u001b[2J\" = 1").contains("unknown field `\u{fffd}\u{fffd}[2J`"));
         for text in ["roster", "roster =", "= 1", "[peers", "diagnostics = 'loud'", "console = 1", "\u{0}"] {
             let reason = reason(text);

@@ -124,7 +124,6 @@ impl Default for NodeSettings {
 ///
 /// Written as `last` or `deny`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Takeover {
     /// The last one who registered, as the protocol says: the user has moved.
@@ -165,7 +164,6 @@ pub struct TakeoverError;
 /// Nobody ever asks in the name of a user who is online elsewhere, or of a domain that has a named peer, unless it is
 /// that peer. Written as `any`, `bound` or `nodes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Ask {
     /// Anybody: also users of this domain who are online nowhere, since agents of other programs do not register again

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use lumi_node_core::{AddressRange, RateLimit, Takeover};
+use lumi_node_core::{AddressRange, Ask, RateLimit, Takeover};
 use plumi_proto::MiAddress;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,7 +60,9 @@ fn serde_refuses_what_the_parsers_refuse() {
     let number = refusal::<RateLimit>("500");
     assert!(number.starts_with("invalid type: integer `500`, expected a rate limit in quotes"), "{number}");
     let takeover = refusal::<Takeover>("\"first\"");
-    assert!(takeover.starts_with("unknown variant `first`, expected `last` or `deny`"), "{takeover}");
+    assert!(takeover.starts_with("a takeover is `last` or `deny`"), "{takeover}");
+    let ask = refusal::<Ask>("\"me\"");
+    assert!(ask.starts_with("the askers that count are `any`, `bound` or `nodes`"), "{ask}");
 }
 
 #[test]
