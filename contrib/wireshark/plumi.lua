@@ -15,7 +15,7 @@ local pmi = Proto("pmi", "PMI, a conversation")
 local beside = Proto("plumi_beside", "PLUMI and PMI, what packets without text say")
 
 local NODE_PORT = 3344
-local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME, MAX_LABEL = 100, 36, 34, 63
+local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME = 100, 36, 34
 -- How long a request is sent again, and how long a node waits for an answer. What comes later is another request.
 local REQUEST_SECONDS = 5
 -- Of a frame; and of what begins no frame, enough to recognise it.
@@ -126,9 +126,9 @@ local function name_error(name, is_allowed)
             if is_allowed == is_user_character and at > 1 and code >= 0x300 and code <= 0x36f then
                 return string.format(
                     "has a letter whose accent is a character of its own at byte %d; write both as one, composed",
-                    at - 1)
+                    at)
             end
-            return string.format("has %s at byte %d, which may not stand there", quoted(code), at - 1)
+            return string.format("has %s at byte %d, which may not stand there", quoted(code), at)
         end
         at = at + length
     end
@@ -139,9 +139,8 @@ local function domain_error(domain)
     if wrong then return wrong end
     local at = 0
     for label in (domain:gsub("%.$", "") .. "."):gmatch("([^.]*)%.") do
-        if #label < 1 or #label > MAX_LABEL then
-            return string.format("has a part at byte %d that is not 1 to %d bytes long", at, MAX_LABEL)
-        end
+        if #label < 1 and at == 0 then return "begins with a dot" end
+        if #label < 1 then return string.format("has two dots in a row at byte %d", at) end
         at = at + #label + 1
     end
 end
@@ -151,7 +150,7 @@ local function check_address(address, at)
     if not first then fail("an address is user@domain, and there is no '@'", at) end
     local second = address:find("@", first + 1, true)
     if second then
-        fail(string.format("an address is user@domain, and there is a second '@' at byte %d", second - 1), at)
+        fail(string.format("an address is user@domain, and there is a second '@' at byte %d", second), at)
     end
     if #address > MAX_ADDRESS then
         fail(string.format("the address is %d bytes long, %d are the most", #address, MAX_ADDRESS), at)
@@ -255,7 +254,7 @@ local function decode(bytes)
     local is_message, result = pcall(decode_all, bytes)
     if is_message then return result end
     if type(result) ~= "table" then error(result, 0) end
-    return nil, string.format("%s (at byte %d)", result.reason, result.at)
+    return nil, string.format("%s (at byte %d)", result.reason, result.at + 1)
 end
 
 -- Names as they are compared: domains without regard to case and to a trailing dot.

@@ -56,7 +56,7 @@ async fn a_long_line_travels_in_pieces() {
     laura_talks.send(&line).await.expect("sent");
     assert_eq!(
         laura_talks.send("one\ntwo").await.expect_err("two lines").to_string(),
-        r"the line has '\n' at byte 3, which may not stand there"
+        r"the line has '\n' at byte 4, which may not stand there"
     );
     drop(laura_talks);
     let mut heard = String::new();

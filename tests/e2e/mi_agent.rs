@@ -173,7 +173,7 @@ fn misuse_is_told_and_exits_with_2() {
     let long = format!("{}@bb.com", "l".repeat(30));
     for (arguments, told) in [
         (&["laura"][..], "there is no '@'"),
-        (&["laura@bb@com"], "there is a second '@' at byte 8"),
+        (&["laura@bb@com"], "there is a second '@' at byte 9"),
         (&[&long], "the address is 37 bytes long, 36 are the most"),
         (&["@bb.com"], "the user name is empty"),
         (&[], "ADDRESS is missing, and there is no terminal to ask for it"),
@@ -225,7 +225,7 @@ fn a_call_that_fails_says_why_and_the_session_goes_on() {
         ("/call joan@-.invalid", "! cannot reach joan@-.invalid: no such user or domain"),
         ("/call laura@bb.com", "! cannot reach laura@bb.com: that is your own address"),
         ("/call joan", "! cannot reach joan@bb.com: user is offline"),
-        ("/call jo:an", "! cannot call jo:an: the user name has ':' at byte 2, which may not stand there"),
+        ("/call jo:an", "! cannot call jo:an: the user name has ':' at byte 3, which may not stand there"),
         ("/bye now", "! /bye stands alone, without anything behind it; to send the line, type //bye now"),
         ("/call", "! /call needs an address, such as /call joya@cc.com"),
         ("/bye", "! you are in no conversation"),

@@ -152,7 +152,7 @@ fn piece_length(line: &str) -> usize {
 }
 
 /// The reason why a text is not a nickname, or not a line. Its `Display` continues "the nickname" or "the
-/// line".
+/// line", and counts bytes from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
@@ -168,11 +168,11 @@ pub enum TextError {
         limit: usize,
     },
     /// The text has a byte that is not allowed in a frame: NUL or a line end.
-    #[error("has {:?} at byte {at}, which may not stand there", char::from(*byte))]
+    #[error("has {:?} at byte {}, which may not stand there", char::from(*byte), at + 1)]
     Forbidden {
         /// The byte.
         byte: u8,
-        /// Its offset in bytes.
+        /// Its offset in bytes, from 0.
         at: usize,
     },
 }

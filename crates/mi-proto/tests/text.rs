@@ -38,7 +38,7 @@ fn errors_read_on_from_what_they_are_about() {
     let error = "é".repeat(50).parse::<Nickname>().unwrap_err();
     assert_eq!(format!("the nickname {error}"), "the nickname is 100 bytes long, 99 are the most");
     let error = "a\n".parse::<Line>().unwrap_err();
-    assert_eq!(format!("the line {error}"), r"the line has '\n' at byte 1, which may not stand there");
+    assert_eq!(format!("the line {error}"), r"the line has '\n' at byte 2, which may not stand there");
 }
 
 #[test]

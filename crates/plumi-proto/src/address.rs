@@ -113,7 +113,7 @@ impl PartialOrd for MiAddress {
 
 impl_text!(MiAddress);
 
-/// The reason why a text is not an MI address.
+/// The reason why a text is not an MI address. Its `Display` counts bytes from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
@@ -121,9 +121,9 @@ pub enum AddressError {
     #[error("an address is user@domain, and there is no '@'")]
     NoAt,
     /// There is more than one `@`.
-    #[error("an address is user@domain, and there is a second '@' at byte {at}")]
+    #[error("an address is user@domain, and there is a second '@' at byte {}", at + 1)]
     SecondAt {
-        /// The offset of the second one, in bytes.
+        /// The offset of the second one in bytes, from 0.
         at: usize,
     },
     /// The address is longer than [`MAX_ADDRESS`] bytes.

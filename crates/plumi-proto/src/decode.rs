@@ -164,14 +164,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The reason why a datagram is not a PLUMI message, and the place.
+/// The reason why a datagram is not a PLUMI message, and the place. Its `Display` counts bytes from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a PLUMI message: {reason} (at byte {at})")]
+#[error("not a PLUMI message: {reason} (at byte {})", at + 1)]
 #[non_exhaustive]
 pub struct DecodeError {
     /// The reason.
     pub reason: DecodeReason,
-    /// The offset in bytes of the field, or of the byte, that is wrong.
+    /// The offset in bytes of the field, or of the byte, that is wrong, from 0.
     pub at: usize,
 }
 

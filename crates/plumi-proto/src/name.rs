@@ -1,6 +1,7 @@
 //! The two parts of an MI address, each checked when it is made.
 
 use core::cmp::Ordering;
+use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
@@ -194,7 +195,7 @@ impl FromStr for Domain {
 impl_text!(Domain);
 
 /// The reason why a text is not a user name, or not a domain. Its `Display` continues "the user name" or "the
-/// domain".
+/// domain", and counts bytes from 1, as people count lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
@@ -208,25 +209,37 @@ pub enum NameError {
         length: usize,
     },
     /// It has a character that is not allowed.
-    #[error("has {character:?} at byte {at}, which may not stand there")]
+    #[error("has {character:?} at byte {}, which may not stand there", at + 1)]
     Forbidden {
         /// The character.
         character: char,
-        /// Its offset in bytes.
+        /// Its offset in bytes, from 0.
         at: usize,
     },
     /// A letter of a user name and its accent are two characters, as some systems write them.
-    #[error("has a letter whose accent is a character of its own at byte {at}; write both as one, composed")]
+    #[error(
+        "has a letter whose accent is a character of its own at byte {}; write both as one, composed",
+        at + 1
+    )]
     Decomposed {
-        /// The offset of the accent in bytes.
+        /// The offset of the accent in bytes, from 0.
         at: usize,
     },
     /// A label is empty, or has more than 63 bytes.
-    #[error("has a part at byte {at} that is not 1 to {MAX_LABEL} bytes long")]
+    #[error(fmt = fmt_label)]
     Label {
-        /// The offset in bytes at which the label begins.
+        /// The offset in bytes at which the label begins, from 0.
         at: usize,
     },
+}
+
+/// Words a label that is empty, as no domain has room for one that is too long. The dot before it is at the byte `at`,
+/// from 1.
+fn fmt_label(at: &usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match at {
+        0 => f.write_str("begins with a dot"),
+        _ => write!(f, "has two dots in a row at byte {at}"),
+    }
 }
 
 fn check_length(name: &str) -> Result<(), NameError> {
@@ -267,3 +280,5 @@ pub const MAX_NAME: usize = MAX_ADDRESS - 2;
 
 /// The greatest length of a label (RFC 1035 §2.3.4). It takes effect only if [`MAX_NAME`] grows beyond it.
 const MAX_LABEL: usize = 63;
+
+const _: () = assert!(MAX_NAME <= MAX_LABEL, "a label can be too long, and the words for that are missing");

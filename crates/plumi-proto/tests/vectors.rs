@@ -151,7 +151,10 @@ fn what_is_no_message_says_what_is_wrong_and_where() {
         assert_eq!(reason(datagram), expected, "{}", datagram.escape_ascii());
     }
     let error = Message::decode(b"PLlaura@bb.com:joya").expect_err("no message").to_string();
-    assert_eq!(error, "not a PLUMI message: an address is user@domain, and there is no '@' (at byte 15)");
+    assert_eq!(
+        error, "not a PLUMI message: an address is user@domain, and there is no '@' (at byte 16)",
+        "from 1"
+    );
 }
 
 #[test]
@@ -212,6 +215,26 @@ fn domains_are_equal_whatever_their_case_and_trailing_dot() {
     assert_eq!(Domain::new("."), Err(NameError::Label { at: 0 }));
     assert_eq!(Domain::new("a.."), Err(NameError::Label { at: 2 }));
     assert_eq!(Domain::new(&"d".repeat(35)), Err(NameError::TooLong { length: 35 }));
+}
+
+/// People count bytes from 1, as lines.
+#[test]
+fn what_is_no_address_says_at_which_byte() {
+    for (text, expected) in [
+        ("jo:ya@cc.com", "the user name has ':' at byte 3, which may not stand there"),
+        (
+            "jose\u{301}@cc.com",
+            "the user name has a letter whose accent is a character of its own at byte 5; write both as one, composed",
+        ),
+        ("joya@c c.com", "the domain has ' ' at byte 2, which may not stand there"),
+        ("joya@cc..com", "the domain has two dots in a row at byte 3"),
+        ("joya@cc.com..", "the domain has two dots in a row at byte 7"),
+        ("joya@.com", "the domain begins with a dot"),
+        ("joya@.", "the domain begins with a dot"),
+        ("joya@cc@com", "an address is user@domain, and there is a second '@' at byte 8"),
+    ] {
+        assert_eq!(text.parse::<MiAddress>().expect_err("no address").to_string(), expected, "{text:?}");
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn what_cannot_be_done_is_told_with_its_reason() {
         ("register laura", "! cannot register laura: laura belongs to the domain already"),
         ("deregister pere", "! cannot deregister pere: pere does not belong to the domain"),
         ("alta pere@bb.com", "! pere@bb.com: give the name of the user alone, without '@' and domain"),
-        ("register pe:re", "! pe:re: the user name has ':' at byte 2, which may not stand there"),
+        ("register pe:re", "! pe:re: the user name has ':' at byte 3, which may not stand there"),
         ("register", "! <USER> is missing; type help"),
         ("baixa pere joan", "! 'joan' is one word too many"),
         ("exit now", "! 'now' is one word too many"),

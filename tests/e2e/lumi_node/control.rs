@@ -203,7 +203,7 @@ fn a_reload_of_what_is_wrong_changes_nothing() {
         (
             "bb.com\npe:re\n",
             settings,
-            "nothing has changed: the roster config/nodelumi.cfg is wrong: line 2: the user name has ':' at byte 2, which may not stand there",
+            "nothing has changed: the roster config/nodelumi.cfg is wrong: line 2: the user name has ':' at byte 3, which may not stand there",
         ),
         (
             "cc.com\npere\n",

@@ -177,10 +177,10 @@ fn init_writes_what_a_node_needs_and_overwrites_nothing() {
     };
     assert_eq!(init(&[]).0, 2);
     for (arguments, reason) in [
-        (&["b b"][..], "the domain has ' ' at byte 1, which may not stand there; give one such as bb.com"),
+        (&["b b"][..], "the domain has ' ' at byte 2, which may not stand there; give one such as bb.com"),
         (
             &["bb.com", "laura@bb.com"],
-            "the user name has '@' at byte 5, which may not stand there; give each user by name alone, such as laura",
+            "the user name has '@' at byte 6, which may not stand there; give each user by name alone, such as laura",
         ),
     ] {
         let (code, _, errors) = init(arguments);

@@ -333,7 +333,7 @@ fn a_user_who_cannot_be_is_no_filter() {
     let folder = tempfile::tempdir().expect("a folder");
     for (user, why) in [
         ("", "the user name is empty"),
-        ("la:ura", "the user name has ':' at byte 2"),
+        ("la:ura", "the user name has ':' at byte 3"),
         ("laura@", "the domain is empty"),
         ("laura@bb@com", "there is a second '@'"),
     ] {

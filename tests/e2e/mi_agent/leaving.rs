@@ -308,7 +308,7 @@ fn more_lines_than_may_wait_are_piped_in_order() {
     assert_eq!(
         laura.stdout()[4..],
         [
-            r"! not sent: the line has '\0' at byte 1, which may not stand there",
+            r"! not sent: the line has '\0' at byte 2, which may not stand there",
             "* conversation with pere ended by you",
             "* deregistered laura@bb.com",
         ]

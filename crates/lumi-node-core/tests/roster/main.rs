@@ -110,9 +110,9 @@ fn texts_that_are_no_roster_are_refused_with_the_line_and_the_reason() {
 fn a_refusal_is_told_in_words() {
     let samples: [(&[u8], &str); 6] = [
         (b"", "line 1: the domain is missing, it is the first line"),
-        (b"bb com\n", "line 1: the domain has ' ' at byte 2, which may not stand there"),
+        (b"bb com\n", "line 1: the domain has ' ' at byte 3, which may not stand there"),
         (b"bb.com\nlaura@bb.com\n", "line 2: a user is listed by name alone, without '@' and domain"),
-        (b"bb.com\nla\x07ura\n", r"line 2: the user name has '\u{7}' at byte 2, which may not stand there"),
+        (b"bb.com\nla\x07ura\n", r"line 2: the user name has '\u{7}' at byte 3, which may not stand there"),
         (b"bb.com\nlaura\nlaura\n", "line 3: the user is listed twice"),
         (
             b"bb.com\nlllllllllllllllllllllllllllllllll\n",
@@ -135,7 +135,7 @@ fn every_line_that_is_wrong_can_be_told() {
             Some(name),
             &[
                 "line 3: a user is listed by name alone, without '@' and domain",
-                "line 6: the user name has ' ' at byte 2, which may not stand there",
+                "line 6: the user name has ' ' at byte 3, which may not stand there",
                 "line 7: the user is listed twice",
             ],
         ),
@@ -143,7 +143,7 @@ fn every_line_that_is_wrong_can_be_told() {
             b"bb com\nlaura\nlaura\n",
             None,
             &[
-                "line 1: the domain has ' ' at byte 2, which may not stand there",
+                "line 1: the domain has ' ' at byte 3, which may not stand there",
                 "line 3: the user is listed twice",
             ],
         ),
@@ -153,7 +153,7 @@ fn every_line_that_is_wrong_can_be_told() {
         (
             b"b:b\nlllllllllllllllllllllllllllllllll\n",
             None,
-            &["line 1: the domain has ':' at byte 1, which may not stand there"],
+            &["line 1: the domain has ':' at byte 2, which may not stand there"],
         ),
     ];
     for (text, domain, words) in samples {

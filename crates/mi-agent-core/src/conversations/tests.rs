@@ -94,7 +94,7 @@ async fn saying_never_waits_and_what_waits_has_a_bound() {
     let (slow, mut peer) = desk.begin("u1").await;
     let (other, mut listens) = desk.begin("u2").await;
     let error = desk.talks.say(slow, "a\nb").unwrap_err();
-    assert_eq!(error.to_string(), r"the line has '\n' at byte 1, which may not stand there");
+    assert_eq!(error.to_string(), r"the line has '\n' at byte 2, which may not stand there");
     assert_eq!(desk.talks.waiting(slow), 0);
     // The task of the conversation runs only when this one waits.
     for n in 0..MAX_WAITING_LINES {

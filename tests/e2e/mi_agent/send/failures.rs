@@ -16,7 +16,7 @@ fn misuse_exits_with_2_and_leaves_nothing() {
         (&["send", "--from", "laura@bb.com", "pere"], "there is no '@'"),
         (&["send", "--from", "laura@bb.com", "laura@BB.com", "hola"], "TO is your own address"),
         (&["send", "--from", "laura@bb.com", "pere@bb.com", "hola", "hola"], "hola"),
-        (&["send", "--from", "laura@bb.com", "pere@bb.com", "hola\na\rb"], r"line 2 has '\r' at byte 1"),
+        (&["send", "--from", "laura@bb.com", "pere@bb.com", "hola\na\rb"], r"line 2 has '\r' at byte 2"),
         (&["laura@bb.com", "send"], "send"),
     ] {
         let mut laura = SendProgram::start_as_it_is(arguments, Stdio::null());
@@ -206,8 +206,8 @@ fn a_line_that_cannot_be_sent_is_told_and_the_others_are_sent() {
     }
     laura.program.close_stdin();
     let told = [
-        r"! not sent: line 2 has '\0' at byte 1, which may not stand there",
-        r"! not sent: line 3 has '\r' at byte 4, which may not stand there",
+        r"! not sent: line 2 has '\0' at byte 2, which may not stand there",
+        r"! not sent: line 3 has '\r' at byte 5, which may not stand there",
         "! sending to pere@bb.com failed: what no line may have in it was left out; lines sent: 2, not sent: 2",
     ];
     assert_eq!(laura.end(), (1, told.map(str::to_owned).to_vec()));

@@ -89,7 +89,7 @@ fn of_many_agents_those_whose_messages_are_in_view_have_columns() {
     viewer.press(KeyCode::Enter);
     assert_eq!(
         viewer.bar(),
-        " only about user: u:▏ the user name has ':' at byte 1, which may not stand there"
+        " only about user: u:▏ the user name has ':' at byte 2, which may not stand there"
     );
     viewer.press(KeyCode::Backspace);
     assert_eq!(viewer.bar(), " only about user: u▏ Enter takes it, empty is all, Esc leaves it");
@@ -210,7 +210,7 @@ fn all_about_a_message_is_shown() {
     let rows = viewer.rows().join("\n");
     for text in [
         "message 9 · ? · ",
-        "not a PLUMI message: it begins with none of PR, RR, PD, RD, PL, RL (at byte 0)",
+        "not a PLUMI message: it begins with none of PR, RR, PD, RD, PL, RL (at byte 1)",
         "from     1.2.3.4:5",
         "to       PC-c, this node",
         r"message  \x1b[2J",
