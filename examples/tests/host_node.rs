@@ -36,7 +36,7 @@ async fn the_accounts_of_the_host_are_its_users() -> Result<(), Box<dyn Error>> 
     assert!(reason.to_string().contains("adduser"), "{reason}");
 
     fs::write(&path, format!("{SYSTEM}joya:x:1001:1001::/home/joya:/bin/bash\n"))?;
-    assert_eq!(administrator.reload(None).await?, 1);
+    assert_eq!(administrator.reload(None).await?.users, 1);
     assert_eq!(ask(&agent, "PRjoya@localhost").await?, "RR0");
     assert_eq!(ask(&agent, "PRlaura@localhost").await?, "RR1");
     stop.send(()).expect("it runs");

@@ -3,7 +3,7 @@
 //! ```text
 //! line = "ok   " what ": " how it is
 //!      | "FAIL " what ": " what is wrong "; " what to do about it
-//!      | "skip " what ": " what has to be put right first       counts as what failed before does
+//!      | "skip " what ": " what has to be put right first, or why there is nothing to check
 //! ```
 //!
 //! Nothing is changed: no file is written or made, and the messages to nodes change nothing there. Where
@@ -24,7 +24,7 @@ use lumi_node_core::{Roster, RosterError, RosterFile, RosterReason};
 use plumi_proto::{Domain, UserName};
 use tokio::runtime;
 
-use crate::admin::report::counted_users;
+use crate::admin::report::{commented_out, counted_users};
 use crate::cli::CheckArgs;
 use crate::logging::messages::{IS_ROSTER, is_same_file};
 use crate::options::settings::Settings;
@@ -95,7 +95,10 @@ fn roster(path: &Path, named: Vec<UserName>, report: &mut Report) -> anyhow::Res
     };
     if errors.is_empty() {
         let (_, roster) = RosterFile::open(read)?;
-        let found = format!("domain {}, {}", roster.domain(), counted_users(roster.len()));
+        let mut found = format!("domain {}, {}", roster.domain(), counted_users(roster.len()));
+        if let Some(note) = commented_out(roster.users()) {
+            found += &format!("; {note}");
+        }
         report.add(&Finding::well(&subject, found))?;
         if !named.is_empty() {
             report_named(named, &roster, report)?;

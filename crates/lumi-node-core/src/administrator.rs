@@ -6,7 +6,9 @@ use lumi_dns::NodeDirectory;
 use plumi_proto::UserName;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::state::admin::{AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, RosterChange, UserStatus};
+use crate::state::admin::{
+    AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, Reloaded, RosterChange, UserStatus,
+};
 use crate::state::binding::Binding;
 use crate::state::settings::NodeSettings;
 use crate::state::status::ServerStatus;
@@ -130,17 +132,17 @@ impl Administrator {
     }
 
     /// Reads the roster from the store again, and applies `settings` if there are any. Users who are not in it
-    /// any more are disconnected, new users are offline, and nobody else is affected. Returns the number of
-    /// users. When this returns an error, nothing has changed.
+    /// any more are disconnected, new users are offline, and nobody else is affected. Returns which they are.
+    /// When this returns an error, nothing has changed.
     ///
     /// # Errors
     /// [`AdminError::NotRead`], [`AdminError::NotTaken`], [`AdminError::NodeGone`].
     ///
     /// # Cancel safety
     /// If this is dropped before it is ready, all of the change is made or nothing.
-    pub async fn reload(&self, settings: Option<ServerSettings>) -> Result<usize, AdminError> {
+    pub async fn reload(&self, settings: Option<ServerSettings>) -> Result<Reloaded, AdminError> {
         match self.handle.ask(AdminCommand::Reload, settings).await? {
-            AdminReply::Reloaded(users) => Ok(users),
+            AdminReply::Reloaded(reloaded) => Ok(reloaded),
             reply => unreachable!("a reload is not answered by {reply:?}"),
         }
     }

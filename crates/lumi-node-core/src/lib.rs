@@ -101,8 +101,8 @@ pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::roster_store::RosterStore;
 pub use io::server::{ServeError, Server, ServerBuilder};
 pub use state::admin::{
-    AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, Presence, ReloadRefusal,
-    RosterChange, UserStatus,
+    AdminCommand, AdminId, AdminRefusal, AdminReply, MAX_NAMED, NotRead, NotSaved, Presence, ReloadRefusal,
+    Reloaded, RosterChange, UserStatus,
 };
 pub use state::binding::Binding;
 pub use state::dropped::{DropReason, Dropped};

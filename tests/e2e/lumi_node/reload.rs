@@ -21,7 +21,7 @@ fn a_change_by_hand_is_taken_over_and_nobody_else_notices() {
     assert_eq!(laura.ask("PRjoan"), "RR1", "not before it is told to");
 
     node.type_line("reload");
-    assert_eq!(node.expect_line("reload"), "reloaded, 2 users");
+    assert_eq!(node.expect_line("reload"), "reloaded, 2 users: new joan; gone laura, who was online");
     // Pere is where he was, laura is nowhere, and joan can come.
     assert_eq!(laura.ask("PLjoya@cc.com:laura@bb.com"), "RL2joya@cc.com:laura@bb.com");
     laura.say(b"PLjoya@cc.com:pere@bb.com");
@@ -39,7 +39,7 @@ fn what_stands_in_the_way_of_a_change_can_be_taken_over() {
     let told = node.expect_line("! cannot register pere: nothing has changed: ");
     assert!(told.ends_with("; 'reload' takes that change over"), "{told}");
     for (line, answer) in [
-        ("/reload", "reloaded, 2 users"),
+        ("/reload", "reloaded, 2 users: new joan"),
         ("register pere", "registered pere"),
         ("register joan", "! cannot register joan: joan belongs to the domain already"),
         ("deregister laura", "deregistered laura"),
@@ -68,7 +68,7 @@ fn a_roster_that_cannot_be_taken_leaves_the_old_one() {
         ),
         (
             "cc.com\nlaura\n",
-            "! cannot reload: the roster names the domain cc.com now, and this is the node of bb.com; restart it for that",
+            "! cannot reload: nothing has changed: the roster names the domain cc.com, and this is the node of bb.com; correct its first line, or restart the node if it is to serve cc.com",
         ),
     ] {
         write_roster(node.folder(), roster);
@@ -110,7 +110,7 @@ fn a_hang_up_reloads_and_its_result_is_told() {
     write_roster(folder.path(), "bb.com\nlaura\npere\n");
     node.signal(Signal::HangUp);
     let told = node.wait_for_diagnostic("reloaded");
-    assert!(told.ends_with("reloaded, 2 users"), "{told}");
+    assert!(told.ends_with("reloaded, 2 users: new pere"), "{told}");
     assert_eq!(pere.ask("PRpere"), "RR0");
 }
 

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use lumi_node_core::{Administrator, ServerSettings};
+use lumi_node_core::{Administrator, Reloaded, ServerSettings};
 use tokio::sync::Mutex;
 use tokio::task;
 
-use super::report::counted_users;
+use super::report::{commented_out, counted_users};
 use crate::logging::Logs;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
@@ -64,13 +64,78 @@ impl Reloader {
         };
         let (directory, settings) = task::spawn_blocking(load).await?.context(unchanged)?;
         let node = ServerSettings::new(settings.node(), directory);
-        let users = administrator.reload(Some(node)).await?;
+        let reloaded = administrator.reload(Some(node)).await?;
         self.logs.set(settings.diagnostics, settings.log_max_size)?;
         let waiting = self.started.changed_at_restart(&settings);
-        let mut said = format!("reloaded, {}", counted_users(users));
+        let mut said = in_words(&reloaded);
         if !waiting.is_empty() {
             said += &format!("; the node has to be restarted for the new {}", waiting.join(", "));
         }
         Ok(said)
+    }
+}
+
+/// Says which users came and went.
+fn in_words(reloaded: &Reloaded) -> String {
+    let new = reloaded.named_new.iter().map(ToString::to_string).collect();
+    let gone = reloaded.named_gone.iter().map(|(user, was_online)| {
+        let online = if *was_online { ", who was online" } else { "" };
+        format!("{user}{online}")
+    });
+    let changes: Vec<_> = [("new", reloaded.new, new), ("gone", reloaded.gone, gone.collect::<Vec<_>>())]
+        .into_iter()
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(what, count, named)| match count - named.len() {
+            0 => format!("{what} {}", named.join(", ")),
+            more => format!("{what} {} and {more} more", named.join(", ")),
+        })
+        .collect();
+    let mut said = format!("reloaded, {}", counted_users(reloaded.users));
+    if !changes.is_empty() {
+        said += &format!(": {}", changes.join("; "));
+    }
+    if let Some(note) = commented_out(reloaded.named_new.iter()) {
+        said += &format!("; {note}");
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use plumi_proto::UserName;
+
+    use super::*;
+
+    fn name(user: &str) -> UserName {
+        user.parse().unwrap()
+    }
+
+    fn reloaded(new: &[&str], gone: &[(&str, bool)]) -> Reloaded {
+        let mut reloaded = Reloaded::default();
+        (reloaded.users, reloaded.new, reloaded.gone) = (2, new.len(), gone.len());
+        reloaded.named_new = new.iter().map(|user| name(user)).collect();
+        reloaded.named_gone = gone.iter().map(|(user, was_online)| (name(user), *was_online)).collect();
+        reloaded
+    }
+
+    #[test]
+    fn a_reload_says_who_came_and_went() {
+        for (reloaded, expected) in [
+            (reloaded(&[], &[]), "reloaded, 2 users"),
+            (
+                reloaded(&["joia"], &[("joya", true)]),
+                "reloaded, 2 users: new joia; gone joya, who was online",
+            ),
+            (reloaded(&[], &[("joan", false), ("laura", false)]), "reloaded, 2 users: gone joan, laura"),
+            (
+                reloaded(&["#maria"], &[("maria", false)]),
+                "reloaded, 2 users: new #maria; gone maria; a roster has no comments, so #maria is a user",
+            ),
+        ] {
+            assert_eq!(in_words(&reloaded), expected);
+        }
+        let mut many = reloaded(&["joan", "pere"], &[]);
+        many.new = 100;
+        assert_eq!(in_words(&many), "reloaded, 2 users: new joan, pere and 98 more");
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use jiff::{SpanRound, Timestamp, Unit, Zoned};
 use lumi_node_core::{LocationTimes, MessageCounts, NodeStatus, ServerStatus, UdpAddress, UserStatus};
+use plumi_proto::UserName;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time;
@@ -219,6 +220,12 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
 /// Formats a number of users.
 pub(crate) fn counted_users(count: usize) -> String {
     format!("{count} {}", if count == 1 { "user" } else { "users" })
+}
+
+/// Returns a note if one of these users looks like a comment: `#laura` is a valid name (protocol.md §2).
+pub(crate) fn commented_out<'u>(mut users: impl Iterator<Item = &'u UserName>) -> Option<String> {
+    let user = users.find(|user| user.as_str().starts_with('#'))?;
+    Some(format!("a roster has no comments, so {user} is a user"))
 }
 
 fn listed(items: impl Iterator<Item = String>) -> String {

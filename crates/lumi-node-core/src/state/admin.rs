@@ -1,5 +1,6 @@
 //! The administrator's commands and the node's replies.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use plumi_proto::{AddressError, Domain, UdpAddress, UserName};
@@ -40,8 +41,8 @@ pub enum AdminReply {
     Users(Vec<UserStatus>),
     /// The registrations of the users, in no order.
     Bindings(Vec<Binding>),
-    /// The roster has been replaced. It has this many users.
-    Reloaded(usize),
+    /// The roster has been replaced.
+    Reloaded(Reloaded),
     /// The command cannot be carried out. Nothing has changed.
     Refused(AdminRefusal),
     /// The change could not be saved. Nothing has changed.
@@ -60,6 +61,44 @@ pub enum RosterChange {
     Add(UserName),
     /// The user is removed.
     Remove(UserName),
+}
+
+/// The difference between a roster and the one that replaced it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// The number of users of the domain now.
+    pub users: usize,
+    /// The number of users who were not in it before.
+    pub new: usize,
+    /// The first of these by name, at most [`MAX_NAMED`].
+    pub named_new: BTreeSet<UserName>,
+    /// The number of users who are not in it any more.
+    pub gone: usize,
+    /// The first of these by name, at most [`MAX_NAMED`], and whether each was online.
+    pub named_gone: BTreeMap<UserName, bool>,
+}
+
+impl Reloaded {
+    /// Counts users who were not in the roster before.
+    pub(super) fn adds_all(&mut self, users: impl Iterator<Item = UserName>) {
+        for user in users {
+            self.new += 1;
+            self.named_new.insert(user);
+            if self.named_new.len() > MAX_NAMED {
+                self.named_new.pop_last();
+            }
+        }
+    }
+
+    /// Counts a user who is not in the roster any more.
+    pub(super) fn removes(&mut self, user: UserName, was_online: bool) {
+        self.gone += 1;
+        self.named_gone.insert(user, was_online);
+        if self.named_gone.len() > MAX_NAMED {
+            self.named_gone.pop_last();
+        }
+    }
 }
 
 /// The change asked for by [`Output::SaveRoster`](crate::Output::SaveRoster) was not saved. The caller keeps
@@ -94,7 +133,10 @@ pub enum AdminRefusal {
 #[non_exhaustive]
 pub enum ReloadRefusal {
     /// It is the roster of another domain, which needs another node.
-    #[error("the roster names the domain {found} now, and this is the node of {served}; restart it for that")]
+    #[error(
+        "nothing has changed: the roster names the domain {found}, and this is the node of {served}; correct its first \
+         line, or restart the node if it is to serve {found}"
+    )]
     OtherDomain {
         /// The domain of this node.
         served: Domain,
@@ -139,3 +181,6 @@ impl Presence {
         Self { address, online_since }
     }
 }
+
+/// The most users that a [`Reloaded`] names of each kind. An administrator reads no more of them in a line.
+pub const MAX_NAMED: usize = 8;

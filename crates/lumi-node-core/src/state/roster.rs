@@ -7,14 +7,14 @@
 //! ```
 //!
 //! Blank lines, blanks around a name, CRLF and a byte order mark are accepted, and are kept when the text is
-//! edited.
+//! edited. There are no comments: `#maria` is a user.
 
 use std::ops::ControlFlow;
 
 use plumi_proto::{AddressError, Domain, MiAddress, NameError, UserName};
 
 use super::admin::RosterChange;
-use super::name_table::NameTable;
+use super::name_table::{NameTable, Named};
 use super::users::User;
 
 /// The domain of a node and the names of its users.
@@ -115,6 +115,11 @@ impl Roster {
     /// Returns whether `user` belongs to the domain.
     pub fn contains(&self, user: &UserName) -> bool {
         self.users.contains(user)
+    }
+
+    /// Returns the users of the domain, in no order.
+    pub fn users(&self) -> impl Iterator<Item = &UserName> {
+        self.users.iter().map(Named::name)
     }
 
     /// Adds a user to the domain. For rosters that come from elsewhere than a `nodelumi.cfg`.

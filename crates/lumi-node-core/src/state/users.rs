@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{HostIp, UdpAddress, UserName};
 
-use super::admin::{Presence, UserStatus};
+use super::admin::{Presence, Reloaded, UserStatus};
 use super::binding::Binding;
 use super::event::{Events, GoneReason, NodeEvent};
 use super::moved_users::MovedUsers;
@@ -221,38 +221,48 @@ impl Users {
     /// Removes a user from the domain.
     pub(super) fn remove(&mut self, user: &UserName, events: &mut Events) {
         if let Some(removed) = self.all.remove(user) {
-            if let Some(party) = removed.party() {
-                self.online.left(party.address);
-            }
-            removed.report_gone(GoneReason::Removed, events);
+            self.left(&removed, events);
         }
-        self.strikes.remove(user);
-        self.moved.remove(user);
     }
 
-    /// Replaces the users of the domain by `all`, and returns the old ones. Users in both stay online.
-    pub(super) fn replace(&mut self, all: NameTable<User>, events: &mut Events) -> NameTable<User> {
+    /// Replaces the users of the domain by `all`, and returns the old ones and the difference. Users in both stay
+    /// online.
+    pub(super) fn replace(
+        &mut self,
+        all: NameTable<User>,
+        events: &mut Events,
+    ) -> (NameTable<User>, Reloaded) {
+        let mut reloaded = Reloaded { users: all.len(), ..Reloaded::default() };
         let old = mem::replace(&mut self.all, all);
-        let mut registered = old.iter().filter(|user| user.address.is_some()).peekable();
-        while registered.peek().is_some() {
-            let some: Vec<_> = registered.by_ref().take(FETCHED).collect();
+        let mut users = old.iter().peekable();
+        while users.peek().is_some() {
+            let some: Vec<_> = users.by_ref().take(FETCHED).collect();
             self.fetch(some.iter().map(|user| user.name.as_str().as_bytes()));
             for user in some {
                 match self.all.get_mut(&user.name) {
-                    Some(new) => *new = user.clone(),
+                    Some(new) if user.address.is_some() => *new = user.clone(),
+                    Some(_) => {}
                     None => {
-                        if let Some(party) = user.party() {
-                            self.online.left(party.address);
-                        }
-                        self.strikes.remove(&user.name);
-                        self.moved.remove(&user.name);
-                        user.report_gone(GoneReason::Removed, events);
+                        reloaded.removes(user.name, user.party().is_some());
+                        self.left(user, events);
                     }
                 }
             }
         }
-        drop(registered);
-        old
+        drop(users);
+        let new = reloaded.users + reloaded.gone - old.len();
+        reloaded.adds_all(self.all.iter().map(|user| user.name).filter(|user| !old.contains(user)).take(new));
+        (old, reloaded)
+    }
+
+    /// Forgets where `user`, who has been removed, was.
+    fn left(&mut self, user: &User, events: &mut Events) {
+        if let Some(party) = user.party() {
+            self.online.left(party.address);
+        }
+        self.strikes.remove(&user.name);
+        self.moved.remove(&user.name);
+        user.report_gone(GoneReason::Removed, events);
     }
 
     /// Handles an answer that names the user. If it comes from the user's agent, the agent is alive and the

@@ -1,10 +1,11 @@
 //! Changes by the administrator.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lumi_node_core::{
-    AdminCommand, AdminId, AdminRefusal, AdminReply, DropReason, NodeSettings, NotRead, NotSaved, Output,
-    Presence, ReloadRefusal, RosterChange, UserStatus,
+    AdminCommand, AdminId, AdminRefusal, AdminReply, DropReason, MAX_NAMED, NodeSettings, NotRead, NotSaved,
+    Output, Presence, ReloadRefusal, RosterChange, UserStatus,
 };
 use plumi_proto::UserName;
 
@@ -115,7 +116,10 @@ fn a_roster_that_is_reloaded_cuts_off_who_is_in_it_no_longer_and_nobody_else() {
     node.receive(OTHER_NODE, "PLjoya@cc.com:pere@bb.com");
     node.pass(1.0);
 
-    assert_eq!(node.reload("BB.com\njoan\npere\n"), AdminReply::Reloaded(2));
+    let AdminReply::Reloaded(reloaded) = node.reload("BB.com\njoan\npere\n") else { panic!("it is taken") };
+    assert_eq!((reloaded.users, reloaded.new, reloaded.gone), (2, 1, 1));
+    assert_eq!(reloaded.named_new, BTreeSet::from([name("joan")]));
+    assert_eq!(reloaded.named_gone, BTreeMap::from([(name("laura"), true)]));
     assert_eq!((node.address_of("laura"), node.address_of("pere")), (None, Some(address(PERE))));
     assert_eq!(
         node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"),
@@ -130,6 +134,25 @@ fn a_roster_that_is_reloaded_cuts_off_who_is_in_it_no_longer_and_nobody_else() {
     assert_eq!(presences, [("joan", None), ("pere", Some(online))]);
     assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR1")]);
     assert_eq!(node.receive(LAURA, "PRjoan@bb.com"), [sent(LAURA, "RR0")]);
+}
+
+#[test]
+fn a_reload_names_a_few_of_those_who_came_and_went() {
+    let mut node = TestNode::new();
+    let many =
+        |first| -> String { (first..first + 100).rev().map(|number| format!("u{number}\n")).collect() };
+    for (roster, expected, first_new, first_gone) in [
+        (format!("bb.com\n{}", many(200)), (100, 100, 2), Some("u200"), "laura"),
+        (format!("bb.com\n{}", many(250)), (100, 50, 50), Some("u300"), "u200"),
+        ("bb.com\nu349\nu250\n".to_owned(), (2, 0, 98), None, "u251"),
+    ] {
+        let AdminReply::Reloaded(reloaded) = node.reload(&roster) else { panic!("it is taken") };
+        assert_eq!((reloaded.users, reloaded.new, reloaded.gone), expected);
+        assert_eq!(reloaded.named_new.len(), reloaded.new.min(MAX_NAMED));
+        assert_eq!(reloaded.named_gone.len(), reloaded.gone.min(MAX_NAMED));
+        assert_eq!(reloaded.named_new.first(), first_new.map(name).as_ref());
+        assert_eq!(reloaded.named_gone.first_key_value(), Some((&name(first_gone), &false)));
+    }
 }
 
 /// Even if the user is back with the next roster, or was offline already.
@@ -164,7 +187,13 @@ fn a_domain_that_is_spelled_otherwise_holds_as_it_is_spelled() {
     assert_eq!(node.admin_save(AdminCommand::AddUser(name)), RosterChange::Add(name));
     node.node.handle_roster_saved(node.now, COMMAND, Err(NotSaved));
     assert_eq!(node.reply(), AdminReply::NotSaved);
-    assert_eq!(node.reload("bb.com.\nlaura\n"), AdminReply::Reloaded(1));
+    let AdminReply::Reloaded(reloaded) = node.reload("bb.com.\nlaura\n") else { panic!("it is taken") };
+    assert_eq!((reloaded.users, reloaded.new, reloaded.gone), (1, 0, 1));
+    assert_eq!(
+        reloaded.named_gone,
+        BTreeMap::from([("pere".parse().expect("a name"), false)]),
+        "nobody registered"
+    );
     let reply = node.admin(AdminCommand::AddUser(name));
     assert!(matches!(reply, AdminReply::Refused(AdminRefusal::TooLong(_))), "{reply:?}");
 }
@@ -177,7 +206,7 @@ fn the_roster_of_another_domain_is_not_taken() {
     assert!(matches!(refusal, ReloadRefusal::OtherDomain { .. }));
     assert_eq!(
         refusal.to_string(),
-        "the roster names the domain cc.com now, and this is the node of bb.com; restart it for that"
+        "nothing has changed: the roster names the domain cc.com, and this is the node of bb.com; correct its first line, or restart the node if it is to serve cc.com"
     );
     assert_eq!(node.address_of("laura"), Some(address(LAURA)));
     assert_eq!(node.receive(STRANGER, "PRjoan@cc.com"), [sent(STRANGER, "RR1")]);
@@ -228,4 +257,8 @@ fn a_change_made_elsewhere_holds_and_is_not_saved() {
     let long = RosterChange::Add("l".repeat(30).parse().expect("a name"));
     let reply = node.admin(AdminCommand::RosterChanged(long));
     assert!(matches!(reply, AdminReply::Refused(AdminRefusal::TooLong(_))), "{reply:?}");
+}
+
+fn name(user: &str) -> UserName {
+    user.parse().expect("a name")
 }

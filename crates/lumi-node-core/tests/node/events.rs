@@ -68,7 +68,8 @@ fn a_user_who_is_removed_is_gone() {
     node.remove("pere");
     node.add("laura");
     node.receive(LAURA, "PRlaura@bb.com");
-    assert_eq!(node.reload("bb.com\npere\n"), AdminReply::Reloaded(1));
+    let AdminReply::Reloaded(reloaded) = node.reload("bb.com\npere\n") else { panic!("it is taken") };
+    assert_eq!(reloaded.users, 1);
     let registered = NodeEvent::Registered { user: laura(), at: address(LAURA) };
     let removed = NodeEvent::Gone { user: laura(), from: address(LAURA), reason: GoneReason::Removed };
     assert_eq!(events(&mut node), [registered, removed, registered, removed]);
