@@ -29,5 +29,6 @@ pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
 }
 
 /// The remedy for a missing roster.
-pub(crate) const HOW_TO_GIVE_A_ROSTER: &str =
-    "name another with --roster, or write it: the domain on the first line, then a user name on each line";
+pub(crate) const HOW_TO_GIVE_A_ROSTER: &str = "`lumi-node init DOMAIN USER...` writes one; or name another with \
+                                                --roster, or write it: the domain on the first line, then a user name \
+                                                on each line";

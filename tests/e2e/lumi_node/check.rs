@@ -112,6 +112,14 @@ fn every_wrong_line_is_told_and_the_rest_is_checked_all_the_same() {
     }
 }
 
+#[test]
+fn what_looks_like_a_comment_is_a_user() {
+    let folder = folder_with("localhost\nlaura\n#pere\n");
+    let (_, lines) = check(folder.path(), &[]);
+    let expected = "ok   roster config/nodelumi.cfg: domain localhost, 2 users; a roster has no comments, so #pere is a user";
+    assert_eq!(lines[1], expected);
+}
+
 /// A misspelled user would be registered from anywhere.
 #[test]
 fn users_with_ranges_have_to_be_in_the_roster() {
@@ -195,8 +203,8 @@ fn files_that_are_missing_or_no_such_files_are_told() {
             1,
             [
                 r"FAIL settings no\u{1b}.toml: no such file or directory; name another file with --config",
-                "FAIL roster no.cfg: no such file or directory; name another with --roster, or write it: the domain on \
-                 the first line, then a user name on each line",
+                "FAIL roster no.cfg: no such file or directory; `lumi-node init DOMAIN USER...` writes one; or name \
+                 another with --roster, or write it: the domain on the first line, then a user name on each line",
                 "skip message log: not checked until the settings and the roster are right",
                 "skip domain: not checked until the roster is right",
                 "skip port: not checked until the settings are right",

@@ -170,7 +170,7 @@ fn a_reload_takes_over_the_settings_too() {
     );
     let said = done(&node, &["reload"]);
     // The command line has set the address and the rate limit already.
-    assert_eq!(said, "reloaded, 2 users\n");
+    assert_eq!(said, "reloaded, 2 users: new pere\n");
     assert_eq!(laura.ask("PRpere"), "RR1", "not from here");
     assert!(done(&node, &["list", "laura"]).contains("online"), "she stays where she is");
     (0..100).for_each(|_| assert_eq!(laura.ask("PRjoan"), "RR1"));
@@ -208,7 +208,7 @@ fn a_reload_of_what_is_wrong_changes_nothing() {
         (
             "cc.com\npere\n",
             settings,
-            "the roster names the domain cc.com now, and this is the node of bb.com; restart it for that",
+            "nothing has changed: the roster names the domain cc.com, and this is the node of bb.com; correct its first line, or restart the node if it is to serve cc.com",
         ),
     ] {
         write_roster(node.folder(), roster);
@@ -286,6 +286,47 @@ fn a_socket_that_a_killed_node_left_is_taken_and_nothing_else_is() {
         failure(folder.path(), &nowhere),
         (1, "cannot listen on the control socket none/ctl.sock: no such file or directory".into())
     );
+}
+
+#[test]
+fn a_node_that_has_nowhere_to_make_a_socket_warns_and_check_and_ctl_say_what_to_do() {
+    let folder = folder_with("localhost\nlaura\n");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(executable(NODE));
+        let output = at_home(&mut command, folder.path())
+            .args(arguments)
+            .env_remove("XDG_RUNTIME_DIR")
+            .output()
+            .unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(executable(NODE));
+        at_home(&mut command, folder.path()).args(["--listen", "127.0.0.1:0"]).args(arguments);
+        NodeProgram::ready(Program::start_command(command.env_remove("XDG_RUNTIME_DIR")), folder.path())
+    };
+    let warned = start(&[]).wait_for_diagnostic("WARN");
+    let expected = "no control socket, so `lumi-node ctl` and `lumi-node watch` do not reach this node: neither \
+                    RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set; --control-socket PATH makes one, and \
+                    --control-socket off does without";
+    assert!(warned.ends_with(expected), "{warned}");
+    let mut without = start(&["--control-socket", "off"]);
+    without.signal(Signal::Terminate);
+    assert_eq!((without.wait_exit(), without.stderr()), (0, vec![]));
+
+    // On a host with the packaged service, that is the one to ask.
+    if !Path::new("/run/lumi-node/ctl.sock").exists() {
+        let line = "skip control socket: none, as neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set here; \
+                    --control-socket PATH makes one\n";
+        let [checked, _] = run(&["check"]);
+        assert!(checked.ends_with(line), "{checked}");
+        let [_, asked] = run(&["ctl", "status"]);
+        assert_eq!(
+            asked,
+            "lumi-node: no node answers at /run/lumi-node/ctl.sock: no such file or directory; is it running? A node \
+             started without XDG_RUNTIME_DIR has no socket: give it --control-socket PATH, and --socket PATH here\n"
+        );
+    }
 }
 
 /// The default control socket is only a convenience.

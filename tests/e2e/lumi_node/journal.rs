@@ -41,7 +41,7 @@ fn the_journal_is_chosen_where_stderr_goes_there_anyway() {
     let folder = folder_with("bb.com\nlaura\n");
     let Some(journal) = Journal::start(folder.path()) else { return };
     let same = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2)";
-    let node = journal.node(folder.path(), same, &["-v"]);
+    let node = journal.node(folder.path(), &format!("{same} && unset XDG_RUNTIME_DIR"), &["-v"]);
     let started = journal.entry("starting");
     assert_eq!((started.field("PRIORITY"), started.field("F_ROSTER")), ("6", "config/nodelumi.cfg"));
     journal.entry("no control socket");

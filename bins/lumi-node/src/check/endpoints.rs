@@ -12,6 +12,7 @@ use tracing_subscriber::Registry;
 use super::files;
 use super::finding::{Finding, Report};
 use super::settings::Doubt;
+use crate::admin::control::socket;
 use crate::logging::PROGRAM;
 use crate::options::settings::Settings;
 use crate::options::values::ControlPath;
@@ -27,10 +28,12 @@ pub(super) fn check(
     node_runs: bool,
     report: &mut Report,
 ) -> anyhow::Result<()> {
-    if let Some(ControlPath::At(path)) = &settings.control_socket
-        && !doubt.is_about(&["control-socket"])
-    {
-        report.add(&control_socket(path))?;
+    if !doubt.is_about(&["control-socket"]) {
+        match &settings.control_socket {
+            Some(ControlPath::At(path)) => report.add(&control_socket(path))?,
+            None if !socket::has_default() => report.add(&Finding::skipped("control socket", NO_SOCKET))?,
+            None | Some(ControlPath::Off) => {}
+        }
     }
     if let Some(address) = settings.web
         && !doubt.is_about(&["web"])
@@ -78,3 +81,6 @@ fn web(address: SocketAddr, node_runs: bool) -> Finding {
     };
     Finding::wrong(subject, reason::in_words(&error), remedy)
 }
+
+const NO_SOCKET: &str =
+    "none, as neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set here; --control-socket PATH makes one";

@@ -75,7 +75,7 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
                 LookupError::NotFound | LookupError::NoIpv4Address => format!(
                     "give {domain} an A record with the address of this host{}, or a line in the hosts file of every \
                      host that asks",
-                    own_address(ANYWHERE).map(|own| format!(", {own}")).unwrap_or_default()
+                    address_of_node(listen, ANYWHERE).map(|own| format!(", {own}")).unwrap_or_default()
                 ),
                 LookupError::Unusable(_) => {
                     format!("correct the A record of {domain}, or its line in the hosts file of this host")
@@ -91,7 +91,7 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
     match is_of_this_host(found) {
         Ok(true) => {}
         Ok(false) => {
-            let (is, forward) = match own_address(found) {
+            let (is, forward) = match address_of_node(listen, found) {
                 Some(own) => (format!(", which is at {own}"), format!("to {own}")),
                 None => (String::new(), "to this host".to_owned()),
             };
@@ -274,6 +274,12 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
         ),
     };
     Finding::wrong(subject, reason, remedy)
+}
+
+/// The address of this host at which the node is: that of `listen`, or the one on the route `towards` another.
+fn address_of_node(listen: Option<UdpAddress>, towards: HostIp) -> Option<HostIp> {
+    let set = listen.map(|listen| *listen.ip()).filter(|ip| !ip.is_unspecified());
+    set.or_else(|| own_address(towards))
 }
 
 /// The address of this host on the route `towards` another one. Nothing is sent.

@@ -155,7 +155,8 @@ settings! {
     }
 
     /// The Unix socket that `lumi-node ctl` and `lumi-node watch` talk to this node by; `off` for none [default:
-    /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR]
+    /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR; without either there is
+    /// none]
     #[arg(long, value_name = "PATH|off")]
     control_socket: Option<ControlPath> = None, Restart;
 
@@ -320,7 +321,10 @@ mod tests {
         assert!(
             reason("[peers]\ncc.com = '192.0.2.3:3344'").contains("a domain with a dot stands in quotes")
         );
-        assert!(reason("[peers]\n'a..b' = '127.0.0.1:1'").contains("line 2: the domain has a part"));
+        assert!(
+            reason("[peers]\n'a..b' = '127.0.0.1:1'")
+                .contains("line 2: the domain has two dots in a row at byte 2")
+        );
         assert_eq!(reason("[peers]\n'cc.com' = []"), "line 2: an empty list is no peer; take it out");
         assert_eq!(
             reason("[peers]\n'cc.com' = [\n'127.0.0.1:1',\n'here']"),

@@ -32,7 +32,8 @@ impl NodeArgs {
     /// The settings are wrong, or turn the socket off. No node answers; the error says what to do about it.
     pub(crate) fn connect(&self) -> anyhow::Result<(PathBuf, UnixStream)> {
         let mut failures = Vec::new();
-        for path in self.places()? {
+        let (places, hint) = self.places()?;
+        for path in places {
             match socket::connect(&path) {
                 Ok(stream) => return Ok((path, stream)),
                 // A node that was killed leaves its socket behind.
@@ -42,20 +43,18 @@ impl NodeArgs {
                 Err(error) => return Err(no_node(&path, error)),
             }
         }
-        bail!(
-            "no node answers at {}; is it running? --socket names another place",
-            failures.join(", nor at ")
-        )
+        bail!("no node answers at {}; is it running? {hint}", failures.join(", nor at "))
     }
 
-    fn places(&self) -> anyhow::Result<Vec<PathBuf>> {
+    /// Returns where a node may listen, and what helps if none does.
+    fn places(&self) -> anyhow::Result<(Vec<PathBuf>, &'static str)> {
         if let Some(path) = &self.socket {
-            return Ok(vec![path.to_owned()]);
+            return Ok((vec![path.to_owned()], ANOTHER_PLACE));
         }
         match load::control_socket(self.config.as_deref())? {
-            Some(ControlPath::At(path)) => Ok(vec![path]),
+            Some(ControlPath::At(path)) => Ok((vec![path], ANOTHER_PLACE)),
             Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
-            None => Ok(socket::of_any_node()),
+            None => Ok((socket::of_any_node(), NO_SOCKET)),
         }
     }
 }
@@ -67,8 +66,13 @@ fn no_node(path: &Path, error: io::Error) -> anyhow::Error {
         ErrorKind::WouldBlock => {
             return anyhow!("the node at {} does not accept connections", path.display());
         }
-        _ => "--socket names another place",
+        _ => ANOTHER_PLACE,
     };
     let reason = reason::in_one_line(&error.into());
     anyhow!("no node answers at {}: {reason}; {hint}", path.display())
 }
+
+const ANOTHER_PLACE: &str = "--socket names another place";
+
+const NO_SOCKET: &str = "A node started without XDG_RUNTIME_DIR has no socket: give it --control-socket PATH, and \
+                         --socket PATH here";

@@ -40,6 +40,11 @@ pub(super) fn of_any_node() -> Vec<PathBuf> {
     places
 }
 
+/// Returns whether a node that is started without a path has a socket, or one of the service is there.
+pub(crate) fn has_default() -> bool {
+    of_node().is_some() || Path::new(OF_SERVICE).exists()
+}
+
 /// Connects to the socket at `path` without waiting.
 ///
 /// A node with a full queue of connections counts as one that does not answer.
@@ -66,7 +71,8 @@ pub(crate) struct ControlSocket {
 impl ControlSocket {
     /// Creates the socket that the settings ask for, or the default one.
     ///
-    /// Returns `None` if there is to be none, or if the default one cannot be created, which logs a warning.
+    /// Returns `None` if there is to be none, or if the default one has no folder or cannot be created, which logs a
+    /// warning.
     ///
     /// Must run before any thread creates files, since it changes the umask of the process.
     ///
@@ -78,7 +84,7 @@ impl ControlSocket {
             Some(ControlPath::At(path)) => Self::bind_at(path).map(Some),
             None => {
                 let Some(path) = of_node() else {
-                    tracing::info!("{NO_FOLDER}; this node is not reached by `lumi-node ctl`");
+                    tracing::warn!("{NO_FOLDER}");
                     return Ok(None);
                 };
                 Ok(Self::bind_at(&path)
@@ -139,7 +145,10 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-const NO_FOLDER: &str = "no control socket: neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set, and --control-socket is not given";
+/// The warning of a node that has nowhere to make a socket.
+const NO_FOLDER: &str = "no control socket, so `lumi-node ctl` and `lumi-node watch` do not reach this node: neither \
+                         RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set; --control-socket PATH makes one, and \
+                         --control-socket off does without";
 
 const TAKEN: &str = "another node listens there; name another place with --control-socket";
 
