@@ -133,3 +133,19 @@ Examples:
 On a terminal it takes commands of the administrator: type help. From elsewhere,
 `lumi-node ctl` gives them to it. SIGHUP reads roster and settings again, and begins
 the message log in a new file.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::command::IN_A_SHELL;
+
+    #[test]
+    fn the_console_knows_what_is_for_a_shell() {
+        let mut names: Vec<_> = IN_A_SHELL.into();
+        names.sort_unstable();
+        let command = Cli::command();
+        let mut all: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+        all.sort_unstable();
+        assert_eq!(names, all);
+    }
+}

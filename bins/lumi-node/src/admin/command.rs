@@ -75,6 +75,7 @@ pub(crate) enum ConsoleCommand {
     /// These lines
     Help,
     /// Ends the node
+    #[command(visible_alias = "quit")]
     Exit,
 }
 
@@ -149,7 +150,11 @@ fn reason(error: &clap::Error) -> String {
     };
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            format!("there is no command '{}'; type help", given(ContextKind::InvalidSubcommand))
+            let given = given(ContextKind::InvalidSubcommand);
+            if IN_A_SHELL.contains(&&*given) {
+                return format!("there is no command '{given}' here; in a shell: `lumi-node {given}`");
+            }
+            format!("there is no command '{given}'; type help")
         }
         ErrorKind::MissingRequiredArgument => match error.get(ContextKind::InvalidArg) {
             Some(ContextValue::Strings(missing)) => format!("{} is missing; type help", missing.join(" ")),
@@ -195,6 +200,9 @@ mod name {
     }
 }
 
+/// The subcommands of `lumi-node` that are no commands of the console.
+pub(crate) const IN_A_SHELL: [&str; 5] = ["check", "init", "ctl", "watch", "completions"];
+
 /// The maximum number of typed characters that an answer repeats: no user name is longer.
 const MAX_SHOWN: usize = 40;
 
@@ -205,6 +213,19 @@ mod tests {
     #[test]
     fn the_table_is_one_that_clap_accepts() {
         ConsoleLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_line_that_is_no_command_says_what_to_type() {
+        assert_eq!(parse("quit").unwrap(), Some(ConsoleCommand::Exit));
+        assert!(help().contains("\nexit                      (quit)     Ends the node"), "{}", help());
+        for (line, expected) in [
+            ("check", "there is no command 'check' here; in a shell: `lumi-node check`"),
+            ("watch --follow", "there is no command 'watch' here; in a shell: `lumi-node watch`"),
+            ("/dance", "there is no command 'dance'; type help"),
+        ] {
+            assert_eq!(parse(line).unwrap_err().to_string(), expected);
+        }
     }
 
     #[test]
