@@ -25,7 +25,9 @@ mod job_control;
 mod key_parser;
 mod keys;
 mod screen;
+mod text;
 
 pub use job_control::{Asked, JobControl};
 pub use keys::Keys;
 pub use screen::{Reports, Screen, restore};
+pub use text::side_by_side;

@@ -176,6 +176,8 @@ impl Picture {
             let wanted: usize = said.iter().map(|(text, _)| text.width() + 2).sum();
             if self.times_width() + lines_width + wanted > self.width {
                 said.rotate_right(2);
+                // The dot stays between the note and the rest.
+                said.swap(0, 1);
             }
         }
         if self.telling == Telling::WordsFirst {

@@ -77,7 +77,7 @@ fn words_come_first_if_they_shall() {
     assert_eq!(said(Telling::Words, 200), "register laura  ·  no answer yet, 2nd time");
     assert_eq!(said(Telling::WordsFirst, 200), "register laura  ·  no answer yet, 2nd time  PRlaura  7 B");
     assert_eq!(said(Telling::BytesFirst, 200), "PRlaura  7 B  register laura  ·  no answer yet, 2nd time");
-    assert_eq!(said(Telling::Words, 60), "·  no answer yet, 2nd time  register …");
+    assert_eq!(said(Telling::Words, 60), "no answer yet, 2nd time  ·  register …");
     assert_eq!(said(Telling::WordsFirst, 80), "register laura  ·  no answer yet, 2nd time  PRlaura  7 B");
 }
 

@@ -52,7 +52,7 @@ fn a_note_stands_behind_the_words_or_where_it_is_seen() {
     let words = "PLlaura@bb.com:pere@bb.com  26 B  laura@bb.com asks where pere@bb.com is";
     assert!(wide.ends_with(&format!("│      {words}  ·  no answer yet, 2nd time\n")), "{wide}");
     let narrow = drawn(&ladder, None, 80);
-    assert!(narrow.contains("│      ·  no answer yet, 2nd time  PLlaura@bb.com"), "{narrow}");
+    assert!(narrow.contains("│      no answer yet, 2nd time  ·  PLlaura@bb.com"), "{narrow}");
 }
 
 #[test]

@@ -123,6 +123,29 @@ fn a_message_is_chosen_by_keys_and_kept_while_others_come() {
 }
 
 #[test]
+fn the_help_is_whole_at_every_width() {
+    for width in [150, 80, 60, 40] {
+        let mut viewer = Viewer::of_captured(width, 40);
+        viewer.press(KeyCode::Char('?'));
+        let rows = viewer.rows();
+        let inside = |row: &String| Some(row.split_once('│')?.1.rsplit_once('│')?.0.trim_end().to_owned());
+        let top = rows.iter().position(|row| row.contains("┌ keys ")).unwrap();
+        let bottom = rows.iter().position(|row| row.contains('└')).unwrap();
+        let help: Vec<_> = rows[top + 1..bottom].iter().filter_map(inside).collect();
+        let is_wrapped = help.iter().any(|row| row.starts_with("   "));
+        assert_eq!(is_wrapped, width < 80, "{rows:#?}");
+        let words = help.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        for end in [
+            "Enter all about the chosen message, its bytes too, or no more",
+            "Esc close these lines, the details, the filter; or leave",
+            "green, cyan the node sent it, the node received it; yellow: a note",
+        ] {
+            assert!(words.contains(end), "{width}: {words}");
+        }
+    }
+}
+
+#[test]
 fn a_filter_is_typed_and_can_be_left() {
     let mut viewer = Viewer::of_captured(150, 20);
     viewer.types("/u2");

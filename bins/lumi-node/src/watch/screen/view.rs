@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use full_screen::side_by_side;
 use message_ladder::{Arrow, Look, PartyId, Picture, Telling};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -188,13 +189,19 @@ fn draw_bar(frame: &mut Frame<'_>, area: Rect, app: &App, (chosen, count): (Opti
 
 fn draw_help(frame: &mut Frame<'_>) {
     let area = frame.area();
-    let height = u16::try_from(KEYS.len() + 2).unwrap_or(u16::MAX).min(area.height);
-    let width = HELP_WIDTH.min(area.width);
+    let room = usize::from(area.width.saturating_sub(2));
+    let rows: Vec<_> = KEYS
+        .iter()
+        .flat_map(|(keys, what)| side_by_side(keys, what, KEYS_WIDTH, room))
+        .map(Line::raw)
+        .collect();
+    let of = |length: usize| u16::try_from(length + 2).unwrap_or(u16::MAX);
+    let height = of(rows.len()).min(area.height);
+    let width = of(rows.iter().map(Line::width).max().unwrap_or_default()).min(area.width);
     let place = Rect::new((area.width - width) / 2, (area.height - height) / 2, width, height);
-    let lines = KEYS.map(|(keys, what)| Line::raw(format!("{keys:<16} {what}")));
     frame.render_widget(Clear, place);
     let block = Block::bordered().title(" keys ");
-    frame.render_widget(Paragraph::new(lines.to_vec()).block(block), place);
+    frame.render_widget(Paragraph::new(rows).block(block), place);
 }
 
 fn line_of(line: &message_ladder::Line, theme: Theme) -> Line<'static> {
@@ -220,4 +227,5 @@ const KEYS: [(&str, &str); 11] = [
     ("green, cyan", "the node sent it, the node received it; yellow: a note"),
 ];
 
-const HELP_WIDTH: u16 = 66;
+/// The width of the column with the keys.
+const KEYS_WIDTH: usize = 17;
