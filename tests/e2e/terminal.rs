@@ -235,6 +235,7 @@ fn who_names_no_address_is_asked_for_it() {
     assert_eq!(laura.wait_exit(), 0);
     let screen = laura.screen();
     assert!(screen.row_containing("* deregistered laura@bb.com").is_some(), "{screen}");
+    assert!(screen.row_containing("* from now on mi-agent starts as laura@bb.com (").is_some(), "{screen}");
     assert_eq!(laura.left_behind(), [""; 0]);
     // It is not asked for again.
     let again = Terminal::start(AGENT, folder.path(), &arguments, SIZE);

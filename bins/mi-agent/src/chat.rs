@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::error::ErrorKind;
 use jiff::tz::TimeZone;
-use mi_agent_core::Intake;
+use mi_agent_core::{Intake, safe_text};
 use plumi_proto::MiAddress;
 use standard_streams::{stdin, stdout};
 
@@ -62,6 +62,9 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     if let (true, Some(config), true) = (saves, config, code == ExitCode::from(exit::WELL)) {
         load::save_address(&config, &address)
             .with_context(|| format!("cannot save the address to {}", config.display()))?;
+        let saved = format!("* from now on mi-agent starts as {address} ({})", config.display());
+        // The address is saved even if the terminal is gone.
+        _ = stdout().write_all(format!("{}\n", safe_text(&saved)).as_bytes());
     }
     Ok(code)
 }

@@ -85,6 +85,7 @@ where
         }
         match answer.parse() {
             Ok(value) => return Ok(Some(value)),
+            Err(error) if answer.is_empty() => writeln!(output, "! {error}")?,
             Err(error) => writeln!(output, "! {}: {error}", safe_text(answer))?,
         }
     }
@@ -126,7 +127,7 @@ mod tests {
         let (answers, settings, output) = asked(&["--nick", "L"], "\nlaura\x1b\nlaura@bb.com\nn\n");
         assert_eq!(answers, Answers::Complete { saves: false });
         assert_eq!(settings.nick.unwrap().as_str(), "L");
-        assert!(output.contains("! : an address is user@domain, and there is no '@'\n"), "{output}");
+        assert!(output.contains(": ! an address is user@domain, and there is no '@'\n"), "{output}");
         assert!(output.contains(r"! laura\x1b: an address is user@domain"), "{output}");
     }
 
