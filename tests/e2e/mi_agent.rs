@@ -147,7 +147,7 @@ fn a_registration_that_fails_says_why_and_exits_with_its_code() {
         joan.stdout(),
         [
             "! cannot register joan@bb.com: no such user at its node",
-            "* upper and lower case differ; the administrator of bb.com adds a user with `register joan`",
+            "* upper and lower case differ; the administrator of bb.com adds a user with `register joan`; or --node names the node of another domain",
         ]
     );
 
@@ -155,7 +155,8 @@ fn a_registration_that_fails_says_why_and_exits_with_its_code() {
     let at = silent.local_addr().expect("its address");
     let mut laura = AgentProgram::start("laura@bb.com", at, &[]);
     assert_eq!(laura.wait_exit(), 6);
-    assert_eq!(laura.stdout(), [format!("! cannot register laura@bb.com: node {at} does not answer")]);
+    let told = format!("! cannot register laura@bb.com: node {at} does not answer");
+    assert_eq!(laura.stdout(), [&told, "* is lumi-node running there, and is that its port?"]);
     assert_eq!(laura.log().len(), 5, "five tries");
 
     let taken = TcpListener::bind("0.0.0.0:0").expect("a socket");

@@ -32,8 +32,8 @@ pub(crate) enum Command<'a> {
 pub(crate) enum CommandError<'a> {
     /// The argument must be an address, and is not.
     Address { verb: &'static str, text: &'a str, error: AddressError },
-    /// The command needs an address, and has no argument.
-    NoAddress(&'static str),
+    /// The command needs an address, such as the second text, and has no argument.
+    NoAddress(&'static str, &'static str),
     /// The command needs a text, and has no argument.
     NoText(&'static str),
     /// The command takes nothing behind its name. In a conversation, line mode sends such a line.
@@ -66,19 +66,20 @@ impl<'a> Command<'a> {
         let address = |verb, text: &'a str| {
             address_of(text, own).map_err(|error| CommandError::Address { verb, text, error })
         };
+        let no_address = |word| CommandError::NoAddress(word, example_for(own));
         match (known.names[0], argument.trim()) {
-            ("call", "") if mode == Mode::Line => Err(CommandError::NoAddress("call")),
+            ("call", "") if mode == Mode::Line => Err(no_address("call")),
             ("call", "") => Ok(Self::Call(None)),
             ("call", to) => address("call", to).map(Some).map(Self::Call),
             ("find", "") => Err(CommandError::NoText("find")),
             ("find", text) => Ok(Self::Find(text)),
-            ("add", "") => Err(CommandError::NoAddress("add")),
+            ("add", "") => Err(no_address("add")),
             ("add", whom) => address("add", whom).map(Self::Add),
             ("block" | "allow-only", "") => Ok(Self::Admission(AdmissionCommand::Ask)),
             ("block", whom) => {
                 address("block", whom).map(|whom| Self::Admission(AdmissionCommand::Block(whom)))
             }
-            ("unblock", "") => Err(CommandError::NoAddress("unblock")),
+            ("unblock", "") => Err(no_address("unblock")),
             ("unblock", whom) => {
                 address("unblock", whom).map(|whom| Self::Admission(AdmissionCommand::Unblock(whom)))
             }
@@ -103,14 +104,26 @@ pub(crate) fn address_of(text: &str, own: &MiAddress) -> Result<MiAddress, Addre
     if text.contains('@') {
         return text.parse();
     }
+    // A blank stands where the `@` should be.
+    if text.contains(char::is_whitespace) {
+        return Err(AddressError::NoAt);
+    }
     MiAddress::new(&UserName::new(text).map_err(AddressError::User)?, &own.domain())
+}
+
+/// Returns an address to show to the user at `own`, which is that of somebody else.
+pub(crate) fn example_for(own: &MiAddress) -> &'static str {
+    const JOYA: &str = "joya@cc.com";
+    if own.as_str() == JOYA { "laura@bb.com" } else { JOYA }
 }
 
 impl fmt::Display for CommandError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address { verb, text, error } => write!(f, "cannot {verb} {}: {error}", safe_text(text)),
-            Self::NoAddress(word) => write!(f, "/{word} needs an address, such as /{word} joya@cc.com"),
+            Self::NoAddress(word, example) => {
+                write!(f, "/{word} needs an address, such as /{word} {example}")
+            }
             Self::NoText(word) => write!(f, "/{word} needs a text, such as /{word} dinner"),
             Self::Argument { name, line } => {
                 let line = safe_text(line);
@@ -152,9 +165,14 @@ pub(crate) fn in_mode(mode: Mode) -> impl Iterator<Item = &'static CommandInfo> 
     COMMANDS.iter().filter(move |known| mode == Mode::Full || !known.full_only)
 }
 
-/// Input that is not in the table of commands, and its meaning, for help.
-pub(crate) const ALSO: [(&str, &str); 2] =
-    [("EXIT", "as /quit"), ("//text", "say /text; other lines are said as they stand")];
+/// Returns input that is not in the table of commands, and its meaning, for help.
+pub(crate) fn also(mode: Mode) -> [(&'static str, &'static str); 2] {
+    let text = match mode {
+        Mode::Line => "say /text; other lines are said as they stand",
+        Mode::Full => "say /text, as what begins with one / is a command",
+    };
+    [("EXIT", "as /quit"), ("//text", text)]
+}
 
 /// Completes the command or the address at the end of `line`.
 ///
@@ -182,7 +200,7 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
 const COMMANDS: [CommandInfo; 12] = [
     known(&["call"], "ADDRESS", "call somebody (joya: of your own domain)"),
     known(&["bye", "exit"], "", "end the conversation"),
-    full(&["contacts"], "", "who called, was called, or was missed; Enter calls one"),
+    full(&["contacts"], "", "calls made, taken or missed while busy; Enter calls"),
     full(&["add"], "ADDRESS", "add somebody to the contacts; Del removes one there"),
     full(&["find"], "TEXT", "search the history of this tab"),
     known(&["block"], "ADDRESS", "take no calls of somebody, who is told you are busy"),
@@ -264,11 +282,14 @@ mod tests {
             let error = NameError::Forbidden { character: ':', at: 2 };
             CommandError::Address { verb, text, error: AddressError::User(error) }
         };
+        let no_at = |verb, text| CommandError::Address { verb, text, error: AddressError::NoAt };
         for (line, error) in [
-            ("/call", CommandError::NoAddress("call")),
+            ("/call", CommandError::NoAddress("call", "joya@cc.com")),
             ("/call jo:ya", not_a_user("call", "jo:ya")),
             ("/block jo:ya", not_a_user("block", "jo:ya")),
-            ("/unblock", CommandError::NoAddress("unblock")),
+            ("/unblock", CommandError::NoAddress("unblock", "joya@cc.com")),
+            ("/call joya cc.com", no_at("call", "joya cc.com")),
+            ("/add joya cc.com", CommandError::Unknown("/add joya cc.com")),
             ("/allow-only joya@cc.com jo:ya", not_a_user("allow", "jo:ya")),
             ("/bye bye", CommandError::Argument { name: "bye", line: "/bye bye" }),
             ("/dance", CommandError::Unknown("/dance")),
@@ -282,6 +303,8 @@ mod tests {
         }
         let error = Command::parse("/call jo\x1bya", Mode::Full, &laura()).unwrap_err().to_string();
         assert!(error.starts_with(r"cannot call jo\x1bya: "), "{error}");
+        let error = Command::parse("/call", Mode::Line, &joya()).unwrap_err().to_string();
+        assert_eq!(error, "/call needs an address, such as /call laura@bb.com", "joya knows her own");
         let error = Command::parse("/exit now", Mode::Full, &laura()).unwrap_err().to_string();
         assert_eq!(error, "/bye stands alone, without anything behind it; to send the line, type //exit now");
     }

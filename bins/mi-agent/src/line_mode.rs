@@ -9,7 +9,7 @@ use mi_agent_core::{Admission, ConversationId, SayError, safe_text};
 use plumi_proto::MiAddress;
 
 use crate::admission::AdmissionCommand;
-use crate::command::{ALSO, Command, CommandError, Mode, in_mode};
+use crate::command::{Command, CommandError, Mode, also, in_mode};
 use crate::line_by_line::{Effect, FrontEnd};
 use crate::reason;
 use crate::report::Report;
@@ -51,7 +51,7 @@ impl LineMode {
 
     fn help(&mut self) {
         let commands = in_mode(Mode::Line).map(|known| (known.usage(), known.meaning));
-        let also = ALSO.iter().map(|(typed, meaning)| ((*typed).to_owned(), *meaning));
+        let also = also(Mode::Line).map(|(typed, meaning)| (typed.to_owned(), meaning));
         for (typed, meaning) in commands.chain(also) {
             self.news(&format!("{typed:<20} {meaning}"));
         }
@@ -168,7 +168,7 @@ impl FrontEnd for LineMode {
             Happened::CallFailed { to, error, .. } => {
                 self.waits_for = None;
                 self.failure(&format!("cannot reach {to}: {error}"));
-                if let Some(hint) = reason::hint_for_call(to, error) {
+                if let Some(hint) = reason::hint_for_call(&self.own, to, error) {
                     self.news(&hint);
                 }
             }

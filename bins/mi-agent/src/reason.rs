@@ -31,22 +31,29 @@ pub(crate) fn peer_in_words(nickname: &str) -> String {
     if nickname == YOU { format!("\"{nickname}\"") } else { nickname.into() }
 }
 
-/// Returns what may help if the node at the start does not know the user at `own`, or is not found or reached.
+/// Returns what may help if the node at the start does not know the user at `own`, is not found or reached, or does not
+/// answer.
 pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
     match error {
-        StartError::NoSuchUser => Some(for_unknown(own)),
+        StartError::NoSuchUser => {
+            Some(format!("{}; or --node names the node of another domain", for_unknown(own)))
+        }
         StartError::Domain { domain, error } => Some(for_domain(domain, *error)),
         StartError::Unreachable { node, .. } | StartError::NoAnswer { node, unsent: Some(_) } => {
             Some(for_unreachable(*node))
+        }
+        StartError::NoAnswer { unsent: None, .. } => {
+            Some("is lumi-node running there, and is that its port?".into())
         }
         _ => None,
     }
 }
 
-/// Returns what may help if there is no user at `to`, who was called, or the own node cannot be reached.
-pub(crate) fn hint_for_call(to: &MiAddress, error: &CallError) -> Option<String> {
+/// Returns what may help the user at `own` if there is no user at `to`, who was called, or the own node cannot be reached.
+pub(crate) fn hint_for_call(own: &MiAddress, to: &MiAddress, error: &CallError) -> Option<String> {
     match error {
-        CallError::Locate(LocateError::NoSuchUser) => Some(for_unknown(to)),
+        CallError::Locate(LocateError::NoSuchUser) if own.domain() == to.domain() => Some(for_unknown(to)),
+        CallError::Locate(LocateError::NoSuchUser) => Some(for_unknown_elsewhere(to)),
         CallError::Locate(LocateError::NoAnswer { node, unsent: Some(_) }) => Some(for_unreachable(*node)),
         _ => None,
     }
@@ -73,6 +80,15 @@ fn for_domain(domain: &Domain, error: LookupError) -> String {
 fn for_unknown(address: &MiAddress) -> String {
     let (user, domain) = (address.user(), address.domain());
     format!("upper and lower case differ; the administrator of {domain} adds a user with `register {user}`")
+}
+
+/// The own node gives one answer if it does not find the domain and if the other node does not have the user.
+fn for_unknown_elsewhere(address: &MiAddress) -> String {
+    let domain = address.domain();
+    format!(
+        "check user and domain, upper and lower case differ; or your node does not find {domain}: its administrator runs \
+         `lumi-node check --peer-domain {domain}`"
+    )
 }
 
 /// The user, in a line about what somebody did.
@@ -104,6 +120,26 @@ mod tests {
     #[test]
     fn a_peer_named_you_is_not_the_user() {
         assert_eq!(["joya", "you"].map(peer_in_words), ["joya", "\"you\""]);
+    }
+
+    #[test]
+    fn what_helps_against_an_unknown_user_depends_on_whose_node_says_so() {
+        let (own, own_domain, elsewhere): (MiAddress, _, _) =
+            ("laura@bb.com".parse().unwrap(), "joan@bb.com".parse().unwrap(), "joya@cc.com".parse().unwrap());
+        let unknown = CallError::Locate(LocateError::NoSuchUser);
+        let of_bb = |user| {
+            format!(
+                "upper and lower case differ; the administrator of bb.com adds a user with `register {user}`"
+            )
+        };
+        assert_eq!(hint_for_call(&own, &own_domain, &unknown), Some(of_bb("joan")));
+        assert_eq!(
+            hint_for_call(&own, &elsewhere, &unknown).unwrap(),
+            "check user and domain, upper and lower case differ; or your node does not find cc.com: its administrator \
+             runs `lumi-node check --peer-domain cc.com`"
+        );
+        let started = hint_for_start(&own, &StartError::NoSuchUser);
+        assert_eq!(started, Some(of_bb("laura") + "; or --node names the node of another domain"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ async fn a_node_of_s_refuses_the_full_form_and_its_user_is_told() {
         x1.stdout(),
         [
             "! cannot register x1@bb: no such user at its node",
-            "* upper and lower case differ; the administrator of bb adds a user with `register x1`",
+            "* upper and lower case differ; the administrator of bb adds a user with `register x1`; or --node names the node of another domain",
         ]
     );
     node.end().await;

@@ -33,6 +33,7 @@ fn it_is_waited_for_on_the_screen_and_by_listeners() {
     let lost = format!(r#""event":"registration-lost","reason":"{silent}"}}"#);
     json.wait_for(|line| line.ends_with(&lost));
     screen.expect_text("trying again in 5 s");
+    screen.expect_text("is lumi-node running there, and is that its port?");
     screen.expect_text(&format!("NOT registered yet: {silent}"));
     // A program that waits takes orders.
     json.type_line(r#"{"call":"pere@bb.com"}"#);

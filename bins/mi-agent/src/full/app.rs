@@ -33,7 +33,8 @@ pub(crate) struct App {
     /// The time zone of the times on the screen.
     pub(crate) zone: TimeZone,
     pub(crate) registration: Registration,
-    pub(crate) messages: MessageCounts,
+    /// `None` until the user is registered.
+    pub(crate) messages: Option<MessageCounts>,
     /// The first tab is the agent's own and cannot be closed.
     pub(crate) tabs: Vec<Tab>,
     pub(crate) current: usize,
@@ -117,7 +118,7 @@ impl App {
             rings_bell,
             zone,
             registration: Registration::Registering,
-            messages: MessageCounts::default(),
+            messages: None,
             tabs: vec![Tab::new(About::Agent)],
             current: 0,
             overlay: None,

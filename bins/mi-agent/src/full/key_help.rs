@@ -6,7 +6,7 @@ pub(crate) const KEYS: [(&str, &str); 15] = [
     ("Enter", "sends the line, or carries the command out"),
     ("Tab, Shift-Tab", "complete a command or an address"),
     ("↑ ↓", "lines typed before"),
-    ("PageUp, PageDown, wheel", "scroll, and load more history; with Alt, the protocol"),
+    ("PageUp, PageDown, wheel", "scroll, load history; with Alt, the protocol"),
     ("Ctrl-Home, Ctrl-End", "to the first line, to the last"),
     ("Esc", "closes what lies above, or goes to the last line"),
     ("Ctrl-N, Ctrl-P, Alt-1 …", "the next tab, the one before, that of a number"),

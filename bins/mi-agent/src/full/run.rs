@@ -234,7 +234,7 @@ impl Running {
             return Ok(());
         }
         if let Some(messages) = self.session.messages() {
-            self.app.messages = messages;
+            self.app.messages = Some(messages);
         }
         for (id, waiting) in self.session.waiting() {
             self.app.set_waiting(id, waiting);

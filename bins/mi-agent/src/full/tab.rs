@@ -21,6 +21,8 @@ pub(crate) struct Tab {
     /// Lines and news that came while another tab was in view.
     pub(crate) unread: usize,
     pub(crate) more: More,
+    /// The user wants to read the history, and is told how once the first lines are there.
+    pub(crate) tells_of_history: bool,
 }
 
 /// The rest of the history, before the lines that are shown.
@@ -84,7 +86,14 @@ impl Tab {
             editor: Editor::default(),
             unread: 0,
             more: More::None,
+            tells_of_history: false,
         }
+    }
+
+    /// Says how more of the history is shown, if there is more than is in view.
+    pub(crate) fn tell_of_history(&mut self, now: Timestamp) {
+        let has_more = self.more != More::None || !self.pane.is_at_start() || self.pane.is_cut();
+        self.news(now, if has_more { READ_MORE } else { READ_ALL });
     }
 
     /// Safe to show.
@@ -123,3 +132,7 @@ impl Tab {
         self.pane.push(Entry { at, kind: Kind::Failure, text: safe_text(text).into_owned() });
     }
 }
+
+const READ_MORE: &str = "PageUp shows more of the history, /find TEXT searches it, /call calls";
+
+const READ_ALL: &str = "that is all of the history; /find TEXT searches it, /call calls";

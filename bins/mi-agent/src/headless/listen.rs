@@ -28,7 +28,7 @@ use crate::{line_by_line, start};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct ListenArgs {
-    /// Your own address, user@domain: one that no other chat or `listen` uses meanwhile
+    /// Your own address, user@domain, also if the settings have one: one that no other chat or `listen` uses meanwhile
     #[arg(long, value_name = "ADDRESS")]
     from: MiAddress,
 

@@ -35,7 +35,8 @@ use crate::{exit, start};
 // Everybody who calls meanwhile is told that the user is busy, so no conversation gives way.
 #[command(after_help = HELP, mut_arg("idle", |idle| idle.hide(true)))]
 pub(crate) struct SendArgs {
-    /// Your own address, user@domain. A chat of the same address here cannot be called until this is sent
+    /// Your own address, user@domain, also if the settings have one: scripts have users of their own. A chat of the
+    /// same address here cannot be called until this is sent
     #[arg(long, value_name = "ADDRESS")]
     from: MiAddress,
 
@@ -291,7 +292,7 @@ impl Delivery {
             Ok(talk) => talk,
             Err(error) => {
                 let text = format!("cannot reach {}: {error}", self.to);
-                let hint = reason::hint_for_call(&self.to, &error);
+                let hint = reason::hint_for_call(&self.from, &self.to, &error);
                 return Err(Failure {
                     text,
                     code: exit::of_call(&error),

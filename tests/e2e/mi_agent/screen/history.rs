@@ -64,7 +64,7 @@ fn the_history_is_read_without_calling() {
         laura.screen().text().contains("Line 0.")
     });
     laura.type_line("/find lINE 7");
-    laura.expect_text("11 lines have \"lINE 7\" in it");
+    laura.expect_text("11 lines have \"lINE 7\" in it, in upper or lower case");
     laura.expect_text("Line 79.");
 
     let arguments = ["history", "joya", "--from", "laura@bb.com", "--search", "line 19"];

@@ -47,7 +47,10 @@ fn who_cannot_be_reached_is_told_and_exits_with_the_code_of_the_reason() {
     ] {
         let mut told = vec![format!("! cannot reach {to}: {reason}")];
         if let (3, Some((user, domain))) = (code, to.split_once('@')) {
-            told.push(unknown(user, domain));
+            told.push(match domain {
+                "bb.com" => unknown(user, domain),
+                _ => unknown_elsewhere(domain),
+            });
         }
         assert_eq!(SendProgram::start(node.address(), &[to, "hola"]).end(), (code, told));
     }
@@ -73,18 +76,28 @@ fn unknown(user: &str, domain: &str) -> String {
     format!("* upper and lower case differ; the administrator of {domain} adds a user with `register {user}`")
 }
 
+/// Returns that line for a user of another domain than the caller's.
+fn unknown_elsewhere(domain: &str) -> String {
+    format!(
+        "* check user and domain, upper and lower case differ; or your node does not find {domain}: its administrator runs \
+         `lumi-node check --peer-domain {domain}`"
+    )
+}
+
 #[test]
 fn a_registration_that_fails_exits_with_the_code_of_the_reason() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
     let laura = SendProgram::start(node.address(), &["pere@bb.com", "hola"]);
     let told = "! cannot register laura@bb.com: no such user at its node";
-    assert_eq!(laura.end(), (3, vec![told.to_owned(), unknown("laura", "bb.com")]));
+    let hint = unknown("laura", "bb.com") + "; or --node names the node of another domain";
+    assert_eq!(laura.end(), (3, vec![told.to_owned(), hint]));
 
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let at = silent.local_addr().expect("its address");
     let laura = SendProgram::start(at, &["pere@bb.com", "hola"]);
     let told = format!("! cannot register laura@bb.com: node {at} does not answer");
-    assert_eq!(laura.end(), (6, vec![told]));
+    let hint = "* is lumi-node running there, and is that its port?".to_owned();
+    assert_eq!(laura.end(), (6, vec![told, hint]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Events of the session.
 
+use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use mi_agent_core::{
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::{App, Effect, Overlay, Registration};
+use crate::command::example_for;
 use crate::full::pane::{Entry, Kind};
 use crate::full::tab::{About, ConversationState, More, Tab, address_of};
 use crate::reason::{self, Reason};
@@ -42,7 +44,7 @@ impl App {
                             | LocateError::NotAmongDialled(_)
                     ) | CallError::NotAccepted { .. }
                 );
-                let hint = reason::hint_for_call(&to, &error);
+                let hint = reason::hint_for_call(&self.own, &to, &error);
                 let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
                 self.not_reached(now, to, &format!("{error}{hint}"), exists);
             }
@@ -57,7 +59,7 @@ impl App {
             Happened::RegistrationLost(reason) => self.registration_lost(now, &reason.to_string()),
             Happened::RegistrationRegained { node } => self.registration_regained(now, node),
             Happened::Moved { node, listening } => self.moved(now, node, listening),
-            Happened::Recalled(peer, recalled) => self.recalled(peer, &recalled),
+            Happened::Recalled(peer, recalled) => self.recalled(now, peer, &recalled),
             Happened::Found(peer, text, entries) => self.found(now, peer, &text, &entries),
             Happened::LeftOut(id) => self.left_out(now, id),
             Happened::NotKept(trouble) => self.not_kept(now, &trouble),
@@ -84,7 +86,9 @@ impl App {
             agent.failure(now, &format!("cannot register {own}: {reason}"));
             let seconds = pause.as_secs();
             agent.news(now, &format!("trying again in {seconds} s, and then less often"));
-            agent.news(now, "mi-agent --node IP:PORT ADDRESS asks another node");
+            if let Some(hint) = reason::hint_for_start(&own, error) {
+                agent.news(now, &hint);
+            }
         }
         self.registration = Registration::Waiting(safe_text(&reason).into_owned());
     }
@@ -92,6 +96,7 @@ impl App {
     /// The user is registered for the first time.
     pub(crate) fn registered(&mut self, now: Timestamp, node: NodeAddress, listening: MiSocketAddress) {
         self.registration = Registration::Registered { node };
+        self.messages.get_or_insert_default();
         let own = self.own;
         let agent = &mut self.tabs[0];
         agent.news(now, &format!("registered {own} at node {node}"));
@@ -99,6 +104,8 @@ impl App {
         for hint in FIRST_HINTS {
             agent.news(now, hint);
         }
+        let example = example_for(&own);
+        agent.news(now, &format!("type /call and an address, such as /call {example}"));
     }
 
     /// The registration was lost: others may not find the user.
@@ -323,13 +330,16 @@ impl App {
     }
 
     /// Lines of earlier conversations were read.
-    pub(crate) fn recalled(&mut self, peer: MiAddress, recalled: &history::Recalled) {
+    pub(crate) fn recalled(&mut self, now: Timestamp, peer: MiAddress, recalled: &history::Recalled) {
         let waits = |tab: &Tab| tab.address() == Some(peer) && matches!(tab.more, More::First | More::Asked);
         let Some(at) = self.tabs.iter().position(waits) else { return };
         let tab = &mut self.tabs[at];
         let was_asked = tab.more == More::Asked;
         tab.more = recalled.earlier.map_or(More::None, More::Before);
         tab.pane.prepend(recalled.entries.iter().map(earlier));
+        if mem::take(&mut tab.tells_of_history) {
+            tab.tell_of_history(now);
+        }
         if was_asked && tab.pane.is_cut() {
             self.note_cut(at);
         } else if was_asked && at == self.current {
@@ -345,8 +355,10 @@ impl App {
             1 => "one line has".to_owned(),
             count => format!("{count} lines have"),
         };
+        let is_folded = entries.iter().any(|entry| !entry.text.contains(text));
+        let folded = if is_folded { ", in upper or lower case" } else { "" };
         self.tell(at, |tab| {
-            tab.news(now, &format!("{count} {text:?} in it"));
+            tab.news(now, &format!("{count} {text:?} in it{folded}"));
             for entry in entries {
                 tab.pane.push(earlier(entry));
             }
@@ -434,10 +446,9 @@ fn earlier(entry: &history::Entry) -> Entry {
 }
 
 /// The hints for a new user.
-const FIRST_HINTS: [&str; 3] = [
+const FIRST_HINTS: [&str; 2] = [
     "F1 helps · F2 the protocol · F3 contacts · /quit leaves",
     "incoming calls are answered automatically, each in a tab",
-    "type /call and an address, such as /call joya@cc.com",
 ];
 
 /// The least time between two bells: more of them help nobody.

@@ -161,12 +161,13 @@ impl App {
         let at = self.tabs.iter().position(|tab| tab.address() == Some(peer));
         let at = at.unwrap_or_else(|| self.tab_about(&About::Contact(peer)));
         self.show(at);
-        let news = if self.keeps_history {
-            "PageUp shows more of the history, /find TEXT searches it, /call calls"
-        } else {
-            "no history is kept"
-        };
-        self.tab_mut().news(now, news);
+        let keeps_history = self.keeps_history;
+        let tab = self.tab_mut();
+        match tab.more {
+            _ if !keeps_history => tab.news(now, "no history is kept"),
+            More::First => tab.tells_of_history = true,
+            _ => tab.tell_of_history(now),
+        }
     }
 
     /// Passes a key to the overlay. Returns `false` if the overlay does not use it.

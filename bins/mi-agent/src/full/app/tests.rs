@@ -1,9 +1,11 @@
 mod bounds;
 mod contacts;
 
+use std::time::Duration;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::ToSpan;
-use mi_agent_core::{ConversationError, Peer, PeerText, Refusal};
+use mi_agent_core::{ConversationError, LookupError, Peer, PeerText, Refusal, StartError};
 
 use plumi_proto::MiSocketAddress;
 
@@ -170,6 +172,108 @@ fn a_call_to_somebody_in_view_says_what_is_going_on() {
     );
 }
 
+/// What ends it depends on the tab.
+#[test]
+fn a_user_is_told_in_which_tab_the_only_conversation_is() {
+    let mut user = User::new(1);
+    user.enters("/bye");
+    assert_eq!(user.last(), "you are in no conversation here");
+    user.calls(1, "joya@cc.com").enters("/call pere@bb.com");
+    assert_eq!(user.last(), "you are in a conversation; /bye ends it");
+    user.press_with(KeyCode::Char('1'), KeyModifiers::ALT).enters("/call pere@bb.com");
+    assert_eq!(user.last(), "you are in a conversation in tab 2 (joya@cc.com); /bye there ends it");
+    user.enters("/bye");
+    assert_eq!(user.last(), "you are in no conversation here; Ctrl-N goes to the next tab");
+}
+
+#[test]
+fn a_start_that_fails_says_what_may_help() {
+    let mut user = User { app: App::new(setup()), now: now() };
+    let node = "127.0.0.2:3344".parse().unwrap();
+    for (error, hint) in [
+        (StartError::NoAnswer { node, unsent: None }, "is lumi-node running there, and is that its port?"),
+        (
+            StartError::Domain { domain: "bb.com".parse().unwrap(), error: LookupError::NotFound },
+            "check the spelling of bb.com; with --node IP:PORT, the domain is not looked up",
+        ),
+    ] {
+        let pause = Duration::from_secs(5);
+        user.app.happened(user.now, Happened::StartDelayed { error, pause, is_news: true });
+        assert_eq!(user.last(), hint);
+    }
+}
+
+/// The messages of the registration are not counted before it succeeds.
+#[test]
+fn messages_are_counted_from_the_registration_on() {
+    assert_eq!(App::new(setup()).messages, None);
+    assert_eq!(User::new(1).app.messages, Some(MessageCounts::default()));
+}
+
+#[test]
+fn the_example_of_an_address_is_that_of_somebody_else() {
+    let mut app = App::new(Setup { own: address("joya@cc.com"), ..setup() });
+    app.registered(now(), "127.0.0.2:3344".parse().unwrap(), listening());
+    let mut joya = User { app, now: now() };
+    assert_eq!(joya.last(), "type /call and an address, such as /call laura@bb.com");
+    joya.enters("/call");
+    assert_eq!(joya.last(), "/call needs an address, such as /call laura@bb.com");
+}
+
+#[test]
+fn more_of_the_history_is_offered_if_there_is_more() {
+    let entry = |n: usize| history::Entry {
+        at: now(),
+        way: history::Way::Sent,
+        nick: "Laura".into(),
+        text: format!("Line {n}."),
+        continues: false,
+        candidates: Vec::new(),
+    };
+    let joya = address("joya@cc.com");
+    for (lines, expected) in [
+        (2, "that is all of the history; /find TEXT searches it, /call calls"),
+        (20, "PageUp shows more of the history, /find TEXT searches it, /call calls"),
+    ] {
+        let mut user = User::new(1);
+        user.enters("/add joya@cc.com").press(KeyCode::F(3)).press(KeyCode::Char('h'));
+        user.app.tab_mut().pane.visible(40, 10);
+        assert_eq!(user.app.tab().pane.entries().count(), 0, "nothing is said before it is known");
+        let recalled = history::Recalled { entries: (0..lines).map(entry).collect(), earlier: None };
+        user.app.recalled(user.now, joya, &recalled);
+        assert_eq!(user.last(), expected);
+        user.press(KeyCode::F(3)).press(KeyCode::Char('h'));
+        assert_eq!(user.last(), expected, "it is there already");
+    }
+}
+
+#[test]
+fn what_is_found_in_other_letters_is_told_so() {
+    let mut user = User::new(1);
+    user.calls(1, "joya@cc.com");
+    let entry = |text: &str| history::Entry {
+        at: now(),
+        way: history::Way::Sent,
+        nick: "Laura".into(),
+        text: text.into(),
+        continues: false,
+        candidates: Vec::new(),
+    };
+    for (found, told) in [
+        (vec![], "no line has \"Apunts\" in it"),
+        (vec![entry("Apunts!")], "one line has \"Apunts\" in it"),
+        (
+            vec![entry("Apunts!"), entry("els apunts")],
+            "2 lines have \"Apunts\" in it, in upper or lower case",
+        ),
+    ] {
+        let count = found.len();
+        user.app.happened(user.now, Happened::Found(address("joya@cc.com"), "Apunts".into(), found));
+        let entry = user.app.tab().pane.entries().rev().nth(count).unwrap();
+        assert_eq!(entry.text, told);
+    }
+}
+
 /// A line that the session refuses is back in the input line, unless something else is there.
 #[test]
 fn a_line_that_is_not_sent_stays() {
@@ -190,7 +294,9 @@ fn there_are_as_many_conversations_as_may_be() {
     user.calls(1, "joya@cc.com").calls(2, "pere@bb.com").acts();
     user.enters("/call joan@cc.com");
     assert_eq!(user.acts(), []);
-    assert_eq!(user.last(), "you are in 2 conversations, as many as may be; /bye ends one");
+    assert_eq!(user.last(), "you are in 2 conversations, as many as may be; /bye ends this one");
+    user.press_with(KeyCode::Char('1'), KeyModifiers::ALT).enters("/call joan@cc.com");
+    assert_eq!(user.last(), "you are in 2 conversations, as many as may be; /bye in the tab of one ends it");
     user.enters("/call laura@bb.com");
     assert_eq!(user.last(), "cannot reach laura@bb.com: that is your own address");
     // The tab of an ongoing conversation is shown, and its peer is not called again.
@@ -426,7 +532,7 @@ fn earlier_conversations_come_before_this_one() {
         continues: false,
         candidates: Vec::new(),
     };
-    user.app.recalled(address("joya@cc.com"), &recalled([earlier]));
+    user.app.recalled(user.now, address("joya@cc.com"), &recalled([earlier]));
     let first = user.app.tab().pane.entries().next().unwrap();
     assert_eq!((&first.kind, first.text.as_str()), (&Kind::Earlier(r"jo\x07ya".into()), r"fins demà\x1b"));
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use plumi_proto::MiAddress;
 
 use super::{App, Effect, Overlay, Registration};
-use crate::command::{Command, CommandError, Mode, completions};
+use crate::command::{Command, CommandError, Mode, completions, example_for};
 use crate::full::tab::{About, ConversationState, Tab};
 use crate::session::Wish;
 
@@ -38,7 +38,8 @@ impl App {
             Command::Say(text) => self.say(text),
             Command::Call(to) => {
                 let to = to.or_else(|| self.tab().address());
-                let to = to.ok_or_else(|| CommandError::NoAddress("call").to_string())?;
+                let no_address = || CommandError::NoAddress("call", example_for(&self.own)).to_string();
+                let to = to.ok_or_else(no_address)?;
                 self.call(now, to)?;
             }
             Command::Bye => self.bye(now)?,
@@ -134,9 +135,20 @@ impl App {
             return Ok(());
         }
         if self.engaged() >= self.conversations {
-            return Err(match self.conversations {
-                1 => "you are in a conversation; /bye ends it".to_owned(),
-                most => format!("you are in {most} conversations, as many as may be; /bye ends one"),
+            return Err(match (self.conversations, self.engaged_elsewhere()) {
+                (1, Some(at)) => {
+                    let (number, title) = (at + 1, self.tabs[at].title());
+                    format!("you are in a conversation in tab {number} ({title}); /bye there ends it")
+                }
+                (1, None) => "you are in a conversation; /bye ends it".to_owned(),
+                (most, _) if self.tab().is_idle() => {
+                    format!(
+                        "you are in {most} conversations, as many as may be; /bye in the tab of one ends it"
+                    )
+                }
+                (most, _) => {
+                    format!("you are in {most} conversations, as many as may be; /bye ends this one")
+                }
             });
         }
         let at = self.tab_about(&About::Contact(to));
@@ -164,8 +176,17 @@ impl App {
                 self.effects.push_back(Effect::GiveUp(to));
                 Ok(())
             }
-            _ => Err("you are in no conversation".into()),
+            _ => Err(match self.engaged_elsewhere() {
+                Some(_) => "you are in no conversation here; Ctrl-N goes to the next tab",
+                None => "you are in no conversation here",
+            }
+            .into()),
         }
+    }
+
+    /// Returns the first other tab with a conversation or a call.
+    fn engaged_elsewhere(&self) -> Option<usize> {
+        (0..self.tabs.len()).find(|&at| at != self.current && !self.tabs[at].is_idle())
     }
 
     /// Completes the line that is being typed, for the Tab key.

@@ -1,5 +1,8 @@
 //! The windows over the rest: help, contacts, the question before several lines are sent.
 
+use std::mem;
+
+use full_screen::side_by_side;
 use jiff::Timestamp;
 use mi_agent_core::safe_text;
 use ratatui::Frame;
@@ -8,7 +11,7 @@ use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Clear, List, ListState, Paragraph, Wrap};
 
 use super::{cut, date_and_time};
-use crate::command::{ALSO, Mode, in_mode};
+use crate::command::{Mode, also, in_mode};
 use crate::full::app::{App, Overlay};
 use crate::full::key_help::KEYS;
 use crate::full::theme::Theme;
@@ -34,15 +37,18 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect, row: u16, theme: &Theme) -> u16 
     let mut rows = |title: &str, rows: &mut dyn Iterator<Item = (String, &str)>| {
         text.push_line(Line::styled(title.to_owned(), theme.own));
         for (left, right) in rows {
+            let mut left = format!("  {left}");
+            let mut indent = 26;
             if inside.width < SIDE_BY_SIDE {
-                text.push_line(Line::styled(format!("  {left}"), theme.own));
-                text.push_line(Line::styled(format!("    {right}"), theme.text));
-            } else {
-                text.push_line(Line::styled(format!("  {left:<23} {right}"), theme.text));
+                text.push_line(Line::styled(mem::take(&mut left), theme.own));
+                indent = 4;
+            }
+            for row in side_by_side(&left, right, indent, inside.width.into()) {
+                text.push_line(Line::styled(row, theme.text));
             }
         }
     };
-    let also = ALSO.iter().map(|(left, right)| ((*left).to_owned(), *right));
+    let also = also(Mode::Full).map(|(left, right)| (left.to_owned(), right));
     rows("Commands", &mut in_mode(Mode::Full).map(|known| (known.usage(), known.meaning)).chain(also));
     rows("Keys", &mut KEYS.iter().map(|(left, right)| ((*left).to_owned(), *right)));
     rows("What you see", &mut WHAT_YOU_SEE.iter().map(|(left, right)| ((*left).to_owned(), *right)));
@@ -130,5 +136,5 @@ const WHAT_YOU_SEE: [(&str, &str); 4] = [
     ("* !", "news, a failure and its reason"),
     ("(2) behind a tab", "so many lines came that you have not seen"),
     ("unverified", "PLUMI and PMI prove nobody's address or nickname"),
-    ("E 4 R 4", "PLUMI messages sent and received, as in the message log"),
+    ("E 4 R 4", "messages sent and received, as in the message log"),
 ];

@@ -49,7 +49,8 @@ fn frames(app: &App) -> Option<usize> {
 
 fn own_variants(app: &App) -> Vec<String> {
     let (own, nickname) = (app.own, &app.nickname);
-    let counts = format!("E {} R {}", app.messages.sent, app.messages.received);
+    let counts = app.messages.map(|messages| format!(" · E {} R {}", messages.sent, messages.received));
+    let counts = counts.unwrap_or_default();
     let (long, short) = match &app.registration {
         Registration::Registering => ("registering …".into(), "registering …"),
         Registration::Waiting(reason) => (format!("NOT registered yet: {reason}"), "NOT registered yet"),
@@ -65,9 +66,9 @@ fn own_variants(app: &App) -> Vec<String> {
         ];
     }
     vec![
-        format!(" {own} as {nickname} · {long} · {counts}"),
-        format!(" {own} · {long} · {counts}"),
-        format!(" {own} · {short} · {counts}"),
+        format!(" {own} as {nickname} · {long}{counts}"),
+        format!(" {own} · {long}{counts}"),
+        format!(" {own} · {short}{counts}"),
         format!(" {short} · {own}"),
     ]
 }

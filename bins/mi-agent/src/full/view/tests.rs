@@ -35,7 +35,7 @@ impl Screen {
         let mut screen = Self::new(width, height);
         screen.types("/call joya@cc.com\n");
         screen.app.begun(now(), id(1), peer("joya@cc.com"), Way::Called);
-        screen.app.messages = MessageCounts::new(2, 2);
+        screen.app.messages = Some(MessageCounts::new(2, 2));
         screen
     }
 

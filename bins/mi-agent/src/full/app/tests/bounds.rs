@@ -95,7 +95,7 @@ fn scrolling_goes_on_where_it_stopped_or_says_why_not() {
     let mut user = User::new(1);
     user.calls(1, "joya@cc.com").effects();
     let first = kept.before(&joya, None, 3).unwrap();
-    user.app.recalled(joya, &first);
+    user.app.recalled(user.now, joya, &first);
     for _ in 0..50 {
         user.hears(1, "it is left out");
     }
@@ -108,7 +108,7 @@ fn scrolling_goes_on_where_it_stopped_or_says_why_not() {
     assert_eq!((peer, Some(before)), (joya, first.earlier));
     user.press(KeyCode::PageUp);
     assert_eq!(user.effects(), [], "once");
-    user.app.recalled(joya, &kept.before(&joya, Some(before), 4).unwrap());
+    user.app.recalled(user.now, joya, &kept.before(&joya, Some(before), 4).unwrap());
     let top = |user: &User| -> Vec<_> {
         user.app.tab().pane.entries().take(7).map(|entry| entry.text.clone()).collect()
     };
@@ -136,6 +136,6 @@ fn what_is_left_out_is_told_where_it_was_said() {
         continues: false,
         candidates: Vec::new(),
     };
-    user.app.recalled(address("joya@cc.com"), &recalled([note]));
+    user.app.recalled(user.now, address("joya@cc.com"), &recalled([note]));
     assert_eq!(user.app.tab().pane.entries().next().unwrap().kind, Kind::Earlier("*".into()));
 }

@@ -37,11 +37,11 @@ fn talking() -> Screen {
         entry(1, history::Way::Received, "Joya", "adéu!"),
     ];
     let recalled = history::Recalled { entries, earlier: None };
-    screen.app.recalled("joya@cc.com".parse().unwrap(), &recalled);
+    screen.app.recalled(now(), "joya@cc.com".parse().unwrap(), &recalled);
     let mut joya = peer("joya@cc.com");
     joya.nickname = PeerText::new("Joya");
     screen.app.begun(now() + 1.minutes(), id(1), joya, Way::Called);
-    screen.app.messages = MessageCounts::new(2, 2);
+    screen.app.messages = Some(MessageCounts::new(2, 2));
     screen.app.said(now() + 1.minutes(), id(1), "hola, com va la pràctica?");
     screen.app.heard(now() + 2.minutes(), id(1), &PeerText::new("bé! el node ja respon 👩\u{200d}💻"));
     let long = "quedem demà? m'han dit que el 日本 de la plaça és bo, i a prop de la facultat";
@@ -54,7 +54,7 @@ fn talking() -> Screen {
 /// Three conversations, of which one has ended, and one is lost. A call that was missed is counted in the first tab.
 fn tabs() -> Screen {
     let mut screen = Screen::new(84, 13);
-    screen.app.messages = MessageCounts::new(9, 9);
+    screen.app.messages = Some(MessageCounts::new(9, 9));
     screen.app.begun(now(), id(1), peer("joya@cc.com"), Way::CalledBy);
     screen.app.begun(now() + 1.minutes(), id(2), peer("pere@bb.com"), Way::CalledBy);
     screen.app.heard(now() + 2.minutes(), id(2), &PeerText::new("laura, hi ets?"));

@@ -87,7 +87,7 @@ fn help_lists_commands_and_keys() {
 15:│Commands                                                                          │
    │  /call ADDRESS           call somebody (joya: of your own domain)                │
    │  /bye, /exit             end the conversation                                    │
-   │  /contacts               who called, was called, or was missed; Enter calls one  │
+   │  /contacts               calls made, taken or missed while busy; Enter calls     │
    │  /add ADDRESS            add somebody to the contacts; Del removes one there     │
    │  /find TEXT              search the history of this tab                          │
    │  /block ADDRESS          take no calls of somebody, who is told you are busy     │
@@ -98,13 +98,13 @@ fn help_lists_commands_and_keys() {
    │  /help                   show this                                               │
    │  /quit                   deregister and leave                                    │
    │  EXIT                    as /quit                                                │
-   │  //text                  say /text; other lines are said as they stand           │
+   │  //text                  say /text, as what begins with one / is a command       │
    │Keys                                                                              │
    │  F1 · F2 · F3            help · protocol · contacts                              │
    │  Enter                   sends the line, or carries the command out              │
    │  Tab, Shift-Tab          complete a command or an address                        │
    │  ↑ ↓                     lines typed before                                      │
-   │  PageUp, PageDown, wheel scroll, and load more history; with Alt, the protocol   │
+   │  PageUp, PageDown, wheel scroll, load history; with Alt, the protocol            │
    │  Ctrl-Home, Ctrl-End     to the first line, to the last                          │
    │  Esc                     closes what lies above, or goes to the last line        │
    │  Ctrl-N, Ctrl-P, Alt-1 … the next tab, the one before, that of a number          │
@@ -119,13 +119,24 @@ fn help_lists_commands_and_keys() {
    │  * !                     news, a failure and its reason                          │
    │  (2) behind a tab        so many lines came that you have not seen               │
    │  unverified              PLUMI and PMI prove nobody's address or nickname        │
-   │  E 4 R 4                 PLUMI messages sent and received, as in the message log │
+   │  E 4 R 4                 messages sent and received, as in the message log       │
    └──────────────────────────────────────────────────────────────────────────────────┘
  laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
  in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
 >
 "#,
     );
+    for (width, height) in [(80, 44), (40, 99)] {
+        let terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        screen = Screen { terminal, ..screen };
+        let picture = screen.picture();
+        let inside = |row: &str| Some(row.split_once('│')?.1.split_once('│')?.0.trim_end().to_owned());
+        let rows: Vec<_> = picture.lines().filter_map(inside).filter(|row| !row.is_empty()).collect();
+        let titles = rows.iter().filter(|row| !row.starts_with("  ")).collect::<Vec<_>>();
+        assert_eq!(titles, ["Commands", "Keys", "What you see"], "nothing is wrapped to the left\n{picture}");
+        let is_wrapped = rows.iter().any(|row| row.starts_with(&" ".repeat(26)));
+        assert!(width < 80 || !is_wrapped, "{picture}");
+    }
     let mut small = Screen { terminal: Terminal::new(TestBackend::new(40, 10)).unwrap(), ..screen };
     (0..100).for_each(|_| small.press(KeyCode::PageDown));
     assert!(small.picture().contains("message log"), "its end is reached\n{}", small.picture());
