@@ -76,7 +76,7 @@ fn the_state_machines_write_the_captured_logs() {
     }
     let id = wire.request(u1, LumiRequest::Locate("u2@PC-d".parse().expect("an address")));
     match wire.answer(u1, id) {
-        Some(LumiAnswer::Locate(LocateOutcome::Found(at))) => {
+        Some(LumiAnswer::Locate { outcome: LocateOutcome::Found(at), .. }) => {
             assert_eq!(at.to_string(), "10.100.100.102:43038");
         }
         answer => panic!("{answer:?}"),

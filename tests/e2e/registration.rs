@@ -46,9 +46,15 @@ fn users_are_found_again_after_their_node_was_started_again() {
     wire.remove_node(BB);
     wire.add_node(BB, ROSTER);
     // The asker is registered by asking; the other user, by the next refresh at the latest.
-    assert_eq!(finds_pere(&mut wire), Some(LumiAnswer::Locate(LocateOutcome::Offline)));
+    assert_eq!(
+        finds_pere(&mut wire),
+        Some(LumiAnswer::Locate { outcome: LocateOutcome::Offline, offers_tls: false })
+    );
     wire.pass(Duration::from_secs(30));
-    assert!(matches!(finds_pere(&mut wire), Some(LumiAnswer::Locate(LocateOutcome::Found(_)))));
+    assert!(matches!(
+        finds_pere(&mut wire),
+        Some(LumiAnswer::Locate { outcome: LocateOutcome::Found(_), .. })
+    ));
     assert_eq!(wire.registrations(LAURA), [], "nobody noticed");
 }
 
@@ -62,7 +68,10 @@ fn a_node_that_was_gone_for_long_is_registered_at_within_seconds() {
     wire.add_node(BB, ROSTER);
     wire.pass(RETRY);
     assert_eq!(wire.registrations(PERE), [lost, RegistrationChange::Regained]);
-    assert!(matches!(finds_pere(&mut wire), Some(LumiAnswer::Locate(LocateOutcome::Found(_)))));
+    assert!(matches!(
+        finds_pere(&mut wire),
+        Some(LumiAnswer::Locate { outcome: LocateOutcome::Found(_), .. })
+    ));
     let sent = wire.log("pere@bb.com").iter().filter(|line| line.starts_with("E: ")).count();
     assert!(sent < 10 + 3600 / 5, "{sent} messages in an hour");
 }
@@ -93,7 +102,7 @@ fn two_agents_of_one_user_take_turns() {
     let mut found = Vec::new();
     for _ in 0..4 {
         match finds_pere(&mut wire) {
-            Some(LumiAnswer::Locate(LocateOutcome::Found(at))) => found.push(at.to_string()),
+            Some(LumiAnswer::Locate { outcome: LocateOutcome::Found(at), .. }) => found.push(at.to_string()),
             answer => panic!("{answer:?}"),
         }
         wire.pass(Duration::from_secs(25));

@@ -21,6 +21,8 @@ use crate::error::{CallError, DeregisterError, LocateError, StartError};
 use crate::io::dial::Dial;
 use crate::io::driver::{Driver, Ended, Place};
 use crate::io::node_link::MessageCounts;
+#[cfg(feature = "secure")]
+use crate::io::protection::Protection;
 use crate::io::shutdown::Shutdown;
 use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
@@ -62,6 +64,8 @@ pub(crate) struct Inner {
     /// The signal that ends conversations and refuses calls: when the shutdown begins, or when this is
     /// dropped.
     pub(crate) shutdown: Shutdown,
+    #[cfg(feature = "secure")]
+    pub(crate) protection: Protection,
     /// Weak, because the traffic ends with the agent's tasks, even while handles are left.
     pub(crate) tap: Option<WeakTap>,
 }
@@ -153,6 +157,11 @@ impl Agent {
         self.0.driver.stay_registered();
     }
 
+    #[cfg(feature = "secure")]
+    pub(crate) fn protection(&self) -> &Protection {
+        &self.0.protection
+    }
+
     /// Locates a user without calling.
     ///
     /// Do so only to call: some deployed agents that were located are deaf until somebody calls them
@@ -164,11 +173,18 @@ impl Agent {
     /// # Cancel safety
     /// Cancel safe. The question goes on, and its answer is dropped.
     pub async fn locate(&self, to: MiAddress) -> Result<MiSocketAddress, LocateError> {
+        self.find(to).await.map(|(found, _)| found)
+    }
+
+    /// Returns where a user is, and whether its agent takes encrypted calls.
+    async fn find(&self, to: MiAddress) -> Result<(MiSocketAddress, bool), LocateError> {
         match self.0.driver.request(LumiRequest::Locate(to), None).await {
-            Ok(LumiAnswer::Locate(LocateOutcome::Found(found))) => self.0.dialling.check(self.node(), found),
-            Ok(LumiAnswer::Locate(LocateOutcome::Busy)) => Err(LocateError::Busy),
-            Ok(LumiAnswer::Locate(LocateOutcome::NoSuchUser)) => Err(LocateError::NoSuchUser),
-            Ok(LumiAnswer::Locate(LocateOutcome::Offline)) => Err(LocateError::Offline),
+            Ok(LumiAnswer::Locate { outcome: LocateOutcome::Found(found), offers_tls }) => {
+                self.0.dialling.check(self.node(), found).map(|found| (found, offers_tls))
+            }
+            Ok(LumiAnswer::Locate { outcome: LocateOutcome::Busy, .. }) => Err(LocateError::Busy),
+            Ok(LumiAnswer::Locate { outcome: LocateOutcome::NoSuchUser, .. }) => Err(LocateError::NoSuchUser),
+            Ok(LumiAnswer::Locate { outcome: LocateOutcome::Offline, .. }) => Err(LocateError::Offline),
             Ok(LumiAnswer::PeerSilent) => Err(LocateError::PeerSilent { node: self.node() }),
             Ok(LumiAnswer::Malformed(error)) => Err(LocateError::Malformed(error)),
             Ok(_) => {
@@ -200,7 +216,7 @@ impl Agent {
         if !self.0.slots.has_free() {
             return Err(CallError::Engaged);
         }
-        let found = self.locate(to).await?;
+        let (found, offers_tls) = self.find(to).await?;
         // Another user may have called meanwhile.
         let slot = self.0.slots.try_take().map_err(|error| match error {
             TryAcquireError::NoPermits => CallError::Engaged,
@@ -211,7 +227,19 @@ impl Agent {
         let place = Arc::clone(&self.0.calls).acquire_owned().await;
         let place = place.map_err(|_| CallError::Locate(LocateError::Ended))?;
         let (sender, called) = oneshot::channel();
-        let dial = Dial { found, to, nickname: self.0.nickname.clone(), options: self.options(), slot };
+        #[cfg(not(feature = "secure"))]
+        let _ = offers_tls;
+        let dial = Dial {
+            found,
+            #[cfg(feature = "secure")]
+            offers_tls,
+            #[cfg(feature = "secure")]
+            protection: self.0.protection.clone(),
+            to,
+            nickname: self.0.nickname.clone(),
+            options: self.options(),
+            slot,
+        };
         self.0.runtime.spawn(async move {
             dial.run(sender).await;
             drop(place);

@@ -18,14 +18,24 @@ use tracing::warn;
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
+#[cfg(feature = "secure")]
+use crate::identity::Identity;
 use crate::io::dial;
 use crate::io::driver::{Driver, Network};
 use crate::io::listener::{self, Acceptor};
 use crate::io::node_link::{self, NodeLink};
+#[cfg(feature = "secure")]
+use crate::io::protection::Protection;
 use crate::io::shutdown::Shutdown;
 use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
+#[cfg(feature = "secure")]
+use crate::io::tls::Tls;
 use crate::io::way::{Search, Way};
+#[cfg(feature = "secure")]
+use crate::pin::{MemoryTrust, TrustStore};
+#[cfg(feature = "secure")]
+use crate::security::Security;
 use crate::state::admission::Admission;
 use crate::state::client::{ClientSettings, LumiClient};
 use crate::state::conversation_slots::DEFAULT_IDLE;
@@ -55,6 +65,12 @@ pub struct AgentBuilder {
     tap: Option<TrafficTap>,
     admission: Admission,
     runtime: Option<Handle>,
+    #[cfg(feature = "secure")]
+    identity: Option<Identity>,
+    #[cfg(feature = "secure")]
+    trust: Option<Arc<dyn TrustStore>>,
+    #[cfg(feature = "secure")]
+    security: Security,
 }
 
 impl AgentBuilder {
@@ -77,6 +93,12 @@ impl AgentBuilder {
             tap: None,
             admission: Admission::default(),
             runtime: None,
+            #[cfg(feature = "secure")]
+            identity: None,
+            #[cfg(feature = "secure")]
+            trust: None,
+            #[cfg(feature = "secure")]
+            security: Security::default(),
         }
     }
 
@@ -233,6 +255,33 @@ impl AgentBuilder {
         self
     }
 
+    /// Sets the identity of the user: conversations with agents that have one as well are encrypted, and both prove
+    /// their keys. By default there is none, and everything is plain.
+    #[cfg(feature = "secure")]
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Sets the place where the keys of other users are kept. The default is [`MemoryTrust`], which is forgotten with the
+    /// agent.
+    #[cfg(feature = "secure")]
+    #[must_use]
+    pub fn trust(mut self, store: impl TrustStore + 'static) -> Self {
+        self.trust = Some(Arc::new(store));
+        self
+    }
+
+    /// Sets the least protection that conversations must have, in both directions. The default is [`Security::Offer`]. A
+    /// higher level needs an identity.
+    #[cfg(feature = "secure")]
+    #[must_use]
+    pub fn security(mut self, security: Security) -> Self {
+        self.security = security;
+        self
+    }
+
     /// Finds the node, listens for conversations and registers. After an error nothing is left running.
     ///
     /// An agent has two sockets and one for each conversation. It opens another for a moment every 3 s, to learn this host's
@@ -294,6 +343,12 @@ impl AgentBuilder {
         let user = self.address.user();
         let nickname = self.nickname.as_deref().unwrap_or(user.as_str());
         let nickname = Nickname::new(nickname).map_err(StartError::Nickname)?;
+        #[cfg(feature = "secure")]
+        let protection = self.protection()?;
+        #[cfg(feature = "secure")]
+        let offers_tls = protection.offers_tls();
+        #[cfg(not(feature = "secure"))]
+        let offers_tls = false;
         let (nodes, search) = self.find_nodes().await?;
         let (own, node) = first_way(&nodes)?;
         let tap = self.tap;
@@ -319,6 +374,7 @@ impl AgentBuilder {
             schedule: self.schedule,
             refresh: self.refresh,
             finds_node: search.is_some(),
+            offers_tls,
         });
         if search.is_some() {
             client.handle_found(time::Instant::now().into_std(), &nodes);
@@ -338,7 +394,15 @@ impl AgentBuilder {
             shutdown: shutdown.watch(),
             tap,
         };
-        let acceptor = Acceptor::new(nickname.clone(), options, slots.clone(), events_sender, driver.clone());
+        let acceptor = Acceptor::new(
+            nickname.clone(),
+            options,
+            slots.clone(),
+            events_sender,
+            driver.clone(),
+            #[cfg(feature = "secure")]
+            protection.clone(),
+        );
         let (open, opened) = oneshot::channel();
         tokio::spawn(listener::listen(listener, acceptor, opened));
         let agent = Agent::new(Inner {
@@ -353,9 +417,25 @@ impl AgentBuilder {
             dialling: Dialling::within(self.dial),
             outstanding,
             shutdown,
+            #[cfg(feature = "secure")]
+            protection,
             tap: weak_tap,
         });
         Ok((agent, Events(events), open))
+    }
+
+    /// Returns the protection of the conversations.
+    #[cfg(feature = "secure")]
+    fn protection(&self) -> Result<Protection, StartError> {
+        if self.security > Security::Offer && self.identity.is_none() {
+            return Err(StartError::NoIdentity(self.security));
+        }
+        let own = self
+            .identity
+            .as_ref()
+            .map(|identity| (Tls::new(identity.secret(), &self.address, None), identity.public_key()));
+        let trust = self.trust.clone().unwrap_or_else(|| Arc::new(MemoryTrust::default()));
+        Ok(Protection::new(self.address, self.security, own, trust))
     }
 
     /// Returns the addresses at which the node may be, at least one, and the search for it if it is silent later.

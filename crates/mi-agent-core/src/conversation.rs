@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, watch}
 use crate::error::{ConversationError, SayError, SendError};
 use crate::io::slot::Slot;
 use crate::safe_text::PeerText;
+use crate::security::PeerSecurity;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 
 /// A conversation with one other user.
@@ -33,7 +34,8 @@ pub struct Conversation {
     receiver: LineReceiver,
 }
 
-/// The other side of a conversation. None of this is proved: PLUMI and PMI have no secret.
+/// The other side of a conversation. What is proved of it is in [`Peer::security`]: the rest of PLUMI and PMI has no
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
@@ -47,13 +49,16 @@ pub struct Peer {
     pub candidates: Vec<MiAddress>,
     /// The TCP address of the peer's end of the conversation.
     pub remote: SocketAddr,
+    /// The protection of the conversation.
+    pub security: PeerSecurity,
 }
 
 impl Peer {
     /// Creates a peer of this nickname and TCP address, whose MI address is not known. A program needs that for
     /// tests.
     pub fn new(nickname: PeerText, remote: SocketAddr) -> Self {
-        Self { nickname, address: None, candidates: Vec::new(), remote }
+        let security = PeerSecurity::Plain { lacks_key: false };
+        Self { nickname, address: None, candidates: Vec::new(), remote, security }
     }
 }
 

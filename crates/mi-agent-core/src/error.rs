@@ -11,8 +11,16 @@ use lumi_dns::LookupError;
 use mi_proto::TextError;
 use plumi_proto::{DecodeError, Domain, MiAddress, MiSocketAddress, NodeAddress, TcpAddress};
 
+#[cfg(feature = "secure")]
+use crate::key::PublicKey;
+#[cfg(feature = "secure")]
+use crate::pin::Pin;
 use crate::safe_text::PeerText;
+#[cfg(feature = "secure")]
+use crate::security::Security;
 use crate::state::conversation_slots::GaveWay;
+#[cfg(feature = "secure")]
+use crate::state::trust::NotSecure;
 
 /// The reason why an agent did not start. Continues "cannot register laura@bb.com: ".
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +69,10 @@ pub enum StartError {
     /// The nickname cannot be sent.
     #[error("the nickname {0}")]
     Nickname(TextError),
+    /// The level of [`AgentBuilder::security`](crate::AgentBuilder::security) needs an identity.
+    #[cfg(feature = "secure")]
+    #[error("security is `{0}`, and there is no identity to encrypt with")]
+    NoIdentity(Security),
     /// The start was interrupted before the node answered, see
     /// [`AgentBuilder::start_unless`](crate::AgentBuilder::start_unless).
     #[error("interrupted")]
@@ -148,6 +160,25 @@ pub enum CallError {
         #[source]
         error: io::Error,
     },
+    /// The conversation would not be as secure as it must be. Nothing was said.
+    #[cfg(feature = "secure")]
+    #[error(transparent)]
+    NotSecure(#[from] NotSecure),
+    /// The callee proved to have another key than the one that is known. Nothing was said.
+    ///
+    /// The user may have a new machine, or somebody sits in between: only the user can tell, by the words of the key.
+    #[cfg(feature = "secure")]
+    #[error("its key is not the one known since {}", known.since)]
+    KeyChanged {
+        /// The key that is known; the one believed most, if there are several.
+        known: Pin,
+        /// The key that the callee has.
+        offered: PublicKey,
+    },
+    /// The keys of other users cannot be read.
+    #[cfg(feature = "secure")]
+    #[error("the keys that are known cannot be read")]
+    Trust(#[source] io::Error),
     /// This agent has as many conversations as it may.
     #[error("you have as many conversations as you may; end one first")]
     Engaged,
@@ -174,6 +205,8 @@ impl CallError {
             }
             Self::NotAccepted { .. } | Self::Engaged => true,
             Self::Yourself => false,
+            #[cfg(feature = "secure")]
+            Self::NotSecure(_) | Self::KeyChanged { .. } | Self::Trust(_) => false,
         }
     }
 }

@@ -65,21 +65,39 @@ mod conversation;
 mod conversations;
 mod error;
 mod event;
+#[cfg(feature = "secure")]
+mod identity;
 mod incoming;
+#[cfg(feature = "secure")]
+mod key;
+#[cfg(feature = "secure")]
+mod pin;
 mod safe_text;
+mod security;
 mod traffic;
+#[cfg(feature = "secure")]
+mod trust;
 mod io {
+    pub(crate) mod call;
+    #[cfg(feature = "secure")]
+    pub(crate) mod callee_stream;
     pub(crate) mod connection;
     pub(crate) mod dial;
     pub(crate) mod driver;
+    #[cfg(feature = "secure")]
+    pub(crate) mod known_peers;
     pub(crate) mod listener;
     pub(crate) mod node_link;
     pub(crate) mod places;
+    #[cfg(feature = "secure")]
+    pub(crate) mod protection;
     #[cfg(target_os = "linux")]
     pub(crate) mod send_queue;
     pub(crate) mod shutdown;
     pub(crate) mod slot;
     pub(crate) mod talk;
+    #[cfg(feature = "secure")]
+    pub(crate) mod tls;
     pub(crate) mod turns;
     pub(crate) mod way;
 }
@@ -101,11 +119,16 @@ mod state {
     pub(crate) mod frames;
     pub(crate) mod given_way;
     pub(crate) mod intake;
+    #[cfg(feature = "secure")]
+    pub(crate) mod key_memory;
     pub(crate) mod nodes;
     pub(crate) mod outgoing_lines;
     pub(crate) mod output;
     pub(crate) mod refresh;
     pub(crate) mod request;
+    pub(crate) mod tls_offers;
+    #[cfg(feature = "secure")]
+    pub(crate) mod trust;
     pub(crate) mod turns;
 }
 
@@ -118,17 +141,26 @@ pub use error::{
     SendError, StartError, SystemError,
 };
 pub use event::{Event, Events, MAX_EVENTS};
+#[cfg(feature = "secure")]
+pub use identity::{Identity, IdentityError};
 pub use incoming::Incoming;
+#[cfg(feature = "secure")]
+pub use io::known_peers::{KnownPeers, KnownPeersError};
 pub use io::node_link::MessageCounts;
+#[cfg(feature = "secure")]
+pub use key::{KeyWords, KeyWordsError, PublicKey, PublicKeyError};
 pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuilder};
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
+#[cfg(feature = "secure")]
+pub use pin::{Day, DayError, MemoryTrust, Pin, Strength, TrustStore};
 pub use plumi_proto::{
     AddressError, AddressRange, AddressRangeError, DecodeError, DecodeReason, DeregisterCode, Domain,
     Extension, HostIp, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, MiSocketAddressError,
     NameError, NodeAddress, RegisterCode, Registrant, TcpAddress, UdpAddress, UserName,
 };
 pub use safe_text::{PeerText, safe_text};
+pub use security::{PeerSecurity, Security, SecurityError};
 pub use state::acceptor::{AcceptorState, Capacity, Verdict};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
 pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS, Whereabouts};
@@ -142,8 +174,14 @@ pub use state::intake::{Intake, Limited};
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
+#[cfg(feature = "secure")]
+pub use state::trust::{
+    CallPlan, CallerRefused, Identified, KeyRefused, MAX_KEYS, NotSecure, Trust, TrustError,
+};
 pub use state::turns::{NewTurn, Turns};
 pub use traffic::{Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
+#[cfg(feature = "secure")]
+pub use trust::KeyError;
 
 /// Returns a time for tests of `state/`, which has no clock.
 #[cfg(test)]

@@ -34,7 +34,7 @@ fn a_client_without_io_needs_no_other_crate() {
     client.handle_datagram(now, node, b"RR0");
     let answer = LumiAnswer::Register(RegisterCode::Registered);
     assert_eq!(client.poll_output(), Some(LumiOutput::Done(id, answer)));
-    assert_ne!(answer, LumiAnswer::Locate(LocateOutcome::Busy));
+    assert_ne!(answer, LumiAnswer::Locate { outcome: LocateOutcome::Busy, offers_tls: false });
 }
 
 #[test]

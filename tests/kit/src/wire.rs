@@ -20,7 +20,7 @@
 //!     wire.request(at, LumiRequest::Register);
 //! }
 //! let request = wire.request("10.0.0.1:4500", LumiRequest::Locate("joya@bb.com".parse()?));
-//! let Some(LumiAnswer::Locate(LocateOutcome::Found(at))) = wire.answer("10.0.0.1:4500", request) else {
+//! let Some(LumiAnswer::Locate { outcome: LocateOutcome::Found(at), .. }) = wire.answer("10.0.0.1:4500", request) else {
 //!     panic!("joya is not found");
 //! };
 //!

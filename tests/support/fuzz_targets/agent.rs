@@ -399,7 +399,8 @@ fn answer_of(datagram: &[u8], address: &MiAddress, kind: LumiRequest) -> Option<
             Some(LumiAnswer::Deregister(code))
         }
         (LumiRequest::Locate(to), Ok(Message::LocateReply { locate, outcome, .. })) => {
-            (locate.from == *address && locate.to == to).then_some(LumiAnswer::Locate(outcome))
+            (locate.from == *address && locate.to == to)
+                .then_some(LumiAnswer::Locate { outcome, offers_tls: false })
         }
         (LumiRequest::Locate(to), Err(error)) => {
             let names = datagram.get(3..)?.strip_prefix(format!("{address}:{to}:").as_bytes());

@@ -351,7 +351,7 @@ impl<S> Connection<S> {
 }
 
 /// Reads the clock of the state: tokio's, which tests can pause.
-pub(super) fn now() -> std::time::Instant {
+pub(crate) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 

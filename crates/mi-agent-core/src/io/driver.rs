@@ -63,6 +63,8 @@ pub(crate) struct Network {
 enum Command {
     Request(LumiRequest, Option<RequestSchedule>, oneshot::Sender<LumiAnswer>),
     TakeCaller(oneshot::Sender<Caller>),
+    #[cfg(feature = "secure")]
+    Refusal(Vec<MiAddress>, oneshot::Sender<Option<Refusal>>),
     /// Some request may have been given up by the program.
     GivenUp,
     /// The task ends without a deregistration.
@@ -200,6 +202,14 @@ impl Driver {
         // A caller does not wait for this agent's requests. If the task has ended, the sender is dropped.
         _ = self.urgent.send(Command::TakeCaller(sender)).await;
         caller.await.unwrap_or_default()
+    }
+
+    /// Returns the reason why a caller that is one of `candidates` may not call, if there is one.
+    #[cfg(feature = "secure")]
+    pub(crate) async fn refusal(&self, candidates: Vec<MiAddress>) -> Option<Refusal> {
+        let (sender, refusal) = oneshot::channel();
+        _ = self.urgent.send(Command::Refusal(candidates, sender)).await;
+        refusal.await.unwrap_or_default()
     }
 
     /// Sets which users may call, from the next question on.

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+#[cfg(feature = "secure")]
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use mi_proto::Nickname;
@@ -13,9 +15,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::{task, time};
 use tracing::{debug, warn};
 
+#[cfg(feature = "secure")]
+use super::callee_stream::CalleeStream;
 use super::connection::{self, Connection, TEND_TCP, Tend, now};
 use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
+#[cfg(feature = "secure")]
+use super::protection::Protection;
 use super::slot::{Slots, Taken};
 use super::talk::{self, ConversationOptions};
 use super::turns::{CallerTurn, CallerTurns};
@@ -23,10 +29,15 @@ use crate::conversation::Peer;
 use crate::error::IncomingError;
 use crate::event::Event;
 use crate::incoming::{Decision, caller, incoming};
+#[cfg(feature = "secure")]
+use crate::key::PublicKey;
 use crate::safe_text::PeerText;
+use crate::security::PeerSecurity;
 use crate::state::acceptor::Verdict;
 use crate::state::admission::Refusal;
 use crate::state::conversation_events::{ConversationOutput, Side};
+#[cfg(feature = "secure")]
+use crate::state::trust::Identified;
 
 /// Accepts or refuses incoming calls.
 #[derive(Clone)]
@@ -40,7 +51,15 @@ pub(crate) struct Acceptor {
     /// The slots of callers without a conversation.
     places: Places,
     turns: CallerTurns,
+    #[cfg(feature = "secure")]
+    protection: Protection,
 }
+
+/// Where the key of a caller will be, once it has proved that it has one.
+#[cfg(feature = "secure")]
+type Met = Option<Arc<OnceLock<PublicKey>>>;
+#[cfg(not(feature = "secure"))]
+type Met = ();
 
 /// Binds a listener to `address`, with a long queue of callers.
 pub(crate) fn bind(address: TcpAddress) -> io::Result<TcpListener> {
@@ -132,6 +151,7 @@ impl Acceptor {
         slots: Slots,
         events: mpsc::Sender<Event>,
         driver: Driver,
+        #[cfg(feature = "secure")] protection: Protection,
     ) -> Self {
         Self {
             nickname,
@@ -141,18 +161,27 @@ impl Acceptor {
             driver,
             places: Places::default(),
             turns: CallerTurns::default(),
+            #[cfg(feature = "secure")]
+            protection,
         }
     }
 
     fn spawn(self, stream: TcpStream, remote: SocketAddr) {
         match connection::prepare(&stream) {
-            Ok(()) => self.start(stream, remote, TEND_TCP),
+            #[cfg(feature = "secure")]
+            Ok(()) => {
+                let stream = CalleeStream::new(stream, self.protection.tls().cloned());
+                let met = stream.met();
+                self.start(stream, remote, TEND_CALLEE, Some(met));
+            }
+            #[cfg(not(feature = "secure"))]
+            Ok(()) => self.start(stream, remote, TEND_TCP, ()),
             Err(error) => debug!(%remote, %error, "a call that was gone at once"),
         }
     }
 
     /// Handles a call in its own task.
-    fn start<S>(self, stream: S, remote: SocketAddr, tend: Option<Tend<S>>)
+    fn start<S>(self, stream: S, remote: SocketAddr, tend: Option<Tend<S>>, met: Met)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -162,11 +191,16 @@ impl Acceptor {
         let nickname = self.nickname.clone();
         let mut connection = Connection::new(stream, remote, Side::Callee, nickname, pace, tap).tended(tend);
         connection.state.set_intake(intake);
-        tokio::spawn(self.receive(connection, turn, place));
+        tokio::spawn(self.receive(connection, turn, place, met));
     }
 
-    async fn receive<S>(mut self, mut connection: Connection<S>, mut turn: CallerTurn, place: Option<Place>)
-    where
+    async fn receive<S>(
+        mut self,
+        mut connection: Connection<S>,
+        mut turn: CallerTurn,
+        place: Option<Place>,
+        met: Met,
+    ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
@@ -174,10 +208,21 @@ impl Acceptor {
             Some(place) => self.greet(&mut connection, place).await,
             None => self.wait(&mut connection, &mut turn).await,
         };
+        #[cfg(feature = "secure")]
+        let key = met.and_then(|met| met.get().copied());
+        #[cfg(not(feature = "secure"))]
+        let () = met;
+        #[cfg(feature = "secure")]
+        if key.is_some() {
+            connection.state.set_encrypted();
+        }
         match greeted {
             ConversationOutput::Greeted(nickname) => {
                 turn.greeted();
                 let asker = self.driver.take_caller().await;
+                let security = PeerSecurity::Plain { lacks_key: false };
+                #[cfg(feature = "secure")]
+                let (asker, security) = self.identify(asker, key).await;
                 let has_turn = tokio::select! {
                     biased;
                     // It is let go then.
@@ -186,7 +231,7 @@ impl Acceptor {
                 };
                 drop(turn);
                 if has_turn {
-                    return self.decide(connection, place, nickname, asker).await;
+                    return self.decide(connection, place, nickname, asker, security).await;
                 }
                 debug!(%remote, "a call that gives way to others");
                 self.turns.gave_way();
@@ -200,6 +245,32 @@ impl Acceptor {
             }
             _ => self.finish(connection, place).await,
         }
+    }
+
+    /// Returns who calls with `key`, or in plain text, and with what protection.
+    #[cfg(feature = "secure")]
+    async fn identify(&self, asker: Caller, key: Option<PublicKey>) -> (Caller, PeerSecurity) {
+        let plain = PeerSecurity::Plain { lacks_key: false };
+        let Caller { candidates, refusal } = asker;
+        let identified = match self.protection.identify(key.as_ref(), &candidates) {
+            Ok(Ok(identified)) => identified,
+            Ok(Err(refused)) => {
+                let refusal = Some(refused.reason(key.is_some()));
+                return (Caller { candidates, refusal }, plain);
+            }
+            Err(error) => {
+                warn!("nobody can call, because the keys that are known cannot be read: {error}");
+                return (Caller { candidates, refusal: Some(Refusal::Busy) }, plain);
+            }
+        };
+        let Identified { candidates: who, trust, lacks_key } = identified;
+        // Who it is comes before whether that one may call.
+        let refusal = if who == candidates { refusal } else { self.driver.refusal(who.clone()).await };
+        let security = match key.zip(trust) {
+            Some((key, trust)) => PeerSecurity::Tls { key, trust },
+            None => PeerSecurity::Plain { lacks_key },
+        };
+        (Caller { candidates: who, refusal }, security)
     }
 
     /// Waits for the turn of a caller, and then for its nickname, which may come before.
@@ -267,12 +338,15 @@ impl Acceptor {
         place: Place,
         nickname: PeerText,
         asker: Caller,
+        security: PeerSecurity,
     ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
         let Caller { candidates, refusal } = asker;
-        let peer = caller(nickname, remote, candidates);
+        let peer = Peer { security, ..caller(nickname, remote, candidates) };
+        #[cfg(feature = "secure")]
+        let address = peer.address;
         let left = || capacity(&self.slots, &self.events);
         let take_room = || {
             // No conversation gives way to a caller that nobody hears of.
@@ -309,6 +383,10 @@ impl Acceptor {
         let (incoming, decision) = incoming(conversation, slot.clone());
         event.send(Event::Incoming(incoming));
         let Err(reason) = self.decision(&mut connection, decision).await else {
+            #[cfg(feature = "secure")]
+            if let Some(address) = address {
+                self.protection.memory().use_permit(&address);
+            }
             connection.state.handle_admitted(now(), Ok(()));
             let shutdown = self.options.shutdown.clone();
             let hold = self.slots.hold(place.id(), remote.ip());
@@ -379,6 +457,16 @@ impl Acceptor {
         }
     }
 }
+
+/// The way to look at the send queue of a caller's stream.
+#[cfg(feature = "secure")]
+const TEND_CALLEE: Option<Tend<CalleeStream<TcpStream>>> = match TEND_TCP {
+    Some(_) => Some(|stream| match (TEND_TCP, stream.get_ref()) {
+        (Some(tend), Some(stream)) => tend(stream),
+        _ => Ok(0),
+    }),
+    None => None,
+};
 
 /// The limit of connections that the kernel queues. Beyond it, a caller connects a second later at best.
 const MAX_QUEUED: u32 = 1024;

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use plumi_proto::MiAddress;
 
+use crate::security::Security;
+
 /// The users who may call a user: by default everybody.
 ///
 /// A user who may not call gets the answer that everybody gets while the user is in a conversation: busy. A
@@ -46,7 +48,61 @@ pub enum Refusal {
     /// Only some may call, and the caller is none of them, or not known.
     #[error("not among those who may call")]
     NotAllowed,
+    /// The call is not as secure as it must be: at this level.
+    #[error("{}", of_level(*.security, *.is_encrypted))]
+    NotSecure {
+        /// The level.
+        security: Security,
+        /// The call is encrypted, with a key that is not enough.
+        is_encrypted: bool,
+    },
+    /// The words of the user's key were compared, and the call does not show it.
+    #[error("the call does not show the key that was verified")]
+    Unproved,
+    /// Another key is known of the user who asked.
+    #[error("somebody called as {0} with another key")]
+    KeyChanged(MiAddress),
+    /// The call shows this agent's own key.
+    #[error("the call shows your own key")]
+    OwnKey,
 }
+
+impl Refusal {
+    /// Returns the line that the caller hears. Only about keys and encryption it hears the reason: a blocked one need
+    /// not know the difference.
+    pub(super) fn line(&self) -> String {
+        match self {
+            Self::NotSecure { security, is_encrypted } => of_level(*security, *is_encrypted),
+            Self::KeyChanged(address) => format!("{KEY}another one is known here for {address}"),
+            Self::OwnKey => format!("{KEY}it is this agent's own"),
+            Self::Busy | Self::Blocked | Self::NotAllowed | Self::Unproved => BUSY.to_owned(),
+        }
+    }
+
+    /// Returns whether `line` is one with which an agent of this library refuses a call.
+    pub(super) fn is_line(line: &str, is_encrypted: bool) -> bool {
+        line == BUSY
+            || is_encrypted && line.starts_with(KEY)
+            || line.strip_prefix(TAKES).is_some_and(|rest| rest.ends_with(ONLY))
+    }
+}
+
+fn of_level(security: Security, is_encrypted: bool) -> String {
+    match is_encrypted {
+        true => format!("{TAKES}{security} keys{ONLY}"),
+        false => format!("{TAKES}encrypted calls{ONLY}"),
+    }
+}
+
+/// The line for a caller who is refused.
+const BUSY: &str = "busy: in another conversation, please call again later";
+
+/// The beginning of a line about the caller's key.
+pub(crate) const KEY: &str = "key: ";
+
+/// The beginning and the end of a line about the level.
+const TAKES: &str = "this agent takes ";
+const ONLY: &str = " only";
 
 impl Admission {
     /// Blocks `address`: it may not call, even if it is among those who are allowed to. Returns `false` if it is

@@ -14,6 +14,7 @@ use super::nodes::Nodes;
 use super::output::LumiOutput;
 use super::refresh::{DEFAULT_REFRESH, Refresh};
 use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
+use super::tls_offers::{TlsOffers, offers_tls};
 
 /// An agent's LUMI client, without its socket.
 ///
@@ -35,6 +36,8 @@ pub struct LumiClient {
     requests: Vec<Request>,
     requested: u64,
     askers: Askers,
+    /// `None` if calls are not encrypted.
+    tls_offers: Option<TlsOffers>,
     outputs: VecDeque<LumiOutput>,
     strays: u64,
 }
@@ -68,21 +71,33 @@ pub struct ClientSettings {
     pub refresh: Option<Duration>,
     /// Set to look for the node again while it is silent, by [`LumiOutput::FindNode`].
     pub finds_node: bool,
+    /// Set to tell callers that they may encrypt (protocol.md §9).
+    pub offers_tls: bool,
 }
 
 impl ClientSettings {
     /// Creates the settings of a client that repeats requests on the default schedule, registers with its domain,
-    /// refreshes every [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH), and stays with its node.
+    /// refreshes every [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH), stays with its node, and offers no encryption.
     pub fn new(address: MiAddress, node: NodeAddress, listening: MiSocketAddress) -> Self {
         let (schedule, refresh) = (RequestSchedule::default(), Some(DEFAULT_REFRESH));
-        Self { address, bare: false, node, listening, schedule, refresh, finds_node: false }
+        Self {
+            address,
+            bare: false,
+            node,
+            listening,
+            schedule,
+            refresh,
+            finds_node: false,
+            offers_tls: false,
+        }
     }
 }
 
 impl LumiClient {
     /// Creates a client that has not asked anything yet.
     pub fn new(settings: ClientSettings) -> Self {
-        let ClientSettings { address, bare, node, listening, schedule, refresh, finds_node } = settings;
+        let ClientSettings { address, bare, node, listening, schedule, refresh, finds_node, offers_tls } =
+            settings;
         let schedule = schedule.bounded();
         let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
         let refresh = Refresh::new(Message::Register(registrant), schedule, refresh);
@@ -100,6 +115,7 @@ impl LumiClient {
             requests: Vec::new(),
             requested: 0,
             askers: Askers::default(),
+            tls_offers: offers_tls.then(TlsOffers::default),
             outputs: VecDeque::new(),
             strays: 0,
         }
@@ -270,12 +286,13 @@ impl LumiClient {
                     self.registered &= !ended;
                     ended
                 }
-                Ok(Message::LocateReply { locate, outcome, .. }) => {
+                Ok(Message::LocateReply { locate, outcome, extension }) => {
                     let address = self.address;
                     let answered = |kind: &LumiRequest| {
                         locate.from == address && *kind == LumiRequest::Locate(locate.to)
                     };
-                    let ended = self.end_requests(answered, LumiAnswer::Locate(outcome));
+                    let answer = LumiAnswer::Locate { outcome, offers_tls: offers_tls(&extension) };
+                    let ended = self.end_requests(answered, answer);
                     // A node that has restarted answers so about users who have not registered again yet.
                     if ended && matches!(outcome, LocateOutcome::NoSuchUser | LocateOutcome::Offline) {
                         self.doubt(now);
@@ -429,11 +446,12 @@ impl LumiClient {
     fn tell_where(&mut self, now: Instant, locate: Locate) {
         let from = locate.from;
         let refusal = self.admission.refusal(Some(&from)).or(self.busy.then_some(Refusal::Busy));
-        let outcome = match refusal {
-            Some(_) => LocateOutcome::Busy,
-            None => LocateOutcome::Found(self.listening),
+        let (outcome, offers) = match refusal {
+            Some(_) => (LocateOutcome::Busy, None),
+            None => (LocateOutcome::Found(self.listening), self.tls_offers.as_mut()),
         };
-        let answer = Message::LocateReply { locate, outcome, extension: Extension::NONE };
+        let extension = offers.map_or(Extension::NONE, |offers| offers.extension(now, locate));
+        let answer = Message::LocateReply { locate, outcome, extension };
         self.outputs.push_back(LumiOutput::Transmit(answer));
         match refusal {
             None => self.askers.told(now, from),

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use mi_proto::{Frame, Line, Nickname, Received, ReceivedKind};
 
-use super::admission::Refusal;
+use super::admission::{KEY, Refusal};
 use super::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
 use super::conversation_phases::{Input, Phase, Writing, Written};
 use super::conversation_times::{
     DECISION_TIMEOUT, FIN_DISTANCE, GREETING_TIMEOUT, HURRIED_GRACE, HURRIED_LINGER, LINGER,
 };
-use super::deliveries::{BUSY, Deliveries};
+use super::deliveries::Deliveries;
 use super::outgoing_lines::{OutgoingFrame, OutgoingLines};
 use crate::safe_text::PeerText;
 
@@ -31,6 +31,8 @@ pub struct ConversationState {
     pub(super) phase: Phase,
     /// The limit of the phase.
     pub(super) phase_ends: Option<Instant>,
+    /// The limit of the greeting, if it began before this connection could be used.
+    greeting_ends: Option<Instant>,
     /// Our nickname, until it is written.
     nickname: Option<Nickname>,
     /// The result of the greeting, until it is returned: after our nickname is written.
@@ -66,6 +68,7 @@ impl ConversationState {
             pace,
             phase: Phase::Greeting,
             phase_ends: (side == Side::Callee).then(|| now + GREETING_TIMEOUT),
+            greeting_ends: None,
             nickname: Some(nickname),
             greeted: None,
             lines: OutgoingLines::default(),
@@ -83,6 +86,21 @@ impl ConversationState {
             unsaid: 0,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Sets when the greeting is to be over: the time before this connection could be used counts.
+    #[cfg(feature = "secure")]
+    pub(crate) fn limit_greeting(&mut self, until: Instant) {
+        (self.phase_ends, self.greeting_ends) = (Some(until), Some(until));
+    }
+
+    /// Records that the connection is encrypted: the peer reads a stream, so frames need no distance from each other, and
+    /// it bears an end before any line.
+    #[cfg(feature = "secure")]
+    pub(crate) fn set_encrypted(&mut self) {
+        self.pace = Duration::ZERO;
+        self.has_said = true;
+        self.deliveries.set_encrypted();
     }
 
     /// Handles an item of the peer, which was read at that time.
@@ -145,7 +163,7 @@ impl ConversationState {
                 self.last_frame = Some(now);
                 match self.greeted.take() {
                     Some(greeted) => self.greeted(now, greeted),
-                    None => self.phase_ends = Some(now + GREETING_TIMEOUT),
+                    None => self.phase_ends = self.greeting_ends.or(Some(now + GREETING_TIMEOUT)),
                 }
             }
             Written::Line => {
@@ -192,13 +210,15 @@ impl ConversationState {
 
     /// Admits the caller, or refuses.
     ///
-    /// A refused caller hears "busy" for every reason: a blocked one need not know the difference.
+    /// A refused caller hears the line of the reason.
     pub fn handle_admitted(&mut self, now: Instant, admitted: Result<(), Refusal>) {
         match (self.phase, admitted) {
             (Phase::Deciding, Ok(())) => self.begin(now, Phase::Talking),
-            (Phase::Deciding, Err(_)) => {
+            (Phase::Deciding, Err(refusal)) => {
                 self.drop_input();
-                self.lines.push(vec![Line::new(BUSY).expect("it fits a frame")], true);
+                let line =
+                    Line::new(&refusal.line()).unwrap_or_else(|_| Line::new(KEY).expect("it fits a frame"));
+                self.lines.push(vec![line], true);
                 self.begin(now, Phase::Ending);
             }
             _ => {}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The limit for each half of the greeting: a nickname is one small frame, sent at once.
-pub(super) const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The limit for a decision about a caller, who waits and reads nothing meanwhile.
 pub(super) const DECISION_TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use mi_proto::MAX_TEXT;
 
+use super::admission::Refusal;
 use super::conversation_events::ConversationOutput;
 use super::intake::IntakeMeter;
 use crate::safe_text::PeerText;
@@ -25,12 +26,18 @@ pub(super) struct Deliveries {
     pub(super) intake: IntakeMeter,
     /// Nothing holds the peer up any more.
     is_ending: bool,
+    is_encrypted: bool,
     waiting: VecDeque<ConversationOutput>,
     /// Set while the program has not taken the latest one.
     is_out: bool,
 }
 
 impl Deliveries {
+    #[cfg(feature = "secure")]
+    pub(super) fn set_encrypted(&mut self) {
+        self.is_encrypted = true;
+    }
+
     /// Adds a line of the peer, which was read at that time. Only a callee can refuse.
     pub(super) fn hear(&mut self, now: Instant, line: PeerText, read_at: Instant, is_callee: bool) {
         if self.is_ending && self.intake.closed_until().is_some() {
@@ -43,7 +50,7 @@ impl Deliveries {
             self.pieces < MAX_PIECES && before.is_some_and(|cut| cut.is_followed_by(line.raw(), read_at));
         self.pieces = if continues { self.pieces + 1 } else { 1 };
         let line = if continues { line.continuing() } else { line };
-        let is_refusal = is_callee && line.raw() == BUSY;
+        let is_refusal = is_callee && Refusal::is_line(line.raw(), self.is_encrypted);
         if is_first && (is_refusal || line.raw().is_empty()) {
             self.held = Some((line, now + HOLD));
             return;
@@ -157,9 +164,6 @@ const MAX_PIECES: usize = 100;
 /// The time within which the pieces of a line follow each other: the pace of deployed programs, and what a network adds.
 /// Nobody types a line in that time.
 const AT_ONCE: Duration = Duration::from_millis(100);
-
-/// The line for a caller who is refused.
-pub(super) const BUSY: &str = "busy: in another conversation, please call again later";
 
 /// The time after a line that may be an agent's own until it counts as one that a person wrote.
 const HOLD: Duration = Duration::from_secs(1);

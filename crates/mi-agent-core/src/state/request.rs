@@ -65,7 +65,12 @@ pub enum LumiAnswer {
     /// The answer to [`LumiRequest::Deregister`].
     Deregister(DeregisterCode),
     /// The answer to [`LumiRequest::Locate`].
-    Locate(LocateOutcome),
+    Locate {
+        /// The place of the user, or the reason why there is none.
+        outcome: LocateOutcome,
+        /// The user's agent takes encrypted calls, too.
+        offers_tls: bool,
+    },
     /// It was answered, but what the answer carries is not well-formed.
     Malformed(DecodeError),
     /// A location request was not answered, as often as it was sent, and the agent's node answers: the node or the agent

@@ -111,25 +111,25 @@ fn every_code_is_told() {
             LumiRequest::Locate(joya),
             "PLlaura@bb.com:joya@cc.com",
             "RL0laura@bb.com:joya@cc.com:84.88.154.3:4456",
-            LumiAnswer::Locate(LocateOutcome::Found(at)),
+            LumiAnswer::Locate { outcome: LocateOutcome::Found(at), offers_tls: false },
         ),
         (
             LumiRequest::Locate(joya),
             "PLlaura@bb.com:joya@cc.com",
             "RL1laura@bb.com:joya@cc.com:0.0.0.0:4456",
-            LumiAnswer::Locate(LocateOutcome::Busy),
+            LumiAnswer::Locate { outcome: LocateOutcome::Busy, offers_tls: false },
         ),
         (
             LumiRequest::Locate(joya),
             "PLlaura@bb.com:joya@cc.com",
             "RL2laura@bb.com:joya@cc.com",
-            LumiAnswer::Locate(LocateOutcome::NoSuchUser),
+            LumiAnswer::Locate { outcome: LocateOutcome::NoSuchUser, offers_tls: false },
         ),
         (
             LumiRequest::Locate(joya),
             "PLlaura@bb.com:joya@cc.com",
             "RL3laura@BB.com:joya@cc.com.",
-            LumiAnswer::Locate(LocateOutcome::Offline),
+            LumiAnswer::Locate { outcome: LocateOutcome::Offline, offers_tls: false },
         ),
     ] {
         let mut client = TestClient::new();
@@ -158,7 +158,7 @@ fn only_the_right_answer_from_the_node_ends_a_request() {
         assert_eq!(client.receive(from, stray), [], "{stray} from {from}");
     }
     assert_eq!(client.client.strays(), 10);
-    let offline = LumiAnswer::Locate(LocateOutcome::Offline);
+    let offline = LumiAnswer::Locate { outcome: LocateOutcome::Offline, offers_tls: false };
     assert_eq!(client.receive(NODE, "RL3laura@bb.com:joya@cc.com"), [LumiOutput::Done(locate, offline)]);
     let refused = LumiAnswer::Register(RegisterCode::NoSuchUser);
     assert_eq!(client.receive(NODE, "RR1"), [LumiOutput::Done(register, refused)]);

@@ -31,9 +31,13 @@ fn every_order_of_what_is_in_flight_while_others_are_looked_for() {
         (
             NODE,
             "RL0laura@bb.com:joya@cc.com:192.0.2.7:4456",
-            Answer(1, LumiAnswer::Locate(LocateOutcome::Found(at))),
+            Answer(1, LumiAnswer::Locate { outcome: LocateOutcome::Found(at), offers_tls: false }),
         ),
-        (NODE, "RL3laura@bb.com:pere@bb.com", Answer(2, LumiAnswer::Locate(LocateOutcome::Offline))),
+        (
+            NODE,
+            "RL3laura@bb.com:pere@bb.com",
+            Answer(2, LumiAnswer::Locate { outcome: LocateOutcome::Offline, offers_tls: false }),
+        ),
         (NODE, "PLpere@bb.com:laura@bb.com", Question("RL0pere@bb.com:laura@bb.com:127.0.0.1:3500")),
         (NODE, "PLjoya@cc.com:laura@bb.com", Question("RL0joya@cc.com:laura@bb.com:127.0.0.1:3500")),
         // The names the other way round, and from elsewhere.
@@ -52,8 +56,16 @@ fn every_order_of_what_is_in_flight_at_the_end() {
     let flying = [
         (NODE, "RD0", Answer(1, LumiAnswer::Deregister(DeregisterCode::Deregistered))),
         (NODE, "RD1", Answer(1, LumiAnswer::Deregister(DeregisterCode::NoSuchUser))),
-        (NODE, "RL1laura@bb.com:joya@cc.com:0.0.0.0:1", Answer(0, LumiAnswer::Locate(LocateOutcome::Busy))),
-        (NODE, "RL2laura@bb.com:joya@cc.com", Answer(0, LumiAnswer::Locate(LocateOutcome::NoSuchUser))),
+        (
+            NODE,
+            "RL1laura@bb.com:joya@cc.com:0.0.0.0:1",
+            Answer(0, LumiAnswer::Locate { outcome: LocateOutcome::Busy, offers_tls: false }),
+        ),
+        (
+            NODE,
+            "RL2laura@bb.com:joya@cc.com",
+            Answer(0, LumiAnswer::Locate { outcome: LocateOutcome::NoSuchUser, offers_tls: false }),
+        ),
         (NODE, "PLlaura@bb.com:laura@bb.com", Question("RL0laura@bb.com:laura@bb.com:127.0.0.1:3500")),
         (STRANGER, "PLjoya@cc.com:laura@bb.com", Stray),
         // One is of a kind that nobody asked for, one of none.

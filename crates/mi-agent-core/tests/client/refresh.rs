@@ -180,7 +180,7 @@ fn a_registration_is_renewed_around_a_location() {
     assert_eq!(client.receive(NODE, "RR0"), []);
     // It is repeated once a second at most.
     client.pass_to(10.999);
-    let offline = LumiAnswer::Locate(LocateOutcome::Offline);
+    let offline = LumiAnswer::Locate { outcome: LocateOutcome::Offline, offers_tls: false };
     assert_eq!(client.receive(NODE, "RL3laura@bb.com:joya@cc.com"), [LumiOutput::Done(joya, offline)]);
     client.pass_to(11.0);
     assert_eq!(client.timeout(), [sends(PR), sends("PLlaura@bb.com:pere@bb.com")], "the second attempt");
@@ -188,7 +188,7 @@ fn a_registration_is_renewed_around_a_location() {
     client.pass_to(12.0);
     assert_eq!(client.timeout(), [sends("PLlaura@bb.com:pere@bb.com")]);
     let ended = client.receive(NODE, "RL2laura@bb.com:pere@bb.com");
-    let nobody = LumiAnswer::Locate(LocateOutcome::NoSuchUser);
+    let nobody = LumiAnswer::Locate { outcome: LocateOutcome::NoSuchUser, offers_tls: false };
     assert_eq!(ended, [LumiOutput::Done(pere, nobody), sends(PR)]);
     assert_eq!(client.receive(NODE, "RR0"), []);
 
@@ -196,7 +196,7 @@ fn a_registration_is_renewed_around_a_location() {
     let id = client.client.request(client.now(), LumiRequest::Locate(address("joya@cc.com")), None);
     assert_eq!(client.drain(), [sends(PR), sends(PL)]);
     client.pass_to(21.5);
-    let busy = LumiAnswer::Locate(LocateOutcome::Busy);
+    let busy = LumiAnswer::Locate { outcome: LocateOutcome::Busy, offers_tls: false };
     assert_eq!(client.receive(NODE, "RL1laura@bb.com:joya@cc.com"), [LumiOutput::Done(id, busy)]);
 }
 
@@ -269,7 +269,7 @@ fn an_answer_ends_a_request_while_the_node_is_asked() {
         client.pass_to(f64::from(second));
         client.timeout();
     }
-    let offline = LumiAnswer::Locate(LocateOutcome::Offline);
+    let offline = LumiAnswer::Locate { outcome: LocateOutcome::Offline, offers_tls: false };
     assert_eq!(client.receive(NODE, "RL3laura@bb.com:joya@cc.com"), [LumiOutput::Done(id, offline)]);
     assert!(client.client.is_idle());
 }

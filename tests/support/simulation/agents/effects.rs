@@ -72,7 +72,7 @@ impl World {
                 self.stop_agent(number);
                 Ok(())
             }
-            (LumiRequest::Locate(to), LumiAnswer::Locate(LocateOutcome::Found(found))) => {
+            (LumiRequest::Locate(to), LumiAnswer::Locate { outcome: LocateOutcome::Found(found), .. }) => {
                 let found = found.into();
                 let is_clean = led.is_some_and(|led| !led.content.attacker && !led.content.altered);
                 let callee = self.agents.iter().find(|agent| agent.plan.address == to);

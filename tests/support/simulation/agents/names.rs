@@ -18,8 +18,8 @@ pub(super) fn answer_name(answer: LumiAnswer) -> String {
     match answer {
         LumiAnswer::Register(code) => format!("{code:?}"),
         LumiAnswer::Deregister(code) => format!("{code:?}"),
-        LumiAnswer::Locate(LocateOutcome::Found(_)) => "Found".to_owned(),
-        LumiAnswer::Locate(outcome) => format!("{outcome:?}"),
+        LumiAnswer::Locate { outcome: LocateOutcome::Found(_), .. } => "Found".to_owned(),
+        LumiAnswer::Locate { outcome, .. } => format!("{outcome:?}"),
         LumiAnswer::Malformed(_) => "Malformed".to_owned(),
         LumiAnswer::PeerSilent => "the peer is silent".to_owned(),
         LumiAnswer::None => "no answer".to_owned(),

@@ -236,9 +236,10 @@ impl AgentLaws {
             (LumiAnswer::Deregister(code), Some(Message::DeregisterReply { code: said, .. })) => {
                 kind == LumiRequest::Deregister && code == said
             }
-            (LumiAnswer::Locate(outcome), Some(Message::LocateReply { locate, outcome: said, .. })) => {
-                locate.from == self.address && kind == LumiRequest::Locate(locate.to) && outcome == said
-            }
+            (
+                LumiAnswer::Locate { outcome, .. },
+                Some(Message::LocateReply { locate, outcome: said, .. }),
+            ) => locate.from == self.address && kind == LumiRequest::Locate(locate.to) && outcome == said,
             (LumiAnswer::Malformed(_), None) => {
                 matches!(cause, Cause::Received(from, _) if from == self.node)
                     && matches!(kind, LumiRequest::Locate(_))

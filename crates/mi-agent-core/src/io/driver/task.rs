@@ -86,6 +86,11 @@ impl Task {
                     Some(Command::Leave) => break,
                     // The caller may have gone.
                     Some(Command::TakeCaller(answer)) => _ = answer.send(self.take_caller()),
+                    #[cfg(feature = "secure")]
+                    Some(Command::Refusal(candidates, answer)) => {
+                        self.take_admission();
+                        _ = answer.send(self.client.refusal(&candidates));
+                    }
                     None => {
                         is_held = false;
                         let stays_registered = self.stays_registered.load(Ordering::Relaxed);

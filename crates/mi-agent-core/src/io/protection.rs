@@ -1,0 +1,245 @@
+//! The protection of an agent's conversations: its key, the keys of others, and the level.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use mi_proto::Nickname;
+use plumi_proto::MiAddress;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time;
+
+use super::call::Call;
+use super::connection::{TEND_TCP, Tend, now};
+use super::tls::{CallerStream, HandshakeError, Tls};
+use crate::error::{CallError, LocateError};
+use crate::key::PublicKey;
+use crate::pin::{Day, Pin, TrustStore};
+use crate::security::{PeerSecurity, Security};
+use crate::state::conversation_times::{GREETING_TIMEOUT, LINGER};
+use crate::state::key_memory::KeyMemory;
+use crate::state::trust::{
+    CallPlan, CallerRefused, Identified, KeyRefused, NotSecure, Trust, identify_caller, judge_callee,
+    pinned_by_call, plain_caller, plan_call,
+};
+
+/// What an agent needs to protect its conversations. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Protection(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    address: MiAddress,
+    security: Security,
+    /// `None` for an agent without an identity.
+    own: Option<(Tls, PublicKey)>,
+    trust: Arc<dyn TrustStore>,
+    memory: Mutex<KeyMemory>,
+}
+
+impl Protection {
+    /// Creates the protection of the user `address`, with the identity's side of encryption if there is one.
+    pub(crate) fn new(
+        address: MiAddress,
+        security: Security,
+        own: Option<(Tls, PublicKey)>,
+        trust: Arc<dyn TrustStore>,
+    ) -> Self {
+        Self(Arc::new(Inner { address, security, own, trust, memory: Mutex::default() }))
+    }
+
+    /// Returns whether callers may encrypt.
+    pub(crate) fn offers_tls(&self) -> bool {
+        self.tls().is_some()
+    }
+
+    /// Returns the encryption, unless there is none or it is off.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.0.own.as_ref().map(|(tls, _)| tls).filter(|_| self.0.security != Security::Off)
+    }
+
+    pub(crate) fn own_key(&self) -> Option<PublicKey> {
+        self.0.own.as_ref().map(|(_, key)| *key)
+    }
+
+    pub(crate) fn trust(&self) -> &dyn TrustStore {
+        &*self.0.trust
+    }
+
+    pub(crate) fn memory(&self) -> MutexGuard<'_, KeyMemory> {
+        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries a call on over `stream`, encrypted or not, until it has ended.
+    pub(super) async fn call(
+        self,
+        mut call: Call,
+        stream: TcpStream,
+        remote: SocketAddr,
+        announces_tls: bool,
+    ) {
+        let (is_encrypted, reason) = match self.plan(&call.to, announces_tls) {
+            Err(error) => (false, Some(CallError::Trust(error))),
+            Ok(CallPlan::Plain) => (false, None),
+            Ok(CallPlan::Tls) => (true, None),
+            Ok(CallPlan::EndAtOnce { is_encrypted, reason }) => (is_encrypted, Some(reason.into())),
+        };
+        if reason.is_some() {
+            // That much is seen of a user in any case.
+            call.nickname = Nickname::new(self.0.address.user().as_str()).unwrap_or(call.nickname);
+        }
+        match (self.tls().filter(|_| is_encrypted), reason) {
+            (Some(tls), reason) => {
+                let tls = tls.clone();
+                self.call_encrypted(call, &tls, stream, remote, reason).await;
+            }
+            (None, Some(reason)) => {
+                let connection = call.connection(stream, remote, TEND_TCP);
+                call.end_at_once(connection, reason).await;
+            }
+            (None, None) => {
+                let (connection, to) = (call.connection(stream, remote, TEND_TCP), call.to);
+                let begun = || {
+                    self.begun(&to, None);
+                    PeerSecurity::Plain { lacks_key: false }
+                };
+                call.greet(connection, begun).await;
+            }
+        }
+    }
+
+    /// Carries an encrypted call on. If there is a `reason`, it ends once the nicknames are exchanged.
+    async fn call_encrypted(
+        self,
+        mut call: Call,
+        tls: &Tls,
+        stream: TcpStream,
+        remote: SocketAddr,
+        reason: Option<CallError>,
+    ) {
+        let (to, until) = (call.to, now() + GREETING_TIMEOUT);
+        let shaken = tokio::select! {
+            shaken = tls.connect(&to, stream) => shaken,
+            () = time::sleep_until(until.into()) => Err(HandshakeError::Broken(io::ErrorKind::TimedOut.into())),
+            () = call.options.shutdown.begun() => return call.fails(LocateError::Ended.into()),
+            () = call.called.closed() => return,
+        };
+        let (stream, key) = match shaken {
+            Ok(shaken) => shaken,
+            Err(error) => {
+                tracing::debug!(%to, %remote, ?error, "the encryption of a call came to nothing");
+                return call.fails(match error {
+                    HandshakeError::NotTls => NotSecure::AnswersPlain.into(),
+                    HandshakeError::NoAgreement(_) => NotSecure::NoAgreement.into(),
+                    HandshakeError::Broken(error) => CallError::NotAccepted { to, error },
+                });
+            }
+        };
+        let trust = match self.judge(&to, &key) {
+            Ok(Ok(trust)) => trust,
+            refused => {
+                call.fails(match refused {
+                    Ok(Err(KeyRefused::Changed(known))) => CallError::KeyChanged { known, offered: key },
+                    Ok(Err(KeyRefused::NotSecure(reason))) => reason.into(),
+                    Ok(Ok(_)) => unreachable!("it is handled above"),
+                    Err(error) => CallError::Trust(error),
+                });
+                return leave(stream).await;
+            }
+        };
+        let mut connection = call.connection(stream, remote, TEND_TLS);
+        connection.state.set_encrypted();
+        connection.state.limit_greeting(until);
+        match reason {
+            Some(reason) => call.end_at_once(connection, reason).await,
+            None => {
+                let begun = || {
+                    self.begun(&to, Some((key, trust)));
+                    PeerSecurity::Tls { key, trust }
+                };
+                call.greet(connection, begun).await;
+            }
+        }
+    }
+
+    /// Returns the way to call `to`, whose agent announces encryption or does not.
+    ///
+    /// # Errors
+    /// The keys that are known of `to` cannot be read.
+    pub(crate) fn plan(&self, to: &MiAddress, announces_tls: bool) -> io::Result<CallPlan> {
+        if self.memory().permits_plain(now(), to) {
+            return Ok(CallPlan::Plain);
+        }
+        let pins = if self.0.security == Security::Off { Vec::new() } else { self.0.trust.pins(to)? };
+        Ok(plan_call(self.0.security, self.0.own.is_some(), &pins, announces_tls))
+    }
+
+    /// Decides about the key that the callee `to` proved to have.
+    ///
+    /// # Errors
+    /// The keys that are known of `to` cannot be read.
+    pub(crate) fn judge(&self, to: &MiAddress, key: &PublicKey) -> io::Result<Result<Trust, KeyRefused>> {
+        let pins = self.0.trust.pins(to)?;
+        let own = self.own_key().ok_or(io::ErrorKind::NotFound)?;
+        let judged = judge_callee(self.0.security, &own, &pins, key);
+        if let Err(KeyRefused::Changed(_)) = judged {
+            self.memory().refused(*to, *key);
+        }
+        Ok(judged)
+    }
+
+    /// Notes that the callee `to` has begun a conversation: a key of which nothing was known becomes a pin.
+    pub(crate) fn begun(&self, to: &MiAddress, met: Option<(PublicKey, Trust)>) {
+        self.memory().use_permit(to);
+        let Some((key, Trust::New)) = met else { return };
+        let today = Day::from(SystemTime::now());
+        let kept = self.0.trust.change(to, &mut |pins: &mut Vec<Pin>| pinned_by_call(pins, key, today));
+        if let Err(error) = kept {
+            tracing::warn!("the key of {to} cannot be kept, so its next call will meet a new key: {error}");
+        }
+    }
+
+    /// Decides who calls with `key`, or in plain text, after `candidates` asked.
+    ///
+    /// # Errors
+    /// The keys that are known cannot be read.
+    pub(crate) fn identify(
+        &self,
+        key: Option<&PublicKey>,
+        candidates: &[MiAddress],
+    ) -> io::Result<Result<Identified, CallerRefused>> {
+        let with_pins = |address: &MiAddress| Ok((*address, self.0.trust.pins(address)?));
+        let candidates = candidates.iter().map(with_pins).collect::<io::Result<Vec<_>>>()?;
+        let Some((key, own)) = key.zip(self.own_key()) else {
+            let memory = self.memory();
+            let is_permitted = matches!(&candidates[..], [(only, _)] if memory.permits_plain(now(), only));
+            return Ok(plain_caller(self.0.security, is_permitted, &candidates));
+        };
+        let holders = self.0.trust.holders(key)?;
+        let identified = identify_caller(self.0.security, &own, key, &holders, &candidates);
+        if let Ok(Identified { candidates, trust: Some(Trust::New), .. }) = &identified
+            && let [only] = candidates[..]
+        {
+            self.memory().claimed(only, *key);
+        }
+        Ok(identified)
+    }
+}
+
+/// Ends a connection on which nothing may be said, in order: unread bytes would turn the FIN into a reset.
+pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let leaving = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    // The peer may be gone, or go on for ever.
+    _ = time::timeout(LINGER, leaving).await;
+}
+
+/// The way to look at the send queue of an encrypted call.
+const TEND_TLS: Option<Tend<CallerStream<TcpStream>>> = match TEND_TCP {
+    Some(_) => Some(|stream| TEND_TCP.map_or(Ok(0), |tend| tend(stream.get_ref().0))),
+    None => None,
+};

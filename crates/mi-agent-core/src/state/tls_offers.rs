@@ -1,0 +1,91 @@
+//! The offers of encryption in answers to location requests.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use plumi_proto::{Extension, Locate};
+
+/// Remembers which questions were answered with an offer just before.
+///
+/// A node of version 0.1 drops such an answer, and the asker asks again: then it gets one that passes.
+#[derive(Debug, Default)]
+pub(super) struct TlsOffers(VecDeque<(Locate, Instant)>);
+
+impl TlsOffers {
+    /// Returns the extension of the answer to `locate`.
+    pub(super) fn extension(&mut self, now: Instant, locate: Locate) -> Extension {
+        self.0.retain(|(_, at)| now.saturating_duration_since(*at) < REPEATED_WITHIN);
+        if self.0.iter().any(|(offered, _)| *offered == locate) {
+            return Extension::NONE;
+        }
+        if self.0.len() == MAX_OFFERS {
+            self.0.pop_front();
+        }
+        self.0.push_back((locate, now));
+        Extension::new(OFFER).expect("it is short")
+    }
+}
+
+/// Returns whether the callee that answers with `extension` takes encrypted calls: its first field says so, whatever
+/// follows (protocol.md §9).
+pub(super) fn offers_tls(extension: &Extension) -> bool {
+    extension.text().is_some_and(|text| text.split(|byte| *byte == b':').next() == Some(OFFER))
+}
+
+/// The field that offers encryption.
+const OFFER: &[u8] = b"T";
+
+/// The time within which a repeated question shows that the answer was dropped.
+const REPEATED_WITHIN: Duration = Duration::from_secs(5);
+
+/// The most offers that are remembered. Whoever repeats a question after so many others gets an offer again.
+const MAX_OFFERS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::any_time;
+
+    fn locate(from: &str) -> Locate {
+        Locate { from: from.parse().unwrap(), to: "joya@cc.com".parse().unwrap() }
+    }
+
+    #[test]
+    fn a_question_that_is_repeated_is_answered_without() {
+        let (mut offers, start) = (TlsOffers::default(), any_time());
+        let mut at = |millis: u64, from: &str| {
+            offers_tls(&offers.extension(start + Duration::from_millis(millis), locate(from)))
+        };
+        assert!(at(0, "laura@bb.com"));
+        assert!(!at(1_000, "laura@bb.com") && !at(4_999, "laura@bb.com"));
+        assert!(at(2_000, "pere@bb.com"), "nobody else's is");
+        assert!(at(5_000, "laura@bb.com"), "another call");
+    }
+
+    #[test]
+    fn few_are_remembered() {
+        let (mut offers, now) = (TlsOffers::default(), any_time());
+        for n in 0..1_000 {
+            assert!(offers_tls(&offers.extension(now, locate(&format!("u{n}@bb.com")))));
+            assert!(offers.0.len() <= MAX_OFFERS);
+        }
+        assert!(!offers_tls(&offers.extension(now, locate("u999@bb.com"))));
+    }
+
+    #[test]
+    fn the_first_field_is_an_offer_or_is_none() {
+        for (text, is_offer) in [
+            ("T", true),
+            ("T:", true),
+            ("T:x:y", true),
+            ("", false),
+            ("t", false),
+            ("TT", false),
+            ("x:T", false),
+            (" T", false),
+        ] {
+            assert_eq!(offers_tls(&Extension::new(text.as_bytes()).unwrap()), is_offer, "{text:?}");
+        }
+        assert!(!offers_tls(&Extension::NONE));
+    }
+}
