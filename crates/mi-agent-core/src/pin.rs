@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -119,6 +119,20 @@ pub trait TrustStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// They cannot be read or kept. Then nothing is changed.
     fn change(&self, address: &MiAddress, change: &mut dyn FnMut(&mut Vec<Pin>)) -> io::Result<()>;
+}
+
+impl<T: TrustStore + ?Sized> TrustStore for Arc<T> {
+    fn pins(&self, address: &MiAddress) -> io::Result<Vec<Pin>> {
+        (**self).pins(address)
+    }
+
+    fn holders(&self, key: &PublicKey) -> io::Result<Vec<(MiAddress, Pin)>> {
+        (**self).holders(key)
+    }
+
+    fn change(&self, address: &MiAddress, change: &mut dyn FnMut(&mut Vec<Pin>)) -> io::Result<()> {
+        (**self).change(address, change)
+    }
 }
 
 /// A store that is forgotten with the program.

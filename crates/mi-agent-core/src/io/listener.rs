@@ -522,7 +522,18 @@ mod tests {
             shutdown: shutdown.watch(),
             tap: None,
         };
-        (Acceptor::new(Nickname::new("pere").unwrap(), options, slots, events, driver), shutdown)
+        #[cfg(feature = "secure")]
+        let protection = Protection::none("pere@bb.com".parse().unwrap());
+        let acceptor = Acceptor::new(
+            Nickname::new("pere").unwrap(),
+            options,
+            slots,
+            events,
+            driver,
+            #[cfg(feature = "secure")]
+            protection,
+        );
+        (acceptor, shutdown)
     }
 
     /// Calls from the address that ends in `ip`, and sends `says`.
@@ -530,7 +541,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(says).await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, ip], 4456));
-        acceptor.clone().start(ours, remote, None);
+        acceptor.clone().start(ours, remote, None, Met::default());
         task::yield_now().await;
         theirs
     }
@@ -674,7 +685,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
-        acceptor.clone().start(ours, remote, None);
+        acceptor.clone().start(ours, remote, None, Met::default());
         let _others = [acceptor.places.take(remote.ip()), acceptor.places.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }
@@ -685,7 +696,7 @@ mod tests {
         let (events, _incoming) = mpsc::channel(1);
         let (acceptor, shutdown) = acceptor(events).await;
         let (ours, _theirs) = tokio::io::duplex(4);
-        acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)), None);
+        acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)), None, Met::default());
         drop(acceptor);
         shutdown.assert_hurries().await;
     }

@@ -50,6 +50,12 @@ impl Protection {
         Self(Arc::new(Inner { address, security, own, trust, memory: Mutex::default() }))
     }
 
+    /// Creates the protection of an agent without an identity that knows no keys.
+    #[cfg(test)]
+    pub(crate) fn none(address: MiAddress) -> Self {
+        Self::new(address, Security::default(), None, Arc::new(crate::pin::MemoryTrust::default()))
+    }
+
     /// Returns whether callers may encrypt.
     pub(crate) fn offers_tls(&self) -> bool {
         self.tls().is_some()

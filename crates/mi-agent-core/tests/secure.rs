@@ -1,0 +1,212 @@
+//! Conversations between real agents, encrypted or not.
+
+#![cfg(feature = "secure")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lumi_testkit::network::TestNode;
+use mi_agent_core::{
+    Agent, CallError, Conversation, ConversationError, Event, Events, Identity, KeyWords, MemoryTrust,
+    NotSecure, PeerSecurity, Refusal, Security, Trust, TrustStore,
+};
+use plumi_proto::MiAddress;
+use tokio::time;
+
+/// A user with an identity and what is known of others, who may come and go.
+struct User {
+    address: MiAddress,
+    identity: Identity,
+    trust: Arc<MemoryTrust>,
+}
+
+impl User {
+    fn new(name: &str) -> Self {
+        Self {
+            address: format!("{name}@bb.com").parse().expect("an address"),
+            identity: Identity::generate().expect("randomness"),
+            trust: Arc::default(),
+        }
+    }
+
+    async fn comes(&self, node: &TestNode, security: Security) -> (Agent, Events) {
+        let builder = node.agent(self.address.user().as_str()).identity(self.identity.clone());
+        builder.trust(Arc::clone(&self.trust)).security(security).start().await.expect("registered")
+    }
+}
+
+/// Both ends of a call from `caller` to `callee`.
+async fn call(caller: &Agent, callee: &Agent, events: &mut Events) -> (Conversation, Conversation) {
+    let accepting = async {
+        loop {
+            if let Some(Event::Incoming(incoming)) = events.next().await {
+                return incoming.accept().expect("a conversation");
+            }
+        }
+    };
+    let (called, accepted) = tokio::join!(caller.call(callee.address()), accepting);
+    (called.expect("a conversation"), accepted)
+}
+
+fn trust_of(talk: &Conversation) -> Option<Trust> {
+    match talk.peer().security {
+        PeerSecurity::Tls { trust, .. } => Some(trust),
+        _ => None,
+    }
+}
+
+async fn refused(events: &mut Events) -> Refusal {
+    loop {
+        if let Some(Event::Refused { reason, .. }) = events.next().await {
+            return reason;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_is_encrypted_and_both_keys_are_known_the_next_time() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let (of_laura, _) = laura.comes(&node, Security::Offer).await;
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    let (mut here, mut there) = call(&of_laura, &of_joya, &mut events).await;
+    assert_eq!((trust_of(&here), trust_of(&there)), (Some(Trust::New), Some(Trust::New)));
+    let PeerSecurity::Tls { key, .. } = there.peer().security else { panic!("it is encrypted") };
+    assert_eq!(key, laura.identity.public_key());
+    for n in 0..500 {
+        here.send(&format!("line {n}")).await.expect("sent");
+    }
+    for n in 0..500 {
+        let line = there.next_line().await.expect("heard").expect("a line");
+        assert_eq!(line.raw(), format!("line {n}"));
+    }
+    there.send("adeu").await.expect("sent");
+    assert_eq!(here.next_line().await.expect("heard").expect("a line").raw(), "adeu");
+    drop(there.hang_up());
+    assert!(here.next_line().await.expect("an end").is_none());
+    drop(here);
+    // Laura met the key, and Joya was only shown one.
+    assert_eq!(laura.trust.pins(&joya.address).expect("read").len(), 1);
+    assert_eq!(joya.trust.pins(&laura.address).expect("read").len(), 0);
+    let (here, _there) = call(&of_laura, &of_joya, &mut events).await;
+    assert!(matches!(trust_of(&here), Some(Trust::Known(_))));
+    of_laura.shutdown().await.expect("deregistered");
+}
+
+#[tokio::test]
+async fn words_that_are_compared_verify_a_key_on_either_side() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let (of_laura, _) = laura.comes(&node, Security::Offer).await;
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    drop(call(&of_laura, &of_joya, &mut events).await);
+    let words = KeyWords::of(&joya.address, &joya.identity.public_key());
+    let other = KeyWords::of(&joya.address, &laura.identity.public_key());
+    assert!(of_laura.verify(&joya.address, &other).is_err());
+    assert_eq!(of_laura.verify(&joya.address, &words).expect("verified"), joya.identity.public_key());
+    // Joya verifies the key with which Laura called.
+    let words = KeyWords::of(&laura.address, &laura.identity.public_key());
+    assert_eq!(of_joya.verify(&laura.address, &words).expect("verified"), laura.identity.public_key());
+    let (here, there) = loop {
+        // The conversation before may still end.
+        if let Ok(both) = time::timeout(Duration::from_secs(5), call(&of_laura, &of_joya, &mut events)).await
+        {
+            break both;
+        }
+    };
+    for talk in [here, there] {
+        assert!(matches!(trust_of(&talk), Some(Trust::Verified(_))), "{:?}", talk.peer());
+    }
+}
+
+/// A new machine of Joya, or somebody who passes for her.
+#[tokio::test]
+async fn another_key_is_refused_until_it_is_trusted() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya, new) = (User::new("laura"), User::new("joya"), User::new("joya"));
+    let (of_laura, _) = laura.comes(&node, Security::Offer).await;
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    drop(call(&of_laura, &of_joya, &mut events).await);
+    of_joya.shutdown().await.expect("deregistered");
+    let (of_joya, mut events) = new.comes(&node, Security::Offer).await;
+    let error = of_laura.call(joya.address).await.expect_err("it is another key");
+    let CallError::KeyChanged { known, offered } = error else { panic!("{error:?}") };
+    assert_eq!((known.key, offered), (joya.identity.public_key(), new.identity.public_key()));
+    assert_eq!(error_text(&known), format!("its key is not the one known since {}", known.since));
+    of_laura.trust(&joya.address).expect("trusted");
+    let (here, _there) = call(&of_laura, &of_joya, &mut events).await;
+    assert!(matches!(trust_of(&here), Some(Trust::Known(_))));
+}
+
+fn error_text(known: &mi_agent_core::Pin) -> String {
+    CallError::KeyChanged { known: *known, offered: known.key }.to_string()
+}
+
+/// Somebody calls as Laura with a key of their own, and learns why that is no use.
+#[tokio::test]
+async fn who_calls_with_another_key_is_refused_and_told() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya, thief) = (User::new("laura"), User::new("joya"), User::new("laura"));
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    let (of_laura, mut of_lauras_calls) = laura.comes(&node, Security::Offer).await;
+    drop(call(&of_joya, &of_laura, &mut of_lauras_calls).await);
+    of_laura.shutdown().await.expect("deregistered");
+    let (of_thief, _) = thief.comes(&node, Security::Offer).await;
+    let (called, reason) = tokio::join!(of_thief.call(joya.address), refused(&mut events));
+    assert_eq!(reason, Refusal::KeyChanged(laura.address));
+    let mut talk = called.expect("the nicknames are exchanged");
+    let error = talk.next_line().await.expect_err("a refusal");
+    let ConversationError::Refused(line) = error else { panic!("{error:?}") };
+    assert_eq!(line.raw(), "key: another one is known here for laura@bb.com");
+}
+
+/// Each row: the levels of both, whether they have an identity, and how the call ends.
+#[tokio::test]
+async fn levels_hold_in_both_directions() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    // A callee without an identity.
+    let (of_joya, mut events) = node.agent("joya").start().await.expect("registered");
+    let (of_laura, _) = laura.comes(&node, Security::Offer).await;
+    let (here, there) = call(&of_laura, &of_joya, &mut events).await;
+    assert_eq!((trust_of(&here), trust_of(&there)), (None, None));
+    drop((here, there));
+    of_laura.shutdown().await.expect("deregistered");
+    let (of_laura, _) = laura.comes(&node, Security::Encrypted).await;
+    let error = of_laura.call(joya.address).await.expect_err("it cannot encrypt");
+    assert!(
+        matches!(error, CallError::NotSecure(NotSecure::CannotEncrypt(Security::Encrypted))),
+        "{error:?}"
+    );
+    of_laura.shutdown().await.expect("deregistered");
+    of_joya.shutdown().await.expect("deregistered");
+    // A callee that nobody knows.
+    let (of_joya, mut events) = joya.comes(&node, Security::Encrypted).await;
+    let (of_laura, _) = laura.comes(&node, Security::Known).await;
+    let error = of_laura.call(joya.address).await.expect_err("its key is new");
+    assert_eq!(error.to_string(), "its key is new, and security is `known`");
+    of_laura.shutdown().await.expect("deregistered");
+    // A caller in plain text.
+    let (plain, _) = node.agent("laura").start().await.expect("registered");
+    let (called, reason) = tokio::join!(plain.call(joya.address), refused(&mut events));
+    assert_eq!(reason, Refusal::NotSecure { security: Security::Encrypted, is_encrypted: false });
+    let error = called.expect("the nicknames are exchanged").next_line().await.expect_err("a refusal");
+    assert_eq!(error.to_string(), "the call was refused: this agent takes encrypted calls only");
+}
+
+/// Once it is known that she has a key, a call that does not show it is nobody's.
+#[tokio::test]
+async fn a_known_key_forbids_plain_text_unless_the_user_permits_it() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let (of_laura, _) = laura.comes(&node, Security::Offer).await;
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    drop(call(&of_laura, &of_joya, &mut events).await);
+    of_joya.shutdown().await.expect("deregistered");
+    let (of_joya, mut events) = node.agent("joya").start().await.expect("registered");
+    let error = of_laura.call(joya.address).await.expect_err("it offers no encryption");
+    assert_eq!(error.to_string(), "it offers no encryption, and it has a key");
+    of_laura.permit_plain(joya.address);
+    let (here, _there) = call(&of_laura, &of_joya, &mut events).await;
+    assert_eq!(here.peer().security, PeerSecurity::Plain { lacks_key: false });
+}
