@@ -18,6 +18,8 @@ use tracing::{info, warn};
 use crate::builder::AgentBuilder;
 use crate::conversation::Conversation;
 use crate::error::{CallError, DeregisterError, LocateError, StartError};
+#[cfg(feature = "secure")]
+use crate::io::connection::now;
 use crate::io::dial::Dial;
 use crate::io::driver::{Driver, Ended, Place};
 use crate::io::node_link::MessageCounts;
@@ -32,6 +34,10 @@ use crate::state::dialling::Dialling;
 use crate::state::intake::Intake;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 use crate::state::request::{LumiAnswer, LumiRequest, RequestSchedule};
+#[cfg(feature = "secure")]
+use crate::state::tls_offers::REPEATED_WITHIN;
+#[cfg(feature = "secure")]
+use crate::state::trust::NotSecure;
 use crate::traffic::WeakTap;
 
 /// The agent of a registered user, which can call and be called. Cheap to clone.
@@ -59,6 +65,9 @@ pub(crate) struct Inner {
     pub(crate) pace: Duration,
     pub(crate) intake: Option<Intake>,
     pub(crate) dialling: Dialling,
+    /// The time after which a question to the node is repeated.
+    #[cfg(feature = "secure")]
+    pub(crate) repeats_after: Duration,
     /// The number of frames of all conversations that are handed over and not written.
     pub(crate) outstanding: Arc<AtomicUsize>,
     /// The signal that ends conversations and refuses calls: when the shutdown begins, or when this is
@@ -68,6 +77,17 @@ pub(crate) struct Inner {
     pub(crate) protection: Protection,
     /// Weak, because the traffic ends with the agent's tasks, even while handles are left.
     pub(crate) tap: Option<WeakTap>,
+}
+
+/// The place of a user's agent.
+struct Found {
+    at: MiSocketAddress,
+    /// The agent takes encrypted calls.
+    #[cfg(feature = "secure")]
+    offers_tls: bool,
+    /// It was asked more than once.
+    #[cfg(feature = "secure")]
+    was_repeated: bool,
 }
 
 impl Agent {
@@ -173,14 +193,23 @@ impl Agent {
     /// # Cancel safety
     /// Cancel safe. The question goes on, and its answer is dropped.
     pub async fn locate(&self, to: MiAddress) -> Result<MiSocketAddress, LocateError> {
-        self.find(to).await.map(|(found, _)| found)
+        self.find(to).await.map(|found| found.at)
     }
 
-    /// Returns where a user is, and whether its agent takes encrypted calls.
-    async fn find(&self, to: MiAddress) -> Result<(MiSocketAddress, bool), LocateError> {
+    async fn find(&self, to: MiAddress) -> Result<Found, LocateError> {
+        #[cfg(feature = "secure")]
+        let asked = now();
         match self.0.driver.request(LumiRequest::Locate(to), None).await {
-            Ok(LumiAnswer::Locate { outcome: LocateOutcome::Found(found), offers_tls }) => {
-                self.0.dialling.check(self.node(), found).map(|found| (found, offers_tls))
+            Ok(LumiAnswer::Locate { outcome: LocateOutcome::Found(at), offers_tls }) => {
+                #[cfg(not(feature = "secure"))]
+                let _ = offers_tls;
+                Ok(Found {
+                    at: self.0.dialling.check(self.node(), at)?,
+                    #[cfg(feature = "secure")]
+                    offers_tls,
+                    #[cfg(feature = "secure")]
+                    was_repeated: now() >= asked + self.0.repeats_after,
+                })
             }
             Ok(LumiAnswer::Locate { outcome: LocateOutcome::Busy, .. }) => Err(LocateError::Busy),
             Ok(LumiAnswer::Locate { outcome: LocateOutcome::NoSuchUser, .. }) => Err(LocateError::NoSuchUser),
@@ -200,6 +229,9 @@ impl Agent {
     /// The connections of calls that came to nothing take up to some seconds to end in order. While there are 64 of
     /// them, the next calls wait, in their order.
     ///
+    /// A callee whose answer is lost answers the repeated question without an offer of encryption, as if it had none. If
+    /// that would make the call fail, the call is made once more, after 5 s.
+    ///
     /// # Errors
     /// [`CallError`].
     ///
@@ -216,7 +248,36 @@ impl Agent {
         if !self.0.slots.has_free() {
             return Err(CallError::Engaged);
         }
-        let (found, offers_tls) = self.find(to).await?;
+        let found = self.find(to).await?;
+        let called = self.dial(to, &found).await;
+        #[cfg(feature = "secure")]
+        if found.was_repeated
+            && let Err(CallError::NotSecure(NotSecure::HasKey | NotSecure::CannotEncrypt(_))) = called
+        {
+            self.let_offers_be_forgotten().await;
+            let found = self.find(to).await?;
+            return self.dial(to, &found).await;
+        }
+        called
+    }
+
+    /// Waits until callees have forgotten which offers they made, or the agent ends. The timer is on the agent's runtime,
+    /// because the program may have none.
+    #[cfg(feature = "secure")]
+    async fn let_offers_be_forgotten(&self) {
+        let mut shutdown = self.0.shutdown.watch();
+        let waiting = self.0.runtime.spawn(async move {
+            tokio::select! {
+                () = time::sleep(REPEATED_WITHIN) => {}
+                () = shutdown.begun() => {}
+            }
+        });
+        // An error: the runtime ends.
+        _ = waiting.await;
+    }
+
+    /// Begins a conversation with the agent that was found: connects, exchanges nicknames.
+    async fn dial(&self, to: MiAddress, found: &Found) -> Result<Conversation, CallError> {
         // Another user may have called meanwhile.
         let slot = self.0.slots.try_take().map_err(|error| match error {
             TryAcquireError::NoPermits => CallError::Engaged,
@@ -227,12 +288,11 @@ impl Agent {
         let place = Arc::clone(&self.0.calls).acquire_owned().await;
         let place = place.map_err(|_| CallError::Locate(LocateError::Ended))?;
         let (sender, called) = oneshot::channel();
-        #[cfg(not(feature = "secure"))]
-        let _ = offers_tls;
+        let at = found.at;
         let dial = Dial {
-            found,
+            found: at,
             #[cfg(feature = "secure")]
-            offers_tls,
+            offers_tls: found.offers_tls,
             #[cfg(feature = "secure")]
             protection: self.0.protection.clone(),
             to,
@@ -248,8 +308,8 @@ impl Agent {
         let called = called.await.unwrap_or(Err(CallError::Locate(LocateError::Ended)));
         free_on_drop.keep();
         if let Err(CallError::NotAccepted { error, .. }) = &called {
-            info!(%to, at = %found, %error, "the call is not accepted");
-            let at = *TcpAddress::from(found).ip();
+            info!(%to, %at, %error, "the call is not accepted");
+            let at = *TcpAddress::from(at).ip();
             if at.is_loopback() && !TcpAddress::from(self.listening()).ip().is_loopback() {
                 warn!(
                     "the agent of {to} published {at}, which leads to this host; it has to advertise another address"

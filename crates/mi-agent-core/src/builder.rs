@@ -415,6 +415,8 @@ impl AgentBuilder {
             pace: self.pace,
             intake: self.intake,
             dialling: Dialling::within(self.dial),
+            #[cfg(feature = "secure")]
+            repeats_after: self.schedule.bounded().interval,
             outstanding,
             shutdown,
             #[cfg(feature = "secure")]

@@ -2,15 +2,21 @@
 
 #![cfg(feature = "secure")]
 
+use std::mem;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
+use lumi_testkit::DEADLINE;
 use lumi_testkit::network::TestNode;
 use mi_agent_core::{
-    Agent, CallError, Conversation, ConversationError, Event, Events, Identity, KeyWords, MemoryTrust,
-    NotSecure, PeerSecurity, Refusal, Security, Trust, TrustStore,
+    Agent, AgentBuilder, CallError, Conversation, ConversationError, Day, Event, Events, Identity, KeyWords,
+    MemoryTrust, NotSecure, PeerSecurity, Pin, Refusal, Security, Trust, TrustStore,
 };
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, udp_address};
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
 use tokio::time;
 
 /// A user with an identity and what is known of others, who may come and go.
@@ -29,13 +35,17 @@ impl User {
         }
     }
 
-    async fn comes(&self, node: &TestNode, security: Security) -> (Agent, Events) {
+    fn builder(&self, node: &TestNode, security: Security) -> AgentBuilder {
         let builder = node.agent(self.address.user().as_str()).identity(self.identity.clone());
-        builder.trust(Arc::clone(&self.trust)).security(security).start().await.expect("registered")
+        builder.trust(Arc::clone(&self.trust)).security(security)
+    }
+
+    async fn comes(&self, node: &TestNode, security: Security) -> (Agent, Events) {
+        self.builder(node, security).start().await.expect("registered")
     }
 }
 
-/// Both ends of a call from `caller` to `callee`.
+/// Both ends of a call from `caller` to `callee`, neither of which is in a conversation.
 async fn call(caller: &Agent, callee: &Agent, events: &mut Events) -> (Conversation, Conversation) {
     let accepting = async {
         loop {
@@ -46,6 +56,26 @@ async fn call(caller: &Agent, callee: &Agent, events: &mut Events) -> (Conversat
     };
     let (called, accepted) = tokio::join!(caller.call(callee.address()), accepting);
     (called.expect("a conversation"), accepted)
+}
+
+/// Ends a conversation on both sides, and waits until they may have another.
+async fn end(ends: (Conversation, Conversation), agents: [&Agent; 2]) {
+    drop(ends);
+    free(agents).await;
+}
+
+async fn free(agents: [&Agent; 2]) {
+    until(|| agents.iter().all(|agent| agent.conversations() == 0)).await;
+}
+
+/// Waits until it `is_so`.
+async fn until(is_so: impl Fn() -> bool) {
+    let looking = async {
+        while !is_so() {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    time::timeout(DEADLINE, looking).await.expect("it becomes so");
 }
 
 fn trust_of(talk: &Conversation) -> Option<Trust> {
@@ -71,6 +101,7 @@ async fn what_is_said_is_encrypted_and_both_keys_are_known_the_next_time() {
     let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
     let (mut here, mut there) = call(&of_laura, &of_joya, &mut events).await;
     assert_eq!((trust_of(&here), trust_of(&there)), (Some(Trust::New), Some(Trust::New)));
+    assert_eq!(there.peer().address, Some(laura.address));
     let PeerSecurity::Tls { key, .. } = there.peer().security else { panic!("it is encrypted") };
     assert_eq!(key, laura.identity.public_key());
     for n in 0..500 {
@@ -85,6 +116,7 @@ async fn what_is_said_is_encrypted_and_both_keys_are_known_the_next_time() {
     drop(there.hang_up());
     assert!(here.next_line().await.expect("an end").is_none());
     drop(here);
+    free([&of_laura, &of_joya]).await;
     // Laura met the key, and Joya was only shown one.
     assert_eq!(laura.trust.pins(&joya.address).expect("read").len(), 1);
     assert_eq!(joya.trust.pins(&laura.address).expect("read").len(), 0);
@@ -99,7 +131,7 @@ async fn words_that_are_compared_verify_a_key_on_either_side() {
     let (laura, joya) = (User::new("laura"), User::new("joya"));
     let (of_laura, _) = laura.comes(&node, Security::Offer).await;
     let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
-    drop(call(&of_laura, &of_joya, &mut events).await);
+    end(call(&of_laura, &of_joya, &mut events).await, [&of_laura, &of_joya]).await;
     let words = KeyWords::of(&joya.address, &joya.identity.public_key());
     let other = KeyWords::of(&joya.address, &laura.identity.public_key());
     assert!(of_laura.verify(&joya.address, &other).is_err());
@@ -107,13 +139,7 @@ async fn words_that_are_compared_verify_a_key_on_either_side() {
     // Joya verifies the key with which Laura called.
     let words = KeyWords::of(&laura.address, &laura.identity.public_key());
     assert_eq!(of_joya.verify(&laura.address, &words).expect("verified"), laura.identity.public_key());
-    let (here, there) = loop {
-        // The conversation before may still end.
-        if let Ok(both) = time::timeout(Duration::from_secs(5), call(&of_laura, &of_joya, &mut events)).await
-        {
-            break both;
-        }
-    };
+    let (here, there) = call(&of_laura, &of_joya, &mut events).await;
     for talk in [here, there] {
         assert!(matches!(trust_of(&talk), Some(Trust::Verified(_))), "{:?}", talk.peer());
     }
@@ -126,13 +152,15 @@ async fn another_key_is_refused_until_it_is_trusted() {
     let (laura, joya, new) = (User::new("laura"), User::new("joya"), User::new("joya"));
     let (of_laura, _) = laura.comes(&node, Security::Offer).await;
     let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
-    drop(call(&of_laura, &of_joya, &mut events).await);
+    end(call(&of_laura, &of_joya, &mut events).await, [&of_laura, &of_joya]).await;
     of_joya.shutdown().await.expect("deregistered");
     let (of_joya, mut events) = new.comes(&node, Security::Offer).await;
     let error = of_laura.call(joya.address).await.expect_err("it is another key");
     let CallError::KeyChanged { known, offered } = error else { panic!("{error:?}") };
     assert_eq!((known.key, offered), (joya.identity.public_key(), new.identity.public_key()));
     assert_eq!(error_text(&known), format!("its key is not the one known since {}", known.since));
+    // The callee sees how it ends, too.
+    free([&of_laura, &of_joya]).await;
     of_laura.trust(&joya.address).expect("trusted");
     let (here, _there) = call(&of_laura, &of_joya, &mut events).await;
     assert!(matches!(trust_of(&here), Some(Trust::Known(_))));
@@ -149,7 +177,7 @@ async fn who_calls_with_another_key_is_refused_and_told() {
     let (laura, joya, thief) = (User::new("laura"), User::new("joya"), User::new("laura"));
     let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
     let (of_laura, mut of_lauras_calls) = laura.comes(&node, Security::Offer).await;
-    drop(call(&of_joya, &of_laura, &mut of_lauras_calls).await);
+    end(call(&of_joya, &of_laura, &mut of_lauras_calls).await, [&of_joya, &of_laura]).await;
     of_laura.shutdown().await.expect("deregistered");
     let (of_thief, _) = thief.comes(&node, Security::Offer).await;
     let (called, reason) = tokio::join!(of_thief.call(joya.address), refused(&mut events));
@@ -170,7 +198,7 @@ async fn levels_hold_in_both_directions() {
     let (of_laura, _) = laura.comes(&node, Security::Offer).await;
     let (here, there) = call(&of_laura, &of_joya, &mut events).await;
     assert_eq!((trust_of(&here), trust_of(&there)), (None, None));
-    drop((here, there));
+    end((here, there), [&of_laura, &of_joya]).await;
     of_laura.shutdown().await.expect("deregistered");
     let (of_laura, _) = laura.comes(&node, Security::Encrypted).await;
     let error = of_laura.call(joya.address).await.expect_err("it cannot encrypt");
@@ -181,7 +209,7 @@ async fn levels_hold_in_both_directions() {
     of_laura.shutdown().await.expect("deregistered");
     of_joya.shutdown().await.expect("deregistered");
     // A callee that nobody knows.
-    let (of_joya, mut events) = joya.comes(&node, Security::Encrypted).await;
+    let (_of_joya, mut events) = joya.comes(&node, Security::Encrypted).await;
     let (of_laura, _) = laura.comes(&node, Security::Known).await;
     let error = of_laura.call(joya.address).await.expect_err("its key is new");
     assert_eq!(error.to_string(), "its key is new, and security is `known`");
@@ -201,12 +229,127 @@ async fn a_known_key_forbids_plain_text_unless_the_user_permits_it() {
     let (laura, joya) = (User::new("laura"), User::new("joya"));
     let (of_laura, _) = laura.comes(&node, Security::Offer).await;
     let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
-    drop(call(&of_laura, &of_joya, &mut events).await);
+    end(call(&of_laura, &of_joya, &mut events).await, [&of_laura, &of_joya]).await;
     of_joya.shutdown().await.expect("deregistered");
     let (of_joya, mut events) = node.agent("joya").start().await.expect("registered");
     let error = of_laura.call(joya.address).await.expect_err("it offers no encryption");
     assert_eq!(error.to_string(), "it offers no encryption, and it has a key");
+    // The call was begun and ended.
+    let Some(Event::Incoming(incoming)) = events.next().await else { panic!("a call") };
+    drop(incoming.accept().expect("a conversation"));
+    free([&of_laura, &of_joya]).await;
     of_laura.permit_plain(joya.address);
     let (here, _there) = call(&of_laura, &of_joya, &mut events).await;
     assert_eq!(here.peer().security, PeerSecurity::Plain { lacks_key: false });
+}
+
+/// Drops answers of a node on their way to one agent.
+struct Relay {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Relay {
+    /// Relays between `node` and one agent, without the answers for which `is_dropped` returns true.
+    async fn start(node: SocketAddr, mut is_dropped: impl FnMut(&[u8]) -> bool + Send + 'static) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let address = socket.local_addr().expect("its address");
+        let task = tokio::spawn(async move {
+            let (mut buffer, mut agent) = ([0; 200], None);
+            loop {
+                let (length, from) = socket.recv_from(&mut buffer).await.expect("a datagram");
+                let datagram = &buffer[..length];
+                if from != node {
+                    agent = Some(from);
+                    socket.send_to(datagram, node).await.expect("sent");
+                } else if let Some(agent) = agent
+                    && !is_dropped(datagram)
+                {
+                    socket.send_to(datagram, agent).await.expect("sent");
+                }
+            }
+        });
+        Self { address, task }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn is_offer(datagram: &[u8]) -> bool {
+    datagram.starts_with(b"RL0") && datagram.ends_with(b":T")
+}
+
+/// One lost datagram is no reason to warn a user.
+#[tokio::test]
+async fn an_offer_that_is_lost_is_asked_for_again() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), today()));
+    laura.trust.change(&joya.address, &mut { pin }).expect("kept");
+    let (mut is_first, dropped) = (true, Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&dropped);
+    let relay = Relay::start(node.address.into(), move |datagram| {
+        let drops = is_offer(datagram) && mem::take(&mut is_first);
+        counted.fetch_add(usize::from(drops), Ordering::Relaxed);
+        drops
+    })
+    .await;
+    let builder = laura.builder(&node, Security::Offer).node(udp_address(relay.address).expect("IPv4"));
+    let (of_laura, _) = builder.start().await.expect("registered");
+    let (of_joya, mut events) =
+        joya.builder(&node, Security::Offer).conversations(2).start().await.expect("registered");
+    let answering = async {
+        let mut calls = Vec::new();
+        while let Some(Event::Incoming(incoming)) = events.next().await {
+            calls.push(incoming.accept().expect("a conversation"));
+            if calls.len() == 2 {
+                return calls;
+            }
+        }
+        panic!("{calls:?}");
+    };
+    let (called, calls) = tokio::join!(of_laura.call(joya.address), answering);
+    assert!(matches!(trust_of(&called.expect("a conversation")), Some(Trust::Known(_))));
+    assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    // The first call was ended, because an agent without encryption hears nothing more until it is called.
+    assert_eq!(calls[0].peer().security, PeerSecurity::Plain { lacks_key: false });
+    assert!(matches!(calls[1].peer().security, PeerSecurity::Tls { .. }));
+    drop(of_joya);
+}
+
+/// A node of version 0.1 drops every offer.
+#[tokio::test]
+async fn a_node_that_drops_offers_leaves_new_contacts_plain_and_known_ones_unreached() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let relay = Relay::start(node.address.into(), is_offer).await;
+    let builder = laura.builder(&node, Security::Offer).node(udp_address(relay.address).expect("IPv4"));
+    let (of_laura, _) = builder.start().await.expect("registered");
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    let (here, there) = call(&of_laura, &of_joya, &mut events).await;
+    assert_eq!(here.peer().security, PeerSecurity::Plain { lacks_key: false });
+    end((here, there), [&of_laura, &of_joya]).await;
+    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), today()));
+    laura.trust.change(&joya.address, &mut { pin }).expect("kept");
+    let accepting = async {
+        while let Some(event) = events.next().await {
+            if let Event::Incoming(incoming) = event {
+                drop(incoming.accept());
+            }
+        }
+    };
+    let called = tokio::select! {
+        called = of_laura.call(joya.address) => called,
+        () = accepting => panic!("the agent goes on"),
+    };
+    let error = called.expect_err("no encryption");
+    assert!(matches!(error, CallError::NotSecure(NotSecure::HasKey)), "{error:?}");
+}
+
+fn today() -> Day {
+    Day::from(SystemTime::now())
 }

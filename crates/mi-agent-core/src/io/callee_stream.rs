@@ -23,6 +23,7 @@ use crate::key::PublicKey;
 pub(crate) struct CalleeStream<S> {
     state: State<S>,
     tls: Option<Tls>,
+    begins: Option<Box<dyn FnOnce() + Send>>,
     met: Arc<OnceLock<PublicKey>>,
 }
 
@@ -39,9 +40,11 @@ type Handshake<S> =
     Pin<Box<dyn Future<Output = Result<(TlsStream<FirstByte<S>>, PublicKey), HandshakeError>> + Send>>;
 
 impl<S> CalleeStream<S> {
-    /// Creates the stream of a caller of whom nothing has been read. Without `tls` it is plain.
-    pub(crate) fn new(stream: S, tls: Option<Tls>) -> Self {
-        Self { state: State::Undecided(stream), tls, met: Arc::default() }
+    /// Creates the stream of a caller of whom nothing has been read. Without `tls` it is plain. `begins` is called when the
+    /// caller begins to encrypt.
+    pub(crate) fn new(stream: S, tls: Option<Tls>, begins: impl FnOnce() + Send + 'static) -> Self {
+        let state = State::Undecided(stream);
+        Self { state, tls, begins: Some(Box::new(begins)), met: Arc::default() }
     }
 
     /// Returns where the key of the caller will be, once it has proved that it has one.
@@ -76,10 +79,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> CalleeStream<S> {
                         unreachable!("it is undecided")
                     };
                     let stream = FirstByte { stream, first };
-                    self.state = match self.tls.take().filter(|_| first == Some(HANDSHAKE)) {
-                        Some(tls) => State::Handshake(Box::pin(async move { tls.accept(stream).await })),
-                        None => State::Plain(stream),
+                    let Some(tls) = self.tls.take().filter(|_| first == Some(HANDSHAKE)) else {
+                        self.state = State::Plain(stream);
+                        continue;
                     };
+                    self.state = State::Handshake(Box::pin(async move { tls.accept(stream).await }));
+                    if let Some(begins) = self.begins.take() {
+                        begins();
+                    }
                 }
                 State::Handshake(handshake) => {
                     let shaken = ready!(handshake.as_mut().poll(cx));
@@ -210,7 +217,7 @@ mod tests {
 
     fn callee() -> (CalleeStream<DuplexStream>, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(4096);
-        (CalleeStream::new(ours, Some(tls("joya@cc.com").0)), theirs)
+        (CalleeStream::new(ours, Some(tls("joya@cc.com").0), || ()), theirs)
     }
 
     #[tokio::test]

@@ -36,6 +36,9 @@ pub(crate) struct Driver {
     stays_registered: Arc<AtomicBool>,
     admission: watch::Sender<Admission>,
     is_watched: watch::Sender<bool>,
+    /// Changes when a caller begins to encrypt.
+    #[cfg(feature = "secure")]
+    encrypts: watch::Sender<()>,
     /// Changes when the user has to be registered again.
     again: watch::Sender<()>,
     place: watch::Receiver<Place>,
@@ -62,7 +65,7 @@ pub(crate) struct Network {
 
 enum Command {
     Request(LumiRequest, Option<RequestSchedule>, oneshot::Sender<LumiAnswer>),
-    TakeCaller(oneshot::Sender<Caller>),
+    TakeCaller(Option<MiAddress>, oneshot::Sender<Caller>),
     #[cfg(feature = "secure")]
     Refusal(Vec<MiAddress>, oneshot::Sender<Option<Refusal>>),
     /// Some request may have been given up by the program.
@@ -120,6 +123,8 @@ impl Driver {
         // The client already has the first admission.
         let (admission, new_admission) = watch::channel(Admission::default());
         let (is_watched, watched) = watch::channel(false);
+        #[cfg(feature = "secure")]
+        let (encrypts, encrypted) = watch::channel(());
         let (again, asked_again) = watch::channel(());
         let place = Place { node: client.node(), listening: client.listening(), unsent: None };
         let (place_sender, place_receiver) = watch::channel(place);
@@ -132,6 +137,8 @@ impl Driver {
             slots,
             admission: new_admission,
             watched,
+            #[cfg(feature = "secure")]
+            encrypted,
             asked_again,
             waiting: HashMap::new(),
             deregistered: Arc::clone(&deregistered),
@@ -151,6 +158,8 @@ impl Driver {
             stays_registered,
             admission,
             is_watched,
+            #[cfg(feature = "secure")]
+            encrypts,
             again,
             place,
         }
@@ -196,11 +205,12 @@ impl Driver {
         }
     }
 
-    /// Returns the users of whom one most likely calls, and whether that one may. Unknown if the task has ended.
-    pub(crate) async fn take_caller(&self) -> Caller {
+    /// Returns the users of whom one most likely calls, or the `known` one, and whether that one may. Unknown if the task
+    /// has ended.
+    pub(crate) async fn take_caller(&self, known: Option<MiAddress>) -> Caller {
         let (sender, caller) = oneshot::channel();
         // A caller does not wait for this agent's requests. If the task has ended, the sender is dropped.
-        _ = self.urgent.send(Command::TakeCaller(sender)).await;
+        _ = self.urgent.send(Command::TakeCaller(known, sender)).await;
         caller.await.unwrap_or_default()
     }
 
@@ -220,6 +230,12 @@ impl Driver {
     /// Sets whether somebody looks at the state of the registration.
     pub(crate) fn set_watched(&self, is_watched: bool) {
         self.is_watched.send_if_modified(|before| mem::replace(before, is_watched) != is_watched);
+    }
+
+    /// Records that a caller begins to encrypt, before the next question is answered.
+    #[cfg(feature = "secure")]
+    pub(crate) fn encrypted_call(&self) {
+        self.encrypts.send_replace(());
     }
 
     /// Registers a registered user again.

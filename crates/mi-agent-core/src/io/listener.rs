@@ -170,7 +170,9 @@ impl Acceptor {
         match connection::prepare(&stream) {
             #[cfg(feature = "secure")]
             Ok(()) => {
-                let stream = CalleeStream::new(stream, self.protection.tls().cloned());
+                let driver = self.driver.clone();
+                let tls = self.protection.tls().cloned();
+                let stream = CalleeStream::new(stream, tls, move || driver.encrypted_call());
                 let met = stream.met();
                 self.start(stream, remote, TEND_CALLEE, Some(met));
             }
@@ -219,10 +221,11 @@ impl Acceptor {
         match greeted {
             ConversationOutput::Greeted(nickname) => {
                 turn.greeted();
-                let asker = self.driver.take_caller().await;
-                let security = PeerSecurity::Plain { lacks_key: false };
+                #[cfg(not(feature = "secure"))]
+                let (asker, security) =
+                    (self.driver.take_caller(None).await, PeerSecurity::Plain { lacks_key: false });
                 #[cfg(feature = "secure")]
-                let (asker, security) = self.identify(asker, key).await;
+                let (asker, security) = self.identify(key).await;
                 let has_turn = tokio::select! {
                     biased;
                     // It is let go then.
@@ -249,9 +252,10 @@ impl Acceptor {
 
     /// Returns who calls with `key`, or in plain text, and with what protection.
     #[cfg(feature = "secure")]
-    async fn identify(&self, asker: Caller, key: Option<PublicKey>) -> (Caller, PeerSecurity) {
+    async fn identify(&self, key: Option<PublicKey>) -> (Caller, PeerSecurity) {
         let plain = PeerSecurity::Plain { lacks_key: false };
-        let Caller { candidates, refusal } = asker;
+        let known = key.and_then(|key| self.protection.holder(&key));
+        let Caller { candidates, refusal } = self.driver.take_caller(known).await;
         let identified = match self.protection.identify(key.as_ref(), &candidates) {
             Ok(Ok(identified)) => identified,
             Ok(Err(refused)) => {

@@ -207,6 +207,15 @@ impl Protection {
         }
     }
 
+    /// Returns the one user of whom `key` is known.
+    pub(crate) fn holder(&self, key: &PublicKey) -> Option<MiAddress> {
+        // The reason why the keys cannot be read is reported when the caller is identified.
+        match self.0.trust.holders(key).ok()?[..] {
+            [(holder, _)] => Some(holder),
+            _ => None,
+        }
+    }
+
     /// Decides who calls with `key`, or in plain text, after `candidates` asked.
     ///
     /// # Errors

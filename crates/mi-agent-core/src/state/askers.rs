@@ -71,6 +71,19 @@ impl Askers {
         }
         candidates
     }
+
+    /// Returns the asker that most likely calls now, if there is only one.
+    pub(super) fn only_one(&self, now: Instant) -> Option<MiAddress> {
+        let mut fresh =
+            self.told.iter().filter(|(_, asked)| now.saturating_duration_since(*asked) <= ASKER_LIFE);
+        fresh.next().map(|(asker, _)| *asker).filter(|_| fresh.next().is_none())
+    }
+
+    /// Takes `caller` alone, whose key shows that it calls now.
+    pub(super) fn take_known(&mut self, caller: &MiAddress) {
+        self.told.retain(|(told, _)| told != caller);
+        self.refused.take_if(|(refused, _)| refused == caller);
+    }
 }
 
 /// The time within which askers that were told are all likely to call: an attacker who asks just after a friend, or

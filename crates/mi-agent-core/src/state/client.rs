@@ -274,6 +274,24 @@ impl LumiClient {
         self.askers.take(now)
     }
 
+    /// Records that a caller begins to encrypt. If a single user has asked, the answer with the offer has arrived there, and
+    /// the next question of this user is about another call.
+    pub fn handle_encrypted_call(&mut self, now: Instant) {
+        // Of several, one calls, and the others may ask again because their answers were dropped.
+        if let (Some(caller), Some(offers)) = (self.askers.only_one(now), &mut self.tls_offers) {
+            offers.arrived(&caller);
+        }
+    }
+
+    /// Takes `caller` in the place of [`LumiClient::take_askers`], because its key shows that it begins the conversation.
+    /// Other users that have asked may still call.
+    pub fn take_known_caller(&mut self, caller: &MiAddress) {
+        self.askers.take_known(caller);
+        if let Some(offers) = &mut self.tls_offers {
+            offers.arrived(caller);
+        }
+    }
+
     /// Handles a datagram. One that is neither the answer to a request under way nor a question for this user
     /// is dropped and counted.
     pub fn handle_datagram(&mut self, now: Instant, from: NodeAddress, datagram: &[u8]) {

@@ -31,7 +31,7 @@ impl Default for RequestSchedule {
 
 impl RequestSchedule {
     /// The schedule with an interval that can be added to any time.
-    pub(super) fn bounded(self) -> Self {
+    pub(crate) fn bounded(self) -> Self {
         Self { interval: self.interval.min(LONGEST_INTERVAL), ..self }
     }
 }

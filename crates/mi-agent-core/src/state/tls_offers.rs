@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use plumi_proto::{Extension, Locate};
+use plumi_proto::{Extension, Locate, MiAddress};
 
 /// Remembers which questions were answered with an offer just before.
 ///
-/// A node of version 0.1 drops such an answer, and the asker asks again: then it gets one that passes.
+/// A node of version 0.1 drops such an answer, and the asker asks again: then it gets one that passes. If the asker
+/// begins to encrypt, the answer has arrived, and its next question is about another call.
 #[derive(Debug, Default)]
 pub(super) struct TlsOffers(VecDeque<(Locate, Instant)>);
 
@@ -24,6 +25,11 @@ impl TlsOffers {
         self.0.push_back((locate, now));
         Extension::new(OFFER).expect("it is short")
     }
+
+    /// Records that `asker` encrypts its call: no node on the way to it drops offers.
+    pub(super) fn arrived(&mut self, asker: &MiAddress) {
+        self.0.retain(|(offered, _)| offered.from != *asker);
+    }
 }
 
 /// Returns whether the callee that answers with `extension` takes encrypted calls: its first field says so, whatever
@@ -36,7 +42,7 @@ pub(super) fn offers_tls(extension: &Extension) -> bool {
 const OFFER: &[u8] = b"T";
 
 /// The time within which a repeated question shows that the answer was dropped.
-const REPEATED_WITHIN: Duration = Duration::from_secs(5);
+pub(crate) const REPEATED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The most offers that are remembered. Whoever repeats a question after so many others gets an offer again.
 const MAX_OFFERS: usize = 64;
@@ -60,6 +66,17 @@ mod tests {
         assert!(!at(1_000, "laura@bb.com") && !at(4_999, "laura@bb.com"));
         assert!(at(2_000, "pere@bb.com"), "nobody else's is");
         assert!(at(5_000, "laura@bb.com"), "another call");
+    }
+
+    #[test]
+    fn who_has_called_gets_an_offer_again() {
+        let (mut offers, now) = (TlsOffers::default(), any_time());
+        for asker in ["laura@bb.com", "pere@bb.com"] {
+            assert!(offers_tls(&offers.extension(now, locate(asker))));
+        }
+        offers.arrived(&"laura@bb.com".parse().unwrap());
+        assert!(offers_tls(&offers.extension(now, locate("laura@bb.com"))));
+        assert!(!offers_tls(&offers.extension(now, locate("pere@bb.com"))), "nobody else does");
     }
 
     #[test]

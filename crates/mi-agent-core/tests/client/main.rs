@@ -257,6 +257,49 @@ fn of_several_who_ask_together_each_may_be_the_caller() {
     }
 }
 
+/// Each row: whether calls may be encrypted, and how the answers to three questions end. Joan calls after the second.
+/// Somebody else asks after that.
+#[test]
+fn encryption_is_offered_again_once_the_asker_has_called() {
+    for (offers_tls, ends) in [(true, [":T", "", ":T"]), (false, ["", "", ""])] {
+        let mut client = TestClient::with(|settings| settings.offers_tls = offers_tls);
+        for (n, end) in ends.into_iter().enumerate() {
+            if n == 2 {
+                client.client.handle_encrypted_call(client.now());
+            }
+            let told = client.receive(NODE, "PLjoan@cc.com:laura@bb.com");
+            assert_eq!(told, [sends(&format!("RL0joan@cc.com:laura@bb.com:127.0.0.1:3500{end}"))]);
+        }
+        client.receive(NODE, "PLboss@cc.com:laura@bb.com");
+        client.client.handle_encrypted_call(client.now());
+        let told = client.receive(NODE, "PLboss@cc.com:laura@bb.com");
+        assert_eq!(
+            told,
+            [sends("RL0boss@cc.com:laura@bb.com:127.0.0.1:3500")],
+            "nobody knows who of both calls"
+        );
+    }
+}
+
+/// Pere calls, and his key is known. Joan, who asked after him, may still call.
+#[test]
+fn a_caller_whose_key_is_known_takes_nobody_elses_question() {
+    let mut client = TestClient::with(|settings| settings.offers_tls = true);
+    for user in ["pere", "joan"] {
+        client.receive(NODE, &format!("PL{user}@cc.com:laura@bb.com"));
+    }
+    client.client.take_known_caller(&address("pere@cc.com"));
+    let told = client.receive(NODE, "PLjoan@cc.com:laura@bb.com");
+    assert_eq!(
+        told,
+        [sends("RL0joan@cc.com:laura@bb.com:127.0.0.1:3500")],
+        "her answer may have been dropped"
+    );
+    assert_eq!(client.askers(), ["joan@cc.com"]);
+    let told = client.receive(NODE, "PLpere@cc.com:laura@bb.com");
+    assert_eq!(told, [sends("RL0pere@cc.com:laura@bb.com:127.0.0.1:3500:T")]);
+}
+
 /// A class, of which everybody may call the teacher.
 #[test]
 fn many_who_may_call_may_call_together() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use plumi_proto::{MiSocketAddress, NodeAddress, RegisterCode};
+use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress, RegisterCode};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
@@ -36,6 +36,9 @@ pub(super) struct Task {
     pub(super) admission: watch::Receiver<Admission>,
     /// Set while somebody looks at the state of the registration.
     pub(super) watched: watch::Receiver<bool>,
+    /// Changes when a caller begins to encrypt.
+    #[cfg(feature = "secure")]
+    pub(super) encrypted: watch::Receiver<()>,
     pub(super) asked_again: watch::Receiver<()>,
     pub(super) waiting: HashMap<RequestId, oneshot::Sender<LumiAnswer>>,
     pub(super) deregistered: Arc<OnceLock<LumiAnswer>>,
@@ -85,7 +88,7 @@ impl Task {
                     Some(Command::GivenUp) => self.give_up(),
                     Some(Command::Leave) => break,
                     // The caller may have gone.
-                    Some(Command::TakeCaller(answer)) => _ = answer.send(self.take_caller()),
+                    Some(Command::TakeCaller(known, answer)) => _ = answer.send(self.take_caller(known)),
                     #[cfg(feature = "secure")]
                     Some(Command::Refusal(candidates, answer)) => {
                         self.take_admission();
@@ -160,12 +163,20 @@ impl Task {
     fn receive(&mut self, from: NodeAddress, datagram: &[u8], events: &mpsc::Sender<Event>) {
         self.take_admission();
         self.client.set_busy(capacity(&self.slots, events).is_busy());
+        self.take_encrypted();
         self.client.handle_datagram(now(), from, datagram);
     }
 
-    fn take_caller(&mut self) -> Caller {
+    fn take_caller(&mut self, known: Option<MiAddress>) -> Caller {
         self.take_admission();
-        let candidates = self.client.take_askers(now());
+        self.take_encrypted();
+        let candidates = match known {
+            Some(caller) => {
+                self.client.take_known_caller(&caller);
+                vec![caller]
+            }
+            None => self.client.take_askers(now()),
+        };
         let refusal = self.client.refusal(&candidates);
         Caller { candidates, refusal }
     }
@@ -182,6 +193,15 @@ impl Task {
     fn take_admission(&mut self) {
         if self.admission.has_changed().unwrap_or(false) {
             self.client.set_admission(self.admission.borrow_and_update().clone());
+        }
+    }
+
+    /// Passes on that a caller begins to encrypt. Until its nickname comes, its question has not been taken.
+    fn take_encrypted(&mut self) {
+        #[cfg(feature = "secure")]
+        if self.encrypted.has_changed().unwrap_or(false) {
+            self.encrypted.mark_unchanged();
+            self.client.handle_encrypted_call(now());
         }
     }
 
