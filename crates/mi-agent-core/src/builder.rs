@@ -33,6 +33,8 @@ use crate::io::talk::ConversationOptions;
 use crate::io::tls::Tls;
 use crate::io::way::{Search, Way};
 #[cfg(feature = "secure")]
+use crate::key_log::KeyLog;
+#[cfg(feature = "secure")]
 use crate::pin::{MemoryTrust, TrustStore};
 #[cfg(feature = "secure")]
 use crate::security::Security;
@@ -71,6 +73,8 @@ pub struct AgentBuilder {
     trust: Option<Arc<dyn TrustStore>>,
     #[cfg(feature = "secure")]
     security: Security,
+    #[cfg(feature = "secure")]
+    key_log: Option<KeyLog>,
 }
 
 impl AgentBuilder {
@@ -99,6 +103,8 @@ impl AgentBuilder {
             trust: None,
             #[cfg(feature = "secure")]
             security: Security::default(),
+            #[cfg(feature = "secure")]
+            key_log: None,
         }
     }
 
@@ -282,6 +288,15 @@ impl AgentBuilder {
         self
     }
 
+    /// Sets a log that receives the keys of every encrypted conversation, for programs that read captures. By default
+    /// there is none.
+    #[cfg(feature = "secure")]
+    #[must_use]
+    pub fn key_log(mut self, log: KeyLog) -> Self {
+        self.key_log = Some(log);
+        self
+    }
+
     /// Finds the node, listens for conversations and registers. After an error nothing is left running.
     ///
     /// An agent has two sockets and one for each conversation. It opens another for a moment every 3 s, to learn this host's
@@ -432,10 +447,9 @@ impl AgentBuilder {
         if self.security > Security::Offer && self.identity.is_none() {
             return Err(StartError::NoIdentity(self.security));
         }
-        let own = self
-            .identity
-            .as_ref()
-            .map(|identity| (Tls::new(identity.secret(), &self.address, None), identity.public_key()));
+        let own = self.identity.as_ref().map(|identity| {
+            (Tls::new(identity.secret(), &self.address, self.key_log.clone()), identity.public_key())
+        });
         let trust = self.trust.clone().unwrap_or_else(|| Arc::new(MemoryTrust::default()));
         Ok(Protection::new(self.address, self.security, own, trust))
     }

@@ -71,6 +71,8 @@ mod incoming;
 #[cfg(feature = "secure")]
 mod key;
 #[cfg(feature = "secure")]
+mod key_log;
+#[cfg(feature = "secure")]
 mod pin;
 mod safe_text;
 mod security;
@@ -149,6 +151,8 @@ pub use io::known_peers::{KnownPeers, KnownPeersError};
 pub use io::node_link::MessageCounts;
 #[cfg(feature = "secure")]
 pub use key::{KeyWords, KeyWordsError, PublicKey, PublicKeyError};
+#[cfg(feature = "secure")]
+pub use key_log::{KeyLog, KeyLogError};
 pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuilder};
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};

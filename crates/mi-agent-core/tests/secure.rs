@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use lumi_testkit::DEADLINE;
 use lumi_testkit::network::TestNode;
 use mi_agent_core::{
-    Agent, AgentBuilder, CallError, Conversation, ConversationError, Day, Event, Events, Identity, KeyWords,
-    MemoryTrust, NotSecure, PeerSecurity, Pin, Refusal, Security, Trust, TrustStore,
+    Agent, AgentBuilder, CallError, Conversation, ConversationError, Day, Event, Events, Identity, KeyLog,
+    KeyWords, MemoryTrust, NotSecure, PeerSecurity, Pin, Refusal, Security, Trust, TrustStore,
 };
 use plumi_proto::{MiAddress, udp_address};
 use tokio::net::UdpSocket;
@@ -166,7 +166,7 @@ async fn another_key_is_refused_until_it_is_trusted() {
     assert!(matches!(trust_of(&here), Some(Trust::Known(_))));
 }
 
-fn error_text(known: &mi_agent_core::Pin) -> String {
+fn error_text(known: &Pin) -> String {
     CallError::KeyChanged { known: *known, offered: known.key }.to_string()
 }
 
@@ -241,6 +241,34 @@ async fn a_known_key_forbids_plain_text_unless_the_user_permits_it() {
     of_laura.permit_plain(joya.address);
     let (here, _there) = call(&of_laura, &of_joya, &mut events).await;
     assert_eq!(here.peer().security, PeerSecurity::Plain { lacks_key: false });
+}
+
+/// The keys with which a conversation is encrypted, as both sides have them.
+#[tokio::test]
+async fn keys_are_logged_for_programs_that_read_captures() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let logs = ["laura", "joya"].map(|user| folder.path().join(user));
+    let [of_lauras, of_joyas] = logs.each_ref().map(|path| KeyLog::open(path).expect("created"));
+    let start = |user: &User, log| user.builder(&node, Security::Offer).key_log(log).start();
+    let (of_laura, _) = start(&laura, of_lauras).await.expect("registered");
+    let (of_joya, mut events) = start(&joya, of_joyas).await.expect("registered");
+    for calls in 1..=2 {
+        end(call(&of_laura, &of_joya, &mut events).await, [&of_laura, &of_joya]).await;
+        let [mut here, mut there] = logs.each_ref().map(|path| {
+            let text = std::fs::read_to_string(path).expect("a log");
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        here.sort();
+        there.sort();
+        assert_eq!(here, there, "both derive the same keys");
+        let of = |label: &str| here.iter().filter(|line| line.starts_with(&format!("{label} "))).count();
+        for label in ["CLIENT_HANDSHAKE_TRAFFIC_SECRET", "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"]
+        {
+            assert_eq!(of(label), calls, "{here:?}");
+        }
+    }
 }
 
 /// Drops answers of a node on their way to one agent.

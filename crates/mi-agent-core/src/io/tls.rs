@@ -17,7 +17,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{Acceptor, AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, KeyLog, ServerConfig,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
     SignatureScheme,
 };
 use sha2::{Digest, Sha256};
@@ -26,6 +26,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 use zeroize::Zeroizing;
 
 use crate::key::{PublicKey, canonical};
+use crate::key_log::KeyLog;
 
 pub(crate) use tokio_rustls::client::TlsStream as CallerStream;
 pub(crate) use tokio_rustls::server::TlsStream as CalleeStream;
@@ -52,7 +53,7 @@ pub(crate) enum HandshakeError {
 
 impl Tls {
     /// Creates the encryption of the agent of `own` with its `key`. `log` receives the keys of every connection.
-    pub(crate) fn new(key: &SecretKey, own: &MiAddress, log: Option<Arc<dyn KeyLog>>) -> Self {
+    pub(crate) fn new(key: &SecretKey, own: &MiAddress, log: Option<KeyLog>) -> Self {
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;
         let verifier = Arc::new(AnyKey(algorithms));
@@ -81,7 +82,8 @@ impl Tls {
         server.send_tls13_tickets = 0;
         server.max_early_data_size = 0;
         if let Some(log) = log {
-            client.key_log = Arc::clone(&log);
+            let log = Arc::new(log);
+            client.key_log = log.clone();
             server.key_log = log;
         }
         Self {
@@ -240,6 +242,12 @@ impl SecretKey {
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretKey").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl rustls::KeyLog for KeyLog {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        self.write(label, client_random, secret);
     }
 }
 
