@@ -4,6 +4,8 @@ use std::future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+#[cfg(feature = "secure")]
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,9 +18,13 @@ use tokio::time::{self, Instant, Sleep};
 use tokio_util::bytes::{Buf, BytesMut};
 use tokio_util::codec::Encoder;
 
+#[cfg(feature = "secure")]
+use super::callee_stream::Encryption;
 #[cfg(target_os = "linux")]
 use super::send_queue::{self, USER_TIMEOUT};
 use super::shutdown::ShutdownWatch;
+#[cfg(feature = "secure")]
+use crate::key::PublicKey;
 use crate::state::conversation::ConversationState;
 use crate::state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
 use crate::state::frames::IncomingFrames;
@@ -45,6 +51,14 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     Ok(())
+}
+
+/// Takes the first byte that has come, if one has. The runtime may not know of it yet.
+#[cfg(feature = "secure")]
+pub(crate) fn take_first(stream: &TcpStream) -> Option<u8> {
+    let mut byte = [0];
+    let read = io::Read::read(&mut &*SockRef::from(stream), &mut byte);
+    read.is_ok_and(|length| length == 1).then_some(byte[0])
 }
 
 /// Looks at the send queue of a stream. Returns the number of bytes that the peer has not acknowledged.
@@ -79,6 +93,9 @@ pub(crate) struct Connection<S = TcpStream> {
     tend_at: Option<Instant>,
     /// The bytes that were not acknowledged at the last one.
     unacknowledged: u32,
+    /// The encryption that the stream may begin while it is read.
+    #[cfg(feature = "secure")]
+    encryption: Option<Arc<Encryption>>,
 }
 
 /// The write that the state waits for.
@@ -113,7 +130,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             tend: None,
             tend_at: None,
             unacknowledged: 0,
+            #[cfg(feature = "secure")]
+            encryption: None,
         }
+    }
+
+    /// Goes by what is known of the encryption of the stream.
+    #[cfg(feature = "secure")]
+    pub(crate) fn encrypted(mut self, encryption: Option<Arc<Encryption>>) -> Self {
+        self.encryption = encryption;
+        self
+    }
+
+    /// Returns the key of the peer, once it has proved that it has one.
+    #[cfg(feature = "secure")]
+    pub(crate) fn key(&self) -> Option<PublicKey> {
+        self.encryption.as_ref()?.key()
     }
 
     /// Has the send queue looked at while there is something in it.
@@ -255,8 +287,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             buffer.clear();
         }
-        let read = pin!(self.stream.read_buf(buffer));
-        match std::task::ready!(read.poll(cx)) {
+        let read = pin!(self.stream.read_buf(buffer)).poll(cx);
+        #[cfg(feature = "secure")]
+        if self.encryption.as_ref().is_some_and(|encryption| encryption.has_begun()) {
+            self.state.set_encrypted();
+        }
+        match std::task::ready!(read) {
             Ok(0) if wanted == WantedInput::Frames => self.frames.handle_end(),
             Ok(0) => self.state.handle_peer_end(now()),
             Ok(_) => {}

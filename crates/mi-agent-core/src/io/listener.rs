@@ -3,8 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-#[cfg(feature = "secure")]
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use mi_proto::Nickname;
@@ -16,7 +14,7 @@ use tokio::{task, time};
 use tracing::{debug, warn};
 
 #[cfg(feature = "secure")]
-use super::callee_stream::CalleeStream;
+use super::callee_stream::{CalleeStream, Encryption};
 use super::connection::{self, Connection, TEND_TCP, Tend, now};
 use super::driver::{Caller, Driver, capacity};
 use super::places::{Place, Places};
@@ -55,11 +53,11 @@ pub(crate) struct Acceptor {
     protection: Protection,
 }
 
-/// Where the key of a caller will be, once it has proved that it has one.
+/// The encryption that a caller may begin.
 #[cfg(feature = "secure")]
-type Met = Option<Arc<OnceLock<PublicKey>>>;
+type Offered = Option<Arc<Encryption>>;
 #[cfg(not(feature = "secure"))]
-type Met = ();
+type Offered = ();
 
 /// Binds a listener to `address`, with a long queue of callers.
 pub(crate) fn bind(address: TcpAddress) -> io::Result<TcpListener> {
@@ -172,9 +170,10 @@ impl Acceptor {
             Ok(()) => {
                 let driver = self.driver.clone();
                 let tls = self.protection.tls().cloned();
-                let stream = CalleeStream::new(stream, tls, move || driver.encrypted_call());
-                let met = stream.met();
-                self.start(stream, remote, TEND_CALLEE, Some(met));
+                let stream =
+                    CalleeStream::new(stream, tls, connection::take_first, move || driver.encrypted_call());
+                let encryption = stream.encryption();
+                self.start(stream, remote, TEND_CALLEE, Some(encryption));
             }
             #[cfg(not(feature = "secure"))]
             Ok(()) => self.start(stream, remote, TEND_TCP, ()),
@@ -183,7 +182,7 @@ impl Acceptor {
     }
 
     /// Handles a call in its own task.
-    fn start<S>(self, stream: S, remote: SocketAddr, tend: Option<Tend<S>>, met: Met)
+    fn start<S>(self, stream: S, remote: SocketAddr, tend: Option<Tend<S>>, offered: Offered)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -193,16 +192,15 @@ impl Acceptor {
         let nickname = self.nickname.clone();
         let mut connection = Connection::new(stream, remote, Side::Callee, nickname, pace, tap).tended(tend);
         connection.state.set_intake(intake);
-        tokio::spawn(self.receive(connection, turn, place, met));
+        #[cfg(feature = "secure")]
+        let connection = connection.encrypted(offered);
+        #[cfg(not(feature = "secure"))]
+        let () = offered;
+        tokio::spawn(self.receive(connection, turn, place));
     }
 
-    async fn receive<S>(
-        mut self,
-        mut connection: Connection<S>,
-        mut turn: CallerTurn,
-        place: Option<Place>,
-        met: Met,
-    ) where
+    async fn receive<S>(mut self, mut connection: Connection<S>, mut turn: CallerTurn, place: Option<Place>)
+    where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let remote = connection.remote;
@@ -210,14 +208,6 @@ impl Acceptor {
             Some(place) => self.greet(&mut connection, place).await,
             None => self.wait(&mut connection, &mut turn).await,
         };
-        #[cfg(feature = "secure")]
-        let key = met.and_then(|met| met.get().copied());
-        #[cfg(not(feature = "secure"))]
-        let () = met;
-        #[cfg(feature = "secure")]
-        if key.is_some() {
-            connection.state.set_encrypted();
-        }
         match greeted {
             ConversationOutput::Greeted(nickname) => {
                 turn.greeted();
@@ -225,7 +215,7 @@ impl Acceptor {
                 let (asker, security) =
                     (self.driver.take_caller(None).await, PeerSecurity::Plain { lacks_key: false });
                 #[cfg(feature = "secure")]
-                let (asker, security) = self.identify(key).await;
+                let (asker, security) = self.identify(connection.key()).await;
                 let has_turn = tokio::select! {
                     biased;
                     // It is let go then.
@@ -545,7 +535,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(says).await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, ip], 4456));
-        acceptor.clone().start(ours, remote, None, Met::default());
+        acceptor.clone().start(ours, remote, None, Offered::default());
         task::yield_now().await;
         theirs
     }
@@ -689,7 +679,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(b"N04joan").await.unwrap();
         let remote = SocketAddr::from(([192, 0, 2, 1], 4456));
-        acceptor.clone().start(ours, remote, None, Met::default());
+        acceptor.clone().start(ours, remote, None, Offered::default());
         let _others = [acceptor.places.take(remote.ip()), acceptor.places.take(remote.ip())];
         assert!(matches!(incoming.recv().await, Some(Event::Incoming(_))));
     }
@@ -700,7 +690,7 @@ mod tests {
         let (events, _incoming) = mpsc::channel(1);
         let (acceptor, shutdown) = acceptor(events).await;
         let (ours, _theirs) = tokio::io::duplex(4);
-        acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)), None, Met::default());
+        acceptor.clone().start(ours, SocketAddr::from(([192, 0, 2, 1], 4456)), None, Offered::default());
         drop(acceptor);
         shutdown.assert_hurries().await;
     }

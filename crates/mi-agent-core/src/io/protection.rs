@@ -7,18 +7,19 @@ use std::time::SystemTime;
 
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time;
 
 use super::call::Call;
 use super::connection::{TEND_TCP, Tend, now};
-use super::tls::{CallerStream, HandshakeError, Tls};
+use super::shutdown::ShutdownWatch;
+use super::tls::{HandshakeError, Tls, TlsStream};
 use crate::error::{CallError, LocateError};
 use crate::key::PublicKey;
 use crate::pin::{Day, Pin, TrustStore};
 use crate::security::{PeerSecurity, Security};
-use crate::state::conversation_times::{GREETING_TIMEOUT, LINGER};
+use crate::state::conversation_times::{GREETING_TIMEOUT, HURRIED_LINGER, LINGER};
 use crate::state::key_memory::KeyMemory;
 use crate::state::trust::{
     CallPlan, CallerRefused, Identified, KeyRefused, NotSecure, Trust, identify_caller, judge_callee,
@@ -126,22 +127,34 @@ impl Protection {
         reason: Option<CallError>,
     ) {
         let (to, until) = (call.to, now() + GREETING_TIMEOUT);
-        let shaken = tokio::select! {
-            shaken = tls.connect(&to, stream) => shaken,
-            () = time::sleep_until(until.into()) => Err(HandshakeError::Broken(io::ErrorKind::TimedOut.into())),
-            () = call.options.shutdown.begun() => return call.fails(LocateError::Ended.into()),
-            () = call.called.closed() => return,
+        let shutdown = call.options.shutdown.clone();
+        let mut handshake = match tls.connect(&to, stream) {
+            Ok(handshake) => handshake,
+            Err(error) => return call.fails(CallError::NotAccepted { to, error }),
         };
-        let (stream, key) = match shaken {
-            Ok(shaken) => shaken,
-            Err(error) => {
+        let not_accepted = |error| CallError::NotAccepted { to, error };
+        let shaken = tokio::select! {
+            shaken = handshake.shake() => shaken.map_err(|error| {
                 tracing::debug!(%to, %remote, ?error, "the encryption of a call came to nothing");
-                return call.fails(match error {
+                match error {
                     HandshakeError::NotTls => NotSecure::AnswersPlain.into(),
                     HandshakeError::NoAgreement(_) => NotSecure::NoAgreement.into(),
-                    HandshakeError::Broken(error) => CallError::NotAccepted { to, error },
-                });
+                    HandshakeError::Broken(error) => not_accepted(error),
+                }
+            }),
+            () = time::sleep_until(until.into()) => Err(not_accepted(io::ErrorKind::TimedOut.into())),
+            () = call.options.shutdown.begun() => Err(LocateError::Ended.into()),
+            () = call.called.closed() => Err(LocateError::Ended.into()),
+        };
+        let key = match shaken {
+            Ok(key) => key,
+            Err(error) => {
+                call.fails(error);
+                return within_linger(handshake.end(), shutdown).await;
             }
+        };
+        let Some(mut stream) = handshake.into_stream() else {
+            return call.fails(not_accepted(io::ErrorKind::UnexpectedEof.into()));
         };
         let trust = match self.judge(&to, &key) {
             Ok(Ok(trust)) => trust,
@@ -152,7 +165,12 @@ impl Protection {
                     Ok(Ok(_)) => unreachable!("it is handled above"),
                     Err(error) => CallError::Trust(error),
                 });
-                return leave(stream).await;
+                let leaving = async {
+                    stream.shutdown().await?;
+                    // Unread bytes would turn the FIN into a reset.
+                    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+                };
+                return within_linger(leaving, shutdown).await;
             }
         };
         let mut connection = call.connection(stream, remote, TEND_TLS);
@@ -243,18 +261,22 @@ impl Protection {
     }
 }
 
-/// Ends a connection on which nothing may be said, in order: unread bytes would turn the FIN into a reset.
-pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let leaving = async {
-        stream.shutdown().await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+/// Waits for the end of a connection, but not for long: the peer may be gone, or go on for ever.
+async fn within_linger<T>(ending: impl Future<Output = io::Result<T>>, mut shutdown: ShutdownWatch) {
+    let hurried = async {
+        shutdown.hurried().await;
+        time::sleep(HURRIED_LINGER).await;
     };
-    // The peer may be gone, or go on for ever.
-    _ = time::timeout(LINGER, leaving).await;
+    tokio::select! {
+        // An error ends it, too.
+        _ = ending => {}
+        () = time::sleep(LINGER) => {}
+        () = hurried => {}
+    }
 }
 
 /// The way to look at the send queue of an encrypted call.
-const TEND_TLS: Option<Tend<CallerStream<TcpStream>>> = match TEND_TCP {
+const TEND_TLS: Option<Tend<TlsStream<TcpStream>>> = match TEND_TCP {
     Some(_) => Some(|stream| TEND_TCP.map_or(Ok(0), |tend| tend(stream.get_ref().0))),
     None => None,
 };

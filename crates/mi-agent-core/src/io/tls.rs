@@ -1,7 +1,9 @@
 //! Encryption: TLS 1.3 between two agents that prove their raw public keys to each other (RFC 8446, RFC 7250).
 //!
-//! This is the only file that knows rustls. The handshake accepts any key: [`state/trust`](crate::state::trust)
+//! This file and its module are the only ones that know rustls. The handshake accepts any key: [`state/trust`](crate::state::trust)
 //! decides about it before a nickname is sent. Nothing is resumed, so every conversation proves both keys again.
+
+mod handshake;
 
 use std::fmt;
 use std::io;
@@ -14,22 +16,22 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{Acceptor, AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
+use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, Error,
+    ServerConfig, SignatureScheme,
 };
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
+pub(crate) use self::handshake::Handshake;
 use crate::key::{PublicKey, canonical};
 use crate::key_log::KeyLog;
 
-pub(crate) use tokio_rustls::client::TlsStream as CallerStream;
-pub(crate) use tokio_rustls::server::TlsStream as CalleeStream;
+pub(crate) use tokio_rustls::TlsStream;
 
 /// The two sides of an agent's encryption.
 #[derive(Clone)]
@@ -93,62 +95,26 @@ impl Tls {
         }
     }
 
-    /// Begins the encryption with the callee `to`. Returns the stream and the callee's key.
+    /// Begins to encrypt a call to `to`.
     ///
-    /// # Cancel safety
-    /// Dropping this closes the connection.
-    pub(crate) async fn connect<S>(
-        &self,
-        to: &MiAddress,
-        stream: S,
-    ) -> Result<(CallerStream<S>, PublicKey), HandshakeError>
+    /// # Errors
+    /// The system has no randomness.
+    pub(crate) fn connect<S>(&self, to: &MiAddress, stream: S) -> io::Result<Handshake<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(name_of(to)).expect("it is a name");
-        let connecting = self.connector.connect(name, stream).into_fallible();
-        match connecting.await {
-            Ok(stream) => match proved(stream.get_ref().1) {
-                Ok(key) => Ok((stream, key)),
-                Err(error) => Err(close(stream, error).await),
-            },
-            Err((error, stream)) => Err(close(stream, HandshakeError::of(error)).await),
-        }
+        let config = Arc::clone(self.connector.config());
+        let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        Ok(Handshake::of_caller(self.clone(), stream, connection.into()))
     }
 
-    /// Takes part in the encryption that a caller begins on `stream`. Returns the stream and the caller's key.
-    ///
-    /// # Cancel safety
-    /// Dropping this closes the connection.
-    pub(crate) async fn accept<S>(&self, stream: S) -> Result<(CalleeStream<S>, PublicKey), HandshakeError>
+    /// Takes part in the encryption that a caller begins on `stream`.
+    pub(crate) fn accept<S>(&self, stream: S) -> Handshake<S>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
-        let mut hello = match (&mut acceptor).await {
-            Ok(hello) => hello,
-            Err(error) => {
-                let error = HandshakeError::of(error);
-                return Err(match acceptor.take_io() {
-                    Some(stream) => close(stream, error).await,
-                    None => error,
-                });
-            }
-        };
-        let name = hello.client_hello().server_name().map(str::to_ascii_lowercase);
-        if name.is_some_and(|name| name.ends_with(NAME_SUFFIX) && name != self.own_name) {
-            // An error is no other than the one that is returned.
-            _ = hello.io.write_all(&UNRECOGNIZED_NAME).await;
-            let error = HandshakeError::NoAgreement(io::Error::other("it calls somebody else"));
-            return Err(close(hello.io, error).await);
-        }
-        match hello.into_stream(Arc::clone(&self.server)).into_fallible().await {
-            Ok(stream) => match proved(stream.get_ref().1) {
-                Ok(key) => Ok((stream, key)),
-                Err(error) => Err(close(stream, error).await),
-            },
-            Err((error, stream)) => Err(close(stream, HandshakeError::of(error)).await),
-        }
+        Handshake::of_callee(self.clone(), stream)
     }
 }
 
@@ -159,13 +125,17 @@ impl fmt::Debug for Tls {
 }
 
 impl HandshakeError {
-    fn of(error: io::Error) -> Self {
-        let reason = error.get_ref().and_then(|reason| reason.downcast_ref::<Error>());
-        match reason {
-            Some(Error::InvalidMessage(_)) => Self::NotTls,
-            Some(_) => Self::NoAgreement(error),
-            None => Self::Broken(error),
+    fn of(error: Error) -> Self {
+        match error {
+            Error::InvalidMessage(_) => Self::NotTls,
+            error => Self::NoAgreement(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
+    }
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
     }
 }
 
@@ -187,13 +157,6 @@ fn proved(connection: &rustls::CommonState) -> Result<PublicKey, HandshakeError>
     }
     let key = connection.peer_certificates().and_then(|keys| keys.first()).and_then(|key| key_of(key));
     key.ok_or_else(|| other("it has no key"))
-}
-
-/// Ends a connection in order: the alert has been written, and a reset would take it away from the peer.
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, error: HandshakeError) -> HandshakeError {
-    // The peer may be gone.
-    _ = stream.shutdown().await;
-    error
 }
 
 /// The secret key of a user: Ed25519.
@@ -372,6 +335,11 @@ fn name_of(address: &MiAddress) -> String {
     hash + NAME_SUFFIX
 }
 
+/// Returns a name for a connection that takes the state of another.
+fn any_name() -> ServerName<'static> {
+    ServerName::try_from(&NAME_SUFFIX[1..]).expect("it is a name")
+}
+
 /// Returns the key in a SubjectPublicKeyInfo (RFC 8410 §4).
 fn key_of(spki: &[u8]) -> Option<PublicKey> {
     let key = spki.strip_prefix(&SPKI_PREFIX)?;
@@ -400,7 +368,7 @@ const UNRECOGNIZED_NAME: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70];
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, DuplexStream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
 
@@ -413,12 +381,30 @@ mod tests {
         "joya@cc.com".parse().unwrap()
     }
 
+    type Shaken = Result<(TlsStream<DuplexStream>, PublicKey), HandshakeError>;
+
+    /// Carries a handshake out, and ends it in order if it fails.
+    async fn shake(mut handshake: Handshake<DuplexStream>) -> Shaken {
+        match handshake.shake().await {
+            Ok(key) => Ok((handshake.into_stream().unwrap(), key)),
+            Err(error) => {
+                handshake.end().await.unwrap();
+                Err(error)
+            }
+        }
+    }
+
+    /// Both sides of a call of `caller` to `to`, which leads to `callee`.
+    async fn both(caller: &Tls, to: &str, callee: &Tls) -> (Shaken, Shaken) {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let to = to.parse().unwrap();
+        tokio::join!(shake(caller.connect(&to, ours).unwrap()), shake(callee.accept(theirs)))
+    }
+
     #[tokio::test]
     async fn both_keys_are_proved_and_what_is_said_arrives() {
         let ((laura, of_laura), (callee, of_callee)) = (tls("laura@bb.com"), tls("joya@CC.com."));
-        let (ours, theirs) = tokio::io::duplex(4096);
-        let joya = joya();
-        let (called, accepted) = tokio::join!(laura.connect(&joya, ours), callee.accept(theirs));
+        let (called, accepted) = both(&laura, "joya@cc.com", &callee).await;
         let (mut called, key) = called.unwrap();
         assert_eq!(key, of_callee);
         let (mut accepted, key) = accepted.unwrap();
@@ -436,9 +422,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_breaks_is_not_ended() {
         let ((laura, _), (callee, _)) = (tls("laura@bb.com"), tls("joya@cc.com"));
-        let (ours, theirs) = tokio::io::duplex(4096);
-        let joya = joya();
-        let (called, accepted) = tokio::join!(laura.connect(&joya, ours), callee.accept(theirs));
+        let (called, accepted) = both(&laura, "joya@cc.com", &callee).await;
         drop(called.unwrap());
         let error = accepted.unwrap().0.read(&mut [0; 8]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
@@ -448,9 +432,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_called_by_another_name_does_not_answer() {
         let ((laura, _), (callee, _)) = (tls("laura@bb.com"), tls("joya@cc.com"));
-        let (ours, theirs) = tokio::io::duplex(4096);
-        let evil = "joya@evil.com".parse().unwrap();
-        let (called, accepted) = tokio::join!(laura.connect(&evil, ours), callee.accept(theirs));
+        let (called, accepted) = both(&laura, "joya@evil.com", &callee).await;
         assert!(matches!(accepted, Err(HandshakeError::NoAgreement(_))), "{accepted:?}");
         let Err(HandshakeError::NoAgreement(error)) = called else { panic!("{called:?}") };
         let alert = error.get_ref().and_then(|error| error.downcast_ref::<Error>());
@@ -471,7 +453,7 @@ mod tests {
                 theirs.read_to_end(&mut heard).await.unwrap();
                 heard
             };
-            let (called, heard) = tokio::join!(laura.connect(&joya, ours), says);
+            let (called, heard) = tokio::join!(shake(laura.connect(&joya, ours).unwrap()), says);
             assert_eq!(heard[0], 0x16, "a ClientHello");
             assert!(!heard.windows(5).any(|bytes| bytes == b"laura"), "nothing is plain");
             called.map(|_| ()).unwrap_err()
@@ -489,9 +471,7 @@ mod tests {
             let mut client = ClientConfig::clone(laura.connector.config());
             client.alpn_protocols = alpn.to_vec();
             laura.connector = TlsConnector::from(Arc::new(client));
-            let (ours, theirs) = tokio::io::duplex(4096);
-            let joya = joya();
-            let (called, accepted) = tokio::join!(laura.connect(&joya, ours), callee.accept(theirs));
+            let (called, accepted) = both(&laura, "joya@cc.com", &callee).await;
             assert!(matches!(accepted, Err(HandshakeError::NoAgreement(_))), "{accepted:?}");
             assert!(matches!(called, Err(HandshakeError::NoAgreement(_))), "{called:?}");
         }
@@ -510,7 +490,7 @@ mod tests {
             }
             ours.write_all(&bytes).await.unwrap();
             ours.shutdown().await.unwrap();
-            assert!(callee.accept(theirs).await.is_err(), "{bytes:?}");
+            assert!(shake(callee.accept(theirs)).await.is_err(), "{bytes:?}");
         }
     }
 

@@ -33,6 +33,7 @@ pub struct ConversationState {
     pub(super) phase_ends: Option<Instant>,
     /// The limit of the greeting, if it began before this connection could be used.
     greeting_ends: Option<Instant>,
+    is_encrypted: bool,
     /// Our nickname, until it is written.
     nickname: Option<Nickname>,
     /// The result of the greeting, until it is returned: after our nickname is written.
@@ -69,6 +70,7 @@ impl ConversationState {
             phase: Phase::Greeting,
             phase_ends: (side == Side::Callee).then(|| now + GREETING_TIMEOUT),
             greeting_ends: None,
+            is_encrypted: false,
             nickname: Some(nickname),
             greeted: None,
             lines: OutgoingLines::default(),
@@ -94,10 +96,11 @@ impl ConversationState {
         (self.phase_ends, self.greeting_ends) = (Some(until), Some(until));
     }
 
-    /// Records that the connection is encrypted: the peer reads a stream, so frames need no distance from each other, and
-    /// it bears an end before any line.
+    /// Records that the connection is encrypted, or begins to be: the peer reads a stream, so frames need no distance from
+    /// each other, and it bears an end before any line, and before our nickname.
     #[cfg(feature = "secure")]
     pub(crate) fn set_encrypted(&mut self) {
+        self.is_encrypted = true;
         self.pace = Duration::ZERO;
         self.has_said = true;
         self.deliveries.set_encrypted();
@@ -163,7 +166,11 @@ impl ConversationState {
                 self.last_frame = Some(now);
                 match self.greeted.take() {
                     Some(greeted) => self.greeted(now, greeted),
-                    None => self.phase_ends = self.greeting_ends.or(Some(now + GREETING_TIMEOUT)),
+                    None if self.phase == Phase::Greeting => {
+                        self.phase_ends = self.greeting_ends.or(Some(now + GREETING_TIMEOUT));
+                    }
+                    // The greeting of an encrypted connection has failed meanwhile.
+                    None => {}
                 }
             }
             Written::Line => {
@@ -382,7 +389,9 @@ impl ConversationState {
         frame: Frame,
         of_line: Option<(usize, bool)>,
     ) -> ConversationOutput {
-        self.writing = Some(Writing { what, frame: of_line, until: Some(now + self.write_timeout) });
+        let until = Some(now + self.write_timeout);
+        let until = if what == Written::Nickname { until.min(self.greeting_ends.or(until)) } else { until };
+        self.writing = Some(Writing { what, frame: of_line, until });
         self.has_said |= what != Written::Nickname;
         ConversationOutput::Write(frame)
     }
@@ -395,6 +404,10 @@ impl ConversationState {
     /// Records the result of the greeting. It counts once our nickname is written.
     fn greeting_ends(&mut self, now: Instant, result: Result<PeerText, GreetingFailure>) {
         self.phase_ends = None;
+        if self.is_encrypted && result.is_err() {
+            // A handshake may be under way, in which no frame is sent.
+            self.nickname = None;
+        }
         match self.nickname {
             Some(_) => self.greeted = Some(result),
             None => self.greeted(now, result),

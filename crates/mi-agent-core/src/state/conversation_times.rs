@@ -33,4 +33,4 @@ pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// The value of [`LINGER`] in a hurry. It is spent up to four times: on the write that is out, on our FIN, on the
 /// peer's FIN, and on draining bytes. Together that is less than the time a program has when it must end.
-pub(super) const HURRIED_LINGER: Duration = Duration::from_millis(150);
+pub(crate) const HURRIED_LINGER: Duration = Duration::from_millis(150);

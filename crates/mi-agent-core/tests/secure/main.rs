@@ -2,10 +2,12 @@
 
 #![cfg(feature = "secure")]
 
-use std::mem;
+mod offers;
+mod relay;
+mod wire;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use lumi_testkit::DEADLINE;
@@ -14,9 +16,7 @@ use mi_agent_core::{
     Agent, AgentBuilder, CallError, Conversation, ConversationError, Day, Event, Events, Identity, KeyLog,
     KeyWords, MemoryTrust, NotSecure, PeerSecurity, Pin, Refusal, Security, Trust, TrustStore,
 };
-use plumi_proto::{MiAddress, udp_address};
-use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
+use plumi_proto::{MiAddress, TcpAddress};
 use tokio::time;
 
 /// A user with an identity and what is known of others, who may come and go.
@@ -271,113 +271,11 @@ async fn keys_are_logged_for_programs_that_read_captures() {
     }
 }
 
-/// Drops answers of a node on their way to one agent.
-struct Relay {
-    address: SocketAddr,
-    task: JoinHandle<()>,
-}
-
-impl Relay {
-    /// Relays between `node` and one agent, without the answers for which `is_dropped` returns true.
-    async fn start(node: SocketAddr, mut is_dropped: impl FnMut(&[u8]) -> bool + Send + 'static) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-        let address = socket.local_addr().expect("its address");
-        let task = tokio::spawn(async move {
-            let (mut buffer, mut agent) = ([0; 200], None);
-            loop {
-                let (length, from) = socket.recv_from(&mut buffer).await.expect("a datagram");
-                let datagram = &buffer[..length];
-                if from != node {
-                    agent = Some(from);
-                    socket.send_to(datagram, node).await.expect("sent");
-                } else if let Some(agent) = agent
-                    && !is_dropped(datagram)
-                {
-                    socket.send_to(datagram, agent).await.expect("sent");
-                }
-            }
-        });
-        Self { address, task }
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-fn is_offer(datagram: &[u8]) -> bool {
-    datagram.starts_with(b"RL0") && datagram.ends_with(b":T")
-}
-
-/// One lost datagram is no reason to warn a user.
-#[tokio::test]
-async fn an_offer_that_is_lost_is_asked_for_again() {
-    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
-    let (laura, joya) = (User::new("laura"), User::new("joya"));
-    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), today()));
-    laura.trust.change(&joya.address, &mut { pin }).expect("kept");
-    let (mut is_first, dropped) = (true, Arc::new(AtomicUsize::new(0)));
-    let counted = Arc::clone(&dropped);
-    let relay = Relay::start(node.address.into(), move |datagram| {
-        let drops = is_offer(datagram) && mem::take(&mut is_first);
-        counted.fetch_add(usize::from(drops), Ordering::Relaxed);
-        drops
-    })
-    .await;
-    let builder = laura.builder(&node, Security::Offer).node(udp_address(relay.address).expect("IPv4"));
-    let (of_laura, _) = builder.start().await.expect("registered");
-    let (of_joya, mut events) =
-        joya.builder(&node, Security::Offer).conversations(2).start().await.expect("registered");
-    let answering = async {
-        let mut calls = Vec::new();
-        while let Some(Event::Incoming(incoming)) = events.next().await {
-            calls.push(incoming.accept().expect("a conversation"));
-            if calls.len() == 2 {
-                return calls;
-            }
-        }
-        panic!("{calls:?}");
-    };
-    let (called, calls) = tokio::join!(of_laura.call(joya.address), answering);
-    assert!(matches!(trust_of(&called.expect("a conversation")), Some(Trust::Known(_))));
-    assert_eq!(dropped.load(Ordering::Relaxed), 1);
-    // The first call was ended, because an agent without encryption hears nothing more until it is called.
-    assert_eq!(calls[0].peer().security, PeerSecurity::Plain { lacks_key: false });
-    assert!(matches!(calls[1].peer().security, PeerSecurity::Tls { .. }));
-    drop(of_joya);
-}
-
-/// A node of version 0.1 drops every offer.
-#[tokio::test]
-async fn a_node_that_drops_offers_leaves_new_contacts_plain_and_known_ones_unreached() {
-    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
-    let (laura, joya) = (User::new("laura"), User::new("joya"));
-    let relay = Relay::start(node.address.into(), is_offer).await;
-    let builder = laura.builder(&node, Security::Offer).node(udp_address(relay.address).expect("IPv4"));
-    let (of_laura, _) = builder.start().await.expect("registered");
-    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
-    let (here, there) = call(&of_laura, &of_joya, &mut events).await;
-    assert_eq!(here.peer().security, PeerSecurity::Plain { lacks_key: false });
-    end((here, there), [&of_laura, &of_joya]).await;
-    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), today()));
-    laura.trust.change(&joya.address, &mut { pin }).expect("kept");
-    let accepting = async {
-        while let Some(event) = events.next().await {
-            if let Event::Incoming(incoming) = event {
-                drop(incoming.accept());
-            }
-        }
-    };
-    let called = tokio::select! {
-        called = of_laura.call(joya.address) => called,
-        () = accepting => panic!("the agent goes on"),
-    };
-    let error = called.expect_err("no encryption");
-    assert!(matches!(error, CallError::NotSecure(NotSecure::HasKey)), "{error:?}");
-}
-
 fn today() -> Day {
     Day::from(SystemTime::now())
+}
+
+/// Returns the place where callers connect to an agent.
+fn socket_of(agent: &Agent) -> SocketAddr {
+    TcpAddress::from(agent.listening()).into()
 }
