@@ -34,7 +34,15 @@ pub(crate) async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     slot: OwnedSemaphorePermit,
 ) -> Conversation {
     let ours = Nickname::new("ours").unwrap();
-    let mut connection = Connection::new(stream, REMOTE.into(), side, ours, pace, None);
+    carry_on_with(Connection::new(stream, REMOTE.into(), side, ours, pace, None), shutdown, slot).await
+}
+
+/// Begins a conversation on a connection, with a peer that gives its nickname.
+pub(crate) async fn carry_on_with<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    mut connection: Connection<S>,
+    shutdown: &Shutdown,
+    slot: OwnedSemaphorePermit,
+) -> Conversation {
     let greeted = connection.next().await;
     let ConversationOutput::Greeted(nickname) = greeted else { panic!("{greeted:?}") };
     connection.state.handle_admitted(now(), Ok(()));

@@ -11,6 +11,8 @@ use crate::state::conversation_events::Side;
 use crate::{Content, FrameKind};
 
 mod deployed_peers;
+#[cfg(feature = "secure")]
+mod encrypted;
 
 /// A conversation with a peer that has given its nickname.
 async fn talking(pace: Duration) -> (Conversation, DuplexStream, Arc<Semaphore>, Shutdown) {
