@@ -17,7 +17,7 @@ use tokio::runtime::Builder;
 enum Happened {
     Typed(String),
     Closed,
-    Begun(Peer, LineSender),
+    Begun(Box<Peer>, LineSender),
     Heard(PeerText),
     Lost(ConversationError),
     Ended,
@@ -66,7 +66,7 @@ async fn hear(mut events: Events, happened: Sender<Happened>) {
             && let Ok(talk) = caller.accept()
         {
             let (peer, sender, lines) = talk.split();
-            _ = happened.send(Happened::Begun(peer, sender));
+            _ = happened.send(Happened::Begun(Box::new(peer), sender));
             hear_caller(lines, &happened).await;
         }
     }

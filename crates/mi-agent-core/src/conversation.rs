@@ -20,8 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, watch}
 
 use crate::error::{ConversationError, SayError, SendError};
 use crate::io::slot::Slot;
+use crate::peer_security::PeerSecurity;
 use crate::safe_text::PeerText;
-use crate::security::PeerSecurity;
 use crate::state::outgoing_lines::MAX_HANDED_OVER;
 
 /// A conversation with one other user.

@@ -20,10 +20,11 @@ use crate::state::client::Whereabouts;
 pub enum Event {
     /// Somebody calls, and waits for a decision. [`Incoming::withdrawn`] returns if the caller leaves meanwhile.
     Incoming(Incoming),
-    /// Somebody called and heard that the user is busy: the agent had as many conversations as it may, or the
-    /// caller may not call. If the address is known, [`Event::Missed`] may have come before.
+    /// Somebody called and heard that the user is busy, or the reason if it concerns keys: the agent had as many
+    /// conversations as it may, the caller may not call, or the call is not secure enough. If the address is known, [`Event::Missed`] may have come before.
     ///
-    /// There is none for a caller that the program itself refused.
+    /// There is none for a caller that the program itself refused. For a caller that has another key than the one that is
+    /// known of the address, it is returned once a minute for each address.
     Refused {
         /// The caller's nickname.
         nickname: PeerText,

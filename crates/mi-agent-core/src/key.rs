@@ -102,7 +102,7 @@ impl KeyWords {
 
     /// Returns the same in 27 decimal digits, in groups of three.
     pub fn digits(&self) -> String {
-        let bits = self.0.iter().fold(0_u128, |bits, &word| bits << BITS_OF_WORD | u128::from(word));
+        let bits = self.0.iter().fold(0_u128, |bits, &word| (bits << BITS_OF_WORD) | u128::from(word));
         let digits = format!("{bits:027}");
         let groups: Vec<_> = (0..digits.len()).step_by(3).map(|at| &digits[at..at + 3]).collect();
         groups.join(" ")
@@ -117,8 +117,8 @@ impl KeyWords {
     fn of_bits(bits: u128) -> Self {
         let mut words = [0; Self::COUNT];
         for (word, n) in words.iter_mut().rev().zip(0..) {
-            *word =
-                u16::try_from(bits >> (n * BITS_OF_WORD) & (1 << BITS_OF_WORD) - 1).expect("it has 11 bits");
+            let bits = (bits >> (n * BITS_OF_WORD)) & ((1 << BITS_OF_WORD) - 1);
+            *word = u16::try_from(bits).expect("it has 11 bits");
         }
         Self(words)
     }
@@ -171,7 +171,7 @@ pub(crate) fn canonical(domain: &str) -> String {
 }
 
 /// The bits of a key's words.
-const BITS: u32 = BITS_OF_WORD * KeyWords::COUNT as u32;
+const BITS: u32 = 88;
 
 /// The list has 2,048 words.
 const BITS_OF_WORD: u32 = 11;

@@ -28,6 +28,26 @@
 //! # }
 //! ```
 //!
+//! Conversations between agents that have an [`Identity`](AgentBuilder::identity) are encrypted by TLS 1.3, and both prove
+//! their keys. [`AgentBuilder::trust`] keeps the keys of others, [`AgentBuilder::security`] sets the least protection
+//! that is accepted, and [`Peer::security`] is what a conversation has:
+//!
+//! ```no_run
+//! # #[cfg(feature = "secure")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use mi_agent_core::{Agent, CallError, Identity, KeyWords, KnownPeers, Security};
+//!
+//! let (identity, _) = Identity::load_or_create("identity.pem".as_ref())?;
+//! let builder = Agent::builder("laura@bb.com".parse()?).identity(identity).trust(KnownPeers::open("known_peers")?);
+//! let (agent, _) = builder.security(Security::Encrypted).start().await?;
+//! let joya = "joya@cc.com".parse()?;
+//! if let Err(CallError::KeyChanged { offered, .. }) = agent.call(joya).await {
+//!     println!("Joya's key is another one. Ask her for its words: {}", KeyWords::of(&joya, &offered));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The feature `serde` serializes the names and addresses of `plumi-proto` and `mi-proto` as their texts, and
 //! deserializes them by their parsers. [`PeerText`] is only serialized.
 //!
@@ -72,6 +92,7 @@ mod incoming;
 mod key;
 #[cfg(feature = "secure")]
 mod key_log;
+mod peer_security;
 #[cfg(feature = "secure")]
 mod pin;
 mod safe_text;
@@ -156,6 +177,7 @@ pub use key_log::{KeyLog, KeyLogError};
 pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuilder};
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
+pub use peer_security::PeerSecurity;
 #[cfg(feature = "secure")]
 pub use pin::{Day, DayError, MemoryTrust, Pin, Strength, TrustStore};
 pub use plumi_proto::{
@@ -164,7 +186,7 @@ pub use plumi_proto::{
     NameError, NodeAddress, RegisterCode, Registrant, TcpAddress, UdpAddress, UserName,
 };
 pub use safe_text::{PeerText, safe_text};
-pub use security::{PeerSecurity, Security, SecurityError};
+pub use security::{Security, SecurityError};
 pub use state::acceptor::{AcceptorState, Capacity, Verdict};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
 pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS, Whereabouts};
@@ -186,6 +208,30 @@ pub use state::turns::{NewTurn, Turns};
 pub use traffic::{Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
 #[cfg(feature = "secure")]
 pub use trust::KeyError;
+
+/// The rules for keys: what a call meets, what is believed, and what becomes a pin.
+///
+/// An agent goes by them. A program that changes what is known of a key without an agent passes them to
+/// [`TrustStore::change`]:
+///
+/// ```
+/// use mi_agent_core::{Day, Identity, MemoryTrust, Strength, TrustStore, key_rules};
+///
+/// let (store, joya) = (MemoryTrust::default(), "joya@cc.com".parse()?);
+/// let (key, today) = (Identity::generate()?.public_key(), Day::today());
+/// let mut changed = Ok(());
+/// store.change(&joya, &mut |pins| changed = key_rules::introduce(pins, key, today))?;
+/// changed?;
+/// assert_eq!(store.pins(&joya)?[0].strength, Strength::Introduced);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[cfg(feature = "secure")]
+pub mod key_rules {
+    pub use crate::state::trust::{
+        Candidate, accept, forget, identify_caller, introduce, judge_callee, pinned_by_call, plain_caller,
+        plan_call, verify,
+    };
+}
 
 /// Returns a time for tests of `state/`, which has no clock.
 #[cfg(test)]

@@ -68,6 +68,14 @@ impl Strength {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day(Date);
 
+impl Day {
+    /// Returns the day that it is now.
+    #[expect(clippy::disallowed_methods, reason = "a pin names its day, which decides nothing")]
+    pub fn today() -> Self {
+        SystemTime::now().into()
+    }
+}
+
 impl From<SystemTime> for Day {
     /// A time that no calendar has becomes its first or last day.
     fn from(time: SystemTime) -> Self {

@@ -1,12 +1,7 @@
-//! The protection of conversations: what it must be, and what it is.
+//! The protection that conversations must have.
 
 use std::fmt;
 use std::str::FromStr;
-
-#[cfg(feature = "secure")]
-use crate::key::PublicKey;
-#[cfg(feature = "secure")]
-use crate::state::trust::Trust;
 
 /// The least protection that a conversation must have, the lowest level first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,25 +58,6 @@ impl FromStr for Security {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is none of off, offer, encrypted, known, introduced and verified")]
 pub struct SecurityError;
-
-/// The protection of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum PeerSecurity {
-    /// Anybody on the way can read and change it.
-    Plain {
-        /// A key is known of the peer, and the peer did not show it. The peer may be somebody else.
-        lacks_key: bool,
-    },
-    /// It is encrypted, and the peer proved to have this key.
-    #[cfg(feature = "secure")]
-    Tls {
-        /// The key.
-        key: PublicKey,
-        /// The belief that it is the peer's.
-        trust: Trust,
-    },
-}
 
 #[cfg(test)]
 mod tests {

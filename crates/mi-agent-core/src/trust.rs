@@ -1,7 +1,6 @@
 //! The operations of an agent on the keys of other users.
 
 use std::io;
-use std::time::SystemTime;
 
 use plumi_proto::MiAddress;
 
@@ -30,7 +29,12 @@ impl Agent {
         Ok(key)
     }
 
-    /// Trusts the key of `address` that has these words: the refused one, one that is known, or that of a caller. From then
+    /// Returns the key with which somebody called as `address` last and was refused, because another one is known.
+    pub fn refused_caller_key(&self, address: &MiAddress) -> Option<PublicKey> {
+        self.protection().memory().refused_caller_key(address)
+    }
+
+    /// Trusts the key of `address` that has these words: a refused one, one that is known, or that of a caller. From then
     /// on it counts as verified. Returns it.
     ///
     /// This takes some 9 ms for each of these keys.
@@ -42,7 +46,8 @@ impl Agent {
         let known = protection.trust().pins(address).map_err(KeyError::Store)?;
         let mut keys: Vec<_> = {
             let memory = protection.memory();
-            [memory.refused_key(address), memory.claimed_key(address)].into_iter().flatten().collect()
+            let keys = [memory.refused_key(address), memory.claimed_key(address)];
+            keys.into_iter().chain([memory.refused_caller_key(address)]).flatten().collect()
         };
         keys.extend(known.iter().map(|pin| pin.key));
         let mut differs_at = None;
@@ -71,7 +76,7 @@ impl Agent {
         address: &MiAddress,
         change: impl Fn(&mut Vec<Pin>, Day) -> Result<(), TrustError>,
     ) -> Result<(), KeyError> {
-        let today = Day::from(SystemTime::now());
+        let today = Day::today();
         let mut changed = Ok(());
         let stored = self.protection().trust().change(address, &mut |pins| changed = change(pins, today));
         stored.map_err(KeyError::Store)?;

@@ -14,7 +14,7 @@ use super::slot::Slot;
 use super::talk::{self, ConversationOptions};
 use crate::conversation::{Conversation, Peer};
 use crate::error::{CallError, LocateError};
-use crate::security::PeerSecurity;
+use crate::peer_security::PeerSecurity;
 use crate::state::conversation_events::{ConversationOutput, GreetingFailure, Side};
 
 /// The end of a call that the caller still waits for.

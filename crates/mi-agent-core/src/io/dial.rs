@@ -19,7 +19,7 @@ use super::slot::Slot;
 use super::talk::ConversationOptions;
 use crate::error::{CallError, LocateError};
 #[cfg(not(feature = "secure"))]
-use crate::security::PeerSecurity;
+use crate::peer_security::PeerSecurity;
 
 /// A call to the agent at a certain address.
 pub(crate) struct Dial {

@@ -89,7 +89,7 @@ impl TrustStore for KnownPeers {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(OWNER_ONLY).open(lock)?;
         // The kernel unlocks it when it is closed.
         flock(&lock, FlockOperation::LockExclusive)?;
-        let mut pins = parse(&contents(&self.path)?).map_err(KnownPeersError::from)?;
+        let mut pins = parse(&contents(&self.path)?)?;
         let of_address = pins.entry(*address).or_default();
         let before = of_address.clone();
         change(of_address);
@@ -153,9 +153,8 @@ fn parse(text: &str) -> Result<Pins, KnownPeersError> {
 /// Reads one line: `joya@cc.com ed25519 BASE64 seen 2026-11-29 verified 2026-12-01`.
 fn parse_line(line: &str) -> Result<(MiAddress, Pin), &'static str> {
     let words: Vec<_> = line.split(' ').collect();
-    let (address, kind, key, how, since, rest) = match words[..] {
-        [address, kind, key, how, since, ref rest @ ..] => (address, kind, key, how, since, rest),
-        _ => return Err("it needs an address, `ed25519`, a key, `seen` or `introduced`, and a day"),
+    let [address, kind, key, how, since, ref rest @ ..] = words[..] else {
+        return Err("it needs an address, `ed25519`, a key, `seen` or `introduced`, and a day");
     };
     let address = address.parse().map_err(|_| "it does not begin with an address")?;
     if kind != "ed25519" {

@@ -29,8 +29,8 @@ use crate::event::Event;
 use crate::incoming::{Decision, caller, incoming};
 #[cfg(feature = "secure")]
 use crate::key::PublicKey;
+use crate::peer_security::PeerSecurity;
 use crate::safe_text::PeerText;
-use crate::security::PeerSecurity;
 use crate::state::acceptor::Verdict;
 use crate::state::admission::Refusal;
 use crate::state::conversation_events::{ConversationOutput, Side};
@@ -350,9 +350,15 @@ impl Acceptor {
         let (taken, event) = match left().decide(refusal, take_room) {
             Verdict::Ask(room) => room,
             Verdict::Refuse(reason) => {
-                // Dropped if nobody reads the events.
                 let Peer { nickname, address, .. } = peer;
-                _ = self.events.try_send(Event::Refused { nickname, remote, address, reason });
+                #[cfg(feature = "secure")]
+                let is_told = self.protection.tells(reason);
+                #[cfg(not(feature = "secure"))]
+                let is_told = true;
+                if is_told {
+                    // Dropped if nobody reads the events.
+                    _ = self.events.try_send(Event::Refused { nickname, remote, address, reason });
+                }
                 return self.refuse(connection, place, reason).await;
             }
             Verdict::LetGo => {

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
@@ -17,8 +16,10 @@ use super::shutdown::ShutdownWatch;
 use super::tls::{HandshakeError, Tls, TlsStream};
 use crate::error::{CallError, LocateError};
 use crate::key::PublicKey;
+use crate::peer_security::PeerSecurity;
 use crate::pin::{Day, Pin, TrustStore};
-use crate::security::{PeerSecurity, Security};
+use crate::security::Security;
+use crate::state::admission::Refusal;
 use crate::state::conversation_times::{GREETING_TIMEOUT, HURRIED_LINGER, LINGER};
 use crate::state::key_memory::KeyMemory;
 use crate::state::trust::{
@@ -100,7 +101,8 @@ impl Protection {
         match (self.tls().filter(|_| is_encrypted), reason) {
             (Some(tls), reason) => {
                 let tls = tls.clone();
-                self.call_encrypted(call, &tls, stream, remote, reason).await;
+                // It is large, and plain calls need not be.
+                Box::pin(self.call_encrypted(call, &tls, stream, remote, reason)).await;
             }
             (None, Some(reason)) => {
                 let connection = call.connection(stream, remote, TEND_TCP);
@@ -218,7 +220,7 @@ impl Protection {
     pub(crate) fn begun(&self, to: &MiAddress, met: Option<(PublicKey, Trust)>) {
         self.memory().use_permit(to);
         let Some((key, Trust::New)) = met else { return };
-        let today = Day::from(SystemTime::now());
+        let today = Day::today();
         let kept = self.0.trust.change(to, &mut |pins: &mut Vec<Pin>| pinned_by_call(pins, key, today));
         if let Err(error) = kept {
             tracing::warn!("the key of {to} cannot be kept, so its next call will meet a new key: {error}");
@@ -231,6 +233,14 @@ impl Protection {
         match self.0.trust.holders(key).ok()?[..] {
             [(holder, _)] => Some(holder),
             _ => None,
+        }
+    }
+
+    /// Returns whether the user is told of a caller that is refused for this `reason`.
+    pub(super) fn tells(&self, reason: Refusal) -> bool {
+        match reason {
+            Refusal::KeyChanged(address) => self.memory().tells(now(), address),
+            _ => true,
         }
     }
 
@@ -256,6 +266,9 @@ impl Protection {
             && let [only] = candidates[..]
         {
             self.memory().claimed(only, *key);
+        }
+        if let Err(CallerRefused::KeyChanged(address)) = identified {
+            self.memory().refused_caller(address, *key);
         }
         Ok(identified)
     }

@@ -14,6 +14,10 @@ pub(crate) struct KeyMemory {
     refused: VecDeque<(MiAddress, PublicKey)>,
     /// The keys of callers of whom none is known, the oldest first.
     claimed: VecDeque<(MiAddress, PublicKey)>,
+    /// The keys with which somebody called as a user of whom another one is known, the oldest first.
+    refused_callers: VecDeque<(MiAddress, PublicKey)>,
+    /// The times at which the user was told of such a caller, the oldest first.
+    told: VecDeque<(MiAddress, Instant)>,
     /// Each is good for one plain conversation until this time.
     permits: VecDeque<(MiAddress, Instant)>,
 }
@@ -29,6 +33,25 @@ impl KeyMemory {
         remember(&mut self.claimed, address, key, MAX_ADDRESSES);
     }
 
+    /// Notes that somebody called as `address` with `key`, and was refused.
+    pub(crate) fn refused_caller(&mut self, address: MiAddress, key: PublicKey) {
+        remember(&mut self.refused_callers, address, key, MAX_ADDRESSES);
+    }
+
+    /// Returns the key with which somebody called as `address` last, and was refused.
+    pub(crate) fn refused_caller_key(&self, address: &MiAddress) -> Option<PublicKey> {
+        find(&self.refused_callers, address)
+    }
+
+    /// Returns whether the user is to be told that somebody called as `address` with another key: once in a while.
+    pub(crate) fn tells(&mut self, now: Instant, address: MiAddress) -> bool {
+        if find(&self.told, &address).is_some_and(|at| now.saturating_duration_since(at) < TOLD_EVERY) {
+            return false;
+        }
+        remember(&mut self.told, address, now, MAX_ADDRESSES);
+        true
+    }
+
     /// Returns the key that answered the last call to `address` and was refused.
     pub(crate) fn refused_key(&self, address: &MiAddress) -> Option<PublicKey> {
         find(&self.refused, address)
@@ -39,10 +62,11 @@ impl KeyMemory {
         find(&self.claimed, address)
     }
 
-    /// Forgets the refused key of `address`: it is trusted.
+    /// Forgets the keys of `address` that are not pinned: one of them is trusted.
     pub(crate) fn forget(&mut self, address: &MiAddress) {
         self.refused.retain(|(other, _)| other != address);
         self.claimed.retain(|(other, _)| other != address);
+        self.refused_callers.retain(|(other, _)| other != address);
     }
 
     /// Permits one plain conversation with `address`.
@@ -77,6 +101,9 @@ fn find<V: Copy>(values: &VecDeque<(MiAddress, V)>, address: &MiAddress) -> Opti
 /// The most addresses of each kind: several times the contacts that a person calls in a run.
 const MAX_ADDRESSES: usize = 100;
 
+/// The time after which the user is told again of a caller with another key. Whoever asks in a user's name can cause it.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 /// The time in which a plain conversation that the user permits has to begin.
 const PERMIT_LIFE: Duration = Duration::from_secs(10 * 60);
 
@@ -101,6 +128,21 @@ mod tests {
         assert_eq!(memory.claimed_key(&address(50)), Some(key(2)));
         memory.forget(&address(50));
         assert_eq!((memory.refused_key(&address(50)), memory.claimed_key(&address(50))), (None, None));
+    }
+
+    #[test]
+    fn a_caller_with_another_key_is_told_of_once_a_minute() {
+        let (mut memory, start) = (KeyMemory::default(), any_time());
+        let [joya, pere] = ["joya@cc.com", "pere@bb.com"].map(|text| text.parse().unwrap());
+        assert!(memory.tells(start, joya) && !memory.tells(start, joya));
+        assert!(memory.tells(start, pere), "somebody else");
+        assert!(!memory.tells(start + TOLD_EVERY - Duration::from_millis(1), joya));
+        assert!(memory.tells(start + TOLD_EVERY, joya));
+        assert!(!memory.tells(start + TOLD_EVERY, joya));
+        memory.refused_caller(joya, PublicKey::from_bytes([1; 32]));
+        assert_eq!(memory.refused_caller_key(&joya), Some(PublicKey::from_bytes([1; 32])));
+        memory.forget(&joya);
+        assert_eq!(memory.refused_caller_key(&joya), None);
     }
 
     #[test]

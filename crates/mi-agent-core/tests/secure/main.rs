@@ -8,13 +8,13 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lumi_testkit::DEADLINE;
 use lumi_testkit::network::TestNode;
 use mi_agent_core::{
-    Agent, AgentBuilder, CallError, Conversation, ConversationError, Day, Event, Events, Identity, KeyLog,
-    KeyWords, MemoryTrust, NotSecure, PeerSecurity, Pin, Refusal, Security, Trust, TrustStore,
+    Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, Day, Event, Events, Identity,
+    KeyLog, KeyWords, MemoryTrust, NotSecure, PeerSecurity, Pin, Refusal, Security, Trust, TrustStore,
 };
 use plumi_proto::{MiAddress, TcpAddress};
 use tokio::time;
@@ -186,6 +186,47 @@ async fn who_calls_with_another_key_is_refused_and_told() {
     let error = talk.next_line().await.expect_err("a refusal");
     let ConversationError::Refused(line) = error else { panic!("{error:?}") };
     assert_eq!(line.raw(), "key: another one is known here for laura@bb.com");
+    drop(talk);
+    free([&of_thief, &of_joya]).await;
+    // Joya is not told of every attempt.
+    of_thief
+        .call(joya.address)
+        .await
+        .expect("the nicknames are exchanged")
+        .next_line()
+        .await
+        .expect_err("a refusal");
+    assert!(events.try_next().is_none());
+    assert_eq!(of_joya.refused_caller_key(&laura.address), Some(thief.identity.public_key()));
+    // It was Laura, on a new machine, and she reads its words out.
+    let words = KeyWords::of(&laura.address, &thief.identity.public_key());
+    assert_eq!(of_joya.verify(&laura.address, &words).expect("verified"), thief.identity.public_key());
+    free([&of_thief, &of_joya]).await;
+    let (_here, there) = call(&of_thief, &of_joya, &mut events).await;
+    assert!(matches!(trust_of(&there), Some(Trust::Verified(_))), "{:?}", there.peer());
+}
+
+/// Laura's key is known. She calls after Pere has asked, and is blocked, whoever asked.
+#[tokio::test]
+async fn the_key_tells_who_calls_and_then_the_blocks_count() {
+    let node = TestNode::alone("bb.com", &["laura", "joya", "pere"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let as_pere = User { identity: laura.identity.clone(), ..User::new("pere") };
+    let pin = Pin::seen(laura.identity.public_key(), Day::today());
+    joya.trust.change(&laura.address, &mut |pins| pins.push(pin)).expect("kept");
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    let (of_pere, _) = as_pere.comes(&node, Security::Offer).await;
+    let (here, there) = call(&of_pere, &of_joya, &mut events).await;
+    assert_eq!(there.peer().address, Some(laura.address));
+    assert!(matches!(trust_of(&there), Some(Trust::Known(_))));
+    end((here, there), [&of_pere, &of_joya]).await;
+    let mut admission = Admission::default();
+    admission.block(laura.address).expect("there is room");
+    of_joya.set_admission(admission);
+    let (called, reason) = tokio::join!(of_pere.call(joya.address), refused(&mut events));
+    assert_eq!(reason, Refusal::Blocked);
+    let error = called.expect("the nicknames are exchanged").next_line().await.expect_err("a refusal");
+    assert!(matches!(error, ConversationError::Refused(_)), "{error:?}");
 }
 
 /// Each row: the levels of both, whether they have an identity, and how the call ends.
@@ -269,10 +310,6 @@ async fn keys_are_logged_for_programs_that_read_captures() {
             assert_eq!(of(label), calls, "{here:?}");
         }
     }
-}
-
-fn today() -> Day {
-    Day::from(SystemTime::now())
 }
 
 /// Returns the place where callers connect to an agent.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lumi_testkit::network::TestNode;
-use mi_agent_core::{CallError, Event, NotSecure, PeerSecurity, Pin, Security, Trust, TrustStore};
+use mi_agent_core::{CallError, Day, Event, NotSecure, PeerSecurity, Pin, Security, Trust, TrustStore};
 
 use super::relay::Relay;
-use super::{User, call, end, today, trust_of};
+use super::{User, call, end, trust_of};
 
 fn is_offer(datagram: &[u8]) -> bool {
     datagram.starts_with(b"RL0") && datagram.ends_with(b":T")
@@ -19,7 +19,7 @@ fn is_offer(datagram: &[u8]) -> bool {
 async fn an_offer_that_is_lost_is_asked_for_again() {
     let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
     let (laura, joya) = (User::new("laura"), User::new("joya"));
-    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), today()));
+    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), Day::today()));
     laura.trust.change(&joya.address, &mut { pin }).expect("kept");
     let (mut is_first, dropped) = (true, Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&dropped);
@@ -64,7 +64,7 @@ async fn a_node_that_drops_offers_leaves_new_contacts_plain_and_known_ones_unrea
     let (here, there) = call(&of_laura, &of_joya, &mut events).await;
     assert_eq!(here.peer().security, PeerSecurity::Plain { lacks_key: false });
     end((here, there), [&of_laura, &of_joya]).await;
-    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), today()));
+    let pin = |pins: &mut Vec<_>| pins.push(Pin::seen(joya.identity.public_key(), Day::today()));
     laura.trust.change(&joya.address, &mut { pin }).expect("kept");
     let accepting = async {
         while let Some(event) = events.next().await {

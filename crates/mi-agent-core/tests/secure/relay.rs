@@ -10,15 +10,15 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 /// Passes datagrams on between a node and one agent.
-pub struct Relay {
+pub(crate) struct Relay {
     /// The node, for the agent.
-    pub node: NodeAddress,
+    pub(crate) node: NodeAddress,
     task: JoinHandle<()>,
 }
 
 impl Relay {
     /// Starts it. `passes` may change a datagram of `node`, and returns whether it is passed on.
-    pub async fn start(
+    pub(crate) async fn start(
         node: SocketAddr,
         mut passes: impl FnMut(&mut Vec<u8>) -> bool + Send + 'static,
     ) -> Self {
@@ -50,17 +50,17 @@ impl Drop for Relay {
 }
 
 /// Passes one conversation on, and keeps what passes.
-pub struct Wiretap {
+pub(crate) struct Wiretap {
     /// The address that the caller connects to.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// The bytes of the caller and of the callee.
-    pub heard: [Arc<Mutex<Vec<u8>>>; 2],
+    pub(crate) heard: [Arc<Mutex<Vec<u8>>>; 2],
     task: JoinHandle<io::Result<()>>,
 }
 
 impl Wiretap {
     /// Starts it in front of `callee`.
-    pub async fn start(callee: SocketAddr) -> Self {
+    pub(crate) async fn start(callee: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let address = listener.local_addr().expect("its address");
         let heard: [Arc<Mutex<Vec<u8>>>; 2] = Default::default();
@@ -79,13 +79,13 @@ impl Wiretap {
     }
 
     /// Ends both connections, which neither side has ended.
-    pub async fn cut(self) {
+    pub(crate) async fn cut(self) {
         self.task.abort();
         assert!(self.task.await.expect_err("it has not ended").is_cancelled());
     }
 
     /// Returns the bytes of the caller and of the callee so far.
-    pub fn bytes(&self) -> [Vec<u8>; 2] {
+    pub(crate) fn bytes(&self) -> [Vec<u8>; 2] {
         self.heard.each_ref().map(|heard| heard.lock().expect("no panic").clone())
     }
 }

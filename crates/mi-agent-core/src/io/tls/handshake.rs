@@ -35,7 +35,7 @@ pub(crate) struct Handshake<S> {
 
 enum Step {
     /// The callee waits for the first message.
-    Hello(Acceptor),
+    Hello(Box<Acceptor>),
     Shaking(Box<Connection>),
     /// This is still to be written.
     Failed(Vec<u8>),
@@ -43,7 +43,7 @@ enum Step {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {
     pub(super) fn of_callee(tls: Tls, stream: S) -> Self {
-        Self { tls, stream, step: Step::Hello(Acceptor::default()), is_shut: false }
+        Self { tls, stream, step: Step::Hello(Box::default()), is_shut: false }
     }
 
     pub(super) fn of_caller(tls: Tls, stream: S, connection: Connection) -> Self {

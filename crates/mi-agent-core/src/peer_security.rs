@@ -1,0 +1,25 @@
+//! The protection that a conversation has.
+
+#[cfg(feature = "secure")]
+use crate::key::PublicKey;
+#[cfg(feature = "secure")]
+use crate::state::trust::Trust;
+
+/// The protection of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerSecurity {
+    /// Anybody on the way can read and change it.
+    Plain {
+        /// A key is known of the peer, and the peer did not show it. The peer may be somebody else.
+        lacks_key: bool,
+    },
+    /// It is encrypted, and the peer proved to have this key.
+    #[cfg(feature = "secure")]
+    Tls {
+        /// The key.
+        key: PublicKey,
+        /// The belief that it is the peer's.
+        trust: Trust,
+    },
+}
