@@ -136,11 +136,11 @@ pub fn plan_call(security: Security, has_identity: bool, pins: &[Pin], announces
         (_, [_, ..], _) if !has_identity => ends(false, NotSecure::NoIdentity),
         (_, [_, ..], false) => ends(false, NotSecure::HasKey),
         (Security::Offer, [], encrypts) if !(encrypts && has_identity) => CallPlan::Plain,
-        (_, [], false) => ends(false, NotSecure::CannotEncrypt(security)),
+        (_, [], encrypts) if !(encrypts && has_identity) => ends(false, NotSecure::CannotEncrypt(security)),
         (_, [], true) if !Trust::New.is_enough(security) => {
             ends(true, NotSecure::TooWeak { trust: Trust::New, security })
         }
-        (_, _, true) => CallPlan::Tls,
+        _ => CallPlan::Tls,
     }
 }
 
@@ -232,7 +232,7 @@ pub fn identify_caller(
         [] => (without_keys(candidates)?, Trust::New),
         [(address, pin)] => (vec![*address], (*pin).into()),
         // Whoever can answer at several addresses proves none of them.
-        several => (one_of(several, candidates).into_iter().collect(), Trust::New),
+        several => (among(several, candidates), Trust::New),
     };
     match trust.is_enough(security) {
         true => Ok(Identified { candidates: who, trust: Some(trust), lacks_key: false }),
@@ -278,16 +278,16 @@ fn without_keys(candidates: &[Candidate]) -> Result<Vec<MiAddress>, CallerRefuse
     }
 }
 
-/// Returns the holder of a key that asked, otherwise the one whose pin is the strongest, if there is one.
-fn one_of(holders: &[(MiAddress, Pin)], candidates: &[Candidate]) -> Option<MiAddress> {
-    let asked = candidates.iter().rev().map(|(asker, _)| *asker);
-    let mut asked = asked.filter(|asker| holders.iter().any(|(holder, _)| holder == asker));
-    asked.next().or_else(|| {
-        let most = holders.iter().map(|(_, pin)| pin.strength).max()?;
-        let mut strongest = holders.iter().filter(|(_, pin)| pin.strength == most);
-        let first = strongest.next().map(|(address, _)| *address);
-        first.filter(|_| strongest.next().is_none())
-    })
+/// Returns the holders of a key that asked, otherwise the one whose pin is the strongest, if there is one.
+fn among(holders: &[(MiAddress, Pin)], candidates: &[Candidate]) -> Vec<MiAddress> {
+    let is_holder = |asker: &MiAddress| holders.iter().any(|(holder, _)| holder == asker);
+    let asked: Vec<_> = candidates.iter().map(|(asker, _)| *asker).filter(is_holder).collect();
+    let most = holders.iter().map(|(_, pin)| pin.strength).max();
+    let strongest = holders.iter().filter(|(_, pin)| Some(pin.strength) == most);
+    match (&asked[..], &strongest.map(|(address, _)| *address).collect::<Vec<_>>()[..]) {
+        ([], [only]) => vec![*only],
+        _ => asked,
+    }
 }
 
 /// Returns the pin that is believed most; of several, the latest.
@@ -385,6 +385,8 @@ pub const MAX_KEYS: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     const OWN: u8 = 0;
@@ -449,6 +451,9 @@ mod tests {
             assert_eq!(plan_call(Security::Offer, false, &[], announces_tls), plain);
             assert_eq!(plan_call(Security::Off, false, &[seen(1)], announces_tls), plain);
             assert_eq!(plan_call(Security::Offer, false, &[seen(1)], announces_tls), no_identity);
+            // An agent does not start so.
+            assert_eq!(plan_call(encrypted, false, &[], announces_tls), cannot(encrypted));
+            assert_eq!(plan_call(encrypted, false, &[seen(1)], announces_tls), no_identity);
         }
     }
 
@@ -508,11 +513,32 @@ mod tests {
             (&[(laura, seen(1)), (pere, seen(1))], &[(pere, vec![seen(1)])], Ok((vec![pere], Trust::New))),
             (&[(laura, verified(1)), (pere, seen(1))], &[(joan, vec![])], Ok((vec![laura], Trust::New))),
             (&[(laura, seen(1)), (pere, seen(1))], &[(joan, vec![])], Ok((vec![], Trust::New))),
+            (&[(laura, seen(1)), (pere, seen(1))], &[], Ok((vec![], Trust::New))),
+            (&[(laura, seen(1)), (pere, introduced(1))], &[], Ok((vec![pere], Trust::New))),
+            (
+                &[(laura, verified(1)), (pere, seen(1))],
+                &[(pere, vec![seen(1)]), (joan, vec![]), (laura, vec![verified(1)])],
+                Ok((vec![pere, laura], Trust::New)),
+            ),
+            // It is one user's, and another one with a key of its own asked: nobody is taken for that one.
+            (&[(laura, introduced(1))], &[(pere, vec![verified(3)])], Ok((vec![laura], Trust::Introduced))),
+            (
+                &[(laura, verified(1))],
+                &[(laura, vec![seen(2), verified(1)])],
+                Ok((vec![laura], Trust::Verified(day(2)))),
+            ),
         ] {
             assert_eq!(who(holders, candidates), expected, "{holders:?} {candidates:?}");
         }
-        let own = identify_caller(Security::Offer, &key(OWN), &key(OWN), &[(laura, seen(OWN))], &[]);
-        assert_eq!(own, Err(CallerRefused::OwnKey));
+        for holders in [&[][..], &[(laura, seen(OWN))], &[(laura, verified(OWN)), (pere, verified(OWN))]] {
+            let own = identify_caller(Security::Offer, &key(OWN), &key(OWN), holders, &[(laura, vec![])]);
+            assert_eq!(own, Err(CallerRefused::OwnKey));
+        }
+        // A key with several holders is nobody's, however well it is known of each of them.
+        let both = [(laura, verified(1)), (pere, verified(1))];
+        let shared =
+            identify_caller(Security::Known, &key(OWN), &key(1), &both, &[(laura, vec![verified(1)])]);
+        assert_eq!(shared, Err(CallerRefused::NotSecure(Security::Known)));
         for (security, pin, is_enough) in [
             (Security::Encrypted, None, true),
             (Security::Known, None, false),
@@ -547,9 +573,9 @@ mod tests {
         assert_eq!(who(offer, false, &[(laura, vec![seen(1)])]), Ok((vec![laura], true)));
         assert_eq!(who(offer, false, &[(laura, vec![introduced(1)])]), Ok((vec![laura], true)));
         let compared = (laura, vec![seen(2), verified(1)]);
-        assert_eq!(who(offer, false, &[compared.clone()]), Err(CallerRefused::Unproved(laura)));
-        assert_eq!(who(offer, true, &[compared.clone()]), Ok((vec![laura], false)));
-        assert_eq!(who(Security::Off, false, &[compared.clone()]), Ok((vec![laura], false)));
+        assert_eq!(who(offer, false, from_ref(&compared)), Err(CallerRefused::Unproved(laura)));
+        assert_eq!(who(offer, true, from_ref(&compared)), Ok((vec![laura], false)));
+        assert_eq!(who(Security::Off, false, from_ref(&compared)), Ok((vec![laura], false)));
         assert_eq!(who(offer, false, &[compared, (pere, vec![])]), Ok((vec![pere], false)));
         let both = [(laura, vec![seen(1)]), (pere, vec![])];
         assert_eq!(who(offer, false, &both), Ok((vec![laura, pere], false)));
@@ -585,6 +611,42 @@ mod tests {
         assert_eq!(pins.len(), MAX_KEYS);
         introduce(&mut pins, key(5), day(3)).unwrap();
         assert!(pins.iter().all(|pin| pin.strength == Strength::Verified));
+    }
+
+    /// Each row: what is known, and what is known once another key is accepted, or its words are compared.
+    #[test]
+    fn a_new_key_takes_the_place_of_those_that_nobody_compared() {
+        let compared_now = Pin::seen(key(9), day(2)).verified(day(2));
+        for (pins, accepted, compared) in [
+            (vec![], Ok(vec![seen(9)]), Ok(vec![compared_now])),
+            (vec![seen(1)], Ok(vec![seen(9)]), Ok(vec![compared_now])),
+            (vec![introduced(1)], Ok(vec![seen(9)]), Ok(vec![compared_now])),
+            (vec![seen(1), introduced(2), introduced(3)], Ok(vec![seen(9)]), Ok(vec![compared_now])),
+            (vec![verified(1)], Err(TrustError::NeedsWords), Ok(vec![verified(1), compared_now])),
+            (vec![verified(1), seen(2)], Err(TrustError::NeedsWords), Ok(vec![verified(1), compared_now])),
+            (
+                vec![verified(1), verified(2), verified(3), introduced(4)],
+                Err(TrustError::NeedsWords),
+                Ok(vec![verified(1), verified(2), verified(3), compared_now]),
+            ),
+            (
+                vec![verified(1), verified(2), verified(3), verified(4)],
+                Err(TrustError::NeedsWords),
+                Err(TrustError::TooMany),
+            ),
+            (vec![verified(9)], Ok(vec![verified(9)]), Ok(vec![verified(9)])),
+        ] {
+            for (change, day, expected) in
+                [(accept as fn(&mut _, _, _) -> _, day(1), accepted), (verify, day(2), compared)]
+            {
+                let mut changed = pins.clone();
+                let result = change(&mut changed, key(9), day);
+                // A refusal changes nothing.
+                let known = if result.is_err() { pins.clone() } else { changed.clone() };
+                assert_eq!(changed, known);
+                assert_eq!(result.map(|()| changed), expected, "{pins:?}");
+            }
+        }
     }
 
     #[test]
