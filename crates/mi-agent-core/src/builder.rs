@@ -1,5 +1,8 @@
 //! Setting up and starting an agent.
 
+#[cfg(feature = "secure")]
+mod secure;
+
 use std::future;
 use std::io;
 use std::pin::pin;
@@ -24,18 +27,14 @@ use crate::io::dial;
 use crate::io::driver::{Driver, Network};
 use crate::io::listener::{self, Acceptor};
 use crate::io::node_link::{self, NodeLink};
-#[cfg(feature = "secure")]
-use crate::io::protection::Protection;
 use crate::io::shutdown::Shutdown;
 use crate::io::slot::Slots;
 use crate::io::talk::ConversationOptions;
-#[cfg(feature = "secure")]
-use crate::io::tls::Tls;
 use crate::io::way::{Search, Way};
 #[cfg(feature = "secure")]
 use crate::key_log::KeyLog;
 #[cfg(feature = "secure")]
-use crate::pin::{MemoryTrust, TrustStore};
+use crate::pin::TrustStore;
 #[cfg(feature = "secure")]
 use crate::security::Security;
 use crate::state::admission::Admission;
@@ -261,42 +260,6 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the identity of the user: conversations with agents that have one as well are encrypted, and both prove
-    /// their keys. By default there is none, and everything is plain.
-    #[cfg(feature = "secure")]
-    #[must_use]
-    pub fn identity(mut self, identity: Identity) -> Self {
-        self.identity = Some(identity);
-        self
-    }
-
-    /// Sets the place where the keys of other users are kept. The default is [`MemoryTrust`], which is forgotten with the
-    /// agent.
-    #[cfg(feature = "secure")]
-    #[must_use]
-    pub fn trust(mut self, store: impl TrustStore + 'static) -> Self {
-        self.trust = Some(Arc::new(store));
-        self
-    }
-
-    /// Sets the least protection that conversations must have, in both directions. The default is [`Security::Offer`]. A
-    /// higher level needs an identity.
-    #[cfg(feature = "secure")]
-    #[must_use]
-    pub fn security(mut self, security: Security) -> Self {
-        self.security = security;
-        self
-    }
-
-    /// Sets a log that receives the keys of every encrypted conversation, for programs that read captures. By default
-    /// there is none.
-    #[cfg(feature = "secure")]
-    #[must_use]
-    pub fn key_log(mut self, log: KeyLog) -> Self {
-        self.key_log = Some(log);
-        self
-    }
-
     /// Finds the node, listens for conversations and registers. After an error nothing is left running.
     ///
     /// An agent has two sockets and one for each conversation. It opens another for a moment every 3 s, to learn this host's
@@ -439,19 +402,6 @@ impl AgentBuilder {
             tap: weak_tap,
         });
         Ok((agent, Events(events), open))
-    }
-
-    /// Returns the protection of the conversations.
-    #[cfg(feature = "secure")]
-    fn protection(&self) -> Result<Protection, StartError> {
-        if self.security > Security::Offer && self.identity.is_none() {
-            return Err(StartError::NoIdentity(self.security));
-        }
-        let own = self.identity.as_ref().map(|identity| {
-            (Tls::new(identity.secret(), &self.address, self.key_log.clone()), identity.public_key())
-        });
-        let trust = self.trust.clone().unwrap_or_else(|| Arc::new(MemoryTrust::default()));
-        Ok(Protection::new(self.address, self.security, own, trust))
     }
 
     /// Returns the addresses at which the node may be, at least one, and the search for it if it is silent later.

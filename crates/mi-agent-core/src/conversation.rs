@@ -34,8 +34,7 @@ pub struct Conversation {
     receiver: LineReceiver,
 }
 
-/// The other side of a conversation. What is proved of it is in [`Peer::security`]: the rest of PLUMI and PMI has no
-/// secret.
+/// The other side of a conversation. Only [`Peer::security`] is proved: the rest of PLUMI and PMI has no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
@@ -54,8 +53,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Creates a peer of this nickname and TCP address, whose MI address is not known. A program needs that for
-    /// tests.
+    /// Creates a peer of this nickname and TCP address, whose MI address is not known, for tests of a program.
     pub fn new(nickname: PeerText, remote: SocketAddr) -> Self {
         let security = PeerSecurity::Plain { lacks_key: false };
         Self { nickname, address: None, candidates: Vec::new(), remote, security }

@@ -32,8 +32,8 @@ pub struct ConversationState {
     /// The limit of the phase.
     pub(super) phase_ends: Option<Instant>,
     /// The limit of the greeting, if it began before this connection could be used.
-    greeting_ends: Option<Instant>,
-    is_encrypted: bool,
+    pub(super) greeting_ends: Option<Instant>,
+    pub(super) is_encrypted: bool,
     /// Our nickname, until it is written.
     nickname: Option<Nickname>,
     /// The result of the greeting, until it is returned: after our nickname is written.
@@ -42,13 +42,13 @@ pub struct ConversationState {
     pub(super) writing: Option<Writing>,
     pub(super) write_timeout: Duration,
     /// The time from which on the next frame keeps its distance.
-    last_frame: Option<Instant>,
+    pub(super) last_frame: Option<Instant>,
     /// Set once the peer's nickname has come.
     is_greeted: bool,
     /// Set if the greeting failed. What the peer says after that is dropped.
     has_failed: bool,
     /// Set once a line has left.
-    has_said: bool,
+    pub(super) has_said: bool,
     /// The time before which the FIN may not leave.
     fin_not_before: Option<Instant>,
     input: Input,
@@ -88,22 +88,6 @@ impl ConversationState {
             unsaid: 0,
             outputs: VecDeque::new(),
         }
-    }
-
-    /// Sets when the greeting is to be over: the time before this connection could be used counts.
-    #[cfg(feature = "secure")]
-    pub(crate) fn limit_greeting(&mut self, until: Instant) {
-        (self.phase_ends, self.greeting_ends) = (Some(until), Some(until));
-    }
-
-    /// Records that the connection is encrypted, or begins to be: the peer reads a stream, so frames need no distance from
-    /// each other, and it bears an end before any line, and before our nickname.
-    #[cfg(feature = "secure")]
-    pub(crate) fn set_encrypted(&mut self) {
-        self.is_encrypted = true;
-        self.pace = Duration::ZERO;
-        self.has_said = true;
-        self.deliveries.set_encrypted();
     }
 
     /// Handles an item of the peer, which was read at that time.
@@ -512,16 +496,5 @@ impl ConversationState {
 
     fn hand_over(&mut self, lines: usize) {
         self.outputs.extend((0..lines).map(|_| ConversationOutput::HandedOver));
-    }
-
-    /// Returns whether a frame at this distance from the last one may leave.
-    fn is_due(&self, now: Instant, distance: Duration) -> bool {
-        self.after(distance).is_none_or(|at| at <= now)
-    }
-
-    /// Returns the time of a frame at this distance from the last one. There is none without a pace: a clock that
-    /// counts whole milliseconds would make even a pause of zero wait for the next one.
-    fn after(&self, distance: Duration) -> Option<Instant> {
-        self.last_frame.filter(|_| !self.pace.is_zero()).map(|last| last + distance)
     }
 }

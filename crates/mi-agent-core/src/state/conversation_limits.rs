@@ -1,4 +1,4 @@
-//! The time limits of a conversation that depend on more than its phase.
+//! The time limits of a conversation that depend on more than its phase: on turns, on writes, on encryption.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,22 @@ use super::conversation_phases::{Phase, Written};
 use super::conversation_times::{FAREWELL, GREETING_TIMEOUT, HURRIED_FAREWELL, PATIENCE, WRITE_TIMEOUT};
 
 impl ConversationState {
+    /// Sets when the greeting is to be over: the time before this connection could be used counts.
+    #[cfg(feature = "secure")]
+    pub(crate) fn limit_greeting(&mut self, until: Instant) {
+        (self.phase_ends, self.greeting_ends) = (Some(until), Some(until));
+    }
+
+    /// Records that the connection is encrypted, or begins to be: the peer reads a stream, so frames need no distance from
+    /// each other, and it bears an end before any line, and before our nickname.
+    #[cfg(feature = "secure")]
+    pub(crate) fn set_encrypted(&mut self) {
+        self.is_encrypted = true;
+        self.pace = Duration::ZERO;
+        self.has_said = true;
+        self.deliveries.set_encrypted();
+    }
+
     /// Lets a caller wait for its turn: its nickname has no limit until [`ConversationState::handle_turn`].
     pub fn handle_waiting(&mut self) {
         if self.has_to_be_greeted() {
@@ -51,6 +67,17 @@ impl ConversationState {
     /// machine has more time than the pace to read the nickname by itself.
     pub(super) fn farewell_distance(&self) -> Duration {
         self.pace.max(if self.is_hurried { HURRIED_FAREWELL } else { FAREWELL })
+    }
+
+    /// Returns whether a frame at this distance from the last one may leave.
+    pub(super) fn is_due(&self, now: Instant, distance: Duration) -> bool {
+        self.after(distance).is_none_or(|at| at <= now)
+    }
+
+    /// Returns the time of a frame at this distance from the last one. There is none without a pace: a clock that
+    /// counts whole milliseconds would make even a pause of zero wait for the next one.
+    pub(super) fn after(&self, distance: Duration) -> Option<Instant> {
+        self.last_frame.filter(|_| !self.pace.is_zero()).map(|last| last + distance)
     }
 
     /// Returns whether this is a callee to which no nickname has come.
