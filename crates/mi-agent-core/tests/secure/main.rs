@@ -2,6 +2,7 @@
 
 #![cfg(feature = "secure")]
 
+mod gnutls;
 mod offers;
 mod relay;
 mod wire;
