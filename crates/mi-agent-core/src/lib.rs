@@ -168,6 +168,8 @@ pub use event::{Event, Events, MAX_EVENTS};
 pub use identity::{Identity, IdentityError};
 pub use incoming::Incoming;
 #[cfg(feature = "secure")]
+pub use io::callee_stream::CalleeStream;
+#[cfg(feature = "secure")]
 pub use io::known_peers::{KnownPeers, KnownPeersError};
 pub use io::node_link::MessageCounts;
 #[cfg(feature = "secure")]

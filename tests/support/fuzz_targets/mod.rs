@@ -6,6 +6,9 @@
 
 mod agent;
 mod callers;
+mod first_bytes;
+mod identity;
+mod known_peers;
 mod line_limit;
 mod log_line;
 mod node;
@@ -17,6 +20,9 @@ mod settings;
 
 pub use agent::agent;
 pub use callers::callers;
+pub use first_bytes::first_bytes;
+pub use identity::identity;
+pub use known_peers::known_peers;
 pub use line_limit::line_limit;
 pub use log_line::log_line;
 pub use node::node;
@@ -30,9 +36,12 @@ pub use settings::settings;
 pub type Body = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Body); 10] = [
+pub const TARGETS: [(&str, Body); 13] = [
     ("agent", agent),
     ("callers", callers),
+    ("first_bytes", first_bytes),
+    ("identity", identity),
+    ("known_peers", known_peers),
     ("line_limit", line_limit),
     ("log_line", log_line),
     ("node", node),

@@ -14,13 +14,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
+use plumi_proto::MiAddress;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::tls::{Handshake, Tls, TlsStream};
+use crate::identity::Identity;
 use crate::key::PublicKey;
 
-/// A caller's stream. The first byte decides about it, and the handshake takes place while it is read.
-pub(crate) struct CalleeStream<S> {
+/// The stream of a caller, which is encrypted if the caller begins so.
+///
+/// The first byte decides, and the handshake takes place while the stream is read. After a first byte of TLS nothing is ever
+/// sent in plain text. An [`Agent`](crate::Agent) has such a stream for each caller; this is for programs with connections
+/// of their own, such as tests. Shutting it down gives a handshake up, and waits for the end of the peer then.
+///
+/// ```
+/// use mi_agent_core::{CalleeStream, Identity};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (callee, mut caller) = tokio::io::duplex(1024);
+/// let mut callee = CalleeStream::with_identity(callee, &Identity::generate()?, &"joya@cc.com".parse()?);
+/// caller.write_all(b"N05laura").await?;
+/// let mut nickname = [0; 8];
+/// callee.read_exact(&mut nickname).await?;
+/// assert_eq!((&nickname, callee.key()), (b"N05laura", None));
+/// # Ok(())
+/// # }
+/// ```
+pub struct CalleeStream<S> {
     state: State<S>,
     tls: Option<Tls>,
     take_first: TakeFirst<S>,
@@ -72,6 +94,16 @@ impl<S> CalleeStream<S> {
     ) -> Self {
         let state = State::Undecided(stream);
         Self { state, tls, take_first, begins: Some(Box::new(begins)), encryption: Arc::default() }
+    }
+
+    /// Creates the stream of a caller of whom nothing has been read, and who may encrypt its call to `own`.
+    pub fn with_identity(stream: S, identity: &Identity, own: &MiAddress) -> Self {
+        Self::new(stream, Some(Tls::new(identity.secret(), own, None)), |_| None, || ())
+    }
+
+    /// Returns the key of the caller, once it has proved that it has one.
+    pub fn key(&self) -> Option<PublicKey> {
+        self.encryption.key()
     }
 
     /// Returns where the encryption will be known.
@@ -253,7 +285,6 @@ const HANDSHAKE: u8 = 0x16;
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
-    use plumi_proto::MiAddress;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::super::tls::SecretKey;

@@ -54,9 +54,15 @@ impl KnownPeers {
     /// # Errors
     /// As for [`KnownPeers::open`].
     pub fn all(&self) -> Result<Vec<(MiAddress, Pin)>, KnownPeersError> {
-        self.with(|pins| {
-            pins.iter().flat_map(|(address, pins)| pins.iter().map(|pin| (*address, *pin))).collect()
-        })
+        self.with(all)
+    }
+
+    /// Reads keys in the form of the file, in the order of their addresses.
+    ///
+    /// # Errors
+    /// [`KnownPeersError::Line`].
+    pub fn parse(text: &str) -> Result<Vec<(MiAddress, Pin)>, KnownPeersError> {
+        parse(text).map(|pins| all(&pins))
     }
 
     /// Looks at the keys in the file as it is now.
@@ -124,6 +130,10 @@ impl From<KnownPeersError> for io::Error {
             line => Self::new(io::ErrorKind::InvalidData, line),
         }
     }
+}
+
+fn all(pins: &Pins) -> Vec<(MiAddress, Pin)> {
+    pins.iter().flat_map(|(address, pins)| pins.iter().map(|pin| (*address, *pin))).collect()
 }
 
 /// Reads the keys of a file.

@@ -11,6 +11,7 @@
 
 mod agents;
 mod callers;
+mod first_bytes;
 mod held;
 mod honest;
 mod logs;
@@ -51,7 +52,7 @@ fn main() -> ExitCode {
 
 type Scenario = fn(&Options, &mut Report);
 
-const SCENARIOS: [(&str, Scenario); 17] = [
+const SCENARIOS: [(&str, Scenario); 18] = [
     ("near-misses", strangers::near_misses),
     ("forged-answers", strangers::forged_answers),
     ("flood", strangers::flood),
@@ -68,5 +69,6 @@ const SCENARIOS: [(&str, Scenario); 17] = [
     ("lines", agents::lines_to_others),
     ("history", callers::history),
     ("callers", callers::contacts),
+    ("first-bytes", first_bytes::random),
     ("memory", memory::over_time),
 ];

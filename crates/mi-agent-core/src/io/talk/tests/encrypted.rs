@@ -8,6 +8,8 @@ use super::super::testing::{REMOTE, carry_on_with};
 use super::*;
 use crate::io::callee_stream::CalleeStream;
 use crate::io::tls::{SecretKey, Tls, TlsStream};
+use crate::state::conversation_events::GreetingFailure;
+use crate::state::conversation_times::GREETING_TIMEOUT;
 
 type Peer = TlsStream<DuplexStream>;
 
@@ -145,5 +147,45 @@ async fn an_agent_that_ends_says_so_inside() {
         peer.shutdown().await.unwrap();
         assert_eq!(talk.next_line().await.unwrap(), None);
         assert_eq!(slots.available_permits(), 1);
+    }
+}
+
+/// It has proved a key, or has not gone so far, and gives no nickname in time: nothing is said to it, only that it ends.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_no_nickname_gets_none() {
+    for proves_key in [false, true] {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let (tap, mut traffic) = crate::traffic();
+        let stream = CalleeStream::new(ours, Some(tls("u1@bb.com")), |_| None, || ());
+        let encryption = stream.encryption();
+        let nickname = Nickname::new("ours").unwrap();
+        let pace = Duration::from_millis(20);
+        let connection = Connection::new(stream, REMOTE.into(), Side::Callee, nickname, pace, Some(tap));
+        let mut connection = connection.encrypted(Some(encryption));
+        let start = Instant::now();
+        let gives_up = async {
+            let failed = ConversationOutput::Failed(GreetingFailure::TimedOut);
+            assert_eq!(connection.next().await, failed);
+            assert_eq!(start.elapsed(), GREETING_TIMEOUT, "the handshake counts");
+            connection.finish(Shutdown::new().watch()).await;
+        };
+        let waits = async {
+            if !proves_key {
+                theirs.write_all(b"\x16").await.unwrap();
+                let mut heard = Vec::new();
+                theirs.read_to_end(&mut heard).await.unwrap();
+                assert_eq!(heard.len(), 7, "an alert: {heard:?}");
+                return;
+            }
+            time::sleep(GREETING_TIMEOUT / 2).await;
+            let mut handshake = tls("u2@cc.com").connect(&"u1@bb.com".parse().unwrap(), theirs).unwrap();
+            handshake.shake().await.unwrap();
+            let mut peer = handshake.into_stream().unwrap();
+            assert_eq!(read_to_both_ends(&mut peer).await, "");
+            peer.shutdown().await.unwrap();
+        };
+        tokio::join!(gives_up, waits);
+        drop(connection);
+        assert!(traffic.next().await.is_none(), "nothing is shown that was not sent");
     }
 }
