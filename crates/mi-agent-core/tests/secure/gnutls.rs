@@ -6,14 +6,12 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use data_encoding::BASE64;
-use lumi_testkit::DEADLINE;
 use lumi_testkit::network::TestNode;
 use mi_agent_core::{ConversationError, Event, Identity, PeerSecurity, Security, Trust};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
-use tokio::time;
 
-use super::{User, socket_of};
+use super::{User, socket_of, within};
 
 /// Returns whether the tests of this file can be run, and says so if not.
 fn is_installed() -> bool {
@@ -41,8 +39,7 @@ fn call(folder: &Path, identity: &Identity, port: u16, options: &[&str]) -> Chil
 
 /// Waits for its end, and returns what it wrote.
 async fn end(caller: Child) -> (Output, String) {
-    let output =
-        time::timeout(DEADLINE, caller.wait_with_output()).await.expect("it ends").expect("its output");
+    let output = within(caller.wait_with_output()).await.expect("its output");
     let text = [&output.stdout[..], &output.stderr].concat();
     (output, String::from_utf8_lossy(&text).into_owned())
 }
@@ -63,11 +60,11 @@ async fn gnutls_talks_with_an_agent_and_both_prove_their_keys() {
         // It sends whole lines of its stdin, so the line of the frame ends with one.
         says.write_all(b"N05lauraL05hola\n").await.expect("written");
         says.flush().await.expect("written");
-        let Some(Event::Incoming(incoming)) = events.next().await else { panic!("a call") };
+        let Some(Event::Incoming(incoming)) = within(events.next()).await else { panic!("a call") };
         let mut talk = incoming.accept().expect("a conversation");
         assert_eq!(talk.peer().nickname, "laura");
         assert_eq!(talk.peer().security, PeerSecurity::Tls { key: laura.public_key(), trust: Trust::New });
-        assert_eq!(talk.next_line().await.expect("heard").expect("a line").raw(), "hola\n");
+        assert_eq!(within(talk.next_line()).await.expect("heard").expect("a line").raw(), "hola\n");
         talk.send("adeu").await.expect("sent");
         if joya_hangs_up {
             let mut receiver = talk.hang_up();
@@ -86,7 +83,7 @@ async fn gnutls_talks_with_an_agent_and_both_prove_their_keys() {
             }
         } else {
             drop(says);
-            assert!(talk.next_line().await.expect("an end").is_none());
+            assert!(within(talk.next_line()).await.expect("an end").is_none());
             drop(talk);
             let (output, wrote) = end(caller).await;
             assert!(output.status.success(), "{wrote}");

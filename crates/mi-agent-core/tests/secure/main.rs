@@ -55,7 +55,7 @@ async fn call(caller: &Agent, callee: &Agent, events: &mut Events) -> (Conversat
             }
         }
     };
-    let (called, accepted) = tokio::join!(caller.call(callee.address()), accepting);
+    let (called, accepted) = within(async { tokio::join!(caller.call(callee.address()), accepting) }).await;
     (called.expect("a conversation"), accepted)
 }
 
@@ -76,7 +76,7 @@ async fn until(is_so: impl Fn() -> bool) {
             time::sleep(Duration::from_millis(10)).await;
         }
     };
-    time::timeout(DEADLINE, looking).await.expect("it becomes so");
+    within(looking).await;
 }
 
 fn trust_of(talk: &Conversation) -> Option<Trust> {
@@ -87,11 +87,19 @@ fn trust_of(talk: &Conversation) -> Option<Trust> {
 }
 
 async fn refused(events: &mut Events) -> Refusal {
-    loop {
-        if let Some(Event::Refused { reason, .. }) = events.next().await {
-            return reason;
+    let refused = async {
+        loop {
+            if let Some(Event::Refused { reason, .. }) = events.next().await {
+                return reason;
+            }
         }
-    }
+    };
+    within(refused).await
+}
+
+/// Waits for what has to happen, but not for ever.
+async fn within<T>(happens: impl Future<Output = T>) -> T {
+    time::timeout(DEADLINE, happens).await.expect("it happens")
 }
 
 #[tokio::test]
@@ -277,7 +285,7 @@ async fn a_known_key_forbids_plain_text_unless_the_user_permits_it() {
     let error = of_laura.call(joya.address).await.expect_err("it offers no encryption");
     assert_eq!(error.to_string(), "it offers no encryption, and it has a key");
     // The call was begun and ended.
-    let Some(Event::Incoming(incoming)) = events.next().await else { panic!("a call") };
+    let Some(Event::Incoming(incoming)) = within(events.next()).await else { panic!("a call") };
     drop(incoming.accept().expect("a conversation"));
     free([&of_laura, &of_joya]).await;
     of_laura.permit_plain(joya.address);

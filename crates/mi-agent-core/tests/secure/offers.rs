@@ -8,7 +8,7 @@ use lumi_testkit::network::TestNode;
 use mi_agent_core::{CallError, Day, Event, NotSecure, PeerSecurity, Pin, Security, Trust, TrustStore};
 
 use super::relay::Relay;
-use super::{User, call, end, trust_of};
+use super::{User, call, end, trust_of, within};
 
 fn is_offer(datagram: &[u8]) -> bool {
     datagram.starts_with(b"RL0") && datagram.ends_with(b":T")
@@ -43,7 +43,7 @@ async fn an_offer_that_is_lost_is_asked_for_again() {
         }
         panic!("{calls:?}");
     };
-    let (called, calls) = tokio::join!(of_laura.call(joya.address), answering);
+    let (called, calls) = within(async { tokio::join!(of_laura.call(joya.address), answering) }).await;
     assert!(matches!(trust_of(&called.expect("a conversation")), Some(Trust::Known(_))));
     assert_eq!(dropped.load(Ordering::Relaxed), 1);
     // The first call was ended, because an agent without encryption hears nothing more until it is called.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::relay::{Relay, Wiretap};
-use super::{User, call, socket_of};
+use super::{User, call, socket_of, within};
 
 /// Laura and Joya, in a conversation that is passed on.
 struct Tapped {
@@ -73,7 +73,7 @@ async fn a_conversation_that_somebody_cuts_is_lost_on_both_sides() {
     let Tapped { wiretap, here, there, _laura, _joya, .. } = Tapped::start().await;
     wiretap.cut().await;
     for mut talk in [here, there] {
-        let error = talk.next_line().await.expect_err("a loss");
+        let error = within(talk.next_line()).await.expect_err("a loss");
         assert!(matches!(error, ConversationError::Lost(_)), "{error:?}");
         assert!(talk.next_line().await.expect("an end").is_none());
     }
@@ -90,7 +90,7 @@ async fn a_caller_whose_handshake_does_not_come_is_told_so_in_order() {
         caller.write_all(said).await.expect("sent");
         let mut heard = Vec::new();
         // A reset would be an error.
-        caller.read_to_end(&mut heard).await.expect("a FIN");
+        within(caller.read_to_end(&mut heard)).await.expect("a FIN");
         heard
     };
     // The head of a record, and a part of it.
@@ -112,7 +112,7 @@ async fn an_agent_that_ends_answers_no_handshake_in_plain_text() {
         caller.write_all(b"\x16").await.expect("sent");
         of_joya.shutdown().await.expect("deregistered");
         let mut heard = Vec::new();
-        caller.read_to_end(&mut heard).await.expect("a FIN");
+        within(caller.read_to_end(&mut heard)).await.expect("a FIN");
         assert_eq!(heard, CLOSE_NOTIFY);
     }
 }
@@ -142,7 +142,7 @@ async fn call_to(answer: Option<&[u8]>) -> (CallError, Vec<u8>) {
         caller.read_to_end(&mut heard).await.expect("a FIN");
         heard
     };
-    let (called, heard) = tokio::join!(of_laura.call(of_joya.address()), answers);
+    let (called, heard) = within(async { tokio::join!(of_laura.call(of_joya.address()), answers) }).await;
     (called.expect_err("nobody answers"), heard)
 }
 
