@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mi_agent_core::safe_text;
+use mi_agent_core::{KeyWords, KeyWordsError, safe_text};
 use plumi_proto::{AddressError, MiAddress, UserName};
 
 use crate::admission::AdmissionCommand;
@@ -19,6 +19,20 @@ pub(crate) enum Command<'a> {
     /// Searches the history of the peer in view.
     Find(&'a str),
     Admission(AdmissionCommand),
+    /// Shows the words of the user's own key.
+    Words,
+    /// Compares the words of a user's key.
+    Verify {
+        address: MiAddress,
+        words: KeyWords,
+    },
+    /// Believes in the key of a user that was refused; with words, in the one that has these.
+    Trust {
+        address: MiAddress,
+        words: Option<KeyWords>,
+    },
+    /// Calls a user once without encryption.
+    Plain(MiAddress),
     Protocol,
     Close,
     Quit,
@@ -34,6 +48,10 @@ pub(crate) enum CommandError<'a> {
     Address { verb: &'static str, text: &'a str, error: AddressError },
     /// The command needs an address, such as the second text, and has no argument.
     NoAddress(&'static str, &'static str),
+    /// The command needs the words of a key behind the address.
+    NoWords,
+    /// What stands behind the address is not the words of a key.
+    Words(KeyWordsError),
     /// The command needs a text, and has no argument.
     NoText(&'static str),
     /// The command takes nothing behind its name. In a conversation, line mode sends such a line.
@@ -88,6 +106,17 @@ impl<'a> Command<'a> {
                 let these = these.split_whitespace().map(|one| address("allow", one));
                 these.collect::<Result<_, _>>().map(AdmissionCommand::AllowOnly).map(Self::Admission)
             }
+            ("verify", "") => Err(CommandError::NoWords),
+            ("verify", argument) => {
+                let (address, words) = key_of("verify", argument, own)?;
+                words.map(|words| Self::Verify { address, words }).ok_or(CommandError::NoWords)
+            }
+            (name @ ("trust" | "plain"), "") => Err(no_address(name)),
+            ("trust", argument) => {
+                key_of("trust", argument, own).map(|(address, words)| Self::Trust { address, words })
+            }
+            ("plain", to) => address("call", to).map(Self::Plain),
+            ("words", "") => Ok(Self::Words),
             ("bye", "") => Ok(Self::Bye),
             ("contacts", "") => Ok(Self::Contacts),
             ("protocol", "") => Ok(Self::Protocol),
@@ -97,6 +126,19 @@ impl<'a> Command<'a> {
             (name, _) => Err(CommandError::Argument { name, line }),
         }
     }
+}
+
+/// Reads an address, and the words behind it if there are any.
+fn key_of<'a>(
+    verb: &'static str,
+    argument: &'a str,
+    own: &MiAddress,
+) -> Result<(MiAddress, Option<KeyWords>), CommandError<'a>> {
+    let (address, words) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+    let read = address_of(address, own);
+    let address = read.map_err(|error| CommandError::Address { verb, text: address, error })?;
+    let words = Some(words).filter(|words| !words.trim().is_empty());
+    Ok((address, words.map(str::parse).transpose().map_err(CommandError::Words)?))
 }
 
 /// Reads an address, or the name of a user of the domain of `own`.
@@ -124,6 +166,10 @@ impl fmt::Display for CommandError<'_> {
             Self::NoAddress(word, example) => {
                 write!(f, "/{word} needs an address, such as /{word} {example}")
             }
+            Self::NoWords => f.write_str(
+                "/verify needs an address and the words of its key, which its user reads out (/words); type them all",
+            ),
+            Self::Words(error) => write!(f, "these words {}", safe_text(&error.to_string())),
             Self::NoText(word) => write!(f, "/{word} needs a text, such as /{word} dinner"),
             Self::Argument { name, line } => {
                 let line = safe_text(line);
@@ -190,14 +236,18 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     if !COMMANDS.iter().any(|known| takes_address(&known)) {
         return Vec::new();
     }
-    // The last of several addresses is completed.
+    // The last of several addresses is completed. Words of keys are read out and typed.
+    let is_one = |known: &CommandInfo| !known.argument.contains("ADDRESS…");
+    if argument.contains(' ') && COMMANDS.iter().any(|known| takes_address(&known) && is_one(known)) {
+        return Vec::new();
+    }
     let begun = argument.rsplit(' ').next().unwrap_or(argument);
     let before = &line[..line.len() - begun.len()];
     let begins = |address: &&MiAddress| address.as_str().starts_with(begun);
     addresses.iter().filter(begins).map(|address| format!("{before}{address}")).collect()
 }
 
-const COMMANDS: [CommandInfo; 12] = [
+const COMMANDS: [CommandInfo; 16] = [
     known(&["call"], "ADDRESS", "call somebody (joya: of your own domain)"),
     known(&["bye", "exit"], "", "end the conversation"),
     full(&["contacts"], "", "calls made, taken or missed while busy; Enter calls"),
@@ -206,6 +256,10 @@ const COMMANDS: [CommandInfo; 12] = [
     known(&["block"], "ADDRESS", "take no calls of somebody, who is told you are busy"),
     known(&["unblock"], "ADDRESS", "take them again"),
     known(&["allow-only"], "ADDRESS…", "take calls of these alone; off: of everybody"),
+    known(&["words"], "", "show the words of your key, to read them out"),
+    known(&["verify"], "ADDRESS WORD…", "compare the words of somebody's key: type what you hear"),
+    known(&["trust"], "ADDRESS [WORD…]", "take the new key of somebody, after a warning"),
+    known(&["plain"], "ADDRESS", "call somebody once without encryption"),
     full(&["protocol"], "", "show or hide every message as it passes"),
     full(&["close"], "", "close this tab, after /bye"),
     known(&["help"], "", "show this"),
@@ -237,6 +291,7 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         let pere: MiAddress = "pere@bb.com".parse().unwrap();
+        let words: KeyWords = "ability able about above absent absorb abstract absurd".parse().unwrap();
         for (line, command) in [
             ("/call joya@cc.com", Command::Call(Some(joya()))),
             ("/call   joya@cc.com ", Command::Call(Some(joya()))),
@@ -256,6 +311,17 @@ mod tests {
                 "/allow-only joya@cc.com  pere@bb.com",
                 Command::Admission(AdmissionCommand::AllowOnly(vec![joya(), pere])),
             ),
+            ("/words", Command::Words),
+            (
+                "/verify joya@cc.com  ability able about above absent absorb abstract ABSURD",
+                Command::Verify { address: joya(), words },
+            ),
+            (
+                "/trust pere ability able about above absent absorb abstract absurd",
+                Command::Trust { address: pere, words: Some(words) },
+            ),
+            ("/trust joya@cc.com", Command::Trust { address: joya(), words: None }),
+            ("/plain joya@cc.com", Command::Plain(joya())),
             ("//bye", Command::Say("/bye")),
             ("///", Command::Say("//")),
             ("hola", Command::Say("hola")),
@@ -293,6 +359,17 @@ mod tests {
             ("/allow-only joya@cc.com jo:ya", not_a_user("allow", "jo:ya")),
             ("/bye bye", CommandError::Argument { name: "bye", line: "/bye bye" }),
             ("/dance", CommandError::Unknown("/dance")),
+            ("/verify", CommandError::NoWords),
+            ("/verify joya@cc.com", CommandError::NoWords),
+            ("/verify joya@cc.com zoo", CommandError::Words(KeyWordsError::Count(1))),
+            (
+                "/trust joya@cc.com zoo zou",
+                CommandError::Words(KeyWordsError::Unknown { at: 2, word: "zou".into() }),
+            ),
+            ("/trust", CommandError::NoAddress("trust", "joya@cc.com")),
+            ("/verify jo:ya zoo", not_a_user("verify", "jo:ya")),
+            ("/plain", CommandError::NoAddress("plain", "joya@cc.com")),
+            ("/words joya@cc.com", CommandError::Argument { name: "words", line: "/words joya@cc.com" }),
             ("/help me", CommandError::Argument { name: "help", line: "/help me" }),
             ("/var/log is full", CommandError::Unknown("/var/log is full")),
             ("/", CommandError::Unknown("/")),
@@ -314,7 +391,11 @@ mod tests {
     fn the_table_is_what_is_understood() {
         for known in in_mode(Mode::Full) {
             for name in known.names {
-                let argument = if known.argument.is_empty() { "" } else { " joya@cc.com" };
+                let argument = match known.argument {
+                    "" => "",
+                    "ADDRESS WORD…" => " joya@cc.com zoo zoo zoo zoo zoo zoo zoo zoo",
+                    _ => " joya@cc.com",
+                };
                 let line = format!("/{name}{argument}");
                 let command = Command::parse(&line, Mode::Full, &laura());
                 assert!(!matches!(command, Err(_) | Ok(Command::Say(_))), "{line}: {command:?}");
@@ -340,6 +421,10 @@ mod tests {
                 "/allow-only pere@bb.com jo",
                 &["/allow-only pere@bb.com joya@cc.com", "/allow-only pere@bb.com joan@bb.com"],
             ),
+            ("/verify jo", &["/verify joya@cc.com", "/verify joan@bb.com"]),
+            ("/verify joya@cc.com jo", &[]),
+            ("/trust joya@cc.com ", &[]),
+            ("/plain pe", &["/plain pere@bb.com"]),
             ("/bye jo", &[]),
             ("/dance jo", &[]),
             ("jo", &[]),

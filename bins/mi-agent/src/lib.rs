@@ -13,6 +13,7 @@ mod full;
 mod guests;
 mod headless;
 mod history;
+mod keys;
 mod line_by_line;
 mod line_mode;
 mod logging;

@@ -11,10 +11,10 @@ use plumi_proto::MiAddress;
 use crate::admission::AdmissionCommand;
 use crate::command::{Command, CommandError, Mode, also, in_mode};
 use crate::line_by_line::{Effect, FrontEnd};
-use crate::reason;
 use crate::report::Report;
 use crate::session::{Done, Happened, Leave, Refused, Wish};
 use crate::typed_lines::TypedLines;
+use crate::{keys, reason};
 
 /// The state of line mode: the user's address, and the commands that are possible now.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl LineMode {
         let commands = in_mode(Mode::Line).map(|known| (known.usage(), known.meaning));
         let also = also(Mode::Line).map(|(typed, meaning)| (typed.to_owned(), meaning));
         for (typed, meaning) in commands.chain(also) {
-            self.news(&format!("{typed:<20} {meaning}"));
+            self.news(&format!("{typed:<22} {meaning}"));
         }
     }
 
@@ -105,11 +105,22 @@ impl FrontEnd for LineMode {
         let Some(line) = line else { return self.effects.push_back(Effect::Leave(Leave::InOrder)) };
         match (Command::parse(&line, Mode::Line, &self.own), self.conversation) {
             (Ok(Command::Quit), _) => self.effects.push_back(Effect::Leave(Leave::Soon)),
-            (Ok(Command::Call(_)), Some(_)) => self.failure("you are in a conversation; /bye ends it"),
+            (Ok(Command::Call(_)), Some(_)) => self.failure(IN_A_CONVERSATION),
             (Ok(Command::Call(Some(to))), None) => {
                 self.news(&format!("calling {to}"));
                 self.wish(Wish::Call(to), Some(WaitsFor::Answer));
             }
+            (Ok(Command::Plain(_)), Some(_)) => self.failure(IN_A_CONVERSATION),
+            (Ok(Command::Plain(to)), None) => {
+                self.wish(Wish::PermitPlain(to), None);
+                self.news(&format!("calling {to} once without encryption"));
+                self.wish(Wish::Call(to), Some(WaitsFor::Answer));
+            }
+            (Ok(Command::Words), _) => self.wish(Wish::OwnWords, None),
+            (Ok(Command::Verify { address, words } | Command::Trust { address, words: Some(words) }), _) => {
+                self.wish(Wish::Verify { address, words }, None);
+            }
+            (Ok(Command::Trust { address, words: None }), _) => self.wish(Wish::Trust(address), None),
             (Ok(Command::Bye), Some(id)) => self.wish(Wish::HangUp(id), Some(WaitsFor::End)),
             (Ok(Command::Bye), None) => self.failure("you are in no conversation"),
             (Ok(Command::Help), _) => self.help(),
@@ -144,7 +155,12 @@ impl FrontEnd for LineMode {
 
     fn answered(&mut self, answer: Result<Done, Refused>) {
         let failure = match answer {
-            Ok(_) => return,
+            Ok(done) => {
+                // It comes before any words about later wishes.
+                let words = keys::answer(done).map(|words| Effect::Print(marked('*', &words)));
+                words.into_iter().for_each(|print| self.effects.push_front(print));
+                return;
+            }
             // The end of the conversation is reported anyway.
             Err(Refused::NotSaid(SayError::Ended)) => None,
             Err(Refused::NotSaid(error)) => Some(format!("not sent: {error}")),
@@ -207,6 +223,9 @@ impl FrontEnd for LineMode {
         self.failure("left without being deregistered");
     }
 }
+
+/// The reply to a call while there is a conversation.
+const IN_A_CONVERSATION: &str = "you are in a conversation; /bye ends it";
 
 /// Formats a line, so that it is safe to show.
 fn marked(mark: char, text: &str) -> String {

@@ -294,6 +294,11 @@ impl Report {
                 nickname: SafeText::new(nickname),
                 reason: SafeText::new(reason::lines_not_sent(*lines)),
             },
+            Happened::KeyRefused { id, nickname, .. } => Self::Trouble {
+                conversation: (*id).into(),
+                nickname: SafeText::new(nickname),
+                reason: SafeText::new(format_args!("it knows another key for {own}")),
+            },
             Happened::HandedOver(_)
             | Happened::Recalled(..)
             | Happened::Found(..)

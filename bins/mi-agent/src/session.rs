@@ -11,6 +11,7 @@
 
 mod calls;
 mod happened;
+mod keys;
 mod phase;
 mod refusals;
 mod retry;
@@ -71,6 +72,7 @@ pub(crate) struct Session {
 
 struct Peer {
     nickname: PeerText,
+    address: Option<MiAddress>,
     /// The end of the conversation, if it ends as things are.
     end: End,
 }
@@ -162,6 +164,10 @@ impl Session {
             }
             Wish::SaveContacts(contacts) => self.keep(|keeper| keeper.save_contacts(contacts))?,
             Wish::Remember { talk, entry } => self.keep(|keeper| keeper.remember(talk, entry))?,
+            Wish::OwnWords => return keys::own_words(self.open_agent()?),
+            Wish::Verify { address, words } => return keys::verify(self.open_agent()?, address, &words),
+            Wish::Trust(address) => return keys::trust(self.open_agent()?, address),
+            Wish::PermitPlain(address) => self.open_agent()?.permit_plain(address),
             Wish::Recall(peer) => self.keep(|keeper| keeper.recall(peer))?,
             Wish::RecallMore { peer, before } => self.keep(|keeper| keeper.recall_more(peer, before))?,
             Wish::Find { peer, text } => self.keep(|keeper| keeper.find(peer, text))?,
@@ -252,10 +258,13 @@ impl Session {
     }
 
     fn call(&mut self, to: MiAddress) -> Result<Done, Refused> {
+        let agent = self.open_agent()?.clone();
+        self.calls.begin(&agent, to).map(Done::Calling).ok_or(Refused::TooManyCalls)
+    }
+
+    fn open_agent(&self) -> Result<&Agent, Refused> {
         match (&self.phase, &self.agent) {
-            (Phase::Open, Some((agent, _))) => {
-                self.calls.begin(agent, to).map(Done::Calling).ok_or(Refused::TooManyCalls)
-            }
+            (Phase::Open, Some((agent, _))) => Ok(agent),
             _ => Err(Refused::NotNow),
         }
     }
@@ -371,7 +380,8 @@ impl Session {
     fn begin(&mut self, conversation: Conversation, call: Option<CallId>) -> Happened {
         let peer = conversation.peer().clone();
         let id = self.conversations.add(conversation);
-        self.peers.insert(id, Peer { nickname: peer.nickname.clone(), end: End::ByPeer });
+        self.peers
+            .insert(id, Peer { nickname: peer.nickname.clone(), address: peer.address, end: End::ByPeer });
         if self.is_leaving() {
             self.hang_up(id);
         }
@@ -382,7 +392,10 @@ impl Session {
         let peer = self.peers.get_mut(&id)?;
         let nickname = peer.nickname.clone();
         Some(match heard {
-            // A refusal is shown as it came: as the last line of the peer.
+            Heard::Trouble(error) if error.is_about_key() => {
+                Happened::KeyRefused { id, nickname, to: peer.address }
+            }
+            // Any other refusal is shown as it came: as the last line of the peer.
             Heard::Line(text) | Heard::Trouble(ConversationError::Refused(text)) => {
                 Happened::Line { id, nickname, text }
             }

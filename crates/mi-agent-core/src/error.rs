@@ -18,6 +18,7 @@ use crate::pin::Pin;
 use crate::safe_text::PeerText;
 #[cfg(feature = "secure")]
 use crate::security::Security;
+use crate::state::admission::KEY;
 use crate::state::conversation_slots::GaveWay;
 #[cfg(feature = "secure")]
 use crate::state::trust::NotSecure;
@@ -293,6 +294,13 @@ pub enum ConversationError {
     /// The peer was gone before everything was sent: this number of frames, of which a long line takes several.
     #[error("the peer was gone before everything was sent ({0} frames are left)")]
     Unsent(usize),
+}
+
+impl ConversationError {
+    /// Returns whether the callee refused the key of this agent: it knows another one for the agent's user.
+    pub fn is_about_key(&self) -> bool {
+        matches!(self, Self::Refused(text) if text.raw().starts_with(KEY))
+    }
 }
 
 /// An error of the system, in its own words: "Network is unreachable (os error 101)".

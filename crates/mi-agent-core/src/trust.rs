@@ -16,6 +16,14 @@ impl Agent {
         self.protection().own_key()
     }
 
+    /// Returns the keys that are known of `address`.
+    ///
+    /// # Errors
+    /// [`TrustStore::pins`](crate::TrustStore::pins).
+    pub fn pins(&self, address: &MiAddress) -> io::Result<Vec<Pin>> {
+        self.protection().trust().pins(address)
+    }
+
     /// Trusts the key that answered this agent's last call to `address` and was refused. It takes the place of keys whose
     /// words nobody compared. Returns it.
     ///

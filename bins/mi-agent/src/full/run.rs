@@ -17,12 +17,12 @@ use super::app::{App, Effect, Setup};
 use super::theme::Theme;
 use super::view;
 use crate::clock::this_second as now;
-use crate::exit;
 use crate::reason::{self, Reason};
 use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
 use crate::store::lock::AddressLock;
+use crate::{exit, keys};
 
 /// The parts of a full screen, apart from the agent.
 pub(crate) struct Chat {
@@ -215,8 +215,17 @@ impl Running {
     }
 
     fn wish(&mut self, wish: Wish) {
-        if let Err(Refused::NotKept(trouble)) = self.session.carry_out(wish) {
-            self.app.not_kept(now(), trouble);
+        match self.session.carry_out(wish) {
+            Ok(done) => {
+                if let Some(words) = keys::answer(done) {
+                    self.app.answered(now(), &words);
+                }
+            }
+            Err(Refused::NotKept(trouble)) => self.app.not_kept(now(), trouble),
+            Err(refused @ (Refused::NoKey | Refused::NotTrusted { .. })) => {
+                self.app.trouble(now(), &refused.to_string());
+            }
+            Err(_) => {}
         }
     }
 

@@ -142,11 +142,11 @@ fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) ->
         Command::Bye(conversation) => ("bye", None, Some(*conversation)),
         Command::Quit => ("quit", None, None),
     };
-    let kind = match refused {
+    let kind = match &refused {
         Refused::TooManyCalls => "engaged",
         Refused::NoConversation => "no-conversation",
-        Refused::NotSaid(error) => kind_of_say(&error),
-        Refused::NotNow | Refused::NotKept(_) => "other",
+        Refused::NotSaid(error) => kind_of_say(error),
+        Refused::NotNow | Refused::NotKept(_) | Refused::NoKey | Refused::NotTrusted { .. } => "other",
     };
     Report::Failed { command, address, conversation, kind, reason: SafeText::new(refused), reference }
 }

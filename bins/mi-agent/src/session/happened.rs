@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mi_agent_core::{
-    Admission, CallError, ConversationError, ConversationId, DeregisterError, GaveWay, Peer, PeerText,
-    RefreshError, Refusal, SayError, StartError,
+    Admission, CallError, ConversationError, ConversationId, DeregisterError, GaveWay, KeyWords, Peer,
+    PeerText, PublicKey, RefreshError, Refusal, SayError, StartError,
 };
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
@@ -39,6 +39,8 @@ pub(crate) enum Happened {
     HandedOver(ConversationId),
     /// Something went wrong in a conversation. Its end follows.
     ConversationFailed { id: ConversationId, nickname: PeerText, error: ConversationError },
+    /// The callee refused this user's key: it knows another one for the user. The end of the conversation follows.
+    KeyRefused { id: ConversationId, nickname: PeerText, to: Option<MiAddress> },
     /// The session leaves, and this number of lines was not sent: the peer does not read them, or too slowly.
     NotSent { id: ConversationId, nickname: PeerText, lines: usize },
     /// A conversation is over.
@@ -105,6 +107,17 @@ pub(crate) enum Wish {
         talk: Talk,
         entry: Entry,
     },
+    /// Asks for the words of this user's key.
+    OwnWords,
+    /// Believes in the key of a user that has these words.
+    Verify {
+        address: MiAddress,
+        words: KeyWords,
+    },
+    /// Believes in the key that answered the last call to a user and was refused.
+    Trust(MiAddress),
+    /// Permits one plain conversation with a user. A call has to follow.
+    PermitPlain(MiAddress),
     /// Reads the last lines of the history of a peer. [`Happened::Recalled`] answers.
     Recall(MiAddress),
     /// Reads the lines before that place. [`Happened::Recalled`] answers.
@@ -126,18 +139,31 @@ pub(crate) enum Done {
     Calling(CallId),
     /// This number of lines waits, including this one. [`Happened::HandedOver`] follows when none does.
     Queued { waiting: usize },
+    /// The words of this user's key.
+    OwnWords(KeyWords),
+    /// The words of this key of the user were compared.
+    Verified { address: MiAddress, key: PublicKey },
+    /// This key of the user is known from now on.
+    Trusted { address: MiAddress, key: PublicKey },
     /// Nothing follows.
     AtOnce,
 }
 
 /// The reason why a wish is not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     /// The user is not registered yet, or leaves.
     NotNow,
     TooManyCalls,
     NoConversation,
     NotSaid(SayError),
+    /// This agent has no key.
+    NoKey,
+    /// The keys of a user stay as they are.
+    NotTrusted {
+        address: MiAddress,
+        reason: String,
+    },
     /// It is carried out, but not kept.
     NotKept(&'static str),
 }
@@ -190,6 +216,10 @@ impl fmt::Display for Refused {
             Self::TooManyCalls => f.write_str("too many calls at a time"),
             Self::NoConversation => f.write_str("there is no such conversation, or it is ending"),
             Self::NotSaid(error) => error.fmt(f),
+            Self::NoKey => f.write_str("this agent has no key, so it can only talk in plain text"),
+            Self::NotTrusted { address, reason } => {
+                write!(f, "the key of {address} is not trusted: {reason}")
+            }
             Self::NotKept(reason) => f.write_str(reason),
         }
     }

@@ -64,7 +64,8 @@ impl App {
             Happened::LeftOut(id) => self.left_out(now, id),
             Happened::NotKept(trouble) => self.not_kept(now, &trouble),
             Happened::KeptAgain => self.disk_trouble = None,
-            Happened::HandedOver(_)
+            Happened::KeyRefused { .. }
+            | Happened::HandedOver(_)
             | Happened::NotSent { .. }
             | Happened::NotStarted(_)
             | Happened::Left(_) => {}
@@ -174,6 +175,11 @@ impl App {
             self.ring(now);
         }
         self.tell(at, |tab| tab.news(now, &news));
+    }
+
+    /// Shows the answer to a command in the tab in view.
+    pub(crate) fn answered(&mut self, now: Timestamp, words: &str) {
+        self.tab_mut().news(now, words);
     }
 
     /// A call has failed. `exists` if there is such a user.

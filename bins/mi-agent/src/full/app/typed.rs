@@ -65,6 +65,17 @@ impl App {
                 };
                 self.tab_mut().news(now, &news);
             }
+            Command::Words => self.effects.push_back(Effect::Wish(Wish::OwnWords)),
+            Command::Verify { address, words } | Command::Trust { address, words: Some(words) } => {
+                self.effects.push_back(Effect::Wish(Wish::Verify { address, words }));
+            }
+            Command::Trust { address, words: None } => {
+                self.effects.push_back(Effect::Wish(Wish::Trust(address)));
+            }
+            Command::Plain(to) => {
+                self.effects.push_back(Effect::Wish(Wish::PermitPlain(to)));
+                self.call(now, to)?;
+            }
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Protocol => self.protocol.is_open = !self.protocol.is_open,
             Command::Quit => self.effects.push_back(Effect::Quit { in_a_hurry: false }),
