@@ -297,7 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Ok(0) => self.state.handle_peer_end(now()),
             Ok(_) => {}
             Err(error) => {
-                self.failure = Some(error.into());
+                self.failure = Some(in_words(error).into());
                 self.state.handle_broken(now(), Broken::Connection);
             }
         }
@@ -383,6 +383,16 @@ impl<S> Connection<S> {
         }
         self.unacknowledged = unacknowledged;
         self.tend_at = (unacknowledged > 0).then(|| now_of_timer + TEND_INTERVAL);
+    }
+}
+
+/// Returns the error of a read in words for people: those of encryption are for programmers.
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "it was cut off before the peer ended it")
+        }
+        _ => error,
     }
 }
 
