@@ -210,7 +210,7 @@ impl Protection {
         let pins = self.0.trust.pins(to)?;
         let own = self.own_key().ok_or(io::ErrorKind::NotFound)?;
         let judged = judge_callee(self.0.security, &own, &pins, key);
-        if let Err(KeyRefused::Changed(_)) = judged {
+        if let Err(KeyRefused::Changed(_) | KeyRefused::NotSecure(NotSecure::TooWeak { .. })) = judged {
             self.memory().refused(*to, *key);
         }
         Ok(judged)
