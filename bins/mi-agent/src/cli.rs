@@ -7,9 +7,11 @@ use plumi_proto::MiAddress;
 use crate::headless::listen::ListenArgs;
 use crate::headless::send::SendArgs;
 use crate::history::HistoryArgs;
+use crate::key_show::KeySubcommand;
 use crate::misuse::Misuse;
 use crate::options::chat::ChatOptions;
 use crate::options::given::GivenOptions;
+use crate::trust::TrustArgs;
 
 /// Talk with other users, line by line, directly from agent to agent.
 ///
@@ -22,7 +24,7 @@ pub(crate) struct Cli {
     pub(crate) subcommand: Option<Subcommand>,
 
     /// Your own address, user@domain; asked for when it is neither given nor set and there is a terminal. With
-    /// another one than is set, the nickname, port, node and published IP that are set do not hold, nor bare-user
+    /// another one than is set, the nickname, port, node and published IP that are set do not hold, nor bare-user and the key
     pub(crate) address: Option<MiAddress>,
 
     #[command(flatten)]
@@ -38,6 +40,11 @@ pub(crate) enum Subcommand {
     Send(SendArgs),
     Listen(ListenArgs),
     History(HistoryArgs),
+    /// Show your own key
+    #[command(subcommand)]
+    Key(KeySubcommand),
+    /// The keys of other users, as this host knows them
+    Trust(TrustArgs),
     /// Tell about the settings
     #[command(subcommand)]
     Config(ConfigSubcommand),
@@ -81,6 +88,10 @@ Commands, once it runs:
   /bye, /exit               end the conversation
   /block, /unblock ADDRESS  take no calls of somebody, or take them again
   /allow-only ADDRESS…|off  take calls of these alone, or of everybody
+  /words                    show the words of your key, to read them out
+  /verify ADDRESS WORD…     compare the words of somebody's key
+  /trust ADDRESS [WORD…]    take the new key of somebody, after a warning
+  /plain ADDRESS            call somebody once without encryption
   /contacts, /add ADDRESS, /find TEXT, /protocol, /close   on the screen only
   /quit, EXIT               deregister and leave; so does the end of input
   /help                     show these
@@ -89,10 +100,12 @@ Commands, once it runs:
 Exit codes:
   0 ended well   1 other failure   2 misuse   3 no such user   4 user offline (send)
   5 domain not found   6 node does not answer   7 busy or refused (send)
+  8 not as secure as it must be (send)   9 another key than the one that is known (send)
 
 Examples:
   mi-agent laura@localhost
   mi-agent laura@bb.com --port 3500 --nick Laura
   mi-agent laura@bb.com --node 192.0.2.7:3344
   mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'
-  mi-agent listen --from bot@bb.com --json";
+  mi-agent listen --from bot@bb.com --json
+  mi-agent key show --words";

@@ -13,12 +13,14 @@ mod full;
 mod guests;
 mod headless;
 mod history;
+mod key_show;
 mod keys;
 mod line_by_line;
 mod line_mode;
 mod logging;
 mod misuse;
 mod options;
+mod own_keys;
 mod printed_lines;
 mod prompts;
 mod reason;
@@ -27,6 +29,7 @@ mod session;
 mod signals;
 mod start;
 mod store;
+mod trust;
 mod typed_lines;
 
 use std::io::Write;
@@ -46,6 +49,8 @@ pub fn main() -> ExitCode {
         Some(Subcommand::Send(args)) => headless::send::run(args),
         Some(Subcommand::Listen(args)) => headless::listen::run(args),
         Some(Subcommand::History(args)) => history::run(args),
+        Some(Subcommand::Key(subcommand)) => key_show::run(subcommand),
+        Some(Subcommand::Trust(args)) => trust::run(args),
         Some(Subcommand::Config(subcommand)) => config::run(subcommand),
         Some(Subcommand::Completions { shell }) => print(&cli::completions(shell)),
         None => chat::run(&cli),

@@ -1,15 +1,19 @@
 //! Sets up what an agent needs, from the settings.
 
+use std::env;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use lumi_dns::NodeDirectory;
-use mi_agent_core::{Agent, AgentBuilder};
+use mi_agent_core::{Agent, AgentBuilder, KeyLog, Security};
 use plumi_proto::{HostIp, MiAddress, TcpAddress};
 
 use crate::logging::{self, Diagnostics};
 use crate::options::settings::{DEFAULT_PORT, Settings};
+use crate::own_keys::{self, OwnKeys};
+use crate::reason::Reason;
 use crate::signals::{Ending, Signals};
 
 /// Sets up logs, runtime and signals, and lets `use_agent` start and use the agent.
@@ -30,7 +34,7 @@ pub(crate) fn run(
         .context("cannot start the runtime")?;
     let code = runtime.block_on(async {
         let mut signals = Signals::listen(ending).context("cannot listen for signals")?;
-        use_agent(builder(settings, address)?, &mut signals).await.context("cannot write to stdout")
+        use_agent(builder(settings, address).await?, &mut signals).await.context("cannot write to stdout")
     });
     // A thread may still be blocked by a line that nobody reads.
     runtime.shutdown_background();
@@ -38,7 +42,7 @@ pub(crate) fn run(
     code
 }
 
-fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuilder> {
+async fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuilder> {
     let mut builder = Agent::builder(address)
         .listen(TcpAddress::new(HostIp::UNSPECIFIED, settings.port.unwrap_or(DEFAULT_PORT)))
         .bare_user(settings.bare_user)
@@ -59,5 +63,45 @@ fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuild
     if let Some(ip) = settings.advertise {
         builder = builder.advertise(ip);
     }
+    protected(builder, settings, &address).await
+}
+
+/// Gives the builder the keys of the user at `address`, and the level.
+async fn protected(
+    builder: AgentBuilder,
+    settings: &Settings,
+    address: &MiAddress,
+) -> anyhow::Result<AgentBuilder> {
+    let mut builder = builder.security(settings.security);
+    if settings.security == Security::Off {
+        return Ok(builder);
+    }
+    let OwnKeys { identity, known_peers } = own_keys::load(settings, address).await?;
+    match identity {
+        Ok(identity) => builder = builder.identity(identity),
+        Err(reason) if settings.security > Security::Offer => {
+            bail!("security is `{}`, and {reason}", settings.security);
+        }
+        Err(reason) => {
+            tracing::warn!("{reason}; conversations are plain, and users whose key is known are not called");
+        }
+    }
+    if let Some(known_peers) = known_peers {
+        builder = builder.trust(known_peers);
+    }
+    if let Some(path) = settings.tls_key_log.clone().or_else(key_log_of_all) {
+        let log = KeyLog::open(&path);
+        builder = builder
+            .key_log(log.map_err(|error| anyhow!("the key log {} {}", path.display(), Reason(&error)))?);
+        tracing::warn!(
+            "keys are written to {}: whoever has that file can read your conversations",
+            path.display()
+        );
+    }
     Ok(builder)
+}
+
+/// Returns the file in which programs of this user log the keys of TLS, if there is one.
+fn key_log_of_all() -> Option<PathBuf> {
+    env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()).map(PathBuf::from)
 }

@@ -65,7 +65,16 @@ impl Settings {
     ) -> anyhow::Result<Self> {
         // If another address than the one set is given, nothing that belongs to the user at that one is taken.
         if address.is_some() && self.address.is_some() && address != self.address {
-            self = Self { nick: None, port: None, node: None, advertise: None, bare_user: false, ..self };
+            self = Self {
+                nick: None,
+                port: None,
+                node: None,
+                advertise: None,
+                bare_user: false,
+                identity: None,
+                key_command: Vec::new(),
+                ..self
+            };
         }
         self.address = address.or(self.address);
         // If name servers are given, they are asked, and the node that is set is ignored.
@@ -117,8 +126,8 @@ mod tests {
 
     const FILE: &str = "address = 'laura@bb.com'\nnick = 'Laura'\nport = 3500\nnode = '127.0.0.2:3344'\n\
         name-servers = ['127.0.0.3:53']\nadvertise = '192.0.2.7'\nrefresh = 30\nbare-user = true\n\
-        log = 'laura.log'\nconversations = 4\nidle = '2h'\ndial = ['10.0.0.0/8']\nhistory = false\nbell = false\nmouse = false\n\
-        plain = true\n";
+        log = 'laura.log'\nconversations = 4\nidle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\n\
+        key-command = ['pass', 'mi']\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
 
     /// The settings in effect with `file` and the arguments `given`.
     fn settings(file: &str, given: &[&str]) -> Settings {
@@ -132,7 +141,7 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_another_address_takes_nothing_of_the_users() {
         let shared = "name-servers = ['127.0.0.3:53']\nrefresh = 30\nlog = 'laura.log'\nconversations = 4\n\
-            idle = '2h'\ndial = ['10.0.0.0/8']\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
+            idle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
         let flags = [
             "--nick",
             "L",
@@ -154,10 +163,14 @@ mod tests {
             "off",
             "--dial",
             "192.0.2.0/24",
+            "--security",
+            "offer",
+            "--identity",
+            "laura.pem",
         ];
         let flagged = "address = 'laura@bb.com'\nnick = 'L'\nport = 0\nnode = '127.0.0.9:3344'\n\
             name-servers = ['127.0.0.8:53']\nadvertise = '192.0.2.8'\nrefresh = 'off'\nlog = '-'\n\
-            conversations = 2\nidle = 'off'\ndial = ['192.0.2.0/24']\n";
+            conversations = 2\nidle = 'off'\ndial = ['192.0.2.0/24']\nidentity = 'laura.pem'\n";
         let chat = "history = false\nbell = false\nmouse = false\nplain = true\n";
         // `expected` is a settings file with the same result.
         for (file, given, expected) in [
@@ -170,7 +183,7 @@ mod tests {
             (FILE, &["laura@BB.com."], FILE.replacen("laura@bb.com", "laura@BB.com.", 1)),
             (FILE, &["Laura@bb.com"], format!("address = 'Laura@bb.com'\n{shared}")),
             (FILE, &["joya@cc.com", "--port", "1"], format!("address = 'joya@cc.com'\nport = 1\n{shared}")),
-            (FILE, &flags, format!("{flagged}bare-user = true\n{chat}")),
+            (FILE, &flags, format!("{flagged}key-command = ['pass', 'mi']\nbare-user = true\n{chat}")),
             (
                 FILE,
                 &["--name-server", "127.0.0.8:53"],

@@ -8,7 +8,9 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
+use mi_agent_core::Security;
 use mi_proto::Nickname;
 use plumi_proto::{AddressRange, HostIp, MiAddress, NodeAddress};
 use settings_text::{quoted, text_or_number};
@@ -89,6 +91,28 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) dial: Vec<AddressRange>,
 
+    /// The least protection of conversations: offer encrypts if the other side can, and others are minimums, in both
+    /// directions; off ignores keys [default: offer]
+    #[arg(long, value_name = "LEVEL", value_parser = level())]
+    #[serde(default, deserialize_with = "values::security")]
+    pub(crate) security: Security,
+
+    /// Your secret key, an Ed25519 key in PEM (PKCS#8) that only you may read [default: identity.pem in the data folder of
+    /// ADDRESS, created at the first start]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// The program that prints the secret key, with its arguments, if `identity` is not set.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) key_command: Vec<String>,
+
+    /// Write the keys of encrypted conversations to FILE, for Wireshark: whoever reads it can read them
+    /// [default: $SSLKEYLOGFILE]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(crate) tls_key_log: Option<PathBuf>,
+
     /// More diagnostics on stderr; may repeat. RUST_LOG wins
     #[arg(short, long, action = ArgAction::Count, display_order = AFTER_OTHERS)]
     #[serde(skip)]
@@ -136,12 +160,20 @@ impl Settings {
             ("conversations", Some(self.conversations.unwrap_or_default().0.to_string())),
             ("idle", Some(self.idle.as_toml())),
             ("dial", list(&self.dial)),
+            ("security", Some(in_quotes(&self.security))),
+            ("identity", self.identity.as_ref().map(|identity| in_quotes(&identity.display()))),
+            ("key-command", list(&self.key_command)),
             ("history", Some(self.history.to_string())),
             ("bell", Some(self.bell.to_string())),
             ("mouse", Some(self.mouse.to_string())),
             ("plain", Some(self.plain.to_string())),
         ]
     }
+}
+
+/// The parser of a level, whose names completion knows.
+fn level() -> impl TypedValueParser<Value = Security> {
+    PossibleValuesParser::new(Security::ALL.map(Security::as_str)).try_map(|level| level.parse::<Security>())
 }
 
 fn list(values: &[impl Display]) -> Option<String> {
@@ -193,6 +225,14 @@ mod tests {
             ("conversations = 0", "line 1, conversations: it is a number from 1 to 16"),
             ("conversations = 17", "line 1, conversations: it is a number from 1 to 16"),
             ("idle = 300", "line 1, idle: it is a number and s, m or h, such as 90s, 10m or 2h"),
+            (
+                "security = 'on'",
+                "line 1, security: it is none of off, offer, encrypted, known, introduced and verified",
+            ),
+            (
+                "key-command = 'pass mi'",
+                "line 1, key-command: invalid type: string \"pass mi\", expected a sequence",
+            ),
             ("bell = 'yes'", "line 1, bell: invalid type: string \"yes\", expected a boolean"),
             (
                 "name-servers = [\n'127.0.0.3:53',\n'here']",

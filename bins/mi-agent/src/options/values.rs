@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mi_agent_core::{DEFAULT_IDLE, DEFAULT_REFRESH};
+use mi_agent_core::{DEFAULT_IDLE, DEFAULT_REFRESH, Security, SecurityError};
 use plumi_proto::{HostIp, NodeAddress, is_reachable};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use settings_text::{quoted, text_or_number};
@@ -145,6 +145,11 @@ pub(super) fn conversations<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Conversations>, D::Error> {
     text_or_number(deserializer).map(Some)
+}
+
+pub(super) fn security<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Security, D::Error> {
+    let level = String::deserialize(deserializer)?.parse();
+    level.map_err(|error: SecurityError| D::Error::custom(format_args!("it {error}")))
 }
 
 /// The default of settings that are on by default.

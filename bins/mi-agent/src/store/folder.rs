@@ -4,6 +4,8 @@
 //! contacts.json        peers of past conversations
 //! rules.toml           rules for calls
 //! history/             lines of past conversations, one file for each peer
+//! identity.pem         secret key of the user
+//! known_peers          keys of other users, with known_peers.lock
 //! lock, senders        locks of the address
 //! agent.sock           socket of the agent that runs
 //! ```
@@ -33,6 +35,11 @@ impl DataFolder {
         Self(data.join("mi-agent").join(safe_name(own)))
     }
 
+    /// Returns the path of the folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Returns the path of the file or folder `name` in it.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
@@ -50,7 +57,7 @@ impl DataFolder {
 }
 
 /// Creates `folder` and its parents if necessary, accessible to the user only.
-pub(super) fn make(folder: &Path) -> io::Result<()> {
+pub(crate) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

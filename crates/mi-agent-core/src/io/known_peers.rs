@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -63,6 +62,13 @@ impl KnownPeers {
     /// [`KnownPeersError::Line`].
     pub fn parse(text: &str) -> Result<Vec<(MiAddress, Pin)>, KnownPeersError> {
         parse(text).map(|pins| all(&pins))
+    }
+
+    /// Returns the line of a key in the file, without its end.
+    pub fn line(address: &MiAddress, pin: &Pin) -> String {
+        let how = if pin.strength == Strength::Introduced { "introduced" } else { "seen" };
+        let verified = pin.verified.map_or_else(String::new, |on| format!(" verified {on}"));
+        format!("{} ed25519 {} {how} {}{verified}", address.as_str(), pin.key, pin.since)
     }
 
     /// Looks at the keys in the file as it is now.
@@ -187,17 +193,8 @@ fn parse_line(line: &str) -> Result<(MiAddress, Pin), &'static str> {
 
 /// Returns the contents of a file with `pins`.
 fn text(pins: &Pins) -> String {
-    let mut text = String::new();
-    for (address, pin) in pins.iter().flat_map(|(address, pins)| pins.iter().map(move |pin| (address, pin))) {
-        let how = if pin.strength == Strength::Introduced { "introduced" } else { "seen" };
-        write!(text, "{} ed25519 {} {how} {}", address.as_str(), pin.key, pin.since)
-            .expect("a String takes it");
-        if let Some(on) = pin.verified {
-            write!(text, " verified {on}").expect("a String takes it");
-        }
-        text.push('\n');
-    }
-    text
+    let all = pins.iter().flat_map(|(address, pins)| pins.iter().map(move |pin| (address, pin)));
+    all.map(|(address, pin)| KnownPeers::line(address, pin) + "\n").collect()
 }
 
 /// Returns the contents of the file at `path`; nothing if there is none.
