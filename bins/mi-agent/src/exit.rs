@@ -21,6 +21,11 @@ const NO_ANSWER: u8 = 6;
 /// The user to call is busy, or does not accept the call.
 pub(crate) const BUSY: u8 = 7;
 
+/// The conversation would not be as secure as it must be.
+const NOT_SECURE: u8 = 8;
+/// A key is not the one that is known: the peer's, or the own one at the peer.
+pub(crate) const KEY_CHANGED: u8 = 9;
+
 /// Returns the exit code for a registration that failed.
 pub(crate) fn of_start(error: &StartError) -> ExitCode {
     ExitCode::from(match error {
@@ -38,6 +43,8 @@ pub(crate) fn of_call(error: &CallError) -> ExitCode {
         CallError::Locate(LocateError::Offline) => OFFLINE,
         CallError::Locate(LocateError::NoAnswer { .. } | LocateError::PeerSilent { .. }) => NO_ANSWER,
         CallError::Locate(LocateError::Busy) | CallError::NotAccepted { .. } => BUSY,
+        CallError::NotSecure(_) => NOT_SECURE,
+        CallError::KeyChanged { .. } => KEY_CHANGED,
         CallError::Yourself => MISUSE,
         _ => FAILURE,
     })

@@ -53,3 +53,46 @@ pub(crate) fn first_words(address: &MiAddress, key: &PublicKey) -> String {
     let [first, second, ..] = KeyWords::of(address, key).words();
     format!("{first} {second}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_protection_has_its_line() {
+        let joya: MiAddress = "joya@cc.com".parse().unwrap();
+        let (since, on) = ("2026-11-29".parse().unwrap(), "2026-12-01".parse().unwrap());
+        let tls = |trust| PeerSecurity::Tls { key: PublicKey::from_bytes([7; 32]), trust };
+        let plain = PeerSecurity::Plain { lacks_key: false };
+        for (security, line, without_address) in [
+            (
+                plain,
+                "plain: anyone on the way can read and change this",
+                "plain: anyone on the way can read and change this",
+            ),
+            (tls(Trust::New), "encrypted, new key: /verify joya@cc.com compares words", "encrypted, new key"),
+            (
+                tls(Trust::Known(since)),
+                "encrypted, key known since 2026-11-29: /verify joya@cc.com compares words",
+                "encrypted, key known since 2026-11-29",
+            ),
+            (
+                tls(Trust::Introduced),
+                "encrypted, key introduced by the node of cc.com",
+                "encrypted, key introduced by its node",
+            ),
+            (
+                tls(Trust::Verified(on)),
+                "encrypted, key verified on 2026-12-01",
+                "encrypted, key verified on 2026-12-01",
+            ),
+        ] {
+            assert_eq!(protection(&security, Some(&joya)), line);
+            assert_eq!(protection(&security, None), without_address);
+            assert_eq!(lack_of_key(&security, Some(&joya)), None);
+        }
+        let lacks = PeerSecurity::Plain { lacks_key: true };
+        let warning = "joya@cc.com has a key, and this call does not show it";
+        assert_eq!(lack_of_key(&lacks, Some(&joya)).as_deref(), Some(warning));
+    }
+}

@@ -130,6 +130,7 @@ fn is_of_the_end(happened: &Happened) -> bool {
             | Happened::NotStarted(_)
             | Happened::Line { .. }
             | Happened::ConversationFailed { .. }
+            | Happened::KeyRefused { .. }
             | Happened::NotSent { .. }
             | Happened::Ended { .. }
             | Happened::Left(_)

@@ -183,7 +183,7 @@ impl FrontEnd for LineMode {
             }
             Happened::CallFailed { to, error, .. } => {
                 self.waits_for = None;
-                self.failure(&format!("cannot reach {to}: {error}"));
+                self.failure(&format!("cannot reach {to}: {}", reason::of_call(error)));
                 if let Some(hint) = reason::hint_for_call(&self.own, to, error) {
                     self.news(&hint);
                 }
@@ -191,6 +191,7 @@ impl FrontEnd for LineMode {
             // A conversation that began during the user's departure has not been reported.
             Happened::Line { id, .. }
             | Happened::ConversationFailed { id, .. }
+            | Happened::KeyRefused { id, .. }
             | Happened::NotSent { id, .. }
             | Happened::Ended { id, .. }
                 if self.conversation != Some(*id) =>
@@ -213,6 +214,9 @@ impl FrontEnd for LineMode {
         }
         if let Some(words) = Report::of(self.own, happened, None).and_then(|report| report.words(false)) {
             self.effects.push_back(Effect::Print(words));
+        }
+        if matches!(happened, Happened::KeyRefused { .. }) {
+            self.news(&reason::hint_for_own_key(&self.own));
         }
         if matches!(happened, Happened::Started { .. }) && self.shows_hints {
             self.news("type /call ADDRESS to call somebody, or wait to be called; /help says more");

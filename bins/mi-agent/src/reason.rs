@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use mi_agent_core::{CallError, LocateError, LookupError, StartError};
+use mi_agent_core::{CallError, LocateError, LookupError, NotSecure, Security, StartError, Strength, Trust};
 use plumi_proto::{Domain, MiAddress, NodeAddress};
+
+use crate::keys::first_words;
 
 /// An error with its causes: `cannot listen for conversations on 0.0.0.0:22: Permission denied`.
 pub(crate) struct Reason<'a>(pub(crate) &'a dyn Error);
@@ -19,6 +21,20 @@ impl fmt::Display for Reason<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the reason why a call failed, as all front ends tell it.
+pub(crate) fn of_call(error: &CallError) -> String {
+    match error {
+        // The cause is a file of the user's own.
+        CallError::Trust(_) => Reason(error).to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// Returns the reason why a callee refused the key of `own`.
+pub(crate) fn of_own_key(own: &MiAddress) -> String {
+    format!("it knows another key for {own}")
 }
 
 /// Returns the words for so many lines that were not sent.
@@ -55,9 +71,77 @@ pub(crate) fn hint_for_call(own: &MiAddress, to: &MiAddress, error: &CallError) 
         CallError::Locate(LocateError::NoSuchUser) if own.domain() == to.domain() => Some(for_unknown(to)),
         CallError::Locate(LocateError::NoSuchUser) => Some(for_unknown_elsewhere(to)),
         CallError::Locate(LocateError::NoAnswer { node, unsent: Some(_) }) => Some(for_unreachable(*node)),
+        CallError::KeyChanged { known, offered } => {
+            let begins = first_words(to, offered);
+            let why = format!(
+                "its key begins with `{begins}` now: {to} may have a new machine, or somebody sits in between"
+            );
+            Some(match known.strength {
+                Strength::Verified => {
+                    format!("{why}; ask another way for the words of the new key, then: /trust {to} WORD…")
+                }
+                _ => format!("{why}; ask another way, then: /trust {to}"),
+            })
+        }
+        CallError::NotSecure(NotSecure::HasKey | NotSecure::CannotEncrypt(_)) => {
+            Some(format!("nothing was sent; /plain {to} calls once without encryption"))
+        }
+        CallError::NotSecure(NotSecure::TooWeak { trust: Trust::New, security: Security::Known }) => {
+            Some(format!("/trust {to} takes its key as it is; /verify {to} WORD… compares its words"))
+        }
+        CallError::NotSecure(NotSecure::TooWeak { .. }) => {
+            Some(format!("ask another way for the words of its key, then: /verify {to} WORD…"))
+        }
+        CallError::NotSecure(NotSecure::NoIdentity) => Some(WITHOUT_KEY.into()),
+        CallError::NotSecure(NotSecure::AnswersPlain) => {
+            Some("its agent is in trouble, or somebody sits in between; nothing was sent".into())
+        }
         _ => None,
     }
 }
+
+/// Returns what may help a script of the user at `own`, to which nobody can type.
+pub(crate) fn hint_for_script(own: &MiAddress, to: &MiAddress, error: &CallError) -> Option<String> {
+    let from = format!("--from {own}");
+    let imports = || {
+        let any_domain = if to.domain() == own.domain() { "" } else { "--any-domain " };
+        format!(
+            "save the line that `mi-agent key show --line` prints there, sent another way, in FILE, then: \
+             mi-agent trust import {any_domain}FILE {from}"
+        )
+    };
+    match error {
+        CallError::KeyChanged { offered, .. } => {
+            let begins = first_words(to, offered);
+            Some(format!(
+                "its key begins with `{begins}` now: {to} may have a new machine, or somebody sits in between; {}",
+                imports()
+            ))
+        }
+        CallError::NotSecure(NotSecure::HasKey | NotSecure::CannotEncrypt(_)) => {
+            Some("nothing was sent; with --security off it is sent in plain text".into())
+        }
+        CallError::NotSecure(NotSecure::TooWeak { security: Security::Verified, .. }) => {
+            Some(format!("{}; then compare its words: mi-agent trust verify {to} WORD… {from}", imports()))
+        }
+        CallError::NotSecure(NotSecure::TooWeak { .. }) => Some(imports()),
+        _ => hint_for_call(own, to, error),
+    }
+}
+
+/// Returns what helps if a callee knows another key for the user at `own`.
+pub(crate) fn hint_for_own_key(own: &MiAddress) -> String {
+    format!("call another way and read out your /words; the other side types: /trust {own} WORD…")
+}
+
+/// Returns the same for a script.
+pub(crate) fn script_hint_for_own_key(own: &MiAddress) -> String {
+    let words = format!("mi-agent key show --words --from {own}");
+    format!("call another way and read out what `{words}` prints; the other side types: /trust {own} WORD…")
+}
+
+/// The hint if a key is known of a user, and there is none of the own.
+const WITHOUT_KEY: &str = "the warning at the start says why this agent has no key";
 
 fn for_unreachable(node: NodeAddress) -> String {
     let ip = node.ip();

@@ -4,13 +4,14 @@
 use std::fmt::Display;
 
 use jiff::Timestamp;
-use mi_agent_core::{CallError, LocateError, PeerText, Refusal, safe_text};
+use mi_agent_core::{CallError, LocateError, Peer, PeerSecurity, PeerText, PublicKey, Refusal, safe_text};
 use plumi_proto::MiAddress;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use crate::keys;
 use crate::reason::{self, Reason};
-use crate::session::{End, Happened, of_gave_way};
+use crate::session::{ChangedKeys, End, Happened, of_gave_way};
 use crate::store::json::in_a_line;
 
 /// An event, or the answer to an order.
@@ -40,6 +41,10 @@ pub(crate) enum Report {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         candidates: Vec<SafeText>,
         remote: SafeText,
+        security: Protection,
+        /// The lines about it, with their marks.
+        #[serde(skip)]
+        about_security: Vec<SafeText>,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
@@ -57,6 +62,15 @@ pub(crate) enum Report {
         conversation: u64,
         nickname: SafeText,
         reason: SafeText,
+    },
+    /// The callee refused the own key. Programs see a trouble of the conversation that has begun.
+    #[serde(rename = "trouble")]
+    KeyRefused {
+        conversation: u64,
+        nickname: SafeText,
+        reason: SafeText,
+        #[serde(skip)]
+        address: SafeText,
     },
     Ended {
         conversation: u64,
@@ -80,6 +94,9 @@ pub(crate) enum Report {
         remote: SafeText,
         kind: &'static str,
         reason: SafeText,
+        /// The key that is known and the one of the caller, if they differ.
+        #[serde(flatten)]
+        keys: Option<Keys>,
         /// Set if it is worth a line of words.
         #[serde(skip)]
         is_news: bool,
@@ -135,6 +152,17 @@ pub(crate) enum Report {
         /// A word for the reason.
         kind: &'static str,
         reason: SafeText,
+        /// The key that was known, and the one that the callee has, if they differ.
+        #[serde(flatten)]
+        keys: Option<Keys>,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    /// A key is believed in from now on.
+    Trusted {
+        address: SafeText,
+        trust: &'static str,
+        key: String,
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
@@ -172,6 +200,41 @@ pub(crate) enum Direction {
 pub(crate) enum EndedBy {
     You,
     Peer,
+}
+
+/// The protection of a conversation.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "protection", rename_all = "kebab-case")]
+pub(crate) enum Protection {
+    Plain,
+    Tls { trust: &'static str, key: String },
+}
+
+impl From<&PeerSecurity> for Protection {
+    fn from(security: &PeerSecurity) -> Self {
+        match security {
+            PeerSecurity::Tls { key, trust } => Self::Tls { trust: trust.as_str(), key: key_text(key) },
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Two keys of a user.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Keys {
+    pub(crate) known: String,
+    pub(crate) offered: String,
+}
+
+impl Keys {
+    fn of(known: &PublicKey, offered: &PublicKey) -> Self {
+        Self { known: key_text(known), offered: key_text(offered) }
+    }
+}
+
+/// Returns a key as programs read it.
+pub(crate) fn key_text(key: &PublicKey) -> String {
+    format!("ed25519:{key}")
 }
 
 /// A program's own mark for an order. The event that answers the order carries it.
@@ -219,6 +282,8 @@ impl Report {
                 address: peer.address.map(SafeText::new),
                 candidates: peer.candidates.iter().map(SafeText::new).collect(),
                 remote: SafeText::new(peer.remote),
+                security: (&peer.security).into(),
+                about_security: about_security(peer),
                 reference,
             },
             Happened::CallFailed { to, error, .. } => Self::Failed {
@@ -226,7 +291,11 @@ impl Report {
                 address: Some(SafeText::new(to)),
                 conversation: None,
                 kind: kind_of_call(error),
-                reason: SafeText::new(error),
+                reason: SafeText::new(reason::of_call(error)),
+                keys: match error {
+                    CallError::KeyChanged { known, offered } => Some(Keys::of(&known.key, offered)),
+                    _ => None,
+                },
                 reference,
             },
             Happened::Line { id, nickname, text } => Self::Line {
@@ -257,12 +326,13 @@ impl Report {
                 unsaid: *unsaid,
                 reference,
             },
-            Happened::Refused { nickname, remote, address, reason, is_news } => Self::Refused {
+            Happened::Refused { nickname, remote, address, reason, keys, is_news } => Self::Refused {
                 nickname: SafeText::new(nickname),
                 address: address.map(SafeText::new),
                 remote: SafeText::new(remote),
                 kind: kind_of_refusal(*reason),
                 reason: SafeText::new(reason),
+                keys: keys.map(|ChangedKeys { known, offered }| Keys::of(&known, &offered)),
                 is_news: *is_news,
             },
             Happened::GaveWay { callers } => Self::GaveWay { callers: *callers },
@@ -294,10 +364,11 @@ impl Report {
                 nickname: SafeText::new(nickname),
                 reason: SafeText::new(reason::lines_not_sent(*lines)),
             },
-            Happened::KeyRefused { id, nickname, .. } => Self::Trouble {
+            Happened::KeyRefused { id, nickname, to } => Self::KeyRefused {
                 conversation: (*id).into(),
                 nickname: SafeText::new(nickname),
-                reason: SafeText::new(format_args!("it knows another key for {own}")),
+                reason: SafeText::new(reason::of_own_key(&own)),
+                address: to.map_or_else(|| SafeText::new(nickname), SafeText::new),
             },
             Happened::HandedOver(_)
             | Happened::Recalled(..)
@@ -347,17 +418,22 @@ impl Report {
                 nickname: SafeText(nickname),
                 address,
                 remote: SafeText(remote),
+                about_security,
                 ..
             } => {
                 let number = number(conversation);
                 let address = address.as_ref().map_or("?", |SafeText(address)| address);
-                format!("* in conversation {number}with {nickname} ({address}) at {remote}")
+                let begun = format!("* in conversation {number}with {nickname} ({address}) at {remote}");
+                about_security.iter().fold(begun, |all, SafeText(line)| all + "\n" + line)
             }
             Self::Line { conversation, nickname: SafeText(nickname), text: SafeText(text), .. } => {
                 format!("<{}{nickname}> {text}", number(conversation))
             }
             Self::Trouble { conversation, nickname: SafeText(nickname), reason: SafeText(reason) } => {
                 format!("! conversation {}with {nickname}: {reason}", number(conversation))
+            }
+            Self::KeyRefused { reason: SafeText(reason), address: SafeText(address), .. } => {
+                format!("! cannot reach {address}: {reason}")
             }
             // The line that the connection was lost says enough.
             Self::Ended { by: None, .. } => return None,
@@ -380,6 +456,7 @@ impl Report {
             Self::Refused { nickname: SafeText(nickname), remote: SafeText(remote), kind: BUSY, .. } => {
                 format!("* {nickname} at {remote} called, and was told that you are busy")
             }
+            Self::Refused { kind: KEY_CHANGED, reason: SafeText(reason), .. } => format!("! {reason}"),
             Self::Refused { address: Some(SafeText(caller)), reason: SafeText(reason), .. }
             | Self::Missed { address: SafeText(caller), reason: SafeText(reason), .. } => {
                 format!("* {caller} was refused: {reason}")
@@ -407,9 +484,19 @@ impl Report {
                 format!("! cannot deregister {address}: {reason}")
             }
             // These answer orders, which are JSON only.
-            Self::Said { .. } | Self::Failed { .. } | Self::Error { .. } => return None,
+            Self::Said { .. } | Self::Failed { .. } | Self::Trusted { .. } | Self::Error { .. } => {
+                return None;
+            }
         })
     }
+}
+
+/// Returns the lines about the protection of a conversation, with their marks.
+fn about_security(peer: &Peer) -> Vec<SafeText> {
+    let address = peer.address.as_ref();
+    let protection = format!("* {}", keys::protection(&peer.security, address));
+    let lack = keys::lack_of_key(&peer.security, address).map(|lack| format!("! {lack}"));
+    [Some(protection), lack].into_iter().flatten().map(SafeText::new).collect()
 }
 
 /// Returns a word for the failure of a call. Programs rely on these words.
@@ -422,6 +509,8 @@ fn kind_of_call(error: &CallError) -> &'static str {
         CallError::NotAccepted { .. } => "not-accepted",
         CallError::Engaged => "engaged",
         CallError::Yourself => "yourself",
+        CallError::NotSecure(_) => NOT_SECURE,
+        CallError::KeyChanged { .. } => KEY_CHANGED,
         _ => "other",
     }
 }
@@ -432,11 +521,15 @@ fn kind_of_refusal(reason: Refusal) -> &'static str {
         Refusal::Busy => BUSY,
         Refusal::Blocked => "blocked",
         Refusal::NotAllowed => "not-allowed",
+        Refusal::KeyChanged(_) => KEY_CHANGED,
+        Refusal::NotSecure { .. } | Refusal::Unproved | Refusal::OwnKey => NOT_SECURE,
         _ => "other",
     }
 }
 
 const BUSY: &str = "busy";
+const NOT_SECURE: &str = "not-secure";
+const KEY_CHANGED: &str = "key-changed";
 
 #[cfg(test)]
 mod tests {
@@ -446,6 +539,8 @@ mod tests {
 
     use super::*;
 
+    const KEY: &str = "ed25519:2nHDMM1MqqWz5vIHTdgZhbUBYJmHqyBGZGdnLVqqyJ4=";
+    const OTHER_KEY: &str = "ed25519:pE0uv5LFZ2FuyOUWbbf0Hq4yNJ0cf0cT7xWTIxRrzVQ=";
     const DOCUMENT: &str = include_str!("../../../docs/events.md");
 
     fn shown(text: &str) -> SafeText {
@@ -483,6 +578,8 @@ mod tests {
                 address: Some(shown("joya@cc.com")),
                 candidates: Vec::new(),
                 remote: shown("198.51.100.3:4456"),
+                security: Protection::Tls { trust: "known", key: KEY.into() },
+                about_security: vec![shown("* encrypted, …")],
                 reference: None,
             },
             Report::Begun {
@@ -492,6 +589,8 @@ mod tests {
                 address: Some(shown("pere@bb.com")),
                 candidates: Vec::new(),
                 remote: shown("192.0.2.21:51002"),
+                security: Protection::Plain,
+                about_security: Vec::new(),
                 reference: mark("pere-1"),
             },
             Report::Begun {
@@ -501,6 +600,8 @@ mod tests {
                 address: None,
                 candidates: vec![shown("anna@cc.com"), shown("boss@dd.com")],
                 remote: shown("203.0.113.5:39211"),
+                security: Protection::Tls { trust: "new", key: OTHER_KEY.into() },
+                about_security: Vec::new(),
                 reference: None,
             },
             Report::Line {
@@ -562,6 +663,16 @@ mod tests {
                 remote: shown("203.0.113.5:39214"),
                 kind: "busy",
                 reason: shown("you are busy"),
+                keys: None,
+                is_news: true,
+            },
+            Report::Refused {
+                nickname: shown("joya"),
+                address: Some(shown("joya@cc.com")),
+                remote: shown("198.51.100.77:50110"),
+                kind: "key-changed",
+                reason: shown("somebody called as joya@cc.com with another key"),
+                keys: Some(Keys { known: KEY.into(), offered: OTHER_KEY.into() }),
                 is_news: true,
             },
             Report::GaveWay { callers: 43 },
@@ -581,7 +692,17 @@ mod tests {
                 conversation: None,
                 kind: "busy",
                 reason: shown("user is busy"),
+                keys: None,
                 reference: mark("maria-1"),
+            },
+            Report::Failed {
+                command: "call",
+                address: Some(shown("joya@cc.com")),
+                conversation: None,
+                kind: "key-changed",
+                reason: shown("its key is not the one known since 2026-11-20"),
+                keys: Some(Keys { known: KEY.into(), offered: OTHER_KEY.into() }),
+                reference: None,
             },
             Report::Failed {
                 command: "say",
@@ -589,12 +710,20 @@ mod tests {
                 conversation: Some(2),
                 kind: "no-conversation",
                 reason: shown("there is no such conversation, or it is ending"),
+                keys: None,
                 reference: None,
+            },
+            Report::Trusted {
+                address: shown("joya@cc.com"),
+                trust: "verified",
+                key: KEY.into(),
+                reference: number(19),
             },
             Report::Error {
                 line: 4,
                 reason: shown(
-                    "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `ref`",
+                    "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `verify`, `words`, \
+                     `trust`, `plain`, `ref`",
                 ),
                 reference: number(18),
             },
@@ -685,7 +814,7 @@ mod tests {
         assert_eq!(
             words(false)[2..10],
             [
-                "* in conversation with joya (joya@cc.com) at 198.51.100.3:4456",
+                "* in conversation with joya (joya@cc.com) at 198.51.100.3:4456\n* encrypted, …",
                 "* in conversation with pere (pere@bb.com) at 192.0.2.21:51002",
                 "* in conversation with anna (?) at 203.0.113.5:39211",
                 "<joya> hola, què tal?",
@@ -698,7 +827,7 @@ mod tests {
         assert_eq!(
             words(true)[2..10],
             [
-                "* in conversation 1 with joya (joya@cc.com) at 198.51.100.3:4456",
+                "* in conversation 1 with joya (joya@cc.com) at 198.51.100.3:4456\n* encrypted, …",
                 "* in conversation 2 with pere (pere@bb.com) at 192.0.2.21:51002",
                 "* in conversation 3 with anna (?) at 203.0.113.5:39211",
                 "<1 joya> hola, què tal?",
@@ -718,7 +847,7 @@ mod tests {
         let words = |happened| Report::of(own, &happened, None).unwrap().words(false);
         let called = |address, reason, is_news| {
             let nickname = PeerText::new("joya\x1b");
-            words(Happened::Refused { nickname, remote, address, reason, is_news })
+            words(Happened::Refused { nickname, remote, address, reason, keys: None, is_news })
         };
         assert_eq!(
             called(Some(joya), Refusal::Busy, true).unwrap(),
@@ -730,6 +859,8 @@ mod tests {
         let told = called(None, Refusal::NotAllowed, true).unwrap();
         assert_eq!(told, format!(r"* joya\x1b at 192.0.2.7:4456 was refused: {why}"));
         assert_eq!(called(Some(joya), Refusal::Blocked, false), None);
+        let another = called(Some(joya), Refusal::KeyChanged(joya), true).unwrap();
+        assert_eq!(another, "! somebody called as joya@cc.com with another key");
         let missed = |is_news| words(Happened::Missed { from: joya, reason: Refusal::Blocked, is_news });
         assert_eq!(missed(true).unwrap(), "* joya@cc.com was refused: blocked");
         assert_eq!(missed(false), None);

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
-    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, StartError,
+    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, Refusal, StartError,
 };
 use plumi_proto::MiAddress;
 use tokio::time::Instant;
@@ -39,7 +39,7 @@ use crate::store::keeper::{Keeper, KeeperEvent};
 use crate::store::lock::AddressLock;
 
 pub(crate) use self::calls::CallId;
-pub(crate) use self::happened::{Done, End, Happened, Leave, Refused, Wish, of_gave_way};
+pub(crate) use self::happened::{ChangedKeys, Done, End, Happened, Leave, Refused, Wish, of_gave_way};
 
 /// An agent, from the beginning of its registration to the end of its deregistration.
 ///
@@ -354,7 +354,11 @@ impl Session {
             Event::Incoming(incoming) => self.begin(incoming.accept().ok()?, None),
             Event::Refused { nickname, remote, address, reason } => {
                 let is_news = self.refusals.called(address, reason);
-                Happened::Refused { nickname, remote, address, reason, is_news }
+                let keys = match (reason, &self.agent) {
+                    (Refusal::KeyChanged(whose), Some((agent, _))) => keys::changed(agent, &whose),
+                    _ => None,
+                };
+                Happened::Refused { nickname, remote, address, reason, keys, is_news }
             }
             Event::GaveWay { callers } => Happened::GaveWay { callers },
             Event::Missed { from, reason } => {

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use mi_agent_core::safe_text;
+use mi_agent_core::{KeyWords, safe_text};
 use plumi_proto::MiAddress;
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -24,8 +24,18 @@ pub(crate) struct Order {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
     Call(MiAddress),
-    Say { text: String, to: u64 },
+    Say {
+        text: String,
+        to: u64,
+    },
     Bye(u64),
+    Verify {
+        address: MiAddress,
+        words: KeyWords,
+    },
+    Trust(MiAddress),
+    /// Permits one plain conversation, and calls.
+    Plain(MiAddress),
     Quit,
 }
 
@@ -83,22 +93,51 @@ fn parse(line: &[u8]) -> Result<Order, NoCommand> {
             .ok()
             .and_then(|Marked { reference }| checked(reference).ok()?),
     })?;
-    let reference = checked(fields.reference).map_err(|reason| NoCommand { reason, reference: None })?;
-    let command = match (fields.call, fields.say, fields.to, fields.bye, fields.quit) {
-        (Some(address), None, None, None, None) => match address.parse() {
-            Ok(address) => Ok(Command::Call(address)),
-            Err(error) => Err(format!("call is no address: {error}")),
-        },
-        (None, Some(text), Some(to), None, None) => Ok(Command::Say { text, to }),
-        (None, Some(_), None, None, None) => Err("say needs to, the number of a conversation".into()),
-        (None, None, None, Some(conversation), None) => Ok(Command::Bye(conversation)),
-        (None, None, None, None, Some(true)) => Ok(Command::Quit),
-        (None, None, None, None, Some(false)) => Err("quit is true or not there".into()),
-        _ => Err("a command has one of call, say with to, bye, quit".into()),
-    };
-    match command {
+    let reference =
+        checked(fields.reference.clone()).map_err(|reason| NoCommand { reason, reference: None })?;
+    match command(fields) {
         Ok(command) => Ok(Order { command, reference }),
         Err(reason) => Err(NoCommand { reason, reference }),
+    }
+}
+
+/// Returns the one command that has `fields`.
+fn command(fields: Fields) -> Result<Command, String> {
+    let Fields { call, say, to, bye, quit, verify, words, trust, plain, reference: _ } = fields;
+    let address = |field: &str, text: String| {
+        text.parse::<MiAddress>().map_err(|error| format!("{field} is no address: {error}"))
+    };
+    let key = |field: &str, text: String, words: Vec<String>| {
+        let words = words.join(" ").parse().map_err(|error| format!("words {error}"))?;
+        Ok(Command::Verify { address: address(field, text)?, words })
+    };
+    match (call, say, to, bye, quit, (verify, trust, words), plain) {
+        (Some(whom), None, None, None, None, (None, None, None), None) => {
+            address("call", whom).map(Command::Call)
+        }
+        (None, Some(text), Some(to), None, None, (None, None, None), None) => Ok(Command::Say { text, to }),
+        (None, Some(_), None, None, None, (None, None, None), None) => {
+            Err("say needs to, the number of a conversation".into())
+        }
+        (None, None, None, Some(conversation), None, (None, None, None), None) => {
+            Ok(Command::Bye(conversation))
+        }
+        (None, None, None, None, Some(true), (None, None, None), None) => Ok(Command::Quit),
+        (None, None, None, None, Some(false), (None, None, None), None) => {
+            Err("quit is true or not there".into())
+        }
+        (None, None, None, None, None, (Some(whose), None, Some(words)), None) => key("verify", whose, words),
+        (None, None, None, None, None, (Some(_), None, None), None) => {
+            Err("verify needs words, those of the key".into())
+        }
+        (None, None, None, None, None, (None, Some(whose), Some(words)), None) => key("trust", whose, words),
+        (None, None, None, None, None, (None, Some(whose), None), None) => {
+            address("trust", whose).map(Command::Trust)
+        }
+        (None, None, None, None, None, (None, None, None), Some(whom)) => {
+            address("plain", whom).map(Command::Plain)
+        }
+        _ => Err("a command has one of call, say with to, bye, quit, verify with words, trust, plain".into()),
     }
 }
 
@@ -111,6 +150,10 @@ struct Fields {
     to: Option<u64>,
     bye: Option<u64>,
     quit: Option<bool>,
+    verify: Option<String>,
+    words: Option<Vec<String>>,
+    trust: Option<String>,
+    plain: Option<String>,
     #[serde(rename = "ref")]
     reference: Option<Reference>,
 }
@@ -167,6 +210,8 @@ mod tests {
     #[test]
     fn commands_are_understood() {
         let joya = "joya@cc.com".parse().unwrap();
+        let words = "ability able about above absent absorb abstract absurd".parse().unwrap();
+        let verify = r#"{"verify":"joya@cc.com","words":["ability","able","about above","absent","absorb","abstract","absurd"]}"#.to_owned();
         let mark = |text: &str| Some(Reference::Text(text.to_owned()));
         for (line, command, reference) in [
             (r#"{"call":"joya@cc.com"}"#, Command::Call(joya), None),
@@ -178,6 +223,10 @@ mod tests {
                 Some(Reference::Number(Number::from_f64(-1.5).unwrap())),
             ),
             (r#"{"bye":2,"ref":null}"#, Command::Bye(2), None),
+            (&verify, Command::Verify { address: joya, words }, None),
+            (&verify.replace("verify", "trust"), Command::Verify { address: joya, words }, None),
+            (r#"{"trust":"joya@cc.com","ref":7}"#, Command::Trust(joya), Some(Reference::Number(7.into()))),
+            (r#"{"plain":"joya@cc.com"}"#, Command::Plain(joya), None),
             (r#"{"quit":true,"ref":7}"#, Command::Quit, Some(Reference::Number(7.into()))),
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(Order { command, reference }), "{line}");
@@ -190,7 +239,7 @@ mod tests {
         let is_command = |line: &&str| line.starts_with('{') && !line.starts_with(r#"{"at":"#);
         let lines: Vec<_> =
             document.lines().filter_map(|line| line.strip_prefix("    ")).filter(is_command).collect();
-        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.len(), 7);
         for line in lines {
             parse(line.as_bytes()).unwrap();
         }
@@ -205,8 +254,16 @@ mod tests {
             (r#"{"call":"joya@cc.com"} {"quit":true}"#, "it is no JSON: trailing characters, at byte 24"),
             (
                 r#"{"dance":1}"#,
-                "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `ref`",
+                "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `verify`, `words`, \
+                 `trust`, `plain`, `ref`",
             ),
+            (r#"{"verify":"joya@cc.com"}"#, "verify needs words, those of the key"),
+            (r#"{"verify":"joya@cc.com","words":["zoo"]}"#, "words are 1, and a key has 8"),
+            (r#"{"trust":"joya"}"#, "trust is no address: "),
+            (r#"{"plain":"joya"}"#, "plain is no address: "),
+            (r#"{"plain":"joya@cc.com","words":[]}"#, "a command has one of"),
+            (r#"{"words":[]}"#, "a command has one of"),
+            (r#"{"call":"joya@cc.com","plain":"joya@cc.com"}"#, "a command has one of"),
             (r#"{"bye":1,"bye":2}"#, "duplicate field `bye`"),
             (r#"{"bye":"1"}"#, r#"invalid type: string "1", expected u64"#),
             (r#"{"bye":-1}"#, "invalid value: integer `-1`, expected u64"),

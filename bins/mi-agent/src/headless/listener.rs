@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use mi_agent_core::{ConversationId, SayError};
+use mi_agent_core::{ConversationId, PublicKey, SayError};
 use plumi_proto::MiAddress;
 
 use super::commands::{self, Command, Given, NoCommand, Order};
 use crate::clock;
 use crate::line_by_line::{Effect, FrontEnd};
-use crate::report::{Reference, Report, SafeText};
+use crate::report::{Reference, Report, SafeText, key_text};
 use crate::session::{CallId, Done, Happened, Leave, Refused, Wish};
 use crate::typed_lines::TypedLines;
 
@@ -70,6 +70,11 @@ impl FrontEnd for Listener {
                         Effect::Wish(Wish::Say { id: (*to).into(), text: text.clone() })
                     }
                     Command::Bye(conversation) => Effect::Wish(Wish::HangUp((*conversation).into())),
+                    Command::Verify { address, words } => {
+                        Effect::Wish(Wish::Verify { address: *address, words: *words })
+                    }
+                    Command::Trust(address) => Effect::Wish(Wish::Trust(*address)),
+                    Command::Plain(to) => Effect::Wish(Wish::PermitPlain(*to)),
                     Command::Quit => Effect::Leave(Leave::InOrder),
                 });
                 self.order = Some(order);
@@ -85,6 +90,17 @@ impl FrontEnd for Listener {
     fn answered(&mut self, answer: Result<Done, Refused>) {
         let Some(Order { command, reference }) = self.order.take() else { return };
         match (command, answer) {
+            // The answer to the call counts.
+            (Command::Plain(to), Ok(Done::AtOnce)) => {
+                self.effects.push_back(Effect::Wish(Wish::Call(to)));
+                self.order = Some(Order { command: Command::Call(to), reference });
+            }
+            (_, Ok(Done::Verified { address, key })) => {
+                self.report(&trusted(address, "verified", &key, reference));
+            }
+            (_, Ok(Done::Trusted { address, key })) => {
+                self.report(&trusted(address, "known", &key, reference));
+            }
             (_, Ok(Done::Calling(call))) => {
                 self.calls.insert(call, reference);
             }
@@ -110,6 +126,7 @@ impl FrontEnd for Listener {
             // A conversation that began while the program quit has not been reported.
             Happened::Line { id, .. }
             | Happened::ConversationFailed { id, .. }
+            | Happened::KeyRefused { id, .. }
             | Happened::Ended { id, .. }
                 if !self.conversations.contains_key(id) =>
             {
@@ -137,7 +154,9 @@ impl FrontEnd for Listener {
 /// The answer to an order that was not carried out.
 fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) -> Report {
     let (command, address, conversation) = match command {
-        Command::Call(to) => ("call", Some(SafeText::new(to)), None),
+        Command::Verify { address, .. } => ("verify", Some(SafeText::new(address)), None),
+        Command::Trust(address) => ("trust", Some(SafeText::new(address)), None),
+        Command::Call(to) | Command::Plain(to) => ("call", Some(SafeText::new(to)), None),
         Command::Say { to, .. } => ("say", None, Some(*to)),
         Command::Bye(conversation) => ("bye", None, Some(*conversation)),
         Command::Quit => ("quit", None, None),
@@ -146,9 +165,15 @@ fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) ->
         Refused::TooManyCalls => "engaged",
         Refused::NoConversation => "no-conversation",
         Refused::NotSaid(error) => kind_of_say(error),
-        Refused::NotNow | Refused::NotKept(_) | Refused::NoKey | Refused::NotTrusted { .. } => "other",
+        Refused::NotTrusted { .. } => "not-trusted",
+        Refused::NotNow | Refused::NotKept(_) | Refused::NoKey => "other",
     };
-    Report::Failed { command, address, conversation, kind, reason: SafeText::new(refused), reference }
+    let reason = SafeText::new(refused);
+    Report::Failed { command, address, conversation, kind, reason, keys: None, reference }
+}
+
+fn trusted(address: MiAddress, trust: &'static str, key: &PublicKey, reference: Option<Reference>) -> Report {
+    Report::Trusted { address: SafeText::new(address), trust, key: key_text(key), reference }
 }
 
 /// Programs rely on these words.

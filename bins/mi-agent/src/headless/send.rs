@@ -165,6 +165,8 @@ impl Failure {
 #[derive(Default)]
 struct End {
     lost: Option<String>,
+    /// The peer knows another key for this user.
+    is_key_refused: bool,
     /// The number of frames that were not sent.
     unsent: usize,
     /// The last line of the peer.
@@ -291,8 +293,8 @@ impl Delivery {
         let talk = match agent.call(self.to).await {
             Ok(talk) => talk,
             Err(error) => {
-                let text = format!("cannot reach {}: {error}", self.to);
-                let hint = reason::hint_for_call(&self.from, &self.to, &error);
+                let text = format!("cannot reach {}: {}", self.to, reason::of_call(&error));
+                let hint = reason::hint_for_script(&self.from, &self.to, &error);
                 return Err(Failure {
                     text,
                     code: exit::of_call(&error),
@@ -305,7 +307,7 @@ impl Delivery {
         let (peer, sender, receiver) = talk.split();
         let mut hearing = pin!(hear(receiver, &peer.nickname, &mut self.answers));
         tokio::select! {
-            end = &mut hearing => return Err(ended_at_once(&self.to, &end)),
+            end = &mut hearing => return Err(ended_at_once(&self.from, &self.to, &end)),
             () = time::sleep(SETTLE) => {}
         }
         let saying =
@@ -323,7 +325,7 @@ impl Delivery {
         };
         if self.progress.is_nothing_sent(end.unsent) {
             // Its words took longer to come. The line is no longer at hand for another attempt.
-            return Err(Failure { may_pass: false, ..ended_at_once(&self.to, &end) });
+            return Err(Failure { may_pass: false, ..ended_at_once(&self.from, &self.to, &end) });
         }
         let unread = self.source.failure();
         let reason = match &end.lost {
@@ -384,8 +386,14 @@ fn may_pass(error: &StartError) -> bool {
     matches!(error, StartError::NoAnswer { .. } | StartError::Unreachable { .. })
 }
 
-/// The failure of a call that its callee ended at once: one that became busy after it was located.
-fn ended_at_once(to: &MiAddress, end: &End) -> Failure {
+/// The failure of a call that its callee ended at once: one that became busy after it was located, or that knows another
+/// key for the user at `from`.
+fn ended_at_once(from: &MiAddress, to: &MiAddress, end: &End) -> Failure {
+    if end.is_key_refused {
+        let text = format!("cannot reach {to}: {}", reason::of_own_key(from));
+        let hint = Some(reason::script_hint_for_own_key(from));
+        return Failure { hint, ..Failure::for_good(text, ExitCode::from(exit::KEY_CHANGED)) };
+    }
     if let Some(reason) = &end.lost {
         let text = format!("cannot reach {to}: {reason}");
         return Failure::for_good(text, ExitCode::from(exit::FAILURE));
@@ -444,6 +452,7 @@ async fn hear(
                 end.last_words = Some(line);
             }
             Ok(None) => return end,
+            Err(error) if error.is_about_key() => end.is_key_refused = true,
             Err(ConversationError::Refused(words)) => {
                 if end.printed.is_none() {
                     end.printed = answers.said(nickname, &words).await.err();
@@ -468,6 +477,7 @@ Without anything to say nobody is called, and nothing is printed. A TEXT that be
 Exit codes:
   0 sent, or nothing to send   1 other failure, also when not everything was sent   2 misuse
   3 no such user   4 user offline   5 domain not found   6 node does not answer   7 busy or refused
+  8 not as secure as it must be   9 another key than the one that is known; --wait does not wait after 8 and 9
 
 Examples:
   mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'

@@ -1,4 +1,4 @@
-use mi_agent_core::{Peer, PeerText};
+use mi_agent_core::{KeyWords, Peer, PeerText, PublicKey};
 
 use super::*;
 use crate::session::End;
@@ -33,7 +33,9 @@ fn ended(number: u64) -> Happened {
 fn talking() -> LineMode {
     let mut state = line_mode();
     state.happened(&begun(1));
-    assert_eq!(effects(&mut state), [print("* in conversation with joya (joya@cc.com) at 127.0.0.1:4456")]);
+    let begun = "* in conversation with joya (joya@cc.com) at 127.0.0.1:4456\n\
+        * plain: anyone on the way can read and change this";
+    assert_eq!(effects(&mut state), [print(begun)]);
     state
 }
 
@@ -125,4 +127,66 @@ fn the_end_of_input_leaves() {
         state.typed(line.map(str::to_owned));
         assert_eq!(effects(&mut state), [Effect::Leave(how)]);
     }
+}
+
+#[test]
+fn commands_about_keys_are_wishes_and_say_what_came_of_them() {
+    let mut state = talking();
+    let joya: MiAddress = "joya@cc.com".parse().unwrap();
+    let key = PublicKey::from_bytes([7; 32]);
+    let words = KeyWords::of(&joya, &key);
+    for (line, wish, answer, told) in [
+        (
+            "/words".to_owned(),
+            Wish::OwnWords,
+            Ok(Done::OwnWords(words)),
+            "* your words: strike enroll rail empty predict try deal whip",
+        ),
+        (
+            format!("/verify joya@cc.com {words}"),
+            Wish::Verify { address: joya, words },
+            Ok(Done::Verified { address: joya, key }),
+            "* the words are right: the key of joya@cc.com is verified from now on",
+        ),
+        (
+            format!("/trust joya@cc.com {words}"),
+            Wish::Verify { address: joya, words },
+            Err(Refused::NotTrusted { address: joya, reason: "word 3, `rail`, is another one".into() }),
+            "! the key of joya@cc.com is not trusted: word 3, `rail`, is another one",
+        ),
+        (
+            "/trust joya@cc.com".to_owned(),
+            Wish::Trust(joya),
+            Ok(Done::Trusted { address: joya, key }),
+            "* the key of joya@cc.com that begins with `strike enroll` is known from now on; \
+             /verify joya@cc.com compares words",
+        ),
+    ] {
+        state.typed(Some(line));
+        assert_eq!(effects(&mut state), [Effect::Wish(wish)]);
+        state.answered(answer);
+        assert_eq!(effects(&mut state), [print(told)]);
+        assert!(state.takes_input());
+    }
+    // Words that are none are not said to the peer.
+    state.typed(Some("/verify joya@cc.com candy zebra".into()));
+    assert_eq!(effects(&mut state), [print("! these words are 2, and a key has 8")]);
+}
+
+#[test]
+fn a_plain_call_is_permitted_and_made() {
+    let mut state = line_mode();
+    state.typed(Some("/plain joya@cc.com".into()));
+    let joya = "joya@cc.com".parse().unwrap();
+    let calling = print("* calling joya@cc.com once without encryption");
+    assert_eq!(
+        effects(&mut state),
+        [Effect::Wish(Wish::PermitPlain(joya)), calling, Effect::Wish(Wish::Call(joya))]
+    );
+    assert!(!state.takes_input(), "the next line waits for the answer");
+    state.answered(Ok(Done::AtOnce));
+    assert!(!state.takes_input());
+    let mut state = talking();
+    state.typed(Some("/plain joya@cc.com".into()));
+    assert_eq!(effects(&mut state), [print("! you are in a conversation; /bye ends it")]);
 }

@@ -57,6 +57,8 @@ pub(crate) enum Happened {
         remote: SocketAddr,
         address: Option<MiAddress>,
         reason: Refusal,
+        /// Set if the caller has another key than the one that is known.
+        keys: Option<ChangedKeys>,
         /// Set unless [`Happened::Missed`] has just reported the caller.
         is_news: bool,
     },
@@ -130,6 +132,14 @@ pub(crate) enum Wish {
         peer: MiAddress,
         text: String,
     },
+}
+
+/// The key that is known of a user, and another one with which somebody called as that user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChangedKeys {
+    /// The one that is believed most, if there are several.
+    pub(crate) known: PublicKey,
+    pub(crate) offered: PublicKey,
 }
 
 /// The answer to a wish that is carried out.

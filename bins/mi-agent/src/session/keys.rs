@@ -3,7 +3,7 @@
 use mi_agent_core::{Agent, KeyError, KeyWords, Strength, TrustError};
 use plumi_proto::MiAddress;
 
-use super::happened::{Done, Refused};
+use super::happened::{ChangedKeys, Done, Refused};
 use crate::keys::first_words;
 use crate::reason::Reason;
 
@@ -27,6 +27,14 @@ pub(super) fn trust(agent: &Agent, address: MiAddress) -> Result<Done, Refused> 
         Ok(key) => Ok(Done::Trusted { address, key }),
         Err(error) => Err(not_trusted(agent, address, &error, None)),
     }
+}
+
+/// Returns the keys of a caller that was refused because another key is known of `address`.
+pub(super) fn changed(agent: &Agent, address: &MiAddress) -> Option<ChangedKeys> {
+    let offered = agent.refused_caller_key(address)?;
+    let pins = agent.pins(address).ok()?;
+    let known = pins.iter().max_by_key(|pin| (pin.strength, pin.since))?.key;
+    Some(ChangedKeys { known, offered })
 }
 
 fn not_trusted(agent: &Agent, address: MiAddress, error: &KeyError, words: Option<&KeyWords>) -> Refused {

@@ -46,7 +46,7 @@ impl App {
                 );
                 let hint = reason::hint_for_call(&self.own, &to, &error);
                 let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-                self.not_reached(now, to, &format!("{error}{hint}"), exists);
+                self.not_reached(now, to, &format!("{}{hint}", reason::of_call(&error)), exists);
             }
             Happened::Line { id, text, .. } => self.heard(now, id, &text),
             Happened::ConversationFailed { id, error, .. } => self.conversation_failed(now, id, &error),
