@@ -9,6 +9,7 @@ mod loopback;
 mod registration;
 mod screen;
 mod scripts;
+mod secure;
 mod send;
 mod settings;
 
@@ -56,6 +57,7 @@ fn a_conversation_is_told_line_by_line() {
             format!("* listening for conversations on {laura_listens}"),
             "* calling pere@bb.com".into(),
             format!("* in conversation with En Pere (pere@bb.com) at {pere_listens}"),
+            "* encrypted, new key: /verify pere@bb.com compares words".into(),
             "<En Pere> hola, què tal?".into(),
             "<En Pere> /bye és per acabar".into(),
             "<En Pere> /var/log és ple".into(),
@@ -74,12 +76,17 @@ fn a_conversation_is_told_line_by_line() {
     assert!(told[2].starts_with("* in conversation with laura (laura@bb.com) at 127.0.0.1:"), "{}", told[2]);
     assert_eq!(
         told[3..],
-        ["<laura> hola", "* conversation with laura ended by laura", "* deregistered pere@bb.com",]
+        [
+            "* encrypted, new key: /verify laura@bb.com compares words",
+            "<laura> hola",
+            "* conversation with laura ended by laura",
+            "* deregistered pere@bb.com",
+        ]
     );
     assert_eq!(laura.stderr(), [""; 0]);
 
     let remote = format!("{}:UDP:{}", at.ip(), at.port());
-    let answer = format!("RL0laura@bb.com:pere@bb.com:{pere_listens}");
+    let answer = format!("RL0laura@bb.com:pere@bb.com:{pere_listens}:T");
     assert_eq!(
         laura.log(),
         [

@@ -97,14 +97,15 @@ impl RawUser {
         self.hear()
     }
 
-    /// Asks in the name of `from` where `to` is, and returns the address of the `RL0`.
+    /// Asks in the name of `from` where `to` is, and returns the address of the `RL0`, without an offer behind it.
     ///
     /// # Panics
     /// If there is another answer, or none.
     pub fn locates(&self, from: &str, to: &str) -> SocketAddr {
         let answer = self.ask(&format!("PL{from}:{to}"));
         let at = answer.strip_prefix(&format!("RL0{from}:{to}:"));
-        at.unwrap_or_else(|| panic!("{answer}")).parse().expect("an address")
+        let at = at.unwrap_or_else(|| panic!("{answer}"));
+        at.trim_end_matches(":T").parse().expect("an address")
     }
 }
 

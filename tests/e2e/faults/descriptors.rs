@@ -73,7 +73,7 @@ fn an_agent_that_can_take_no_call_waits_and_takes_it_later() {
     pere.wait_for_diagnostic("Too many open files");
     // Meanwhile it says where it is.
     let laura = RawUser::new(node.address());
-    assert_eq!(laura.ask("PLlaura@bb.com:pere@bb.com"), format!("RL0laura@bb.com:pere@bb.com:{at}"));
+    assert_eq!(laura.ask("PLlaura@bb.com:pere@bb.com"), format!("RL0laura@bb.com:pere@bb.com:{at}:T"));
     pere.limit_files(MANY);
     let mut greeting = [0; 7];
     caller.set_read_timeout(Some(DEADLINE)).expect("it is not 0");

@@ -10,7 +10,7 @@ fn a_frozen_agent_is_offline_at_the_fifth_request_and_back_when_it_thaws() {
     let listening = pere.expect_line("* listening for conversations on ");
     let at = &listening["* listening for conversations on ".len()..];
     let laura = RawUser::new(node.address());
-    let (question, answer) = ("PLlaura@bb.com:pere@bb.com", format!("RL0laura@bb.com:pere@bb.com:{at}"));
+    let (question, answer) = ("PLlaura@bb.com:pere@bb.com", format!("RL0laura@bb.com:pere@bb.com:{at}:T"));
     assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
     assert_eq!(laura.ask(question), answer);
 
@@ -39,5 +39,5 @@ fn a_frozen_agent_is_offline_at_the_fifth_request_and_back_when_it_thaws() {
     });
     assert!(node.is_online("pere"));
     let joya = RawUser::new(node.address());
-    assert_eq!(joya.ask("PLjoya@cc.com:pere@bb.com"), format!("RL0joya@cc.com:pere@bb.com:{at}"));
+    assert_eq!(joya.ask("PLjoya@cc.com:pere@bb.com"), format!("RL0joya@cc.com:pere@bb.com:{at}:T"));
 }

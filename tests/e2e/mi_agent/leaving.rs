@@ -230,7 +230,7 @@ fn who_quits_does_not_wait_for_a_peer_that_is_stuck() {
     laura.type_line("bon dia");
     laura.type_line("/quit");
     assert_eq!(laura.wait_exit(), 0);
-    assert_eq!(laura.stdout()[4..], ["* conversation with joan ended by you", "* deregistered laura@bb.com"]);
+    assert_eq!(laura.stdout()[5..], ["* conversation with joan ended by you", "* deregistered laura@bb.com"]);
 }
 
 /// Lines that were handed over before still go out.
@@ -262,7 +262,7 @@ fn a_peer_that_hangs_up_while_lines_wait_is_heard_out() {
     laura.type_line("/quit");
     assert_eq!(laura.wait_exit(), 0);
     assert_eq!(
-        laura.stdout()[4..],
+        laura.stdout()[5..],
         ["<joan> adeu!", "* conversation with joan ended by joan", "* deregistered laura@bb.com"]
     );
 }
@@ -306,7 +306,7 @@ fn more_lines_than_may_wait_are_piped_in_order() {
     let lines = (0..300).map(|n| format!("<laura> line {n}"));
     assert_eq!(said, lines.chain(["<laura> the end".into()]).collect::<Vec<_>>());
     assert_eq!(
-        laura.stdout()[4..],
+        laura.stdout()[5..],
         [
             r"! not sent: the line has '\0' at byte 2, which may not stand there",
             "* conversation with pere ended by you",

@@ -20,7 +20,7 @@ use super::*;
 /// A running `mi-agent listen` in a folder of its own.
 struct Listener {
     program: Program,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Listener {
@@ -34,7 +34,7 @@ impl Listener {
         let node = node.into().to_string();
         let arguments = [&["listen", "--from", address, "--node", &node], arguments].concat();
         let program = Program::start_command(&mut command(folder.path(), &arguments));
-        Self { program, _folder: folder }
+        Self { program, folder }
     }
 
     /// Writes a command to its stdin.
@@ -51,6 +51,15 @@ impl Listener {
     /// Waits for the next event.
     fn next(&mut self) -> Value {
         parsed(&self.program.wait_for(|_| true))
+    }
+
+    /// The protection that others report of the first call with this agent of `address`.
+    fn security(&self, address: &str) -> Value {
+        let line = ["key", "show", "--from", address, "--line"];
+        let mut line = Program::start_command(&mut command(self.folder.path(), &line));
+        let line = line.expect_line(address);
+        let key = line.rsplit(' ').next().expect("a key");
+        json!({"protection": "tls", "trust": "new", "key": format!("ed25519:{key}")})
     }
 
     fn quit(mut self) -> Vec<Value> {
@@ -92,20 +101,21 @@ fn a_conversation_is_told_both_ways() {
     );
     let mut laura = Listener::start("laura@bb.com", at, &["--nick", "la Laura"]);
     laura.expect("registered");
+    let (of_bot, of_laura) = (bot.security("bot@bb.com"), laura.security("laura@bb.com"));
     laura.give(&json!({"call": "bot@bb.com", "ref": "c1"}));
     let begun = laura.next();
     assert_eq!(begun["remote"], listening.as_str());
     assert_eq!(
         without_chance(begun),
         json!({"event": "begun", "conversation": 1, "way": "outgoing", "nickname": "bot",
-               "address": "bot@bb.com", "ref": "c1"})
+               "address": "bot@bb.com", "security": of_bot, "ref": "c1"})
     );
     let begun = bot.next();
     assert!(begun["remote"].as_str().is_some_and(|remote| remote.starts_with("127.0.0.1:")), "{begun}");
     assert_eq!(
         without_chance(begun),
         json!({"event": "begun", "conversation": 1, "way": "incoming", "nickname": "la Laura",
-               "address": "laura@bb.com"})
+               "address": "laura@bb.com", "security": of_laura})
     );
     laura.give(&json!({"say": "hola, \"què\" tal? 😀", "to": 1, "ref": 7}));
     assert_eq!(
@@ -187,13 +197,13 @@ fn what_cannot_be_done_is_told_and_it_goes_on() {
     let failed = laura.next();
     assert_eq!((&failed["event"], &failed["kind"]), (&json!("failed"), &json!("not-accepted")), "{failed}");
 
-    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
+    let mut pere = AgentProgram::start("pere@bb.com", node.address(), &["--security", "off"]);
     pere.type_line("/call laura@bb.com");
     laura.expect("begun");
     laura.give(&json!({"say": "two\nlines", "to": 1, "ref": "t"}));
     let failed = laura.next();
     assert_eq!((&failed["kind"], &failed["ref"]), (&json!("text"), &json!("t")), "{failed}");
-    // Each line is five frames of 20 ms, so more lines wait than may, long before they are sent.
+    // Each line is five frames of 20 ms in plain text, so more lines wait than may, long before they are sent.
     let long = "x".repeat(450);
     for _ in 0..300 {
         laura.give(&json!({"say": long, "to": 1}));
@@ -330,6 +340,7 @@ fn without_json_it_prints_the_lines_of_line_mode() {
         assert_eq!(
             told[3..],
             [
+                "* encrypted, new key: /verify laura@bb.com compares words".into(),
                 format!("<{number}laura> hola"),
                 format!("* conversation {number}with laura ended by laura"),
                 "* deregistered bot@bb.com".into()
@@ -349,10 +360,10 @@ fn a_signal_ends_it_and_its_conversations() {
         |laura: &AgentProgram| laura.stdout().iter().filter(|line| line.starts_with("<bot> x")).count();
     for signal in [Signal::Interrupt, Signal::Terminate] {
         let heard = frames(&laura);
-        let mut bot = Listener::start("bot@bb.com", node.address(), &[]);
+        let mut bot = Listener::start("bot@bb.com", node.address(), &["--security", "off"]);
         bot.give(&json!({"call": "laura@bb.com"}));
         bot.expect("begun");
-        // These are 200 frames, which take 4 s.
+        // These are 200 frames, which take 4 s in plain text.
         bot.give(&json!({"say": "x".repeat(19_800), "to": 1}));
         bot.expect("said");
         laura.expect_line("<bot> x");
@@ -399,7 +410,7 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
         let found = loop {
             let answer = laura.ask("PLlaura@bb.com:bot@bb.com");
             if let Some(found) = answer.strip_prefix("RL0laura@bb.com:bot@bb.com:") {
-                break found.to_owned();
+                break found.trim_end_matches(":T").to_owned();
             }
         };
         let mut talk = TcpStream::connect(&*found).expect("a connection");
@@ -464,7 +475,7 @@ fn who_is_blocked_is_missed() {
     let at = node.address().to_string();
     let arguments = ["listen", "--from", "bot@bb.com", "--node", &at, "--json"];
     let program = Program::start_command(&mut command(folder.path(), &arguments));
-    let mut bot = Listener { program, _folder: folder };
+    let mut bot = Listener { program, folder };
     bot.expect("registered");
     let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
     laura.type_line("/call bot@bb.com");

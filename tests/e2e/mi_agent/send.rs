@@ -81,7 +81,7 @@ fn a_text_is_said_and_the_user_gone() {
     laura.assert_silent_success();
     assert_eq!(heard(&mut pere), ["la còpia està feta"]);
     let messages: Vec<_> = log.lines().map(|line| line.split(", ").nth(1).expect("a message")).collect();
-    let answer = format!("RL0laura@bb.com:pere@bb.com:{}", pere.stdout()[1].rsplit(' ').next().unwrap());
+    let answer = format!("RL0laura@bb.com:pere@bb.com:{}:T", pere.stdout()[1].rsplit(' ').next().unwrap());
     let expected = ["PRlaura@bb.com", "RR0", "PLlaura@bb.com:pere@bb.com", &answer, "PDlaura@bb.com", "RD0"];
     assert_eq!(messages, expected);
     assert!(!node.is_online("laura"));

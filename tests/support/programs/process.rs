@@ -330,10 +330,10 @@ impl From<Signal> for process::Signal {
 /// Isolates `command` from the environment of the current user.
 ///
 /// The working directory is `folder`. The folders for settings ([`CONFIG`]) and data ([`DATA`]) are in it.
-/// There is no RUST_LOG, and the folder for sockets is the working directory.
+/// There is no RUST_LOG and no log of keys, and the folder for sockets is the working directory.
 pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     let command = command.current_dir(folder);
-    for of_whoever_runs_the_test in ["RUST_LOG", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
+    for of_whoever_runs_the_test in ["RUST_LOG", "SSLKEYLOGFILE", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
         command.env_remove(of_whoever_runs_the_test);
     }
     // Relative, because the path of a socket may have 107 bytes, and that of a temporary folder may have more.

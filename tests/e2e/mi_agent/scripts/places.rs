@@ -56,11 +56,13 @@ fn a_service_with_a_user_of_its_own_writes_nowhere() {
     laura.wait_for(|line| line.contains(r#""event":"begun""#));
     let mut anna =
         service.start(AGENT, &["send", "--from", "anna@bb.com", "--node", &at, "laura@bb.com", "hola"], &[]);
-    assert_eq!((anna.wait_exit(), anna.stdout(), anna.stderr()), (0, vec![], vec![]));
+    assert_eq!((anna.wait_exit(), anna.stdout()), (0, vec![]));
+    assert_has_no_key(&anna);
     laura.wait_for(|line| line.contains(r#""text":"hola""#));
     laura.signal(Signal::Terminate);
     laura.wait_for(|line| line.contains(r#""event":"deregistered""#));
-    assert_eq!((laura.wait_exit(), laura.stderr()), (0, vec![]));
+    assert_eq!(laura.wait_exit(), 0);
+    assert_has_no_key(&laura);
     assert!(!node.is_online("laura"));
     assert_eq!(names_in(&service.state()), [""; 0]);
     // Its state is a place for data, and then the address is locked there.
@@ -115,6 +117,8 @@ fn a_terminal_that_is_gone_ends_the_program_in_order() {
     let at = node.address().to_string();
     let agent = executable(AGENT);
     let agent = agent.to_str().expect("UTF-8");
+    // She has the same key each time.
+    let folder = tempfile::tempdir().expect("a folder");
     for shell in [&[][..], &["sh", "-c", "\"$@\"; true", "sh"]] {
         for arguments in [
             &["--node", &at, "--log", "off", "laura@bb.com"][..],
@@ -123,7 +127,6 @@ fn a_terminal_that_is_gone_ends_the_program_in_order() {
             &["listen", "--json", "--from", "laura@bb.com", "--node", &at],
         ] {
             let words = [shell, &[agent], arguments].concat();
-            let folder = tempfile::tempdir().expect("a folder");
             let (line, program_side) = blocking::open().expect("there are terminals");
             line.resize(pty_process::Size::new(24, 90)).expect("it is a terminal");
             let mut first = process::Command::new(words[0]);
@@ -168,4 +171,11 @@ fn a_send_at_a_terminal_that_is_gone_ends_in_order() {
     pere.expect_line("* conversation with laura ended");
     eventually("it is gone", || send.try_wait().expect("it is a child").is_some());
     assert!(!node.is_online("laura"));
+}
+
+/// Without a home there is no place for a key, which is said once, and nothing else is.
+pub(super) fn assert_has_no_key(agent: &Program) {
+    let [told] = &agent.stderr()[..] else { panic!("one line: {:?}", agent.stderr()) };
+    let plain = "; conversations are plain, and users whose key is known are not called";
+    assert!(told.contains("there is no key, because ") && told.ends_with(plain), "{told}");
 }
