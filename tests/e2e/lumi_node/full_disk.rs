@@ -127,7 +127,15 @@ fn serve_on(mut node: NodeProgram, fill: impl FnOnce(&NodeProgram), free: impl F
 fn start(wrapper: &mut Command, first: &str, folder: &Path) -> (Program, i32) {
     let script = format!("{first} && echo \"process $$\" && exec \"$@\"");
     let shell = wrapper.args(["sh", "-c", &script]).arg(folder).arg(executable(NODE));
-    let node = shell.args(["--listen", "127.0.0.1:0", "--console", "--rate-limit", "off"]);
+    let node = shell.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--console",
+        "--rate-limit",
+        "off",
+        "--control-socket",
+        "off",
+    ]);
     let mut node = Program::start_command(node.current_dir(folder).env_remove("RUST_LOG"));
     let line = node.expect_line("process ");
     (node, line["process ".len()..].parse().expect("a shell knows its number"))

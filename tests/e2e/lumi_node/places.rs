@@ -17,12 +17,12 @@ use pty_process::blocking;
 
 use super::{User, folder_with};
 
-/// As with @reboot: `cd` is the home, and there is no terminal.
+/// As with @reboot: `cd` is the home, and there is no terminal. There is no folder for sockets either.
 #[test]
 fn a_node_of_cron_serves_until_it_is_told_to_end() {
     let folder = folder_with("bb.com\nlaura\n");
     let mut node = Command::new(executable(NODE));
-    of_cron(&mut node, folder.path()).args(["--listen", "127.0.0.1:0"]);
+    of_cron(&mut node, folder.path()).args(["--listen", "127.0.0.1:0", "--control-socket", "ctl.sock"]);
     let node = Program::start_with_stdin(&mut node, Stdio::null());
     let mut node = NodeProgram::ready(node, folder.path());
     assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
