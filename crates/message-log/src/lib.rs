@@ -103,7 +103,8 @@ pub use rotation::{DEFAULT_MAX_SIZE, KEPT};
 #[cfg(feature = "entries")]
 pub use sink::Sink;
 pub use traffic::{
-    Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, WeakTap, traffic,
+    Content, FrameKind, Handshake, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, WeakTap,
+    traffic,
 };
 pub use visible::is_visible;
 

@@ -57,7 +57,8 @@ pub struct Passed {
     pub content: Content,
 }
 
-/// The bytes that passed, as they are on the wire. They are not safe to print: any peer can send any bytes.
+/// The bytes that passed, as they are on the wire or inside of its encryption. They are not safe to print: any peer can
+/// send any bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
@@ -65,6 +66,19 @@ pub enum Content {
     Plumi(Box<[u8]>),
     /// A PMI frame, header and text. If it is not a frame: as much as was read at once.
     Pmi(FrameKind, Box<[u8]>),
+    /// The key that one side of an encrypted conversation proved to have, once it was decided about.
+    Handshake(Handshake),
+}
+
+/// The key that one side of a conversation proved to have in a TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The Ed25519 public key (RFC 8032).
+    pub key: [u8; 32],
+    /// The MI address for which the key stands, unless nobody knows it. It is not safe to print.
+    pub user: Option<String>,
+    /// The decision of this agent about the key in words, such as `known since 2026-11-29`; `None` for its own key.
+    pub decision: Option<String>,
 }
 
 /// The kind that the codec of a conversation has found bytes to be.
@@ -118,6 +132,12 @@ impl TrafficTap {
     /// Reports a frame of this kind to or from `remote`, with its header.
     pub fn pmi(&self, direction: Direction, remote: SocketAddr, kind: FrameKind, frame: &[u8]) {
         self.report(frame.len(), || Passed::new(direction, remote, Content::Pmi(kind, frame.into())));
+    }
+
+    /// Reports that one side of the connection with `remote` proved its key.
+    pub fn handshake(&self, direction: Direction, remote: SocketAddr, handshake: Handshake) {
+        let length = handshake.key.len();
+        self.report(length, || Passed::new(direction, remote, Content::Handshake(handshake)));
     }
 
     fn report(&self, length: usize, passed: impl FnOnce() -> Passed) {
@@ -227,10 +247,11 @@ impl Waiting {
 }
 
 impl Content {
-    /// Returns the bytes, as they are on the wire.
+    /// Returns the bytes, as they are on the wire. Of a handshake, they are the key.
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Plumi(bytes) | Self::Pmi(_, bytes) => bytes,
+            Self::Handshake(handshake) => &handshake.key,
         }
     }
 }

@@ -239,7 +239,8 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets a tap that receives every PLUMI datagram and PMI frame, sent or received.
+    /// Sets a tap that receives every PLUMI datagram and PMI frame, sent or received, and the keys of every handshake.
+    /// Frames are shown as they are inside of the encryption.
     ///
     /// It starts with the first `PR`, even if the registration fails. By default there is none. See
     /// [`traffic`](crate::traffic()).

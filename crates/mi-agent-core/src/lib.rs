@@ -207,7 +207,9 @@ pub use state::trust::{
     CallPlan, CallerRefused, Identified, KeyRefused, MAX_KEYS, NotSecure, Trust, TrustError,
 };
 pub use state::turns::{NewTurn, Turns};
-pub use traffic::{Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic};
+pub use traffic::{
+    Content, FrameKind, Handshake, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic,
+};
 #[cfg(feature = "secure")]
 pub use trust::KeyError;
 

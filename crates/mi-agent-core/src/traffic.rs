@@ -2,7 +2,7 @@
 
 pub(crate) use message_log::WeakTap;
 pub use message_log::{
-    Content, FrameKind, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic,
+    Content, FrameKind, Handshake, MAX_TRAFFIC, MAX_TRAFFIC_BYTES, Passed, Traffic, TrafficTap, traffic,
 };
 
 use mi_proto::{Frame, ReceivedKind};

@@ -35,7 +35,7 @@ use crate::state::acceptor::Verdict;
 use crate::state::admission::Refusal;
 use crate::state::conversation_events::{ConversationOutput, Side};
 #[cfg(feature = "secure")]
-use crate::state::trust::Identified;
+use crate::state::trust::{CallerRefused, Identified, Trust};
 
 /// Accepts or refuses incoming calls.
 #[derive(Clone)]
@@ -215,7 +215,7 @@ impl Acceptor {
                 let (asker, security) =
                     (self.driver.take_caller(None).await, PeerSecurity::Plain { lacks_key: false });
                 #[cfg(feature = "secure")]
-                let (asker, security) = self.identify(connection.key()).await;
+                let (asker, security) = self.identify(connection.key(), remote).await;
                 let has_turn = tokio::select! {
                     biased;
                     // It is let go then.
@@ -242,11 +242,15 @@ impl Acceptor {
 
     /// Returns who calls with `key`, or in plain text, and with what protection.
     #[cfg(feature = "secure")]
-    async fn identify(&self, key: Option<PublicKey>) -> (Caller, PeerSecurity) {
+    async fn identify(&self, key: Option<PublicKey>, remote: SocketAddr) -> (Caller, PeerSecurity) {
         let plain = PeerSecurity::Plain { lacks_key: false };
         let known = key.and_then(|key| self.protection.holder(&key));
         let Caller { candidates, refusal } = self.driver.take_caller(known).await;
-        let identified = match self.protection.identify(key.as_ref(), &candidates) {
+        let identified = self.protection.identify(key.as_ref(), &candidates);
+        if let Some(key) = &key {
+            self.tap_handshake(remote, key, &identified);
+        }
+        let identified = match identified {
             Ok(Ok(identified)) => identified,
             Ok(Err(refused)) => {
                 let refusal = Some(refused.reason(key.is_some()));
@@ -265,6 +269,31 @@ impl Acceptor {
             None => PeerSecurity::Plain { lacks_key },
         };
         (Caller { candidates: who, refusal }, security)
+    }
+
+    /// Reports the handshake with a caller to the tap.
+    #[cfg(feature = "secure")]
+    fn tap_handshake(
+        &self,
+        remote: SocketAddr,
+        key: &PublicKey,
+        identified: &io::Result<Result<Identified, CallerRefused>>,
+    ) {
+        let peer = match identified {
+            Ok(Ok(Identified { candidates, .. })) => match candidates[..] {
+                [only] => Some(only),
+                _ => None,
+            },
+            Ok(Err(CallerRefused::KeyChanged(claimed))) => Some(*claimed),
+            _ => None,
+        };
+        let decided = match identified {
+            Ok(Ok(identified)) => Ok(identified.trust.map_or(Ok(Trust::New), Ok)),
+            Ok(Err(refused)) => Ok(Err(*refused)),
+            Err(error) => Err(error.kind().into()),
+        };
+        let tap = self.options.tap.as_ref();
+        self.protection.tap_handshake(tap, remote, Side::Callee, (peer.as_ref(), key), &decided);
     }
 
     /// Waits for the turn of a caller, and then for its nickname, which may come before.

@@ -1,9 +1,11 @@
 //! The protection of an agent's conversations: its key, the keys of others, and the level.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use message_log::Direction;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
 use tokio::io::AsyncWriteExt;
@@ -20,12 +22,14 @@ use crate::peer_security::PeerSecurity;
 use crate::pin::{Day, Pin, TrustStore};
 use crate::security::Security;
 use crate::state::admission::Refusal;
+use crate::state::conversation_events::Side;
 use crate::state::conversation_times::{GREETING_TIMEOUT, HURRIED_LINGER, LINGER};
 use crate::state::key_memory::KeyMemory;
 use crate::state::trust::{
     CallPlan, CallerRefused, Identified, KeyRefused, NotSecure, Trust, identify_caller, judge_callee,
     pinned_by_call, plain_caller, plan_call,
 };
+use crate::traffic::{Handshake, TrafficTap};
 
 /// What an agent needs to protect its conversations. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -158,7 +162,9 @@ impl Protection {
         let Some(mut stream) = handshake.into_stream() else {
             return call.fails(not_accepted(io::ErrorKind::UnexpectedEof.into()));
         };
-        let trust = match self.judge(&to, &key) {
+        let judged = self.judge(&to, &key);
+        self.tap_handshake(call.options.tap.as_ref(), remote, Side::Caller, (Some(&to), &key), &judged);
+        let trust = match judged {
             Ok(Ok(trust)) => trust,
             refused => {
                 call.fails(match refused {
@@ -214,6 +220,36 @@ impl Protection {
             self.memory().refused(*to, *key);
         }
         Ok(judged)
+    }
+
+    /// Reports a handshake, in which this agent was on one `side`, to the tap: the keys of both, of which the callee
+    /// proves its own first (RFC 8446 §2), and the decision about that of the peer.
+    pub(super) fn tap_handshake<E: fmt::Display>(
+        &self,
+        tap: Option<&TrafficTap>,
+        remote: SocketAddr,
+        side: Side,
+        (peer, key): (Option<&MiAddress>, &PublicKey),
+        decided: &io::Result<Result<Trust, E>>,
+    ) {
+        let Some((tap, own)) = tap.zip(self.own_key()) else { return };
+        let decision = match decided {
+            Ok(Ok(trust)) => trust.to_string(),
+            Ok(Err(reason)) => format!("refused, {reason}"),
+            Err(_) => "refused, the keys that are known cannot be read".to_owned(),
+        };
+        let proof = |user: Option<&MiAddress>, key: &PublicKey, decision| {
+            let user = user.map(MiAddress::to_string);
+            Handshake { key: *key.as_bytes(), user, decision }
+        };
+        let mut proofs = [
+            (Direction::Received, proof(peer, key, Some(decision))),
+            (Direction::Sent, proof(Some(&self.0.address), &own, None)),
+        ];
+        if side == Side::Callee {
+            proofs.reverse();
+        }
+        proofs.into_iter().for_each(|(direction, proof)| tap.handshake(direction, remote, proof));
     }
 
     /// Notes that the callee `to` has begun a conversation: a key of which nothing was known becomes a pin.

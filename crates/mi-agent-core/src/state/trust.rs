@@ -7,6 +7,8 @@
 //! a caller   ──► identify_caller, plain_caller                who it is, and whether it may talk
 //! ```
 
+use std::fmt;
+
 use plumi_proto::MiAddress;
 
 use super::admission::Refusal;
@@ -56,6 +58,16 @@ impl Trust {
             Self::Known(_) => Some(Strength::Seen),
             Self::Introduced => Some(Strength::Introduced),
             Self::Verified(_) => Some(Strength::Verified),
+        }
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New | Self::Introduced => f.pad(self.as_str()),
+            Self::Known(since) => write!(f, "known since {since}"),
+            Self::Verified(on) => write!(f, "verified on {on}"),
         }
     }
 }
@@ -120,11 +132,13 @@ pub enum NotSecure {
 }
 
 /// The reason why the key of a callee is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRefused {
     /// It is not the one that is known: this one.
+    #[error("it is not the one known since {}", .0.since)]
     Changed(Pin),
     /// It is not enough.
+    #[error(transparent)]
     NotSecure(NotSecure),
 }
 
@@ -189,16 +203,20 @@ pub struct Identified {
 }
 
 /// The reason why a caller may not talk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallerRefused {
     /// Another key is known of the user who asked.
+    #[error("another one is known of {0}")]
     KeyChanged(MiAddress),
     /// The words of this user's key were compared, and the call is plain.
+    #[error("the call does not show the key of {0}")]
     Unproved(MiAddress),
     /// The call is plain, or its key is not enough: this is the level.
+    #[error("security is `{0}`")]
     NotSecure(Security),
     /// The caller proved to have this agent's key.
+    #[error("it is your own")]
     OwnKey,
 }
 
