@@ -3,6 +3,7 @@
 mod callers;
 mod disk;
 mod history;
+mod keys;
 mod pasting;
 mod widths;
 
@@ -115,7 +116,7 @@ fn two_people_talk_with_what_the_screen_tells_them() {
     assert_eq!(screen.cursor(), Some((23, 9)), "{screen}");
     laura.type_text("u?\r");
     joya.expect_text("Laura B. bé, i tu?");
-    laura.expect_text("both unverified");
+    laura.expect_text("joya@bb.com as joya · encrypted, new key");
     laura.type_line("/bye");
     joya.expect_text("conversation with Laura B. ended by Laura B.; /call calls again");
     laura.expect_text("conversation with joya ended by you; /call calls again");
@@ -144,7 +145,7 @@ fn a_window_of_any_size_will_do() {
     laura.resize((10, 40));
     let screen = laura.wait_for(|screen| {
         screen.row_containing("laura@bb.com · registered · E ").is_some()
-            && screen.row_containing("joya, unverified, 127.0.0.1").is_some()
+            && screen.row_containing(" encrypted, new key").is_some()
     });
     assert_eq!(screen.rows()[9], ">", "{screen}");
     laura.type_line("encara hi soc");

@@ -4,6 +4,7 @@
 
 mod happened;
 mod key_presses;
+mod keys;
 mod typed;
 
 use std::cmp::Ordering;
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use mi_agent_core::{Admission, ConversationId, MessageCounts, safe_text};
+use mi_agent_core::{Admission, ConversationId, KeyWords, MessageCounts, safe_text};
 use plumi_proto::{MiAddress, NodeAddress};
 
 use super::editor::Editor;
@@ -46,6 +47,8 @@ pub(crate) struct App {
     /// The reason why something was not kept or read, until something is kept again. Safe to show.
     pub(crate) disk_trouble: Option<String>,
     admission: Admission,
+    /// The file to which the keys of conversations are written, if they are. Safe to show.
+    pub(crate) key_log: Option<String>,
     is_focused: bool,
     rung: Option<Timestamp>,
     /// The first row of the protocol window when it was last drawn.
@@ -64,6 +67,8 @@ pub(crate) struct Setup {
     pub(crate) zone: TimeZone,
     pub(crate) contacts: Contacts,
     pub(crate) admission: Admission,
+    /// The file to which the keys of conversations are written, if they are.
+    pub(crate) key_log: Option<String>,
 }
 
 /// The registration as the user sees it.
@@ -89,6 +94,8 @@ pub(crate) enum Overlay {
     Contacts(usize),
     /// A question: send these pasted lines in this conversation?
     Paste { id: ConversationId, lines: Vec<String> },
+    /// The words of the user's own key.
+    Words(KeyWords),
 }
 
 /// An effect that the app asks for.
@@ -108,8 +115,8 @@ pub(crate) enum Effect {
 
 impl App {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { own, nickname, conversations, keeps_history, rings_bell, zone, contacts, admission } =
-            setup;
+        let Setup { own, nickname, conversations, keeps_history, rings_bell, zone, .. } = setup;
+        let Setup { contacts, admission, key_log, .. } = setup;
         Self {
             own,
             nickname: safe_text(&nickname).into_owned(),
@@ -127,6 +134,7 @@ impl App {
             missed: 0,
             disk_trouble: None,
             admission,
+            key_log: key_log.map(|file| safe_text(&file).into_owned()),
             // A terminal reports every change of the focus.
             is_focused: true,
             rung: None,

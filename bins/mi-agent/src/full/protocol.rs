@@ -1,13 +1,15 @@
 //! The protocol window: every message sent or received, in words and in bytes.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 
-use jiff::Timestamp;
-use mi_agent_core::{Content, Direction, FrameKind, Passed, safe_text};
+use jiff::{SignedDuration, Timestamp};
+use mi_agent_core::{Content, Direction, FrameKind, Handshake, Passed, PublicKey, safe_text};
 use mi_proto::HEADER;
-use plumi_proto::Message;
+use plumi_proto::{Message, MiAddress};
 
 use super::pane::{Entry, Kind, Pane};
+use crate::keys::first_words;
 
 /// The messages, and whether the window is open.
 #[derive(Debug, Default)]
@@ -15,6 +17,10 @@ pub(crate) struct Protocol {
     pub(crate) is_open: bool,
     pub(crate) pane: Pane,
     missed: u64,
+    /// The first words of keys that were met lately, the latest first.
+    named: VecDeque<(MiAddress, PublicKey, String)>,
+    /// The time at which the latest of them was found out.
+    named_at: Option<Timestamp>,
 }
 
 impl Protocol {
@@ -30,11 +36,50 @@ impl Protocol {
                 let (words, bytes) = of_pmi(*kind, frame);
                 ("TCP", words, bytes)
             }
+            Content::Handshake(handshake) => {
+                let key = PublicKey::from_bytes(handshake.key).to_string();
+                ("TLS", self.of_handshake(at, handshake), key)
+            }
             _ => return,
         };
-        let (remote, length) = (passed.remote, passed.content.bytes().len());
-        let text = format!("{letter} {arrow} {words}\n    {remote} {transport} {length} bytes  {bytes}");
+        let remote = passed.remote;
+        let length = match &passed.content {
+            // The key is a part of the message that has it.
+            Content::Handshake(_) => String::new(),
+            content => format!("{} bytes  ", content.bytes().len()),
+        };
+        let text = format!("{letter} {arrow} {words}\n    {remote} {transport} {length}{bytes}");
         self.pane.push(Entry { at, kind: Kind::Passed(passed.direction), text });
+    }
+
+    /// The meaning of a handshake: whose key was proved, by its first two words, and what was decided about it.
+    fn of_handshake(&mut self, at: Timestamp, handshake: &Handshake) -> String {
+        let key = PublicKey::from_bytes(handshake.key);
+        let user = handshake.user.as_deref().and_then(|user| user.parse().ok());
+        let name = match user.and_then(|user| self.first_words(at, user, key)) {
+            Some(words) => format!("`{words}`"),
+            None => key.to_string().chars().take(8).chain(['…']).collect(),
+        };
+        let user = safe_text(handshake.user.as_deref().unwrap_or("?"));
+        let decision =
+            handshake.decision.as_ref().map_or_else(String::new, |decision| format!(", {decision}"));
+        safe_text(&format!("key as {user}: {name}{decision}")).into_owned()
+    }
+
+    /// Returns the first two words of a key, unless so many were met lately that it would take too long.
+    fn first_words(&mut self, at: Timestamp, user: MiAddress, key: PublicKey) -> Option<String> {
+        if let Some((.., words)) = self.named.iter().find(|(of, named, _)| (of, named) == (&user, &key)) {
+            return Some(words.clone());
+        }
+        let is_early = self.named_at.is_some_and(|named| at.duration_since(named) < WORDS_PAUSE);
+        if is_early && self.named.len() >= MAX_NAMED {
+            return None;
+        }
+        self.named_at = Some(at);
+        let words = first_words(&user, &key);
+        self.named.truncate(MAX_NAMED - 1);
+        self.named.push_front((user, key, words.clone()));
+        Some(words)
     }
 
     /// Reports messages that are not shown; `count` is their total.
@@ -47,6 +92,13 @@ impl Protocol {
         }
     }
 }
+
+/// Keys whose words are remembered: those of as many conversations as there are at most unless the user wants more.
+const MAX_NAMED: usize = 8;
+
+/// The least time between two keys whose words are found out, once [`MAX_NAMED`] are known. The words of a key take some
+/// 9 ms, and callers could bring a new key with each call.
+const WORDS_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
 /// The meaning of a PLUMI message, in words.
 fn of_plumi(datagram: &[u8]) -> String {
@@ -122,6 +174,52 @@ mod tests {
                 format!("R ← {words}\n    127.0.0.2:3344 TCP {length} bytes  {bytes}")
             );
         }
+    }
+
+    /// The proof of key `n` as one of a hundred users.
+    fn proof(n: u8, decision: Option<&str>) -> Content {
+        let user = Some(format!("u{n}@cc.com"));
+        Content::Handshake(Handshake { key: [n; 32], user, decision: decision.map(str::to_owned) })
+    }
+
+    #[test]
+    fn a_handshake_is_told_with_the_first_words_of_the_key_and_the_decision() {
+        let key = PublicKey::from_bytes([7; 32]);
+        let words = first_words(&"u7@cc.com".parse().unwrap(), &key);
+        let bytes = format!("    127.0.0.2:3344 TLS {key}");
+        assert_eq!(
+            shown(Direction::Received, proof(7, Some("known since 2026-11-29"))),
+            format!("R ← key as u7@cc.com: `{words}`, known since 2026-11-29\n{bytes}")
+        );
+        assert_eq!(
+            shown(Direction::Sent, proof(7, None)),
+            format!("E → key as u7@cc.com: `{words}`\n{bytes}")
+        );
+        // Nobody knows the user, for whom the words would be.
+        let unknown = Handshake { key: [7; 32], user: None, decision: Some("new".into()) };
+        assert_eq!(
+            shown(Direction::Received, Content::Handshake(unknown)),
+            format!("R ← key as ?: BwcHBwcH…, new\n{bytes}")
+        );
+    }
+
+    /// Anybody can call with a new key as often as they like, and each takes 9 ms.
+    #[test]
+    fn the_words_of_many_new_keys_are_not_found_out() {
+        let mut protocol = Protocol::default();
+        let remote = "127.0.0.2:3344".parse().unwrap();
+        let mut named = |seconds: i64, n: u8| {
+            let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+            protocol.passed(at, &Passed::new(Direction::Received, remote, proof(n, Some("new"))));
+            protocol.pane.entries().last().unwrap().text.contains('`')
+        };
+        let callers = u8::try_from(MAX_NAMED).unwrap();
+        assert!((0..callers).all(|n| named(0, n)));
+        assert!((0..callers).all(|n| named(0, n)), "they are remembered");
+        assert!(!named(0, callers));
+        assert!(named(1, callers));
+        assert!(!named(1, callers + 1) && named(1, callers));
+        assert_eq!(protocol.named.len(), MAX_NAMED);
     }
 
     #[test]

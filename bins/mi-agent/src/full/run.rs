@@ -17,12 +17,12 @@ use super::app::{App, Effect, Setup};
 use super::theme::Theme;
 use super::view;
 use crate::clock::this_second as now;
+use crate::exit;
 use crate::reason::{self, Reason};
 use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
 use crate::store::lock::AddressLock;
-use crate::{exit, keys};
 
 /// The parts of a full screen, apart from the agent.
 pub(crate) struct Chat {
@@ -216,16 +216,11 @@ impl Running {
 
     fn wish(&mut self, wish: Wish) {
         match self.session.carry_out(wish) {
-            Ok(done) => {
-                if let Some(words) = keys::answer(done) {
-                    self.app.answered(now(), &words);
-                }
-            }
+            Ok(done) => self.app.done(now(), done),
             Err(Refused::NotKept(trouble)) => self.app.not_kept(now(), trouble),
-            Err(refused @ (Refused::NoKey | Refused::NotTrusted { .. })) => {
-                self.app.trouble(now(), &refused.to_string());
-            }
-            Err(_) => {}
+            // The end of the conversation is reported anyway.
+            Err(Refused::NoConversation) => {}
+            Err(refused) => self.app.not_done(now(), &refused.to_string()),
         }
     }
 

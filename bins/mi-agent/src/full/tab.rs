@@ -6,6 +6,7 @@ use plumi_proto::MiAddress;
 
 use super::editor::Editor;
 use super::pane::{Entry, Kind, Pane};
+use super::protection;
 use crate::store::history::Mark;
 
 /// One tab.
@@ -116,6 +117,14 @@ impl Tab {
     pub(crate) fn id(&self) -> Option<ConversationId> {
         match self.conversation {
             ConversationState::Open { id, .. } => Some(id),
+            ConversationState::None | ConversationState::Calling => None,
+        }
+    }
+
+    /// Returns the word for the protection of the conversation, if there is one.
+    pub(crate) fn protection(&self) -> Option<&'static str> {
+        match &self.conversation {
+            ConversationState::Open { peer, .. } => Some(protection::word(&peer.security)),
             ConversationState::None | ConversationState::Calling => None,
         }
     }

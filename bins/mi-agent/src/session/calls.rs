@@ -13,6 +13,14 @@ use crate::options::values::MAX_CONVERSATIONS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CallId(u64);
 
+#[cfg(test)]
+impl CallId {
+    /// The call with this number.
+    pub(crate) fn of_test(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// The calls under way. Dropped, a call is given up.
 #[derive(Default)]
 pub(super) struct Calls {

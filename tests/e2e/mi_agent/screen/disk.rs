@@ -40,7 +40,9 @@ fn a_full_disk_is_seen_in_the_tab_of_the_conversation_until_there_is_room() {
     joya.expect_line("<laura> two");
     let states = |screen: &Screen| screen.rows()[21..23].join("\n");
     let trouble = "registered · cannot keep or read what is said: File too large";
-    laura.wait_for(|screen| states(screen).contains(trouble) && states(screen).contains("both unverified"));
+    laura.wait_for(|screen| {
+        states(screen).contains(trouble) && states(screen).contains("joya@bb.com as joya")
+    });
     // It is there as long as nothing is kept.
     laura.type_line("three");
     joya.expect_line("<laura> three");

@@ -14,7 +14,9 @@ use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 use super::{App, Effect, Overlay, Registration};
 use crate::command::example_for;
 use crate::full::pane::{Entry, Kind};
+use crate::full::protection::{self, RefusedCall};
 use crate::full::tab::{About, ConversationState, More, Tab, address_of};
+use crate::keys;
 use crate::reason::{self, Reason};
 use crate::session::{End, Happened, Wish, of_gave_way};
 use crate::store::contacts::Way;
@@ -33,24 +35,11 @@ impl App {
                 let way = if call.is_some() { Way::Called } else { Way::CalledBy };
                 self.begun(now, id, peer, way);
             }
-            Happened::CallFailed { to, error, .. } => {
-                let exists = matches!(
-                    error,
-                    CallError::Locate(
-                        LocateError::Busy
-                            | LocateError::Offline
-                            | LocateError::Unusable(_)
-                            | LocateError::Loopback(_)
-                            | LocateError::NotAmongDialled(_)
-                    ) | CallError::NotAccepted { .. }
-                );
-                let hint = reason::hint_for_call(&self.own, &to, &error);
-                let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
-                self.not_reached(now, to, &format!("{}{hint}", reason::of_call(&error)), exists);
-            }
+            Happened::CallFailed { to, error, .. } => self.call_failed(now, to, &error),
             Happened::Line { id, text, .. } => self.heard(now, id, &text),
             Happened::ConversationFailed { id, error, .. } => self.conversation_failed(now, id, &error),
             Happened::Ended { id, end, unsaid, .. } => self.ended(now, id, end, unsaid),
+            Happened::Refused { reason: Refusal::KeyChanged(claimed), .. } => self.impostor(now, &claimed),
             Happened::Refused { nickname, remote, address, reason, .. } => {
                 self.refused(now, &nickname, address, remote, reason);
             }
@@ -64,8 +53,8 @@ impl App {
             Happened::LeftOut(id) => self.left_out(now, id),
             Happened::NotKept(trouble) => self.not_kept(now, &trouble),
             Happened::KeptAgain => self.disk_trouble = None,
-            Happened::KeyRefused { .. }
-            | Happened::HandedOver(_)
+            Happened::KeyRefused { id, to, .. } => self.own_key_refused(now, id, to),
+            Happened::HandedOver(_)
             | Happened::NotSent { .. }
             | Happened::NotStarted(_)
             | Happened::Left(_) => {}
@@ -153,7 +142,9 @@ impl App {
         let at = at.unwrap_or_else(|| self.tab_about(&about));
         let address = address_of(&peer, &self.own).unwrap_or_else(|| "?".into());
         let news = format!("in conversation with {} ({address}) at {}", peer.nickname, peer.remote);
-        if let Some(address) = peer.address {
+        let protection = keys::protection(&peer.security, peer.address.as_ref());
+        let lack = keys::lack_of_key(&peer.security, peer.address.as_ref());
+        if let (Some(address), None) = (peer.address, &lack) {
             let remote = (way == Way::CalledBy).then(|| peer.remote.ip());
             self.contacts.met(address, Some(peer.nickname.raw()), way, remote, now);
             self.save_contacts();
@@ -174,16 +165,47 @@ impl App {
             }
             self.ring(now);
         }
-        self.tell(at, |tab| tab.news(now, &news));
+        self.tell(at, |tab| {
+            tab.news(now, &news);
+            tab.news(now, &protection);
+            if let Some(lack) = lack {
+                tab.failure(now, &lack);
+            }
+        });
     }
 
-    /// Shows the answer to a command in the tab in view.
-    pub(crate) fn answered(&mut self, now: Timestamp, words: &str) {
-        self.tab_mut().news(now, words);
+    fn call_failed(&mut self, now: Timestamp, to: MiAddress, error: &CallError) {
+        let refused = RefusedCall::of(&self.own, &to, error);
+        let exists = refused.is_some()
+            || matches!(
+                error,
+                CallError::Locate(
+                    LocateError::Busy
+                        | LocateError::Offline
+                        | LocateError::Unusable(_)
+                        | LocateError::Loopback(_)
+                        | LocateError::NotAmongDialled(_)
+                ) | CallError::NotAccepted { .. }
+            );
+        let hint = reason::hint_for_call(&self.own, &to, error).filter(|_| refused.is_none());
+        let hint = hint.map_or_else(String::new, |hint| format!("; {hint}"));
+        self.not_called(now, to, &format!("{}{hint}", reason::of_call(error)), exists, refused);
     }
 
     /// A call has failed. `exists` if there is such a user.
     pub(crate) fn not_reached(&mut self, now: Timestamp, to: MiAddress, reason: &str, exists: bool) {
+        self.not_called(now, to, reason, exists, None);
+    }
+
+    /// A call has failed. If it was `refused` on account of keys, its tab says more than the first one.
+    fn not_called(
+        &mut self,
+        now: Timestamp,
+        to: MiAddress,
+        reason: &str,
+        exists: bool,
+        refused: Option<RefusedCall>,
+    ) {
         let calling =
             |tab: &Tab| tab.address() == Some(to) && matches!(tab.conversation, ConversationState::Calling);
         if let Some(at) = self.tabs.iter().position(calling) {
@@ -200,7 +222,13 @@ impl App {
                 self.tell(0, |tab| tab.failure(now, &failure));
             }
             let hint = if exists { "; /call calls again" } else { "" };
-            self.tell(at, |tab| tab.failure(now, &format!("{failure}{hint}")));
+            self.tell(at, |tab| match refused {
+                Some(RefusedCall { failure, advice }) => {
+                    tab.failure(now, &failure);
+                    advice.into_iter().for_each(|advice| tab.news(now, &advice));
+                }
+                None => tab.failure(now, &format!("{failure}{hint}")),
+            });
         }
     }
 
@@ -262,6 +290,7 @@ impl App {
     pub(crate) fn said(&mut self, now: Timestamp, id: ConversationId, text: &str) {
         let Some((at, peer)) = self.tab_and_nickname(id) else { return };
         if let Some(address) = self.tabs[at].address()
+            && !self.lacks_key(at)
             && self.contacts.answered(address, peer.raw(), now)
         {
             self.save_contacts();
@@ -391,7 +420,7 @@ impl App {
     }
 
     /// Changes a tab, and counts that as unread unless the tab is in view.
-    fn tell(&mut self, at: usize, tell: impl FnOnce(&mut Tab)) {
+    pub(super) fn tell(&mut self, at: usize, tell: impl FnOnce(&mut Tab)) {
         let is_in_view = at == self.current;
         let tab = &mut self.tabs[at];
         tell(tab);
@@ -404,7 +433,7 @@ impl App {
         self.tabs.iter().position(|tab| tab.id() == Some(id))
     }
 
-    fn tab_and_nickname(&self, id: ConversationId) -> Option<(usize, PeerText)> {
+    pub(super) fn tab_and_nickname(&self, id: ConversationId) -> Option<(usize, PeerText)> {
         let at = self.tab_of(id)?;
         match &self.tabs[at].conversation {
             ConversationState::Open { peer, .. } => Some((at, peer.nickname.clone())),
@@ -425,9 +454,15 @@ impl App {
         if !self.keeps_history {
             return;
         }
-        let is_known = peer.address.is_some_and(|address| self.contacts.is_of_the_user(&address));
-        let talk = history::Talk { id: *id, peer: peer.address, is_known };
-        let candidates = if peer.address.is_none() { peer.candidates.clone() } else { Vec::new() };
+        // A caller that does not show the key of the address may be somebody else.
+        let address = peer.address.filter(|_| !protection::lacks_key(&peer.security));
+        let is_known = address.is_some_and(|address| self.contacts.is_of_the_user(&address));
+        let talk = history::Talk { id: *id, peer: address, is_known };
+        let candidates = match (address, peer.address) {
+            (Some(_), _) => Vec::new(),
+            (None, Some(claimed)) => vec![claimed],
+            (None, None) => peer.candidates.clone(),
+        };
         let (nick, text) = (nick.raw().to_owned(), text.to_owned());
         let entry = history::Entry { at: now, way, nick, text, continues, candidates };
         self.effects.push_back(Effect::Wish(Wish::Remember { talk, entry }));

@@ -79,7 +79,7 @@ impl App {
                 let last = self.contacts.iter().count().saturating_sub(1);
                 *chosen = chosen.saturating_add_signed(isize::from(-up)).min(last);
             }
-            Some(Overlay::Paste { .. }) => {}
+            Some(Overlay::Paste { .. } | Overlay::Words(_)) => {}
             None if self.protocol_top.is_some_and(|top| event.row >= top) => {
                 self.protocol.pane.scroll(isize::from(up) * WHEEL);
             }

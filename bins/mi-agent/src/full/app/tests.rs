@@ -1,5 +1,6 @@
 mod bounds;
 mod contacts;
+mod keys;
 
 use std::time::Duration;
 
@@ -82,6 +83,14 @@ impl User {
         self.effects().into_iter().filter(|effect| !kept(effect)).collect()
     }
 
+    /// The last two entries of the tab in view, the older one first.
+    fn last_two(&self) -> [&str; 2] {
+        let mut entries = self.app.tab().pane.entries().rev().map(|entry| entry.text.as_str());
+        let mut next = || entries.next().expect("something was said");
+        let last = next();
+        [next(), last]
+    }
+
     fn last(&self) -> &str {
         &self.app.tab().pane.entries().last().expect("something was said").text
     }
@@ -113,7 +122,9 @@ fn a_call_has_a_tab_of_its_own() {
     );
     assert_eq!(user.app.tab().editor.line(), "hola", "it stays until somebody hears it");
     user.app.begun(user.now, id(1), peer("joya@cc.com"), Way::Called);
-    assert!(user.last().starts_with("in conversation with joya (joya@cc.com) at "), "{}", user.last());
+    let [begun, protection] = user.last_two();
+    assert!(begun.starts_with("in conversation with joya (joya@cc.com) at "), "{begun}");
+    assert_eq!(protection, "plain: anyone on the way can read and change this");
     user.press(KeyCode::Enter);
     assert_eq!(user.acts(), [Effect::Wish(Wish::Say { id: id(1), text: "hola".into() })]);
     assert!(user.app.tab().editor.is_empty());
@@ -382,7 +393,7 @@ fn a_caller_who_may_be_one_of_several_is_nobody_whom_the_user_knows() {
     joan.candidates = ["joan@bb.com", "boss@evil.com"].map(|candidate| candidate.parse().unwrap()).into();
     user.is_called(1, joan);
     assert_eq!(user.app.tab().title(), "? Joan");
-    assert_eq!(user.last(), "in conversation with Joan (joan or boss@evil.com?) at 127.0.0.1:4457");
+    assert_eq!(user.last_two()[0], "in conversation with Joan (joan or boss@evil.com?) at 127.0.0.1:4457");
     user.hears(1, "hola");
     user.app.said(user.now, id(1), "who is it?");
     assert_eq!(user.app.contacts().count(), 0, "it is a conversation with none of them");

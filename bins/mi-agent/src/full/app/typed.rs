@@ -72,10 +72,7 @@ impl App {
             Command::Trust { address, words: None } => {
                 self.effects.push_back(Effect::Wish(Wish::Trust(address)));
             }
-            Command::Plain(to) => {
-                self.effects.push_back(Effect::Wish(Wish::PermitPlain(to)));
-                self.call(now, to)?;
-            }
+            Command::Plain(to) => self.call_plain(now, to)?,
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Protocol => self.protocol.is_open = !self.protocol.is_open,
             Command::Quit => self.effects.push_back(Effect::Quit { in_a_hurry: false }),
@@ -118,6 +115,24 @@ impl App {
 
     /// Calls a user, and shows the tab of the call.
     pub(super) fn call(&mut self, now: Timestamp, to: MiAddress) -> Result<(), String> {
+        if self.shows_call(now, to)? {
+            self.effects.push_back(Effect::Wish(Wish::Call(to)));
+        }
+        Ok(())
+    }
+
+    /// Calls a user once without encryption, and shows the tab of the call.
+    fn call_plain(&mut self, now: Timestamp, to: MiAddress) -> Result<(), String> {
+        if self.shows_call(now, to)? {
+            self.tab_mut().news(now, "this call is not encrypted");
+            self.effects.push_back(Effect::Wish(Wish::PermitPlain(to)));
+            self.effects.push_back(Effect::Wish(Wish::Call(to)));
+        }
+        Ok(())
+    }
+
+    /// Shows the tab of a call, or that of what is going on with the user. Returns whether the call is to be made.
+    fn shows_call(&mut self, now: Timestamp, to: MiAddress) -> Result<bool, String> {
         if to == self.own {
             return Err(format!("cannot reach {to}: that is your own address"));
         }
@@ -140,10 +155,10 @@ impl App {
                 ConversationState::Open { peer, .. } => {
                     format!("you are already talking with {}", peer.nickname)
                 }
-                ConversationState::None => return Ok(()),
+                ConversationState::None => return Ok(false),
             };
             tab.news(now, &news);
-            return Ok(());
+            return Ok(false);
         }
         if self.engaged() >= self.conversations {
             return Err(match (self.conversations, self.engaged_elsewhere()) {
@@ -168,8 +183,7 @@ impl App {
         let tab = self.tab_mut();
         tab.conversation = ConversationState::Calling;
         tab.news(now, &format!("calling {to}"));
-        self.effects.push_back(Effect::Wish(Wish::Call(to)));
-        Ok(())
+        Ok(true)
     }
 
     fn bye(&mut self, now: Timestamp) -> Result<(), String> {

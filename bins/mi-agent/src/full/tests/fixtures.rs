@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use mi_agent_core::{Admission, ConversationId, Peer, PeerText};
+use mi_agent_core::{Admission, ConversationId, Peer, PeerSecurity, PeerText, PublicKey, Trust};
 
 use crate::full::app::Setup;
 use crate::store::contacts::Contacts;
@@ -23,6 +23,7 @@ pub(crate) fn setup() -> Setup {
         zone: TimeZone::UTC,
         contacts: Contacts::default(),
         admission: Admission::default(),
+        key_log: None,
     }
 }
 
@@ -33,6 +34,24 @@ pub(crate) fn peer(address: &str) -> Peer {
     let mut peer = Peer::new(nickname, "127.0.0.1:4456".parse().unwrap());
     peer.address = Some(address);
     peer
+}
+
+/// The peer, as one that proved to have [`key`].
+pub(crate) fn with_key(mut peer: Peer, trust: Trust) -> Peer {
+    peer.security = PeerSecurity::Tls { key: key(7), trust };
+    peer
+}
+
+/// The user at `address`, who calls in plain text although a key is known.
+pub(crate) fn without_key(address: &str) -> Peer {
+    let mut peer = peer(address);
+    peer.security = PeerSecurity::Plain { lacks_key: true };
+    peer
+}
+
+/// The key of this number.
+pub(crate) fn key(number: u8) -> PublicKey {
+    PublicKey::from_bytes([number; 32])
 }
 
 /// A caller without a known address.

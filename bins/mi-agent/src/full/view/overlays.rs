@@ -4,7 +4,8 @@ use std::mem;
 
 use full_screen::side_by_side;
 use jiff::Timestamp;
-use mi_agent_core::safe_text;
+use mi_agent_core::{KeyWords, safe_text};
+use plumi_proto::MiAddress;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::text::{Line, Text};
@@ -26,6 +27,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, theme: &The
         }
         Some(Overlay::Contacts(chosen)) => draw_contacts(frame, area, app, chosen, theme, now),
         Some(Overlay::Paste { lines, .. }) => draw_paste(frame, area, &lines, theme),
+        Some(Overlay::Words(words)) => draw_words(frame, area, &app.own, &words, theme),
         None => {}
     }
 }
@@ -116,6 +118,32 @@ fn draw_paste(frame: &mut Frame<'_>, area: Rect, lines: &[String], theme: &Theme
     frame.render_widget(Paragraph::new(text), inside);
 }
 
+/// Draws the words of the user's own key, far enough apart to be read out.
+fn draw_words(frame: &mut Frame<'_>, area: Rect, own: &MiAddress, words: &KeyWords, theme: &Theme) {
+    let before = "Read these words out to the one you talk with, by phone or in person:";
+    let after = format!("They are typed there: /verify {own} and the words.");
+    let rows = words.words();
+    let mut numbered = (1..).zip(rows);
+    let mut text = Text::default();
+    text.push_line(Line::styled(before, theme.text));
+    text.push_line(Line::default());
+    while let Some((number, word)) = numbered.next() {
+        let mut row = format!("    {number}  {word:<12}");
+        if let Some((number, word)) = numbered.next() {
+            row.push_str(&format!("{number}  {word}"));
+        }
+        text.push_line(Line::styled(row, theme.own));
+    }
+    text.push_line(Line::default());
+    text.push_line(Line::styled(after, theme.text));
+    let paragraph = Paragraph::new(text).wrap(Wrap { trim: false });
+    let width = WORDS_WIDTH.min(area.width);
+    let count = paragraph.line_count(width.saturating_sub(2));
+    let height = u16::try_from(count).unwrap_or(u16::MAX).saturating_add(2);
+    let inside = over(frame, area, (width, height), " the words of your key · Esc closes ", theme);
+    frame.render_widget(paragraph, inside);
+}
+
 /// Draws a frame in the middle, of so many columns and rows at most. Returns the area inside.
 fn over(frame: &mut Frame<'_>, area: Rect, (width, height): (u16, u16), title: &str, theme: &Theme) -> Rect {
     let over =
@@ -128,13 +156,20 @@ fn over(frame: &mut Frame<'_>, area: Rect, (width, height): (u16, u16), title: &
     inside
 }
 
+/// The columns of the window with words.
+const WORDS_WIDTH: u16 = 74;
+
 /// The columns that help needs to show a command and its meaning in one row.
 const SIDE_BY_SIDE: u16 = 70;
 
 /// Explanations of signs on the screen that are not obvious.
-const WHAT_YOU_SEE: [(&str, &str); 4] = [
+const WHAT_YOU_SEE: [(&str, &str); 8] = [
     ("* !", "news, a failure and its reason"),
     ("(2) behind a tab", "so many lines came that you have not seen"),
-    ("unverified", "PLUMI and PMI prove nobody's address or nickname"),
+    ("· plain", "anyone on the way can read and change what is said"),
+    ("· new · known", "encrypted; the key is met for the first time, or again"),
+    ("· introduced", "encrypted; the node of the peer's domain has this key"),
+    ("· verified", "encrypted, and you have compared the words of the key"),
+    ("as Joya, unverified", "nicknames prove nothing; addresses only with a key"),
     ("E 4 R 4", "messages sent and received, as in the message log"),
 ];

@@ -1,6 +1,8 @@
 //! The state of user and conversation, and the input line.
 
+use mi_agent_core::{Peer, PeerSecurity};
 use mi_proto::split_line;
+use plumi_proto::MiAddress;
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Position, Rect};
 use ratatui::text::Line;
@@ -9,6 +11,7 @@ use unicode_width::UnicodeWidthStr;
 use super::{bar, cut, first_that_fits, span};
 use crate::command::{Command, Mode, in_mode};
 use crate::full::app::{App, Registration};
+use crate::full::protection::{self, Sentence};
 use crate::full::tab::{About, ConversationState, address_of};
 use crate::full::theme::Theme;
 
@@ -16,7 +19,8 @@ use crate::full::theme::Theme;
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let [own, state] = Layout::vertical([Constraint::Length(1), Constraint::Length(1)]).areas(area);
     let is_unregistered = matches!(app.registration, Registration::Waiting(_) | Registration::Lost(_));
-    let style = if is_unregistered || app.disk_trouble.is_some() { theme.chosen } else { theme.bar };
+    let needs_attention = is_unregistered || app.disk_trouble.is_some() || app.key_log.is_some();
+    let style = if needs_attention { theme.chosen } else { theme.bar };
     bar(frame, own, Line::raw(first_that_fits(&own_variants(app), own.width)), style);
     if let Some(line) = offered(app, state.width, theme) {
         return frame.render_widget(line, state);
@@ -58,11 +62,16 @@ fn own_variants(app: &App) -> Vec<String> {
         Registration::Lost(reason) => (format!("NOT registered: {reason}"), "NOT registered"),
         Registration::Leaving => ("deregistering …".into(), "deregistering …"),
     };
-    if let Some(trouble) = &app.disk_trouble {
+    // Both are in every tab, as neither may be overlooked.
+    let key_log = app.key_log.as_ref().map(|file| format!("keys are written to {file}"));
+    let notes: Vec<_> = key_log.into_iter().chain(app.disk_trouble.clone()).collect();
+    if !notes.is_empty() {
+        let notes = notes.join(" · ");
         return vec![
-            format!(" {own} as {nickname} · {long} · {trouble}"),
-            format!(" {own} · {short} · {trouble}"),
-            format!(" {short} · {trouble}"),
+            format!(" {own} as {nickname} · {long} · {notes}"),
+            format!(" {own} · {short} · {notes}"),
+            format!(" {short} · {notes}"),
+            format!(" {notes}"),
         ];
     }
     vec![
@@ -76,16 +85,14 @@ fn own_variants(app: &App) -> Vec<String> {
 fn conversation_variants(app: &App) -> Vec<String> {
     match &app.tab().conversation {
         ConversationState::Open { peer, waiting, is_ending, .. } => {
-            let state = if *is_ending { "ending" } else { "in conversation" };
-            let (nickname, remote) = (&peer.nickname, peer.remote);
-            let address = address_of(peer, &app.own).unwrap_or_else(|| "address unknown".into());
-            let waiting = if *waiting > 0 { format!(" · {waiting} lines wait") } else { String::new() };
-            vec![
-                format!(" {state}{waiting} with {nickname} ({address}), both unverified, at {remote}"),
-                format!(" {nickname} ({address}), unverified, {remote}{waiting}"),
-                format!(" {nickname}, unverified, {remote}{waiting}"),
-                format!(" unverified: {nickname}{waiting}"),
-            ]
+            let mut state = String::new();
+            if *is_ending {
+                state.push_str(" · ending");
+            }
+            if *waiting > 0 {
+                state.push_str(&format!(" · {waiting} lines wait"));
+            }
+            open_variants(peer, &app.own, &state)
         }
         ConversationState::Calling => {
             vec![format!(" calling {} … /bye gives up", app.tab().title()), " calling … /bye gives up".into()]
@@ -105,6 +112,26 @@ fn conversation_variants(app: &App) -> Vec<String> {
             ],
         },
     }
+}
+
+/// The variants of a conversation that is open, in this `state`. The address is what a key proves; a nickname is chosen.
+fn open_variants(peer: &Peer, own: &MiAddress, state: &str) -> Vec<String> {
+    let Sentence { long, short } = Sentence::about(&peer.security, peer.address.as_ref());
+    let address = address_of(peer, own).unwrap_or_else(|| "?".into());
+    let who = format!("{address} as {}", peer.nickname);
+    let (remote, doubt) = match peer.security {
+        PeerSecurity::Plain { .. } => (peer.remote, ", both unverified"),
+        _ => (peer.remote, ""),
+    };
+    vec![
+        format!(" in conversation with {who}{doubt}, at {remote}{state} · {long}"),
+        format!(" {who}{doubt}{state} · {long}"),
+        format!(" {who}{state} · {long}"),
+        format!(" {who}{state} · {short}"),
+        format!(" {long}{state}"),
+        format!(" {short}{state}"),
+        format!(" {}{state}", protection::word(&peer.security)),
+    ]
 }
 
 /// The completions on offer, or the meaning of the command that is being typed.

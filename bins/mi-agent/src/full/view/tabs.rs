@@ -13,10 +13,18 @@ use crate::full::theme::Theme;
 /// Draws as many tabs as there is room for, the one in view among them.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) {
     let width = usize::from(area.width);
-    let labels: Vec<_> =
-        app.tabs.iter().enumerate().map(|(at, tab)| label(at, tab, app.missed, width)).collect();
+    let labels = |all_words: bool| -> Vec<_> {
+        let tabs = app.tabs.iter().enumerate();
+        tabs.map(|(at, tab)| label(at, tab, all_words || at == app.current, app.missed, width)).collect()
+    };
+    let mut all = labels(true);
+    if columns(&all) > width {
+        // Nothing is said in a tab out of view, and none should have to be looked for.
+        all = labels(false);
+    }
+    let (labels, has_room) = (&all, columns(&all) <= width);
     let mut first = 0;
-    while first < app.current && columns(&labels[first..=app.current]) + ROOM_FOR_MORE > width {
+    while !has_room && first < app.current && columns(&labels[first..=app.current]) + ROOM_FOR_MORE > width {
         first += 1;
     }
     let mut line = Line::default();
@@ -42,12 +50,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App, theme: &Theme) 
     bar(frame, area, line, theme.bar);
 }
 
-fn label(at: usize, tab: &Tab, missed: usize, width: usize) -> String {
+/// Returns the label of a tab, with the word for its protection if `has_word`.
+fn label(at: usize, tab: &Tab, has_word: bool, missed: usize, width: usize) -> String {
     let number = at + 1;
     let missed = if at == 0 && missed > 0 { format!(" · {missed} missed") } else { String::new() };
     let unread = if tab.unread > 0 { format!(" ({})", tab.unread) } else { String::new() };
-    let title = cut(&tab.title(), width.saturating_sub(14).clamp(6, MAX_TITLE));
-    format!(" {number} {title}{missed}{unread} ")
+    let word = tab.protection().filter(|_| has_word);
+    let protection = word.map_or_else(String::new, |word| format!(" · {word}"));
+    let room = width.saturating_sub(14 + protection.width());
+    let title = cut(&tab.title(), room.clamp(6, MAX_TITLE));
+    format!(" {number} {title}{protection}{missed}{unread} ")
 }
 
 /// The unread lines of tabs that have no room.

@@ -1,9 +1,10 @@
 mod document;
 mod overlays;
+mod protection;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use jiff::ToSpan;
-use mi_agent_core::{Content, Direction, FrameKind, MessageCounts, Passed, PeerText};
+use mi_agent_core::{Content, Direction, FrameKind, Handshake, MessageCounts, Passed, PeerText};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Position;
@@ -11,7 +12,7 @@ use ratatui::style::Color;
 
 use super::*;
 use crate::full::app::{Overlay, Setup};
-use crate::full::tests::fixtures::{id, now, peer, setup, stranger};
+use crate::full::tests::fixtures::{id, key, now, peer, setup, stranger};
 use crate::session::{End, Happened};
 use crate::store::contacts::Way;
 
@@ -43,13 +44,24 @@ impl Screen {
         self.types_at(now(), text);
     }
 
-    /// Lets the messages of a location pass, and the nickname that is sent after it.
+    /// Lets the messages of a location pass.
     fn calls_in_the_protocol(&mut self) {
         let asks = Content::Plumi(b"PLlaura@bb.com:joya@cc.com"[..].into());
         let answers = Content::Plumi(b"RL0laura@bb.com:joya@cc.com:127.0.0.1:4456"[..].into());
         self.passes(Direction::Sent, "127.0.0.2:3344", asks);
         self.passes(Direction::Received, "127.0.0.2:3344", answers);
-        self.passes_frame(Direction::Sent, FrameKind::Nickname, b"N05Laura");
+    }
+
+    /// Lets the handshake of a call to Joya pass, whose key is known.
+    fn passes_handshake(&mut self) {
+        for (direction, number, user, decision) in [
+            (Direction::Received, 7, "joya@cc.com", Some("known since 2026-11-02")),
+            (Direction::Sent, 3, "laura@bb.com", None),
+        ] {
+            let (key, user) = (*key(number).as_bytes(), Some(user.to_owned()));
+            let handshake = Handshake { key, user, decision: decision.map(str::to_owned) };
+            self.passes(direction, "127.0.0.1:4456", Content::Handshake(handshake));
+        }
     }
 
     fn passes_frame(&mut self, direction: Direction, kind: FrameKind, frame: &[u8]) {
@@ -143,17 +155,17 @@ fn a_conversation_is_wrapped_by_what_it_is_wide() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
-15:42       * in conversation with joya
-              (joya@cc.com) at
+ 1 mi-agent  2 joya@cc.com · plain
               127.0.0.1:4456
+15:42       * plain: anyone on the way
+              can read and change this
 15:42    joya què tal? això és una línia
               més llarga que la finestra
 15:42    joya 你好你好你好你好你好你好你
               好
 15:42   Laura ééé 👍👍 ❤️
  laura@bb.com · registered · E 2 R 2
- joya, unverified, 127.0.0.1:4456
+ plain: others can read and change this
 >
 "#,
     );
@@ -169,15 +181,15 @@ fn who_has_scrolled_up_is_told_what_is_new() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
-15:42         * in conversation with joya (joya@cc.com) at
-                127.0.0.1:4456
+ 1 mi-agent  2 joya@cc.com · plain
+15:42         * plain: anyone on the way can read and change
+                this
 15:42      joya line 1
 15:42      joya line 2
 15:42      joya line 3
 15:42      joya line 4                    ↓ Esc: to the end
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
- joya (joya@cc.com), unverified, 127.0.0.1:4456
+ plain: anyone on the way can read and change this
 > bon di
 "#,
     );
@@ -186,15 +198,15 @@ fn who_has_scrolled_up_is_told_what_is_new() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
-15:42         * in conversation with joya (joya@cc.com) at
-                127.0.0.1:4456
+ 1 mi-agent  2 joya@cc.com · plain
+15:42         * plain: anyone on the way can read and change
+                this
 15:42      joya line 1
 15:42      joya line 2
 15:42      joya line 3
 15:42      joya line 4                  ↓ 2 new lines · Esc
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
- joya (joya@cc.com), unverified, 127.0.0.1:4456
+ plain: anyone on the way can read and change this
 > bon di
 "#,
     );
@@ -217,13 +229,13 @@ fn a_line_of_several_frames_is_counted() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
-15:42         * calling joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:42         * in conversation with joya (joya@cc.com) at
                 127.0.0.1:4456
-
+15:42         * plain: anyone on the way can read and change
+                this
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
- joya (joya@cc.com), unverified, 127.0.0.1:4456
+ plain: anyone on the way can read and change this
 > 234567890123456789012345678901234567890123456789  2 frames
 "#,
     );
@@ -240,11 +252,11 @@ fn what_is_typed_is_helped_along() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
-15:42         * calling joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:42         * in conversation with joya (joya@cc.com) at
                 127.0.0.1:4456
-
+15:42         * plain: anyone on the way can read and change
+                this
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
  /call ADDRESS  /bye, /exit  /contacts  /add ADDRESS  /find…
 > /
@@ -255,11 +267,11 @@ fn what_is_typed_is_helped_along() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
-15:42         * calling joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:42         * in conversation with joya (joya@cc.com) at
                 127.0.0.1:4456
-
+15:42         * plain: anyone on the way can read and change
+                this
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
  /call  /contacts  /close
 > /call
@@ -274,11 +286,11 @@ fn what_is_typed_is_helped_along() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
-15:42         * calling joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:42         * in conversation with joya (joya@cc.com) at
                 127.0.0.1:4456
-
+15:42         * plain: anyone on the way can read and change
+                this
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
  /call ADDRESS – call somebody (joya: of your own domain)
 > /call joya@cc.com
@@ -293,7 +305,7 @@ fn several_pasted_lines_are_shown_before_they_are_sent() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:42         * calling joya@cc.com
 ┌ 3 lines were pasted ─────────────────────────────────────┐
 │Enter sends them all, Esc sends none:                     │
@@ -303,7 +315,7 @@ fn several_pasted_lines_are_shown_before_they_are_sent() {
 └──────────────────────────────────────────────────────────┘
 
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
- joya (joya@cc.com), unverified, 127.0.0.1:4456
+ plain: anyone on the way can read and change this
 >
 "#,
     );
@@ -320,20 +332,20 @@ fn tabs_count_what_was_not_read() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com  3 pere@bb.com (2) ›(1)
-                127.0.0.1:4456
+ 1 mi-agent  2 joya@cc.com · plain  3 pere@bb.com (2) ›(1)
+                this
 15:42         * pere (pere@bb.com) calls, in tab 3; Alt-3
                 shows it
 15:42         * qui sap (?) calls, in tab 4; Alt-4 shows it
  laura@bb.com · registered at node 127.0.0.2:3344 · E 2 R 2
- joya (joya@cc.com), unverified, 127.0.0.1:4456
+ plain: anyone on the way can read and change this
 >
 "#,
     );
     let mut narrow = Screen { terminal: Terminal::new(TestBackend::new(40, 8)).unwrap(), ..screen };
-    assert!(narrow.picture().starts_with(" 1 mi-agent  2 joya@cc.com ›(3)\n"), "{}", narrow.picture());
+    assert!(narrow.picture().starts_with("‹ 2 joya@cc.com · plain ›(3)\n"), "{}", narrow.picture());
     narrow.app.key(now(), KeyEvent::new(KeyCode::Char('4'), KeyModifiers::ALT));
-    assert!(narrow.picture().starts_with("‹ 3 pere@bb.com (2)  4 ? qui sap\n"), "{}", narrow.picture());
+    assert!(narrow.picture().starts_with("‹(2) 4 ? qui sap · plain\n"), "{}", narrow.picture());
 }
 
 #[test]
@@ -351,7 +363,7 @@ fn the_bars_say_how_things_are() {
         bars(&mut screen),
         [
             " laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2",
-            " in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456"
+            " joya@cc.com as joya · plain: anyone on the way can read and change this"
         ]
     );
     screen.app.set_waiting(id(1), 12);
@@ -360,14 +372,11 @@ fn the_bars_say_how_things_are() {
         bars(&mut screen),
         [
             " laura@bb.com · NOT registered: node 127.0.0.2:3344 does not answer · E 2 R 2",
-            " joya (joya@cc.com), unverified, 127.0.0.1:4456 · 12 lines wait"
+            " joya@cc.com as joya · 12 lines wait · plain: others can read and change this"
         ]
     );
     let mut narrow = Screen { terminal: Terminal::new(TestBackend::new(40, 10)).unwrap(), ..screen };
-    assert_eq!(
-        bars(&mut narrow),
-        [" laura@bb.com · NOT registered · E 2 R 2", " unverified: joya · 12 lines wait"]
-    );
+    assert_eq!(bars(&mut narrow), [" laura@bb.com · NOT registered · E 2 R 2", " plain · 12 lines wait"]);
     narrow.app.ended(now(), id(1), End::ByPeer, 0);
     assert_eq!(bars(&mut narrow)[1], " /call calls joya@cc.com");
     narrow.types("/call\n");
@@ -378,6 +387,7 @@ fn the_bars_say_how_things_are() {
 
 #[test]
 fn any_size_will_do() {
+    let words = "zoo zoo zoo zoo zoo zoo zoo zoo".parse().unwrap();
     for width in (0..=45).chain([80, 200]) {
         for height in (0..=12).chain([50]) {
             let mut screen = Screen::talking(width, height);
@@ -390,6 +400,7 @@ fn any_size_will_do() {
                 Some(Overlay::Help(3)),
                 Some(Overlay::Contacts(0)),
                 Some(Overlay::Paste { id: id(1), lines }),
+                Some(Overlay::Words(words)),
             ] {
                 screen.app.overlay = overlay;
                 screen.draw();
@@ -400,15 +411,15 @@ fn any_size_will_do() {
     assert_picture(
         &mut Screen::talking(40, 10),
         r#"
- 1 mi-agent  2 joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:42       * calling joya@cc.com
 15:42       * in conversation with joya
               (joya@cc.com) at
               127.0.0.1:4456
-
-
+15:42       * plain: anyone on the way
+              can read and change this
  laura@bb.com · registered · E 2 R 2
- joya, unverified, 127.0.0.1:4456
+ plain: others can read and change this
 >
 "#,
     );

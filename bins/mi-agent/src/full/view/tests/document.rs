@@ -1,8 +1,10 @@
-//! The five screens, as docs/agent.md draws them: one design.
+//! The screens, as docs/agent.md draws them: one design.
 
-use mi_agent_core::{CallError, ConversationError, LocateError, Refusal};
+use mi_agent_core::{CallError, ConversationError, KeyWords, LocateError, NotSecure, Pin, Refusal, Trust};
 
 use super::*;
+use crate::full::tests::fixtures::{key, with_key};
+use crate::session::{CallId, Done};
 use crate::store::history;
 
 const DOCUMENT: &str = include_str!("../../../../../../docs/agent.md");
@@ -11,7 +13,18 @@ const DOCUMENT: &str = include_str!("../../../../../../docs/agent.md");
 fn the_screens_are_those_of_the_document() {
     let drawn = DOCUMENT.split("\n```screen\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
     let drawn: Vec<_> = drawn.collect();
-    let pictures = [first(), talking(), tabs(), contacts(), protocol()].map(|mut screen| screen.picture());
+    let screens = [
+        first(),
+        talking(),
+        tabs(),
+        own_words(),
+        compared(),
+        another_key(),
+        no_encryption(),
+        contacts(),
+        protocol(),
+    ];
+    let pictures = screens.map(|mut screen| screen.picture());
     let told = || pictures.join("\n```\n\n```screen\n");
     assert!(drawn == pictures, "they look so, and not as they are drawn:\n\n```screen\n{}\n```", told());
 }
@@ -40,7 +53,8 @@ fn talking() -> Screen {
     screen.app.recalled(now(), "joya@cc.com".parse().unwrap(), &recalled);
     let mut joya = peer("joya@cc.com");
     joya.nickname = PeerText::new("Joya");
-    screen.app.begun(now() + 1.minutes(), id(1), joya, Way::Called);
+    let verified = Trust::Verified("2026-11-20".parse().unwrap());
+    screen.app.begun(now() + 1.minutes(), id(1), with_key(joya, verified), Way::Called);
     screen.app.messages = Some(MessageCounts::new(2, 2));
     screen.app.said(now() + 1.minutes(), id(1), "hola, com va la pràctica?");
     screen.app.heard(now() + 2.minutes(), id(1), &PeerText::new("bé! el node ja respon 👩\u{200d}💻"));
@@ -72,6 +86,53 @@ fn tabs() -> Screen {
     screen
 }
 
+/// Laura types the words that Joya reads out.
+fn compared() -> Screen {
+    let mut screen = Screen::new(80, 9);
+    screen.types("/call joya@cc.com\n");
+    screen.app.begun(now(), id(1), with_key(peer("joya@cc.com"), Trust::New), Way::Called);
+    screen.app.said(now(), id(1), "hola! ets tu?");
+    screen
+        .app
+        .done(now() + 4.minutes(), Done::Verified { address: "joya@cc.com".parse().unwrap(), key: key(7) });
+    screen.app.messages = Some(MessageCounts::new(2, 2));
+    screen
+}
+
+fn own_words() -> Screen {
+    let mut screen = Screen::new(80, 15);
+    let known = Trust::Known("2026-11-02".parse().unwrap());
+    screen.app.begun(now(), id(1), with_key(peer("joya@cc.com"), known), Way::CalledBy);
+    let words = KeyWords::of(&screen.app.own, &key(3));
+    screen.app.done(now(), Done::OwnWords(words));
+    screen.app.messages = Some(MessageCounts::new(2, 2));
+    screen
+}
+
+/// Joya has a new machine, or somebody sits in between.
+fn another_key() -> Screen {
+    let known = Pin::seen(key(7), "2026-11-02".parse().unwrap()).verified("2026-11-20".parse().unwrap());
+    refused(CallError::KeyChanged { known, offered: key(8) }, 11)
+}
+
+/// Keys are written to a file meanwhile, which the line with the registration says.
+fn no_encryption() -> Screen {
+    let mut screen = refused(NotSecure::HasKey.into(), 13);
+    screen.app.key_log = Some("/tmp/keys.log".into());
+    screen.types_at(now() + 2.minutes(), "/plain joya@cc.com\n");
+    screen.app.begun(now() + 2.minutes(), id(1), peer("joya@cc.com"), Way::Called);
+    screen
+}
+
+fn refused(error: CallError, height: u16) -> Screen {
+    let mut screen = Screen::new(80, height);
+    screen.types("/call joya@cc.com\n");
+    let (call, to) = (CallId::of_test(1), "joya@cc.com".parse().unwrap());
+    screen.app.happened(now(), Happened::CallFailed { call, to, error });
+    screen.app.messages = Some(MessageCounts::new(2, 2));
+    screen
+}
+
 fn contacts() -> Screen {
     let mut screen = Screen::new(80, 12);
     screen.app.begun(now() - 22.hours(), id(1), peer("pere@bb.com"), Way::CalledBy);
@@ -89,10 +150,16 @@ fn contacts() -> Screen {
 }
 
 fn protocol() -> Screen {
-    let mut screen = Screen::talking(80, 20);
+    let mut screen = Screen::new(80, 26);
+    screen.types("/call joya@cc.com\n");
+    let known = Trust::Known("2026-11-02".parse().unwrap());
+    screen.app.begun(now(), id(1), with_key(peer("joya@cc.com"), known), Way::Called);
+    screen.app.messages = Some(MessageCounts::new(2, 2));
     screen.press(KeyCode::F(2));
     screen.app.said(now(), id(1), "hola");
     screen.calls_in_the_protocol();
+    screen.passes_handshake();
+    screen.passes_frame(Direction::Sent, FrameKind::Nickname, b"N05Laura");
     screen.passes_frame(Direction::Received, FrameKind::Nickname, b"N04joya");
     screen.passes_frame(Direction::Sent, FrameKind::Line, b"L04hola");
     screen

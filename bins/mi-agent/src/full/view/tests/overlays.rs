@@ -30,7 +30,7 @@ fn contacts_are_listed() {
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 pere@bb.com  3 joya@cc.com (1)
+ 1 mi-agent  2 pere@bb.com · plain  3 joya@cc.com (1)
 11-23         * in conversation with pere (pere@bb.com) at
                 127.0.0.1:4456
 ┌ contacts · Enter calls, h history, Del removes, Esc clos…┐
@@ -40,7 +40,7 @@ fn contacts_are_listed() {
 
 
  laura@bb.com · registered at node 127.0.0.2:3344 · E 0 R 0
- pere (pere@bb.com), unverified, 127.0.0.1:4456
+ plain: anyone on the way can read and change this
 >
 "#,
     );
@@ -52,13 +52,14 @@ fn the_protocol_is_shown_as_it_passes() {
     screen.press(KeyCode::F(2));
     assert!(screen.picture().contains("nothing has passed yet"));
     screen.calls_in_the_protocol();
+    screen.passes_frame(Direction::Sent, FrameKind::Nickname, b"N05Laura");
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:42            * calling joya@cc.com
 15:42            * in conversation with joya (joya@cc.com) at 127.0.0.1:4456
-
+15:42            * plain: anyone on the way can read and change this
 
  protocol: E sent, R received · F2 closes ──────────────────────────────────────
 15:42:00 R ← joya@cc.com is at TCP 127.0.0.1:4456
@@ -67,7 +68,7 @@ fn the_protocol_is_shown_as_it_passes() {
 15:42:00 E → nickname: Laura
              127.0.0.1:4456 TCP 8 bytes  head N05
  laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
- in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
+ joya@cc.com as joya · plain: anyone on the way can read and change this
 >
 "#,
     );
@@ -77,15 +78,15 @@ fn the_protocol_is_shown_as_it_passes() {
 
 #[test]
 fn help_lists_commands_and_keys() {
-    let mut screen = Screen::talking(90, 42);
+    let mut screen = Screen::talking(90, 50);
     screen.types("/help\n");
     assert_picture(
         &mut screen,
         r#"
- 1 mi-agent  2 joya@cc.com
+ 1 mi-agent  2 joya@cc.com · plain
 15:┌ help · Esc closes, ↑ ↓ scroll ───────────────────────────────────────────────────┐
 15:│Commands                                                                          │
-   │  /call ADDRESS           call somebody (joya: of your own domain)                │
+15:│  /call ADDRESS           call somebody (joya: of your own domain)                │
    │  /bye, /exit             end the conversation                                    │
    │  /contacts               calls made, taken or missed while busy; Enter calls     │
    │  /add ADDRESS            add somebody to the contacts; Del removes one there     │
@@ -93,6 +94,10 @@ fn help_lists_commands_and_keys() {
    │  /block ADDRESS          take no calls of somebody, who is told you are busy     │
    │  /unblock ADDRESS        take them again                                         │
    │  /allow-only ADDRESS…    take calls of these alone; off: of everybody            │
+   │  /words                  show the words of your key, to read them out            │
+   │  /verify ADDRESS WORD…   compare the words of somebody's key: type what you hear │
+   │  /trust ADDRESS [WORD…]  take the new key of somebody, after a warning           │
+   │  /plain ADDRESS          call somebody once without encryption                   │
    │  /protocol               show or hide every message as it passes                 │
    │  /close                  close this tab, after /bye                              │
    │  /help                   show this                                               │
@@ -118,11 +123,15 @@ fn help_lists_commands_and_keys() {
    │What you see                                                                      │
    │  * !                     news, a failure and its reason                          │
    │  (2) behind a tab        so many lines came that you have not seen               │
-   │  unverified              PLUMI and PMI prove nobody's address or nickname        │
+   │  · plain                 anyone on the way can read and change what is said      │
+   │  · new · known           encrypted; the key is met for the first time, or again  │
+   │  · introduced            encrypted; the node of the peer's domain has this key   │
+   │  · verified              encrypted, and you have compared the words of the key   │
+   │  as Joya, unverified     nicknames prove nothing; addresses only with a key      │
    │  E 4 R 4                 messages sent and received, as in the message log       │
    └──────────────────────────────────────────────────────────────────────────────────┘
  laura@bb.com as Laura · registered at node 127.0.0.2:3344 · E 2 R 2
- in conversation with joya (joya@cc.com), both unverified, at 127.0.0.1:4456
+ joya@cc.com as joya, both unverified · plain: anyone on the way can read and change this
 >
 "#,
     );
