@@ -108,7 +108,7 @@ fn on_full_screen(
         zone: TimeZone::system(),
         contacts,
         admission,
-        key_log: settings.tls_key_log.as_ref().map(|file| file.display().to_string()),
+        key_log: start::key_log(settings).map(|file| file.display().to_string()),
     };
     let no_color = env::var("NO_COLOR").ok();
     let theme = Theme::new(no_color.as_deref());

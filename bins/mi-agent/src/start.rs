@@ -89,7 +89,7 @@ async fn protected(
     if let Some(known_peers) = known_peers {
         builder = builder.trust(known_peers);
     }
-    if let Some(path) = settings.tls_key_log.clone().or_else(key_log_of_all) {
+    if let Some(path) = key_log(settings) {
         let log = KeyLog::open(&path);
         builder = builder
             .key_log(log.map_err(|error| anyhow!("the key log {} {}", path.display(), Reason(&error)))?);
@@ -101,7 +101,12 @@ async fn protected(
     Ok(builder)
 }
 
-/// Returns the file in which programs of this user log the keys of TLS, if there is one.
-fn key_log_of_all() -> Option<PathBuf> {
-    env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()).map(PathBuf::from)
+/// Returns the file to which the keys of conversations are written, if they are: that of the option, or the one in which
+/// all programs of this user log the keys of TLS.
+pub(crate) fn key_log(settings: &Settings) -> Option<PathBuf> {
+    if settings.security == Security::Off {
+        return None;
+    }
+    let of_all = || env::var_os("SSLKEYLOGFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    settings.tls_key_log.clone().or_else(of_all)
 }

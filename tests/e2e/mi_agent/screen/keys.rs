@@ -179,6 +179,25 @@ fn a_new_machine_is_let_in_again_by_its_user_or_by_words() {
     joya.sees("laura ets tu!");
 }
 
+/// Whoever has the file reads the conversation, so no tab hides it.
+#[test]
+fn a_log_of_keys_is_named_as_long_as_it_is_written() {
+    let town = Town::new();
+    let laura = town.at_terminal("laura", &["--tls-key-log", "keys.log"]);
+    let _joya = town.at_terminal("joya", &[]);
+    laura.expect_text("· keys are written to keys.log");
+    laura.type_line("/call joya@bb.com");
+    laura.expect_text(" 2 joya@bb.com · new ");
+    laura.expect_text("· keys are written to keys.log");
+    let logged = fs::read_to_string(laura.folder().join("keys.log")).expect("they are written");
+    assert!(logged.contains("CLIENT_TRAFFIC_SECRET_0 "), "{logged}");
+    // The protocol window has the keys of both, and the frames inside.
+    laura.press(Key::F(2));
+    laura.expect_text("R ← key as joya@bb.com: `");
+    laura.expect_text("E → key as laura@bb.com: `");
+    laura.expect_text("R ← nickname: joya");
+}
+
 /// An agent of the past says nothing of encryption.
 #[test]
 fn who_has_a_key_and_offers_none_is_called_in_plain_text_only_when_the_user_says_so() {
