@@ -297,6 +297,8 @@ fn who_is_blocked_is_told_busy_and_the_user_who_called() {
     eventually("the rule is kept", || {
         fs::read_to_string(&rules).is_ok_and(|text| text.contains("laura@bb.com"))
     });
+    // The peer's end of it comes after that of the one who ended it.
+    laura.expect_text("conversation with joya ended by joya");
     laura.type_line("/call joya@bb.com");
     laura.expect_text("cannot reach joya@bb.com: user is busy");
     joya.expect_line("* laura@bb.com was refused: blocked");
@@ -314,7 +316,7 @@ fn as_many_talk_as_may_and_others_are_told_busy() {
     }
     // The second one has a tab that is not in view.
     laura.wait_for(|screen| {
-        screen.text().contains("soc joya") && screen.rows()[0].contains("pere@bb.com (2)")
+        screen.text().contains("soc joya") && screen.rows()[0].contains("pere@bb.com · new (2)")
     });
     laura.press(Key::Ctrl('n'));
     laura.expect_text("soc pere");

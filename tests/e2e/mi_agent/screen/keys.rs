@@ -104,7 +104,7 @@ fn two_people_talk_are_known_again_and_compare_words() {
     laura.sees(" 2 joya@bb.com · known ");
     joya.sees(" 2 laura@bb.com · new ");
     joya.types("/bye");
-    laura.sees("conversation with joya ended by joya");
+    joya.sees("conversation with laura ended by you");
     joya.types("/call");
     joya.sees(" 2 laura@bb.com · known ");
     laura.reads("encrypted, key known since");
@@ -211,13 +211,14 @@ fn who_has_a_key_and_offers_none_is_called_in_plain_text_only_when_the_user_says
     laura.types("/call");
     laura.reads("! joya@bb.com offers no encryption, though it has a key. Nothing was sent.");
     laura.reads("/plain joya@bb.com calls once without encryption.");
+    old.expect_text("conversation with laura ended by laura");
     laura.types("/plain joya@bb.com");
     laura.sees(" 2 joya@bb.com · plain ");
     laura.reads("* plain: anyone on the way can read and change this");
     laura.types("hola");
     old.expect_text("laura hola");
     old.type_line("/bye");
-    laura.sees("conversation with joya ended by joya");
+    old.expect_text("conversation with laura ended by you");
     // The next one is not permitted, and what a caller without the key says is not kept as hers.
     old.type_line("/call laura@bb.com");
     laura.reads("! joya@bb.com has a key, and this call does not show it");

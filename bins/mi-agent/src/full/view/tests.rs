@@ -213,7 +213,7 @@ fn who_has_scrolled_up_is_told_what_is_new() {
     assert_eq!(screen.cursor(), Position::new(8, 9));
     let wheel = |kind| MouseEvent { kind, column: 5, row: 3, modifiers: KeyModifiers::NONE };
     screen.app.mouse(wheel(MouseEventKind::ScrollUp));
-    assert!(screen.picture().contains(" line 1\n"), "{}", screen.picture());
+    assert!(screen.picture().contains(" line 1  "), "{}", screen.picture());
     (0..4).for_each(|_| screen.app.mouse(wheel(MouseEventKind::ScrollDown)));
     assert!(screen.picture().contains(" line 11\n"), "{}", screen.picture());
     assert!(!screen.picture().contains('↓'), "{}", screen.picture());

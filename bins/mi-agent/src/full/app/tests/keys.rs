@@ -113,6 +113,7 @@ fn somebody_with_another_key_is_told_of_in_the_first_tab() {
             remote: "127.0.0.1:9".parse().unwrap(),
             address: Some(joya),
             reason: Refusal::KeyChanged(joya),
+            keys: None,
             is_news: true,
         },
     );
