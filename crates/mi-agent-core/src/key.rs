@@ -210,12 +210,25 @@ mod tests {
         assert_eq!(words.to_string(), "ability abandon abandon abandon abandon abandon abandon able");
     }
 
-    /// Reckoned by another program.
+    /// The samples of protocol.md §11, reckoned by another program.
     #[test]
     fn a_key_has_these_words() {
-        let words = KeyWords::of(&address(), &PublicKey::from_bytes([7; 32]));
-        assert_eq!(words.to_string(), "strike enroll rail empty predict try deal whip");
-        assert_eq!(words.digits(), "259 963 448 180 949 345 383 616 467");
+        let samples = [
+            (
+                "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=",
+                "strike enroll rail empty predict try deal whip",
+                "259 963 448 180 949 345 383 616 467",
+            ),
+            (
+                "3Pm+P1lUM5jQqd6Ibv1i4n3AKCNHzPUvtGG1neM6MIU=",
+                "follow case kick advance latin lamp convince wine",
+                "109 579 671 743 603 283 680 028 636",
+            ),
+        ];
+        for (key, text, digits) in samples {
+            let words = KeyWords::of(&address(), &key.parse().unwrap());
+            assert_eq!((words.to_string().as_str(), words.digits().as_str()), (text, digits));
+        }
     }
 
     #[test]

@@ -497,12 +497,9 @@ mod tests {
     #[test]
     fn callees_have_names() {
         let name = name_of(&joya());
+        // The sample of protocol.md §11, reckoned by another program.
+        assert_eq!(name, "nrmi252ggnffthnzka36stzpoe.pmi.invalid");
         assert_eq!(name, name_of(&"joya@CC.COM.".parse().unwrap()));
         assert_ne!(name, name_of(&"joya@cc.org".parse().unwrap()));
-        let (hash, rest) = name.split_at(26);
-        assert!(
-            rest == NAME_SUFFIX && hash.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')),
-            "{name}"
-        );
     }
 }

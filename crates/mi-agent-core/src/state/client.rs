@@ -71,7 +71,7 @@ pub struct ClientSettings {
     pub refresh: Option<Duration>,
     /// Set to look for the node again while it is silent, by [`LumiOutput::FindNode`].
     pub finds_node: bool,
-    /// Set to tell callers that they may encrypt (protocol.md §9).
+    /// Set to tell callers that they may encrypt (protocol.md §11).
     pub offers_tls: bool,
 }
 

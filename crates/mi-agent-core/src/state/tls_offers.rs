@@ -33,7 +33,7 @@ impl TlsOffers {
 }
 
 /// Returns whether the callee that answers with `extension` takes encrypted calls: its first field says so, whatever
-/// follows (protocol.md §9).
+/// follows (protocol.md §11).
 pub(super) fn offers_tls(extension: &Extension) -> bool {
     extension.text().is_some_and(|text| text.split(|byte| *byte == b':').next() == Some(OFFER))
 }
