@@ -12,6 +12,7 @@ if known then return end
 
 local plumi = Proto("plumi", "PLUMI, who is where")
 local pmi = Proto("pmi", "PMI, a conversation")
+local pmi_in_tls = Proto("pmi_in_tls", "PMI, an encrypted conversation")
 local beside = Proto("plumi_beside", "PLUMI and PMI, what packets without text say")
 
 local NODE_PORT = 3344
@@ -20,6 +21,8 @@ local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME = 100, 36, 34
 local REQUEST_SECONDS = 5
 -- Of a frame; and of what begins no frame, enough to recognise it.
 local HEADER, MAX_TEXT, MAX_SEEN = 3, 99, 16
+-- The first byte of a TLS connection. No frame begins with it.
+local TLS_HANDSHAKE = 0x16
 
 -- Text of strangers ---------------------------------------------------------------------------------------------------
 
@@ -273,10 +276,11 @@ local announced     -- by TCP endpoint: the RL0s that told it
 local streams       -- PMI conversations, by their two endpoints
 local hosts         -- addresses that were seen, in order
 local shown         -- the part of a packet that was told of last
+local decrypted     -- how many parts of this packet TLS has decrypted so far
 
 local function forget()
     requests, messages, locations, last_location = {}, {}, 0, {}
-    announced, streams, hosts, shown = {}, {}, {}, {}
+    announced, streams, hosts, shown, decrypted = {}, {}, {}, {}, 0
 end
 forget()
 plumi.init = forget
@@ -398,6 +402,7 @@ local plumi_field = {
     ip = ProtoField.ipv4("plumi.ip", "IP address"),
     port = ProtoField.uint16("plumi.port", "TCP port", base.DEC),
     extension = ProtoField.string("plumi.extension", "Extension"),
+    offers_tls = ProtoField.bool("plumi.offers_tls", "Offers TLS"),
     text = ProtoField.string("plumi.text", "Text"),
     about = ProtoField.string("plumi.about", "About"),
     request_in = ProtoField.framenum("plumi.request_in", "Answers frame", base.NONE, frametype.REQUEST),
@@ -451,12 +456,21 @@ local CODES = {
     RL = { ["0"] = "found", ["1"] = "busy", ["2"] = "no such user or domain", ["3"] = "offline" },
 }
 
+-- Whether an RL0 offers TLS: the first field of its extension says so, whatever follows (protocol.md §11).
+local function offers_tls(message)
+    return message.port and message.extension and (message.extension.text .. ":"):find("^T:") ~= nil
+end
+
 -- The message as a sentence. `who` is whom an RR or RD is about, as far as is known.
 local function sentence(message, who, known)
     local kind, code = message.kind, message.code
     local passed_on = known.previous and " (sent on)" or ""
     local again = known.is_again and ", again" or ""
-    local more = message.extension and " (extension: " .. safe(message.extension.text) .. ")" or ""
+    local extension = message.extension and message.extension.text
+    local more = offers_tls(message) and ", offers TLS" or ""
+    if extension and not (offers_tls(message) and extension == "T") then
+        more = more .. " (extension: " .. safe(extension) .. ")"
+    end
     if kind == "PR" then return who .. " registers" .. again end
     if kind == "PD" then return who .. " deregisters" .. again end
     if kind == "RR" or kind == "RD" then
@@ -567,6 +581,7 @@ function plumi.dissector(tvb, pinfo, tree)
     if message.extension then
         local text = message.extension.text
         local extension = root:add(plumi_field.extension, tvb(message.extension.at - 1, #text + 1), safe(text))
+        if offers_tls(message) then root:add(plumi_field.offers_tls, tvb(message.extension.at, 1), true) end
         local is_last_one = bytes:sub(-1) == "1"
         if message.kind == "RL" and message.code == "1" and text:find("^%d+%.%d+%.%d+%.%d+:%d+$") then
             extension:add_proto_expert_info(plumi_flag.busy)
@@ -786,8 +801,11 @@ local function dissect_frames(tvb, pinfo, tree, stream, side, call)
             is_past_first = true
         end
         item:append_text(", " .. sentence)
-        if call == 0 and at == 0 then item:add_proto_expert_info(pmi_flag.split) end
-        if at > 0 then item:add_proto_expert_info(pmi_flag.coalesced) end
+        -- Whoever speaks TLS reads a stream.
+        if not stream.is_tls then
+            if call == 0 and at == 0 then item:add_proto_expert_info(pmi_flag.split) end
+            if at > 0 then item:add_proto_expert_info(pmi_flag.coalesced) end
+        end
         add_conversation(item, stream, name_of(side, pinfo.number))
         said[#said + 1] = sentence
         at = stop
@@ -795,10 +813,9 @@ local function dissect_frames(tvb, pinfo, tree, stream, side, call)
     return said
 end
 
-local function dissect_stream(tvb, pinfo, tree, stream)
+-- `call` is which part of the packet this is.
+local function dissect_part(tvb, pinfo, tree, stream, call)
     pinfo.cols.protocol = "PMI"
-    -- Which part of the packet this is: 0 is what was put together of several, else where it begins.
-    local call = tvb:offset()
     local said = dissect_frames(tvb, pinfo, tree, stream, side_of(stream, pinfo), call)
     if #said == 0 then return tvb:len() end
     -- The end of one frame and all of another may come in one packet: two calls, of which the second adds to the first.
@@ -808,19 +825,42 @@ local function dissect_stream(tvb, pinfo, tree, stream)
     return tvb:len()
 end
 
--- Called for conversations that were announced or recognised, and where somebody chose "Decode As".
-local function dissect_pmi(tvb, pinfo, tree)
+-- The conversation that this packet belongs to, or that begins with it; nil if it is before one.
+local function stream_of(pinfo)
     local stream = known_stream(pinfo)
-    if not stream then
-        local key = stream_key(pinfo)
-        if streams[key] then return 0 end
-        stream = { callee = destination(pinfo), sides = {}, since = pinfo.number }
-        streams[key] = stream
+    local key = stream_key(pinfo)
+    if stream or streams[key] then return stream end
+    stream = { callee = destination(pinfo), sides = {}, since = pinfo.number }
+    streams[key] = stream
+    return stream
+end
+
+-- Called for conversations that were announced or recognised, and where somebody chose "Decode As". The first byte tells
+-- whether they are plain.
+local function dissect_pmi(tvb, pinfo, tree)
+    local stream = stream_of(pinfo)
+    if not stream then return 0 end
+    if stream.is_tls == nil then stream.is_tls = tvb(0, 1):uint() == TLS_HANDSHAKE end
+    if stream.is_tls then
+        -- Each dissector on the way takes one from it, and TLS needs one to have segments put together.
+        if pinfo.can_desegment > 0 then pinfo.can_desegment = pinfo.can_desegment + 1 end
+        return Dissector.get("tls"):call(tvb, pinfo, tree)
     end
-    return dissect_stream(tvb, pinfo, tree, stream)
+    -- 0 is what was put together of several segments, else where in the packet this begins.
+    return dissect_part(tvb, pinfo, tree, stream, tvb:offset())
 end
 pmi.dissector = dissect_pmi
 DissectorTable.get("tcp.port"):add_for_decode_as(pmi)
+
+-- Called by TLS, for what it has decrypted. What comes of one packet is counted.
+function pmi_in_tls.dissector(tvb, pinfo, tree)
+    local stream = stream_of(pinfo)
+    if not stream then return 0 end
+    stream.is_tls = true
+    decrypted = decrypted + 1
+    return dissect_part(tvb, pinfo, tree, stream, decrypted)
+end
+DissectorTable.get("tls.alpn"):add("pmi/1", pmi_in_tls)
 
 -- Whoever speaks first is the caller, and says a nickname: that frame, and nothing behind it but more frames.
 local function begins_conversation(bytes)
@@ -909,6 +949,7 @@ local function beside_udp(frame, pinfo, tree)
 end
 
 function beside.dissector(tvb, pinfo, tree)
+    decrypted = 0
     if pinfo.port_type == TCP and (next(announced) or next(streams)) then
         beside_tcp(tvb:raw(), pinfo, tree)
     elseif pinfo.port_type == UDP and (pinfo.src_port == NODE_PORT or pinfo.dst_port == NODE_PORT) then

@@ -1,6 +1,7 @@
 //! The dissector of `contrib/wireshark`, by way of tshark, on captures that are made here.
 
 mod capture;
+mod encrypted;
 mod exchange;
 mod plumi;
 mod pmi;

@@ -1,0 +1,164 @@
+//! An encrypted conversation of two agents, as Wireshark shows it with and without its keys.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use integration_tests::network::TestNode;
+use integration_tests::programs::DEADLINE;
+use mi_agent_core::{
+    AgentBuilder, Content, Conversation, Event, Identity, PeerSecurity, RequestSchedule, traffic,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::capture::{Capture, Connection, Side};
+use crate::tshark::{Packet, Tshark, flag_names};
+use crate::{LAURA, NODE};
+
+/// Without the keys it shows that they talk, and when it ends. It shows none of the text.
+#[tokio::test]
+async fn nothing_is_read_without_the_keys() {
+    let Some(tshark) = Tshark::find() else { return };
+    let capture = encrypted_conversation().await;
+    let (flags, fields) = (flag_names(), ["plumi.offers_tls", "tls.handshake.type", "pmi.line"]);
+    let packets = tshark.read(&capture, &[&fields[..], &flags].concat());
+    let offer = packets.iter().find(|packet| packet["_ws.col.Protocol"] == *"PLUMI").expect("an RL0");
+    let [.., "offers TLS"] = offer.info().split(", ").collect::<Vec<_>>()[..] else {
+        panic!("{}", offer.info())
+    };
+    assert_eq!(&offer["plumi.offers_tls"], "1");
+    assert_eq!(sentences(&packets), ["the caller ends the conversation", "the callee ends it, too"]);
+    let handshakes = packets.iter().filter(|packet| !packet["tls.handshake.type"].is_empty());
+    assert!(handshakes.count() >= 2, "a ClientHello and a ServerHello");
+    for packet in &packets {
+        assert_eq!(&packet["pmi.line"], "", "{}", packet.info());
+        for &flag in &flags {
+            assert_eq!(&packet[flag], "", "{flag}: {}", packet.info());
+        }
+    }
+    let sent = capture.file();
+    for text in ["N05laura", "N04joya", "hola", "adeu"] {
+        assert!(!sent.windows(text.len()).any(|bytes| bytes == text.as_bytes()), "{text} is plain");
+    }
+}
+
+/// What is said about the conversation.
+fn sentences(packets: &[Packet]) -> Vec<&str> {
+    packets.iter().filter(|packet| packet["_ws.col.Protocol"] == *"PMI").map(Packet::info).collect()
+}
+
+/// Laura calls Joya, each says a line, and Laura ends it. The capture has the answer to her question, and the connection.
+async fn encrypted_conversation() -> Capture {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (tap, mut passed) = traffic();
+    let (laura, _) = agent(&node, "laura").traffic(tap).start().await.expect("registered");
+    let (joya, mut events) = agent(&node, "joya")
+        .listen(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())
+        .advertise(Ipv4Addr::from([127, 0, 0, 2]).into())
+        .start()
+        .await
+        .expect("registered");
+    let callee = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), joya.listening().port);
+    let tape = Tape::start(callee, SocketAddrV4::new(Ipv4Addr::LOCALHOST, callee.port())).await;
+    let accepting = async {
+        loop {
+            if let Some(Event::Incoming(caller)) = events.next().await {
+                return caller.accept().expect("a conversation");
+            }
+        }
+    };
+    let (called, mut there) = tokio::join!(laura.call(joya.address()), accepting);
+    let mut here = called.expect("a conversation");
+    assert!(matches!(here.peer().security, PeerSecurity::Tls { .. }), "{:?}", here.peer());
+    say(&here, &mut there, "hola, què tal?").await;
+    say(&there, &mut here, "adeu").await;
+    let mut last_words = here.hang_up();
+    assert!(there.next_line().await.expect("an end").is_none());
+    drop(there);
+    assert!(last_words.next_line().await.expect("an end").is_none());
+    let mut capture = Capture::new();
+    while let Some(passed) = passed.try_next() {
+        if let Content::Plumi(message) = passed.content
+            && message.starts_with(b"RL0")
+        {
+            capture.udp(NODE, LAURA, &message);
+        }
+    }
+    tape.stop(callee, &mut capture).await;
+    capture
+}
+
+/// The agent of a user with an identity. It repeats no question: the answer to a repetition offers no encryption.
+fn agent(node: &TestNode, user: &str) -> AgentBuilder {
+    let identity = Identity::generate().expect("randomness");
+    node.agent(user)
+        .schedule(RequestSchedule::new(RequestSchedule::default().attempts, DEADLINE))
+        .identity(identity)
+}
+
+async fn say(from: &Conversation, to: &mut Conversation, text: &str) {
+    from.send(text).await.expect("sent");
+    assert_eq!(to.next_line().await.expect("heard").expect("a line").raw(), text);
+}
+
+/// A relay of one TCP connection that records what passes.
+struct Tape {
+    relay: JoinHandle<()>,
+    pieces: Pieces,
+}
+
+/// What each side sent, in order; nothing is its end.
+type Pieces = Arc<Mutex<Vec<(Side, Vec<u8>)>>>;
+
+impl Tape {
+    /// Waits at `address` for a connection to `target`, which is the same agent's.
+    async fn start(address: SocketAddrV4, target: SocketAddrV4) -> Self {
+        let listener = TcpListener::bind(address).await.expect("nobody else has this address and port");
+        let pieces = Pieces::default();
+        let recorded = Arc::clone(&pieces);
+        let relay = tokio::spawn(async move {
+            let (caller, _) = listener.accept().await.expect("a caller");
+            let callee = TcpStream::connect(target).await.expect("the agent listens");
+            let ((from_caller, to_caller), (from_callee, to_callee)) =
+                (caller.into_split(), callee.into_split());
+            tokio::join!(
+                pass(from_caller, to_callee, Side::Caller, &recorded),
+                pass(from_callee, to_caller, Side::Callee, &recorded)
+            );
+        });
+        Self { relay, pieces }
+    }
+
+    /// Waits for the end of the connection, and adds it to `capture`.
+    async fn stop(self, callee: SocketAddrV4, capture: &mut Capture) {
+        tokio::time::timeout(DEADLINE, self.relay)
+            .await
+            .expect("both sides end")
+            .expect("the relay ended well");
+        let mut connection = Connection::open(capture, CALLER, &callee.to_string());
+        for (side, piece) in self.pieces.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            match &piece[..] {
+                [] => connection.finish(capture, side),
+                piece => connection.say(capture, side, piece),
+            };
+        }
+    }
+}
+
+/// Passes on what `side` sends, until it ends.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, side: Side, pieces: &Pieces) {
+    let mut buffer = [0; 4096];
+    loop {
+        let length = from.read(&mut buffer).await.expect("it is ended, not reset");
+        pieces.lock().unwrap_or_else(PoisonError::into_inner).push((side, buffer[..length].to_vec()));
+        if length == 0 {
+            return to.shutdown().await.expect("the other side is there");
+        }
+        to.write_all(&buffer[..length]).await.expect("the other side is there");
+    }
+}
+
+/// Laura's agent, at the address where it asks from.
+const CALLER: &str = "10.0.0.1:50000";
