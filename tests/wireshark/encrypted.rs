@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use integration_tests::network::TestNode;
 use integration_tests::programs::DEADLINE;
 use mi_agent_core::{
-    AgentBuilder, Content, Conversation, Event, Identity, PeerSecurity, RequestSchedule, traffic,
+    AgentBuilder, Content, Conversation, Event, Identity, KeyLog, PeerSecurity, RequestSchedule, traffic,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -21,7 +21,7 @@ use crate::{LAURA, NODE};
 #[tokio::test]
 async fn nothing_is_read_without_the_keys() {
     let Some(tshark) = Tshark::find() else { return };
-    let capture = encrypted_conversation().await;
+    let capture = encrypted_conversation(None).await;
     let (flags, fields) = (flag_names(), ["plumi.offers_tls", "tls.handshake.type", "pmi.line"]);
     let packets = tshark.read(&capture, &[&fields[..], &flags].concat());
     let offer = packets.iter().find(|packet| packet["_ws.col.Protocol"] == *"PLUMI").expect("an RL0");
@@ -34,13 +34,49 @@ async fn nothing_is_read_without_the_keys() {
     assert!(handshakes.count() >= 2, "a ClientHello and a ServerHello");
     for packet in &packets {
         assert_eq!(&packet["pmi.line"], "", "{}", packet.info());
-        for &flag in &flags {
-            assert_eq!(&packet[flag], "", "{flag}: {}", packet.info());
-        }
     }
+    assert_unflagged(&packets);
     let sent = capture.file();
     for text in ["N05laura", "N04joya", "hola", "adeu"] {
         assert!(!sent.windows(text.len()).any(|bytes| bytes == text.as_bytes()), "{text} is plain");
+    }
+}
+
+#[tokio::test]
+async fn with_the_keys_it_is_read_as_a_plain_one() {
+    let Some(tshark) = Tshark::find() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.log");
+    let capture = encrypted_conversation(Some(KeyLog::open(&keys).expect("a new file"))).await;
+    let flags = flag_names();
+    let fields = ["pmi.caller", "pmi.callee", "pmi.announced_in", "pmi.line"];
+    let decrypted = format!("tls.keylog_file:{}", keys.display());
+    let packets = tshark.read_as(&capture, &[&fields[..], &flags].concat(), &["-o", &decrypted]);
+    assert_eq!(
+        sentences(&packets),
+        [
+            "laura calls",
+            "joya takes the call",
+            "laura says: hola, què tal?",
+            "joya says: adeu",
+            "laura ends the conversation",
+            "joya ends it, too",
+        ]
+    );
+    let lines = packets.iter().filter(|packet| !packet["pmi.line"].is_empty());
+    for packet in lines {
+        let who = ["pmi.caller", "pmi.callee", "pmi.announced_in"].map(|field| &packet[field]);
+        assert_eq!(who, ["laura@bb.com", "joya@bb.com", "1"], "{}", packet.info());
+    }
+    assert_unflagged(&packets);
+}
+
+/// Nothing is odd but that the question is not in the capture.
+fn assert_unflagged(packets: &[Packet]) {
+    for flag in flag_names().into_iter().filter(|&flag| flag != "plumi.no_request") {
+        for packet in packets {
+            assert_eq!(&packet[flag], "", "{flag}: {}", packet.info());
+        }
     }
 }
 
@@ -49,18 +85,23 @@ fn sentences(packets: &[Packet]) -> Vec<&str> {
     packets.iter().filter(|packet| packet["_ws.col.Protocol"] == *"PMI").map(Packet::info).collect()
 }
 
-/// Laura calls Joya, each says a line, and Laura ends it. The capture has the answer to her question, and the connection.
-async fn encrypted_conversation() -> Capture {
+/// Laura calls Joya, each says a line, and Laura ends it. The capture has the answer to her question, and the connection;
+/// Laura's agent writes the `keys`.
+async fn encrypted_conversation(keys: Option<KeyLog>) -> Capture {
     let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
     let (tap, mut passed) = traffic();
-    let (laura, _) = agent(&node, "laura").traffic(tap).start().await.expect("registered");
+    let mut laura = agent(&node, "laura").traffic(tap);
+    if let Some(keys) = keys {
+        laura = laura.key_log(keys);
+    }
+    let (laura, _) = laura.start().await.expect("registered");
     let (joya, mut events) = agent(&node, "joya")
         .listen(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())
         .advertise(Ipv4Addr::from([127, 0, 0, 2]).into())
         .start()
         .await
         .expect("registered");
-    let callee = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), joya.listening().port);
+    let callee = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 2), joya.listening().port.into());
     let tape = Tape::start(callee, SocketAddrV4::new(Ipv4Addr::LOCALHOST, callee.port())).await;
     let accepting = async {
         loop {
