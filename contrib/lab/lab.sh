@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Four hosts on one network, all of them on this machine, each in a network namespace of its own: two agents' hosts and two
-# nodes, as in the exchange of docs/protocol.md §8. docs/lab.md is the lesson that goes with it.
+# Five hosts on one network, all of them on this machine, each in a network namespace of its own: two agents' hosts and two
+# nodes, as in the exchange of docs/protocol.md §8, and one for the man in the middle. docs/lab.md is the lesson that goes
+# with it.
 set -euo pipefail
 # Programs run as another user than who makes their files.
 umask 022
@@ -12,14 +13,16 @@ usage: lab.sh COMMAND                      as root: sudo contrib/lab/lab.sh up
   up                    make the network, start both nodes
   down                  end every program on it, take it away with all logs and files
   status                what is there
-  run HOST COMMAND ...  run COMMAND on HOST: u1, u2, PC-c, PC-d, or net, where everything passes on lab0
+  run HOST COMMAND ...  run COMMAND on HOST: u1, u2, PC-c, PC-d, PC-m, or net, where everything passes on lab0
   unplug HOST           pull its cable: what is sent to it and from it is lost, and nobody is told
   plug HOST             put it back
   kill HOST             end its programs at once, as a crash does
   start HOST            start the node of PC-c or PC-d again
+  divert HOST NAME TO   have HOST find the host TO under NAME, as a forged answer of DNS does; TO is NAME: the truth again
 
   u1  10.100.100.101    for the agent u1@PC-c        PC-c  10.100.100.103    node of the domain PC-c, users u1 and u3
   u2  10.100.100.102    for the agent u2@PC-d        PC-d  10.100.100.104    node of the domain PC-d, user u2
+                                                     PC-m  10.100.100.105    nothing, until somebody sits in between
 
 Each host has a folder of its own in /run/lumi-lab, in which its programs run and write their logs. Programs run as the user who
 called sudo, those on net as root, which may capture. lumi-node and mi-agent are taken from $LUMI_LAB_BIN (sudo LUMI_LAB_BIN=...
@@ -28,8 +31,8 @@ END
 }
 
 lab=/run/lumi-lab
-hosts=(u1 u2 PC-c PC-d)
-declare -A address=([u1]=10.100.100.101 [u2]=10.100.100.102 [PC-c]=10.100.100.103 [PC-d]=10.100.100.104)
+hosts=(u1 u2 PC-c PC-d PC-m)
+declare -A address=([u1]=10.100.100.101 [u2]=10.100.100.102 [PC-c]=10.100.100.103 [PC-d]=10.100.100.104 [PC-m]=10.100.100.105)
 declare -A users_of=([PC-c]=$'u1\nu3' [PC-d]=u2)
 # Seconds for a node to become ready, and for programs to end before they are killed.
 patience=10
@@ -69,7 +72,7 @@ on_host() {
     if [ "$host" != net ] && [ -n "${SUDO_UID:-}" ]; then as=(setpriv --reuid "$SUDO_UID" --regid "$SUDO_GID" --clear-groups); fi
     cd "$lab/$host"
     exec ip netns exec "$(space "$host")" "${as[@]}" env HOME="$lab/$host" XDG_CONFIG_HOME="$lab/$host" XDG_DATA_HOME="$lab/$host" \
-        PATH="$(cat "$lab/programs"):$PATH" "$@"
+        PATH="$(cat "$lab/programs"):$(cat "$lab/programs")/examples:$PATH" "$@"
 }
 
 start_node() {
@@ -87,8 +90,18 @@ start_node() {
     done
 }
 
+# host: the names that it knows, of which the one given may lead to another host.
+write_names() {
+    local host=$1 name=${2:-} to=${3:-} other names=$'127.0.0.1 localhost\n'
+    for other in "${hosts[@]}"; do
+        if [ "$other" = "$name" ]; then names+="${address[$to]} $other"$'\n'; else names+="${address[$other]} $other"$'\n'; fi
+    done
+    # The same file: programs that run have it in a mount namespace of their own.
+    printf %s "$names" >"/etc/netns/$(space "$host")/hosts"
+}
+
 make_host() {
-    local host=$1 other space
+    local host=$1 space
     space=$(space "$host")
     ip netns add "$space"
     ip netns exec "$space" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
@@ -102,8 +115,7 @@ make_host() {
     # Names of this network alone, and no name server to ask about others.
     mkdir "/etc/netns/$space"
     echo "nameserver 127.0.0.1" >"/etc/netns/$space/resolv.conf"
-    echo "127.0.0.1 localhost" >"/etc/netns/$space/hosts"
-    for other in "${hosts[@]}"; do echo "${address[$other]} $other" >>"/etc/netns/$space/hosts"; done
+    write_names "$host"
     [ -z "${users_of[$host]:-}" ] || printf '%s\n' "$host" "${users_of[$host]}" >"$lab/$host/nodelumi.cfg"
     if [ -n "${SUDO_UID:-}" ]; then chown -R "$SUDO_UID:$SUDO_GID" "$lab/$host"; fi
 }
@@ -183,7 +195,7 @@ take_away() {
     # Nobody is to leave half of it.
     trap '' INT TERM HUP
     # Agents first: they deregister at nodes that are still there.
-    end u1 u2
+    end u1 u2 PC-m
     end PC-c PC-d net
     for host in "${hosts[@]}" net; do
         [ ! -e "/run/netns/$(space "$host")" ] || ip netns del "$(space "$host")"
@@ -217,7 +229,7 @@ status() {
 
 command=${1:-help}
 case "$command" in
-    up | down | status | run | unplug | plug | kill | start) ;;
+    up | down | status | run | unplug | plug | kill | start | divert) ;;
     help | -h | --help) usage && exit ;;
     *) usage >&2 && exit 2 ;;
 esac
@@ -251,5 +263,12 @@ case "$command" in
     start)
         [ -n "${users_of[$1]:-}" ] || fail "nodes are on: ${!users_of[*]}"
         start_node "$1"
+        ;;
+    divert)
+        [ $# = 3 ] || { usage >&2 && exit 2; }
+        for host in "$@"; do host_of "$host"; done
+        write_names "$@"
+        # A node remembers what it has found, for a minute at most. None may run.
+        if [ -n "${users_of[$1]:-}" ]; then (on_host "$1" lumi-node ctl --socket ctl.sock reload) || true; fi
         ;;
 esac
