@@ -42,7 +42,10 @@ impl fmt::Display for InWords<'_> {
             Message::LocateReply { locate, outcome, extension } => {
                 let to = locate.to;
                 match outcome {
-                    LocateOutcome::Found(at) => write!(f, "{to} is at TCP {at}"),
+                    LocateOutcome::Found(at) => {
+                        write!(f, "{to} is at TCP {at}")?;
+                        return write_offer(f, extension);
+                    }
                     LocateOutcome::Busy => write!(f, "{to} is busy, in a conversation"),
                     LocateOutcome::NoSuchUser => write!(f, "there is no user or domain {to}"),
                     LocateOutcome::Offline => write!(f, "{to} is offline"),
@@ -51,6 +54,16 @@ impl fmt::Display for InWords<'_> {
             }
         }
     }
+}
+
+/// Writes the extension of an `RL0`, of which the first field can be an offer (protocol.md §11).
+fn write_offer(f: &mut fmt::Formatter<'_>, extension: &Extension) -> fmt::Result {
+    let mut fields = extension.text().unwrap_or_default().split(|byte| *byte == b':');
+    if fields.next() != Some(b"T") {
+        return write_extension(f, extension);
+    }
+    f.write_str(", offers TLS")?;
+    if fields.next().is_some() { write_extension(f, extension) } else { Ok(()) }
 }
 
 /// Bytes that are not UTF-8 are written as replacement characters.

@@ -20,7 +20,13 @@ fn each_message_is_told_in_words() {
         ("RR0:5", "registered (extension: 5)"),
         ("RR1:challenge1", "not registered: no such user, or not from there (extension: challenge1)"),
         ("RD0:", "deregistered (extension: )"),
-        ("RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T", "u2@PC-d is at TCP 10.0.0.2:43038 (extension: T)"),
+        ("RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T", "u2@PC-d is at TCP 10.0.0.2:43038, offers TLS"),
+        (
+            "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T:x",
+            "u2@PC-d is at TCP 10.0.0.2:43038, offers TLS (extension: T:x)",
+        ),
+        ("RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:TLS", "u2@PC-d is at TCP 10.0.0.2:43038 (extension: TLS)"),
+        ("RL3u1@PC-c:u2@PC-d:T", "u2@PC-d is offline (extension: T)"),
         ("RL1u1@PC-c:u2@PC-d:0.0.0.0:0", "u2@PC-d is busy, in a conversation (extension: 0.0.0.0:0)"),
     ] {
         assert_eq!(Message::decode(message.as_bytes()).unwrap().in_words().to_string(), words);
