@@ -97,8 +97,8 @@ async fn encrypted_conversation(keys: Option<KeyLog>) -> Capture {
     }
     let (laura, _) = laura.start().await.expect("registered");
     let (joya, mut events) = agent(&node, "joya")
-        .listen(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())
-        .advertise(Ipv4Addr::from([127, 0, 0, 2]).into())
+        .listen(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))
+        .advertise(Ipv4Addr::from([127, 0, 0, 2]))
         .start()
         .await
         .expect("registered");
