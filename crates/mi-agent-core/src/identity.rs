@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::BASE64;
 use zeroize::Zeroizing;
 
+use crate::io::file_access::others_have_access;
 use crate::io::tls::SecretKey;
 use crate::key::PublicKey;
 
@@ -46,7 +47,7 @@ impl Identity {
         if !metadata.is_file() {
             return Err(IdentityError::Io(io::Error::other("it is not a regular file")));
         }
-        if metadata.mode() & OTHERS != 0 {
+        if others_have_access(&file).map_err(IdentityError::Io)? {
             return Err(IdentityError::Readable { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
         }
         let mut pem = Zeroizing::new(String::with_capacity(MAX_PEM));
@@ -151,9 +152,6 @@ const END: &str = "-----END PRIVATE KEY-----";
 /// The longest file that is read: keys of programs that write a lot around them.
 const MAX_PEM: usize = 16 * 1024;
 
-/// The permissions that nobody but the user may have.
-const OTHERS: u32 = 0o077;
-
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
@@ -212,6 +210,41 @@ MC4CAQAwBQYDK2VwBCIEIApRN1qaKfuHC48i2ocH8Js6EjxXSegNKo/ikjbffg6X
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(Identity::load_or_create(&path), Err(IdentityError::NoKey)), "it is not replaced");
         assert!(matches!(Identity::load(folder.path()), Err(IdentityError::Io(_))), "a folder");
+    }
+
+    /// As systemd passes a credential, which its service cannot change. The file system may have no such lists.
+    #[test]
+    fn a_list_that_names_this_user_alone_is_no_access_of_others() {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let path = folder.path().join("identity.pem");
+        let (created, _) = Identity::load_or_create(&path).unwrap();
+        let list = |user: u32| {
+            let user = user.to_le_bytes();
+            let entries: [[u8; 8]; 5] = [
+                [0x01, 0, 4, 0, 0xff, 0xff, 0xff, 0xff],
+                [0x02, 0, 4, 0, user[0], user[1], user[2], user[3]],
+                [0x04, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+                [0x10, 0, 4, 0, 0xff, 0xff, 0xff, 0xff],
+                [0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+            ];
+            [&[2, 0, 0, 0][..], entries.as_flattened()].concat()
+        };
+        let set = |user| {
+            rustix::fs::setxattr(
+                &path,
+                "system.posix_acl_access",
+                &list(user),
+                rustix::fs::XattrFlags::empty(),
+            )
+        };
+        let own = rustix::process::geteuid().as_raw();
+        if set(own) == Err(rustix::io::Errno::NOTSUP) {
+            return;
+        }
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o440);
+        assert_eq!(Identity::load(&path).unwrap().public_key(), created.public_key());
+        set(own + 1).unwrap();
+        assert!(matches!(Identity::load(&path), Err(IdentityError::Readable { mode: 0o440, .. })));
     }
 
     /// Two programs that start at the same time.

@@ -108,6 +108,8 @@ mod io {
     pub(crate) mod dial;
     pub(crate) mod driver;
     #[cfg(feature = "secure")]
+    pub(crate) mod file_access;
+    #[cfg(feature = "secure")]
     pub(crate) mod known_peers;
     pub(crate) mod listener;
     pub(crate) mod node_link;
