@@ -118,9 +118,9 @@ async fn who_watches_and_does_not_read_is_not_waited_for() {
 
 /// A socket whose buffers a few thousand bytes fill.
 fn socket_with_small_buffers() -> TcpSocket {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.set_send_buffer_size(4096).unwrap();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a size");
+    socket.set_send_buffer_size(4096).expect("a size");
     socket
 }
 

@@ -37,7 +37,7 @@ fn the_own_key_is_shown_in_every_form() {
     assert!(code == 2 && told[0].contains("--from is missing, and the settings have no address"), "{told:?}");
     // The words are those of the user's address.
     integration_tests::programs::write_agent_settings(laura.path(), "address = 'laura@bb.com'\n");
-    assert_eq!(laura.run(&["key", "show", "--words"]).1, [words.clone()]);
+    assert_eq!(laura.run(&["key", "show", "--words"]).1, std::slice::from_ref(&words));
     let path = laura.data("identity.pem");
     let other =
         ["key", "show", "--from", "joan@bb.com", "--words", "--identity", path.to_str().expect("a path")];
