@@ -153,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> CalleeStream<S> {
         let State::Undecided(stream) = mem::replace(&mut self.state, State::Broken) else {
             unreachable!("it is undecided")
         };
-        let stream = FirstByte { stream, first };
+        let stream = FirstByte { stream, first, failed: None };
         let Some(tls) = self.tls.take().filter(|_| first == Some(HANDSHAKE)) else {
             self.state = State::Plain(stream);
             return;
@@ -247,6 +247,8 @@ impl<S> fmt::Debug for CalleeStream<S> {
 pub(crate) struct FirstByte<S> {
     stream: S,
     first: Option<u8>,
+    /// The error of a read that had the first byte to return.
+    failed: Option<io::Error>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for FirstByte<S> {
@@ -259,9 +261,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstByte<S> {
             && let Some(first) = self.first.take()
         {
             buffer.put_slice(&[first]);
+            // What has come with it belongs to it.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
+                self.failed = Some(error);
+            }
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        match self.failed.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Pin::new(&mut self.stream).poll_read(cx, buffer),
+        }
     }
 }
 
