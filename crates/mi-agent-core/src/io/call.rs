@@ -47,11 +47,11 @@ impl Call {
         connection.tended(tend)
     }
 
-    /// Exchanges nicknames, and carries the conversation on that has `begun` then, with this protection.
+    /// Exchanges nicknames, and carries the conversation on that has `begun` then, with the protection that this returns.
     pub(super) async fn greet<S>(
         mut self,
         mut connection: Connection<S>,
-        begun: impl FnOnce() -> PeerSecurity,
+        begun: impl Future<Output = PeerSecurity>,
     ) where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -59,7 +59,7 @@ impl Call {
             ConversationOutput::Greeted(nickname) => {
                 let peer = Peer {
                     address: Some(self.to),
-                    security: begun(),
+                    security: begun.await,
                     ..Peer::new(nickname, connection.remote)
                 };
                 let (conversation, talk) = talk::pair(peer, self.slot, self.options.outstanding);
@@ -145,7 +145,7 @@ mod tests {
         let (sender, _called) = oneshot::channel();
         let to = "joya@cc.com".parse().unwrap();
         let call = Call { to, nickname, options, slot, called: sender };
-        tokio::spawn(call.greet(connection, || PeerSecurity::Plain { lacks_key: false }));
+        tokio::spawn(call.greet(connection, async { PeerSecurity::Plain { lacks_key: false } }));
         shutdown.assert_hurries().await;
     }
 }

@@ -67,7 +67,7 @@ impl Dial {
         {
             let mut call = call;
             let connection = call.connection(stream, remote, TEND_TCP);
-            call.greet(connection, || PeerSecurity::Plain { lacks_key: false }).await;
+            call.greet(connection, async { PeerSecurity::Plain { lacks_key: false } }).await;
         }
     }
 }

@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use message_log::Direction;
 use mi_proto::Nickname;
 use plumi_proto::MiAddress;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time;
+use tokio::{task, time};
 
 use super::call::Call;
 use super::connection::{TEND_TCP, Tend, now};
@@ -114,8 +115,8 @@ impl Protection {
             }
             (None, None) => {
                 let (connection, to) = (call.connection(stream, remote, TEND_TCP), call.to);
-                let begun = || {
-                    self.begun(&to, None);
+                let begun = async {
+                    self.begun(to, None).await;
                     PeerSecurity::Plain { lacks_key: false }
                 };
                 call.greet(connection, begun).await;
@@ -187,8 +188,8 @@ impl Protection {
         match reason {
             Some(reason) => call.end_at_once(connection, reason).await,
             None => {
-                let begun = || {
-                    self.begun(&to, Some((key, trust)));
+                let begun = async {
+                    self.begun(to, Some((key, trust))).await;
                     PeerSecurity::Tls { key, trust }
                 };
                 call.greet(connection, begun).await;
@@ -253,9 +254,18 @@ impl Protection {
     }
 
     /// Notes that the callee `to` has begun a conversation: a key of which nothing was known becomes a pin.
-    pub(crate) fn begun(&self, to: &MiAddress, met: Option<(PublicKey, Trust)>) {
-        self.memory().use_permit(to);
+    ///
+    /// A thread keeps the pin. The conversation waits for it for [`PIN_PATIENCE`] at most, and nothing else does.
+    async fn begun(&self, to: MiAddress, met: Option<(PublicKey, Trust)>) {
+        self.memory().use_permit(&to);
         let Some((key, Trust::New)) = met else { return };
+        let protection = self.clone();
+        let pinning = task::spawn_blocking(move || protection.pin(&to, key));
+        // An error: the disk takes longer, or the runtime ends.
+        _ = time::timeout(PIN_PATIENCE, pinning).await;
+    }
+
+    fn pin(&self, to: &MiAddress, key: PublicKey) {
         let today = Day::today();
         let kept = self.0.trust.change(to, &mut |pins: &mut Vec<Pin>| pinned_by_call(pins, key, today));
         if let Err(error) = kept {
@@ -329,3 +339,7 @@ const TEND_TLS: Option<Tend<TlsStream<TcpStream>>> = match TEND_TCP {
     Some(_) => Some(|stream| TEND_TCP.map_or(Ok(0), |tend| tend(stream.get_ref().0))),
     None => None,
 };
+
+/// The time that a conversation waits until the key of its callee is kept: many times what a disk takes that works. The
+/// same key met again by then is new again, which harms nobody.
+const PIN_PATIENCE: Duration = Duration::from_secs(1);

@@ -7,15 +7,17 @@ mod offers;
 mod relay;
 mod wire;
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use lumi_testkit::DEADLINE;
 use lumi_testkit::network::TestNode;
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, Day, Event, Events, Identity,
-    KeyLog, KeyWords, MemoryTrust, NotSecure, PeerSecurity, Pin, Refusal, Security, Trust, TrustStore,
+    KeyLog, KeyWords, MemoryTrust, NotSecure, PeerSecurity, Pin, PublicKey, Refusal, Security, Trust,
+    TrustStore,
 };
 use plumi_proto::{MiAddress, TcpAddress};
 use tokio::time;
@@ -132,6 +134,49 @@ async fn what_is_said_is_encrypted_and_both_keys_are_known_the_next_time() {
     let (here, _there) = call(&of_laura, &of_joya, &mut events).await;
     assert!(matches!(trust_of(&here), Some(Trust::Known(_))));
     of_laura.shutdown().await.expect("deregistered");
+}
+
+/// A store on a disk that hangs until it is let go.
+#[derive(Debug)]
+struct Hanging {
+    kept: MemoryTrust,
+    held: Mutex<mpsc::Receiver<()>>,
+}
+
+impl TrustStore for Hanging {
+    fn pins(&self, address: &MiAddress) -> io::Result<Vec<Pin>> {
+        self.kept.pins(address)
+    }
+
+    fn holders(&self, key: &PublicKey) -> io::Result<Vec<(MiAddress, Pin)>> {
+        self.kept.holders(key)
+    }
+
+    fn change(&self, address: &MiAddress, change: &mut dyn FnMut(&mut Vec<Pin>)) -> io::Result<()> {
+        // An error: the test has failed.
+        _ = self.held.lock().expect("no panic").recv_timeout(DEADLINE);
+        self.kept.change(address, change)
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_holds_no_conversation() {
+    let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
+    let (laura, joya) = (User::new("laura"), User::new("joya"));
+    let (let_go, held) = mpsc::channel();
+    let store = Arc::new(Hanging { kept: MemoryTrust::default(), held: Mutex::new(held) });
+    let builder = laura.builder(&node, Security::Offer).trust(Arc::clone(&store));
+    let (of_laura, _) = builder.start().await.expect("registered");
+    let (of_joya, mut events) = joya.comes(&node, Security::Offer).await;
+    // If it held the agent, this would not return.
+    let (mut here, mut there) = call(&of_laura, &of_joya, &mut events).await;
+    here.send("hola").await.expect("sent");
+    assert_eq!(there.next_line().await.expect("heard").expect("a line").raw(), "hola");
+    there.send("hola!").await.expect("sent");
+    assert_eq!(here.next_line().await.expect("heard").expect("a line").raw(), "hola!");
+    assert_eq!(store.pins(&joya.address).expect("read"), []);
+    let_go.send(()).expect("it waits");
+    until(|| store.pins(&joya.address).expect("read").len() == 1).await;
 }
 
 #[tokio::test]
