@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> CalleeStream<S> {
             State::Undecided(stream) => Some(stream),
             State::Plain(stream) => Some(&stream.stream),
             State::Handshake(handshake) | State::Ending(handshake) => Some(&handshake.get_ref().stream),
-            State::Tls(stream) => Some(&stream.get_ref().0.stream),
+            State::Tls(stream) => Some(&stream.get_ref().stream),
             State::Broken => None,
         }
     }

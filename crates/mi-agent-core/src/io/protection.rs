@@ -336,7 +336,7 @@ async fn within_linger<T>(ending: impl Future<Output = io::Result<T>>, mut shutd
 
 /// The way to look at the send queue of an encrypted call.
 const TEND_TLS: Option<Tend<TlsStream<TcpStream>>> = match TEND_TCP {
-    Some(_) => Some(|stream| TEND_TCP.map_or(Ok(0), |tend| tend(stream.get_ref().0))),
+    Some(_) => Some(|stream| TEND_TCP.map_or(Ok(0), |tend| tend(stream.get_ref()))),
     None => None,
 };
 

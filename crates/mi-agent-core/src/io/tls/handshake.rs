@@ -16,9 +16,9 @@ use futures_util::FutureExt;
 use rustls::server::{Accepted, AcceptedAlert, Acceptor};
 use rustls::{Connection, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::TlsAcceptor;
 
-use super::{HandshakeError, Tls, proved};
+use super::{HandshakeError, Tls, TlsStream, proved};
 use crate::key::PublicKey;
 
 /// A handshake of either side. Nothing is ever sent in plain text on its stream.
@@ -116,12 +116,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {
                 let name = super::any_name();
                 let connecting =
                     self.tls.connector.connect_with(name, self.stream, |client| *client = shaken);
-                connecting.now_or_never()?.ok().map(TlsStream::from)
+                connecting.now_or_never()?.ok().map(TlsStream::new)
             }
             Connection::Server(shaken) => {
                 let acceptor = TlsAcceptor::from(self.tls.server);
                 let accepting = acceptor.accept_with(self.stream, |server| *server = shaken);
-                accepting.now_or_never()?.ok().map(TlsStream::from)
+                accepting.now_or_never()?.ok().map(TlsStream::new)
             }
         }
     }
@@ -219,9 +219,9 @@ fn write_all<S: AsyncWrite + Unpin>(
 }
 
 /// A stream as rustls wants it: what has to wait fails with [`io::ErrorKind::WouldBlock`].
-struct Pipe<'a, 'b, S> {
-    stream: &'a mut S,
-    cx: &'a mut Context<'b>,
+pub(super) struct Pipe<'a, 'b, S> {
+    pub(super) stream: &'a mut S,
+    pub(super) cx: &'a mut Context<'b>,
 }
 
 impl<S: AsyncRead + Unpin> Read for Pipe<'_, '_, S> {

@@ -64,7 +64,7 @@ async fn talking(side: Side) -> (Conversation, Peer, Arc<Semaphore>, Shutdown) {
 async fn read_to_both_ends(peer: &mut Peer) -> String {
     let mut heard = Vec::new();
     peer.read_to_end(&mut heard).await.unwrap();
-    assert_eq!(peer.get_mut().0.read(&mut [0; 8]).await.unwrap(), 0, "FIN");
+    assert_eq!(peer.get_mut().read(&mut [0; 8]).await.unwrap(), 0, "FIN");
     String::from_utf8(heard).unwrap()
 }
 
@@ -123,9 +123,9 @@ async fn an_end_that_the_peer_does_not_say_is_a_loss() {
             peer.flush().await.unwrap();
             assert_eq!(talk.next_line().await.unwrap().unwrap(), "hola");
             if let Some(rubbish) = rubbish {
-                peer.get_mut().0.write_all(rubbish).await.unwrap();
+                peer.get_mut().write_all(rubbish).await.unwrap();
             }
-            drop(peer);
+            peer.get_mut().shutdown().await.unwrap();
             let lost = talk.next_line().await.unwrap_err();
             let ConversationError::Lost(reason) = &lost else { panic!("{lost}") };
             let kind =
