@@ -53,7 +53,8 @@ impl Window {
         let mut joya = town.in_lines("joya");
         let folder = tempfile::tempdir().expect("a folder");
         let mut agent = Command::new(executable(AGENT));
-        agent.args(["laura@bb.com", "--node", &town.node.address().to_string()]);
+        // A message that passes between two drawings would be a difference.
+        agent.args(["laura@bb.com", "--refresh", "off", "--node", &town.node.address().to_string()]);
         let laura = Tmux::start(&agent, folder.path(), term, size)?;
         laura.wait_for("laura is registered", |rows| rows.concat().contains("listening for conversations"));
         laura.type_text("/call joya@bb.com\r");
