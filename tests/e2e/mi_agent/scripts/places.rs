@@ -1,9 +1,11 @@
 //! cron, a service of systemd, a container, a connection that breaks.
 
+use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use integration_tests::places::{Contained, Service, of_cron};
 use pty_process::blocking;
+use rustix::fs::OFlags;
 
 use super::*;
 
@@ -135,6 +137,13 @@ fn a_terminal_that_is_gone_ends_the_program_in_order() {
             eventually("laura is registered", || node.is_online("laura"));
             pere.type_line("/call laura@bb.com");
             pere.expect_line("* in conversation with laura");
+            let mut printed = Vec::new();
+            rustix::fs::fcntl_setfl(&line, OFlags::NONBLOCK).expect("it is a file");
+            eventually("laura's side says so, too", || {
+                // An error: that is all for now.
+                _ = (&line).read_to_end(&mut printed);
+                ["encrypted", "\"begun\""].iter().any(|sign| String::from_utf8_lossy(&printed).contains(sign))
+            });
             drop(line);
             pere.expect_line("* conversation with laura ended");
             eventually("it is gone", || laura.try_wait().expect("it is a child").is_some());
