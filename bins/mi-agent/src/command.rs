@@ -257,7 +257,7 @@ const COMMANDS: [CommandInfo; 16] = [
     known(&["unblock"], "ADDRESS", "take them again"),
     known(&["allow-only"], "ADDRESS…", "take calls of these alone; off: of everybody"),
     known(&["words"], "", "show the words of your key, to read them out"),
-    known(&["verify"], "ADDRESS WORD…", "compare the words of somebody's key: type what you hear"),
+    known(&["verify"], "ADDRESS WORD…", "compare somebody's words: type what you hear"),
     known(&["trust"], "ADDRESS [WORD…]", "take the new key of somebody, after a warning"),
     known(&["plain"], "ADDRESS", "call somebody once without encryption"),
     full(&["protocol"], "", "show or hide every message as it passes"),

@@ -167,9 +167,9 @@ const WHAT_YOU_SEE: [(&str, &str); 8] = [
     ("* !", "news, a failure and its reason"),
     ("(2) behind a tab", "so many lines came that you have not seen"),
     ("· plain", "anyone on the way can read and change what is said"),
-    ("· new · known", "encrypted; the key is met for the first time, or again"),
-    ("· introduced", "encrypted; the node of the peer's domain has this key"),
-    ("· verified", "encrypted, and you have compared the words of the key"),
+    ("· new · known", "encrypted; a key met for the first time, or again"),
+    ("· introduced", "encrypted; the node of the peer's domain has its key"),
+    ("· verified", "encrypted, and you compared the words of the key"),
     ("as Joya, unverified", "nicknames prove nothing; addresses only with a key"),
     ("E 4 R 4", "messages sent and received, as in the message log"),
 ];

@@ -95,7 +95,7 @@ fn help_lists_commands_and_keys() {
    │  /unblock ADDRESS        take them again                                         │
    │  /allow-only ADDRESS…    take calls of these alone; off: of everybody            │
    │  /words                  show the words of your key, to read them out            │
-   │  /verify ADDRESS WORD…   compare the words of somebody's key: type what you hear │
+   │  /verify ADDRESS WORD…   compare somebody's words: type what you hear            │
    │  /trust ADDRESS [WORD…]  take the new key of somebody, after a warning           │
    │  /plain ADDRESS          call somebody once without encryption                   │
    │  /protocol               show or hide every message as it passes                 │
@@ -124,9 +124,9 @@ fn help_lists_commands_and_keys() {
    │  * !                     news, a failure and its reason                          │
    │  (2) behind a tab        so many lines came that you have not seen               │
    │  · plain                 anyone on the way can read and change what is said      │
-   │  · new · known           encrypted; the key is met for the first time, or again  │
-   │  · introduced            encrypted; the node of the peer's domain has this key   │
-   │  · verified              encrypted, and you have compared the words of the key   │
+   │  · new · known           encrypted; a key met for the first time, or again       │
+   │  · introduced            encrypted; the node of the peer's domain has its key    │
+   │  · verified              encrypted, and you compared the words of the key        │
    │  as Joya, unverified     nicknames prove nothing; addresses only with a key      │
    │  E 4 R 4                 messages sent and received, as in the message log       │
    └──────────────────────────────────────────────────────────────────────────────────┘
@@ -135,7 +135,7 @@ fn help_lists_commands_and_keys() {
 >
 "#,
     );
-    for (width, height) in [(80, 44), (40, 99)] {
+    for (width, height) in [(80, 56), (40, 128)] {
         let terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         screen = Screen { terminal, ..screen };
         let picture = screen.picture();
