@@ -125,6 +125,17 @@ impl Pane {
         self.remove_oldest();
     }
 
+    /// Replaces the text `from` by `to`, which is safe to show, wherever it stands.
+    pub(crate) fn replace(&mut self, from: &str, to: &str) {
+        for kept in self.entries.iter_mut().filter(|kept| kept.entry.text.contains(from)) {
+            self.bytes -= kept.bytes();
+            kept.entry.text = kept.entry.text.replace(from, to);
+            kept.rows.set(None);
+            self.bytes += kept.bytes();
+        }
+        self.remove_oldest();
+    }
+
     /// Adds `text`, which is safe to show, to the end of the newest entry if that is of this kind and has room for it.
     /// Returns whether it is and has.
     pub(crate) fn extend_last(&mut self, kind: &Kind, text: &str) -> bool {

@@ -17,6 +17,9 @@ pub(crate) struct Protocol {
     pub(crate) is_open: bool,
     pub(crate) pane: Pane,
     missed: u64,
+    /// The keys that were met while the window was closed, the latest first: [`MAX_NAMED`] at most. Nobody waits for their
+    /// words until it is open.
+    unnamed: VecDeque<(MiAddress, PublicKey)>,
     /// The first words of keys that were met lately, the latest first.
     named: VecDeque<(MiAddress, PublicKey, String)>,
     /// The time at which the latest of them was found out.
@@ -24,6 +27,12 @@ pub(crate) struct Protocol {
 }
 
 impl Protocol {
+    /// Opens the window, or closes it.
+    pub(crate) fn toggle(&mut self, at: Timestamp) {
+        self.is_open = !self.is_open;
+        self.name(at);
+    }
+
     /// A message was sent or received.
     pub(crate) fn passed(&mut self, at: Timestamp, passed: &Passed) {
         let (letter, arrow) = match passed.direction {
@@ -38,7 +47,7 @@ impl Protocol {
             }
             Content::Handshake(handshake) => {
                 let key = PublicKey::from_bytes(handshake.key).to_string();
-                ("TLS", self.of_handshake(at, handshake), key)
+                ("TLS", self.of_handshake(handshake), key)
             }
             _ => return,
         };
@@ -50,20 +59,35 @@ impl Protocol {
         };
         let text = format!("{letter} {arrow} {words}\n    {remote} {transport} {length}{bytes}");
         self.pane.push(Entry { at, kind: Kind::Passed(passed.direction), text });
+        self.name(at);
     }
 
-    /// The meaning of a handshake: whose key was proved, by its first two words, and what was decided about it.
-    fn of_handshake(&mut self, at: Timestamp, handshake: &Handshake) -> String {
+    /// The meaning of a handshake: whose key was proved, by its beginning until it is named, and what was decided about
+    /// it.
+    fn of_handshake(&mut self, handshake: &Handshake) -> String {
         let key = PublicKey::from_bytes(handshake.key);
-        let user = handshake.user.as_deref().and_then(|user| user.parse().ok());
-        let name = match user.and_then(|user| self.first_words(at, user, key)) {
-            Some(words) => format!("`{words}`"),
-            None => key.to_string().chars().take(8).chain(['…']).collect(),
-        };
+        if let Some(user) = handshake.user.as_deref().and_then(|user| user.parse().ok()) {
+            self.unnamed.retain(|met| *met != (user, key));
+            self.unnamed.truncate(MAX_NAMED - 1);
+            self.unnamed.push_front((user, key));
+        }
         let user = safe_text(handshake.user.as_deref().unwrap_or("?"));
         let decision =
             handshake.decision.as_ref().map_or_else(String::new, |decision| format!(", {decision}"));
-        safe_text(&format!("key as {user}: {name}{decision}")).into_owned()
+        safe_text(&format!("key as {user}: {}{decision}", beginning(&key))).into_owned()
+    }
+
+    /// Names keys by their first two words, if somebody looks.
+    fn name(&mut self, at: Timestamp) {
+        while self.is_open
+            && let Some((user, key)) = self.unnamed.pop_back()
+        {
+            if let Some(words) = self.first_words(at, user, key) {
+                let as_user = safe_text(&format!("key as {user}: ")).into_owned();
+                let beginning = beginning(&key);
+                self.pane.replace(&format!("{as_user}{beginning}"), &format!("{as_user}`{words}`"));
+            }
+        }
     }
 
     /// Returns the first two words of a key, unless so many were met lately that it would take too long.
@@ -91,6 +115,11 @@ impl Protocol {
             self.pane.push(Entry { at, kind: Kind::Failure, text });
         }
     }
+}
+
+/// The beginning of a key that has no name.
+fn beginning(key: &PublicKey) -> String {
+    key.to_string().chars().take(8).chain(['…']).collect()
 }
 
 /// Keys whose words are remembered: those of as many conversations as there are at most unless the user wants more.
@@ -137,7 +166,7 @@ mod tests {
     use super::*;
 
     fn shown(direction: Direction, content: Content) -> String {
-        let mut protocol = Protocol::default();
+        let mut protocol = Protocol { is_open: true, ..Protocol::default() };
         let remote = "127.0.0.2:3344".parse().unwrap();
         protocol.passed(Timestamp::UNIX_EPOCH, &Passed::new(direction, remote, content));
         protocol.pane.entries().map(|entry| entry.text.clone()).collect::<Vec<_>>().join("|")
@@ -203,10 +232,31 @@ mod tests {
         );
     }
 
+    /// Words take so long that nobody waits for them in vain.
+    #[test]
+    fn keys_are_named_once_somebody_looks() {
+        let mut protocol = Protocol::default();
+        let remote = "127.0.0.2:3344".parse().unwrap();
+        for n in (0..20).chain([3]) {
+            let passed = Passed::new(Direction::Received, remote, proof(n, Some("new")));
+            protocol.passed(Timestamp::UNIX_EPOCH, &passed);
+        }
+        let named = |protocol: &Protocol| -> Vec<u8> {
+            let entries = protocol.pane.entries().zip((0..20).chain([3]));
+            entries.filter(|(entry, _)| entry.text.contains('`')).map(|(_, n)| n).collect()
+        };
+        assert_eq!((named(&protocol), protocol.named.len()), (vec![], 0));
+        protocol.toggle(Timestamp::UNIX_EPOCH);
+        assert_eq!(named(&protocol), [3, 13, 14, 15, 16, 17, 18, 19, 3]);
+        let text = &protocol.pane.entries().last().unwrap().text;
+        let words = first_words(&"u3@cc.com".parse().unwrap(), &PublicKey::from_bytes([3; 32]));
+        assert!(text.starts_with(&format!("R ← key as u3@cc.com: `{words}`, new\n")), "{text}");
+    }
+
     /// Anybody can call with a new key as often as they like, and each takes 9 ms.
     #[test]
     fn the_words_of_many_new_keys_are_not_found_out() {
-        let mut protocol = Protocol::default();
+        let mut protocol = Protocol { is_open: true, ..Protocol::default() };
         let remote = "127.0.0.2:3344".parse().unwrap();
         let mut named = |seconds: i64, n: u8| {
             let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);

@@ -22,7 +22,7 @@ impl App {
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         match key.code {
             KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
-            KeyCode::F(2) => self.protocol.is_open = !self.protocol.is_open,
+            KeyCode::F(2) => self.protocol.toggle(now),
             KeyCode::F(3) => self.show_contacts(),
             KeyCode::Enter => self.enter(now),
             KeyCode::Tab => self.complete(false),

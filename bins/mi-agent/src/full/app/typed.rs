@@ -74,7 +74,7 @@ impl App {
             }
             Command::Plain(to) => self.call_plain(now, to)?,
             Command::Help => self.overlay = Some(Overlay::Help(0)),
-            Command::Protocol => self.protocol.is_open = !self.protocol.is_open,
+            Command::Protocol => self.protocol.toggle(now),
             Command::Quit => self.effects.push_back(Effect::Quit { in_a_hurry: false }),
             Command::Admission(command) => {
                 let mut admission = self.admission.clone();
