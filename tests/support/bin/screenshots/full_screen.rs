@@ -25,14 +25,14 @@ pub(crate) fn protocol(camera: &mut Camera<'_>) {
 }
 
 /// An agent that is registered.
-fn start(address: &str, node: &NodeProgram, camera: &Camera<'_>) -> AgentTerminal {
+pub(crate) fn start(address: &str, node: &NodeProgram, camera: &Camera<'_>) -> AgentTerminal {
     let agent = AgentTerminal::start(address, node.address(), &[], camera.size());
     agent.expect_text("listening for conversations on");
     agent
 }
 
 /// `from` says `text`, and `to` sees it.
-fn say(from: &AgentTerminal, to: &AgentTerminal, text: &str) {
+pub(crate) fn say(from: &AgentTerminal, to: &AgentTerminal, text: &str) {
     from.type_line(text);
     // A longer one is wrapped.
     let start: String = text.chars().take(20).collect();

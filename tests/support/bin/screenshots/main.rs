@@ -11,6 +11,7 @@
 
 mod camera;
 mod full_screen;
+mod keys;
 mod ladder;
 mod line_mode;
 mod page;
@@ -47,9 +48,10 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 6] = [
-    Scene { name: "help", size: (44, 84), theme: Theme::DARK, play: full_screen::help },
+const SCENES: [Scene; 7] = [
+    Scene { name: "help", size: (56, 84), theme: Theme::DARK, play: full_screen::help },
     Scene { name: "protocol", size: (24, 100), theme: Theme::DARK, play: full_screen::protocol },
+    Scene { name: "keys", size: (18, 84), theme: Theme::DARK, play: keys::conversation },
     Scene { name: "line-mode", size: (13, 76), theme: Theme::DARK, play: line_mode::conversation },
     Scene { name: "ladder", size: (18, 136), theme: Theme::DARK, play: ladder::captured },
     Scene { name: "strikes", size: (18, 120), theme: Theme::LIGHT, play: ladder::strikes },
