@@ -79,16 +79,19 @@ impl KeyWords {
 
     /// Returns the words of the `key` of the user `address`. This takes some 9 ms, on purpose.
     pub fn of(address: &MiAddress, key: &PublicKey) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"mi-words-1\0");
-        hash.update(address.user().as_str());
-        hash.update(b"@");
-        hash.update(canonical(address.domain().as_str()));
-        hash.update(b"\0");
-        hash.update(key.0);
-        let mut hash = hash.finalize();
+        let mut hasher = Sha256::new();
+        hasher.update(b"mi-words-1\0");
+        hasher.update(address.user().as_str());
+        hasher.update(b"@");
+        hasher.update(canonical(address.domain().as_str()));
+        hasher.update(b"\0");
+        hasher.update(key.0);
+        let mut hash = hasher.finalize_reset();
         for _ in 0..ROUNDS {
-            hash = Sha256::new().chain_update(hash).chain_update(key.0).finalize();
+            hasher.update(hash);
+            hasher.update(key.0);
+            // One hasher for all: to make another each time takes longer than the hash where nothing is optimised.
+            Digest::finalize_into_reset(&mut hasher, &mut hash);
         }
         let mut first = [0; 16];
         first.copy_from_slice(&hash[..16]);
