@@ -21,18 +21,19 @@ pub(crate) enum Command<'a> {
     Admission(AdmissionCommand),
     /// Shows the words of the user's own key.
     Words,
-    /// Compares the words of a user's key.
+    /// Compares the words of a user's key; `None`: of the peer of the tab in view.
     Verify {
-        address: MiAddress,
+        address: Option<MiAddress>,
         words: KeyWords,
     },
-    /// Believes in the key of a user that was refused; with words, in the one that has these.
+    /// Believes in the key of a user that was refused; with words, in the one that has these. `None` is the peer of the tab
+    /// in view.
     Trust {
-        address: MiAddress,
+        address: Option<MiAddress>,
         words: Option<KeyWords>,
     },
-    /// Calls a user once without encryption.
-    Plain(MiAddress),
+    /// Calls a user once without encryption; `None`: the peer of the tab in view.
+    Plain(Option<MiAddress>),
     Protocol,
     Close,
     Quit,
@@ -108,14 +109,16 @@ impl<'a> Command<'a> {
             }
             ("verify", "") => Err(CommandError::NoWords),
             ("verify", argument) => {
-                let (address, words) = key_of("verify", argument, own)?;
+                let (address, words) = key_of("verify", argument, mode, own)?;
                 words.map(|words| Self::Verify { address, words }).ok_or(CommandError::NoWords)
             }
-            (name @ ("trust" | "plain"), "") => Err(no_address(name)),
+            (name @ ("trust" | "plain"), "") if mode == Mode::Line => Err(no_address(name)),
+            ("trust", "") => Ok(Self::Trust { address: None, words: None }),
             ("trust", argument) => {
-                key_of("trust", argument, own).map(|(address, words)| Self::Trust { address, words })
+                key_of("trust", argument, mode, own).map(|(address, words)| Self::Trust { address, words })
             }
-            ("plain", to) => address("call", to).map(Self::Plain),
+            ("plain", "") => Ok(Self::Plain(None)),
+            ("plain", to) => address("call", to).map(Some).map(Self::Plain),
             ("words", "") => Ok(Self::Words),
             ("bye", "") => Ok(Self::Bye),
             ("contacts", "") => Ok(Self::Contacts),
@@ -128,17 +131,23 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Reads an address, and the words behind it if there are any.
+/// Reads an address, and the words behind it if there are any. On the full screen, as many words as a key has, without an
+/// address, are those of the peer in view.
 fn key_of<'a>(
     verb: &'static str,
     argument: &'a str,
+    mode: Mode,
     own: &MiAddress,
-) -> Result<(MiAddress, Option<KeyWords>), CommandError<'a>> {
+) -> Result<(Option<MiAddress>, Option<KeyWords>), CommandError<'a>> {
+    if mode == Mode::Full && !argument.contains('@') && argument.split_whitespace().count() == KeyWords::COUNT
+    {
+        return argument.parse().map(|words| (None, Some(words))).map_err(CommandError::Words);
+    }
     let (address, words) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
     let read = address_of(address, own);
     let address = read.map_err(|error| CommandError::Address { verb, text: address, error })?;
     let words = Some(words).filter(|words| !words.trim().is_empty());
-    Ok((address, words.map(str::parse).transpose().map_err(CommandError::Words)?))
+    Ok((Some(address), words.map(str::parse).transpose().map_err(CommandError::Words)?))
 }
 
 /// Reads an address, or the name of a user of the domain of `own`.
@@ -314,14 +323,14 @@ mod tests {
             ("/words", Command::Words),
             (
                 "/verify joya@cc.com  ability able about above absent absorb abstract ABSURD",
-                Command::Verify { address: joya(), words },
+                Command::Verify { address: Some(joya()), words },
             ),
             (
                 "/trust pere ability able about above absent absorb abstract absurd",
-                Command::Trust { address: pere, words: Some(words) },
+                Command::Trust { address: Some(pere), words: Some(words) },
             ),
-            ("/trust joya@cc.com", Command::Trust { address: joya(), words: None }),
-            ("/plain joya@cc.com", Command::Plain(joya())),
+            ("/trust joya@cc.com", Command::Trust { address: Some(joya()), words: None }),
+            ("/plain joya@cc.com", Command::Plain(Some(joya()))),
             ("//bye", Command::Say("/bye")),
             ("///", Command::Say("//")),
             ("hola", Command::Say("hola")),
@@ -337,6 +346,16 @@ mod tests {
             ("/contacts", Command::Contacts),
             ("/protocol", Command::Protocol),
             ("/close", Command::Close),
+            (
+                "/verify ability able about above absent absorb abstract ABSURD",
+                Command::Verify { address: None, words },
+            ),
+            (
+                "/trust ability able about above absent absorb abstract absurd",
+                Command::Trust { address: None, words: Some(words) },
+            ),
+            ("/trust", Command::Trust { address: None, words: None }),
+            ("/plain", Command::Plain(None)),
         ] {
             assert_eq!(Command::parse(line, Mode::Full, &laura()), Ok(command), "{line:?}");
         }

@@ -111,16 +111,22 @@ impl FrontEnd for LineMode {
                 self.wish(Wish::Call(to), Some(WaitsFor::Answer));
             }
             (Ok(Command::Plain(_)), Some(_)) => self.failure(IN_A_CONVERSATION),
-            (Ok(Command::Plain(to)), None) => {
+            (Ok(Command::Plain(Some(to))), None) => {
                 self.wish(Wish::PermitPlain(to), None);
                 self.news(&format!("calling {to} once without encryption"));
                 self.wish(Wish::Call(to), Some(WaitsFor::Answer));
             }
             (Ok(Command::Words), _) => self.wish(Wish::OwnWords, None),
-            (Ok(Command::Verify { address, words } | Command::Trust { address, words: Some(words) }), _) => {
-                self.wish(Wish::Verify { address, words }, None);
+            (
+                Ok(
+                    Command::Verify { address: Some(address), words }
+                    | Command::Trust { address: Some(address), words: Some(words) },
+                ),
+                _,
+            ) => self.wish(Wish::Verify { address, words }, None),
+            (Ok(Command::Trust { address: Some(address), words: None }), _) => {
+                self.wish(Wish::Trust(address), None);
             }
-            (Ok(Command::Trust { address, words: None }), _) => self.wish(Wish::Trust(address), None),
             (Ok(Command::Bye), Some(id)) => self.wish(Wish::HangUp(id), Some(WaitsFor::End)),
             (Ok(Command::Bye), None) => self.failure("you are in no conversation"),
             (Ok(Command::Help), _) => self.help(),
@@ -141,6 +147,9 @@ impl FrontEnd for LineMode {
             (
                 Ok(
                     Command::Call(None)
+                    | Command::Plain(None)
+                    | Command::Verify { address: None, .. }
+                    | Command::Trust { address: None, .. }
                     | Command::Contacts
                     | Command::Add(_)
                     | Command::Find(_)

@@ -32,16 +32,17 @@ impl App {
         }
     }
 
+    /// Returns the one whom a command is about: the peer of the tab in view if it names nobody.
+    fn whom(&self, command: &'static str, named: Option<MiAddress>) -> Result<MiAddress, String> {
+        let no_address = || CommandError::NoAddress(command, example_for(&self.own)).to_string();
+        named.or_else(|| self.tab().address()).ok_or_else(no_address)
+    }
+
     fn carry_out(&mut self, now: Timestamp, command: Command<'_>) -> Result<(), String> {
         match command {
             Command::Say(text) if text.trim().is_empty() => {}
             Command::Say(text) => self.say(text),
-            Command::Call(to) => {
-                let to = to.or_else(|| self.tab().address());
-                let no_address = || CommandError::NoAddress("call", example_for(&self.own)).to_string();
-                let to = to.ok_or_else(no_address)?;
-                self.call(now, to)?;
-            }
+            Command::Call(to) => self.call(now, self.whom("call", to)?)?,
             Command::Bye => self.bye(now)?,
             Command::Close if self.current == 0 => return Err("this tab stays; /quit leaves".into()),
             Command::Close if !self.tab().is_idle() => return Err("/bye ends the conversation first".into()),
@@ -67,12 +68,14 @@ impl App {
             }
             Command::Words => self.effects.push_back(Effect::Wish(Wish::OwnWords)),
             Command::Verify { address, words } | Command::Trust { address, words: Some(words) } => {
+                let address = self.whom("verify", address)?;
                 self.effects.push_back(Effect::Wish(Wish::Verify { address, words }));
             }
             Command::Trust { address, words: None } => {
+                let address = self.whom("trust", address)?;
                 self.effects.push_back(Effect::Wish(Wish::Trust(address)));
             }
-            Command::Plain(to) => self.call_plain(now, to)?,
+            Command::Plain(to) => self.call_plain(now, self.whom("plain", to)?)?,
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Protocol => self.protocol.toggle(now),
             Command::Quit => self.effects.push_back(Effect::Quit { in_a_hurry: false }),

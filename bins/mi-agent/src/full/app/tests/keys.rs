@@ -31,6 +31,15 @@ fn words_are_compared_with_the_key_of_a_conversation() {
     user.enters(&format!("/verify joya@cc.com {words}"));
     let joya = address("joya@cc.com");
     assert_eq!(user.acts(), [Effect::Wish(Wish::Verify { address: joya, words })]);
+    // In her tab, she is meant.
+    for line in [format!("/verify {words}"), format!("/trust {words}")] {
+        user.press_with(KeyCode::Char('2'), KeyModifiers::ALT).enters(&line);
+        assert_eq!(user.acts(), [Effect::Wish(Wish::Verify { address: joya, words })]);
+    }
+    user.enters("/trust");
+    assert_eq!(user.acts(), [Effect::Wish(Wish::Trust(joya))]);
+    user.press_with(KeyCode::Char('1'), KeyModifiers::ALT).enters(&format!("/verify {words}"));
+    assert_eq!((user.acts(), user.last()), (vec![], "/verify needs an address, such as /verify joya@cc.com"));
     // Another key of hers was meant.
     user.app.done(user.now, Done::Verified { address: joya, key: key(8) });
     assert_eq!(user.app.tabs[1].protection(), Some("new"));
