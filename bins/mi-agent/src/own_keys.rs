@@ -92,11 +92,13 @@ fn load_default(folder: &DataFolder) -> anyhow::Result<Result<Identity, String>>
     if fs::symlink_metadata(&path).is_ok() {
         return Identity::load(&path).map(Ok).map_err(|error| about(&path, &error));
     }
+    // This is asked before there is a key, because another program of this user may meet somebody with it at once.
+    let has_met_peers = known_peers_path(folder).exists();
     let created =
         folder::make(folder.path()).map_err(IdentityError::Io).and_then(|()| Identity::load_or_create(&path));
     match created {
         Ok((identity, is_new)) => {
-            if is_new && known_peers_path(folder).exists() {
+            if is_new && has_met_peers {
                 tracing::warn!(
                     "{} is a new key; users who know your old one are warned when they call you",
                     path.display()
