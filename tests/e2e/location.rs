@@ -10,7 +10,7 @@ use integration_tests::network::{
 };
 use integration_tests::trace::Trace;
 use lumi_dns::{LookupError, NodeDirectory};
-use mi_agent_core::{Agent, CallError, DeregisterError, Event, LocateError, StartError};
+use mi_agent_core::{Agent, CallError, DeregisterError, Event, LocateError, RequestSchedule, StartError};
 use plumi_proto::MiAddress;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, UdpSocket};
@@ -298,7 +298,9 @@ async fn the_bare_form_is_sent_only_when_it_is_asked_for() {
     assert_eq!(trace.messages("laura@bb.com"), ["E PRlaura@bb.com", "R RR1"]);
 
     let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;
-    let (laura, _events) = node.agent("laura").bare_user(true).start().await.expect("laura registers");
+    // A slow answer is waited for.
+    let agent = node.agent("laura").schedule(RequestSchedule::default());
+    let (laura, _events) = agent.bare_user(true).start().await.expect("laura registers");
     laura.shutdown().await.expect("laura deregisters");
     assert_eq!(trace.messages("laura@bb.com")[2..], ["E PRlaura", "R RR0", "E PDlaura", "R RD0"]);
 }

@@ -210,7 +210,9 @@ fn a_log_that_is_full_is_put_aside() {
     let arguments = ["--log", log.to_str().expect("UTF-8")];
     let mut laura = AgentProgram::start("laura@bb.com", node.address(), &arguments);
     laura.expect_line("* registered");
-    assert_eq!(fs::read_to_string(&log).expect("a log").lines().count(), 2);
+    eventually("both messages are in the log", || {
+        fs::read_to_string(&log).is_ok_and(|log| log.lines().count() == 2)
+    });
     assert!(fs::metadata(folder.path().join("laura.log.1")).expect("the full one").len() > 100 << 20);
 }
 

@@ -141,6 +141,16 @@ impl NodeProgram {
         lines(&self.log_text())
     }
 
+    /// Waits until its message log, at the default place, has this many lines or more, and returns them. A thread writes
+    /// them, so what the node has answered may come into the log a moment later.
+    ///
+    /// # Panics
+    /// If there are fewer after a generous time.
+    pub fn log_of(&self, count: usize) -> Vec<String> {
+        eventually(&format!("the log has {count} lines"), || self.log().len() >= count);
+        self.log()
+    }
+
     /// The text of its message log, at the default place.
     ///
     /// # Panics

@@ -491,7 +491,7 @@ fn a_log_that_was_put_aside_is_begun_anew() {
     assert_eq!(done(&node, &["log", "reopen"]), "reopened the message log nodelumi-bb.com.log\n");
     laura.ask("PDlaura@bb.com");
     let lines = |path: &Path| fs::read_to_string(path).unwrap().lines().count();
-    assert_eq!((lines(&old), node.log().len()), (4, 2));
+    assert_eq!((lines(&old), node.log_of(2).len()), (4, 2));
 }
 
 /// A node with a control socket.

@@ -32,7 +32,7 @@ fn diagnostics_are_in_the_journal_with_their_fields() {
         assert_eq!(dropped.field(field), value);
     }
     assert_eq!(laura.ask("PRlaura"), "RR0");
-    assert_eq!(node.log().len(), 3, "the message log is another matter");
+    assert_eq!(node.log_of(3).len(), 3, "the message log is another matter");
     assert_eq!(node.stderr(), [""; 0]);
 }
 

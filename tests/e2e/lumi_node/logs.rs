@@ -30,7 +30,7 @@ fn every_message_is_in_the_log() {
         format!("R: {from}, PDlaura@bb.com, 14"),
         format!("E: {from}, RD0, 3"),
     ];
-    assert_eq!(node.log(), expected);
+    assert_eq!(node.log_of(expected.len()), expected);
     assert_eq!(node.stderr(), [""; 0]);
 }
 
@@ -122,12 +122,12 @@ fn rust_log_wins_and_does_not_touch_the_message_log() {
     let laura = User::of(&quiet);
     laura.say(b"rubbish");
     assert_eq!(laura.ask("PRlaura"), "RR0");
-    assert_eq!(quiet.log().len(), 3);
+    assert_eq!(quiet.log_of(3).len(), 3);
     assert_eq!(quiet.stderr(), [""; 0]);
     let loud = start("off,plumi::message=info", "-qq");
     assert_eq!(User::of(&loud).ask("PRlaura"), "RR0");
     loud.wait_for_diagnostic("plumi::message");
-    assert_eq!(loud.log().len(), 5);
+    assert_eq!(loud.log_of(5).len(), 5);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn diagnostics_can_be_json() {
         let keys = ["timestamp", "level", "target", "fields"];
         assert!(keys.iter().all(|&key| object.get(key).is_some()), "{line}");
     }
-    assert_eq!(node.log().len(), 4);
+    assert_eq!(node.log_of(4).len(), 4);
 }
 
 #[test]

@@ -198,14 +198,12 @@ fn a_held_screen_does_not_hold_the_agent() {
         at_home(&mut command, folder.path()).args(["pere@bb.com", "--node", &at]);
         let mut pere = Program::start_unread(&mut command);
         let laura = RawAgent::register("laura@bb.com", node.address());
-        // Wait until pere is online.
-        let found = loop {
-            let answer = laura.ask("PLlaura@bb.com:pere@bb.com");
-            if let Some(found) = answer.strip_prefix("RL0laura@bb.com:pere@bb.com:") {
-                break found.trim_end_matches(":T").to_owned();
-            }
-        };
-        let mut talk = TcpStream::connect(&*found).expect("a connection");
+        // A question before he is there has another answer, and too many have none.
+        eventually("pere is online", || node.is_online("pere"));
+        let answer = laura.ask("PLlaura@bb.com:pere@bb.com");
+        let found = answer.strip_prefix("RL0laura@bb.com:pere@bb.com:").expect("he is found");
+        let found = found.trim_end_matches(":T");
+        let mut talk = TcpStream::connect(found).expect("a connection");
         talk.write_all(b"N05laura").expect("written");
         let mut nickname = [0; 7];
         talk.read_exact(&mut nickname).expect("a nickname");

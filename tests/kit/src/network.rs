@@ -36,7 +36,7 @@ pub struct TestNode {
 impl TestNode {
     /// Starts the node of `domain` at an [address of its own](address_of_its_own). `directory` locates other nodes.
     pub async fn start(domain: &str, users: &[&str], directory: NodeDirectory) -> Self {
-        let socket = UdpSocket::bind(address_of_its_own()).await.expect("a socket");
+        let socket = bind_again(address_of_its_own()).await;
         Self::start_on(socket, domain, users, directory).await
     }
 

@@ -101,18 +101,17 @@ impl Transcript {
 
     /// Fails if the emulator was sent anything that it had to take for something else, or to pass over.
     ///
-    /// A second `RR` or `RD` is nothing odd if the emulator asked twice: S repeats its request after 100 ms, and on
-    /// a busy machine the answer to the first one may take longer.
+    /// A second answer is nothing odd if the emulator asked twice: S repeats `PR` and `PD` after 100 ms and `PL` after
+    /// 200 ms, and on a busy machine the answer to the first one may take longer.
     ///
     /// # Panics
     /// If it was.
     pub fn assert_nothing_odd(&self) {
         let is_owed = |answer: &String| {
-            let kind = answer.get(..2).filter(|kind| ["RR", "RD"].contains(kind));
-            kind.is_some_and(|kind| {
-                let asked = ["E P", "S P"].map(|start| self.all(&format!("{start}{}", &kind[1..])).len());
-                self.all(&format!("R {kind}")).len() <= asked[0] + asked[1]
-            })
+            let Some(owed) = question(answer) else { return false };
+            let asked = ["E ", "S "].map(|sign| self.all(&format!("{sign}{owed}")).len());
+            let answers = self.all("R R").into_iter().filter_map(|rest| question(&format!("R{rest}")));
+            answers.filter(|answered| *answered == owed).count() <= asked[0] + asked[1]
         };
         let odd: Vec<_> = self.all(ODD).into_iter().filter(|message| !is_owed(message)).collect();
         assert_eq!(odd, [""; 0], "{self}");
@@ -174,28 +173,57 @@ const DIED: &str = "died: ";
 
 const ODD: &str = "odd ";
 
+/// Returns how the request begins that this message answers, if it is an answer.
+fn question(message: &str) -> Option<String> {
+    match message.get(..2)? {
+        "RR" => Some("PR".to_owned()),
+        "RD" => Some("PD".to_owned()),
+        "RL" => {
+            let mut names = message.get(3..)?.splitn(3, ':');
+            Some(format!("PL{}:{}", names.next()?, names.next()?))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const REGISTRATION: [&str; 2] = ["PRu1", "RR0"];
+    const LOCATION: [&str; 2] = ["PLu1@bb:u2@bb", "RL0u1@bb:u2@bb:127.0.0.1:4000"];
+
     /// An agent of S that asked and was answered so often, and took the last answer for something else.
-    fn transcript(asked: usize, answered: usize) -> Transcript {
+    fn transcript(asked: usize, answered: usize, [question, answer]: [&str; 2]) -> Transcript {
         let transcript = Transcript::new("agent u1@bb".to_owned(), Program::S);
         let writer = transcript.writer();
-        (0..asked).for_each(|_| writer.sent(b"PRu1"));
-        (0..answered).for_each(|_| writer.received(b"RR0"));
-        writer.odd(b"RR0");
+        (0..asked).for_each(|_| writer.sent(question.as_bytes()));
+        (0..answered).for_each(|_| writer.received(answer.as_bytes()));
+        writer.odd(answer.as_bytes());
         transcript
     }
 
     #[test]
     fn an_answer_to_each_request_is_nothing_odd() {
-        transcript(2, 2).assert_nothing_odd();
+        transcript(2, 2, REGISTRATION).assert_nothing_odd();
+        transcript(2, 2, LOCATION).assert_nothing_odd();
     }
 
     #[test]
     #[should_panic(expected = "odd RR0")]
     fn an_answer_more_is_odd() {
-        transcript(2, 3).assert_nothing_odd();
+        transcript(2, 3, REGISTRATION).assert_nothing_odd();
+    }
+
+    #[test]
+    #[should_panic(expected = "odd RL0")]
+    fn a_location_more_is_odd() {
+        transcript(2, 3, LOCATION).assert_nothing_odd();
+    }
+
+    #[test]
+    #[should_panic(expected = "odd RL0")]
+    fn a_location_of_somebody_else_is_odd() {
+        transcript(2, 2, ["PLu1@bb:u3@bb", LOCATION[1]]).assert_nothing_odd();
     }
 }
