@@ -145,6 +145,8 @@ mod state {
     pub(crate) mod given_way;
     pub(crate) mod intake;
     #[cfg(feature = "secure")]
+    pub(crate) mod key_guard;
+    #[cfg(feature = "secure")]
     pub(crate) mod key_memory;
     pub(crate) mod nodes;
     pub(crate) mod outgoing_lines;
@@ -201,6 +203,8 @@ pub use state::conversation_slots::{ConversationSlots, DEFAULT_IDLE, GaveWay};
 pub use state::dialling::Dialling;
 pub use state::frames::{Bytes, BytesMut, IncomingFrames};
 pub use state::intake::{Intake, Limited};
+#[cfg(feature = "secure")]
+pub use state::key_guard::KeyGuard;
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};

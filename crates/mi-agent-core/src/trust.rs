@@ -31,15 +31,15 @@ impl Agent {
     /// [`KeyError`].
     pub fn trust(&self, address: &MiAddress) -> Result<PublicKey, KeyError> {
         let protection = self.protection();
-        let key = protection.memory().refused_key(address).ok_or(KeyError::NothingRefused)?;
+        let key = protection.guard().refused_key(address).ok_or(KeyError::NothingRefused)?;
         self.change(address, |pins, today| accept(pins, key, today))?;
-        protection.memory().forget(address);
+        protection.guard().trusted(address);
         Ok(key)
     }
 
     /// Returns the key with which somebody called as `address` last and was refused, because another one is known.
     pub fn refused_caller_key(&self, address: &MiAddress) -> Option<PublicKey> {
-        self.protection().memory().refused_caller_key(address)
+        self.protection().guard().refused_caller_key(address)
     }
 
     /// Trusts the key of `address` that has these words: a refused one, one that is known, or that of a caller. From then
@@ -53,9 +53,9 @@ impl Agent {
         let protection = self.protection();
         let known = protection.trust().pins(address).map_err(KeyError::Store)?;
         let mut keys: Vec<_> = {
-            let memory = protection.memory();
-            let keys = [memory.refused_key(address), memory.claimed_key(address)];
-            keys.into_iter().chain([memory.refused_caller_key(address)]).flatten().collect()
+            let guard = protection.guard();
+            let keys = [guard.refused_key(address), guard.claimed_key(address)];
+            keys.into_iter().chain([guard.refused_caller_key(address)]).flatten().collect()
         };
         keys.extend(known.iter().map(|pin| pin.key));
         let mut differs_at = None;
@@ -63,7 +63,7 @@ impl Agent {
             match KeyWords::of(address, &key).differs_at(words) {
                 None => {
                     self.change(address, |pins, today| verify(pins, key, today))?;
-                    protection.memory().forget(address);
+                    protection.guard().trusted(address);
                     return Ok(key);
                 }
                 // The key with the most words alike is the one that was meant.
@@ -76,7 +76,7 @@ impl Agent {
     /// Permits one plain conversation with `address` within 10 minutes, whatever is known of its key and whatever the
     /// level is: the next call of either side.
     pub fn permit_plain(&self, address: MiAddress) {
-        self.protection().memory().permit_plain(now(), address);
+        self.protection().guard().permit_plain(now(), address);
     }
 
     fn change(

@@ -414,7 +414,7 @@ impl Acceptor {
         let Err(reason) = self.decision(&mut connection, decision).await else {
             #[cfg(feature = "secure")]
             if let Some(address) = address {
-                self.protection.memory().use_permit(&address);
+                self.protection.guard().begun(&address);
             }
             connection.state.handle_admitted(now(), Ok(()));
             let shutdown = self.options.shutdown.clone();

@@ -25,10 +25,9 @@ use crate::security::Security;
 use crate::state::admission::Refusal;
 use crate::state::conversation_events::Side;
 use crate::state::conversation_times::{GREETING_TIMEOUT, HURRIED_LINGER, LINGER};
-use crate::state::key_memory::KeyMemory;
+use crate::state::key_guard::KeyGuard;
 use crate::state::trust::{
-    CallPlan, CallerRefused, Identified, KeyRefused, NotSecure, Trust, identify_caller, judge_callee,
-    pinned_by_call, plain_caller, plan_call,
+    CallPlan, CallerRefused, Identified, KeyRefused, NotSecure, Trust, pinned_by_call,
 };
 use crate::traffic::{Handshake, TrafficTap};
 
@@ -43,7 +42,7 @@ struct Inner {
     /// `None` for an agent without an identity.
     own: Option<(Tls, PublicKey)>,
     trust: Arc<dyn TrustStore>,
-    memory: Mutex<KeyMemory>,
+    guard: Mutex<KeyGuard>,
 }
 
 impl Protection {
@@ -54,7 +53,8 @@ impl Protection {
         own: Option<(Tls, PublicKey)>,
         trust: Arc<dyn TrustStore>,
     ) -> Self {
-        Self(Arc::new(Inner { address, security, own, trust, memory: Mutex::default() }))
+        let guard = Mutex::new(KeyGuard::new(security, own.as_ref().map(|(_, key)| *key)));
+        Self(Arc::new(Inner { address, security, own, trust, guard }))
     }
 
     /// Creates the protection of an agent without an identity that knows no keys.
@@ -81,8 +81,8 @@ impl Protection {
         &*self.0.trust
     }
 
-    pub(crate) fn memory(&self) -> MutexGuard<'_, KeyMemory> {
-        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn guard(&self) -> MutexGuard<'_, KeyGuard> {
+        self.0.guard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Carries a call on over `stream`, encrypted or not, until it has ended.
@@ -202,11 +202,9 @@ impl Protection {
     /// # Errors
     /// The keys that are known of `to` cannot be read.
     pub(crate) fn plan(&self, to: &MiAddress, announces_tls: bool) -> io::Result<CallPlan> {
-        if self.memory().permits_plain(now(), to) {
-            return Ok(CallPlan::Plain);
-        }
-        let pins = if self.0.security == Security::Off { Vec::new() } else { self.0.trust.pins(to)? };
-        Ok(plan_call(self.0.security, self.0.own.is_some(), &pins, announces_tls))
+        let ignores_keys = self.guard().ignores_keys(now(), to);
+        let pins = if ignores_keys { Vec::new() } else { self.0.trust.pins(to)? };
+        Ok(self.guard().plan(now(), to, &pins, announces_tls))
     }
 
     /// Decides about the key that the callee `to` proved to have.
@@ -215,12 +213,7 @@ impl Protection {
     /// The keys that are known of `to` cannot be read.
     pub(crate) fn judge(&self, to: &MiAddress, key: &PublicKey) -> io::Result<Result<Trust, KeyRefused>> {
         let pins = self.0.trust.pins(to)?;
-        let own = self.own_key().ok_or(io::ErrorKind::NotFound)?;
-        let judged = judge_callee(self.0.security, &own, &pins, key);
-        if let Err(KeyRefused::Changed(_) | KeyRefused::NotSecure(NotSecure::TooWeak { .. })) = judged {
-            self.memory().refused(*to, *key);
-        }
-        Ok(judged)
+        Ok(self.guard().judge(*to, &pins, *key))
     }
 
     /// Reports a handshake, in which this agent was on one `side`, to the tap: the keys of both, of which the callee
@@ -257,7 +250,7 @@ impl Protection {
     ///
     /// A thread keeps the pin. The conversation waits for it for [`PIN_PATIENCE`] at most, and nothing else does.
     async fn begun(&self, to: MiAddress, met: Option<(PublicKey, Trust)>) {
-        self.memory().use_permit(&to);
+        self.guard().begun(&to);
         let Some((key, Trust::New)) = met else { return };
         let protection = self.clone();
         let pinning = task::spawn_blocking(move || protection.pin(&to, key));
@@ -285,7 +278,7 @@ impl Protection {
     /// Returns whether the user is told of a caller that is refused for this `reason`.
     pub(super) fn tells(&self, reason: Refusal) -> bool {
         match reason {
-            Refusal::KeyChanged(address) => self.memory().tells(now(), address),
+            Refusal::KeyChanged(address) => self.guard().tells(now(), address),
             _ => true,
         }
     }
@@ -301,22 +294,8 @@ impl Protection {
     ) -> io::Result<Result<Identified, CallerRefused>> {
         let with_pins = |address: &MiAddress| Ok((*address, self.0.trust.pins(address)?));
         let candidates = candidates.iter().map(with_pins).collect::<io::Result<Vec<_>>>()?;
-        let Some((key, own)) = key.zip(self.own_key()) else {
-            let memory = self.memory();
-            let is_permitted = matches!(&candidates[..], [(only, _)] if memory.permits_plain(now(), only));
-            return Ok(plain_caller(self.0.security, is_permitted, &candidates));
-        };
-        let holders = self.0.trust.holders(key)?;
-        let identified = identify_caller(self.0.security, &own, key, &holders, &candidates);
-        if let Ok(Identified { candidates, trust: Some(Trust::New), .. }) = &identified
-            && let [only] = candidates[..]
-        {
-            self.memory().claimed(only, *key);
-        }
-        if let Err(CallerRefused::KeyChanged(address)) = identified {
-            self.memory().refused_caller(address, *key);
-        }
-        Ok(identified)
+        let holders = key.map_or_else(|| Ok(Vec::new()), |key| self.0.trust.holders(key))?;
+        Ok(self.guard().identify(now(), key.copied(), &holders, &candidates))
     }
 }
 

@@ -17,7 +17,7 @@ impl ConversationState {
     /// Records that the connection is encrypted, or begins to be: the peer reads a stream, so frames need no distance from
     /// each other, and it bears an end before any line, and before our nickname.
     #[cfg(feature = "secure")]
-    pub(crate) fn set_encrypted(&mut self) {
+    pub fn set_encrypted(&mut self) {
         self.is_encrypted = true;
         self.pace = Duration::ZERO;
         self.has_said = true;
