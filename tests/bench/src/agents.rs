@@ -35,21 +35,21 @@ pub(crate) fn measure(_: &Options, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// The difference that [`AGENTS`] of something make.
-struct Cost {
-    bytes: usize,
+pub(crate) struct Cost {
+    pub(crate) bytes: usize,
     sockets: usize,
     tasks: usize,
 }
 
 /// The memory, sockets and tasks of this process.
-struct Used {
+pub(crate) struct Used {
     bytes: usize,
     sockets: usize,
     tasks: usize,
 }
 
 impl Used {
-    fn now() -> anyhow::Result<Self> {
+    pub(crate) fn now() -> anyhow::Result<Self> {
         let status = fs::read_to_string("/proc/self/status")?;
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix(" kB"));
         let kibibytes: usize = resident.context("proc(5) says how much memory is used")?.trim().parse()?;
@@ -63,7 +63,7 @@ impl Used {
         })
     }
 
-    fn since(&self, before: &Self) -> Cost {
+    pub(crate) fn since(&self, before: &Self) -> Cost {
         Cost {
             bytes: self.bytes.saturating_sub(before.bytes),
             sockets: self.sockets.saturating_sub(before.sockets),

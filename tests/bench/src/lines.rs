@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use futures_util::{SinkExt, StreamExt};
 use integration_tests::network::{TestNode, directory};
-use mi_agent_core::{AgentBuilder, Event};
+use mi_agent_core::{AgentBuilder, Event, Identity};
 use mi_proto::{Frame, FrameCodec, Line};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
@@ -22,14 +22,16 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 use crate::Options;
 use crate::load::{self, Core};
 use crate::report::{Report, Target, median};
+use crate::secure::bare::BareTls;
+use crate::secure::is_encrypted;
 
 pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
-    let lines: Arc<[String]> = (0..DIFFERENT).map(|number| format!("{number:050}")).collect();
+    let lines = lines();
     let [mut bare, mut agents, mut bare_batches, mut batches] = [const { Vec::new() }; 4];
     for _ in 0..options.rounds.get() {
-        bare.push(bytes_alone(&lines, 1, options.each())?);
-        agents.push(agent_to_agent(&lines, options.each())?);
-        bare_batches.push(bytes_alone(&lines, BATCH, options.each())?);
+        bare.push(bytes_alone(&lines, 1, options.each(), None)?);
+        agents.push(agent_to_agent(&lines, options.each(), false)?);
+        bare_batches.push(bytes_alone(&lines, BATCH, options.each(), None)?);
         batches.push(codec_to_codec(&lines, options.each())?);
     }
     let [bare, agents, bare_batches, batches] = [bare, agents, bare_batches, batches].map(median);
@@ -39,15 +41,45 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     Ok(())
 }
 
-/// The limit: the same bytes from socket to socket, so many frames a write. Returns frames per second.
-fn bytes_alone(lines: &[String], frames: usize, time: Duration) -> anyhow::Result<f64> {
+/// The same in TLS, and what the encryption takes of it.
+pub(crate) fn measure_encrypted(options: &Options, report: &mut Report) -> anyhow::Result<()> {
+    let (lines, tls) = (lines(), BareTls::new()?);
+    let [mut bare, mut agents, mut plain] = [const { Vec::new() }; 3];
+    for _ in 0..options.rounds.get() {
+        bare.push(bytes_alone(&lines, 1, options.each(), Some(&tls))?);
+        agents.push(agent_to_agent(&lines, options.each(), true)?);
+        plain.push(agent_to_agent(&lines, options.each(), false)?);
+    }
+    let [bare, agents, plain] = [bare, agents, plain].map(median);
+    let figure = "lines in TLS, agent to agent : the same writes by rustls alone";
+    report.ratio(figure, agents, bare, "/s", Target::AtLeast(0.8));
+    report.note_beside("  the same : in plain text", agents, plain, "/s");
+    Ok(())
+}
+
+fn lines() -> Arc<[String]> {
+    (0..DIFFERENT).map(|number| format!("{number:050}")).collect()
+}
+
+/// The limit: the same bytes from socket to socket, so many frames a write, in TLS or not. Returns frames per second.
+fn bytes_alone(
+    lines: &[String],
+    frames: usize,
+    time: Duration,
+    tls: Option<&BareTls>,
+) -> anyhow::Result<f64> {
     let writes: Vec<_> =
         lines.chunks(frames).map(|lines| lines.iter().map(frame).collect::<String>()).collect();
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let at = listener.local_addr()?;
+    let reader_tls = tls.cloned();
     let reader = thread::spawn(move || {
         load::keep_this_thread_on(Core::Server)?;
-        let (mut stream, _) = listener.accept()?;
+        let (stream, _) = listener.accept()?;
+        let mut stream: Box<dyn Read> = match reader_tls {
+            Some(tls) => Box::new(tls.callee(stream)?),
+            None => Box::new(stream),
+        };
         let mut buffer = [0; READ];
         let mut bytes = 0;
         loop {
@@ -58,8 +90,12 @@ fn bytes_alone(lines: &[String], frames: usize, time: Duration) -> anyhow::Resul
         }
     });
     load::keep_this_thread_on(Core::Load)?;
-    let mut stream = TcpStream::connect(at)?;
+    let stream = TcpStream::connect(at)?;
     stream.set_nodelay(true)?;
+    let mut stream: Box<dyn Write> = match tls {
+        Some(tls) => Box::new(tls.caller(stream)?),
+        None => Box::new(stream),
+    };
     let mut next = writes.iter().cycle();
     let mut written = 0;
     let start = Instant::now();
@@ -75,15 +111,19 @@ fn bytes_alone(lines: &[String], frames: usize, time: Duration) -> anyhow::Resul
     Ok(per_second(read / frame(&lines[0]).len(), end - start))
 }
 
-/// Returns lines per second.
-fn agent_to_agent(lines: &Arc<[String]>, time: Duration) -> anyhow::Result<f64> {
+/// Returns lines per second, in TLS or not.
+fn agent_to_agent(lines: &Arc<[String]>, time: Duration, encrypts: bool) -> anyhow::Result<f64> {
     load::keep_this_thread_on(Core::Load)?;
     runtime()?.block_on(async {
         let node = TestNode::start("bb.com", &["u1", "u2"], directory(&[])).await;
-        let (agent, _events) = node.agent("u1").pace(Duration::ZERO).start().await?;
+        let builder = |user| {
+            let builder = node.agent(user).pace(Duration::ZERO);
+            anyhow::Ok(if encrypts { builder.identity(Identity::generate()?) } else { builder })
+        };
+        let (agent, _events) = builder("u1")?.start().await?;
         let (ready, is_ready) = oneshot::channel();
         let (done, outcome) = oneshot::channel();
-        let (callee, expected) = (node.agent("u2").pace(Duration::ZERO), Arc::clone(lines));
+        let (callee, expected) = (builder("u2")?, Arc::clone(lines));
         thread::Builder::new().name("callee".into()).spawn(move || {
             let outcome = load::keep_this_thread_on(Core::Server)
                 .and_then(|()| runtime())
@@ -93,6 +133,7 @@ fn agent_to_agent(lines: &Arc<[String]>, time: Duration) -> anyhow::Result<f64> 
         })?;
         is_ready.await?;
         let talk = agent.call("u2@bb.com".parse()?).await?;
+        ensure!(is_encrypted(&talk) == encrypts, "protected otherwise");
         let mut next = lines.iter().cycle();
         let mut sent = 0;
         let start = Instant::now();

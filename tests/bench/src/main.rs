@@ -10,6 +10,11 @@
 //!
 //! - `agents`: many agents of one program are registered and do nothing: what each adds in memory, sockets and tasks, beside
 //!   the sockets alone.
+//! - `secure`: what encryption costs. The memory of this process for each side of 120 conversations in which nothing is
+//!   said, encrypted beside plain. How long calls take, one after the other, from the question where the callee is to its
+//!   nickname, encrypted and plain, each beside as many connections that block and carry a nickname each way, in TLS by
+//!   rustls with the same kind of keys or in plain TCP. The difference of the two is the handshake. And `lines` in TLS,
+//!   beside the same writes by rustls alone, and beside agents in plain text.
 //! - `registrations`: `PR`s are kept in flight from one socket and the `RR0`s are counted, beside a server that does
 //!   nothing but receive and answer. Whether the load was the limit is seen by how long it looked for answers in vain.
 //!   With the log off, the node is no process: it is the library in this one, which has no subscriber to its events.
@@ -49,6 +54,7 @@ mod machine;
 mod registrations;
 mod report;
 mod roster;
+mod secure;
 mod users;
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -115,6 +121,7 @@ type Measure = fn(&Options, &mut Report) -> anyhow::Result<()>;
 const FIGURES: &[(&str, Measure)] = &[
     // First: memory that others have left would hide what agents take.
     ("agents", agents::measure),
+    ("secure", secure::measure),
     ("registrations", registrations::measure),
     ("locations", locations::measure),
     ("askers", askers::measure),
