@@ -22,6 +22,9 @@ fn no_law_is_broken_under_any_seed() {
     assert!(report.statistics.pairs_found > SEEDS);
     assert!(report.statistics.lines > SEEDS);
     assert!(report.statistics.faults.len() > 20);
+    let calls = &report.statistics.calls;
+    // Each kind, the rarest of which is a relayed call that is refused.
+    assert!(calls.len() >= 8 && calls.values().sum::<u64>() > SEEDS, "{calls:?}");
     assert!(report.statistics.deaths.values().sum::<u64>() > 0);
 }
 

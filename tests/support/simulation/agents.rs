@@ -12,6 +12,7 @@ use message_log::Direction;
 use mi_agent_core::{Admission, ClientSettings, LumiClient, LumiRequest, RequestId, RequestSchedule};
 use plumi_proto::{MiAddress, MiSocketAddress};
 
+use super::keys::Keyring;
 use super::laws::{AgentLaws, Cause, Violation};
 use super::network::{Datagram, Sender};
 use super::nodes::Node;
@@ -26,7 +27,6 @@ pub(super) struct Agent {
     node: SocketAddrV4,
     /// It has to register as `PRuser`.
     is_bare: bool,
-    process: Option<Process>,
     /// The datagrams that wait for it while it is frozen.
     held: Option<Vec<Datagram>>,
     /// The number of times that it has been started.
@@ -39,11 +39,13 @@ pub(super) struct Agent {
     timeout: Option<Duration>,
     stage: Stage,
     is_talking: bool,
+    pub(super) keys: Keyring,
+    pub(super) process: Option<Process>,
 }
 
 /// The program, while it runs.
 #[derive(Debug)]
-enum Process {
+pub(super) enum Process {
     Ours { client: Box<LumiClient>, laws: Box<AgentLaws>, requests: Vec<(RequestId, LumiRequest)> },
     Emulated(Box<dyn AgentEmulator>),
 }
@@ -62,12 +64,13 @@ pub(super) enum Stage {
 }
 
 impl Agent {
-    pub(super) fn new(nodes: &[Node], plan: UserPlan) -> Self {
+    pub(super) fn new(nodes: &[Node], plan: UserPlan, keys: Keyring) -> Self {
         let home = &nodes[plan.home];
         let nowhere = SocketAddrV4::new(plan.host, 0);
         Self {
             node: home.at(),
             is_bare: home.program() == Program::S,
+            keys,
             process: None,
             held: None,
             life: 0,
@@ -153,6 +156,8 @@ impl World {
     pub(super) fn start_agent(&mut self, number: usize) -> Result<(), Violation> {
         let (port, listening) = (self.free_port(self.agents[number].plan.host), self.rng.u16(1_024..));
         let agent = &mut self.agents[number];
+        agent.keys.restart(&mut self.middle.rng);
+        let offers_tls = agent.keys.offered().is_some();
         let UserPlan { address, program, host, knows_no_address, refresh, .. } = agent.plan;
         let published = if knows_no_address { Ipv4Addr::UNSPECIFIED } else { host };
         agent.at = SocketAddrV4::new(host, port);
@@ -164,9 +169,10 @@ impl World {
             Program::Ours => {
                 let listening = MiSocketAddress::new(agent.listening).expect("a port");
                 let schedule = RequestSchedule::default();
-                let laws = Box::new(AgentLaws::new(address, node, listening, schedule));
+                let laws = Box::new(AgentLaws::new(address, node, listening, schedule, offers_tls));
                 let mut settings = ClientSettings::new(address, node.into(), listening);
                 (settings.bare, settings.refresh) = (agent.is_bare, Some(refresh));
+                settings.offers_tls = offers_tls;
                 Process::Ours { client: Box::new(LumiClient::new(settings)), laws, requests: Vec::new() }
             }
             Program::L => Process::Emulated(Box::new(LAgent::new(name, node, agent.listening))),

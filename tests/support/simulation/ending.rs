@@ -73,6 +73,7 @@ impl World {
                 self.trace.note(self.now, format_args!("the network heals"));
                 self.ending.phase = Phase::Healed;
                 self.network.heal();
+                self.middle.leave();
                 self.dns.heal();
                 for number in 0..self.nodes.len() {
                     self.thaw_node(number)?;

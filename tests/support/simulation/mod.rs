@@ -14,11 +14,14 @@
 
 mod agents;
 mod attackers;
+mod calls;
 mod dns;
 mod ending;
 mod faults;
+mod keys;
 mod laws;
 mod log;
+mod middle;
 mod network;
 mod nodes;
 mod report;

@@ -71,6 +71,8 @@ pub struct Statistics {
     pub faults: BTreeMap<&'static str, u64>,
     /// The outcomes of our agents' requests.
     pub requests: BTreeMap<String, u64>,
+    /// The calls of our agents, by how they were protected and how they ended.
+    pub calls: BTreeMap<&'static str, u64>,
     /// The causes that ended emulators.
     pub deaths: BTreeMap<String, u64>,
 }
@@ -89,8 +91,10 @@ impl Statistics {
         self.lookups_won += other.lookups_won;
         self.pairs_found += other.pairs_found;
         self.lines += other.lines;
-        for (kind, count) in &other.faults {
-            *self.faults.entry(kind).or_default() += count;
+        for (mine, others) in [(&mut self.faults, &other.faults), (&mut self.calls, &other.calls)] {
+            for (kind, count) in others {
+                *mine.entry(kind).or_default() += count;
+            }
         }
         for (mine, others) in [(&mut self.requests, &other.requests), (&mut self.deaths, &other.deaths)] {
             for (kind, count) in others {
@@ -110,6 +114,7 @@ impl fmt::Display for Statistics {
         )?;
         table(f, "went wrong", self.faults.iter())?;
         table(f, "requests of our agents", self.requests.iter())?;
+        table(f, "calls of our agents", self.calls.iter())?;
         table(f, "emulators ended by", self.deaths.iter())
     }
 }

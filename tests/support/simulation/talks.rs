@@ -19,13 +19,16 @@ use crate::emulators::{Program, Side};
 
 impl World {
     /// A whole conversation of two agents, at once: nicknames, some lines each way, the end.
-    pub(super) fn converse(&mut self, caller: usize, callee: usize) -> Result<(), Violation> {
-        let programs = [caller, callee].map(|number| self.agents[number].program());
+    pub(super) fn converse(
+        &mut self,
+        programs: [scenario::Program; 2],
+        manner: Manner,
+    ) -> Result<(), Violation> {
         if !programs.contains(&scenario::Program::Ours) {
             return Ok(());
         }
         let rng = &mut self.rng.fork();
-        if rng.u8(0..TROUBLED) == 0 {
+        if manner == Manner::default() && rng.u8(0..TROUBLED) == 0 {
             let troubles = troubles::hold(self.instant(), rng, programs)?;
             self.trace.note(self.now, format_args!("{programs:?} talk: {troubles:?}"));
             for trouble in troubles {
@@ -38,32 +41,51 @@ impl World {
             self.trace.note(self.now, format_args!("called by many"));
             self.statistics.fault("agent called by many");
         }
-        let lines = hold(self.instant(), rng, programs)?;
+        let lines = hold(self.instant(), rng, programs, manner)?;
         self.statistics.lines += lines;
         self.trace.note(self.now, format_args!("{programs:?} talk: {lines} lines"));
         Ok(())
     }
 }
 
+/// The manner of a conversation. The default is in plain text, between parties who want it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// It is inside TLS, where peers read a stream.
+    pub(super) is_encrypted: bool,
+    /// The callee refuses the caller, because of its key or the lack of one.
+    pub(super) is_refused: bool,
+    /// The caller ends it at once, because of the callee's key or the lack of one.
+    pub(super) says_nothing: bool,
+}
+
 /// A conversation between these programs that begins at this time. Returns how many lines were said and heard.
 ///
 /// # Errors
 /// Something that was said was not heard as it was said, an emulator ended, or the conversation did not.
-fn hold(start: Instant, rng: &mut Rng, programs: [scenario::Program; 2]) -> Result<u64, Violation> {
+fn hold(
+    start: Instant,
+    rng: &mut Rng,
+    programs: [scenario::Program; 2],
+    manner: Manner,
+) -> Result<u64, Violation> {
     let mut talk = Conversation::new(start, rng, programs);
-    let is_refused = programs[1] == scenario::Program::Ours && rng.u8(0..8) == 0;
+    if manner.is_encrypted {
+        talk.encrypts();
+    }
+    let is_refused = manner.is_refused || programs[1] == scenario::Program::Ours && rng.u8(0..8) == 0;
     if let End::Ours(callee) = &mut talk.sides[1].end {
         callee.decision = if is_refused { Decision::Refuses } else { Decision::Admits };
     }
     talk.runs(rng, Conversation::is_quiet)?;
-    let lines = if is_refused { 0 } else { rng.u64(0..12) };
+    let lines = if is_refused || manner.says_nothing { 0 } else { rng.u64(0..12) };
     let mut said: [Vec<Vec<u8>>; 2] = Default::default();
     for _ in 0..lines {
         let side = rng.usize(0..2);
         let heard = talk.says(rng, side)?;
         said[1 - side].extend(heard);
     }
-    let ender = rng.usize(0..2);
+    let ender = if manner.says_nothing { 0 } else { rng.usize(0..2) };
     if programs[ender] != scenario::Program::Ours || rng.bool() {
         talk.runs(rng, Conversation::is_quiet)?;
     } else {
@@ -107,6 +129,15 @@ impl Conversation {
             Speaker::new(now, end)
         });
         Self { now, sides, streams: Default::default() }
+    }
+
+    /// Puts both sides, which are ours, inside TLS.
+    fn encrypts(&mut self) {
+        for side in &mut self.sides {
+            if let End::Ours(ours) = &mut side.end {
+                ours.connection.state.set_encrypted();
+            }
+        }
     }
 
     /// Says a line, and returns what the other side has to hear.

@@ -6,6 +6,7 @@ use mi_agent_core::LumiRequest;
 use plumi_proto::MiAddress;
 
 use super::agents::Stage;
+use super::calls::Answerer;
 use super::laws::Violation;
 use super::scenario::Program;
 use super::world::{Event, World};
@@ -88,10 +89,23 @@ impl World {
     }
 
     /// The agent's user was told where `to` is.
-    pub(super) fn found(&mut self, number: usize, to: &str, found: SocketAddrV4) -> Result<(), Violation> {
+    pub(super) fn found(
+        &mut self,
+        number: usize,
+        to: &str,
+        found: SocketAddrV4,
+        offers_tls: bool,
+    ) -> Result<(), Violation> {
         self.statistics.lookups_won += 1;
         if self.ending.is_pairing() {
             return self.pair_found(number, to, found);
+        }
+        let is_ours = self.agents[number].program() == Program::Ours;
+        if is_ours && let (Some(impostor), Ok(to)) = (self.middle.answers(found), to.parse()) {
+            if !self.agents[number].is_talking() {
+                self.call(number, to, Answerer::Impostor(impostor), offers_tls)?;
+            }
+            return Ok(());
         }
         let Some(callee) = self.agents.iter().position(|agent| agent.listens_at(found)) else {
             return Ok(());
@@ -102,7 +116,13 @@ impl World {
         if callee == number || !is_free || !is_reached || self.rng.bool() {
             return Ok(());
         }
-        self.converse(number, callee)?;
+        let talks = match to.parse() {
+            Ok(to) if is_ours => self.call(number, to, Answerer::Agent(callee), offers_tls)?,
+            _ => self.is_called_by_another_program(number, callee)?,
+        };
+        if !talks {
+            return Ok(());
+        }
         for one in [number, callee] {
             self.set_talking(one, true);
         }

@@ -14,12 +14,14 @@ use super::attackers::Attackers;
 use super::dns::Dns;
 use super::ending::Ending;
 use super::faults::Remedy;
+use super::keys::Keyring;
 use super::laws::{Violation, ensure};
 use super::log::Log;
+use super::middle::Middle;
 use super::network::{Datagram, Network, Sender};
 use super::nodes::Node;
 use super::report::Statistics;
-use super::scenario::{Dangers, Program, Scenario};
+use super::scenario::{Dangers, Program, Scenario, UserPlan};
 use super::trace::Trace;
 
 /// The state of the world at one moment. Times count from the beginning.
@@ -41,6 +43,7 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) dns: Dns,
     pub(super) attackers: Attackers,
+    pub(super) middle: Middle,
     pub(super) dangers: Dangers,
     pub(super) ending: Ending,
     pub(super) log: Log,
@@ -91,7 +94,12 @@ impl World {
         let attackers = Attackers::new(rng.fork(), &scenario.domains, &scenario.users, aliases);
         let nodes: Vec<_> =
             scenario.domains.into_iter().map(|plan| Node::new(plan, &scenario.users)).collect();
-        let agents = scenario.users.into_iter().map(|plan| Agent::new(&nodes, plan)).collect();
+        let mut middle = Middle::draw(Rng::with_seed(!seed));
+        let new_agent = |plan: UserPlan| {
+            let keys = Keyring::draw(&mut middle.rng, plan.program);
+            Agent::new(&nodes, plan, keys)
+        };
+        let agents = scenario.users.into_iter().map(new_agent).collect();
         let mut world = Self {
             start: tokio::time::Instant::now().into_std(),
             now: Duration::ZERO,
@@ -105,6 +113,7 @@ impl World {
             network: Network::new(rng.fork(), scenario.weather),
             dns,
             attackers,
+            middle,
             dangers: scenario.dangers,
             ending: Ending::default(),
             log: Log::start(),
@@ -112,6 +121,7 @@ impl World {
             statistics: Statistics { seeds: 1, ..Statistics::default() },
             rng,
         };
+        world.draw_acquaintances();
         world.begin(scenario.chaos);
         world
     }
@@ -199,6 +209,9 @@ impl World {
     /// Sends a datagram over the network.
     pub(super) fn send(&mut self, mut datagram: Datagram) {
         datagram.content.attacker |= self.is_misled(&datagram);
+        if let Some(deed) = self.middle.tampers(&mut datagram) {
+            self.statistics.fault(deed);
+        }
         self.trace.passes(self.now, &datagram, false);
         self.statistics.datagrams += 1;
         self.attackers.overhear(&datagram);

@@ -11,6 +11,11 @@ use crate::simulation::laws::{Cause, Violation, ensure};
 use crate::simulation::network::{Datagram, Sender};
 use crate::simulation::world::World;
 
+/// Returns whether the fifth field of an `RL0`, behind two users, an address and a port, is `T` (protocol.md §11).
+fn offers_tls_in(answer: &[u8]) -> bool {
+    answer.split(|byte| *byte == b':').nth(4) == Some(b"T")
+}
+
 impl World {
     pub(super) fn our_agent_did(
         &mut self,
@@ -72,8 +77,13 @@ impl World {
                 self.stop_agent(number);
                 Ok(())
             }
-            (LumiRequest::Locate(to), LumiAnswer::Locate { outcome: LocateOutcome::Found(found), .. }) => {
+            (
+                LumiRequest::Locate(to),
+                LumiAnswer::Locate { outcome: LocateOutcome::Found(found), offers_tls },
+            ) => {
                 let found = found.into();
+                let is_offer = led.is_some_and(|led| offers_tls_in(&led.bytes));
+                ensure!(is_offer == offers_tls, RightAnswer, "an offer of {to} was misread: {led:?}");
                 let is_clean = led.is_some_and(|led| !led.content.attacker && !led.content.altered);
                 let callee = self.agents.iter().find(|agent| agent.plan.address == to);
                 ensure!(
@@ -81,7 +91,7 @@ impl World {
                     RightAddress,
                     "{to} was found at {found}, where it never was"
                 );
-                self.found(number, to.as_str(), found)
+                self.found(number, to.as_str(), found, offers_tls)
             }
             (LumiRequest::Locate(to), answer) => self.not_found(number, to.as_str(), &format!("{answer:?}")),
             (LumiRequest::Register, _) => Ok(()),
@@ -105,7 +115,7 @@ impl World {
                 }
                 Effect::Registered => agent.stage = Stage::On,
                 Effect::Deregistered | Effect::Failed(Request::Deregister, _) => self.stop_agent(number),
-                Effect::Located { to, at } => self.found(number, &to, at)?,
+                Effect::Located { to, at } => self.found(number, &to, at, false)?,
                 Effect::Failed(Request::Locate(to), failure) => {
                     self.not_found(number, &to, &failure_name(&failure))?;
                 }

@@ -9,6 +9,7 @@ use mi_agent_core::{
 };
 use plumi_proto::{Extension, LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress};
 
+use super::offers::OfferLaws;
 use super::{Violation, ensure};
 
 /// An agent, as it is known from outside.
@@ -27,6 +28,8 @@ pub(in crate::simulation) struct AgentLaws {
     blocked: Vec<MiAddress>,
     /// The refusals that it reported to its user, and the time of the last report.
     missed: HashMap<(MiAddress, Refusal), Duration>,
+    /// `None` if it does not encrypt.
+    offers: Option<OfferLaws>,
 }
 
 #[derive(Debug)]
@@ -59,6 +62,7 @@ impl AgentLaws {
         node: SocketAddrV4,
         listening: MiSocketAddress,
         schedule: RequestSchedule,
+        offers_tls: bool,
     ) -> Self {
         Self {
             address,
@@ -71,6 +75,21 @@ impl AgentLaws {
             is_lost: false,
             blocked: Vec::new(),
             missed: HashMap::new(),
+            offers: offers_tls.then(OfferLaws::default),
+        }
+    }
+
+    /// A caller encrypts, and nobody can say who.
+    pub(in crate::simulation) fn somebody_encrypts(&mut self) {
+        if let Some(offers) = &mut self.offers {
+            offers.somebody_encrypts();
+        }
+    }
+
+    /// This caller encrypts, as its key shows.
+    pub(in crate::simulation) fn encrypts(&mut self, caller: &MiAddress) {
+        if let Some(offers) = &mut self.offers {
+            offers.encrypts(caller);
         }
     }
 
@@ -154,7 +173,7 @@ impl AgentLaws {
             }
         }
         if let Cause::Received(from, bytes) = cause {
-            self.answers_questions(from, bytes, received, is_busy, outputs)?;
+            self.answers_questions(now, (from, bytes), received, is_busy, outputs)?;
         }
         self.are_in_time(now)
     }
@@ -256,9 +275,9 @@ impl AgentLaws {
     }
 
     fn answers_questions(
-        &self,
-        from: SocketAddrV4,
-        bytes: &[u8],
+        &mut self,
+        now: Duration,
+        (from, bytes): (SocketAddrV4, &[u8]),
         received: Option<Message>,
         is_busy: bool,
         outputs: &[LumiOutput],
@@ -288,7 +307,15 @@ impl AgentLaws {
                 );
                 let found = LocateOutcome::Found(self.listening);
                 let outcome = refusal.map_or(found, |_| LocateOutcome::Busy);
-                let extension = Extension::NONE;
+                let is_offered = sent.first().is_some_and(|answer| answer.ends_with(b":T"));
+                let extension = match self.offers.as_mut().filter(|_| refusal.is_none()) {
+                    Some(offers) => {
+                        let offers_now = offers.expects(now, &locate).unwrap_or(is_offered);
+                        offers.answered(now, locate, offers_now);
+                        if offers_now { Extension::new(b"T").expect("it is short") } else { Extension::NONE }
+                    }
+                    None => Extension::NONE,
+                };
                 vec![Message::LocateReply { locate, outcome, extension }.encode().to_vec()]
             }
             _ => Vec::new(),

@@ -4,9 +4,11 @@
 
 mod agent;
 mod conversation;
+mod keys;
 mod limiter;
 mod lookups;
 mod node;
+mod offers;
 mod owed;
 mod registrations;
 mod requests;
@@ -16,6 +18,7 @@ use std::fmt;
 
 pub(super) use agent::{AgentLaws, Cause};
 pub(super) use conversation::ConversationLaws;
+pub(super) use keys::KeyLaws;
 pub(super) use node::NodeLaws;
 
 /// A law of the simulated world.
@@ -105,6 +108,18 @@ pub enum Law {
     PairsFindEachOther,
     /// An administrator's changes to the roster take effect.
     Administration,
+    /// An agent begins to encrypt only if the answer of the callee has just offered it.
+    TlsIsOffered,
+    /// Nobody talks in plain text with a user whose key is known, or is told so, unless the user permits it or keys are off.
+    NoPlainText,
+    /// A user whose key is known is only whoever proves to have it, in calls of both directions.
+    KeysProveUsers,
+    /// A conversation has at least the protection that the level says.
+    LevelsHold,
+    /// The keys that are known of a user change only by the first call and by the word of the agent's user.
+    KeysStay,
+    /// Neither keys nor levels end a call that they allow.
+    KeysKeepNobodyOut,
 }
 
 impl fmt::Display for Law {
@@ -151,6 +166,12 @@ impl fmt::Display for Law {
             Self::AgentsComeBack => "agents are registered again once the network has healed",
             Self::PairsFindEachOther => "pairs find each other once the network has healed",
             Self::Administration => "an administrator's changes hold",
+            Self::TlsIsOffered => "encryption begins only where it was offered",
+            Self::NoPlainText => "a user whose key is known is not talked with in plain text",
+            Self::KeysProveUsers => "a user whose key is known is nobody without it",
+            Self::LevelsHold => "a conversation is as protected as the level says",
+            Self::KeysStay => "known keys change by a first call and by the user's word",
+            Self::KeysKeepNobodyOut => "keys end no call that they allow",
         })
     }
 }
