@@ -14,20 +14,12 @@ use tracing_subscriber::registry::LookupSpan;
 /// This includes the events of third-party libraries, which contain names and errors that come from the network.
 /// Each event is made anew, as tracing's macros make it: there is no other way to have a formatter see another text.
 #[derive(Debug)]
-pub struct Escaped<L> {
-    layer: L,
-    message_is_whole: bool,
-}
+pub struct Escaped<L>(L);
 
 impl<L> Escaped<L> {
     /// Escapes the texts of events and spans before `layer` sees them.
     pub fn new(layer: L) -> Self {
-        Self { layer, message_is_whole: false }
-    }
-
-    /// Adds the other fields of an event to its message, for readers who see nothing else of it.
-    pub fn message_is_whole(self) -> Self {
-        Self { message_is_whole: true, ..self }
+        Self(layer)
     }
 }
 
@@ -41,7 +33,7 @@ where
         let values = texts.values();
         let values = span.metadata().fields().value_set_all(&values);
         // The subscriber knows its parent by now.
-        self.layer.on_new_span(&Attributes::new(span.metadata(), &values), id, context);
+        self.0.on_new_span(&Attributes::new(span.metadata(), &values), id, context);
     }
 
     fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
@@ -49,15 +41,12 @@ where
         let texts = Texts::of(metadata, |visitor| record.record(visitor));
         let values = texts.values();
         let values = metadata.fields().value_set_all(&values);
-        self.layer.on_record(id, &Record::new(&values), context);
+        self.0.on_record(id, &Record::new(&values), context);
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
-        let mut texts = Texts::of(metadata, |visitor| event.record(visitor));
-        if self.message_is_whole {
-            texts.make_message_whole(metadata);
-        }
+        let texts = Texts::of(metadata, |visitor| event.record(visitor));
         let values = texts.values();
         let values = metadata.fields().value_set_all(&values);
         let event = if event.is_contextual() {
@@ -65,7 +54,7 @@ where
         } else {
             Event::new_child_of(event.parent().cloned(), metadata, &values)
         };
-        self.layer.on_event(&event, context);
+        self.0.on_event(&event, context);
     }
 }
 
@@ -79,32 +68,38 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// The values of an event or a span, escaped.
-struct Texts {
+pub(crate) struct Texts {
     /// The values in the order of the fields.
-    values: Vec<Option<Box<dyn Value>>>,
+    values: Vec<Option<Box<dyn Value + Send>>>,
     /// The message and the other fields, in one line.
     line: String,
 }
 
 impl Texts {
-    fn of(metadata: &Metadata<'_>, record: impl FnOnce(&mut Self)) -> Self {
+    pub(crate) fn of(metadata: &Metadata<'_>, record: impl FnOnce(&mut Self)) -> Self {
         let values = metadata.fields().iter().map(|_| None).collect();
         let mut texts = Self { values, line: String::new() };
         record(&mut texts);
         texts
     }
 
-    fn values(&self) -> Vec<Option<&dyn Value>> {
-        self.values.iter().map(Option::as_deref).collect()
+    pub(crate) fn values(&self) -> Vec<Option<&dyn Value>> {
+        self.values.iter().map(|value| value.as_deref().map(|value| value as &dyn Value)).collect()
     }
 
-    fn make_message_whole(&mut self, metadata: &Metadata<'_>) {
+    /// The message and the other fields, in one line.
+    pub(crate) fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// Adds the other fields to the message, for readers who see nothing else.
+    pub(crate) fn make_message_whole(&mut self, metadata: &Metadata<'_>) {
         if let Some(message) = metadata.fields().field(MESSAGE) {
             self.values[message.index()] = Some(Box::new(display(self.line.clone())));
         }
     }
 
-    fn set(&mut self, field: &Field, value: impl Value + 'static, shown: impl fmt::Display) {
+    fn set(&mut self, field: &Field, value: impl Value + Send + 'static, shown: impl fmt::Display) {
         let name = field.name();
         // Every format has its own way to show where an event of the crate log comes from.
         if !name.starts_with("log.") {
@@ -161,7 +156,7 @@ impl Visit for Texts {
 const MESSAGE: &str = "message";
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
@@ -172,10 +167,10 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
 
     impl Written {
-        fn text(&self) -> String {
+        pub(crate) fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
@@ -193,9 +188,9 @@ mod tests {
     /// Text that ends its line, clears the screen, rings the bell and reverses its direction.
     const HOSTILE: &str = "a\r\n\u{1b}[2J\u{7}\u{9b}\u{202e}b\u{2028}";
 
-    const SHOWN: &str = r"a\r\n\u{1b}[2J\u{7}\u{9b}\u{202e}b\u{2028}";
+    pub(crate) const SHOWN: &str = r"a\r\n\u{1b}[2J\u{7}\u{9b}\u{202e}b\u{2028}";
 
-    fn tell() {
+    pub(crate) fn tell() {
         let span = tracing::info_span!("asking", name = HOSTILE, later = tracing::field::Empty);
         span.record("later", HOSTILE);
         let _entered = span.enter();
@@ -223,20 +218,5 @@ mod tests {
         );
         assert!(text.contains(&format!("asking{{name={quoted} later={quoted}}}")), "{text}");
         assert!(text.chars().all(|character| is_visible(character) || character == '\n'));
-    }
-
-    #[test]
-    fn a_message_can_tell_all_that_the_event_does() {
-        let written = Written::default();
-        let writer = written.clone();
-        let layer = fmt::layer().json().without_time().with_writer(move || writer.clone());
-        let layer = Escaped::new(layer).message_is_whole();
-        with_default(tracing_subscriber::registry().with(layer), tell);
-        let text = written.text();
-        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        let said = format!("said {SHOWN} count=3 is_good=true shown={SHOWN} text={SHOWN}");
-        assert_eq!(line["fields"]["message"], said);
-        assert_eq!((&line["fields"]["count"], &line["fields"]["text"]), (&3.into(), &SHOWN.into()));
-        assert_eq!(line["span"]["later"], SHOWN);
     }
 }

@@ -12,7 +12,6 @@ use jiff::Zoned;
 use message_log::LineWriter;
 use standard_streams::stderr;
 use tracing::Subscriber;
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -21,6 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::escaped::Escaped;
 use crate::filter::rust_log;
+use crate::journal::{self, Journal};
 
 /// A format of diagnostics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -58,8 +58,8 @@ where
     Ok(match format {
         Some(Format::Text) => text(),
         Some(Format::Json) => json(),
-        Some(Format::Journald) => journald(program)?,
-        None if stderr_is_the_journal() => journald(program).unwrap_or_else(|_| text()),
+        Some(Format::Journald) => Journal::start(program)?.boxed(),
+        None if stderr_is_the_journal() => Journal::start(program).map_or_else(|_| text(), Journal::boxed),
         None => text(),
     })
 }
@@ -93,16 +93,17 @@ pub fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
     }
 }
 
-/// Waits until the diagnostics so far are on stderr, for `patience` at most.
+/// Waits until the diagnostics so far are on stderr or in the journal, for `patience` at most. A program has one of them.
 pub fn drain(patience: Duration) {
+    journal::drain(patience);
     if let Some(queue) = QUEUE.get() {
         lock(queue).drain(patience);
     }
 }
 
-/// Returns the number of diagnostics that were lost, because nobody reads stderr or it cannot be written to.
+/// Returns the number of diagnostics that were lost: nobody reads stderr, it cannot be written to, or the journal hangs.
 pub fn lost() -> u64 {
-    QUEUE.get().map_or(0, |queue| lock(queue).lost())
+    journal::lost() + QUEUE.get().map_or(0, |queue| lock(queue).lost())
 }
 
 /// The way to stderr for those who emit diagnostics and must not wait for its reader.
@@ -160,23 +161,6 @@ static PRINTER: Mutex<Option<Box<Print>>> = Mutex::new(None);
 fn json<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer().json().with_writer(|| Queued);
     Escaped::new(layer.log_internal_errors(false)).boxed()
-}
-
-fn journald<S>(program: &str) -> io::Result<Box<dyn Layer<S> + Send + Sync>>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
-    let layer = tracing_journald::layer()?
-        .with_syslog_identifier(program.to_owned())
-        // These are the journal's own names, so `journalctl -p` selects what people expect.
-        .with_priority_mappings(PriorityMappings {
-            info: Priority::Informational,
-            debug: Priority::Debug,
-            trace: Priority::Debug,
-            ..PriorityMappings::new()
-        });
-    // journalctl shows no other field by default.
-    Ok(Escaped::new(layer).message_is_whole().boxed())
 }
 
 /// Returns whether stderr already goes to the journal.

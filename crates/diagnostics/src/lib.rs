@@ -4,8 +4,8 @@
 //! and know no subscriber. It knows nothing of settings files, nodes or agents. PLUMI messages are not diagnostics;
 //! they go to the log of the crate `message-log`, and [`filter`] keeps them out of here.
 //!
-//! A thread writes the diagnostics, so that nothing waits for the reader of stderr. Up to 1 MiB is queued; anything beyond
-//! that is lost and [counted](lost). A program calls [`drain`] at its end.
+//! A thread writes the diagnostics, so that nothing waits for the reader of stderr, or for a journal that hangs. Up to 1 MiB
+//! is queued; anything beyond that is lost and [counted](lost). A program calls [`drain`] at its end.
 //!
 //! ```
 //! use diagnostics::{Level, filter, text};
@@ -21,6 +21,7 @@
 mod escaped;
 mod filter;
 mod format;
+mod journal;
 mod level;
 
 pub use escaped::{Escaped, escaped};

@@ -5,9 +5,10 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 
-use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, at_home, executable};
+use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, Signal, at_home, executable};
 use integration_tests::skipped;
 
+use super::unread::{SOCKET, lost};
 use super::{User, folder_with};
 
 #[test]
@@ -68,6 +69,34 @@ fn a_journal_that_is_asked_for_and_not_there_is_a_failure_that_says_what_to_do()
         or do not set it: cannot reach /run/systemd/journal/socket: no such file or directory";
     assert_eq!(node.stderr(), [reason]);
     assert!(!folder.path().join("nodelumi-bb.com.log").exists());
+}
+
+#[test]
+fn a_journal_that_hangs_holds_nobody_up() {
+    let user = "l".repeat(29);
+    let folder = folder_with(&format!("bb.com\n{user}\n"));
+    let Some(journal) = Journal::start(folder.path()) else { return };
+    let arguments =
+        ["-vv", "--diagnostics-format", "journald", "--control-socket", SOCKET, "--rate-limit", "off"];
+    let mut node = journal.node(folder.path(), "", &arguments);
+    let laura = User::of(&node);
+    let register = format!("PR{user}@bb.com");
+    // Nobody takes the entries. Each is a few hundred bytes, and the socket and the queue hold about 1 MiB.
+    let mut said = 0;
+    while lost(folder.path(), "diagnostics-lost") == 0 {
+        assert!(said < 20_000, "nothing is lost");
+        for _ in 0..500 {
+            laura.say(b"rubbish");
+            assert_eq!(laura.ask(&register), "RR0");
+        }
+        said += 500;
+    }
+    for _ in 0..20 {
+        assert_eq!(laura.ask(&register), "RR0");
+    }
+    node.signal(Signal::Terminate);
+    assert_eq!(node.wait_exit(), 0);
+    journal.entry("dropped a datagram");
 }
 
 /// A journald, as a program sees it: a socket that takes a datagram for each entry.

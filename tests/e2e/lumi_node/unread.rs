@@ -90,7 +90,8 @@ impl UnreadNode {
     }
 }
 
-fn lost(folder: &Path, name: &str) -> u64 {
+/// The figure `name` in the status of the node in `folder`.
+pub(super) fn lost(folder: &Path, name: &str) -> u64 {
     let mut command = Command::new(executable(NODE));
     let ctl = at_home(&mut command, folder).args(["ctl", "--socket", SOCKET, "status", "--json"]);
     let output = ctl.output().expect("it starts");
@@ -98,4 +99,4 @@ fn lost(folder: &Path, name: &str) -> u64 {
     status[name].as_u64().expect("it is a figure")
 }
 
-const SOCKET: &str = "ctl.sock";
+pub(super) const SOCKET: &str = "ctl.sock";
