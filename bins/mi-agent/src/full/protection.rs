@@ -19,6 +19,11 @@ pub(super) fn lacks_key(security: &PeerSecurity) -> bool {
     matches!(security, PeerSecurity::Plain { lacks_key: true })
 }
 
+/// Returns whether the peer has shown a key that is known of its address.
+pub(super) fn shows_known_key(security: &PeerSecurity) -> bool {
+    matches!(security, PeerSecurity::Tls { trust, .. } if *trust != Trust::New)
+}
+
 /// A sentence about a protection, for rows of different widths.
 pub(super) struct Sentence {
     pub(super) long: String,

@@ -60,6 +60,8 @@ pub(crate) enum ConversationState {
         waiting: usize,
         /// This side has hung up.
         is_ending: bool,
+        /// The user called.
+        is_called: bool,
     },
 }
 

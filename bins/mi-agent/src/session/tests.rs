@@ -422,7 +422,7 @@ async fn what_is_said_is_kept_if_there_is_a_keeper() {
     let entry = Entry { at, way: Way::Sent, nick, text, continues: false, candidates: Vec::new() };
     let keeper = Keeper::start(None, Some(History::of(&folder)));
     let mut session = Session::start(node.agent("laura"), Some(keeper));
-    let talk = Talk { id: 1.into(), peer: Some(peer), is_known: true };
+    let talk = Talk { id: 1.into(), peer: Some(peer), is_known: true, is_sure: true };
     for wish in [Wish::Remember { talk, entry: entry.clone() }, Wish::Recall(peer)] {
         assert_eq!(session.carry_out(wish), Ok(Done::AtOnce));
     }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! `at` is the time in UTC; `way` is `sent`, `received`, or `left-out` in a note that there was more; `nick` is the
-//! nickname of the speaker; `text` is the line as it was sent, which must be made safe before it is shown, and is not there
-//! if the line is empty;
+//! nickname of the speaker, which is not there if the line is too short for that; `text` is the line as it was sent, which
+//! must be made safe before it is shown, and is not there if the line is empty;
 //! `"continues":true` follows if it is the next piece of the line before it. If the caller is not known,
 //! `"candidates":["joan@bb.com",…]` has the users that it may be. [`safe_name`](super::folder::safe_name)
 //! escapes addresses that are not plain file names. Before a file exceeds [`MAX_FILE`], it is renamed to
@@ -15,7 +15,11 @@
 //! its own, and is skipped.
 //!
 //! Anybody can call under any name and say as much as fits the line. Their lines have [`limits`], and only a conversation
-//! in which the user says something replaces older ones. Peers that the user never called or answered have their files in
+//! in which the user says something replaces older ones. What is said in the name of a peer, without a key that is known
+//! of it and before the user has said a line, is in `history/unanswered/`, in `ADDRESS.jsonl` and `ADDRESS.jsonl.1`. When
+//! these are full, the oldest lines give way. It is added to the file of the peer before the next line of a conversation
+//! that the user has called, answered, or with somebody whose key is known. Peers that the user never called or answered
+//! have their files in
 //! `history/callers/`, from where the first line of the user takes them. What is said with callers that are not known is
 //! in `history/callers/unknown.jsonl`, of the same size, and in `unknown.jsonl.1`. It is a conversation with none of the
 //! candidates.
@@ -62,23 +66,30 @@ impl History {
     /// or too many.
     pub(crate) fn append(&mut self, talk: &Talk, entry: &Entry) -> io::Result<Kept> {
         let Self { files, allowances } = self;
-        let line = in_a_line(entry)? + "\n";
-        let length = line.len() as u64;
-        if length > files.limits.file {
+        let mut line = in_a_line(entry)? + "\n";
+        if line.len() as u64 > files.limits.file {
             return Err(file::too_large(files.limits.file));
         }
-        let allowance = allowances.of(talk.id, &files.limits);
+        let allowance = allowances.of(talk.id, talk.is_sure, &files.limits);
         let is_own = entry.way == Way::Sent;
         if is_own {
             allowance.answer(&files.limits);
-        } else if !allowance.admits(length) {
-            return leave_out(files, allowance, talk, entry.at);
+        } else {
+            allowance.earn(least_sent(&entry.text));
+            if !allowance.admits(line.len() as u64) {
+                // A long nickname costs its peer nothing from the second line on.
+                line = in_a_line(&Entry { nick: String::new(), ..entry.clone() })? + "\n";
+            }
+            if !allowance.admits(line.len() as u64) {
+                return leave_out(files, allowance, talk, entry.at);
+            }
         }
         let (is_answered, is_known) = (allowance.is_answered(), talk.is_known || is_own);
-        if !files.append(talk.peer.as_ref(), NewLine { text: &line, is_own, is_answered, is_known })? {
+        let new = NewLine { text: &line, is_own, is_answered, is_known, is_sure: talk.is_sure };
+        if !files.append(talk.peer.as_ref(), new)? {
             return leave_out(files, allowance, talk, entry.at);
         }
-        allowance.spend(length);
+        allowance.spend(line.len() as u64);
         Ok(Kept::Whole)
     }
 
@@ -90,6 +101,7 @@ impl History {
     /// # Errors
     /// Those of the operating system.
     pub(crate) fn before(&self, peer: &MiAddress, mark: Option<Mark>, n: usize) -> io::Result<Recalled> {
+        let mark = mark.map(|mark| self.files.moved(mark));
         let mut entries = Vec::new();
         let (mut reached, mut is_complete) = (None, true);
         for path in self.files.paths(Some(peer)).iter().rev() {
@@ -176,6 +188,9 @@ pub(crate) struct Talk {
     pub(crate) peer: Option<MiAddress>,
     /// The user has called, answered or added the peer at any time.
     pub(crate) is_known: bool,
+    /// Nobody can be in the place of the peer who is not the user's own choice: the user called, or the peer has shown a key
+    /// that is known.
+    pub(crate) is_sure: bool,
 }
 
 /// Entries that were read.
@@ -212,7 +227,9 @@ pub(crate) struct Entry {
     #[serde(with = "as_text")]
     pub(crate) at: Timestamp,
     pub(crate) way: Way,
-    /// The nickname of the speaker, as it was received. Show it and the text only as [`mi_agent_core::safe_text`].
+    /// The nickname of the speaker, as it was received. Show it and the text only as [`mi_agent_core::safe_text`]. Empty for
+    /// short lines, once a peer has said many of them under a long one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) nick: String,
     /// Empty lines cost a peer least, so they take no more room than they must.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -246,6 +263,14 @@ fn leave_out(files: &mut Files, allowance: &mut Allowance, talk: &Talk, at: Time
     Ok(Kept::LeftOut { is_first })
 }
 
+/// Returns the least bytes that a peer sent for a line with `text`. It may have come without a frame, and each byte that is
+/// not UTF-8 as three.
+fn least_sent(text: &str) -> u64 {
+    let replaced = text.chars().filter(|&character| character == char::REPLACEMENT_CHARACTER).count();
+    let least = text.len() - 2 * replaced;
+    if least == 0 { EMPTY_FRAME } else { least as u64 }
+}
+
 /// Joins each entry that continues the one before it to that one.
 fn paragraphs(entries: Vec<Entry>) -> Vec<Entry> {
     let mut paragraphs: Vec<Entry> = Vec::with_capacity(entries.len());
@@ -259,8 +284,10 @@ fn paragraphs(entries: Vec<Entry>) -> Vec<Entry> {
 
 /// Adds `next` to `last` if it is the next piece of that line. Returns it otherwise.
 fn join(last: Option<&mut Entry>, next: Entry) -> Option<Entry> {
-    let is_of_speaker =
-        |last: &Entry| (last.way, &last.nick, &last.candidates) == (next.way, &next.nick, &next.candidates);
+    let is_of_speaker = |last: &Entry| {
+        let has_nick = next.nick.is_empty() || last.nick == next.nick;
+        has_nick && (last.way, &last.candidates) == (next.way, &next.candidates)
+    };
     match last {
         Some(last) if next.continues && is_of_speaker(last) => {
             last.text.push_str(&next.text);
@@ -314,6 +341,9 @@ pub(crate) const MAX_FILE: u64 = 10 << 20;
 
 /// The most bytes that are read from the end of a file: thousands of entries, without a noticeable delay.
 pub(crate) const MAX_LOOK: u64 = 1 << 20;
+
+/// The bytes of a frame without text, `L00`. Without a frame, there is no text without bytes.
+const EMPTY_FRAME: u64 = 3;
 
 /// The bytes of one read: hundreds of entries, more than a screen shows.
 const BLOCK: usize = 64 << 10;
@@ -369,7 +399,7 @@ mod tests {
     }
 
     fn talk_with(peer: MiAddress) -> Talk {
-        Talk { id: 1.into(), peer: Some(peer), is_known: true }
+        Talk { id: 1.into(), peer: Some(peer), is_known: true, is_sure: true }
     }
 
     fn entry(text: &str) -> Entry {
@@ -464,6 +494,44 @@ mod tests {
         // As it was written before.
         talks.add_raw(kept.replace('}', ",\"text\":\"\"}").as_bytes());
         assert_eq!(talks.history.last(&talks.joya, 9).unwrap(), [empty.clone(), empty]);
+    }
+
+    /// A nickname is sent once, and a piece of text without a frame has no header.
+    #[test]
+    fn a_flood_takes_at_most_22_times_its_bytes_on_the_wire() {
+        let long = "\u{1}".repeat(99);
+        for (nick, text, on_the_wire) in [
+            (&*long, "", 3),
+            (&*long, "k", 4),
+            ("J", "k", 1),
+            ("J", "\u{fffd}", 1),
+            (&*long, "\u{fffd}\u{fffd}\u{1}", 6),
+        ] {
+            let mut talks = Talks::new();
+            let said = Entry { way: Way::Received, nick: nick.into(), ..entry(text) };
+            for _ in 0..1_000 {
+                talks.history.append(&talk_with(talks.joya), &said).unwrap();
+            }
+            let kept = fs::metadata(talks.path()).unwrap().len();
+            assert!(kept <= 4_096 + NOTE + 22 * 1_000 * on_the_wire, "{kept} bytes for {text:?} of {nick:?}");
+            // The first ones are there with the nickname, and the user's answer has more of them kept.
+            assert_eq!(talks.history.before(&talks.joya, None, 2_000).unwrap().entries[0], said);
+            talks.append("hola");
+            assert_eq!(talks.history.append(&talk_with(talks.joya), &said).unwrap(), Kept::Whole);
+            assert_eq!(talks.history.last(&talks.joya, 1).unwrap(), [said]);
+        }
+    }
+
+    /// People say more than a few letters, and their nicknames are kept with each line.
+    #[test]
+    fn nicknames_of_those_who_talk_are_kept() {
+        let mut talks = Talks::new();
+        for n in 0..1_000 {
+            let text = if n % 5 == 0 { "ok" } else { "quedem a les dues?" };
+            let said = Entry { way: Way::Received, nick: "Maria del Mar".into(), ..entry(text) };
+            assert_eq!(talks.history.append(&talk_with(talks.joya), &said).unwrap(), Kept::Whole);
+            assert_eq!(talks.history.last(&talks.joya, 1).unwrap(), [said]);
+        }
     }
 
     #[test]

@@ -314,7 +314,7 @@ mod tests {
     }
 
     fn talk_with(peer: MiAddress) -> Talk {
-        Talk { id: 1.into(), peer: Some(peer), is_known: true }
+        Talk { id: 1.into(), peer: Some(peer), is_known: true, is_sure: true }
     }
 
     fn keeper(data: &tempfile::TempDir) -> (Keeper, MiAddress) {
@@ -347,7 +347,12 @@ mod tests {
     async fn what_is_kept_of_callers_does_not_hide_what_is_not_kept_of_the_user() {
         let data = tempfile::tempdir().unwrap();
         let (mut keeper, joya) = keeper(&data);
-        let pere = Talk { id: 2.into(), peer: Some("pere@cc.com".parse().unwrap()), is_known: false };
+        let pere = Talk {
+            id: 2.into(),
+            peer: Some("pere@cc.com".parse().unwrap()),
+            is_known: false,
+            is_sure: false,
+        };
         let history = data.path().join("mi-agent/laura@bb.com/history");
         // A folder is in the place of a file.
         fs::create_dir_all(history.join("joya@cc.com.jsonl")).unwrap();
@@ -370,7 +375,12 @@ mod tests {
         let (jobs, waiting) = sync_channel(MAX_JOBS);
         let ((_, events), (_, done)) = (events::channel(1), sync_channel(1));
         let mut keeper = Keeper { jobs, events, done, shared: Arc::default() };
-        let pere = || Talk { id: 2.into(), peer: Some("pere@cc.com".parse().unwrap()), is_known: false };
+        let pere = || Talk {
+            id: 2.into(),
+            peer: Some("pere@cc.com".parse().unwrap()),
+            is_known: false,
+            is_sure: false,
+        };
         for _ in 0..MAX_JOBS / 2 {
             keeper.save_contacts(Contacts::default()).unwrap();
             keeper.remember(pere(), entry("spam")).unwrap();

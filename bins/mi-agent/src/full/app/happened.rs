@@ -150,7 +150,8 @@ impl App {
             self.save_contacts();
         }
         let caller = peer.nickname.clone();
-        self.tabs[at].conversation = ConversationState::Open { id, peer, waiting: 0, is_ending: false };
+        self.tabs[at].conversation =
+            ConversationState::Open { id, peer, waiting: 0, is_ending: false, is_called: way == Way::Called };
         self.tabs[at].has_talked = true;
         if way == Way::CalledBy {
             // Typing must not be disturbed. An idle user should not have to look for the tab.
@@ -450,14 +451,15 @@ impl App {
         text: &str,
         continues: bool,
     ) {
-        let ConversationState::Open { id, peer, .. } = &self.tabs[at].conversation else { return };
+        let ConversationState::Open { id, peer, is_called, .. } = &self.tabs[at].conversation else { return };
         if !self.keeps_history {
             return;
         }
         // A caller that does not show the key of the address may be somebody else.
         let address = peer.address.filter(|_| !protection::lacks_key(&peer.security));
         let is_known = address.is_some_and(|address| self.contacts.is_of_the_user(&address));
-        let talk = history::Talk { id: *id, peer: address, is_known };
+        let is_sure = *is_called || protection::shows_known_key(&peer.security);
+        let talk = history::Talk { id: *id, peer: address, is_known, is_sure };
         let candidates = match (address, peer.address) {
             (Some(_), _) => Vec::new(),
             (None, Some(claimed)) => vec![claimed],

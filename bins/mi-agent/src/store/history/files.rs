@@ -1,13 +1,15 @@
 //! The files of a history, and room for more in them.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use plumi_proto::MiAddress;
 
+use super::Mark;
 use super::limits::Limits;
 use crate::store::file;
 use crate::store::folder::{self, safe_name};
@@ -19,6 +21,16 @@ pub(super) struct Files {
     pub(super) limits: Limits,
     /// The files of peers that the user called or answered, once they have been counted.
     total: Option<Total>,
+    /// The files that were added to others, the last [`MAX_MOVED`] of them.
+    moved: VecDeque<Moved>,
+}
+
+/// A file that was added to another one.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    inode: u64,
+    /// The place of its first byte.
+    to: Mark,
 }
 
 /// A line to be added.
@@ -32,20 +44,28 @@ pub(super) struct NewLine<'a> {
     pub(super) is_answered: bool,
     /// The user has called or answered the peer at any time.
     pub(super) is_known: bool,
+    /// As in [`Talk`](super::Talk).
+    pub(super) is_sure: bool,
 }
 
 impl Files {
     pub(super) fn new(folder: PathBuf, limits: Limits) -> Self {
-        Self { folder, limits, total: None }
+        Self { folder, limits, total: None, moved: VecDeque::new() }
     }
 
     /// Returns the paths of the files of `peer`, or of all callers that are not known, the oldest lines first. Any of
     /// them may be missing.
     pub(super) fn paths(&self, peer: Option<&MiAddress>) -> Vec<PathBuf> {
         match peer {
-            Some(peer) => self.paths_of(peer).into(),
+            Some(peer) => [&self.paths_of(peer)[..], &self.paths_of_unanswered(peer)].concat(),
             None => self.paths_of_unknown().into(),
         }
+    }
+
+    /// Returns the place where what was before `mark` is now.
+    pub(super) fn moved(&self, mark: Mark) -> Mark {
+        let moved = self.moved.iter().find(|moved| moved.inode == mark.inode);
+        moved.map_or(mark, |Moved { to, .. }| Mark { inode: to.inode, offset: to.offset + mark.offset })
     }
 
     /// Adds `line` to what was said with `peer`, or with callers that are not known. Returns `false` if there is no
@@ -58,12 +78,27 @@ impl Files {
         let Some(peer) = peer else { return self.append_unknown(line) };
         let [caller, old, path] = self.paths_of(peer);
         let is_of_user = line.is_known || length(&path)?.is_some() || length(&old)?.is_some();
-        // The last line of a file may lack its end, which takes one more byte.
-        let added = line.text.len() as u64 + 1;
         if !is_of_user {
-            let has_room = self.has_room_for_caller(&caller, added)?;
+            let has_room = self.has_room_for_caller(&caller, line.text.len() as u64 + 1)?;
             return if has_room { write(&caller, line.text).map(|()| true) } else { Ok(false) };
         }
+        if !line.is_answered && !line.is_sure {
+            return self.append_unanswered(peer, line.text);
+        }
+        match self.take_up_unanswered(peer, line) {
+            // There is room for the line, perhaps.
+            Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {}
+            Ok(false) => return Ok(false),
+            taken_up => _ = taken_up?,
+        }
+        self.append_to_peer(peer, line)
+    }
+
+    /// Adds `line` to the file of `peer`. Returns `false` if that would replace older ones and the user has said nothing.
+    fn append_to_peer(&mut self, peer: &MiAddress, line: NewLine<'_>) -> io::Result<bool> {
+        let [caller, old, path] = self.paths_of(peer);
+        // The last line of a file may lack its end, which takes one more byte.
+        let added = line.text.len() as u64 + 1;
         folder::make(&self.folder)?;
         let (begins, adopted) = (length(&path)?, length(&caller)?);
         let adopted = adopted.filter(|_| begins.is_none());
@@ -87,6 +122,53 @@ impl Files {
         Ok(true)
     }
 
+    /// Adds `line` to what was said in the name of `peer` while the user said nothing. If the file is full, it replaces the
+    /// previous one.
+    fn append_unanswered(&mut self, peer: &MiAddress, line: &str) -> io::Result<bool> {
+        let [old, path] = self.paths_of_unanswered(peer);
+        let (most, added) = (self.limits.unanswered_file, line.len() as u64 + 1 + NOTE);
+        if added > most {
+            return Ok(false);
+        }
+        if length(&path)?.is_some_and(|length| length + added > most) {
+            fs::rename(&path, &old)?;
+        }
+        if length(&path)?.is_none() {
+            self.make_room_for_file(UNANSWERED, self.limits.unanswered_files)?;
+        }
+        write(&path, line)?;
+        let inode = fs::symlink_metadata(&path)?.ino();
+        self.moved.retain(|moved| moved.inode != inode);
+        Ok(true)
+    }
+
+    /// Adds what was said in the name of `peer` while the user said nothing to its file, before `line`. If the program is
+    /// killed meanwhile, some of it may be there twice.
+    fn take_up_unanswered(&mut self, peer: &MiAddress, line: NewLine<'_>) -> io::Result<bool> {
+        let [_, _, to] = self.paths_of(peer);
+        for path in self.paths_of_unanswered(peer) {
+            if length(&path)?.is_none() {
+                continue;
+            }
+            let file = file::open(&path, OpenOptions::new().read(true))?;
+            let inode = file.metadata()?.ino();
+            let mut text = Vec::new();
+            file.take(self.limits.file).read_to_end(&mut text)?;
+            let text = String::from_utf8_lossy(&text);
+            if !self.append_to_peer(peer, NewLine { text: &text, ..line })? {
+                return Ok(false);
+            }
+            fs::remove_file(&path)?;
+            let now = fs::symlink_metadata(&to)?;
+            let to = Mark { inode: now.ino(), offset: now.len().saturating_sub(text.len() as u64) };
+            if self.moved.len() == MAX_MOVED {
+                self.moved.pop_front();
+            }
+            self.moved.push_back(Moved { inode, to });
+        }
+        Ok(true)
+    }
+
     /// Adds `line` to what was said with callers that are not known.
     ///
     /// Only a conversation in which the user says something replaces the previous file.
@@ -102,7 +184,7 @@ impl Files {
             return Ok(false);
         }
         if in_file.is_none() || is_full && in_old.is_none() {
-            self.make_room_for_file()?;
+            self.make_room_for_file(CALLERS, self.limits.caller_files)?;
         }
         if is_full {
             fs::rename(&path, &old)?;
@@ -123,8 +205,12 @@ impl Files {
             let is_room = length(&path)?.is_some_and(|length| has_room(length, self.limits.caller_file));
             return if is_room { write(&path, note) } else { Ok(()) };
         };
-        let [caller, _, path] = self.paths_of(peer);
-        if let Some(length) = length(&path)? {
+        let ([caller, _, path], [_, unanswered]) = (self.paths_of(peer), self.paths_of_unanswered(peer));
+        if let Some(length) = length(&unanswered)? {
+            if has_room(length, self.limits.unanswered_file) {
+                write(&unanswered, note)?;
+            }
+        } else if let Some(length) = length(&path)? {
             if has_room(length, self.limits.file)
                 && let Ok(total) = self.total_with(0, added, false)
             {
@@ -166,15 +252,15 @@ impl Files {
             return Ok(false);
         }
         if length.is_none() {
-            self.make_room_for_file()?;
+            self.make_room_for_file(CALLERS, self.limits.caller_files)?;
         }
         Ok(true)
     }
 
-    /// Makes room for one more file among those of callers. The oldest of a caller goes; those of callers that are not
-    /// known stay, as the user may have said something in them.
-    fn make_room_for_file(&self) -> io::Result<()> {
-        let folder = self.folder.join(CALLERS);
+    /// Makes room for one more of `most` files in a folder. The oldest of a peer goes; those of callers that are not known
+    /// stay, as the user may have said something in them.
+    fn make_room_for_file(&self, folder: &str, most: usize) -> io::Result<()> {
+        let folder = self.folder.join(folder);
         folder::make(&folder)?;
         let (mut files, mut callers) = (0, Vec::<(SystemTime, PathBuf)>::new());
         for entry in fs::read_dir(&folder)? {
@@ -189,7 +275,7 @@ impl Files {
             }
         }
         callers.sort_unstable();
-        let surplus = (files + 1_usize).saturating_sub(self.limits.caller_files);
+        let surplus = (files + 1_usize).saturating_sub(most);
         for (_, oldest) in callers.iter().take(surplus) {
             fs::remove_file(oldest)?;
         }
@@ -200,6 +286,11 @@ impl Files {
         let name = safe_name(peer) + ".jsonl";
         let path = self.folder.join(&name);
         [self.folder.join(CALLERS).join(name), old(&path), path]
+    }
+
+    fn paths_of_unanswered(&self, peer: &MiAddress) -> [PathBuf; 2] {
+        let path = self.folder.join(UNANSWERED).join(safe_name(peer) + ".jsonl");
+        [old(&path), path]
     }
 
     fn paths_of_unknown(&self) -> [PathBuf; 2] {
@@ -264,6 +355,12 @@ pub(super) fn old(path: &Path) -> PathBuf {
 /// The folder of peers that only called. The name of a file has an `@`, except [`UNKNOWN`].
 const CALLERS: &str = "callers";
 
+/// The folder of what was said in the name of peers while the user said nothing.
+const UNANSWERED: &str = "unanswered";
+
+/// The most files that are found again after they were added to others: more than are read at a time.
+const MAX_MOVED: usize = 64;
+
 /// The file of all callers that are not known.
 const UNKNOWN: &str = "unknown.jsonl";
 
@@ -287,6 +384,8 @@ mod tests {
         files: 6,
         caller_file: 2_000,
         caller_files: 3,
+        unanswered_file: 2_000,
+        unanswered_files: 4,
         conversation: 4_000,
         line: 500,
     };
@@ -340,11 +439,16 @@ mod tests {
     }
 
     fn talk(id: u64, peer: &str, is_known: bool) -> Talk {
-        Talk { id: id.into(), peer: Some(peer.parse().unwrap()), is_known }
+        Talk { id: id.into(), peer: Some(peer.parse().unwrap()), is_known, is_sure: false }
+    }
+
+    /// The user called the peer, or knows the key that it shows.
+    fn sure_talk(id: u64, peer: &str) -> Talk {
+        Talk { is_sure: true, ..talk(id, peer, true) }
     }
 
     fn talk_with_unknown(id: u64) -> Talk {
-        Talk { id: id.into(), peer: None, is_known: false }
+        Talk { id: id.into(), peer: None, is_known: false, is_sure: false }
     }
 
     fn candidates() -> Vec<MiAddress> {
@@ -363,18 +467,68 @@ mod tests {
         let texts = kitchen.texts("joya@cc.com");
         assert_eq!(&texts[..2], ["hola", "bon dia"]);
         assert!(texts.iter().filter(|text| *text == LEFT_OUT).count() > 1, "{texts:?}");
-        let lengths: Vec<_> = kitchen.files("").into_iter().map(|(_, length)| length).collect();
-        assert!(lengths.len() == 2 && lengths.iter().all(|length| *length <= SMALL.file), "{lengths:?}");
-        // The user talks, and what both say is kept again.
+        let apart = kitchen.files("unanswered");
+        assert!(
+            apart.len() == 2 && apart.iter().all(|(_, length)| *length <= SMALL.unanswered_file),
+            "{apart:?}"
+        );
+        assert_eq!(kitchen.files("").len(), 1);
+        // The user talks, and what both say is kept behind all that.
         assert_eq!(kitchen.adds(&talk(50, "joya@cc.com", true), Way::Sent, "hola?").unwrap(), Kept::Whole);
         let answer = kitchen.adds(&talk(50, "joya@cc.com", true), Way::Received, "bona nit");
         assert_eq!(answer.unwrap(), Kept::Whole);
+        assert_eq!(kitchen.files("unanswered"), []);
+        let now = kitchen.texts("joya@cc.com");
+        assert_eq!(
+            (&now[..texts.len()], &now[texts.len()..]),
+            (&texts[..], &["hola?", "bona nit"].map(str::to_owned)[..])
+        );
+    }
+
+    #[test]
+    fn callers_under_the_names_of_friends_have_a_share_of_their_own() {
+        let mut kitchen = Kitchen::new();
+        for id in 0..100 {
+            kitchen.floods(&talk(id, &format!("u{}@cc.com", id % 10), true));
+            let apart = kitchen.files("unanswered");
+            assert!(apart.len() <= SMALL.unanswered_files, "{apart:?}");
+            assert!(apart.iter().all(|(_, length)| *length <= SMALL.unanswered_file), "{apart:?}");
+        }
+        assert_eq!(kitchen.files(""), []);
+        // The latest is there, and displaced the oldest.
+        assert!(!kitchen.texts("u9@cc.com").is_empty() && kitchen.texts("u1@cc.com").is_empty());
+        for talk in [sure_talk(200, "joya@cc.com"), sure_talk(201, "u9@cc.com")] {
+            assert_eq!(kitchen.adds(&talk, Way::Received, "bon dia").unwrap(), Kept::Whole);
+            assert_eq!(kitchen.adds(&talk, Way::Sent, "hola").unwrap(), Kept::Whole);
+            let texts = kitchen.texts(talk.peer.unwrap().as_str());
+            assert_eq!(&texts[texts.len() - 2..], ["bon dia", "hola"]);
+        }
+    }
+
+    /// The user has read a part of what was said, and answers.
+    #[test]
+    fn what_came_before_a_line_is_found_after_an_answer_too() {
+        let mut kitchen = Kitchen::new();
+        let joya = talk(1, "joya@cc.com", true);
+        kitchen.adds(&talk(2, "joya@cc.com", true), Way::Sent, "first").unwrap();
+        let said = ["one", "two", "three", "four"];
+        said.iter().for_each(|text| _ = kitchen.adds(&joya, Way::Received, text).unwrap());
+        let peer = joya.peer.unwrap();
+        let page = kitchen.history.before(&peer, None, 2).unwrap();
+        assert_eq!(page.entries.iter().map(|entry| &*entry.text).collect::<Vec<_>>(), ["three", "four"]);
+        kitchen.adds(&joya, Way::Sent, "answer").unwrap();
+        let before = kitchen.history.before(&peer, page.earlier, 9).unwrap();
+        assert_eq!(
+            before.entries.iter().map(|entry| &*entry.text).collect::<Vec<_>>(),
+            ["first", "one", "two"]
+        );
+        assert_eq!(before.earlier, None);
     }
 
     #[test]
     fn a_conversation_keeps_more_with_each_line_of_the_user() {
         let mut kitchen = Kitchen::new();
-        let talk = talk(1, "joya@cc.com", true);
+        let talk = sure_talk(1, "joya@cc.com");
         kitchen.floods(&talk);
         let length = |kitchen: &Kitchen| kitchen.files("")[0].1;
         let before = length(&kitchen);
@@ -395,7 +549,7 @@ mod tests {
     #[test]
     fn callers_have_small_files_and_the_oldest_goes() {
         let mut kitchen = Kitchen::new();
-        kitchen.adds(&talk(1, "joya@cc.com", true), Way::Received, "hola").unwrap();
+        kitchen.adds(&sure_talk(1, "joya@cc.com"), Way::Received, "hola").unwrap();
         for id in 2..20 {
             kitchen.floods(&talk(id, &format!("u{id}@cc.com"), false));
         }
@@ -466,7 +620,7 @@ mod tests {
     #[test]
     fn a_full_history_has_no_room_for_a_note() {
         let mut kitchen = Kitchen::new();
-        let joya = talk(1, "joya@cc.com", true);
+        let joya = sure_talk(1, "joya@cc.com");
         kitchen.floods(&joya);
         for length in [100, 0] {
             let peers = (0..5).cycle().map(|n| talk(2, &format!("u{n}@cc.com"), true));
@@ -487,14 +641,15 @@ mod tests {
         #[test]
         fn nothing_exceeds_its_bound(
             lines in proptest::collection::vec(
-                (0..9_u64, 0..9_u64, any::<bool>(), prop::bool::weighted(0.1), 0..300_usize),
+                (0..9_u64, 0..9_u64, any::<[bool; 2]>(), prop::bool::weighted(0.1), 0..300_usize),
                 0..1_000,
             )
         ) {
             let mut kitchen = Kitchen::new();
-            for (id, who, is_known, is_own, length) in lines {
+            for (id, who, [is_known, is_sure], is_own, length) in lines {
                 let is_unknown = who == 8;
                 let talk = if is_unknown { talk_with_unknown(id) } else { talk(id, &format!("u{who}@cc.com"), is_known) };
+                let talk = Talk { is_sure: is_sure && !is_unknown, ..talk };
                 let way = if is_own { Way::Sent } else { Way::Received };
                 match kitchen.adds(&talk, way, &"\u{1}".repeat(length)) {
                     Err(error) if is_unknown => {
@@ -505,10 +660,13 @@ mod tests {
                 }
             }
             let (files, callers) = (kitchen.files(""), kitchen.files("callers"));
+            let unanswered = kitchen.files("unanswered");
             let total: u64 = files.iter().map(|(_, length)| length).sum();
             prop_assert!(total <= SMALL.total, "{}", total);
             prop_assert!(files.len() <= SMALL.files && callers.len() <= SMALL.caller_files);
             prop_assert!(files.iter().all(|(_, length)| *length <= SMALL.file), "{:?}", files);
+            prop_assert!(unanswered.len() <= SMALL.unanswered_files);
+            prop_assert!(unanswered.iter().all(|(_, length)| *length <= SMALL.unanswered_file), "{:?}", unanswered);
             prop_assert!(callers.iter().all(|(_, length)| *length <= SMALL.caller_file), "{:?}", callers);
         }
     }

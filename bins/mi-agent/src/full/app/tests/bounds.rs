@@ -90,7 +90,7 @@ fn scrolling_goes_on_where_it_stopped_or_says_why_not() {
         continues: false,
         candidates: Vec::new(),
     };
-    let talk = history::Talk { id: id(9), peer: Some(joya), is_known: true };
+    let talk = history::Talk { id: id(9), peer: Some(joya), is_known: true, is_sure: true };
     (0..10).for_each(|n| _ = kept.append(&talk, &entry(n)).unwrap());
     let mut user = User::new(1);
     user.calls(1, "joya@cc.com").effects();
