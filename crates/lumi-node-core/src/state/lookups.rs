@@ -1,5 +1,7 @@
 //! Look-ups of other domains' nodes, their answers, and the requests that wait for them (protocol.md §9).
 
+mod answers;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +10,7 @@ use fair_table::{FairTable, Inserted, Key, Share};
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{Domain, MiAddress, NodeAddress};
 
+use self::answers::Answers;
 use super::owner::{Asker, Owner, RequestSource};
 use super::pendings::Request;
 
@@ -16,10 +19,11 @@ use super::pendings::Request;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LookupId(u64);
 
-/// The look-ups under way, one for each domain, and the answers that are still valid.
+/// The look-ups under way, one for each domain, and the answers that are kept.
 #[derive(Debug)]
 pub(super) struct Lookups {
     by_domain: HashMap<Domain, Lookup>,
+    answers: Answers,
     under_way: FairTable<LookupSource, Asker, (LookupId, Domain)>,
     by_id: HashMap<LookupId, Key>,
     /// The requests that wait for a look-up, whichever it is.
@@ -68,16 +72,14 @@ pub struct LookupStatus {
     pub unusable: u64,
 }
 
+/// A look-up under way.
 #[derive(Debug)]
-enum Lookup {
-    UnderWay {
-        lookup: Key,
-        /// The source of all requests that wait for it, or `None` if there are several.
-        source: Option<RequestSource>,
-        waiting: Vec<Key>,
-    },
-    /// `None`: the domain has no node.
-    Known { nodes: Option<Nodes>, until: Instant },
+struct Lookup {
+    key: Key,
+    /// The source of all requests that wait for it, or `None` if there are several.
+    source: Option<RequestSource>,
+    /// The requests that wait for it, and their owners.
+    waiting: Vec<(Key, Owner)>,
 }
 
 /// The result of [`Lookups::ask`].
@@ -97,6 +99,7 @@ impl Default for Lookups {
     fn default() -> Self {
         Self {
             by_domain: HashMap::new(),
+            answers: Answers::default(),
             under_way: FairTable::new(MAX_UNDER_WAY),
             by_id: HashMap::new(),
             waiting: FairTable::new(MAX_WAITING),
@@ -112,15 +115,14 @@ impl Lookups {
     /// Asks for the node to which `request` of `owner` has to be forwarded.
     pub(super) fn ask(&mut self, now: Instant, request: Request, owner: (Owner, Share)) -> Asked {
         let domain = request.locate.to.domain();
-        match self.by_domain.get(&domain) {
-            Some(Lookup::Known { nodes, until }) if *until > now => {
-                self.counts.from_kept += 1;
-                return Asked::Known(nodes.clone());
-            }
-            Some(Lookup::UnderWay { .. }) => return self.join(now, &domain, request, owner),
-            _ => {}
+        if self.by_domain.contains_key(&domain) {
+            return self.join(now, &domain, request, owner);
         }
-        if self.has_room(now, &domain) { self.start(domain, request, owner) } else { Asked::Full }
+        if let Some(nodes) = self.answers.get(now, &domain, owner.0) {
+            self.counts.from_kept += 1;
+            return Asked::Known(nodes);
+        }
+        self.start(domain, request, owner)
     }
 
     /// Adds a request to those that wait for the look-up of `domain`.
@@ -132,18 +134,18 @@ impl Lookups {
         (owner, share): (Owner, Share),
     ) -> Asked {
         let Self { by_domain, under_way, waiting: all, .. } = self;
-        let Some(Lookup::UnderWay { lookup, source, waiting }) = by_domain.get_mut(domain) else {
+        let Some(Lookup { key: lookup, source, waiting }) = by_domain.get_mut(domain) else {
             return Asked::Full;
         };
-        waiting.retain(|key| {
+        waiting.retain(|(key, _)| {
             let is_over = all.get(*key).is_none_or(|other| other.ends_at() <= now);
             if is_over {
                 all.remove(*key);
             }
             !is_over
         });
-        let is_repeated = |key: &&Key| all.get(**key).is_some_and(|other| other.is_repeated_by(&request));
-        if let Some(key) = waiting.iter().find(is_repeated).copied() {
+        let is_repeated = |key: &Key| all.get(*key).is_some_and(|other| other.is_repeated_by(&request));
+        if let Some(key) = waiting.iter().map(|(key, _)| *key).find(is_repeated) {
             if let Some(repeated) = all.get_mut(key) {
                 *repeated = request.repeating(repeated);
             }
@@ -153,7 +155,7 @@ impl Lookups {
             return Asked::Full;
         };
         self.displaced_requests += u64::from(gave_way.is_some());
-        waiting.push(key);
+        waiting.push((key, owner));
         if source.is_some_and(|source| source != owner.source) {
             *source = None;
             if let Some(entry) = under_way.remove(*lookup) {
@@ -177,31 +179,29 @@ impl Lookups {
         self.displaced_requests += u64::from(gave_way.is_some());
         self.started += 1;
         let id = LookupId(self.started);
-        let owner = fair_table::Owner::new(LookupSource::One(source), owner.asker);
-        let Ok(Inserted { key, gave_way }) = self.under_way.insert(owner, Share::ALL, (id, domain)) else {
+        let of_lookup = fair_table::Owner::new(LookupSource::One(source), owner.asker);
+        let Ok(Inserted { key, gave_way }) = self.under_way.insert(of_lookup, Share::ALL, (id, domain))
+        else {
             return Asked::Full;
         };
         let instead_of = gave_way.map(|(_, (given_up, of))| {
             self.counts.displaced += 1;
             self.by_id.remove(&given_up);
             // Those that wait for it are lost, as if on the way, and agents ask again.
-            self.displaced_requests += self.take_waiting(&of).len() as u64;
+            self.displaced_requests += self.take_waiting(&of).0.len() as u64;
             given_up
         });
         self.by_id.insert(id, key);
-        let lookup = Lookup::UnderWay { lookup: key, source: Some(source), waiting: vec![request_key] };
+        let lookup = Lookup { key, source: Some(source), waiting: vec![(request_key, owner)] };
         self.by_domain.insert(domain, lookup);
         Asked::Start { id, instead_of }
     }
 
-    /// Ends the look-up of `domain`. Returns the requests that waited for it.
-    fn take_waiting(&mut self, domain: &Domain) -> Vec<Request> {
-        match self.by_domain.remove(domain) {
-            Some(Lookup::UnderWay { waiting, .. }) => {
-                waiting.into_iter().filter_map(|key| self.waiting.remove(key)).collect()
-            }
-            _ => Vec::new(),
-        }
+    /// Ends the look-up of `domain`. Returns the requests that waited for it, and the owners of all that did at any time.
+    fn take_waiting(&mut self, domain: &Domain) -> (Vec<Request>, Vec<Owner>) {
+        let waiting = self.by_domain.remove(domain).map_or_else(Vec::new, |lookup| lookup.waiting);
+        let requests = waiting.iter().filter_map(|(key, _)| self.waiting.remove(*key)).collect();
+        (requests, waiting.into_iter().map(|(_, owner)| owner).collect())
     }
 
     /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still
@@ -222,14 +222,11 @@ impl Lookups {
             Err(LookupError::Unusable(_)) => &mut self.counts.unusable,
             Err(_) => &mut self.counts.not_found,
         } += 1;
-        let (nodes, valid_for) = match answer {
-            Ok(found) => (Some(found.addresses().map(|at| at.address).collect::<Nodes>()), found.valid_for),
-            Err(_) => (None, FAILURE_LIFE),
-        };
+        let valid_for = answer.as_ref().map_or(FAILURE_LIFE, |found| found.valid_for);
         let valid_for = if id > self.outdated { valid_for } else { Duration::ZERO };
-        let mut waiting = self.take_waiting(&domain);
+        let (mut waiting, owners) = self.take_waiting(&domain);
         waiting.retain(|request| request.ends_at() > now);
-        self.by_domain.insert(domain, Lookup::Known { nodes: nodes.clone(), until: now + valid_for });
+        let nodes = self.answers.keep(domain, answer, (now, valid_for), owners);
         (nodes, waiting)
     }
 
@@ -242,21 +239,19 @@ impl Lookups {
         }
     }
 
-    /// Returns whether the latest answer that is kept has `node` for `domain`, be it out of date or not.
+    /// Returns whether `node` is among the nodes of `domain` that were found last, be that out of date or not.
     pub(super) fn has_found(&self, domain: &Domain, node: NodeAddress) -> bool {
-        let Some(Lookup::Known { nodes: Some(nodes), .. }) = self.by_domain.get(domain) else { return false };
-        nodes.contains(&node)
+        self.answers.has_found(domain, node)
     }
 
     /// Forgets all answers, because nodes may have moved. Answers to look-ups under way are not kept either.
     pub(super) fn forget_answers(&mut self) {
-        self.by_domain.retain(|_, lookup| matches!(lookup, Lookup::UnderWay { .. }));
+        self.answers.clear();
         self.outdated = LookupId(self.started);
     }
 
     pub(super) fn status(&self) -> LookupStatus {
-        let in_flight = self.in_flight();
-        LookupStatus { in_flight, kept: self.by_domain.len() - in_flight, ..self.counts }
+        LookupStatus { in_flight: self.in_flight(), kept: self.answers.len(), ..self.counts }
     }
 
     /// Returns the number of requests that waited for a look-up and gave way to others.
@@ -280,21 +275,6 @@ impl Lookups {
     pub(super) fn in_flight(&self) -> usize {
         self.under_way.len()
     }
-
-    /// Returns whether `domain` can be kept. Makes room by forgetting expired answers or, if there are none,
-    /// any one answer.
-    fn has_room(&mut self, now: Instant, domain: &Domain) -> bool {
-        if self.by_domain.len() < MAX_NAMES || self.by_domain.contains_key(domain) {
-            return true;
-        }
-        self.by_domain.retain(|_, lookup| !matches!(lookup, Lookup::Known { until, .. } if *until <= now));
-        if self.by_domain.len() >= MAX_NAMES {
-            let known = self.by_domain.iter().find(|(_, lookup)| matches!(lookup, Lookup::Known { .. }));
-            let Some(victim) = known.map(|(domain, _)| *domain) else { return false };
-            self.by_domain.remove(&victim);
-        }
-        true
-    }
 }
 
 /// The limit of look-ups at a time. More would only wait in the name server's queue.
@@ -302,9 +282,6 @@ const MAX_UNDER_WAY: usize = 32;
 
 /// The limit of requests that wait for a look-up, which takes 2 s at most.
 const MAX_WAITING: usize = 1_024;
-
-/// The limit of domains whose answer is kept: about 512 KiB.
-const MAX_NAMES: usize = 4_096;
 
 /// The time that a failure is kept. An agent's repetitions then cause only one query (RFC 2308).
 const FAILURE_LIFE: Duration = Duration::from_secs(5);

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use lumi_node_core::{Ask, DropReason, NodeSettings};
+use lumi_dns::LookupError;
+use lumi_node_core::{Ask, DropReason, NodeSettings, Output};
 
 use crate::{LAURA, OTHER_NODE, OTHER_PORT, PERE, STRANGER, TestNode, address, found, sent};
 
@@ -71,6 +72,40 @@ fn a_node_that_was_looked_up_counts_until_it_is_found_elsewhere() {
     node.pass(1.0);
     assert_eq!(node.try_receive("10.0.0.4:3344", question), Err(DropReason::Foreign));
     assert_eq!(node.receive("10.0.0.6:3344", question), [sent(PERE, question)]);
+}
+
+/// A user of this domain asks for as many domains as a node keeps, and more. A look-up of the domain in use gives way, too,
+/// or ends without an answer.
+#[test]
+fn nodes_in_use_are_not_forgotten_however_many_domains_others_ask_for() {
+    let mut node = node_that_knows_others(Ask::Nodes);
+    let question = "PLeva@dd.com:pere@bb.com";
+    let ask_for_many = |node: &mut TestNode, numbers: std::ops::Range<usize>| {
+        for n in numbers {
+            let domain = format!("u{n}.org");
+            let lookup = node.ask_elsewhere(PERE, &format!("PLpere@bb.com:eva@{domain}"), &domain);
+            node.resolved(lookup, found("10.0.0.9:3344", 3_600));
+        }
+    };
+    ask_for_many(&mut node, 0..5_000);
+    assert_eq!(node.receive("10.0.0.4:3344", question), [sent(PERE, question)]);
+    let kept = node.node.status().lookups.kept;
+    assert!((4_000..=4_096).contains(&kept), "{kept}");
+    // The answer is out of date by now, and pere has it looked up again.
+    node.pass(600.0);
+    let again = node.ask_elsewhere(PERE, "PLpere@bb.com:eva@dd.com", "dd.com");
+    for n in 0..32 {
+        let question = format!("PLpere@bb.com:eva@silent{n}.org");
+        let outputs = node.receive(PERE, &question);
+        let gives_up =
+            |output: &Output| matches!(output, Output::Resolve { instead_of: Some(id), .. } if *id == again);
+        assert_eq!(outputs.iter().any(gives_up), n == 31, "{outputs:?}");
+    }
+    assert_eq!(node.receive("10.0.0.4:3344", question), [sent(PERE, question)]);
+    node.pass(10.0);
+    let silent = node.ask_elsewhere(LAURA, "PLlaura@bb.com:eva@dd.com", "dd.com");
+    node.resolved(silent, Err(LookupError::NoAnswer));
+    assert_eq!(node.receive("10.0.0.4:3344", question), [sent(PERE, question)]);
 }
 
 /// Every address of a peer may speak for any number of users.
