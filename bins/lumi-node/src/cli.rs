@@ -63,7 +63,7 @@ fn user(name: &str) -> Result<UserName, String> {
         .map_err(|error| format!("the user name {error}; give each user by name alone, such as laura"))
 }
 
-/// What to check.
+/// The subject of a check.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = CHECK_HELP)]
 pub(crate) struct CheckArgs {

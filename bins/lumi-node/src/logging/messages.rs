@@ -94,7 +94,7 @@ impl MessageLog {
         self.sink.with(|messages| messages.log.drain(patience));
     }
 
-    /// How far the log is written.
+    /// The progress of the log.
     pub(crate) fn progress(&self) -> LogProgress {
         self.progress.clone()
     }
