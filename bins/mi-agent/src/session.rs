@@ -98,7 +98,7 @@ impl Session {
         }
     }
 
-    /// Like [`Session::start`], but waits for a node that is not there: it does not answer, or is not found.
+    /// Does the same as [`Session::start`], but waits for a node that is not there: it does not answer, or is not found.
     pub(crate) fn start_patiently(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
         Self { retry: Some(Retry::new(builder.clone())), ..Self::start(builder, keeper) }
     }

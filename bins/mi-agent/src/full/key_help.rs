@@ -1,4 +1,4 @@
-//! What keys do, for help. `app/key_presses.rs` does it.
+//! Descriptions of what the keys do, for help. `app/key_presses.rs` does it.
 
 /// Keys and what they do.
 pub(crate) const KEYS: [(&str, &str); 15] = [

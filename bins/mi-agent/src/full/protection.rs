@@ -27,7 +27,7 @@ pub(super) fn shows_known_key(security: &PeerSecurity) -> bool {
 /// A sentence about a protection, for rows of different widths.
 pub(super) struct Sentence {
     pub(super) long: String,
-    /// Without the command that compares words, for example.
+    /// The same without the command that compares words, for example.
     pub(super) short: String,
 }
 
@@ -50,12 +50,12 @@ impl Sentence {
     }
 }
 
-/// What a user is told of a call that was refused on account of keys, in two lines.
+/// The two lines for a call that was refused on account of keys.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RefusedCall {
-    /// What is wrong.
+    /// The failure.
     pub(super) failure: String,
-    /// What to do about it.
+    /// The remedy.
     pub(super) advice: Option<String>,
 }
 

@@ -135,7 +135,7 @@ impl Running {
             if let Some(end) = self.carry_out().await? {
                 return Ok(end);
             }
-            // Whatever callers and the wire do, the processor is not theirs alone.
+            // The processor belongs to others too, whatever callers and the wire do.
             let is_early = self.has_changed && Instant::now() < self.drawn_until;
             if !is_early {
                 self.draw()?;

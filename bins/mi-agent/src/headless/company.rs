@@ -69,7 +69,7 @@ impl Company {
         deregistered
     }
 
-    /// Like [`Company::leave`], but within `limit`, whatever others do, and a quarter of it more.
+    /// Does the same as [`Company::leave`], but within `limit`, whatever others do, and a quarter of it more.
     ///
     /// # Errors
     /// Those of the deregistration.

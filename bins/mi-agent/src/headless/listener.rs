@@ -25,7 +25,7 @@ pub(crate) struct Listener {
     effects: VecDeque<Effect>,
 }
 
-/// How a report is printed.
+/// The format of a report.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Format {
     Json,
@@ -82,7 +82,7 @@ impl FrontEnd for Listener {
             Some((line, Err(NoCommand { reason, reference }))) => {
                 self.report(&Report::Error { line, reason: SafeText::new(reason), reference });
             }
-            // Without orders it goes on.
+            // It goes on without orders.
             None => {}
         }
     }

@@ -62,7 +62,7 @@ pub(crate) enum Happened {
         /// Set unless [`Happened::Missed`] has just reported the caller.
         is_news: bool,
     },
-    /// So many callers gave way to others, and were answered that the user is busy.
+    /// This number of callers gave way to others, and were answered that the user is busy.
     GaveWay { callers: u64 },
     /// An asker was answered that the user is busy.
     Missed {

@@ -30,7 +30,7 @@ impl DataFolder {
         Xdg::new().ok().map(|folders| Self::in_data(&folders.data_dir(), own))
     }
 
-    /// Like [`DataFolder::of`], with the user's data in `data`.
+    /// Does the same as [`DataFolder::of`], with the user's data in `data`.
     pub(crate) fn in_data(data: &Path, own: &MiAddress) -> Self {
         Self(data.join("mi-agent").join(safe_name(own)))
     }

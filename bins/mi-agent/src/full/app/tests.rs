@@ -183,7 +183,7 @@ fn a_call_to_somebody_in_view_says_what_is_going_on() {
     );
 }
 
-/// What ends it depends on the tab.
+/// The key that ends it depends on the tab.
 #[test]
 fn a_user_is_told_in_which_tab_the_only_conversation_is() {
     let mut user = User::new(1);

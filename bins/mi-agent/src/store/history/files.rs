@@ -44,7 +44,7 @@ pub(super) struct NewLine<'a> {
     pub(super) is_answered: bool,
     /// The user has called or answered the peer at any time.
     pub(super) is_known: bool,
-    /// As in [`Talk`](super::Talk).
+    /// The same as in [`Talk`](super::Talk).
     pub(super) is_sure: bool,
 }
 

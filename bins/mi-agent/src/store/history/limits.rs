@@ -100,7 +100,7 @@ impl Allowance {
         !self.is_over && bytes <= self.left && bytes <= self.credit
     }
 
-    /// So many bytes are kept.
+    /// Records that so many bytes are kept.
     pub(super) fn spend(&mut self, bytes: u64) {
         self.left = self.left.saturating_sub(bytes);
         self.credit = self.credit.saturating_sub(bytes);
