@@ -13,9 +13,9 @@ pub enum Level {
     /// Errors and warnings; the default.
     #[default]
     Warn,
-    /// Also what the program does.
+    /// The above, and what the program does.
     Info,
-    /// Also every step.
+    /// The above, and every step.
     Debug,
     /// Everything.
     Trace,
