@@ -184,7 +184,7 @@ pub fn restore() {
     }
     // If the terminal is gone, there is nothing to give back.
     _ = disable_raw_mode();
-    // Not by stdout, which somebody may be holding; nor waiting for a terminal that takes nothing.
+    // This does not use stdout, which somebody may be holding, and does not wait for a terminal that takes nothing.
     let at_once = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open(2) fit in an int");
     if let Ok(mut terminal) = File::options().write(true).custom_flags(at_once).open("/dev/tty") {
         _ = queue_leave(&mut terminal);
