@@ -35,7 +35,7 @@ impl ServerHandle {
     pub async fn list(&self) -> Result<Vec<UserStatus>, AdminError> {
         match self.ask(AdminCommand::List, None).await? {
             AdminReply::Users(mut users) => {
-                // Not in the node's task, which would serve nobody meanwhile.
+                // This does not happen in the node's task, which would serve nobody meanwhile.
                 users.sort_unstable_by_key(|status| status.user);
                 Ok(users)
             }

@@ -55,7 +55,7 @@ fn replace_by(exchange: Exchange, path: &Path, old: &[u8], new: &[u8]) -> io::Re
     // Through a link, the file that it names is replaced and the link stays.
     let path = &fs::canonicalize(path)?;
     let folder = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
-    // Before anything changes: a folder can be writable and not readable.
+    // This comes before anything changes: a folder can be writable and not readable.
     let folder = File::open(folder)?;
     // Held until the end. Not every file system has locks.
     if flock(&folder, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
@@ -231,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// However little time there is between the last look at the file and the exchange.
+    /// A change is kept however little time there is between the last look at the file and the exchange.
     #[test]
     fn what_is_put_there_at_the_last_moment_comes_back() {
         let beside: Exchange = |one, other| {
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    /// Before the exchange, and before each of those that undo it.
+    /// This is called before the exchange, and before each of those that undo it.
     #[test]
     fn of_what_is_put_there_again_and_again_the_last_stays() {
         for edits in [2, 3, 10] {

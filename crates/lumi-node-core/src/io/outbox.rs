@@ -68,7 +68,7 @@ impl Outbox {
                 self.transmit(now, socket, to, &message);
             }
         }
-        // With its memory.
+        // The empty queue keeps its memory.
         self.queue = queue;
         self.release(now, socket);
     }

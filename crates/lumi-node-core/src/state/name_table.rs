@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// Or else it would fetch what nobody asks for.
+    /// The processor would otherwise fetch what nobody asks for.
     #[test]
     fn what_is_fetched_is_what_will_be_asked_for() {
         let mut table = NameTable::with_capacity(0);

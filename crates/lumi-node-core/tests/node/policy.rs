@@ -106,7 +106,7 @@ fn a_repetition_that_is_refused_ends_the_request() {
     rules.lock().expect("nobody panics").locate = LocateVerdict::Busy;
     assert_eq!(node.receive(OTHER_NODE, question), [sent(OTHER_NODE, "RL1joya@cc.com:laura@bb.com")]);
     assert_eq!(node.try_receive(LAURA, "RL1joya@cc.com:laura@bb.com"), Err(DropReason::Unasked));
-    // Also for another domain, where the look-up has the last word.
+    // The same holds for another domain, where the look-up has the last word.
     rules.lock().expect("nobody panics").locate = LocateVerdict::Allow;
     let lookup = node.ask_elsewhere(LAURA, "PLlaura@bb.com:joya@cc.com", "cc.com");
     assert!(matches!(node.resolved(lookup, found(OTHER_NODE, 60))[..], [Output::Transmit { .. }]));

@@ -234,7 +234,7 @@ fn requests_that_have_ended_make_room_for_others() {
     );
 }
 
-/// Only for an online user, at that address, is anything sent to another domain: also when DNS took its time.
+/// Nothing is sent to another domain unless the user is online at that address, also when DNS took its time.
 #[test]
 fn who_has_gone_when_the_lookup_ends_is_not_asked_for() {
     for (gone, event) in [

@@ -471,7 +471,7 @@ impl Scripted {
 
 impl DatagramSocket for Scripted {
     async fn receive(&mut self, datagrams: &mut Datagrams) -> io::Result<()> {
-        // Like a socket of the runtime, this yields to other tasks now and then.
+        // This yields to other tasks now and then, as a socket of the runtime does.
         task::consume_budget().await;
         let arrival = match self.arrived() {
             Some(arrival) => arrival,
