@@ -92,7 +92,7 @@ impl fmt::Debug for Figures {
     }
 }
 
-/// Why it is not known how the node is.
+/// The reason why there is no status of the node.
 #[derive(Debug)]
 pub(crate) enum Unknown {
     /// It does not answer within [`NODE_PATIENCE`].
@@ -176,7 +176,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&figures.users().await.unwrap(), &first));
     }
 
-    /// However long the node takes to answer: it may be saving its roster.
+    /// The node may take any time to answer: it may be saving its roster.
     #[test]
     fn only_many_users_are_asked_for_less_often() {
         for (users, expected) in [(0, 900), (4, 900), (45_000, 900), (50_000, 1000), (1_000_000, 20_000)] {

@@ -13,7 +13,7 @@ use tokio::time::{self, Sleep};
 #[derive(Debug)]
 pub(crate) struct PatientStream<S> {
     stream: S,
-    /// While a write waits, until when it does.
+    /// The end of the patience, while a write waits.
     waits: Option<Pin<Box<Sleep>>>,
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Users {
 struct Shown {
     /// Escaped.
     user: String,
-    /// Where, and since when.
+    /// The address, and the time since when.
     online: Option<Presence>,
 }
 

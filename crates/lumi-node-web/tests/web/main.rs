@@ -312,14 +312,14 @@ async fn show_with(administrator: Administrator, watch: Watch) -> SocketAddr {
     show_on(listener, administrator, watch)
 }
 
-/// Like [`show_with`], on a listener of the test.
+/// Does the same as [`show_with`], on a listener of the test.
 fn show_on(listener: TcpListener, administrator: Administrator, watch: Watch) -> SocketAddr {
     let address = listener.local_addr().expect("it is bound");
     task::spawn(WebServer::new(listener, administrator, watch).run(future::pending()));
     address
 }
 
-/// Like [`show_with`], without messages, but with other settings of the web server.
+/// Does the same as [`show_with`], without messages, but with other settings of the web server.
 async fn show(administrator: Administrator, with: impl FnOnce(WebServer) -> WebServer) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
     let address = listener.local_addr().expect("it is bound");
