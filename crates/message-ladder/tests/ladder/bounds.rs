@@ -48,7 +48,7 @@ fn strangers_take_the_place_of_nobody_who_is_known() {
     assert_eq!(ladder.party(laura).unwrap().name, "laura@bb.com");
 }
 
-/// However many there are: none of whom something is kept is one of the others, and of the rest only some are
+/// There may be any number of them: none of whom something is kept is one of the others, and of the rest only some are
 /// remembered.
 #[test]
 fn those_who_are_known_have_columns_as_long_as_their_messages_are_kept() {
