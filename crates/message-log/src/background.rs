@@ -32,7 +32,7 @@ struct Queue {
     drained: Condvar,
 }
 
-/// What the thread is to do. A new size comes first, and the file is reopened last.
+/// The orders for the thread. A new size comes first, and the file is reopened last.
 #[derive(Default)]
 struct Orders {
     lines: Vec<u8>,
@@ -169,7 +169,7 @@ impl Queue {
             let troubles = destination.write_lines(&taken.lines, now);
             progress.write(taken.lines.len());
             for opened in taken.reopenings.drain(..) {
-                // Whoever asked may have lost patience.
+                // The one who asked may have lost patience.
                 _ = opened.send(destination.reopen());
             }
             Losses::report(losses, troubles);

@@ -52,7 +52,7 @@ impl<K: Sink> MessageLayer<K> {
 
 impl<S: Subscriber, K: Sink> Layer<S> for MessageLayer<K> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        // Before the lock: a sink may report in an event of its own, which comes by here.
+        // This comes before the lock: a sink may report in an event of its own, which comes by here.
         if !is_message(event.metadata()) {
             return;
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// How much a log has been given, and how much of that is written. Clones follow the same log.
+/// The amounts that a log has been given, and has written. Clones follow the same log.
 ///
 /// The owner of a socket, who must not wait for a disk, asks here whether the line of an answer is in the log. Both are
 /// positions in bytes, which only grow. Lines that are lost count as written: nobody waits for them.

@@ -85,7 +85,7 @@ fn after_a_part_of_a_line_the_next_one_begins_on_its_own() {
     let (log, _) = write(3, &[Ok(10), full, Ok(1), full]);
     assert_eq!(log, format!("{}\n{}", &line(0)[..10], line(2)));
 
-    // Or all that there is no room for.
+    // The line end may also be all that there is no room for.
     let (log, _) = write(2, &[Ok(line(0).len() - 1), full]);
     assert_eq!(log, line(0) + &line(1));
 }

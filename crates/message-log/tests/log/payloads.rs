@@ -157,7 +157,7 @@ const PIECES: [&[u8]; 32] = [
     "\u{2066}a\u{2069}".as_bytes(),
     "\u{feff}\u{200b}".as_bytes(),
     "\u{e0041}".as_bytes(),
-    // Not UTF-8: a surrogate, and an overlong slash.
+    // These are not UTF-8: a surrogate, and an overlong slash.
     b"\xed\xa0\x80",
     b"\xc0\xaf",
 ];

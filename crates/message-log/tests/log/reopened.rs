@@ -192,7 +192,7 @@ fn under_load_no_line_is_lost_or_doubled() {
         for old in &renamed {
             let begun = fs::metadata(&path).unwrap().len();
             fs::rename(&path, old).unwrap();
-            // Until there are lines between that and the new file.
+            // It goes on until there are lines between that and the new file.
             while fs::metadata(old).unwrap().len() == begun && !writer.is_finished() {
                 thread::yield_now();
             }
