@@ -476,7 +476,7 @@ impl LineReceiver {
         }
     }
 
-    /// Like [`LineReceiver::next_line`], but after the end the agent has no more room until this is dropped.
+    /// Does the same as [`LineReceiver::next_line`], but after the end the agent has no more room until this is dropped.
     pub(crate) fn poll_line_in_slot(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivered>> {
         self.lines.poll_recv(cx)
     }

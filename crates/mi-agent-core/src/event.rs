@@ -35,7 +35,7 @@ pub enum Event {
         /// The reason.
         reason: Refusal,
     },
-    /// So many callers gave their nickname, gave way to others, and heard that the user is busy: more call than have
+    /// This number of callers gave their nickname, gave way to others, and heard that the user is busy: more call than have
     /// their turn, see [`Turns`](crate::Turns). There is no [`Event::Refused`] for them.
     ///
     /// It is returned once a minute at most, with the number of callers since the last time.

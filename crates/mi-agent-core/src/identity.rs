@@ -14,7 +14,7 @@ use crate::key::PublicKey;
 
 /// The secret key with which a user proves who it is.
 ///
-/// Whoever has it passes for the user. It is in a file that only the user may read, without a passphrase: PKCS#8 in
+/// Anybody who has it passes for the user. It is in a file that only the user may read, without a passphrase: PKCS#8 in
 /// PEM, which OpenSSL and GnuTLS read and write as well.
 ///
 /// ```
@@ -212,7 +212,7 @@ MC4CAQAwBQYDK2VwBCIEIApRN1qaKfuHC48i2ocH8Js6EjxXSegNKo/ikjbffg6X
         assert!(matches!(Identity::load(folder.path()), Err(IdentityError::Io(_))), "a folder");
     }
 
-    /// As systemd passes a credential, which its service cannot change. The file system may have no such lists.
+    /// systemd passes a credential like this; its service cannot change it. The file system may have no such lists.
     #[test]
     fn a_list_that_names_this_user_alone_is_no_access_of_others() {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();

@@ -47,7 +47,7 @@ fn fifty_a_second_have_their_turn_whatever_their_addresses() {
     assert_eq!(served(&mut turns, 200), [55, 56, 57, 58, 59]);
     turns.handle_gone(60);
     assert_eq!(served(&mut turns, 220), [61]);
-    // However long nobody has called, no more than fifty have theirs at once.
+    // No more than fifty have theirs at once, however long nobody has called.
     assert_eq!(served(&mut turns, 3_600_000).len(), 29);
     let later = start + Duration::from_secs(7200);
     for id in 0..50 {

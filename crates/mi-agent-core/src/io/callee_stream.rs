@@ -261,7 +261,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstByte<S> {
             && let Some(first) = self.first.take()
         {
             buffer.put_slice(&[first]);
-            // What has come with it belongs to it.
+            // The bytes that have come with it belong to it.
             if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
                 self.failed = Some(error);
             }

@@ -34,7 +34,7 @@ pub struct KnownPeers {
 
 type Pins = BTreeMap<MiAddress, Vec<Pin>>;
 
-/// What tells one file from the next at the same path; `None` if there is none.
+/// The marks of a file that tell it from the next one at the same path; `None` if there is none.
 type Version = Option<(u64, SystemTime, u64)>;
 
 impl KnownPeers {
@@ -124,7 +124,7 @@ pub enum KnownPeersError {
     Line {
         /// The number of the line, from 1 on.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         reason: &'static str,
     },
 }

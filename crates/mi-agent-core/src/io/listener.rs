@@ -262,7 +262,7 @@ impl Acceptor {
             }
         };
         let Identified { candidates: who, trust, lacks_key } = identified;
-        // Who it is comes before whether that one may call.
+        // The caller is identified first, and then admitted or not.
         let refusal = if who == candidates { refusal } else { self.driver.refusal(who.clone()).await };
         let security = match key.zip(trust) {
             Some((key, trust)) => PeerSecurity::Tls { key, trust },

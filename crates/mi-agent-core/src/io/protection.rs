@@ -31,7 +31,7 @@ use crate::state::trust::{
 };
 use crate::traffic::{Handshake, TrafficTap};
 
-/// What an agent needs to protect its conversations. Cheap to clone.
+/// The means of an agent to protect its conversations. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Protection(Arc<Inner>);
 

@@ -276,7 +276,7 @@ impl LumiClient {
 
     /// Records that a caller begins to encrypt: if a single user has asked, its answer with the offer has arrived.
     pub fn handle_encrypted_call(&mut self, now: Instant) {
-        // Of several, one calls, and the others may ask again because their answers were dropped.
+        // One of several calls, and the others may ask again because their answers were dropped.
         if let (Some(caller), Some(offers)) = (self.askers.only_one(now), &mut self.tls_offers) {
             offers.arrived(&caller);
         }

@@ -79,7 +79,7 @@ mod tests {
         let mut slots = ConnectionSlots::new(4, 2);
         assert_eq!(lost(&mut slots, &[1, 2, 2, 3, 4]), [false, true, false, false, false]);
         assert_eq!(lost(&mut slots, &[1, 2, 3, 4, 4]), [false, false, false, true, false]);
-        // However often they call.
+        // They may call any number of times.
         let many: Vec<_> = [9].into_iter().chain([1, 2, 3].into_iter().cycle().take(300)).collect();
         assert!(!lost(&mut ConnectionSlots::new(4, 2), &many)[0]);
         let many: Vec<_> = [1, 2, 3, 1, 2, 3, 9].into_iter().chain([1, 2, 3].repeat(100)).collect();

@@ -1,4 +1,4 @@
-//! What an agent remembers of keys until it ends: nothing here is written to a file.
+//! The memory of an agent for keys, until it ends: nothing here is written to a file.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

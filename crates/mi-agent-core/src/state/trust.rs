@@ -85,7 +85,7 @@ impl From<Pin> for Trust {
 /// The way to call a user that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallPlan {
-    /// As deployed programs do.
+    /// The call is plain, as deployed programs make it.
     Plain,
     /// Encrypted.
     Tls,
@@ -249,7 +249,7 @@ pub fn identify_caller(
     let (who, trust) = match holders {
         [] => (without_keys(candidates)?, Trust::New),
         [(address, pin)] => (vec![*address], (*pin).into()),
-        // Whoever can answer at several addresses proves none of them.
+        // A peer that can answer at several addresses proves none of them.
         several => (among(several, candidates), Trust::New),
     };
     match trust.is_enough(security) {

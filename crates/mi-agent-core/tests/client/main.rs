@@ -188,7 +188,7 @@ fn a_question_is_answered_by_where_the_user_listens_or_by_busy() {
     assert_eq!(client.receive(NODE, question), [sends("RL1joya@cc.com:laura@bb.com"), missed]);
     client.client.set_busy(false);
     assert_eq!(client.receive(NODE, question), free);
-    // While an answer is waited for, too.
+    // The same holds while an answer is waited for.
     client.request(LumiRequest::Locate(address("joya@cc.com")), "PLlaura@bb.com:joya@cc.com");
     assert_eq!(client.receive(NODE, question), free);
 

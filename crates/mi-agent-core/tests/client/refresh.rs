@@ -74,7 +74,7 @@ fn a_registration_that_another_agent_took_over_is_taken_back() {
     }
 }
 
-/// Also with a setting that makes no sense.
+/// The same holds with a setting that makes no sense.
 #[test]
 fn refreshes_are_as_far_apart_as_may_go_on_for_ever() {
     for (refresh, seconds) in [(Duration::ZERO, 5.0), (Duration::MAX, 86400.0)] {
@@ -321,7 +321,7 @@ fn the_end_ends_it() {
 #[test]
 fn a_request_of_the_user_comes_first() {
     let registered_again = LumiAnswer::Register(RegisterCode::Registered);
-    // While nothing is asked, while a refresh is, and while the registration is lost.
+    // It happens while nothing is asked, while a refresh is, and while the registration is lost.
     for (answer, refreshes) in [("RR0", true), ("RR1", false)] {
         for phase in 0..3 {
             let mut client = registered();
@@ -346,7 +346,7 @@ fn a_request_of_the_user_comes_first() {
     }
 }
 
-/// Not answered is not refused.
+/// A request that is not answered is not refused.
 #[test]
 fn a_registration_that_is_asked_for_again_in_vain_is_kept() {
     let mut client = registered();

@@ -1,4 +1,4 @@
-//! What sits between two agents: it drops or changes answers of their node, and passes a conversation on.
+//! A relay between two agents: it drops or changes answers of their node, and passes a conversation on.
 
 use std::io;
 use std::net::SocketAddr;

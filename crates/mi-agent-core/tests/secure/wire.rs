@@ -1,4 +1,4 @@
-//! What is seen, and can be done, between two agents.
+//! Tests of what is seen, and can be done, between two agents.
 
 use lumi_testkit::network::TestNode;
 use mi_agent_core::{Agent, CallError, Conversation, ConversationError, Events, NotSecure, Security};
