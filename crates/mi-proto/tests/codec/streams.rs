@@ -199,7 +199,7 @@ impl AsyncRead for Segments {
     }
 }
 
-/// However full the buffer of the reader is by then, a long line that comes whole is read whole.
+/// A long line that comes whole is read whole, however full the buffer of the reader is by then.
 #[tokio::test]
 async fn a_long_line_is_not_cut_by_the_readers_own_buffer() {
     let text = "x".repeat(150);
