@@ -19,7 +19,7 @@ use integration_tests::simulation::{Report, run_seed, run_seeds};
 #[derive(Debug)]
 struct Find {
     by: String,
-    /// How many seeds or inputs it took.
+    /// The number of seeds or inputs that it took.
     after: u64,
 }
 

@@ -113,7 +113,7 @@ pub(crate) enum Side {
 
 fn udp(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(8 + payload.len()).expect("a datagram is short");
-    // Without a checksum.
+    // There is no checksum.
     [&ports(from, to), &length.to_be_bytes()[..], &[0, 0], payload].concat()
 }
 

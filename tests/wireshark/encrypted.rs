@@ -73,7 +73,7 @@ fn assert_unflagged(packets: &[Packet]) {
     }
 }
 
-/// What is said about the conversation before `sides` end it. The answer to close_notify may come before the FIN behind it.
+/// The lines about the conversation before `sides` end it. The answer to close_notify may come before the FIN behind it.
 fn said_until_the_end<'a>(packets: &'a [Packet], sides: [&str; 2]) -> Vec<&'a str> {
     let told = packets.iter().filter(|packet| packet["_ws.col.Protocol"] == *"PMI").map(Packet::info);
     let mut said: Vec<_> = told.collect();
@@ -151,7 +151,7 @@ struct Tape {
     pieces: Pieces,
 }
 
-/// What each side sent, in order; nothing is its end.
+/// The bytes that each side sent, in order; no bytes are its end.
 type Pieces = Arc<Mutex<Vec<(Side, Vec<u8>)>>>;
 
 impl Tape {

@@ -105,7 +105,7 @@ fn what_is_no_message_is_flagged_as_plumi_proto_says() {
         let shown = datagram.escape_ascii();
         match Message::decode(datagram) {
             Ok(_) => assert_eq!(&packet["plumi.malformed"], "", "{shown}"),
-            // Of these Wireshark knows many, but not all.
+            // Wireshark knows many of these, but not all.
             Err(error) if has_odd_character(error.reason) && packet["plumi.malformed"].is_empty() => {
                 assert!(!NO_MESSAGES.iter().any(|(sample, _)| sample == datagram), "{shown}");
             }

@@ -12,7 +12,7 @@ use crate::{LAURA, NODE};
 const CALLER: &str = "10.0.0.1:50000";
 const CALLEE: &str = "10.0.0.9:8080";
 
-/// Of a port that Wireshark takes for something else, until an RL0 tells what it is there.
+/// The port is one that Wireshark takes for something else, until an RL0 tells what it is there.
 const FOUND: &[u8] = b"RL0laura@bb.com:joya@bb.com:10.0.0.9:8080";
 
 #[test]
@@ -117,7 +117,7 @@ fn an_agent_that_does_not_know_its_address_is_found_by_where_it_sends_from() {
     assert_eq!(&packets[frame as usize - 1]["pmi.announced_in"], "1");
 }
 
-/// Without an RL0, by what the first segment says.
+/// It goes by the first segment if there is no RL0.
 #[test]
 fn a_conversation_is_recognised_and_nothing_else_is_taken_for_one() {
     let Some(tshark) = Tshark::find() else { return };
@@ -143,7 +143,7 @@ fn a_conversation_is_recognised_and_nothing_else_is_taken_for_one() {
     }
 }
 
-/// What is said, what is flagged and how much, after both have said their nicknames.
+/// The lines, the flags and their number, after both have said their nicknames.
 #[test]
 fn what_is_no_frame_is_shown_and_explained() {
     let Some(tshark) = Tshark::find() else { return };
@@ -208,7 +208,7 @@ fn segments_are_read_as_the_codec_reads_them() {
                 _ => items[kind].push(item.into_text()),
             }
         }
-        // Of one that ends within a frame, Wireshark would wait for the rest.
+        // Wireshark would wait for the rest of one that ends within a frame.
         if wire.is_empty() {
             let number = talk.say(&mut capture, Side::Caller, segment.as_bytes());
             expected.push((number, segment, items.map(|items| items.join("|"))));

@@ -1,4 +1,4 @@
-//! What tshark, Wireshark without windows, tells of a capture with the dissector.
+//! The output of tshark, Wireshark without windows, for a capture with the dissector.
 
 use std::collections::HashMap;
 use std::ops::Index;
@@ -75,7 +75,7 @@ impl Tshark {
     }
 }
 
-/// What tshark tells of one packet: fields by name, `""` if it has none of that name, `|` between several.
+/// The output of tshark for one packet: fields by name, `""` if it has none of that name, `|` between several.
 pub(crate) struct Packet(HashMap<String, String>);
 
 impl Packet {
@@ -85,7 +85,7 @@ impl Packet {
         Self(fields.iter().zip(values).map(|(&field, value)| (field.to_owned(), value.to_owned())).collect())
     }
 
-    /// What the list of packets says.
+    /// The list of packets.
     pub(crate) fn info(&self) -> &str {
         &self["_ws.col.Info"]
     }
@@ -109,7 +109,7 @@ impl Index<&str> for Packet {
 fn severity(number: &str) -> &'static str {
     match number {
         "" => "",
-        // What TCP says of each connection.
+        // The figures of TCP for each connection.
         "2097152" => "chat",
         "4194304" => "note",
         "6291456" => "warning",

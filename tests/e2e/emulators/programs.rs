@@ -246,7 +246,7 @@ async fn an_agent_that_stood_still_is_heard_once() {
         for _ in 0..2 {
             x1.wait_for(|line| line.contains(" PL")).await;
         }
-        // Or else the second question could come after the first was answered, and would be another one.
+        // Otherwise, the second question could come after the first was answered, and would be another one.
         peer.fence().await;
         fence(node.address(), "aa").await;
         u1.signal(Signal::Continue);

@@ -132,7 +132,7 @@ async fn a_bad_network_is_worked_through() {
     let joya_talks = called.accept().expect("a conversation");
     assert_talk_is_whole(laura_talks, joya_talks, 10).await;
 
-    // However often a question is doubled on its way, no node gives more answers than it was asked.
+    // A question may be doubled on its way any number of times: no node gives more answers than it was asked.
     for node in ["bb.com", "cc.com"] {
         let messages = trace.messages(node);
         let count = |start: &str| messages.iter().filter(|message| message.starts_with(start)).count();

@@ -243,7 +243,7 @@ fn a_log_that_is_full_is_put_aside_and_the_oldest_is_removed() {
     let node = NodeProgram::start_in(folder.path(), &[]);
     let laura = User::of(&node);
     let from = format!("127.0.0.1:UDP:{}", laura.address().port());
-    // Not a whole number of files, and many more than are kept.
+    // This is not a whole number of files, and many more than are kept.
     let mut expected = String::new();
     for _ in 0..123 {
         assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");

@@ -281,7 +281,7 @@ fn of_many_agents_each_is_seen() {
     let text = done(folder.path(), &["--file", "nodelumi-bb.com.log", "--text"]);
     let longest = text.lines().map(str::len).max();
     assert!(!text.contains("others") && longest < Some(1000), "{longest:?}");
-    // Not for each of them, as they come.
+    // It is not drawn for each of them, as they come.
     assert!(text.lines().filter(|line| line.contains("this node")).count() < 30, "{text}");
 }
 

@@ -237,7 +237,7 @@ fn a_chat_that_begins_during_a_send_stays_registered() {
     assert_called(&mut pere, &mut laura);
 }
 
-/// Whichever ends first, and whichever registered last.
+/// The order in which they end and register does not matter.
 #[test]
 fn two_sends_at_once_both_end_well() {
     let mut home = Home::new();

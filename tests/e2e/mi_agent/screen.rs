@@ -288,7 +288,7 @@ fn who_is_blocked_is_told_busy_and_the_user_who_called() {
     laura.expect_text("joya@bb.com is blocked no longer");
     joya.type_line("/call laura@bb.com");
     joya.expect_line("* in conversation with laura");
-    // And the next time, in line mode as well.
+    // The same holds the next time, in line mode as well.
     joya.type_line("/bye");
     joya.expect_line("* conversation with laura ended");
     joya.type_line("/block laura@bb.com");

@@ -30,7 +30,7 @@ fn a_user_has_one_column_and_a_check_has_none() {
         "[...document.querySelectorAll('.arrow')].map((arrow) => arrow.getBoundingClientRect().width > 40)";
     assert_eq!(browser.evaluate(lengths), json!([true, true]));
 
-    // With the check, no more refusals than the lines about one address in a second.
+    // There are no more refusals, with the check, than lines about one address in a second.
     let sockets: Vec<_> = (0..9).map(|_| User::of(&node)).collect();
     for laura in &sockets {
         assert_eq!(laura.ask("PRlaura"), "RR0");

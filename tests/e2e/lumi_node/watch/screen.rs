@@ -105,7 +105,7 @@ fn what_passes_is_followed_filtered_and_paused() {
     terminal.expect_text("register laura@bb.com");
     pere.ask("PRpere@bb.com");
     terminal.expect_text("register pere@bb.com");
-    // Only those about her, from now on.
+    // The screen shows only those about her from now on.
     terminal.type_text("ulaura\r");
     terminal.expect_text("2 messages · about laura");
     terminal.wait_for(|screen| screen.position_of("register pere").is_none());

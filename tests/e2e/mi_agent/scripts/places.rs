@@ -29,7 +29,7 @@ fn a_job_of_cron_prints_nothing_unless_it_fails() {
     let mut laura = job(&format!("send --from laura@bb.com --node {at} pere@bb.com < /dev/null"));
     assert_eq!((laura.wait_exit(), laura.stdout()), (0, vec![]));
 
-    // As with @reboot.
+    // cron starts it like this for @reboot.
     let mut laura = job(&format!("listen --from laura@bb.com --node {at}"));
     laura.expect_line("* listening");
     pere.type_line("/call laura@bb.com");

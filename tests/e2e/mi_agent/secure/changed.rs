@@ -102,7 +102,7 @@ fn a_script_does_not_try_a_changed_key_again() {
     // The question, and the same forwarded.
     assert!(asks(&node) - before <= 2 * 5);
     assert_eq!(new_talks.stdout().len(), 2, "{:?}", new_talks.stdout());
-    // What the hint says helps.
+    // The advice of the hint helps.
     fs::write(laura.path().join("pere.key"), new.key("--line") + "\n").expect("written");
     let (code, told, _) = laura.run(&["trust", "import", "pere.key", "--from", "laura@bb.com"]);
     assert_eq!((code, told), (0, vec!["* pere@bb.com is introduced".to_owned()]));

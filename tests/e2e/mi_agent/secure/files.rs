@@ -1,4 +1,4 @@
-//! Where the own key comes from, and what becomes of an agent without one.
+//! The places of the own key, and what becomes of an agent without one.
 
 use std::fs::Permissions;
 

@@ -431,7 +431,7 @@ impl Task {
                 _ => {}
             }
         }
-        // Only now: a test that reads it goes by that it is on its way.
+        // This comes last: a test that reads it goes by that it is on its way.
         self.transcript.sent(message);
     }
 
