@@ -1,18 +1,20 @@
 //! Events in the form that line mode and `mi-agent listen` print: a line of words, or a JSON object
 //! (docs/events.md).
 
-use std::fmt::Display;
+mod parts;
 
 use jiff::Timestamp;
-use mi_agent_core::{CallError, LocateError, Peer, PeerSecurity, PeerText, PublicKey, Refusal, safe_text};
+use mi_agent_core::{CallError, LocateError, Peer, Refusal};
 use plumi_proto::MiAddress;
-use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde::Serialize;
 
+use self::parts::raw;
 use crate::keys;
 use crate::reason::{self, Reason};
 use crate::session::{ChangedKeys, End, Happened, of_gave_way};
 use crate::store::json::in_a_line;
+
+pub(crate) use self::parts::{Direction, EndedBy, Keys, Protection, Reference, SafeText, key_text};
 
 /// An event, or the answer to an order.
 ///
@@ -184,81 +186,6 @@ pub(crate) enum Report {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
-}
-
-/// The direction of a call.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Direction {
-    Incoming,
-    Outgoing,
-}
-
-/// The side that ended a conversation.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum EndedBy {
-    You,
-    Peer,
-}
-
-/// The protection of a conversation.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "protection", rename_all = "kebab-case")]
-pub(crate) enum Protection {
-    Plain,
-    Tls { trust: &'static str, key: String },
-}
-
-impl From<&PeerSecurity> for Protection {
-    fn from(security: &PeerSecurity) -> Self {
-        match security {
-            PeerSecurity::Tls { key, trust } => Self::Tls { trust: trust.as_str(), key: key_text(key) },
-            _ => Self::Plain,
-        }
-    }
-}
-
-/// Two keys of a user.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Keys {
-    pub(crate) known: String,
-    pub(crate) offered: String,
-}
-
-impl Keys {
-    fn of(known: &PublicKey, offered: &PublicKey) -> Self {
-        Self { known: key_text(known), offered: key_text(offered) }
-    }
-}
-
-/// Returns a key as programs read it.
-pub(crate) fn key_text(key: &PublicKey) -> String {
-    format!("ed25519:{key}")
-}
-
-/// A program's own mark for an order. The event that answers the order carries it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "ref is a string or a number")]
-pub(crate) enum Reference {
-    Number(Number),
-    Text(String),
-}
-
-/// Text that is safe to show. A report has no other text of peers, except `raw`.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub(crate) struct SafeText(String);
-
-impl SafeText {
-    pub(crate) fn new(text: impl Display) -> Self {
-        Self(safe_text(&text.to_string()).into_owned())
-    }
-}
-
-/// Returns `text` as it came, if it is shown otherwise. A typed `\x1b` and an ESC look the same.
-fn raw(text: &PeerText) -> Option<String> {
-    (safe_text(text.raw()) != text.raw()).then(|| text.raw().to_owned())
 }
 
 impl Report {
@@ -535,6 +462,7 @@ const KEY_CHANGED: &str = "key-changed";
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
+    use mi_agent_core::{PeerText, safe_text};
     use serde_json::Value;
 
     use super::*;
