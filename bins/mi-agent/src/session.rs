@@ -12,6 +12,7 @@
 mod calls;
 mod happened;
 mod keys;
+mod leaving;
 mod phase;
 mod refusals;
 mod retry;
@@ -34,7 +35,7 @@ use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use self::retry::Retry;
 use crate::guests::{Guests, LeftGuest};
-use crate::signals::{HURRY, LAST_WORDS, reached};
+use crate::signals::{LAST_WORDS, reached};
 use crate::store::keeper::{Keeper, KeeperEvent};
 use crate::store::lock::AddressLock;
 
@@ -175,48 +176,6 @@ impl Session {
         Ok(Done::AtOnce)
     }
 
-    /// Begins to leave. [`Session::next`] goes on until it has returned [`Happened::Left`] or
-    /// [`Happened::NotStarted`].
-    ///
-    /// A hurry cannot be taken back.
-    pub(crate) fn leave(&mut self, how: Leave) {
-        self.leaving = self.leaving.max(Some(how));
-        if how == Leave::Hurried {
-            self.hurried_until.get_or_insert_with(|| Instant::now() + HURRY);
-        }
-        match (&mut self.phase, how) {
-            (Phase::Starting { interrupt, .. }, _) => *interrupt = None,
-            (Phase::Waiting { .. }, _) => {
-                self.start_again();
-            }
-            (Phase::Open, Leave::InOrder | Leave::Soon) => {
-                self.hang_all_up();
-                if how == Leave::Soon {
-                    self.waits_until = Some(Instant::now() + PATIENCE);
-                }
-                self.phase = Phase::HangingUp { last: self.peers.keys().next_back().copied() };
-            }
-            (
-                Phase::Open | Phase::HangingUp { .. } | Phase::Deregistering { hurried_until: None, .. },
-                Leave::Hurried,
-            ) => {
-                self.hang_all_up();
-                self.deregister(self.hurried_until);
-            }
-            _ => {}
-        }
-    }
-
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
-    }
-
-    /// Returns whether it deregisters in a hurry. An interrupted start does not count: nothing is left to be
-    /// hurried.
-    pub(crate) fn is_in_a_hurry(&self) -> bool {
-        self.leaving == Some(Leave::Hurried) && self.agent.is_some()
-    }
-
     /// Sets whether the user looks at the state of the registration.
     pub(crate) fn set_watched(&self, is_watched: bool) {
         if let Some((agent, _)) = &self.agent {
@@ -243,18 +202,6 @@ impl Session {
             .hurried_until
             .map_or(DISK_PATIENCE, |until| until.saturating_duration_since(Instant::now()) + LAST_WORDS);
         self.keeper.map_or(Ok(()), |keeper| keeper.finish(limit))
-    }
-
-    /// Leaves in a hurry, and reports the lines that are not sent because of that.
-    fn waits_no_more(&mut self) {
-        self.waits_until = None;
-        for (&id, peer) in &self.peers {
-            let lines = self.conversations.unwritten(id);
-            if lines > 0 {
-                self.not_sent.push_back(Happened::NotSent { id, nickname: peer.nickname.clone(), lines });
-            }
-        }
-        self.leave(Leave::Hurried);
     }
 
     fn call(&mut self, to: MiAddress) -> Result<Done, Refused> {
@@ -451,25 +398,7 @@ impl Session {
         }
         hangs_up
     }
-
-    /// Gives the calls up and ends the conversations.
-    fn hang_all_up(&mut self) {
-        self.calls.give_all_up();
-        for id in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.hang_up(id);
-        }
-    }
-
-    fn deregister(&mut self, hurried_until: Option<Instant>) {
-        if let Some((agent, _)) = &self.agent {
-            self.phase = Phase::deregistering(agent.clone(), hurried_until);
-        }
-    }
 }
-
-/// The time that peers have after a user wanted to leave, whether or not they read. With [`HURRY`] and the last lines
-/// that are printed, the user is gone within 3.5 s, unless the disk is busy.
-const PATIENCE: Duration = Duration::from_millis(2_700);
 
 /// The time for a disk to keep what was said. Some are busy for seconds, and a hurried user sends a signal.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);

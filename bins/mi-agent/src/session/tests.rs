@@ -11,6 +11,7 @@ use plumi_proto::udp_address;
 use tokio::time;
 
 use super::*;
+use crate::signals::HURRY;
 use crate::store::folder::DataFolder;
 use crate::store::history::{Entry, History, Talk, Way};
 
