@@ -80,7 +80,7 @@ pub(crate) struct Connection<S = TcpStream> {
     pub(crate) state: ConversationState,
     frames: IncomingFrames,
     codec: FrameCodec,
-    /// The rest of the frame that is being written.
+    /// The rest of the frames that are being written: one, or several in an encrypted conversation.
     unwritten: BytesMut,
     output: Output,
     /// Fires at the latest when the state has to know the time.
@@ -214,7 +214,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<ConversationOutput> {
         loop {
             match self.state.poll_output(now()) {
-                Some(ConversationOutput::Write(frame)) => self.begin_frame(&frame),
+                Some(ConversationOutput::Write(frame)) => {
+                    self.begin_frame(&frame);
+                    if self.unwritten.len() < BATCH && self.state.may_join_next() {
+                        self.output = Output::Nothing;
+                        self.state.handle_written(now(), true);
+                        continue;
+                    }
+                }
                 Some(ConversationOutput::CloseWrite) => self.output = Output::Fin,
                 Some(output) => return Poll::Ready(output),
                 None => {}
@@ -400,6 +407,9 @@ fn in_words(error: io::Error) -> io::Error {
 pub(crate) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
+
+/// Frames that are written together take this many bytes or one frame more: a record of TLS has room for four times as much.
+const BATCH: usize = 4_096;
 
 /// The limit for connecting: a host that is up answers within a round trip.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -38,7 +38,7 @@ pub struct ConversationState {
     nickname: Option<Nickname>,
     /// The result of the greeting, until it is returned: after our nickname is written.
     pub(super) greeted: Option<Result<PeerText, GreetingFailure>>,
-    lines: OutgoingLines,
+    pub(super) lines: OutgoingLines,
     pub(super) writing: Option<Writing>,
     pub(super) write_timeout: Duration,
     /// The time from which on the next frame keeps its distance.

@@ -24,6 +24,13 @@ impl ConversationState {
         self.deliveries.set_encrypted();
     }
 
+    /// Whether the frame that is out may be written together with the next one, which comes as soon as this one counts as
+    /// written: the peer of an encrypted conversation reads a stream (docs/protocol.md §11).
+    pub fn may_join_next(&self) -> bool {
+        let is_talking = matches!(self.phase, Phase::Talking | Phase::Ending);
+        self.is_encrypted && is_talking && !self.lines.is_empty()
+    }
+
     /// Lets a caller wait for its turn: its nickname has no limit until [`ConversationState::handle_turn`].
     pub fn handle_waiting(&mut self) {
         if self.has_to_be_greeted() {

@@ -67,6 +67,30 @@ async fn nothing_of_a_conversation_can_be_read_on_the_way() {
     }
 }
 
+/// Returns the number of TLS records with data in these bytes.
+fn records(mut bytes: &[u8]) -> usize {
+    let mut records = 0;
+    while let [kind, _, _, high, low, rest @ ..] = bytes {
+        records += usize::from(*kind == 0x17);
+        bytes = rest.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+    }
+    records
+}
+
+/// The peer reads a stream, so what is said at once needs no record for each frame.
+#[tokio::test]
+async fn frames_that_wait_are_encrypted_together() {
+    let mut tapped = Tapped::start().await;
+    let before = records(&tapped.wiretap.bytes()[0]);
+    let frames: Vec<_> = (0..60).map(|n| format!("{n:02}{}", "x".repeat(97))).collect();
+    tapped.here.send(&frames.concat()).await.expect("sent");
+    for frame in frames {
+        assert_eq!(tapped.there.next_line().await.expect("heard").expect("a line"), frame.as_str());
+    }
+    // 60 * 102 bytes, in batches of 4 KiB.
+    assert_eq!(records(&tapped.wiretap.bytes()[0]) - before, 2);
+}
+
 /// Nobody has hung up, so the last lines may be missing, and both users have to know.
 #[tokio::test]
 async fn a_conversation_that_somebody_cuts_is_lost_on_both_sides() {
