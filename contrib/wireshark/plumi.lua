@@ -17,6 +17,8 @@ local beside = Proto("plumi_beside", "PLUMI and PMI, what packets without text s
 
 local NODE_PORT = 3344
 local MAX_MESSAGE, MAX_ADDRESS, MAX_NAME = 100, 36, 34
+-- What a request for a challenge is padded to.
+local MIN_CHALLENGE_REQUEST = 32
 -- How long a request is sent again, and how long a node waits for an answer. What comes later is another request.
 local REQUEST_SECONDS = 5
 -- Of a frame; and of what begins no frame, enough to recognise it.
@@ -213,6 +215,78 @@ local function fields_of(bytes, at)
     return fields
 end
 
+local BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+-- Whether `text` is base64url of whole bytes, without padding and with spare bits of 0.
+local function is_base64url(text)
+    if text:find("[^%w_-]") then return false end
+    local spare = ({ [0] = 1, [2] = 16, [3] = 4 })[#text % 4]
+    return spare ~= nil and #text > 0 and (BASE64URL:find(text:sub(-1), 1, true) - 1) % spare == 0
+end
+
+-- The bytes of a text of base64url.
+local function base64url_bytes(text)
+    local out, bits, value = {}, 0, 0
+    for character in text:gmatch(".") do
+        value, bits = value * 64 + BASE64URL:find(character, 1, true) - 1, bits + 6
+        if bits >= 8 then
+            bits = bits - 8
+            out[#out + 1] = math.floor(value / 2 ^ bits)
+            value = value % 2 ^ bits
+        end
+    end
+    return out
+end
+
+-- The fields of a message that proves or enrols (protocol.md §12): each a name, a length and where it is.
+local function proof_fields(bytes, at, names)
+    local proof = {}
+    for _, name in ipairs(names) do
+        proof[#proof + 1] = { name = name[1], text = bytes:sub(at + 1, at + name[2]), at = at }
+        at = at + name[2] + (name[3] or 0)
+    end
+    return proof
+end
+
+local CHALLENGE_FIELDS = { { "nonce", 16 }, { "seen", 8 } }
+local KEY_FIELDS = { { "key", 43, 1 }, { "mac", 16 } }
+local PROOF_FIELDS = { { "verb", 1 }, { "hint", 1 }, { "handle", 8 }, { "signature", 86 } }
+
+local function is_key_and_mac(text)
+    return #text == 60 and text:sub(44, 44) == ":" and is_base64url(text:sub(1, 43)) and is_base64url(text:sub(45))
+end
+
+-- What an extension of a PR or PD means; nothing, if it is none that is known.
+local function decode_request_extension(message, bytes, at)
+    local text = bytes:sub(at + 1)
+    if text == "A" .. ("."):rep(MIN_CHALLENGE_REQUEST - at - 1) then
+        message.meaning = "challenge request"
+    elseif message.kind == "PR" and text:sub(1, 1) == "E" then
+        if not is_key_and_mac(text:sub(2)) then fail("no enrolment, which is E, a key, ':' and a MAC", at) end
+        message.meaning, message.proof = "enrolment", proof_fields(bytes, at + 1, KEY_FIELDS)
+    end
+end
+
+local function decode_proof(message, bytes)
+    local rest = bytes:sub(3)
+    local is_proof = #rest == 96 and rest:find("^[RD][%w_-]") and is_base64url(rest:sub(3, 10))
+        and is_base64url(rest:sub(11))
+    if not is_proof then fail("no proof, which is a verb, a hint, a handle and a signature", 2) end
+    message.meaning, message.proof = "proof", proof_fields(bytes, 2, PROOF_FIELDS)
+    message.verb = rest:sub(1, 1)
+end
+
+-- What an extension of an RR or RD means.
+local function decode_answer_extension(message, text, at, bytes)
+    if message.code == "1" and text:find("^[%w_-]+$") and #text == 25 and text:sub(-1) == "1" then
+        message.meaning, message.proof = "challenge", proof_fields(bytes, at, CHALLENGE_FIELDS)
+        local seen = base64url_bytes(message.proof[2].text)
+        message.seen = string.format("%d.%d.%d.%d:%d", seen[1], seen[2], seen[3], seen[4], seen[5] * 256 + seen[6])
+    elseif message.kind == "RR" and message.code == "0" and is_key_and_mac(text) then
+        message.meaning, message.proof = "enrolled", proof_fields(bytes, at, KEY_FIELDS)
+    end
+end
+
 local function decode_all(bytes)
     if #bytes > MAX_MESSAGE then
         fail(string.format("%d bytes, %d are the most", #bytes, MAX_MESSAGE), MAX_MESSAGE)
@@ -231,7 +305,14 @@ local function decode_all(bytes)
             if wrong then fail("the user name " .. wrong, 2) end
             message.is_bare = true
         end
-        fields.finish()
+        if message.is_bare then
+            fields.finish()
+        elseif fields.rest then
+            message.extension = { text = bytes:sub(fields.rest + 1), at = fields.rest }
+            decode_request_extension(message, bytes, fields.rest)
+        end
+    elseif kind == "PK" then
+        decode_proof(message, bytes)
     elseif kind == "RR" or kind == "RD" then
         message.code = bytes:match("^..([01])$") or bytes:match("^..([01]):")
             or fail("its code is not one that its kind has", 2)
@@ -246,9 +327,10 @@ local function decode_all(bytes)
         if message.code == "0" then message.ip, message.port = fields.ip(), fields.port() end
         if kind == "PL" then fields.finish() else extension = fields.rest end
     else
-        fail("it begins with none of PR, RR, PD, RD, PL, RL", 0)
+        fail("it begins with none of PR, RR, PD, RD, PL, RL, PK", 0)
     end
     if extension then message.extension = { text = bytes:sub(extension + 1), at = extension } end
+    if extension and kind ~= "RL" then decode_answer_extension(message, message.extension.text, extension, bytes) end
     return message
 end
 
@@ -276,11 +358,12 @@ local announced     -- by TCP endpoint: the RL0s that told it
 local streams       -- PMI conversations, by their two endpoints
 local hosts         -- addresses that were seen, in order
 local shown         -- the part of a packet that was told of last
+local challenged    -- by endpoint: the user for whom it last asked for a challenge
 local decrypted     -- how many parts of this packet TLS has decrypted so far
 
 local function forget()
     requests, messages, locations, last_location = {}, {}, 0, {}
-    announced, streams, hosts, shown, decrypted = {}, {}, {}, {}, 0
+    announced, streams, hosts, shown, challenged, decrypted = {}, {}, {}, {}, {}, 0
 end
 forget()
 plumi.init = forget
@@ -306,7 +389,11 @@ local function destination(pinfo) return endpoint(pinfo.dst, pinfo.dst_port) end
 -- A request that is sent again belongs to the first one; so does its answer.
 local function remember_request(message, pinfo, text)
     local from, to = source(pinfo), destination(pinfo)
-    local key = message.kind .. (message.names or "") .. " " .. from .. " " .. to
+    if message.meaning == "challenge request" then challenged[from] = message.registrant.text end
+    if message.kind == "PK" then message.about = challenged[from] and { challenged[from] } end
+    -- A proof is answered as what it proves.
+    local kind = message.verb and "P" .. message.verb or message.kind
+    local key = kind .. (message.names or "") .. " " .. from .. " " .. to
     local request = requests[key]
     local is_again = request and request.text == text and #request.answers == 0
         and pinfo.rel_ts - request.time < REQUEST_SECONDS
@@ -403,6 +490,15 @@ local plumi_field = {
     port = ProtoField.uint16("plumi.port", "TCP port", base.DEC),
     extension = ProtoField.string("plumi.extension", "Extension"),
     offers_tls = ProtoField.bool("plumi.offers_tls", "Offers TLS"),
+    meaning = ProtoField.string("plumi.meaning", "Meaning"),
+    verb = ProtoField.string("plumi.verb", "Proves"),
+    hint = ProtoField.string("plumi.hint", "First character of the nonce"),
+    handle = ProtoField.string("plumi.handle", "Handle of the user"),
+    signature = ProtoField.string("plumi.signature", "Signature"),
+    nonce = ProtoField.string("plumi.nonce", "Nonce"),
+    seen = ProtoField.string("plumi.seen", "Seen at"),
+    key = ProtoField.string("plumi.key", "Public key"),
+    mac = ProtoField.string("plumi.mac", "MAC by the invitation"),
     text = ProtoField.string("plumi.text", "Text"),
     about = ProtoField.string("plumi.about", "About"),
     request_in = ProtoField.framenum("plumi.request_in", "Answers frame", base.NONE, frametype.REQUEST),
@@ -449,6 +545,7 @@ local icmp_type = Field.new("icmp.type")
 
 local KINDS = {
     PR = "register", RR = "answer to PR", PD = "deregister", RD = "answer to PD", PL = "locate", RL = "answer to PL",
+    PK = "proof",
 }
 local CODES = {
     RR = { ["0"] = "registered", ["1"] = "no such user, or not from there" },
@@ -468,6 +565,16 @@ local function sentence(message, who, known)
     local again = known.is_again and ", again" or ""
     local extension = message.extension and message.extension.text
     local more = offers_tls(message) and ", offers TLS" or ""
+    if message.meaning == "enrolment" then return who .. " enrols a key, by an invitation" .. again end
+    if kind == "PK" then
+        return "proof of " .. who .. (message.verb == "R" and ", to register" or ", to deregister") .. again
+    end
+    if message.meaning == "challenge request" then again = ", asks for a challenge" .. again end
+    if message.meaning == "challenge" then
+        local done = kind == "RR" and "registered" or "deregistered"
+        return who .. " is not " .. done .. " yet: prove it (seen at " .. message.seen .. ")"
+    end
+    if message.meaning == "enrolled" then return who .. " is enrolled: the node has taken the key, and knows the invitation" end
     if extension and not (offers_tls(message) and extension == "T") then
         more = more .. " (extension: " .. safe(extension) .. ")"
     end
@@ -559,7 +666,7 @@ function plumi.dissector(tvb, pinfo, tree)
     local about = message.registrant and { message.registrant.text }
         or message.from and { message.from.text, message.to.text }
         or known.request and known.request.about or {}
-    local who = about[1] and safe(about[1]) or "the user"
+    local who = about[1] and safe(about[1]) or message.kind == "PK" and "?" or "the user"
 
     local info = sentence(message, who, known)
     pinfo.cols.info = info
@@ -581,14 +688,17 @@ function plumi.dissector(tvb, pinfo, tree)
     if message.extension then
         local text = message.extension.text
         local extension = root:add(plumi_field.extension, tvb(message.extension.at - 1, #text + 1), safe(text))
+        if message.meaning then extension:append_text(" (" .. message.meaning .. ")") end
         if offers_tls(message) then root:add(plumi_field.offers_tls, tvb(message.extension.at, 1), true) end
         local is_last_one = bytes:sub(-1) == "1"
         if message.kind == "RL" and message.code == "1" and text:find("^%d+%.%d+%.%d+%.%d+:%d+$") then
             extension:add_proto_expert_info(plumi_flag.busy)
-        elseif message.kind ~= "RL" and is_last_one ~= (message.code == "1") then
+        elseif message.code and message.meaning ~= "enrolled" and message.kind ~= "RL" and is_last_one ~= (message.code == "1") then
             extension:add_proto_expert_info(plumi_flag.misleading)
         end
     end
+    if message.meaning then root:add(plumi_field.meaning, message.meaning):set_generated() end
+    for _, part in ipairs(message.proof or {}) do add(plumi_field[part.name], part, part.name == "seen" and message.seen) end
     if ip and message.ip.text == "0.0.0.0" and pinfo.src_port ~= NODE_PORT then
         ip:add_proto_expert_info(plumi_flag.unknown)
     elseif ip and is_nowhere(message.ip.text) then

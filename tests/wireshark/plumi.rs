@@ -8,6 +8,9 @@ use crate::no_messages::NO_MESSAGES;
 use crate::tshark::Tshark;
 use crate::{LAURA, NODE};
 
+const PROOF: &str =
+    "PKRAq83vASNFAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
+
 /// Every kind and code, in the words of the list of packets, and its fields.
 #[test]
 fn every_kind_is_a_sentence_and_fields() {
@@ -54,6 +57,20 @@ fn every_kind_is_a_sentence_and_fields() {
         ("RL2laura@bb.com:joya@cc.com", "joya@cc.com is not to be found: no such user or domain",
             ["RL", "2", "", "", laura, joya, "", "", ""]),
         ("RL3laura@bb.com:joya@cc.com", "joya@cc.com is offline", ["RL", "3", "", "", laura, joya, "", "", ""]),
+        ("PRlaura@bb.com:A................", "laura@bb.com registers, asks for a challenge",
+            ["PR", "", laura, "", "", "", "", "", "A................"]),
+        ("PDlaura@bb.com:A................", "laura@bb.com deregisters, asks for a challenge",
+            ["PD", "", laura, "", "", "", "", "", "A................"]),
+        ("PRlaura@bb.com:x1", "laura@bb.com registers", ["PR", "", laura, "", "", "", "", "", "x1"]),
+        ("RR1:AAECAwQFBgcICQoLxjNkBxOI1", "the user is not registered yet: prove it (seen at 198.51.100.7:5000)",
+            ["RR", "1", "", "", "", "", "", "", "AAECAwQFBgcICQoLxjNkBxOI1"]),
+        (PROOF, "proof of ?, to register", ["PK", "", "", "", "", "", "", "", ""]),
+        ("PRlaura@bb.com:EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+            "laura@bb.com enrols a key, by an invitation",
+            ["PR", "", laura, "", "", "", "", "", "EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v"]),
+        ("RR0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+            "the user is enrolled: the node has taken the key, and knows the invitation",
+            ["RR", "0", "", "", "", "", "", "", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v"]),
     ];
     let mut capture = Capture::new();
     for (port, (message, ..)) in (4000..).zip(expected) {
@@ -69,6 +86,38 @@ fn every_kind_is_a_sentence_and_fields() {
         assert_eq!(&packet["_ws.col.Protocol"], "PLUMI");
     }
     assert_eq!(packets.len(), expected.len());
+}
+
+/// A proof names nobody. It is of the user for whom the same socket last asked for a challenge.
+#[test]
+fn a_proof_is_of_the_user_who_asked_for_a_challenge() {
+    let Some(tshark) = Tshark::find() else { return };
+    let mut capture = Capture::new();
+    let challenge = b"RR1:AAECAwQFBgcICQoLxjNkBxOI1";
+    let elsewhere = "10.0.0.9:5000";
+    capture.udp(LAURA, NODE, b"PRpere@bb.com:A.................");
+    capture.udp(LAURA, NODE, b"PRlaura@bb.com:A................");
+    capture.udp(NODE, LAURA, challenge);
+    capture.udp(LAURA, NODE, PROOF.as_bytes());
+    capture.udp(NODE, LAURA, b"RR0");
+    capture.udp(elsewhere, NODE, PROOF.as_bytes());
+    let fields =
+        ["plumi.about", "plumi.nonce", "plumi.seen", "plumi.verb", "plumi.handle", "plumi.request_in"];
+    let packets = tshark.read(&capture, &fields);
+    let infos: Vec<_> = packets.iter().map(|packet| packet.info()).collect();
+    assert_eq!(
+        infos[2..],
+        [
+            "laura@bb.com is not registered yet: prove it (seen at 198.51.100.7:5000)",
+            "proof of laura@bb.com, to register",
+            "laura@bb.com is registered",
+            "proof of ?, to register",
+        ]
+    );
+    let values = |at: usize| fields.map(|field| packets[at][field].to_owned());
+    assert_eq!(values(2), ["laura@bb.com", "AAECAwQFBgcICQoL", "198.51.100.7:5000", "", "", "2"]);
+    assert_eq!(values(3), ["laura@bb.com", "", "", "R", "q83vASNF", ""]);
+    assert_eq!(values(4)[5], "4");
 }
 
 /// The samples of plumi-proto, and everything that differs in one byte from a message: what is no message is

@@ -89,7 +89,8 @@ impl Ladder {
                 let to_agent = self.columns.party(other).is_some_and(|party| party.role != Role::Node);
                 let domain = self.owner.domain;
                 let noted = self.notes.take(sent, remote, message, domain.as_ref(), to_agent);
-                (kind(entry.message()), message.in_words().to_string(), noted.users, noted.text)
+                let words = message.in_words().of(noted.users.first().copied()).to_string();
+                (kind(entry.message()), words, noted.users, noted.text)
             }
             Err(error) => {
                 let users = self.columns.user(other).into_iter().collect();
@@ -170,7 +171,13 @@ impl Owner {
             return Hint::node(own).proven(true);
         }
         match *message {
-            Message::Register(_) | Message::Deregister(_) if sent => {
+            Message::Register(_)
+            | Message::Deregister(_)
+            | Message::RequestChallenge { .. }
+            | Message::Prove(_)
+            | Message::Enrol { .. }
+                if sent =>
+            {
                 Hint { role: Some(Role::Agent), ..Hint::default() }
             }
             Message::Deregister(_) | Message::DeregisterReply { .. } if registrant.is_some_and(is_check) => {
@@ -179,10 +186,15 @@ impl Owner {
             Message::Register(_)
             | Message::RegisterReply { .. }
             | Message::Deregister(_)
-            | Message::DeregisterReply { .. } => {
+            | Message::DeregisterReply { .. }
+            | Message::RequestChallenge { .. }
+            | Message::Prove(_)
+            | Message::Enrol { .. } => {
                 let hint = Hint { role: Some(Role::Agent), ..Hint::default() };
+                // An enrolment registers nobody.
                 let is_granted =
-                    matches!(message, Message::RegisterReply { code: RegisterCode::Registered, .. });
+                    matches!(message, Message::RegisterReply { code: RegisterCode::Registered, .. })
+                        && message.enrolled().is_none();
                 registrant.map_or(hint, Hint::user).registration().proven(sent && is_granted)
             }
             Message::Locate(locate) if sent => Hint::of(locate.to, own).proven(true),

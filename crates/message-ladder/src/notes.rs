@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use plumi_proto::{
-    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, RegisterCode, Registrant, UdpAddress,
+    DeregisterCode, Domain, Locate, LocateOutcome, Message, MiAddress, Proof, RegisterCode, Registrant,
+    UdpAddress, Verb,
 };
 
 /// The memory of earlier messages.
@@ -37,6 +38,10 @@ enum Request {
     Register(Registrant),
     Deregister(Registrant),
     Locate(Locate),
+    Challenge(Verb, MiAddress),
+    /// A proof, and the user whom it is about, if that is known.
+    Prove(Proof, Option<MiAddress>),
+    Enrol(MiAddress),
 }
 
 /// An agent that was asked and has been silent since.
@@ -56,15 +61,14 @@ impl Notes {
     /// Returns the address that `message` registers or deregisters, if it was asked for by address.
     pub(crate) fn granted(&self, sent: bool, remote: UdpAddress, message: &Message) -> Option<MiAddress> {
         let is_it = |asked: &&Asked| asked.remote == remote && asked.sent != sent;
-        self.asked.iter().filter(is_it).find_map(|asked| match (message, asked.request) {
-            (
-                Message::RegisterReply { code: RegisterCode::Registered, .. },
-                Request::Register(Registrant::Address(address)),
-            )
-            | (
-                Message::DeregisterReply { code: DeregisterCode::Deregistered, .. },
-                Request::Deregister(Registrant::Address(address)),
-            ) => Some(address),
+        let is_granted = matches!(
+            message,
+            Message::RegisterReply { code: RegisterCode::Registered, .. }
+                | Message::DeregisterReply { code: DeregisterCode::Deregistered, .. }
+        );
+        let answered = self.asked.iter().filter(is_it).filter(|asked| asked.request.is_answered(message));
+        answered.filter(|_| is_granted).find_map(|asked| match asked.request.registrant() {
+            Some(Registrant::Address(address)) => Some(address),
             _ => None,
         })
     }
@@ -80,6 +84,10 @@ impl Notes {
     ) -> Option<MiAddress> {
         let registrant = match *message {
             Message::Register(registrant) | Message::Deregister(registrant) => registrant,
+            Message::RequestChallenge { address, .. } | Message::Enrol { address, .. } => {
+                return Some(address);
+            }
+            Message::Prove(_) => return self.prover(sent, remote),
             Message::RegisterReply { .. } | Message::DeregisterReply { .. } => {
                 let asked =
                     &self.asked[self.answered(sent, remote, |request| request.is_answered(message))?];
@@ -107,14 +115,28 @@ impl Notes {
         match *message {
             Message::Register(who) => {
                 let users: Vec<_> = registrant(who);
-                // A user who registers again is not silent any more.
-                self.silent.retain(|silent| !users.contains(&silent.user));
+                self.is_back(Verb::Register, users.first().copied());
                 Noted { text: again(self.ask(sent, remote, Request::Register(who))), users }
             }
             Message::Deregister(who) => Noted {
                 text: again(self.ask(sent, remote, Request::Deregister(who))),
                 users: registrant(who),
             },
+            Message::RequestChallenge { verb, address } => {
+                self.is_back(verb, Some(address));
+                let request = Request::Challenge(verb, address);
+                Noted { text: again(self.ask(sent, remote, request)), users: vec![address] }
+            }
+            Message::Prove(proof) => {
+                let prover = self.prover(sent, remote);
+                self.is_back(proof.verb, prover);
+                let times = self.ask(sent, remote, Request::Prove(proof, prover));
+                Noted { text: again(times), users: prover.into_iter().collect() }
+            }
+            Message::Enrol { address, .. } => {
+                let text = again(self.ask(sent, remote, Request::Enrol(address)));
+                Noted { text, users: vec![address] }
+            }
             Message::RegisterReply { .. } | Message::DeregisterReply { .. } => {
                 let (text, request) = self.answer(sent, remote, |request| request.is_answered(message));
                 let users = request.and_then(Request::registrant).map_or_else(Vec::new, registrant);
@@ -133,6 +155,20 @@ impl Notes {
             }
             _ => Noted { text: None, users: Vec::new() },
         }
+    }
+
+    /// Returns the user for whom this side of `remote` last asked for a challenge. A proof does not name its user.
+    fn prover(&self, sent: bool, remote: UdpAddress) -> Option<MiAddress> {
+        let mut theirs = self.asked.iter().rev().filter(|asked| (asked.sent, asked.remote) == (sent, remote));
+        theirs.find_map(|asked| match asked.request {
+            Request::Challenge(_, address) => Some(address),
+            _ => None,
+        })
+    }
+
+    /// Notes that a user registers again, and is not silent any more.
+    fn is_back(&mut self, verb: Verb, user: Option<MiAddress>) {
+        self.silent.retain(|silent| verb != Verb::Register || Some(silent.user) != user);
     }
 
     /// Remembers a request. Returns how often it was sent without an answer.
@@ -204,16 +240,27 @@ impl Request {
     /// Returns whether `message` is an answer to this request.
     fn is_answered(&self, message: &Message) -> bool {
         match (self, message) {
-            (Self::Register(_), Message::RegisterReply { .. })
-            | (Self::Deregister(_), Message::DeregisterReply { .. }) => true,
+            (_, Message::RegisterReply { .. }) => self.verb() == Some(Verb::Register),
+            (_, Message::DeregisterReply { .. }) => self.verb() == Some(Verb::Deregister),
             (Self::Locate(asked), Message::LocateReply { locate, .. }) => asked == locate,
             _ => false,
+        }
+    }
+
+    fn verb(&self) -> Option<Verb> {
+        match self {
+            Self::Register(_) | Self::Enrol(_) => Some(Verb::Register),
+            Self::Deregister(_) => Some(Verb::Deregister),
+            Self::Challenge(verb, _) | Self::Prove(Proof { verb, .. }, _) => Some(*verb),
+            Self::Locate(_) => None,
         }
     }
 
     fn registrant(self) -> Option<Registrant> {
         match self {
             Self::Register(registrant) | Self::Deregister(registrant) => Some(registrant),
+            Self::Challenge(_, address) | Self::Enrol(address) => Some(Registrant::Address(address)),
+            Self::Prove(_, prover) => prover.map(Registrant::Address),
             Self::Locate(_) => None,
         }
     }

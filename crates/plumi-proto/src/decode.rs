@@ -10,11 +10,13 @@ use crate::message::{
     DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, MiSocketAddress, RegisterCode, Registrant,
 };
 use crate::name::{NameError, UserName};
+use crate::proof::{self, KeyAndMac, Proof, Verb};
 
 impl Message {
     /// Decodes a datagram, which is one message.
     ///
-    /// Only bytes that [`Message::encode`] would write are accepted.
+    /// Only bytes that [`Message::encode`] would write are accepted, and requests with an extension that has no
+    /// meaning, which is not kept.
     ///
     /// # Errors
     /// The reason, and the byte.
@@ -27,8 +29,8 @@ impl Message {
         };
         let fields = Fields::new(body, kind.len());
         match kind {
-            b"PR" => fields.registrant().map(Self::Register),
-            b"PD" => fields.registrant().map(Self::Deregister),
+            b"PR" => fields.registration(Verb::Register),
+            b"PD" => fields.registration(Verb::Deregister),
             b"RR" => decode_code(body, RegisterCode::Registered, RegisterCode::NoSuchUser)
                 .map(|(code, extension)| Self::RegisterReply { code, extension }),
             b"RD" => decode_code(body, DeregisterCode::Deregistered, DeregisterCode::NoSuchUser)
@@ -40,6 +42,7 @@ impl Message {
                 Ok(Self::Locate(locate))
             }
             b"RL" => decode_locate_reply(body),
+            b"PK" => Proof::decode(body).map(Self::Prove).ok_or(DecodeReason::Proof.at(2)),
             _ => Err(DecodeReason::UnknownKind.at(0)),
         }
     }
@@ -127,20 +130,31 @@ impl<'a> Fields<'a> {
         Ok(Locate { from: self.address()?, to: self.address()? })
     }
 
-    /// Takes `user@domain` or `user`, as the only field.
-    fn registrant(mut self) -> Result<Registrant, DecodeError> {
+    /// Takes `user`, or `user@domain` with or without an extension.
+    fn registration(mut self, verb: Verb) -> Result<Message, DecodeError> {
         let field = self.take()?;
-        let registrant = if field.contains('@') {
-            Registrant::Address(
-                field.parse().map_err(|error| DecodeReason::Address(error).at(self.taken_at))?,
-            )
-        } else {
-            Registrant::User(
-                UserName::new(field).map_err(|error| DecodeReason::User(error).at(self.taken_at))?,
-            )
+        let plain = |registrant| match verb {
+            Verb::Register => Message::Register(registrant),
+            Verb::Deregister => Message::Deregister(registrant),
         };
-        self.end()?;
-        Ok(registrant)
+        if !field.contains('@') {
+            let user = UserName::new(field).map_err(|error| DecodeReason::User(error).at(self.taken_at))?;
+            self.end()?;
+            return Ok(plain(Registrant::User(user)));
+        }
+        let address: MiAddress =
+            field.parse().map_err(|error| DecodeReason::Address(error).at(self.taken_at))?;
+        match self.rest {
+            Some(text) if text.iter().copied().eq(proof::challenge_request(&address)) => {
+                Ok(Message::RequestChallenge { verb, address })
+            }
+            // A plain request would register the sender, which an enrolment must not.
+            Some([b'E', text @ ..]) if verb == Verb::Register => {
+                let key = KeyAndMac::decode(text).ok_or(DecodeReason::Enrolment.at(self.rest_at))?;
+                Ok(Message::Enrol { address, key })
+            }
+            _ => Ok(plain(Registrant::Address(address))),
+        }
     }
 
     fn ip(&mut self) -> Result<HostIp, DecodeError> {
@@ -185,8 +199,8 @@ pub enum DecodeReason {
         /// Its length in bytes, as far as it was received.
         length: usize,
     },
-    /// It does not begin with `PR`, `RR`, `PD`, `RD`, `PL` or `RL`.
-    #[error("it begins with none of PR, RR, PD, RD, PL, RL")]
+    /// It does not begin with `PR`, `RR`, `PD`, `RD`, `PL`, `RL` or `PK`.
+    #[error("it begins with none of PR, RR, PD, RD, PL, RL, PK")]
     UnknownKind,
     /// An answer has no code of its kind, or something other than an extension after it.
     #[error("its code is not one that its kind has")]
@@ -194,7 +208,7 @@ pub enum DecodeReason {
     /// It ends where another field must follow.
     #[error("a field is missing")]
     FieldMissing,
-    /// A request goes on after its last field.
+    /// A `PL`, or a request of a user without a domain, goes on after its last field.
     #[error("something follows its last field")]
     TooMuch,
     /// A field is not UTF-8.
@@ -212,6 +226,12 @@ pub enum DecodeReason {
     /// A field is not a port, which is 1 to 65535 in decimal.
     #[error("no port, which is 1 to 65535")]
     Port,
+    /// An extension of a `PR` begins as an enrolment, and is none.
+    #[error("no enrolment, which is E, a key, ':' and a MAC")]
+    Enrolment,
+    /// What follows `PK` is not a verb, a hint, a handle and a signature.
+    #[error("no proof, which is a verb, a hint, a handle and a signature")]
+    Proof,
 }
 
 impl DecodeReason {

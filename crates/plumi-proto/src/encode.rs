@@ -5,6 +5,7 @@ use core::ops::Deref;
 
 use crate::extension::Extension;
 use crate::message::{DeregisterCode, Locate, LocateOutcome, MAX_MESSAGE, Message, RegisterCode, Registrant};
+use crate::proof::{Verb, challenge_request};
 
 impl Message {
     /// The datagram that carries this message.
@@ -54,6 +55,25 @@ impl Message {
                     out.put_number(address.port.get());
                 }
                 out.put_extension(extension);
+            }
+            Self::RequestChallenge { verb, address } => {
+                out.put(match verb {
+                    Verb::Register => b"PR",
+                    Verb::Deregister => b"PD",
+                });
+                out.put(address.as_bytes());
+                out.put(b":");
+                challenge_request(address).for_each(|byte| out.put(&[byte]));
+            }
+            Self::Prove(proof) => {
+                out.put(b"PK");
+                out.put(&proof.encode());
+            }
+            Self::Enrol { address, key } => {
+                out.put(b"PR");
+                out.put(address.as_bytes());
+                out.put(b":E");
+                out.put(&key.text());
             }
         }
         out

@@ -23,16 +23,20 @@
 //! The grammar. Each message is one datagram, without a terminator:
 //!
 //! ```text
-//! message  = "PR" address | "PR" user                            register
+//! message  = "PR" address [more] | "PR" user                     register
 //!          | "RR" ("0" | "1") [more]                             registered | no such user
-//!          | "PD" address | "PD" user                            deregister
+//!          | "PD" address [more] | "PD" user                     deregister
 //!          | "RD" ("0" | "1") [more]                             deregistered | no such user
 //!          | "PL" address ":" address                            where is the second? asks the first
 //!          | "RL0" address ":" address ":" ip ":" port [more]    there
 //!          | "RL" ("1" | "2" | "3") address ":" address [more]   busy | no such user or domain | offline
+//!          | "PK" verb hint handle signature                     proves a registration or a deregistration
 //! address  = user "@" domain                                     at most 36 bytes
 //! more     = ":" *byte                                           an extension; at most 100 bytes in all
 //! ```
+//!
+//! Some extensions have a meaning ([`Challenge`], [`KeyAndMac`]). Of a request, an extension without a meaning is not
+//! kept. Every other message is written as it was read.
 
 #![no_std]
 
@@ -48,6 +52,7 @@ mod inline;
 mod message;
 mod name;
 mod node_address;
+mod proof;
 mod reachable;
 #[cfg(feature = "serde")]
 #[doc(hidden)]
@@ -67,6 +72,10 @@ pub use message::{
 };
 pub use name::{Domain, MAX_ADDRESS, MAX_NAME, NameError, UserName};
 pub use node_address::NodeAddress;
+pub use proof::{
+    Challenge, HANDLE_LENGTH, Hint, KEY_LENGTH, KEY_TEXT, KeyAndMac, MAC_LENGTH, MIN_CHALLENGE_REQUEST,
+    NONCE_LENGTH, NONCE_TEXT, Nonce, Proof, SEEN_TEXT, SIGNATURE_LENGTH, Verb,
+};
 pub use reachable::is_reachable;
 pub use words::InWords;
 

@@ -7,7 +7,8 @@ use core::str::FromStr;
 use crate::address::MiAddress;
 use crate::extension::{Extension, MAX_EXTENSION};
 use crate::host::{HostIp, TcpAddress};
-use crate::name::UserName;
+use crate::name::{MAX_ADDRESS, UserName};
+use crate::proof::{Challenge, KEY_TEXT, KeyAndMac, MAC_TEXT, PROOF_TEXT, Proof, Verb};
 
 /// One PLUMI message, which is one datagram of at most [`MAX_MESSAGE`] bytes.
 ///
@@ -18,7 +19,7 @@ use crate::name::UserName;
 ///   RL 0 laura@bb.com : joya@cc.com : 84.88.154.3 : 4456      (no blanks on the wire)
 /// ```
 ///
-/// An answer can have an [`Extension`]. A message with one is written with it if both fit in [`MAX_MESSAGE`]
+/// An answer can have an [`Extension`], and a request one that has a meaning. A message with one is written with it if both fit in [`MAX_MESSAGE`]
 /// bytes, and otherwise without it: part of an extension could mean something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -52,6 +53,22 @@ pub enum Message {
         /// The text after the last field.
         extension: Extension,
     },
+    /// `PR` or `PD` with `:A`, agent to its node: the same request, which asks for a [`Challenge`].
+    RequestChallenge {
+        /// Whether the user registers or deregisters.
+        verb: Verb,
+        /// The user.
+        address: MiAddress,
+    },
+    /// `PK`, agent to its node: the answer to a challenge.
+    Prove(Proof),
+    /// `PR` with `:E`, agent to its node: this is a key of the user, by an invitation. It registers nobody.
+    Enrol {
+        /// The user.
+        address: MiAddress,
+        /// The user's public key, and the proof that the sender knows the invitation.
+        key: KeyAndMac,
+    },
 }
 
 impl Message {
@@ -61,9 +78,36 @@ impl Message {
             Self::RegisterReply { extension, .. }
             | Self::DeregisterReply { extension, .. }
             | Self::LocateReply { extension, .. } => *extension = Extension::NONE,
-            Self::Register(_) | Self::Deregister(_) | Self::Locate(_) => {}
+            Self::RequestChallenge { verb: Verb::Register, address } | Self::Enrol { address, .. } => {
+                return Self::Register(Registrant::Address(*address));
+            }
+            Self::RequestChallenge { verb: Verb::Deregister, address } => {
+                return Self::Deregister(Registrant::Address(*address));
+            }
+            Self::Register(_) | Self::Deregister(_) | Self::Locate(_) | Self::Prove(_) => {}
         }
         self
+    }
+
+    /// Returns the challenge that this `RR1` or `RD1` carries.
+    pub fn challenge(&self) -> Option<(Verb, Challenge)> {
+        match self {
+            Self::RegisterReply { code: RegisterCode::NoSuchUser, extension } => {
+                Some((Verb::Register, Challenge::of(extension)?))
+            }
+            Self::DeregisterReply { code: DeregisterCode::NoSuchUser, extension } => {
+                Some((Verb::Deregister, Challenge::of(extension)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the answer to an enrolment that this `RR0` carries.
+    pub fn enrolled(&self) -> Option<KeyAndMac> {
+        match self {
+            Self::RegisterReply { code: RegisterCode::Registered, extension } => KeyAndMac::of(extension),
+            _ => None,
+        }
     }
 }
 
@@ -163,6 +207,8 @@ pub struct MiSocketAddressError;
 pub const MAX_MESSAGE: usize = 100;
 
 const _: () = assert!("RR0:".len() + MAX_EXTENSION == MAX_MESSAGE);
+const _: () = assert!("PR".len() + MAX_ADDRESS + ":E".len() + KEY_TEXT + ":".len() + MAC_TEXT <= MAX_MESSAGE);
+const _: () = assert!("PK".len() + PROOF_TEXT <= MAX_MESSAGE);
 
 /// The UDP port on which nodes listen, and from which they talk to each other.
 pub const NODE_PORT: u16 = 3344;

@@ -2,8 +2,10 @@
 
 use core::fmt::{self, Write};
 
+use crate::address::MiAddress;
 use crate::extension::Extension;
 use crate::message::{DeregisterCode, LocateOutcome, Message, RegisterCode};
+use crate::proof::Verb;
 
 impl Message {
     /// Returns this message as a sentence, a `Display`: `laura@bb.com asks where joya@cc.com is`.
@@ -11,18 +13,35 @@ impl Message {
     /// Names and extensions stand in it as they came. They can have characters that are not seen, so a program that
     /// shows the sentence escapes it as any text of strangers.
     pub fn in_words(&self) -> InWords<'_> {
-        InWords(self)
+        InWords { message: self, prover: None }
     }
 }
 
 /// A message in words, see [`Message::in_words`].
 #[derive(Clone, Copy, Debug)]
-pub struct InWords<'a>(&'a Message);
+pub struct InWords<'a> {
+    message: &'a Message,
+    prover: Option<MiAddress>,
+}
+
+impl InWords<'_> {
+    /// Names the user whom a proof is about. A proof does not; without this it is the "proof of ?".
+    pub fn of(self, prover: Option<MiAddress>) -> Self {
+        Self { prover, ..self }
+    }
+}
 
 impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
+        if let Some((verb, challenge)) = self.message.challenge() {
+            let prefix = if verb == Verb::Register { "" } else { "de" };
+            return write!(f, "not {prefix}registered yet: prove it (seen at {})", challenge.seen);
+        }
+        match self.message {
             Message::Register(user) => write!(f, "register {user}"),
+            Message::RegisterReply { .. } if self.message.enrolled().is_some() => {
+                f.write_str("enrolled: the node has taken the key, and knows the invitation")
+            }
             Message::RegisterReply { code, extension } => {
                 f.write_str(match code {
                     RegisterCode::Registered => "registered",
@@ -52,6 +71,19 @@ impl fmt::Display for InWords<'_> {
                 }?;
                 write_extension(f, extension)
             }
+            Message::RequestChallenge { verb, address } => {
+                let prefix = if *verb == Verb::Register { "" } else { "de" };
+                write!(f, "{prefix}register {address}, asks for a challenge")
+            }
+            Message::Prove(proof) => {
+                f.write_str("proof of ")?;
+                match self.prover {
+                    Some(address) => address.fmt(f),
+                    None => f.write_char('?'),
+                }?;
+                f.write_str(if proof.verb == Verb::Register { ", to register" } else { ", to deregister" })
+            }
+            Message::Enrol { address, .. } => write!(f, "enrol a key of {address}, by an invitation"),
         }
     }
 }

@@ -14,6 +14,10 @@ fn no_message_is_allocated_for() {
         b"RL0laura@bb.com:joya@cc.com:84.88.154.3:4456",
         b"RL1laura@bb.com:joya@cc.com:84.88.154.3:4456",
         b"RR1:more1",
+        b"PRlaura@bb.com:A................",
+        b"RR1:AAECAwQFBgcICQoLxjNkBxOI1",
+        b"PKRAq83vASNFAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw",
+        b"PRlaura@bb.com:EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
         b"PLlaura@bb.com:joya",
         b"garbage",
     ] {

@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU16;
 
 use plumi_proto::{
-    DeregisterCode, Extension, Locate, LocateOutcome, MAX_ADDRESS, MAX_EXTENSION, MAX_MESSAGE, Message,
-    MiAddress, MiSocketAddress, RegisterCode, Registrant, UserName,
+    Challenge, DeregisterCode, Extension, KeyAndMac, Locate, LocateOutcome, MAX_ADDRESS, MAX_EXTENSION,
+    MAX_MESSAGE, MIN_CHALLENGE_REQUEST, Message, MiAddress, MiSocketAddress, Nonce, Proof, RegisterCode,
+    Registrant, UserName, Verb,
 };
 use proptest::prelude::*;
 
@@ -17,6 +18,38 @@ proptest! {
         prop_assert_eq!(Message::decode(&bytes), Ok(message));
         // Equal addresses may differ in the case of their domains: the bytes must not.
         prop_assert_eq!(&*Message::decode(&bytes).expect("a message").encode(), &*bytes);
+    }
+
+    /// A challenge, an enrolment and their answers are what was meant, and no answer is larger than its request (N8).
+    #[test]
+    fn an_answer_about_a_proof_is_no_larger_than_its_request(
+        (address, verb) in (address(), verb()),
+        challenge in challenge(),
+        key in key(),
+    ) {
+        let request = Message::RequestChallenge { verb, address }.encode();
+        let length = address.as_str().len();
+        prop_assert_eq!(request.len(), MIN_CHALLENGE_REQUEST.max("PR:A".len() + length));
+        let extension = challenge.extension();
+        let answer = match verb {
+            Verb::Register => Message::RegisterReply { code: RegisterCode::NoSuchUser, extension },
+            Verb::Deregister => Message::DeregisterReply { code: DeregisterCode::NoSuchUser, extension },
+        };
+        prop_assert_eq!(Message::decode(&answer.encode()).expect("a message").challenge(), Some((verb, challenge)));
+        prop_assert_eq!(answer.encode().len(), 29);
+        prop_assert!(answer.encode().len() <= request.len());
+        prop_assert!(answer.encode().ends_with(b"1"));
+
+        let request = Message::Enrol { address, key }.encode();
+        prop_assert_eq!(request.len(), 64 + length);
+        let answer = Message::RegisterReply { code: RegisterCode::Registered, extension: key.extension() };
+        prop_assert_eq!(Message::decode(&answer.encode()).expect("a message").enrolled(), Some(key));
+        prop_assert_eq!(answer.encode().len(), 64);
+    }
+
+    #[test]
+    fn a_proof_is_98_bytes(proof in proof()) {
+        prop_assert_eq!(Message::Prove(proof).encode().len(), 98);
     }
 
     #[test]
@@ -41,7 +74,15 @@ fn assert_total(bytes: &[u8]) {
     match Message::decode(bytes) {
         Ok(message) => {
             let again = message.encode();
-            assert!(*again == *bytes, "{} was read as {message:?}", bytes.escape_ascii());
+            let shown = bytes.escape_ascii();
+            match message {
+                // An extension without a meaning is not kept.
+                Message::Register(Registrant::Address(_)) | Message::Deregister(Registrant::Address(_)) => {
+                    let more = bytes.strip_prefix(&*again).expect("the beginning");
+                    assert!(more.first().is_none_or(|byte| *byte == b':'), "{shown} was read as {message:?}");
+                }
+                _ => assert!(*again == *bytes, "{shown} was read as {message:?}"),
+            }
         }
         Err(error) => assert!(error.at <= bytes.len(), "{error}: {}", bytes.escape_ascii()),
     }
@@ -62,6 +103,9 @@ fn message() -> impl Strategy<Value = Message> {
         )
             .prop_map(|(code, extension)| Message::DeregisterReply { code, extension }),
         locate().prop_map(Message::Locate),
+        (verb(), address()).prop_map(|(verb, address)| Message::RequestChallenge { verb, address }),
+        proof().prop_map(Message::Prove),
+        (address(), key()).prop_map(|(address, key)| Message::Enrol { address, key }),
         (locate(), outcome()).prop_flat_map(|(locate, outcome)| {
             let plain = Message::LocateReply { locate, outcome, extension: Extension::NONE };
             // The extension has at least one byte beside the colon.
@@ -69,6 +113,30 @@ fn message() -> impl Strategy<Value = Message> {
             extension(room).prop_map(move |extension| Message::LocateReply { locate, outcome, extension })
         }),
     ]
+}
+
+fn verb() -> impl Strategy<Value = Verb> {
+    prop_oneof![Just(Verb::Register), Just(Verb::Deregister)]
+}
+
+fn challenge() -> impl Strategy<Value = Challenge> {
+    (any::<[u8; 12]>(), any::<std::net::SocketAddrV4>())
+        .prop_map(|(nonce, seen)| Challenge { nonce: Nonce::new(nonce), seen })
+}
+
+fn key() -> impl Strategy<Value = KeyAndMac> {
+    (any::<[u8; 32]>(), any::<[u8; 12]>()).prop_map(|(key, mac)| KeyAndMac { key, mac })
+}
+
+fn proof() -> impl Strategy<Value = Proof> {
+    (verb(), challenge(), any::<[u8; 6]>(), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(
+        |(verb, challenge, handle, r, s)| {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(&r);
+            signature[32..].copy_from_slice(&s);
+            Proof { verb, hint: challenge.nonce.hint(), handle, signature }
+        },
+    )
 }
 
 /// None, or one with a text of `most` bytes at most.

@@ -7,8 +7,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use plumi_proto::{
-    AddressError, DecodeReason, DeregisterCode, Domain, Extension, Locate, LocateOutcome, MAX_EXTENSION,
-    MAX_MESSAGE, Message, MiAddress, MiSocketAddress, NameError, RegisterCode, Registrant, UserName,
+    AddressError, Challenge, DecodeReason, DeregisterCode, Domain, Extension, KeyAndMac, Locate,
+    LocateOutcome, MAX_EXTENSION, MAX_MESSAGE, Message, MiAddress, MiSocketAddress, NameError, Nonce, Proof,
+    RegisterCode, Registrant, UserName, Verb,
 };
 
 use no_messages::{NO_MESSAGES, forbidden};
@@ -123,9 +124,143 @@ fn an_extension_that_has_no_room_is_left_out_as_a_whole() {
 }
 
 #[test]
-fn requests_have_no_extensions() {
-    for (datagram, at) in [("PRa@b:T", 5), ("PDa@b:", 5), ("PRa:T", 3), ("PLa@b:c@d:T", 9)] {
+fn requests_of_a_bare_user_and_locations_have_no_extensions() {
+    for (datagram, at) in
+        [("PRa:T", 3), ("PDa:", 3), ("PRa:A.........................", 3), ("PLa@b:c@d:T", 9)]
+    {
         assert_eq!(reason(datagram.as_bytes()), (DecodeReason::TooMuch, at), "{datagram}");
+    }
+}
+
+/// Too short, too long, or padded with something else: an extension like any other.
+#[test]
+fn an_extension_of_a_request_that_means_nothing_is_ignored() {
+    let laura = Registrant::Address(address("laura@bb.com"));
+    for extension in [
+        "",
+        "T",
+        "A",
+        "A.",
+        "A...............",
+        "A................x",
+        "A..................",
+        "a................",
+        ":A",
+        "\u{0}",
+    ] {
+        let (register, deregister) =
+            (format!("PRlaura@bb.com:{extension}"), format!("PDlaura@bb.com:{extension}"));
+        assert_eq!(Message::decode(register.as_bytes()), Ok(Message::Register(laura)), "{register}");
+        assert_eq!(Message::decode(deregister.as_bytes()), Ok(Message::Deregister(laura)), "{deregister}");
+    }
+    let enrol = "PDlaura@bb.com:EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v";
+    assert_eq!(Message::decode(enrol.as_bytes()), Ok(Message::Deregister(laura)));
+    assert_eq!(Message::decode(b"PRlaura@bb.com:\xff"), Ok(Message::Register(laura)));
+}
+
+/// The fields are the bytes 0, 1, 2, … in base64url.
+#[test]
+fn proofs_and_what_belongs_to_them_are_read_and_written() {
+    let laura = address("laura@bb.com");
+    let nonce = Nonce::new(counted(0));
+    let seen = SocketAddrV4::new(Ipv4Addr::new(198, 51, 100, 7), 5000);
+    let challenge = Challenge { nonce, seen };
+    let key = KeyAndMac { key: counted(0), mac: counted(100) };
+    let proof = Proof {
+        verb: Verb::Register,
+        hint: nonce.hint(),
+        handle: [171, 205, 239, 1, 35, 69],
+        signature: counted(0),
+    };
+    let extension = challenge.extension();
+    for (bytes, message) in [
+        (
+            "PRlaura@bb.com:A................",
+            Message::RequestChallenge { verb: Verb::Register, address: laura },
+        ),
+        (
+            "PDlaura@bb.com:A................",
+            Message::RequestChallenge { verb: Verb::Deregister, address: laura },
+        ),
+        (
+            "RR1:AAECAwQFBgcICQoLxjNkBxOI1",
+            Message::RegisterReply { code: RegisterCode::NoSuchUser, extension },
+        ),
+        (
+            "RD1:AAECAwQFBgcICQoLxjNkBxOI1",
+            Message::DeregisterReply { code: DeregisterCode::NoSuchUser, extension },
+        ),
+        (
+            "PKRAq83vASNFAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw",
+            Message::Prove(proof),
+        ),
+        (
+            "PRlaura@bb.com:EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+            Message::Enrol { address: laura, key },
+        ),
+        (
+            "RR0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+            Message::RegisterReply { code: RegisterCode::Registered, extension: key.extension() },
+        ),
+    ] {
+        assert_eq!(Message::decode(bytes.as_bytes()), Ok(message), "{bytes}");
+        assert_eq!(&*message.encode(), bytes.as_bytes());
+    }
+    assert_eq!((&challenge.nonce.text(), &challenge.seen_text()), (b"AAECAwQFBgcICQoL", b"xjNkBxOI"));
+    assert_eq!(key.key_text().as_slice(), b"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+}
+
+/// Every length of an address has its own padding, and no message is longer than any may be.
+#[test]
+fn requests_for_a_challenge_have_32_bytes_or_no_padding() {
+    let key = KeyAndMac { key: [0xff; 32], mac: [0xff; 12] };
+    for length in 3..=36 {
+        let address = address(&format!("{}@b", "l".repeat(length - 2)));
+        for verb in [Verb::Register, Verb::Deregister] {
+            let bytes = Message::RequestChallenge { verb, address }.encode();
+            assert_eq!(bytes.len(), 32.max(length + 4), "{bytes:?}");
+            assert_eq!(Message::decode(&bytes), Ok(Message::RequestChallenge { verb, address }));
+            let longer = [&*bytes, b"."].concat();
+            let (shorter, last) = bytes.split_at(bytes.len() - 1);
+            for other in [&longer, shorter] {
+                let plain = Message::decode(other).expect("a message");
+                assert!(matches!(plain, Message::Register(_) | Message::Deregister(_)), "{plain:?}");
+            }
+            assert!(last == b"." || length >= 28, "{bytes:?}");
+        }
+        assert_eq!(Message::Enrol { address, key }.encode().len(), 64 + length);
+    }
+}
+
+#[test]
+fn an_answer_with_another_extension_is_no_challenge_and_no_enrolment() {
+    for bytes in [
+        "RR1",
+        "RR1:challenge1",
+        "RR0:AAECAwQFBgcICQoLxjNkBxOI1",
+        "RR1:AAECAwQFBgcICQoLxjNkBxOI0",
+        "RR1:AAECAwQFBgcICQoLxjNkBxOI",
+        "RR1:AAECAwQFBgcICQoLxjNkBxO=1",
+        "RR1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+        "RR0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5vx",
+        "RD0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+    ] {
+        let message = Message::decode(bytes.as_bytes()).expect("a message");
+        assert_eq!((message.challenge(), message.enrolled()), (None, None), "{bytes}");
+        assert_eq!(&*message.encode(), bytes.as_bytes());
+    }
+}
+
+/// A program that understands no extension takes each for the plain request.
+#[test]
+fn without_its_extension_a_request_is_a_plain_one() {
+    for (bytes, plain) in [
+        ("PRlaura@bb.com:A................", "PRlaura@bb.com"),
+        ("PDlaura@bb.com:A................", "PDlaura@bb.com"),
+        ("PRlaura@bb.com:EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v", "PRlaura@bb.com"),
+    ] {
+        let message = Message::decode(bytes.as_bytes()).expect("a message");
+        assert_eq!(Ok(message.without_extension()), Message::decode(plain.as_bytes()));
     }
 }
 
@@ -283,6 +418,12 @@ fn values_print_as_they_are_written() {
     let LocateOutcome::Found(socket) = found([10, 0, 0, 1], 4456) else { unreachable!() };
     assert_eq!(socket.to_string(), "10.0.0.1:4456");
     assert_eq!(format!("{:?}", Message::Register(short).encode()), r#""PRlaura""#);
+}
+
+/// The bytes `from`, `from` + 1, …
+fn counted<const N: usize>(from: u8) -> [u8; N] {
+    let mut next = from..;
+    std::array::from_fn(|_| next.next().expect("few"))
 }
 
 fn address(text: &str) -> MiAddress {

@@ -154,3 +154,48 @@ fn arrows_and_parties_have_a_form_for_programs() {
     );
     assert_eq!(serde_json::to_value(Change::Missed(3)).unwrap(), serde_json::json!({ "missed": 3 }));
 }
+
+const PROOF: &[u8] =
+    b"PKRAq83vASNFAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
+
+/// A proof names nobody. It is of the user for whom the same socket last asked for a challenge.
+#[test]
+fn a_proof_is_of_the_user_for_whom_its_socket_asked() {
+    let mut ladder = Ladder::new("bb.com", 100);
+    let ladder = &mut ladder;
+    let unknown = pushed(ladder, &received(3, PROOF));
+    assert_eq!((unknown.words.as_str(), unknown.kind.as_str()), ("proof of ?, to register", "PK"));
+    assert!(unknown.users.is_empty());
+
+    pushed(ladder, &received(1, b"PRpere@bb.com:A................."));
+    let asked = pushed(ladder, &received(1, b"PRlaura@bb.com:A................"));
+    assert_eq!(asked.words, "register laura@bb.com, asks for a challenge");
+    let challenge = sent(1, b"RR1:AAECAwQFBgcICQoLxjNkBxOI1");
+    for user in ["pere@bb.com", "laura@bb.com"] {
+        let challenge = pushed(ladder, &challenge);
+        assert_eq!((challenge.users[0].as_str(), challenge.note), (user, None));
+        assert_eq!(challenge.words, "not registered yet: prove it (seen at 198.51.100.7:5000)");
+    }
+    let proof = pushed(ladder, &received(1, PROOF));
+    assert_eq!(proof.words, "proof of laura@bb.com, to register");
+    assert!(proof.concerns("laura") && !proof.concerns("pere"));
+    assert_eq!(note(ladder, &received(1, PROOF)), "no answer yet, 2nd time");
+    let registered = pushed(ladder, &sent(1, b"RR0"));
+    assert_eq!((registered.users.len(), registered.note.as_deref()), (1, None));
+    assert!(registered.concerns("laura"));
+
+    let elsewhere = pushed(ladder, &received(2, PROOF));
+    assert_eq!(elsewhere.words, "proof of ?, to register");
+}
+
+#[test]
+fn an_enrolment_is_about_its_user_and_registers_nobody() {
+    let mut ladder = Ladder::new("bb.com", 100);
+    let ladder = &mut ladder;
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v";
+    let enrol = pushed(ladder, &received(1, format!("PRlaura@bb.com:E{key}").as_bytes()));
+    assert_eq!(enrol.words, "enrol a key of laura@bb.com, by an invitation");
+    let enrolled = pushed(ladder, &sent(1, format!("RR0:{key}").as_bytes()));
+    assert_eq!(enrolled.words, "enrolled: the node has taken the key, and knows the invitation");
+    assert!(enrolled.concerns("laura") && enrolled.note.is_none());
+}

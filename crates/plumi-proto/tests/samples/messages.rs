@@ -1,7 +1,7 @@
 //! Messages, for all tests that read some.
 
-/// Every kind, code and form, the shortest and the longest ones, and extensions.
-pub(crate) const MESSAGES: [&[u8]; 39] = [
+/// Every kind, code and form, the shortest and the longest ones, and extensions. What is written of each is the same.
+pub(crate) const MESSAGES: [&[u8]; 52] = [
     b"PRlaura@bb.com",
     b"PRlaura",
     b"PRl",
@@ -41,4 +41,17 @@ pub(crate) const MESSAGES: [&[u8]; 39] = [
     b"RL2a@b:c@d.",
     b"RL3laura@bb.com:joya@cc.com",
     b"RL3l@10.100.100.103:j@PC-d",
+    b"PRlaura@bb.com:A................",
+    b"PDlaura@bb.com:A................",
+    b"PRa@b:A.........................",
+    b"PRlllllllllllllllllllll@bb.com:A",
+    b"PRllllllllllllllllllllll@bb.com:A",
+    b"PDlllllllllllllllllllllllllllll@bb.com:A",
+    b"RR1:AAECAwQFBgcICQoLxjNkBxOI1",
+    b"RD1:AAECAwQFBgcICQoLxjNkBxOI1",
+    b"PKRAq83vASNFAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw",
+    b"PKD_q83vASNFAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw",
+    b"PRlaura@bb.com:EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+    b"PRlllllllllllllllllllllllllllll@bb.com:EAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
+    b"RR0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8:ZGVmZ2hpamtsbW5v",
 ];
