@@ -38,7 +38,8 @@ use crate::pin::TrustStore;
 #[cfg(feature = "secure")]
 use crate::security::Security;
 use crate::state::admission::Admission;
-use crate::state::client::{ClientSettings, LumiClient};
+use crate::state::client::LumiClient;
+use crate::state::client_settings::ClientSettings;
 use crate::state::conversation_slots::DEFAULT_IDLE;
 use crate::state::dialling::Dialling;
 use crate::state::intake::Intake;

@@ -131,6 +131,7 @@ mod state {
     pub(crate) mod admission;
     pub(crate) mod askers;
     pub(crate) mod client;
+    pub(crate) mod client_settings;
     pub(crate) mod connection_slots;
     pub(crate) mod conversation;
     pub(crate) mod conversation_events;
@@ -195,7 +196,8 @@ pub use safe_text::{PeerText, safe_text};
 pub use security::{Security, SecurityError};
 pub use state::acceptor::{AcceptorState, Capacity, Verdict};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
-pub use state::client::{ClientSettings, LumiClient, MAX_REQUESTS, Whereabouts};
+pub use state::client::{LumiClient, MAX_REQUESTS, Whereabouts};
+pub use state::client_settings::ClientSettings;
 pub use state::connection_slots::CallerId;
 pub use state::conversation::ConversationState;
 pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};

@@ -434,7 +434,8 @@ mod tests {
     use super::accepting::{ERROR_PAUSE, let_in};
     use super::*;
     use crate::state::acceptor::{MAX_LEAVING, MAX_WAITING, MAX_WAITING_OF_ONE_IP};
-    use crate::state::client::{ClientSettings, LumiClient};
+    use crate::state::client::LumiClient;
+    use crate::state::client_settings::ClientSettings;
     use crate::state::conversation_times::LINGER;
 
     /// The acceptor of an agent whose node is silent.
