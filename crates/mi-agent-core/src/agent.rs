@@ -392,6 +392,9 @@ impl Agent {
                 Ok(())
             }
             Ok(LumiAnswer::Register(RegisterCode::NoSuchUser)) => Err(StartError::NoSuchUser),
+            Ok(LumiAnswer::NotAdmitted) => Err(StartError::NotAdmitted),
+            Ok(LumiAnswer::KeyNotKnown) => Err(StartError::KeyNotKnown),
+            Ok(LumiAnswer::SeenElsewhere(elsewhere)) => Err(StartError::SeenElsewhere(elsewhere)),
             _ => {
                 let Place { node, unsent, .. } = self.0.driver.place();
                 Err(StartError::NoAnswer { node, unsent })
@@ -422,6 +425,7 @@ impl Agent {
         match self.0.driver.request(LumiRequest::Deregister, schedule).await {
             Ok(LumiAnswer::Deregister(DeregisterCode::Deregistered)) => Ok(()),
             Ok(LumiAnswer::Deregister(DeregisterCode::NoSuchUser)) => Err(DeregisterError::NoSuchUser),
+            Ok(LumiAnswer::SeenElsewhere(elsewhere)) => Err(DeregisterError::SeenElsewhere(elsewhere)),
             Ok(_) => Err(self.not_deregistered()),
             Err(Ended) => Err(DeregisterError::Ended),
         }

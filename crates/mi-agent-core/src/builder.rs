@@ -355,6 +355,7 @@ impl AgentBuilder {
             refresh: self.refresh,
             finds_node: search.is_some(),
             offers_tls,
+            proofs: None,
         });
         if search.is_some() {
             client.handle_found(time::Instant::now().into_std(), &nodes);

@@ -20,6 +20,7 @@ use crate::safe_text::PeerText;
 use crate::security::Security;
 use crate::state::admission::KEY;
 use crate::state::conversation_slots::GaveWay;
+use crate::state::source::SeenElsewhere;
 #[cfg(feature = "secure")]
 use crate::state::trust::NotSecure;
 
@@ -30,6 +31,15 @@ pub enum StartError {
     /// The node answered `RR1`.
     #[error("no such user at its node")]
     NoSuchUser,
+    /// The node answered `RR1` to a request for a challenge, too. An invitation helps if the user exists.
+    #[error("no such user at its node, or the node does not know this agent's key")]
+    NotAdmitted,
+    /// The node refused every proof, because it knows other keys of the user.
+    #[error("the node does not know this agent's key")]
+    KeyNotKnown,
+    /// The node saw this agent elsewhere than it is, so nothing was proved.
+    #[error(transparent)]
+    SeenElsewhere(SeenElsewhere),
     /// The node of the user's domain was not found.
     #[error("domain {domain} {error}")]
     Domain {
@@ -91,6 +101,12 @@ pub enum RefreshError {
     /// was removed, or the node's settings do not let the user register from here any more.
     #[error("somebody else is registered as you, or you were taken off the roster")]
     NoSuchUser,
+    /// The node refused every proof: it does not know this agent's key any more.
+    #[error("the node does not know this agent's key")]
+    KeyNotKnown,
+    /// The node saw this agent elsewhere than it is, so nothing was proved.
+    #[error(transparent)]
+    SeenElsewhere(SeenElsewhere),
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer{}", after(.unsent))]
     NoAnswer {
@@ -234,6 +250,9 @@ pub enum DeregisterError {
     /// The node answered `RD1`: the user was removed, or is registered from elsewhere since, and stays so.
     #[error("no such user at its node, or registered from elsewhere since")]
     NoSuchUser,
+    /// The node saw this agent elsewhere than it is, so nothing was proved.
+    #[error(transparent)]
+    SeenElsewhere(SeenElsewhere),
     /// The node was asked as often as the schedule says.
     #[error("node {node} does not answer{}", after(.unsent))]
     NoAnswer {

@@ -152,8 +152,10 @@ mod state {
     pub(crate) mod nodes;
     pub(crate) mod outgoing_lines;
     pub(crate) mod output;
+    pub(crate) mod proving;
     pub(crate) mod refresh;
     pub(crate) mod request;
+    pub(crate) mod source;
     pub(crate) mod tls_offers;
     #[cfg(feature = "secure")]
     pub(crate) mod trust;
@@ -197,7 +199,7 @@ pub use security::{Security, SecurityError};
 pub use state::acceptor::{AcceptorState, Capacity, Verdict};
 pub use state::admission::{Admission, AdmissionFull, MAX_ADMISSION_ENTRIES, Refusal};
 pub use state::client::{LumiClient, MAX_REQUESTS, Whereabouts};
-pub use state::client_settings::ClientSettings;
+pub use state::client_settings::{ClientSettings, ProofSettings};
 pub use state::connection_slots::CallerId;
 pub use state::conversation::ConversationState;
 pub use state::conversation_events::{Broken, ConversationOutput, GreetingFailure, Side, WantedInput};
@@ -210,6 +212,7 @@ pub use state::key_guard::KeyGuard;
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};
+pub use state::source::{ExpectedSource, SeenElsewhere};
 #[cfg(feature = "secure")]
 pub use state::trust::{
     CallPlan, CallerRefused, Identified, KeyRefused, MAX_KEYS, NotSecure, Trust, TrustError,

@@ -1,18 +1,22 @@
 //! The agent's side of PLUMI (protocol.md §4): requests to its node, and answers to the node's questions.
 
+mod proofs;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use plumi_proto::{
-    Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NodeAddress, RegisterCode,
-    Registrant,
+    DeregisterCode, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NodeAddress,
+    RegisterCode, Registrant, Verb,
 };
 
+use self::proofs::Proofs;
 use super::admission::{Admission, Refusal};
 use super::askers::Askers;
 use super::client_settings::ClientSettings;
 use super::nodes::Nodes;
 use super::output::LumiOutput;
+use super::proving::Reply;
 use super::refresh::Refresh;
 use super::request::{LumiAnswer, LumiRequest, Request, RequestId, RequestSchedule};
 use super::tls_offers::{TlsOffers, offers_tls};
@@ -39,6 +43,8 @@ pub struct LumiClient {
     askers: Askers,
     /// `None` if calls are not encrypted.
     tls_offers: Option<TlsOffers>,
+    /// `None` if nothing can be proved.
+    proofs: Option<Proofs>,
     outputs: VecDeque<LumiOutput>,
     strays: u64,
 }
@@ -56,8 +62,17 @@ pub struct Whereabouts {
 impl LumiClient {
     /// Creates a client that has not asked anything yet.
     pub fn new(settings: ClientSettings) -> Self {
-        let ClientSettings { address, bare, node, listening, schedule, refresh, finds_node, offers_tls } =
-            settings;
+        let ClientSettings {
+            address,
+            bare,
+            node,
+            listening,
+            schedule,
+            refresh,
+            finds_node,
+            offers_tls,
+            proofs,
+        } = settings;
         let schedule = schedule.bounded();
         let registrant = if bare { Registrant::User(address.user()) } else { Registrant::Address(address) };
         let refresh = Refresh::new(Message::Register(registrant), schedule, refresh);
@@ -76,6 +91,7 @@ impl LumiClient {
             requested: 0,
             askers: Askers::default(),
             tls_offers: offers_tls.then(TlsOffers::default),
+            proofs: proofs.filter(|_| !bare).map(Proofs::new),
             outputs: VecDeque::new(),
             strays: 0,
         }
@@ -99,6 +115,7 @@ impl LumiClient {
         kind: LumiRequest,
         schedule: Option<RequestSchedule>,
     ) -> RequestId {
+        let in_a_hurry = schedule.is_some();
         let schedule = schedule.map_or(self.schedule, RequestSchedule::bounded);
         match kind {
             LumiRequest::Register => {
@@ -115,6 +132,7 @@ impl LumiClient {
             }
             LumiRequest::Locate(_) => self.doubt(now),
         }
+        let is_proving = self.proves_from_the_start(now, kind, schedule, in_a_hurry);
         self.requested += 1;
         let id = RequestId(self.requested);
         self.requests.push(Request {
@@ -122,11 +140,14 @@ impl LumiClient {
             kind,
             is_repeated: false,
             asks_node: false,
+            is_proving,
             attempts_left: schedule.attempts.get() - 1,
             interval: schedule.interval,
             next_attempt: now + schedule.interval,
         });
-        self.outputs.push_back(LumiOutput::Transmit(self.message(kind)));
+        if !is_proving {
+            self.outputs.push_back(LumiOutput::Transmit(self.message(kind)));
+        }
         id
     }
 
@@ -210,7 +231,7 @@ impl LumiClient {
     /// Handles a change of this host's own address or of its way to the node: a registered user registers again at
     /// once, because the node knows the user by the old address.
     pub fn handle_moved(&mut self, now: Instant) {
-        self.refresh.ask_at_once(now, &mut self.outputs);
+        self.register_at_once(now);
     }
 
     /// Handles the addresses at which the node may be, in their order, 8 at most; none change nothing.
@@ -220,7 +241,7 @@ impl LumiClient {
     pub fn handle_found(&mut self, now: Instant, nodes: &[NodeAddress]) {
         let answers = self.refresh.has_just_heard(now);
         if self.nodes.found(now, nodes, answers) {
-            self.refresh.ask_at_once(now, &mut self.outputs);
+            self.register_at_once(now);
         }
     }
 
@@ -256,12 +277,15 @@ impl LumiClient {
     pub fn handle_datagram(&mut self, now: Instant, from: NodeAddress, datagram: &[u8]) {
         let expected = self.is_node(from)
             && match Message::decode(datagram) {
-                Ok(Message::RegisterReply { code, .. }) => self.handle_registered(now, from, code),
-                Ok(Message::DeregisterReply { code, .. }) => {
-                    let answer = LumiAnswer::Deregister(code);
-                    let ended = self.end_requests(|kind| *kind == LumiRequest::Deregister, answer);
-                    self.registered &= !ended;
-                    ended
+                Ok(message @ Message::RegisterReply { code, .. }) => {
+                    let reply = Reply::of(&message, code == RegisterCode::Registered);
+                    self.handle_proof_reply(now, from, Verb::Register, reply)
+                        .unwrap_or_else(|| reply.is_plain() && self.handle_registered(now, from, code))
+                }
+                Ok(message @ Message::DeregisterReply { code, .. }) => {
+                    let reply = Reply::of(&message, code == DeregisterCode::Deregistered);
+                    self.handle_proof_reply(now, from, Verb::Deregister, reply)
+                        .unwrap_or_else(|| reply.is_plain() && self.handle_deregistered(code))
                 }
                 Ok(Message::LocateReply { locate, outcome, extension }) => {
                     let address = self.address;
@@ -300,11 +324,12 @@ impl LumiClient {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.leave_silent_node(now);
         self.refresh.handle_timeout(now, &mut self.outputs);
+        self.handle_proof_timeout(now);
         let mut kinds = Vec::new();
         let mut is_doubtful = false;
         let (answers, may_answer) = (self.refresh.has_just_heard(now), self.refresh.may_answer());
         self.requests.retain_mut(|request| {
-            if request.next_attempt > now {
+            if !request.is_due(now) {
                 return true;
             }
             let is_locate = matches!(request.kind, LumiRequest::Locate(_));
@@ -345,8 +370,9 @@ impl LumiClient {
 
     /// Returns the time at which [`LumiClient::handle_timeout`] is due, if there is one.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let requests = self.requests.iter().map(|request| request.next_attempt);
-        requests.chain(self.refresh.poll_timeout()).min()
+        let requests =
+            self.requests.iter().filter(|request| !request.is_proving).map(|request| request.next_attempt);
+        requests.chain(self.refresh.poll_timeout()).chain(self.proof_timeout()).min()
     }
 
     /// Returns the number of datagrams that were neither answers nor questions.
@@ -361,8 +387,10 @@ impl LumiClient {
     /// Tries the next address of the node with the repetition that is due, if nothing came from the one so far. The
     /// `PR` goes first: another host does not have the user as online.
     fn leave_silent_node(&mut self, now: Instant) {
-        let is_due = |request: &Request| request.next_attempt <= now && request.attempts_left > 0;
-        let repeats = self.refresh.is_repeated(now) || self.requests.iter().any(is_due);
+        let is_due = |request: &Request| request.is_due(now) && request.attempts_left > 0;
+        let repeats = self.refresh.is_repeated(now)
+            || self.requests.iter().any(is_due)
+            || self.repeats_challenge_request(now);
         if !repeats || self.refresh.has_just_heard(now) {
             return;
         }
@@ -370,7 +398,7 @@ impl LumiClient {
             self.outputs.push_back(LumiOutput::FindNode);
         }
         if self.nodes.turn(now, self.schedule.interval) {
-            self.refresh.repeat(now, &mut self.outputs);
+            self.register_at_another(now);
         }
     }
 
@@ -378,6 +406,9 @@ impl LumiClient {
     ///
     /// The host that registered the user is the one that sends questions on (protocol.md §7, row 23).
     fn handle_registered(&mut self, now: Instant, from: NodeAddress, code: RegisterCode) -> bool {
+        if code == RegisterCode::NoSuchUser && self.proves_after_refusal(now) {
+            return true;
+        }
         let answer = LumiAnswer::Register(code);
         let expected = if self.end_requests(|kind| *kind == LumiRequest::Register, answer) {
             self.refresh.decided(now, code, &mut self.outputs);
@@ -393,6 +424,12 @@ impl LumiClient {
             self.registered_at = Some(Whereabouts { node: from, listening: self.listening });
         }
         expected
+    }
+
+    fn handle_deregistered(&mut self, code: DeregisterCode) -> bool {
+        let ended = self.end_requests(|kind| *kind == LumiRequest::Deregister, LumiAnswer::Deregister(code));
+        self.registered &= !ended;
+        ended
     }
 
     /// Handles a doubt that the user is registered. The user's own request to register is enough.

@@ -34,6 +34,11 @@ impl Nodes {
         node == self.current || self.all.contains(&node)
     }
 
+    /// Returns the number of addresses at which the node may be.
+    pub(super) fn count(&self) -> usize {
+        self.all.len()
+    }
+
     /// Asks this address from now on.
     pub(super) fn stay_at(&mut self, node: NodeAddress) {
         self.current = node;

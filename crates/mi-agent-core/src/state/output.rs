@@ -1,9 +1,10 @@
 //! The effects of a [`LumiClient`](crate::LumiClient).
 
-use plumi_proto::{Message, MiAddress};
+use plumi_proto::{Challenge, Message, MiAddress, NodeAddress, Verb};
 
 use super::admission::Refusal;
 use super::request::{LumiAnswer, RequestId};
+use super::source::SeenElsewhere;
 
 /// An effect that a [`LumiClient`](crate::LumiClient) asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,21 @@ use super::request::{LumiAnswer, RequestId};
 pub enum LumiOutput {
     /// Send this message to the node, which is at [`LumiClient::node`](crate::LumiClient::node) now.
     Transmit(Message),
+    /// Sign this challenge with the user's key, and send the proof to exactly this address.
+    ///
+    /// Returned only with [`ClientSettings::proofs`](crate::ClientSettings::proofs).
+    Prove {
+        /// The sender of the challenge.
+        node: NodeAddress,
+        /// The request that is proved.
+        verb: Verb,
+        /// The challenge.
+        challenge: Challenge,
+    },
+    /// The node has asked for a proof, and registered the user by it: it knows the user's key.
+    Proved,
+    /// The node was asked for a challenge, and registered the user without one.
+    Unproved,
     /// The node is silent. Look its domain up again, and pass what is found to
     /// [`LumiClient::handle_found`](crate::LumiClient::handle_found).
     ///
@@ -53,4 +69,8 @@ pub enum LossReason {
     NoSuchUser,
     /// The node did not answer any attempt of the schedule.
     NoAnswer,
+    /// `RR1` to every proof: the node does not know this agent's key.
+    KeyNotKnown,
+    /// The node saw this agent elsewhere than it is, so nothing was proved.
+    SeenElsewhere(SeenElsewhere),
 }

@@ -40,6 +40,8 @@ enum Phase {
     Resting { until: Instant },
     /// The last `PR` has no answer yet.
     Asking { attempts_left: u8, next_attempt: Instant },
+    /// The node has to be convinced by a proof. A dialogue of its own is under way, and decides.
+    Proving,
 }
 
 impl Refresh {
@@ -98,14 +100,41 @@ impl Refresh {
     /// Handles a doubt that the user is registered: sends a `PR`, unless one has just been sent.
     pub(super) fn doubt(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
         let has_asked = |sent| now.saturating_duration_since(sent) < self.schedule.interval;
-        if !matches!(self.phase, Phase::Off) && !self.sent.is_some_and(has_asked) {
+        if !matches!(self.phase, Phase::Off | Phase::Proving) && !self.sent.is_some_and(has_asked) {
             self.ask(now, outputs);
+        }
+    }
+
+    /// Leaves the registration to a dialogue of proofs. Returns `false` if nothing is to be registered.
+    pub(super) fn leave_to_proof(&mut self, now: Instant) -> bool {
+        let is_on = !matches!(self.phase, Phase::Off | Phase::Yielding);
+        if is_on {
+            self.phase = Phase::Proving;
+            self.sent = Some(now);
+        }
+        is_on
+    }
+
+    /// Handles the end of the dialogue that [`Refresh::leave_to_proof`] left the registration to.
+    pub(super) fn proof_ended(
+        &mut self,
+        now: Instant,
+        outcome: Result<(), LossReason>,
+        outputs: &mut VecDeque<LumiOutput>,
+    ) {
+        match outcome {
+            Ok(()) => self.keep(now, outputs),
+            Err(reason) => {
+                self.phase = Phase::Resting { until: now + RETRY };
+                self.lose(reason, outputs);
+            }
         }
     }
 
     /// Sends a `PR`, as soon as the last one is an interval ago, even if the registration is never refreshed.
     pub(super) fn ask_again(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
         match self.sent.map(|sent| sent + self.schedule.interval).filter(|until| *until > now) {
+            _ if matches!(self.phase, Phase::Proving) => {}
             Some(until) => self.phase = Phase::Resting { until },
             None => self.ask(now, outputs),
         }
@@ -172,13 +201,13 @@ impl Refresh {
                 outputs.push_back(LumiOutput::Transmit(self.register));
             }
             Phase::Resting { .. } => self.ask(now, outputs),
-            Phase::Asking { .. } | Phase::Off | Phase::Yielding => {}
+            Phase::Asking { .. } | Phase::Off | Phase::Yielding | Phase::Proving => {}
         }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Off | Phase::Yielding => None,
+            Phase::Off | Phase::Yielding | Phase::Proving => None,
             Phase::Resting { until } => {
                 let silent = self.heard.filter(|_| self.is_watched).map(|heard| heard + WATCHED);
                 Some(silent.map_or(until, |silent| until.min(silent)))
@@ -187,8 +216,13 @@ impl Refresh {
         }
     }
 
-    /// Returns whether a `PR` has no answer yet.
+    /// Returns whether a `PR`, or a dialogue of proofs, has no answer yet.
     pub(super) fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Asking { .. } | Phase::Proving)
+    }
+
+    /// Returns whether a plain `PR` has no answer yet.
+    pub(super) fn is_asking_plainly(&self) -> bool {
         matches!(self.phase, Phase::Asking { .. })
     }
 

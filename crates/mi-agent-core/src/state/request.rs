@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{DecodeError, DeregisterCode, LocateOutcome, MiAddress, RegisterCode};
 
+use super::source::SeenElsewhere;
+
 /// The number of attempts of a request, and the interval between them, a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -71,6 +73,13 @@ pub enum LumiAnswer {
         /// The user's agent takes encrypted calls, too.
         offers_tls: bool,
     },
+    /// The node refused to register the user, asked for a challenge, too: there is no such user, or it does not know the
+    /// agent's key.
+    NotAdmitted,
+    /// The node refused every proof: it does not know the agent's key.
+    KeyNotKnown,
+    /// The node saw the agent elsewhere than it is, so nothing was proved.
+    SeenElsewhere(SeenElsewhere),
     /// It was answered, but what the answer carries is not well-formed.
     Malformed(DecodeError),
     /// A location request was not answered, as often as it was sent, and the agent's node answers: the node or the agent
@@ -89,7 +98,16 @@ pub(super) struct Request {
     pub(super) is_repeated: bool,
     /// It has been sent for the last time without an answer. Whether the node answers at all decides how it ends.
     pub(super) asks_node: bool,
+    /// A dialogue of proofs repeats it, and decides how it ends.
+    pub(super) is_proving: bool,
     pub(super) attempts_left: u8,
     pub(super) interval: Duration,
     pub(super) next_attempt: Instant,
+}
+
+impl Request {
+    /// Returns whether an attempt or the end is due.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next_attempt <= now && !self.is_proving
+    }
 }

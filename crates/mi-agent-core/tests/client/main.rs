@@ -4,6 +4,7 @@ mod admission;
 mod callers;
 mod moves;
 mod orders;
+mod proofs;
 mod refresh;
 
 use std::net::SocketAddrV4;

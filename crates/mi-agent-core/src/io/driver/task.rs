@@ -135,6 +135,10 @@ impl Task {
         self.told_loss = self.loss;
         match self.loss {
             Some(LossReason::NoSuchUser) => Event::RegistrationLost { reason: RefreshError::NoSuchUser },
+            Some(LossReason::KeyNotKnown) => Event::RegistrationLost { reason: RefreshError::KeyNotKnown },
+            Some(LossReason::SeenElsewhere(elsewhere)) => {
+                Event::RegistrationLost { reason: RefreshError::SeenElsewhere(elsewhere) }
+            }
             Some(LossReason::NoAnswer) => {
                 let reason = RefreshError::NoAnswer { node: self.client.node(), unsent: self.unsent };
                 Event::RegistrationLost { reason }
@@ -236,6 +240,8 @@ impl Task {
         while let Some(output) = self.client.poll_output() {
             match output {
                 LumiOutput::Transmit(message) => self.send(&message.encode()).await,
+                // Nothing can be proved without a key.
+                LumiOutput::Prove { .. } | LumiOutput::Proved | LumiOutput::Unproved => {}
                 LumiOutput::FindNode => {
                     if let Some(search) = &mut self.network.search {
                         search.start();
