@@ -1,6 +1,8 @@
 //! Setting up and starting an agent.
 
 #[cfg(feature = "secure")]
+mod proofs;
+#[cfg(feature = "secure")]
 mod secure;
 
 use std::future;
@@ -18,6 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time;
 use tracing::warn;
 
+#[cfg(feature = "secure")]
+use self::proofs::ProofOptions;
 use crate::agent::{Agent, Inner};
 use crate::error::StartError;
 use crate::event::{Events, MAX_EVENTS};
@@ -75,6 +79,8 @@ pub struct AgentBuilder {
     security: Security,
     #[cfg(feature = "secure")]
     key_log: Option<KeyLog>,
+    #[cfg(feature = "secure")]
+    proofs: ProofOptions,
 }
 
 impl AgentBuilder {
@@ -105,6 +111,8 @@ impl AgentBuilder {
             security: Security::default(),
             #[cfg(feature = "secure")]
             key_log: None,
+            #[cfg(feature = "secure")]
+            proofs: ProofOptions::default(),
         }
     }
 
@@ -331,8 +339,12 @@ impl AgentBuilder {
         let offers_tls = false;
         let (nodes, search) = self.find_nodes().await?;
         let (own, node) = first_way(&nodes)?;
-        let tap = self.tap;
+        let tap = self.tap.clone();
         let link = NodeLink::open(self.address, tap.clone()).await.map_err(StartError::Socket)?;
+        #[cfg(feature = "secure")]
+        let (proofs, prover) = self.proofs(&link, own).await.map_err(StartError::Socket)?;
+        #[cfg(not(feature = "secure"))]
+        let proofs = None;
         let address = self.listen;
         let cannot_listen = |error| no_socket(error, |error| StartError::Listen { address, error });
         // No await from here to the task that answers callers: a listener that is dropped resets them.
@@ -355,7 +367,7 @@ impl AgentBuilder {
             refresh: self.refresh,
             finds_node: search.is_some(),
             offers_tls,
-            proofs: None,
+            proofs,
         });
         if search.is_some() {
             client.handle_found(time::Instant::now().into_std(), &nodes);
@@ -363,7 +375,14 @@ impl AgentBuilder {
         client.set_admission(self.admission);
         let (events_sender, events) = mpsc::channel(MAX_EVENTS);
         let slots = Slots::new(self.conversations, self.idle);
-        let network = Network { link, way: Way::new(own), publishes_own: named.is_none(), search };
+        let network = Network {
+            link,
+            way: Way::new(own),
+            publishes_own: named.is_none(),
+            search,
+            #[cfg(feature = "secure")]
+            prover,
+        };
         let driver = Driver::start(network, client, slots.clone(), events_sender.clone());
         let shutdown = Shutdown::new();
         let weak_tap = tap.as_ref().map(TrafficTap::downgrade);

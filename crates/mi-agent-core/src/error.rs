@@ -93,6 +93,25 @@ pub enum StartError {
     Ended,
 }
 
+/// The reason why a user has not enrolled. Continues "cannot enrol laura@bb.com: ".
+#[cfg(feature = "secure")]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnrolError {
+    /// The node answered `RR1`.
+    #[error("the invitation was not taken: mistyped, used already, or too old; ask for another")]
+    NotTaken,
+    /// The node registered the sender instead, as deployed nodes do. The user has been deregistered.
+    #[error("this node does not know invitations")]
+    NotSupported,
+    /// The node was not found or not reached, or gave no valid answer: a reason of a start.
+    #[error(transparent)]
+    Node(#[from] StartError),
+    /// There is no [`AgentBuilder::identity`](crate::AgentBuilder::identity).
+    #[error("there is no identity to enrol")]
+    NoIdentity,
+}
+
 /// The reason why a user is not registered any more. Continues "registration lost: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

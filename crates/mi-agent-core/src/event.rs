@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 
 use crate::error::RefreshError;
 use crate::incoming::Incoming;
+#[cfg(feature = "secure")]
+use crate::pin::Day;
 use crate::safe_text::PeerText;
 use crate::state::admission::Refusal;
 use crate::state::client::Whereabouts;
@@ -62,6 +64,15 @@ pub enum Event {
     },
     /// The user is registered again.
     RegistrationRegained,
+    /// The node asked for no proof of the registration, though it did so before: another one may answer for the domain.
+    ///
+    /// The user is registered all the same. It is returned once until the next proof, and never with
+    /// [`AgentBuilder::accept_unproved`](crate::AgentBuilder::accept_unproved).
+    #[cfg(feature = "secure")]
+    Unproved {
+        /// The day of the last proof, or of the enrolment.
+        since: Day,
+    },
     /// The user is registered at another address of the node, or callers are told another address of this host. One of
     /// the two has moved.
     Moved(Whereabouts),

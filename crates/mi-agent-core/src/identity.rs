@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
+use lumi_proof::{handle, signed_text};
+use plumi_proto::{Challenge, MiAddress, Proof, Verb};
 use zeroize::Zeroizing;
 
 use crate::io::file_access::others_have_access;
@@ -101,6 +103,12 @@ impl Identity {
     /// Returns the key that others know of this user.
     pub fn public_key(&self) -> PublicKey {
         self.0.public_key()
+    }
+
+    /// Returns the proof of `address` for `challenge` (protocol.md §12).
+    pub(crate) fn prove(&self, verb: Verb, address: &MiAddress, challenge: &Challenge) -> Proof {
+        let signature = self.0.sign(&signed_text(verb, address, challenge));
+        Proof { verb, hint: challenge.nonce.hint(), handle: handle(address), signature }
     }
 
     pub(crate) fn secret(&self) -> &SecretKey {

@@ -108,6 +108,10 @@ mod io {
     pub(crate) mod dial;
     pub(crate) mod driver;
     #[cfg(feature = "secure")]
+    pub(crate) mod enrolment;
+    #[cfg(feature = "secure")]
+    pub(crate) mod enrolment_file;
+    #[cfg(feature = "secure")]
     pub(crate) mod file_access;
     #[cfg(feature = "secure")]
     pub(crate) mod known_peers;
@@ -116,6 +120,8 @@ mod io {
     pub(crate) mod places;
     #[cfg(feature = "secure")]
     pub(crate) mod protection;
+    #[cfg(feature = "secure")]
+    pub(crate) mod prover;
     #[cfg(target_os = "linux")]
     pub(crate) mod send_queue;
     pub(crate) mod shutdown;
@@ -142,6 +148,8 @@ mod state {
     pub(crate) mod conversation_times;
     pub(crate) mod deliveries;
     pub(crate) mod dialling;
+    #[cfg(feature = "secure")]
+    pub(crate) mod enrolling;
     pub(crate) mod frames;
     pub(crate) mod given_way;
     pub(crate) mod intake;
@@ -166,6 +174,8 @@ pub use agent::Agent;
 pub use builder::AgentBuilder;
 pub use conversation::{Conversation, LineReceiver, LineSender, MAX_LINE, MAX_WAITING_LINES, Peer};
 pub use conversations::{ConversationId, Conversations, Heard};
+#[cfg(feature = "secure")]
+pub use error::EnrolError;
 pub use error::{
     CallError, ConversationError, DeregisterError, IncomingError, LocateError, RefreshError, SayError,
     SendError, StartError, SystemError,
@@ -177,6 +187,8 @@ pub use incoming::Incoming;
 #[cfg(feature = "secure")]
 pub use io::callee_stream::CalleeStream;
 #[cfg(feature = "secure")]
+pub use io::enrolment_file::{Enrolment, EnrolmentFile};
+#[cfg(feature = "secure")]
 pub use io::known_peers::{KnownPeers, KnownPeersError};
 pub use io::node_link::MessageCounts;
 #[cfg(feature = "secure")]
@@ -184,6 +196,8 @@ pub use key::{KeyWords, KeyWordsError, PublicKey, PublicKeyError};
 #[cfg(feature = "secure")]
 pub use key_log::{KeyLog, KeyLogError};
 pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuilder};
+#[cfg(feature = "secure")]
+pub use lumi_proof::{Code as InvitationCode, CodeError as InvitationCodeError};
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
 pub use peer_security::PeerSecurity;

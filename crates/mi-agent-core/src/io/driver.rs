@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::task::Task;
 use super::node_link::{Counts, MessageCounts, NodeLink};
+#[cfg(feature = "secure")]
+use super::prover::Prover;
 use super::slot::Slots;
 use super::way::{Search, Way};
 use crate::error::SystemError;
@@ -61,6 +63,9 @@ pub(crate) struct Network {
     pub(crate) publishes_own: bool,
     /// `None` if the program named the node.
     pub(crate) search: Option<Search>,
+    /// `None` if the user has no key, or registers without a domain.
+    #[cfg(feature = "secure")]
+    pub(crate) prover: Option<Prover>,
 }
 
 enum Command {

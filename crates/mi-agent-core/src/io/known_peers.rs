@@ -222,8 +222,8 @@ fn version(path: &Path) -> io::Result<Version> {
     }
 }
 
-/// Replaces the file at `path`, so that a crash leaves the old one or the new one. The lock is held.
-fn replace(path: &Path, contents: &str) -> io::Result<()> {
+/// Replaces the file at `path`, so that a crash leaves the old one or the new one. Nobody else does so meanwhile.
+pub(super) fn replace(path: &Path, contents: &str) -> io::Result<()> {
     let new = beside(path, ".new");
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

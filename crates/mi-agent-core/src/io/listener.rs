@@ -444,7 +444,14 @@ mod tests {
         let at = udp_address(silent.local_addr().unwrap()).unwrap();
         let address = "pere@bb.com".parse().unwrap();
         let link = NodeLink::open(address, None).await.unwrap();
-        let network = Network { link, way: Way::new(*at.ip()), publishes_own: true, search: None };
+        let network = Network {
+            link,
+            way: Way::new(*at.ip()),
+            publishes_own: true,
+            search: None,
+            #[cfg(feature = "secure")]
+            prover: None,
+        };
         let listening = MiSocketAddress::new(at).unwrap();
         let client = LumiClient::new(ClientSettings {
             refresh: None,

@@ -56,6 +56,12 @@ impl NodeLink {
         Ok(Self { socket, party: party.to_string(), counts: Arc::default(), tap })
     }
 
+    /// Returns the port of the socket.
+    #[cfg(feature = "secure")]
+    pub(crate) fn port(&self) -> io::Result<u16> {
+        self.socket.local_addr().map(|address| address.port())
+    }
+
     pub(crate) fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
     }

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 
 use data_encoding::BASE32_NOPAD;
-use plumi_proto::MiAddress;
+use plumi_proto::{MiAddress, SIGNATURE_LENGTH};
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
@@ -199,6 +199,13 @@ impl SecretKey {
 
     pub(crate) fn public_key(&self) -> PublicKey {
         self.public
+    }
+
+    /// Signs `text`, by Ed25519: the same text has the same signature.
+    pub(crate) fn sign(&self, text: &[u8]) -> [u8; SIGNATURE_LENGTH] {
+        let signer = self.signing.choose_scheme(&[SignatureScheme::ED25519]);
+        let signature = signer.and_then(|signer| signer.sign(text).ok());
+        signature.and_then(|signature| signature.try_into().ok()).expect("a key of Ed25519 signs any text")
     }
 }
 

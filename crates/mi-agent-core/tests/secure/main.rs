@@ -4,6 +4,7 @@
 
 mod gnutls;
 mod offers;
+mod proofs;
 mod relay;
 mod wire;
 

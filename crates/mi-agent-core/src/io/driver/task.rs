@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress, RegisterCode};
+use plumi_proto::{Message, MiAddress, MiSocketAddress, NodeAddress, RegisterCode};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 use tracing::{debug, info, warn};
 
+#[cfg(feature = "secure")]
+use super::super::prover::Prover;
 use super::super::slot::Slots;
 use super::super::way::Search;
 use super::{Caller, Command, Network, Place, capacity};
@@ -74,7 +76,7 @@ impl Task {
                     Ok(from) => self.receive(from, &datagram, &events),
                     Err(error) => receive_failed(self.client.node(), &error).await,
                 },
-                () = way.next_look() => self.look_at_way(),
+                () = way.next_look() => { self.look_at_way(); }
                 nodes = next_found(search) => self.client.handle_found(now(), &nodes),
                 command = next(&mut commands, &mut urgent, self.client.has_room()), if is_held => match command {
                     // A second deregistration, perhaps a hurried one, ends with the first.
@@ -148,16 +150,19 @@ impl Task {
     }
 
     /// Looks whether this host has moved. If it has, the user registers from the new address.
-    fn look_at_way(&mut self) {
-        if self.publish_way() {
+    fn look_at_way(&mut self) -> bool {
+        let has_moved = self.publish_way();
+        if has_moved {
             self.client.handle_moved(now());
         }
+        has_moved
     }
 
     /// Has callers told this host's address on the way to the node. Returns whether there is another way than before.
     fn publish_way(&mut self) -> bool {
         let Network { way, publishes_own, .. } = &mut self.network;
         let Some(ip) = way.look(self.client.node()) else { return false };
+        self.client.set_own_ip(ip);
         if *publishes_own {
             self.client.set_listening(MiSocketAddress { ip, ..self.client.listening() });
         }
@@ -168,6 +173,11 @@ impl Task {
         self.take_admission();
         self.client.set_busy(capacity(&self.slots, events).is_busy());
         self.take_encrypted();
+        // A challenge for the address that this host had a moment ago would look as if somebody relayed.
+        let is_challenge = Message::decode(datagram).is_ok_and(|message| message.challenge().is_some());
+        if is_challenge && self.look_at_way() {
+            return;
+        }
         self.client.handle_datagram(now(), from, datagram);
     }
 
@@ -213,8 +223,7 @@ impl Task {
         self.is_registered.store(is_registered, Ordering::Relaxed);
     }
 
-    async fn send(&mut self, message: &[u8]) {
-        let node = self.client.node();
+    async fn send(&mut self, node: NodeAddress, message: &[u8]) {
         // Another one of its addresses may be reached from another address of this host.
         if node != self.place.borrow().node {
             self.publish_way();
@@ -239,8 +248,29 @@ impl Task {
         self.publish_place();
         while let Some(output) = self.client.poll_output() {
             match output {
-                LumiOutput::Transmit(message) => self.send(&message.encode()).await,
+                LumiOutput::Transmit(message) => self.send(self.client.node(), &message.encode()).await,
+                #[cfg(feature = "secure")]
+                LumiOutput::Prove { node, verb, challenge } => {
+                    if let Some(prover) = &self.network.prover {
+                        let proof = prover.prove(verb, &challenge);
+                        self.send(node, &proof.encode()).await;
+                    }
+                }
+                #[cfg(feature = "secure")]
+                LumiOutput::Proved => {
+                    if let Some(prover) = &mut self.network.prover {
+                        prover.proved();
+                    }
+                }
+                #[cfg(feature = "secure")]
+                LumiOutput::Unproved => {
+                    if let Some(since) = self.network.prover.as_mut().and_then(Prover::unproved) {
+                        // Dropped if nobody reads the events.
+                        _ = events.try_send(Event::Unproved { since });
+                    }
+                }
                 // Nothing can be proved without a key.
+                #[cfg(not(feature = "secure"))]
                 LumiOutput::Prove { .. } | LumiOutput::Proved | LumiOutput::Unproved => {}
                 LumiOutput::FindNode => {
                     if let Some(search) = &mut self.network.search {

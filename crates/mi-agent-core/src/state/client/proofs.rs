@@ -40,9 +40,11 @@ impl Proofs {
 impl LumiClient {
     /// Sets this host's address on the way to the node, at which the node has to see this client from now on.
     ///
-    /// Nothing changes if the node may see it anywhere.
+    /// Nothing changes if the node may see it anywhere, or at an address that the program named.
     pub fn set_own_ip(&mut self, ip: HostIp) {
-        if let Some(Proofs { source: Some(source), .. }) = &mut self.proofs {
+        if let Some(Proofs { source: Some(source @ ExpectedSource { is_any_port: false, .. }), .. }) =
+            &mut self.proofs
+        {
             source.ip = ip;
         }
     }
