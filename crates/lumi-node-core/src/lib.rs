@@ -55,9 +55,13 @@ mod state {
     pub(crate) mod address_range;
     pub(crate) mod admin;
     pub(crate) mod binding;
+    #[cfg(feature = "proof")]
+    mod credentials;
     pub(crate) mod dropped;
     pub(crate) mod event;
     pub(crate) mod held_answers;
+    #[cfg(feature = "proof")]
+    pub(crate) mod keys;
     pub(crate) mod limiter;
     mod location;
     pub(crate) mod location_times;
@@ -73,6 +77,8 @@ mod state {
     pub(crate) mod party;
     mod pendings;
     pub(crate) mod policy;
+    #[cfg(feature = "proof")]
+    mod proving;
     mod registration;
     pub(crate) mod roster;
     pub(crate) mod settings;
@@ -107,6 +113,10 @@ pub use state::admin::{
 pub use state::binding::Binding;
 pub use state::dropped::{DropReason, Dropped};
 pub use state::event::{GoneReason, NodeEvent};
+#[cfg(feature = "proof")]
+pub use state::keys::{
+    KeyOrigin, KeyRefusal, Keys, KeysError, KeysReason, MAX_KEYS, PublicKey, PublicKeyError, UserKey,
+};
 pub use state::limiter::{RateLimit, RateLimitError};
 pub use state::location_times::{LocationTimes, Locations};
 pub use state::lookups::{LookupId, LookupStatus};
@@ -117,9 +127,9 @@ pub use state::output::Output;
 pub use state::party::{Party, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};
-pub use state::settings::{Ask, AskError, NodeSettings, Takeover, TakeoverError};
+pub use state::settings::{Ask, AskError, Auth, AuthError, NodeSettings, Takeover, TakeoverError};
 pub use state::source::Source;
-pub use state::status::{NodeStatus, ServerStatus};
+pub use state::status::{NodeStatus, ProofCounts, ServerStatus};
 pub use state::users::Moves;
 
 /// Returns a time for tests of `state/`, which has no clock.

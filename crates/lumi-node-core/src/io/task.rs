@@ -415,7 +415,13 @@ fn report(notice: &Notice) {
         Notice::OutsideRanges { user, from } => warn!(
             %user, %from, "a registration was refused: the settings let this user register from other addresses only"
         ),
-        Notice::Moved { user, from, to } => warn!(
+        Notice::Moved { user, from, to, is_proved: true } => info!("{user}: {from} → {to} (proved)"),
+        Notice::CannotProve { user, from, failures: 1 } => warn!("{user}: {from} cannot prove it"),
+        Notice::CannotProve { user, from, failures } => warn!(
+            "{user}: {from} cannot prove it, and {} more proofs failed since the last line like this",
+            failures - 1
+        ),
+        Notice::Moved { user, from, to, .. } => warn!(
             %user, %from, %to, "an online user was registered from another host, and calls go there; that is a user who \
              moved, or somebody who took the name over"
         ),

@@ -20,11 +20,19 @@ pub struct Binding {
     /// The time since the user came online there. `None` if the agent left too many location requests without an
     /// answer: the user is offline, and is back as soon as the agent is heard.
     pub online_for: Option<Duration>,
+    /// The first 8 bytes of SHA-256 of the key that proved the registration. `None` of a user without a key.
+    pub proved_by: Option<[u8; 8]>,
 }
 
 impl Binding {
     /// A binding of `user`, whose agent is `party`.
     pub fn new(user: UserName, party: impl Into<Party>, online_for: Option<Duration>) -> Self {
-        Self { user, party: party.into(), online_for }
+        Self { user, party: party.into(), online_for, proved_by: None }
+    }
+
+    /// Sets [`Binding::proved_by`].
+    #[must_use]
+    pub fn proved_by(self, proved_by: Option<[u8; 8]>) -> Self {
+        Self { proved_by, ..self }
     }
 }

@@ -29,6 +29,12 @@ pub enum DropReason {
     /// A `PR` or `PL` that the policy ignores.
     #[error("the policy of this node ignores it")]
     Ignored,
+    /// A proof of nobody who has a key.
+    #[error("it proves the registration of nobody who has a key here")]
+    UnknownProof,
+    /// A proof, when there are more than are verified.
+    #[error("there are more proofs than are verified")]
+    TooManyProofs,
     /// A `PR` or `PD` from the port of nodes; anything from port 0 or from this node's own address.
     #[error("no agent or node can have sent this from there")]
     Spoofed,
@@ -52,6 +58,10 @@ pub struct Dropped {
     pub repeated: u64,
     /// [`DropReason::Ignored`].
     pub ignored: u64,
+    /// [`DropReason::UnknownProof`].
+    pub unknown_proof: u64,
+    /// [`DropReason::TooManyProofs`].
+    pub too_many_proofs: u64,
     /// [`DropReason::Spoofed`].
     pub spoofed: u64,
     /// Kept out by [`Node::admit`](crate::Node::admit).
@@ -61,8 +71,8 @@ pub struct Dropped {
 impl Dropped {
     /// Every reason by its name, a word or two with a `-` between them, with how many there were.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let Self { malformed, unexpected, unasked, foreign, no_room, repeated, ignored, spoofed, too_many } =
-            *self;
+        let Self { malformed, unexpected, unasked, foreign, no_room, repeated, ignored, .. } = *self;
+        let Self { unknown_proof, too_many_proofs, spoofed, too_many, .. } = *self;
         // Only a node with a policy has this reason.
         let ignored = (ignored > 0).then_some(("ignored", ignored));
         [
@@ -72,6 +82,8 @@ impl Dropped {
             ("foreign", foreign),
             ("no-room", no_room),
             ("repeated", repeated),
+            ("unknown-proof", unknown_proof),
+            ("too-many-proofs", too_many_proofs),
             ("spoofed", spoofed),
             ("too-many", too_many),
         ]
@@ -88,6 +100,8 @@ impl Dropped {
             DropReason::NoRoom => &mut self.no_room,
             DropReason::Repeated => &mut self.repeated,
             DropReason::Ignored => &mut self.ignored,
+            DropReason::UnknownProof => &mut self.unknown_proof,
+            DropReason::TooManyProofs => &mut self.too_many_proofs,
             DropReason::Spoofed => &mut self.spoofed,
         } += 1;
     }

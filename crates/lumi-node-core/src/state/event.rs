@@ -65,6 +65,8 @@ pub enum GoneReason {
     Silent,
     /// The user does not belong to the domain any more.
     Removed,
+    /// The registration has to be proved, and no key that the user has proved it.
+    Unproved,
 }
 
 /// The events that wait to be polled.

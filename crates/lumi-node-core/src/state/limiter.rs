@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -78,11 +79,11 @@ impl fmt::Display for RateLimit {
 #[error("a rate limit is a number from 1 on, alone or as in 500/1000")]
 pub struct RateLimitError;
 
-/// A token bucket for each source.
+/// A token bucket for each source, or for each of something else.
 #[derive(Debug)]
-pub(super) struct Limiter {
+pub(super) struct Limiter<K = Source> {
     limit: RateLimit,
-    buckets: HashMap<Source, Bucket>,
+    buckets: HashMap<K, Bucket>,
     last_sweep: Option<Instant>,
 }
 
@@ -97,13 +98,13 @@ pub(super) struct Bucket {
     kept_out_at: Option<Instant>,
 }
 
-impl Limiter {
+impl<K: Copy + Eq + Hash> Limiter<K> {
     pub(super) fn new(limit: RateLimit) -> Self {
         Self { limit, buckets: HashMap::new(), last_sweep: None }
     }
 
     /// Returns whether a datagram from `source` is admitted at `now`.
-    pub(super) fn admit(&mut self, now: Instant, source: Source) -> bool {
+    pub(super) fn admit(&mut self, now: Instant, source: K) -> bool {
         if let Some(bucket) = self.buckets.get_mut(&source) {
             bucket.fill(now, self.limit);
             return bucket.take();
@@ -118,21 +119,21 @@ impl Limiter {
     }
 
     /// Returns to `source` the token of a datagram that this node had asked for.
-    pub(super) fn give_back(&mut self, source: Source) {
+    pub(super) fn give_back(&mut self, source: K) {
         if let Some(bucket) = self.buckets.get_mut(&source) {
             bucket.parts = bucket.parts.saturating_add(PARTS).min(capacity(self.limit));
         }
     }
 
     /// Notes that a datagram from `source` was kept out.
-    pub(super) fn kept_out(&mut self, now: Instant, source: Source) {
+    pub(super) fn kept_out(&mut self, now: Instant, source: K) {
         if let Some(bucket) = self.buckets.get_mut(&source) {
             bucket.kept_out_at = Some(now);
         }
     }
 
     /// Returns the time at which a datagram from `source` was kept out last, if that is not long ago.
-    pub(super) fn kept_out_at(&self, source: Source) -> Option<Instant> {
+    pub(super) fn kept_out_at(&self, source: K) -> Option<Instant> {
         self.buckets.get(&source)?.kept_out_at
     }
 

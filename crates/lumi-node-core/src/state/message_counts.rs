@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use plumi_proto::{DeregisterCode, LocateOutcome, Message, RegisterCode};
+use plumi_proto::{DeregisterCode, LocateOutcome, Message, RegisterCode, Verb};
 
 /// The kind by which messages are counted: their two letters, and the code of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum MessageKind {
     Deregistered,
     /// `RD1`.
     NotDeregistered,
+    /// `PK`.
+    Prove,
     /// `PL`.
     Locate,
     /// `RL0`.
@@ -34,13 +36,14 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// All of them, in the order of protocol.md §2.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Register,
         Self::Registered,
         Self::NotRegistered,
         Self::Deregister,
         Self::Deregistered,
         Self::NotDeregistered,
+        Self::Prove,
         Self::Locate,
         Self::Found,
         Self::Busy,
@@ -51,12 +54,17 @@ impl MessageKind {
     /// That of `message`, if it is of a kind that is counted.
     pub fn of(message: &Message) -> Option<Self> {
         Some(match message {
-            Message::Register(_) => Self::Register,
+            Message::Register(_)
+            | Message::RequestChallenge { verb: Verb::Register, .. }
+            | Message::Enrol { .. } => Self::Register,
             Message::RegisterReply { code: RegisterCode::Registered, .. } => Self::Registered,
             Message::RegisterReply { code: RegisterCode::NoSuchUser, .. } => Self::NotRegistered,
-            Message::Deregister(_) => Self::Deregister,
+            Message::Deregister(_) | Message::RequestChallenge { verb: Verb::Deregister, .. } => {
+                Self::Deregister
+            }
             Message::DeregisterReply { code: DeregisterCode::Deregistered, .. } => Self::Deregistered,
             Message::DeregisterReply { code: DeregisterCode::NoSuchUser, .. } => Self::NotDeregistered,
+            Message::Prove(_) => Self::Prove,
             Message::Locate(_) => Self::Locate,
             Message::LocateReply { outcome: LocateOutcome::Found(_), .. } => Self::Found,
             Message::LocateReply { outcome: LocateOutcome::Busy, .. } => Self::Busy,
@@ -75,6 +83,7 @@ impl MessageKind {
             Self::Deregister => "PD",
             Self::Deregistered => "RD0",
             Self::NotDeregistered => "RD1",
+            Self::Prove => "PK",
             Self::Locate => "PL",
             Self::Found => "RL0",
             Self::Busy => "RL1",
@@ -119,7 +128,9 @@ mod tests {
     #[test]
     fn each_kind_has_a_place_of_its_own_and_is_named_as_its_messages_begin() {
         let mut counts = MessageCounts::default();
-        let texts = ["PRlaura", "RR0", "RR1", "PDlaura", "RD0", "RD1", "PLa@b:c@d"].map(str::to_owned);
+        let proof = format!("PKRA{}", "A".repeat(94));
+        let texts =
+            ["PRlaura", "RR0", "RR1", "PDlaura", "RD0", "RD1", &proof, "PLa@b:c@d"].map(str::to_owned);
         let replies = ["RL0a@b:c@d:10.0.0.1:1", "RL1a@b:c@d", "RL2a@b:c@d", "RL3a@b:c@d"].map(str::to_owned);
         for (text, kind) in texts.iter().chain(&replies).zip(MessageKind::ALL) {
             let message = Message::decode(text.as_bytes()).unwrap();

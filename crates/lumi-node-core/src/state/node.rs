@@ -2,6 +2,8 @@
 
 mod administration;
 mod asking;
+#[cfg(feature = "proof")]
+mod keys;
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -17,6 +19,8 @@ use plumi_proto::{
 use super::address_range::is_in;
 use super::admin::{AdminId, UserStatus};
 use super::binding::Binding;
+#[cfg(feature = "proof")]
+use super::credentials::Credentials;
 use super::dropped::{DropReason, Dropped};
 use super::event::{Events, NodeEvent};
 use super::limiter::Limiter;
@@ -31,7 +35,7 @@ use super::pendings::Request;
 use super::policy::{Policies, Policy};
 use super::registration::{Outsiders, Registrar, own_user};
 use super::roster::Roster;
-use super::settings::NodeSettings;
+use super::settings::{Auth, NodeSettings};
 use super::source::Source;
 use super::status::NodeStatus;
 use super::user_shares::UserShares;
@@ -60,6 +64,8 @@ pub struct Node {
     outputs: VecDeque<Output>,
     events: Events,
     outsiders: Outsiders,
+    #[cfg(feature = "proof")]
+    credentials: Credentials,
     received: MessageCounts,
     sent: MessageCounts,
     dropped: Dropped,
@@ -84,6 +90,8 @@ impl Node {
             outputs: VecDeque::new(),
             events: Events::default(),
             outsiders: Outsiders::default(),
+            #[cfg(feature = "proof")]
+            credentials: Credentials::default(),
             received: MessageCounts::default(),
             sent: MessageCounts::default(),
             dropped: Dropped::default(),
@@ -180,7 +188,11 @@ impl Node {
         }
         self.users.set_strike_interval(settings.strike_interval);
         self.outsiders.retain(|user, _| settings.users.contains_key(user));
+        #[cfg(feature = "proof")]
+        let before = self.settings.auth;
         self.settings = settings;
+        #[cfg(feature = "proof")]
+        self.apply_auth(before);
         self.location.forget_answers();
     }
 
@@ -205,7 +217,26 @@ impl Node {
         // An agent of another host hardly ever has this port, and on this host it is the node's own.
         let may_be_this = self.local.ip().is_unspecified() && address.port() == self.local.port();
         let is_possible = is_reachable(*address.ip()) && self.may_be_agent(address) && !may_be_this;
-        is_possible && self.users.restore(now, binding)
+        if !is_possible || !self.may_restore(binding) {
+            return false;
+        }
+        let is_restored = self.users.restore(now, binding);
+        #[cfg(feature = "proof")]
+        if is_restored {
+            self.credentials.restore(&binding.user, binding.proved_by);
+        }
+        is_restored
+    }
+
+    /// Returns whether the registration is proved, if it has to be: by a key that the user still has.
+    fn may_restore(&self, binding: &Binding) -> bool {
+        if !self.users.has_key(&binding.user) {
+            return self.settings.auth != Auth::Required;
+        }
+        #[cfg(feature = "proof")]
+        return self.credentials.has_tagged(&binding.user, binding.proved_by);
+        #[cfg(not(feature = "proof"))]
+        false
     }
 
     /// Begins or ends to keep events for [`Node::poll_event`]. A new node keeps none.
@@ -255,9 +286,13 @@ impl Node {
         self.users.statuses()
     }
 
-    /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node.
+    /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node, once it has the keys
+    /// of its users.
     pub fn bindings(&self, now: Instant) -> impl Iterator<Item = Binding> {
-        self.users.bindings(now)
+        let bindings = self.users.bindings(now);
+        #[cfg(feature = "proof")]
+        let bindings = bindings.map(|binding| binding.proved_by(self.credentials.proved_by(&binding.user)));
+        bindings
     }
 
     /// Returns the UDP address of the user's agent, if the user is online.
@@ -290,6 +325,10 @@ impl Node {
             pendings: self.location.pending(),
             unanswered: self.location.unanswered(),
             displaced: self.location.displaced(),
+            #[cfg(feature = "proof")]
+            proofs: self.credentials.counts(),
+            #[cfg(not(feature = "proof"))]
+            proofs: super::status::ProofCounts::default(),
             received: self.received,
             sent: self.sent,
             dropped: self.dropped,
@@ -331,6 +370,7 @@ impl Node {
                 let Some(user) = own_user(&self.domain, &registrant) else { return false };
                 return self.address_of(&user) == Some(from) && self.user_shares.admit(now, from);
             }
+            Ok(Message::RequestChallenge { address, .. }) => address,
             _ => return false,
         };
         self.is_online_at(&sender, from) && self.user_shares.admit(now, from)
@@ -352,8 +392,30 @@ impl Node {
         match message {
             // A forged source port could make this node answer another node that never asked, or take it for
             // an agent. Two nodes could then be made to talk to each other without end.
-            Message::Register(_) | Message::Deregister(_) if address.port() == NODE_PORT => {
+            Message::Register(_)
+            | Message::Deregister(_)
+            | Message::RequestChallenge { .. }
+            | Message::Prove(_)
+            | Message::Enrol { .. }
+                if address.port() == NODE_PORT =>
+            {
                 Err(DropReason::Spoofed)
+            }
+            #[cfg(feature = "proof")]
+            Message::RequestChallenge { verb, address } => {
+                let answer = self.registrar().challenge(now, from, verb, &address)?;
+                self.transmit(from, answer);
+                Ok(())
+            }
+            #[cfg(not(feature = "proof"))]
+            Message::RequestChallenge { .. } => {
+                self.receive(now, from, &message.without_extension().encode(), charged)
+            }
+            #[cfg(feature = "proof")]
+            Message::Prove(proof) => {
+                let answer = self.registrar().prove(now, from, &proof)?;
+                self.transmit(from, answer);
+                Ok(())
             }
             Message::Register(registrant) => {
                 let code = self.registrar().register(now, from, &registrant)?;
@@ -390,7 +452,16 @@ impl Node {
 
     fn registrar(&mut self) -> Registrar<'_> {
         let Self { domain, settings, users, policies, events, outsiders, .. } = self;
-        Registrar { domain, settings, users, policies, events, outsiders }
+        Registrar {
+            domain,
+            settings,
+            users,
+            policies,
+            events,
+            outsiders,
+            #[cfg(feature = "proof")]
+            credentials: &mut self.credentials,
+        }
     }
 
     fn locate(&mut self, now: Instant, from: Party, locate: Locate) -> Result<(), DropReason> {
@@ -436,8 +507,12 @@ impl Node {
         }
         let step = self.location.answer(now, from, locate, outcome, extension, |asker, address| {
             let is_own = asker.domain() == self.domain;
-            let bound = if is_own { self.users.party(&asker.user()) } else { None };
-            bound.is_none_or(|party| party.address == address)
+            if !is_own {
+                return true;
+            }
+            // A user with a key gets an answer where that was proved, and nowhere else.
+            let bound = self.users.party(&asker.user());
+            bound.map_or_else(|| !self.users.has_key(&asker.user()), |party| party.address == address)
         })?;
         self.take(step);
         Ok(())

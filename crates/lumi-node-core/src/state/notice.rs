@@ -19,6 +19,17 @@ pub enum Notice {
         from: UdpAddress,
         /// The UDP address now.
         to: UdpAddress,
+        /// Set if the user's key proved the registration, so that nobody has taken the name over.
+        is_proved: bool,
+    },
+    /// A proof failed: somebody else tries, or the user's agent has a key that this node does not know.
+    CannotProve {
+        /// The user.
+        user: UserName,
+        /// The UDP address that it came from.
+        from: UdpAddress,
+        /// The number of proofs of all users that failed since the last notice of this kind, this one included.
+        failures: u64,
     },
     /// A registration was refused, because it came from none of the addresses that the user may register from, see
     /// [`NodeSettings::users`](crate::NodeSettings::users).

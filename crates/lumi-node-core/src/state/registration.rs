@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UdpAddress, UserName};
+use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UserName};
 
 use super::address_range::is_in;
+#[cfg(feature = "proof")]
+use super::credentials::Credentials;
 use super::dropped::DropReason;
 use super::event::Events;
 use super::notice::{NOTICE_INTERVAL, Notice};
 use super::party::Party;
 use super::policy::{Policies, RegisterVerdict};
-use super::settings::{NodeSettings, Takeover};
-use super::users::Users;
+use super::settings::{Auth, NodeSettings, Takeover};
+use super::users::{Bound, Users};
 
 /// Decides about registrations and deregistrations, and changes the users accordingly.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Registrar<'n> {
     pub(super) policies: &'n mut Policies,
     pub(super) events: &'n mut Events,
     pub(super) outsiders: &'n mut Outsiders,
+    #[cfg(feature = "proof")]
+    pub(super) credentials: &'n mut Credentials,
 }
 
 /// The time of the last notice about each user who was registered from outside the user's ranges: users whom the settings name.
@@ -34,31 +38,51 @@ impl Registrar<'_> {
     /// # Errors
     /// [`DropReason::Ignored`].
     pub(super) fn register(
-        self,
+        mut self,
         now: Instant,
         from: Party,
         registrant: &Registrant,
     ) -> Result<RegisterCode, DropReason> {
-        let user = own_user(self.domain, registrant).filter(|_| self.may_register_from(from.address));
-        let Some(user) = user else { return Ok(RegisterCode::NoSuchUser) };
-        let Self { settings, users, policies, events, outsiders, .. } = self;
-        if settings.users.get(&user).is_some_and(|ranges| !is_in(ranges, from.address.into())) {
-            if users.contains(&user) && is_due(outsiders, now, user) {
-                events.notices.push(Notice::OutsideRanges { user, from: from.address });
-            }
-            return Ok(RegisterCode::NoSuchUser);
+        match own_user(self.domain, registrant) {
+            Some(user) if self.is_within(now, from, user) => self.bind(now, from, user, false),
+            _ => Ok(RegisterCode::NoSuchUser),
         }
-        let is_held = settings.takeover == Takeover::Deny;
+    }
+
+    /// Takes a user offline, if the request comes from the user's agent and the user has no key.
+    pub(super) fn deregister(self, from: Party, registrant: &Registrant) -> DeregisterCode {
+        match own_user(self.domain, registrant) {
+            Some(user) if self.users.unbind(&user, from.address, false, self.events) => {
+                DeregisterCode::Deregistered
+            }
+            _ => DeregisterCode::NoSuchUser,
+        }
+    }
+
+    /// Registers a user of the domain at `from`, who may be there.
+    pub(super) fn bind(
+        &mut self,
+        now: Instant,
+        from: Party,
+        user: UserName,
+        is_proved: bool,
+    ) -> Result<RegisterCode, DropReason> {
+        let Self { settings, users, policies, events, .. } = self;
+        let is_held = settings.takeover == Takeover::Deny && !is_proved;
         let has_room = users.has_room(&user, from.address);
         let mut verdict = RegisterVerdict::Refuse;
-        let may_register = |online: Option<UdpAddress>| {
+        let may_register = |Bound { online_at, registered_at, has_key }: Bound| {
+            let is_proved = is_proved || registered_at == Some(from.address);
+            if if has_key { !is_proved } else { settings.auth == Auth::Required } {
+                return false;
+            }
             // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT.
-            if has_room && (!is_held || online.is_none_or(|address| address.ip() == from.address.ip())) {
-                verdict = policies.register(now, &user, from, online);
+            if has_room && (!is_held || online_at.is_none_or(|address| address.ip() == from.address.ip())) {
+                verdict = policies.register(now, &user, from, online_at);
             }
             verdict == RegisterVerdict::Allow
         };
-        let is_bound = users.bind(now, &user, from, may_register, events);
+        let is_bound = users.bind(now, &user, from, is_proved, may_register, events);
         match verdict {
             RegisterVerdict::Allow if is_bound => Ok(RegisterCode::Registered),
             RegisterVerdict::Allow | RegisterVerdict::Refuse => Ok(RegisterCode::NoSuchUser),
@@ -66,16 +90,18 @@ impl Registrar<'_> {
         }
     }
 
-    /// Takes a user offline, if the request comes from the user's agent.
-    pub(super) fn deregister(self, from: Party, registrant: &Registrant) -> DeregisterCode {
-        match own_user(self.domain, registrant) {
-            Some(user) if self.users.unbind(&user, from.address, self.events) => DeregisterCode::Deregistered,
-            _ => DeregisterCode::NoSuchUser,
+    /// Returns whether the settings let a user register from there. A refusal by the user's own ranges is reported.
+    pub(super) fn is_within(&mut self, now: Instant, from: Party, user: UserName) -> bool {
+        let Self { settings, users, events, outsiders, .. } = self;
+        let source = from.address.into();
+        if !settings.allow.is_empty() && !is_in(&settings.allow, source) {
+            return false;
         }
-    }
-
-    fn may_register_from(&self, address: UdpAddress) -> bool {
-        self.settings.allow.is_empty() || is_in(&self.settings.allow, address.into())
+        let is_outside = settings.users.get(&user).is_some_and(|ranges| !is_in(ranges, source));
+        if is_outside && users.contains(&user) && is_due(outsiders, now, user) {
+            events.notices.push(Notice::OutsideRanges { user, from: from.address });
+        }
+        !is_outside
     }
 }
 

@@ -43,6 +43,8 @@ pub struct NodeSettings {
     pub peers: HashMap<Domain, Vec<NodeAddress>>,
     /// The askers whose location requests count.
     pub ask: Ask,
+    /// The users who have to prove a registration.
+    pub auth: Auth,
 }
 
 impl NodeSettings {
@@ -99,11 +101,17 @@ impl NodeSettings {
     pub fn ask(self, ask: Ask) -> Self {
         Self { ask, ..self }
     }
+
+    /// Sets [`NodeSettings::auth`].
+    #[must_use]
+    pub fn auth(self, auth: Auth) -> Self {
+        Self { auth, ..self }
+    }
 }
 
 impl Default for NodeSettings {
     /// The rate limit's default, nobody exempt, everybody allowed, any number at a socket, the last one
-    /// registered, no peers, any asker, and 500 ms: a live agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
+    /// registered, no peers, any asker, proofs of users who have a key, and 500 ms: a live agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
     /// second is a strike.
     fn default() -> Self {
         Self {
@@ -116,6 +124,7 @@ impl Default for NodeSettings {
             strike_interval: Duration::from_millis(500),
             peers: HashMap::new(),
             ask: Ask::default(),
+            auth: Auth::default(),
         }
     }
 }
@@ -204,3 +213,46 @@ impl fmt::Display for Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the askers that count are `any`, `bound` or `nodes`")]
 pub struct AskError;
+
+/// The users who have to prove a registration with their key (protocol.md §12).
+///
+/// Written as `off`, `on` or `required`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Auth {
+    /// Nobody. Keys are kept.
+    Off,
+    /// Users who have a key. All others register as the protocol says.
+    #[default]
+    On,
+    /// Everybody: users without a key cannot register.
+    Required,
+}
+
+impl FromStr for Auth {
+    type Err = AuthError;
+
+    fn from_str(text: &str) -> Result<Self, AuthError> {
+        match text {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            "required" => Ok(Self::Required),
+            _ => Err(AuthError),
+        }
+    }
+}
+
+impl fmt::Display for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Required => "required",
+        })
+    }
+}
+
+/// The error for a text that is not an [`Auth`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("proofs of registrations are `off`, `on` or `required`")]
+pub struct AuthError;

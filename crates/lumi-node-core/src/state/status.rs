@@ -33,12 +33,28 @@ pub struct NodeStatus {
     pub received: MessageCounts,
     /// Messages sent.
     pub sent: MessageCounts,
+    /// Proofs of users who have a key.
+    pub proofs: ProofCounts,
     /// Datagrams dropped: messages, and datagrams that are not messages.
     pub dropped: Dropped,
     /// The time that locations took.
     pub locations: Locations,
     /// DNS look-ups and their results.
     pub lookups: LookupStatus,
+}
+
+/// The numbers of challenges and proofs (protocol.md §12).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProofCounts {
+    /// Challenges that were sent.
+    pub challenges: u64,
+    /// Proofs that were accepted, without repetitions.
+    pub accepted: u64,
+    /// Proofs of users with a key that were refused.
+    pub failed: u64,
+    /// Proofs that came again, and were answered again.
+    pub repeated: u64,
 }
 
 /// A snapshot of a [`Server`](crate::Server) and its counters.

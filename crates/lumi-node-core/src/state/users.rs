@@ -51,6 +51,20 @@ pub(super) struct User {
     /// `None` although there is an address: strikes took the user offline. The agent may be slow rather than
     /// gone.
     online_since: Option<Instant>,
+    /// Set if the user has to prove a registration. Then `address` is the source of a proof, so a registration from
+    /// there is one that was proved.
+    has_key: bool,
+}
+
+/// The registration of a user when another one comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    /// The address at which the user is online.
+    pub(super) online_at: Option<UdpAddress>,
+    /// The address at which the user is registered, although strikes may have taken the user offline.
+    pub(super) registered_at: Option<UdpAddress>,
+    /// Set if the user has to prove a registration.
+    pub(super) has_key: bool,
 }
 
 /// Location requests since the user's agent was last heard.
@@ -152,19 +166,20 @@ impl Users {
     }
 
     /// Registers the user as online at `party`. Returns whether that is done: the domain must have such a
-    /// user, and `may_register` must allow it, which receives the address at which the user is online
-    /// already.
+    /// user, and `may_register` must allow it, which receives the registration that there is already.
     pub(super) fn bind(
         &mut self,
         now: Instant,
         name: &UserName,
         party: Party,
-        may_register: impl FnOnce(Option<UdpAddress>) -> bool,
+        is_proved: bool,
+        may_register: impl FnOnce(Bound) -> bool,
         events: &mut Events,
     ) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
         let before = user.party().map(|party| party.address);
-        if !may_register(before) {
+        let bound = Bound { online_at: before, registered_at: user.address, has_key: user.has_key };
+        if !may_register(bound) {
             return false;
         }
         user.heard_at = party.heard_at.unwrap_or(HostIp::UNSPECIFIED);
@@ -185,7 +200,7 @@ impl Users {
                 } else {
                     self.moves.to_host += 1;
                     if self.moved.add(now, user) {
-                        events.notices.push(Notice::Moved { user, from, to });
+                        events.notices.push(Notice::Moved { user, from, to, is_proved });
                     }
                 }
             }
@@ -197,11 +212,21 @@ impl Users {
         true
     }
 
-    /// Takes the user offline, if the request comes from the user's current address.
+    /// Takes the user offline, if the request comes from the user's current address. Of a user with a key, it has to be
+    /// proved.
     ///
-    /// Returns whether the domain has such a user and the user is now offline.
-    pub(super) fn unbind(&mut self, name: &UserName, from: UdpAddress, events: &mut Events) -> bool {
+    /// Returns whether the domain has such a user and the user is now offline; one with a key, also not registered.
+    pub(super) fn unbind(
+        &mut self,
+        name: &UserName,
+        from: UdpAddress,
+        is_proved: bool,
+        events: &mut Events,
+    ) -> bool {
         let Some(user) = self.all.get_mut(name) else { return false };
+        if user.has_key && !(is_proved && user.address == Some(from)) {
+            return user.address.is_none();
+        }
         if user.address == Some(from) {
             if user.online_since.is_some() {
                 self.online.left(from);
@@ -211,6 +236,44 @@ impl Users {
             self.strikes.remove(name);
         }
         user.party().is_none()
+    }
+
+    pub(super) fn has_key(&self, name: &UserName) -> bool {
+        self.all.get(name).is_some_and(|user| user.has_key)
+    }
+
+    /// Returns where the user is registered, although strikes may have taken the user offline.
+    #[cfg(feature = "proof")]
+    pub(super) fn registered_at(&self, name: &UserName) -> Option<UdpAddress> {
+        self.all.get(name)?.address
+    }
+
+    /// Sets whether the user has to prove a registration.
+    #[cfg(feature = "proof")]
+    pub(super) fn set_has_key(&mut self, name: &UserName, has_key: bool) {
+        if let Some(user) = self.all.get_mut(name) {
+            user.has_key = has_key;
+        }
+    }
+
+    /// Ends the registration of a user that is not proved. Returns whether there was one.
+    #[cfg(feature = "proof")]
+    pub(super) fn drop_binding(&mut self, name: &UserName, events: &mut Events) -> bool {
+        let Some(user) = self.all.get_mut(name).filter(|user| user.address.is_some()) else { return false };
+        if let Some(party) = user.party() {
+            self.online.left(party.address);
+        }
+        user.report_gone(GoneReason::Unproved, events);
+        (user.address, user.online_since) = (None, None);
+        self.strikes.remove(name);
+        true
+    }
+
+    /// Returns the users who are registered and have no key.
+    #[cfg(feature = "proof")]
+    pub(super) fn registered_without_key(&self) -> Vec<UserName> {
+        let users = self.all.iter().filter(|user| !user.has_key && user.address.is_some());
+        users.map(|user| user.name).collect()
     }
 
     /// Adds a user to the domain, offline.
@@ -339,7 +402,7 @@ impl Users {
 impl User {
     /// Creates an offline user.
     pub(super) fn offline(name: UserName) -> Self {
-        Self { name, address: None, heard_at: HostIp::UNSPECIFIED, online_since: None }
+        Self { name, address: None, heard_at: HostIp::UNSPECIFIED, online_since: None, has_key: false }
     }
 
     /// Returns where the user is online.

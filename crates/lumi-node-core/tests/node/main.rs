@@ -8,6 +8,7 @@ mod limits;
 mod location;
 mod moves;
 mod policy;
+mod proofs;
 mod proxy;
 mod ranges;
 mod registration;

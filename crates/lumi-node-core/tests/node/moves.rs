@@ -84,7 +84,8 @@ fn notices_that_nobody_polls_are_bounded() {
 }
 
 fn moved(from: &str, to: &str) -> Notice {
-    Notice::Moved { user: "laura".parse().expect("a name"), from: address(from), to: address(to) }
+    let user = "laura".parse().expect("a name");
+    Notice::Moved { user, from: address(from), to: address(to), is_proved: false }
 }
 
 impl TestNode {

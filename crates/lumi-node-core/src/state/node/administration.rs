@@ -122,7 +122,11 @@ impl Node {
 
     fn change(&mut self, change: RosterChange) {
         match change {
-            RosterChange::Add(user) => self.users.add(user),
+            RosterChange::Add(user) => {
+                self.users.add(user);
+                #[cfg(feature = "proof")]
+                self.apply_keys(&user);
+            }
             RosterChange::Remove(user) => {
                 self.users.remove(&user, &mut self.events);
                 self.forget_requests(|other| *other == user);
@@ -141,6 +145,8 @@ impl Node {
         self.domain = roster.domain;
         let (old, reloaded) = self.users.replace(roster.users, &mut self.events);
         self.forget_requests(|user| old.contains(user));
+        #[cfg(feature = "proof")]
+        self.apply_all_keys();
         AdminReply::Reloaded(reloaded)
     }
 

@@ -9,8 +9,9 @@ impl Node {
     /// Returns whether a location request in the name of `user` may come from `address`.
     pub(super) fn may_ask(&self, user: &MiAddress, address: UdpAddress) -> bool {
         if user.domain() == self.domain {
-            let bound = self.address_of(&user.user());
-            return bound.map_or(self.settings.ask == Ask::Any, |bound| bound == address);
+            // A user with a key is online where that was proved, and asks from nowhere else.
+            let is_unbound_enough = || self.settings.ask == Ask::Any && !self.users.has_key(&user.user());
+            return self.address_of(&user.user()).map_or_else(is_unbound_enough, |bound| bound == address);
         }
         let asker = NodeAddress::from(address);
         match (self.settings.peers.get(&user.domain()), self.settings.ask) {
