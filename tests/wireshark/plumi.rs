@@ -104,7 +104,7 @@ fn a_proof_is_of_the_user_who_asked_for_a_challenge() {
     let fields =
         ["plumi.about", "plumi.nonce", "plumi.seen", "plumi.verb", "plumi.handle", "plumi.request_in"];
     let packets = tshark.read(&capture, &fields);
-    let infos: Vec<_> = packets.iter().map(|packet| packet.info()).collect();
+    let infos: Vec<_> = packets.iter().map(super::tshark::Packet::info).collect();
     assert_eq!(
         infos[2..],
         [

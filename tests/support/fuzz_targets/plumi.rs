@@ -50,7 +50,7 @@ fn answers_fit(message: &Message) {
     match message {
         Message::RequestChallenge { .. } => assert!(length >= MIN_CHALLENGE_REQUEST, "{message:?}"),
         Message::Enrol { key, .. } => {
-            assert!(length >= "RR0".len() + key.extension().as_bytes().len(), "{message:?}")
+            assert!(length >= "RR0".len() + key.extension().as_bytes().len(), "{message:?}");
         }
         Message::Prove(_) => assert_eq!(length, 98, "{message:?}"),
         Message::RegisterReply { extension, .. } | Message::DeregisterReply { extension, .. } => {
