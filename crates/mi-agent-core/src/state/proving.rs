@@ -82,7 +82,8 @@ pub(super) struct Proving {
     address: MiAddress,
     schedule: RequestSchedule,
     phase: Phase,
-    /// Set if the request was refused in its plain form before. Another copy of that answer may still come.
+    /// Set if the request was refused in its plain form before, and no challenge has come since. Another copy of that
+    /// answer may still come.
     follows_refusal: bool,
     /// The number of refused proofs, and the time of the first.
     refused: Option<(u8, Instant)>,
@@ -164,6 +165,7 @@ impl Proving {
                 if let Some(Err(elsewhere)) = source.map(|source| source.check(challenge.seen)) {
                     return Reaction::Over(End::SeenElsewhere(elsewhere));
                 }
+                self.follows_refusal = false;
                 let attempts_left = self.schedule.attempts.get() - 1;
                 let next_attempt = now + self.schedule.interval;
                 self.phase = Phase::Proving { node: from, challenge, attempts_left, next_attempt };
@@ -206,6 +208,10 @@ impl Proving {
                 *left -= 1;
                 *next_attempt = now + self.schedule.interval;
                 outputs.push_back(self.request());
+            }
+            // The node has refused the plain form, and some do not answer what they do not know.
+            Phase::Asking { .. } if self.follows_refusal => {
+                return Some(End::Refused { has_proved: false });
             }
             Phase::Asking { .. } => return Some(End::Silent),
             Phase::Proving { node, challenge, attempts_left: left @ 1.., next_attempt } => {

@@ -171,6 +171,14 @@ fn a_refusal_without_a_challenge_ends_the_start() {
     client.pass_to(0.25);
     assert_eq!(client.timeout(), [LumiOutput::Done(id, LumiAnswer::NotAdmitted)]);
 
+    // Or the node does not answer what it does not know.
+    let mut client = proving(false);
+    let id = client.request(LumiRequest::Register, "PRlaura@bb.com");
+    client.receive(NODE, "RR1");
+    let sent: Vec<_> = (0..4).flat_map(|_| wait(&mut client)).collect();
+    assert_eq!(sent, [sends(ASK); 4]);
+    assert_eq!(wait(&mut client), [LumiOutput::Done(id, LumiAnswer::NotAdmitted)]);
+
     let mut client = proving(false);
     client.request(LumiRequest::Register, "PRlaura@bb.com");
     client.receive(NODE, "RR1");
@@ -383,7 +391,8 @@ fn a_registration_that_cannot_be_proved_any_more_is_lost_and_regained() {
         (vec!["RR1".to_owned()], LossReason::NoSuchUser),
         (vec![challenge(Verb::Register, elsewhere)], LossReason::SeenElsewhere(reason)),
         (vec![[asks_for_proof(2), "RR1".into()]; 6].concat(), LossReason::KeyNotKnown),
-        (vec![], LossReason::NoAnswer),
+        (vec![], LossReason::NoSuchUser),
+        (vec![asks_for_proof(2)], LossReason::NoAnswer),
     ] {
         let mut client = proved();
         client.pass_to(60.0);
