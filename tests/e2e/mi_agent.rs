@@ -6,6 +6,7 @@ mod leaving;
 mod listen;
 mod lock;
 mod loopback;
+mod proofs;
 mod registration;
 mod screen;
 mod scripts;
@@ -153,7 +154,7 @@ fn a_registration_that_fails_says_why_and_exits_with_its_code() {
     assert_eq!(
         joan.stdout(),
         [
-            "! cannot register joan@bb.com: no such user at its node",
+            "! cannot register joan@bb.com: no such user at its node, or the node does not know this agent's key: ask for an invitation (lumi-node ctl invite joan)",
             "* upper and lower case differ; the administrator of bb.com adds a user with `register joan`; or --node names the node of another domain",
         ]
     );

@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 use clap_complete::Shell;
 use plumi_proto::MiAddress;
 
+use crate::enrol::EnrolArgs;
 use crate::headless::listen::ListenArgs;
 use crate::headless::send::SendArgs;
 use crate::history::HistoryArgs;
@@ -24,7 +25,7 @@ pub(crate) struct Cli {
     pub(crate) subcommand: Option<Subcommand>,
 
     /// Your own address, user@domain; asked for when it is neither given nor set and there is a terminal. With
-    /// another one than is set, the nickname, port, node and published IP that are set do not hold, nor bare-user and the key
+    /// another one than is set, the nickname, port, node and published IP that are set do not hold, nor bare-user, accept-unproved and the key
     pub(crate) address: Option<MiAddress>,
 
     #[command(flatten)]
@@ -39,6 +40,7 @@ pub(crate) struct Cli {
 pub(crate) enum Subcommand {
     Send(SendArgs),
     Listen(ListenArgs),
+    Enrol(EnrolArgs),
     History(HistoryArgs),
     /// Show your own key
     #[command(subcommand)]
@@ -108,4 +110,5 @@ Examples:
   mi-agent laura@bb.com --node 192.0.2.7:3344
   mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'
   mi-agent listen --from bot@bb.com --json
+  mi-agent enrol laura@bb.com
   mi-agent key show --words";

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use mi_agent_core::{CallError, DeregisterError, LocateError, StartError};
+use mi_agent_core::{CallError, DeregisterError, EnrolError, LocateError, StartError};
 
 /// The program did what it was asked to do.
 pub(crate) const WELL: u8 = 0;
@@ -10,7 +10,7 @@ pub(crate) const WELL: u8 = 0;
 pub(crate) const FAILURE: u8 = 1;
 /// The command line is wrong; clap uses the same code.
 pub(crate) const MISUSE: u8 = 2;
-/// The node does not know the user: the agent's own one, or the one to call.
+/// The node does not know the user, the agent's own one or the one to call, or the key of the own one.
 const NO_SUCH_USER: u8 = 3;
 /// The user to call is offline.
 const OFFLINE: u8 = 4;
@@ -29,11 +29,20 @@ pub(crate) const KEY_CHANGED: u8 = 9;
 /// Returns the exit code for a registration that failed.
 pub(crate) fn of_start(error: &StartError) -> ExitCode {
     ExitCode::from(match error {
-        StartError::NoSuchUser => NO_SUCH_USER,
+        StartError::NoSuchUser | StartError::NotAdmitted | StartError::KeyNotKnown => NO_SUCH_USER,
         StartError::Domain { .. } => NO_DOMAIN,
         StartError::NoAnswer { .. } => NO_ANSWER,
         _ => FAILURE,
     })
+}
+
+/// Returns the exit code for an enrolment that failed.
+pub(crate) fn of_enrolment(error: &EnrolError) -> ExitCode {
+    match error {
+        EnrolError::NotTaken => ExitCode::from(NO_SUCH_USER),
+        EnrolError::Node(error) => of_start(error),
+        _ => ExitCode::from(FAILURE),
+    }
 }
 
 /// Returns the exit code for a call that failed, in a program that makes only this call.

@@ -8,6 +8,7 @@ mod cli;
 mod clock;
 mod command;
 mod config;
+mod enrol;
 mod exit;
 mod full;
 mod guests;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
     let ended = match cli.subcommand {
         Some(Subcommand::Send(args)) => headless::send::run(args),
         Some(Subcommand::Listen(args)) => headless::listen::run(args),
+        Some(Subcommand::Enrol(args)) => enrol::run(args),
         Some(Subcommand::History(args)) => history::run(args),
         Some(Subcommand::Key(subcommand)) => key_show::run(subcommand),
         Some(Subcommand::Trust(args)) => trust::run(args),

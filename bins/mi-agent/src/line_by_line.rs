@@ -128,6 +128,7 @@ fn is_of_the_end(happened: &Happened) -> bool {
         happened,
         Happened::Started { .. }
             | Happened::NotStarted(_)
+            | Happened::Unproved { .. }
             | Happened::Line { .. }
             | Happened::ConversationFailed { .. }
             | Happened::KeyRefused { .. }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use mi_agent_core::{Identity, IdentityError, KnownPeers};
+use mi_agent_core::{EnrolmentFile, Identity, IdentityError, KnownPeers};
 use plumi_proto::MiAddress;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
@@ -68,6 +68,11 @@ pub(crate) async fn identity(
 pub(crate) fn known_peers(folder: &DataFolder) -> anyhow::Result<KnownPeers> {
     let path = known_peers_path(folder);
     KnownPeers::open(&path).map_err(|error| anyhow!("{} {}", path.display(), Reason(&error)))
+}
+
+/// Returns the file that remembers which nodes ask for proofs, beside the user's own key.
+pub(crate) fn enrolment_file(folder: &DataFolder) -> EnrolmentFile {
+    EnrolmentFile::new(folder.path().join("enrolled"))
 }
 
 fn known_peers_path(folder: &DataFolder) -> PathBuf {

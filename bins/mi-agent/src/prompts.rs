@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::io::{self, BufRead, Read, Write};
 use std::str::FromStr;
 
-use mi_agent_core::safe_text;
+use mi_agent_core::{InvitationCode, safe_text};
+use plumi_proto::MiAddress;
 
 use crate::options::settings::Settings;
 
@@ -41,6 +42,15 @@ pub(crate) fn ask_for_missing(
         Some(Yes(saves)) => Answers::Complete { saves },
         None => Answers::Incomplete,
     })
+}
+
+/// Asks for the code of an invitation of the user at `own`. `None`: the input ended.
+pub(crate) fn ask_for_code(
+    own: &MiAddress,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> io::Result<Option<InvitationCode>> {
+    ask(input, output, &format!("Invitation code of {own}: "), None)
 }
 
 /// The answer to a question of yes or no, with an error text for people.
@@ -136,6 +146,20 @@ mod tests {
         let (answers, settings, output) = asked(&["laura@bb.com"], "");
         assert_eq!(answers, Answers::Complete { saves: false });
         assert_eq!((settings.port, settings.nick, output.as_str()), (None, None, ""));
+    }
+
+    #[test]
+    fn a_code_is_asked_for_until_it_is_one_and_no_code_is_shown() {
+        let own = "laura@bb.com".parse().unwrap();
+        let mut output = Vec::new();
+        let answers = "KQ7M\nkq7m 2xtn 9d4v w3rh\n";
+        let code = ask_for_code(&own, &mut answers.as_bytes(), &mut output).unwrap().unwrap();
+        assert_eq!(code, "KQ7M-2XTN-9D4V-W3RH".parse().unwrap());
+        let output = String::from_utf8(output).unwrap();
+        let question = "Invitation code of laura@bb.com: ";
+        let told = format!("{question}! KQ7M: a code has 16 characters, and this has 4\n{question}");
+        assert_eq!(output, told);
+        assert_eq!(ask_for_code(&own, &mut "".as_bytes(), &mut Vec::new()).unwrap(), None);
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use std::error::Error;
 use std::fmt;
 
-use mi_agent_core::{CallError, LocateError, LookupError, NotSecure, Security, StartError, Strength, Trust};
+use jiff::civil::Date;
+use mi_agent_core::{
+    CallError, Day, LocateError, LookupError, NotSecure, RefreshError, Security, SeenElsewhere, StartError,
+    Strength, Trust,
+};
 use plumi_proto::{Domain, MiAddress, NodeAddress};
 
 use crate::keys::first_words;
@@ -21,6 +25,45 @@ impl fmt::Display for Reason<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the reason why the user at `own` is not registered, as all front ends tell it.
+pub(crate) fn of_start(own: &MiAddress, error: &StartError) -> String {
+    let reason = Reason(error);
+    match error {
+        StartError::NotAdmitted | StartError::KeyNotKnown => {
+            format!("{reason}: ask for an invitation (lumi-node ctl invite {})", own.user())
+        }
+        StartError::SeenElsewhere(elsewhere) => with_ways_out(elsewhere),
+        _ => reason.to_string(),
+    }
+}
+
+/// Returns the reason why the registration of the user at `own` is lost, as all front ends tell it.
+pub(crate) fn of_refresh(own: &MiAddress, error: &RefreshError) -> String {
+    match error {
+        RefreshError::KeyNotKnown => {
+            format!("{error}: ask for an invitation (lumi-node ctl invite {})", own.user())
+        }
+        RefreshError::SeenElsewhere(elsewhere) => with_ways_out(elsewhere),
+        _ => error.to_string(),
+    }
+}
+
+fn with_ways_out(elsewhere: &SeenElsewhere) -> String {
+    let ip = elsewhere.seen.ip();
+    format!("{elsewhere}: behind NAT say --advertise {ip} or --behind-nat; otherwise somebody relays")
+}
+
+/// Returns the warning that the node of the user at `own` asks for no proof any more.
+pub(crate) fn of_unproved(own: &MiAddress, since: Day) -> String {
+    let day = since.to_string();
+    // Such a day is always one of the calendar.
+    let day = day.parse::<Date>().map_or(day, |day| day.strftime("%-d %b").to_string());
+    let domain = own.domain();
+    format!(
+        "the node asked for no proof, as it did on {day}: another one may answer for {domain}. --accept-unproved goes on"
+    )
 }
 
 /// Returns the reason why a call failed, as all front ends tell it.
@@ -51,7 +94,7 @@ pub(crate) fn peer_in_words(nickname: &str) -> String {
 /// answer.
 pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
     match error {
-        StartError::NoSuchUser => {
+        StartError::NoSuchUser | StartError::NotAdmitted => {
             Some(format!("{}; or --node names the node of another domain", for_unknown(own)))
         }
         StartError::Domain { domain, error } => Some(for_domain(domain, *error)),

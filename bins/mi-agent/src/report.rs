@@ -117,6 +117,14 @@ pub(crate) enum Report {
     RegistrationLost {
         reason: SafeText,
     },
+    /// The node asked for no proof of the registration, though it did so before.
+    Unproved {
+        address: SafeText,
+        /// The day of the last proof, or of the enrolment.
+        since: String,
+        #[serde(skip)]
+        reason: SafeText,
+    },
     /// The node is not there yet. Programs see the same event as when the node goes away later.
     #[serde(rename = "registration-lost")]
     NotRegisteredYet {
@@ -200,7 +208,7 @@ impl Report {
             }
             Happened::NotStarted(error) => {
                 let hint = reason::hint_for_start(&own, error).map(SafeText::new);
-                Self::NotRegistered { address, reason: SafeText::new(Reason(error)), hint }
+                Self::NotRegistered { address, reason: SafeText::new(reason::of_start(&own, error)), hint }
             }
             Happened::Begun { id, peer, call } => Self::Begun {
                 conversation: (*id).into(),
@@ -272,10 +280,17 @@ impl Report {
             Happened::StartDelayed { is_news: false, .. } => return None,
             Happened::StartDelayed { error, pause, .. } => Self::NotRegisteredYet {
                 address,
-                reason: SafeText::new(Reason(error)),
+                reason: SafeText::new(reason::of_start(&own, error)),
                 pause: pause.as_secs(),
             },
-            Happened::RegistrationLost(reason) => Self::RegistrationLost { reason: SafeText::new(reason) },
+            Happened::RegistrationLost(reason) => {
+                Self::RegistrationLost { reason: SafeText::new(reason::of_refresh(&own, reason)) }
+            }
+            Happened::Unproved { since } => Self::Unproved {
+                address,
+                since: since.to_string(),
+                reason: SafeText::new(reason::of_unproved(&own, *since)),
+            },
             Happened::RegistrationRegained { node } => {
                 Self::RegistrationRegained { address, node: SafeText::new(node) }
             }
@@ -403,6 +418,7 @@ impl Report {
                 )
             }
             Self::RegistrationLost { reason: SafeText(reason) } => format!("! registration lost: {reason}"),
+            Self::Unproved { reason: SafeText(reason), .. } => format!("! {reason}"),
             Self::RegistrationRegained { address: SafeText(address), node: SafeText(node) } => {
                 format!("* registered {address} again at node {node}")
             }
@@ -496,7 +512,10 @@ mod tests {
             },
             Report::NotRegistered {
                 address: address.clone(),
-                reason: shown("no such user at its node"),
+                reason: shown(
+                    "no such user at its node, or the node does not know this agent's key: ask for an \
+                     invitation (lumi-node ctl invite bot)",
+                ),
                 hint: None,
             },
             Report::Begun {
@@ -611,6 +630,11 @@ mod tests {
                 is_news: false,
             },
             Report::RegistrationLost { reason: no_answer.clone() },
+            Report::Unproved {
+                address: address.clone(),
+                since: "2026-11-24".into(),
+                reason: shown("the node asked for no proof, …"),
+            },
             Report::RegistrationRegained { address: address.clone(), node: node.clone() },
             Report::Moved { address: address.clone(), node, listening: shown("198.51.100.24:40112") },
             Report::Said { conversation: 1, waiting: 1, reference: number(16) },

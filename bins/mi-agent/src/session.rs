@@ -316,6 +316,7 @@ impl Session {
                 let (agent, _) = self.agent.as_ref()?;
                 Happened::RegistrationRegained { node: agent.node() }
             }
+            Event::Unproved { since } => Happened::Unproved { since },
             Event::Moved(now) => Happened::Moved { node: now.node, listening: now.listening },
             _ => return None,
         })

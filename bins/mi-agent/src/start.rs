@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use lumi_dns::NodeDirectory;
-use mi_agent_core::{Agent, AgentBuilder, KeyLog, Security};
+use mi_agent_core::{Agent, AgentBuilder, EnrolmentFile, KeyLog, Security};
 use plumi_proto::{HostIp, MiAddress, TcpAddress};
 
 use crate::logging::{self, Diagnostics};
@@ -15,6 +15,7 @@ use crate::options::settings::{DEFAULT_PORT, Settings};
 use crate::own_keys::{self, OwnKeys};
 use crate::reason::Reason;
 use crate::signals::{Ending, Signals};
+use crate::store::folder::DataFolder;
 
 /// Sets up logs, runtime and signals, and lets `use_agent` start and use the agent.
 ///
@@ -42,12 +43,18 @@ pub(crate) fn run(
     code
 }
 
-async fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuilder> {
+/// Returns the builder of the agent of the user at `address`, with its keys.
+///
+/// # Errors
+/// A key is wrong, or there is none and there has to be; the system cannot ask for domains.
+pub(crate) async fn builder(settings: &Settings, address: MiAddress) -> anyhow::Result<AgentBuilder> {
     let mut builder = Agent::builder(address)
         .listen(TcpAddress::new(HostIp::UNSPECIFIED, settings.port.unwrap_or(DEFAULT_PORT)))
         .bare_user(settings.bare_user)
         .idle(settings.idle.0)
         .dial(settings.dial.clone())
+        .behind_nat(settings.behind_nat)
+        .accept_unproved(settings.accept_unproved)
         .refresh(settings.refresh.0);
     if let Some(nick) = &settings.nick {
         builder = builder.nickname(nick.as_str());
@@ -73,8 +80,13 @@ async fn protected(
     address: &MiAddress,
 ) -> anyhow::Result<AgentBuilder> {
     let mut builder = builder.security(settings.security);
+    let folder = DataFolder::of(address);
+    let enrolment = folder.as_ref().map(own_keys::enrolment_file);
     if settings.security == Security::Off {
-        return Ok(builder);
+        return proved_only(builder, settings, address, folder, enrolment).await;
+    }
+    if let Some(file) = enrolment {
+        builder = builder.enrolment(file);
     }
     let OwnKeys { identity, known_peers } = own_keys::load(settings, address).await?;
     match identity {
@@ -99,6 +111,21 @@ async fn protected(
         );
     }
     Ok(builder)
+}
+
+/// Gives a builder whose conversations are plain the key of a user who has enrolled: the node wants it proved all the same.
+async fn proved_only(
+    builder: AgentBuilder,
+    settings: &Settings,
+    address: &MiAddress,
+    folder: Option<DataFolder>,
+    enrolment: Option<EnrolmentFile>,
+) -> anyhow::Result<AgentBuilder> {
+    let Some(file) = enrolment.filter(|file| file.read(address).is_ok_and(|known| known.is_some())) else {
+        return Ok(builder);
+    };
+    let identity = own_keys::identity(settings, folder.as_ref()).await?;
+    Ok(identity.into_iter().fold(builder.enrolment(file), AgentBuilder::identity))
 }
 
 /// Returns the file to which the keys of conversations are written, if they are: that of the option, or the one in which

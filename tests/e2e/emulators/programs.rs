@@ -110,7 +110,7 @@ async fn a_node_of_s_refuses_the_full_form_and_its_user_is_told() {
     assert_eq!(
         x1.stdout(),
         [
-            "! cannot register x1@bb: no such user at its node",
+            "! cannot register x1@bb: no such user at its node, or the node does not know this agent's key: ask for an invitation (lumi-node ctl invite x1)",
             "* upper and lower case differ; the administrator of bb adds a user with `register x1`; or --node names the node of another domain",
         ]
     );

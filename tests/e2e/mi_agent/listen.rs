@@ -260,7 +260,7 @@ fn a_registration_is_told_from_its_failure_to_its_end() {
     assert_eq!(joan.program.wait_exit(), 3);
     assert_eq!(
         without_chance(joan.next()),
-        json!({"event": "not-registered", "address": "joan@bb.com", "reason": "no such user at its node"})
+        json!({"event": "not-registered", "address": "joan@bb.com", "reason": "no such user at its node, or the node does not know this agent's key: ask for an invitation (lumi-node ctl invite joan)"})
     );
     let mut laura = Listener::start("laura@bb.com", at, &["--refresh", "5"]);
     laura.expect("registered");

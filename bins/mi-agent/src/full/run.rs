@@ -18,7 +18,7 @@ use super::theme::Theme;
 use super::view;
 use crate::clock::this_second as now;
 use crate::exit;
-use crate::reason::{self, Reason};
+use crate::reason;
 use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
@@ -82,7 +82,7 @@ pub(crate) async fn run(
     last_words.append(&mut running.not_sent);
     Ok(match end? {
         End::NotStarted(error) => {
-            last_words.push(format!("! cannot register {own}: {}", Reason(&error)));
+            last_words.push(format!("! cannot register {own}: {}", reason::of_start(&own, &error)));
             last_words.extend(reason::hint_for_start(&own, &error).map(|hint| format!("* {hint}")));
             exit::of_start(&error)
         }

@@ -264,7 +264,7 @@ impl Delivery {
             if matches!(error, StartError::Interrupted) {
                 self.complaints.hurry(LAST_WORDS);
             }
-            let text = format!("cannot register {}: {}", self.from, Reason(&error));
+            let text = format!("cannot register {}: {}", self.from, reason::of_start(&self.from, &error));
             let hint = reason::hint_for_start(&self.from, &error);
             let failure = Failure { hint, ..Failure::for_good(text, exit::of_start(&error)) };
             return Err(self.fail(failure, signals).await);

@@ -71,6 +71,7 @@ impl Settings {
                 node: None,
                 advertise: None,
                 bare_user: false,
+                accept_unproved: false,
                 identity: None,
                 key_command: Vec::new(),
                 ..self
@@ -85,6 +86,8 @@ impl Settings {
             self.node = self.node.or(node);
         }
         self.bare_user |= self.bare_user_flag;
+        self.behind_nat |= self.behind_nat_flag;
+        self.accept_unproved |= self.accept_unproved_flag;
         Ok(self)
     }
 }
@@ -126,7 +129,7 @@ mod tests {
 
     const FILE: &str = "address = 'laura@bb.com'\nnick = 'Laura'\nport = 3500\nnode = '127.0.0.2:3344'\n\
         name-servers = ['127.0.0.3:53']\nadvertise = '192.0.2.7'\nrefresh = 30\nbare-user = true\n\
-        log = 'laura.log'\nconversations = 4\nidle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\n\
+        behind-nat = true\naccept-unproved = true\nlog = 'laura.log'\nconversations = 4\nidle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\n\
         key-command = ['pass', 'mi']\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
 
     /// The settings in effect with `file` and the arguments `given`.
@@ -140,7 +143,7 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file_and_another_address_takes_nothing_of_the_users() {
-        let shared = "name-servers = ['127.0.0.3:53']\nrefresh = 30\nlog = 'laura.log'\nconversations = 4\n\
+        let shared = "name-servers = ['127.0.0.3:53']\nrefresh = 30\nbehind-nat = true\nlog = 'laura.log'\nconversations = 4\n\
             idle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
         let flags = [
             "--nick",
@@ -183,7 +186,15 @@ mod tests {
             (FILE, &["laura@BB.com."], FILE.replacen("laura@bb.com", "laura@BB.com.", 1)),
             (FILE, &["Laura@bb.com"], format!("address = 'Laura@bb.com'\n{shared}")),
             (FILE, &["joya@cc.com", "--port", "1"], format!("address = 'joya@cc.com'\nport = 1\n{shared}")),
-            (FILE, &flags, format!("{flagged}key-command = ['pass', 'mi']\nbare-user = true\n{chat}")),
+            (
+                FILE,
+                &flags,
+                format!(
+                    "{flagged}key-command = ['pass', 'mi']\nbare-user = true\nbehind-nat = true\n\
+                     accept-unproved = true\n{chat}"
+                ),
+            ),
+            ("", &["--behind-nat", "--accept-unproved"], "behind-nat = true\naccept-unproved = true".into()),
             (
                 FILE,
                 &["--name-server", "127.0.0.8:53"],

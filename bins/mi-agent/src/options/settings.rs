@@ -63,6 +63,16 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) bare_user: bool,
 
+    /// Whether the node may see the agent anywhere; `behind_nat_flag` turns it on.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) behind_nat: bool,
+
+    /// Whether the node may ask for no proof any more; `accept_unproved_flag` turns it on.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) accept_unproved: bool,
+
     /// Message log, - is stdout; a full one, of 100 MiB, becomes FILE.1, that one FILE.2, up to FILE.4 [default:
     /// mi-agent-ADDRESS.log in the working directory; off for `send` and `listen`]
     #[arg(long, value_name = "FILE|off")]
@@ -72,6 +82,16 @@ pub(crate) struct Settings {
     #[arg(long = "bare-user")]
     #[serde(skip)]
     pub(super) bare_user_flag: bool,
+
+    /// Prove your registration even if the node sees another address than this host's: there is a NAT on the way
+    #[arg(long = "behind-nat")]
+    #[serde(skip)]
+    pub(super) behind_nat_flag: bool,
+
+    /// Do not warn if the node asks for no proof of your registration, though it did before
+    #[arg(long = "accept-unproved")]
+    #[serde(skip)]
+    pub(super) accept_unproved_flag: bool,
 
     /// How many conversations there may be at a time, up to 16, on the screen and for listen; line mode has one
     /// [default: 8]
@@ -156,6 +176,8 @@ impl Settings {
             ("advertise", self.advertise.as_ref().map(in_quotes)),
             ("refresh", Some(self.refresh.as_toml())),
             ("bare-user", Some(self.bare_user.to_string())),
+            ("behind-nat", Some(self.behind_nat.to_string())),
+            ("accept-unproved", Some(self.accept_unproved.to_string())),
             ("log", self.log.as_ref().map(|log| in_quotes(&log.display()))),
             ("conversations", Some(self.conversations.unwrap_or_default().0.to_string())),
             ("idle", Some(self.idle.as_toml())),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mi_agent_core::{
-    Admission, CallError, ConversationError, ConversationId, DeregisterError, GaveWay, KeyWords, Peer,
+    Admission, CallError, ConversationError, ConversationId, Day, DeregisterError, GaveWay, KeyWords, Peer,
     PeerText, PublicKey, RefreshError, Refusal, SayError, StartError,
 };
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
@@ -75,6 +75,8 @@ pub(crate) enum Happened {
     RegistrationLost(RefreshError),
     /// Others find the user again.
     RegistrationRegained { node: NodeAddress },
+    /// The node asked for no proof of the registration, though it did so until the day `since`.
+    Unproved { since: Day },
     /// The node or this host has moved: the user is registered at `node`, and callers find it at `listening`.
     Moved { node: NodeAddress, listening: MiSocketAddress },
     /// Lines of earlier conversations with a peer.

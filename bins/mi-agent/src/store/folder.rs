@@ -5,6 +5,7 @@
 //! rules.toml           rules for calls
 //! history/             lines of past conversations, one file for each peer
 //! identity.pem         secret key of the user
+//! enrolled             whether the node asks for a proof of that key
 //! known_peers          keys of other users, with known_peers.lock
 //! lock, senders        locks of the address
 //! agent.sock           socket of the agent that runs

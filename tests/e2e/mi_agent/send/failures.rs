@@ -88,7 +88,7 @@ fn unknown_elsewhere(domain: &str) -> String {
 fn a_registration_that_fails_exits_with_the_code_of_the_reason() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);
     let laura = SendProgram::start(node.address(), &["pere@bb.com", "hola"]);
-    let told = "! cannot register laura@bb.com: no such user at its node";
+    let told = "! cannot register laura@bb.com: no such user at its node, or the node does not know this agent's key: ask for an invitation (lumi-node ctl invite laura)";
     let hint = unknown("laura", "bb.com") + "; or --node names the node of another domain";
     assert_eq!(laura.end(), (3, vec![told.to_owned(), hint]));
 

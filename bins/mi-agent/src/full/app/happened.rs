@@ -45,7 +45,14 @@ impl App {
             }
             Happened::GaveWay { callers } => self.gave_way(now, callers),
             Happened::Missed { from, reason, .. } => self.missed(now, from, reason),
-            Happened::RegistrationLost(reason) => self.registration_lost(now, &reason.to_string()),
+            Happened::RegistrationLost(reason) => {
+                let reason = reason::of_refresh(&self.own, &reason);
+                self.registration_lost(now, &reason);
+            }
+            Happened::Unproved { since } => {
+                let warning = reason::of_unproved(&self.own, since);
+                self.tell(0, |tab| tab.failure(now, &warning));
+            }
             Happened::RegistrationRegained { node } => self.registration_regained(now, node),
             Happened::Moved { node, listening } => self.moved(now, node, listening),
             Happened::Recalled(peer, recalled) => self.recalled(now, peer, &recalled),
@@ -70,7 +77,7 @@ impl App {
 
     /// The node is not there. The agent tries again after `pause`.
     fn start_delayed(&mut self, now: Timestamp, error: &StartError, pause: Duration, is_news: bool) {
-        let (own, reason) = (self.own, Reason(error).to_string());
+        let (own, reason) = (self.own, reason::of_start(&self.own, error));
         if is_news {
             let agent = &mut self.tabs[0];
             agent.failure(now, &format!("cannot register {own}: {reason}"));
