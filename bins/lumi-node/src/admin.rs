@@ -3,6 +3,7 @@
 pub(crate) mod command;
 pub(crate) mod console;
 pub(crate) mod control;
+pub(crate) mod keys;
 pub(crate) mod operator;
 pub(crate) mod reload;
 pub(crate) mod report;

@@ -13,6 +13,7 @@ mod ask;
 mod endpoints;
 mod files;
 mod finding;
+mod keys;
 mod network;
 mod settings;
 
@@ -110,6 +111,7 @@ fn roster(path: &Path, named: Vec<UserName>, report: &mut Report) -> anyhow::Res
     };
     report.add_all(&subject, errors.into_iter().map(in_line))?;
     report.add(&files::may_be_replaced(path))?;
+    keys::check(path, report)?;
     Ok(domain)
 }
 

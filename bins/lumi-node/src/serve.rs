@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::admin::console::Console;
 use crate::admin::control::socket::ControlSocket;
+use crate::admin::keys::KeyRing;
 use crate::admin::operator::Operator;
 use crate::admin::reload::Reloader;
 use crate::admin::thread::{AdminThread, HangUps};
@@ -65,13 +66,15 @@ async fn serve(
     let (control_socket, control) = ControlSocket::bind(settings.control_socket.as_ref())?.unzip();
     let web = settings.web.map(web::bind).transpose()?;
     let ready = format!("domain {}, listening on {local}, {} users", roster.domain(), roster.len());
-    let node = Node::new(roster, local.into(), settings.node());
+    let mut node = Node::new(roster, local.into(), settings.node());
+    let keys = KeyRing::open(&settings.roster, &mut node, settings.auth)?;
     let server = Server::builder(socket, node).directory(directory).log_progress(logs.messages.progress());
     let (server, administrator) = server.store(file).build()?;
     let exit = Arc::new(Notify::new());
     let (service, has_console) = (Service, settings.console);
     let operator = Operator {
         administrator,
+        keys,
         reloader: Arc::new(Reloader::new(config, given, settings, logs.clone(), service)),
         logs,
     };

@@ -1,6 +1,8 @@
 //! The handles of a running server.
 
 use std::error::Error;
+#[cfg(feature = "proof")]
+use std::sync::Arc;
 
 use lumi_dns::NodeDirectory;
 use plumi_proto::UserName;
@@ -10,6 +12,8 @@ use crate::state::admin::{
     AdminCommand, AdminRefusal, AdminReply, ReloadRefusal, Reloaded, RosterChange, UserStatus,
 };
 use crate::state::binding::Binding;
+#[cfg(feature = "proof")]
+use crate::state::keys::{Keys, PublicKey};
 use crate::state::settings::NodeSettings;
 use crate::state::status::ServerStatus;
 
@@ -68,6 +72,36 @@ impl ServerHandle {
     /// If this is dropped before it is ready, the change is made or not. [`ServerHandle::list`] shows which.
     pub async fn roster_changed(&self, change: RosterChange) -> Result<(), AdminError> {
         self.ask(AdminCommand::RosterChanged(change), None).await.map(drop)
+    }
+
+    /// Takes these keys of all users in the place of those before, see [`Node::handle_keys`](crate::Node::handle_keys).
+    ///
+    /// # Errors
+    /// [`AdminError::NodeGone`].
+    ///
+    /// # Cancel safety
+    /// If this is dropped before it is ready, the keys are taken or not.
+    #[cfg(feature = "proof")]
+    pub async fn keys_changed(&self, keys: Arc<Keys>) -> Result<(), AdminError> {
+        self.ask(AdminCommand::KeysChanged(keys), None).await.map(drop)
+    }
+
+    /// Returns the keys that have proved something since the node was started, sorted by user.
+    ///
+    /// # Errors
+    /// [`AdminError::NodeGone`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing is changed.
+    #[cfg(feature = "proof")]
+    pub async fn proven_keys(&self) -> Result<Vec<(UserName, PublicKey)>, AdminError> {
+        match self.ask(AdminCommand::ListProvenKeys, None).await? {
+            AdminReply::ProvenKeys(mut proven) => {
+                proven.sort_unstable();
+                Ok(proven)
+            }
+            reply => unreachable!("proven keys are not answered by {reply:?}"),
+        }
     }
 
     /// Returns a snapshot of the server. The server answers at once, even while a change is being saved. An

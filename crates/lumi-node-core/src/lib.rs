@@ -38,6 +38,8 @@ mod io {
     mod datagrams;
     mod durable;
     pub(crate) mod events;
+    #[cfg(feature = "proof")]
+    pub(crate) mod key_file;
     mod outbox;
     mod rate_limited_counter;
     mod resolving;
@@ -103,9 +105,13 @@ pub use plumi_proto::{
 };
 
 pub use io::events::{NodeEventSender, NodeEvents, node_events};
+#[cfg(feature = "proof")]
+pub use io::key_file::{KeyFile, KeyFileError};
 pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::roster_store::RosterStore;
 pub use io::server::{ServeError, Server, ServerBuilder};
+#[cfg(feature = "proof")]
+pub use lumi_proof::{NoRandomness, random};
 pub use state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, MAX_NAMED, NotRead, NotSaved, Presence, ReloadRefusal,
     Reloaded, RosterChange, UserStatus,

@@ -1,5 +1,6 @@
 //! `lumi-node ctl` and the control socket.
 
+mod keys;
 mod moves;
 mod socket;
 

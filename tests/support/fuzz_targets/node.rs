@@ -160,9 +160,9 @@ impl Run {
             self.node.handle_roster_saved(self.now, COMMAND, Err(NotSaved));
             assert_eq!(self.reply(), AdminReply::NotSaved);
         }
-        self.node.handle_admin(self.now, COMMAND, command);
+        self.node.handle_admin(self.now, COMMAND, command.clone());
         let output = self.node.poll_output().expect("something is asked for, or an answer");
-        self.model.administrated(command, &output);
+        self.model.administrated(&command, &output);
         if let Output::SaveRoster { change, .. } = output {
             self.saving = Some(change);
         }

@@ -132,10 +132,10 @@ impl World {
             let (node, is_running) = (&self.nodes[home], agent.is_running());
             let is_held = node.address_of(&user).is_some_and(|owner| owner != at || !is_running);
             if node.settings().takeover == Takeover::Deny && is_held {
-                self.administrate(home, AdminCommand::RemoveUser(user))?;
+                self.administrate(home, &AdminCommand::RemoveUser(user))?;
             }
             if !self.nodes[home].roster().contains(&user) {
-                self.administrate(home, AdminCommand::AddUser(user))?;
+                self.administrate(home, &AdminCommand::AddUser(user))?;
             }
             if !is_running {
                 self.start_agent(number)?;

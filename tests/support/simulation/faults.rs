@@ -216,7 +216,7 @@ impl World {
             _ if is_there => AdminCommand::RemoveUser(user),
             _ => AdminCommand::AddUser(user),
         };
-        self.administrate(home, command)
+        self.administrate(home, &command)
     }
 }
 

@@ -225,17 +225,17 @@ impl World {
     }
 
     /// Has the administrator of a node of ours add or remove a user.
-    pub(super) fn administrate(&mut self, number: usize, command: AdminCommand) -> Result<(), Violation> {
+    pub(super) fn administrate(&mut self, number: usize, command: &AdminCommand) -> Result<(), Violation> {
         let (now, instant) = (self.now, self.instant());
         let node = &mut self.nodes[number];
         let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
-        let (user, is_added) = match command {
+        let (user, is_added) = match *command {
             AdminCommand::AddUser(user) => (user, true),
             AdminCommand::RemoveUser(user) => (user, false),
             _ => return Ok(()),
         };
         let is_there = node.roster.contains(&user);
-        ours.handle_admin(instant, COMMAND, command);
+        ours.handle_admin(instant, COMMAND, command.clone());
         let Some(Output::SaveRoster { id, change }) = ours.poll_output() else {
             ensure!(is_there == is_added, Administration, "{command:?} was refused");
             return Ok(());

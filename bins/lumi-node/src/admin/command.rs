@@ -5,6 +5,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use diagnostics::escaped;
+use lumi_node_core::PublicKey;
 use plumi_proto::UserName;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,17 @@ pub(crate) enum Command {
         #[serde(default)]
         json: bool,
     },
-    /// Takes over changed roster and settings
+    /// The keys by which users prove their registrations
+    Keys {
+        /// Those that have proved one since the start, for `mi-agent trust import`
+        #[arg(long)]
+        #[serde(default)]
+        known_peers: bool,
+    },
+    /// A key of a user
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Takes over changed roster, keys and settings
     Reload {},
     /// The message log
     #[command(subcommand)]
@@ -55,8 +66,36 @@ pub(crate) enum Command {
 impl Command {
     /// Returns whether the command may change the state of the node.
     pub(crate) fn changes_something(&self) -> bool {
-        !matches!(self, Self::List { .. } | Self::Status { .. })
+        !matches!(self, Self::List { .. } | Self::Status { .. } | Self::Keys { .. })
     }
+}
+
+/// What to do with a key of a user.
+#[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum KeyCommand {
+    /// A key more, which the user proves registrations by
+    Add {
+        /// By name alone, without the domain
+        #[arg(value_parser = user)]
+        #[serde(with = "name")]
+        user: UserName,
+        /// In base64, as `mi-agent key show --line` prints it
+        #[arg(value_name = "BASE64")]
+        #[serde(with = "key")]
+        key: PublicKey,
+    },
+    /// A key less
+    Remove {
+        /// By name alone, without the domain
+        #[arg(value_parser = user)]
+        #[serde(with = "name")]
+        user: UserName,
+        /// In base64
+        #[arg(value_name = "BASE64")]
+        #[serde(with = "key")]
+        key: PublicKey,
+    },
 }
 
 /// What to do with the message log.
@@ -200,6 +239,21 @@ mod name {
     }
 }
 
+/// Serializes a key as its text.
+mod key {
+    use lumi_node_core::PublicKey;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(key: &PublicKey, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(key)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PublicKey, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// The subcommands of `lumi-node` that are no commands of the console.
 pub(crate) const IN_A_SHELL: [&str; 5] = ["check", "init", "ctl", "watch", "completions"];
 
@@ -231,7 +285,9 @@ mod tests {
     #[test]
     fn a_command_is_the_same_after_its_way_through_the_socket() {
         let lines = ["register laura", "baixa pere", "list", "list --json l*", "status", "status --json"];
-        for line in lines.into_iter().chain(["reload", "log reopen", "list 'l*'"]) {
+        let key = format!("key add laura {}=", "A".repeat(43));
+        let more = ["reload", "log reopen", "list 'l*'", "keys", "keys --known-peers", &key];
+        for line in lines.into_iter().chain(more) {
             let Some(ConsoleCommand::Command(command)) = parse(line).unwrap() else { panic!("{line}") };
             let text = serde_json::to_string(&command).unwrap();
             assert_eq!(serde_json::from_str::<Command>(&text).unwrap(), command, "{text}");

@@ -8,7 +8,8 @@ use lumi_node_core::Administrator;
 use tokio::task;
 use wildmatch::WildMatch;
 
-use super::command::{Command, LogCommand};
+use super::command::{Command, KeyCommand, LogCommand};
+use super::keys::KeyRing;
 use super::reload::Reloader;
 use super::report::{self, Process};
 use crate::logging::Logs;
@@ -18,6 +19,7 @@ use crate::reason;
 #[derive(Clone, Debug)]
 pub(crate) struct Operator {
     pub(crate) administrator: Administrator,
+    pub(crate) keys: KeyRing,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) logs: Logs,
 }
@@ -70,7 +72,17 @@ impl Operator {
                 };
                 if json { report::status_json(&status, process) } else { report::status(&status, process) }
             }
-            Command::Reload {} => self.reloader.reload(administrator).await?,
+            Command::Keys { known_peers: false } => self.keys.list(administrator).await?,
+            Command::Keys { known_peers: true } => self.keys.known_peers(administrator).await?,
+            Command::Key(KeyCommand::Add { user, key }) => {
+                let added = self.keys.add(administrator, user, key).await;
+                added.with_context(|| format!("cannot add a key of {user}"))?
+            }
+            Command::Key(KeyCommand::Remove { user, key }) => {
+                let removed = self.keys.remove(administrator, user, key).await;
+                removed.with_context(|| format!("cannot remove a key of {user}"))?
+            }
+            Command::Reload {} => self.reloader.reload(administrator, &self.keys).await?,
             Command::Log(LogCommand::Reopen) => {
                 let messages = self.logs.messages.clone();
                 task::spawn_blocking(move || messages.reopen()).await??

@@ -1,4 +1,4 @@
-//! Reloads roster and settings while the node serves.
+//! Reloads roster, keys and settings while the node serves.
 
 use std::path::PathBuf;
 
@@ -7,13 +7,14 @@ use lumi_node_core::{Administrator, Reloaded, ServerSettings};
 use tokio::sync::Mutex;
 use tokio::task;
 
+use super::keys::KeyRing;
 use super::report::{commented_out, counted_users};
 use crate::logging::Logs;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::service::Service;
 
-/// Reloads roster and settings. Either all of it takes effect, or nothing changes.
+/// Reloads roster, keys and settings. Either all of it takes effect, or nothing changes.
 #[derive(Debug)]
 pub(crate) struct Reloader {
     /// The settings file, if one was named.
@@ -40,20 +41,24 @@ impl Reloader {
         Self { config, given, started, logs, service, turn: Mutex::new(()) }
     }
 
-    /// Reloads both for the node of `administrator`, and returns the answer.
+    /// Reloads all for the node of `administrator`, and returns the answer.
     ///
     /// # Errors
-    /// Roster or settings are wrong, and nothing has changed.
-    pub(crate) async fn reload(&self, administrator: &Administrator) -> anyhow::Result<String> {
+    /// Roster, keys or settings are wrong, and nothing has changed.
+    pub(crate) async fn reload(
+        &self,
+        administrator: &Administrator,
+        keys: &KeyRing,
+    ) -> anyhow::Result<String> {
         let _turn = self.turn.lock().await;
         self.service.reloading();
-        let reloaded = self.try_reload(administrator).await.context("cannot reload");
+        let reloaded = self.try_reload(administrator, keys).await.context("cannot reload");
         // The node is ready again even if the reload failed.
         self.service.ready();
         reloaded
     }
 
-    async fn try_reload(&self, administrator: &Administrator) -> anyhow::Result<String> {
+    async fn try_reload(&self, administrator: &Administrator, keys: &KeyRing) -> anyhow::Result<String> {
         let unchanged = "nothing has changed";
         let (config, given, local) = (self.config.clone(), self.given.clone(), self.started.listen);
         // The disk may be slow, and the watchdog must not wait for it.
@@ -63,11 +68,16 @@ impl Reloader {
             Ok::<_, anyhow::Error>((settings.directory(local)?, settings))
         };
         let (directory, settings) = task::spawn_blocking(load).await?.context(unchanged)?;
+        let read = keys.read_again().await.context(unchanged)?;
         let node = ServerSettings::new(settings.node(), directory);
         let reloaded = administrator.reload(Some(node)).await?;
+        let about_keys = keys.take(read, administrator).await?;
         self.logs.set(settings.diagnostics, settings.log_max_size)?;
         let waiting = self.started.changed_at_restart(&settings);
         let mut said = in_words(&reloaded);
+        if let Some(about_keys) = about_keys {
+            said += &format!("; {about_keys}");
+        }
         if !waiting.is_empty() {
             said += &format!("; the node has to be restarted for the new {}", waiting.join(", "));
         }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::ArgAction;
 use diagnostics::{Format, Level};
 use lumi_dns::{DirectoryError, NodeDirectory, NodeDirectoryBuilder};
-use lumi_node_core::{AddressRange, Ask, HostIp, NodeAddress, NodeSettings, Takeover, UdpAddress};
+use lumi_node_core::{AddressRange, Ask, Auth, HostIp, NodeAddress, NodeSettings, Takeover, UdpAddress};
 use plumi_proto::{Domain, NODE_PORT, UserName};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
@@ -20,8 +20,8 @@ use settings_text::Mistake;
 
 use super::log_size::LogSize;
 use super::values::{
-    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, UsersPerSocket, allowed, ask, peers, takeover,
-    users,
+    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, UsersPerSocket, allowed, ask, auth, peers,
+    takeover, users,
 };
 
 /// Generates [`Settings`] from the table.
@@ -138,6 +138,11 @@ settings! {
         /// [default: last]
         #[arg(long, value_name = "last|deny", hide_possible_values = true, value_parser = takeover())]
         takeover: Takeover = Takeover::Last;
+
+        /// Who proves a registration by a key: `on`, users who have one; `required`, everybody, so that users without a key
+        /// cannot register; `off`, nobody [default: on]
+        #[arg(long, value_name = "off|on|required", hide_possible_values = true, value_parser = auth())]
+        auth: Auth = Auth::On;
 
         /// Datagrams a second to take from one IP address; twice as many at once [default: 500]
         #[arg(long, value_name = "N|off")]
@@ -281,6 +286,11 @@ mod tests {
         }
         assert_eq!(reason("literal-domains = false"), "line 1: literal-domains is \"on\" or \"off\"");
         assert_eq!(reason("takeover = 'first'"), "line 1: a takeover is `last` or `deny`");
+        assert_eq!(
+            reason("auth = true"),
+            "line 1: invalid type: boolean `true`, expected off, on or required in quotes"
+        );
+        assert_eq!(reason("auth = 'maybe'"), "line 1: proofs of registrations are `off`, `on` or `required`");
         assert_eq!(
             reason("diagnostics-format = 'xml'"),
             "line 1: the format of diagnostics is `text`, `json` or `journald`"

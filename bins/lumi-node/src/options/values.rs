@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lumi_node_core::{AddressRange, Ask, NodeSettings, RateLimit, Takeover, UdpAddress};
+use lumi_node_core::{AddressRange, Ask, Auth, NodeSettings, RateLimit, Takeover, UdpAddress};
 use plumi_proto::{Domain, UserName};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use settings_text::text_or_number;
@@ -199,6 +199,11 @@ impl<'de> Deserialize<'de> for UsersPerSocket {
 pub(super) fn takeover() -> impl TypedValueParser<Value = Takeover> {
     // Completions and errors list these.
     PossibleValuesParser::new(["last", "deny"]).try_map(|text| text.parse())
+}
+
+/// Reads the rule for who has to prove a registration.
+pub(super) fn auth() -> impl TypedValueParser<Value = Auth> {
+    PossibleValuesParser::new(["off", "on", "required"]).try_map(|text| text.parse::<Auth>())
 }
 
 /// Reads the rule for who may ask.

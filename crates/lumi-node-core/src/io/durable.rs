@@ -48,6 +48,36 @@ pub(super) fn replace(path: &Path, old: &[u8], new: &[u8]) -> io::Result<Outcome
     replace_by(exchange, path, old, new)
 }
 
+/// Creates the file at `path` with this mode, whole or not at all. [`Outcome::Changed`] if there is one already.
+#[cfg(feature = "proof")]
+pub(super) fn create(path: &Path, contents: &[u8], mode: u32) -> io::Result<Outcome> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().ok_or(io::ErrorKind::IsADirectory)?);
+    name.push(".new");
+    let place = path.with_file_name(name);
+    match fs::remove_file(&place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&place)?;
+    let created = (|| {
+        file.write_all(contents)?;
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        // Unlike a rename, this takes no other file's place.
+        fs::hard_link(&place, path)
+    })();
+    // The next change removes it if that fails now.
+    _ = fs::remove_file(&place);
+    match created {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(Outcome::Changed),
+        created => created?,
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()?;
+    Ok(Outcome::Replaced)
+}
+
 /// Makes each of two files take the other's place, at once.
 type Exchange = fn(&Path, &Path) -> io::Result<()>;
 

@@ -1,11 +1,15 @@
 //! The administrator's commands and the node's replies.
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "proof")]
+use std::sync::Arc;
 use std::time::Instant;
 
 use plumi_proto::{AddressError, Domain, UdpAddress, UserName};
 
 use super::binding::Binding;
+#[cfg(feature = "proof")]
+use super::keys::{Keys, PublicKey};
 
 /// Identifies a command from [`Node::handle_admin`](crate::Node::handle_admin) to
 /// [`Output::Answer`](crate::Output::Answer). The caller chooses it.
@@ -13,7 +17,7 @@ use super::binding::Binding;
 pub struct AdminId(pub u64);
 
 /// An administrator's command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdminCommand {
     /// Add the user to the domain, offline.
@@ -29,6 +33,12 @@ pub enum AdminCommand {
     /// Make this change, which was made elsewhere and is not to be saved. One that has been made already is no
     /// error.
     RosterChanged(RosterChange),
+    /// Take these keys of all users in the place of those before, see [`Node::handle_keys`](crate::Node::handle_keys).
+    #[cfg(feature = "proof")]
+    KeysChanged(Arc<Keys>),
+    /// List the keys that have proved something since the node was started.
+    #[cfg(feature = "proof")]
+    ListProvenKeys,
 }
 
 /// A node's answer to an [`AdminCommand`].
@@ -41,6 +51,12 @@ pub enum AdminReply {
     Users(Vec<UserStatus>),
     /// The registrations of the users, in no order.
     Bindings(Vec<Binding>),
+    /// The keys have been replaced.
+    #[cfg(feature = "proof")]
+    KeysTaken,
+    /// The keys that have proved something, in no order.
+    #[cfg(feature = "proof")]
+    ProvenKeys(Vec<(UserName, PublicKey)>),
     /// The roster has been replaced.
     Reloaded(Reloaded),
     /// The command cannot be carried out. Nothing has changed.

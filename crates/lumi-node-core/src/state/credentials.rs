@@ -42,6 +42,8 @@ pub(super) struct Credentials {
 #[derive(Debug)]
 struct Credential {
     keys: Vec<PublicKey>,
+    /// Those of them that have proved something since the node was started.
+    proven: Vec<PublicKey>,
     /// The key that proved the user's binding.
     proved_by: Option<PublicKey>,
     /// The number of the last accepted proof.
@@ -106,6 +108,7 @@ impl Credentials {
             if credential.keys != of_user {
                 credential.keys = of_user;
                 credential.proved_by = credential.proved_by.filter(|key| credential.keys.contains(key));
+                credential.proven.retain(|key| credential.keys.contains(key));
                 changed.push(*user);
             }
         }
@@ -131,6 +134,12 @@ impl Credentials {
     /// Returns whether a key that the user still has proved the user's binding.
     pub(super) fn is_proved(&self, user: &UserName) -> bool {
         self.users.get(user).is_some_and(|credential| credential.proved_by.is_some())
+    }
+
+    /// Returns the keys that have proved something since the node was started, in no order.
+    pub(super) fn proven(&self) -> Vec<(UserName, PublicKey)> {
+        let all = self.users.iter();
+        all.flat_map(|(user, credential)| credential.proven.iter().map(|key| (*user, *key))).collect()
     }
 
     /// Returns the tag of the key that proved the user's binding.
@@ -236,6 +245,9 @@ impl Credentials {
         self.counts.accepted += 1;
         if let Some(credential) = self.users.get_mut(user) {
             credential.n = self.accepted;
+            if !credential.proven.contains(&key) {
+                credential.proven.push(key);
+            }
             credential.proved_by = is_bound.then_some(key);
             credential.last = Some(Accepted { proof: *proof, source, at: now });
         }
@@ -257,7 +269,7 @@ impl Credentials {
 
 impl Credential {
     fn new(n: u64) -> Self {
-        Self { keys: Vec::new(), proved_by: None, n, last: None, reported_at: None }
+        Self { keys: Vec::new(), proven: Vec::new(), proved_by: None, n, last: None, reported_at: None }
     }
 }
 

@@ -79,6 +79,44 @@ impl Keys {
         Ok(())
     }
 
+    /// Removes a key. Returns whether the user had it.
+    pub fn remove(&mut self, user: &UserName, key: &PublicKey) -> bool {
+        let Some(of_user) = self.0.get_mut(user) else { return false };
+        let before = of_user.len();
+        of_user.retain(|known| known.key != *key);
+        let is_removed = of_user.len() < before;
+        if of_user.is_empty() {
+            self.0.remove(user);
+        }
+        is_removed
+    }
+
+    /// Returns `text`, the text of a file, with one more line at its end.
+    pub(crate) fn with_line(text: &str, line: &str) -> String {
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        format!("{text}{end}{line}\n")
+    }
+
+    /// Returns `text`, the text of a file, without the line of this key. All other bytes stay.
+    pub(crate) fn without_key(text: &str, user: &UserName, key: &PublicKey) -> String {
+        let is_other = |line: &&str| {
+            let read = read_line(line.trim());
+            read.map_or(true, |(of, known)| (of, known.key) != (*user, *key))
+        };
+        text.split_inclusive('\n').filter(is_other).collect()
+    }
+
+    /// Returns the keys that several users have, in no order: none of those proves whose it is.
+    pub fn shared(&self) -> HashMap<PublicKey, Vec<UserName>> {
+        let mut holders = HashMap::<_, Vec<_>>::new();
+        for (user, keys) in &self.0 {
+            keys.iter().for_each(|known| holders.entry(known.key).or_default().push(*user));
+        }
+        holders.retain(|_, users| users.len() > 1);
+        holders.values_mut().for_each(|users| users.sort_unstable());
+        holders
+    }
+
     /// Returns the keys of a user.
     pub fn of(&self, user: &UserName) -> &[UserKey] {
         self.0.get(user).map_or(&[], Vec::as_slice)

@@ -252,15 +252,15 @@ impl Model {
         self.dropped = sum;
     }
 
-    pub(super) fn administrated(&self, command: AdminCommand, output: &Output) {
-        match (command, output) {
+    pub(super) fn administrated(&self, command: &AdminCommand, output: &Output) {
+        match (command.clone(), output) {
             (AdminCommand::AddUser(user), Output::SaveRoster { change: RosterChange::Add(added), .. }) => {
                 assert!(user == *added && !self.roster.contains(&user) && self.fits(&user));
             }
             (AdminCommand::RemoveUser(user), Output::SaveRoster { change, .. }) => {
                 assert!(*change == RosterChange::Remove(user) && self.roster.contains(&user));
             }
-            (command, Output::Answer { reply, .. }) => match (command, &**reply) {
+            (command, Output::Answer { reply, .. }) => match (command.clone(), &**reply) {
                 (AdminCommand::AddUser(user), AdminReply::Refused(_)) => {
                     assert!(self.roster.contains(&user) || !self.fits(&user));
                 }

@@ -233,7 +233,7 @@ fn all_about_a_message_is_shown() {
     let rows = viewer.rows().join("\n");
     for text in [
         "message 9 · ? · ",
-        "not a PLUMI message: it begins with none of PR, RR, PD, RD, PL, RL (at byte 1)",
+        "not a PLUMI message: it begins with none of PR, RR, PD, RD, PL, RL, PK (at byte 1)",
         "from     1.2.3.4:5",
         "to       PC-c, this node",
         r"message  \x1b[2J",

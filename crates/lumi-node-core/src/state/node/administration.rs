@@ -48,6 +48,16 @@ impl Node {
                 self.admin = Some((id, Awaited::Read));
                 self.outputs.push_back(Output::ReadRoster { id });
             }
+            #[cfg(feature = "proof")]
+            AdminCommand::KeysChanged(keys) => {
+                self.handle_keys(&keys);
+                self.answer(id, AdminReply::KeysTaken);
+            }
+            #[cfg(feature = "proof")]
+            AdminCommand::ListProvenKeys => {
+                let proven = self.credentials.proven();
+                self.answer(id, AdminReply::ProvenKeys(proven));
+            }
             AdminCommand::RosterChanged(change) => {
                 let reply = self.changed_elsewhere(change);
                 self.answer(id, reply);

@@ -1,0 +1,139 @@
+//! Users who prove their registrations by keys, at a node that runs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use integration_tests::programs::NodeProgram;
+use lumi_node_core::PublicKey;
+use lumi_proof::Signer;
+use plumi_proto::{Challenge, Message, MiAddress, Verb};
+
+use super::{ctl, done, run, start};
+use crate::lumi_node::User;
+
+#[test]
+fn a_key_that_an_administrator_adds_is_needed_from_then_on() {
+    let node = start("bb.com", &["laura", "pere"], &[]);
+    let (laura, thief, pere) = (User::of(&node), User::of(&node), User::of(&node));
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    assert_eq!(pere.ask("PRpere@bb.com"), "RR0");
+    let added = "added a key of laura, who has to prove a registration from now on\n";
+    assert_eq!(done(&node, &["key", "add", "laura", &key(1)]), added);
+    let text = fs::read_to_string(keys(&node)).unwrap();
+    let line = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    assert!(line.starts_with(&format!("laura ed25519 {} 20", key(1))) && line.ends_with(" added"), "{text}");
+    // She is unregistered, and a plain request does not bring her back.
+    assert_eq!(pere.ask("PLpere@bb.com:laura@bb.com"), "RL3pere@bb.com:laura@bb.com");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR1");
+    assert_eq!(prove(&thief, Verb::Register, 2), "RR1");
+    assert_eq!(prove(&laura, Verb::Register, 1), "RR0");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    assert_eq!(thief.ask("PRlaura@bb.com"), "RR1");
+    assert_eq!(thief.ask("PDlaura@bb.com"), "RD1");
+    pere.say(b"PLpere@bb.com:laura@bb.com");
+    assert_eq!(laura.hear(), "PLpere@bb.com:laura@bb.com");
+
+    let listed = done(&node, &["keys"]);
+    assert!(listed.lines().nth(1).is_some_and(|line| line.ends_with("added  yes")), "{listed}");
+    let today = line.split(' ').nth(3).unwrap();
+    let introduced = format!("laura@bb.com ed25519 {} introduced {today}\n", key(1));
+    assert_eq!(done(&node, &["keys", "--known-peers"]), introduced);
+    let status = done(&node, &["status"]);
+    assert!(status.contains("PK 2"), "{status}");
+    assert_eq!(prove(&laura, Verb::Deregister, 1), "RD0");
+
+    let (code, _, said) = ctl(&node, &["key", "add", "laura", &key(1)]);
+    assert_eq!(
+        (code, &*said),
+        (1, "lumi-node: cannot add a key of laura: nothing has changed: laura has that key already\n")
+    );
+    let (code, _, said) = ctl(&node, &["key", "add", "joan", &key(1)]);
+    assert!(code == 1 && said.contains("joan does not belong to the domain"), "{said}");
+    let removed = "removed a key of laura, who registers without a proof from now on\n";
+    assert_eq!(done(&node, &["key", "remove", "laura", &key(1)]), removed);
+    assert_eq!(thief.ask("PRlaura@bb.com"), "RR0");
+    assert_eq!(fs::read_to_string(keys(&node)).unwrap().lines().count(), 1, "the comment stays");
+}
+
+#[test]
+fn keys_are_read_at_the_start_and_at_a_reload() {
+    let node = start("bb.com", &["laura"], &[]);
+    let laura = User::of(&node);
+    assert_eq!(laura.ask("PRlaura@bb.com:A................"), "RR0", "as long as there is no key");
+    let line = |number| format!("laura ed25519 {} 2026-11-29 invited\n", key(number));
+    fs::write(keys(&node), line(1)).unwrap();
+    assert_eq!(done(&node, &["reload"]), "reloaded, 1 user\n");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR1");
+    assert_eq!(prove(&laura, Verb::Register, 1), "RR0");
+    // A wrong line and a missing file change nothing.
+    fs::write(keys(&node), line(2) + "laura\n").unwrap();
+    let (code, _, said) = ctl(&node, &["reload"]);
+    assert!(code == 1 && said.contains("line 2: a line is a user"), "{said}");
+    fs::remove_file(keys(&node)).unwrap();
+    let said = done(&node, &["reload"]);
+    assert!(said.contains("are missing, so those before hold on"), "{said}");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
+    // Another program's edit is not overwritten.
+    fs::write(keys(&node), line(1) + &line(2)).unwrap();
+    let (code, _, said) = ctl(&node, &["key", "add", "laura", &key(3)]);
+    assert!(code == 1, "{said}");
+    assert_eq!(fs::read_to_string(keys(&node)).unwrap(), line(1) + &line(2));
+}
+
+#[test]
+fn required_proofs_are_required_of_all_and_no_proofs_of_nobody() {
+    for (auth, plain, asks) in [("required", "RR1", "RR1"), ("off", "RR0", "RR0")] {
+        let node = start("bb.com", &["laura", "pere"], &["--auth", auth]);
+        done(&node, &["key", "add", "laura", &key(1)]);
+        let (laura, pere) = (User::of(&node), User::of(&node));
+        assert_eq!(pere.ask("PRpere@bb.com"), plain, "{auth}");
+        assert_eq!(laura.ask("PRlaura@bb.com"), plain, "{auth}");
+        assert!(laura.ask("PRlaura@bb.com:A................").starts_with(asks), "{auth}");
+    }
+}
+
+#[test]
+fn check_says_what_is_wrong_with_keys() {
+    let node = start("bb.com", &["laura", "pere"], &[]);
+    let line = |user: &str| format!("{user} ed25519 {} 2026-11-29 invited\n", key(1));
+    fs::write(keys(&node), line("laura")).unwrap();
+    let (_, said, _) = run(node.folder(), &["check", "--roster", "config/nodelumi.cfg"]);
+    assert!(said.contains("nodelumi.cfg.keys: 1 user have keys"), "{said}");
+    fs::write(keys(&node), line("laura") + &line("pere") + &line("joan")).unwrap();
+    fs::set_permissions(keys(&node), fs::Permissions::from_mode(0o666)).unwrap();
+    let (code, said, _) = run(node.folder(), &["check", "--roster", "config/nodelumi.cfg"]);
+    assert_eq!(code, 1);
+    for expected in [
+        "keys, joan: the roster has no such user",
+        "joan, laura, pere have the same",
+        "its mode is 666, so others may add a key",
+    ] {
+        assert!(said.contains(expected), "{expected} is missing in {said}");
+    }
+}
+
+/// The file of keys of a node, beside its roster.
+fn keys(node: &NodeProgram) -> PathBuf {
+    node.folder().join("config/nodelumi.cfg.keys")
+}
+
+fn signer(number: u8) -> Signer {
+    Signer::from_seed(&[number; 32]).expect("a seed")
+}
+
+fn key(number: u8) -> String {
+    PublicKey(signer(number).public_key()).to_string()
+}
+
+/// Asks for a challenge to laura and answers it.
+fn prove(agent: &User, verb: Verb, key: u8) -> String {
+    let laura: MiAddress = "laura@bb.com".parse().expect("an address");
+    let asks = Message::RequestChallenge { verb, address: laura }.encode();
+    agent.say(&asks);
+    let answer = Message::decode(agent.hear().as_bytes()).expect("a message");
+    let (_, challenge): (_, Challenge) = answer.challenge().unwrap_or_else(|| panic!("{answer:?}"));
+    assert_eq!(challenge.seen, agent.address());
+    agent.say(&Message::Prove(signer(key).prove(verb, &laura, &challenge)).encode());
+    agent.hear()
+}
