@@ -146,28 +146,32 @@ pub(crate) fn hint_for_call(own: &MiAddress, to: &MiAddress, error: &CallError) 
 /// Returns what may help a script of the user at `own`, to which nobody can type.
 pub(crate) fn hint_for_script(own: &MiAddress, to: &MiAddress, error: &CallError) -> Option<String> {
     let from = format!("--from {own}");
-    let imports = || {
+    let imports_after = |first: &str| {
         let any_domain = if to.domain() == own.domain() { "" } else { "--any-domain " };
         format!(
             "save the line that `mi-agent key show --line` prints there, sent another way, in FILE, then: \
-             mi-agent trust import {any_domain}FILE {from}"
+             {first}mi-agent trust import {any_domain}FILE {from}"
         )
     };
     match error {
-        CallError::KeyChanged { offered, .. } => {
+        CallError::KeyChanged { known, offered } => {
             let begins = first_words(to, offered);
+            // An import adds no key to one that somebody met.
+            let verified = if known.strength == Strength::Verified { "--verified " } else { "" };
+            let forgets = format!("mi-agent trust forget {verified}{to} {from}; ");
             Some(format!(
                 "its key begins with `{begins}` now: {to} may have a new machine, or somebody sits in between; {}",
-                imports()
+                imports_after(&forgets)
             ))
         }
         CallError::NotSecure(NotSecure::HasKey | NotSecure::CannotEncrypt(_)) => {
             Some("nothing was sent; with --security off it is sent in plain text".into())
         }
-        CallError::NotSecure(NotSecure::TooWeak { security: Security::Verified, .. }) => {
-            Some(format!("{}; then compare its words: mi-agent trust verify {to} WORD… {from}", imports()))
-        }
-        CallError::NotSecure(NotSecure::TooWeak { .. }) => Some(imports()),
+        CallError::NotSecure(NotSecure::TooWeak { security: Security::Verified, .. }) => Some(format!(
+            "{}; then compare its words: mi-agent trust verify {to} WORD… {from}",
+            imports_after("")
+        )),
+        CallError::NotSecure(NotSecure::TooWeak { .. }) => Some(imports_after("")),
         _ => hint_for_call(own, to, error),
     }
 }

@@ -40,13 +40,14 @@ pub(crate) struct TrustArgs {
 enum TrustSubcommand {
     /// List them, one key a line, since when each is known, and since when it is verified
     List,
-    /// Learn the keys in FILE, from lines such as `mi-agent key show --line` prints; - is stdin
+    /// Learn the keys in FILE, from lines such as `mi-agent key show --line` or the node's `ctl keys --known-peers` prints; -
+    /// is stdin. Nothing is added to a user with another key that a call met or that you verified
     Import {
         /// Learn keys of users of other domains, too
         #[arg(long)]
         any_domain: bool,
 
-        /// Lines of the form ADDRESS ed25519 BASE64
+        /// Lines of the form ADDRESS ed25519 BASE64; what follows does not matter
         file: PathBuf,
     },
     /// Compare the words of a known key: type what its user reads out
@@ -128,6 +129,7 @@ impl Keys<'_> {
         let mut code = exit::WELL;
         let mut others = BTreeSet::new();
         for (address, key) in keys {
+            // A list of the domain has everybody in it.
             if address == self.own {
                 continue;
             }
@@ -260,5 +262,6 @@ Exit codes:
 
 Examples:
   mi-agent trust list --from laura@bb.com
+  mi-agent trust import class.peers
   mi-agent trust import --any-domain joya.key
   mi-agent trust verify joya@cc.com candy … zebra";

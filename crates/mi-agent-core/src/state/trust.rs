@@ -323,6 +323,9 @@ pub enum TrustError {
     /// [`MAX_KEYS`] are known.
     #[error("{MAX_KEYS} keys are known already")]
     TooMany,
+    /// Another key of the user is believed because a call met it or its words were compared, see [`introduce`].
+    #[error("a call met another one, or its words were compared; forget that one first")]
+    OtherKey,
     /// The key is not known.
     #[error("no such key is known")]
     NotKnown,
@@ -361,14 +364,20 @@ pub fn verify(pins: &mut Vec<Pin>, key: PublicKey, today: Day) -> Result<(), Tru
     Ok(())
 }
 
-/// Believes in a key that the node of the user's domain introduced, beside all others.
+/// Believes in a key that the node of the user's domain introduced, beside others that it introduced.
+///
+/// A key that is known already is believed at least that much from now on. Nothing is added to a key that a call met or
+/// whose words were compared: the node relies on its administrator, and on anyone who can change the file of its keys.
 ///
 /// # Errors
-/// [`TrustError::TooMany`].
+/// [`TrustError::OtherKey`], [`TrustError::TooMany`].
 pub fn introduce(pins: &mut Vec<Pin>, key: PublicKey, today: Day) -> Result<(), TrustError> {
     if let Some(pin) = pins.iter_mut().find(|pin| pin.key == key) {
         pin.strength = pin.strength.max(Strength::Introduced);
         return Ok(());
+    }
+    if pins.iter().any(|pin| pin.strength != Strength::Introduced) {
+        return Err(TrustError::OtherKey);
     }
     if pins.len() >= MAX_KEYS {
         return Err(TrustError::TooMany);
@@ -617,18 +626,40 @@ mod tests {
         assert_eq!(accept(&mut pins, key(3), day(3)), Err(TrustError::NeedsWords));
         accept(&mut pins, key(2), day(3)).unwrap();
         assert_eq!(pins, [verified(2)]);
-        introduce(&mut pins, key(9), day(1)).unwrap();
-        assert_eq!(pins, [verified(2), introduced(9)]);
         for n in 3..=5 {
             verify(&mut pins, key(n), day(2)).unwrap();
         }
         assert_eq!(pins.iter().map(|pin| pin.key).collect::<Vec<_>>(), [2, 3, 4, 5].map(key));
         assert_eq!(verify(&mut pins, key(6), day(3)), Err(TrustError::TooMany));
-        assert_eq!(introduce(&mut pins, key(6), day(3)), Err(TrustError::TooMany));
+        assert_eq!(introduce(&mut pins, key(6), day(3)), Err(TrustError::OtherKey));
         verify(&mut pins, key(5), day(3)).unwrap();
         assert_eq!(pins.len(), MAX_KEYS);
         introduce(&mut pins, key(5), day(3)).unwrap();
         assert!(pins.iter().all(|pin| pin.strength == Strength::Verified));
+    }
+
+    /// Each row: what is known, a key that the domain's node introduces, and what is known then.
+    #[test]
+    fn an_introduction_adds_nothing_to_a_key_that_somebody_met() {
+        let other = Err(TrustError::OtherKey);
+        let four = [1, 2, 3, 4].map(introduced);
+        for (pins, introduces, known) in [
+            (vec![], 1, Ok(vec![introduced(1)])),
+            (vec![seen(1)], 1, Ok(vec![introduced(1)])),
+            (vec![introduced(1)], 1, Ok(vec![introduced(1)])),
+            (vec![verified(1)], 1, Ok(vec![verified(1)])),
+            (vec![introduced(1)], 2, Ok(vec![introduced(1), introduced(2)])),
+            (vec![seen(1)], 2, other.clone()),
+            (vec![verified(1)], 2, other.clone()),
+            (vec![introduced(1), verified(2)], 3, other.clone()),
+            (vec![verified(1), introduced(2)], 2, Ok(vec![verified(1), introduced(2)])),
+            (four.to_vec(), 5, Err(TrustError::TooMany)),
+        ] {
+            let mut changed = pins.clone();
+            let outcome = introduce(&mut changed, key(introduces), day(1)).map(|()| changed.clone());
+            assert_eq!(outcome, known, "{pins:?} and {introduces}");
+            assert!(outcome.is_ok() || changed == pins, "a refusal changes nothing");
+        }
     }
 
     /// Each row: what is known, and what is known once another key is accepted, or its words are compared.

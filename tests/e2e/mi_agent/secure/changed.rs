@@ -97,14 +97,20 @@ fn a_script_does_not_try_a_changed_key_again() {
     let before = asks(&node);
     let (code, told) = laura.send(&node, &["--wait", "2h", "--refresh", "off", "pere@bb.com", "hola"]);
     assert_eq!((code, undated(&told[0]).as_str()), (9, CHANGED));
-    let import = "mi-agent trust import FILE --from laura@bb.com";
+    let import = "then: mi-agent trust forget pere@bb.com --from laura@bb.com; mi-agent trust import FILE --from laura@bb.com";
     assert!(told[1].contains(&first_words(&new)) && told[1].ends_with(import), "{told:?}");
     // The question, and the same forwarded.
     assert!(asks(&node) - before <= 2 * 5);
     assert_eq!(new_talks.stdout().len(), 2, "{:?}", new_talks.stdout());
     // The advice of the hint helps.
     fs::write(laura.path().join("pere.key"), new.key("--line") + "\n").expect("written");
-    let (code, told, _) = laura.run(&["trust", "import", "pere.key", "--from", "laura@bb.com"]);
+    let import = &["trust", "import", "pere.key", "--from", "laura@bb.com"];
+    let (code, told, _) = laura.run(import);
+    let stays = "! the keys of pere@bb.com stay as they are: a call met another one, or its words were compared; forget \
+                 that one first";
+    assert_eq!((code, told), (1, vec![stays.to_owned()]));
+    assert_eq!(laura.run(&["trust", "forget", "pere@bb.com", "--from", "laura@bb.com"]).0, 0);
+    let (code, told, _) = laura.run(import);
     assert_eq!((code, told), (0, vec!["* pere@bb.com is introduced".to_owned()]));
     assert_eq!(laura.send(&node, &["pere@bb.com", "hola"]), (0, vec![]));
 }

@@ -129,6 +129,23 @@ fn keys_are_imported_from_lines() {
         assert!(code == 1 && told.is_empty() && stderr[0].starts_with(&expected), "{stderr:?}");
     }
     assert_eq!(laura.known().len(), 2);
+    // A list of the domain, as its node prints it: everybody is in it, and the strength is always the same.
+    let (new_pere, anna) = (Home::of("pere@bb.com").key("--line"), Home::of("anna@bb.com").key("--line"));
+    fs::write(laura.data("known_peers"), format!("{of_pere} seen 2026-11-28\n")).expect("written");
+    let list = format!(
+        "{} introduced 2026-11-29\n{new_pere} introduced 2026-11-29\n{anna} seen 2026-11-29 verified 2026-11-29\n",
+        laura.key("--line")
+    );
+    let stays = "! the keys of pere@bb.com stay as they are: a call met another one, or its words were compared; forget \
+                 that one first";
+    let (code, told, _) = import(&list, &[]);
+    assert_eq!((code, told), (1, vec![stays.to_owned(), "* anna@bb.com is introduced".to_owned()]));
+    let known: Vec<_> = laura.known().iter().map(|line| undated(line)).collect();
+    assert_eq!(known, [format!("{anna} introduced DAY"), format!("{of_pere} seen DAY")]);
+    let (code, told, _) = import(&format!("{of_pere} introduced 2026-11-29\n"), &[]);
+    assert_eq!((code, told), (0, vec!["* pere@bb.com is known with this key".to_owned()]));
+    assert!(laura.known()[1].ends_with(" introduced 2026-11-28"), "{:?}", laura.known());
+
     // Four keys of a user are the most.
     let keys: String =
         (1..=5).map(|n| format!("joan@bb.com ed25519 {}=\n", format!("{n}").repeat(42) + "A")).collect();
