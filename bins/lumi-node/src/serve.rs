@@ -69,7 +69,8 @@ async fn serve(
     let mut node = Node::new(roster, local.into(), settings.node());
     let keys = KeyRing::open(&settings.roster, &mut node, settings.auth)?;
     let server = Server::builder(socket, node).directory(directory).log_progress(logs.messages.progress());
-    let (server, administrator) = server.store(file).build()?;
+    let (mut server, administrator) = server.store(file).build()?;
+    keys.save_enrolments(&mut server, &administrator)?;
     let exit = Arc::new(Notify::new());
     let (service, has_console) = (Service, settings.console);
     let operator = Operator {

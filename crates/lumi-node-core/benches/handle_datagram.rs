@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::iter;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use lumi_node_core::{Node, NodeSettings, Roster};
+use lumi_node_core::{Keys, Node, NodeSettings, Output, PublicKey, Roster};
+use lumi_proof::Signer;
+use plumi_proto::{Message, Verb};
 
 fn handle_datagram(criterion: &mut Criterion) {
     for users in [100, 1_000_000] {
@@ -24,6 +26,47 @@ fn handle_datagram(criterion: &mut Criterion) {
         bench("PL of a user who is online, and its RL", &|user| {
             vec![locate(user), (AGENT, format!("RL0joya@cc.com:{user}@bb.com:127.0.0.1:4456"))]
         });
+    }
+}
+
+/// Proofs by the last of a user's keys, so that each key is tried, and a refresh of the same user.
+fn prove(criterion: &mut Criterion) {
+    for count in [1, 4_u8] {
+        let signers: Vec<_> =
+            (1..=count).map(|number| Signer::from_seed(&[number; 32]).expect("a seed")).collect();
+        let lines = signers
+            .iter()
+            .map(|signer| format!("u0000000 ed25519 {} 2026-11-29 added\n", PublicKey(signer.public_key())));
+        let mut node = node(100);
+        node.node.challenge_with(node.now, &[7; 32]);
+        node.node.handle_keys(&Keys::parse(lines.collect::<String>().as_bytes()).expect("keys"));
+        let address = "u0000000@bb.com".parse().expect("an address");
+        let asks = Message::RequestChallenge { verb: Verb::Register, address }.encode();
+        let mut group = criterion.benchmark_group(format!("a user with {count} keys"));
+        group.bench_function("PK", |bencher| {
+            bencher.iter_custom(|times| {
+                (0..times)
+                    .map(|_| {
+                        // A socket may send two a second.
+                        node.now += Duration::from_secs(1);
+                        node.node.handle_datagram(node.now, AGENT, &asks).expect("it is answered");
+                        let Some(Output::Transmit { message, .. }) = node.node.poll_output() else {
+                            unreachable!("it is answered")
+                        };
+                        let (verb, challenge) = message.challenge().expect("a challenge");
+                        let signer = signers.last().expect("a key");
+                        let proof = Message::Prove(signer.prove(verb, &address, &challenge)).encode();
+                        let start = tokio::time::Instant::now();
+                        node.node.handle_datagram(node.now, AGENT, &proof).expect("it is answered");
+                        let taken = start.elapsed();
+                        black_box(node.node.poll_output());
+                        taken
+                    })
+                    .sum()
+            });
+        });
+        let refreshes = [(AGENT, "PRu0000000@bb.com".to_owned())];
+        group.bench_function("PR", |bencher| bencher.iter(|| node.handle(Some(&refreshes))));
     }
 }
 
@@ -82,5 +125,5 @@ const SOME: usize = 200_000;
 /// Prime to every number of users, so that each is met once.
 const STRIDE: usize = 7_654_321;
 
-criterion_group!(benches, handle_datagram);
+criterion_group!(benches, handle_datagram, prove);
 criterion_main!(benches);

@@ -13,6 +13,8 @@ use crate::state::admin::{
 };
 use crate::state::binding::Binding;
 #[cfg(feature = "proof")]
+use crate::state::enrolment::{CredentialState, Enrolled};
+#[cfg(feature = "proof")]
 use crate::state::keys::{Keys, PublicKey};
 use crate::state::settings::NodeSettings;
 use crate::state::status::ServerStatus;
@@ -84,6 +86,29 @@ impl ServerHandle {
     #[cfg(feature = "proof")]
     pub async fn keys_changed(&self, keys: Arc<Keys>) -> Result<(), AdminError> {
         self.ask(AdminCommand::KeysChanged(keys), None).await.map(drop)
+    }
+
+    /// Takes the keys and invitations as they are on the disk, see
+    /// [`Node::handle_credentials`](crate::Node::handle_credentials).
+    ///
+    /// # Errors
+    /// [`AdminError::NodeGone`].
+    ///
+    /// # Cancel safety
+    /// If this is dropped before it is ready, they are taken or not.
+    #[cfg(feature = "proof")]
+    pub async fn credentials_changed(&self, state: CredentialState) -> Result<(), AdminError> {
+        self.ask(AdminCommand::CredentialsChanged(Arc::new(state), Vec::new()), None).await.map(drop)
+    }
+
+    /// Has saved enrolments answered. Blocks until the server has taken them over.
+    #[cfg(feature = "proof")]
+    pub(crate) fn enrolled(&self, enrolled: Vec<Enrolled>, state: CredentialState) -> Result<(), AdminError> {
+        let (answer, answered) = oneshot::channel();
+        let command = AdminCommand::CredentialsChanged(Arc::new(state), enrolled);
+        let request = AdminRequest { command, settings: None, answer };
+        self.requests.blocking_send(request).map_err(|_| AdminError::NodeGone)?;
+        answered.blocking_recv().map_err(|_| AdminError::NodeGone)?.map(drop)
     }
 
     /// Returns the keys that have proved something since the node was started, sorted by user.

@@ -35,8 +35,12 @@ mod administrator;
 mod serde;
 mod io {
     mod administration;
+    #[cfg(feature = "proof")]
+    pub(crate) mod credential_files;
     mod datagrams;
     mod durable;
+    #[cfg(feature = "proof")]
+    pub(crate) mod enrolments;
     pub(crate) mod events;
     #[cfg(feature = "proof")]
     pub(crate) mod key_file;
@@ -60,8 +64,12 @@ mod state {
     #[cfg(feature = "proof")]
     mod credentials;
     pub(crate) mod dropped;
+    #[cfg(feature = "proof")]
+    pub(crate) mod enrolment;
     pub(crate) mod event;
     pub(crate) mod held_answers;
+    #[cfg(feature = "proof")]
+    pub(crate) mod invitations;
     #[cfg(feature = "proof")]
     pub(crate) mod keys;
     pub(crate) mod limiter;
@@ -104,6 +112,10 @@ pub use plumi_proto::{
     Registrant, UdpAddress, UserName,
 };
 
+#[cfg(feature = "proof")]
+pub use io::credential_files::{CredentialFiles, CredentialFilesError};
+#[cfg(feature = "proof")]
+pub use io::enrolments::Enrolments;
 pub use io::events::{NodeEventSender, NodeEvents, node_events};
 #[cfg(feature = "proof")]
 pub use io::key_file::{KeyFile, KeyFileError};
@@ -111,14 +123,18 @@ pub use io::roster_file::{RosterFile, RosterFileError};
 pub use io::roster_store::RosterStore;
 pub use io::server::{ServeError, Server, ServerBuilder};
 #[cfg(feature = "proof")]
-pub use lumi_proof::{NoRandomness, random};
+pub use lumi_proof::{Code, NoRandomness, random};
 pub use state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, MAX_NAMED, NotRead, NotSaved, Presence, ReloadRefusal,
     Reloaded, RosterChange, UserStatus,
 };
 pub use state::binding::Binding;
 pub use state::dropped::{DropReason, Dropped};
+#[cfg(feature = "proof")]
+pub use state::enrolment::{CredentialState, EnrolRequest, Enrolled};
 pub use state::event::{GoneReason, NodeEvent};
+#[cfg(feature = "proof")]
+pub use state::invitations::{Invitation, Invitations, InvitationsError, Used};
 #[cfg(feature = "proof")]
 pub use state::keys::{
     KeyOrigin, KeyRefusal, Keys, KeysError, KeysReason, MAX_KEYS, PublicKey, PublicKeyError, UserKey,

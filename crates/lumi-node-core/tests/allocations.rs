@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use lumi_dns::NodeDirectory;
-use lumi_node_core::{Node, NodeSettings, RateLimit, Roster, Server};
+use lumi_node_core::{Keys, Node, NodeSettings, Output, PublicKey, RateLimit, Roster, Server};
+use lumi_proof::Signer;
 use message_log::{DEFAULT_MAX_SIZE, LineWriter, MessageLayer};
+use plumi_proto::{Message, Verb};
 use tokio::net::UdpSocket;
 use tokio::runtime::{self, Runtime};
 use tracing_subscriber::filter::filter_fn;
@@ -64,3 +66,33 @@ fn register(runtime: &Runtime, agent: &UdpSocket, rounds: usize) {
 
 const ROUNDS: usize = 200;
 const TOGETHER: usize = 7;
+
+/// A user with a key costs what anybody does, and a challenge and a proof allocate no more than the queue of outputs holds.
+#[test]
+fn a_user_with_a_key_is_refreshed_and_proved_without_allocating() {
+    let signer = Signer::from_seed(&[1; 32]).expect("a seed");
+    let line = format!("laura ed25519 {} 2026-11-29 added", PublicKey(signer.public_key()));
+    let roster = Roster::parse(b"bb.com\nlaura\npere\n").expect("a roster");
+    let mut node = Node::new(roster, "127.0.0.1:3344".parse().expect("an address"), NodeSettings::default());
+    let now = tokio::time::Instant::now().into_std();
+    node.challenge_with(now, &[7; 32]);
+    node.handle_keys(&Keys::parse(line.as_bytes()).expect("keys"));
+    let (laura, agent) =
+        ("laura@bb.com".parse().expect("an address"), "127.0.0.1:5000".parse().expect("a socket"));
+    let agent: plumi_proto::UdpAddress = agent;
+    let asks = Message::RequestChallenge { verb: Verb::Register, address: laura }.encode();
+    let mut prove = || {
+        node.handle_datagram(now, agent, &asks).expect("it is answered");
+        let Some(Output::Transmit { message, .. }) = node.poll_output() else { panic!("no challenge") };
+        let (verb, challenge) = message.challenge().expect("a challenge");
+        let proof = Message::Prove(signer.prove(verb, &laura, &challenge)).encode();
+        node.handle_datagram(now, agent, &proof).expect("it is answered");
+        assert!(node.poll_output().is_some());
+        node.handle_datagram(now, agent, b"PRlaura@bb.com").expect("it is answered");
+        let Some(Output::Transmit { message, .. }) = node.poll_output() else { panic!("no answer") };
+        assert_eq!(&*message.encode(), b"RR0");
+    };
+    prove();
+    let allocations = allocation_counter::measure(prove);
+    assert_eq!(allocations.count_total, 0, "{allocations:?}");
+}

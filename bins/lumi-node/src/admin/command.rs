@@ -46,6 +46,15 @@ pub(crate) enum Command {
         #[serde(default)]
         json: bool,
     },
+    /// A code by which a user enrols a key; adds the user, if necessary
+    Invite {
+        /// By name alone, without the domain
+        #[arg(value_parser = user)]
+        #[serde(with = "name")]
+        user: UserName,
+    },
+    /// The invitations, without their codes
+    Invites {},
     /// The keys by which users prove their registrations
     Keys {
         /// Those that have proved one since the start, for `mi-agent trust import`
@@ -66,7 +75,7 @@ pub(crate) enum Command {
 impl Command {
     /// Returns whether the command may change the state of the node.
     pub(crate) fn changes_something(&self) -> bool {
-        !matches!(self, Self::List { .. } | Self::Status { .. } | Self::Keys { .. })
+        !matches!(self, Self::List { .. } | Self::Status { .. } | Self::Keys { .. } | Self::Invites {})
     }
 }
 
@@ -286,7 +295,16 @@ mod tests {
     fn a_command_is_the_same_after_its_way_through_the_socket() {
         let lines = ["register laura", "baixa pere", "list", "list --json l*", "status", "status --json"];
         let key = format!("key add laura {}=", "A".repeat(43));
-        let more = ["reload", "log reopen", "list 'l*'", "keys", "keys --known-peers", &key];
+        let more = [
+            "reload",
+            "log reopen",
+            "list 'l*'",
+            "keys",
+            "keys --known-peers",
+            &key,
+            "invite laura",
+            "invites",
+        ];
         for line in lines.into_iter().chain(more) {
             let Some(ConsoleCommand::Command(command)) = parse(line).unwrap() else { panic!("{line}") };
             let text = serde_json::to_string(&command).unwrap();

@@ -1,25 +1,28 @@
-//! The keys of users: added, removed and listed by administrators, and read again.
+//! The keys of users and their invitations: added, removed and listed by administrators, and read again.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
-use jiff::Zoned;
-use lumi_node_core::{Administrator, Auth, KeyFile, KeyOrigin, Keys, Node, PublicKey, UserKey};
+use jiff::{Timestamp, Zoned};
+use lumi_node_core::{
+    AdminError, AdminRefusal, Administrator, Auth, CredentialFiles, CredentialFilesError, Invitation,
+    KeyOrigin, Keys, Node, PublicKey, Server, UserKey,
+};
 use plumi_proto::{Domain, UserName};
 use tokio::task;
 
-/// The file of keys of a running node. Cheap to clone.
+/// The files of keys and invitations of a running node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRing {
-    file: Arc<Mutex<KeyFile>>,
+    files: Arc<Mutex<CredentialFiles>>,
     domain: Domain,
 }
 
 /// The keys that a reload has read, to be taken over with the roster.
 #[derive(Debug)]
-pub(crate) struct ReadKeys(KeyFile);
+pub(crate) struct ReadKeys(CredentialFiles);
 
 impl KeyRing {
     /// Reads the keys beside the roster at `roster`, and has `node` require proofs of them.
@@ -27,16 +30,31 @@ impl KeyRing {
     /// # Errors
     /// They cannot be read, or a line is wrong. A missing file is none: then nobody has a key.
     pub(crate) fn open(roster: &Path, node: &mut Node, auth: Auth) -> anyhow::Result<Self> {
-        let file = KeyFile::open(roster)?;
-        node.challenge_with(tokio::time::Instant::now().into_std(), &lumi_node_core::random()?);
-        node.handle_keys(file.keys());
+        let files = CredentialFiles::open(roster, *node.domain())?;
+        let now = tokio::time::Instant::now().into_std();
+        node.challenge_with(now, &lumi_node_core::random()?);
+        node.handle_credentials(now, &files.state(wall()));
+        let file = files.keys();
         if !file.exists() && auth == Auth::Required {
             let path = file.path().display();
             tracing::warn!("auth is required, and there are no keys at {path}, so nobody can register");
         } else if file.exists() {
             tracing::info!("keys of {} users at {}", file.keys().len(), file.path().display());
         }
-        Ok(Self { file: Arc::new(Mutex::new(file)), domain: *node.domain() })
+        Ok(Self { files: Arc::new(Mutex::new(files)), domain: *node.domain() })
+    }
+
+    /// Has the enrolments of `server` saved.
+    ///
+    /// # Errors
+    /// There is no thread for them.
+    pub(crate) fn save_enrolments(
+        &self,
+        server: &mut Server,
+        administrator: &Administrator,
+    ) -> anyhow::Result<()> {
+        let (files, handle) = (Arc::clone(&self.files), administrator.handle().clone());
+        Ok(server.enrolments().save_in(files, handle, wall)?)
     }
 
     /// Reads the file again. Nothing changes until [`KeyRing::take`].
@@ -57,16 +75,16 @@ impl KeyRing {
         ReadKeys(read): ReadKeys,
         administrator: &Administrator,
     ) -> anyhow::Result<Option<String>> {
-        let keys = {
-            let mut file = self.lock();
-            if file.exists() && !read.exists() {
-                let path = file.path().display();
+        let state = {
+            let mut files = self.lock();
+            if files.keys().exists() && !read.keys().exists() {
+                let path = files.keys().path().display();
                 return Ok(Some(format!("the keys {path} are missing, so those before hold on")));
             }
-            *file = read;
-            Arc::new(file.keys().clone())
+            *files = read;
+            files.state(wall())
         };
-        administrator.handle().keys_changed(keys).await?;
+        administrator.handle().credentials_changed(state).await?;
         Ok(None)
     }
 
@@ -84,7 +102,7 @@ impl KeyRing {
             bail!("{user} does not belong to the domain; register the user first");
         }
         let key = UserKey::new(key, today(), KeyOrigin::Added);
-        self.change(administrator, move |file| file.add(user, key)).await?;
+        self.change(administrator, move |files| Ok(files.keys_mut().add(user, key)?)).await?;
         Ok(format!("added a key of {user}, who has to prove a registration from now on"))
     }
 
@@ -98,8 +116,8 @@ impl KeyRing {
         user: UserName,
         key: PublicKey,
     ) -> anyhow::Result<String> {
-        self.change(administrator, move |file| file.remove(user, &key)).await?;
-        let left = self.lock().keys().of(&user).len();
+        self.change(administrator, move |files| Ok(files.keys_mut().remove(user, &key)?)).await?;
+        let left = self.lock().keys().keys().of(&user).len();
         let more = if left == 0 { ", who registers without a proof from now on" } else { "" };
         Ok(format!("removed a key of {user}{more}"))
     }
@@ -110,7 +128,7 @@ impl KeyRing {
     /// The node has ended.
     pub(crate) async fn list(&self, administrator: &Administrator) -> anyhow::Result<String> {
         let proven = administrator.handle().proven_keys().await?;
-        let keys = self.lock().keys().clone();
+        let keys = self.lock().keys().keys().clone();
         let mut text = String::from("USER  KEY  SINCE  ORIGIN  PROVED");
         for (user, key) in sorted(&keys) {
             let proved = if proven.contains(&(user, key.key)) { "yes" } else { "not yet" };
@@ -125,32 +143,69 @@ impl KeyRing {
     /// The node has ended.
     pub(crate) async fn known_peers(&self, administrator: &Administrator) -> anyhow::Result<String> {
         let proven = administrator.handle().proven_keys().await?;
-        let (keys, domain) = (self.lock().keys().clone(), self.domain);
+        let (keys, domain) = (self.lock().keys().keys().clone(), self.domain);
         let lines = sorted(&keys).filter(|(user, key)| proven.contains(&(*user, key.key)));
         let lines =
             lines.map(|(user, key)| format!("{user}@{domain} ed25519 {} introduced {}", key.key, key.since));
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
-    /// Makes a change in the file, and then in the node.
-    async fn change(
+    /// Invites a user to enrol a key, and adds the user to the roster if necessary. Returns the address and the code. Nobody
+    /// else gets to see the code.
+    ///
+    /// # Errors
+    /// The user cannot be added, may have no more keys, or the change cannot be saved.
+    pub(crate) async fn invite(
         &self,
         administrator: &Administrator,
-        change: impl FnOnce(&mut KeyFile) -> Result<(), lumi_node_core::KeyFileError> + Send + 'static,
-    ) -> anyhow::Result<()> {
-        let this = self.clone();
-        let changed = move || {
-            let mut file = this.lock();
-            change(&mut file)?;
-            Ok::<_, anyhow::Error>(Arc::new(file.keys().clone()))
-        };
-        // The disk may be slow.
-        let keys = task::spawn_blocking(changed).await?.context("nothing has changed")?;
-        Ok(administrator.handle().keys_changed(keys).await?)
+        user: UserName,
+    ) -> anyhow::Result<String> {
+        match administrator.add_user(user).await {
+            Ok(()) | Err(AdminError::Refused(AdminRefusal::AlreadyUser(_))) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let now = wall();
+        let code =
+            self.change(administrator, move |files| files.invite(user, now, now + VALID_SECONDS)).await?;
+        Ok(format!("{user}@{} {code}", self.domain))
     }
 
-    fn lock(&self) -> MutexGuard<'_, KeyFile> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lists the invitations as a table, without their codes.
+    pub(crate) fn invitations(&self) -> String {
+        let (mut text, now) = (String::from("USER  STATE  TIME"), wall());
+        for invitation in self.lock().invitations().iter() {
+            let Invitation { user, expires, used, .. } = invitation;
+            let (state, time) = match used {
+                Some(used) => ("used", used.at),
+                None if invitation.is_open(now) => ("open until", *expires),
+                None => ("expired", *expires),
+            };
+            let time = Timestamp::from_second(time).map(|time| time.to_string()).unwrap_or_default();
+            _ = write!(text, "\n{user}  {state}  {time}");
+        }
+        text
+    }
+
+    /// Makes a change in the files, and then in the node.
+    async fn change<T: Send + 'static>(
+        &self,
+        administrator: &Administrator,
+        change: impl FnOnce(&mut CredentialFiles) -> Result<T, CredentialFilesError> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let this = self.clone();
+        let changed = move || {
+            let mut files = this.lock();
+            let changed = change(&mut files)?;
+            Ok::<_, anyhow::Error>((changed, files.state(wall())))
+        };
+        // The disk may be slow.
+        let (changed, state) = task::spawn_blocking(changed).await?.context("nothing has changed")?;
+        administrator.handle().credentials_changed(state).await?;
+        Ok(changed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, CredentialFiles> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,3 +219,12 @@ fn sorted(keys: &Keys) -> impl Iterator<Item = (UserName, &UserKey)> {
 fn today() -> String {
     Zoned::now().date().to_string()
 }
+
+/// Returns the time by the clock on the wall, in seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "people agree on a day until which an invitation is good")]
+fn wall() -> i64 {
+    Timestamp::now().as_second()
+}
+
+/// The time for which an invitation is good: a day.
+const VALID_SECONDS: i64 = 24 * 60 * 60;

@@ -31,12 +31,15 @@ impl Operator {
     /// The command is refused.
     pub(crate) async fn carry_out(&self, command: Command) -> anyhow::Result<String> {
         let changes_something = command.changes_something();
+        let invited = if let Command::Invite { user } = &command { Some(*user) } else { None };
         let carried_out = self.try_to(command).await;
         // The log keeps a record of every change.
-        match &carried_out {
-            Ok(said) if changes_something => tracing::info!("{said}"),
-            Err(error) => tracing::info!("refused: {}", reason::in_one_line(error)),
-            Ok(_) => {}
+        match (&carried_out, invited) {
+            // The code is for the user alone.
+            (Ok(_), Some(user)) => tracing::info!("invited {user}"),
+            (Ok(said), None) if changes_something => tracing::info!("{said}"),
+            (Err(error), _) => tracing::info!("refused: {}", reason::in_one_line(error)),
+            (Ok(_), None) => {}
         }
         carried_out
     }
@@ -72,6 +75,12 @@ impl Operator {
                 };
                 if json { report::status_json(&status, process) } else { report::status(&status, process) }
             }
+            Command::Invite { user } => self
+                .keys
+                .invite(administrator, user)
+                .await
+                .with_context(|| format!("cannot invite {user}"))?,
+            Command::Invites {} => self.keys.invitations(),
             Command::Keys { known_peers: false } => self.keys.list(administrator).await?,
             Command::Keys { known_peers: true } => self.keys.known_peers(administrator).await?,
             Command::Key(KeyCommand::Add { user, key }) => {

@@ -10,11 +10,31 @@ use super::finding::{Finding, Report};
 use crate::admin::report::counted_users;
 use crate::reason;
 
+/// Checks that nobody else reads the invitations and the node's own key.
+fn check_secrets(roster: &Path, report: &mut Report) -> anyhow::Result<()> {
+    for ending in [".invites", ".identity"] {
+        let mut path = roster.as_os_str().to_owned();
+        path.push(ending);
+        let path = Path::new(&path);
+        let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o077 != 0 {
+            let wrong = format!("its mode is {:o}, so others may read it", mode & 0o7777);
+            report.add(&Finding::wrong(
+                path.display().to_string(),
+                wrong,
+                format!("chmod 600 {}", path.display()),
+            ))?;
+        }
+    }
+    Ok(())
+}
+
 /// Checks the keys beside the roster at `roster`, if there are any.
 ///
 /// # Errors
 /// stdout cannot be written to.
 pub(super) fn check(roster: &Path, report: &mut Report) -> anyhow::Result<()> {
+    check_secrets(roster, report)?;
     let file = match KeyFile::open(roster) {
         Ok(file) => file,
         Err(error) => {

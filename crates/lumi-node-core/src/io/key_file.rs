@@ -66,6 +66,22 @@ impl KeyFile {
         self.replace(keys, |text| Keys::with_line(text, &line))
     }
 
+    /// Adds keys that invitations were used by, with one write. Nothing is written if there are none.
+    ///
+    /// # Errors
+    /// As [`KeyFile::add`].
+    pub(super) fn add_all(&mut self, added: Vec<(UserName, UserKey)>) -> Result<(), KeyFileError> {
+        if added.is_empty() {
+            return Ok(());
+        }
+        let (mut keys, mut lines) = (self.keys.clone(), Vec::new());
+        for (user, key) in added {
+            lines.push(key.line(&user));
+            keys.add(user, key)?;
+        }
+        self.replace(keys, |text| Keys::with_line(text, &lines.join("\n")))
+    }
+
     /// Removes a key.
     ///
     /// # Errors

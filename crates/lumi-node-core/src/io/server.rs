@@ -10,6 +10,8 @@ use plumi_proto::udp_address;
 use tokio::net::UdpSocket;
 
 use super::administration::Administration;
+#[cfg(feature = "proof")]
+use super::enrolments::{EnrolmentSender, Enrolments, enrolments};
 use super::events::{NodeEventSender, NodeEvents, node_events};
 use super::roster_store::{RosterStore, Store};
 use super::socket::NodeSocket;
@@ -35,6 +37,8 @@ pub struct Server {
     events: Option<NodeEventSender>,
     tap: Option<TrafficTap>,
     log_progress: LogProgress,
+    #[cfg(feature = "proof")]
+    enrolments: Option<EnrolmentSender>,
 }
 
 impl Server {
@@ -43,7 +47,18 @@ impl Server {
     pub fn new(socket: UdpSocket, node: Node, directory: NodeDirectory) -> Self {
         let (administration, handle) = Administration::new();
         let log_progress = LogProgress::default();
-        Self { socket, node, directory, administration, handle, events: None, tap: None, log_progress }
+        Self {
+            socket,
+            node,
+            directory,
+            administration,
+            handle,
+            events: None,
+            tap: None,
+            log_progress,
+            #[cfg(feature = "proof")]
+            enrolments: None,
+        }
     }
 
     /// Begins a server of `node` on `socket`, of which more is to be set.
@@ -79,6 +94,15 @@ impl Server {
         events
     }
 
+    /// Returns the enrolments that the node asks to be saved. Without this, or once they are dropped, no key is accepted by
+    /// an invitation. A second call replaces the first one's.
+    #[cfg(feature = "proof")]
+    pub fn enrolments(&mut self) -> Enrolments {
+        let (sender, enrolments) = enrolments();
+        self.enrolments = Some(sender);
+        enrolments
+    }
+
     /// Serves until `shutdown` is ready. A change of the roster that is being saved then is finished first,
     /// if the disk takes no longer than 5 s. No datagram and no sender can end the server.
     ///
@@ -101,6 +125,8 @@ impl Server {
         if let Some(tap) = self.tap {
             task.report_traffic(tap);
         }
+        #[cfg(feature = "proof")]
+        task.save_enrolments(self.enrolments);
         task.wait_for_log(self.log_progress);
         // Its buffers are no burden for the futures of embedding programs.
         Box::pin(task.run(shutdown)).await;

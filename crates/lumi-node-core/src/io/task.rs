@@ -14,6 +14,8 @@ use tracing::{debug, field, info, warn};
 
 use super::administration::{AdminEvent, Administration};
 use super::datagrams::{Datagrams, Received};
+#[cfg(feature = "proof")]
+use super::enrolments::EnrolmentSender;
 use super::events::NodeEventSender;
 use super::outbox::Outbox;
 use super::rate_limited_counter::RateLimitedCounter;
@@ -40,6 +42,8 @@ pub(super) struct Task<S> {
     log: Batch,
     line_limit: LineLimit,
     outbox: Outbox,
+    #[cfg(feature = "proof")]
+    enrolments: Option<EnrolmentSender>,
     kept_out: RateLimitedCounter,
     /// Set if the rate limit rejected any of the latest datagrams.
     is_flooded: bool,
@@ -86,6 +90,8 @@ impl<S: DatagramSocket> Task<S> {
             started: now(),
             line_limit: LineLimit::new(),
             outbox: Outbox::new(),
+            #[cfg(feature = "proof")]
+            enrolments: None,
             kept_out: RateLimitedCounter::default(),
             is_flooded: false,
             unreceived: RateLimitedCounter::default(),
@@ -106,6 +112,12 @@ impl<S: DatagramSocket> Task<S> {
     /// Reports every datagram to `tap`.
     pub(super) fn report_traffic(&mut self, tap: TrafficTap) {
         self.tap = Some(tap);
+    }
+
+    /// Has enrolments saved by `enrolments`.
+    #[cfg(feature = "proof")]
+    pub(super) fn save_enrolments(&mut self, enrolments: Option<EnrolmentSender>) {
+        self.enrolments = enrolments;
     }
 
     /// Lets answers wait for their lines in the log of `progress`.
@@ -390,6 +402,12 @@ impl<S: DatagramSocket> Task<S> {
                 self.lookups.start(id, domain, self.directory.clone(), instead_of);
             }
             Output::SaveRoster { id, change } => self.administration.save(id, change),
+            #[cfg(feature = "proof")]
+            Output::Enrol { request } => {
+                if let Some(enrolments) = &self.enrolments {
+                    enrolments.send(*request);
+                }
+            }
             Output::ReadRoster { id } => self.administration.read(id),
             Output::Answer { id, reply } => self.answer(id, *reply),
         }
@@ -416,6 +434,12 @@ fn report(notice: &Notice) {
             %user, %from, "a registration was refused: the settings let this user register from other addresses only"
         ),
         Notice::Moved { user, from, to, is_proved: true } => info!("{user}: {from} → {to} (proved)"),
+        Notice::Enrolled { user, from } => info!("the invitation of {user} was used by {from}"),
+        Notice::InvitationTriedAgain { user, from } => {
+            warn!(
+                "the invitation of {user} was tried a second time from {from}; if that is not the user, remove the key"
+            );
+        }
         Notice::CannotProve { user, from, failures: 1 } => warn!("{user}: {from} cannot prove it"),
         Notice::CannotProve { user, from, failures } => warn!(
             "{user}: {from} cannot prove it, and {} more proofs failed since the last line like this",

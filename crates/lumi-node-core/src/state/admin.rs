@@ -9,6 +9,8 @@ use plumi_proto::{AddressError, Domain, UdpAddress, UserName};
 
 use super::binding::Binding;
 #[cfg(feature = "proof")]
+use super::enrolment::{CredentialState, Enrolled};
+#[cfg(feature = "proof")]
 use super::keys::{Keys, PublicKey};
 
 /// Identifies a command from [`Node::handle_admin`](crate::Node::handle_admin) to
@@ -36,6 +38,9 @@ pub enum AdminCommand {
     /// Take these keys of all users in the place of those before, see [`Node::handle_keys`](crate::Node::handle_keys).
     #[cfg(feature = "proof")]
     KeysChanged(Arc<Keys>),
+    /// Take the keys and invitations as they are on the disk, and answer these enrolments, which are saved.
+    #[cfg(feature = "proof")]
+    CredentialsChanged(Arc<CredentialState>, Vec<Enrolled>),
     /// List the keys that have proved something since the node was started.
     #[cfg(feature = "proof")]
     ListProvenKeys,

@@ -3,6 +3,8 @@
 mod administration;
 mod asking;
 #[cfg(feature = "proof")]
+mod enrolling;
+#[cfg(feature = "proof")]
 mod keys;
 
 use std::collections::VecDeque;
@@ -66,6 +68,8 @@ pub struct Node {
     outsiders: Outsiders,
     #[cfg(feature = "proof")]
     credentials: Credentials,
+    #[cfg(feature = "proof")]
+    enrolling: enrolling::Enrolling,
     received: MessageCounts,
     sent: MessageCounts,
     dropped: Dropped,
@@ -92,6 +96,8 @@ impl Node {
             outsiders: Outsiders::default(),
             #[cfg(feature = "proof")]
             credentials: Credentials::default(),
+            #[cfg(feature = "proof")]
+            enrolling: enrolling::Enrolling::default(),
             received: MessageCounts::default(),
             sent: MessageCounts::default(),
             dropped: Dropped::default(),
@@ -411,6 +417,8 @@ impl Node {
             Message::RequestChallenge { .. } => {
                 self.receive(now, from, &message.without_extension().encode(), charged)
             }
+            #[cfg(feature = "proof")]
+            Message::Enrol { address, key } => self.enrol(now, from, address, key),
             #[cfg(feature = "proof")]
             Message::Prove(proof) => {
                 let answer = self.registrar().prove(now, from, &proof)?;

@@ -22,6 +22,20 @@ pub enum Notice {
         /// Set if the user's key proved the registration, so that nobody has taken the name over.
         is_proved: bool,
     },
+    /// A user's key was accepted, by an invitation.
+    Enrolled {
+        /// The user.
+        user: UserName,
+        /// The UDP address that it came from.
+        from: UdpAddress,
+    },
+    /// An invitation was used once more, by another key or long after: somebody else may have it.
+    InvitationTriedAgain {
+        /// The user.
+        user: UserName,
+        /// The UDP address that it came from.
+        from: UdpAddress,
+    },
     /// A proof failed: somebody else tries, or the user's agent has a key that this node does not know.
     CannotProve {
         /// The user.

@@ -3,6 +3,8 @@
 use plumi_proto::{Domain, HostIp, Message, UdpAddress};
 
 use super::admin::{AdminId, AdminReply, RosterChange};
+#[cfg(feature = "proof")]
+use super::enrolment::EnrolRequest;
 use super::lookups::LookupId;
 
 /// An effect that a [`Node`](crate::Node) asks for. Every effect leaves a node this way.
@@ -41,6 +43,13 @@ pub enum Output {
     ReadRoster {
         /// The command that asks for it.
         id: AdminId,
+    },
+    /// Save this enrolment, and pass the result to [`Node::handle_credentials`](crate::Node::handle_credentials) and
+    /// [`Node::handle_enrolled`](crate::Node::handle_enrolled). If it cannot be saved, do nothing: the agent asks again.
+    #[cfg(feature = "proof")]
+    Enrol {
+        /// The enrolment.
+        request: Box<EnrolRequest>,
     },
     /// Answer the administrator. The next command may be handled from now on.
     Answer {

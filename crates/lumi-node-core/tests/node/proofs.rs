@@ -1,6 +1,7 @@
 //! Users with a key: who may register them, and who may ask in their name (protocol.md §9, §12).
 
 mod challenges;
+mod enrolments;
 mod keys;
 mod limits;
 mod orders;

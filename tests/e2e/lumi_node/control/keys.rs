@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use integration_tests::programs::NodeProgram;
 use lumi_node_core::PublicKey;
-use lumi_proof::Signer;
+use lumi_proof::{Code, Signer};
 use plumi_proto::{Challenge, Message, MiAddress, Verb};
 
 use super::{ctl, done, run, start};
@@ -111,6 +111,71 @@ fn check_says_what_is_wrong_with_keys() {
     ] {
         assert!(said.contains(expected), "{expected} is missing in {said}");
     }
+}
+
+#[test]
+fn an_invitation_lets_one_key_in() {
+    let node = start("bb.com", &["pere"], &["-v"]);
+    let (laura, thief) = (User::of(&node), User::of(&node));
+    let said = done(&node, &["invite", "laura"]);
+    let (address, code) = said.trim_end().split_once(' ').unwrap();
+    assert_eq!((address, code.len()), ("laura@bb.com", 19));
+    assert_eq!(node.roster(), "bb.com\npere\nlaura\n", "she is a user now");
+    let code: Code = code.parse().unwrap();
+    let open = done(&node, &["invites"]);
+    assert!(open.contains("laura  open until  20"), "{open}");
+
+    let address: MiAddress = address.parse().unwrap();
+    let enrol = |code: &Code, key: u8| {
+        let key = code.enrol(&address, signer(key).public_key());
+        String::from_utf8(Message::Enrol { address, key }.encode().to_vec()).unwrap()
+    };
+    let wrong = Code::from_random([7; 10]);
+    assert_eq!(thief.ask(&enrol(&wrong, 2)), "RR1");
+    // A lost answer: the same enrolment again gets the same answer.
+    for _ in 0..2 {
+        let answer = Message::decode(laura.ask(&enrol(&code, 1)).as_bytes()).unwrap();
+        assert!(code.has_answered(&address, &answer.enrolled().unwrap()), "{answer:?}");
+    }
+    // It registers nobody, and from now on a proof is needed.
+    assert_eq!(thief.ask("PLpere@bb.com:laura@bb.com"), "RL3pere@bb.com:laura@bb.com");
+    assert_eq!(laura.ask("PRlaura@bb.com"), "RR1");
+    assert_eq!(prove(&laura, Verb::Register, 1), "RR0");
+    assert_eq!(thief.ask(&enrol(&code, 2)), "RR1", "it is used");
+    assert!(fs::read_to_string(keys(&node)).unwrap().contains(" invited\n"));
+    let used = done(&node, &["invites"]);
+    assert!(used.contains("laura  used  20"), "{used}");
+    for file in ["config/nodelumi.cfg.invites", "config/nodelumi.cfg.identity"] {
+        let mode = fs::metadata(node.folder().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    // Neither the message log nor the diagnostics have the code.
+    let log = fs::read_to_string(node.folder().join("nodelumi-bb.com.log")).unwrap();
+    for text in [log, node.stderr().join("\n"), used, open] {
+        let bare = String::from_utf8(code.as_bytes().to_vec()).unwrap();
+        assert!(!text.contains(&code.to_string()) && !text.contains(&bare), "{text}");
+    }
+}
+
+/// A whole class with one invitation each, at once.
+#[test]
+fn a_class_enrols_within_seconds() {
+    let node = start("bb.com", &[], &[]);
+    let pupils: Vec<_> = (1..=30_u8)
+        .map(|number| {
+            let said = done(&node, &["invite", &format!("pupil{number}")]);
+            let (address, code) = said.trim_end().split_once(' ').unwrap();
+            let (address, code): (MiAddress, Code) = (address.parse().unwrap(), code.parse().unwrap());
+            let key = code.enrol(&address, signer(number).public_key());
+            (User::of(&node), code, address, Message::Enrol { address, key }.encode())
+        })
+        .collect();
+    pupils.iter().for_each(|(agent, _, _, enrol)| agent.say(enrol));
+    for (agent, code, address, _) in &pupils {
+        let answer = Message::decode(agent.hear().as_bytes()).unwrap();
+        assert!(code.has_answered(address, &answer.enrolled().unwrap()), "{answer:?}");
+    }
+    assert_eq!(done(&node, &["keys"]).lines().count(), 31);
 }
 
 /// The file of keys of a node, beside its roster.

@@ -187,6 +187,12 @@ impl Model {
                     shown()
                 );
             }
+            Ok(Message::Enrol { .. }) if !is_forged && from.port() != NODE_PORT => {
+                // Nobody was invited here.
+                let refused =
+                    Message::RegisterReply { code: RegisterCode::NoSuchUser, extension: Extension::NONE };
+                assert_eq!(sent, Some((from, refused)), "{}", shown());
+            }
             Ok(Message::Locate(locate)) if !is_forged => self.locate(now, (locate, from), handled, outputs),
             Ok(answer @ Message::LocateReply { locate, .. }) if !is_forged => {
                 self.answer(now, from, locate, answer, sent);

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{DropReason, LookupId, Node, NodeSettings, Output, RosterChange};
 use plumi_proto::{
-    Domain, Extension, Locate, LocateOutcome, Message, MiAddress, NODE_PORT, Registrant, UserName,
+    Domain, Extension, Locate, LocateOutcome, Message, MiAddress, NODE_PORT, RegisterCode, Registrant,
+    UserName,
 };
 
 use super::limiter::{Admitted, Tokens};
@@ -134,8 +135,16 @@ impl NodeLaws {
         match Message::decode(&datagram.bytes).map(as_understood) {
             _ if step.from.port() == 0 || step.from == self.local => step.is_silent()?,
             Err(_) => step.is_silent()?,
-            Ok(Message::Register(_) | Message::Deregister(_)) if step.from.port() == NODE_PORT => {
+            Ok(Message::Register(_) | Message::Deregister(_) | Message::Enrol { .. })
+                if step.from.port() == NODE_PORT =>
+            {
                 step.is_silent()?;
+            }
+            Ok(Message::Enrol { .. }) => {
+                // Nobody was invited here.
+                let refused =
+                    Message::RegisterReply { code: RegisterCode::NoSuchUser, extension: Extension::NONE };
+                step.sends(Law::OneOwner, step.from, refused)?;
             }
             Ok(Message::Register(registrant)) => {
                 let code = self.registrations.register(&registrant, step.from);

@@ -54,6 +54,12 @@ impl Node {
                 self.answer(id, AdminReply::KeysTaken);
             }
             #[cfg(feature = "proof")]
+            AdminCommand::CredentialsChanged(state, enrolled) => {
+                self.handle_credentials(now, &state);
+                self.handle_enrolled(&enrolled);
+                self.answer(id, AdminReply::KeysTaken);
+            }
+            #[cfg(feature = "proof")]
             AdminCommand::ListProvenKeys => {
                 let proven = self.credentials.proven();
                 self.answer(id, AdminReply::ProvenKeys(proven));
