@@ -322,3 +322,52 @@ fn an_enrolment_that_fails_says_why_and_exits_with_its_code() {
     }
     assert!(!home.data("enrolled").exists());
 }
+
+/// Laura is invited to a real node, enrols, and is the only one who can register as Laura, also after a restart.
+#[test]
+fn a_user_of_a_real_node_enrols_and_nobody_else_can_register_as_her() {
+    let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &["--console"]);
+    let at = node.address().to_string();
+    let (home, pere, impostor) =
+        (Home::of("laura@bb.com"), Home::of("pere@bb.com"), Home::of("laura@bb.com"));
+    node.type_line("invite laura");
+    let invitation = node.expect_line("laura@bb.com ");
+    let code = invitation.split(' ').nth(1).expect("the code");
+
+    let enrol = ["enrol", "laura@bb.com", code, "--node", &at];
+    assert_eq!(home.run(&enrol).0, 0);
+    assert!(!node.is_online("laura"), "nobody is registered by that");
+    assert_eq!(home.run(&enrol).0, 0, "its answer may have been lost");
+    let (exit, _, stderr) = impostor.run(&enrol);
+    assert_eq!((exit, stderr[0].starts_with("the invitation was not taken: ")), (3, true));
+
+    let mut laura = home.chat(&node, &["--refresh", "5"]);
+    assert!(node.is_online("laura"));
+    let mut agent = Program::start_command(&mut command(
+        impostor.path(),
+        &["laura@bb.com", "--log", "off", "--node", &at],
+    ));
+    assert_eq!(agent.wait_exit(), 3);
+    assert_eq!(agent.stdout()[0], KEY_NOT_KNOWN);
+    assert!(node.is_online("laura"));
+    // Users without a key notice nothing, and calls go both ways.
+    let mut pere = pere.chat(&node, &[]);
+    laura.type_line("/call pere@bb.com");
+    pere.expect_line("* in conversation with ");
+    laura.type_line("hola");
+    assert_eq!(pere.expect_line("<"), "<laura> hola");
+    pere.type_line("/bye");
+    laura.expect_line("* conversation with ");
+    pere.type_line("/call laura@bb.com");
+    laura.expect_line("* in conversation with ");
+    pere.type_line("/quit");
+    assert_eq!(pere.wait_exit(), 0);
+
+    node.kill();
+    let mut node = NodeProgram::start_in(node.folder(), &["--listen", &at, "--console"]);
+    eventually("laura is online again", || node.is_online("laura"));
+    assert!(!laura.stdout().iter().any(|line| line.starts_with("! cannot register")));
+    laura.signal(Signal::Terminate);
+    assert_eq!(laura.wait_exit(), 0, "{:?}", laura.stdout());
+    assert!(!node.is_online("laura"), "a deregistration is proved as well");
+}
