@@ -133,6 +133,8 @@ fn config_tells_where_the_settings_are_and_what_holds() {
         "advertise = \"192.0.2.7\"",
         "refresh = \"off\"",
         "bare-user = true",
+        "behind-nat = false",
+        "accept-unproved = false",
         "log = \"laura.log\"",
         "conversations = 16",
         "idle = \"90s\"",
