@@ -6,21 +6,21 @@ mod asking;
 mod enrolling;
 #[cfg(feature = "proof")]
 mod keys;
+mod restoring;
+mod snapshot;
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::time::Instant;
 
 use fair_table::Share;
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
     Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, NodeAddress,
-    UdpAddress, UserName, is_reachable,
+    UdpAddress, UserName,
 };
 
 use super::address_range::is_in;
 use super::admin::{AdminId, UserStatus};
-use super::binding::Binding;
 #[cfg(feature = "proof")]
 use super::credentials::Credentials;
 use super::dropped::{DropReason, Dropped};
@@ -37,9 +37,8 @@ use super::pendings::Request;
 use super::policy::{Policies, Policy};
 use super::registration::{Outsiders, Registrar, own_user};
 use super::roster::Roster;
-use super::settings::{Auth, NodeSettings};
+use super::settings::NodeSettings;
 use super::source::Source;
-use super::status::NodeStatus;
 use super::user_shares::UserShares;
 use super::users::Users;
 use administration::Awaited;
@@ -207,44 +206,6 @@ impl Node {
         self.policies.set(policy);
     }
 
-    /// Takes over a registration from before a restart, so that the user is found without registering anew.
-    ///
-    /// Returns whether it was taken over. It is not if the domain has no such user, the user is registered
-    /// already, or no agent can be at that address. This is no [`NodeEvent`].
-    ///
-    /// Neither [`NodeSettings::allow`] nor [`NodeSettings::users`] nor the policy is applied: they decide when the agent registers the
-    /// next time. A user whom strikes had taken offline is online again as soon as the agent is heard, for
-    /// which no policy is asked. With [`Takeover::Deny`](crate::Takeover::Deny), an agent that has another
-    /// address since is refused until strikes take the user offline. The user keeps the address of this host at
-    /// which the agent was heard, [`Party::heard_at`]. Messages leave from there, as long as this host has that
-    /// address.
-    pub fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
-        let address = binding.party.address;
-        // An agent of another host hardly ever has this port, and on this host it is the node's own.
-        let may_be_this = self.local.ip().is_unspecified() && address.port() == self.local.port();
-        let is_possible = is_reachable(*address.ip()) && self.may_be_agent(address) && !may_be_this;
-        if !is_possible || !self.may_restore(binding) {
-            return false;
-        }
-        let is_restored = self.users.restore(now, binding);
-        #[cfg(feature = "proof")]
-        if is_restored {
-            self.credentials.restore(&binding.user, binding.proved_by);
-        }
-        is_restored
-    }
-
-    /// Returns whether the registration is proved, if it has to be: by a key that the user still has.
-    fn may_restore(&self, binding: &Binding) -> bool {
-        if !self.users.has_key(&binding.user) {
-            return self.settings.auth != Auth::Required;
-        }
-        #[cfg(feature = "proof")]
-        return self.credentials.has_tagged(&binding.user, binding.proved_by);
-        #[cfg(not(feature = "proof"))]
-        false
-    }
-
     /// Begins or ends to keep events for [`Node::poll_event`]. A new node keeps none.
     pub fn report_events(&mut self, is_wanted: bool) {
         self.events.report(is_wanted);
@@ -292,15 +253,6 @@ impl Node {
         self.users.statuses()
     }
 
-    /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node, once it has the keys
-    /// of its users.
-    pub fn bindings(&self, now: Instant) -> impl Iterator<Item = Binding> {
-        let bindings = self.users.bindings(now);
-        #[cfg(feature = "proof")]
-        let bindings = bindings.map(|binding| binding.proved_by(self.credentials.proved_by(&binding.user)));
-        bindings
-    }
-
     /// Returns the UDP address of the user's agent, if the user is online.
     pub fn address_of(&self, user: &UserName) -> Option<UdpAddress> {
         self.users.party(user).map(|party| party.address)
@@ -319,38 +271,6 @@ impl Node {
     /// Returns the counts of dropped datagrams.
     pub fn dropped(&self) -> Dropped {
         self.dropped
-    }
-
-    /// Returns a snapshot of the node and its counters.
-    pub fn status(&self) -> NodeStatus {
-        NodeStatus {
-            domain: self.domain,
-            users: self.users.len(),
-            online: self.users.online(),
-            moves: self.users.moves(),
-            pendings: self.location.pending(),
-            unanswered: self.location.unanswered(),
-            displaced: self.location.displaced(),
-            #[cfg(feature = "proof")]
-            proofs: self.credentials.counts(),
-            #[cfg(not(feature = "proof"))]
-            proofs: super::status::ProofCounts::default(),
-            received: self.received,
-            sent: self.sent,
-            dropped: self.dropped,
-            locations: self.location.times(),
-            lookups: self.location.lookup_status(),
-        }
-    }
-
-    /// Returns the numbers of location requests and of look-ups that gave way to others.
-    pub(crate) fn displaced(&self) -> [u64; 2] {
-        [self.location.displaced(), self.location.displaced_lookups()]
-    }
-
-    /// Returns the one that has the most location requests pending, and the one that has the most look-ups.
-    pub(crate) fn greediest(&self) -> [Option<impl Display + use<>>; 2] {
-        self.location.greediest()
     }
 
     /// Leaves out the addresses of `found` that lead to this node: it has no users by that name, and the message would

@@ -1,0 +1,42 @@
+//! Snapshots of a node.
+
+use std::fmt::Display;
+
+use super::Node;
+use crate::state::status::NodeStatus;
+#[cfg(not(feature = "proof"))]
+use crate::state::status::ProofCounts;
+
+impl Node {
+    /// Returns a snapshot of the node and its counters.
+    pub fn status(&self) -> NodeStatus {
+        NodeStatus {
+            domain: self.domain,
+            users: self.users.len(),
+            online: self.users.online(),
+            moves: self.users.moves(),
+            pendings: self.location.pending(),
+            unanswered: self.location.unanswered(),
+            displaced: self.location.displaced(),
+            #[cfg(feature = "proof")]
+            proofs: self.credentials.counts(),
+            #[cfg(not(feature = "proof"))]
+            proofs: ProofCounts::default(),
+            received: self.received,
+            sent: self.sent,
+            dropped: self.dropped,
+            locations: self.location.times(),
+            lookups: self.location.lookup_status(),
+        }
+    }
+
+    /// Returns the numbers of location requests and of look-ups that gave way to others.
+    pub(crate) fn displaced(&self) -> [u64; 2] {
+        [self.location.displaced(), self.location.displaced_lookups()]
+    }
+
+    /// Returns the one that has the most location requests pending, and the one that has the most look-ups.
+    pub(crate) fn greediest(&self) -> [Option<impl Display + use<>>; 2] {
+        self.location.greediest()
+    }
+}
