@@ -97,7 +97,7 @@ async fn serve(
         tracing::info!("ending");
         service.stopping();
     };
-    let served = server.run(shutdown).await;
+    let served = Box::pin(server.run(shutdown)).await;
     drop((console, control_socket));
     Ok(served?)
 }
