@@ -25,7 +25,7 @@ pub struct ClientSettings {
     /// The interval between refreshes of the registration, from [`RETRY`](crate::RETRY) to a day. `None`
     /// means never. See [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
     pub refresh: Option<Duration>,
-    /// Set to look for the node again while it is silent, by [`LumiOutput::FindNode`].
+    /// Set to look for the node again while it is silent, by [`LumiOutput::FindNode`](crate::LumiOutput::FindNode).
     pub finds_node: bool,
     /// Set to tell callers that they may encrypt (protocol.md §11).
     pub offers_tls: bool,

@@ -12,13 +12,13 @@ impl Node {
     /// Takes over a registration from before a restart, so that the user is found without registering anew.
     ///
     /// Returns whether it was taken over. It is not if the domain has no such user, the user is registered
-    /// already, or no agent can be at that address. This is no [`NodeEvent`].
+    /// already, or no agent can be at that address. This is no [`NodeEvent`](crate::NodeEvent).
     ///
-    /// Neither [`NodeSettings::allow`] nor [`NodeSettings::users`] nor the policy is applied: they decide when the agent registers the
+    /// Neither [`NodeSettings::allow`](crate::NodeSettings::allow) nor [`NodeSettings::users`](crate::NodeSettings::users) nor the policy is applied: they decide when the agent registers the
     /// next time. A user whom strikes had taken offline is online again as soon as the agent is heard, for
     /// which no policy is asked. With [`Takeover::Deny`](crate::Takeover::Deny), an agent that has another
     /// address since is refused until strikes take the user offline. The user keeps the address of this host at
-    /// which the agent was heard, [`Party::heard_at`]. Messages leave from there, as long as this host has that
+    /// which the agent was heard, [`Party::heard_at`](crate::Party::heard_at). Messages leave from there, as long as this host has that
     /// address.
     pub fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
         let address = binding.party.address;
