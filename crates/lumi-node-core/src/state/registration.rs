@@ -73,7 +73,8 @@ impl Registrar<'_> {
         let mut verdict = RegisterVerdict::Refuse;
         let may_register = |Bound { online_at, registered_at, has_key }: Bound| {
             let is_proved = is_proved || registered_at == Some(from.address);
-            if if has_key { !is_proved } else { settings.auth == Auth::Required } {
+            let lacks_proof = if has_key { !is_proved } else { settings.auth == Auth::Required };
+            if lacks_proof {
                 return false;
             }
             // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT.
