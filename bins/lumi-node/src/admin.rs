@@ -3,8 +3,10 @@
 pub(crate) mod command;
 pub(crate) mod console;
 pub(crate) mod control;
+pub(crate) mod invitation;
 pub(crate) mod keys;
 pub(crate) mod operator;
 pub(crate) mod reload;
 pub(crate) mod report;
 pub(crate) mod thread;
+pub(crate) mod typed_name;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lumi_node_core::{Code, CredentialFiles, EnrolRequest, KeyOrigin, PublicKey, UserKey};
 use lumi_proof::Signer;
-use plumi_proto::{Domain, MiAddress};
+use plumi_proto::{Domain, MiAddress, UserName};
 use tempfile::TempDir;
 
 const NOW: i64 = 1_795_975_200;
@@ -33,7 +33,8 @@ impl Files {
     }
 
     fn invite(&mut self) -> Code {
-        self.files.invite("laura".parse().expect("it is one"), NOW, NOW + DAY).expect("it works")
+        let invited = self.files.invite(&users(&["laura"]), NOW, NOW + DAY).expect("it works");
+        invited[0].1
     }
 
     /// The node is started again.
@@ -51,6 +52,10 @@ impl Files {
             .map(|known| known.key)
             .collect()
     }
+}
+
+fn users(names: &[&str]) -> Vec<UserName> {
+    names.iter().map(|name| name.parse().expect("it is one")).collect()
 }
 
 fn domain() -> Domain {
@@ -160,13 +165,43 @@ fn a_code_is_good_once_and_in_time() {
 fn keys_and_open_invitations_are_four_at_most() {
     let mut files = Files::new();
     let codes: Vec<_> = (0..4).map(|_| files.invite()).collect();
-    let refused = files.files.invite("laura".parse().unwrap(), NOW, NOW + DAY).unwrap_err();
+    let refused = files.files.invite(&users(&["laura"]), NOW, NOW + DAY).unwrap_err();
     assert!(refused.to_string().contains("which are the most"), "{refused}");
     for (number, code) in (1..).zip(&codes) {
         assert_eq!(files.files.enrol(&[request(code, number)], NOW).unwrap().len(), 1);
     }
     assert_eq!(files.keys().len(), 4);
-    assert!(files.files.invite("laura".parse().unwrap(), NOW, NOW + DAY).is_err());
+    assert!(files.files.invite(&users(&["laura"]), NOW, NOW + DAY).is_err());
+}
+
+#[test]
+fn many_are_invited_all_or_none() {
+    let mut files = Files::new();
+    assert_eq!(files.files.invite(&[], NOW, NOW + DAY).unwrap(), []);
+    assert!(!files.path("invites").exists(), "nothing is written for nobody");
+    let invited = files.files.invite(&users(&["laura", "pere", "laura"]), NOW, NOW + DAY).unwrap();
+    let of: Vec<_> = invited.iter().map(|(user, _)| user.to_string()).collect();
+    assert_eq!(of, ["laura", "pere", "laura"]);
+    let before = files.text("invites");
+    assert!(invited.iter().all(|(user, code)| before.contains(&format!("\n{user} {code} "))), "{before}");
+
+    // Laura has two, so that a fifth would be among these.
+    let refused = files.files.invite(&users(&["joya", "laura", "laura", "laura"]), NOW, NOW + DAY);
+    assert!(refused.unwrap_err().to_string().contains("laura has 4 keys and open"), "the whole is refused");
+    let refused = files.files.invite(&vec![users(&["joya"])[0]; 10_001], NOW, NOW + DAY);
+    assert!(refused.unwrap_err().to_string().contains("10001 users are more than"));
+    assert_eq!(files.text("invites"), before);
+}
+
+#[test]
+fn a_user_is_new_without_a_key_and_an_open_invitation() {
+    let mut files = Files::new();
+    let all = users(&["joya", "laura", "pere"]);
+    files.files.invite(&users(&["joya"]), NOW, NOW + DAY).unwrap();
+    let code = files.invite();
+    files.files.enrol(&[request(&code, 1)], NOW).unwrap();
+    assert_eq!(files.files.new_among(all.clone(), NOW + DAY - 1), users(&["pere"]));
+    assert_eq!(files.files.new_among(all, NOW + DAY), users(&["joya", "pere"]), "that of joya has ended");
 }
 
 /// An administrator adds keys by hand while an invitation is open.
@@ -210,7 +245,7 @@ fn old_uses_are_forgotten_after_thirty_days() {
     let lines = |files: &Files| files.text("invites").lines().filter(|line| !line.starts_with('#')).count();
     for (days, expected) in [(30, 2), (31, 2)] {
         let now = NOW + days * DAY;
-        files.files.invite("pere".parse().unwrap(), now, now + DAY).unwrap();
+        files.files.invite(&users(&["pere"]), now, now + DAY).unwrap();
         assert_eq!(lines(&files), expected, "{days}");
     }
     assert_eq!(files.keys(), [key(1)], "the key stays");

@@ -9,6 +9,9 @@ use lumi_node_core::PublicKey;
 use plumi_proto::UserName;
 use serde::{Deserialize, Serialize};
 
+use super::invitation::InviteArgs;
+use super::typed_name::{self, user};
+
 /// A command of an administrator to a running node.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -18,7 +21,7 @@ pub(crate) enum Command {
     Register {
         /// By name alone, without the domain
         #[arg(value_parser = user)]
-        #[serde(with = "name")]
+        #[serde(with = "typed_name::one")]
         user: UserName,
     },
     /// A user less, cut off if online
@@ -26,7 +29,7 @@ pub(crate) enum Command {
     Deregister {
         /// By name alone, without the domain
         #[arg(value_parser = user)]
-        #[serde(with = "name")]
+        #[serde(with = "typed_name::one")]
         user: UserName,
     },
     /// The users: state, address, since when
@@ -46,13 +49,7 @@ pub(crate) enum Command {
         #[serde(default)]
         json: bool,
     },
-    /// A code by which a user enrols a key; adds the user, if necessary
-    Invite {
-        /// By name alone, without the domain
-        #[arg(value_parser = user)]
-        #[serde(with = "name")]
-        user: UserName,
-    },
+    Invite(InviteArgs),
     /// The invitations, without their codes
     Invites {},
     /// The keys by which users prove their registrations
@@ -87,7 +84,7 @@ pub(crate) enum KeyCommand {
     Add {
         /// By name alone, without the domain
         #[arg(value_parser = user)]
-        #[serde(with = "name")]
+        #[serde(with = "typed_name::one")]
         user: UserName,
         /// In base64, as `mi-agent key show --line` prints it
         #[arg(value_name = "BASE64")]
@@ -98,7 +95,7 @@ pub(crate) enum KeyCommand {
     Remove {
         /// By name alone, without the domain
         #[arg(value_parser = user)]
-        #[serde(with = "name")]
+        #[serde(with = "typed_name::one")]
         user: UserName,
         /// In base64
         #[arg(value_name = "BASE64")]
@@ -211,6 +208,13 @@ fn reason(error: &clap::Error) -> String {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             "the rest of the command is missing; type help".into()
         }
+        ErrorKind::InvalidValue => {
+            format!(
+                "'{}' is no value of {}",
+                given(ContextKind::InvalidValue),
+                given(ContextKind::InvalidArg)
+            )
+        }
         ErrorKind::UnknownArgument => format!("'{}' is one word too many", given(ContextKind::InvalidArg)),
         ErrorKind::ValueValidation => {
             let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -224,28 +228,6 @@ fn reason(error: &clap::Error) -> String {
 fn brief(text: &str) -> String {
     let shown = escaped(&text.chars().take(MAX_SHOWN).collect::<String>());
     if text.chars().nth(MAX_SHOWN).is_some() { shown + "..." } else { shown }
-}
-
-fn user(name: &str) -> Result<UserName, String> {
-    if name.contains('@') {
-        return Err("give the name of the user alone, without '@' and domain".into());
-    }
-    name.parse().map_err(|error| format!("the user name {error}"))
-}
-
-/// Serializes the name of a user as text.
-mod name {
-    use plumi_proto::UserName;
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde::ser::Serializer;
-
-    pub(super) fn serialize<S: Serializer>(user: &UserName, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(user)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UserName, D::Error> {
-        super::user(&String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
 }
 
 /// Serializes a key as its text.
@@ -286,6 +268,7 @@ mod tests {
             ("check", "there is no command 'check' here; in a shell: `lumi-node check`"),
             ("watch --follow", "there is no command 'watch' here; in a shell: `lumi-node watch`"),
             ("/dance", "there is no command 'dance'; type help"),
+            ("invite laura --format pdf", "'pdf' is no value of --format <FORMAT>"),
         ] {
             assert_eq!(parse(line).unwrap_err().to_string(), expected);
         }
@@ -303,6 +286,8 @@ mod tests {
             "keys --known-peers",
             &key,
             "invite laura",
+            "invite laura pere --format csv",
+            "invite --all-new --format table",
             "invites",
         ];
         for line in lines.into_iter().chain(more) {
@@ -320,6 +305,7 @@ mod tests {
             r#""exit""#,
             "{}",
             r#"{"list":{"jsn":true}}"#,
+            r#"{"invite":{"users":["a@b"]}}"#,
         ] {
             assert!(serde_json::from_str::<Command>(wrong).is_err(), "{wrong}");
         }

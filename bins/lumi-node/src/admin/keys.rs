@@ -13,6 +13,8 @@ use lumi_node_core::{
 use plumi_proto::{Domain, UserName};
 use tokio::task;
 
+use super::invitation::{Invited, time_text};
+
 /// The files of keys and invitations of a running node. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRing {
@@ -150,24 +152,45 @@ impl KeyRing {
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
-    /// Invites a user to enrol a key, and adds the user to the roster if necessary. Returns the address and the code. Nobody
-    /// else gets to see the code.
+    /// Invites `users` to enrol a key each, and adds them to the roster if necessary. Nobody else gets to see the codes.
     ///
     /// # Errors
-    /// The user cannot be added, may have no more keys, or the change cannot be saved.
+    /// A user cannot be added, or may have no more keys, or the change cannot be saved. Nobody is invited then.
     pub(crate) async fn invite(
         &self,
         administrator: &Administrator,
-        user: UserName,
-    ) -> anyhow::Result<String> {
-        match administrator.add_user(user).await {
-            Ok(()) | Err(AdminError::Refused(AdminRefusal::AlreadyUser(_))) => {}
-            Err(error) => return Err(error.into()),
+        users: Vec<UserName>,
+    ) -> anyhow::Result<Invited> {
+        for user in &users {
+            match administrator.add_user(*user).await {
+                Ok(()) | Err(AdminError::Refused(AdminRefusal::AlreadyUser(_))) => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot add {user}")),
+            }
         }
+        self.invite_those(administrator, move |_, _| users).await
+    }
+
+    /// Invites every user of the roster who has neither a key nor an open invitation.
+    ///
+    /// # Errors
+    /// They are too many, or the change cannot be saved. Nobody is invited then.
+    pub(crate) async fn invite_all_new(&self, administrator: &Administrator) -> anyhow::Result<Invited> {
+        let users = administrator.list().await?;
+        let users = users.into_iter().map(|status| status.user);
+        self.invite_those(administrator, move |files, now| files.new_among(users, now)).await
+    }
+
+    /// Invites the users whom `choose` returns when nobody else can change the files.
+    async fn invite_those(
+        &self,
+        administrator: &Administrator,
+        choose: impl FnOnce(&CredentialFiles, i64) -> Vec<UserName> + Send + 'static,
+    ) -> anyhow::Result<Invited> {
         let now = wall();
-        let code =
-            self.change(administrator, move |files| files.invite(user, now, now + VALID_SECONDS)).await?;
-        Ok(format!("{user}@{} {code}", self.domain))
+        let expires = now + VALID_SECONDS;
+        let invite = move |files: &mut CredentialFiles| files.invite(&choose(files, now), now, expires);
+        let codes = self.change(administrator, invite).await?;
+        Ok(Invited { domain: self.domain, codes, expires })
     }
 
     /// Lists the invitations as a table, without their codes.
@@ -180,8 +203,7 @@ impl KeyRing {
                 None if invitation.is_open(now) => ("open until", *expires),
                 None => ("expired", *expires),
             };
-            let time = Timestamp::from_second(time).map(|time| time.to_string()).unwrap_or_default();
-            _ = write!(text, "\n{user}  {state}  {time}");
+            _ = write!(text, "\n{user}  {state}  {}", time_text(time));
         }
         text
     }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use lumi_node_core::Administrator;
 use tokio::task;
 use wildmatch::WildMatch;
 
 use super::command::{Command, KeyCommand, LogCommand};
+use super::invitation::{InviteArgs, brief_list};
 use super::keys::KeyRing;
 use super::reload::Reloader;
 use super::report::{self, Process};
@@ -31,17 +32,32 @@ impl Operator {
     /// The command is refused.
     pub(crate) async fn carry_out(&self, command: Command) -> anyhow::Result<String> {
         let changes_something = command.changes_something();
-        let invited = if let Command::Invite { user } = &command { Some(*user) } else { None };
+        // The codes in the answer to an invitation are for its users alone, and `invite` logs who they are.
+        let is_secret = matches!(command, Command::Invite(_));
         let carried_out = self.try_to(command).await;
         // The log keeps a record of every change.
-        match (&carried_out, invited) {
-            // The code is for the user alone.
-            (Ok(_), Some(user)) => tracing::info!("invited {user}"),
-            (Ok(said), None) if changes_something => tracing::info!("{said}"),
-            (Err(error), _) => tracing::info!("refused: {}", reason::in_one_line(error)),
-            (Ok(_), None) => {}
+        match &carried_out {
+            Ok(said) if changes_something && !is_secret => tracing::info!("{said}"),
+            Ok(_) => {}
+            Err(error) => tracing::info!("refused: {}", reason::in_one_line(error)),
         }
         carried_out
+    }
+
+    async fn invite(&self, InviteArgs { users, all_new, format }: InviteArgs) -> anyhow::Result<String> {
+        let invited = if all_new {
+            self.keys.invite_all_new(&self.administrator).await.context("cannot invite all new users")?
+        } else {
+            ensure!(!users.is_empty(), "nobody is named; name users, or give --all-new");
+            let names = brief_list(&users);
+            let invited = self.keys.invite(&self.administrator, users).await;
+            invited.with_context(|| format!("cannot invite {names}"))?
+        };
+        let users: Vec<_> = invited.users().collect();
+        if !users.is_empty() {
+            tracing::info!("invited {}", brief_list(&users));
+        }
+        Ok(invited.text(format))
     }
 
     async fn try_to(&self, command: Command) -> anyhow::Result<String> {
@@ -75,11 +91,7 @@ impl Operator {
                 };
                 if json { report::status_json(&status, process) } else { report::status(&status, process) }
             }
-            Command::Invite { user } => self
-                .keys
-                .invite(administrator, user)
-                .await
-                .with_context(|| format!("cannot invite {user}"))?,
+            Command::Invite(args) => self.invite(args).await?,
             Command::Invites {} => self.keys.invitations(),
             Command::Keys { known_peers: false } => self.keys.list(administrator).await?,
             Command::Keys { known_peers: true } => self.keys.known_peers(administrator).await?,

@@ -74,23 +74,49 @@ impl CredentialFiles {
         CredentialState::new(Arc::new(keys), Arc::new(invitations), self.node_key, now)
     }
 
-    /// Invites a user, who belongs to the domain, to enrol a key until `expires`, and returns the code. Both times are in
-    /// seconds since 1970. The first invitation makes the node's own key.
+    /// Invites users, who belong to the domain, to enrol a key each until `expires`, all with one write, and returns their
+    /// codes in the same order. Both times are in seconds since 1970. The first invitation makes the node's own key.
+    /// Nothing is written if there are no users.
     ///
     /// # Errors
-    /// [`CredentialFilesError::TooMany`]; a file cannot be written, or somebody else changed it. Nobody is invited then.
-    pub fn invite(&mut self, user: UserName, now: i64, expires: i64) -> Result<Code, CredentialFilesError> {
-        if self.keys.keys().of(&user).len() + self.invitations.open(&user, now) >= MAX_KEYS {
-            return Err(CredentialFilesError::TooMany { user });
+    /// [`CredentialFilesError::TooMany`], [`CredentialFilesError::TooManyAtOnce`]; a file cannot be written, or somebody
+    /// else changed it. Nobody is invited then.
+    pub fn invite(
+        &mut self,
+        users: &[UserName],
+        now: i64,
+        expires: i64,
+    ) -> Result<Vec<(UserName, Code)>, CredentialFilesError> {
+        if users.len() > MAX_INVITED {
+            return Err(CredentialFilesError::TooManyAtOnce { users: users.len() });
+        }
+        let (mut invitations, mut invited) = (self.invitations.clone(), Vec::new());
+        let mut open = self.invitations.open(now);
+        for user in users {
+            let open = open.entry(*user).or_default();
+            if self.keys.keys().of(user).len() + *open >= MAX_KEYS {
+                return Err(CredentialFilesError::TooMany { user: *user });
+            }
+            *open += 1;
+            let code = Code::from_random(random()?);
+            invitations.add(*user, code, expires);
+            invited.push((*user, code));
+        }
+        if invited.is_empty() {
+            return Ok(invited);
         }
         if self.node_key.is_none() {
             self.create_identity()?;
         }
-        let code = Code::from_random(random()?);
-        let mut invitations = self.invitations.clone();
-        invitations.add(user, code, expires);
         self.write_invitations(&invitations, now)?;
-        Ok(code)
+        Ok(invited)
+    }
+
+    /// Returns those of `users` who have neither a key nor an invitation that is open at `now`, in seconds since 1970.
+    pub fn new_among(&self, users: impl IntoIterator<Item = UserName>, now: i64) -> Vec<UserName> {
+        let open = self.invitations.open(now);
+        let is_new = |user: &UserName| self.keys.keys().of(user).is_empty() && !open.contains_key(user);
+        users.into_iter().filter(is_new).collect()
     }
 
     /// Saves enrolments, all with one write of each file, and returns those that were saved. `now` is in seconds since
@@ -281,6 +307,14 @@ pub enum CredentialFilesError {
         /// The user.
         user: UserName,
     },
+    /// More users are to be invited than one call invites.
+    #[error(
+        "{users} users are more than the {MAX_INVITED} who are invited at once; invite them by name, some at a time"
+    )]
+    TooManyAtOnce {
+        /// The number of users.
+        users: usize,
+    },
     /// The system has no randomness.
     #[error(transparent)]
     Random(#[from] NoRandomness),
@@ -290,6 +324,9 @@ pub enum CredentialFilesError {
 const PKCS8_PREFIX: &[u8] = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
+
+/// The number of users who are invited at once: a large school. Their invitations are read at every enrolment.
+const MAX_INVITED: usize = 10_000;
 
 /// The mode of new files. Whoever reads an invitation can have a key accepted.
 const OWNER_ONLY: u32 = 0o600;

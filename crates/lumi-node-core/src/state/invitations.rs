@@ -8,6 +8,7 @@
 //!
 //! Times are those of the clock on the wall, because people agree on a day. The caller passes them in.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use jiff::Timestamp;
@@ -100,9 +101,13 @@ impl Invitations {
         self.0.iter()
     }
 
-    /// Returns the number of open invitations of a user.
-    pub(crate) fn open(&self, user: &UserName, now: i64) -> usize {
-        self.0.iter().filter(|known| known.user == *user && known.is_open(now)).count()
+    /// Returns the number of open invitations of each user who has one.
+    pub(crate) fn open(&self, now: i64) -> HashMap<UserName, usize> {
+        let mut open = HashMap::new();
+        for known in self.0.iter().filter(|known| known.is_open(now)) {
+            *open.entry(known.user).or_default() += 1;
+        }
+        open
     }
 
     pub(crate) fn add(&mut self, user: UserName, code: Code, expires: i64) {

@@ -157,14 +157,20 @@ fn an_invitation_lets_one_key_in() {
     }
 }
 
-/// A whole class with one invitation each, at once.
+/// A whole class is invited by one command, and enrols at once.
 #[test]
-fn a_class_enrols_within_seconds() {
-    let node = start("bb.com", &[], &[]);
+fn a_class_is_invited_at_once_and_enrols_within_seconds() {
+    let class: Vec<_> = (1..=30_u8).map(|number| format!("pupil{number}")).collect();
+    let node = start("bb.com", &class.iter().map(String::as_str).collect::<Vec<_>>(), &["-v"]);
+    let invited = done(&node, &["invite", "--all-new", "--format", "csv"]);
+    let (header, rows) = invited.split_once('\n').unwrap();
+    assert_eq!((header, rows.lines().count()), ("address,code,expires", 30));
+    let nobody = "nobody is invited: every user has a key or an open invitation\n";
+    assert_eq!(done(&node, &["invite", "--all-new"]), nobody, "their invitations are open");
     let pupils: Vec<_> = (1..=30_u8)
-        .map(|number| {
-            let said = done(&node, &["invite", &format!("pupil{number}")]);
-            let (address, code) = said.trim_end().split_once(' ').unwrap();
+        .zip(rows.lines())
+        .map(|(number, row)| {
+            let [address, code, _] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };
             let (address, code): (MiAddress, Code) = (address.parse().unwrap(), code.parse().unwrap());
             let key = code.enrol(&address, signer(number).public_key());
             (User::of(&node), code, address, Message::Enrol { address, key }.encode())
@@ -176,6 +182,33 @@ fn a_class_enrols_within_seconds() {
         assert!(code.has_answered(address, &answer.enrolled().unwrap()), "{answer:?}");
     }
     assert_eq!(done(&node, &["keys"]).lines().count(), 31);
+    assert_eq!(done(&node, &["invite", "--all-new"]), nobody, "they have keys");
+    // Somebody who comes later is the only one who is new.
+    done(&node, &["register", "joya"]);
+    let late = done(&node, &["invite", "--all-new"]);
+    assert!(late.starts_with("joya@bb.com ") && late.lines().count() == 1, "{late}");
+    let diagnostics = node.stderr().join("\n");
+    assert!(diagnostics.contains("invited pupil1, pupil10, "), "{diagnostics}");
+    assert!(pupils.iter().all(|(_, code, ..)| !diagnostics.contains(&code.to_string())), "{diagnostics}");
+}
+
+#[test]
+fn several_are_invited_by_name_or_none_of_them() {
+    let node = start("bb.com", &["pere"], &[]);
+    let table = done(&node, &["invite", "pere", "laura", "--format", "table"]);
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0] == "ADDRESS       CODE" && lines[1].starts_with("pere@bb.com   "), "{table}");
+    assert!(
+        lines[2].starts_with("laura@bb.com  ") && lines[4].starts_with("Each code lets one key in, until 20")
+    );
+    assert_eq!(node.roster(), "bb.com\npere\nlaura\n");
+    done(&node, &["invite", "pere", "pere", "pere"]);
+    let (code, _, said) = ctl(&node, &["invite", "laura", "pere"]);
+    let expected = "lumi-node: cannot invite laura, pere: nothing has changed: pere has 4 keys";
+    assert!(code == 1 && said.starts_with(expected), "{said}");
+    assert_eq!(done(&node, &["invites"]).lines().count(), 1 + 5, "laura has one");
+    let (code, _, said) = ctl(&node, &["invite", "laura", "--all-new"]);
+    assert!(code == 2 && said.contains("cannot be used with"), "{said}");
 }
 
 /// The file of keys of a node, beside its roster.

@@ -1,0 +1,170 @@
+//! `invite`: its options, and the codes as they are printed.
+//!
+//! ```text
+//! laura@bb.com KQ7M-2XTN-9D4V-W3RH                          a line each, for scripts
+//!
+//! ADDRESS       CODE                                        table, for paper
+//! laura@bb.com  KQ7M-2XTN-9D4V-W3RH
+//!
+//! address,code,expires                                      csv (RFC 4180), for spreadsheets
+//! laura@bb.com,KQ7M-2XTN-9D4V-W3RH,2026-11-30T18:00:00Z
+//! ```
+
+use std::fmt::Write;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use lumi_node_core::Code;
+use plumi_proto::{Domain, UserName};
+use serde::{Deserialize, Serialize};
+use unicode_width::UnicodeWidthStr;
+
+use super::typed_name::{self, user};
+
+/// A code for each user, by which the user enrols a key; adds users, if necessary
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct InviteArgs {
+    /// By name alone, without the domain
+    #[arg(value_name = "USER", value_parser = user, required_unless_present = "all_new")]
+    #[serde(with = "typed_name::many")]
+    pub(crate) users: Vec<UserName>,
+    /// Every user who has neither a key nor an open invitation
+    #[arg(long, conflicts_with = "users")]
+    pub(crate) all_new: bool,
+    /// For paper or for a spreadsheet [default: a line ADDRESS CODE for each user]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<InviteFormat>,
+}
+
+/// A form in which codes are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum InviteFormat {
+    /// Addresses and codes in columns, and until when they hold
+    Table,
+    /// A header line, then address, code and end of each
+    Csv,
+}
+
+/// Users who were invited, and their codes.
+#[derive(Debug)]
+pub(crate) struct Invited {
+    pub(crate) domain: Domain,
+    pub(crate) codes: Vec<(UserName, Code)>,
+    /// The end of all codes, in seconds since 1970.
+    pub(crate) expires: i64,
+}
+
+impl Invited {
+    /// Returns the users, in order.
+    pub(crate) fn users(&self) -> impl Iterator<Item = UserName> {
+        self.codes.iter().map(|(user, _)| *user)
+    }
+
+    /// Formats the addresses and codes. Only the users may see them.
+    pub(crate) fn text(&self, format: Option<InviteFormat>) -> String {
+        match format {
+            Some(InviteFormat::Csv) => self.csv(),
+            _ if self.codes.is_empty() => NOBODY.into(),
+            Some(InviteFormat::Table) => self.table(),
+            None => {
+                let lines: Vec<_> = self.rows().map(|(address, code)| format!("{address} {code}")).collect();
+                lines.join("\n")
+            }
+        }
+    }
+
+    fn table(&self) -> String {
+        let rows = || {
+            let header = (String::from("ADDRESS"), String::from("CODE"));
+            std::iter::once(header).chain(self.rows())
+        };
+        let width = rows().map(|(address, _)| address.width()).max().unwrap_or_default();
+        let mut text = String::new();
+        for (address, code) in rows() {
+            let gap = " ".repeat(width - address.width() + GAP);
+            _ = writeln!(text, "{address}{gap}{code}");
+        }
+        _ = write!(text, "\nEach code lets one key in, until {}.", time_text(self.expires));
+        text
+    }
+
+    fn csv(&self) -> String {
+        let mut text = String::from("address,code,expires");
+        let expires = time_text(self.expires);
+        for (address, code) in self.rows() {
+            _ = write!(text, "\n{},{code},{expires}", csv_field(&address));
+        }
+        text
+    }
+
+    fn rows(&self) -> impl Iterator<Item = (String, String)> {
+        self.codes.iter().map(|(user, code)| (format!("{user}@{}", self.domain), code.to_string()))
+    }
+}
+
+/// Quotes a field of CSV if its text needs that. No address has a line end.
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// Names users on one line: [`MAX_NAMED`] at most, and the number of the others.
+pub(crate) fn brief_list(users: &[UserName]) -> String {
+    let named: Vec<_> = users.iter().take(MAX_NAMED).map(UserName::as_str).collect();
+    let more = users.len() - named.len();
+    let others = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &others
+}
+
+/// Formats a time in seconds since 1970, in UTC.
+pub(super) fn time_text(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
+}
+
+const NOBODY: &str = "nobody is invited: every user has a key or an open invitation";
+
+/// The number of users whom a line names: a class.
+const MAX_NAMED: usize = 50;
+
+/// The number of blanks between two columns.
+const GAP: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invited(users: &[&str]) -> Invited {
+        let code = "KQ7M-2XTN-9D4V-W3RH".parse::<Code>().unwrap();
+        let codes = users.iter().map(|user| (user.parse().unwrap(), code)).collect();
+        Invited { domain: "bb.com".parse().unwrap(), codes, expires: 1_795_975_200 }
+    }
+
+    #[test]
+    fn codes_are_printed_for_scripts_for_paper_and_for_spreadsheets() {
+        let some = invited(&["漢字", "laura"]);
+        assert_eq!(some.text(None), "漢字@bb.com KQ7M-2XTN-9D4V-W3RH\nlaura@bb.com KQ7M-2XTN-9D4V-W3RH");
+        let expected = "ADDRESS       CODE\n漢字@bb.com   KQ7M-2XTN-9D4V-W3RH\nlaura@bb.com  KQ7M-2XTN-9D4V-W3RH\n\n\
+                        Each code lets one key in, until 2026-11-29T18:00:00Z.";
+        assert_eq!(some.text(Some(InviteFormat::Table)), expected);
+        let expected = "address,code,expires\n\"a,b@bb.com\",KQ7M-2XTN-9D4V-W3RH,2026-11-29T18:00:00Z";
+        assert_eq!(invited(&["a,b"]).text(Some(InviteFormat::Csv)), expected);
+    }
+
+    #[test]
+    fn a_spreadsheet_of_nobody_has_its_header_only() {
+        let nobody = invited(&[]);
+        assert_eq!(
+            (nobody.text(None), nobody.text(Some(InviteFormat::Table))),
+            (NOBODY.into(), NOBODY.into())
+        );
+        assert_eq!(nobody.text(Some(InviteFormat::Csv)), "address,code,expires");
+    }
+
+    #[test]
+    fn a_log_line_names_a_class_and_counts_a_school() {
+        let users: Vec<UserName> = (0..52).map(|number| format!("u{number}").parse().unwrap()).collect();
+        assert_eq!(brief_list(&users[..2]), "u0, u1");
+        assert!(brief_list(&users).ends_with(", u49 and 2 more"), "{}", brief_list(&users));
+    }
+}
