@@ -268,6 +268,7 @@ mod tests {
             ("check", "there is no command 'check' here; in a shell: `lumi-node check`"),
             ("watch --follow", "there is no command 'watch' here; in a shell: `lumi-node watch`"),
             ("/dance", "there is no command 'dance'; type help"),
+            ("invite laura --valid 4min", "4min: give a time from 5min to 30d, such as 90min, 24h or 7d"),
             ("invite laura --format pdf", "'pdf' is no value of --format <FORMAT>"),
         ] {
             assert_eq!(parse(line).unwrap_err().to_string(), expected);
@@ -287,7 +288,7 @@ mod tests {
             &key,
             "invite laura",
             "invite laura pere --format csv",
-            "invite --all-new --format table",
+            "invite --all-new --format table --valid 7d",
             "invites",
         ];
         for line in lines.into_iter().chain(more) {
@@ -306,6 +307,7 @@ mod tests {
             "{}",
             r#"{"list":{"jsn":true}}"#,
             r#"{"invite":{"users":["a@b"]}}"#,
+            r#"{"invite":{"all-new":true,"valid":"1min"}}"#,
         ] {
             assert!(serde_json::from_str::<Command>(wrong).is_err(), "{wrong}");
         }

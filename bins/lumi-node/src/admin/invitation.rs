@@ -10,7 +10,9 @@
 //! laura@bb.com,KQ7M-2XTN-9D4V-W3RH,2026-11-30T18:00:00Z
 //! ```
 
-use std::fmt::Write;
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -35,6 +37,16 @@ pub(crate) struct InviteArgs {
     /// For paper or for a spreadsheet [default: a line ADDRESS CODE for each user]
     #[arg(long, value_enum)]
     pub(crate) format: Option<InviteFormat>,
+    /// How long the codes hold, from 5min to 30d [default: 24h]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) valid: Option<Validity>,
+}
+
+/// The time for which an invitation is open. Its text is a number and a unit, `min`, `h` or `d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Validity {
+    minutes: u32,
 }
 
 /// A form in which codes are printed.
@@ -55,6 +67,62 @@ pub(crate) struct Invited {
     /// The end of all codes, in seconds since 1970.
     pub(crate) expires: i64,
 }
+
+impl Validity {
+    pub(crate) fn seconds(self) -> i64 {
+        60 * i64::from(self.minutes)
+    }
+}
+
+impl Default for Validity {
+    fn default() -> Self {
+        Self { minutes: DAY_MINUTES }
+    }
+}
+
+impl FromStr for Validity {
+    type Err = ValidityError;
+
+    fn from_str(text: &str) -> Result<Self, ValidityError> {
+        let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(end);
+        let unit = match unit {
+            "min" => 1,
+            "h" => 60,
+            "d" => DAY_MINUTES,
+            _ => return Err(ValidityError),
+        };
+        let minutes = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit));
+        let minutes = minutes.filter(|minutes| (MIN_MINUTES..=MAX_MINUTES).contains(minutes));
+        minutes.map(|minutes| Self { minutes }).ok_or(ValidityError)
+    }
+}
+
+impl TryFrom<String> for Validity {
+    type Error = ValidityError;
+
+    fn try_from(text: String) -> Result<Self, ValidityError> {
+        text.parse()
+    }
+}
+
+impl From<Validity> for String {
+    fn from(Validity { minutes }: Validity) -> Self {
+        format!("{minutes}min")
+    }
+}
+
+/// A text is no time for which an invitation can be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ValidityError;
+
+impl fmt::Display for ValidityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("give a time from 5min to 30d, such as 90min, 24h or 7d")
+    }
+}
+
+impl Error for ValidityError {}
 
 impl Invited {
     /// Returns the users, in order.
@@ -122,6 +190,14 @@ pub(super) fn time_text(seconds: i64) -> String {
     Timestamp::from_second(seconds).map(|time| time.to_string()).unwrap_or_default()
 }
 
+const DAY_MINUTES: u32 = 24 * 60;
+
+/// The shortest time for which an invitation is open. In less, nobody hands a code over and types it.
+const MIN_MINUTES: u32 = 5;
+
+/// The longest time, as long as ended invitations are kept. Whoever finds a code on paper must not enrol years later.
+const MAX_MINUTES: u32 = 30 * DAY_MINUTES;
+
 const NOBODY: &str = "nobody is invited: every user has a key or an open invitation";
 
 /// The number of users whom a line names: a class.
@@ -149,6 +225,19 @@ mod tests {
         assert_eq!(some.text(Some(InviteFormat::Table)), expected);
         let expected = "address,code,expires\n\"a,b@bb.com\",KQ7M-2XTN-9D4V-W3RH,2026-11-29T18:00:00Z";
         assert_eq!(invited(&["a,b"]).text(Some(InviteFormat::Csv)), expected);
+    }
+
+    #[test]
+    fn an_invitation_is_open_from_minutes_to_a_month() {
+        for (text, seconds) in
+            [("5min", 300), ("24h", 86_400), ("1d", 86_400), ("30d", 2_592_000), ("720h", 2_592_000)]
+        {
+            assert_eq!(text.parse::<Validity>().map(Validity::seconds), Ok(seconds), "{text}");
+        }
+        for text in ["", "24", "h", "4min", "31d", "721h", "-1h", "1.5h", "24 h", "24H", "4294967295d"] {
+            assert_eq!(text.parse::<Validity>(), Err(ValidityError), "{text}");
+        }
+        assert_eq!(Validity::default().seconds(), 86_400);
     }
 
     #[test]

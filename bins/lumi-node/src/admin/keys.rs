@@ -13,7 +13,7 @@ use lumi_node_core::{
 use plumi_proto::{Domain, UserName};
 use tokio::task;
 
-use super::invitation::{Invited, time_text};
+use super::invitation::{Invited, Validity, time_text};
 
 /// The files of keys and invitations of a running node. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -160,6 +160,7 @@ impl KeyRing {
         &self,
         administrator: &Administrator,
         users: Vec<UserName>,
+        valid: Validity,
     ) -> anyhow::Result<Invited> {
         for user in &users {
             match administrator.add_user(*user).await {
@@ -167,27 +168,32 @@ impl KeyRing {
                 Err(error) => return Err(error).with_context(|| format!("cannot add {user}")),
             }
         }
-        self.invite_those(administrator, move |_, _| users).await
+        self.invite_those(administrator, valid, move |_, _| users).await
     }
 
     /// Invites every user of the roster who has neither a key nor an open invitation.
     ///
     /// # Errors
     /// They are too many, or the change cannot be saved. Nobody is invited then.
-    pub(crate) async fn invite_all_new(&self, administrator: &Administrator) -> anyhow::Result<Invited> {
+    pub(crate) async fn invite_all_new(
+        &self,
+        administrator: &Administrator,
+        valid: Validity,
+    ) -> anyhow::Result<Invited> {
         let users = administrator.list().await?;
         let users = users.into_iter().map(|status| status.user);
-        self.invite_those(administrator, move |files, now| files.new_among(users, now)).await
+        self.invite_those(administrator, valid, move |files, now| files.new_among(users, now)).await
     }
 
     /// Invites the users whom `choose` returns when nobody else can change the files.
     async fn invite_those(
         &self,
         administrator: &Administrator,
+        valid: Validity,
         choose: impl FnOnce(&CredentialFiles, i64) -> Vec<UserName> + Send + 'static,
     ) -> anyhow::Result<Invited> {
         let now = wall();
-        let expires = now + VALID_SECONDS;
+        let expires = now + valid.seconds();
         let invite = move |files: &mut CredentialFiles| files.invite(&choose(files, now), now, expires);
         let codes = self.change(administrator, invite).await?;
         Ok(Invited { domain: self.domain, codes, expires })
@@ -247,6 +253,3 @@ fn today() -> String {
 fn wall() -> i64 {
     Timestamp::now().as_second()
 }
-
-/// The time for which an invitation is good: a day.
-const VALID_SECONDS: i64 = 24 * 60 * 60;

@@ -44,13 +44,16 @@ impl Operator {
         carried_out
     }
 
-    async fn invite(&self, InviteArgs { users, all_new, format }: InviteArgs) -> anyhow::Result<String> {
+    async fn invite(&self, args: InviteArgs) -> anyhow::Result<String> {
+        let InviteArgs { users, all_new, format, valid } = args;
+        let valid = valid.unwrap_or_default();
         let invited = if all_new {
-            self.keys.invite_all_new(&self.administrator).await.context("cannot invite all new users")?
+            let invited = self.keys.invite_all_new(&self.administrator, valid).await;
+            invited.context("cannot invite all new users")?
         } else {
             ensure!(!users.is_empty(), "nobody is named; name users, or give --all-new");
             let names = brief_list(&users);
-            let invited = self.keys.invite(&self.administrator, users).await;
+            let invited = self.keys.invite(&self.administrator, users, valid).await;
             invited.with_context(|| format!("cannot invite {names}"))?
         };
         let users: Vec<_> = invited.users().collect();

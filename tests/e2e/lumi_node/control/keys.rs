@@ -185,7 +185,7 @@ fn a_class_is_invited_at_once_and_enrols_within_seconds() {
     assert_eq!(done(&node, &["invite", "--all-new"]), nobody, "they have keys");
     // Somebody who comes later is the only one who is new.
     done(&node, &["register", "joya"]);
-    let late = done(&node, &["invite", "--all-new"]);
+    let late = done(&node, &["invite", "--all-new", "--valid", "30d"]);
     assert!(late.starts_with("joya@bb.com ") && late.lines().count() == 1, "{late}");
     let diagnostics = node.stderr().join("\n");
     assert!(diagnostics.contains("invited pupil1, pupil10, "), "{diagnostics}");
@@ -207,6 +207,13 @@ fn several_are_invited_by_name_or_none_of_them() {
     let expected = "lumi-node: cannot invite laura, pere: nothing has changed: pere has 4 keys";
     assert!(code == 1 && said.starts_with(expected), "{said}");
     assert_eq!(done(&node, &["invites"]).lines().count(), 1 + 5, "laura has one");
+    let expires = |valid: &str| {
+        let row = done(&node, &["invite", "joan", "--valid", valid, "--format", "csv"]);
+        row.trim_end().rsplit_once(',').unwrap().1.to_owned()
+    };
+    assert!(expires("5min") < expires("1h") && expires("2d") < expires("30d"));
+    let (code, _, said) = ctl(&node, &["invite", "laura", "--valid", "31d"]);
+    assert!(code == 2 && said.contains("from 5min to 30d"), "{said}");
     let (code, _, said) = ctl(&node, &["invite", "laura", "--all-new"]);
     assert!(code == 2 && said.contains("cannot be used with"), "{said}");
 }
