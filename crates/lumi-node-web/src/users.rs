@@ -19,6 +19,7 @@ struct Shown {
     user: String,
     /// The address, and the time since when.
     online: Option<Presence>,
+    has_key: bool,
 }
 
 impl Users {
@@ -29,6 +30,7 @@ impl Users {
         let shown = |status: &UserStatus| Shown {
             user: printable(status.user.as_str().as_bytes()).to_string(),
             online: status.presence,
+            has_key: status.has_key,
         };
         Self {
             users: list.len(),
@@ -47,6 +49,7 @@ impl Users {
                 let online_for = now.into_std().saturating_duration_since(presence.online_since);
                 online_for.as_millis()
             }),
+            key: shown.has_key,
         });
         let json = UsersJson { users: self.users, online: self.online, shown: shown.collect() };
         serde_json::to_string(&json).expect("it has texts and numbers only")
@@ -69,6 +72,8 @@ struct ShownJson<'a> {
     address: Option<UdpAddress>,
     #[serde(skip_serializing_if = "Option::is_none")]
     online_for: Option<u128>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    key: bool,
 }
 
 /// Users of a domain that are shown: more than people look through, and forty kilobytes at most for whoever watches.
@@ -115,6 +120,17 @@ mod tests {
         ] {
             assert_ne!(Users::new(&other), before);
         }
+    }
+
+    #[tokio::test]
+    async fn who_has_a_key_is_marked() {
+        let mut keyed = status("laura", None);
+        let before = Users::new(&[keyed]);
+        keyed.has_key = true;
+        let after = Users::new(&[keyed]);
+        assert_ne!(after, before);
+        let expected = r#"{"users":1,"online":0,"shown":[{"user":"laura","key":true}]}"#;
+        assert_eq!(after.to_json(Instant::now()), expected);
     }
 
     #[tokio::test]

@@ -15,9 +15,14 @@ use unicode_width::UnicodeWidthStr;
 /// Formats users as a table, with columns aligned by their width on the screen.
 pub(crate) fn table(users: &[UserStatus]) -> String {
     let time_of = times();
-    let row = |UserStatus { user, presence, moved_repeatedly, .. }: &UserStatus| {
-        let state =
-            |state: &str| if *moved_repeatedly { format!("{state} (moved)") } else { state.to_owned() };
+    let row = |UserStatus { user, presence, moved_repeatedly, has_key, .. }: &UserStatus| {
+        let marks = match (*has_key, *moved_repeatedly) {
+            (false, false) => "",
+            (true, false) => " (key)",
+            (false, true) => " (moved)",
+            (true, true) => " (key, moved)",
+        };
+        let state = |state: &str| format!("{state}{marks}");
         match presence {
             Some(presence) => {
                 let since = time_of(presence.online_since).strftime("%Y-%m-%d %H:%M:%S");
@@ -49,7 +54,7 @@ pub(crate) fn table(users: &[UserStatus]) -> String {
 pub(crate) fn users_json(users: &[UserStatus]) -> String {
     let time_of = times();
     let mut text = String::from("[");
-    for (number, UserStatus { user, presence, moved_repeatedly, .. }) in users.iter().enumerate() {
+    for (number, UserStatus { user, presence, moved_repeatedly, has_key, .. }) in users.iter().enumerate() {
         let row = Row {
             user: user.as_str(),
             online: presence.is_some(),
@@ -57,6 +62,7 @@ pub(crate) fn users_json(users: &[UserStatus]) -> String {
             since: presence
                 .map(|presence| whole_seconds(time_of(presence.online_since).timestamp()).to_string()),
             moved: *moved_repeatedly,
+            key: *has_key,
         };
         let row = serde_json::to_string(&row).unwrap_or_default();
         _ = write!(text, "{}\n  {row}", if number > 0 { "," } else { "" });
@@ -75,6 +81,9 @@ struct Row<'a> {
     /// There only if it is `true`, see [`UserStatus::moved_repeatedly`].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     moved: bool,
+    /// There only if it is `true`, see [`UserStatus::has_key`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    key: bool,
 }
 
 /// Figures of the program that its server does not have.
@@ -295,9 +304,13 @@ mod tests {
     }
 
     #[test]
-    fn who_was_moved_twice_is_marked() {
+    fn who_was_moved_twice_and_who_has_a_key_is_marked() {
         let (mut moved, other) = (UserStatus::new("laura".parse().unwrap(), None), "pere".parse().unwrap());
         moved.moved_repeatedly = true;
+        let mut keyed = UserStatus::new("joya".parse().unwrap(), None);
+        keyed.has_key = true;
+        let mut both = keyed;
+        both.moved_repeatedly = true;
         let users = [moved, UserStatus::new(other, None)];
         assert_eq!(
             table(&users),
@@ -310,5 +323,10 @@ mod tests {
                 "[\n  {{\"user\":\"laura\",{offline},\"moved\":true}},\n  {{\"user\":\"pere\",{offline}}}\n]"
             )
         );
+        assert_eq!(
+            table(&[keyed, both]),
+            "USER  STATE                 ADDRESS  SINCE\njoya  offline (key)         -        -\njoya  offline (key, moved)  -        -"
+        );
+        assert_eq!(users_json(&[keyed]), format!("[\n  {{\"user\":\"joya\",{offline},\"key\":true}}\n]"));
     }
 }

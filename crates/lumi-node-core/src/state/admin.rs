@@ -177,12 +177,14 @@ pub struct UserStatus {
     /// Set if the user was moved to another IP address twice within 10 minutes, and the second time not longer ago than
     /// that: two agents may hold the name in turn.
     pub moved_repeatedly: bool,
+    /// Set if the user has a key, and so has to prove a registration. Never set while `auth` is off.
+    pub has_key: bool,
 }
 
 impl UserStatus {
-    /// Creates the status of `user`, who was not moved. A program needs that for tests.
+    /// Creates the status of `user`, who was not moved and has no key. A program needs that for tests.
     pub fn new(user: UserName, presence: Option<Presence>) -> Self {
-        Self { user, presence, moved_repeatedly: false }
+        Self { user, presence, moved_repeatedly: false, has_key: false }
     }
 }
 

@@ -131,6 +131,7 @@ impl Users {
             user: user.name,
             presence: user.presence(),
             moved_repeatedly: self.moved.has_repeatedly(&user.name),
+            has_key: user.has_key,
         })
     }
 

@@ -63,6 +63,7 @@ export class Users {
 
 class Row {
   #state = element("span", "state");
+  #key = element("span", "key");
   #address = element("span", "address");
   #since = element("td", "");
 
@@ -73,13 +74,14 @@ class Row {
     button.dataset.user = user;
     const head = element("th", "", [button]);
     head.scope = "row";
-    this.line = element("tr", "", [head, element("td", "", [this.#state, " ", this.#address]), this.#since]);
+    this.line = element("tr", "", [head, element("td", "", [this.#state, this.#key, " ", this.#address]), this.#since]);
   }
 
-  show({ address, since }) {
+  show({ address, since, key }) {
     const state = address ? "online" : "offline";
     this.line.className = state;
     say(this.#state, state);
+    say(this.#key, key ? ", has a key" : "");
     say(this.#address, address ?? "");
     say(this.#since, since === undefined ? "" : moment(since));
   }

@@ -182,6 +182,8 @@ fn a_class_is_invited_at_once_and_enrols_within_seconds() {
         assert!(code.has_answered(address, &answer.enrolled().unwrap()), "{answer:?}");
     }
     assert_eq!(done(&node, &["keys"]).lines().count(), 31);
+    assert_eq!(done(&node, &["list"]).matches(" offline (key) ").count(), 30);
+    assert_eq!(done(&node, &["list", "--json"]).matches(r#""key":true"#).count(), 30);
     assert_eq!(done(&node, &["invite", "--all-new"]), nobody, "they have keys");
     // Somebody who comes later is the only one who is new.
     done(&node, &["register", "joya"]);
