@@ -45,6 +45,7 @@ impl Collector for Snapshot {
         let mut families = Families(encoder);
         families.of_process(status)?;
         families.of_users(status)?;
+        families.of_proofs(status)?;
         families.of_messages(status)?;
         families.of_locations(status)?;
         families.of_lookups(status)?;
@@ -81,6 +82,15 @@ impl Families<'_> {
         let moves = status.node.moves;
         let moves = [("host", moves.to_host), ("port", moves.to_port)];
         self.counters("users_moved", "Online users who were registered at another address", "to", moves)
+    }
+
+    fn of_proofs(&mut self, status: &ServerStatus) -> fmt::Result {
+        let proofs = &status.node.proofs;
+        self.counter("challenges", "Challenges sent to users who have a key", proofs.challenges)?;
+        let results =
+            [("accepted", proofs.accepted), ("repeated", proofs.repeated), ("refused", proofs.failed)];
+        self.counters("proofs", "Proofs of users who have a key, by result", "result", results)?;
+        self.counter("enrolments", "Keys that users enrolled by invitations", proofs.enrolled)
     }
 
     fn of_messages(&mut self, status: &ServerStatus) -> fmt::Result {

@@ -144,15 +144,20 @@ async fn every_figure_moves_as_messages_pass() {
         scrape(web).of("lumi_node_lookups_displaced_total") > 0.0
     });
     let still_at_0 = [
+        "lumi_node_challenges_total",
         "lumi_node_datagrams_dropped_total{reason=\"no-room\"}",
         "lumi_node_datagrams_dropped_total{reason=\"too-many-proofs\"}",
         "lumi_node_datagrams_dropped_total{reason=\"unknown-proof\"}",
         "lumi_node_diagnostics_lost_total",
+        "lumi_node_enrolments_total",
         "lumi_node_log_lines_lost_total",
         "lumi_node_messages_received_total{message=\"PK\"}",
         "lumi_node_messages_sent_total{message=\"PD\"}",
         "lumi_node_messages_sent_total{message=\"PK\"}",
         "lumi_node_messages_sent_total{message=\"PR\"}",
+        "lumi_node_proofs_total{result=\"accepted\"}",
+        "lumi_node_proofs_total{result=\"refused\"}",
+        "lumi_node_proofs_total{result=\"repeated\"}",
         "lumi_node_receive_errors_total",
     ];
     // A busy machine may take long to write the log.

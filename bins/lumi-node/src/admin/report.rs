@@ -120,6 +120,7 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         ("up", format!("The node has been up for {}, since {since}.", in_words(*uptime))),
         ("program", format!("lumi-node {VERSION}, process {}", std::process::id())),
         ("users", of_users(node)),
+        ("proofs", of_proofs(node)),
         ("received", counts(&node.received)),
         ("sent", counts(&node.sent)),
         ("dropped", listed(dropped.map(|(reason, count)| format!("{reason} {count}")))),
@@ -174,6 +175,13 @@ fn of_users(NodeStatus { users, online, moves, .. }: &NodeStatus) -> String {
     )
 }
 
+fn of_proofs(NodeStatus { proofs, .. }: &NodeStatus) -> String {
+    format!(
+        "{} challenges were sent, {} proofs were accepted, {} came again, and {} were refused. {} keys were enrolled.",
+        proofs.challenges, proofs.accepted, proofs.repeated, proofs.failed, proofs.enrolled
+    )
+}
+
 /// Formats the node's state as one JSON object.
 pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
     let ServerStatus { node, local, uptime, unreceived, lines_left_out, early_answers, unsent, .. } = status;
@@ -199,6 +207,13 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         "users": node.users,
         "online": node.online,
         "moved": { "host": node.moves.to_host, "port": node.moves.to_port },
+        "proofs": {
+            "challenges": node.proofs.challenges,
+            "accepted": node.proofs.accepted,
+            "repeated": node.proofs.repeated,
+            "refused": node.proofs.failed,
+        },
+        "enrolled": node.proofs.enrolled,
         "received": counts(&node.received),
         "sent": counts(&node.sent),
         "dropped": dropped,

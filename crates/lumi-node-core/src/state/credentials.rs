@@ -195,6 +195,11 @@ impl Credentials {
         last.is_some_and(|last| (&last.proof, last.source) == (proof, source) && now <= last.at + REPETITION)
     }
 
+    /// Counts an enrolment that was saved.
+    pub(super) fn count_enrolment(&mut self) {
+        self.counts.enrolled += 1;
+    }
+
     /// Counts a proof that is answered again.
     pub(super) fn count_repetition(&mut self) {
         self.counts.repeated += 1;

@@ -43,7 +43,7 @@ pub struct NodeStatus {
     pub lookups: LookupStatus,
 }
 
-/// The numbers of challenges and proofs (protocol.md §12).
+/// The numbers of challenges, proofs and enrolments (protocol.md §12).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProofCounts {
@@ -55,6 +55,8 @@ pub struct ProofCounts {
     pub failed: u64,
     /// Proofs that came again, and were answered again.
     pub repeated: u64,
+    /// Enrolments that were saved.
+    pub enrolled: u64,
 }
 
 /// A snapshot of a [`Server`](crate::Server) and its counters.

@@ -41,6 +41,8 @@ fn a_key_that_an_administrator_adds_is_needed_from_then_on() {
     assert_eq!(done(&node, &["keys", "--known-peers"]), introduced);
     let status = done(&node, &["status"]);
     assert!(status.contains("PK 2"), "{status}");
+    let proofs = "2 challenges were sent, 1 proofs were accepted, 0 came again, and 1 were refused. 0 keys were enrolled.";
+    assert!(status.contains(proofs), "{status}");
     assert_eq!(prove(&laura, Verb::Deregister, 1), "RD0");
 
     let (code, _, said) = ctl(&node, &["key", "add", "laura", &key(1)]);
@@ -183,6 +185,7 @@ fn a_class_is_invited_at_once_and_enrols_within_seconds() {
     }
     assert_eq!(done(&node, &["keys"]).lines().count(), 31);
     assert_eq!(done(&node, &["list"]).matches(" offline (key) ").count(), 30);
+    assert!(done(&node, &["status", "--json"]).contains(r#""enrolled": 30"#));
     assert_eq!(done(&node, &["list", "--json"]).matches(r#""key":true"#).count(), 30);
     assert_eq!(done(&node, &["invite", "--all-new"]), nobody, "they have keys");
     // Somebody who comes later is the only one who is new.

@@ -44,6 +44,7 @@ impl Node {
             let (user, from) = (address.user(), *from);
             // The administrator may have removed the user meanwhile.
             if self.users.contains(&user) {
+                self.credentials.count_enrolment();
                 self.events.notices.push(Notice::Enrolled { user, from: from.address });
                 self.answer_enrolment(from, answer.extension(), RegisterCode::Registered);
             }
