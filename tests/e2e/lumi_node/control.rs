@@ -2,6 +2,7 @@
 
 mod keys;
 mod moves;
+mod proved_agent;
 mod socket;
 
 use std::fs::{self, Permissions};
