@@ -25,9 +25,10 @@ use crate::printed_lines::PrintedLines;
 use crate::prompts::Answers;
 use crate::session::Session;
 use crate::signals::Ending;
+use crate::store::folder::DataFolder;
 use crate::store::lock::AddressLock;
 use crate::store::user_data::UserData;
-use crate::{exit, full, line_by_line, prompts, start};
+use crate::{exit, full, line_by_line, own_keys, prompts, start};
 
 /// Runs a chat with the options of `cli` and the settings, until it ends.
 ///
@@ -112,11 +113,15 @@ fn on_full_screen(
     };
     let no_color = env::var("NO_COLOR").ok();
     let theme = Theme::new(no_color.as_deref());
+    // Somebody who has enrolled already needs more than a code.
+    let asks_for_code = DataFolder::of(&own)
+        .is_none_or(|folder| matches!(own_keys::enrolment_file(&folder).read(&own), Ok(None)));
     let (diagnostics, told) = Diagnostics::beside_a_screen();
     let mut last_words = Vec::new();
     let ended = start::run(settings, own, diagnostics, Ending::of_a_screen(), async |builder, signals| {
         let takes_mouse = settings.mouse;
-        let chat = Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics: told };
+        let chat =
+            Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics: told, asks_for_code };
         let builder = builder.intake(Some(Intake::OF_PEOPLE));
         full::run::run(builder, signals, chat, &mut last_words).await
     });

@@ -53,6 +53,27 @@ pub(crate) fn ask_for_code(
     ask(input, output, &format!("Invitation code of {own}: "), None)
 }
 
+/// Asks for the code of an invitation of a user who may have none. `None`: there is none, or the input ended.
+pub(crate) fn ask_for_code_or_none(
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> io::Result<Option<InvitationCode>> {
+    let question = "code of your invitation (Enter: none): ";
+    Ok(ask(input, output, question, Some(Invited(None)))?.and_then(|Invited(code)| code))
+}
+
+/// The code of an invitation, if there is one.
+#[derive(Clone)]
+struct Invited(Option<InvitationCode>);
+
+impl FromStr for Invited {
+    type Err = <InvitationCode as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(|code| Self(Some(code)))
+    }
+}
+
 /// The answer to a question of yes or no, with an error text for people.
 #[derive(Clone)]
 struct Yes(bool);
@@ -160,6 +181,23 @@ mod tests {
         let told = format!("{question}! KQ7M: a code has 16 characters, and this has 4\n{question}");
         assert_eq!(output, told);
         assert_eq!(ask_for_code(&own, &mut "".as_bytes(), &mut Vec::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_user_may_have_no_code() {
+        let question = "code of your invitation (Enter: none): ";
+        let code = "KQ7M-2XTN-9D4V-W3RH".parse().ok();
+        let mistyped = "! KQ7M: a code has 16 characters, and this has 4\n";
+        for (answers, expected, told) in [
+            ("kq7m2xtn9d4vw3rh\n", code, question.to_owned()),
+            ("KQ7M\nKQ7M-2XTN-9D4V-W3RH\n", code, format!("{question}{mistyped}{question}")),
+            ("\n", None, question.to_owned()),
+            ("", None, format!("{question}\n")),
+        ] {
+            let mut output = Vec::new();
+            let answered = ask_for_code_or_none(&mut answers.as_bytes(), &mut output).unwrap();
+            assert_eq!((answered, String::from_utf8(output).unwrap()), (expected, told));
+        }
     }
 
     #[test]

@@ -104,6 +104,13 @@ impl Session {
         Self { retry: Some(Retry::new(builder.clone())), ..Self::start(builder, keeper) }
     }
 
+    /// Begins to register again after [`Happened::NotStarted`], and waits for the node like
+    /// [`Session::start_patiently`].
+    pub(crate) fn start_over(&mut self, builder: AgentBuilder) {
+        self.retry = Some(Retry::new(builder.clone()));
+        self.phase = Phase::starting(builder);
+    }
+
     /// Keeps `lock` as long as this lives. The agent registers again after each `send` that used the address.
     pub(crate) fn with_lock(self, lock: Option<AddressLock>) -> Self {
         Self { guests: lock.map(Guests::of), ..self }

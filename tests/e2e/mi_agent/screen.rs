@@ -2,6 +2,7 @@
 
 mod callers;
 mod disk;
+mod first_start;
 mod history;
 mod keys;
 mod pasting;
@@ -331,6 +332,8 @@ fn as_many_talk_as_may_and_others_are_told_busy() {
 fn a_registration_that_fails_ends_the_screen_with_its_reason() {
     let town = Town::new();
     let nobody = AgentTerminal::start("nobody@bb.com", town.node.address(), &[], (24, 90));
+    nobody.expect_text("code of your invitation");
+    nobody.press(Key::Enter);
     assert_eq!(nobody.wait_exit(), 3);
     assert_eq!(nobody.left_behind(), [""; 0]);
     nobody.expect_text("! cannot register nobody@bb.com: no such user at its node");

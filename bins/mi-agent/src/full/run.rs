@@ -1,5 +1,7 @@
 //! The terminal loop of the full screen: passes keys and events to the [`App`], carries out its effects, and draws it.
 
+mod first_start;
+
 use std::collections::HashMap;
 use std::future;
 use std::io;
@@ -34,6 +36,8 @@ pub(crate) struct Chat {
     /// The files that could not be read.
     pub(crate) troubles: Vec<String>,
     pub(crate) diagnostics: mpsc::Receiver<String>,
+    /// A user whom the node does not admit is asked for the code of an invitation.
+    pub(crate) asks_for_code: bool,
 }
 
 /// Runs until the user leaves. Puts the lines to be printed afterwards on the terminal into `last_words`.
@@ -46,7 +50,7 @@ pub(crate) async fn run(
     chat: Chat,
     last_words: &mut Vec<String>,
 ) -> io::Result<ExitCode> {
-    let Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics } = chat;
+    let Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics, asks_for_code } = chat;
     let own = setup.own;
     let (tap, traffic) = traffic();
     let builder = builder.traffic(tap).admission(setup.admission.clone()).conversations(setup.conversations);
@@ -56,7 +60,7 @@ pub(crate) async fn run(
         screen: Screen::enter(Reports { mouse: takes_mouse, focus: true })?,
         keys: Some(Keys::listen()?),
         job_control: JobControl::listen()?,
-        session: Session::start_patiently(builder, Some(keeper)).with_lock(lock),
+        session: Session::start_patiently(builder.clone(), Some(keeper)).with_lock(lock),
         calls: HashMap::new(),
         traffic,
         diagnostics,
@@ -66,12 +70,16 @@ pub(crate) async fn run(
     };
     running.app.registering(now());
     troubles.iter().for_each(|trouble| running.app.trouble(now(), trouble));
-    let end = running.until_the_end(signals).await;
+    let mut end = running.until_the_end(signals).await;
+    let is_refused = matches!(end, Ok(End::NotStarted(StartError::NotAdmitted)));
+    if is_refused && asks_for_code && !running.session.is_leaving() {
+        end = running.enrol(&own, builder, signals).await;
+    }
     if end.is_err() {
         // No terminal is left to show the outcome.
         running.session.leave(Leave::Hurried);
         while !running.session.next().await.is_last() {}
-    } else {
+    } else if !matches!(end, Ok(End::NotEnrolled { .. })) {
         // A terminal that takes nothing loses the rest.
         _ = time::timeout(LAST_WORDS, running.screen.leave()).await;
     }
@@ -85,6 +93,10 @@ pub(crate) async fn run(
             last_words.push(format!("! cannot register {own}: {}", reason::of_start(&own, &error)));
             last_words.extend(reason::hint_for_start(&own, &error).map(|hint| format!("* {hint}")));
             exit::of_start(&error)
+        }
+        End::NotEnrolled { code, hint } => {
+            last_words.extend(hint.map(|hint| format!("* {hint}")));
+            code
         }
         End::Left(Ok(())) => {
             last_words.push(format!("* deregistered {own}"));
@@ -124,6 +136,12 @@ struct Running {
 /// The end of the loop.
 enum End {
     NotStarted(StartError),
+    /// The user was asked for the code of an invitation, and is not registered. The screen has been given back, and the
+    /// terminal has the reason.
+    NotEnrolled {
+        code: ExitCode,
+        hint: Option<String>,
+    },
     Left(Result<(), DeregisterError>),
     /// The user did not wait for the node's answer.
     AtOnce,
