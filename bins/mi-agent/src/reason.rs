@@ -97,6 +97,7 @@ pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<Stri
         StartError::NoSuchUser | StartError::NotAdmitted => {
             Some(format!("{}; or --node names the node of another domain", for_unknown(own)))
         }
+        StartError::KeyNotKnown => Some(format!("with an invitation for this agent: mi-agent enrol {own}")),
         StartError::Domain { domain, error } => Some(for_domain(domain, *error)),
         StartError::Unreachable { node, .. } | StartError::NoAnswer { node, unsent: Some(_) } => {
             Some(for_unreachable(*node))

@@ -348,7 +348,8 @@ fn a_user_of_a_real_node_enrols_and_nobody_else_can_register_as_her() {
         &["laura@bb.com", "--log", "off", "--node", &at],
     ));
     assert_eq!(agent.wait_exit(), 3);
-    assert_eq!(agent.stdout()[0], KEY_NOT_KNOWN);
+    let hint = "* with an invitation for this agent: mi-agent enrol laura@bb.com";
+    assert_eq!(agent.stdout(), [KEY_NOT_KNOWN, hint]);
     assert!(node.is_online("laura"));
     // Users without a key notice nothing, and calls go both ways.
     let mut pere = pere.chat(&node, &[]);
