@@ -14,6 +14,7 @@ use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::signals::{Ending, Signals};
+use crate::typed_code::TypedCode;
 use crate::{exit, prompts, reason, start};
 
 /// Have the node of your domain take your key, by an invitation: from then on only you can register as ADDRESS
@@ -27,7 +28,9 @@ pub(crate) struct EnrolArgs {
     address: MiAddress,
 
     /// The code of the invitation, such as KQ7M-2XTN-9D4V-W3RH; - reads it from stdin [default: it is asked for]
-    code: Option<String>,
+    // Blanks in a code are arguments of their own to a shell.
+    #[arg(num_args = 0..=MAX_WORDS)]
+    code: Vec<String>,
 
     #[command(flatten)]
     options: GivenOptions,
@@ -40,7 +43,8 @@ pub(crate) struct EnrolArgs {
 pub(crate) fn run(args: EnrolArgs) -> anyhow::Result<ExitCode> {
     let EnrolArgs { address, code, options } = args;
     let settings = Settings::load(Some(address), &options)?.without_default_log();
-    let code = match code.filter(|code| code != "-") {
+    let given = (!code.is_empty()).then(|| code.join(" "));
+    let code = match given.filter(|code| code != "-") {
         Some(code) => parse(&code)?,
         None if stdin_is_terminal() => match ask(&address)? {
             Some(code) => code,
@@ -104,7 +108,8 @@ fn failure(own: &MiAddress, error: &EnrolError) -> Vec<String> {
 }
 
 fn parse(code: &str) -> Result<InvitationCode, Misuse> {
-    code.parse().map_err(|error| Misuse::of("enrol", format!("CODE is wrong: {error}")))
+    let typed: Result<TypedCode, _> = code.parse();
+    typed.map(|TypedCode(code)| code).map_err(|error| Misuse::of("enrol", format!("CODE is wrong: {error}")))
 }
 
 /// Returns the first line of stdin.
@@ -117,6 +122,9 @@ fn read() -> io::Result<String> {
 fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
+
+/// The most words of a code: one for each of its characters, and the address in front.
+const MAX_WORDS: usize = 17;
 
 /// The most bytes of a line with a code, many times its length.
 const MAX_LINE: u64 = 1_024;

@@ -31,6 +31,7 @@ mod signals;
 mod start;
 mod store;
 mod trust;
+mod typed_code;
 mod typed_lines;
 
 use std::io::Write;

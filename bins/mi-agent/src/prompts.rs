@@ -8,6 +8,7 @@ use mi_agent_core::{InvitationCode, safe_text};
 use plumi_proto::MiAddress;
 
 use crate::options::settings::Settings;
+use crate::typed_code::TypedCode;
 
 /// The answers to the prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,8 @@ pub(crate) fn ask_for_code(
     input: &mut impl BufRead,
     output: &mut impl Write,
 ) -> io::Result<Option<InvitationCode>> {
-    ask(input, output, &format!("Invitation code of {own}: "), None)
+    let typed = ask(input, output, &format!("Invitation code of {own}: "), None)?;
+    Ok(typed.map(|TypedCode(code)| code))
 }
 
 /// Asks for the code of an invitation of a user who may have none. `None`: there is none, or the input ended.
@@ -67,10 +69,10 @@ pub(crate) fn ask_for_code_or_none(
 struct Invited(Option<InvitationCode>);
 
 impl FromStr for Invited {
-    type Err = <InvitationCode as FromStr>::Err;
+    type Err = <TypedCode as FromStr>::Err;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(|code| Self(Some(code)))
+        text.parse().map(|TypedCode(code)| Self(Some(code)))
     }
 }
 

@@ -259,6 +259,8 @@ fn an_invitation_is_taken_with_its_code_from_wherever_it_comes() {
         (&["enrol", "laura@bb.com", CODE][..], ""),
         (&["enrol", "laura@bb.com", "-"], typed),
         (&["enrol", "laura@bb.com"], typed),
+        (&["enrol", "laura@bb.com", "kq7m", "2xtn", "9d4v", "w3rh"], ""),
+        (&["enrol", "laura@bb.com"], "laura@bb.com KQ7M-2XTN-9D4V-W3RH"),
     ] {
         let home = Home::of("laura@bb.com");
         let node = PlayedNode::new();
