@@ -9,6 +9,8 @@ mod domain;
 mod l_agent;
 mod l_node;
 mod pmi;
+#[cfg(test)]
+mod proofs;
 mod request;
 mod s_agent;
 mod s_node;

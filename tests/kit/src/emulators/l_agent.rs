@@ -47,7 +47,15 @@ impl LAgent {
         if !is_answer {
             self.out.push(Effect::Odd(bytes.to_vec()));
         }
-        self.out.push(asking.request.answered(bytes));
+        let ended = match (&asking.request, bytes) {
+            // It looks at the last byte (row 18).
+            (Request::Register | Request::Deregister, [first, second, _, .., last]) if is_answer => {
+                let code = if *last == b'1' { b'1' } else { b'0' };
+                asking.request.answered(&[*first, *second, code])
+            }
+            _ => asking.request.answered(bytes),
+        };
+        self.out.push(ended);
     }
 
     /// Takes any message that comes while it is idle for a `PL` (row 7): looks at nothing, and sends back
@@ -237,6 +245,22 @@ mod tests {
             expected.push(ended);
             assert_eq!(effects(&mut agent), expected, "{datagram}");
             assert!(!agent.is_waiting());
+        }
+    }
+
+    #[test]
+    fn the_last_byte_of_a_longer_answer_is_its_code() {
+        let refused = Effect::Failed(Request::Register, Failure::Code('1'));
+        for (answer, ended) in [
+            ("RR1:more1", refused.clone()),
+            ("RR1:more", Effect::Registered),
+            ("RR0:more", Effect::Registered),
+            ("RR0:more1", refused),
+        ] {
+            let mut agent = agent();
+            agent.start(now());
+            agent.datagram(now(), agent.node, answer.as_bytes());
+            assert_eq!(effects(&mut agent), [sent(agent.node, "PRu1@PC-c"), ended], "{answer}");
         }
     }
 

@@ -21,8 +21,10 @@ impl LNode {
     }
 
     fn register(&mut self, from: SocketAddrV4, message: &[u8], address: Option<SocketAddrV4>) {
-        let Some(name) = text::address(&message[2..]) else {
-            let has_domain = message[2..].contains(&b'@');
+        // What follows a full address is ignored; what follows a bare user ends it all the same (row 17).
+        let field = message[2..].split(|&byte| byte == b':').next().unwrap_or_default();
+        let Some(name) = text::address(field) else {
+            let has_domain = field.contains(&b'@');
             let death = if has_domain { Death::Malformed } else { Death::BareUser };
             return self.out.die(death(message.to_vec()));
         };
@@ -125,6 +127,8 @@ mod tests {
             (b"P", Death::UnknownType(b"P".to_vec())),
             (b"PRu1", Death::BareUser(b"PRu1".to_vec())),
             (b"PDu1", Death::BareUser(b"PDu1".to_vec())),
+            (b"PRu1:A", Death::BareUser(b"PRu1:A".to_vec())),
+            (b"PR:u1@PC-c", Death::BareUser(b"PR:u1@PC-c".to_vec())),
             (b"PR@PC-c", Death::Malformed(b"PR@PC-c".to_vec())),
             (b"PLu2@PC-d", Death::Malformed(b"PLu2@PC-d".to_vec())),
             (b"RL00:10.0.0.1:4000", Death::Malformed(b"RL00:10.0.0.1:4000".to_vec())),
@@ -158,6 +162,8 @@ mod tests {
         for (from, datagram, to, answer) in [
             (agent, "PRu9@PC-c", agent, "RR1"),
             (agent, "PRu1@PC-d", agent, "RR1"),
+            (agent, "PRu1@PC-c:", agent, "RR0"),
+            (agent, "PRu9@PC-c:more@all", agent, "RR1"),
             (agent, "PLu1@PC-c:u2@PC-d", other, "PLu1@PC-c:u2@PC-d"),
             (other, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038", agent, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038"),
             (other, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T", agent, "RL0u1@PC-c:u2@PC-d:10.0.0.2:43038:T"),
