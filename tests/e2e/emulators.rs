@@ -8,6 +8,7 @@ mod node_and_agents;
 mod node_and_late_answers;
 mod node_and_nodes;
 mod programs;
+mod proofs;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
