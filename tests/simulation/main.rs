@@ -26,6 +26,18 @@ fn no_law_is_broken_under_any_seed() {
     // Each kind, the rarest of which is a relayed call that is refused.
     assert!(calls.len() >= 8 && calls.values().sum::<u64>() > SEEDS, "{calls:?}");
     assert!(report.statistics.deaths.values().sum::<u64>() > 0);
+    // Users with a key are bound, asked and answered, and proofs of others come to nothing.
+    for part in [
+        "RL to a user with a key",
+        "binding by a proof",
+        "challenge",
+        "proof accepted",
+        "proof answered again",
+        "proof refused",
+    ] {
+        let looked_at = report.statistics.proofs.get(part).copied().unwrap_or_default();
+        assert!(looked_at > SEEDS / 4, "{part}: {looked_at}");
+    }
 }
 
 /// Prints to the real stdout, which the test harness does not capture, so that a run that proves little is

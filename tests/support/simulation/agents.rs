@@ -16,6 +16,7 @@ use super::keys::Keyring;
 use super::laws::{AgentLaws, Cause, Violation};
 use super::network::{Datagram, Sender};
 use super::nodes::Node;
+use super::proofs::Prover;
 use super::scenario::{Program, UserPlan};
 use super::world::{Event, World};
 use crate::emulators::{AgentEmulator, LAgent, SAgent};
@@ -40,6 +41,7 @@ pub(super) struct Agent {
     stage: Stage,
     is_talking: bool,
     pub(super) keys: Keyring,
+    pub(super) prover: Option<Prover>,
     pub(super) process: Option<Process>,
 }
 
@@ -64,13 +66,14 @@ pub(super) enum Stage {
 }
 
 impl Agent {
-    pub(super) fn new(nodes: &[Node], plan: UserPlan, keys: Keyring) -> Self {
+    pub(super) fn new(nodes: &[Node], plan: UserPlan, keys: Keyring, prover: Option<Prover>) -> Self {
         let home = &nodes[plan.home];
         let nowhere = SocketAddrV4::new(plan.host, 0);
         Self {
             node: home.at(),
             is_bare: home.program() == Program::S,
             keys,
+            prover,
             process: None,
             held: None,
             life: 0,
@@ -169,11 +172,16 @@ impl World {
             Program::Ours => {
                 let listening = MiSocketAddress::new(agent.listening).expect("a port");
                 let schedule = RequestSchedule::default();
-                let laws = Box::new(AgentLaws::new(address, node, listening, schedule, offers_tls));
+                let proves = agent.prover.as_ref().filter(|_| !agent.is_bare);
+                let own = proves.map(|_| agent.at);
+                let laws = AgentLaws::new(address, node, listening, schedule, offers_tls).proves_at(own);
                 let mut settings = ClientSettings::new(address, node.into(), listening);
                 (settings.bare, settings.refresh) = (agent.is_bare, Some(refresh));
                 settings.offers_tls = offers_tls;
-                Process::Ours { client: Box::new(LumiClient::new(settings)), laws, requests: Vec::new() }
+                settings.proofs =
+                    proves.map(|prover| prover.settings(&mut self.proof_attackers.rng, agent.at));
+                let (client, laws) = (Box::new(LumiClient::new(settings)), Box::new(laws));
+                Process::Ours { client, laws, requests: Vec::new() }
             }
             Program::L => Process::Emulated(Box::new(LAgent::new(name, node, agent.listening))),
             Program::S => Process::Emulated(Box::new(SAgent::new(name, node, agent.listening))),

@@ -1,5 +1,7 @@
 //! Strangers who send what they like, to whom they like, and under any address if they can.
 
+mod proofs;
+
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use plumi_proto::{Domain, MiAddress, NODE_PORT};
 
+pub(super) use self::proofs::ProofAttackers;
 use super::agents::Agent;
 use super::network::{Datagram, Sender, Taint};
 use super::scenario::{DomainPlan, Program, UserPlan};
@@ -123,6 +126,9 @@ impl World {
         if std::mem::take(&mut self.dangers.deluge) {
             self.deluge();
         }
+        if self.proof_attackers.rng.u8(0..100) < 30 {
+            self.attack_proofs();
+        }
         match self.attackers.rng.u8(0..100) {
             0..10 => {
                 let bytes = self.attackers.garbage();
@@ -149,6 +155,7 @@ impl World {
                 [b"RL0", &datagram.bytes[2..], format!(":{}:{}", at.ip(), at.port()).as_bytes()].concat();
             self.forge("false answer", datagram.to, datagram.from, bytes);
         }
+        self.attackers_are_challenged(datagram);
     }
 
     /// Sends this to a node, from an own address or from that of somebody else.

@@ -24,6 +24,7 @@ mod log;
 mod middle;
 mod network;
 mod nodes;
+mod proofs;
 mod report;
 mod runner;
 mod scenario;

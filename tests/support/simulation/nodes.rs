@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{
-    AdminCommand, AdminId, AdminReply, LookupId, Node as OurNode, NodeSettings, Output, Roster,
+    AdminCommand, AdminId, AdminReply, Keys, LookupId, Node as OurNode, NodeSettings, Output, Roster,
 };
 use message_log::Direction;
 use plumi_proto::{Domain, Message, UserName};
 
 use super::laws::{NodeLaws, Violation, ensure};
 use super::network::{Datagram, Sender, Taint};
+use super::proofs::draw_secret;
 use super::scenario::{DomainPlan, Program, UserPlan};
 use super::world::{Event, World};
 use crate::emulators::{Effect, LNode, NodeEmulator, SNode};
@@ -22,6 +23,8 @@ pub(super) struct Node {
     plan: DomainPlan,
     /// The users in its roster file.
     roster: Vec<UserName>,
+    /// The keys in its file of keys.
+    keys: Keys,
     process: Option<Process>,
     /// Datagrams and answers that wait while the process is frozen.
     held: Option<Vec<Held>>,
@@ -44,11 +47,11 @@ enum Held {
 }
 
 impl Node {
-    pub(super) fn new(plan: DomainPlan, users: &[UserPlan]) -> Self {
+    pub(super) fn new(plan: DomainPlan, users: &[UserPlan], keys: Keys) -> Self {
         let of_domain = users.iter().map(|user| user.address).filter(|user| user.domain() == plan.domain);
         let mut roster: Vec<_> = of_domain.map(|address| address.user()).collect();
         roster.push(plan.ghost);
-        Self { plan, roster, process: None, held: None, life: 0, timeout: None }
+        Self { plan, roster, keys, process: None, held: None, life: 0, timeout: None }
     }
 
     pub(super) fn program(&self) -> Program {
@@ -88,7 +91,7 @@ impl World {
     pub(super) fn start_node(&mut self, number: usize) {
         let peers: Vec<_> = self.nodes.iter().map(|node| (node.domain().to_string(), node.at())).collect();
         let peers: Vec<_> = peers.iter().map(|(domain, at)| (domain.as_str(), *at)).collect();
-        let start = self.start();
+        let (start, now, instant) = (self.start(), self.now, self.instant());
         let node = &mut self.nodes[number];
         let (domain, at) = (node.plan.domain, node.plan.node);
         let users: Vec<_> = node.roster.iter().map(UserName::as_str).collect();
@@ -99,7 +102,10 @@ impl World {
                 let roster = roster_of(domain, &node.roster);
                 let settings = &node.plan.settings;
                 let laws = NodeLaws::new(start, domain, at, &node.roster, settings);
-                let ours = OurNode::new(roster, at.into(), settings.clone());
+                let laws = laws.with_keys(now, &node.keys);
+                let mut ours = OurNode::new(roster, at.into(), settings.clone());
+                ours.challenge_with(instant, &draw_secret(&mut self.proof_attackers.rng));
+                ours.handle_keys(&node.keys);
                 Process::Ours(Box::new(ours), Box::new(laws))
             }
             Program::L => Process::Emulated(Box::new(LNode::new(domain.as_str(), &users, &others))),
@@ -168,6 +174,7 @@ impl World {
                 }
                 let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
                 laws.received(now, &datagram, &handled, &outputs, ours)?;
+                self.statistics.looked_at(laws.take_figures());
                 self.node_carries_out(number, outputs, Some(&datagram))
             }
             Some(Process::Emulated(emulator)) => {

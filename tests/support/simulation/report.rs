@@ -73,6 +73,8 @@ pub struct Statistics {
     pub requests: BTreeMap<String, u64>,
     /// The calls of our agents, by how they were protected and how they ended.
     pub calls: BTreeMap<&'static str, u64>,
+    /// The laws of users with a key, by what was looked at.
+    pub proofs: BTreeMap<&'static str, u64>,
     /// The causes that ended emulators.
     pub deaths: BTreeMap<String, u64>,
 }
@@ -80,6 +82,12 @@ pub struct Statistics {
 impl Statistics {
     pub(super) fn fault(&mut self, kind: &'static str) {
         *self.faults.entry(kind).or_default() += 1;
+    }
+
+    pub(super) fn looked_at(&mut self, figures: BTreeMap<&'static str, u64>) {
+        for (kind, count) in figures {
+            *self.proofs.entry(kind).or_default() += count;
+        }
     }
 
     /// Adds what was counted elsewhere.
@@ -91,7 +99,11 @@ impl Statistics {
         self.lookups_won += other.lookups_won;
         self.pairs_found += other.pairs_found;
         self.lines += other.lines;
-        for (mine, others) in [(&mut self.faults, &other.faults), (&mut self.calls, &other.calls)] {
+        for (mine, others) in [
+            (&mut self.faults, &other.faults),
+            (&mut self.calls, &other.calls),
+            (&mut self.proofs, &other.proofs),
+        ] {
             for (kind, count) in others {
                 *mine.entry(kind).or_default() += count;
             }
@@ -115,6 +127,7 @@ impl fmt::Display for Statistics {
         table(f, "went wrong", self.faults.iter())?;
         table(f, "requests of our agents", self.requests.iter())?;
         table(f, "calls of our agents", self.calls.iter())?;
+        table(f, "proofs of users with a key", self.proofs.iter())?;
         table(f, "emulators ended by", self.deaths.iter())
     }
 }

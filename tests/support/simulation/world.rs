@@ -10,7 +10,7 @@ use lumi_node_core::LookupId;
 use plumi_proto::Message;
 
 use super::agents::Agent;
-use super::attackers::Attackers;
+use super::attackers::{Attackers, ProofAttackers};
 use super::dns::Dns;
 use super::ending::Ending;
 use super::faults::Remedy;
@@ -20,6 +20,7 @@ use super::log::Log;
 use super::middle::Middle;
 use super::network::{Datagram, Network, Sender};
 use super::nodes::Node;
+use super::proofs::{Prover, keys_of};
 use super::report::Statistics;
 use super::scenario::{Dangers, Program, Scenario, UserPlan};
 use super::trace::Trace;
@@ -43,6 +44,7 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) dns: Dns,
     pub(super) attackers: Attackers,
+    pub(super) proof_attackers: ProofAttackers,
     pub(super) middle: Middle,
     pub(super) dangers: Dangers,
     pub(super) ending: Ending,
@@ -92,14 +94,23 @@ impl World {
         }
         let aliases = scenario.aliases.iter().map(|(alias, _)| *alias).collect();
         let attackers = Attackers::new(rng.fork(), &scenario.domains, &scenario.users, aliases);
-        let nodes: Vec<_> =
-            scenario.domains.into_iter().map(|plan| Node::new(plan, &scenario.users)).collect();
-        let mut middle = Middle::draw(Rng::with_seed(!seed));
-        let new_agent = |plan: UserPlan| {
-            let keys = Keyring::draw(&mut middle.rng, plan.program);
-            Agent::new(&nodes, plan, keys)
+        let mut proofs = Rng::with_seed(seed ^ PROOFS);
+        let provers = scenario.users.iter().map(|user| {
+            let home = &scenario.domains[user.home];
+            Prover::draw(&mut proofs, user, home)
+        });
+        let provers: Vec<_> = provers.collect();
+        let new_node = |(home, plan)| {
+            let keys = keys_of(&mut proofs, home, &scenario.users, &provers);
+            Node::new(plan, &scenario.users, keys)
         };
-        let agents = scenario.users.into_iter().map(new_agent).collect();
+        let nodes: Vec<_> = scenario.domains.into_iter().enumerate().map(new_node).collect();
+        let mut middle = Middle::draw(Rng::with_seed(!seed));
+        let new_agent = |(plan, prover): (UserPlan, _)| {
+            let keys = Keyring::draw(&mut middle.rng, plan.program);
+            Agent::new(&nodes, plan, keys, prover)
+        };
+        let agents = scenario.users.into_iter().zip(provers).map(new_agent).collect();
         let mut world = Self {
             start: tokio::time::Instant::now().into_std(),
             now: Duration::ZERO,
@@ -113,6 +124,7 @@ impl World {
             network: Network::new(rng.fork(), scenario.weather),
             dns,
             attackers,
+            proof_attackers: ProofAttackers::new(proofs),
             middle,
             dangers: scenario.dangers,
             ending: Ending::default(),
@@ -215,6 +227,8 @@ impl World {
         self.trace.passes(self.now, &datagram, false);
         self.statistics.datagrams += 1;
         self.attackers.overhear(&datagram);
+        self.proof_attackers.overhear(&datagram);
+        self.attackers_hurry(&datagram);
         for (takes, arriving) in self.network.carry(datagram, &mut self.statistics) {
             self.after(takes, Event::Arrives(arriving));
         }
@@ -269,6 +283,9 @@ impl World {
         }
     }
 }
+
+/// Makes another sequence of a seed, so that keys change nothing else in a world.
+const PROOFS: u64 = 0x7072_6f6f_6673;
 
 /// More events than any moment has, unless a program keeps setting its timeout to the present.
 const MAX_AT_ONCE: u32 = 10_000;

@@ -1,5 +1,7 @@
 //! The effects of an agent, carried out.
 
+use std::net::SocketAddrV4;
+
 use message_log::Direction;
 use mi_agent_core::{LumiAnswer, LumiOutput, LumiRequest, RequestId};
 use plumi_proto::{LocateOutcome, RegisterCode};
@@ -40,6 +42,22 @@ impl World {
                 LumiOutput::Done(id, answer) => self.request_ended(number, id, answer, led)?,
                 LumiOutput::Missed { from, reason } => {
                     self.trace.note(now, format_args!("agent {address}: {from} was refused: {reason}"));
+                }
+                LumiOutput::Prove { node, verb, challenge } => {
+                    let prover = self.agents[number].prover.as_ref().expect("it has a key");
+                    let bytes = prover.prove(verb, &address, &challenge).encode().to_vec();
+                    let to = SocketAddrV4::new(node.ip(), node.port());
+                    self.log.write(address.as_str(), Direction::Sent, to, &bytes)?;
+                    let (content, cause) = led.map(|led| (led.content, led.cause)).unwrap_or_default();
+                    self.send(Datagram { from, to, bytes, sender: Sender::Agent(number), content, cause });
+                }
+                LumiOutput::Proved => {
+                    if let Some(prover) = &mut self.agents[number].prover {
+                        prover.is_enrolled = true;
+                    }
+                }
+                LumiOutput::Unproved => {
+                    self.trace.note(now, format_args!("agent {address}: nobody asked for a proof"));
                 }
                 LumiOutput::Registration(change) => {
                     self.trace.note(now, format_args!("agent {address}: {change:?}"));

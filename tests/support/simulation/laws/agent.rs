@@ -7,9 +7,10 @@ use std::time::Duration;
 use mi_agent_core::{
     LumiAnswer, LumiOutput, LumiRequest, Refusal, RegistrationChange, RequestId, RequestSchedule,
 };
-use plumi_proto::{Extension, LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress};
+use plumi_proto::{Extension, LocateOutcome, MAX_MESSAGE, Message, MiAddress, MiSocketAddress, Verb};
 
 use super::offers::OfferLaws;
+use super::proofs::ProofLaws;
 use super::{Violation, ensure};
 
 /// An agent, as it is known from outside.
@@ -30,6 +31,8 @@ pub(in crate::simulation) struct AgentLaws {
     missed: HashMap<(MiAddress, Refusal), Duration>,
     /// `None` if it does not encrypt.
     offers: Option<OfferLaws>,
+    /// `None` if it proves nothing.
+    proofs: Option<ProofLaws>,
 }
 
 #[derive(Debug)]
@@ -76,7 +79,14 @@ impl AgentLaws {
             blocked: Vec::new(),
             missed: HashMap::new(),
             offers: offers_tls.then(OfferLaws::default),
+            proofs: None,
         }
+    }
+
+    /// It has a key, and is at `own`.
+    pub(in crate::simulation) fn proves_at(mut self, own: Option<SocketAddrV4>) -> Self {
+        self.proofs = own.map(ProofLaws::new);
+        self
     }
 
     /// A caller encrypts, and nobody can say who.
@@ -107,7 +117,7 @@ impl AgentLaws {
         schedule: Option<RequestSchedule>,
     ) {
         let schedule = schedule.unwrap_or(self.schedule);
-        let deadline = now + longest(kind, schedule);
+        let deadline = now + self.longest(kind, schedule);
         if kind == LumiRequest::Deregister {
             // It takes the place of those before, which end with it.
             for before in self.running.iter_mut().filter(|before| before.kind == kind) {
@@ -125,8 +135,10 @@ impl AgentLaws {
 
     /// It was frozen until now, and no time passed for it.
     pub(in crate::simulation) fn thawed(&mut self, now: Duration) {
-        for running in &mut self.running {
-            running.deadline = now + longest(running.kind, running.schedule);
+        let running = self.running.iter().map(|running| self.longest(running.kind, running.schedule));
+        let longest: Vec<_> = running.collect();
+        for (running, longest) in self.running.iter_mut().zip(longest) {
+            running.deadline = now + longest;
         }
     }
 
@@ -149,6 +161,15 @@ impl AgentLaws {
             match output {
                 LumiOutput::Transmit(message) => self.sent(now, message)?,
                 LumiOutput::Done(id, answer) => self.ended(now, *id, *answer, cause, received)?,
+                LumiOutput::Prove { node, challenge, .. } => {
+                    let Some(proofs) = &mut self.proofs else {
+                        ensure!(false, RightAnswer, "it proves something without a key");
+                        continue;
+                    };
+                    ensure!(*node == self.node.into(), RightAnswer, "a proof goes to {node}");
+                    proofs.proves(challenge, self.schedule)?;
+                }
+                LumiOutput::Proved | LumiOutput::Unproved => {}
                 LumiOutput::Registration(change) => {
                     let is_lost = matches!(change, RegistrationChange::Lost(_));
                     ensure!(is_lost || self.is_lost, RequestsEnd, "regained what was not lost");
@@ -196,6 +217,13 @@ impl AgentLaws {
             }
             Message::Deregister(_) => LumiRequest::Deregister,
             Message::Register(_) => return self.registered(now),
+            Message::RequestChallenge { verb, address } => {
+                let is_own = *address == self.address && self.proofs.is_some();
+                ensure!(is_own, RightAnswer, "it asks for a challenge to {address}");
+                let leaves = self.running.iter().any(|running| running.kind == LumiRequest::Deregister);
+                ensure!(leaves || *verb == Verb::Register, RequestsEnd, "nobody asked for {bytes:?}");
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let running = self.running.iter_mut().filter(|running| running.kind == kind);
@@ -241,7 +269,13 @@ impl AgentLaws {
         };
         let Running { kind, deadline, may_be_sent, .. } = self.running.swap_remove(position);
         ensure!(now <= deadline, RequestsEnd, "{kind:?} ends at {now:?}, after {deadline:?}");
+        let proves = self.proofs.is_some();
         let is_right = match (answer, received) {
+            (LumiAnswer::NotAdmitted | LumiAnswer::KeyNotKnown, _) => proves && kind == LumiRequest::Register,
+            (LumiAnswer::SeenElsewhere(_), Some(message)) => {
+                let own = self.proofs.as_ref().map(ProofLaws::own);
+                message.challenge().is_some_and(|(_, challenge)| own.is_some_and(|own| own != challenge.seen))
+            }
             // A deregistration ends the registrations under way.
             (LumiAnswer::None, _) => !matches!(cause, Cause::Received(..)),
             // It was asked for the last time an interval ago or more, and the node was heard since.
@@ -269,6 +303,14 @@ impl AgentLaws {
         Ok(())
     }
 
+    /// Returns the longest time that a request takes. After a location request, the node has one more interval to show
+    /// that it answers.
+    fn longest(&self, kind: LumiRequest, schedule: RequestSchedule) -> Duration {
+        let asks_node = u32::from(matches!(kind, LumiRequest::Locate(_)));
+        let plain = schedule.interval * (u32::from(schedule.attempts.get()) + asks_node);
+        if self.proofs.is_some() && asks_node == 0 { plain + ProofLaws::LONGEST } else { plain }
+    }
+
     fn refusal(&self, asker: &MiAddress, is_busy: bool) -> Option<Refusal> {
         let is_blocked = self.blocked.contains(asker);
         is_blocked.then_some(Refusal::Blocked).or(is_busy.then_some(Refusal::Busy))
@@ -290,7 +332,9 @@ impl AgentLaws {
             .iter()
             .filter(|output| !may_refresh || !matches!(output, LumiOutput::Transmit(Message::Register(_))))
             .filter_map(|output| match output {
+                LumiOutput::Transmit(Message::RequestChallenge { .. }) => None,
                 LumiOutput::Transmit(message) => Some(message.encode().to_vec()),
+                LumiOutput::Prove { .. } | LumiOutput::Proved | LumiOutput::Unproved => None,
                 LumiOutput::Done(..) | LumiOutput::Registration(_) | LumiOutput::Missed { .. } => None,
                 other => unreachable!("{other:?} is new"),
             })
@@ -333,10 +377,3 @@ impl AgentLaws {
 
 /// The time for which a refusal is not reported again.
 const MISSED_EVERY: Duration = Duration::from_secs(60);
-
-/// Returns the longest time that a request takes. After a location request, the node has one more interval to show
-/// that it answers.
-fn longest(kind: LumiRequest, schedule: RequestSchedule) -> Duration {
-    let asks_node = u32::from(matches!(kind, LumiRequest::Locate(_)));
-    schedule.interval * (u32::from(schedule.attempts.get()) + asks_node)
-}

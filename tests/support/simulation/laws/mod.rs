@@ -10,6 +10,7 @@ mod lookups;
 mod node;
 mod offers;
 mod owed;
+mod proofs;
 mod registrations;
 mod requests;
 mod step;
@@ -50,6 +51,11 @@ pub enum Law {
     /// An `RL` for a user of a node who is online goes to that user's address only, and nobody else asks in the user's
     /// name.
     OneAsker,
+    /// A user with a key is online only where a key of the node's file has proved it: for a challenge that was given to
+    /// that very socket, since the last accepted proof of the user and not long ago.
+    OnlyProvenBindings,
+    /// An `RL` for a user with a key goes only where a proof has bound the user.
+    OnlyBindingsAreAnswered,
     /// A `PL` goes from node to node at most once, and never back to the node that sends it.
     OneHop,
     /// A message that must not be answered is not answered, and changes nothing.
@@ -138,6 +144,8 @@ impl fmt::Display for Law {
             Self::AnswerersStayOnline => "an agent that answers is never taken for gone",
             Self::NoOpenProxy => "a PL is proxied only for online users",
             Self::OneAsker => "only the user asks in the user's name",
+            Self::OnlyProvenBindings => "a user with a key is where a proof says",
+            Self::OnlyBindingsAreAnswered => "an RL for a user with a key goes to its binding",
             Self::OneHop => "a PL goes from node to node at most once",
             Self::Silence => "what is not to be answered is not, and changes nothing",
             Self::NoAmplification => "one datagram for one",

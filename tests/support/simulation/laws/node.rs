@@ -1,6 +1,7 @@
 //! The laws of a node of ours, checked after each datagram and each answer of DNS.
 
 mod honest;
+mod proofs;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -14,6 +15,7 @@ use plumi_proto::{
     UserName,
 };
 
+use self::proofs::Proofs;
 use super::limiter::{Admitted, Tokens};
 use super::lookups::LookUps;
 use super::registrations::{Registrations, Strike};
@@ -36,6 +38,7 @@ pub(in crate::simulation) struct NodeLaws {
     charged: Option<Ipv4Addr>,
     /// The last answer of each user that came to the host of the node, and where it came from.
     answers: HashMap<UserName, (SocketAddrV4, Duration)>,
+    proofs: Proofs,
 }
 
 impl NodeLaws {
@@ -57,6 +60,7 @@ impl NodeLaws {
             tokens: Tokens::new(settings),
             charged: None,
             answers: HashMap::new(),
+            proofs: Proofs::default(),
         }
     }
 
@@ -111,6 +115,7 @@ impl NodeLaws {
                 Some(locate.to)
             }
             Ok(Message::Locate(locate)) => Some(locate.from),
+            Ok(Message::RequestChallenge { address, .. }) => Some(address),
             Ok(Message::Register(registrant) | Message::Deregister(registrant)) => match registrant {
                 Registrant::User(user) => MiAddress::new(&user, &self.domain).ok(),
                 Registrant::Address(address) => Some(address),
@@ -132,14 +137,16 @@ impl NodeLaws {
         let step = Step { now, from: datagram.from, handled, outputs };
         ensure!(outputs.len() <= 1, NoAmplification, "{} outputs for one datagram", outputs.len());
         step.is_not_amplified(datagram.bytes.len())?;
-        match Message::decode(&datagram.bytes).map(as_understood) {
+        self.answers_go_to_bindings(outputs)?;
+        match Message::decode(&datagram.bytes).map(|message| self.as_understood(message)) {
             _ if step.from.port() == 0 || step.from == self.local => step.is_silent()?,
             Err(_) => step.is_silent()?,
-            Ok(Message::Register(_) | Message::Deregister(_) | Message::Enrol { .. })
-                if step.from.port() == NODE_PORT =>
-            {
-                step.is_silent()?;
-            }
+            Ok(Message::Locate(locate)) => self.located(step, locate, datagram)?,
+            Ok(answer @ Message::LocateReply { locate, .. }) => self.answered(step, locate, answer)?,
+            // All others are for agents to send.
+            Ok(_) if step.from.port() == NODE_PORT => step.is_silent()?,
+            Ok(Message::RequestChallenge { verb, address }) => self.challenged(step, verb, &address)?,
+            Ok(Message::Prove(proof)) => self.proved(step, &proof)?,
             Ok(Message::Enrol { .. }) => {
                 // Nobody was invited here.
                 let refused =
@@ -162,8 +169,6 @@ impl NodeLaws {
                     Message::DeregisterReply { code, extension: Extension::NONE },
                 )?;
             }
-            Ok(Message::Locate(locate)) => self.located(step, locate, datagram)?,
-            Ok(answer @ Message::LocateReply { locate, .. }) => self.answered(step, locate, answer)?,
             Ok(_) => step.is_silent()?,
         }
         self.agrees(now, node)
@@ -183,6 +188,7 @@ impl NodeLaws {
             Ok(found) if found.address == self.local.into() => &itself,
             answer => answer,
         };
+        self.answers_go_to_bindings(outputs)?;
         let mut waiting = self.lookups.answered(now, id, answer);
         for output in outputs {
             let Output::Transmit { to, message, .. } = output else {
@@ -267,9 +273,8 @@ impl NodeLaws {
 
     /// Returns whether the node's own state follows from the datagrams it was sent.
     fn agrees(&mut self, now: Duration, node: &Node) -> Result<(), Violation> {
-        for user in self.registrations.users() {
-            let (address, expected) = (node.address_of(&user), self.registrations.address_of(&user));
-            ensure!(address == expected, OneOwner, "{user} is online at {address:?}, not at {expected:?}");
+        for user in self.registrations.users().collect::<Vec<_>>() {
+            self.is_bound_rightly(&user, node.address_of(&user))?;
         }
         self.are_few(now, node)?;
         let (lookups, expected) = (node.lookups_in_flight(), self.lookups.in_flight());
@@ -315,8 +320,8 @@ impl NodeLaws {
             locate.from
         );
         if locate.from.domain() == self.domain {
-            let bound = self.registrations.address_of(&locate.from.user());
-            if bound.is_some_and(|bound| bound != from) {
+            let bound = self.binding(&locate.from);
+            if bound.is_some_and(|bound| bound != Some(from)) {
                 ensure!(step.outputs.is_empty(), OneAsker, "{} is at {bound:?}, not at {from}", locate.from);
                 return step.is_silent();
             }
@@ -443,11 +448,11 @@ impl NodeLaws {
         let waiting = self.requests.waiting_for(now, &locate, from);
         let bound = self.asker_of(&locate);
         if let (Some(bound), Some(oldest)) = (bound, waiting.first())
-            && bound != *oldest
+            && bound != Some(*oldest)
         {
-            // The one who asked is online elsewhere by now.
+            // The one who asked is online elsewhere by now, or has a key and is nowhere.
             self.requests.given_up(&locate, *oldest)?;
-            ensure!(step.outputs.is_empty(), OneAsker, "{} is at {bound}, not at {oldest}", locate.from);
+            ensure!(step.outputs.is_empty(), OneAsker, "{} is at {bound:?}, not at {oldest}", locate.from);
             return step.is_silent();
         }
         let Some(Output::Transmit { to, .. }) = step.outputs.first() else {
@@ -467,7 +472,7 @@ impl NodeLaws {
             address.ip = *from.ip();
         }
         ensure!(
-            bound.is_none_or(|bound| bound == *to),
+            bound.is_none_or(|bound| bound == Some(*to)),
             OneAsker,
             "an RL for {}, who is at {bound:?}, went to {to}",
             locate.from
@@ -478,19 +483,16 @@ impl NodeLaws {
         step.sends(Law::KnownAddress, *to, answer)
     }
 
-    /// Returns where the one who asks is online, if that is a user of this node.
-    fn asker_of(&self, locate: &Locate) -> Option<SocketAddrV4> {
+    /// Returns where alone the one who asks gets an answer, if that is a user of this node. Nobody asks in the name of a
+    /// user with a key who is online nowhere; one without a key may be asked for by anybody then.
+    fn asker_of(&self, locate: &Locate) -> Option<Option<SocketAddrV4>> {
         let user = Some(locate.from).filter(|from| from.domain() == self.domain)?.user();
-        self.registrations.address_of(&user)
+        let online_at = self.registrations.address_of(&user);
+        (online_at.is_some() || self.has_key(&locate.from)).then_some(online_at)
     }
 
     /// Returns the user who asks, if that is a user of this node who is online there.
     fn asking_user(&self, locate: &Locate, from: SocketAddrV4) -> Option<UserName> {
         self.is_own_user_at(&locate.from, from).then(|| locate.from.user())
     }
-}
-
-/// Nobody has a key here, so a request for a challenge is a plain one.
-fn as_understood(message: Message) -> Message {
-    if let Message::RequestChallenge { .. } = message { message.without_extension() } else { message }
 }

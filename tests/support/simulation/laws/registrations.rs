@@ -1,6 +1,6 @@
 //! The addresses at which the users of a node are online, by the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub(super) struct Registrations {
     allow: Vec<AddressRange>,
     strike_interval: Duration,
     users: BTreeMap<UserName, Option<Place>>,
+    /// Those who have a key, whether they are in the roster or not.
+    keyed: BTreeSet<UserName>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +48,17 @@ impl Registrations {
             allow: settings.allow.clone(),
             strike_interval: settings.strike_interval,
             users: users.iter().map(|&user| (user, None)).collect(),
+            keyed: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn set_keyed(&mut self, keyed: BTreeSet<UserName>) {
+        self.keyed = keyed;
+    }
+
+    /// Returns whether a user of the domain has to prove a registration.
+    pub(super) fn has_key(&self, user: &UserName) -> bool {
+        self.keyed.contains(user) && self.contains(user)
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = UserName> {
@@ -69,24 +81,53 @@ impl Registrations {
         self.place(user).filter(|place| place.is_online).map(|place| place.address)
     }
 
+    /// The address at which the user is registered, although strikes may have taken the user offline.
+    pub(super) fn registered_at(&self, user: &UserName) -> Option<SocketAddrV4> {
+        self.place(user).map(|place| place.address)
+    }
+
+    /// Returns whether anybody may register from there.
+    pub(super) fn is_within(&self, from: SocketAddrV4) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|range| range.contains(*from.ip()))
+    }
+
     pub(super) fn register(&mut self, registrant: &Registrant, from: SocketAddrV4) -> RegisterCode {
-        let is_allowed = self.allow.is_empty() || self.allow.iter().any(|range| range.contains(*from.ip()));
-        let Some(user) = self.own_user(registrant).filter(|_| is_allowed) else {
+        let Some(user) = self.own_user(registrant).filter(|_| self.is_within(from)) else {
             return RegisterCode::NoSuchUser;
         };
         let place = self.place(&user).copied();
+        if self.has_key(&user) && place.is_none_or(|place| place.address != from) {
+            return RegisterCode::NoSuchUser;
+        }
         let is_held = place.is_some_and(|place| place.is_online && place.address.ip() != from.ip());
         if is_held && self.takeover == Takeover::Deny {
             return RegisterCode::NoSuchUser;
         }
-        let last_strike = place.filter(|place| place.address == from).and_then(|place| place.last_strike);
-        self.users.insert(user, Some(Place { address: from, is_online: true, strikes: 0, last_strike }));
+        self.bind(user, from);
         RegisterCode::Registered
+    }
+
+    /// The user is online at `from`, whatever was before. Returns `true`.
+    pub(super) fn bind(&mut self, user: UserName, from: SocketAddrV4) -> bool {
+        let place = self.place(&user).filter(|place| place.address == from);
+        let last_strike = place.and_then(|place| place.last_strike);
+        self.users.insert(user, Some(Place { address: from, is_online: true, strikes: 0, last_strike }));
+        true
+    }
+
+    /// A proof takes the user offline, if the user is registered at `from` or nowhere. Returns whether that is so.
+    pub(super) fn unbind(&mut self, user: &UserName, from: SocketAddrV4) -> bool {
+        let is_here = self.registered_at(user).is_none_or(|address| address == from);
+        if is_here {
+            self.users.insert(*user, None);
+        }
+        is_here
     }
 
     pub(super) fn deregister(&mut self, registrant: &Registrant, from: SocketAddrV4) -> DeregisterCode {
         let Some(user) = self.own_user(registrant) else { return DeregisterCode::NoSuchUser };
         match self.place(&user) {
+            Some(_) if self.has_key(&user) => return DeregisterCode::NoSuchUser,
             Some(place) if place.address == from => _ = self.users.insert(user, None),
             Some(place) if place.is_online => return DeregisterCode::NoSuchUser,
             _ => {}

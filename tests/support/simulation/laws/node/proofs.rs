@@ -1,0 +1,247 @@
+//! The laws of users who have a key (protocol.md §9, §12).
+//!
+//! The observer keeps what the node does not: every challenge that was given, with the socket that it was given to. It
+//! computes no nonce.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use lumi_node_core::{DropReason, Keys, Output};
+use lumi_proof::{handle, verify};
+use plumi_proto::{
+    Challenge, DeregisterCode, Extension, Message, MiAddress, Proof, RegisterCode, UserName, Verb,
+};
+
+use super::NodeLaws;
+use crate::simulation::laws::step::Step;
+use crate::simulation::laws::{Law, Violation, ensure};
+
+/// The challenges and proofs of a node.
+#[derive(Debug, Default)]
+pub(super) struct Proofs {
+    /// The start of the node.
+    since: Duration,
+    keys: Keys,
+    /// The challenges since the last accepted proof of each user.
+    given: HashMap<UserName, Vec<Given>>,
+    /// The last accepted proof of each user.
+    last: HashMap<UserName, (Proof, SocketAddrV4, Duration)>,
+    /// The proofs that came from each socket.
+    came: HashMap<SocketAddrV4, u32>,
+    /// The number of times that each part of the laws was looked at.
+    figures: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    to: SocketAddrV4,
+    challenge: Challenge,
+    at: Duration,
+}
+
+impl Proofs {
+    fn count(&mut self, what: &'static str) {
+        *self.figures.entry(what).or_default() += 1;
+    }
+
+    fn epoch(&self, at: Duration) -> u64 {
+        (at - self.since).as_secs() / EPOCH.as_secs()
+    }
+
+    /// Returns whether a key of the user signed a challenge that was given to `from` and is still valid.
+    fn is_valid(&self, now: Duration, address: &MiAddress, from: SocketAddrV4, proof: &Proof) -> bool {
+        let user = address.user();
+        let given = self.given.get(&user).map_or(&[][..], Vec::as_slice);
+        let in_time = given.iter().filter(|given| self.epoch(now) - self.epoch(given.at) <= 1);
+        let here = in_time.filter(|given| given.to == from && given.challenge.nonce.hint() == proof.hint);
+        let mut here = here.map(|given| &given.challenge);
+        here.any(|challenge| {
+            self.keys.of(&user).iter().any(|known| verify(&known.key.0, address, challenge, proof))
+        })
+    }
+}
+
+impl NodeLaws {
+    /// The node was started `now` with these keys of its users.
+    pub(in crate::simulation) fn with_keys(mut self, now: Duration, keys: &Keys) -> Self {
+        self.registrations.set_keyed(keys.iter().map(|(user, _)| *user).collect());
+        (self.proofs.since, self.proofs.keys) = (now, keys.clone());
+        self
+    }
+
+    /// Returns how often the laws of users with a key were looked at since the last time.
+    pub(in crate::simulation) fn take_figures(&mut self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.proofs.figures)
+    }
+
+    /// Returns whether this is a user of the node who has to prove a registration.
+    pub(super) fn has_key(&self, address: &MiAddress) -> bool {
+        address.domain() == self.domain && self.registrations.has_key(&address.user())
+    }
+
+    /// A request for a challenge in the name of a user without a key is a plain one.
+    pub(super) fn as_understood(&self, message: Message) -> Message {
+        match message {
+            Message::RequestChallenge { address, .. } if !self.has_key(&address) => {
+                message.without_extension()
+            }
+            message => message,
+        }
+    }
+
+    /// Returns where alone a question of a user of this node can come from. A question of a user who was struck off is a
+    /// sign of life.
+    pub(super) fn binding(&self, user: &MiAddress) -> Option<Option<SocketAddrV4>> {
+        let online_at = self.registrations.address_of(&user.user());
+        let bound = online_at
+            .or_else(|| self.registrations.registered_at(&user.user()).filter(|_| self.has_key(user)));
+        (bound.is_some() || self.has_key(user)).then_some(bound)
+    }
+
+    /// Checks that answers to a user with a key go where a proof has bound the user, and nowhere else.
+    pub(super) fn answers_go_to_bindings(&mut self, outputs: &[Output]) -> Result<(), Violation> {
+        for output in outputs {
+            let Output::Transmit { to, message: Message::LocateReply { locate, .. }, .. } = output else {
+                continue;
+            };
+            if self.has_key(&locate.from) {
+                let bound = self.registrations.registered_at(&locate.from.user());
+                ensure!(
+                    bound == Some(*to),
+                    OnlyBindingsAreAnswered,
+                    "an RL for {}, who has proved to be at {bound:?}, went to {to}",
+                    locate.from
+                );
+                self.proofs.count("RL to a user with a key");
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks where a user is online.
+    pub(super) fn is_bound_rightly(
+        &mut self,
+        user: &UserName,
+        address: Option<SocketAddrV4>,
+    ) -> Result<(), Violation> {
+        let expected = self.registrations.address_of(user);
+        if self.registrations.has_key(user) {
+            ensure!(
+                address == expected,
+                OnlyProvenBindings,
+                "{user}, who has a key, is online at {address:?}, not at {expected:?}"
+            );
+            if address.is_some() {
+                self.proofs.count("binding by a proof");
+            }
+        }
+        ensure!(address == expected, OneOwner, "{user} is online at {address:?}, not at {expected:?}");
+        Ok(())
+    }
+
+    /// Checks the answer to a request for a challenge of a user with a key.
+    pub(super) fn challenged(
+        &mut self,
+        step: Step<'_>,
+        verb: Verb,
+        address: &MiAddress,
+    ) -> Result<(), Violation> {
+        let Step { now, from, outputs, .. } = step;
+        if !self.registrations.is_within(from) {
+            return step.sends(Law::OnlyProvenBindings, from, refused(verb));
+        }
+        let given = match outputs {
+            [Output::Transmit { to, message, .. }] if *to == from => message.challenge(),
+            _ => None,
+        };
+        let Some((of, challenge)) = given.filter(|_| step.handled.is_ok()) else {
+            ensure!(false, OnlyProvenBindings, "{from} asked for a challenge and got {outputs:?}");
+            return Ok(());
+        };
+        ensure!(
+            (of, challenge.seen) == (verb, from),
+            OnlyProvenBindings,
+            "{from} was given {challenge:?} to {of:?}"
+        );
+        let of_user = self.proofs.given.entry(address.user()).or_default();
+        of_user.retain(|given| now - given.at < 2 * EPOCH);
+        of_user.push(Given { to: from, challenge, at: now });
+        self.proofs.count("challenge");
+        Ok(())
+    }
+
+    /// Returns the user with a key who has the handle of a proof. No two have the same here.
+    fn user_of(&self, proof: &Proof) -> Option<MiAddress> {
+        let users = self.registrations.users();
+        let mut addresses = users.filter_map(|user| MiAddress::new(&user, &self.domain).ok());
+        addresses.find(|address| handle(address) == proof.handle && self.has_key(address))
+    }
+
+    /// Checks what a proof did.
+    pub(super) fn proved(&mut self, step: Step<'_>, proof: &Proof) -> Result<(), Violation> {
+        let Step { now, from, .. } = step;
+        let Some(address) = self.user_of(proof) else {
+            return step.is_dropped(DropReason::UnknownProof, true);
+        };
+        let user = address.user();
+        let came = self.proofs.came.entry(from).or_default();
+        *came += 1;
+        if *step.handled == Err(DropReason::TooManyProofs) {
+            let is_many = *came > SHARE;
+            self.proofs.count("proof over a limit");
+            return step.is_dropped(DropReason::TooManyProofs, is_many);
+        }
+        if !self.registrations.is_within(from) {
+            return step.sends(Law::OnlyProvenBindings, from, refused(proof.verb));
+        }
+        let bound = self.registrations.registered_at(&user);
+        let stands = match proof.verb {
+            Verb::Register => bound == Some(from),
+            Verb::Deregister => bound.is_none(),
+        };
+        let last = self.proofs.last.get(&user);
+        let repeats =
+            last.is_some_and(|(last, at, time)| (last, *at) == (proof, from) && now - *time <= REPETITION);
+        if repeats && stands {
+            self.proofs.count("proof answered again");
+            return step.sends(Law::OnlyProvenBindings, from, granted(proof.verb));
+        }
+        let is_granted = self.proofs.is_valid(now, &address, from, proof)
+            && match proof.verb {
+                Verb::Register => self.registrations.bind(user, from),
+                Verb::Deregister => self.registrations.unbind(&user, from),
+            };
+        if !is_granted {
+            self.proofs.count("proof refused");
+            return step.sends(Law::OnlyProvenBindings, from, refused(proof.verb));
+        }
+        self.proofs.given.remove(&user);
+        self.proofs.last.insert(user, (*proof, from, now));
+        self.proofs.count("proof accepted");
+        step.sends(Law::OnlyProvenBindings, from, granted(proof.verb))
+    }
+}
+
+fn granted(verb: Verb) -> Message {
+    answer(verb, RegisterCode::Registered, DeregisterCode::Deregistered)
+}
+
+fn refused(verb: Verb) -> Message {
+    answer(verb, RegisterCode::NoSuchUser, DeregisterCode::NoSuchUser)
+}
+
+fn answer(verb: Verb, of_register: RegisterCode, of_deregister: DeregisterCode) -> Message {
+    let extension = Extension::NONE;
+    match verb {
+        Verb::Register => Message::RegisterReply { code: of_register, extension },
+        Verb::Deregister => Message::DeregisterReply { code: of_deregister, extension },
+    }
+}
+
+/// The times of protocol.md §9.
+const EPOCH: Duration = Duration::from_secs(30);
+const REPETITION: Duration = Duration::from_secs(10);
+
+/// The proofs of a socket that are verified at once.
+const SHARE: u32 = 10;
