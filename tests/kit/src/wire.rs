@@ -44,12 +44,14 @@ use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use lumi_dns::{FoundNode, LookupError, MAX_TTL};
-use lumi_node_core::{Node, NodeSettings, Output, Roster};
+use lumi_node_core::{KeyOrigin, Keys, Node, NodeSettings, Output, PublicKey, Roster, UserKey};
+use lumi_proof::Signer;
 use message_log::{Direction, Entry};
 use mi_agent_core::{
-    ClientSettings, LumiAnswer, LumiClient, LumiOutput, LumiRequest, RegistrationChange, RequestId, Side,
+    ClientSettings, ExpectedSource, LumiAnswer, LumiClient, LumiOutput, LumiRequest, ProofSettings,
+    RegistrationChange, RequestId, Side,
 };
-use plumi_proto::{Domain, MiAddress, MiSocketAddress};
+use plumi_proto::{Domain, Message, MiAddress, MiSocketAddress};
 
 use crate::conversation::Pair;
 
@@ -60,6 +62,8 @@ pub struct Wire {
     nodes: BTreeMap<SocketAddrV4, Node>,
     agents: BTreeMap<SocketAddrV4, (MiAddress, LumiClient)>,
     domains: HashMap<Domain, SocketAddrV4>,
+    /// The users with a key, which their nodes know.
+    signers: BTreeMap<MiAddress, Signer>,
     in_flight: VecDeque<(SocketAddrV4, SocketAddrV4, Vec<u8>)>,
     answers: HashMap<(SocketAddrV4, RequestId), LumiAnswer>,
     registrations: HashMap<SocketAddrV4, Vec<RegistrationChange>>,
@@ -87,6 +91,7 @@ impl Wire {
             nodes: BTreeMap::new(),
             agents: BTreeMap::new(),
             domains: HashMap::new(),
+            signers: BTreeMap::new(),
             in_flight: VecDeque::new(),
             answers: HashMap::new(),
             registrations: HashMap::new(),
@@ -101,7 +106,31 @@ impl Wire {
         let at = socket(at);
         let roster = Roster::parse(roster.as_bytes()).expect("a roster");
         self.domains.insert(*roster.domain(), at);
-        self.nodes.insert(at, Node::new(roster, at.into(), NodeSettings::default()));
+        let mut node = Node::new(roster, at.into(), NodeSettings::default());
+        node.challenge_with(self.now, &SECRET);
+        node.handle_keys(&self.keys_of(node.domain()));
+        self.nodes.insert(at, node);
+    }
+
+    /// Gives a user a key, by the seed of its secret. The node of the user's domain knows it from now on, and agents of the
+    /// user that are added afterwards prove their registrations with it.
+    pub fn add_key(&mut self, address: &str, seed: [u8; 32]) {
+        let address: MiAddress = address.parse().expect("an address");
+        self.signers.insert(address, Signer::from_seed(&seed).expect("any bytes are a seed"));
+        let keys = self.keys_of(&address.domain());
+        let at = self.domains[&address.domain()];
+        if let Some(node) = self.nodes.get_mut(&at) {
+            node.handle_keys(&keys);
+        }
+    }
+
+    fn keys_of(&self, domain: &Domain) -> Keys {
+        let mut keys = Keys::default();
+        for (address, signer) in self.signers.iter().filter(|(address, _)| address.domain() == *domain) {
+            let key = UserKey::new(PublicKey(signer.public_key()), "2026-11-29", KeyOrigin::Added);
+            keys.add(address.user(), key).expect("one key for each user");
+        }
+        keys
     }
 
     /// Takes the node at `at` off the wire, as when its program was ended. With [`Wire::add_node`] it starts again.
@@ -114,8 +143,11 @@ impl Wire {
         let address: MiAddress = address.parse().expect("an address");
         let listening = MiSocketAddress::new(socket(listening)).expect("a port");
         let node = self.domains[&address.domain()];
-        let client = LumiClient::new(ClientSettings::new(address, node.into(), listening));
-        self.agents.insert(socket(at), (address, client));
+        let mut settings = ClientSettings::new(address, node.into(), listening);
+        let at_socket = socket(at);
+        let source = ExpectedSource { ip: *at_socket.ip(), port: at_socket.port(), is_any_port: false };
+        settings.proofs = self.signers.get(&address).map(|_| ProofSettings::new(Some(source), 0));
+        self.agents.insert(at_socket, (address, LumiClient::new(settings)));
         self.listening.insert(listening.into(), socket(at));
     }
 
@@ -272,12 +304,19 @@ impl Wire {
                         write_line(&mut self.logs, address.as_str(), Direction::Sent, node, &bytes);
                         self.in_flight.push_back((at, node, bytes));
                     }
+                    LumiOutput::Prove { verb, challenge, .. } => {
+                        let signer = &self.signers[address];
+                        let proof = signer.prove(verb, address, &challenge);
+                        let bytes = Message::Prove(proof).encode().to_vec();
+                        write_line(&mut self.logs, address.as_str(), Direction::Sent, node, &bytes);
+                        self.in_flight.push_back((at, node, bytes));
+                    }
                     LumiOutput::Done(id, answer) => {
                         let before = self.answers.insert((at, id), answer);
                         assert_eq!(before, None, "a request ends once");
                     }
                     // Tests look at what is sent.
-                    LumiOutput::Missed { .. } => {}
+                    LumiOutput::Missed { .. } | LumiOutput::Proved | LumiOutput::Unproved => {}
                     LumiOutput::Registration(change) => {
                         self.registrations.entry(at).or_default().push(change);
                     }
@@ -309,5 +348,45 @@ fn socket(text: &str) -> SocketAddrV4 {
     text.parse().expect("a socket address")
 }
 
+/// The secret of every node's challenges. Nobody guesses here.
+const SECRET: [u8; 32] = [9; 32];
+
 /// The default distance of frames (protocol.md §7, row 10).
 const PACE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use plumi_proto::RegisterCode::{NoSuchUser, Registered};
+
+    use super::*;
+
+    const OWN: &str = "10.0.0.1:4500";
+    const OTHER: &str = "10.0.0.2:4500";
+
+    #[test]
+    fn a_user_with_a_key_is_registered_by_a_proof_and_nobody_is_without_one() {
+        let mut wire = Wire::new();
+        wire.add_node("10.0.0.9:3344", "bb.com\nlaura\n");
+        // An agent that knows of no key.
+        wire.add_agent(OTHER, "laura@bb.com", "10.0.0.2:4456");
+        wire.add_key("laura@bb.com", [7; 32]);
+        wire.add_agent(OWN, "laura@bb.com", "10.0.0.1:4456");
+        for (agent, code) in [(OTHER, NoSuchUser), (OWN, Registered), (OTHER, NoSuchUser)] {
+            let request = wire.request(agent, LumiRequest::Register);
+            assert_eq!(wire.answer(agent, request), Some(LumiAnswer::Register(code)), "{agent}");
+        }
+        let proofs = wire.log("bb.com").iter().filter(|line| line.starts_with("R: 10.0.0.1:UDP:4500, PK"));
+        assert_eq!(proofs.count(), 1);
+
+        // A node that starts again knows the key, and not the user.
+        wire.remove_node("10.0.0.9:3344");
+        wire.add_node("10.0.0.9:3344", "bb.com\nlaura\n");
+        let request = wire.request(OTHER, LumiRequest::Register);
+        assert_eq!(wire.answer(OTHER, request), Some(LumiAnswer::Register(NoSuchUser)));
+        wire.pass(Duration::from_secs(61));
+        assert!(wire.registrations(OWN).is_empty(), "it has noticed nothing");
+        let leaves = wire.request(OWN, LumiRequest::Deregister);
+        let code = plumi_proto::DeregisterCode::Deregistered;
+        assert_eq!(wire.answer(OWN, leaves), Some(LumiAnswer::Deregister(code)));
+    }
+}
