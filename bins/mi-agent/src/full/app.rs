@@ -5,6 +5,7 @@
 mod happened;
 mod key_presses;
 mod keys;
+mod registering;
 mod typed;
 
 use std::cmp::Ordering;

@@ -2,17 +2,14 @@
 
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use mi_agent_core::{
-    CallError, ConversationError, ConversationId, LocateError, Passed, Peer, PeerText, Refusal, StartError,
-    safe_text,
+    CallError, ConversationError, ConversationId, LocateError, Passed, Peer, PeerText, Refusal, safe_text,
 };
-use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
+use plumi_proto::MiAddress;
 
-use super::{App, Effect, Overlay, Registration};
-use crate::command::example_for;
+use super::{App, Effect, Overlay};
 use crate::full::pane::{Entry, Kind};
 use crate::full::protection::{self, RefusedCall};
 use crate::full::tab::{About, ConversationState, More, Tab, address_of};
@@ -67,71 +64,6 @@ impl App {
             | Happened::Left(_) => {}
         }
         self.make_room();
-    }
-
-    /// The agent starts to register.
-    pub(crate) fn registering(&mut self, now: Timestamp) {
-        let own = self.own;
-        self.tabs[0].news(now, &format!("registering {own}"));
-    }
-
-    /// The node is not there. The agent tries again after `pause`.
-    fn start_delayed(&mut self, now: Timestamp, error: &StartError, pause: Duration, is_news: bool) {
-        let (own, reason) = (self.own, reason::of_start(&self.own, error));
-        if is_news {
-            let agent = &mut self.tabs[0];
-            agent.failure(now, &format!("cannot register {own}: {reason}"));
-            let seconds = pause.as_secs();
-            agent.news(now, &format!("trying again in {seconds} s, and then less often"));
-            if let Some(hint) = reason::hint_for_start(&own, error) {
-                agent.news(now, &hint);
-            }
-        }
-        self.registration = Registration::Waiting(safe_text(&reason).into_owned());
-    }
-
-    /// The user is registered for the first time.
-    pub(crate) fn registered(&mut self, now: Timestamp, node: NodeAddress, listening: MiSocketAddress) {
-        self.registration = Registration::Registered { node };
-        self.messages.get_or_insert_default();
-        let own = self.own;
-        let agent = &mut self.tabs[0];
-        agent.news(now, &format!("registered {own} at node {node}"));
-        agent.news(now, &format!("listening for conversations on {listening}"));
-        for hint in FIRST_HINTS {
-            agent.news(now, hint);
-        }
-        let example = example_for(&own);
-        agent.news(now, &format!("type /call and an address, such as /call {example}"));
-    }
-
-    /// The registration was lost: others may not find the user.
-    pub(crate) fn registration_lost(&mut self, now: Timestamp, reason: &str) {
-        self.registration = Registration::Lost(safe_text(reason).into_owned());
-        let failure = format!("registration lost: {reason}; the agent tries again, and conversations go on");
-        self.tell(0, |tab| tab.failure(now, &failure));
-    }
-
-    /// The registration is back.
-    pub(crate) fn registration_regained(&mut self, now: Timestamp, node: NodeAddress) {
-        self.registration = Registration::Registered { node };
-        let own = self.own;
-        self.tell(0, |tab| tab.news(now, &format!("registered {own} again at node {node}")));
-    }
-
-    /// The node or this host has moved, and the user is registered.
-    fn moved(&mut self, now: Timestamp, node: NodeAddress, listening: MiSocketAddress) {
-        self.registration = Registration::Registered { node };
-        let own = self.own;
-        self.tell(0, |tab| {
-            tab.news(now, &format!("registered {own} at node {node}"));
-            tab.news(now, &format!("listening for conversations on {listening}"));
-        });
-    }
-
-    /// The user leaves.
-    pub(crate) fn leaving(&mut self) {
-        self.registration = Registration::Leaving;
     }
 
     /// A conversation has begun.
@@ -494,12 +426,6 @@ fn earlier(entry: &history::Entry) -> Entry {
     };
     Entry { at: entry.at, kind, text: safe_text(&entry.text).into_owned() }
 }
-
-/// The hints for a new user.
-const FIRST_HINTS: [&str; 2] = [
-    "F1 helps · F2 the protocol · F3 contacts · /quit leaves",
-    "incoming calls are answered automatically, each in a tab",
-];
 
 /// The least time between two bells: more of them help nobody.
 const BELL_PAUSE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
