@@ -382,6 +382,9 @@ fn listening(agent: &mut Program) -> SocketAddr {
 /// An agent that sends raw datagrams.
 struct RawAgent(UdpSocket);
 
+/// The times that it asks, two seconds apart.
+const TRIES: u32 = 30;
+
 impl RawAgent {
     fn register(address: &str, node: SocketAddrV4) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
@@ -394,12 +397,17 @@ impl RawAgent {
         Self(socket)
     }
 
-    /// Sends a request and waits for the answer.
+    /// Sends a request and waits for the answer. As every agent does, it asks again if there is none: a node leaves some
+    /// questions unanswered if there are too many.
     fn ask(&self, question: &str) -> String {
-        self.0.send(question.as_bytes()).expect("sent");
         let mut buffer = [0; 100];
-        let length = self.0.recv(&mut buffer).expect("an answer");
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
+        self.0.set_read_timeout(Some(DEADLINE / TRIES)).expect("set");
+        let answer = (0..TRIES).find_map(|_| {
+            self.0.send(question.as_bytes()).expect("sent");
+            self.0.recv(&mut buffer).ok()
+        });
+        self.0.set_read_timeout(Some(DEADLINE)).expect("set");
+        String::from_utf8_lossy(&buffer[..answer.expect("an answer")]).into_owned()
     }
 
     /// Waits for the next message, and returns it.

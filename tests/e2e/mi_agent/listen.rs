@@ -407,13 +407,11 @@ fn a_program_that_does_not_read_loses_nothing_and_holds_no_end() {
         let arguments = ["listen", "--from", "bot@bb.com", "--conversations", "1", "--node", &at, "--json"];
         let mut bot = Program::start_unread(&mut command(folder.path(), &arguments));
         let laura = RawAgent::register("laura@bb.com", node.address());
-        let found = loop {
-            let answer = laura.ask("PLlaura@bb.com:bot@bb.com");
-            if let Some(found) = answer.strip_prefix("RL0laura@bb.com:bot@bb.com:") {
-                break found.trim_end_matches(":T").to_owned();
-            }
-        };
-        let mut talk = TcpStream::connect(&*found).expect("a connection");
+        // A question before it is there has another answer, and too many have none.
+        eventually("the bot is online", || node.is_online("bot"));
+        let answer = laura.ask("PLlaura@bb.com:bot@bb.com");
+        let found = answer.strip_prefix("RL0laura@bb.com:bot@bb.com:").expect("it is found");
+        let mut talk = TcpStream::connect(found.trim_end_matches(":T")).expect("a connection");
         // The bot reads no faster than people talk, so little waits here.
         SockRef::from(&talk).set_send_buffer_size(4_096).expect("set");
         talk.write_all(b"N05laura").expect("written");
