@@ -123,6 +123,10 @@ impl World {
                 let id = self.lookups.remove(0);
                 self.node.handle_resolved(self.now, id, &found.ok_or(LookupError::NotFound));
                 for output in drain(&mut self.node) {
+                    if let Output::Transmit { message: Message::Locate(locate), .. } = &output {
+                        let asked = self.unanswered.keys().filter(|(_, asked)| asked == locate);
+                        self.sent_on.extend(asked.map(|question| (*question, self.now)));
+                    }
                     self.carry_out(output);
                 }
             }
