@@ -37,12 +37,9 @@ impl World {
         keys.laws.planned(now, &to, offered, plan)?;
         let talks = match plan {
             CallPlan::Plain => self.plain_call(caller, to, answerer, true)?,
-            CallPlan::Tls => self.encrypted_call(caller, to, answerer, true)?,
-            CallPlan::EndAtOnce { is_encrypted, .. } => {
-                let ended = match is_encrypted {
-                    true => self.encrypted_call(caller, to, answerer, false)?,
-                    false => self.plain_call(caller, to, answerer, false)?,
-                };
+            CallPlan::Tls => self.encrypted_call(caller, to, answerer)?,
+            CallPlan::EndAtOnce(_) => {
+                let ended = self.plain_call(caller, to, answerer, false)?;
                 self.user_is_refused(caller, to)?;
                 ended
             }
@@ -91,7 +88,6 @@ impl World {
         caller: usize,
         to: MiAddress,
         answerer: Answerer,
-        is_wanted: bool,
     ) -> Result<bool, Violation> {
         let Some(key) = self.proves_key(&to, answerer) else {
             self.calls("encrypted, without a handshake");
@@ -113,20 +109,15 @@ impl World {
                 false
             }
         };
-        self.calls(match (is_wanted, trust) {
-            (false, _) => "encrypted, ended at once",
-            (true, Trust::New) => "encrypted, new key",
-            (true, _) => "encrypted, known key",
-        });
-        if is_wanted {
-            self.agents[caller].keys.begins(to, Some(key), trust == Trust::New)?;
-        }
-        let manner = Manner { is_encrypted: true, is_refused, says_nothing: !is_wanted };
+        let is_new = trust == Trust::New;
+        self.calls(if is_new { "encrypted, new key" } else { "encrypted, known key" });
+        self.agents[caller].keys.begins(to, Some(key), is_new)?;
+        let manner = Manner { is_encrypted: true, is_refused, ..Manner::default() };
         self.converse([Program::Ours; 2], manner)?;
-        if is_wanted && !is_refused {
+        if !is_refused {
             self.user_has_met(caller, to, key)?;
         }
-        Ok(is_wanted && !is_refused)
+        Ok(!is_refused)
     }
 
     /// Returns the key that whoever answers a call to `to` proves to have.

@@ -97,19 +97,17 @@ impl Protection {
             Err(error) => (false, Some(CallError::Trust(error))),
             Ok(CallPlan::Plain) => (false, None),
             Ok(CallPlan::Tls) => (true, None),
-            Ok(CallPlan::EndAtOnce { is_encrypted, reason }) => (is_encrypted, Some(reason.into())),
+            Ok(CallPlan::EndAtOnce(reason)) => (false, Some(reason.into())),
         };
-        if reason.is_some() {
-            // That much is seen of a user in any case.
-            call.nickname = Nickname::new(self.0.address.user().as_str()).unwrap_or(call.nickname);
-        }
         match (self.tls().filter(|_| is_encrypted), reason) {
-            (Some(tls), reason) => {
+            (Some(tls), _) => {
                 let tls = tls.clone();
                 // It is large, and plain calls need not be.
-                Box::pin(self.call_encrypted(call, &tls, stream, remote, reason)).await;
+                Box::pin(self.call_encrypted(call, &tls, stream, remote)).await;
             }
             (None, Some(reason)) => {
+                // That much is seen of a user in any case.
+                call.nickname = Nickname::new(self.0.address.user().as_str()).unwrap_or(call.nickname);
                 let connection = call.connection(stream, remote, TEND_TCP);
                 call.end_at_once(connection, reason).await;
             }
@@ -124,15 +122,8 @@ impl Protection {
         }
     }
 
-    /// Carries an encrypted call on. If there is a `reason`, it ends once the nicknames are exchanged.
-    async fn call_encrypted(
-        self,
-        mut call: Call,
-        tls: &Tls,
-        stream: TcpStream,
-        remote: SocketAddr,
-        reason: Option<CallError>,
-    ) {
+    /// Carries an encrypted call on.
+    async fn call_encrypted(self, mut call: Call, tls: &Tls, stream: TcpStream, remote: SocketAddr) {
         let (to, until) = (call.to, now() + GREETING_TIMEOUT);
         let shutdown = call.options.shutdown.clone();
         let mut handshake = match tls.connect(&to, stream) {
@@ -185,16 +176,11 @@ impl Protection {
         let mut connection = call.connection(stream, remote, TEND_TLS);
         connection.state.set_encrypted();
         connection.state.limit_greeting(until);
-        match reason {
-            Some(reason) => call.end_at_once(connection, reason).await,
-            None => {
-                let begun = async {
-                    self.begun(to, Some((key, trust))).await;
-                    PeerSecurity::Tls { key, trust }
-                };
-                call.greet(connection, begun).await;
-            }
-        }
+        let begun = async {
+            self.begun(to, Some((key, trust))).await;
+            PeerSecurity::Tls { key, trust }
+        };
+        call.greet(connection, begun).await;
     }
 
     /// Returns the way to call `to`, whose agent announces encryption or does not.

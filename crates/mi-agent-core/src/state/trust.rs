@@ -89,14 +89,9 @@ pub enum CallPlan {
     Plain,
     /// Encrypted.
     Tls,
-    /// The call is begun and ended at once, because some programs hear nothing more until somebody calls them
-    /// (protocol.md §7, row 22). No text is sent.
-    EndAtOnce {
-        /// It is begun encrypted.
-        is_encrypted: bool,
-        /// The reason, for the user.
-        reason: NotSecure,
-    },
+    /// The call is begun in plain text and ended at once, for this reason, because some programs hear nothing more until
+    /// somebody calls them (protocol.md §7, row 22). Nothing is said.
+    EndAtOnce(NotSecure),
 }
 
 /// The reason why a conversation would not be as secure as it must be. Continues "cannot reach joya@cc.com: ".
@@ -144,16 +139,15 @@ pub enum KeyRefused {
 
 /// Returns the way to call a user of whom `pins` are known. `announces_tls`: it said that it encrypts.
 pub fn plan_call(security: Security, has_identity: bool, pins: &[Pin], announces_tls: bool) -> CallPlan {
-    let ends = |is_encrypted, reason| CallPlan::EndAtOnce { is_encrypted, reason };
     match (security, pins, announces_tls) {
         (Security::Off, ..) => CallPlan::Plain,
-        (_, [_, ..], _) if !has_identity => ends(false, NotSecure::NoIdentity),
-        (_, [_, ..], false) => ends(false, NotSecure::HasKey),
+        (_, [_, ..], _) if !has_identity => CallPlan::EndAtOnce(NotSecure::NoIdentity),
+        (_, [_, ..], false) => CallPlan::EndAtOnce(NotSecure::HasKey),
         (Security::Offer, [], encrypts) if !(encrypts && has_identity) => CallPlan::Plain,
-        (_, [], encrypts) if !(encrypts && has_identity) => ends(false, NotSecure::CannotEncrypt(security)),
-        (_, [], true) if !Trust::New.is_enough(security) => {
-            ends(true, NotSecure::TooWeak { trust: Trust::New, security })
+        (_, [], encrypts) if !(encrypts && has_identity) => {
+            CallPlan::EndAtOnce(NotSecure::CannotEncrypt(security))
         }
+        // The key that is met decides.
         _ => CallPlan::Tls,
     }
 }
@@ -446,27 +440,23 @@ mod tests {
     #[test]
     fn a_call_is_made_as_the_level_says() {
         let plain = CallPlan::Plain;
-        let ends = |reason| CallPlan::EndAtOnce { is_encrypted: false, reason };
+        let ends = CallPlan::EndAtOnce;
         let cannot = |security| ends(NotSecure::CannotEncrypt(security));
-        let too_new = |security| CallPlan::EndAtOnce {
-            is_encrypted: true,
-            reason: NotSecure::TooWeak { trust: Trust::New, security },
-        };
         let [_, _, encrypted, known, of_node, compared] = Security::ALL;
         let silent = [plain, plain, cannot(encrypted), cannot(known), cannot(of_node), cannot(compared)];
-        let new = [plain, CallPlan::Tls, CallPlan::Tls, too_new(known), too_new(of_node), too_new(compared)];
         let lacks_key = ends(NotSecure::HasKey);
         let stripped = [plain, lacks_key, lacks_key, lacks_key, lacks_key, lacks_key];
         let tls = CallPlan::Tls;
+        let encrypted_if_it_may = [plain, tls, tls, tls, tls, tls];
         for (pins, announces_tls, plans) in [
             (&[][..], false, silent),
-            (&[], true, new),
+            (&[], true, encrypted_if_it_may),
             (&[seen(1)], false, stripped),
-            (&[seen(1)], true, [plain, tls, tls, tls, tls, tls]),
+            (&[seen(1)], true, encrypted_if_it_may),
             (&[introduced(1)], false, stripped),
-            (&[introduced(1)], true, [plain, tls, tls, tls, tls, tls]),
+            (&[introduced(1)], true, encrypted_if_it_may),
             (&[verified(1), verified(2)], false, stripped),
-            (&[verified(1), verified(2)], true, [plain, tls, tls, tls, tls, tls]),
+            (&[verified(1), verified(2)], true, encrypted_if_it_may),
         ] {
             for (security, plan) in Security::ALL.into_iter().zip(plans) {
                 let planned = plan_call(security, true, pins, announces_tls);

@@ -39,16 +39,15 @@ impl KeyLaws {
         offered: bool,
         plan: CallPlan,
     ) -> Result<(), Violation> {
-        let begins_tls = matches!(plan, CallPlan::Tls | CallPlan::EndAtOnce { is_encrypted: true, .. });
+        let begins_tls = plan == CallPlan::Tls;
         ensure!(offered || !begins_tls, TlsIsOffered, "{to} has offered nothing, and is called so: {plan:?}");
         let (is_known, is_permitted) = (!self.known(to).is_empty(), self.permits_plain(now, to));
         let may_be_plain = is_permitted
             || self.security == Security::Off
             || self.security == Security::Offer && !is_known && !(offered && self.own.is_some());
         ensure!(may_be_plain || plan != CallPlan::Plain, NoPlainText, "{to} is called in plain text");
-        let may_be_encrypted =
-            offered && self.own.is_some() && (is_known || self.security <= Security::Encrypted);
-        let ends = matches!(plan, CallPlan::EndAtOnce { .. });
+        let may_be_encrypted = offered && self.own.is_some();
+        let ends = matches!(plan, CallPlan::EndAtOnce(_));
         ensure!(
             !ends || !(may_be_plain || may_be_encrypted),
             KeysKeepNobodyOut,
@@ -110,7 +109,7 @@ impl KeyLaws {
             let strength = trust.and_then(strength_in);
             let is_proved = match holders[..] {
                 [(holder, known)] => who == &[*holder] && strength == Some(known),
-                // Whoever holds a key of several users, or a new one, proves none of their names.
+                // A key of several users, or a new one, proves none of their names.
                 _ => trust.is_some() && strength.is_none(),
             };
             ensure!(is_proved, KeysProveUsers, "{who:?} call, believed as {trust:?}, holders: {holders:?}");
