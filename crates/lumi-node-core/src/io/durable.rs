@@ -51,15 +51,7 @@ pub(super) fn replace(path: &Path, old: &[u8], new: &[u8]) -> io::Result<Outcome
 /// Creates the file at `path` with this mode, whole or not at all. [`Outcome::Changed`] if there is one already.
 #[cfg(feature = "proof")]
 pub(super) fn create(path: &Path, contents: &[u8], mode: u32) -> io::Result<Outcome> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().ok_or(io::ErrorKind::IsADirectory)?);
-    name.push(".new");
-    let place = path.with_file_name(name);
-    match fs::remove_file(&place) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&place)?;
+    let (place, mut file) = create_beside(path)?;
     let created = (|| {
         file.write_all(contents)?;
         file.set_permissions(Permissions::from_mode(mode))?;
@@ -121,6 +113,22 @@ fn replace_by(exchange: Exchange, path: &Path, old: &[u8], new: &[u8]) -> io::Re
     Ok(Outcome::Replaced)
 }
 
+/// Creates the file beside the one at `path` that is to take its place, for its owner alone. What an earlier change left there
+/// is removed.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().ok_or(io::ErrorKind::IsADirectory)?);
+    name.push(".new");
+    let place = path.with_file_name(name);
+    match fs::remove_file(&place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // A file that exists is refused, so a link that is put there meanwhile is not followed.
+    let file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&place)?;
+    Ok((place, file))
+}
+
 /// The file beside another one that is to take its place. When dropped, what is there then is removed.
 struct Successor {
     path: PathBuf,
@@ -131,16 +139,7 @@ struct Successor {
 impl Successor {
     /// Writes it, durably, for the file at `path`.
     fn write(path: &Path, contents: &[u8]) -> io::Result<Self> {
-        let mut name = OsString::from(".");
-        name.push(path.file_name().ok_or(io::ErrorKind::IsADirectory)?);
-        name.push(".new");
-        let place = path.with_file_name(name);
-        match fs::remove_file(&place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // Made anew or not at all: a link that is put there meanwhile is not followed.
-        let file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(&place)?;
+        let (place, file) = create_beside(path)?;
         let mut successor = Self { path: place, file, stays: false };
         successor.file.write_all(contents)?;
         successor.resemble(&fs::metadata(path)?)?;
