@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use diagnostics::escaped;
 use lumi_node_core::PublicKey;
 use plumi_proto::UserName;
@@ -76,32 +76,28 @@ impl Command {
     }
 }
 
-/// What to do with a key of a user.
+/// A change of the keys of a user.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum KeyCommand {
     /// A key more, which the user proves registrations by
-    Add {
-        /// By name alone, without the domain
-        #[arg(value_parser = user)]
-        #[serde(with = "typed_name::one")]
-        user: UserName,
-        /// In base64, as `mi-agent key show --line` prints it
-        #[arg(value_name = "BASE64")]
-        #[serde(with = "key")]
-        key: PublicKey,
-    },
+    Add(KeyOfUser),
     /// A key less
-    Remove {
-        /// By name alone, without the domain
-        #[arg(value_parser = user)]
-        #[serde(with = "typed_name::one")]
-        user: UserName,
-        /// In base64
-        #[arg(value_name = "BASE64")]
-        #[serde(with = "key")]
-        key: PublicKey,
-    },
+    Remove(KeyOfUser),
+}
+
+/// A key, and the user whose it is.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyOfUser {
+    /// By name alone, without the domain
+    #[arg(value_parser = user)]
+    #[serde(with = "typed_name::one")]
+    pub(crate) user: UserName,
+    /// In base64, as `mi-agent key show --line` prints it
+    #[arg(value_name = "BASE64")]
+    #[serde(with = "key")]
+    pub(crate) key: PublicKey,
 }
 
 /// What to do with the message log.

@@ -8,7 +8,7 @@ use lumi_node_core::Administrator;
 use tokio::task;
 use wildmatch::WildMatch;
 
-use super::command::{Command, KeyCommand, LogCommand};
+use super::command::{Command, KeyCommand, KeyOfUser, LogCommand};
 use super::invitation::{InviteArgs, brief_list};
 use super::keys::KeyRing;
 use super::reload::Reloader;
@@ -98,11 +98,11 @@ impl Operator {
             Command::Invites {} => self.keys.invitations(),
             Command::Keys { known_peers: false } => self.keys.list(administrator).await?,
             Command::Keys { known_peers: true } => self.keys.known_peers(administrator).await?,
-            Command::Key(KeyCommand::Add { user, key }) => {
+            Command::Key(KeyCommand::Add(KeyOfUser { user, key })) => {
                 let added = self.keys.add(administrator, user, key).await;
                 added.with_context(|| format!("cannot add a key of {user}"))?
             }
-            Command::Key(KeyCommand::Remove { user, key }) => {
+            Command::Key(KeyCommand::Remove(KeyOfUser { user, key })) => {
                 let removed = self.keys.remove(administrator, user, key).await;
                 removed.with_context(|| format!("cannot remove a key of {user}"))?
             }
