@@ -120,11 +120,8 @@ async fn a_registration_is_proved_and_remembered() {
         node.send(deregistered(), from).await;
         leaving.await.unwrap().unwrap();
         assert!(events.next().await.is_none(), "nothing else is told");
-        let until = time::Instant::now() + DEADLINE;
-        while file.read(&laura()).unwrap().is_none() {
-            assert!(time::Instant::now() < until, "a thread writes it");
-            time::sleep(Duration::from_millis(10)).await;
-        }
+        // A thread writes it.
+        until(|| file.read(&laura()).unwrap().is_some()).await;
         assert_eq!(file.read(&laura()).unwrap().unwrap().day, Day::today());
     }
 }
