@@ -229,7 +229,7 @@ pub enum DecodeReason {
     /// An extension of a `PR` begins as an enrolment, and is none.
     #[error("no enrolment, which is E, a key, ':' and a MAC")]
     Enrolment,
-    /// What follows `PK` is not a verb, a hint, a handle and a signature.
+    /// A `PK` is not followed by a verb, a hint, a handle and a signature.
     #[error("no proof, which is a verb, a hint, a handle and a signature")]
     Proof,
 }

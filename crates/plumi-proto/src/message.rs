@@ -55,7 +55,7 @@ pub enum Message {
     },
     /// `PR` or `PD` with `:A`, agent to its node: the same request, which asks for a [`Challenge`].
     RequestChallenge {
-        /// Whether the user registers or deregisters.
+        /// The request that the proof is for: to register or to deregister.
         verb: Verb,
         /// The user.
         address: MiAddress,

@@ -1,4 +1,4 @@
-//! What encryption costs: its memory, its handshake, and lines inside of it.
+//! The cost of encryption: its memory, its handshake, and lines inside of it.
 
 pub(crate) mod bare;
 mod calls;
@@ -22,7 +22,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     lines::measure_encrypted(options, report)
 }
 
-/// Whether agents have identities, so that their calls are encrypted.
+/// Agents with or without identities, so that their calls are encrypted or not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protection {
     None,

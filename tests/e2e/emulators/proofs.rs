@@ -77,7 +77,7 @@ async fn a_user_with_a_key_who_has_not_enrolled_proves_nothing_either() {
     assert_eq!(ended(node).await, ["PRx1@bb".to_owned(), format!("PR{ASK}")]);
 }
 
-/// In the bare form, which S wants, nothing can be proved, and nothing is asked.
+/// The bare form, which S wants, leaves nothing to prove, so nothing is asked.
 #[tokio::test]
 async fn the_bare_form_asks_for_no_challenge() {
     let node = peer(S).await;

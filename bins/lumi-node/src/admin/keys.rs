@@ -62,7 +62,7 @@ impl KeyRing {
     /// Reads the file again. Nothing changes until [`KeyRing::take`].
     ///
     /// # Errors
-    /// As [`KeyRing::open`].
+    /// The same as those of [`KeyRing::open`].
     pub(crate) async fn read_again(&self) -> anyhow::Result<ReadKeys> {
         let this = self.clone();
         task::spawn_blocking(move || Ok(ReadKeys(this.lock().reopen()?))).await?

@@ -63,12 +63,12 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) bare_user: bool,
 
-    /// Whether the node may see the agent anywhere; `behind_nat_flag` turns it on.
+    /// The node may see the agent anywhere; `behind_nat_flag` turns it on.
     #[arg(skip)]
     #[serde(default)]
     pub(crate) behind_nat: bool,
 
-    /// Whether the node may ask for no proof any more; `accept_unproved_flag` turns it on.
+    /// The node may ask for no proof any more; `accept_unproved_flag` turns it on.
     #[arg(skip)]
     #[serde(default)]
     pub(crate) accept_unproved: bool,

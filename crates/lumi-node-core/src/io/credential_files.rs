@@ -48,7 +48,7 @@ impl CredentialFiles {
     /// Reads the files again. What is returned is to take this one's place.
     ///
     /// # Errors
-    /// As [`CredentialFiles::open`].
+    /// The same as those of [`CredentialFiles::open`].
     pub fn reopen(&self) -> Result<Self, CredentialFilesError> {
         Self::read(self.keys.reopen()?, self.domain, self.invites.clone(), self.identity.clone())
     }
@@ -320,7 +320,7 @@ pub enum CredentialFilesError {
     Random(#[from] NoRandomness),
 }
 
-/// What is before the 32 bytes of a seed in PKCS#8 (RFC 8410 §7).
+/// The bytes before the 32 of a seed in PKCS#8 (RFC 8410 §7).
 const PKCS8_PREFIX: &[u8] = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";

@@ -34,7 +34,7 @@ impl KeyFile {
     /// Reads it again. What is returned is to take this one's place.
     ///
     /// # Errors
-    /// As [`KeyFile::open`].
+    /// The same as those of [`KeyFile::open`].
     pub fn reopen(&self) -> Result<Self, KeyFileError> {
         Self::read(self.path.clone())
     }
@@ -69,7 +69,7 @@ impl KeyFile {
     /// Adds keys that invitations were used by, with one write. Nothing is written if there are none.
     ///
     /// # Errors
-    /// As [`KeyFile::add`].
+    /// The same as those of [`KeyFile::add`].
     pub(super) fn add_all(&mut self, added: Vec<(UserName, UserKey)>) -> Result<(), KeyFileError> {
         if added.is_empty() {
             return Ok(());

@@ -38,7 +38,7 @@ pub struct PublicKey(pub [u8; KEY_LENGTH]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyOrigin {
-    /// By an invitation.
+    /// The user enrolled it by an invitation.
     Invited,
     /// An administrator added it.
     Added,

@@ -17,7 +17,7 @@ impl Registrar<'_> {
     /// Answers a request for a challenge. Of a user without a key, it is a plain request.
     ///
     /// # Errors
-    /// As [`Registrar::register`].
+    /// The same as those of [`Registrar::register`].
     pub(super) fn challenge(
         mut self,
         now: Instant,

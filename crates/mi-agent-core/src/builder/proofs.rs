@@ -57,7 +57,7 @@ impl AgentBuilder {
 
     /// Enrols the identity at the node by the code of an invitation. The user is not registered by that.
     ///
-    /// What the node answers is kept in the file of [`AgentBuilder::enrolment`]. The agent that is started afterwards
+    /// The node's answer is kept in the file of [`AgentBuilder::enrolment`]. The agent that is started afterwards
     /// proves its registration.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl AgentBuilder {
     pub async fn enrol(&self, code: InvitationCode) -> Result<Enrolment, EnrolError> {
         let identity = self.identity.as_ref().ok_or(EnrolError::NoIdentity)?;
         let (nodes, _) = self.find_nodes().await?;
-        // Without a way to the node, nothing needs to be sent.
+        // Nothing needs to be sent if there is no way to the node.
         super::first_way(&nodes)?;
         let link = NodeLink::open(self.address, self.tap.clone()).await.map_err(StartError::Socket)?;
         let (key, now) = (*identity.public_key().as_bytes(), time::Instant::now().into_std());

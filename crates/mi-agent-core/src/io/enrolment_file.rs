@@ -21,7 +21,7 @@ use crate::pin::Day;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrolmentFile(PathBuf);
 
-/// What is known of the node of an address.
+/// A user's enrolment at the node of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Enrolment {

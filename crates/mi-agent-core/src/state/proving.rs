@@ -45,7 +45,7 @@ impl Reply {
     }
 }
 
-/// What an answer does to the dialogue.
+/// The effect of an answer on the dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reaction {
     /// Nothing: it answers no message of this state.

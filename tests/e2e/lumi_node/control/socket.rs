@@ -97,7 +97,7 @@ fn a_node_that_has_nowhere_to_make_a_socket_warns_and_check_and_ctl_say_what_to_
     without.signal(Signal::Terminate);
     assert_eq!((without.wait_exit(), without.stderr()), (0, vec![]));
 
-    // On a host with the packaged service, that is the one to ask.
+    // A host with the packaged service has another one to ask.
     if !Path::new("/run/lumi-node/ctl.sock").exists() {
         let line = "skip control socket: none, as neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set here; \
                     --control-socket PATH makes one\n";

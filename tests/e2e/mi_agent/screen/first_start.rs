@@ -50,7 +50,7 @@ fn without_a_code_the_first_start_ends_as_any_refusal_does() {
     }
 }
 
-/// Whoever has enrolled needs more than a code, and lines are not for questions.
+/// A user who has enrolled needs more than a code, and line mode asks no questions.
 #[test]
 fn nobody_else_is_asked_for_a_code() {
     let town = strict_town();

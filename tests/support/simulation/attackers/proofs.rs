@@ -63,7 +63,7 @@ impl World {
         if !self.is_ours(Sender::Node(home)) {
             return;
         }
-        // Under the address of the user, nobody can be told from the user but by a proof.
+        // An attacker who has the user's source address can be told from the user by a proof alone.
         let can_pose = self.dangers.spoofers && self.proof_attackers.rng.bool();
         let from = if can_pose { at } else { own };
         match self.proof_attackers.rng.u8(0..100) {

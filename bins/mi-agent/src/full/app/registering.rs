@@ -1,4 +1,4 @@
-//! What becomes of the registration.
+//! The registration, as the full screen tells it.
 
 use std::time::Duration;
 

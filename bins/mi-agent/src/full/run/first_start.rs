@@ -35,7 +35,7 @@ impl Running {
             // A terminal that takes nothing shows no question.
             Err(_) => return Ok(End::NotStarted(error)),
         }
-        // What is typed from now on is the answer.
+        // The screen must not read what is typed now: it is the answer.
         self.keys = None;
         writeln!(stdout(), "! cannot register {own}: {}", reason::of_start(own, &error))?;
         let Some(code) = self.ask_for_code(signals).await? else {

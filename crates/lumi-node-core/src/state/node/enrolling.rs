@@ -16,7 +16,7 @@ use crate::state::output::Output;
 use crate::state::party::Party;
 use crate::state::registration::own_user;
 
-/// What a node needs to know to judge enrolments.
+/// The invitations and the own key of a node, by which it judges enrolments.
 #[derive(Debug, Default)]
 pub(super) struct Enrolling {
     invitations: Arc<Invitations>,

@@ -13,7 +13,7 @@ impl Node {
     /// Begins to require proofs of users who have a key. `secret` are random bytes, others at each start: a proof for
     /// another secret is none.
     ///
-    /// Without this, keys have no effect. Call it before [`Node::handle_keys`].
+    /// Keys have no effect until this is called. Call it before [`Node::handle_keys`].
     pub fn challenge_with(&mut self, now: Instant, secret: &[u8; 32]) {
         self.credentials.challenge_with(now, NonceSecret::new(secret));
         self.apply_all_keys();

@@ -27,7 +27,7 @@ fn a_user_with_a_key_is_bound_by_a_proof_alone() {
         assert_eq!(node.address_of("laura"), None);
     }
     node.register_with_proof(LAURA);
-    // From there, a plain request refreshes it.
+    // A plain request from there refreshes it.
     assert_eq!(node.receive(LAURA, "PRlaura@bb.com"), [sent(LAURA, "RR0")]);
     assert_eq!(node.receive(STRANGER, "PRlaura@bb.com"), [sent(STRANGER, "RR1")]);
     assert_eq!(node.receive(OTHER_PORT, "PRlaura@bb.com"), [sent(OTHER_PORT, "RR1")]);

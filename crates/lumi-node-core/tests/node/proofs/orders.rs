@@ -36,7 +36,7 @@ const EVENTS: [Event; 8] = [
 #[test]
 fn laura_is_bound_where_a_fresh_proof_came_from_and_nowhere_else() {
     let mut signatures = Signatures::default();
-    // Before the agent has asked, nothing that it sends is a proof: each order begins with that.
+    // Each order begins with a question of the agent: nothing that it sends before that is a proof.
     for number in 0..EVENTS.len().pow(5) {
         let rest = (0..5_u32).map(|place| EVENTS[number / EVENTS.len().pow(place) % EVENTS.len()]);
         let order: Vec<_> = std::iter::once(Event::Asks).chain(rest).collect();

@@ -31,7 +31,7 @@ fn words_are_compared_with_the_key_of_a_conversation() {
     user.enters(&format!("/verify joya@cc.com {words}"));
     let joya = address("joya@cc.com");
     assert_eq!(user.acts(), [Effect::Wish(Wish::Verify { address: joya, words })]);
-    // In her tab, she is meant.
+    // A command in her tab is about her.
     for line in [format!("/verify {words}"), format!("/trust {words}")] {
         user.press_with(KeyCode::Char('2'), KeyModifiers::ALT).enters(&line);
         assert_eq!(user.acts(), [Effect::Wish(Wish::Verify { address: joya, words })]);
