@@ -113,6 +113,7 @@ mod io {
     pub(crate) mod enrolment_file;
     #[cfg(feature = "secure")]
     pub(crate) mod file_access;
+    mod handed_over;
     #[cfg(feature = "secure")]
     pub(crate) mod known_peers;
     pub(crate) mod listener;

@@ -162,6 +162,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Returns the next output as [`Connection::next`] does, but no [`ConversationOutput::Sent`]: calls `sent` with what is
+    /// left of the line instead, and goes on, so that many frames in a row cost their caller one turn.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn next_but_sent(&mut self, mut sent: impl FnMut(usize)) -> ConversationOutput {
+        future::poll_fn(|cx| {
+            loop {
+                match std::task::ready!(self.poll_next(cx)) {
+                    ConversationOutput::Sent { left } => sent(left),
+                    output => return Poll::Ready(output),
+                }
+            }
+        })
+        .await
+    }
+
     /// Gives the greeting up, and returns the next output, which comes soon once the shutdown is hurried.
     ///
     /// # Cancel safety

@@ -4,18 +4,19 @@ use std::collections::VecDeque;
 use std::future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::OptionFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time;
 use tracing::debug;
 
 use super::connection::{Connection, now};
+use super::handed_over::HandedOver;
 use super::shutdown::ShutdownWatch;
 use super::slot::{Hold, Slot};
 use crate::conversation::{Conversation, Delivered, LineReceiver, LineSender, Peer, Progress, Said, Waiting};
@@ -48,12 +49,7 @@ pub(crate) struct Talk {
     said: mpsc::UnboundedReceiver<Said>,
     /// The room for frames that are handed over.
     room: Arc<Semaphore>,
-    /// The room that the promised lines take, the oldest first.
-    taken: VecDeque<Option<OwnedSemaphorePermit>>,
-    progress: watch::Sender<Progress>,
-    /// The number of promised frames that came here, written or not.
-    promised: u64,
-    outstanding: Arc<AtomicUsize>,
+    handed_over: HandedOver,
     has_hung_up: bool,
     /// The claim to the slot; `None` for a conversation that never gives way, or that has.
     hold: Option<Hold>,
@@ -77,16 +73,13 @@ pub(crate) fn pair(peer: Peer, slot: Slot, outstanding: Arc<AtomicUsize>) -> (Co
     let room = Arc::new(Semaphore::new(MAX_HANDED_OVER));
     let progress = watch::Sender::new(Progress::default());
     let waiting = Arc::default();
-    let shared = (Arc::clone(&room), Arc::clone(&waiting), Arc::clone(&outstanding));
-    let sender = LineSender::new(sender, shared.0, shared.1, progress.clone(), shared.2);
+    let handed_over = HandedOver::new(progress.clone(), Arc::clone(&outstanding));
+    let sender = LineSender::new(sender, Arc::clone(&room), Arc::clone(&waiting), progress, outstanding);
     let receiver = LineReceiver::new(lines, slot.clone());
     let talk = Talk {
         said,
         room,
-        taken: VecDeque::new(),
-        progress,
-        promised: 0,
-        outstanding,
+        handed_over,
         has_hung_up: false,
         hold: None,
         limited: None,
@@ -126,8 +119,7 @@ where
     let mut last_words = None;
     loop {
         tokio::select! {
-            output = connection.next() => match output {
-                ConversationOutput::Sent { left } => talk.give_back(left),
+            output = connection.next_but_sent(|left| talk.handed_over.frame_written(left)) => match output {
                 ConversationOutput::LineSent => talk.waiting.line_sent(),
                 ConversationOutput::HandedOver => talk.waiting.hand_over(),
                 ConversationOutput::Ending => {
@@ -197,8 +189,7 @@ impl Talk {
                 Some(Said::Line { frames, is_promised, room }) => {
                     self.said(frames.iter().any(|frame| !frame.as_str().is_empty()), true);
                     if is_promised {
-                        self.promised += frames.len() as u64;
-                        self.taken.push_back(room);
+                        self.handed_over.push(frames.len(), room);
                     }
                     state.handle_line(frames, is_promised);
                 }
@@ -221,7 +212,7 @@ impl Talk {
         self.room.close();
         self.said.close();
         self.waiting.close();
-        self.progress.send_modify(|_| {});
+        self.handed_over.wake_senders();
     }
 
     /// Counts the frames and lines that were said and came after the end.
@@ -231,7 +222,7 @@ impl Talk {
         while let Some(said) = self.said.recv().await {
             match said {
                 Said::Line { frames: late, is_promised: true, .. } => {
-                    self.promised += late.len() as u64;
+                    self.handed_over.push_late(late.len());
                     frames += late.len();
                 }
                 Said::Line { .. } => lines += 1,
@@ -244,23 +235,7 @@ impl Talk {
     /// Nothing more is written, and nobody waits for it.
     fn ends(&mut self) {
         self.accept_no_more();
-        let left = self.promised - self.progress.borrow().written;
-        self.promised -= left;
-        self.outstanding.fetch_sub(usize::try_from(left).unwrap_or(0), Ordering::Relaxed);
-        self.progress.send_modify(|progress| progress.is_over = true);
-    }
-
-    /// Gives the room of a frame back, once no more than its line needs is left.
-    fn give_back(&mut self, left: usize) {
-        if let Some(Some(permit)) = self.taken.front_mut() {
-            let spare = permit.num_permits().saturating_sub(left);
-            drop(permit.split(spare));
-        }
-        if left == 0 {
-            self.taken.pop_front();
-        }
-        self.outstanding.fetch_sub(1, Ordering::Relaxed);
-        self.progress.send_modify(|progress| progress.written += 1);
+        self.handed_over.end();
     }
 
     /// Records a line of this side or of the peer. An empty one keeps no slot.

@@ -1,5 +1,7 @@
 //! The task of a conversation, on streams in memory and a paused clock.
 
+use std::sync::atomic::Ordering;
+
 use futures_util::{FutureExt, SinkExt, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{self, Instant};
