@@ -1,9 +1,10 @@
 //! The progress of a log: how much of it is where it belongs.
 
 use std::future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::Thread;
 
 /// The amounts that a log has been given, and has written. Clones follow the same log.
 ///
@@ -22,6 +23,10 @@ struct Shared {
     written: AtomicU64,
     /// The task that waits.
     waiting: Mutex<Option<Waker>>,
+    /// Somebody waits, or will, for lines that are given now.
+    is_hurried: AtomicBool,
+    /// The thread that gathers lines unless it is hurried.
+    writer: OnceLock<Thread>,
 }
 
 impl LogProgress {
@@ -33,6 +38,18 @@ impl LogProgress {
     /// Returns the position up to which the log is written.
     pub fn written(&self) -> u64 {
         self.shared.written.load(Ordering::Acquire)
+    }
+
+    /// Has the lines written at once that the log is given from here on. Otherwise its thread may gather lines for
+    /// a millisecond, because to wake it for each costs more than to write it.
+    ///
+    /// A caller that is going to wait for a line calls this before it gives the line.
+    pub fn hurry(&self) {
+        if !self.shared.is_hurried.swap(true, Ordering::AcqRel)
+            && let Some(writer) = self.shared.writer.get()
+        {
+            writer.unpark();
+        }
     }
 
     /// Waits until the log is written up to `position`, one that [`LogProgress::given`] has returned.
@@ -52,10 +69,29 @@ impl LogProgress {
                     Some(waker) => waker.clone_from(context.waker()),
                     none => *none = Some(context.waker().clone()),
                 }
+                self.hurry();
                 return Poll::Pending;
             }
         }
         Poll::Ready(())
+    }
+
+    /// Names the thread that writes the log, for [`LogProgress::hurry`] to wake.
+    #[cfg(feature = "layer")]
+    pub(crate) fn is_written_by(&self, writer: Thread) {
+        // Only one thread writes a log.
+        _ = self.shared.writer.set(writer);
+    }
+
+    #[cfg(feature = "layer")]
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.shared.is_hurried.load(Ordering::Acquire)
+    }
+
+    /// Takes the hurry back, for lines that are given from here on.
+    #[cfg(feature = "layer")]
+    pub(crate) fn take_hurry(&self) {
+        self.shared.is_hurried.store(false, Ordering::Release);
     }
 
     /// Counts `bytes` that are given to the log.

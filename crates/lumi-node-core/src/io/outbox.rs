@@ -49,6 +49,9 @@ impl Outbox {
 
     /// Queues a message to `to`, which leaves from the address `source` of this host.
     pub(super) fn push(&mut self, to: UdpAddress, source: Option<HostIp>, bytes: EncodedMessage) {
+        if needs_line(&bytes) {
+            self.log_progress.hurry();
+        }
         self.queue.push((to, Outgoing { source, bytes }));
     }
 
