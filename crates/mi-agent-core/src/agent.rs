@@ -229,8 +229,8 @@ impl Agent {
     /// The connections of calls that came to nothing take up to some seconds to end in order. While there are 64 of
     /// them, the next calls wait, in their order.
     ///
-    /// A callee whose answer is lost answers the repeated question without an offer of encryption, as if it had none. If
-    /// that would make the call fail, the call is made once more, after 5 s.
+    /// If its answer is lost, a callee answers the repeated question without an offer of encryption, as if it
+    /// had none. If that would make the call fail, the call is made once more, after 5 s.
     ///
     /// # Errors
     /// [`CallError`].
@@ -366,7 +366,7 @@ impl Agent {
         .await
     }
 
-    /// Runs the end of the agent on its runtime, whose timers it needs.
+    /// Runs the end of the agent on its runtime, because it needs its timers.
     async fn finish(
         &self,
         end: impl Future<Output = Result<(), DeregisterError>> + Send + 'static,

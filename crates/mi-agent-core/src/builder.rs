@@ -454,7 +454,7 @@ fn first_way(nodes: &[NodeAddress]) -> Result<(HostIp, NodeAddress), StartError>
     first.or_else(|error| ways.find_map(Result::ok).ok_or(error))
 }
 
-/// Warns a user of `address` who is published at loopback, though others may look for the domain.
+/// Warns if `address` is published at loopback, though others may look for the domain.
 ///
 /// Debian writes a line such as `127.0.1.1 PC-c` for the host's own name.
 fn warn_of_loopback(address: MiAddress, node: NodeAddress, ip: HostIp) {

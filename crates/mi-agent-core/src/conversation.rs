@@ -53,7 +53,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Creates a peer of this nickname and TCP address, whose MI address is not known, for tests of a program.
+    /// Creates a peer of this nickname and TCP address, without a known MI address, for tests of a program.
     pub fn new(nickname: PeerText, remote: SocketAddr) -> Self {
         let security = PeerSecurity::Plain { lacks_key: false };
         Self { nickname, address: None, candidates: Vec::new(), remote, security }

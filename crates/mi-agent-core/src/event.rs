@@ -80,8 +80,8 @@ pub enum Event {
 
 /// The events of one agent, in their order.
 ///
-/// They are bounded. While [`MAX_EVENTS`] wait to be read, or after this is dropped, the user is busy: it is not
-/// found, and callers are refused. A caller who waits in an event keeps the agent busy, as a conversation does.
+/// They are bounded. While [`MAX_EVENTS`] wait to be read, or after this is dropped, the user is busy: it is
+/// not found, and callers are refused. A caller in an event keeps the agent busy, as a conversation does.
 #[derive(Debug)]
 pub struct Events(pub(crate) mpsc::Receiver<Event>);
 

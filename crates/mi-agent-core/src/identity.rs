@@ -14,9 +14,9 @@ use crate::io::file_access::others_have_access;
 use crate::io::tls::SecretKey;
 use crate::key::PublicKey;
 
-/// The secret key with which a user proves who it is.
+/// The secret key that proves a user's identity.
 ///
-/// Anybody who has it passes for the user. It is in a file that only the user may read, without a passphrase: PKCS#8 in
+/// Anybody with this key passes for the user. It is in a file that only the user may read, without a passphrase: PKCS#8 in
 /// PEM, which OpenSSL and GnuTLS read and write as well.
 ///
 /// ```

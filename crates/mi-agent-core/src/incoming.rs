@@ -11,7 +11,7 @@ use crate::error::IncomingError;
 use crate::io::slot::Slot;
 use crate::safe_text::PeerText;
 
-/// A caller who waits for a decision: see [`Incoming::accept`] and [`Incoming::refuse`].
+/// A caller that waits for a decision: see [`Incoming::accept`] and [`Incoming::refuse`].
 ///
 /// The nicknames are exchanged already, because deployed programs need that. The caller takes the place of a
 /// conversation while it waits. Nothing that it says is lost: the program hears it once it has accepted.
@@ -109,7 +109,7 @@ fn reason(withdrawn: &OnceLock<IncomingError>, slot: &Slot) -> IncomingError {
     withdrawn.get().copied().unwrap_or(IncomingError::Ended)
 }
 
-/// The most users of whom a caller may be one. The names of more say nothing about the caller.
+/// The most users that a caller may be. More names say nothing about the caller.
 const MAX_CANDIDATES: usize = 8;
 
 #[cfg(test)]

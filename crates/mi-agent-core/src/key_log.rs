@@ -13,7 +13,7 @@ use tracing::warn;
 
 /// Receives the keys of every encrypted conversation, in the format of NSS, which Wireshark reads. Cheap to clone.
 ///
-/// Anybody who has them and a capture can read these conversations, so an agent has such a log only while somebody
+/// Anybody with these keys and a capture can read these conversations, so an agent has such a log only while somebody
 /// inspects its traffic. Tell the user that it is on.
 ///
 /// ```

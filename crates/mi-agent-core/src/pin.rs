@@ -117,7 +117,7 @@ pub trait TrustStore: fmt::Debug + Send + Sync {
     /// They cannot be read. Then nobody is called: that is no reason to trust another key.
     fn pins(&self, address: &MiAddress) -> io::Result<Vec<Pin>>;
 
-    /// Returns the users of whom `key` is known, with their pins of it.
+    /// Returns the users with the known key `key`, and their pins of it.
     ///
     /// # Errors
     /// As for [`TrustStore::pins`].

@@ -9,7 +9,8 @@ use std::str::FromStr;
 pub enum Security {
     /// Nothing is encrypted, and known keys are ignored.
     Off,
-    /// A conversation is encrypted if the peer can, and plain otherwise. A peer whose key is known has to show it.
+    /// A conversation is encrypted if the peer can, and plain otherwise. A peer with a known key has to show
+    /// it.
     #[default]
     Offer,
     /// Every conversation is encrypted, if only with a key that nobody knows.

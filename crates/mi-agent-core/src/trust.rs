@@ -24,8 +24,8 @@ impl Agent {
         self.protection().trust().pins(address)
     }
 
-    /// Trusts the key that answered this agent's last call to `address` and was refused. It takes the place of keys whose
-    /// words nobody compared. Returns it.
+    /// Trusts the key that answered this agent's last call to `address` and was refused. It takes the place
+    /// of keys that nobody verified. Returns it.
     ///
     /// # Errors
     /// [`KeyError`].

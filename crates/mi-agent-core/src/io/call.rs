@@ -20,7 +20,7 @@ use crate::state::conversation_events::{ConversationOutput, GreetingFailure, Sid
 /// The end of a call that the caller still waits for.
 pub(super) type Called = oneshot::Sender<Result<Conversation, CallError>>;
 
-/// A call whose connection is open.
+/// A call on an open connection.
 pub(super) struct Call {
     pub(super) to: MiAddress,
     pub(super) nickname: Nickname,
@@ -30,7 +30,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Returns the connection on `stream`, whose send queue is looked at by `tend`.
+    /// Returns the connection on `stream`, and has `tend` watch its send queue.
     pub(super) fn connection<S>(
         &mut self,
         stream: S,

@@ -84,8 +84,8 @@ impl Encryption {
 }
 
 impl<S> CalleeStream<S> {
-    /// Creates the stream of a caller of whom nothing has been read. Without `tls` it is plain. `begins` is called when the
-    /// caller begins to encrypt.
+    /// Creates the stream of a caller before anything has been read. Without `tls` it is plain. `begins` is
+    /// called when the caller begins to encrypt.
     pub(crate) fn new(
         stream: S,
         tls: Option<Tls>,
@@ -96,7 +96,8 @@ impl<S> CalleeStream<S> {
         Self { state, tls, take_first, begins: Some(Box::new(begins)), encryption: Arc::default() }
     }
 
-    /// Creates the stream of a caller of whom nothing has been read, and who may encrypt its call to `own`.
+    /// Creates the stream of a caller before anything has been read. The caller may encrypt its call to
+    /// `own`.
     pub fn with_identity(stream: S, identity: &Identity, own: &MiAddress) -> Self {
         Self::new(stream, Some(Tls::new(identity.secret(), own, None)), |_| None, || ())
     }
@@ -242,7 +243,7 @@ impl<S> fmt::Debug for CalleeStream<S> {
     }
 }
 
-/// A stream whose first byte is read again.
+/// A stream that returns its first byte once more.
 #[derive(Debug)]
 pub(crate) struct FirstByte<S> {
     stream: S,

@@ -101,7 +101,7 @@ impl Drop for GiveUpOnDrop<'_> {
 /// Information about a caller.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
-    /// The users of whom one calls, see [`LumiClient::take_askers`].
+    /// The users that the caller may be, see [`LumiClient::take_askers`].
     pub(crate) candidates: Vec<MiAddress>,
     /// The reason why the caller may not call, if there is one.
     pub(crate) refusal: Option<Refusal>,
@@ -210,8 +210,8 @@ impl Driver {
         }
     }
 
-    /// Returns the users of whom one most likely calls, or the `known` one, and whether that one may. Unknown if the task
-    /// has ended.
+    /// Returns the users that the caller most likely is, or the `known` one, and whether that one may call.
+    /// Unknown if the task has ended.
     pub(crate) async fn take_caller(&self, known: Option<MiAddress>) -> Caller {
         let (sender, caller) = oneshot::channel();
         // A caller does not wait for this agent's requests. If the task has ended, the sender is dropped.

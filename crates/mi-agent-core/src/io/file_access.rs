@@ -1,4 +1,4 @@
-//! The access to a file: whether others than the user who runs this may read or write it.
+//! The access to a file: whether users other than the one that runs this may read or write it.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +10,9 @@ use rustix::process::geteuid;
 
 /// Returns whether others than this user and root have access to `file`.
 ///
-/// systemd gives a credential to a service by an access control list (acl(5)) where the file system has them. Then the
-/// permissions of the group in the mode are those that the list may grant at most, and the list tells to whom.
+/// systemd gives a credential to a service by an access control list (acl(5)) where the file system has them.
+/// Then the permissions of the group in the mode are those that the list may grant at most, and the list
+/// names the users.
 ///
 /// # Errors
 /// The access to the file cannot be read.

@@ -24,8 +24,9 @@ use crate::state::trust::MAX_KEYS;
 
 /// A [`TrustStore`] on a file, which several programs may use at the same time.
 ///
-/// A file that cannot be read is never taken for one without keys: whoever damages it must not make other keys
-/// trusted. It is read again once it has changed, and replaced as a whole under a lock of its own, `known_peers.lock`.
+/// A file that cannot be read is never taken for one without keys: damage to the file must not make other
+/// keys trusted. It is read again once it has changed, and replaced as a whole under a lock of its own,
+/// `known_peers.lock`.
 #[derive(Debug)]
 pub struct KnownPeers {
     path: PathBuf,

@@ -158,7 +158,7 @@ impl Acceptor {
         }
     }
 
-    /// Returns who calls with `key`, or in plain text, and with what protection.
+    /// Returns the caller with `key`, or in plain text, and the protection of the call.
     #[cfg(feature = "secure")]
     async fn identify(&self, key: Option<PublicKey>, remote: SocketAddr) -> (Caller, PeerSecurity) {
         let plain = PeerSecurity::Plain { lacks_key: false };
@@ -241,7 +241,7 @@ impl Acceptor {
         (connection.give_up(&mut self.options.shutdown).await, place)
     }
 
-    /// Waits for the nickname of a caller whose turn it is.
+    /// Waits for a caller's nickname when its turn has come.
     async fn greet<S>(
         &mut self,
         connection: &mut Connection<S>,
@@ -272,7 +272,7 @@ impl Acceptor {
         }
     }
 
-    /// Admits or refuses a caller whose nickname is known.
+    /// Admits or refuses a caller by its nickname.
     async fn decide<S>(
         mut self,
         mut connection: Connection<S>,
@@ -351,8 +351,8 @@ impl Acceptor {
         self.finish(connection, place).await;
     }
 
-    /// Waits for the decision of the program. Returns an error if the caller is not accepted; one whom the program
-    /// refuses is treated as one who has waited too long.
+    /// Waits for the decision of the program. Returns an error if the caller is not accepted; a refusal by
+    /// the program is treated as a decision that took too long.
     async fn decision<S>(
         &mut self,
         connection: &mut Connection<S>,
@@ -438,7 +438,7 @@ mod tests {
     use crate::state::client_settings::ClientSettings;
     use crate::state::conversation_times::LINGER;
 
-    /// The acceptor of an agent whose node is silent.
+    /// The acceptor of an agent with a silent node.
     async fn acceptor(events: mpsc::Sender<Event>) -> (Acceptor, Shutdown) {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let at = udp_address(silent.local_addr().unwrap()).unwrap();

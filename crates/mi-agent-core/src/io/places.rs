@@ -30,7 +30,7 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// Takes a slot for a connection from `ip` whose turn it is, and whose nickname has not come.
+    /// Takes a slot for a connection from `ip` that has its turn, and no nickname yet.
     pub(crate) fn take(&self, ip: IpAddr) -> Place {
         let mut pool = self.pool();
         let (id, lost) = pool.state.handle_connected(ip);
@@ -64,7 +64,7 @@ impl Pool {
 }
 
 impl Place {
-    /// Returns the caller whose slot it is.
+    /// Returns the caller that has this slot.
     pub(crate) fn id(&self) -> CallerId {
         self.id
     }

@@ -183,7 +183,7 @@ impl Protection {
         call.greet(connection, begun).await;
     }
 
-    /// Returns the way to call `to`, whose agent announces encryption or does not.
+    /// Returns the way to call `to`, by whether its agent announces encryption.
     ///
     /// # Errors
     /// The keys that are known of `to` cannot be read.
@@ -252,7 +252,7 @@ impl Protection {
         }
     }
 
-    /// Returns the one user of whom `key` is known.
+    /// Returns the one user with the known key `key`.
     pub(crate) fn holder(&self, key: &PublicKey) -> Option<MiAddress> {
         // The reason why the keys cannot be read is reported when the caller is identified.
         match self.0.trust.holders(key).ok()?[..] {
@@ -269,7 +269,7 @@ impl Protection {
         }
     }
 
-    /// Decides who calls with `key`, or in plain text, after `candidates` asked.
+    /// Identifies the caller with `key`, or in plain text, after `candidates` asked.
     ///
     /// # Errors
     /// The keys that are known cannot be read.

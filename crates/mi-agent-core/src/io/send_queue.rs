@@ -1,4 +1,4 @@
-//! The send queue of a connection whose peer takes nothing, as sock_diag(7) reports it.
+//! The send queue of a connection to a peer that reads nothing, as sock_diag(7) reports it.
 //!
 //! A request and its answer are one message each, in the byte order of the host, except ports and addresses:
 //!

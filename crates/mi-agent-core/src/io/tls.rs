@@ -221,7 +221,7 @@ impl rustls::KeyLog for KeyLog {
     }
 }
 
-/// Accepts any Ed25519 key whose secret the peer has.
+/// Accepts any Ed25519 key if the peer has its secret.
 #[derive(Debug)]
 struct AnyKey(rustls::crypto::WebPkiSupportedAlgorithms);
 
@@ -313,8 +313,8 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// Returns the name under which `address` is called, in both signatures of the handshake: whoever gives the socket of
-/// another agent as its own meets an agent that is called by another name.
+/// Returns the name under which `address` is called, in both signatures of the handshake: a callee that
+/// publishes the socket of another agent makes callers use a name that this other agent refuses.
 fn name_of(address: &MiAddress) -> String {
     let mut hash = Sha256::new();
     hash.update(b"mi-callee-1\0");

@@ -90,6 +90,6 @@ impl Search {
     }
 }
 
-/// The pause between two looks at the way. A look costs three system calls, and a user whose host has moved cannot be
-/// found until the next.
+/// The pause between two looks at the way. A look costs three system calls, and after a host has moved, its
+/// user cannot be found until the next.
 const LOOK: Duration = Duration::from_secs(3);

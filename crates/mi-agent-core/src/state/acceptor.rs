@@ -28,11 +28,11 @@ pub struct Capacity {
     pub ends: bool,
     /// There is room for another conversation.
     pub has_slot: bool,
-    /// There is room for the event of a caller, and somebody who reads it.
+    /// There is room for the event of a caller, and the program reads events.
     pub is_heard: bool,
 }
 
-/// The decision about a caller whose nickname is known.
+/// The decision about a caller with a nickname.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict<R> {
     /// The program decides. The caller has this room.
@@ -53,7 +53,8 @@ impl AcceptorState {
         }
     }
 
-    /// Handles a connection from `ip` whose turn it is. Returns its caller, and the one that loses its slot.
+    /// Handles a connection from `ip` when its turn has come. Returns its caller, and the one that loses its
+    /// slot.
     ///
     /// Give up the greeting of a caller that loses its slot, unless its nickname has come.
     pub fn handle_connected(&mut self, ip: IpAddr) -> (CallerId, Option<CallerId>) {
@@ -99,7 +100,7 @@ impl Default for AcceptorState {
 }
 
 impl Capacity {
-    /// Returns whether those who ask for the user are answered that the user is busy. As callers, they would be
+    /// Returns whether location requests for the user are answered with "busy". As callers, they would be
     /// refused.
     pub fn is_busy(self) -> bool {
         self.ends || !self.has_slot || !self.is_heard
@@ -107,9 +108,10 @@ impl Capacity {
 
     /// Decides about a caller that may not call for the reason `refusal`, if there is one.
     ///
-    /// The end of the agent comes first: nobody is told of a caller then. A caller who may not call is refused for
-    /// that reason, whether or not the user is busy. Only for others, `take_room` takes the room of a conversation
-    /// and of its event, or returns what was left: a caller who is refused makes the agent busy for nobody.
+    /// The end of the agent comes first: nobody is told of a caller then. A caller that may not call is
+    /// refused for that reason, whether or not the user is busy. Only for others, `take_room` takes the room
+    /// of a conversation and of its event, or returns what was left: a refused caller makes the agent busy
+    /// for nobody.
     pub fn decide<R>(
         self,
         refusal: Option<Refusal>,

@@ -1,4 +1,4 @@
-//! The rules for who may call.
+//! The rules for admitting callers.
 
 use std::collections::HashSet;
 
@@ -6,9 +6,9 @@ use plumi_proto::MiAddress;
 
 use crate::security::Security;
 
-/// The users who may call a user: by default everybody.
+/// The users that may call a user: by default everybody.
 ///
-/// A user who may not call gets the answer that everybody gets while the user is in a conversation: busy. A
+/// A caller that may not call gets the same answer as everybody while the user is in a conversation: busy. A
 /// caller is recognized by the address that asked for the user just before. Nobody proves that address, so a
 /// block keeps out only callers that do not hide.
 ///
@@ -59,7 +59,7 @@ pub enum Refusal {
     /// The words of the user's key were compared, and the call does not show it.
     #[error("the call does not show the key that was verified")]
     Unproved,
-    /// Another key is known of the user who asked.
+    /// Another key is known of the asker.
     #[error("somebody called as {0} with another key")]
     KeyChanged(MiAddress),
     /// The call shows this agent's own key.
@@ -94,7 +94,7 @@ fn of_level(security: Security, is_encrypted: bool) -> String {
     }
 }
 
-/// The line for a caller who is refused.
+/// The line for a refused caller.
 const BUSY: &str = "busy: in another conversation, please call again later";
 
 /// The beginning of a line about the caller's key.
@@ -105,8 +105,8 @@ const TAKES: &str = "this agent takes ";
 const ONLY: &str = " only";
 
 impl Admission {
-    /// Blocks `address`: it may not call, even if it is among those who are allowed to. Returns `false` if it is
-    /// blocked already.
+    /// Blocks `address`: it may not call, even if it is on the list of allowed callers. Returns `false` if it
+    /// is blocked already.
     ///
     /// # Errors
     /// [`AdmissionFull`]; it is not blocked.
@@ -122,7 +122,7 @@ impl Admission {
         self.blocked.remove(address)
     }
 
-    /// Allows only `addresses` to call, in the place of those who were allowed before. With none, nobody may call.
+    /// Allows only `addresses` to call, in place of the previous list. With none, nobody may call.
     ///
     /// # Errors
     /// [`AdmissionFull`]; nothing has changed.
@@ -141,7 +141,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Allows everybody to call who is not blocked.
+    /// Allows everybody to call, except blocked users.
     pub fn allow_everybody(&mut self) {
         self.allowed = None;
     }
@@ -151,7 +151,7 @@ impl Admission {
         sorted(&self.blocked)
     }
 
-    /// Returns the only users who may call, in the order of their texts; `None` is everybody.
+    /// Returns the only users that may call, in the order of their texts; `None` is everybody.
     pub fn allowed(&self) -> Option<impl Iterator<Item = MiAddress>> {
         self.allowed.as_ref().map(sorted)
     }

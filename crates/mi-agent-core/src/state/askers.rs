@@ -1,4 +1,4 @@
-//! The users who asked where the user is, and the answers that they got.
+//! The users that asked for this user's location, and the answers that they got.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use plumi_proto::MiAddress;
 
 use super::admission::Refusal;
 
-/// Remembers who is likely to call now, and which refusals the user has been told of.
+/// Remembers the likely callers, and which refusals the user has been told of.
 #[derive(Debug, Default)]
 pub(super) struct Askers {
     /// The askers that learned where this agent listens, each with the last time, the oldest first.
@@ -48,11 +48,12 @@ impl Askers {
         true
     }
 
-    /// Returns the askers of whom one most likely calls now, the oldest first: the last one that learned where this
+    /// Returns the likely callers among the askers, the oldest first: the last one that learned where this
     /// agent listens, and those that had learned it shortly before. None if there are too many of them.
     ///
-    /// A single one is returned once. Of several, nobody knows which has called, so they are returned again. Only if
-    /// there is none, it is the last one that may not call: such a user must not pass for one who may.
+    /// A single one is returned once. Of several, nobody knows which has called, so they are returned again.
+    /// Only if there is none, it is the last one that may not call: such a user must not pass for an allowed
+    /// one.
     pub(super) fn take(&mut self, now: Instant) -> Vec<MiAddress> {
         let is_fresh =
             |(_, asked): &(MiAddress, Instant)| now.saturating_duration_since(*asked) <= ASKER_LIFE;
@@ -79,18 +80,18 @@ impl Askers {
         fresh.next().map(|(asker, _)| *asker).filter(|_| fresh.next().is_none())
     }
 
-    /// Takes `caller` alone, whose key shows that it calls now.
+    /// Takes only `caller`, after its key has shown that it calls now.
     pub(super) fn take_known(&mut self, caller: &MiAddress) {
         self.told.retain(|(told, _)| told != caller);
         self.refused.take_if(|(refused, _)| refused == caller);
     }
 }
 
-/// The time within which askers that were told are all likely to call: an attacker who asks just after a friend, or
-/// just before, must not give the friend's call another name.
+/// The time within which askers that were told are all likely to call: an attacker asking just after a
+/// friend, or just before, must not give the friend's call another name.
 const TOGETHER: Duration = Duration::from_secs(10);
 
-/// The most askers of whom one may call. Each of them may be one who is allowed to.
+/// The most askers among which a caller is searched. Each of them may be allowed to call.
 const MAX_TOLD: usize = 64;
 
 /// A caller dials as soon as it is told where: a conversation that begins later than this is somebody else's.

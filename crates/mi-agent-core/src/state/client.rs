@@ -104,8 +104,9 @@ impl LumiClient {
     /// also ends the registrations under way, which would undo it. It replaces an earlier deregistration:
     /// both end with the result of the new one.
     ///
-    /// If the registration is refreshed, the first two messages of a location request follow a `PR`, which a registered user
-    /// sends once an interval of the schedule at most: a node sends nothing on for a user whom it has as online elsewhere.
+    /// If the registration is refreshed, the first two messages of a location request follow a `PR`, which a
+    /// registered user sends once an interval of the schedule at most: a node sends nothing on for a user
+    /// that is online elsewhere.
     ///
     /// If a location request is not answered, such a user sends a `PR`, and the node gets one more interval to answer
     /// that. [`LumiAnswer::PeerSilent`] tells the two cases apart.
@@ -245,12 +246,12 @@ impl LumiClient {
         }
     }
 
-    /// Takes the users of whom one is most likely the caller of the conversation that begins now: those behind the latest
-    /// location request for this user, and behind the others within 10 s before it.
+    /// Takes the users that the caller of the conversation that begins now most likely is: those behind the
+    /// latest location request for this user, and behind the others within 10 s before it.
     ///
-    /// A single one is returned once. Several are returned until they are 30 s old, as each of them may still call. There
-    /// are none if nobody has asked, or more than 64 users have. A user who may not call is returned only if there is nobody
-    /// else.
+    /// A single one is returned once. Several are returned until they are 30 s old, as each of them may still
+    /// call. There are none if nobody has asked, or more than 64 users have. A user that may not call is
+    /// returned only if there is nobody else.
     pub fn take_askers(&mut self, now: Instant) -> Vec<MiAddress> {
         self.askers.take(now)
     }
@@ -294,7 +295,7 @@ impl LumiClient {
                     };
                     let answer = LumiAnswer::Locate { outcome, offers_tls: offers_tls(&extension) };
                     let ended = self.end_requests(answered, answer);
-                    // A node that has restarted answers so about users who have not registered again yet.
+                    // A node that has restarted answers so about users that have not registered again yet.
                     if ended && matches!(outcome, LocateOutcome::NoSuchUser | LocateOutcome::Offline) {
                         self.doubt(now);
                     }

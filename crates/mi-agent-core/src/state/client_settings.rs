@@ -48,7 +48,7 @@ pub struct ProofSettings {
 }
 
 impl ProofSettings {
-    /// Creates the settings of a client whose key the node may not know.
+    /// Creates the settings of a client with a key that the node may not know.
     pub fn new(source: Option<ExpectedSource>, seed: u64) -> Self {
         Self { is_enrolled: false, source, seed }
     }

@@ -10,10 +10,10 @@ use super::intake::Limited;
 ///
 /// A conversation that the user began is not among them, so it never gives way.
 ///
-/// A conversation gives way first whose peer has said as much as is read for 30 s. Otherwise, a slot passes from an
-/// address to another one that has at least two fewer. So one address may have all slots while nobody needs them, and
-/// shares them evenly when others call. If no address has so many, only a conversation gives way in which nobody has
-/// said anything for long.
+/// The first conversation to give way is one in which the peer has filled the reading limit for 30 s.
+/// Otherwise, a slot passes from an address to another one that has at least two fewer. So one address may
+/// have all slots while nobody needs them, and shares them evenly when others call. If no address has so
+/// many, only a conversation gives way in which nobody has said anything for long.
 #[derive(Debug)]
 pub struct ConversationSlots<I> {
     idle: Option<Duration>,
@@ -125,8 +125,8 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
         silent.map(|at| (at, GaveWay::NothingSaid))
     }
 
-    /// Returns the index of one of the conversations that `may` give way: of the address that has most, the one since
-    /// whose last line most time has passed.
+    /// Returns the index of one of the conversations that `may` give way: of the address with the most, the
+    /// one with the oldest last line.
     fn greediest(&self, may: impl Fn(&Talk<I>) -> bool, last: impl Fn(&Talk<I>) -> Instant) -> Option<usize> {
         let candidates = self.talks.iter().enumerate().filter(|(_, talk)| may(talk));
         let greediest = candidates.max_by_key(|(at, talk)| (self.count(talk.ip), Reverse((last(talk), *at))));
@@ -138,7 +138,8 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
     }
 }
 
-/// The default silence after which a conversation gives way to a new caller. People who talk pause for less.
+/// The default silence after which a conversation gives way to a new caller. People pause for less while they
+/// talk.
 pub const DEFAULT_IDLE: Duration = Duration::from_secs(5 * 60);
 
 /// The least difference between two addresses at which a slot passes from one to the other. With one, it would pass

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The limit for each half of the greeting: a nickname is one small frame, sent at once.
 pub(crate) const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The limit for a decision about a caller, who waits and reads nothing meanwhile.
+/// The limit for a decision about a caller. The caller waits and reads nothing meanwhile.
 pub(super) const DECISION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time after which a peer that takes nothing counts as gone, once the conversation ends. It begins again with each

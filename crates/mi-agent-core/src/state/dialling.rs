@@ -17,7 +17,7 @@ impl Dialling {
         Self { ranges }
     }
 
-    /// Returns the address at which a callee was `found`, if it may be dialled by an agent whose node is `node`.
+    /// Returns the address at which a callee was `found`, if an agent of the node at `node` may dial it.
     ///
     /// Loopback is the callee's own host, which is this one only if its node is here as well.
     ///

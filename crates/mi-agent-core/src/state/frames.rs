@@ -95,7 +95,7 @@ impl IncomingFrames {
     }
 
     /// Takes the bytes at the end of the stream that gave no item: those of another protocol, or a header
-    /// whose text did not come.
+    /// without its text.
     pub fn take_rest(&mut self) -> Bytes {
         std::mem::take(&mut self.rest)
     }

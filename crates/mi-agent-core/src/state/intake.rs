@@ -40,8 +40,8 @@ pub struct Limited {
 }
 
 impl Intake {
-    /// The pace of people who talk, with ample room for what they paste: 100 frames a second and 500 at once, 64 KiB a
-    /// second and 1 MiB at once.
+    /// The pace of people talking, with ample room for pasted text: 100 frames a second and 500 at once, 64
+    /// KiB a second and 1 MiB at once.
     pub const OF_PEOPLE: Self = Self {
         frame: Duration::from_millis(10),
         frames_at_once: 500,

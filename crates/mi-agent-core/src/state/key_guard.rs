@@ -41,7 +41,7 @@ impl KeyGuard {
         self.security == Security::Off || self.memory.permits_plain(now, to)
     }
 
-    /// Returns the way to call `to`, of whom `pins` are known, and whose agent announces encryption or does not.
+    /// Returns the way to call `to`, by its known `pins` and by whether its agent announces encryption.
     pub fn plan(&self, now: Instant, to: &MiAddress, pins: &[Pin], announces_tls: bool) -> CallPlan {
         if self.ignores_keys(now, to) {
             return CallPlan::Plain;
@@ -49,7 +49,7 @@ impl KeyGuard {
         plan_call(self.security, self.own.is_some(), pins, announces_tls)
     }
 
-    /// Decides about the key that the callee `to`, of whom `pins` are known, proved to have.
+    /// Decides about the key that the callee `to`, with the known `pins`, proved to have.
     ///
     /// # Errors
     /// [`KeyRefused`]: nothing may be said.
@@ -67,8 +67,8 @@ impl KeyGuard {
         self.memory.use_permit(peer);
     }
 
-    /// Decides who calls with `key`, or in plain text, after `candidates` asked. `holders` are the users of whom `key` is
-    /// known.
+    /// Identifies the caller with `key`, or in plain text, after `candidates` asked. `holders` are the users
+    /// with the known key `key`.
     ///
     /// # Errors
     /// [`CallerRefused`].

@@ -12,9 +12,9 @@ use crate::key::PublicKey;
 pub(crate) struct KeyMemory {
     /// The keys that answered a call and were refused, the oldest first.
     refused: VecDeque<(MiAddress, PublicKey)>,
-    /// The keys of callers of whom none is known, the oldest first.
+    /// The keys of callers without a known key, the oldest first.
     claimed: VecDeque<(MiAddress, PublicKey)>,
-    /// The keys with which somebody called as a user of whom another one is known, the oldest first.
+    /// The keys of callers in the name of a user with another known key, the oldest first.
     refused_callers: VecDeque<(MiAddress, PublicKey)>,
     /// The times at which the user was told of such a caller, the oldest first.
     told: VecDeque<(MiAddress, Instant)>,
@@ -28,7 +28,7 @@ impl KeyMemory {
         remember(&mut self.refused, address, key, MAX_ADDRESSES);
     }
 
-    /// Notes that somebody of whom no key is known called with `key`.
+    /// Notes that a user without a known key called with `key`.
     pub(crate) fn claimed(&mut self, address: MiAddress, key: PublicKey) {
         remember(&mut self.claimed, address, key, MAX_ADDRESSES);
     }
@@ -101,7 +101,8 @@ fn find<V: Copy>(values: &VecDeque<(MiAddress, V)>, address: &MiAddress) -> Opti
 /// The most addresses of each kind: several times the contacts that a person calls in a run.
 const MAX_ADDRESSES: usize = 100;
 
-/// The time after which the user is told again of a caller with another key. Whoever asks in a user's name can cause it.
+/// The time after which the user is told again of a caller with another key. Anybody can cause it by asking
+/// in a user's name.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The time in which a plain conversation that the user permits has to begin.

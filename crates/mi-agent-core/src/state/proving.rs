@@ -7,7 +7,7 @@
 //!                                  └──── 50–500 ms ─────┘ up to 5 times within 10 s
 //! ```
 //!
-//! Nothing is signed here: [`LumiOutput::Prove`] says what is to be signed, and for whom.
+//! Nothing is signed here: [`LumiOutput::Prove`] says what to sign, and for which user.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// Returns what `message` answers, an `RR` or `RD` whose code is 0 if `is_accepted`.
+    /// Returns what `message` answers, an `RR` or `RD`, with code 0 if `is_accepted`.
     pub(super) fn of(message: &Message, is_accepted: bool) -> Self {
         match message.challenge() {
             Some((_, challenge)) => Self::Challenge(challenge),

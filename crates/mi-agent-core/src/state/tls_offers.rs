@@ -44,7 +44,7 @@ const OFFER: &[u8] = b"T";
 /// The time within which a repeated question shows that the answer was dropped.
 pub(crate) const REPEATED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The most offers that are remembered. Whoever repeats a question after so many others gets an offer again.
+/// The most offers that are remembered. A question that is repeated after so many others gets an offer again.
 const MAX_OFFERS: usize = 64;
 
 #[cfg(test)]

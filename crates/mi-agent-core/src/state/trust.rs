@@ -1,10 +1,11 @@
-//! The decisions about keys: whether a call is encrypted, whose key it meets, and whether that is enough.
+//! The decisions about keys: whether a call is encrypted, which user's key it meets, and whether that is
+//! enough.
 //!
 //! ```text
 //! RL0 … [:T] ──► plan_call ──► Plain · Tls · EndAtOnce        before a connection
 //! handshake  ──► judge_callee ──► Trust, or why not           before our nickname is sent
 //! N          ──► pinned_by_call                               a new key becomes a pin
-//! a caller   ──► identify_caller, plain_caller                who it is, and whether it may talk
+//! a caller   ──► identify_caller, plain_caller                its identity, and whether it may talk
 //! ```
 
 use std::fmt;
@@ -20,7 +21,7 @@ use crate::security::Security;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trust {
-    /// Nobody knows whose it is.
+    /// Nobody knows its owner.
     New,
     /// It is known since this day.
     Known(Day),
@@ -137,7 +138,7 @@ pub enum KeyRefused {
     NotSecure(NotSecure),
 }
 
-/// Returns the way to call a user of whom `pins` are known. `announces_tls`: it said that it encrypts.
+/// Returns the way to call a user with the known `pins`. `announces_tls`: it said that it encrypts.
 pub fn plan_call(security: Security, has_identity: bool, pins: &[Pin], announces_tls: bool) -> CallPlan {
     match (security, pins, announces_tls) {
         (Security::Off, ..) => CallPlan::Plain,
@@ -182,13 +183,13 @@ pub fn pinned_by_call(pins: &mut Vec<Pin>, key: PublicKey, today: Day) {
     }
 }
 
-/// A user who may be the caller, with the keys that are known of that user.
+/// A user that may be the caller, with the user's known keys.
 pub type Candidate = (MiAddress, Vec<Pin>);
 
 /// A caller that may talk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identified {
-    /// The users of whom one is the caller; none if nobody knows.
+    /// The users that the caller may be; none if nobody knows.
     pub candidates: Vec<MiAddress>,
     /// The belief in its key; `None` if the call is plain.
     pub trust: Option<Trust>,
@@ -200,7 +201,7 @@ pub struct Identified {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallerRefused {
-    /// Another key is known of the user who asked.
+    /// Another key is known of the asker.
     #[error("another one is known of {0}")]
     KeyChanged(MiAddress),
     /// The words of this user's key were compared, and the call is plain.
@@ -226,7 +227,7 @@ impl CallerRefused {
     }
 }
 
-/// Decides who calls with `key`, of which `holders` are known, after `candidates` asked.
+/// Identifies the caller with `key`, of which `holders` are known, after `candidates` asked.
 ///
 /// # Errors
 /// [`CallerRefused`].
@@ -268,7 +269,7 @@ pub fn plain_caller(
     if security > Security::Offer {
         return Err(CallerRefused::NotSecure(security));
     }
-    // A user whose words were compared does not call in plain text, so it is one of the others.
+    // A user with a verified key does not call in plain text, so it is one of the others.
     let is_verified = |pins: &[Pin]| pins.iter().any(|pin| pin.strength == Strength::Verified);
     let mut others = candidates.iter().filter(|(_, pins)| !is_verified(pins)).peekable();
     if let (Some((address, _)), None) = (candidates.last(), others.peek()) {
@@ -280,7 +281,7 @@ pub fn plain_caller(
     Ok(Identified { candidates, trust: None, lacks_key })
 }
 
-/// Returns the candidates of whom no key is known.
+/// Returns the candidates without a known key.
 fn without_keys(candidates: &[Candidate]) -> Result<Vec<MiAddress>, CallerRefused> {
     let new: Vec<_> =
         candidates.iter().filter(|(_, pins)| pins.is_empty()).map(|(address, _)| *address).collect();
@@ -290,7 +291,7 @@ fn without_keys(candidates: &[Candidate]) -> Result<Vec<MiAddress>, CallerRefuse
     }
 }
 
-/// Returns the holders of a key that asked, otherwise the one whose pin is the strongest, if there is one.
+/// Returns the holders of a key that asked, otherwise the one with the strongest pin, if there is one.
 fn among(holders: &[(MiAddress, Pin)], candidates: &[Candidate]) -> Vec<MiAddress> {
     let is_holder = |asker: &MiAddress| holders.iter().any(|(holder, _)| holder == asker);
     let asked: Vec<_> = candidates.iter().map(|(asker, _)| *asker).filter(is_holder).collect();
@@ -328,7 +329,7 @@ pub enum TrustError {
     IsVerified,
 }
 
-/// Believes in a key that a call met, in the place of keys whose words nobody compared.
+/// Believes in a key that a call met, in place of keys that nobody verified.
 ///
 /// # Errors
 /// [`TrustError::NeedsWords`].
@@ -343,7 +344,7 @@ pub fn accept(pins: &mut Vec<Pin>, key: PublicKey, today: Day) -> Result<(), Tru
     Ok(())
 }
 
-/// Believes in a key whose words were compared, beside others of this kind and in the place of all others.
+/// Trusts a verified key, beside other verified keys and in place of all others.
 ///
 /// # Errors
 /// [`TrustError::TooMany`].
@@ -360,8 +361,9 @@ pub fn verify(pins: &mut Vec<Pin>, key: PublicKey, today: Day) -> Result<(), Tru
 
 /// Believes in a key that the node of the user's domain introduced, beside others that it introduced.
 ///
-/// A key that is known already is believed at least that much from now on. Nothing is added to a key that a call met or
-/// whose words were compared: the node relies on its administrator, and on anyone who can change the file of its keys.
+/// A key that is known already is believed at least that much from now on. Nothing is added to a key that a
+/// call met or somebody verified: the node relies on its administrator, and on anyone who can change the file
+/// of its keys.
 ///
 /// # Errors
 /// [`TrustError::OtherKey`], [`TrustError::TooMany`].
@@ -522,7 +524,7 @@ mod tests {
             (&[], &[(laura, vec![seen(2)])], Err(CallerRefused::KeyChanged(laura))),
             (&[], &[(laura, vec![seen(2)]), (pere, vec![verified(3)])], Err(CallerRefused::KeyChanged(pere))),
             (&[], &[(laura, vec![seen(2)]), (pere, vec![])], Ok((vec![pere], Trust::New))),
-            // It is one user's, whoever asked.
+            // It is one user's, regardless of the askers.
             (&[(laura, seen(1))], &[], Ok((vec![laura], known))),
             (&[(laura, seen(1))], &[(pere, vec![])], Ok((vec![laura], known))),
             (&[(laura, verified(1))], &[(pere, vec![seen(2)])], Ok((vec![laura], Trust::Verified(day(2))))),
@@ -608,7 +610,7 @@ mod tests {
         pinned_by_call(&mut pins, key(1), day(1));
         pinned_by_call(&mut pins, key(2), day(2));
         assert_eq!(pins, [seen(1)]);
-        // A new machine of a user whose words nobody compared.
+        // A new machine of a user that nobody verified.
         accept(&mut pins, key(2), day(1)).unwrap();
         assert_eq!(pins, [seen(2)]);
         verify(&mut pins, key(2), day(2)).unwrap();

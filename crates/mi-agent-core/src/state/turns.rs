@@ -1,4 +1,4 @@
-//! The turns of callers: how many are waited for in a time, and who waits for that.
+//! The turns of callers: how many callers are served in a time, and which wait for that.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -60,7 +60,7 @@ impl<I: Copy + PartialEq> Turns<I> {
         Self { waiting: FairTable::new(MAX_WAITING), waited: 0, all: Pace::default(), of_address }
     }
 
-    /// Handles a call of `id` from `ip`. It never overtakes a caller whose turn it is.
+    /// Handles a call of `id` from `ip`. It never overtakes a caller that has its turn.
     pub fn handle_called(&mut self, now: Instant, id: I, ip: IpAddr) -> NewTurn<I> {
         let has_turn = self.ready_at(ip).is_none_or(|at| at <= now);
         if has_turn && self.poll_timeout().is_none_or(|at| at > now) {
@@ -85,8 +85,8 @@ impl<I: Copy + PartialEq> Turns<I> {
         self.remove(id);
     }
 
-    /// Returns the caller whose turn it is, the one that has waited longest if there are several. Call it until it
-    /// returns `None`.
+    /// Returns the caller that has its turn, the one that has waited longest if there are several. Call it
+    /// until it returns `None`.
     pub fn next(&mut self, now: Instant) -> Option<I> {
         let is_due = |caller: &Waiting<I>| self.ready_at(caller.ip).is_none_or(|at| at <= now);
         let due = self.waiting.iter().filter(|(_, caller)| is_due(caller));

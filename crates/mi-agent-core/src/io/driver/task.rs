@@ -195,7 +195,7 @@ impl Task {
         Caller { candidates, refusal }
     }
 
-    /// Gives up the location requests whose results nobody waits for, so that they keep no room from others.
+    /// Gives up location requests if nobody waits for the results, so that they keep no room from others.
     fn give_up(&mut self) {
         for (&id, _) in self.waiting.iter().filter(|(_, answer)| answer.is_closed()) {
             self.client.give_up(id);

@@ -23,8 +23,8 @@ use crate::key::PublicKey;
 
 /// A handshake of either side. Nothing is ever sent in plain text on its stream.
 ///
-/// tokio-rustls drops a stream whose handshake is given up. Unread bytes would turn its FIN into a reset, and the peer
-/// would not learn that this side meant it.
+/// tokio-rustls drops the stream when its handshake is given up. Unread bytes would turn its FIN into a
+/// reset, and the peer would not learn that this side meant it.
 pub(crate) struct Handshake<S> {
     tls: Tls,
     stream: S,

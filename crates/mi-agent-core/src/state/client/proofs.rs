@@ -65,7 +65,7 @@ impl LumiClient {
         let Some(proofs) = &mut self.proofs else { return false };
         let is_enrolled = proofs.is_enrolled;
         let replaced = proofs.proving.take_if(|proving| proving.verb() != verb);
-        // A request of a user who has not enrolled joins the dialogue that decides about an earlier one.
+        // A request of a user that has not enrolled joins the dialogue that decides about an earlier one.
         let is_under_way = proofs.proving.is_some();
         if is_enrolled {
             // The challenge and its proof share the time of one request.
@@ -212,7 +212,7 @@ impl LumiClient {
             self.nodes.stay_at(from);
             self.registered_at = Some(Whereabouts { node: from, listening: self.listening });
         }
-        // The node may still have a user whom it does not answer.
+        // The node may still have the user, although it does not answer.
         self.registered = outcome.is_ok() || self.registered && end == End::Silent;
         if !self.end_requests(|kind| *kind == LumiRequest::Register, answer) {
             self.refresh.proof_ended(now, outcome, &mut self.outputs);
