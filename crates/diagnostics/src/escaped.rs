@@ -92,7 +92,7 @@ impl Texts {
         &self.line
     }
 
-    /// Adds the other fields to the message, for readers who see nothing else.
+    /// Adds the other fields to the message, for readers that show nothing else.
     pub(crate) fn make_message_whole(&mut self, metadata: &Metadata<'_>) {
         if let Some(message) = metadata.fields().field(MESSAGE) {
             self.values[message.index()] = Some(Box::new(display(self.line.clone())));

@@ -30,8 +30,8 @@ pub fn filter(level: Level, rust_log: Option<&str>) -> Result<EnvFilter, FilterE
     EnvFilter::builder().parse(format!("{TARGET}=off,{directives}")).map_err(FilterError)
 }
 
-/// Messages are TRACE events, so that they are in nobody's way who embeds a node or an agent. Who names them here wants
-/// them, at whatever level.
+/// Messages are TRACE events, so that they do not disturb programs that embed a node or an agent. A directive
+/// that names them wants them, at any level.
 fn of_messages(directive: &str) -> String {
     match directive.trim().strip_prefix(TARGET) {
         Some("=info" | "=debug") => format!("{TARGET}=trace"),

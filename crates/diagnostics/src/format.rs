@@ -67,7 +67,7 @@ where
 /// The layer that writes diagnostics as text on stderr, one line for each event, with the local time.
 pub fn text<S: Subscriber + for<'span> LookupSpan<'span>>() -> Box<dyn Layer<S> + Send + Sync> {
     let layer = fmt::layer().with_writer(|| Queued).with_ansi(io::stderr().is_terminal());
-    // The module is for those who filter by it. JSON and the journal always have it.
+    // The module is for filtering. JSON and the journal always have it.
     let layer = layer.with_timer(LocalTime).with_target(rust_log().is_some());
     // The layer would otherwise panic when stderr is closed.
     Escaped::new(layer.log_internal_errors(false)).boxed()
@@ -106,7 +106,7 @@ pub fn lost() -> u64 {
     journal::lost() + QUEUE.get().map_or(0, |queue| lock(queue).lost())
 }
 
-/// The way to stderr for those who emit diagnostics and must not wait for its reader.
+/// The way to stderr for threads that emit diagnostics and must not wait for its reader.
 struct Queued;
 
 impl Write for Queued {

@@ -1,7 +1,7 @@
 //! Diagnostics in the journal of the host, written by a thread of their own.
 //!
 //! ```text
-//! whoever emits an event ── push ──► queue, 1 MiB ── thread ──► socket of journald, which blocks while journald hangs
+//! an emitter of events ──── push ──► queue, 1 MiB ── thread ──► socket of journald, which blocks while journald hangs
 //!                                      │ full: the event is lost, and counted
 //! ```
 //!
@@ -82,7 +82,7 @@ pub(crate) fn lost() -> u64 {
     QUEUE.get().map_or(0, |queue| queue.lost.load(Ordering::Relaxed))
 }
 
-/// An event that outlives the one who emits it.
+/// An event that outlives its emitter.
 struct OwnedEvent {
     metadata: &'static Metadata<'static>,
     texts: Texts,

@@ -14,7 +14,7 @@ use ranking::{Ranked, Ranking, Step};
 
 /// A bounded table that makes room when it is full.
 ///
-/// `S` is a source and `A` an asker, as in [`Owner`]. See the [crate] for who gives way.
+/// `S` is a source and `A` an asker, as in [`Owner`]. See the [crate] for the order of giving way.
 ///
 /// All operations take constant time, except [`FairTable::iter`] and [`FairTable::new`]. Nothing is allocated after
 /// [`FairTable::new`].

@@ -15,7 +15,7 @@ pub(crate) struct Ranked<T> {
 }
 
 impl<T> Ranked<T> {
-    /// A member whose number is 0.
+    /// A member with the number 0.
     pub(crate) fn new(member: T) -> Self {
         Self { member, step: None }
     }

@@ -148,7 +148,7 @@ proptest! {
     }
 }
 
-/// A table for everybody who has fewer entries than a share of it.
+/// A table with room for all that have fewer entries than their share.
 #[test]
 fn a_flood_displaces_itself() {
     let mut table = FairTable::new(64);
@@ -163,7 +163,7 @@ fn a_flood_displaces_itself() {
     assert_eq!(gone, Some((honest, "honest")));
 }
 
-/// One that could be anybody takes no place from those who are known, but from others it does.
+/// An unknown asker displaces other unknown ones, but none that is known.
 #[test]
 fn who_gives_way_first_displaces_nobody_of_its_source() {
     let mut table = FairTable::new(2);

@@ -27,7 +27,7 @@ pub(crate) struct KeyParser {
     events: VecDeque<Event>,
 }
 
-/// Pasted text whose end has not come.
+/// Pasted text without its end so far.
 #[derive(Debug, Default)]
 struct Paste {
     text: Vec<u8>,
@@ -61,7 +61,7 @@ impl KeyParser {
                 None => self.read_byte(byte),
             }
         }
-        // Pressed by somebody who waits, as nothing follows. Pasted text may have one as well.
+        // Pressed by a user that waits, because nothing follows. Pasted text may have one as well.
         if self.paste.is_some() && bytes.last() == Some(&CTRL_C) {
             self.paste = None;
             self.events.push_back(Event::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)));

@@ -146,7 +146,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Takes the terminal again, whoever had it meanwhile.
+    /// Takes the terminal again, after any other program had it.
     ///
     /// # Errors
     /// Those of the operating system.

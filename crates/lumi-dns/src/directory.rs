@@ -35,7 +35,7 @@ struct Sources {
 struct Acceptance {
     node_port: u16,
     literals: bool,
-    /// The address of whoever asks, if it restricts the answers.
+    /// The asker's address, if it restricts the answers.
     asker: Option<HostIp>,
 }
 
@@ -92,7 +92,8 @@ impl NodeDirectory {
         acceptance.found(&addresses, ttl)
     }
 
-    /// Reads the files of the system that have changed. The disk may be slow, and whoever asks may have other things to do.
+    /// Reads the files of the system that have changed. The disk may be slow, and the asker may have other
+    /// things to do.
     async fn files(&self) -> Result<(Arc<Hosts>, Arc<NameServers>), LookupError> {
         let sources = Arc::clone(&self.sources);
         let files = task::spawn_blocking(move || {
@@ -124,10 +125,10 @@ impl Acceptance {
         }
     }
 
-    /// Returns whether a node can be at `ip` and whoever asks may send to it.
+    /// Returns whether a node can be at `ip` and the asker may send to it.
     ///
-    /// The address is chosen by others: by those who name a domain, and those who answer for it. An address of the asker's
-    /// own host or link would make the asker reach what others cannot.
+    /// The address is chosen by others: by users that name a domain, and by servers that answer for it. An
+    /// address of the asker's own host or link would make the asker reach what others cannot.
     fn accepts(self, ip: HostIp) -> bool {
         let is_at = |is_of_range: fn(&HostIp) -> bool| self.asker.is_none_or(|asker| is_of_range(&asker));
         is_reachable(ip)
@@ -194,8 +195,8 @@ impl NodeDirectoryBuilder {
         self
     }
 
-    /// Sets whether an IPv4 literal is a domain, whose node is at that address. The default is yes. If it is not, the result
-    /// is [`LookupError::NotFound`], unless the literal is a [`peer`](Self::peer).
+    /// Sets whether an IPv4 literal is a domain with a node at that address. The default is yes. If it is
+    /// not, the result is [`LookupError::NotFound`], unless the literal is a [`peer`](Self::peer).
     pub fn literals(mut self, accepted: bool) -> Self {
         self.acceptance.literals = accepted;
         self

@@ -19,7 +19,7 @@ pub enum LookupError {
     #[error("cannot be resolved: this program is built without DNS")]
     WithoutDns,
     /// It has addresses, of which this is the first, and a node can be at none of them
-    /// ([`is_reachable`](plumi_proto::is_reachable)), or none that whoever asks may send to
+    /// ([`is_reachable`](plumi_proto::is_reachable)), or none that the asker may send to
     /// ([`bound_to`](crate::NodeDirectoryBuilder::bound_to)).
     #[error("resolves to {0}, where no node can be")]
     Unusable(HostIp),

@@ -2,13 +2,13 @@
 //! why there are none.
 //!
 //! This crate keeps no answer and repeats none: each [`NodeDirectory::find`] asks anew, for at most
-//! [`LOOKUP_DEADLINE`], and says how long its answer holds. Whoever asks often, or for strangers, caches.
-//! The library that speaks DNS does not show: none of its types is in this interface.
+//! [`LOOKUP_DEADLINE`], and says how long its answer holds. A program that asks often, or for strangers,
+//! caches. The library that speaks DNS does not show: none of its types is in this interface.
 //!
 //! The sources, in their order; the first that knows the domain decides:
 //!
 //! ```text
-//! 1  peers           domains whose node the builder was told
+//! 1  peers           domains with a node that the builder was given
 //! 2  the domain      if it is an IPv4 literal, it answers itself
 //! 3  the hosts file  the system's, hosts(5), whichever name servers are asked; `localhost` is always in it
 //! 4  name servers    those the builder was told, or else the system's, resolv.conf(5) with its search list

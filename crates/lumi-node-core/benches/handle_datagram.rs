@@ -116,7 +116,7 @@ fn exchanges<'e>(
 /// The agent of every user.
 const AGENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 40_000);
 
-/// The node of who asks.
+/// The asker's node.
 const ASKER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 50_000);
 
 /// Users that do anything: too many for a cache.

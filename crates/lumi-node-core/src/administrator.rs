@@ -190,9 +190,9 @@ impl Administrator {
         self.handle.ask(AdminCommand::RemoveUser(user), None).await.map(drop)
     }
 
-    /// Reads the roster from the store again, and applies `settings` if there are any. Users who are not in it
-    /// any more are disconnected, new users are offline, and nobody else is affected. Returns which they are.
-    /// When this returns an error, nothing has changed.
+    /// Reads the roster from the store again, and applies `settings` if there are any. Users that were
+    /// removed from it are disconnected, new users are offline, and nobody else is affected. Returns which
+    /// they are. When this returns an error, nothing has changed.
     ///
     /// # Errors
     /// [`AdminError::NotRead`], [`AdminError::NotTaken`], [`AdminError::NodeGone`].

@@ -9,7 +9,7 @@
 //! event: trouble    "the node has not answered for 5 s"    instead of one of the two before
 //! ```
 //!
-//! There is no id: whoever comes again has a snapshot again, in which nothing is twice.
+//! There is no id: a client that reconnects gets a new snapshot, which repeats nothing.
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -29,7 +29,7 @@ use crate::users::Users;
 /// The content type of [`events`].
 pub(crate) const CONTENT_TYPE: &str = "text/event-stream";
 
-/// The events for one who watches, until that one has gone. `guard` is dropped then.
+/// The events for one viewer, until the viewer has gone. `guard` is dropped then.
 pub(crate) fn events<G: Send + 'static>(
     watch: &Watch,
     figures: Arc<Figures>,
@@ -92,7 +92,8 @@ struct State {
 impl State {
     async fn next(&mut self) -> String {
         loop {
-            // Each is told as soon as it is known: whoever hears nothing for some time takes the connection for lost.
+            // Each is told as soon as it is known: a page that hears nothing for some time considers the
+            // connection lost.
             let news = if mem::take(&mut self.is_status_told) {
                 self.users().await
             } else {
@@ -168,7 +169,7 @@ impl StatusJson {
     }
 }
 
-/// Writes an object whose names come in the order of `counts`.
+/// Writes an object with its names in the order of `counts`.
 fn in_order<S: Serializer>(counts: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(counts.iter().copied())
 }

@@ -10,7 +10,7 @@ use tokio::time::{self, Instant};
 
 use crate::users::Users;
 
-/// The figures of the node and its program. Two who ask in quick succession are told the same, so that no number
+/// The figures of the node and its program. Two requests in quick succession get the same, so that no number
 /// of requests takes the node's time from its users.
 pub(crate) struct Figures {
     handle: ServerHandle,
@@ -125,13 +125,12 @@ fn fresh_for(users: usize) -> Duration {
     USERS_FRESH.max(USERS_FRESH_EACH * u32::try_from(users).unwrap_or(u32::MAX))
 }
 
-/// The time for which the list of users is told to others. Somebody who watches sees a user come within this
-/// and a second.
+/// The time for which the list of users is reused. A viewer sees a new user within this time and a second.
 const USERS_FRESH: Duration = Duration::from_millis(900);
 
-/// The same for each user, which is longer from forty-five thousand users on. The node serves nobody while it goes
-/// through its users, of whom ten thousand take it a millisecond: a two-hundredth of its time, however many there
-/// are.
+/// The same for each user, which is longer from forty-five thousand users on. The node serves nobody while it
+/// goes through its users, and ten thousand of them take a millisecond: a two-hundredth of its time, however
+/// many there are.
 const USERS_FRESH_EACH: Duration = Duration::from_micros(20);
 
 /// The time that the node may take to answer, as it does after a change of the roster that is being saved. Less than

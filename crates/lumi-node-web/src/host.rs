@@ -20,8 +20,8 @@ pub(crate) fn is_origin(origin: &str, host: &str) -> bool {
 }
 
 /// Returns whether `host`, the value of the header of that name, is an address or this host's own name for
-/// itself. Any other name may be a stranger's, who lets it lead here so that a page of theirs, in the browser
-/// of somebody who may look, reads what is shown (DNS rebinding).
+/// itself. Any other name may belong to an attacker. If it leads here, a page of the attacker, in the browser
+/// of a legitimate viewer, could read what is shown (DNS rebinding).
 pub(crate) fn is_address(host: &str) -> bool {
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let name =

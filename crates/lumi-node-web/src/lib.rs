@@ -3,7 +3,8 @@
 //!
 //! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks a [`ServerHandle`]
 //! and looks at a [`Watch`], which work as well from another thread and another runtime than the node's.
-//! There is no secret and no encryption: whoever reaches the listener reads it, and sees who looks for whom.
+//! There is no secret and no encryption: everybody that reaches the listener can read it, and see which user
+//! looks for which.
 //!
 //! The page is what is in `src/page`, as it stands there. Whatever it shows of strangers is escaped by this crate and
 //! the ladder's, and put into the page as text.

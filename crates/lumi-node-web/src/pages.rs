@@ -66,9 +66,10 @@ async fn metrics(State(shown): State<Arc<Shown>>) -> Response {
     }
 }
 
-/// Refuses a name as the host, and requests of pages from elsewhere: the messages are for those alone who can reach the
-/// listener, not for pages of others in their browsers, which could not read them but could take the places of viewers.
-/// The figures at /metrics name nobody, and a Prometheus may know this host by name.
+/// Refuses a name as the host, and requests of pages from elsewhere: the messages are only for people that
+/// can reach the listener, not for pages of others in their browsers, which could not read them but could
+/// take the places of viewers. The figures at /metrics name nobody, and a Prometheus may know this host by
+/// name.
 async fn for_own_pages_only(request: Request, next: Next) -> Response {
     match hint_for_others(request.headers()) {
         Some(hint) => words(StatusCode::MISDIRECTED_REQUEST, hint),
@@ -76,7 +77,7 @@ async fn for_own_pages_only(request: Request, next: Next) -> Response {
     }
 }
 
-/// Returns what to tell whoever must not see the page.
+/// Returns the hint for a visitor that must not see the page.
 fn hint_for_others(headers: &HeaderMap) -> Option<&'static str> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let host = headers.get(HOST).map(text).unwrap_or_default();

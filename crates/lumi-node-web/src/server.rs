@@ -1,4 +1,5 @@
-//! The listener and its connections. Whoever can reach it can open them, so all that they take has a bound.
+//! The listener and its connections. Anybody that can reach it can open them, so everything that they take
+//! has a bound.
 
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
@@ -22,7 +23,7 @@ use crate::pages;
 use crate::patient_stream::PatientStream;
 use crate::viewers::Connection;
 
-/// Shows a node over HTTP. It takes `GET` and `HEAD`, changes nothing, and keeps nothing of who asks.
+/// Shows a node over HTTP. It takes `GET` and `HEAD`, changes nothing, and keeps nothing about its visitors.
 #[derive(Debug)]
 pub struct WebServer {
     listener: TcpListener,
@@ -36,8 +37,9 @@ impl WebServer {
         Self { listener, figures: Figures::new(handle.into()), watch }
     }
 
-    /// Adds to the metrics how many lines of the message log were lost since the start, as `lost` says whenever it is
-    /// asked, which is after the node has answered. It holds up all who ask while it waits for something.
+    /// Adds to the metrics how many lines of the message log were lost since the start, as `lost` says
+    /// whenever it is asked, which is after the node has answered. While it waits for something, it delays
+    /// all requests.
     #[must_use]
     pub fn log_lines_lost(mut self, lost: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.figures.log_lines_lost = Some(Box::new(lost));
@@ -94,8 +96,9 @@ impl WebServer {
 }
 
 /// Those that are open. Beside those through which somebody watches, one more than [`MAX_CONNECTIONS`] takes
-/// the place of the oldest of the address that has the most, itself among them: an answer takes milliseconds, so that is
-/// somebody who does not ask, or does not read, and a crowd from one address keeps out nobody from another.
+/// the place of the oldest of the address that has the most, itself among them: an answer takes milliseconds,
+/// so that is a client that does not ask, or does not read, and a crowd from one address keeps out nobody
+/// from another.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
@@ -116,7 +119,8 @@ impl Connections {
         self.oldest_first.push_back((connection, self.tasks.spawn(serving)));
     }
 
-    /// Returns the place of the connection that gives way to the `newcomer`, whose address is counted with it.
+    /// Returns the place of the connection that gives way to the `newcomer`, which is counted for its
+    /// address.
     fn gives_way(&self, newcomer: &Connection) -> Option<usize> {
         let unwatched = || {
             let all = self.oldest_first.iter().map(|(connection, _)| connection).enumerate();
@@ -150,8 +154,8 @@ async fn serve(stream: TcpStream, remote: SocketAddr, router: Router) {
     }
 }
 
-/// Connections at a time, beside those who watch: some scrapers and some people, and a megabyte or two if each is at
-/// its bounds.
+/// Connections at a time, beside the viewers: some scrapers and some people, and a megabyte or two if each is
+/// at its bounds.
 const MAX_CONNECTIONS: usize = 64;
 
 /// The time that the head of a request may take, from when it is waited for: also how long a connection is

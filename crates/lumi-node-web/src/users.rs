@@ -76,7 +76,8 @@ struct ShownJson<'a> {
     key: bool,
 }
 
-/// Users of a domain that are shown: more than people look through, and forty kilobytes at most for whoever watches.
+/// Users of a domain that are shown: more than people look through, and forty kilobytes at most for each
+/// viewer.
 const MAX_SHOWN: usize = 500;
 
 #[cfg(test)]
@@ -85,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// A user who is online since then, if at all.
+    /// A user, online since then if at all.
     fn status(user: &str, online_since: Option<Instant>) -> UserStatus {
         let address = "10.0.0.1:4000".parse().unwrap();
         let presence = online_since.map(|since| Presence::new(address, since.into_std()));

@@ -1,4 +1,4 @@
-//! Those who watch what happens. They stay, other than those who ask and are answered.
+//! The viewers of what happens. They stay connected, unlike clients that ask and are answered.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl Viewers {
     }
 }
 
-/// One who watches, as long as this is kept.
+/// One viewer, as long as this is kept.
 #[derive(Debug)]
 pub(crate) struct Viewer {
     viewers: Viewers,
@@ -140,7 +140,7 @@ mod tests {
         assert!(viewers.admit(&from(1)).is_none() && viewers.admit(&from(2)).is_none(), "they have as many");
         let newcomer = viewers.admit(&from(3)).unwrap();
         assert_eq!(viewers.lock().len(), MAX_VIEWERS);
-        // Those who have lost their places leave nobody else's.
+        // Viewers that have lost their places free no others.
         drop(crowd);
         let left = viewers.lock().len();
         assert!((MAX_VIEWERS / 2..=MAX_VIEWERS / 2 + 1).contains(&left), "{left}");

@@ -15,8 +15,8 @@ use crate::text::{Text, first};
 ///   KQ7M-2XTN-9D4V-W3RH      as people see it; the hyphens are no part of it
 /// ```
 ///
-/// People may type it in lower case, with blanks or without hyphens, `O` for `0`, and `I` or `L` for `1`. Whoever has
-/// the code can have a key accepted for the user, so its debug output does not show it.
+/// People may type it in lower case, with blanks or without hyphens, `O` for `0`, and `I` or `L` for `1`.
+/// Anybody with the code can have a key accepted for the user, so its debug output does not show it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Code([u8; CODE_LENGTH]);
 
@@ -42,7 +42,7 @@ impl Code {
         self.authenticate(b"lumi-enrol-1\0", address, key)
     }
 
-    /// Returns whether `enrolment` is for `address`, and by somebody who has this code.
+    /// Returns whether `enrolment` is for `address`, and made with this code.
     pub fn has_enrolled(&self, address: &MiAddress, enrolment: &KeyAndMac) -> bool {
         is_same(&self.enrol(address, enrolment.key).mac, &enrolment.mac)
     }
@@ -52,7 +52,7 @@ impl Code {
         self.authenticate(b"lumi-enrolled-1\0", address, node_key)
     }
 
-    /// Returns whether `answer` is about `address`, and by somebody who has this code.
+    /// Returns whether `answer` is about `address`, and made with this code.
     pub fn has_answered(&self, address: &MiAddress, answer: &KeyAndMac) -> bool {
         is_same(&self.answer(address, answer.key).mac, &answer.mac)
     }

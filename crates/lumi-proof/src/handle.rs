@@ -1,4 +1,4 @@
-//! Handles, by which a proof tells whose keys to try.
+//! Handles, by which a proof names the user to try the keys of.
 
 use plumi_proto::{HANDLE_LENGTH, MiAddress};
 use ring::digest::{SHA256, digest};

@@ -10,7 +10,7 @@ use plumi_proto::{MiAddress, UdpAddress};
 pub struct PartyId(pub(crate) u32);
 
 impl PartyId {
-    /// The one whose log it is.
+    /// The owner of the log.
     pub const THIS: Self = Self(0);
 
     /// No party.
@@ -53,7 +53,7 @@ pub enum Role {
     Others,
     /// The questions of `lumi-node check` and their answers. They have no column.
     Check,
-    /// The one whose log it is.
+    /// The owner of the log.
     This,
     /// Another node.
     Node,
@@ -85,7 +85,7 @@ pub struct Arrow {
     pub length: usize,
     /// Its meaning in words, or the reason why it is no message; escaped.
     pub words: String,
-    /// The addresses of the users whom it is about.
+    /// The addresses of the users that it is about.
     #[cfg_attr(feature = "serde", serde(serialize_with = "serialized::addresses"))]
     pub users: Vec<MiAddress>,
     /// An observation about it, in words; escaped.
@@ -93,7 +93,7 @@ pub struct Arrow {
 }
 
 impl Arrow {
-    /// Returns whether it is about `user`: a name alone, or an address, whose domain may be in any case.
+    /// Returns whether it is about `user`: a name alone, or an address with its domain in any case.
     pub fn concerns(&self, user: &str) -> bool {
         if user.contains('@') {
             user.parse::<MiAddress>().is_ok_and(|address| self.users.contains(&address))
@@ -144,7 +144,7 @@ mod serialized {
 /// The kind of what is no PLUMI message.
 pub const MALFORMED: &str = "?";
 
-/// The user that `lumi-node check` asks about, and in whose name it asks. No person has this name.
+/// The user that `lumi-node check` asks about, and under which it asks. No person has this name.
 pub const CHECK_USER: &str = "lumi-node-check";
 
 /// The name instead of [`CHECK_USER`] for a domain that is too long for that one.

@@ -162,8 +162,8 @@ impl Columns {
 
     /// Finds or adds the party at `remote`.
     ///
-    /// A message is from or to the party that it names. At a socket whose user or node is proven, this holds only for
-    /// what is proven there too, and for registrations.
+    /// A message is from or to the party that it names. At a socket with a proven user or node, this holds
+    /// only for what is proven there too, and for registrations.
     fn find(&mut self, remote: UdpAddress, hint: Hint, changes: &mut Vec<Change>) -> PartyId {
         let here = self.by_address.get(&remote).map(Vec::as_slice).unwrap_or_default();
         let named = hint.name.and_then(|name| self.by_name.get(&name)).copied();
@@ -341,8 +341,8 @@ impl Column {
 /// The number of columns above which those without an arrow are dropped. The others are no more than the arrows.
 const MAX_IDLE: usize = 64;
 
-/// The limit of columns of parties that the owner of the log has not answered: enough for those who have just begun,
-/// too few to hide the others among them.
+/// The limit of columns of parties that the owner of the log has not answered: enough for newcomers, too few
+/// to hide the others among them.
 pub(crate) const MAX_STRANGERS: usize = 8;
 
 const OTHERS: &str = "others";

@@ -1,9 +1,10 @@
-//! PLUMI messages as arrows between parties, as one of them saw it: the node, or the agent, whose message log it is.
+//! PLUMI messages as arrows between parties, as one of them saw it: the node or the agent that wrote the
+//! message log.
 //!
 //! This crate never opens a socket or a file, never reads a clock and decides nothing about messages. A
 //! [`Ladder`] takes the entries of one message log, one by one, and makes parties and arrows of them, with a
 //! note where the traffic shows something; [`Picture`] draws them for a terminal, [`mermaid`] as a diagram
-//! for a report. [`Watch`] keeps what has just passed at a running node, for whoever begins to look.
+//! for a report. [`Watch`] keeps what has just passed at a running node, for a viewer that begins to look.
 //!
 //! The texts of parties and arrows are fit to be shown, whatever is in a message: they are escaped as the log is.
 //!

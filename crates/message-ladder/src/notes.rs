@@ -39,7 +39,7 @@ enum Request {
     Deregister(Registrant),
     Locate(Locate),
     Challenge(Verb, MiAddress),
-    /// A proof, and the user whom it is about, if that is known.
+    /// A proof and its user, if that is known.
     Prove(Proof, Option<MiAddress>),
     Enrol(MiAddress),
 }
@@ -73,8 +73,8 @@ impl Notes {
         })
     }
 
-    /// Returns the user whom `message` registers or deregisters at the node of `own`, or did the request that it
-    /// answers.
+    /// Returns the user that `message` registers or deregisters at the node of `own`, or did the request that
+    /// it answers.
     pub(crate) fn registrant(
         &self,
         sent: bool,
@@ -157,7 +157,8 @@ impl Notes {
         }
     }
 
-    /// Returns the user for whom this side of `remote` last asked for a challenge. A proof does not name its user.
+    /// Returns the user in the last request for a challenge from this side of `remote`. A proof does not name
+    /// its user.
     fn prover(&self, sent: bool, remote: UdpAddress) -> Option<MiAddress> {
         let mut theirs = self.asked.iter().rev().filter(|asked| (asked.sent, asked.remote) == (sent, remote));
         theirs.find_map(|asked| match asked.request {

@@ -14,9 +14,9 @@ use crate::ladder::Ladder;
 /// Keeps the last messages as they are, and lets any number of watchers see them and those that follow.
 ///
 /// It is a [`Sink`], which leaves out the messages of all parties but its owner. A clone keeps and shows the
-/// same messages. What a message costs is a copy of it: whoever watches makes a ladder of them in their own
-/// time. One who waits is woken by each message, or each batch of them, which a node under load pays for:
-/// take what there is, and pause for some milliseconds before you wait again.
+/// same messages. What a message costs is a copy of it: a watcher makes a ladder of them in its own time. A
+/// waiting watcher is woken by each message, or each batch of them, which a node under load pays for: take
+/// what there is, and pause for some milliseconds before you wait again.
 #[derive(Clone)]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -60,8 +60,8 @@ impl Watch {
         Self { shared: Arc::new(shared) }
     }
 
-    /// One who sees what is kept, and then what passes: each message once. At first, its ladder has the one whose
-    /// messages they are and nobody else.
+    /// A watcher of the kept messages, and then of those that pass: each message once. At first, its ladder
+    /// has only the owner of the messages.
     pub fn subscribe(&self) -> Watcher {
         let ladder = Ladder::new(&self.shared.owner, self.shared.capacity);
         Watcher { entries: self.entries(), ladder }

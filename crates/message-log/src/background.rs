@@ -42,7 +42,7 @@ struct Orders {
     in_hand: usize,
     /// A new maximum size of the file.
     max_size: Option<Option<u64>>,
-    /// Those who wait for the file to be reopened, [`MAX_REOPENINGS`] at most.
+    /// The requests to reopen the file that wait, [`MAX_REOPENINGS`] at most.
     reopenings: Vec<Sender<io::Result<bool>>>,
     is_closed: bool,
 }
@@ -174,7 +174,7 @@ impl Queue {
             let troubles = destination.write_lines(&taken.lines, now);
             progress.write(taken.lines.len());
             for opened in taken.reopenings.drain(..) {
-                // The one who asked may have lost patience.
+                // The asker may have lost patience.
                 _ = opened.send(destination.reopen());
             }
             Losses::report(losses, troubles);
@@ -234,7 +234,7 @@ const MAX_QUEUED: usize = 1024 * 1024;
 /// processor, several times what a line costs; and people see no delay of a millisecond.
 const GATHERING: Duration = Duration::from_millis(1);
 
-/// The limit of those who wait for a log to be reopened: more than there are administrators.
+/// The limit of waiting requests to reopen a log: more than there are administrators.
 const MAX_REOPENINGS: usize = 16;
 
 /// The reason why lines are lost while the queue of a pipe or a terminal is full.

@@ -25,7 +25,7 @@ pub(crate) struct OwnFile<W> {
     reopen: Reopen<W>,
 }
 
-/// Opens the path of a log again, whose current file is given.
+/// Opens the path of a log again, given its current file.
 type Reopen<W> = fn(&Path, &W) -> io::Result<Destination<W>>;
 
 impl<W> Destination<W> {

@@ -7,9 +7,10 @@ use tracing::{Level, Metadata};
 
 /// Says that `party` sends `message` to `remote`.
 ///
-/// `party` is who logs: the domain of a node (`bb.com`) or the address of an agent (`laura@bb.com`). `message`
-/// is the whole datagram, whatever its length. The sink has taken it when this returns, and a log that is not in the
-/// background has its line. It is called before the datagram leaves, so no one sees a reply that such a log lacks.
+/// `party` is the owner of the log: the domain of a node (`bb.com`) or the address of an agent
+/// (`laura@bb.com`). `message` is the whole datagram, whatever its length. The sink has taken it when this
+/// returns, and a log that is not in the background has its line. It is called before the datagram leaves, so
+/// no one sees a reply that such a log lacks.
 pub fn sent(party: &str, remote: RemoteAddress, message: &[u8]) {
     emit(Direction::Sent, party, remote, message, message.len(), false);
 }
@@ -19,8 +20,8 @@ pub fn received(party: &str, remote: RemoteAddress, message: &[u8]) {
     emit(Direction::Received, party, remote, message, message.len(), false);
 }
 
-/// Messages of one party whose lines are written together, in the order in which they were told: a party that
-/// handles many at once pays for one call of the system.
+/// Messages of one party with lines that are written together, in the order in which they were told: a party
+/// that handles many at once pays for one call of the system.
 ///
 /// Lines wait for [`Batch::write`], which comes before any of what was sent leaves. They may be written sooner, and
 /// are when the batch is dropped. All of it is for the subscriber that is the current one then.
@@ -119,10 +120,10 @@ impl Direction {
     }
 }
 
-/// The target of the events of this crate, whose level is TRACE: a subscriber of diagnostics shows none of them
-/// unless it is asked to. Those that carry a message have the fields `party`, `sent`,
-/// `ip`, `port`, `message`, `length` and `waits`, which says that the line may wait; the one that ends the wait has
-/// `party` and `write`.
+/// The target of the events of this crate, at level TRACE: a subscriber of diagnostics shows none of them
+/// unless it is asked to. Those that carry a message have the fields `party`, `sent`, `ip`, `port`,
+/// `message`, `length` and `waits`, which says that the line may wait; the one that ends the wait has `party`
+/// and `write`.
 pub const TARGET: &str = "plumi::message";
 
 /// The most bytes of a datagram that an entry keeps: a longer one is no PLUMI message.

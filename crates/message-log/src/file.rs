@@ -21,7 +21,7 @@ pub fn agent_log_name(address: &str) -> String {
     log_name(AGENT, address)
 }
 
-/// Returns the party whose log has this name, or `None` if it is not the name of a log. Reads the names of
+/// Returns the party with a log of this name, or `None` if it is not the name of a log. Reads the names of
 /// [`node_log_name`] and [`agent_log_name`], also of files that were put aside and end in a number.
 pub fn log_owner(name: &str) -> Option<String> {
     let escaped = [NODE, AGENT].iter().find_map(|program| name.strip_prefix(program))?;

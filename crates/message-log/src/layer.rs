@@ -84,9 +84,9 @@ pub struct SinkHandle<K> {
 }
 
 impl<K: Sink> SinkHandle<K> {
-    /// Gives the sink to `act`, between two messages or two of a [`Batch`](crate::Batch). All who log wait meanwhile,
-    /// so it is as short as a write is. Like a sink, it may emit diagnostics; it sends no messages itself and uses no
-    /// handle of this sink, for it would wait for itself.
+    /// Gives the sink to `act`, between two messages or two of a [`Batch`](crate::Batch). All logging threads
+    /// wait meanwhile, so it is as short as a write is. Like a sink, it may emit diagnostics; it sends no
+    /// messages itself and uses no handle of this sink, for it would wait for itself.
     pub fn with<T>(&self, act: impl FnOnce(&mut K) -> T) -> T {
         act(&mut lock(&self.state).sink)
     }

@@ -3,7 +3,7 @@
 //! This crate never opens a socket, and does not know what a message means. The owner of a socket calls
 //! [`sent`] and [`received`]. A program that keeps a log adds a [`MessageLayer`] to its subscriber; without
 //! one, these calls do nothing. Diagnostics have other targets, which this layer ignores. A caller that
-//! handles many messages at once logs them in a [`Batch`], whose lines are written together.
+//! handles many messages at once logs them in a [`Batch`], which writes their lines together.
 //!
 //! A program that wants the messages themselves, and not a log, gives the node or the agent a tap instead: see
 //! [`traffic()`]. An [`Entry`] can be made of what a tap captures.

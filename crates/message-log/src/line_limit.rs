@@ -156,7 +156,7 @@ pub const MAX_OF_SOURCE: usize = 20;
 /// The limit of lines in a second. At their longest, they fill a log of five times 100 MiB in an hour and a half.
 pub const MAX_IN_ALL: usize = 200;
 
-/// The limit of addresses in a second whose messages are counted in lines of their own.
+/// The limit of addresses with a counting line of their own in a second.
 pub const MAX_SUMMARIES: usize = 200;
 
 /// The limit of addresses that are told apart: many times those that get a line, at 24 bytes each.

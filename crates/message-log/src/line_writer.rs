@@ -79,7 +79,7 @@ impl<W: Write> LineWriter<W> {
         Ok(Self { place, lines, losses, progress })
     }
 
-    /// Returns how far the log is written, for those who let an answer wait for its line.
+    /// Returns how far the log is written, for callers that let an answer wait for its line.
     pub fn progress(&self) -> LogProgress {
         self.progress.clone()
     }
@@ -155,9 +155,9 @@ impl LineWriter<File> {
         if is_file { Ok(log) } else { log.in_background() }
     }
 
-    /// Reopens the path of [`LineWriter::open`], for a log whose file was renamed or removed. Waiting lines
-    /// are still written to the old file, and later ones to the file that is there now. A missing file is
-    /// created with the permissions of the old one. If the old file is still there, nothing changes.
+    /// Reopens the path of [`LineWriter::open`], for a log after its file was renamed or removed. Waiting
+    /// lines are still written to the old file, and later ones to the file that is there now. A missing file
+    /// is created with the permissions of the old one. If the old file is still there, nothing changes.
     ///
     /// Returns `false` if the log has no file to reopen: stdout, a pipe, a device. It stays in use.
     ///

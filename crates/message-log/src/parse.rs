@@ -100,7 +100,7 @@ fn number<N: std::str::FromStr>(digits: &str) -> Option<N> {
     if is_written { digits.parse().ok() } else { None }
 }
 
-/// The message of `length` bytes whose text in the log is `text`.
+/// The message of `length` bytes with the text `text` in the log.
 fn unescaped(text: &str, length: usize) -> Option<Vec<u8>> {
     // Each escape that stands for a byte makes four bytes of text.
     let longer = text.len().checked_sub(length)?;

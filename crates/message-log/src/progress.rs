@@ -8,8 +8,8 @@ use std::thread::Thread;
 
 /// The amounts that a log has been given, and has written. Clones follow the same log.
 ///
-/// The owner of a socket, who must not wait for a disk, asks here whether the line of an answer is in the log. Both are
-/// positions in bytes, which only grow. Lines that are lost count as written: nobody waits for them.
+/// The owner of a socket must not wait for a disk, and asks here whether the line of an answer is in the log.
+/// Both are positions in bytes, which only grow. Lines that are lost count as written: nobody waits for them.
 ///
 /// One task may wait at a time.
 #[derive(Clone, Debug, Default)]

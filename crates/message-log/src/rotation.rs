@@ -92,7 +92,7 @@ fn behind_links(path: &Path) -> io::Result<Option<PathBuf>> {
         if !found.is_symlink() {
             return Ok(Some(path));
         }
-        // /dev/stdout leads through /proc to a file that belongs to whoever started this process.
+        // /dev/stdout leads through /proc to a file that belongs to the starter of this process.
         #[cfg(unix)]
         if fs::symlink_metadata("/proc").is_ok_and(|proc| proc.dev() == found.dev()) {
             return Ok(None);

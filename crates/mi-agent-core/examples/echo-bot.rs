@@ -1,4 +1,4 @@
-//! A user who answers every line with the same line: `cargo run --example echo-bot -- laura@localhost`.
+//! A user that answers every line with the same line: `cargo run --example echo-bot -- laura@localhost`.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "it is a program")]
 
 use std::error::Error;

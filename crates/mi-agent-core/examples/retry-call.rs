@@ -42,7 +42,7 @@ async fn say(agent: &Agent, to: MiAddress, text: &str) -> Result<(), Box<dyn Err
     let call = || agent.call(to);
     let talk = call
         .retry(waits)
-        // A user who does not exist will not exist later either.
+        // A user that does not exist will not exist later either.
         .when(CallError::is_transient)
         .notify(|error, wait| println!("{to}: {error}; calling again in {:.1} s", wait.as_secs_f32()))
         .await?;

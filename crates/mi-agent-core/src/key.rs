@@ -59,7 +59,7 @@ pub struct PublicKeyError;
 /// types.
 ///
 /// Both are told of the same key of the same user, so nobody can look for a pair of keys that have the same
-/// words for two users. An attacker who searches for another key with these words has to try 2^88 of them,
+/// words for two users. An attacker that searches for another key with these words has to try 2^88 of them,
 /// each for 9 ms.
 ///
 /// ```

@@ -16,8 +16,9 @@ use tokio::time::{self, Instant};
 
 const LIMIT: Duration = Duration::from_millis(600);
 
-/// Conversations with peers that read nothing, write without end, or do neither, and never close; callers who say
-/// nothing; a call that nobody answers; a node that is silent. The agent ends all the same, and in time.
+/// Conversations with peers that read nothing, write without end, or do neither, and never close; callers
+/// that say nothing; a call that nobody answers; a node that is silent. The agent ends all the same, and in
+/// time.
 #[tokio::test]
 async fn a_hurried_shutdown_ends_in_time_whatever_the_others_do() {
     let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
@@ -221,7 +222,7 @@ fn builder(node: &UdpSocket) -> AgentBuilder {
     Agent::builder("laura@bb.com".parse().expect("an address")).node(at).conversations(3)
 }
 
-/// The agent of laura@bb.com, registered by a test that stands for its node, whose requests have all been taken.
+/// The agent of laura@bb.com, registered by a test that stands for its node and has taken all its requests.
 async fn registered_at(node: &UdpSocket) -> (Agent, Events) {
     let serving = async {
         let (_, laura) = node.recv_from(&mut [0; 100]).await.expect("PR");

@@ -41,7 +41,7 @@ fn fifty_a_second_have_their_turn_whatever_their_addresses() {
     };
     assert_eq!(served(&mut turns, 19), [0; 0]);
     assert_eq!(served(&mut turns, 100), [50, 51, 52, 53, 54], "those who have waited longest");
-    // A newcomer does not overtake those whose turn it is.
+    // A newcomer does not overtake callers that have their turn.
     let later = start + Duration::from_millis(200);
     assert_eq!(turns.handle_called(later, 200, ip(200)), NewTurn::Waits { gave_way: None });
     assert_eq!(served(&mut turns, 200), [55, 56, 57, 58, 59]);

@@ -23,12 +23,12 @@ use crate::text::MAX_TEXT;
 /// is in step again with the next read. There are two kinds:
 ///
 /// - *An illegal header*: everything in the buffer is text.
-/// - *A long line* (protocol.md §7 row 13): a deployed program sends a line of *n* ≥ 100 characters as `L`, *n*
-///   in three digits and *n* − 1 bytes of the line. A legal frame whose text begins with a digit looks the same:
-///   `L15` and `0 apples are re`. The legal reading therefore comes first: it applies while such a frame is
-///   incomplete, and when the frame ends with the buffer or where another header begins. Otherwise the text after
-///   the four bytes is text, up to the length announced if a header begins there, or to the end of the
-///   buffer.
+/// - *A long line* (protocol.md §7 row 13): a deployed program sends a line of *n* ≥ 100 characters as `L`,
+///   *n* in three digits and *n* − 1 bytes of the line. A legal frame with a text that begins with a digit
+///   looks the same: `L15` and `0 apples are re`. The legal reading therefore comes first: it applies while
+///   such a frame is incomplete, and when the frame ends with the buffer or where another header begins.
+///   Otherwise the text after the four bytes is text, up to the length announced if a header begins there, or
+///   to the end of the buffer.
 ///
 /// Such text is one item, or several of at most [`MAX_UNFRAMED`] bytes each, cut between characters.
 ///

@@ -17,7 +17,7 @@ use crate::text::{Line, MAX_TEXT, Nickname};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Frame {
-    /// `N`: who speaks. The first frame of each side, and sent once.
+    /// `N`: the speaker's name. The first frame of each side, and sent once.
     Nickname(Nickname),
     /// `L`: a line of the conversation, or a piece of one.
     Line(Line),
@@ -102,7 +102,7 @@ impl Received {
 pub(crate) enum Header {
     /// There are fewer than [`HEADER`] bytes, perhaps none, and no header begins otherwise.
     Begun,
-    /// A frame of this type, whose text has so many bytes.
+    /// A frame of this type with so many bytes of text.
     Whole { kind: u8, length: usize },
     /// No frame begins like this.
     Illegal,

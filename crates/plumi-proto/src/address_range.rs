@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use crate::host::HostIp;
 
-/// The IPv4 addresses whose first bits are the same.
+/// The IPv4 addresses with the same first bits.
 ///
 /// Written as an address and the number of those bits: `192.0.2.0/24` is 192.0.2.0 to 192.0.2.255. An address
 /// alone is a range of one; what follows the counted bits means nothing, so that `192.0.2.7/24` is the same.

@@ -111,7 +111,7 @@ impl Message {
     }
 }
 
-/// The user who registers or deregisters.
+/// The user that registers or deregisters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Registrant {
     /// The full form, `user@domain`.
@@ -123,9 +123,9 @@ pub enum Registrant {
 /// The question of a location request, by which its answer is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Locate {
-    /// The user who asks.
+    /// The user that asks.
     pub from: MiAddress,
-    /// The user who is looked for.
+    /// The user that is looked for.
     pub to: MiAddress,
 }
 

@@ -210,7 +210,7 @@ pub(crate) fn challenge_request(address: &MiAddress) -> impl Iterator<Item = u8>
     core::iter::once(b'A').chain(core::iter::repeat_n(b'.', MIN_CHALLENGE_REQUEST.saturating_sub(used)))
 }
 
-/// Encodes bytes whose text has `N` characters.
+/// Encodes bytes as a text of `N` characters.
 fn base64url<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut text = [0; N];
     BASE64URL_NOPAD.encode_mut(bytes, &mut text);

@@ -50,7 +50,7 @@ pub struct ParsedText<T> {
 }
 
 impl<T> ParsedText<T> {
-    /// Creates a visitor whose errors name what was `expected`.
+    /// Creates a visitor with errors that name what was `expected`.
     pub const fn new(expected: &'static str) -> Self {
         Self { expected, value: PhantomData }
     }

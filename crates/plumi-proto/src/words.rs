@@ -25,7 +25,7 @@ pub struct InWords<'a> {
 }
 
 impl InWords<'_> {
-    /// Names the user whom a proof is about. A proof does not; without this it is the "proof of ?".
+    /// Names the user of a proof. A proof does not; without this it is the "proof of ?".
     pub fn of(self, prover: Option<MiAddress>) -> Self {
         Self { prover, ..self }
     }

@@ -92,7 +92,7 @@ fn of_a_million_foreign_questions_none_is_sent_on_or_looked_up() {
     assert_eq!(node.dropped().foreign, 1_000_000);
 }
 
-/// The node of bb.com, whose users u0, u1 and so on are all online.
+/// The node of bb.com with its users u0, u1 and so on, all online.
 fn node_with_users_online() -> (Node, Instant) {
     let users: Vec<_> = (0..USERS).map(|user| format!("u{user}\n")).collect();
     let mut node =

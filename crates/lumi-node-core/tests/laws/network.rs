@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use crate::{drain, node};
 
 proptest! {
-    /// Names may lead anywhere: a question goes from one node to another at most once, and whoever asked
-    /// hears at most one answer for each time that the question came.
+    /// Names may lead anywhere: a question goes from one node to another at most once, and the asker hears at
+    /// most one answer for each time that the question came.
     #[test]
     fn a_question_makes_one_hop_and_has_one_answer(
         nodes in 2..6_usize,
@@ -118,8 +118,8 @@ enum Event {
 }
 
 impl Network {
-    /// Each node has the users u and v, who are online. `aliases` says, for one node after the other, to which node
-    /// each of [`NAMES`] leads; a number without a node is where it ought to lead.
+    /// Each node has the users u and v, both online. `aliases` says, for one node after the other, to which
+    /// node each of [`NAMES`] leads; a number without a node is where it ought to lead.
     fn new(nodes: usize, aliases: &[usize], seed: u64) -> Self {
         let at = |n| node(&format!("n{n}.x\nu\nv\n"), node_address(n), NodeSettings::default());
         let names = |aliases: &[usize]| {

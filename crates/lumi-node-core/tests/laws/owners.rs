@@ -84,7 +84,7 @@ enum Expected {
     Message(SocketAddrV4, Message),
     /// A look-up, a question to another node or an answer: that depends on what is known there.
     Proxied,
-    /// An answer to whom it is for, or nothing.
+    /// An answer to its asker, or nothing.
     PassedOn,
 }
 

@@ -75,7 +75,7 @@ fn nothing_is_gained_while_no_time_passes() {
     assert!(!node.admits(LAURA));
 }
 
-/// Others who have her address, or forge it, cannot silence a user who is online there.
+/// Others with her address, or that forge it, cannot silence a user that is online there.
 #[test]
 fn a_user_has_a_share_of_her_own() {
     let mut node = flooded_host_of_laura();
@@ -187,7 +187,7 @@ fn what_repeats_a_request_at_once_is_not_sent_on() {
     assert_eq!(end, node.now + Duration::from_secs(5));
 }
 
-/// Sixty-four hosts fill the table. Whoever has less than they is served, at the first try.
+/// Sixty-four hosts fill the table. A host with fewer requests is served, at the first try.
 #[test]
 fn a_full_table_makes_room() {
     let mut node = TestNode::new();
@@ -226,7 +226,7 @@ fn one_source_has_a_bounded_share_of_what_is_pending() {
     assert_eq!((node.node.pending_count(), node.node.status().unanswered), (0, 1_023));
 }
 
-/// A neighbour behind the same address, who is online, is no victim of sockets of which nothing is known.
+/// A neighbour behind the same address, if online, does not suffer from unknown sockets.
 #[test]
 fn who_is_online_keeps_a_place_beside_strangers_of_the_same_host() {
     let mut node = TestNode::new();
@@ -292,7 +292,8 @@ fn made_up_names_push_out_nobody_of_another_source() {
     assert!(node.node.pending_count() <= 4_096);
 }
 
-/// One who is online and has asked for more than each of a thousand strangers behind the same address keeps it all.
+/// A user that is online and has asked for more than each of a thousand strangers behind the same address
+/// keeps it all.
 #[test]
 fn strangers_give_way_before_who_is_online_and_has_asked_for_more() {
     let names: String = (0..8).map(|n| format!("u{n}\n")).collect();
@@ -383,7 +384,8 @@ fn a_named_peer_speaks_for_any_number_of_its_users() {
     assert_eq!(node.receive(STRANGER, of_another_domain), [sent(LAURA, of_another_domain)]);
 }
 
-/// The node of twenty users who are online at one socket each and answer 400 ms later, and of laura and pere.
+/// The node of twenty users that are online at one socket each and answer 400 ms later, and of laura and
+/// pere.
 fn node_with_slow_users() -> TestNode {
     let names: String = (0..20).map(|n| format!("u{n}\n")).collect();
     let roster = format!("bb.com\nlaura\npere\n{names}");
@@ -433,7 +435,7 @@ fn answered(
     answered.len()
 }
 
-/// The node of laura, whose host has sent all that it may.
+/// The node of laura after her host has used up its limit.
 fn flooded_host_of_laura() -> TestNode {
     let mut node = TestNode::new();
     node.receive(LAURA, "PRlaura@bb.com");

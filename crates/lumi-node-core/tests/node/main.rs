@@ -25,7 +25,7 @@ use lumi_node_core::{
 };
 use plumi_proto::Domain;
 
-/// The node of bb.com, whose users are laura and pere.
+/// The node of bb.com with its users laura and pere.
 struct TestNode {
     node: Node,
     now: Instant,

@@ -1,4 +1,4 @@
-//! Users who are moved to another host: what is reported, and who is marked (protocol.md §9).
+//! Users that are moved to another host: the reports, and the marks (protocol.md §9).
 
 use lumi_node_core::{AdminCommand, AdminReply, Notice};
 
@@ -45,7 +45,7 @@ fn who_moves_within_one_host_is_neither_reported_nor_marked() {
         node.receive(from, "PRlaura@bb.com");
     }
     assert_eq!((node.notices(), node.marked()), (vec![], vec![]));
-    // One who leaves first takes nothing from anybody.
+    // A user that leaves first takes nothing from anybody.
     node.receive(LAURA, "PDlaura@bb.com");
     node.receive(STRANGER, "PRlaura@bb.com");
     node.strike_laura_out();
@@ -93,7 +93,7 @@ impl TestNode {
         std::iter::from_fn(|| self.node.poll_notice()).collect()
     }
 
-    /// The users whom the list marks.
+    /// The users that the list marks.
     fn marked(&mut self) -> Vec<String> {
         let AdminReply::Users(users) = self.admin(AdminCommand::List) else { panic!("no list") };
         let marked = users.into_iter().filter(|status| status.moved_repeatedly);

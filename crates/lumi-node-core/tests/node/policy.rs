@@ -24,7 +24,7 @@ fn a_registration_may_be_refused_or_ignored() {
     }
 }
 
-/// A user who is refused a refresh, or another address, stays online as before.
+/// A user stays online as before when a refresh or another address is refused.
 #[test]
 fn each_registration_is_asked_for_and_a_refusal_takes_nobody_offline() {
     let (mut node, rules) = node_with(RegisterVerdict::Allow, LocateVerdict::Allow);

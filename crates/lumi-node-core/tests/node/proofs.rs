@@ -1,4 +1,4 @@
-//! Users with a key: who may register them, and who may ask in their name (protocol.md §9, §12).
+//! Users with a key: which agents may register them, and ask in their name (protocol.md §9, §12).
 
 mod challenges;
 mod enrolments;

@@ -151,8 +151,8 @@ fn who_waits_for_a_lookup_is_bounded() {
     assert_eq!(node.node.pending_count(), 8);
 }
 
-/// A gateway whose address is exempt has many users at one socket. Each of them is a source, as for requests that were
-/// sent on.
+/// A gateway with an exempt address has many users at one socket. Each of them is a source, as for requests
+/// that were sent on.
 #[test]
 fn a_host_that_speaks_for_many_may_wait_for_any_number() {
     let names: String = (0..100).map(|n| format!("u{n}\n")).collect();
@@ -166,7 +166,7 @@ fn a_host_that_speaks_for_many_may_wait_for_any_number() {
     for n in 1..1_000 {
         assert_eq!(node.receive(STRANGER, &question(n)), []);
     }
-    // Another look-up does not take the place of those who wait.
+    // Another look-up does not take the place of waiting requests.
     node.ask_elsewhere(STRANGER, "PLu0@bb.com:x@dd.com", "dd.com");
     assert_eq!(node.node.status().displaced, 0);
     assert_eq!(node.resolved(lookup, found(OTHER_NODE, 60)).len(), 1_000);

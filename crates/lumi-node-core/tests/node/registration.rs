@@ -1,4 +1,4 @@
-//! The users who are registered, and their addresses.
+//! The registered users and their addresses.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -148,7 +148,7 @@ fn only_from_where_it_is_allowed_are_users_registered() {
         }
     }
     assert_eq!(node.address_of("laura"), Some(address("192.0.2.1:4500")), "a refused one changes nothing");
-    // A user who is allowed may be located from elsewhere, but not taken offline.
+    // An allowed user may be located from elsewhere, but not taken offline.
     assert_eq!(node.receive(STRANGER, "PDlaura"), [sent(STRANGER, "RD1")]);
     let question = "PLjoya@cc.com:laura@bb.com";
     assert_eq!(node.receive(STRANGER, question), [sent("192.0.2.1:4500", question)]);
@@ -221,7 +221,7 @@ fn so_many_users_may_be_online_at_a_socket() {
     }
     assert_eq!(node.node.status().online, 3);
 
-    // One who was taken for gone does not come back beside those who have the room now.
+    // A user that strikes took offline does not come back beside users that have the room now.
     let mut node = of(1);
     node.strike_laura_out();
     assert_eq!(node.receive(LAURA, "PRpere"), [sent(LAURA, "RR0")]);

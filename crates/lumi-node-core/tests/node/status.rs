@@ -165,7 +165,7 @@ fn with_new_settings_domains_are_looked_up_anew() {
     assert_eq!(node.node.status().lookups.kept, 0);
     let id = node.ask_elsewhere(LAURA, "PLlaura@bb.com:pau@cc.com", "cc.com");
     assert_eq!(node.resolved(id, Err(LookupError::NotFound)), [sent(LAURA, "RL2laura@bb.com:pau@cc.com")]);
-    // Questions from before are answered, for those who have waited.
+    // Earlier questions are answered, because their askers have waited.
     let outputs = node.resolved(old, found(NODE_OF_DD, 60));
     assert_eq!(outputs, [sent(NODE_OF_DD, "PLlaura@bb.com:joya@dd.com")]);
     let id = node.ask_elsewhere(LAURA, "PLlaura@bb.com:pau@dd.com", "dd.com");

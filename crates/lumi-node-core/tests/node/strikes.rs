@@ -1,4 +1,4 @@
-//! The strikes that find out a user whose agent is gone.
+//! The strikes that detect a user without an agent.
 
 use std::time::Duration;
 
@@ -223,7 +223,7 @@ fn only_its_own_agent_makes_a_struck_user_be_forgotten() {
 }
 
 /// A frozen agent answers the questions from meanwhile when it thaws. Nobody waits for that any more, but the
-/// next one who asks finds the user.
+/// next asker finds the user.
 #[test]
 fn a_frozen_agent_that_thaws_is_online_within_one_round_trip() {
     let mut node = TestNode::new();

@@ -1,4 +1,4 @@
-//! Those who watch a node, and their places.
+//! The viewers of a node, and their places.
 
 use tokio::time::MissedTickBehavior;
 
@@ -116,7 +116,7 @@ async fn who_watches_and_does_not_read_is_not_waited_for() {
     drop(idle);
 }
 
-/// A socket whose buffers a few thousand bytes fill.
+/// A socket with buffers for a few thousand bytes.
 fn socket_with_small_buffers() -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a size");

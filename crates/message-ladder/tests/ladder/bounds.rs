@@ -24,7 +24,7 @@ fn strangers_with_thousands_of_sockets_share_a_column() {
     // rest, and one for this node.
     assert_eq!(ladder.parties().count(), 10, "{:?}", names(&ladder));
     assert!(ladder.parties().all(|party| party.addresses <= 200));
-    // One whom the node knows has a column all the same.
+    // A user that the node knows still gets a column.
     pushed(&mut ladder, &received(1, b"PRlaura@bb.com"));
     pushed(&mut ladder, &sent(1, b"RR0"));
     let asks = pushed(&mut ladder, &received(1, b"PLlaura@bb.com:joya@cc.com"));
@@ -48,8 +48,8 @@ fn strangers_take_the_place_of_nobody_who_is_known() {
     assert_eq!(ladder.party(laura).unwrap().name, "laura@bb.com");
 }
 
-/// There may be any number of them: none of whom something is kept is one of the others, and of the rest only some are
-/// remembered.
+/// There may be any number of them: none with something kept is one of the others, and of the rest only some
+/// are remembered.
 #[test]
 fn those_who_are_known_have_columns_as_long_as_their_messages_are_kept() {
     for (kept, most) in [(1000, 301), (200, 102), (20, 65)] {

@@ -35,7 +35,7 @@ fn an_agent_that_was_heard_is_counted_anew() {
     for heard in [&b"RL1joya@cc.com:pere@bb.com"[..], b"PRpere@bb.com"] {
         let mut ladder = Ladder::new("bb.com", 100);
         note(&mut ladder, &sent(2, PL));
-        // The agent is silent, whoever asks.
+        // The agent is silent to every asker.
         let other = sent(2, b"PLjoan@bb.com:pere@bb.com");
         assert_eq!(note(&mut ladder, &other), "no answer yet, 2nd time");
         pushed(&mut ladder, &received(2, heard));
@@ -158,7 +158,7 @@ fn arrows_and_parties_have_a_form_for_programs() {
 const PROOF: &[u8] =
     b"PKRAq83vASNFAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw";
 
-/// A proof names nobody. It is of the user for whom the same socket last asked for a challenge.
+/// A proof names nobody. It is of the user in the last request for a challenge from the same socket.
 #[test]
 fn a_proof_is_of_the_user_for_whom_its_socket_asked() {
     let mut ladder = Ladder::new("bb.com", 100);

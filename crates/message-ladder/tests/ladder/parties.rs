@@ -121,7 +121,7 @@ fn the_questions_of_a_check_have_no_column() {
                 "    Note left of p0: sent: RD1 (3 B)<br/>not deregistered: no such user, or not from there"
             );
         }
-        // Nor does anybody hide by this name who is known.
+        // Nor does a known party hide by this name.
         pushed(&mut ladder, &received(2, b"PRlaura"));
         pushed(&mut ladder, &sent(2, b"RR0"));
         let asks = format!("PL{user}@{domain}:{user}@{domain}");
@@ -186,7 +186,7 @@ fn a_stranger_changes_nothing_about_one_who_is_known() {
         pushed(&mut ladder, &entry);
     }
     assert_eq!(names(&ladder), ["laura@bb.com", "bb.com"]);
-    // A stranger who takes her name is in her column, but it keeps her address.
+    // A stranger with her name is in her column, but it keeps her address.
     pushed(&mut ladder, &received(2, b"PLlaura@bb.com:joya@cc.com"));
     let laura = ladder.parties().next().unwrap();
     assert_eq!((laura.address, laura.addresses), (Some(at(1)), 2));

@@ -195,7 +195,7 @@ fn progress_is_made_once_a_line_is_written_or_lost() {
     assert_eq!((log.progress().given(), log.progress().written()), (2, 2));
 }
 
-/// Polls whether `progress` has reached `position`. Whoever waits is woken through `wakes`.
+/// Polls whether `progress` has reached `position`. A waiting task is woken through `wakes`.
 fn poll(progress: &LogProgress, position: u64, wakes: &mpsc::Sender<()>) -> Poll<()> {
     struct Wakes(mpsc::Sender<()>);
     impl Wake for Wakes {

@@ -1,4 +1,4 @@
-//! Messages whose lines are written together.
+//! Messages with lines that are written together.
 
 use message_log::{Batch, received, sent};
 use tracing::dispatcher::with_default;

@@ -1,4 +1,4 @@
-//! Logs whose file is renamed or taken away while they are written.
+//! Logs with a file that is renamed or removed while they are written.
 
 use std::fs::{self, File};
 #[cfg(unix)]
@@ -101,7 +101,7 @@ fn a_log_that_cannot_be_opened_again_goes_on_in_its_file() {
     assert!(writer.reopen().is_err());
     expected += &log(&mut writer, 1);
     fs::remove_dir(&path).unwrap();
-    // Nobody reads from it, so that whoever opened it would wait.
+    // Nobody reads from it, so anybody that opened it would wait.
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     assert!(writer.reopen().unwrap_err().to_string().contains("no regular file"));
     expected += &log(&mut writer, 2);

@@ -362,8 +362,8 @@ pub fn verify(pins: &mut Vec<Pin>, key: PublicKey, today: Day) -> Result<(), Tru
 /// Believes in a key that the node of the user's domain introduced, beside others that it introduced.
 ///
 /// A key that is known already is believed at least that much from now on. Nothing is added to a key that a
-/// call met or somebody verified: the node relies on its administrator, and on anyone who can change the file
-/// of its keys.
+/// call met or somebody verified: the node relies on its administrator, and on anybody with write access to
+/// the file of its keys.
 ///
 /// # Errors
 /// [`TrustError::OtherKey`], [`TrustError::TooMany`].

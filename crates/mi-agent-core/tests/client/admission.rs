@@ -1,4 +1,4 @@
-//! The users who may call, and the answers to the others: state, with a made-up clock.
+//! The users that may call, and the answers to the others: state, with a made-up clock.
 
 use mi_agent_core::Admission;
 
@@ -85,7 +85,7 @@ fn who_may_not_call_and_calls_all_the_same_is_known() {
     client.pass_to(31.0);
     assert_eq!(client.askers(), [""; 0], "too long ago");
 
-    // Asking and asking takes nobody's place who may call.
+    // Asking repeatedly takes no place from an allowed caller.
     client.receive(NODE, "PLpere@bb.com:laura@bb.com");
     client.receive(NODE, JOYA_ASKS);
     assert_eq!(client.askers(), ["pere@bb.com"]);

@@ -1,4 +1,4 @@
-//! Questions of others, and the callers who asked them.
+//! Questions of others, and the callers behind them.
 
 use super::*;
 
@@ -106,7 +106,7 @@ fn encryption_is_offered_again_once_the_asker_has_called() {
     }
 }
 
-/// Pere calls, and his key is known. Joan, who asked after him, may still call.
+/// Pere calls, and his key is known. Joan asked after him and may still call.
 #[test]
 fn a_caller_whose_key_is_known_takes_nobody_elses_question() {
     let mut client = TestClient::with(|settings| settings.offers_tls = true);

@@ -229,7 +229,7 @@ fn another_schedule_can_be_asked_for() {
     assert_eq!(client.timeout(), [LumiOutput::Done(id, LumiAnswer::None)]);
 }
 
-/// Two tries are two, also for who was less in a hurry before.
+/// Two tries are two, even after a less hurried beginning.
 #[test]
 fn a_deregistration_takes_the_place_of_the_one_before() {
     let deregistered = LumiAnswer::Deregister(DeregisterCode::Deregistered);
@@ -354,7 +354,7 @@ impl TestClient {
         self.start + self.since
     }
 
-    /// Those of whom one most likely calls now.
+    /// The likely callers now.
     fn askers(&mut self) -> Vec<String> {
         self.client.take_askers(self.now()).iter().map(ToString::to_string).collect()
     }

@@ -55,7 +55,7 @@ fn registered() -> LumiAnswer {
     LumiAnswer::Register(RegisterCode::Registered)
 }
 
-/// A client whose registration was proved.
+/// A client with a proved registration.
 fn proved() -> TestClient {
     let mut client = proving(true);
     client.request(LumiRequest::Register, ASK);

@@ -152,7 +152,7 @@ fn a_reason_that_is_known_better_is_told() {
     assert_eq!(client.receive(NODE, "RR1"), [lost(LossReason::NoSuchUser)]);
 }
 
-/// A node that was started again sends nothing on for a user whom it does not know.
+/// A restarted node sends nothing on for a user that it does not know.
 #[test]
 fn a_request_that_is_repeated_registers_first() {
     let mut client = registered();

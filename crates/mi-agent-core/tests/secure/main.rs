@@ -23,7 +23,7 @@ use mi_agent_core::{
 use plumi_proto::{MiAddress, TcpAddress};
 use tokio::time;
 
-/// A user with an identity and what is known of others, who may come and go.
+/// A user with an identity and known keys of others, coming and going.
 struct User {
     address: MiAddress,
     identity: Identity,
@@ -200,7 +200,7 @@ async fn words_that_are_compared_verify_a_key_on_either_side() {
     }
 }
 
-/// A new machine of Joya, or somebody who passes for her.
+/// A new machine of Joya, or an impostor.
 #[tokio::test]
 async fn another_key_is_refused_until_it_is_trusted() {
     let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
@@ -261,7 +261,7 @@ async fn who_calls_with_another_key_is_refused_and_told() {
     assert!(matches!(trust_of(&there), Some(Trust::Verified(_))), "{:?}", there.peer());
 }
 
-/// Laura's key is known. She calls after Pere has asked, and is blocked, whoever asked.
+/// Laura's key is known. She calls after Pere has asked, and is blocked regardless of the asker.
 #[tokio::test]
 async fn the_key_tells_who_calls_and_then_the_blocks_count() {
     let node = TestNode::alone("bb.com", &["laura", "joya", "pere"]).await;

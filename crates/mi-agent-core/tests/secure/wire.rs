@@ -104,7 +104,7 @@ async fn a_conversation_that_somebody_cuts_is_lost_on_both_sides() {
     }
 }
 
-/// Each row: the first bytes of a caller, who then sends what nobody waits for.
+/// Each row: the first bytes of a caller that then sends unexpected data.
 #[tokio::test]
 async fn a_caller_whose_handshake_does_not_come_is_told_so_in_order() {
     let node = TestNode::alone("bb.com", &["joya"]).await;

@@ -60,7 +60,7 @@ fn so_many_keys_are_tried_in_all() {
     assert_eq!(node.prove(LAURA, Verb::Register, L, 1), "RR0", "4 a millisecond");
 }
 
-/// A proof whose hint is of no valid nonce costs nothing.
+/// A proof with the hint of no valid nonce costs nothing.
 #[test]
 fn a_proof_that_is_not_verified_is_not_counted_against_its_sender() {
     let mut node = proving();

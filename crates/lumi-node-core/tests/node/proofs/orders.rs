@@ -1,4 +1,4 @@
-//! All orders of up to six messages of an agent and of somebody who heard them, against a model of the rules.
+//! All orders of up to six messages of an agent and of an eavesdropper, against a model of the rules.
 
 use lumi_node_core::NodeSettings;
 use plumi_proto::Verb;
