@@ -70,8 +70,8 @@ fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.all_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Checks that the roster can be read and rewritten, and has the users whom the settings have `named`. Returns its domain if that
-/// is right.
+/// Checks that the roster can be read and rewritten, and has the users that the settings have `named`.
+/// Returns its domain if that is right.
 fn roster(path: &Path, named: Vec<UserName>, report: &mut Report) -> anyhow::Result<Option<Domain>> {
     let subject = format!("roster {}", path.display());
     let (subject, read) = if sample::is_used_for(path) {
@@ -115,7 +115,7 @@ fn roster(path: &Path, named: Vec<UserName>, report: &mut Report) -> anyhow::Res
     Ok(domain)
 }
 
-/// Reports users whom the settings name and the roster does not have.
+/// Reports users that the settings name and the roster does not have.
 fn report_named(mut named: Vec<UserName>, roster: &Roster, report: &mut Report) -> anyhow::Result<()> {
     let count = named.len();
     named.retain(|user| !roster.contains(user));

@@ -14,7 +14,7 @@ use crate::options::load::DEFAULT_CONFIG;
 use crate::options::settings::DEFAULT_ROSTER;
 use crate::{check, stdout};
 
-/// Writes both files, or neither if one of them exists, and runs `lumi-node check`, whose exit code it returns.
+/// Writes both files, or neither if one of them exists, and runs `lumi-node check`. Returns its exit code.
 ///
 /// # Errors
 /// A file exists or cannot be written; a user is named twice; those of [`check::run`].

@@ -83,7 +83,7 @@ pub(crate) fn start_diagnostics(level: Level) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The time that the end of the program waits for its logs: many times what whoever reads them needs.
+/// The time that the end of the program waits for its logs: many times what their reader needs.
 pub(crate) const LAST_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The name of this program in the journal.

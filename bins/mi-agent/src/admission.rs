@@ -1,4 +1,4 @@
-//! The commands that decide whose calls are taken.
+//! The commands that decide which calls are taken.
 
 use mi_agent_core::{Admission, AdmissionFull};
 use plumi_proto::MiAddress;

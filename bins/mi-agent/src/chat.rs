@@ -113,7 +113,7 @@ fn on_full_screen(
     };
     let no_color = env::var("NO_COLOR").ok();
     let theme = Theme::new(no_color.as_deref());
-    // Somebody who has enrolled already needs more than a code.
+    // A user that has already enrolled needs more than a code.
     let asks_for_code = DataFolder::of(&own)
         .is_none_or(|folder| matches!(own_keys::enrolment_file(&folder).read(&own), Ok(None)));
     let (diagnostics, told) = Diagnostics::beside_a_screen();

@@ -84,7 +84,7 @@ async fn until_it_leaves(mut stream: UnixStream) -> LeftGuest {
 pub(crate) struct Visit(UnixStream);
 
 impl Visit {
-    /// Begins, if another process holds the lock of the user whose `folder` this is. Cancel safe.
+    /// Begins, if another process holds the lock of the user of this `folder`. Cancel safe.
     pub(crate) async fn begin(folder: &DataFolder) -> Option<Self> {
         UnixStream::connect(lock::socket(folder)).await.ok().map(Self)
     }

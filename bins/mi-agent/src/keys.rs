@@ -23,7 +23,7 @@ pub(crate) fn protection(security: &PeerSecurity, address: Option<&MiAddress>) -
     }
 }
 
-/// Returns the warning about a plain call of a user who has a key, if it is one.
+/// Returns the warning about a plain call of a user with a key, if it is one.
 pub(crate) fn lack_of_key(security: &PeerSecurity, address: Option<&MiAddress>) -> Option<String> {
     match (security, address) {
         (PeerSecurity::Plain { lacks_key: true }, Some(address)) => {

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 /// An error in the command line. `lib.rs` reports it the way clap reports its own errors.
 #[derive(Debug)]
 pub(crate) struct Misuse {
-    /// The subcommand whose usage is shown; `None` for a chat.
+    /// The subcommand to show the usage of; `None` for a chat.
     pub(crate) subcommand: Option<&'static str>,
     pub(crate) kind: ErrorKind,
     pub(crate) reason: String,

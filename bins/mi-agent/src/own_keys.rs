@@ -41,7 +41,7 @@ pub(crate) async fn load(settings: &Settings, address: &MiAddress) -> anyhow::Re
     Ok(OwnKeys { identity, known_peers })
 }
 
-/// Loads the key of the user whose `folder` this is, or returns the reason why there can be none.
+/// Loads the key of the user of this `folder`, or returns the reason why there can be none.
 ///
 /// # Errors
 /// Those of [`load`].
@@ -61,7 +61,7 @@ pub(crate) async fn identity(
     load_default(folder)
 }
 
-/// Opens the keys of other users that the user whose `folder` this is knows.
+/// Opens the keys of other users that the user of this `folder` knows.
 ///
 /// # Errors
 /// They cannot be read.

@@ -55,7 +55,7 @@ pub(crate) fn ask_for_code(
     Ok(typed.map(|TypedCode(code)| code))
 }
 
-/// Asks for the code of an invitation of a user who may have none. `None`: there is none, or the input ended.
+/// Asks a user that may have none for the code of an invitation. `None`: there is none, or the input ended.
 pub(crate) fn ask_for_code_or_none(
     input: &mut impl BufRead,
     output: &mut impl Write,

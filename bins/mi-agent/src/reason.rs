@@ -109,7 +109,8 @@ pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<Stri
     }
 }
 
-/// Returns what may help the user at `own` if there is no user at `to`, who was called, or the own node cannot be reached.
+/// Returns what may help the user at `own` if there is no user at the called address `to`, or the own node
+/// cannot be reached.
 pub(crate) fn hint_for_call(own: &MiAddress, to: &MiAddress, error: &CallError) -> Option<String> {
     match error {
         CallError::Locate(LocateError::NoSuchUser) if own.domain() == to.domain() => Some(for_unknown(to)),

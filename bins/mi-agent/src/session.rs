@@ -386,7 +386,8 @@ impl Session {
         }
     }
 
-    /// Takes a refusal by the node for a success if the user is registered by a guest, who deregisters later.
+    /// Takes a refusal by the node for a success if the user is registered by a guest, which deregisters
+    /// later.
     fn unless_a_guest_is_registered(
         &self,
         deregistered: Result<(), DeregisterError>,

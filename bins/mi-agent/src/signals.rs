@@ -108,7 +108,7 @@ impl Signals {
     }
 }
 
-/// Returns whether whoever started the program has it ignore `signal`; `false` where nobody can say.
+/// Returns whether the program was started with `signal` ignored; `false` where nobody can say.
 fn is_ignored(signal: SignalKind) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -113,7 +113,8 @@ async fn protected(
     Ok(builder)
 }
 
-/// Gives a builder whose conversations are plain the key of a user who has enrolled: the node wants it proved all the same.
+/// Gives a builder with plain conversations the key of an enrolled user: the node wants it proved all the
+/// same.
 async fn proved_only(
     builder: AgentBuilder,
     settings: &Settings,

@@ -142,7 +142,7 @@ pub(crate) fn parse(line: &str) -> anyhow::Result<Option<ConsoleCommand>> {
     }
 }
 
-/// Removes the quotes around a `word`, for people who quote patterns as they do in a shell.
+/// Removes the quotes around a `word`, because people quote patterns as in a shell.
 fn unquoted(word: &str) -> &str {
     let quoted = |quote| word.strip_prefix(quote)?.strip_suffix(quote);
     quoted('\'').or_else(|| quoted('"')).unwrap_or(word)

@@ -59,7 +59,7 @@ pub(crate) enum InviteFormat {
     Csv,
 }
 
-/// Users who were invited, and their codes.
+/// Invited users and their codes.
 #[derive(Debug)]
 pub(crate) struct Invited {
     pub(crate) domain: Domain,
@@ -195,12 +195,12 @@ const DAY_MINUTES: u32 = 24 * 60;
 /// The shortest time for which an invitation is open. In less, nobody hands a code over and types it.
 const MIN_MINUTES: u32 = 5;
 
-/// The longest time, as long as ended invitations are kept. Whoever finds a code on paper must not enrol years later.
+/// The longest time, as long as ended invitations are kept. A code found on paper must not work years later.
 const MAX_MINUTES: u32 = 30 * DAY_MINUTES;
 
 const NOBODY: &str = "nobody is invited: every user has a key or an open invitation";
 
-/// The number of users whom a line names: a class.
+/// The most users named in a line: a class.
 const MAX_NAMED: usize = 50;
 
 /// The number of blanks between two columns.

@@ -171,7 +171,7 @@ impl KeyRing {
         self.invite_those(administrator, valid, move |_, _| users).await
     }
 
-    /// Invites every user of the roster who has neither a key nor an open invitation.
+    /// Invites every user of the roster that has neither a key nor an open invitation.
     ///
     /// # Errors
     /// They are too many, or the change cannot be saved. Nobody is invited then.
@@ -185,7 +185,7 @@ impl KeyRing {
         self.invite_those(administrator, valid, move |files, now| files.new_among(users, now)).await
     }
 
-    /// Invites the users whom `choose` returns when nobody else can change the files.
+    /// Invites the users that `choose` returns when nobody else can change the files.
     async fn invite_those(
         &self,
         administrator: &Administrator,

@@ -32,7 +32,7 @@ impl Operator {
     /// The command is refused.
     pub(crate) async fn carry_out(&self, command: Command) -> anyhow::Result<String> {
         let changes_something = command.changes_something();
-        // The codes in the answer to an invitation are for its users alone, and `invite` logs who they are.
+        // The codes in the answer to an invitation are only for its users, and `invite` logs their names.
         let is_secret = matches!(command, Command::Invite(_));
         let carried_out = self.try_to(command).await;
         // The log keeps a record of every change.

@@ -200,6 +200,6 @@ fn width() -> usize {
 /// The maximum size of a batch: the number of messages that a node sends at first.
 const TOGETHER: usize = 500;
 
-/// The number of messages, before and after a party gets a column, whose parties also have columns: about a
-/// screen.
+/// The number of messages, before and after a party gets a column, with columns for their parties as well:
+/// about a screen.
 const NEAR: usize = 24;

@@ -227,8 +227,8 @@ impl App {
         }
     }
 
-    /// Removes old entries while all tabs together keep too much: first those of the oldest tab whose conversation has
-    /// ended.
+    /// Removes old entries while all tabs together keep too much: first those of the oldest tab with an ended
+    /// conversation.
     fn make_room(&mut self) {
         loop {
             let bytes: usize = self.tabs.iter().map(|tab| tab.pane.bytes()).sum();
@@ -254,8 +254,8 @@ impl App {
     }
 }
 
-/// The most tabs: several times the most conversations. One more closes the oldest tab whose conversation has ended,
-/// of those that mere callers began if there are any.
+/// The most tabs: several times the most conversations. One more closes the oldest tab with an ended
+/// conversation, of those that mere callers began if there are any.
 const MAX_TABS: usize = 64;
 
 /// The most bytes of the entries of all tabs: as much as 32 full tabs have, twice the most conversations.

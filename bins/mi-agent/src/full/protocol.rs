@@ -62,8 +62,8 @@ impl Protocol {
         self.name(at);
     }
 
-    /// The meaning of a handshake: whose key was proved, by its beginning until it is named, and what was decided about
-    /// it.
+    /// The meaning of a handshake: the key that was proved, by its beginning until it is named, and what was
+    /// decided about it.
     fn of_handshake(&mut self, handshake: &Handshake) -> String {
         let key = PublicKey::from_bytes(handshake.key);
         if let Some(user) = handshake.user.as_deref().and_then(|user| user.parse().ok()) {
@@ -122,11 +122,12 @@ fn beginning(key: &PublicKey) -> String {
     key.to_string().chars().take(8).chain(['…']).collect()
 }
 
-/// Keys whose words are remembered: those of as many conversations as there are at most unless the user wants more.
+/// Keys with remembered words: those of as many conversations as there are at most unless the user wants
+/// more.
 const MAX_NAMED: usize = 8;
 
-/// The least time between two keys whose words are found out, once [`MAX_NAMED`] are known. The words of a key take some
-/// 9 ms, and callers could bring a new key with each call.
+/// The least time between computing the words of two keys, once [`MAX_NAMED`] are known. The words of a key
+/// take some 9 ms, and callers could bring a new key with each call.
 const WORDS_PAUSE: SignedDuration = SignedDuration::from_secs(1);
 
 /// The meaning of a PLUMI message, in words.
@@ -194,7 +195,7 @@ mod tests {
             (FrameKind::Nickname, &b"N02u1"[..], "nickname: u1", "head N02"),
             (FrameKind::Line, "L06qu\u{e8}!".as_bytes(), "says: qu\u{e8}!", "head L06"),
             (FrameKind::Unframed, b"\x07L150", "no frame, taken as text", r"\x07L150"),
-            // A long line of a deployed program, whose text does not begin with the third digit.
+            // A long line of a deployed program with a text that does not begin with the third digit.
             (FrameKind::Unframed, long.as_bytes(), "no frame, taken as text", &long),
         ] {
             let length = frame.len();
@@ -224,7 +225,7 @@ mod tests {
             shown(Direction::Sent, proof(7, None)),
             format!("E → key as u7@cc.com: `{words}`\n{bytes}")
         );
-        // Nobody knows the user, for whom the words would be.
+        // The user is not known, and words are those of a user's key.
         let unknown = Handshake { key: [7; 32], user: None, decision: Some("new".into()) };
         assert_eq!(
             shown(Direction::Received, Content::Handshake(unknown)),

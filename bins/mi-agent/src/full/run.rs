@@ -36,7 +36,7 @@ pub(crate) struct Chat {
     /// The files that could not be read.
     pub(crate) troubles: Vec<String>,
     pub(crate) diagnostics: mpsc::Receiver<String>,
-    /// A user whom the node does not admit is asked for the code of an invitation.
+    /// A user that the node does not admit is asked for the code of an invitation.
     pub(crate) asks_for_code: bool,
 }
 
@@ -121,7 +121,7 @@ struct Running {
     keys: Option<Keys>,
     job_control: JobControl,
     session: Session,
-    /// The calls under way, each by the user who is called.
+    /// The calls under way, each by its callee.
     calls: HashMap<MiAddress, CallId>,
     traffic: Traffic,
     diagnostics: mpsc::Receiver<String>,

@@ -43,7 +43,7 @@ impl Company {
         }
     }
 
-    /// Ends `agent`, whose conversations are over. Deregisters it unless another agent of the user goes on.
+    /// Ends `agent` after its conversations. Deregisters it unless another agent of the user goes on.
     ///
     /// # Errors
     /// Those of the deregistration, unless the user is registered by somebody else in this company.

@@ -71,8 +71,8 @@ impl Progress {
     }
 }
 
-/// The most lines whose frames are remembered: more than the frames that a conversation holds, and each line has at
-/// least one.
+/// The most lines with remembered frames: more than the frames that a conversation holds, and each line has
+/// at least one.
 const MAX_FRAMES: usize = 128;
 
 #[cfg(test)]

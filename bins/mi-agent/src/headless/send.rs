@@ -32,7 +32,7 @@ use crate::{exit, start};
 ///
 /// What TO answers meanwhile is printed, and nothing else, unless something fails.
 #[derive(Debug, Args)]
-// Everybody who calls meanwhile is told that the user is busy, so no conversation gives way.
+// Every caller meanwhile is told that the user is busy, so no conversation gives way.
 #[command(after_help = HELP, mut_arg("idle", |idle| idle.hide(true)))]
 pub(crate) struct SendArgs {
     /// Your own address, user@domain, also if the settings have one: scripts have users of their own. A chat of the

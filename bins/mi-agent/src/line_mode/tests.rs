@@ -121,7 +121,7 @@ fn what_is_not_kept_is_told_before_what_holds() {
 
 #[test]
 fn the_end_of_input_leaves() {
-    // A script's lines are sent first. A user who leaves waits for peers that read.
+    // A script's lines are sent first. A leaving user waits for peers that read.
     for (line, how) in [(None, Leave::InOrder), (Some("/quit"), Leave::Soon), (Some("EXIT"), Leave::Soon)] {
         let mut state = talking();
         state.typed(line.map(str::to_owned));

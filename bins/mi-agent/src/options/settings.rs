@@ -193,7 +193,7 @@ impl Settings {
     }
 }
 
-/// The parser of a level, whose names completion knows.
+/// The parser of a level, which offers its names for completion.
 fn level() -> impl TypedValueParser<Value = Security> {
     PossibleValuesParser::new(Security::ALL.map(Security::as_str)).try_map(|level| level.parse::<Security>())
 }

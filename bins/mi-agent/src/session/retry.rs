@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mi_agent_core::{AgentBuilder, StartError};
 
-/// The next start of an agent whose node was not there.
+/// The next start of an agent after its node was not there.
 pub(super) struct Retry {
     builder: AgentBuilder,
     pause: Duration,

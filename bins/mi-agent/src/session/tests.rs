@@ -134,7 +134,7 @@ async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
     }
 }
 
-/// Otherwise callers who take turns would keep the user registered for as long as they like.
+/// Otherwise callers that take turns would keep the user registered for as long as they like.
 #[tokio::test]
 async fn a_caller_does_not_keep_the_user_from_leaving() {
     let node = node().await;
@@ -172,7 +172,7 @@ async fn in_a_hurry_peers_are_heard_out() {
     assert!(session.next().now_or_never().is_none(), "that was the last");
 }
 
-/// A user who leaves does not wait for a peer that does not read.
+/// A leaving user does not wait for a peer that does not read.
 #[tokio::test]
 async fn lines_that_nobody_reads_are_counted() {
     let node = node().await;

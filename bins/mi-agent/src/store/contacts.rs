@@ -213,7 +213,7 @@ pub(crate) struct Contact {
     remote: Option<IpAddr>,
 }
 
-/// The origin of a contact: the side that began a conversation, or the user, who added it.
+/// The origin of a contact: the side that began a conversation, or the user adding it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Way {

@@ -14,15 +14,15 @@
 //! `ADDRESS.jsonl.1`, which replaces the previous one. A crash may leave an incomplete line at the end; it stays a line of
 //! its own, and is skipped.
 //!
-//! Anybody can call under any name and say as much as fits the line. Their lines have [`limits`], and only a conversation
-//! in which the user says something replaces older ones. What is said in the name of a peer, without a key that is known
-//! of it and before the user has said a line, is in `history/unanswered/`, in `ADDRESS.jsonl` and `ADDRESS.jsonl.1`. When
-//! these are full, the oldest lines give way. It is added to the file of the peer before the next line of a conversation
-//! that the user has called, answered, or with somebody whose key is known. Peers that the user never called or answered
-//! have their files in
-//! `history/callers/`, from where the first line of the user takes them. What is said with callers that are not known is
-//! in `history/callers/unknown.jsonl`, of the same size, and in `unknown.jsonl.1`. It is a conversation with none of the
-//! candidates.
+//! Anybody can call under any name and say as much as fits the line. Their lines have [`limits`], and only a
+//! conversation in which the user says something replaces older ones. What is said in the name of a peer,
+//! without a key that is known of it and before the user has said a line, is in `history/unanswered/`, in
+//! `ADDRESS.jsonl` and `ADDRESS.jsonl.1`. When these are full, the oldest lines give way. It is added to the
+//! file of the peer before the next line of a conversation that the user has called, answered, or with a peer
+//! of a known key. Peers that the user never called or answered have their files in `history/callers/`, from
+//! where the first line of the user takes them. What is said with callers that are not known is in
+//! `history/callers/unknown.jsonl`, of the same size, and in `unknown.jsonl.1`. It is a conversation with
+//! none of the candidates.
 
 mod files;
 mod limits;
@@ -154,7 +154,7 @@ impl History {
         let is_wanted =
             |entry: &Entry| text.as_ref().is_none_or(|text| entry.text.to_lowercase().contains(text));
         let mut is_there = false;
-        // The entry whose next piece may follow.
+        // The entry that may be continued by the next piece.
         let mut last: Option<Entry> = None;
         for path in &self.files.paths(peer) {
             let file = match file::open(path, OpenOptions::new().read(true)) {
@@ -180,7 +180,7 @@ impl History {
     }
 }
 
-/// A conversation whose lines are kept.
+/// A conversation with lines that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Talk {
     pub(crate) id: ConversationId,
@@ -188,8 +188,8 @@ pub(crate) struct Talk {
     pub(crate) peer: Option<MiAddress>,
     /// The user has called, answered or added the peer at any time.
     pub(crate) is_known: bool,
-    /// Nobody can be in the place of the peer who is not the user's own choice: the user called, or the peer has shown a key
-    /// that is known.
+    /// The peer is the user's own choice or proved, and cannot be an impostor: the user called, or the peer
+    /// has shown a key that is known.
     pub(crate) is_sure: bool,
 }
 
@@ -237,7 +237,8 @@ pub(crate) struct Entry {
     /// It is the next piece of the entry before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) continues: bool,
-    /// The users of whom one is the caller, if that is not known. Empty also if there were too many of them, or none.
+    /// The users that the caller may be, if that is not known. Empty also if there were too many of them, or
+    /// none.
     #[serde(default, skip_serializing_if = "Vec::is_empty", with = "as_texts")]
     pub(crate) candidates: Vec<MiAddress>,
 }

@@ -1,7 +1,7 @@
 //! The locks of an address: of the one chat or `listen` that runs on this host, and of each `send`.
 //!
 //! ```text
-//! lock         locked by the chat or `listen` that runs, the holder, whose process number is in it
+//! lock         locked by the chat or `listen` that runs, the holder; it has the number of its process
 //! agent.sock   the socket at which the holder hears of each `send`, see `crate::guests`
 //! senders      locked by every `send` that runs; they share the lock
 //! ```

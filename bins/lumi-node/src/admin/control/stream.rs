@@ -24,7 +24,7 @@ pub(crate) enum WatchRequest {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum StreamLine {
-    /// The party whose messages these are.
+    /// The owner of these messages.
     Owner { owner: String },
     /// A message, as its line in the message log.
     Message { number: u64, at: u64, line: String },

@@ -32,7 +32,7 @@ impl App {
         }
     }
 
-    /// Returns the one whom a command is about: the peer of the tab in view if it names nobody.
+    /// Returns the user that a command is about: the peer of the tab in view if it names nobody.
     fn whom(&self, command: &'static str, named: Option<MiAddress>) -> Result<MiAddress, String> {
         let no_address = || CommandError::NoAddress(command, example_for(&self.own)).to_string();
         named.or_else(|| self.tab().address()).ok_or_else(no_address)

@@ -1,4 +1,4 @@
-//! The first start of a user who has an invitation: the terminal asks for its code, and the screen comes back.
+//! The first start of a user with an invitation: the terminal asks for its code, and the screen comes back.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -18,8 +18,8 @@ use crate::reason;
 use crate::signals::{LAST_WORDS, Signals};
 
 impl Running {
-    /// Gives the screen back, asks for a code, enrols by it and goes on until the end. This happens once: a user whom the
-    /// node does not admit after that needs more than a code.
+    /// Gives the screen back, asks for a code, enrols by it and goes on until the end. This happens once: a
+    /// user that the node does not admit after that needs more than a code.
     ///
     /// # Errors
     /// The terminal cannot be used any more.

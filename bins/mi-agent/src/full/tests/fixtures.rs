@@ -42,7 +42,7 @@ pub(crate) fn with_key(mut peer: Peer, trust: Trust) -> Peer {
     peer
 }
 
-/// The user at `address`, who calls in plain text although a key is known.
+/// The user at `address`, calling in plain text although a key is known.
 pub(crate) fn without_key(address: &str) -> Peer {
     let mut peer = peer(address);
     peer.security = PeerSecurity::Plain { lacks_key: true };

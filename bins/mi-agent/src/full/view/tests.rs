@@ -52,7 +52,7 @@ impl Screen {
         self.passes(Direction::Received, "127.0.0.2:3344", answers);
     }
 
-    /// Lets the handshake of a call to Joya pass, whose key is known.
+    /// Lets the handshake of a call to Joya pass, with her known key.
     fn passes_handshake(&mut self) {
         for (direction, number, user, decision) in [
             (Direction::Received, 7, "joya@cc.com", Some("known since 2026-11-02")),

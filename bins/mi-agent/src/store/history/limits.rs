@@ -18,8 +18,8 @@ pub(super) struct Limits {
     pub(super) caller_file: u64,
     /// The number of these files.
     pub(super) caller_files: usize,
-    /// A file of what was said in the name of such a peer, by nobody knows whom, while the user said nothing. Two of them
-    /// are kept, and a conversation takes one of them at most.
+    /// A file of what was said in the name of such a peer, by an unknown caller, while the user said nothing.
+    /// Two of them are kept, and a conversation takes one of them at most.
     pub(super) unanswered_file: u64,
     /// The number of these files.
     pub(super) unanswered_files: usize,
@@ -52,7 +52,7 @@ impl Default for Limits {
 pub(super) struct Allowances(BTreeMap<ConversationId, Allowance>);
 
 impl Allowances {
-    /// Returns the allowance of a conversation. `is_sure` says that the peer is who it is said to be.
+    /// Returns the allowance of a conversation. `is_sure` says that the peer's identity is certain.
     pub(super) fn of(&mut self, id: ConversationId, is_sure: bool, limits: &Limits) -> &mut Allowance {
         if self.0.len() == MAX_ALLOWANCES && !self.0.contains_key(&id) {
             self.0.pop_first();
@@ -146,8 +146,8 @@ const MAX_UNANSWERED: u64 = 1 << 20;
 /// The bytes for each line of the user: several hundred lines, a long answer.
 const MAX_FOR_A_LINE: u64 = 64 << 10;
 
-/// The most conversations whose allowance is known, many times what there may be at a time. The oldest one has a new
-/// allowance then, which it would have had with a new call, too.
+/// The most conversations with a known allowance, many times what there may be at a time. The oldest one has
+/// a new allowance then, which it would have had with a new call, too.
 const MAX_ALLOWANCES: usize = 1_024;
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn a_command_about_keys_is_answered_where_it_was_typed() {
     let words = KeyWords::of(&user.app.own, &key(3));
     user.app.done(user.now, Done::OwnWords(words));
     assert_eq!(user.app.overlay, Some(Overlay::Words(words)));
-    // A user who goes on typing need not close it.
+    // A user that goes on typing need not close it.
     user.types("h");
     assert_eq!((&user.app.overlay, user.app.tab().editor.line()), (&None, "h"));
 }
