@@ -1,4 +1,4 @@
-//! A node whose users are the accounts of this host, who register from this host alone:
+//! A node with the accounts of this host as users, which register only from this host:
 //! `cargo run --example host-node -- localhost`.
 use std::error::Error;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The rules for who may call: agents of ours, L and S that may not hear "busy", in order, and live.
+//! The rules for admitting callers: agents of ours, L and S that may not hear "busy", in order, and live.
 
 use std::net::SocketAddr;
 

@@ -376,7 +376,7 @@ pub(crate) async fn incoming(events: &mut Events) -> Conversation {
     }
 }
 
-/// The next event, but those of who asked and was told busy.
+/// The next event, except those of askers that were told busy.
 pub(crate) async fn called(events: &mut Events) -> Option<Event> {
     loop {
         match soon(events.next()).await {

@@ -66,7 +66,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Registers joan, who is found at `listener` from now on.
+/// Registers joan, to be found at `listener` from now on.
 async fn answer_as_joan(node: &TestNode, listener: &TcpListener) {
     let at = listener.local_addr().expect("bound");
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");

@@ -45,7 +45,8 @@ async fn scenarios_in_which_somebody_waits() {
 
 const BOTH: [Program; 2] = [Program::L, Program::S];
 
-/// Our node of aa, with the users u1 to u4 and "off", who knows where `peer`, a node of bb, is; and is known there.
+/// Our node of aa, with the users u1 to u4 and "off". It knows the address of `peer`, a node of bb, and is
+/// known there.
 async fn node_beside(peer: &EmulatedNode) -> TestNode {
     let node =
         TestNode::start("aa", &["u1", "u2", "u3", "u4", "off"], directory(&[("bb", peer.address)])).await;

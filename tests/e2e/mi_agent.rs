@@ -298,7 +298,7 @@ fn a_script_is_said_to_its_end() {
     assert_eq!(said, (0..50).map(|n| format!("<laura> line {n}")).collect::<Vec<_>>());
 }
 
-/// The node did not announce this caller, who also tries to control the terminal.
+/// The node did not announce this caller, which also tries to control the terminal.
 #[test]
 fn a_stranger_reaches_the_screen_as_text() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);

@@ -21,7 +21,7 @@ const LAURA: &str = "127.0.0.1:5001";
 const PERE: &str = "127.0.0.1:5002";
 const ROSTER: &str = "bb.com\nlaura\npere\n";
 
-/// The wire with the node of bb.com and its two users, who are online.
+/// The wire with the node of bb.com and its two users, both online.
 fn wire() -> Wire {
     let mut wire = Wire::new();
     wire.add_node(BB, ROSTER);
@@ -265,7 +265,7 @@ async fn until(is_so: impl AsyncFn() -> bool) {
     time::timeout(DEADLINE, looking).await.expect("it becomes so");
 }
 
-/// Returns the number of users who are online.
+/// Returns the number of users that are online.
 async fn online(node: &TestNode) -> usize {
     let users = node.administrator.list().await.expect("a list");
     users.iter().filter(|user| user.presence.is_some()).count()

@@ -20,7 +20,7 @@ fn each_party_hears_from_the_address_that_it_talks_to() {
     assert_eq!(laura.ask("PRlaura@bb.com"), "RR0");
     assert_eq!(pere.ask("PRpere@bb.com"), "RR0");
     assert_eq!(laura.ask("PRnobody@bb.com"), "RR1");
-    // Laura locates and is located, by who talks to other addresses than she does.
+    // Laura locates and is located, by parties that use other addresses than she does.
     for (asker, address) in [(&pere, "pere@bb.com"), (&other_node, "joya@cc.com")] {
         let names = format!("{address}:laura@bb.com");
         asker.say(format!("PL{names}"));

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::conversation::{incoming, next, soon};
 
-/// The traffic from the registration to the deregistration has a conversation, a caller who is refused and a
+/// The traffic from the registration to the deregistration has a conversation, a refused caller and a
 /// stranger.
 #[tokio::test]
 async fn the_tap_tells_what_the_log_and_the_sockets_saw_in_order() {
@@ -86,7 +86,7 @@ async fn the_tap_tells_what_the_log_and_the_sockets_saw_in_order() {
     assert_eq!(passed.len(), 6 + 7 + 4 + 2);
 }
 
-/// The conversation of a caller, who has a tap, too.
+/// The conversation of a caller with a tap, too.
 #[tokio::test]
 async fn a_call_is_told_from_its_first_frame_on() {
     let node = TestNode::start("bb.com", &["pere", "laura"], directory(&[])).await;

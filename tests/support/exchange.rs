@@ -5,7 +5,7 @@ use std::net::{SocketAddrV4, UdpSocket};
 
 use crate::programs::DEADLINE;
 
-/// The agent of u1 and the node PC-d, who say to a node PC-c what they said then.
+/// The agent of u1 and the node PC-d, repeating to a node PC-c the messages of that time.
 #[derive(Debug)]
 pub struct Exchange {
     agent: UdpSocket,

@@ -1,8 +1,8 @@
 //! Proxies that do to datagrams and streams what networks do to them, as they are told: on loopback, with bounded
 //! queues, and the same again for the same seed.
 //!
-//! A proxy stands between those who send to it, its clients, and one target: an agent and its node, a node and another
-//! node, an agent and another agent.
+//! A proxy stands between its clients and one target: an agent and its node, a node and another node, an
+//! agent and another agent.
 
 mod faults;
 mod tcp;

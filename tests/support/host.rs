@@ -16,7 +16,8 @@ use crate::dns_server::DnsServer;
 use crate::programs::{Program, Terminal, at_home, executable};
 use crate::skipped;
 
-/// A host whose only network is what a test gives it. It disappears with this value, and also if the test is killed.
+/// A host with no network except the one that a test gives it. It disappears with this value, and also if the
+/// test is killed.
 ///
 /// Its programs see its own files in place of `/etc/hosts` and `/etc/resolv.conf`.
 #[derive(Debug)]
@@ -153,7 +154,8 @@ impl Host {
         })
     }
 
-    /// A runtime whose tasks run on this host. What is not spawned, but awaited by the test itself, does not.
+    /// A runtime with tasks that run on this host. What is not spawned, but awaited by the test itself, does
+    /// not.
     ///
     /// # Panics
     /// If there can be no runtime.

@@ -7,7 +7,7 @@ use fair_table::{FairTable, Inserted, Key, Owner, Share};
 use lumi_node_core::AddressRange;
 use plumi_proto::{Domain, Locate, MiAddress, UserName};
 
-/// A request: its names, and who asks.
+/// A request: its names, and its asker.
 pub(crate) type Asked = (Locate, SocketAddrV4);
 
 /// The pending requests of a node.
@@ -39,8 +39,8 @@ impl KeptRequests {
         Self { table: FairTable::new(MAX_PENDINGS), keys: HashMap::new(), domain, exempt: exempt.to_vec() }
     }
 
-    /// Adds a request, or renews it. `user` is the user of the node who is online where it comes from and asks, if there
-    /// is one. Returns what gives way: another request, or this one.
+    /// Adds a request, or renews it. `user` is the asking user of the node that is online at its source, if
+    /// there is one. Returns what gives way: another request, or this one.
     pub(crate) fn add(&mut self, asked: Asked, user: Option<UserName>) -> Option<Asked> {
         if let Some(key) = self.keys.get(&asked) {
             self.table.renew(*key);

@@ -88,7 +88,7 @@ impl Contained {
         let container = |program: &OsStr| {
             let mut command = Command::new("unshare");
             command.env_clear().env("PATH", PATH).current_dir(folder);
-            // Without HOME, the home is that of the user who runs the test, and nothing may be left there.
+            // Without HOME, the home is that of the user that runs the test, and nothing may be left there.
             command.env("XDG_DATA_HOME", "/proc/nothing");
             command.args(["--map-root-user", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
             command.arg(program);

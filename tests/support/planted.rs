@@ -51,7 +51,7 @@ pub fn bugs() -> Vec<Bug> {
 /// Puts `bugs`, all of one file, into its `text`.
 ///
 /// # Errors
-/// The name of a bug whose code does not occur exactly once, or overlaps with that of another bug.
+/// The name of a bug with code that does not occur exactly once, or overlaps with that of another bug.
 pub fn put_in(bugs: &[&Bug], text: &str) -> Result<String, String> {
     let mut places = Vec::new();
     for bug in bugs {

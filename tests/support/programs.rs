@@ -122,8 +122,8 @@ impl NodeProgram {
         fs::read_to_string(self.folder.join(ROSTER)).expect("there is a roster")
     }
 
-    /// Returns the number of datagrams whose lines in its message log begin with `start`. Those that are left out, and only
-    /// counted there once their second is over, are among them.
+    /// Returns the number of datagrams with lines in its message log that begin with `start`. Those that are
+    /// left out, and only counted there once their second is over, are among them.
     ///
     /// # Panics
     /// Like [`NodeProgram::log`].

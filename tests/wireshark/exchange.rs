@@ -93,7 +93,7 @@ fn questions_answers_hops_and_the_conversation_lead_to_each_other() {
     );
     let times: Vec<_> = [2, 8, 9, 10].map(|number| &packets[number - 1]["plumi.response_time"]).into();
     assert_eq!(times, ["0.010000000", "0.010000000", "0.030000000", "0.050000000"]);
-    // An RR and an RD name nobody; who it is about is known all the same.
+    // An RR and an RD name nobody; their user is known all the same.
     assert_eq!(&packets[1]["plumi.about"], "u1@PC-c");
     assert_eq!(&packets[4]["plumi.about"], "u1@PC-c|u2@PC-d");
     for packet in &packets[13..18] {

@@ -88,7 +88,7 @@ fn every_kind_is_a_sentence_and_fields() {
     assert_eq!(packets.len(), expected.len());
 }
 
-/// A proof names nobody. It is of the user for whom the same socket last asked for a challenge.
+/// A proof names nobody. It is of the user in the last request for a challenge from the same socket.
 #[test]
 fn a_proof_is_of_the_user_who_asked_for_a_challenge() {
     let Some(tshark) = Tshark::find() else { return };

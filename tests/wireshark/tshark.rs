@@ -15,7 +15,7 @@ pub(crate) struct Tshark {
 }
 
 impl Tshark {
-    /// `None`, and a word to whoever runs the tests, where there is no tshark.
+    /// `None`, with a note for the tester, if there is no tshark.
     pub(crate) fn find() -> Option<Self> {
         if let Err(reason) = Command::new(PROGRAM).arg("--version").output() {
             skipped(&format!("there is no tshark here: {reason}"));

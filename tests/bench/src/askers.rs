@@ -47,9 +47,9 @@ struct Costs {
 struct Askers<'n> {
     node: &'n NodeProgram,
     sockets: Vec<RawUser>,
-    /// The agent of who is asked for.
+    /// The agent of the user that is asked for.
     callee: RawUser,
-    /// A user who registers when it has to be known that the node has taken everything before.
+    /// A user that registers to find out that the node has taken everything before.
     pacer: RawUser,
 }
 

@@ -80,8 +80,8 @@ impl Requests {
         self.bytes.len() / self.length
     }
 
-    /// The next one; after the last one comes the first one again. Whoever asks goes on where the one before stopped,
-    /// so that another round is not about the same few again.
+    /// The next one; after the last one comes the first one again. Each round goes on where the one before
+    /// stopped, so that another round is not about the same few again.
     pub(crate) fn next(&self) -> &[u8] {
         let start = self.at.get();
         let end = start + self.length;

@@ -104,8 +104,8 @@ fn latencies(
     }
 }
 
-/// Registers all users from one socket, in a thread that answers whoever is sent to any of them. What an agent does
-/// beside that would be in the figure and is not the nodes'.
+/// Registers all users from one socket, in a thread that answers every question for any of them. What an
+/// agent does beside that would be in the figure and is not the nodes'.
 fn start_agent(users: &[String], node: SocketAddrV4) -> anyhow::Result<()> {
     let socket = waiting(load::socket_to(node)?)?;
     for user in users {

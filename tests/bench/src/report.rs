@@ -123,7 +123,7 @@ fn line(
 }
 
 fn print(line: &str) {
-    // Who does not read on does not hold it up.
+    // A closed output does not stop the run.
     _ = writeln!(io::stdout(), "{line}");
 }
 

@@ -105,8 +105,8 @@ fn command(node: &mut NodeProgram, line: &str, answer: &str) -> f64 {
 
 /// Does `work`, and registers a user again and again meanwhile. Returns how long the answers took.
 ///
-/// One user stands for many who ask at their own times: who is due to ask while an answer is waited for would wait
-/// as well, and is counted from when it was due.
+/// One user stands for many that ask at their own times: one that is due while an answer is awaited would
+/// wait as well, and is counted from its due time.
 fn while_probed(at: SocketAddrV4, work: impl FnOnce()) -> anyhow::Result<Latencies> {
     let socket = load::socket_to(at)?;
     socket.set_read_timeout(Some(PATIENCE))?;

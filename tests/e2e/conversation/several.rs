@@ -1,4 +1,4 @@
-//! Several conversations at once, of a user who waits for none of them.
+//! Several conversations at once, of a user that waits for none of them.
 
 use integration_tests::network::{TestNode, directory};
 use mi_agent_core::{Conversations, Heard, LocateError};

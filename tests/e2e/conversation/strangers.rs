@@ -1,4 +1,4 @@
-//! Callers who mean no good, or nothing at all: they hold nobody up, and are let go in order.
+//! Hostile or idle callers: they delay nobody, and their connections end in order.
 
 use std::net::Ipv4Addr;
 

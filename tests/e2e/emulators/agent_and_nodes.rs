@@ -174,7 +174,7 @@ async fn strays_from_the_node_are_met_by_silence_and_a_question_by_an_answer() {
     }
 }
 
-/// Both are told who the other is, though each of them waits for its node when it is asked.
+/// Both learn the other's name, though each of them waits for its node when it is asked.
 #[tokio::test]
 async fn two_who_look_for_each_other_at_once_find_each_other() {
     for theirs in BOTH {

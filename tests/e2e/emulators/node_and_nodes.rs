@@ -154,7 +154,7 @@ pub(super) async fn a_node_that_answers_too_late_is_not_heard() {
         u1.read_all().await;
         assert!(!x1.all("R PL").is_empty());
         assert_eq!(u1.all("R "), ["RR0"], "{theirs:?}");
-        // Once it has registered again, who asked in vain ten times is reached.
+        // Once it has registered again, the user is reached after ten vain questions.
         x1.register().await;
         x1.expect("registered").await;
         converse(&mut u1, &mut x1).await;

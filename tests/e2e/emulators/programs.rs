@@ -320,8 +320,8 @@ async fn the_rate_limit_bears_a_house_full_of_s_agents() {
     assert_eq!(node.stderr(), [""; 0]);
 }
 
-/// S asks each 200 ms and gives up after 2 s. A callee who takes more than half of that is asked more than five times
-/// meanwhile, and reached all the same.
+/// S asks each 200 ms and gives up after 2 s. A callee that takes more than half of that is asked more than
+/// five times meanwhile, and reached all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_is_slow_is_not_taken_for_gone_by_the_quick_tries_of_s() {
     for callee_is in BOTH {

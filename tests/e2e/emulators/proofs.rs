@@ -1,4 +1,5 @@
-//! Our agent at nodes of L and S, as a user whose node once asked for proofs: a `PK` ends a node of L (protocol.md §12).
+//! Our agent at nodes of L and S, as a user that its node once asked for proofs: a `PK` ends a node of L
+//! (protocol.md §12).
 
 use std::fs;
 
@@ -12,7 +13,7 @@ use crate::conversation::soon;
 
 const ASK: &str = "x1@bb:A.......................";
 
-/// A user with a key, who has enrolled or has not. The file of that is in the folder.
+/// A user with a key, enrolled or not. The file of that is in the folder.
 fn user_with_key(node: &EmulatedNode, has_enrolled: bool) -> (AgentBuilder, TempDir) {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("enrolled");
@@ -61,7 +62,8 @@ async fn an_enrolled_user_is_refused_by_a_node_of_s_in_words() {
     assert_eq!(ended(node).await, [format!("PR{ASK}")]);
 }
 
-/// A user with a key who has never proved anything. S refuses the full form, and is asked for a challenge once.
+/// A user with a key that has never proved anything. S refuses the full form, and is asked for a challenge
+/// once.
 #[tokio::test]
 async fn a_user_with_a_key_who_has_not_enrolled_proves_nothing_either() {
     let node = peer(L).await;

@@ -1,4 +1,4 @@
-//! An administrator who changes the roster all the time, and what is to be found of it in the end.
+//! An administrator that changes the roster all the time, and the roster in the end.
 
 use std::fs;
 use std::path::Path;

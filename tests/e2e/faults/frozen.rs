@@ -33,7 +33,7 @@ fn a_frozen_agent_is_offline_at_the_fifth_request_and_back_when_it_thaws() {
     assert_eq!(laura.ask(question), "RL3laura@bb.com:pere@bb.com");
 
     pere.signal(Signal::Continue);
-    // It answers what it was asked long ago. Whoever asked has been answered, but the node has heard from it.
+    // It answers what it was asked long ago. The askers have been answered, but the node has heard from it.
     eventually("the node hears the agent", || {
         node.log().iter().any(|line| line.starts_with("R: ") && line.contains(", RL0u2@cc.com:pere@bb.com:"))
     });

@@ -7,7 +7,7 @@ use integration_tests::raw_user::RawUser;
 
 use super::changes::Users;
 
-/// Clients who each have one registration under way.
+/// Clients with one registration each under way.
 #[derive(Debug)]
 pub(super) struct Load {
     clients: Vec<(RawUser, String)>,
@@ -27,7 +27,7 @@ impl Load {
         Self { clients, answered: 0, lines: HashMap::new() }
     }
 
-    /// Waits for so many answers, one client after the other. Who is answered asks again.
+    /// Waits for so many answers, one client after the other. An answered client asks again.
     pub(super) fn turn(&mut self, answers: usize) {
         for _ in 0..answers {
             let (client, question) = &self.clients[self.answered % self.clients.len()];

@@ -178,7 +178,8 @@ async fn a_conversation_byte_by_byte_loses_nothing() {
         ..StreamFaults::default()
     };
     let pair = Pair::start(faults, faults).await;
-    // Few lines: who hangs up waits 4 s for the rest, and a busy machine takes much longer than 1 ms for each byte.
+    // Few lines: the side that hangs up waits 4 s for the rest, and a busy machine takes much longer than 1
+    // ms for each byte.
     assert_talk_is_whole(pair.laura_talks, pair.pere_talks, 3).await;
 }
 
@@ -205,7 +206,7 @@ async fn a_connection_reset_anywhere_is_lost_and_not_ended() {
     }
 }
 
-/// laura and pere, who talk through a proxy.
+/// laura and pere, talking through a proxy.
 struct Pair {
     laura_talks: Conversation,
     pere_talks: Conversation,

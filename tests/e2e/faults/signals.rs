@@ -45,7 +45,7 @@ fn an_agent_told_to_end_deregisters_whatever_it_is_at() {
     });
 }
 
-/// Ends who called, and then who was called.
+/// Ends the caller, and then the callee.
 fn in_a_conversation(node: &mut NodeProgram, signal: Signal) {
     let mut pere = AgentProgram::start("pere@bb.com", node.address(), &[]);
     pere.expect_line("* listening");
@@ -61,7 +61,7 @@ fn in_a_conversation(node: &mut NodeProgram, signal: Signal) {
     ends_well(&mut pere, "pere", node);
 }
 
-/// Ends who waits for an answer that never comes.
+/// Ends an agent that waits for an answer that never comes.
 fn calling(node: &mut NodeProgram, signal: Signal) {
     let silent = RawUser::new(node.address());
     assert_eq!(silent.ask("PRjoan@bb.com"), "RR0");
@@ -72,7 +72,7 @@ fn calling(node: &mut NodeProgram, signal: Signal) {
     ends_well(&mut laura, "laura", node);
 }
 
-/// Ends who waits for its registration, at a node that answers late.
+/// Ends an agent that waits for its registration, at a node that answers late.
 fn starting(signal: Signal) {
     let node = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     node.set_read_timeout(Some(DEADLINE)).expect("it is not 0");

@@ -127,7 +127,7 @@ const RATE: usize = 500;
 
 const BURST: usize = 1_000;
 
-/// The number of others who have been served when the node has all that it needs.
+/// The number of others that have been served when the node has all that it needs.
 const WARM_UP: u32 = 16;
 
 /// The memory that an allocator may keep: far less than the flood has bytes.

@@ -1,4 +1,4 @@
-//! A node whose log is on a disk that hangs: a file system on a frozen device, as NFS without its server.
+//! A node with its log on a disk that hangs: a file system on a frozen device, as NFS without its server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -143,7 +143,8 @@ fn try_to_freeze(folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs `script` in `folder`, in a namespace whose mounts end with it. Arguments that follow are run after it.
+/// Runs `script` in `folder`, in a namespace with mounts that end with it. Arguments that follow are run
+/// after it.
 fn in_namespace(folder: &Path, script: &str) -> Command {
     let script = format!("{script}\n[ $# = 0 ] || exec \"$@\"");
     let mut command = Command::new("unshare");

@@ -1,4 +1,4 @@
-//! A node whose roster and log are on a disk that becomes full, and has room again.
+//! A node with its roster and log on a disk that becomes full, and has room again.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -18,7 +18,7 @@ fn a_node_on_a_full_file_system_serves_and_loses_no_user() {
         skipped(&format!("no tmpfs of 1 MiB can be mounted here: {reason}"));
         return;
     }
-    // Nobody but this node, and those who reach through it, sees the file system; it ends with the node.
+    // Only this node, and programs that reach through it, see the file system; it ends with the node.
     let mount = format!("{MOUNT} && mkdir config && printf 'bb.com\\nlaura\\n' > config/nodelumi.cfg");
     let (node, pid) =
         start(Command::new("unshare").arg("--map-root-user").arg("--mount"), &mount, folder.path());
@@ -161,5 +161,5 @@ fn names(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).expect("a folder").map(|entry| name(entry).expect("UTF-8")).collect()
 }
 
-/// The mount is in a namespace of its own, where everybody who may make one may mount.
+/// The mount is in a namespace of its own, and everybody with the right to make one may mount there.
 const MOUNT: &str = "mount -t tmpfs -o size=1m none \"$0\" && cd \"$0\"";

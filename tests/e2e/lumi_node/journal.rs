@@ -131,7 +131,7 @@ impl Journal {
         NodeProgram::ready(self.program(folder, first, arguments), folder)
     }
 
-    /// The next entry whose message begins with `start`; those before it are passed over.
+    /// The next entry with a message that begins with `start`; those before it are passed over.
     fn entry(&self, start: &str) -> Entry {
         loop {
             let entry = self.next().expect("an entry comes");
@@ -190,6 +190,6 @@ impl Entry {
     }
 }
 
-/// The mount is in a namespace of its own, where everybody who may make one may mount: the folder `$0` is
-/// that of the journal's socket.
+/// The mount is in a namespace of its own, and everybody with the right to make one may mount there: the
+/// folder `$0` is that of the journal's socket.
 const MOUNT: &str = "mount -t tmpfs none /run && mkdir /run/systemd && ln -s \"$0\" /run/systemd/journal";

@@ -49,7 +49,7 @@ fn a_roster_that_cannot_be_replaced_is_refused_with_the_remedy_and_found_by_the_
     );
 }
 
-/// Runs `words` in `folder`, whose roster is a mount point there.
+/// Runs `words` in `folder`, with the roster as a mount point there.
 fn in_namespace(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     at_home(command.args(["--map-root-user", "--mount", "sh", "-c", MOUNT, "sh"]), folder).args(words);

@@ -153,7 +153,7 @@ fn by_keyboard(browser: &mut Browser) {
     assert!(from.starts_with("node PC-d, 127.0.0.1:") && to == "this node PC-c", "{from} {to}");
     assert!(at.ends_with(", as number 5") && length == "39 bytes", "{at} {length}");
 
-    // The user whose button is pressed, and nobody else.
+    // The user of the pressed button, and nobody else.
     browser.evaluate("document.querySelector('#users button').focus()");
     browser.press("Enter");
     wait_for_rows(browser, 2);
@@ -200,7 +200,7 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     open(&mut browser, web_of(&node));
     wait_for_rows(&mut browser, 4);
 
-    // A user whose name contains hers is somebody else.
+    // A user with a name that contains hers is somebody else.
     browser.evaluate("[...document.querySelectorAll('#users button')].find(({ textContent }) => textContent === 'ana').click()");
     browser.wait_until("document.querySelector('#count').textContent === '2 of 4 messages'");
     assert_eq!(browser.evaluate(&texts_of(".row .message")), json!(["PRana", "RR0"]));
@@ -225,7 +225,7 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     browser.evaluate("document.querySelector('#newest').click()");
     browser.wait_until(&format!("{AT_THE_END} && document.querySelector('#newest').hidden"));
     assert_eq!(browser.evaluate("document.querySelector('[aria-selected=true]')"), json!(null));
-    // So it is for who goes there by hand.
+    // So it is for a viewer that goes there by hand.
     browser.evaluate("document.querySelectorAll('.row')[80].click()");
     ana.ask("PRana");
     wait_for_rows(&mut browser, 86);
@@ -235,7 +235,7 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     wait_for_rows(&mut browser, 88);
     browser.wait_until(AT_THE_END);
 
-    // Nothing wrong is said of users of whom there are too many to be shown.
+    // The page says nothing wrong about users that are too many to be shown.
     let others = "document.querySelector('#others').textContent";
     let more = "102 more users are not shown: lumi-node ctl list finds them.";
     assert_eq!(browser.evaluate(others), more);
@@ -244,7 +244,7 @@ fn what_is_looked_at_stays_and_what_is_new_is_a_click_away() {
     browser.wait_until("document.querySelectorAll('#users tr').length === 0");
     assert_eq!(browser.evaluate(others), format!("Nobody who is shown is named so. {more}"));
 
-    // Agents whose messages are in view have columns, as far as there is room.
+    // Agents with messages in view have columns, as far as there is room.
     for number in 0..40 {
         assert_eq!(User::of(&node).ask(&format!("PRu{number:03}")), "RR0");
     }
@@ -321,7 +321,7 @@ fn whatever_strangers_say_stays_text() {
         }
         is_held
     });
-    // A viewer who looks for somebody learns, too, that not all has been seen.
+    // A viewer that searches for a user learns, too, that not all has been seen.
     browser.evaluate("document.querySelector('#about').focus()");
     browser.type_text("nobody");
     wait_for_rows(&mut browser, 0);

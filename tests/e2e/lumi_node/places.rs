@@ -102,7 +102,8 @@ fn the_first_process_of_a_container_ends_when_it_is_told_to() {
     }
 }
 
-/// The connection of ssh breaks. A node whose console was there ends with it, and one without a terminal stays.
+/// The connection of ssh breaks. A node with its console there ends with it, and one without a terminal
+/// stays.
 #[test]
 fn a_terminal_that_is_gone_ends_the_node_in_order() {
     for shell in [&[][..], &["sh", "-c", "\"$@\"; true", "sh"]] {

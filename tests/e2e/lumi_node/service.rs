@@ -183,7 +183,7 @@ fn start_with(socket: &UdpSocket, folder: &Path) -> NodeProgram {
     NodeProgram::ready(program, folder)
 }
 
-/// A node whose stdin becomes the socket that is passed to it: the first descriptor after stderr, with
+/// A node with its stdin as the socket that is passed to it: the first descriptor after stderr, with
 /// LISTEN_PID set (sd_listen_fds(3)).
 fn passing(folder: &Path) -> Command {
     let mut command = Command::new("sh");

@@ -1,4 +1,5 @@
-//! A node whose output nobody reads: a pager that was left open, a terminal after Ctrl-S, a collector that hangs.
+//! A node with output that nobody reads: a pager that was left open, a terminal after Ctrl-S, a collector
+//! that hangs.
 
 use std::fs::File;
 use std::net::{SocketAddrV4, UdpSocket};
@@ -38,14 +39,14 @@ fn diagnostics_that_nobody_reads_hold_nobody_up() {
 struct UnreadNode {
     program: Program,
     address: SocketAddrV4,
-    /// The registration of its user, whose name is as long as it can be.
+    /// The registration of its user, with a name of the greatest length.
     register: String,
     folder: TempDir,
     _unread: File,
 }
 
 impl UnreadNode {
-    /// Starts a node whose stream is redirected by the shell's `redirection`.
+    /// Starts a node with a stream that the shell's `redirection` redirects.
     fn start(redirection: &str, arguments: &[&str]) -> Self {
         let user = "l".repeat(29);
         let folder = folder_with(&format!("bb.com\n{user}\n"));

@@ -1,4 +1,4 @@
-//! Agents whose node is not there when they start.
+//! Agents that start while their node is not there.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -180,7 +180,7 @@ fn a_closed_terminal_deregisters_and_ends_conversations() {
     drop(line);
     pere.expect_line("* conversation with laura ended");
     eventually("it is gone", || laura.try_wait().expect("it is a child").is_some());
-    // A node whose disk is busy may answer after that.
+    // A node with a busy disk may answer after that.
     eventually("laura is deregistered", || !node.is_online("laura"));
 }
 

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::send::command;
 use super::*;
 
-/// A user whose programs share a folder, and the node of bb.com, which also has pere.
+/// A user with programs that share a folder, and the node of bb.com, which also has pere.
 struct Home {
     node: NodeProgram,
     folder: TempDir,
@@ -61,7 +61,7 @@ impl Home {
     }
 }
 
-/// Has `caller` call laura, whose program is `callee`.
+/// Has `caller` call laura's program `callee`.
 fn assert_called(caller: &mut AgentProgram, callee: &mut Program) {
     caller.type_line("/call laura@bb.com");
     caller.expect_line("* in conversation with laura");

@@ -31,7 +31,7 @@ async fn a_user_whose_domain_is_at_loopback_is_warned() {
          advertise another address, or correct the line of PC-c in the hosts file"
     );
     assert!(warning.contains("WARN") && warning.contains(&words), "{warning}");
-    // Users who name the address or the node know what they do.
+    // Users that name the address or the node know what they do.
     assert_eq!(start(&["--advertise", "127.0.0.1"]), [""; 0]);
     assert_eq!(start(&["--node", &format!("{ip}:3344")]), [""; 0]);
 }

@@ -31,7 +31,8 @@ fn a_registration_that_is_lost_and_regained_is_told() {
     assert_eq!(laura.wait_exit(), 0);
 }
 
-/// The next refresh is a day away, but a user who looks for somebody is found again at once, whatever the answer.
+/// The next refresh is a day away, but a user that looks for another is found again at once, whatever the
+/// answer.
 #[test]
 fn who_calls_after_a_restart_of_the_node_is_registered_again() {
     let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);

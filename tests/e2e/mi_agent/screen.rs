@@ -175,7 +175,7 @@ fn the_bell_rings_for_who_looks_elsewhere() {
 fn signals_give_the_terminal_back_and_deregister() {
     let mut town = Town::new();
     for signal in ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM"] {
-        // A node on a busy machine may answer later than a hurried agent waits, who says so then.
+        // A node on a busy machine may answer later than a hurried agent waits, and the agent says so then.
         eventually("it exits with 0", || {
             let (laura, mut joya) = talking(&town, &[]);
             let pid = laura.pid().as_raw_nonzero().to_string();
@@ -298,7 +298,7 @@ fn who_is_blocked_is_told_busy_and_the_user_who_called() {
     eventually("the rule is kept", || {
         fs::read_to_string(&rules).is_ok_and(|text| text.contains("laura@bb.com"))
     });
-    // The peer's end of it comes after that of the one who ended it.
+    // The peer's end of it comes after that of the side that ended it.
     laura.expect_text("conversation with joya ended by joya");
     laura.type_line("/call joya@bb.com");
     laura.expect_text("cannot reach joya@bb.com: user is busy");

@@ -158,7 +158,8 @@ fn two_users_who_know_nothing_of_keys_are_encrypted_and_know_each_other_the_next
     }
 }
 
-/// The user of `agent`, who is `whose`, reads out the words of the key, and that of `other` types them.
+/// The user of `agent`, with the address `whose`, reads out the words of the key, and that of `other` types
+/// them.
 fn compare(agent: &mut Program, other: &mut Program, whose: &str) {
     agent.type_line("/words");
     let words = agent.expect_line("* your words: ")["* your words: ".len()..].to_owned();

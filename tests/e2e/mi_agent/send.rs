@@ -157,7 +157,7 @@ fn who_calls_meanwhile_is_told_that_the_user_is_busy() {
     assert_eq!(heard(&mut pere), ["hola", "adéu"]);
 }
 
-/// A user who is busy for a moment is called again.
+/// A user that is busy for a moment is called again.
 #[test]
 fn who_waits_is_heard_as_soon_as_may_be() {
     let (node, mut pere) = node_and_pere();

@@ -112,7 +112,7 @@ pub enum Effect {
     Registered,
     /// Tells its user: deregistered.
     Deregistered,
-    /// Has found who was called, and dials.
+    /// Has found the callee, and dials.
     Located {
         /// The user.
         to: String,
@@ -139,7 +139,7 @@ pub enum Death {
     Malformed(Vec<u8>),
     /// A node was sent more than 100 bytes.
     TooLong(usize),
-    /// A node was sent an `RL` for a user whom it does not know.
+    /// A node was sent an `RL` for a user that it does not know.
     UnknownUser(Vec<u8>),
     /// A node was sent `PRuser` or `PDuser`.
     BareUser(Vec<u8>),

@@ -10,7 +10,7 @@
 //! The kit is a dev-dependency by path, and is not published. It panics where a test uses it wrongly. None of its
 //! async functions is cancel safe: a test that gives one up has failed.
 //!
-//! A test of a bot needs a node, the bot, and somebody who calls it:
+//! A test of a bot needs a node, the bot, and a caller:
 //!
 //! ```
 //! use lumi_testkit::network::TestNode;

@@ -124,7 +124,7 @@ pub fn quick_schedule() -> RequestSchedule {
     RequestSchedule::new(RequestSchedule::default().attempts, Duration::from_millis(100))
 }
 
-/// A schedule whose tries are so far apart that a node sends each of them on, also on a busy machine.
+/// A schedule with tries so far apart that a node sends each of them on, also on a busy machine.
 pub fn spaced_schedule() -> RequestSchedule {
     RequestSchedule::new(RequestSchedule::default().attempts, Duration::from_millis(400))
 }
@@ -142,7 +142,7 @@ pub async fn sockets_with_one_port() -> (UdpSocket, UdpSocket) {
     panic!("no port is free on both 127.0.0.2 and 127.0.0.3");
 }
 
-/// Finds a loopback address that no other test uses and whose UDP port 3344 is free.
+/// Finds a loopback address that no other test uses and that has a free UDP port 3344.
 ///
 /// Nodes that are found by DNS are at that port.
 ///
@@ -183,8 +183,8 @@ pub async fn bind_again(address: SocketAddrV4) -> UdpSocket {
     time::timeout(DEADLINE, binding).await.expect("it is free")
 }
 
-/// Binds a UDP port of `ip` that no socket of this process has had: what is still on its way to another one, whose port
-/// the system would hand out again, does not come here.
+/// Binds a UDP port of `ip` that no socket of this process has had: datagrams still on their way to another
+/// one do not come here, although the system would reuse its port.
 ///
 /// # Panics
 /// If none is free.

@@ -138,7 +138,7 @@ impl Wire {
         self.nodes.remove(&socket(at));
     }
 
-    /// Adds the agent of `address`, whose node must be there, and who listens for conversations at `listening`.
+    /// Adds the agent of `address`, which listens for conversations at `listening`. Its node must be there.
     pub fn add_agent(&mut self, at: &str, address: &str, listening: &str) {
         let address: MiAddress = address.parse().expect("an address");
         let listening = MiSocketAddress::new(socket(listening)).expect("a port");
@@ -175,7 +175,7 @@ impl Wire {
         self.registrations.get(&socket(agent)).map_or(&[], Vec::as_slice)
     }
 
-    /// The agent at `caller` dials the one that listens at `to`, who accepts the call.
+    /// The agent at `caller` dials the one that listens at `to`, which accepts the call.
     ///
     /// Their nicknames are the names of their users. Frames keep a distance of 20 ms. Both agents are busy
     /// until the conversation has ended.

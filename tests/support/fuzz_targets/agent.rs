@@ -13,9 +13,9 @@ use mi_agent_core::{
 };
 use plumi_proto::{Extension, LocateOutcome, Message, MiAddress, MiSocketAddress};
 
-/// The first byte is settings, what follows are steps: requests, datagrams of the node and of strangers, time. Each
-/// request ends once and is sent as often as it may be, each question is answered once and nobody else is, and who has
-/// deregistered says nothing more.
+/// The first byte is settings, what follows are steps: requests, datagrams of the node and of strangers,
+/// time. Each request ends once and is sent as often as it may be, each question is answered once and nobody
+/// else is, and a deregistered agent says nothing more.
 ///
 /// # Panics
 /// If not.
@@ -39,11 +39,11 @@ struct Run {
     wants_out: bool,
     last_refresh: Option<Instant>,
     lost: Option<RegistrationChange>,
-    /// Who may not call.
+    /// The user that may not call.
     blocked: Option<MiAddress>,
     /// The askers that were told where the user listens, each with the last time, the latest last.
     askers: Vec<(MiAddress, Instant)>,
-    /// Who may not call and asked last, and when.
+    /// The user that may not call and asked last, and the time.
     refused: Option<(MiAddress, Instant)>,
     /// Of which refusals the user was told, and when.
     missed: HashMap<(MiAddress, Refusal), Instant>,
@@ -262,7 +262,7 @@ impl Run {
         }
     }
 
-    /// What the user is told of who asked, and may not have been told where.
+    /// The report to the user about an asker, which may not have got the location.
     fn asked(&mut self, from: MiAddress, refusal: Option<Refusal>) -> Option<LumiOutput> {
         let is_other = |asked: &(MiAddress, Instant)| asked.0 != from;
         match refusal {
@@ -284,7 +284,7 @@ impl Run {
         is_news.then_some(LumiOutput::Missed { from, reason })
     }
 
-    /// Returns the askers of whom one most likely calls now.
+    /// Returns the likely callers among the askers.
     fn candidates(&mut self) -> Vec<MiAddress> {
         let is_fresh = |(_, asked): &(MiAddress, Instant)| self.now - *asked <= ASKER_LIFE;
         let Some((_, last)) = self.askers.last().copied().filter(is_fresh) else {
@@ -467,10 +467,10 @@ const TIMES: [Duration; 8] = [
 const INTERVALS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_millis(100), Duration::from_millis(300)];
 
-/// How long who asked last counts as the likely caller.
+/// The time for which the last asker counts as the likely caller.
 const ASKER_LIFE: Duration = Duration::from_secs(30);
 
-/// The time within which those who were told are all likely callers.
+/// The time within which all askers that got the location are likely callers.
 const TOGETHER: Duration = Duration::from_secs(10);
 
 /// How long a refusal that the user was told of is no news.

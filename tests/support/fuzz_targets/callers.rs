@@ -1,4 +1,4 @@
-//! The conversations of an agent whose slots are all taken, its callers, and the addresses that it calls.
+//! The conversations of an agent without a free slot, its callers, and the addresses that it calls.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -127,7 +127,8 @@ impl Run {
             step => {
                 let end = self.now + *input.choose(&TIMES)?;
                 if step == 11 {
-                    // The program is late: somebody calls before those whose turn it is have taken it.
+                    // The program is late: a call comes before the callers that have their turn have taken
+                    // it.
                     self.now = end;
                     self.wants_turn(NEWCOMER.into());
                 }

@@ -73,7 +73,7 @@ fn came_as<'a>(body: &'a str, message: &[u8]) -> Option<&'a str> {
     })
 }
 
-/// The bytes that `body` stands for, to a reader who knows no more than the grammar.
+/// The bytes that `body` stands for, to a reader that knows no more than the grammar.
 fn unescape(mut body: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some((before, after)) = body.split_once(r"\x") {

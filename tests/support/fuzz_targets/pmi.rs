@@ -124,7 +124,7 @@ fn is_read_as(frames: &[Item<'_>], rest: &[u8], (items, error): &(Vec<Received>,
 
 /// The items are the stream but for headers.
 fn nothing_is_lost(stream: &[u8], items: &[Received]) {
-    // What may be left after each item: "L11L" is "L" whose rest is to come, or "L" after a header.
+    // What may be left after each item: "L11L" is the beginning of an "L", or "L" after a header.
     let mut rests = BTreeSet::from([stream]);
     for item in items {
         let headers: &[usize] = match item.kind() {
@@ -152,7 +152,7 @@ fn after<'a>(stream: &'a [u8], header: usize, item: &Received) -> Option<&'a [u8
     rest.strip_prefix(item.bytes()).filter(|_| header.split_first().is_none_or(is_header))
 }
 
-/// A frame whose text may be sent is what is sent for that text.
+/// A frame with a text that may be sent is exactly the frame that is sent for that text.
 fn is_written_again(&(kind, text): &Item<'_>) {
     let Ok(text) = str::from_utf8(text) else { return };
     let (kind, frame) = match kind {

@@ -100,7 +100,7 @@ fn new_key(provider: &CryptoProvider) -> anyhow::Result<Arc<CertifiedKey>> {
     Ok(Arc::new(CertifiedKey::new(vec![CertificateDer::from(public.to_vec())], signing)))
 }
 
-/// Accepts any key whose secret the peer has, as the handshake of an agent does.
+/// Accepts any key if the peer has its secret, as the handshake of an agent does.
 #[derive(Debug)]
 struct AnyKey(WebPkiSupportedAlgorithms);
 

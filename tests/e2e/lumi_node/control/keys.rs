@@ -1,4 +1,4 @@
-//! Users who prove their registrations by keys, at a node that runs.
+//! Users that prove their registrations by keys, at a node that runs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -188,7 +188,7 @@ fn a_class_is_invited_at_once_and_enrols_within_seconds() {
     assert!(done(&node, &["status", "--json"]).contains(r#""enrolled": 30"#));
     assert_eq!(done(&node, &["list", "--json"]).matches(r#""key":true"#).count(), 30);
     assert_eq!(done(&node, &["invite", "--all-new"]), nobody, "they have keys");
-    // Somebody who comes later is the only one who is new.
+    // Only a later user is new.
     done(&node, &["register", "joya"]);
     let late = done(&node, &["invite", "--all-new", "--valid", "30d"]);
     assert!(late.starts_with("joya@bb.com ") && late.lines().count() == 1, "{late}");

@@ -1,4 +1,4 @@
-//! Users who are taken over, as an administrator sees them.
+//! Users that are taken over, as an administrator sees them.
 
 use super::*;
 

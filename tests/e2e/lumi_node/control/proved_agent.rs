@@ -37,7 +37,8 @@ fn an_independent_agent_enrols_by_a_code() {
     assert_eq!(ask(&mut thief, &format!("enrol {code}")), "not taken");
 }
 
-/// The agent `laura`, whose key the node has, is found, and leaves; nobody else can do either in her name.
+/// The agent `laura`, with a key that the node has, is found, and leaves; nobody else can do either in her
+/// name.
 fn is_the_only_laura(node: &NodeProgram, laura: &mut Program) {
     let (mut thief, _) = agent("laura@bb.com", node).expect("there was one before");
     let pere = User::of(node);

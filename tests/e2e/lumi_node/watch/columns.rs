@@ -15,9 +15,9 @@ fn watch(node: &NodeProgram) -> Terminal {
     Terminal::start(NODE, node.folder(), &["watch", "--socket", SOCKET], (24, 80))
 }
 
-/// Returns whether `screen` has at least `count` rows of messages, whose arrows have both ends in view and whose texts
-/// begin with one of `begins`, and the bar below them. Tests wait for that: the screen is drawn in pieces, and the
-/// messages so far may come in pieces, too.
+/// Returns whether `screen` has at least `count` rows of messages with both ends of their arrows in view and
+/// texts that begin with one of `begins`, and the bar below them. Tests wait for that: the screen is drawn in
+/// pieces, and the messages so far may come in pieces, too.
 fn is_whole(screen: &Screen, count: usize, begins: &[&str]) -> bool {
     let is_whole = |row: &String| {
         let signs = |signs: &str| row.chars().filter(|&sign| signs.contains(sign)).count();

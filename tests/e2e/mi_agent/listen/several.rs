@@ -81,7 +81,7 @@ fn eight_may_call_and_lines_have_no_number_unless_asked_for() {
     friends[8].expect_line("! cannot reach bot@bb.com: user is busy");
 }
 
-/// Eight who only gave a nickname held every slot for ever.
+/// Eight callers that only gave a nickname once held every slot forever.
 #[test]
 fn silent_callers_give_way_to_a_caller() {
     let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);

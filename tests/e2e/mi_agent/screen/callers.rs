@@ -1,4 +1,4 @@
-//! Peers who call and talk as much as they can: what the user did stays, and what they take is bounded.
+//! Peers that call and talk as much as they can: the user's own data stays, and their share is bounded.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -89,7 +89,7 @@ fn what_a_caller_says_who_may_be_one_of_two_is_kept_under_neither() {
 #[test]
 fn the_lines_of_a_friend_survive_ten_megabytes_of_a_caller_under_the_name() {
     let town = Town::new();
-    // A friend whose key is known is not taken for such a caller.
+    // A friend with a known key is not treated as such a caller.
     let (laura, mut joya) = talking(&town, &["--security", "off"]);
     let said = ["one", "two", "three", "four", "five"];
     for line in said {

@@ -4,7 +4,7 @@ use rustix::process::{self as processes, Resource, Rlimit, getrlimit, prlimit};
 
 use super::*;
 
-/// Laura at a terminal whose files may be limited: a write beyond the limit is an error, and not the end.
+/// Laura at a terminal with files that may be limited: a write beyond the limit is an error, and not the end.
 fn laura(town: &Town, folder: &Path) -> Terminal {
     let mut shell = Command::new("sh");
     let at = town.node.address().to_string();

@@ -1,4 +1,5 @@
-//! The first start of a user whom the node does not admit yet: the terminal asks for the code of an invitation.
+//! The first start of a user that the node does not admit yet: the terminal asks for the code of an
+//! invitation.
 
 use tempfile::TempDir;
 
@@ -50,7 +51,7 @@ fn without_a_code_the_first_start_ends_as_any_refusal_does() {
     }
 }
 
-/// A user who has enrolled needs more than a code, and line mode asks no questions.
+/// An enrolled user needs more than a code, and line mode asks no questions.
 #[test]
 fn nobody_else_is_asked_for_a_code() {
     let town = strict_town();

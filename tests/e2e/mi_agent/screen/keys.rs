@@ -1,4 +1,5 @@
-//! Two people who know nothing of keys, at their terminals: they talk, compare words, and get a new machine.
+//! Two people without any knowledge of keys, at their terminals: they talk, compare words, and get a new
+//! machine.
 
 use tempfile::TempDir;
 
@@ -179,7 +180,7 @@ fn a_new_machine_is_let_in_again_by_its_user_or_by_words() {
     joya.sees("laura ets tu!");
 }
 
-/// Anybody who has the file reads the conversation, so no tab hides it.
+/// Anybody with the file can read the conversation, so no tab hides it.
 #[test]
 fn a_log_of_keys_is_named_as_long_as_it_is_written() {
     let town = Town::new();

@@ -1,4 +1,4 @@
-//! Text on whose width terminals disagree, in a real terminal.
+//! Text that terminals give different widths, in a real terminal.
 
 use integration_tests::programs::{Tmux, Xterm};
 

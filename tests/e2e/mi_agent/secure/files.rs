@@ -107,7 +107,7 @@ fn a_command_may_print_the_key() {
     assert_eq!((code, told.as_str()), (1, "mi-agent: key-command: sh has not ended after 10 s"));
 }
 
-/// Users who know the old key have to be ready for it.
+/// Users that know the old key have to be ready for it.
 #[test]
 fn a_new_key_beside_known_ones_is_said() {
     let (node, laura, pere) = node_and_homes();

@@ -32,7 +32,7 @@ fn a_caller_with_a_level_calls_nobody_below_it() {
     assert_eq!((code, told[0].as_str()), (8, reason));
 }
 
-/// Whoever wants known keys only has to be able to know one.
+/// A user that accepts only known keys has to be able to learn one.
 #[test]
 fn at_a_level_the_refused_key_can_be_taken() {
     let (node, laura, pere) = node_and_homes();

@@ -6,7 +6,7 @@ fn trust(home: &Home, arguments: &[&str]) -> (i32, Vec<String>, Vec<String>) {
     home.run(&[&["trust", "--from", home.address], arguments].concat())
 }
 
-/// A user who starts with `key show` has the key from then on.
+/// A user that starts with `key show` has the key from then on.
 #[test]
 fn the_own_key_is_shown_in_every_form() {
     let laura = Home::of("laura@bb.com");

@@ -296,7 +296,7 @@ fn a_stdout_that_takes_nothing_is_told() {
     assert!(!node.is_online("laura"));
 }
 
-/// Starts a `send` to joan, whose agent accepts the call and exchanges nicknames. Without a text in
+/// Starts a `send` to joan. Her agent accepts the call and exchanges nicknames. Without a text in
 /// `arguments`, it types "hola".
 fn called(node: &NodeProgram, arguments: &[&str]) -> (SendProgram, TcpStream) {
     called_by(node, || SendProgram::start(node.address(), arguments), arguments)

@@ -90,7 +90,7 @@ impl Domain {
         (online.address, message.to_vec())
     }
 
-    /// Returns the way on of an `RL`. Clears the strikes of the user who answered.
+    /// Returns the way on of an `RL`. Clears the strikes of the user that answered.
     pub(super) fn answer(&mut self, pair: &Pair<'_>) -> Route {
         if self.is(pair.to.domain)
             && let Some(Some(online)) = self.users.get_mut(pair.to.user)

@@ -20,8 +20,8 @@ pub struct LAgent {
 }
 
 impl LAgent {
-    /// The agent of `address`, whose node is at `node`, and who publishes `publish` as where it listens; the IP may
-    /// be 0.0.0.0.
+    /// The agent of `address`. Its node is at `node`, and it publishes the listening address `publish`; the
+    /// IP may be 0.0.0.0.
     pub fn new(address: &str, node: SocketAddrV4, publish: SocketAddrV4) -> Self {
         Self { address: address.to_owned(), node, publish, busy: false, asking: None, out: Outbox::default() }
     }

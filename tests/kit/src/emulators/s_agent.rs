@@ -22,8 +22,8 @@ pub struct SAgent {
 }
 
 impl SAgent {
-    /// The agent of `address`, whose node is at `node`, and who publishes `publish` as where it listens; the IP is
-    /// often 0.0.0.0 (row 5).
+    /// The agent of `address`. Its node is at `node`, and it publishes the listening address `publish`; the
+    /// IP is often 0.0.0.0 (row 5).
     pub fn new(address: &str, node: SocketAddrV4, publish: SocketAddrV4) -> Self {
         let user = address.split('@').next().unwrap_or_default().to_owned();
         Self {

@@ -15,7 +15,7 @@ pub struct SNode {
 }
 
 impl SNode {
-    /// The node of `domain` with these users, who are offline. It finds other nodes in `peers`, as if by DNS.
+    /// The node of `domain` with these users, all offline. It finds other nodes in `peers`, as if by DNS.
     pub fn new(domain: &str, users: &[&str], peers: &[(&str, SocketAddrV4)]) -> Self {
         Self { domain: Domain::new(domain, users, peers), out: Outbox::default() }
     }

@@ -13,9 +13,9 @@ pub(super) struct Address<'a> {
 /// The two names of a `PL` or an `RL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair<'a> {
-    /// The user who asks.
+    /// The user that asks.
     pub(super) from: Address<'a>,
-    /// The user who is asked for.
+    /// The user that is asked for.
     pub(super) to: Address<'a>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn answer(message: &[u8]) -> Option<Pair<'_>> {
     Some(Pair { from: address(from)?, to: address(to)? })
 }
 
-/// The fields after the names of an `RL0`: where who was asked for listens.
+/// The fields after the names of an `RL0`: the listening address of the user that was asked for.
 pub(super) fn found(message: &[u8]) -> Option<SocketAddrV4> {
     let mut fields = message.split(|&byte| byte == b':').skip(2);
     socket(fields.next()?, fields.next()?)

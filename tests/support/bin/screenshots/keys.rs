@@ -1,4 +1,4 @@
-//! Keys: a conversation whose words were compared, and somebody who comes with another key.
+//! Keys: a conversation with a verified key, and a peer with another key.
 
 use std::process::Command;
 

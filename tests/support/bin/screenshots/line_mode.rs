@@ -1,4 +1,4 @@
-//! Line mode, for scripts and who prefers lines.
+//! Line mode, for scripts and for people that prefer lines.
 
 use integration_tests::programs::{AgentTerminal, NodeProgram};
 

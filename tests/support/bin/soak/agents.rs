@@ -17,7 +17,7 @@ use tokio::time::{self, Instant};
 use crate::Options;
 use crate::report::{Report, in_ms};
 
-/// Ten thousand location requests a second for a user whose agent answers.
+/// Ten thousand location requests a second for a user with an agent that answers.
 pub(crate) fn many_questions(_: &Options, report: &mut Report) {
     let mut node = NodeProgram::start("bb.com", &["pere"], &["--rate-limit", "off", "-qq"]);
     let runtime = Runtime::new().expect("a runtime");

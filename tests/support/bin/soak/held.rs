@@ -1,4 +1,4 @@
-//! Tables of a node that attackers fill, and honest users who have to be served at the first try.
+//! Tables of a node that attackers fill, and honest users that have to be served at the first try.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,8 @@ use crate::Options;
 use crate::honest::{CONTROL, Honest, attack_at_rate, beside, figure};
 use crate::report::Report;
 
-/// 64 addresses hold 64 location requests each, for users whose agents never answer, which fills the table.
+/// 64 addresses hold 64 location requests each, for users with agents that never answer, which fills the
+/// table.
 pub(crate) fn by_many(_: &Options, report: &mut Report) {
     let (node, silent) = node_with_silent_users();
     let askers: Vec<_> = (0..ADDRESSES * SOCKETS)
@@ -147,12 +148,12 @@ const NEIGHBOURS_CALLS: usize = 40;
 /// The time that the agent of a callee takes, so that its request is pending for a while.
 const FAR_AWAY: Duration = Duration::from_millis(400);
 
-/// Users whose agents never answer.
+/// Users with agents that never answer.
 const SILENT: usize = 64;
 
 const ADDRESSES: usize = 64;
 
-/// Sockets of an address: one of nobody who is online holds 8 requests.
+/// Sockets of an address: one without an online user holds 8 requests.
 const SOCKETS: usize = 8;
 
 const BURST_RATE: usize = 16_000;

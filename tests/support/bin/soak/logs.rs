@@ -98,7 +98,7 @@ pub(crate) fn unread(_: &Options, report: &mut Report) {
     }
 }
 
-/// Starts a node whose stream is redirected by the shell's `redirection` to a pipe that nobody reads.
+/// Starts a node with a stream that the shell's `redirection` sends to a pipe that nobody reads.
 fn start_unread(redirection: &str, arguments: &[&str]) -> (Program, SocketAddrV4, TempDir) {
     let folder = tempfile::tempdir().expect("there can be temporary folders");
     write_roster(folder.path(), &format!("bb.com\n{}\n", long_name()));

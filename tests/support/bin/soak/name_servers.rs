@@ -86,7 +86,7 @@ pub(crate) fn one_insider(_: &Options, report: &mut Report) {
     first_try(report, "other users' new names, answered at the first try", answered, CALLS);
 }
 
-/// Asks to be registered, and for somebody who is offline, in turn.
+/// Asks to be registered, and for an offline user, in turn.
 fn measure(user: &RawUser) -> (Latencies, usize) {
     let (mut latencies, mut answered) = (Latencies::default(), 0);
     at_rate(REQUESTS / SECONDS, REQUESTS, |number| {

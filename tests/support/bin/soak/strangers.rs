@@ -120,7 +120,7 @@ pub(crate) fn forged_answers(_: &Options, report: &mut Report) {
     report.figure("rounds of 1,000 requests too slow to be answered", slow, "0", slow == 0);
 }
 
-/// 100,000 datagrams a second from one address, and others who register meanwhile.
+/// 100,000 datagrams a second from one address, and others that register meanwhile.
 pub(crate) fn flood(_: &Options, report: &mut Report) {
     let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);
     let address = node.address();

@@ -14,7 +14,8 @@ use crate::held::{ATTACKER, CALLS, LAURA, PERE, first_try};
 use crate::honest::{Honest, attack_at_rate, beside};
 use crate::report::Report;
 
-/// 20,000 datagrams a second with a user's address and another port, and somebody who asks for her all the time.
+/// 20,000 datagrams a second with a user's address and another port, and an asker that asks for her all the
+/// time.
 pub(crate) fn victims_address(_: &Options, report: &mut Report) {
     let mut node = NodeProgram::start("bb.com", &["laura"], &["-qq"]);
     let laura = Honest::register("laura@bb.com", LAURA, &node, Duration::ZERO);

@@ -63,7 +63,7 @@ struct Pending {
 /// One that is under way.
 struct Lookup {
     domain: Domain,
-    /// Who waits for it, and since when.
+    /// The askers that wait for it, and the times since when.
     waiting: HashMap<Asked, Instant>,
 }
 
@@ -222,7 +222,7 @@ impl Model {
             Ok(found) => (Some(found.address.into()), found.valid_for.min(MAX_LIFE)),
             Err(_) => (None, FAILURE_LIFE),
         };
-        // Whoever waits is served by this answer, however short it is valid.
+        // Every waiting asker is served by this answer, however short it is valid.
         self.answers.insert(lookup.domain, (found, now + valid_for));
         for output in outputs {
             let &Output::Transmit { to, message, .. } = output else { panic!("{output:?} for an answer") };
@@ -248,7 +248,7 @@ impl Model {
                 _ => panic!("{message:?} for an answer"),
             }
         }
-        // The rest were given up, or found no room, or are asked for by nobody who may.
+        // The rest were given up, or found no room, or have no asker that may ask.
         let dropped = node.dropped();
         let sum = dropped.malformed + dropped.unexpected + dropped.unasked;
         let sum = sum + dropped.foreign + dropped.no_room + dropped.spoofed + dropped.repeated;

@@ -138,7 +138,7 @@ impl Model {
         self.refused(&asked);
     }
 
-    /// An `RL` came: it went on to one who asked, or nowhere.
+    /// An `RL` came: it went on to an asker, or nowhere.
     pub(super) fn answer(
         &mut self,
         now: Instant,
@@ -157,7 +157,7 @@ impl Model {
             };
             let oldest = self.pendings.iter().filter(is_asked).min_by_key(|(_, pending)| pending.number);
             let Some(&asked) = oldest.map(|(asked, _)| asked) else { return };
-            // One who is online elsewhere by now hears nothing.
+            // An asker that is online elsewhere by now hears nothing.
             assert!(self.is_elsewhere(&asked), "{locate:?} of {from} was asked for");
             self.ended(&asked);
             return;
@@ -226,12 +226,13 @@ impl Model {
         self.pendings.remove(asked)
     }
 
-    /// Returns whether the user who asks belongs to this node and is online, but not where the question came from.
+    /// Returns whether the asking user belongs to this node and is online, but not where the question came
+    /// from.
     fn is_elsewhere(&self, (Locate { from, .. }, at): &Asked) -> bool {
         from.domain() == self.domain && self.address_of(&from.user()).is_some_and(|bound| bound != *at)
     }
 
-    /// The node answered in the place of whom was asked for.
+    /// The node answered in place of the user that was asked for.
     pub(super) fn refused(&mut self, asked: &Asked) {
         self.ended(asked);
         self.owes_one_less(asked);
