@@ -42,9 +42,8 @@ use crate::traffic::WeakTap;
 
 /// The agent of a registered user, which can call and be called. Cheap to clone.
 ///
-/// Its tasks run on one runtime: the one on which it was started, or that of
-/// [`AgentBuilder::runtime`]. Its methods can be called from any thread and awaited by any executor, while that
-/// runtime is driven.
+/// Its tasks run on one runtime: the one on which it was started, or that of [`AgentBuilder::runtime`]. Its
+/// methods can be called from any thread and awaited by any executor, while that runtime is driven.
 ///
 /// End it with [`Agent::shutdown`]. If the last clone is dropped instead, its conversations end and it
 /// deregisters in the background, while the runtime lives.
@@ -112,8 +111,8 @@ impl Agent {
         self.0.driver.place().node
     }
 
-    /// Returns the address at which peers connect for a conversation now. It changes with this host's address, as
-    /// [`Event::Moved`](crate::Event::Moved) reports.
+    /// Returns the address at which peers connect for a conversation now. It changes with this host's
+    /// address, as [`Event::Moved`](crate::Event::Moved) reports.
     pub fn listening(&self) -> MiSocketAddress {
         self.0.driver.place().listening
     }
@@ -128,7 +127,8 @@ impl Agent {
         self.0.driver.is_registered()
     }
 
-    /// Returns the number of conversations, with callers that wait for a decision and calls that have not begun.
+    /// Returns the number of conversations, with callers that wait for a decision and calls that have not
+    /// begun.
     pub fn conversations(&self) -> usize {
         self.0.slots.taken()
     }
@@ -140,8 +140,8 @@ impl Agent {
 
     /// Waits until the agent has deregistered, or has given up to.
     ///
-    /// After [`Agent::shutdown`] its conversations are over by then; after [`Agent::shutdown_within`] they may still
-    /// be ending.
+    /// After [`Agent::shutdown`] its conversations are over by then; after [`Agent::shutdown_within`] they
+    /// may still be ending.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -154,25 +154,27 @@ impl Agent {
         self.0.driver.set_admission(admission);
     }
 
-    /// Sets whether somebody looks at the state of the registration, such as on a screen. The default is nobody.
+    /// Sets whether somebody looks at the state of the registration, such as on a screen. The default is
+    /// nobody.
     ///
-    /// While somebody does, the registration is refreshed whenever the node has been silent for 15 s, so a restart of the
-    /// node shows sooner. [`AgentBuilder::refresh`] with `None` still means never.
+    /// While somebody does, the registration is refreshed whenever the node has been silent for 15 s, so a
+    /// restart of the node shows sooner. [`AgentBuilder::refresh`] with `None` still means never.
     pub fn set_watched(&self, is_watched: bool) {
         self.0.driver.set_watched(is_watched);
     }
 
     /// Registers again, because another agent of the user has registered meanwhile, and is done.
     ///
-    /// A `PR` is sent at once, or a second after the last one, even if [`AgentBuilder::refresh`] is `None`. A loss of the
-    /// registration is reported as [`Event::RegistrationLost`](crate::Event::RegistrationLost).
+    /// A `PR` is sent at once, or a second after the last one, even if [`AgentBuilder::refresh`] is `None`. A
+    /// loss of the registration is reported as [`Event::RegistrationLost`](crate::Event::RegistrationLost).
     pub fn register_again(&self) {
         self.0.driver.register_again();
     }
 
     /// Leaves the user registered when this agent ends, because another agent of the user goes on.
     ///
-    /// [`Agent::shutdown`] and [`Agent::shutdown_within`] only end the conversations then. It cannot be taken back.
+    /// [`Agent::shutdown`] and [`Agent::shutdown_within`] only end the conversations then. It cannot be taken
+    /// back.
     pub fn stay_registered(&self) {
         self.0.driver.stay_registered();
     }
@@ -226,8 +228,8 @@ impl Agent {
 
     /// Begins a conversation with a user: locates, connects, exchanges nicknames.
     ///
-    /// The connections of calls that came to nothing take up to some seconds to end in order. While there are 64 of
-    /// them, the next calls wait, in their order.
+    /// The connections of calls that came to nothing take up to some seconds to end in order. While there are
+    /// 64 of them, the next calls wait, in their order.
     ///
     /// If its answer is lost, a callee answers the repeated question without an offer of encryption, as if it
     /// had none. If that would make the call fail, the call is made once more, after 5 s.
@@ -236,8 +238,8 @@ impl Agent {
     /// [`CallError`].
     ///
     /// # Cancel safety
-    /// Cancel safe. The agent is free for another conversation at once. A connection that was begun ends in order
-    /// in the background.
+    /// Cancel safe. The agent is free for another conversation at once. A connection that was begun ends in
+    /// order in the background.
     pub async fn call(&self, to: MiAddress) -> Result<Conversation, CallError> {
         if to == self.0.address {
             return Err(CallError::Yourself);
@@ -261,8 +263,8 @@ impl Agent {
         called
     }
 
-    /// Waits until callees have forgotten which offers they made, or the agent ends. The timer is on the agent's runtime,
-    /// because the program may have none.
+    /// Waits until callees have forgotten which offers they made, or the agent ends. The timer is on the
+    /// agent's runtime, because the program may have none.
     #[cfg(feature = "secure")]
     async fn let_offers_be_forgotten(&self) {
         let mut shutdown = self.0.shutdown.watch();
@@ -323,8 +325,8 @@ impl Agent {
     /// if this returns an error.
     ///
     /// It takes up to 5 s by the default schedule if the node does not answer. Before that it waits until the
-    /// conversations have ended. The limit of that wait is the pace for each frame that was handed over, or for 64
-    /// frames if there are fewer, and 4 s for peers that do not end.
+    /// conversations have ended. The limit of that wait is the pace for each frame that was handed over, or
+    /// for 64 frames if there are fewer, and 4 s for peers that do not end.
     ///
     /// # Errors
     /// [`DeregisterError`]: the node may still have the user as online.
@@ -344,8 +346,8 @@ impl Agent {
     }
 
     /// [`Agent::shutdown`] in a hurry, for a program that has to end: returns within `limit`, whatever the
-    /// node and the peers do. The node is asked at once, and again after half of `limit`, but after a minute at
-    /// most. Conversations end meanwhile; lines that wait to be sent are dropped.
+    /// node and the peers do. The node is asked at once, and again after half of `limit`, but after a minute
+    /// at most. Conversations end meanwhile; lines that wait to be sent are dropped.
     ///
     /// # Errors
     /// [`DeregisterError`].

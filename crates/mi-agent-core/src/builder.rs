@@ -174,11 +174,11 @@ impl AgentBuilder {
 
     /// Sets the interval at which the registration is refreshed. The default is [`DEFAULT_REFRESH`].
     ///
-    /// A refresh is a `PR` that changes nothing while the registration holds. A node that restarts has
-    /// nobody online, so its users cannot be found for up to this interval. The registration is also refreshed
-    /// just before the first two messages of a location request, and when the answer is that there is no such
-    /// user or that the user is offline, but once an interval of the schedule at most. Less than [`RETRY`] becomes [`RETRY`], and
-    /// more than a day becomes a day. With `None` it is never refreshed.
+    /// A refresh is a `PR` that changes nothing while the registration holds. A node that restarts has nobody
+    /// online, so its users cannot be found for up to this interval. The registration is also refreshed just
+    /// before the first two messages of a location request, and when the answer is that there is no such user
+    /// or that the user is offline, but once an interval of the schedule at most. Less than [`RETRY`] becomes
+    /// [`RETRY`], and more than a day becomes a day. With `None` it is never refreshed.
     ///
     /// [`RETRY`]: crate::RETRY
     #[must_use]
@@ -198,29 +198,31 @@ impl AgentBuilder {
 
     /// Sets the pace at which a peer is read. The default is as fast as the program takes its lines.
     ///
-    /// [`Intake::OF_PEOPLE`] is for programs that show or keep what peers say: a peer that says more has to wait, and after
-    /// 30 s its conversation is the first to give way to another caller. After this side has hung up, everything is read
-    /// at once.
+    /// [`Intake::OF_PEOPLE`] is for programs that show or keep what peers say: a peer that says more has to
+    /// wait, and after 30 s its conversation is the first to give way to another caller. After this side has
+    /// hung up, everything is read at once.
     #[must_use]
     pub fn intake(mut self, intake: Option<Intake>) -> Self {
         self.intake = intake;
         self
     }
 
-    /// Sets the limit of conversations at a time: the default is 1, and 0 counts as 1. When it is reached, every
-    /// caller and asker is answered that the user is busy, unless a conversation gives way.
+    /// Sets the limit of conversations at a time: the default is 1, and 0 counts as 1. When it is reached,
+    /// every caller and asker is answered that the user is busy, unless a conversation gives way.
     ///
-    /// A conversation that a caller began gives way to one from an IP address that has at least two fewer, if it is
-    /// more than 30 s old and the user has said nothing for longest in it. Otherwise one gives way that has been silent
-    /// for [`AgentBuilder::idle`]. It ends with [`ConversationError::GaveWay`](crate::ConversationError::GaveWay).
+    /// A conversation that a caller began gives way to one from an IP address that has at least two fewer, if
+    /// it is more than 30 s old and the user has said nothing for longest in it. Otherwise one gives way that
+    /// has been silent for [`AgentBuilder::idle`]. It ends with
+    /// [`ConversationError::GaveWay`](crate::ConversationError::GaveWay).
     #[must_use]
     pub fn conversations(mut self, conversations: usize) -> Self {
         self.conversations = conversations.max(1);
         self
     }
 
-    /// Sets the silence of both sides after which the conversation of a caller gives way to a new caller, if there is
-    /// room for no other. The default is [`DEFAULT_IDLE`]. With `None` it never does for that reason.
+    /// Sets the silence of both sides after which the conversation of a caller gives way to a new caller, if
+    /// there is room for no other. The default is [`DEFAULT_IDLE`]. With `None` it never does for that
+    /// reason.
     ///
     /// Empty lines do not count. A conversation that this user began never gives way.
     ///
@@ -233,8 +235,8 @@ impl AgentBuilder {
 
     /// Sets the only ranges in which agents are called. The default is everywhere, and so are none.
     ///
-    /// The callee chooses its address, so it could send a bot to a service that only the bot's network reaches. A loopback
-    /// address is never called unless the node is at one as well.
+    /// The callee chooses its address, so it could send a bot to a service that only the bot's network
+    /// reaches. A loopback address is never called unless the node is at one as well.
     #[must_use]
     pub fn dial(mut self, ranges: Vec<AddressRange>) -> Self {
         self.dial = ranges;
@@ -248,8 +250,8 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets a tap that receives every PLUMI datagram and PMI frame, sent or received, and the keys of every handshake.
-    /// Frames are shown as they are inside of the encryption.
+    /// Sets a tap that receives every PLUMI datagram and PMI frame, sent or received, and the keys of every
+    /// handshake. Frames are shown as they are inside of the encryption.
     ///
     /// It starts with the first `PR`, even if the registration fails. By default there is none. See
     /// [`traffic`](crate::traffic()).
@@ -259,8 +261,8 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets the runtime on which the agent's tasks run. The default is the one that [`AgentBuilder::start`] is
-    /// called on.
+    /// Sets the runtime on which the agent's tasks run. The default is the one that [`AgentBuilder::start`]
+    /// is called on.
     ///
     /// Lets `start` be called from a thread without a runtime. The runtime needs timers and IO, and has to be
     /// driven: one for the current thread works only while something blocks on it.
@@ -272,8 +274,8 @@ impl AgentBuilder {
 
     /// Finds the node, listens for conversations and registers. After an error nothing is left running.
     ///
-    /// An agent has two sockets and one for each conversation. It opens another for a moment every 3 s, to learn this host's
-    /// address.
+    /// An agent has two sockets and one for each conversation. It opens another for a moment every 3 s, to
+    /// learn this host's address.
     ///
     /// # Errors
     /// [`StartError`].
@@ -426,7 +428,8 @@ impl AgentBuilder {
         Ok((agent, Events(events), open))
     }
 
-    /// Returns the addresses at which the node may be, at least one, and the search for it if it is silent later.
+    /// Returns the addresses at which the node may be, at least one, and the search for it if it is silent
+    /// later.
     async fn find_nodes(&self) -> Result<(Vec<NodeAddress>, Option<Search>), StartError> {
         if let Some(node) = self.node {
             return Ok((vec![node], None));

@@ -34,7 +34,8 @@ pub struct Conversation {
     receiver: LineReceiver,
 }
 
-/// The other side of a conversation. Only [`Peer::security`] is proved: the rest of PLUMI and PMI has no secret.
+/// The other side of a conversation. Only [`Peer::security`] is proved: the rest of PLUMI and PMI has no
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
@@ -43,8 +44,8 @@ pub struct Peer {
     /// The address that was called. For a caller, the address that asked for this user just before, if one
     /// did.
     pub address: Option<MiAddress>,
-    /// The addresses of which one is the caller's, if several asked for this user within 10 s: from 2 to 8, and
-    /// otherwise none.
+    /// The addresses of which one is the caller's, if several asked for this user within 10 s: from 2 to 8,
+    /// and otherwise none.
     pub candidates: Vec<MiAddress>,
     /// The TCP address of the peer's end of the conversation.
     pub remote: SocketAddr,
@@ -94,9 +95,9 @@ impl Conversation {
 
     /// Ends the conversation. Lines that were sent before still go out.
     ///
-    /// The returned receiver gives the peer's lines until the peer has ended it too, or for 2 s after the last line of
-    /// this side has left. The conversation is over once that receiver returns `None`. Keep reading: the rest of what a
-    /// slow reader has not read is dropped after these 2 s.
+    /// The returned receiver gives the peer's lines until the peer has ended it too, or for 2 s after the
+    /// last line of this side has left. The conversation is over once that receiver returns `None`. Keep
+    /// reading: the rest of what a slow reader has not read is dropped after these 2 s.
     pub fn hang_up(self) -> LineReceiver {
         self.sender.hang_up();
         self.receiver
@@ -130,8 +131,8 @@ pub struct LineSender {
     sink_wait: Option<SinkWait>,
 }
 
-/// A wait of a sink for the next change of the progress, whatever it is polled for. It takes no room, so nothing is
-/// held if it is never polled again.
+/// A wait of a sink for the next change of the progress, whatever it is polled for. It takes no room, so
+/// nothing is held if it is never polled again.
 type SinkWait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// The progress of a conversation's task with the frames of promised lines.
@@ -166,8 +167,8 @@ impl Drop for GivenUp<'_> {
 /// A message of the program to the task of the conversation.
 #[derive(Debug)]
 pub(crate) enum Said {
-    /// A line in its frames. A promised line is handed over, and has its room unless the room was taken meanwhile.
-    /// Any other line waits.
+    /// A line in its frames. A promised line is handed over, and has its room unless the room was taken
+    /// meanwhile. Any other line waits.
     Line { frames: Vec<Line>, is_promised: bool, room: Option<OwnedSemaphorePermit> },
     /// The last thing that is sent.
     HangUp,
@@ -321,8 +322,8 @@ fn frames(text: &str) -> Result<Vec<Line>, SendError> {
     Ok(split_line(text)?.collect())
 }
 
-/// Returns the room that a line of so many frames needs. A longer line needs all, and gives it back as its last
-/// frames are written.
+/// Returns the room that a line of so many frames needs. A longer line needs all, and gives it back as its
+/// last frames are written.
 fn room_for(frames: usize) -> u32 {
     u32::try_from(frames.min(MAX_HANDED_OVER)).expect("a small number")
 }
@@ -456,7 +457,8 @@ impl LineReceiver {
         }
     }
 
-    /// Returns whether the latest `None` was the end of the conversation. The agent has room for another one then.
+    /// Returns whether the latest `None` was the end of the conversation. The agent has room for another one
+    /// then.
     pub fn has_ended(&self) -> bool {
         self.slot.is_none()
     }
@@ -476,7 +478,8 @@ impl LineReceiver {
         }
     }
 
-    /// Does the same as [`LineReceiver::next_line`], but after the end the agent has no more room until this is dropped.
+    /// Does the same as [`LineReceiver::next_line`], but after the end the agent has no more room until this
+    /// is dropped.
     pub(crate) fn poll_line_in_slot(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivered>> {
         self.lines.poll_recv(cx)
     }

@@ -133,9 +133,9 @@ impl Conversations {
 
     /// Limits the time for last words of a peer after [`Conversations::hang_up`].
     ///
-    /// [`Heard::Ended`] is returned at the latest this time after everything of this side has left. A peer that
-    /// does not end its side then goes unheard, and its connection is closed in the background. Without this, it
-    /// can take 4 s.
+    /// [`Heard::Ended`] is returned at the latest this time after everything of this side has left. A peer
+    /// that does not end its side then goes unheard, and its connection is closed in the background. Without
+    /// this, it can take 4 s.
     #[must_use]
     pub fn with_last_words_within(mut self, limit: Duration) -> Self {
         self.last_words = Some(limit);
@@ -277,7 +277,8 @@ impl Talk {
                 return Poll::Ready(Heard::HandedOver);
             }
         }
-        // The slot becomes free when the end is returned, and not before: the next conversation begins after it.
+        // The slot becomes free when the end is returned, and not before: the next conversation begins after
+        // it.
         match self.receiver.poll_line_in_slot(cx) {
             Poll::Ready(Some(Ok(line))) => Poll::Ready(Heard::Line(line)),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Heard::Trouble(error)),

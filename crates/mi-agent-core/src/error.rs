@@ -1,8 +1,8 @@
 //! The reasons why operations of an agent fail: one enum for each operation.
 //!
-//! One rule covers causes: an error that returns a cause by [`Error::source`](std::error::Error::source) does not
-//! name it in its own text, so that a program prints each cause once. A cause that ends the sentence of its error,
-//! such as a [`TextError`], is in the text, and is not returned.
+//! One rule covers causes: an error that returns a cause by [`Error::source`](std::error::Error::source) does
+//! not name it in its own text, so that a program prints each cause once. A cause that ends the sentence of
+//! its error, such as a [`TextError`], is in the text, and is not returned.
 
 use std::fmt;
 use std::io;
@@ -116,8 +116,8 @@ pub enum EnrolError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
-    /// The node answered `RR1`: the node does not let this agent take over from one that has registered since, the user
-    /// was removed, or the node's settings do not let the user register from here any more.
+    /// The node answered `RR1`: the node does not let this agent take over from one that has registered
+    /// since, the user was removed, or the node's settings do not let the user register from here any more.
     #[error("somebody else is registered as you, or you were taken off the roster")]
     NoSuchUser,
     /// The node refused every proof: it does not know this agent's key any more.
@@ -157,7 +157,8 @@ pub enum LocateError {
         /// The reason why the last attempt could not be sent, if it could not.
         unsent: Option<SystemError>,
     },
-    /// The node was asked as often as the schedule says, and answers: the node or the agent of the user is silent.
+    /// The node was asked as often as the schedule says, and answers: the node or the agent of the user is
+    /// silent.
     #[error("no answer from its node or agent (node {node} answers)")]
     PeerSilent {
         /// This agent's node.
@@ -166,7 +167,8 @@ pub enum LocateError {
     /// The user's agent published an address that nobody has: 0.0.0.0, multicast, broadcast.
     #[error("the user's agent gave {0} as its address, which cannot be called")]
     Unusable(MiSocketAddress),
-    /// The user's agent published a loopback address, and the node is not at one. A service of this host could be there.
+    /// The user's agent published a loopback address, and the node is not at one. A service of this host
+    /// could be there.
     #[error("the user's agent gave {0} as its address, which leads back to this host")]
     Loopback(MiSocketAddress),
     /// The user's agent published an address outside of [`AgentBuilder::dial`](crate::AgentBuilder::dial).
@@ -202,7 +204,8 @@ pub enum CallError {
     NotSecure(#[from] NotSecure),
     /// The callee proved to have another key than the one that is known. Nothing was said.
     ///
-    /// The user may have a new machine, or somebody sits in between: only the user can tell, by the words of the key.
+    /// The user may have a new machine, or somebody sits in between: only the user can tell, by the words of
+    /// the key.
     #[cfg(feature = "secure")]
     #[error("its key is not the one known since {}", known.since)]
     KeyChanged {
@@ -224,10 +227,11 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// Returns whether the same call may succeed later, without anybody changing an address or a setting: the user
-    /// is busy or offline, something did not answer, or this agent is in a conversation.
+    /// Returns whether the same call may succeed later, without anybody changing an address or a setting: the
+    /// user is busy or offline, something did not answer, or this agent is in a conversation.
     ///
-    /// A user that the node does not know yet counts as permanent. Wait between two calls, and longer each time.
+    /// A user that the node does not know yet counts as permanent. Wait between two calls, and longer each
+    /// time.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Locate(error) => {
@@ -316,20 +320,23 @@ pub enum SayError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConversationError {
-    /// The user's agent refused the call with this text: the user is in another conversation, or does not want
-    /// this caller. The conversation is over.
+    /// The user's agent refused the call with this text: the user is in another conversation, or does not
+    /// want this caller. The conversation is over.
     ///
-    /// Only an agent of this library is recognized. Other agents refuse with a line that looks like any other.
+    /// Only an agent of this library is recognized. Other agents refuse with a line that looks like any
+    /// other.
     #[error("the call was refused: {0}")]
     Refused(PeerText),
-    /// This agent ended the conversation of a caller, because another one called and this one was silent, said too
-    /// much, or was one of many from its address. See [`AgentBuilder::conversations`](crate::AgentBuilder::conversations).
+    /// This agent ended the conversation of a caller, because another one called and this one was silent,
+    /// said too much, or was one of many from its address. See
+    /// [`AgentBuilder::conversations`](crate::AgentBuilder::conversations).
     #[error("it gave way to another caller: {0}")]
     GaveWay(GaveWay),
     /// The connection broke: neither side ended the conversation.
     #[error("connection lost")]
     Lost(#[source] io::Error),
-    /// The peer was gone before everything was sent: this number of frames, of which a long line takes several.
+    /// The peer was gone before everything was sent: this number of frames, of which a long line takes
+    /// several.
     #[error("the peer was gone before everything was sent ({0} frames are left)")]
     Unsent(usize),
 }

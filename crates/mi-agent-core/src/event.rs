@@ -20,25 +20,28 @@ use crate::state::client::Whereabouts;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Somebody calls, and waits for a decision. [`Incoming::withdrawn`] returns if the caller leaves meanwhile.
+    /// Somebody calls, and waits for a decision. [`Incoming::withdrawn`] returns if the caller leaves
+    /// meanwhile.
     Incoming(Incoming),
-    /// Somebody called and heard that the user is busy, or the reason if it concerns keys: the agent had as many
-    /// conversations as it may, the caller may not call, or the call is not secure enough. If the address is known, [`Event::Missed`] may have come before.
+    /// Somebody called and heard that the user is busy, or the reason if it concerns keys: the agent had as
+    /// many conversations as it may, the caller may not call, or the call is not secure enough. If the
+    /// address is known, [`Event::Missed`] may have come before.
     ///
-    /// There is none for a caller that the program itself refused. For a caller that has another key than the one that is
-    /// known of the address, it is returned once a minute for each address.
+    /// There is none for a caller that the program itself refused. For a caller that has another key than the
+    /// one that is known of the address, it is returned once a minute for each address.
     Refused {
         /// The caller's nickname.
         nickname: PeerText,
         /// The TCP address of the caller.
         remote: SocketAddr,
-        /// The address that asked for this user just before, if one did. If several did, any of them may have called.
+        /// The address that asked for this user just before, if one did. If several did, any of them may have
+        /// called.
         address: Option<MiAddress>,
         /// The reason.
         reason: Refusal,
     },
-    /// This number of callers gave their nickname, gave way to others, and heard that the user is busy: more call than have
-    /// their turn, see [`Turns`](crate::Turns). There is no [`Event::Refused`] for them.
+    /// This number of callers gave their nickname, gave way to others, and heard that the user is busy: more
+    /// call than have their turn, see [`Turns`](crate::Turns). There is no [`Event::Refused`] for them.
     ///
     /// It is returned once a minute at most, with the number of callers since the last time.
     GaveWay {
@@ -54,8 +57,8 @@ pub enum Event {
         /// The reason.
         reason: Refusal,
     },
-    /// The user seems to be registered no more, or for another reason than was returned before. Others may not
-    /// find the user.
+    /// The user seems to be registered no more, or for another reason than was returned before. Others may
+    /// not find the user.
     ///
     /// The agent goes on trying, every [`RETRY`](crate::RETRY). Conversations go on.
     RegistrationLost {
@@ -64,7 +67,8 @@ pub enum Event {
     },
     /// The user is registered again.
     RegistrationRegained,
-    /// The node asked for no proof of the registration, though it did so before: another one may answer for the domain.
+    /// The node asked for no proof of the registration, though it did so before: another one may answer for
+    /// the domain.
     ///
     /// The user is registered all the same. It is returned once until the next proof, and never with
     /// [`AgentBuilder::accept_unproved`](crate::AgentBuilder::accept_unproved).
@@ -73,8 +77,8 @@ pub enum Event {
         /// The day of the last proof, or of the enrolment.
         since: Day,
     },
-    /// The user is registered at another address of the node, or callers are told another address of this host. One of
-    /// the two has moved.
+    /// The user is registered at another address of the node, or callers are told another address of this
+    /// host. One of the two has moved.
     Moved(Whereabouts),
 }
 

@@ -16,8 +16,8 @@ use crate::key::PublicKey;
 
 /// The secret key that proves a user's identity.
 ///
-/// Anybody with this key passes for the user. It is in a file that only the user may read, without a passphrase: PKCS#8 in
-/// PEM, which OpenSSL and GnuTLS read and write as well.
+/// Anybody with this key passes for the user. It is in a file that only the user may read, without a
+/// passphrase: PKCS#8 in PEM, which OpenSSL and GnuTLS read and write as well.
 ///
 /// ```
 /// use mi_agent_core::Identity;
@@ -61,9 +61,11 @@ impl Identity {
         Self::from_pem(&pem)
     }
 
-    /// Reads the identity in the file at `path`, or creates it there: its folder exists. Returns whether it was created.
+    /// Reads the identity in the file at `path`, or creates it there: its folder exists. Returns whether it
+    /// was created.
     ///
-    /// The file is there as a whole or not at all. If two programs do this at the same time, both have the same identity.
+    /// The file is there as a whole or not at all. If two programs do this at the same time, both have the
+    /// same identity.
     ///
     /// # Errors
     /// [`IdentityError`].
@@ -220,7 +222,8 @@ MC4CAQAwBQYDK2VwBCIEIApRN1qaKfuHC48i2ocH8Js6EjxXSegNKo/ikjbffg6X
         assert!(matches!(Identity::load(folder.path()), Err(IdentityError::Io(_))), "a folder");
     }
 
-    /// systemd passes a credential like this; its service cannot change it. The file system may have no such lists.
+    /// systemd passes a credential like this; its service cannot change it. The file system may have no such
+    /// lists.
     #[test]
     fn a_list_that_names_this_user_alone_is_no_access_of_others() {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();

@@ -16,9 +16,9 @@ use crate::safe_text::PeerText;
 /// The nicknames are exchanged already, because deployed programs need that. The caller takes the place of a
 /// conversation while it waits. Nothing that it says is lost: the program hears it once it has accepted.
 ///
-/// A caller is refused if this is dropped, and after 30 s without a decision. A refused caller hears that the user
-/// is busy. A caller that leaves without having said anything gives its place back at once. One that has said
-/// something can still be accepted: its lines follow, and then the end.
+/// A caller is refused if this is dropped, and after 30 s without a decision. A refused caller hears that the
+/// user is busy. A caller that leaves without having said anything gives its place back at once. One that has
+/// said something can still be accepted: its lines follow, and then the end.
 #[derive(Debug)]
 pub struct Incoming {
     conversation: Conversation,
@@ -55,7 +55,8 @@ impl Incoming {
     /// Refuses the caller, as dropping this does.
     pub fn refuse(self) {}
 
-    /// Waits until the caller can be accepted no more. Returns the error of [`Incoming::accept`] from then on.
+    /// Waits until the caller can be accepted no more. Returns the error of [`Incoming::accept`] from then
+    /// on.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -66,7 +67,8 @@ impl Incoming {
 }
 
 impl Decision {
-    /// Waits for the decision of the program. Returns whether it accepts the caller. Call it until it has returned.
+    /// Waits for the decision of the program. Returns whether it accepts the caller. Call it until it has
+    /// returned.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -74,8 +76,8 @@ impl Decision {
         (&mut self.accepted).await.is_ok()
     }
 
-    /// Waits for a decision no more. Returns whether the program has just accepted the caller; otherwise it learns
-    /// this `reason`.
+    /// Waits for a decision no more. Returns whether the program has just accepted the caller; otherwise it
+    /// learns this `reason`.
     pub(crate) fn withdraw(mut self, reason: IncomingError) -> bool {
         // Set before the program can see that nobody waits.
         _ = self.withdrawn.set(reason);
@@ -84,7 +86,8 @@ impl Decision {
     }
 }
 
-/// Creates a caller that is one of `candidates`, or unknown if there are none, or more than [`MAX_CANDIDATES`].
+/// Creates a caller that is one of `candidates`, or unknown if there are none, or more than
+/// [`MAX_CANDIDATES`].
 pub(crate) fn caller(nickname: PeerText, remote: SocketAddr, candidates: Vec<MiAddress>) -> Peer {
     match candidates[..] {
         [address] => Peer { address: Some(address), ..Peer::new(nickname, remote) },

@@ -55,8 +55,8 @@ impl FromStr for PublicKey {
 #[error("is not a key: 44 characters of base64 are one")]
 pub struct PublicKeyError;
 
-/// The fingerprint of the key of one user: [`KeyWords::COUNT`] words, which one person reads out and the other one
-/// types.
+/// The fingerprint of the key of one user: [`KeyWords::COUNT`] words, which one person reads out and the
+/// other one types.
 ///
 /// Both are told of the same key of the same user, so nobody can look for a pair of keys that have the same
 /// words for two users. An attacker that searches for another key with these words has to try 2^88 of them,
@@ -91,7 +91,8 @@ impl KeyWords {
         for _ in 0..ROUNDS {
             hasher.update(hash);
             hasher.update(key.0);
-            // One hasher for all: to make another each time takes longer than the hash where nothing is optimised.
+            // One hasher for all: to make another each time takes longer than the hash where nothing is
+            // optimised.
             Digest::finalize_into_reset(&mut hasher, &mut hash);
         }
         let mut first = [0; 16];
@@ -180,7 +181,8 @@ const BITS: u32 = 88;
 /// The list has 2,048 words.
 const BITS_OF_WORD: u32 = 11;
 
-/// The hashes after the first one. They make a search for another key with the same words so many times longer.
+/// The hashes after the first one. They make a search for another key with the same words so many times
+/// longer.
 const ROUNDS: usize = 65_536;
 
 #[cfg(test)]

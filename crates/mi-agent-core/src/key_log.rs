@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use data_encoding::HEXLOWER;
 use tracing::warn;
 
-/// Receives the keys of every encrypted conversation, in the format of NSS, which Wireshark reads. Cheap to clone.
+/// Receives the keys of every encrypted conversation, in the format of NSS, which Wireshark reads. Cheap to
+/// clone.
 ///
-/// Anybody with these keys and a capture can read these conversations, so an agent has such a log only while somebody
-/// inspects its traffic. Tell the user that it is on.
+/// Anybody with these keys and a capture can read these conversations, so an agent has such a log only while
+/// somebody inspects its traffic. Tell the user that it is on.
 ///
 /// ```
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -54,8 +55,8 @@ impl KeyLog {
         Ok(Self::new(path.display().to_string(), file))
     }
 
-    /// Creates a log that writes to `output`, each key by one write. It must not wait: the conversation waits for it.
-    /// `name` names the output in a warning.
+    /// Creates a log that writes to `output`, each key by one write. It must not wait: the conversation waits
+    /// for it. `name` names the output in a warning.
     pub fn new(name: impl Into<String>, output: impl Write + Send + 'static) -> Self {
         let output = Mutex::new(Box::new(output) as Box<dyn Write + Send>);
         Self(Arc::new(Inner { name: name.into(), output, has_failed: AtomicBool::new(false) }))

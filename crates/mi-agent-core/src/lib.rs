@@ -38,7 +38,8 @@
 //! use mi_agent_core::{Agent, CallError, Identity, KeyWords, KnownPeers, Security};
 //!
 //! let (identity, _) = Identity::load_or_create("identity.pem".as_ref())?;
-//! let builder = Agent::builder("laura@bb.com".parse()?).identity(identity).trust(KnownPeers::open("known_peers")?);
+//! let builder = Agent::builder("laura@bb.com".parse()?);
+//! let builder = builder.identity(identity).trust(KnownPeers::open("known_peers")?);
 //! let (agent, _) = builder.security(Security::Encrypted).start().await?;
 //! let joya = "joya@cc.com".parse()?;
 //! if let Err(CallError::KeyChanged { offered, .. }) = agent.call(joya).await {

@@ -107,9 +107,10 @@ pub struct DayError;
 
 /// The place where an agent keeps the keys of other users.
 ///
-/// The agent reads it on its own runtime, so that should not take long. Calls change it in a thread of their own;
-/// [`Agent::trust`](crate::Agent::trust) and [`Agent::verify`](crate::Agent::verify) where they are called. An agent
-/// keeps at most [`MAX_KEYS`](crate::MAX_KEYS) keys of a user; the store has no limit of its own.
+/// The agent reads it on its own runtime, so that should not take long. Calls change it in a thread of their
+/// own; [`Agent::trust`](crate::Agent::trust) and [`Agent::verify`](crate::Agent::verify) where they are
+/// called. An agent keeps at most [`MAX_KEYS`](crate::MAX_KEYS) keys of a user; the store has no limit of its
+/// own.
 pub trait TrustStore: fmt::Debug + Send + Sync {
     /// Returns the keys of `address`, none if none is known.
     ///

@@ -7,12 +7,13 @@ use std::fmt::Write;
 use message_log::is_visible;
 
 /// Escapes every character of `text` that a terminal would act on or that is invisible: `\n`, `\x1b`,
-/// `\u{202e}`. A tab becomes blanks. Returns `text` itself if there is nothing to change. Escaping the result again
-/// changes nothing.
+/// `\u{202e}`. A tab becomes blanks. Returns `text` itself if there is nothing to change. Escaping the result
+/// again changes nothing.
 ///
 /// Use it for everything that a peer sent: nicknames, lines, addresses. [`is_visible`] decides which
-/// characters are escaped. Combining marks and variants of emoji are not, and neither is a joiner or non-joiner
-/// (U+200D, U+200C) between two letters or emoji: Persian and Hindi are written with them, and so are many emoji.
+/// characters are escaped. Combining marks and variants of emoji are not, and neither is a joiner or
+/// non-joiner (U+200D, U+200C) between two letters or emoji: Persian and Hindi are written with them, and so
+/// are many emoji.
 ///
 /// ```
 /// use mi_agent_core::safe_text;
@@ -53,8 +54,8 @@ fn is_joined(character: char) -> bool {
     is_visible(character) && (character.is_alphabetic() || is_emoji(character))
 }
 
-/// Returns whether `character` is an emoji, or a symbol that U+FE0F makes one (Unicode, `Extended_Pictographic`, in
-/// whole blocks).
+/// Returns whether `character` is an emoji, or a symbol that U+FE0F makes one (Unicode,
+/// `Extended_Pictographic`, in whole blocks).
 fn is_emoji(character: char) -> bool {
     matches!(
         character,
@@ -65,8 +66,9 @@ fn is_emoji(character: char) -> bool {
     )
 }
 
-/// Returns whether `character` is a mark that belongs to the letter or emoji before it, and is no letter itself: an
-/// accent, a variant, a keycap, or a sign without vowel, after which Indic scripts have their joiners (RFC 5892, A.1).
+/// Returns whether `character` is a mark that belongs to the letter or emoji before it, and is no letter
+/// itself: an accent, a variant, a keycap, or a sign without vowel, after which Indic scripts have their
+/// joiners (RFC 5892, A.1).
 fn is_mark(character: char) -> bool {
     matches!(
         character,
@@ -104,11 +106,12 @@ impl PeerText {
         Self { continues: true, ..self }
     }
 
-    /// Returns whether this most likely is the next piece of the line before it, which a frame was too short for.
+    /// Returns whether this most likely is the next piece of the line before it, which a frame was too short
+    /// for.
     ///
-    /// Nothing in PMI says so. It holds for a frame that follows within 100 ms one of 90 bytes and more that had no room for
-    /// more: for its first word if the frame before ends with a blank, and otherwise for its first character. A line of
-    /// exactly 99 bytes looks the same. A line has at most 100 pieces.
+    /// Nothing in PMI says so. It holds for a frame that follows within 100 ms one of 90 bytes and more that
+    /// had no room for more: for its first word if the frame before ends with a blank, and otherwise for its
+    /// first character. A line of exactly 99 bytes looks the same. A line has at most 100 pieces.
     pub fn continues(&self) -> bool {
         self.continues
     }
@@ -128,7 +131,8 @@ impl From<PeerText> for String {
     }
 }
 
-/// Serializes the text as it came, see [`PeerText::raw`]. Nothing deserializes it, because it is no text of a peer then.
+/// Serializes the text as it came, see [`PeerText::raw`]. Nothing deserializes it, because it is no text of a
+/// peer then.
 #[cfg(feature = "serde")]
 impl serde::Serialize for PeerText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -37,13 +37,14 @@ impl Agent {
         Ok(key)
     }
 
-    /// Returns the key with which somebody called as `address` last and was refused, because another one is known.
+    /// Returns the key with which somebody called as `address` last and was refused, because another one is
+    /// known.
     pub fn refused_caller_key(&self, address: &MiAddress) -> Option<PublicKey> {
         self.protection().guard().refused_caller_key(address)
     }
 
-    /// Trusts the key of `address` that has these words: a refused one, one that is known, or that of a caller. From then
-    /// on it counts as verified. Returns it.
+    /// Trusts the key of `address` that has these words: a refused one, one that is known, or that of a
+    /// caller. From then on it counts as verified. Returns it.
     ///
     /// This takes some 9 ms for each of these keys.
     ///
@@ -73,8 +74,8 @@ impl Agent {
         Err(differs_at.map_or(KeyError::NoKey, |at| KeyError::Differs { at }))
     }
 
-    /// Permits one plain conversation with `address` within 10 minutes, whatever is known of its key and whatever the
-    /// level is: the next call of either side.
+    /// Permits one plain conversation with `address` within 10 minutes, whatever is known of its key and
+    /// whatever the level is: the next call of either side.
     pub fn permit_plain(&self, address: MiAddress) {
         self.protection().guard().permit_plain(now(), address);
     }

@@ -111,8 +111,8 @@ fn ip(number: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, number])
 }
 
-/// Conversations with callers from these addresses, numbered from 0, that began a second apart. Returns the time of
-/// the last.
+/// Conversations with callers from these addresses, numbered from 0, that began a second apart. Returns the
+/// time of the last.
 fn talks(start: Instant, ips: &[u8]) -> (ConversationSlots<u64>, Instant) {
     let mut slots = ConversationSlots::new(Some(IDLE));
     let mut now = start;

@@ -172,8 +172,9 @@ proptest! {
     }
 }
 
-/// Returns the first character that a person must not be shown, and its place. Between two letters or emoji with their
-/// marks, a joiner is text; anything but a blank, a sign of ASCII or an odd character counts as one.
+/// Returns the first character that a person must not be shown, and its place. Between two letters or emoji
+/// with their marks, a joiner is text; anything but a blank, a sign of ASCII or an odd character counts as
+/// one.
 fn wrong(shown: &str) -> Option<(usize, char)> {
     let characters: Vec<_> = shown.chars().collect();
     let joins = |at: Option<usize>| {

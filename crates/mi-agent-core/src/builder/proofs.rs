@@ -29,19 +29,21 @@ pub(super) struct ProofOptions {
 }
 
 impl AgentBuilder {
-    /// Sets the file that remembers whether the node knows the user's key. By default that is forgotten with the agent.
+    /// Sets the file that remembers whether the node knows the user's key. By default that is forgotten with
+    /// the agent.
     ///
-    /// An agent with an [identity](AgentBuilder::identity) proves its registration to a node that asks for it. If it is
-    /// remembered to have done so, it asks for a challenge at once, and [`Event::Unproved`](crate::Event::Unproved)
-    /// reports a node that wants no proof any more.
+    /// An agent with an [identity](AgentBuilder::identity) proves its registration to a node that asks for
+    /// it. If it is remembered to have done so, it asks for a challenge at once, and
+    /// [`Event::Unproved`](crate::Event::Unproved) reports a node that wants no proof any more.
     #[must_use]
     pub fn enrolment(mut self, file: EnrolmentFile) -> Self {
         self.proofs.file = Some(file);
         self
     }
 
-    /// Sets whether the node may see this agent at any address. By default it has to see the local address of the route
-    /// to the node, or the one of [`AgentBuilder::advertise`]: otherwise somebody may relay, and nothing is proved.
+    /// Sets whether the node may see this agent at any address. By default it has to see the local address of
+    /// the route to the node, or the one of [`AgentBuilder::advertise`]: otherwise somebody may relay, and
+    /// nothing is proved.
     #[must_use]
     pub fn behind_nat(mut self, is_behind_nat: bool) -> Self {
         self.proofs.is_behind_nat = is_behind_nat;
@@ -57,8 +59,8 @@ impl AgentBuilder {
 
     /// Enrols the identity at the node by the code of an invitation. The user is not registered by that.
     ///
-    /// The node's answer is kept in the file of [`AgentBuilder::enrolment`]. The agent that is started afterwards
-    /// proves its registration.
+    /// The node's answer is kept in the file of [`AgentBuilder::enrolment`]. The agent that is started
+    /// afterwards proves its registration.
     ///
     /// # Errors
     /// [`EnrolError`].
@@ -67,7 +69,8 @@ impl AgentBuilder {
     /// If it is called outside of a tokio runtime.
     ///
     /// # Cancel safety
-    /// Cancel safe. The node may have taken the key all the same; the same code then works again for some minutes.
+    /// Cancel safe. The node may have taken the key all the same; the same code then works again for some
+    /// minutes.
     pub async fn enrol(&self, code: InvitationCode) -> Result<Enrolment, EnrolError> {
         let identity = self.identity.as_ref().ok_or(EnrolError::NoIdentity)?;
         let (nodes, _) = self.find_nodes().await?;
@@ -100,8 +103,8 @@ impl AgentBuilder {
         }
     }
 
-    /// Returns how the client proves, and what signs for it, if the user has a key. `own` is this host's address on the
-    /// way to the node.
+    /// Returns how the client proves, and what signs for it, if the user has a key. `own` is this host's
+    /// address on the way to the node.
     pub(super) async fn proofs(
         &self,
         link: &NodeLink,

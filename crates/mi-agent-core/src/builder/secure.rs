@@ -12,32 +12,32 @@ use crate::pin::{MemoryTrust, TrustStore};
 use crate::security::Security;
 
 impl AgentBuilder {
-    /// Sets the identity of the user: conversations with agents that have one as well are encrypted, and both prove
-    /// their keys. By default there is none, and everything is plain.
+    /// Sets the identity of the user: conversations with agents that have one as well are encrypted, and both
+    /// prove their keys. By default there is none, and everything is plain.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// Sets the place where the keys of other users are kept. The default is [`MemoryTrust`], which is forgotten with the
-    /// agent.
+    /// Sets the place where the keys of other users are kept. The default is [`MemoryTrust`], which is
+    /// forgotten with the agent.
     #[must_use]
     pub fn trust(mut self, store: impl TrustStore + 'static) -> Self {
         self.trust = Some(Arc::new(store));
         self
     }
 
-    /// Sets the least protection that conversations must have, in both directions. The default is [`Security::Offer`]. A
-    /// higher level needs an identity.
+    /// Sets the least protection that conversations must have, in both directions. The default is
+    /// [`Security::Offer`]. A higher level needs an identity.
     #[must_use]
     pub fn security(mut self, security: Security) -> Self {
         self.security = security;
         self
     }
 
-    /// Sets a log that receives the keys of every encrypted conversation, for programs that read captures. By default
-    /// there is none.
+    /// Sets a log that receives the keys of every encrypted conversation, for programs that read captures. By
+    /// default there is none.
     #[must_use]
     pub fn key_log(mut self, log: KeyLog) -> Self {
         self.key_log = Some(log);

@@ -47,7 +47,8 @@ impl Call {
         connection.tended(tend)
     }
 
-    /// Exchanges nicknames, and carries the conversation on that has `begun` then, with the protection that this returns.
+    /// Exchanges nicknames, and carries the conversation on that has `begun` then, with the protection that
+    /// this returns.
     pub(super) async fn greet<S>(
         mut self,
         mut connection: Connection<S>,

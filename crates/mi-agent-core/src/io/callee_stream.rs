@@ -23,9 +23,10 @@ use crate::key::PublicKey;
 
 /// The stream of a caller, which is encrypted if the caller begins so.
 ///
-/// The first byte decides, and the handshake takes place while the stream is read. After a first byte of TLS nothing is ever
-/// sent in plain text. An [`Agent`](crate::Agent) has such a stream for each caller; this is for programs with connections
-/// of their own, such as tests. Shutting it down gives a handshake up, and waits for the end of the peer then.
+/// The first byte decides, and the handshake takes place while the stream is read. After a first byte of TLS
+/// nothing is ever sent in plain text. An [`Agent`](crate::Agent) has such a stream for each caller; this is
+/// for programs with connections of their own, such as tests. Shutting it down gives a handshake up, and
+/// waits for the end of the peer then.
 ///
 /// ```
 /// use mi_agent_core::{CalleeStream, Identity};

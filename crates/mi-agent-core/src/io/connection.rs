@@ -425,7 +425,8 @@ pub(crate) fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
-/// Frames that are written together take this many bytes or one frame more: a record of TLS has room for four times as much.
+/// Frames that are written together take this many bytes or one frame more: a record of TLS has room for four
+/// times as much.
 const BATCH: usize = 4_096;
 
 /// The limit for connecting: a host that is up answers within a round trip.

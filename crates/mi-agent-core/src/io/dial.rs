@@ -36,8 +36,8 @@ pub(crate) struct Dial {
 }
 
 impl Dial {
-    /// Begins a conversation and carries it on until it has ended. If the caller has gone meanwhile, the connection
-    /// ends in order.
+    /// Begins a conversation and carries it on until it has ended. If the caller has gone meanwhile, the
+    /// connection ends in order.
     pub(crate) async fn run(self, mut called: Called) {
         let remote = SocketAddr::from(TcpAddress::from(self.found));
         let (to, mut options) = (self.to, self.options);
@@ -49,8 +49,8 @@ impl Dial {
         };
         let opened = match opened {
             Some(opened) => opened.map_err(|error| CallError::NotAccepted { to, error }),
-            // The callee may already have the connection, and some programs end if a connection closes without a
-            // nickname.
+            // The callee may already have the connection, and some programs end if a connection closes
+            // without a nickname.
             None => match time::timeout(LAST_CHANCE, opening).await {
                 Ok(Ok(stream)) => Ok(stream),
                 _ => Err(LocateError::Ended.into()),
@@ -77,9 +77,9 @@ pub(crate) fn most_calls(most_conversations: usize) -> usize {
     most_conversations.saturating_add(MAX_ENDING).min(Semaphore::MAX_PERMITS)
 }
 
-/// The limit of connections that are being ended because their call came to nothing. A program that gives calls up
-/// has made them, so the next call waits. None is closed early: its peer may not have seen a line (protocol.md §7,
-/// row 21).
+/// The limit of connections that are being ended because their call came to nothing. A program that gives
+/// calls up has made them, so the next call waits. None is closed early: its peer may not have seen a line
+/// (protocol.md §7, row 21).
 const MAX_ENDING: usize = 64;
 
 /// The time that a connection has to open once nobody waits for it. The kernel reports an open one at once.

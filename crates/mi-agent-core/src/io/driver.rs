@@ -59,7 +59,8 @@ pub(crate) struct Place {
 pub(crate) struct Network {
     pub(crate) link: NodeLink,
     pub(crate) way: Way,
-    /// Set if callers are told this host's address on the way to the node, and not one that the program named.
+    /// Set if callers are told this host's address on the way to the node, and not one that the program
+    /// named.
     pub(crate) publishes_own: bool,
     /// `None` if the program named the node.
     pub(crate) search: Option<Search>,

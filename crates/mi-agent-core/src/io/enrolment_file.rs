@@ -15,9 +15,11 @@ use super::known_peers::replace;
 use crate::key::PublicKey;
 use crate::pin::Day;
 
-/// A file that remembers, for each address of a user, that its node knows the user's key. It is beside the identity.
+/// A file that remembers, for each address of a user, that its node knows the user's key. It is beside the
+/// identity.
 ///
-/// An agent that finds itself in it asks for a challenge first, and reports a node that asks for no proof any more.
+/// An agent that finds itself in it asks for a challenge first, and reports a node that asks for no proof any
+/// more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrolmentFile(PathBuf);
 

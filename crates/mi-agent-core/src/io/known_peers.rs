@@ -223,7 +223,8 @@ fn version(path: &Path) -> io::Result<Version> {
     }
 }
 
-/// Replaces the file at `path`, so that a crash leaves the old one or the new one. Nobody else does so meanwhile.
+/// Replaces the file at `path`, so that a crash leaves the old one or the new one. Nobody else does so
+/// meanwhile.
 pub(super) fn replace(path: &Path, contents: &str) -> io::Result<()> {
     let new = beside(path, ".new");
     match fs::remove_file(&new) {

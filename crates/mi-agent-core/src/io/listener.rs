@@ -251,8 +251,8 @@ impl Acceptor {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let greeted = tokio::select! {
-            // A nickname that has come is accepted even if the place is lost. `let_in` has it looked for between two
-            // callers.
+            // A nickname that has come is accepted even if the place is lost. `let_in` has it looked for
+            // between two callers.
             biased;
             greeted = connection.next() => greeted,
             reason = self.gives_up(&mut place) => {
@@ -388,8 +388,8 @@ impl Acceptor {
         self.finish(connection, place).await;
     }
 
-    /// Ends a connection in order. If too many take their time, the oldest is closed as it is: with a FIN, because
-    /// everything received has been read.
+    /// Ends a connection in order. If too many take their time, the oldest is closed as it is: with a FIN,
+    /// because everything received has been read.
     async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         mut connection: Connection<S>,
@@ -603,8 +603,8 @@ mod tests {
         for _ in 0..120 {
             callers.push(call(&acceptor, 1, b"N04joan").await);
         }
-        // The agent is busy with the first one: each refusal is a call that the program hears of. Those that gave way
-        // are told together, but for the first of them.
+        // The agent is busy with the first one: each refusal is a call that the program hears of. Those that
+        // gave way are told together, but for the first of them.
         let (mut told, mut gave_way) = (Vec::new(), Vec::new());
         while told.len() < 104 || gave_way.len() < 2 {
             match incoming.recv().await.unwrap() {

@@ -1,7 +1,7 @@
 //! The link to the node: a UDP socket that logs and counts every message and reports it to the tap.
 //!
-//! The socket is not connected. A connected one keeps the address that this host had, and the node's, for as long as it
-//! lives, while hosts move. The kernel chooses the address anew for each datagram.
+//! The socket is not connected. A connected one keeps the address that this host had, and the node's, for as
+//! long as it lives, while hosts move. The kernel chooses the address anew for each datagram.
 
 use std::cell::RefCell;
 use std::io;
@@ -76,8 +76,8 @@ impl NodeLink {
         self.socket.send_to(message, SocketAddr::from(node)).await.map(drop)
     }
 
-    /// Receives the next datagram of the node, whole, into `datagram`, and returns its sender. Drops what comes from
-    /// others. Cancel safe.
+    /// Receives the next datagram of the node, whole, into `datagram`, and returns its sender. Drops what
+    /// comes from others. Cancel safe.
     pub(crate) async fn receive(
         &self,
         datagram: &mut Vec<u8>,
@@ -130,12 +130,13 @@ pub(crate) fn route_to(node: NodeAddress) -> io::Result<(HostIp, NodeAddress)> {
 }
 
 thread_local! {
-    /// Any datagram fits. The agents of a thread share it: for most of them, it would be nearly all their memory.
+    /// Any datagram fits. The agents of a thread share it: for most of them, it would be nearly all their
+    /// memory.
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; usize::from(u16::MAX)].into());
 }
 
-/// The room that is kept for the next datagram: several times a PLUMI message. Any datagram with the node's address can
-/// be longer.
+/// The room that is kept for the next datagram: several times a PLUMI message. Any datagram with the node's
+/// address can be longer.
 const USUAL_DATAGRAM: usize = 512;
 
 impl Counts {

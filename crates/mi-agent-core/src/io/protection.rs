@@ -202,8 +202,8 @@ impl Protection {
         Ok(self.guard().judge(*to, &pins, *key))
     }
 
-    /// Reports a handshake, in which this agent was on one `side`, to the tap: the keys of both, of which the callee
-    /// proves its own first (RFC 8446 §2), and the decision about that of the peer.
+    /// Reports a handshake, in which this agent was on one `side`, to the tap: the keys of both, of which the
+    /// callee proves its own first (RFC 8446 §2), and the decision about that of the peer.
     pub(super) fn tap_handshake<E: fmt::Display>(
         &self,
         tap: Option<&TrafficTap>,
@@ -234,7 +234,8 @@ impl Protection {
 
     /// Notes that the callee `to` has begun a conversation: a key of which nothing was known becomes a pin.
     ///
-    /// A thread keeps the pin. The conversation waits for it for [`PIN_PATIENCE`] at most, and nothing else does.
+    /// A thread keeps the pin. The conversation waits for it for [`PIN_PATIENCE`] at most, and nothing else
+    /// does.
     async fn begun(&self, to: MiAddress, met: Option<(PublicKey, Trust)>) {
         self.guard().begun(&to);
         let Some((key, Trust::New)) = met else { return };
@@ -305,6 +306,6 @@ const TEND_TLS: Option<Tend<TlsStream<TcpStream>>> = match TEND_TCP {
     None => None,
 };
 
-/// The time that a conversation waits until the key of its callee is kept: many times what a disk takes that works. The
-/// same key met again by then is new again, which harms nobody.
+/// The time that a conversation waits until the key of its callee is kept: many times what a disk takes that
+/// works. The same key met again by then is new again, which harms nobody.
 const PIN_PATIENCE: Duration = Duration::from_secs(1);

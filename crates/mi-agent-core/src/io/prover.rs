@@ -58,8 +58,8 @@ impl Prover {
         }
     }
 
-    /// Handles a registration for which the node asked no proof. Returns the day of the last one if the program is to
-    /// hear of it.
+    /// Handles a registration for which the node asked no proof. Returns the day of the last one if the
+    /// program is to hear of it.
     pub(crate) fn unproved(&mut self) -> Option<Day> {
         let since = self.enrolment.filter(|_| !self.accepts_unproved && !self.has_told)?.day;
         self.has_told = true;

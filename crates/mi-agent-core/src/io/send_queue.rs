@@ -20,8 +20,8 @@ use tokio::net::TcpStream;
 
 use crate::state::conversation_times::PATIENCE;
 
-/// Looks at what the peer has not acknowledged, and sets the time after which the kernel ends the connection: the
-/// peer's host has to answer soon, but while its window is closed, its program may take its time.
+/// Looks at what the peer has not acknowledged, and sets the time after which the kernel ends the connection:
+/// the peer's host has to answer soon, but while its window is closed, its program may take its time.
 ///
 /// Returns the number of bytes that are not acknowledged.
 ///
@@ -91,7 +91,8 @@ fn address(address: SocketAddr) -> io::Result<TcpAddress> {
     udp_address(address).ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
-/// The time without an acknowledgement after which the kernel ends the connection, unless the window is closed.
+/// The time without an acknowledgement after which the kernel ends the connection, unless the window is
+/// closed.
 pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Constants of Linux: `sys/socket.h`, `linux/netlink.h`, `linux/sock_diag.h`.

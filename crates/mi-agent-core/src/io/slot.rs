@@ -42,8 +42,8 @@ pub(crate) enum Taken {
 }
 
 impl Slots {
-    /// Creates the slots of an agent that may have `most` conversations. `idle` is the silence after which one gives
-    /// way.
+    /// Creates the slots of an agent that may have `most` conversations. `idle` is the silence after which
+    /// one gives way.
     pub(crate) fn new(most: usize, idle: Option<Duration>) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
         let talks = Mutex::new(Talks { state: ConversationSlots::new(idle), holds: HashMap::new() });
@@ -97,8 +97,8 @@ impl Slots {
         }
     }
 
-    /// Waits for the slot of a conversation that gives way, until the program has taken the end of that conversation:
-    /// the next one begins after it. `None` if the agent ends, or the program takes nothing.
+    /// Waits for the slot of a conversation that gives way, until the program has taken the end of that
+    /// conversation: the next one begins after it. `None` if the agent ends, or the program takes nothing.
     ///
     /// # Cancel safety
     /// Cancel safe. The slot is free for others.
@@ -140,7 +140,8 @@ impl Hold {
         self.slots.talks().state.handle_limited(self.id, limited);
     }
 
-    /// Waits until the conversation has to give way, and returns the reason. May be called until it has returned.
+    /// Waits until the conversation has to give way, and returns the reason. May be called until it has
+    /// returned.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -195,6 +196,6 @@ impl Drop for FreeOnDrop {
     }
 }
 
-/// The time that the program has to take the end of a conversation that gave way, while a caller waits and hears
-/// nothing.
+/// The time that the program has to take the end of a conversation that gave way, while a caller waits and
+/// hears nothing.
 const HANDOVER: Duration = Duration::from_secs(5);

@@ -65,8 +65,8 @@ pub(crate) struct Talk {
     waiting: Arc<Waiting>,
 }
 
-/// Creates a conversation and its task's side. It holds `slot` until the connection is closed and the program has
-/// taken the end of the conversation, or has dropped the conversation.
+/// Creates a conversation and its task's side. It holds `slot` until the connection is closed and the program
+/// has taken the end of the conversation, or has dropped the conversation.
 pub(crate) fn pair(peer: Peer, slot: Slot, outstanding: Arc<AtomicUsize>) -> (Conversation, Talk) {
     let (sender, said) = mpsc::unbounded_channel();
     let (delivered, lines) = mpsc::channel(MAX_INCOMING);

@@ -1,7 +1,9 @@
-//! Encryption: TLS 1.3 between two agents that prove their raw public keys to each other (RFC 8446, RFC 7250).
+//! Encryption: TLS 1.3 between two agents that prove their raw public keys to each other (RFC 8446, RFC
+//! 7250).
 //!
-//! This file and its module are the only ones that know rustls. The handshake accepts any key: [`state/trust`](crate::state::trust)
-//! decides about it before a nickname is sent. Nothing is resumed, so every conversation proves both keys again.
+//! This file and its module are the only ones that know rustls. The handshake accepts any key:
+//! [`state/trust`](crate::state::trust) decides about it before a nickname is sent. Nothing is resumed, so
+//! every conversation proves both keys again.
 
 mod handshake;
 mod stream;
@@ -54,7 +56,8 @@ pub(crate) enum HandshakeError {
 }
 
 impl Tls {
-    /// Creates the encryption of the agent of `own` with its `key`. `log` receives the keys of every connection.
+    /// Creates the encryption of the agent of `own` with its `key`. `log` receives the keys of every
+    /// connection.
     pub(crate) fn new(key: &SecretKey, own: &MiAddress, log: Option<KeyLog>) -> Self {
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;

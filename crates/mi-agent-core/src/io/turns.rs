@@ -83,7 +83,8 @@ impl CallerTurns {
         self.0.waits.notify_one();
     }
 
-    /// Gives callers their turns, without end. Calls `report` with the number of those that gave way, now and then.
+    /// Gives callers their turns, without end. Calls `report` with the number of those that gave way, now and
+    /// then.
     ///
     /// # Cancel safety
     /// Cancel safe: the callers wait on.

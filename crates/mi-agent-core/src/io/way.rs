@@ -1,4 +1,5 @@
-//! The way to the node: whether this host has one, from which of its addresses, and the look-up of a node that moves.
+//! The way to the node: whether this host has one, from which of its addresses, and the look-up of a node
+//! that moves.
 
 use std::future;
 use std::pin::Pin;
@@ -45,7 +46,8 @@ impl Way {
         self.next_look = Instant::now();
     }
 
-    /// Looks at the way to `node`. Returns this host's address if that has changed or there was no way before.
+    /// Looks at the way to `node`. Returns this host's address if that has changed or there was no way
+    /// before.
     pub(crate) fn look(&mut self, node: NodeAddress) -> Option<HostIp> {
         self.next_look = Instant::now() + LOOK;
         let route = route_to(node);
@@ -74,8 +76,8 @@ impl Search {
         self.find.get_or_insert_with(|| Box::pin(async move { directory.find(&domain).await }));
     }
 
-    /// Waits for the end of the look-up that is under way, and returns the addresses of the node: none if it failed.
-    /// Cancel safe.
+    /// Waits for the end of the look-up that is under way, and returns the addresses of the node: none if it
+    /// failed. Cancel safe.
     pub(crate) async fn next_found(&mut self) -> Vec<NodeAddress> {
         let Some(find) = &mut self.find else { return future::pending().await };
         let found = find.await;

@@ -62,7 +62,8 @@ impl AcceptorState {
         (caller, self.waiting.take(caller, ip))
     }
 
-    /// Returns the caller of a connection that takes no slot: its nickname has come before its turn, or it has no turn.
+    /// Returns the caller of a connection that takes no slot: its nickname has come before its turn, or it
+    /// has no turn.
     pub fn new_caller(&mut self) -> CallerId {
         self.connected += 1;
         CallerId(self.connected)

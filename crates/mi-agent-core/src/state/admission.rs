@@ -68,8 +68,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Returns the line that the caller hears. Only about keys and encryption it hears the reason: a blocked one need
-    /// not know the difference.
+    /// Returns the line that the caller hears. Only about keys and encryption it hears the reason: a blocked
+    /// one need not know the difference.
     pub(super) fn line(&self) -> String {
         match self {
             Self::NotSecure { security, is_encrypted } => of_level(*security, *is_encrypted),
@@ -156,8 +156,8 @@ impl Admission {
         self.allowed.as_ref().map(sorted)
     }
 
-    /// Returns the reason why a caller that is one of `candidates` may not call, or `None` if each of them may. With
-    /// none, it is an unknown caller.
+    /// Returns the reason why a caller that is one of `candidates` may not call, or `None` if each of them
+    /// may. With none, it is an unknown caller.
     pub fn refusal_among(&self, candidates: &[MiAddress]) -> Option<Refusal> {
         if candidates.is_empty() {
             return self.refusal(None);
@@ -190,8 +190,8 @@ fn sorted(addresses: &HashSet<MiAddress>) -> impl Iterator<Item = MiAddress> + u
 #[error("no more than {MAX_ADMISSION_ENTRIES} addresses can be blocked or allowed")]
 pub struct AdmissionFull;
 
-/// Addresses that may be blocked, and those that may be allowed: more than a person keeps in order, and still nothing
-/// to copy.
+/// Addresses that may be blocked, and those that may be allowed: more than a person keeps in order, and still
+/// nothing to copy.
 pub const MAX_ADMISSION_ENTRIES: usize = 1000;
 
 #[cfg(test)]

@@ -100,8 +100,8 @@ const ASKER_LIFE: Duration = Duration::from_secs(30);
 /// Deployed agents ask up to ten times for one call, and people call again.
 const MISSED_EVERY: Duration = Duration::from_secs(60);
 
-/// Refusals that the user is told of within that time: fewer than events may wait, so that made-up names keep nobody
-/// out.
+/// Refusals that the user is told of within that time: fewer than events may wait, so that made-up names keep
+/// nobody out.
 const MAX_MISSED: usize = 32;
 
 #[cfg(test)]

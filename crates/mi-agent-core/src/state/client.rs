@@ -108,8 +108,8 @@ impl LumiClient {
     /// registered user sends once an interval of the schedule at most: a node sends nothing on for a user
     /// that is online elsewhere.
     ///
-    /// If a location request is not answered, such a user sends a `PR`, and the node gets one more interval to answer
-    /// that. [`LumiAnswer::PeerSilent`] tells the two cases apart.
+    /// If a location request is not answered, such a user sends a `PR`, and the node gets one more interval
+    /// to answer that. [`LumiAnswer::PeerSilent`] tells the two cases apart.
     pub fn request(
         &mut self,
         now: Instant,
@@ -185,7 +185,8 @@ impl LumiClient {
 
     /// Registers a registered user again: another agent of the user has registered meanwhile, and is done.
     ///
-    /// A `PR` is sent at once, or an interval of the schedule after the last one, and repeated as a refresh is.
+    /// A `PR` is sent at once, or an interval of the schedule after the last one, and repeated as a refresh
+    /// is.
     pub fn register_again(&mut self, now: Instant) {
         if self.registered && !self.is_registering() {
             self.refresh.ask_again(now, &mut self.outputs);
@@ -197,8 +198,8 @@ impl LumiClient {
         self.admission.refusal_among(candidates)
     }
 
-    /// Sets whether somebody looks at the state of the registration. A registered user then sends a `PR` whenever the node
-    /// has been silent for 15 s.
+    /// Sets whether somebody looks at the state of the registration. A registered user then sends a `PR`
+    /// whenever the node has been silent for 15 s.
     pub fn set_watched(&mut self, is_watched: bool) {
         self.refresh.set_watched(is_watched);
     }
@@ -208,8 +209,8 @@ impl LumiClient {
         self.nodes.current()
     }
 
-    /// Returns the node that last registered the user, and the address that callers were told then. `None` before the
-    /// first registration.
+    /// Returns the node that last registered the user, and the address that callers were told then. `None`
+    /// before the first registration.
     pub fn registered_at(&self) -> Option<Whereabouts> {
         self.registered_at
     }
@@ -229,16 +230,16 @@ impl LumiClient {
         self.listening = listening;
     }
 
-    /// Handles a change of this host's own address or of its way to the node: a registered user registers again at
-    /// once, because the node knows the user by the old address.
+    /// Handles a change of this host's own address or of its way to the node: a registered user registers
+    /// again at once, because the node knows the user by the old address.
     pub fn handle_moved(&mut self, now: Instant) {
         self.register_at_once(now);
     }
 
     /// Handles the addresses at which the node may be, in their order, 8 at most; none change nothing.
     ///
-    /// If the node is silent and the one so far is not among them, it has moved: a registered user registers at the
-    /// first of them at once.
+    /// If the node is silent and the one so far is not among them, it has moved: a registered user registers
+    /// at the first of them at once.
     pub fn handle_found(&mut self, now: Instant, nodes: &[NodeAddress]) {
         let answers = self.refresh.has_just_heard(now);
         if self.nodes.found(now, nodes, answers) {
@@ -256,7 +257,8 @@ impl LumiClient {
         self.askers.take(now)
     }
 
-    /// Records that a caller begins to encrypt: if a single user has asked, its answer with the offer has arrived.
+    /// Records that a caller begins to encrypt: if a single user has asked, its answer with the offer has
+    /// arrived.
     pub fn handle_encrypted_call(&mut self, now: Instant) {
         // One of several calls, and the others may ask again because their answers were dropped.
         if let (Some(caller), Some(offers)) = (self.askers.only_one(now), &mut self.tls_offers) {
@@ -264,8 +266,8 @@ impl LumiClient {
         }
     }
 
-    /// Takes `caller` in the place of [`LumiClient::take_askers`], because its key shows that it begins the conversation.
-    /// Other users that have asked may still call.
+    /// Takes `caller` in the place of [`LumiClient::take_askers`], because its key shows that it begins the
+    /// conversation. Other users that have asked may still call.
     pub fn take_known_caller(&mut self, caller: &MiAddress) {
         self.askers.take_known(caller);
         if let Some(offers) = &mut self.tls_offers {
@@ -385,8 +387,8 @@ impl LumiClient {
         self.requests.iter().any(|request| request.kind == LumiRequest::Register)
     }
 
-    /// Tries the next address of the node with the repetition that is due, if nothing came from the one so far. The
-    /// `PR` goes first: another host does not have the user as online.
+    /// Tries the next address of the node with the repetition that is due, if nothing came from the one so
+    /// far. The `PR` goes first: another host does not have the user as online.
     fn leave_silent_node(&mut self, now: Instant) {
         let is_due = |request: &Request| request.is_due(now) && request.attempts_left > 0;
         let repeats = self.refresh.is_repeated(now)

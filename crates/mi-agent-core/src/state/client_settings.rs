@@ -25,12 +25,13 @@ pub struct ClientSettings {
     /// The interval between refreshes of the registration, from [`RETRY`](crate::RETRY) to a day. `None`
     /// means never. See [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH).
     pub refresh: Option<Duration>,
-    /// Set to look for the node again while it is silent, by [`LumiOutput::FindNode`](crate::LumiOutput::FindNode).
+    /// Set to look for the node again while it is silent, by
+    /// [`LumiOutput::FindNode`](crate::LumiOutput::FindNode).
     pub finds_node: bool,
     /// Set to tell callers that they may encrypt (protocol.md §11).
     pub offers_tls: bool,
-    /// The way in which registrations are proved (protocol.md §12). `None`: the user has no key. The bare form is never
-    /// proved.
+    /// The way in which registrations are proved (protocol.md §12). `None`: the user has no key. The bare
+    /// form is never proved.
     pub proofs: Option<ProofSettings>,
 }
 
@@ -38,8 +39,8 @@ pub struct ClientSettings {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ProofSettings {
-    /// Set if the node knows the user's key, as far as anybody remembers: the client begins by asking for a challenge.
-    /// Otherwise it does so once the node has refused it.
+    /// Set if the node knows the user's key, as far as anybody remembers: the client begins by asking for a
+    /// challenge. Otherwise it does so once the node has refused it.
     pub is_enrolled: bool,
     /// The source at which the node has to see the client. `None`: anywhere, for an agent behind a NAT.
     pub source: Option<ExpectedSource>,
@@ -55,9 +56,9 @@ impl ProofSettings {
 }
 
 impl ClientSettings {
-    /// Creates the settings of a client that repeats requests on the default schedule, registers with its domain,
-    /// refreshes every [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH), stays with its node, offers no encryption, and proves
-    /// nothing.
+    /// Creates the settings of a client that repeats requests on the default schedule, registers with its
+    /// domain, refreshes every [`DEFAULT_REFRESH`](crate::DEFAULT_REFRESH), stays with its node, offers no
+    /// encryption, and proves nothing.
     pub fn new(address: MiAddress, node: NodeAddress, listening: MiSocketAddress) -> Self {
         let (schedule, refresh) = (RequestSchedule::default(), Some(DEFAULT_REFRESH));
         Self {

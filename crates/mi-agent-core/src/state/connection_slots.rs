@@ -1,4 +1,5 @@
-//! A small pool of slots for connections. When it is full, a connection of the address with the most loses its slot.
+//! A small pool of slots for connections. When it is full, a connection of the address with the most loses
+//! its slot.
 
 use std::net::IpAddr;
 
@@ -27,8 +28,8 @@ impl ConnectionSlots {
 
     /// Takes a slot for the connection `id` from `ip`. Returns the connection that loses its slot.
     ///
-    /// If the address has as many slots as it may, its oldest connection loses its slot. Otherwise, if all are
-    /// taken, the oldest connection of the address with the most does, the new one counted.
+    /// If the address has as many slots as it may, its oldest connection loses its slot. Otherwise, if all
+    /// are taken, the oldest connection of the address with the most does, the new one counted.
     pub(crate) fn take(&mut self, id: CallerId, ip: IpAddr) -> Option<CallerId> {
         match self.taken.insert(Owner::new(ip, ()), self.share, id) {
             Ok(inserted) => inserted.gave_way.map(|(_, lost)| lost),

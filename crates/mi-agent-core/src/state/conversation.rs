@@ -1,9 +1,9 @@
 //! A conversation, from its connection to its end, without a socket and without a clock.
 //!
 //! Deployed programs read one TCP segment as one frame. They end when a connection closes before they saw a
-//! nickname or a line, and when they receive an RST (protocol.md §7). Therefore each frame is one write, frames
-//! keep their distance, our nickname and a line precede any close, and what a peer sends is read before the
-//! connection is closed.
+//! nickname or a line, and when they receive an RST (protocol.md §7). Therefore each frame is one write,
+//! frames keep their distance, our nickname and a line precede any close, and what a peer sends is read
+//! before the connection is closed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -291,8 +291,8 @@ impl ConversationState {
 
     /// Returns what has to be read now.
     ///
-    /// A caller that waits for a decision is read until its first line, so that its end is noticed before that. The
-    /// line waits, and TCP makes the caller wait with the rest.
+    /// A caller that waits for a decision is read until its first line, so that its end is noticed before
+    /// that. The line waits, and TCP makes the caller wait with the rest.
     pub fn wants_input(&self) -> WantedInput {
         match (self.input, self.phase) {
             (Input::Ended, _) | (_, Phase::Over) => WantedInput::Nothing,
@@ -345,8 +345,9 @@ impl ConversationState {
             return Some(self.write(now, Written::Line, Frame::Line(line), Some((left, is_promised))));
         }
         if self.phase == Phase::Ending && self.lines.is_empty() {
-            // Some deployed programs do not bear an end before any line (protocol.md §7, row 21). Before the peer has
-            // given its nickname, it reads nothing, and would take our nickname and the line for one frame.
+            // Some deployed programs do not bear an end before any line (protocol.md §7, row 21). Before the
+            // peer has given its nickname, it reads nothing, and would take our nickname and the line for one
+            // frame.
             if !self.has_said && self.input != Input::Ended {
                 if !self.is_greeted {
                     return None;

@@ -66,12 +66,13 @@ pub enum ConversationOutput {
     LineSent,
     /// Send FIN, then call `handle_written`.
     CloseWrite,
-    /// The nicknames are exchanged. A caller's conversation has begun. A callee waits for `handle_admitted`, or for
-    /// [`ConversationOutput::Undecided`] or [`ConversationOutput::CallerLeft`].
+    /// The nicknames are exchanged. A caller's conversation has begun. A callee waits for `handle_admitted`,
+    /// or for [`ConversationOutput::Undecided`] or [`ConversationOutput::CallerLeft`].
     Greeted(PeerText),
     /// Nobody decided in time about this caller: refuse it.
     Undecided,
-    /// The caller has left before anybody decided, and has said nothing. The connection still has to end in order.
+    /// The caller has left before anybody decided, and has said nothing. The connection still has to end in
+    /// order.
     CallerLeft,
     /// There will be no conversation. The connection still has to end in order.
     Failed(GreetingFailure),
@@ -89,7 +90,8 @@ pub enum ConversationOutput {
     Left,
     /// The connection can be closed. This is the last output.
     Ended {
-        /// The number of frames that were handed over and not sent, without those that were dropped in a hurry.
+        /// The number of frames that were handed over and not sent, without those that were dropped in a
+        /// hurry.
         unsent: usize,
         /// The number of lines that waited and were not handed over.
         unsaid: usize,

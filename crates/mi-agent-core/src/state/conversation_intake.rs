@@ -9,8 +9,8 @@ impl ConversationState {
         self.deliveries.intake.intake = intake;
     }
 
-    /// Returns for how long the peer has said as much as the limits of [`ConversationState::set_intake`] allow. `None` if
-    /// it did not when it said something last.
+    /// Returns for how long the peer has said as much as the limits of [`ConversationState::set_intake`]
+    /// allow. `None` if it did not when it said something last.
     pub fn limited(&self) -> Option<Limited> {
         self.deliveries.intake.limited
     }

@@ -14,8 +14,8 @@ impl ConversationState {
         (self.phase_ends, self.greeting_ends) = (Some(until), Some(until));
     }
 
-    /// Records that the connection is encrypted, or begins to be: the peer reads a stream, so frames need no distance from
-    /// each other, and it bears an end before any line, and before our nickname.
+    /// Records that the connection is encrypted, or begins to be: the peer reads a stream, so frames need no
+    /// distance from each other, and it bears an end before any line, and before our nickname.
     #[cfg(feature = "secure")]
     pub fn set_encrypted(&mut self) {
         self.is_encrypted = true;
@@ -24,8 +24,8 @@ impl ConversationState {
         self.deliveries.set_encrypted();
     }
 
-    /// Whether the frame that is out may be written together with the next one, which comes as soon as this one counts as
-    /// written: the peer of an encrypted conversation reads a stream (docs/protocol.md §11).
+    /// Whether the frame that is out may be written together with the next one, which comes as soon as this
+    /// one counts as written: the peer of an encrypted conversation reads a stream (docs/protocol.md §11).
     pub fn may_join_next(&self) -> bool {
         let is_talking = matches!(self.phase, Phase::Talking | Phase::Ending);
         self.is_encrypted && is_talking && !self.lines.is_empty()
@@ -45,8 +45,8 @@ impl ConversationState {
         }
     }
 
-    /// Records that the peer has taken some of what was written: the limit of the write that is out begins again, unless
-    /// the peer is still to give its nickname, or the end is hurried.
+    /// Records that the peer has taken some of what was written: the limit of the write that is out begins
+    /// again, unless the peer is still to give its nickname, or the end is hurried.
     pub fn handle_progress(&mut self, now: Instant) {
         if let Some(writing) = &mut self.writing
             && matches!(writing.what, Written::Line | Written::Farewell)
@@ -70,8 +70,8 @@ impl ConversationState {
         }
     }
 
-    /// Returns the distance of the empty line from our nickname. Nobody waits for that line, so a peer on a busy
-    /// machine has more time than the pace to read the nickname by itself.
+    /// Returns the distance of the empty line from our nickname. Nobody waits for that line, so a peer on a
+    /// busy machine has more time than the pace to read the nickname by itself.
     pub(super) fn farewell_distance(&self) -> Duration {
         self.pace.max(if self.is_hurried { HURRIED_FAREWELL } else { FAREWELL })
     }
@@ -81,8 +81,8 @@ impl ConversationState {
         self.after(distance).is_none_or(|at| at <= now)
     }
 
-    /// Returns the time of a frame at this distance from the last one. There is none without a pace: a clock that
-    /// counts whole milliseconds would make even a pause of zero wait for the next one.
+    /// Returns the time of a frame at this distance from the last one. There is none without a pace: a clock
+    /// that counts whole milliseconds would make even a pause of zero wait for the next one.
     pub(super) fn after(&self, distance: Duration) -> Option<Instant> {
         self.last_frame.filter(|_| !self.pace.is_zero()).map(|last| last + distance)
     }

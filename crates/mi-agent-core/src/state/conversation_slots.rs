@@ -28,8 +28,8 @@ pub enum GaveWay {
     /// Neither side had said anything, at all or for long.
     #[error("nothing was said")]
     NothingSaid,
-    /// The caller's address had several conversations, and another address called. In this one, this side had said nothing
-    /// for longest.
+    /// The caller's address had several conversations, and another address called. In this one, this side had
+    /// said nothing for longest.
     #[error("its host has several, and another one called")]
     HostHasSeveral,
     /// The peer had been read as fast as may be for 30 s.
@@ -52,8 +52,8 @@ struct Talk<I> {
 }
 
 impl<I: Copy + PartialEq> ConversationSlots<I> {
-    /// Creates the table of an agent that has no conversation. `idle` is the silence of both sides after which a
-    /// conversation may give way; with `None` it never does for that reason.
+    /// Creates the table of an agent that has no conversation. `idle` is the silence of both sides after
+    /// which a conversation may give way; with `None` it never does for that reason.
     pub fn new(idle: Option<Duration>) -> Self {
         Self { idle, talks: Vec::new() }
     }
@@ -85,7 +85,8 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
         self.talks.retain(|talk| talk.id != id);
     }
 
-    /// Removes the conversation that gives way to a caller from `ip`, and returns it with the reason. `None` if none does.
+    /// Removes the conversation that gives way to a caller from `ip`, and returns it with the reason. `None`
+    /// if none does.
     pub fn give_way(&mut self, now: Instant, ip: IpAddr) -> Option<(I, GaveWay)> {
         let of_caller = self.count(ip);
         let (at, reason) = self.next(now, of_caller)?;
@@ -142,8 +143,8 @@ impl<I: Copy + PartialEq> ConversationSlots<I> {
 /// talk.
 pub const DEFAULT_IDLE: Duration = Duration::from_secs(5 * 60);
 
-/// The least difference between two addresses at which a slot passes from one to the other. With one, it would pass
-/// back and forth.
+/// The least difference between two addresses at which a slot passes from one to the other. With one, it
+/// would pass back and forth.
 const LEAST_DIFFERENCE: usize = 2;
 
 /// The age from which on a conversation may give way to another address. A person has answered by then.

@@ -12,8 +12,9 @@ use crate::safe_text::PeerText;
 
 /// The deliveries that the program of one conversation has still to take, one at a time.
 ///
-/// Two lines may be an agent's own: the refusal of a callee, and the empty line before a FIN. Only the FIN behind
-/// them shows that no person wrote them, so a first line like these is held until then, for [`HOLD`] at most.
+/// Two lines may be an agent's own: the refusal of a callee, and the empty line before a FIN. Only the FIN
+/// behind them shows that no person wrote them, so a first line like these is held until then, for [`HOLD`]
+/// at most.
 #[derive(Debug, Default)]
 pub(super) struct Deliveries {
     has_heard: bool,
@@ -125,8 +126,9 @@ impl Deliveries {
 
 /// The end of a frame that was perhaps too short for its line.
 ///
-/// Ours cuts behind the last blank that fits or, if there is none, behind the last character that fits. Others do the
-/// latter. So the frame had no room for the first word of the next one, or for its first character.
+/// Ours cuts behind the last blank that fits or, if there is none, behind the last character that fits.
+/// Others do the latter. So the frame had no room for the first word of the next one, or for its first
+/// character.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
     read_at: Instant,
@@ -143,7 +145,8 @@ impl Cut {
         (text.len() >= LONG).then(|| Self { read_at, room, is_behind_blank: text.ends_with(' ') })
     }
 
-    /// Returns whether `text` most likely is the rest of the line: it came at once, and the frame had no room for more.
+    /// Returns whether `text` most likely is the rest of the line: it came at once, and the frame had no room
+    /// for more.
     fn is_followed_by(self, text: &str, read_at: Instant) -> bool {
         let least = if self.is_behind_blank {
             text.split_inclusive(' ').next().map_or(0, str::len)
@@ -154,15 +157,15 @@ impl Cut {
     }
 }
 
-/// The least bytes of a frame that was perhaps too short for its line: few words have more letters than the 9 that this
-/// leaves.
+/// The least bytes of a frame that was perhaps too short for its line: few words have more letters than the 9
+/// that this leaves.
 const LONG: usize = 90;
 
 /// The most pieces of a line. A peer that never pauses does not make it longer: about 10 kB.
 const MAX_PIECES: usize = 100;
 
-/// The time within which the pieces of a line follow each other: the pace of deployed programs, and what a network adds.
-/// Nobody types a line in that time.
+/// The time within which the pieces of a line follow each other: the pace of deployed programs, and what a
+/// network adds. Nobody types a line in that time.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The time after a line that may be an agent's own until it counts as one that a person wrote.

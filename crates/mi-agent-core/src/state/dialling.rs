@@ -1,4 +1,5 @@
-//! The addresses that an agent connects to. A callee chooses where its callers connect, so it could name any service.
+//! The addresses that an agent connects to. A callee chooses where its callers connect, so it could name any
+//! service.
 
 use plumi_proto::{AddressRange, MiSocketAddress, NodeAddress, is_reachable};
 

@@ -53,7 +53,8 @@ pub(crate) enum EnrolEnd {
 }
 
 impl Enrolling {
-    /// Begins to enrol `key` for `address` by the invitation with this code. `nodes` has at least one address.
+    /// Begins to enrol `key` for `address` by the invitation with this code. `nodes` has at least one
+    /// address.
     pub(crate) fn begin(
         now: Instant,
         address: MiAddress,

@@ -35,7 +35,8 @@ pub(super) struct IntakeMeter {
 pub struct Limited {
     /// The peer has had to wait since then, and has not paused for long.
     pub since: Instant,
-    /// The peer has paused for long once it says nothing until then: half of what may come at once is free again.
+    /// The peer has paused for long once it says nothing until then: half of what may come at once is free
+    /// again.
     pub until: Instant,
 }
 

@@ -96,7 +96,8 @@ impl KeyGuard {
         identified
     }
 
-    /// Returns whether the user is to be told that somebody called as `address` with another key: once in a while.
+    /// Returns whether the user is to be told that somebody called as `address` with another key: once in a
+    /// while.
     pub fn tells(&mut self, now: Instant, address: MiAddress) -> bool {
         self.memory.tells(now, address)
     }

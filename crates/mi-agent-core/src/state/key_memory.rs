@@ -43,7 +43,8 @@ impl KeyMemory {
         find(&self.refused_callers, address)
     }
 
-    /// Returns whether the user is to be told that somebody called as `address` with another key: once in a while.
+    /// Returns whether the user is to be told that somebody called as `address` with another key: once in a
+    /// while.
     pub(crate) fn tells(&mut self, now: Instant, address: MiAddress) -> bool {
         if find(&self.told, &address).is_some_and(|at| now.saturating_duration_since(at) < TOLD_EVERY) {
             return false;

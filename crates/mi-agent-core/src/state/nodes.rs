@@ -44,8 +44,8 @@ impl Nodes {
         self.current = node;
     }
 
-    /// Takes the addresses that a look-up has found. Returns whether the node has moved: it is not at the current
-    /// address any more, and does not answer there.
+    /// Takes the addresses that a look-up has found. Returns whether the node has moved: it is not at the
+    /// current address any more, and does not answer there.
     pub(super) fn found(&mut self, now: Instant, nodes: &[NodeAddress], answers: bool) -> bool {
         let Some(&first) = nodes.first() else { return false };
         self.all = nodes.iter().copied().take(MAX_ADDRESSES).collect();
@@ -66,7 +66,8 @@ impl Nodes {
         is_due
     }
 
-    /// Goes on to the next address, if there is one, but once in `interval` at most: each gets the time to answer.
+    /// Goes on to the next address, if there is one, but once in `interval` at most: each gets the time to
+    /// answer.
     pub(super) fn turn(&mut self, now: Instant, interval: Duration) -> bool {
         let at = self.all.iter().position(|node| *node == self.current);
         let next = self.all[at.map_or(0, |at| at + 1) % self.all.len()];

@@ -7,9 +7,9 @@ use mi_proto::Line;
 
 /// Lines in the order in which they were said, cut into frames.
 ///
-/// A line is *handed over* when its sender can rely on it: if it is not sent after all, its frames are reported.
-/// A promised line is handed over from the beginning. Any other line is once its last frame is among the next
-/// [`MAX_HANDED_OVER`].
+/// A line is *handed over* when its sender can rely on it: if it is not sent after all, its frames are
+/// reported. A promised line is handed over from the beginning. Any other line is once its last frame is
+/// among the next [`MAX_HANDED_OVER`].
 #[derive(Debug, Default)]
 pub(super) struct OutgoingLines {
     next: VecDeque<OutgoingFrame>,
@@ -33,8 +33,8 @@ struct OutgoingLine {
 }
 
 impl OutgoingLines {
-    /// Adds a line, which has at least one frame. Returns the number of lines that are handed over by that and
-    /// were not promised.
+    /// Adds a line, which has at least one frame. Returns the number of lines that are handed over by that
+    /// and were not promised.
     pub(super) fn push(&mut self, frames: Vec<Line>, is_promised: bool) -> usize {
         self.rest.push_back(OutgoingLine { frames: frames.into_iter(), is_promised });
         self.move_up()
@@ -45,8 +45,8 @@ impl OutgoingLines {
         self.next.pop_front()
     }
 
-    /// Fills the room of a frame that was taken. Returns the number of lines that are handed over by that and were
-    /// not promised.
+    /// Fills the room of a frame that was taken. Returns the number of lines that are handed over by that and
+    /// were not promised.
     pub(super) fn move_up(&mut self) -> usize {
         let mut handed_over = 0;
         while self.next.len() < MAX_HANDED_OVER

@@ -82,8 +82,8 @@ pub(super) struct Proving {
     address: MiAddress,
     schedule: RequestSchedule,
     phase: Phase,
-    /// Set if the request was refused in its plain form before, and no challenge has come since. Another copy of that
-    /// answer may still come.
+    /// Set if the request was refused in its plain form before, and no challenge has come since. Another copy
+    /// of that answer may still come.
     follows_refusal: bool,
     /// The number of refused proofs, and the time of the first.
     refused: Option<(u8, Instant)>,
@@ -143,13 +143,14 @@ impl Proving {
         self.verb
     }
 
-    /// Returns whether a request without an answer is due to be sent again. A proof is never sent to another address.
+    /// Returns whether a request without an answer is due to be sent again. A proof is never sent to another
+    /// address.
     pub(super) fn is_repeated(&self, now: Instant) -> bool {
         matches!(self.phase, Phase::Asking { attempts_left: 1.., next_attempt, .. } if next_attempt <= now)
     }
 
-    /// Handles an answer of `from`. `source` is where the node should see this agent, unless it may be anywhere; `pause`
-    /// is random, see [`pause`].
+    /// Handles an answer of `from`. `source` is where the node should see this agent, unless it may be
+    /// anywhere; `pause` is random, see [`pause`].
     pub(super) fn handle_reply(
         &mut self,
         now: Instant,
@@ -188,8 +189,8 @@ impl Proving {
         }
     }
 
-    /// Handles the time of [`Proving::poll_timeout`]. `turn` goes on to another address of the node, and returns whether
-    /// there is one.
+    /// Handles the time of [`Proving::poll_timeout`]. `turn` goes on to another address of the node, and
+    /// returns whether there is one.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -250,8 +251,8 @@ impl Proving {
         outputs.push_back(self.request());
     }
 
-    /// A proof was refused: another agent of the user may have proved at the same time, which makes all other challenges
-    /// void.
+    /// A proof was refused: another agent of the user may have proved at the same time, which makes all other
+    /// challenges void.
     fn refuse(&mut self, now: Instant, pause: Duration) -> Reaction {
         let (number, first) = self.refused.map_or((1, now), |(number, first)| (number + 1, first));
         self.refused = Some((number, first));
@@ -267,8 +268,8 @@ impl Proving {
     }
 }
 
-/// Returns the pause that follows from `random` bits, 50 to 500 ms: two agents of a user that refuse each other's proofs
-/// must not go on in step.
+/// Returns the pause that follows from `random` bits, 50 to 500 ms: two agents of a user that refuse each
+/// other's proofs must not go on in step.
 pub(super) fn pause(random: u64) -> Duration {
     Duration::from_millis(50 + random % 451)
 }

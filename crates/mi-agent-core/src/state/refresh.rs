@@ -51,7 +51,8 @@ impl Refresh {
         Self { register, schedule, every, phase: Phase::Off, sent, heard, is_watched: false, lost: None }
     }
 
-    /// Sets whether somebody looks at the state of the registration. A node that is silent is asked sooner then.
+    /// Sets whether somebody looks at the state of the registration. A node that is silent is asked sooner
+    /// then.
     pub(super) fn set_watched(&mut self, is_watched: bool) {
         self.is_watched = is_watched;
     }
@@ -191,7 +192,8 @@ impl Refresh {
         matches!(self.phase, Phase::Asking { next_attempt, .. } if next_attempt <= now)
     }
 
-    /// Sends the next `PR` now, unless [`Refresh::handle_timeout`] is about to. It goes to another address than the last.
+    /// Sends the next `PR` now, unless [`Refresh::handle_timeout`] is about to. It goes to another address
+    /// than the last.
     pub(super) fn repeat(&mut self, now: Instant, outputs: &mut VecDeque<LumiOutput>) {
         match &mut self.phase {
             Phase::Asking { attempts_left, next_attempt } if *next_attempt > now => {
@@ -263,8 +265,8 @@ pub const DEFAULT_REFRESH: Duration = Duration::from_secs(60);
 /// Attempts may go on without end, so they must not load a node; yet a user should be found again soon.
 pub const RETRY: Duration = Duration::from_secs(5);
 
-/// The time for which a node may be silent while somebody looks at the state of the registration. It bounds how long a
-/// screen shows a registration that a restart of the node has ended.
+/// The time for which a node may be silent while somebody looks at the state of the registration. It bounds
+/// how long a screen shows a registration that a restart of the node has ended.
 const WATCHED: Duration = Duration::from_secs(15);
 
 /// The longest interval between refreshes: a day.

@@ -73,8 +73,8 @@ pub enum LumiAnswer {
         /// The user's agent takes encrypted calls, too.
         offers_tls: bool,
     },
-    /// The node refused to register the user, asked for a challenge, too: there is no such user, or it does not know the
-    /// agent's key.
+    /// The node refused to register the user, asked for a challenge, too: there is no such user, or it does
+    /// not know the agent's key.
     NotAdmitted,
     /// The node refused every proof: it does not know the agent's key.
     KeyNotKnown,
@@ -82,8 +82,8 @@ pub enum LumiAnswer {
     SeenElsewhere(SeenElsewhere),
     /// It was answered, but what the answer carries is not well-formed.
     Malformed(DecodeError),
-    /// A location request was not answered, as often as it was sent, and the agent's node answers: the node or the agent
-    /// of the user is silent.
+    /// A location request was not answered, as often as it was sent, and the agent's node answers: the node
+    /// or the agent of the user is silent.
     PeerSilent,
     /// It was not answered, as often as it was sent, and nothing else came from the agent's node.
     None,
@@ -96,7 +96,8 @@ pub(super) struct Request {
     pub(super) kind: LumiRequest,
     /// It has been sent more than once.
     pub(super) is_repeated: bool,
-    /// It has been sent for the last time without an answer. Whether the node answers at all decides how it ends.
+    /// It has been sent for the last time without an answer. Whether the node answers at all decides how it
+    /// ends.
     pub(super) asks_node: bool,
     /// A dialogue of proofs repeats it, and decides how it ends.
     pub(super) is_proving: bool,

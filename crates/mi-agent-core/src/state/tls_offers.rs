@@ -32,8 +32,8 @@ impl TlsOffers {
     }
 }
 
-/// Returns whether the callee that answers with `extension` takes encrypted calls: its first field says so, whatever
-/// follows (protocol.md §11).
+/// Returns whether the callee that answers with `extension` takes encrypted calls: its first field says so,
+/// whatever follows (protocol.md §11).
 pub(super) fn offers_tls(extension: &Extension) -> bool {
     extension.text().is_some_and(|text| text.split(|byte| *byte == b':').next() == Some(OFFER))
 }

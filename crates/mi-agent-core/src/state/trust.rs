@@ -90,12 +90,13 @@ pub enum CallPlan {
     Plain,
     /// Encrypted.
     Tls,
-    /// The call is begun in plain text and ended at once, for this reason, because some programs hear nothing more until
-    /// somebody calls them (protocol.md §7, row 22). Nothing is said.
+    /// The call is begun in plain text and ended at once, for this reason, because some programs hear nothing
+    /// more until somebody calls them (protocol.md §7, row 22). Nothing is said.
     EndAtOnce(NotSecure),
 }
 
-/// The reason why a conversation would not be as secure as it must be. Continues "cannot reach joya@cc.com: ".
+/// The reason why a conversation would not be as secure as it must be. Continues "cannot reach joya@cc.com:
+/// ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSecure {
@@ -253,7 +254,8 @@ pub fn identify_caller(
     }
 }
 
-/// Decides about a caller in plain text, after `candidates` asked. `is_permitted`: the user wants one plain call.
+/// Decides about a caller in plain text, after `candidates` asked. `is_permitted`: the user wants one plain
+/// call.
 ///
 /// # Errors
 /// [`CallerRefused`].
@@ -308,7 +310,8 @@ fn strongest(pins: &[Pin]) -> Option<Pin> {
     pins.iter().max_by_key(|pin| (pin.strength, pin.since)).copied()
 }
 
-/// The reason why the keys of a user stay as they are. Continues "the keys of joya@cc.com stay as they are: ".
+/// The reason why the keys of a user stay as they are. Continues "the keys of joya@cc.com stay as they are:
+/// ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
@@ -318,7 +321,8 @@ pub enum TrustError {
     /// [`MAX_KEYS`] are known.
     #[error("{MAX_KEYS} keys are known already")]
     TooMany,
-    /// Another key of the user is believed because a call met it or its words were compared, see [`introduce`].
+    /// Another key of the user is believed because a call met it or its words were compared, see
+    /// [`introduce`].
     #[error("a call met another one, or its words were compared; forget that one first")]
     OtherKey,
     /// The key is not known.

@@ -8,9 +8,10 @@ use fair_table::{FairTable, Owner, Share};
 
 /// The turns of callers. Each connection takes one before it is waited for, and none later.
 ///
-/// People seldom call more often, however many of them share an address. A program that calls and calls has to wait, so
-/// that it cannot bury what the user did. Nor can programs that connect and say nothing keep others out: those that
-/// wait and have given their nickname are counted apart from those that have not. The larger group gives way.
+/// People seldom call more often, however many of them share an address. A program that calls and calls has
+/// to wait, so that it cannot bury what the user did. Nor can programs that connect and say nothing keep
+/// others out: those that wait and have given their nickname are counted apart from those that have not. The
+/// larger group gives way.
 #[derive(Debug)]
 pub struct Turns<I> {
     /// The source is whether the nickname has come, and the asker is the address.

@@ -82,8 +82,8 @@ fn of_several_who_ask_together_each_may_be_the_caller() {
     }
 }
 
-/// Each row: whether calls may be encrypted, and how the answers to three questions end. Joan calls after the second.
-/// Somebody else asks after that.
+/// Each row: whether calls may be encrypted, and how the answers to three questions end. Joan calls after the
+/// second. Somebody else asks after that.
 #[test]
 fn encryption_is_offered_again_once_the_asker_has_called() {
     for (offers_tls, ends) in [(true, [":T", "", ":T"]), (false, ["", "", ""])] {

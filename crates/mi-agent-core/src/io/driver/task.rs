@@ -1,4 +1,5 @@
-//! The task of a [`Driver`](super::Driver): it waits for messages, commands and times, and does what the client says.
+//! The task of a [`Driver`](super::Driver): it waits for messages, commands and times, and does what the
+//! client says.
 
 use std::collections::HashMap;
 use std::future;
@@ -158,7 +159,8 @@ impl Task {
         has_moved
     }
 
-    /// Has callers told this host's address on the way to the node. Returns whether there is another way than before.
+    /// Has callers told this host's address on the way to the node. Returns whether there is another way than
+    /// before.
     fn publish_way(&mut self) -> bool {
         let Network { way, publishes_own, .. } = &mut self.network;
         let Some(ip) = way.look(self.client.node()) else { return false };

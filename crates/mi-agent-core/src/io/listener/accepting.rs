@@ -62,8 +62,8 @@ pub(crate) async fn listen(listener: TcpListener, acceptor: Acceptor, opened: on
                 time::sleep(ERROR_PAUSE).await;
             }
         }
-        // Nothing in this loop waits. The tasks of the callers so far have to run, so that the oldest of them close
-        // their connections; otherwise the whole queue would be open at once.
+        // Nothing in this loop waits. The tasks of the callers so far have to run, so that the oldest of them
+        // close their connections; otherwise the whole queue would be open at once.
         task::yield_now().await;
     }
 }
@@ -89,8 +89,8 @@ pub(super) async fn let_in<C, N: Future<Output = io::Result<C>>>(
                 time::sleep(ERROR_PAUSE).await;
             }
         }
-        // While callers wait in the queue, `next` never does, and the runtime looks at its sockets only here: a
-        // nickname that has come is read before the next caller may take the slot.
+        // While callers wait in the queue, `next` never does, and the runtime looks at its sockets only here:
+        // a nickname that has come is read before the next caller may take the slot.
         task::yield_now().await;
     }
 }

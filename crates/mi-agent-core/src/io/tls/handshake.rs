@@ -126,8 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshake<S> {
         }
     }
 
-    /// Gives the handshake up, or ends it after an error, in order: an alert or close_notify, FIN, and then everything that
-    /// comes is read.
+    /// Gives the handshake up, or ends it after an error, in order: an alert or close_notify, FIN, and then
+    /// everything that comes is read.
     ///
     /// # Errors
     /// The connection breaks.

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::handshake::Pipe;
 
-/// An encrypted stream, which says that it ends even if it is dropped: a FIN alone is a loss (RFC 8446 §6.1), and a program
-/// that leaves in a hurry drops what is not done.
+/// An encrypted stream, which says that it ends even if it is dropped: a FIN alone is a loss (RFC 8446 §6.1),
+/// and a program that leaves in a hurry drops what is not done.
 pub(crate) struct TlsStream<S> {
     stream: tokio_rustls::TlsStream<S>,
     /// Says it as far as this does not have to wait.

@@ -79,8 +79,8 @@ impl LumiClient {
         is_enrolled || is_under_way
     }
 
-    /// Answers the refusal of a plain `PR` by a request for a challenge. Returns `false` if there was no such `PR`, or if
-    /// nothing can be proved.
+    /// Answers the refusal of a plain `PR` by a request for a challenge. Returns `false` if there was no such
+    /// `PR`, or if nothing can be proved.
     pub(super) fn proves_after_refusal(&mut self, now: Instant) -> bool {
         if self.proofs.is_none() {
             return false;

@@ -59,7 +59,8 @@ fn a_deregistration_ends_a_registration_under_way() {
 }
 
 proptest! {
-    /// Whatever comes: each request ends once, and every proof answers a challenge of a node that was just received.
+    /// Whatever comes: each request ends once, and every proof answers a challenge of a node that was just
+    /// received.
     #[test]
     fn every_request_ends_once_and_only_challenges_are_signed(
         is_enrolled: bool,

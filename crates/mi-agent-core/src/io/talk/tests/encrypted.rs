@@ -17,7 +17,8 @@ fn tls(address: &str) -> Tls {
     Tls::new(&SecretKey::generate().unwrap(), &address.parse().unwrap(), None)
 }
 
-/// A conversation on one `side`, at the pace that deployed programs need, and its peer, which has given its nickname.
+/// A conversation on one `side`, at the pace that deployed programs need, and its peer, which has given its
+/// nickname.
 async fn talking(side: Side) -> (Conversation, Peer, Arc<Semaphore>, Shutdown) {
     let (ours, theirs) = tokio::io::duplex(1024);
     let slots = Arc::new(Semaphore::new(1));
@@ -150,7 +151,8 @@ async fn an_agent_that_ends_says_so_inside() {
     }
 }
 
-/// It has proved a key, or has not gone so far, and gives no nickname in time: nothing is said to it, only that it ends.
+/// It has proved a key, or has not gone so far, and gives no nickname in time: nothing is said to it, only
+/// that it ends.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_gives_no_nickname_gets_none() {
     for proves_key in [false, true] {
