@@ -73,7 +73,8 @@ fn prove(criterion: &mut Criterion) {
 /// The sender of a datagram, and its bytes.
 type Datagram = (SocketAddrV4, String);
 
-/// A node, and a clock that stands still: nothing is a strike but the first question, and nothing is forgotten.
+/// A node, and a clock that stands still: nothing is a strike but the first question, and nothing is
+/// forgotten.
 struct StillNode {
     node: Node,
     now: Instant,

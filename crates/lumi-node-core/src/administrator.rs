@@ -19,8 +19,8 @@ use crate::state::keys::{Keys, PublicKey};
 use crate::state::settings::NodeSettings;
 use crate::state::status::ServerStatus;
 
-/// Reads the status of a running [`Server`](crate::Server) and the users of its domain, and reports changes of
-/// its roster that were made elsewhere. Cheap to clone.
+/// Reads the status of a running [`Server`](crate::Server) and the users of its domain, and reports changes
+/// of its roster that were made elsewhere. Cheap to clone.
 ///
 /// Commands are carried out one after the other, those of an [`Administrator`] included. They wait while the
 /// server does not run yet.
@@ -49,8 +49,8 @@ impl ServerHandle {
         }
     }
 
-    /// Returns the registrations of the users, in no order. A program that keeps them can give them to the node
-    /// of its next start, see [`Node::restore`](crate::Node::restore).
+    /// Returns the registrations of the users, in no order. A program that keeps them can give them to the
+    /// node of its next start, see [`Node::restore`](crate::Node::restore).
     ///
     /// # Errors
     /// [`AdminError::NodeGone`].
@@ -64,8 +64,8 @@ impl ServerHandle {
         }
     }
 
-    /// Makes a change of the roster that was made elsewhere, for example in a database. It takes effect and is
-    /// not saved. A change that has been made already is no error.
+    /// Makes a change of the roster that was made elsewhere, for example in a database. It takes effect and
+    /// is not saved. A change that has been made already is no error.
     ///
     /// # Errors
     /// [`AdminError::Refused`] if the user's address would be too long; [`AdminError::NodeGone`].
@@ -76,7 +76,8 @@ impl ServerHandle {
         self.ask(AdminCommand::RosterChanged(change), None).await.map(drop)
     }
 
-    /// Takes these keys of all users in the place of those before, see [`Node::handle_keys`](crate::Node::handle_keys).
+    /// Takes these keys of all users in the place of those before, see
+    /// [`Node::handle_keys`](crate::Node::handle_keys).
     ///
     /// # Errors
     /// [`AdminError::NodeGone`].
@@ -155,7 +156,8 @@ impl ServerHandle {
     }
 }
 
-/// A [`ServerHandle`] that also changes the roster where it is kept: in a [`RosterStore`](crate::RosterStore).
+/// A [`ServerHandle`] that also changes the roster where it is kept: in a
+/// [`RosterStore`](crate::RosterStore).
 #[derive(Clone, Debug)]
 pub struct Administrator {
     pub(crate) handle: ServerHandle,
@@ -178,8 +180,8 @@ impl Administrator {
         self.handle.ask(AdminCommand::AddUser(user), None).await.map(drop)
     }
 
-    /// Removes a user from the domain, and disconnects the user if online. When this returns `Ok`, the store has
-    /// the change.
+    /// Removes a user from the domain, and disconnects the user if online. When this returns `Ok`, the store
+    /// has the change.
     ///
     /// # Errors
     /// [`AdminError`].

@@ -67,7 +67,8 @@ fn register(runtime: &Runtime, agent: &UdpSocket, rounds: usize) {
 const ROUNDS: usize = 200;
 const TOGETHER: usize = 7;
 
-/// A user with a key costs what anybody does, and a challenge and a proof allocate no more than the queue of outputs holds.
+/// A user with a key costs what anybody does, and a challenge and a proof allocate no more than the queue of
+/// outputs holds.
 #[test]
 fn a_user_with_a_key_is_refreshed_and_proved_without_allocating() {
     let signer = Signer::from_seed(&[1; 32]).expect("a seed");

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use crate::{address, node};
 
 proptest! {
-    /// It lets a datagram in if, and only if, that makes no span of time one with more than `burst + rate · t` of
-    /// them. Whole numbers, so that nothing hides in a rounding.
+    /// It lets a datagram in if, and only if, that makes no span of time one with more than
+    /// `burst + rate · t` of them. Whole numbers, so that nothing hides in a rounding.
     #[test]
     fn no_span_of_time_has_more_than_its_share(
         per_second in per_second(),

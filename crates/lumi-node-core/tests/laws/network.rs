@@ -240,7 +240,8 @@ impl Network {
         }
     }
 
-    /// Sends it after `delay`: half of what is sent comes twice, a tenth is lost, and all of it takes its time.
+    /// Sends it after `delay`: half of what is sent comes twice, a tenth is lost, and all of it takes its
+    /// time.
     fn send(&mut self, delay: Duration, from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
         self.between_nodes += u32::from(node_at(from).is_some() && node_at(to).is_some());
         let copies = match self.random(10) {

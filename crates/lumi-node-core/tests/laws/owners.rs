@@ -1,5 +1,5 @@
-//! One owner for each name, one datagram for one, one answer for a question: on random events, beside the rules
-//! of registration and strikes written down once more, as plainly as can be.
+//! One owner for each name, one datagram for one, one answer for a question: on random events, beside the
+//! rules of registration and strikes written down once more, as plainly as can be.
 
 use std::collections::HashMap;
 use std::net::SocketAddrV4;
@@ -43,8 +43,8 @@ enum Event {
     Remove(&'static str),
 }
 
-/// A node and what is known of it. Its domain has the shortest names, so that answers are longest beside their
-/// questions.
+/// A node and what is known of it. Its domain has the shortest names, so that answers are longest beside
+/// their questions.
 struct World {
     node: Node,
     now: Instant,
@@ -307,8 +307,8 @@ impl World {
     }
 }
 
-/// Nobody can have a node send much more than it was sent: 1.12 times as much, or an address of 15 bytes in the
-/// place of the one of 7 bytes that an agent gave.
+/// Nobody can have a node send much more than it was sent: 1.12 times as much, or an address of 15 bytes in
+/// the place of the one of 7 bytes that an agent gave.
 fn assert_small(message: &Message, received: &[u8]) {
     let (sent, received_length) = (message.encode().len(), received.len());
     let is_corrected = matches!(message, Message::LocateReply { outcome: LocateOutcome::Found(_), .. })

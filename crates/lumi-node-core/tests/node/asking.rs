@@ -74,8 +74,8 @@ fn a_node_that_was_looked_up_counts_until_it_is_found_elsewhere() {
     assert_eq!(node.receive("10.0.0.6:3344", question), [sent(PERE, question)]);
 }
 
-/// A user of this domain asks for as many domains as a node keeps, and more. A look-up of the domain in use gives way, too,
-/// or ends without an answer.
+/// A user of this domain asks for as many domains as a node keeps, and more. A look-up of the domain in use
+/// gives way, too, or ends without an answer.
 #[test]
 fn nodes_in_use_are_not_forgotten_however_many_domains_others_ask_for() {
     let mut node = node_that_knows_others(Ask::Nodes);
@@ -120,7 +120,8 @@ fn a_named_peer_has_several_addresses() {
     assert_eq!((node.node.pending_count() - before, node.node.status().displaced), (20, 0));
 }
 
-/// The node of bb.com, where laura and pere are online. cc.com has a peer with two addresses, and so has dd.com by DNS.
+/// The node of bb.com, where laura and pere are online. cc.com has a peer with two addresses, and so has
+/// dd.com by DNS.
 fn node_that_knows_others(ask: Ask) -> TestNode {
     let addresses = [OTHER_NODE, SECOND_ADDRESS].map(|node| address(node).into()).to_vec();
     let peers = HashMap::from([("cc.com".parse().expect("a domain"), addresses)]);

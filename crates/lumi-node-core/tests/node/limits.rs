@@ -169,7 +169,8 @@ fn nobody_is_struck_while_answers_may_have_been_kept_out() {
     assert_eq!(node.address_of("laura"), None);
 }
 
-/// An agent of S repeats every 200 ms. A sooner repetition makes the other side answer more, and nothing else.
+/// An agent of S repeats every 200 ms. A sooner repetition makes the other side answer more, and nothing
+/// else.
 #[test]
 fn what_repeats_a_request_at_once_is_not_sent_on() {
     let mut node = TestNode::new();
@@ -246,8 +247,8 @@ fn who_is_online_keeps_a_place_beside_strangers_of_the_same_host() {
     assert_eq!(node.node.pending_count(), 64);
 }
 
-/// A node that was found by DNS asks for all its users from one socket. The callee is 400 ms away, and agents of L or S
-/// ask every 100 ms.
+/// A node that was found by DNS asks for all its users from one socket. The callee is 400 ms away, and agents
+/// of L or S ask every 100 ms.
 #[test]
 fn users_of_another_domain_do_not_push_out_each_other() {
     let mut node = node_with_slow_users();
@@ -318,7 +319,8 @@ fn strangers_give_way_before_who_is_online_and_has_asked_for_more() {
     }
 }
 
-/// A node that speaks for many is exempt: each of its users is a source, so that none of them silences the others.
+/// A node that speaks for many is exempt: each of its users is a source, so that none of them silences the
+/// others.
 #[test]
 fn a_host_that_speaks_for_many_has_no_bound_of_its_own() {
     let exempt = vec!["127.0.0.3".parse().expect("a range")];
@@ -401,8 +403,9 @@ fn slow_user(n: u32) -> String {
     format!("10.0.0.{}:4500", n + 1)
 }
 
-/// Has so many users of another domain ask through its node, all of them ten times at 100 ms, one after the other. The callees
-/// are those of [`node_with_slow_users`]. `attack` comes before each round. Returns how many users were answered.
+/// Has so many users of another domain ask through its node, all of them ten times at 100 ms, one after the
+/// other. The callees are those of [`node_with_slow_users`]. `attack` comes before each round. Returns how
+/// many users were answered.
 fn answered(
     node: &mut TestNode,
     users: u32,

@@ -283,7 +283,8 @@ fn a_domain_that_is_gone_when_it_is_looked_up_again_ends_what_is_pending_there()
     assert_eq!(node.try_receive(OTHER_NODE, answer), Err(DropReason::Unasked));
 }
 
-/// DNS says that the node of each domain is the other one: a question goes one way once, and is not passed on.
+/// DNS says that the node of each domain is the other one: a question goes one way once, and is not passed
+/// on.
 #[test]
 fn two_nodes_that_are_sent_to_each_other_do_not_pass_a_question_on() {
     let mut here = TestNode::new();
