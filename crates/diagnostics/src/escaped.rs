@@ -11,8 +11,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// A layer that passes every event and span to another one with their texts [`escaped`].
 ///
-/// This includes the events of third-party libraries, which contain names and errors that come from the network.
-/// Each event is made anew, as tracing's macros make it: there is no other way to have a formatter see another text.
+/// This includes the events of third-party libraries, which contain names and errors that come from the
+/// network. Each event is made anew, as tracing's macros make it: there is no other way to have a formatter
+/// see another text.
 #[derive(Debug)]
 pub struct Escaped<L>(L);
 
@@ -58,7 +59,8 @@ where
     }
 }
 
-/// Replaces every character that cannot be seen, or that a terminal would act on, by a visible escape: `\n`, `\u{1b}`.
+/// Replaces every character that cannot be seen, or that a terminal would act on, by a visible escape: `\n`,
+/// `\u{1b}`.
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {

@@ -93,7 +93,8 @@ pub fn print_by(print: impl FnMut(String) -> io::Result<()> + Send + 'static) {
     }
 }
 
-/// Waits until the diagnostics so far are on stderr or in the journal, for `patience` at most. A program has one of them.
+/// Waits until the diagnostics so far are on stderr or in the journal, for `patience` at most. A program has
+/// one of them.
 pub fn drain(patience: Duration) {
     journal::drain(patience);
     if let Some(queue) = QUEUE.get() {
@@ -101,7 +102,8 @@ pub fn drain(patience: Duration) {
     }
 }
 
-/// Returns the number of diagnostics that were lost: nobody reads stderr, it cannot be written to, or the journal hangs.
+/// Returns the number of diagnostics that were lost: nobody reads stderr, it cannot be written to, or the
+/// journal hangs.
 pub fn lost() -> u64 {
     journal::lost() + QUEUE.get().map_or(0, |queue| lock(queue).lost())
 }

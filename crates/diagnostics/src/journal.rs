@@ -188,7 +188,8 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 /// The limit of bytes that wait to be written, as for stderr: a thousand entries.
 const MAX_QUEUED: usize = 1024 * 1024;
 
-/// The bytes of an event without its texts: a dozen fields, at two words each, and what allocating them costs.
+/// The bytes of an event without its texts: a dozen fields, at two words each, and what allocating them
+/// costs.
 const OVERHEAD: usize = 512;
 
 /// The time that the start of a program waits for the journal. One that takes longer hangs.

@@ -1,11 +1,13 @@
-//! The diagnostics of the two programs: which ones are shown, in which format, and never with text that hides.
+//! The diagnostics of the two programs: which ones are shown, in which format, and never with text that
+//! hides.
 //!
-//! This crate is a part of the programs `lumi-node` and `mi-agent`, and of no use to a library: libraries emit events
-//! and know no subscriber. It knows nothing of settings files, nodes or agents. PLUMI messages are not diagnostics;
-//! they go to the log of the crate `message-log`, and [`filter`] keeps them out of here.
+//! This crate is a part of the programs `lumi-node` and `mi-agent`, and of no use to a library: libraries
+//! emit events and know no subscriber. It knows nothing of settings files, nodes or agents. PLUMI messages
+//! are not diagnostics; they go to the log of the crate `message-log`, and [`filter`] keeps them out of here.
 //!
-//! A thread writes the diagnostics, so that nothing waits for the reader of stderr, or for a journal that hangs. Up to 1 MiB
-//! is queued; anything beyond that is lost and [counted](lost). A program calls [`drain`] at its end.
+//! A thread writes the diagnostics, so that nothing waits for the reader of stderr, or for a journal that
+//! hangs. Up to 1 MiB is queued; anything beyond that is lost and [counted](lost). A program calls [`drain`]
+//! at its end.
 //!
 //! ```
 //! use diagnostics::{Level, filter, text};

@@ -16,8 +16,8 @@ use ranking::{Ranked, Ranking, Step};
 ///
 /// `S` is a source and `A` an asker, as in [`Owner`]. See the [crate] for the order of giving way.
 ///
-/// All operations take constant time, except [`FairTable::iter`] and [`FairTable::new`]. Nothing is allocated after
-/// [`FairTable::new`].
+/// All operations take constant time, except [`FairTable::iter`] and [`FairTable::new`]. Nothing is allocated
+/// after [`FairTable::new`].
 #[derive(Debug)]
 pub struct FairTable<S, A, T> {
     capacity: usize,
@@ -42,8 +42,9 @@ pub struct Owner<S, A> {
     pub source: S,
     /// The asker within the source, such as a user.
     pub asker: A,
-    /// Set if the asker gives way before the others of its source, however few entries it has. This is for an asker that
-    /// could be anybody, beside askers that are known. It is the same for all entries that an asker has at a time.
+    /// Set if the asker gives way before the others of its source, however few entries it has. This is for an
+    /// asker that could be anybody, beside askers that are known. It is the same for all entries that an
+    /// asker has at a time.
     pub gives_way_first: bool,
 }
 
@@ -54,7 +55,8 @@ impl<S, A> Owner<S, A> {
     }
 }
 
-/// The number of entries that one owner may have, although there is room. Beyond it, its own entries give way.
+/// The number of entries that one owner may have, although there is room. Beyond it, its own entries give
+/// way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// The limit for the source.
@@ -131,12 +133,12 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
         }
     }
 
-    /// Inserts `value` as the newest entry of `owner`. If that is more than its `share`, or than the table can hold,
-    /// another entry gives way.
+    /// Inserts `value` as the newest entry of `owner`. If that is more than its `share`, or than the table
+    /// can hold, another entry gives way.
     ///
     /// # Errors
-    /// `value`, if that would have to give way itself: its owner [gives way first](Owner::gives_way_first), and its
-    /// source has the most.
+    /// `value`, if that would have to give way itself: its owner [gives way first](Owner::gives_way_first),
+    /// and its source has the most.
     pub fn insert(&mut self, owner: Owner<S, A>, share: Share, value: T) -> Result<Inserted<T>, T> {
         let source = self.source(owner.source);
         let asker = self.asker(source, &owner);
@@ -235,7 +237,8 @@ impl<S: Copy + Eq + Hash, A: Copy + Eq + Hash, T> FairTable<S, A, T> {
         self.find_source(source).map_or(0, |source| self.sources[source].number(&self.steps))
     }
 
-    /// Returns the source with the most entries, and how many; of several, the one that has had as many longest.
+    /// Returns the source with the most entries, and how many; of several, the one that has had as many
+    /// longest.
     pub fn greediest(&self) -> Option<(&S, usize)> {
         let source = &self.sources[self.ranking.highest(&self.steps)?];
         Some((&source.name, source.number(&self.steps)))

@@ -1,12 +1,12 @@
-//! The backend of ratatui: that of crossterm, but it asks the terminal nothing, and no row depends on how wide the
-//! terminal thinks a character is.
+//! The backend of ratatui: that of crossterm, but it asks the terminal nothing, and no row depends on how
+//! wide the terminal thinks a character is.
 //!
 //! ratatui wants to know where the cursor is when a window gets another size. Asking the terminal would wait
 //! for its answer, and take keys that are pressed meanwhile.
 //!
-//! Terminals disagree on the width of clusters of several code points (☕️, 👋🏽), of new emoji, and of characters that are
-//! wide in East Asian fonts only. So the cursor is positioned by its coordinates after each of them, and a row with a
-//! cluster is drawn whole: see [`draw_whole_rows_of_clusters`].
+//! Terminals disagree on the width of clusters of several code points (☕️, 👋🏽), of new emoji, and of
+//! characters that are wide in East Asian fonts only. So the cursor is positioned by its coordinates after
+//! each of them, and a row with a cluster is drawn whole: see [`draw_whole_rows_of_clusters`].
 
 use std::io::{self, Write};
 
@@ -89,8 +89,9 @@ impl<W: Write> Backend for Unasking<W> {
     }
 }
 
-/// Has every row with a cluster of several code points drawn whole: after it, the terminal may have other cells than
-/// `buffer`. As the option is a part of a cell, a row that had such a cluster in the drawing before is drawn whole, too.
+/// Has every row with a cluster of several code points drawn whole: after it, the terminal may have other
+/// cells than `buffer`. As the option is a part of a cell, a row that had such a cluster in the drawing
+/// before is drawn whole, too.
 pub(super) fn draw_whole_rows_of_clusters(buffer: &mut Buffer) {
     let columns = usize::from(buffer.area.width).max(1);
     for row in buffer.content.chunks_mut(columns) {
@@ -100,9 +101,9 @@ pub(super) fn draw_whole_rows_of_clusters(buffer: &mut Buffer) {
     }
 }
 
-/// Returns the cells in the order in which they are written. An emoji comes after blanks for its columns: a terminal that
-/// thinks it narrower, or does not know it at all, would leave there what was there before. What a wide cell covers is left
-/// out.
+/// Returns the cells in the order in which they are written. An emoji comes after blanks for its columns: a
+/// terminal that thinks it narrower, or does not know it at all, would leave there what was there before.
+/// What a wide cell covers is left out.
 fn in_drawing_order<'a>(content: impl Iterator<Item = (u16, u16, &'a Cell)>) -> Vec<(u16, u16, Cell)> {
     let mut cells = Vec::new();
     // The row and the columns of the last wide cell.
@@ -127,8 +128,8 @@ fn in_drawing_order<'a>(content: impl Iterator<Item = (u16, u16, &'a Cell)>) -> 
 
 /// Returns whether every terminal moves its cursor by one column for `symbol`.
 ///
-/// Wide characters need no answer: the cursor is positioned after each of them. Box drawing characters count as certain,
-/// because those of a frame are all the same, and look right wherever they are.
+/// Wide characters need no answer: the cursor is positioned after each of them. Box drawing characters count
+/// as certain, because those of a frame are all the same, and look right wherever they are.
 fn has_certain_width(symbol: &str) -> bool {
     symbol.is_ascii()
         || (!is_cluster(symbol) && symbol.starts_with(|first| matches!(first, '\u{2500}'..='\u{257f}')))
@@ -158,7 +159,8 @@ mod tests {
         buffer
     }
 
-    /// Returns what is written for a drawing after another one, with `<column>` for a position and without styles.
+    /// Returns what is written for a drawing after another one, with `<column>` for a position and without
+    /// styles.
     fn written(before: &str, after: &str) -> String {
         let mut bytes = Vec::new();
         Unasking::new(&mut bytes).draw(row(before).diff_iter(&row(after))).unwrap();

@@ -25,8 +25,8 @@ pub enum Asked {
 }
 
 impl JobControl {
-    /// Takes SIGTSTP over, which does not stop the program any more: the terminal has to be given back first. Must run
-    /// within a runtime of tokio.
+    /// Takes SIGTSTP over, which does not stop the program any more: the terminal has to be given back first.
+    /// Must run within a runtime of tokio.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -47,14 +47,15 @@ impl JobControl {
         }
     }
 
-    /// Gives the terminal to the shell until that lets the program go on. `false`: there is no shell to go on from, and
-    /// nothing was done.
+    /// Gives the terminal to the shell until that lets the program go on. `false`: there is no shell to go on
+    /// from, and nothing was done.
     ///
     /// # Errors
     /// Those of the operating system; the terminal is gone.
     ///
     /// # Cancel safety
-    /// Not cancel safe. If this is dropped, the terminal may have been given back. [`Screen::resume`] takes it again.
+    /// Not cancel safe. If this is dropped, the terminal may have been given back. [`Screen::resume`] takes
+    /// it again.
     pub async fn suspend(&mut self, screen: &mut Screen) -> io::Result<bool> {
         if !has_shell() {
             return Ok(false);

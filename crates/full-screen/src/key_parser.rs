@@ -122,7 +122,8 @@ impl KeyParser {
 }
 
 impl Paste {
-    /// Takes a byte, and returns whether it is the last one. Above [`MAX_PASTE`], the rest of the text is left out.
+    /// Takes a byte, and returns whether it is the last one. Above [`MAX_PASTE`], the rest of the text is
+    /// left out.
     fn is_ended_by(&mut self, byte: u8) -> bool {
         let has_room = self.text.len() < MAX_PASTE;
         if byte != PASTE_END[self.ended] {

@@ -1,7 +1,7 @@
 //! The input of the terminal: keys, pasted text, the mouse, the focus, and another size of the window.
 //!
-//! The reader of crossterm is not used: it waits for the end of a paste for ever, and offers no way out. If that end is
-//! lost, the keyboard is dead.
+//! The reader of crossterm is not used: it waits for the end of a paste for ever, and offers no way out. If
+//! that end is lost, the keyboard is dead.
 
 use std::io::{self, PipeReader, PipeWriter, Stdin};
 use std::thread;
@@ -46,8 +46,8 @@ impl Keys {
 
     /// Waits for the next input. `None`: the terminal is gone.
     ///
-    /// A paste ends after two seconds without input, even if its end does not come. Ctrl-C ends it at once, without its
-    /// text, and is a key.
+    /// A paste ends after two seconds without input, even if its end does not come. Ctrl-C ends it at once,
+    /// without its text, and is a key.
     ///
     /// # Cancel safety
     /// Cancel safe: nothing is lost.
@@ -77,8 +77,8 @@ impl Keys {
     }
 }
 
-/// Reads stdin until its end, or until the other end of `ended` is closed. Reading never waits, so that this program takes
-/// nothing that is meant for the next one.
+/// Reads stdin until its end, or until the other end of `ended` is closed. Reading never waits, so that this
+/// program takes nothing that is meant for the next one.
 fn read_until(ended: &PipeReader, sender: &mpsc::Sender<Vec<u8>>) -> io::Result<()> {
     let stdin: Stdin = io::stdin();
     let mut bytes = [0; READ_AT_ONCE];

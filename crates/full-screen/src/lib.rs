@@ -1,9 +1,9 @@
-//! The whole terminal for a program that draws on it with ratatui: taken over, drawn on without being waited for,
-//! suspended as a shell has it, given back however the program ends.
+//! The whole terminal for a program that draws on it with ratatui: taken over, drawn on without being waited
+//! for, suspended as a shell has it, given back however the program ends.
 //!
-//! Neither a terminal that takes nothing, nor a shell that stops the program, nor a panic may hold the program or leave
-//! the terminal as nobody can use it, and no input may leave the keyboard dead. What is drawn, and which keys do what, is
-//! the program's business: they are those of crossterm, read by [`Keys`].
+//! Neither a terminal that takes nothing, nor a shell that stops the program, nor a panic may hold the
+//! program or leave the terminal as nobody can use it, and no input may leave the keyboard dead. What is
+//! drawn, and which keys do what, is the program's business: they are those of crossterm, read by [`Keys`].
 //!
 //! ```no_run
 //! use full_screen::{JobControl, Keys, Reports, Screen};

@@ -51,8 +51,8 @@ pub struct Reports {
 struct Drawn(Arc<Mutex<Vec<u8>>>);
 
 impl Screen {
-    /// Takes the terminal of stdout over, and with it the panics of the program: before one is told, the terminal is given
-    /// back. What is to be seen of it is still to be written.
+    /// Takes the terminal of stdout over, and with it the panics of the program: before one is told, the
+    /// terminal is given back. What is to be seen of it is still to be written.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -136,8 +136,8 @@ impl Screen {
     /// The terminal is gone.
     ///
     /// # Cancel safety
-    /// Not cancel safe. If this is dropped, the program still has the terminal, although the screen may already
-    /// show what was there before: call it again.
+    /// Not cancel safe. If this is dropped, the program still has the terminal, although the screen may
+    /// already show what was there before: call it again.
     pub async fn leave(&mut self) -> io::Result<()> {
         queue_leave(&mut self.drawn)?;
         self.write().await?;
@@ -184,7 +184,8 @@ pub fn restore() {
     }
     // If the terminal is gone, there is nothing to give back.
     _ = disable_raw_mode();
-    // This does not use stdout, which somebody may be holding, and does not wait for a terminal that takes nothing.
+    // This does not use stdout, which somebody may be holding, and does not wait for a terminal that takes
+    // nothing.
     let at_once = i32::try_from(OFlags::NONBLOCK.bits()).expect("flags of open(2) fit in an int");
     if let Ok(mut terminal) = File::options().write(true).custom_flags(at_once).open("/dev/tty") {
         _ = queue_leave(&mut terminal);

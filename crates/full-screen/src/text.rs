@@ -2,10 +2,11 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// Lays `left` and `right` side by side: `right` begins at the column `indent`, or one blank after a longer `left`.
+/// Lays `left` and `right` side by side: `right` begins at the column `indent`, or one blank after a longer
+/// `left`.
 ///
-/// Words of `right` that do not fit into `width` columns follow in further rows, below its beginning. A word that is wider
-/// than its row is left whole.
+/// Words of `right` that do not fit into `width` columns follow in further rows, below its beginning. A word
+/// that is wider than its row is left whole.
 pub fn side_by_side(left: &str, right: &str, indent: usize, width: usize) -> Vec<String> {
     let mut rows = Vec::new();
     let mut row = left.to_owned();

@@ -57,8 +57,8 @@ impl NodeDirectory {
 
     /// Finds the node of `domain`: each address that a node can have, [`MAX_ADDRESSES`] at most.
     ///
-    /// Takes [`LOOKUP_DEADLINE`] at most, and may be dropped at any time. Must run within a tokio runtime with
-    /// IO and time, the same one for all clones.
+    /// Takes [`LOOKUP_DEADLINE`] at most, and may be dropped at any time. Must run within a tokio runtime
+    /// with IO and time, the same one for all clones.
     ///
     /// # Errors
     /// Why there is none, or none that is known of.
@@ -165,8 +165,8 @@ impl NodeDirectoryBuilder {
         self.peer_at(domain, vec![address])
     }
 
-    /// The node of `domain` is at `addresses`, as [`NodeDirectoryBuilder::peer`]. The first one is asked first, and
-    /// [`MAX_ADDRESSES`] are used. An empty list is no peer.
+    /// The node of `domain` is at `addresses`, as [`NodeDirectoryBuilder::peer`]. The first one is asked
+    /// first, and [`MAX_ADDRESSES`] are used. An empty list is no peer.
     pub fn peer_at(mut self, domain: Domain, addresses: Vec<NodeAddress>) -> Self {
         self.peers.insert(domain, addresses);
         self
@@ -181,15 +181,16 @@ impl NodeDirectoryBuilder {
         self
     }
 
-    /// The UDP port of the nodes that are found by anything but [`peer`](Self::peer); [`NODE_PORT`] if not told.
+    /// The UDP port of the nodes that are found by anything but [`peer`](Self::peer); [`NODE_PORT`] if not
+    /// told.
     pub fn node_port(mut self, port: u16) -> Self {
         self.acceptance.node_port = port;
         self
     }
 
-    /// The look-ups are for a node that is bound to `ip` and sends to what others name. Unless `ip` is such an address
-    /// too, loopback (127.0.0.0/8) and link-local addresses (169.254.0.0/16) are [`LookupError::Unusable`]. A
-    /// [`peer`](Self::peer) can be at any. Without this, all are accepted.
+    /// The look-ups are for a node that is bound to `ip` and sends to what others name. Unless `ip` is such
+    /// an address too, loopback (127.0.0.0/8) and link-local addresses (169.254.0.0/16) are
+    /// [`LookupError::Unusable`]. A [`peer`](Self::peer) can be at any. Without this, all are accepted.
     pub fn bound_to(mut self, ip: HostIp) -> Self {
         self.acceptance.asker = Some(ip);
         self
@@ -202,12 +203,12 @@ impl NodeDirectoryBuilder {
         self
     }
 
-    /// Reads the system's hosts file and, unless a name server was given, its resolver configuration. Look-ups read them
-    /// again when they have changed.
+    /// Reads the system's hosts file and, unless a name server was given, its resolver configuration.
+    /// Look-ups read them again when they have changed.
     ///
-    /// There is only the hosts file if the feature `dns` is off. If the resolver configuration cannot be used, there
-    /// still is a directory: it logs a warning, and the look-ups that need DNS end in [`LookupError::NoAnswer`] until
-    /// there is one.
+    /// There is only the hosts file if the feature `dns` is off. If the resolver configuration cannot be
+    /// used, there still is a directory: it logs a warning, and the look-ups that need DNS end in
+    /// [`LookupError::NoAnswer`] until there is one.
     ///
     /// # Errors
     /// A peer where no node can be, or a DNS client that cannot be set up.
@@ -238,8 +239,8 @@ pub struct FoundNode {
     /// The time for which the answer may be kept: the least TTL of the records that led to it, at most
     /// [`MAX_TTL`]; [`MAX_TTL`] for what was not asked by DNS.
     pub valid_for: Duration,
-    /// The other addresses at which it may be, in the order of the answer and none twice. They are for a node that
-    /// does not answer at the first.
+    /// The other addresses at which it may be, in the order of the answer and none twice. They are for a node
+    /// that does not answer at the first.
     pub others: Vec<AddressOfNode>,
 }
 
@@ -294,6 +295,6 @@ pub const MAX_ADDRESSES: usize = 8;
 /// The longest time that an answer is kept. A node that moved is found again within a minute.
 pub const MAX_TTL: Duration = Duration::from_secs(60);
 
-/// The longest that a look-up takes, whatever the name servers do. It is less than what an agent waits for the
-/// answer to a location request: 5 tries, 1 s apart.
+/// The longest that a look-up takes, whatever the name servers do. It is less than what an agent waits for
+/// the answer to a location request: 5 tries, 1 s apart.
 pub const LOOKUP_DEADLINE: Duration = Duration::from_secs(2);

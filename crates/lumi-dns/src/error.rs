@@ -12,7 +12,8 @@ pub enum LookupError {
     /// The name has IPv6 addresses only, and PLUMI needs an IPv4 address. Final.
     #[error("has no IPv4 address")]
     NoIpv4Address,
-    /// No name server said yes or no: silent until the deadline, refusing, failing, unreachable, or there is none.
+    /// No name server said yes or no: silent until the deadline, refusing, failing, unreachable, or there is
+    /// none.
     #[error("cannot be resolved: the name servers give no answer")]
     NoAnswer,
     /// No other source knows the name, and DNS is not there to be asked: the feature `dns` is off. Final.

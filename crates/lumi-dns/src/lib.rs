@@ -21,8 +21,8 @@
 //!
 //! The search list completes single labels only. A domain with a dot is looked up as it stands.
 //!
-//! Two equal [`Domain`](plumi_proto::Domain)s have the same node: case and a trailing dot change nothing, so a
-//! single label is tried with the search list even when it ends with a dot.
+//! Two equal [`Domain`](plumi_proto::Domain)s have the same node: case and a trailing dot change nothing, so
+//! a single label is tried with the search list even when it ends with a dot.
 //!
 //! ```
 //! use lumi_dns::NodeDirectory;

@@ -47,8 +47,8 @@ impl NameServers {
         Self::new(servers.collect(), Vec::new(), 1).map_err(|error| DirectoryError::Client(error.into()))
     }
 
-    /// Those of the system's resolver configuration, with its search list. The file is read again when it has changed: a
-    /// host that gets or changes its network writes it.
+    /// Those of the system's resolver configuration, with its search list. The file is read again when it has
+    /// changed: a host that gets or changes its network writes it.
     pub(crate) fn of_system() -> WatchedFile<Self> {
         WatchedFile::new(PATH, Self::read)
     }
@@ -78,8 +78,8 @@ impl NameServers {
         Ok(Self { clients, search, min_dots })
     }
 
-    /// The A records of `domain`, or of the first name of the search list that has any: their addresses, and the least
-    /// TTL of all the records on the way, aliases included.
+    /// The A records of `domain`, or of the first name of the search list that has any: their addresses, and
+    /// the least TTL of all the records on the way, aliases included.
     ///
     /// # Errors
     /// `NotFound` and `NoIpv4Address` only if each of the names was answered by "no". Sets no deadline.

@@ -24,7 +24,8 @@ struct Latest<T> {
 type Stamp = (Option<SystemTime>, u64);
 
 impl<T> WatchedFile<T> {
-    /// The file at `path`, which `read` reads now. `read` does not fail: it decides what a file means that cannot be read.
+    /// The file at `path`, which `read` reads now. `read` does not fail: it decides what a file means that
+    /// cannot be read.
     pub(crate) fn new(path: impl Into<PathBuf>, read: fn(&Path) -> T) -> Self {
         let path = path.into();
         let latest = Mutex::new(Latest::read(&path, read));

@@ -133,8 +133,8 @@ const USERS_FRESH: Duration = Duration::from_millis(900);
 /// many there are.
 const USERS_FRESH_EACH: Duration = Duration::from_micros(20);
 
-/// The time that the node may take to answer, as it does after a change of the roster that is being saved. Less than
-/// the 10 s that Prometheus waits, so that the reason is told.
+/// The time that the node may take to answer, as it does after a change of the roster that is being saved.
+/// Less than the 10 s that Prometheus waits, so that the reason is told.
 const NODE_PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Returns what stands for `ip` where visitors are counted by their addresses: the address, or of IPv6 the first half,
-/// as a host can have any number of those that share it.
+/// Returns what stands for `ip` where visitors are counted by their addresses: the address, or of IPv6 the
+/// first half, as a host can have any number of those that share it.
 pub(crate) fn source(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
@@ -11,8 +11,8 @@ pub(crate) fn source(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Returns whether a page at `origin`, the value of the header of that name, is one that came by `host`, the value of the
-/// header `Host`. A proxy may have added encryption.
+/// Returns whether a page at `origin`, the value of the header of that name, is one that came by `host`, the
+/// value of the header `Host`. A proxy may have added encryption.
 pub(crate) fn is_origin(origin: &str, host: &str) -> bool {
     let scheme_and_host = origin.split_once("://");
     scheme_and_host

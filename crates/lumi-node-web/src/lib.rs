@@ -1,13 +1,13 @@
-//! The HTTP server of a LUMI node, to read and not to change: at `/` a page with its users, its messages as a ladder,
-//! and how many they are; at `/metrics` its figures, in the text format of Prometheus.
+//! The HTTP server of a LUMI node, to read and not to change: at `/` a page with its users, its messages as a
+//! ladder, and how many they are; at `/metrics` its figures, in the text format of Prometheus.
 //!
 //! This crate decides nothing about the node and holds nothing of it. [`WebServer`] asks a [`ServerHandle`]
 //! and looks at a [`Watch`], which work as well from another thread and another runtime than the node's.
 //! There is no secret and no encryption: everybody that reaches the listener can read it, and see which user
 //! looks for which.
 //!
-//! The page is what is in `src/page`, as it stands there. Whatever it shows of strangers is escaped by this crate and
-//! the ladder's, and put into the page as text.
+//! The page is what is in `src/page`, as it stands there. Whatever it shows of strangers is escaped by this
+//! crate and the ladder's, and put into the page as text.
 //!
 //! ```no_run
 //! use lumi_node_core::{Node, NodeSettings, RosterFile, Server};

@@ -1,6 +1,7 @@
 //! The figures of a node in the text format of Prometheus; the one file that names prometheus-client.
 //!
-//! `docs/metrics.md` explains them. Every label has values of a list that is fixed, but for what is the node's own.
+//! `docs/metrics.md` explains them. Every label has values of a list that is fixed, but for what is the
+//! node's own.
 
 use std::fmt;
 
@@ -17,7 +18,8 @@ use prometheus_client::registry::{Registry, Unit};
 /// The content type of [`text`].
 pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
-/// All metrics of a node that is as `status` says, in version 0.0.4 of the format, which every Prometheus reads.
+/// All metrics of a node that is as `status` says, in version 0.0.4 of the format, which every Prometheus
+/// reads.
 pub(crate) fn text(status: &ServerStatus, lost: Lost) -> String {
     let mut registry = Registry::with_prefix("lumi_node");
     registry.register_collector(Box::new(Snapshot { status: *status, lost }));

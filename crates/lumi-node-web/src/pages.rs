@@ -86,7 +86,8 @@ fn hint_for_others(headers: &HeaderMap) -> Option<&'static str> {
             "this page is shown to those who come by an IP address or localhost, not by another name",
         );
     }
-    // A browser names the site of the page that asks: none if the address was typed. Other programs send no such header.
+    // A browser names the site of the page that asks: none if the address was typed. Other programs send no
+    // such header.
     let is_own_site = |site: String| matches!(&*site, "same-origin" | "none");
     let is_own = headers.get("sec-fetch-site").map(text).is_none_or(is_own_site)
         && headers.get(ORIGIN).map(text).is_none_or(|origin| host::is_origin(&origin, &host));
@@ -135,11 +136,11 @@ const PAGE: [(&str, &str, &str); 9] = [
 
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The seconds after which a page for which there is no place asks again: a place may be free by then, and pages that ask
-/// cost next to nothing.
+/// The seconds after which a page for which there is no place asks again: a place may be free by then, and
+/// pages that ask cost next to nothing.
 const VIEWER_PAUSE: &str = "30";
 
-/// A page has what is here and nothing else, whatever gets into it: no script or style in the text, nothing from
-/// elsewhere and nothing to there, and it is in no frame.
+/// A page has what is here and nothing else, whatever gets into it: no script or style in the text, nothing
+/// from elsewhere and nothing to there, and it is in no frame.
 const OWN_ONLY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{self, Sleep};
 
-/// Fails to write with [`io::ErrorKind::TimedOut`] once the other side has taken nothing for [`WRITE_PATIENCE`].
-/// The reader decides how long reading may take.
+/// Fails to write with [`io::ErrorKind::TimedOut`] once the other side has taken nothing for
+/// [`WRITE_PATIENCE`]. The reader decides how long reading may take.
 #[derive(Debug)]
 pub(crate) struct PatientStream<S> {
     stream: S,

@@ -46,7 +46,8 @@ impl WebServer {
         self
     }
 
-    /// Adds to the metrics the number of diagnostics that were lost since the start. As [`WebServer::log_lines_lost`].
+    /// Adds to the metrics the number of diagnostics that were lost since the start. As
+    /// [`WebServer::log_lines_lost`].
     #[must_use]
     pub fn diagnostics_lost(mut self, lost: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
         self.figures.diagnostics_lost = Some(Box::new(lost));
@@ -162,13 +163,15 @@ const MAX_CONNECTIONS: usize = 64;
 /// kept on which nothing more is asked.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes of the head of a request: hyper takes no less than 8 KiB, and browsers send some hundreds. A body is not read.
+/// Bytes of the head of a request: hyper takes no less than 8 KiB, and browsers send some hundreds. A body is
+/// not read.
 const MAX_HEAD: usize = 8 * 1024;
 
 /// Headers of a request: browsers send twenty.
 const MAX_HEADERS: usize = 64;
 
-/// The pause after an error, such as too many open files, so that one that lasts does not take all of a processor.
+/// The pause after an error, such as too many open files, so that one that lasts does not take all of a
+/// processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ impl Users {
         }
     }
 
-    /// Returns the users as JSON. Times are milliseconds before `now`, so that no clock has to agree with another
-    /// one.
+    /// Returns the users as JSON. Times are milliseconds before `now`, so that no clock has to agree with
+    /// another one.
     pub(crate) fn to_json(&self, now: Instant) -> String {
         let shown = self.shown.iter().map(|shown| ShownJson {
             user: &shown.user,

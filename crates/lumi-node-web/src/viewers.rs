@@ -26,12 +26,13 @@ impl Viewers {
 
     /// Somebody watches through `connection`.
     ///
-    /// If all places are taken, an address with fewer of them than the one with the most takes the oldest of that one.
-    /// Returns `None` if there is no address with more.
+    /// If all places are taken, an address with fewer of them than the one with the most takes the oldest of
+    /// that one. Returns `None` if there is no address with more.
     pub(crate) fn admit(&self, connection: &Connection) -> Option<Viewer> {
         let mut places = self.lock();
         let source = connection.source();
-        // Pages ask again when they have lost their place, so those of one address would drive each other out.
+        // Pages ask again when they have lost their place, so those of one address would drive each other
+        // out.
         if places.is_full() && places.greediest().is_some_and(|(_, most)| places.count(&source) >= most) {
             return None;
         }
@@ -94,8 +95,8 @@ impl Connection {
         self.state.watches.load(Ordering::Relaxed)
     }
 
-    /// Waits until its place is another viewer's. Then it has to be closed, even if it is being written to: its reader
-    /// may take nothing. Cancel safe.
+    /// Waits until its place is another viewer's. Then it has to be closed, even if it is being written to:
+    /// its reader may take nothing. Cancel safe.
     pub(crate) async fn loses_its_place(&self) {
         self.state.gives_way.notified().await;
     }

@@ -1,8 +1,8 @@
 //! The cryptography of proved registrations, for nodes and agents (protocol.md §12).
 //!
-//! This crate never opens a socket or a file, reads a clock, or keeps state. It turns addresses, keys and secrets into
-//! the fields of the messages of [`plumi_proto`], and checks such fields. Only [`random`] asks the operating system for
-//! something. Nothing is allocated while a challenge is made or a proof verified.
+//! This crate never opens a socket or a file, reads a clock, or keeps state. It turns addresses, keys and
+//! secrets into the fields of the messages of [`plumi_proto`], and checks such fields. Only [`random`] asks
+//! the operating system for something. Nothing is allocated while a challenge is made or a proof verified.
 //!
 //! ```text
 //! nonce     = HMAC-SHA256(secret, epoch ‖ n ‖ addr ‖ source)                              first 12 bytes

@@ -19,8 +19,8 @@ impl NonceSecret {
 
     /// Returns the nonce of a challenge to `address` at `source`.
     ///
-    /// `epoch` counts the times in which a nonce is valid, and `n` the proofs of the user that were accepted: each
-    /// accepted proof makes all other nonces of the user invalid.
+    /// `epoch` counts the times in which a nonce is valid, and `n` the proofs of the user that were accepted:
+    /// each accepted proof makes all other nonces of the user invalid.
     pub fn nonce(&self, epoch: u64, n: u64, address: &MiAddress, source: UdpAddress) -> Nonce {
         // The numbers and the source have a fixed length, so no two inputs have the same bytes.
         let text = Text::new(&epoch.to_be_bytes())

@@ -33,10 +33,11 @@ pub struct Party {
     pub role: Role,
     /// The address of the user or the domain of the node, escaped; the socket if it has given neither.
     pub name: String,
-    /// The latest of its sockets; `None` for the owner of the log, and for [`Role::Others`] and [`Role::Check`].
+    /// The latest of its sockets; `None` for the owner of the log, and for [`Role::Others`] and
+    /// [`Role::Check`].
     ///
-    /// A message that only claims to be from a user or node changes nothing here, once the owner of the log has
-    /// accepted another socket of that party.
+    /// A message that only claims to be from a user or node changes nothing here, once the owner of the log
+    /// has accepted another socket of that party.
     pub address: Option<UdpAddress>,
     /// The number of its sockets: those of arrows that are kept, and the latest one. 0 without an address.
     pub addresses: usize,

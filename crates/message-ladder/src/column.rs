@@ -338,7 +338,8 @@ impl Column {
     }
 }
 
-/// The number of columns above which those without an arrow are dropped. The others are no more than the arrows.
+/// The number of columns above which those without an arrow are dropped. The others are no more than the
+/// arrows.
 const MAX_IDLE: usize = 64;
 
 /// The limit of columns of parties that the owner of the log has not answered: enough for newcomers, too few

@@ -9,8 +9,8 @@ use crate::ladder::Ladder;
 /// The arrows of `ladder` that are about `user`, or all of them, as a diagram that Mermaid draws, with a line
 /// end at its end.
 ///
-/// Names and messages stay text, whatever is in them: but for letters, digits and some signs that mean nothing to
-/// Mermaid, each character is written by its number.
+/// Names and messages stay text, whatever is in them: but for letters, digits and some signs that mean
+/// nothing to Mermaid, each character is written by its number.
 pub fn mermaid(ladder: &Ladder, user: Option<&str>) -> String {
     let shown = |arrow: &&Arrow| user.is_none_or(|user| arrow.concerns(user));
     let arrows: Vec<_> = ladder.arrows().filter(shown).collect();

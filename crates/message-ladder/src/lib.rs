@@ -6,7 +6,8 @@
 //! note where the traffic shows something; [`Picture`] draws them for a terminal, [`mermaid`] as a diagram
 //! for a report. [`Watch`] keeps what has just passed at a running node, for a viewer that begins to look.
 //!
-//! The texts of parties and arrows are fit to be shown, whatever is in a message: they are escaped as the log is.
+//! The texts of parties and arrows are fit to be shown, whatever is in a message: they are escaped as the log
+//! is.
 //!
 //! ```
 //! use message_ladder::Ladder;

@@ -11,8 +11,9 @@ use crate::text::{cut, cut_front};
 
 /// The places of the columns, and the room beside them.
 ///
-/// The column of the owner of the log is always there. If there is not room for all others, those that come last
-/// share one. So each arrow has both ends in view, but for those of `lumi-node check`, which has no column.
+/// The column of the owner of the log is always there. If there is not room for all others, those that come
+/// last share one. So each arrow has both ends in view, but for those of `lumi-node check`, which has no
+/// column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     columns: Vec<Column>,
@@ -62,8 +63,8 @@ impl Picture {
         Self::of(ladder, parties, width)
     }
 
-    /// Draws those `parties` of `ladder`, and the owner of the log. If there is not room for all, the first ones
-    /// get columns of their own.
+    /// Draws those `parties` of `ladder`, and the owner of the log. If there is not room for all, the first
+    /// ones get columns of their own.
     pub fn of(ladder: &Ladder, parties: impl IntoIterator<Item = PartyId>, width: usize) -> Self {
         let has_times = width >= LEAST_WITH_TIMES && ladder.arrows().any(|arrow| arrow.at.is_some());
         let check = ladder.parties().find(|party| party.role == Role::Check).map(|party| party.id);
@@ -116,8 +117,8 @@ impl Picture {
         self.columns.iter().any(|column| column.party == party)
     }
 
-    /// Returns whether `other` has the same columns at the same places. Their addresses may differ, and the number of
-    /// parties that share one.
+    /// Returns whether `other` has the same columns at the same places. Their addresses may differ, and the
+    /// number of parties that share one.
     pub fn is_aligned_with(&self, other: &Self) -> bool {
         let is_same = |one: &Column, other: &Column| {
             let is_named_so = one.name == other.name || one.party == PartyId::NONE;
@@ -147,7 +148,8 @@ impl Picture {
         [names, addresses].map(|cells| self.line_of(&cells, self.columns_width, "", &[]))
     }
 
-    /// Draws the line of `arrow`, which passed at `time`. If its words and its note do not fit, the note comes first.
+    /// Draws the line of `arrow`, which passed at `time`. If its words and its note do not fit, the note
+    /// comes first.
     pub fn line(&self, arrow: &Arrow, time: &str) -> Line {
         let look = match (&*arrow.kind, arrow.sent) {
             (MALFORMED, _) => Look::Malformed,

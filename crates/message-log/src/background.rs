@@ -143,8 +143,8 @@ impl Reopening {
     /// Waits until the log is reopened, for `patience` at most. Returns `false` if it has no file to reopen.
     ///
     /// # Errors
-    /// Those of [`LineWriter::reopen`](crate::LineWriter::reopen), and a disk that takes longer than `patience`: the
-    /// log is reopened when the disk answers.
+    /// Those of [`LineWriter::reopen`](crate::LineWriter::reopen), and a disk that takes longer than
+    /// `patience`: the log is reopened when the disk answers.
     pub fn wait(self, patience: Duration) -> io::Result<bool> {
         self.0.recv_timeout(patience).unwrap_or_else(|missing| {
             let kind = match missing {
@@ -226,8 +226,8 @@ impl Orders {
     }
 }
 
-/// The limit of bytes that wait to be written, with those that are being written: several thousand lines, a burst that
-/// a terminal or a pager takes a second for.
+/// The limit of bytes that wait to be written, with those that are being written: several thousand lines, a
+/// burst that a terminal or a pager takes a second for.
 const MAX_QUEUED: usize = 1024 * 1024;
 
 /// The time in which lines are gathered for one write. To be woken costs the thread, and the caller on the same

@@ -39,8 +39,8 @@ impl Entry {
         entry
     }
 
-    /// The entry of a message that a tap of `party` captured. `None` if it is a frame and no message, or not over
-    /// IPv4.
+    /// The entry of a message that a tap of `party` captured. `None` if it is a frame and no message, or not
+    /// over IPv4.
     pub fn of(party: &str, passed: &Passed) -> Option<Self> {
         match (passed.remote, &passed.content) {
             (SocketAddr::V4(remote), Content::Plumi(message)) => {
@@ -75,8 +75,9 @@ impl Entry {
         self.length
     }
 
-    /// Returns whether it stands for messages that have no entries of their own, see [`LineLimit`](crate::LineLimit).
-    /// [`Entry::message`] is then the number of them in words, and the length is 0.
+    /// Returns whether it stands for messages that have no entries of their own, see
+    /// [`LineLimit`](crate::LineLimit). [`Entry::message`] is then the number of them in words, and the
+    /// length is 0.
     pub fn is_left_out(&self) -> bool {
         self.length == 0 && !self.message.is_empty()
     }

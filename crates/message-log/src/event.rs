@@ -23,8 +23,8 @@ pub fn received(party: &str, remote: RemoteAddress, message: &[u8]) {
 /// Messages of one party with lines that are written together, in the order in which they were told: a party
 /// that handles many at once pays for one call of the system.
 ///
-/// Lines wait for [`Batch::write`], which comes before any of what was sent leaves. They may be written sooner, and
-/// are when the batch is dropped. All of it is for the subscriber that is the current one then.
+/// Lines wait for [`Batch::write`], which comes before any of what was sent leaves. They may be written
+/// sooner, and are when the batch is dropped. All of it is for the subscriber that is the current one then.
 #[derive(Debug)]
 pub struct Batch {
     party: String,
@@ -49,8 +49,8 @@ impl Batch {
         emit(Direction::Received, &self.party, remote, message, message.len(), true);
     }
 
-    /// Logs in one line, in the `words` of a [`LeftOut`](crate::LeftOut), that messages from `remote` have no lines of
-    /// their own. The line may wait.
+    /// Logs in one line, in the `words` of a [`LeftOut`](crate::LeftOut), that messages from `remote` have no
+    /// lines of their own. The line may wait.
     pub fn left_out(&mut self, remote: RemoteAddress, words: &str) {
         self.has_lines = true;
         // No message has text and the length 0, so none can pass for it.

@@ -5,8 +5,8 @@
 //! one, these calls do nothing. Diagnostics have other targets, which this layer ignores. A caller that
 //! handles many messages at once logs them in a [`Batch`], which writes their lines together.
 //!
-//! A program that wants the messages themselves, and not a log, gives the node or the agent a tap instead: see
-//! [`traffic()`]. An [`Entry`] can be made of what a tap captures.
+//! A program that wants the messages themselves, and not a log, gives the node or the agent a tap instead:
+//! see [`traffic()`]. An [`Entry`] can be made of what a tap captures.
 //!
 //! The layer and everything that belongs to it are behind the feature `layer`, which is on by default.
 //! Libraries that only log do without it.

@@ -10,12 +10,12 @@ use crate::event::RemoteAddress;
 
 /// Limits the lines about messages that came to nothing, and counts what is left out.
 ///
-/// The size of a log has a bound, so a peer that sends only what is dropped or refused would push out the lines of others.
-/// A second has [`MAX_OF_SOURCE`] lines about one IP address and [`MAX_IN_ALL`] in all. Half of
-/// these are for addresses without a line in that second, so that the greediest are left out first.
+/// The size of a log has a bound, so a peer that sends only what is dropped or refused would push out the
+/// lines of others. A second has [`MAX_OF_SOURCE`] lines about one IP address and [`MAX_IN_ALL`] in all. Half
+/// of these are for addresses without a line in that second, so that the greediest are left out first.
 ///
-/// It reads no clock. Its user calls [`LineLimit::end_second`] with the time before [`LineLimit::admits`], and at
-/// [`LineLimit::poll_timeout`].
+/// It reads no clock. Its user calls [`LineLimit::end_second`] with the time before [`LineLimit::admits`],
+/// and at [`LineLimit::poll_timeout`].
 #[derive(Debug, Default)]
 pub struct LineLimit {
     /// The beginning of the current second; `None` if nothing has come since the last one.
@@ -54,8 +54,8 @@ impl LineLimit {
         Self::default()
     }
 
-    /// Returns whether a message from `remote`, which came at `now`, gets its `lines`: its own, and that of the answer, if
-    /// there is one. Otherwise it is counted.
+    /// Returns whether a message from `remote`, which came at `now`, gets its `lines`: its own, and that of
+    /// the answer, if there is one. Otherwise it is counted.
     pub fn admits(&mut self, now: Instant, remote: RemoteAddress, lines: usize) -> bool {
         self.begun.get_or_insert(now);
         let is_full = self.sources.len() >= MAX_SOURCES;
@@ -81,7 +81,8 @@ impl LineLimit {
         has_room
     }
 
-    /// Returns the number of lines that were left out, of this second and of those before. A message may have two.
+    /// Returns the number of lines that were left out, of this second and of those before. A message may have
+    /// two.
     pub fn lines_left_out(&self) -> u64 {
         self.lines_left_out
     }
@@ -91,13 +92,14 @@ impl LineLimit {
         self.lines_left_out += lines as u64;
     }
 
-    /// Returns the time at which [`LineLimit::end_second`] has something to return; `None` if nothing is left out.
+    /// Returns the time at which [`LineLimit::end_second`] has something to return; `None` if nothing is left
+    /// out.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.begun.filter(|_| self.lacks_some).map(|begun| begun + SECOND)
     }
 
-    /// Ends the current second if it is over at `now`, and returns what was left out of it: [`MAX_SUMMARIES`] addresses, those
-    /// with the most first, and the rest as one.
+    /// Ends the current second if it is over at `now`, and returns what was left out of it: [`MAX_SUMMARIES`]
+    /// addresses, those with the most first, and the rest as one.
     pub fn end_second(&mut self, now: Instant) -> Vec<LeftOut> {
         if self.begun.is_some_and(|begun| now >= begun + SECOND) { self.end() } else { Vec::new() }
     }
@@ -125,7 +127,8 @@ impl LineLimit {
 }
 
 impl LeftOut {
-    /// Returns the address that they came from, with the port of the last one; 0.0.0.0 and 0 for those of several.
+    /// Returns the address that they came from, with the port of the last one; 0.0.0.0 and 0 for those of
+    /// several.
     pub fn remote(&self) -> RemoteAddress {
         self.remote
     }
@@ -150,10 +153,12 @@ impl fmt::Display for LeftOut {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The limit of lines about one address in a second: more than a person reads, and what a mistaken agent sends.
+/// The limit of lines about one address in a second: more than a person reads, and what a mistaken agent
+/// sends.
 pub const MAX_OF_SOURCE: usize = 20;
 
-/// The limit of lines in a second. At their longest, they fill a log of five times 100 MiB in an hour and a half.
+/// The limit of lines in a second. At their longest, they fill a log of five times 100 MiB in an hour and a
+/// half.
 pub const MAX_IN_ALL: usize = 200;
 
 /// The limit of addresses with a counting line of their own in a second.

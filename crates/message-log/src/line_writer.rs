@@ -59,7 +59,8 @@ impl<W: Write> LineWriter<W> {
 
     /// Moves the writer to a thread of its own, so that nobody waits for it.
     ///
-    /// Up to 1 MiB is queued. Lines beyond that are lost, counted and reported, until the writer has taken some. When the log is dropped, the thread writes what is left. A process that ends waits for it with
+    /// Up to 1 MiB is queued. Lines beyond that are lost, counted and reported, until the writer has taken
+    /// some. When the log is dropped, the thread writes what is left. A process that ends waits for it with
     /// [`LineWriter::drain`].
     ///
     /// # Errors
@@ -94,7 +95,8 @@ impl<W: Write> LineWriter<W> {
 
     /// Sets `report` to be called for lost lines and for a full file that cannot be put aside.
     ///
-    /// Each of these is reported the first time, and then at most once in [`REPORT_INTERVAL`](crate::REPORT_INTERVAL).
+    /// Each of these is reported the first time, and then at most once in
+    /// [`REPORT_INTERVAL`](crate::REPORT_INTERVAL).
     ///
     /// `report` may emit diagnostics, but must not send messages.
     #[must_use]
@@ -144,8 +146,8 @@ impl<W: Write> LineWriter<W> {
 
 impl LineWriter<File> {
     /// Opens the log at `path` for appending, and creates it if it does not exist. If the file ends within a
-    /// line, because the disk was full, the first line starts a new one. Anything but a regular file is written to
-    /// [in the background](Self::in_background).
+    /// line, because the disk was full, the first line starts a new one. Anything but a regular file is
+    /// written to [in the background](Self::in_background).
     ///
     /// # Errors
     /// Those of the operating system.
@@ -169,8 +171,8 @@ impl LineWriter<File> {
         self.start_reopening()?.wait(Duration::MAX)
     }
 
-    /// Begins what [`LineWriter::reopen`] does. A log in the background is waited for by the [`Reopening`], while this
-    /// writer goes on to take lines: until then, they may go to either file.
+    /// Begins what [`LineWriter::reopen`] does. A log in the background is waited for by the [`Reopening`],
+    /// while this writer goes on to take lines: until then, they may go to either file.
     ///
     /// # Errors
     /// Too many wait already, for a disk that hangs.
@@ -205,8 +207,8 @@ impl LineWriter<File> {
         }
     }
 
-    /// Opens a log on stdout. It bypasses the buffer of [`std::io::stdout`], so lines appear at once. Unless stdout is
-    /// a regular file, it is written to [in the background](Self::in_background).
+    /// Opens a log on stdout. It bypasses the buffer of [`std::io::stdout`], so lines appear at once. Unless
+    /// stdout is a regular file, it is written to [in the background](Self::in_background).
     ///
     /// # Errors
     /// Those of the operating system.

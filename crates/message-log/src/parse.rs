@@ -8,9 +8,9 @@ impl Entry {
     /// Reads a line of the log of `party`, without its line end.
     ///
     /// The entry has that very line again, but that `S`, which some programs write for what they sent, is `E`
-    /// (protocol.md §7, 14). A message in which `\xNN` stood as text looks in the log as one with that
-    /// byte; by their lengths the two are told apart, but for a message that has both, in which the bytes are taken to
-    /// come first.
+    /// (protocol.md §7, 14). A message in which `\xNN` stood as text looks in the log as one with that byte;
+    /// by their lengths the two are told apart, but for a message that has both, in which the bytes are taken
+    /// to come first.
     ///
     /// # Errors
     /// What is wrong with the line.

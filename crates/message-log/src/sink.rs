@@ -7,8 +7,8 @@ pub trait Sink: Send + 'static {
     /// Takes one message. A sender waits for it, and all others that log; it must not send messages itself.
     fn take(&mut self, entry: &Entry);
 
-    /// Puts what it has taken where it belongs, if it keeps anything back. Called after every message but those of a
-    /// [`Batch`](crate::Batch), and at the end of that.
+    /// Puts what it has taken where it belongs, if it keeps anything back. Called after every message but
+    /// those of a [`Batch`](crate::Batch), and at the end of that.
     fn write(&mut self) {}
 }
 

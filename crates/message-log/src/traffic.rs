@@ -57,8 +57,8 @@ pub struct Passed {
     pub content: Content,
 }
 
-/// The bytes that passed, as they are on the wire or inside of its encryption. They are not safe to print: any peer can
-/// send any bytes.
+/// The bytes that passed, as they are on the wire or inside of its encryption. They are not safe to print:
+/// any peer can send any bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Content {
@@ -77,7 +77,8 @@ pub struct Handshake {
     pub key: [u8; 32],
     /// The MI address for which the key stands, unless nobody knows it. It is not safe to print.
     pub user: Option<String>,
-    /// The decision of this agent about the key in words, such as `known since 2026-11-29`; `None` for its own key.
+    /// The decision of this agent about the key in words, such as `known since 2026-11-29`; `None` for its
+    /// own key.
     pub decision: Option<String>,
 }
 
@@ -89,8 +90,8 @@ pub enum FrameKind {
     Nickname,
     /// A frame that carries a line.
     Line,
-    /// Bytes that are not a frame, even if they look like the beginning of one: a long line of a deployed program does
-    /// (protocol.md §7, row 13).
+    /// Bytes that are not a frame, even if they look like the beginning of one: a long line of a deployed
+    /// program does (protocol.md §7, row 13).
     Unframed,
 }
 
@@ -256,11 +257,12 @@ impl Content {
     }
 }
 
-/// The limit of datagrams and frames that wait to be read: more than hurried peers send while a screen is drawn.
+/// The limit of datagrams and frames that wait to be read: more than hurried peers send while a screen is
+/// drawn.
 pub const MAX_TRAFFIC: usize = 1024;
 
-/// The limit of their bytes: [`MAX_TRAFFIC`] of a kilobyte each, ten times what the protocols have. Any peer can
-/// send more.
+/// The limit of their bytes: [`MAX_TRAFFIC`] of a kilobyte each, ten times what the protocols have. Any peer
+/// can send more.
 pub const MAX_TRAFFIC_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 /// embedding, override or isolate of bidirectional text, no line or paragraph separator, no filler, and none
 /// of those that Unicode has programs ignore, such as joiners, tags and what is of zero width.
 ///
-/// Joiners and fillers have their use in some scripts; where names and lines of strangers are shown, two that look
-/// alike must not differ. Two kinds that belong to the character before them are let pass, in any number, as people
-/// write them: combining marks, and U+FE00 to U+FE0F, which choose between pictures of that character (most emoji have
-/// one). Neither moves or hides what is beside it; many marks on one letter may reach into the line above.
+/// Joiners and fillers have their use in some scripts; where names and lines of strangers are shown, two that
+/// look alike must not differ. Two kinds that belong to the character before them are let pass, in any
+/// number, as people write them: combining marks, and U+FE00 to U+FE0F, which choose between pictures of that
+/// character (most emoji have one). Neither moves or hides what is beside it; many marks on one letter may
+/// reach into the line above.
 pub fn is_visible(character: char) -> bool {
     !character.is_control()
         && !matches!(

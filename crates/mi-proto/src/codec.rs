@@ -19,8 +19,8 @@ use crate::text::MAX_TEXT;
 ///
 /// # Bytes that are not a frame
 /// Bytes before the first frame are an error: the peer does not speak PMI. Bytes after it are text that
-/// somebody typed. They become [`ReceivedKind::Unframed`], without an error, as far as they have come. Decoding
-/// is in step again with the next read. There are two kinds:
+/// somebody typed. They become [`ReceivedKind::Unframed`], without an error, as far as they have come.
+/// Decoding is in step again with the next read. There are two kinds:
 ///
 /// - *An illegal header*: everything in the buffer is text.
 /// - *A long line* (protocol.md §7 row 13): a deployed program sends a line of *n* ≥ 100 characters as `L`,
@@ -209,8 +209,8 @@ impl From<FrameError> for io::Error {
     }
 }
 
-/// The most bytes of one item of text without a frame: more than the longest line that a deployed program sends so, of
-/// 999 bytes, and little for a program that keeps many items.
+/// The most bytes of one item of text without a frame: more than the longest line that a deployed program
+/// sends so, of 999 bytes, and little for a program that keeps many items.
 pub const MAX_UNFRAMED: usize = 1024;
 
 /// The room for the next read in bytes: several times the longest line that a person types.

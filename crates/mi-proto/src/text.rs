@@ -124,10 +124,11 @@ impl FromStr for Line {
 
 impl_text!(Line);
 
-/// Cuts a line of any length into pieces that each fit a frame: behind the last blank that fits, or between characters.
+/// Cuts a line of any length into pieces that each fit a frame: behind the last blank that fits, or between
+/// characters.
 ///
-/// The pieces joined are the line. An empty line is one empty piece. Without a blank, a piece is as long as possible, and a
-/// letter and its combining accent, or an emoji of several parts, may come in two pieces.
+/// The pieces joined are the line. An empty line is one empty piece. Without a blank, a piece is as long as
+/// possible, and a letter and its combining accent, or an emoji of several parts, may come in two pieces.
 ///
 /// # Errors
 /// [`TextError::Forbidden`], before the first piece: a line is sent whole or not at all.

@@ -4,8 +4,8 @@ use bytes::BytesMut;
 use mi_proto::{Frame, FrameCodec, split_line};
 use tokio_util::codec::{Decoder, Encoder};
 
-/// A line to be sent is kept once; its frame goes into the buffer that is there. What comes is kept once, too, and as
-/// text it is not copied again.
+/// A line to be sent is kept once; its frame goes into the buffer that is there. What comes is kept once,
+/// too, and as text it is not copied again.
 #[test]
 fn a_line_is_allocated_once_on_each_side() {
     let text = "x".repeat(50);

@@ -15,8 +15,8 @@ use crate::proof::{self, KeyAndMac, Proof, Verb};
 impl Message {
     /// Decodes a datagram, which is one message.
     ///
-    /// Only bytes that [`Message::encode`] would write are accepted, and requests with an extension that has no
-    /// meaning, which is not kept.
+    /// Only bytes that [`Message::encode`] would write are accepted, and requests with an extension that has
+    /// no meaning, which is not kept.
     ///
     /// # Errors
     /// The reason, and the byte.

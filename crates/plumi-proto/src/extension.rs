@@ -13,8 +13,8 @@ use crate::inline::InlineText;
 /// ```
 ///
 /// A program ignores an extension that it does not understand, and a node passes it on byte for byte
-/// (protocol.md §2). In an answer with code 1 to a `PR` or `PD`, its last byte must be `1`. In one with code 0,
-/// its last byte must not be `1`. Deployed agents take that byte for the code (protocol.md §7, row 18).
+/// (protocol.md §2). In an answer with code 1 to a `PR` or `PD`, its last byte must be `1`. In one with code
+/// 0, its last byte must not be `1`. Deployed agents take that byte for the code (protocol.md §7, row 18).
 #[derive(Clone, Copy)]
 pub struct Extension(InlineText<{ MAX_EXTENSION + 1 }>);
 
@@ -67,5 +67,6 @@ impl fmt::Debug for Extension {
     }
 }
 
-/// The greatest length of an extension's text in bytes: what the letters, the code and the colon of an `RR` leave.
+/// The greatest length of an extension's text in bytes: what the letters, the code and the colon of an `RR`
+/// leave.
 pub const MAX_EXTENSION: usize = 96;

@@ -1,7 +1,8 @@
 //! The IP addresses and sockets of hosts.
 //!
-//! The crates use these names instead of the standard library's for one version of IP, so that another version
-//! is added here. `message-log`, which knows no protocol, has one of its own for the address in a line.
+//! The crates use these names instead of the standard library's for one version of IP, so that another
+//! version is added here. `message-log`, which knows no protocol, has one of its own for the address in a
+//! line.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 

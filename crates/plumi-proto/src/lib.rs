@@ -17,8 +17,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It needs no `std`, only `alloc`. With the feature `serde`, names and addresses are serialized as their texts, and
-//! deserialized by their parsers.
+//! It needs no `std`, only `alloc`. With the feature `serde`, names and addresses are serialized as their
+//! texts, and deserialized by their parsers.
 //!
 //! The grammar. Each message is one datagram, without a terminator:
 //!
@@ -35,8 +35,8 @@
 //! more     = ":" *byte                                           an extension; at most 100 bytes in all
 //! ```
 //!
-//! Some extensions have a meaning ([`Challenge`], [`KeyAndMac`]). Of a request, an extension without a meaning is not
-//! kept. Every other message is written as it was read.
+//! Some extensions have a meaning ([`Challenge`], [`KeyAndMac`]). Of a request, an extension without a
+//! meaning is not kept. Every other message is written as it was read.
 
 #![no_std]
 

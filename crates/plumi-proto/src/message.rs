@@ -19,8 +19,9 @@ use crate::proof::{Challenge, KEY_TEXT, KeyAndMac, MAC_TEXT, PROOF_TEXT, Proof, 
 ///   RL 0 laura@bb.com : joya@cc.com : 84.88.154.3 : 4456      (no blanks on the wire)
 /// ```
 ///
-/// An answer can have an [`Extension`], and a request one that has a meaning. A message with one is written with it if both fit in [`MAX_MESSAGE`]
-/// bytes, and otherwise without it: part of an extension could mean something else.
+/// An answer can have an [`Extension`], and a request one that has a meaning. A message with one is written
+/// with it if both fit in [`MAX_MESSAGE`] bytes, and otherwise without it: part of an extension could mean
+/// something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Message {

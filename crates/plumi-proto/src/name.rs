@@ -233,8 +233,8 @@ pub enum NameError {
     },
 }
 
-/// Words a label that is empty, as no domain has room for one that is too long. The dot before it is at the byte `at`,
-/// from 1.
+/// Words a label that is empty, as no domain has room for one that is too long. The dot before it is at the
+/// byte `at`, from 1.
 fn fmt_label(at: &usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match at {
         0 => f.write_str("begins with a dot"),

@@ -10,7 +10,8 @@ use crate::host::{HostIp, UdpAddress};
 ///
 /// Its text is `ip:port`, for example `84.88.154.3:3344`. Addresses are ordered by IP, then by port.
 ///
-/// Any IP and any port make such an address, 0 included. [`is_reachable`] decides whether a node can be there.
+/// Any IP and any port make such an address, 0 included. [`is_reachable`] decides whether a node can be
+/// there.
 ///
 /// [`NODE_PORT`]: crate::NODE_PORT
 /// [`is_reachable`]: crate::is_reachable

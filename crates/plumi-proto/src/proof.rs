@@ -74,7 +74,8 @@ impl fmt::Debug for Hint {
     }
 }
 
-/// A challenge, which is the extension of an `RR1` or `RD1` (see [`Message::challenge`](crate::Message::challenge)).
+/// A challenge, which is the extension of an `RR1` or `RD1` (see
+/// [`Message::challenge`](crate::Message::challenge)).
 ///
 /// ```text
 ///   RR1 : Zm9vYmFyYmF6cXV4 xjNkBxOI 1
@@ -173,7 +174,8 @@ pub struct KeyAndMac {
 }
 
 impl KeyAndMac {
-    /// Returns the answer to an enrolment that `extension` is. `None` for any other extension, which means nothing.
+    /// Returns the answer to an enrolment that `extension` is. `None` for any other extension, which means
+    /// nothing.
     pub fn of(extension: &Extension) -> Option<Self> {
         Self::decode(extension.text()?)
     }

@@ -10,8 +10,8 @@ use crate::proof::Verb;
 impl Message {
     /// Returns this message as a sentence, a `Display`: `laura@bb.com asks where joya@cc.com is`.
     ///
-    /// Names and extensions stand in it as they came. They can have characters that are not seen, so a program that
-    /// shows the sentence escapes it as any text of strangers.
+    /// Names and extensions stand in it as they came. They can have characters that are not seen, so a
+    /// program that shows the sentence escapes it as any text of strangers.
     pub fn in_words(&self) -> InWords<'_> {
         InWords { message: self, prover: None }
     }

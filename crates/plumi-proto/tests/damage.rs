@@ -1,5 +1,5 @@
-//! Reading is total, and what is read is written again as the same bytes: tried on everything that is nearly a
-//! message.
+//! Reading is total, and what is read is written again as the same bytes: tried on everything that is nearly
+//! a message.
 
 #[path = "samples/messages.rs"]
 mod messages;
@@ -79,8 +79,8 @@ fn a_million_datagrams_that_are_nearly_messages_are_read_or_refused() {
 }
 
 /// Returns whether `bytes` are a message. If so, they are what is written of it, to the byte: names in the
-/// form and the case in which they came, the bare form of a registration, a trailing dot, an extension. Only a
-/// request loses an extension without a meaning.
+/// form and the case in which they came, the bare form of a registration, a trailing dot, an extension. Only
+/// a request loses an extension without a meaning.
 fn check(bytes: &[u8]) -> bool {
     let message = match Message::decode(bytes) {
         Ok(message) => message,

@@ -20,7 +20,8 @@ proptest! {
         prop_assert_eq!(&*Message::decode(&bytes).expect("a message").encode(), &*bytes);
     }
 
-    /// A challenge, an enrolment and their answers are what was meant, and no answer is larger than its request (N8).
+    /// A challenge, an enrolment and their answers are what was meant, and no answer is larger than its
+    /// request (N8).
     #[test]
     fn an_answer_about_a_proof_is_no_larger_than_its_request(
         (address, verb) in (address(), verb()),

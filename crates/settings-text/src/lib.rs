@@ -1,6 +1,7 @@
 //! Helpers for TOML that people write: one-line error messages, and values that are a number or a text.
 //!
-//! This crate is a part of the programs `lumi-node` and `mi-agent`. It knows none of their keys, and opens no file.
+//! This crate is a part of the programs `lumi-node` and `mi-agent`. It knows none of their keys, and opens no
+//! file.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -6,7 +6,8 @@
 //! of input, and lose what does not fit into a pipe. These wait instead, and change nothing for the other
 //! program.
 //!
-//! This crate is a part of the programs `lumi-node` and `mi-agent`. It knows nothing of what they read and write.
+//! This crate is a part of the programs `lumi-node` and `mi-agent`. It knows nothing of what they read and
+//! write.
 
 #[cfg(feature = "background")]
 mod background;

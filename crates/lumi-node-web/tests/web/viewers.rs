@@ -103,7 +103,8 @@ async fn who_watches_and_does_not_read_is_not_waited_for() {
     let mut asks = time::interval(Duration::from_millis(200));
     asks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let dropped = async {
-        // The viewers have more to receive each time. The first new viewer takes the slot of one that does not read.
+        // The viewers have more to receive each time. The first new viewer takes the slot of one that does
+        // not read.
         loop {
             asks.tick().await;
             (0..64).for_each(|_| pass(&mut passing, &"\u{1}".repeat(200)));

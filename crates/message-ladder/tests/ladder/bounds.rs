@@ -20,8 +20,8 @@ fn strangers_with_thousands_of_sockets_share_a_column() {
         pushed(&mut ladder, &from(stranger, kinds[stranger as usize % 4]));
     }
     assert_eq!(ladder.arrows().len(), 200);
-    // Three have a name, however many sockets say it, and five of the others have columns. There is one for all the
-    // rest, and one for this node.
+    // Three have a name, however many sockets say it, and five of the others have columns. There is one for
+    // all the rest, and one for this node.
     assert_eq!(ladder.parties().count(), 10, "{:?}", names(&ladder));
     assert!(ladder.parties().all(|party| party.addresses <= 200));
     // A user that the node knows still gets a column.

@@ -52,8 +52,8 @@ fn is_safe(text: &str) -> bool {
     text.chars().all(is_visible)
 }
 
-/// Checks the part of Mermaid's language that is used: a participant, an arrow or a note a line, and in texts no sign
-/// that means anything but entities and line breaks.
+/// Checks the part of Mermaid's language that is used: a participant, an arrow or a note a line, and in texts
+/// no sign that means anything but entities and line breaks.
 fn is_diagram(diagram: &str) -> bool {
     let id = |text: &str| text.strip_prefix('p').is_some_and(|id| id.parse::<u32>().is_ok());
     let is_text = |text: &str| {

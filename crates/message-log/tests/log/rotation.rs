@@ -34,7 +34,8 @@ fn old(path: &Path, number: u32) -> PathBuf {
     format!("{}.{number}", path.display()).into()
 }
 
-/// The texts of the log's files in `folder`, the oldest first and the current one last. There is no other file.
+/// The texts of the log's files in `folder`, the oldest first and the current one last. There is no other
+/// file.
 fn files(path: &Path) -> Vec<String> {
     let mut files: Vec<_> = (1..).map_while(|number| fs::read_to_string(old(path, number)).ok()).collect();
     files.reverse();

@@ -181,7 +181,8 @@ fn a_dribble_takes_no_more_memory_than_a_read() {
     assert!(largest <= 32 * 1024, "{largest} bytes");
 }
 
-/// A peer's segments, as a socket gives them: one at a time, and of each no more than the reader has room for.
+/// A peer's segments, as a socket gives them: one at a time, and of each no more than the reader has room
+/// for.
 struct Segments(VecDeque<Vec<u8>>);
 
 impl AsyncRead for Segments {

@@ -1,6 +1,7 @@
 //! Messages, for all tests that read some.
 
-/// Every kind, code and form, the shortest and the longest ones, and extensions. What is written of each is the same.
+/// Every kind, code and form, the shortest and the longest ones, and extensions. What is written of each is
+/// the same.
 pub(crate) const MESSAGES: [&[u8]; 52] = [
     b"PRlaura@bb.com",
     b"PRlaura",
