@@ -1,4 +1,5 @@
-//! Administration of a running node: commands from the console, the control socket and signals, and their execution.
+//! Administration of a running node: commands from the console, the control socket and signals, and their
+//! execution.
 
 pub(crate) mod command;
 pub(crate) mod console;

@@ -24,8 +24,9 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) subcommand: Option<Subcommand>,
 
-    /// Your own address, user@domain; asked for when it is neither given nor set and there is a terminal. With
-    /// another one than is set, the nickname, port, node and published IP that are set do not hold, nor bare-user, accept-unproved and the key
+    /// Your own address, user@domain; asked for when it is neither given nor set and there is a terminal.
+    /// With another one than is set, the nickname, port, node and published IP that are set do not hold, nor
+    /// bare-user, accept-unproved and the key
     pub(crate) address: Option<MiAddress>,
 
     #[command(flatten)]

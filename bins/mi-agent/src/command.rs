@@ -26,8 +26,8 @@ pub(crate) enum Command<'a> {
         address: Option<MiAddress>,
         words: KeyWords,
     },
-    /// Believes in the key of a user that was refused; with words, in the one that has these. `None` is the peer of the tab
-    /// in view.
+    /// Believes in the key of a user that was refused; with words, in the one that has these. `None` is the
+    /// peer of the tab in view.
     Trust {
         address: Option<MiAddress>,
         words: Option<KeyWords>,
@@ -131,8 +131,8 @@ impl<'a> Command<'a> {
     }
 }
 
-/// Reads an address, and the words behind it if there are any. On the full screen, as many words as a key has, without an
-/// address, are those of the peer in view.
+/// Reads an address, and the words behind it if there are any. On the full screen, as many words as a key
+/// has, without an address, are those of the peer in view.
 fn key_of<'a>(
     verb: &'static str,
     argument: &'a str,

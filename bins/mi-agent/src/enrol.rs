@@ -17,10 +17,11 @@ use crate::signals::{Ending, Signals};
 use crate::typed_code::TypedCode;
 use crate::{exit, prompts, reason, start};
 
-/// Have the node of your domain take your key, by an invitation: from then on only you can register as ADDRESS
+/// Have the node of your domain take your key, by an invitation: from then on only you can register as
+/// ADDRESS
 ///
-/// The administrator invites you, and gives you a code. Your key is created if there is none. Nobody is registered by
-/// this: start `mi-agent ADDRESS` afterwards.
+/// The administrator invites you, and gives you a code. Your key is created if there is none. Nobody is
+/// registered by this: start `mi-agent ADDRESS` afterwards.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct EnrolArgs {

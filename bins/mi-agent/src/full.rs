@@ -1,4 +1,5 @@
-//! The full screen: its state, the view that draws the state, and the loop between them, terminal and session.
+//! The full screen: its state, the view that draws the state, and the loop between them, terminal and
+//! session.
 
 pub(crate) mod app;
 mod editor;

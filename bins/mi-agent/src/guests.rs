@@ -1,15 +1,15 @@
 //! A `send` beside a chat or `listen` of the same address: the guest and the holder of the address's lock.
 //!
-//! A guest registers its user for itself, so the node sends callers to the guest. The guest connects to the socket of
-//! the holder when it begins. When it ends, the holder registers again:
+//! A guest registers its user for itself, so the node sends callers to the guest. The guest connects to the
+//! socket of the holder when it begins. When it ends, the holder registers again:
 //!
 //! ```text
 //!  guest    connects ───────────── PR  PL  talks ───────── FIN       waits for the byte, deregisters without it
 //!  holder             accepts                                   PR   one byte
 //! ```
 //!
-//! The end of a guest that is killed is noticed in the same way. A holder that is ending sends no byte, and then the
-//! guest is the last agent of the user.
+//! The end of a guest that is killed is noticed in the same way. A holder that is ending sends no byte, and
+//! then the guest is the last agent of the user.
 
 use std::future;
 use std::io::Write;
@@ -94,7 +94,8 @@ impl Visit {
         self.0.peer_cred().ok()?.pid().and_then(|pid| u32::try_from(pid).ok()).filter(|&pid| pid > 0)
     }
 
-    /// Ends, once everything is sent. Returns whether the holder registers again, so the guest must not deregister.
+    /// Ends, once everything is sent. Returns whether the holder registers again, so the guest must not
+    /// deregister.
     ///
     /// Cancel safe.
     pub(crate) async fn end(&mut self) -> bool {

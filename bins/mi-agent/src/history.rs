@@ -38,8 +38,8 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
-    /// Print a JSON object a line: at, way (sent, received or left-out), nick, text, raw if text is shown otherwise, and
-    /// with --unknown candidates
+    /// Print a JSON object a line: at, way (sent, received or left-out), nick, text, raw if text is shown
+    /// otherwise, and with --unknown candidates
     #[arg(long)]
     json: bool,
 }

@@ -52,8 +52,8 @@ pub(crate) enum Effect {
 
 /// Runs `front_end` until its session is over.
 ///
-/// While a line waits to be printed, nothing else happens, so nothing more comes to be printed; peers have to wait.
-/// The first signal hurries, and then Ctrl-C ends the program at once.
+/// While a line waits to be printed, nothing else happens, so nothing more comes to be printed; peers have to
+/// wait. The first signal hurries, and then Ctrl-C ends the program at once.
 ///
 /// # Errors
 /// Nothing can be printed any more. The user has been deregistered all the same.

@@ -80,7 +80,8 @@ impl Logs {
     }
 }
 
-/// Opens the message log at `path`; `None` if there is to be none. A thread writes it, so a disk that hangs holds nobody.
+/// Opens the message log at `path`; `None` if there is to be none. A thread writes it, so a disk that hangs
+/// holds nobody.
 fn open(path: &Path) -> io::Result<Option<LineWriter<File>>> {
     let log = match path.to_str() {
         Some(NO_LOG) => return Ok(None),

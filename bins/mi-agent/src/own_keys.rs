@@ -29,7 +29,8 @@ pub(crate) struct OwnKeys {
 /// Loads the keys of the user at `address`. If the default file of the own key is not there, it is created.
 ///
 /// # Errors
-/// A key that somebody chose is not there or wrong; the default one is wrong; the keys of other users cannot be read.
+/// A key that somebody chose is not there or wrong; the default one is wrong; the keys of other users cannot
+/// be read.
 pub(crate) async fn load(settings: &Settings, address: &MiAddress) -> anyhow::Result<OwnKeys> {
     let folder = DataFolder::of(address);
     let identity = identity(settings, folder.as_ref()).await?;
@@ -97,7 +98,8 @@ fn load_default(folder: &DataFolder) -> anyhow::Result<Result<Identity, String>>
     if fs::symlink_metadata(&path).is_ok() {
         return Identity::load(&path).map(Ok).map_err(|error| about(&path, &error));
     }
-    // This is asked before there is a key, because another program of this user may meet somebody with it at once.
+    // This is asked before there is a key, because another program of this user may meet somebody with it at
+    // once.
     let has_met_peers = known_peers_path(folder).exists();
     let created =
         folder::make(folder.path()).map_err(IdentityError::Io).and_then(|()| Identity::load_or_create(&path));

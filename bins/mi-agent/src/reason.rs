@@ -90,8 +90,8 @@ pub(crate) fn peer_in_words(nickname: &str) -> String {
     if nickname == YOU { format!("\"{nickname}\"") } else { nickname.into() }
 }
 
-/// Returns what may help if the node at the start does not know the user at `own`, is not found or reached, or does not
-/// answer.
+/// Returns what may help if the node at the start does not know the user at `own`, is not found or reached,
+/// or does not answer.
 pub(crate) fn hint_for_start(own: &MiAddress, error: &StartError) -> Option<String> {
     match error {
         StartError::NoSuchUser | StartError::NotAdmitted => {

@@ -6,8 +6,8 @@
 //!  keys, lines, JSON ──► front end ──Wish──► Session ──Happened──► front end ──► pixels, lines, JSON
 //! ```
 //!
-//! The state changes before [`Session::next`] returns an event. A front end that is interrupted while it shows one
-//! loses what it shows, and nothing else.
+//! The state changes before [`Session::next`] returns an event. A front end that is interrupted while it
+//! shows one loses what it shows, and nothing else.
 
 mod calls;
 mod happened;
@@ -99,7 +99,8 @@ impl Session {
         }
     }
 
-    /// Does the same as [`Session::start`], but waits for a node that is not there: it does not answer, or is not found.
+    /// Does the same as [`Session::start`], but waits for a node that is not there: it does not answer, or is
+    /// not found.
     pub(crate) fn start_patiently(builder: AgentBuilder, keeper: Option<Keeper>) -> Self {
         Self { retry: Some(Retry::new(builder.clone())), ..Self::start(builder, keeper) }
     }
@@ -200,7 +201,8 @@ impl Session {
         self.conversations.ids().map(|id| (id, self.conversations.waiting(id)))
     }
 
-    /// Waits until everything is kept: for [`DISK_PATIENCE`] at most, or in a hurry until its end and [`LAST_WORDS`].
+    /// Waits until everything is kept: for [`DISK_PATIENCE`] at most, or in a hurry until its end and
+    /// [`LAST_WORDS`].
     ///
     /// # Errors
     /// The disk takes longer.
@@ -412,7 +414,8 @@ impl Session {
 /// The time for a disk to keep what was said. Some are busy for seconds, and a hurried user sends a signal.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time for last words of a peer after a conversation was ended here. A round trip around the world takes less.
+/// The time for last words of a peer after a conversation was ended here. A round trip around the world takes
+/// less.
 const LAST_WORDS_OF_PEER: Duration = Duration::from_millis(500);
 
 async fn next_event(agent: &mut Option<(Agent, Events)>) -> Option<Event> {

@@ -53,9 +53,11 @@ impl Ending {
 }
 
 impl Signals {
-    /// Catches the signals of `ending`. After the first one, the program has [`LAST_RESORT`] to end, and then exits.
+    /// Catches the signals of `ending`. After the first one, the program has [`LAST_RESORT`] to end, and then
+    /// exits.
     ///
-    /// A separate thread does this, because a write to stdout or to a log that nobody reads may block all others.
+    /// A separate thread does this, because a write to stdout or to a log that nobody reads may block all
+    /// others.
     pub(crate) fn listen(ending: Ending) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, signals) = mpsc::channel(MAX_SIGNALS);
@@ -152,7 +154,8 @@ pub(crate) const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// The time after a signal at which the process exits, even if it is blocked. Otherwise it ends before that.
 ///
-/// It passes in steps, so that a host that stands still for a moment takes only one of them from the main thread.
+/// It passes in steps, so that a host that stands still for a moment takes only one of them from the main
+/// thread.
 const LAST_RESORT: Duration = Duration::from_millis(950);
 const LAST_STEPS: u32 = 19;
 const STEP: Duration = LAST_RESORT.checked_div(LAST_STEPS).expect("is not 0");

@@ -129,8 +129,8 @@ async fn proved_only(
     Ok(identity.into_iter().fold(builder.enrolment(file), AgentBuilder::identity))
 }
 
-/// Returns the file to which the keys of conversations are written, if they are: that of the option, or the one in which
-/// all programs of this user log the keys of TLS.
+/// Returns the file to which the keys of conversations are written, if they are: that of the option, or the
+/// one in which all programs of this user log the keys of TLS.
 pub(crate) fn key_log(settings: &Settings) -> Option<PathBuf> {
     if settings.security == Security::Off {
         return None;

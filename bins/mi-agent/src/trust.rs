@@ -40,8 +40,9 @@ pub(crate) struct TrustArgs {
 enum TrustSubcommand {
     /// List them, one key a line, since when each is known, and since when it is verified
     List,
-    /// Learn the keys in FILE, from lines such as `mi-agent key show --line` or the node's `ctl keys --known-peers` prints; -
-    /// is stdin. Nothing is added to a user with another key that a call met or that you verified
+    /// Learn the keys in FILE, from lines such as `mi-agent key show --line` or the node's
+    /// `ctl keys --known-peers` prints; - is stdin. Nothing is added to a user with another key that a call
+    /// met or that you verified
     Import {
         /// Learn keys of users of other domains, too
         #[arg(long)]

@@ -62,7 +62,8 @@ impl<T: Send + 'static> TypedLines<T> {
     }
 }
 
-/// Reads a line. One of more than [`MAX_LINE`] bytes comes in pieces, and bytes that are no UTF-8 are replaced.
+/// Reads a line. One of more than [`MAX_LINE`] bytes comes in pieces, and bytes that are no UTF-8 are
+/// replaced.
 fn read_line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut line = Vec::new();
     if input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {

@@ -68,7 +68,8 @@ impl KeyRing {
         task::spawn_blocking(move || Ok(ReadKeys(this.lock().reopen()?))).await?
     }
 
-    /// Takes over what was read. A file that is missing now changes nothing; the answer is what to say about that.
+    /// Takes over what was read. A file that is missing now changes nothing; the answer is what to say about
+    /// that.
     ///
     /// # Errors
     /// The node has ended.
@@ -152,10 +153,12 @@ impl KeyRing {
         Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
-    /// Invites `users` to enrol a key each, and adds them to the roster if necessary. Nobody else gets to see the codes.
+    /// Invites `users` to enrol a key each, and adds them to the roster if necessary. Nobody else gets to see
+    /// the codes.
     ///
     /// # Errors
-    /// A user cannot be added, or may have no more keys, or the change cannot be saved. Nobody is invited then.
+    /// A user cannot be added, or may have no more keys, or the change cannot be saved. Nobody is invited
+    /// then.
     pub(crate) async fn invite(
         &self,
         administrator: &Administrator,

@@ -288,8 +288,8 @@ fn now() -> Zoned {
     Zoned::now()
 }
 
-/// Returns the clock on the wall at times of the node's clock. Both are read at once, so that the time of an event is
-/// the same in each report.
+/// Returns the clock on the wall at times of the node's clock. Both are read at once, so that the time of an
+/// event is the same in each report.
 #[expect(clippy::disallowed_methods, reason = "people read the time of day; nothing is decided by it")]
 fn times() -> impl Fn(Instant) -> Zoned {
     // It may be read from files, which takes longer than one clock may be read after the other.

@@ -80,7 +80,8 @@ fn may_access(path: &Path, access: Access) -> io::Result<()> {
     Ok(accessat(CWD, path, access, AtFlags::EACCESS)?)
 }
 
-/// Returns whether the file at `path` is a mount point, which nothing can replace; `false` if that is not known.
+/// Returns whether the file at `path` is a mount point, which nothing can replace; `false` if that is not
+/// known.
 fn is_mounted_by_itself(path: &Path) -> bool {
     let found = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS);
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))

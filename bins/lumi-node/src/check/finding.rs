@@ -32,7 +32,8 @@ impl Finding {
         Self { verdict: Verdict::Wrong, subject: subject.into(), text: format!("{reason}; {remedy}") }
     }
 
-    /// There is nothing to check, or something else has to be put right first. That was [`wrong`](Self::wrong) before.
+    /// There is nothing to check, or something else has to be put right first. That was
+    /// [`wrong`](Self::wrong) before.
     pub(super) fn skipped(subject: impl Into<String>, first: impl Into<String>) -> Self {
         Self { verdict: Verdict::Skipped, subject: subject.into(), text: first.into() }
     }

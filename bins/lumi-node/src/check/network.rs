@@ -63,9 +63,9 @@ pub(super) async fn check(
 
 /// Checks that `domain` leads to this host, and to the address `listen` if that is known.
 ///
-/// The second question is the one that a node asks about itself, and [`leads_to`] answers both. The check differs in two
-/// ways. It reports a host that cannot be known as such, while a node takes it for another host. It leaves the port out,
-/// which DNS does not know and [`is_free_or_ours`] checks.
+/// The second question is the one that a node asks about itself, and [`leads_to`] answers both. The check
+/// differs in two ways. It reports a host that cannot be known as such, while a node takes it for another
+/// host. It leaves the port out, which DNS does not know and [`is_free_or_ours`] checks.
 async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Option<UdpAddress>) -> Finding {
     let subject = format!("domain {domain}");
     let node = match directory.find(&domain).await {
@@ -113,8 +113,8 @@ async fn resolves_to_here(domain: Domain, directory: &NodeDirectory, listen: Opt
     at_this_host(subject, domain, found, listen)
 }
 
-/// Checks that the node at `found`, an address of this host, is at the address `listen`, and that others can be there as
-/// well.
+/// Checks that the node at `found`, an address of this host, is at the address `listen`, and that others can
+/// be there as well.
 fn at_this_host(subject: String, domain: Domain, found: HostIp, listen: Option<UdpAddress>) -> Finding {
     let is_at = |listen: UdpAddress| {
         let node = AddressOfNode::new(NodeAddress::new(found, listen.port()), true);
@@ -276,7 +276,8 @@ async fn answers(peer: Domain, directory: &NodeDirectory) -> Finding {
     Finding::wrong(subject, reason, remedy)
 }
 
-/// The address of this host at which the node is: that of `listen`, or the one on the route `towards` another.
+/// The address of this host at which the node is: that of `listen`, or the one on the route `towards`
+/// another.
 fn address_of_node(listen: Option<UdpAddress>, towards: HostIp) -> Option<HostIp> {
     let set = listen.map(|listen| *listen.ip()).filter(|ip| !ip.is_unspecified());
     set.or_else(|| own_address(towards))

@@ -1,6 +1,7 @@
 //! The state of the full screen. It draws nothing, waits for nothing and reads no clock.
 //!
-//! Keys and events come in. Effects come out of [`App::poll_effect`], which must be drained after each of them.
+//! Keys and events come in. Effects come out of [`App::poll_effect`], which must be drained after each of
+//! them.
 
 mod happened;
 mod key_presses;
@@ -195,7 +196,8 @@ impl App {
         }
         if self.tabs.len() == MAX_TABS {
             let dispensable = |at: &usize| *at != 0 && *at != self.current && self.tabs[*at].is_idle();
-            // Those of mere callers first: calls must not close what the user wants to read or was about to say.
+            // Those of mere callers first: calls must not close what the user wants to read or was about to
+            // say.
             if let Some(at) =
                 (0..self.tabs.len()).filter(dispensable).min_by_key(|at| self.is_of_the_user(*at))
             {
@@ -211,7 +213,8 @@ impl App {
         self.tabs.len() - 1
     }
 
-    /// Returns whether the user has to do with a tab: with the peer that it is about, or by what is typed in it.
+    /// Returns whether the user has to do with a tab: with the peer that it is about, or by what is typed in
+    /// it.
     fn is_of_the_user(&self, at: usize) -> bool {
         let tab = &self.tabs[at];
         let is_of_the_user = |address: &MiAddress| self.contacts.is_of_the_user(address);

@@ -123,8 +123,8 @@ impl Editor {
         }
     }
 
-    /// Completes the line to the first of its `completions`. Called again, it goes to the next one, or `back` to the
-    /// previous one.
+    /// Completes the line to the first of its `completions`. Called again, it goes to the next one, or `back`
+    /// to the previous one.
     pub(crate) fn complete(&mut self, back: bool, completions: impl FnOnce(&str) -> Vec<String>) {
         let completion = match self.completion.take() {
             Some(Completion { lines, chosen }) => {

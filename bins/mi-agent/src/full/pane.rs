@@ -35,8 +35,8 @@ pub(crate) enum Kind {
     Passed(Direction),
 }
 
-/// Entries, the newest at the bottom, and a place in them. While the place is not the end, new entries do not move
-/// the view.
+/// Entries, the newest at the bottom, and a place in them. While the place is not the end, new entries do not
+/// move the view.
 #[derive(Debug)]
 pub(crate) struct Pane {
     entries: VecDeque<Kept>,
@@ -113,7 +113,8 @@ impl Default for Pane {
 }
 
 impl Pane {
-    /// Adds `entry` at the bottom. The oldest ones are removed above [`MAX_ENTRIES`] entries or [`MAX_BYTES`].
+    /// Adds `entry` at the bottom. The oldest ones are removed above [`MAX_ENTRIES`] entries or
+    /// [`MAX_BYTES`].
     pub(crate) fn push(&mut self, entry: Entry) {
         let kept = Kept::new(entry);
         self.bytes += kept.bytes();
@@ -136,8 +137,8 @@ impl Pane {
         self.remove_oldest();
     }
 
-    /// Adds `text`, which is safe to show, to the end of the newest entry if that is of this kind and has room for it.
-    /// Returns whether it is and has.
+    /// Adds `text`, which is safe to show, to the end of the newest entry if that is of this kind and has
+    /// room for it. Returns whether it is and has.
     pub(crate) fn extend_last(&mut self, kind: &Kind, text: &str) -> bool {
         // Rows that are counted from the end of this entry would move.
         let is_in_place = matches!(self.place, Place::Above { number, .. } if number + 1 == self.next);
@@ -153,7 +154,8 @@ impl Pane {
         true
     }
 
-    /// Adds entries older than all others, the oldest first, as far as there is room and none are missing between.
+    /// Adds entries older than all others, the oldest first, as far as there is room and none are missing
+    /// between.
     pub(crate) fn prepend(&mut self, entries: impl DoubleEndedIterator<Item = Entry>) {
         for kept in entries.rev().map(Kept::new) {
             if self.is_cut || self.entries.len() == MAX_ENTRIES || self.bytes + kept.bytes() > MAX_BYTES {

@@ -1,4 +1,5 @@
-//! The protection of conversations, as the screen says it: a word, a sentence, and what to do when a call is refused.
+//! The protection of conversations, as the screen says it: a word, a sentence, and what to do when a call is
+//! refused.
 
 use mi_agent_core::{CallError, KeyWords, NotSecure, PeerSecurity, Pin, Strength, Trust};
 use plumi_proto::MiAddress;
@@ -60,7 +61,8 @@ pub(super) struct RefusedCall {
 }
 
 impl RefusedCall {
-    /// Returns the words for a call of the user at `own` to `to` that failed with `error`, if keys are the reason.
+    /// Returns the words for a call of the user at `own` to `to` that failed with `error`, if keys are the
+    /// reason.
     pub(super) fn of(own: &MiAddress, to: &MiAddress, error: &CallError) -> Option<Self> {
         Some(match error {
             CallError::KeyChanged { known, offered } => {

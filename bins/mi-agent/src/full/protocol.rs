@@ -17,8 +17,8 @@ pub(crate) struct Protocol {
     pub(crate) is_open: bool,
     pub(crate) pane: Pane,
     missed: u64,
-    /// The keys that were met while the window was closed, the latest first: [`MAX_NAMED`] at most. Nobody waits for their
-    /// words until it is open.
+    /// The keys that were met while the window was closed, the latest first: [`MAX_NAMED`] at most. Nobody
+    /// waits for their words until it is open.
     unnamed: VecDeque<(MiAddress, PublicKey)>,
     /// The first words of keys that were met lately, the latest first.
     named: VecDeque<(MiAddress, PublicKey, String)>,

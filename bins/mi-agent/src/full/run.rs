@@ -1,4 +1,5 @@
-//! The terminal loop of the full screen: passes keys and events to the [`App`], carries out its effects, and draws it.
+//! The terminal loop of the full screen: passes keys and events to the [`App`], carries out its effects, and
+//! draws it.
 
 mod first_start;
 
@@ -36,7 +37,7 @@ pub(crate) struct Chat {
     /// The files that could not be read.
     pub(crate) troubles: Vec<String>,
     pub(crate) diagnostics: mpsc::Receiver<String>,
-    /// A user that the node does not admit is asked for the code of an invitation.
+    /// A user whom the node does not admit is asked for the code of an invitation.
     pub(crate) asks_for_code: bool,
 }
 
@@ -136,8 +137,8 @@ struct Running {
 /// The end of the loop.
 enum End {
     NotStarted(StartError),
-    /// The user was asked for the code of an invitation, and is not registered. The screen has been given back, and the
-    /// terminal has the reason.
+    /// The user was asked for the code of an invitation, and is not registered. The screen has been given
+    /// back, and the terminal has the reason.
     NotEnrolled {
         code: ExitCode,
         hint: Option<String>,

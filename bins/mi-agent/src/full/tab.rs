@@ -65,8 +65,9 @@ pub(crate) enum ConversationState {
     },
 }
 
-/// Returns the address of `peer`, as the user at `own` sees it: `boss@evil.com`. If several users may be the caller, it
-/// is `joan or boss@evil.com?`, where a user of the own domain has no domain. `None` if nothing is known. Safe to show.
+/// Returns the address of `peer`, as the user at `own` sees it: `boss@evil.com`. If several users may be the
+/// caller, it is `joan or boss@evil.com?`, where a user of the own domain has no domain. `None` if nothing is
+/// known. Safe to show.
 pub(crate) fn address_of(peer: &Peer, own: &MiAddress) -> Option<String> {
     if let Some(address) = peer.address {
         return Some(safe_text(address.as_str()).into_owned());

@@ -1,5 +1,5 @@
-//! Colours and styles: the terminal's own foreground and background, and those of its sixteen colours that are
-//! readable on dark and on light. Nothing is shown by colour alone.
+//! Colours and styles: the terminal's own foreground and background, and those of its sixteen colours that
+//! are readable on dark and on light. Nothing is shown by colour alone.
 
 use ratatui::style::{Color, Modifier, Style};
 

@@ -12,8 +12,9 @@ use crate::store::lock::{OtherAgent, SenderLock};
 
 /// The locks of an address, as one `send` sees them.
 ///
-/// The last `PR` counts at a node. A chat or `listen` of the address registers again after this `send`, which then must
-/// not deregister. Several `send`s deregister each for itself; the node refuses those that are not registered any more.
+/// The last `PR` counts at a node. A chat or `listen` of the address registers again after this `send`, which
+/// then must not deregister. Several `send`s deregister each for itself; the node refuses those that are not
+/// registered any more.
 pub(super) struct Company {
     folder: Option<DataFolder>,
     /// `None` if nothing can be locked.

@@ -23,12 +23,13 @@ use crate::{line_by_line, start};
 ///
 /// A node that is not there at the start is waited for.
 ///
-/// With --json each event is a JSON object, and commands are taken from stdin as JSON objects: to call, to say, to
-/// end a conversation, to quit. docs/events.md has them all.
+/// With --json each event is a JSON object, and commands are taken from stdin as JSON objects: to call, to
+/// say, to end a conversation, to quit. docs/events.md has them all.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct ListenArgs {
-    /// Your own address, user@domain, also if the settings have one: one that no other chat or `listen` uses meanwhile
+    /// Your own address, user@domain, also if the settings have one: one that no other chat or `listen` uses
+    /// meanwhile
     #[arg(long, value_name = "ADDRESS")]
     from: MiAddress,
 

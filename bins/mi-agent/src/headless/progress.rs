@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// Counts the lines that were handed over, frame by frame: a conversation reports unsent frames, and people count
-/// lines.
+/// Counts the lines that were handed over, frame by frame: a conversation reports unsent frames, and people
+/// count lines.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     lines: usize,
@@ -49,13 +49,15 @@ impl Progress {
         self.skipped
     }
 
-    /// Returns whether nothing was sent, not even a part of a line, if the last `unsent` frames were not sent.
+    /// Returns whether nothing was sent, not even a part of a line, if the last `unsent` frames were not
+    /// sent.
     pub(crate) fn is_nothing_sent(&self, unsent: usize) -> bool {
         let frames = self.frames.iter().sum::<usize>() + self.begun.unwrap_or(0);
         self.lines == self.frames.len() && frames <= unsent
     }
 
-    /// Returns how many lines were sent whole and how many were not, if the last `unsent` frames were not sent.
+    /// Returns how many lines were sent whole and how many were not, if the last `unsent` frames were not
+    /// sent.
     pub(crate) fn sent_and_not(&self, unsent: usize) -> (usize, usize) {
         let begun = self.begun.map_or(0, |_| 1);
         let mut left = unsent.saturating_sub(self.begun.unwrap_or(0));

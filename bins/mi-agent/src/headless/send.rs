@@ -35,15 +35,16 @@ use crate::{exit, start};
 // Every caller meanwhile is told that the user is busy, so no conversation gives way.
 #[command(after_help = HELP, mut_arg("idle", |idle| idle.hide(true)))]
 pub(crate) struct SendArgs {
-    /// Your own address, user@domain, also if the settings have one: scripts have users of their own. A chat of the
-    /// same address here cannot be called until this is sent
+    /// Your own address, user@domain, also if the settings have one: scripts have users of their own. A chat
+    /// of the same address here cannot be called until this is sent
     #[arg(long, value_name = "ADDRESS")]
     from: MiAddress,
 
     /// Who is to hear it, user@domain
     to: MiAddress,
 
-    /// Try again while TO is busy, offline or does not answer, until it is sent or this time is over: 90s, 10m, 2h
+    /// Try again while TO is busy, offline or does not answer, until it is sent or this time is over: 90s,
+    /// 10m, 2h
     #[arg(long, value_name = "DURATION")]
     wait: Option<Wait>,
 
@@ -236,8 +237,8 @@ impl Delivery {
         }
     }
 
-    /// Registers, and tries again as long as the node does not answer and there is time. Returns the exit code if that
-    /// fails.
+    /// Registers, and tries again as long as the node does not answer and there is time. Returns the exit
+    /// code if that fails.
     async fn register(
         &mut self,
         builder: AgentBuilder,
@@ -287,8 +288,8 @@ impl Delivery {
         }
     }
 
-    /// Calls, sends `first` and the lines after it, and ends the conversation. Returns the error of printing the
-    /// answers, if there was one.
+    /// Calls, sends `first` and the lines after it, and ends the conversation. Returns the error of printing
+    /// the answers, if there was one.
     async fn attempt(&mut self, agent: &Agent, first: &str) -> Result<Option<io::Error>, Failure> {
         let talk = match agent.call(self.to).await {
             Ok(talk) => talk,

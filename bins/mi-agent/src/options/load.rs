@@ -15,7 +15,8 @@ use super::given::GivenOptions;
 use super::settings::{NO_LOG, Settings};
 
 impl Settings {
-    /// Reads the settings file and writes the command line over it: the `address` that was given, and `options`.
+    /// Reads the settings file and writes the command line over it: the `address` that was given, and
+    /// `options`.
     ///
     /// # Errors
     /// The file cannot be read, or has an error.
@@ -63,7 +64,8 @@ impl Settings {
         address: Option<MiAddress>,
         options: &GivenOptions,
     ) -> anyhow::Result<Self> {
-        // If another address than the one set is given, nothing that belongs to the user at that one is taken.
+        // If another address than the one set is given, nothing that belongs to the user at that one is
+        // taken.
         if address.is_some() && self.address.is_some() && address != self.address {
             self = Self {
                 nick: None,
@@ -117,7 +119,8 @@ pub(crate) fn path() -> anyhow::Result<PathBuf> {
     Ok(folders.config_dir().join("mi-agent").join("config.toml"))
 }
 
-/// The most bytes of a settings file, many times the size of the sample. A larger file is not a settings file.
+/// The most bytes of a settings file, many times the size of the sample. A larger file is not a settings
+/// file.
 const MAX_FILE: u64 = 64 << 10;
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ use super::values::{self, Conversations, Idle, Refresh};
 
 /// The settings in effect: the command line wins over the settings file, which wins over the defaults.
 ///
-/// A field is an option of every agent unless it has `arg(skip)`, and a key of the settings file unless it has
-/// `serde(skip)`. Doc comments of options are their help.
+/// A field is an option of every agent unless it has `arg(skip)`, and a key of the settings file unless it
+/// has `serde(skip)`. Doc comments of options are their help.
 #[derive(Debug, PartialEq, Args, serde::Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Settings {
@@ -73,8 +73,8 @@ pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) accept_unproved: bool,
 
-    /// Message log, - is stdout; a full one, of 100 MiB, becomes FILE.1, that one FILE.2, up to FILE.4 [default:
-    /// mi-agent-ADDRESS.log in the working directory; off for `send` and `listen`]
+    /// Message log, - is stdout; a full one, of 100 MiB, becomes FILE.1, that one FILE.2, up to FILE.4
+    /// [default: mi-agent-ADDRESS.log in the working directory; off for `send` and `listen`]
     #[arg(long, value_name = "FILE|off")]
     pub(crate) log: Option<PathBuf>,
 
@@ -83,7 +83,8 @@ pub(crate) struct Settings {
     #[serde(skip)]
     pub(super) bare_user_flag: bool,
 
-    /// Prove your registration even if the node sees another address than this host's: there is a NAT on the way
+    /// Prove your registration even if the node sees another address than this host's: there is a NAT on the
+    /// way
     #[arg(long = "behind-nat")]
     #[serde(skip)]
     pub(super) behind_nat_flag: bool,
@@ -93,8 +94,8 @@ pub(crate) struct Settings {
     #[serde(skip)]
     pub(super) accept_unproved_flag: bool,
 
-    /// How many conversations there may be at a time, up to 16, on the screen and for listen; line mode has one
-    /// [default: 8]
+    /// How many conversations there may be at a time, up to 16, on the screen and for listen; line mode has
+    /// one [default: 8]
     #[arg(long, value_name = "N")]
     #[serde(default, deserialize_with = "values::conversations")]
     pub(crate) conversations: Option<Conversations>,
@@ -105,20 +106,20 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "text_or_number")]
     pub(crate) idle: Idle,
 
-    /// Call only agents at these addresses, such as 192.0.2.0/24; may repeat [default: all; loopback only if the node is
-    /// at loopback]
+    /// Call only agents at these addresses, such as 192.0.2.0/24; may repeat [default: all; loopback only if
+    /// the node is at loopback]
     #[arg(long, value_name = "CIDR")]
     #[serde(default)]
     pub(crate) dial: Vec<AddressRange>,
 
-    /// The least protection of conversations: offer encrypts if the other side can, and others are minimums, in both
-    /// directions; off ignores keys [default: offer]
+    /// The least protection of conversations: offer encrypts if the other side can, and others are minimums,
+    /// in both directions; off ignores keys [default: offer]
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     #[serde(default, deserialize_with = "values::security")]
     pub(crate) security: Security,
 
-    /// Your secret key, an Ed25519 key in PEM (PKCS#8) that only you may read [default: identity.pem in the data folder of
-    /// ADDRESS, created at the first start]
+    /// Your secret key, an Ed25519 key in PEM (PKCS#8) that only you may read [default: identity.pem in the
+    /// data folder of ADDRESS, created at the first start]
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
 

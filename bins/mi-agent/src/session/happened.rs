@@ -39,7 +39,8 @@ pub(crate) enum Happened {
     HandedOver(ConversationId),
     /// Something went wrong in a conversation. Its end follows.
     ConversationFailed { id: ConversationId, nickname: PeerText, error: ConversationError },
-    /// The callee refused this user's key: it knows another one for the user. The end of the conversation follows.
+    /// The callee refused this user's key: it knows another one for the user. The end of the conversation
+    /// follows.
     KeyRefused { id: ConversationId, nickname: PeerText, to: Option<MiAddress> },
     /// The session leaves, and this number of lines was not sent: the peer does not read them, or too slowly.
     NotSent { id: ConversationId, nickname: PeerText, lines: usize },

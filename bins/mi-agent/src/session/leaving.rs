@@ -78,6 +78,6 @@ impl Session {
     }
 }
 
-/// The time that peers have after a user wanted to leave, whether or not they read. With [`HURRY`] and the last lines
-/// that are printed, the user is gone within 3.5 s, unless the disk is busy.
+/// The time that peers have after a user wanted to leave, whether or not they read. With [`HURRY`] and the
+/// last lines that are printed, the user is gone within 3.5 s, unless the disk is busy.
 const PATIENCE: Duration = Duration::from_millis(2_700);

@@ -24,8 +24,8 @@ pub(super) enum Phase {
         until: Instant,
     },
     Open,
-    /// The conversations up to `last` end, after everything that was said has been sent. Later ones are not waited
-    /// for: callers could otherwise keep the user from leaving.
+    /// The conversations up to `last` end, after everything that was said has been sent. Later ones are not
+    /// waited for: callers could otherwise keep the user from leaving.
     HangingUp {
         last: Option<ConversationId>,
     },

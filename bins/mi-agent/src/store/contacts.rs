@@ -5,8 +5,8 @@
 //! {"address":"pere@bb.com","nickname":"Pere","way":"called-by","at":"2026-11-25T15:39:00Z","only-called":true}
 //! ```
 //!
-//! `"only-called":true` marks a peer that the user never called, answered or added. Anybody can call under any name, so
-//! these peers have room of their own, and never take that of others.
+//! `"only-called":true` marks a peer that the user never called, answered or added. Anybody can call under
+//! any name, so these peers have room of their own, and never take that of others.
 
 use std::io;
 use std::net::IpAddr;
@@ -35,8 +35,8 @@ pub(crate) struct Contacts {
 impl Contacts {
     /// Reads the contacts in `folder`. Without a file there are none.
     ///
-    /// A file that cannot be read is put aside as `contacts.json.bad`, or with a number appended if that name is taken.
-    /// There are no contacts then, and the text has the reason.
+    /// A file that cannot be read is put aside as `contacts.json.bad`, or with a number appended if that name
+    /// is taken. There are no contacts then, and the text has the reason.
     pub(crate) fn load(folder: &DataFolder) -> (Self, Option<String>) {
         let path = folder.file("contacts.json");
         let read = file::read(&path, MAX_FILE).and_then(|text| {
@@ -81,8 +81,8 @@ impl Contacts {
         self.insert(Contact { way, remote, at, missed: Vec::new(), ..contact });
     }
 
-    /// Records a call of `address`, from `remote` if that is known, that was not taken. Returns whether it is another
-    /// one than the last.
+    /// Records a call of `address`, from `remote` if that is known, that was not taken. Returns whether it is
+    /// another one than the last.
     ///
     /// An agent first asks for the user, and may then call all the same.
     pub(crate) fn missed(&mut self, address: MiAddress, remote: Option<IpAddr>, at: Timestamp) -> bool {
@@ -110,7 +110,8 @@ impl Contacts {
         is_new
     }
 
-    /// Adds `address`, unless the user has called, answered or added it already. Returns whether it was added.
+    /// Adds `address`, unless the user has called, answered or added it already. Returns whether it was
+    /// added.
     pub(crate) fn add(&mut self, address: MiAddress, at: Timestamp) -> bool {
         let is_new = !self.is_of_the_user(&address);
         if is_new {
@@ -148,7 +149,8 @@ impl Contacts {
         }
     }
 
-    /// Adds a contact as the most recent one. If there are too many of its kind, the oldest of them is dropped.
+    /// Adds a contact as the most recent one. If there are too many of its kind, the oldest of them is
+    /// dropped.
     fn insert(&mut self, contact: Contact) {
         let (only_called, remote) = (contact.only_called, contact.remote);
         self.contacts.insert(0, contact);
@@ -178,8 +180,8 @@ impl Contacts {
     /// Writes the contacts to disk.
     ///
     /// # Errors
-    /// Those of the operating system; an old file that could be neither read nor put aside. The old file is unchanged
-    /// then.
+    /// Those of the operating system; an old file that could be neither read nor put aside. The old file is
+    /// unchanged then.
     pub(crate) fn save(&self) -> io::Result<()> {
         if self.is_in_the_way {
             return Err(io::Error::other("the contacts that could not be read are still there"));

@@ -36,8 +36,8 @@ pub(super) fn too_large(max: u64) -> io::Error {
 /// Opens the file at `path` with `options`. A file that is created is accessible to the user only.
 ///
 /// # Errors
-/// Those of the operating system; a symbolic link, which may lead anywhere; anything but a regular file, because
-/// reading it may never end.
+/// Those of the operating system; a symbolic link, which may lead anywhere; anything but a regular file,
+/// because reading it may never end.
 pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Without NONBLOCK, opening a FIFO would wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -56,8 +56,8 @@ pub(super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 
 /// Replaces the file at `path` durably, accessible to the user only. Creates its folder if necessary.
 ///
-/// A program that is killed leaves `.NAME.new` beside it, which the next call removes. Only one may run at a time: the
-/// address is locked.
+/// A program that is killed leaves `.NAME.new` beside it, which the next call removes. Only one may run at a
+/// time: the address is locked.
 ///
 /// # Errors
 /// Those of the operating system. The old file is unchanged, unless the disk fails at the very end.

@@ -64,8 +64,9 @@ pub(crate) fn make(folder: &Path) -> io::Result<()> {
 
 /// Returns the name of a file or folder for `address`. Names are equal if and only if the addresses are.
 ///
-/// The name is the address, with the domain in lower case and without a trailing dot. It consists of ASCII letters,
-/// digits, `.`, `_`, `@` and `-`, and does not begin with a dot; other bytes, in UTF-8, are written as `%XX`.
+/// The name is the address, with the domain in lower case and without a trailing dot. It consists of ASCII
+/// letters, digits, `.`, `_`, `@` and `-`, and does not begin with a dot; other bytes, in UTF-8, are written
+/// as `%XX`.
 pub(crate) fn safe_name(address: &MiAddress) -> String {
     let (user, domain) = (address.user(), address.domain());
     let domain = domain.as_str().strip_suffix('.').unwrap_or(domain.as_str()).to_ascii_lowercase();

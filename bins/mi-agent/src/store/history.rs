@@ -1,18 +1,19 @@
-//! The lines of past conversations, in `history/`: for each peer a file `ADDRESS.jsonl`, with one object per line.
+//! The lines of past conversations, in `history/`: for each peer a file `ADDRESS.jsonl`, with one object per
+//! line.
 //!
 //! ```text
 //! {"at":"2026-11-25T15:40:00Z","way":"sent","nick":"Laura","text":"hola"}
 //! {"at":"2026-11-25T15:40:07Z","way":"received","nick":"Joya","text":"hola, què tal?"}
 //! ```
 //!
-//! `at` is the time in UTC; `way` is `sent`, `received`, or `left-out` in a note that there was more; `nick` is the
-//! nickname of the speaker, which is not there if the line is too short for that; `text` is the line as it was sent, which
-//! must be made safe before it is shown, and is not there if the line is empty;
+//! `at` is the time in UTC; `way` is `sent`, `received`, or `left-out` in a note that there was more; `nick`
+//! is the nickname of the speaker, which is not there if the line is too short for that; `text` is the line
+//! as it was sent, which must be made safe before it is shown, and is not there if the line is empty;
 //! `"continues":true` follows if it is the next piece of the line before it. If the caller is not known,
 //! `"candidates":["joan@bb.com",…]` has the users that it may be. [`safe_name`](super::folder::safe_name)
 //! escapes addresses that are not plain file names. Before a file exceeds [`MAX_FILE`], it is renamed to
-//! `ADDRESS.jsonl.1`, which replaces the previous one. A crash may leave an incomplete line at the end; it stays a line of
-//! its own, and is skipped.
+//! `ADDRESS.jsonl.1`, which replaces the previous one. A crash may leave an incomplete line at the end; it
+//! stays a line of its own, and is skipped.
 //!
 //! Anybody can call under any name and say as much as fits the line. Their lines have [`limits`], and only a
 //! conversation in which the user says something replaces older ones. What is said in the name of a peer,
@@ -59,11 +60,12 @@ impl History {
         Self { files: Files::new(folder.file("history"), limits), allowances: Allowances::default() }
     }
 
-    /// Appends `entry` to what is kept of `talk`, in one write, unless that has no room for more of the peer's.
+    /// Appends `entry` to what is kept of `talk`, in one write, unless that has no room for more of the
+    /// peer's.
     ///
     /// # Errors
-    /// Those of the operating system; the entry is larger than [`MAX_FILE`]; all files together would become too large
-    /// or too many.
+    /// Those of the operating system; the entry is larger than [`MAX_FILE`]; all files together would become
+    /// too large or too many.
     pub(crate) fn append(&mut self, talk: &Talk, entry: &Entry) -> io::Result<Kept> {
         let Self { files, allowances } = self;
         let mut line = in_a_line(entry)? + "\n";
@@ -93,8 +95,8 @@ impl History {
         Ok(Kept::Whole)
     }
 
-    /// Reads the last `n` entries of conversations with `peer` before `mark`, or before the end. The pieces of a line are
-    /// one entry.
+    /// Reads the last `n` entries of conversations with `peer` before `mark`, or before the end. The pieces
+    /// of a line are one entry.
     ///
     /// There are fewer if the last [`MAX_LOOK`] bytes of a file contain fewer; more may be before them.
     ///
@@ -138,9 +140,9 @@ impl History {
         Ok(entries)
     }
 
-    /// Passes every entry of conversations with `peer`, or with callers that are not known, to `found`, oldest first;
-    /// with `text`, only those that contain it in any case. The pieces of a line are one entry. Returns whether there is
-    /// a history.
+    /// Passes every entry of conversations with `peer`, or with callers that are not known, to `found`,
+    /// oldest first; with `text`, only those that contain it in any case. The pieces of a line are one entry.
+    /// Returns whether there is a history.
     ///
     /// # Errors
     /// Those of the operating system, and those of `found`.
@@ -202,8 +204,8 @@ pub(crate) struct Recalled {
     pub(crate) earlier: Option<Mark>,
 }
 
-/// A place in the files of a peer, between two entries. It stays where it is when entries are added, and when a file
-/// gets another name.
+/// A place in the files of a peer, between two entries. It stays where it is when entries are added, and when
+/// a file gets another name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     inode: u64,
@@ -227,8 +229,9 @@ pub(crate) struct Entry {
     #[serde(with = "as_text")]
     pub(crate) at: Timestamp,
     pub(crate) way: Way,
-    /// The nickname of the speaker, as it was received. Show it and the text only as [`mi_agent_core::safe_text`]. Empty for
-    /// short lines, once a peer has said many of them under a long one.
+    /// The nickname of the speaker, as it was received. Show it and the text only as
+    /// [`mi_agent_core::safe_text`]. Empty for short lines, once a peer has said many of them under a long
+    /// one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) nick: String,
     /// Empty lines cost a peer least, so they take no more room than they must.
@@ -264,8 +267,8 @@ fn leave_out(files: &mut Files, allowance: &mut Allowance, talk: &Talk, at: Time
     Ok(Kept::LeftOut { is_first })
 }
 
-/// Returns the least bytes that a peer sent for a line with `text`. It may have come without a frame, and each byte that is
-/// not UTF-8 as three.
+/// Returns the least bytes that a peer sent for a line with `text`. It may have come without a frame, and
+/// each byte that is not UTF-8 as three.
 fn least_sent(text: &str) -> u64 {
     let replaced = text.chars().filter(|&character| character == char::REPLACEMENT_CHARACTER).count();
     let least = text.len() - 2 * replaced;
@@ -298,8 +301,8 @@ fn join(last: Option<&mut Entry>, next: Entry) -> Option<Entry> {
     }
 }
 
-/// Collects entries of the first `end` bytes of `file`, the last one first, until `n` of them begin a line. Skips lines
-/// that are not entries. Returns the offset before which nothing was looked at.
+/// Collects entries of the first `end` bytes of `file`, the last one first, until `n` of them begin a line.
+/// Skips lines that are not entries. Returns the offset before which nothing was looked at.
 fn collect_from_end(file: &File, end: u64, n: usize, entries: &mut Vec<Entry>) -> io::Result<u64> {
     let mut start = end;
     // The end, from `start` on, of a line that begins before `start`.

@@ -87,8 +87,8 @@ impl Keeper {
     /// Queues the job of writing `contacts`.
     ///
     /// # Errors
-    /// The queue is full, and the job is dropped. This is reported once, until something is written again. The same
-    /// applies to the other jobs.
+    /// The queue is full, and the job is dropped. This is reported once, until something is written again.
+    /// The same applies to the other jobs.
     pub(crate) fn save_contacts(&mut self, contacts: Contacts) -> Result<(), &'static str> {
         if self.shared.contacts().replace(contacts).is_some() {
             // They take the place of those before.
@@ -102,7 +102,8 @@ impl Keeper {
         self.give(Job::Admission(admission))
     }
 
-    /// Queues the job of adding `entry` to the history of `talk`. Those of mere callers take half of the queue at most.
+    /// Queues the job of adding `entry` to the history of `talk`. Those of mere callers take half of the
+    /// queue at most.
     pub(crate) fn remember(&mut self, talk: Talk, entry: Entry) -> Result<(), &'static str> {
         if talk.is_known {
             return self.give(Job::Remember(talk, entry));
@@ -188,7 +189,8 @@ struct Work {
     rules: Option<Rules>,
     history: Option<History>,
     report: events::Sender<KeeperEvent>,
-    /// The last failure with each kind of data, until the same succeeds. A disk that stays full is reported once.
+    /// The last failure with each kind of data, until the same succeeds. A disk that stays full is reported
+    /// once.
     failed: BTreeMap<&'static str, String>,
     /// Everything is well again, and there was no room to report it.
     owes_recovery: bool,

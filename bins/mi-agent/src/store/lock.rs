@@ -32,7 +32,8 @@ pub(crate) struct AddressLock {
 }
 
 impl AddressLock {
-    /// Locks `own` for this process. `None` if nothing can be locked there: an agent works without a lock, too.
+    /// Locks `own` for this process. `None` if nothing can be locked there: an agent works without a lock,
+    /// too.
     ///
     /// # Errors
     /// [`OtherAgent`]: another process has the lock.

@@ -82,7 +82,8 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// Parses an address while the text is read, so an error has the line of the address and not that of the list.
+/// Parses an address while the text is read, so an error has the line of the address and not that of the
+/// list.
 struct AddressVisitor;
 
 impl Visitor<'_> for AddressVisitor {

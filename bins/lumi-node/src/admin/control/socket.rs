@@ -71,8 +71,8 @@ pub(crate) struct ControlSocket {
 impl ControlSocket {
     /// Creates the socket that the settings ask for, or the default one.
     ///
-    /// Returns `None` if there is to be none, or if the default one has no folder or cannot be created, which logs a
-    /// warning.
+    /// Returns `None` if there is to be none, or if the default one has no folder or cannot be created, which
+    /// logs a warning.
     ///
     /// Must run before any thread creates files, since it changes the umask of the process.
     ///

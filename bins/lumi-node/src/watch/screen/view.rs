@@ -79,8 +79,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &mut App, theme: &Theme) {
     }
 }
 
-/// The columns of the parties that have a part in the messages `seen`. If there is not room for all, those of the
-/// chosen message and of the ones beside it have columns of their own.
+/// The columns of the parties that have a part in the messages `seen`. If there is not room for all, those of
+/// the chosen message and of the ones beside it have columns of their own.
 fn picture(app: &App, seen: Range<usize>, width: usize) -> Picture {
     let arrows = app.arrows();
     let chosen = app.chosen_of(&arrows).unwrap_or_default();

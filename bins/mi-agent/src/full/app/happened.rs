@@ -20,8 +20,8 @@ use crate::store::contacts::Way;
 use crate::store::history;
 
 impl App {
-    /// Takes an event of the session. The loop handles the last one, and pulls the number of waiting lines when it
-    /// draws.
+    /// Takes an event of the session. The loop handles the last one, and pulls the number of waiting lines
+    /// when it draws.
     pub(crate) fn happened(&mut self, now: Timestamp, happened: Happened) {
         match happened {
             Happened::Started { node, listening } => self.registered(now, node, listening),

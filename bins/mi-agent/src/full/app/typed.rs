@@ -9,7 +9,8 @@ use crate::full::tab::{About, ConversationState, Tab};
 use crate::session::Wish;
 
 impl App {
-    /// Carries out the line in view, which goes to the history. A line that nobody can hear stays where it is.
+    /// Carries out the line in view, which goes to the history. A line that nobody can hear stays where it
+    /// is.
     pub(super) fn enter(&mut self, now: Timestamp) {
         let (line, own) = (self.tab().editor.line().to_owned(), self.own);
         let command = Command::parse(&line, Mode::Full, &own);
@@ -134,7 +135,8 @@ impl App {
         Ok(())
     }
 
-    /// Shows the tab of a call, or that of what is going on with the user. Returns whether the call is to be made.
+    /// Shows the tab of a call, or that of what is going on with the user. Returns whether the call is to be
+    /// made.
     fn shows_call(&mut self, now: Timestamp, to: MiAddress) -> Result<bool, String> {
         if to == self.own {
             return Err(format!("cannot reach {to}: that is your own address"));

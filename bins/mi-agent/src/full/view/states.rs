@@ -114,7 +114,8 @@ fn conversation_variants(app: &App) -> Vec<String> {
     }
 }
 
-/// The variants of a conversation that is open, in this `state`. The address is what a key proves; a nickname is chosen.
+/// The variants of a conversation that is open, in this `state`. The address is what a key proves; a nickname
+/// is chosen.
 fn open_variants(peer: &Peer, own: &MiAddress, state: &str) -> Vec<String> {
     let Sentence { long, short } = Sentence::about(&peer.security, peer.address.as_ref());
     let address = address_of(peer, own).unwrap_or_else(|| "?".into());

@@ -53,8 +53,8 @@ impl Files {
         Self { folder, limits, total: None, moved: VecDeque::new() }
     }
 
-    /// Returns the paths of the files of `peer`, or of all callers that are not known, the oldest lines first. Any of
-    /// them may be missing.
+    /// Returns the paths of the files of `peer`, or of all callers that are not known, the oldest lines
+    /// first. Any of them may be missing.
     pub(super) fn paths(&self, peer: Option<&MiAddress>) -> Vec<PathBuf> {
         match peer {
             Some(peer) => [&self.paths_of(peer)[..], &self.paths_of_unanswered(peer)].concat(),
@@ -68,12 +68,12 @@ impl Files {
         moved.map_or(mark, |Moved { to, .. }| Mark { inode: to.inode, offset: to.offset + mark.offset })
     }
 
-    /// Adds `line` to what was said with `peer`, or with callers that are not known. Returns `false` if there is no
-    /// room for it in these files.
+    /// Adds `line` to what was said with `peer`, or with callers that are not known. Returns `false` if there
+    /// is no room for it in these files.
     ///
     /// # Errors
-    /// Those of the operating system; all files together would become too large or too many; a line of the user does not
-    /// fit the file of callers that are not known.
+    /// Those of the operating system; all files together would become too large or too many; a line of the
+    /// user does not fit the file of callers that are not known.
     pub(super) fn append(&mut self, peer: Option<&MiAddress>, line: NewLine<'_>) -> io::Result<bool> {
         let Some(peer) = peer else { return self.append_unknown(line) };
         let [caller, old, path] = self.paths_of(peer);
@@ -94,7 +94,8 @@ impl Files {
         self.append_to_peer(peer, line)
     }
 
-    /// Adds `line` to the file of `peer`. Returns `false` if that would replace older ones and the user has said nothing.
+    /// Adds `line` to the file of `peer`. Returns `false` if that would replace older ones and the user has
+    /// said nothing.
     fn append_to_peer(&mut self, peer: &MiAddress, line: NewLine<'_>) -> io::Result<bool> {
         let [caller, old, path] = self.paths_of(peer);
         // The last line of a file may lack its end, which takes one more byte.
@@ -122,8 +123,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Adds `line` to what was said in the name of `peer` while the user said nothing. If the file is full, it replaces the
-    /// previous one.
+    /// Adds `line` to what was said in the name of `peer` while the user said nothing. If the file is full,
+    /// it replaces the previous one.
     fn append_unanswered(&mut self, peer: &MiAddress, line: &str) -> io::Result<bool> {
         let [old, path] = self.paths_of_unanswered(peer);
         let (most, added) = (self.limits.unanswered_file, line.len() as u64 + 1 + NOTE);
@@ -142,8 +143,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Adds what was said in the name of `peer` while the user said nothing to its file, before `line`. If the program is
-    /// killed meanwhile, some of it may be there twice.
+    /// Adds what was said in the name of `peer` while the user said nothing to its file, before `line`. If
+    /// the program is killed meanwhile, some of it may be there twice.
     fn take_up_unanswered(&mut self, peer: &MiAddress, line: NewLine<'_>) -> io::Result<bool> {
         let [_, _, to] = self.paths_of(peer);
         for path in self.paths_of_unanswered(peer) {
@@ -192,8 +193,8 @@ impl Files {
         write(&path, line.text).map(|()| true)
     }
 
-    /// Adds a `note`, with its end, to what was said with `peer`, or with callers that are not known, if there is room
-    /// for it.
+    /// Adds a `note`, with its end, to what was said with `peer`, or with callers that are not known, if
+    /// there is room for it.
     ///
     /// # Errors
     /// Those of the operating system.
@@ -223,7 +224,8 @@ impl Files {
         Ok(())
     }
 
-    /// Returns the total after an addition. It is counted anew if the user says something and there is no room.
+    /// Returns the total after an addition. It is counted anew if the user says something and there is no
+    /// room.
     fn total_with(&mut self, files: usize, bytes: u64, counts_anew: bool) -> io::Result<Total> {
         let limits = self.limits;
         let plus = |total: Total| Total { files: total.files + files, bytes: total.bytes + bytes };
@@ -257,8 +259,8 @@ impl Files {
         Ok(true)
     }
 
-    /// Makes room for one more of `most` files in a folder. The oldest of a peer goes; those of callers that are not known
-    /// stay, as the user may have said something in them.
+    /// Makes room for one more of `most` files in a folder. The oldest of a peer goes; those of callers that
+    /// are not known stay, as the user may have said something in them.
     fn make_room_for_file(&self, folder: &str, most: usize) -> io::Result<()> {
         let folder = self.folder.join(folder);
         folder::make(&folder)?;

@@ -1,4 +1,5 @@
-//! The bounds of a history, and the room that each conversation still has. It knows no file and reads no clock.
+//! The bounds of a history, and the room that each conversation still has. It knows no file and reads no
+//! clock.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -72,8 +73,8 @@ pub(super) struct Allowance {
     left: u64,
     /// The bytes that the first line of the user adds to that.
     held: u64,
-    /// The bytes that may still be added before the peer sends more: [`MAX_RATIO`] for each that it has sent, less those
-    /// that were added.
+    /// The bytes that may still be added before the peer sends more: [`MAX_RATIO`] for each that it has sent,
+    /// less those that were added.
     credit: u64,
     /// The user has said a line.
     is_answered: bool,
@@ -137,7 +138,8 @@ const MAX_UNANSWERED_FILES: usize = 80;
 /// The most bytes that are kept for each byte that a peer sends, in the long run.
 const MAX_RATIO: u64 = 22;
 
-/// The bytes that are kept before that counts: some short lines, with their time and the nickname of the speaker.
+/// The bytes that are kept before that counts: some short lines, with their time and the nickname of the
+/// speaker.
 const ADVANCE: u64 = 4 << 10;
 
 /// The bytes of a conversation in which the user says nothing: ten thousand lines.

@@ -65,7 +65,8 @@ fn talking() -> Screen {
     screen
 }
 
-/// Three conversations, of which one has ended, and one is lost. A call that was missed is counted in the first tab.
+/// Three conversations, of which one has ended, and one is lost. A call that was missed is counted in the
+/// first tab.
 fn tabs() -> Screen {
     let mut screen = Screen::new(84, 13);
     screen.app.messages = Some(MessageCounts::new(9, 9));
