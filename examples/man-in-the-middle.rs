@@ -1,8 +1,9 @@
 //! The man in the middle, for the lab (docs/lab.md §4): `man-in-the-middle IP CALLER CALLEE [plain]`.
 //!
-//! It runs on a host of its own, at `IP`. The node of the caller's domain has been diverted there when it looks for the node
-//! of the callee's domain, as a forged answer of DNS does. For the caller, this program is the callee and the callee's
-//! node. For the callee, it is the caller and the caller's node. It has a key of its own, and shows what it reads.
+//! It runs on a host of its own, at `IP`. The node of the caller's domain has been diverted there when it
+//! looks for the node of the callee's domain, as a forged answer of DNS does. For the caller, this program is
+//! the callee and the callee's node. For the callee, it is the caller and the caller's node. It has a key of
+//! its own, and shows what it reads.
 //!
 //! ```text
 //!   caller ──► node of the caller ──► (node · callee) ═══ (caller · node) ──► node of the callee ──► callee
@@ -48,7 +49,8 @@ async fn main() -> anyhow::Result<()> {
     Ok(as_caller.shutdown().await?)
 }
 
-/// Starts a node for the domain of `user` at this address, and sets up an agent that registers as that user there.
+/// Starts a node for the domain of `user` at this address, and sets up an agent that registers as that user
+/// there.
 async fn pass_for(
     user: MiAddress,
     ip: Ipv4Addr,

@@ -95,7 +95,8 @@ async fn say(speaker: &str, from: &Conversation, to: &mut Conversation, text: &s
     Ok(())
 }
 
-/// Sockets for both nodes, at the port of the protocol or, if that is taken, at another one they have in common.
+/// Sockets for both nodes, at the port of the protocol or, if that is taken, at another one they have in
+/// common.
 async fn bind_nodes() -> anyhow::Result<(UdpSocket, UdpSocket)> {
     for port in [NODE_PORT, 0, 0, 0, 0] {
         let Ok(bb) = UdpSocket::bind(SocketAddrV4::new(BB, port)).await else { continue };

@@ -1,4 +1,5 @@
-//! A repetition of what the fuzzer found so far: every input in `crates/fuzz/corpus` and `crates/fuzz/findings`.
+//! A repetition of what the fuzzer found so far: every input in `crates/fuzz/corpus` and
+//! `crates/fuzz/findings`.
 
 use std::collections::BTreeSet;
 use std::fs;

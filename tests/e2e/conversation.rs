@@ -221,8 +221,8 @@ async fn whoever_does_not_take_the_call_is_named() {
     }
 }
 
-/// A call that is given up, by its program or because the agent ends, still ends in order: its callee has sent a
-/// nickname that nobody reads.
+/// A call that is given up, by its program or because the agent ends, still ends in order: its callee has
+/// sent a nickname that nobody reads.
 #[tokio::test]
 async fn a_call_that_is_given_up_ends_in_order() {
     for agent_ends in [false, true] {
@@ -292,8 +292,8 @@ async fn callers_in_the_queue_of_an_agent_that_ends_are_let_go_in_order() {
     ended.expect("pere deregisters");
 }
 
-/// The slot is free again only when the end has been heard: no conversation takes the place of one that still has
-/// something to say.
+/// The slot is free again only when the end has been heard: no conversation takes the place of one that still
+/// has something to say.
 #[tokio::test]
 async fn the_next_caller_waits_until_the_last_one_was_heard() {
     let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;

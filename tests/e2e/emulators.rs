@@ -1,5 +1,5 @@
-//! Our nodes and agents beside the deployed programs L and S, over real sockets: each user sees what belongs there,
-//! and no emulator ends (protocol.md §7). An emulator that ends fails its test wherever it is dropped.
+//! Our nodes and agents beside the deployed programs L and S, over real sockets: each user sees what belongs
+//! there, and no emulator ends (protocol.md §7). An emulator that ends fails its test wherever it is dropped.
 
 mod agent_and_nodes;
 mod calls;

@@ -391,7 +391,8 @@ async fn a_shutdown_can_be_repeated() {
     laura.shutdown().await.expect("deregistered, as before");
 }
 
-/// A node on every address of its host is reached by each of them: a domain that leads to one is no other node.
+/// A node on every address of its host is reached by each of them: a domain that leads to one is no other
+/// node.
 #[tokio::test]
 async fn another_name_of_a_node_on_every_address_is_no_domain() {
     let trace = Trace::start();
@@ -451,7 +452,8 @@ fn address(text: &str) -> MiAddress {
     text.parse().expect("an address")
 }
 
-/// The agent of laura@bb.com, registered by a test that stands for its node, and where it is. It takes no calls.
+/// The agent of laura@bb.com, registered by a test that stands for its node, and where it is. It takes no
+/// calls.
 async fn registered_at(node: &UdpSocket) -> (Agent, SocketAddr) {
     let start = Agent::builder(address("laura@bb.com")).node(local_address(node)).start();
     let serving = async {

@@ -397,8 +397,8 @@ impl RawAgent {
         Self(socket)
     }
 
-    /// Sends a request and waits for the answer. As every agent does, it asks again if there is none: a node leaves some
-    /// questions unanswered if there are too many.
+    /// Sends a request and waits for the answer. As every agent does, it asks again if there is none: a node
+    /// leaves some questions unanswered if there are too many.
     fn ask(&self, question: &str) -> String {
         let mut buffer = [0; 100];
         self.0.set_read_timeout(Some(DEADLINE / TRIES)).expect("set");

@@ -1,7 +1,7 @@
 //! Checks that the harnesses find what they are there to find.
 //!
-//! This is a test of the copy of the workspace that the bin `planted` makes: there, each crate has its bugs of
-//! `bugs.toml` and a switch for them. One bug is turned on at a time, and has to be found.
+//! This is a test of the copy of the workspace that the bin `planted` makes: there, each crate has its bugs
+//! of `bugs.toml` and a switch for them. One bug is turned on at a time, and has to be found.
 
 use std::fs;
 use std::io::{self, Write};
@@ -88,7 +88,8 @@ fn plant(bug: &'static str, on_any_thread: bool) {
     mi_agent_core::planted::plant(bug, on_any_thread);
 }
 
-/// Returns what `work` makes of each item, in their order. A panic in it, which is how a bug is found, prints nothing.
+/// Returns what `work` makes of each item, in their order. A panic in it, which is how a bug is found, prints
+/// nothing.
 fn on_all_processors<T: Sync, R: Send>(threads: usize, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {

@@ -1,5 +1,6 @@
-//! A browser without a window, which tests and pictures look at pages with: Chromium, spoken to through the pipe of its
-//! DevTools protocol (<https://chromedevtools.github.io/devtools-protocol/>), which takes neither a port nor a driver.
+//! A browser without a window, which tests and pictures look at pages with: Chromium, spoken to through the
+//! pipe of its DevTools protocol (<https://chromedevtools.github.io/devtools-protocol/>), which takes neither
+//! a port nor a driver.
 
 use std::env;
 use std::io::{BufRead, BufReader, Write};
@@ -205,8 +206,8 @@ fn find() -> Option<PathBuf> {
 /// The names of the program on different systems.
 const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
-/// It asks nobody for anything but what a test opens. Tests run as root, too, and in containers with little memory to
-/// share.
+/// It asks nobody for anything but what a test opens. Tests run as root, too, and in containers with little
+/// memory to share.
 const ARGUMENTS: [&str; 15] = [
     "--headless",
     "--remote-debugging-pipe",

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Writes the message log of its node PC-c, under the name that it has, into `folder`, and returns where it is.
+/// Writes the message log of its node PC-c, under the name that it has, into `folder`, and returns where it
+/// is.
 ///
 /// # Panics
 /// If it cannot be written.

@@ -1,5 +1,5 @@
-//! Proxies that do to datagrams and streams what networks do to them, as they are told: on loopback, with bounded
-//! queues, and the same again for the same seed.
+//! Proxies that do to datagrams and streams what networks do to them, as they are told: on loopback, with
+//! bounded queues, and the same again for the same seed.
 //!
 //! A proxy stands between its clients and one target: an agent and its node, a node and another node, an
 //! agent and another agent.

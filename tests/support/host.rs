@@ -1,4 +1,5 @@
-//! A host of its own for a test: a network namespace with its own `/etc/hosts` and `/etc/resolv.conf`. Linux, root.
+//! A host of its own for a test: a network namespace with its own `/etc/hosts` and `/etc/resolv.conf`. Linux,
+//! root.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -28,8 +29,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host with the interface `lo` alone, with an empty `/etc/hosts`, and without name servers. `None` if this user or
-    /// this system cannot have one. It has been reported on stderr then.
+    /// A host with the interface `lo` alone, with an empty `/etc/hosts`, and without name servers. `None` if
+    /// this user or this system cannot have one. It has been reported on stderr then.
     ///
     /// # Panics
     /// If there can be no temporary folders.
@@ -115,7 +116,8 @@ impl Host {
         Program::start_command(at_home(&mut command, folder).args(arguments))
     }
 
-    /// Starts the program of `package` on this host, at a terminal of `size` (rows, columns), at home in `folder`.
+    /// Starts the program of `package` on this host, at a terminal of `size` (rows, columns), at home in
+    /// `folder`.
     ///
     /// # Panics
     /// If it cannot be built or started.

@@ -1,4 +1,5 @@
-//! The requests that a node keeps when there is no room for all (protocol.md §9), as an observer can derive it.
+//! The requests that a node keeps when there is no room for all (protocol.md §9), as an observer can derive
+//! it.
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -22,8 +22,8 @@ pub fn at_rate(per_second: usize, count: usize, mut send: impl FnMut(usize)) {
     }
 }
 
-/// Sends `datagram` from a new port of `from` to the node at `to` so often a second, `count` times in all. Hears no
-/// answers. Returns how often a second it was.
+/// Sends `datagram` from a new port of `from` to the node at `to` so often a second, `count` times in all.
+/// Hears no answers. Returns how often a second it was.
 ///
 /// # Panics
 /// Without sockets.
@@ -54,8 +54,8 @@ impl Latencies {
     }
 }
 
-/// Datagrams that are no messages, or no messages for a node, but look like some: valid ones with something wrong.
-/// The same seed gives the same ones.
+/// Datagrams that are no messages, or no messages for a node, but look like some: valid ones with something
+/// wrong. The same seed gives the same ones.
 #[derive(Clone, Debug)]
 pub struct NearMisses {
     rng: Rng,

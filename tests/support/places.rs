@@ -20,8 +20,8 @@ pub fn of_cron<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
 
 /// A service with a user of its own, to which everything but its state is read-only.
 ///
-/// It imitates `User=`, `ProtectSystem=strict`, `StateDirectory=`, `NoNewPrivileges=` and `CapabilityBoundingSet=` of
-/// systemd.exec(5). It needs root.
+/// It imitates `User=`, `ProtectSystem=strict`, `StateDirectory=`, `NoNewPrivileges=` and
+/// `CapabilityBoundingSet=` of systemd.exec(5). It needs root.
 #[derive(Debug)]
 pub struct Service {
     folder: TempDir,

@@ -141,8 +141,8 @@ impl NodeProgram {
         lines(&self.log_text())
     }
 
-    /// Waits until its message log, at the default place, has this many lines or more, and returns them. A thread writes
-    /// them, so what the node has answered may come into the log a moment later.
+    /// Waits until its message log, at the default place, has this many lines or more, and returns them. A
+    /// thread writes them, so what the node has answered may come into the log a moment later.
     ///
     /// # Panics
     /// If there are fewer after a generous time.

@@ -7,8 +7,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::programs::DEADLINE;
 
-/// A user's agent, as far as a node can see it: a socket that says and hears what the test wants. It hears only
-/// what comes from its node.
+/// A user's agent, as far as a node can see it: a socket that says and hears what the test wants. It hears
+/// only what comes from its node.
 #[derive(Debug)]
 pub struct RawUser(UdpSocket);
 
@@ -59,7 +59,8 @@ impl RawUser {
         self.try_hear().expect("a message comes")
     }
 
-    /// The next datagram; `None` once nobody listens where the node was, or if none comes within [`DEADLINE`].
+    /// The next datagram; `None` once nobody listens where the node was, or if none comes within
+    /// [`DEADLINE`].
     pub fn try_hear(&self) -> Option<String> {
         let mut buffer = [0; 200];
         let length = self.0.recv(&mut buffer).ok()?;
@@ -97,7 +98,8 @@ impl RawUser {
         self.hear()
     }
 
-    /// Asks in the name of `from` where `to` is, and returns the address of the `RL0`, without an offer behind it.
+    /// Asks in the name of `from` where `to` is, and returns the address of the `RL0`, without an offer
+    /// behind it.
     ///
     /// # Panics
     /// If there is another answer, or none.

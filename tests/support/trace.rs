@@ -7,8 +7,8 @@ use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Every PLUMI message that nodes and agents on this thread send or receive, from [`Trace::start`] until it is
-/// dropped. A `#[tokio::test]` runs all of its tasks on one thread.
+/// Every PLUMI message that nodes and agents on this thread send or receive, from [`Trace::start`] until it
+/// is dropped. A `#[tokio::test]` runs all of its tasks on one thread.
 #[derive(Debug)]
 pub struct Trace {
     entries: Arc<Mutex<Vec<Entry>>>,
@@ -46,6 +46,7 @@ impl Trace {
     }
 }
 
-/// A second subscriber besides that of the first [`Trace`]. While there is one alone, tracing asks that of the thread
-/// on which an event first happens in its place: if that thread has none, nobody is told of the event ever after.
+/// A second subscriber besides that of the first [`Trace`]. While there is one alone, tracing asks that of
+/// the thread on which an event first happens in its place: if that thread has none, nobody is told of the
+/// event ever after.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));

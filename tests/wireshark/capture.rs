@@ -2,7 +2,8 @@
 
 use std::net::SocketAddrV4;
 
-/// A capture that is being made. Packets are numbered from 1, as Wireshark does; each comes 10 ms after the one before.
+/// A capture that is being made. Packets are numbered from 1, as Wireshark does; each comes 10 ms after the
+/// one before.
 pub(crate) struct Capture {
     file: Vec<u8>,
     packets: u32,

@@ -73,7 +73,8 @@ fn assert_unflagged(packets: &[Packet]) {
     }
 }
 
-/// The lines about the conversation before `sides` end it. The answer to close_notify may come before the FIN behind it.
+/// The lines about the conversation before `sides` end it. The answer to close_notify may come before the FIN
+/// behind it.
 fn said_until_the_end<'a>(packets: &'a [Packet], sides: [&str; 2]) -> Vec<&'a str> {
     let told = packets.iter().filter(|packet| packet["_ws.col.Protocol"] == *"PMI").map(Packet::info);
     let mut said: Vec<_> = told.collect();
@@ -86,8 +87,8 @@ fn said_until_the_end<'a>(packets: &'a [Packet], sides: [&str; 2]) -> Vec<&'a st
     said
 }
 
-/// Laura calls Joya, each says a line, and Laura ends it. The capture has the answer to her question, and the connection;
-/// Laura's agent writes the `keys`.
+/// Laura calls Joya, each says a line, and Laura ends it. The capture has the answer to her question, and the
+/// connection; Laura's agent writes the `keys`.
 async fn encrypted_conversation(keys: Option<KeyLog>) -> Capture {
     let node = TestNode::alone("bb.com", &["laura", "joya"]).await;
     let (tap, mut passed) = traffic();
@@ -132,7 +133,8 @@ async fn encrypted_conversation(keys: Option<KeyLog>) -> Capture {
     capture
 }
 
-/// The agent of a user with an identity. It repeats no question: the answer to a repetition offers no encryption.
+/// The agent of a user with an identity. It repeats no question: the answer to a repetition offers no
+/// encryption.
 fn agent(node: &TestNode, user: &str) -> AgentBuilder {
     let identity = Identity::generate().expect("randomness");
     node.agent(user)

@@ -181,7 +181,8 @@ fn what_is_no_frame_is_shown_and_explained() {
     }
 }
 
-/// Segments of frames, long lines and rubbish: Wireshark makes of each what the codec makes of it in one read.
+/// Segments of frames, long lines and rubbish: Wireshark makes of each what the codec makes of it in one
+/// read.
 #[test]
 fn segments_are_read_as_the_codec_reads_them() {
     let Some(tshark) = Tshark::find() else { return };

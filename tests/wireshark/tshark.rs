@@ -75,7 +75,8 @@ impl Tshark {
     }
 }
 
-/// The output of tshark for one packet: fields by name, `""` if it has none of that name, `|` between several.
+/// The output of tshark for one packet: fields by name, `""` if it has none of that name, `|` between
+/// several.
 pub(crate) struct Packet(HashMap<String, String>);
 
 impl Packet {

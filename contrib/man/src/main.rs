@@ -1,5 +1,5 @@
-//! `man-pages FOLDER` writes the man pages there: for the programs from their command lines, for the settings from their samples,
-//! so that neither is described twice. What is in no program stands in `pages/`.
+//! `man-pages FOLDER` writes the man pages there: for the programs from their command lines, for the settings
+//! from their samples, so that neither is described twice. What is in no program stands in `pages/`.
 
 mod command_line;
 mod notes;

@@ -1,7 +1,8 @@
-//! Many askers with the same two names: each of their requests is kept, found again and answered as one with its own names.
+//! Many askers with the same two names: each of their requests is kept, found again and answered as one with
+//! its own names.
 //!
-//! 4,096 requests are pending, as many as a node keeps, each of a socket of its own. They are repeated, and then answered.
-//! The figure is the processor time of the node for each datagram.
+//! 4,096 requests are pending, as many as a node keeps, each of a socket of its own. They are repeated, and
+//! then answered. The figure is the processor time of the node for each datagram.
 
 use std::iter;
 use std::net::Ipv4Addr;

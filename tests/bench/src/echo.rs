@@ -5,8 +5,8 @@ use std::thread;
 
 use crate::load::{self, Core};
 
-/// Starts a server that answers each datagram with `answer`, one call to receive and one to send; it ends with this
-/// process.
+/// Starts a server that answers each datagram with `answer`, one call to receive and one to send; it ends
+/// with this process.
 pub(crate) fn start(answer: impl Into<Vec<u8>>) -> anyhow::Result<SocketAddrV4> {
     let answer = answer.into();
     let socket = UdpSocket::bind("127.0.0.1:0")?;

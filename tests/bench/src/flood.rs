@@ -55,7 +55,8 @@ impl Agents {
         (0..AGENTS).map(agent).collect::<anyhow::Result<_>>().map(Self)
     }
 
-    /// Registers them for so many seconds. No request waits for the answer to another one, and none is repeated.
+    /// Registers them for so many seconds. No request waits for the answer to another one, and none is
+    /// repeated.
     fn register(&self, seconds: usize) -> Registrations {
         let mut done = Registrations { asked: 0, answered: 0 };
         let mut under_way = VecDeque::with_capacity(AGENTS);

@@ -1,7 +1,7 @@
 //! Lines of a conversation: from one agent's `send` to another's `next_line`, one write a frame.
 //!
-//! Everywhere there are two threads, each on a core of its own: one writes, the other reads to the end. An agent is a
-//! runtime of one thread, with the program that embeds it on that same thread.
+//! Everywhere there are two threads, each on a core of its own: one writes, the other reads to the end. An
+//! agent is a runtime of one thread, with the program that embeds it on that same thread.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -61,7 +61,8 @@ fn lines() -> Arc<[String]> {
     (0..DIFFERENT).map(|number| format!("{number:050}")).collect()
 }
 
-/// The limit: the same bytes from socket to socket, so many frames a write, in TLS or not. Returns frames per second.
+/// The limit: the same bytes from socket to socket, so many frames a write, in TLS or not. Returns frames per
+/// second.
 fn bytes_alone(
     lines: &[String],
     frames: usize,
@@ -172,8 +173,8 @@ async fn take_all(
     Ok((received, end))
 }
 
-/// The codec on sockets, [`BATCH`] frames a write: what two peers could have that read TCP as a stream. Deployed ones
-/// do not, so no agent of ours writes like this. Returns lines per second.
+/// The codec on sockets, [`BATCH`] frames a write: what two peers could have that read TCP as a stream.
+/// Deployed ones do not, so no agent of ours writes like this. Returns lines per second.
 fn codec_to_codec(lines: &Arc<[String]>, time: Duration) -> anyhow::Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let at = listener.local_addr()?;

@@ -113,15 +113,15 @@ impl Exchanged {
         self.answers as f64 / self.time.as_secs_f64()
     }
 
-    /// How much of the time the load looked for answers in vain: with next to none, it was the load that was measured
-    /// and not the server.
+    /// How much of the time the load looked for answers in vain: with next to none, it was the load that was
+    /// measured and not the server.
     pub(crate) fn idle_percent(&self) -> f64 {
         100.0 * self.idle.as_secs_f64() / self.time.as_secs_f64()
     }
 }
 
-/// Keeps `in_flight` requests under way on a connected socket while `goes_on` says so of the requests that are done
-/// and the time that has passed.
+/// Keeps `in_flight` requests under way on a connected socket while `goes_on` says so of the requests that
+/// are done and the time that has passed.
 ///
 /// # Errors
 /// Those of the socket; a server that answers nothing.

@@ -6,8 +6,9 @@
 //! core 0        core 1                 core 0                 core 1
 //! ```
 //!
-//! These are six hops, as three round trips to a server are. Each of them ends on the other core, those of the bare
-//! trips too: what it takes to wake somebody up there is most of a hop, and must be the same on both sides.
+//! These are six hops, as three round trips to a server are. Each of them ends on the other core, those of
+//! the bare trips too: what it takes to wake somebody up there is most of a hop, and must be the same on both
+//! sides.
 
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::thread;

@@ -1,4 +1,5 @@
-//! What a node and an agent cost: each figure beside its limit, which is measured in the same run on the same machine.
+//! What a node and an agent cost: each figure beside its limit, which is measured in the same run on the same
+//! machine.
 //!
 //! ```text
 //! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS] [--flood-minutes N] [--plot FILE]
@@ -8,36 +9,39 @@
 //! programs are the real ones, as processes with their message logs on real files, and the load has one core
 //! of two, what is measured the other, so that neither takes the other's time; both unless it says otherwise.
 //!
-//! - `agents`: many agents of one program are registered and do nothing: what each adds in memory, sockets and tasks, beside
-//!   the sockets alone.
-//! - `secure`: what encryption costs. The memory of this process for each side of 120 conversations in which nothing is
-//!   said, encrypted beside plain. How long calls take, one after the other, from the question where the callee is to its
-//!   nickname, encrypted and plain, each beside as many connections that block and carry a nickname each way, in TLS by
-//!   rustls with the same kind of keys or in plain TCP. The difference of the two is the handshake. And `lines` in TLS,
-//!   beside the same writes by rustls alone, and beside agents in plain text.
-//! - `registrations`: `PR`s are kept in flight from one socket and the `RR0`s are counted, beside a server that does
-//!   nothing but receive and answer. Whether the load was the limit is seen by how long it looked for answers in vain.
-//!   With the log off, the node is no process: it is the library in this one, which has no subscriber to its events.
-//! - `locations`: a user's `PL` goes through two nodes to an agent, a bare socket that answers at once, and the `RL0`
-//!   comes back; beside three round trips to a server that does nothing, which are as many hops. Then many at once. Each
-//!   hop ends on the other core, so the load shares its core with one node, and the agent has that of the other.
-//! - `askers`: 4,096 requests for the same user are pending, each of a socket of its own; they are repeated and then
-//!   answered. The processor time of the node for each datagram while all askers give the same name, beside the same while
-//!   each has its own.
-//! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the file; its
-//!   memory is that over a node without users. Then its administrator changes the roster again and again, and it is
-//!   measured how long the answers to somebody else take, from when they were due to be asked for; and the same while
-//!   the roster is read again. The node is not kept on a core.
-//! - `flood`: a thousand agents register once a second each, from a thousand addresses and with each request sent but
-//!   once, while another address sends 100,000 datagrams a second, beside the same without those. The node has the rate
-//!   limit that it has by itself.
-//! - `lines`: lines of 50 bytes from agent to agent, both of the library and without pacing, beside the same writes on a
-//!   bare TCP connection.
-//! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how long they
-//!   were on a processor is what the scheduler counted. It ends before the agent's first refresh, which is due after
-//!   60 s, and nothing is kept on a core.
-//! - `users`: as `registrations` with the log on, for a hundred users, a thousand and so on to a million; `--plot` draws
-//!   them.
+//! - `agents`: many agents of one program are registered and do nothing: what each adds in memory, sockets
+//!   and tasks, beside the sockets alone.
+//! - `secure`: what encryption costs. The memory of this process for each side of 120 conversations in which
+//!   nothing is said, encrypted beside plain. How long calls take, one after the other, from the question
+//!   where the callee is to its nickname, encrypted and plain, each beside as many connections that block and
+//!   carry a nickname each way, in TLS by rustls with the same kind of keys or in plain TCP. The difference
+//!   of the two is the handshake. And `lines` in TLS, beside the same writes by rustls alone, and beside
+//!   agents in plain text.
+//! - `registrations`: `PR`s are kept in flight from one socket and the `RR0`s are counted, beside a server
+//!   that does nothing but receive and answer. Whether the load was the limit is seen by how long it looked
+//!   for answers in vain. With the log off, the node is no process: it is the library in this one, which has
+//!   no subscriber to its events.
+//! - `locations`: a user's `PL` goes through two nodes to an agent, a bare socket that answers at once, and
+//!   the `RL0` comes back; beside three round trips to a server that does nothing, which are as many hops.
+//!   Then many at once. Each hop ends on the other core, so the load shares its core with one node, and the
+//!   agent has that of the other.
+//! - `askers`: 4,096 requests for the same user are pending, each of a socket of its own; they are repeated
+//!   and then answered. The processor time of the node for each datagram while all askers give the same name,
+//!   beside the same while each has its own.
+//! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the
+//!   file; its memory is that over a node without users. Then its administrator changes the roster again and
+//!   again, and it is measured how long the answers to somebody else take, from when they were due to be
+//!   asked for; and the same while the roster is read again. The node is not kept on a core.
+//! - `flood`: a thousand agents register once a second each, from a thousand addresses and with each request
+//!   sent but once, while another address sends 100,000 datagrams a second, beside the same without those.
+//!   The node has the rate limit that it has by itself.
+//! - `lines`: lines of 50 bytes from agent to agent, both of the library and without pacing, beside the same
+//!   writes on a bare TCP connection.
+//! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how
+//!   long they were on a processor is what the scheduler counted. It ends before the agent's first refresh,
+//!   which is due after 60 s, and nothing is kept on a core.
+//! - `users`: as `registrations` with the log on, for a hundred users, a thousand and so on to a million;
+//!   `--plot` draws them.
 //!
 //! It prints, and people judge: nothing here fails because a machine is slow.
 

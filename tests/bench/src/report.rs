@@ -53,7 +53,8 @@ impl Report {
         line(figure, is, limit, ratio_text(ratio), target.text(""), target.verdict(ratio));
     }
 
-    /// A figure beside another one that says what there is at best, each with its unit; the target is the figure's own.
+    /// A figure beside another one that says what there is at best, each with its unit; the target is the
+    /// figure's own.
     pub(crate) fn beside(&mut self, figure: &str, is: f64, best: f64, unit: &str, target: Target) {
         let (verdict, ratio) = (target.verdict(is), ratio_text(is / best));
         line(figure, with_unit(is, unit), with_unit(best, unit), ratio, target.text(unit), verdict);

@@ -64,8 +64,8 @@ fn register_all(node: &NodeProgram) -> anyhow::Result<usize> {
 
 /// The administrator makes changes, then has the roster read again, and somebody else registers meanwhile.
 ///
-/// Nobody is kept on a core here: the node saves the roster on a thread of its own, and the system decides which core
-/// that takes.
+/// Nobody is kept on a core here: the node saves the roster on a thread of its own, and the system decides
+/// which core that takes.
 fn changes(node: &mut NodeProgram, report: &mut Report) -> anyhow::Result<()> {
     let at = node.address();
     let mut at_rest = while_probed(at, || thread::park_timeout(REST))?;

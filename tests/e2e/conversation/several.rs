@@ -67,7 +67,8 @@ async fn three_conversations_at_once() {
     ended.expect("pere deregisters");
 }
 
-/// A conversation that ends for a new caller is over for the program before the new one begins, also with one slot.
+/// A conversation that ends for a new caller is over for the program before the new one begins, also with one
+/// slot.
 #[tokio::test]
 async fn a_silent_conversation_ends_before_the_next_begins() {
     let node = TestNode::start("bb.com", &["pere", "laura", "joan"], directory(&[])).await;

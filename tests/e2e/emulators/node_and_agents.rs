@@ -127,8 +127,8 @@ async fn the_node_says_where_agents_are_that_do_not_know() {
     caller.end().await;
 }
 
-/// The callee is sent one copy of a question, unless they come at a distance, and answers it as often. One answer goes to
-/// an L that reads any second one as a question.
+/// The callee is sent one copy of a question, unless they come at a distance, and answers it as often. One
+/// answer goes to an L that reads any second one as a question.
 #[tokio::test]
 async fn duplicated_datagrams_lead_to_one_answer() {
     for callee_is in BOTH {
@@ -148,8 +148,8 @@ async fn duplicated_datagrams_lead_to_one_answer() {
     }
 }
 
-/// An L that waits takes the other's question for its answer; each tells its user that the call failed. Neither
-/// that nor a call to itself is more than that.
+/// An L that waits takes the other's question for its answer; each tells its user that the call failed.
+/// Neither that nor a call to itself is more than that.
 #[tokio::test]
 async fn agents_that_call_each_other_at_once_go_on() {
     let node = TestNode::start("bb", &["u1", "u2"], directory(&[])).await;

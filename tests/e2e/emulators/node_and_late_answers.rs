@@ -1,4 +1,5 @@
-//! Our node with agents of L and S that are slow, frozen or gone: no answer comes twice, late, or after another.
+//! Our node with agents of L and S that are slow, frozen or gone: no answer comes twice, late, or after
+//! another.
 
 use std::time::Duration;
 
@@ -95,8 +96,8 @@ pub(super) async fn the_quick_tries_of_s_get_one_answer() {
     }
 }
 
-/// L takes the first datagram of any kind for its answer, and what comes after that for a question: so neither what a
-/// stranger says nor what another user does may reach it.
+/// L takes the first datagram of any kind for its answer, and what comes after that for a question: so
+/// neither what a stranger says nor what another user does may reach it.
 pub(super) async fn only_who_was_asked_can_answer() {
     let node = TestNode::start("bb", &["u1", "u2", "u3"], directory(&[])).await;
     let mut caller = EmulatedAgent::start(L, "u1@bb", node.address).await;
@@ -164,7 +165,8 @@ pub(super) async fn what_comes_after_the_callee_was_removed_is_dropped() {
     callee.end().await;
 }
 
-/// 5 s after its last repetition a question has no answer any more: S has given up, and would not know what it is.
+/// 5 s after its last repetition a question has no answer any more: S has given up, and would not know what
+/// it is.
 pub(super) async fn an_answer_that_comes_when_nobody_waits_any_more_is_dropped() {
     let node = TestNode::start("bb", &["u1", "u2"], directory(&[])).await;
     let mut caller = EmulatedAgent::start(L, "u1@bb", node.address).await;

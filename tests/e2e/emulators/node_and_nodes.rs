@@ -67,8 +67,8 @@ async fn every_reason_why_a_user_is_not_found_crosses_the_border() {
     }
 }
 
-/// L asks five times, a second apart. At the fifth question the callee is taken for gone; what it answers to the
-/// others then must not cross the border, where an idle L would make of it what ends its node.
+/// L asks five times, a second apart. At the fifth question the callee is taken for gone; what it answers to
+/// the others then must not cross the border, where an idle L would make of it what ends its node.
 pub(super) async fn who_does_not_answer_is_offline_for_the_other_domain_too() {
     let at_theirs = async |theirs| {
         let peer = peer(theirs).await;

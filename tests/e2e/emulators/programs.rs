@@ -155,7 +155,8 @@ async fn a_signal_while_a_conversation_begins_leaves_the_other_at_its_menu() {
         let node = peer(theirs).await;
         let arguments: &[_] = if theirs == S { &["--bare-user"] } else { &[] };
         let mut x2 = agent_at(theirs, "x2@bb", node.address).await;
-        // S bears no end before a line. While it does not run, it would take a line and our nickname for one frame.
+        // S bears no end before a line. While it does not run, it would take a line and our nickname for one
+        // frame.
         if theirs == L {
             let mut x1 = agent("x1@bb", &node, arguments);
             x2.freeze_when_called().await;
@@ -170,8 +171,8 @@ async fn a_signal_while_a_conversation_begins_leaves_the_other_at_its_menu() {
 
         let mut x1 = AgentProgram::start("x1@bb", node.address, arguments);
         let at = listening(&mut x1);
-        // A program that is told to end waits 400 ms for a nickname, and says a line only then, which S needs. L bears
-        // an end without one.
+        // A program that is told to end waits 400 ms for a nickname, and says a line only then, which S
+        // needs. L bears an end without one.
         let slowness = if theirs == L { 300 } else { 150 };
         x2.dial_slowly(at, Duration::from_millis(slowness)).await;
         x2.expect("dialled").await;
@@ -206,7 +207,8 @@ async fn a_caller_in_the_queue_of_a_program_that_ends_is_greeted_and_let_go() {
     }
 }
 
-/// Killed, it says nothing: the node takes it for online, and its user is found again when it is started again.
+/// Killed, it says nothing: the node takes it for online, and its user is found again when it is started
+/// again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_was_killed_is_started_again() {
     for theirs in BOTH {
@@ -230,8 +232,8 @@ async fn an_agent_that_was_killed_is_started_again() {
     }
 }
 
-/// L has asked twice when our program, which did not run meanwhile, answers both. The node of L and the agent behind
-/// it hear one.
+/// L has asked twice when our program, which did not run meanwhile, answers both. The node of L and the agent
+/// behind it hear one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_stood_still_is_heard_once() {
     for theirs in BOTH {
@@ -263,8 +265,8 @@ async fn an_agent_that_stood_still_is_heard_once() {
     }
 }
 
-/// An L that has asked dies of the ICMP error of a closed port. So what has come when the node is told to end is
-/// answered, though the node did not run when it came.
+/// An L that has asked dies of the ICMP error of a closed port. So what has come when the node is told to end
+/// is answered, though the node did not run when it came.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_told_to_end_answers_what_has_come() {
     let users: Vec<_> = (0..10).map(|n| format!("u{n}")).collect();

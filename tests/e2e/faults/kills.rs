@@ -31,8 +31,8 @@ fn a_node_killed_within_a_change_leaves_the_old_roster_or_the_new_one() {
     assert!(within >= 20, "only {within} nodes were killed within a change: this shows little");
 }
 
-/// Starts a node on `roster`, types changes, kills it, and looks at what it left; that is the roster from then on.
-/// Returns whether it was killed within a change.
+/// Starts a node on `roster`, types changes, kills it, and looks at what it left; that is the roster from
+/// then on. Returns whether it was killed within a change.
 fn is_killed_within_a_change(folder: &Path, roster: &mut Users, rng: &mut Rng) -> bool {
     let mut node = NodeProgram::start_in(folder, &["--console", "--log", "/dev/null"]);
     let ready = &node.stdout()[0];

@@ -183,7 +183,8 @@ async fn a_conversation_byte_by_byte_loses_nothing() {
     assert_talk_is_whole(pair.laura_talks, pair.pere_talks, 3).await;
 }
 
-/// RST within a frame and behind it: it is told that the connection was lost, to both sides, and then that it is over.
+/// RST within a frame and behind it: it is told that the connection was lost, to both sides, and then that it
+/// is over.
 ///
 /// An RST before the frame may come before the caller is accepted. Embedding programs are tested with one.
 #[tokio::test]
@@ -264,7 +265,8 @@ async fn assert_talk_is_whole(one: Conversation, mut other: Conversation, lines:
     assert_eq!(one_hears, lines);
 }
 
-/// The five tries of the protocol, with more time for an answer: on a busy machine a second may not be enough.
+/// The five tries of the protocol, with more time for an answer: on a busy machine a second may not be
+/// enough.
 const PATIENT: RequestSchedule =
     RequestSchedule::new(NonZeroU8::new(5).expect("is not 0"), Duration::from_secs(2));
 

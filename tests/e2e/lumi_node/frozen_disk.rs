@@ -64,7 +64,8 @@ fn a_log_on_a_disk_that_hangs_holds_nobody_up_and_goes_on_when_it_answers() {
 
     disk.thaw();
     let lines = |log: &str, part: &str| log.lines().filter(|line| line.contains(part)).count();
-    // The lines are those of the first one, the pairs, the requests with their answers, the one during the reopening, and the flood.
+    // The lines are those of the first one, the pairs, the requests with their answers, the one during the
+    // reopening, and the flood.
     let told = 2 * (1 + 40 + 40 + 1 + asked) as u64;
     eventually("all lines but the lost ones are in the log", || {
         disk.log().lines().count() as u64 + lost == told

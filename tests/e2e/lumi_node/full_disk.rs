@@ -52,7 +52,8 @@ fn a_node_whose_files_may_not_grow_serves_and_loses_no_user() {
     serve_on(node, fill, || limit(given.current), "file too large");
 }
 
-/// Has `node`, of bb.com and its user laura, serve before its disk is full, then, and when there is room again.
+/// Has `node`, of bb.com and its user laura, serve before its disk is full, then, and when there is room
+/// again.
 fn serve_on(mut node: NodeProgram, fill: impl FnOnce(&NodeProgram), free: impl FnOnce(), reason: &str) {
     let laura = User::of(&node);
     let from = format!("127.0.0.1:UDP:{}", laura.address().port());

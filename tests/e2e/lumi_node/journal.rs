@@ -159,8 +159,8 @@ impl Journal {
 struct Entry(Vec<(String, String)>);
 
 impl Entry {
-    /// Reads what a program sends: `NAME=value` on a line, or the name on one, and then how long the value is, in 8
-    /// bytes, the lowest first, the value, and a line end.
+    /// Reads what a program sends: `NAME=value` on a line, or the name on one, and then how long the value
+    /// is, in 8 bytes, the lowest first, the value, and a line end.
     fn parse(mut bytes: &[u8]) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it is UTF-8");
         let mut fields = Vec::new();

@@ -401,7 +401,8 @@ fn a_node_that_is_lost_is_found_again() {
     assert_eq!(browser.troubles(), json!([]));
 }
 
-/// `None`, and said past what captures the output of tests, where there is no browser: nobody shall take it for proved.
+/// `None`, and said past what captures the output of tests, where there is no browser: nobody shall take it
+/// for proved.
 fn browser() -> Option<Browser> {
     let told = |reason| skipped(&format!("no page is looked at: {reason}"));
     Browser::start().map_err(told).ok()

@@ -17,7 +17,8 @@ use pty_process::blocking;
 
 use super::{User, folder_with};
 
-/// cron starts it like this for @reboot: `cd` is the home, and there is no terminal. There is no folder for sockets either.
+/// cron starts it like this for @reboot: `cd` is the home, and there is no terminal. There is no folder for
+/// sockets either.
 #[test]
 fn a_node_of_cron_serves_until_it_is_told_to_end() {
     let folder = folder_with("bb.com\nlaura\n");
@@ -31,7 +32,8 @@ fn a_node_of_cron_serves_until_it_is_told_to_end() {
     assert_eq!(node.log().len(), 2);
 }
 
-/// The unit in contrib has it like this: the node writes roster, log and control socket in folders of its own, and nowhere else.
+/// The unit in contrib has it like this: the node writes roster, log and control socket in folders of its
+/// own, and nowhere else.
 #[test]
 fn a_service_with_a_user_of_its_own_writes_in_its_state_alone() {
     let Some(service) = Service::new() else { return };

@@ -325,7 +325,8 @@ fn a_pipe_that_nobody_reads_keeps_nobody_from_ending_it() {
     }
 }
 
-/// The bytes of a pipe that is as good as full: the kernel counts pages, of which the last may have room (pipe(7)).
+/// The bytes of a pipe that is as good as full: the kernel counts pages, of which the last may have room
+/// (pipe(7)).
 const PIPE: u64 = 15 * 4096;
 
 #[test]

@@ -37,8 +37,8 @@ pub(super) fn called_by_joan(node: &NodeProgram) -> (AgentProgram, TcpStream) {
     (laura, joan)
 }
 
-/// A peer that goes on talking after `/bye`, and never ends its side, is not waited for. The limit of its last words
-/// is tested where the clock is held.
+/// A peer that goes on talking after `/bye`, and never ends its side, is not waited for. The limit of its
+/// last words is tested where the clock is held.
 #[test]
 fn a_conversation_that_was_ended_here_is_over_at_once() {
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);

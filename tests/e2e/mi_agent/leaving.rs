@@ -151,7 +151,8 @@ fn a_closed_stdout_deregisters_and_ends_conversations() {
         pere.expect_line("* listening");
         laura.close_stdout();
         pere.type_line("/call laura@bb.com");
-        // A process that another test starts may have the pipe open a little longer, so the first line may not fail.
+        // A process that another test starts may have the pipe open a little longer, so the first line may
+        // not fail.
         eventually("laura ends the conversation", || {
             pere.type_line("hola");
             pere.stdout().contains(&"* conversation with laura ended by laura".to_owned())
@@ -286,7 +287,8 @@ fn a_caller_who_is_told_busy_is_told_of_once() {
     assert_eq!(heard, b"N05lauraL54busy: in another conversation, please call again later");
 }
 
-/// Line ends of all kinds, more lines than may wait in a conversation, and one that cannot be sent among them.
+/// Line ends of all kinds, more lines than may wait in a conversation, and one that cannot be sent among
+/// them.
 #[test]
 fn more_lines_than_may_wait_are_piped_in_order() {
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);

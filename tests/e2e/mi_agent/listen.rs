@@ -203,7 +203,8 @@ fn what_cannot_be_done_is_told_and_it_goes_on() {
     laura.give(&json!({"say": "two\nlines", "to": 1, "ref": "t"}));
     let failed = laura.next();
     assert_eq!((&failed["kind"], &failed["ref"]), (&json!("text"), &json!("t")), "{failed}");
-    // Each line is five frames of 20 ms in plain text, so more lines wait than may, long before they are sent.
+    // Each line is five frames of 20 ms in plain text, so more lines wait than may, long before they are
+    // sent.
     let long = "x".repeat(450);
     for _ in 0..300 {
         laura.give(&json!({"say": long, "to": 1}));

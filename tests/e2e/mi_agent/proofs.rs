@@ -325,7 +325,7 @@ fn an_enrolment_that_fails_says_why_and_exits_with_its_code() {
     assert!(!home.data("enrolled").exists());
 }
 
-/// Laura is invited to a real node, enrols, and only she can register as Laura, also after a restart.
+/// Laura is invited to a real node, enrols, and is the only one who can register as Laura, also after a restart.
 #[test]
 fn a_user_of_a_real_node_enrols_and_nobody_else_can_register_as_her() {
     let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &["--console"]);

@@ -406,8 +406,8 @@ fn diagnostics_are_shown_where_they_can_be_read() {
     laura.expect_text("DEBUG the node gives no answer node=");
 }
 
-/// A window that hangs, or a connection to it: nobody takes what is drawn. The node is answered all the same, and the
-/// program ends when it is told to.
+/// A window that hangs, or a connection to it: nobody takes what is drawn. The node is answered all the same,
+/// and the program ends when it is told to.
 #[test]
 fn a_terminal_that_takes_nothing_holds_nobody_up() {
     let mut town = Town::new();

@@ -105,7 +105,8 @@ fn a_log_that_cannot_be_opened_is_one_warning() {
     }
 }
 
-/// The working directory and the data folder belong to somebody else, as under cron or `ProtectSystem=strict`.
+/// The working directory and the data folder belong to somebody else, as under cron or
+/// `ProtectSystem=strict`.
 #[test]
 fn nothing_has_to_be_writable() {
     let (node, mut pere) = node_and_pere();
@@ -275,5 +276,6 @@ fn a_stdout_that_does_not_wait_is_waited_for() {
 /// Several times what a pipe takes.
 const LINES: usize = 2000;
 
-/// The bytes of a pipe that is as good as full: the kernel counts pages, of which the last may have room (pipe(7)).
+/// The bytes of a pipe that is as good as full: the kernel counts pages, of which the last may have room
+/// (pipe(7)).
 const PIPE: u64 = 15 * 4096;

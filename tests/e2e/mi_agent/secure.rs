@@ -16,7 +16,8 @@ use super::send::command;
 
 use super::*;
 
-/// The home of a user on one machine. Programs that are started there have the same key and know the same keys.
+/// The home of a user on one machine. Programs that are started there have the same key and know the same
+/// keys.
 pub(super) struct Home {
     pub(super) address: &'static str,
     folder: TempDir,
@@ -80,7 +81,8 @@ pub(super) fn node_and_homes() -> (NodeProgram, Home, Home) {
     (node, Home::of("laura@bb.com"), Home::of("pere@bb.com"))
 }
 
-/// Calls from `caller`, and returns the line about the protection that follows the beginning of the conversation.
+/// Calls from `caller`, and returns the line about the protection that follows the beginning of the
+/// conversation.
 pub(super) fn call(caller: &mut Program, to: &str) -> String {
     caller.type_line(&format!("/call {to}"));
     begun(caller)

@@ -1,8 +1,8 @@
 //! Hosts that get another address or another way, and nodes that are elsewhere.
 //!
-//! Agents of ours are on the host `near`: laura in `listen`, pere on the full screen, anna in `send` and line mode.
-//! Their node, the name server and agents of L and S are on `far`. These call ours after each change, and must not
-//! notice it.
+//! Agents of ours are on the host `near`: laura in `listen`, pere on the full screen, anna in `send` and line
+//! mode. Their node, the name server and agents of L and S are on `far`. These call ours after each change,
+//! and must not notice it.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
@@ -109,7 +109,8 @@ fn the_record_of_the_node_moves(network: Network) {
     the_node_moves(network, |_, ip| dns.set("bb.com", ip), ("bb.com", THIRD));
 }
 
-/// No name server answers. The peers are at a node of ours that runs all the time and reads the file of its own host.
+/// No name server answers. The peers are at a node of ours that runs all the time and reads the file of its
+/// own host.
 fn the_hosts_line_of_the_node_moves(network: Network) {
     let set_node = |network: &Network, ip| {
         network.near.set_hosts(&format!("{ip} bb.com # it moves\n"));
@@ -123,7 +124,8 @@ fn the_hosts_line_of_the_node_moves(network: Network) {
     the_node_moves(network, set_node, ("aa.com", FOURTH));
 }
 
-/// `set_node` names the address of the node of bb.com. The peers are at the node of another domain, or this one.
+/// `set_node` names the address of the node of bb.com. The peers are at the node of another domain, or this
+/// one.
 fn the_node_moves(
     network: Network,
     set_node: impl Fn(&Network, Ipv4Addr),

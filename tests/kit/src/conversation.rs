@@ -1,9 +1,9 @@
 //! The two sides of a conversation in memory.
 //!
-//! Each side is the [`ConversationState`] that ships. `mi-agent-core` has it in its public interface, so it takes no
-//! feature. A [`Connection`] does for it what a socket would do, and a [`Stream`] holds the bytes on their way.
-//! [`Wire::connect`](crate::wire::Wire::connect) joins two connections on the clock of the wire. A test that wants
-//! slow writes, short reads or a connection that breaks puts them together itself:
+//! Each side is the [`ConversationState`] that ships. `mi-agent-core` has it in its public interface, so it
+//! takes no feature. A [`Connection`] does for it what a socket would do, and a [`Stream`] holds the bytes on
+//! their way. [`Wire::connect`](crate::wire::Wire::connect) joins two connections on the clock of the wire. A
+//! test that wants slow writes, short reads or a connection that breaks puts them together itself:
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -123,11 +123,12 @@ impl Stream {
 
 /// One side of a conversation, and what a socket does for it: reads, frames and time.
 ///
-/// `mi-agent-core` has the same loop around a socket. That one waits, by the clock of the runtime, and captures traffic;
-/// this one is called, at times that the test makes up, and the test decides how much a read gives. They share every
-/// decision: [`ConversationState`] and [`IncomingFrames`].
+/// `mi-agent-core` has the same loop around a socket. That one waits, by the clock of the runtime, and
+/// captures traffic; this one is called, at times that the test makes up, and the test decides how much a
+/// read gives. They share every decision: [`ConversationState`] and [`IncomingFrames`].
 ///
-/// The test carries out the outputs. It tells [`Connection::state`] about everything other than reads and time.
+/// The test carries out the outputs. It tells [`Connection::state`] about everything other than reads and
+/// time.
 #[derive(Debug)]
 pub struct Connection {
     /// The decisions of this side.

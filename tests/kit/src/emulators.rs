@@ -1,9 +1,9 @@
-//! Emulators of L and S, the two deployed programs that speak these protocols, as protocol.md §7 has them: what
-//! they send, what they expect, and what ends them.
+//! Emulators of L and S, the two deployed programs that speak these protocols, as protocol.md §7 has them:
+//! what they send, what they expect, and what ends them.
 //!
-//! They are synchronous: what happened, and when, is told to them; what they do, they say. They have no socket and
-//! no clock, and they write and read their bytes themselves, since what used our codec would share its mistakes.
-//! One that has ended stays so: it does nothing and says nothing any more.
+//! They are synchronous: what happened, and when, is told to them; what they do, they say. They have no
+//! socket and no clock, and they write and read their bytes themselves, since what used our codec would share
+//! its mistakes. One that has ended stays so: it does nothing and says nothing any more.
 
 mod domain;
 mod l_agent;
@@ -121,8 +121,8 @@ pub enum Effect {
     },
     /// Tells its user what went wrong.
     Failed(Request, Failure),
-    /// Took this datagram for something that it is not, or passed it over. It lives; whether anybody should have
-    /// sent it that is for the test to say.
+    /// Took this datagram for something that it is not, or passed it over. It lives; whether anybody should
+    /// have sent it that is for the test to say.
     Odd(Vec<u8>),
     /// Has ended.
     Died(Death),

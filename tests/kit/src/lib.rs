@@ -1,14 +1,15 @@
 //! A test kit for programs that embed a node or an agent of this workspace.
 //!
 //! - [`network`] has a node on a free port of loopback, in the process of the test, with agents of its users.
-//! - [`wire`] has a network in memory. It connects the state machines of nodes, agents and conversations, and its clock
-//!   moves only when the test says so. It needs no sockets and never sleeps.
+//! - [`wire`] has a network in memory. It connects the state machines of nodes, agents and conversations, and
+//!   its clock moves only when the test says so. It needs no sockets and never sleeps.
 //! - [`conversation`] has the sides of a conversation for tests that break writes, reads or the connection.
-//! - [`emulators`] has L and S, the two deployed programs that speak these protocols (protocol.md §7). They are state
-//!   machines too, and [`emulators::sockets`] runs them on sockets. One that something has ended fails the test.
+//! - [`emulators`] has L and S, the two deployed programs that speak these protocols (protocol.md §7). They
+//!   are state machines too, and [`emulators::sockets`] runs them on sockets. One that something has ended
+//!   fails the test.
 //!
-//! The kit is a dev-dependency by path, and is not published. It panics where a test uses it wrongly. None of its
-//! async functions is cancel safe: a test that gives one up has failed.
+//! The kit is a dev-dependency by path, and is not published. It panics where a test uses it wrongly. None of
+//! its async functions is cancel safe: a test that gives one up has failed.
 //!
 //! A test of a bot needs a node, the bot, and a caller:
 //!

@@ -34,7 +34,8 @@ pub struct TestNode {
 }
 
 impl TestNode {
-    /// Starts the node of `domain` at an [address of its own](address_of_its_own). `directory` locates other nodes.
+    /// Starts the node of `domain` at an [address of its own](address_of_its_own). `directory` locates other
+    /// nodes.
     pub async fn start(domain: &str, users: &[&str], directory: NodeDirectory) -> Self {
         let socket = bind_again(address_of_its_own()).await;
         Self::start_on(socket, domain, users, directory).await
@@ -165,7 +166,8 @@ pub fn address_of_its_own() -> SocketAddrV4 {
 
 /// Binds the `address` of a node that was stopped.
 ///
-/// A process that another test starts has every socket of this one for a moment, so it may not be free at once.
+/// A process that another test starts has every socket of this one for a moment, so it may not be free at
+/// once.
 ///
 /// # Panics
 /// If it is not free within [`DEADLINE`].

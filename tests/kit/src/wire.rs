@@ -1,5 +1,5 @@
-//! A network in memory: the state machines of nodes, agents and conversations as they ship, a queue for the wire, a
-//! clock that moves when it is told to.
+//! A network in memory: the state machines of nodes, agents and conversations as they ship, a queue for the
+//! wire, a clock that moves when it is told to.
 //!
 //! An agent locates another and talks with it, while nobody waits for anything:
 //!
@@ -112,8 +112,8 @@ impl Wire {
         self.nodes.insert(at, node);
     }
 
-    /// Gives a user a key, by the seed of its secret. The node of the user's domain knows it from now on, and agents of the
-    /// user that are added afterwards prove their registrations with it.
+    /// Gives a user a key, by the seed of its secret. The node of the user's domain knows it from now on, and
+    /// agents of the user that are added afterwards prove their registrations with it.
     pub fn add_key(&mut self, address: &str, seed: [u8; 32]) {
         let address: MiAddress = address.parse().expect("an address");
         self.signers.insert(address, Signer::from_seed(&seed).expect("any bytes are a seed"));
@@ -133,7 +133,8 @@ impl Wire {
         keys
     }
 
-    /// Takes the node at `at` off the wire, as when its program was ended. With [`Wire::add_node`] it starts again.
+    /// Takes the node at `at` off the wire, as when its program was ended. With [`Wire::add_node`] it starts
+    /// again.
     pub fn remove_node(&mut self, at: &str) {
         self.nodes.remove(&socket(at));
     }

@@ -1,8 +1,8 @@
 //! Puts the bugs of `tests/planted/bugs.toml` into a copy of the workspace, and runs the test there that has
 //! to find them.
 //!
-//! The copy is `planted` in the target folder. It has everything that git does not ignore, and only what has changed
-//! since is written again and built again.
+//! The copy is `planted` in the target folder. It has everything that git does not ignore, and only what has
+//! changed since is written again and built again.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -73,8 +73,8 @@ fn put_in_all(files: &mut Files, bugs: &[Bug]) -> Result<(), Box<dyn Error>> {
             edit(files, &source.join("lib.rs"), |text| Ok(format!("{text}\npub mod planted;\n")))?;
         }
     }
-    // Another version: without it, the crates of the copy would share their files in the target folder with those of
-    // the workspace, and programs that ship would be linked with the bugs.
+    // Another version: without it, the crates of the copy would share their files in the target folder with
+    // those of the workspace, and programs that ship would be linked with the bugs.
     edit(files, Path::new("Cargo.toml"), |text| match text.split(VERSION).collect::<Vec<_>>()[..] {
         [before, after] => {
             let (version, after) = after.split_once('"').ok_or("a version without an end")?;

@@ -55,8 +55,8 @@ pub struct RandomFaults {
 }
 
 impl RandomFaults {
-    /// These faults, for [`UdpProxy::start`](super::UdpProxy::start). With the same seed, the n-th datagram of each
-    /// direction meets the same fate.
+    /// These faults, for [`UdpProxy::start`](super::UdpProxy::start). With the same seed, the n-th datagram
+    /// of each direction meets the same fate.
     pub fn seeded(self, seed: u64) -> impl FnMut(Direction, &[u8]) -> Vec<Arrival> + Send + use<> {
         let mut to_target = Rng::with_seed(seed);
         let mut to_client = to_target.fork();

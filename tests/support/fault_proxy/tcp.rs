@@ -33,8 +33,8 @@ pub struct StreamFaults {
 }
 
 impl TcpProxy {
-    /// Starts at `address`, before `target`. An agent that listens on one loopback address and publishes another has
-    /// its proxy there, at the same port. [`MAX_CONNECTIONS`] are served at a time.
+    /// Starts at `address`, before `target`. An agent that listens on one loopback address and publishes
+    /// another has its proxy there, at the same port. [`MAX_CONNECTIONS`] are served at a time.
     ///
     /// # Panics
     /// If `address` is taken.

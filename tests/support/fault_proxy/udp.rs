@@ -23,9 +23,9 @@ pub struct UdpProxy {
 }
 
 impl UdpProxy {
-    /// Starts on a free port of 127.0.0.1, before `target`. For each datagram, `fate` says what arrives of it: nothing,
-    /// or it, or several, changed or late. Of what waits at a time, [`MAX_WAITING`] datagrams are kept, and
-    /// [`MAX_CLIENTS`] clients are served: whatever is above that is lost.
+    /// Starts on a free port of 127.0.0.1, before `target`. For each datagram, `fate` says what arrives of
+    /// it: nothing, or it, or several, changed or late. Of what waits at a time, [`MAX_WAITING`] datagrams
+    /// are kept, and [`MAX_CLIENTS`] clients are served: whatever is above that is lost.
     ///
     /// # Panics
     /// Without sockets.

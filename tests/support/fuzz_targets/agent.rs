@@ -353,8 +353,8 @@ impl Run {
         }
     }
 
-    /// A message that no request asks for: only a registration that is kept, and that not often, or because requests
-    /// that are not answered make it doubtful.
+    /// A message that no request asks for: only a registration that is kept, and that not often, or because
+    /// requests that are not answered make it doubtful.
     fn refresh(&mut self, message: Message, doubtful: bool) {
         assert_eq!(message, self.message(LumiRequest::Register), "sent too often, or not asked for");
         assert!(!self.wants_out, "registered again");

@@ -9,8 +9,8 @@ use mi_agent_core::{
     Intake, Limited, MiSocketAddress, NewTurn, Nickname, NodeAddress, Side, TcpAddress, Turns, WantedInput,
 };
 
-/// The first byte is a setting, what follows are steps: callers, lines, ends, time. The conversation that gives way is the
-/// one that the rules name, or there is none.
+/// The first byte is a setting, what follows are steps: callers, lines, ends, time. The conversation that
+/// gives way is the one that the rules name, or there is none.
 ///
 /// # Panics
 /// If it is not.
@@ -187,8 +187,8 @@ impl Run {
         assert_eq!(self.turns.waiting(), self.waiting.len());
     }
 
-    /// Checks that a caller is of the larger group, those with a nickname or those without, and there of the address of
-    /// which most wait. Of the same number, it may be any.
+    /// Checks that a caller is of the larger group, those with a nickname or those without, and there of the
+    /// address of which most wait. Of the same number, it may be any.
     fn gives_way_rightly(&self, gone: u32) {
         let Waiting { ip, is_greeted, .. } =
             *self.waiting.iter().find(|caller| caller.id == gone).expect("it waits");

@@ -6,9 +6,9 @@ use futures_util::FutureExt;
 use mi_agent_core::{CalleeStream, Identity, MiAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A caller sends these bytes, and no more. If they do not begin with TLS, they are read as they are, and what is answered is
-/// sent as it is. If they do, nobody has proved a key: the callee reads an error, says nothing in plain text and ends the
-/// stream in order.
+/// A caller sends these bytes, and no more. If they do not begin with TLS, they are read as they are, and
+/// what is answered is sent as it is. If they do, nobody has proved a key: the callee reads an error, says
+/// nothing in plain text and ends the stream in order.
 ///
 /// # Panics
 /// If it is not so.

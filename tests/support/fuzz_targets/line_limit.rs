@@ -8,9 +8,10 @@ use arbitrary::Unstructured;
 use message_log::{Direction, Entry, LeftOut, LineLimit, MAX_IN_ALL, MAX_OF_SOURCE, MAX_SUMMARIES};
 use tokio::time;
 
-/// Each step is a number of messages of the same length of lines from neighbouring addresses, and then a time in which
-/// nothing comes. Whatever comes: the lines of a second are bounded, for an address and in all; an address without
-/// a line gets one if there is room for any; and each message has its line or is counted as left out, once.
+/// Each step is a number of messages of the same length of lines from neighbouring addresses, and then a time
+/// in which nothing comes. Whatever comes: the lines of a second are bounded, for an address and in all; an
+/// address without a line gets one if there is room for any; and each message has its line or is counted as
+/// left out, once.
 ///
 /// # Panics
 /// If it is not so.

@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 use arbitrary::Unstructured;
 use message_log::{Direction, Entry, MAX_KEPT, agent_log_name, is_visible, node_log_name};
 
-/// The first byte is the direction, six are the remote address, and the rest is the message. Whatever it is, its
-/// line is one line of the grammar, from which it can be read again.
+/// The first byte is the direction, six are the remote address, and the rest is the message. Whatever it is,
+/// its line is one line of the grammar, from which it can be read again.
 ///
 /// # Panics
 /// If it is not.

@@ -1,8 +1,8 @@
 //! The laws that fuzzing tries to break. Each body takes any bytes, and panics if a law does not hold.
 //!
-//! `crates/fuzz` runs them under libFuzzer; the test `corpora` runs them on every input that is kept there. An
-//! input of a byte format is that format; one of a sequence is read by [`arbitrary::Unstructured`], so that every
-//! sequence of bytes is one, and a changed byte a change of one step.
+//! `crates/fuzz` runs them under libFuzzer; the test `corpora` runs them on every input that is kept there.
+//! An input of a byte format is that format; one of a sequence is read by [`arbitrary::Unstructured`], so
+//! that every sequence of bytes is one, and a changed byte a change of one step.
 
 mod agent;
 mod callers;

@@ -18,8 +18,8 @@ use plumi_proto::UserName;
 
 use model::Model;
 
-/// The first two bytes are settings, what follows are steps: datagrams of every kind from everywhere, time, answers of
-/// DNS, an administrator. After each of them the node has done what `Model` allows.
+/// The first two bytes are settings, what follows are steps: datagrams of every kind from everywhere, time,
+/// answers of DNS, an administrator. After each of them the node has done what `Model` allows.
 ///
 /// # Panics
 /// If it has not.

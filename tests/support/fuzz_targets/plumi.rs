@@ -44,7 +44,8 @@ fn reads_back(datagram: &[u8], message: &Message) {
     }
 }
 
-/// A challenge and the answer to an enrolment are no larger than their requests, and say the same in words and bytes.
+/// A challenge and the answer to an enrolment are no larger than their requests, and say the same in words
+/// and bytes.
 fn answers_fit(message: &Message) {
     let length = message.encode().len();
     match message {

@@ -10,9 +10,9 @@ use mi_proto::{
 };
 use tokio_util::codec::{Decoder, Encoder};
 
-/// The first byte says how many lengths of pieces follow; the rest is a stream that is cut into pieces of these
-/// lengths, over and over. A legal stream gives the same frames however it is cut; of any other no text is lost,
-/// and little is held.
+/// The first byte says how many lengths of pieces follow; the rest is a stream that is cut into pieces of
+/// these lengths, over and over. A legal stream gives the same frames however it is cut; of any other no text
+/// is lost, and little is held.
 ///
 /// # Panics
 /// If it does not, or it is.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use lumi_node_core::{Node, NodeSettings, Roster, RosterChange};
 use plumi_proto::{MiAddress, UserName};
 
-/// Any text is a roster or is wrong in a line of it. Users can be added to and removed from one that is a roster,
-/// which stays one and says no more and no less than it should.
+/// Any text is a roster or is wrong in a line of it. Users can be added to and removed from one that is a
+/// roster, which stays one and says no more and no less than it should.
 ///
 /// # Panics
 /// If it does not.

@@ -50,8 +50,9 @@ fn escaped_joiner(character: char) -> Option<String> {
     matches!(character, '\u{200c}' | '\u{200d}').then(|| character.escape_unicode().to_string())
 }
 
-/// Returns whether the character of `text` at `at` is a joiner that may be text: neither neighbour is missing, a blank,
-/// a sign of ASCII or an odd character. Less strict than the text itself, so that this does not lean on its tables.
+/// Returns whether the character of `text` at `at` is a joiner that may be text: neither neighbour is
+/// missing, a blank, a sign of ASCII or an odd character. Less strict than the text itself, so that this does
+/// not lean on its tables.
 fn is_text_as_joiner(text: &str, at: usize) -> bool {
     let (before, rest) = text.split_at(at);
     let mut rest = rest.chars();
@@ -67,8 +68,8 @@ fn is_text_as_joiner(text: &str, at: usize) -> bool {
         && joins(rest.next())
 }
 
-/// The least that has to be escaped, told apart from [`is_visible`] so that this does not lean on it: controls, and
-/// what turns the direction of text.
+/// The least that has to be escaped, told apart from [`is_visible`] so that this does not lean on it:
+/// controls, and what turns the direction of text.
 fn acts_on_a_terminal(character: char) -> bool {
     matches!(
         character,

@@ -156,8 +156,8 @@ impl Program {
         self.bytes("VmRSS:")
     }
 
-    /// Returns the resident memory in bytes that the program has written: its heap and its stacks, not its code, which
-    /// the kernel reads and drops as it likes.
+    /// Returns the resident memory in bytes that the program has written: its heap and its stacks, not its
+    /// code, which the kernel reads and drops as it likes.
     ///
     /// # Panics
     /// Like [`Program::memory`].
@@ -336,7 +336,8 @@ pub fn at_home<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
     for of_whoever_runs_the_test in ["RUST_LOG", "SSLKEYLOGFILE", "RUNTIME_DIRECTORY", "NOTIFY_SOCKET"] {
         command.env_remove(of_whoever_runs_the_test);
     }
-    // Relative, because the path of a socket may have 107 bytes, and that of a temporary folder may have more.
+    // Relative, because the path of a socket may have 107 bytes, and that of a temporary folder may have
+    // more.
     command.env("XDG_RUNTIME_DIR", ".");
     command.env("XDG_CONFIG_HOME", folder.join(CONFIG)).env("XDG_DATA_HOME", folder.join(DATA))
 }

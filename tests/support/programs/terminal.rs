@@ -38,8 +38,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts the program of `package`, built as this test is, with the working directory `folder`, at a terminal
-    /// of `size`: rows and columns.
+    /// Starts the program of `package`, built as this test is, with the working directory `folder`, at a
+    /// terminal of `size`: rows and columns.
     ///
     /// # Panics
     /// If it cannot be built or started.
@@ -67,8 +67,8 @@ impl Terminal {
     /// Starts `command`, of which only the program, the arguments and the environment count, with the working
     /// directory `folder`, at a terminal of `size`: rows and columns.
     ///
-    /// It finds its settings and data in `folder`, a terminal of 256 colours, and nothing that says how to draw or
-    /// to log, unless `command` says otherwise.
+    /// It finds its settings and data in `folder`, a terminal of 256 colours, and nothing that says how to
+    /// draw or to log, unless `command` says otherwise.
     ///
     /// # Panics
     /// If there is no terminal or no shell; a program that is not there ends with 127.
@@ -126,8 +126,8 @@ impl Terminal {
         self.type_text(&key.sequence(application_cursor));
     }
 
-    /// Pastes `text`, between marks if the program has asked for them by now. As in other terminals, line ends are
-    /// those of the keyboard.
+    /// Pastes `text`, between marks if the program has asked for them by now. As in other terminals, line
+    /// ends are those of the keyboard.
     ///
     /// # Panics
     /// If the terminal is gone.
@@ -148,8 +148,8 @@ impl Terminal {
         }
     }
 
-    /// Turns the wheel of the mouse by a notch over the cell at `row` and `column`, counted from 0. The program is
-    /// told if it has asked for the mouse by now, and to be told as xterm does it (1006).
+    /// Turns the wheel of the mouse by a notch over the cell at `row` and `column`, counted from 0. The
+    /// program is told if it has asked for the mouse by now, and to be told as xterm does it (1006).
     ///
     /// # Panics
     /// If the terminal is gone.
@@ -182,8 +182,8 @@ impl Terminal {
     /// Waits until the screen `is_it`, and returns it.
     ///
     /// # Panics
-    /// If it has not come to be within [`DEADLINE`](super::DEADLINE), or the program ends before; with a picture of
-    /// the screen.
+    /// If it has not come to be within [`DEADLINE`](super::DEADLINE), or the program ends before; with a
+    /// picture of the screen.
     pub fn wait_for(&self, is_it: impl Fn(&Screen) -> bool) -> Screen {
         let shown = self.window.wait_until(|shown| is_it(&shown.screen()));
         let screen = shown.screen();
@@ -242,8 +242,8 @@ impl Terminal {
         code
     }
 
-    /// Waits for its end, and returns what it left behind that its user must put in order: nothing, if it ended as
-    /// it should.
+    /// Waits for its end, and returns what it left behind that its user must put in order: nothing, if it
+    /// ended as it should.
     ///
     /// # Panics
     /// If it has not ended within [`DEADLINE`](super::DEADLINE).
@@ -263,8 +263,8 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The leader leads the group of the program too, and its number is its own until it is waited for. A group
-        // that is gone has nothing left to kill.
+        // The leader leads the group of the program too, and its number is its own until it is waited for. A
+        // group that is gone has nothing left to kill.
         _ = process::kill_process_group(Pid::from_child(&self.leader), process::Signal::KILL);
         _ = self.leader.wait();
     }

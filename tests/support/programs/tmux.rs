@@ -10,7 +10,8 @@ use super::output::eventually;
 use super::process::at_home;
 use crate::skipped;
 
-/// A program in a window of a tmux of its own, which nobody is attached to. Both are killed when this is dropped.
+/// A program in a window of a tmux of its own, which nobody is attached to. Both are killed when this is
+/// dropped.
 #[derive(Debug)]
 pub struct Tmux {
     /// The folder of the socket.
@@ -18,8 +19,9 @@ pub struct Tmux {
 }
 
 impl Tmux {
-    /// Starts `command`, of which only the program and the arguments count, with the working directory `folder` and
-    /// this `TERM`, in a window of `size`: rows and columns. `None`, and a line on stderr, if there is no tmux here.
+    /// Starts `command`, of which only the program and the arguments count, with the working directory
+    /// `folder` and this `TERM`, in a window of `size`: rows and columns. `None`, and a line on stderr, if
+    /// there is no tmux here.
     ///
     /// # Panics
     /// If tmux does not start.

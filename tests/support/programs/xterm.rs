@@ -12,7 +12,8 @@ use super::output::eventually;
 use super::process::at_home;
 use crate::skipped;
 
-/// A program in a window of an xterm of its own, on a display of its own. All are killed when this is dropped.
+/// A program in a window of an xterm of its own, on a display of its own. All are killed when this is
+/// dropped.
 #[derive(Debug)]
 pub struct Xterm {
     display: Child,
@@ -24,9 +25,9 @@ pub struct Xterm {
 }
 
 impl Xterm {
-    /// Starts `command`, of which only the program and the arguments count, with the working directory `folder`, in a
-    /// window of `size`: rows and columns. [`Xterm::answer`] types `answer`, in which a character may be `\nnn`. `None`,
-    /// and a line on stderr, if there is no xterm or no Xvfb here.
+    /// Starts `command`, of which only the program and the arguments count, with the working directory
+    /// `folder`, in a window of `size`: rows and columns. [`Xterm::answer`] types `answer`, in which a
+    /// character may be `\nnn`. `None`, and a line on stderr, if there is no xterm or no Xvfb here.
     ///
     /// # Panics
     /// If they do not start.

@@ -67,8 +67,9 @@ impl Rounds {
     }
 }
 
-/// Returns how long the calls of an agent take, from its question to the callee's nickname. The callees are on the other
-/// core; there are several, because one takes so many calls at once of the same address and then few a second.
+/// Returns how long the calls of an agent take, from its question to the callee's nickname. The callees are
+/// on the other core; there are several, because one takes so many calls at once of the same address and then
+/// few a second.
 fn calls(node: SocketAddrV4, protection: Protection) -> anyhow::Result<Latencies> {
     load::keep_this_thread_on(Core::Load)?;
     runtime()?.block_on(async {

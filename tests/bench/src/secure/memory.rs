@@ -90,6 +90,6 @@ async fn accept_all(mut events: Events, talks: Rc<RefCell<Vec<Conversation>>>) {
 /// The agents of each group: one that calls, and those that are called.
 const AGENTS: usize = 4;
 
-/// Both sides of all conversations of a group, which are in this process. Three groups have fewer than the 1,024 files that
-/// a process may usually have open.
+/// Both sides of all conversations of a group, which are in this process. Three groups have fewer than the
+/// 1,024 files that a process may usually have open.
 const SIDES: usize = 2 * (AGENTS - 1) * CALLS;

@@ -58,8 +58,8 @@ fn is_the_only_laura(node: &NodeProgram, laura: &mut Program) {
     assert_eq!(pere.ask(LOCATE), format!("RL3{}", &LOCATE[2..]));
 }
 
-/// Starts an agent of `address` with a key of its own, and returns it and the key. `None`, and a line on stderr, if that
-/// cannot be done here.
+/// Starts an agent of `address` with a key of its own, and returns it and the key. `None`, and a line on
+/// stderr, if that cannot be done here.
 fn agent(address: &str, node: &NodeProgram) -> Option<(Program, String)> {
     let can_run = Command::new(PYTHON).args(["-c", "import cryptography"]).output();
     if !can_run.is_ok_and(|output| output.status.success()) {

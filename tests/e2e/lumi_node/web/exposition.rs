@@ -1,4 +1,5 @@
-//! The text format of Prometheus, version 0.0.4, read as strictly as it can be: what a scraper might forgive is refused.
+//! The text format of Prometheus, version 0.0.4, read as strictly as it can be: what a scraper might forgive
+//! is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 

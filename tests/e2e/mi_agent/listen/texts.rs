@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Emoji and scripts that need joiners are text, and whatever could do harm is an escape, beside which programs find what
-/// came.
+/// Emoji and scripts that need joiners are text, and whatever could do harm is an escape, beside which
+/// programs find what came.
 #[test]
 fn text_is_safe_to_show_and_there_as_it_came() {
     let node = NodeProgram::start("bb.com", &["bot", "laura"], &[]);
@@ -29,8 +29,8 @@ fn text_is_safe_to_show_and_there_as_it_came() {
     }
 }
 
-/// Each frame is an event. A program joins those that continue a line, if it wants to. A frame with room for more was no
-/// piece.
+/// Each frame is an event. A program joins those that continue a line, if it wants to. A frame with room for
+/// more was no piece.
 #[test]
 fn the_pieces_of_a_line_say_so() {
     let node = NodeProgram::start("bb.com", &["pere"], &[]);

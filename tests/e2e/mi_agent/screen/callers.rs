@@ -133,8 +133,8 @@ fn the_lines_of_a_friend_survive_ten_megabytes_of_a_caller_under_the_name() {
     writer.join().expect("no panic");
 }
 
-/// They say what takes four times as much on the screen: one as much as is read at once, and all together more than all tabs
-/// keep.
+/// They say what takes four times as much on the screen: one as much as is read at once, and all together
+/// more than all tabs keep.
 #[test]
 fn the_screen_takes_little_memory_whatever_callers_say() {
     let town = Town::new();

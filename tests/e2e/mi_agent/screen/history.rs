@@ -97,7 +97,8 @@ fn the_history_is_read_without_calling() {
     );
 }
 
-/// The file of a caller is full, so what is said now is on the screen only. What was said before is there all the same.
+/// The file of a caller is full, so what is said now is on the screen only. What was said before is there all
+/// the same.
 #[test]
 fn scrolling_skips_no_line_while_others_are_left_out() {
     let town = Town::new();

@@ -229,8 +229,8 @@ impl Random {
         usize::try_from(self.0 % limit as u64).expect("it is below a usize")
     }
 
-    /// A line that fits a frame. It has no joiner: tmux keeps it and the emoji behind it or drops them, depending on
-    /// how the bytes come.
+    /// A line that fits a frame. It has no joiner: tmux keeps it and the emoji behind it or drops them,
+    /// depending on how the bytes come.
     fn text(&mut self) -> String {
         let mut text = String::from("a");
         for _ in 0..=self.below(8) {

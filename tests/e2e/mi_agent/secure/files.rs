@@ -4,7 +4,8 @@ use std::fs::Permissions;
 
 use super::*;
 
-/// Starts a chat that does not get as far as registering, and returns its exit code and its messages on stderr.
+/// Starts a chat that does not get as far as registering, and returns its exit code and its messages on
+/// stderr.
 fn fails(home: &Home, arguments: &[&str]) -> (i32, Vec<String>) {
     let arguments = [arguments, &["--node", "127.0.0.1:9", "--log", "off", home.address]].concat();
     let (code, stdout, stderr) = home.run(&arguments);

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::domain::{Domain, Route};
 use super::{Death, Effect, Emulator, NodeEmulator, Outbox, text};
 
-/// A node of L: it ends, at once, on any datagram that is not a well-formed message (row 6), a bare user among
-/// them (row 2).
+/// A node of L: it ends, at once, on any datagram that is not a well-formed message (row 6), a bare user
+/// among them (row 2).
 #[derive(Clone, Debug)]
 pub struct LNode {
     domain: Domain,

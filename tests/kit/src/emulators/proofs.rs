@@ -62,7 +62,8 @@ impl Forms {
     }
 }
 
-/// Sends a new node of each program one datagram. u1 is registered at [`NODE`], which is nobody's socket here.
+/// Sends a new node of each program one datagram. u1 is registered at [`NODE`], which is nobody's socket
+/// here.
 fn at_nodes(datagram: &[u8]) -> [(Vec<Effect>, Option<SocketAddrV4>); 2] {
     let (users, from) = (&["u1"][..], addr(AGENT));
     let told = |node: &mut dyn NodeEmulator, register: &[u8]| {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::request::{Asking, Due, Failure, Request};
 use super::{AgentEmulator, Death, Effect, Emulator, Outbox, text};
 
-/// An agent of S: registers without domain (row 1), asks often and quickly (row 3), says where it is even while
-/// busy (row 4). Nothing is known that ends it.
+/// An agent of S: registers without domain (row 1), asks often and quickly (row 3), says where it is even
+/// while busy (row 4). Nothing is known that ends it.
 ///
 /// Its UDP socket is not connected. What it did not ask for it passes over.
 #[derive(Clone, Debug)]

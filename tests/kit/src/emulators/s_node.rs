@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::domain::{Domain, Route};
 use super::{Death, Effect, Emulator, NodeEmulator, Outbox, text};
 
-/// A node of S: registers a user without domain only, and answers `RR1` to the full form (row 2). Nothing is known
-/// that ends it; what it cannot read it passes over.
+/// A node of S: registers a user without domain only, and answers `RR1` to the full form (row 2). Nothing is
+/// known that ends it; what it cannot read it passes over.
 #[derive(Clone, Debug)]
 pub struct SNode {
     domain: Domain,

@@ -1,4 +1,5 @@
-//! The emulators on real sockets of loopback: thin shells that carry out what they do, and keep a transcript of it.
+//! The emulators on real sockets of loopback: thin shells that carry out what they do, and keep a transcript
+//! of it.
 //!
 //! An emulator that ends closes its sockets, as a program that ends does; a test that does not [expect](
 //! Transcript::expect_death) that fails at the latest when the emulator is dropped.

@@ -1,5 +1,5 @@
-//! The messages of protocol.md §2, read as strictly as the strictest deployed program does. Of an `RL`, both read the
-//! fields they know and ignore what follows (row 15).
+//! The messages of protocol.md §2, read as strictly as the strictest deployed program does. Of an `RL`, both
+//! read the fields they know and ignore what follows (row 15).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 

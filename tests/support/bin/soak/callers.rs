@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::Options;
 use crate::report::{Report, in_kib};
 
-/// Somebody calls in the name of a friend and says empty lines, and then lines that take six times as much on the disk.
+/// Somebody calls in the name of a friend and says empty lines, and then lines that take six times as much on
+/// the disk.
 pub(crate) fn history(_: &Options, report: &mut Report) {
     let node = NodeProgram::start("bb.com", &["laura", "joya"], &["-qq"]);
     let laura = at_terminal(&node);

@@ -29,7 +29,8 @@ pub(crate) fn by_many(_: &Options, report: &mut Report) {
         while !is_over.load(Ordering::Relaxed) && sent < MOST_SENT {
             let begun = Instant::now();
             register_silent_users(&silent);
-            // All of them within the interval of a strike, and no faster than the queue of the node's socket bears.
+            // All of them within the interval of a strike, and no faster than the queue of the node's socket
+            // bears.
             at_rate(BURST_RATE, ADDRESSES * SILENT, |number| {
                 let (asker, user) = (number % askers.len(), number / ADDRESSES);
                 askers[asker].say(format!("PLx{user}@z.com:v{user}@bb.com"));

@@ -74,8 +74,8 @@ impl Honest {
         false
     }
 
-    /// Asks once a second where `to` is, `count` times, each time in the name `from`. Returns how many were answered at
-    /// the first try.
+    /// Asks once a second where `to` is, `count` times, each time in the name `from`. Returns how many were
+    /// answered at the first try.
     pub(crate) fn locates(&self, from: &str, to: &str, count: usize) -> usize {
         let mut found = 0;
         let (question, answer) = (format!("PL{from}:{to}"), format!("RL1{from}:{to}"));

@@ -16,7 +16,8 @@ use crate::held::{ATTACKER, CALLS, PERE, first_try};
 use crate::honest::{CONTROL, Honest, attack_at_rate, beside, status};
 use crate::report::{Report, in_ms};
 
-/// A user asks for a thousand new names a second, which a name server swallows. What others wait, before and meanwhile.
+/// A user asks for a thousand new names a second, which a name server swallows. What others wait, before and
+/// meanwhile.
 pub(crate) fn silent(_: &Options, report: &mut Report) {
     let runtime = Runtime::new().expect("a runtime");
     let dns = runtime.block_on(DnsServer::start()).expect("a DNS server");
@@ -55,7 +56,8 @@ pub(crate) fn silent(_: &Options, report: &mut Report) {
     report.law("the node is there", !node.has_ended(), "true", !node.has_ended());
 }
 
-/// One user asks for 490 new names a second that no name server answers for. Others ask for names that it does.
+/// One user asks for 490 new names a second that no name server answers for. Others ask for names that it
+/// does.
 pub(crate) fn one_insider(_: &Options, report: &mut Report) {
     let runtime = Runtime::new().expect("a runtime");
     let dns = runtime.block_on(DnsServer::start()).expect("a DNS server");

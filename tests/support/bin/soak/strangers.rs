@@ -68,7 +68,8 @@ pub(crate) fn forged_answers(_: &Options, report: &mut Report) {
     let users: Vec<_> = (0..PENDINGS).map(|number| format!("u{number}")).collect();
     let names: Vec<_> = users.iter().map(String::as_str).collect();
     let node = NodeProgram::start("bb.com", &names, &["--rate-limit", "off", "-qq"]);
-    // Each has its share of the users; each asker is at an address of its own, as one may have few requests pending.
+    // Each has its share of the users; each asker is at an address of its own, as one may have few requests
+    // pending.
     let agents: Vec<_> = (0..PARTIES).map(|_| RawUser::new(node.address())).collect();
     let askers: Vec<_> =
         (1..).take(PARTIES).map(|host| RawUser::at(Ipv4Addr::new(127, 0, 2, host), node.address())).collect();

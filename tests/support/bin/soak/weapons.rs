@@ -51,7 +51,8 @@ pub(crate) fn victims_address(_: &Options, report: &mut Report) {
     report.law("she is online in the end", is_online, "true", is_online);
 }
 
-/// Ten strangers repeat a question for a user, each 495 times a second, so that the answers come from her address.
+/// Ten strangers repeat a question for a user, each 495 times a second, so that the answers come from her
+/// address.
 pub(crate) fn own_answers(_: &Options, report: &mut Report) {
     let node = NodeProgram::start("bb.com", &["laura", "anna", "pere"], &["-qq"]);
     let laura = Honest::register("laura@bb.com", LAURA, &node, Duration::ZERO);

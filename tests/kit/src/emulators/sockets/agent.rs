@@ -53,8 +53,8 @@ enum Command {
 }
 
 impl EmulatedAgent {
-    /// Starts the agent of `address` on 127.0.0.1, and waits until it is registered at `node`. As S often does, an
-    /// agent of S publishes 0.0.0.0.
+    /// Starts the agent of `address` on 127.0.0.1, and waits until it is registered at `node`. As S often
+    /// does, an agent of S publishes 0.0.0.0.
     ///
     /// # Panics
     /// If it is not registered.

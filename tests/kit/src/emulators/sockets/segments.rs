@@ -6,9 +6,9 @@ use tokio::net::TcpStream;
 
 /// Tells frames that came in segments of their own from frames that shared one.
 ///
-/// A read returns one segment if the reader is in time. On a busy machine it may not be, and a read then returns
-/// the segments that have come meanwhile. The kernel counts the segments of a connection, so the two can be told
-/// apart.
+/// A read returns one segment if the reader is in time. On a busy machine it may not be, and a read then
+/// returns the segments that have come meanwhile. The kernel counts the segments of a connection, so the two
+/// can be told apart.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     /// The number of segments that have been returned.

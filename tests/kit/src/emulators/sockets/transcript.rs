@@ -9,9 +9,10 @@ use tokio::time;
 use super::super::Program;
 use crate::DEADLINE;
 
-/// Lines, in their order: `R RR0` and `E PRu1@bb` for datagrams (S writes `S` for `E`, protocol.md §7, row 14), and
-/// what its user would see: `registered`, `located u2@bb at 127.0.0.1:4000`, `failed Locate("u2@bb"): Code('3')`,
-/// `accepted`, `begun u2`, `heard hola`, `closed`; and then `odd …`, `died: …`.
+/// Lines, in their order: `R RR0` and `E PRu1@bb` for datagrams (S writes `S` for `E`, protocol.md §7, row
+/// 14), and what its user would see: `registered`, `located u2@bb at 127.0.0.1:4000`,
+/// `failed Locate("u2@bb"): Code('3')`, `accepted`, `begun u2`, `heard hola`, `closed`; and then `odd …`,
+/// `died: …`.
 #[derive(Debug)]
 pub struct Transcript {
     shared: Arc<Shared>,
@@ -64,7 +65,8 @@ impl Transcript {
         line
     }
 
-    /// Waits until a line comes that begins with `start`, and returns what follows; those before are passed over.
+    /// Waits until a line comes that begins with `start`, and returns what follows; those before are passed
+    /// over.
     ///
     /// # Panics
     /// As [`Transcript::wait_for`].
@@ -101,8 +103,8 @@ impl Transcript {
 
     /// Fails if the emulator was sent anything that it had to take for something else, or to pass over.
     ///
-    /// A second answer is nothing odd if the emulator asked twice: S repeats `PR` and `PD` after 100 ms and `PL` after
-    /// 200 ms, and on a busy machine the answer to the first one may take longer.
+    /// A second answer is nothing odd if the emulator asked twice: S repeats `PR` and `PD` after 100 ms and
+    /// `PL` after 200 ms, and on a busy machine the answer to the first one may take longer.
     ///
     /// # Panics
     /// If it was.
