@@ -11,7 +11,7 @@ use crate::watched_file::WatchedFile;
 /// The names that a hosts file gives IPv4 addresses, and `localhost`.
 ///
 /// ```text
-/// line = address name* ["#" comment]      an address of another kind, or a name that is no domain, is skipped
+/// line = address name* ["#" comment]      other addresses, and names that are no domains, are skipped
 /// ```
 #[derive(Debug)]
 pub(crate) struct Hosts {

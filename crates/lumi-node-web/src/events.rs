@@ -2,7 +2,7 @@
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
 //! ```text
-//! event: snapshot   {"parties":[…],"arrows":[…]}           first, and whatever the page had before is out of date
+//! event: snapshot   {"parties":[…],"arrows":[…]}           first; all that the page had before is outdated
 //! event: ladder     [{"party":{…}} | {"gone":3} | {"arrow":{…}} | {"missed":8}, …]
 //! event: status     {"domain":"bb.com","address":…}        once a second
 //! event: users      {"users":3,"online":1,"shown":[…]}     when it has become another

@@ -43,7 +43,7 @@
 //! message   = *(character | "\x" byte)          at most 100 bytes
 //!           | *(character | "\x" byte) "..."    the first 100 bytes of a longer datagram
 //! character = printable, as it is               also a backslash
-//! byte      = 2 lower-case hexadecimal digits   of controls, invisible characters and bytes that are not UTF-8
+//! byte      = 2 lower-case hexadecimal digits   of controls, invisible characters and invalid UTF-8
 //! length    = decimal                           of the whole datagram, in bytes
 //! ```
 

@@ -2,7 +2,8 @@
 //! machine.
 //!
 //! ```text
-//! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS] [--flood-minutes N] [--plot FILE]
+//! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS] [--flood-minutes N]
+//!     [--plot FILE]
 //! ```
 //!
 //! A figure and its limit are measured in turn, several rounds of each, and the medians are printed. The

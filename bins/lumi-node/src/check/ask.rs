@@ -8,9 +8,10 @@
 //!
 //! ```text
 //! PD user@domain                    every node answers RD1, whatever its domain; nothing else does
-//! PL user@domain:user@no.invalid    a node that forwards for anybody answers RL2, as there is no such domain: it is
-//!                                   asked no more. Ours drops it.
-//! PL user@domain:user@domain        the node of the domain answers RL2. Ours drops it if it is that of another one.
+//! PL user@domain:user@no.invalid    a node that forwards for anybody answers RL2, as there is no such
+//!                                   domain: it is asked no more. Ours drops it.
+//! PL user@domain:user@domain        the node of the domain answers RL2. Ours drops it if it serves
+//!                                   another domain.
 //! ```
 
 use std::io;

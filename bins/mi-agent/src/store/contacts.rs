@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"address":"joya@cc.com","nickname":"Joya","way":"called","at":"2026-11-25T15:40:00Z"}
-//! {"address":"pere@bb.com","nickname":"Pere","way":"called-by","at":"2026-11-25T15:39:00Z","only-called":true}
+//! {"address":"eva@bb.com","nickname":"Eva","way":"called-by","at":"2026-11-25T15:39:00Z","only-called":true}
 //! ```
 //!
 //! `"only-called":true` marks a peer that the user never called, answered or added. Anybody can call under

@@ -1,7 +1,7 @@
 //! The file that remembers which users a node asks for proofs.
 //!
 //! ```text
-//! laura@bb.com 2026-11-29 ed25519 BASE64       the day of the last proof or the enrolment; the key of the node
+//! laura@bb.com 2026-11-29 ed25519 BASE64       day of the last proof or the enrolment; the node's key
 //! laura@bb.com 2026-11-29                      the node has named no key
 //! ```
 

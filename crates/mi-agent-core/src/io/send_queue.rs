@@ -7,7 +7,8 @@
 //!  inet_diag_sockid  local port:2 remote port:2 local address:16 remote address:16 interface:4 cookie:8
 //!
 //!  request           nlmsghdr  family:1 protocol:1 extensions:1 0:1 states:4 sockid
-//!  answer            nlmsghdr  family:1 state:1 timer:1 retransmissions:1 sockid expires:4 received:4 to-send:4 …
+//!  answer            nlmsghdr  family:1 state:1 timer:1 retransmissions:1 sockid expires:4 received:4
+//!                    to-send:4 …
 //! ```
 
 use std::io::{self, Read, Write};
