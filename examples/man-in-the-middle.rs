@@ -10,7 +10,7 @@
 //!                                      └──────── this program ────────┘
 //! ```
 //!
-//! With `plain` it removes the offer of encryption from the answer that the caller gets.
+//! The word `plain` makes it remove the offer of encryption from the answer that the caller gets.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -108,7 +108,7 @@ async fn bind_nodes() -> anyhow::Result<(UdpSocket, UdpSocket)> {
     anyhow::bail!("no UDP port is free on both {BB} and {CC}")
 }
 
-/// What happens next.
+/// The next step.
 fn tell(text: &str) {
     println!("\n{text}");
 }

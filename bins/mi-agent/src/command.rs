@@ -51,7 +51,7 @@ pub(crate) enum CommandError<'a> {
     NoAddress(&'static str, &'static str),
     /// The command needs the words of a key behind the address.
     NoWords,
-    /// What stands behind the address is not the words of a key.
+    /// The text behind the address is not the words of a key.
     Words(KeyWordsError),
     /// The command needs a text, and has no argument.
     NoText(&'static str),

@@ -1,4 +1,4 @@
-//! What stands under the options in the help of a program:
+//! The notes under the options in the help of a program:
 //!
 //! ```text
 //! A paragraph.
@@ -32,7 +32,7 @@ pub(crate) fn sections(command: &Command) -> String {
     if notes.is_empty() { titled } else { format!("{titled}.SH NOTES\n{notes}") }
 }
 
-/// What is typed and what it does, one below the other or side by side.
+/// A command and its explanation, one below the other or side by side.
 fn items(lines: &str) -> String {
     let mut roff = String::new();
     let mut lines = lines.lines().peekable();

@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn the_page_of_the_settings_has_every_key() {
         let page = page("lumi-node.toml.5").replace("\\-", "-");
-        // What is wrong with a key that there is not lists those that there are.
+        // The error about an unknown key lists the known ones.
         let reason = lumi_node::check_settings("no-such-key = 1").unwrap_err().to_string();
         let keys: Vec<_> = reason.split('`').skip(3).step_by(2).collect();
         assert!(keys.len() > 10, "{reason}");

@@ -20,7 +20,7 @@ pub(crate) fn text(text: &str) -> String {
     if bold {
         escaped.push_str("\\fR");
     }
-    // At the beginning of a line it would be a request.
+    // It would be a request at the beginning of a line.
     if escaped.starts_with('.') { format!("\\&{escaped}") } else { escaped }
 }
 

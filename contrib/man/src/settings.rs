@@ -12,7 +12,7 @@ fn paragraph(lines: &str) -> String {
     let (keys, words): (Vec<_>, Vec<_>) = lines.lines().partition(|line| is_key(line));
     let mut roff = String::new();
     for (nth, key) in keys.into_iter().enumerate() {
-        // Of several, the later ones stand under the first.
+        // If there are several, the later ones stand under the first.
         roff += &format!("{}\n{}\n", if nth == 0 { ".TP" } else { ".TQ" }, roff::bold(key));
     }
     if roff.is_empty() {
@@ -24,7 +24,7 @@ fn paragraph(lines: &str) -> String {
     roff
 }
 
-/// Whether `line` sets something, or would without the `# ` before it.
+/// Returns whether `line` sets something, or would without the `# ` before it.
 fn is_key(line: &str) -> bool {
     let key = line.strip_prefix("# ").unwrap_or(line);
     let sets = key.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));

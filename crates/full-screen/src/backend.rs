@@ -102,8 +102,8 @@ pub(super) fn draw_whole_rows_of_clusters(buffer: &mut Buffer) {
 }
 
 /// Returns the cells in the order in which they are written. An emoji comes after blanks for its columns: a
-/// terminal that thinks it narrower, or does not know it at all, would leave there what was there before.
-/// What a wide cell covers is left out.
+/// terminal that thinks it narrower, or does not know it at all, would leave there what was there before. The
+/// cells covered by a wide one are left out.
 fn in_drawing_order<'a>(content: impl Iterator<Item = (u16, u16, &'a Cell)>) -> Vec<(u16, u16, Cell)> {
     let mut cells = Vec::new();
     // The row and the columns of the last wide cell.

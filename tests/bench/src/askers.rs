@@ -73,7 +73,7 @@ impl<'n> Askers<'n> {
             // It takes back the strikes.
             self.callee.say("PRlaura@bb.com");
             asking += self.cost_of(self.sockets.iter().zip(&questions))?;
-            // What comes sooner is not sent on.
+            // A repetition that comes sooner is not sent on.
             thread::park_timeout(REPEATED.saturating_sub(begun.elapsed()));
         }
         costs.asked.push(micros(asking, ASKERS * REPETITIONS));

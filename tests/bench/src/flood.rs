@@ -24,7 +24,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     let calm = agents.register(SECONDS);
     let at = node.address();
     let flooding = thread::Builder::new().name("flood".into()).spawn(move || {
-        // Of the domain, and no agent's: it would take over that agent's registration.
+        // A user of the domain without an agent; otherwise it would take over that agent's registration.
         let datagram = format!("PR{}@{DOMAIN}", domain::user(AGENTS));
         loads::flood(FLOODER, at, datagram.as_bytes(), FLOOD_RATE, FLOOD_RATE * seconds)
     })?;
@@ -72,9 +72,9 @@ impl Agents {
         loads::at_rate(AGENTS, AGENTS * seconds, |number| {
             look(&mut under_way);
             let (socket, request) = &self.0[number % AGENTS];
-            // What is too late for the last request is no answer to this one.
+            // An answer too late for the last request is no answer to this one.
             while heard(socket).is_some() {}
-            // What cannot be sent is not answered.
+            // A request that cannot be sent is not answered.
             _ = socket.send(request);
             under_way.push_back((Instant::now(), socket));
         });
@@ -86,13 +86,13 @@ impl Agents {
     }
 }
 
-/// What has come already.
+/// The answers that have come already.
 fn heard(socket: &UdpSocket) -> Option<[u8; 3]> {
     let mut answer = [0; 3];
     socket.recv(&mut answer).ok().map(|_| answer)
 }
 
-/// What came of registrations.
+/// The outcome of registrations.
 struct Registrations {
     asked: usize,
     answered: usize,
@@ -114,7 +114,7 @@ const FLOODER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 
 const FLOOD_RATE: usize = 100_000;
 
-/// How long it takes unless told otherwise.
+/// The default duration.
 const SECONDS: usize = 10;
 
 /// An answer that takes longer is none: agents ask again, those of the most eager program after 100 ms.

@@ -36,5 +36,5 @@ pub(crate) fn measure(_: &Options, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long they are watched: longer than what the runtime keeps of threads that it started with, 10 s.
+/// The time for which they are watched: longer than the 10 s for which the runtime keeps its first threads.
 const TIME: Duration = Duration::from_secs(12);

@@ -237,5 +237,5 @@ const DIFFERENT: usize = 1024;
 /// Frames in one write, where they are batched; elsewhere, how many are sent between two looks at the clock.
 const BATCH: usize = 64;
 
-/// What the codec has room for, in one read.
+/// The codec's room for one read.
 const READ: usize = 8 * 1024;

@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::time::Instant;
 
-/// Which of the two cores.
+/// One of the two cores.
 #[derive(Clone, Copy)]
 pub(crate) enum Core {
     /// The load's.
@@ -58,7 +58,7 @@ fn keep(thread: Option<Pid>, core: Core) -> io::Result<()> {
 pub(crate) struct Requests {
     bytes: Vec<u8>,
     length: usize,
-    /// Where the next one begins.
+    /// The beginning of the next one.
     at: Cell<usize>,
 }
 
@@ -75,7 +75,7 @@ impl Requests {
         Self { bytes: bytes.collect(), length, at: Cell::new(0) }
     }
 
-    /// How many there are before the first one comes again.
+    /// The number of requests before the first one comes again.
     pub(crate) fn count(&self) -> usize {
         self.bytes.len() / self.length
     }
@@ -97,11 +97,11 @@ pub(crate) fn socket_to(at: SocketAddrV4) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// What came of a load.
+/// The outcome of a load.
 pub(crate) struct Exchanged {
-    /// How many answers came.
+    /// The number of answers.
     pub(crate) answers: usize,
-    /// How many did not.
+    /// The number of missing answers.
     pub(crate) lost: usize,
     time: Duration,
     idle: Duration,
@@ -113,8 +113,8 @@ impl Exchanged {
         self.answers as f64 / self.time.as_secs_f64()
     }
 
-    /// How much of the time the load looked for answers in vain: with next to none, it was the load that was
-    /// measured and not the server.
+    /// The share of time in which the load looked for answers in vain: with next to none, it was the load
+    /// that was measured and not the server.
     pub(crate) fn idle_percent(&self) -> f64 {
         100.0 * self.idle.as_secs_f64() / self.time.as_secs_f64()
     }
@@ -183,7 +183,7 @@ fn send<'r>(socket: &UdpSocket, datagrams: impl Iterator<Item = &'r [u8]>) -> io
 /// Answers that are waited for before as many requests are sent.
 const REFILL: usize = 16;
 
-/// What was not answered for so long is lost.
+/// A request without an answer for so long is lost.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

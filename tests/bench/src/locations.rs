@@ -87,7 +87,7 @@ impl Rounds {
     }
 }
 
-/// How long each takes of what is done one at a time for so long.
+/// The durations of requests made one at a time for so long.
 fn latencies(
     requests: &Requests,
     time: Duration,
@@ -147,7 +147,7 @@ fn ask(socket: &UdpSocket, request: &[u8]) -> anyhow::Result<Vec<u8>> {
 
 const ASKER: &str = "laura@aa.com";
 
-/// Where the other node is.
+/// The address of the other node.
 const FAR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Many more than are asked for at once, so that each request under way has names of its own.
@@ -155,7 +155,7 @@ const USERS: usize = 1_024;
 
 const HOPS: usize = 6;
 
-/// What is not answered for so long is lost, and there is no figure.
+/// A request without an answer for so long is lost, and there is no figure.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All parties are at few addresses here, which have neither a rate limit nor a bound of pending requests.

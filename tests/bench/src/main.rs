@@ -1,5 +1,5 @@
-//! What a node and an agent cost: each figure beside its limit, which is measured in the same run on the same
-//! machine.
+//! The cost of a node and an agent: each figure beside its limit, which is measured in the same run on the
+//! same machine.
 //!
 //! ```text
 //! cargo run --release -p bench -- [--only FIGURES] [--rounds N] [--millis MS] [--flood-minutes N]
@@ -92,12 +92,12 @@ struct Options {
 }
 
 impl Options {
-    /// Whether these figures are to be measured.
+    /// Returns whether these figures are to be measured.
     fn wants(&self, figures: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == figures)
     }
 
-    /// How long each measurement takes.
+    /// The duration of each measurement.
     fn each(&self) -> Duration {
         Duration::from_millis(self.millis.get())
     }

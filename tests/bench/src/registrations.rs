@@ -45,7 +45,7 @@ pub(crate) fn node(users: usize) -> anyhow::Result<NodeOfMany> {
     Ok(node)
 }
 
-/// What a server was found to answer.
+/// The measured answers of a server.
 pub(crate) struct Rates<'r> {
     requests: &'r Requests,
     at: SocketAddrV4,
@@ -53,7 +53,7 @@ pub(crate) struct Rates<'r> {
 }
 
 impl<'r> Rates<'r> {
-    /// Of the server at `at`, which is asked these.
+    /// Creates the rates of the server at `at`, asked with `requests`.
     pub(crate) fn of(requests: &'r Requests, at: SocketAddrV4) -> Self {
         Self { requests, at, rounds: Vec::new() }
     }
@@ -76,7 +76,7 @@ impl<'r> Rates<'r> {
         median(self.rounds.iter().map(Exchanged::idle_percent).collect())
     }
 
-    /// How many requests were not answered, of all rounds.
+    /// The number of requests without an answer, in all rounds.
     pub(crate) fn lost(&self) -> usize {
         self.rounds.iter().map(|exchanged| exchanged.lost).sum()
     }

@@ -3,12 +3,12 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// What is printed.
+/// The printed report.
 pub(crate) struct Report {
     machine: String,
 }
 
-/// What a figure, or its ratio to its limit, should be.
+/// The target of a figure, or of its ratio to its limit.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     AtLeast(f64),
@@ -41,7 +41,7 @@ impl Report {
         Self { machine }
     }
 
-    /// What the figures come from.
+    /// The source of the figures.
     pub(crate) fn machine(&self) -> &str {
         &self.machine
     }
@@ -65,12 +65,12 @@ impl Report {
         line(figure, with_unit(is, unit), "", "", target.text(unit), target.verdict(is));
     }
 
-    /// What is only to be seen.
+    /// A figure without a target.
     pub(crate) fn note(&mut self, figure: &str, is: f64, unit: &str) {
         line(figure, with_unit(is, unit), "", "", "", "");
     }
 
-    /// What is only to be seen beside its limit.
+    /// A figure beside its limit, without a target.
     pub(crate) fn note_beside(&mut self, figure: &str, is: f64, limit: f64, unit: &str) {
         line(figure, with_unit(is, unit), with_unit(limit, unit), ratio_text(is / limit), "", "");
     }
@@ -84,7 +84,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn ratio_text(ratio: f64) -> String {
-    // Of nothing there is no ratio.
+    // Nothing has no ratio.
     if ratio.is_finite() { format!("{ratio:.2}") } else { String::new() }
 }
 

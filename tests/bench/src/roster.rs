@@ -57,7 +57,7 @@ fn register_all(node: &NodeProgram) -> anyhow::Result<usize> {
     let requests = domain::registrations(USERS);
     let socket = load::socket_to(node.address())?;
     let exchanged = load::keep_in_flight(&socket, &requests, IN_FLIGHT, |done, _| done < requests.count())?;
-    // What follows is not to be held on the load's core.
+    // The rest is not bound to the load's core.
     load::let_this_thread_run_anywhere()?;
     Ok(exchanged.answers)
 }
@@ -95,7 +95,7 @@ fn changes(node: &mut NodeProgram, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long the node takes until it answers what is typed, in milliseconds.
+/// The time until the node answers what is typed, in milliseconds.
 fn command(node: &mut NodeProgram, line: &str, answer: &str) -> f64 {
     let start = Instant::now();
     node.type_line(line);
@@ -151,10 +151,10 @@ const CHANGES: usize = 40;
 
 const RELOADS: usize = 5;
 
-/// How long it is measured what answers take when nothing is changed.
+/// The time for which answers are measured while nothing changes.
 const REST: Duration = Duration::from_secs(2);
 
 const PROBE_INTERVAL: Duration = Duration::from_micros(200);
 
-/// What is not answered for so long is lost, and there is no figure.
+/// A request without an answer for so long is lost, and there is no figure.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! How many users there are against how many are answered.
+//! The number of users against the number of answers.
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     }
 }
 
-/// What `--plot` takes: a file that says by its name that it is an SVG.
+/// The value of `--plot`: a file with the name of an SVG.
 pub(crate) fn svg_file(text: &str) -> Result<PathBuf, &'static str> {
     let file = PathBuf::from(text);
     let is_svg = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
@@ -87,10 +87,10 @@ fn plot(file: &Path, machine: &str, points: &[(usize, f64)], bare: f64) -> anyho
 
 const USERS: [usize; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
 
-/// Of the picture, in pixels.
+/// The size of the picture, in pixels.
 const SIZE: (u32, u32) = (800, 480);
 
-/// How far the axis goes beyond the highest rate.
+/// The length of the axis beyond the highest rate.
 const HEADROOM: f64 = 1.1;
 
 const GREY: RGBColor = RGBColor(110, 110, 110);

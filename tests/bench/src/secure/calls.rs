@@ -1,4 +1,4 @@
-//! How long a call takes until both nicknames are exchanged, in plain text and encrypted.
+//! The duration of a call until both nicknames are exchanged, in plain text and encrypted.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
