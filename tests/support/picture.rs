@@ -20,10 +20,33 @@ pub fn svg(screen: &Screen, title: &str, theme: &Theme) -> String {
     picture
 }
 
-fn draw(out: &mut String, screen: &Screen, title: &str, theme: &Theme) -> fmt::Result {
+/// The pictures of several screens in one, side by side, each in a window with its title.
+pub fn svg_side_by_side(screens: &[(&Screen, &str)], theme: &Theme) -> String {
+    let sizes = screens.iter().map(|(screen, _)| size_of(screen));
+    let width = sizes.clone().map(|(width, _)| width + GAP).sum::<u32>().saturating_sub(GAP);
+    let height = sizes.clone().map(|(_, height)| height).max().unwrap_or_default();
+    let mut picture = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">"#
+    );
+    let mut x = 0;
+    for ((screen, title), (width, _)) in screens.iter().zip(sizes) {
+        write!(picture, "\n<g transform=\"translate({x} 0)\">\n{}</g>", svg(screen, title, theme))
+            .expect("there is memory to write to");
+        x += width + GAP;
+    }
+    picture + "\n</svg>\n"
+}
+
+/// The width and height of the window with `screen`.
+fn size_of(screen: &Screen) -> (u32, u32) {
     let (rows, columns) = screen.size();
     let (inner_width, inner_height) = (u32::from(columns) * CELL_WIDTH, u32::from(rows) * CELL_HEIGHT);
-    let (width, height) = (inner_width + 2 * PADDING, inner_height + BAR + 2 * PADDING);
+    (inner_width + 2 * PADDING, inner_height + BAR + 2 * PADDING)
+}
+
+fn draw(out: &mut String, screen: &Screen, title: &str, theme: &Theme) -> fmt::Result {
+    let (rows, _) = screen.size();
+    let (width, height) = size_of(screen);
     let (title, ground, ink, frame, bar) = (Escaped(title), theme.ground, theme.ink, theme.frame, theme.bar);
     writeln!(
         out,
@@ -186,6 +209,9 @@ const BAR: u32 = 28;
 
 /// The space between the frame and the cells.
 const PADDING: u32 = 8;
+
+/// The space between two windows.
+const GAP: u32 = 16;
 
 /// The first character that a font of even width may have to take from another one.
 const FIRST_UNUSUAL: char = '\u{250}';

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use integration_tests::picture::{Theme, svg};
+use integration_tests::picture::{Theme, svg, svg_side_by_side};
 use integration_tests::programs::Screen;
 
 /// A scene, and the look of its pictures.
@@ -43,6 +43,11 @@ impl<'a> Camera<'a> {
     pub(crate) fn shoot(&mut self, what: &str, screen: &Screen) {
         let title = if screen.title().is_empty() { what } else { screen.title() };
         self.keep(what, "svg", svg(screen, title, &self.scene.theme).into_bytes());
+    }
+
+    /// Takes a picture of several screens side by side, each with its title.
+    pub(crate) fn shoot_side_by_side(&mut self, what: &str, screens: &[(&Screen, &str)]) {
+        self.keep(what, "svg", svg_side_by_side(screens, &self.scene.theme).into_bytes());
     }
 
     /// Keeps a picture that was taken otherwise: of `what`, in the `format` that ends its name.

@@ -24,6 +24,23 @@ pub(crate) fn protocol(camera: &mut Camera<'_>) {
     camera.shoot("laura", &laura.expect_text("head L04"));
 }
 
+/// Two agents talk, and one of them shows what passes.
+pub(crate) fn two_agents(camera: &mut Camera<'_>) {
+    let node = NodeProgram::start("bb.com", &["laura", "joya"], &[]);
+    let joya = start("joya@bb.com", &node, camera);
+    let laura = start("laura@bb.com", &node, camera);
+    laura.press(Key::F(2));
+    laura.type_line("/call joya@bb.com");
+    laura.expect_text("in conversation with joya");
+    joya.expect_text("in conversation with laura");
+    say(&laura, &joya, "hola, com va la pràctica?");
+    say(&joya, &laura, "bé! el node ja respon");
+    say(&laura, &joya, "quedem demà a les dues?");
+    say(&joya, &laura, "perfecte");
+    let (laura, joya) = (laura.expect_text("says: perfecte"), joya.expect_text("joya perfecte"));
+    camera.shoot_side_by_side("f2", &[(&laura, "laura"), (&joya, "joya")]);
+}
+
 /// An agent that is registered.
 pub(crate) fn start(address: &str, node: &NodeProgram, camera: &Camera<'_>) -> AgentTerminal {
     let agent = AgentTerminal::start(address, node.address(), &[], camera.size());

@@ -48,7 +48,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-const SCENES: [Scene; 7] = [
+const SCENES: [Scene; 8] = [
+    Scene { name: "two-agents", size: (24, 80), theme: Theme::DARK, play: full_screen::two_agents },
     Scene { name: "help", size: (56, 84), theme: Theme::DARK, play: full_screen::help },
     Scene { name: "protocol", size: (24, 100), theme: Theme::DARK, play: full_screen::protocol },
     Scene { name: "keys", size: (18, 84), theme: Theme::DARK, play: keys::conversation },
