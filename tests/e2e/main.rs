@@ -2,6 +2,7 @@
 
 mod admission;
 mod conversation;
+mod documents;
 mod embedding;
 mod emulators;
 mod exchange;
@@ -11,7 +12,6 @@ mod lumi_node;
 mod mi_agent;
 #[cfg(target_os = "linux")]
 mod network;
-mod readme;
 mod registration;
 mod several_addresses;
 mod terminal;

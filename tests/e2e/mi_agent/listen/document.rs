@@ -1,11 +1,11 @@
 //! The programs that docs/events.md shows.
 
-use std::path::Path;
 use std::process::Stdio;
-use std::{env, iter};
 
-use integration_tests::programs::{at_home, eventually};
+use integration_tests::programs::eventually;
 use integration_tests::skipped;
+
+use crate::documents::with_programs;
 
 use super::*;
 
@@ -92,12 +92,4 @@ fn example(language: &str) -> &'static str {
     let document = include_str!("../../../../docs/events.md");
     let (_, example) = document.split_once(&format!("```{language}\n")).expect("there is one");
     example.split_once("```").expect("it ends").0
-}
-
-/// Lets `command` find our programs as if they were installed, at the home of a user.
-fn with_programs<'a>(command: &'a mut process::Command, home: &Path) -> &'a mut process::Command {
-    let folder = executable(AGENT).parent().expect("it is in a folder").to_owned();
-    let path = env::var_os("PATH").unwrap_or_default();
-    let path = env::join_paths(iter::once(folder).chain(env::split_paths(&path))).expect("no colon in it");
-    at_home(command, home).env("PATH", path)
 }
