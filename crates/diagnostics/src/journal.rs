@@ -37,7 +37,7 @@ impl Journal {
         let (connected, result) = sync_channel(1);
         let run = move || match journald(program) {
             Ok(layer) => {
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 _ = connected.send(Ok(()));
                 // It is never made anybody's subscriber, so it does not change which events are enabled.
                 let subscriber = Registry::default().with(layer);

@@ -25,7 +25,7 @@ pub enum Asked {
 }
 
 impl JobControl {
-    /// Takes SIGTSTP over, which does not stop the program any more: the terminal has to be given back first.
+    /// Takes over SIGTSTP, which then no longer stops the program: the terminal has to be given back first.
     /// Must run within a runtime of tokio.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The input of the terminal: keys, pasted text, the mouse, the focus, and another size of the window.
 //!
-//! The reader of crossterm is not used: it waits for the end of a paste for ever, and offers no way out. If
-//! that end is lost, the keyboard is dead.
+//! The reader of crossterm is not used: it waits indefinitely for the end of a paste, and cannot be
+//! interrupted. If that end is lost, the keyboard is dead.
 
 use std::io::{self, PipeReader, PipeWriter, Stdin};
 use std::thread;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::key_parser::KeyParser;
 
-/// The input of the terminal at stdin. Nothing is read of it any more once this is dropped.
+/// The input of the terminal at stdin. Dropping this ends reading from it.
 #[derive(Debug)]
 pub struct Keys {
     read: mpsc::Receiver<Vec<u8>>,

@@ -51,7 +51,7 @@ pub struct Reports {
 struct Drawn(Arc<Mutex<Vec<u8>>>);
 
 impl Screen {
-    /// Takes the terminal of stdout over, and with it the panics of the program: before one is told, the
+    /// Takes over the terminal of stdout, and with it the panics of the program: before one is printed, the
     /// terminal is given back. What is to be seen of it is still to be written.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub enum LookupError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
-    /// A peer's port is 0, or its IP is one of those that [`LookupError::Unusable`] tells.
+    /// A peer's port is 0, or its IP is one of those in [`LookupError::Unusable`].
     #[error("the node of domain {domain} cannot be at {address}")]
     UnusablePeer {
         /// The peer's domain.

@@ -29,7 +29,7 @@ impl Hosts {
         self.addresses.get(domain).map(Vec::as_slice)
     }
 
-    /// A file that cannot be read is taken for an empty one.
+    /// A file that cannot be read is treated as an empty one.
     fn read(path: &Path) -> Self {
         let content = fs::read(path).unwrap_or_else(|error| {
             tracing::warn!(

@@ -76,8 +76,7 @@ impl ServerHandle {
         self.ask(AdminCommand::RosterChanged(change), None).await.map(drop)
     }
 
-    /// Takes these keys of all users in the place of those before, see
-    /// [`Node::handle_keys`](crate::Node::handle_keys).
+    /// Replaces the keys of all users, see [`Node::handle_keys`](crate::Node::handle_keys).
     ///
     /// # Errors
     /// [`AdminError::NodeGone`].

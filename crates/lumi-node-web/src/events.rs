@@ -49,7 +49,7 @@ pub(crate) fn events<G: Send + 'static>(
 /// The messages as events.
 struct Messages<G> {
     watcher: Watcher,
-    /// The time before which no more is told; `None` before the snapshot.
+    /// The time before which no event is sent; `None` before the snapshot.
     next: Option<Instant>,
     _guard: G,
 }
@@ -92,7 +92,7 @@ struct State {
 impl State {
     async fn next(&mut self) -> String {
         loop {
-            // Each is told as soon as it is known: a page that hears nothing for some time considers the
+            // Each is sent as soon as it is known: a page that hears nothing for some time considers the
             // connection lost.
             let news = if mem::take(&mut self.is_status_told) {
                 self.users().await
@@ -185,7 +185,7 @@ fn event_of(name: &str, json: &str) -> String {
     event
 }
 
-/// The interval in which the state of the node is told.
+/// The interval between two reports of the node's state.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time for which messages are gathered: ten times a second is as often as somebody sees a difference.

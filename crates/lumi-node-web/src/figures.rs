@@ -116,11 +116,11 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// The time for which an answer of the node is told to others: it is asked ten times a second at most, which
-/// costs it nothing beside its messages, and nobody looks oftener.
+/// The time for which an answer of the node is reused: it is asked ten times a second at most, which costs it
+/// nothing beside its messages, and nobody looks oftener.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// Returns the time for which a list of so many users is told to others.
+/// Returns the time for which a list of so many users is reused.
 fn fresh_for(users: usize) -> Duration {
     USERS_FRESH.max(USERS_FRESH_EACH * u32::try_from(users).unwrap_or(u32::MAX))
 }
@@ -134,7 +134,7 @@ const USERS_FRESH: Duration = Duration::from_millis(900);
 const USERS_FRESH_EACH: Duration = Duration::from_micros(20);
 
 /// The time that the node may take to answer, as it does after a change of the roster that is being saved.
-/// Less than the 10 s that Prometheus waits, so that the reason is told.
+/// Less than the 10 s that Prometheus waits, so that the reason reaches it.
 const NODE_PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

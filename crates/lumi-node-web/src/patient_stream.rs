@@ -1,4 +1,4 @@
-//! A stream that waits for the other side to read, but not for ever.
+//! A stream that waits for the other side to read, up to a limit.
 
 use std::io;
 use std::pin::Pin;

@@ -65,7 +65,7 @@ impl Code {
     }
 }
 
-/// Compares without an early end, so that its time tells nothing.
+/// Compares in constant time, so that its duration reveals nothing.
 fn is_same(one: &[u8; MAC_LENGTH], other: &[u8; MAC_LENGTH]) -> bool {
     one.iter().zip(other).fold(0, |difference, (one, other)| difference | (one ^ other)) == 0
 }

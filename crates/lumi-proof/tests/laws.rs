@@ -9,7 +9,7 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever else is changed, a proof is none any more.
+    /// After any other change, a proof is invalid.
     #[test]
     fn a_proof_is_good_for_what_it_says_and_nothing_else(
         seeds in any::<[[u8; 32]; 2]>(),

@@ -115,7 +115,7 @@ pub enum Change {
     Gone(PartyId),
     /// This has passed.
     Arrow(Arrow),
-    /// The number of messages that have passed and are not kept any more.
+    /// The number of messages that have passed and are no longer kept.
     Missed(u64),
 }
 

@@ -129,7 +129,7 @@ impl Columns {
         id
     }
 
-    /// Drops an arrow that is not kept any more.
+    /// Drops an arrow that is no longer kept.
     pub(crate) fn release(&mut self, arrow: &Arrow, changes: &mut Vec<Change>) {
         let other = if arrow.sent { arrow.to } else { arrow.from };
         let are_many = self.columns.len() > MAX_IDLE;

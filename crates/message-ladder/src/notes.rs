@@ -167,7 +167,7 @@ impl Notes {
         })
     }
 
-    /// Notes that a user registers again, and is not silent any more.
+    /// Notes that a user registers again, and is no longer silent.
     fn is_back(&mut self, verb: Verb, user: Option<MiAddress>) {
         self.silent.retain(|silent| verb != Verb::Register || Some(silent.user) != user);
     }

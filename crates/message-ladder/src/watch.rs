@@ -52,7 +52,7 @@ pub struct Kept {
 
 impl Watch {
     /// Keeps the last `capacity` messages of `owner`: the domain of a node, or the address of an agent.
-    /// `clock` tells when each of them passes; a watcher that is so many behind misses some.
+    /// `clock` gives the time at which each of them passes; a watcher that is so many behind misses some.
     pub fn new(owner: &str, capacity: usize, clock: fn() -> SystemTime) -> Self {
         let owner = owner.to_owned();
         let shared =

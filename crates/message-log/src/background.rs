@@ -78,7 +78,7 @@ impl Background {
             let error = io::Error::new(io::ErrorKind::WouldBlock, self.full);
             return Err(Unwritten { lines: count_lines(lines), error });
         }
-        // A thread that is writing looks for more by itself.
+        // A thread that is writing looks for more on its own.
         let is_idle = orders.is_drained();
         orders.lines.extend_from_slice(lines);
         drop(orders);

@@ -164,7 +164,7 @@ pub const MAX_IN_ALL: usize = 200;
 /// The limit of addresses with a counting line of their own in a second.
 pub const MAX_SUMMARIES: usize = 200;
 
-/// The limit of addresses that are told apart: many times those that get a line, at 24 bytes each.
+/// The limit of addresses that are distinguished: many times those that get a line, at 24 bytes each.
 const MAX_SOURCES: usize = 4_096;
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ pub enum Heard {
     Line(PeerText),
     /// Something went wrong. The end follows.
     Trouble(ConversationError),
-    /// No line waits any more: each one is handed over, or the conversation takes no more.
+    /// No line waits: each one is handed over, or the conversation takes no more.
     ///
     /// Returned once after [`Conversations::say`], when [`Conversations::waiting`] falls to 0 or the peer
     /// ends the conversation. It is returned only with [`Conversations::with_handed_over`]. A program that
@@ -264,7 +264,7 @@ impl Stream for Conversations {
 }
 
 impl Talk {
-    /// Returns whether every line is handed over, or cannot be any more.
+    /// Returns whether every line is handed over, or can no longer be.
     fn is_handed_over(&self) -> bool {
         self.waiting.lines() == 0 || self.waiting.is_closed()
     }

@@ -112,15 +112,15 @@ pub enum EnrolError {
     NoIdentity,
 }
 
-/// The reason why a user is not registered any more. Continues "registration lost: ".
+/// The reason why a registration ended. Continues "registration lost: ".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefreshError {
     /// The node answered `RR1`: the node does not let this agent take over from one that has registered
-    /// since, the user was removed, or the node's settings do not let the user register from here any more.
+    /// since, the user was removed, or the node's settings no longer let the user register from here.
     #[error("somebody else is registered as you, or you were taken off the roster")]
     NoSuchUser,
-    /// The node refused every proof: it does not know this agent's key any more.
+    /// The node refused every proof: it no longer knows this agent's key.
     #[error("the node does not know this agent's key")]
     KeyNotKnown,
     /// The node saw this agent elsewhere than it is, so nothing was proved.

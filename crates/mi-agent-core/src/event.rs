@@ -70,15 +70,15 @@ pub enum Event {
     /// The node asked for no proof of the registration, though it did so before: another one may answer for
     /// the domain.
     ///
-    /// The user is registered all the same. It is returned once until the next proof, and never with
+    /// The user is registered nevertheless. It is returned once until the next proof, and never with
     /// [`AgentBuilder::accept_unproved`](crate::AgentBuilder::accept_unproved).
     #[cfg(feature = "secure")]
     Unproved {
         /// The day of the last proof, or of the enrolment.
         since: Day,
     },
-    /// The user is registered at another address of the node, or callers are told another address of this
-    /// host. One of the two has moved.
+    /// The user is registered at another address of the node, or callers get another address of this host.
+    /// One of the two has moved.
     Moved(Whereabouts),
 }
 

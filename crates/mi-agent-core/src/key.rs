@@ -58,9 +58,9 @@ pub struct PublicKeyError;
 /// The fingerprint of the key of one user: [`KeyWords::COUNT`] words, which one person reads out and the
 /// other one types.
 ///
-/// Both are told of the same key of the same user, so nobody can look for a pair of keys that have the same
-/// words for two users. An attacker that searches for another key with these words has to try 2^88 of them,
-/// each for 9 ms.
+/// Both people compare the words of the same key of the same user, so nobody can look for a pair of keys
+/// that have the same words for two users. An attacker that searches for another key with these words has to
+/// try 2^88 of them, each for 9 ms.
 ///
 /// ```
 /// use mi_agent_core::{KeyWords, PublicKey};

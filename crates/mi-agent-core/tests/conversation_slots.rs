@@ -43,7 +43,7 @@ fn those_who_have_just_called_and_those_who_are_answered_stay() {
     }
 }
 
-/// The user is told why, also of a conversation in which something was said.
+/// The user gets the reason, even for a conversation in which something was said.
 #[test]
 fn the_reason_says_whether_anything_was_said() {
     let start = tokio::time::Instant::now().into_std();

@@ -71,7 +71,7 @@ async fn a_hurried_shutdown_ends_in_time_whatever_the_others_do() {
     assert_eq!(silent_caller.read(&mut [0; 8]).await.expect("FIN"), 0);
 }
 
-/// A shutdown that takes its time can be hurried: the node is told twice more, not as often as before.
+/// A shutdown that takes its time can be hurried: the node gets two more messages, not as many as before.
 #[tokio::test]
 async fn a_shutdown_can_be_hurried() {
     let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");

@@ -6,7 +6,7 @@ use crate::host::HostIp;
 ///
 /// It cannot if `ip` is in "this network" 0.0.0.0/8, which is never a destination, is a multicast address
 /// (224.0.0.0/4), or is the broadcast address 255.255.255.255 (RFC 1122 §3.2.1.3). Programs that do not know
-/// their own address publish 0.0.0.0 (protocol.md §7, 5), and a kernel takes it for its own host. The other
+/// their own address publish 0.0.0.0 (protocol.md §7, 5), and a kernel treats it as its own host. The other
 /// two reach many hosts.
 ///
 /// Loopback and private addresses are reachable: many nodes and agents share a host or a network. Whether

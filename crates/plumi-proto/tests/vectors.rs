@@ -251,7 +251,7 @@ fn an_answer_with_another_extension_is_no_challenge_and_no_enrolment() {
     }
 }
 
-/// A program that understands no extension takes each for the plain request.
+/// A program that understands no extension treats each as the plain request.
 #[test]
 fn without_its_extension_a_request_is_a_plain_one() {
     for (bytes, plain) in [

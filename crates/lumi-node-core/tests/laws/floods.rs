@@ -1,4 +1,4 @@
-//! Strangers send as much as they like, and nothing comes of it.
+//! Strangers send as much as they can, without any effect.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;

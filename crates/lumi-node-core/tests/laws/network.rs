@@ -1,4 +1,4 @@
-//! A little network of nodes that DNS tells anything, with agents, duplicates, losses and delays.
+//! A little network of nodes with arbitrary DNS answers, with agents, duplicates, losses and delays.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -208,7 +208,7 @@ impl World {
         }
     }
 
-    /// Changes the model as the rules say, and tells what comes of it.
+    /// Changes the model by the rules, and returns the outcome.
     fn expect(&mut self, from: SocketAddrV4, message: &Message, is_repeated: bool) -> Expected {
         let now = self.now;
         if from.port() == 0 || from == address(NODE) {

@@ -240,7 +240,7 @@ fn what_is_not_saved_or_not_read_changes_nothing() {
     assert_eq!(node.address_of("laura"), Some(address(LAURA)));
 }
 
-/// A database tells of a change that others made in it, or of one that this node made.
+/// A database reports a change that others made in it, or one that this node made.
 #[test]
 fn a_change_made_elsewhere_holds_and_is_not_saved() {
     let mut node = TestNode::new();

@@ -85,7 +85,7 @@ impl TestNode {
         self.drain()
     }
 
-    /// Registers laura, and asks for her in vain until she is taken for gone.
+    /// Registers laura, and asks for her in vain until strikes take her offline.
     fn strike_laura_out(&mut self) {
         self.receive(LAURA, "PRlaura@bb.com");
         for _ in 0..5 {

@@ -71,7 +71,7 @@ fn lookups_are_bounded() {
         .map(|n| node.ask_elsewhere(LAURA, &format!("PLlaura@bb.com:joya@d{n}.com"), &format!("d{n}.com")))
         .collect();
     let one_more = "PLlaura@bb.com:joya@cc.com";
-    // The first one gives way, and its result is not wanted any more.
+    // The first one gives way, and its result is no longer wanted.
     let lookup = match node.receive(LAURA, one_more)[..] {
         [Output::Resolve { id, instead_of: Some(given_up), .. }] if given_up == lookups[0] => id,
         ref outputs => panic!("{outputs:?}"),

@@ -222,7 +222,7 @@ fn only_its_own_agent_makes_a_struck_user_be_forgotten() {
     }
 }
 
-/// A frozen agent answers the questions from meanwhile when it thaws. Nobody waits for that any more, but the
+/// A frozen agent answers the questions from meanwhile when it thaws. Nobody waits for these answers, but the
 /// next asker finds the user.
 #[test]
 fn a_frozen_agent_that_thaws_is_online_within_one_round_trip() {

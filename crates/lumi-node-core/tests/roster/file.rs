@@ -52,7 +52,7 @@ fn what_somebody_else_changed_is_left_as_they_left_it() {
         (in_place, b"bb.com\nlaura\npere\n"),
         (in_place, b"bb.com\n"),
         (in_place, b""),
-        // The file is not even UTF-8 any more.
+        // The file is no longer even UTF-8.
         (in_place, b"bb.com\nlaura\njos\xe9\n"),
         // An editor does this; the text is of the same length, and perhaps within the same tick of the file
         // system's clock.

@@ -147,7 +147,7 @@ fn every_line_that_is_wrong_can_be_told() {
                 "line 3: the user is listed twice",
             ],
         ),
-        // The next line is a user all the same.
+        // The next line is a user nevertheless.
         (b"\xff\nlaura\nlaura\n", None, &["line 1: it is not UTF-8", "line 3: the user is listed twice"]),
         // Every name has room beside a domain that is not known.
         (

@@ -43,7 +43,7 @@ fn at(port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(10, 0, 0, 1), port)
 }
 
-/// Returns the arrow that comes of it.
+/// Returns the resulting arrow.
 fn pushed(ladder: &mut Ladder, entry: &Entry) -> Arrow {
     match ladder.push(None, entry).pop() {
         Some(Change::Arrow(arrow)) => arrow,

@@ -161,7 +161,7 @@ this agent  10.100.100.104:3344
 
 #[test]
 fn whose_log_it_is_a_registration_tells() {
-    // A stranger's request tells nothing.
+    // A stranger's request proves nothing.
     let of_node = "\
 R: 10.6.6.6:UDP:6, PRlaura@evil.org, 16
 E: 10.6.6.6:UDP:6, RR1, 3

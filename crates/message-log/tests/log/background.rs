@@ -215,7 +215,7 @@ struct Held {
 
 impl Write for Held {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        // Errors: the test waits for nothing any more, and holds nothing up.
+        // Errors: the test no longer waits, and blocks nothing.
         _ = self.begins.send(());
         _ = self.held.recv();
         Ok(lines.len())

@@ -20,7 +20,7 @@ use message_log::{Entry, LineWriter, MessageLayer, Sink};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// A log in memory that remembers each call of `write` by itself.
+/// A log in memory that remembers each call of `write` separately.
 #[derive(Clone, Default)]
 struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -61,7 +61,7 @@ fn remote() -> SocketAddrV4 {
     "84.88.154.3:4500".parse().expect("an address")
 }
 
-/// Writes the line of one message, as a message that is told alone.
+/// Writes the line of one message that is logged alone.
 fn write_alone(log: &mut impl Sink, entry: &Entry) {
     log.take(entry);
     log.write();

@@ -94,7 +94,7 @@ fn hexadecimal(digit: u8) -> Option<u8> {
     }
 }
 
-/// The same ones in every run: random bytes, between pieces of what could be taken for something else.
+/// The same ones in every run: random bytes, between pieces that could be mistaken for something else.
 struct Payloads(TestRng);
 
 impl Payloads {

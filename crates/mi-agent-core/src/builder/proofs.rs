@@ -34,7 +34,7 @@ impl AgentBuilder {
     ///
     /// An agent with an [identity](AgentBuilder::identity) proves its registration to a node that asks for
     /// it. If it is remembered to have done so, it asks for a challenge at once, and
-    /// [`Event::Unproved`](crate::Event::Unproved) reports a node that wants no proof any more.
+    /// [`Event::Unproved`](crate::Event::Unproved) reports a node that stopped asking for proofs.
     #[must_use]
     pub fn enrolment(mut self, file: EnrolmentFile) -> Self {
         self.proofs.file = Some(file);
@@ -50,7 +50,7 @@ impl AgentBuilder {
         self
     }
 
-    /// Sets whether the user does not mind that a node asks for no proof any more.
+    /// Sets whether the user accepts that a node stops asking for proofs.
     #[must_use]
     pub fn accept_unproved(mut self, accepts: bool) -> Self {
         self.proofs.accepts_unproved = accepts;
@@ -69,7 +69,7 @@ impl AgentBuilder {
     /// If it is called outside of a tokio runtime.
     ///
     /// # Cancel safety
-    /// Cancel safe. The node may have taken the key all the same; the same code then works again for some
+    /// Cancel safe. The node may have taken the key nevertheless; the same code then works again for some
     /// minutes.
     pub async fn enrol(&self, code: InvitationCode) -> Result<Enrolment, EnrolError> {
         let identity = self.identity.as_ref().ok_or(EnrolError::NoIdentity)?;

@@ -59,8 +59,7 @@ pub(crate) struct Place {
 pub(crate) struct Network {
     pub(crate) link: NodeLink,
     pub(crate) way: Way,
-    /// Set if callers are told this host's address on the way to the node, and not one that the program
-    /// named.
+    /// Set if callers get this host's address on the way to the node, and not one that the program named.
     pub(crate) publishes_own: bool,
     /// `None` if the program named the node.
     pub(crate) search: Option<Search>,
@@ -267,7 +266,7 @@ impl Driver {
     }
 }
 
-/// Returns what is left for another caller. Closed slots: the agent is ending and does not listen any more.
+/// Returns what is left for another caller. Closed slots: the agent is ending and no longer listens.
 pub(super) fn capacity(slots: &Slots, events: &mpsc::Sender<Event>) -> Capacity {
     Capacity {
         ends: slots.is_closed(),

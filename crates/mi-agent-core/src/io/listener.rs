@@ -264,7 +264,7 @@ impl Acceptor {
         (greeted, place)
     }
 
-    /// Waits until a caller without a nickname is not waited for any more. Returns the reason.
+    /// Waits until the wait for a caller's nickname ends. Returns the reason.
     async fn gives_up(&mut self, place: &mut Place) -> &'static str {
         tokio::select! {
             () = self.options.shutdown.begun() => "the agent ends",
@@ -604,7 +604,7 @@ mod tests {
             callers.push(call(&acceptor, 1, b"N04joan").await);
         }
         // The agent is busy with the first one: each refusal is a call that the program hears of. Those that
-        // gave way are told together, but for the first of them.
+        // gave way are reported together, except the first of them.
         let (mut told, mut gave_way) = (Vec::new(), Vec::new());
         while told.len() < 104 || gave_way.len() < 2 {
             match incoming.recv().await.unwrap() {

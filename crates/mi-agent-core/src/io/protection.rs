@@ -262,7 +262,7 @@ impl Protection {
         }
     }
 
-    /// Returns whether the user is told of a caller that is refused for this `reason`.
+    /// Returns whether a caller that is refused for this `reason` is reported to the user.
     pub(super) fn tells(&self, reason: Refusal) -> bool {
         match reason {
             Refusal::KeyChanged(address) => self.guard().tells(now(), address),
@@ -286,7 +286,7 @@ impl Protection {
     }
 }
 
-/// Waits for the end of a connection, but not for long: the peer may be gone, or go on for ever.
+/// Waits for the end of a connection, but not for long: the peer may be gone, or go on endlessly.
 async fn within_linger<T>(ending: impl Future<Output = io::Result<T>>, mut shutdown: ShutdownWatch) {
     let hurried = async {
         shutdown.hurried().await;

@@ -17,7 +17,7 @@ pub(crate) struct Prover {
     file: Option<EnrolmentFile>,
     enrolment: Option<Enrolment>,
     accepts_unproved: bool,
-    /// The program knows that the node asks for no proof any more.
+    /// The program knows that the node stopped asking for proofs.
     has_told: bool,
 }
 

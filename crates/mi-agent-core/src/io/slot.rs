@@ -65,12 +65,12 @@ impl Slots {
         self.talks().state.can_give_way(now())
     }
 
-    /// Returns whether nothing takes a slot any more, because the agent ends.
+    /// Returns whether slots are closed because the agent ends.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.permits.is_closed()
     }
 
-    /// Lets nothing take a slot any more.
+    /// Closes the slots.
     pub(crate) fn close(&self) {
         self.0.permits.close();
     }

@@ -285,7 +285,7 @@ impl Talk {
     fn pass_on(&mut self, line: Delivered, state: &mut ConversationState) {
         let Some(delivered) = &self.delivered else { return };
         match delivered.try_send(line) {
-            // Closed: the program dropped the conversation. What the peer says is read all the same.
+            // Closed: the program dropped the conversation. The peer's text is read nevertheless.
             Ok(()) | Err(TrySendError::Closed(_)) => state.handle_taken(),
             Err(TrySendError::Full(line)) => self.undelivered.push_back(line),
         }
@@ -299,7 +299,7 @@ impl Drop for Talk {
     }
 }
 
-/// Waits until the program takes something, or nothing any more. Cancel safe.
+/// Waits until the program takes something, or stops taking anything. Cancel safe.
 async fn has_room(delivered: &Option<mpsc::Sender<Delivered>>) {
     if let Some(delivered) = delivered {
         _ = delivered.reserve().await;

@@ -109,10 +109,10 @@ impl Capacity {
 
     /// Decides about a caller that may not call for the reason `refusal`, if there is one.
     ///
-    /// The end of the agent comes first: nobody is told of a caller then. A caller that may not call is
-    /// refused for that reason, whether or not the user is busy. Only for others, `take_room` takes the room
-    /// of a conversation and of its event, or returns what was left: a refused caller makes the agent busy
-    /// for nobody.
+    /// The end of the agent comes first: no caller is reported then. A caller that may not call is refused
+    /// for that reason, whether or not the user is busy. Only for others, `take_room` takes the room of a
+    /// conversation and of its event, or returns what was left: a refused caller makes the agent busy for
+    /// nobody.
     pub fn decide<R>(
         self,
         refusal: Option<Refusal>,

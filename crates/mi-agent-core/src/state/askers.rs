@@ -12,14 +12,14 @@ use super::admission::Refusal;
 pub(super) struct Askers {
     /// The askers that learned where this agent listens, each with the last time, the oldest first.
     told: VecDeque<(MiAddress, Instant)>,
-    /// The last asker that may not call, and the time. It may know where this agent listens all the same.
+    /// The last asker that may not call, and the time. It may know where this agent listens nevertheless.
     refused: Option<(MiAddress, Instant)>,
     /// The oldest first.
     missed: VecDeque<(MiAddress, Refusal, Instant)>,
 }
 
 impl Askers {
-    /// `asker` is told where the user listens.
+    /// `asker` gets the address where the user listens.
     pub(super) fn told(&mut self, now: Instant, asker: MiAddress) {
         self.refused.take_if(|(refused, _)| *refused == asker);
         self.told.retain(|(told, _)| *told != asker);
@@ -30,7 +30,7 @@ impl Askers {
         self.told.push_back((asker, now));
     }
 
-    /// `asker` is told that the user is busy. `true`: the user is to hear of it.
+    /// `asker` gets "busy". `true`: it is reported to the user.
     pub(super) fn refused(&mut self, now: Instant, asker: MiAddress, reason: Refusal) -> bool {
         // An asker that hears "busy" because the user is busy does not call.
         if reason != Refusal::Busy {
@@ -94,14 +94,15 @@ const TOGETHER: Duration = Duration::from_secs(10);
 /// The most askers among which a caller is searched. Each of them may be allowed to call.
 const MAX_TOLD: usize = 64;
 
-/// A caller dials as soon as it is told where: a conversation that begins later than this is somebody else's.
+/// A caller dials as soon as it knows the address: a conversation that begins later than this is somebody
+/// else's.
 const ASKER_LIFE: Duration = Duration::from_secs(30);
 
 /// Deployed agents ask up to ten times for one call, and people call again.
 const MISSED_EVERY: Duration = Duration::from_secs(60);
 
-/// Refusals that the user is told of within that time: fewer than events may wait, so that made-up names keep
-/// nobody out.
+/// Refusals that are reported to the user within that time: fewer than events may wait, so that made-up names
+/// keep nobody out.
 const MAX_MISSED: usize = 32;
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ pub struct LumiClient {
 pub struct Whereabouts {
     /// The node that it asks.
     pub node: NodeAddress,
-    /// The address that callers are told.
+    /// The address that callers get.
     pub listening: MiSocketAddress,
 }
 
@@ -109,7 +109,7 @@ impl LumiClient {
     /// that is online elsewhere.
     ///
     /// If a location request is not answered, such a user sends a `PR`, and the node gets one more interval
-    /// to answer that. [`LumiAnswer::PeerSilent`] tells the two cases apart.
+    /// to answer that. [`LumiAnswer::PeerSilent`] distinguishes the two cases.
     pub fn request(
         &mut self,
         now: Instant,
@@ -220,12 +220,12 @@ impl LumiClient {
         self.nodes.contains(from)
     }
 
-    /// Returns the address that callers are told.
+    /// Returns the address that callers get.
     pub fn listening(&self) -> MiSocketAddress {
         self.listening
     }
 
-    /// Sets the address that callers are told, from the next question on.
+    /// Sets the address that callers get, from the next question on.
     pub fn set_listening(&mut self, listening: MiSocketAddress) {
         self.listening = listening;
     }
@@ -266,7 +266,7 @@ impl LumiClient {
         }
     }
 
-    /// Takes `caller` in the place of [`LumiClient::take_askers`], because its key shows that it begins the
+    /// Takes `caller` instead of [`LumiClient::take_askers`], because its key shows that it begins the
     /// conversation. Other users that have asked may still call.
     pub fn take_known_caller(&mut self, caller: &MiAddress) {
         self.askers.take_known(caller);

@@ -271,7 +271,7 @@ impl ConversationState {
                 self.phase_ends = None;
                 self.outputs.push_back(ConversationOutput::Undecided);
             }
-            // A peer that takes nothing, or does not give its nickname, is not waited for any more.
+            // A peer that takes nothing, or does not give its nickname, is no longer waited for.
             Phase::Ending => {
                 self.writing = None;
                 self.begin(now, Phase::Closing);

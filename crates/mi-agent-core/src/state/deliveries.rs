@@ -25,7 +25,7 @@ pub(super) struct Deliveries {
     /// The line that is held, and the time until which it is.
     held: Option<(PeerText, Instant)>,
     pub(super) intake: IntakeMeter,
-    /// Nothing holds the peer up any more.
+    /// Nothing blocks the peer now.
     is_ending: bool,
     is_encrypted: bool,
     waiting: VecDeque<ConversationOutput>,

@@ -23,7 +23,7 @@ pub struct Intake {
 pub(super) struct IntakeMeter {
     /// `None` is without limits.
     pub(super) intake: Option<Intake>,
-    /// The times at which nothing is used up any more: of frames, and of bytes.
+    /// The times at which nothing is used up: of frames, and of bytes.
     free: [Option<Instant>; 2],
     /// Nothing is read before that.
     closed_until: Option<Instant>,

@@ -102,8 +102,8 @@ fn find<V: Copy>(values: &VecDeque<(MiAddress, V)>, address: &MiAddress) -> Opti
 /// The most addresses of each kind: several times the contacts that a person calls in a run.
 const MAX_ADDRESSES: usize = 100;
 
-/// The time after which the user is told again of a caller with another key. Anybody can cause it by asking
-/// in a user's name.
+/// The time after which a caller with another key is reported to the user again. Anybody can cause it by
+/// asking in a user's name.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// The time in which a plain conversation that the user permits has to begin.

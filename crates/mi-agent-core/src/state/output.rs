@@ -53,7 +53,7 @@ pub enum LumiOutput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegistrationChange {
-    /// Nobody can find the user any more, as far as the agent can tell. The agent tries again every
+    /// As far as the agent knows, nobody can find the user. The agent tries again every
     /// [`RETRY`](crate::RETRY).
     Lost(LossReason),
     /// The user is registered again.

@@ -543,7 +543,7 @@ mod tests {
                 &[(pere, vec![seen(1)]), (joan, vec![]), (laura, vec![verified(1)])],
                 Ok((vec![pere, laura], Trust::New)),
             ),
-            // It is one user's, and another one with a key of its own asked: nobody is taken for that one.
+            // It is one user's, and another one with a key of its own asked: nobody passes for that one.
             (&[(laura, introduced(1))], &[(pere, vec![verified(3)])], Ok((vec![laura], Trust::Introduced))),
             (
                 &[(laura, verified(1))],

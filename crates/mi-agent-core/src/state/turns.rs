@@ -81,7 +81,7 @@ impl<I: Copy + PartialEq> Turns<I> {
         }
     }
 
-    /// Records that a caller does not wait any more. One that does not wait changes nothing.
+    /// Records that a caller stopped waiting. One that does not wait changes nothing.
     pub fn handle_gone(&mut self, id: I) {
         self.remove(id);
     }

@@ -85,7 +85,7 @@ fn refreshes_are_as_far_apart_as_may_go_on_for_ever() {
     }
 }
 
-/// Repeated as any request is, then every 5 s, once each: it may go on for ever.
+/// Repeated as any request is, then every 5 s, once each: it may go on endlessly.
 #[test]
 fn a_node_that_does_not_answer_is_tried_again_without_haste() {
     let mut client = registered();

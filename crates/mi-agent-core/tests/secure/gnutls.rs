@@ -92,7 +92,7 @@ async fn gnutls_talks_with_an_agent_and_both_prove_their_keys() {
     }
 }
 
-/// Each row: the options of the caller, and what it is told.
+/// Each row: the options of the caller, and the answer that it gets.
 #[tokio::test]
 async fn gnutls_is_refused_without_our_protocol_and_by_another_name() {
     if !is_installed() {

@@ -100,7 +100,7 @@ async fn refused(events: &mut Events) -> Refusal {
     within(refused).await
 }
 
-/// Waits for what has to happen, but not for ever.
+/// Waits for what has to happen, up to a limit.
 async fn within<T>(happens: impl Future<Output = T>) -> T {
     time::timeout(DEADLINE, happens).await.expect("it happens")
 }
@@ -137,7 +137,7 @@ async fn what_is_said_is_encrypted_and_both_keys_are_known_the_next_time() {
     of_laura.shutdown().await.expect("deregistered");
 }
 
-/// A store on a disk that hangs until it is let go.
+/// A store on a disk that hangs until it is released.
 #[derive(Debug)]
 struct Hanging {
     kept: MemoryTrust,

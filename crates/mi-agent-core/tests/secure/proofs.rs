@@ -126,7 +126,7 @@ async fn a_registration_is_proved_and_remembered() {
     }
 }
 
-/// Each row: the day that is remembered, whether the user minds, and whether the user is told.
+/// Each row: the day that is remembered, whether the user minds, and whether it is reported.
 #[tokio::test]
 async fn a_node_that_asks_for_no_proof_any_more_is_reported() {
     for (remembers, accepts, is_told) in [(true, false, true), (true, true, false), (false, false, false)] {

@@ -151,7 +151,7 @@ fn a_character_cut_by_a_peer_is_whole_again_in_its_bytes() {
     assert_eq!(items.iter().flat_map(|item| item.bytes().to_vec()).collect::<Vec<_>>(), "çL01".as_bytes());
 }
 
-/// They are cut between characters, and nothing in them is taken for a frame.
+/// They are cut between characters, and nothing in them is mistaken for a frame.
 #[test]
 fn much_text_without_a_frame_comes_in_pieces() {
     let text = "é€ L02hi".repeat(1_000);

@@ -53,7 +53,7 @@ fn say<S: AsyncRead + AsyncWrite + Unpin, D>(stream: &mut S, connection: &mut Co
     // If it has been said, there is nothing to be written.
     connection.send_close_notify();
     let cx = &mut Context::from_waker(Waker::noop());
-    // If it cannot be said, the peer takes the end for a loss.
+    // If it cannot be sent, the peer treats the end as a loss.
     while connection.wants_write()
         && connection.write_tls(&mut Pipe { stream, cx }).is_ok_and(|length| length > 0)
     {}
