@@ -56,7 +56,7 @@ pub(crate) enum Effect {
 /// wait. The first signal hurries, and then Ctrl-C ends the program at once.
 ///
 /// # Errors
-/// Nothing can be printed any more. The user has been deregistered all the same.
+/// The output is unusable. The user has been deregistered nevertheless.
 pub(crate) async fn run<F: FrontEnd>(
     mut front_end: F,
     mut session: Session,

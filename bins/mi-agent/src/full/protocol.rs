@@ -254,7 +254,7 @@ mod tests {
         assert!(text.starts_with(&format!("R ← key as u3@cc.com: `{words}`, new\n")), "{text}");
     }
 
-    /// Anybody can call with a new key as often as they like, and each takes 9 ms.
+    /// Anybody can call with new keys without limit, and each takes 9 ms.
     #[test]
     fn the_words_of_many_new_keys_are_not_found_out() {
         let mut protocol = Protocol { is_open: true, ..Protocol::default() };

@@ -44,7 +44,7 @@ pub(crate) struct Chat {
 /// Runs until the user leaves. Puts the lines to be printed afterwards on the terminal into `last_words`.
 ///
 /// # Errors
-/// The terminal cannot be used any more. The user has been deregistered all the same.
+/// The terminal is unusable. The user has been deregistered nevertheless.
 pub(crate) async fn run(
     builder: AgentBuilder,
     signals: &mut Signals,

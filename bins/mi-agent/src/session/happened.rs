@@ -72,7 +72,7 @@ pub(crate) enum Happened {
         /// Set unless the user knows the reason anyway.
         is_news: bool,
     },
-    /// Others may not find the user any more. The session tries to register again.
+    /// Others may no longer find the user. The session tries to register again.
     RegistrationLost(RefreshError),
     /// Others find the user again.
     RegistrationRegained { node: NodeAddress },

@@ -29,7 +29,7 @@ impl Refusals {
 
     /// Handles a call. Returns whether it is news.
     pub(super) fn called(&self, address: Option<MiAddress>, reason: Refusal) -> bool {
-        // The agent tells of another key once a minute.
+        // The agent reports another key once a minute.
         matches!(reason, Refusal::Busy | Refusal::KeyChanged(_))
             || address.is_none_or(|address| !self.reported.contains(&address))
     }

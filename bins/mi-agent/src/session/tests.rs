@@ -134,7 +134,7 @@ async fn a_conversation_that_begins_while_the_user_leaves_is_hung_up() {
     }
 }
 
-/// Otherwise callers that take turns would keep the user registered for as long as they like.
+/// Otherwise callers that take turns would keep the user registered indefinitely.
 #[tokio::test]
 async fn a_caller_does_not_keep_the_user_from_leaving() {
     let node = node().await;
@@ -219,7 +219,7 @@ async fn a_user_who_leaves_does_not_wait_for_many_lines() {
     let lines = loop {
         match session.soon().await {
             Happened::NotSent { lines, .. } => break lines,
-            // None waits any more, because the conversation takes no more.
+            // No line waits, because the conversation takes no more.
             Happened::HandedOver(_) => {}
             other => panic!("{other:?}"),
         }
@@ -279,7 +279,7 @@ impl PlayedNode {
     }
 }
 
-/// A front end that is blocked at its output asks for no events. The node is asked all the same.
+/// A front end that is blocked at its output asks for no events. The node is asked nevertheless.
 #[tokio::test]
 async fn a_hurry_begins_at_once() {
     let node = PlayedNode::start().await;
@@ -325,7 +325,7 @@ async fn a_session_that_has_not_begun_to_register_asks_nobody() {
 
 /// Leaves after the node has received the registration, and has answered it if it `answers`.
 ///
-/// Returns whether the session started all the same.
+/// Returns whether the session started nevertheless.
 async fn starts_though_interrupted(answers: bool) -> bool {
     let node = PlayedNode::start().await;
     let mut session = Session::start(node.builder(), None);

@@ -84,7 +84,7 @@ impl Contacts {
     /// Records a call of `address`, from `remote` if that is known, that was not taken. Returns whether it is
     /// another one than the last.
     ///
-    /// An agent first asks for the user, and may then call all the same.
+    /// An agent first asks for the user, and may then call regardless of the answer.
     pub(crate) fn missed(&mut self, address: MiAddress, remote: Option<IpAddr>, at: Timestamp) -> bool {
         let mut contact = self.take(address, at);
         contact.remote = remote.or(contact.remote);

@@ -78,7 +78,7 @@ impl Keeper {
         };
         thread::spawn(move || {
             jobs_to_do.iter().for_each(|job| work.carry_out(job));
-            // Nobody may be waiting any more.
+            // The caller may have stopped waiting.
             _ = is_done.send(());
         });
         Self { jobs, events, done, shared }

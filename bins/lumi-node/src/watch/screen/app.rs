@@ -148,7 +148,7 @@ impl App {
         self.ladder().arrows().filter(is_shown).collect()
     }
 
-    /// Returns the index of the chosen arrow. If that one is not shown any more, returns the one beside it.
+    /// Returns the index of the chosen arrow. If that one is gone, returns the one beside it.
     pub(super) fn chosen_of(&self, arrows: &[&Arrow]) -> Option<usize> {
         let last = arrows.len().checked_sub(1)?;
         let Some(chosen) = self.chosen else { return Some(last) };
@@ -166,7 +166,7 @@ impl App {
         top..arrows.len().min(top + self.height)
     }
 
-    /// Returns the number of messages that are not stored any more, if any.
+    /// Returns the number of messages that are no longer stored, if any.
     pub(super) fn forgotten(&self) -> Option<u64> {
         let MessageHistory { ladder, count } = self.shown();
         let kept = u64::try_from(ladder.arrows().len()).ok()?;

@@ -1,4 +1,4 @@
-//! The registration, as the full screen tells it.
+//! The registration, as the full screen reports it.
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ impl Running {
     /// node does not admit after that needs more than a code.
     ///
     /// # Errors
-    /// The terminal cannot be used any more.
+    /// The terminal is unusable.
     pub(super) async fn enrol(
         &mut self,
         own: &MiAddress,
