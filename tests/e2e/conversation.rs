@@ -264,7 +264,7 @@ async fn a_call_that_is_given_up_ends_in_order() {
     }
 }
 
-/// A caller that has connected when an agent ends is greeted and let go in order.
+/// A caller that has connected when an agent ends is greeted, and its connection ends in order.
 #[tokio::test]
 async fn callers_in_the_queue_of_an_agent_that_ends_are_let_go_in_order() {
     let node = TestNode::start("bb.com", &["pere"], directory(&[])).await;

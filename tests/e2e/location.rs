@@ -318,7 +318,7 @@ async fn an_agent_that_is_dropped_deregisters() {
     }
 }
 
-/// Given up before the node has answered: it may have heard all the same.
+/// Given up before the node has answered: it may have heard nevertheless.
 #[tokio::test]
 async fn a_start_that_is_given_up_deregisters() {
     let trace = Trace::start();
@@ -368,7 +368,7 @@ async fn busy_until_deregistered(is_dropped: bool) {
     }
 }
 
-/// A shutdown that was given up tells its outcome to the next one.
+/// A shutdown that was given up passes its outcome to the next one.
 #[tokio::test]
 async fn a_shutdown_can_be_repeated() {
     let node = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");

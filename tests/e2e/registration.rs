@@ -197,7 +197,7 @@ async fn what_is_told_late_is_what_holds() {
     }
 }
 
-/// A program that takes no calls keeps its registration all the same.
+/// A program that takes no calls keeps its registration nevertheless.
 #[tokio::test]
 async fn who_drops_the_events_stays_registered() {
     let node = TestNode::start("bb.com", &["laura"], directory(&[])).await;

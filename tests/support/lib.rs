@@ -26,7 +26,7 @@ pub use lumi_testkit::{conversation, emulators, network, wire};
 
 /// Reports that a test did not run, and why.
 ///
-/// The test harness does not capture this, so nobody takes a skipped test for a passed one.
+/// The test harness does not capture this, so nobody mistakes a skipped test for a passed one.
 pub fn skipped(reason: &str) {
     _ = writeln!(io::stderr(), "SKIPPED, {reason}");
 }

@@ -28,7 +28,7 @@ pub struct NodeProgram {
     domain: String,
     address: SocketAddrV4,
     folder: PathBuf,
-    /// The folder is removed last, when nothing runs in it any more.
+    /// The folder is removed last, after everything in it has ended.
     _own_folder: Option<TempDir>,
 }
 

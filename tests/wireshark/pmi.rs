@@ -12,7 +12,7 @@ use crate::{LAURA, NODE};
 const CALLER: &str = "10.0.0.1:50000";
 const CALLEE: &str = "10.0.0.9:8080";
 
-/// The port is one that Wireshark takes for something else, until an RL0 tells what it is there.
+/// Wireshark assigns the port to another protocol, until an RL0 shows its use.
 const FOUND: &[u8] = b"RL0laura@bb.com:joya@bb.com:10.0.0.9:8080";
 
 #[test]

@@ -28,7 +28,7 @@ async fn five_hundred_who_never_finish_their_nickname_do_not_keep_out_who_does()
         honest.write(b"L04hola").await;
         assert_eq!(next(&mut talk).await, "hola");
         if address(1) == address(2) && address(1) != Ipv4Addr::LOCALHOST {
-            // They are let go as those from the honest caller's address are.
+            // Their connections end like those from the honest caller's address.
             continue;
         }
         for dribbler in dribblers {
@@ -50,7 +50,7 @@ async fn a_call_gets_through_at_the_first_try_in_their_midst() {
             for _ in 0..10 {
                 let mut stream = TcpStream::connect(at).await.expect("a connection");
                 for byte in *b"N99" {
-                    // It may have been let go.
+                    // Its connection may have ended.
                     _ = stream.write_all(&[byte]).await;
                     tokio::task::yield_now().await;
                 }
@@ -59,7 +59,7 @@ async fn a_call_gets_through_at_the_first_try_in_their_midst() {
         });
     }
     let calling = async {
-        // Once the first have been let go.
+        // The first connections have ended.
         dribblers.join_next().await.expect("there are some").expect("no panic");
         laura.call(pere.address()).await
     };

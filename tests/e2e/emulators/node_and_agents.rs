@@ -148,8 +148,8 @@ async fn duplicated_datagrams_lead_to_one_answer() {
     }
 }
 
-/// An L that waits takes the other's question for its answer; each tells its user that the call failed.
-/// Neither that nor a call to itself is more than that.
+/// An L that waits mistakes the other's question for its answer; each reports to its user that the call
+/// failed. Neither that nor a call to itself is more than that.
 #[tokio::test]
 async fn agents_that_call_each_other_at_once_go_on() {
     let node = TestNode::start("bb", &["u1", "u2"], directory(&[])).await;

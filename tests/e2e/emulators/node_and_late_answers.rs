@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 
 use super::{BOTH, converse};
 
-/// L asks five times, a second apart; the fifth question without an answer takes the callee for gone.
+/// L asks five times, a second apart; with the fifth question without an answer the callee is offline.
 pub(super) async fn an_agent_that_does_not_answer_is_offline_at_the_fifth_question() {
     let frozen_and_thawed = async |callee_is| {
         let node = TestNode::start("bb", &["u1", "u2"], directory(&[])).await;

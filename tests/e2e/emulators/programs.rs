@@ -207,8 +207,7 @@ async fn a_caller_in_the_queue_of_a_program_that_ends_is_greeted_and_let_go() {
     }
 }
 
-/// Killed, it says nothing: the node takes it for online, and its user is found again when it is started
-/// again.
+/// Killed, it says nothing: the node has it as online, and its user is found again when it is started again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_was_killed_is_started_again() {
     for theirs in BOTH {
@@ -323,7 +322,7 @@ async fn the_rate_limit_bears_a_house_full_of_s_agents() {
 }
 
 /// S asks each 200 ms and gives up after 2 s. A callee that takes more than half of that is asked more than
-/// five times meanwhile, and reached all the same.
+/// five times meanwhile, and reached nevertheless.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_is_slow_is_not_taken_for_gone_by_the_quick_tries_of_s() {
     for callee_is in BOTH {

@@ -1,4 +1,4 @@
-//! No file can be opened any more, and no socket.
+//! No more files and sockets can be opened.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

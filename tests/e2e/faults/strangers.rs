@@ -1,4 +1,4 @@
-//! Datagrams that anybody can send to a node: as many, and as odd, as they like.
+//! Datagrams that anybody can send to a node, in any number and of any form.
 
 use std::net::Ipv4Addr;
 use std::thread;

@@ -133,7 +133,7 @@ fn a_full_screen_says_why_it_could_not_deregister() {
     assert_eq!(laura.screen().rows()[0], silent);
 }
 
-/// Nobody reads the output any more, as in `mi-agent … | head`.
+/// Nobody reads the rest of the output, as in `mi-agent … | head`.
 #[test]
 fn a_closed_stdout_deregisters_and_ends_conversations() {
     for program in [

@@ -64,8 +64,8 @@ fn a_screen_that_somebody_looks_at_registers_again_after_a_restart_of_the_node()
     eventually("laura is online again", || node.is_online("laura"));
 }
 
-/// The agent of laura is frozen, as on a host that sleeps, until its node takes it for gone and lets somebody
-/// else register.
+/// The agent of laura is frozen, as on a host that sleeps, until strikes take her offline and the node lets
+/// somebody else register.
 #[test]
 fn a_user_who_cannot_register_again_is_told_why_on_every_face() {
     let mut node =

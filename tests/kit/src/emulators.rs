@@ -3,7 +3,7 @@
 //!
 //! They are synchronous: what happened, and when, is told to them; what they do, they say. They have no
 //! socket and no clock, and they write and read their bytes themselves, since what used our codec would share
-//! its mistakes. One that has ended stays so: it does nothing and says nothing any more.
+//! its mistakes. One that has ended stays so: it no longer does or says anything.
 
 mod domain;
 mod l_agent;

@@ -149,7 +149,7 @@ impl Run {
         }
     }
 
-    /// Nobody answers any more: all that is under way ends in its time.
+    /// Answers cease: everything under way ends in its time.
     fn end(&mut self) {
         let end = self.open.values().map(|open| open.next + open.interval * (u32::from(open.left) + 1)).max();
         self.pass(end.unwrap_or(self.now) - self.now, false);

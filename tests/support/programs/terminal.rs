@@ -237,7 +237,7 @@ impl Terminal {
     /// If it has not ended within [`DEADLINE`](super::DEADLINE), or was ended by a signal.
     pub fn wait_exit(&self) -> i32 {
         let (code, shown) = self.ended();
-        // That is how a shell tells of signals.
+        // A shell reports signals in this way.
         assert!(code <= 128, "the program was ended by signal {}; {shown}", code - 128);
         code
     }

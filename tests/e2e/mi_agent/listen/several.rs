@@ -123,7 +123,7 @@ fn five_hundred_who_dribble_do_not_keep_out_a_caller() {
         bot.expect("registered")["listening"].as_str().expect("it").parse().expect("an address");
     let dribbler = || {
         let mut socket = connect_from(Ipv4Addr::new(127, 0, 0, 9), at);
-        // An error: it has been let go.
+        // An error: its connection has ended.
         _ = socket.write_all(b"N");
         socket
     };
@@ -149,7 +149,7 @@ fn callers_that_give_way_to_others_are_told_together() {
     // Only 10 a second have their turn.
     eventually("somebody gives way", || {
         let mut caller = connect_from(Ipv4Addr::new(127, 0, 0, 9), at);
-        // An error: it has been let go.
+        // An error: its connection has ended.
         _ = caller.write_all(b"N01u");
         callers.push_back(caller);
         if callers.len() > MORE_THAN_WAIT {

@@ -21,7 +21,7 @@ impl LNode {
     }
 
     fn register(&mut self, from: SocketAddrV4, message: &[u8], address: Option<SocketAddrV4>) {
-        // Text behind a full address is ignored; text behind a bare user ends it all the same (row 17).
+        // Text behind a full address is ignored; text behind a bare user still ends it (row 17).
         let field = message[2..].split(|&byte| byte == b':').next().unwrap_or_default();
         let Some(name) = text::address(field) else {
             let has_domain = field.contains(&b'@');

@@ -43,7 +43,7 @@ impl Honest {
                 if let Some(heard) = own.hear_within(LOOK) {
                     match heard.strip_prefix("PL") {
                         Some(names) => due.push_back((Instant::now() + delay, format!("RL1{names}"))),
-                        // An error: nobody asks any more.
+                        // An error: the asker has ended.
                         None => _ = sender.send(heard),
                     }
                 }

@@ -25,7 +25,7 @@ pub(super) struct Shown {
     parser: Parser<Heard>,
     /// The last of what was printed; [`TAIL`] bytes at most.
     tail: VecDeque<u8>,
-    /// Nobody is at the other end any more.
+    /// The other end is gone.
     is_closed: bool,
 }
 

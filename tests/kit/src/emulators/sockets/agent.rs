@@ -234,7 +234,7 @@ impl EmulatedAgent {
     pub async fn read_all(&self) {
         let (sender, done) = oneshot::channel();
         self.command(Command::ReadAll(sender)).await;
-        // It answers unless it has ended, which the transcript tells.
+        // It answers unless it has ended, which the transcript shows.
         _ = done.await;
     }
 
@@ -249,7 +249,7 @@ impl EmulatedAgent {
     }
 
     async fn command(&self, command: Command) {
-        // One that has ended takes none; the transcript tells.
+        // One that has ended takes none; the transcript shows it.
         _ = self.commands.send(command).await;
     }
 }

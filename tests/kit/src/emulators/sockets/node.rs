@@ -116,7 +116,7 @@ impl EmulatedNode {
     }
 
     async fn command(&self, command: Command) {
-        // One that has ended takes none; the transcript tells.
+        // One that has ended takes none; the transcript shows it.
         _ = self.commands.send(command).await;
     }
 }

@@ -79,7 +79,7 @@ mod tests {
         }
         let length = reader.read(&mut buffer).await.unwrap();
         if segments_received(&reader).is_none() {
-            // The test harness does not capture this, so nobody takes a skipped test for a passed one.
+            // The test harness does not capture this, so nobody mistakes a skipped test for a passed one.
             _ = writeln!(io::stderr(), "SKIPPED, there is no ss here, or it does not count segments");
             return None;
         }
