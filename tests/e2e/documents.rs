@@ -1,7 +1,7 @@
 //! README.md and the files in docs/ show what there is: their commands run, their links lead somewhere.
 //!
-//! An indented line, or one in a fence of `sh`, is a command that a reader types in a shell. Each of them is run
-//! by `documents/runs.rs` or by a script, as [`RUN_BY`] says for its document.
+//! An indented line, or one in a fence of `sh`, is a command that a reader types in a shell. Each of them is
+//! run by `documents/runs.rs` or by a script, as [`RUN_BY`] says for its document.
 
 mod links;
 mod runs;
@@ -193,8 +193,8 @@ fn the_readme_is_one_page_and_lines_are_short() {
     }
 }
 
-/// Returns the parts of a `command` that start one of our programs, without redirections and placeholders. Its name
-/// also occurs as that of a package, a service or a user.
+/// Returns the parts of a `command` that start one of our programs, without redirections and placeholders.
+/// Its name also occurs as that of a package, a service or a user.
 fn of_ours(command: &str) -> Vec<String> {
     let parts = command.split(['|', ';', '>', ')']);
     let start = |part: &str| {

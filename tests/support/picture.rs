@@ -1,5 +1,5 @@
-//! Pictures of screens, as SVG that needs nothing but a font of even width: what stands in a column stays in it,
-//! whatever font that is.
+//! Pictures of screens, as SVG that needs nothing but a font of even width: what stands in a column stays in
+//! it, whatever font that is.
 
 mod colour;
 

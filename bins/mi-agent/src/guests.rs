@@ -4,8 +4,8 @@
 //! socket of the holder when it begins. When it ends, the holder registers again:
 //!
 //! ```text
-//!  guest    connects ───────────── PR  PL  talks ───────── FIN       waits for the byte, deregisters without it
-//!  holder             accepts                                   PR   one byte
+//!  guest    connects ──────────── PR  PL  talks ──────── FIN      waits for the byte; without it, deregisters
+//!  holder             accepts                                 PR   one byte
 //! ```
 //!
 //! The end of a guest that is killed is noticed in the same way. A holder that is ending sends no byte, and

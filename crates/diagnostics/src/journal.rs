@@ -1,11 +1,11 @@
 //! Diagnostics in the journal of the host, written by a thread of their own.
 //!
 //! ```text
-//! an emitter of events ──── push ──► queue, 1 MiB ── thread ──► socket of journald, which blocks while journald hangs
+//! an emitter of events ──── push ──► queue, 1 MiB ── thread ──► socket of journald
 //!                                      │ full: the event is lost, and counted
 //! ```
 //!
-//! Events are passed on without the spans around them. Neither program has any.
+//! The socket blocks while journald hangs. Events are passed on without the spans around them. Neither program has any.
 
 use std::collections::VecDeque;
 use std::io;

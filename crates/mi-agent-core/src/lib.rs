@@ -28,9 +28,9 @@
 //! # }
 //! ```
 //!
-//! Conversations between agents that have an [`Identity`](AgentBuilder::identity) are encrypted by TLS 1.3, and
-//! both prove their keys. [`AgentBuilder::trust`] keeps the keys of others, [`AgentBuilder::security`] sets the
-//! least protection that is accepted, and [`Peer::security`] is the protection that a conversation has:
+//! Conversations between agents that have an [`Identity`](AgentBuilder::identity) are encrypted by TLS 1.3,
+//! and both prove their keys. [`AgentBuilder::trust`] keeps the keys of others, [`AgentBuilder::security`] sets
+//! the least protection that is accepted, and [`Peer::security`] is the protection that a conversation has:
 //!
 //! ```no_run
 //! # #[cfg(feature = "secure")]

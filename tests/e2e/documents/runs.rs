@@ -151,8 +151,8 @@ fn commands_for_a_node_and_for_users_run() {
     assert_eq!(world.node.wait_exit(), 0);
 }
 
-/// The administrator's commands of docs/operations.md, beside a node without systemd. `.ci/packages` runs all of
-/// them, where it can.
+/// The administrator's commands of docs/operations.md, beside a node without systemd. `.ci/packages` runs all
+/// of them, where it can.
 #[test]
 fn commands_of_administrators_run() {
     let node = NodeProgram::start("bb.com", &["laura", "pere"], &[]);

@@ -1,6 +1,7 @@
 use super::*;
 
-/// The lines of the picture of what is `printed`, from the first in the window on; `~` is a blank that is drawn.
+/// The lines of the picture of what is `printed`, from the first in the window on; `~` is a blank that is
+/// drawn.
 fn drawn(printed: &str, theme: &Theme) -> Vec<String> {
     let picture = svg(&Screen::of((2, 20), printed), "title", theme);
     let (_, inside) = picture.split_once("<g ").expect("there is a window");

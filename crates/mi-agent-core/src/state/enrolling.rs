@@ -3,7 +3,7 @@
 //! ```text
 //!  begin ── PR…:E, 5 × 1 s ──► RR0:key:mac   taken
 //!                          ──► RR1           not taken
-//!                          ──► RR0           a deployed node registered the sender: PD, 5 × 1 s, not supported
+//!                          ──► RR0           a deployed node registered it: PD, 5 × 1 s, not supported
 //! ```
 
 use std::collections::VecDeque;

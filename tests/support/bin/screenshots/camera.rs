@@ -39,7 +39,8 @@ impl<'a> Camera<'a> {
         self.scene.size
     }
 
-    /// Takes a picture of `screen`: of `what` in this scene, which also names the window if the program does not.
+    /// Takes a picture of `screen`: of `what` in this scene, which also names the window if the program does
+    /// not.
     pub(crate) fn shoot(&mut self, what: &str, screen: &Screen) {
         let title = if screen.title().is_empty() { what } else { screen.title() };
         self.keep(what, "svg", svg(screen, title, &self.scene.theme).into_bytes());
