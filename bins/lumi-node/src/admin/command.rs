@@ -79,6 +79,11 @@ impl Command {
 /// A change of the keys of a user.
 #[derive(Clone, Debug, PartialEq, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    /// Returns whether codes for cameras are drawn below the lines of the answer.
+    pub(crate) fn draws_camera_codes(&self) -> bool {
+        matches!(self, Self::Invite(args) if args.qr)
+    }
+
 pub(crate) enum KeyCommand {
     /// A key more, which the user proves registrations by
     Add(KeyOfUser),

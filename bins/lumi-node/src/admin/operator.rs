@@ -45,7 +45,7 @@ impl Operator {
     }
 
     async fn invite(&self, args: InviteArgs) -> anyhow::Result<String> {
-        let InviteArgs { users, all_new, format, valid } = args;
+        let InviteArgs { users, all_new, format, valid, qr: _ } = args;
         let valid = valid.unwrap_or_default();
         let invited = if all_new {
             let invited = self.keys.invite_all_new(&self.administrator, valid).await;

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use integration_tests::camera::scan;
 use integration_tests::programs::NodeProgram;
 use lumi_node_core::PublicKey;
 use lumi_proof::{Code, Signer};
@@ -220,6 +221,25 @@ fn several_are_invited_by_name_or_none_of_them() {
     let (code, _, said) = ctl(&node, &["invite", "laura", "--valid", "31d"]);
     assert!(code == 2 && said.contains("from 5min to 30d"), "{said}");
     let (code, _, said) = ctl(&node, &["invite", "laura", "--all-new"]);
+    assert!(code == 2 && said.contains("cannot be used with"), "{said}");
+}
+
+/// A code for cameras follows each line, with the address and the code of that line.
+#[test]
+fn an_invitation_is_drawn_for_cameras() {
+    let node = start("bb.com", &[], &[]);
+    let longest = "l".repeat(20);
+    let drawn = done(&node, &["invite", "laura", &longest, "--qr"]);
+    let lines: Vec<_> = drawn.lines().collect();
+    let starts: Vec<_> = (0..lines.len()).filter(|number| lines[*number].contains("@bb.com ")).collect();
+    let [0, second] = starts[..] else { panic!("{drawn}") };
+    for block in [&lines[..second], &lines[second..]] {
+        let (address, code) = block[0].split_once(' ').unwrap();
+        assert_eq!(scan(&block[1..].join("\n")), format!("mi:{address}?code={}", code.replace('-', "")));
+    }
+    let nobody = "nobody is invited: every user has a key or an open invitation\n";
+    assert_eq!(done(&node, &["invite", "--all-new", "--qr"]), nobody);
+    let (code, _, said) = ctl(&node, &["invite", "laura", "--qr", "--format", "csv"]);
     assert!(code == 2 && said.contains("cannot be used with"), "{said}");
 }
 
