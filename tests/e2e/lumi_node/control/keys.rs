@@ -6,12 +6,11 @@ use std::path::PathBuf;
 
 use integration_tests::camera::scan;
 use integration_tests::programs::NodeProgram;
-use lumi_node_core::PublicKey;
-use lumi_proof::{Code, Signer};
-use plumi_proto::{Challenge, Message, MiAddress, Verb};
+use lumi_proof::Code;
+use plumi_proto::{Message, MiAddress, Verb};
 
 use super::{ctl, done, run, start};
-use crate::lumi_node::User;
+use crate::lumi_node::{User, key, prove, signer};
 
 #[test]
 fn a_key_that_an_administrator_adds_is_needed_from_then_on() {
@@ -246,24 +245,4 @@ fn an_invitation_is_drawn_for_cameras() {
 /// The file of keys of a node, beside its roster.
 fn keys(node: &NodeProgram) -> PathBuf {
     node.folder().join("config/nodelumi.cfg.keys")
-}
-
-fn signer(number: u8) -> Signer {
-    Signer::from_seed(&[number; 32]).expect("a seed")
-}
-
-fn key(number: u8) -> String {
-    PublicKey(signer(number).public_key()).to_string()
-}
-
-/// Asks for a challenge to laura and answers it.
-fn prove(agent: &User, verb: Verb, key: u8) -> String {
-    let laura: MiAddress = "laura@bb.com".parse().expect("an address");
-    let asks = Message::RequestChallenge { verb, address: laura }.encode();
-    agent.say(&asks);
-    let answer = Message::decode(agent.hear().as_bytes()).expect("a message");
-    let (_, challenge): (_, Challenge) = answer.challenge().unwrap_or_else(|| panic!("{answer:?}"));
-    assert_eq!(challenge.seen, agent.address());
-    agent.say(&Message::Prove(signer(key).prove(verb, &laura, &challenge)).encode());
-    agent.hear()
 }
