@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use integration_tests::programs::{AgentTerminal, Key};
+use integration_tests::programs::{AgentTerminal, Key, Terminal};
 
 use super::ending::SilentNode;
 use super::send::command;
@@ -52,6 +52,31 @@ fn it_is_waited_for_on_the_screen_and_by_listeners() {
     words.expect_line("* registered laura@bb.com");
     json.wait_for(|line| line.contains(r#""event":"registered""#));
     screen.expect_text("registered laura@bb.com at node");
+}
+
+/// Somebody at a terminal sees that the program is not stuck.
+#[test]
+fn a_listener_at_a_terminal_says_that_it_registers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = SilentNode::start();
+    let at = node.address().to_string();
+    let arguments = ["listen", "--from", "laura@bb.com", "--node", &at];
+    let terminal = Terminal::start(AGENT, folder.path(), &arguments, SIZE);
+    terminal.expect_text("mi-agent: registering laura@bb.com");
+    // A script has its own data, as on a host of its own.
+    let other = tempfile::tempdir().expect("a folder");
+    let mut script = listener(other.path(), &["--node", &at]);
+    let mut agents = BTreeSet::new();
+    while agents.len() < 2 {
+        let (_, agent) = node.receive();
+        node.send("RR0", agent);
+        agents.insert(agent);
+    }
+    terminal.expect_text("* registered laura@bb.com at node ");
+    script.expect_line("* registered laura@bb.com at node ");
+    // Then all that it printed is there.
+    script.kill();
+    assert_eq!(script.stderr(), [""; 0]);
 }
 
 #[test]
