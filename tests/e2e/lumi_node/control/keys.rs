@@ -223,6 +223,19 @@ fn several_are_invited_by_name_or_none_of_them() {
     assert!(code == 2 && said.contains("cannot be used with"), "{said}");
 }
 
+/// `#laura` is a name (protocol.md §2), and in these files a comment: the key would be gone after a restart.
+#[test]
+fn a_user_whose_line_would_be_a_comment_has_neither_key_nor_invitation() {
+    let node = start("bb.com", &["#laura", "pere"], &[]);
+    let reason = "a line that begins with # is a comment, so #laura can have no key";
+    for command in [&["key", "add", "#laura", &key(1)][..], &["invite", "#laura"]] {
+        let (code, _, said) = ctl(&node, command);
+        assert!(code == 1 && said.ends_with(&format!("{reason}\n")), "{said}");
+    }
+    assert!(done(&node, &["invite", "--all-new"]).starts_with("pere@bb.com "));
+    assert_eq!(User::of(&node).ask("PR#laura@bb.com"), "RR0", "as before");
+}
+
 /// A code for cameras follows each line, with the address and the code of that line.
 #[test]
 fn an_invitation_is_drawn_for_cameras() {
