@@ -47,7 +47,7 @@ pub(crate) struct InviteArgs {
     #[serde(skip)]
     pub(crate) qr: bool,
     /// How long the codes hold, from 5min to 30d [default: 24h]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, visible_alias = "for", value_name = "TIME")]
     pub(crate) valid: Option<Validity>,
 }
 

@@ -8,6 +8,7 @@ use integration_tests::camera::scan;
 use integration_tests::programs::NodeProgram;
 use lumi_proof::Code;
 use plumi_proto::{Message, MiAddress, Verb};
+use serde_json::{Value, json};
 
 use super::{ctl, done, run, start};
 use crate::lumi_node::{User, key, prove, signer};
@@ -221,6 +222,31 @@ fn several_are_invited_by_name_or_none_of_them() {
     assert!(code == 2 && said.contains("from 5min to 30d"), "{said}");
     let (code, _, said) = ctl(&node, &["invite", "laura", "--all-new"]);
     assert!(code == 2 && said.contains("cannot be used with"), "{said}");
+}
+
+/// Programs read JSON, and an administrator who removes all keys of a user need not type them.
+#[test]
+fn keys_and_invitations_are_listed_for_programs_and_removed_at_once() {
+    let node = start("bb.com", &["laura"], &["--auth", "keys"]);
+    done(&node, &["invite", "pere", "--for", "7d"]);
+    done(&node, &["key", "add", "laura", &key(1)]);
+    done(&node, &["key", "add", "laura", &key(2)]);
+    assert_eq!(prove(&User::of(&node), Verb::Register, 2), "RR0");
+    let read = |arguments: &[&str]| serde_json::from_str::<Value>(&done(&node, arguments)).unwrap();
+    let keys = read(&["keys", "--json"]);
+    let since = keys[0]["since"].as_str().unwrap();
+    let row = |number, proved: bool| json!({ "user": "laura", "key": key(number), "since": since, "origin": "added", "proved": proved });
+    assert_eq!(keys, json!([row(1, false), row(2, true)]));
+    let invites = read(&["invites", "--json"]);
+    let time = invites[0]["time"].as_str().unwrap();
+    assert!(time.len() == "2026-11-30T18:00:00Z".len() && time.ends_with('Z'), "{time}");
+    assert_eq!(invites, json!([{ "user": "pere", "state": "open", "time": time }]));
+    let removed = "removed all keys of laura, who registers without a proof from now on\n";
+    assert_eq!(done(&node, &["key", "remove", "laura"]), removed);
+    assert_eq!(read(&["keys", "--json"]), json!([]));
+    let (code, _, said) = ctl(&node, &["key", "remove", "laura"]);
+    assert!(code == 1 && said.contains("cannot remove a key of laura"), "{said}");
+    assert_eq!(User::of(&node).ask("PRlaura@bb.com"), "RR0");
 }
 
 /// `#laura` is a name (protocol.md §2), and in these files a comment: the key would be gone after a restart.
