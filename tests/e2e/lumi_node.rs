@@ -27,6 +27,9 @@ use std::net::{SocketAddrV4, UdpSocket};
 use std::path::Path;
 
 use integration_tests::programs::{DEADLINE, NODE, NodeProgram, Program, write_roster};
+use lumi_node_core::PublicKey;
+use lumi_proof::Signer;
+use plumi_proto::{Challenge, Message, MiAddress, Verb};
 
 /// A user's agent, as far as a node can see it.
 struct User(UdpSocket);
@@ -59,6 +62,28 @@ impl User {
     fn address(&self) -> SocketAddrV4 {
         self.0.local_addr().expect("it is bound").to_string().parse().expect("it is an IPv4 address")
     }
+}
+
+/// The secret key with this number.
+fn signer(number: u8) -> Signer {
+    Signer::from_seed(&[number; 32]).expect("a seed")
+}
+
+/// The public half of it, as administrators see it.
+fn key(number: u8) -> String {
+    PublicKey(signer(number).public_key()).to_string()
+}
+
+/// Asks for a challenge to laura and answers it.
+fn prove(agent: &User, verb: Verb, key: u8) -> String {
+    let laura: MiAddress = "laura@bb.com".parse().expect("an address");
+    let asks = Message::RequestChallenge { verb, address: laura }.encode();
+    agent.say(&asks);
+    let answer = Message::decode(agent.hear().as_bytes()).expect("a message");
+    let (_, challenge): (_, Challenge) = answer.challenge().unwrap_or_else(|| panic!("{answer:?}"));
+    assert_eq!(challenge.seen, agent.address());
+    agent.say(&Message::Prove(signer(key).prove(verb, &laura, &challenge)).encode());
+    agent.hear()
 }
 
 fn receive(socket: &UdpSocket) -> String {

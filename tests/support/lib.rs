@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 pub mod browser;
+pub mod camera;
 pub mod captured;
 pub mod dns_server;
 pub mod exchange;

@@ -22,7 +22,7 @@ const NO_ANSWER: u8 = 6;
 pub(crate) const BUSY: u8 = 7;
 
 /// The conversation would not be as secure as it must be.
-const NOT_SECURE: u8 = 8;
+pub(crate) const NOT_SECURE: u8 = 8;
 /// A key is not the one that is known: the peer's, or the own one at the peer.
 pub(crate) const KEY_CHANGED: u8 = 9;
 

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use full_screen::camera_code;
 use mi_agent_core::{KeyWords, PublicKey};
 use plumi_proto::MiAddress;
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 
 use crate::misuse::Misuse;
 use crate::options::load;
@@ -91,25 +90,12 @@ fn shown(own: &MiAddress, key: &PublicKey, form: &Form) -> anyhow::Result<String
     } else if form.digits {
         format!("{}\n", KeyWords::of(own, key).digits())
     } else if form.qr {
-        let code = QrCode::new(format!("mi:{own}?key={key}")).context("cannot draw a code")?;
-        drawn(&code, io::stdout().is_terminal())
+        let code = camera_code(&format!("mi:{own}?key={key}"), io::stdout().is_terminal());
+        code.context("the address is too long for a code")?
     } else {
         let words = KeyWords::of(own, key);
         format!("{line}words   {words}\ndigits  {}\n", words.digits())
     })
-}
-
-/// Draws `code` by halves of characters. In colour it is black on white, whatever the colours of the terminal are.
-fn drawn(code: &QrCode, in_colour: bool) -> String {
-    // Without colours, the light squares are drawn: most terminals are dark.
-    let (dark, light) = match in_colour {
-        true => (Dense1x2::Dark, Dense1x2::Light),
-        false => (Dense1x2::Light, Dense1x2::Dark),
-    };
-    let drawn = code.render::<Dense1x2>().dark_color(dark).light_color(light).build();
-    let line =
-        |line: &str| if in_colour { format!("\x1b[30;107m{line}\x1b[m\n") } else { format!("{line}\n") };
-    drawn.lines().map(line).collect()
 }
 
 const HELP: &str = "\

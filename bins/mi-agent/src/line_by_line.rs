@@ -117,7 +117,7 @@ pub(crate) async fn run<F: FrontEnd>(
         }
     };
     if session.finish().is_err() {
-        tracing::warn!("the disk takes too long, so the last change of the rules for calls may not be kept");
+        tracing::warn!("the disk takes too long, so the last change of rules or keys may not be kept");
     }
     failure.map_or(Ok(code), Err)
 }
@@ -132,6 +132,7 @@ fn is_of_the_end(happened: &Happened) -> bool {
             | Happened::Line { .. }
             | Happened::ConversationFailed { .. }
             | Happened::KeyRefused { .. }
+            | Happened::Answered(_)
             | Happened::NotSent { .. }
             | Happened::Ended { .. }
             | Happened::Left(_)

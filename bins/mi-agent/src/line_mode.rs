@@ -33,6 +33,7 @@ enum WaitsFor {
     Answer,
     HandedOver,
     End,
+    Keys,
 }
 
 impl LineMode {
@@ -123,9 +124,9 @@ impl FrontEnd for LineMode {
                     | Command::Trust { address: Some(address), words: Some(words) },
                 ),
                 _,
-            ) => self.wish(Wish::Verify { address, words }, None),
+            ) => self.wish(Wish::Verify { address, words }, Some(WaitsFor::Keys)),
             (Ok(Command::Trust { address: Some(address), words: None }), _) => {
-                self.wish(Wish::Trust(address), None);
+                self.wish(Wish::Trust(address), Some(WaitsFor::Keys));
             }
             (Ok(Command::Bye), Some(id)) => self.wish(Wish::HangUp(id), Some(WaitsFor::End)),
             (Ok(Command::Bye), None) => self.failure("you are in no conversation"),
@@ -214,9 +215,13 @@ impl FrontEnd for LineMode {
             }
             Happened::Ended { .. } => {
                 self.conversation = None;
-                if self.waits_for != Some(WaitsFor::Answer) {
+                if matches!(self.waits_for, Some(WaitsFor::HandedOver | WaitsFor::End)) {
                     self.waits_for = None;
                 }
+            }
+            Happened::Answered(answer) => {
+                self.waits_for = None;
+                self.answered(answer.clone());
             }
             Happened::NotKept(trouble) => self.failure(trouble),
             _ => {}

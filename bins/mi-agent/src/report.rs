@@ -313,6 +313,7 @@ impl Report {
                 address: to.map_or_else(|| SafeText::new(nickname), SafeText::new),
             },
             Happened::HandedOver(_)
+            | Happened::Answered(_)
             | Happened::Recalled(..)
             | Happened::Found(..)
             | Happened::LeftOut(_)

@@ -11,6 +11,7 @@
 
 mod calls;
 mod happened;
+mod key_wishes;
 mod keys;
 mod leaving;
 mod phase;
@@ -31,6 +32,7 @@ use plumi_proto::MiAddress;
 use tokio::time::Instant;
 
 use self::calls::Calls;
+use self::key_wishes::{KeyWish, KeyWishes};
 use self::phase::{Outcome, Phase};
 use self::refusals::Refusals;
 use self::retry::Retry;
@@ -52,6 +54,7 @@ pub(crate) struct Session {
     /// The agent, from its registration on.
     agent: Option<(Agent, Events)>,
     calls: Calls,
+    key_wishes: KeyWishes,
     conversations: Conversations,
     /// The other side of each conversation, until the end of it has been returned.
     peers: BTreeMap<ConversationId, Peer>,
@@ -86,6 +89,7 @@ impl Session {
             retry: None,
             agent: None,
             calls: Calls::default(),
+            key_wishes: KeyWishes::default(),
             conversations: Conversations::new().with_handed_over().with_last_words_within(LAST_WORDS_OF_PEER),
             peers: BTreeMap::new(),
             refusals: Refusals::default(),
@@ -131,6 +135,7 @@ impl Session {
                 Some(event) = next_event(&mut self.agent) => self.event(event),
                 (id, heard) = self.conversations.next() => self.heard(id, heard),
                 (call, to, outcome) = self.calls.next() => Some(self.called(call, to, outcome)),
+                answer = self.key_wishes.next() => Some(Happened::Answered(answer)),
                 event = next_kept(&mut self.keeper) => Some(event.into()),
                 left = next_left(&mut self.guests) => {
                     self.guest_left(left);
@@ -174,8 +179,8 @@ impl Session {
             Wish::SaveContacts(contacts) => self.keep(|keeper| keeper.save_contacts(contacts))?,
             Wish::Remember { talk, entry } => self.keep(|keeper| keeper.remember(talk, entry))?,
             Wish::OwnWords => return keys::own_words(self.open_agent()?),
-            Wish::Verify { address, words } => return keys::verify(self.open_agent()?, address, &words),
-            Wish::Trust(address) => return keys::trust(self.open_agent()?, address),
+            Wish::Verify { address, words } => return self.change_keys(KeyWish::Verify { address, words }),
+            Wish::Trust(address) => return self.change_keys(KeyWish::Trust(address)),
             Wish::PermitPlain(address) => self.open_agent()?.permit_plain(address),
             Wish::Recall(peer) => self.keep(|keeper| keeper.recall(peer))?,
             Wish::RecallMore { peer, before } => self.keep(|keeper| keeper.recall_more(peer, before))?,
@@ -210,12 +215,22 @@ impl Session {
         let limit = self
             .hurried_until
             .map_or(DISK_PATIENCE, |until| until.saturating_duration_since(Instant::now()) + LAST_WORDS);
+        let begun = Instant::now();
+        self.key_wishes.finish(limit)?;
+        let limit = limit.saturating_sub(begun.elapsed());
         self.keeper.map_or(Ok(()), |keeper| keeper.finish(limit))
     }
 
     fn call(&mut self, to: MiAddress) -> Result<Done, Refused> {
         let agent = self.open_agent()?.clone();
-        self.calls.begin(&agent, to).map(Done::Calling).ok_or(Refused::TooManyCalls)
+        // The key that answers may be one that is to be trusted.
+        let settled = self.key_wishes.settled();
+        self.calls.begin(&agent, to, settled).map(Done::Calling).ok_or(Refused::TooManyCalls)
+    }
+
+    fn change_keys(&mut self, wish: KeyWish) -> Result<Done, Refused> {
+        let agent = self.open_agent()?.clone();
+        self.key_wishes.give(&agent, wish)
     }
 
     fn open_agent(&self) -> Result<&Agent, Refused> {
@@ -232,7 +247,9 @@ impl Session {
     /// Takes the steps that follow from the state alone.
     fn proceed(&mut self) -> Option<Happened> {
         match mem::replace(&mut self.phase, Phase::Over) {
-            Phase::HangingUp { last } if self.peers.keys().all(|&id| Some(id) > last) => {
+            Phase::HangingUp { last }
+                if self.peers.keys().all(|&id| Some(id) > last) && self.key_wishes.is_empty() =>
+            {
                 self.deregister(None);
             }
             Phase::HearingOut { deregistered, .. } if self.conversations.is_empty() => {

@@ -21,12 +21,14 @@
 //! ```
 
 mod backend;
+mod camera_code;
 mod job_control;
 mod key_parser;
 mod keys;
 mod screen;
 mod text;
 
+pub use camera_code::camera_code;
 pub use job_control::{Asked, JobControl};
 pub use keys::Keys;
 pub use screen::{Reports, Screen, restore};

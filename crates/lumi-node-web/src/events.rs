@@ -148,6 +148,17 @@ struct StatusJson {
     sent: Vec<(&'static str, u64)>,
     #[serde(serialize_with = "in_order")]
     dropped: Vec<(&'static str, u64)>,
+    proofs: ProofsJson,
+}
+
+/// The figures of proofs of registrations.
+#[derive(Serialize)]
+struct ProofsJson {
+    challenges: u64,
+    accepted: u64,
+    repeated: u64,
+    refused: u64,
+    enrolled: u64,
 }
 
 impl StatusJson {
@@ -165,6 +176,13 @@ impl StatusJson {
             received: by_kind(&node.received),
             sent: by_kind(&node.sent),
             dropped: node.dropped.iter().collect(),
+            proofs: ProofsJson {
+                challenges: node.proofs.challenges,
+                accepted: node.proofs.accepted,
+                repeated: node.proofs.repeated,
+                refused: node.proofs.failed,
+                enrolled: node.proofs.enrolled,
+            },
         }
     }
 }

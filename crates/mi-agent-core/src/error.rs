@@ -18,7 +18,7 @@ use crate::pin::Pin;
 use crate::safe_text::PeerText;
 #[cfg(feature = "secure")]
 use crate::security::Security;
-use crate::state::admission::KEY;
+use crate::state::admission::{KEY, is_of_level};
 use crate::state::conversation_slots::GaveWay;
 use crate::state::source::SeenElsewhere;
 #[cfg(feature = "secure")]
@@ -345,6 +345,12 @@ impl ConversationError {
     /// Returns whether the callee refused the key of this agent: it knows another one for the agent's user.
     pub fn is_about_key(&self) -> bool {
         matches!(self, Self::Refused(text) if text.raw().starts_with(KEY))
+    }
+
+    /// Returns whether the callee refused the call because it is not as secure as the callee wants it: plain, or with a
+    /// key that is not known well enough there. Waiting does not help.
+    pub fn is_about_security(&self) -> bool {
+        matches!(self, Self::Refused(text) if is_of_level(text.raw()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `lumi-node ctl` and the control socket.
 
 mod keys;
+mod killed_enrolments;
 mod moves;
 mod proved_agent;
 mod socket;

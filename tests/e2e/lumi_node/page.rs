@@ -10,10 +10,11 @@ use integration_tests::exchange::Exchange;
 use integration_tests::programs::{DEADLINE, NodeProgram, Signal, eventually};
 use integration_tests::skipped;
 use message_log::printable;
+use plumi_proto::Verb;
 use serde_json::{Value, json};
 
 use super::web::{ARGUMENTS, web_of};
-use super::{User, folder_with};
+use super::{User, folder_with, key, prove};
 
 #[test]
 fn a_page_that_loses_its_place_to_another_address_comes_again_when_it_is_told_to() {
@@ -184,6 +185,30 @@ fn standing_still(browser: &mut Browser, laura: &User) {
     browser.press("Enter");
     wait_for_rows(browser, 14);
     assert_eq!(browser.evaluate("document.querySelector('#pause').textContent"), "Pause");
+}
+
+#[test]
+fn proofs_of_registrations_are_counted() {
+    let Some(mut browser) = browser() else { return };
+    let folder = folder_with("bb.com\nlaura\npere\n");
+    let line = format!("laura ed25519 {} 2026-11-29 invited\n", key(1));
+    std::fs::write(folder.path().join("config/nodelumi.cfg.keys"), line).unwrap();
+    let arguments = [&["--listen", "127.0.0.1:0"], &ARGUMENTS[..]].concat();
+    let node = NodeProgram::start_in(folder.path(), &arguments);
+    open(&mut browser, web_of(&node));
+    browser.evaluate("document.querySelector('#counters').open = true");
+    browser.wait_until("document.querySelector('#proofs tr') !== null");
+    let (laura, thief) = (User::of(&node), User::of(&node));
+    assert_eq!(prove(&thief, Verb::Register, 2), "RR1");
+    assert_eq!(prove(&laura, Verb::Register, 1), "RR0");
+    assert_eq!(prove(&laura, Verb::Register, 1), "RR0");
+    browser.wait_until("document.querySelector('#proofs td')?.textContent === '3'");
+    let proofs = browser.evaluate(&texts_of("#proofs tr"));
+    let expected = ["Challenges sent3", "Accepted2", "Accepted again0", "Refused1", "Keys enrolled0"];
+    assert_eq!(proofs, json!(expected));
+    let users = browser.evaluate(&texts_of("#users th, #users .state, #users .key"));
+    assert_eq!(users, json!(["laura", "online", ", has a key", "pere", "offline", ""]));
+    assert_eq!(browser.troubles(), json!([]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use integration_tests::programs::{AgentTerminal, Key};
+use integration_tests::programs::{AgentTerminal, Key, Terminal};
 
 use super::ending::SilentNode;
 use super::send::command;
@@ -52,6 +52,23 @@ fn it_is_waited_for_on_the_screen_and_by_listeners() {
     words.expect_line("* registered laura@bb.com");
     json.wait_for(|line| line.contains(r#""event":"registered""#));
     screen.expect_text("registered laura@bb.com at node");
+}
+
+/// Somebody at a terminal sees that the program is not stuck.
+#[test]
+fn a_listener_at_a_terminal_says_that_it_registers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = SilentNode::start();
+    let at = node.address().to_string();
+    let arguments = ["listen", "--from", "laura@bb.com", "--node", &at];
+    let terminal = Terminal::start(AGENT, folder.path(), &arguments, SIZE);
+    terminal.expect_text("mi-agent: registering laura@bb.com");
+    let mut script = listener(folder.path(), &["--node", &at]);
+    assert_eq!(script.wait_exit(), 1, "the address is taken");
+    assert!(!script.stderr().iter().any(|line| line.contains("registering")), "{:?}", script.stderr());
+    let (_, agent) = node.receive();
+    node.send("RR0", agent);
+    terminal.expect_text("* registered laura@bb.com at node ");
 }
 
 #[test]

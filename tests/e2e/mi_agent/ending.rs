@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use integration_tests::programs::AgentTerminal;
+
+use super::secure::Home;
+
 use super::*;
 
 #[test]
@@ -70,6 +74,46 @@ fn a_connection_that_breaks_is_lost_and_nobody_ended_it() {
     laura.type_line("/quit");
     assert_eq!(laura.wait_exit(), 0);
     assert!(!laura.stdout().iter().any(|line| line.contains("ended by")), "{:?}", laura.stdout());
+}
+
+/// A peer that hangs up, one that leaves, and one whose program is killed: the user is told which of them it was.
+#[test]
+fn each_end_by_the_other_side_has_its_words() {
+    let node = NodeProgram::start("bb.com", &["laura", "pere", "joan"], &[]);
+    let home = Home::of("pere@bb.com");
+    let mut laura = AgentProgram::start("laura@bb.com", node.address(), &[]);
+    laura.expect_line("* listening");
+    let joan = AgentTerminal::start("joan@bb.com", node.address(), &[], (30, 110));
+    joan.expect_text("listening for conversations");
+    let lost = "connection lost: it was cut off before the peer ended it";
+    for (command, words) in [(Some("/bye"), "ended by pere"), (Some("/quit"), "ended by pere"), (None, lost)]
+    {
+        for on_screen in [false, true] {
+            let mut pere = home.chat(&node, &[]);
+            match on_screen {
+                true => joan.type_line("/call pere@bb.com"),
+                false => laura.type_line("/call pere@bb.com"),
+            }
+            pere.expect_line("* in conversation with ");
+            match command {
+                Some(command) => pere.type_line(command),
+                None => pere.kill(),
+            }
+            let is_end = |text: &str| text.contains("conversation with pere") && text.contains(words);
+            if on_screen {
+                joan.wait_for(|screen| screen.text().lines().any(is_end));
+                joan.type_line("/close");
+                joan.wait_for(|screen| !screen.text().contains(words));
+            } else {
+                laura.wait_for(is_end);
+            }
+        }
+    }
+    let told: Vec<_> =
+        laura.stdout().into_iter().filter(|line| line.contains("conversation with pere")).collect();
+    let ended = told.iter().filter(|line| !line.starts_with("* in ")).map(String::as_str);
+    let by_pere = "* conversation with pere ended by pere";
+    assert_eq!(ended.collect::<Vec<_>>(), [by_pere, by_pere, &format!("! conversation with pere: {lost}")]);
 }
 
 /// A terminal that closes sends SIGHUP, perhaps twice, and takes nothing any more.

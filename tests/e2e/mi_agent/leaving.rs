@@ -317,6 +317,33 @@ fn more_lines_than_may_wait_are_piped_in_order() {
     );
 }
 
+/// A user who quits is gone soon, whoever has not read yet, and is told what that costs.
+#[test]
+fn who_quits_while_much_is_to_be_sent_is_told_how_many_lines_were_not() {
+    let node = NodeProgram::start("bb.com", &["laura"], &[]);
+    let laura = AgentTerminal::start("laura@bb.com", node.address(), &[], SIZE);
+    let screen = laura.expect_text("listening for conversations on ");
+    laura.wait_for(integration_tests::programs::Screen::reports_focus);
+    let text = screen.text();
+    let (_, listens) = text.split_once("listening for conversations on ").expect("it is there");
+    let listens = listens.split_whitespace().next().expect("an address").to_owned();
+    // It takes plain text, 20 ms for each of the frames, and a line of these is eleven.
+    let mut joan = TcpStream::connect(listens).expect("laura listens");
+    joan.write_all(b"N04joanL04hola").expect("written");
+    laura.expect_text("hola");
+    laura.paste(&format!("{}\n", "word ".repeat(200)).repeat(40));
+    laura.expect_text("40 lines were pasted");
+    laura.press(Key::Enter);
+    laura.press(Key::Ctrl('d'));
+    assert_eq!(laura.wait_exit(), 0);
+    let screen = laura.expect_text("* deregistered laura@bb.com");
+    let text = screen.text();
+    let told = text.lines().find(|line| line.starts_with("! conversation with joan: ")).expect("a line");
+    let lines = told["! conversation with joan: ".len()..].strip_suffix(" lines were not sent");
+    let lines: usize = lines.and_then(|lines| lines.parse().ok()).unwrap_or_else(|| panic!("{told}"));
+    assert!((1..=40).contains(&lines), "{told}");
+}
+
 /// Lines that were pasted before the full screen is left are still sent.
 #[test]
 fn what_was_said_on_the_full_screen_is_sent_before_it_is_left() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use integration_tests::camera::scan;
 use lumi_proof::{Code, handle, verify};
 use plumi_proto::{
     Challenge, DeregisterCode, Extension, Message, MiAddress, Nonce, RegisterCode, Registrant, UdpAddress,
@@ -261,6 +262,7 @@ fn an_invitation_is_taken_with_its_code_from_wherever_it_comes() {
         (&["enrol", "laura@bb.com"], typed),
         (&["enrol", "laura@bb.com", "kq7m", "2xtn", "9d4v", "w3rh"], ""),
         (&["enrol", "laura@bb.com"], "laura@bb.com KQ7M-2XTN-9D4V-W3RH"),
+        (&["enrol", "laura@bb.com", "mi:laura@bb.com?code=KQ7M2XTN9D4VW3RH"], ""),
     ] {
         let home = Home::of("laura@bb.com");
         let node = PlayedNode::new();
@@ -323,6 +325,26 @@ fn an_enrolment_that_fails_says_why_and_exits_with_its_code() {
         assert_eq!((code, stderr[0].as_str()), (2, format!("error: {reason}").as_str()));
     }
     assert!(!home.data("enrolled").exists());
+}
+
+/// The administrator's terminal shows Laura the code, and she points a camera at it.
+#[test]
+fn a_code_that_a_camera_read_lets_its_user_enrol() {
+    let mut node = NodeProgram::start("bb.com", &["pere"], &["--console"]);
+    let at = node.address().to_string();
+    node.type_line("invite laura --qr");
+    let invitation = node.expect_line("laura@bb.com ");
+    node.type_line("list");
+    node.expect_line("USER");
+    let scanned = scan(&node.stdout().join("\n"));
+    let code = invitation["laura@bb.com ".len()..].replace('-', "");
+    assert_eq!(scanned, format!("mi:laura@bb.com?code={code}"));
+    let home = Home::of("laura@bb.com");
+    let mut agent =
+        Program::start_command(&mut command(home.path(), &["enrol", "laura@bb.com", "-", "--node", &at]));
+    agent.type_line(&scanned);
+    assert_eq!(agent.wait_exit(), 0, "{:?}", agent.stderr());
+    assert_eq!(home.run(&["enrol", "laura@bb.com", &scanned, "--node", &at]).0, 0, "as an argument");
 }
 
 /// Laura is invited to a real node, enrols, and is the only one who can register as Laura, also after a restart.

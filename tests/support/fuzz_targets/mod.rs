@@ -8,6 +8,8 @@ mod agent;
 mod callers;
 mod first_bytes;
 mod identity;
+mod invitations;
+mod keys;
 mod known_peers;
 mod line_limit;
 mod log_line;
@@ -22,6 +24,8 @@ pub use agent::agent;
 pub use callers::callers;
 pub use first_bytes::first_bytes;
 pub use identity::identity;
+pub use invitations::invitations;
+pub use keys::keys;
 pub use known_peers::known_peers;
 pub use line_limit::line_limit;
 pub use log_line::log_line;
@@ -36,11 +40,13 @@ pub use settings::settings;
 pub type Body = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Body); 13] = [
+pub const TARGETS: [(&str, Body); 15] = [
     ("agent", agent),
     ("callers", callers),
     ("first_bytes", first_bytes),
     ("identity", identity),
+    ("invitations", invitations),
+    ("keys", keys),
     ("known_peers", known_peers),
     ("line_limit", line_limit),
     ("log_line", log_line),

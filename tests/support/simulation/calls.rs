@@ -166,7 +166,11 @@ impl World {
                 laws.encrypts(&holder);
                 vec![holder]
             }
-            _ => client.take_askers(instant),
+            _ => {
+                let candidates = client.take_askers(instant);
+                laws.is_called_by(&candidates);
+                candidates
+            }
         };
         let identified = keys.guard.identify(instant, key, &holders, &keys.candidates(&candidates));
         keys.laws.identified(now, key, &candidates, &identified)?;

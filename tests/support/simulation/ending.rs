@@ -119,7 +119,7 @@ impl World {
     }
 
     /// People do what programs cannot: they start what has ended or was stopped; administrators put back who was
-    /// removed, and free names that were taken where names cannot be taken over.
+    /// removed, free names that were taken where names cannot be taken over, and give users their keys again.
     fn help(&mut self) -> Result<(), Violation> {
         for number in 0..self.nodes.len() {
             if !self.nodes[number].is_running() {
@@ -137,6 +137,7 @@ impl World {
             if !self.nodes[home].roster().contains(&user) {
                 self.administrate(home, &AdminCommand::AddUser(user))?;
             }
+            self.help_with_key(number)?;
             if !is_running {
                 self.start_agent(number)?;
             }

@@ -18,6 +18,7 @@ mod calls;
 mod dns;
 mod ending;
 mod faults;
+mod key_changes;
 mod keys;
 mod laws;
 mod log;

@@ -70,6 +70,10 @@ impl Node {
         &self.plan.settings
     }
 
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     pub(super) fn roster(&self) -> &[UserName] {
         &self.roster
     }
@@ -263,6 +267,18 @@ impl World {
             ensure!(is_right, Administration, "{user} is listed at {address:?}");
         }
         Ok(())
+    }
+
+    /// Replaces the file of keys, and has a node of ours take it over.
+    pub(super) fn set_keys(&mut self, number: usize, keys: Keys) -> Result<(), Violation> {
+        let now = self.now;
+        let node = &mut self.nodes[number];
+        node.keys = keys;
+        let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
+        ours.handle_keys(&node.keys);
+        let output = ours.poll_output();
+        ensure!(output.is_none(), Administration, "other keys led to {output:?}");
+        laws.keys_changed(now, &node.keys, ours)
     }
 
     /// Replaces the roster file and has the administrator of a node of ours reload it.

@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 
 use fastrand::Rng;
-use lumi_node_core::{KeyOrigin, Keys, PublicKey, UserKey};
+use lumi_node_core::{Auth, KeyOrigin, Keys, PublicKey, UserKey};
 use lumi_proof::Signer;
 use mi_agent_core::{ExpectedSource, ProofSettings};
 use plumi_proto::{Challenge, Message, MiAddress, Verb};
@@ -21,12 +21,14 @@ pub(super) struct Prover {
 }
 
 impl Prover {
-    /// Draws whether a user has a key. Deployed programs have none, and their nodes know none.
+    /// Draws whether a user has a key. Deployed programs have none, and their nodes know none. Where every user needs one,
+    /// the user has it.
     pub(super) fn draw(rng: &mut Rng, user: &UserPlan, home: &DomainPlan) -> Option<Self> {
-        let has_key = user.program == Program::Ours && rng.u8(0..100) < 60;
+        let is_required = home.settings.auth == Auth::Required;
+        let has_key = user.program == Program::Ours && (rng.u8(0..100) < 60 || is_required);
         has_key.then(|| Self {
             signer: draw_signer(rng),
-            is_known: home.program == Program::Ours && rng.u8(0..100) < 85,
+            is_known: home.program == Program::Ours && (rng.u8(0..100) < 85 || is_required),
             is_enrolled: rng.bool(),
         })
     }
@@ -37,6 +39,16 @@ impl Prover {
         let mut settings = ProofSettings::new(Some(source), rng.u64(..));
         settings.is_enrolled = self.is_enrolled;
         settings
+    }
+
+    /// Returns the key that the node has to know.
+    pub(super) fn public_key(&self) -> PublicKey {
+        PublicKey(self.signer.public_key())
+    }
+
+    /// The user has this key from now on, and no other.
+    pub(super) fn replace(&mut self, signer: Signer) {
+        self.signer = signer;
     }
 
     /// Returns the answer to a challenge.

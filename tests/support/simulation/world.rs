@@ -14,6 +14,7 @@ use super::attackers::{Attackers, ProofAttackers};
 use super::dns::Dns;
 use super::ending::Ending;
 use super::faults::Remedy;
+use super::key_changes::KeyChanges;
 use super::keys::Keyring;
 use super::laws::{Violation, ensure};
 use super::log::Log;
@@ -45,6 +46,7 @@ pub(super) struct World {
     pub(super) dns: Dns,
     pub(super) attackers: Attackers,
     pub(super) proof_attackers: ProofAttackers,
+    pub(super) key_changes: KeyChanges,
     pub(super) middle: Middle,
     pub(super) dangers: Dangers,
     pub(super) ending: Ending,
@@ -76,6 +78,8 @@ pub(super) enum Event {
     Mended(Remedy),
     /// Attackers act.
     Attack,
+    /// An administrator changes the keys of a user.
+    Keys,
     /// The network heals, or the next phase of the ending begins.
     Ending,
 }
@@ -84,7 +88,9 @@ impl World {
     /// Draws the world of `seed`, in which nothing has happened yet.
     pub(super) fn new(seed: u64, is_traced: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let scenario = Scenario::draw(&mut rng);
+        let mut scenario = Scenario::draw(&mut rng);
+        let mut key_changes = KeyChanges::draw(Rng::with_seed(seed ^ KEY_CHANGES));
+        key_changes.draw_auth(&mut scenario.domains, &scenario.users);
         let mut dns = Dns::new(rng.fork(), scenario.is_dns_slow);
         for plan in &scenario.domains {
             dns.add(&plan.domain, plan.node);
@@ -125,6 +131,7 @@ impl World {
             dns,
             attackers,
             proof_attackers: ProofAttackers::new(proofs),
+            key_changes,
             middle,
             dangers: scenario.dangers,
             ending: Ending::default(),
@@ -148,6 +155,7 @@ impl World {
         }
         self.after(Duration::from_secs(1), Event::Fault);
         self.after(Duration::from_secs(1), Event::Attack);
+        self.begin_key_changes();
         self.after(chaos, Event::Ending);
     }
 
@@ -180,6 +188,7 @@ impl World {
                 Event::Fault => self.fault()?,
                 Event::Mended(remedy) => self.mended(remedy)?,
                 Event::Attack => self.attack(),
+                Event::Keys => self.change_keys()?,
                 Event::Ending => self.goes_on_to_the_end()?,
             }
             if self.ending.is_over() {
@@ -286,6 +295,9 @@ impl World {
 
 /// Makes another sequence of a seed, so that keys change nothing else in a world.
 const PROOFS: u64 = 0x7072_6f6f_6673;
+
+/// Makes another one for changes of keys.
+const KEY_CHANGES: u64 = 0x006b_6579_7321;
 
 /// More events than any moment has, unless a program keeps setting its timeout to the present.
 const MAX_AT_ONCE: u32 = 10_000;

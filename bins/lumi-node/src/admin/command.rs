@@ -51,9 +51,18 @@ pub(crate) enum Command {
     },
     Invite(InviteArgs),
     /// The invitations, without their codes
-    Invites {},
+    Invites {
+        /// As JSON
+        #[arg(long)]
+        #[serde(default)]
+        json: bool,
+    },
     /// The keys by which users prove their registrations
     Keys {
+        /// As JSON
+        #[arg(long, conflicts_with = "known_peers")]
+        #[serde(default)]
+        json: bool,
         /// Those that have proved one since the start, for `mi-agent trust import`
         #[arg(long)]
         #[serde(default)]
@@ -70,9 +79,14 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Returns whether codes for cameras are drawn below the lines of the answer.
+    pub(crate) fn draws_camera_codes(&self) -> bool {
+        matches!(self, Self::Invite(args) if args.qr)
+    }
+
     /// Returns whether the command may change the state of the node.
     pub(crate) fn changes_something(&self) -> bool {
-        !matches!(self, Self::List { .. } | Self::Status { .. } | Self::Keys { .. } | Self::Invites {})
+        !matches!(self, Self::List { .. } | Self::Status { .. } | Self::Keys { .. } | Self::Invites { .. })
     }
 }
 
@@ -82,8 +96,17 @@ impl Command {
 pub(crate) enum KeyCommand {
     /// A key more, which the user proves registrations by
     Add(KeyOfUser),
-    /// A key less
-    Remove(KeyOfUser),
+    /// A key less, or all keys of the user
+    Remove {
+        /// By name alone, without the domain
+        #[arg(value_parser = user)]
+        #[serde(with = "typed_name::one")]
+        user: UserName,
+        /// In base64 [default: all of them]
+        #[arg(value_name = "BASE64")]
+        #[serde(with = "optional_key", default, skip_serializing_if = "Option::is_none")]
+        key: Option<PublicKey>,
+    },
 }
 
 /// A key, and the user whose it is.
@@ -241,6 +264,29 @@ mod key {
     }
 }
 
+/// Serializes a key as its text, if there is one.
+mod optional_key {
+    use lumi_node_core::PublicKey;
+    use serde::de::Deserializer;
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(
+        key: &Option<PublicKey>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => super::key::serialize(key, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<PublicKey>, D::Error> {
+        super::key::deserialize(deserializer).map(Some)
+    }
+}
+
 /// The subcommands of `lumi-node` that are no commands of the console.
 pub(crate) const IN_A_SHELL: [&str; 5] = ["check", "init", "ctl", "watch", "completions"];
 
@@ -275,17 +321,23 @@ mod tests {
     fn a_command_is_the_same_after_its_way_through_the_socket() {
         let lines = ["register laura", "baixa pere", "list", "list --json l*", "status", "status --json"];
         let key = format!("key add laura {}=", "A".repeat(43));
+        let removal = key.replace("add", "remove");
         let more = [
             "reload",
             "log reopen",
             "list 'l*'",
             "keys",
+            "keys --json",
             "keys --known-peers",
             &key,
+            &removal,
+            "key remove laura",
             "invite laura",
             "invite laura pere --format csv",
             "invite --all-new --format table --valid 7d",
+            "invite --all-new --for 7d",
             "invites",
+            "invites --json",
         ];
         for line in lines.into_iter().chain(more) {
             let Some(ConsoleCommand::Command(command)) = parse(line).unwrap() else { panic!("{line}") };

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::command::{self, ConsoleCommand};
+use super::invitation::camera_code_of;
 use super::operator::Operator;
 use crate::reason;
 use input::{Input, Line};
@@ -80,7 +81,11 @@ fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::
             Line::End => break,
         };
         let answered = match command::parse(&line) {
-            Ok(Some(ConsoleCommand::Command(command))) => runtime.block_on(operator.carry_out(command)),
+            Ok(Some(ConsoleCommand::Command(command))) => {
+                let draws = command.draws_camera_codes();
+                let answer = runtime.block_on(operator.carry_out(command));
+                answer.map(|text| if draws { with_camera_codes(&text) } else { text })
+            }
             Ok(Some(ConsoleCommand::Help)) => Ok(command::help()),
             Ok(Some(ConsoleCommand::Exit)) => return Ok(ConsoleEnd::ByExit),
             Ok(None) => continue,
@@ -95,6 +100,14 @@ fn converse(operator: &Operator, runtime: &Handle, is_over: &AtomicBool) -> io::
         show("no more commands here, but by `lumi-node ctl`; the node goes on, Ctrl-C ends it\n");
     }
     Ok(ConsoleEnd::ByInput)
+}
+
+/// Draws the code for cameras of each line of an answer below it.
+fn with_camera_codes(answer: &str) -> String {
+    let in_colour = io::stdout().is_terminal();
+    let lines: Vec<_> =
+        answer.lines().map(|line| format!("{line}\n{}", camera_code_of(line, in_colour))).collect();
+    lines.concat().trim_end_matches('\n').to_owned()
 }
 
 fn show(text: &str) {

@@ -9,15 +9,19 @@
 //! address,code,expires                                      csv (RFC 4180), for spreadsheets
 //! laura@bb.com,KQ7M-2XTN-9D4V-W3RH,2026-11-30T18:00:00Z
 //! ```
+//!
+//! With `--qr`, a code for cameras follows each of the lines for scripts. It holds the address and the code as
+//! `mi:laura@bb.com?code=KQ7M2XTN9D4VW3RH`.
 
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use full_screen::camera_code;
 use jiff::Timestamp;
 use lumi_node_core::Code;
-use plumi_proto::{Domain, UserName};
+use plumi_proto::{Domain, MiAddress, UserName};
 use serde::{Deserialize, Serialize};
 use unicode_width::UnicodeWidthStr;
 
@@ -37,8 +41,13 @@ pub(crate) struct InviteArgs {
     /// For paper or for a spreadsheet [default: a line ADDRESS CODE for each user]
     #[arg(long, value_enum)]
     pub(crate) format: Option<InviteFormat>,
+    /// Draws a code for cameras below each line: mi:ADDRESS?code=CODE
+    #[arg(long, conflicts_with = "format")]
+    // The program at the terminal draws, and the node need not know.
+    #[serde(skip)]
+    pub(crate) qr: bool,
     /// How long the codes hold, from 5min to 30d [default: 24h]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, visible_alias = "for", value_name = "TIME")]
     pub(crate) valid: Option<Validity>,
 }
 
@@ -172,6 +181,16 @@ impl Invited {
     }
 }
 
+/// Draws the code for cameras of a line for scripts, `ADDRESS CODE`. Any other line has none, so nothing is drawn.
+pub(crate) fn camera_code_of(line: &str, in_colour: bool) -> String {
+    let link = || {
+        let (address, code) = line.rsplit_once(' ')?;
+        let (address, code): (MiAddress, Code) = (address.parse().ok()?, code.parse().ok()?);
+        Some(format!("mi:{address}?code={}", code.to_string().replace('-', "")))
+    };
+    link().and_then(|link| camera_code(&link, in_colour)).unwrap_or_default()
+}
+
 /// Quotes a field of CSV if its text needs that. No address has a line end.
 fn csv_field(text: &str) -> String {
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
@@ -225,6 +244,15 @@ mod tests {
         assert_eq!(some.text(Some(InviteFormat::Table)), expected);
         let expected = "address,code,expires\n\"a,b@bb.com\",KQ7M-2XTN-9D4V-W3RH,2026-11-29T18:00:00Z";
         assert_eq!(invited(&["a,b"]).text(Some(InviteFormat::Csv)), expected);
+    }
+
+    #[test]
+    fn a_code_for_cameras_is_drawn_of_an_address_with_its_code_alone() {
+        let drawn = camera_code_of("laura@bb.com KQ7M-2XTN-9D4V-W3RH", false);
+        assert_eq!(Some(drawn), camera_code("mi:laura@bb.com?code=KQ7M2XTN9D4VW3RH", false));
+        for line in ["", NOBODY, "laura@bb.com", "laura@bb.com KQ7M", "laura KQ7M-2XTN-9D4V-W3RH"] {
+            assert_eq!(camera_code_of(line, false), "", "{line}");
+        }
     }
 
     #[test]

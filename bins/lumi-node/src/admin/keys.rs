@@ -11,6 +11,7 @@ use lumi_node_core::{
     KeyOrigin, Keys, Node, PublicKey, Server, UserKey,
 };
 use plumi_proto::{Domain, UserName};
+use serde_json::{Value, json};
 use tokio::task;
 
 use super::invitation::{Invited, Validity, time_text};
@@ -109,29 +110,47 @@ impl KeyRing {
         Ok(format!("added a key of {user}, who has to prove a registration from now on"))
     }
 
-    /// Removes a key of a user.
+    /// Removes a key of a user, or all of them.
     ///
     /// # Errors
-    /// The user has no such key, or the change cannot be saved.
+    /// The user has no such key, or none, or the change cannot be saved.
     pub(crate) async fn remove(
         &self,
         administrator: &Administrator,
         user: UserName,
-        key: PublicKey,
+        key: Option<PublicKey>,
     ) -> anyhow::Result<String> {
-        self.change(administrator, move |files| Ok(files.keys_mut().remove(user, &key)?)).await?;
+        let remove = move |files: &mut CredentialFiles| match key {
+            Some(key) => Ok(files.keys_mut().remove(user, &key)?),
+            None => Ok(files.keys_mut().remove_all(user)?),
+        };
+        self.change(administrator, remove).await?;
+        let what = if key.is_some() { "a key" } else { "all keys" };
         let left = self.lock().keys().keys().of(&user).len();
         let more = if left == 0 { ", who registers without a proof from now on" } else { "" };
-        Ok(format!("removed a key of {user}{more}"))
+        Ok(format!("removed {what} of {user}{more}"))
     }
 
-    /// Lists all keys as a table.
+    /// Lists all keys, as a table or as a JSON array.
     ///
     /// # Errors
     /// The node has ended.
-    pub(crate) async fn list(&self, administrator: &Administrator) -> anyhow::Result<String> {
+    pub(crate) async fn list(&self, administrator: &Administrator, json: bool) -> anyhow::Result<String> {
         let proven = administrator.handle().proven_keys().await?;
         let keys = self.lock().keys().keys().clone();
+        if json {
+            let rows = sorted(&keys).map(|(user, key)| {
+                let proved = proven.contains(&(user, key.key));
+                json!({
+                    "user": user.as_str(),
+                    "key": key.key.to_string(),
+                    "since": key.since,
+                    "origin": key.origin.to_string(),
+                    "proved": proved,
+                })
+            });
+            return Ok(json_rows(rows));
+        }
         let mut text = String::from("USER  KEY  SINCE  ORIGIN  PROVED");
         for (user, key) in sorted(&keys) {
             let proved = if proven.contains(&(user, key.key)) { "yes" } else { "not yet" };
@@ -202,17 +221,30 @@ impl KeyRing {
         Ok(Invited { domain: self.domain, codes, expires })
     }
 
-    /// Lists the invitations as a table, without their codes.
-    pub(crate) fn invitations(&self) -> String {
-        let (mut text, now) = (String::from("USER  STATE  TIME"), wall());
-        for invitation in self.lock().invitations().iter() {
+    /// Lists the invitations without their codes, as a table or as a JSON array.
+    pub(crate) fn invitations(&self, json: bool) -> String {
+        let now = wall();
+        let files = self.lock();
+        let rows = files.invitations().iter().map(|invitation| {
             let Invitation { user, expires, used, .. } = invitation;
             let (state, time) = match used {
                 Some(used) => ("used", used.at),
-                None if invitation.is_open(now) => ("open until", *expires),
+                None if invitation.is_open(now) => ("open", *expires),
                 None => ("expired", *expires),
             };
-            _ = write!(text, "\n{user}  {state}  {}", time_text(time));
+            (user, state, time_text(time))
+        });
+        if json {
+            return json_rows(
+                rows.map(
+                    |(user, state, time)| json!({ "user": user.as_str(), "state": state, "time": time }),
+                ),
+            );
+        }
+        let mut text = String::from("USER  STATE  TIME");
+        for (user, state, time) in rows {
+            let until = if state == "open" { " until" } else { "" };
+            _ = write!(text, "\n{user}  {state}{until}  {time}");
         }
         text
     }
@@ -238,6 +270,12 @@ impl KeyRing {
     fn lock(&self) -> MutexGuard<'_, CredentialFiles> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Formats a JSON array, one row to a line.
+fn json_rows(rows: impl Iterator<Item = Value>) -> String {
+    let rows: Vec<_> = rows.map(|row| format!("\n  {row}")).collect();
+    format!("[{}\n]", rows.join(","))
 }
 
 fn sorted(keys: &Keys) -> impl Iterator<Item = (UserName, &UserKey)> {

@@ -45,7 +45,7 @@ impl Operator {
     }
 
     async fn invite(&self, args: InviteArgs) -> anyhow::Result<String> {
-        let InviteArgs { users, all_new, format, valid } = args;
+        let InviteArgs { users, all_new, format, valid, qr: _ } = args;
         let valid = valid.unwrap_or_default();
         let invited = if all_new {
             let invited = self.keys.invite_all_new(&self.administrator, valid).await;
@@ -95,14 +95,14 @@ impl Operator {
                 if json { report::status_json(&status, process) } else { report::status(&status, process) }
             }
             Command::Invite(args) => self.invite(args).await?,
-            Command::Invites {} => self.keys.invitations(),
-            Command::Keys { known_peers: false } => self.keys.list(administrator).await?,
-            Command::Keys { known_peers: true } => self.keys.known_peers(administrator).await?,
+            Command::Invites { json } => self.keys.invitations(json),
+            Command::Keys { known_peers: false, json } => self.keys.list(administrator, json).await?,
+            Command::Keys { known_peers: true, .. } => self.keys.known_peers(administrator).await?,
             Command::Key(KeyCommand::Add(KeyOfUser { user, key })) => {
                 let added = self.keys.add(administrator, user, key).await;
                 added.with_context(|| format!("cannot add a key of {user}"))?
             }
-            Command::Key(KeyCommand::Remove(KeyOfUser { user, key })) => {
+            Command::Key(KeyCommand::Remove { user, key }) => {
                 let removed = self.keys.remove(administrator, user, key).await;
                 removed.with_context(|| format!("cannot remove a key of {user}"))?
             }

@@ -139,8 +139,8 @@ settings! {
         #[arg(long, value_name = "last|deny", hide_possible_values = true, value_parser = takeover())]
         takeover: Takeover = Takeover::Last;
 
-        /// Who proves a registration by a key: `on`, users who have one; `required`, everybody, so that users without a key
-        /// cannot register; `off`, nobody [default: on]
+        /// Who proves a registration by a key: `on` or `keys`, users who have one; `required`, everybody, so that users without
+        /// a key cannot register; `off`, nobody [default: on]
         #[arg(long, value_name = "off|on|required", hide_possible_values = true, value_parser = auth())]
         auth: Auth = Auth::On;
 

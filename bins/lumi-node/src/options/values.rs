@@ -203,7 +203,7 @@ pub(super) fn takeover() -> impl TypedValueParser<Value = Takeover> {
 
 /// Reads the rule for who has to prove a registration.
 pub(super) fn auth() -> impl TypedValueParser<Value = Auth> {
-    PossibleValuesParser::new(["off", "on", "required"]).try_map(|text| text.parse::<Auth>())
+    PossibleValuesParser::new(["off", "on", "keys", "required"]).try_map(|text| text.parse::<Auth>())
 }
 
 /// Reads the rule for who may ask.

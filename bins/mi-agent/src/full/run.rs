@@ -37,7 +37,7 @@ pub(crate) struct Chat {
     /// The files that could not be read.
     pub(crate) troubles: Vec<String>,
     pub(crate) diagnostics: mpsc::Receiver<String>,
-    /// A user whom the node does not admit is asked for the code of an invitation.
+    /// A user whom the node does not admit, or not with this machine's key, is asked for the code of an invitation.
     pub(crate) asks_for_code: bool,
 }
 
@@ -72,9 +72,14 @@ pub(crate) async fn run(
     running.app.registering(now());
     troubles.iter().for_each(|trouble| running.app.trouble(now(), trouble));
     let mut end = running.until_the_end(signals).await;
-    let is_refused = matches!(end, Ok(End::NotStarted(StartError::NotAdmitted)));
-    if is_refused && asks_for_code && !running.session.is_leaving() {
-        end = running.enrol(&own, builder, signals).await;
+    // The node may know the key of another machine of the user, and not the one of this machine.
+    let refused = match end {
+        Ok(End::NotStarted(StartError::NotAdmitted)) => Some(StartError::NotAdmitted),
+        Ok(End::NotStarted(StartError::KeyNotKnown)) => Some(StartError::KeyNotKnown),
+        _ => None,
+    };
+    if let Some(error) = refused.filter(|_| asks_for_code && !running.session.is_leaving()) {
+        end = running.enrol(&own, error, builder, signals).await;
     }
     if end.is_err() {
         // No terminal is left to show the outcome.

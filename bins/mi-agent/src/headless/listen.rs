@@ -1,11 +1,13 @@
 //! `mi-agent listen`: takes calls and reports events, for programs.
 
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use mi_agent_core::Intake;
 use plumi_proto::MiAddress;
+use standard_streams::stderr;
 
 use super::listener::{Format, Listener};
 use crate::logging::Diagnostics;
@@ -53,6 +55,10 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     }
     let conversations = usize::from(settings.conversations.unwrap_or_default().0.get());
     let lock = AddressLock::take(&from)?;
+    if io::stderr().is_terminal() {
+        // Nobody needs the hint if there is no stderr.
+        _ = writeln!(stderr(), "mi-agent: registering {from}");
+    }
     let UserData { admission, .. } = UserData::open(&from, false)?;
     let format = if json {
         Format::Json

@@ -18,6 +18,8 @@ pub(crate) struct Listener {
     format: Format,
     /// The order that is being carried out: until its wish is answered, or the program has quit.
     order: Option<Order>,
+    /// The orders about keys that are on their way to the disk, the oldest first.
+    of_keys: VecDeque<Order>,
     /// The orders that calls answer.
     calls: BTreeMap<CallId, Option<Reference>>,
     /// The conversations that were reported, with the order that ends each.
@@ -37,8 +39,8 @@ pub(crate) enum Format {
 
 impl Listener {
     pub(crate) fn new(own: MiAddress, format: Format) -> Self {
-        let (calls, conversations, effects) = Default::default();
-        Self { own, format, order: None, calls, conversations, effects }
+        let (of_keys, calls, conversations, effects) = Default::default();
+        Self { own, format, order: None, of_keys, calls, conversations, effects }
     }
 
     fn report(&mut self, report: &Report) {
@@ -47,6 +49,36 @@ impl Listener {
             Format::Words { numbered } => report.words(numbered),
         };
         self.effects.extend(line.map(Effect::Print));
+    }
+
+    /// Reports what became of an order.
+    fn answer(&mut self, Order { command, reference }: Order, answer: Result<Done, Refused>) {
+        match (command, answer) {
+            // The answer to the call counts.
+            (Command::Plain(to), Ok(Done::AtOnce)) => {
+                self.effects.push_back(Effect::Wish(Wish::Call(to)));
+                self.order = Some(Order { command: Command::Call(to), reference });
+            }
+            (command, Ok(Done::Later)) => self.of_keys.push_back(Order { command, reference }),
+            (_, Ok(Done::Verified { address, key })) => {
+                self.report(&trusted(address, "verified", &key, reference));
+            }
+            (_, Ok(Done::Trusted { address, key })) => {
+                self.report(&trusted(address, "known", &key, reference));
+            }
+            (_, Ok(Done::Calling(call))) => {
+                self.calls.insert(call, reference);
+            }
+            (Command::Say { to, .. }, Ok(Done::Queued { waiting })) => {
+                self.report(&Report::Said { conversation: to, waiting, reference });
+            }
+            // Its end answers.
+            (Command::Bye(conversation), Ok(_)) => {
+                self.conversations.insert(conversation.into(), reference);
+            }
+            (command, Err(refused)) => self.report(&refusal(&command, refused, reference)),
+            _ => {}
+        }
     }
 }
 
@@ -88,35 +120,18 @@ impl FrontEnd for Listener {
     }
 
     fn answered(&mut self, answer: Result<Done, Refused>) {
-        let Some(Order { command, reference }) = self.order.take() else { return };
-        match (command, answer) {
-            // The answer to the call counts.
-            (Command::Plain(to), Ok(Done::AtOnce)) => {
-                self.effects.push_back(Effect::Wish(Wish::Call(to)));
-                self.order = Some(Order { command: Command::Call(to), reference });
-            }
-            (_, Ok(Done::Verified { address, key })) => {
-                self.report(&trusted(address, "verified", &key, reference));
-            }
-            (_, Ok(Done::Trusted { address, key })) => {
-                self.report(&trusted(address, "known", &key, reference));
-            }
-            (_, Ok(Done::Calling(call))) => {
-                self.calls.insert(call, reference);
-            }
-            (Command::Say { to, .. }, Ok(Done::Queued { waiting })) => {
-                self.report(&Report::Said { conversation: to, waiting, reference });
-            }
-            // Its end answers.
-            (Command::Bye(conversation), Ok(_)) => {
-                self.conversations.insert(conversation.into(), reference);
-            }
-            (command, Err(refused)) => self.report(&refusal(&command, refused, reference)),
-            _ => {}
+        if let Some(order) = self.order.take() {
+            self.answer(order, answer);
         }
     }
 
     fn happened(&mut self, happened: &Happened) {
+        if let Happened::Answered(answer) = happened {
+            if let Some(order) = self.of_keys.pop_front() {
+                self.answer(order, answer.clone());
+            }
+            return;
+        }
         let reference = match happened {
             Happened::Begun { id, call, .. } => {
                 self.conversations.insert(*id, None);

@@ -168,6 +168,8 @@ struct End {
     lost: Option<String>,
     /// The peer knows another key for this user.
     is_key_refused: bool,
+    /// The peer wants calls that are more secure.
+    is_below_level: bool,
     /// The number of frames that were not sent.
     unsent: usize,
     /// The last line of the peer.
@@ -387,8 +389,8 @@ fn may_pass(error: &StartError) -> bool {
     matches!(error, StartError::NoAnswer { .. } | StartError::Unreachable { .. })
 }
 
-/// The failure of a call that its callee ended at once: one that became busy after it was located, or that knows another
-/// key for the user at `from`.
+/// The failure of a call that its callee ended at once: one that became busy after it was located, that knows another
+/// key for the user at `from`, or that wants calls to be more secure.
 fn ended_at_once(from: &MiAddress, to: &MiAddress, end: &End) -> Failure {
     if end.is_key_refused {
         let text = format!("cannot reach {to}: {}", reason::of_own_key(from));
@@ -402,6 +404,9 @@ fn ended_at_once(from: &MiAddress, to: &MiAddress, end: &End) -> Failure {
     let words =
         end.last_words.as_ref().map_or_else(String::new, |words| format!(", with the words: {words}"));
     let text = format!("cannot reach {to}: the call was ended at once{words}");
+    if end.is_below_level {
+        return Failure::for_good(text, ExitCode::from(exit::NOT_SECURE));
+    }
     Failure { text, code: ExitCode::from(exit::BUSY), may_pass: true, hint: None }
 }
 
@@ -445,7 +450,9 @@ async fn hear(
 ) -> End {
     let mut end = End::default();
     loop {
-        match receiver.next_line().await {
+        let heard = receiver.next_line().await;
+        end.is_below_level |= matches!(&heard, Err(error) if error.is_about_security());
+        match heard {
             Ok(Some(line)) => {
                 if end.printed.is_none() {
                     end.printed = answers.said(nickname, &line).await.err();
@@ -478,7 +485,7 @@ Without anything to say nobody is called, and nothing is printed. A TEXT that be
 Exit codes:
   0 sent, or nothing to send   1 other failure, also when not everything was sent   2 misuse
   3 no such user   4 user offline   5 domain not found   6 node does not answer   7 busy or refused
-  8 not as secure as it must be   9 another key than the one that is known; --wait does not wait after 8 and 9
+  8 not as secure as it must be, here or there   9 another key than the one that is known; --wait does not wait after 8 and 9
 
 Examples:
   mi-agent send --from backup@bb.com joya@cc.com 'the backup is done'

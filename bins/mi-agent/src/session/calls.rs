@@ -35,15 +35,24 @@ struct Call {
 }
 
 impl Calls {
-    /// Calls the user at `to`; `None` if [`MAX_CALLS`] are under way.
-    pub(super) fn begin(&mut self, agent: &Agent, to: MiAddress) -> Option<CallId> {
+    /// Calls the user at `to`, after `before`; `None` if [`MAX_CALLS`] are under way.
+    pub(super) fn begin(
+        &mut self,
+        agent: &Agent,
+        to: MiAddress,
+        before: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<CallId> {
         if self.calls.len() >= MAX_CALLS {
             return None;
         }
         self.begun += 1;
         let id = CallId(self.begun);
         let agent = agent.clone();
-        self.calls.push(Call { id, to, outcome: Box::pin(async move { agent.call(to).await }) });
+        let outcome = Box::pin(async move {
+            before.await;
+            agent.call(to).await
+        });
+        self.calls.push(Call { id, to, outcome });
         Some(id)
     }
 

@@ -84,6 +84,8 @@ pub(crate) enum Happened {
     Recalled(MiAddress, Recalled),
     /// The last lines with a text in conversations with a peer, the oldest first.
     Found(MiAddress, String, Vec<Entry>),
+    /// The answer to the oldest wish that was answered by [`Done::Later`].
+    Answered(Result<Done, Refused>),
     /// More was said in a conversation than is kept.
     LeftOut(ConversationId),
     /// Something could not be kept or read.
@@ -114,12 +116,13 @@ pub(crate) enum Wish {
     },
     /// Asks for the words of this user's key.
     OwnWords,
-    /// Believes in the key of a user that has these words.
+    /// Believes in the key of a user that has these words. [`Happened::Answered`] answers, and calls that are wished
+    /// meanwhile wait for that.
     Verify {
         address: MiAddress,
         words: KeyWords,
     },
-    /// Believes in the key that answered the last call to a user and was refused.
+    /// Believes in the key that answered the last call to a user and was refused. It is answered in the same way.
     Trust(MiAddress),
     /// Permits one plain conversation with a user. A call has to follow.
     PermitPlain(MiAddress),
@@ -152,6 +155,8 @@ pub(crate) enum Done {
     Calling(CallId),
     /// This number of lines waits, including this one. [`Happened::HandedOver`] follows when none does.
     Queued { waiting: usize },
+    /// [`Happened::Answered`] follows, once the disk has taken it.
+    Later,
     /// The words of this user's key.
     OwnWords(KeyWords),
     /// The words of this key of the user were compared.

@@ -21,7 +21,7 @@ use super::durable::{self, Outcome};
 use super::key_file::{KeyFile, KeyFileError};
 use crate::state::enrolment::{CredentialState, EnrolRequest, Enrolled};
 use crate::state::invitations::{Invitations, InvitationsError, Used, Verdict, day};
-use crate::state::keys::{KeyOrigin, MAX_KEYS, PublicKey, UserKey};
+use crate::state::keys::{KeyOrigin, MAX_KEYS, PublicKey, UserKey, is_comment};
 
 /// The files of keys, invitations and the node's own key, beside a roster. All calls block for as long as the disk takes.
 #[derive(Debug)]
@@ -79,8 +79,8 @@ impl CredentialFiles {
     /// Nothing is written if there are no users.
     ///
     /// # Errors
-    /// [`CredentialFilesError::TooMany`], [`CredentialFilesError::TooManyAtOnce`]; a file cannot be written, or somebody
-    /// else changed it. Nobody is invited then.
+    /// [`CredentialFilesError::TooMany`], [`CredentialFilesError::TooManyAtOnce`], [`CredentialFilesError::Comment`]; a file
+    /// cannot be written, or somebody else changed it. Nobody is invited then.
     pub fn invite(
         &mut self,
         users: &[UserName],
@@ -93,6 +93,9 @@ impl CredentialFiles {
         let (mut invitations, mut invited) = (self.invitations.clone(), Vec::new());
         let mut open = self.invitations.open(now);
         for user in users {
+            if is_comment(user) {
+                return Err(CredentialFilesError::Comment { user: *user });
+            }
             let open = open.entry(*user).or_default();
             if self.keys.keys().of(user).len() + *open >= MAX_KEYS {
                 return Err(CredentialFilesError::TooMany { user: *user });
@@ -112,10 +115,12 @@ impl CredentialFiles {
         Ok(invited)
     }
 
-    /// Returns those of `users` who have neither a key nor an invitation that is open at `now`, in seconds since 1970.
+    /// Returns those of `users` who have neither a key nor an invitation that is open at `now`, in seconds since 1970. Users
+    /// who can have none are left out.
     pub fn new_among(&self, users: impl IntoIterator<Item = UserName>, now: i64) -> Vec<UserName> {
         let open = self.invitations.open(now);
-        let is_new = |user: &UserName| self.keys.keys().of(user).is_empty() && !open.contains_key(user);
+        let has_key = |user: &UserName| !self.keys.keys().of(user).is_empty();
+        let is_new = |user: &UserName| !has_key(user) && !open.contains_key(user) && !is_comment(user);
         users.into_iter().filter(is_new).collect()
     }
 
@@ -304,6 +309,12 @@ pub enum CredentialFilesError {
     /// The user may have no more keys.
     #[error("{user} has {MAX_KEYS} keys and open invitations, which are the most; remove a key first")]
     TooMany {
+        /// The user.
+        user: UserName,
+    },
+    /// The lines of the user would be comments.
+    #[error("a line that begins with # is a comment, so {user} can have no key")]
+    Comment {
         /// The user.
         user: UserName,
     },

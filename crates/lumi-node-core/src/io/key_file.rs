@@ -94,6 +94,22 @@ impl KeyFile {
         self.replace(keys, |text| Keys::without_key(text, &user, key))
     }
 
+    /// Removes all keys of a user, with one write.
+    ///
+    /// # Errors
+    /// The same as those of [`KeyFile::remove`].
+    pub fn remove_all(&mut self, user: UserName) -> Result<(), KeyFileError> {
+        let mut keys = self.keys.clone();
+        let removed: Vec<_> = keys.of(&user).iter().map(|known| known.key).collect();
+        if removed.is_empty() {
+            return Err(KeyFileError::NoSuchKey { user });
+        }
+        removed.iter().for_each(|key| _ = keys.remove(&user, key));
+        self.replace(keys, |text| {
+            removed.iter().fold(text.to_owned(), |text, key| Keys::without_key(&text, &user, key))
+        })
+    }
+
     fn read(path: PathBuf) -> Result<Self, KeyFileError> {
         match durable::read(&path) {
             Ok(text) => match Keys::parse(&text) {

@@ -79,8 +79,9 @@ impl Invitations {
         Ok(Self(all))
     }
 
-    /// Returns the text of the file. Uses that are 30 days old, and invitations that ended as long ago, are left out.
-    pub(crate) fn text(&self, now: i64) -> String {
+    /// Returns the text of the file at `now`, in seconds since 1970. Uses that are 30 days old, and invitations that ended as
+    /// long ago, are left out.
+    pub fn text(&self, now: i64) -> String {
         let mut text = HEADER.to_owned();
         for Invitation { user, code, expires, used } in &self.0 {
             if now.saturating_sub(used.map_or(*expires, |used| used.at)) > KEPT_SECONDS {

@@ -68,6 +68,9 @@ impl Keys {
     /// # Errors
     /// [`KeyRefusal`]. Nothing has changed.
     pub fn add(&mut self, user: UserName, key: UserKey) -> Result<(), KeyRefusal> {
+        if is_comment(&user) {
+            return Err(KeyRefusal::Comment(user));
+        }
         let of_user = self.0.entry(user).or_default();
         if of_user.iter().any(|known| known.key == key.key) {
             return Err(KeyRefusal::Known(user));
@@ -150,6 +153,11 @@ impl UserKey {
     }
 }
 
+/// Returns whether the lines of `user` in a file of keys or invitations would be comments.
+pub(crate) fn is_comment(user: &UserName) -> bool {
+    user.as_str().starts_with('#')
+}
+
 fn read_line(line: &str) -> Result<(UserName, UserKey), KeysReason> {
     let fields: Vec<_> = line.split_ascii_whitespace().collect();
     let [user, kind, key, since, origin] = fields[..] else { return Err(KeysReason::Fields) };
@@ -219,6 +227,9 @@ pub enum KeyRefusal {
     /// The user has as many as a user may have.
     #[error("{0} has {MAX_KEYS} keys, which are the most; remove one first")]
     TooMany(UserName),
+    /// The line of the user would be a comment, and the key would be lost with the node.
+    #[error("a line that begins with # is a comment, so {0} can have no key")]
+    Comment(UserName),
 }
 
 /// A line of a file of keys that cannot be accepted. Lines count from 1.

@@ -235,7 +235,7 @@ impl FromStr for Auth {
     fn from_str(text: &str) -> Result<Self, AuthError> {
         match text {
             "off" => Ok(Self::Off),
-            "on" => Ok(Self::On),
+            "on" | "keys" => Ok(Self::On),
             "required" => Ok(Self::Required),
             _ => Err(AuthError),
         }

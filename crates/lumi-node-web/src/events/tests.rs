@@ -114,6 +114,9 @@ async fn how_the_node_is_comes_each_second_and_users_when_they_are_others() {
         (&"bb.com".into(), &1.into(), &0.into())
     );
     assert_eq!((&status["received"]["PR"], &status["dropped"]["too-many"]), (&0.into(), &0.into()));
+    let proofs =
+        serde_json::json!({ "challenges": 0, "accepted": 0, "repeated": 0, "refused": 0, "enrolled": 0 });
+    assert_eq!(status["proofs"], proofs);
     let users = state.next().await;
     assert!(users.starts_with("event: users\n"), "{users}");
     let users = data_of(&users);

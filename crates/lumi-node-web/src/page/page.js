@@ -96,7 +96,7 @@ function show(status) {
   if (byId("counters").open) count(status);
 }
 
-function count({ received, sent, dropped }) {
+function count({ received, sent, dropped, proofs }) {
   const number = (value) => element("td", "number", value.toLocaleString("en"));
   const row = (name, ...values) => {
     const head = element("th", "", name);
@@ -105,7 +105,17 @@ function count({ received, sent, dropped }) {
   };
   byId("kinds").replaceChildren(...Object.keys(received).map((kind) => row(kind, received[kind], sent[kind])));
   byId("reasons").replaceChildren(...Object.entries(dropped).map(([reason, times]) => row(reason, times)));
+  byId("proofs").replaceChildren(...PROOFS.map(([name, words]) => row(words, proofs[name])));
 }
+
+/** The figures of proofs, and what they are called. */
+const PROOFS = [
+  ["challenges", "Challenges sent"],
+  ["accepted", "Accepted"],
+  ["repeated", "Accepted again"],
+  ["refused", "Refused"],
+  ["enrolled", "Keys enrolled"],
+];
 
 /** The milliseconds after which a node is gone that tells each second how it is, or after five that it does not know. */
 const SILENCE = 8000;

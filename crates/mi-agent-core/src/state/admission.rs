@@ -81,9 +81,7 @@ impl Refusal {
 
     /// Returns whether `line` is one with which an agent of this library refuses a call.
     pub(super) fn is_line(line: &str, is_encrypted: bool) -> bool {
-        line == BUSY
-            || is_encrypted && line.starts_with(KEY)
-            || line.strip_prefix(TAKES).is_some_and(|rest| rest.ends_with(ONLY))
+        line == BUSY || is_encrypted && line.starts_with(KEY) || is_of_level(line)
     }
 }
 
@@ -92,6 +90,11 @@ fn of_level(security: Security, is_encrypted: bool) -> String {
         true => format!("{TAKES}{security} keys{ONLY}"),
         false => format!("{TAKES}encrypted calls{ONLY}"),
     }
+}
+
+/// Returns whether `line` says that a call is not as secure as its callee wants it.
+pub(crate) fn is_of_level(line: &str) -> bool {
+    line.strip_prefix(TAKES).is_some_and(|rest| rest.ends_with(ONLY))
 }
 
 /// The line for a refused caller.

@@ -254,7 +254,11 @@ impl LumiClient {
     /// call. There are none if nobody has asked, or more than 64 users have. A user that may not call is
     /// returned only if there is nobody else.
     pub fn take_askers(&mut self, now: Instant) -> Vec<MiAddress> {
-        self.askers.take(now)
+        let candidates = self.askers.take(now);
+        if let ([caller], Some(offers)) = (&candidates[..], &mut self.tls_offers) {
+            offers.called(caller);
+        }
+        candidates
     }
 
     /// Records that a caller begins to encrypt: if a single user has asked, its answer with the offer has

@@ -8,27 +8,43 @@ use plumi_proto::{Extension, Locate, MiAddress};
 /// Remembers which questions were answered with an offer just before.
 ///
 /// A node of version 0.1 drops such an answer, and the asker asks again: then it gets one that passes. If the asker
-/// begins to encrypt, the answer has arrived, and its next question is about another call.
+/// begins to encrypt, the answer has arrived, and its next question is about another call. So it has if the asker calls in
+/// plain text without having asked again.
 #[derive(Debug, Default)]
-pub(super) struct TlsOffers(VecDeque<(Locate, Instant)>);
+pub(super) struct TlsOffers(VecDeque<Offered>);
+
+/// An answer with an offer.
+#[derive(Debug)]
+struct Offered {
+    locate: Locate,
+    at: Instant,
+    /// The asker has asked again, and was answered without an offer.
+    was_repeated: bool,
+}
 
 impl TlsOffers {
     /// Returns the extension of the answer to `locate`.
     pub(super) fn extension(&mut self, now: Instant, locate: Locate) -> Extension {
-        self.0.retain(|(_, at)| now.saturating_duration_since(*at) < REPEATED_WITHIN);
-        if self.0.iter().any(|(offered, _)| *offered == locate) {
+        self.0.retain(|offered| now.saturating_duration_since(offered.at) < REPEATED_WITHIN);
+        if let Some(offered) = self.0.iter_mut().find(|offered| offered.locate == locate) {
+            offered.was_repeated = true;
             return Extension::NONE;
         }
         if self.0.len() == MAX_OFFERS {
             self.0.pop_front();
         }
-        self.0.push_back((locate, now));
+        self.0.push_back(Offered { locate, at: now, was_repeated: false });
         Extension::new(OFFER).expect("it is short")
     }
 
     /// Records that `asker` encrypts its call: no node on the way to it drops offers.
     pub(super) fn arrived(&mut self, asker: &MiAddress) {
-        self.0.retain(|(offered, _)| offered.from != *asker);
+        self.0.retain(|offered| offered.locate.from != *asker);
+    }
+
+    /// Records that `asker` has begun a call, which may be in plain text: if there was one answer, it has arrived.
+    pub(super) fn called(&mut self, asker: &MiAddress) {
+        self.0.retain(|offered| offered.was_repeated || offered.locate.from != *asker);
     }
 }
 
@@ -77,6 +93,21 @@ mod tests {
         offers.arrived(&"laura@bb.com".parse().unwrap());
         assert!(offers_tls(&offers.extension(now, locate("laura@bb.com"))));
         assert!(!offers_tls(&offers.extension(now, locate("pere@bb.com"))), "nobody else does");
+    }
+
+    /// A user may permit a plain call, and call again at once.
+    #[test]
+    fn who_calls_in_plain_text_gets_an_offer_again_unless_the_first_was_dropped() {
+        let (mut offers, now) = (TlsOffers::default(), any_time());
+        let laura = "laura@bb.com".parse().unwrap();
+        assert!(offers_tls(&offers.extension(now, locate("laura@bb.com"))));
+        assert!(offers_tls(&offers.extension(now, locate("pere@bb.com"))));
+        offers.called(&laura);
+        assert!(!offers_tls(&offers.extension(now, locate("pere@bb.com"))), "nobody else does");
+        assert!(offers_tls(&offers.extension(now, locate("laura@bb.com"))));
+        assert!(!offers_tls(&offers.extension(now, locate("laura@bb.com"))));
+        offers.called(&laura);
+        assert!(!offers_tls(&offers.extension(now, locate("laura@bb.com"))), "a node may drop offers");
     }
 
     #[test]

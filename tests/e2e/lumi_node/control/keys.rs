@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+use integration_tests::camera::scan;
 use integration_tests::programs::NodeProgram;
-use lumi_node_core::PublicKey;
-use lumi_proof::{Code, Signer};
-use plumi_proto::{Challenge, Message, MiAddress, Verb};
+use lumi_proof::Code;
+use plumi_proto::{Message, MiAddress, Verb};
+use serde_json::{Value, json};
 
 use super::{ctl, done, run, start};
-use crate::lumi_node::User;
+use crate::lumi_node::{User, key, prove, signer};
 
 #[test]
 fn a_key_that_an_administrator_adds_is_needed_from_then_on() {
@@ -223,27 +224,64 @@ fn several_are_invited_by_name_or_none_of_them() {
     assert!(code == 2 && said.contains("cannot be used with"), "{said}");
 }
 
+/// Programs read JSON, and an administrator who removes all keys of a user need not type them.
+#[test]
+fn keys_and_invitations_are_listed_for_programs_and_removed_at_once() {
+    let node = start("bb.com", &["laura"], &["--auth", "keys"]);
+    done(&node, &["invite", "pere", "--for", "7d"]);
+    done(&node, &["key", "add", "laura", &key(1)]);
+    done(&node, &["key", "add", "laura", &key(2)]);
+    assert_eq!(prove(&User::of(&node), Verb::Register, 2), "RR0");
+    let read = |arguments: &[&str]| serde_json::from_str::<Value>(&done(&node, arguments)).unwrap();
+    let keys = read(&["keys", "--json"]);
+    let since = keys[0]["since"].as_str().unwrap();
+    let row = |number, proved: bool| json!({ "user": "laura", "key": key(number), "since": since, "origin": "added", "proved": proved });
+    assert_eq!(keys, json!([row(1, false), row(2, true)]));
+    let invites = read(&["invites", "--json"]);
+    let time = invites[0]["time"].as_str().unwrap();
+    assert!(time.len() == "2026-11-30T18:00:00Z".len() && time.ends_with('Z'), "{time}");
+    assert_eq!(invites, json!([{ "user": "pere", "state": "open", "time": time }]));
+    let removed = "removed all keys of laura, who registers without a proof from now on\n";
+    assert_eq!(done(&node, &["key", "remove", "laura"]), removed);
+    assert_eq!(read(&["keys", "--json"]), json!([]));
+    let (code, _, said) = ctl(&node, &["key", "remove", "laura"]);
+    assert!(code == 1 && said.contains("cannot remove a key of laura"), "{said}");
+    assert_eq!(User::of(&node).ask("PRlaura@bb.com"), "RR0");
+}
+
+/// `#laura` is a name (protocol.md §2), and in these files a comment: the key would be gone after a restart.
+#[test]
+fn a_user_whose_line_would_be_a_comment_has_neither_key_nor_invitation() {
+    let node = start("bb.com", &["#laura", "pere"], &[]);
+    let reason = "a line that begins with # is a comment, so #laura can have no key";
+    for command in [&["key", "add", "#laura", &key(1)][..], &["invite", "#laura"]] {
+        let (code, _, said) = ctl(&node, command);
+        assert!(code == 1 && said.ends_with(&format!("{reason}\n")), "{said}");
+    }
+    assert!(done(&node, &["invite", "--all-new"]).starts_with("pere@bb.com "));
+    assert_eq!(User::of(&node).ask("PR#laura@bb.com"), "RR0", "as before");
+}
+
+/// A code for cameras follows each line, with the address and the code of that line.
+#[test]
+fn an_invitation_is_drawn_for_cameras() {
+    let node = start("bb.com", &[], &[]);
+    let longest = "l".repeat(20);
+    let drawn = done(&node, &["invite", "laura", &longest, "--qr"]);
+    let lines: Vec<_> = drawn.lines().collect();
+    let starts: Vec<_> = (0..lines.len()).filter(|number| lines[*number].contains("@bb.com ")).collect();
+    let [0, second] = starts[..] else { panic!("{drawn}") };
+    for block in [&lines[..second], &lines[second..]] {
+        let (address, code) = block[0].split_once(' ').unwrap();
+        assert_eq!(scan(&block[1..].join("\n")), format!("mi:{address}?code={}", code.replace('-', "")));
+    }
+    let nobody = "nobody is invited: every user has a key or an open invitation\n";
+    assert_eq!(done(&node, &["invite", "--all-new", "--qr"]), nobody);
+    let (code, _, said) = ctl(&node, &["invite", "laura", "--qr", "--format", "csv"]);
+    assert!(code == 2 && said.contains("cannot be used with"), "{said}");
+}
+
 /// The file of keys of a node, beside its roster.
 fn keys(node: &NodeProgram) -> PathBuf {
     node.folder().join("config/nodelumi.cfg.keys")
-}
-
-fn signer(number: u8) -> Signer {
-    Signer::from_seed(&[number; 32]).expect("a seed")
-}
-
-fn key(number: u8) -> String {
-    PublicKey(signer(number).public_key()).to_string()
-}
-
-/// Asks for a challenge to laura and answers it.
-fn prove(agent: &User, verb: Verb, key: u8) -> String {
-    let laura: MiAddress = "laura@bb.com".parse().expect("an address");
-    let asks = Message::RequestChallenge { verb, address: laura }.encode();
-    agent.say(&asks);
-    let answer = Message::decode(agent.hear().as_bytes()).expect("a message");
-    let (_, challenge): (_, Challenge) = answer.challenge().unwrap_or_else(|| panic!("{answer:?}"));
-    assert_eq!(challenge.seen, agent.address());
-    agent.say(&Message::Prove(signer(key).prove(verb, &laura, &challenge)).encode());
-    agent.hear()
 }

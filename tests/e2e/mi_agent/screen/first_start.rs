@@ -23,6 +23,29 @@ fn a_code_lets_a_new_user_in_and_is_asked_for_only_once() {
     assert!(!second.raw_output().contains(QUESTION));
 }
 
+/// The node knows the key of the first machine, and the second one has a key of its own.
+#[test]
+fn a_second_machine_is_asked_for_a_code_of_its_own() {
+    let mut town = strict_town();
+    let code = invite_laura(&mut town.node);
+    let (first, _folder) = at_first_start(&town);
+    first.type_line(&code);
+    first.expect_text("registered laura@bb.com at node ");
+    leave(&first);
+    let code = invite_laura(&mut town.node);
+    let folder = tempfile::tempdir().expect("a folder");
+    let second = start(&town, folder.path(), &[]);
+    let screen = second.expect_text(QUESTION);
+    let refused =
+        "! cannot register laura@bb.com: the node does not know this agent's key: ask for an invitation";
+    assert!(screen.text().contains(refused), "{screen}");
+    second.type_line(&code);
+    second.expect_text("registered laura@bb.com at node ");
+    assert!(town.node.is_online("laura"));
+    leave(&second);
+    second.expect_text("* laura@bb.com has enrolled: from now on its node asks for this agent's key");
+}
+
 #[test]
 fn a_wrong_code_ends_the_first_start_with_its_sentence() {
     let mut town = strict_town();

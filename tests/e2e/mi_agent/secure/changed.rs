@@ -209,3 +209,17 @@ fn a_user_with_a_key_who_offers_no_encryption_is_called_only_by_a_command_of_its
 }
 
 const IN_PLAIN: &str = "* nothing was sent; with --security off it is sent in plain text";
+
+/// His agent must not take her second question for a repetition whose first answer was dropped on the way.
+#[test]
+fn after_a_plain_call_the_next_one_is_encrypted_at_once() {
+    let (node, laura, pere) = node_and_homes();
+    let mut pere_talks = pere.chat(&node, &[]);
+    let mut laura_talks = laura.chat(&node, &[]);
+    call(&mut laura_talks, "pere@bb.com");
+    end(&mut laura_talks, &mut pere_talks);
+    laura_talks.type_line("/plain pere@bb.com");
+    assert_eq!(begun(&mut laura_talks), PLAIN);
+    end(&mut laura_talks, &mut pere_talks);
+    assert_eq!(undated(&call(&mut laura_talks, "pere@bb.com")), KNOWN_PERE);
+}

@@ -64,8 +64,11 @@ fn a_callee_with_a_level_takes_no_call_below_it() {
     let joan = Home::of("joan@bb.com");
     for (home, level, takes) in [(&laura, "offer", "known keys only"), (&joan, "off", "encrypted calls only")]
     {
-        let (code, told) = home.send(&node, &["--security", level, "pere@bb.com", "hola"]);
-        assert_eq!((code, &told[0]), (7, &format!("<pere> this agent takes {takes}")));
+        let (code, told) = home.send(&node, &["--wait", "2h", "--security", level, "pere@bb.com", "hola"]);
+        let reason = format!(
+            "! cannot reach pere@bb.com: the call was ended at once, with the words: this agent takes {takes}"
+        );
+        assert_eq!((code, told), (8, vec![format!("<pere> this agent takes {takes}"), reason]));
         let refused = format!("* {} was refused: this agent takes {takes}", home.address);
         assert_eq!(pere_talks.wait_for(|_| true), refused);
     }

@@ -1,5 +1,7 @@
 //! `mi-agent key` and `mi-agent trust`.
 
+use integration_tests::camera::scan;
+
 use super::*;
 
 fn trust(home: &Home, arguments: &[&str]) -> (i32, Vec<String>, Vec<String>) {
@@ -31,6 +33,7 @@ fn the_own_key_is_shown_in_every_form() {
         "{code}"
     );
     assert!(code.chars().all(|c| " \n█▀▄".contains(c)) && code.starts_with('█'), "{code}");
+    assert_eq!(scan(&code), format!("mi:laura@bb.com?key={base64}"));
     let (code, _, told) = laura.run(&["key", "show", "--from", "laura@bb.com", "--line", "--words"]);
     assert!(code == 2 && told[0].contains("cannot be used with"), "{told:?}");
     let (code, _, told) = laura.run(&["key", "show"]);

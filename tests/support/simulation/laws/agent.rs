@@ -103,6 +103,13 @@ impl AgentLaws {
         }
     }
 
+    /// The caller is one of these, as far as anybody can say.
+    pub(in crate::simulation) fn is_called_by(&mut self, candidates: &[MiAddress]) {
+        if let (Some(offers), [caller]) = (&mut self.offers, candidates) {
+            offers.calls(caller);
+        }
+    }
+
     /// Its user blocks these, and nobody else, from now on.
     pub(in crate::simulation) fn blocks(&mut self, blocked: Vec<MiAddress>) {
         self.blocked = blocked;

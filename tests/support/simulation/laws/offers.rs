@@ -14,6 +14,8 @@ struct Offered {
     at: Duration,
     /// A caller has encrypted since, who may be this asker.
     may_be_over: bool,
+    /// The same was asked again, and answered without an offer.
+    was_repeated: bool,
 }
 
 impl OfferLaws {
@@ -30,6 +32,7 @@ impl OfferLaws {
     pub(super) fn answered(&mut self, now: Duration, locate: Locate, offers: bool) {
         if let Some(before) = self.0.iter_mut().find(|offered| offered.locate == locate) {
             before.may_be_over = false;
+            before.was_repeated = true;
         }
         if !offers {
             return;
@@ -38,7 +41,7 @@ impl OfferLaws {
         if self.0.len() >= MAX_OFFERS {
             self.0.remove(0);
         }
-        self.0.push(Offered { locate, at: now, may_be_over: false });
+        self.0.push(Offered { locate, at: now, may_be_over: false, was_repeated: false });
     }
 
     /// A caller encrypts, and nobody can say who.
@@ -49,6 +52,11 @@ impl OfferLaws {
     /// This caller encrypts: the answer has arrived.
     pub(super) fn encrypts(&mut self, caller: &mi_agent_core::MiAddress) {
         self.0.retain(|offered| offered.locate.from != *caller);
+    }
+
+    /// This caller calls, perhaps in plain text: an answer that was the only one has arrived.
+    pub(super) fn calls(&mut self, caller: &mi_agent_core::MiAddress) {
+        self.0.retain(|offered| offered.was_repeated || offered.locate.from != *caller);
     }
 }
 

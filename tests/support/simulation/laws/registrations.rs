@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use lumi_node_core::{AddressRange, NodeSettings, Takeover};
+use lumi_node_core::{AddressRange, Auth, NodeSettings, Takeover};
 use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UserName};
 
 /// The users of one node.
@@ -12,6 +12,7 @@ use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UserName};
 pub(super) struct Registrations {
     domain: Domain,
     takeover: Takeover,
+    auth: Auth,
     allow: Vec<AddressRange>,
     strike_interval: Duration,
     users: BTreeMap<UserName, Option<Place>>,
@@ -45,6 +46,7 @@ impl Registrations {
         Self {
             domain,
             takeover: settings.takeover,
+            auth: settings.auth,
             allow: settings.allow.clone(),
             strike_interval: settings.strike_interval,
             users: users.iter().map(|&user| (user, None)).collect(),
@@ -96,7 +98,11 @@ impl Registrations {
             return RegisterCode::NoSuchUser;
         };
         let place = self.place(&user).copied();
-        if self.has_key(&user) && place.is_none_or(|place| place.address != from) {
+        let lacks_proof = match self.has_key(&user) {
+            true => place.is_none_or(|place| place.address != from),
+            false => self.auth == Auth::Required,
+        };
+        if lacks_proof {
             return RegisterCode::NoSuchUser;
         }
         let is_held = place.is_some_and(|place| place.is_online && place.address.ip() != from.ip());
@@ -113,6 +119,13 @@ impl Registrations {
         let last_strike = place.and_then(|place| place.last_strike);
         self.users.insert(user, Some(Place { address: from, is_online: true, strikes: 0, last_strike }));
         true
+    }
+
+    /// The user is registered nowhere any more.
+    pub(super) fn unregister(&mut self, user: &UserName) {
+        if let Some(place) = self.users.get_mut(user) {
+            *place = None;
+        }
     }
 
     /// A proof takes the user offline, if the user is registered at `from` or nowhere. Returns whether that is so.

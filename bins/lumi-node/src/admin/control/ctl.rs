@@ -1,6 +1,6 @@
 //! `lumi-node ctl`: sends a command to a running node.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use diagnostics::escaped;
 use super::MAX_ANSWER;
 use super::client::NodeArgs;
 use crate::admin::command::Command;
+use crate::admin::invitation::camera_code_of;
 use crate::stdout;
 
 /// Ask a running node, or have it change something
@@ -30,8 +31,13 @@ pub(crate) struct CtlArgs {
 /// The node refuses, or no node answers.
 pub(crate) fn run(args: &CtlArgs) -> anyhow::Result<()> {
     let text = ask(args)?;
-    // The program that listens there need not be a node.
-    stdout::print(&text.split('\n').map(|line| escaped(line) + "\n").collect::<String>())
+    let (draws, in_colour) = (args.command.draws_camera_codes(), io::stdout().is_terminal());
+    let printed = |line: &str| {
+        let code = if draws { camera_code_of(line, in_colour) } else { String::new() };
+        // The program that listens there need not be a node.
+        escaped(line) + "\n" + &code
+    };
+    stdout::print(&text.split('\n').map(printed).collect::<String>())
 }
 
 /// Asks the node and returns its answer.

@@ -58,6 +58,8 @@ impl App {
             Happened::NotKept(trouble) => self.not_kept(now, &trouble),
             Happened::KeptAgain => self.disk_trouble = None,
             Happened::KeyRefused { id, to, .. } => self.own_key_refused(now, id, to),
+            Happened::Answered(Ok(done)) => self.done(now, done),
+            Happened::Answered(Err(refused)) => self.not_done(now, &refused.to_string()),
             Happened::HandedOver(_)
             | Happened::NotSent { .. }
             | Happened::NotStarted(_)

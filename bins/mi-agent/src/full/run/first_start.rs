@@ -18,18 +18,18 @@ use crate::reason;
 use crate::signals::{LAST_WORDS, Signals};
 
 impl Running {
-    /// Gives the screen back, asks for a code, enrols by it and goes on until the end. This happens once: a user whom the
-    /// node does not admit after that needs more than a code.
+    /// Gives the screen back because of `error`, asks for a code, enrols by it and goes on until the end. This happens once: a
+    /// user whom the node does not admit after that needs more than a code.
     ///
     /// # Errors
     /// The terminal is unusable.
     pub(super) async fn enrol(
         &mut self,
         own: &MiAddress,
+        error: StartError,
         builder: AgentBuilder,
         signals: &mut Signals,
     ) -> io::Result<End> {
-        let error = StartError::NotAdmitted;
         match time::timeout(LAST_WORDS, self.screen.leave()).await {
             Ok(left) => left?,
             // A terminal that takes nothing shows no question.

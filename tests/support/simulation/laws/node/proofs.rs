@@ -3,11 +3,11 @@
 //! The observer keeps what the node does not: every challenge that was given, with the socket that it was given to. It
 //! computes no nonce.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use lumi_node_core::{DropReason, Keys, Output};
+use lumi_node_core::{DropReason, Keys, Node, Output, PublicKey};
 use lumi_proof::{handle, verify};
 use plumi_proto::{
     Challenge, DeregisterCode, Extension, Message, MiAddress, Proof, RegisterCode, UserName, Verb,
@@ -25,6 +25,8 @@ pub(super) struct Proofs {
     keys: Keys,
     /// The challenges since the last accepted proof of each user.
     given: HashMap<UserName, Vec<Given>>,
+    /// The key that proved the binding of each user.
+    proved_by: HashMap<UserName, PublicKey>,
     /// The last accepted proof of each user.
     last: HashMap<UserName, (Proof, SocketAddrV4, Duration)>,
     /// The proofs that came from each socket.
@@ -38,6 +40,8 @@ struct Given {
     to: SocketAddrV4,
     challenge: Challenge,
     at: Duration,
+    /// The user had no key since, so the node may count the proofs of the user anew.
+    is_stale: bool,
 }
 
 impl Proofs {
@@ -49,15 +53,23 @@ impl Proofs {
         (at - self.since).as_secs() / EPOCH.as_secs()
     }
 
-    /// Returns whether a key of the user signed a challenge that was given to `from` and is still valid.
-    fn is_valid(&self, now: Duration, address: &MiAddress, from: SocketAddrV4, proof: &Proof) -> bool {
+    /// Returns the key of the user that signed a challenge which was given to `from` and is still valid, or may be.
+    fn signer(
+        &self,
+        now: Duration,
+        address: &MiAddress,
+        from: SocketAddrV4,
+        proof: &Proof,
+        may_be_stale: bool,
+    ) -> Option<PublicKey> {
         let user = address.user();
         let given = self.given.get(&user).map_or(&[][..], Vec::as_slice);
         let in_time = given.iter().filter(|given| self.epoch(now) - self.epoch(given.at) <= 1);
         let here = in_time.filter(|given| given.to == from && given.challenge.nonce.hint() == proof.hint);
-        let mut here = here.map(|given| &given.challenge);
-        here.any(|challenge| {
-            self.keys.of(&user).iter().any(|known| verify(&known.key.0, address, challenge, proof))
+        let mut here = here.filter(|given| may_be_stale || !given.is_stale).map(|given| &given.challenge);
+        here.find_map(|challenge| {
+            let mut keys = self.keys.of(&user).iter().map(|known| known.key);
+            keys.find(|key| verify(&key.0, address, challenge, proof))
         })
     }
 }
@@ -68,6 +80,42 @@ impl NodeLaws {
         self.registrations.set_keyed(keys.iter().map(|(user, _)| *user).collect());
         (self.proofs.since, self.proofs.keys) = (now, keys.clone());
         self
+    }
+
+    /// Checks the node after it has taken other keys over. A user without the key that proved the binding is bound nowhere.
+    pub(in crate::simulation) fn keys_changed(
+        &mut self,
+        now: Duration,
+        keys: &Keys,
+        node: &Node,
+    ) -> Result<(), Violation> {
+        let before = std::mem::replace(&mut self.proofs.keys, keys.clone());
+        let keys_of =
+            |keys: &Keys, user: &UserName| keys.of(user).iter().map(|known| known.key).collect::<Vec<_>>();
+        let users: BTreeSet<_> = before.iter().chain(keys.iter()).map(|(user, _)| *user).collect();
+        for user in users {
+            let of_user = keys_of(keys, &user);
+            if keys_of(&before, &user) == of_user {
+                continue;
+            }
+            self.proofs.count("keys of a user changed");
+            if self.proofs.proved_by.get(&user).is_none_or(|key| !of_user.contains(key)) {
+                self.proofs.proved_by.remove(&user);
+                if self.registrations.registered_at(&user).is_some() {
+                    self.proofs.count("binding ended by other keys");
+                    self.registrations.unregister(&user);
+                    let address = MiAddress::new(&user, &self.domain);
+                    address.into_iter().for_each(|address| self.requests.forget(&address));
+                }
+            }
+            if of_user.is_empty() {
+                self.proofs.last.remove(&user);
+                let given = self.proofs.given.get_mut(&user).into_iter().flatten();
+                given.for_each(|given| given.is_stale = true);
+            }
+        }
+        self.registrations.set_keyed(keys.iter().map(|(user, _)| *user).collect());
+        self.agrees(now, node)
     }
 
     /// Returns how often the laws of users with a key were looked at since the last time.
@@ -166,7 +214,7 @@ impl NodeLaws {
         );
         let of_user = self.proofs.given.entry(address.user()).or_default();
         of_user.retain(|given| now - given.at < 2 * EPOCH);
-        of_user.push(Given { to: from, challenge, at: now });
+        of_user.push(Given { to: from, challenge, at: now, is_stale: false });
         self.proofs.count("challenge");
         Ok(())
     }
@@ -207,7 +255,10 @@ impl NodeLaws {
             self.proofs.count("proof answered again");
             return step.sends(Law::OnlyProvenBindings, from, granted(proof.verb));
         }
-        let is_granted = self.proofs.is_valid(now, &address, from, proof)
+        let is_granted_there =
+            matches!(step.outputs, [Output::Transmit { message, .. }] if *message == granted(proof.verb));
+        let signer = self.proofs.signer(now, &address, from, proof, is_granted_there);
+        let is_granted = signer.is_some()
             && match proof.verb {
                 Verb::Register => self.registrations.bind(user, from),
                 Verb::Deregister => self.registrations.unbind(&user, from),
@@ -215,6 +266,10 @@ impl NodeLaws {
         if !is_granted {
             self.proofs.count("proof refused");
             return step.sends(Law::OnlyProvenBindings, from, refused(proof.verb));
+        }
+        match (signer, proof.verb) {
+            (Some(key), Verb::Register) => _ = self.proofs.proved_by.insert(user, key),
+            _ => _ = self.proofs.proved_by.remove(&user),
         }
         self.proofs.given.remove(&user);
         self.proofs.last.insert(user, (*proof, from, now));
