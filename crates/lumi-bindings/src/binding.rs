@@ -1,5 +1,7 @@
 //! The values that are stored: bindings of users, and the changes of them.
 
+use std::time::SystemTime;
+
 use plumi_proto::{UdpAddress, UserName};
 
 /// The binding of a user as it is stored: the agent's address, and the node and the time of the registration.
@@ -15,14 +17,20 @@ pub struct StoredBinding {
     pub stamp: Stamp,
     /// The time since which the user has been bound to this agent, or logged out.
     pub since: UnixMillis,
-    /// The Ed25519 key that proved the registration. `None` of a user without a key.
-    pub key: Option<[u8; 32]>,
+    /// The first 8 bytes of SHA-256 of the key that proved the registration. `None` of a user without a key.
+    pub key: Option<[u8; 8]>,
 }
 
 impl StoredBinding {
     /// Returns whether this is the record of a logout rather than a binding.
     pub fn is_logout(&self) -> bool {
         self.agent == NO_AGENT
+    }
+
+    /// Returns the record that the user is not bound any more, in the same place among the user's bindings.
+    #[must_use]
+    pub fn logged_out(self) -> Self {
+        Self { agent: NO_AGENT, key: None, ..self }
     }
 }
 
@@ -36,6 +44,14 @@ pub struct Stamp(pub u64);
 /// Milliseconds since the beginning of 1970 by the wall clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub u64);
+
+impl UnixMillis {
+    /// Returns `time` as it is stored: 0 if it is earlier than 1970.
+    pub fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(since.as_millis().try_into().unwrap_or(u64::MAX))
+    }
+}
 
 /// A change of a binding, to be stored. A refresh that changes nothing is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
