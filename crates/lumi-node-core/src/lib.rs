@@ -94,6 +94,7 @@ mod state {
     pub(crate) mod settings;
     pub(crate) mod source;
     pub(crate) mod status;
+    mod user;
     mod user_shares;
     pub(crate) mod users;
 }

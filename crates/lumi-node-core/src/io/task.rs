@@ -1,5 +1,7 @@
 //! The task of a server.
 
+pub(super) mod ending;
+
 use std::future::{self, Future};
 use std::io;
 use std::mem;
@@ -162,61 +164,7 @@ impl<S: DatagramSocket> Task<S> {
             self.drain_outputs(now);
             self.send(now);
         }
-        self.finish_saving().await;
-        self.serve_the_rest(&mut datagrams);
-        let left_out = self.line_limit.end();
-        self.log_left_out(&left_out);
-        self.send(now());
-        self.finish_answers().await;
-    }
-
-    /// Waits for the change of the roster that is being saved, if any, for [`SAVE_PATIENCE`] at most.
-    pub(super) async fn finish_saving(&mut self) {
-        let deadline = time::Instant::now() + SAVE_PATIENCE;
-        while self.administration.is_saving() {
-            match time::timeout_at(deadline, self.administration.next_event()).await {
-                Ok(event) => {
-                    let now = now();
-                    self.administer(now, event);
-                    self.drain_outputs(now);
-                }
-                Err(_) => {
-                    warn!(
-                        waited = ?SAVE_PATIENCE,
-                        "ending while the roster is being saved, because the disk takes too long; its file is whole, with the \
-                         last change or without it"
-                    );
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Sends the answers that wait for their lines, with them or, when their time is over, without.
-    async fn finish_answers(&mut self) {
-        while let Some(until) = self.outbox.poll_timeout() {
-            _ = time::timeout_at(until.into(), self.outbox.written()).await;
-            self.outbox.release(now(), &self.socket);
-        }
-    }
-
-    /// Serves the datagrams that came before the end. An agent without an answer would ask again, the port
-    /// would be closed by then, and the ICMP error ends some agents.
-    fn serve_the_rest(&mut self, datagrams: &mut Datagrams) {
-        let (mut served, mut errors) = (0, 0);
-        while served < MAX_REST && errors < MAX_REST_ERRORS {
-            match self.socket.try_receive(datagrams) {
-                Ok(()) => {
-                    served += datagrams.iter().count();
-                    self.serve(now(), datagrams);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    errors += 1;
-                    debug!(%error, "cannot receive");
-                }
-            }
-        }
+        self.end(datagrams).await;
     }
 
     /// Waits for the next event. Events have no fixed order, so that one that is always ready, such as a
@@ -477,16 +425,6 @@ const DISPLACED_INTERVAL: Duration = Duration::from_secs(60);
 /// The pause from the second failed receive in a row on. Without it, a lasting error would use up a
 /// processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
-
-/// The time that the end of a server waits for the roster to be saved: many times what a working disk takes,
-/// and less than the time after which a service manager kills a service.
-pub(super) const SAVE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The limit of datagrams served after the end: more than the kernel buffers for a node's socket.
-const MAX_REST: usize = 4_096;
-
-/// The number of failed receives after which nothing more is served at the end.
-const MAX_REST_ERRORS: usize = 100;
 
 #[cfg(test)]
 mod tests;

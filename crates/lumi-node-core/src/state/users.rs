@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{HostIp, UdpAddress, UserName};
 
-use super::admin::{Presence, Reloaded, UserStatus};
+use super::admin::{Reloaded, UserStatus};
 use super::binding::Binding;
 use super::event::{Events, GoneReason, NodeEvent};
 use super::moved_users::MovedUsers;
-use super::name_table::{FETCHED, NameTable, Named};
+use super::name_table::{FETCHED, NameTable};
 use super::notice::Notice;
 use super::online::Online;
 use super::party::Party;
+use super::user::User;
 
 /// The users of a domain, each with the address that it registered from.
 #[derive(Debug)]
@@ -36,24 +37,6 @@ pub struct Moves {
     pub to_host: u64,
     /// Moves to another port of the same IP address.
     pub to_port: u64,
-}
-
-/// Fits one 64-byte cache line, so looking up a user costs one cache miss.
-#[derive(Clone, Debug)]
-#[repr(align(64))]
-pub(super) struct User {
-    name: UserName,
-    /// The address from which the user registered, until the user deregisters.
-    address: Option<UdpAddress>,
-    /// The address of this host at which the user registered. 0.0.0.0 if it is not known, which takes less
-    /// room than an `Option`.
-    heard_at: HostIp,
-    /// `None` although there is an address: strikes took the user offline. The agent may be slow rather than
-    /// gone.
-    online_since: Option<Instant>,
-    /// Set if the user has to prove a registration. Then `address` is the source of a proof, so a registration from
-    /// there is one that was proved.
-    has_key: bool,
 }
 
 /// The registration of a user when another one comes.
@@ -400,46 +383,6 @@ impl Users {
     }
 }
 
-impl User {
-    /// Creates an offline user.
-    pub(super) fn offline(name: UserName) -> Self {
-        Self { name, address: None, heard_at: HostIp::UNSPECIFIED, online_since: None, has_key: false }
-    }
-
-    /// Returns where the user is online.
-    fn party(&self) -> Option<Party> {
-        self.registered_at().filter(|_| self.online_since.is_some())
-    }
-
-    /// Returns where the user is registered, although strikes may have taken the user offline.
-    fn registered_at(&self) -> Option<Party> {
-        let heard_at = Some(self.heard_at).filter(|at| !at.is_unspecified());
-        self.address.map(|address| Party { address, heard_at })
-    }
-
-    fn binding(&self, now: Instant) -> Option<Binding> {
-        let online_for = self.online_since.map(|since| now.saturating_duration_since(since));
-        Some(Binding::new(self.name, self.registered_at()?, online_for))
-    }
-
-    /// Reports an online user as gone.
-    fn report_gone(&self, reason: GoneReason, events: &mut Events) {
-        if let Some(party) = self.party() {
-            events.push(NodeEvent::Gone { user: self.name, from: party.address, reason });
-        }
-    }
-
-    fn presence(&self) -> Option<Presence> {
-        Some(Presence { address: self.address?, online_since: self.online_since? })
-    }
-}
-
-impl Named for User {
-    fn name(&self) -> &UserName {
-        &self.name
-    }
-}
-
 /// Notes that the agent of `user` is alive. Its strikes are cleared, but the last one still delays the next
 /// for the rest of the interval.
 fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Instant, user: &mut User) {
@@ -457,13 +400,3 @@ fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Insta
 
 /// The number of location requests without any answer after which a user counts as gone.
 const STRIKES: u8 = 5;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_of_a_user_is_in_one_line_of_the_cache() {
-        assert_eq!((size_of::<User>(), align_of::<User>()), (64, 64));
-    }
-}
