@@ -35,6 +35,7 @@ mod administrator;
 mod serde;
 mod io {
     mod administration;
+    pub(crate) mod bindings;
     #[cfg(feature = "proof")]
     pub(crate) mod credential_files;
     mod datagrams;
@@ -61,6 +62,7 @@ mod state {
     pub(crate) mod address_range;
     pub(crate) mod admin;
     pub(crate) mod binding;
+    pub(crate) mod bindings;
     #[cfg(feature = "proof")]
     mod credentials;
     pub(crate) mod dropped;
@@ -100,6 +102,9 @@ mod state {
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
+pub use lumi_bindings::{
+    BindingChange, NO_AGENT, NotSaved as NotSavedInStore, SaveId, Saved, Stamp, StoredBinding, UnixMillis,
+};
 pub use lumi_dns::{
     AddressOfNode, DirectoryError, FoundNode, LookupError, NodeDirectory, NodeDirectoryBuilder,
 };
@@ -113,6 +118,9 @@ pub use plumi_proto::{
     Registrant, UdpAddress, UserName,
 };
 
+pub use io::bindings::BindingStore;
+#[cfg(feature = "sqlite")]
+pub use io::bindings::BindingsDatabase;
 #[cfg(feature = "proof")]
 pub use io::credential_files::{CredentialFiles, CredentialFilesError};
 #[cfg(feature = "proof")]
@@ -130,6 +138,7 @@ pub use state::admin::{
     Reloaded, RosterChange, UserStatus,
 };
 pub use state::binding::Binding;
+pub use state::bindings::BindingCounts;
 pub use state::dropped::{DropReason, Dropped};
 #[cfg(feature = "proof")]
 pub use state::enrolment::{CredentialState, EnrolRequest, Enrolled};
@@ -146,7 +155,7 @@ pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
 pub use state::notice::Notice;
-pub use state::output::Output;
+pub use state::output::{BindingNotSaved, Output};
 pub use state::party::{Party, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};

@@ -20,7 +20,7 @@ pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 /// All metrics of a node that is as `status` says, in version 0.0.4 of the format, which every Prometheus reads.
 pub(crate) fn text(status: &ServerStatus, lost: Lost) -> String {
     let mut registry = Registry::with_prefix("lumi_node");
-    registry.register_collector(Box::new(Snapshot { status: *status, lost }));
+    registry.register_collector(Box::new(Snapshot { status: status.clone(), lost }));
     let mut text = String::new();
     prometheus_text::encode(&mut text, &registry).expect("a string takes all that is written");
     text

@@ -15,6 +15,7 @@ use tokio::{task, time};
 use tracing::{debug, field, info, warn};
 
 use super::administration::{AdminEvent, Administration};
+use super::bindings::{Bindings, Step};
 use super::datagrams::{Datagrams, Received};
 #[cfg(feature = "proof")]
 use super::enrolments::EnrolmentSender;
@@ -44,6 +45,7 @@ pub(super) struct Task<S> {
     log: Batch,
     line_limit: LineLimit,
     outbox: Outbox,
+    pub(super) bindings: Box<Bindings>,
     #[cfg(feature = "proof")]
     enrolments: Option<EnrolmentSender>,
     kept_out: RateLimitedCounter,
@@ -68,6 +70,8 @@ enum Event {
     Timeout,
     /// The log has the line that an answer waits for.
     Written,
+    /// The store has all changes up to this one, or has failed to save them.
+    Saved(Step),
     Shutdown,
 }
 
@@ -92,6 +96,7 @@ impl<S: DatagramSocket> Task<S> {
             started: now(),
             line_limit: LineLimit::new(),
             outbox: Outbox::new(),
+            bindings: Box::default(),
             #[cfg(feature = "proof")]
             enrolments: None,
             kept_out: RateLimitedCounter::default(),
@@ -131,6 +136,8 @@ impl<S: DatagramSocket> Task<S> {
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut datagrams = Datagrams::new();
+        // There may be bindings of a store to be taken out of it.
+        self.finish_turn(now());
         loop {
             let event = self.next_event(&mut datagrams, shutdown.as_mut()).await;
             let now = now();
@@ -154,6 +161,7 @@ impl<S: DatagramSocket> Task<S> {
                     self.outbox.release(now, &self.socket);
                     continue;
                 }
+                Event::Saved(step) => self.saved(now, step),
                 Event::Timeout => {
                     self.node.handle_timeout(now);
                     let left_out = self.line_limit.end_second(now);
@@ -161,16 +169,37 @@ impl<S: DatagramSocket> Task<S> {
                 }
                 Event::Shutdown => break,
             }
-            self.drain_outputs(now);
-            self.send(now);
+            self.finish_turn(now);
         }
         self.end(datagrams).await;
+    }
+
+    /// Carries out what the node wants done after an event.
+    fn finish_turn(&mut self, now: Instant) {
+        self.drain_outputs(now);
+        self.hand_over(now);
+        self.send(now);
+    }
+
+    fn saved(&mut self, now: Instant, Step { last, result, is_lost }: Step) {
+        if is_lost {
+            self.node.handle_bindings_lost(now);
+        }
+        self.node.handle_binding_saved(now, last, result);
+    }
+
+    /// Gives the store the changes of this turn.
+    fn hand_over(&mut self, now: Instant) {
+        self.bindings.hand_over();
+        if let Some(counts) = self.node.binding_counts() {
+            self.bindings.report(now, counts.unpromised);
+        }
     }
 
     /// Waits for the next event. Events have no fixed order, so that one that is always ready, such as a
     /// flood of datagrams, does not hold up the others. Cancel safe.
     async fn next_event(&mut self, datagrams: &mut Datagrams, shutdown: impl Future<Output = ()>) -> Event {
-        let Self { socket, lookups, administration, rests_until, outbox, .. } = self;
+        let Self { socket, lookups, administration, rests_until, outbox, bindings, .. } = self;
         let timeouts = [self.node.poll_timeout(), self.line_limit.poll_timeout(), outbox.poll_timeout()];
         let timeout = timeouts.into_iter().flatten().min();
         let received = async {
@@ -192,6 +221,7 @@ impl<S: DatagramSocket> Task<S> {
             event = administration.next_event() => Event::Admin(event),
             () = timeout => Event::Timeout,
             () = outbox.written() => Event::Written,
+            step = bindings.next() => Event::Saved(step),
         }
     }
 
@@ -225,6 +255,7 @@ impl<S: DatagramSocket> Task<S> {
             unreceived: self.unreceived.total(),
             lines_left_out: self.line_limit.lines_left_out(),
             early_answers: self.outbox.early(),
+            bindings_failure: self.bindings.failure(),
             unsent: self.outbox.unsent(),
         }
     }
@@ -244,6 +275,7 @@ impl<S: DatagramSocket> Task<S> {
                 self.send(now);
             }
         }
+        self.hand_over(now);
         self.send(now);
     }
 
@@ -264,7 +296,8 @@ impl<S: DatagramSocket> Task<S> {
         // A refusal that another node or an agent sent is passed on, and no refusal of this node.
         let is_refused = !datagram.starts_with(b"R") && answer.as_ref().is_some_and(is_refusal);
         // A datagram that led to no message was dropped, or waits for a look-up and may come to nothing.
-        let is_limited = is_refused || !matches!(answer, Some(Output::Transmit { .. }));
+        let is_granted = matches!(answer, Some(Output::Transmit { .. } | Output::SaveBinding { .. }));
+        let is_limited = is_refused || !is_granted;
         let is_logged = !is_limited || self.line_limit.admits(now, from, 1 + usize::from(is_refused));
         if is_logged {
             self.log.received(from, datagram);
@@ -350,6 +383,7 @@ impl<S: DatagramSocket> Task<S> {
                 self.lookups.start(id, domain, self.directory.clone(), instead_of);
             }
             Output::SaveRoster { id, change } => self.administration.save(id, change),
+            Output::SaveBinding { id, change } => self.bindings.add(id, change),
             #[cfg(feature = "proof")]
             Output::Enrol { request } => {
                 if let Some(enrolments) = &self.enrolments {

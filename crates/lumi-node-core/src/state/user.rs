@@ -23,15 +23,38 @@ pub(super) struct User {
     /// `None` although there is an address: strikes took the user offline. The agent may be slow rather than
     /// gone.
     pub(super) online_since: Option<Instant>,
-    /// Set if the user has to prove a registration. Then `address` is the source of a proof, so a registration from
-    /// there is one that was proved.
-    pub(super) has_key: bool,
+    pub(super) marks: Marks,
+}
+
+/// Two facts about a user in one byte, since the cache line has no more left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks(u8);
+
+impl Marks {
+    /// The user has to prove a registration. Then `address` is the source of a proof, so a registration from there is one
+    /// that was proved.
+    pub(super) const HAS_KEY: u8 = 1;
+    /// The registration is one from before a restart, and the agent has not been heard since.
+    pub(super) const RESTORED: u8 = 2;
+
+    pub(super) fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
+
+    pub(super) fn set(&mut self, mark: u8, is_set: bool) {
+        self.0 = if is_set { self.0 | mark } else { self.0 & !mark };
+    }
 }
 
 impl User {
     /// Creates an offline user.
     pub(super) fn offline(name: UserName) -> Self {
-        Self { name, address: None, heard_at: HostIp::UNSPECIFIED, online_since: None, has_key: false }
+        let heard_at = HostIp::UNSPECIFIED;
+        Self { name, address: None, heard_at, online_since: None, marks: Marks::default() }
+    }
+
+    pub(super) fn has_key(&self) -> bool {
+        self.marks.has(Marks::HAS_KEY)
     }
 
     /// Returns where the user is online.

@@ -11,14 +11,16 @@ use crate::io::datagrams::Datagrams;
 use crate::io::socket::DatagramSocket;
 
 impl<S: DatagramSocket> Task<S> {
-    /// Serves what has come, and ends.
+    /// Serves what has come, and ends. Without an administrator who changes the roster, this takes less than a second.
     pub(super) async fn end(mut self, mut datagrams: Datagrams) {
         self.finish_saving().await;
         self.serve_the_rest(&mut datagrams);
+        self.finish_bindings().await;
         let left_out = self.line_limit.end();
         self.log_left_out(&left_out);
         self.send(now());
         self.finish_answers().await;
+        self.bindings.closed().await;
     }
 
     /// Waits for the change of the roster that is being saved, if any, for [`SAVE_PATIENCE`] at most.
@@ -29,7 +31,7 @@ impl<S: DatagramSocket> Task<S> {
                 Ok(event) => {
                     let now = now();
                     self.administer(now, event);
-                    self.drain_outputs(now);
+                    self.finish_turn(now);
                 }
                 Err(_) => {
                     warn!(
@@ -68,6 +70,22 @@ impl<S: DatagramSocket> Task<S> {
                 }
             }
         }
+    }
+
+    /// Waits for the changes that answers wait for, which takes 250 ms at most, and begins to close the store.
+    async fn finish_bindings(&mut self) {
+        while self.node.is_waiting_for_store() {
+            let Some(until) = self.node.poll_timeout() else { break };
+            match time::timeout_at(until.into(), self.bindings.next()).await {
+                Ok(step) => self.saved(now(), step),
+                Err(_) => self.node.handle_timeout(now()),
+            }
+            self.finish_turn(now());
+        }
+        let now = now();
+        self.node.save_unsaved_bindings(now);
+        self.finish_turn(now);
+        self.bindings.close();
     }
 }
 
