@@ -3,6 +3,7 @@
 mod honest;
 mod locating;
 mod proofs;
+mod saving;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -17,6 +18,8 @@ use plumi_proto::{
 };
 
 use self::proofs::Proofs;
+pub(in crate::simulation) use self::saving::Promise;
+use self::saving::{Request, Saving};
 use super::limiter::{Admitted, Tokens};
 use super::lookups::LookUps;
 use super::registrations::Registrations;
@@ -40,6 +43,7 @@ pub(in crate::simulation) struct NodeLaws {
     /// The last answer of each user that came to the host of the node, and where it came from.
     answers: HashMap<UserName, (SocketAddrV4, Duration)>,
     proofs: Proofs,
+    saving: Saving,
 }
 
 impl NodeLaws {
@@ -62,12 +66,18 @@ impl NodeLaws {
             charged: None,
             answers: HashMap::new(),
             proofs: Proofs::default(),
+            saving: Saving::default(),
         }
     }
 
     /// The address at which the user is online, by the rules.
     pub(in crate::simulation) fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
         self.registrations.address_of(user)
+    }
+
+    /// The address at which the user is registered, by the rules.
+    pub(in crate::simulation) fn registered_at(&self, user: &UserName) -> Option<SocketAddrV4> {
+        self.registrations.registered_at(user)
     }
 
     /// The taint of the requests with these names that came to the node.
@@ -135,11 +145,16 @@ impl NodeLaws {
         outputs: &[Output],
         node: &Node,
     ) -> Result<(), Violation> {
+        let seen = self.seen(outputs, node);
+        let outputs = &seen.all()[..];
         let step = Step { now, from: datagram.from, handled, outputs };
         ensure!(outputs.len() <= 1, NoAmplification, "{} outputs for one datagram", outputs.len());
         step.is_not_amplified(datagram.bytes.len())?;
         self.answers_go_to_bindings(outputs)?;
-        match Message::decode(&datagram.bytes).map(|message| self.as_understood(message)) {
+        let message = Message::decode(&datagram.bytes).map(|message| self.as_understood(message));
+        let request = message.as_ref().ok().and_then(|message| self.request(message, step.from));
+        let request = request.map(|request| (request, self.registrations.registered_at(&request.user)));
+        match message {
             _ if step.from.port() == 0 || step.from == self.local => step.is_silent()?,
             Err(_) => step.is_silent()?,
             Ok(Message::Locate(locate)) => self.located(step, locate, datagram)?,
@@ -147,7 +162,7 @@ impl NodeLaws {
             // All others are for agents to send.
             Ok(_) if step.from.port() == NODE_PORT => step.is_silent()?,
             Ok(Message::RequestChallenge { verb, address }) => self.challenged(step, verb, &address)?,
-            Ok(Message::Prove(proof)) => self.proved(step, &proof)?,
+            Ok(Message::Prove(proof)) => self.proved(step, &proof, request)?,
             Ok(Message::Enrol { .. }) => {
                 // Nobody was invited here.
                 let refused =
@@ -156,23 +171,33 @@ impl NodeLaws {
             }
             Ok(Message::Register(registrant)) => {
                 let code = self.registrations.register(&registrant, step.from);
-                step.sends(
-                    Law::OneOwner,
-                    step.from,
-                    Message::RegisterReply { code, extension: Extension::NONE },
-                )?;
+                let answer = Message::RegisterReply { code, extension: Extension::NONE };
+                self.answers(step, Law::OneOwner, request, answer)?;
             }
             Ok(Message::Deregister(registrant)) => {
                 let code = self.registrations.deregister(&registrant, step.from);
-                step.sends(
-                    Law::NoForeignDeregistration,
-                    step.from,
-                    Message::DeregisterReply { code, extension: Extension::NONE },
-                )?;
+                let answer = Message::DeregisterReply { code, extension: Extension::NONE };
+                self.answers(step, Law::NoForeignDeregistration, request, answer)?;
             }
             Ok(_) => step.is_silent()?,
         }
+        self.saves(now, request, seen, node)?;
         self.agrees(now, node)
+    }
+
+    /// Checks the answer to a request, unless another one is answered for both.
+    fn answers(
+        &self,
+        step: Step<'_>,
+        law: Law,
+        request: Option<(Request, Option<SocketAddrV4>)>,
+        answer: Message,
+    ) -> Result<(), Violation> {
+        let is_joined = step.outputs.is_empty() && step.handled.is_ok();
+        if is_joined && self.is_joined(request.as_ref().map(|(request, _)| request)) {
+            return Ok(());
+        }
+        step.sends(law, step.from, answer)
     }
 
     /// Checks what the node did when DNS answered.
@@ -184,6 +209,8 @@ impl NodeLaws {
         outputs: &[Output],
         node: &Node,
     ) -> Result<(), Violation> {
+        let seen = self.seen(outputs, node);
+        let outputs = &seen.all()[..];
         let itself = Err(LookupError::Unusable(*self.local.ip()));
         let answer = match answer {
             Ok(found) if found.address == self.local.into() => &itself,
@@ -219,6 +246,7 @@ impl NodeLaws {
             let step = Step { now, from: asker, handled: &Ok(()), outputs: slice::from_ref(output) };
             self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address.into()))?;
         }
+        self.saves(now, None, seen, node)?;
         self.agrees(now, node)
     }
 

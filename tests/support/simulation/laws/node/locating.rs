@@ -14,6 +14,16 @@ impl NodeLaws {
     pub(super) fn located_here(&mut self, step: Step<'_>, locate: Locate) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
         let user = locate.to.user();
+        if self.is_being_saved(&user) {
+            let is_dropped = *step.handled == Err(DropReason::BeingSaved) && step.outputs.is_empty();
+            ensure!(
+                is_dropped,
+                NothingBeforeAnswer,
+                "{user} is being saved, and {locate:?} led to {:?}",
+                step.outputs
+            );
+            return Ok(());
+        }
         let refusal = |outcome| Message::LocateReply { locate, outcome, extension: Extension::NONE };
         let agent = self.registrations.address_of(&user);
         let Some(agent) = agent else {
