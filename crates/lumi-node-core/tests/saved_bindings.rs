@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use lumi_bindings::{BindingsFile, OpenOptions, SyncMode, inspect};
 use lumi_node_core::{
-    BindingChange, BindingStore, Node, NodeSettings, Roster, SaveId, Saved, Server, ServerHandle,
-    StoredBinding, UdpAddress,
+    BindingChange, BindingStore, BindingsDatabase, Node, NodeSettings, Roster, SaveId, Saved, Server,
+    ServerBuilder, ServerHandle, StoredBinding, UdpAddress,
 };
 use plumi_proto::UserName;
 use tokio::net::UdpSocket;
@@ -73,13 +74,20 @@ struct Running {
 
 impl Running {
     async fn start(table: &Table, at: &str, roster: &str) -> Self {
+        let store = Store { table: table.clone(), ..Store::default() };
+        Self::start_on(at, roster, |builder| builder.bindings(store, table.rows())).await
+    }
+
+    async fn start_on(
+        at: &str,
+        roster: &str,
+        save: impl FnOnce(ServerBuilder<ServerHandle>) -> ServerBuilder<ServerHandle>,
+    ) -> Self {
         let socket = UdpSocket::bind(at).await.expect("the port is free");
         let SocketAddr::V4(at) = socket.local_addr().expect("it works") else { panic!("IPv4 was bound") };
         let roster = Roster::parse(roster.as_bytes()).expect("a roster");
         let node = Node::new(roster, at.into(), NodeSettings::default());
-        let store = Store { table: table.clone(), ..Store::default() };
-        let builder = Server::builder(socket, node).bindings(store, table.rows());
-        let (server, handle) = builder.build().expect("a directory");
+        let (server, handle) = save(Server::builder(socket, node)).build().expect("a directory");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             server.run(async { _ = stopped.await }).await.expect("an IPv4 socket");
@@ -148,6 +156,42 @@ async fn users_are_found_after_their_node_was_killed() {
     }
     server.end().await;
     assert!(table.rows().iter().all(|row| row.user.as_str() != "joan"), "{:?}", table.rows());
+}
+
+/// An answer that an agent has means that the database has the change.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a database has heartbeats by the clock on the wall")]
+async fn users_are_found_after_a_restart_by_a_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bb.bindings");
+    let domain = "bb.com".parse().expect("a domain");
+    let open = || {
+        let (sync, restore_within) = (SyncMode::Normal, Duration::from_secs(900));
+        let options = OpenOptions { sync, restore_within, now: SystemTime::now() };
+        BindingsFile::open(&path, &domain, options).expect("it is ours")
+    };
+    let [laura, asker] = [agent().await, agent().await];
+    let save = |builder: ServerBuilder<ServerHandle>| {
+        let (file, found) = open();
+        builder.bindings(BindingsDatabase::start(file).expect("a thread"), found.rows)
+    };
+    let server = Running::start_on("127.0.0.1:0", "bb.com\nlaura\n", save).await;
+    let at = server.at;
+    send(&laura, "PRlaura@bb.com", at).await;
+    assert_eq!(hears(&laura).await, "RR0");
+    let inspected = inspect(&path, &domain).expect("it can be read").expect("there is one");
+    assert_eq!(inspected.bindings, 1);
+    server.end().await;
+
+    let server = Running::start_on(&at.to_string(), "bb.com\nlaura\n", save).await;
+    let question = "PLjoya@cc.com:laura@bb.com";
+    send(&asker, question, at).await;
+    assert_eq!(hears(&laura).await, question);
+    send(&laura, "PDlaura@bb.com", at).await;
+    assert_eq!(hears(&laura).await, "RD0");
+    let inspected = inspect(&path, &domain).expect("it can be read").expect("there is one");
+    assert_eq!((inspected.bindings, inspected.logouts), (0, 1));
+    server.end().await;
 }
 
 /// A deadline that even a busy machine meets many times over.

@@ -6,9 +6,9 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use lumi_bindings::{BindingChange, SaveId, Saved};
+use lumi_bindings::{BindingChange, SaveId, Saved, UnixMillis};
 #[cfg(feature = "sqlite")]
 use lumi_bindings::{BindingsFile, BindingsWriter, SavedReceiver};
 use tokio::time;
@@ -83,6 +83,11 @@ impl Bindings {
     /// Saves in `store` from now on.
     pub(super) fn save_in(&mut self, store: Box<dyn BindingStore>) {
         self.store = Some(store);
+    }
+
+    /// Returns whether there is a store.
+    pub(super) fn is_on(&self) -> bool {
+        self.store.is_some()
     }
 
     /// Adds a change to those of this turn.
@@ -173,6 +178,13 @@ impl Bindings {
             );
         }
     }
+}
+
+/// Reads the clock on the wall.
+#[expect(clippy::disallowed_methods, reason = "rows of a store have times that outlive this process")]
+pub(super) fn wall_clock() -> UnixMillis {
+    let passed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Bindings in a SQLite database, which a thread writes.

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::time::SystemTime;
 
-use lumi_bindings::{StoredBinding, UnixMillis};
+use lumi_bindings::StoredBinding;
 use lumi_dns::{DirectoryError, NodeDirectory, is_of_this_host};
 use message_log::{LogProgress, TrafficTap};
 use plumi_proto::udp_address;
@@ -14,7 +13,7 @@ use tokio::net::UdpSocket;
 use tokio::time;
 
 use super::administration::Administration;
-use super::bindings::BindingStore;
+use super::bindings::{BindingStore, wall_clock};
 #[cfg(feature = "proof")]
 use super::enrolments::{EnrolmentSender, Enrolments, enrolments};
 use super::events::{NodeEventSender, NodeEvents, node_events};
@@ -233,7 +232,7 @@ impl<H> ServerBuilder<H> {
         let mut known = HashMap::new();
         // An address that cannot be tried is not this host's, as far as anybody can tell.
         let is_own = |ip| *known.entry(ip).or_insert_with(|| is_of_this_host(ip).unwrap_or(false));
-        self.node.save_bindings(now, wall(), stored, is_own);
+        self.node.save_bindings(now, wall_clock(), stored, is_own);
         Self { bindings: Some(Box::new(store)), ..self }
     }
 
@@ -265,13 +264,6 @@ impl<H> fmt::Debug for ServerBuilder<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder").field("node", &self.node).finish_non_exhaustive()
     }
-}
-
-/// Reads the clock on the wall.
-#[expect(clippy::disallowed_methods, reason = "rows of a store have times that outlive this process")]
-fn wall() -> UnixMillis {
-    let passed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The reason why a node cannot be served.

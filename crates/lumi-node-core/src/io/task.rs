@@ -15,7 +15,7 @@ use tokio::{task, time};
 use tracing::{debug, field, info, warn};
 
 use super::administration::{AdminEvent, Administration};
-use super::bindings::{Bindings, Step};
+use super::bindings::{Bindings, Step, wall_clock};
 use super::datagrams::{Datagrams, Received};
 #[cfg(feature = "proof")]
 use super::enrolments::EnrolmentSender;
@@ -141,6 +141,9 @@ impl<S: DatagramSocket> Task<S> {
         loop {
             let event = self.next_event(&mut datagrams, shutdown.as_mut()).await;
             let now = now();
+            if self.bindings.is_on() {
+                self.node.handle_wall_clock(now, wall_clock());
+            }
             match event {
                 Event::Received(Ok(())) => {
                     // This drains the outputs of each datagram.

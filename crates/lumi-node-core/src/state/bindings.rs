@@ -152,6 +152,11 @@ impl Bindings {
         self.wall.now = self.wall.now.max(now);
     }
 
+    /// Notes that it is `wall` by the clock on the wall, which may have been set.
+    pub(super) fn set_wall(&mut self, now: Instant, wall: UnixMillis) {
+        self.wall = WallClock { wall, at: now, now };
+    }
+
     /// Returns the last time that was noted.
     pub(super) fn now(&self) -> Instant {
         self.wall.now

@@ -103,6 +103,21 @@ fn a_change_is_answered_once_it_is_saved_and_a_refresh_at_once() {
     assert_eq!(node.counts(), none);
 }
 
+/// The clock may have been wrong when the node was started.
+#[test]
+fn changes_have_the_time_of_the_clock_on_the_wall_as_it_was_set() {
+    let mut node = TestNode::saving();
+    let (_, before) = node.changes(LAURA, "PRlaura@bb.com");
+    for (wall, micros) in [(WALL.0 + 3_600_000, 3_600_000_000), (WALL.0, 3_600_000_001)] {
+        node.node.handle_wall_clock(node.now, UnixMillis(wall));
+        let from = if wall == WALL.0 { LAURA } else { STRANGER };
+        let (_, change) = node.changes(from, "PRlaura@bb.com");
+        let stored = change.stored().expect("a binding");
+        assert_eq!((stored.since, stored.stamp), (UnixMillis(wall), Stamp(WALL.0 * 1_000 + micros)));
+    }
+    assert_eq!(before.stored().expect("a binding").since, WALL);
+}
+
 #[test]
 fn neither_a_strike_nor_a_return_is_a_change() {
     let mut node = TestNode::saving();

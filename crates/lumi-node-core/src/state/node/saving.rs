@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lumi_bindings::{BindingChange, SaveId, StoredBinding};
+use lumi_bindings::{BindingChange, SaveId, StoredBinding, UnixMillis};
 use plumi_proto::{HostIp, Message, Registrant, UdpAddress, UserName, Verb};
 
 use super::Node;
@@ -33,6 +33,14 @@ impl Node {
         let Some(bindings) = &mut self.bindings else { return };
         bindings.at(now);
         self.users.bindings(now).for_each(|binding| bindings.mark(binding.user));
+    }
+
+    /// Notes that it is `wall` by the clock on the wall, for the changes from now on. That clock can be set, and goes on while
+    /// the host sleeps.
+    pub fn handle_wall_clock(&mut self, now: Instant, wall: UnixMillis) {
+        if let Some(bindings) = &mut self.bindings {
+            bindings.set_wall(now, wall);
+        }
     }
 
     /// Returns the messages that wait until a change is saved, with their receivers, in the order in which they will leave:
