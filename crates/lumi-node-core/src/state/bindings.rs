@@ -124,7 +124,7 @@ struct WallClock {
 }
 
 impl Bindings {
-    /// The limit of bindings that are saved again at a time, so that the changes of others are not behind many.
+    /// The limit of bindings that are saved again after a commit, so that the changes of others are not behind many.
     pub(super) const MAX_REWRITTEN: usize = 256;
 
     /// Nothing is changed yet. It is `wall` by the clock on the wall.
@@ -211,7 +211,7 @@ impl Bindings {
 
     /// Returns the number under which the binding of the next user is saved again, if that is to be done now.
     pub(super) fn next_unsaved(&mut self) -> Option<(SaveId, UserName)> {
-        if self.is_failing || self.in_flight.len() >= Self::MAX_REWRITTEN {
+        if self.is_failing || self.in_flight.len() >= MAX_IN_FLIGHT {
             return None;
         }
         self.take_unsaved()
