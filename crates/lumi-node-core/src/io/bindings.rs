@@ -188,6 +188,29 @@ pub(super) fn wall_clock() -> UnixMillis {
 }
 
 /// Bindings in a SQLite database, which a thread writes.
+///
+/// ```no_run
+/// use std::time::{Duration, SystemTime};
+///
+/// use lumi_bindings::{BindingsFile, OpenOptions, SyncMode};
+/// use lumi_node_core::{BindingsDatabase, Node, NodeSettings, RosterFile, Server};
+/// use tokio::net::UdpSocket;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let (roster_file, roster) = RosterFile::open("nodelumi.cfg")?;
+/// let restore_within = Duration::from_secs(15 * 60);
+/// let options = OpenOptions { sync: SyncMode::Normal, restore_within, now: SystemTime::now() };
+/// let (file, found) = BindingsFile::open("nodelumi.bindings".as_ref(), roster.domain(), options)?;
+/// let socket = UdpSocket::bind("127.0.0.2:3344").await?;
+/// let node = Node::new(roster, "127.0.0.2:3344".parse()?, NodeSettings::default());
+/// let database = BindingsDatabase::start(file)?;
+/// let (server, administrator) =
+///     Server::builder(socket, node).bindings(database, found.rows).store(roster_file).build()?;
+/// server.run(async { _ = tokio::signal::ctrl_c().await }).await?;
+/// # drop(administrator);
+/// # Ok(())
+/// # }
+/// ```
 #[cfg(feature = "sqlite")]
 #[derive(Debug)]
 pub struct BindingsDatabase {
