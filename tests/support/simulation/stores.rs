@@ -43,6 +43,8 @@ struct Plan {
     stalls: u8,
     /// Commits that fail, in percent.
     fails: u8,
+    /// Commits that find the database deleted, in percent.
+    loses: u8,
     /// The longest time for which a node may be away, so that bindings are restored.
     restore_within: Duration,
 }
@@ -60,6 +62,8 @@ struct Row {
 pub(super) struct Commit {
     pub(super) last: SaveId,
     pub(super) result: Result<(), BindingNotSaved>,
+    /// Set if everything that was stored before is lost.
+    is_lost: bool,
 }
 
 impl Store {
@@ -67,9 +71,9 @@ impl Store {
     pub(super) fn draw(mut rng: Rng, is_calm: bool) -> Option<Self> {
         let has_store = rng.u8(0..100) < 60;
         let mut percent = |most: u8| if is_calm || rng.bool() { 0 } else { rng.u8(0..=most) };
-        let (stalls, fails) = (percent(30), percent(40));
+        let (stalls, fails, loses) = (percent(30), percent(40), percent(10));
         let restore_within = if rng.bool() { Duration::from_secs(15 * 60) } else { rest(&mut rng) };
-        let plan = Plan { stalls, fails, restore_within };
+        let plan = Plan { stalls, fails, loses, restore_within };
         let denies = rng.u8(0..100) < 25;
         has_store.then(|| Self {
             rng,
@@ -129,12 +133,18 @@ impl Store {
         self.is_busy = false;
         let (last, ..) = *self.queue.back()?;
         let fails = !has_to && self.rng.u8(0..100) < self.plan.fails;
+        let is_lost = !has_to && !fails && self.rng.u8(0..100) < self.plan.loses;
+        if is_lost {
+            self.rows.clear();
+            self.promised.clear();
+        }
         for (_, number, change) in self.queue.drain(..) {
             if !fails {
                 self.rows.insert(*change.user(), Row { number, stored: change.stored() });
             }
         }
-        Some(Commit { last, result: if fails { Err(BindingNotSaved) } else { Ok(()) } })
+        let result = if fails { Err(BindingNotSaved) } else { Ok(()) };
+        Some(Commit { last, result, is_lost })
     }
 
     /// Checks that the store has what the node has, once it has committed everything that it was given.
@@ -203,12 +213,16 @@ impl World {
     pub(super) fn committed(
         &mut self,
         number: usize,
-        Commit { last, result }: Commit,
+        Commit { last, result, is_lost }: Commit,
     ) -> Result<(), Violation> {
         let (now, instant) = (self.now, self.instant());
         let node = &mut self.nodes[number];
         self.trace.note(now, format_args!("the store of {} has {last:?}: {result:?}", node.domain()));
         let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
+        if is_lost {
+            ours.handle_bindings_lost(instant);
+            self.statistics.fault("bindings deleted");
+        }
         ours.handle_binding_saved(instant, last, result);
         let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
         let promises = laws.committed(now, last, result.is_ok(), &outputs, ours)?;
