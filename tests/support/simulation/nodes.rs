@@ -135,7 +135,7 @@ impl World {
         self.node_has_waited(number)
     }
 
-    /// Ends the node's process. Only the roster file is kept.
+    /// Ends the node's process. Only its files are kept: the roster, the keys and what its store has committed.
     pub(super) fn stop_node(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         if let (Some(store), true) = (&mut node.store, node.process.is_some()) {
@@ -357,9 +357,15 @@ impl World {
         Ok(())
     }
 
-    /// The taints of a message that waited for DNS.
-    fn waited(&self, number: usize, message: &Message) -> (Taint, Taint) {
-        match (&self.nodes[number].process, message) {
+    /// The taints of a message that waited, for the store or for DNS.
+    fn waited(&mut self, number: usize, message: &Message) -> (Taint, Taint) {
+        let process = &mut self.nodes[number].process;
+        if let Some(Process::Ours(_, laws)) = process
+            && let Some(taints) = laws.take_taints()
+        {
+            return taints;
+        }
+        match (process, message) {
             (Some(Process::Ours(_, laws)), Message::Locate(locate)) => {
                 let cause = laws.cause(locate);
                 (cause, cause)

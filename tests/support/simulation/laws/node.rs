@@ -181,7 +181,7 @@ impl NodeLaws {
             }
             Ok(_) => step.is_silent()?,
         }
-        self.saves(now, request, seen, node)?;
+        self.saves(now, request, Some(datagram), seen, node)?;
         self.agrees(now, node)
     }
 
@@ -246,7 +246,7 @@ impl NodeLaws {
             let step = Step { now, from: asker, handled: &Ok(()), outputs: slice::from_ref(output) };
             self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address.into()))?;
         }
-        self.saves(now, None, seen, node)?;
+        self.saves(now, None, None, seen, node)?;
         self.agrees(now, node)
     }
 

@@ -12,6 +12,7 @@ use plumi_proto::{Message, NODE_PORT, Proof, Registrant, UserName, Verb, is_reac
 
 use super::NodeLaws;
 use crate::simulation::laws::{Violation, ensure};
+use crate::simulation::network::{Datagram, Taint};
 
 /// What waits for the store of a node.
 #[derive(Debug, Default)]
@@ -22,12 +23,18 @@ pub(super) struct Saving {
     last: SaveId,
     /// Set while answers need not wait.
     is_failing: bool,
+    /// Those who had a hand in what has just left, in its order.
+    left: VecDeque<Taints>,
     figures: BTreeMap<&'static str, u64>,
 }
+
+/// Those who had a hand in the content of a message, and in its sending.
+pub(super) type Taints = (Taint, Taint);
 
 /// A message that waits.
 #[derive(Debug)]
 struct Waits {
+    taints: Taints,
     to: SocketAddrV4,
     message: Message,
     /// The request that it answers, and the change that it waits for. `None` if it is behind an answer.
@@ -131,6 +138,11 @@ impl NodeLaws {
         std::mem::take(&mut self.saving.figures)
     }
 
+    /// Returns those who had a hand in the next message that has left after it had waited.
+    pub(in crate::simulation) fn take_taints(&mut self) -> Option<Taints> {
+        self.saving.left.pop_front()
+    }
+
     /// Returns the outputs of the node, with what it holds back since the last event.
     pub(super) fn seen(&self, outputs: &[Output], node: &Node) -> Seen {
         let (mut saves, mut now) = (Vec::new(), Vec::new());
@@ -182,6 +194,7 @@ impl NodeLaws {
         &mut self,
         now: Duration,
         request: Option<(Request, Option<SocketAddrV4>)>,
+        led: Option<&Datagram>,
         seen: Seen,
         node: &Node,
     ) -> Result<(), Violation> {
@@ -235,7 +248,12 @@ impl NodeLaws {
             } else {
                 "message behind an answer"
             });
-            self.saving.waiting.push_back(Waits { to, message, answers, since: now });
+            let taints = match (led, &message) {
+                (Some(led), _) => (led.content, led.cause),
+                (None, Message::LocateReply { locate, .. }) => (Taint::default(), self.cause(locate)),
+                (None, _) => Taints::default(),
+            };
+            self.saving.waiting.push_back(Waits { taints, to, message, answers, since: now });
         }
         Ok(())
     }
@@ -305,6 +323,7 @@ impl NodeLaws {
             SavedBeforeAnswered,
             "{message:?} to {to} leaves, and {first:?} is the next"
         );
+        self.saving.left.push_back(first.taints);
         let Some((request, change)) = first.answers else { return Ok(None) };
         if change <= self.saving.committed {
             return Ok(Some(Promise { change, user: request.user, to, answer: *message }));
