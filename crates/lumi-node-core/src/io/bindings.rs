@@ -122,8 +122,6 @@ impl Bindings {
     async fn next_commit(&mut self) -> Step {
         let saved = match self.store.as_mut().filter(|_| !self.has_ended) {
             Some(store) => future::poll_fn(|context| store.poll_saved(context)).await,
-            // Whatever is to be saved is not.
-            None if self.has_ended && self.applied < self.given => None,
             None => future::pending().await,
         };
         let (last, failure, is_lost) = match saved {
@@ -131,6 +129,7 @@ impl Bindings {
                 (last, result.err().map(|error| error.to_string().into()), anew)
             }
             None => {
+                // From this failure on, no answer waits, and there is no other result.
                 self.has_ended = true;
                 (self.given, Some(Arc::from("the store of bindings has ended")), false)
             }

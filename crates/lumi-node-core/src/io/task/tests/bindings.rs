@@ -11,6 +11,7 @@ use crate::io::bindings::BindingStore;
 struct Scripted {
     given: mpsc::UnboundedSender<Vec<(SaveId, BindingChange)>>,
     results: mpsc::UnboundedReceiver<Saved>,
+    has_ended: bool,
     is_closed: watch::Sender<bool>,
 }
 
@@ -21,7 +22,10 @@ impl BindingStore for Scripted {
     }
 
     fn poll_saved(&mut self, context: &mut Context<'_>) -> Poll<Option<Saved>> {
-        self.results.poll_recv(context)
+        assert!(!self.has_ended, "it is polled after its end");
+        let saved = self.results.poll_recv(context);
+        self.has_ended = matches!(saved, Poll::Ready(None));
+        saved
     }
 
     fn close(&mut self) {
@@ -58,7 +62,7 @@ fn start() -> (Host, Ends) {
     let (give, given) = mpsc::unbounded_channel();
     let (results, to_task) = mpsc::unbounded_channel();
     let (close, is_closed) = watch::channel(false);
-    let store = Scripted { given: give, results: to_task, is_closed: close };
+    let store = Scripted { given: give, results: to_task, has_ended: false, is_closed: close };
     let host = Host::start_task(NodeSettings::default().rate_limit(None), |task| {
         task.node.save_bindings(now(), UnixMillis(1_790_000_000_000), [], |_| true);
         task.bindings.save_in(Box::new(store));
@@ -222,7 +226,12 @@ async fn results_of_a_large_commit_are_applied_some_at_a_time() {
     let (results, to_task) = mpsc::unbounded_channel();
     let (close, _closed) = watch::channel(false);
     let mut bindings = Bindings::default();
-    bindings.save_in(Box::new(Scripted { given: give, results: to_task, is_closed: close }));
+    bindings.save_in(Box::new(Scripted {
+        given: give,
+        results: to_task,
+        has_ended: false,
+        is_closed: close,
+    }));
     let user = "laura".parse().expect("a name");
     (1..=1_000).for_each(|id| bindings.add(SaveId(id), BindingChange::Removed { user }));
     bindings.hand_over();
