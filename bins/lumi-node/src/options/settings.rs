@@ -20,7 +20,7 @@ use settings_text::Mistake;
 
 use super::log_size::LogSize;
 use super::values::{
-    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, UsersPerSocket, allowed, ask, auth, peers,
+    PathOrOff, Peer, RateLimiting, StrikeInterval, Switch, UsersPerSocket, allowed, ask, auth, peers,
     takeover, users,
 };
 
@@ -163,7 +163,7 @@ settings! {
     /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR; without either there is
     /// none]
     #[arg(long, value_name = "PATH|off")]
-    control_socket: Option<ControlPath> = None, Restart;
+    control_socket: Option<PathOrOff> = None, Restart;
 
     /// Show the node at this TCP address over HTTP, unencrypted and to read only: users and messages on a page at /,
     /// metrics for Prometheus at /metrics [default: nowhere]

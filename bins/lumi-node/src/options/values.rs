@@ -14,21 +14,21 @@ use plumi_proto::{Domain, UserName};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use settings_text::text_or_number;
 
-/// The path of the control socket, or `Off`.
+/// The path of a file that the node can do without, or `Off`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(from = "PathBuf")]
-pub(crate) enum ControlPath {
+pub(crate) enum PathOrOff {
     Off,
     At(PathBuf),
 }
 
-impl From<PathBuf> for ControlPath {
+impl From<PathBuf> for PathOrOff {
     fn from(path: PathBuf) -> Self {
         if path.as_os_str() == "off" { Self::Off } else { Self::At(path) }
     }
 }
 
-impl FromStr for ControlPath {
+impl FromStr for PathOrOff {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
