@@ -307,8 +307,10 @@ fn it_listens_where_it_is_told_or_does_not_start() {
         !node.stderr().iter().any(|line| line.contains("who looks for whom")),
         "loopback is nobody else's"
     );
+    drop(node);
     let node = NodeProgram::start_in(folder.path(), &["--web", "0.0.0.0:0"]);
     node.wait_for_diagnostic("sees who looks for whom: it is for a network that you trust");
+    drop(node);
     write_settings(folder.path(), "diagnostics = 'info'\n");
     let node = NodeProgram::start_in(folder.path(), &[]);
     node.wait_for_diagnostic("starting");

@@ -36,6 +36,61 @@ impl FromStr for PathOrOff {
     }
 }
 
+/// How much of the saved bindings survives a power failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BindingsSync {
+    #[default]
+    Normal,
+    Full,
+}
+
+impl FromStr for BindingsSync {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "normal" => Ok(Self::Normal),
+            "full" => Ok(Self::Full),
+            _ => Err("bindings-sync is \"normal\" or \"full\""),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BindingsSync {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)
+    }
+}
+
+/// The longest time away after which bindings are restored: a number and `s`, `m`, `h` or `d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RestoreWithin(pub(crate) Duration);
+
+impl Default for RestoreWithin {
+    fn default() -> Self {
+        Self(Duration::from_secs(15 * 60))
+    }
+}
+
+impl FromStr for RestoreWithin {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let units = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
+        let time = units.iter().find_map(|&(unit, seconds)| {
+            let number = text.strip_suffix(unit)?.parse::<u32>().ok()?;
+            Some(Duration::from_secs(u64::from(number) * seconds))
+        });
+        time.map(Self).ok_or("the time is a number with s, m, h or d, such as 15m")
+    }
+}
+
+impl<'de> Deserialize<'de> for RestoreWithin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)
+    }
+}
+
 /// A setting that is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Switch {
