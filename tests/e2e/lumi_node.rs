@@ -1,5 +1,6 @@
 //! `lumi-node` as its administrator, its users and its scripts meet it (commands.md).
 
+mod bindings;
 mod check;
 mod console;
 mod control;

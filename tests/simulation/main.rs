@@ -38,6 +38,18 @@ fn no_law_is_broken_under_any_seed() {
         let looked_at = report.statistics.proofs.get(part).copied().unwrap_or_default();
         assert!(looked_at > SEEDS / 4, "{part}: {looked_at}");
     }
+    // Bindings are saved by stores that work and by stores that do not, and restored.
+    for (part, least) in [
+        ("answer that waits", SEEDS),
+        ("answer that was not promised", SEEDS / 8),
+        ("PL dropped for a user who is being saved", SEEDS),
+        ("message behind an answer", SEEDS / 40),
+        ("commit that failed", SEEDS / 8),
+        ("binding restored", SEEDS / 8),
+    ] {
+        let looked_at = report.statistics.bindings.get(part).copied().unwrap_or_default();
+        assert!(looked_at > least, "{part}: {looked_at}");
+    }
 }
 
 /// Prints to the real stdout, which the test harness does not capture, so that a run that proves little is
@@ -77,6 +89,7 @@ fn seeds_that_failed_once_pass() {
         (515166584, "an agent crashed and asked again from another port while DNS was looking"),
         (515167012, "the same"),
         (515194039, "the same"),
+        (21186, "an answer that had waited for a store seemed to be honest, and an attacker had written it"),
     ] {
         let failure = run_seed_within(LONG, seed, false).failure;
         assert!(failure.is_none(), "{why}: {}", failure.expect("there is one"));

@@ -10,6 +10,7 @@
 //! systemd holds the port of a node that does not run, a message to it starts the node.
 
 mod ask;
+mod bindings;
 mod endpoints;
 mod files;
 mod finding;
@@ -60,6 +61,7 @@ fn check(args: CheckArgs) -> anyhow::Result<ExitCode> {
         report.add(&Finding::skipped("roster", "not checked until the settings are right"))?;
         None
     };
+    bindings::check(&settings, &doubt, domain, &mut report)?;
     log(&settings, &doubt, domain, &mut report)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let checked =

@@ -5,6 +5,7 @@
 //! can be generated.
 
 mod admin;
+mod bindings;
 mod check;
 mod cli;
 mod init;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use lumi_node_core::{Node, Roster, RosterFile, Server, UdpAddress};
+use lumi_bindings::{BindingsFile, Found};
+use lumi_node_core::{BindingsDatabase, Node, Roster, RosterFile, Server, UdpAddress};
 use plumi_proto::udp_address;
 use standard_streams::stdout;
 use tokio::net::UdpSocket;
@@ -24,7 +25,7 @@ use crate::options::given::GivenOptions;
 use crate::options::settings::Settings;
 use crate::service::{self, Service};
 use crate::signals::EndSignals;
-use crate::{reason, sample, web};
+use crate::{bindings, reason, sample, web};
 
 /// Serves with the settings file and the options `given`, until a signal or an administrator ends the node.
 ///
@@ -35,12 +36,21 @@ pub(crate) fn run(config: Option<PathBuf>, given: GivenOptions) -> anyhow::Resul
     sample::copy_to(&settings.roster)?;
     let (file, roster) = RosterFile::open(&settings.roster).map_err(reason::of_no_roster)?;
     let logs = logging::start(&settings, roster.domain())?;
+    // Before the socket: what comes there is answered by what was stored.
+    let bindings = bindings::open(&settings, roster.domain())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, given, settings, logs.clone(), file, roster));
+    let files = Files { roster: file, bindings };
+    let served = runtime.block_on(serve(config, given, settings, logs.clone(), files, roster));
     // A disk that hangs, with a hosts file on it, must not delay the end.
     runtime.shutdown_background();
     logs.drain();
     served
+}
+
+/// The files that a node changes.
+struct Files {
+    roster: RosterFile,
+    bindings: Option<(BindingsFile, Found)>,
 }
 
 async fn serve(
@@ -48,7 +58,7 @@ async fn serve(
     mut given: GivenOptions,
     mut settings: Settings,
     logs: Logs,
-    file: RosterFile,
+    files: Files,
     roster: Roster,
 ) -> anyhow::Result<()> {
     let (mut end_signals, hang_ups) = (EndSignals::listen()?, HangUps::listen()?);
@@ -69,7 +79,11 @@ async fn serve(
     let mut node = Node::new(roster, local.into(), settings.node());
     let keys = KeyRing::open(&settings.roster, &mut node, settings.auth)?;
     let server = Server::builder(socket, node).directory(directory).log_progress(logs.messages.progress());
-    let (mut server, administrator) = server.store(file).build()?;
+    let server = match files.bindings {
+        Some((bindings, found)) => server.bindings(BindingsDatabase::start(bindings)?, found.rows),
+        None => server,
+    };
+    let (mut server, administrator) = server.store(files.roster).build()?;
     keys.save_enrolments(&mut server, &administrator)?;
     let exit = Arc::new(Notify::new());
     let (service, has_console) = (Service, settings.console);

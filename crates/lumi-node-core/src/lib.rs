@@ -4,8 +4,8 @@
 //! The decisions are in [`Node`], a state machine under `state/` that never touches a socket, a clock, a file
 //! or a name server: time is passed in as an argument, and effects are returned as [`Output`] values.
 //! [`Server`] is the task that carries them out on a UDP socket that its caller bound. [`RosterFile`] is
-//! `nodelumi.cfg`; users from elsewhere come from a [`RosterStore`], or through a [`ServerHandle`]. Unix
-//! only.
+//! `nodelumi.cfg`; users from elsewhere come from a [`RosterStore`], or through a [`ServerHandle`]. Where users
+//! are registered is saved in a [`BindingStore`], if there is one, and survives a restart. Unix only.
 //!
 //! A server logs each message as an event of the target [`message_log::TARGET`] at the level TRACE. A message
 //! log is a layer of the subscriber; a program that wants the messages themselves uses
@@ -37,6 +37,7 @@ mod administrator;
 mod serde;
 mod io {
     mod administration;
+    pub(crate) mod bindings;
     #[cfg(feature = "proof")]
     pub(crate) mod credential_files;
     mod datagrams;
@@ -63,6 +64,7 @@ mod state {
     pub(crate) mod address_range;
     pub(crate) mod admin;
     pub(crate) mod binding;
+    pub(crate) mod bindings;
     #[cfg(feature = "proof")]
     mod credentials;
     pub(crate) mod dropped;
@@ -96,11 +98,15 @@ mod state {
     pub(crate) mod settings;
     pub(crate) mod source;
     pub(crate) mod status;
+    mod user;
     mod user_shares;
     pub(crate) mod users;
 }
 
 pub use administrator::{AdminError, Administrator, ServerHandle, ServerSettings};
+pub use lumi_bindings::{
+    BindingChange, NO_AGENT, NotSaved as NotSavedInStore, SaveId, Saved, Stamp, StoredBinding, UnixMillis,
+};
 pub use lumi_dns::{
     AddressOfNode, DirectoryError, FoundNode, LookupError, NodeDirectory, NodeDirectoryBuilder,
 };
@@ -114,6 +120,9 @@ pub use plumi_proto::{
     Registrant, UdpAddress, UserName,
 };
 
+pub use io::bindings::BindingStore;
+#[cfg(feature = "sqlite")]
+pub use io::bindings::BindingsDatabase;
 #[cfg(feature = "proof")]
 pub use io::credential_files::{CredentialFiles, CredentialFilesError};
 #[cfg(feature = "proof")]
@@ -131,6 +140,7 @@ pub use state::admin::{
     Reloaded, RosterChange, UserStatus,
 };
 pub use state::binding::Binding;
+pub use state::bindings::BindingCounts;
 pub use state::dropped::{DropReason, Dropped};
 #[cfg(feature = "proof")]
 pub use state::enrolment::{CredentialState, EnrolRequest, Enrolled};
@@ -147,7 +157,7 @@ pub use state::lookups::{LookupId, LookupStatus};
 pub use state::message_counts::{MessageCounts, MessageKind};
 pub use state::node::Node;
 pub use state::notice::Notice;
-pub use state::output::Output;
+pub use state::output::{BindingNotSaved, Output};
 pub use state::party::{Party, leads_to};
 pub use state::policy::{LocateVerdict, Policy, RegisterVerdict};
 pub use state::roster::{Roster, RosterError, RosterReason};

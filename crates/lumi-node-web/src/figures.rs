@@ -42,14 +42,14 @@ impl Figures {
     pub(crate) async fn status(&self) -> Result<ServerStatus, Unknown> {
         let status = async {
             let mut last = self.last.lock().await;
-            if let Some((asked, status)) = *last
+            if let Some((asked, status)) = &*last
                 && asked.elapsed() < FRESH
             {
-                return Ok(status);
+                return Ok(status.clone());
             }
             let asked = Instant::now();
             let status = self.handle.status().await?;
-            *last = Some((asked, status));
+            *last = Some((asked, status.clone()));
             Ok(status)
         };
         time::timeout(NODE_PATIENCE, status).await.unwrap_or(Err(Unknown::NoAnswer))
@@ -164,7 +164,7 @@ mod tests {
         let first = figures.status().await.unwrap();
         time::advance(FRESH - Duration::from_millis(1)).await;
         let (second, third) = tokio::join!(figures.status(), figures.status());
-        assert_eq!((second.unwrap(), third.unwrap()), (first, first));
+        assert_eq!((second.unwrap(), third.unwrap()), (first.clone(), first.clone()));
         time::advance(Duration::from_millis(1)).await;
         assert_eq!(figures.status().await.unwrap().uptime, first.uptime + FRESH);
 

@@ -22,7 +22,7 @@ pub(crate) const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 /// reads.
 pub(crate) fn text(status: &ServerStatus, lost: Lost) -> String {
     let mut registry = Registry::with_prefix("lumi_node");
-    registry.register_collector(Box::new(Snapshot { status: *status, lost }));
+    registry.register_collector(Box::new(Snapshot { status: status.clone(), lost }));
     let mut text = String::new();
     prometheus_text::encode(&mut text, &registry).expect("a string takes all that is written");
     text
@@ -47,6 +47,7 @@ impl Collector for Snapshot {
         let mut families = Families(encoder);
         families.of_process(status)?;
         families.of_users(status)?;
+        families.of_bindings(status)?;
         families.of_proofs(status)?;
         families.of_messages(status)?;
         families.of_locations(status)?;
@@ -86,6 +87,18 @@ impl Families<'_> {
         self.counters("users_moved", "Online users who were registered at another address", "to", moves)
     }
 
+    fn of_bindings(&mut self, status: &ServerStatus) -> fmt::Result {
+        let Some(bindings) = &status.node.bindings else { return Ok(()) };
+        let help = "Users whose registration was restored when the node started";
+        self.gauge("bindings_restored", help, bindings.restored)?;
+        let help = "Changes of registrations that are not saved yet";
+        self.gauge("bindings_unsaved", help, bindings.unsaved)?;
+        let help = "Whether the last attempt to save registrations failed";
+        self.gauge("bindings_failing", help, u64::from(bindings.is_failing))?;
+        let help = "Answers to registrations that left before these were saved";
+        self.counter("unpromised_answers", help, bindings.unpromised)
+    }
+
     fn of_proofs(&mut self, status: &ServerStatus) -> fmt::Result {
         let proofs = &status.node.proofs;
         self.counter("challenges", "Challenges sent to users who have a key", proofs.challenges)?;
@@ -103,7 +116,9 @@ impl Families<'_> {
         self.counters("messages_received", "Messages received", "message", by_kind(&node.received))?;
         self.counters("messages_sent", "Messages sent", "message", by_kind(&node.sent))?;
         let help = "Datagrams received and dropped, by reason";
-        self.counters("datagrams_dropped", help, "reason", node.dropped.iter())?;
+        // A series begins at 0, so that Prometheus sees it grow.
+        let at_0 = (node.bindings.is_some() && node.dropped.being_saved == 0).then_some(("being-saved", 0));
+        self.counters("datagrams_dropped", help, "reason", node.dropped.iter().chain(at_0))?;
         let help = "Errors of the socket instead of a datagram received";
         self.counter("receive_errors", help, status.unreceived)?;
         self.counter("send_errors", "Messages that the system did not send", status.unsent)

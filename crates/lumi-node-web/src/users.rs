@@ -20,6 +20,7 @@ struct Shown {
     /// The address, and the time since when.
     online: Option<Presence>,
     has_key: bool,
+    is_restored: bool,
 }
 
 impl Users {
@@ -31,6 +32,7 @@ impl Users {
             user: printable(status.user.as_str().as_bytes()).to_string(),
             online: status.presence,
             has_key: status.has_key,
+            is_restored: status.is_restored,
         };
         Self {
             users: list.len(),
@@ -50,6 +52,7 @@ impl Users {
                 online_for.as_millis()
             }),
             key: shown.has_key,
+            restored: shown.is_restored,
         });
         let json = UsersJson { users: self.users, online: self.online, shown: shown.collect() };
         serde_json::to_string(&json).expect("it has texts and numbers only")
@@ -74,6 +77,9 @@ struct ShownJson<'a> {
     online_for: Option<u128>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     key: bool,
+    /// Set until the agent is heard.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
 }
 
 /// Users of a domain that are shown: more than people look through, and forty kilobytes at most for each
@@ -132,6 +138,18 @@ mod tests {
         assert_ne!(after, before);
         let expected = r#"{"users":1,"online":0,"shown":[{"user":"laura","key":true}]}"#;
         assert_eq!(after.to_json(Instant::now()), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_online_from_before_a_restart_is_marked() {
+        let now = Instant::now();
+        let mut restored = status("laura", Some(now));
+        let heard = Users::new(&[restored]);
+        restored.is_restored = true;
+        let before = Users::new(&[restored]);
+        assert_ne!(before, heard);
+        let expected = r#"{"users":1,"online":1,"shown":[{"user":"laura","address":"10.0.0.1:4000","online-for":0,"restored":true}]}"#;
+        assert_eq!(before.to_json(now), expected);
     }
 
     #[tokio::test]

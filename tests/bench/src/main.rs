@@ -29,6 +29,10 @@
 //! - `askers`: 4,096 requests for the same user are pending, each of a socket of its own; they are repeated
 //!   and then answered. The processor time of the node for each datagram while all askers give the same name,
 //!   beside the same while each has its own.
+//! - `bindings`: registrations that are saved, beside the same at a node with `--bindings off`: while nobody
+//!   moves, while each moves its user, and one after the other of users who were offline; how long others wait
+//!   while many move; and a start with a million users who were online. Nothing is kept on a core but for the
+//!   first two.
 //! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the
 //!   file; its memory is that over a node without users. Then its administrator changes the roster again and
 //!   again, and it is measured how long the answers to somebody else take, from when they were due to be
@@ -48,6 +52,7 @@
 
 mod agents;
 mod askers;
+mod bindings;
 mod domain;
 mod echo;
 mod flood;
@@ -131,6 +136,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("locations", locations::measure),
     ("askers", askers::measure),
     ("flood", flood::measure),
+    ("bindings", bindings::measure),
     ("roster", roster::measure),
     ("lines", lines::measure),
     ("idle", idle::measure),

@@ -15,7 +15,9 @@ use crate::report::{Report, Target, median};
 use crate::{Options, echo};
 
 pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
-    let (few, many) = (node(FEW)?, node(MANY)?);
+    // Saving them is a figure of `bindings`.
+    let off = ["--bindings", "off"];
+    let (few, many) = (node(FEW, &off)?, node(MANY, &off)?);
     let (of_few, of_many) = (domain::registrations(FEW), domain::registrations(MANY));
     let mut bare = Rates::of(&of_few, echo::start(b"RR0")?);
     let mut logged = Rates::of(&of_few, few.address());
@@ -39,8 +41,8 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
 }
 
 /// Starts the node of so many users on the server's core, its log where it does not become full.
-pub(crate) fn node(users: usize) -> anyhow::Result<NodeOfMany> {
-    let node = NodeOfMany::start(users, &[&NO_LIMIT[..], &["--log-max-size", "1G"]].concat())?;
+pub(crate) fn node(users: usize, more: &[&str]) -> anyhow::Result<NodeOfMany> {
+    let node = NodeOfMany::start(users, &[&NO_LIMIT[..], &["--log-max-size", "1G"], more].concat())?;
     load::keep_process_on(node.pid(), Core::Server)?;
     Ok(node)
 }

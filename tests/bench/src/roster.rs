@@ -53,7 +53,7 @@ fn per_user(node: &NodeProgram, of_nobody: &NodeProgram) -> f64 {
 }
 
 /// Registers each user once. Returns how many were answered.
-fn register_all(node: &NodeProgram) -> anyhow::Result<usize> {
+pub(crate) fn register_all(node: &NodeProgram) -> anyhow::Result<usize> {
     let requests = domain::registrations(USERS);
     let socket = load::socket_to(node.address())?;
     let exchanged = load::keep_in_flight(&socket, &requests, IN_FLIGHT, |done, _| done < requests.count())?;
@@ -107,7 +107,7 @@ fn command(node: &mut NodeProgram, line: &str, answer: &str) -> f64 {
 ///
 /// One user stands for many that ask at their own times: one that is due while an answer is awaited would
 /// wait as well, and is counted from its due time.
-fn while_probed(at: SocketAddrV4, work: impl FnOnce()) -> anyhow::Result<Latencies> {
+pub(crate) fn while_probed(at: SocketAddrV4, work: impl FnOnce()) -> anyhow::Result<Latencies> {
     let socket = load::socket_to(at)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let request = format!("PR{}@{DOMAIN}", domain::user(0));
@@ -140,7 +140,7 @@ fn while_probed(at: SocketAddrV4, work: impl FnOnce()) -> anyhow::Result<Latenci
     })
 }
 
-fn in_ms(duration: Duration) -> f64 {
+pub(crate) fn in_ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 

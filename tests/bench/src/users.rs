@@ -11,7 +11,10 @@ use crate::{Options, echo};
 
 pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let requests = USERS.map(domain::registrations);
-    let nodes = USERS.iter().map(|&users| registrations::node(users)).collect::<anyhow::Result<Vec<_>>>()?;
+    let nodes = USERS
+        .iter()
+        .map(|&users| registrations::node(users, &["--bindings", "off"]))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let of_node = |(requests, node): (_, &domain::NodeOfMany)| Rates::of(requests, node.address());
     let mut of_nodes: Vec<_> = requests.iter().zip(&nodes).map(of_node).collect();
     let mut bare = Rates::of(&requests[0], echo::start(b"RR0")?);

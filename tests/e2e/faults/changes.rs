@@ -98,5 +98,5 @@ fn is_confirmation(line: &str) -> bool {
 pub(super) fn beside_the_roster(folder: &Path) -> Vec<String> {
     let files = fs::read_dir(folder.join("config")).expect("a folder");
     let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
-    names.filter(|name| name != "nodelumi.cfg").collect()
+    names.filter(|name| name != "nodelumi.cfg" && !name.starts_with("nodelumi.cfg.bindings")).collect()
 }

@@ -31,8 +31,12 @@ async fn a_node_that_runs_and_finds_others_is_well() {
     let (files, roster) = (lab.files(), fs::read_to_string(lab.path().join("config/nodelumi.cfg")).unwrap());
     let folder = lab.path().join("config").canonicalize().unwrap();
     let user = user();
+    let (code, mut lines) = lab.check(&["--peer-domain", "cc.com", "--peer-domain", "dd.com"]);
+    let bindings = lines.remove(3);
+    let bound = "ok   bindings config/nodelumi.cfg.bindings: 0 users bound, a node was last alive at 20";
+    assert!(bindings.starts_with(bound), "{bindings}");
     assert_eq!(
-        lab.check(&["--peer-domain", "cc.com", "--peer-domain", "dd.com"]),
+        (code, lines),
         (
             1,
             vec![
@@ -55,7 +59,7 @@ async fn a_node_that_runs_and_finds_others_is_well() {
         )
     );
     let (code, lines) = lab.check(&["--peer-domain", "cc.com"]);
-    assert_eq!((code, lines.len()), (0, 7), "{lines:?}");
+    assert_eq!((code, lines.len()), (0, 8), "{lines:?}");
     assert_eq!(lab.files(), files, "nothing is left behind");
     assert_eq!(fs::read_to_string(lab.path().join("config/nodelumi.cfg")).unwrap(), roster);
     assert_eq!(bystander.log(), [""; 0], "nobody else is asked");
@@ -69,10 +73,10 @@ async fn a_node_that_is_not_there_yet_is_well() {
     lab.set("listen = '127.0.0.8:0'\nlog = '-'\n");
     let (code, lines) = lab.check(&[]);
     assert_eq!(code, 0, "{lines:?}");
-    assert_eq!(lines[3], "ok   message log: goes to stdout");
+    assert_eq!(lines[4], "ok   message log: goes to stdout");
     let port = "ok   port 127.0.0.8:0: free: any other one at each start, and other nodes and agents have to be \
                 told which";
-    assert_eq!(lines[5..], [port]);
+    assert_eq!(lines[6..], [port]);
     assert_eq!(lab.files(), ["config", "lumi-node.toml", "nodelumi.cfg"]);
 
     // There is no settings file, so the defaults hold. This host may or may not have their port free.
@@ -80,9 +84,9 @@ async fn a_node_that_is_not_there_yet_is_well() {
     let (_, lines) = lab.check(&[]);
     let none = "ok   settings config/lumi-node.toml: there is no such file, so the defaults hold";
     assert_eq!(lines[0], none);
-    assert_eq!(lines[3], format!("ok   message log nodelumi-bb.com.log: it can be made, by {}", user()));
+    assert_eq!(lines[4], format!("ok   message log nodelumi-bb.com.log: it can be made, by {}", user()));
     assert!(
-        lines[5].starts_with("ok   port 0.0.0.0:3344: ") || lines[5].starts_with("FAIL port"),
+        lines[6].starts_with("ok   port 0.0.0.0:3344: ") || lines[6].starts_with("FAIL port"),
         "{lines:?}"
     );
 }
@@ -101,6 +105,7 @@ fn every_wrong_line_is_told_and_the_rest_is_checked_all_the_same() {
         "FAIL roster config/nodelumi.cfg, line 4: a user is listed by name alone, without '@' and domain; write ",
         "FAIL roster config/nodelumi.cfg, line 5: the user is listed twice; remove that line",
         "ok   roster's folder ",
+        "ok   bindings config/nodelumi.cfg.bindings: it can be made, by ",
         "ok   message log x.log: it can be made, by ",
         "skip domain bb.com: not checked until the settings are right about peers and name servers",
         "skip port: not checked until the settings are right",
@@ -205,6 +210,7 @@ fn files_that_are_missing_or_no_such_files_are_told() {
                 r"FAIL settings no\u{1b}.toml: no such file or directory; name another file with --config",
                 "FAIL roster no.cfg: no such file or directory; `lumi-node init DOMAIN USER...` writes one; or name \
                  another with --roster, or write it: the domain on the first line, then a user name on each line",
+                "skip bindings: not checked until the settings and the roster are right",
                 "skip message log: not checked until the settings and the roster are right",
                 "skip domain: not checked until the roster is right",
                 "skip port: not checked until the settings are right",
@@ -272,8 +278,10 @@ fn who_may_not_write_or_read_is_told() {
     };
     assert!(lines[2].starts_with(&start) && lines[2].ends_with(&end(&at.display().to_string())), "{lines:?}");
     let start = "FAIL message log nodelumi-bb.com.log: permission denied (tried as user ";
-    assert!(lines[3].starts_with(start) && lines[3].ends_with(&end(".")), "{lines:?}");
-    assert!(lines[4..].iter().all(|line| line.starts_with("ok ")), "{lines:?}");
+    assert!(lines[4].starts_with(start) && lines[4].ends_with(&end(".")), "{lines:?}");
+    let start = "FAIL bindings config/nodelumi.cfg.bindings: permission denied (tried as user ";
+    assert!(lines[3].starts_with(start) && lines[3].ends_with(&end("config")), "{lines:?}");
+    assert!(lines[5..].iter().all(|line| line.starts_with("ok ")), "{lines:?}");
 
     set(&config.join("nodelumi.cfg"), 0o000);
     set(&config.join("lumi-node.toml"), 0o000);

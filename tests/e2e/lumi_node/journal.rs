@@ -48,6 +48,7 @@ fn the_journal_is_chosen_where_stderr_goes_there_anyway() {
     journal.entry("no control socket");
     journal.entry("domain bb.com, listening on ");
     assert_eq!(node.stderr(), [""; 0]);
+    drop(node);
     // Redirected since, said otherwise, or with no journal that listens.
     let other = "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/1)";
     journal.node(folder.path(), other, &["-v"]).wait_for_diagnostic("starting");

@@ -124,6 +124,7 @@ fn rust_log_wins_and_does_not_touch_the_message_log() {
     assert_eq!(laura.ask("PRlaura"), "RR0");
     assert_eq!(quiet.log_of(3).len(), 3);
     assert_eq!(quiet.stderr(), [""; 0]);
+    drop(quiet);
     let loud = start("off,plumi::message=info", "-qq");
     assert_eq!(User::of(&loud).ask("PRlaura"), "RR0");
     loud.wait_for_diagnostic("plumi::message");

@@ -26,7 +26,7 @@ fn a_roster_that_cannot_be_replaced_is_refused_with_the_remedy_and_found_by_the_
         let words = [&[node], arguments].concat();
         Program::start_command(&mut in_namespace(folder.path(), &words))
     };
-    let program = start(&["--listen", "127.0.0.1:0", "--console"]);
+    let program = start(&["--listen", "127.0.0.1:0", "--console", "--bindings", "off"]);
     let mut running = NodeProgram::ready(program, folder.path());
     running.type_line("register pere");
     assert_eq!(

@@ -189,6 +189,7 @@ fn users_register_from_where_it_is_allowed_and_keep_their_names_if_told_to() {
     assert_eq!(User::of(&node).ask("PDlaura"), "RD1");
     assert_eq!(laura.ask("PDlaura"), "RD0");
     assert_eq!(User::of(&node).ask("PRlaura"), "RR0");
+    drop(node);
 
     let flags = ["--allow", "127.0.0.2", "--allow", "127.0.0.3/32", "--takeover", "last"];
     let node = NodeProgram::start_in(folder.path(), &flags);

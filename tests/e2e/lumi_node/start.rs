@@ -102,6 +102,8 @@ fn misuse_is_told_apart() {
         &["--takeover", "first"],
         &["--strike-interval", "-1"],
         &["--strike-interval", "soon"],
+        &["--bindings-sync", "off"],
+        &["--restore-within", "15"],
         &["--web", "8344"],
         &["--web", "localhost:8344"],
         &["-v", "-q"],
@@ -125,7 +127,7 @@ fn help_and_version_are_asked_for() {
     assert_eq!(help.wait_exit(), 0);
     let text = help.stdout().join("\n");
     for flag in
-        "config roster listen log log-max-size name-server peer allow takeover rate-limit exempt strike-interval web console \
+        "config roster listen bindings bindings-sync restore-within log log-max-size name-server peer allow takeover rate-limit exempt strike-interval web console \
          verbose quiet version help"
             .split_whitespace()
     {

@@ -123,7 +123,7 @@ impl World {
     fn help(&mut self) -> Result<(), Violation> {
         for number in 0..self.nodes.len() {
             if !self.nodes[number].is_running() {
-                self.start_node(number);
+                self.start_node(number)?;
             }
         }
         for number in 0..self.agents.len() {

@@ -50,7 +50,7 @@ impl World {
     pub(super) fn mended(&mut self, remedy: Remedy) -> Result<(), Violation> {
         match remedy {
             Remedy::Start(Sender::Node(number)) if !self.nodes[number].is_running() => {
-                self.start_node(number);
+                self.start_node(number)?;
             }
             Remedy::Start(Sender::Agent(number)) => {
                 if !self.agents[number].is_running() && self.ending.lets_start() {

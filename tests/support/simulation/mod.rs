@@ -29,6 +29,7 @@ mod proofs;
 mod report;
 mod runner;
 mod scenario;
+mod stores;
 mod talks;
 mod trace;
 mod users;

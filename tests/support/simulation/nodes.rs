@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use lumi_dns::{FoundNode, LookupError};
 use lumi_node_core::{
     AdminCommand, AdminId, AdminReply, Keys, LookupId, Node as OurNode, NodeSettings, Output, Roster,
+    Takeover,
 };
 use message_log::Direction;
 use plumi_proto::{Domain, Message, UserName};
@@ -14,6 +15,7 @@ use super::laws::{NodeLaws, Violation, ensure};
 use super::network::{Datagram, Sender, Taint};
 use super::proofs::draw_secret;
 use super::scenario::{DomainPlan, Program, UserPlan};
+use super::stores::{Commit, Store, wall};
 use super::world::{Event, World};
 use crate::emulators::{Effect, LNode, NodeEmulator, SNode};
 
@@ -25,33 +27,40 @@ pub(super) struct Node {
     roster: Vec<UserName>,
     /// The keys in its file of keys.
     keys: Keys,
-    process: Option<Process>,
+    /// Its store of bindings, if it has one.
+    pub(super) store: Option<Store>,
+    pub(super) process: Option<Process>,
     /// Datagrams and answers that wait while the process is frozen.
-    held: Option<Vec<Held>>,
+    pub(super) held: Option<Vec<Held>>,
     /// The number of times it has been started.
-    life: u32,
+    pub(super) life: u32,
     timeout: Option<Duration>,
 }
 
 /// A running program.
 #[derive(Debug)]
-enum Process {
+pub(super) enum Process {
     Ours(Box<OurNode>, Box<NodeLaws>),
     Emulated(Box<dyn NodeEmulator>),
 }
 
 #[derive(Debug)]
-enum Held {
+pub(super) enum Held {
     Datagram(Datagram),
     Answer(LookupId, Result<FoundNode, LookupError>),
+    Commit(Commit),
 }
 
 impl Node {
-    pub(super) fn new(plan: DomainPlan, users: &[UserPlan], keys: Keys) -> Self {
+    pub(super) fn new(mut plan: DomainPlan, users: &[UserPlan], keys: Keys, store: Option<Store>) -> Self {
         let of_domain = users.iter().map(|user| user.address).filter(|user| user.domain() == plan.domain);
         let mut roster: Vec<_> = of_domain.map(|address| address.user()).collect();
         roster.push(plan.ghost);
-        Self { plan, roster, keys, process: None, held: None, life: 0, timeout: None }
+        let store = store.filter(|_| plan.program == Program::Ours);
+        if store.as_ref().is_some_and(|store| store.denies) {
+            plan.settings.takeover = Takeover::Deny;
+        }
+        Self { plan, roster, keys, store, process: None, held: None, life: 0, timeout: None }
     }
 
     pub(super) fn program(&self) -> Program {
@@ -92,7 +101,7 @@ impl Node {
 }
 
 impl World {
-    pub(super) fn start_node(&mut self, number: usize) {
+    pub(super) fn start_node(&mut self, number: usize) -> Result<(), Violation> {
         let peers: Vec<_> = self.nodes.iter().map(|node| (node.domain().to_string(), node.at())).collect();
         let peers: Vec<_> = peers.iter().map(|(domain, at)| (domain.as_str(), *at)).collect();
         let (start, now, instant) = (self.start(), self.now, self.instant());
@@ -110,6 +119,13 @@ impl World {
                 let mut ours = OurNode::new(roster, at.into(), settings.clone());
                 ours.challenge_with(instant, &draw_secret(&mut self.proof_attackers.rng));
                 ours.handle_keys(&node.keys);
+                let mut laws = laws;
+                if let Some(store) = &mut node.store {
+                    store.keeps_promises()?;
+                    let stored = store.open(now);
+                    ours.save_bindings(instant, wall(now), stored.iter().copied(), |_| false);
+                    laws = laws.with_stored(&stored);
+                }
                 Process::Ours(Box::new(ours), Box::new(laws))
             }
             Program::L => Process::Emulated(Box::new(LNode::new(domain.as_str(), &users, &others))),
@@ -120,11 +136,15 @@ impl World {
         node.timeout = None;
         self.sockets.insert(at, Sender::Node(number));
         self.trace.note(self.now, format_args!("node {domain} at {at} starts"));
+        self.node_has_waited(number)
     }
 
-    /// Ends the node's process. Only the roster file is kept.
+    /// Ends the node's process. Only its files are kept: the roster, the keys and what its store has committed.
     pub(super) fn stop_node(&mut self, number: usize) {
         let node = &mut self.nodes[number];
+        if let (Some(store), true) = (&mut node.store, node.process.is_some()) {
+            store.crash(self.now);
+        }
         node.process = None;
         node.held = None;
         self.sockets.remove(&node.plan.node);
@@ -145,6 +165,7 @@ impl World {
             match held {
                 Held::Datagram(datagram) => self.node_receives(number, datagram)?,
                 Held::Answer(id, answer) => self.resolved(number, life, id, answer)?,
+                Held::Commit(commit) => self.committed(number, commit)?,
             }
         }
         self.nodes[number].timeout = Some(self.now);
@@ -179,6 +200,7 @@ impl World {
                 let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
                 laws.received(now, &datagram, &handled, &outputs, ours)?;
                 self.statistics.looked_at(laws.take_figures());
+                self.statistics.saved(laws.take_saving_figures());
                 self.node_carries_out(number, outputs, Some(&datagram))
             }
             Some(Process::Emulated(emulator)) => {
@@ -223,10 +245,8 @@ impl World {
             None => Ok(()),
             Some(Process::Ours(ours, laws)) => {
                 ours.handle_timeout(instant);
-                let outputs: Vec<_> = std::iter::from_fn(|| ours.poll_output()).collect();
-                ensure!(outputs.is_empty(), NoAmplification, "time alone led to {outputs:?}");
                 laws.timed_out(now, ours)?;
-                self.node_carries_out(number, outputs, None)
+                self.node_has_waited(number)
             }
             Some(Process::Emulated(emulator)) => {
                 emulator.timeout(instant);
@@ -258,9 +278,11 @@ impl World {
             node.roster.push(user);
         }
         ours.handle_roster_saved(instant, id, Ok(()));
-        let reply = reply(ours);
-        ensure!(reply == Some(AdminReply::Changed(change)), Administration, "{reply:?}");
         laws.changed(now, change, ours)?;
+        let reply = self.replies(number)?;
+        ensure!(reply == Some(AdminReply::Changed(change)), Administration, "{reply:?}");
+        let node = &self.nodes[number];
+        let Some(Process::Ours(ours, laws)) = &node.process else { return Ok(()) };
         for status in ours.users() {
             let (user, address) = (status.user, status.presence.map(|presence| presence.address));
             let is_right = node.roster.contains(&user) && address == laws.address_of(&user);
@@ -292,20 +314,22 @@ impl World {
         let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
         self.trace.note(now, format_args!("node {} reads {:?}", node.plan.domain, node.roster));
         let roster = roster_of(node.plan.domain, &node.roster);
-        let taken = reload(ours, instant, roster);
-        ensure!(matches!(taken, Some(AdminReply::Reloaded(_))), Administration, "{taken:?}");
+        reload(ours, instant, roster);
         laws.reloaded(now, &node.roster, ours)?;
+        let taken = self.replies(number)?;
+        ensure!(matches!(taken, Some(AdminReply::Reloaded(_))), Administration, "{taken:?}");
         let other = roster_of("other.test".parse().expect("a domain"), &[]);
-        let taken = reload(ours, instant, other);
-        ensure!(
-            matches!(taken, Some(AdminReply::NotTaken(_))),
-            Administration,
-            "of another domain: {taken:?}"
-        );
-        laws.reloaded(now, &node.roster, ours)
+        let node = &mut self.nodes[number];
+        let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
+        reload(ours, instant, other);
+        laws.reloaded(now, &node.roster, ours)?;
+        let taken = self.replies(number)?;
+        let is_refused = matches!(taken, Some(AdminReply::NotTaken(_)));
+        ensure!(is_refused, Administration, "of another domain: {taken:?}");
+        Ok(())
     }
 
-    fn node_carries_out(
+    pub(super) fn node_carries_out(
         &mut self,
         number: usize,
         outputs: Vec<Output>,
@@ -329,6 +353,12 @@ impl World {
                     self.trace.note(self.now, format_args!("{from} looks up {domain}"));
                     self.after(takes, Event::Resolved { node: number, life, id, answer });
                 }
+                Output::SaveBinding { id, change } => {
+                    let store = self.nodes[number].store.as_mut().expect("it has one");
+                    if let Some(takes) = store.take(id, change) {
+                        self.after(takes, Event::Commits { node: number, life });
+                    }
+                }
                 output => ensure!(false, Administration, "{output:?} without an administrator"),
             }
         }
@@ -343,9 +373,15 @@ impl World {
         Ok(())
     }
 
-    /// The taints of a message that waited for DNS.
-    fn waited(&self, number: usize, message: &Message) -> (Taint, Taint) {
-        match (&self.nodes[number].process, message) {
+    /// The taints of a message that waited, for the store or for DNS.
+    fn waited(&mut self, number: usize, message: &Message) -> (Taint, Taint) {
+        let process = &mut self.nodes[number].process;
+        if let Some(Process::Ours(_, laws)) = process
+            && let Some(taints) = laws.take_taints()
+        {
+            return taints;
+        }
+        match (process, message) {
             (Some(Process::Ours(_, laws)), Message::Locate(locate)) => {
                 let cause = laws.cause(locate);
                 (cause, cause)
@@ -385,20 +421,11 @@ impl World {
 }
 
 /// Has the administrator of a node reload its roster, which is `roster` by now.
-fn reload(node: &mut OurNode, now: Instant, roster: Roster) -> Option<AdminReply> {
+fn reload(node: &mut OurNode, now: Instant, roster: Roster) {
     node.handle_admin(now, COMMAND, AdminCommand::Reload);
     match node.poll_output() {
         Some(Output::ReadRoster { id }) => node.handle_roster_read(now, id, Ok(roster)),
         output => panic!("{output:?} for a reload"),
-    }
-    reply(node)
-}
-
-/// The answer to an administrator, which is all that the node wants done.
-fn reply(node: &mut OurNode) -> Option<AdminReply> {
-    match (node.poll_output(), node.poll_output()) {
-        (Some(Output::Answer { id: COMMAND, reply }), None) => Some(*reply),
-        _ => None,
     }
 }
 
@@ -408,7 +435,7 @@ fn roster_of(domain: Domain, users: &[UserName]) -> Roster {
 }
 
 /// The one command under way.
-const COMMAND: AdminId = AdminId(0);
+pub(super) const COMMAND: AdminId = AdminId(0);
 
 /// Datagrams that the socket of a frozen process keeps: 208 KiB of small ones.
 const MAX_HELD: usize = 256;

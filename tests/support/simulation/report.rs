@@ -75,6 +75,8 @@ pub struct Statistics {
     pub calls: BTreeMap<&'static str, u64>,
     /// The laws of users with a key, by what was looked at.
     pub proofs: BTreeMap<&'static str, u64>,
+    /// The laws of nodes that save bindings, by what was looked at.
+    pub bindings: BTreeMap<&'static str, u64>,
     /// The causes that ended emulators.
     pub deaths: BTreeMap<String, u64>,
 }
@@ -87,6 +89,12 @@ impl Statistics {
     pub(super) fn looked_at(&mut self, figures: BTreeMap<&'static str, u64>) {
         for (kind, count) in figures {
             *self.proofs.entry(kind).or_default() += count;
+        }
+    }
+
+    pub(super) fn saved(&mut self, figures: BTreeMap<&'static str, u64>) {
+        for (kind, count) in figures {
+            *self.bindings.entry(kind).or_default() += count;
         }
     }
 
@@ -103,6 +111,7 @@ impl Statistics {
             (&mut self.faults, &other.faults),
             (&mut self.calls, &other.calls),
             (&mut self.proofs, &other.proofs),
+            (&mut self.bindings, &other.bindings),
         ] {
             for (kind, count) in others {
                 *mine.entry(kind).or_default() += count;
@@ -128,6 +137,7 @@ impl fmt::Display for Statistics {
         table(f, "requests of our agents", self.requests.iter())?;
         table(f, "calls of our agents", self.calls.iter())?;
         table(f, "proofs of users with a key", self.proofs.iter())?;
+        table(f, "bindings that are saved", self.bindings.iter())?;
         table(f, "emulators ended by", self.deaths.iter())
     }
 }

@@ -24,6 +24,7 @@ use super::nodes::Node;
 use super::proofs::{Prover, keys_of};
 use super::report::Statistics;
 use super::scenario::{Dangers, Program, Scenario, UserPlan};
+use super::stores::Store;
 use super::trace::Trace;
 
 /// The state of the world at one moment. Times count from the beginning.
@@ -66,6 +67,8 @@ pub(super) enum Event {
     Timeout(Sender),
     /// DNS answers this node. The answer is lost if the node was restarted meanwhile.
     Resolved { node: usize, life: u32, id: LookupId, answer: Result<FoundNode, LookupError> },
+    /// The store of this node commits. Its changes are lost if the node was restarted meanwhile.
+    Commits { node: usize, life: u32 },
     /// The user of this agent does something.
     User(usize),
     /// The user of this agent asks for several others at a time.
@@ -106,9 +109,11 @@ impl World {
             Prover::draw(&mut proofs, user, home)
         });
         let provers: Vec<_> = provers.collect();
+        let mut stores = Rng::with_seed(seed ^ STORES);
+        let is_calm = !scenario.dangers.crashes && !scenario.dangers.freezes;
         let new_node = |(home, plan)| {
             let keys = keys_of(&mut proofs, home, &scenario.users, &provers);
-            Node::new(plan, &scenario.users, keys)
+            Node::new(plan, &scenario.users, keys, Store::draw(stores.fork(), is_calm))
         };
         let nodes: Vec<_> = scenario.domains.into_iter().enumerate().map(new_node).collect();
         let mut middle = Middle::draw(Rng::with_seed(!seed));
@@ -147,7 +152,7 @@ impl World {
 
     fn begin(&mut self, chaos: Duration) {
         for number in 0..self.nodes.len() {
-            self.start_node(number);
+            self.start_node(number).expect("nothing is promised yet");
         }
         for number in 0..self.agents.len() {
             let after = self.milliseconds(0..2_000);
@@ -182,6 +187,7 @@ impl World {
                 Event::Timeout(Sender::Agent(number)) => self.agent_timeout(number)?,
                 Event::Timeout(Sender::Attacker) => {}
                 Event::Resolved { node, life, id, answer } => self.resolved(node, life, id, answer)?,
+                Event::Commits { node, life } => self.store_commits(node, life)?,
                 Event::User(number) => self.user_acts(number)?,
                 Event::Asks(number) => self.user_asks(number)?,
                 Event::HangUp(both) => self.hang_up(both)?,
@@ -298,6 +304,9 @@ const PROOFS: u64 = 0x7072_6f6f_6673;
 
 /// Makes another one for changes of keys.
 const KEY_CHANGES: u64 = 0x006b_6579_7321;
+
+/// And another, so that stores change nothing else in a world.
+const STORES: u64 = 0x7374_6f72_6573;
 
 /// More events than any moment has, unless a program keeps setting its timeout to the present.
 const MAX_AT_ONCE: u32 = 10_000;

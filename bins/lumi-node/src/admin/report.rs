@@ -3,9 +3,12 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use diagnostics::escaped;
 use jiff::tz::TimeZone;
 use jiff::{SpanRound, Timestamp, Unit, Zoned};
-use lumi_node_core::{LocationTimes, MessageCounts, NodeStatus, ServerStatus, UdpAddress, UserStatus};
+use lumi_node_core::{
+    BindingCounts, LocationTimes, MessageCounts, NodeStatus, ServerStatus, UdpAddress, UserStatus,
+};
 use plumi_proto::UserName;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -15,14 +18,13 @@ use unicode_width::UnicodeWidthStr;
 /// Formats users as a table, with columns aligned by their width on the screen.
 pub(crate) fn table(users: &[UserStatus]) -> String {
     let time_of = times();
-    let row = |UserStatus { user, presence, moved_repeatedly, has_key, .. }: &UserStatus| {
-        let marks = match (*has_key, *moved_repeatedly) {
-            (false, false) => "",
-            (true, false) => " (key)",
-            (false, true) => " (moved)",
-            (true, true) => " (key, moved)",
+    let row = |UserStatus { user, presence, moved_repeatedly, has_key, is_restored, .. }: &UserStatus| {
+        let marks = [(*is_restored, "restored"), (*has_key, "key"), (*moved_repeatedly, "moved")];
+        let marks: Vec<_> = marks.iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| *mark).collect();
+        let state = |state: &str| match &marks[..] {
+            [] => state.to_owned(),
+            marks => format!("{state} ({})", marks.join(", ")),
         };
-        let state = |state: &str| format!("{state}{marks}");
         match presence {
             Some(presence) => {
                 let since = time_of(presence.online_since).strftime("%Y-%m-%d %H:%M:%S");
@@ -54,7 +56,9 @@ pub(crate) fn table(users: &[UserStatus]) -> String {
 pub(crate) fn users_json(users: &[UserStatus]) -> String {
     let time_of = times();
     let mut text = String::from("[");
-    for (number, UserStatus { user, presence, moved_repeatedly, has_key, .. }) in users.iter().enumerate() {
+    for (number, UserStatus { user, presence, moved_repeatedly, has_key, is_restored, .. }) in
+        users.iter().enumerate()
+    {
         let row = Row {
             user: user.as_str(),
             online: presence.is_some(),
@@ -63,6 +67,7 @@ pub(crate) fn users_json(users: &[UserStatus]) -> String {
                 .map(|presence| whole_seconds(time_of(presence.online_since).timestamp()).to_string()),
             moved: *moved_repeatedly,
             key: *has_key,
+            restored: *is_restored,
         };
         let row = serde_json::to_string(&row).unwrap_or_default();
         _ = write!(text, "{}\n  {row}", if number > 0 { "," } else { "" });
@@ -84,6 +89,9 @@ struct Row<'a> {
     /// There only if it is `true`, see [`UserStatus::has_key`].
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     key: bool,
+    /// There only if it is `true`, see [`UserStatus::is_restored`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    restored: bool,
 }
 
 /// Figures of the program that its server does not have.
@@ -120,6 +128,7 @@ pub(crate) fn status(status: &ServerStatus, process: Process) -> String {
         ("up", format!("The node has been up for {}, since {since}.", in_words(*uptime))),
         ("program", format!("lumi-node {VERSION}, process {}", std::process::id())),
         ("users", of_users(node)),
+        ("bindings", of_bindings(status)),
         ("proofs", of_proofs(node)),
         ("received", counts(&node.received)),
         ("sent", counts(&node.sent)),
@@ -175,6 +184,21 @@ fn of_users(NodeStatus { users, online, moves, .. }: &NodeStatus) -> String {
     )
 }
 
+fn of_bindings(ServerStatus { node, bindings_failure, .. }: &ServerStatus) -> String {
+    let Some(BindingCounts { restored, unsaved, waiting, unpromised, is_failing, .. }) = node.bindings else {
+        return "They are not saved, so users are offline after a restart.".to_owned();
+    };
+    let failing = match bindings_failure {
+        Some(reason) if is_failing => format!(" THEY CANNOT BE SAVED: {}.", escaped(reason)),
+        None if is_failing => " THEY CANNOT BE SAVED: it takes too long.".to_owned(),
+        _ => String::new(),
+    };
+    format!(
+        "{restored} were restored at the start, {unsaved} are not saved yet, {waiting} answers wait for that, and {unpromised} \
+         did not wait.{failing}"
+    )
+}
+
 fn of_proofs(NodeStatus { proofs, .. }: &NodeStatus) -> String {
     format!(
         "{} challenges were sent, {} proofs were accepted, {} came again, and {} were refused. {} keys were enrolled.",
@@ -197,6 +221,16 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
             (outcome.to_owned(), json!({ "count": times.count(), "seconds": times.sum().as_secs_f64() }))
         })
         .collect();
+    let bindings = node.bindings.map(|counts| {
+        json!({
+            "restored": counts.restored,
+            "unsaved": counts.unsaved,
+            "waiting": counts.waiting,
+            "unpromised": counts.unpromised,
+            "failing": counts.is_failing,
+            "failure": status.bindings_failure.as_deref(),
+        })
+    });
     let status = json!({
         "domain": node.domain.to_string(),
         "address": local.to_string(),
@@ -207,6 +241,7 @@ pub(crate) fn status_json(status: &ServerStatus, process: Process) -> String {
         "users": node.users,
         "online": node.online,
         "moved": { "host": node.moves.to_host, "port": node.moves.to_port },
+        "bindings": bindings,
         "proofs": {
             "challenges": node.proofs.challenges,
             "accepted": node.proofs.accepted,
@@ -273,7 +308,7 @@ fn average(times: &LocationTimes) -> Option<Duration> {
 }
 
 /// Formats a duration as `3h 2m 5s`.
-fn in_words(time: Duration) -> String {
+pub(crate) fn in_words(time: Duration) -> String {
     let round = SpanRound::new().largest(Unit::Day).smallest(Unit::Second).days_are_24_hours();
     let span = jiff::Span::try_from(time).and_then(|span| span.round(round));
     span.map(|span| format!("{span:#}")).unwrap_or_else(|_| format!("{} s", time.as_secs()))
@@ -342,6 +377,14 @@ mod tests {
             table(&[keyed, both]),
             "USER  STATE                 ADDRESS  SINCE\njoya  offline (key)         -        -\njoya  offline (key, moved)  -        -"
         );
+        let mut restored = keyed;
+        restored.is_restored = true;
+        assert_eq!(
+            table(&[restored]),
+            "USER  STATE                    ADDRESS  SINCE\njoya  offline (restored, key)  -        -"
+        );
+        let marked = users_json(&[restored]);
+        assert_eq!(marked, format!("[\n  {{\"user\":\"joya\",{offline},\"key\":true,\"restored\":true}}\n]"));
         assert_eq!(users_json(&[keyed]), format!("[\n  {{\"user\":\"joya\",{offline},\"key\":true}}\n]"));
     }
 }

@@ -15,7 +15,7 @@ use super::settings::Doubt;
 use crate::admin::control::socket;
 use crate::logging::PROGRAM;
 use crate::options::settings::Settings;
-use crate::options::values::ControlPath;
+use crate::options::values::PathOrOff;
 use crate::reason;
 
 /// Checks the endpoints in the settings. `node_runs` says whether a node has the UDP port already.
@@ -30,9 +30,9 @@ pub(super) fn check(
 ) -> anyhow::Result<()> {
     if !doubt.is_about(&["control-socket"]) {
         match &settings.control_socket {
-            Some(ControlPath::At(path)) => report.add(&control_socket(path))?,
+            Some(PathOrOff::At(path)) => report.add(&control_socket(path))?,
             None if !socket::has_default() => report.add(&Finding::skipped("control socket", NO_SOCKET))?,
-            None | Some(ControlPath::Off) => {}
+            None | Some(PathOrOff::Off) => {}
         }
     }
     if let Some(address) = settings.web

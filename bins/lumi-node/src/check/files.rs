@@ -40,6 +40,14 @@ pub(super) fn may_be_appended_to(path: &Path) -> Finding {
     }
 }
 
+/// Checks that the database at `path` can be changed, with files beside it.
+pub(super) fn may_be_changed(subject: String, path: &Path, well: &str) -> Finding {
+    let folder = folder_of(path);
+    let may = may_access(path, Access::READ_OK | Access::WRITE_OK);
+    let may = may.and_then(|()| may_access(&folder, Access::WRITE_OK | Access::EXEC_OK));
+    judge(subject, may, well, &folder)
+}
+
 /// Checks that a missing file can be made at `path`.
 pub(super) fn may_be_made(subject: String, path: &Path) -> Finding {
     let folder = folder_of(path);

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::given::GivenOptions;
 use super::settings::Settings;
-use super::values::ControlPath;
+use super::values::PathOrOff;
 
 impl Settings {
     /// Reads the settings file at `config`, or the default one if it exists, and writes the options `given`
@@ -27,7 +27,7 @@ impl Settings {
 ///
 /// # Errors
 /// The file at `config` cannot be read, or is wrong.
-pub(crate) fn control_socket(config: Option<&Path>) -> anyhow::Result<Option<ControlPath>> {
+pub(crate) fn control_socket(config: Option<&Path>) -> anyhow::Result<Option<PathOrOff>> {
     match read(config) {
         Ok(settings) => Ok(settings.control_socket),
         Err(error) if config.is_some() => Err(error),

@@ -20,8 +20,8 @@ use settings_text::Mistake;
 
 use super::log_size::LogSize;
 use super::values::{
-    ControlPath, Peer, RateLimiting, StrikeInterval, Switch, UsersPerSocket, allowed, ask, auth, peers,
-    takeover, users,
+    BindingsSync, PathOrOff, Peer, RateLimiting, RestoreWithin, StrikeInterval, Switch, UsersPerSocket,
+    allowed, ask, auth, peers, takeover, users,
 };
 
 /// Generates [`Settings`] from the table.
@@ -88,6 +88,21 @@ settings! {
     /// The UDP address to serve on; port 0 asks the system for one [default: 0.0.0.0:3344]
     #[arg(long, value_name = "IP:PORT")]
     listen: UdpAddress = UdpAddress::new(HostIp::UNSPECIFIED, NODE_PORT), Restart;
+
+    /// The database in which the node keeps where users are, so that they are found after a restart; `off` for none, so that
+    /// users are offline until they register again [default: ROSTER.bindings]
+    #[arg(long, value_name = "FILE|off")]
+    bindings: Option<PathOrOff> = None, Restart;
+
+    /// How much of that survives a power failure: `normal`, all but the last second; `full`, all, and each registration
+    /// waits for the disk [default: normal]
+    #[arg(long, value_name = "normal|full", hide_possible_values = true)]
+    bindings_sync: BindingsSync = BindingsSync::Normal, Restart;
+
+    /// How long the node may be away, in s, m, h or d, for users to be found afterwards. If it is longer, they are offline,
+    /// as their ports may belong to other programs [default: 15m]
+    #[arg(long, value_name = "DURATION")]
+    restore_within: RestoreWithin = RestoreWithin::default(), Restart;
 
     /// Message log; `-` is stdout [default: nodelumi-DOMAIN.log in the working directory]
     #[arg(long, value_name = "FILE")]
@@ -163,7 +178,7 @@ settings! {
     /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR; without either there is
     /// none]
     #[arg(long, value_name = "PATH|off")]
-    control_socket: Option<ControlPath> = None, Restart;
+    control_socket: Option<PathOrOff> = None, Restart;
 
     /// Show the node at this TCP address over HTTP, unencrypted and to read only: users and messages on a page at /,
     /// metrics for Prometheus at /metrics [default: nowhere]
@@ -191,6 +206,19 @@ impl Settings {
     /// The first wrong line and the reason, on one line.
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         toml::from_str(text).map_err(|error| mistake(text, &error).into())
+    }
+
+    /// Returns the path of the database of bindings, or `None` if there is to be none.
+    pub(crate) fn bindings_path(&self) -> Option<PathBuf> {
+        match &self.bindings {
+            Some(PathOrOff::At(path)) => Some(path.clone()),
+            Some(PathOrOff::Off) => None,
+            None => {
+                let mut path = self.roster.clone().into_os_string();
+                path.push(".bindings");
+                Some(path.into())
+            }
+        }
     }
 
     /// Returns the resolver for the nodes of other domains, as a node that is bound to `listen` uses it.
@@ -285,6 +313,11 @@ mod tests {
             assert_eq!(reason(&format!("strike-interval = {wrong}")), interval);
         }
         assert_eq!(reason("literal-domains = false"), "line 1: literal-domains is \"on\" or \"off\"");
+        assert_eq!(reason("bindings-sync = 'off'"), "line 1: bindings-sync is \"normal\" or \"full\"");
+        for wrong in ["15", "'15'", "'m'", "'-1m'", "'1w'", "'4294967296s'", "'1.5h'"] {
+            let time = "line 1: the time is a number with s, m, h or d, such as 15m";
+            assert_eq!(reason(&format!("restore-within = {wrong}")), time);
+        }
         assert_eq!(reason("takeover = 'first'"), "line 1: a takeover is `last` or `deny`");
         assert_eq!(
             reason("auth = true"),
@@ -369,6 +402,23 @@ mod tests {
         let keys: BTreeSet<_> = reason.split('`').skip(3).step_by(2).collect();
         assert_eq!(named.keys().map(String::as_str).collect::<BTreeSet<_>>(), keys);
         assert!(keys.len() > 10, "{reason}");
+    }
+
+    #[test]
+    fn bindings_are_beside_the_roster_unless_somebody_says_otherwise() {
+        for (text, expected) in [
+            ("", Some("config/nodelumi.cfg.bindings")),
+            ("roster = 'bb.cfg'", Some("bb.cfg.bindings")),
+            ("roster = 'bb.cfg'\nbindings = 'disk/bb'", Some("disk/bb")),
+            ("bindings = 'off'", None),
+        ] {
+            assert_eq!(Settings::parse(text).unwrap().bindings_path(), expected.map(PathBuf::from), "{text}");
+        }
+        let within = |text| Settings::parse(&format!("restore-within = '{text}'")).unwrap().restore_within.0;
+        assert_eq!(
+            ["0s", "90s", "15m", "2h", "1d"].map(|text| within(text).as_secs()),
+            [0, 90, 900, 7200, 86400]
+        );
     }
 
     #[test]

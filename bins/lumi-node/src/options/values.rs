@@ -14,25 +14,80 @@ use plumi_proto::{Domain, UserName};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use settings_text::text_or_number;
 
-/// The path of the control socket, or `Off`.
+/// The path of a file that the node can do without, or `Off`.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(from = "PathBuf")]
-pub(crate) enum ControlPath {
+pub(crate) enum PathOrOff {
     Off,
     At(PathBuf),
 }
 
-impl From<PathBuf> for ControlPath {
+impl From<PathBuf> for PathOrOff {
     fn from(path: PathBuf) -> Self {
         if path.as_os_str() == "off" { Self::Off } else { Self::At(path) }
     }
 }
 
-impl FromStr for ControlPath {
+impl FromStr for PathOrOff {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(PathBuf::from(text).into())
+    }
+}
+
+/// How much of the saved bindings survives a power failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BindingsSync {
+    #[default]
+    Normal,
+    Full,
+}
+
+impl FromStr for BindingsSync {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "normal" => Ok(Self::Normal),
+            "full" => Ok(Self::Full),
+            _ => Err("bindings-sync is \"normal\" or \"full\""),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BindingsSync {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)
+    }
+}
+
+/// The longest time away after which bindings are restored: a number and `s`, `m`, `h` or `d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RestoreWithin(pub(crate) Duration);
+
+impl Default for RestoreWithin {
+    fn default() -> Self {
+        Self(Duration::from_secs(15 * 60))
+    }
+}
+
+impl FromStr for RestoreWithin {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let units = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
+        let time = units.iter().find_map(|&(unit, seconds)| {
+            let number = text.strip_suffix(unit)?.parse::<u32>().ok()?;
+            Some(Duration::from_secs(u64::from(number) * seconds))
+        });
+        time.map(Self).ok_or("the time is a number with s, m, h or d, such as 15m")
+    }
+}
+
+impl<'de> Deserialize<'de> for RestoreWithin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)
     }
 }
 

@@ -1,15 +1,19 @@
 //! A running node.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
 
-use lumi_dns::{DirectoryError, NodeDirectory};
+use lumi_bindings::StoredBinding;
+use lumi_dns::{DirectoryError, NodeDirectory, is_of_this_host};
 use message_log::{LogProgress, TrafficTap};
 use plumi_proto::udp_address;
 use tokio::net::UdpSocket;
+use tokio::time;
 
 use super::administration::Administration;
+use super::bindings::{BindingStore, wall_clock};
 #[cfg(feature = "proof")]
 use super::enrolments::{EnrolmentSender, Enrolments, enrolments};
 use super::events::{NodeEventSender, NodeEvents, node_events};
@@ -27,7 +31,6 @@ use crate::state::policy::Policy;
 /// background, and its progress into [`ServerBuilder::log_progress`].
 ///
 /// [`LineWriter`]: https://docs.rs/message-log/latest/message_log/struct.LineWriter.html
-#[derive(Debug)]
 pub struct Server {
     socket: UdpSocket,
     node: Node,
@@ -37,6 +40,7 @@ pub struct Server {
     events: Option<NodeEventSender>,
     tap: Option<TrafficTap>,
     log_progress: LogProgress,
+    bindings: Option<Box<dyn BindingStore>>,
     #[cfg(feature = "proof")]
     enrolments: Option<EnrolmentSender>,
 }
@@ -56,6 +60,7 @@ impl Server {
             events: None,
             tap: None,
             log_progress,
+            bindings: None,
             #[cfg(feature = "proof")]
             enrolments: None,
         }
@@ -71,6 +76,7 @@ impl Server {
             events: None,
             tap: None,
             log_progress: LogProgress::default(),
+            bindings: None,
             handle: |handle| handle,
         }
     }
@@ -128,9 +134,18 @@ impl Server {
         #[cfg(feature = "proof")]
         task.save_enrolments(self.enrolments);
         task.wait_for_log(self.log_progress);
+        if let Some(store) = self.bindings {
+            task.bindings.save_in(store);
+        }
         // Its buffers are no burden for the futures of embedding programs.
         Box::pin(task.run(shutdown)).await;
         Ok(())
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("node", &self.node).finish_non_exhaustive()
     }
 }
 
@@ -144,6 +159,7 @@ pub struct ServerBuilder<H = ServerHandle> {
     events: Option<NodeEventSender>,
     tap: Option<TrafficTap>,
     log_progress: LogProgress,
+    bindings: Option<Box<dyn BindingStore>>,
     handle: fn(ServerHandle) -> H,
 }
 
@@ -157,7 +173,7 @@ impl<H> ServerBuilder<H> {
     /// Keeps the roster in `store`. The handle that comes with the server is an [`Administrator`], which
     /// changes the roster there. Without this, the roster changes only by [`ServerHandle::roster_changed`].
     pub fn store(self, store: impl RosterStore) -> ServerBuilder<Administrator> {
-        let Self { socket, node, directory, events, tap, log_progress, .. } = self;
+        let Self { socket, node, directory, events, tap, log_progress, bindings, .. } = self;
         let store = Some(Store::new(store));
         ServerBuilder {
             socket,
@@ -167,6 +183,7 @@ impl<H> ServerBuilder<H> {
             events,
             tap,
             log_progress,
+            bindings,
             handle: |handle| Administrator { handle },
         }
     }
@@ -200,6 +217,25 @@ impl<H> ServerBuilder<H> {
         Self { log_progress: progress, ..self }
     }
 
+    /// Saves the bindings of users in `store`, so that they survive a restart, and restores those that are `stored`: all
+    /// that the store has. Give the node the keys of its users first. A second call replaces the store of the first one.
+    ///
+    /// Each `RR0` and `RD0` that changes a binding waits until that is saved, for 250 ms at most: what an agent was told
+    /// is in the store then, even if this process is killed. See [`Node::save_bindings`] for what is restored and what
+    /// waits, and [`NodeStatus::bindings`](crate::NodeStatus::bindings) for figures.
+    pub fn bindings(
+        mut self,
+        store: impl BindingStore,
+        stored: impl IntoIterator<Item = StoredBinding>,
+    ) -> Self {
+        let now = time::Instant::now().into_std();
+        let mut known = HashMap::new();
+        // An address that cannot be tried is not this host's, as far as anybody can tell.
+        let is_own = |ip| *known.entry(ip).or_insert_with(|| is_of_this_host(ip).unwrap_or(false));
+        self.node.save_bindings(now, wall_clock(), stored, is_own);
+        Self { bindings: Some(Box::new(store)), ..self }
+    }
+
     /// Returns the server and its handle.
     ///
     /// # Errors
@@ -218,7 +254,7 @@ impl<H> ServerBuilder<H> {
             server.administration.keep_in(store);
         }
         (server.events, server.tap) = (self.events, self.tap);
-        server.log_progress = self.log_progress;
+        (server.log_progress, server.bindings) = (self.log_progress, self.bindings);
         let handle = (self.handle)(server.handle());
         Ok((server, handle))
     }

@@ -1,5 +1,7 @@
 //! The task of a server.
 
+pub(super) mod ending;
+
 use std::future::{self, Future};
 use std::io;
 use std::mem;
@@ -13,6 +15,7 @@ use tokio::{task, time};
 use tracing::{debug, field, info, warn};
 
 use super::administration::{AdminEvent, Administration};
+use super::bindings::{Bindings, Step, wall_clock};
 use super::datagrams::{Datagrams, Received};
 #[cfg(feature = "proof")]
 use super::enrolments::EnrolmentSender;
@@ -42,6 +45,7 @@ pub(super) struct Task<S> {
     log: Batch,
     line_limit: LineLimit,
     outbox: Outbox,
+    pub(super) bindings: Box<Bindings>,
     #[cfg(feature = "proof")]
     enrolments: Option<EnrolmentSender>,
     kept_out: RateLimitedCounter,
@@ -66,6 +70,8 @@ enum Event {
     Timeout,
     /// The log has the line that an answer waits for.
     Written,
+    /// The store has all changes up to this one, or has failed to save them.
+    Saved(Step),
     Shutdown,
 }
 
@@ -90,6 +96,7 @@ impl<S: DatagramSocket> Task<S> {
             started: now(),
             line_limit: LineLimit::new(),
             outbox: Outbox::new(),
+            bindings: Box::default(),
             #[cfg(feature = "proof")]
             enrolments: None,
             kept_out: RateLimitedCounter::default(),
@@ -129,9 +136,14 @@ impl<S: DatagramSocket> Task<S> {
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut datagrams = Datagrams::new();
+        // There may be bindings of a store to be taken out of it.
+        self.finish_turn(now());
         loop {
             let event = self.next_event(&mut datagrams, shutdown.as_mut()).await;
             let now = now();
+            if self.bindings.is_on() {
+                self.node.handle_wall_clock(now, wall_clock());
+            }
             match event {
                 Event::Received(Ok(())) => {
                     // This drains the outputs of each datagram.
@@ -152,6 +164,7 @@ impl<S: DatagramSocket> Task<S> {
                     self.outbox.release(now, &self.socket);
                     continue;
                 }
+                Event::Saved(step) => self.saved(now, step),
                 Event::Timeout => {
                     self.node.handle_timeout(now);
                     let left_out = self.line_limit.end_second(now);
@@ -159,70 +172,37 @@ impl<S: DatagramSocket> Task<S> {
                 }
                 Event::Shutdown => break,
             }
-            self.drain_outputs(now);
-            self.send(now);
+            self.finish_turn(now);
         }
-        self.finish_saving().await;
-        self.serve_the_rest(&mut datagrams);
-        let left_out = self.line_limit.end();
-        self.log_left_out(&left_out);
-        self.send(now());
-        self.finish_answers().await;
+        self.end(datagrams).await;
     }
 
-    /// Waits for the change of the roster that is being saved, if any, for [`SAVE_PATIENCE`] at most.
-    pub(super) async fn finish_saving(&mut self) {
-        let deadline = time::Instant::now() + SAVE_PATIENCE;
-        while self.administration.is_saving() {
-            match time::timeout_at(deadline, self.administration.next_event()).await {
-                Ok(event) => {
-                    let now = now();
-                    self.administer(now, event);
-                    self.drain_outputs(now);
-                }
-                Err(_) => {
-                    warn!(
-                        waited = ?SAVE_PATIENCE,
-                        "ending while the roster is being saved, because the disk takes too long; its file is whole, with the \
-                         last change or without it"
-                    );
-                    return;
-                }
-            }
-        }
+    /// Carries out what the node wants done after an event.
+    fn finish_turn(&mut self, now: Instant) {
+        self.drain_outputs(now);
+        self.hand_over(now);
+        self.send(now);
     }
 
-    /// Sends the answers that wait for their lines, with them or, when their time is over, without.
-    async fn finish_answers(&mut self) {
-        while let Some(until) = self.outbox.poll_timeout() {
-            _ = time::timeout_at(until.into(), self.outbox.written()).await;
-            self.outbox.release(now(), &self.socket);
+    fn saved(&mut self, now: Instant, Step { last, result, is_lost }: Step) {
+        if is_lost {
+            self.node.handle_bindings_lost(now);
         }
+        self.node.handle_binding_saved(now, last, result);
     }
 
-    /// Serves the datagrams that came before the end. An agent without an answer would ask again, the port
-    /// would be closed by then, and the ICMP error ends some agents.
-    fn serve_the_rest(&mut self, datagrams: &mut Datagrams) {
-        let (mut served, mut errors) = (0, 0);
-        while served < MAX_REST && errors < MAX_REST_ERRORS {
-            match self.socket.try_receive(datagrams) {
-                Ok(()) => {
-                    served += datagrams.iter().count();
-                    self.serve(now(), datagrams);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    errors += 1;
-                    debug!(%error, "cannot receive");
-                }
-            }
+    /// Gives the store the changes of this turn.
+    fn hand_over(&mut self, now: Instant) {
+        self.bindings.hand_over();
+        if let Some(counts) = self.node.binding_counts() {
+            self.bindings.report(now, counts.unpromised);
         }
     }
 
     /// Waits for the next event. Events have no fixed order, so that one that is always ready, such as a
     /// flood of datagrams, does not hold up the others. Cancel safe.
     async fn next_event(&mut self, datagrams: &mut Datagrams, shutdown: impl Future<Output = ()>) -> Event {
-        let Self { socket, lookups, administration, rests_until, outbox, .. } = self;
+        let Self { socket, lookups, administration, rests_until, outbox, bindings, .. } = self;
         let timeouts = [self.node.poll_timeout(), self.line_limit.poll_timeout(), outbox.poll_timeout()];
         let timeout = timeouts.into_iter().flatten().min();
         let received = async {
@@ -244,6 +224,7 @@ impl<S: DatagramSocket> Task<S> {
             event = administration.next_event() => Event::Admin(event),
             () = timeout => Event::Timeout,
             () = outbox.written() => Event::Written,
+            step = bindings.next() => Event::Saved(step),
         }
     }
 
@@ -277,6 +258,7 @@ impl<S: DatagramSocket> Task<S> {
             unreceived: self.unreceived.total(),
             lines_left_out: self.line_limit.lines_left_out(),
             early_answers: self.outbox.early(),
+            bindings_failure: self.bindings.failure(),
             unsent: self.outbox.unsent(),
         }
     }
@@ -296,6 +278,7 @@ impl<S: DatagramSocket> Task<S> {
                 self.send(now);
             }
         }
+        self.hand_over(now);
         self.send(now);
     }
 
@@ -316,7 +299,8 @@ impl<S: DatagramSocket> Task<S> {
         // A refusal that another node or an agent sent is passed on, and no refusal of this node.
         let is_refused = !datagram.starts_with(b"R") && answer.as_ref().is_some_and(is_refusal);
         // A datagram that led to no message was dropped, or waits for a look-up and may come to nothing.
-        let is_limited = is_refused || !matches!(answer, Some(Output::Transmit { .. }));
+        let is_granted = matches!(answer, Some(Output::Transmit { .. } | Output::SaveBinding { .. }));
+        let is_limited = is_refused || !is_granted;
         let is_logged = !is_limited || self.line_limit.admits(now, from, 1 + usize::from(is_refused));
         if is_logged {
             self.log.received(from, datagram);
@@ -402,6 +386,7 @@ impl<S: DatagramSocket> Task<S> {
                 self.lookups.start(id, domain, self.directory.clone(), instead_of);
             }
             Output::SaveRoster { id, change } => self.administration.save(id, change),
+            Output::SaveBinding { id, change } => self.bindings.add(id, change),
             #[cfg(feature = "proof")]
             Output::Enrol { request } => {
                 if let Some(enrolments) = &self.enrolments {
@@ -477,16 +462,6 @@ const DISPLACED_INTERVAL: Duration = Duration::from_secs(60);
 /// The pause from the second failed receive in a row on. Without it, a lasting error would use up a
 /// processor.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
-
-/// The time that the end of a server waits for the roster to be saved: many times what a working disk takes,
-/// and less than the time after which a service manager kills a service.
-pub(super) const SAVE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// The limit of datagrams served after the end: more than the kernel buffers for a node's socket.
-const MAX_REST: usize = 4_096;
-
-/// The number of failed receives after which nothing more is served at the end.
-const MAX_REST_ERRORS: usize = 100;
 
 #[cfg(test)]
 mod tests;

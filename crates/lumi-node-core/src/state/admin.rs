@@ -179,12 +179,14 @@ pub struct UserStatus {
     pub moved_repeatedly: bool,
     /// Set if the user has a key, and so has to prove a registration. Never set while `auth` is off.
     pub has_key: bool,
+    /// Set if the user is online by a registration from before a restart, and the agent has not been heard since.
+    pub is_restored: bool,
 }
 
 impl UserStatus {
-    /// Creates the status of `user`, who was not moved and has no key. A program needs that for tests.
+    /// Creates the status of `user`, who was neither moved nor restored and has no key. A program needs that for tests.
     pub fn new(user: UserName, presence: Option<Presence>) -> Self {
-        Self { user, presence, moved_repeatedly: false, has_key: false }
+        Self { user, presence, moved_repeatedly: false, has_key: false, is_restored: false }
     }
 }
 

@@ -20,12 +20,16 @@ pub enum DropReason {
     /// not come from an online user of this one, or whose asker was no longer one when that domain had been looked up.
     #[error("it asks in the name of a user who is not online there, or is a stranger's for another domain")]
     Foreign,
-    /// A table has no room for the `PL`, because everybody else has fewer under way.
+    /// A table has no room for the `PL`, because everybody else has fewer under way. Or too many answers wait for the store,
+    /// and that to this `PR` or `PD` would overtake another one.
     #[error("too many requests are under way")]
     NoRoom,
     /// A `PL` that repeats one that was sent on a moment ago.
     #[error("it repeats a request that was sent on a moment ago")]
     Repeated,
+    /// A `PL` for a user whose registration or deregistration is being saved, so that the agent waits for its answer.
+    #[error("its user's registration or deregistration is being saved")]
+    BeingSaved,
     /// A `PR` or `PL` that the policy ignores.
     #[error("the policy of this node ignores it")]
     Ignored,
@@ -56,6 +60,8 @@ pub struct Dropped {
     pub no_room: u64,
     /// [`DropReason::Repeated`].
     pub repeated: u64,
+    /// [`DropReason::BeingSaved`].
+    pub being_saved: u64,
     /// [`DropReason::Ignored`].
     pub ignored: u64,
     /// [`DropReason::UnknownProof`].
@@ -72,9 +78,10 @@ impl Dropped {
     /// Every reason by its name, a word or two with a `-` between them, with how many there were.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let Self { malformed, unexpected, unasked, foreign, no_room, repeated, ignored, .. } = *self;
-        let Self { unknown_proof, too_many_proofs, spoofed, too_many, .. } = *self;
-        // Only a node with a policy has this reason.
+        let Self { unknown_proof, too_many_proofs, spoofed, too_many, being_saved, .. } = *self;
+        // Only a node with a policy has the first of these reasons, and only one with a store the second.
         let ignored = (ignored > 0).then_some(("ignored", ignored));
+        let being_saved = (being_saved > 0).then_some(("being-saved", being_saved));
         [
             ("malformed", malformed),
             ("unexpected", unexpected),
@@ -89,6 +96,7 @@ impl Dropped {
         ]
         .into_iter()
         .chain(ignored)
+        .chain(being_saved)
     }
 
     pub(super) fn count(&mut self, reason: &DropReason) {
@@ -99,6 +107,7 @@ impl Dropped {
             DropReason::Foreign => &mut self.foreign,
             DropReason::NoRoom => &mut self.no_room,
             DropReason::Repeated => &mut self.repeated,
+            DropReason::BeingSaved => &mut self.being_saved,
             DropReason::Ignored => &mut self.ignored,
             DropReason::UnknownProof => &mut self.unknown_proof,
             DropReason::TooManyProofs => &mut self.too_many_proofs,

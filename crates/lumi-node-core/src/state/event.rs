@@ -48,6 +48,14 @@ pub enum NodeEvent {
 }
 
 impl NodeEvent {
+    /// Returns the user of this node whom it is about, unless it is about a location request.
+    pub(super) fn user(&self) -> Option<UserName> {
+        match *self {
+            Self::Registered { user, .. } | Self::Moved { user, .. } | Self::Gone { user, .. } => Some(user),
+            Self::Located { .. } => None,
+        }
+    }
+
     /// Returns whether the event may have one of `room` places. A request costs a stranger one datagram, so
     /// requests leave half of the places to what happens to users.
     pub(crate) fn has_room(&self, room: usize) -> bool {
@@ -90,6 +98,19 @@ impl Events {
             None => {}
             Some(waiting) if event.has_room(MAX_EVENTS - waiting.len()) => waiting.push_back(event),
             Some(_) => self.missed += 1,
+        }
+    }
+
+    /// Returns the number of events that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.as_ref().map_or(0, VecDeque::len)
+    }
+
+    /// Takes the events back that were kept since there were `len`.
+    pub(super) fn take_since(&mut self, len: usize) -> VecDeque<NodeEvent> {
+        match &mut self.waiting {
+            Some(waiting) if waiting.len() > len => waiting.split_off(len),
+            _ => VecDeque::new(),
         }
     }
 

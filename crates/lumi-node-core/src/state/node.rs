@@ -7,6 +7,7 @@ mod enrolling;
 #[cfg(feature = "proof")]
 mod keys;
 mod restoring;
+mod saving;
 mod snapshot;
 
 use std::collections::VecDeque;
@@ -16,11 +17,12 @@ use fair_table::Share;
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
     Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, NodeAddress,
-    UdpAddress, UserName,
+    UdpAddress, UserName, Verb,
 };
 
 use super::address_range::is_in;
 use super::admin::{AdminId, UserStatus};
+use super::bindings::Bindings;
 #[cfg(feature = "proof")]
 use super::credentials::Credentials;
 use super::dropped::{DropReason, Dropped};
@@ -59,6 +61,8 @@ pub struct Node {
     charged: Option<Source>,
     settings: NodeSettings,
     policies: Policies,
+    /// `None` without a store.
+    bindings: Option<Box<Bindings>>,
     local: NodeAddress,
     /// The command whose effect has been asked for.
     admin: Option<(AdminId, Awaited)>,
@@ -88,6 +92,7 @@ impl Node {
             charged: None,
             settings,
             policies: Policies::default(),
+            bindings: None,
             local,
             admin: None,
             outputs: VecDeque::new(),
@@ -214,6 +219,7 @@ impl Node {
     /// Handles the time that [`Node::poll_timeout`] returned.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.location.expire(now);
+        self.bindings_timeout(now);
     }
 
     /// Returns the next effect to carry out, or `None` if there is none.
@@ -239,7 +245,8 @@ impl Node {
 
     /// Returns the time at which [`Node::handle_timeout`] is due, if there is one.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.location.next_deadline()
+        let bindings = self.bindings.as_deref().and_then(Bindings::poll_timeout);
+        self.location.next_deadline().into_iter().chain(bindings).min()
     }
 
     /// Returns the domain of this node.
@@ -329,9 +336,7 @@ impl Node {
             }
             #[cfg(feature = "proof")]
             Message::RequestChallenge { verb, address } => {
-                let answer = self.registrar().challenge(now, from, verb, &address)?;
-                self.transmit(from, answer);
-                Ok(())
+                self.decide(now, from, |registrar| registrar.challenge(now, from, verb, &address))
             }
             #[cfg(not(feature = "proof"))]
             Message::RequestChallenge { .. } => {
@@ -340,20 +345,14 @@ impl Node {
             #[cfg(feature = "proof")]
             Message::Enrol { address, key } => self.enrol(now, from, address, key),
             #[cfg(feature = "proof")]
-            Message::Prove(proof) => {
-                let answer = self.registrar().prove(now, from, &proof)?;
-                self.transmit(from, answer);
-                Ok(())
-            }
+            Message::Prove(proof) => self.decide(now, from, |registrar| registrar.prove(now, from, &proof)),
             Message::Register(registrant) => {
-                let code = self.registrar().register(now, from, &registrant)?;
-                self.transmit(from, Message::RegisterReply { code, extension: Extension::NONE });
-                Ok(())
+                self.has_room_for(from, Verb::Register, &registrant)?;
+                self.decide(now, from, |registrar| registrar.register(now, from, &registrant))
             }
             Message::Deregister(registrant) => {
-                let code = self.registrar().deregister(from, &registrant);
-                self.transmit(from, Message::DeregisterReply { code, extension: Extension::NONE });
-                Ok(())
+                self.has_room_for(from, Verb::Deregister, &registrant)?;
+                self.decide(now, from, |registrar| Ok(registrar.deregister(from, &registrant)))
             }
             Message::Locate(locate) => self.locate(now, from, locate),
             Message::LocateReply { locate, outcome, extension } => {
@@ -402,6 +401,7 @@ impl Node {
         let request = Request::new(now, locate, from);
         let owner = self.owner(&request);
         let step = if locate.to.domain() == self.domain {
+            self.is_settled(&locate.to.user())?;
             let Self { users, policies, events, limiter, .. } = self;
             let parts = Parts { users, policies, events, limiter: limiter.as_ref() };
             self.location.ask_user(now, request, owner, parts)
@@ -482,7 +482,15 @@ impl Node {
         user.domain() == self.domain && self.address_of(&user.user()) == Some(address)
     }
 
+    /// Sends a message, behind an answer to the same socket that waits for its change to be saved.
     fn transmit(&mut self, to: Party, message: Message) {
+        let is_held = self.bindings.as_mut().is_some_and(|bindings| bindings.hold_behind(to, &message));
+        if !is_held {
+            self.transmit_now(to, message);
+        }
+    }
+
+    fn transmit_now(&mut self, to: Party, message: Message) {
         self.sent.count(&message);
         let Party { address, heard_at } = to;
         self.outputs.push_back(Output::Transmit { to: address, source: heard_at, message });

@@ -1,5 +1,6 @@
 //! The effects that a node asks for.
 
+use lumi_bindings::{BindingChange, SaveId};
 use plumi_proto::{Domain, HostIp, Message, UdpAddress};
 
 use super::admin::{AdminId, AdminReply, RosterChange};
@@ -51,6 +52,16 @@ pub enum Output {
         /// The enrolment.
         request: Box<EnrolRequest>,
     },
+    /// Save this change of a binding, and pass the result to
+    /// [`Node::handle_binding_saved`](crate::Node::handle_binding_saved). Only a node of
+    /// [`Node::save_bindings`](crate::Node::save_bindings) asks for this. The numbers ascend, and changes are to be saved in
+    /// their order.
+    SaveBinding {
+        /// The number of the change.
+        id: SaveId,
+        /// The change.
+        change: BindingChange,
+    },
     /// Answer the administrator. The next command may be handled from now on.
     Answer {
         /// The command that is answered.
@@ -59,6 +70,11 @@ pub enum Output {
         reply: Box<AdminReply>,
     },
 }
+
+/// The change asked for by [`Output::SaveBinding`] was not saved. The caller keeps the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the change of a binding was not saved")]
+pub struct BindingNotSaved;
 
 #[cfg(test)]
 mod tests {

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use plumi_proto::{
-    DeregisterCode, Extension, Message, MiAddress, Proof, RegisterCode, Registrant, UserName, Verb,
-};
+use plumi_proto::{Extension, MiAddress, Proof, Registrant, UserName, Verb};
 
+use super::bindings::{Change, Request};
 use super::credentials::Verified;
 use super::dropped::DropReason;
 use super::notice::Notice;
 use super::party::Party;
-use super::registration::{Registrar, own_user};
+use super::registration::{Answer, Registrar, own_user};
 use super::settings::Auth;
+use super::users::Granted;
 
 impl Registrar<'_> {
     /// Answers a request for a challenge. Of a user without a key, it is a plain request.
@@ -24,25 +24,25 @@ impl Registrar<'_> {
         from: Party,
         verb: Verb,
         address: &MiAddress,
-    ) -> Result<Message, DropReason> {
+    ) -> Result<Answer, DropReason> {
         let registrant = Registrant::Address(*address);
         let user = own_user(self.domain, &registrant).filter(|user| self.users.has_key(user));
         let Some(user) = user else {
-            return Ok(match verb {
-                Verb::Register => registered(self.register(now, from, &registrant)?, Extension::NONE),
-                Verb::Deregister => deregistered(self.deregister(from, &registrant), Extension::NONE),
-            });
+            return match verb {
+                Verb::Register => self.register(now, from, &registrant),
+                Verb::Deregister => Ok(self.deregister(from, &registrant)),
+            };
         };
         let is_within = self.is_within(now, from, user);
         let challenge = is_within.then(|| self.credentials.challenge(now, address, from.address)).flatten();
-        Ok(refused(verb, challenge.map_or(Extension::NONE, |challenge| challenge.extension())))
+        Ok(Answer::refusal(verb, challenge.map_or(Extension::NONE, |challenge| challenge.extension())))
     }
 
     /// Answers a proof.
     ///
     /// # Errors
     /// [`DropReason::UnknownProof`], [`DropReason::TooManyProofs`], [`DropReason::Ignored`].
-    pub(super) fn prove(mut self, now: Instant, from: Party, proof: &Proof) -> Result<Message, DropReason> {
+    pub(super) fn prove(mut self, now: Instant, from: Party, proof: &Proof) -> Result<Answer, DropReason> {
         if self.settings.auth == Auth::Off {
             return Err(DropReason::UnknownProof);
         }
@@ -61,21 +61,25 @@ impl Registrar<'_> {
                 && self.stands(&user, proof.verb, from)
             {
                 self.credentials.count_repetition();
-                return Ok(granted(proof.verb));
+                return Ok(Answer::Granted(Request::proved(user, proof), None));
             }
             let Ok(address) = MiAddress::new(&user, self.domain) else { continue };
             match self.credentials.verify(now, &address, proof, from.address, &mut is_charged) {
                 Verified::By(key) => {
-                    let is_granted = match proof.verb {
-                        Verb::Register => self.bind(now, from, user, true)? == RegisterCode::Registered,
+                    let granted = match proof.verb {
+                        Verb::Register => self.bind(now, from, user, true)?,
                         Verb::Deregister => self.users.unbind(&user, from.address, true, self.events),
                     };
-                    if !is_granted {
-                        return Ok(refused(proof.verb, Extension::NONE));
-                    }
+                    let Some(Granted { change }) = granted else {
+                        return Ok(Answer::refusal(proof.verb, Extension::NONE));
+                    };
                     let is_bound = proof.verb == Verb::Register;
+                    let before = self.credentials.proved_by(&user);
                     self.credentials.accept(now, &user, key, proof, from.address, is_bound);
-                    return Ok(granted(proof.verb));
+                    // The store has the key, because the binding ends with it.
+                    let is_same_key = self.credentials.proved_by(&user) == before;
+                    let change = change.or((!is_same_key && is_bound).then_some(Change::Moved));
+                    return Ok(Answer::Granted(Request::proved(user, proof), change));
                 }
                 Verified::No => {}
                 Verified::TooMany => return Err(DropReason::TooManyProofs),
@@ -85,7 +89,7 @@ impl Registrar<'_> {
         if let Some(failures) = self.credentials.fail(now, &user) {
             self.events.notices.push(Notice::CannotProve { user, from: from.address, failures });
         }
-        Ok(refused(proof.verb, Extension::NONE))
+        Ok(Answer::refusal(proof.verb, Extension::NONE))
     }
 
     /// Returns whether the effect of a proof from there still stands.
@@ -98,24 +102,9 @@ impl Registrar<'_> {
     }
 }
 
-fn granted(verb: Verb) -> Message {
-    match verb {
-        Verb::Register => registered(RegisterCode::Registered, Extension::NONE),
-        Verb::Deregister => deregistered(DeregisterCode::Deregistered, Extension::NONE),
+impl Request {
+    /// A proof of a user.
+    fn proved(user: UserName, proof: &Proof) -> Self {
+        Self { user, verb: proof.verb, proof: Some(*proof) }
     }
-}
-
-fn refused(verb: Verb, extension: Extension) -> Message {
-    match verb {
-        Verb::Register => registered(RegisterCode::NoSuchUser, extension),
-        Verb::Deregister => deregistered(DeregisterCode::NoSuchUser, extension),
-    }
-}
-
-fn registered(code: RegisterCode, extension: Extension) -> Message {
-    Message::RegisterReply { code, extension }
-}
-
-fn deregistered(code: DeregisterCode, extension: Extension) -> Message {
-    Message::DeregisterReply { code, extension }
 }

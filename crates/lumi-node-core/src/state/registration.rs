@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use plumi_proto::{DeregisterCode, Domain, RegisterCode, Registrant, UserName};
+use plumi_proto::{DeregisterCode, Domain, Extension, Message, RegisterCode, Registrant, UserName, Verb};
 
 use super::address_range::is_in;
+use super::bindings::{Change, Request};
 #[cfg(feature = "proof")]
 use super::credentials::Credentials;
 use super::dropped::DropReason;
@@ -14,7 +15,7 @@ use super::notice::{NOTICE_INTERVAL, Notice};
 use super::party::Party;
 use super::policy::{Policies, RegisterVerdict};
 use super::settings::{Auth, NodeSettings, Takeover};
-use super::users::{Bound, Users};
+use super::users::{Bound, Granted, Users};
 
 /// Decides about registrations and deregistrations, and changes the users accordingly.
 #[derive(Debug)]
@@ -27,6 +28,15 @@ pub(super) struct Registrar<'n> {
     pub(super) outsiders: &'n mut Outsiders,
     #[cfg(feature = "proof")]
     pub(super) credentials: &'n mut Credentials,
+}
+
+/// The answer to a request of an agent.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// This changes nothing, and depends on nothing that may still have to be saved.
+    Now(Message),
+    /// The request was granted, and this is what it changed.
+    Granted(Request, Option<Change>),
 }
 
 /// The time of the last notice about each user who was registered from outside the user's ranges: users whom the settings name.
@@ -42,51 +52,56 @@ impl Registrar<'_> {
         now: Instant,
         from: Party,
         registrant: &Registrant,
-    ) -> Result<RegisterCode, DropReason> {
-        match own_user(self.domain, registrant) {
-            Some(user) if self.is_within(now, from, user) => self.bind(now, from, user, false),
-            _ => Ok(RegisterCode::NoSuchUser),
-        }
+    ) -> Result<Answer, DropReason> {
+        let request = match own_user(self.domain, registrant) {
+            Some(user) if self.is_within(now, from, user) => Request::plain(user, Verb::Register),
+            _ => return Ok(Answer::refusal(Verb::Register, Extension::NONE)),
+        };
+        let granted = self.bind(now, from, request.user, false)?;
+        Ok(Answer::of(request, granted))
     }
 
     /// Takes a user offline, if the request comes from the user's agent and the user has no key.
-    pub(super) fn deregister(self, from: Party, registrant: &Registrant) -> DeregisterCode {
-        match own_user(self.domain, registrant) {
-            Some(user) if self.users.unbind(&user, from.address, false, self.events) => {
-                DeregisterCode::Deregistered
-            }
-            _ => DeregisterCode::NoSuchUser,
-        }
+    pub(super) fn deregister(self, from: Party, registrant: &Registrant) -> Answer {
+        let Some(user) = own_user(self.domain, registrant) else {
+            return Answer::refusal(Verb::Deregister, Extension::NONE);
+        };
+        let granted = self.users.unbind(&user, from.address, false, self.events);
+        Answer::of(Request::plain(user, Verb::Deregister), granted)
     }
 
-    /// Registers a user of the domain at `from`, who may be there.
+    /// Registers a user of the domain at `from`, who may be there. Returns `None` if that is refused.
+    ///
+    /// # Errors
+    /// [`DropReason::Ignored`].
     pub(super) fn bind(
         &mut self,
         now: Instant,
         from: Party,
         user: UserName,
         is_proved: bool,
-    ) -> Result<RegisterCode, DropReason> {
+    ) -> Result<Option<Granted>, DropReason> {
         let Self { settings, users, policies, events, .. } = self;
         let is_held = settings.takeover == Takeover::Deny && !is_proved;
         let has_room = users.has_room(&user, from.address);
         let mut verdict = RegisterVerdict::Refuse;
-        let may_register = |Bound { online_at, registered_at, has_key }: Bound| {
+        let may_register = |Bound { online_at, registered_at, has_key, is_restored }: Bound| {
             let is_proved = is_proved || registered_at == Some(from.address);
             let lacks_proof = if has_key { !is_proved } else { settings.auth == Auth::Required };
             if lacks_proof {
                 return false;
             }
-            // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT.
-            if has_room && (!is_held || online_at.is_none_or(|address| address.ip() == from.address.ip())) {
+            // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT. One that was
+            // restored may be gone.
+            let is_free = is_restored || online_at.is_none_or(|address| address.ip() == from.address.ip());
+            if has_room && (!is_held || is_free) {
                 verdict = policies.register(now, &user, from, online_at);
             }
             verdict == RegisterVerdict::Allow
         };
-        let is_bound = users.bind(now, &user, from, is_proved, may_register, events);
+        let granted = users.bind(now, &user, from, is_proved, may_register, events);
         match verdict {
-            RegisterVerdict::Allow if is_bound => Ok(RegisterCode::Registered),
-            RegisterVerdict::Allow | RegisterVerdict::Refuse => Ok(RegisterCode::NoSuchUser),
+            RegisterVerdict::Allow | RegisterVerdict::Refuse => Ok(granted),
             RegisterVerdict::Ignore => Err(DropReason::Ignored),
         }
     }
@@ -103,6 +118,40 @@ impl Registrar<'_> {
             events.notices.push(Notice::OutsideRanges { user, from: from.address });
         }
         !is_outside
+    }
+}
+
+impl Answer {
+    /// Answers `request`, which was granted or refused.
+    pub(super) fn of(request: Request, granted: Option<Granted>) -> Self {
+        match granted {
+            Some(Granted { change }) => Self::Granted(request, change),
+            None => Self::refusal(request.verb, Extension::NONE),
+        }
+    }
+
+    /// Refuses a request.
+    pub(super) fn refusal(verb: Verb, extension: Extension) -> Self {
+        Self::Now(match verb {
+            Verb::Register => Message::RegisterReply { code: RegisterCode::NoSuchUser, extension },
+            Verb::Deregister => Message::DeregisterReply { code: DeregisterCode::NoSuchUser, extension },
+        })
+    }
+}
+
+impl Request {
+    /// A `PR` or a `PD` of a user. Its spelling makes no difference.
+    pub(super) fn plain(user: UserName, verb: Verb) -> Self {
+        Self { user, verb, proof: None }
+    }
+
+    /// Returns the message that says that the request was granted.
+    pub(super) fn granted(&self) -> Message {
+        let extension = Extension::NONE;
+        match self.verb {
+            Verb::Register => Message::RegisterReply { code: RegisterCode::Registered, extension },
+            Verb::Deregister => Message::DeregisterReply { code: DeregisterCode::Deregistered, extension },
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use plumi_proto::{AddressError, Domain, MiAddress, NameError, UserName};
 
 use super::admin::RosterChange;
 use super::name_table::{NameTable, Named};
-use super::users::User;
+use super::user::User;
 
 /// The domain of a node and the names of its users.
 #[derive(Clone, Debug)]

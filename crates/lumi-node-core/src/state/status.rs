@@ -1,9 +1,11 @@
 //! Snapshots of a node and of the server around it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use plumi_proto::{Domain, NodeAddress};
 
+use super::bindings::BindingCounts;
 use super::dropped::Dropped;
 use super::location_times::Locations;
 use super::lookups::LookupStatus;
@@ -37,6 +39,8 @@ pub struct NodeStatus {
     pub proofs: ProofCounts,
     /// Datagrams dropped: messages, and datagrams that are not messages.
     pub dropped: Dropped,
+    /// The bindings on their way to the store. `None` of a node without one.
+    pub bindings: Option<BindingCounts>,
     /// The time that locations took.
     pub locations: Locations,
     /// DNS look-ups and their results.
@@ -60,7 +64,7 @@ pub struct ProofCounts {
 }
 
 /// A snapshot of a [`Server`](crate::Server) and its counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStatus {
     /// The status of its node.
@@ -75,6 +79,8 @@ pub struct ServerStatus {
     pub lines_left_out: u64,
     /// Answers to registrations that left before their lines were in the message log, as that took longer than 250 ms.
     pub early_answers: u64,
+    /// The reason why the latest failed commit of bindings failed, in words. `None` if none has.
+    pub bindings_failure: Option<Arc<str>>,
     /// Messages that could not be sent. They are also counted as sent, and are in the message log.
     pub unsent: u64,
 }

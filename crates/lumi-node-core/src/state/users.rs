@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use plumi_proto::{HostIp, UdpAddress, UserName};
 
-use super::admin::{Presence, Reloaded, UserStatus};
+use super::admin::{Reloaded, UserStatus};
 use super::binding::Binding;
+use super::bindings::Change;
 use super::event::{Events, GoneReason, NodeEvent};
 use super::moved_users::MovedUsers;
-use super::name_table::{FETCHED, NameTable, Named};
+use super::name_table::{FETCHED, NameTable};
 use super::notice::Notice;
 use super::online::Online;
 use super::party::Party;
+use super::user::{Marks, User};
 
 /// The users of a domain, each with the address that it registered from.
 #[derive(Debug)]
@@ -38,24 +40,6 @@ pub struct Moves {
     pub to_port: u64,
 }
 
-/// Fits one 64-byte cache line, so looking up a user costs one cache miss.
-#[derive(Clone, Debug)]
-#[repr(align(64))]
-pub(super) struct User {
-    name: UserName,
-    /// The address from which the user registered, until the user deregisters.
-    address: Option<UdpAddress>,
-    /// The address of this host at which the user registered. 0.0.0.0 if it is not known, which takes less
-    /// room than an `Option`.
-    heard_at: HostIp,
-    /// `None` although there is an address: strikes took the user offline. The agent may be slow rather than
-    /// gone.
-    online_since: Option<Instant>,
-    /// Set if the user has to prove a registration. Then `address` is the source of a proof, so a registration from
-    /// there is one that was proved.
-    has_key: bool,
-}
-
 /// The registration of a user when another one comes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
@@ -65,6 +49,14 @@ pub(super) struct Bound {
     pub(super) registered_at: Option<UdpAddress>,
     /// Set if the user has to prove a registration.
     pub(super) has_key: bool,
+    /// Set if the registration is from before a restart, and the agent has not been heard since.
+    pub(super) is_restored: bool,
+}
+
+/// A request that was granted, and what it changed. A request that only repeats another one changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Granted {
+    pub(super) change: Option<Change>,
 }
 
 /// Location requests since the user's agent was last heard.
@@ -131,7 +123,8 @@ impl Users {
             user: user.name,
             presence: user.presence(),
             moved_repeatedly: self.moved.has_repeatedly(&user.name),
-            has_key: user.has_key,
+            has_key: user.has_key(),
+            is_restored: user.party().is_some() && user.marks.has(Marks::RESTORED),
         })
     }
 
@@ -155,6 +148,7 @@ impl Users {
         user.address = Some(address);
         user.heard_at = heard_at.unwrap_or(HostIp::UNSPECIFIED);
         user.online_since = binding.online_for.map(|age| now.checked_sub(age).unwrap_or(now));
+        user.marks.set(Marks::RESTORED, true);
         if user.online_since.is_some() {
             self.online.came(address);
         }
@@ -166,7 +160,7 @@ impl Users {
         self.all.get(user)?.party()
     }
 
-    /// Registers the user as online at `party`. Returns whether that is done: the domain must have such a
+    /// Registers the user as online at `party`. Returns `None` if that is refused: the domain must have such a
     /// user, and `may_register` must allow it, which receives the registration that there is already.
     pub(super) fn bind(
         &mut self,
@@ -176,14 +170,21 @@ impl Users {
         is_proved: bool,
         may_register: impl FnOnce(Bound) -> bool,
         events: &mut Events,
-    ) -> bool {
-        let Some(user) = self.all.get_mut(name) else { return false };
+    ) -> Option<Granted> {
+        let user = self.all.get_mut(name)?;
         let before = user.party().map(|party| party.address);
-        let bound = Bound { online_at: before, registered_at: user.address, has_key: user.has_key };
+        let is_restored = user.marks.has(Marks::RESTORED);
+        let bound =
+            Bound { online_at: before, registered_at: user.address, has_key: user.has_key(), is_restored };
         if !may_register(bound) {
-            return false;
+            return None;
         }
-        user.heard_at = party.heard_at.unwrap_or(HostIp::UNSPECIFIED);
+        user.marks.set(Marks::RESTORED, false);
+        let heard_at = party.heard_at.unwrap_or(HostIp::UNSPECIFIED);
+        let is_same = (user.address, user.heard_at) == (Some(party.address), heard_at);
+        let change = if user.address.is_some() { Change::Moved } else { Change::Bound };
+        let change = (!is_same).then_some(change);
+        user.heard_at = heard_at;
         if user.address == Some(party.address) {
             hear(&mut self.strikes, self.strike_interval, now, user);
         } else {
@@ -210,23 +211,24 @@ impl Users {
                 events.push(NodeEvent::Registered { user, at: to });
             }
         }
-        true
+        Some(Granted { change })
     }
 
     /// Takes the user offline, if the request comes from the user's current address. Of a user with a key, it has to be
     /// proved.
     ///
-    /// Returns whether the domain has such a user and the user is now offline; one with a key, also not registered.
+    /// Returns `None` unless the domain has such a user and the user is now offline; one with a key, also not registered.
     pub(super) fn unbind(
         &mut self,
         name: &UserName,
         from: UdpAddress,
         is_proved: bool,
         events: &mut Events,
-    ) -> bool {
-        let Some(user) = self.all.get_mut(name) else { return false };
-        if user.has_key && !(is_proved && user.address == Some(from)) {
-            return user.address.is_none();
+    ) -> Option<Granted> {
+        let user = self.all.get_mut(name)?;
+        let mut granted = Granted { change: None };
+        if user.has_key() && !(is_proved && user.address == Some(from)) {
+            return user.address.is_none().then_some(granted);
         }
         if user.address == Some(from) {
             if user.online_since.is_some() {
@@ -235,12 +237,24 @@ impl Users {
             user.report_gone(GoneReason::Deregistered, events);
             (user.address, user.online_since) = (None, None);
             self.strikes.remove(name);
+            granted.change = Some(Change::Unbound);
         }
-        user.party().is_none()
+        user.party().is_none().then_some(granted)
     }
 
     pub(super) fn has_key(&self, name: &UserName) -> bool {
-        self.all.get(name).is_some_and(|user| user.has_key)
+        self.all.get(name).is_some_and(User::has_key)
+    }
+
+    /// Returns the registration of a user.
+    pub(super) fn binding(&self, now: Instant, name: &UserName) -> Option<Binding> {
+        self.all.get(name)?.binding(now)
+    }
+
+    /// Returns those of `old` users who were registered, and are not in the domain any more.
+    pub(super) fn unregistered_of(&self, old: &NameTable<User>) -> Vec<UserName> {
+        let gone = old.iter().filter(|user| user.address.is_some() && !self.contains(&user.name));
+        gone.map(|user| user.name).collect()
     }
 
     /// Returns where the user is registered, although strikes may have taken the user offline.
@@ -253,7 +267,7 @@ impl Users {
     #[cfg(feature = "proof")]
     pub(super) fn set_has_key(&mut self, name: &UserName, has_key: bool) {
         if let Some(user) = self.all.get_mut(name) {
-            user.has_key = has_key;
+            user.marks.set(Marks::HAS_KEY, has_key);
         }
     }
 
@@ -273,7 +287,7 @@ impl Users {
     /// Returns the users who are registered and have no key.
     #[cfg(feature = "proof")]
     pub(super) fn registered_without_key(&self) -> Vec<UserName> {
-        let users = self.all.iter().filter(|user| !user.has_key && user.address.is_some());
+        let users = self.all.iter().filter(|user| !user.has_key() && user.address.is_some());
         users.map(|user| user.name).collect()
     }
 
@@ -364,8 +378,12 @@ impl Users {
         from: UdpAddress,
         events: &mut Events,
     ) {
-        if self.party(name).is_none() {
-            self.hear_answer(now, name, from, events);
+        match self.all.get_mut(name) {
+            Some(user) if user.party().is_some_and(|party| party.address == from) => {
+                user.marks.set(Marks::RESTORED, false);
+            }
+            Some(user) if user.party().is_some() => {}
+            _ => self.hear_answer(now, name, from, events),
         }
     }
 
@@ -400,46 +418,6 @@ impl Users {
     }
 }
 
-impl User {
-    /// Creates an offline user.
-    pub(super) fn offline(name: UserName) -> Self {
-        Self { name, address: None, heard_at: HostIp::UNSPECIFIED, online_since: None, has_key: false }
-    }
-
-    /// Returns where the user is online.
-    fn party(&self) -> Option<Party> {
-        self.registered_at().filter(|_| self.online_since.is_some())
-    }
-
-    /// Returns where the user is registered, although strikes may have taken the user offline.
-    fn registered_at(&self) -> Option<Party> {
-        let heard_at = Some(self.heard_at).filter(|at| !at.is_unspecified());
-        self.address.map(|address| Party { address, heard_at })
-    }
-
-    fn binding(&self, now: Instant) -> Option<Binding> {
-        let online_for = self.online_since.map(|since| now.saturating_duration_since(since));
-        Some(Binding::new(self.name, self.registered_at()?, online_for))
-    }
-
-    /// Reports an online user as gone.
-    fn report_gone(&self, reason: GoneReason, events: &mut Events) {
-        if let Some(party) = self.party() {
-            events.push(NodeEvent::Gone { user: self.name, from: party.address, reason });
-        }
-    }
-
-    fn presence(&self) -> Option<Presence> {
-        Some(Presence { address: self.address?, online_since: self.online_since? })
-    }
-}
-
-impl Named for User {
-    fn name(&self) -> &UserName {
-        &self.name
-    }
-}
-
 /// Notes that the agent of `user` is alive. Its strikes are cleared, but the last one still delays the next
 /// for the rest of the interval.
 fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Instant, user: &mut User) {
@@ -452,18 +430,9 @@ fn hear(strikes: &mut HashMap<UserName, Strikes>, interval: Duration, now: Insta
             strikes.remove(&user.name);
         }
     }
+    user.marks.set(Marks::RESTORED, false);
     user.online_since.get_or_insert(now);
 }
 
 /// The number of location requests without any answer after which a user counts as gone.
 const STRIKES: u8 = 5;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_of_a_user_is_in_one_line_of_the_cache() {
-        assert_eq!((size_of::<User>(), align_of::<User>()), (64, 64));
-    }
-}

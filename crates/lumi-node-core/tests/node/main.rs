@@ -12,6 +12,7 @@ mod proofs;
 mod proxy;
 mod ranges;
 mod registration;
+mod saving;
 mod status;
 mod strikes;
 mod texts;

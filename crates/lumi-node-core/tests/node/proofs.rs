@@ -15,7 +15,7 @@ use crate::{TestNode, address};
 const SECRET: [u8; 32] = [9; 32];
 
 /// A node at which laura has a key, and pere has none.
-fn proving() -> TestNode {
+pub(crate) fn proving() -> TestNode {
     proving_with(NodeSettings::default())
 }
 
@@ -27,7 +27,7 @@ fn proving_with(settings: NodeSettings) -> TestNode {
 }
 
 /// These users' keys, by the numbers of their secrets.
-fn keys(of_users: &[(&str, u8)]) -> Keys {
+pub(crate) fn keys(of_users: &[(&str, u8)]) -> Keys {
     let lines: Vec<_> = of_users.iter().map(|(user, number)| line(user, *number)).collect();
     Keys::parse(lines.join("\n").as_bytes()).expect("keys")
 }
@@ -43,7 +43,7 @@ fn signer(number: u8) -> Signer {
 
 impl TestNode {
     /// Asks for a challenge from there.
-    fn challenge(&mut self, from: &str, verb: Verb, user: &str) -> Challenge {
+    pub(crate) fn challenge(&mut self, from: &str, verb: Verb, user: &str) -> Challenge {
         let asks = Message::RequestChallenge { verb, address: user.parse().expect("an address") }.encode();
         match self.receive(from, str::from_utf8(&asks).expect("a text"))[..] {
             [Output::Transmit { to, message, .. }] if to == address(from) => {
@@ -82,7 +82,7 @@ impl TestNode {
     }
 }
 
-fn proof(verb: Verb, user: &str, key: u8, challenge: &Challenge) -> String {
+pub(crate) fn proof(verb: Verb, user: &str, key: u8, challenge: &Challenge) -> String {
     let proof = signer(key).prove(verb, &user.parse().expect("an address"), challenge);
     String::from_utf8(Message::Prove(proof).encode().to_vec()).expect("a text")
 }

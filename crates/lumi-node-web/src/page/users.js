@@ -77,10 +77,10 @@ class Row {
     this.line = element("tr", "", [head, element("td", "", [this.#state, this.#key, " ", this.#address]), this.#since]);
   }
 
-  show({ address, since, key }) {
+  show({ address, since, key, restored }) {
     const state = address ? "online" : "offline";
     this.line.className = state;
-    say(this.#state, state);
+    say(this.#state, restored ? `${state} (restored)` : state);
     say(this.#key, key ? ", has a key" : "");
     say(this.#address, address ?? "");
     say(this.#since, since === undefined ? "" : moment(since));

@@ -8,8 +8,8 @@ async fn a_domain_that_does_not_lead_here_is_told() {
     lab.set("listen = '127.0.0.1:0'\n");
     let line = |checked: (i32, Vec<String>)| {
         assert_eq!(checked.0, 1);
-        assert!(checked.1[5].starts_with("ok   port"), "what comes after is checked: {:?}", checked.1);
-        checked.1[4].clone()
+        assert!(checked.1[6].starts_with("ok   port"), "what comes after is checked: {:?}", checked.1);
+        checked.1[5].clone()
     };
     let missing = line(lab.check(&[]));
     let start = "FAIL domain bb.com: not found; give bb.com an A record with the address of this host, 127.0.0.1, or ";
@@ -51,7 +51,7 @@ async fn a_domain_at_loopback_is_wrong_for_a_node_that_others_reach() {
     lab.dns.set("PC-c", [127, 0, 1, 1].into());
     let line = |listen: &str| {
         lab.set(&format!("listen = '{listen}'\n"));
-        lab.check(&[]).1[4].clone()
+        lab.check(&[]).1[5].clone()
     };
     let here = "ok   domain PC-c: resolves to 127.0.1.1: programs on this host find it there, and no others";
     assert_eq!(line("127.0.1.1:0"), here);
@@ -78,7 +78,7 @@ async fn a_port_that_is_not_to_be_had_is_told() {
         lab.set(&format!("listen = '{listen}'\n"));
         let (code, lines) = lab.check(&[]);
         assert_eq!(code, 1, "{lines:?}");
-        lines[5].clone()
+        lines[6].clone()
     };
     let program = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = program.local_addr().unwrap();
@@ -144,8 +144,8 @@ async fn deployed_nodes_are_told_from_ours_and_live() {
         let (code, lines) = lab.check(&["--peer-domain", "cc.com", "--peer-domain", "dd.com"]);
         assert_eq!(code, 1);
         let foreign = format!("FAIL port {at}: it is in use by a node of another program; ss -ulpn ");
-        assert!(lines[5].starts_with(&foreign), "{lines:?}");
-        for (line, peer) in lines[6..].iter().zip(["cc.com", "dd.com"]) {
+        assert!(lines[6].starts_with(&foreign), "{lines:?}");
+        for (line, peer) in lines[7..].iter().zip(["cc.com", "dd.com"]) {
             let answers = "it is another program, and not asked of which domain it is";
             assert_eq!(*line, format!("ok   peer {peer}: a node answers at {at}; {answers}"));
         }
@@ -160,7 +160,7 @@ async fn an_address_that_is_no_domain_is_told_from_a_misspelled_one() {
     lab.dns.set("bb.com", [127, 0, 0, 1].into());
     let peer_line = |settings: &str| {
         lab.set(&format!("listen = '127.0.0.1:0'\n{settings}"));
-        lab.check(&["--peer-domain", "127.0.0.77"]).1[6].clone()
+        lab.check(&["--peer-domain", "127.0.0.77"]).1[7].clone()
     };
     assert_eq!(
         peer_line("literal-domains = 'off'\n"),
@@ -217,10 +217,10 @@ async fn a_peer_that_is_not_found_or_does_not_answer_is_told() {
             record("ee.com", &Ipv4Addr::LOCALHOST)
         ),
     ];
-    assert_eq!(lines[6..], expected);
+    assert_eq!(lines[7..], expected);
 
     lab.dns.set_refusing(true);
     let (_, lines) = lab.check(&["--peer-domain", "nn.com"]);
     let start = "FAIL peer nn.com: cannot be resolved: the name servers give no answer; look at the network of this host";
-    assert!(lines[6].starts_with(start), "{lines:?}");
+    assert!(lines[7].starts_with(start), "{lines:?}");
 }

@@ -48,7 +48,7 @@ fn a_socket_that_a_killed_node_left_is_taken_and_nothing_else_is() {
     let node = NodeProgram::start_in(folder.path(), &["--control-socket", SOCKET]);
     assert_eq!(done(&node, &["list"]).lines().count(), 1);
 
-    let another = ["--listen", "127.0.0.1:0", "--control-socket", SOCKET];
+    let another = ["--listen", "127.0.0.1:0", "--bindings", "off", "--control-socket", SOCKET];
     let there = format!(
         "cannot listen on the control socket {SOCKET}: another node listens there; name another place with --control-socket"
     );

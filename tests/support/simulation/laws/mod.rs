@@ -20,7 +20,7 @@ use std::fmt;
 pub(super) use agent::{AgentLaws, Cause};
 pub(super) use conversation::ConversationLaws;
 pub(super) use keys::KeyLaws;
-pub(super) use node::NodeLaws;
+pub(super) use node::{NodeLaws, Promise};
 
 /// A law of the simulated world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +114,13 @@ pub enum Law {
     PairsFindEachOther,
     /// An administrator's changes to the roster take effect.
     Administration,
+    /// The answer to a change leaves once the change is saved, and each is given once and in order. A store that is slow or
+    /// fails costs the promise and not the answer.
+    SavedBeforeAnswered,
+    /// No question, and nothing else, reaches an agent between its request and the answer.
+    NothingBeforeAnswer,
+    /// Nothing that an agent was promised is lost by a crash.
+    AnsweredIsKept,
     /// An agent begins to encrypt only if the answer of the callee has just offered it.
     TlsIsOffered,
     /// Nobody talks in plain text with a user whose key is known, or is told so, unless the user permits it or keys are off.
@@ -174,6 +181,9 @@ impl fmt::Display for Law {
             Self::AgentsComeBack => "agents are registered again once the network has healed",
             Self::PairsFindEachOther => "pairs find each other once the network has healed",
             Self::Administration => "an administrator's changes hold",
+            Self::SavedBeforeAnswered => "a change is saved before it is answered, once and in order",
+            Self::NothingBeforeAnswer => "nothing comes between a request and its answer",
+            Self::AnsweredIsKept => "a crash loses nothing that was promised",
             Self::TlsIsOffered => "encryption begins only where it was offered",
             Self::NoPlainText => "a user whose key is known is not talked with in plain text",
             Self::KeysProveUsers => "a user whose key is known is nobody without it",

@@ -1,7 +1,9 @@
 //! The laws of a node of ours, checked after each datagram and each answer of DNS.
 
 mod honest;
+mod locating;
 mod proofs;
+mod saving;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,9 +18,11 @@ use plumi_proto::{
 };
 
 use self::proofs::Proofs;
+pub(in crate::simulation) use self::saving::Promise;
+use self::saving::{Request, Saving};
 use super::limiter::{Admitted, Tokens};
 use super::lookups::LookUps;
-use super::registrations::{Registrations, Strike};
+use super::registrations::Registrations;
 use super::requests::Requests;
 use super::step::Step;
 use super::{Law, Violation, ensure};
@@ -39,6 +43,7 @@ pub(in crate::simulation) struct NodeLaws {
     /// The last answer of each user that came to the host of the node, and where it came from.
     answers: HashMap<UserName, (SocketAddrV4, Duration)>,
     proofs: Proofs,
+    saving: Saving,
 }
 
 impl NodeLaws {
@@ -61,12 +66,18 @@ impl NodeLaws {
             charged: None,
             answers: HashMap::new(),
             proofs: Proofs::default(),
+            saving: Saving::default(),
         }
     }
 
     /// The address at which the user is online, by the rules.
     pub(in crate::simulation) fn address_of(&self, user: &UserName) -> Option<SocketAddrV4> {
         self.registrations.address_of(user)
+    }
+
+    /// The address at which the user is registered, by the rules.
+    pub(in crate::simulation) fn registered_at(&self, user: &UserName) -> Option<SocketAddrV4> {
+        self.registrations.registered_at(user)
     }
 
     /// The taint of the requests with these names that came to the node.
@@ -134,11 +145,16 @@ impl NodeLaws {
         outputs: &[Output],
         node: &Node,
     ) -> Result<(), Violation> {
+        let seen = self.seen(outputs, node);
+        let outputs = &seen.all()[..];
         let step = Step { now, from: datagram.from, handled, outputs };
         ensure!(outputs.len() <= 1, NoAmplification, "{} outputs for one datagram", outputs.len());
         step.is_not_amplified(datagram.bytes.len())?;
         self.answers_go_to_bindings(outputs)?;
-        match Message::decode(&datagram.bytes).map(|message| self.as_understood(message)) {
+        let message = Message::decode(&datagram.bytes).map(|message| self.as_understood(message));
+        let request = message.as_ref().ok().and_then(|message| self.request(message, step.from));
+        let request = request.map(|request| (request, self.registrations.registered_at(&request.user)));
+        match message {
             _ if step.from.port() == 0 || step.from == self.local => step.is_silent()?,
             Err(_) => step.is_silent()?,
             Ok(Message::Locate(locate)) => self.located(step, locate, datagram)?,
@@ -146,7 +162,7 @@ impl NodeLaws {
             // All others are for agents to send.
             Ok(_) if step.from.port() == NODE_PORT => step.is_silent()?,
             Ok(Message::RequestChallenge { verb, address }) => self.challenged(step, verb, &address)?,
-            Ok(Message::Prove(proof)) => self.proved(step, &proof)?,
+            Ok(Message::Prove(proof)) => self.proved(step, &proof, request)?,
             Ok(Message::Enrol { .. }) => {
                 // Nobody was invited here.
                 let refused =
@@ -155,23 +171,33 @@ impl NodeLaws {
             }
             Ok(Message::Register(registrant)) => {
                 let code = self.registrations.register(&registrant, step.from);
-                step.sends(
-                    Law::OneOwner,
-                    step.from,
-                    Message::RegisterReply { code, extension: Extension::NONE },
-                )?;
+                let answer = Message::RegisterReply { code, extension: Extension::NONE };
+                self.answers(step, Law::OneOwner, request, answer)?;
             }
             Ok(Message::Deregister(registrant)) => {
                 let code = self.registrations.deregister(&registrant, step.from);
-                step.sends(
-                    Law::NoForeignDeregistration,
-                    step.from,
-                    Message::DeregisterReply { code, extension: Extension::NONE },
-                )?;
+                let answer = Message::DeregisterReply { code, extension: Extension::NONE };
+                self.answers(step, Law::NoForeignDeregistration, request, answer)?;
             }
             Ok(_) => step.is_silent()?,
         }
+        self.saves(now, request, Some(datagram), seen, node)?;
         self.agrees(now, node)
+    }
+
+    /// Checks the answer to a request, unless another one is answered for both.
+    fn answers(
+        &self,
+        step: Step<'_>,
+        law: Law,
+        request: Option<(Request, Option<SocketAddrV4>)>,
+        answer: Message,
+    ) -> Result<(), Violation> {
+        let is_joined = step.outputs.is_empty() && step.handled.is_ok();
+        if is_joined && self.is_joined(request.as_ref().map(|(request, _)| request)) {
+            return Ok(());
+        }
+        step.sends(law, step.from, answer)
     }
 
     /// Checks what the node did when DNS answered.
@@ -183,6 +209,8 @@ impl NodeLaws {
         outputs: &[Output],
         node: &Node,
     ) -> Result<(), Violation> {
+        let seen = self.seen(outputs, node);
+        let outputs = &seen.all()[..];
         let itself = Err(LookupError::Unusable(*self.local.ip()));
         let answer = match answer {
             Ok(found) if found.address == self.local.into() => &itself,
@@ -218,6 +246,7 @@ impl NodeLaws {
             let step = Step { now, from: asker, handled: &Ok(()), outputs: slice::from_ref(output) };
             self.known_elsewhere(step, locate, answer.as_ref().ok().map(|found| found.address.into()))?;
         }
+        self.saves(now, None, None, seen, node)?;
         self.agrees(now, node)
     }
 
@@ -331,107 +360,6 @@ impl NodeLaws {
             self.located_here(step, locate)
         } else {
             self.located_elsewhere(step, locate)
-        }
-    }
-
-    fn located_here(&mut self, step: Step<'_>, locate: Locate) -> Result<(), Violation> {
-        let Step { now, from, .. } = step;
-        let user = locate.to.user();
-        let refusal = |outcome| Message::LocateReply { locate, outcome, extension: Extension::NONE };
-        let agent = self.registrations.address_of(&user);
-        let Some(agent) = agent else {
-            let is_user = self.registrations.contains(&user);
-            let outcome = if is_user { LocateOutcome::Offline } else { LocateOutcome::NoSuchUser };
-            step.sends(Law::OneOwner, from, refusal(outcome))?;
-            return self.requests.answered(&locate, from);
-        };
-        if *step.handled == Err(DropReason::Repeated) {
-            return step.is_too_soon(self.requests.is_too_soon(now, &locate, from));
-        }
-        if !self.requests.make_room(now, locate, from, self.asking_user(&locate, from)) {
-            return step.has_no_room();
-        }
-        self.is_silent_if_gone(step, user, agent)?;
-        let kept_out_at = self.tokens.kept_out_at(*agent.ip());
-        let strike = self.registrations.strike(now, &user, kept_out_at);
-        self.registrations.count_strike(now, &user, strike);
-        if strike == Strike::Last {
-            step.sends(Law::Strikes, from, refusal(LocateOutcome::Offline))?;
-            return self.requests.answered(&locate, from);
-        }
-        let [Output::Transmit { to, message: Message::Locate(_), .. }] = step.outputs else {
-            ensure!(false, Strikes, "{user} is online, and a question led to {:?}", step.outputs);
-            return Ok(());
-        };
-        ensure!(*to == agent, OneOwner, "a question for {user}, who is at {agent}, went to {to}");
-        step.sends(Law::OneOwner, agent, Message::Locate(locate))?;
-        self.requests.sent_on(now, locate, from, agent)
-    }
-
-    fn located_elsewhere(&mut self, step: Step<'_>, locate: Locate) -> Result<(), Violation> {
-        let Step { now, from, .. } = step;
-        if !self.is_own_user_at(&locate.from, from) {
-            ensure!(step.outputs.is_empty(), NoOpenProxy, "for {from} it did {:?}", step.outputs);
-            return step.is_silent();
-        }
-        let (domain, source) = (locate.to.domain(), self.requests.source_of(&(locate, from)));
-        match step.outputs {
-            [Output::Resolve { id, domain: asked, instead_of }] => {
-                ensure!(*asked == domain, LookUps, "{asked} was looked up instead of {domain}");
-                self.lookups.started(now, *id, domain, source, *instead_of)?;
-                self.lookups.waits((locate, from), source);
-                Ok(())
-            }
-            [] if step.handled.is_ok() => {
-                ensure!(
-                    self.lookups.is_in_flight(&domain),
-                    RepliesPass,
-                    "a question for {domain} was forgotten"
-                );
-                self.lookups.waits((locate, from), source);
-                Ok(())
-            }
-            [] => step.is_too_soon(self.requests.is_too_soon(now, &locate, from)),
-            _ => {
-                let known = self.lookups.known(now, &domain);
-                let Some(node) = known else {
-                    ensure!(false, LookUps, "nothing is known of {domain}, and it did {:?}", step.outputs);
-                    return Ok(());
-                };
-                self.known_elsewhere(step, locate, node)
-            }
-        }
-    }
-
-    /// Checks what was done for a request once the node of its domain was known to be `node`.
-    fn known_elsewhere(
-        &mut self,
-        step: Step<'_>,
-        locate: Locate,
-        node: Option<SocketAddrV4>,
-    ) -> Result<(), Violation> {
-        let from = step.from;
-        if let [Output::Transmit { to, .. }] = step.outputs {
-            ensure!(*to != self.local, OneHop, "the node asks itself for {}", locate.to);
-        }
-        match node {
-            Some(node) if node != self.local => {
-                step.sends(Law::LookUps, node, Message::Locate(locate))?;
-                ensure!(
-                    from.port() != NODE_PORT,
-                    OneHop,
-                    "what came from the node at {from} went on to {node}"
-                );
-                let user = self.asking_user(&locate, from);
-                let has_room = self.requests.make_room(step.now, locate, from, user);
-                ensure!(has_room, Bounds, "there is no room for a request of {from}");
-                self.requests.sent_on(step.now, locate, from, node)
-            }
-            _ => {
-                let (outcome, extension) = (LocateOutcome::NoSuchUser, Extension::NONE);
-                step.sends(Law::LookUps, from, Message::LocateReply { locate, outcome, extension })?;
-                self.requests.answered(&locate, from)
-            }
         }
     }
 

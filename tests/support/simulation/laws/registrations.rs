@@ -26,6 +26,8 @@ struct Place {
     is_online: bool,
     strikes: u8,
     last_strike: Option<Duration>,
+    /// It is from before a restart, and the agent has not been heard since.
+    is_restored: bool,
 }
 
 /// The effect of a question for an online user.
@@ -105,7 +107,8 @@ impl Registrations {
         if lacks_proof {
             return RegisterCode::NoSuchUser;
         }
-        let is_held = place.is_some_and(|place| place.is_online && place.address.ip() != from.ip());
+        let is_held = place
+            .is_some_and(|place| place.is_online && !place.is_restored && place.address.ip() != from.ip());
         if is_held && self.takeover == Takeover::Deny {
             return RegisterCode::NoSuchUser;
         }
@@ -117,7 +120,8 @@ impl Registrations {
     pub(super) fn bind(&mut self, user: UserName, from: SocketAddrV4) -> bool {
         let place = self.place(&user).filter(|place| place.address == from);
         let last_strike = place.and_then(|place| place.last_strike);
-        self.users.insert(user, Some(Place { address: from, is_online: true, strikes: 0, last_strike }));
+        let place = Place { address: from, is_online: true, strikes: 0, last_strike, is_restored: false };
+        self.users.insert(user, Some(place));
         true
     }
 
@@ -125,6 +129,14 @@ impl Registrations {
     pub(super) fn unregister(&mut self, user: &UserName) {
         if let Some(place) = self.users.get_mut(user) {
             *place = None;
+        }
+    }
+
+    /// The user was online there before the node was restarted.
+    pub(super) fn restore(&mut self, user: UserName, address: SocketAddrV4) {
+        self.bind(user, address);
+        if let Some(Some(place)) = self.users.get_mut(&user) {
+            place.is_restored = true;
         }
     }
 
@@ -152,6 +164,7 @@ impl Registrations {
     /// question does not.
     pub(super) fn hear(&mut self, user: &UserName, from: SocketAddrV4, is_answer: bool) {
         let Some(Some(place)) = self.users.get_mut(user) else { return };
+        place.is_restored &= place.address != from;
         if place.address == from && (is_answer || !place.is_online) {
             (place.is_online, place.strikes) = (true, 0);
         }

@@ -8,7 +8,7 @@ use anyhow::{anyhow, bail};
 
 use super::socket;
 use crate::options::load;
-use crate::options::values::ControlPath;
+use crate::options::values::PathOrOff;
 use crate::reason;
 
 /// The options that name a running node.
@@ -52,8 +52,8 @@ impl NodeArgs {
             return Ok((vec![path.to_owned()], ANOTHER_PLACE));
         }
         match load::control_socket(self.config.as_deref())? {
-            Some(ControlPath::At(path)) => Ok((vec![path], ANOTHER_PLACE)),
-            Some(ControlPath::Off) => bail!("by its settings, the node has no control socket"),
+            Some(PathOrOff::At(path)) => Ok((vec![path], ANOTHER_PLACE)),
+            Some(PathOrOff::Off) => bail!("by its settings, the node has no control socket"),
             None => Ok((socket::of_any_node(), NO_SOCKET)),
         }
     }

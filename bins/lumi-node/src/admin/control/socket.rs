@@ -12,7 +12,7 @@ use rustix::fs::Mode;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::umask;
 
-use crate::options::values::ControlPath;
+use crate::options::values::PathOrOff;
 
 /// The default path of a node's socket.
 ///
@@ -78,10 +78,10 @@ impl ControlSocket {
     ///
     /// # Errors
     /// The socket in the settings cannot be created.
-    pub(crate) fn bind(asked: Option<&ControlPath>) -> anyhow::Result<Option<(Self, UnixListener)>> {
+    pub(crate) fn bind(asked: Option<&PathOrOff>) -> anyhow::Result<Option<(Self, UnixListener)>> {
         match asked {
-            Some(ControlPath::Off) => Ok(None),
-            Some(ControlPath::At(path)) => Self::bind_at(path).map(Some),
+            Some(PathOrOff::Off) => Ok(None),
+            Some(PathOrOff::At(path)) => Self::bind_at(path).map(Some),
             None => {
                 let Some(path) = of_node() else {
                     tracing::warn!("{NO_FOLDER}");

@@ -1,5 +1,6 @@
 //! The task over a scripted socket, with a clock that stands still while anything happens.
 
+mod bindings;
 mod held_answers;
 
 use std::collections::VecDeque;
@@ -306,6 +307,10 @@ impl Host {
     }
 
     fn start_logging(settings: NodeSettings, log_progress: LogProgress) -> Self {
+        Self::start_task(settings, |task| task.wait_for_log(log_progress))
+    }
+
+    fn start_task(settings: NodeSettings, set_up: impl FnOnce(&mut Task<Scripted>)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("nodelumi.cfg");
         fs::write(&path, "bb.com\nlaura\npere\n").expect("it is ours");
@@ -325,7 +330,7 @@ impl Host {
         let socket = Scripted { script, next: None, floods, flooded: 0, sent, refuses: Arc::clone(&refuses) };
         let node = Node::new(roster, local, settings);
         let mut task = Task::new(socket, local, node, directory, administration);
-        task.wait_for_log(log_progress);
+        set_up(&mut task);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(task.run(async { _ = stopped.await }));
         Self { arrivals, flood, refuses, said, administrator, stop, task, _folder: folder }

@@ -8,6 +8,7 @@ use super::Node;
 use crate::state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, ReloadRefusal, RosterChange,
 };
+use crate::state::bindings::Change;
 use crate::state::output::Output;
 use crate::state::roster::Roster;
 
@@ -50,6 +51,7 @@ impl Node {
             }
             #[cfg(feature = "proof")]
             AdminCommand::KeysChanged(keys) => {
+                self.note_time(now);
                 self.handle_keys(&keys);
                 self.answer(id, AdminReply::KeysTaken);
             }
@@ -64,30 +66,28 @@ impl Node {
                 let proven = self.credentials.proven();
                 self.answer(id, AdminReply::ProvenKeys(proven));
             }
-            AdminCommand::RosterChanged(change) => {
-                let reply = self.changed_elsewhere(change);
-                self.answer(id, reply);
-            }
+            AdminCommand::RosterChanged(change) => match self.is_made(change) {
+                Ok(false) => self.make(now, id, change),
+                Ok(true) => self.answer(id, AdminReply::Changed(change)),
+                Err(refusal) => self.answer(id, AdminReply::Refused(refusal)),
+            },
         }
     }
 
-    /// Handles the result of [`Output::SaveRoster`]: a change that was saved takes effect.
+    /// Handles the result of [`Output::SaveRoster`]: a change that was saved takes effect. If the node has a store of
+    /// bindings, the answer to a removal waits until that has it too, for 250 ms at most.
     ///
     /// A result that nothing waits for is ignored.
-    pub fn handle_roster_saved(&mut self, _now: Instant, id: AdminId, result: Result<(), NotSaved>) {
+    pub fn handle_roster_saved(&mut self, now: Instant, id: AdminId, result: Result<(), NotSaved>) {
         let Some((under_way, Awaited::Saved(change))) = self.admin else { return };
         if under_way != id {
             return;
         }
         self.admin = None;
-        let reply = match result {
-            Ok(()) => {
-                self.change(change);
-                AdminReply::Changed(change)
-            }
-            Err(NotSaved) => AdminReply::NotSaved,
-        };
-        self.answer(id, reply);
+        match result {
+            Ok(()) => self.make(now, id, change),
+            Err(NotSaved) => self.answer(id, AdminReply::NotSaved),
+        }
     }
 
     /// Handles the result of [`Output::ReadRoster`]: a roster of the same domain replaces the old one. Users
@@ -95,17 +95,16 @@ impl Node {
     ///
     /// This goes through the whole old roster, and the new one if it has other users, which takes some tens of
     /// milliseconds for a million users. A result that nothing waits for is ignored.
-    pub fn handle_roster_read(&mut self, _now: Instant, id: AdminId, result: Result<Roster, NotRead>) {
+    pub fn handle_roster_read(&mut self, now: Instant, id: AdminId, result: Result<Roster, NotRead>) {
         if self.admin.is_none_or(|(under_way, awaited)| under_way != id || !matches!(awaited, Awaited::Read))
         {
             return;
         }
         self.admin = None;
-        let reply = match result {
-            Ok(roster) => self.replace(roster),
-            Err(NotRead) => AdminReply::NotRead,
-        };
-        self.answer(id, reply);
+        match result {
+            Ok(roster) => self.replace(now, id, roster),
+            Err(NotRead) => self.answer(id, AdminReply::NotRead),
+        }
     }
 
     fn may_add(&self, user: &UserName) -> Result<(), AdminRefusal> {
@@ -120,20 +119,32 @@ impl Node {
         self.outputs.push_back(Output::SaveRoster { id, change });
     }
 
-    fn answer(&mut self, id: AdminId, reply: AdminReply) {
+    pub(super) fn answer(&mut self, id: AdminId, reply: AdminReply) {
         self.outputs.push_back(Output::Answer { id, reply: Box::new(reply) });
     }
 
-    fn changed_elsewhere(&mut self, change: RosterChange) -> AdminReply {
-        if let RosterChange::Add(user) = change {
-            match self.may_add(&user) {
-                Ok(()) => {}
-                Err(AdminRefusal::AlreadyUser(_)) => return AdminReply::Changed(change),
-                Err(refusal) => return AdminReply::Refused(refusal),
-            }
+    /// Returns whether a change that was made elsewhere is made here already.
+    fn is_made(&self, change: RosterChange) -> Result<bool, AdminRefusal> {
+        match change {
+            RosterChange::Add(user) => match self.may_add(&user) {
+                Ok(()) => Ok(false),
+                Err(AdminRefusal::AlreadyUser(_)) => Ok(true),
+                Err(refusal) => Err(refusal),
+            },
+            RosterChange::Remove(user) => Ok(!self.users.contains(&user)),
         }
+    }
+
+    /// Makes a change, and answers the administrator once the store of bindings has it too.
+    fn make(&mut self, now: Instant, id: AdminId, change: RosterChange) {
+        self.note_time(now);
+        let events = self.events.len();
         self.change(change);
-        AdminReply::Changed(change)
+        let saved = match change {
+            RosterChange::Remove(user) => self.save_binding(&user, Change::Unbound, None),
+            RosterChange::Add(_) => None,
+        };
+        self.answer_once_saved(now, id, AdminReply::Changed(change), saved, events);
     }
 
     fn change(&mut self, change: RosterChange) {
@@ -150,20 +161,26 @@ impl Node {
         }
     }
 
-    fn replace(&mut self, roster: Roster) -> AdminReply {
+    fn replace(&mut self, now: Instant, id: AdminId, roster: Roster) {
         if roster.domain != self.domain {
-            return AdminReply::NotTaken(ReloadRefusal::OtherDomain {
-                served: self.domain,
-                found: roster.domain,
-            });
+            let refusal = ReloadRefusal::OtherDomain { served: self.domain, found: roster.domain };
+            return self.answer(id, AdminReply::NotTaken(refusal));
         }
+        self.note_time(now);
+        let events = self.events.len();
         // Equal domains may be spelled differently, and so may the users in them.
         self.domain = roster.domain;
         let (old, reloaded) = self.users.replace(roster.users, &mut self.events);
         self.forget_requests(|user| old.contains(user));
         #[cfg(feature = "proof")]
         self.apply_all_keys();
-        AdminReply::Reloaded(reloaded)
+        let mut saved = None;
+        if self.bindings.is_some() {
+            for user in self.users.unregistered_of(&old) {
+                saved = self.save_binding(&user, Change::Unbound, None).or(saved);
+            }
+        }
+        self.answer_once_saved(now, id, AdminReply::Reloaded(reloaded), saved, events);
     }
 
     /// Drops pending requests from or for users removed from the roster.

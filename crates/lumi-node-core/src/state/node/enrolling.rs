@@ -32,6 +32,7 @@ impl Node {
     /// Takes the keys and the invitations as they are on the disk now, in the place of those before. See
     /// [`Node::handle_keys`].
     pub fn handle_credentials(&mut self, now: Instant, state: &CredentialState) {
+        self.note_time(now);
         self.handle_keys(&state.keys);
         let enrolling = &mut self.enrolling;
         enrolling.invitations = Arc::clone(&state.invitations);

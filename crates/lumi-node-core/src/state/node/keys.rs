@@ -67,7 +67,9 @@ impl Node {
     /// Ends the registration of a user as if the user had left the roster.
     fn drop_binding(&mut self, user: &UserName) {
         self.credentials.forget_binding(user);
+        let events = self.events.len();
         if self.users.drop_binding(user, &mut self.events) {
+            self.save_end(user, events);
             self.location.forget(&self.domain, |other| other == user);
         }
     }

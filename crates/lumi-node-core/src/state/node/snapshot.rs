@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::Node;
+use crate::state::bindings::{BindingCounts, Bindings};
 use crate::state::status::NodeStatus;
 #[cfg(not(feature = "proof"))]
 use crate::state::status::ProofCounts;
@@ -25,9 +26,15 @@ impl Node {
             received: self.received,
             sent: self.sent,
             dropped: self.dropped,
+            bindings: self.binding_counts(),
             locations: self.location.times(),
             lookups: self.location.lookup_status(),
         }
+    }
+
+    /// Returns the state of the bindings on their way to the store, if there is one.
+    pub(crate) fn binding_counts(&self) -> Option<BindingCounts> {
+        self.bindings.as_deref().map(Bindings::counts)
     }
 
     /// Returns the numbers of location requests and of look-ups that gave way to others.

@@ -13,7 +13,7 @@ use plumi_proto::{
     Challenge, DeregisterCode, Extension, Message, MiAddress, Proof, RegisterCode, UserName, Verb,
 };
 
-use super::NodeLaws;
+use super::{NodeLaws, Request};
 use crate::simulation::laws::step::Step;
 use crate::simulation::laws::{Law, Violation, ensure};
 
@@ -220,14 +220,19 @@ impl NodeLaws {
     }
 
     /// Returns the user with a key who has the handle of a proof. No two have the same here.
-    fn user_of(&self, proof: &Proof) -> Option<MiAddress> {
+    pub(super) fn user_of(&self, proof: &Proof) -> Option<MiAddress> {
         let users = self.registrations.users();
         let mut addresses = users.filter_map(|user| MiAddress::new(&user, &self.domain).ok());
         addresses.find(|address| handle(address) == proof.handle && self.has_key(address))
     }
 
     /// Checks what a proof did.
-    pub(super) fn proved(&mut self, step: Step<'_>, proof: &Proof) -> Result<(), Violation> {
+    pub(super) fn proved(
+        &mut self,
+        step: Step<'_>,
+        proof: &Proof,
+        request: Option<(Request, Option<SocketAddrV4>)>,
+    ) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
         let Some(address) = self.user_of(proof) else {
             return step.is_dropped(DropReason::UnknownProof, true);
@@ -253,7 +258,7 @@ impl NodeLaws {
             last.is_some_and(|(last, at, time)| (last, *at) == (proof, from) && now - *time <= REPETITION);
         if repeats && stands {
             self.proofs.count("proof answered again");
-            return step.sends(Law::OnlyProvenBindings, from, granted(proof.verb));
+            return self.answers(step, Law::OnlyProvenBindings, request, granted(proof.verb));
         }
         let is_granted_there =
             matches!(step.outputs, [Output::Transmit { message, .. }] if *message == granted(proof.verb));
