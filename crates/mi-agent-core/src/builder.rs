@@ -428,8 +428,7 @@ impl AgentBuilder {
         Ok((agent, Events(events), open))
     }
 
-    /// Returns the addresses at which the node may be, at least one, and the search for it if it is silent
-    /// later.
+    /// Returns the possible addresses of the node, at least one, and the search for it if it is silent later.
     async fn find_nodes(&self) -> Result<(Vec<NodeAddress>, Option<Search>), StartError> {
         if let Some(node) = self.node {
             return Ok((vec![node], None));

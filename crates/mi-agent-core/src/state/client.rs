@@ -185,8 +185,7 @@ impl LumiClient {
 
     /// Registers a registered user again: another agent of the user has registered meanwhile, and is done.
     ///
-    /// A `PR` is sent at once, or an interval of the schedule after the last one, and repeated as a refresh
-    /// is.
+    /// A `PR` is sent at once or an interval of the schedule after the last one, and repeated like a refresh.
     pub fn register_again(&mut self, now: Instant) {
         if self.registered && !self.is_registering() {
             self.refresh.ask_again(now, &mut self.outputs);
@@ -238,8 +237,7 @@ impl LumiClient {
 
     /// Handles the addresses at which the node may be, in their order, 8 at most; none change nothing.
     ///
-    /// If the node is silent and the one so far is not among them, it has moved: a registered user registers
-    /// at the first of them at once.
+    /// If the node is silent and not among them, it has moved: a registered user registers at the first one.
     pub fn handle_found(&mut self, now: Instant, nodes: &[NodeAddress]) {
         let answers = self.refresh.has_just_heard(now);
         if self.nodes.found(now, nodes, answers) {
@@ -261,8 +259,7 @@ impl LumiClient {
         candidates
     }
 
-    /// Records that a caller begins to encrypt: if a single user has asked, its answer with the offer has
-    /// arrived.
+    /// Records that a caller begins to encrypt: if a single user has asked, the answer's offer has arrived.
     pub fn handle_encrypted_call(&mut self, now: Instant) {
         // One of several calls, and the others may ask again because their answers were dropped.
         if let (Some(caller), Some(offers)) = (self.askers.only_one(now), &mut self.tls_offers) {
@@ -279,8 +276,7 @@ impl LumiClient {
         }
     }
 
-    /// Handles a datagram. One that is neither the answer to a request under way nor a question for this user
-    /// is dropped and counted.
+    /// Handles a datagram. It is dropped and counted unless it answers a request or asks for this user.
     pub fn handle_datagram(&mut self, now: Instant, from: NodeAddress, datagram: &[u8]) {
         let expected = self.is_node(from)
             && match Message::decode(datagram) {

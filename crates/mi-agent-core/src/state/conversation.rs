@@ -60,9 +60,7 @@ pub struct ConversationState {
 }
 
 impl ConversationState {
-    /// Creates this side of a conversation on a connection on which nothing has been sent or received.
-    ///
-    /// `pace` is the shortest time between two frames.
+    /// Creates this side on a connection without traffic so far. `pace` is the shortest time between frames.
     pub fn new(now: Instant, side: Side, nickname: Nickname, pace: Duration) -> Self {
         Self {
             side,
