@@ -202,12 +202,14 @@ fn proofs_of_registrations_are_counted() {
     assert_eq!(prove(&thief, Verb::Register, 2), "RR1");
     assert_eq!(prove(&laura, Verb::Register, 1), "RR0");
     assert_eq!(prove(&laura, Verb::Register, 1), "RR0");
-    browser.wait_until("document.querySelector('#proofs td')?.textContent === '3'");
-    let proofs = browser.evaluate(&texts_of("#proofs tr"));
-    let expected = ["Challenges sent3", "Accepted2", "Accepted again0", "Refused1", "Keys enrolled0"];
-    assert_eq!(proofs, json!(expected));
-    let users = browser.evaluate(&texts_of("#users th, #users .state, #users .key"));
-    assert_eq!(users, json!(["laura", "online", ", has a key", "pere", "offline", ""]));
+    let shows = |browser: &mut Browser, selector: &str, expected: Value| {
+        let shown = format!("JSON.stringify({})", texts_of(selector));
+        browser.wait_until(&format!("{shown} === {}", json!(expected.to_string())));
+    };
+    let proofs = json!(["Challenges sent3", "Accepted2", "Accepted again0", "Refused1", "Keys enrolled0"]);
+    shows(&mut browser, "#proofs tr", proofs);
+    let users = json!(["laura", "online", ", has a key", "pere", "offline", ""]);
+    shows(&mut browser, "#users th, #users .state, #users .key", users);
     assert_eq!(browser.troubles(), json!([]));
 }
 
