@@ -298,9 +298,9 @@ impl World {
         node.keys = keys;
         let Some(Process::Ours(ours, laws)) = &mut node.process else { return Ok(()) };
         ours.handle_keys(&node.keys);
-        let output = ours.poll_output();
-        ensure!(output.is_none(), Administration, "other keys led to {output:?}");
-        laws.keys_changed(now, &node.keys, ours)
+        laws.keys_changed(now, &node.keys, ours)?;
+        // The store has to know whose registration has ended.
+        self.node_has_waited(number)
     }
 
     /// Replaces the roster file and has the administrator of a node of ours reload it.

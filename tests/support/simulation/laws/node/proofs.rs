@@ -8,7 +8,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use lumi_node_core::{DropReason, Keys, Node, Output, PublicKey};
-use lumi_proof::{handle, verify};
+use lumi_proof::{handle, key_tag, verify};
 use plumi_proto::{
     Challenge, DeregisterCode, Extension, Message, MiAddress, Proof, RegisterCode, UserName, Verb,
 };
@@ -80,6 +80,14 @@ impl NodeLaws {
         self.registrations.set_keyed(keys.iter().map(|(user, _)| *user).collect());
         (self.proofs.since, self.proofs.keys) = (now, keys.clone());
         self
+    }
+
+    /// Returns whether the stored binding of a user counts by the tag of the key that proved it, and notes that key.
+    pub(super) fn is_proved_by(&mut self, user: &UserName, tag: Option<[u8; 8]>) -> bool {
+        let mut keys = self.proofs.keys.of(user).iter().map(|known| known.key);
+        let key = keys.find(|key| Some(key_tag(&key.0)) == tag);
+        self.proofs.proved_by.extend(key.map(|key| (*user, key)));
+        key.is_some() || tag.is_none() && !self.registrations.has_key(user)
     }
 
     /// Checks the node after it has taken other keys over. A user without the key that proved the binding is bound nowhere.

@@ -120,12 +120,8 @@ impl NodeLaws {
     pub(in crate::simulation) fn with_stored(mut self, stored: &[StoredBinding]) -> Self {
         for row in stored.iter().filter(|row| !row.is_logout()) {
             let is_possible = is_reachable(*row.agent.ip()) && row.agent.port() != NODE_PORT;
-            let is_proved = row.key.is_some() == self.registrations.has_key(&row.user);
-            if is_possible
-                && is_proved
-                && row.heard_at == self.local
-                && self.registrations.contains(&row.user)
-            {
+            let is_of_node = row.heard_at == self.local && self.registrations.contains(&row.user);
+            if is_possible && is_of_node && self.is_proved_by(&row.user, row.key) {
                 self.registrations.restore(row.user, row.agent);
                 self.saving.count("binding restored");
             }
