@@ -19,7 +19,7 @@ use plumi_proto::{
 
 use self::proofs::Proofs;
 pub(in crate::simulation) use self::saving::Promise;
-use self::saving::{Request, Saving};
+use self::saving::{Bound, Request, Saving};
 use super::limiter::{Admitted, Tokens};
 use super::lookups::LookUps;
 use super::registrations::Registrations;
@@ -153,7 +153,7 @@ impl NodeLaws {
         self.answers_go_to_bindings(outputs)?;
         let message = Message::decode(&datagram.bytes).map(|message| self.as_understood(message));
         let request = message.as_ref().ok().and_then(|message| self.request(message, step.from));
-        let request = request.map(|request| (request, self.registrations.registered_at(&request.user)));
+        let request = request.map(|request| (request, self.bound(&request.user)));
         match message {
             _ if step.from.port() == 0 || step.from == self.local => step.is_silent()?,
             Err(_) => step.is_silent()?,
@@ -190,7 +190,7 @@ impl NodeLaws {
         &self,
         step: Step<'_>,
         law: Law,
-        request: Option<(Request, Option<SocketAddrV4>)>,
+        request: Option<(Request, Bound)>,
         answer: Message,
     ) -> Result<(), Violation> {
         let is_joined = step.outputs.is_empty() && step.handled.is_ok();

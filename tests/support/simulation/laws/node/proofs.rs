@@ -13,7 +13,7 @@ use plumi_proto::{
     Challenge, DeregisterCode, Extension, Message, MiAddress, Proof, RegisterCode, UserName, Verb,
 };
 
-use super::{NodeLaws, Request};
+use super::{Bound, NodeLaws, Request};
 use crate::simulation::laws::step::Step;
 use crate::simulation::laws::{Law, Violation, ensure};
 
@@ -80,6 +80,11 @@ impl NodeLaws {
         self.registrations.set_keyed(keys.iter().map(|(user, _)| *user).collect());
         (self.proofs.since, self.proofs.keys) = (now, keys.clone());
         self
+    }
+
+    /// Returns the key that proved where the user is bound.
+    pub(super) fn proved_by(&self, user: &UserName) -> Option<PublicKey> {
+        self.proofs.proved_by.get(user).copied()
     }
 
     /// Returns whether the stored binding of a user counts by the tag of the key that proved it, and notes that key.
@@ -239,7 +244,7 @@ impl NodeLaws {
         &mut self,
         step: Step<'_>,
         proof: &Proof,
-        request: Option<(Request, Option<SocketAddrV4>)>,
+        request: Option<(Request, Bound)>,
     ) -> Result<(), Violation> {
         let Step { now, from, .. } = step;
         let Some(address) = self.user_of(proof) else {

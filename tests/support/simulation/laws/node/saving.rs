@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use lumi_node_core::{BindingChange, NO_AGENT, Node, Output, SaveId, StoredBinding};
+use lumi_node_core::{BindingChange, NO_AGENT, Node, Output, PublicKey, SaveId, StoredBinding};
 use plumi_proto::{Message, NODE_PORT, Proof, Registrant, UserName, Verb, is_reachable};
 
 use super::NodeLaws;
@@ -59,6 +59,9 @@ pub(in crate::simulation) struct Promise {
     pub(in crate::simulation) to: SocketAddrV4,
     pub(in crate::simulation) answer: Message,
 }
+
+/// Where a user is bound, and the key that proved it.
+pub(super) type Bound = (Option<SocketAddrV4>, Option<PublicKey>);
 
 /// The outputs of a node, and what it holds back.
 #[derive(Debug)]
@@ -171,6 +174,10 @@ impl NodeLaws {
         }
     }
 
+    pub(super) fn bound(&self, user: &UserName) -> Bound {
+        (self.registrations.registered_at(user), self.proved_by(user))
+    }
+
     /// Returns whether this request is answered together with another one.
     pub(super) fn is_joined(&self, request: Option<&Request>) -> bool {
         request.is_some_and(|request| self.saving.joins(request))
@@ -185,11 +192,11 @@ impl NodeLaws {
         is_awaited
     }
 
-    /// Checks what is saved of a datagram that moved a user from `was`, and what waits.
+    /// Checks what is saved of a datagram that bound a user otherwise, or by another key, than before, and what waits.
     pub(super) fn saves(
         &mut self,
         now: Duration,
-        request: Option<(Request, Option<SocketAddrV4>)>,
+        request: Option<(Request, Bound)>,
         led: Option<&Datagram>,
         seen: Seen,
         node: &Node,
@@ -203,8 +210,7 @@ impl NodeLaws {
             return Ok(());
         }
         let need_not_wait = self.saving.is_failing || self.saving.is_full(node);
-        let is_change =
-            request.is_some_and(|(Request { user, .. }, was)| was != self.registrations.registered_at(&user));
+        let is_change = request.is_some_and(|(Request { user, .. }, was)| was != self.bound(&user));
         ensure!(
             seen.saves.len() == usize::from(is_change) || need_not_wait && seen.saves.is_empty(),
             SavedBeforeAnswered,
