@@ -13,7 +13,7 @@ pub fn scan(lines: &str) -> String {
     let width = rows.first().map_or(0, Vec::len);
     let is_dark = |x: usize, y: usize| match rows[y / 2].get(x) {
         Some('▀') => y % 2 == 1,
-        Some('▄') => y % 2 == 0,
+        Some('▄') => y.is_multiple_of(2),
         Some(' ') => true,
         _ => false,
     };
