@@ -1,7 +1,7 @@
 //! Users who are found after a restart of their node without registering again.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -260,7 +260,7 @@ fn start_at(before: &NodeProgram, arguments: &[&str]) -> NodeProgram {
 }
 
 fn users(node: &NodeProgram) -> Vec<Value> {
-    serde_json::from_str(&ctl(node, &["list", "--json"]).1).unwrap()
+    serde_json::from_str(&ctl(node, &["list", "--json"]).1).expect("a list of users")
 }
 
 fn list(node: &NodeProgram) -> Vec<String> {
@@ -289,8 +289,11 @@ fn with(path: &Path, part: &str) -> PathBuf {
 }
 
 fn files(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    let files = fs::read_dir(folder).expect("a folder");
+    let name = |file: io::Result<fs::DirEntry>| {
+        file.expect("a file").file_name().into_string().expect("a name in UTF-8")
+    };
+    let mut names: Vec<_> = files.map(name).collect();
     names.sort();
     names
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use integration_tests::programs::{AGENT, DEADLINE};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::*;
 
