@@ -138,6 +138,8 @@ fn without_a_place_for_a_key_an_agent_is_plain_or_does_not_start() {
         "there is no key, because /proc/nothing/mi-agent/laura@bb.com/identity.pem cannot be written: ";
     let plain = "; conversations are plain, and users whose key is known are not called";
     let assert_warned = |program: &Program| {
+        // Its stdout and its stderr are read by threads of their own.
+        eventually("it is told on stderr", || !program.stderr().is_empty());
         let [told] = &program.stderr()[..] else { panic!("one line: {:?}", program.stderr()) };
         assert!(told.contains(reason) && told.ends_with(plain), "{told}");
     };
