@@ -81,6 +81,8 @@ mod place;
 mod reports;
 mod saved;
 #[cfg(feature = "sqlite")]
+mod schedule;
+#[cfg(feature = "sqlite")]
 mod store;
 #[cfg(feature = "sqlite")]
 mod writer;
@@ -98,9 +100,11 @@ pub use place::MAX_MOVED_ASIDE;
 pub use reports::SavedReceiver;
 pub use saved::{NotSaved, Saved};
 #[cfg(feature = "sqlite")]
+pub use schedule::{FULL_SYNC_INTERVAL, MAX_HEARTBEAT_INTERVAL, RETRY_INTERVAL};
+#[cfg(feature = "sqlite")]
 pub use store::MovedAside;
 #[cfg(feature = "sqlite")]
-pub use writer::{BindingsWriter, FULL_SYNC_INTERVAL, MAX_COMMIT, MAX_HEARTBEAT_INTERVAL, RETRY_INTERVAL};
+pub use writer::{BindingsWriter, MAX_COMMIT};
 
 /// The examples of the README.
 #[cfg(all(doctest, feature = "sqlite"))]

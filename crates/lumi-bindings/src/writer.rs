@@ -17,6 +17,7 @@ use crate::embedded::{Commit, Durability, Repairs};
 use crate::error::Failure;
 use crate::reports::{Reports, SavedReceiver, reports};
 use crate::saved::{NotSaved, Saved};
+use crate::schedule::{Due, Schedule};
 use crate::store::Store;
 
 /// The caller's end of the queue. When it is dropped, the thread saves what is left and ends.
@@ -94,21 +95,13 @@ pub(crate) fn start(
         store,
         repairs,
         durability,
-        heartbeat_interval: heartbeat_interval(restore_within),
         waiting: VecDeque::new(),
         last: SaveId(0),
         anew: false,
-        heartbeat_at: now(),
-        sync_at: None,
-        retry_at: None,
+        schedule: Schedule::new(now(), restore_within),
     };
     thread::Builder::new().name("bindings".into()).spawn(|| worker.run())?;
     Ok((BindingsWriter { queue }, receiver))
-}
-
-/// The time between two heartbeats: so that a node that is killed was not away for much longer than it seems.
-fn heartbeat_interval(restore_within: Duration) -> Duration {
-    (restore_within / 4).clamp(MIN_HEARTBEAT_INTERVAL, MAX_HEARTBEAT_INTERVAL)
 }
 
 struct Worker {
@@ -119,19 +112,13 @@ struct Worker {
     repairs: Repairs,
     /// That of each commit.
     durability: Durability,
-    heartbeat_interval: Duration,
     /// Changes that are not committed yet.
     waiting: VecDeque<(SaveId, BindingChange)>,
     /// The last change that was committed.
     last: SaveId,
     /// Set if an empty database took the place of another one, which was not reported yet.
     anew: bool,
-    /// The time of the next heartbeat.
-    heartbeat_at: Instant,
-    /// The time at which the commits so far are to survive a power failure, if there were any.
-    sync_at: Option<Instant>,
-    /// The time of the next attempt, after one that failed.
-    retry_at: Option<Instant>,
+    schedule: Schedule,
 }
 
 impl Worker {
@@ -139,7 +126,7 @@ impl Worker {
         let mut is_open = true;
         while is_open {
             is_open = self.take();
-            if self.retry_at.is_some_and(|at| is_open && now() < at) {
+            if is_open && self.schedule.is_resting(now()) {
                 continue;
             }
             self.work(is_open);
@@ -155,12 +142,9 @@ impl Worker {
     fn take(&mut self) -> bool {
         let queue = Arc::clone(&self.queue);
         let mut orders = queue.lock();
-        let deadline = match self.retry_at {
-            Some(at) => at,
-            None => self.sync_at.map_or(self.heartbeat_at, |at| at.min(self.heartbeat_at)),
-        };
+        let deadline = self.schedule.next();
         // After a failure, changes have to wait like those before them.
-        while !orders.is_closed && (orders.changes.is_empty() || self.retry_at.is_some()) {
+        while !orders.is_closed && (orders.changes.is_empty() || self.schedule.is_failing()) {
             let left = deadline.saturating_duration_since(now());
             if left.is_zero() {
                 break;
@@ -177,24 +161,24 @@ impl Worker {
             let count = self.waiting.len().min(MAX_COMMIT);
             let last = self.waiting[count - 1].0;
             // The first changes of a node come with its first heartbeat: beside an older one, they would seem too old.
-            if !self.commit(count, now() >= self.heartbeat_at, self.durability) {
+            if !self.commit(count, self.schedule.is_heartbeat_due(now()), self.durability) {
                 return;
             }
             self.waiting.drain(..count);
             self.last = last;
             self.report(Ok(()), last);
-            if self.durability == Durability::Process && self.sync_at.is_none() {
-                self.sync_at = Some(now() + FULL_SYNC_INTERVAL);
+            if self.durability == Durability::Process {
+                self.schedule.needs_sync(now());
             }
-            if self.sync_at.is_some_and(|at| now() >= at) && !self.sync() {
+            if self.schedule.is_sync_due(now()) && !self.sync() {
                 return;
             }
         }
-        let now = now();
-        if !is_open || self.sync_at.is_some_and(|at| now >= at) {
-            self.sync();
-        } else if now >= self.heartbeat_at || self.retry_at.is_some() {
-            self.beat(self.durability);
+        match self.schedule.due(now()) {
+            _ if !is_open => _ = self.sync(),
+            Some(Due::Sync) => _ = self.sync(),
+            Some(Due::Heartbeat) => _ = self.beat(self.durability),
+            None => {}
         }
     }
 
@@ -202,14 +186,14 @@ impl Worker {
     fn sync(&mut self) -> bool {
         let is_synced = self.beat(Durability::Machine);
         if is_synced {
-            self.sync_at = None;
+            self.schedule.synced();
         }
         is_synced
     }
 
     /// Writes a heartbeat. Returns whether that worked.
     fn beat(&mut self, durability: Durability) -> bool {
-        let was_failing = self.retry_at.is_some();
+        let was_failing = self.schedule.is_failing();
         let is_saved = self.commit(0, true, durability);
         if is_saved && (was_failing || self.anew) {
             self.report(Ok(()), self.last);
@@ -261,17 +245,14 @@ impl Worker {
         }
         database?.commit(&Commit { repairs: &self.repairs, changes, heartbeat, durability })?;
         self.repairs = Repairs::default();
-        self.retry_at = None;
-        if with_heartbeat {
-            self.heartbeat_at = now() + self.heartbeat_interval;
-        }
+        self.schedule.committed(now(), with_heartbeat);
         Ok(())
     }
 
     fn fail(&mut self, reason: NotSaved) {
         // A new connection may fare better, and what is behind this one may be gone.
         self.store.close();
-        self.retry_at = Some(now() + RETRY_INTERVAL);
+        self.schedule.failed(now());
         self.forget_replaced();
         let last = self.waiting.back().map_or(self.last, |&(id, _)| id);
         self.report(Err(reason), last);
@@ -305,17 +286,3 @@ fn wall_clock() -> SystemTime {
 
 /// The limit of changes in a commit: about 10 ms, so that the first of many does not wait for the last.
 pub const MAX_COMMIT: usize = 1_024;
-
-/// The time after which what is committed survives a power failure, too.
-pub const FULL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The time between two attempts to commit after one that failed. Nobody waits for them.
-pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The longest time between two heartbeats. It is a quarter of [`OpenOptions::restore_within`] if that is less.
-///
-/// [`OpenOptions::restore_within`]: crate::OpenOptions::restore_within
-pub const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
-
-/// The shortest time between two heartbeats, however soon bindings are too old.
-const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ mod survival;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use lumi_bindings::{
@@ -16,7 +17,7 @@ use lumi_bindings::{
 };
 use plumi_proto::{Domain, HostIp, UdpAddress, UserName};
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// A folder with the place of a database.
 struct Place {
@@ -126,6 +127,15 @@ impl Saving {
     }
 }
 
+/// Waits until `is_so`, for [`DEADLINE`] at most.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < DEADLINE, "within {DEADLINE:?} it did not come to be that {what}");
+        thread::park_timeout(LOOK_AGAIN);
+    }
+}
+
 fn domain() -> Domain {
     "bb.com".parse().expect("it is right")
 }
@@ -162,3 +172,6 @@ const RESTORE_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// The time until which what has to happen does, on a busy machine, too.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The time between two looks of [`eventually`].
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
