@@ -30,7 +30,7 @@ pub(crate) struct Database {
     durability: Durability,
 }
 
-/// How durable a commit is.
+/// The durability of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
     /// It survives the process.
@@ -63,7 +63,7 @@ pub(crate) struct Repairs {
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
     pub(crate) heartbeat: Option<UnixMillis>,
-    /// In the order of the users' names.
+    /// The rows that are right, in the order of the users' names.
     pub(crate) rows: Vec<StoredBinding>,
     /// The keys of rows whose sum is wrong.
     pub(crate) damaged: Vec<Vec<u8>>,
@@ -95,7 +95,7 @@ impl Database {
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )?
         } else {
-            // Without a log, everything is in the file, and SQLite needs neither a log nor its index to read it.
+            // Everything is in the file then, and SQLite needs neither a log nor its index to read it.
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
         };
@@ -347,7 +347,7 @@ fn none_is_fine(error: rusqlite::Error) -> rusqlite::Result<()> {
 fn immutable(path: &Path) -> PathBuf {
     let mut uri = b"file:".to_vec();
     if path.is_absolute() {
-        // What follows two slashes would be a host.
+        // An absolute path comes behind a host, which is empty.
         uri.extend(b"//");
     }
     for &byte in path.as_os_str().as_bytes() {

@@ -29,7 +29,7 @@ pub struct BindingsFile {
 /// The way in which a database is opened and written.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
-    /// How much of what is reported as committed survives a power failure.
+    /// Decides what a power failure can take.
     pub sync: SyncMode,
     /// The longest time away after which bindings are of use. Later, an agent's port may belong to another program.
     pub restore_within: Duration,
@@ -37,7 +37,7 @@ pub struct OpenOptions {
     pub now: SystemTime,
 }
 
-/// How much of what is reported as committed survives a power failure. All of it survives the end of the process.
+/// The commits that survive a power failure, of those that are reported. All of them survive the end of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncMode {
     /// All but the last second.
@@ -108,7 +108,7 @@ impl BindingsFile {
         let mut moved_aside = None;
         let (contents, not_writable) = match store.read(&mut moved_aside) {
             Ok(contents) => (contents, None),
-            // What cannot be written may still be read.
+            // A database that cannot be written may still be read.
             Err(reason) => (store.read_only(), Some(reason)),
         };
         let away = contents.heartbeat.map_or(Away::Unknown, |heartbeat| heartbeat.until(options.now));

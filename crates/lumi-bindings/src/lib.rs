@@ -12,7 +12,7 @@
 //! ```
 //!
 //! # What is promised
-//! What was reported as committed survives the end of the process, however sudden. The end of the machine, a power
+//! A commit that was reported survives the end of the process, however sudden. The end of the machine, a power
 //! failure say, can take the last second ([`FULL_SYNC_INTERVAL`]), or nothing with [`SyncMode::Full`].
 //!
 //! A commit that fails, because the disk is full or the folder is read-only, is reported. Its changes stay with the

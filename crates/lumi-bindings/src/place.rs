@@ -140,7 +140,7 @@ fn remove(path: &Path) -> io::Result<()> {
 /// The limit of databases that are kept beside the one in use. The last of them is replaced after that.
 pub const MAX_MOVED_ASIDE: u32 = 9;
 
-/// What belongs to a database.
+/// The endings of the other files of a database.
 const LOG_PARTS: [&str; 2] = ["-wal", "-shm"];
 
 /// The mode of the database. SQLite gives it to its log and the index of that, too.

@@ -23,7 +23,7 @@ pub(crate) fn measure(options: &Options, report: &mut Report) -> anyhow::Result<
     start(options, report)
 }
 
-/// How many registrations are answered: while nobody moves, and while each one moves its user.
+/// Measures how many registrations are answered while nobody moves, and while each one moves its user.
 fn rates(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let (few, many) = (domain::registrations(FEW), domain::registrations(MANY));
     for (name, users, requests, least) in [
@@ -44,7 +44,7 @@ fn rates(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How long a user waits who registers, one after the other, who was offline before.
+/// Measures how long users wait who were offline and register one after the other.
 fn latencies(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     let (saving, off) =
         (NodeOfMany::start(MANY, &NO_LIMIT)?, NodeOfMany::start(MANY, &[NO_LIMIT, OFF].concat())?);
@@ -90,7 +90,7 @@ fn register_new(
     Ok(MANY - first)
 }
 
-/// How long a user waits whose registration changes nothing, while many others move.
+/// Measures how long a registration that changes nothing takes while many users move.
 fn others(report: &mut Report) -> anyhow::Result<()> {
     let (saving, off) =
         (NodeOfMany::start(MANY, &NO_LIMIT)?, NodeOfMany::start(MANY, &[NO_LIMIT, OFF].concat())?);
@@ -113,11 +113,11 @@ fn others(report: &mut Report) -> anyhow::Result<()> {
 /// Registers another user than the prober's, from the other socket than the last time.
 fn move_user(sockets: &[UdpSocket; 2], number: usize) {
     let (user, turn) = (1 + number % MOVING, number / MOVING);
-    // What cannot be sent moves nobody.
+    // A datagram that cannot be sent moves nobody.
     _ = sockets[turn % 2].send(format!("PR{}@{DOMAIN}", domain::user(user)).as_bytes());
 }
 
-/// How long a node takes until it is ready with a million users who were online, beside one that keeps none.
+/// Measures a start with a million users who were online, beside one of a node that keeps none.
 fn start(options: &Options, report: &mut Report) -> anyhow::Result<()> {
     programs::executable(programs::NODE);
     let folder = tempfile::tempdir()?;
@@ -163,11 +163,11 @@ const MOVING: usize = 100_000;
 /// Moves a second: a tenth of what a node answers.
 const MOVES: usize = 10_000;
 
-/// How long they move.
+/// The time for which they move, in seconds.
 const SECONDS: usize = 10;
 
 /// Between one user and the next, so that each has a commit of its own.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// What is not answered for so long is lost, and there is no figure.
+/// A request without an answer for this long is lost, and there is no figure.
 const PATIENCE: Duration = Duration::from_secs(5);

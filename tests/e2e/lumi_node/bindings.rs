@@ -225,7 +225,7 @@ fn a_full_disk_costs_the_promise_and_not_the_service() {
         .take(1000)
         .find_map(Result::err)
         .expect("it is full");
-    // As many as fit into what room is left in the last pages.
+    // A few more may fit into the room that is left in the last pages.
     let mut elsewhere = User::of(&node);
     eventually("the node tells that it cannot save", || {
         elsewhere = User::of(&node);

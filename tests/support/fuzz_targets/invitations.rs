@@ -20,7 +20,7 @@ pub fn invitations(text: &[u8]) {
         }
     };
     let debug = format!("{invitations:?}");
-    // At the beginning of time, none has ended.
+    // None has ended at the beginning of time.
     let all = invitations.text(i64::MIN);
     assert_eq!(Invitations::parse(all.as_bytes()).as_ref(), Ok(&invitations), "{text:?}");
     for invitation in invitations.iter() {
@@ -32,7 +32,7 @@ pub fn invitations(text: &[u8]) {
             invitation.used.is_none() && ended < invitation.expires,
             "{text:?}"
         );
-        // What is left out is gone for good, and all others stay.
+        // An invitation that is left out is gone for good, and all others stay.
         for now in [ended, ended.saturating_add(KEPT_SECONDS), ended.saturating_add(KEPT_SECONDS + 1)] {
             let kept = Invitations::parse(invitations.text(now).as_bytes()).expect("it was written");
             let stays = |ended: i64| now.saturating_sub(ended) <= KEPT_SECONDS;

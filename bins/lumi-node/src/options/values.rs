@@ -36,7 +36,7 @@ impl FromStr for PathOrOff {
     }
 }
 
-/// How much of the saved bindings survives a power failure.
+/// The saved bindings that survive a power failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum BindingsSync {
     #[default]

@@ -102,7 +102,7 @@ async fn assert_works(place: &Place, file: BindingsFile) {
     assert_eq!(by_user(&found).get(&name(3)), Some(&binding(3, 3)));
 }
 
-/// Of a file that is cut anywhere, everything that is found was there.
+/// Nothing is found in a file that is cut anywhere which was not there before.
 #[tokio::test]
 async fn a_truncated_database_gives_no_wrong_binding() {
     let whole = Whole::new().await;
@@ -113,7 +113,7 @@ async fn a_truncated_database_gives_no_wrong_binding() {
     }
 }
 
-/// Of a file with a sector of zeros anywhere, everything that is found was there.
+/// Nothing is found in a file with a sector of zeros anywhere which was not there before.
 #[tokio::test]
 async fn a_zeroed_sector_gives_no_wrong_binding() {
     let whole = Whole::new().await;

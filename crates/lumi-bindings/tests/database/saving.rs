@@ -1,4 +1,4 @@
-//! What is saved is found, by whom, and for how long.
+//! Bindings that are saved and found again: who may read them, and for how long they count.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What was reported as committed survives the process.
+//! Commits that were reported survive the process.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

@@ -129,7 +129,7 @@ impl Bindings {
                 (last, result.err().map(|error| error.to_string().into()), anew)
             }
             None => {
-                // From this failure on, no answer waits, and there is no other result.
+                // No answer waits after this failure, and no other result comes.
                 self.has_ended = true;
                 (self.given, Some(Arc::from("the store of bindings has ended")), false)
             }

@@ -210,7 +210,7 @@ fn an_answer_waits_for_250_ms_and_those_after_it_no_longer() {
     assert_eq!(node.receive(STRANGER, "PDlaura@bb.com"), [sent(STRANGER, "RD0")]);
     let counts = node.counts();
     assert_eq!((counts.unpromised, counts.unsaved, counts.is_failing), (4, 3, true), "one mark for laura");
-    // What has been waited for comes, and then what she is by now.
+    // The commit that was waited for comes, and then her binding is saved as it is by now.
     let [Output::SaveBinding { id, change }] = node.commits(2)[..] else { panic!("one change") };
     assert!(matches!(change, BindingChange::Unbound { .. }) && id == SaveId(3), "{change:?}");
     assert!(!node.counts().is_failing);
@@ -285,7 +285,7 @@ fn no_more_answers_wait_than_there_is_room_for() {
     assert_eq!(node.receive(&from(7), "PRu7@bb.com"), [], "it joins");
     let overtakes = node.try_receive(&from(7), "PDu7@bb.com");
     assert_eq!(overtakes, Err(DropReason::NoRoom), "its answer would come before the other one");
-    // What found no room is saved once there is some, however many others are on their way.
+    // A binding that found no room is saved once there is some, however many others are on their way.
     let outputs = node.commits(1_000);
     let saves: Vec<_> =
         outputs.iter().filter(|output| matches!(output, Output::SaveBinding { .. })).collect();

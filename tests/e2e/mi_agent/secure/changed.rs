@@ -52,7 +52,7 @@ fn a_changed_key_is_refused_until_it_is_trusted() {
     assert_eq!(new_talks.stdout().len(), 4, "he heard of no call before: {:?}", new_talks.stdout());
 }
 
-/// For a verified key, a command without words is not enough.
+/// A command without words is not enough to replace a verified key.
 #[test]
 fn a_verified_key_changes_only_by_words() {
     let (node, laura, old) = node_and_homes();

@@ -15,8 +15,8 @@ impl Node {
     /// Begins to save bindings, and restores those that are `stored`, all that the store has. It is `wall` by the clock
     /// on the wall.
     ///
-    /// From now on, each change of a binding is an [`Output::SaveBinding`](crate::Output::SaveBinding). The answer to the
-    /// `PR` or `PD` that made it leaves once it is saved, or after 250 ms.
+    /// Each later change of a binding is an [`Output::SaveBinding`](crate::Output::SaveBinding). The answer to the `PR` or
+    /// `PD` that made it leaves once it is saved, or after 250 ms.
     ///
     /// A stored binding is restored as by [`Node::restore`], if messages can leave from where its agent was heard: the
     /// port of this node, at its address. If that is 0.0.0.0, `is_own` decides whether this host has the address. One

@@ -17,8 +17,8 @@ impl Node {
     /// Handles the result of [`Output::SaveBinding`], for this change and for all before it that have had none. A store
     /// commits together what comes together.
     ///
-    /// What was saved takes effect: its answers leave. If it could not be saved, they leave all the same, as do all later
-    /// ones until something is saved again, and the node has the bindings saved again later.
+    /// A change that was saved takes effect: its answers leave. If it could not be saved, they leave all the same, as do
+    /// all later ones until something is saved again, and the node has the bindings saved again later.
     pub fn handle_binding_saved(&mut self, now: Instant, id: SaveId, result: Result<(), BindingNotSaved>) {
         let Some(bindings) = &mut self.bindings else { return };
         bindings.at(now);

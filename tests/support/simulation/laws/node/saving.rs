@@ -1,7 +1,7 @@
 //! The laws of a node that saves bindings (protocol.md §9).
 //!
-//! What a datagram leads to is checked as if nothing waited: messages that wait count as sent. This module checks which of
-//! them wait, for how long, and what is saved.
+//! The effects of a datagram are checked as if nothing waited: messages that wait count as sent. This module checks which
+//! of them wait, for how long, and what is saved.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddrV4;
@@ -14,7 +14,7 @@ use super::NodeLaws;
 use crate::simulation::laws::{Violation, ensure};
 use crate::simulation::network::{Datagram, Taint};
 
-/// What waits for the store of a node.
+/// The messages of a node that wait for its store.
 #[derive(Debug, Default)]
 pub(super) struct Saving {
     waiting: VecDeque<Waits>,
@@ -60,14 +60,14 @@ pub(in crate::simulation) struct Promise {
     pub(in crate::simulation) answer: Message,
 }
 
-/// Where a user is bound, and the key that proved it.
+/// The binding of a user, if there is one, and the key that proved it.
 pub(super) type Bound = (Option<SocketAddrV4>, Option<PublicKey>);
 
 /// The outputs of a node, and what it holds back.
 #[derive(Debug)]
 pub(super) struct Seen {
     saves: Vec<(SaveId, BindingChange)>,
-    /// What has left, or is asked for.
+    /// The effects that do not wait.
     now: Vec<Output>,
     held: Vec<(SocketAddrV4, Message)>,
 }
