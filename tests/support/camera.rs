@@ -2,7 +2,8 @@
 
 use rqrr::PreparedImage;
 
-/// Returns the text in the code among `lines`, which a program drew without colours: its light squares are there.
+/// Returns the text in the code among `lines`, which a program drew without colours: its light squares are
+/// there.
 ///
 /// # Panics
 /// There is no code, or it is damaged.

@@ -14,7 +14,8 @@ use crate::options::settings::Settings;
 use crate::options::values::BindingsSync;
 use crate::reason;
 
-/// Opens the database that the settings name, and reports what is wrong with it. `None` if there is to be none.
+/// Opens the database that the settings name, and reports what is wrong with it. `None` if there is to be
+/// none.
 ///
 /// # Errors
 /// Another node has it, or it can never be opened.

@@ -28,8 +28,8 @@ pub(crate) struct EnrolArgs {
     /// Your own address, user@domain
     address: MiAddress,
 
-    /// The code of the invitation, such as KQ7M-2XTN-9D4V-W3RH, or what a camera read; - reads it from stdin [default: it is
-    /// asked for]
+    /// The code of the invitation, such as KQ7M-2XTN-9D4V-W3RH, or what a camera read; - reads it from stdin
+    /// [default: it is asked for]
     // Blanks in a code are arguments of their own to a shell.
     #[arg(num_args = 0..=MAX_WORDS)]
     code: Vec<String>,

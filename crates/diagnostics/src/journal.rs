@@ -5,7 +5,8 @@
 //!                                      │ full: the event is lost, and counted
 //! ```
 //!
-//! The socket blocks while journald hangs. Events are passed on without the spans around them. Neither program has any.
+//! The socket blocks while journald hangs. Events are passed on without the spans around them. Neither
+//! program has any.
 
 use std::collections::VecDeque;
 use std::io;

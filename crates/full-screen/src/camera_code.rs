@@ -3,10 +3,12 @@
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-/// Draws a code for cameras that holds `text`; each line ends with a line feed. `None`: the text is too long for any code.
+/// Draws a code for cameras that holds `text`; each line ends with a line feed. `None`: the text is too long
+/// for any code.
 ///
-/// A character is two squares, one above the other. With `in_colour`, which is for terminals, the code is black on white
-/// whatever the colours of the terminal are. Without, its light squares are drawn, because most terminals are dark.
+/// A character is two squares, one above the other. With `in_colour`, which is for terminals, the code is
+/// black on white whatever the colours of the terminal are. Without, its light squares are drawn, because
+/// most terminals are dark.
 pub fn camera_code(text: &str, in_colour: bool) -> Option<String> {
     let code = QrCode::new(text).ok()?;
     let (dark, light) = match in_colour {

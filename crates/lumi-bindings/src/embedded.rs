@@ -5,7 +5,8 @@
 //! binding  user TEXT, agent TEXT, heard_at TEXT, stamp INTEGER, since INTEGER, key BLOB or NULL, crc INTEGER
 //! ```
 //!
-//! Times are milliseconds since 1970, addresses are texts like `10.0.0.7:40123`: people read them with `sqlite3`.
+//! Times are milliseconds since 1970, addresses are texts like `10.0.0.7:40123`: people read them with
+//! `sqlite3`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -189,7 +190,8 @@ impl Database {
         Ok(transaction.commit()?)
     }
 
-    /// Writes the log into the database and closes both. What fails is done when the database is opened again.
+    /// Writes the log into the database and closes both. What fails is done when the database is opened
+    /// again.
     pub(crate) fn close(self) {
         drop(self.connection);
     }
@@ -387,11 +389,12 @@ const SINCE: usize = 4;
 const KEY: usize = 5;
 const CRC: usize = 6;
 
-/// The time that a commit waits for another process that writes. The node does not, but somebody with `sqlite3` may.
+/// The time that a commit waits for another process that writes. The node does not, but somebody with
+/// `sqlite3` may.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The length of the log, in pages of 4 KiB, from which a commit moves it into the database: 16 MiB. A page that many
-/// changes have changed meanwhile is moved once.
+/// The length of the log, in pages of 4 KiB, from which a commit moves it into the database: 16 MiB. A page
+/// that many changes have changed meanwhile is moved once.
 const CHECKPOINT_PAGES: i64 = 4_096;
 
 /// The size in bytes to which a longer log is cut after it was moved.

@@ -9,7 +9,8 @@ use crate::saved::NotSaved;
 
 /// The reason why a node must not start with a file of bindings.
 ///
-/// A folder that is not writable and a disk that is full are none: the node works without the file until they pass.
+/// A folder that is not writable and a disk that is full are none: the node works without the file until they
+/// pass.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -21,7 +22,8 @@ pub enum OpenError {
         /// The file that is locked.
         lock: PathBuf,
     },
-    /// It cannot be opened, for a reason that does not pass: it is a folder, say, or its folder does not exist.
+    /// It cannot be opened, for a reason that does not pass: it is a folder, say, or its folder does not
+    /// exist.
     #[error("cannot open the bindings {}", path.display())]
     Io {
         /// The database.

@@ -17,7 +17,8 @@ use crate::writer::{self, BindingsWriter};
 
 /// The database of a node, open and locked, to which nothing has been written yet.
 ///
-/// Nothing changes until [`BindingsFile::start`]: a node that fails to start leaves the time of its predecessor's end.
+/// Nothing changes until [`BindingsFile::start`]: a node that fails to start leaves the time of its
+/// predecessor's end.
 #[derive(Debug)]
 pub struct BindingsFile {
     store: Store,
@@ -31,13 +32,15 @@ pub struct BindingsFile {
 pub struct OpenOptions {
     /// Decides what a power failure can take.
     pub sync: SyncMode,
-    /// The longest time away after which bindings are of use. Later, an agent's port may belong to another program.
+    /// The longest time away after which bindings are of use. Later, an agent's port may belong to another
+    /// program.
     pub restore_within: Duration,
     /// The time by the wall clock, with which the last heartbeat is compared.
     pub now: SystemTime,
 }
 
-/// The commits that survive a power failure, of those that are reported. All of them survive the end of the process.
+/// The commits that survive a power failure, of those that are reported. All of them survive the end of the
+/// process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncMode {
     /// All but the last second.
@@ -51,10 +54,11 @@ pub enum SyncMode {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Found {
-    /// The bindings to be restored and the records of logouts, in the order of the users' names. If the node was away for
-    /// longer than [`OpenOptions::restore_within`], all of them are records of logouts.
+    /// The bindings to be restored and the records of logouts, in the order of the users' names. If the node
+    /// was away for longer than [`OpenOptions::restore_within`], all of them are records of logouts.
     ///
-    /// A binding that is not restored has to be saved as removed or unbound, since a later restart would restore it.
+    /// A binding that is not restored has to be saved as removed or unbound, since a later restart would
+    /// restore it.
     pub rows: Vec<StoredBinding>,
     /// The time since a node last had the database.
     pub away: Away,
@@ -88,8 +92,8 @@ pub enum Away {
 }
 
 impl BindingsFile {
-    /// Opens the database at `path`, or creates it, and reads it. Blocks for as long as the disk takes: a million rows are
-    /// read in about a second.
+    /// Opens the database at `path`, or creates it, and reads it. Blocks for as long as the disk takes: a
+    /// million rows are read in about a second.
     ///
     /// # Errors
     /// [`OpenError`]. A database that cannot be used is none: see [`Found::moved_aside`]. Nor is a folder that is not

@@ -24,8 +24,8 @@ pub struct Inspected {
     pub heartbeat: Option<SystemTime>,
 }
 
-/// Reads the database at `path` as far as it is committed, without its lock and without creating a file. `None` if there is
-/// none yet. Blocks for as long as the disk takes.
+/// Reads the database at `path` as far as it is committed, without its lock and without creating a file.
+/// `None` if there is none yet. Blocks for as long as the disk takes.
 ///
 /// # Errors
 /// [`InspectError`].

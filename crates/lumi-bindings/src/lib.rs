@@ -1,9 +1,9 @@
 //! The answer to "where is a user?", kept in a SQLite database so that it survives a restart of the node.
 //!
-//! This crate is the counterpart of `lumi-dns`, which answers "where is the node of a domain?". It decides nothing about
-//! registrations: it stores the changes that a node gives it and reports when they are committed. It never makes the
-//! caller wait for a disk. The library that speaks to the database does not show: none of its types is in this
-//! interface.
+//! This crate is the counterpart of `lumi-dns`, which answers "where is the node of a domain?". It decides
+//! nothing about registrations: it stores the changes that a node gives it and reports when they are
+//! committed. It never makes the caller wait for a disk. The library that speaks to the database does not
+//! show: none of its types is in this interface.
 //!
 //! ```text
 //!                  save, once a turn                    commits together what arrived together
@@ -15,8 +15,8 @@
 //! A commit that was reported survives the end of the process, however sudden. The end of the machine, a power
 //! failure say, can take the last second ([`FULL_SYNC_INTERVAL`]), or nothing with [`SyncMode::Full`].
 //!
-//! A commit that fails, because the disk is full or the folder is read-only, is reported. Its changes stay with the
-//! thread, which tries again every [`RETRY_INTERVAL`]. This costs the promise and not the service.
+//! A commit that fails, because the disk is full or the folder is read-only, is reported. Its changes stay
+//! with the thread, which tries again every [`RETRY_INTERVAL`]. This costs the promise and not the service.
 //!
 //! # Files
 //! ```text
@@ -26,8 +26,9 @@
 //! bb.bindings.broken-1 …    databases that could not be used, with their own -wal and -shm
 //! ```
 //!
-//! Each row carries a CRC-32 over all its fields and the domain. A row whose sum is wrong is dropped and counted. A database
-//! that is broken, of a newer version or of another domain is moved aside, and a new one takes its place.
+//! Each row carries a CRC-32 over all its fields and the domain. A row whose sum is wrong is dropped and
+//! counted. A database that is broken, of a newer version or of another domain is moved aside, and a new one
+//! takes its place.
 //!
 //! # Example
 //! ```

@@ -1,4 +1,5 @@
-//! The files of a database, apart from their contents: who may read them, whose they are, and which take their place.
+//! The files of a database, apart from their contents: who may read them, whose they are, and which take
+//! their place.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -42,7 +43,8 @@ pub(crate) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A process that is being started has its copy of the open file for a moment, and would keep the lock.
+        // A process that is being started has its copy of the open file for a moment, and would keep the
+        // lock.
         _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
@@ -52,7 +54,8 @@ pub(crate) fn lock_of(path: &Path) -> PathBuf {
     sibling(path, ".lock")
 }
 
-/// Creates the file at `path` if there is none, and takes it away from everybody but its owner. Returns its identity.
+/// Creates the file at `path` if there is none, and takes it away from everybody but its owner. Returns its
+/// identity.
 ///
 /// # Errors
 /// Those of the system, and a file that is none.
@@ -84,7 +87,8 @@ impl Identity {
     }
 }
 
-/// Gives the database at `path` another name, with its log, so that a new one can be made there. Returns that name.
+/// Gives the database at `path` another name, with its log, so that a new one can be made there. Returns that
+/// name.
 ///
 /// # Errors
 /// The folder cannot be written to.
@@ -96,7 +100,8 @@ pub(crate) fn move_aside(path: &Path) -> io::Result<PathBuf> {
     for part in LOG_PARTS {
         remove(&sibling(&aside, part))?;
     }
-    // The database first: SQLite drops a log beside an empty database, while a database without its log would be read.
+    // The database first: SQLite drops a log beside an empty database, while a database without its log would
+    // be read.
     fs::rename(path, &aside)?;
     for part in LOG_PARTS {
         match fs::rename(sibling(path, part), sibling(&aside, part)) {
@@ -114,8 +119,8 @@ pub(crate) fn sibling(path: &Path, more: &str) -> PathBuf {
     name.into()
 }
 
-/// Returns whether what failed may work later, without anybody changing the settings: a full disk, a folder that is not
-/// writable, too many open files.
+/// Returns whether what failed may work later, without anybody changing the settings: a full disk, a folder
+/// that is not writable, too many open files.
 pub(crate) fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound};
 
@@ -171,7 +176,8 @@ mod tests {
             assert!(!path.exists() && !sibling(&path, "-wal").exists());
         }
         assert_eq!(read(sibling(&path, ".broken-1")).unwrap(), "database 1");
-        // Nine databases; all but four of them have a log, and that of the eleventh replaced that of the tenth.
+        // Nine databases; all but four of them have a log, and that of the eleventh replaced that of the
+        // tenth.
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 9 + 5);
     }
 

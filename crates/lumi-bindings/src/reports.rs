@@ -1,4 +1,5 @@
-//! The way of outcomes from the thread to the task that waits for them, without a queue: the newest speaks for all.
+//! The way of outcomes from the thread to the task that waits for them, without a queue: the newest speaks
+//! for all.
 
 use std::future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +33,8 @@ pub(crate) fn reports() -> (Reports, SavedReceiver) {
 }
 
 impl SavedReceiver {
-    /// Waits for the outcome of a commit. If there were several since the last call, only the newest is returned, which
-    /// speaks for all. `None` once the database is closed and unlocked.
+    /// Waits for the outcome of a commit. If there were several since the last call, only the newest is
+    /// returned, which speaks for all. `None` once the database is closed and unlocked.
     ///
     /// # Cancel safety
     /// Nothing is lost if it is dropped.

@@ -9,8 +9,8 @@ pub struct Saved {
     pub last: SaveId,
     /// The reason why nothing was committed. The changes wait for the next attempt.
     pub result: Result<(), NotSaved>,
-    /// Set if the database was lost while the node ran and begun anew, without what was saved before. Everything has to be
-    /// saved once more.
+    /// Set if the database was lost while the node ran and begun anew, without what was saved before.
+    /// Everything has to be saved once more.
     pub anew: bool,
 }
 

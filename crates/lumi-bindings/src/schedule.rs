@@ -91,7 +91,8 @@ pub const FULL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// The time between two attempts to commit after one that failed. Nobody waits for them.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest time between two heartbeats. It is a quarter of [`OpenOptions::restore_within`] if that is less.
+/// The longest time between two heartbeats. It is a quarter of [`OpenOptions::restore_within`] if that is
+/// less.
 ///
 /// [`OpenOptions::restore_within`]: crate::OpenOptions::restore_within
 pub const MAX_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);

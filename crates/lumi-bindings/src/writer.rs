@@ -22,19 +22,19 @@ use crate::store::Store;
 
 /// The caller's end of the queue. When it is dropped, the thread saves what is left and ends.
 ///
-/// The queue's bound is the number of users: the caller gives no second change of a user before a commit or a failure is
-/// reported, and after a failure the thread keeps the last one of each user.
+/// The queue's bound is the number of users: the caller gives no second change of a user before a commit or a
+/// failure is reported, and after a failure the thread keeps the last one of each user.
 #[derive(Debug)]
 pub struct BindingsWriter {
     queue: Arc<Queue>,
 }
 
 impl BindingsWriter {
-    /// Leaves `changes` to the thread, in the order of their ids, which are larger than those before. Never waits for the
-    /// disk. Call it once a turn.
+    /// Leaves `changes` to the thread, in the order of their ids, which are larger than those before. Never
+    /// waits for the disk. Call it once a turn.
     ///
-    /// A later change of a user replaces an earlier one. A change is tried until it is committed, so one that was reported as
-    /// not saved is not to be given again.
+    /// A later change of a user replaces an earlier one. A change is tried until it is committed, so one that
+    /// was reported as not saved is not to be given again.
     pub fn save(&self, changes: impl IntoIterator<Item = (SaveId, BindingChange)>) {
         let mut orders = self.queue.lock();
         let before = orders.changes.len();
@@ -47,8 +47,8 @@ impl BindingsWriter {
         }
     }
 
-    /// Has the thread commit what is left, durably, with a last heartbeat, and end. Does not wait: [`SavedReceiver::next`]
-    /// returns `None` when the database is closed and unlocked.
+    /// Has the thread commit what is left, durably, with a last heartbeat, and end. Does not wait:
+    /// [`SavedReceiver::next`] returns `None` when the database is closed and unlocked.
     pub fn close(self) {
         drop(self);
     }
@@ -160,7 +160,8 @@ impl Worker {
         while !self.waiting.is_empty() {
             let count = self.waiting.len().min(MAX_COMMIT);
             let last = self.waiting[count - 1].0;
-            // The first changes of a node come with its first heartbeat: beside an older one, they would seem too old.
+            // The first changes of a node come with its first heartbeat: beside an older one, they would seem
+            // too old.
             if !self.commit(count, self.schedule.is_heartbeat_due(now()), self.durability) {
                 return;
             }
@@ -201,8 +202,8 @@ impl Worker {
         is_saved
     }
 
-    /// Commits the first `count` changes that wait, and a heartbeat if it is `with_heartbeat`. Returns whether that worked. A
-    /// failure is reported, and a database that cannot be used is moved aside.
+    /// Commits the first `count` changes that wait, and a heartbeat if it is `with_heartbeat`. Returns
+    /// whether that worked. A failure is reported, and a database that cannot be used is moved aside.
     fn commit(&mut self, count: usize, with_heartbeat: bool, durability: Durability) -> bool {
         let outcome = match self.try_commit(count, with_heartbeat, durability) {
             Err(Failure::Unusable(reason)) => match self.store.move_aside() {
@@ -258,7 +259,8 @@ impl Worker {
         self.report(Err(reason), last);
     }
 
-    /// Keeps the last change of each user only. The node may try to save a user again while this thread does, too.
+    /// Keeps the last change of each user only. The node may try to save a user again while this thread does,
+    /// too.
     fn forget_replaced(&mut self) {
         let last: HashMap<_, _> = self.waiting.iter().map(|(id, change)| (*change.user(), *id)).collect();
         self.waiting.retain(|(id, change)| last.get(change.user()) == Some(id));

@@ -4,8 +4,8 @@
 //! The decisions are in [`Node`], a state machine under `state/` that never touches a socket, a clock, a file
 //! or a name server: time is passed in as an argument, and effects are returned as [`Output`] values.
 //! [`Server`] is the task that carries them out on a UDP socket that its caller bound. [`RosterFile`] is
-//! `nodelumi.cfg`; users from elsewhere come from a [`RosterStore`], or through a [`ServerHandle`]. Where users
-//! are registered is saved in a [`BindingStore`], if there is one, and survives a restart. Unix only.
+//! `nodelumi.cfg`; users from elsewhere come from a [`RosterStore`], or through a [`ServerHandle`]. Where
+//! users are registered is saved in a [`BindingStore`], if there is one, and survives a restart. Unix only.
 //!
 //! A server logs each message as an event of the target [`message_log::TARGET`] at the level TRACE. A message
 //! log is a layer of the subscriber; a program that wants the messages themselves uses

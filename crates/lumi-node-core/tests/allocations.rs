@@ -31,7 +31,8 @@ fn a_known_user_is_registered_without_allocating() {
         let node = runtime.block_on(serve(listen, saves));
         let agent = runtime.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
         runtime.block_on(agent.connect(node)).unwrap();
-        // The requests that change a binding may allocate, and repetitions of them have no answers of their own.
+        // The requests that change a binding may allocate, and repetitions of them have no answers of their
+        // own.
         for request in REQUESTS {
             runtime.block_on(ask(&agent, request));
         }

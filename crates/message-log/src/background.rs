@@ -198,7 +198,8 @@ impl Queue {
     /// Takes all orders into `taken`, whose lines are written.
     fn take(&self, taken: &mut Orders, progress: &LogProgress) {
         taken.lines.clear();
-        // Before the lines are taken: a caller that hurries from here on has lines that may not be among them.
+        // Before the lines are taken: a caller that hurries from here on has lines that may not be among
+        // them.
         progress.take_hurry();
         let mut orders = self.lock();
         orders.in_hand = orders.lines.len();
@@ -230,8 +231,8 @@ impl Orders {
 /// burst that a terminal or a pager takes a second for.
 const MAX_QUEUED: usize = 1024 * 1024;
 
-/// The time in which lines are gathered for one write. To be woken costs the thread, and the caller on the same
-/// processor, several times what a line costs; and people see no delay of a millisecond.
+/// The time in which lines are gathered for one write. To be woken costs the thread, and the caller on the
+/// same processor, several times what a line costs; and people see no delay of a millisecond.
 const GATHERING: Duration = Duration::from_millis(1);
 
 /// The limit of waiting requests to reopen a log: more than there are administrators.

@@ -40,8 +40,8 @@ impl LogProgress {
         self.shared.written.load(Ordering::Acquire)
     }
 
-    /// Has the lines written at once that the log is given from here on. Otherwise its thread may gather lines for
-    /// a millisecond, because to wake it for each costs more than to write it.
+    /// Has the lines written at once that the log is given from here on. Otherwise its thread may gather
+    /// lines for a millisecond, because to wake it for each costs more than to write it.
     ///
     /// A caller that is going to wait for a line calls this before it gives the line.
     pub fn hurry(&self) {

@@ -347,8 +347,8 @@ impl ConversationError {
         matches!(self, Self::Refused(text) if text.raw().starts_with(KEY))
     }
 
-    /// Returns whether the callee refused the call because it is not as secure as the callee wants it: plain, or with a
-    /// key that is not known well enough there. Waiting does not help.
+    /// Returns whether the callee refused the call because it is not as secure as the callee wants it: plain,
+    /// or with a key that is not known well enough there. Waiting does not help.
     pub fn is_about_security(&self) -> bool {
         matches!(self, Self::Refused(text) if is_of_level(text.raw()))
     }

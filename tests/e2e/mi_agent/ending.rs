@@ -76,7 +76,8 @@ fn a_connection_that_breaks_is_lost_and_nobody_ended_it() {
     assert!(!laura.stdout().iter().any(|line| line.contains("ended by")), "{:?}", laura.stdout());
 }
 
-/// A peer that hangs up, one that leaves, and one whose program is killed: the user is told which of them it was.
+/// A peer that hangs up, one that leaves, and one whose program is killed: the user is told which of them it
+/// was.
 #[test]
 fn each_end_by_the_other_side_has_its_words() {
     let node = NodeProgram::start("bb.com", &["laura", "pere", "joan"], &[]);

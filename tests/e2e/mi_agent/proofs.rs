@@ -347,7 +347,8 @@ fn a_code_that_a_camera_read_lets_its_user_enrol() {
     assert_eq!(home.run(&["enrol", "laura@bb.com", &scanned, "--node", &at]).0, 0, "as an argument");
 }
 
-/// Laura is invited to a real node, enrols, and is the only one who can register as Laura, also after a restart.
+/// Laura is invited to a real node, enrols, and is the only one who can register as Laura, also after a
+/// restart.
 #[test]
 fn a_user_of_a_real_node_enrols_and_nobody_else_can_register_as_her() {
     let mut node = NodeProgram::start("bb.com", &["laura", "pere"], &["--console"]);

@@ -2,8 +2,8 @@
 
 use lumi_node_core::Invitations;
 
-/// Any text is invitations or is wrong in a line of it. They are written as they were read, but for those that ended 30
-/// days ago, and no other text shows their codes.
+/// Any text is invitations or is wrong in a line of it. They are written as they were read, but for those
+/// that ended 30 days ago, and no other text shows their codes.
 ///
 /// # Panics
 /// If it is not, they are not, or one does.

@@ -2,8 +2,8 @@
 
 use lumi_node_core::{KeyOrigin, Keys, KeysReason, MAX_KEYS, PublicKey, UserKey, UserName};
 
-/// Any text is keys or is wrong in a line of it. Keys are written as they were read, and one more is there until it is
-/// removed.
+/// Any text is keys or is wrong in a line of it. Keys are written as they were read, and one more is there
+/// until it is removed.
 ///
 /// # Panics
 /// If it is not, they are not, or it is not.

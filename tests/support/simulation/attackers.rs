@@ -249,7 +249,8 @@ impl World {
             false => self.attackers.user(),
         };
         let is_garbage = self.attackers.rng.u8(0..4) == 0;
-        // The users do not exist. All of them are one asker in the node's own domain, and each is one in another.
+        // The users do not exist. All of them are one asker in the node's own domain, and each is one in
+        // another.
         let own = self.nodes.iter().find(|node| node.at() == to).map(|node| node.domain().to_string());
         let domain = own.filter(|_| self.attackers.rng.bool()).unwrap_or_else(|| "x.test".to_owned());
         // Questions in the name of the user who is there use up the share of that user as well.
@@ -262,8 +263,8 @@ impl World {
         }
     }
 
-    /// Sends as many requests as a node can have pending, and more: from as many sources as that takes, or as many as one
-    /// source may have, from as many sockets as that takes.
+    /// Sends as many requests as a node can have pending, and more: from as many sources as that takes, or as
+    /// many as one source may have, from as many sockets as that takes.
     fn deluge(&mut self) {
         let to = *self.attackers.rng.choice(&self.attackers.ours).expect("one node is ours");
         let user = self.silent_user(to);
@@ -333,7 +334,8 @@ const MAX_OVERHEARD: usize = 32;
 /// A host that everybody reaches and where nothing runs.
 const SILENT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 9, 9, 9), 9);
 
-/// The hosts of a deluge: more requests in all than a node has room for, and fewer of each host than it may have.
+/// The hosts of a deluge: more requests in all than a node has room for, and fewer of each host than it may
+/// have.
 const HOSTS: u8 = 72;
 const OF_HOST: u16 = 60;
 

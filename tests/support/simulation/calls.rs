@@ -1,7 +1,9 @@
-//! Calls of agents: plain or encrypted as their keys say, and answered by the callee or by somebody in the middle.
+//! Calls of agents: plain or encrypted as their keys say, and answered by the callee or by somebody in the
+//! middle.
 //!
-//! Nothing is encrypted here. A handshake is its result: the keys that both sides have proved, or none. The decisions are those
-//! that ship, and this carries them out as `io/protection.rs` and `io/listener.rs` of `mi-agent-core` do.
+//! Nothing is encrypted here. A handshake is its result: the keys that both sides have proved, or none. The
+//! decisions are those that ship, and this carries them out as `io/protection.rs` and `io/listener.rs` of
+//! `mi-agent-core` do.
 
 use mi_agent_core::{CallPlan, Identified, MiAddress, PublicKey, Trust, TrustStore};
 
@@ -22,7 +24,8 @@ pub(super) enum Answerer {
 }
 
 impl World {
-    /// The user of an agent of ours calls `to`, whose answer `offered` encryption or did not. Returns whether both talked.
+    /// The user of an agent of ours calls `to`, whose answer `offered` encryption or did not. Returns whether
+    /// both talked.
     pub(super) fn call(
         &mut self,
         caller: usize,

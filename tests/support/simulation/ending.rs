@@ -118,8 +118,9 @@ impl World {
         Ok(())
     }
 
-    /// People do what programs cannot: they start what has ended or was stopped; administrators put back who was
-    /// removed, free names that were taken where names cannot be taken over, and give users their keys again.
+    /// People do what programs cannot: they start what has ended or was stopped; administrators put back who
+    /// was removed, free names that were taken where names cannot be taken over, and give users their keys
+    /// again.
     fn help(&mut self) -> Result<(), Violation> {
         for number in 0..self.nodes.len() {
             if !self.nodes[number].is_running() {

@@ -25,7 +25,8 @@ impl KeyChanges {
         Self { rng, are_made }
     }
 
-    /// Draws the nodes that want a proof of every user. Programs of L and S have no keys, so none of them is a user there.
+    /// Draws the nodes that want a proof of every user. Programs of L and S have no keys, so none of them is
+    /// a user there.
     pub(super) fn draw_auth(&mut self, domains: &mut [DomainPlan], users: &[UserPlan]) {
         for (home, plan) in domains.iter_mut().enumerate() {
             let mut of_domain = users.iter().filter(|user| user.home == home);

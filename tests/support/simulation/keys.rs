@@ -35,7 +35,8 @@ impl Keyring {
         Self { security, own, trust: MemoryTrust::default(), guard, laws }
     }
 
-    /// The program is started again; now and then on a new machine, with a new key and what is known of others.
+    /// The program is started again; now and then on a new machine, with a new key and what is known of
+    /// others.
     pub(super) fn restart(&mut self, rng: &mut Rng) {
         if self.own.is_some() && rng.u8(0..NEW_MACHINE) == 0 {
             self.own = Some(draw_key(rng));
@@ -109,7 +110,8 @@ impl Keyring {
 }
 
 impl World {
-    /// Draws which users with keys know each other from before. Some have got another key since, or have none any more.
+    /// Draws which users with keys know each other from before. Some have got another key since, or have none
+    /// any more.
     pub(super) fn draw_acquaintances(&mut self) {
         let others: Vec<_> =
             self.agents.iter().map(|agent| (agent.address(), agent.keys.offered())).collect();

@@ -39,8 +39,8 @@ impl Middle {
         self.is_there = false;
     }
 
-    /// Changes an answer on its way now and then: takes an offer of encryption out, puts one or something like one in, or
-    /// gives another address. Returns what it did.
+    /// Changes an answer on its way now and then: takes an offer of encryption out, puts one or something
+    /// like one in, or gives another address. Returns what it did.
     pub(super) fn tampers(&mut self, datagram: &mut Datagram) -> Option<&'static str> {
         if !self.is_there || !datagram.bytes.starts_with(b"RL0") || self.rng.u8(0..TAMPERED) != 0 {
             return None;

@@ -139,7 +139,8 @@ impl World {
         self.node_has_waited(number)
     }
 
-    /// Ends the node's process. Only its files are kept: the roster, the keys and what its store has committed.
+    /// Ends the node's process. Only its files are kept: the roster, the keys and what its store has
+    /// committed.
     pub(super) fn stop_node(&mut self, number: usize) {
         let node = &mut self.nodes[number];
         if let (Some(store), true) = (&mut node.store, node.process.is_some()) {

@@ -21,8 +21,8 @@ pub(super) struct Prover {
 }
 
 impl Prover {
-    /// Draws whether a user has a key. Deployed programs have none, and their nodes know none. Where every user needs one,
-    /// the user has it.
+    /// Draws whether a user has a key. Deployed programs have none, and their nodes know none. Where every
+    /// user needs one, the user has it.
     pub(super) fn draw(rng: &mut Rng, user: &UserPlan, home: &DomainPlan) -> Option<Self> {
         let is_required = home.settings.auth == Auth::Required;
         let has_key = user.program == Program::Ours && (rng.u8(0..100) < 60 || is_required);
@@ -57,7 +57,8 @@ impl Prover {
     }
 }
 
-/// Returns the file of keys of a domain. Some users have another key as well, which is on no host of this world.
+/// Returns the file of keys of a domain. Some users have another key as well, which is on no host of this
+/// world.
 pub(super) fn keys_of(rng: &mut Rng, home: usize, users: &[UserPlan], provers: &[Option<Prover>]) -> Keys {
     let mut keys = Keys::default();
     let known = users.iter().zip(provers).filter(|(user, _)| user.home == home);

@@ -72,7 +72,8 @@ pub(super) struct Dangers {
     pub(super) spoofers: bool,
     /// Enough datagrams from one source to find the bounds.
     pub(super) floods: bool,
-    /// Enough from so many sources that the bound of all requests together is found, or enough from one for its own.
+    /// Enough from so many sources that the bound of all requests together is found, or enough from one for
+    /// its own.
     pub(super) deluge: bool,
 }
 

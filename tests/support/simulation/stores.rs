@@ -89,8 +89,8 @@ impl Store {
         })
     }
 
-    /// The node's process starts, or its socket, and gets everything that is stored. Rows that are too old become those of
-    /// users who have logged out.
+    /// The node's process starts, or its socket, and gets everything that is stored. Rows that are too old
+    /// become those of users who have logged out.
     pub(super) fn open(&mut self, now: Duration) -> Vec<StoredBinding> {
         self.queue.clear();
         (self.is_busy, self.before) = (false, self.given);

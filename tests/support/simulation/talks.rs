@@ -59,7 +59,8 @@ pub(super) struct Manner {
     pub(super) says_nothing: bool,
 }
 
-/// A conversation between these programs that begins at this time. Returns how many lines were said and heard.
+/// A conversation between these programs that begins at this time. Returns how many lines were said and
+/// heard.
 ///
 /// # Errors
 /// Something that was said was not heard as it was said, an emulator ended, or the conversation did not.
@@ -143,8 +144,8 @@ impl Conversation {
     /// Says a line, and returns what the other side has to hear.
     fn says(&mut self, rng: &mut Rng, side: usize) -> Result<Vec<Vec<u8>>, Violation> {
         let is_emulated = matches!(self.sides[side].end, End::Emulated { .. });
-        // A long line of an emulator is one write that is not what it says it is: one read has to give it whole, and
-        // no header may seem to follow on what it says it is.
+        // A long line of an emulator is one write that is not what it says it is: one read has to give it
+        // whole, and no header may seem to follow on what it says it is.
         let is_long = is_emulated && rng.u8(0..10) == 0;
         let line = match is_emulated {
             true if is_long => draw_line(rng, 103..150, PLAIN),
@@ -262,8 +263,8 @@ fn draw_line(rng: &mut Rng, lengths: Range<usize>, characters: &[char]) -> Strin
     }
 }
 
-/// Returns the pieces into which a line has to be cut: as long as can be, behind a blank, or between characters if
-/// there is none.
+/// Returns the pieces into which a line has to be cut: as long as can be, behind a blank, or between
+/// characters if there is none.
 fn pieces(line: &str) -> Vec<Vec<u8>> {
     let (mut pieces, mut piece) = (Vec::new(), Vec::new());
     for character in line.chars() {

@@ -28,8 +28,8 @@ impl Trace {
         }
     }
 
-    /// A datagram was sent, or has arrived. Most of what happens is of this kind, and its line is not written unless
-    /// somebody wants to read it.
+    /// A datagram was sent, or has arrived. Most of what happens is of this kind, and its line is not written
+    /// unless somebody wants to read it.
     pub(super) fn passes(&mut self, at: Duration, datagram: &Datagram, has_arrived: bool) {
         let Datagram { from, to, bytes, sender, .. } = datagram;
         (at, from, to, bytes, has_arrived).hash(&mut self.hasher);

@@ -10,8 +10,8 @@
 //! laura@bb.com,KQ7M-2XTN-9D4V-W3RH,2026-11-30T18:00:00Z
 //! ```
 //!
-//! With `--qr`, a code for cameras follows each of the lines for scripts. It holds the address and the code as
-//! `mi:laura@bb.com?code=KQ7M2XTN9D4VW3RH`.
+//! With `--qr`, a code for cameras follows each of the lines for scripts. It holds the address and the code
+//! as `mi:laura@bb.com?code=KQ7M2XTN9D4VW3RH`.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -181,7 +181,8 @@ impl Invited {
     }
 }
 
-/// Draws the code for cameras of a line for scripts, `ADDRESS CODE`. Any other line has none, so nothing is drawn.
+/// Draws the code for cameras of a line for scripts, `ADDRESS CODE`. Any other line has none, so nothing is
+/// drawn.
 pub(crate) fn camera_code_of(line: &str, in_colour: bool) -> String {
     let link = || {
         let (address, code) = line.rsplit_once(' ')?;

@@ -35,7 +35,8 @@ macro_rules! settings {
         => node { $($(#[$node_attribute:meta])* $node_key:ident: $node_type:ty = $node_default:expr;)* }
         $($(#[$more_attribute:meta])* $more_key:ident: $more_type:ty = $more_default:expr, $more_effect:ident;)*
     ) => {
-        /// The settings in effect: the command line wins over the settings file, which wins over the defaults.
+        /// The settings in effect: the command line wins over the settings file, which wins over the
+        /// defaults.
         #[derive(Clone, Debug, PartialEq, clap::Args, serde::Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub(crate) struct Settings {
@@ -89,18 +90,18 @@ settings! {
     #[arg(long, value_name = "IP:PORT")]
     listen: UdpAddress = UdpAddress::new(HostIp::UNSPECIFIED, NODE_PORT), Restart;
 
-    /// The database in which the node keeps where users are, so that they are found after a restart; `off` for none, so that
-    /// users are offline until they register again [default: ROSTER.bindings]
+    /// The database in which the node keeps where users are, so that they are found after a restart; `off`
+    /// for none, so that users are offline until they register again [default: ROSTER.bindings]
     #[arg(long, value_name = "FILE|off")]
     bindings: Option<PathOrOff> = None, Restart;
 
-    /// How much of that survives a power failure: `normal`, all but the last second; `full`, all, and each registration
-    /// waits for the disk [default: normal]
+    /// How much of that survives a power failure: `normal`, all but the last second; `full`, all, and each
+    /// registration waits for the disk [default: normal]
     #[arg(long, value_name = "normal|full", hide_possible_values = true)]
     bindings_sync: BindingsSync = BindingsSync::Normal, Restart;
 
-    /// How long the node may be away, in s, m, h or d, for users to be found afterwards. If it is longer, they are offline,
-    /// as their ports may belong to other programs [default: 15m]
+    /// How long the node may be away, in s, m, h or d, for users to be found afterwards. If it is longer,
+    /// they are offline, as their ports may belong to other programs [default: 15m]
     #[arg(long, value_name = "DURATION")]
     restore_within: RestoreWithin = RestoreWithin::default(), Restart;
 
@@ -108,8 +109,8 @@ settings! {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf> = None, Restart;
 
-    /// Largest size of the message log, in bytes or with K, M or G: a full one becomes FILE.1, that one FILE.2, up to
-    /// FILE.4 [default: 100M]
+    /// Largest size of the message log, in bytes or with K, M or G: a full one becomes FILE.1, that one
+    /// FILE.2, up to FILE.4 [default: 100M]
     #[arg(long, value_name = "SIZE|off")]
     log_max_size: LogSize = LogSize::default(), Reload;
 
@@ -117,20 +118,21 @@ settings! {
     #[arg(long = "name-server", value_name = "IP:PORT")]
     name_servers: Vec<SocketAddr> = Vec::new(), Reload;
 
-    /// Where the node of DOMAIN is, instead of asking DNS; nobody else asks in the names of its users, and it may speak
-    /// for any number of them. May repeat, also for a node with several addresses, and adds to those in the settings
+    /// Where the node of DOMAIN is, instead of asking DNS; nobody else asks in the names of its users, and it
+    /// may speak for any number of them. May repeat, also for a node with several addresses, and adds to
+    /// those in the settings
     #[arg(long = "peer", value_name = "DOMAIN=IP:PORT")]
     #[serde(deserialize_with = "peers")]
     peers: Vec<Peer> = Vec::new(), Reload;
 
-    /// Take an IPv4 address for a domain, whose node is there. Set `off` on the open internet, where each user could have
-    /// this node send to any host; peers can be named all the same [default: on]
+    /// Take an IPv4 address for a domain, whose node is there. Set `off` on the open internet, where each
+    /// user could have this node send to any host; peers can be named all the same [default: on]
     #[arg(long, value_name = "on|off", hide_possible_values = true)]
     literal_domains: Switch = Switch::On, Reload;
 
     => node {
-        /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of those in
-        /// the settings [default: all]
+        /// Addresses that users may register from, such as 192.0.2.0/24; may repeat, and takes the place of
+        /// those in the settings [default: all]
         #[arg(long, value_name = "CIDR")]
         #[serde(deserialize_with = "allowed")]
         allow: Vec<AddressRange> = Vec::new();
@@ -144,18 +146,19 @@ settings! {
         #[arg(long, value_name = "N|off")]
         users_per_socket: UsersPerSocket = UsersPerSocket::default();
 
-        /// Who may ask where users are, besides users who are online: `any`; `bound`, no user of the domain who is not online;
-        /// `nodes`, the same, and for other domains only their nodes, if this one knows them [default: any]
+        /// Who may ask where users are, besides users who are online: `any`; `bound`, no user of the domain
+        /// who is not online; `nodes`, the same, and for other domains only their nodes, if this one knows
+        /// them [default: any]
         #[arg(long, value_name = "any|bound|nodes", hide_possible_values = true, value_parser = ask())]
         ask: Ask = Ask::Any;
 
-        /// When an online user is registered from a second IP address: `last` moves the user there, `deny` refuses
-        /// [default: last]
+        /// When an online user is registered from a second IP address: `last` moves the user there, `deny`
+        /// refuses [default: last]
         #[arg(long, value_name = "last|deny", hide_possible_values = true, value_parser = takeover())]
         takeover: Takeover = Takeover::Last;
 
-        /// Who proves a registration by a key: `on` or `keys`, users who have one; `required`, everybody, so that users without
-        /// a key cannot register; `off`, nobody [default: on]
+        /// Who proves a registration by a key: `on` or `keys`, users who have one; `required`, everybody, so
+        /// that users without a key cannot register; `off`, nobody [default: on]
         #[arg(long, value_name = "off|on|required", hide_possible_values = true, value_parser = auth())]
         auth: Auth = Auth::On;
 
@@ -163,25 +166,25 @@ settings! {
         #[arg(long, value_name = "N|off")]
         rate_limit: RateLimiting = RateLimiting::default();
 
-        /// Addresses that neither the rate limit nor the limit of pending requests holds for; may repeat, and takes
-        /// the place of those in the settings
+        /// Addresses that neither the rate limit nor the limit of pending requests holds for; may repeat, and
+        /// takes the place of those in the settings
         #[arg(long, value_name = "CIDR")]
         exempt: Vec<AddressRange> = Vec::new();
 
-        /// Milliseconds from one location request that counts to the next, towards the five that take a silent user
-        /// offline; 0 counts all [default: 500]
+        /// Milliseconds from one location request that counts to the next, towards the five that take a
+        /// silent user offline; 0 counts all [default: 500]
         #[arg(long, value_name = "MS")]
         strike_interval: StrikeInterval = StrikeInterval::default();
     }
 
-    /// The Unix socket that `lumi-node ctl` and `lumi-node watch` talk to this node by; `off` for none [default:
-    /// ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR; without either there is
-    /// none]
+    /// The Unix socket that `lumi-node ctl` and `lumi-node watch` talk to this node by; `off` for none
+    /// [default: ctl.sock in $RUNTIME_DIRECTORY for a service, else lumi-node.sock in $XDG_RUNTIME_DIR;
+    /// without either there is none]
     #[arg(long, value_name = "PATH|off")]
     control_socket: Option<PathOrOff> = None, Restart;
 
-    /// Show the node at this TCP address over HTTP, unencrypted and to read only: users and messages on a page at /,
-    /// metrics for Prometheus at /metrics [default: nowhere]
+    /// Show the node at this TCP address over HTTP, unencrypted and to read only: users and messages on a
+    /// page at /, metrics for Prometheus at /metrics [default: nowhere]
     #[arg(long, value_name = "IP:PORT")]
     web: Option<SocketAddr> = None, Restart;
 

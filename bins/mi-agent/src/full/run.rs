@@ -37,7 +37,8 @@ pub(crate) struct Chat {
     /// The files that could not be read.
     pub(crate) troubles: Vec<String>,
     pub(crate) diagnostics: mpsc::Receiver<String>,
-    /// A user whom the node does not admit, or not with this machine's key, is asked for the code of an invitation.
+    /// A user whom the node does not admit, or not with this machine's key, is asked for the code of an
+    /// invitation.
     pub(crate) asks_for_code: bool,
 }
 

@@ -389,8 +389,8 @@ fn may_pass(error: &StartError) -> bool {
     matches!(error, StartError::NoAnswer { .. } | StartError::Unreachable { .. })
 }
 
-/// The failure of a call that its callee ended at once: one that became busy after it was located, that knows another
-/// key for the user at `from`, or that wants calls to be more secure.
+/// The failure of a call that its callee ended at once: one that became busy after it was located, that knows
+/// another key for the user at `from`, or that wants calls to be more secure.
 fn ended_at_once(from: &MiAddress, to: &MiAddress, end: &End) -> Failure {
     if end.is_key_refused {
         let text = format!("cannot reach {to}: {}", reason::of_own_key(from));

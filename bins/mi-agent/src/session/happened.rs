@@ -116,13 +116,14 @@ pub(crate) enum Wish {
     },
     /// Asks for the words of this user's key.
     OwnWords,
-    /// Believes in the key of a user that has these words. [`Happened::Answered`] answers, and calls that are wished
-    /// meanwhile wait for that.
+    /// Believes in the key of a user that has these words. [`Happened::Answered`] answers, and calls that are
+    /// wished meanwhile wait for that.
     Verify {
         address: MiAddress,
         words: KeyWords,
     },
-    /// Believes in the key that answered the last call to a user and was refused. It is answered in the same way.
+    /// Believes in the key that answered the last call to a user and was refused. It is answered in the same
+    /// way.
     Trust(MiAddress),
     /// Permits one plain conversation with a user. A call has to follow.
     PermitPlain(MiAddress),

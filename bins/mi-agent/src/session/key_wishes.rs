@@ -13,7 +13,8 @@ use tokio::sync::{mpsc, watch};
 use super::happened::{Done, Refused};
 use super::keys;
 
-/// Carries wishes that change keys out in a thread, one after the other, so that a slow disk holds up nothing else.
+/// Carries wishes that change keys out in a thread, one after the other, so that a slow disk holds up nothing
+/// else.
 ///
 /// The thread is started by the first of them, because most sessions have none.
 #[derive(Default)]

@@ -133,8 +133,8 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Returns one to the process that runs `test` on it. Any other process starts that one, waits for it and gets `None`, as it
-    /// does where nothing can be mounted.
+    /// Returns one to the process that runs `test` on it. Any other process starts that one, waits for it and
+    /// gets `None`, as it does where nothing can be mounted.
     fn of(test: &str) -> Option<Self> {
         if let Some(folder) = std::env::var_os(DISK) {
             return Some(Self { folder: folder.into() });

@@ -1,5 +1,5 @@
-//! A database of bindings through the interface of the crate: what was reported as committed is there afterwards, whatever
-//! happens to the process, the file or the disk.
+//! A database of bindings through the interface of the crate: what was reported as committed is there
+//! afterwards, whatever happens to the process, the file or the disk.
 
 mod damage;
 mod disk;

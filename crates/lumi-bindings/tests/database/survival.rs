@@ -82,7 +82,8 @@ fn start_child(path: &Path, reported: u64) -> Child {
     child
 }
 
-/// Saves bindings one after another, a few at a time, and writes the stamp of the last that was reported, until it is killed.
+/// Saves bindings one after another, a few at a time, and writes the stamp of the last that was reported,
+/// until it is killed.
 fn child(path: &Path) {
     let mut stdout = std::io::stdout();
     stdout.write_all(b"\nchild\n").expect("somebody reads");

@@ -1,5 +1,5 @@
-//! The server's end of the administrator's handle. It decides nothing: the node does, and this carries out what
-//! the node asks for, one command at a time.
+//! The server's end of the administrator's handle. It decides nothing: the node does, and this carries out
+//! what the node asks for, one command at a time.
 
 use std::future;
 

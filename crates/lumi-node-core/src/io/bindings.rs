@@ -20,19 +20,19 @@ use crate::state::output::BindingNotSaved;
 /// A place where bindings are saved: a database, or whatever an embedding program has. See
 /// [`ServerBuilder::bindings`](crate::ServerBuilder::bindings).
 ///
-/// Its calls are made in the task that serves, so they must not wait for anything. What waits for a disk belongs on a
-/// thread.
+/// Its calls are made in the task that serves, so they must not wait for anything. What waits for a disk
+/// belongs on a thread.
 pub trait BindingStore: Send + 'static {
-    /// Begins to save these changes, in this order. The numbers ascend. The last change of a user counts, and a binding
-    /// may come again as it is by then, if it could not be saved.
+    /// Begins to save these changes, in this order. The numbers ascend. The last change of a user counts, and
+    /// a binding may come again as it is by then, if it could not be saved.
     fn save(&mut self, changes: Vec<(SaveId, BindingChange)>);
 
-    /// Polls for the next result: one for all changes that are committed together, or failed together. `None` once the
-    /// store has ended, after which it is not polled again.
+    /// Polls for the next result: one for all changes that are committed together, or failed together. `None`
+    /// once the store has ended, after which it is not polled again.
     fn poll_saved(&mut self, context: &mut Context<'_>) -> Poll<Option<Saved>>;
 
-    /// Begins to close the store: what it was given is saved first. It has ended when [`BindingStore::poll_saved`]
-    /// returns `None`. Nothing is to be saved afterwards.
+    /// Begins to close the store: what it was given is saved first. It has ended when
+    /// [`BindingStore::poll_saved`] returns `None`. Nothing is to be saved afterwards.
     fn close(&mut self);
 }
 
@@ -105,7 +105,8 @@ impl Bindings {
         }
     }
 
-    /// Waits for the next results, of [`MAX_RESULTS`] changes at most. Never ready without a store. Cancel safe.
+    /// Waits for the next results, of [`MAX_RESULTS`] changes at most. Never ready without a store. Cancel
+    /// safe.
     pub(super) async fn next(&mut self) -> Step {
         let Step { last, result, is_lost } = match self.rest.take() {
             Some(rest) => rest,
@@ -249,7 +250,8 @@ impl BindingStore for BindingsDatabase {
     }
 }
 
-/// The limit of changes whose results are applied in a turn. Each may send an answer, and others are served in between.
+/// The limit of changes whose results are applied in a turn. Each may send an answer, and others are served
+/// in between.
 const MAX_RESULTS: u64 = 256;
 
 /// The shortest time between two reports. A disk may be full for days.

@@ -5,8 +5,8 @@
 //! nodelumi.cfg.keys       2. the user has this key                           4. the answer
 //! ```
 //!
-//! After a crash between 1 and 2, the key is added when the files are read again. After one between 2 and 3, it is there. A
-//! key that an administrator removes later does not come back.
+//! After a crash between 1 and 2, the key is added when the files are read again. After one between 2 and 3,
+//! it is there. A key that an administrator removes later does not come back.
 
 use std::ffi::OsString;
 use std::io;
@@ -23,7 +23,8 @@ use crate::state::enrolment::{CredentialState, EnrolRequest, Enrolled};
 use crate::state::invitations::{Invitations, InvitationsError, Used, Verdict, day};
 use crate::state::keys::{KeyOrigin, MAX_KEYS, PublicKey, UserKey, is_comment};
 
-/// The files of keys, invitations and the node's own key, beside a roster. All calls block for as long as the disk takes.
+/// The files of keys, invitations and the node's own key, beside a roster. All calls block for as long as the
+/// disk takes.
 #[derive(Debug)]
 pub struct CredentialFiles {
     domain: Domain,
@@ -37,7 +38,8 @@ pub struct CredentialFiles {
 }
 
 impl CredentialFiles {
-    /// Reads the files beside the roster of `domain` at `roster`, and completes an enrolment that a crash cut off.
+    /// Reads the files beside the roster of `domain` at `roster`, and completes an enrolment that a crash cut
+    /// off.
     ///
     /// # Errors
     /// One cannot be read, a line is wrong, or that enrolment cannot be completed. Missing files are no error.
@@ -74,9 +76,9 @@ impl CredentialFiles {
         CredentialState::new(Arc::new(keys), Arc::new(invitations), self.node_key, now)
     }
 
-    /// Invites users, who belong to the domain, to enrol a key each until `expires`, all with one write, and returns their
-    /// codes in the same order. Both times are in seconds since 1970. The first invitation makes the node's own key.
-    /// Nothing is written if there are no users.
+    /// Invites users, who belong to the domain, to enrol a key each until `expires`, all with one write, and
+    /// returns their codes in the same order. Both times are in seconds since 1970. The first invitation
+    /// makes the node's own key. Nothing is written if there are no users.
     ///
     /// # Errors
     /// [`CredentialFilesError::TooMany`], [`CredentialFilesError::TooManyAtOnce`], [`CredentialFilesError::Comment`]; a file
@@ -115,8 +117,8 @@ impl CredentialFiles {
         Ok(invited)
     }
 
-    /// Returns those of `users` who have neither a key nor an invitation that is open at `now`, in seconds since 1970. Users
-    /// who can have none are left out.
+    /// Returns those of `users` who have neither a key nor an invitation that is open at `now`, in seconds
+    /// since 1970. Users who can have none are left out.
     pub fn new_among(&self, users: impl IntoIterator<Item = UserName>, now: i64) -> Vec<UserName> {
         let open = self.invitations.open(now);
         let has_key = |user: &UserName| !self.keys.keys().of(user).is_empty();
@@ -196,7 +198,8 @@ impl CredentialFiles {
         let missing: Vec<_> = unsaved
             .into_iter()
             .filter(|(user, key, _)| self.keys.keys().of(user).iter().all(|known| known.key != *key))
-            // Somebody may have added others by hand since a crash, which must not keep the node from starting.
+            // Somebody may have added others by hand since a crash, which must not keep the node from
+            // starting.
             .filter(|(user, ..)| self.keys.keys().of(user).len() < MAX_KEYS)
             .map(|(user, key, at)| (user, UserKey::new(key, day(at), KeyOrigin::Invited)))
             .collect();
@@ -336,7 +339,8 @@ const PKCS8_PREFIX: &[u8] = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 
-/// The number of users who are invited at once: a large school. Their invitations are read at every enrolment.
+/// The number of users who are invited at once: a large school. Their invitations are read at every
+/// enrolment.
 const MAX_INVITED: usize = 10_000;
 
 /// The mode of new files. Whoever reads an invitation can have a key accepted.

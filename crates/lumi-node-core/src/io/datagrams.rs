@@ -6,7 +6,8 @@ use std::iter;
 
 use plumi_proto::{HostIp, UdpAddress};
 
-/// Datagrams as the kernel handed them over in one call, and the memory that they lie in, which is used again.
+/// Datagrams as the kernel handed them over in one call, and the memory that they lie in, which is used
+/// again.
 #[derive(Debug)]
 pub(super) struct Datagrams {
     buffers: Vec<u8>,
@@ -42,7 +43,8 @@ impl Datagrams {
         })
     }
 
-    /// Has `receive` fill one buffer after the other, until that fails or all are full. Those that were there are gone.
+    /// Has `receive` fill one buffer after the other, until that fails or all are full. Those that were there
+    /// are gone.
     ///
     /// # Errors
     /// What `receive` failed with at last.
@@ -90,8 +92,8 @@ pub(super) const BUFFERS: usize = 32;
 /// the true length of a datagram that is too long from the log.
 const BUFFER: usize = 65_535;
 
-/// The distance of two buffers: a cache line more than they need, since buffers that lie a power of two apart take
-/// each other's place in the processor's cache.
+/// The distance of two buffers: a cache line more than they need, since buffers that lie a power of two apart
+/// take each other's place in the processor's cache.
 const SPACING: usize = BUFFER + 1 + 64;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Reading a file, and replacing it so that a crash leaves the old one or the new one, whole, and a change that
-//! somebody else makes meanwhile is not lost (protocol.md §6).
+//! Reading a file, and replacing it so that a crash leaves the old one or the new one, whole, and a change
+//! that somebody else makes meanwhile is not lost (protocol.md §6).
 //!
 //! ```text
 //! nodelumi.cfg         the file
@@ -41,14 +41,15 @@ pub(super) enum Outcome {
     Changed,
 }
 
-/// Replaces the file at `path`, which is `old`, by `new`, with its mode and, as far as this process may, its owner
-/// and group. When this returns an error, the old one is as it was; only a disk that fails at the very end can leave
-/// the new one there.
+/// Replaces the file at `path`, which is `old`, by `new`, with its mode and, as far as this process may, its
+/// owner and group. When this returns an error, the old one is as it was; only a disk that fails at the very
+/// end can leave the new one there.
 pub(super) fn replace(path: &Path, old: &[u8], new: &[u8]) -> io::Result<Outcome> {
     replace_by(exchange, path, old, new)
 }
 
-/// Creates the file at `path` with this mode, whole or not at all. [`Outcome::Changed`] if there is one already.
+/// Creates the file at `path` with this mode, whole or not at all. [`Outcome::Changed`] if there is one
+/// already.
 #[cfg(feature = "proof")]
 pub(super) fn create(path: &Path, contents: &[u8], mode: u32) -> io::Result<Outcome> {
     let (place, mut file) = create_beside(path)?;
@@ -91,8 +92,8 @@ fn replace_by(exchange: Exchange, path: &Path, old: &[u8], new: &[u8]) -> io::Re
     }
     match exchange(&successor.path, path) {
         Ok(()) => {}
-        // Some file systems cannot. There, what somebody replaces between the look above and here is lost, and what
-        // the folder's disk fails to keep may be the new file.
+        // Some file systems cannot. There, what somebody replaces between the look above and here is lost,
+        // and what the folder's disk fails to keep may be the new file.
         Err(error) if is_unsupported(&error) => {
             fs::rename(&successor.path, path).map_err(of_mount_point)?;
             folder.sync_all()?;
@@ -113,8 +114,8 @@ fn replace_by(exchange: Exchange, path: &Path, old: &[u8], new: &[u8]) -> io::Re
     Ok(Outcome::Replaced)
 }
 
-/// Creates the file beside the one at `path` that is to take its place, for its owner alone. What an earlier change left there
-/// is removed.
+/// Creates the file beside the one at `path` that is to take its place, for its owner alone. What an earlier
+/// change left there is removed.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let mut name = OsString::from(".");
     name.push(path.file_name().ok_or(io::ErrorKind::IsADirectory)?);
@@ -161,8 +162,8 @@ impl Successor {
         self.file.set_permissions(Permissions::from_mode(other.mode() & MODE_BITS))
     }
 
-    /// Gives the file that was exchanged for this one its place back. If somebody replaces what is there again and
-    /// again meanwhile, what they put there last is what stays.
+    /// Gives the file that was exchanged for this one its place back. If somebody replaces what is there
+    /// again and again meanwhile, what they put there last is what stays.
     fn undo(mut self, exchange: Exchange, path: &Path) -> io::Result<()> {
         let undone = self.exchange_until_quiet(exchange, path);
         self.stays = undone.is_err();

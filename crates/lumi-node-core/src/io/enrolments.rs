@@ -31,8 +31,8 @@ impl EnrolmentSender {
 }
 
 impl Enrolments {
-    /// Saves them in `files` on a thread of its own, those that wait together, and has the server of `handle` answer.
-    /// `now` returns the time by the clock on the wall, in seconds since 1970.
+    /// Saves them in `files` on a thread of its own, those that wait together, and has the server of `handle`
+    /// answer. `now` returns the time by the clock on the wall, in seconds since 1970.
     ///
     /// If the disk fails, or somebody edits a file meanwhile, nobody is answered, and the agents ask again.
     ///

@@ -12,10 +12,12 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::state::event::{MAX_EVENTS, NodeEvent};
 use crate::state::node::Node;
 
-/// Creates a sender for [`ServerBuilder::events`](crate::ServerBuilder::events), and the events that will come.
+/// Creates a sender for [`ServerBuilder::events`](crate::ServerBuilder::events), and the events that will
+/// come.
 ///
 /// 1,024 events wait to be read, of which half may be [`NodeEvent::Located`]. A server never waits for room:
-/// what finds none is counted as [`NodeEvents::missed`]. After a miss, [`ServerHandle::list`] has who is online.
+/// what finds none is counted as [`NodeEvents::missed`]. After a miss, [`ServerHandle::list`] has who is
+/// online.
 ///
 /// [`ServerHandle::list`]: crate::ServerHandle::list
 pub fn node_events() -> (NodeEventSender, NodeEvents) {

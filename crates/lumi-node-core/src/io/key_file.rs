@@ -54,7 +54,8 @@ impl KeyFile {
         &self.keys
     }
 
-    /// Adds a key. It is on the disk when this returns, or nothing has changed. Blocks for as long as the disk takes.
+    /// Adds a key. It is on the disk when this returns, or nothing has changed. Blocks for as long as the
+    /// disk takes.
     ///
     /// # Errors
     /// [`KeyFileError::Refused`]; [`KeyFileError::Changed`] if somebody else changed the file since it was read, which

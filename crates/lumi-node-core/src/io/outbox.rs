@@ -14,8 +14,8 @@ use crate::state::held_answers::{HeldAnswers, LOG_PATIENCE};
 
 /// Messages on their way to the socket.
 ///
-/// They are queued while the datagrams that came together with theirs are handled. An `RR0` or `RD0` then waits until
-/// the log is written as far as its line, see [`HeldAnswers`].
+/// They are queued while the datagrams that came together with theirs are handled. An `RR0` or `RD0` then
+/// waits until the log is written as far as its line, see [`HeldAnswers`].
 pub(super) struct Outbox {
     log_progress: LogProgress,
     queue: Vec<(UdpAddress, Outgoing)>,
@@ -60,8 +60,8 @@ impl Outbox {
         self.queue.len() >= MAX_QUEUED
     }
 
-    /// Sends the queued messages without waiting, but for answers whose lines are still to be written. The log has been
-    /// given the lines of all of them.
+    /// Sends the queued messages without waiting, but for answers whose lines are still to be written. The
+    /// log has been given the lines of all of them.
     pub(super) fn send(&mut self, now: Instant, socket: &impl DatagramSocket) {
         let position = self.log_progress.given();
         let mut queue = mem::take(&mut self.queue);
@@ -114,8 +114,8 @@ impl Outbox {
         self.held.early()
     }
 
-    /// Sends a message. One for which the socket has no room is lost, as it could be in the network, and the agent asks
-    /// again. Waiting for room would hold up everybody.
+    /// Sends a message. One for which the socket has no room is lost, as it could be in the network, and the
+    /// agent asks again. Waiting for room would hold up everybody.
     fn transmit(
         &mut self,
         now: Instant,
@@ -140,8 +140,8 @@ fn needs_line(message: &[u8]) -> bool {
     message.starts_with(b"RR0") || message.starts_with(b"RD0")
 }
 
-/// The limit of messages that wait for their lines to be given to the log. They also wait while the datagrams that
-/// came together with theirs are handled, which takes a microsecond each.
+/// The limit of messages that wait for their lines to be given to the log. They also wait while the datagrams
+/// that came together with theirs are handled, which takes a microsecond each.
 const MAX_QUEUED: usize = 64;
 
 /// The shortest time between two reports of answers that did not wait for the log. A disk may hang for hours.

@@ -3,7 +3,8 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-/// Counts events that a remote host can cause at will, and limits their log lines: to one a second by default.
+/// Counts events that a remote host can cause at will, and limits their log lines: to one a second by
+/// default.
 #[derive(Debug)]
 pub(super) struct RateLimitedCounter {
     interval: Duration,

@@ -24,8 +24,8 @@ pub(super) struct Resolved {
 }
 
 impl Resolving {
-    /// Starts to look `domain` up in `directory`, and gives up the look-up `instead_of`: its questions to name servers
-    /// end with it.
+    /// Starts to look `domain` up in `directory`, and gives up the look-up `instead_of`: its questions to
+    /// name servers end with it.
     pub(super) fn start(
         &mut self,
         id: LookupId,

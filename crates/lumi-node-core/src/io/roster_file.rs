@@ -35,8 +35,8 @@ impl RosterFile {
         }
     }
 
-    /// Reads the roster at `path` and tells what is wrong with it, as [`Roster::errors`]. Blocks for as long as the
-    /// disk takes.
+    /// Reads the roster at `path` and tells what is wrong with it, as [`Roster::errors`]. Blocks for as long
+    /// as the disk takes.
     ///
     /// # Errors
     /// [`RosterFileError::Read`].
@@ -56,8 +56,8 @@ impl RosterFile {
         Self::open(&self.path)
     }
 
-    /// Makes `change` in the file. It is on the disk when this returns, or the file is as it was. Blocks for as
-    /// long as the disk takes.
+    /// Makes `change` in the file. It is on the disk when this returns, or the file is as it was. Blocks for
+    /// as long as the disk takes.
     ///
     /// # Errors
     /// [`RosterFileError::Changed`] if somebody else changed the file meanwhile, which is then left as they left

@@ -26,8 +26,8 @@ pub trait RosterStore: Send + 'static {
     /// The roster cannot be read, or has an error.
     fn read(&self) -> Result<(Roster, Self::Read), Self::Error>;
 
-    /// Notes that the node has taken over the roster that was read together with `read`. This is not called if
-    /// the node refuses it.
+    /// Notes that the node has taken over the roster that was read together with `read`. This is not called
+    /// if the node refuses it.
     fn take(&mut self, read: Self::Read);
 
     /// Saves a change durably. The node makes it afterwards.

@@ -24,11 +24,11 @@ use crate::administrator::{Administrator, ServerHandle};
 use crate::state::node::Node;
 use crate::state::policy::Policy;
 
-/// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which waits neither for a name server nor for
-/// the roster to be saved.
+/// Serves a [`Node`] on a UDP socket: one message at a time, in one task, which waits neither for a name
+/// server nor for the roster to be saved.
 ///
-/// It does wait for the subscriber that its messages are logged to. A [`LineWriter`] that is a sink belongs in the
-/// background, and its progress into [`ServerBuilder::log_progress`].
+/// It does wait for the subscriber that its messages are logged to. A [`LineWriter`] that is a sink belongs
+/// in the background, and its progress into [`ServerBuilder::log_progress`].
 ///
 /// [`LineWriter`]: https://docs.rs/message-log/latest/message_log/struct.LineWriter.html
 pub struct Server {
@@ -100,8 +100,8 @@ impl Server {
         events
     }
 
-    /// Returns the enrolments that the node asks to be saved. Without this, or once they are dropped, no key is accepted by
-    /// an invitation. A second call replaces the first one's.
+    /// Returns the enrolments that the node asks to be saved. Without this, or once they are dropped, no key
+    /// is accepted by an invitation. A second call replaces the first one's.
     #[cfg(feature = "proof")]
     pub fn enrolments(&mut self) -> Enrolments {
         let (sender, enrolments) = enrolments();
@@ -164,8 +164,8 @@ pub struct ServerBuilder<H = ServerHandle> {
 }
 
 impl<H> ServerBuilder<H> {
-    /// Finds other nodes in `directory`. Without this, the system's hosts file and name servers are asked, for a node that
-    /// is [bound to](lumi_dns::NodeDirectoryBuilder::bound_to) the address of the socket.
+    /// Finds other nodes in `directory`. Without this, the system's hosts file and name servers are asked,
+    /// for a node that is [bound to](lumi_dns::NodeDirectoryBuilder::bound_to) the address of the socket.
     pub fn directory(self, directory: NodeDirectory) -> Self {
         Self { directory: Some(directory), ..self }
     }
@@ -199,30 +199,33 @@ impl<H> ServerBuilder<H> {
         Self { events: Some(events), ..self }
     }
 
-    /// Reports every datagram that the node sends and receives to `tap`, but for those that its rate limit keeps
-    /// out. See [`traffic()`](message_log::traffic).
+    /// Reports every datagram that the node sends and receives to `tap`, but for those that its rate limit
+    /// keeps out. See [`traffic()`](message_log::traffic).
     pub fn traffic(self, tap: TrafficTap) -> Self {
         Self { tap: Some(tap), ..self }
     }
 
-    /// Lets each `RR0` and `RD0` wait until the log of `progress` has its line, for 250 ms at most: what an agent was told
-    /// is in the log then, even if this process is killed. Whatever goes to the same agent waits behind it. While the log
-    /// takes longer than that, answers leave at once and are counted as [`ServerStatus::early_answers`].
+    /// Lets each `RR0` and `RD0` wait until the log of `progress` has its line, for 250 ms at most: what an
+    /// agent was told is in the log then, even if this process is killed. Whatever goes to the same agent
+    /// waits behind it. While the log takes longer than that, answers leave at once and are counted as
+    /// [`ServerStatus::early_answers`].
     ///
-    /// Without this, answers leave when their messages have been logged, which is as soon for a log that is not in the
-    /// background.
+    /// Without this, answers leave when their messages have been logged, which is as soon for a log that is
+    /// not in the background.
     ///
     /// [`ServerStatus::early_answers`]: crate::ServerStatus::early_answers
     pub fn log_progress(self, progress: LogProgress) -> Self {
         Self { log_progress: progress, ..self }
     }
 
-    /// Saves the bindings of users in `store`, so that they survive a restart, and restores those that are `stored`: all
-    /// that the store has. Give the node the keys of its users first. A second call replaces the store of the first one.
+    /// Saves the bindings of users in `store`, so that they survive a restart, and restores those that are
+    /// `stored`: all that the store has. Give the node the keys of its users first. A second call replaces
+    /// the store of the first one.
     ///
-    /// Each `RR0` and `RD0` that changes a binding waits until that is saved, for 250 ms at most: what an agent was told
-    /// is in the store then, even if this process is killed. See [`Node::save_bindings`] for what is restored and what
-    /// waits, and [`NodeStatus::bindings`](crate::NodeStatus::bindings) for figures.
+    /// Each `RR0` and `RD0` that changes a binding waits until that is saved, for 250 ms at most: what an
+    /// agent was told is in the store then, even if this process is killed. See [`Node::save_bindings`] for
+    /// what is restored and what waits, and [`NodeStatus::bindings`](crate::NodeStatus::bindings) for
+    /// figures.
     pub fn bindings(
         mut self,
         store: impl BindingStore,

@@ -456,7 +456,8 @@ fn now() -> Instant {
     time::Instant::now().into_std()
 }
 
-/// The shortest time between two reports that something gave way. That goes on for as long as a table is full.
+/// The shortest time between two reports that something gave way. That goes on for as long as a table is
+/// full.
 const DISPLACED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pause from the second failed receive in a row on. Without it, a lasting error would use up a

@@ -32,10 +32,11 @@ pub enum AdminCommand {
     ListBindings,
     /// Read the roster again.
     Reload,
-    /// Make this change, which was made elsewhere and is not to be saved. One that has been made already is no
-    /// error.
+    /// Make this change, which was made elsewhere and is not to be saved. One that has been made already is
+    /// no error.
     RosterChanged(RosterChange),
-    /// Take these keys of all users in the place of those before, see [`Node::handle_keys`](crate::Node::handle_keys).
+    /// Take these keys of all users in the place of those before, see
+    /// [`Node::handle_keys`](crate::Node::handle_keys).
     #[cfg(feature = "proof")]
     KeysChanged(Arc<Keys>),
     /// Take the keys and invitations as they are on the disk, and answer these enrolments, which are saved.
@@ -174,17 +175,19 @@ pub struct UserStatus {
     pub user: UserName,
     /// The place where the user is online; `None` if the user is offline.
     pub presence: Option<Presence>,
-    /// Set if the user was moved to another IP address twice within 10 minutes, and the second time not longer ago than
-    /// that: two agents may hold the name in turn.
+    /// Set if the user was moved to another IP address twice within 10 minutes, and the second time not
+    /// longer ago than that: two agents may hold the name in turn.
     pub moved_repeatedly: bool,
     /// Set if the user has a key, and so has to prove a registration. Never set while `auth` is off.
     pub has_key: bool,
-    /// Set if the user is online by a registration from before a restart, and the agent has not been heard since.
+    /// Set if the user is online by a registration from before a restart, and the agent has not been heard
+    /// since.
     pub is_restored: bool,
 }
 
 impl UserStatus {
-    /// Creates the status of `user`, who was neither moved nor restored and has no key. A program needs that for tests.
+    /// Creates the status of `user`, who was neither moved nor restored and has no key. A program needs that
+    /// for tests.
     pub fn new(user: UserName, presence: Option<Presence>) -> Self {
         Self { user, presence, moved_repeatedly: false, has_key: false, is_restored: false }
     }
@@ -196,7 +199,8 @@ impl UserStatus {
 pub struct Presence {
     /// The UDP address of the user's agent.
     pub address: UdpAddress,
-    /// The time at which the user came online there, by the clock of the node: in a [`Server`](crate::Server), tokio's.
+    /// The time at which the user came online there, by the clock of the node: in a
+    /// [`Server`](crate::Server), tokio's.
     pub online_since: Instant,
 }
 

@@ -6,8 +6,9 @@ use plumi_proto::UserName;
 
 use super::party::Party;
 
-/// A user's registration, as another node can take it over: after a restart, the user is found without registering
-/// anew. See [`Node::bindings`](crate::Node::bindings) and [`Node::restore`](crate::Node::restore).
+/// A user's registration, as another node can take it over: after a restart, the user is found without
+/// registering anew. See [`Node::bindings`](crate::Node::bindings) and
+/// [`Node::restore`](crate::Node::restore).
 ///
 /// It has an age and not a time, because the clock of the other node may be another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub struct Binding {
     pub user: UserName,
     /// The user's agent.
     pub party: Party,
-    /// The time since the user came online there. `None` if the agent left too many location requests without an
-    /// answer: the user is offline, and is back as soon as the agent is heard.
+    /// The time since the user came online there. `None` if the agent left too many location requests without
+    /// an answer: the user is offline, and is back as soon as the agent is heard.
     pub online_for: Option<Duration>,
     /// The first 8 bytes of SHA-256 of the key that proved the registration. `None` of a user without a key.
     pub proved_by: Option<[u8; 8]>,

@@ -1,7 +1,8 @@
-//! Changes of bindings on their way to a store, and the answers that wait until they are saved (protocol.md §9).
+//! Changes of bindings on their way to a store, and the answers that wait until they are saved (protocol.md
+//! §9).
 //!
-//! The node makes a change at once, so whatever comes next is decided against it. The change takes effect when it is
-//! saved: then its answer leaves, and its event is reported. Until then no `PL` is for its user.
+//! The node makes a change at once, so whatever comes next is decided against it. The change takes effect
+//! when it is saved: then its answer leaves, and its event is reported. Until then no `PL` is for its user.
 //!
 //! ```text
 //!   PR ─► change ─► begin() ─► Output::SaveBinding ─ ─ ─ ─ ► the store
@@ -9,9 +10,9 @@
 //!                     └── take() ◄── result(id, is_saved) ◄─ ─ ─ ┘
 //! ```
 //!
-//! A store that is slow or broken costs the promise and not the service: an answer waits for [`SAVE_WAIT`] at most. From
-//! an answer that waited in vain, or a commit that failed, until a commit succeeds, answers leave at once. What is not
-//! saved then is noted for each user, and is saved later as it is by then.
+//! A store that is slow or broken costs the promise and not the service: an answer waits for [`SAVE_WAIT`] at
+//! most. From an answer that waited in vain, or a commit that failed, until a commit succeeds, answers leave
+//! at once. What is not saved then is noted for each user, and is saved later as it is by then.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -40,7 +41,8 @@ pub(super) struct Bindings {
     sockets: HashMap<UdpAddress, usize>,
     /// The changes that the store has, and has not reported yet.
     in_flight: VecDeque<(SaveId, UserName)>,
-    /// The users whose binding is not in the store, and is to be saved again. They are users of the roster, or were.
+    /// The users whose binding is not in the store, and is to be saved again. They are users of the roster,
+    /// or were.
     unsaved: BTreeSet<UserName>,
     /// Set while answers do not wait.
     is_failing: bool,
@@ -55,18 +57,20 @@ pub(super) struct Bindings {
 pub struct BindingCounts {
     /// The bindings that were restored at the start.
     pub restored: usize,
-    /// The changes that the store does not have yet: those that it has been given, and those that are to be saved again.
+    /// The changes that the store does not have yet: those that it has been given, and those that are to be
+    /// saved again.
     pub unsaved: usize,
     /// The answers that wait until their changes are saved, with everything that waits behind them.
     pub waiting: usize,
-    /// Answers that left although their changes were not saved: that took longer than 250 ms, or failed, or too many
-    /// waited.
+    /// Answers that left although their changes were not saved: that took longer than 250 ms, or failed, or
+    /// too many waited.
     pub unpromised: u64,
     /// Set from such an answer or a failed commit on until something is saved. Answers do not wait meanwhile.
     pub is_failing: bool,
 }
 
-/// A request of an agent that was granted. Two that are equal, and come from the same socket, are the same one.
+/// A request of an agent that was granted. Two that are equal, and come from the same socket, are the same
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Request {
     pub(super) user: UserName,
@@ -79,7 +83,8 @@ pub(super) struct Request {
 pub(super) enum Change {
     /// A user who was not bound is.
     Bound,
-    /// The agent of a user is elsewhere, was heard at another address of this host, or has proved another key.
+    /// The agent of a user is elsewhere, was heard at another address of this host, or has proved another
+    /// key.
     Moved,
     /// A user is not bound any more.
     Unbound,
@@ -124,7 +129,8 @@ struct WallClock {
 }
 
 impl Bindings {
-    /// The limit of bindings that are saved again after a commit, so that the changes of others are not behind many.
+    /// The limit of bindings that are saved again after a commit, so that the changes of others are not
+    /// behind many.
     pub(super) const MAX_REWRITTEN: usize = 256;
 
     /// Nothing is changed yet. It is `wall` by the clock on the wall.
@@ -193,8 +199,8 @@ impl Bindings {
         self.unpromised += 1;
     }
 
-    /// Begins to save the binding of `user`, which has changed. Returns the number under which it is saved, or `None` if
-    /// that has to be later.
+    /// Begins to save the binding of `user`, which has changed. Returns the number under which it is saved,
+    /// or `None` if that has to be later.
     pub(super) fn begin(&mut self, user: UserName) -> Option<SaveId> {
         if self.is_failing || self.in_flight.len() >= MAX_IN_FLIGHT {
             self.unsaved.insert(user);
@@ -387,14 +393,16 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The time that an answer waits for its change: many times what a disk takes that works, and less than the time after
-/// which agents ask again.
+/// The time that an answer waits for its change: many times what a disk takes that works, and less than the
+/// time after which agents ask again.
 pub(super) const SAVE_WAIT: Duration = Duration::from_millis(250);
 
-/// The limit of answers, and of what is held with them: those of 16 thousand registrations a second, in [`SAVE_WAIT`].
+/// The limit of answers, and of what is held with them: those of 16 thousand registrations a second, in
+/// [`SAVE_WAIT`].
 pub(super) const MAX_WAITING: usize = 4_096;
 
-/// The limit of changes that the store has and has not reported. More are noted for each user, and are saved later.
+/// The limit of changes that the store has and has not reported. More are noted for each user, and are saved
+/// later.
 const MAX_IN_FLIGHT: usize = 4_096;
 
 /// The time after which a store that failed is tried again.

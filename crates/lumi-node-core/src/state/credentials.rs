@@ -1,7 +1,7 @@
 //! The proofs of users who have a key: challenges, their verification, and its limits (protocol.md §9, §12).
 //!
-//! Nothing is kept for a challenge. Its nonce follows from a secret, the time and the number of the last proof, so a
-//! proof is checked by computing the nonce again.
+//! Nothing is kept for a challenge. Its nonce follows from a secret, the time and the number of the last
+//! proof, so a proof is checked by computing the nonce again.
 //!
 //! ```text
 //!   PR…:A  ─►  nonce(epoch, n, user, source)       an epoch is 30 s; n changes with every accepted proof of the user
@@ -29,8 +29,8 @@ pub(super) struct Credentials {
     challenger: Option<Challenger>,
     users: HashMap<UserName, Credential>,
     by_handle: HashMap<[u8; HANDLE_LENGTH], Vec<UserName>>,
-    /// The number of proofs that were accepted, of all users. It never repeats for a user who lost all keys and has one
-    /// again.
+    /// The number of proofs that were accepted, of all users. It never repeats for a user who lost all keys
+    /// and has one again.
     accepted: u64,
     limits: Limits,
     counts: ProofCounts,
@@ -189,7 +189,8 @@ impl Credentials {
         self.by_handle.get(handle)?.get(index).copied()
     }
 
-    /// Returns whether this is the last accepted proof of the user once more, from the same source and soon after.
+    /// Returns whether this is the last accepted proof of the user once more, from the same source and soon
+    /// after.
     pub(super) fn repeats(&self, now: Instant, user: &UserName, proof: &Proof, source: UdpAddress) -> bool {
         let last = self.users.get(user).and_then(|credential| credential.last.as_ref());
         last.is_some_and(|last| (&last.proof, last.source) == (proof, source) && now <= last.at + REPETITION)
@@ -235,8 +236,8 @@ impl Credentials {
         Verified::No
     }
 
-    /// Notes that a proof by `key` was accepted: every other proof of the user is void. `is_bound` is whether the user is
-    /// bound by it.
+    /// Notes that a proof by `key` was accepted: every other proof of the user is void. `is_bound` is whether
+    /// the user is bound by it.
     pub(super) fn accept(
         &mut self,
         now: Instant,
@@ -258,8 +259,8 @@ impl Credentials {
         }
     }
 
-    /// Counts a proof of `user` that failed. Returns the number of failures to report, if a report is due: at most one
-    /// a minute for each user. The failures that were not reported are counted in the next one.
+    /// Counts a proof of `user` that failed. Returns the number of failures to report, if a report is due: at
+    /// most one a minute for each user. The failures that were not reported are counted in the next one.
     pub(super) fn fail(&mut self, now: Instant, user: &UserName) -> Option<u64> {
         self.counts.failed += 1;
         self.unreported += 1;
@@ -328,7 +329,8 @@ fn of_host() -> RateLimit {
     limit(100, 160)
 }
 
-/// Returns the limit of one socket, so that a neighbour behind the same NAT cannot use up the share of its address.
+/// Returns the limit of one socket, so that a neighbour behind the same NAT cannot use up the share of its
+/// address.
 fn of_socket() -> RateLimit {
     limit(2, 10)
 }
@@ -343,7 +345,8 @@ fn limit(per_second: u32, burst: u32) -> RateLimit {
     RateLimit::new(number(per_second)).with_burst(number(burst))
 }
 
-/// The time after which another nonce holds. The one before holds for as long again: five tries of an agent fit.
+/// The time after which another nonce holds. The one before holds for as long again: five tries of an agent
+/// fit.
 const EPOCH: Duration = Duration::from_secs(30);
 
 /// The time in which an accepted proof that comes again is answered again.

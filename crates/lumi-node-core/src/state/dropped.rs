@@ -15,19 +15,21 @@ pub enum DropReason {
     /// An `RL` that answers no pending request, or comes from elsewhere than the request went.
     #[error("it answers no request that is pending, or comes from elsewhere than the request went")]
     Unasked,
-    /// A `PL` in the name of a user of this domain who is online elsewhere, or of a user of a named peer that is elsewhere, or
-    /// from an asker who does not count by [`NodeSettings::ask`](crate::NodeSettings::ask). Or one for another domain that does
-    /// not come from an online user of this one, or whose asker was no longer one when that domain had been looked up.
+    /// A `PL` in the name of a user of this domain who is online elsewhere, or of a user of a named peer that
+    /// is elsewhere, or from an asker who does not count by [`NodeSettings::ask`](crate::NodeSettings::ask).
+    /// Or one for another domain that does not come from an online user of this one, or whose asker was no
+    /// longer one when that domain had been looked up.
     #[error("it asks in the name of a user who is not online there, or is a stranger's for another domain")]
     Foreign,
-    /// A table has no room for the `PL`, because everybody else has fewer under way. Or too many answers wait for the store,
-    /// and that to this `PR` or `PD` would overtake another one.
+    /// A table has no room for the `PL`, because everybody else has fewer under way. Or too many answers wait
+    /// for the store, and that to this `PR` or `PD` would overtake another one.
     #[error("too many requests are under way")]
     NoRoom,
     /// A `PL` that repeats one that was sent on a moment ago.
     #[error("it repeats a request that was sent on a moment ago")]
     Repeated,
-    /// A `PL` for a user whose registration or deregistration is being saved, so that the agent waits for its answer.
+    /// A `PL` for a user whose registration or deregistration is being saved, so that the agent waits for its
+    /// answer.
     #[error("its user's registration or deregistration is being saved")]
     BeingSaved,
     /// A `PR` or `PL` that the policy ignores.

@@ -34,7 +34,8 @@ impl CredentialState {
     }
 }
 
-/// A request to enrol a key by an invitation that is open. [`Output::Enrol`](crate::Output::Enrol) asks for it to be saved.
+/// A request to enrol a key by an invitation that is open. [`Output::Enrol`](crate::Output::Enrol) asks for
+/// it to be saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EnrolRequest {

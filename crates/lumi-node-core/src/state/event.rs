@@ -6,7 +6,8 @@ use plumi_proto::{LocateOutcome, MiAddress, UdpAddress, UserName};
 
 use super::notice::Notices;
 
-/// A change of who is online, or an answer to a location request. See [`Node::poll_event`](crate::Node::poll_event).
+/// A change of who is online, or an answer to a location request. See
+/// [`Node::poll_event`](crate::Node::poll_event).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeEvent {

@@ -7,12 +7,12 @@ use plumi_proto::UdpAddress;
 
 /// Messages that leave once the log is written up to a position, or after [`LOG_PATIENCE`].
 ///
-/// An `RR0` or `RD0` that an agent has seen is in the log, even if the node is killed a moment later. A disk that hangs
-/// costs this promise and not the service: from an answer that is overdue until its line is written, answers leave at
-/// once.
+/// An `RR0` or `RD0` that an agent has seen is in the log, even if the node is killed a moment later. A disk
+/// that hangs costs this promise and not the service: from an answer that is overdue until its line is
+/// written, answers leave at once.
 ///
-/// Anything else waits only behind an answer to the same address. An agent that waits for its `RR0` is sent nothing
-/// before it, because some agents end then (protocol.md §7).
+/// Anything else waits only behind an answer to the same address. An agent that waits for its `RR0` is sent
+/// nothing before it, because some agents end then (protocol.md §7).
 #[derive(Debug)]
 pub(crate) struct HeldAnswers<M> {
     queue: VecDeque<Held<M>>,
@@ -36,8 +36,8 @@ impl<M> HeldAnswers<M> {
         Self { queue: VecDeque::new(), overdue: None, early: 0 }
     }
 
-    /// Holds a message to `to`, whose line ends at `position` of a log that is `written` so far. Returns the message
-    /// if it is to leave at once.
+    /// Holds a message to `to`, whose line ends at `position` of a log that is `written` so far. Returns the
+    /// message if it is to leave at once.
     pub(crate) fn hold(
         &mut self,
         now: Instant,
@@ -98,8 +98,8 @@ impl<M> HeldAnswers<M> {
     }
 }
 
-/// The time that an answer waits for its line: many times what a disk takes that works, and less than the time after
-/// which agents ask again.
+/// The time that an answer waits for its line: many times what a disk takes that works, and less than the
+/// time after which agents ask again.
 pub(crate) const LOG_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The limit of messages that are held: those of 16 thousand registrations a second, on a disk that hangs.

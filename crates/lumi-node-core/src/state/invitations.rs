@@ -79,8 +79,8 @@ impl Invitations {
         Ok(Self(all))
     }
 
-    /// Returns the text of the file at `now`, in seconds since 1970. Uses that are 30 days old, and invitations that ended as
-    /// long ago, are left out.
+    /// Returns the text of the file at `now`, in seconds since 1970. Uses that are 30 days old, and
+    /// invitations that ended as long ago, are left out.
     pub fn text(&self, now: i64) -> String {
         let mut text = HEADER.to_owned();
         for Invitation { user, code, expires, used } in &self.0 {
@@ -202,7 +202,8 @@ pub struct InvitationsError {
 const HEADER: &str =
     "# The invitations of users. The node writes this file; whoever reads it can register as them.\n";
 
-/// The time for which a used or ended invitation is kept, so that a second use is told from a mistake: 30 days.
+/// The time for which a used or ended invitation is kept, so that a second use is told from a mistake: 30
+/// days.
 const KEPT_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 /// The time in which the same enrolment is answered again.

@@ -163,8 +163,8 @@ impl Bucket {
         self.parts >= capacity(limit)
     }
 
-    /// Returns the time at which it is full if nothing is taken until then. Of two buckets with the same limit, the fuller
-    /// one has the earlier time.
+    /// Returns the time at which it is full if nothing is taken until then. Of two buckets with the same
+    /// limit, the fuller one has the earlier time.
     pub(super) fn full_at(&self, limit: RateLimit) -> Instant {
         let missing = capacity(limit).saturating_sub(self.parts);
         self.filled_at + Duration::from_nanos(missing.div_ceil(limit.per_second.get().into()))

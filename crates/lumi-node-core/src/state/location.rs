@@ -98,8 +98,8 @@ impl Location {
         }
     }
 
-    /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still wait for
-    /// it, each of which goes on with [`Location::ask_node`].
+    /// Keeps the answer to a look-up. Returns the node, if one was found, and the requests that still wait
+    /// for it, each of which goes on with [`Location::ask_node`].
     pub(super) fn resolved(
         &mut self,
         now: Instant,
@@ -109,8 +109,8 @@ impl Location {
         self.lookups.answer(now, id, answer)
     }
 
-    /// Sends a request on to the node of the other domain, if it has one. A repetition goes to the next one of its
-    /// addresses, in case that nobody answers at the one before.
+    /// Sends a request on to the node of the other domain, if it has one. A repetition goes to the next one
+    /// of its addresses, in case that nobody answers at the one before.
     pub(super) fn ask_node(
         &mut self,
         now: Instant,
@@ -138,8 +138,8 @@ impl Location {
         if !is_same(&request.locate.from, request.asker.address) {
             return Err(DropReason::Foreign);
         }
-        // The answer repeats the names byte for byte: they can be spelled in several ways. So does the extension,
-        // unless another address has left no room for it.
+        // The answer repeats the names byte for byte: they can be spelled in several ways. So does the
+        // extension, unless another address has left no room for it.
         Ok(self.reply(now, &Request { locate, ..request }, outcome, extension))
     }
 

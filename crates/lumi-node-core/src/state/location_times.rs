@@ -14,7 +14,8 @@ pub struct LocationTimes {
 }
 
 impl LocationTimes {
-    /// The end of each interval, which belongs to it. The last answer comes 5 s after the last repetition at most.
+    /// The end of each interval, which belongs to it. The last answer comes 5 s after the last repetition at
+    /// most.
     pub const BOUNDS: [Duration; 10] = [
         Duration::from_millis(1),
         Duration::from_millis(5),
@@ -28,7 +29,8 @@ impl LocationTimes {
         Duration::from_secs(5),
     ];
 
-    /// Returns how many took as long as each of [`LocationTimes::BOUNDS`] at most, and longer than the one before it.
+    /// Returns how many took as long as each of [`LocationTimes::BOUNDS`] at most, and longer than the one
+    /// before it.
     pub fn within(&self) -> [u64; Self::BOUNDS.len()] {
         self.within
     }

@@ -45,8 +45,8 @@ pub(super) type Nodes = Arc<[NodeAddress]>;
 enum LookupSource {
     /// The source of all requests that wait for it.
     One(RequestSource),
-    /// Several of them. This is a source by itself, so that a look-up that others wait for too does not give way with those
-    /// of one that started it.
+    /// Several of them. This is a source by itself, so that a look-up that others wait for too does not give
+    /// way with those of one that started it.
     Several,
 }
 
@@ -197,7 +197,8 @@ impl Lookups {
         Asked::Start { id, instead_of }
     }
 
-    /// Ends the look-up of `domain`. Returns the requests that waited for it, and the owners of all that did at any time.
+    /// Ends the look-up of `domain`. Returns the requests that waited for it, and the owners of all that did
+    /// at any time.
     fn take_waiting(&mut self, domain: &Domain) -> (Vec<Request>, Vec<Owner>) {
         let waiting = self.by_domain.remove(domain).map_or_else(Vec::new, |lookup| lookup.waiting);
         let requests = waiting.iter().filter_map(|(key, _)| self.waiting.remove(*key)).collect();
@@ -239,7 +240,8 @@ impl Lookups {
         }
     }
 
-    /// Returns whether `node` is among the nodes of `domain` that were found last, be that out of date or not.
+    /// Returns whether `node` is among the nodes of `domain` that were found last, be that out of date or
+    /// not.
     pub(super) fn has_found(&self, domain: &Domain, node: NodeAddress) -> bool {
         self.answers.has_found(domain, node)
     }

@@ -14,8 +14,8 @@ use super::notice::NOTICE_INTERVAL;
 pub(super) struct MovedUsers {
     by_user: HashMap<UserName, LastMove>,
     by_time: BTreeSet<(Instant, UserName)>,
-    /// The time until which nobody is reported who is not in the table: it may be a user who was reported, and has been
-    /// forgotten since.
+    /// The time until which nobody is reported who is not in the table: it may be a user who was reported,
+    /// and has been forgotten since.
     quiet_until: Option<Instant>,
 }
 
@@ -45,8 +45,8 @@ impl MovedUsers {
         is_due
     }
 
-    /// Returns whether the last two moves of `user` were within [`REMEMBERED`] of each other, and the last one is not
-    /// longer ago. This is as of the last call of [`MovedUsers::expire`].
+    /// Returns whether the last two moves of `user` were within [`REMEMBERED`] of each other, and the last
+    /// one is not longer ago. This is as of the last call of [`MovedUsers::expire`].
     pub(super) fn has_repeatedly(&self, user: &UserName) -> bool {
         self.by_user.get(user).is_some_and(|last| last.is_repeated)
     }

@@ -7,7 +7,8 @@ use std::mem;
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 use plumi_proto::UserName;
 
-/// A set of entries, each with a name of its own, made for a million of them of which any may be asked for next.
+/// A set of entries, each with a name of its own, made for a million of them of which any may be asked for
+/// next.
 ///
 /// A look-up waits mostly for memory, so it reads few places: a table of numbers, most of which fits the
 /// processor's caches, and the entry.
@@ -96,8 +97,9 @@ impl<T: Named> NameTable<T> {
         Some(mem::replace(&mut chunks[chunk][place], last))
     }
 
-    /// Has the memory fetch the entries of these names, so that they need not be waited for one after the other when
-    /// they are asked for. Names beyond the first [`FETCHED`] are left out. `look` has to look at an entry.
+    /// Has the memory fetch the entries of these names, so that they need not be waited for one after the
+    /// other when they are asked for. Names beyond the first [`FETCHED`] are left out. `look` has to look at
+    /// an entry.
     pub(super) fn fetch<'n>(&self, names: impl Iterator<Item = &'n [u8]>, look: impl Fn(&T) -> bool) {
         // Step by step for all of them: while the processor waits for one it goes on to the next.
         let (mut hashes, mut numbers) = ([0; FETCHED], [None; FETCHED]);
@@ -137,8 +139,8 @@ fn place(number: u32) -> (usize, usize) {
 /// Names whose entries are fetched together.
 pub(super) const FETCHED: usize = 32;
 
-/// Entries that are allocated at once: what is not used of a chunk is little, and a table that grows moves nothing but
-/// numbers.
+/// Entries that are allocated at once: what is not used of a chunk is little, and a table that grows moves
+/// nothing but numbers.
 const CHUNK: usize = 1024;
 
 /// The most names of a table: numbers tell no more apart, and no memory holds as many.

@@ -108,11 +108,11 @@ impl Node {
         }
     }
 
-    /// Returns whether the rate limit admits this datagram, which [`Node::handle_datagram`] handles next. A datagram that
-    /// is not admitted goes neither there nor to the message log.
+    /// Returns whether the rate limit admits this datagram, which [`Node::handle_datagram`] handles next. A
+    /// datagram that is not admitted goes neither there nor to the message log.
     ///
-    /// An answer that this node has asked for costs its sender nothing. A user who is online at `from` has a share of
-    /// its own if the host of `from` has used up its own one.
+    /// An answer that this node has asked for costs its sender nothing. A user who is online at `from` has a
+    /// share of its own if the host of `from` has used up its own one.
     pub fn admit(&mut self, now: Instant, from: UdpAddress, datagram: &[u8]) -> bool {
         let source = Source::from(from);
         self.charged = None;
@@ -149,9 +149,9 @@ impl Node {
         self.receive(now, from.into(), datagram, charged).inspect_err(|reason| self.dropped.count(reason))
     }
 
-    /// Fetches from memory what `datagrams`, which come next, will need. Changes nothing and is optional. With
-    /// very many users, a registration spends most of its time waiting for memory, and this waits for all of
-    /// them at once.
+    /// Fetches from memory what `datagrams`, which come next, will need. Changes nothing and is optional.
+    /// With very many users, a registration spends most of its time waiting for memory, and this waits for
+    /// all of them at once.
     pub fn prefetch<'d>(&self, datagrams: impl Iterator<Item = &'d [u8]>) {
         let names = datagrams.filter_map(|datagram| match datagram {
             [b'P', b'R' | b'D', registrant @ ..] => registrant.split(|&byte| byte == b'@').next(),
@@ -178,7 +178,7 @@ impl Node {
         }
     }
 
-    /// Returns whether a node that was found is this one, under another name of its host: all its addresses lead here.
+    /// Returns whether a node that was found is this one, by another name: all its addresses lead here.
     pub fn is_itself(&self, found: &FoundNode) -> bool {
         found.addresses().all(|at| leads_to(&at, self.local))
     }
@@ -238,7 +238,8 @@ impl Node {
         self.events.missed()
     }
 
-    /// Returns the next notice for the administrator. A datagram causes one at most. 64 are kept, and more are dropped.
+    /// Returns the next notice for the administrator. A datagram causes one at most. 64 are kept, and more
+    /// are dropped.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.events.notices.pop()
     }
@@ -254,8 +255,9 @@ impl Node {
         &self.domain
     }
 
-    /// Returns every user of the domain and where the user is online, in no order. [`UserStatus::moved_repeatedly`] is as
-    /// of the last move, or the last [`AdminCommand::List`](crate::AdminCommand::List).
+    /// Returns every user of the domain and where the user is online, in no order.
+    /// [`UserStatus::moved_repeatedly`] is as of the last move, or the last
+    /// [`AdminCommand::List`](crate::AdminCommand::List).
     pub fn users(&self) -> impl Iterator<Item = UserStatus> {
         self.users.statuses()
     }
@@ -280,8 +282,8 @@ impl Node {
         self.dropped
     }
 
-    /// Leaves out the addresses of `found` that lead to this node: it has no users by that name, and the message would
-    /// come back.
+    /// Leaves out the addresses of `found` that lead to this node: it has no users by that name, and the
+    /// message would come back.
     fn without_itself(&self, mut found: FoundNode) -> Result<FoundNode, LookupError> {
         let mut others = found.addresses().filter(|at| !leads_to(at, self.local));
         let first = others.next().ok_or(LookupError::Unusable(found.address.ip()))?;
@@ -290,8 +292,8 @@ impl Node {
         Ok(found)
     }
 
-    /// Returns whether this datagram is an answer to a pending request, or is of a user who is online at `from` and has
-    /// some of the user's own share left.
+    /// Returns whether this datagram is an answer to a pending request, or is of a user who is online at
+    /// `from` and has some of the user's own share left.
     fn is_wanted(&mut self, now: Instant, from: UdpAddress, datagram: &[u8]) -> bool {
         let sender = match Message::decode(datagram) {
             Ok(Message::LocateReply { locate, .. }) if self.location.awaits(now, &locate, from) => {
@@ -371,8 +373,8 @@ impl Node {
         !self.is_impossible(address) && address.port() != NODE_PORT
     }
 
-    /// Returns whether nobody else can be at `address`: nothing can be sent to port 0, and this node never sends
-    /// to itself.
+    /// Returns whether nobody else can be at `address`: nothing can be sent to port 0, and this node never
+    /// sends to itself.
     fn is_impossible(&self, address: UdpAddress) -> bool {
         address.port() == 0 || NodeAddress::from(address) == self.local
     }

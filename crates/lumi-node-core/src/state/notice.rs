@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use plumi_proto::{UdpAddress, UserName};
 
-/// Something that an administrator may want to look into. See [`Node::poll_notice`](crate::Node::poll_notice).
+/// Something that an administrator may want to look into. See
+/// [`Node::poll_notice`](crate::Node::poll_notice).
 ///
 /// Anybody can cause one with a datagram, so there is at most one of each kind a minute for each user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// An online user registered from another IP address: the user has moved, or somebody else took the name over.
+    /// An online user registered from another IP address: the user has moved, or somebody else took the name
+    /// over.
     Moved {
         /// The user.
         user: UserName,
@@ -42,11 +44,12 @@ pub enum Notice {
         user: UserName,
         /// The UDP address that it came from.
         from: UdpAddress,
-        /// The number of proofs of all users that failed since the last notice of this kind, this one included.
+        /// The number of proofs of all users that failed since the last notice of this kind, this one
+        /// included.
         failures: u64,
     },
-    /// A registration was refused, because it came from none of the addresses that the user may register from, see
-    /// [`NodeSettings::users`](crate::NodeSettings::users).
+    /// A registration was refused, because it came from none of the addresses that the user may register
+    /// from, see [`NodeSettings::users`](crate::NodeSettings::users).
     OutsideRanges {
         /// The user.
         user: UserName,

@@ -56,7 +56,8 @@ impl Online {
         users.get(&address).is_none_or(|count| *count < limit.get())
     }
 
-    /// Sets the limit of users at one socket. `addresses` are those of all users who are online; more than the limit stay so.
+    /// Sets the limit of users at one socket. `addresses` are those of all users who are online; more than
+    /// the limit stay so.
     pub(super) fn set_limit(
         &mut self,
         limit: Option<NonZeroU32>,

@@ -29,7 +29,8 @@ pub enum Output {
         id: LookupId,
         /// The domain.
         domain: Domain,
-        /// The look-up that is given up for it, if too many were under way. Its result is not wanted any more.
+        /// The look-up that is given up for it, if too many were under way. Its result is not wanted any
+        /// more.
         instead_of: Option<LookupId>,
     },
     /// Save this change of the roster durably, and pass the result to
@@ -45,8 +46,10 @@ pub enum Output {
         /// The command that asks for it.
         id: AdminId,
     },
-    /// Save this enrolment, and pass the result to [`Node::handle_credentials`](crate::Node::handle_credentials) and
-    /// [`Node::handle_enrolled`](crate::Node::handle_enrolled). If it cannot be saved, do nothing: the agent asks again.
+    /// Save this enrolment, and pass the result to
+    /// [`Node::handle_credentials`](crate::Node::handle_credentials) and
+    /// [`Node::handle_enrolled`](crate::Node::handle_enrolled). If it cannot be saved, do nothing: the agent
+    /// asks again.
     #[cfg(feature = "proof")]
     Enrol {
         /// The enrolment.
@@ -54,8 +57,8 @@ pub enum Output {
     },
     /// Save this change of a binding, and pass the result to
     /// [`Node::handle_binding_saved`](crate::Node::handle_binding_saved). Only a node of
-    /// [`Node::save_bindings`](crate::Node::save_bindings) asks for this. The numbers ascend, and changes are to be saved in
-    /// their order.
+    /// [`Node::save_bindings`](crate::Node::save_bindings) asks for this. The numbers ascend, and changes are
+    /// to be saved in their order.
     SaveBinding {
         /// The number of the change.
         id: SaveId,

@@ -31,20 +31,21 @@ impl fmt::Display for RequestSource {
 pub(super) enum Asker {
     /// A user of this domain who is online at the address that asks.
     User(UserName),
-    /// A user of another domain, in whose name that address asks. Nothing proves the name, but a node asks for all users
-    /// of its domain from one socket.
+    /// A user of another domain, in whose name that address asks. Nothing proves the name, but a node asks
+    /// for all users of its domain from one socket.
     Foreign(UdpAddress, MiAddress),
     /// Anybody else at that address.
     Socket(UdpAddress),
 }
 
-/// Returns the owner of a request in the name of `from`, from a host that may speak for any number, and its share.
+/// Returns the owner of a request in the name of `from`, from a host that may speak for any number, and its
+/// share.
 pub(super) fn spoken_for(from: MiAddress, asker: UdpAddress) -> (Owner, Share) {
     (Owner::new(RequestSource::SpokenFor(from), Asker::Socket(asker)), Share::ALL)
 }
 
-/// Returns the owner of a request of `asker` at `host`, and its share. Those of whom nothing is known give way before
-/// users who share their address.
+/// Returns the owner of a request of `asker` at `host`, and its share. Those of whom nothing is known give
+/// way before users who share their address.
 pub(super) fn at(host: HostIp, asker: Asker) -> (Owner, Share) {
     let gives_way_first = !matches!(asker, Asker::User(_));
     let owner = Owner { source: RequestSource::Host(host), asker, gives_way_first };

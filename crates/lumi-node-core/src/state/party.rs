@@ -9,8 +9,8 @@ use plumi_proto::{HostIp, NodeAddress, UdpAddress};
 pub struct Party {
     /// The socket that it sends from and receives on.
     pub address: UdpAddress,
-    /// The address of this host to which it sent, if that is known and there are several. Messages to it leave
-    /// from there, because a party whose socket is connected receives nothing from another address.
+    /// The address of this host to which it sent, if that is known and there are several. Messages to it
+    /// leave from there, because a party whose socket is connected receives nothing from another address.
     pub heard_at: Option<HostIp>,
 }
 

@@ -68,15 +68,16 @@ struct Pending {
 #[derive(Debug, Default)]
 struct SameNames {
     by_asker: BTreeMap<UdpAddress, Key>,
-    /// The key is the receiver and the number. Those of a receiver are in the order in which answers come: the oldest first.
+    /// The key is the receiver and the number. Those of a receiver are in the order in which answers come:
+    /// the oldest first.
     by_receiver: BTreeMap<(UdpAddress, u64), Key>,
 }
 
 /// The time at which an entry ends, and its number, which breaks ties.
 type End = (Instant, u64);
 
-/// The receivers of a request, the latest first. The answer has to come from one of them: an agent has one address, a
-/// node may have several, and one that was asked before may be slow.
+/// The receivers of a request, the latest first. The answer has to come from one of them: an agent has one
+/// address, a node may have several, and one that was asked before may be slow.
 #[derive(Clone, Copy, Debug, Default)]
 struct Receivers([Option<UdpAddress>; MAX_RECEIVERS]);
 
@@ -111,7 +112,8 @@ impl Default for Pendings {
 }
 
 impl Pendings {
-    /// Returns the one of `nodes` that `request` is for: the first, or for a repetition the one after the last.
+    /// Returns the one of `nodes` that `request` is for: the first, or for a repetition the one after the
+    /// last.
     pub(super) fn next_of(&self, request: &Request, nodes: &[NodeAddress]) -> NodeAddress {
         let repeated = self.repeated_by(request).and_then(|key| self.table.get(key));
         let latest = repeated.and_then(|pending| pending.receivers.latest());
@@ -120,8 +122,8 @@ impl Pendings {
         nodes[next]
     }
 
-    /// Adds a request of `owner` that is about to be forwarded to `receiver`. If there is no room, the greediest owner
-    /// gives way.
+    /// Adds a request of `owner` that is about to be forwarded to `receiver`. If there is no room, the
+    /// greediest owner gives way.
     ///
     /// # Errors
     /// The reason why it must not be sent: [`DropReason::Repeated`], or [`DropReason::NoRoom`] if the owner itself has
@@ -279,8 +281,8 @@ impl Pendings {
 /// The time after its last repetition in which a request can be answered. Agents give up after 5 s.
 const REQUEST_LIFE: Duration = Duration::from_secs(5);
 
-/// The time after which a repetition is sent on. The quickest deployed agent repeats every 200 ms; what comes sooner
-/// only makes the other side answer more.
+/// The time after which a repetition is sent on. The quickest deployed agent repeats every 200 ms; what comes
+/// sooner only makes the other side answer more.
 const MIN_INTERVAL: Duration = Duration::from_millis(150);
 
 /// The limit of pending requests: about 2 MiB.

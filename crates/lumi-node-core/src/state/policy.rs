@@ -9,12 +9,12 @@ use super::party::Party;
 
 /// Rules of the embedding program for who may register and who may be located.
 ///
-/// A policy is asked last, when the roster and the settings would let a request pass. So it can only refuse. It
-/// runs in the node's task, which serves nobody meanwhile: it must not wait for anything. A policy that needs a
-/// database keeps what it needs from there in memory. A policy that panics ends the server.
+/// A policy is asked last, when the roster and the settings would let a request pass. So it can only refuse.
+/// It runs in the node's task, which serves nobody meanwhile: it must not wait for anything. A policy that
+/// needs a database keeps what it needs from there in memory. A policy that panics ends the server.
 pub trait Policy {
-    /// Decides about a registration from `from`. A user who is online at `held_by` moves to `from`, if that is
-    /// another address. Agents repeat registrations to refresh them, and each one is asked for.
+    /// Decides about a registration from `from`. A user who is online at `held_by` moves to `from`, if that
+    /// is another address. Agents repeat registrations to refresh them, and each one is asked for.
     fn register(
         &mut self,
         now: Instant,

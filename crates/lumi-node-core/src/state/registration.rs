@@ -39,7 +39,8 @@ pub(super) enum Answer {
     Granted(Request, Option<Change>),
 }
 
-/// The time of the last notice about each user who was registered from outside the user's ranges: users whom the settings name.
+/// The time of the last notice about each user who was registered from outside the user's ranges: users whom
+/// the settings name.
 pub(super) type Outsiders = HashMap<UserName, Instant>;
 
 impl Registrar<'_> {
@@ -91,8 +92,8 @@ impl Registrar<'_> {
             if lacks_proof {
                 return false;
             }
-            // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT. One that was
-            // restored may be gone.
+            // Another port of the same host is no other owner: an agent that crashed, or is behind a NAT. One
+            // that was restored may be gone.
             let is_free = is_restored || online_at.is_none_or(|address| address.ip() == from.address.ip());
             if has_room && (!is_held || is_free) {
                 verdict = policies.register(now, &user, from, online_at);
@@ -106,7 +107,8 @@ impl Registrar<'_> {
         }
     }
 
-    /// Returns whether the settings let a user register from there. A refusal by the user's own ranges is reported.
+    /// Returns whether the settings let a user register from there. A refusal by the user's own ranges is
+    /// reported.
     pub(super) fn is_within(&mut self, now: Instant, from: Party, user: UserName) -> bool {
         let Self { settings, users, events, outsiders, .. } = self;
         let source = from.address.into();

@@ -27,19 +27,20 @@ pub struct NodeSettings {
     pub exempt: Vec<AddressRange>,
     /// The addresses from which users may register; empty is from anywhere.
     pub allow: Vec<AddressRange>,
-    /// The addresses from which single users may register, within [`NodeSettings::allow`]. Users who are not named may register
-    /// from all of those.
+    /// The addresses from which single users may register, within [`NodeSettings::allow`]. Users who are not
+    /// named may register from all of those.
     pub users: HashMap<UserName, Vec<AddressRange>>,
-    /// The number of users that may be online at one socket; `None` is any number. An agent has one user, and a gateway may have
-    /// many.
+    /// The number of users that may be online at one socket; `None` is any number. An agent has one user, and
+    /// a gateway may have many.
     pub users_per_socket: Option<NonZeroU32>,
     /// The rule for a user's name that two addresses register.
     pub takeover: Takeover,
     /// The least time between two strikes of a user, so that a quick succession of location requests is one;
     /// zero makes each of them a strike.
     pub strike_interval: Duration,
-    /// The nodes that the administrator names as those of other domains, each with its addresses. Each of them may speak for
-    /// any number of users, and a `PL` in the name of one of its users counts only from its IP addresses.
+    /// The nodes that the administrator names as those of other domains, each with its addresses. Each of
+    /// them may speak for any number of users, and a `PL` in the name of one of its users counts only from
+    /// its IP addresses.
     pub peers: HashMap<Domain, Vec<NodeAddress>>,
     /// The askers whose location requests count.
     pub ask: Ask,
@@ -111,8 +112,8 @@ impl NodeSettings {
 
 impl Default for NodeSettings {
     /// The rate limit's default, nobody exempt, everybody allowed, any number at a socket, the last one
-    /// registered, no peers, any asker, proofs of users who have a key, and 500 ms: a live agent has 2 s for an answer whatever comes meanwhile, and each of the tries that agents make every
-    /// second is a strike.
+    /// registered, no peers, any asker, proofs of users who have a key, and 500 ms: a live agent has 2 s for
+    /// an answer whatever comes meanwhile, and each of the tries that agents make every second is a strike.
     fn default() -> Self {
         Self {
             rate_limit: Some(RateLimit::default()),
@@ -138,7 +139,8 @@ pub enum Takeover {
     /// The last one who registered, as the protocol says: the user has moved.
     #[default]
     Last,
-    /// The first one, for as long as that one is online: one with another IP address is told that there is no such user.
+    /// The first one, for as long as that one is online: one with another IP address is told that there is no
+    /// such user.
     Deny,
 }
 
@@ -170,19 +172,19 @@ pub struct TakeoverError;
 
 /// The askers whose location requests count, besides users of this domain who are online where they ask from.
 ///
-/// Nobody ever asks in the name of a user who is online elsewhere, or of a domain that has a named peer, unless it is
-/// that peer. Written as `any`, `bound` or `nodes`.
+/// Nobody ever asks in the name of a user who is online elsewhere, or of a domain that has a named peer,
+/// unless it is that peer. Written as `any`, `bound` or `nodes`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ask {
-    /// Anybody: also users of this domain who are online nowhere, since agents of other programs do not register again
-    /// after a restart of their node.
+    /// Anybody: also users of this domain who are online nowhere, since agents of other programs do not
+    /// register again after a restart of their node.
     #[default]
     Any,
     /// Anybody in the name of another domain's user. Users of this domain have to be online.
     Bound,
-    /// The nodes of other domains, in the names of their users: a peer at the very socket that is named, and nodes that this one
-    /// has looked up for a user of its own. Users of this domain have to be online.
+    /// The nodes of other domains, in the names of their users: a peer at the very socket that is named, and
+    /// nodes that this one has looked up for a user of its own. Users of this domain have to be online.
     Nodes,
 }
 

@@ -75,9 +75,11 @@ pub struct ServerStatus {
     pub uptime: Duration,
     /// Failed receives: socket errors, some of which any remote host can cause.
     pub unreceived: u64,
-    /// Lines about messages that were dropped or refused, which are not logged one by one: there were too many in their second.
+    /// Lines about messages that were dropped or refused, which are not logged one by one: there were too
+    /// many in their second.
     pub lines_left_out: u64,
-    /// Answers to registrations that left before their lines were in the message log, as that took longer than 250 ms.
+    /// Answers to registrations that left before their lines were in the message log, as that took longer
+    /// than 250 ms.
     pub early_answers: u64,
     /// The reason why the latest failed commit of bindings failed, in words. `None` if none has.
     pub bindings_failure: Option<Arc<str>>,

@@ -31,8 +31,8 @@ pub(super) struct User {
 pub(super) struct Marks(u8);
 
 impl Marks {
-    /// The user has to prove a registration. Then `address` is the source of a proof, so a registration from there is one
-    /// that was proved.
+    /// The user has to prove a registration. Then `address` is the source of a proof, so a registration from
+    /// there is one that was proved.
     pub(super) const HAS_KEY: u8 = 1;
     /// The registration is one from before a restart, and the agent has not been heard since.
     pub(super) const RESTORED: u8 = 2;

@@ -11,8 +11,8 @@ use plumi_proto::UdpAddress;
 use super::limiter::{Bucket, RateLimit};
 use super::source::Source;
 
-/// A bucket for each socket at which a user is online, made when it is first needed. Beside it, those of a host spend one
-/// bucket together; a socket whose own is full passes even if that is empty.
+/// A bucket for each socket at which a user is online, made when it is first needed. Beside it, those of a
+/// host spend one bucket together; a socket whose own is full passes even if that is empty.
 ///
 /// If there are too many, the fullest one gives way, because a new one would be as full.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ impl UserShares {
         self.by_fullness.remove(&(own.full_at(of_user()), socket));
         own.fill(now, of_user());
         host.all.fill(now, of_host);
-        // A user who asks by the schedule is never far from a full share. Neighbours who ask for more than theirs pay for the
-        // attempt, so they do not win the host's from one another by asking more often.
+        // A user who asks by the schedule is never far from a full share. Neighbours who ask for more than
+        // theirs pay for the attempt, so they do not win the host's from one another by asking more often.
         let asks_little = is_known && own.is_full(of_user());
         let is_admitted = own.take() && (host.all.take() || asks_little);
         self.by_fullness.insert((own.full_at(of_user()), socket));
@@ -80,7 +80,8 @@ impl UserShares {
         let source = Source::from(socket);
         if let Some(host) = self.hosts.get_mut(&source) {
             host.by_port.remove(&socket.port());
-            // The bucket of the host hardly lacks more than that of its last socket, which was the fullest of all.
+            // The bucket of the host hardly lacks more than that of its last socket, which was the fullest of
+            // all.
             if host.by_port.is_empty() {
                 self.hosts.remove(&source);
             }

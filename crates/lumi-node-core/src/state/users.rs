@@ -160,8 +160,8 @@ impl Users {
         self.all.get(user)?.party()
     }
 
-    /// Registers the user as online at `party`. Returns `None` if that is refused: the domain must have such a
-    /// user, and `may_register` must allow it, which receives the registration that there is already.
+    /// Registers the user as online at `party`. Returns `None` if that is refused: the domain must have such
+    /// a user, and `may_register` must allow it, which receives the registration that there is already.
     pub(super) fn bind(
         &mut self,
         now: Instant,
@@ -214,10 +214,11 @@ impl Users {
         Some(Granted { change })
     }
 
-    /// Takes the user offline, if the request comes from the user's current address. Of a user with a key, it has to be
-    /// proved.
+    /// Takes the user offline, if the request comes from the user's current address. Of a user with a key, it
+    /// has to be proved.
     ///
-    /// Returns `None` unless the domain has such a user and the user is now offline; one with a key, also not registered.
+    /// Returns `None` unless the domain has such a user and the user is now offline; one with a key, also not
+    /// registered.
     pub(super) fn unbind(
         &mut self,
         name: &UserName,
@@ -303,8 +304,8 @@ impl Users {
         }
     }
 
-    /// Replaces the users of the domain by `all`, and returns the old ones and the difference. Users in both stay
-    /// online.
+    /// Replaces the users of the domain by `all`, and returns the old ones and the difference. Users in both
+    /// stay online.
     pub(super) fn replace(
         &mut self,
         all: NameTable<User>,
@@ -389,8 +390,8 @@ impl Users {
 
     /// Counts a location request for an online user. Returns whether it takes the user offline.
     ///
-    /// It does not count if a datagram from the user's host was kept out after the one before, `kept_out_at`: that may
-    /// have been the answer.
+    /// It does not count if a datagram from the user's host was kept out after the one before, `kept_out_at`:
+    /// that may have been the answer.
     pub(super) fn strike(
         &mut self,
         now: Instant,

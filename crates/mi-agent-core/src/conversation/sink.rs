@@ -24,7 +24,8 @@ impl LineSender {
             }
             let Some(change) = &mut self.sink_wait else {
                 let mut progress = self.progress.subscribe();
-                // The task of the conversation notifies nobody unless somebody had subscribed when it had this lock.
+                // The task of the conversation notifies nobody unless somebody had subscribed when it had
+                // this lock.
                 drop(progress.borrow());
                 self.sink_wait = Some(Box::pin(async move { _ = progress.changed().await }));
                 // The result may have come just before the wait began.

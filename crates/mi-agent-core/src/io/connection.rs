@@ -162,8 +162,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// Returns the next output as [`Connection::next`] does, but no [`ConversationOutput::Sent`]: calls `sent` with what is
-    /// left of the line instead, and goes on, so that many frames in a row cost their caller one turn.
+    /// Returns the next output as [`Connection::next`] does, but no [`ConversationOutput::Sent`]: calls
+    /// `sent` with what is left of the line instead, and goes on, so that many frames in a row cost their
+    /// caller one turn.
     ///
     /// # Cancel safety
     /// Cancel safe.

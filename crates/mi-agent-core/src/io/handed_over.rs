@@ -36,7 +36,8 @@ impl HandedOver {
         self.promised += frames as u64;
     }
 
-    /// Records that a frame is written of whose line so many are left. Gives back the room that these do not need.
+    /// Records that a frame is written of whose line so many are left. Gives back the room that these do not
+    /// need.
     pub(crate) fn frame_written(&mut self, left: usize) {
         if left == 0 {
             self.taken.pop_front();
@@ -48,8 +49,8 @@ impl HandedOver {
         let progress = &self.progress;
         progress.send_if_modified(|written| {
             written.written += 1;
-            // Notifying takes longer than the rest of this, and mostly nobody waits. Whoever subscribes from here on
-            // waits for this lock before they look, and finds the frame written and its room free.
+            // Notifying takes longer than the rest of this, and mostly nobody waits. Whoever subscribes from
+            // here on waits for this lock before they look, and finds the frame written and its room free.
             progress.receiver_count() > 0
         });
     }

@@ -7,9 +7,9 @@ use plumi_proto::{Extension, Locate, MiAddress};
 
 /// Remembers which questions were answered with an offer just before.
 ///
-/// A node of version 0.1 drops such an answer, and the asker asks again: then it gets one that passes. If the asker
-/// begins to encrypt, the answer has arrived, and its next question is about another call. So it has if the asker calls in
-/// plain text without having asked again.
+/// A node of version 0.1 drops such an answer, and the asker asks again: then it gets one that passes. If the
+/// asker begins to encrypt, the answer has arrived, and its next question is about another call. So it has if
+/// the asker calls in plain text without having asked again.
 #[derive(Debug, Default)]
 pub(super) struct TlsOffers(VecDeque<Offered>);
 
@@ -42,7 +42,8 @@ impl TlsOffers {
         self.0.retain(|offered| offered.locate.from != *asker);
     }
 
-    /// Records that `asker` has begun a call, which may be in plain text: if there was one answer, it has arrived.
+    /// Records that `asker` has begun a call, which may be in plain text: if there was one answer, it has
+    /// arrived.
     pub(super) fn called(&mut self, asker: &MiAddress) {
         self.0.retain(|offered| offered.was_repeated || offered.locate.from != *asker);
     }

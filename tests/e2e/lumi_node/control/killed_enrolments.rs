@@ -42,7 +42,8 @@ impl Student {
     }
 }
 
-/// The files change at each step of an enrolment, so the number of changes before a kill is a place between two of them.
+/// The files change at each step of an enrolment, so the number of changes before a kill is a place between
+/// two of them.
 #[test]
 fn a_node_that_is_killed_while_a_class_enrols_forgets_nobody_and_locks_nobody_out() {
     let class: Vec<_> = (1..=20).map(|number| format!("pupil{number}")).collect();

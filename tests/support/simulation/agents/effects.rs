@@ -13,7 +13,8 @@ use crate::simulation::laws::{Cause, Violation, ensure};
 use crate::simulation::network::{Datagram, Sender};
 use crate::simulation::world::World;
 
-/// Returns whether the fifth field of an `RL0`, behind two users, an address and a port, is `T` (protocol.md §11).
+/// Returns whether the fifth field of an `RL0`, behind two users, an address and a port, is `T` (protocol.md
+/// §11).
 fn offers_tls_in(answer: &[u8]) -> bool {
     answer.split(|byte| *byte == b':').nth(4) == Some(b"T")
 }

@@ -97,7 +97,8 @@ impl World {
         }
     }
 
-    /// A user asks for a challenge, which some attackers overhear. They ask at once as well, to have theirs signed.
+    /// A user asks for a challenge, which some attackers overhear. They ask at once as well, to have theirs
+    /// signed.
     pub(in crate::simulation) fn attackers_hurry(&mut self, asks: &Datagram) {
         let Ok(Message::RequestChallenge { address, .. }) = Message::decode(&asks.bytes) else { return };
         let is_attacked = self.dangers.spoofers && !self.ending.wants_quiet();
@@ -108,7 +109,8 @@ impl World {
         }
     }
 
-    /// Sends a proof that passed once more: from where it was or from elsewhere, for the same or for the other request.
+    /// Sends a proof that passed once more: from where it was or from elsewhere, for the same or for the
+    /// other request.
     fn replay_proof(&mut self, own: SocketAddrV4) {
         let overheard: Vec<_> = self.proof_attackers.overheard.iter().collect();
         let Some(mut proof) = self.proof_attackers.rng.choice(overheard).cloned() else { return };
@@ -123,8 +125,8 @@ impl World {
         self.forge("replayed proof", proof.from, proof.to, proof.bytes);
     }
 
-    /// Attackers who asked for a challenge in the name of a user have got it: they sign it with a key of their own, or have
-    /// the user's agent sign it.
+    /// Attackers who asked for a challenge in the name of a user have got it: they sign it with a key of
+    /// their own, or have the user's agent sign it.
     pub(super) fn attackers_are_challenged(&mut self, datagram: &Datagram) {
         let Ok(message) = Message::decode(&datagram.bytes) else { return };
         let (Some((verb, challenge)), own) = (message.challenge(), datagram.to) else { return };

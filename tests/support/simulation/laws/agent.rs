@@ -310,8 +310,8 @@ impl AgentLaws {
         Ok(())
     }
 
-    /// Returns the longest time that a request takes. After a location request, the node has one more interval to show
-    /// that it answers.
+    /// Returns the longest time that a request takes. After a location request, the node has one more
+    /// interval to show that it answers.
     fn longest(&self, kind: LumiRequest, schedule: RequestSchedule) -> Duration {
         let asks_node = u32::from(matches!(kind, LumiRequest::Locate(_)));
         let plain = schedule.interval * (u32::from(schedule.attempts.get()) + asks_node);

@@ -1,5 +1,5 @@
-//! The laws of one side of a conversation: it ends in its time, what was said is accounted for, and what comes is read
-//! as it has to be.
+//! The laws of one side of a conversation: it ends in its time, what was said is accounted for, and what
+//! comes is read as it has to be.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -22,7 +22,8 @@ pub(in crate::simulation) struct ConversationLaws {
     is_over: bool,
     /// The number of bytes that were read as frames.
     read: usize,
-    /// The place in the stream at which an incomplete frame begins, and the time at which the rest was waited for.
+    /// The place in the stream at which an incomplete frame begins, and the time at which the rest was waited
+    /// for.
     begun: Option<(usize, Instant)>,
     /// Set once a frame was not complete in its time.
     was_late: bool,
@@ -232,13 +233,13 @@ const MAX_BUFFERED: usize = 102;
 /// The time for a peer that does not read or answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A hurried end: 0.4 s for the peer's nickname, and 0.15 s each for our nickname, for what follows on the peer's, for
-/// our FIN, for the peer's FIN and for what it sends meanwhile.
+/// A hurried end: 0.4 s for the peer's nickname, and 0.15 s each for our nickname, for what follows on the
+/// peer's, for our FIN, for the peer's FIN and for what it sends meanwhile.
 const HURRIED_END: Duration = Duration::from_millis(400 + 5 * 150);
 
-/// The longest end that is not hurried. It begins with a write that the peer does not read. [`LINGER`] passes five
-/// times: for the peer's nickname, for what follows on it, for our FIN, for the peer's FIN and for what it sends
-/// meanwhile.
+/// The longest end that is not hurried. It begins with a write that the peer does not read. [`LINGER`] passes
+/// five times: for the peer's nickname, for what follows on it, for our FIN, for the peer's FIN and for what
+/// it sends meanwhile.
 fn orderly_end(frames: usize) -> Duration {
     WRITE + 5 * LINGER + orderly_time(frames)
 }

@@ -1,4 +1,5 @@
-//! The laws of keys, seen by the user of one agent: what the user has met and said decides who may be talked with.
+//! The laws of keys, seen by the user of one agent: what the user has met and said decides who may be talked
+//! with.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -43,16 +43,16 @@ pub enum Law {
     RepliesPass,
     /// An online user who asks is answered, whatever others do. The module `owed` says exactly when.
     AskersAreAnswered,
-    /// An agent that answers is never taken for gone: not by a question if an answer of the agent has come to the host of
-    /// the node since the strike before, even if a flood from the agent's address keeps it out.
+    /// An agent that answers is never taken for gone: not by a question if an answer of the agent has come to
+    /// the host of the node since the strike before, even if a flood from the agent's address keeps it out.
     AnswerersStayOnline,
     /// A `PL` goes to another node only if it comes from the address of an online user of this node.
     NoOpenProxy,
-    /// An `RL` for a user of a node who is online goes to that user's address only, and nobody else asks in the user's
-    /// name.
+    /// An `RL` for a user of a node who is online goes to that user's address only, and nobody else asks in
+    /// the user's name.
     OneAsker,
-    /// A user with a key is online only where a key of the node's file has proved it: for a challenge that was given to
-    /// that very socket, since the last accepted proof of the user and not long ago.
+    /// A user with a key is online only where a key of the node's file has proved it: for a challenge that
+    /// was given to that very socket, since the last accepted proof of the user and not long ago.
     OnlyProvenBindings,
     /// An `RL` for a user with a key goes only where a proof has bound the user.
     OnlyBindingsAreAnswered,
@@ -99,10 +99,12 @@ pub enum Law {
     LinesAreCounted,
     /// A connection that breaks in a conversation is reported as lost, and no other one is.
     LossIsReported,
-    /// Only the caller that waits longest loses its slot, and only if its address or all callers have too many.
-    /// Callers reach the program unless they are blocked or it is busy, and a blocked caller takes no room.
+    /// Only the caller that waits longest loses its slot, and only if its address or all callers have too
+    /// many. Callers reach the program unless they are blocked or it is busy, and a blocked caller takes no
+    /// room.
     CallersAreHeard,
-    /// A frame is complete within 10 s of its first byte. Otherwise the conversation ends. Other bytes do not wait.
+    /// A frame is complete within 10 s of its first byte. Otherwise the conversation ends. Other bytes do not
+    /// wait.
     FramesEnd,
     /// No bytes are unread when a connection is closed. The kernel would send RST instead of FIN.
     NoReset,
@@ -114,8 +116,8 @@ pub enum Law {
     PairsFindEachOther,
     /// An administrator's changes to the roster take effect.
     Administration,
-    /// The answer to a change leaves once the change is saved, and each is given once and in order. A store that is slow or
-    /// fails costs the promise and not the answer.
+    /// The answer to a change leaves once the change is saved, and each is given once and in order. A store
+    /// that is slow or fails costs the promise and not the answer.
     SavedBeforeAnswered,
     /// No question, and nothing else, reaches an agent between its request and the answer.
     NothingBeforeAnswer,
@@ -123,7 +125,8 @@ pub enum Law {
     AnsweredIsKept,
     /// An agent begins to encrypt only if the answer of the callee has just offered it.
     TlsIsOffered,
-    /// Nobody talks in plain text with a user whose key is known, or is told so, unless the user permits it or keys are off.
+    /// Nobody talks in plain text with a user whose key is known, or is told so, unless the user permits it
+    /// or keys are off.
     NoPlainText,
     /// A user whose key is known is only whoever proves to have it, in calls of both directions.
     KeysProveUsers,

@@ -115,7 +115,8 @@ impl NodeLaws {
         Ok(())
     }
 
-    /// Returns whether a datagram is waited for, or is of a user who is online where it comes from and may send more.
+    /// Returns whether a datagram is waited for, or is of a user who is online where it comes from and may
+    /// send more.
     fn is_wanted(&mut self, now: Duration, datagram: &Datagram) -> bool {
         let from = datagram.from;
         let user = match Message::decode(&datagram.bytes) {
@@ -411,8 +412,9 @@ impl NodeLaws {
         step.sends(Law::KnownAddress, *to, answer)
     }
 
-    /// Returns where alone the one who asks gets an answer, if that is a user of this node. Nobody asks in the name of a
-    /// user with a key who is online nowhere; one without a key may be asked for by anybody then.
+    /// Returns where alone the one who asks gets an answer, if that is a user of this node. Nobody asks in
+    /// the name of a user with a key who is online nowhere; one without a key may be asked for by anybody
+    /// then.
     fn asker_of(&self, locate: &Locate) -> Option<Option<SocketAddrV4>> {
         let user = Some(locate.from).filter(|from| from.domain() == self.domain)?.user();
         let online_at = self.registrations.address_of(&user);

@@ -1,7 +1,7 @@
 //! The answers that a node owes those who ask, whatever others do (protocol.md §9).
 //!
-//! Nothing here knows of a table or of who gives way in it. A question that the node sent on is owed its answer if the answer
-//! comes within 5 s of the question, from where the question went, and
+//! Nothing here knows of a table or of who gives way in it. A question that the node sent on is owed its
+//! answer if the answer comes within 5 s of the question, from where the question went, and
 //!
 //! - the asker is a user of the domain, who is online where the question came from, both then and when the answer comes, and
 //!   nobody else asked anything under this very socket in these 5 s; or it is a node, and nobody else asked anything under
@@ -91,8 +91,8 @@ impl Owed {
         self.by_locate.retain(|locate, _| locate.from != *user && locate.to != *user);
     }
 
-    /// Returns the askers of whom one has to have an answer that comes from `answerer` now. `is_there` tells whether an asker
-    /// is where it has to be.
+    /// Returns the askers of whom one has to have an answer that comes from `answerer` now. `is_there` tells
+    /// whether an asker is where it has to be.
     pub(super) fn to(
         &self,
         now: Duration,

@@ -18,8 +18,8 @@ pub(super) struct ProofLaws {
 }
 
 impl ProofLaws {
-    /// The longest dialogue behind a plain request: 5 s of asking and 5 s of proving, then refusals within 10 s, the last
-    /// of which is followed by a pause, and by as much again.
+    /// The longest dialogue behind a plain request: 5 s of asking and 5 s of proving, then refusals within 10
+    /// s, the last of which is followed by a pause, and by as much again.
     pub(super) const LONGEST: Duration = Duration::from_secs(31);
 
     pub(super) fn new(own: SocketAddrV4) -> Self {
@@ -30,8 +30,8 @@ impl ProofLaws {
         self.own
     }
 
-    /// It signs this challenge: one that was given to itself, and not more often than its schedule says. Whoever relays is
-    /// seen elsewhere.
+    /// It signs this challenge: one that was given to itself, and not more often than its schedule says.
+    /// Whoever relays is seen elsewhere.
     pub(super) fn proves(
         &mut self,
         challenge: &Challenge,

@@ -140,7 +140,8 @@ impl Registrations {
         }
     }
 
-    /// A proof takes the user offline, if the user is registered at `from` or nowhere. Returns whether that is so.
+    /// A proof takes the user offline, if the user is registered at `from` or nowhere. Returns whether that
+    /// is so.
     pub(super) fn unbind(&mut self, user: &UserName, from: SocketAddrV4) -> bool {
         let is_here = self.registered_at(user).is_none_or(|address| address == from);
         if is_here {
@@ -160,8 +161,8 @@ impl Registrations {
         DeregisterCode::Deregistered
     }
 
-    /// Something came that names `user` as its sender. An answer clears the strikes of a user who is online; a
-    /// question does not.
+    /// Something came that names `user` as its sender. An answer clears the strikes of a user who is online;
+    /// a question does not.
     pub(super) fn hear(&mut self, user: &UserName, from: SocketAddrV4, is_answer: bool) {
         let Some(Some(place)) = self.users.get_mut(user) else { return };
         place.is_restored &= place.address != from;
@@ -175,8 +176,8 @@ impl Registrations {
         self.place(user)?.last_strike
     }
 
-    /// Returns the effect that a question for `user`, who is online, would have now. `kept_out_at` is when something from
-    /// the user's host was kept out last.
+    /// Returns the effect that a question for `user`, who is online, would have now. `kept_out_at` is when
+    /// something from the user's host was kept out last.
     pub(super) fn strike(&self, now: Duration, user: &UserName, kept_out_at: Option<Duration>) -> Strike {
         let Some(place) = self.place(user) else { return Strike::None };
         match place.last_strike {

@@ -43,8 +43,8 @@ struct Pending {
     receivers: Vec<SocketAddrV4>,
     /// The time at which it was sent last.
     sent_at: Duration,
-    /// The time until which it can be answered, and a number that tells it from others that end then. The lower number
-    /// was sent first.
+    /// The time until which it can be answered, and a number that tells it from others that end then. The
+    /// lower number was sent first.
     end: (Duration, u64),
 }
 
@@ -59,8 +59,8 @@ impl Requests {
         }
     }
 
-    /// A request came that is not dropped. `is_honest`: no attacker sent it, and not in the name of a user of the node who is
-    /// online nowhere.
+    /// A request came that is not dropped. `is_honest`: no attacker sent it, and not in the name of a user of
+    /// the node who is online nowhere.
     pub(super) fn came(
         &mut self,
         now: Duration,
@@ -98,8 +98,8 @@ impl Requests {
         pending.is_some_and(|pending| now - pending.sent_at < MIN_INTERVAL)
     }
 
-    /// Returns whether there is room for a request, and lets another one give way if there has to be. `user` is the
-    /// user of the node who asks, if there is one.
+    /// Returns whether there is room for a request, and lets another one give way if there has to be. `user`
+    /// is the user of the node who asks, if there is one.
     pub(super) fn make_room(
         &mut self,
         now: Duration,
@@ -184,7 +184,8 @@ impl Requests {
         Ok(())
     }
 
-    /// Returns the askers who wait for an answer that comes from `answerer`, the one who has waited longest first.
+    /// Returns the askers who wait for an answer that comes from `answerer`, the one who has waited longest
+    /// first.
     pub(super) fn waiting_for(
         &mut self,
         now: Duration,

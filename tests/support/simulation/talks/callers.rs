@@ -1,4 +1,5 @@
-//! An agent that many call at a time: ours, deployed programs, blocked users, and strangers who take their time.
+//! An agent that many call at a time: ours, deployed programs, blocked users, and strangers who take their
+//! time.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -181,7 +182,8 @@ impl Called {
         Ok(())
     }
 
-    /// Returns the callers of whom one loses its slot to a new one from `ip`: the oldest of each address that has most.
+    /// Returns the callers of whom one loses its slot to a new one from `ip`: the oldest of each address that
+    /// has most.
     fn who_may_lose(&self, ip: IpAddr) -> Vec<CallerId> {
         let waiting = || self.callers.iter().filter(|caller| caller.is_waiting());
         let oldest = |of: IpAddr| waiting().find(|caller| caller.ip == of).map(|caller| caller.id);

@@ -19,7 +19,8 @@ pub(super) struct Speaker {
     pub(super) said: Vec<Vec<u8>>,
     /// The lines that an emulator has heard.
     heard: Vec<Vec<u8>>,
-    /// The time at which it does something again: an emulator reads, our program takes a line or confirms a write.
+    /// The time at which it does something again: an emulator reads, our program takes a line or confirms a
+    /// write.
     acts_at: Instant,
 }
 

@@ -1,5 +1,5 @@
-//! Conversations in which something goes wrong: agents that end in a hurry, programs that do not decide or take no
-//! lines, writes that are held up or fail, peers that break their frames, connections that break.
+//! Conversations in which something goes wrong: agents that end in a hurry, programs that do not decide or
+//! take no lines, writes that are held up or fail, peers that break their frames, connections that break.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -18,8 +18,8 @@ use crate::reason;
 use crate::signals::{LAST_WORDS, Signals};
 
 impl Running {
-    /// Gives the screen back because of `error`, asks for a code, enrols by it and goes on until the end. This happens once: a
-    /// user whom the node does not admit after that needs more than a code.
+    /// Gives the screen back because of `error`, asks for a code, enrols by it and goes on until the end.
+    /// This happens once: a user whom the node does not admit after that needs more than a code.
     ///
     /// # Errors
     /// The terminal is unusable.

@@ -1,4 +1,5 @@
-//! The task's answers to an administrator while the disk is slow or fails. The other tests are in `tests/e2e`.
+//! The task's answers to an administrator while the disk is slow or fails. The other tests are in
+//! `tests/e2e`.
 
 use std::fs;
 use std::time::Duration;

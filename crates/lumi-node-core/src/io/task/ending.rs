@@ -11,7 +11,8 @@ use crate::io::datagrams::Datagrams;
 use crate::io::socket::DatagramSocket;
 
 impl<S: DatagramSocket> Task<S> {
-    /// Serves what has come, and ends. Without an administrator who changes the roster, this takes less than a second.
+    /// Serves what has come, and ends. Without an administrator who changes the roster, this takes less than
+    /// a second.
     pub(super) async fn end(mut self, mut datagrams: Datagrams) {
         self.finish_saving().await;
         self.serve_the_rest(&mut datagrams);
@@ -72,7 +73,8 @@ impl<S: DatagramSocket> Task<S> {
         }
     }
 
-    /// Waits for the changes that answers wait for, which takes 250 ms at most, and begins to close the store.
+    /// Waits for the changes that answers wait for, which takes 250 ms at most, and begins to close the
+    /// store.
     async fn finish_bindings(&mut self) {
         while self.node.is_waiting_for_store() {
             let Some(until) = self.node.poll_timeout() else { break };

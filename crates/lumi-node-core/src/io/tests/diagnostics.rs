@@ -51,9 +51,9 @@ impl Write for Text {
     }
 }
 
-/// Subscribers that exist, but never receive an event. While a process has a single subscriber, tracing asks the
-/// first thread that reaches an event whether it is wanted, and remembers the answer for all threads: a thread
-/// without a subscriber would silence the others.
+/// Subscribers that exist, but never receive an event. While a process has a single subscriber, tracing asks
+/// the first thread that reaches an event whether it is wanted, and remembers the answer for all threads: a
+/// thread without a subscriber would silence the others.
 static OTHERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
 

@@ -1,7 +1,7 @@
 //! The answers to look-ups that are kept, and the askers for whom they are.
 //!
-//! An answer is kept for each asker that needed it, as an entry in a [`FairTable`], and goes with the last of these. So
-//! somebody who asks for many domains displaces only answers that nobody else needed.
+//! An answer is kept for each asker that needed it, as an entry in a [`FairTable`], and goes with the last of
+//! these. So somebody who asks for many domains displaces only answers that nobody else needed.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -80,7 +80,8 @@ impl Answers {
         nodes
     }
 
-    /// Returns whether `node` is among the nodes of `domain` that were found last, be that out of date or not.
+    /// Returns whether `node` is among the nodes of `domain` that were found last, be that out of date or
+    /// not.
     pub(super) fn has_found(&self, domain: &Domain, node: NodeAddress) -> bool {
         let found = self.by_domain.get(domain).and_then(|answer| answer.last_found.as_ref());
         found.is_some_and(|nodes| nodes.contains(&node))
@@ -96,8 +97,8 @@ impl Answers {
         self.by_domain.len()
     }
 
-    /// Notes that `owner` needs the answer for `domain`. The answer that the greediest asker needed longest ago may give
-    /// way, if nobody else needed that one.
+    /// Notes that `owner` needs the answer for `domain`. The answer that the greediest asker needed longest
+    /// ago may give way, if nobody else needed that one.
     fn need(&mut self, domain: Domain, owner: Owner) {
         let need = Need { source: owner.source, asker: owner.asker, domain };
         if let Some(key) = self.keys.get(&need) {

@@ -74,8 +74,8 @@ impl Node {
         }
     }
 
-    /// Handles the result of [`Output::SaveRoster`]: a change that was saved takes effect. If the node has a store of
-    /// bindings, the answer to a removal waits until that has it too, for 250 ms at most.
+    /// Handles the result of [`Output::SaveRoster`]: a change that was saved takes effect. If the node has a
+    /// store of bindings, the answer to a removal waits until that has it too, for 250 ms at most.
     ///
     /// A result that nothing waits for is ignored.
     pub fn handle_roster_saved(&mut self, now: Instant, id: AdminId, result: Result<(), NotSaved>) {
@@ -93,8 +93,8 @@ impl Node {
     /// Handles the result of [`Output::ReadRoster`]: a roster of the same domain replaces the old one. Users
     /// that it lacks are disconnected; nobody else is affected.
     ///
-    /// This goes through the whole old roster, and the new one if it has other users, which takes some tens of
-    /// milliseconds for a million users. A result that nothing waits for is ignored.
+    /// This goes through the whole old roster, and the new one if it has other users, which takes some tens
+    /// of milliseconds for a million users. A result that nothing waits for is ignored.
     pub fn handle_roster_read(&mut self, now: Instant, id: AdminId, result: Result<Roster, NotRead>) {
         if self.admin.is_none_or(|(under_way, awaited)| under_way != id || !matches!(awaited, Awaited::Read))
         {

@@ -22,7 +22,8 @@ impl Node {
         }
     }
 
-    /// Returns whether `address` is that of a node that the administrator names as a peer, and `user` one of its users.
+    /// Returns whether `address` is that of a node that the administrator names as a peer, and `user` one of
+    /// its users.
     pub(super) fn is_of_peer(&self, user: &MiAddress, address: UdpAddress) -> bool {
         let peer = self.settings.peers.get(&user.domain());
         peer.is_some_and(|peer| peer.contains(&NodeAddress::from(address)))

@@ -10,8 +10,8 @@ use crate::state::keys::Keys;
 use crate::state::settings::Auth;
 
 impl Node {
-    /// Begins to require proofs of users who have a key. `secret` are random bytes, others at each start: a proof for
-    /// another secret is none.
+    /// Begins to require proofs of users who have a key. `secret` are random bytes, others at each start: a
+    /// proof for another secret is none.
     ///
     /// Keys have no effect until this is called. Call it before [`Node::handle_keys`].
     pub fn challenge_with(&mut self, now: Instant, secret: &[u8; 32]) {
@@ -21,9 +21,9 @@ impl Node {
 
     /// Replaces the keys of all users.
     ///
-    /// A user who gets a first key, or loses the key that proved the registration, is not registered any more, and the
-    /// requests by and for that user are forgotten. Nobody else is affected. Keys of names that are not in the roster
-    /// wait until they are.
+    /// A user who gets a first key, or loses the key that proved the registration, is not registered any
+    /// more, and the requests by and for that user are forgotten. Nobody else is affected. Keys of names that
+    /// are not in the roster wait until they are.
     pub fn handle_keys(&mut self, keys: &Keys) {
         for user in self.credentials.replace(&self.domain, keys) {
             self.apply_keys(&user);

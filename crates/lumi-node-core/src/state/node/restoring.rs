@@ -12,16 +12,16 @@ use crate::state::party::Party;
 use crate::state::settings::Auth;
 
 impl Node {
-    /// Begins to save bindings, and restores those that are `stored`, all that the store has. It is `wall` by the clock
-    /// on the wall.
+    /// Begins to save bindings, and restores those that are `stored`, all that the store has. It is `wall` by
+    /// the clock on the wall.
     ///
-    /// Each later change of a binding is an [`Output::SaveBinding`](crate::Output::SaveBinding). The answer to the `PR` or
-    /// `PD` that made it leaves once it is saved, or after 250 ms.
+    /// Each later change of a binding is an [`Output::SaveBinding`](crate::Output::SaveBinding). The answer
+    /// to the `PR` or `PD` that made it leaves once it is saved, or after 250 ms.
     ///
-    /// A stored binding is restored as by [`Node::restore`], if messages can leave from where its agent was heard: the
-    /// port of this node, at its address. If that is 0.0.0.0, `is_own` decides whether this host has the address. One
-    /// that is not restored is saved as what the user is now, so that a later start does not restore it either. Call this
-    /// once, and not before the node has the keys of its users.
+    /// A stored binding is restored as by [`Node::restore`], if messages can leave from where its agent was
+    /// heard: the port of this node, at its address. If that is 0.0.0.0, `is_own` decides whether this host
+    /// has the address. One that is not restored is saved as what the user is now, so that a later start does
+    /// not restore it either. Call this once, and not before the node has the keys of its users.
     pub fn save_bindings(
         &mut self,
         now: Instant,
@@ -54,14 +54,16 @@ impl Node {
     /// Takes over a registration from before a restart, so that the user is found without registering anew.
     ///
     /// Returns whether it was taken over. It is not if the domain has no such user, the user is registered
-    /// already, no agent can be at that address, or the user has to prove a registration and has not the key that proved
-    /// this one. This is no [`NodeEvent`](crate::NodeEvent).
+    /// already, no agent can be at that address, or the user has to prove a registration and has not the key
+    /// that proved this one. This is no [`NodeEvent`](crate::NodeEvent).
     ///
-    /// Neither [`NodeSettings::allow`](crate::NodeSettings::allow) nor [`NodeSettings::users`](crate::NodeSettings::users) nor the policy is applied: they decide when the agent registers the
-    /// next time. A user whom strikes had taken offline is online again as soon as the agent is heard, for
-    /// which no policy is asked. Until the agent is heard, [`Takeover::Deny`](crate::Takeover::Deny) does not hold for the
-    /// user: the agent may be gone. The user keeps the address of this host at
-    /// which the agent was heard, [`Party::heard_at`](crate::Party::heard_at). Messages leave from there, as long as this host has that
+    /// Neither [`NodeSettings::allow`](crate::NodeSettings::allow) nor
+    /// [`NodeSettings::users`](crate::NodeSettings::users) nor the policy is applied: they decide when the
+    /// agent registers the next time. A user whom strikes had taken offline is online again as soon as the
+    /// agent is heard, for which no policy is asked. Until the agent is heard,
+    /// [`Takeover::Deny`](crate::Takeover::Deny) does not hold for the user: the agent may be gone. The user
+    /// keeps the address of this host at which the agent was heard,
+    /// [`Party::heard_at`](crate::Party::heard_at). Messages leave from there, as long as this host has that
     /// address.
     pub fn restore(&mut self, now: Instant, binding: &Binding) -> bool {
         let address = binding.party.address;
@@ -102,7 +104,8 @@ impl Node {
         false
     }
 
-    /// Returns the agent that was heard at the address `heard_at` of this host, if messages to it can leave from there.
+    /// Returns the agent that was heard at the address `heard_at` of this host, if messages to it can leave
+    /// from there.
     fn party_at(
         &self,
         agent: UdpAddress,
@@ -120,8 +123,8 @@ impl Node {
         is_here.then_some(Party { address: agent, heard_at: Some(heard_at) })
     }
 
-    /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node, once it has the keys
-    /// of its users.
+    /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node,
+    /// once it has the keys of its users.
     pub fn bindings(&self, now: Instant) -> impl Iterator<Item = Binding> {
         let bindings = self.users.bindings(now);
         #[cfg(feature = "proof")]

@@ -14,11 +14,12 @@ use crate::state::party::Party;
 use crate::state::registration::{Answer, Registrar, own_user};
 
 impl Node {
-    /// Handles the result of [`Output::SaveBinding`], for this change and for all before it that have had none. A store
-    /// commits together what comes together.
+    /// Handles the result of [`Output::SaveBinding`], for this change and for all before it that have had
+    /// none. A store commits together what comes together.
     ///
-    /// A change that was saved takes effect: its answers leave. If it could not be saved, they leave all the same, as do
-    /// all later ones until something is saved again, and the node has the bindings saved again later.
+    /// A change that was saved takes effect: its answers leave. If it could not be saved, they leave all the
+    /// same, as do all later ones until something is saved again, and the node has the bindings saved again
+    /// later.
     pub fn handle_binding_saved(&mut self, now: Instant, id: SaveId, result: Result<(), BindingNotSaved>) {
         let Some(bindings) = &mut self.bindings else { return };
         bindings.at(now);
@@ -27,29 +28,30 @@ impl Node {
         self.save_rest_of_unsaved();
     }
 
-    /// Handles that the store has lost everything that was saved before the latest result: all bindings are saved again.
-    /// Call [`Node::handle_binding_saved`] next, with that result.
+    /// Handles that the store has lost everything that was saved before the latest result: all bindings are
+    /// saved again. Call [`Node::handle_binding_saved`] next, with that result.
     pub fn handle_bindings_lost(&mut self, now: Instant) {
         let Some(bindings) = &mut self.bindings else { return };
         bindings.at(now);
         self.users.bindings(now).for_each(|binding| bindings.mark(binding.user));
     }
 
-    /// Notes that it is `wall` by the clock on the wall, for the changes from now on. That clock can be set, and goes on while
-    /// the host sleeps.
+    /// Notes that it is `wall` by the clock on the wall, for the changes from now on. That clock can be set,
+    /// and goes on while the host sleeps.
     pub fn handle_wall_clock(&mut self, now: Instant, wall: UnixMillis) {
         if let Some(bindings) = &mut self.bindings {
             bindings.set_wall(now, wall);
         }
     }
 
-    /// Returns the messages that wait until a change is saved, with their receivers, in the order in which they will leave:
-    /// answers, and whatever is behind them.
+    /// Returns the messages that wait until a change is saved, with their receivers, in the order in which
+    /// they will leave: answers, and whatever is behind them.
     pub fn waiting_messages(&self) -> impl Iterator<Item = (UdpAddress, &Message)> {
         self.bindings.as_deref().into_iter().flat_map(Bindings::messages)
     }
 
-    /// Returns whether an answer, or anything behind one, waits for its change to be saved. None waits longer than 250 ms.
+    /// Returns whether an answer, or anything behind one, waits for its change to be saved. None waits longer
+    /// than 250 ms.
     pub fn is_waiting_for_store(&self) -> bool {
         self.bindings.as_ref().is_some_and(|bindings| bindings.waiting() > 0)
     }
@@ -94,7 +96,8 @@ impl Node {
         Ok(())
     }
 
-    /// Answers a request that was granted: once what it depends on is saved. There were so many `events` before it.
+    /// Answers a request that was granted: once what it depends on is saved. There were so many `events`
+    /// before it.
     fn grant(&mut self, now: Instant, from: Party, request: Request, change: Option<Change>, events: usize) {
         let message = request.granted();
         let Some(bindings) = &mut self.bindings else { return self.transmit_now(from, message) };
@@ -125,7 +128,8 @@ impl Node {
         }
     }
 
-    /// Answers an administrator once the change `id` is saved, and reports the events since there were so many.
+    /// Answers an administrator once the change `id` is saved, and reports the events since there were so
+    /// many.
     pub(super) fn answer_once_saved(
         &mut self,
         now: Instant,
@@ -144,8 +148,8 @@ impl Node {
         }
     }
 
-    /// Holds those of the events since there were `events` that are about a user whose change waits, until that takes
-    /// effect.
+    /// Holds those of the events since there were `events` that are about a user whose change waits, until
+    /// that takes effect.
     fn hold_events(&mut self, now: Instant, events: usize) {
         let Some(bindings) = &mut self.bindings else { return };
         for event in self.events.take_since(events) {
@@ -156,8 +160,8 @@ impl Node {
         }
     }
 
-    /// Asks for the binding of `user` to be saved, which has changed. Returns the number of the change, unless it has to
-    /// be saved later.
+    /// Asks for the binding of `user` to be saved, which has changed. Returns the number of the change,
+    /// unless it has to be saved later.
     pub(super) fn save_binding(
         &mut self,
         user: &UserName,
@@ -169,8 +173,8 @@ impl Node {
         Some(id)
     }
 
-    /// Returns whether no change of `user` waits. Until then no question may reach the user's agent: some agents take
-    /// whatever comes first for the answer (protocol.md §7).
+    /// Returns whether no change of `user` waits. Until then no question may reach the user's agent: some
+    /// agents take whatever comes first for the answer (protocol.md §7).
     ///
     /// # Errors
     /// [`DropReason::BeingSaved`].

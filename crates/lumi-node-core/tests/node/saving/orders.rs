@@ -1,6 +1,8 @@
-//! All orders of requests and commits: each request is answered once and in order, and nothing that was promised is lost.
+//! All orders of requests and commits: each request is answered once and in order, and nothing that was
+//! promised is lost.
 //!
-//! A node without a store says what each request is answered. The node that saves gives the same answers, later.
+//! A node without a store says what each request is answered. The node that saves gives the same answers,
+//! later.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

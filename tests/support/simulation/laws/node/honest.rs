@@ -11,7 +11,8 @@ use crate::simulation::laws::step::Step;
 use crate::simulation::laws::{Violation, ensure};
 
 impl NodeLaws {
-    /// Returns the askers of whom one has to have an answer that comes from `answerer` now, whatever others do.
+    /// Returns the askers of whom one has to have an answer that comes from `answerer` now, whatever others
+    /// do.
     pub(super) fn owed_to(
         &self,
         now: Duration,
@@ -23,7 +24,8 @@ impl NodeLaws {
         self.requests.owed_to(now, locate, answerer, is_there)
     }
 
-    /// Returns whether the user at `agent`, if this question takes the user for gone, has been silent since the last strike.
+    /// Returns whether the user at `agent`, if this question takes the user for gone, has been silent since
+    /// the last strike.
     pub(super) fn is_silent_if_gone(
         &self,
         step: Step<'_>,

@@ -1,7 +1,7 @@
 //! The laws of users who have a key (protocol.md §9, §12).
 //!
-//! The observer keeps what the node does not: every challenge that was given, with the socket that it was given to. It
-//! computes no nonce.
+//! The observer keeps what the node does not: every challenge that was given, with the socket that it was
+//! given to. It computes no nonce.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddrV4;
@@ -53,7 +53,8 @@ impl Proofs {
         (at - self.since).as_secs() / EPOCH.as_secs()
     }
 
-    /// Returns the key of the user that signed a challenge which was given to `from` and is still valid, or may be.
+    /// Returns the key of the user that signed a challenge which was given to `from` and is still valid, or
+    /// may be.
     fn signer(
         &self,
         now: Duration,
@@ -87,7 +88,8 @@ impl NodeLaws {
         self.proofs.proved_by.get(user).copied()
     }
 
-    /// Returns whether the stored binding of a user counts by the tag of the key that proved it, and notes that key.
+    /// Returns whether the stored binding of a user counts by the tag of the key that proved it, and notes
+    /// that key.
     pub(super) fn is_proved_by(&mut self, user: &UserName, tag: Option<[u8; 8]>) -> bool {
         let mut keys = self.proofs.keys.of(user).iter().map(|known| known.key);
         let key = keys.find(|key| Some(key_tag(&key.0)) == tag);
@@ -95,7 +97,8 @@ impl NodeLaws {
         key.is_some() || tag.is_none() && !self.registrations.has_key(user)
     }
 
-    /// Checks the node after it has taken other keys over. A user without the key that proved the binding is bound nowhere.
+    /// Checks the node after it has taken other keys over. A user without the key that proved the binding is
+    /// bound nowhere.
     pub(in crate::simulation) fn keys_changed(
         &mut self,
         now: Duration,
@@ -151,8 +154,8 @@ impl NodeLaws {
         }
     }
 
-    /// Returns where alone a question of a user of this node can come from. A question of a user who was struck off is a
-    /// sign of life.
+    /// Returns where alone a question of a user of this node can come from. A question of a user who was
+    /// struck off is a sign of life.
     pub(super) fn binding(&self, user: &MiAddress) -> Option<Option<SocketAddrV4>> {
         let online_at = self.registrations.address_of(&user.user());
         let bound = online_at

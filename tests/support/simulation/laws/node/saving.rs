@@ -1,7 +1,7 @@
 //! The laws of a node that saves bindings (protocol.md §9).
 //!
-//! The effects of a datagram are checked as if nothing waited: messages that wait count as sent. This module checks which
-//! of them wait, for how long, and what is saved.
+//! The effects of a datagram are checked as if nothing waited: messages that wait count as sent. This module
+//! checks which of them wait, for how long, and what is saved.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddrV4;
@@ -192,7 +192,8 @@ impl NodeLaws {
         is_awaited
     }
 
-    /// Checks what is saved of a datagram that bound a user otherwise, or by another key, than before, and what waits.
+    /// Checks what is saved of a datagram that bound a user otherwise, or by another key, than before, and
+    /// what waits.
     pub(super) fn saves(
         &mut self,
         now: Duration,
