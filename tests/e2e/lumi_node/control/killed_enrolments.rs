@@ -64,7 +64,10 @@ fn a_node_that_is_killed_while_a_class_enrols_forgets_nobody_and_locks_nobody_ou
     let mut rng = fastrand::Rng::with_seed(7);
     let mut agents: Vec<_> = students.iter().map(|student| student.starts_to_enrol(&at)).collect();
     let mut kills = 0;
-    while kills < MAX_KILLS && wait_for_changes(&node, rng.usize(1..8), &mut agents) {
+    // On a busy machine several enrolments share a write, and fewer changes are seen. There is always one.
+    while kills < MAX_KILLS
+        && wait_for_changes(&node, if kills == 0 { 1 } else { rng.usize(1..8) }, &mut agents)
+    {
         node.kill();
         node = begin(&at);
         kills += 1;
