@@ -6,6 +6,7 @@ mod asking;
 mod enrolling;
 #[cfg(feature = "proof")]
 mod keys;
+mod pieces;
 mod restoring;
 mod saving;
 mod snapshot;
@@ -17,11 +18,11 @@ use fair_table::Share;
 use lumi_dns::{FoundNode, LookupError};
 use plumi_proto::{
     Domain, Extension, Locate, LocateOutcome, Message, MiAddress, MiSocketAddress, NODE_PORT, NodeAddress,
-    UdpAddress, UserName, Verb,
+    UdpAddress, Verb,
 };
 
 use super::address_range::is_in;
-use super::admin::{AdminId, UserStatus};
+use super::admin::AdminId;
 use super::bindings::Bindings;
 #[cfg(feature = "proof")]
 use super::credentials::Credentials;
@@ -220,6 +221,7 @@ impl Node {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.location.expire(now);
         self.bindings_timeout(now);
+        self.go_on(now);
     }
 
     /// Returns the next effect to carry out, or `None` if there is none.
@@ -247,39 +249,13 @@ impl Node {
     /// Returns the time at which [`Node::handle_timeout`] is due, if there is one.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let bindings = self.bindings.as_deref().and_then(Bindings::poll_timeout);
-        self.location.next_deadline().into_iter().chain(bindings).min()
+        let command = self.admin.as_ref().and_then(|(_, awaited)| awaited.next_piece());
+        self.location.next_deadline().into_iter().chain(bindings).chain(command).min()
     }
 
     /// Returns the domain of this node.
     pub fn domain(&self) -> &Domain {
         &self.domain
-    }
-
-    /// Returns every user of the domain and where the user is online, in no order.
-    /// [`UserStatus::moved_repeatedly`] is as of the last move, or the last
-    /// [`AdminCommand::List`](crate::AdminCommand::List).
-    pub fn users(&self) -> impl Iterator<Item = UserStatus> {
-        self.users.statuses()
-    }
-
-    /// Returns the UDP address of the user's agent, if the user is online.
-    pub fn address_of(&self, user: &UserName) -> Option<UdpAddress> {
-        self.users.party(user).map(|party| party.address)
-    }
-
-    /// Returns the number of location requests that were forwarded and have no answer yet.
-    pub fn pending_count(&self) -> usize {
-        self.location.pending()
-    }
-
-    /// Returns the number of look-ups that [`Output::Resolve`] asked for and whose result has not come yet.
-    pub fn lookups_in_flight(&self) -> usize {
-        self.location.lookups_in_flight()
-    }
-
-    /// Returns the counts of dropped datagrams.
-    pub fn dropped(&self) -> Dropped {
-        self.dropped
     }
 
     /// Leaves out the addresses of `found` that lead to this node: it has no users by that name, and the

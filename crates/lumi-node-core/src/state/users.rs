@@ -1,13 +1,12 @@
 //! The users of the domain, and where each of them is online (protocol.md §3).
 
 use std::collections::HashMap;
-use std::mem;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use plumi_proto::{HostIp, UdpAddress, UserName};
 
-use super::admin::{Reloaded, UserStatus};
+use super::admin::UserStatus;
 use super::binding::Binding;
 use super::bindings::Change;
 use super::event::{Events, GoneReason, NodeEvent};
@@ -57,6 +56,14 @@ pub(super) struct Bound {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Granted {
     pub(super) change: Option<Change>,
+}
+
+/// What a user was who does not belong to the domain any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Removed {
+    pub(super) was_online: bool,
+    /// Strikes may have taken the user offline.
+    pub(super) was_registered: bool,
 }
 
 /// Location requests since the user's agent was last heard.
@@ -117,9 +124,10 @@ impl Users {
         self.all.fetch(names, |user| user.address.is_some());
     }
 
-    /// Returns every user and where the user is online, in no order.
-    pub(super) fn statuses(&self) -> impl Iterator<Item = UserStatus> {
-        self.all.iter().map(|user| UserStatus {
+    /// Returns every user from number `first` on and where the user is online. Numbers stay as long as nobody
+    /// is added or removed.
+    pub(super) fn statuses(&self, first: usize) -> impl Iterator<Item = UserStatus> {
+        self.all.iter_from(first).map(|user| UserStatus {
             user: user.name,
             presence: user.presence(),
             moved_repeatedly: self.moved.has_repeatedly(&user.name),
@@ -133,9 +141,9 @@ impl Users {
         self.moved.expire(now);
     }
 
-    /// Returns the registrations, in no order.
-    pub(super) fn bindings(&self, now: Instant) -> impl Iterator<Item = Binding> {
-        self.all.iter().filter_map(move |user| user.binding(now))
+    /// Returns the registrations of `count` users from the one number `first` on.
+    pub(super) fn bindings(&self, now: Instant, first: usize, count: usize) -> impl Iterator<Item = Binding> {
+        self.all.iter_from(first).take(count).filter_map(move |user| user.binding(now))
     }
 
     /// Takes a registration over, unless the domain has no such user or the user is registered already.
@@ -252,12 +260,6 @@ impl Users {
         self.all.get(name)?.binding(now)
     }
 
-    /// Returns those of `old` users who were registered, and are not in the domain any more.
-    pub(super) fn unregistered_of(&self, old: &NameTable<User>) -> Vec<UserName> {
-        let gone = old.iter().filter(|user| user.address.is_some() && !self.contains(&user.name));
-        gone.map(|user| user.name).collect()
-    }
-
     /// Returns where the user is registered, although strikes may have taken the user offline.
     #[cfg(feature = "proof")]
     pub(super) fn registered_at(&self, name: &UserName) -> Option<UdpAddress> {
@@ -297,41 +299,22 @@ impl Users {
         self.all.insert(User::offline(user));
     }
 
-    /// Removes a user from the domain.
-    pub(super) fn remove(&mut self, user: &UserName, events: &mut Events) {
-        if let Some(removed) = self.all.remove(user) {
-            self.left(&removed, events);
-        }
+    /// Removes a user from the domain. Returns what the user was, unless the domain has no such user.
+    pub(super) fn remove(&mut self, user: &UserName, events: &mut Events) -> Option<Removed> {
+        let removed = self.all.remove(user)?;
+        self.left(&removed, events);
+        Some(Removed { was_online: removed.party().is_some(), was_registered: removed.address.is_some() })
     }
 
-    /// Replaces the users of the domain by `all`, and returns the old ones and the difference. Users in both
-    /// stay online.
-    pub(super) fn replace(
-        &mut self,
-        all: NameTable<User>,
-        events: &mut Events,
-    ) -> (NameTable<User>, Reloaded) {
-        let mut reloaded = Reloaded { users: all.len(), ..Reloaded::default() };
-        let old = mem::replace(&mut self.all, all);
-        let mut users = old.iter().peekable();
-        while users.peek().is_some() {
-            let some: Vec<_> = users.by_ref().take(FETCHED).collect();
-            self.fetch(some.iter().map(|user| user.name.as_str().as_bytes()));
-            for user in some {
-                match self.all.get_mut(&user.name) {
-                    Some(new) if user.address.is_some() => *new = user.clone(),
-                    Some(_) => {}
-                    None => {
-                        reloaded.removes(user.name, user.party().is_some());
-                        self.left(user, events);
-                    }
-                }
-            }
-        }
-        drop(users);
-        let new = reloaded.users + reloaded.gone - old.len();
-        reloaded.adds_all(self.all.iter().map(|user| user.name).filter(|user| !old.contains(user)).take(new));
-        (old, reloaded)
+    /// Returns those of the users from number `first` on, `count` at most, who are not in `roster`. Numbers stay
+    /// as long as nobody is added or removed.
+    pub(super) fn missing_in(&self, roster: &NameTable<User>, first: usize, count: usize) -> Vec<UserName> {
+        missing_in(roster, self.all.iter_from(first).take(count).map(|user| user.name).collect())
+    }
+
+    /// Returns those of `users` who do not belong to the domain.
+    pub(super) fn strangers_of(&self, users: &[User]) -> Vec<UserName> {
+        missing_in(&self.all, users.iter().map(|user| user.name).collect())
     }
 
     /// Forgets where `user`, who has been removed, was.
@@ -417,6 +400,15 @@ impl Users {
         }
         is_gone
     }
+}
+
+/// Returns those of `names` that are not in `roster`.
+fn missing_in(roster: &NameTable<User>, mut names: Vec<UserName>) -> Vec<UserName> {
+    for some in names.chunks(FETCHED) {
+        roster.fetch(some.iter().map(|name| name.as_str().as_bytes()), |user| user.address.is_some());
+    }
+    names.retain(|name| !roster.contains(name));
+    names
 }
 
 /// Notes that the agent of `user` is alive. Its strikes are cleared, but the last one still delays the next

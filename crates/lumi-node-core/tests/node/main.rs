@@ -6,6 +6,7 @@ mod bindings;
 mod events;
 mod limits;
 mod location;
+mod many_users;
 mod moves;
 mod policy;
 mod proofs;

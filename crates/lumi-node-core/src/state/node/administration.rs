@@ -5,6 +5,7 @@ use std::time::Instant;
 use plumi_proto::{MiAddress, UserName};
 
 use super::Node;
+use super::pieces::{Pieces, Reload};
 use crate::state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, ReloadRefusal, RosterChange,
 };
@@ -12,11 +13,22 @@ use crate::state::bindings::Change;
 use crate::state::output::Output;
 use crate::state::roster::Roster;
 
-/// The result that an administrator's command waits for.
-#[derive(Clone, Copy, Debug)]
+/// What an administrator's command waits for.
+#[derive(Debug)]
 pub(super) enum Awaited {
+    /// The result of [`Output::SaveRoster`].
     Saved(RosterChange),
+    /// The result of [`Output::ReadRoster`].
     Read,
+    /// The next piece of work. The last one was at this time.
+    Piece(Instant, Box<Pieces>),
+}
+
+impl Awaited {
+    /// Returns the time from which on the next piece is due: others come in between.
+    pub(super) fn next_piece(&self) -> Option<Instant> {
+        if let Self::Piece(last, _) = self { Some(*last) } else { None }
+    }
 }
 
 impl Node {
@@ -38,12 +50,11 @@ impl Node {
             }
             AdminCommand::List => {
                 self.users.expire_moves(now);
-                let users = self.users().collect();
-                self.answer(id, AdminReply::Users(users));
+                let users = Vec::with_capacity(self.users.len());
+                self.begin(now, id, Pieces::List(users));
             }
             AdminCommand::ListBindings => {
-                let bindings = self.bindings(now).collect();
-                self.answer(id, AdminReply::Bindings(bindings));
+                self.begin(now, id, Pieces::ListBindings { seen: 0, bindings: Vec::new() });
             }
             AdminCommand::Reload => {
                 self.admin = Some((id, Awaited::Read));
@@ -79,7 +90,7 @@ impl Node {
     ///
     /// A result that nothing waits for is ignored.
     pub fn handle_roster_saved(&mut self, now: Instant, id: AdminId, result: Result<(), NotSaved>) {
-        let Some((under_way, Awaited::Saved(change))) = self.admin else { return };
+        let Some(&(under_way, Awaited::Saved(change))) = self.admin.as_ref() else { return };
         if under_way != id {
             return;
         }
@@ -93,11 +104,11 @@ impl Node {
     /// Handles the result of [`Output::ReadRoster`]: a roster of the same domain replaces the old one. Users
     /// that it lacks are disconnected; nobody else is affected.
     ///
-    /// This goes through the whole old roster, and the new one if it has other users, which takes some tens
-    /// of milliseconds for a million users. A result that nothing waits for is ignored.
+    /// A roster of more than 1,024 users is compared in pieces, and [`Node::poll_timeout`] is now until the
+    /// last of them. Then users go, and others come, piece by piece. A result that nothing waits for is
+    /// ignored.
     pub fn handle_roster_read(&mut self, now: Instant, id: AdminId, result: Result<Roster, NotRead>) {
-        if self.admin.is_none_or(|(under_way, awaited)| under_way != id || !matches!(awaited, Awaited::Read))
-        {
+        if !matches!(&self.admin, Some((under_way, Awaited::Read)) if *under_way == id) {
             return;
         }
         self.admin = None;
@@ -156,7 +167,7 @@ impl Node {
             }
             RosterChange::Remove(user) => {
                 self.users.remove(&user, &mut self.events);
-                self.forget_requests(|other| *other == user);
+                self.location.forget(&self.domain, |other| *other == user);
             }
         }
     }
@@ -166,26 +177,8 @@ impl Node {
             let refusal = ReloadRefusal::OtherDomain { served: self.domain, found: roster.domain };
             return self.answer(id, AdminReply::NotTaken(refusal));
         }
-        self.note_time(now);
-        let events = self.events.len();
-        // Equal domains may be spelled differently, and so may the users in them.
+        // Equal domains may be spelled differently.
         self.domain = roster.domain;
-        let (old, reloaded) = self.users.replace(roster.users, &mut self.events);
-        self.forget_requests(|user| old.contains(user));
-        #[cfg(feature = "proof")]
-        self.apply_all_keys();
-        let mut saved = None;
-        if self.bindings.is_some() {
-            for user in self.users.unregistered_of(&old) {
-                saved = self.save_binding(&user, Change::Unbound, None).or(saved);
-            }
-        }
-        self.answer_once_saved(now, id, AdminReply::Reloaded(reloaded), saved, events);
-    }
-
-    /// Drops pending requests from or for users removed from the roster.
-    fn forget_requests(&mut self, was_user: impl Fn(&UserName) -> bool) {
-        let users = &self.users;
-        self.location.forget(&self.domain, |user| was_user(user) && !users.contains(user));
+        self.begin(now, id, Pieces::Reload(Reload::new(roster.users)));
     }
 }

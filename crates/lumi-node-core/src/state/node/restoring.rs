@@ -31,7 +31,7 @@ impl Node {
     ) {
         let mut bindings = Bindings::new(now, wall);
         // The store may not have those that the embedding program has restored.
-        self.users.bindings(now).for_each(|binding| bindings.mark(binding.user));
+        self.users.bindings(now, 0, usize::MAX).for_each(|binding| bindings.mark(binding.user));
         for stored in stored {
             bindings.found(stored.stamp);
             if stored.is_logout() {
@@ -126,7 +126,17 @@ impl Node {
     /// Returns the registrations of all users, in no order. [`Node::restore`] gives them to another node,
     /// once it has the keys of its users.
     pub fn bindings(&self, now: Instant) -> impl Iterator<Item = Binding> {
-        let bindings = self.users.bindings(now);
+        self.bindings_from(now, 0, usize::MAX)
+    }
+
+    /// Returns the registrations of `count` users from the one number `first` on.
+    pub(super) fn bindings_from(
+        &self,
+        now: Instant,
+        first: usize,
+        count: usize,
+    ) -> impl Iterator<Item = Binding> {
+        let bindings = self.users.bindings(now, first, count);
         #[cfg(feature = "proof")]
         let bindings = bindings.map(|binding| binding.proved_by(self.credentials.proved_by(&binding.user)));
         bindings

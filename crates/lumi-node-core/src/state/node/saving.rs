@@ -33,7 +33,7 @@ impl Node {
     pub fn handle_bindings_lost(&mut self, now: Instant) {
         let Some(bindings) = &mut self.bindings else { return };
         bindings.at(now);
-        self.users.bindings(now).for_each(|binding| bindings.mark(binding.user));
+        self.users.bindings(now, 0, usize::MAX).for_each(|binding| bindings.mark(binding.user));
     }
 
     /// Notes that it is `wall` by the clock on the wall, for the changes from now on. That clock can be set,
@@ -150,7 +150,7 @@ impl Node {
 
     /// Holds those of the events since there were `events` that are about a user whose change waits, until
     /// that takes effect.
-    fn hold_events(&mut self, now: Instant, events: usize) {
+    pub(super) fn hold_events(&mut self, now: Instant, events: usize) {
         let Some(bindings) = &mut self.bindings else { return };
         for event in self.events.take_since(events) {
             match event.user().and_then(|user| bindings.awaited(&user)) {

@@ -2,8 +2,12 @@
 
 use std::fmt::Display;
 
+use plumi_proto::{UdpAddress, UserName};
+
 use super::Node;
+use crate::state::admin::UserStatus;
 use crate::state::bindings::{BindingCounts, Bindings};
+use crate::state::dropped::Dropped;
 use crate::state::status::NodeStatus;
 #[cfg(not(feature = "proof"))]
 use crate::state::status::ProofCounts;
@@ -30,6 +34,33 @@ impl Node {
             locations: self.location.times(),
             lookups: self.location.lookup_status(),
         }
+    }
+
+    /// Returns every user of the domain and where the user is online, in no order.
+    /// [`UserStatus::moved_repeatedly`] is as of the last move, or the last
+    /// [`AdminCommand::List`](crate::AdminCommand::List).
+    pub fn users(&self) -> impl Iterator<Item = UserStatus> {
+        self.users.statuses(0)
+    }
+
+    /// Returns the UDP address of the user's agent, if the user is online.
+    pub fn address_of(&self, user: &UserName) -> Option<UdpAddress> {
+        self.users.party(user).map(|party| party.address)
+    }
+
+    /// Returns the number of location requests that were forwarded and have no answer yet.
+    pub fn pending_count(&self) -> usize {
+        self.location.pending()
+    }
+
+    /// Returns the number of look-ups that [`Output::Resolve`] asked for and whose result has not come yet.
+    pub fn lookups_in_flight(&self) -> usize {
+        self.location.lookups_in_flight()
+    }
+
+    /// Returns the counts of dropped datagrams.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
     }
 
     /// Returns the state of the bindings on their way to the store, if there is one.
