@@ -24,6 +24,7 @@ mod unread;
 mod watch;
 mod web;
 
+use integration_tests::raw_user::uninterrupted;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::path::Path;
 
@@ -89,7 +90,7 @@ fn prove(agent: &User, verb: Verb, key: u8) -> String {
 
 fn receive(socket: &UdpSocket) -> String {
     let mut buffer = [0; 100];
-    let length = socket.recv(&mut buffer).expect("a message comes");
+    let length = uninterrupted(|| socket.recv(&mut buffer)).expect("a message comes");
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 

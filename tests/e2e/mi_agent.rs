@@ -14,6 +14,7 @@ mod secure;
 mod send;
 mod settings;
 
+use integration_tests::raw_user::uninterrupted;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -392,7 +393,7 @@ impl RawAgent {
         socket.set_read_timeout(Some(DEADLINE)).expect("set");
         socket.send(format!("PR{address}").as_bytes()).expect("sent");
         let mut buffer = [0; 100];
-        let length = socket.recv(&mut buffer).expect("an answer");
+        let length = uninterrupted(|| socket.recv(&mut buffer)).expect("an answer");
         assert_eq!(&buffer[..length], b"RR0");
         Self(socket)
     }
@@ -404,7 +405,7 @@ impl RawAgent {
         self.0.set_read_timeout(Some(DEADLINE / TRIES)).expect("set");
         let answer = (0..TRIES).find_map(|_| {
             self.0.send(question.as_bytes()).expect("sent");
-            self.0.recv(&mut buffer).ok()
+            uninterrupted(|| self.0.recv(&mut buffer)).ok()
         });
         self.0.set_read_timeout(Some(DEADLINE)).expect("set");
         String::from_utf8_lossy(&buffer[..answer.expect("an answer")]).into_owned()
@@ -413,7 +414,7 @@ impl RawAgent {
     /// Waits for the next message, and returns it.
     fn hear_question(&self) -> String {
         let mut buffer = [0; 100];
-        let length = self.0.recv(&mut buffer).expect("a question");
+        let length = uninterrupted(|| self.0.recv(&mut buffer)).expect("a question");
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 

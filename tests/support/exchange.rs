@@ -1,5 +1,6 @@
 //! The captured exchange of protocol.md §8, as its node PC-c has it.
 
+use crate::raw_user::uninterrupted;
 use std::io;
 use std::net::{SocketAddrV4, UdpSocket};
 
@@ -48,7 +49,7 @@ impl Exchange {
         ] {
             from.send_to(message.as_bytes(), node).expect("it is sent");
             let mut buffer = [0; 100];
-            let length = to.recv(&mut buffer).expect("the node answers");
+            let length = uninterrupted(|| to.recv(&mut buffer)).expect("the node answers");
             assert_eq!(String::from_utf8_lossy(&buffer[..length]), heard);
         }
     }

@@ -1,5 +1,6 @@
 //! A user of raw datagrams.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl RawUser {
     /// [`DEADLINE`].
     pub fn try_hear(&self) -> Option<String> {
         let mut buffer = [0; 200];
-        let length = self.0.recv(&mut buffer).ok()?;
+        let length = uninterrupted(|| self.0.recv(&mut buffer)).ok()?;
         Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
 
@@ -108,6 +109,20 @@ impl RawUser {
         let at = answer.strip_prefix(&format!("RL0{from}:{to}:"));
         let at = at.unwrap_or_else(|| panic!("{answer}"));
         at.trim_end_matches(":T").parse().expect("an address")
+    }
+}
+
+/// Waits for what `wait` waits for, also if a signal interrupts it. A process that is stopped and continued is
+/// interrupted without a signal handler, in a call that has a time limit.
+///
+/// # Errors
+/// Those of `wait`.
+pub fn uninterrupted<T>(mut wait: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match wait() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use fastrand::Rng;
 use integration_tests::programs::{AgentProgram, DEADLINE, NodeProgram, Signal};
-use integration_tests::raw_user::RawUser;
+use integration_tests::raw_user::{RawUser, uninterrupted};
 
 use super::changes::{Changes, Users, beside_the_roster};
 use super::load::Load;
@@ -80,7 +80,7 @@ fn starting(signal: Signal) {
     let mut laura = AgentProgram::start("laura@bb.com", at, &[]);
     let mut buffer = [0; 100];
     let mut hear = |expected: &str| loop {
-        let (length, from) = node.recv_from(&mut buffer).expect("a message");
+        let (length, from) = uninterrupted(|| node.recv_from(&mut buffer)).expect("a message");
         if &buffer[..length] == expected.as_bytes() {
             return from;
         }

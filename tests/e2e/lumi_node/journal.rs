@@ -1,5 +1,6 @@
 //! Diagnostics in the journal of the host, which the test plays.
 
+use integration_tests::raw_user::uninterrupted;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -144,7 +145,7 @@ impl Journal {
 
     fn next(&self) -> io::Result<Entry> {
         let mut buffer = vec![0; 64 * 1024];
-        let length = self.0.recv(&mut buffer)?;
+        let length = uninterrupted(|| self.0.recv(&mut buffer))?;
         Ok(Entry::parse(&buffer[..length]))
     }
 

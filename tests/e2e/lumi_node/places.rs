@@ -1,5 +1,6 @@
 //! The places where nodes run: cron, a service of systemd, a container, a connection that breaks, any stdin.
 
+use integration_tests::raw_user::uninterrupted;
 use std::fs::{self, File};
 use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
@@ -47,7 +48,7 @@ fn a_service_with_a_user_of_its_own_writes_in_its_state_alone() {
     fs::set_permissions(state.join("notify"), fs::Permissions::from_mode(0o777)).expect("it is ours");
     let hear = || {
         let mut told = [0; 1024];
-        let length = manager.recv(&mut told).expect("it is told");
+        let length = uninterrupted(|| manager.recv(&mut told)).expect("it is told");
         String::from_utf8_lossy(&told[..length]).into_owned()
     };
     let place = |name: &str| state.join(name).to_str().expect("UTF-8").to_owned();

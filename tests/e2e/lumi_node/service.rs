@@ -1,5 +1,6 @@
 //! The node under a service manager: notifications, and the socket that is passed.
 
+use integration_tests::raw_user::uninterrupted;
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
@@ -171,7 +172,7 @@ impl Manager {
     /// Waits for the next notification.
     fn hear(&self) -> String {
         let mut told = [0; 1024];
-        let length = self.0.recv(&mut told).expect("it is told");
+        let length = uninterrupted(|| self.0.recv(&mut told)).expect("it is told");
         String::from_utf8_lossy(&told[..length]).into_owned()
     }
 }

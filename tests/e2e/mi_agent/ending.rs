@@ -1,5 +1,6 @@
 //! The end of the program: a normal one, one by a signal, and one that something holds up.
 
+use integration_tests::raw_user::uninterrupted;
 use std::time::Duration;
 
 use integration_tests::programs::AgentTerminal;
@@ -329,7 +330,7 @@ impl SilentNode {
     pub(super) fn receive_within(&self, limit: Duration) -> Option<(String, SocketAddr)> {
         self.0.set_read_timeout(Some(limit)).expect("set");
         let mut buffer = [0; 100];
-        let (length, from) = self.0.recv_from(&mut buffer).ok()?;
+        let (length, from) = uninterrupted(|| self.0.recv_from(&mut buffer)).ok()?;
         Some((String::from_utf8_lossy(&buffer[..length]).into_owned(), from))
     }
 
@@ -337,8 +338,11 @@ impl SilentNode {
     pub(super) fn rest(&self) -> Vec<String> {
         self.0.set_nonblocking(true).expect("set");
         let mut buffer = [0; 100];
-        let next =
-            || self.0.recv(&mut buffer).ok().map(|length| String::from_utf8_lossy(&buffer[..length]).into());
+        let next = || {
+            uninterrupted(|| self.0.recv(&mut buffer))
+                .ok()
+                .map(|length| String::from_utf8_lossy(&buffer[..length]).into())
+        };
         let rest = std::iter::from_fn(next).collect();
         self.0.set_nonblocking(false).expect("set");
         rest

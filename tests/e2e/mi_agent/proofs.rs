@@ -1,5 +1,6 @@
 //! Registrations that the program proves, and enrolments, with a socket that plays the node.
 
+use integration_tests::raw_user::uninterrupted;
 use std::time::Duration;
 
 use integration_tests::camera::scan;
@@ -45,7 +46,7 @@ impl PlayedNode {
 
     fn receive(&self) -> (Message, SocketAddr) {
         let mut datagram = [0; 200];
-        let (length, from) = self.0.recv_from(&mut datagram).expect("a message comes");
+        let (length, from) = uninterrupted(|| self.0.recv_from(&mut datagram)).expect("a message comes");
         (Message::decode(&datagram[..length]).expect("a message"), from)
     }
 

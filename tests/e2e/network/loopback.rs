@@ -1,5 +1,6 @@
 //! A callee that gives its callers an address of their own host, or one that a bot may not call.
 
+use integration_tests::raw_user::uninterrupted;
 use std::io::ErrorKind;
 use std::net::{TcpListener, UdpSocket};
 
@@ -72,6 +73,6 @@ fn deregister(node: &UdpSocket) {
 
 fn receive(node: &UdpSocket) -> (String, std::net::SocketAddr) {
     let mut buffer = [0; 100];
-    let (length, from) = node.recv_from(&mut buffer).expect("a message");
+    let (length, from) = uninterrupted(|| node.recv_from(&mut buffer)).expect("a message");
     (String::from_utf8_lossy(&buffer[..length]).into_owned(), from)
 }
