@@ -36,10 +36,13 @@
 //! - `roster`: a node is started with a million users, until it says that it is ready, beside reading the
 //!   file; its memory is that over a node without users. Then its administrator changes the roster again and
 //!   again, and it is measured how long the answers to somebody else take, from when they were due to be
-//!   asked for; and the same while the roster is read again. The node is not kept on a core.
+//!   asked for; and the same while the roster is read again, and while all users are listed. The node is not
+//!   kept on a core.
 //! - `flood`: a thousand agents register once a second each, from a thousand addresses and with each request
 //!   sent but once, while another address sends 100,000 datagrams a second, beside the same without those.
 //!   The node has the rate limit that it has by itself.
+//! - `forged`: somebody registers every 200 µs, while proofs that are forged come 100,000 times a second: of
+//!   one address, and of 200. Each is for a challenge that the node gave to that socket.
 //! - `lines`: lines of 50 bytes from agent to agent, both of the library and without pacing, beside the same
 //!   writes on a bare TCP connection.
 //! - `idle`: two nodes, one with a console, and an agent that is registered are watched for some seconds; how
@@ -56,6 +59,7 @@ mod bindings;
 mod domain;
 mod echo;
 mod flood;
+mod forged;
 mod idle;
 mod lines;
 mod load;
@@ -136,6 +140,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("locations", locations::measure),
     ("askers", askers::measure),
     ("flood", flood::measure),
+    ("forged", forged::measure),
     ("bindings", bindings::measure),
     ("roster", roster::measure),
     ("lines", lines::measure),

@@ -82,7 +82,9 @@ fn changes(node: &mut NodeProgram, report: &mut Report) -> anyhow::Result<()> {
         reloads.extend((0..RELOADS).map(|_| command(node, "reload", "reloaded, ")));
     })?;
     let mut while_listed = while_probed(at, || {
-        (0..LISTS).for_each(|_| drop(command(node, "list", "USER ")));
+        for _ in 0..LISTS {
+            command(node, "list", "USER ");
+        }
     })?;
     let all = [&mut meanwhile, &mut while_reloaded, &mut while_listed, &mut at_rest];
     let [

@@ -44,7 +44,7 @@ use super::settings::NodeSettings;
 use super::source::Source;
 use super::user_shares::UserShares;
 use super::users::Users;
-use administration::Awaited;
+use pieces::Awaited;
 
 /// The node of a domain, without its socket.
 ///

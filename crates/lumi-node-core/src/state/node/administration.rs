@@ -5,31 +5,13 @@ use std::time::Instant;
 use plumi_proto::{MiAddress, UserName};
 
 use super::Node;
-use super::pieces::{Pieces, Reload};
+use super::pieces::{Awaited, Pieces, Reload};
 use crate::state::admin::{
     AdminCommand, AdminId, AdminRefusal, AdminReply, NotRead, NotSaved, ReloadRefusal, RosterChange,
 };
 use crate::state::bindings::Change;
 use crate::state::output::Output;
 use crate::state::roster::Roster;
-
-/// What an administrator's command waits for.
-#[derive(Debug)]
-pub(super) enum Awaited {
-    /// The result of [`Output::SaveRoster`].
-    Saved(RosterChange),
-    /// The result of [`Output::ReadRoster`].
-    Read,
-    /// The next piece of work. The last one was at this time.
-    Piece(Instant, Box<Pieces>),
-}
-
-impl Awaited {
-    /// Returns the time from which on the next piece is due: others come in between.
-    pub(super) fn next_piece(&self) -> Option<Instant> {
-        if let Self::Piece(last, _) = self { Some(*last) } else { None }
-    }
-}
 
 impl Node {
     /// Handles a command of the administrator, which ends with [`Output::Answer`].

@@ -12,12 +12,29 @@ use lumi_bindings::SaveId;
 use plumi_proto::UserName;
 
 use super::Node;
-use super::administration::Awaited;
-use crate::state::admin::{AdminId, AdminReply, Reloaded, UserStatus};
+use crate::state::admin::{AdminId, AdminReply, Reloaded, RosterChange, UserStatus};
 use crate::state::binding::Binding;
 use crate::state::bindings::Change;
 use crate::state::name_table::{CHUNK, NameTable};
 use crate::state::user::User;
+
+/// What an administrator's command waits for.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// The result of [`Output::SaveRoster`](crate::Output::SaveRoster).
+    Saved(RosterChange),
+    /// The result of [`Output::ReadRoster`](crate::Output::ReadRoster).
+    Read,
+    /// The next piece of work. The last one was at this time.
+    Piece(Instant, Box<Pieces>),
+}
+
+impl Awaited {
+    /// Returns the time from which on the next piece is due: others come in between.
+    pub(super) fn next_piece(&self) -> Option<Instant> {
+        if let Self::Piece(last, _) = self { Some(*last) } else { None }
+    }
+}
 
 /// What is done in pieces, and what has come of it so far.
 #[derive(Debug)]

@@ -53,7 +53,8 @@ impl Node {
         self.location.pending()
     }
 
-    /// Returns the number of look-ups that [`Output::Resolve`] asked for and whose result has not come yet.
+    /// Returns the number of look-ups that [`Output::Resolve`](crate::Output::Resolve) asked for and whose
+    /// result has not come yet.
     pub fn lookups_in_flight(&self) -> usize {
         self.location.lookups_in_flight()
     }
