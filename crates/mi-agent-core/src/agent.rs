@@ -179,6 +179,23 @@ impl Agent {
         self.0.driver.stay_registered();
     }
 
+    #[cfg(feature = "outbox")]
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
+    /// Returns whether a key of that user is known, so that the user's program is one like this.
+    #[cfg(feature = "outbox")]
+    pub(crate) fn knows_key_of(&self, user: &MiAddress) -> bool {
+        #[cfg(feature = "secure")]
+        return self.0.protection.knows_key_of(user);
+        #[cfg(not(feature = "secure"))]
+        {
+            _ = user;
+            false
+        }
+    }
+
     #[cfg(feature = "secure")]
     pub(crate) fn protection(&self) -> &Protection {
         &self.0.protection
@@ -195,13 +212,14 @@ impl Agent {
     /// # Cancel safety
     /// Cancel safe. The question goes on, and its answer is dropped.
     pub async fn locate(&self, to: MiAddress) -> Result<MiSocketAddress, LocateError> {
-        self.find(to).await.map(|found| found.at)
+        self.find(to, None).await.map(|found| found.at)
     }
 
-    async fn find(&self, to: MiAddress) -> Result<Found, LocateError> {
+    /// Locates a user, by a schedule of its own or by that of the agent.
+    async fn find(&self, to: MiAddress, schedule: Option<RequestSchedule>) -> Result<Found, LocateError> {
         #[cfg(feature = "secure")]
         let asked = now();
-        match self.0.driver.request(LumiRequest::Locate(to), None).await {
+        match self.0.driver.request(LumiRequest::Locate(to), schedule).await {
             Ok(LumiAnswer::Locate { outcome: LocateOutcome::Found(at), offers_tls }) => {
                 #[cfg(not(feature = "secure"))]
                 let _ = offers_tls;
@@ -241,6 +259,15 @@ impl Agent {
     /// Cancel safe. The agent is free for another conversation at once. A connection that was begun ends in
     /// order in the background.
     pub async fn call(&self, to: MiAddress) -> Result<Conversation, CallError> {
+        self.call_by(to, None).await
+    }
+
+    /// Does the same as [`Agent::call`], and asks where the user is by a schedule of its own.
+    pub(crate) async fn call_by(
+        &self,
+        to: MiAddress,
+        schedule: Option<RequestSchedule>,
+    ) -> Result<Conversation, CallError> {
         if to == self.0.address {
             return Err(CallError::Yourself);
         }
@@ -250,14 +277,14 @@ impl Agent {
         if !self.0.slots.has_free() {
             return Err(CallError::Engaged);
         }
-        let found = self.find(to).await?;
+        let found = self.find(to, schedule).await?;
         let called = self.dial(to, &found).await;
         #[cfg(feature = "secure")]
         if found.was_repeated
             && let Err(CallError::NotSecure(NotSecure::HasKey | NotSecure::CannotEncrypt(_))) = called
         {
             self.let_offers_be_forgotten().await;
-            let found = self.find(to).await?;
+            let found = self.find(to, schedule).await?;
             return self.dial(to, &found).await;
         }
         called

@@ -104,6 +104,16 @@ impl Conversation {
         self.receiver
     }
 
+    #[cfg(feature = "outbox")]
+    pub(crate) fn sender(&self) -> LineSender {
+        self.sender.clone()
+    }
+
+    #[cfg(feature = "outbox")]
+    pub(crate) fn ending(&self) -> Ending {
+        Ending(self.sender.progress.subscribe())
+    }
+
     /// Splits into both directions, to be used at the same time.
     pub fn split(self) -> (Peer, LineSender, LineReceiver) {
         (self.peer, self.sender, self.receiver)
@@ -142,6 +152,8 @@ pub(crate) struct Progress {
     pub(crate) written: u64,
     /// No more will be written.
     pub(crate) is_over: bool,
+    /// Everything was written, and both sides have ended the conversation in order.
+    pub(crate) is_answered: bool,
 }
 
 impl Progress {
@@ -151,6 +163,21 @@ impl Progress {
             return Some(Ok(()));
         }
         self.is_over.then_some(Err(SendError::Ended))
+    }
+}
+
+/// The end of a conversation, whoever has the conversation by then.
+#[cfg(feature = "outbox")]
+#[derive(Debug)]
+pub(crate) struct Ending(watch::Receiver<Progress>);
+
+#[cfg(feature = "outbox")]
+impl Ending {
+    /// Waits for the end. Returns whether everything was sent, and the peer has ended its side in order.
+    pub(crate) async fn is_answered(mut self) -> bool {
+        // An error: nobody changes it any more.
+        _ = self.0.wait_for(|progress| progress.is_over).await;
+        self.0.borrow().is_answered
     }
 }
 

@@ -93,6 +93,8 @@ mod incoming;
 mod key;
 #[cfg(feature = "secure")]
 mod key_log;
+#[cfg(feature = "outbox")]
+mod outbox;
 mod peer_security;
 #[cfg(feature = "secure")]
 mod pin;
@@ -119,6 +121,8 @@ mod io {
     pub(crate) mod known_peers;
     pub(crate) mod listener;
     pub(crate) mod node_link;
+    #[cfg(feature = "outbox")]
+    pub(crate) mod outbox;
     pub(crate) mod places;
     #[cfg(feature = "secure")]
     pub(crate) mod protection;
@@ -160,6 +164,8 @@ mod state {
     #[cfg(feature = "secure")]
     pub(crate) mod key_memory;
     pub(crate) mod nodes;
+    #[cfg(feature = "outbox")]
+    pub(crate) mod outbox;
     pub(crate) mod outgoing_lines;
     pub(crate) mod output;
     pub(crate) mod proving;
@@ -202,6 +208,11 @@ pub use lumi_dns::{DirectoryError, LookupError, NodeDirectory, NodeDirectoryBuil
 pub use lumi_proof::{Code as InvitationCode, CodeError as InvitationCodeError};
 pub use message_log::Direction;
 pub use mi_proto::{Frame, FrameError, Line, Nickname, Received, ReceivedKind, TextError};
+#[cfg(feature = "outbox")]
+pub use outbox::{
+    Changes, LeaveError, MAX_OUTBOX_EVENTS, Outbox, OutboxClock, OutboxEvent, OutboxEvents, OutboxOptions,
+    OutboxStore, Stored,
+};
 pub use peer_security::PeerSecurity;
 #[cfg(feature = "secure")]
 pub use pin::{Day, DayError, MemoryTrust, Pin, Strength, TrustStore};
@@ -225,6 +236,12 @@ pub use state::frames::{Bytes, BytesMut, IncomingFrames};
 pub use state::intake::{Intake, Limited};
 #[cfg(feature = "secure")]
 pub use state::key_guard::KeyGuard;
+#[cfg(feature = "outbox")]
+pub use state::outbox::{
+    DEFAULT_KEEP, Finished, ItemId, ItemIdError, ItemState, ItemStateError, LONGEST_KEEP, MAX_ITEM,
+    MAX_ITEMS, MAX_ITEMS_OF_PEER, MAX_TRIES, OutboxError, OutboxItem, OutboxOutput, OutboxState, OutboxTime,
+    SHORTEST_KEEP, Tried, may_forget, may_put, may_resend,
+};
 pub use state::output::{LossReason, LumiOutput, RegistrationChange};
 pub use state::refresh::{DEFAULT_REFRESH, RETRY};
 pub use state::request::{LumiAnswer, LumiRequest, RequestId, RequestSchedule};

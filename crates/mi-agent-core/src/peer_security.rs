@@ -2,6 +2,7 @@
 
 #[cfg(feature = "secure")]
 use crate::key::PublicKey;
+use crate::security::Security;
 #[cfg(feature = "secure")]
 use crate::state::trust::Trust;
 
@@ -22,4 +23,20 @@ pub enum PeerSecurity {
         /// The belief that it is the peer's.
         trust: Trust,
     },
+}
+
+impl PeerSecurity {
+    /// Returns the highest level that this protection is enough for.
+    pub fn level(&self) -> Security {
+        match self {
+            Self::Plain { .. } => Security::Offer,
+            #[cfg(feature = "secure")]
+            Self::Tls { trust, .. } => match trust {
+                Trust::New => Security::Encrypted,
+                Trust::Known(_) => Security::Known,
+                Trust::Introduced => Security::Introduced,
+                Trust::Verified(_) => Security::Verified,
+            },
+        }
+    }
 }

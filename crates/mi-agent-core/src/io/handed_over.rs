@@ -60,11 +60,14 @@ impl HandedOver {
         self.progress.send_modify(|_| {});
     }
 
-    /// Nothing more is written, and nobody waits for it.
-    pub(crate) fn end(&mut self) {
+    /// Nothing more is written, and nobody waits for it. Only the first call says whether the peer answered the end.
+    pub(crate) fn end(&mut self, is_answered: bool) {
         let left = self.promised - self.progress.borrow().written;
         self.promised -= left;
         self.outstanding.fetch_sub(usize::try_from(left).unwrap_or(0), Ordering::Relaxed);
-        self.progress.send_modify(|progress| progress.is_over = true);
+        self.progress.send_modify(|progress| {
+            progress.is_answered |= is_answered && !progress.is_over;
+            progress.is_over = true;
+        });
     }
 }

@@ -57,6 +57,12 @@ impl Protection {
         Self(Arc::new(Inner { address, security, own, trust, guard }))
     }
 
+    /// Returns whether a key of that user is known.
+    #[cfg(feature = "outbox")]
+    pub(crate) fn knows_key_of(&self, user: &MiAddress) -> bool {
+        self.0.trust.pins(user).is_ok_and(|pins| !pins.is_empty())
+    }
+
     /// Creates the protection of an agent without an identity that knows no keys.
     #[cfg(test)]
     pub(crate) fn none(address: MiAddress) -> Self {

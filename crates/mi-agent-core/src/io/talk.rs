@@ -97,8 +97,8 @@ pub(crate) async fn converse<S>(connection: Connection<S>, mut talk: Talk, shutd
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let unsent = carry_on(connection, &mut talk, shutdown).await;
-    talk.ends();
+    let (unsent, is_answered) = carry_on(connection, &mut talk, shutdown).await;
+    talk.ends(is_answered && unsent == 0);
     let unsent = (unsent > 0).then_some(Err(ConversationError::Unsent(unsent)));
     let Some(delivered) = &talk.delivered else { return };
     for last in std::mem::take(&mut talk.undelivered).into_iter().chain(unsent) {
@@ -107,8 +107,8 @@ where
     }
 }
 
-/// Returns the number of frames that were handed over and not sent.
-async fn carry_on<S>(mut connection: Connection<S>, talk: &mut Talk, shutdown: ShutdownWatch) -> usize
+/// Returns the number of frames that were handed over and not sent, and whether the peer answered the end.
+async fn carry_on<S>(mut connection: Connection<S>, talk: &mut Talk, shutdown: ShutdownWatch) -> (usize, bool)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -140,11 +140,11 @@ where
                     let loss = ConversationError::Lost(connection.loss());
                     talk.deliver(Err(loss), &mut connection.state);
                 }
-                ConversationOutput::Ended { unsent, unsaid } => {
+                ConversationOutput::Ended { unsent, unsaid, is_answered } => {
                     let (late_frames, late_lines) = talk.late().await;
                     debug!(remote = %connection.remote, unsent, unsaid, "the conversation has ended");
                     talk.waiting.end(unsaid + late_lines);
-                    return unsent + late_frames;
+                    return (unsent + late_frames, is_answered);
                 }
                 _ => {}
             },
@@ -233,9 +233,9 @@ impl Talk {
     }
 
     /// Nothing more is written, and nobody waits for it.
-    fn ends(&mut self) {
+    fn ends(&mut self, is_answered: bool) {
         self.accept_no_more();
-        self.handed_over.end();
+        self.handed_over.end(is_answered);
     }
 
     /// Records a line of this side or of the peer. An empty one keeps no slot.
@@ -295,7 +295,7 @@ impl Talk {
 /// The runtime may end before the conversation.
 impl Drop for Talk {
     fn drop(&mut self) {
-        self.ends();
+        self.ends(false);
     }
 }
 

@@ -54,6 +54,10 @@ pub struct ConversationState {
     input: Input,
     pub(super) deliveries: Deliveries,
     pub(super) is_hurried: bool,
+    /// The peer has ended its direction in order.
+    has_peer_ended: bool,
+    /// Our FIN has left.
+    has_left: bool,
     unsent: usize,
     unsaid: usize,
     outputs: VecDeque<ConversationOutput>,
@@ -82,6 +86,8 @@ impl ConversationState {
             input: Input::Frames,
             deliveries: Deliveries::default(),
             is_hurried: false,
+            has_peer_ended: false,
+            has_left: false,
             unsent: 0,
             unsaid: 0,
             outputs: VecDeque::new(),
@@ -121,7 +127,7 @@ impl ConversationState {
 
     /// Handles the peer's FIN.
     pub fn handle_peer_end(&mut self, now: Instant) {
-        self.input = Input::Ended;
+        (self.input, self.has_peer_ended) = (Input::Ended, true);
         self.deliveries.handle_peer_end();
         self.input_ends(now, GreetingFailure::Ended);
     }
@@ -141,7 +147,10 @@ impl ConversationState {
     pub fn handle_written(&mut self, now: Instant, is_written: bool) {
         let Some(Writing { what, frame, .. }) = self.writing.take() else { return };
         match what {
-            Written::Fin => self.closed(now),
+            Written::Fin => {
+                self.has_left = is_written;
+                self.closed(now);
+            }
             _ if !is_written => self.write_fails(now, what, GreetingFailure::Broken),
             Written::Nickname => {
                 self.nickname = None;
@@ -488,8 +497,9 @@ impl ConversationState {
         }
         if phase == Phase::Over {
             let (unsent, unsaid) = (self.unsent, self.unsaid);
+            let is_answered = self.has_peer_ended && self.has_left && (unsent, unsaid) == (0, 0);
             self.outputs.extend(self.deliveries.drain());
-            self.outputs.push_back(ConversationOutput::Ended { unsent, unsaid });
+            self.outputs.push_back(ConversationOutput::Ended { unsent, unsaid, is_answered });
         }
     }
 

@@ -95,5 +95,8 @@ pub enum ConversationOutput {
         unsent: usize,
         /// The number of lines that waited and were not handed over.
         unsaid: usize,
+        /// Set if everything was sent and both directions ended in order. A peer that closes before it has read
+        /// everything sends an RST instead, so it has read all that came before its FIN.
+        is_answered: bool,
     },
 }

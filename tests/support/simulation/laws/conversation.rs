@@ -164,7 +164,7 @@ impl ConversationLaws {
                 ensure!(is_right && !self.is_lost, LossIsReported, "a connection that is there is lost");
                 self.is_lost = true;
             }
-            ConversationOutput::Ended { unsent, unsaid } => {
+            ConversationOutput::Ended { unsent, unsaid, .. } => {
                 self.is_over = true;
                 ensure!(self.is_lost || !self.is_broken, LossIsReported, "a broken connection has ended");
                 return self.is_accounted_for(*unsent, *unsaid);

@@ -1,0 +1,507 @@
+//! Messages that wait for their receivers, on the sender's side.
+//!
+//! No server stores anything. The sender keeps what it could not deliver, and calls again: by timer, and when the
+//! receiver shows that it is there.
+//!
+//! ```text
+//!   put ─► queued ─► Output::Try ─► Output::Save(trying) ─► Output::Write … ─► Output::Finish ─► sent
+//!             ▲          │ fails          │ cannot                 │ breaks
+//!             └──────────┴────────────────┘                        └─► unsure       expired, undeliverable, forgotten
+//! ```
+//!
+//! A peer gets each message at most once: that it is being delivered is on the disk before its first byte leaves,
+//! and whatever was under way when the connection broke, or this program ended, is not sent again unless the user
+//! says so.
+
+mod item;
+mod schedule;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::mem;
+
+use plumi_proto::MiAddress;
+
+pub use self::item::{
+    DEFAULT_KEEP, ItemId, ItemIdError, ItemState, ItemStateError, LONGEST_KEEP, MAX_ITEM, OutboxItem,
+    OutboxTime, SHORTEST_KEEP,
+};
+pub use self::schedule::Tried;
+use self::schedule::{Manner, Schedule};
+use crate::security::Security;
+
+/// The outbox of a user, without files, sockets and clocks.
+///
+/// Call [`OutboxState::poll_output`] after every other method until it returns `None`, and
+/// [`OutboxState::handle_timeout`] at the time of [`OutboxState::poll_timeout`].
+#[derive(Debug)]
+pub struct OutboxState {
+    own: MiAddress,
+    is_quiet: bool,
+    is_registered: bool,
+    peers: BTreeMap<MiAddress, PeerItems>,
+    outputs: VecDeque<OutboxOutput>,
+    /// The number of tries so far. Pauses vary with it.
+    tries: u64,
+}
+
+/// An effect that an outbox asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OutboxOutput {
+    /// Ask once where this user is, and call if there is an answer. Then call [`OutboxState::handle_failed`] or
+    /// [`OutboxState::handle_begun`].
+    Try(MiAddress),
+    /// Store the message as it is now, durably, and then call [`OutboxState::handle_saved`].
+    Save(OutboxItem),
+    /// Send the message, and call [`OutboxState::handle_written`] once it is written. There is no other one
+    /// for this user before that.
+    Write(OutboxItem),
+    /// End the conversation with this user once nobody has anything to say, and call
+    /// [`OutboxState::handle_finished`] when it is over.
+    Finish(MiAddress),
+    /// Tell the user what has become of the message.
+    Report(OutboxItem),
+}
+
+/// The messages for one user, and what is done about them.
+#[derive(Debug, Default)]
+struct PeerItems {
+    items: VecDeque<OutboxItem>,
+    schedule: Schedule,
+    phase: Phase,
+    /// The last conversation had less protection than the next message needs.
+    is_too_weak: bool,
+}
+
+/// What is done about the messages for a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Idle,
+    /// It is asked where the user is, or the user is called.
+    Trying,
+    /// There is a conversation with this protection.
+    Talking { strength: Security, writing: Option<ItemId> },
+    /// Everything is written, and the end is waited for.
+    Finishing,
+}
+
+/// How a conversation ended in which messages were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finished {
+    /// Everything was sent, and the peer has ended its side in order.
+    Answered,
+    /// The peer has refused the call, and shows nothing of what was said.
+    Refused,
+    /// The connection broke, or the peer did not answer the end.
+    Broken,
+}
+
+/// The reason why a message is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutboxError {
+    /// [`MAX_ITEMS_OF_PEER`] wait for that user.
+    #[error("{MAX_ITEMS_OF_PEER} messages wait for that user, and no more are kept")]
+    FullForPeer,
+    /// [`MAX_ITEMS`] wait.
+    #[error("{MAX_ITEMS} messages wait, and no more are kept")]
+    Full,
+    /// The text has no characters, or more than [`MAX_ITEM`] bytes.
+    #[error("a message has 1 to {MAX_ITEM} bytes, and this one has {0}")]
+    Text(usize),
+    /// It is for the user who wrote it.
+    #[error("you cannot leave a message for yourself")]
+    Yourself,
+    /// There is no such message.
+    #[error("there is no such message")]
+    NoSuchItem,
+    /// The message is being delivered.
+    #[error("it is being delivered")]
+    BeingDelivered,
+    /// Only a message that may have arrived can be sent again.
+    #[error("only a message that may have arrived, or that could not be delivered, can be sent again")]
+    NotAgain,
+}
+
+impl OutboxState {
+    /// Creates the outbox of the user `own` with what is stored.
+    ///
+    /// A message that was being delivered when a program ended may have arrived: its state is saved as
+    /// [`ItemState::Unsure`].
+    pub fn new(own: MiAddress, is_quiet: bool, stored: impl IntoIterator<Item = OutboxItem>) -> Self {
+        let (peers, outputs) = Default::default();
+        let mut outbox = Self { own, is_quiet, is_registered: false, peers, outputs, tries: 0 };
+        for mut item in stored {
+            if item.state == ItemState::Trying {
+                item.state = ItemState::Unsure;
+                outbox.change(item.clone());
+            }
+            outbox.insert(item);
+        }
+        outbox
+    }
+
+    /// Returns every message, those for one user in the order in which they were written.
+    pub fn items(&self) -> impl Iterator<Item = &OutboxItem> {
+        self.peers.values().flat_map(|peer| &peer.items)
+    }
+
+    /// Takes a message that is stored. It is delivered after those before it.
+    ///
+    /// # Errors
+    /// [`OutboxError::Full`], [`OutboxError::FullForPeer`], [`OutboxError::Text`], [`OutboxError::Yourself`].
+    pub fn put(&mut self, now: OutboxTime, item: OutboxItem) -> Result<(), OutboxError> {
+        may_put(&self.own, self.items(), &item.to, &item.text)?;
+        self.insert(item.clone());
+        self.begin(now, item.to);
+        Ok(())
+    }
+
+    /// Takes over what another program has changed in the store: a message that is new, or that has another
+    /// state. A message that is being delivered stays as it is here.
+    pub fn handle_changed(&mut self, now: OutboxTime, item: OutboxItem) {
+        let peer = self.peers.entry(item.to).or_default();
+        match peer.items.iter_mut().find(|known| known.id == item.id) {
+            Some(known) if known.state == ItemState::Trying || known.state == item.state => return,
+            Some(known) => known.state = item.state,
+            None if item.state.is_last() || item.state == ItemState::Trying => return,
+            None => peer.items.push_back(item.clone()),
+        }
+        self.outputs.push_back(OutboxOutput::Report(item.clone()));
+        self.drop_ended(&item.to);
+        self.begin(now, item.to);
+    }
+
+    /// Handles that the agent has registered, or is registered again.
+    pub fn handle_registered(&mut self, now: OutboxTime) {
+        self.is_registered = true;
+        for peer in self.peers.values_mut().filter(|peer| peer.has_queued()) {
+            peer.schedule.registered(now, self.is_quiet);
+        }
+    }
+
+    /// Handles that the agent is not registered any more.
+    pub fn handle_unregistered(&mut self) {
+        self.is_registered = false;
+    }
+
+    /// Handles that this user is there: it asked, called, or talks.
+    pub fn handle_sign_of_life(&mut self, now: OutboxTime, user: MiAddress) {
+        if let Some(peer) = self.peers.get_mut(&user).filter(|peer| peer.has_queued()) {
+            peer.schedule.sign_of_life(now);
+            self.try_due(now);
+        }
+    }
+
+    /// Tries everybody for whom something waits.
+    pub fn handle_retry(&mut self, now: OutboxTime) {
+        self.peers.values_mut().filter(|peer| peer.has_queued()).for_each(|peer| peer.schedule.retry(now));
+        self.try_due(now);
+    }
+
+    /// Sends a message again that may have arrived, or that could not be delivered.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSuchItem`], [`OutboxError::NotAgain`], [`OutboxError::BeingDelivered`].
+    pub fn resend(&mut self, now: OutboxTime, id: ItemId) -> Result<(), OutboxError> {
+        let item = self.find(id)?;
+        may_resend(item)?;
+        item.state = ItemState::Queued;
+        let item = item.clone();
+        self.begin(now, item.to);
+        self.change(item);
+        Ok(())
+    }
+
+    /// Drops a message.
+    ///
+    /// # Errors
+    /// [`OutboxError::NoSuchItem`], [`OutboxError::BeingDelivered`].
+    pub fn forget(&mut self, id: ItemId) -> Result<(), OutboxError> {
+        let item = self.find(id)?;
+        may_forget(item)?;
+        item.state = ItemState::Forgotten;
+        let item = item.clone();
+        self.drop_ended(&item.to);
+        self.change(item);
+        Ok(())
+    }
+
+    /// Handles that a try came to nothing. `knows_peer` is set if the user is known to have a program like this
+    /// one.
+    pub fn handle_failed(&mut self, now: OutboxTime, user: MiAddress, tried: Tried, knows_peer: bool) {
+        let (is_quiet, jitter) = (self.is_quiet, self.jitter());
+        let is_own_domain = user.domain() == self.own.domain();
+        let Some(peer) = self.peers.get_mut(&user).filter(|peer| peer.phase == Phase::Trying) else { return };
+        peer.phase = Phase::Idle;
+        let manner = Manner { is_quiet, knows_peer };
+        // For another domain, a name server may be the cause.
+        if peer.schedule.failed(now, tried, manner, jitter) && is_own_domain {
+            let queued = peer.items.iter_mut().filter(|item| item.state == ItemState::Queued);
+            let denied: Vec<_> = queued
+                .map(|item| {
+                    item.state = ItemState::Undeliverable;
+                    item.clone()
+                })
+                .collect();
+            peer.schedule.ends();
+            denied.into_iter().for_each(|item| self.change(item));
+        }
+        self.try_due(now);
+    }
+
+    /// Handles that a conversation with this user has begun, whose protection is enough for the level `strength`.
+    /// Returns `false` if the outbox has no use for it, because there is another one.
+    pub fn handle_begun(&mut self, now: OutboxTime, user: MiAddress, strength: Security) -> bool {
+        // An answer may come after its try has failed. Some agents are deaf until the call that they expect then.
+        let Some(peer) = self.peers.get_mut(&user) else { return false };
+        if !matches!(peer.phase, Phase::Idle | Phase::Trying) {
+            return false;
+        }
+        peer.phase = Phase::Talking { strength, writing: None };
+        self.write_next(now, &user);
+        true
+    }
+
+    /// Handles the result of [`OutboxOutput::Save`] for a message that is about to be sent: what is not on the
+    /// disk is not sent.
+    pub fn handle_saved(&mut self, user: MiAddress, id: ItemId, is_saved: bool) {
+        let Some(peer) = self.peers.get_mut(&user) else { return };
+        let Phase::Talking { writing, .. } = &mut peer.phase else { return };
+        if *writing != Some(id) {
+            return;
+        }
+        let Some(item) = peer.items.iter_mut().find(|item| item.id == id) else { return };
+        if is_saved {
+            self.outputs.push_back(OutboxOutput::Write(item.clone()));
+        } else {
+            item.state = ItemState::Queued;
+            peer.phase = Phase::Finishing;
+            self.outputs.push_back(OutboxOutput::Finish(user));
+        }
+    }
+
+    /// Handles that a message is written, or that the conversation has ended before that.
+    pub fn handle_written(&mut self, now: OutboxTime, user: MiAddress, id: ItemId, is_written: bool) {
+        let Some(peer) = self.peers.get_mut(&user) else { return };
+        match &mut peer.phase {
+            Phase::Talking { writing, .. } if *writing == Some(id) => *writing = None,
+            _ => return,
+        }
+        if is_written {
+            self.write_next(now, &user);
+        } else {
+            peer.phase = Phase::Finishing;
+            self.outputs.push_back(OutboxOutput::Finish(user));
+        }
+    }
+
+    /// Handles that a conversation is over.
+    pub fn handle_finished(&mut self, now: OutboxTime, user: MiAddress, finished: Finished) {
+        let (is_quiet, jitter) = (self.is_quiet, self.jitter());
+        let Some(peer) = self.peers.get_mut(&user) else { return };
+        if !matches!(peer.phase, Phase::Finishing | Phase::Talking { .. }) {
+            return;
+        }
+        peer.phase = Phase::Idle;
+        let state = match finished {
+            Finished::Answered => ItemState::Sent,
+            Finished::Broken => ItemState::Unsure,
+            Finished::Refused => ItemState::Queued,
+        };
+        let written = peer.items.iter_mut().filter(|item| item.state == ItemState::Trying);
+        let written: Vec<_> = written
+            .map(|item| {
+                item.state = state;
+                item.clone()
+            })
+            .collect();
+        peer.schedule.ends();
+        let manner = Manner { is_quiet, ..Manner::default() };
+        match (mem::take(&mut peer.is_too_weak), finished) {
+            (_, Finished::Refused) => _ = peer.schedule.failed(now, Tried::Busy, manner, jitter),
+            (true, _) => _ = peer.schedule.failed(now, Tried::TooWeak, manner, jitter),
+            _ if peer.has_queued() => peer.schedule.begin(now, is_quiet, jitter),
+            _ => {}
+        }
+        written.into_iter().for_each(|item| self.change(item));
+        self.drop_ended(&user);
+    }
+
+    /// Handles the passing of time.
+    pub fn handle_timeout(&mut self, now: OutboxTime) {
+        let mut expired = Vec::new();
+        for peer in self.peers.values_mut() {
+            let over =
+                peer.items.iter_mut().filter(|item| item.until <= now && item.state != ItemState::Trying);
+            expired.extend(over.map(|item| {
+                item.state = ItemState::Expired;
+                item.clone()
+            }));
+        }
+        for item in expired {
+            self.drop_ended(&item.to);
+            self.change(item);
+        }
+        self.try_due(now);
+    }
+
+    /// Returns the time at which [`OutboxState::handle_timeout`] has to be called.
+    pub fn poll_timeout(&self) -> Option<OutboxTime> {
+        let waiting = self.peers.values().flat_map(|peer| &peer.items);
+        let expiry = waiting.filter(|item| item.state != ItemState::Trying).map(|item| item.until).min();
+        let may_try = self.is_registered && self.tries_under_way() < MAX_TRIES;
+        let idle = self.peers.values().filter(|peer| may_try && peer.is_ready());
+        idle.filter_map(|peer| peer.schedule.due()).chain(expiry).min()
+    }
+
+    /// Returns the next thing to do.
+    pub fn poll_output(&mut self) -> Option<OutboxOutput> {
+        self.outputs.pop_front()
+    }
+
+    fn insert(&mut self, item: OutboxItem) {
+        self.peers.entry(item.to).or_default().items.push_back(item);
+    }
+
+    /// Has a changed message stored and reported.
+    fn change(&mut self, item: OutboxItem) {
+        self.outputs.push_back(OutboxOutput::Save(item.clone()));
+        self.outputs.push_back(OutboxOutput::Report(item));
+    }
+
+    fn find(&mut self, id: ItemId) -> Result<&mut OutboxItem, OutboxError> {
+        let mut all = self.peers.values_mut().flat_map(|peer| &mut peer.items);
+        all.find(|item| item.id == id).ok_or(OutboxError::NoSuchItem)
+    }
+
+    fn begin(&mut self, now: OutboxTime, user: MiAddress) {
+        let (is_quiet, jitter) = (self.is_quiet, self.jitter());
+        if let Some(peer) = self.peers.get_mut(&user).filter(|peer| peer.has_queued()) {
+            peer.schedule.begin(now, is_quiet, jitter);
+        }
+    }
+
+    /// Forgets messages after which nothing comes, and a user for whom there is none.
+    fn drop_ended(&mut self, user: &MiAddress) {
+        let Some(peer) = self.peers.get_mut(user) else { return };
+        peer.items.retain(|item| !item.state.is_last());
+        if peer.items.is_empty() && peer.phase == Phase::Idle {
+            self.peers.remove(user);
+        }
+    }
+
+    /// Begins the tries that are due, the longest due first.
+    fn try_due(&mut self, now: OutboxTime) {
+        while self.is_registered && self.tries_under_way() < MAX_TRIES {
+            let ready = self.peers.iter().filter(|(_, peer)| peer.is_ready());
+            let due = ready.filter_map(|(user, peer)| Some((peer.schedule.due()?, *user)));
+            let Some((_, user)) = due.filter(|(at, _)| *at <= now).min() else { return };
+            let Some(peer) = self.peers.get_mut(&user) else { return };
+            peer.phase = Phase::Trying;
+            peer.schedule.tries(now);
+            self.tries += 1;
+            self.outputs.push_back(OutboxOutput::Try(user));
+        }
+    }
+
+    fn tries_under_way(&self) -> usize {
+        self.peers.values().filter(|peer| peer.phase == Phase::Trying).count()
+    }
+
+    /// Takes the next message in hand. One that needs more protection than there is holds back those behind it.
+    fn write_next(&mut self, now: OutboxTime, user: &MiAddress) {
+        let Some(peer) = self.peers.get_mut(user) else { return };
+        let Phase::Talking { strength, writing } = &mut peer.phase else { return };
+        let next = peer.items.iter_mut().find(|item| item.state == ItemState::Queued && item.until > now);
+        peer.is_too_weak = next.as_ref().is_some_and(|item| item.needs > *strength);
+        match next.filter(|item| item.needs <= *strength) {
+            Some(item) => {
+                item.state = ItemState::Trying;
+                *writing = Some(item.id);
+                self.outputs.push_back(OutboxOutput::Save(item.clone()));
+            }
+            None => {
+                peer.phase = Phase::Finishing;
+                self.outputs.push_back(OutboxOutput::Finish(*user));
+            }
+        }
+    }
+
+    /// Returns a number from 0.8 to 1.2, another one for each try, so that agents that begin together do not try
+    /// together.
+    fn jitter(&self) -> f64 {
+        let hash =
+            BuildHasherDefault::<DefaultHasher>::default().hash_one((self.own.to_string(), self.tries));
+        0.8 + 0.4 * (hash >> 40) as f64 / f64::from(1 << 24)
+    }
+}
+
+impl PeerItems {
+    fn has_queued(&self) -> bool {
+        self.items.iter().any(|item| item.state == ItemState::Queued)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.phase == Phase::Idle && self.has_queued()
+    }
+}
+
+/// Returns whether a message may be added to those that wait.
+///
+/// # Errors
+/// As for [`OutboxState::put`].
+pub fn may_put<'i>(
+    own: &MiAddress,
+    waiting: impl Iterator<Item = &'i OutboxItem>,
+    to: &MiAddress,
+    text: &str,
+) -> Result<(), OutboxError> {
+    if to == own {
+        return Err(OutboxError::Yourself);
+    }
+    if text.is_empty() || text.len() > MAX_ITEM {
+        return Err(OutboxError::Text(text.len()));
+    }
+    let (mut all, mut of_peer) = (0, 0);
+    for item in waiting {
+        all += 1;
+        of_peer += usize::from(item.to == *to);
+    }
+    if of_peer >= MAX_ITEMS_OF_PEER {
+        return Err(OutboxError::FullForPeer);
+    }
+    if all >= MAX_ITEMS { Err(OutboxError::Full) } else { Ok(()) }
+}
+
+/// Returns whether a message may be sent again.
+///
+/// # Errors
+/// [`OutboxError::NotAgain`], [`OutboxError::BeingDelivered`].
+pub fn may_resend(item: &OutboxItem) -> Result<(), OutboxError> {
+    match item.state {
+        ItemState::Unsure | ItemState::Undeliverable => Ok(()),
+        ItemState::Trying => Err(OutboxError::BeingDelivered),
+        _ => Err(OutboxError::NotAgain),
+    }
+}
+
+/// Returns whether a message may be dropped.
+///
+/// # Errors
+/// [`OutboxError::BeingDelivered`].
+pub fn may_forget(item: &OutboxItem) -> Result<(), OutboxError> {
+    if item.state == ItemState::Trying { Err(OutboxError::BeingDelivered) } else { Ok(()) }
+}
+
+/// The most messages that wait for one user.
+pub const MAX_ITEMS_OF_PEER: usize = 200;
+
+/// The most messages that wait.
+pub const MAX_ITEMS: usize = 1_000;
+
+/// The most users who are tried at a time.
+pub const MAX_TRIES: usize = 4;
