@@ -82,7 +82,8 @@ fn line_by_line(
     start::run(settings, address, Diagnostics::Stderr, Ending::of_lines(), async |builder, signals| {
         let session =
             Session::start(builder.intake(Some(Intake::OF_PEOPLE)).admission(admission), Some(keeper))
-                .with_lock(lock);
+                .with_lock(lock)
+                .with_outbox(address, settings.into());
         line_by_line::run(line_mode, session, PrintedLines::on_stdout(), signals).await
     })
 }
@@ -120,8 +121,17 @@ fn on_full_screen(
     let mut last_words = Vec::new();
     let ended = start::run(settings, own, diagnostics, Ending::of_a_screen(), async |builder, signals| {
         let takes_mouse = settings.mouse;
-        let chat =
-            Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics: told, asks_for_code };
+        let chat = Chat {
+            setup,
+            lock,
+            post: settings.into(),
+            keeper,
+            takes_mouse,
+            theme,
+            troubles,
+            diagnostics: told,
+            asks_for_code,
+        };
         let builder = builder.intake(Some(Intake::OF_PEOPLE));
         full::run::run(builder, signals, chat, &mut last_words).await
     });

@@ -6,6 +6,7 @@ use plumi_proto::MiAddress;
 
 use crate::enrol::EnrolArgs;
 use crate::headless::listen::ListenArgs;
+use crate::headless::outbox::OutboxArgs;
 use crate::headless::send::SendArgs;
 use crate::history::HistoryArgs;
 use crate::key_show::KeySubcommand;
@@ -42,6 +43,7 @@ pub(crate) enum Subcommand {
     Send(SendArgs),
     Listen(ListenArgs),
     Enrol(EnrolArgs),
+    Outbox(OutboxArgs),
     History(HistoryArgs),
     /// Show your own key
     #[command(subcommand)]
@@ -95,6 +97,8 @@ Commands, once it runs:
   /verify ADDRESS WORD…     compare the words of somebody's key
   /trust ADDRESS [WORD…]    take the new key of somebody, after a warning
   /plain ADDRESS            call somebody once without encryption
+  /later ADDRESS TEXT       leave a message for somebody who is not there
+  /resend, /forget ID       send a message again that may have arrived, or drop one
   /contacts, /add ADDRESS, /find TEXT, /protocol, /close   on the screen only
   /quit, EXIT               deregister and leave; so does the end of input
   /help                     show these

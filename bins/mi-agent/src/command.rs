@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mi_agent_core::{KeyWords, KeyWordsError, safe_text};
+use mi_agent_core::{ItemId, KeyWords, KeyWordsError, safe_text};
 use plumi_proto::{AddressError, MiAddress, UserName};
 
 use crate::admission::AdmissionCommand;
@@ -34,6 +34,12 @@ pub(crate) enum Command<'a> {
     },
     /// Calls a user once without encryption; `None`: the peer of the tab in view.
     Plain(Option<MiAddress>),
+    /// Leaves a message for a user who is not there.
+    Later(MiAddress, &'a str),
+    /// Sends a message again.
+    Resend(ItemId),
+    /// Drops a message.
+    Forget(ItemId),
     Protocol,
     Close,
     Quit,
@@ -55,6 +61,8 @@ pub(crate) enum CommandError<'a> {
     Words(KeyWordsError),
     /// The command needs a text, and has no argument.
     NoText(&'static str),
+    /// The command needs the id of a message.
+    NoId(&'static str),
     /// The command takes nothing behind its name. In a conversation, line mode sends such a line.
     Argument { name: &'static str, line: &'a str },
     /// No command has this name. In a conversation, line mode sends such a line.
@@ -119,6 +127,16 @@ impl<'a> Command<'a> {
             }
             ("plain", "") => Ok(Self::Plain(None)),
             ("plain", to) => address("call", to).map(Some).map(Self::Plain),
+            ("later", argument) => {
+                let (to, text) = argument.split_once(char::is_whitespace).unwrap_or((argument, ""));
+                match (to, text.trim()) {
+                    ("", _) => Err(no_address("later")),
+                    (_, "") => Err(CommandError::NoText("later")),
+                    (to, text) => address("leave a message for", to).map(|to| Self::Later(to, text)),
+                }
+            }
+            ("resend", id) => id.parse().map(Self::Resend).map_err(|_| CommandError::NoId("resend")),
+            ("forget", id) => id.parse().map(Self::Forget).map_err(|_| CommandError::NoId("forget")),
             ("words", "") => Ok(Self::Words),
             ("bye", "") => Ok(Self::Bye),
             ("contacts", "") => Ok(Self::Contacts),
@@ -179,7 +197,11 @@ impl fmt::Display for CommandError<'_> {
                 "/verify needs an address and the words of its key, which its user reads out (/words); type them all",
             ),
             Self::Words(error) => write!(f, "these words {}", safe_text(&error.to_string())),
+            Self::NoText("later") => f.write_str("/later needs an address and a text, such as /later joya dinner at 8?"),
             Self::NoText(word) => write!(f, "/{word} needs a text, such as /{word} dinner"),
+            Self::NoId(word) => {
+                write!(f, "/{word} needs the id of a message, of 16 characters; mi-agent outbox shows them")
+            }
             Self::Argument { name, line } => {
                 let line = safe_text(line);
                 write!(f, "/{name} stands alone, without anything behind it; to send the line, type /{line}")
@@ -256,7 +278,7 @@ pub(crate) fn completions(line: &str, addresses: &[MiAddress]) -> Vec<String> {
     addresses.iter().filter(begins).map(|address| format!("{before}{address}")).collect()
 }
 
-const COMMANDS: [CommandInfo; 16] = [
+const COMMANDS: [CommandInfo; 19] = [
     known(&["call"], "ADDRESS", "call somebody (joya: of your own domain)"),
     known(&["bye", "exit"], "", "end the conversation"),
     full(&["contacts"], "", "calls made, taken or missed while busy; Enter calls"),
@@ -269,6 +291,9 @@ const COMMANDS: [CommandInfo; 16] = [
     known(&["verify"], "ADDRESS WORD…", "compare somebody's words: type what you hear"),
     known(&["trust"], "ADDRESS [WORD…]", "take the new key of somebody, after a warning"),
     known(&["plain"], "ADDRESS", "call somebody once without encryption"),
+    known(&["later"], "ADDRESS TEXT", "leave a message for somebody who is not there"),
+    known(&["resend"], "ID", "send a message again that may have arrived"),
+    known(&["forget"], "ID", "drop a message that waits"),
     full(&["protocol"], "", "show or hide every message as it passes"),
     full(&["close"], "", "close this tab, after /bye"),
     known(&["help"], "", "show this"),

@@ -5,5 +5,6 @@ pub(crate) mod commands;
 mod company;
 pub(crate) mod listen;
 mod listener;
+pub(crate) mod outbox;
 mod progress;
 pub(crate) mod send;

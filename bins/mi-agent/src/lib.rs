@@ -19,6 +19,7 @@ mod keys;
 mod line_by_line;
 mod line_mode;
 mod logging;
+mod mail;
 mod misuse;
 mod options;
 mod own_keys;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         Some(Subcommand::Send(args)) => headless::send::run(args),
         Some(Subcommand::Listen(args)) => headless::listen::run(args),
         Some(Subcommand::Enrol(args)) => enrol::run(args),
+        Some(Subcommand::Outbox(args)) => headless::outbox::run(args),
         Some(Subcommand::History(args)) => history::run(args),
         Some(Subcommand::Key(subcommand)) => key_show::run(subcommand),
         Some(Subcommand::Trust(args)) => trust::run(args),

@@ -5,16 +5,18 @@
 
 use std::collections::VecDeque;
 
-use mi_agent_core::{Admission, ConversationId, SayError, safe_text};
+use mi_agent_core::{Admission, ConversationId, OutboxItem, SayError, safe_text};
 use plumi_proto::MiAddress;
 
 use crate::admission::AdmissionCommand;
 use crate::command::{Command, CommandError, Mode, also, in_mode};
 use crate::line_by_line::{Effect, FrontEnd};
+use crate::reason::Reason;
 use crate::report::Report;
+use crate::session::post::{PostWish, later};
 use crate::session::{Done, Happened, Leave, Refused, Wish};
 use crate::typed_lines::TypedLines;
-use crate::{keys, reason};
+use crate::{keys, mail, reason};
 
 /// The state of line mode: the user's address, and the commands that are possible now.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ enum WaitsFor {
     HandedOver,
     End,
     Keys,
+    Outbox,
 }
 
 impl LineMode {
@@ -72,9 +75,20 @@ impl LineMode {
         }
     }
 
+    fn post(&mut self, wish: PostWish) {
+        self.wish(Wish::Post(wish), Some(WaitsFor::Outbox));
+    }
+
     fn wish(&mut self, wish: Wish, waits_for: Option<WaitsFor>) {
         self.waits_for = waits_for;
         self.effects.push_back(Effect::Wish(wish));
+    }
+
+    /// Says what has become of a message.
+    fn mail(&mut self, item: Option<&OutboxItem>) {
+        if let Some(words) = item.and_then(mail::words) {
+            self.news(&words);
+        }
     }
 
     fn news(&mut self, text: &str) {
@@ -128,6 +142,9 @@ impl FrontEnd for LineMode {
             (Ok(Command::Trust { address: Some(address), words: None }), _) => {
                 self.wish(Wish::Trust(address), Some(WaitsFor::Keys));
             }
+            (Ok(Command::Later(to, text)), _) => self.post(later(to, text)),
+            (Ok(Command::Resend(id)), _) => self.post(PostWish::Resend(id)),
+            (Ok(Command::Forget(id)), _) => self.post(PostWish::Forget(id)),
             (Ok(Command::Bye), Some(id)) => self.wish(Wish::HangUp(id), Some(WaitsFor::End)),
             (Ok(Command::Bye), None) => self.failure("you are in no conversation"),
             (Ok(Command::Help), _) => self.help(),
@@ -223,6 +240,14 @@ impl FrontEnd for LineMode {
                 self.waits_for = None;
                 self.answered(answer.clone());
             }
+            Happened::Posted { answer, .. } => {
+                self.waits_for = None;
+                match answer {
+                    Ok(item) => self.mail(item.as_ref()),
+                    Err(error) => self.failure(&format!("not kept: {}", Reason(error))),
+                }
+            }
+            Happened::Mail(item) => self.mail(Some(item)),
             Happened::NotKept(trouble) => self.failure(trouble),
             _ => {}
         }

@@ -4,14 +4,15 @@
 mod parts;
 
 use jiff::Timestamp;
-use mi_agent_core::{CallError, LocateError, Peer, Refusal};
+use mi_agent_core::{CallError, ItemState, LocateError, OutboxItem, Peer, Refusal};
 use plumi_proto::MiAddress;
 use serde::Serialize;
 
 use self::parts::raw;
+use crate::headless::outbox::rfc3339;
 use crate::keys;
 use crate::reason::{self, Reason};
-use crate::session::{ChangedKeys, End, Happened, of_gave_way};
+use crate::session::{ChangedKeys, End, Happened, of_gave_way, post};
 use crate::store::json::in_a_line;
 
 pub(crate) use self::parts::{Direction, EndedBy, Keys, Protection, Reference, SafeText, key_text};
@@ -176,6 +177,40 @@ pub(crate) enum Report {
         #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
         reference: Option<Reference>,
     },
+    /// A message waits for its receiver.
+    Queued {
+        id: String,
+        address: SafeText,
+        until: String,
+        #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+        reference: Option<Reference>,
+    },
+    /// A message was sent, as far as the receiver's side shows that.
+    Sent {
+        id: String,
+        address: SafeText,
+    },
+    /// A message may have arrived.
+    Unsure {
+        id: String,
+        address: SafeText,
+    },
+    /// A message was not sent in time.
+    Expired {
+        id: String,
+        address: SafeText,
+    },
+    /// A message cannot be delivered.
+    Undeliverable {
+        id: String,
+        address: SafeText,
+        reason: SafeText,
+    },
+    /// The user has dropped a message.
+    Forgotten {
+        id: String,
+        address: SafeText,
+    },
     Error {
         /// The number of the line on stdin, from 1.
         line: u64,
@@ -312,7 +347,20 @@ impl Report {
                 reason: SafeText::new(reason::of_own_key(&own)),
                 address: to.map_or_else(|| SafeText::new(nickname), SafeText::new),
             },
-            Happened::HandedOver(_)
+            Happened::Mail(item) | Happened::Posted { answer: Ok(Some(item)), .. } => {
+                return Self::of_mail(item, reference);
+            }
+            Happened::Posted { answer: Err(error), .. } => Self::Failed {
+                command: "later",
+                address: None,
+                conversation: None,
+                kind: post::kind_of(error),
+                reason: SafeText::new(Reason(error)),
+                keys: None,
+                reference,
+            },
+            Happened::Posted { answer: Ok(None), .. }
+            | Happened::HandedOver(_)
             | Happened::Answered(_)
             | Happened::Recalled(..)
             | Happened::Found(..)
@@ -321,6 +369,23 @@ impl Report {
             | Happened::KeptAgain => {
                 return None;
             }
+        })
+    }
+
+    /// Creates the report of what has become of a message; `None` while it is being delivered.
+    fn of_mail(item: &OutboxItem, reference: Option<Reference>) -> Option<Self> {
+        let (id, address) = (item.id.to_string(), SafeText::new(item.to));
+        Some(match item.state {
+            ItemState::Queued => Self::Queued { id, address, until: rfc3339(item.until), reference },
+            ItemState::Sent => Self::Sent { id, address },
+            ItemState::Unsure => Self::Unsure { id, address },
+            ItemState::Expired => Self::Expired { id, address },
+            ItemState::Undeliverable => {
+                let reason = SafeText::new(format!("there is no user {}", item.to));
+                Self::Undeliverable { id, address, reason }
+            }
+            ItemState::Forgotten => Self::Forgotten { id, address },
+            _ => return None,
         })
     }
 
@@ -431,6 +496,13 @@ impl Report {
             Self::Said { .. } | Self::Failed { .. } | Self::Trusted { .. } | Self::Error { .. } => {
                 return None;
             }
+            // Line mode says more of them, and `listen` without JSON leaves none.
+            Self::Queued { .. }
+            | Self::Sent { .. }
+            | Self::Unsure { .. }
+            | Self::Expired { .. }
+            | Self::Undeliverable { .. }
+            | Self::Forgotten { .. } => return None,
         })
     }
 }

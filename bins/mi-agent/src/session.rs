@@ -15,6 +15,7 @@ mod key_wishes;
 mod keys;
 mod leaving;
 mod phase;
+pub(crate) mod post;
 mod refusals;
 mod retry;
 
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
-    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, Refusal, StartError,
+    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, OutboxEvent, PeerText, Refusal,
+    StartError,
 };
 use plumi_proto::MiAddress;
 use tokio::time::Instant;
@@ -34,12 +36,15 @@ use tokio::time::Instant;
 use self::calls::Calls;
 use self::key_wishes::{KeyWish, KeyWishes};
 use self::phase::{Outcome, Phase};
+use self::post::{Post, PostEvent, PostSettings};
 use self::refusals::Refusals;
 use self::retry::Retry;
 use crate::guests::{Guests, LeftGuest};
 use crate::signals::{LAST_WORDS, reached};
+use crate::store::folder::DataFolder;
 use crate::store::keeper::{Keeper, KeeperEvent};
 use crate::store::lock::AddressLock;
+use crate::store::outbox::OutboxFiles;
 
 pub(crate) use self::calls::CallId;
 pub(crate) use self::happened::{ChangedKeys, Done, End, Happened, Leave, Refused, Wish, of_gave_way};
@@ -70,8 +75,11 @@ pub(crate) struct Session {
     hurried_until: Option<Instant>,
     /// The time until which peers are waited for while a user wants to leave.
     waits_until: Option<Instant>,
-    /// Lines that are not sent because of that, still to be returned.
-    not_sent: VecDeque<Happened>,
+    /// Messages for users who are not there.
+    post: Post,
+    /// Events that have happened already, still to be returned: lines that are not sent because the user leaves,
+    /// and the first line of a peer who got messages.
+    to_return: VecDeque<Happened>,
 }
 
 struct Peer {
@@ -99,7 +107,8 @@ impl Session {
             leaving: None,
             hurried_until: None,
             waits_until: None,
-            not_sent: VecDeque::new(),
+            post: Post::default(),
+            to_return: VecDeque::new(),
         }
     }
 
@@ -121,13 +130,22 @@ impl Session {
         Self { guests: lock.map(Guests::of), ..self }
     }
 
+    /// Keeps messages for users who are not there, and delivers them. The address has to be locked.
+    pub(crate) fn with_outbox(self, own: MiAddress, settings: PostSettings) -> Self {
+        // Nobody else delivers the messages of an address while this has the lock.
+        let folder = DataFolder::of(&own).filter(|_| self.guests.is_some());
+        let files = folder.map(|folder| OutboxFiles::of(own, &folder));
+        let post = files.map(|files| Post::of(files, settings));
+        Self { post: post.unwrap_or_default(), ..self }
+    }
+
     /// Returns the next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
     pub(crate) async fn next(&mut self) -> Happened {
         if matches!(self.phase, Phase::Over) {
             return future::pending().await;
         }
         loop {
-            if let Some(happened) = self.not_sent.pop_front().or_else(|| self.proceed()) {
+            if let Some(happened) = self.to_return.pop_front().or_else(|| self.proceed()) {
                 return happened;
             }
             let happened = tokio::select! {
@@ -137,6 +155,7 @@ impl Session {
                 (call, to, outcome) = self.calls.next() => Some(self.called(call, to, outcome)),
                 answer = self.key_wishes.next() => Some(Happened::Answered(answer)),
                 event = next_kept(&mut self.keeper) => Some(event.into()),
+                event = self.post.next() => Some(self.posted(event)),
                 left = next_left(&mut self.guests) => {
                     self.guest_left(left);
                     None
@@ -182,6 +201,7 @@ impl Session {
             Wish::Verify { address, words } => return self.change_keys(KeyWish::Verify { address, words }),
             Wish::Trust(address) => return self.change_keys(KeyWish::Trust(address)),
             Wish::PermitPlain(address) => self.open_agent()?.permit_plain(address),
+            Wish::Post(wish) => return self.post.ask(wish).map(Done::Posting).ok_or(Refused::NotNow),
             Wish::Recall(peer) => self.keep(|keeper| keeper.recall(peer))?,
             Wish::RecallMore { peer, before } => self.keep(|keeper| keeper.recall_more(peer, before))?,
             Wish::Find { peer, text } => self.keep(|keeper| keeper.find(peer, text))?,
@@ -267,6 +287,7 @@ impl Session {
                     agent.set_admission(admission);
                 }
                 let started = Happened::Started { node: agent.node(), listening: agent.listening() };
+                self.post.open(&agent);
                 self.agent = Some((agent, events));
                 self.phase = Phase::Open;
                 // The node may have answered before the start was interrupted.
@@ -321,7 +342,31 @@ impl Session {
         }
     }
 
+    /// Handles what has happened to the outbox.
+    fn posted(&mut self, event: PostEvent) -> Happened {
+        match event {
+            PostEvent::Answered(post, answer) => Happened::Posted { post, answer },
+            PostEvent::Event(OutboxEvent::Talk { conversation, said }) => {
+                let begun = self.begin(conversation, None);
+                if let Happened::Begun { id, peer, .. } = &begun {
+                    let nickname = peer.nickname.clone();
+                    self.to_return.push_back(Happened::Line { id: *id, nickname, text: said });
+                }
+                begun
+            }
+            PostEvent::Event(OutboxEvent::NotStored { item, error }) => {
+                Happened::NotKept(format!("the message {} for {} cannot be kept: {error}", item.id, item.to))
+            }
+            PostEvent::Event(OutboxEvent::Changed(item)) => Happened::Mail(item),
+            PostEvent::Event(_) => Happened::NotKept("something happened to the outbox".into()),
+            PostEvent::Unusable(error) => {
+                Happened::NotKept(format!("messages for others cannot be read or kept: {error}"))
+            }
+        }
+    }
+
     fn event(&mut self, event: Event) -> Option<Happened> {
+        self.post.note(&event);
         Some(match event {
             // An error: the caller has left, or the agent ends.
             Event::Incoming(incoming) => self.begin(incoming.accept().ok()?, None),
@@ -357,6 +402,7 @@ impl Session {
 
     fn begin(&mut self, conversation: Conversation, call: Option<CallId>) -> Happened {
         let peer = conversation.peer().clone();
+        self.post.note_user(peer.address);
         let id = self.conversations.add(conversation);
         self.peers
             .insert(id, Peer { nickname: peer.nickname.clone(), address: peer.address, end: End::ByPeer });

@@ -7,5 +7,6 @@ pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod keeper;
 pub(crate) mod lock;
+pub(crate) mod outbox;
 pub(crate) mod rules;
 pub(crate) mod user_data;

@@ -209,8 +209,12 @@ impl Outbox {
     /// # Cancel safety
     /// The message may be left although this was dropped.
     pub async fn leave(&self, to: MiAddress, text: &str, keep: Duration) -> Result<OutboxItem, LeaveError> {
-        let item = OutboxItem::new(to, text.to_owned(), self.clock.now(), keep);
-        self.put(item).await
+        self.put(self.draft(to, text.to_owned(), keep)).await
+    }
+
+    /// Makes a message that was written now, for [`Outbox::put`].
+    pub fn draft(&self, to: MiAddress, text: String, keep: Duration) -> OutboxItem {
+        OutboxItem::new(to, text, self.clock.now(), keep)
     }
 
     /// Does the same as [`Outbox::leave`] with a message that is made already.

@@ -22,6 +22,7 @@ use super::view;
 use crate::clock::this_second as now;
 use crate::exit;
 use crate::reason;
+use crate::session::post::PostSettings;
 use crate::session::{CallId, Done, Happened, Leave, Refused, Session, Wish};
 use crate::signals::{LAST_WORDS, Signals};
 use crate::store::keeper::Keeper;
@@ -37,6 +38,8 @@ pub(crate) struct Chat {
     /// The files that could not be read.
     pub(crate) troubles: Vec<String>,
     pub(crate) diagnostics: mpsc::Receiver<String>,
+    /// The settings that messages for users who are not there go by.
+    pub(crate) post: PostSettings,
     /// A user whom the node does not admit, or not with this machine's key, is asked for the code of an
     /// invitation.
     pub(crate) asks_for_code: bool,
@@ -52,7 +55,7 @@ pub(crate) async fn run(
     chat: Chat,
     last_words: &mut Vec<String>,
 ) -> io::Result<ExitCode> {
-    let Chat { setup, lock, keeper, takes_mouse, theme, troubles, diagnostics, asks_for_code } = chat;
+    let Chat { setup, lock, post, keeper, takes_mouse, theme, troubles, diagnostics, asks_for_code } = chat;
     let own = setup.own;
     let (tap, traffic) = traffic();
     let builder = builder.traffic(tap).admission(setup.admission.clone()).conversations(setup.conversations);
@@ -62,7 +65,9 @@ pub(crate) async fn run(
         screen: Screen::enter(Reports { mouse: takes_mouse, focus: true })?,
         keys: Some(Keys::listen()?),
         job_control: JobControl::listen()?,
-        session: Session::start_patiently(builder.clone(), Some(keeper)).with_lock(lock),
+        session: Session::start_patiently(builder.clone(), Some(keeper))
+            .with_lock(lock)
+            .with_outbox(own, post),
         calls: HashMap::new(),
         traffic,
         diagnostics,

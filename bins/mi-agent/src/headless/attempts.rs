@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::str::FromStr;
 use std::time::Duration;
 
+use mi_agent_core::{LONGEST_KEEP, SHORTEST_KEEP};
 use tokio::time::{self, Instant};
 
 use crate::options::values;
@@ -18,6 +19,19 @@ impl FromStr for Wait {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = "it is a number and s, m or h, such as 90s, 10m or 2h, and a year at most";
         values::duration(text).map(Self).ok_or(wrong)
+    }
+}
+
+/// The time for which a message is kept, as it is typed: `72h`, `7d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Keep(pub(super) Duration);
+
+impl FromStr for Keep {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let keep = values::duration(text).filter(|keep| (SHORTEST_KEEP..=LONGEST_KEEP).contains(keep));
+        keep.map(Self).ok_or("it is a number and m, h or d, such as 72h, and from 1h to 30d")
     }
 }
 

@@ -1,12 +1,14 @@
 //! Orders of a program to `mi-agent listen --json`: one JSON object a line (docs/events.md).
 
 use std::io::{self, BufRead, Read};
+use std::time::Duration;
 
-use mi_agent_core::{KeyWords, safe_text};
+use mi_agent_core::{DEFAULT_KEEP, ItemId, KeyWords, safe_text};
 use plumi_proto::MiAddress;
 use serde::Deserialize;
 use serde_json::error::Category;
 
+use crate::options::values;
 use crate::report::Reference;
 use crate::typed_lines::TypedLines;
 
@@ -36,6 +38,14 @@ pub(crate) enum Command {
     Trust(MiAddress),
     /// Permits one plain conversation, and calls.
     Plain(MiAddress),
+    /// Leaves a message for a user who is not there.
+    Later {
+        text: String,
+        to: MiAddress,
+        keep: Duration,
+    },
+    Resend(ItemId),
+    Forget(ItemId),
     Quit,
 }
 
@@ -103,7 +113,10 @@ fn parse(line: &[u8]) -> Result<Order, NoCommand> {
 
 /// Returns the one command that has `fields`.
 fn command(fields: Fields) -> Result<Command, String> {
-    let Fields { call, say, to, bye, quit, verify, words, trust, plain, reference: _ } = fields;
+    if let Some(command) = of_outbox(&fields)? {
+        return Ok(command);
+    }
+    let Fields { call, say, to, bye, quit, verify, words, trust, plain, .. } = fields;
     let address = |field: &str, text: String| {
         text.parse::<MiAddress>().map_err(|error| format!("{field} is no address: {error}"))
     };
@@ -137,7 +150,33 @@ fn command(fields: Fields) -> Result<Command, String> {
         (None, None, None, None, None, (None, None, None), Some(whom)) => {
             address("plain", whom).map(Command::Plain)
         }
-        _ => Err("a command has one of call, say with to, bye, quit, verify with words, trust, plain".into()),
+        _ => Err(ONE_OF.into()),
+    }
+}
+
+/// Returns the command about messages that has `fields`, if it is one.
+fn of_outbox(fields: &Fields) -> Result<Option<Command>, String> {
+    let Fields { later, r#for, keep, resend, forget, .. } = fields;
+    let id = |field: &str, text: &str| text.parse().map_err(|error| format!("{field} {error}"));
+    let others = fields.without_outbox();
+    match (later, r#for, resend, forget) {
+        (None, None, None, None) if keep.is_none() => Ok(None),
+        (Some(text), Some(to), None, None) if others => {
+            let to = to.parse().map_err(|error| format!("for is no address: {error}"))?;
+            let keep = keep.as_deref().map(|keep| {
+                values::duration(keep).ok_or("keep is a number and s, m, h or d, such as 72h".to_owned())
+            });
+            let keep = keep.transpose()?.unwrap_or(DEFAULT_KEEP);
+            Ok(Some(Command::Later { text: text.clone(), to, keep }))
+        }
+        (Some(_), None, None, None) if others => Err("later needs for, an address".into()),
+        (None, None, Some(item), None) if others && keep.is_none() => {
+            id("resend", item).map(Command::Resend).map(Some)
+        }
+        (None, None, None, Some(item)) if others && keep.is_none() => {
+            id("forget", item).map(Command::Forget).map(Some)
+        }
+        _ => Err(ONE_OF.into()),
     }
 }
 
@@ -154,8 +193,22 @@ struct Fields {
     words: Option<Vec<String>>,
     trust: Option<String>,
     plain: Option<String>,
+    later: Option<String>,
+    r#for: Option<String>,
+    keep: Option<String>,
+    resend: Option<String>,
+    forget: Option<String>,
     #[serde(rename = "ref")]
     reference: Option<Reference>,
+}
+
+impl Fields {
+    /// Returns whether there is none of the fields that are not about messages.
+    fn without_outbox(&self) -> bool {
+        let Self { call, say, to, bye, quit, verify, words, trust, plain, .. } = self;
+        let texts = [call, say, verify, trust, plain];
+        texts.iter().all(|text| text.is_none()) && to.or(*bye).is_none() && quit.is_none() && words.is_none()
+    }
 }
 
 /// The mark of a line that is not an order, for its answer.
@@ -187,6 +240,10 @@ fn reason(error: &serde_json::Error) -> String {
         _ => format!("it is no JSON: {words}, at byte {}", error.column()),
     }
 }
+
+/// The reason why a line with other fields is no command.
+const ONE_OF: &str = "a command has one of call, say with to, bye, quit, verify with words, trust, plain, later with for, \
+                      resend, forget";
 
 /// The most bytes of a line, its end included: a conversation takes 12 s to send that much text.
 const MAX_LINE: u64 = 64 * 1024;
@@ -227,6 +284,18 @@ mod tests {
             (&verify.replace("verify", "trust"), Command::Verify { address: joya, words }, None),
             (r#"{"trust":"joya@cc.com","ref":7}"#, Command::Trust(joya), Some(Reference::Number(7.into()))),
             (r#"{"plain":"joya@cc.com"}"#, Command::Plain(joya), None),
+            (
+                r#"{"later":"hola","for":"joya@cc.com"}"#,
+                Command::Later { text: "hola".into(), to: joya, keep: DEFAULT_KEEP },
+                None,
+            ),
+            (
+                r#"{"later":"a\nb","for":"joya@cc.com","keep":"2h","ref":1}"#,
+                Command::Later { text: "a\nb".into(), to: joya, keep: Duration::from_secs(7_200) },
+                Some(Reference::Number(1.into())),
+            ),
+            (r#"{"resend":"00000000000000ff"}"#, Command::Resend(ItemId(255)), None),
+            (r#"{"forget":"00000000000000ff"}"#, Command::Forget(ItemId(255)), None),
             (r#"{"quit":true,"ref":7}"#, Command::Quit, Some(Reference::Number(7.into()))),
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(Order { command, reference }), "{line}");
@@ -255,7 +324,7 @@ mod tests {
             (
                 r#"{"dance":1}"#,
                 "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `verify`, `words`, \
-                 `trust`, `plain`, `ref`",
+                 `trust`, `plain`, `later`, `for`, `keep`, `resend`, `forget`, `ref`",
             ),
             (r#"{"verify":"joya@cc.com"}"#, "verify needs words, those of the key"),
             (r#"{"verify":"joya@cc.com","words":["zoo"]}"#, "words are 1, and a key has 8"),
@@ -263,6 +332,13 @@ mod tests {
             (r#"{"plain":"joya"}"#, "plain is no address: "),
             (r#"{"plain":"joya@cc.com","words":[]}"#, "a command has one of"),
             (r#"{"words":[]}"#, "a command has one of"),
+            (r#"{"later":"hola"}"#, "later needs for, an address"),
+            (r#"{"later":"hola","for":"joya"}"#, "for is no address: "),
+            (r#"{"later":"hola","for":"joya@cc.com","keep":"soon"}"#, "keep is a number and"),
+            (r#"{"later":"hola","for":"joya@cc.com","call":"joya@cc.com"}"#, "a command has one of"),
+            (r#"{"keep":"2h"}"#, "a command has one of"),
+            (r#"{"resend":"ff"}"#, "resend is not the id of a message"),
+            (r#"{"forget":"00000000000000ff","keep":"2h"}"#, "a command has one of"),
             (r#"{"call":"joya@cc.com","plain":"joya@cc.com"}"#, "a command has one of"),
             (r#"{"bye":1,"bye":2}"#, "duplicate field `bye`"),
             (r#"{"bye":"1"}"#, r#"invalid type: string "1", expected u64"#),

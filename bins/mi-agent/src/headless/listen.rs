@@ -70,7 +70,8 @@ pub(crate) fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
         let builder = builder.conversations(conversations).admission(admission);
         let builder = builder.intake(Some(Intake::OF_PEOPLE));
-        let session = Session::start_patiently(builder, None).with_lock(lock);
+        let session =
+            Session::start_patiently(builder, None).with_lock(lock).with_outbox(from, (&settings).into());
         let printed = PrintedLines::on_stdout();
         line_by_line::run(Listener::new(from, format), session, printed, signals).await
     })

@@ -9,6 +9,7 @@ use super::commands::{self, Command, Given, NoCommand, Order};
 use crate::clock;
 use crate::line_by_line::{Effect, FrontEnd};
 use crate::report::{Reference, Report, SafeText, key_text};
+use crate::session::post::{PostId, PostWish};
 use crate::session::{CallId, Done, Happened, Leave, Refused, Wish};
 use crate::typed_lines::TypedLines;
 
@@ -22,6 +23,8 @@ pub(crate) struct Listener {
     of_keys: VecDeque<Order>,
     /// The orders that calls answer.
     calls: BTreeMap<CallId, Option<Reference>>,
+    /// The orders that the outbox answers, with their names.
+    posts: BTreeMap<PostId, (&'static str, Option<Reference>)>,
     /// The conversations that were reported, with the order that ends each.
     conversations: BTreeMap<ConversationId, Option<Reference>>,
     effects: VecDeque<Effect>,
@@ -39,8 +42,8 @@ pub(crate) enum Format {
 
 impl Listener {
     pub(crate) fn new(own: MiAddress, format: Format) -> Self {
-        let (of_keys, calls, conversations, effects) = Default::default();
-        Self { own, format, order: None, of_keys, calls, conversations, effects }
+        let (of_keys, calls, posts, conversations, effects) = Default::default();
+        Self { own, format, order: None, of_keys, calls, posts, conversations, effects }
     }
 
     fn report(&mut self, report: &Report) {
@@ -65,6 +68,9 @@ impl Listener {
             }
             (_, Ok(Done::Trusted { address, key })) => {
                 self.report(&trusted(address, "known", &key, reference));
+            }
+            (command, Ok(Done::Posting(post))) => {
+                self.posts.insert(post, (name_of(&command), reference));
             }
             (_, Ok(Done::Calling(call))) => {
                 self.calls.insert(call, reference);
@@ -107,6 +113,12 @@ impl FrontEnd for Listener {
                     }
                     Command::Trust(address) => Effect::Wish(Wish::Trust(*address)),
                     Command::Plain(to) => Effect::Wish(Wish::PermitPlain(*to)),
+                    Command::Later { text, to, keep } => {
+                        let (to, text, keep) = (*to, text.clone(), *keep);
+                        Effect::Wish(Wish::Post(PostWish::Later { to, text, keep }))
+                    }
+                    Command::Resend(id) => Effect::Wish(Wish::Post(PostWish::Resend(*id))),
+                    Command::Forget(id) => Effect::Wish(Wish::Post(PostWish::Forget(*id))),
                     Command::Quit => Effect::Leave(Leave::InOrder),
                 });
                 self.order = Some(order);
@@ -132,7 +144,12 @@ impl FrontEnd for Listener {
             }
             return;
         }
+        let mut of_post = None;
         let reference = match happened {
+            Happened::Posted { post, .. } => self.posts.remove(post).and_then(|(name, reference)| {
+                of_post = Some(name);
+                reference
+            }),
             Happened::Begun { id, call, .. } => {
                 self.conversations.insert(*id, None);
                 call.and_then(|call| self.calls.remove(&call)).flatten()
@@ -151,7 +168,10 @@ impl FrontEnd for Listener {
             Happened::Left(_) => self.order.take().and_then(|quit| quit.reference),
             _ => None,
         };
-        if let Some(report) = Report::of(self.own, happened, reference) {
+        if let Some(mut report) = Report::of(self.own, happened, reference) {
+            if let (Report::Failed { command, .. }, Some(name)) = (&mut report, of_post) {
+                *command = name;
+            }
             self.report(&report);
         }
     }
@@ -168,14 +188,14 @@ impl FrontEnd for Listener {
 
 /// The answer to an order that was not carried out.
 fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) -> Report {
-    let (command, address, conversation) = match command {
-        Command::Verify { address, .. } => ("verify", Some(SafeText::new(address)), None),
-        Command::Trust(address) => ("trust", Some(SafeText::new(address)), None),
-        Command::Call(to) | Command::Plain(to) => ("call", Some(SafeText::new(to)), None),
-        Command::Say { to, .. } => ("say", None, Some(*to)),
-        Command::Bye(conversation) => ("bye", None, Some(*conversation)),
-        Command::Quit => ("quit", None, None),
+    let (address, conversation) = match command {
+        Command::Verify { address, .. } | Command::Trust(address) => (Some(SafeText::new(address)), None),
+        Command::Call(to) | Command::Plain(to) | Command::Later { to, .. } => (Some(SafeText::new(to)), None),
+        Command::Say { to, .. } => (None, Some(*to)),
+        Command::Bye(conversation) => (None, Some(*conversation)),
+        Command::Resend(_) | Command::Forget(_) | Command::Quit => (None, None),
     };
+    let command = name_of(command);
     let kind = match &refused {
         Refused::TooManyCalls => "engaged",
         Refused::NoConversation => "no-conversation",
@@ -185,6 +205,21 @@ fn refusal(command: &Command, refused: Refused, reference: Option<Reference>) ->
     };
     let reason = SafeText::new(refused);
     Report::Failed { command, address, conversation, kind, reason, keys: None, reference }
+}
+
+/// Programs rely on these words.
+fn name_of(command: &Command) -> &'static str {
+    match command {
+        Command::Verify { .. } => "verify",
+        Command::Trust(_) => "trust",
+        Command::Call(_) | Command::Plain(_) => "call",
+        Command::Say { .. } => "say",
+        Command::Bye(_) => "bye",
+        Command::Later { .. } => "later",
+        Command::Resend(_) => "resend",
+        Command::Forget(_) => "forget",
+        Command::Quit => "quit",
+    }
 }
 
 fn trusted(address: MiAddress, trust: &'static str, key: &PublicKey, reference: Option<Reference>) -> Report {

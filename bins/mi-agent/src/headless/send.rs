@@ -15,8 +15,9 @@ use plumi_proto::MiAddress;
 use standard_streams::{BackgroundWriter, Stderr, Stdout, stderr};
 use tokio::time;
 
-use super::attempts::{Attempts, Wait};
+use super::attempts::{Attempts, Keep, Wait};
 use super::company::Company;
+use super::outbox;
 use super::progress::Progress;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
@@ -48,6 +49,11 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DURATION")]
     wait: Option<Wait>,
 
+    /// Call nobody, but keep the whole text as one message, and print its id. An agent of your address that
+    /// runs, a chat or `listen`, delivers it once TO is there, within 72 hours or this time, 1h to 30d
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "72h", conflicts_with = "wait")]
+    later: Option<Keep>,
+
     /// What to say, several lines one by one [default, or if it is -: what stdin says, line by line]
     text: Option<String>,
 
@@ -62,10 +68,13 @@ pub(crate) struct SendArgs {
 /// # Errors
 /// A [`Misuse`], and those of [`start::run`].
 pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
-    let SendArgs { from, to, wait, text, options } = args;
+    let SendArgs { from, to, wait, later, text, options } = args;
     let settings = Settings::load(Some(from), &options)?.without_default_log();
     if to == from {
         return Err(Misuse::of("send", "TO is your own address").into());
+    }
+    if let Some(Keep(keep)) = later {
+        return outbox::leave(from, to, text.filter(|text| text != "-"), keep, settings.security);
     }
     let source = match text.filter(|text| text != "-") {
         Some(text) => {

@@ -90,6 +90,7 @@ impl Settings {
         self.bare_user |= self.bare_user_flag;
         self.behind_nat |= self.behind_nat_flag;
         self.accept_unproved |= self.accept_unproved_flag;
+        self.outbox_quiet |= self.outbox_quiet_flag;
         Ok(self)
     }
 }
@@ -132,7 +133,7 @@ mod tests {
 
     const FILE: &str = "address = 'laura@bb.com'\nnick = 'Laura'\nport = 3500\nnode = '127.0.0.2:3344'\n\
         name-servers = ['127.0.0.3:53']\nadvertise = '192.0.2.7'\nrefresh = 30\nbare-user = true\n\
-        behind-nat = true\naccept-unproved = true\nlog = 'laura.log'\nconversations = 4\nidle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\n\
+        behind-nat = true\naccept-unproved = true\nlog = 'laura.log'\nconversations = 4\nidle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\noutbox-quiet = true\n\
         key-command = ['pass', 'mi']\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
 
     /// The settings in effect with `file` and the arguments `given`.
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_another_address_takes_nothing_of_the_users() {
         let shared = "name-servers = ['127.0.0.3:53']\nrefresh = 30\nbehind-nat = true\nlog = 'laura.log'\nconversations = 4\n\
-            idle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
+            idle = '2h'\ndial = ['10.0.0.0/8']\nsecurity = 'known'\noutbox-quiet = true\nhistory = false\nbell = false\nmouse = false\nplain = true\n";
         let flags = [
             "--nick",
             "L",

@@ -118,6 +118,17 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "values::security")]
     pub(crate) security: Security,
 
+    /// Whether receivers of messages are asked for on signs of life only; `outbox_quiet_flag` turns it on.
+    #[arg(skip)]
+    #[serde(default)]
+    pub(crate) outbox_quiet: bool,
+
+    /// Ask where the receiver of a message is only when there is a sign of life: each question tells the
+    /// receiver's node that you look for somebody
+    #[arg(long = "outbox-quiet")]
+    #[serde(skip)]
+    pub(super) outbox_quiet_flag: bool,
+
     /// Your secret key, an Ed25519 key in PEM (PKCS#8) that only you may read [default: identity.pem in the
     /// data folder of ADDRESS, created at the first start]
     #[arg(long, value_name = "FILE")]
@@ -184,6 +195,7 @@ impl Settings {
             ("idle", Some(self.idle.as_toml())),
             ("dial", list(&self.dial)),
             ("security", Some(in_quotes(&self.security))),
+            ("outbox-quiet", Some(self.outbox_quiet.to_string())),
             ("identity", self.identity.as_ref().map(|identity| in_quotes(&identity.display()))),
             ("key-command", list(&self.key_command)),
             ("history", Some(self.history.to_string())),

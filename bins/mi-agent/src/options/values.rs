@@ -99,7 +99,7 @@ impl FromStr for Conversations {
 
 /// Reads a duration as it is typed: `90s`, `10m`, `2h`; a year at most.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let units = [('s', 1), ('m', 60), ('h', 3_600)];
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let seconds = units
         .into_iter()
         .find_map(|(unit, seconds)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds));

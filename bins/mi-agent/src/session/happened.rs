@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mi_agent_core::{
-    Admission, CallError, ConversationError, ConversationId, Day, DeregisterError, GaveWay, KeyWords, Peer,
-    PeerText, PublicKey, RefreshError, Refusal, SayError, StartError,
+    Admission, CallError, ConversationError, ConversationId, Day, DeregisterError, GaveWay, KeyWords,
+    LeaveError, OutboxItem, Peer, PeerText, PublicKey, RefreshError, Refusal, SayError, StartError,
 };
 use plumi_proto::{MiAddress, MiSocketAddress, NodeAddress};
 
 use super::calls::CallId;
+use super::post::{PostId, PostWish};
 use crate::store::contacts::Contacts;
 use crate::store::history::{Entry, Mark, Recalled, Talk};
 use crate::store::keeper::KeeperEvent;
@@ -86,6 +87,10 @@ pub(crate) enum Happened {
     Found(MiAddress, String, Vec<Entry>),
     /// The answer to the oldest wish that was answered by [`Done::Later`].
     Answered(Result<Done, Refused>),
+    /// A request to the outbox is carried out, or not. If a message was left, it is here.
+    Posted { post: PostId, answer: Result<Option<OutboxItem>, LeaveError> },
+    /// A message for somebody is new in the outbox, or in another state.
+    Mail(OutboxItem),
     /// More was said in a conversation than is kept.
     LeftOut(ConversationId),
     /// Something could not be kept or read.
@@ -127,6 +132,8 @@ pub(crate) enum Wish {
     Trust(MiAddress),
     /// Permits one plain conversation with a user. A call has to follow.
     PermitPlain(MiAddress),
+    /// Asks the outbox for something. [`Happened::Posted`] answers.
+    Post(PostWish),
     /// Reads the last lines of the history of a peer. [`Happened::Recalled`] answers.
     Recall(MiAddress),
     /// Reads the lines before that place. [`Happened::Recalled`] answers.
@@ -156,6 +163,8 @@ pub(crate) enum Done {
     Calling(CallId),
     /// This number of lines waits, including this one. [`Happened::HandedOver`] follows when none does.
     Queued { waiting: usize },
+    /// [`Happened::Posted`] follows.
+    Posting(PostId),
     /// [`Happened::Answered`] follows, once the disk has taken it.
     Later,
     /// The words of this user's key.

@@ -57,7 +57,7 @@ impl Session {
         for (&id, peer) in &self.peers {
             let lines = self.conversations.unwritten(id);
             if lines > 0 {
-                self.not_sent.push_back(Happened::NotSent { id, nickname: peer.nickname.clone(), lines });
+                self.to_return.push_back(Happened::NotSent { id, nickname: peer.nickname.clone(), lines });
             }
         }
         self.leave(Leave::Hurried);

@@ -4,6 +4,7 @@
 //! contacts.json        peers of past conversations
 //! rules.toml           rules for calls
 //! history/             lines of past conversations, one file for each peer
+//! outbox/              messages that wait for their receivers, one file for each peer
 //! identity.pem         secret key of the user
 //! enrolled             whether the node asks for a proof of that key
 //! known_peers          keys of other users, with known_peers.lock

@@ -19,6 +19,7 @@ use std::process;
 use plumi_proto::MiAddress;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::file;
 use super::folder::{self, DataFolder};
@@ -81,6 +82,13 @@ impl Drop for AddressLock {
         // The number may soon be that of another process.
         _ = self.file.set_len(0);
     }
+}
+
+/// Returns whether an agent holds the lock of the `folder` of a user. It is not locked for that, because an agent
+/// that starts at that moment would give up.
+pub(crate) fn is_held(folder: &DataFolder) -> bool {
+    let pid = fs::read_to_string(folder.file("lock")).ok().and_then(|pid| pid.trim().parse().ok());
+    pid.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Another agent has the lock of an address.
@@ -163,11 +171,12 @@ mod tests {
             assert!(lock.socket().is_some() && socket(&folder).exists());
             let pid = AddressLock::in_folder(&folder).unwrap().unwrap_err();
             assert_eq!(pid, Some(process::id()));
+            assert!(is_held(&folder));
             let other = OtherAgent { own: "laura@bb.com".parse().unwrap(), pid };
             let expected = format!("another agent of laura@bb.com runs here (pid {})", process::id());
             assert_eq!(other.to_string(), expected);
             drop(lock);
-            assert!(!socket(&folder).exists());
+            assert!(!socket(&folder).exists() && !is_held(&folder));
             assert_eq!(fs::read_to_string(folder.file("lock")).unwrap(), "");
         }
     }

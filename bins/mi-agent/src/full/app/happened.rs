@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use mi_agent_core::{
-    CallError, ConversationError, ConversationId, LocateError, Passed, Peer, PeerText, Refusal, safe_text,
+    CallError, ConversationError, ConversationId, LocateError, OutboxItem, Passed, Peer, PeerText, Refusal,
+    safe_text,
 };
 use plumi_proto::MiAddress;
 
@@ -14,6 +15,7 @@ use crate::full::pane::{Entry, Kind};
 use crate::full::protection::{self, RefusedCall};
 use crate::full::tab::{About, ConversationState, More, Tab, address_of};
 use crate::keys;
+use crate::mail;
 use crate::reason::{self, Reason};
 use crate::session::{End, Happened, Wish, of_gave_way};
 use crate::store::contacts::Way;
@@ -60,12 +62,25 @@ impl App {
             Happened::KeyRefused { id, to, .. } => self.own_key_refused(now, id, to),
             Happened::Answered(Ok(done)) => self.done(now, done),
             Happened::Answered(Err(refused)) => self.not_done(now, &refused.to_string()),
+            Happened::Posted { answer: Ok(Some(item)), .. } | Happened::Mail(item) => self.mail(now, &item),
+            Happened::Posted { answer: Ok(None), .. } => {}
+            Happened::Posted { answer: Err(error), .. } => {
+                self.tab_mut().failure(now, &format!("not kept: {}", Reason(&error)));
+            }
             Happened::HandedOver(_)
             | Happened::NotSent { .. }
             | Happened::NotStarted(_)
             | Happened::Left(_) => {}
         }
         self.make_room();
+    }
+
+    /// A message for somebody who is not there is new, or in another state.
+    fn mail(&mut self, now: Timestamp, item: &OutboxItem) {
+        let Some(words) = mail::words(item) else { return };
+        let about = About::Contact(item.to);
+        let at = self.tabs.iter().position(|tab| tab.about == about).unwrap_or(self.current);
+        self.tell(at, |tab| tab.news(now, &words));
     }
 
     /// A conversation has begun.

@@ -21,7 +21,7 @@ impl App {
             Done::OwnWords(words) => return self.overlay = Some(Overlay::Words(words)),
             Done::Verified { address, key } => self.believe(&address, &key, Trust::Verified(today())),
             Done::Trusted { address, key } => self.believe(&address, &key, Trust::Known(today())),
-            Done::Calling(_) | Done::Queued { .. } | Done::Later | Done::AtOnce => {}
+            Done::Calling(_) | Done::Queued { .. } | Done::Posting(_) | Done::Later | Done::AtOnce => {}
         }
         if let Some(words) = keys::answer(done) {
             self.tab_mut().news(now, &words);

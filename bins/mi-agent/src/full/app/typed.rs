@@ -7,6 +7,7 @@ use super::{App, Effect, Overlay, Registration};
 use crate::command::{Command, CommandError, Mode, completions, example_for};
 use crate::full::tab::{About, ConversationState, Tab};
 use crate::session::Wish;
+use crate::session::post::{PostWish, later};
 
 impl App {
     /// Carries out the line in view, which goes to the history. A line that nobody can hear stays where it
@@ -76,6 +77,10 @@ impl App {
                 let address = self.whom("trust", address)?;
                 self.effects.push_back(Effect::Wish(Wish::Trust(address)));
             }
+            Command::Later(to, _) if to == self.own => return Err(format!("{to} is your own address")),
+            Command::Later(to, text) => self.effects.push_back(Effect::Wish(Wish::Post(later(to, text)))),
+            Command::Resend(id) => self.effects.push_back(Effect::Wish(Wish::Post(PostWish::Resend(id)))),
+            Command::Forget(id) => self.effects.push_back(Effect::Wish(Wish::Post(PostWish::Forget(id)))),
             Command::Plain(to) => self.call_plain(now, self.whom("plain", to)?)?,
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Protocol => self.protocol.toggle(now),
