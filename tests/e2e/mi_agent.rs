@@ -2,6 +2,7 @@
 
 mod absent_node;
 mod ending;
+mod later;
 mod leaving;
 mod listen;
 mod lock;

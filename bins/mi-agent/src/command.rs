@@ -438,6 +438,8 @@ mod tests {
                 let argument = match known.argument {
                     "" => "",
                     "ADDRESS WORD…" => " joya@cc.com zoo zoo zoo zoo zoo zoo zoo zoo",
+                    "ADDRESS TEXT" => " joya@cc.com dinner at 8?",
+                    "ID" => " 0123456789abcdef",
                     _ => " joya@cc.com",
                 };
                 let line = format!("/{name}{argument}");

@@ -8,3 +8,4 @@ mod listener;
 pub(crate) mod outbox;
 mod progress;
 pub(crate) mod send;
+mod source;

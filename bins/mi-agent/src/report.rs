@@ -1,13 +1,15 @@
 //! Events in the form that line mode and `mi-agent listen` print: a line of words, or a JSON object
 //! (docs/events.md).
 
+mod kinds;
 mod parts;
 
 use jiff::Timestamp;
-use mi_agent_core::{CallError, ItemState, LocateError, OutboxItem, Peer, Refusal};
+use mi_agent_core::{CallError, ItemState, OutboxItem, Peer};
 use plumi_proto::MiAddress;
 use serde::Serialize;
 
+use self::kinds::{BUSY, KEY_CHANGED, kind_of_call, kind_of_refusal};
 use self::parts::raw;
 use crate::headless::outbox::rfc3339;
 use crate::keys;
@@ -515,38 +517,6 @@ fn about_security(peer: &Peer) -> Vec<SafeText> {
     [Some(protection), lack].into_iter().flatten().map(SafeText::new).collect()
 }
 
-/// Returns a word for the failure of a call. Programs rely on these words.
-fn kind_of_call(error: &CallError) -> &'static str {
-    match error {
-        CallError::Locate(LocateError::Busy) => BUSY,
-        CallError::Locate(LocateError::NoSuchUser) => "no-such-user",
-        CallError::Locate(LocateError::Offline) => "offline",
-        CallError::Locate(LocateError::NoAnswer { .. } | LocateError::PeerSilent { .. }) => "no-answer",
-        CallError::NotAccepted { .. } => "not-accepted",
-        CallError::Engaged => "engaged",
-        CallError::Yourself => "yourself",
-        CallError::NotSecure(_) => NOT_SECURE,
-        CallError::KeyChanged { .. } => KEY_CHANGED,
-        _ => "other",
-    }
-}
-
-/// Returns a word for a refusal. Programs rely on these words.
-fn kind_of_refusal(reason: Refusal) -> &'static str {
-    match reason {
-        Refusal::Busy => BUSY,
-        Refusal::Blocked => "blocked",
-        Refusal::NotAllowed => "not-allowed",
-        Refusal::KeyChanged(_) => KEY_CHANGED,
-        Refusal::NotSecure { .. } | Refusal::Unproved | Refusal::OwnKey => NOT_SECURE,
-        _ => "other",
-    }
-}
-
-const BUSY: &str = "busy";
-const NOT_SECURE: &str = "not-secure";
-const KEY_CHANGED: &str = "key-changed";
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
@@ -744,11 +714,26 @@ mod tests {
                 key: KEY.into(),
                 reference: number(19),
             },
+            Report::Queued {
+                id: "6f897f2f0436d86e".into(),
+                address: shown("joya@cc.com"),
+                until: "2026-11-28T15:45:40.011Z".into(),
+                reference: number(20),
+            },
+            Report::Sent { id: "6f897f2f0436d86e".into(), address: shown("joya@cc.com") },
+            Report::Unsure { id: "b56ef5c662a461df".into(), address: shown("joya@cc.com") },
+            Report::Expired { id: "750083d2ee6586c9".into(), address: shown("pere@bb.com") },
+            Report::Undeliverable {
+                id: "9c1f20aa77d0e3b1".into(),
+                address: shown("jordi@bb.com"),
+                reason: shown("there is no user jordi@bb.com"),
+            },
+            Report::Forgotten { id: "9c1f20aa77d0e3b1".into(), address: shown("jordi@bb.com") },
             Report::Error {
                 line: 4,
                 reason: shown(
                     "unknown field `dance`, expected one of `call`, `say`, `to`, `bye`, `quit`, `verify`, `words`, \
-                     `trust`, `plain`, `ref`",
+                     `trust`, `plain`, `later`, `for`, `keep`, `resend`, `forget`, `ref`",
                 ),
                 reference: number(18),
             },

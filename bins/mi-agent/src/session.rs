@@ -16,6 +16,7 @@ mod keys;
 mod leaving;
 mod phase;
 pub(crate) mod post;
+mod posting;
 mod refusals;
 mod retry;
 
@@ -27,8 +28,7 @@ use std::time::Duration;
 
 use mi_agent_core::{
     Admission, Agent, AgentBuilder, CallError, Conversation, ConversationError, ConversationId,
-    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, OutboxEvent, PeerText, Refusal,
-    StartError,
+    Conversations, DeregisterError, Event, Events, Heard, MessageCounts, PeerText, Refusal, StartError,
 };
 use plumi_proto::MiAddress;
 use tokio::time::Instant;
@@ -36,15 +36,13 @@ use tokio::time::Instant;
 use self::calls::Calls;
 use self::key_wishes::{KeyWish, KeyWishes};
 use self::phase::{Outcome, Phase};
-use self::post::{Post, PostEvent, PostSettings};
+use self::post::Post;
 use self::refusals::Refusals;
 use self::retry::Retry;
 use crate::guests::{Guests, LeftGuest};
 use crate::signals::{LAST_WORDS, reached};
-use crate::store::folder::DataFolder;
 use crate::store::keeper::{Keeper, KeeperEvent};
 use crate::store::lock::AddressLock;
-use crate::store::outbox::OutboxFiles;
 
 pub(crate) use self::calls::CallId;
 pub(crate) use self::happened::{ChangedKeys, Done, End, Happened, Leave, Refused, Wish, of_gave_way};
@@ -128,15 +126,6 @@ impl Session {
     /// Keeps `lock` as long as this lives. The agent registers again after each `send` that used the address.
     pub(crate) fn with_lock(self, lock: Option<AddressLock>) -> Self {
         Self { guests: lock.map(Guests::of), ..self }
-    }
-
-    /// Keeps messages for users who are not there, and delivers them. The address has to be locked.
-    pub(crate) fn with_outbox(self, own: MiAddress, settings: PostSettings) -> Self {
-        // Nobody else delivers the messages of an address while this has the lock.
-        let folder = DataFolder::of(&own).filter(|_| self.guests.is_some());
-        let files = folder.map(|folder| OutboxFiles::of(own, &folder));
-        let post = files.map(|files| Post::of(files, settings));
-        Self { post: post.unwrap_or_default(), ..self }
     }
 
     /// Returns the next event. Never ready after [`Happened::NotStarted`] or [`Happened::Left`]. Cancel safe.
@@ -339,29 +328,6 @@ impl Session {
         self.phase = Phase::starting(builder);
         if let (Phase::Starting { interrupt, .. }, Some(_)) = (&mut self.phase, self.leaving) {
             *interrupt = None;
-        }
-    }
-
-    /// Handles what has happened to the outbox.
-    fn posted(&mut self, event: PostEvent) -> Happened {
-        match event {
-            PostEvent::Answered(post, answer) => Happened::Posted { post, answer },
-            PostEvent::Event(OutboxEvent::Talk { conversation, said }) => {
-                let begun = self.begin(conversation, None);
-                if let Happened::Begun { id, peer, .. } = &begun {
-                    let nickname = peer.nickname.clone();
-                    self.to_return.push_back(Happened::Line { id: *id, nickname, text: said });
-                }
-                begun
-            }
-            PostEvent::Event(OutboxEvent::NotStored { item, error }) => {
-                Happened::NotKept(format!("the message {} for {} cannot be kept: {error}", item.id, item.to))
-            }
-            PostEvent::Event(OutboxEvent::Changed(item)) => Happened::Mail(item),
-            PostEvent::Event(_) => Happened::NotKept("something happened to the outbox".into()),
-            PostEvent::Unusable(error) => {
-                Happened::NotKept(format!("messages for others cannot be read or kept: {error}"))
-            }
         }
     }
 

@@ -22,6 +22,10 @@ pub(crate) struct Tab {
     /// Lines and news that came while another tab was in view.
     pub(crate) unread: usize,
     pub(crate) more: More,
+    /// The last call came to nothing because the user is offline.
+    pub(crate) is_offline: bool,
+    /// The line that the user was offered to keep for the peer.
+    pub(crate) offered: Option<String>,
     /// The user wants to read the history, and is told how once the first lines are there.
     pub(crate) tells_of_history: bool,
 }
@@ -90,6 +94,8 @@ impl Tab {
             editor: Editor::default(),
             unread: 0,
             more: More::None,
+            is_offline: false,
+            offered: None,
             tells_of_history: false,
         }
     }

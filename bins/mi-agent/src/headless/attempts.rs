@@ -4,7 +4,6 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::str::FromStr;
 use std::time::Duration;
 
-use mi_agent_core::{LONGEST_KEEP, SHORTEST_KEEP};
 use tokio::time::{self, Instant};
 
 use crate::options::values;
@@ -30,8 +29,7 @@ impl FromStr for Keep {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let keep = values::duration(text).filter(|keep| (SHORTEST_KEEP..=LONGEST_KEEP).contains(keep));
-        keep.map(Self).ok_or("it is a number and m, h or d, such as 72h, and from 1h to 30d")
+        values::keep(text).map(Self).ok_or("it is a number and m, h or d, such as 72h, and from 1h to 30d")
     }
 }
 
@@ -83,6 +81,16 @@ mod tests {
         }
         for wrong in ["", "90", "s", "-1s", "1.5h", "2 h", "2d", "8761h", "99999999999999999999h"] {
             wrong.parse::<Wait>().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_message_is_kept_from_an_hour_to_thirty_days() {
+        for (text, hours) in [("1h", 1), ("60m", 1), ("72h", 72), ("30d", 720)] {
+            assert_eq!(text.parse(), Ok(Keep(Duration::from_secs(hours * 3_600))), "{text}");
+        }
+        for wrong in ["", "72", "59m", "31d", "1.5d", "d"] {
+            wrong.parse::<Keep>().unwrap_err();
         }
     }
 

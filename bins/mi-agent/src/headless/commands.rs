@@ -164,7 +164,8 @@ fn of_outbox(fields: &Fields) -> Result<Option<Command>, String> {
         (Some(text), Some(to), None, None) if others => {
             let to = to.parse().map_err(|error| format!("for is no address: {error}"))?;
             let keep = keep.as_deref().map(|keep| {
-                values::duration(keep).ok_or("keep is a number and s, m, h or d, such as 72h".to_owned())
+                values::keep(keep)
+                    .ok_or("keep is a number and m, h or d, such as 72h, and from 1h to 30d".to_owned())
             });
             let keep = keep.transpose()?.unwrap_or(DEFAULT_KEEP);
             Ok(Some(Command::Later { text: text.clone(), to, keep }))
@@ -308,7 +309,7 @@ mod tests {
         let is_command = |line: &&str| line.starts_with('{') && !line.starts_with(r#"{"at":"#);
         let lines: Vec<_> =
             document.lines().filter_map(|line| line.strip_prefix("    ")).filter(is_command).collect();
-        assert_eq!(lines.len(), 7);
+        assert_eq!(lines.len(), 10);
         for line in lines {
             parse(line.as_bytes()).unwrap();
         }

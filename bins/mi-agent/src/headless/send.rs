@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
-use std::vec;
 
 use clap::Args;
 use mi_agent_core::{
@@ -19,6 +18,7 @@ use super::attempts::{Attempts, Keep, Wait};
 use super::company::Company;
 use super::outbox;
 use super::progress::Progress;
+use super::source::Source;
 use crate::logging::Diagnostics;
 use crate::misuse::Misuse;
 use crate::options::given::GivenOptions;
@@ -110,30 +110,6 @@ pub(crate) fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     start::run(&settings, from, diagnostics, ending, async |builder, signals| {
         delivery.run(builder, signals).await
     })
-}
-
-/// The lines to send.
-enum Source {
-    Text(vec::IntoIter<String>),
-    Stdin(TypedLines),
-}
-
-impl Source {
-    /// Returns the next line. Cancel safe.
-    async fn next(&mut self) -> Option<String> {
-        match self {
-            Self::Text(lines) => lines.next(),
-            Self::Stdin(input) => input.next().await,
-        }
-    }
-
-    /// Returns the reason why there are no more lines, if it is not their end.
-    fn failure(&self) -> Option<String> {
-        match self {
-            Self::Text(_) => None,
-            Self::Stdin(input) => input.failure().map(|error| format!("stdin cannot be read: {error}")),
-        }
-    }
 }
 
 struct Delivery {

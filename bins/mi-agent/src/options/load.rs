@@ -195,7 +195,7 @@ mod tests {
                 &flags,
                 format!(
                     "{flagged}key-command = ['pass', 'mi']\nbare-user = true\nbehind-nat = true\n\
-                     accept-unproved = true\n{chat}"
+                     accept-unproved = true\noutbox-quiet = true\n{chat}"
                 ),
             ),
             ("", &["--behind-nat", "--accept-unproved"], "behind-nat = true\naccept-unproved = true".into()),

@@ -5,7 +5,7 @@ use std::num::NonZeroU8;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mi_agent_core::{DEFAULT_IDLE, DEFAULT_REFRESH, Security, SecurityError};
+use mi_agent_core::{DEFAULT_IDLE, DEFAULT_REFRESH, LONGEST_KEEP, SHORTEST_KEEP, Security, SecurityError};
 use plumi_proto::{HostIp, NodeAddress, is_reachable};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use settings_text::{quoted, text_or_number};
@@ -99,11 +99,17 @@ impl FromStr for Conversations {
 
 /// Reads a duration as it is typed: `90s`, `10m`, `2h`; a year at most.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let units = [('s', 1), ('m', 60), ('h', 3_600)];
     let seconds = units
         .into_iter()
         .find_map(|(unit, seconds)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(seconds));
     seconds.map(Duration::from_secs).filter(|&duration| duration <= MAX_DURATION)
+}
+
+/// Reads the time for which a message is kept, which may also be in days.
+pub(crate) fn keep(text: &str) -> Option<Duration> {
+    let days = || text.strip_suffix('d')?.parse::<u64>().ok()?.checked_mul(86_400).map(Duration::from_secs);
+    duration(text).or_else(days).filter(|keep| (SHORTEST_KEEP..=LONGEST_KEEP).contains(keep))
 }
 
 pub(super) fn node(text: &str) -> Result<NodeAddress, &'static str> {

@@ -20,7 +20,7 @@ use crate::store::outbox::OutboxFiles;
 
 /// Names one request to the outbox, from [`Done::Posting`](super::Done::Posting) to
 /// [`Happened::Posted`](super::Happened::Posted).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PostId(u64);
 
 /// The outbox, from the beginning of the session on.
@@ -33,6 +33,8 @@ pub(super) struct Post {
     open: Option<(Outbox, OutboxEvents)>,
     /// The number of requests so far.
     requests: u64,
+    /// Requests that wait until the outbox is open.
+    waiting: Vec<(PostId, PostWish)>,
     answers: FuturesUnordered<Answer>,
 }
 
@@ -104,27 +106,37 @@ impl Post {
         }
     }
 
-    /// Makes a request; `None` while there is no outbox.
+    /// Makes a request; `None` while there is no outbox, or if there are too many.
     pub(super) fn ask(&mut self, wish: PostWish) -> Option<PostId> {
-        let (outbox, _) = self.open.as_ref()?;
-        if self.answers.len() >= MAX_REQUESTS {
+        let is_there = self.open.is_some() || self.opening.is_some();
+        if !is_there || self.answers.len() + self.waiting.len() >= MAX_REQUESTS {
             return None;
         }
         self.requests += 1;
-        let (id, outbox, needs) = (PostId(self.requests), outbox.clone(), self.settings.needs);
-        self.answers.push(Box::pin(async move {
-            let done = match wish {
-                PostWish::Later { to, text, keep } => {
-                    let mut item = outbox.draft(to, text, keep);
-                    item.needs = needs;
-                    outbox.put(item).await.map(Some)
-                }
-                PostWish::Resend(item) => outbox.resend(item).await.map(|()| None),
-                PostWish::Forget(item) => outbox.forget(item).await.map(|()| None),
-            };
-            (id, done)
-        }));
+        let id = PostId(self.requests);
+        self.waiting.push((id, wish));
+        self.begin();
         Some(id)
+    }
+
+    /// Begins the requests that wait, if the outbox is open.
+    fn begin(&mut self) {
+        let Some((outbox, _)) = &self.open else { return };
+        for (id, wish) in self.waiting.drain(..) {
+            let (outbox, needs) = (outbox.clone(), self.settings.needs);
+            self.answers.push(Box::pin(async move {
+                let done = match wish {
+                    PostWish::Later { to, text, keep } => {
+                        let mut item = outbox.draft(to, text, keep);
+                        item.needs = needs;
+                        outbox.put(item).await.map(Some)
+                    }
+                    PostWish::Resend(item) => outbox.resend(item).await.map(|()| None),
+                    PostWish::Forget(item) => outbox.forget(item).await.map(|()| None),
+                };
+                (id, done)
+            }));
+        }
     }
 
     /// Waits for the next event; never ready without an outbox. Cancel safe.
@@ -133,20 +145,33 @@ impl Post {
             let opened = opening.await;
             self.opening = None;
             match opened {
-                Ok(open) => self.open = Some(open),
-                Err(error) => return PostEvent::Unusable(error),
+                Ok(open) => {
+                    self.open = Some(open);
+                    self.begin();
+                }
+                Err(error) => {
+                    for (id, _) in self.waiting.drain(..) {
+                        self.answers.push(Box::pin(future::ready((id, Err(LeaveError::Ended)))));
+                    }
+                    return PostEvent::Unusable(error);
+                }
             }
         }
         let Self { open, answers, .. } = self;
-        let Some((_, events)) = open else { return future::pending().await };
         tokio::select! {
             Some((id, answer)) = answers.next(), if !answers.is_empty() => PostEvent::Answered(id, answer),
-            event = events.next() => match event {
-                Some(event) => PostEvent::Event(event),
-                // The agent has ended.
-                None => future::pending().await,
-            },
+            Some(event) = next_event(open) => PostEvent::Event(event),
+            // There is no outbox, or the agent has ended.
+            else => future::pending().await,
         }
+    }
+}
+
+/// Returns the next event of the outbox, if there is one. Cancel safe.
+async fn next_event(open: &mut Option<(Outbox, OutboxEvents)>) -> Option<OutboxEvent> {
+    match open {
+        Some((_, events)) => events.next().await,
+        None => None,
     }
 }
 

@@ -229,6 +229,7 @@ impl OutboxStore for OutboxFiles {
             return Ok(Stored::default());
         }
         let _lock = self.lock()?;
+        self.seen.clear();
         let mut items = Vec::new();
         for path in self.paths()? {
             items.extend(self.look(&path)?);
@@ -360,3 +361,100 @@ const SPARE_LINES: usize = 50;
 
 /// More than 200 messages take, with all their lines.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use mi_agent_core::{may_forget, may_resend};
+
+    use super::*;
+
+    fn outbox() -> (tempfile::TempDir, OutboxFiles) {
+        let (data, folder) = DataFolder::temporary();
+        (data, OutboxFiles::of("laura@bb.com".parse().unwrap(), &folder))
+    }
+
+    fn put(files: &OutboxFiles, text: &str) -> OutboxItem {
+        let joya = "joya@cc.com".parse().unwrap();
+        files.put(joya, text, Duration::from_secs(7_200), Security::Offer).unwrap()
+    }
+
+    fn file_of(files: &OutboxFiles) -> PathBuf {
+        files.path_of(&"joya@cc.com".parse().unwrap())
+    }
+
+    #[test]
+    fn what_one_program_leaves_another_one_sees() {
+        let (_data, files) = outbox();
+        let mut agent = OutboxFiles { seen: BTreeMap::new(), folder: files.folder.clone(), ..outbox().1 };
+        assert_eq!(agent.load().unwrap().items, []);
+        let first = put(&files, "one\ntwo \u{1b}[2J");
+        let mode = fs::metadata(file_of(&files)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        assert_eq!(agent.changes().unwrap().items, [first.clone()]);
+        assert_eq!(agent.changes().unwrap().items, [], "once");
+        let mut trying = first.clone();
+        trying.state = ItemState::Trying;
+        agent.save(&trying).unwrap();
+        files.change(first.id, ItemState::Forgotten, may_forget).unwrap_err();
+        trying.state = ItemState::Unsure;
+        agent.save(&trying).unwrap();
+        assert_eq!(agent.changes().unwrap().items, [], "what it has saved itself is no news");
+        let again = files.change(first.id, ItemState::Queued, may_resend).unwrap();
+        assert_eq!(agent.changes().unwrap().items, [again]);
+        assert!(!agent.changes().unwrap().is_retry);
+        files.ask_for_retry().unwrap();
+        assert!(agent.changes().unwrap().is_retry);
+        assert!(!agent.changes().unwrap().is_retry, "once");
+        assert_eq!(
+            files.change(ItemId(1), ItemState::Forgotten, may_forget).unwrap_err().to_string(),
+            "there is no such message"
+        );
+    }
+
+    /// A crash cuts the last line at any byte, and the id of that message was not told to anybody.
+    #[test]
+    fn a_line_that_is_cut_costs_no_other_one() {
+        let (_data, files) = outbox();
+        let first = put(&files, "first");
+        let whole = fs::read(file_of(&files)).unwrap();
+        put(&files, "second");
+        let both = fs::read(file_of(&files)).unwrap();
+        for length in whole.len()..both.len() {
+            fs::write(file_of(&files), &both[..length]).unwrap();
+            assert_eq!(files.read_all().unwrap().0, [first.clone()], "{length}");
+            let third = put(&files, "third");
+            assert_eq!(files.read_all().unwrap().0, [first.clone(), third], "{length}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_put_aside_and_the_others_are_kept() {
+        let (_data, mut files) = outbox();
+        let first = put(&files, "first");
+        let mut damaged = b"{\"id\":\n\n".to_vec();
+        damaged.extend(fs::read(file_of(&files)).unwrap());
+        fs::write(file_of(&files), &damaged).unwrap();
+        assert_eq!(files.load().unwrap().items, [first.clone()]);
+        let aside = file_of(&files).with_extension("jsonl.bad");
+        assert_eq!(fs::read(aside).unwrap(), damaged);
+        assert_eq!(files.load().unwrap().items, [first]);
+    }
+
+    #[test]
+    fn a_file_is_shortened_once_most_of_it_has_ended() {
+        let (_data, mut files) = outbox();
+        let kept = put(&files, "kept");
+        files.load().unwrap();
+        for _ in 0..SPARE_LINES {
+            let mut item = put(&files, "sent");
+            item.state = ItemState::Sent;
+            files.save(&item).unwrap();
+        }
+        let long = fs::metadata(file_of(&files)).unwrap().len();
+        files.changes().unwrap();
+        assert!(fs::metadata(file_of(&files)).unwrap().len() < long / 10);
+        assert_eq!(files.read_all().unwrap().0, [kept]);
+    }
+}

@@ -44,13 +44,13 @@ pub struct ConversationState {
     /// The time from which on the next frame keeps its distance.
     pub(super) last_frame: Option<Instant>,
     /// Set once the peer's nickname has come.
-    is_greeted: bool,
+    pub(super) is_greeted: bool,
     /// Set if the greeting failed. What the peer says after that is dropped.
     has_failed: bool,
     /// Set once a line has left.
     pub(super) has_said: bool,
     /// The time before which the FIN may not leave.
-    fin_not_before: Option<Instant>,
+    pub(super) fin_not_before: Option<Instant>,
     input: Input,
     pub(super) deliveries: Deliveries,
     pub(super) is_hurried: bool,
@@ -317,21 +317,6 @@ impl ConversationState {
         }
         let delivery = if self.phase == Phase::Deciding { None } else { self.deliveries.next() };
         delivery.or_else(|| self.next_write(now))
-    }
-
-    /// Returns the time at which [`ConversationState::handle_timeout`] has to be called.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let writing = self.writing.as_ref();
-        let may_write = match self.phase {
-            _ if writing.is_some() => None,
-            Phase::Talking | Phase::Ending if !self.lines.is_empty() => self.after(self.pace),
-            Phase::Ending if self.fin_not_before.is_some() => self.fin_not_before,
-            Phase::Ending if self.is_greeted => self.after(self.farewell_distance()),
-            _ => None,
-        };
-        let held = self.deliveries.poll_timeout();
-        let written = writing.and_then(|writing| writing.until);
-        [self.phase_ends, written, may_write, held].into_iter().flatten().min()
     }
 
     /// Returns the next write, if one is due and no other is out.

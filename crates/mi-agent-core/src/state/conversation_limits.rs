@@ -8,6 +8,21 @@ use super::conversation_phases::{Phase, Written};
 use super::conversation_times::{FAREWELL, GREETING_TIMEOUT, HURRIED_FAREWELL, PATIENCE, WRITE_TIMEOUT};
 
 impl ConversationState {
+    /// Returns the time at which [`ConversationState::handle_timeout`] has to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let writing = self.writing.as_ref();
+        let may_write = match self.phase {
+            _ if writing.is_some() => None,
+            Phase::Talking | Phase::Ending if !self.lines.is_empty() => self.after(self.pace),
+            Phase::Ending if self.fin_not_before.is_some() => self.fin_not_before,
+            Phase::Ending if self.is_greeted => self.after(self.farewell_distance()),
+            _ => None,
+        };
+        let held = self.deliveries.poll_timeout();
+        let written = writing.and_then(|writing| writing.until);
+        [self.phase_ends, written, may_write, held].into_iter().flatten().min()
+    }
+
     /// Sets when the greeting is to be over: the time before this connection could be used counts.
     #[cfg(feature = "secure")]
     pub(crate) fn limit_greeting(&mut self, until: Instant) {

@@ -109,6 +109,7 @@ impl App {
         self.tabs[at].conversation =
             ConversationState::Open { id, peer, waiting: 0, is_ending: false, is_called: way == Way::Called };
         self.tabs[at].has_talked = true;
+        (self.tabs[at].is_offline, self.tabs[at].offered) = (false, None);
         if way == Way::CalledBy {
             // Typing must not be disturbed. An idle user should not have to look for the tab.
             if self.current == 0 && self.tab().editor.is_empty() && self.overlay.is_none() {
@@ -132,6 +133,10 @@ impl App {
     }
 
     fn call_failed(&mut self, now: Timestamp, to: MiAddress, error: &CallError) {
+        let is_offline = matches!(error, CallError::Locate(LocateError::Offline));
+        for tab in self.tabs.iter_mut().filter(|tab| tab.address() == Some(to)) {
+            (tab.is_offline, tab.offered) = (is_offline, None);
+        }
         let refused = RefusedCall::of(&self.own, &to, error);
         let exists = refused.is_some()
             || matches!(

@@ -35,6 +35,10 @@ impl App {
             KeyCode::PageDown => self.scroll(-self.tab().pane.page()),
             KeyCode::Home if control => self.tab_mut().pane.go_to_start(),
             KeyCode::End if control => self.tab_mut().pane.go_to_end(),
+            KeyCode::Esc if self.tab().offered.is_some() => {
+                self.tab_mut().offered = None;
+                self.editor().clear();
+            }
             KeyCode::Esc => {
                 self.tab_mut().pane.go_to_end();
                 self.protocol.pane.go_to_end();

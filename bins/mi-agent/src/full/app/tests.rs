@@ -2,6 +2,7 @@ mod bounds;
 mod contacts;
 mod kept;
 mod keys;
+mod later;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Lines that the user types.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use mi_agent_core::DEFAULT_KEEP;
 use plumi_proto::MiAddress;
 
 use super::{App, Effect, Overlay, Registration};
@@ -19,6 +20,9 @@ impl App {
             && !text.trim().is_empty()
             && let Err(reason) = self.is_heard()
         {
+            if self.tab().is_offline && self.tab().is_idle() {
+                return self.keep_for_later(now, text);
+            }
             return self.tab_mut().failure(now, &format!("{reason} (Ctrl-U deletes the line)"));
         }
         self.editor().take();
@@ -32,6 +36,25 @@ impl App {
         if let Err(reason) = done {
             self.tab_mut().failure(now, &reason);
         }
+    }
+
+    /// Offers to keep a line for the peer of the tab in view, who is offline. Enter on the same line accepts that.
+    fn keep_for_later(&mut self, now: Timestamp, text: &str) {
+        let Some(to) = self.tab().address() else { return };
+        if self.tab().offered.as_deref() == Some(text) {
+            self.tab_mut().offered = None;
+            self.editor().take();
+            self.effects.push_back(Effect::Wish(Wish::Post(later(to, text))));
+            return;
+        }
+        let until =
+            now.checked_add(SignedDuration::try_from(DEFAULT_KEEP).unwrap_or_default()).unwrap_or(now);
+        let until = until.to_zoned(self.zone.clone()).strftime("%A %H:%M");
+        let offer =
+            format!("{} is offline. Enter keeps your line for them until {until}, Esc drops it.", to.user());
+        let tab = self.tab_mut();
+        tab.offered = Some(text.to_owned());
+        tab.news(now, &offer);
     }
 
     /// Returns the user that a command is about: the peer of the tab in view if it names nobody.

@@ -78,7 +78,7 @@ fn the_protocol_is_shown_as_it_passes() {
 
 #[test]
 fn help_lists_commands_and_keys() {
-    let mut screen = Screen::talking(90, 50);
+    let mut screen = Screen::talking(90, 53);
     screen.types("/help\n");
     assert_picture(
         &mut screen,
@@ -98,6 +98,9 @@ fn help_lists_commands_and_keys() {
    │  /verify ADDRESS WORD…   compare somebody's words: type what you hear            │
    │  /trust ADDRESS [WORD…]  take the new key of somebody, after a warning           │
    │  /plain ADDRESS          call somebody once without encryption                   │
+   │  /later ADDRESS TEXT     leave a message for somebody who is not there           │
+   │  /resend ID              send a message again that may have arrived              │
+   │  /forget ID              drop a message that waits                               │
    │  /protocol               show or hide every message as it passes                 │
    │  /close                  close this tab, after /bye                              │
    │  /help                   show this                                               │
